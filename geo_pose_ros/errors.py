@@ -1,0 +1,33 @@
+"""Errors of the package; a message says what, received, expected, and the remedy."""
+
+
+class GeoPoseError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigError(GeoPoseError):
+    """A parameter, recipe or file of settings is wrong."""
+
+
+class CalibrationError(GeoPoseError):
+    """Intrinsics, extrinsics or a rig are missing or impossible."""
+
+
+class ShapeError(GeoPoseError):
+    """An array has another shape, dtype or range than declared."""
+
+
+class BackendError(GeoPoseError):
+    """An inference engine cannot do what was asked of it."""
+
+
+class BagError(GeoPoseError):
+    """A bag cannot be read or written as asked."""
+
+
+class DetectorError(GeoPoseError):
+    """A 2D detector cannot be started, or returned something else than declared."""
+
+
+class FrameError(GeoPoseError):
+    """One image message cannot be used (truncated, unknown encoding, wrong size)."""

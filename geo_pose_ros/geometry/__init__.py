@@ -1,0 +1,1 @@
+"""Multi-view geometry as pure functions of numpy arrays."""

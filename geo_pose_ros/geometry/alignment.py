@@ -1,0 +1,39 @@
+"""Alignment of point sets: the least-squares rigid or similarity transform (Umeyama, PAMI 1991)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..skeleton import FloatArray
+
+
+def align(source: FloatArray, target: FloatArray, *, with_scale: bool = True) -> FloatArray:
+    """Return ``source`` (..., N, 3) moved onto ``target`` (..., N, 3) by the best rotation, translation (and scale).
+
+    Used by P-MPJPE. Points that are NaN in either set are left out of the fit; a set with fewer than three common
+    points comes back NaN.
+
+    Raises:
+        ShapeError: if the shapes differ or are not (..., N, 3).
+    """
+    if source.shape != target.shape or source.ndim < 2 or source.shape[-1] != 3:
+        raise ShapeError(f'align: received {source.shape} and {target.shape}, expected the same (..., N, 3) twice.')
+    common = (np.isfinite(source) & np.isfinite(target)).all(-1, keepdims=True)
+    count = common.sum(-2, keepdims=True)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        mean_source = np.where(common, source, 0.0).sum(-2, keepdims=True) / count
+        mean_target = np.where(common, target, 0.0).sum(-2, keepdims=True) / count
+    centred_source = np.where(common, source - mean_source, 0.0)
+    centred_target = np.where(common, target - mean_target, 0.0)
+    covariance = np.swapaxes(centred_target, -1, -2) @ centred_source
+    U, S, Vt = np.linalg.svd(covariance)
+    sign = np.ones_like(S)
+    sign[..., 2] = np.sign(np.linalg.det(U @ Vt))
+    R = (U * sign[..., None, :]) @ Vt
+    scale: FloatArray = np.ones(S.shape[:-1])
+    if with_scale:
+        spread = (centred_source**2).sum((-1, -2))
+        scale = (S * sign).sum(-1) / np.where(spread > 0.0, spread, np.nan)
+    moved = scale[..., None, None] * ((source - mean_source) @ np.swapaxes(R, -1, -2)) + mean_target
+    return np.where(count >= 3, moved, np.nan)

@@ -1,0 +1,43 @@
+"""Virtual cameras: a rotation that looks along a ray, and a pose that looks at a point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import CalibrationError
+from ..skeleton import FloatArray
+
+
+def rotation_to_axis(direction: FloatArray) -> FloatArray:
+    """Return the smallest rotations (..., 3, 3) that turn ``direction`` (..., 3) onto the optical axis +z.
+
+    A camera turned so sees the ray at its principal point and keeps its roll (as in CanonPose and the perspective
+    crops of Yu et al., PCLs, CVPR 2021). Rodrigues' formula with axis d x z; requires d_z > -1.
+    """
+    d = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+    x, y, z = d[..., 0], d[..., 1], d[..., 2]
+    k = 1.0 / (1.0 + z)
+    return np.stack(
+        [
+            np.stack([1.0 - k * x * x, -k * x * y, -x], -1),
+            np.stack([-k * x * y, 1.0 - k * y * y, -y], -1),
+            np.stack([x, y, z], -1),
+        ],
+        -2,
+    )
+
+
+def look_at(position_m: FloatArray, target_m: FloatArray, up: FloatArray) -> FloatArray:
+    """Return ``cam_from_world`` (..., 3, 4) of a camera at ``position_m`` that looks at ``target_m``, image up = ``up``.
+
+    Raises:
+        CalibrationError: if position and target coincide or ``up`` is along the view axis.
+    """
+    forward = target_m - position_m
+    right = np.cross(forward, np.broadcast_to(up, forward.shape))
+    lengths = np.linalg.norm(forward, axis=-1, keepdims=True), np.linalg.norm(right, axis=-1, keepdims=True)
+    if any(float(length.min()) < 1e-9 for length in lengths):
+        raise CalibrationError('look_at: the view axis is undefined; expected position != target and up not along it.')
+    z, x = forward / lengths[0], right / lengths[1]
+    R = np.stack([x, np.cross(z, x), z], -2)
+    return np.concatenate([R, -R @ np.asarray(position_m)[..., None]], axis=-1)

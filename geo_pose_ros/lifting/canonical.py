@@ -1,0 +1,90 @@
+"""The lifter's input: a 2D pose seen by a virtual camera that looks at the person, scaled to unit size.
+
+A lifter that reads raw pixels has to learn every camera and every place in the image. Here each 2D pose is first
+undistorted and normalised (the caller does that), then turned into a virtual camera with the same centre whose
+optical axis passes through the person, then divided by its own size. What remains depends on the pose, not on the
+camera; the rotation and the size are kept to go back. Runtime and training both use this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ShapeError
+from ..geometry.virtual_camera import look_at_rotation
+from ..skeleton import FloatArray
+
+# A pose seen through fewer joints has no meaningful centre and size.
+MIN_JOINTS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CanonicalPoses:
+    """2D poses in the frames of their virtual cameras.
+
+    Attributes:
+        pose2d: (..., J, 3) float32: x / size, y / size, confidence; a joint that was not seen is all zero.
+        view_from_cam: (..., 3, 3) rotation from the real camera's optical frame to the virtual one.
+        size: (...,) median distance of the seen joints from the centre, in normalised image units (tangents);
+            NaN where fewer than MIN_JOINTS joints were seen, and there pose2d is all zero.
+    """
+
+    pose2d: NDArray[np.float32]
+    view_from_cam: FloatArray
+    size: FloatArray
+
+    @property
+    def rays(self) -> FloatArray:
+        """(..., J, 2) normalised image coordinates x/z, y/z in the virtual camera; 0 where not seen."""
+        xy: FloatArray = self.pose2d[..., :2] * np.nan_to_num(self.size)[..., None, None]
+        return xy
+
+
+def canonical_poses(rays: FloatArray, confidence: FloatArray) -> CanonicalPoses:
+    """Turn 2D poses into the lifter's input.
+
+    The centre is the coordinate-wise median of the seen joints, and the size a median as well, so that one gross
+    outlier moves neither.
+
+    Args:
+        rays: (..., J, 2) undistorted normalised image coordinates x/z, y/z; NaN = not seen.
+        confidence: (..., J) in [0, 1].
+
+    Raises:
+        ShapeError: if the shapes do not agree.
+    """
+    rays = np.asarray(rays, np.float64)
+    confidence = np.asarray(confidence, np.float64)
+    if rays.shape[-1:] != (2,) or rays.shape[:-1] != confidence.shape:
+        raise ShapeError(
+            f'canonical_poses: received rays {rays.shape} and confidence {confidence.shape}, '
+            'expected (..., J, 2) and (..., J).'
+        )
+    seen = np.isfinite(rays).all(-1) & (confidence > 0.0)
+    usable = seen.sum(-1) >= MIN_JOINTS
+    kept = seen & usable[..., None]
+    centre = _median(rays, kept)
+    view_from_cam = look_at_rotation(np.concatenate((centre, np.ones_like(centre[..., :1])), -1))
+    bearings = np.concatenate((np.where(kept[..., None], rays, 0.0), np.ones_like(rays[..., :1])), -1)
+    turned = np.einsum('...ab,...jb->...ja', view_from_cam, bearings)
+    # A joint 90 degrees off the axis has no image there; the bound only keeps the division finite.
+    kept = kept & (turned[..., 2] > 0.05)
+    turned_xy = turned[..., :2] / np.maximum(turned[..., 2:], 0.05)
+    size = _median(np.linalg.norm(turned_xy, axis=-1, keepdims=True), kept)[..., 0]
+    size = np.where(usable, np.maximum(size, 1e-4), np.nan)
+    pose2d = np.concatenate(
+        (turned_xy / np.where(usable, size, 1.0)[..., None, None], confidence[..., None]), -1
+    )
+    return CanonicalPoses(np.where(kept[..., None], pose2d, 0.0).astype(np.float32), view_from_cam, size)
+
+
+def _median(values: FloatArray, kept: NDArray[np.bool_]) -> FloatArray:
+    """Return the coordinate-wise median over the joints that are ``kept``, 0 where there is none: (..., D)."""
+    ordered = np.sort(np.where(kept[..., None], values, np.inf), axis=-2)
+    count = kept.sum(-1)[..., None, None]
+    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0), -2)[..., 0, :]
+    high = np.take_along_axis(ordered, np.maximum(count // 2, 0).clip(max=values.shape[-2] - 1), -2)[..., 0, :]
+    return np.where(count[..., 0, :] > 0, 0.5 * (np.where(np.isinf(low), 0, low) + np.where(np.isinf(high), 0, high)), 0.0)

@@ -1,0 +1,315 @@
+"""Core types that flow through the pipeline: frozen, validated, with read-only arrays.
+
+C cameras, P bodies, J joints. Metres, radians, integer nanoseconds, pixels. Optical frames (x right, y down,
+z forward, REP-103); the centre of the top-left pixel is (0, 0). NaN marks what was not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import CalibrationError, ShapeError
+from .skeleton import FloatArray, Skeleton
+
+UInt8Array = NDArray[np.uint8]
+IntArray = NDArray[np.int64]
+
+# Number of coefficients each ROS distortion model takes (sensor_msgs/distortion_models.hpp).
+DISTORTION_COEFFICIENTS: Mapping[str, tuple[int, ...]] = {
+    'plumb_bob': (0, 4, 5),
+    'rational_polynomial': (8, 12, 14),
+    'equidistant': (4,),
+}
+
+
+def read_only(array: Any, dtype: Any, shape: tuple[int | None, ...], what: str) -> NDArray[Any]:
+    """Return ``array`` as a read-only ``dtype`` array of ``shape`` (None: any extent), copied if it was writable.
+
+    Raises:
+        ShapeError: naming ``what``, the received and the expected shape.
+    """
+    converted = np.array(array, dtype=dtype, copy=True) if _writable(array, dtype) else np.asarray(array)
+    if converted.ndim != len(shape) or any(
+        want is not None and have != want for have, want in zip(converted.shape, shape, strict=True)
+    ):
+        expected = '(' + ', '.join('any' if n is None else str(n) for n in shape) + ')'
+        raise ShapeError(f'{what}: received shape {converted.shape}, expected {expected}.')
+    converted.flags.writeable = False
+    return converted
+
+
+def _writable(array: Any, dtype: Any) -> bool:
+    return not (isinstance(array, np.ndarray) and array.dtype == dtype and not array.flags.writeable)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intrinsics:
+    """Pinhole intrinsics with a ROS distortion model.
+
+    Attributes:
+        K: (3, 3) camera matrix, px.
+        D: (n,) distortion coefficients, dimensionless, in the order of ``distortion_model``.
+        distortion_model: plumb_bob, rational_polynomial or equidistant.
+        width, height: image size the calibration is valid for, px.
+
+    Raises:
+        CalibrationError: for an uncalibrated (zero) K, an unknown model, or a wrong number of coefficients.
+    """
+
+    K: FloatArray
+    D: FloatArray
+    distortion_model: str
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'K', read_only(self.K, np.float64, (3, 3), 'Intrinsics.K'))
+        object.__setattr__(self, 'D', read_only(self.D, np.float64, (None,), 'Intrinsics.D'))
+        if not (np.isfinite(self.K).all() and np.isfinite(self.D).all()):
+            raise CalibrationError('Intrinsics: K or D is not finite; calibrate the camera again.')
+        if not np.any(self.K):
+            raise CalibrationError(
+                'K = 0; the camera is uncalibrated. Calibrate it (ros2 run camera_calibration cameracalibrator) '
+                'or give a rig file.'
+            )
+        if self.K[0, 0] <= 0.0 or self.K[1, 1] <= 0.0 or not np.array_equal(self.K[2], (0.0, 0.0, 1.0)):
+            raise CalibrationError(
+                f'K = {self.K.tolist()} is not a camera matrix: expected fx > 0, fy > 0 and last row [0, 0, 1].'
+            )
+        if self.K[0, 1] != 0.0 or self.K[1, 0] != 0.0:
+            raise CalibrationError('K has skew, which no ROS distortion model supports; calibrate without it.')
+        if self.distortion_model not in DISTORTION_COEFFICIENTS:
+            raise CalibrationError(
+                f"Unknown distortion model '{self.distortion_model}'; expected one of "
+                f'{", ".join(DISTORTION_COEFFICIENTS)}. Calibrate with one of these.'
+            )
+        counts = DISTORTION_COEFFICIENTS[self.distortion_model]
+        if len(self.D) not in counts:
+            raise CalibrationError(
+                f"Distortion model '{self.distortion_model}' got {len(self.D)} coefficients, expected "
+                f'{" or ".join(map(str, counts))}.'
+            )
+        if self.width <= 0 or self.height <= 0:
+            raise CalibrationError(
+                f'Image size {self.width}x{self.height} is not positive; set width and height of the calibration.'
+            )
+
+    @property
+    def distorted(self) -> bool:
+        """Whether pixels differ from an ideal pinhole's (the equidistant model always does)."""
+        return self.distortion_model == 'equidistant' or bool(np.any(self.D))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """A calibrated camera in the rig's world.
+
+    Attributes:
+        name: unique in its rig; also the topic prefix.
+        frame_id: its optical frame in TF.
+        intrinsics: see Intrinsics.
+        cam_from_world: (3, 4) rigid transform [R | t], m: x_cam = R x_world + t.
+
+    Raises:
+        CalibrationError: if the name is empty or R is no rotation (to 1e-4).
+    """
+
+    name: str
+    frame_id: str
+    intrinsics: Intrinsics
+    cam_from_world: FloatArray
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise CalibrationError('A camera has no name; give each camera of the rig one.')
+        what = f"Camera '{self.name}': cam_from_world"
+        object.__setattr__(self, 'cam_from_world', read_only(self.cam_from_world, np.float64, (3, 4), what))
+        if not np.isfinite(self.cam_from_world).all():
+            raise CalibrationError(f'{what} is not finite; calibrate its extrinsics again.')
+        R = self.cam_from_world[:, :3]
+        error = float(np.abs(R @ R.T - np.eye(3)).max())
+        if error > 1e-4 or np.linalg.det(R) < 0.0:
+            raise CalibrationError(
+                f'{what}: its left 3x3 is not a rotation (|R R^T - 1| = {error:.2g}, det = {np.linalg.det(R):.3f}); '
+                'expected a right-handed orthonormal matrix.'
+            )
+
+    @property
+    def position_m(self) -> FloatArray:
+        """Camera centre in the world, (3,) m: -R^T t."""
+        position: FloatArray = -self.cam_from_world[:, :3].T @ self.cam_from_world[:, 3]
+        return position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraRig:
+    """Cameras that share one world frame.
+
+    Raises:
+        CalibrationError: if there is no camera or two share a name.
+    """
+
+    cameras: tuple[Camera, ...]
+    world_frame_id: str = 'world'
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'cameras', tuple(self.cameras))
+        if not self.cameras:
+            raise CalibrationError('The rig has no camera; name at least one.')
+        names = self.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise CalibrationError(f'The rig names {twice} more than once; camera names must be unique.')
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Camera names in rig order."""
+        return tuple(camera.name for camera in self.cameras)
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    def __getitem__(self, name: str) -> Camera:
+        for camera in self.cameras:
+            if camera.name == name:
+                return camera
+        raise CalibrationError(f"The rig has no camera '{name}'; it has: {', '.join(self.names)}.")
+
+    def subset(self, names: tuple[str, ...] | list[str]) -> CameraRig:
+        """Return the rig with only ``names``, in that order."""
+        return CameraRig(tuple(self[name] for name in names), self.world_frame_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One image: ``image`` (H, W, 3) uint8 BGR, ``stamp_ns`` its acquisition time."""
+
+    camera: str
+    stamp_ns: int
+    image: UInt8Array
+
+    def __post_init__(self) -> None:
+        what = f"Frame of camera '{self.camera}'"
+        if not isinstance(self.image, np.ndarray) or self.image.dtype != np.uint8:
+            raise ShapeError(f'{what}: received {getattr(self.image, "dtype", type(self.image))}, expected uint8.')
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or 0 in self.image.shape:
+            raise ShapeError(f'{what}: received shape {self.image.shape}, expected (H, W, 3).')
+        # A view, not a copy: images are large and the decoder gives each away.
+        view = self.image.view()
+        view.flags.writeable = False
+        object.__setattr__(self, 'image', view)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameSet:
+    """Frames of one instant; may be partial.
+
+    Attributes:
+        frames: by camera name.
+        stamp_ns: the set's acquisition time, the median of its frames' stamps.
+        span_ns: newest minus oldest stamp.
+    """
+
+    frames: Mapping[str, Frame]
+    stamp_ns: int = field(init=False)
+    span_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise ShapeError('FrameSet: received no frame, expected at least one.')
+        object.__setattr__(self, 'frames', MappingProxyType(dict(self.frames)))
+        stamps = sorted(frame.stamp_ns for frame in self.frames.values())
+        object.__setattr__(self, 'stamp_ns', stamps[(len(stamps) - 1) // 2])
+        object.__setattr__(self, 'span_ns', stamps[-1] - stamps[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keypoints2D:
+    """2D keypoints of P people in one image.
+
+    Attributes:
+        camera, stamp_ns: of the image.
+        skeleton: J joints.
+        xy: (P, J, 2) raw (distorted) px, NaN = not seen.
+        confidence: (P, J) in [0, 1], 0 where not seen.
+    """
+
+    camera: str
+    stamp_ns: int
+    skeleton: Skeleton
+    xy: FloatArray
+    confidence: FloatArray
+
+    def __post_init__(self) -> None:
+        what = f"Keypoints2D of camera '{self.camera}'"
+        joints = len(self.skeleton)
+        object.__setattr__(self, 'xy', read_only(self.xy, np.float64, (None, joints, 2), f'{what}: xy'))
+        people = self.xy.shape[0]
+        confidence = read_only(self.confidence, np.float64, (people, joints), f'{what}: confidence')
+        if not ((confidence >= 0.0) & (confidence <= 1.0)).all():
+            raise ShapeError(f'{what}: a confidence is outside [0, 1]; scale the detector\'s scores.')
+        object.__setattr__(self, 'confidence', confidence)
+
+    @classmethod
+    def empty(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> Keypoints2D:
+        """Return keypoints of nobody."""
+        joints = len(skeleton)
+        return cls(camera, stamp_ns, skeleton, np.zeros((0, joints, 2)), np.zeros((0, joints)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bodies3D:
+    """3D joints of P bodies in the world frame.
+
+    Attributes:
+        stamp_ns: acquisition time of the frame set.
+        frame_id: the world frame.
+        skeleton: J joints.
+        xyz: (P, J, 3) m, NaN = unknown.
+        covariance: (P, J, 3, 3) m^2, NaN where unknown.
+        confidence: (P, J) in [0, 1].
+        num_views: (P, J) views that support the joint.
+        reprojection_error: (P, J) px, mean over the supporting views, NaN where there is none.
+        body_ids: (P,) stable over time.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    skeleton: Skeleton
+    xyz: FloatArray
+    covariance: FloatArray
+    confidence: FloatArray
+    num_views: IntArray
+    reprojection_error: FloatArray
+    body_ids: IntArray
+
+    def __post_init__(self) -> None:
+        joints = len(self.skeleton)
+        object.__setattr__(self, 'xyz', read_only(self.xyz, np.float64, (None, joints, 3), 'Bodies3D.xyz'))
+        people = self.xyz.shape[0]
+        for name, dtype, shape in (
+            ('covariance', np.float64, (people, joints, 3, 3)),
+            ('confidence', np.float64, (people, joints)),
+            ('num_views', np.int64, (people, joints)),
+            ('reprojection_error', np.float64, (people, joints)),
+            ('body_ids', np.int64, (people,)),
+        ):
+            object.__setattr__(self, name, read_only(getattr(self, name), dtype, shape, f'Bodies3D.{name}'))
+
+    def __len__(self) -> int:
+        return int(self.xyz.shape[0])
+
+    @classmethod
+    def empty(cls, stamp_ns: int, frame_id: str, skeleton: Skeleton) -> Bodies3D:
+        """Return no body."""
+        joints = len(skeleton)
+        return cls(
+            stamp_ns, frame_id, skeleton, np.zeros((0, joints, 3)), np.zeros((0, joints, 3, 3)), np.zeros((0, joints)),
+            np.zeros((0, joints), np.int64), np.zeros((0, joints)), np.zeros(0, np.int64),
+        )

@@ -188,14 +188,23 @@ class CameraRig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One image: ``image`` (H, W, 3) uint8 BGR, ``stamp_ns`` its acquisition time."""
+    """One image.
+
+    Attributes:
+        camera, stamp_ns: whose, and its acquisition time.
+        image: (H, W, 3) uint8 BGR.
+        reduction: the image is the camera's, made smaller by this whole factor (JPEG decodes so for less time).
+    """
 
     camera: str
     stamp_ns: int
     image: UInt8Array
+    reduction: int = 1
 
     def __post_init__(self) -> None:
         what = f"Frame of camera '{self.camera}'"
+        if self.reduction < 1:
+            raise ShapeError(f'{what}: received reduction {self.reduction}, expected a whole number of at least 1.')
         if not isinstance(self.image, np.ndarray) or self.image.dtype != np.uint8:
             raise ShapeError(f'{what}: received {getattr(self.image, "dtype", type(self.image))}, expected uint8.')
         if self.image.ndim != 3 or self.image.shape[2] != 3 or 0 in self.image.shape:
@@ -204,6 +213,11 @@ class Frame:
         view = self.image.view()
         view.flags.writeable = False
         object.__setattr__(self, 'image', view)
+
+    def to_raw(self, xy: FloatArray) -> FloatArray:
+        """Return px (..., 2) of ``image`` as raw px of the camera; pixel centres are at whole numbers in both."""
+        raw: FloatArray = (xy + 0.5) * self.reduction - 0.5
+        return raw
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,20 +1,27 @@
-"""PosePipeline: frames of one instant in, bodies out. Knows neither ROS nor files.
-
-Interface (implementation follows)::
-
-    pipeline = PosePipeline(rig, config)
-    result = pipeline.process(stamp_ns, {'left': load_left, 'right': load_right})   # loaders run in parallel
-    result = pipeline.fuse(stamp_ns, {'left': keypoints_left, ...})                  # 2D from elsewhere
-"""
+"""PosePipeline: frames of one instant in, bodies out. Knows neither ROS nor files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
 
-from .types import Bodies3D, Frame, Keypoints2D
+import numpy as np
+
+from .config import PipelineConfig
+from .detection import Detector, create_detector
+from .errors import CalibrationError, GeoPoseError
+from .fusion.association import associate
+from .fusion.body import body_from_triangulation, triangulate_body
+from .geometry.projection import normalize
+from .skeleton import BODY17, FloatArray, map_to_body17
+from .types import Bodies3D, CameraRig, Frame, FrameSet, IntArray, Keypoints2D
 
 FrameLoader = Callable[[], Frame]
+_UNSEEN = np.full((len(BODY17), 2), np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,8 +33,9 @@ class PipelineResult:
         keypoints: body17 keypoints per camera, of every camera whose frame could be used.
         frames: decoded frames per camera (empty where keypoints came from elsewhere).
         camera_errors: per camera whose frame could not be used, why.
-        stage_ms: wall time per stage: decode and detect (both summed over cameras), detection (wall), associate,
-            triangulate, ...
+        stage_ms: time per stage. ``decode`` and ``detect`` are summed over the cameras, which run in parallel;
+            ``views`` is the wall time of both; the others are wall times.
+        residuals_px: per camera, distances (n,) px between its keypoints and the reprojected joints they support.
     """
 
     bodies: Bodies3D
@@ -35,3 +43,181 @@ class PipelineResult:
     frames: Mapping[str, Frame]
     camera_errors: Mapping[str, str]
     stage_ms: Mapping[str, float]
+    residuals_px: Mapping[str, FloatArray]
+
+
+class _Clock:
+    """Wall time of consecutive stages, ms."""
+
+    def __init__(self) -> None:
+        self.stage_ms: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = perf_counter()
+        self.stage_ms[stage] = (now - self._last) * 1e3
+        self._last = now
+
+
+class PosePipeline:
+    """The whole way from frames to bodies, for one rig. Call it from one thread; use it as a context manager."""
+
+    def __init__(
+        self,
+        rig: CameraRig,
+        config: PipelineConfig | None = None,
+        *,
+        detectors: Mapping[str, Detector] | None = None,
+    ) -> None:
+        """Load the models.
+
+        Args:
+            rig: the cameras frames may come from.
+            config: settings; None for the defaults.
+            detectors: by camera; None to create those that ``config`` names when the first frame comes.
+
+        Raises:
+            CalibrationError: if ``detectors`` names another set of cameras than ``rig``.
+        """
+        self._rig = rig
+        self._config = config or PipelineConfig()
+        if detectors is not None and set(detectors) != set(rig.names):
+            raise CalibrationError(
+                f'PosePipeline: received detectors for {sorted(detectors)}, expected for {sorted(rig.names)}.'
+            )
+        self._detectors: dict[str, Detector] = dict(detectors or {})
+        workers = self._config.detector.workers or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(max_workers=min(workers, len(rig)), thread_name_prefix='detect')
+        self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
+        self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
+        self._previous: Bodies3D | None = None
+
+    @property
+    def rig(self) -> CameraRig:
+        """The cameras it was built for."""
+        return self._rig
+
+    def load(self) -> None:
+        """Create the detectors now rather than at the first frame; raise DetectorError if one cannot be."""
+        for name in self._rig.names:
+            if name not in self._detectors:
+                self._detectors[name] = create_detector(self._config.detector, name)
+
+    def process_set(self, frames: FrameSet) -> PipelineResult:
+        """Return the bodies of decoded frames; see ``process``."""
+        return self.process(frames.stamp_ns, {name: lambda f=frame: f for name, frame in frames.frames.items()})
+
+    def process(self, stamp_ns: int, loaders: Mapping[str, FrameLoader]) -> PipelineResult:
+        """Load, detect, and fuse one frame set.
+
+        Cameras are loaded and detected in parallel. A camera whose loader or detector raises GeoPoseError is left
+        out and named in ``camera_errors``; it costs only itself.
+
+        Args:
+            stamp_ns: the set's acquisition time.
+            loaders: by camera name, a call that decodes its frame.
+
+        Raises:
+            CalibrationError: if a name is not in the rig.
+        """
+        self.load()
+        began = perf_counter()
+        jobs = {self._rig[name].name: self._pool.submit(self._view, name, load) for name, load in loaders.items()}
+        keypoints: dict[str, Keypoints2D] = {}
+        frames: dict[str, Frame] = {}
+        errors: dict[str, str] = {}
+        decode_ms = detect_ms = 0.0
+        for name, job in jobs.items():
+            try:
+                frames[name], keypoints[name], view_ms = job.result()
+            except GeoPoseError as error:
+                errors[name] = str(error)
+            else:
+                decode_ms += view_ms[0]
+                detect_ms += view_ms[1]
+        views_ms = (perf_counter() - began) * 1e3
+        fused = self.fuse(stamp_ns, keypoints)
+        stages = {'decode': decode_ms, 'detect': detect_ms, 'views': views_ms, **fused.stage_ms}
+        return PipelineResult(fused.bodies, fused.keypoints, frames, errors, stages, fused.residuals_px)
+
+    def _view(self, name: str, load: FrameLoader) -> tuple[Frame, Keypoints2D, tuple[float, float]]:
+        began = perf_counter()
+        frame = load()
+        loaded = perf_counter()
+        found = self._detectors[name].detect(frame)
+        raw = Keypoints2D(found.camera, found.stamp_ns, found.skeleton, frame.to_raw(found.xy), found.confidence)
+        return frame, raw, ((loaded - began) * 1e3, (perf_counter() - loaded) * 1e3)
+
+    def fuse(self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D]) -> PipelineResult:
+        """Fuse 2D keypoints of one instant, of any skeleton that maps to body17, into bodies.
+
+        Args:
+            stamp_ns: the set's acquisition time.
+            keypoints: by camera name; cameras may be missing.
+
+        Raises:
+            CalibrationError: if a name is not in the rig.
+            ConfigError: if a skeleton has no map to body17.
+        """
+        clock = _Clock()
+        body17 = {name: _to_body17(k) for name, k in keypoints.items()}
+        xn, confidence = [], []
+        for camera in self._rig.cameras:
+            k = body17.get(camera.name)
+            if k is None:
+                xn.append(np.zeros((0, len(BODY17), 2)))
+                confidence.append(np.zeros((0, len(BODY17))))
+                continue
+            xn.append(normalize(camera.intrinsics, k.xy))
+            confidence.append(np.where(k.confidence >= self._config.detector.min_confidence, k.confidence, 0.0))
+        unknown = set(body17) - set(self._rig.names)
+        if unknown:
+            raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
+        clock.lap('undistort')
+        groups = associate(self._cam_from_world, self._focal_px, xn, confidence, self._previous)
+        clock.lap('associate')
+        bodies, residuals = self._triangulate(stamp_ns, groups, xn, confidence)
+        clock.lap('triangulate')
+        self._previous = bodies
+        return PipelineResult(bodies, body17, {}, {}, clock.stage_ms, residuals)
+
+    def _triangulate(
+        self, stamp_ns: int, groups: list[IntArray], xn: list[FloatArray], confidence: list[FloatArray]
+    ) -> tuple[Bodies3D, dict[str, FloatArray]]:
+        residuals: dict[str, list[FloatArray]] = {name: [] for name in self._rig.names}
+        parts: list[Bodies3D] = []
+        for group in groups:
+            points = np.stack([xn[c][p] if p >= 0 else _UNSEEN for c, p in enumerate(group)])
+            weights = np.stack([confidence[c][p] if p >= 0 else np.zeros(len(BODY17)) for c, p in enumerate(group)])
+            found, views = triangulate_body(
+                self._cam_from_world, self._focal_px, points, weights, BODY17, self._config.triangulation
+            )
+            if not np.isfinite(found.xyz).any():
+                continue
+            parts.append(body_from_triangulation(stamp_ns, self._rig.world_frame_id, found, views, len(parts), BODY17))
+            for c, name in enumerate(self._rig.names):
+                residuals[name].append(found.residual_px[c][found.inliers[c]])
+        merged = {name: np.concatenate(values) for name, values in residuals.items() if values}
+        return Bodies3D.concatenate(stamp_ns, self._rig.world_frame_id, BODY17, parts), merged
+
+    def close(self) -> None:
+        """Stop the workers and free the models."""
+        self._pool.shutdown()
+        for detector in self._detectors.values():
+            detector.close()
+        self._detectors.clear()
+
+    def __enter__(self) -> PosePipeline:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _to_body17(keypoints: Keypoints2D) -> Keypoints2D:
+    if keypoints.skeleton is BODY17:
+        return keypoints
+    xy, confidence = map_to_body17(keypoints.skeleton).apply(keypoints.xy, keypoints.confidence)
+    return Keypoints2D(keypoints.camera, keypoints.stamp_ns, BODY17, xy, confidence)

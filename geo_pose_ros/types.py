@@ -327,3 +327,14 @@ class Bodies3D:
             stamp_ns, frame_id, skeleton, np.zeros((0, joints, 3)), np.zeros((0, joints, 3, 3)), np.zeros((0, joints)),
             np.zeros((0, joints), np.int64), np.zeros((0, joints)), np.zeros(0, np.int64),
         )
+
+    @classmethod
+    def concatenate(cls, stamp_ns: int, frame_id: str, skeleton: Skeleton, parts: list[Bodies3D]) -> Bodies3D:
+        """Return the bodies of ``parts`` (of the same skeleton) in one."""
+        if not parts:
+            return cls.empty(stamp_ns, frame_id, skeleton)
+        arrays = [
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')
+        ]
+        return cls(stamp_ns, frame_id, skeleton, *arrays)

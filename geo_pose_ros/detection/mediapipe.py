@@ -1,0 +1,94 @@
+"""BlazePose by mediapipe's legacy API (``mp.solutions.pose``), whose weights come inside the wheel; Apache-2.0.
+
+Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020. One person per image, 33 landmarks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..config import DetectorConfig
+from ..errors import DetectorError
+from ..skeleton import BLAZEPOSE33, Skeleton
+from ..types import Frame, Keypoints2D
+
+_REMEDY = "Install it: pip install --no-deps 'mediapipe==0.10.14' (Python <= 3.12), or choose another detector."
+
+
+@contextlib.contextmanager
+def _native_stderr_muted() -> Iterator[None]:
+    """Silence mediapipe's C++ start-up log lines, which look like errors and are none."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+class MediapipeDetector:
+    """BlazePose on the frames of one camera; tracks the person from frame to frame."""
+
+    def __init__(self, config: DetectorConfig, camera: str) -> None:
+        """Load the model.
+
+        Raises:
+            DetectorError: if mediapipe is missing, or too new to have the legacy API.
+        """
+        try:
+            import mediapipe
+        except ImportError as error:
+            raise DetectorError(f"Detector 'mediapipe': cannot be imported ({error}). {_REMEDY}") from error
+        if not hasattr(mediapipe, 'solutions'):
+            raise DetectorError(
+                f"Detector 'mediapipe': version {mediapipe.__version__} has no mp.solutions.pose. {_REMEDY}"
+            )
+        self._camera = camera
+        with _native_stderr_muted():
+            # No landmark smoothing: it assumes frames 1/30 s apart and lags; fusion and tracking know the stamps.
+            self._pose: Any = mediapipe.solutions.pose.Pose(
+                static_image_mode=False, model_complexity=1, smooth_landmarks=False,
+                min_detection_confidence=0.5, min_tracking_confidence=0.5,
+            )
+            self._pose.process(np.zeros((64, 64, 3), np.uint8))
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """BlazePose's 33 landmarks."""
+        return BLAZEPOSE33
+
+    def detect(self, frame: Frame) -> Keypoints2D:
+        """Return the keypoints of one person or none, px of ``frame``; landmarks outside the image are NaN.
+
+        Raises:
+            DetectorError: if the graph fails.
+        """
+        try:
+            found = self._pose.process(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)).pose_landmarks
+        except (RuntimeError, ValueError) as error:
+            raise DetectorError(f"Detector 'mediapipe' failed on camera '{self._camera}': {error}") from error
+        if found is None:
+            return Keypoints2D.empty(frame.camera, frame.stamp_ns, BLAZEPOSE33)
+        height, width = frame.image.shape[:2]
+        marks = np.array([(m.x, m.y, m.visibility) for m in found.landmark])
+        # Normalised coordinates span the image's outer edges; ours count from the centre of the first pixel.
+        xy = marks[:, :2] * (width, height) - 0.5
+        inside = ((marks[:, :2] >= 0.0) & (marks[:, :2] <= 1.0)).all(-1)
+        confidence = np.where(inside, np.clip(marks[:, 2], 0.0, 1.0), 0.0)
+        xy[~inside] = np.nan
+        return Keypoints2D(frame.camera, frame.stamp_ns, BLAZEPOSE33, xy[None], confidence[None])
+
+    def close(self) -> None:
+        """Free the graph."""
+        self._pose.close()

@@ -1,0 +1,1 @@
+"""Bags without ROS: read, write, import videos and calibrations, process offline."""

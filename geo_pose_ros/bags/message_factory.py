@@ -1,0 +1,37 @@
+"""rosbags' message classes for the builders of ``messages``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
+
+# The oldest supported distribution: newer ones read its messages, their definitions have not changed since.
+TYPESTORE: Typestore = get_typestore(Stores.ROS2_HUMBLE)
+
+
+class RosbagsFactory:
+    """A ``MessageFactory`` of rosbags' dataclasses; unnamed fields are zero or empty."""
+
+    def __init__(self, typestore: Typestore = TYPESTORE) -> None:
+        self._types = typestore
+
+    def __call__(self, message_type: str, /, **fields: Any) -> Any:
+        """Return a message of ``message_type``."""
+        _, definitions = self._types.fielddefs[message_type]
+        values = {name: fields.pop(name) if name in fields else self._zero(node) for name, node in definitions}
+        return self._types.types[message_type](**values, **fields)
+
+    def _zero(self, node: Any) -> Any:
+        kind, detail = node
+        if kind == Nodetype.NAME:
+            return self(detail)
+        if kind == Nodetype.BASE:
+            return {'string': '', 'bool': False}.get(detail[0], 0.0 if detail[0].startswith('float') else 0)
+        (item_kind, item), length = detail
+        if item_kind == Nodetype.BASE and item[0] != 'string':
+            return np.zeros(length if kind == Nodetype.ARRAY else 0, item[0])
+        return [self._zero((item_kind, item)) for _ in range(length if kind == Nodetype.ARRAY else 0)]

@@ -1,0 +1,235 @@
+"""sensor_msgs/Image and CompressedImage -> Frame, and Frame -> CompressedImage.
+
+Raw: rgb8, bgr8, rgba8, bgra8, mono8, mono16 (its high byte), 8-bit Bayer and the two packed YUV 4:2:2 orders.
+Compressed: JPEG and PNG, 8 bit. JPEGs are measured and checked from their markers (ITU-T T.81, annex B) before they
+are decoded: decoders fill what a truncated file lacks with grey and say nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from ..errors import FrameError
+from ..types import Frame, Intrinsics, UInt8Array
+from .factory import MessageFactory
+from .stamps import stamp_of, to_header
+
+
+class _Encoding(NamedTuple):
+    channels: int
+    bytes_per_channel: int
+    to_bgr: int | None
+
+
+# Names as in sensor_msgs/image_encodings.hpp; Bayer codes as cv_bridge maps them (OpenCV names the second row).
+_ENCODINGS: Mapping[str, _Encoding] = {
+    'bgr8': _Encoding(3, 1, None),
+    'rgb8': _Encoding(3, 1, cv2.COLOR_RGB2BGR),
+    'bgra8': _Encoding(4, 1, cv2.COLOR_BGRA2BGR),
+    'rgba8': _Encoding(4, 1, cv2.COLOR_RGBA2BGR),
+    'mono8': _Encoding(1, 1, cv2.COLOR_GRAY2BGR),
+    'mono16': _Encoding(1, 2, cv2.COLOR_GRAY2BGR),
+    'bayer_rggb8': _Encoding(1, 1, cv2.COLOR_BayerBG2BGR),
+    'bayer_bggr8': _Encoding(1, 1, cv2.COLOR_BayerRG2BGR),
+    'bayer_gbrg8': _Encoding(1, 1, cv2.COLOR_BayerGR2BGR),
+    'bayer_grbg8': _Encoding(1, 1, cv2.COLOR_BayerGB2BGR),
+    'uyvy': _Encoding(2, 1, cv2.COLOR_YUV2BGR_UYVY),
+    'yuv422': _Encoding(2, 1, cv2.COLOR_YUV2BGR_UYVY),
+    'yuyv': _Encoding(2, 1, cv2.COLOR_YUV2BGR_YUY2),
+    'yuv422_yuy2': _Encoding(2, 1, cv2.COLOR_YUV2BGR_YUY2),
+}
+ENCODINGS = tuple(_ENCODINGS)
+
+_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
+_SOS = 0xDA
+# Start-of-frame markers of the DCT processes; C4, C8 and CC are tables and extensions.
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
+
+_REDUCED_DECODE = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+def frame_from_message(
+    message: Any, camera: str, intrinsics: Intrinsics | None = None, max_side_px: int = 0
+) -> Frame:
+    """Return the frame of an Image or CompressedImage of ``camera``.
+
+    ``intrinsics``, if given, must be of this image size. The frame is made smaller by 2, 4 or 8 until its longer
+    side is at most ``max_side_px`` (0: never); JPEGs are decoded smaller, which takes less time.
+
+    Raises:
+        FrameError: if the image cannot be used; says why.
+    """
+    if hasattr(message, 'encoding'):
+        image, reduction = _decode_raw(message, camera, intrinsics, max_side_px)
+    else:
+        image, reduction = _decode_compressed(message, camera, intrinsics, max_side_px)
+    return Frame(camera, stamp_of(message), image, reduction)
+
+
+def reduction_for(width: int, height: int, max_side_px: int) -> int:
+    """Return the smallest of 1, 2, 4, 8 that brings the longer side to ``max_side_px`` (0: 1), else 8."""
+    side = max(width, height)
+    fits = [factor for factor in _REDUCED_DECODE if max_side_px <= 0 or -(-side // factor) <= max_side_px]
+    return fits[0] if fits else 8
+
+
+def compressed_from_frame(make: MessageFactory, frame: Frame, frame_id: str, jpeg_quality: int = 90) -> Any:
+    """Return ``frame`` as a JPEG CompressedImage."""
+    ok, encoded = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    if not ok:
+        raise FrameError(f"Camera '{frame.camera}': OpenCV could not encode a {frame.image.shape} image as JPEG.")
+    return make(
+        'sensor_msgs/msg/CompressedImage', header=to_header(make, frame.stamp_ns, frame_id),
+        # As compressed_image_transport writes it: source encoding; codec, encoding of the compressed pixels.
+        format='bgr8; jpeg compressed bgr8', data=encoded.ravel(),
+    )
+
+
+def compressed_size(data: bytes, camera: str) -> tuple[int, int]:
+    """Return (width, height) px of a whole JPEG or PNG from its header, without decoding it.
+
+    Raises:
+        FrameError: if it is neither, is truncated, or two images were spliced.
+    """
+    if data.startswith(_JPEG_START):
+        return _jpeg_size(data, camera)
+    if data.startswith(_PNG_SIGNATURE):
+        if len(data) < 24 or b'IEND' not in data[-16:]:
+            raise _truncated(camera, 'PNG', len(data), 'no IEND chunk')
+        width, height = struct.unpack('>II', data[16:24])
+        return int(width), int(height)
+    raise FrameError(
+        f"Camera '{camera}': the compressed image ({len(data)} bytes) starts with {data[:4].hex() or 'nothing'}, "
+        'expected a JPEG (ffd8) or PNG (89504e47). Set the image transport to jpeg or png.'
+    )
+
+
+def _jpeg_size(data: bytes, camera: str) -> tuple[int, int]:
+    size: tuple[int, int] | None = None
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            raise FrameError(
+                f"Camera '{camera}': corrupt JPEG, no marker at byte {at} of {len(data)}; check the driver or network."
+            )
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _SOF and at + 9 <= len(data):
+            height, width = struct.unpack('>HH', data[at + 5 : at + 9])
+            size = (width, height)
+        if marker == _SOS and size is not None:
+            end = data.find(_JPEG_END, at)
+            if end < 0:
+                raise _truncated(camera, 'JPEG', len(data), 'no end-of-image marker')
+            if data.find(_JPEG_START, at, end) >= 0:
+                raise FrameError(
+                    f"Camera '{camera}': corrupt JPEG, a second image starts inside it; the first was cut off. "
+                    'Check the driver or network.'
+                )
+            return size
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
+    raise _truncated(camera, 'JPEG', len(data), 'it ends in its header')
+
+
+def _truncated(camera: str, codec: str, length: int, reason: str) -> FrameError:
+    return FrameError(
+        f"Camera '{camera}': truncated {codec} of {length} bytes ({reason}). Check the driver, the network or the "
+        "disk; the other cameras' frames are used without it."
+    )
+
+
+def _check_size(width: int, height: int, camera: str, intrinsics: Intrinsics | None) -> None:
+    if intrinsics is not None and (width, height) != (intrinsics.width, intrinsics.height):
+        raise FrameError(
+            f"Camera '{camera}': received an image of {width}x{height} px, camera_info says "
+            f'{intrinsics.width}x{intrinsics.height}. Calibrate at the size that is streamed, or set binning or roi.'
+        )
+
+
+def _decode_compressed(
+    message: Any, camera: str, intrinsics: Intrinsics | None, max_side_px: int
+) -> tuple[UInt8Array, int]:
+    description = str(message.format)
+    source, _, codec = description.partition(';')
+    mosaic = source.startswith('bayer_') and codec.strip() in ('jpeg compressed', 'png compressed')
+    if mosaic or 'compressedDepth' in codec:
+        raise FrameError(
+            f"Camera '{camera}': compressed format '{description}' does not hold a colour or grey picture. "
+            'Publish a debayered colour image through the compressed transport.'
+        )
+    buffer = np.frombuffer(message.data, np.uint8)
+    width, height = compressed_size(buffer.tobytes(), camera)
+    _check_size(width, height, camera, intrinsics)
+    reduction = reduction_for(width, height, max_side_px)
+    is_jpeg = buffer[0] == 0xFF
+    # Calibrations are of the sensor's pixels, whatever orientation EXIF suggests.
+    flags = _REDUCED_DECODE[reduction if is_jpeg else 1] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(buffer, flags)
+    except cv2.error as error:
+        raise FrameError(f"Camera '{camera}': OpenCV cannot decode '{description}': {error.err}.") from error
+    if image is None:
+        raise FrameError(
+            f"Camera '{camera}': OpenCV cannot decode the {len(buffer)} bytes of '{description}'; the picture is "
+            'corrupt. Check the driver or network.'
+        )
+    return _reduce(image, 1 if is_jpeg else reduction), reduction
+
+
+def _decode_raw(
+    message: Any, camera: str, intrinsics: Intrinsics | None, max_side_px: int
+) -> tuple[UInt8Array, int]:
+    name = str(message.encoding).lower()
+    if name not in _ENCODINGS:
+        raise FrameError(
+            f"Camera '{camera}': unknown image encoding '{message.encoding}'; supported: {', '.join(_ENCODINGS)}. "
+            'Set the driver to one of these.'
+        )
+    encoding = _ENCODINGS[name]
+    width, height, step = int(message.width), int(message.height), int(message.step)
+    row_bytes = width * encoding.channels * encoding.bytes_per_channel
+    data = np.frombuffer(message.data, np.uint8)
+    if min(width, height) < 1 or step < row_bytes or len(data) != step * height:
+        raise FrameError(
+            f"Camera '{camera}': received {len(data)} bytes with step {step} for {width}x{height} {name}, expected "
+            f'height x step bytes and step >= {row_bytes}. The message is truncated or the driver is wrong.'
+        )
+    _check_size(width, height, camera, intrinsics)
+    rows = data.reshape(height, step)[:, :row_bytes]
+    if encoding.bytes_per_channel == 2:
+        rows = rows[:, 0 if message.is_bigendian else 1 :: 2]
+    pixels = np.ascontiguousarray(rows)
+    if encoding.channels > 1:
+        pixels = pixels.reshape(height, width, encoding.channels)
+    try:
+        # Own memory: the message's buffer belongs to the middleware.
+        image = pixels.copy() if encoding.to_bgr is None else cv2.cvtColor(pixels, encoding.to_bgr)
+    except cv2.error as error:
+        raise FrameError(f"Camera '{camera}': OpenCV cannot convert {width}x{height} {name}: {error.err}.") from error
+    reduction = reduction_for(width, height, max_side_px)
+    return _reduce(np.asarray(image, np.uint8), reduction), reduction
+
+
+def _reduce(image: Any, reduction: int) -> UInt8Array:
+    """Average blocks of ``reduction`` x ``reduction`` px; rows and columns that fill no block are cut off."""
+    if reduction == 1:
+        return np.asarray(image, np.uint8)
+    height, width = (side // reduction for side in image.shape[:2])
+    if min(height, width) < 1:
+        raise FrameError(f'An image of {image.shape[1]}x{image.shape[0]} px cannot be reduced {reduction} times.')
+    whole = image[: height * reduction, : width * reduction]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,84 @@
+"""Bodies3D -> visualization_msgs/MarkerArray for RViz: spheres at the joints, lines along the bones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from ..skeleton import Skeleton
+from ..types import Bodies3D
+from .bodies import check_body_ids
+from .factory import MessageFactory
+from .stamps import to_header
+
+# visualization_msgs/Marker constants.
+_LINE_LIST, _SPHERE_LIST, _ADD, _DELETE = 5, 7, 0, 2
+_NAMESPACES = ('joints', 'bones')
+_SPHERE_M, _LINE_M = 0.06, 0.025
+_LEFT, _RIGHT, _MIDDLE = (0.16, 0.47, 0.71), (0.90, 0.38, 0.12), (0.85, 0.85, 0.85)
+# The least visible joint is still seen.
+_MIN_ALPHA = 0.25
+
+
+def bodies_to_markers(
+    make: MessageFactory, bodies: Bodies3D, previous_ids: Collection[int] = (), lifetime_s: float = 0.5
+) -> Any:
+    """Return `~/markers`: per body one sphere list (ns joints) and one line list (ns bones), id = body id.
+
+    Left is blue, right orange, the middle grey; alpha grows with the confidence. Unknown joints and their bones are
+    left out.
+
+    Args:
+        previous_ids: body ids of the last message; those that are gone are deleted.
+        lifetime_s: after this RViz removes a marker that was not renewed (the node died); 0: never.
+
+    Raises:
+        ShapeError: for a body id outside 0 .. 2^31 - 1.
+    """
+    check_body_ids(bodies.body_ids)
+    header = to_header(make, bodies.stamp_ns, bodies.frame_id)
+    seconds, nanoseconds = divmod(round(lifetime_s * 1e9), 1_000_000_000)
+    lifetime = make('builtin_interfaces/msg/Duration', sec=seconds, nanosec=nanoseconds)
+    colours = _joint_colours(bodies.skeleton)
+    markers, shown = [], set()
+    for body, body_id in enumerate(bodies.body_ids.tolist()):
+        seen = np.isfinite(bodies.xyz[body]).all(-1)
+        joints = np.flatnonzero(seen).tolist()
+        bones = [edge for edge in bodies.skeleton.edges if seen[edge[0]] and seen[edge[1]]]
+        points = [make('geometry_msgs/msg/Point', x=x, y=y, z=z) for x, y, z in bodies.xyz[body].tolist()]
+        alpha = np.clip(bodies.confidence[body], _MIN_ALPHA, 1.0).tolist()
+        rgba = [
+            make('std_msgs/msg/ColorRGBA', r=r, g=g, b=b, a=a) for (r, g, b), a in zip(colours, alpha, strict=True)
+        ]
+        # A bone has the colour of its outer joint, so that arms and legs are left or right up to the trunk.
+        for namespace, kind, scale, drawn, painted in (
+            ('joints', _SPHERE_LIST, _SPHERE_M, joints, joints),
+            ('bones', _LINE_LIST, _LINE_M, [j for edge in bones for j in edge], [j for _, j in bones for _ in (0, 1)]),
+        ):
+            if not drawn:
+                continue
+            shown.add((namespace, body_id))
+            markers.append(
+                make(
+                    'visualization_msgs/msg/Marker', header=header, ns=namespace, id=body_id, type=kind, action=_ADD,
+                    pose=make('geometry_msgs/msg/Pose', orientation=make('geometry_msgs/msg/Quaternion', w=1.0)),
+                    scale=make('geometry_msgs/msg/Vector3', x=scale, y=scale, z=scale), lifetime=lifetime,
+                    points=[points[j] for j in drawn], colors=[rgba[j] for j in painted],
+                )
+            )
+    known = {*previous_ids, *bodies.body_ids.tolist()}
+    gone = [(namespace, i) for i in sorted(known) for namespace in _NAMESPACES if (namespace, i) not in shown]
+    markers += [
+        make('visualization_msgs/msg/Marker', header=header, ns=namespace, id=int(i), action=_DELETE)
+        for namespace, i in gone
+    ]
+    return make('visualization_msgs/msg/MarkerArray', markers=markers)
+
+
+def _joint_colours(skeleton: Skeleton) -> list[tuple[float, float, float]]:
+    colours = [_MIDDLE] * len(skeleton)
+    for left, right in skeleton.flip_pairs:
+        colours[left], colours[right] = _LEFT, _RIGHT
+    return colours

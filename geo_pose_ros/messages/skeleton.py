@@ -1,0 +1,43 @@
+"""`~/skeleton`: what a reader of `~/bodies` needs to know, as JSON in std_msgs/String."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import ConfigError
+from ..rig import rig_hash
+from ..skeleton import Skeleton
+from ..types import CameraRig
+from .factory import MessageFactory
+
+_UNITS = {'x': 'm', 'y': 'm', 'z': 'm', 'sigma': 'm', 'reprojection_error': 'px', 'confidence': '0..1', 'stamp': 'ns'}
+
+
+def skeleton_to_message(make: MessageFactory, skeleton: Skeleton, rig: CameraRig, model_card_hash: str = '') -> Any:
+    """Return `~/skeleton`: joint names, edges, left-right pairs, units, cameras, rig hash and model card hash."""
+    description = {
+        'name': skeleton.name,
+        'joint_names': skeleton.joint_names,
+        'edges': skeleton.edges,
+        'flip_pairs': skeleton.flip_pairs,
+        'units': _UNITS,
+        'frame_id': rig.world_frame_id,
+        'cameras': rig.names,
+        'rig_hash': rig_hash(rig),
+        'model_card_hash': model_card_hash,
+    }
+    return make('std_msgs/msg/String', data=json.dumps(description))
+
+
+def skeleton_from_message(message: Any) -> Skeleton:
+    """Return the skeleton of a `~/skeleton` message; raise ConfigError if it is not one."""
+    try:
+        tree = json.loads(message.data)
+        return Skeleton(
+            str(tree['name']), tuple(map(str, tree['joint_names'])),
+            tuple((int(a), int(b)) for a, b in tree['edges']),
+            tuple((int(a), int(b)) for a, b in tree['flip_pairs']),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f'Not a skeleton message: {error!r}; expected the JSON of ~/skeleton.') from error

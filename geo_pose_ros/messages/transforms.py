@@ -1,0 +1,103 @@
+"""CameraRig <-> /tf_static: world -> optical frames, through any chain of static transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import CalibrationError
+from ..geometry.rigid import compose, from_quaternion, invert, to_quaternion
+from ..skeleton import FloatArray
+from ..types import CameraRig
+from .factory import MessageFactory
+from .stamps import to_header
+
+# Child frame -> (its parent, parent_from_child (3, 4) m).
+TransformTree = Mapping[str, tuple[str, FloatArray]]
+
+
+def optical_frame_id(camera: str) -> str:
+    """Return the frame name this package gives the optical frame of ``camera``."""
+    return f'{camera}_optical_frame'
+
+
+def rig_to_transforms(make: MessageFactory, rig: CameraRig, stamp_ns: int) -> Any:
+    """Return tf2_msgs/TFMessage with one transform world -> optical frame per camera."""
+    return make('tf2_msgs/msg/TFMessage', transforms=rig_to_transforms_stamped(make, rig, stamp_ns))
+
+
+def rig_to_transforms_stamped(make: MessageFactory, rig: CameraRig, stamp_ns: int) -> list[Any]:
+    """Return geometry_msgs/TransformStamped world -> optical frame of each camera, in rig order."""
+    transforms = []
+    for camera in rig.cameras:
+        world_from_cam = invert(camera.cam_from_world)
+        x, y, z, w = to_quaternion(world_from_cam).tolist()
+        tx, ty, tz = world_from_cam[:, 3].tolist()
+        transforms.append(
+            make(
+                'geometry_msgs/msg/TransformStamped', header=to_header(make, stamp_ns, rig.world_frame_id),
+                child_frame_id=camera.frame_id,
+                transform=make(
+                    'geometry_msgs/msg/Transform', translation=make('geometry_msgs/msg/Vector3', x=tx, y=ty, z=tz),
+                    rotation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
+                ),
+            )
+        )
+    return transforms
+
+
+def transform_tree(messages: Iterable[Any]) -> dict[str, tuple[str, FloatArray]]:
+    """Return the tree of all transforms in TFMessages; a later one of the same child replaces the earlier.
+
+    Raises:
+        CalibrationError: for a quaternion of length zero or a transform that is not finite.
+    """
+    tree: dict[str, tuple[str, FloatArray]] = {}
+    for message in messages:
+        for stamped in message.transforms:
+            parent, child = (name.lstrip('/') for name in (stamped.header.frame_id, stamped.child_frame_id))
+            t, q = stamped.transform.translation, stamped.transform.rotation
+            quaternion, translation = np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z])
+            if not np.isfinite(translation).all() or not np.linalg.norm(quaternion) > 0.5:
+                raise CalibrationError(
+                    f"Transform '{parent}' -> '{child}': rotation {quaternion.tolist()}, translation "
+                    f'{translation.tolist()}; expected a unit quaternion and finite metres. Publish it again.'
+                )
+            tree[child] = (parent, from_quaternion(quaternion, translation))
+    return tree
+
+
+def chain_to_root(tree: TransformTree, frame_id: str) -> tuple[str, FloatArray]:
+    """Return the root above ``frame_id`` and root_from_frame (3, 4); a frame outside the tree is its own root.
+
+    Raises:
+        CalibrationError: if the transforms go round in a circle.
+    """
+    root_from_frame = np.eye(3, 4)
+    seen = [frame_id]
+    while seen[-1] in tree:
+        parent, parent_from_child = tree[seen[-1]]
+        if parent in seen:
+            raise CalibrationError(f'The transforms go round in a circle: {" -> ".join([*seen, parent])}; break it.')
+        root_from_frame = compose(parent_from_child, root_from_frame)
+        seen.append(parent)
+    return seen[-1], root_from_frame
+
+
+def lookup(tree: TransformTree, target: str, source: str) -> FloatArray:
+    """Return target_from_source (3, 4) m.
+
+    Raises:
+        CalibrationError: if no chain of transforms joins them; lists the frames there are.
+    """
+    target_root, root_from_target = chain_to_root(tree, target)
+    source_root, root_from_source = chain_to_root(tree, source)
+    if target_root != source_root:
+        frames = sorted({*tree, *(parent for parent, _ in tree.values())})
+        raise CalibrationError(
+            f"No static transform joins '{target}' and '{source}'; the frames are: {', '.join(frames) or 'none'}. "
+            'Publish the camera poses on /tf_static or give a rig file.'
+        )
+    return compose(invert(root_from_target), root_from_source)

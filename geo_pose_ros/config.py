@@ -224,8 +224,23 @@ class TriangulationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackingConfig:
+    """Bodies over time."""
+
+    enabled: bool = setting(True, 'Smooth joints by a Kalman filter and predict those not seen; ids are kept anyway')
+    max_gap_s: float = setting(
+        0.5, 'A joint or body not measured for longer than this is forgotten', unit='s', low=0.0, high=5.0
+    )
+    acceleration_noise: float = setting(
+        3.0, 'Square root of the spectral density of the joints\' acceleration: larger follows faster, smooths less',
+        unit='m/s^2/sqrt(Hz)', low=0.01, high=100.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """Everything between a frame set and bodies."""
 
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     triangulation: TriangulationConfig = field(default_factory=TriangulationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)

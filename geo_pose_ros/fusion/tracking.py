@@ -1,0 +1,181 @@
+"""Bodies over time: identities that last, and a constant-velocity Kalman filter per joint.
+
+State of a joint: position and velocity, 3 + 3. Between sets the velocity wanders as integrated white noise (Bar-Shalom,
+Li, Kirubarajan 2001, section 6.2.2: the discretised continuous white-noise acceleration model); the solver's
+covariance is the measurement's. A joint or body that is not measured is predicted for a while, then forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import TrackingConfig
+from ..errors import ShapeError
+from ..skeleton import FloatArray
+from ..types import IntArray
+
+_NS_PER_S = 1e9
+# Velocity of a joint first seen, m/s: fast walking.
+_FIRST_SPEED_M_S = 1.5
+# Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
+_GATE = 16.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedBodies:
+    """What the tracker says about T bodies, the measured ones first and in the order given.
+
+    Attributes:
+        xyz: (T, J, 3) m, NaN = unknown.
+        covariance: (T, J, 3, 3) m^2, NaN = unknown.
+        body_ids: (T,) never used twice.
+    """
+
+    xyz: FloatArray
+    covariance: FloatArray
+    body_ids: IntArray
+
+
+class Tracker:
+    """Keeps the bodies of one scene; feed it every frame set in order of its stamp."""
+
+    def __init__(self, config: TrackingConfig, joints: int) -> None:
+        """Start with no body of ``joints`` joints."""
+        self._config = config
+        self._joints = joints
+        self._next_id = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        n = self._joints
+        self._stamp_ns: int | None = None
+        self._ids: IntArray = np.zeros(0, np.int64)
+        self._position = np.zeros((0, n, 3))
+        self._velocity = np.zeros((0, n, 3))
+        # Blocks of the 6x6 covariance: position, position-velocity, velocity; (T, 3, J, 3, 3).
+        self._blocks = np.zeros((0, 3, n, 3, 3))
+        self._age_s = np.zeros((0, n))
+
+    @property
+    def body_ids(self) -> IntArray:
+        """(T,) the tracked bodies, in the order of ``predict``."""
+        return self._ids
+
+    def predict(self, stamp_ns: int) -> FloatArray:
+        """Return where the tracked bodies are expected at ``stamp_ns``, (T, J, 3) m, NaN = unknown.
+
+        Time that runs backwards forgets all bodies: a bag was started again, or a clock jumped.
+        """
+        dt_s = self._seconds_to(stamp_ns)
+        predicted = self._position + (dt_s * self._velocity if self._config.enabled else 0.0)
+        too_old = self._age_s + dt_s > max(self._config.max_gap_s, 1e-9)
+        return np.where(too_old[..., None], np.nan, predicted)
+
+    def _seconds_to(self, stamp_ns: int) -> float:
+        """Return the seconds since the last update; forget everything if they are negative."""
+        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+            self._clear()
+        return 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / _NS_PER_S
+
+    def update(self, stamp_ns: int, tracks: IntArray, xyz: FloatArray, covariance: FloatArray) -> TrackedBodies:
+        """Take in the bodies measured at ``stamp_ns`` and return all that are known.
+
+        Args:
+            stamp_ns: acquisition time of the set.
+            tracks: (B,) index into ``predict``'s bodies that each measured one continues, -1 for a new one.
+            xyz: (B, J, 3) m, NaN = not measured.
+            covariance: (B, J, 3, 3) m^2.
+
+        Returns:
+            The B measured bodies, smoothed and completed, then those predicted only (none with the filter off).
+
+        Raises:
+            ShapeError: if the arrays do not agree or name a body that is not tracked.
+        """
+        dt_s = self._seconds_to(stamp_ns)
+        bodies = len(tracks)
+        if xyz.shape != (bodies, self._joints, 3) or covariance.shape != (bodies, self._joints, 3, 3):
+            raise ShapeError(
+                f'Tracker: received {bodies} tracks, xyz {xyz.shape}, covariance {covariance.shape}; expected '
+                f'(B, {self._joints}, 3) and (B, {self._joints}, 3, 3).'
+            )
+        if bodies and (tracks.max() >= len(self._ids) or len(set(tracks[tracks >= 0])) < (tracks >= 0).sum()):
+            raise ShapeError(
+                f'Tracker: received tracks {tracks.tolist()}, expected each of {len(self._ids)} once or -1.'
+            )
+        self._advance(dt_s)
+        self._stamp_ns = stamp_ns
+        unmeasured = np.setdiff1d(np.arange(len(self._ids)), tracks)
+        self._take(np.concatenate([tracks, unmeasured]))
+        self._measure(xyz, covariance)
+        self._take(np.flatnonzero((np.isfinite(self._position).all(-1)).any(1) | (np.arange(len(self._ids)) < bodies)))
+        if not self._config.enabled:
+            return TrackedBodies(xyz, covariance, self._ids[:bodies])
+        known = np.asarray(np.isfinite(self._position).all(-1))[..., None, None]
+        return TrackedBodies(self._position.copy(), np.where(known, self._blocks[:, 0], np.nan), self._ids)
+
+    def _advance(self, dt_s: float) -> None:
+        """Predict every state by ``dt_s`` and forget joints not measured for longer than max_gap_s."""
+        q = self._config.acceleration_noise**2 * np.eye(3)
+        self._position = self._position + dt_s * self._velocity
+        pp, pv, vv = (self._blocks[:, k] for k in range(3))
+        self._blocks = np.stack(
+            [
+                pp + dt_s * (pv + np.swapaxes(pv, -1, -2)) + dt_s**2 * vv + dt_s**3 / 3.0 * q,
+                pv + dt_s * vv + dt_s**2 / 2.0 * q,
+                vv + dt_s * q,
+            ],
+            1,
+        )
+        self._age_s = self._age_s + dt_s
+        gone = self._age_s > max(self._config.max_gap_s, 1e-9)
+        self._position = np.where(gone[..., None], np.nan, self._position)
+
+    def _take(self, index: IntArray) -> None:
+        """Keep the tracks of ``index`` in its order; -1 opens a new one."""
+        new = index < 0
+        n, m = self._joints, len(index)
+        kept = np.flatnonzero(~new)
+        ids = np.full(m, -1)
+        position, velocity = np.full((m, n, 3), np.nan), np.zeros((m, n, 3))
+        blocks, age = np.zeros((m, 3, n, 3, 3)), np.zeros((m, n))
+        for new_array, old in (
+            (ids, self._ids), (position, self._position), (velocity, self._velocity), (blocks, self._blocks),
+            (age, self._age_s),
+        ):
+            new_array[kept] = old[index[kept]]
+        ids[new] = self._next_id + np.arange(int(new.sum()))
+        self._next_id += int(new.sum())
+        self._ids, self._position, self._velocity, self._blocks, self._age_s = ids, position, velocity, blocks, age
+
+    def _measure(self, xyz: FloatArray, covariance: FloatArray) -> None:
+        """Update the first len(xyz) tracks with measurements; a joint without a state starts at its measurement."""
+        bodies = len(xyz)
+        position, velocity = self._position[:bodies], self._velocity[:bodies]
+        pp, pv, vv = (self._blocks[:bodies, k] for k in range(3))
+        measured: NDArray[np.bool_] = np.asarray(np.isfinite(xyz).all(-1) & np.isfinite(covariance).all((-1, -2)))
+        known = np.isfinite(position).all(-1)
+        both, fresh = (measured & known)[..., None], (measured & ~known)[..., None]
+
+        noise = np.where(both[..., None], covariance, np.eye(3))
+        innovation = np.where(both, xyz - position, 0.0)
+        gain_base = np.linalg.inv(pp + noise)
+        distance2 = (innovation * (gain_base @ innovation[..., None])[..., 0]).sum(-1)
+        # A jump beyond the gate acts with a covariance inflated in proportion, as under a heavy-tailed noise.
+        inflation = np.maximum(1.0, distance2 / _GATE)[..., None, None]
+        gain_base = np.where(both[..., None], np.linalg.inv(pp + inflation * noise), 0.0)
+        gain_p, gain_v = pp @ gain_base, np.swapaxes(pv, -1, -2) @ gain_base
+        position = position + (gain_p @ innovation[..., None])[..., 0]
+        velocity = velocity + (gain_v @ innovation[..., None])[..., 0]
+        pp, pv, vv = pp - gain_p @ pp, pv - gain_p @ pv, vv - gain_v @ pv
+
+        eye = np.eye(3)
+        self._position[:bodies] = np.where(fresh, xyz, position)
+        self._velocity[:bodies] = np.where(fresh, 0.0, velocity)
+        self._blocks[:bodies, 0] = np.where(fresh[..., None], covariance, pp)
+        self._blocks[:bodies, 1] = np.where(fresh[..., None], 0.0, pv)
+        self._blocks[:bodies, 2] = np.where(fresh[..., None], _FIRST_SPEED_M_S**2 * eye, vv)
+        self._age_s[:bodies] = np.where(measured, 0.0, self._age_s[:bodies])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from types import TracebackType
 
@@ -14,14 +14,14 @@ import numpy as np
 from .config import PipelineConfig
 from .detection import Detector, create_detector
 from .errors import CalibrationError, GeoPoseError
-from .fusion.association import associate
+from .fusion.association import Association, associate
 from .fusion.body import body_from_triangulation, triangulate_body
+from .fusion.tracking import Tracker
 from .geometry.projection import normalize
 from .skeleton import BODY17, FloatArray, map_to_body17
-from .types import Bodies3D, CameraRig, Frame, FrameSet, IntArray, Keypoints2D
+from .types import Bodies3D, CameraRig, Frame, FrameSet, Keypoints2D
 
 FrameLoader = Callable[[], Frame]
-_UNSEEN = np.full((len(BODY17), 2), np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +90,7 @@ class PosePipeline:
         self._pool = ThreadPoolExecutor(max_workers=min(workers, len(rig)), thread_name_prefix='detect')
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
-        self._previous: Bodies3D | None = None
+        self._tracker = Tracker(self._config.tracking, len(BODY17))
 
     @property
     def rig(self) -> CameraRig:
@@ -174,31 +174,37 @@ class PosePipeline:
         if unknown:
             raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
         clock.lap('undistort')
-        groups = associate(self._cam_from_world, self._focal_px, xn, confidence, self._previous)
+        found = associate(self._cam_from_world, xn, confidence, self._tracker.predict(stamp_ns))
+        # One view alone does not triangulate.
+        people = found.select(found.num_views >= 2)
         clock.lap('associate')
-        bodies, residuals = self._triangulate(stamp_ns, groups, xn, confidence)
+        bodies, residuals = self._triangulate(stamp_ns, people, xn, confidence)
         clock.lap('triangulate')
-        self._previous = bodies
         return PipelineResult(bodies, body17, {}, {}, clock.stage_ms, residuals)
 
     def _triangulate(
-        self, stamp_ns: int, groups: list[IntArray], xn: list[FloatArray], confidence: list[FloatArray]
+        self, stamp_ns: int, people: Association, xn: list[FloatArray], confidence: list[FloatArray]
     ) -> tuple[Bodies3D, dict[str, FloatArray]]:
         residuals: dict[str, list[FloatArray]] = {name: [] for name in self._rig.names}
         parts: list[Bodies3D] = []
-        for group in groups:
-            points = np.stack([xn[c][p] if p >= 0 else _UNSEEN for c, p in enumerate(group)])
-            weights = np.stack([confidence[c][p] if p >= 0 else np.zeros(len(BODY17)) for c, p in enumerate(group)])
+        tracks: list[int] = []
+        for points, weights, track in zip(
+            people.gather(xn, np.nan).swapaxes(0, 1), people.gather(confidence, 0.0).swapaxes(0, 1), people.tracks,
+            strict=True,
+        ):
             found, views = triangulate_body(
                 self._cam_from_world, self._focal_px, points, weights, BODY17, self._config.triangulation
             )
             if not np.isfinite(found.xyz).any():
                 continue
+            tracks.append(int(track))
             parts.append(body_from_triangulation(stamp_ns, self._rig.world_frame_id, found, views, len(parts), BODY17))
             for c, name in enumerate(self._rig.names):
                 residuals[name].append(found.residual_px[c][found.inliers[c]])
         merged = {name: np.concatenate(values) for name, values in residuals.items() if values}
-        return Bodies3D.concatenate(stamp_ns, self._rig.world_frame_id, BODY17, parts), merged
+        bodies = Bodies3D.concatenate(stamp_ns, self._rig.world_frame_id, BODY17, parts)
+        tracked = self._tracker.update(stamp_ns, np.array(tracks, np.int64), bodies.xyz, bodies.covariance)
+        return replace(bodies, body_ids=tracked.body_ids[: len(bodies)]), merged
 
     def close(self) -> None:
         """Stop the workers and free the models."""

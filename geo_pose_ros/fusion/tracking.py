@@ -111,7 +111,8 @@ class Tracker:
         unmeasured = np.setdiff1d(np.arange(len(self._ids)), tracks)
         self._take(np.concatenate([tracks, unmeasured]))
         self._measure(xyz, covariance)
-        self._take(np.flatnonzero((np.isfinite(self._position).all(-1)).any(1) | (np.arange(len(self._ids)) < bodies)))
+        alive = np.asarray(np.isfinite(self._position).any((1, 2)))
+        self._take(np.flatnonzero(alive | (np.arange(len(alive)) < bodies)))
         if not self._config.enabled:
             return TrackedBodies(xyz, covariance, self._ids[:bodies])
         known = np.asarray(np.isfinite(self._position).all(-1))[..., None, None]

@@ -1,0 +1,33 @@
+.PHONY: demo test lint types bench bench-lifter clean
+
+# Large images over Fast DDS need its large-data transport; nothing leaves this machine.
+export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+
+demo:
+	@tools/venv.sh runtime
+	@.venv/bin/geo_pose demo --out out/demo
+
+test:
+	@tools/venv.sh test
+	@.venv/bin/python -m pytest test
+
+lint:
+	@tools/venv.sh test
+	@.venv/bin/ruff check .
+
+types:
+	@tools/venv.sh test
+	@.venv/bin/mypy
+
+bench:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/pipeline.py
+	@.venv/bin/python benchmarks/fusion.py
+
+bench-lifter:
+	@tools/venv.sh test
+	@.venv/bin/python -m geo_pose_training.benchmark
+
+clean:
+	rm -rf .venv out

@@ -1,0 +1,44 @@
+"""ament_python package; ``training/`` installs as ``geo_pose_training``."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'geo_pose_ros'
+
+
+def files(folder: str, pattern: str) -> list[str]:
+    """Return the files of ``folder`` that match, relative to this file, as data_files wants them."""
+    return sorted(str(path) for path in Path(folder).glob(pattern))
+
+
+training = ['geo_pose_training', *(f'geo_pose_training.{name}' for name in find_packages('training'))]
+
+setup(
+    name=NAME,
+    version='0.1.0',
+    packages=[*find_packages(include=[NAME, f'{NAME}.*']), *training],
+    package_dir={'geo_pose_training': 'training'},
+    package_data={NAME: ['models/*.onnx', 'models/*.json'], 'geo_pose_training': ['recipes/*.yaml']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        (f'share/{NAME}/launch', files('launch', '*.launch.py')),
+        (f'share/{NAME}/config', files('config', '*.yaml')),
+        (f'share/{NAME}/config/rviz', files('config/rviz', '*.rviz')),
+    ],
+    python_requires='>=3.10',
+    install_requires=['setuptools'],
+    zip_safe=False,
+    author='geo_pose_ros maintainers',
+    maintainer='geo_pose_ros maintainers',
+    maintainer_email='maintainers@users.noreply.r-seed-e38be9af.example',
+    description='Calibrated multi-camera RGB to 3D human skeletons, with a lifter retrained from bags.',
+    license='Apache-2.0',
+    entry_points={
+        'console_scripts': [
+            'geo_pose = geo_pose_ros.cli:main',
+            'pose_node = geo_pose_ros.ros.pose_node:main',
+        ],
+    },
+)

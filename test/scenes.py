@@ -1,0 +1,64 @@
+"""Synthetic rigs and people with exact truth, seeded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
+
+WIDTH, HEIGHT = 1280, 960
+
+# A standing person, body17, metres, z up, facing +x.
+STANDING = np.array(
+    [
+        (0.00, 0.00, 0.95), (0.00, -0.12, 0.93), (0.03, -0.13, 0.50), (0.00, -0.13, 0.08), (0.00, 0.12, 0.93),
+        (0.05, 0.13, 0.50), (0.02, 0.13, 0.08), (0.00, 0.00, 1.20), (0.00, 0.00, 1.45), (0.09, 0.00, 1.58),
+        (0.02, 0.00, 1.68), (0.00, 0.17, 1.43), (0.03, 0.25, 1.15), (0.15, 0.28, 0.92), (0.00, -0.17, 1.43),
+        (0.05, -0.24, 1.16), (0.22, -0.22, 1.00),
+    ]
+)  # fmt: skip
+
+
+def person(seed: int = 0, position_m: tuple[float, float] = (0.0, 0.0), heading_rad: float = 0.0) -> FloatArray:
+    """Return a person (17, 3) m: the standing one with joints moved by a few cm, turned and placed."""
+    joints = STANDING + np.random.default_rng(seed).normal(0.0, 0.03, STANDING.shape)
+    c, s = np.cos(heading_rad), np.sin(heading_rad)
+    return joints @ np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]]) + (*position_m, 0.0)
+
+
+def intrinsics(distortion_model: str = 'plumb_bob') -> Intrinsics:
+    """Return intrinsics with a visible lens distortion."""
+    D = {
+        'plumb_bob': (-0.21, 0.09, 0.001, -0.0007, 0.01),
+        'rational_polynomial': (0.3, -0.1, 0.0005, -0.0003, 0.02, 0.5, -0.12, 0.03),
+        'equidistant': (0.02, -0.01, 0.003, -0.001),
+    }[distortion_model]
+    K = np.array([[900.0, 0.0, 640.5], [0.0, 905.0, 478.0], [0.0, 0.0, 1.0]])
+    return Intrinsics(K, np.array(D), distortion_model, WIDTH, HEIGHT)
+
+
+def ring_rig(cameras: int = 4, radius_m: float = 4.0, distortion_model: str = 'plumb_bob') -> CameraRig:
+    """Return cameras on a circle at heights around 2 m, looking at the middle of a person."""
+    rig = []
+    for i in range(cameras):
+        angle = 2.0 * np.pi * i / cameras + 0.3
+        position = np.array([radius_m * np.cos(angle), radius_m * np.sin(angle), 1.8 + 0.3 * (i % 3)])
+        pose = look_at(position, np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0]))
+        rig.append(Camera(f'cam{i}', f'cam{i}_optical_frame', intrinsics(distortion_model), pose))
+    return CameraRig(tuple(rig), 'world')
+
+
+def keypoints(
+    rig: CameraRig, people: list[FloatArray], stamp_ns: int = 1_000_000_000, noise_px: float = 0.0, seed: int = 0
+) -> dict[str, Keypoints2D]:
+    """Return body17 keypoints of ``people`` (17, 3) m in every camera, confidence 1, with Gaussian noise."""
+    rng = np.random.default_rng(seed)
+    seen = {}
+    for camera in rig.cameras:
+        xy = np.stack([project_world(camera, joints) for joints in people])
+        xy = xy + rng.normal(0.0, noise_px, xy.shape)
+        seen[camera.name] = Keypoints2D(camera.name, stamp_ns, BODY17, xy, np.ones(xy.shape[:2]))
+    return seen

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Make .venv and install the pinned requirements into it: venv.sh runtime|test. A second call with the same pins does
+# nothing. PYTHON=... chooses the interpreter.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kind=$1
+venv=.venv
+
+fail() { echo "geo_pose: $*" >&2; exit 1; }
+
+pins=$( { cat requirements/runtime.txt requirements/detector.txt "requirements/$kind.txt" setup.py; } | sha256sum | cut -d' ' -f1)
+stamp=$venv/.installed-$kind
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$pins" ]; then exit 0; fi
+
+if [ ! -x $venv/bin/python ] || ! $venv/bin/python -m pip --version >/dev/null 2>&1; then
+    python=${PYTHON:-}
+    # The detector's wheel exists up to Python 3.12, so the newest of those first.
+    for candidate in python3.12 python3.11 python3.10 python3; do
+        [ -n "$python" ] && break
+        if command -v $candidate >/dev/null && $candidate -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
+        then python=$candidate; fi
+    done
+    [ -n "$python" ] || fail "no Python 3.10 or newer; run: sudo apt-get install -y python3 python3-venv"
+    version=$($python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    $python -c 'import venv, ensurepip' 2>/dev/null ||
+        fail "Python $version lacks venv; run: sudo apt-get install -y python$version-venv"
+    echo "geo_pose: making $venv with Python $version"
+    $python -m venv --clear $venv
+fi
+/sbin/ldconfig -p 2>/dev/null | grep -q 'libstdc++\.so\.6' ||
+    fail "libstdc++.so.6 is missing; run: sudo apt-get install -y libstdc++6"
+
+echo "geo_pose: installing the pinned packages of requirements/$kind.txt (once)"
+pip="$venv/bin/python -m pip --disable-pip-version-check install --quiet"
+$pip 'setuptools==80.9.0' wheel
+$pip -r "requirements/$kind.txt"
+$pip --no-deps -r requirements/detector.txt
+$pip --no-deps --no-build-isolation --editable .
+echo "$pins" > "$stamp"

@@ -214,7 +214,7 @@ class TriangulationConfig:
     """How the views of a body become 3D joints."""
 
     outlier_px: float = setting(
-        60.0, 'A view farther than this from the joint is an outlier, at a body 600 px tall; scales with it', unit='px',
+        80.0, 'A view farther than this from the joint is an outlier, at a body 600 px tall; scales with it', unit='px',
         low=1.0, high=1000.0,
     )
     noise_px: float = setting(

@@ -10,11 +10,13 @@ from ..config import TriangulationConfig
 from ..geometry.triangulation import Triangulation, triangulate_robust
 from ..skeleton import FloatArray, Skeleton
 from ..types import Bodies3D
-from .left_right import exchange, swapped_views
+from .left_right import exchange, limb_cost, suspected_swap
 
 # The settings' pixel distances hold for a body of this extent in the image.
 _REFERENCE_EXTENT_PX = 600.0
 _LEAST_EXTENT_PX = 60.0
+# An exchange of sides must lower the limbs' capped squared residuals to this part.
+_SWAP_GAIN = 0.6
 # Legs and arms of at most two views; more means that the views disagree for another reason.
 _MOST_SWAPS = 4
 
@@ -41,7 +43,7 @@ def extent_scale(focal_px: FloatArray, xn: FloatArray) -> FloatArray:
 
     Detectors look at a crop of the person, so that their error grows with the person's size in the image.
     """
-    seen = np.isfinite(xn).all(-1)
+    seen = np.asarray(np.isfinite(xn).all(-1))
     low = np.where(seen[..., None], xn, np.inf).min(1)
     high = np.where(seen[..., None], xn, -np.inf).max(1)
     extent = np.where(seen.any(1), (high - low).max(-1) * focal_px, _REFERENCE_EXTENT_PX)
@@ -70,25 +72,32 @@ def triangulate_body(
     Returns:
         The triangulation, residuals in raw-scale px, and the views as they were used.
     """
-    used = np.isfinite(xn).all(-1) & (confidence > 0.0)
+    used = np.asarray(np.isfinite(xn).all(-1)) & (confidence > 0.0)
     xn = np.where(used[..., None], xn, np.nan)
     confidence = np.where(used, confidence, 0.0)
     scale = extent_scale(focal_px, xn)
     focal = focal_px * scale
     swaps = 0
-    while True:
-        found = triangulate_robust(cam_from_world, focal, xn, confidence / config.noise_px, outlier_px=config.outlier_px)
-        # Two views cannot outvote each other.
-        swap = (
-            swapped_views(cam_from_world, focal, xn, found.xyz, skeleton, config.outlier_px)
-            if swaps < _MOST_SWAPS and used.any(1).sum() > 2
-            else None
-        )
+    found = triangulate_robust(cam_from_world, focal, xn, confidence / config.noise_px, outlier_px=config.outlier_px)
+    # Two views cannot outvote each other.
+    while swaps < _MOST_SWAPS and used.any(1).sum() > 2:
+        swap = suspected_swap(cam_from_world, focal, xn, found.xyz, skeleton, config.outlier_px)
         if swap is None:
             break
         group, view = swap
-        exchange(xn, view, group)
-        exchange(confidence, view, group)
+        tried_xn, tried_confidence = xn.copy(), confidence.copy()
+        exchange(tried_xn, view, group)
+        exchange(tried_confidence, view, group)
+        tried = triangulate_robust(
+            cam_from_world, focal, tried_xn, tried_confidence / config.noise_px, outlier_px=config.outlier_px
+        )
+        joints = np.array(group).ravel()
+        before, after = (
+            limb_cost(result.residual_px[:, joints], config.outlier_px).sum() for result in (found, tried)
+        )
+        if after > _SWAP_GAIN * before:
+            break
+        xn, confidence, found = tried_xn, tried_confidence, tried
         swaps += 1
     raw = Triangulation(found.xyz, found.covariance, found.residual_px / scale[:, None], found.inliers)
     return raw, BodyViews(xn, confidence, focal, swaps)

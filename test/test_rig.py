@@ -1,0 +1,66 @@
+"""Rig files."""
+
+import numpy as np
+import pytest
+import yaml
+
+from geo_pose_ros.errors import CalibrationError
+from geo_pose_ros.rig import dump_rig, load_rig, parse_rig, rig_hash
+
+from .scenes import ring_rig
+
+
+def tree():
+    return yaml.safe_load(dump_rig(ring_rig(2)))
+
+
+def test_round_trip_is_exact(tmp_path):
+    rig = ring_rig(3, distortion_model='equidistant')
+    (tmp_path / 'rig.yaml').write_text(dump_rig(rig))
+    again = load_rig(tmp_path / 'rig.yaml')
+    assert again.names == rig.names
+    for a, b in zip(rig.cameras, again.cameras, strict=True):
+        np.testing.assert_array_equal(a.cam_from_world, b.cam_from_world)
+        np.testing.assert_array_equal(a.intrinsics.K, b.intrinsics.K)
+        np.testing.assert_array_equal(a.intrinsics.D, b.intrinsics.D)
+    assert rig_hash(again) == rig_hash(rig)
+    assert rig_hash(rig.subset(['cam0', 'cam1'])) != rig_hash(rig)
+
+
+def broken(change):
+    made = tree()
+    change(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda t: t.update(units='mm'), r"the rig has the unknown key \['units'\]"),
+        (lambda t: t.pop('world_frame_id'), r"lacks \['world_frame_id'\]"),
+        (lambda t: t['cameras']['cam1'].update(fx=3), r"camera 'cam1' has the unknown key \['fx'\]"),
+        (lambda t: t['cameras']['cam1'].pop('D'), r"camera 'cam1' lacks \['D'\]"),
+        (lambda t: t['cameras'].update(cam1=3), "camera 'cam1': expected a mapping"),
+        (lambda t: t['cameras']['cam0']['cam_from_world'][0].__setitem__(0, 3.0), "camera 'cam0'.*not a rotation"),
+        (lambda t: t['cameras']['cam0']['K'][0].pop(), "camera 'cam0': a value is not a number or a matrix has ragged"),
+        (lambda t: t['cameras']['cam0'].update(width='wide'), "camera 'cam0': a value is not a number"),
+        (lambda t: t.update(cameras={}), 'no camera'),
+        (lambda t: t.update(cameras=[1]), 'expected a mapping'),
+    ],
+)
+def test_refuses(change, message):
+    with pytest.raises(CalibrationError, match=message):
+        parse_rig(broken(change))
+
+
+def test_file_errors_name_the_file(tmp_path):
+    path = tmp_path / 'rig.yaml'
+    with pytest.raises(CalibrationError, match=r"rig.yaml' cannot be read"):
+        load_rig(path)
+    path.write_text('cameras: [')
+    with pytest.raises(CalibrationError, match='is not YAML'):
+        load_rig(path)
+    text = dump_rig(ring_rig(2))
+    path.write_text(text.replace('cam1:', 'cam0:'))
+    with pytest.raises(CalibrationError, match=r"rig.yaml': \['cam0'\] given more than once at line"):
+        load_rig(path)

@@ -1,0 +1,76 @@
+"""Skeletons and the maps between them."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.errors import ConfigError, ShapeError
+from geo_pose_ros.skeleton import (
+    BLAZEPOSE33,
+    BODY17,
+    COCO17,
+    HALPE26,
+    SKELETONS,
+    Skeleton,
+    SkeletonMap,
+    get_skeleton,
+    map_to_body17,
+)
+
+DETECTORS = (COCO17, HALPE26, BLAZEPOSE33)
+
+
+@pytest.mark.parametrize('skeleton', SKELETONS.values(), ids=lambda s: s.name)
+def test_flip_pairs_exchange_left_and_right_names(skeleton):
+    for left, right in skeleton.flip_pairs:
+        assert skeleton.joint_names[left].replace('left', 'right') == skeleton.joint_names[right]
+    paired = {index for pair in skeleton.flip_pairs for index in pair}
+    assert all(('left' in n or 'right' in n) == (i in paired) for i, n in enumerate(skeleton.joint_names))
+
+
+def test_body17_is_a_tree_over_all_joints():
+    assert len(BODY17.edges) == 16
+    assert {child for _, child in BODY17.edges} == set(range(1, 17))
+    assert BODY17.bones[1] == 'right_hip-right_knee'
+
+
+@pytest.mark.parametrize('source', DETECTORS, ids=lambda s: s.name)
+def test_map_takes_means_and_smallest_confidence(source):
+    rng = np.random.default_rng(1)
+    xy, confidence = rng.uniform(0, 100, (2, len(source), 2)), rng.uniform(0.1, 1.0, (2, len(source)))
+    mapped, trust = map_to_body17(source).apply(xy, confidence)
+    left, right = source.index('left_hip'), source.index('right_hip')
+    np.testing.assert_allclose(mapped[:, 0], (xy[:, left] + xy[:, right]) / 2)
+    np.testing.assert_allclose(trust[:, 0], np.minimum(confidence[:, left], confidence[:, right]))
+    np.testing.assert_allclose(mapped[:, 13], xy[:, source.index('left_wrist')])
+    shoulders = (xy[:, source.index('left_shoulder')] + xy[:, source.index('right_shoulder')]) / 2
+    np.testing.assert_allclose(mapped[:, 8], shoulders)
+    np.testing.assert_allclose(mapped[:, 7], (shoulders + mapped[:, 0]) / 2)
+
+
+def test_missing_source_makes_only_its_targets_missing():
+    xy, confidence = np.ones((1, 17, 2)), np.ones((1, 17))
+    xy[0, COCO17.index('left_hip')] = np.nan
+    mapped, trust = map_to_body17(COCO17).apply(xy, confidence)
+    missing = {BODY17.joint_names[j] for j in np.flatnonzero(np.isnan(mapped[0, :, 0]))}
+    assert missing == {'pelvis', 'spine', 'left_hip'}
+    assert (trust[0] == 0.0).sum() == 3
+
+
+def test_refusals():
+    with pytest.raises(ConfigError, match="Unknown skeleton 'coco18'; known: body17, coco17"):
+        get_skeleton('coco18')
+    with pytest.raises(ConfigError, match="has no joint 'tail'"):
+        BODY17.index('tail')
+    with pytest.raises(ConfigError, match='joint names repeat'):
+        Skeleton('x', ('a', 'a'), (), ())
+    with pytest.raises(ConfigError, match=r'outside 0\.\.1'):
+        Skeleton('x', ('a', 'b'), ((0, 2),), ())
+    two = Skeleton('two', ('a', 'b'), ((0, 1),), ())
+    with pytest.raises(ConfigError, match="No map from skeleton 'two'"):
+        map_to_body17(two)
+    with pytest.raises(ConfigError, match=r"no source for \['b'\]"):
+        SkeletonMap(two, two, {'a': {'a': 1.0}})
+    with pytest.raises(ConfigError, match=r"weights of 'b' sum to 0\.9"):
+        SkeletonMap(two, two, {'a': {'a': 1.0}, 'b': {'a': 0.9}})
+    with pytest.raises(ShapeError, match='received 17 joints with 17 confidences, expected 33'):
+        map_to_body17(BLAZEPOSE33).apply(np.zeros((1, 17, 2)), np.zeros((1, 17)))

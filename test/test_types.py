@@ -1,0 +1,134 @@
+"""Core types refuse what would fail later, far from its cause."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.errors import CalibrationError, ShapeError
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Frame, FrameSet, Intrinsics, Keypoints2D
+
+from .scenes import intrinsics, ring_rig
+
+K = np.array([[900.0, 0.0, 640.0], [0.0, 900.0, 480.0], [0.0, 0.0, 1.0]])
+POSE = np.eye(4)[:3]
+
+
+def make(**changes):
+    usual = {'K': K, 'D': np.zeros(5), 'distortion_model': 'plumb_bob', 'width': 1280, 'height': 960}
+    return Intrinsics(**usual | changes)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'error', 'message'),
+    [
+        ({'K': np.zeros((3, 3))}, CalibrationError, r'K = 0; the camera is uncalibrated'),
+        ({'K': np.full((3, 3), np.nan)}, CalibrationError, 'not finite'),
+        ({'K': np.diag([-1.0, 900.0, 1.0])}, CalibrationError, 'not a camera matrix'),
+        ({'K': K + [[0.0, 2.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]}, CalibrationError, 'skew'),
+        ({'K': np.eye(4)}, ShapeError, r'received shape \(4, 4\), expected \(3, 3\)'),
+        ({'distortion_model': 'thin_prism'}, CalibrationError, "model 'thin_prism'; expected one of"),
+        ({'D': np.zeros(3)}, CalibrationError, 'got 3 coefficients, expected 0 or 4 or 5'),
+        ({'width': 0}, CalibrationError, 'Image size 0x960'),
+    ],
+)
+def test_intrinsics_refuse(changes, error, message):
+    with pytest.raises(error, match=message):
+        make(**changes)
+
+
+def test_arrays_are_copied_and_read_only():
+    mine = K.copy()
+    held = make(K=mine)
+    mine[0, 0] = 1.0
+    assert held.K[0, 0] == 900.0
+    with pytest.raises(ValueError, match='read-only'):
+        held.K[0, 0] = 2.0
+
+
+def test_distorted():
+    assert not make().distorted
+    assert make(D=np.array([0.1, 0.0, 0.0, 0.0, 0.0])).distorted
+    assert make(distortion_model='equidistant', D=np.zeros(4)).distorted
+
+
+@pytest.mark.parametrize(
+    ('name', 'pose', 'message'),
+    [
+        ('', POSE, 'no name'),
+        ('left', POSE * np.nan, 'not finite'),
+        ('left', POSE * 1.1, 'not a rotation'),
+        ('left', np.diag([1.0, 1.0, -1.0, 1.0])[:3], r'det = -1\.000'),
+    ],
+)
+def test_camera_refuses(name, pose, message):
+    with pytest.raises(CalibrationError, match=message):
+        Camera(name, 'optical', make(), pose)
+
+
+def test_camera_centre():
+    pose = np.column_stack([np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), [1.0, 2.0, 3.0]])
+    np.testing.assert_allclose(Camera('left', 'l', make(), pose).position_m, (-2.0, 1.0, -3.0))
+
+
+def test_rig_names_are_unique_and_looked_up():
+    camera = Camera('left', 'l', make(), POSE)
+    with pytest.raises(CalibrationError, match=r"\['left'\] more than once"):
+        CameraRig((camera, camera))
+    with pytest.raises(CalibrationError, match='no camera; name at least one'):
+        CameraRig(())
+    with pytest.raises(CalibrationError, match="no camera 'right'; it has: left"):
+        CameraRig((camera,))['right']
+    rig = ring_rig(3)
+    assert rig.subset(['cam2', 'cam0']).names == ('cam2', 'cam0')
+    assert len(rig) == 3
+
+
+def test_frame_refuses_and_maps_reduced_pixels():
+    image = np.zeros((4, 6, 3), np.uint8)
+    with pytest.raises(ShapeError, match='float64, expected uint8'):
+        Frame('left', 0, image.astype(float))
+    with pytest.raises(ShapeError, match=r'\(4, 6\), expected \(H, W, 3\)'):
+        Frame('left', 0, image[..., 0])
+    with pytest.raises(ShapeError, match='reduction 0'):
+        Frame('left', 0, image, 0)
+    # The centre of the first reduced pixel is the corner shared by the first 2x2 raw pixels.
+    np.testing.assert_allclose(Frame('left', 0, image, 2).to_raw(np.array([[0.0, 1.0]])), [[0.5, 2.5]])
+
+
+def test_frame_set_takes_the_median_stamp_of_partial_sets():
+    image = np.zeros((4, 6, 3), np.uint8)
+    frames = {name: Frame(name, stamp, image) for name, stamp in (('a', 30), ('b', 10), ('c', 14))}
+    made = FrameSet(frames)
+    assert (made.stamp_ns, made.span_ns) == (14, 20)
+    with pytest.raises(ShapeError, match='no frame'):
+        FrameSet({})
+
+
+def test_keypoints_refuse_foreign_confidence_and_shape():
+    xy = np.zeros((1, 17, 2))
+    with pytest.raises(ShapeError, match=r'outside \[0, 1\]'):
+        Keypoints2D('left', 0, BODY17, xy, np.full((1, 17), 1.5))
+    with pytest.raises(ShapeError, match=r'outside \[0, 1\]'):
+        Keypoints2D('left', 0, BODY17, xy, np.full((1, 17), np.nan))
+    with pytest.raises(ShapeError, match=r'expected \(any, 17, 2\)'):
+        Keypoints2D('left', 0, BODY17, xy[:, :5], np.ones((1, 5)))
+    assert Keypoints2D.empty('left', 0, BODY17).xy.shape == (0, 17, 2)
+
+
+def test_bodies_concatenate():
+    one = Bodies3D(
+        5, 'world', BODY17, np.ones((1, 17, 3)), np.ones((1, 17, 3, 3)), np.ones((1, 17)), np.full((1, 17), 2),
+        np.ones((1, 17)), np.array([7]),
+    )
+    two = Bodies3D.concatenate(5, 'world', BODY17, [one, one])
+    assert len(two) == 2
+    assert two.body_ids.tolist() == [7, 7]
+    assert len(Bodies3D.concatenate(5, 'world', BODY17, [])) == 0
+    with pytest.raises(ShapeError, match=r'Bodies3D.num_views: received shape \(1, 16\)'):
+        Bodies3D(5, 'world', BODY17, one.xyz, one.covariance, one.confidence, np.ones((1, 16)), one.confidence, [0])
+
+
+def test_scene_intrinsics_cover_every_distortion_model():
+    assert {intrinsics(m).distortion_model for m in ('plumb_bob', 'rational_polynomial', 'equidistant')} == {
+        'plumb_bob', 'rational_polynomial', 'equidistant',
+    }

@@ -1,0 +1,203 @@
+"""Read bags: ROS 2, MCAP or sqlite3, whole or cut off; every fault is a BagError that says what to do."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection, Qos
+from rosbags.rosbag2 import ReaderError
+from rosbags.serde import SerdeError
+from rosbags.typesys.store import Typestore
+
+from ..errors import BagError
+from .message_factory import TYPESTORE
+from .recover import CutMcap, whole_mcap
+
+_LOG = logging.getLogger(__name__)
+
+# What rosbags and its storage libraries let through on damaged files.
+_DAMAGE = (
+    AnyReaderError, ReaderError, SerdeError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError,
+    AssertionError, RuntimeError, struct.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of a bag: its type, number of messages and recorded quality of service."""
+
+    name: str
+    message_type: str
+    count: int
+    qos: tuple[Qos, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BagMessage:
+    """One recorded message: ``raw`` is its CDR serialisation, ``time_ns`` when it was received."""
+
+    topic: str
+    message_type: str
+    time_ns: int
+    raw: bytes
+    typestore: Typestore
+
+    def decode(self) -> Any:
+        """Return the message as rosbags' dataclass; raise BagError if it is damaged."""
+        try:
+            return self.typestore.deserialize_cdr(self.raw, self.message_type)
+        except _DAMAGE as error:
+            raise BagError(
+                f"A message of '{self.topic}' ({self.message_type}) at {self.time_ns} ns is damaged: {error}."
+            ) from error
+
+
+class BagReader:
+    """An open bag; a context manager.
+
+    A bag whose recorder was killed (no metadata, file cut off) is read up to the cut, with a warning in the log and
+    in ``damage``.
+
+    Attributes:
+        path: the bag's folder or storage file.
+        topics: by name.
+        start_ns, end_ns: time of the first and last message (0 if there is none).
+        damage: what is missing, in words; '' for a whole bag.
+
+    Raises:
+        BagError: if there is no bag, it is of ROS 1 or another kind, or not one message can be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damage = ''
+        self._reader = self._open()
+        if self.damage:
+            _LOG.warning('%s', self.damage)
+        self.topics: Mapping[str, Topic] = self._list_topics()
+        self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time - 1
+        if not self._reader.message_count:
+            self.start_ns = self.end_ns = 0
+
+    def _open(self) -> AnyReader:
+        path = self.path
+        if not path.exists():
+            raise BagError(f"There is no bag at '{path}'. Give the folder that holds metadata.yaml.")
+        if path.suffix == '.bag':
+            raise BagError(f"'{path}' is a ROS 1 bag. Convert it: rosbags-convert --src {path} --dst {path.stem}")
+        files = sorted(child for child in path.iterdir() if child.suffix in ('.mcap', '.db3')) if path.is_dir() else []
+        if not path.is_dir() and path.suffix not in ('.mcap', '.db3'):
+            raise BagError(f"'{path}' is not a bag: expected a folder with metadata.yaml, an .mcap or a .db3 file.")
+        if path.is_dir() and not files and not (path / 'metadata.yaml').exists():
+            raise BagError(f"'{path}' is not a bag: it holds no metadata.yaml and no .mcap or .db3 file.")
+        try:
+            return _opened([path])
+        except _DAMAGE as error:
+            return self._open_damaged(files or [path], error)
+
+    def _open_damaged(self, files: list[Path], cause: Exception) -> AnyReader:
+        """Open the storage files themselves, each up to where it was cut off."""
+        usable: list[Any] = []
+        notes = []
+        for file in files:
+            if file.suffix == '.mcap' and not whole_mcap(file):
+                cut = CutMcap(file)
+                notes.append(f'{file.name} is cut off: {cut.lost_bytes} of {file.stat().st_size} bytes are lost')
+                usable.append(cut)
+            else:
+                usable.append(file)
+        try:
+            reader = _opened(usable)
+        except _DAMAGE as error:
+            raise BagError(self._unreadable(files, error)) from error
+        if not reader.message_count:
+            reader.close()
+            raise BagError(self._unreadable(files, cause))
+        self.damage = (
+            f"Bag '{self.path}' is damaged ({'; '.join(notes) or cause}); "
+            f'the {reader.message_count} messages of its first {(reader.duration) / 1e9:.3f} s are read.'
+        )
+        return reader
+
+    def _unreadable(self, files: list[Path], error: Exception) -> str:
+        remedy = 'Copy the bag again or record it again.'
+        if any(file.suffix == '.db3' for file in files):
+            remedy = f'Try: sqlite3 {files[0]} .recover | sqlite3 recovered.db3, then read recovered.db3.'
+        return f"Bag '{self.path}' cannot be read: {error} No message before the damage can be recovered. {remedy}"
+
+    def _list_topics(self) -> dict[str, Topic]:
+        topics: dict[str, Topic] = {}
+        for connection in self._reader.connections:
+            old = topics.get(connection.topic)
+            if old is not None and old.message_type != connection.msgtype:
+                raise BagError(
+                    f"Topic '{connection.topic}' of '{self.path}' holds {old.message_type} and {connection.msgtype}; "
+                    'record it with one type.'
+                )
+            count = connection.msgcount + (old.count if old else 0)
+            qos = tuple(getattr(connection.ext, 'offered_qos_profiles', ()))
+            topics[connection.topic] = Topic(connection.topic, connection.msgtype, count, qos)
+        return topics
+
+    def require(self, topic: str, message_types: Collection[str]) -> Topic:
+        """Return ``topic``.
+
+        Raises:
+            BagError: if it is not in the bag (lists what is) or of none of ``message_types``.
+        """
+        if topic not in self.topics:
+            listed = ', '.join(f'{name} ({there.message_type})' for name, there in sorted(self.topics.items()))
+            raise BagError(f"Bag '{self.path}' has no topic '{topic}'; it has: {listed or 'none'}.")
+        found = self.topics[topic]
+        if found.message_type not in message_types:
+            raise BagError(
+                f"Topic '{topic}' of '{self.path}' holds {found.message_type}, expected {' or '.join(message_types)}."
+            )
+        return found
+
+    @property
+    def typestore(self) -> Typestore:
+        """The message definitions of the bag."""
+        return self._reader.typestore
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+        """Yield the messages of ``topics`` (None: all) in the order they were received.
+
+        Raises:
+            BagError: where the file is damaged, after all that could be read before it.
+        """
+        wanted: list[Connection] = [c for c in self._reader.connections if topics is None or c.topic in topics]
+        if not wanted:
+            return
+        read, last_ns = 0, self.start_ns
+        try:
+            for connection, time_ns, raw in self._reader.messages(wanted):
+                read, last_ns = read + 1, time_ns
+                yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(raw), self._reader.typestore)
+        except _DAMAGE as error:
+            raise BagError(
+                f"Bag '{self.path}' is damaged after {read} messages, {(last_ns - self.start_ns) / 1e9:.3f} s from its "
+                f'start: {error}. Copy it again; what was read before is sound.'
+            ) from error
+
+    def __enter__(self) -> BagReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._reader.close()
+
+
+def _opened(paths: list[Any]) -> AnyReader:
+    # Bags of Humble and older hold no message definitions in sqlite3.
+    reader = AnyReader(paths, default_typestore=TYPESTORE)
+    reader.open()
+    return reader

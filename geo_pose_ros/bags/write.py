@@ -1,0 +1,136 @@
+"""Write bags: never over an existing one unless asked, and never half of one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+from rosbags.typesys.store import Typestore
+
+from ..errors import BagError
+from .message_factory import TYPESTORE
+
+STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
+# Metadata version 8 is read by every distribution from Humble on; 9 is not.
+_METADATA_VERSION: Literal[8] = 8
+_FOREVER = QosTime(sec=9223372036, nsec=854775807)
+
+
+def _qos(depth: int, durability: QosDurability) -> Qos:
+    return Qos(
+        QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, durability, _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC,
+        _FOREVER, False,
+    )
+
+
+DEFAULT_QOS = _qos(10, QosDurability.VOLATILE)
+LATCHED_QOS = _qos(1, QosDurability.TRANSIENT_LOCAL)
+# Topics that late subscribers must get too, by their last name.
+_LATCHED = ('tf_static', 'skeleton')
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether ``path`` is a bag: a folder with its metadata or storage files."""
+    return path.is_dir() and any(
+        child.name == 'metadata.yaml' or child.suffix in ('.mcap', '.db3') for child in path.iterdir()
+    )
+
+
+class BagWriter:
+    """Writes one bag; a context manager.
+
+    It is written beside its place and moved there when complete. If the body raises, nothing is left and an
+    overwritten bag is still there; with ``keep_partial`` what was written so far becomes the bag (recordings).
+
+    Args:
+        path: the bag's folder.
+        storage: mcap or sqlite3.
+        overwrite: replace an existing bag; anything else at ``path`` is never replaced.
+        keep_partial: see above.
+
+    Raises:
+        BagError: if ``path`` exists, or cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, storage: str = 'mcap', *, overwrite: bool = False, keep_partial: bool = False
+    ) -> None:
+        if storage not in STORAGES:
+            raise BagError(f"Unknown bag storage '{storage}'; expected one of {', '.join(STORAGES)}.")
+        if path.exists() and not overwrite:
+            raise BagError(f"'{path}' exists already. Choose another path, or give --overwrite to replace it.")
+        if path.exists() and not is_bag(path):
+            raise BagError(f"'{path}' exists and is not a bag; it is not replaced. Choose another path.")
+        self.path = path
+        self._keep_partial = keep_partial
+        self._scratch = path.parent / f'.{path.name}.partial-{os.getpid()}'
+        self._writer = Writer(
+            self._scratch / path.name, version=_METADATA_VERSION, storage_plugin=STORAGES[storage]
+        )
+        self._connections: dict[str, Connection] = {}
+
+    def add_topic(
+        self, topic: str, message_type: str, qos: Qos | None = None, typestore: Typestore = TYPESTORE
+    ) -> None:
+        """Declare a topic, so that it is listed even if it stays empty; a second call changes nothing.
+
+        Raises:
+            BagError: if the topic was declared with another type.
+        """
+        known = self._connections.get(topic)
+        if known is not None:
+            if known.msgtype != message_type:
+                raise BagError(f"Topic '{topic}' holds {known.msgtype} already, received {message_type}.")
+            return
+        latched = topic.rsplit('/', 1)[-1] in _LATCHED
+        profile = qos or (LATCHED_QOS if latched else DEFAULT_QOS)
+        self._connections[topic] = self._writer.add_connection(
+            topic, message_type, typestore=typestore, offered_qos_profiles=[profile]
+        )
+
+    def write(self, topic: str, message: Any, time_ns: int) -> None:
+        """Write a message of ``RosbagsFactory``, received at ``time_ns``."""
+        message_type = str(message.__msgtype__)
+        self.write_raw(topic, message_type, TYPESTORE.serialize_cdr(message, message_type), time_ns)
+
+    def write_raw(
+        self, topic: str, message_type: str, raw: bytes | memoryview, time_ns: int, typestore: Typestore = TYPESTORE
+    ) -> None:
+        """Write a serialised message; ``typestore`` knows its definition if the topic is new."""
+        self.add_topic(topic, message_type, typestore=typestore)
+        self._writer.write(self._connections[topic], time_ns, raw)
+
+    def __enter__(self) -> BagWriter:
+        try:
+            self._writer.open()
+        except (OSError, WriterError) as error:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise BagError(f"Bag '{self.path}' cannot be written: {error}. Choose another folder.") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None and not (self._keep_partial and self._connections):
+            self._writer.abort()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            return
+        try:
+            self._writer.close()
+            self._put_in_place()
+        except OSError as failure:
+            raise BagError(
+                f"Bag '{self.path}' could not be finished: {failure}. What was written is in '{self._scratch}'."
+            ) from failure
+
+    def _put_in_place(self) -> None:
+        old = self._scratch / 'replaced'
+        if self.path.exists():
+            self.path.rename(old)
+        (self._scratch / self.path.name).rename(self.path)
+        shutil.rmtree(self._scratch)

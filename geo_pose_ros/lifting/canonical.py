@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ShapeError
-from ..geometry.virtual_camera import look_at_rotation
+from ..geometry.virtual_camera import rotation_to_axis
 from ..skeleton import FloatArray
 
 # A pose seen through fewer joints has no meaningful centre and size.
@@ -67,7 +67,7 @@ def canonical_poses(rays: FloatArray, confidence: FloatArray) -> CanonicalPoses:
     usable = seen.sum(-1) >= MIN_JOINTS
     kept = seen & usable[..., None]
     centre = _median(rays, kept)
-    view_from_cam = look_at_rotation(np.concatenate((centre, np.ones_like(centre[..., :1])), -1))
+    view_from_cam = rotation_to_axis(np.concatenate((centre, np.ones_like(centre[..., :1])), -1))
     bearings = np.concatenate((np.where(kept[..., None], rays, 0.0), np.ones_like(rays[..., :1])), -1)
     turned = np.einsum('...ab,...jb->...ja', view_from_cam, bearings)
     # A joint 90 degrees off the axis has no image there; the bound only keeps the division finite.

@@ -1,0 +1,140 @@
+"""The model card: what a lifter's ONNX file takes and gives, where it comes from, and what it is worth.
+
+It lies beside the model as JSON with the same stem (body17.onnx, body17.json) and is read before the model is used:
+input and outputs are checked against it, and the sha256 ties the two files together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import BackendError, ConfigError
+from ..skeleton import Skeleton, get_skeleton
+
+FORMAT = 1
+INPUT_CONVENTION = 'canonical-1'
+INPUT_NAME = 'pose2d'
+OUTPUT_NAMES = ('xyz', 'sigma')
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A lifter's card.
+
+    Attributes:
+        name: of the model.
+        skeleton: name of its skeleton of J joints.
+        receptive_field: T frames of input per output; `pose2d` is float32 (batch, T, J, 3).
+        causal: whether the output belongs to the window's last frame instead of its middle one.
+        root_joint: the joint at the origin of `xyz`.
+        sha256: of the ONNX file.
+        licence: of the weights.
+        acknowledgement: what users of the weights have to say.
+        training: recipe, data, its hash, the command, seed, and whether 3D labels were used.
+        metrics: measured values, by data set and name, units in the names.
+        input_convention: how `pose2d` is made: geo_pose_ros/lifting/canonical.py.
+        outputs: meaning and unit of each output.
+        format: version of this file's schema.
+    """
+
+    name: str
+    skeleton: str
+    receptive_field: int
+    causal: bool
+    root_joint: str
+    sha256: str
+    licence: str
+    acknowledgement: str
+    training: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    input_convention: str = INPUT_CONVENTION
+    outputs: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {
+            'xyz': '(batch, J, 3) float32 m, root-relative, frame of the virtual camera (x right, y down, z forward)',
+            'sigma': '(batch, J) float32 m, standard deviation of xyz per axis',
+        }
+    )
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ConfigError(f"Model card '{self.name}': format {self.format}, expected {FORMAT}; export it again.")
+        if self.input_convention != INPUT_CONVENTION:
+            raise ConfigError(
+                f"Model card '{self.name}': input convention '{self.input_convention}', this version makes "
+                f"'{INPUT_CONVENTION}'; export the model with this version."
+            )
+        if self.receptive_field < 1 or self.receptive_field % 2 == 0:
+            raise ConfigError(
+                f"Model card '{self.name}': receptive_field {self.receptive_field}, expected an odd number of frames."
+            )
+        get_skeleton(self.skeleton).index(self.root_joint)
+
+    @property
+    def joints(self) -> Skeleton:
+        """The skeleton itself."""
+        return get_skeleton(self.skeleton)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape (T, J, 3) of one input."""
+        return self.receptive_field, len(self.joints), 3
+
+
+def default_model() -> Path:
+    """Return the path of the lifter that ships with the package (body17, single frame)."""
+    return Path(str(resources.files('geo_pose_ros') / 'models' / 'body17.onnx'))
+
+
+def card_path(model: Path) -> Path:
+    """Return where the card of ``model`` lies."""
+    return model.with_suffix('.json')
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save_card(card: ModelCard, model: Path) -> Path:
+    """Write ``card`` beside ``model`` and return its path."""
+    path = card_path(model)
+    path.write_text(json.dumps(dataclasses.asdict(card), indent=1) + '\n', encoding='utf-8')
+    return path
+
+
+def load_card(model: Path) -> ModelCard:
+    """Read the card of ``model`` and check that it is this model's.
+
+    Raises:
+        BackendError: if the model or its card is missing, or the model is not the one the card describes.
+        ConfigError: if the card lacks a field or has a wrong value.
+    """
+    path = card_path(model)
+    if not model.is_file():
+        raise BackendError(f"Model '{model}' does not exist; give an .onnx file that `geo_pose export` wrote.")
+    if not path.is_file():
+        raise BackendError(f"Model '{model}' has no card '{path.name}' beside it; export it with `geo_pose export`.")
+    try:
+        tree = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ConfigError(f"Model card '{path}' is not JSON: {error}; export the model again.") from error
+    names = {f.name for f in dataclasses.fields(ModelCard)}
+    if not isinstance(tree, dict) or set(tree) != names:
+        received = sorted(tree) if isinstance(tree, dict) else type(tree).__name__
+        raise ConfigError(f"Model card '{path}': received {received}, expected the fields {sorted(names)}.")
+    card = ModelCard(**tree)
+    found = sha256(model)
+    if found != card.sha256:
+        raise BackendError(
+            f"Model '{model}' has sha256 {found[:12]}, its card says {card.sha256[:12]}; they belong to different "
+            'models: copy both from the same export.'
+        )
+    return card

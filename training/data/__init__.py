@@ -1,0 +1,1 @@
+"""Sources of multi-view 2D keypoints, and their preparation for training."""

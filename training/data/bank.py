@@ -1,0 +1,131 @@
+"""Everything a training run reads, prepared once as tensors, so that a batch is an index away.
+
+All geometry is in the frames of the virtual cameras that look at the person (geo_pose_ros.lifting.canonical): they
+share the real cameras' centres, so turning them changes no geometry, and the lifter's input is then also the
+measurement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geo_pose_ros.lifting.canonical import CanonicalPoses
+from geo_pose_ros.skeleton import FloatArray
+
+
+@dataclass(slots=True)
+class Bank:
+    """F frames of V views of J joints.
+
+    Attributes:
+        pose2d: (F, V, J, 3) the lifter's input.
+        size: (F, V) to multiply pose2d's x, y by to get x/z, y/z; NaN where the view is empty.
+        view_from_world: (F, V, 3, 4).
+        focal_px: (F, V).
+        valid: (F, V) bool, the views that may be lifted.
+        label: (F, J, 3) m in the world, 0 where unknown.
+        label_weight: (F, J), 0 where unknown.
+        first, last: (F,) the bounds of the frame's sequence, for windows.
+    """
+
+    pose2d: Tensor
+    size: Tensor
+    view_from_world: Tensor
+    focal_px: Tensor
+    valid: Tensor
+    label: Tensor
+    label_weight: Tensor
+    first: Tensor
+    last: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pose2d)
+
+    @classmethod
+    def of_views(
+        cls,
+        poses: CanonicalPoses,
+        view_from_world: FloatArray,
+        focal_px: FloatArray,
+        labels: FloatArray,
+        label_weight: FloatArray,
+        min_joints: int,
+    ) -> Bank:
+        """Make the bank of one sequence: poses (F, V, J), cameras (F, V, 3, 4), focal (V,), labels (F, J, 3)."""
+        frames = len(poses.pose2d)
+        seen = (poses.pose2d[..., 2] > 0.0).sum(-1)
+        usable = np.isfinite(labels).all(-1) & np.isfinite(label_weight) & (label_weight > 0.0)
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+
+        return cls(
+            tensor(poses.pose2d), tensor(poses.size), tensor(view_from_world),
+            tensor(np.broadcast_to(focal_px, poses.size.shape)),
+            torch.from_numpy(seen >= min_joints) & torch.from_numpy(np.isfinite(poses.size)),
+            tensor(np.where(usable[..., None], labels, 0.0)), tensor(np.where(usable, label_weight, 0.0)),
+            torch.zeros(frames, dtype=torch.long), torch.full((frames,), frames - 1),
+        )
+
+    @classmethod
+    def join(cls, banks: list[Bank]) -> Bank:
+        """Concatenate banks over the frames; windows do not cross the seams."""
+        start = 0
+        for bank in banks:
+            bank.first = bank.first + start
+            bank.last = bank.last + start
+            start += len(bank)
+        return cls(*(torch.cat([getattr(bank, f.name) for bank in banks]) for f in fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """N frames, of each K views to lift and M >= K views to measure in; the first K of the M are the lifted ones.
+
+    Attributes:
+        window: (N, K, T, J, 3) lifter input.
+        window_size: (N, K, T).
+        rays: (N, M, J, 2) x/z, y/z.
+        confidence: (N, M, J), 0 where not seen.
+        view_from_world: (N, M, 3, 4).
+        focal_px: (N, M).
+        label: (N, J, 3) m in the world.
+        label_weight: (N, J).
+    """
+
+    window: Tensor
+    window_size: Tensor
+    rays: Tensor
+    confidence: Tensor
+    view_from_world: Tensor
+    focal_px: Tensor
+    label: Tensor
+    label_weight: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on ``device``."""
+        return Batch(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+
+def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tensor) -> Batch:
+    """Return the batch of ``frames`` (N,) and ``views`` (N, M), the first ``lifted`` of them with their windows.
+
+    ``offsets`` (T,) are the window's frames relative to the lifted one; beyond the ends the last frame repeats.
+    """
+    rows = frames[:, None]
+    pose2d = bank.pose2d[rows, views]
+    size = bank.size[rows, views].nan_to_num(0.0)
+    if len(offsets) == 1:
+        window, window_size = pose2d[:, :lifted, None], size[:, :lifted, None]
+    else:
+        times = (rows + offsets).clamp(min=bank.first[frames][:, None], max=bank.last[frames][:, None])
+        window = bank.pose2d[times[:, None, :], views[:, :lifted, None]]
+        window_size = bank.size[times[:, None, :], views[:, :lifted, None]].nan_to_num(1.0)
+    return Batch(
+        window, window_size, pose2d[..., :2] * size[..., None, None], pose2d[..., 2],
+        bank.view_from_world[rows, views], bank.focal_px[rows, views], bank.label[frames], bank.label_weight[frames],
+    )

@@ -1,0 +1,1 @@
+def with_extrinsics_from_joints(sequence, seed): raise NotImplementedError

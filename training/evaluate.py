@@ -1,0 +1,225 @@
+"""Evaluation with the field's conventions.
+
+MPJPE: mean distance of joints after aligning the root. N-MPJPE: after the best scale as well. P-MPJPE: after the best
+similarity transform (Procrustes). PCK@150: share of joints within 150 mm after aligning the root; AUC: mean PCK over
+the 31 thresholds 0, 5, ..., 150 mm (MPI-INF-3DHP). Root: distance of the root itself in the camera frame. Without 3D
+truth: the lifted pose in the world, projected into views that were not lifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geo_pose_ros.errors import ConfigError, ShapeError
+from geo_pose_ros.geometry.alignment import align
+from geo_pose_ros.geometry.rigid import invert, transform_points
+from geo_pose_ros.geometry.triangulation import reprojection_residuals
+from geo_pose_ros.lifting.canonical import canonical_poses
+from geo_pose_ros.lifting.root import solve_root
+from geo_pose_ros.skeleton import BODY17, FloatArray
+
+from .data.sequence import Sequence
+from .model import Lifter
+
+# pose2d (B, T, J, 3) float32 -> xyz (B, J, 3) m and sigma (B, J) m.
+Predictor = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+_PCK_MM = 150.0
+_AUC_MM = np.linspace(0.0, 150.0, 31)
+_CHUNK = 4096
+
+
+def torch_predictor(lifter: Lifter) -> Predictor:
+    """Return the predictor of a network; it leaves the network's mode and torch's random state alone."""
+
+    def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        was_training = lifter.training
+        lifter.eval()
+        try:
+            with torch.no_grad():
+                lifted = lifter(torch.from_numpy(pose2d))
+        finally:
+            lifter.train(was_training)
+        return lifted.xyz.numpy(), lifted.sigma.numpy()
+
+    return predict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiftedSequence:
+    """Every view of a sequence lifted on its own.
+
+    Attributes:
+        xyz: (F, C, J, 3) m in each camera's frame, root-relative; NaN where the view was not lifted.
+        root: (F, C, 3) m in the camera's frame, solved from the pose.
+        sigma: (F, C, J) m.
+    """
+
+    xyz: FloatArray
+    root: FloatArray
+    sigma: FloatArray
+
+
+def window_rows(frames: int, receptive_field: int, causal: bool) -> NDArray[np.int64]:
+    """Return the frames (F, T) of each frame's window; beyond the ends the last frame repeats."""
+    offsets = np.arange(receptive_field) - (receptive_field - 1 if causal else receptive_field // 2)
+    return np.clip(np.arange(frames)[:, None] + offsets, 0, frames - 1)
+
+
+def lift_sequence(
+    predict: Predictor, sequence: Sequence, *, receptive_field: int = 1, causal: bool = False, min_joints: int = 14
+) -> LiftedSequence:
+    """Lift all views in which at least ``min_joints`` joints are seen."""
+    rays = sequence.rays()
+    frames, views, joints = sequence.confidence.shape
+    poses = canonical_poses(rays, sequence.confidence)
+    usable = ((poses.pose2d[..., 2] > 0.0).sum(-1) >= min_joints) & np.isfinite(poses.size)
+    rows = window_rows(frames, receptive_field, causal)
+    xyz = np.full((frames, views, joints, 3), np.nan)
+    sigma = np.full((frames, views, joints), np.nan)
+    for view in range(views):
+        wanted = np.flatnonzero(usable[:, view])
+        for chunk in np.array_split(wanted, max(1, -(-len(wanted) // _CHUNK))):
+            if len(chunk):
+                xyz[chunk, view], sigma[chunk, view] = predict(poses.pose2d[rows[chunk], view])
+    seen = np.where(poses.pose2d[..., 2:] > 0.0, poses.rays, np.nan)
+    root = solve_root(xyz, seen, poses.pose2d[..., 2].astype(np.float64))
+    cam_from_view = np.swapaxes(poses.view_from_cam, -1, -2)
+    return LiftedSequence(
+        np.einsum('fcab,fcjb->fcja', cam_from_view, xyz), np.einsum('fcab,fcb->fca', cam_from_view, root), sigma
+    )
+
+
+def pose_errors_mm(predicted: FloatArray, truth: FloatArray, root: int = 0) -> dict[str, FloatArray]:
+    """Return distances (N, J), mm, of poses (N, J, 3) m by alignment: 'mpjpe', 'n_mpjpe', 'p_mpjpe'.
+
+    Raises:
+        ShapeError: if the shapes differ.
+    """
+    if predicted.shape != truth.shape or predicted.ndim != 3 or predicted.shape[-1] != 3:
+        raise ShapeError(f'pose_errors_mm: received {predicted.shape} and {truth.shape}, expected (N, J, 3) twice.')
+    p = predicted - predicted[:, root : root + 1]
+    t = truth - truth[:, root : root + 1]
+    scale = (p * t).sum((1, 2)) / np.maximum((p * p).sum((1, 2)), 1e-12)
+
+    def mm(moved: FloatArray) -> FloatArray:
+        distances: FloatArray = 1e3 * np.linalg.norm(moved - t, axis=-1)
+        return distances
+
+    return {'mpjpe': mm(p), 'n_mpjpe': mm(scale[:, None, None] * p), 'p_mpjpe': mm(align(p, t))}
+
+
+def pck(errors_mm: FloatArray) -> float:
+    """Return the percentage of joints within 150 mm."""
+    return float(100.0 * (errors_mm <= _PCK_MM).mean())
+
+
+def auc(errors_mm: FloatArray) -> float:
+    """Return the mean percentage of joints within 0, 5, ..., 150 mm."""
+    return float(100.0 * np.mean([(errors_mm <= threshold).mean() for threshold in _AUC_MM]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Errors:
+    """Errors of N lifted poses, mm: joints (N, J) by alignment, roots (N,)."""
+
+    joints: Mapping[str, FloatArray]
+    root: FloatArray
+    action: NDArray[np.str_]
+
+
+def _collect(predict: Predictor, sequences: Items[Sequence], **options: int) -> tuple[_Errors, list[FloatArray]]:
+    by_alignment: dict[str, list[FloatArray]] = {'mpjpe': [], 'n_mpjpe': [], 'p_mpjpe': []}
+    roots, actions, crossed = [], [], []
+    for sequence in sequences:
+        lifted = lift_sequence(predict, sequence, **options)
+        done = np.isfinite(lifted.root).all(-1)
+        if len(sequence.rig) > 1:
+            crossed.append(held_out_px(lifted, sequence))
+        if sequence.truth is None:
+            continue
+        local = np.stack([transform_points(c, sequence.truth) for c in sequence.cam_from_world], 1)
+        done &= np.isfinite(local).all((-1, -2))
+        for name, errors in pose_errors_mm(lifted.xyz[done], local[done]).items():
+            by_alignment[name].append(errors)
+        roots.append(1e3 * np.linalg.norm(lifted.root[done] - local[done][:, 0], axis=-1))
+        actions.append(np.full(int(done.sum()), sequence.action))
+    if not roots:
+        return _Errors({}, np.zeros(0), np.zeros(0, str)), crossed
+    joined = {name: np.concatenate(errors) for name, errors in by_alignment.items()}
+    return _Errors(joined, np.concatenate(roots), np.concatenate(actions)), crossed
+
+
+def held_out_px(lifted: LiftedSequence, sequence: Sequence) -> FloatArray:
+    """Return the distances (N,), px, of each view's lifted joints, projected into the other views, to what they saw."""
+    rays = np.swapaxes(sequence.rays(), 0, 1)
+    found = []
+    for view, camera in enumerate(sequence.cam_from_world):
+        world = transform_points(invert(camera), lifted.xyz[:, view] + lifted.root[:, view, None])
+        others = [i for i in range(len(sequence.rig)) if i != view]
+        residuals = reprojection_residuals(
+            sequence.cam_from_world[others], sequence.focal_px[others], rays[others].reshape(len(others), -1, 2),
+            world.reshape(-1, 3),
+        )
+        found.append(residuals[np.isfinite(residuals)])
+    return np.concatenate(found)
+
+
+def evaluate(
+    predict: Predictor,
+    sequences: Items[Sequence],
+    *,
+    receptive_field: int = 1,
+    causal: bool = False,
+    min_joints: int = 14,
+    joint_names: tuple[str, ...] = BODY17.joint_names,
+) -> dict[str, object]:
+    """Return the metrics of a lifter on sequences, every view lifted on its own.
+
+    With truth: poses, mpjpe_mm, n_mpjpe_mm, p_mpjpe_mm, pck150, auc, root_mm, per_action_mm and per_joint_mm. With
+    several views: held_out_px, mean and median.
+
+    Raises:
+        ConfigError: if no view of any sequence could be lifted.
+    """
+    errors, crossed = _collect(
+        predict, sequences, receptive_field=receptive_field, causal=causal, min_joints=min_joints
+    )
+    report: dict[str, object] = {}
+    if len(errors.root):
+        mpjpe = errors.joints['mpjpe']
+        report = {
+            'poses': len(mpjpe),
+            **{f'{name}_mm': float(values.mean()) for name, values in errors.joints.items()},
+            'pck150': pck(mpjpe), 'auc': auc(mpjpe), 'root_mm': float(errors.root.mean()),
+            'per_action_mm': {
+                str(action): float(mpjpe[errors.action == action].mean()) for action in np.unique(errors.action)
+            },
+            'per_joint_mm': {name: float(value) for name, value in zip(joint_names, mpjpe.mean(0), strict=True)},
+        }
+    pixels = np.concatenate(crossed) if crossed else np.zeros(0)
+    if len(pixels):
+        report['held_out_px'] = {'mean': float(pixels.mean()), 'median': float(np.median(pixels))}
+    if not report:
+        raise ConfigError(
+            f'No view shows {min_joints} joints of a person with truth or a second view; there is nothing to evaluate.'
+        )
+    return report
+
+
+def format_report(report: Mapping[str, object]) -> str:
+    """Return the metrics as text, one per line, tables indented."""
+    lines = []
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            lines.append(f'{name}:')
+            lines += [f'  {key:<20} {number:8.1f}' for key, number in value.items()]
+        else:
+            lines.append(f'{name:<22} {value:8.1f}' if isinstance(value, float) else f'{name:<22} {value!s:>8}')
+    return '\n'.join(lines)

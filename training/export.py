@@ -1,0 +1,107 @@
+"""Export of a lifter to ONNX with its card, checked against torch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geo_pose_ros.errors import BackendError
+from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, ModelCard, save_card, sha256
+from geo_pose_ros.skeleton import BODY17, Skeleton
+
+from .evaluate import Predictor
+from .model import Lifter
+
+TOLERANCE_M = 1e-4
+_OPSET = 17
+
+
+class _TwoOutputs(nn.Module):
+    def __init__(self, lifter: Lifter, sigma_scale: float) -> None:
+        super().__init__()
+        self.lifter, self.sigma_scale = lifter, sigma_scale
+
+    def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor]:
+        lifted = self.lifter(pose2d)
+        return lifted.xyz, lifted.sigma * self.sigma_scale
+
+
+def onnx_predictor(model: Path) -> Predictor:
+    """Return the predictor of an exported model, on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(model), options, providers=['CPUExecutionProvider'])
+
+    def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        xyz, sigma = session.run(list(OUTPUT_NAMES), {INPUT_NAME: pose2d})
+        return xyz, sigma
+
+    return predict
+
+
+def export(
+    lifter: Lifter,
+    model: Path,
+    *,
+    training: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    samples: NDArray[np.float32],
+    sigma_scale: float = 1.0,
+    licence: str = 'Apache-2.0',
+    acknowledgement: str = '',
+    skeleton: Skeleton = BODY17,
+) -> ModelCard:
+    """Write ``model`` (ONNX, dynamic batch) and its card; return the card.
+
+    ONNX Runtime and torch must agree to 1e-4 m on random input and on ``samples`` (N, T, J, 3) of real input.
+
+    Args:
+        lifter: the network.
+        model: where to write; its card lies beside it.
+        training, metrics, licence, acknowledgement: for the card.
+        samples: real input to check on.
+        sigma_scale: factor on the reported standard deviation, from its calibration.
+        skeleton: of the joints.
+
+    Raises:
+        BackendError: if the exported model gives other numbers than the network.
+    """
+    wrapped = _TwoOutputs(lifter.eval(), sigma_scale).eval()
+    shape = lifter.receptive_field, len(skeleton), 3
+    random = np.random.default_rng(0).standard_normal((64, *shape)).astype(np.float32)
+    model.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # The exporter that needs nothing but torch announces its successor, which needs onnxscript.
+        warnings.simplefilter('ignore', DeprecationWarning)
+        torch.onnx.export(
+            wrapped, (torch.from_numpy(random[:2]),), str(model), dynamo=False, opset_version=_OPSET,
+            input_names=[INPUT_NAME], output_names=list(OUTPUT_NAMES),
+            dynamic_axes={name: {0: 'batch'} for name in (INPUT_NAME, *OUTPUT_NAMES)},
+        )
+    predict = onnx_predictor(model)
+    for kind, given in (('random', random), ('real', samples)):
+        with torch.no_grad():
+            expected = wrapped(torch.from_numpy(given))
+        for name, want, have in zip(OUTPUT_NAMES, expected, predict(given), strict=True):
+            worst = float(np.abs(want.numpy() - have).max()) if len(given) else 0.0
+            if not worst <= TOLERANCE_M:
+                raise BackendError(
+                    f"Export of '{model}': on {kind} input '{name}' differs by {worst:.2g} m between torch and ONNX "
+                    f'Runtime, expected at most {TOLERANCE_M:g}. Do not use the file; report versions of both.'
+                )
+    card = ModelCard(
+        name=model.stem, skeleton=skeleton.name, receptive_field=lifter.receptive_field,
+        causal=lifter.settings.causal, root_joint=skeleton.joint_names[lifter.root], sha256=sha256(model),
+        licence=licence, acknowledgement=acknowledgement, training=dict(training), metrics=dict(metrics),
+    )
+    save_card(card, model)
+    return card

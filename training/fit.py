@@ -1,0 +1,380 @@
+"""The trainer: batches from a bank, losses by name, checkpoints, resume.
+
+An epoch is a fixed number of steps. All randomness of an epoch follows from (seed, epoch, rank), so a run that is
+resumed at an epoch's end continues bit for bit as if it had never stopped. Under torchrun every process trains on its
+own share of each batch (DistributedDataParallel); rank 0 writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import yaml
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from geo_pose_ros.config import build, flatten
+from geo_pose_ros.errors import ConfigError, GeoPoseError
+from geo_pose_ros.skeleton import BODY17, Skeleton
+
+from .data.bank import Bank, Batch, gather
+from .losses import compute_losses
+from .model import Lifted, Lifter, RootBranch
+from .settings import OptimSettings, Recipe
+
+CHECKPOINT = 'checkpoint.pt'
+RECIPE = 'recipe.yaml'
+DATA = 'data.json'
+METRICS = 'metrics.jsonl'
+BAD_BATCH = 'nonfinite_batch.pt'
+
+
+class TrainingError(GeoPoseError):
+    """Training cannot go on."""
+
+
+class Networks(nn.Module):
+    """The lifting branch and, if the recipe has one, the root branch; mirrors poses on the way in and back out."""
+
+    def __init__(self, recipe: Recipe, skeleton: Skeleton) -> None:
+        super().__init__()
+        joints = len(skeleton)
+        self.lifter = Lifter(joints, recipe.model)
+        self.branch = RootBranch(joints, recipe.model) if recipe.loss.root == 'branch' else None
+        self.register_buffer('mirrored', mirrored_joints(skeleton), persistent=False)
+        self.mirrored: Tensor
+
+    def forward(self, window: Tensor, window_size: Tensor, flip: Tensor) -> tuple[Lifted, Tensor | None]:
+        """Lift ``window`` (N, K, T, J, 3), mirrored where ``flip`` (N, K); poses (N, K, J, 3), roots (N, K, 3)."""
+        leading = window.shape[:2]
+        flips = flip.flatten()
+        poses = mirror(window.flatten(0, 1), flips, self.mirrored)
+        lifted = self.lifter(poses)
+        xyz = mirror(lifted.xyz, flips, self.mirrored).unflatten(0, leading)
+        sigma = torch.where(flips[:, None], lifted.sigma[:, self.mirrored], lifted.sigma).unflatten(0, leading)
+        if self.branch is None:
+            return Lifted(xyz, sigma), None
+        root = self.branch(poses, window_size.flatten(0, 1))
+        root = torch.where(flips[:, None], root * root.new_tensor([-1.0, 1.0, 1.0]), root)
+        return Lifted(xyz, sigma), root.unflatten(0, leading)
+
+
+def mirrored_joints(skeleton: Skeleton) -> Tensor:
+    """Return for each joint the index (J,) of the joint it becomes in a mirror."""
+    order = torch.arange(len(skeleton))
+    for left, right in skeleton.flip_pairs:
+        order[left], order[right] = right, left
+    return order
+
+
+def mirror(poses: Tensor, flip: Tensor, mirrored: Tensor) -> Tensor:
+    """Return ``poses`` (B, ..., J, 3) mirrored (x to -x, left to right) where ``flip`` (B,) is true."""
+    turned = poses[..., mirrored, :] * poses.new_tensor([-1.0, 1.0, 1.0])
+    return torch.where(flip.view(-1, *[1] * (poses.ndim - 1)), turned, poses)
+
+
+def window_offsets(recipe: Recipe) -> Tensor:
+    """Return the frames (T,) of the recipe's window relative to the lifted frame."""
+    frames = recipe.model.receptive_field
+    return torch.arange(frames) - (frames - 1 if recipe.model.causal else frames // 2)
+
+
+def epoch_batches(
+    bank: Bank, recipe: Recipe, *, seed: int, epoch: int, share: int, steps: int, overfit: bool = False
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield ``steps`` random batches of ``share`` lifted poses, with which of them (N, K) to mirror.
+
+    Of each frame K views are lifted. They are measured in each other (the paper's way: the target view is drawn at
+    random among the others), or, if only one is lifted, in all views. ``overfit`` repeats the first batch.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    lifted, views = recipe.optim.lifted_views, bank.valid.shape[1]
+    frames = (bank.valid.sum(1) >= lifted).nonzero()[:, 0]
+    if not len(frames):
+        raise ConfigError(
+            f'No frame has {lifted} views with enough joints among {len(bank)} frames of {views} views; '
+            'lower data.min_joints or optim.lifted_views.'
+        )
+    crosses = recipe.loss.transform > 0.0
+    measured = views if lifted == 1 and crosses else lifted
+    count, offsets = max(share // lifted, 1), window_offsets(recipe)
+    for step in range(steps):
+        if step == 0 or not overfit:
+            rows = frames[torch.randint(len(frames), (count,), generator=generator)]
+            # Random order of the views, those that cannot be lifted last.
+            order = torch.rand(count, views, generator=generator) + 2.0 * (~bank.valid[rows])
+            batch = gather(bank, rows, order.argsort(1)[:, :measured], lifted, offsets)
+            flip = torch.rand(count, lifted, generator=generator) < (0.5 if recipe.data.flip else 0.0)
+        yield batch, flip
+
+
+def learning_rate(step: int, settings: OptimSettings) -> float:
+    """Return the learning rate of ``step``: a tenth of the run up, then cosine down; or x0.1 after each third."""
+    progress = step / settings.steps
+    if settings.schedule == 'steps':
+        return settings.learning_rate * 0.1 ** int(3.0 * progress)
+    warm_up = 0.1
+    if progress < warm_up:
+        return settings.learning_rate * (0.04 + 0.96 * progress / warm_up)
+    cosine = torch.cos(torch.tensor(torch.pi * (progress - warm_up) / (1.0 - warm_up)))
+    return settings.learning_rate * float(0.5 * (1.0 + cosine)) + 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands: steps done, and why it stopped."""
+
+    steps: int
+    interrupted: bool
+
+
+class Trainer:
+    """One run: networks, optimiser and counters over a bank.
+
+    Args:
+        recipe: what to do.
+        bank: the data.
+        seed: of the initial weights and of every epoch.
+        device: 'cpu' or 'cuda[:n]'.
+        skeleton: of the bank's joints.
+    """
+
+    def __init__(
+        self, recipe: Recipe, bank: Bank, *, seed: int, device: str = 'cpu', skeleton: Skeleton = BODY17
+    ) -> None:
+        self.recipe, self.bank, self.seed, self.device = recipe, bank, seed, torch.device(device)
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        self.step = 0
+        torch.manual_seed(seed)
+        self.networks = Networks(recipe, skeleton).to(self.device)
+        self.wrapped: nn.Module = self.networks
+        if self.world > 1:
+            self.wrapped = nn.parallel.DistributedDataParallel(self.networks, find_unused_parameters=True)
+        self.optimiser = torch.optim.AdamW(
+            self.networks.parameters(), lr=recipe.optim.learning_rate, weight_decay=recipe.optim.weight_decay,
+            fused=True,
+        )
+
+    @property
+    def lifter(self) -> Lifter:
+        """The lifting branch: what is used at run time."""
+        return self.networks.lifter
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a resumed run needs."""
+        return {
+            'networks': self.networks.state_dict(), 'optimiser': self.optimiser.state_dict(), 'step': self.step,
+            'seed': self.seed, 'rng': torch.get_rng_state(), 'recipe': asdict(self.recipe),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``; raise ConfigError if it belongs to another recipe or seed."""
+        if state['recipe'] != asdict(self.recipe) or state['seed'] != self.seed:
+            raise ConfigError(
+                'The checkpoint was made by another recipe or seed; resume with the same, or start a new folder.'
+            )
+        self.networks.load_state_dict(state['networks'])
+        self.optimiser.load_state_dict(state['optimiser'])
+        self.step = int(state['step'])
+        torch.set_rng_state(state['rng'])
+
+    def train_step(self, batch: Batch, flip: Tensor) -> dict[str, Tensor]:
+        """Take one optimiser step and return its losses by name."""
+        optim = self.recipe.optim
+        for group in self.optimiser.param_groups:
+            group['lr'] = learning_rate(self.step, optim)
+        lifted, root = self.wrapped(batch.window, batch.window_size, flip)
+        losses = compute_losses(
+            lifted, root, batch, self.recipe.loss, pretraining=self.step < self.recipe.loss.pretrain_share * optim.steps
+        )
+        self.optimiser.zero_grad()
+        losses['total'].backward()  # type: ignore[no-untyped-call]
+        if optim.clip_norm:
+            nn.utils.clip_grad_norm_(self.networks.parameters(), optim.clip_norm)
+        self.optimiser.step()
+        self.step += 1
+        return losses
+
+    def train_epoch(self, *, overfit: bool = False, bar: tqdm[Any] | None = None, folder: Path | None = None) -> dict[str, float]:
+        """Run to the end of the current epoch and return the mean losses by name.
+
+        Raises:
+            TrainingError: for a loss that is not finite; the batch is in ``folder``.
+        """
+        optim = self.recipe.optim
+        epoch = self.step // optim.steps_per_epoch
+        steps = min((epoch + 1) * optim.steps_per_epoch, optim.steps) - self.step
+        torch.manual_seed(self.seed * 7919 + epoch * self.world + self.rank)
+        self.networks.train()
+        sums: dict[str, Tensor] = {}
+        batches = epoch_batches(
+            self.bank, self.recipe, seed=self.seed * self.world + self.rank, epoch=0 if overfit else epoch,
+            share=max(optim.batch // self.world, 2), steps=steps, overfit=overfit,
+        )
+        for batch, flip in batches:
+            batch, flip = batch.to(self.device), flip.to(self.device)
+            losses = self.train_step(batch, flip)
+            if not torch.isfinite(losses['total']):
+                self._stop_on(batch, losses, folder)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
+            if bar is not None:
+                bar.update()
+        return {name: float(value) / steps for name, value in sums.items()}
+
+    def _stop_on(self, batch: Batch, losses: dict[str, Tensor], folder: Path | None) -> None:
+        where = 'not saved (no run folder)'
+        if folder is not None:
+            torch.save({name: getattr(batch, name) for name in Batch.__slots__}, folder / BAD_BATCH)
+            where = f"saved as '{folder / BAD_BATCH}'"
+        values = ', '.join(f'{name} {float(value):g}' for name, value in losses.items())
+        raise TrainingError(
+            f'Step {self.step}: the loss is not finite ({values}); the batch is {where}. '
+            'Lower optim.learning_rate, set optim.clip_norm, or look for wrong calibration in that batch.'
+        )
+
+
+@contextmanager
+def finish_epoch_on_interrupt() -> Iterator[list[bool]]:
+    """Turn the first SIGINT into a flag, so that the epoch can finish and be saved; the second one kills."""
+    flag: list[bool] = []
+
+    def remember(_signal: int, _frame: FrameType | None) -> None:
+        flag.append(True)
+        signal.signal(signal.SIGINT, previous)
+        print('\nInterrupted: finishing this epoch and saving; press Ctrl-C again to stop at once.', file=sys.stderr)
+
+    previous = signal.signal(signal.SIGINT, remember)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def fit(
+    trainer: Trainer,
+    folder: Path,
+    data: dict[str, Any],
+    *,
+    resume: bool = False,
+    overfit: bool = False,
+    progress: bool = True,
+    tensorboard: bool = False,
+) -> Progress:
+    """Train to the recipe's number of steps, with a checkpoint, metrics and the data's identity in ``folder``.
+
+    Args:
+        trainer: fresh, or to be resumed.
+        folder: made if needed; must hold no run unless ``resume``.
+        data: what the run was fed (its 'hash' must be the same to resume); written beside the checkpoint.
+        resume: continue from the checkpoint in ``folder``.
+        overfit: train on one batch, to see that the loss can go to zero.
+        progress: show a bar with the remaining time.
+        tensorboard: also write TensorBoard events.
+
+    Raises:
+        ConfigError: if ``folder`` holds another run, or none to resume.
+        TrainingError: for a loss that is not finite.
+    """
+    optim = trainer.recipe.optim
+    chief = trainer.rank == 0
+    _open_folder(trainer, folder, data, resume)
+    writer = _tensorboard(folder) if tensorboard and chief else None
+    bar = tqdm(total=optim.steps, initial=trainer.step, unit='step', disable=not (progress and chief))
+    with finish_epoch_on_interrupt() as interrupted, bar:
+        while trainer.step < optim.steps and not interrupted:
+            start, before = time.perf_counter(), trainer.step
+            losses = trainer.train_epoch(overfit=overfit, bar=bar, folder=folder if chief else None)
+            bar.set_postfix({name: f'{value:.4g}' for name, value in losses.items()})
+            if not chief:
+                continue
+            rate = (trainer.step - before) * optim.batch / (time.perf_counter() - start)
+            with (folder / METRICS).open('a', encoding='utf-8') as file:
+                file.write(json.dumps({'step': trainer.step, **losses, 'poses_per_s': rate}) + '\n')
+            if writer is not None:
+                for name, value in losses.items():
+                    writer.add_scalar(f'loss/{name}', value, trainer.step)
+            _save(trainer, folder)
+    if writer is not None:
+        writer.close()
+    return Progress(trainer.step, bool(interrupted))
+
+
+def _open_folder(trainer: Trainer, folder: Path, data: dict[str, Any], resume: bool) -> None:
+    checkpoint = folder / CHECKPOINT
+    if resume:
+        if not checkpoint.is_file():
+            raise ConfigError(f"'{folder}' holds no {CHECKPOINT} to resume; leave out --resume to start there.")
+        stored = json.loads((folder / DATA).read_text(encoding='utf-8'))
+        if stored['hash'] != data['hash']:
+            raise ConfigError(
+                f"The data's hash is {data['hash'][:12]}, the run in '{folder}' was fed {stored['hash'][:12]}; "
+                'resume with the same data.'
+            )
+        trainer.restore(torch.load(checkpoint, map_location=trainer.device, weights_only=True))
+    elif trainer.rank == 0:
+        if checkpoint.exists():
+            raise ConfigError(f"'{folder}' already holds a run; give --resume to continue it, or another folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECIPE).write_text(yaml.safe_dump(asdict(trainer.recipe), sort_keys=False), encoding='utf-8')
+        (folder / DATA).write_text(json.dumps(data, indent=1), encoding='utf-8')
+        (folder / METRICS).unlink(missing_ok=True)
+
+
+def _save(trainer: Trainer, folder: Path) -> None:
+    """Write the checkpoint so that a crash leaves the old one or the new one, never half of one."""
+    partial = folder / f'{CHECKPOINT}.partial'
+    torch.save(trainer.state(), partial)
+    os.replace(partial, folder / CHECKPOINT)
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError('TensorBoard is not installed; pip install tensorboard, or leave out --tensorboard.') from error
+    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+
+
+def load_run(folder: Path) -> tuple[Recipe, Lifter, dict[str, Any]]:
+    """Return recipe, lifter (in evaluation mode) and data description of a finished or running run.
+
+    Raises:
+        ConfigError: if ``folder`` holds no run.
+    """
+    checkpoint = folder / CHECKPOINT
+    if not checkpoint.is_file():
+        raise ConfigError(f"'{folder}' holds no {CHECKPOINT}; give the folder that `geo_pose train` wrote.")
+    state = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    recipe = build(Recipe, flatten(state['recipe']))
+    networks = Networks(recipe, BODY17)
+    networks.load_state_dict(state['networks'])
+    data: dict[str, Any] = json.loads((folder / DATA).read_text(encoding='utf-8'))
+    return recipe, networks.lifter.eval(), data
+
+
+@contextmanager
+def process_group() -> Iterator[str]:
+    """Join torchrun's process group if there is one, and yield the device of this process."""
+    cuda = torch.cuda.is_available()
+    if int(os.environ.get('WORLD_SIZE', '1')) == 1:
+        yield 'cuda' if cuda else 'cpu'
+        return
+    dist.init_process_group('nccl' if cuda else 'gloo')
+    try:
+        yield f'cuda:{os.environ["LOCAL_RANK"]}' if cuda else 'cpu'
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,151 @@
+"""The losses of Li et al. (AAAI 2020) and ours, by name.
+
+Poses are in the frames of views (virtual cameras that look at the person), metres; N frames, K lifted views, M
+measured views, J joints.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .data.bank import Batch
+from .model import Lifted
+from .settings import LossSettings
+
+_EPSILON = 1e-12
+# Depths below this are bent upwards smoothly; clamping them would kill the gradient that could repair them.
+_NEAR_M = 0.3
+_LIMBS = (((0, 1), (0, 4)), ((1, 2), (4, 5)), ((2, 3), (5, 6)), ((8, 14), (8, 11)), ((14, 15), (11, 12)),
+          ((15, 16), (12, 13)))
+
+
+def solve_root(pose: Tensor, rays: Tensor, weights: Tensor) -> Tensor:
+    """Return the root (..., 3), m: geo_pose_ros.lifting.root.solve_root for tensors, differentiable.
+
+    ``rays`` are finite here, and unseen joints have weight 0.
+    """
+    w = (weights / weights.sum(-1, keepdim=True).clamp(min=1e-6))[..., None]
+    u = pose[..., :2] - rays * pose[..., 2:]
+    mean_x, mean_u = (w * rays).sum(-2), (w * u).sum(-2)
+    var_x = (w * (rays - mean_x[..., None, :]) ** 2).sum((-1, -2))
+    var_u = (w * (u - mean_u[..., None, :]) ** 2).sum((-1, -2))
+    depth = ((var_u + 1e-9) / (var_x + 1e-9)).sqrt()[..., None]
+    return torch.cat((mean_x * depth - mean_u, depth), -1)
+
+
+def project(xyz: Tensor) -> Tensor:
+    """Return x/z, y/z (..., 2) of points (..., 3); depth stays positive."""
+    depth = _NEAR_M + torch.nn.functional.softplus(xyz[..., 2:] - _NEAR_M, beta=5.0)
+    return xyz[..., :2] / depth
+
+
+def to_world(view_from_world: Tensor, xyz: Tensor) -> Tensor:
+    """Return points (..., J, 3) of views with ``view_from_world`` (..., 3, 4) in the world."""
+    return (xyz - view_from_world[..., None, :, 3]) @ view_from_world[..., :3]
+
+
+def to_view(view_from_world: Tensor, xyz: Tensor) -> Tensor:
+    """Return points (..., J, 3) of the world in views with ``view_from_world`` (..., 3, 4)."""
+    return xyz @ view_from_world[..., :3].transpose(-1, -2) + view_from_world[..., None, :, 3]
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return the Euclidean distances of points (..., D); differentiable at 0."""
+    return ((a - b).square().sum(-1) + _EPSILON).sqrt()
+
+
+def mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean, 0 if nothing has weight."""
+    return (values * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def agreement(world: Tensor) -> Tensor:
+    """L_pre: mean distance between the K views' global poses ``world`` (N, K, J, 3), over all ordered pairs.
+
+    The distance does not depend on the frame it is measured in, so tau_12 Y1 - Y2 is measured in the world.
+    """
+    views = world.shape[1]
+    pairs = distance(world[:, :, None], world[:, None])
+    return pairs.sum() / (len(world) * views * (views - 1) * world.shape[2])
+
+
+def reprojection(world: Tensor, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
+    """L_r and L_t, px per joint: the K global poses ``world`` (N, K, J, 3) projected into the M views.
+
+    A pose in its own view is re-projection, in another one transform re-projection. The weight of a joint is the
+    confidence of the source view (as printed in the paper), of the target view, their product, or none.
+    """
+    lifted, measured = world.shape[1], batch.rays.shape[1]
+    seen_from = to_view(batch.view_from_world[:, None], world[:, :, None])
+    pixels = distance(project(seen_from), batch.rays[:, None]) * batch.focal_px[:, None, :, None]
+    if settings.huber_px:
+        pixels = pixels * settings.huber_px / (pixels + settings.huber_px)
+    target, source = batch.confidence[:, None], batch.confidence[:, :lifted, None]
+    weights = (target > 0.0).to(pixels).expand_as(pixels)
+    if settings.confidence in ('target', 'product'):
+        weights = weights * target
+    if settings.confidence in ('source', 'product'):
+        weights = weights * source
+    own = torch.eye(lifted, measured, dtype=pixels.dtype, device=pixels.device)[None, :, :, None]
+    return mean(pixels, weights * own), mean(pixels, weights * (1.0 - own))
+
+
+def asymmetry(pose: Tensor) -> Tensor:
+    """Mean difference of left and right bone lengths of poses (..., 17, 3), m."""
+    (right, left) = (
+        torch.stack([distance(pose[..., limb[side][0], :], pose[..., limb[side][1], :]) for limb in _LIMBS], -1)
+        for side in (0, 1)
+    )
+    return (right - left).abs().mean()
+
+
+def sigma_likelihood(error: Tensor, sigma: Tensor, weights: Tensor) -> Tensor:
+    """Negative log-likelihood of errors (m) under an isotropic 3D Gaussian of standard deviation ``sigma`` per axis."""
+    return mean(0.5 * (error.detach() / sigma).square() + 3.0 * sigma.log(), weights)
+
+
+def compute_losses(
+    lifted: Lifted, branch_root: Tensor | None, batch: Batch, settings: LossSettings, *, pretraining: bool, root: int = 0
+) -> dict[str, Tensor]:
+    """Return the losses by name, with their weighted sum as ``total``.
+
+    Args:
+        lifted: xyz (N, K, J, 3), sigma (N, K, J).
+        branch_root: (N, K, 3) from the second branch; None: the root is solved from the pose.
+        batch: the measurements.
+        pretraining: only L_pre counts.
+        root: index of the joint at the origin.
+    """
+    pose = lifted.xyz
+    views = pose.shape[1]
+    losses: dict[str, Tensor] = {}
+    total = pose.new_zeros(())
+    cameras = batch.view_from_world[:, :views]
+    uses_root = pretraining or settings.reprojection or settings.transform or settings.agreement
+    if uses_root:
+        if branch_root is None:
+            branch_root = solve_root(pose, batch.rays[:, :views], batch.confidence[:, :views])
+        world = to_world(cameras, pose + branch_root[..., None, :])
+        if pretraining:
+            losses['agreement'] = agreement(world)
+            return {**losses, 'total': losses['agreement']}
+        if settings.agreement:
+            losses['agreement'] = agreement(world)
+            total = total + settings.agreement * losses['agreement']
+        losses['reprojection'], losses['transform'] = reprojection(world, batch, settings)
+        total = total + settings.reprojection * losses['reprojection'] + settings.transform * losses['transform']
+    if settings.label:
+        relative = batch.label - batch.label[:, root : root + 1]
+        target = (relative[:, None] @ cameras[..., :3].transpose(-1, -2)).expand_as(pose)
+        weights = (batch.label_weight * (batch.label_weight[:, root : root + 1] > 0.0))[:, None].expand(pose.shape[:-1])
+        error = distance(pose, target)
+        losses['label'] = mean(error, weights)
+        total = total + settings.label * losses['label']
+        if settings.sigma:
+            losses['sigma'] = sigma_likelihood(error, lifted.sigma, weights)
+            total = total + settings.sigma * losses['sigma']
+    if settings.bones:
+        losses['bones'] = asymmetry(pose)
+        total = total + settings.bones * losses['bones']
+    return {**losses, 'total': total}

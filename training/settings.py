@@ -1,0 +1,139 @@
+"""Recipes: everything that defines a training run, typed; a recipe file is YAML with these names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from geo_pose_ros.config import build, flatten, setting
+from geo_pose_ros.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """The lifting network."""
+
+    backbone: str = setting('residual', 'Trunk of the network', choices=('residual', 'temporal_dilated'))
+    width: int = setting(1024, 'Features per layer', low=1, high=8192)
+    blocks: int = setting(4, 'Residual blocks (2: ResLinear, 4: Li et al. 2020); residual only', low=0, high=64)
+    layers_per_block: int = setting(2, 'Linear layers per residual block', low=1, high=8)
+    dropout: float = setting(0.0, 'Dropout probability', low=0.0, high=0.9)
+    receptive_field: int = setting(1, 'Frames of input per output, odd; 1 for residual', low=1, high=2187)
+    causal: bool = setting(False, 'The output belongs to the last frame of the window instead of the middle one')
+
+    def __post_init__(self) -> None:
+        if self.receptive_field % 2 == 0:
+            raise ConfigError(f'model.receptive_field is {self.receptive_field}; expected an odd number.')
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """What is made of the sequences before training."""
+
+    cameras: int = setting(0, 'Use only the first so many cameras of each rig; 0: all', low=0, high=64)
+    min_joints: int = setting(14, 'A view with fewer seen joints is not lifted', low=4, high=1000)
+    labels: str = setting(
+        'none', '3D labels: the truth, weighted DLT triangulation, or triangulation made robust over views, time and '
+        'bones', choices=('none', 'truth', 'triangulated', 'refined'),
+    )
+    virtual_views: int = setting(
+        0, 'Virtual cameras added to each rig; they see the triangulated poses with the residuals of real views',
+        low=0, high=64,
+    )
+    virtual_elevation_deg: float = setting(0.0, 'Virtual cameras go so much above and below the real ones', unit='deg',
+                                           low=0.0, high=60.0)
+    virtual_roll_deg: float = setting(0.0, 'Standard deviation of the roll of virtual cameras', unit='deg', low=0.0,
+                                      high=90.0)
+    reshaped_copies: int = setting(
+        0, 'Copies of the data with bodies of random proportions, before virtual cameras only', low=0, high=64
+    )
+    proportions: float = setting(0.0, 'Standard deviation of the logarithm of their limb lengths', low=0.0, high=0.5)
+    statures: float = setting(0.0, 'Standard deviation of the logarithm of their statures', low=0.0, high=0.5)
+    extrinsics: str = setting(
+        'given', 'Camera poses: as calibrated, or estimated from the joints and one known baseline',
+        choices=('given', 'joints'),
+    )
+    flip: bool = setting(True, 'Mirror every other pose')
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """Weights of the losses, and how they are formed."""
+
+    root: str = setting(
+        'closed_form', 'Absolute root in training: a second network (Li et al.), solved from the pose, or the label\'s',
+        choices=('branch', 'closed_form', 'shared'),
+    )
+    label: float = setting(0.0, 'Distance to the 3D label', unit='1/m', low=0.0)
+    reprojection: float = setting(0.0, 'L_r: re-projection into the own view', unit='1/px', low=0.0)
+    transform: float = setting(0.0, 'L_t: re-projection into the other views', unit='1/px', low=0.0)
+    agreement: float = setting(0.0, 'L_pre after pre-training: distance between the views\' poses', unit='1/m', low=0.0)
+    pretrain_share: float = setting(0.0, 'Share of the steps spent on L_pre alone', low=0.0, high=1.0)
+    confidence: str = setting(
+        'target', 'Weight of a joint in L_r and L_t', choices=('none', 'source', 'target', 'product')
+    )
+    huber_px: float = setting(0.0, 'Beyond this the pixel losses saturate (Geman-McClure); 0: plain distance',
+                              unit='px', low=0.0)
+    bones: float = setting(0.0, 'Left-right symmetry of bone lengths', unit='1/m', low=0.0)
+    sigma: float = setting(0.0, 'Likelihood of the reported standard deviation', low=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimSettings:
+    """Optimisation."""
+
+    steps: int = setting(4000, 'Optimiser steps', low=1)
+    steps_per_epoch: int = setting(250, 'Steps between checkpoints', low=1)
+    batch: int = setting(512, 'Poses lifted per step', low=2)
+    lifted_views: int = setting(1, 'Views of the same frame that are lifted together', low=1, high=64)
+    learning_rate: float = setting(1e-3, 'Peak learning rate', low=0.0)
+    schedule: str = setting('one_cycle', 'Learning rate over the run; steps: x0.1 after each third (Li et al.)',
+                            choices=('one_cycle', 'steps'))
+    weight_decay: float = setting(0.0, 'AdamW weight decay', low=0.0)
+    clip_norm: float = setting(0.0, 'Largest norm of the gradient; 0: not clipped', low=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A training run but for its data and its seed."""
+
+    description: str = setting('', 'What the recipe is for')
+    model: ModelSettings = field(default_factory=ModelSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
+
+    def __post_init__(self) -> None:
+        if self.loss.label and self.data.labels == 'none':
+            raise ConfigError("loss.label is set but data.labels is 'none'; choose labels or set loss.label to 0.")
+        if self.loss.pretrain_share and self.optim.lifted_views < 2:
+            raise ConfigError('Pre-training compares views; set optim.lifted_views to 2 or more.')
+
+
+def load_recipe(name: str, overrides: dict[str, object] | None = None) -> Recipe:
+    """Return the recipe of that name in this package, or of a YAML file; ``overrides`` are dotted names.
+
+    Raises:
+        ConfigError: if there is no such recipe, or it names unknown or impossible settings.
+    """
+    path = Path(name)
+    text: str
+    if path.suffix in ('.yaml', '.yml'):
+        if not path.is_file():
+            raise ConfigError(f"Recipe '{name}' does not exist; known recipes: {', '.join(recipe_names())}.")
+        text = path.read_text(encoding='utf-8')
+    elif name in recipe_names():
+        text = (resources.files(__package__) / 'recipes' / f'{name}.yaml').read_text(encoding='utf-8')
+    else:
+        raise ConfigError(f"Unknown recipe '{name}'; known: {', '.join(recipe_names())}, or a .yaml file.")
+    tree = yaml.safe_load(text) or {}
+    return build(Recipe, {**flatten(tree), **(overrides or {})})
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    folder = resources.files(__package__) / 'recipes'
+    return sorted(item.name.removesuffix('.yaml') for item in folder.iterdir() if item.name.endswith('.yaml'))

@@ -1,0 +1,46 @@
+"""Both message libraries, each with a trip over the wire (CDR)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
+from geo_pose_ros.messages.factory import MessageFactory
+
+
+@dataclass
+class Library:
+    """A message library: its factory and its serialisation."""
+
+    name: str
+    make: MessageFactory
+    dump: Callable[[Any, str], bytes]
+    load: Callable[[bytes, str], Any]
+
+    def wire(self, message: Any, message_type: str) -> Any:
+        """Return the message as a subscriber gets it."""
+        return self.load(self.dump(message, message_type), message_type)
+
+
+def rosbags_library() -> Library:
+    return Library('rosbags', RosbagsFactory(), TYPESTORE.serialize_cdr, TYPESTORE.deserialize_cdr)
+
+
+def rclpy_library() -> Library:
+    serialization = pytest.importorskip('rclpy.serialization')
+    from geo_pose_ros.ros.message_factory import RclpyFactory
+
+    make = RclpyFactory()
+    return Library(
+        'rclpy', make, lambda message, _: serialization.serialize_message(message),
+        lambda raw, message_type: serialization.deserialize_message(bytes(raw), type(make(message_type))),
+    )
+
+
+@pytest.fixture(params=[rosbags_library, rclpy_library], ids=['rosbags', 'rclpy'])
+def library(request: pytest.FixtureRequest) -> Library:
+    return request.param()

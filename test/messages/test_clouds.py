@@ -1,0 +1,173 @@
+"""~/bodies and ~/keypoints as PointCloud2."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.messages.bodies import BODIES_DTYPE, bodies_from_cloud, bodies_to_cloud, sigma_m
+from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from geo_pose_ros.skeleton import BODY17, HALPE26
+from geo_pose_ros.types import Bodies3D, Keypoints2D
+
+CLOUD = 'sensor_msgs/msg/PointCloud2'
+STAMP_NS = 1_700_000_000_123_456_789
+
+
+def some_bodies() -> Bodies3D:
+    rng = np.random.default_rng(3)
+    xyz = rng.normal(0.0, 2.0, (2, 17, 3))
+    xyz[1, 4] = np.nan
+    variance = rng.uniform(1e-5, 1e-3, (2, 17, 3))
+    reprojection = rng.uniform(0.0, 20.0, (2, 17))
+    reprojection[1, 4] = np.nan
+    return Bodies3D(
+        STAMP_NS, 'world', BODY17, xyz, variance[..., None] * np.eye(3), rng.uniform(0.0, 1.0, (2, 17)),
+        rng.integers(0, 5, (2, 17)), reprojection, np.array([7, 2_000_000_000]),
+    )
+
+
+def test_bodies_round_trip(library):
+    bodies = some_bodies()
+    message = library.wire(bodies_to_cloud(library.make, bodies), CLOUD)
+    assert (message.height, message.width, message.point_step, message.row_step) == (2, 17, 32, 17 * 32)
+    assert message.is_dense is False and message.is_bigendian is False
+    assert [(f.name, f.offset, f.datatype, f.count) for f in message.fields] == [
+        ('x', 0, 7, 1), ('y', 4, 7, 1), ('z', 8, 7, 1), ('confidence', 12, 7, 1), ('sigma', 16, 7, 1),
+        ('reprojection_error', 20, 7, 1), ('num_views', 24, 2, 1), ('joint', 25, 2, 1), ('body_id', 28, 6, 1),
+    ]  # fmt: skip
+    back = bodies_from_cloud(message)
+    assert (back.stamp_ns, back.frame_id, back.skeleton) == (STAMP_NS, 'world', BODY17)
+    np.testing.assert_array_equal(back.xyz, bodies.xyz.astype(np.float32))
+    np.testing.assert_array_equal(back.confidence, bodies.confidence.astype(np.float32))
+    np.testing.assert_array_equal(back.reprojection_error, bodies.reprojection_error.astype(np.float32))
+    np.testing.assert_array_equal(back.num_views, bodies.num_views)
+    np.testing.assert_array_equal(back.body_ids, bodies.body_ids)
+    # sigma = sqrt(trace / 3), so the trace survives.
+    np.testing.assert_allclose(
+        np.trace(back.covariance, axis1=2, axis2=3), np.trace(bodies.covariance, axis1=2, axis2=3), rtol=1e-6
+    )
+
+
+def test_sigma_is_root_of_mean_variance():
+    assert sigma_m(np.diag([1.0, 4.0, 7.0])) == pytest.approx(2.0)
+
+
+def test_nobody(library):
+    message = library.wire(bodies_to_cloud(library.make, Bodies3D.empty(5, 'map', BODY17)), CLOUD)
+    assert (message.height, message.width, len(message.data), message.is_dense) == (0, 17, 0, True)
+    back = bodies_from_cloud(message)
+    assert len(back) == 0 and back.frame_id == 'map' and back.stamp_ns == 5
+
+
+@pytest.mark.parametrize('body_id', [-1, 2**31])
+def test_body_id_out_of_range(library, body_id):
+    bodies = replace(some_bodies(), body_ids=np.array([1, body_id]))
+    with pytest.raises(ShapeError, match=r'Body ids \[1, -?\d+\]: expected 0 \.\. 2\^31 - 1'):
+        bodies_to_cloud(library.make, bodies)
+
+
+def test_big_endian_and_reordered_fields_are_read(library):
+    bodies = some_bodies()
+    message = bodies_to_cloud(library.make, bodies)
+    # The same points as another publisher might lay them out: big-endian, doubles, another order, padding.
+    layout = np.dtype([(name, '>f8' if name in 'xyz' else '>f4') for name in reversed(BODIES_DTYPE.names[:6])]
+                      + [('num_views', 'u1'), ('joint', 'u1'), ('body_id', '>u4'), ('pad', 'V5')])
+    points = np.frombuffer(message.data, BODIES_DTYPE).reshape(2, 17)
+    other = np.zeros((2, 17), layout)
+    for name in BODIES_DTYPE.names:
+        other[name] = points[name]
+    datatypes = {'>f8': 8, '>f4': 7, '|u1': 2, '>u4': 6}
+    fields = [
+        library.make('sensor_msgs/msg/PointField', name=name, offset=layout.fields[name][1],
+                     datatype=datatypes[layout.fields[name][0].str], count=1)
+        for name in BODIES_DTYPE.names
+    ]
+    rewritten = library.make(
+        CLOUD, header=message.header, height=2, width=17, fields=fields, is_bigendian=True,
+        point_step=layout.itemsize, row_step=layout.itemsize * 17, data=np.frombuffer(other.tobytes(), np.uint8),
+    )
+    np.testing.assert_array_equal(bodies_from_cloud(library.wire(rewritten, CLOUD)).xyz, bodies_from_cloud(message).xyz)
+
+
+def test_wrong_clouds_are_refused(library):
+    make = library.make
+    message = bodies_to_cloud(make, some_bodies())
+    message.fields = [field for field in message.fields if field.name != 'sigma']
+    with pytest.raises(ShapeError, match=r"Bodies message: the cloud lacks \['sigma'\]; it has \['body_id'"):
+        bodies_from_cloud(message)
+
+    message = bodies_to_cloud(make, some_bodies())
+    message.height = 3
+    with pytest.raises(ShapeError, match='received 1088 bytes for height 3, width 17'):
+        bodies_from_cloud(message)
+
+    message = bodies_to_cloud(make, some_bodies())
+    message.fields[0].datatype = 9
+    with pytest.raises(ShapeError, match=r"unknown PointField datatypes \{'x': 9\}"):
+        bodies_from_cloud(message)
+
+    message = bodies_to_cloud(make, some_bodies())
+    message.fields[0].offset = 30
+    with pytest.raises(ShapeError, match='overrun its point_step 32'):
+        bodies_from_cloud(message)
+
+    with pytest.raises(ShapeError, match=r"over width 17, expected 0 \.\. 25 of skeleton 'halpe26'"):
+        bodies_from_cloud(bodies_to_cloud(make, some_bodies()), HALPE26)
+
+    message = bodies_to_cloud(make, some_bodies())
+    points = np.frombuffer(bytes(message.data), BODIES_DTYPE).copy()
+    points['body_id'][3] = 99
+    message = make(CLOUD, header=message.header, height=2, width=17, fields=message.fields, point_step=32,
+                   row_step=544, data=np.frombuffer(points.tobytes(), np.uint8))
+    with pytest.raises(ShapeError, match='a row holds several body ids'):
+        bodies_from_cloud(message)
+
+
+def some_keypoints() -> Keypoints2D:
+    rng = np.random.default_rng(4)
+    xy = rng.uniform(0.0, 2000.0, (3, 17, 2))
+    xy[2, 5] = np.nan
+    confidence = rng.uniform(0.0, 1.0, (3, 17))
+    confidence[2, 5] = 0.0
+    return Keypoints2D('left', STAMP_NS, BODY17, xy, confidence)
+
+
+def test_keypoints_round_trip(library):
+    keypoints = some_keypoints()
+    message = library.wire(keypoints_to_cloud(library.make, keypoints, 'left_optical_frame'), CLOUD)
+    assert message.header.frame_id == 'left_optical_frame'
+    assert (message.height, message.width, message.point_step) == (3, 17, 12)
+    assert [field.name for field in message.fields] == ['u', 'v', 'confidence']
+    back = keypoints_from_cloud(message, 'left')
+    assert (back.camera, back.stamp_ns, back.skeleton) == ('left', STAMP_NS, BODY17)
+    np.testing.assert_array_equal(back.xy, keypoints.xy.astype(np.float32))
+    np.testing.assert_array_equal(back.confidence, keypoints.confidence.astype(np.float32))
+
+
+def test_half_seen_keypoint_is_not_seen(library):
+    message = keypoints_to_cloud(library.make, some_keypoints(), 'f')
+    points = np.frombuffer(bytes(message.data), np.float32).reshape(3, 17, 3).copy()
+    points[0, 2, 1] = np.nan
+    points[0, 3, 0] = np.inf
+    message = library.make(CLOUD, header=message.header, height=3, width=17, fields=message.fields, point_step=12,
+                           row_step=204, data=np.frombuffer(points.tobytes(), np.uint8))
+    back = keypoints_from_cloud(message, 'left')
+    assert np.isnan(back.xy[0, 2:4]).all() and (back.confidence[0, 2:4] == 0.0).all()
+
+
+def test_keypoints_of_another_skeleton_are_refused(library):
+    message = keypoints_to_cloud(library.make, some_keypoints(), 'f')
+    with pytest.raises(ShapeError, match="camera 'left': received width 17, expected 26 joints of skeleton 'halpe26'"):
+        keypoints_from_cloud(message, 'left', HALPE26)
+
+
+def test_libraries_serialise_to_the_same_bytes():
+    from .conftest import rclpy_library, rosbags_library
+
+    a, b = rosbags_library(), rclpy_library()
+    raw = a.dump(bodies_to_cloud(a.make, some_bodies()), CLOUD)
+    np.testing.assert_array_equal(bodies_from_cloud(b.load(raw, CLOUD)).xyz, bodies_from_cloud(a.load(raw, CLOUD)).xyz)
+    raw = b.dump(bodies_to_cloud(b.make, some_bodies()), CLOUD)
+    np.testing.assert_array_equal(bodies_from_cloud(a.load(raw, CLOUD)).body_ids, [7, 2_000_000_000])

@@ -1,0 +1,167 @@
+"""CameraInfo, /tf_static, ~/skeleton, stamps."""
+
+import json
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
+from geo_pose_ros.geometry.projection import project
+from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics, intrinsics_from_camera_info
+from geo_pose_ros.messages.skeleton import skeleton_from_message, skeleton_to_message
+from geo_pose_ros.messages.stamps import from_time, to_time
+from geo_pose_ros.messages.transforms import (
+    chain_to_root,
+    lookup,
+    optical_frame_id,
+    rig_to_transforms,
+    rig_to_transforms_stamped,
+    transform_tree,
+)
+from geo_pose_ros.rig import rig_hash
+from geo_pose_ros.skeleton import BODY17
+
+from ..scenes import intrinsics, ring_rig
+
+INFO = 'sensor_msgs/msg/CameraInfo'
+
+
+@pytest.mark.parametrize('stamp_ns', [0, 1, 999_999_999, 1_783_653_482_016_666_667, -1])
+def test_time_round_trip(library, stamp_ns):
+    time = library.wire(to_time(library.make, stamp_ns), 'builtin_interfaces/msg/Time')
+    assert 0 <= time.nanosec < 10**9
+    assert from_time(time) == stamp_ns
+
+
+def test_time_beyond_32_bit(library):
+    with pytest.raises(ShapeError, match='expected 32-bit seconds'):
+        to_time(library.make, 2**31 * 10**9)
+
+
+@pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])
+def test_camera_info_round_trip(library, model):
+    lens = intrinsics(model)
+    message = library.wire(camera_info_from_intrinsics(library.make, lens, 17, 'left_optical_frame'), INFO)
+    assert message.header.frame_id == 'left_optical_frame' and from_time(message.header.stamp) == 17
+    assert np.asarray(message.r).reshape(3, 3).tolist() == np.eye(3).tolist()
+    assert np.asarray(message.p).reshape(3, 4)[:, :3].tolist() == lens.K.tolist()
+    back = intrinsics_from_camera_info(message, 'left')
+    assert (back.width, back.height, back.distortion_model) == (lens.width, lens.height, model)
+    np.testing.assert_array_equal(back.K, lens.K)
+    np.testing.assert_array_equal(back.D, lens.D)
+
+
+def test_uncalibrated_camera(library):
+    with pytest.raises(CalibrationError) as caught:
+        intrinsics_from_camera_info(library.make(INFO, width=640, height=480), 'left')
+    assert str(caught.value) == (
+        "Camera 'left': camera_info has K = 0; the driver is uncalibrated. "
+        'Calibrate it or give a rig file with rig:=...'
+    )
+
+
+def test_unknown_distortion_model(library):
+    message = camera_info_from_intrinsics(library.make, intrinsics(), 0, 'f')
+    message.distortion_model = 'thin_prism'
+    with pytest.raises(CalibrationError, match="Camera 'left': camera_info: Unknown distortion model 'thin_prism'"):
+        intrinsics_from_camera_info(message, 'left')
+    message.distortion_model = ''
+    with pytest.raises(CalibrationError, match="Unknown distortion model ''"):
+        intrinsics_from_camera_info(message, 'left')
+
+
+def test_camera_info_without_lens_is_a_pinhole(library):
+    message = library.make(INFO, width=640, height=480, k=np.array([500.0, 0, 320, 0, 500, 240, 0, 0, 1]))
+    lens = intrinsics_from_camera_info(message, 'left')
+    assert (lens.distortion_model, lens.D.tolist(), lens.distorted) == ('plumb_bob', [], False)
+
+
+def test_binning_and_region_of_interest(library):
+    """A point of the full image at the centre of a 2x2 bin is at that bin's whole-numbered centre."""
+    lens = intrinsics()
+    message = camera_info_from_intrinsics(library.make, lens, 0, 'f')
+    message.binning_x = message.binning_y = 2
+    message.roi = library.make('sensor_msgs/msg/RegionOfInterest', x_offset=100, y_offset=60, width=800, height=600)
+    part = intrinsics_from_camera_info(library.wire(message, INFO), 'left')
+    assert (part.width, part.height) == (400, 300)
+    points = np.random.default_rng(0).uniform((-0.3, -0.3, 2.0), (0.3, 0.3, 3.0), (20, 3))
+    full = project(lens, points)
+    np.testing.assert_allclose(project(part, points), (full - (100, 60) + 0.5) / 2 - 0.5, atol=1e-9)
+
+
+def test_transforms_round_trip(library):
+    rig = ring_rig(4)
+    # tf2_msgs is not among the rclpy wheels; its content is.
+    stamped = [library.wire(t, 'geometry_msgs/msg/TransformStamped')
+               for t in rig_to_transforms_stamped(library.make, rig, 9)]
+
+    class Message:
+        transforms = stamped
+
+    tree = transform_tree([Message()])
+    assert [from_time(t.header.stamp) for t in stamped] == [9] * 4
+    for camera in rig.cameras:
+        assert camera.frame_id == optical_frame_id(camera.name)
+        np.testing.assert_allclose(lookup(tree, camera.frame_id, 'world'), camera.cam_from_world, atol=1e-12)
+        np.testing.assert_allclose(lookup(tree, 'world', camera.frame_id)[:, 3], camera.position_m, atol=1e-12)
+
+
+def test_tf_message_of_rosbags():
+    from .conftest import rosbags_library
+
+    library = rosbags_library()
+    message = library.wire(rig_to_transforms(library.make, ring_rig(3), 0), 'tf2_msgs/msg/TFMessage')
+    assert sorted(transform_tree([message])) == ['cam0_optical_frame', 'cam1_optical_frame', 'cam2_optical_frame']
+
+
+def test_lookup_through_chains():
+    world_from_base = from_rotation_vector(np.array([0.0, 0.0, 0.4]), np.array([1.0, 2.0, 0.0]))
+    base_from_arm = from_rotation_vector(np.array([0.2, -0.1, 0.3]), np.array([0.0, 0.5, 1.0]))
+    world_from_other = from_rotation_vector(np.array([0.0, 1.0, 0.0]), np.array([-3.0, 0.0, 1.0]))
+    tree = {
+        'base': ('world', world_from_base), 'arm': ('base', base_from_arm), 'other': ('world', world_from_other),
+        'lonely': ('elsewhere', world_from_base),
+    }
+    root, world_from_arm = chain_to_root(tree, 'arm')
+    assert root == 'world'
+    np.testing.assert_allclose(world_from_arm, compose(world_from_base, base_from_arm))
+    np.testing.assert_allclose(lookup(tree, 'other', 'arm'), compose(invert(world_from_other), world_from_arm))
+    np.testing.assert_allclose(lookup(tree, 'arm', 'arm'), np.eye(3, 4), atol=1e-15)
+    with pytest.raises(CalibrationError, match="No static transform joins 'world' and 'lonely'; the frames are: arm, "):
+        lookup(tree, 'world', 'lonely')
+    with pytest.raises(CalibrationError, match='the frames are: none'):
+        lookup({}, 'world', 'cam')
+    with pytest.raises(CalibrationError, match='round in a circle: a -> b -> a'):
+        chain_to_root({'a': ('b', world_from_base), 'b': ('a', world_from_base)}, 'a')
+
+
+@pytest.mark.parametrize('fault', ['quaternion', 'translation'])
+def test_impossible_transform(library, fault):
+    stamped = rig_to_transforms_stamped(library.make, ring_rig(2), 0)
+    if fault == 'quaternion':
+        stamped[0].transform.rotation = library.make('geometry_msgs/msg/Quaternion', w=0.0)
+    else:
+        stamped[0].transform.translation.x = float('nan')
+
+    class Message:
+        transforms = stamped
+
+    with pytest.raises(CalibrationError, match=r"Transform 'world' -> 'cam0_optical_frame': .* expected a unit quat"):
+        transform_tree([Message()])
+
+
+def test_skeleton_round_trip(library):
+    rig = ring_rig(2)
+    message = library.wire(skeleton_to_message(library.make, BODY17, rig, 'abc'), 'std_msgs/msg/String')
+    assert skeleton_from_message(message) == BODY17
+    tree = json.loads(message.data)
+    assert tree['units']['x'] == 'm' and tree['units']['reprojection_error'] == 'px'
+    assert (tree['rig_hash'], tree['model_card_hash'], tree['cameras']) == (rig_hash(rig), 'abc', ['cam0', 'cam1'])
+    assert (tree['frame_id'], tree['edges'][0], tree['joint_names'][0]) == ('world', [0, 1], 'pelvis')
+
+
+@pytest.mark.parametrize('data', ['', '{}', '[1]', '{"name": 1, "joint_names": 3, "edges": [], "flip_pairs": []}'])
+def test_not_a_skeleton_message(library, data):
+    with pytest.raises(ConfigError, match='Not a skeleton message'):
+        skeleton_from_message(library.make('std_msgs/msg/String', data=data))

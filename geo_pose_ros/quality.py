@@ -1,0 +1,117 @@
+"""How good bodies are where nobody knows the truth: reprojection, left-out cameras, bone lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .config import PipelineConfig
+from .errors import ShapeError
+from .geometry.projection import project_world
+from .pipeline import PosePipeline
+from .skeleton import FloatArray, Skeleton
+from .types import Bodies3D, CameraRig, Keypoints2D
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """The 2D keypoints of one instant, by camera, and the bodies found from them."""
+
+    stamp_ns: int
+    keypoints: Mapping[str, Keypoints2D]
+    bodies: Bodies3D
+
+
+def distances_to_keypoints(projected: FloatArray, found: Keypoints2D, min_confidence: float) -> FloatArray:
+    """Return the px (n,) between projected joints and the keypoints of the person that each body fits best.
+
+    Args:
+        projected: (P, J, 2) raw px, NaN = unknown.
+        found: people of the same J joints.
+        min_confidence: keypoints below are left out.
+
+    Raises:
+        ShapeError: if the joints differ.
+    """
+    if projected.ndim != 3 or projected.shape[1:] != (len(found.skeleton), 2):
+        raise ShapeError(
+            f'distances_to_keypoints: received {projected.shape}, expected (P, {len(found.skeleton)}, 2).'
+        )
+    if not len(projected) or not len(found.xy):
+        return np.zeros(0)
+    distance = np.linalg.norm(projected[:, None] - found.xy[None], axis=-1)
+    distance[:, found.confidence < min_confidence] = np.nan
+    ranked = np.sort(np.where(np.isnan(distance), np.inf, distance), axis=-1)
+    joints = np.isfinite(ranked).sum(-1)
+    middle = np.take_along_axis(ranked, np.maximum(joints - 1, 0)[..., None] // 2, -1)[..., 0]
+    best: FloatArray = distance[np.arange(len(projected)), middle.argmin(1)].ravel()
+    return best[np.isfinite(best)]
+
+
+def reprojection_px(
+    rig: CameraRig, observations: Iterable[Observation], min_confidence: float
+) -> dict[str, FloatArray]:
+    """Return per camera the px (n,) between its confident keypoints and the reprojected joints, outliers included."""
+    per_camera: dict[str, list[FloatArray]] = {name: [np.zeros(0)] for name in rig.names}
+    for seen in observations:
+        for name, found in seen.keypoints.items():
+            projected = _project(rig, name, seen.bodies)
+            per_camera[name].append(distances_to_keypoints(projected, found, min_confidence))
+    return {name: np.concatenate(values) for name, values in per_camera.items()}
+
+
+def leave_one_out_px(
+    rig: CameraRig, observations: Sequence[Observation], config: PipelineConfig
+) -> dict[str, FloatArray]:
+    """Return per camera the px (n,) between its keypoints and the bodies fused from all other cameras."""
+    errors = {}
+    for name in rig.names:
+        others = tuple(other for other in rig.names if other != name)
+        values = [np.zeros(0)]
+        with PosePipeline(rig.subset(others), config) as pipeline:
+            for seen in observations:
+                rest = {other: k for other, k in seen.keypoints.items() if other != name}
+                bodies = pipeline.fuse(seen.stamp_ns, rest).bodies
+                if name in seen.keypoints:
+                    projected = _project(rig, name, bodies)
+                    values.append(
+                        distances_to_keypoints(projected, seen.keypoints[name], config.detector.min_confidence)
+                    )
+        errors[name] = np.concatenate(values)
+    return errors
+
+
+def _project(rig: CameraRig, name: str, bodies: Bodies3D) -> FloatArray:
+    if not len(bodies):
+        return np.zeros((0, len(bodies.skeleton), 2))
+    return project_world(rig[name], bodies.xyz)
+
+
+def bone_length_cv(skeleton: Skeleton, bodies: Iterable[Bodies3D]) -> dict[str, float]:
+    """Return per bone the coefficient of variation (standard deviation / mean) of its length over time.
+
+    Each body_id counts for itself; a bone's value is the mean over the bodies seen in at least two instants, NaN if
+    there is none.
+    """
+    tracks: dict[int, list[FloatArray]] = {}
+    for instant in bodies:
+        for body_id, joints in zip(instant.body_ids, instant.xyz, strict=True):
+            tracks.setdefault(int(body_id), []).append(joints)
+    parent, child = np.array(skeleton.edges).T
+    variations = []
+    for joints in tracks.values():
+        lengths = np.linalg.norm(np.stack(joints)[:, parent] - np.stack(joints)[:, child], axis=-1)
+        known = np.isfinite(lengths)
+        count = known.sum(0)
+        filled = np.where(known, lengths, 0.0)
+        mean = filled.sum(0) / np.maximum(count, 1)
+        spread = np.sqrt((np.where(known, lengths - mean, 0.0) ** 2).sum(0) / np.maximum(count, 1))
+        variations.append(np.where(count >= 2, spread / np.where(mean > 0.0, mean, 1.0), np.nan))
+    if not variations:
+        return dict.fromkeys(skeleton.bones, float('nan'))
+    table = np.stack(variations)
+    count = np.isfinite(table).sum(0)
+    values = np.where(count > 0, np.nansum(table, 0) / np.maximum(count, 1), np.nan)
+    return dict(zip(skeleton.bones, values.tolist(), strict=True))

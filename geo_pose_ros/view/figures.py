@@ -1,0 +1,136 @@
+"""Figures: the views with the reprojected bodies, and bodies in 3D over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import ShapeError
+from ..geometry.projection import project_world
+from ..quality import distances_to_keypoints
+from ..skeleton import FloatArray
+from ..types import Bodies3D, CameraRig, Frame, Keypoints2D, UInt8Array
+from .draw import draw_skeleton, joint_colours
+
+_DETECTED = (255, 255, 255)
+
+
+def overlay(
+    rig: CameraRig,
+    frames: Mapping[str, Frame],
+    keypoints: Mapping[str, Keypoints2D],
+    bodies: Bodies3D,
+    *,
+    height_px: int = 720,
+) -> UInt8Array:
+    """Return the cameras side by side, (H, W, 3) BGR, with the bodies reprojected and the detections as white rings.
+
+    Args:
+        rig: calibration of the cameras.
+        frames: images by camera, reduced or not.
+        keypoints: detections by camera, raw px; cameras may be missing.
+        bodies: in the rig's world.
+        height_px: of the picture.
+
+    Raises:
+        ShapeError: if there is no frame.
+    """
+    if not frames:
+        raise ShapeError('overlay: received no frame, expected at least one.')
+    panels = []
+    for name in rig.names:
+        if name not in frames:
+            continue
+        panel, scale = _resized(frames[name], height_px)
+        found = keypoints.get(name)
+        if found is not None:
+            _ring(panel, (found.xy + 0.5) * scale - 0.5)
+        projected = project_world(rig[name], bodies.xyz) if len(bodies) else np.zeros((0, len(bodies.skeleton), 2))
+        draw_skeleton(panel, (projected + 0.5) * scale - 0.5, bodies.confidence, bodies.skeleton)
+        _caption(panel, name, np.zeros(0) if found is None else distances_to_keypoints(projected, found, 0.0))
+        panels.append(panel)
+    return np.hstack(panels)
+
+
+def _resized(frame: Frame, height_px: int) -> tuple[UInt8Array, float]:
+    """Return the image at ``height_px`` and the factor from raw px to its px."""
+    height, width = frame.image.shape[:2]
+    factor = height_px / height
+    size = (round(width * factor), height_px)
+    image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR)
+    return np.asarray(image, np.uint8), factor / frame.reduction
+
+
+def _ring(image: UInt8Array, xy: FloatArray) -> None:
+    radius = max(2, image.shape[0] // 180)
+    for x, y in xy[np.isfinite(xy).all(-1)]:
+        cv2.circle(image, (round(float(x)), round(float(y))), radius, _DETECTED, 1, cv2.LINE_AA)
+
+
+def _caption(image: UInt8Array, name: str, distances_px: FloatArray) -> None:
+    text = name + (f'  {np.median(distances_px):.0f} px' if len(distances_px) else '')
+    scale = image.shape[0] / 900.0
+    corner = (12, round(34 * scale) + 8)
+    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+        cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
+
+
+def plot_bodies(path: Path, panels: Sequence[tuple[str, Sequence[Bodies3D]]], rig: CameraRig | None = None) -> None:
+    """Write a figure with one 3D axes per panel.
+
+    Args:
+        path: of the PNG.
+        panels: title and the bodies of one or more instants, drawn fainter the older they are.
+        rig: where given, the cameras' positions are named on the ground.
+
+    Raises:
+        ShapeError: if no panel has a body.
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    points = [b.xyz[np.isfinite(b.xyz).all(-1)] for _, instants in panels for b in instants]
+    if not points or not sum(map(len, points)):
+        raise ShapeError('plot_bodies: received no joint to draw, expected at least one body.')
+    cloud = np.concatenate(points)
+    low, high = np.percentile(cloud, 1, axis=0), np.percentile(cloud, 99, axis=0)
+    centre, half = (low + high) / 2.0, 0.55 * float((high - low).max()) + 0.05
+    figure = plt.figure(figsize=(4.2 * len(panels), 5.0), dpi=110)
+    for index, (title, instants) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), index + 1, projection='3d')
+        for age, bodies in enumerate(reversed(instants)):
+            _draw_bodies(axes, bodies, 1.0 if age == 0 else 0.35 * (1.0 - age / len(instants)))
+        axes.set(
+            xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half),
+            zlim=(centre[2] - half, centre[2] + half), xlabel='x [m]', ylabel='y [m]', zlabel='z [m]',
+        )
+        for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+            axis.set_major_locator(MaxNLocator(4))
+        axes.set_box_aspect((1, 1, 1))
+        axes.view_init(elev=12, azim=_azimuth(rig, centre))
+        axes.set_title(title, fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _azimuth(rig: CameraRig | None, centre: FloatArray) -> float:
+    """Return the azimuth, degrees, that looks from the rig's first camera."""
+    if rig is None:
+        return -60.0
+    offset = rig.cameras[0].position_m - centre
+    return float(np.degrees(np.arctan2(offset[1], offset[0])))
+
+
+def _draw_bodies(axes: object, bodies: Bodies3D, alpha: float) -> None:
+    colours = [tuple(c / 255.0 for c in reversed(bgr)) for bgr in joint_colours(bodies.skeleton)]
+    for joints in bodies.xyz:
+        for a, b in bodies.skeleton.edges:
+            if np.isfinite(joints[[a, b]]).all():
+                axes.plot(*joints[[a, b]].T, color=colours[b], alpha=alpha, linewidth=2.2)  # type: ignore[attr-defined]

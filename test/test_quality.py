@@ -1,0 +1,89 @@
+"""Quality without ground truth, against scenes whose truth is known."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import PipelineConfig
+from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.quality import (
+    Observation,
+    bone_length_cv,
+    distances_to_keypoints,
+    leave_one_out_px,
+    reprojection_px,
+)
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D, Keypoints2D
+
+from .scenes import keypoints, person, ring_rig
+
+CONFIG = PipelineConfig()
+
+
+def observe(rig, people, noise_px=0.0, instants=3):
+    made = []
+    with PosePipeline(rig, CONFIG) as pipeline:
+        for i in range(instants):
+            seen = keypoints(rig, people, stamp_ns=i * 100_000_000, noise_px=noise_px, seed=i)
+            result = pipeline.fuse(i * 100_000_000, seen)
+            made.append(Observation(i * 100_000_000, result.keypoints, result.bodies))
+    return made
+
+
+def test_perfect_keypoints_reproject_to_nothing():
+    errors = reprojection_px(ring_rig(4), observe(ring_rig(4), [person()]), 0.3)
+    assert {name: len(e) for name, e in errors.items()} == dict.fromkeys(ring_rig(4).names, 51)
+    assert max(e.max() for e in errors.values()) < 0.5
+
+
+def test_left_out_camera_tells_what_its_own_fit_hides():
+    rig = ring_rig(4)
+    seen = observe(rig, [person()], noise_px=4.0)
+    fitted = np.median(np.concatenate(list(reprojection_px(rig, seen, 0.3).values())))
+    left_out = np.median(np.concatenate(list(leave_one_out_px(rig, seen, CONFIG).values())))
+    # Rayleigh distributed: the median of the noise itself is 1.18 sigma = 4.7 px.
+    assert 2.0 < fitted < 4.7 < left_out < 9.0
+
+
+def test_each_body_is_compared_with_its_own_person():
+    rig, people = ring_rig(4), [person(0, (-0.8, 0.0)), person(1, (0.8, 0.3))]
+    errors = reprojection_px(rig, observe(rig, people), 0.3)
+    assert max(np.median(e) for e in errors.values()) < 0.5
+    assert len(errors['cam0']) == 3 * 34
+
+
+def test_unconfident_and_missing_keypoints_are_left_out():
+    xy = np.zeros((1, 17, 2))
+    confidence = np.ones((1, 17))
+    confidence[0, :10] = 0.2
+    projected = np.full((1, 17, 2), 3.0)
+    projected[0, 16] = np.nan
+    found = Keypoints2D('cam0', 0, BODY17, xy, confidence)
+    np.testing.assert_allclose(distances_to_keypoints(projected, found, 0.3), np.full(6, np.hypot(3, 3)))
+    assert len(distances_to_keypoints(projected[:0], found, 0.3)) == 0
+    with pytest.raises(ShapeError, match=r'expected \(P, 17, 2\)'):
+        distances_to_keypoints(projected[0], found, 0.3)
+
+
+def with_bone(lengths, body_id=0):
+    instants = []
+    for length in lengths:
+        xyz = np.full((1, 17, 3), np.nan)
+        xyz[0, 1], xyz[0, 2] = 0.0, (0.0, 0.0, length)
+        instants.append(
+            Bodies3D(
+                0, 'w', BODY17, xyz, np.zeros((1, 17, 3, 3)), np.ones((1, 17)), np.ones((1, 17)), np.ones((1, 17)),
+                np.array([body_id]),
+            )
+        )
+    return instants
+
+
+def test_bone_length_cv_by_hand_per_body():
+    cv = bone_length_cv(BODY17, with_bone([0.4, 0.5, 0.6]))
+    assert cv['right_hip-right_knee'] == pytest.approx(np.std([0.4, 0.5, 0.6]) / 0.5)
+    assert np.isnan(cv['left_hip-left_knee'])
+    # Two people of different size vary each for themselves, not against each other.
+    assert bone_length_cv(BODY17, with_bone([0.4, 0.4]) + with_bone([0.5, 0.5], 1))['right_hip-right_knee'] == 0.0
+    assert np.isnan(bone_length_cv(BODY17, [])['pelvis-spine'])

@@ -1,0 +1,160 @@
+"""The pure pipeline: frames in, bodies out."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import DetectorConfig, PipelineConfig, TrackingConfig
+from geo_pose_ros.errors import CalibrationError, ConfigError, DetectorError, FrameError
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.skeleton import BODY17, COCO17, Skeleton
+from geo_pose_ros.types import Frame, FrameSet, Keypoints2D
+
+from .scenes import keypoints, person, ring_rig
+
+CONFIG = PipelineConfig(tracking=TrackingConfig(enabled=False))
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+
+
+class Told:
+    """A detector that returns what it was told, in px of a reduced frame."""
+
+    skeleton = BODY17
+
+    def __init__(self, found, barrier=None):
+        self.found, self.barrier, self.closed = found, barrier, False
+
+    def detect(self, frame):
+        if self.barrier is not None:
+            self.barrier.wait(timeout=20)
+        xy = (self.found.xy + 0.5) / frame.reduction - 0.5
+        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, xy, self.found.confidence)
+
+    def close(self):
+        self.closed = True
+
+
+def fused(people, cameras=4, **changes):
+    rig = ring_rig(cameras)
+    seen = keypoints(rig, people, **changes)
+    with PosePipeline(rig, CONFIG) as pipeline:
+        return pipeline.fuse(1_000_000_000, seen)
+
+
+@pytest.mark.parametrize('cameras', [2, 4, 12])
+def test_exact_keypoints_give_the_exact_body(cameras):
+    result = fused([person()], cameras)
+    np.testing.assert_allclose(result.bodies.xyz[0], person(), atol=1e-3)
+    assert result.bodies.frame_id == 'world'
+    assert result.bodies.stamp_ns == 1_000_000_000
+    assert (result.bodies.num_views == cameras).all()
+    assert set(result.residuals_px) == set(ring_rig(cameras).names)
+
+
+def test_three_people_stay_apart():
+    people = [person(0, (-1.0, -0.5)), person(1, (0.9, 0.6), 2.0), person(2, (0.2, -1.2), 4.0)]
+    result = fused(people, 6, noise_px=1.0)
+    assert len(result.bodies) == 3
+    for truth in people:
+        assert np.linalg.norm(result.bodies.xyz - truth, axis=-1).mean(1).min() < 0.02
+    assert len(set(result.bodies.body_ids.tolist())) == 3
+
+
+def test_nobody_and_no_camera_are_an_empty_answer():
+    rig = ring_rig(2)
+    with PosePipeline(rig, CONFIG) as pipeline:
+        empty = {name: Keypoints2D.empty(name, 0, BODY17) for name in rig.names}
+        assert len(pipeline.fuse(0, empty).bodies) == 0
+        assert len(pipeline.fuse(1, {}).bodies) == 0
+
+
+def test_detectors_skeletons_are_mapped():
+    rig = ring_rig(4)
+    joints = person()
+    source = np.zeros((17, 3))
+    for j, name in enumerate(COCO17.joint_names):
+        source[j] = joints[BODY17.index(name)] if name in BODY17.joint_names else joints[10]
+    seen = {
+        name: Keypoints2D(name, 0, COCO17, k.xy, k.confidence) for name, k in keypoints(rig, [source]).items()
+    }
+    with PosePipeline(rig, CONFIG) as pipeline:
+        result = pipeline.fuse(0, seen)
+    hips = (joints[1] + joints[4]) / 2.0
+    np.testing.assert_allclose(result.bodies.xyz[0, 13], joints[13], atol=1e-3)
+    # The middle of two image points is not exactly the image of the middle.
+    np.testing.assert_allclose(result.bodies.xyz[0, 0], hips, atol=0.01)
+    assert result.keypoints['cam0'].skeleton is BODY17
+
+
+def test_reduced_frames_give_raw_pixels():
+    rig, truth = ring_rig(3), person()
+    seen = keypoints(rig, [truth])
+    with PosePipeline(rig, CONFIG, detectors={n: Told(seen[n]) for n in rig.names}) as pipeline:
+        frames = {n: Frame(n, 40 + i, IMAGE, 2) for i, n in enumerate(rig.names)}
+        result = pipeline.process_set(FrameSet(frames))
+    assert result.bodies.stamp_ns == 41
+    np.testing.assert_allclose(result.keypoints['cam1'].xy, seen['cam1'].xy)
+    np.testing.assert_allclose(result.bodies.xyz[0], truth, atol=1e-3)
+    assert {'decode', 'detect', 'views', 'associate'} <= set(result.stage_ms)
+    assert set(result.frames) == set(rig.names)
+
+
+def test_cameras_are_detected_at_the_same_time():
+    rig = ring_rig(2)
+    seen = keypoints(rig, [person()])
+    # Passes only if both detectors are inside detect() together; a sequential pipeline breaks the barrier.
+    barrier = threading.Barrier(2)
+    config = PipelineConfig(detector=DetectorConfig(workers=2))
+    with PosePipeline(rig, config, detectors={n: Told(seen[n], barrier) for n in rig.names}) as pipeline:
+        result = pipeline.process(0, {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names})
+    assert result.camera_errors == {}
+
+
+def test_a_bad_camera_costs_only_itself():
+    rig, truth = ring_rig(4), person()
+    seen = keypoints(rig, [truth])
+
+    class Broken(Told):
+        def detect(self, frame):
+            raise DetectorError('model gone')
+
+    def truncated():
+        raise FrameError("Camera 'cam1': JPEG is truncated")
+
+    detectors = {n: (Broken if n == 'cam3' else Told)(seen[n]) for n in rig.names}
+    with PosePipeline(rig, CONFIG, detectors=detectors) as pipeline:
+        loaders = {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names} | {'cam1': truncated}
+        result = pipeline.process(0, loaders)
+    assert result.camera_errors == {'cam1': "Camera 'cam1': JPEG is truncated", 'cam3': 'model gone'}
+    np.testing.assert_allclose(result.bodies.xyz[0], truth, atol=1e-3)
+    assert (result.bodies.num_views == 2).all()
+    assert all(d.closed for d in detectors.values())
+
+
+def test_unconfident_keypoints_are_not_used():
+    rig, truth = ring_rig(4), person()
+    seen = keypoints(rig, [truth])
+    wrong = seen['cam2']
+    seen['cam2'] = Keypoints2D('cam2', 0, BODY17, wrong.xy + 40.0, np.full((1, 17), 0.29))
+    with PosePipeline(rig, CONFIG) as pipeline:
+        result = pipeline.fuse(0, seen)
+    assert (result.bodies.num_views == 3).all()
+    np.testing.assert_allclose(result.bodies.xyz[0], truth, atol=1e-3)
+
+
+def test_refusals():
+    rig = ring_rig(2)
+    with pytest.raises(CalibrationError, match=r"detectors for \['cam0'\], expected for \['cam0', 'cam1'\]"):
+        PosePipeline(rig, CONFIG, detectors={'cam0': Told(None)})
+    with PosePipeline(rig, CONFIG) as pipeline:
+        with pytest.raises(CalibrationError, match=r"Keypoints of \['cam9'\]: the rig has only cam0, cam1"):
+            pipeline.fuse(0, {'cam9': Keypoints2D.empty('cam9', 0, BODY17)})
+        odd = Skeleton('odd', ('a',), (), ())
+        with pytest.raises(ConfigError, match="No map from skeleton 'odd'"):
+            pipeline.fuse(0, {'cam0': Keypoints2D.empty('cam0', 0, odd)})
+    with (
+        PosePipeline(rig, CONFIG, detectors={n: Told(None) for n in rig.names}) as pipeline,
+        pytest.raises(CalibrationError, match="no camera 'cam9'"),
+    ):
+        pipeline.process(0, {'cam9': lambda: Frame('cam9', 0, IMAGE)})

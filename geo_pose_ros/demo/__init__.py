@@ -1,0 +1,1 @@
+"""`geo_pose demo`: the whole way from real footage to bodies, over live ROS 2 topics."""

@@ -31,7 +31,7 @@ fi
     fail "libstdc++.so.6 is missing; run: sudo apt-get install -y libstdc++6"
 
 echo "geo_pose: installing the pinned packages of requirements/$kind.txt (once)"
-pip="$venv/bin/python -m pip --disable-pip-version-check install --quiet"
+pip="$venv/bin/python -m pip --disable-pip-version-check install -qq"
 $pip 'setuptools==80.9.0' wheel
 $pip -r "requirements/$kind.txt"
 $pip --no-deps -r requirements/detector.txt

@@ -5,6 +5,7 @@ Camera names become ROS names (``ros_name``); optical frames are `<camera>_optic
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -245,3 +246,30 @@ def _dump_qca(rig: CameraRig) -> str:
         ET.SubElement(element, 'intrinsic', {key: repr(float(value)) for key, value in focal.items()} | D)
     ET.indent(root)
     return "<?xml version='1.0' encoding='UTF-8'?>\n" + ET.tostring(root, encoding='unicode') + '\n'
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose rig convert`."""
+    rig: argparse.ArgumentParser = subparsers.add_parser('rig', help='calibration files')
+    convert = rig.add_subparsers(required=True, metavar='COMMAND').add_parser(
+        'convert', help='write a calibration in another format', description=__doc__
+    )
+    convert.add_argument('source', type=Path, metavar='IN')
+    convert.add_argument('target', type=Path, metavar='OUT', help='.yaml, .toml or .qca.txt')
+    add_unit_argument(convert)
+    convert.add_argument('--overwrite', action='store_true', help='replace OUT')
+    convert.set_defaults(run=_run)
+
+
+def add_unit_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--unit`, for ``read_calibration``."""
+    parser.add_argument(
+        '--unit', choices=tuple(LENGTH_UNITS_M), default='m',
+        help='unit of the translations in a .toml, which does not say it [default: m]',
+    )
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    rig = read_calibration(arguments.source, arguments.unit)
+    write_calibration(arguments.target, rig, overwrite=arguments.overwrite)
+    print(f'{arguments.target}: {len(rig)} cameras: {", ".join(rig.names)}')

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import BagError, CalibrationError, FrameError
+from ..errors import BagError, CalibrationError, ConfigError, FrameError
 from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.image import compressed_from_frame
 from ..messages.transforms import rig_to_transforms
 from ..types import CameraRig, Frame
-from .calibrations import ros_name
+from .calibrations import add_unit_argument, read_calibration, ros_name
 from .message_factory import RosbagsFactory
-from .write import BagWriter
+from .write import STORAGES, BagWriter
 
 _LOG = logging.getLogger(__name__)
 
@@ -182,3 +186,53 @@ def _report_differences(done: Sequence[ImportedVideo]) -> None:
         parts = ', '.join(f'{v.camera} {v.frames} frames at {v.fps:g}/s to {(v.last_ns - v.first_ns) / 1e9:.3f} s'
                           for v in done)
         _LOG.warning('The videos differ (%s); where one has no frame the set has fewer cameras.', parts)
+
+
+def parse_start(text: str) -> int:
+    """Return ns since the epoch of seconds ('1700000000.25') or ISO 8601 ('2026-05-01T12:00:00+02:00').
+
+    Raises:
+        ConfigError: if it is neither; a time without zone is local time.
+    """
+    try:
+        return round(Decimal(text) * 1_000_000_000)
+    except (InvalidOperation, ValueError, OverflowError):
+        pass
+    try:
+        return round(Decimal(str(datetime.fromisoformat(text).timestamp())) * 1_000_000_000)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"--start-time: received '{text}', expected seconds since 1970 or ISO 8601 (2026-05-01T12:00:00+02:00)."
+        ) from None
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose import`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        'import', help='make a bag from videos and a calibration', description=__doc__
+    )
+    parser.add_argument('--videos', type=Path, nargs='+', required=True, help='one per camera, named after it')
+    parser.add_argument('--calibration', type=Path, required=True, help='.yaml, .toml or .qca.txt')
+    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write')
+    parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
+    parser.add_argument('--jpeg-quality', type=int, default=90, choices=range(1, 101), metavar='1..100')
+    parser.add_argument('--overwrite', action='store_true', help='replace the bag at --out')
+    parser.add_argument(
+        '--start-time', metavar='TIME',
+        help='of the first frames, seconds since 1970 or ISO 8601 [default: when the first video was modified]',
+    )
+    parser.add_argument('--fps', type=float, help='frames per second [default: the times in the videos]')
+    add_unit_argument(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.fps is not None and not 0.0 < arguments.fps < 1e6:
+        raise ConfigError(f'--fps: received {arguments.fps}, expected more than 0.')
+    done = import_videos(
+        arguments.videos, read_calibration(arguments.calibration, arguments.unit), arguments.out,
+        storage=arguments.storage, jpeg_quality=arguments.jpeg_quality, overwrite=arguments.overwrite,
+        start_ns=parse_start(arguments.start_time) if arguments.start_time else None, fps=arguments.fps,
+    )
+    frames = ', '.join(f'{video.camera} {video.frames}' for video in done)
+    print(f'{arguments.out}: {len(done)} cameras; frames: {frames}')

@@ -49,6 +49,19 @@ class BagMessage:
     raw: bytes
     typestore: Typestore
 
+    @property
+    def stamp_ns(self) -> int:
+        """Acquisition time of a message that begins with a std_msgs/Header, read without decoding the rest.
+
+        Raises:
+            BagError: if the message is shorter than a header.
+        """
+        # CDR: 4 bytes of encapsulation (the second one's lowest bit: little-endian), then sec and nanosec.
+        if len(self.raw) < 12:
+            raise BagError(f"A message of '{self.topic}' at {self.time_ns} ns is damaged: {len(self.raw)} bytes long.")
+        sec, nanosec = struct.unpack_from('<iI' if self.raw[1] & 1 else '>iI', self.raw, 4)
+        return int(sec) * 1_000_000_000 + int(nanosec)
+
     def decode(self) -> Any:
         """Return the message as rosbags' dataclass; raise BagError if it is damaged."""
         try:

@@ -1,0 +1,260 @@
+"""The pipeline over every frame set of a bag; writes what the node would have published."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ..config import PipelineConfig, SyncConfig, add_arguments, from_arguments
+from ..errors import BagError, FrameError, GeoPoseError
+from ..messages.bodies import bodies_to_cloud
+from ..messages.camera_info import camera_info_from_intrinsics
+from ..messages.image import frame_from_message
+from ..messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from ..messages.markers import bodies_to_markers
+from ..messages.skeleton import skeleton_to_message
+from ..messages.transforms import rig_to_transforms
+from ..pipeline import PipelineResult, PosePipeline
+from ..skeleton import BODY17, FloatArray
+from ..types import CameraRig, Frame, Intrinsics
+from .calibrations import read_calibration
+from .cameras import CameraTopics, choose_cameras, rig_from_bag
+from .frame_sets import Stamped, group_by_stamp
+from .message_factory import RosbagsFactory
+from .read import BagMessage, BagReader
+from .write import STORAGES, BagWriter
+
+_LOG = logging.getLogger(__name__)
+
+# The node's default name, whose private topics (~/...) are written.
+NODE = '/pose_node'
+_NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessConfig(PipelineConfig):
+    """The pipeline's settings and how frames are grouped; there is no deadline offline."""
+
+    sync: SyncConfig = field(default_factory=SyncConfig)
+
+
+@dataclass(slots=True)
+class ProcessSummary:
+    """What processing a bag gave.
+
+    Attributes:
+        sets: frame sets processed.
+        complete_sets: of these, with a usable frame of every camera.
+        sets_with_bodies: of these, in which somebody was found.
+        bodies: found in all sets together.
+        unusable_frames: by camera.
+        failed_sets: that the pipeline could not fuse.
+        reprojection_px: (n,) distances of all keypoints from the reprojected joints.
+        stage_ms: by stage, one value per set.
+    """
+
+    sets: int = 0
+    complete_sets: int = 0
+    sets_with_bodies: int = 0
+    bodies: int = 0
+    unusable_frames: Counter[str] = field(default_factory=Counter)
+    failed_sets: int = 0
+    reprojection_px: list[FloatArray] = field(default_factory=list)
+    stage_ms: dict[str, list[float]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        residuals = np.concatenate(self.reprojection_px) if self.reprojection_px else np.zeros(0)
+        parts = [
+            f'{self.sets} frame sets ({self.complete_sets} with every camera), '
+            f'bodies in {self.sets_with_bodies} of them, {self.bodies} bodies in all'
+        ]
+        if residuals.size:
+            parts.append(f'median reprojection {np.median(residuals):.1f} px')
+        if self.stage_ms:
+            parts.append('ms per set: ' + ', '.join(f'{k} {np.mean(v):.1f}' for k, v in self.stage_ms.items()))
+        if self.unusable_frames:
+            parts.append('unusable frames: ' + ', '.join(f'{k} {n}' for k, n in sorted(self.unusable_frames.items())))
+        if self.failed_sets:
+            parts.append(f'{self.failed_sets} sets failed')
+        return '; '.join(parts)
+
+
+def process_bag(
+    bag: Path,
+    out: Path,
+    *,
+    config: ProcessConfig | None = None,
+    rig: CameraRig | None = None,
+    cameras: Sequence[str] = (),
+    world_frame_id: str = '',
+    storage: str = 'mcap',
+    overwrite: bool = False,
+) -> ProcessSummary:
+    """Run the pipeline over every frame set of ``bag`` and write the results, with the rig used, to ``out``.
+
+    Images are detected; a bag that holds keypoints only, or ``config.detector.name`` keypoints, is fused from those.
+    A bag that is damaged at some point is processed up to there.
+
+    Args:
+        rig: None for that of the bag.
+        cameras: names of those to use; () for all.
+        world_frame_id: see ``rig_from_bag``.
+
+    Raises:
+        BagError: if the bag cannot be read, lacks a camera or camera_info, or ``out`` cannot be written.
+        FrameError: if not one frame is usable.
+    """
+    config = config or ProcessConfig()
+    with BagReader(bag) as reader:
+        chosen = choose_cameras(reader, cameras)
+        if rig is None:
+            rig = rig_from_bag(reader, tuple(chosen), world_frame_id)
+        rig = rig.subset(list(chosen))
+        by_topic = _source_topics(reader, chosen, from_keypoints=config.detector.name == 'keypoints')
+        with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config) as pipeline:
+            return _Run(rig, config, pipeline, writer).process(reader, by_topic)
+
+
+def _source_topics(reader: BagReader, cameras: Mapping[str, CameraTopics], *, from_keypoints: bool) -> dict[str, str]:
+    """Return topic -> camera of what to process: images where there are any, else keypoints."""
+    kind = 'keypoints' if from_keypoints or not any(topics.image for topics in cameras.values()) else 'image'
+    by_topic = {getattr(topics, kind): name for name, topics in cameras.items() if getattr(topics, kind)}
+    if not by_topic:
+        raise BagError(f"Bag '{reader.path}' has no keypoints; it has: {', '.join(sorted(reader.topics))}.")
+    without = sorted(set(cameras) - set(by_topic.values()))
+    if without:
+        _LOG.warning('No %s of the cameras %s; they are not used.', kind, ', '.join(without))
+    return by_topic
+
+
+class _Run:
+    """One pass over a bag."""
+
+    def __init__(self, rig: CameraRig, config: ProcessConfig, pipeline: PosePipeline, writer: BagWriter) -> None:
+        self._rig, self._config, self._pipeline, self._writer = rig, config, pipeline, writer
+        self._make = RosbagsFactory()
+        self._previous_ids: list[int] = []
+        self._first_error = ''
+        self._summary = ProcessSummary()
+
+    def process(self, reader: BagReader, by_topic: Mapping[str, str]) -> ProcessSummary:
+        tolerance_ns = round(self._config.sync.tolerance_ms * _NS_PER_MS)
+        total = sum(reader.topics[topic].count for topic in by_topic)
+        messages = tqdm(
+            _until_damage(reader.messages(by_topic)), desc='process', total=total, unit='frame', disable=None
+        )
+        stamped = (Stamped(message.stamp_ns, by_topic[message.topic], message) for message in messages)
+        for number, (stamp_ns, frames) in enumerate(group_by_stamp(stamped, tolerance_ns)):
+            if number == 0:
+                self._write_rig(stamp_ns)
+            if len(frames) < self._config.sync.min_cameras:
+                continue
+            result = self._result(stamp_ns, frames)
+            if result is not None:
+                self._write(stamp_ns, result)
+                self._count(result)
+        if not self._summary.sets:
+            raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {self._first_error}".rstrip())
+        return self._summary
+
+    def _result(self, stamp_ns: int, frames: Mapping[str, BagMessage]) -> PipelineResult | None:
+        is_image = 'image_raw' in next(iter(frames.values())).topic
+        try:
+            if is_image:
+                loaders = {
+                    name: partial(_load, message, name, self._rig[name].intrinsics, self._config.detector.max_side_px)
+                    for name, message in frames.items()
+                }
+                result = self._pipeline.process(stamp_ns, loaders)
+            else:
+                keypoints = {name: keypoints_from_cloud(message.decode(), name) for name, message in frames.items()}
+                result = self._pipeline.fuse(stamp_ns, keypoints)
+        except GeoPoseError as error:
+            self._summary.failed_sets += 1
+            self._note(f'Set at {stamp_ns} ns: {error}')
+            return None
+        for name, reason in result.camera_errors.items():
+            self._summary.unusable_frames[name] += 1
+            self._note(reason)
+        return result if result.keypoints else None
+
+    def _note(self, error: str) -> None:
+        """Warn of the first fault; the summary counts the others."""
+        if not self._first_error:
+            self._first_error = error
+            _LOG.warning('%s (further faults are counted)', error)
+
+    def _count(self, result: PipelineResult) -> None:
+        summary = self._summary
+        summary.sets += 1
+        summary.complete_sets += len(result.keypoints) == len(self._rig)
+        summary.sets_with_bodies += len(result.bodies) > 0
+        summary.bodies += len(result.bodies)
+        summary.reprojection_px += result.residuals_px.values()
+        for stage, ms in result.stage_ms.items():
+            summary.stage_ms.setdefault(stage, []).append(ms)
+
+    def _write_rig(self, stamp_ns: int) -> None:
+        """Write what a reader of the results, or a retraining, needs to know once."""
+        self._send('/tf_static', rig_to_transforms(self._make, self._rig, stamp_ns), stamp_ns)
+        for camera in self._rig.cameras:
+            info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)
+            self._send(f'/{camera.name}/camera_info', info, stamp_ns)
+        self._send(f'{NODE}/skeleton', skeleton_to_message(self._make, BODY17, self._rig), stamp_ns)
+
+    def _write(self, stamp_ns: int, result: PipelineResult) -> None:
+        for name, keypoints in result.keypoints.items():
+            cloud = keypoints_to_cloud(self._make, keypoints, self._rig[name].frame_id)
+            self._send(f'{NODE}/keypoints/{name}', cloud, stamp_ns)
+        self._send(f'{NODE}/bodies', bodies_to_cloud(self._make, result.bodies), stamp_ns)
+        markers = bodies_to_markers(self._make, result.bodies, self._previous_ids)
+        self._send(f'{NODE}/markers', markers, stamp_ns)
+        self._previous_ids = result.bodies.body_ids.tolist()
+
+    def _send(self, topic: str, message: Any, stamp_ns: int) -> None:
+        self._writer.write(topic, message, stamp_ns)
+
+
+def _load(message: BagMessage, camera: str, intrinsics: Intrinsics, max_side_px: int) -> Frame:
+    return frame_from_message(message.decode(), camera, intrinsics, max_side_px)
+
+
+def _until_damage(messages: Iterable[BagMessage]) -> Iterator[BagMessage]:
+    try:
+        yield from messages
+    except BagError as error:
+        _LOG.warning('%s', error)
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose process`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        'process', help='run the pipeline over every frame of a bag, without ROS', description=__doc__
+    )
+    parser.add_argument('bag', type=Path)
+    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write')
+    parser.add_argument('--rig', type=Path, help='calibration to use instead of camera_info and /tf_static')
+    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
+    parser.add_argument('--world-frame', default='', help='world frame in /tf_static [default: its root]')
+    parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
+    parser.add_argument('--overwrite', action='store_true', help='replace the bag at --out')
+    add_arguments(parser, ProcessConfig)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    summary = process_bag(
+        arguments.bag, arguments.out, config=from_arguments(ProcessConfig, arguments),
+        rig=read_calibration(arguments.rig) if arguments.rig else None, cameras=arguments.cameras,
+        world_frame_id=arguments.world_frame, storage=arguments.storage, overwrite=arguments.overwrite,
+    )
+    print(f'{arguments.out}: {summary}')

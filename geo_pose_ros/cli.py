@@ -1,0 +1,102 @@
+"""`geo_pose`: one command line over all parts.
+
+Only the module of the command that was asked for is imported, so that help is fast and neither rclpy nor torch is
+needed for what does not use them. Such a module has ``register(subparsers)``, which adds its parsers, each with
+``set_defaults(run=function of the parsed arguments)``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
+
+from .errors import ConfigError, GeoPoseError
+
+# Command -> module that registers it, and one line of help.
+_COMMANDS: Mapping[str, tuple[str, str]] = {
+    'demo': ('geo_pose_ros.demo', 'the whole way on real footage'),
+    'node': ('geo_pose_ros.ros.pose_node', 'run pose_node (ROS arguments as of ros2 run)'),
+    'import': ('geo_pose_ros.bags.import_videos', 'make a bag from videos and a calibration'),
+    'process': ('geo_pose_ros.bags.process', 'run the pipeline over every frame of a bag, without ROS'),
+    'info': ('geo_pose_ros.bags.info', 'say what a bag holds'),
+    'play': ('geo_pose_ros.ros.play', 'publish a bag in real time'),
+    'record': ('geo_pose_ros.ros.record', 'record topics into a bag'),
+    'rig': ('geo_pose_ros.bags.calibrations', 'convert calibration files'),
+    'train': ('geo_pose_training.cli', 'train a lifter'),
+    'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
+    'export': ('geo_pose_training.cli', 'write a lifter as ONNX'),
+    'retrain': ('geo_pose_training.cli', 'adapt a lifter to recorded bags'),
+}
+
+# Package that may be absent -> how to get it.
+_REMEDIES: Mapping[str, str] = {
+    'torch': 'PyTorch is needed for this command. Install it: python3 -m pip install torch',
+    'geo_pose_training': 'The training package is not installed. Install geo_pose_ros from its source tree.',
+    'rclpy': 'ROS 2 is needed for this command. Source it (. /opt/ros/$ROS_DISTRO/setup.sh) or use its wheels '
+             '(make venv).',
+}
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `geo_pose`; return the exit status: 0, 1 after a GeoPoseError, 130 after Ctrl-C."""
+    logging.basicConfig(format='%(levelname)s: %(message)s', level=logging.WARNING)
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = '--debug' in words
+    words = [word for word in words if word != '--debug']
+    try:
+        arguments = _parser(_command(words)).parse_args(words)
+        run: Callable[[argparse.Namespace], int | None] = arguments.run
+        return run(arguments) or 0
+    except GeoPoseError as error:
+        if debug:
+            raise
+        print(f'geo_pose: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print('geo_pose: interrupted', file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _command(words: Sequence[str]) -> str:
+    """Return the command among ``words``; '' if there is none before the first of its arguments."""
+    return next((word for word in words if not word.startswith('-')), '')
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser, complete for ``command`` and with one line for the others."""
+    parser = argparse.ArgumentParser(
+        prog='geo_pose', description='Calibrated cameras in, 3D human skeletons out.', allow_abbrev=False
+    )
+    parser.add_argument('--debug', action='store_true', help='show where an error came from')
+    subparsers = parser.add_subparsers(required=True, metavar='COMMAND')
+    chosen = _COMMANDS[command][0] if command in _COMMANDS else ''
+    registered = False
+    for name, (module, description) in _COMMANDS.items():
+        if module != chosen:
+            subparsers.add_parser(name, help=description)
+        elif not registered:
+            _import(module).register(subparsers)
+            registered = True
+    return parser
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or '').split('.')[0]
+        if missing in _REMEDIES and error.name != module:
+            raise ConfigError(_REMEDIES[missing]) from error
+        raise
+
+
+if __name__ == '__main__':
+    sys.exit(main())

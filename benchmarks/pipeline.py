@@ -1,0 +1,117 @@
+"""Cost per frame set of everything outside 2D detection, on the demo's real keypoints (4 cameras, 1 body).
+
+    python benchmarks/pipeline.py     ->  a table, and out/bench/pipeline.json
+
+One core; each stage is also given as a share of one 2D detection measured in the same run, which carries over between
+machines better than milliseconds do.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+import json
+import platform
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+
+from geo_pose_ros.bags.calibrations import read_calibration
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.config import DetectorConfig, PipelineConfig
+from geo_pose_ros.demo.footage import fetch_footage
+from geo_pose_ros.detection import create_detector
+from geo_pose_ros.messages.bodies import bodies_to_cloud
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.markers import bodies_to_markers
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.skeleton import BLAZEPOSE33
+from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
+
+OUT = Path('out/bench')
+PERIOD_NS = 100_000_000
+ROUNDS = 5
+
+
+def detect(videos: tuple[Path, ...], rig: CameraRig) -> tuple[list[dict[str, Keypoints2D]], float]:
+    """Return the keypoints of every frame set and the median ms of one detection; detections are cached."""
+    cache = OUT / 'demo_keypoints.npz'
+    if not cache.exists():
+        arrays, spent_ms = {}, []
+        for path in videos:
+            detector = create_detector(DetectorConfig(), path.stem)
+            capture = cv2.VideoCapture(str(path))
+            found = []
+            while True:
+                ok, image = capture.read()
+                if not ok:
+                    break
+                frame = Frame(path.stem, 0, cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), 2)
+                began = perf_counter()
+                k = detector.detect(frame)
+                spent_ms.append((perf_counter() - began) * 1e3)
+                shape = (1, len(BLAZEPOSE33))
+                empty = np.full((*shape, 2), np.nan), np.zeros(shape)
+                xy, confidence = (frame.to_raw(k.xy), k.confidence) if len(k.xy) else empty
+                found.append(np.concatenate([xy[0], confidence[0, :, None]], 1))
+            detector.close()
+            arrays[path.stem] = np.stack(found)
+        np.savez(cache, detect_ms=np.median(spent_ms), **arrays)
+    stored = np.load(cache)
+    sets = []
+    for i in range(min(len(stored[name]) for name in rig.names)):
+        found = {name: stored[name][i, None] for name in rig.names}
+        sets.append({
+            name: Keypoints2D(name, i * PERIOD_NS, BLAZEPOSE33, marks[..., :2], marks[..., 2])
+            for name, marks in found.items()
+        })
+    return sets, float(stored['detect_ms'])
+
+
+def main() -> None:
+    """Measure, print and write."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    footage = fetch_footage(Path('.cache'))
+    rig = read_calibration(footage.calibration)
+    sets, detect_ms = detect(footage.videos, rig)
+    make = RosbagsFactory()
+    spent: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        with PosePipeline(rig, PipelineConfig()) as pipeline:
+            previous: tuple[int, ...] = ()
+            for i, keypoints in enumerate(sets):
+                began = perf_counter()
+                result = pipeline.fuse(i * PERIOD_NS, keypoints)
+                fused = perf_counter()
+                bodies_to_cloud(make, result.bodies)
+                bodies_to_markers(make, result.bodies, previous)
+                for name, k in result.keypoints.items():
+                    keypoints_to_cloud(make, k, f'{name}_optical_frame')
+                done = perf_counter()
+                previous = tuple(result.bodies.body_ids.tolist())
+                stages = {**result.stage_ms, 'messages': (done - fused) * 1e3, 'total': (done - began) * 1e3}
+                for stage, value in stages.items():
+                    spent.setdefault(stage, []).append(value)
+    rows = {
+        stage: {
+            'p50_ms': round(float(np.percentile(values, 50)), 3),
+            'p99_ms': round(float(np.percentile(values, 99)), 3),
+            'p50_per_detection': round(float(np.percentile(values, 50)) / detect_ms, 4),
+        }
+        for stage, values in spent.items()
+    }
+    print(f'{len(sets)} frame sets, {len(rig)} cameras, one 2D detection {detect_ms:.1f} ms; per frame set:')
+    print(f'{"stage":<14}{"p50 ms":>9}{"p99 ms":>9}{"of a detection":>16}')
+    for stage, row in rows.items():
+        print(f'{stage:<14}{row["p50_ms"]:>9.2f}{row["p99_ms"]:>9.2f}{row["p50_per_detection"]:>15.1%}')
+    report = {'machine': platform.processor() or platform.machine(), 'detect_ms': detect_ms, 'stages': rows}
+    (OUT / 'pipeline.json').write_text(json.dumps(report, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,70 @@
+"""What a recording of pose_node's topics says about its quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bags.cameras import find_cameras
+from ..bags.read import BagReader
+from ..config import PipelineConfig
+from ..errors import BagError
+from ..messages.bodies import bodies_from_cloud
+from ..messages.keypoints import keypoints_from_cloud
+from ..quality import Observation, bone_length_cv, leave_one_out_px, reprojection_px
+from ..skeleton import BODY17, FloatArray
+from ..types import Bodies3D, CameraRig, Keypoints2D
+
+
+def read_observations(recording: Path, bodies_topic: str) -> list[Observation]:
+    """Return the bodies and keypoints of a recording, matched by their stamps, in time order.
+
+    Raises:
+        BagError: if the recording lacks ``bodies_topic`` or keypoints, or no bodies were recorded.
+    """
+    bodies: dict[int, Bodies3D] = {}
+    keypoints: dict[int, dict[str, Keypoints2D]] = {}
+    with BagReader(recording) as reader:
+        reader.require(bodies_topic, ('sensor_msgs/msg/PointCloud2',))
+        cameras = {topics.keypoints: name for name, topics in find_cameras(reader).items() if topics.keypoints}
+        for message in reader.messages((bodies_topic, *cameras)):
+            if message.topic == bodies_topic:
+                found = bodies_from_cloud(message.decode())
+                bodies[found.stamp_ns] = found
+            else:
+                seen = keypoints_from_cloud(message.decode(), cameras[message.topic])
+                keypoints.setdefault(seen.stamp_ns, {})[seen.camera] = seen
+    if not bodies or not keypoints:
+        raise BagError(f"Recording '{recording}' holds {len(bodies)} bodies and {len(keypoints)} keypoints messages; "
+                       'the node published nothing to judge.')
+    return [Observation(stamp, keypoints.get(stamp, {}), bodies[stamp]) for stamp in sorted(bodies)]
+
+
+def quality_summary(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Any]:
+    """Return reprojection, leave-one-out and bone-length figures as JSON-ready numbers (px, ratios)."""
+    reprojection = reprojection_px(rig, observations, config.detector.min_confidence)
+    left_out = leave_one_out_px(rig, observations, config)
+    variation = bone_length_cv(BODY17, [seen.bodies for seen in observations])
+    return {
+        'reprojection_px': {
+            'median': _percentile(_all(reprojection), 50),
+            'p95': _percentile(_all(reprojection), 95),
+            'per_camera': {name: _percentile(values, 50) for name, values in reprojection.items()},
+        },
+        'leave_one_out_px': _percentile(_all(left_out), 50),
+        'bone_length_cv': {
+            'median': _percentile(np.array(list(variation.values())), 50, 4),
+            'per_bone': {name: round(value, 4) for name, value in variation.items()},
+        },
+    }
+
+
+def _all(per_camera: dict[str, FloatArray]) -> FloatArray:
+    return np.concatenate(list(per_camera.values()))
+
+
+def _percentile(values: FloatArray, percent: float, digits: int = 2) -> float | None:
+    finite = values[np.isfinite(values)]
+    return round(float(np.percentile(finite, percent)), digits) if finite.size else None

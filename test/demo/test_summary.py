@@ -1,0 +1,53 @@
+"""The summary of a recording, against a scene whose truth is known."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.config import PipelineConfig
+from geo_pose_ros.demo.summary import quality_summary, read_observations
+from geo_pose_ros.errors import BagError
+from geo_pose_ros.messages.bodies import bodies_to_cloud
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.pipeline import PosePipeline
+
+from ..scenes import keypoints, person, ring_rig
+
+
+def record(path, instants, noise_px=0.0):
+    rig, make = ring_rig(4), RosbagsFactory()
+    with BagWriter(path, 'mcap') as writer, PosePipeline(rig) as pipeline:
+        for i in range(instants):
+            stamp = 1_000_000_000 + i * 100_000_000
+            seen = keypoints(rig, [person()], stamp, noise_px, seed=i)
+            for name, k in seen.items():
+                writer.write(f'/pose_node/keypoints/{name}', keypoints_to_cloud(make, k, name), stamp)
+            writer.write('/pose_node/bodies', bodies_to_cloud(make, pipeline.fuse(stamp, seen).bodies), stamp)
+    return rig
+
+
+def test_recording_is_matched_by_stamp_and_summarised(tmp_path):
+    rig = record(tmp_path / 'bag', 4, noise_px=3.0)
+    seen = read_observations(tmp_path / 'bag', '/pose_node/bodies')
+    assert [s.stamp_ns for s in seen] == [1_000_000_000 + i * 100_000_000 for i in range(4)]
+    assert set(seen[0].keypoints) == set(rig.names)
+    np.testing.assert_allclose(seen[0].bodies.xyz[0], person(), atol=0.03)
+    summary = quality_summary(rig, seen, PipelineConfig())
+    assert 1.0 < summary['reprojection_px']['median'] < summary['leave_one_out_px'] < 8.0
+    assert set(summary['reprojection_px']['per_camera']) == set(rig.names)
+    assert 0.0 < summary['bone_length_cv']['median'] < 0.05
+    assert len(summary['bone_length_cv']['per_bone']) == 16
+
+
+def test_silent_node_is_an_error(tmp_path):
+    record(tmp_path / 'bag', 0)
+    with pytest.raises(BagError, match=r"no topic '/pose_node/bodies'"):
+        read_observations(tmp_path / 'bag', '/pose_node/bodies')
+
+
+def test_bodies_without_keypoints_are_an_error(tmp_path):
+    with BagWriter(tmp_path / 'bag', 'mcap') as writer, PosePipeline(ring_rig(2)) as pipeline:
+        writer.write('/pose_node/bodies', bodies_to_cloud(RosbagsFactory(), pipeline.fuse(5, {}).bodies), 5)
+    with pytest.raises(BagError, match='holds 1 bodies and 0 keypoints messages'):
+        read_observations(tmp_path / 'bag', '/pose_node/bodies')

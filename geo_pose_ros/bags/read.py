@@ -1,32 +1,30 @@
-"""Read bags: ROS 2, MCAP or sqlite3, whole or cut off; every fault is a BagError that says what to do."""
+"""Read bags: ROS 2, MCAP or sqlite3, whole or cut off; every fault is a BagError that says what to do.
+
+rosbags, SQLite and the decompressors raise errors of a dozen kinds on damaged bytes, so this module catches every
+``Exception`` of theirs and raises a BagError from it.
+"""
 
 from __future__ import annotations
 
 import logging
 import struct
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, Qos
-from rosbags.rosbag2 import ReaderError
-from rosbags.serde import SerdeError
 from rosbags.typesys.store import Typestore
 
 from ..errors import BagError
 from .message_factory import TYPESTORE
-from .recover import CutMcap, whole_mcap
+from .recover import CutMcap, salvage_sqlite, whole_mcap
 
 _LOG = logging.getLogger(__name__)
-
-# What rosbags and its storage libraries let through on damaged files.
-_DAMAGE = (
-    AnyReaderError, ReaderError, SerdeError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError,
-    AssertionError, RuntimeError, struct.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class BagMessage:
         """Return the message as rosbags' dataclass; raise BagError if it is damaged."""
         try:
             return self.typestore.deserialize_cdr(self.raw, self.message_type)
-        except _DAMAGE as error:
+        except Exception as error:
             raise BagError(
                 f"A message of '{self.topic}' ({self.message_type}) at {self.time_ns} ns is damaged: {error}."
             ) from error
@@ -91,7 +89,10 @@ class BagReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damage = ''
-        self._reader = self._open()
+        self._stack = ExitStack()
+        with self._stack:
+            self._reader = self._open()
+            self._stack = self._stack.pop_all()
         if self.damage:
             _LOG.warning('%s', self.damage)
         self.topics: Mapping[str, Topic] = self._list_topics()
@@ -112,38 +113,45 @@ class BagReader:
             raise BagError(f"'{path}' is not a bag: it holds no metadata.yaml and no .mcap or .db3 file.")
         try:
             return _opened([path])
-        except _DAMAGE as error:
+        except Exception as error:  # noqa: BLE001 - see the module's docstring
             return self._open_damaged(files or [path], error)
 
     def _open_damaged(self, files: list[Path], cause: Exception) -> AnyReader:
         """Open the storage files themselves, each up to where it was cut off."""
-        usable: list[Any] = []
-        notes = []
-        for file in files:
-            if file.suffix == '.mcap' and not whole_mcap(file):
-                cut = CutMcap(file)
-                notes.append(f'{file.name} is cut off: {cut.lost_bytes} of {file.stat().st_size} bytes are lost')
-                usable.append(cut)
-            else:
-                usable.append(file)
         try:
-            reader = _opened(usable)
-        except _DAMAGE as error:
-            raise BagError(self._unreadable(files, error)) from error
+            usable = [self._sound_part(file) for file in files]
+            reader = _opened([part for part, _ in usable])
+        except Exception as error:
+            raise BagError(self._unreadable(error)) from error
         if not reader.message_count:
             reader.close()
-            raise BagError(self._unreadable(files, cause))
+            raise BagError(self._unreadable(cause))
+        losses = '; '.join(loss for _, loss in usable if loss) or str(cause).rstrip('.')
         self.damage = (
-            f"Bag '{self.path}' is damaged ({'; '.join(notes) or cause}); "
-            f'the {reader.message_count} messages of its first {(reader.duration) / 1e9:.3f} s are read.'
+            f"Bag '{self.path}' is damaged ({losses}); the {reader.message_count} messages of its first "
+            f'{reader.duration / 1e9:.3f} s are read.'
         )
         return reader
 
-    def _unreadable(self, files: list[Path], error: Exception) -> str:
-        remedy = 'Copy the bag again or record it again.'
-        if any(file.suffix == '.db3' for file in files):
-            remedy = f'Try: sqlite3 {files[0]} .recover | sqlite3 recovered.db3, then read recovered.db3.'
-        return f"Bag '{self.path}' cannot be read: {error} No message before the damage can be recovered. {remedy}"
+    def _sound_part(self, file: Path) -> tuple[Any, str]:
+        """Return what of a storage file can be read, as a path, and what is lost in words."""
+        if file.suffix == '.mcap' and not whole_mcap(file):
+            cut = CutMcap(file)
+            return cut, f'{file.name} is cut off: {cut.lost_bytes} of {file.stat().st_size} bytes are lost'
+        if file.suffix == '.db3':
+            try:
+                _opened([file]).close()
+            except Exception as error:  # noqa: BLE001 - see the module's docstring
+                folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix='geo_pose_')))
+                salvage_sqlite(file, folder / file.name)
+                return folder / file.name, f'{file.name}: {error}'
+        return file, ''
+
+    def _unreadable(self, error: Exception) -> str:
+        return (
+            f"Bag '{self.path}' cannot be read: {error or type(error).__name__}. No message before the damage can be "
+            'recovered. Copy the bag again or record it again.'
+        )
 
     def _list_topics(self) -> dict[str, Topic]:
         topics: dict[str, Topic] = {}
@@ -194,7 +202,7 @@ class BagReader:
             for connection, time_ns, raw in self._reader.messages(wanted):
                 read, last_ns = read + 1, time_ns
                 yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(raw), self._reader.typestore)
-        except _DAMAGE as error:
+        except Exception as error:
             raise BagError(
                 f"Bag '{self.path}' is damaged after {read} messages, {(last_ns - self.start_ns) / 1e9:.3f} s from its "
                 f'start: {error}. Copy it again; what was read before is sound.'
@@ -207,6 +215,7 @@ class BagReader:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._reader.close()
+        self._stack.close()
 
 
 def _opened(paths: list[Any]) -> AnyReader:

@@ -1,12 +1,16 @@
-"""MCAP files that were cut off: what is whole before the cut is read in place, without a copy (the disk may be full).
+"""Storage files that were cut off or damaged: what is whole before the damage.
 
-Records and their order: https://mcap.dev/spec. A file that was not closed lacks DataEnd, summary, footer and magic.
+MCAP is read in place, without a copy, because the disk may be full. Records and their order: https://mcap.dev/spec; a
+file that was not closed lacks DataEnd, summary, footer and magic. SQLite refuses a file with missing pages, so its
+rows are copied up to the first that cannot be read.
 """
 
 from __future__ import annotations
 
 import io
+import sqlite3
 import struct
+from contextlib import closing, suppress
 from pathlib import Path
 
 _MAGIC = b'\x89MCAP0\r\n'
@@ -103,3 +107,26 @@ def _end_of_whole_records(path: Path) -> int:
                 break
             at += 9 + length
     return min(at, size)
+
+
+def salvage_sqlite(path: Path, target: Path) -> None:
+    """Copy the readable rows of a damaged database to ``target``, each table up to its first unreadable row.
+
+    Raises:
+        sqlite3.DatabaseError: if not even the tables' names can be read.
+    """
+    with (
+        closing(sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)) as damaged,
+        closing(sqlite3.connect(target)) as whole,
+    ):
+        # Without this SQLite refuses a file that is shorter than its header says.
+        damaged.execute('PRAGMA writable_schema = ON')
+        tables = damaged.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        for name, sql in tables:
+            whole.execute(sql)
+            with suppress(sqlite3.DatabaseError):
+                for row in damaged.execute(f'SELECT * FROM "{name}" ORDER BY rowid'):
+                    whole.execute(f'INSERT INTO "{name}" VALUES ({",".join("?" * len(row))})', row)
+        whole.commit()

@@ -9,8 +9,8 @@ from ..errors import ShapeError
 from ..skeleton import FloatArray, Skeleton
 from ..types import UInt8Array
 
-# BGR: the body's left orange, its right blue, the middle green, as in most papers' figures.
-LEFT, RIGHT, MIDDLE = (0, 140, 255), (255, 130, 30), (80, 200, 80)
+# BGR: the body's left blue, its right orange, the middle green.
+LEFT, RIGHT, MIDDLE = (255, 130, 30), (0, 140, 255), (80, 200, 80)
 _FRACTION_BITS = 4
 
 

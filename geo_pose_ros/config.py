@@ -186,13 +186,18 @@ class SyncConfig:
     """When frames of several cameras make one set."""
 
     tolerance_ms: float = setting(
-        12.0, 'Largest distance of a frame from its set\'s stamp', unit='ms', low=0.1, high=1000.0
+        12.0, 'Largest difference of two stamps in one set; less than a frame period', unit='ms', low=0.0, high=1000.0
     )
     deadline_ms: float = setting(
-        40.0, 'A set is emitted this long after its first frame arrived, with the cameras that came', unit='ms',
-        low=0.0, high=5000.0,
+        40.0, 'A set is closed this long after its first frame arrived, with the cameras that came; a camera whose '
+        'stamps are farther than this from the others\' cannot be synchronised', unit='ms', low=1.0, high=5000.0,
     )
-    min_cameras: int = setting(1, 'Sets with fewer frames are dropped and counted', low=1, high=64)
+    min_cameras: int = setting(
+        2, 'Sets with fewer frames are dropped and counted (of a single camera: 1)', low=1, high=64
+    )
+    silent_ms: float = setting(
+        1000.0, 'A camera silent for longer is not waited for', unit='ms', low=1.0, high=60_000.0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +229,29 @@ class TriangulationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SolverConfig:
+    """How reprojections and lifted poses are weighed; docs/fusion.md says how the values were found."""
+
+    iterations: int = setting(4, 'Steps of the solver; during the first the robust scale falls', low=1, high=50)
+    robust_sigmas: float = setting(
+        3.0, 'Residual, in standard deviations of the keypoint, at which a view counts a quarter', low=0.5, high=100.0
+    )
+    lifter_across: float = setting(
+        0.7, 'Standard deviation of a lifted joint across the view axis, in units of the lifter\'s sigma',
+        low=0.01, high=100.0,
+    )
+    lifter_along: float = setting(
+        1.5, 'The same along the view axis', low=0.01, high=100.0
+    )
+    lifter_rotation_rad: float = setting(
+        0.12, 'Standard deviation of the rotation by which a whole lifted pose errs', unit='rad', low=0.0, high=1.0
+    )
+    lifter_scale: float = setting(
+        0.05, 'Standard deviation of the relative scale by which a whole lifted pose errs', low=0.0, high=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TrackingConfig:
     """Bodies over time."""
 
@@ -243,4 +271,47 @@ class PipelineConfig:
 
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     triangulation: TriangulationConfig = field(default_factory=TriangulationConfig)
+    solver: SolverConfig = field(default_factory=SolverConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """``pose_node``: topics, calibration, and everything below it."""
+
+    autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
+    cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the rig file')
+    rig: str = setting('', 'Rig file (YAML); empty: intrinsics from camera_info, extrinsics from /tf_static')
+    world_frame: str = setting('world', 'Frame of the output where there is no rig file')
+    transport: str = setting(
+        'compressed', 'What the cameras send; keypoints: 2D of a detector elsewhere',
+        choices=('raw', 'compressed', 'keypoints'),
+    )
+    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
+    keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
+    keypoints_skeleton: str = setting(
+        'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
+    )
+    reliability: str = setting(
+        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
+        choices=('best_effort', 'reliable'),
+    )
+    queue_depth: int = setting(
+        2, 'QoS history per camera, keep last; what is older than one set is not wanted', low=1, high=100
+    )
+    annotated_max_side_px: int = setting(
+        960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000
+    )
+    annotated_quality: int = setting(80, 'JPEG quality of the annotated pictures', low=1, high=100)
+    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
+    stale_after_s: float = setting(
+        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0
+    )
+    drift_ratio: float = setting(
+        2.0, 'A camera whose median reprojection error is above the median of the others by this factor is reported',
+        low=1.0, high=100.0,
+    )
+    drift_window: int = setting(100, 'Sets with bodies the drift check looks back over', low=5, high=10_000)
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)

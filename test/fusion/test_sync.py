@@ -1,0 +1,317 @@
+"""FrameSynchronizer: sets, deadlines, clocks, and that every frame is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geo_pose_ros.config import SyncConfig
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.fusion.sync import DROP_CAUSES, DropCause, FrameSynchronizer, StampedSet
+
+MS = 1_000_000
+PERIOD_MS = 20
+CAMERAS = ('a', 'b', 'c', 'd')
+EPOCH_MS = 1_700_000_000_000
+
+
+@dataclass
+class Feed:
+    """Cameras that send every PERIOD_MS; frames arrive 5 ms after their stamp."""
+
+    sync: FrameSynchronizer[str]
+    before: Mapping[str, Mapping[DropCause, int]] = field(default_factory=dict)
+
+    def tick(self, k: int, cameras: str = 'abcd', shift_ms: dict[str, float] | None = None) -> list[StampedSet[str]]:
+        """Send frame ``k`` of ``cameras``, their clocks shifted; take after each frame."""
+        taken = []
+        for i, camera in enumerate(cameras):
+            stamp_ms = EPOCH_MS + k * PERIOD_MS
+            now_ns = (k * PERIOD_MS + 5) * MS + i
+            shifted = stamp_ms * MS + round((shift_ms or {}).get(camera, 0.0) * MS)
+            self.sync.add(camera, shifted, f'{camera}{k}', now_ns)
+            found = self.sync.take(now_ns)
+            if found is not None:
+                taken.append(found)
+        return taken
+
+    def run(self, first: int, last: int, cameras: str = 'abcd', **kw: dict[str, float]) -> list[StampedSet[str]]:
+        return [s for k in range(first, last) for s in self.tick(k, cameras, **kw)]
+
+
+def feed(**config: float) -> Feed:
+    return Feed(FrameSynchronizer(CAMERAS, SyncConfig(**config)))
+
+
+def names(found: StampedSet[str]) -> str:
+    return ''.join(sorted(found.payloads))
+
+
+def drops(f: Feed, camera: str) -> dict[str, int]:
+    """Frames of ``camera`` dropped since the feed was settled."""
+    before = f.before.get(camera, {})
+    since = {cause.value: n - before.get(cause, 0) for cause, n in f.sync.drops[camera].items()}
+    return {cause: n for cause, n in since.items() if n}
+
+
+def settled(f: Feed) -> Feed:
+    """The cameras have been seen; what they did at first is not the test's subject."""
+    f.run(0, 10)
+    f.before = f.sync.drops
+    return f
+
+
+def test_a_set_is_closed_with_the_last_camera() -> None:
+    f = settled(feed())
+    sets = f.run(10, 13)
+    assert [names(s) for s in sets] == ['abcd'] * 3
+    assert [s.stamp_ns for s in sets] == [(EPOCH_MS + k * PERIOD_MS) * MS for k in (10, 11, 12)]
+    assert dict(sets[0].payloads) == {'a': 'a10', 'b': 'b10', 'c': 'c10', 'd': 'd10'}
+    assert sets[0].span_ns == 0
+    assert sets[0].opened_ns == 205 * MS
+
+
+def test_stamp_and_span_are_of_the_members() -> None:
+    f = settled(feed())
+    (found,) = f.run(10, 11, shift_ms={'a': 1.0, 'b': 4.0, 'c': -2.0, 'd': 3.0})
+    assert found.span_ns == 6 * MS
+    assert found.stamp_ns == (EPOCH_MS + 10 * PERIOD_MS + 1) * MS
+
+
+def test_frames_farther_apart_than_the_tolerance_are_not_joined() -> None:
+    f = settled(feed(tolerance_ms=5.0))
+    sets = f.run(10, 40, shift_ms={'d': 6.0})
+    assert sets
+    assert {names(s) for s in sets} == {'abc'}
+    assert drops(f, 'd').keys() <= {'incomplete', 'late', 'superseded'}
+
+
+def test_a_missing_frame_is_waited_for_until_the_deadline() -> None:
+    f = settled(feed(deadline_ms=40.0))
+    assert f.tick(10, 'abc') == []
+    opened_ns = 205 * MS
+    assert f.sync.next_deadline_ns() == opened_ns + 40 * MS
+    assert f.sync.take(opened_ns + 40 * MS - 1) is None
+    found = f.sync.take(opened_ns + 40 * MS)
+    assert found is not None and names(found) == 'abc'
+    assert f.sync.next_deadline_ns() is None
+    # What comes now is late, and said to be so.
+    f.sync.add('d', found.stamp_ns, 'd10', opened_ns + 41 * MS)
+    assert drops(f, 'd') == {'late': 1}
+    assert f.sync.take(opened_ns + 100 * MS) is None
+
+
+def test_a_dead_camera_is_not_waited_for() -> None:
+    f = settled(feed())
+    f.run(10, 20, 'abc')
+    for k in range(20, 40):
+        # Complete with the third camera: no deadline is spent.
+        assert [names(s) for s in f.tick(k, 'abc')] == ['abc'], k
+
+
+def test_a_restarted_camera_is_waited_for_again() -> None:
+    f = settled(feed())
+    f.run(10, 100, 'abc')
+    sets = f.run(100, 130)
+    assert [names(s) for s in sets[-20:]] == ['abcd'] * 20
+
+
+def test_a_camera_that_is_always_last_gets_back_in() -> None:
+    f = settled(feed())
+    f.run(10, 30, 'abc')  # lost patience with d, though it is not silent for long
+    sets = f.run(30, 30 + 60)
+    assert 'abcd' in {names(s) for s in sets}
+    assert [names(s) for s in sets[-5:]] == ['abcd'] * 5
+
+
+def test_the_newest_set_wins_and_the_others_are_counted() -> None:
+    f = settled(feed())
+    for k in range(10, 15):
+        for i, camera in enumerate(CAMERAS):
+            f.sync.add(camera, (EPOCH_MS + k * PERIOD_MS) * MS, f'{camera}{k}', (k * PERIOD_MS + 5) * MS + i)
+    assert f.sync.pending == 4
+    found = f.sync.take(15 * PERIOD_MS * MS)
+    assert found is not None and found.payloads['a'] == 'a14'
+    assert [drops(f, name) for name in CAMERAS] == [{'superseded': 4}] * 4
+    assert f.sync.sets == {'taken': 11, 'superseded': 4}
+    assert f.sync.pending == 0
+
+
+def test_memory_is_bounded_while_nobody_takes() -> None:
+    f = settled(feed())
+    most = 0
+    for k in range(10, 500):
+        for i, camera in enumerate('abc'):
+            f.sync.add(camera, (EPOCH_MS + k * PERIOD_MS) * MS, '', (k * PERIOD_MS + 5) * MS + i)
+        most = max(most, f.sync.pending)
+    assert most <= 12
+
+
+def test_too_few_cameras_are_incomplete() -> None:
+    f = feed(min_cameras=3)
+    assert f.run(0, 20, 'ab') == []
+    f.sync.take(10_000 * MS)
+    assert drops(f, 'a') == {'incomplete': 20}
+    assert f.sync.sets == {'incomplete': 20}
+
+
+def test_one_camera_needs_no_other() -> None:
+    sync: FrameSynchronizer[str] = FrameSynchronizer(['a'], SyncConfig(min_cameras=2))
+    sync.add('a', 7, 'x', 0)
+    found = sync.take(0)
+    assert found is not None and found.stamps_ns == {'a': 7}
+
+
+def test_old_and_repeated_stamps_cost_their_frames_only() -> None:
+    f = settled(feed())
+    now_ns = 205 * MS
+    f.sync.add('a', (EPOCH_MS + 9 * PERIOD_MS) * MS, 'again', now_ns)
+    f.sync.add('a', (EPOCH_MS + 8 * PERIOD_MS) * MS, 'old', now_ns)
+    assert drops(f, 'a') == {'duplicate': 1, 'old': 1}
+    assert [names(s) for s in f.run(10, 15)] == ['abcd'] * 5
+
+
+@pytest.mark.parametrize('shift_ms', [3_600_000.0, 100.0, -3_600_000.0, -EPOCH_MS])
+def test_a_camera_whose_clock_jumped_costs_only_itself(shift_ms: float) -> None:
+    f = settled(feed())
+    sets = f.run(10, 60, shift_ms={'b': shift_ms})
+    assert [names(s) for s in sets] == ['acd'] * 50
+    error_ns = f.sync.clock_error_ns('b')
+    assert error_ns is not None and error_ns == pytest.approx(shift_ms * MS, abs=25 * MS)
+    assert drops(f, 'b') == {'clock': 50}
+    # Its clock is put right: it is back within the clock window.
+    assert [names(s) for s in f.run(60, 100)[-20:]] == ['abcd'] * 20
+
+
+def test_one_absurd_stamp_costs_one_frame() -> None:
+    f = settled(feed())
+    f.run(10, 11, shift_ms={'b': 1e7})
+    assert [names(s) for s in f.run(12, 20)] == ['abcd'] * 8
+
+
+@pytest.mark.parametrize('shift_ms', [-5_000.0, -150.0, 5_000.0])
+def test_when_all_clocks_jump_it_starts_anew(shift_ms: float) -> None:
+    """A bag that loops: the stamps go back while the arrival clock goes on."""
+    f = settled(feed())
+    sets = f.run(10, 40, shift_ms=dict.fromkeys(CAMERAS, shift_ms))
+    assert [names(s) for s in sets[-25:]] == ['abcd'] * 25
+    assert sum(n for name in CAMERAS for n in drops(f, name).values()) <= 8
+
+
+def test_a_bag_played_slowly_or_fast_is_no_clock_error() -> None:
+    for rate in (0.1, 4.0):
+        sync: FrameSynchronizer[str] = FrameSynchronizer(CAMERAS)
+        for k in range(200):
+            for i, camera in enumerate(CAMERAS):
+                sync.add(camera, (EPOCH_MS + k * PERIOD_MS) * MS, '', round(k * PERIOD_MS * MS / rate) + i)
+            sync.take(round(k * PERIOD_MS * MS / rate) + 9)
+        assert not any(DropCause.CLOCK in d for d in sync.drops.values())
+        assert sync.sets['taken'] >= 195
+
+
+def test_delayed_frames_are_no_clock_error() -> None:
+    """The reader was stalled for 300 ms: old stamps arrive late, but the clocks are right."""
+    f = settled(feed())
+    for k in range(10, 25):
+        for camera in CAMERAS:
+            f.sync.add(camera, (EPOCH_MS + k * PERIOD_MS) * MS, '', 510 * MS)
+    assert not any(DropCause.CLOCK in d for d in f.sync.drops.values())
+
+
+def test_clear_counts_what_was_pending() -> None:
+    f = settled(feed())
+    f.tick(10, 'ab')
+    f.sync.clear()
+    assert f.sync.pending == 0
+    assert [drops(f, name) for name in CAMERAS] == [{'shutdown': 1}, {'shutdown': 1}, {}, {}]
+
+
+def test_wrong_cameras_are_refused() -> None:
+    for wrong in ([], ['a', 'a']):
+        with pytest.raises(ConfigError, match='expected one or more unique ones'):
+            FrameSynchronizer(wrong)
+    with pytest.raises(ConfigError, match="unknown camera 'x'; known: a, b, c, d"):
+        feed().sync.add('x', 0, '', 0)
+
+
+def test_every_cause_is_explained() -> None:
+    assert set(DROP_CAUSES) == set(DropCause)
+
+
+frames = st.lists(
+    st.tuples(
+        st.sampled_from(CAMERAS), st.integers(-200, 200), st.integers(0, 60),
+        st.sampled_from(['add', 'add', 'add', 'take', 'jump', 'clear']),
+    ),
+    max_size=120,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(frames, st.integers(1, 4), st.sampled_from([1.0, 12.0, 60.0]))
+def test_every_frame_is_in_a_set_or_counted(
+    events: list[tuple[str, int, int, str]], min_cameras: int, tolerance_ms: float
+) -> None:
+    sync: FrameSynchronizer[int] = FrameSynchronizer(
+        CAMERAS, SyncConfig(min_cameras=min_cameras, tolerance_ms=tolerance_ms)
+    )
+    now_ms, jump_ms, sent = 0, 0, 0
+    got: list[int] = []
+    for camera, wobble_ms, step_ms, kind in events:
+        now_ms += step_ms
+        jump_ms += 10 * wobble_ms if kind == 'jump' else 0
+        if kind == 'clear':
+            sync.clear()
+        elif kind == 'take':
+            found = sync.take(now_ms * MS)
+            if found is not None:
+                got += found.payloads.values()
+                assert len(found.payloads) >= min_cameras
+                assert found.span_ns <= tolerance_ms * MS
+                assert found.stamp_ns in found.stamps_ns.values()
+        else:
+            sync.add(camera, (EPOCH_MS + now_ms + wobble_ms + jump_ms) * MS, sent, now_ms * MS)
+            sent += 1
+        dropped = sum(n for causes in sync.drops.values() for n in causes.values())
+        assert sum(sync.received.values()) == sent == sum(sync.used.values()) + dropped + sync.pending
+    assert len(got) == len(set(got)) == sum(sync.used.values())
+    sync.clear()
+    assert sync.pending == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 40), st.integers(1, 30), st.randoms(use_true_random=False))
+def test_healthy_cameras_never_lose_a_set_to_one_that_comes_and_goes(dead: int, for_sets: int, order: Random) -> None:
+    """Whenever a camera stops and restarts, each instant of the other three still gives a set of at least them."""
+    f = feed()
+    f.run(0, 5)
+    sets = []
+    for k in range(5, 80):
+        there = 'abc' if dead <= k - 5 < dead + for_sets else 'abcd'
+        shuffled = list(there)
+        order.shuffle(shuffled)
+        # Nobody takes in between: every instant must be closed in time, none lost.
+        sets += f.tick(k, ''.join(shuffled))
+    stamps = {s.stamp_ns for s in sets}
+    wanted = {(EPOCH_MS + k * PERIOD_MS) * MS for k in range(5, 76)}
+    # When patience ends two instants are closed at once, and the newer wins.
+    assert len(wanted - stamps) <= 3
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(CAMERAS), st.integers(-15, 15), st.integers(0, 30), st.booleans())))
+def test_stamps_of_sets_increase(events: list[tuple[str, int, int, bool]]) -> None:
+    sync: FrameSynchronizer[None] = FrameSynchronizer(CAMERAS)
+    now_ms, last_ns = 0, 0
+    for camera, wobble_ms, step_ms, take in events:
+        now_ms += step_ms
+        sync.add(camera, (EPOCH_MS + now_ms + wobble_ms) * MS, None, now_ms * MS)
+        found = sync.take(now_ms * MS) if take else None
+        if found is not None:
+            assert found.stamp_ns > last_ns
+            last_ns = found.stamp_ns

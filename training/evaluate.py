@@ -24,6 +24,7 @@ from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.root import solve_root
 from geo_pose_ros.skeleton import BODY17, FloatArray
 
+from .data.labels import refined
 from .data.sequence import Sequence
 from .model import Lifter
 
@@ -33,6 +34,7 @@ Predictor = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[n
 _PCK_MM = 150.0
 _AUC_MM = np.linspace(0.0, 150.0, 31)
 _CHUNK = 4096
+_CHI2_3_MEDIAN = 2.366
 
 
 def torch_predictor(lifter: Lifter) -> Predictor:
@@ -73,13 +75,20 @@ def window_rows(frames: int, receptive_field: int, causal: bool) -> NDArray[np.i
 
 
 def lift_sequence(
-    predict: Predictor, sequence: Sequence, *, receptive_field: int = 1, causal: bool = False, min_joints: int = 14
+    predict: Predictor,
+    sequence: Sequence,
+    *,
+    receptive_field: int = 1,
+    causal: bool = False,
+    min_joints: int = 14,
+    stride: int = 1,
 ) -> LiftedSequence:
-    """Lift all views in which at least ``min_joints`` joints are seen."""
+    """Lift all views of every ``stride``-th frame in which at least ``min_joints`` joints are seen."""
     rays = sequence.rays()
     frames, views, joints = sequence.confidence.shape
     poses = canonical_poses(rays, sequence.confidence)
     usable = ((poses.pose2d[..., 2] > 0.0).sum(-1) >= min_joints) & np.isfinite(poses.size)
+    usable &= (np.arange(frames) % stride == 0)[:, None]
     rows = window_rows(frames, receptive_field, causal)
     xyz = np.full((frames, views, joints, 3), np.nan)
     sigma = np.full((frames, views, joints), np.nan)
@@ -178,6 +187,7 @@ def evaluate(
     receptive_field: int = 1,
     causal: bool = False,
     min_joints: int = 14,
+    stride: int = 1,
     joint_names: tuple[str, ...] = BODY17.joint_names,
 ) -> dict[str, object]:
     """Return the metrics of a lifter on sequences, every view lifted on its own.
@@ -189,7 +199,7 @@ def evaluate(
         ConfigError: if no view of any sequence could be lifted.
     """
     errors, crossed = _collect(
-        predict, sequences, receptive_field=receptive_field, causal=causal, min_joints=min_joints
+        predict, sequences, receptive_field=receptive_field, causal=causal, min_joints=min_joints, stride=stride
     )
     report: dict[str, object] = {}
     if len(errors.root):
@@ -211,6 +221,42 @@ def evaluate(
             f'No view shows {min_joints} joints of a person with truth or a second view; there is nothing to evaluate.'
         )
     return report
+
+
+def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: int) -> float:
+    """Return the factor that makes the reported sigma fit the errors on sequences that were not trained on.
+
+    The errors are taken against the triangulation of all views, so no 3D label is needed; 1 if nothing can be
+    triangulated. The median of the normalised squared error is brought to that of chi-squared with 3 degrees of
+    freedom, so that gross outliers of either side do not count.
+    """
+    ratios = []
+    for sequence in sequences:
+        if len(sequence.rig) < 2:
+            continue
+        world, weight = refined(
+            sequence.cam_from_world, sequence.focal_px, sequence.rays(), sequence.confidence, sequence.fps
+        )
+        lifted = lift_sequence(predict, sequence, **windows)
+        local = np.stack([transform_points(c, world) for c in sequence.cam_from_world], 1)
+        error = np.linalg.norm(lifted.xyz - (local - local[:, :, :1]), axis=-1)
+        trusted = np.isfinite(error) & (weight[:, None] > 0.25) & (np.arange(error.shape[2]) > 0)
+        ratios.append((error / lifted.sigma)[trusted] ** 2)
+    found = np.concatenate(ratios) if ratios else np.zeros(0)
+    return float(np.sqrt(np.median(found) / _CHI2_3_MEDIAN)) if len(found) else 1.0
+
+
+def real_windows(
+    sequences: Items[Sequence], *, receptive_field: int = 1, causal: bool = False, count: int = 256
+) -> NDArray[np.float32]:
+    """Return up to ``count`` lifter inputs (N, T, J, 3) of the first views of the sequences."""
+    windows = []
+    for sequence in sequences:
+        poses = canonical_poses(sequence.rays()[:, 0], sequence.confidence[:, 0]).pose2d
+        windows.append(poses[window_rows(len(sequence), receptive_field, causal)])
+        if sum(map(len, windows)) >= count:
+            break
+    return np.concatenate(windows)[:count]
 
 
 def format_report(report: Mapping[str, object]) -> str:

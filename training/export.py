@@ -84,6 +84,8 @@ def export(
         warnings.simplefilter('ignore', DeprecationWarning)
         torch.onnx.export(
             wrapped, (torch.from_numpy(random[:2]),), str(model), dynamo=False, opset_version=_OPSET,
+            # Weights keep their names, so that `geo_pose retrain` can read them back.
+            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
             input_names=[INPUT_NAME], output_names=list(OUTPUT_NAMES),
             dynamic_axes={name: {0: 'batch'} for name in (INPUT_NAME, *OUTPUT_NAMES)},
         )

@@ -158,6 +158,7 @@ class Trainer:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.step = 0
+        self._frozen_normalisation = False
         torch.manual_seed(seed)
         self.networks = Networks(recipe, skeleton).to(self.device)
         self.wrapped: nn.Module = self.networks
@@ -172,6 +173,10 @@ class Trainer:
     def lifter(self) -> Lifter:
         """The lifting branch: what is used at run time."""
         return self.networks.lifter
+
+    def freeze_normalisation(self) -> None:
+        """Let batch norm use and keep the statistics it has."""
+        self._frozen_normalisation = True
 
     def state(self) -> dict[str, Any]:
         """Return everything that a resumed run needs."""
@@ -219,6 +224,10 @@ class Trainer:
         steps = min((epoch + 1) * optim.steps_per_epoch, optim.steps) - self.step
         torch.manual_seed(self.seed * 7919 + epoch * self.world + self.rank)
         self.networks.train()
+        if self._frozen_normalisation:
+            for module in self.networks.modules():
+                if isinstance(module, nn.BatchNorm1d):
+                    module.eval()
         sums: dict[str, Tensor] = {}
         batches = epoch_batches(
             self.bank, self.recipe, seed=self.seed * self.world + self.rank, epoch=0 if overfit else epoch,

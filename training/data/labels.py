@@ -56,7 +56,7 @@ def refined(
     # Robust triangulation wants one outlier bound per call; the views' median person is close enough to start from.
     typical_px = float(np.nanmedian(extent * focal_px)) if seen.any() else 1.0
     points, weights = _by_point(rays, np.where(seen, confidence, 0.0) / (_NOISE * typical_px))
-    start = triangulate_robust(cam_from_world, focal_px, points, weights, outlier_px=_OUTLIER * typical_px)
+    start = triangulate_robust(cam_from_world, focal_px, points, weights, outlier_px=_OUTLIER * typical_px, iterations=0)
     xyz = start.xyz.reshape(frames, joints, 3)
     known = np.isfinite(xyz).all(-1)
     if known.sum() < joints:
@@ -107,9 +107,18 @@ def _measurements(
     scaled = (error**2).sum(-1) / (_OUTLIER / _NOISE * 0.5 * sigma) ** 2
     weight = np.where(ahead, confidence**2 / sigma**2 / (1.0 + scaled) ** 2, 0.0)
     R = cam_from_world[None, :, None, :, :3]
-    J = (R[..., :2, :] - projected[..., :, None] * R[..., 2:, :]) / depth[..., None]
-    WJ = weight[..., None, None] * J
-    return np.einsum('fcjki,fcjkl->fjil', WJ, J), np.einsum('fcjki,fcjk->fji', WJ, error)
+    normal, gradient = np.zeros((*xyz.shape, 3)), np.zeros_like(xyz)
+    for axis in range(2):
+        # Element by element: 3 x 3 products this small are an order faster than through einsum.
+        J = [(R[..., axis, i] - projected[..., axis] * R[..., 2, i]) / depth[..., 0] for i in range(3)]
+        for i in range(3):
+            WJ = weight * J[i]
+            gradient[..., i] += (WJ * error[..., axis]).sum(1)
+            for k in range(i, 3):
+                normal[..., i, k] += (WJ * J[k]).sum(1)
+    for i, k in ((0, 1), (0, 2), (1, 2)):
+        normal[..., k, i] = normal[..., i, k]
+    return normal, gradient
 
 
 def _fill(xyz: FloatArray, known: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,11 +11,12 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses
+from geo_pose_ros.rig import rig_hash
 from geo_pose_ros.skeleton import FloatArray
 
 from ..settings import DataSettings
 from .bank import Bank
-from .calibrate import with_extrinsics_from_joints
+from .calibrate import extrinsics_from_joints
 from .labels import refined, triangulated
 from .motion import random_proportions, rescale_bones
 from .sequence import Sequence
@@ -61,17 +62,27 @@ def prepare(sequences: Items[Sequence], settings: DataSettings, seed: int) -> Ba
         raise ConfigError(
             f'The rigs have {sorted(counts)} cameras; set data.cameras to {min(counts)} so that all have the same number.'
         )
+    if settings.cameras:
+        sequences = [s.views(s.rig.names[: settings.cameras]) for s in sequences]
+    if settings.extrinsics == 'joints':
+        sequences = _with_estimated_extrinsics(sequences)
     banks: list[Bank] = []
     for index, sequence in enumerate(sequences):
         banks += _prepare_sequence(sequence, settings, np.random.default_rng((seed, index)))
     return Bank.join(banks)
 
 
+def _with_estimated_extrinsics(sequences: Items[Sequence]) -> list[Sequence]:
+    """Return the sequences with their rigs estimated from the joints, one estimate per rig."""
+    hashes = [rig_hash(sequence.rig) for sequence in sequences]
+    rigs = {
+        key: extrinsics_from_joints([s for s, h in zip(sequences, hashes, strict=True) if h == key])
+        for key in dict.fromkeys(hashes)
+    }
+    return [replace(s, rig=rigs[key]) for s, key in zip(sequences, hashes, strict=True)]
+
+
 def _prepare_sequence(sequence: Sequence, settings: DataSettings, rng: np.random.Generator) -> list[Bank]:
-    if settings.cameras:
-        sequence = sequence.views(sequence.rig.names[: settings.cameras])
-    if settings.extrinsics == 'joints':
-        sequence = with_extrinsics_from_joints(sequence, seed=int(rng.integers(2**31)))
     rays = sequence.rays()
     views = _Views(canonical_poses(rays, sequence.confidence), sequence.cam_from_world, sequence.focal_px)
     labels, weight = _labels(sequence, rays, settings.labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,10 +71,14 @@ class Sequence:
         """Return the sequence as seen by the cameras ``names`` only."""
         names = tuple(names)
         index = [self.rig.names.index(self.rig[name].name) for name in names]
-        return Sequence(
-            self.name, self.subject, self.action, self.rig.subset(names), self.xy[:, index],
-            self.confidence[:, index], self.fps, self.truth,
+        return replace(
+            self, rig=self.rig.subset(names), xy=self.xy[:, index], confidence=self.confidence[:, index]
         )
+
+    def frames(self, chosen: slice) -> Sequence:
+        """Return the sequence on the ``chosen`` frames only."""
+        truth = None if self.truth is None else self.truth[chosen]
+        return replace(self, xy=self.xy[chosen], confidence=self.confidence[chosen], truth=truth)
 
 
 def data_hash(sequences: Iterable[Sequence]) -> str:

@@ -1,0 +1,170 @@
+"""Losses: zero at the truth, weights, and the twins of the runtime's functions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.lifting.root import solve_root as numpy_solve_root
+from geo_pose_training.data.bank import Batch, gather
+from geo_pose_training.data.prepare import prepare
+from geo_pose_training.losses import agreement, compute_losses, project, reprojection, sigma_likelihood, solve_root, to_view, to_world
+from geo_pose_training.model import Lifted
+from geo_pose_training.settings import DataSettings, LossSettings
+from test.training.people import sequence
+
+L_T = LossSettings(transform=1.0, reprojection=1.0)
+
+
+def _batch(views: int = 4) -> tuple[Batch, torch.Tensor]:
+    """Return a batch of exact measurements and the true poses (N, K, J, 3) in the views, double precision."""
+    bank = prepare([sequence(frames=6)], DataSettings(labels='truth'), 0)
+    batch = gather(bank, torch.arange(6), torch.arange(views).expand(6, views), views, torch.zeros(1, dtype=torch.long))
+    batch = Batch(*(getattr(batch, name).double() for name in Batch.__slots__))
+    truth = to_view(batch.view_from_world, batch.label[:, None].expand(-1, views, -1, -1))
+    return batch, truth
+
+
+def test_root_equals_the_runtimes() -> None:
+    batch, truth = _batch()
+    rng = np.random.default_rng(0)
+    pose = (truth - truth[:, :, :1]).numpy() + 0.03 * rng.standard_normal(truth.shape)
+    weights = rng.uniform(0.0, 1.0, truth.shape[:-1])
+    weights[:, :, 3] = 0.0
+    expected = numpy_solve_root(pose, batch.rays.numpy(), weights)
+    found = solve_root(torch.from_numpy(pose), batch.rays, torch.from_numpy(weights))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
+def test_root_has_a_gradient() -> None:
+    batch, truth = _batch()
+    pose = (truth - truth[:, :, :1])[:1, :1].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: solve_root(p, batch.rays[:1, :1], batch.confidence[:1, :1]), (pose,))
+
+
+def test_view_changes_are_inverse_and_equal_the_runtimes() -> None:
+    batch, truth = _batch()
+    world = to_world(batch.view_from_world, truth)
+    torch.testing.assert_close(world, batch.label[:, None].expand_as(world), atol=1e-6, rtol=0)
+    expected = transform_points(batch.view_from_world.numpy(), world.numpy())
+    np.testing.assert_allclose(to_view(batch.view_from_world, world).numpy(), expected, atol=1e-9)
+
+
+def test_the_true_pose_has_no_reprojection_loss() -> None:
+    batch, truth = _batch()
+    own, crossed = reprojection(to_world(batch.view_from_world, truth), batch, L_T)
+    assert float(own) < 1e-2
+    assert float(crossed) < 1e-2
+
+
+def test_only_the_other_views_see_a_pose_that_slides_along_its_rays() -> None:
+    batch, truth = _batch()
+    own, crossed = reprojection(to_world(batch.view_from_world, 1.1 * truth), batch, L_T)
+    assert float(own) < 1e-2
+    assert float(crossed) > 20.0
+
+
+@pytest.mark.parametrize(
+    ('kind', 'share'), [('none', 0.5), ('target', 0.0), ('source', 0.5), ('product', 0.0)]
+)
+def test_confidence_weights_decide_which_views_count(kind: str, share: float) -> None:
+    batch, truth = _batch(2)
+    # The second view measures joint 5 far off, and its detector says so.
+    rays, confidence = batch.rays.clone(), batch.confidence.clone()
+    rays[:, 1, 5] += 1.0
+    confidence[:, 1, 5] = 1e-9
+    batch = replace(batch, rays=rays, confidence=confidence)
+    _, crossed = reprojection(to_world(batch.view_from_world, truth), batch, replace(L_T, confidence=kind))
+    pixels = float(batch.focal_px[0, 1]) * 2.0**0.5
+    counted = {'none': 34, 'source': 33}.get(kind, 33)
+    assert float(crossed) == pytest.approx(pixels / counted if share else 0.0, rel=0.05, abs=0.05)
+
+
+def test_unseen_joints_never_count() -> None:
+    batch, truth = _batch(2)
+    rays, confidence = batch.rays.clone(), batch.confidence.clone()
+    rays[:, 1, 5], confidence[:, 1, 5] = 9.0, 0.0
+    batch = replace(batch, rays=rays, confidence=confidence)
+    for kind in ('none', 'source', 'target', 'product'):
+        own, crossed = reprojection(to_world(batch.view_from_world, truth), batch, replace(L_T, confidence=kind))
+        assert float(own + crossed) < 2e-2
+
+
+def test_huber_bounds_the_loss_of_an_outlier() -> None:
+    batch, truth = _batch(2)
+    rays = batch.rays.clone()
+    rays[:, 1, 5] += 1.0
+    batch = replace(batch, rays=rays)
+    world = to_world(batch.view_from_world, truth)
+    _, plain = reprojection(world, batch, L_T)
+    _, bounded = reprojection(world, batch, replace(L_T, huber_px=20.0))
+    assert float(plain) > 30.0
+    assert float(bounded) < 20.0 / 34.0 + 0.01
+
+
+def test_agreement_is_the_mean_distance_between_views() -> None:
+    world = torch.zeros(3, 2, 17, 3)
+    world[:, 1, :, 0] = 0.5
+    assert float(agreement(world)) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_depth_stays_positive_with_a_gradient_behind_the_camera() -> None:
+    point = torch.tensor([[0.1, 0.2, -1.0]], requires_grad=True)
+    project(point).abs().sum().backward()
+    assert point.grad is not None
+    assert float(point.grad[0, 2]) != 0.0
+    torch.testing.assert_close(project(torch.tensor([[1.0, 2.0, 4.0]])), torch.tensor([[0.25, 0.5]]), atol=1e-6, rtol=0)
+
+
+def test_label_loss_is_zero_at_the_label_and_counts_metres() -> None:
+    batch, truth = _batch()
+    settings = LossSettings(label=2.0, sigma=0.0)
+    pose = truth - truth[:, :, :1]
+    sigma = torch.ones(pose.shape[:-1], dtype=torch.float64)
+    exact = compute_losses(Lifted(pose, sigma), None, batch, settings, pretraining=False)
+    moved = pose.clone()
+    moved[..., 1:, 2] += 0.1
+    off = compute_losses(Lifted(moved, sigma), None, batch, settings, pretraining=False)
+    assert float(exact['label']) < 1e-5
+    assert float(off['label']) == pytest.approx(0.1 * 16 / 17, rel=1e-4)
+    assert float(off['total']) == pytest.approx(2.0 * float(off['label']))
+
+
+def test_a_frame_whose_root_label_is_unknown_does_not_count() -> None:
+    batch, truth = _batch()
+    weight = batch.label_weight.clone()
+    weight[:, 0] = 0.0
+    lifted = Lifted(truth * 0.0, torch.ones(truth.shape[:-1]))
+    losses = compute_losses(lifted, None, replace(batch, label_weight=weight), LossSettings(label=1.0), pretraining=False)
+    assert float(losses['label']) == 0.0
+
+
+def test_pretraining_counts_agreement_only() -> None:
+    batch, truth = _batch(2)
+    lifted = Lifted(truth - truth[:, :, :1], torch.ones(truth.shape[:-1]))
+    losses = compute_losses(lifted, truth[:, :, 0], batch, replace(L_T, label=1.0), pretraining=True)
+    assert set(losses) == {'agreement', 'total'}
+    assert float(losses['total']) < 1e-5
+
+
+def test_sigma_likelihood_is_least_at_the_true_spread() -> None:
+    torch.manual_seed(0)
+    error = (0.05 * torch.randn(200_000, 3)).norm(dim=-1)
+    values = [float(sigma_likelihood(error, torch.full_like(error, s), torch.ones_like(error))) for s in (0.04, 0.05, 0.06)]
+    assert values[1] < values[0]
+    assert values[1] < values[2]
+
+
+def test_left_right_asymmetry() -> None:
+    from geo_pose_training.losses import asymmetry
+
+    pose = torch.zeros(1, 17, 3)
+    pose[0, 1, 0], pose[0, 4, 0] = -0.1, 0.1
+    pose[0, [2, 3], 0], pose[0, [5, 6], 0] = -0.1, 0.1
+    assert float(asymmetry(pose)) == pytest.approx(0.0, abs=1e-6)
+    pose[0, 4:7, 0] = 0.22
+    assert float(asymmetry(pose)) == pytest.approx(0.12 / 6, abs=1e-6)

@@ -1,0 +1,327 @@
+"""`make bench-lifter`: all recipes under one protocol, resumable; prints a table and writes out/bench/lifter.json.
+
+Protocol: CMU motion (mocap17.npz) seen by Human3.6M's rigs through the detector noise model; training clips before
+the rigs of S1, 5, 6, 7, 8, validation clips before those of S9, 11, and before `pose2sim_demo` as the rig never
+trained on. The same backbone, batch and number of optimiser steps for every recipe; what a recipe adds (a root
+branch, virtual views) is its own. Each run is kept in out/bench/lifter_runs, keyed by all that defines it, and not
+repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .data.bank import Bank
+from .data.motion import load_motion
+from .data.noise import CLEAN
+from .data.prepare import prepare
+from .data.sequence import Sequence
+from .data.synthetic import SyntheticSettings, load_rigs, synthesise_all
+from .evaluate import evaluate, torch_predictor
+from .fit import Trainer, epoch_batches
+from .model import Lifter
+from .settings import Recipe, load_recipe
+
+TRAIN_RIGS = ('h36m_S1', 'h36m_S5', 'h36m_S6', 'h36m_S7', 'h36m_S8')
+TEST_RIGS = ('h36m_S9', 'h36m_S11')
+UNSEEN_RIGS = ('pose2sim_demo',)
+SEEDS = (0, 1, 2)
+METRICS = ('mpjpe_mm', 'n_mpjpe_mm', 'p_mpjpe_mm', 'root_mm')
+# The same for every run: a small backbone, so that the whole table is a matter of an hour or two.
+PROTOCOL: Mapping[str, object] = {
+    'model.width': 256, 'model.blocks': 3, 'model.dropout': 0.0, 'optim.batch': 256, 'optim.steps': 2000,
+}
+# Every third frame of the validation clips: neighbours at 30 Hz are nearly the same pose.
+_TEST_STRIDE = 3
+_TEMPORAL: Mapping[str, object] = {'model.receptive_field': 27}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row: a recipe with changes, on noisy or clean keypoints, and how many seeds it gets."""
+
+    name: str
+    recipe: str
+    changes: Mapping[str, object] = field(default_factory=dict)
+    seeds: tuple[int, ...] = SEEDS
+    clean: bool = False
+
+    def settings(self) -> Recipe:
+        """Return the recipe under the protocol."""
+        return load_recipe(self.recipe, {**PROTOCOL, **self.changes})
+
+    def key(self, seed: int) -> str:
+        """Return what identifies a run of this cell."""
+        text = json.dumps([asdict(self.settings()), self.clean, seed, _TEST_STRIDE], sort_keys=True)
+        return f'{self.name}-{seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}'
+
+
+HEADLINE = (
+    Cell('supervised', 'supervised'),
+    Cell('pseudo_label', 'pseudo_label'),
+    Cell('geo', 'geo'),
+    Cell('li2020_real_views', 'li2020_real_views'),
+    Cell('li2020', 'li2020'),
+    Cell('reprojection_only', 'reprojection_only'),
+    Cell('pseudo_label_2views', 'pseudo_label', {'data.cameras': 2}),
+    Cell('geo_2views', 'geo', {'data.cameras': 2}),
+)
+_ONE = (0,)
+ABLATIONS = (
+    *(
+        Cell(f'li2020_real_views: confidence {kind}', 'li2020_real_views', {'loss.confidence': kind}, _ONE)
+        for kind in ('none', 'target', 'product')
+    ),
+    Cell('li2020_real_views: no pre-training', 'li2020_real_views', {'loss.pretrain_share': 0.0}, _ONE),
+    Cell('li2020_real_views: one branch (closed-form root)', 'li2020_real_views', {'loss.root': 'closed_form'}, _ONE),
+    Cell(
+        'li2020_real_views: closed-form root, no pre-training', 'li2020_real_views',
+        {'loss.root': 'closed_form', 'loss.pretrain_share': 0.0}, _ONE,
+    ),
+    Cell('li2020_real_views: 2 views', 'li2020_real_views', {'data.cameras': 2}, _ONE),
+    Cell('geo: 3 views', 'geo', {'data.cameras': 3}, _ONE),
+    Cell('pseudo_label: 3 views', 'pseudo_label', {'data.cameras': 3}, _ONE),
+    Cell('geo: no reshaped bodies before virtual cameras', 'geo', {'data.reshaped_copies': 0}, _ONE),
+    Cell('li2020_real_views: extrinsics from joints', 'li2020_real_views', {'data.extrinsics': 'joints'}, _ONE),
+    Cell('supervised, clean 2D', 'supervised', {}, _ONE, clean=True),
+    Cell('pseudo_label, clean 2D', 'pseudo_label', {}, _ONE, clean=True),
+    Cell('geo, clean 2D', 'geo', {}, _ONE, clean=True),
+    Cell('li2020_real_views, clean 2D', 'li2020_real_views', {}, _ONE, clean=True),
+    Cell('li2020_temporal (27 frames)', 'li2020_temporal', _TEMPORAL, _ONE),
+)
+
+
+class Data:
+    """The protocol's sequences, made when first asked for."""
+
+    def __init__(self, motion: Path, rigs: Path) -> None:
+        self._motion, self._rigs = motion, rigs
+        self._made: dict[bool, dict[str, list[Sequence]]] = {}
+        self._bank: tuple[str, Bank] | None = None
+
+    def sequences(self, clean: bool) -> dict[str, list[Sequence]]:
+        """Return the training, test and unseen-rig sequences."""
+        if clean not in self._made:
+            clips, rigs = load_motion(self._motion), load_rigs(self._rigs)
+            settings = SyntheticSettings(noise=CLEAN) if clean else SyntheticSettings()
+            parts = (('train', TRAIN_RIGS, False, 0), ('test', TEST_RIGS, True, 1), ('unseen', UNSEEN_RIGS, True, 1))
+            self._made[clean] = {
+                part: synthesise_all(
+                    [c for c in clips if c.validation == validation], {n: rigs[n] for n in names}, settings, seed
+                )
+                for part, names, validation, seed in parts
+            }
+        return self._made[clean]
+
+    def bank(self, cell: Cell) -> Bank:
+        """Return the cell's training data; the last one is kept."""
+        key = repr((cell.settings().data, cell.clean))
+        if self._bank is None or self._bank[0] != key:
+            self._bank = None
+            self._bank = key, prepare(self.sequences(cell.clean)['train'], cell.settings().data, 0)
+        return self._bank[1]
+
+
+def run_cell(cell: Cell, seed: int, data: Data) -> dict[str, Any]:
+    """Train and evaluate one run; return its numbers."""
+    recipe = cell.settings()
+    bank = data.bank(cell)
+    trainer = Trainer(recipe, bank, seed=seed)
+    start = time.perf_counter()
+    while trainer.step < recipe.optim.steps:
+        losses = trainer.train_epoch()
+    train_s = time.perf_counter() - start
+    predict = torch_predictor(trainer.lifter)
+    windows: dict[str, Any] = {
+        'receptive_field': recipe.model.receptive_field, 'causal': recipe.model.causal, 'stride': _TEST_STRIDE
+    }
+    sequences = data.sequences(cell.clean)
+    test = evaluate(predict, sequences['test'], **windows)
+    unseen = evaluate(predict, sequences['unseen'], **windows)
+    return {
+        **{name: test[name] for name in METRICS}, 'unseen_rig_mpjpe_mm': unseen['mpjpe_mm'], 'pck150': test['pck150'],
+        'auc': test['auc'], 'train_s': train_s, 'poses_per_s': recipe.optim.steps * recipe.optim.batch / train_s,
+        'losses': losses, 'seed': seed,
+    }
+
+
+def throughput(data: Data, blocks: int = 9, steps: int = 30) -> dict[str, float]:
+    """Return lifted poses per second of training with `geo`, of the bare network (forward + backward), and the ratio.
+
+    The two alternate block by block, so that other load on the machine meets both; the ratio is the blocks' median.
+    """
+    cell = next(cell for cell in HEADLINE if cell.name == 'geo')
+    recipe = cell.settings()
+    trainer = Trainer(recipe, data.bank(cell), seed=0)
+    bare = Lifter(17, recipe.model)
+    given = torch.randn(recipe.optim.batch, 1, 17, 3)
+    training, plain = [], []
+    for block in range(blocks + 1):
+        start = time.perf_counter()
+        for batch, flip in epoch_batches(
+            trainer.bank, recipe, seed=0, epoch=block, share=recipe.optim.batch, steps=steps
+        ):
+            trainer.train_step(batch, flip)
+        middle = time.perf_counter()
+        for _ in range(steps):
+            bare.zero_grad()
+            bare(given).xyz.abs().mean().backward()
+        training.append(middle - start)
+        plain.append(time.perf_counter() - middle)
+    # The first block warms up.
+    poses = steps * recipe.optim.batch
+    ratios = [b / a for a, b in zip(training[1:], plain[1:], strict=True)]
+    return {
+        'training_poses_per_s': poses / statistics.median(training[1:]),
+        'plain_poses_per_s': poses / statistics.median(plain[1:]), 'ratio': statistics.median(ratios),
+    }
+
+
+def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return mean, standard deviation and number of seeds of each metric."""
+    summary: dict[str, Any] = {}
+    for name in (*METRICS, 'unseen_rig_mpjpe_mm', 'pck150', 'auc'):
+        values = [run[name] for run in runs]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        summary[name] = {'mean': statistics.fmean(values), 'std': spread, 'seeds': len(values)}
+    for name in ('train_s', 'poses_per_s'):
+        summary[name] = statistics.fmean(run[name] for run in runs)
+    return summary
+
+
+def check_targets(recipes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the numbers to reach as ratios: what, value, limit, reached; rows that are missing are left out."""
+
+    def mean(recipe: str, metric: str = 'mpjpe_mm') -> float:
+        return float(recipes[recipe][metric]['mean'])
+
+    wanted = (
+        ('geo / supervised, MPJPE', ('geo', 'supervised'), lambda: mean('geo') / mean('supervised'), 1.02),
+        ('geo / li2020, MPJPE', ('geo', 'li2020'), lambda: mean('geo') / mean('li2020'), 0.80),
+        ('geo / pseudo_label, MPJPE', ('geo', 'pseudo_label'), lambda: mean('geo') / mean('pseudo_label'), 1.0),
+        (
+            'geo / pseudo_label from two views, MPJPE', ('geo_2views', 'pseudo_label_2views'),
+            lambda: mean('geo_2views') / mean('pseudo_label_2views'), 0.90,
+        ),
+        (
+            'geo / supervised, absolute root', ('geo', 'supervised'),
+            lambda: mean('geo', 'root_mm') / mean('supervised', 'root_mm'), 1.05,
+        ),
+        (
+            'geo on an unseen rig / on S9, S11, MPJPE', ('geo',),
+            lambda: mean('geo', 'unseen_rig_mpjpe_mm') / mean('geo'), 1.15,
+        ),
+        (
+            'li2020 / reprojection_only, MPJPE', ('li2020', 'reprojection_only'),
+            lambda: mean('li2020') / mean('reprojection_only'), 0.5,
+        ),
+        (
+            'li2020 / without virtual cameras, MPJPE', ('li2020', 'li2020_real_views'),
+            lambda: mean('li2020') / mean('li2020_real_views'), 1.0,
+        ),
+    )
+    found = []
+    for what, needed, ratio, limit in wanted:
+        if all(name in recipes for name in needed):
+            value = ratio()
+            found.append({'what': what, 'ratio': value, 'limit': limit, 'reached': value <= limit})
+    return found
+
+
+def table(recipes: Mapping[str, Any]) -> str:
+    """Return the rows as a Markdown table."""
+    names = (*METRICS, 'unseen_rig_mpjpe_mm', 'auc')
+    lines = ['| recipe | ' + ' | '.join(names) + ' | train_s | seeds |', '|---|' + '---:|' * (len(names) + 2)]
+    for recipe, found in recipes.items():
+        cells = []
+        for name in names:
+            spread = found[name]['std']
+            cells.append(f"{found[name]['mean']:.1f}" + ('' if spread is None else f' ± {spread:.1f}'))
+        lines.append(f"| {recipe} | {' | '.join(cells)} | {found['train_s']:.0f} | {found['mpjpe_mm']['seeds']} |")
+    return '\n'.join(lines)
+
+
+def report(runs: Mapping[str, list[dict[str, Any]]], speed: Mapping[str, float]) -> dict[str, Any]:
+    """Return the whole result as written to lifter.json."""
+    headline = {cell.name for cell in HEADLINE}
+    done = {name: summarise(found) for name, found in runs.items() if found}
+    recipes = {name: found for name, found in done.items() if name in headline}
+    return {
+        'recipes': recipes, 'ablations': {name: found for name, found in done.items() if name not in headline},
+        'targets': check_targets(recipes), 'throughput': dict(speed), 'protocol': dict(PROTOCOL),
+        'commit': subprocess.run(
+            ['git', 'rev-parse', 'HEAD'], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        ).stdout.strip(),
+        'machine': f'{_cpu()}, {torch.get_num_threads()} thread(s), shared with other jobs; no GPU',
+        'torch': torch.__version__, 'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+    }
+
+
+def _cpu() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text(encoding='utf-8').splitlines() if info.is_file() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return f'{names[0]} x {len(names)}' if names else platform.processor() or platform.machine()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is missing, print the table, write the result."""
+    parser = argparse.ArgumentParser(prog='python -m geo_pose_training.benchmark', description=__doc__)
+    parser.add_argument('--motion', type=Path, default=Path('../shared/data/mocap17.npz'))
+    parser.add_argument('--rigs', type=Path, default=Path('../shared/data/rigs.json'))
+    parser.add_argument('--out', type=Path, default=Path('out/bench/lifter.json'))
+    parser.add_argument('--only', nargs='*', default=None, help='rows whose names start so')
+    parser.add_argument('--no-ablations', action='store_true')
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--report', action='store_true', help='run nothing; report what there is')
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(args.threads)
+    kept = args.out.parent / 'lifter_runs'
+    kept.mkdir(parents=True, exist_ok=True)
+    data = Data(args.motion, args.rigs)
+    runs: dict[str, list[dict[str, Any]]] = {}
+    speed_file = kept / 'throughput.json'
+    speed = json.loads(speed_file.read_text(encoding='utf-8')) if speed_file.is_file() else {}
+    for cell in (*HEADLINE, *(() if args.no_ablations else ABLATIONS)):
+        for seed in cell.seeds:
+            file = kept / f'{cell.key(seed).replace("/", "_").replace(" ", "_")}.json'
+            wanted = args.only is None or any(cell.name.startswith(name) for name in args.only)
+            if not file.is_file():
+                if args.report or not wanted:
+                    continue
+                file.write_text(json.dumps(run_cell(cell, seed, data)), encoding='utf-8')
+            run = json.loads(file.read_text(encoding='utf-8'))
+            runs.setdefault(cell.name, []).append(run)
+            print(f"{cell.name} seed {seed}: MPJPE {run['mpjpe_mm']:.1f} mm, unseen rig {run['unseen_rig_mpjpe_mm']:.1f}, "
+                  f"root {run['root_mm']:.0f} mm, {run['train_s']:.0f} s", flush=True)
+        if cell.name == 'geo' and not speed and not args.report:
+            speed = throughput(data)
+            speed_file.write_text(json.dumps(speed), encoding='utf-8')
+        args.out.write_text(json.dumps(report(runs, speed), indent=1) + '\n', encoding='utf-8')
+    result = report(runs, speed)
+    args.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    print('\n' + table({**result['recipes'], **result['ablations']}))
+    for target in result['targets']:
+        print(f"{'reached' if target['reached'] else 'MISSED ':8} {target['what']}: {target['ratio']:.3f} (limit {target['limit']})")
+    if speed:
+        print(f"training {speed['training_poses_per_s']:.0f} poses/s, plain forward + backward "
+              f"{speed['plain_poses_per_s']:.0f}: {speed['ratio']:.2f} of it (at least 0.8)")
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,254 @@
+"""The subcommands `geo_pose train | evaluate | export | retrain`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.inference.model_card import default_model, load_card
+
+from .data.prepare import prepare
+from .data.sequence import Sequence, data_hash
+from .data.sources import load_data
+from .evaluate import Predictor, calibrate_sigma, evaluate, format_report, real_windows, torch_predictor
+from .export import export, onnx_predictor
+from .fit import CHECKPOINT, Trainer, fit, load_run, process_group
+from .retrain import check_held_out, fine_tune, load_exported
+from .settings import Recipe, load_recipe, recipe_names
+
+Subparsers = Any
+
+_MOCAP_ACKNOWLEDGEMENT = (
+    'The data used in this project was obtained from mocap.cs.cmu.edu. '
+    'The database was created with funding from NSF EIA-0196217.'
+)
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the subcommands; each sets ``run``, a function of the parsed arguments that returns the exit status."""
+    _register_train(subparsers)
+    _register_evaluate(subparsers)
+    _register_export(subparsers)
+    _register_retrain(subparsers)
+
+
+def _register_train(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        'train', help='train a lifter from calibrated multi-view 2D keypoints',
+        description=f'Train a lifter. Recipes: {", ".join(recipe_names())}, or a YAML file.',
+    )
+    parser.add_argument('--recipe', default='geo', help='name or YAML file [default geo]')
+    parser.add_argument('--data', required=True, action='append', help=_DATA_HELP)
+    parser.add_argument('--out', required=True, type=Path, help='folder of the run')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a recipe setting')
+    parser.add_argument('--resume', action='store_true', help='continue the run in --out')
+    parser.add_argument('--overfit', action='store_true', help='train on one batch: its loss must go to zero')
+    parser.add_argument('--tensorboard', action='store_true', help='also write TensorBoard events')
+    parser.add_argument('--quiet', action='store_true', help='no progress bar')
+    parser.set_defaults(run=train)
+
+
+def _register_evaluate(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser('evaluate', help='measure a lifter on the test part of data')
+    parser.add_argument('model', type=Path, help='run folder or .onnx')
+    parser.add_argument('--data', required=True, action='append', help=_DATA_HELP)
+    parser.add_argument('--json', type=Path, help='also write the numbers here')
+    parser.set_defaults(run=run_evaluate)
+
+
+def _register_export(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser('export', help='write a run as ONNX with its model card')
+    parser.add_argument('folder', metavar='RUN', type=Path, help='run folder')
+    parser.add_argument('--out', required=True, type=Path, help='the model file')
+    parser.add_argument('--format', choices=('onnx', 'tensorrt'), default='onnx')
+    parser.add_argument('--data', action='append', help=f'for metrics and sigma; default: that of the run. {_DATA_HELP}')
+    parser.add_argument('--licence', default='Apache-2.0', help='of the weights')
+    parser.add_argument('--acknowledgement', help='who has to be named; default: CMU for motion data, else nobody')
+    parser.set_defaults(run=run_export)
+
+
+def _register_retrain(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser('retrain', help='fine-tune an exported lifter on a bag, without labels')
+    parser.add_argument('--from', dest='source', type=Path, default=default_model(), help='model [default: the package\'s]')
+    parser.add_argument('--bag', required=True, help='bag with keypoints or images, camera_info and tf_static')
+    parser.add_argument('--out', required=True, type=Path, help='the new model')
+    parser.add_argument('--recipe', default='retrain', help='name or YAML file [default retrain]')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a recipe setting')
+    parser.add_argument('--cameras', nargs='+', default=[], help='train on these only [default: all but --held-out]')
+    parser.add_argument('--frames', default='', help='train on these frames, e.g. 0-70 [default: all]')
+    parser.add_argument('--held-out', help='a camera to compare with the triangulation of the others, before and after')
+    parser.add_argument('--held-out-frames', default='', help='e.g. 70-100 [default: all]')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.set_defaults(run=run_retrain)
+
+
+_DATA_HELP = 'h36m:PATH | mpi:PATH | bag:PATH | motion:NPZ_OR_BVH_FOLDER,rigs:JSON (repeatable; see docs/training.md)'
+
+
+def _overrides(pairs: list[str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition('=')
+        if not equals:
+            raise ConfigError(f"--set {pair}: expected NAME=VALUE, e.g. --set optim.steps=1000.")
+        values[name] = yaml.safe_load(value)
+    return values
+
+
+def _load(specifications: list[str], *, test: bool) -> list[Sequence]:
+    return [sequence for specification in specifications for sequence in load_data(specification, test=test)]
+
+
+def _command() -> str:
+    return shlex.join(['geo_pose', *sys.argv[1:]])
+
+
+def _commit() -> str:
+    """Return the commit of the source tree, or '' outside one."""
+    git = subprocess.run(
+        ['git', 'rev-parse', 'HEAD'], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return git.stdout.strip()
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train; return 0, or 130 if interrupted."""
+    recipe = load_recipe(args.recipe, _overrides(args.set))
+    sequences = _load(args.data, test=False)
+    with process_group() as device:
+        trainer = Trainer(recipe, prepare(sequences, recipe.data, args.seed), seed=args.seed, device=device)
+        data = {
+            'sources': args.data, 'hash': data_hash(sequences), 'frames': sum(map(len, sequences)),
+            'sequences': len(sequences), 'recipe': args.recipe, 'seed': args.seed, 'command': _command(),
+            'commit': _commit(), 'uses_3d_labels': recipe.data.labels == 'truth',
+        }
+        progress = fit(
+            trainer, args.out, data, resume=args.resume, overfit=args.overfit, progress=not args.quiet,
+            tensorboard=args.tensorboard,
+        )
+        if trainer.rank == 0:
+            print(f"{progress.steps} steps, checkpoint in '{args.out / CHECKPOINT}'")
+    return 130 if progress.interrupted else 0
+
+
+def _predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
+    """Return the predictor of a run or an exported model, and the options of its windows."""
+    if model.is_dir():
+        recipe, lifter, _ = load_run(model)
+        return torch_predictor(lifter), _windows(recipe)
+    card = load_card(model)
+    return onnx_predictor(model), {'receptive_field': card.receptive_field, 'causal': card.causal}
+
+
+def _windows(recipe: Recipe) -> dict[str, Any]:
+    return {'receptive_field': recipe.model.receptive_field, 'causal': recipe.model.causal}
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Print the metrics; return 0."""
+    predict, windows = _predictor(args.model)
+    report = evaluate(predict, _load(args.data, test=True), **windows)
+    print(format_report(report))
+    if args.json is not None:
+        args.json.write_text(json.dumps(report, indent=1), encoding='utf-8')
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Export; return 0."""
+    if args.format == 'tensorrt':
+        # The engine is built from the ONNX file by the inference package, on the machine that has TensorRT.
+        from geo_pose_ros.inference import tensorrt
+
+        onnx_file = args.out.with_suffix('.onnx')
+        _export_onnx(args, onnx_file)
+        tensorrt.build_engine(onnx_file, args.out)
+        return 0
+    _export_onnx(args, args.out)
+    return 0
+
+
+def _export_onnx(args: argparse.Namespace, model: Path) -> None:
+    recipe, lifter, data = load_run(args.folder)
+    specifications = args.data or data['sources']
+    sequences = _load(specifications, test=True)
+    predict, windows = torch_predictor(lifter), _windows(recipe)
+    metrics = {'data': list(specifications), **evaluate(predict, sequences, **windows)}
+    scale = calibrate_sigma(predict, sequences, **windows)
+    acknowledgement = args.acknowledgement
+    if acknowledgement is None:
+        uses_motion = any(str(source).startswith('motion:') for source in data['sources'])
+        acknowledgement = _MOCAP_ACKNOWLEDGEMENT if uses_motion else ''
+    card = export(
+        lifter, model, training={**data, 'recipe_name': data['recipe'], 'recipe': asdict(recipe), 'sigma_scale': scale},
+        metrics=metrics, samples=real_windows(sequences, **windows), sigma_scale=scale, licence=args.licence,
+        acknowledgement=acknowledgement,
+    )
+    print(format_report(metrics))
+    print(f"'{model}' and its card: sha256 {card.sha256[:12]}, {model.stat().st_size / 1e6:.1f} MB")
+
+
+def run_retrain(args: argparse.Namespace) -> int:
+    """Fine-tune and export; return 0."""
+    from .data.bag import load_bag, parse_range
+
+    card = load_card(args.source)
+    lifter = load_exported(args.source)
+    recipe = load_recipe(args.recipe, {**_model_overrides(card.training), **_overrides(args.set)})
+    whole = load_bag(Path(args.bag))
+    cameras = tuple(args.cameras or [name for name in whole.rig.names if name != args.held_out])
+    train_on = whole.views(cameras).frames(parse_range(args.frames))
+    windows = _windows(recipe)
+    check = {'trained_on': cameras, 'camera': args.held_out, 'frames': parse_range(args.held_out_frames)}
+    metrics: dict[str, Any] = {}
+    if args.held_out:
+        metrics['held_out_camera'] = args.held_out
+        metrics['before'] = asdict(check_held_out(torch_predictor(lifter), whole, **check, **windows))
+        _print_held_out('before', metrics['before'])
+    fine_tune(lifter, [train_on], recipe, args.seed)
+    predict = torch_predictor(lifter)
+    if args.held_out:
+        metrics['after'] = asdict(check_held_out(predict, whole, **check, **windows))
+        _print_held_out('after', metrics['after'])
+    training = {
+        'sources': [f'bag:{args.bag}'], 'hash': data_hash([train_on]), 'frames': len(train_on), 'sequences': 1,
+        'seed': args.seed, 'command': _command(), 'commit': _commit(), 'uses_3d_labels': False,
+        'recipe_name': args.recipe, 'recipe': asdict(recipe), 'fine_tuned_from': card.sha256,
+        'sigma_scale': card.training['sigma_scale'],
+    }
+    export(
+        lifter, args.out, training=training, metrics=metrics, samples=real_windows([train_on], **windows),
+        sigma_scale=float(card.training['sigma_scale']), licence=card.licence, acknowledgement=card.acknowledgement,
+    )
+    print(f"'{args.out}' and its card")
+    return 0
+
+
+def _model_overrides(training: Any) -> dict[str, object]:
+    return {f'model.{name}': value for name, value in training['recipe']['model'].items()}
+
+
+def _print_held_out(when: str, found: dict[str, Any]) -> None:
+    print(f"{when:<7} {found['poses']} poses: MPJPE {found['mpjpe_mm']:.1f} mm, P-MPJPE {found['p_mpjpe_mm']:.1f} mm")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand without the `geo_pose` program; return its exit status."""
+    parser = argparse.ArgumentParser(prog='python -m geo_pose_training.cli')
+    register(parser.add_subparsers(required=True))
+    args = parser.parse_args(arguments)
+    return int(args.run(args))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Data named on the command line: `h36m:PATH`, `mpi:PATH`, `bag:PATH`, `motion:PATH,rigs:JSON`, with options.
+
+A specification is comma-separated `key:value`; the first key is the kind:
+
+- `h36m:FOLDER[,keypoints:cpn_ft_h36m_dbb]`: Human3.6M in VideoPose3D's convention (h36m.py).
+- `mpi:FOLDER`: MPI-INF-3DHP (mpi.py).
+- `bag:BAG[,cameras:a+b][,frames:0-70][,skeleton:body17]`: keypoints or images of a recorded bag (bag.py).
+- `motion:NPZ_OR_BVH_FOLDER,rigs:JSON[,only:rig1+rig2][,seed:0][,noise:off]`: mocap before real rigs (synthetic.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from geo_pose_ros.errors import ConfigError
+
+from .h36m import load_h36m
+from .motion import load_motion
+from .mpi import load_mpi_test, load_mpi_train
+from .noise import CLEAN
+from .sequence import Sequence
+from .synthetic import SyntheticSettings, load_rigs, synthesise_all
+
+Options = Mapping[str, str]
+
+
+def load_data(specification: str, *, test: bool) -> list[Sequence]:
+    """Return the training part of the data that ``specification`` names, or its test part.
+
+    Raises:
+        ConfigError: for an unknown kind or option, or if the data is not there.
+    """
+    options = parse_specification(specification)
+    kind = next(iter(options))
+    load, known = _KINDS[kind]
+    unknown = set(options) - known - {kind}
+    if unknown:
+        raise ConfigError(f"'{specification}': unknown option {sorted(unknown)}; {kind} knows {sorted(known)}.")
+    return load(Path(options[kind]).expanduser(), options, test)
+
+
+def parse_specification(specification: str) -> dict[str, str]:
+    """Return the `key:value` parts; raise ConfigError if a part is no such pair or the kind is unknown."""
+    options: dict[str, str] = {}
+    for part in specification.split(','):
+        key, colon, value = part.partition(':')
+        if not colon or not value or key in options:
+            raise ConfigError(f"'{specification}': '{part}' is not one key:value; e.g. {_EXAMPLE}.")
+        options[key] = value
+    if next(iter(options)) not in _KINDS:
+        raise ConfigError(f"'{specification}': unknown kind of data; known: {', '.join(_KINDS)}, e.g. {_EXAMPLE}.")
+    return options
+
+
+_EXAMPLE = 'motion:mocap17.npz,rigs:rigs.json'
+
+
+def _h36m(path: Path, options: Options, test: bool) -> list[Sequence]:
+    return load_h36m(path, test=test, keypoints=options.get('keypoints', 'cpn_ft_h36m_dbb'))
+
+
+def _mpi(path: Path, options: Options, test: bool) -> list[Sequence]:
+    return load_mpi_test(path) if test else load_mpi_train(path)
+
+
+def _bag(path: Path, options: Options, test: bool) -> list[Sequence]:
+    # Bags are read by another optional dependency (rosbags).
+    from .bag import load_bag, parse_range
+
+    cameras = tuple(options['cameras'].split('+')) if 'cameras' in options else ()
+    return [load_bag(path, cameras=cameras, frames=parse_range(options.get('frames', '')),
+                     skeleton=options.get('skeleton', 'body17'))]
+
+
+def _motion(path: Path, options: Options, test: bool) -> list[Sequence]:
+    if 'rigs' not in options:
+        raise ConfigError(f"Motion needs rigs to be seen by: add rigs:JSON, e.g. {_EXAMPLE}.")
+    rigs = load_rigs(Path(options['rigs']).expanduser())
+    if 'only' in options:
+        missing = set(options['only'].split('+')) - set(rigs)
+        if missing:
+            raise ConfigError(f"'{options['rigs']}' has no rig {sorted(missing)}; it has: {', '.join(rigs)}.")
+        rigs = {name: rigs[name] for name in options['only'].split('+')}
+    clips = [clip for clip in load_motion(path) if clip.validation == test]
+    if not clips:
+        raise ConfigError(f"'{path}' has no {'validation' if test else 'training'} clips.")
+    settings = SyntheticSettings(noise=CLEAN) if options.get('noise') == 'off' else SyntheticSettings()
+    return synthesise_all(clips, rigs, settings, int(options.get('seed', '1' if test else '0')))
+
+
+_KINDS: Mapping[str, tuple[Callable[[Path, Options, bool], list[Sequence]], frozenset[str]]] = {
+    'h36m': (_h36m, frozenset({'keypoints'})),
+    'mpi': (_mpi, frozenset()),
+    'bag': (_bag, frozenset({'cameras', 'frames', 'skeleton'})),
+    'motion': (_motion, frozenset({'rigs', 'only', 'seed', 'noise'})),
+}

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import BagError, CalibrationError, ConfigError, FrameError
+from ..errors import BagError, CalibrationError, ConfigError
 from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.image import compressed_from_frame
 from ..messages.transforms import rig_to_transforms
@@ -126,7 +126,7 @@ def import_videos(
         for frame in tqdm(merged, desc='import', total=total, unit='frame', disable=None):
             camera = rig[frame.camera]
             if frame.image.shape[:2] != (camera.intrinsics.height, camera.intrinsics.width):
-                raise FrameError(
+                raise BagError(
                     f"Video of camera '{camera.name}': a frame of {frame.image.shape[1]}x{frame.image.shape[0]} px in "
                     f'a video of {camera.intrinsics.width}x{camera.intrinsics.height} px; encode it at one size.'
                 )

@@ -1,0 +1,224 @@
+"""Videos become a bag: names, times, sizes."""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags.cameras import rig_from_bag
+from geo_pose_ros.bags.import_videos import ImportedVideo, import_videos, parse_start
+from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.errors import BagError, CalibrationError, ConfigError
+from geo_pose_ros.messages.image import frame_from_message
+from geo_pose_ros.types import Camera, CameraRig, Intrinsics
+
+from ..scenes import ring_rig
+from .conftest import START_NS, picture
+
+WIDTH, HEIGHT = 96, 64
+
+
+def small_rig(width: int = WIDTH, height: int = HEIGHT, cameras: int = 3) -> CameraRig:
+    lens = Intrinsics(np.array([[80.0, 0, 48], [0, 80, 32], [0, 0, 1]]), np.zeros(5), 'plumb_bob', width, height)
+    return CameraRig(tuple(Camera(c.name, c.frame_id, lens, c.cam_from_world) for c in ring_rig(cameras).cameras))
+
+
+def film(path: Path, frames: int = 4, fps: float = 25.0) -> Path:
+    """Write a video whose grey level tells the frame's number."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), fps, (WIDTH, HEIGHT))
+    assert writer.isOpened()
+    for number in range(frames):
+        writer.write(picture(number, HEIGHT, WIDTH))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_videos_become_a_bag(tmp_path, storage):
+    rig = small_rig(cameras=2)
+    videos = [film(tmp_path / f'{name}.mp4') for name in ('cam1', 'cam0')]
+    done = import_videos(videos, rig, tmp_path / 'bag', storage=storage, start_ns=START_NS)
+    last_ns = START_NS + 120_000_000
+    assert done == [ImportedVideo(name, 4, 25.0, START_NS, last_ns) for name in ('cam1', 'cam0')]
+    with BagReader(tmp_path / 'bag') as reader:
+        assert {(t.name, t.message_type, t.count) for t in reader.topics.values()} == {
+            ('/tf_static', 'tf2_msgs/msg/TFMessage', 1),
+            ('/cam0/camera_info', 'sensor_msgs/msg/CameraInfo', 4),
+            ('/cam1/camera_info', 'sensor_msgs/msg/CameraInfo', 4),
+            ('/cam0/image_raw/compressed', 'sensor_msgs/msg/CompressedImage', 4),
+            ('/cam1/image_raw/compressed', 'sensor_msgs/msg/CompressedImage', 4),
+        }
+        assert reader.topics['/tf_static'].qos[0].durability.name == 'TRANSIENT_LOCAL'
+        times = [message.time_ns for message in reader.messages()]
+        assert times == sorted(times)
+        for name in ('cam0', 'cam1'):
+            for number, message in enumerate(reader.messages([f'/{name}/image_raw/compressed'])):
+                decoded = message.decode()
+                assert decoded.format == 'bgr8; jpeg compressed bgr8'
+                assert decoded.header.frame_id == f'{name}_optical_frame'
+                frame = frame_from_message(decoded, name, rig[name].intrinsics)
+                assert frame.stamp_ns == message.time_ns == START_NS + number * 40_000_000
+                assert abs(frame.image.mean() - picture(number).mean()) < 4.0
+            infos = [message.stamp_ns for message in reader.messages([f'/{name}/camera_info'])]
+            assert infos == [START_NS + number * 40_000_000 for number in range(4)]
+        back = rig_from_bag(reader)
+    assert back.names == ('cam0', 'cam1')
+    for camera in rig.cameras:
+        np.testing.assert_allclose(back[camera.name].cam_from_world, camera.cam_from_world, atol=1e-12)
+        np.testing.assert_array_equal(back[camera.name].intrinsics.K, camera.intrinsics.K)
+
+
+def test_frame_rate_may_be_given_and_start_defaults_to_the_file_time(tmp_path):
+    video = film(tmp_path / 'cam0.mp4', frames=3)
+    [done] = import_videos([video], small_rig(cameras=1), tmp_path / 'bag', fps=29.97)
+    start_ns = video.stat().st_mtime_ns
+    assert (done.first_ns, done.last_ns) == (start_ns, start_ns + round(2e9 / 29.97))
+
+
+def test_rates_and_lengths_may_differ(tmp_path, caplog):
+    videos = [film(tmp_path / 'cam0.mp4', 5, 50.0), film(tmp_path / 'cam1.mp4', 2, 25.0)]
+    import_videos(videos, small_rig(cameras=2), tmp_path / 'bag', start_ns=0)
+    with BagReader(tmp_path / 'bag') as reader:
+        order = [(m.topic[1:5], m.time_ns // 10**6) for m in reader.messages() if 'image_raw' in m.topic]
+    assert sorted(order) == [*(('cam0', ms) for ms in (0, 20, 40, 60, 80)), ('cam1', 0), ('cam1', 40)]
+    assert [ms for _, ms in order] == [0, 0, 20, 40, 40, 60, 80]
+    assert 'The videos differ (cam0 5 frames at 50/s to 0.080 s, cam1 2 frames at 25/s to 0.040 s)' in caplog.text
+
+
+def test_camera_without_video_is_left_out(tmp_path, caplog):
+    import_videos([film(tmp_path / 'cam1.mp4')], small_rig(), tmp_path / 'bag')
+    with BagReader(tmp_path / 'bag') as reader:
+        assert rig_from_bag(reader).names == ('cam1',)
+    assert 'No video for the calibrated cameras cam0, cam2; they are left out.' in caplog.text
+
+
+def test_video_without_camera(tmp_path):
+    videos = [film(tmp_path / name) for name in ('cam1.mp4', '7.mp4')]
+    with pytest.raises(
+        CalibrationError, match=r'No calibration for the videos cam_7; the calibration has: cam0, cam1, cam2\.'
+    ):
+        import_videos(videos, small_rig(), tmp_path / 'bag')
+    assert not (tmp_path / 'bag').exists()
+
+
+def test_two_videos_of_one_camera(tmp_path):
+    (tmp_path / 'b').mkdir()
+    videos = [film(tmp_path / 'cam1.mp4'), film(tmp_path / 'b' / 'cam1.mp4')]
+    with pytest.raises(CalibrationError, match="are both of camera 'cam1'; give one"):
+        import_videos(videos, small_rig(), tmp_path / 'bag')
+
+
+@pytest.mark.parametrize(('width', 'height'), [(WIDTH + 8, HEIGHT), (WIDTH, HEIGHT - 15)])
+def test_codec_crop_keeps_K(tmp_path, caplog, width, height):
+    rig = small_rig(width, height, 1)
+    import_videos([film(tmp_path / 'cam0.mp4')], rig, tmp_path / 'bag')
+    with BagReader(tmp_path / 'bag') as reader:
+        lens = rig_from_bag(reader)['cam0'].intrinsics
+    assert (lens.width, lens.height) == (WIDTH, HEIGHT)
+    np.testing.assert_array_equal(lens.K, rig['cam0'].intrinsics.K)
+    warning = f"Camera 'cam0': the video is 96x64 px, its calibration {width}x{height}; taken as a crop"
+    assert [r.levelno for r in caplog.records if warning in r.message] == [logging.WARNING]
+
+
+@pytest.mark.parametrize(('width', 'height'), [(WIDTH + 16, HEIGHT), (WIDTH * 2, HEIGHT * 2), (HEIGHT, WIDTH)])
+def test_another_size_is_refused(tmp_path, width, height):
+    with pytest.raises(
+        CalibrationError, match=f"Camera 'cam0': the video is 96x64 px, its calibration {width}x{height}. Film"
+    ):
+        import_videos([film(tmp_path / 'cam0.mp4')], small_rig(width, height, 1), tmp_path / 'bag')
+    assert not (tmp_path / 'bag').exists()
+
+
+@pytest.mark.parametrize('content', [None, b'', b'no video at all'])
+def test_what_is_no_video(tmp_path, content):
+    path = tmp_path / 'cam0.mp4'
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BagError, match=r"Video '.*cam0\.mp4' cannot be opened"):
+        import_videos([path], small_rig(cameras=1), tmp_path / 'bag')
+    assert not (tmp_path / 'bag').exists()
+
+
+class FakeCapture:
+    """cv2.VideoCapture of given frames and times."""
+
+    def __init__(self, images, times_ms, fps=50.0, count=None):
+        self.images, self.times_ms, self.at = images, times_ms, -1
+        self.properties = {
+            cv2.CAP_PROP_FPS: fps, cv2.CAP_PROP_FRAME_WIDTH: WIDTH, cv2.CAP_PROP_FRAME_HEIGHT: HEIGHT,
+            cv2.CAP_PROP_FRAME_COUNT: len(images) if count is None else count,
+        }  # fmt: skip
+
+    def isOpened(self):
+        return True
+
+    def read(self):
+        self.at += 1
+        return (True, self.images[self.at]) if self.at < len(self.images) else (False, None)
+
+    def get(self, key):
+        return self.times_ms[self.at] if key == cv2.CAP_PROP_POS_MSEC else self.properties[key]
+
+    def release(self):
+        pass
+
+
+def import_fake(tmp_path, monkeypatch, capture, **options):
+    (tmp_path / 'cam0.mp4').write_bytes(b'')
+    monkeypatch.setattr(cv2, 'VideoCapture', lambda _: capture)
+    import_videos([tmp_path / 'cam0.mp4'], small_rig(cameras=1), tmp_path / 'bag', start_ns=0, **options)
+    with BagReader(tmp_path / 'bag') as reader:
+        return [message.time_ns for message in reader.messages(['/cam0/image_raw/compressed'])]
+
+
+def test_variable_rate_keeps_the_containers_times(tmp_path, monkeypatch):
+    capture = FakeCapture([picture(i, HEIGHT, WIDTH) for i in range(3)], [100.0, 110.0, 150.5])
+    assert import_fake(tmp_path, monkeypatch, capture) == [0, 10_000_000, 50_500_000]
+
+
+def test_unusable_times_fall_back_to_the_rate(tmp_path, monkeypatch, caplog):
+    capture = FakeCapture([picture(i, HEIGHT, WIDTH) for i in range(4)], [0.0, 20.0, 0.0, 0.0])
+    assert import_fake(tmp_path, monkeypatch, capture) == [0, 20_000_000, 40_000_000, 60_000_000]
+    assert 'has no usable times from frame 2 on; the rate 50 is used' in caplog.text
+
+
+def test_video_that_ends_early(tmp_path, monkeypatch, caplog):
+    capture = FakeCapture([picture(0, HEIGHT, WIDTH)] * 2, [0.0, 20.0], count=10)
+    assert len(import_fake(tmp_path, monkeypatch, capture)) == 2
+    assert 'ends after 2 of 10 frames; it is cut off or damaged there' in caplog.text
+
+
+def test_video_without_rate(tmp_path, monkeypatch):
+    with pytest.raises(BagError, match=r'does not say its frame rate\. Give it with --fps'):
+        import_fake(tmp_path, monkeypatch, FakeCapture([], [], fps=0.0))
+    frames = FakeCapture([picture(0, HEIGHT, WIDTH)] * 2, [0.0, 0.0], fps=0.0)
+    assert import_fake(tmp_path, monkeypatch, frames, fps=10.0) == [0, 100_000_000]
+
+
+def test_video_without_frames(tmp_path, monkeypatch):
+    with pytest.raises(BagError, match='holds no frame that can be decoded'):
+        import_fake(tmp_path, monkeypatch, FakeCapture([], []))
+    assert not (tmp_path / 'bag').exists()
+
+
+def test_video_that_changes_size(tmp_path, monkeypatch):
+    capture = FakeCapture([picture(0, HEIGHT, WIDTH), picture(0, HEIGHT, WIDTH // 2)], [0.0, 20.0])
+    with pytest.raises(BagError, match=r"camera 'cam0': a frame of 48x64 px in a video of 96x64 px"):
+        import_fake(tmp_path, monkeypatch, capture)
+    assert not (tmp_path / 'bag').exists()
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [('0', 0), ('1700000000.123456789', 1_700_000_000_123_456_789), ('1970-01-01T01:00:02.5+01:00', 2_500_000_000)],
+)
+def test_start_time(text, expected):
+    assert parse_start(text) == expected
+
+
+@pytest.mark.parametrize('text', ['noon', 'nan', 'inf', ''])
+def test_start_time_that_is_none(text):
+    with pytest.raises(ConfigError, match=f"--start-time: received '{text}', expected seconds since 1970 or ISO 8601"):
+        parse_start(text)

@@ -28,7 +28,7 @@ def group_by_stamp(
 ) -> Iterator[tuple[int, Mapping[str, T]]]:
     """Yield (stamp_ns, items by camera) of each set, in time order; every frame is in exactly one set.
 
-    A set grows while its cameras differ and no frame is farther than ``tolerance_ns`` from the set's median stamp.
+    A set grows while its cameras differ and its stamps span at most ``tolerance_ns``.
 
     Args:
         frames: in the order received; stamps may be out of order by less than ``reorder_ns``.
@@ -36,10 +36,8 @@ def group_by_stamp(
     """
     group: list[Stamped[T]] = []
     for frame in _by_stamp(frames, reorder_ns):
-        stamps = [member.stamp_ns for member in (*group, frame)]
-        middle = median_ns(stamps)
         repeated = any(member.camera == frame.camera for member in group)
-        if group and (repeated or max(abs(stamp - middle) for stamp in stamps) > tolerance_ns):
+        if group and (repeated or frame.stamp_ns - group[0].stamp_ns > tolerance_ns):
             yield _as_set(group)
             group = []
         group.append(frame)

@@ -42,7 +42,7 @@ _NS_PER_MS = 1e6
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfig(PipelineConfig):
-    """The pipeline's settings and how frames are grouped; there is no deadline offline."""
+    """The pipeline's settings and how frames are grouped: offline only the tolerance and min_cameras matter."""
 
     sync: SyncConfig = field(default_factory=SyncConfig)
 
@@ -57,6 +57,7 @@ class ProcessSummary:
         sets_with_bodies: of these, in which somebody was found.
         bodies: found in all sets together.
         unusable_frames: by camera.
+        incomplete_sets: left out, with fewer cameras than sync.min_cameras.
         failed_sets: that the pipeline could not fuse.
         reprojection_px: (n,) distances of all keypoints from the reprojected joints.
         stage_ms: by stage, one value per set.
@@ -67,6 +68,7 @@ class ProcessSummary:
     sets_with_bodies: int = 0
     bodies: int = 0
     unusable_frames: Counter[str] = field(default_factory=Counter)
+    incomplete_sets: int = 0
     failed_sets: int = 0
     reprojection_px: list[FloatArray] = field(default_factory=list)
     stage_ms: dict[str, list[float]] = field(default_factory=dict)
@@ -83,6 +85,8 @@ class ProcessSummary:
             parts.append('ms per set: ' + ', '.join(f'{k} {np.mean(v):.1f}' for k, v in self.stage_ms.items()))
         if self.unusable_frames:
             parts.append('unusable frames: ' + ', '.join(f'{k} {n}' for k, n in sorted(self.unusable_frames.items())))
+        if self.incomplete_sets:
+            parts.append(f'{self.incomplete_sets} sets left out with too few cameras')
         if self.failed_sets:
             parts.append(f'{self.failed_sets} sets failed')
         return '; '.join(parts)
@@ -156,7 +160,8 @@ class _Run:
         for number, (stamp_ns, frames) in enumerate(group_by_stamp(stamped, tolerance_ns)):
             if number == 0:
                 self._write_rig(stamp_ns)
-            if len(frames) < self._config.sync.min_cameras:
+            if len(frames) < min(self._config.sync.min_cameras, len(self._rig)):
+                self._summary.incomplete_sets += 1
                 continue
             result = self._result(stamp_ns, frames)
             if result is not None:

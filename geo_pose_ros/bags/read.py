@@ -22,7 +22,7 @@ from rosbags.typesys.store import Typestore
 
 from ..errors import BagError
 from .message_factory import TYPESTORE
-from .recover import CutMcap, salvage_sqlite, whole_mcap
+from .recover import CutMcap, salvage_sqlite
 
 _LOG = logging.getLogger(__name__)
 
@@ -135,21 +135,21 @@ class BagReader:
 
     def _sound_part(self, file: Path) -> tuple[Any, str]:
         """Return what of a storage file can be read, as a path, and what is lost in words."""
-        if file.suffix == '.mcap' and not whole_mcap(file):
-            cut = CutMcap(file)
-            return cut, f'{file.name} is cut off: {cut.lost_bytes} of {file.stat().st_size} bytes are lost'
-        if file.suffix == '.db3':
-            try:
-                _opened([file]).close()
-            except Exception as error:  # noqa: BLE001 - see the module's docstring
-                folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix='geo_pose_')))
-                salvage_sqlite(file, folder / file.name)
-                return folder / file.name, f'{file.name}: {error}'
+        try:
+            _opened([file]).close()
+        except Exception as error:  # noqa: BLE001 - see the module's docstring
+            if file.suffix == '.mcap':
+                cut = CutMcap(file)
+                return cut, f'{file.name} is cut off: {cut.lost_bytes} of {file.stat().st_size} bytes are lost'
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix='geo_pose_')))
+            salvage_sqlite(file, folder / file.name)
+            return folder / file.name, f'{file.name}: {error}'
         return file, ''
 
     def _unreadable(self, error: Exception) -> str:
+        reason = str(error).rstrip('.') or type(error).__name__
         return (
-            f"Bag '{self.path}' cannot be read: {error or type(error).__name__}. No message before the damage can be "
+            f"Bag '{self.path}' cannot be read: {reason}. No message before the damage can be "
             'recovered. Copy the bag again or record it again.'
         )
 

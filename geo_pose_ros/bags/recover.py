@@ -21,16 +21,6 @@ _TAIL = (
 )
 
 
-def whole_mcap(path: Path) -> bool:
-    """Return whether the file ends as a closed MCAP does."""
-    with path.open('rb') as file:
-        file.seek(0, io.SEEK_END)
-        if file.tell() < len(_MAGIC):
-            return False
-        file.seek(-len(_MAGIC), io.SEEK_END)
-        return file.read() == _MAGIC
-
-
 class CutMcap:
     """The part of a cut MCAP file before the cut, as a readable path that ends as a closed file does.
 

@@ -147,6 +147,15 @@ def test_mcap_cut_before_its_first_message(tmp_path, size):
         BagReader(bag)
 
 
+def test_mcap_without_usable_summary(tmp_path):
+    bag = big_bag(tmp_path / 'bag')
+    file = bag / 'bag.mcap'
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-28] + b'\xff' * 20 + whole[-8:])
+    with BagReader(bag) as reader:
+        assert numbers(reader) == list(range(40))
+
+
 def test_metadata_without_files(tmp_path):
     bag = big_bag(tmp_path / 'bag', messages=2)
     (bag / 'bag.mcap').unlink()

@@ -1,0 +1,261 @@
+"""The pipeline over a bag: what is written, and what becomes of faults."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags import process
+from geo_pose_ros.bags.cameras import rig_from_bag
+from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
+from geo_pose_ros.bags.process import ProcessConfig, process_bag
+from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.config import DetectorConfig, SyncConfig
+from geo_pose_ros.errors import BagError, CalibrationError, FrameError
+from geo_pose_ros.messages.bodies import bodies_from_cloud
+from geo_pose_ros.messages.keypoints import keypoints_from_cloud
+from geo_pose_ros.messages.skeleton import skeleton_from_message
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
+
+from ..scenes import keypoints, person, ring_rig
+from .conftest import FRAMES, PERIOD_NS, START_NS, picture
+
+make = RosbagsFactory()
+STAMPS = [START_NS + number * PERIOD_NS for number in range(FRAMES)]
+
+
+class TruthDetector:
+    """Sees the person of the scene at the instant that the picture's grey level tells."""
+
+    skeleton = BODY17
+
+    def __init__(self, rig: CameraRig, camera: str) -> None:
+        self.rig, self.camera = rig, camera
+
+    def detect(self, frame: Frame) -> Keypoints2D:
+        number = round((frame.image.mean() - picture(0).mean()) / 15)
+        truth = keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[self.camera]
+        return replace(truth, xy=(truth.xy + 0.5) / frame.reduction - 0.5)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def truth_detector(monkeypatch):
+    def pipeline(rig, config):
+        return PosePipeline(rig, config, detectors={name: TruthDetector(rig, name) for name in rig.names})
+
+    monkeypatch.setattr(process, 'PosePipeline', pipeline)
+
+
+def messages(bag, topic):
+    with BagReader(bag) as reader:
+        return [message.decode() for message in reader.messages([topic])]
+
+
+def bodies_of(bag):
+    return [bodies_from_cloud(message) for message in messages(bag, '/pose_node/bodies')]
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_images_become_bodies(tmp_path, write_scene, truth_detector, storage):
+    rig = write_scene(tmp_path / 'bag', storage=storage)
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', storage=storage)
+    assert (summary.sets, summary.complete_sets, summary.sets_with_bodies, summary.bodies) == (5, 5, 5, 5)
+    assert summary.incomplete_sets == summary.failed_sets == 0 and not summary.unusable_frames
+    assert np.concatenate(summary.reprojection_px).max() < 1.0
+    bodies = bodies_of(tmp_path / 'out')
+    assert [b.stamp_ns for b in bodies] == STAMPS
+    for number, b in enumerate(bodies):
+        assert (b.frame_id, b.body_ids.tolist()) == ('world', bodies[0].body_ids.tolist())
+        # The tracker smooths a person who starts to walk suddenly.
+        np.testing.assert_allclose(b.xyz[0], person(0) + (0.01 * number, 0.0, 0.0), atol=0.02)
+        assert (b.num_views == 3).all()
+    with BagReader(tmp_path / 'out') as reader:
+        assert {(t.name, t.message_type, t.count) for t in reader.topics.values()} == {
+            ('/pose_node/bodies', 'sensor_msgs/msg/PointCloud2', FRAMES),
+            ('/pose_node/markers', 'visualization_msgs/msg/MarkerArray', FRAMES),
+            ('/pose_node/skeleton', 'std_msgs/msg/String', 1),
+            ('/tf_static', 'tf2_msgs/msg/TFMessage', 1),
+            *((f'/pose_node/keypoints/{name}', 'sensor_msgs/msg/PointCloud2', FRAMES) for name in rig.names),
+            *((f'/{name}/camera_info', 'sensor_msgs/msg/CameraInfo', 1) for name in rig.names),
+        }
+        assert reader.topics['/pose_node/skeleton'].qos[0].durability.name == 'TRANSIENT_LOCAL'
+        back = rig_from_bag(reader)
+    for camera in rig.cameras:
+        np.testing.assert_allclose(back[camera.name].cam_from_world, camera.cam_from_world, atol=1e-12)
+    assert skeleton_from_message(messages(tmp_path / 'out', '/pose_node/skeleton')[0]) == BODY17
+    clouds = messages(tmp_path / 'out', '/pose_node/keypoints/cam1')
+    assert [keypoints_from_cloud(cloud, 'cam1').stamp_ns for cloud in clouds] == STAMPS
+    assert clouds[0].header.frame_id == 'cam1_optical_frame'
+    expected = keypoints(rig, [person(0)])['cam1'].xy
+    np.testing.assert_allclose(keypoints_from_cloud(clouds[0], 'cam1').xy, expected, atol=1e-3)
+
+
+def test_result_can_be_processed_again(tmp_path, write_scene, truth_detector):
+    """From keypoints alone come the same bodies: images need not be kept."""
+    write_scene(tmp_path / 'bag')
+    process_bag(tmp_path / 'bag', tmp_path / 'first')
+    process_bag(tmp_path / 'first', tmp_path / 'second')
+    for first, second in zip(bodies_of(tmp_path / 'first'), bodies_of(tmp_path / 'second'), strict=True):
+        np.testing.assert_allclose(second.xyz, first.xyz, atol=1e-4)
+        assert first.stamp_ns == second.stamp_ns
+
+
+def test_keypoints_on_request(tmp_path, write_scene):
+    write_scene(tmp_path / 'bag', clouds=True)
+    config = ProcessConfig(detector=DetectorConfig(name='keypoints'))
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
+    assert summary.bodies == FRAMES and 'decode' not in summary.stage_ms
+    write_scene(tmp_path / 'images')
+    with pytest.raises(BagError, match=r'has no keypoints; it has: /cam0/camera_info, '):
+        process_bag(tmp_path / 'images', tmp_path / 'out2', config=config)
+
+
+def test_some_cameras_only(tmp_path, write_scene, truth_detector):
+    write_scene(tmp_path / 'bag')
+    process_bag(tmp_path / 'bag', tmp_path / 'out', cameras=['cam2', 'cam0'])
+    assert all((b.num_views == 2).all() for b in bodies_of(tmp_path / 'out'))
+    with BagReader(tmp_path / 'out') as reader:
+        assert rig_from_bag(reader).names == ('cam0', 'cam2')
+    with pytest.raises(BagError, match='has no camera cam9; it has: cam0, cam1, cam2'):
+        process_bag(tmp_path / 'bag', tmp_path / 'out2', cameras=['cam9'])
+
+
+def test_rig_given_instead_of_recorded(tmp_path, write_scene, truth_detector):
+    rig = write_scene(tmp_path / 'bag', infos=False, transforms=False)
+    with pytest.raises(BagError, match='no camera_info of cam0, cam1, cam2'):
+        process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    process_bag(tmp_path / 'bag', tmp_path / 'out', rig=rig)
+    assert len(bodies_of(tmp_path / 'out')) == FRAMES
+    with BagReader(tmp_path / 'out') as reader:
+        assert rig_from_bag(reader).names == rig.names
+    with pytest.raises(CalibrationError, match="The rig has no camera 'cam2'"):
+        process_bag(tmp_path / 'bag', tmp_path / 'out2', rig=ring_rig(2))
+
+
+def corrupt(bag, damaged, change):
+    """Rewrite a bag, each image message as ``change(topic, number, message)``; None leaves it out."""
+    with BagReader(bag) as reader, BagWriter(damaged) as writer:
+        numbers: dict[str, int] = {}
+        for message in reader.messages():
+            decoded = message.decode()
+            if 'image_raw' in message.topic:
+                number = numbers[message.topic] = numbers.get(message.topic, -1) + 1
+                decoded = change(message.topic, number, decoded)
+            if decoded is not None:
+                raw = TYPESTORE.serialize_cdr(decoded, message.message_type)
+                writer.write_raw(message.topic, message.message_type, raw, message.time_ns)
+    return damaged
+
+
+def test_unusable_frames_cost_only_themselves(tmp_path, write_scene, truth_detector, caplog):
+    write_scene(tmp_path / 'bag')
+
+    def change(topic, number, message):
+        if topic.startswith('/cam1') and number in (1, 2):
+            message.data = message.data[: len(message.data) // 2]
+        return message
+
+    summary = process_bag(corrupt(tmp_path / 'bag', tmp_path / 'damaged', change), tmp_path / 'out')
+    assert (summary.sets, summary.complete_sets, dict(summary.unusable_frames)) == (5, 3, {'cam1': 2})
+    assert [b.num_views.max() for b in bodies_of(tmp_path / 'out')] == [3, 2, 2, 3, 3]
+    assert caplog.text.count("Camera 'cam1': truncated JPEG") == 1
+    assert 'unusable frames: cam1 2' in str(summary)
+
+
+def test_not_one_usable_frame(tmp_path, write_scene, truth_detector):
+    write_scene(tmp_path / 'bag')
+
+    def change(topic, number, message):
+        message.data = message.data[:50]
+        return message
+
+    bag = corrupt(tmp_path / 'bag', tmp_path / 'damaged', change)
+    with pytest.raises(FrameError, match=r"Not one frame of bag '.*damaged' is usable\. Camera 'cam.': truncated JPEG"):
+        process_bag(bag, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_images_of_another_size_than_camera_info(tmp_path, write_scene, truth_detector):
+    rig = write_scene(tmp_path / 'bag')
+    lens = [replace(camera.intrinsics, width=640, height=480) for camera in rig.cameras]
+    other = CameraRig(tuple(replace(c, intrinsics=i) for c, i in zip(rig.cameras, lens, strict=True)), 'world')
+    with pytest.raises(FrameError, match='received an image of 1280x960 px, camera_info says 640x480'):
+        process_bag(tmp_path / 'bag', tmp_path / 'out', rig=other)
+
+
+def test_missing_frames_give_smaller_sets_or_none(tmp_path, write_scene, truth_detector):
+    write_scene(tmp_path / 'bag')
+
+    def change(topic, number, message):
+        gone = {'/cam1': (1, 3), '/cam2': (3,)}
+        return None if number in gone.get(topic[:5], ()) else message
+
+    bag = corrupt(tmp_path / 'bag', tmp_path / 'damaged', change)
+    summary = process_bag(bag, tmp_path / 'out')
+    assert (summary.sets, summary.complete_sets, summary.incomplete_sets) == (4, 3, 1)
+    assert [b.stamp_ns for b in bodies_of(tmp_path / 'out')] == [STAMPS[i] for i in (0, 1, 2, 4)]
+    assert '1 sets left out with too few cameras' in str(summary)
+    config = ProcessConfig(sync=SyncConfig(min_cameras=1))
+    assert process_bag(bag, tmp_path / 'all', config=config).sets == 5
+
+
+def test_camera_without_images_is_not_used(tmp_path, write_scene, truth_detector, caplog):
+    write_scene(tmp_path / 'bag', clouds=True)
+    bag = corrupt(tmp_path / 'bag', tmp_path / 'damaged', lambda topic, _, m: None if topic[:5] == '/cam0' else m)
+    assert process_bag(bag, tmp_path / 'out').complete_sets == 0
+    assert 'No image of the cameras cam0; they are not used.' in caplog.text
+
+
+def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog):
+    write_scene(tmp_path / 'bag', images=False, clouds=True)
+    with BagReader(tmp_path / 'bag') as reader, BagWriter(tmp_path / 'damaged') as writer:
+        for message in reader.messages():
+            decoded = message.decode()
+            if message.topic.endswith('keypoints/cam1') and message.stamp_ns == STAMPS[2]:
+                decoded.data = decoded.data[:-4]
+            writer.write(message.topic, make_like(decoded, message.message_type), message.time_ns)
+    summary = process_bag(tmp_path / 'damaged', tmp_path / 'out')
+    assert (summary.sets, summary.failed_sets) == (4, 1) and '1 sets failed' in str(summary)
+    assert "Keypoints message of camera 'cam1': received 200 bytes" in caplog.text
+
+
+def make_like(decoded, message_type):
+    """The message as one of the factory's store, which the writer serialises."""
+    return TYPESTORE.deserialize_cdr(TYPESTORE.serialize_cdr(decoded, message_type), message_type)
+
+
+def test_cut_bag_is_processed_up_to_the_cut(tmp_path, write_scene, truth_detector, caplog):
+    write_scene(tmp_path / 'bag', frames=60)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * 0.9)])
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert 10 < summary.sets < 60 and len(bodies_of(tmp_path / 'out')) == summary.sets
+    assert 'is cut off' in caplog.text
+
+
+def test_bag_damaged_in_the_middle_is_processed_up_to_there(tmp_path, write_scene, truth_detector, caplog):
+    write_scene(tmp_path / 'bag', frames=60)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    data = bytearray(file.read_bytes())
+    at = int(len(data) * 0.7)
+    data[at : at + 30_000] = b'\xff' * 30_000
+    file.write_bytes(data)
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert 0 < summary.sets < 60 and len(bodies_of(tmp_path / 'out')) == summary.sets
+    assert 'is damaged after' in caplog.text
+
+
+def test_result_is_not_overwritten(tmp_path, write_scene, truth_detector):
+    write_scene(tmp_path / 'bag')
+    process_bag(tmp_path / 'bag', tmp_path / 'out')
+    with pytest.raises(BagError, match='exists already'):
+        process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert process_bag(tmp_path / 'bag', tmp_path / 'out', overwrite=True).sets == FRAMES

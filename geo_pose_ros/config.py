@@ -229,22 +229,41 @@ class TriangulationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What runs a neural network."""
+
+    engine: str = setting('onnxruntime', 'Inference engine', choices=('onnxruntime', 'tensorrt'))
+    device: str = setting('cpu', 'Device of onnxruntime; tensorrt always runs on the GPU', choices=('cpu', 'cuda'))
+    threads: int = setting(1, 'CPU threads per model', low=1, high=64)
+    fp16: bool = setting(False, 'tensorrt computes in half precision')
+    max_batch: int = setting(64, 'Largest batch that a tensorrt engine is built for', low=1, high=4096)
+    cuda_graph: bool = setting(True, 'tensorrt replays a recorded CUDA graph per batch size')
+
+
+@dataclass(frozen=True, slots=True)
+class LifterConfig:
+    """The lifter: 3D poses from single views."""
+
+    enabled: bool = setting(True, 'Lift every view, so that bodies stay complete and one camera is enough')
+    model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships')
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+
+@dataclass(frozen=True, slots=True)
 class SolverConfig:
     """How reprojections and lifted poses are weighed; docs/fusion.md says how the values were found."""
 
     iterations: int = setting(4, 'Steps of the solver; during the first the robust scale falls', low=1, high=50)
     robust_sigmas: float = setting(
-        3.0, 'Residual, in standard deviations of the keypoint, at which a view counts a quarter', low=0.5, high=100.0
+        2.5, 'Residual, in standard deviations of the keypoint, at which a view counts a quarter', low=0.5, high=100.0
     )
     lifter_across: float = setting(
-        0.7, 'Standard deviation of a lifted joint across the view axis, in units of the lifter\'s sigma',
+        2.5, 'Standard deviation of a lifted joint across the view axis, in units of the lifter\'s sigma',
         low=0.01, high=100.0,
     )
-    lifter_along: float = setting(
-        1.5, 'The same along the view axis', low=0.01, high=100.0
-    )
+    lifter_along: float = setting(2.0, 'The same along the view axis', low=0.01, high=100.0)
     lifter_rotation_rad: float = setting(
-        0.12, 'Standard deviation of the rotation by which a whole lifted pose errs', unit='rad', low=0.0, high=1.0
+        0.2, 'Standard deviation of the rotation by which a whole lifted pose errs', unit='rad', low=0.0, high=1.0
     )
     lifter_scale: float = setting(
         0.05, 'Standard deviation of the relative scale by which a whole lifted pose errs', low=0.0, high=1.0
@@ -271,6 +290,7 @@ class PipelineConfig:
 
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     triangulation: TriangulationConfig = field(default_factory=TriangulationConfig)
+    lifter: LifterConfig = field(default_factory=LifterConfig)
     solver: SolverConfig = field(default_factory=SolverConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 

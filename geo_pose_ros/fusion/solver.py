@@ -1,0 +1,346 @@
+"""Joints from all views at once: maximum a-posteriori over reprojections and lifted poses; docs/fusion.md derives it.
+
+Model, per body with joints X (J, 3) in the world:
+
+- a keypoint lies where the joint projects, up to pixel noise with heavy tails (Geman & McClure 1987);
+- a view's lifted pose is the body up to a shift, a small rotation and a small scale shared by all its joints, and an
+  independent error per joint, larger along the view axis. The shared ones are marginalised (Woodbury), which leaves
+  an information matrix (3J, 3J);
+- lifters err alike in all views, so n lifted views count as sqrt(n) independent ones.
+
+Each step solves the normal equations of all bodies at once. A view's residual is (f / z) (R_xy - x R_z) (X - c):
+exact, and with the depth z of the step before linear in X (Hartley & Zisserman, 2nd ed., 12.2, iterated).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv, dpotri
+
+from ..config import SolverConfig
+from ..errors import ShapeError
+from ..skeleton import FloatArray
+from ..types import IntArray
+
+# Points nearer than this to the image plane count as behind the camera.
+_NEAR_M = 0.1
+# Depth at which all cameras are taken to be before the first step, if no lifted root says better.
+_UNKNOWN_DEPTH_M = 4.0
+# Estimate of the condition number beyond which rays are parallel.
+_ILL_CONDITIONED = 1e9
+# Information that keeps joints solvable that nothing determines, 1/m^2: a standard deviation of 1 km.
+_FLOOR = 1e-6
+# Trust of a view whose residual equals the robust scale.
+_SUPPORT = 0.25
+# Shared errors of a lifted pose: shift (3), rotation (3), scale (1).
+_SHARED = 7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiftedViews:
+    """What the lifter says about B bodies in C views.
+
+    Attributes:
+        pose: (C, B, J, 3) m, joints relative to the pelvis, in the view's camera frame; NaN = not lifted.
+        sigma: (C, B, J) m, standard deviation of each joint, per axis.
+        root: (C, B, 3) m, the pelvis in the view's camera frame.
+    """
+
+    pose: FloatArray
+    sigma: FloatArray
+    root: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """The joints of B bodies.
+
+    Attributes:
+        xyz: (B, J, 3) m in the world, NaN where neither two views nor a lifted pose determine the joint.
+        covariance: (B, J, 3, 3) m^2, the posterior's; NaN as xyz.
+        residual_px: (C, B, J) reprojection distance, NaN where the view did not see the joint.
+        trust: (C, B, J) in [0, 1], how far the robust loss believed the view; 0 where not seen.
+    """
+
+    xyz: FloatArray
+    covariance: FloatArray
+    residual_px: FloatArray
+    trust: FloatArray
+
+    @property
+    def support(self) -> NDArray[np.bool_]:
+        """(C, B, J) the views that agree with the joint: residual within the robust scale."""
+        return np.asarray((self.trust >= _SUPPORT) & np.isfinite(self.xyz).all(-1))
+
+    @property
+    def num_views(self) -> IntArray:
+        """(B, J) views that agree with the joint."""
+        return np.asarray(self.support.sum(0), np.int64)
+
+
+def solve(
+    cam_from_world: FloatArray,
+    focal_px: FloatArray,
+    xn: FloatArray,
+    weights: FloatArray,
+    config: SolverConfig,
+    lifted: LiftedViews | None = None,
+) -> Solution:
+    """Estimate the joints of B bodies seen by C views.
+
+    Without ``lifted`` it is robust triangulation; with one view it is the lifted pose at the root that fits the view
+    best; in between, each joint takes from the views what they see and from the lifted poses what they do not.
+
+    Args:
+        cam_from_world: (C, 3, 4).
+        focal_px: (C,).
+        xn: (C, B, J, 2) undistorted normalised keypoints, NaN = not seen.
+        weights: (C, B, J) >= 0, 1 / standard deviation of the keypoint, 1/px; 0 leaves it out.
+        config: settings.
+        lifted: the lifted poses, or None.
+
+    Raises:
+        ShapeError: if the arrays do not agree.
+    """
+    _check(cam_from_world, focal_px, xn, weights, lifted)
+    cameras, bodies, _ = weights.shape
+    views = _Views.of(cam_from_world, focal_px, xn, weights)
+    prior = None if lifted is None else _prior(cam_from_world, lifted, config)
+    depth: FloatArray = np.full((cameras, bodies, 1), _UNKNOWN_DEPTH_M)
+    if lifted is not None:
+        np.copyto(depth, lifted.root[..., 2:], where=lifted.root[..., 2:] > _NEAR_M)
+    trust: FloatArray = np.ones(weights.shape)
+    for step in range(config.iterations):
+        equations = views.normal_equations(trust, depth)
+        last = step == config.iterations - 1
+        xyz, covariance = _triangulate(equations) if prior is None else _solve_jointly(equations, prior, last)
+        depth, error2 = views.residuals(xyz)
+        # Geman-McClure's weight
+        trust = (1.0 + views.weight2 * (error2 / config.robust_sigmas**2)) ** -2.0
+    seen = views.weight2 > 0.0
+    known = (seen & (trust >= _SUPPORT)).sum(0) >= 2
+    if prior is not None:
+        known |= prior.known[:, None]
+    known &= np.isfinite(covariance[..., 0, 0])
+    seen &= known
+    return Solution(
+        np.where(known[..., None], np.moveaxis(xyz, 0, -1), np.nan),
+        np.where(known[..., None, None], covariance, np.nan),
+        np.where(seen, np.sqrt(error2) * focal_px[:, None, None], np.nan),
+        np.where(seen, trust, 0.0),
+    )
+
+
+def _check(
+    cam_from_world: FloatArray, focal_px: FloatArray, xn: FloatArray, weights: FloatArray, lifted: LiftedViews | None
+) -> None:
+    cameras = len(cam_from_world)
+    if weights.ndim != 3 or xn.shape != (*weights.shape, 2) or weights.shape[0] != cameras or (
+        cam_from_world.shape != (cameras, 3, 4) or focal_px.shape != (cameras,)
+    ):
+        raise ShapeError(
+            f'solve: received cameras {cam_from_world.shape}, focal lengths {focal_px.shape}, keypoints {xn.shape} and '
+            f'weights {weights.shape}; expected (C, 3, 4), (C,), (C, B, J, 2) and (C, B, J).'
+        )
+    if lifted is not None and (
+        lifted.pose.shape != (*weights.shape, 3) or lifted.sigma.shape != weights.shape
+        or lifted.root.shape != (*weights.shape[:2], 3)
+    ):
+        raise ShapeError(
+            f'solve: received lifted poses {lifted.pose.shape}, sigma {lifted.sigma.shape} and roots '
+            f'{lifted.root.shape} for keypoints {xn.shape}; expected one pose per body and view.'
+        )
+
+
+# Of a symmetric 3x3: row and column of its six different elements, and which of the six each of the nine is.
+_ROW, _COLUMN = np.triu_indices(3)
+_NINE = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+_LARGER, _SMALLER = np.maximum(*np.indices((3, 3))), np.minimum(*np.indices((3, 3)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Views:
+    """Everything about the keypoints that does not change from step to step; components first, for speed.
+
+    Attributes:
+        rows, offset: (3, 3, C, B, J) and (3, C, B, J): with p = rows X - offset, the depth is p_z and the residual in
+            the image (p_x, p_y) / p_z.
+        normal: (9, C, B, J): the six numbers of A^T A and the three of A^T b, A and b the first two rows.
+        weight2: (C, B, J) (focal length / standard deviation)^2, 0 where not seen.
+    """
+
+    rows: FloatArray
+    offset: FloatArray
+    normal: FloatArray
+    weight2: FloatArray
+
+    @classmethod
+    def of(cls, cam_from_world: FloatArray, focal_px: FloatArray, xn: FloatArray, weights: FloatArray) -> _Views:
+        seen = np.isfinite(xn[..., 0]) & np.isfinite(xn[..., 1]) & (weights > 0.0)
+        x = np.zeros((3, *seen.shape))
+        np.copyto(x[:2], np.moveaxis(xn, -1, 0), where=seen)
+        parts = np.moveaxis(cam_from_world, 0, -1)[..., None, None]
+        R, t = parts[:, :3], parts[:, 3]
+        # The third element of x is 0, so that the third row stays the depth's.
+        rows = R - x[:, None] * R[2]
+        offset = x * t[2] - t
+        first, second = rows[0], rows[1]
+        normal = np.concatenate(
+            [
+                first[_ROW] * first[_COLUMN] + second[_ROW] * second[_COLUMN],
+                first * offset[0] + second * offset[1],
+            ]
+        )
+        return cls(rows, offset, normal, np.where(seen, (weights * focal_px[:, None, None]) ** 2, 0.0))
+
+    def normal_equations(self, trust: FloatArray, depth: FloatArray) -> FloatArray:
+        """Return (9, B, J), ``normal`` summed over the views at the given trust (C, B, J) and depth."""
+        total: FloatArray = (trust * self.weight2 / (depth * depth) * self.normal).sum(1)
+        return total
+
+    def residuals(self, xyz: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return depth (C, B, J) m, at least _NEAR_M, and squared residual (C, B, J) in the image at focal length 1.
+
+        The residual is infinite behind the camera.
+        """
+        p = (self.rows * xyz[:, None]).sum(1) - self.offset
+        depth = np.maximum(p[2], _NEAR_M)
+        error2 = (p[0] * p[0] + p[1] * p[1]) / (depth * depth)
+        error2[p[2] <= _NEAR_M] = np.inf
+        return depth, error2
+
+
+def _triangulate(equations: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Solve each joint alone: xyz (3, B, J), 0 where rays are parallel, and covariance (B, J, 3, 3), NaN there.
+
+    The inverse of a symmetric 3x3 by cofactors.
+    """
+    a, b, c, d, e, f = equations[:6]
+    inverse = np.stack([d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b])
+    determinant = a * inverse[0] + b * inverse[1] + c * inverse[2]
+    # trace(m) trace(m^-1) bounds the condition number.
+    determined = (a + d + f) * (inverse[0] + inverse[3] + inverse[5]) < _ILL_CONDITIONED * determinant
+    inverse *= determined / np.where(determined, determinant, 1.0)
+    square = inverse[_NINE]
+    xyz = (square * equations[6:]).sum(1)
+    return xyz, np.where(determined[..., None, None], np.moveaxis(square, (0, 1), (-2, -1)), np.nan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prior:
+    """Gaussian over a body's joints, ordered x of all joints, y of all, z of all.
+
+    Attributes:
+        information: (B, 3J, 3J).
+        right: (B, 3J), information @ mean.
+        known: (B,) whether any view was lifted.
+    """
+
+    information: FloatArray
+    right: FloatArray
+    known: NDArray[np.bool_]
+
+
+@lru_cache
+def _modes(rotation_rad: float, scale: float) -> FloatArray:
+    """Return (21, 3): of each of 7 shared modes of unit variance, 3 rows that turn a joint's arm into its displacement.
+
+    The rows of the three shifts are zero: a shift does not depend on the arm.
+    """
+    modes = np.zeros((_SHARED, 3, 3))
+    for axis in range(3):
+        modes[3 + axis] = rotation_rad * np.cross(np.eye(3)[axis], np.eye(3)).T
+    modes[6] = scale * np.eye(3)
+    return modes.reshape(-1, 3)
+
+
+_SHIFTS = np.eye(_SHARED, 3)[:, :, None]
+_PROPER = (np.arange(_SHARED) >= 3).astype(float)
+_EYE = np.eye(3)
+
+
+def _prior(cam_from_world: FloatArray, lifted: LiftedViews, config: SolverConfig) -> _Prior:
+    """Combine the lifted poses of all views, their shared errors marginalised.
+
+    With D the per-joint covariance of a view and U its shared modes, scaled to unit variance (shifts: infinite),
+    (D + U U^T)^-1 = D^-1 - D^-1 U (T + U^T D^-1 U)^-1 U^T D^-1, T = diag(0, 0, 0, 1, 1, 1, 1).
+    """
+    cameras, bodies, joints, _ = lifted.pose.shape
+    size = 3 * joints
+    world_from_cam = np.swapaxes(cam_from_world[:, None, :, :3], -1, -2)
+    # A sum is finite only if all its terms are.
+    known = np.isfinite(lifted.pose.sum((-1, -2)) + lifted.root.sum(-1))
+    usable, root, sigma = lifted.pose, lifted.root, lifted.sigma
+    if not known.all():
+        usable = np.where(known[..., None, None], usable, 0.0)
+        root = np.where(known[..., None], root, (0.0, 0.0, 1.0))
+        sigma = np.where(known[..., None], sigma, 1.0)
+    pose = world_from_cam @ np.swapaxes(usable, -1, -2)
+    axis = world_from_cam @ (root / np.sqrt((root * root).sum(-1, keepdims=True)))[..., None]
+    count = known.sum(0)
+    share = known / np.sqrt(np.maximum(count, 1))
+    certain = (share[..., None] / sigma**2)[..., None, :]
+    precise, loose = 1.0 / config.lifter_across**2, 1.0 / config.lifter_along**2
+    shape = precise * _EYE + (loose - precise) * axis * np.swapaxes(axis, -1, -2)
+
+    arm = pose - pose.sum(-1, keepdims=True) / joints
+    modes = _modes(config.lifter_rotation_rad, config.lifter_scale) @ arm
+    modes = modes.reshape(cameras, bodies, _SHARED, 3, joints) + _SHIFTS
+    scaled = certain[..., None, :, :] * (shape[..., None, :, :] @ modes)
+    scaled = scaled.reshape(cameras, bodies, _SHARED, size)
+    inner = scaled @ np.swapaxes(modes.reshape(scaled.shape), -1, -2)
+    # A view without a lifted pose has only zeros here; any regular matrix will do.
+    own = share[..., None] * _PROPER
+    if not known.all():
+        own = np.where(known[..., None], own, 1.0)
+    inner.reshape(cameras, bodies, -1)[..., :: _SHARED + 1] += own
+    weighted = np.linalg.solve(inner, scaled)
+
+    mean = (certain * (shape @ pose)).reshape(cameras, bodies, size, 1)
+    shared = scaled @ pose.reshape(cameras, bodies, size, 1)
+    right = (mean - np.swapaxes(weighted, -1, -2) @ shared)[..., 0].sum(0)
+    # Sum over views in one product per body: (3J, 7C) (7C, 3J)
+    left = np.moveaxis(weighted, 0, 1).reshape(bodies, -1, size)
+    information = -(np.swapaxes(left, -1, -2) @ np.moveaxis(scaled, 0, 1).reshape(bodies, -1, size))
+    blocks = (certain[..., None, :] * shape[..., None]).sum(0)
+    _diagonal_blocks(information)[...] += np.moveaxis(blocks, 0, 2) + (_FLOOR * _EYE)[..., None, None]
+    return _Prior(information, right, count > 0)
+
+
+def _diagonal_blocks(matrix: FloatArray) -> FloatArray:
+    """Return the view (3, 3, B, J) of the elements of (B, 3J, 3J) that couple components of one joint."""
+    bodies, size, _ = matrix.shape
+    joints = size // 3
+    body, row, column = matrix.strides
+    return np.lib.stride_tricks.as_strided(
+        matrix, (3, 3, bodies, joints), (joints * row, joints * column, body, row + column)
+    )
+
+
+def _solve_jointly(equations: FloatArray, prior: _Prior, with_covariance: bool) -> tuple[FloatArray, FloatArray]:
+    """Solve all joints of each body with the prior that couples them.
+
+    Returns xyz (3, B, J) and covariance (B, J, 3, 3), NaN unless it is asked for.
+    """
+    _, bodies, joints = equations.shape
+    total = prior.information.copy()
+    _diagonal_blocks(total)[...] += equations[_NINE]
+    both = prior.right + np.moveaxis(equations[6:], 0, 1).reshape(bodies, -1)
+    inverse = np.full((bodies if with_covariance else 0, 3 * joints, 3 * joints), np.nan)
+    for body in range(bodies):
+        # Cholesky through LAPACK itself: numpy's batched solve takes twice as long. Transposed is column-major.
+        factor, both[body], failed = dposv(total[body].T, both[body], lower=True, overwrite_a=True)
+        if failed:
+            both[body] = np.nan
+        elif with_covariance:
+            inverse[body] = dpotri(factor, lower=True, overwrite_c=True)[0]
+    covariance = np.full((bodies, joints, 3, 3), np.nan)
+    if with_covariance:
+        # LAPACK fills the lower triangle only.
+        lower = _diagonal_blocks(inverse)
+        covariance = np.moveaxis(lower[_LARGER, _SMALLER], (0, 1), (2, 3))
+    return np.moveaxis(both.reshape(bodies, 3, joints), 1, 0), covariance

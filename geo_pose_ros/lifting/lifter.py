@@ -1,0 +1,93 @@
+"""The lifter at run time: every view of every body in one batch, each pose placed at its absolute root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..config import LifterConfig
+from ..errors import BackendError, ShapeError
+from ..fusion.solver import LiftedViews
+from ..inference.base import InferenceBackend, create_backend, warm_up
+from ..inference.model_card import INPUT_NAME, ModelCard, default_model, load_card
+from ..skeleton import BODY17, FloatArray
+from .canonical import canonical_poses
+from .root import solve_root
+
+_BATCHES = (1, 4)
+
+
+class PoseLifter:
+    """Lifts 2D poses to 3D, each from its own view alone."""
+
+    def __init__(self, config: LifterConfig) -> None:
+        """Load the model that ``config`` names, or the one that ships with the package.
+
+        Raises:
+            BackendError: if the model, its card or the engine is missing, they do not agree, or the model looks at
+                several frames.
+        """
+        path = Path(config.model) if config.model else default_model()
+        self.card: ModelCard = load_card(path)
+        if self.card.receptive_field != 1 or self.card.joints is not BODY17:
+            raise BackendError(
+                f"Lifter '{path}' takes {self.card.receptive_field} frames of {self.card.skeleton}, the pipeline lifts "
+                'single frames of body17; train with receptive_field 1.'
+            )
+        self._backend: InferenceBackend = create_backend(path, config.engine)
+        (given,) = self._backend.inputs
+        if given.name != INPUT_NAME or given.shape != (None, *self.card.input_shape):
+            self.close()
+            raise BackendError(
+                f"Lifter '{path}' takes {given}, its card says {INPUT_NAME} (any, {self.card.input_shape}); "
+                'export it again.'
+            )
+        warm_up(self._backend, _BATCHES)
+
+    @property
+    def provider(self) -> str:
+        """What the model runs on."""
+        return self._backend.provider
+
+    def lift(self, xn: FloatArray, confidence: FloatArray) -> LiftedViews:
+        """Lift B bodies seen by C views.
+
+        Args:
+            xn: (C, B, J, 2) undistorted normalised keypoints, NaN = not seen.
+            confidence: (C, B, J) in [0, 1], 0 = not used.
+
+        Returns:
+            Poses and roots in the cameras' frames; NaN where a view sees fewer joints than a pose needs.
+
+        Raises:
+            ShapeError: if the arrays do not agree.
+            BackendError: if the engine fails.
+        """
+        if xn.ndim != 4 or xn.shape != (*confidence.shape, 2) or xn.shape[2] != len(BODY17):
+            raise ShapeError(
+                f'PoseLifter: received keypoints {xn.shape} and confidence {confidence.shape}, '
+                f'expected (C, B, {len(BODY17)}, 2) and (C, B, {len(BODY17)}).'
+            )
+        canonical = canonical_poses(xn, confidence)
+        usable = np.isfinite(canonical.size)
+        pose = np.full((*confidence.shape, 3), np.nan)
+        sigma = np.full(confidence.shape, np.nan)
+        root = np.full((*confidence.shape[:2], 3), np.nan)
+        if not usable.any():
+            return LiftedViews(pose, sigma, root)
+        batch = canonical.pose2d[usable]
+        lifted = self._backend.infer({INPUT_NAME: batch[:, None]})
+        xyz = lifted['xyz'].astype(np.float64)
+        seen = batch[..., 2].astype(np.float64)
+        rays = np.where(seen[..., None] > 0.0, canonical.rays[usable], np.nan)
+        # Row vectors: times view_from_cam is the way back from the virtual camera to the real one.
+        cam_from_view = canonical.view_from_cam[usable]
+        pose[usable] = xyz @ cam_from_view
+        sigma[usable] = lifted['sigma']
+        root[usable] = (solve_root(xyz, rays, seen)[:, None, :] @ cam_from_view)[:, 0]
+        return LiftedViews(pose, sigma, root)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._backend.close()

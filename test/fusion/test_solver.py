@@ -1,0 +1,254 @@
+"""The solver: robust triangulation without lifted poses, the lifted pose at its root with one view, both in between."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import SolverConfig
+from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.fusion import solver
+from geo_pose_ros.fusion.solver import LiftedViews, solve
+from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.geometry.triangulation import triangulate_robust
+from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.skeleton import BODY17
+
+from ..scenes import person
+
+FOCAL_PX = 1000.0
+SIGMA_PX = 4.0
+CONFIG = SolverConfig()
+LEFT_ARM = [11, 12, 13]
+
+
+def ring(cameras: int) -> np.ndarray:
+    angle = 2.0 * np.pi * np.arange(cameras) / max(cameras, 3) + 0.3
+    position = np.stack([4.0 * np.cos(angle), 4.0 * np.sin(angle), 1.6 + 0.2 * (np.arange(cameras) % 3)], 1)
+    return look_at(position, np.tile([0.0, 0.0, 1.0], (cameras, 1)), np.array([0.0, 0.0, 1.0]))
+
+
+def crowd(bodies: int) -> np.ndarray:
+    return np.stack([person(b, (0.3 * b, -0.2 * b), 0.7 * b) for b in range(bodies)])
+
+
+def observe(cams: np.ndarray, xyz: np.ndarray, noise_px: float = 0.0, seed: int = 0):
+    """Normalised keypoints (C, B, J, 2) and weights (C, B, J)."""
+    local = np.stack([transform_points(cam, xyz) for cam in cams])
+    noise = np.random.default_rng(seed).normal(0.0, noise_px, (*local.shape[:-1], 2))
+    return local[..., :2] / local[..., 2:] + noise / FOCAL_PX, np.full(local.shape[:-1], 1.0 / SIGMA_PX)
+
+
+def lift(cams: np.ndarray, xyz: np.ndarray, error_m: np.ndarray | float = 0.0, sigma_m: float = 0.03) -> LiftedViews:
+    """What a lifter would say: the truth plus ``error_m`` (C, B, J, 3) in the camera frame."""
+    local = np.stack([transform_points(cam, xyz) for cam in cams]) + error_m
+    return LiftedViews(local - local[:, :, :1], np.full(local.shape[:-1], sigma_m), local[:, :, 0])
+
+
+def run(cams, xn, weights, lifted=None, config=CONFIG):
+    return solve(cams, np.full(len(cams), FOCAL_PX), xn, weights, config, lifted)
+
+
+@pytest.mark.parametrize(('cameras', 'bodies'), [(2, 1), (4, 1), (4, 3), (12, 8)])
+@pytest.mark.parametrize('lifted', [False, True])
+def test_exact_keypoints_give_the_exact_joints(cameras, bodies, lifted):
+    cams, truth = ring(cameras), crowd(bodies)
+    found = run(cams, *observe(cams, truth), lift(cams, truth) if lifted else None)
+    np.testing.assert_allclose(found.xyz, truth, atol=1e-6)
+    assert (found.num_views == cameras).all()
+    np.testing.assert_allclose(found.residual_px, 0.0, atol=1e-3)
+
+
+def test_without_lifter_it_agrees_with_reprojection_refinement():
+    cams, truth = ring(4), crowd(2)
+    xn, weights = observe(cams, truth, noise_px=2.0)
+    found = run(cams, xn, weights, config=SolverConfig(robust_sigmas=100.0, iterations=10))
+    reference = triangulate_robust(
+        cams, np.full(4, FOCAL_PX), xn.reshape(4, -1, 2), weights.reshape(4, -1), outlier_px=1e4, iterations=10
+    )
+    np.testing.assert_allclose(found.xyz.reshape(-1, 3), reference.xyz, atol=2e-4)
+    np.testing.assert_allclose(found.covariance.reshape(-1, 3, 3), reference.covariance, rtol=0.02, atol=1e-6)
+
+
+def test_a_gross_outlier_is_not_believed():
+    cams, truth = ring(4), crowd(1)
+    xn, weights = observe(cams, truth)
+    xn[2, 0, 13] += 0.15
+    found = run(cams, xn, weights)
+    assert np.linalg.norm(found.xyz - truth, axis=-1).max() < 0.005
+    assert not found.support[2, 0, 13]
+    assert found.num_views[0, 13] == 3
+    assert found.residual_px[2, 0, 13] > 100.0
+
+
+def test_a_joint_of_one_view_is_nan_without_lifter_and_complete_with_it():
+    cams, truth = ring(3), crowd(1)
+    xn, weights = observe(cams, truth)
+    xn[1:, 0, 13] = np.nan
+    bare, full = run(cams, xn, weights), run(cams, xn, weights, lift(cams, truth))
+    assert np.isnan(bare.xyz[0, 13]).all()
+    assert np.isnan(bare.covariance[0, 13]).all()
+    assert bare.num_views[0, 13] == 0
+    assert np.isfinite(np.delete(bare.xyz[0], 13, 0)).all()
+    np.testing.assert_allclose(full.xyz, truth, atol=1e-5)
+    assert full.num_views[0, 13] == 1
+
+
+def test_a_nan_view_equals_an_absent_view_and_order_is_irrelevant():
+    cams, truth = ring(4), crowd(2)
+    xn, weights = observe(cams, truth, noise_px=3.0)
+    lifted = lift(cams, truth, 0.02)
+    without = run(cams[:3], xn[:3], weights[:3], LiftedViews(lifted.pose[:3], lifted.sigma[:3], lifted.root[:3]))
+    xn[3] = np.nan
+    lifted.pose[3], lifted.root[3] = np.nan, np.nan
+    np.testing.assert_allclose(run(cams, xn, weights, lifted).xyz, without.xyz, atol=1e-9)
+    order = [2, 0, 3, 1]
+    turned = LiftedViews(lifted.pose[order], lifted.sigma[order], lifted.root[order])
+    np.testing.assert_allclose(run(cams[order], xn[order], weights[order], turned).xyz, without.xyz, atol=1e-9)
+
+
+def test_move_the_world_and_the_answer_moves():
+    cams, truth = ring(3), crowd(1)
+    xn, weights = observe(cams, truth, noise_px=3.0)
+    lifted = lift(cams, truth, 0.02)
+    shift = np.array([1.0, -2.0, 0.5])
+    moved = cams.copy()
+    moved[:, :, 3] -= cams[:, :, :3] @ shift
+    a, b = run(cams, xn, weights, lifted), run(moved, xn, weights, lifted)
+    np.testing.assert_allclose(b.xyz, a.xyz + shift, atol=1e-7)
+    np.testing.assert_allclose(b.covariance, a.covariance, rtol=1e-5, atol=1e-10)
+
+
+def test_parallel_rays_determine_nothing():
+    cams = np.repeat(ring(1), 2, 0)
+    xn, weights = observe(cams, crowd(1))
+    assert np.isnan(run(cams, xn, weights).xyz).all()
+
+
+def test_nothing_seen_and_nobody():
+    cams = ring(2)
+    xn = np.full((2, 1, 17, 2), np.nan)
+    nowhere = LiftedViews(np.full((2, 1, 17, 3), np.nan), np.full((2, 1, 17), np.nan), np.full((2, 1, 3), np.nan))
+    for lifted in (None, nowhere):
+        found = run(cams, xn, np.ones((2, 1, 17)), lifted)
+        assert np.isnan(found.xyz).all()
+        assert (found.num_views == 0).all()
+        assert (found.trust == 0.0).all()
+    assert run(cams, np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))).xyz.shape == (0, 17, 3)
+
+
+def test_one_camera_is_the_lifted_pose_at_its_absolute_root():
+    cams, truth = ring(1), crowd(2)
+    error = np.random.default_rng(3).normal(0.0, 0.02, (1, 2, 17, 3))
+    lifted = lift(cams, truth, error)
+    found = run(cams, *observe(cams, truth, noise_px=1.0), lifted)
+    own = transform_points(cams[0], found.xyz)
+    np.testing.assert_allclose(own - own[:, :1], lifted.pose[0], atol=0.12)
+    relative = np.linalg.norm(found.xyz - found.xyz[:, :1] - truth + truth[:, :1], axis=-1).mean()
+    alone = np.linalg.norm(lifted.pose[0] - lift(cams, truth).pose[0], axis=-1).mean()
+    assert relative < 1.02 * alone
+    assert np.linalg.norm(found.xyz[:, 0] - truth[:, 0], axis=-1).max() < 0.25
+    # and it knows that it does not know the distance
+    along = np.linalg.eigvalsh(found.covariance[0, 0])
+    assert np.sqrt(along[2]) > 5.0 * np.sqrt(along[0])
+
+
+def test_two_cameras_with_an_occluded_arm_give_the_lifted_arm_in_its_place():
+    cams, truth = ring(2), crowd(1)
+    xn, weights = observe(cams, truth, noise_px=2.0)
+    xn[:, :, LEFT_ARM] = np.nan
+    # The lifter errs by a rotation of 10 degrees about the vertical and a scale of 4 %, which the rest reveals.
+    local = lift(cams, truth)
+    c, s = np.cos(0.17), np.sin(0.17)
+    turned = 1.04 * local.pose @ np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]]).T
+    found = run(cams, xn, weights, dataclasses.replace(local, pose=turned))
+    assert np.isfinite(found.xyz).all()
+    assert (found.num_views[0, LEFT_ARM] == 0).all()
+    blunt = np.linalg.norm(turned[0, 0, LEFT_ARM] - local.pose[0, 0, LEFT_ARM], axis=-1)
+    assert np.linalg.norm(found.xyz[0, LEFT_ARM] - truth[0, LEFT_ARM], axis=-1).max() < 0.04 < blunt.max()
+    spread = np.trace(found.covariance[0], axis1=-2, axis2=-1)
+    assert spread[LEFT_ARM].min() > 2.0 * np.delete(spread, LEFT_ARM).max()
+
+
+def test_a_body_without_lifted_pose_beside_one_with_it():
+    cams, truth = ring(2), crowd(2)
+    xn, weights = observe(cams, truth)
+    xn[:, :, LEFT_ARM] = np.nan
+    lifted = lift(cams, truth)
+    lifted.pose[:, 1], lifted.root[:, 1] = np.nan, np.nan
+    found = run(cams, xn, weights, lifted)
+    np.testing.assert_allclose(found.xyz[0], truth[0], atol=1e-5)
+    assert np.isnan(found.xyz[1, LEFT_ARM]).all()
+    np.testing.assert_allclose(np.delete(found.xyz[1], LEFT_ARM, 0), np.delete(truth[1], LEFT_ARM, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize('lifted', [False, True])
+def test_covariance_matches_the_error(lifted):
+    rng = np.random.default_rng(4)
+    bodies = 300
+    cams, truth = ring(3), np.repeat(crowd(1), bodies, 0)
+    xn, weights = observe(cams, truth, noise_px=SIGMA_PX, seed=5)
+    prior = None
+    config = SolverConfig(robust_sigmas=100.0, lifter_across=1.0, lifter_along=2.0, lifter_rotation_rad=0.0,
+                          lifter_scale=0.0)
+    if lifted:
+        # one lifted view, errors as the model has them: sigma across, twice that along the view axis
+        clean = lift(cams, truth, sigma_m=0.02)
+        axis = clean.root / np.linalg.norm(clean.root, axis=-1, keepdims=True)
+        error = rng.normal(0.0, 0.02, clean.pose.shape)
+        along = (error * axis[..., None, :]).sum(-1, keepdims=True) * axis[..., None, :]
+        pose = clean.pose + error + along
+        pose[1:] = np.nan
+        prior = LiftedViews(pose, clean.sigma, clean.root)
+    found = run(cams, xn, weights, prior, config)
+    error = found.xyz - truth
+    nees = (error[..., None, :] @ np.linalg.inv(found.covariance) @ error[..., None]).mean()
+    assert nees == pytest.approx(3.0, abs=0.15)
+    np.testing.assert_allclose(found.covariance, np.swapaxes(found.covariance, -1, -2), atol=1e-12)
+
+
+def test_marginalising_the_shared_errors_equals_inverting_the_full_covariance():
+    cams, truth = ring(2), crowd(1)
+    lifted = lift(cams, truth, np.random.default_rng(6).normal(0.0, 0.05, (2, 1, 17, 3)))
+    prior = solver._prior(cams, lifted, CONFIG)
+    expected = np.zeros((51, 51))
+    for cam, pose, root in zip(cams, lifted.pose[:, 0], lifted.root[:, 0], strict=True):
+        R = cam[:, :3]
+        axis = root / np.linalg.norm(root)
+        joint = CONFIG.lifter_across**2 * np.eye(3)
+        joint += (CONFIG.lifter_along**2 - CONFIG.lifter_across**2) * np.outer(axis, axis)
+        covariance = np.kron(np.eye(17), 0.03**2 * joint)
+        arm = pose - pose.mean(0)
+        modes = [np.tile(e, 17) * 1e3 for e in np.eye(3)]
+        modes += [CONFIG.lifter_rotation_rad * np.cross(e, arm).ravel() for e in np.eye(3)]
+        modes.append(CONFIG.lifter_scale * arm.ravel())
+        covariance += sum(np.outer(m, m) for m in modes)
+        world = np.kron(np.eye(17), R)
+        expected += world.T @ np.linalg.inv(covariance) @ world / np.sqrt(2.0)
+    joint_major = np.arange(51).reshape(3, 17).T.ravel()
+    np.testing.assert_allclose(prior.information[0][np.ix_(joint_major, joint_major)], expected, atol=2e-2, rtol=1e-3)
+
+
+def test_the_joint_count_follows_the_input():
+    cams = ring(3)
+    truth = crowd(1)[:, :5]
+    np.testing.assert_allclose(run(cams, *observe(cams, truth)).xyz, truth, atol=1e-6)
+    assert len(BODY17) == 17
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'xn': np.zeros((2, 1, 17, 3))}, 'expected \\(C, 3, 4\\)'),
+        ({'weights': np.zeros((3, 1, 17))}, 'expected \\(C, 3, 4\\)'),
+        ({'focal_px': np.zeros(3)}, 'expected \\(C, 3, 4\\)'),
+        ({'lifted': LiftedViews(np.zeros((2, 2, 17, 3)), np.zeros((2, 2, 17)), np.zeros((2, 2, 3)))}, 'one pose per'),
+    ],
+)
+def test_arrays_that_do_not_agree_are_refused(change, message):
+    cams = ring(2)
+    xn, weights = observe(cams, crowd(1))
+    arguments = {'cam_from_world': cams, 'focal_px': np.full(2, FOCAL_PX), 'xn': xn, 'weights': weights,
+                 'config': CONFIG, 'lifted': None} | change
+    with pytest.raises(ShapeError, match=message):
+        solve(**arguments)

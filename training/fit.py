@@ -249,7 +249,7 @@ class Trainer:
         if folder is not None:
             torch.save({name: getattr(batch, name) for name in Batch.__slots__}, folder / BAD_BATCH)
             where = f"saved as '{folder / BAD_BATCH}'"
-        values = ', '.join(f'{name} {float(value):g}' for name, value in losses.items())
+        values = ', '.join(f'{name} {value.item():g}' for name, value in losses.items())
         raise TrainingError(
             f'Step {self.step}: the loss is not finite ({values}); the batch is {where}. '
             'Lower optim.learning_rate, set optim.clip_norm, or look for wrong calibration in that batch.'

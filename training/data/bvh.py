@@ -107,7 +107,7 @@ def _forward(joints: list[_Joint], values: FloatArray) -> FloatArray:
             if channel.endswith('position'):
                 moved[:, axis] = channel_values + (0.0 if joint.parent < 0 else joint.offset[axis])
             else:
-                turned = turned @ Rotation.from_euler(channel[0].lower(), channel_values, degrees=True).as_matrix()
+                turned = turned @ Rotation.from_euler(channel[0].lower(), channel_values[:, None], degrees=True).as_matrix()
             column += 1
         if joint.parent < 0:
             position[:, index], world = moved, turned

@@ -1,0 +1,165 @@
+"""Metrics with hand-made answers, and lifting of sequences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from geo_pose_ros.errors import ConfigError, ShapeError
+from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.lifting.canonical import canonical_poses
+from geo_pose_training.data.sequence import Sequence
+from geo_pose_training.evaluate import (
+    Predictor,
+    auc,
+    calibrate_sigma,
+    evaluate,
+    format_report,
+    lift_sequence,
+    pck,
+    pose_errors_mm,
+    real_windows,
+    torch_predictor,
+    window_rows,
+)
+from geo_pose_training.model import Lifter
+from geo_pose_training.settings import ModelSettings
+from test.scenes import person
+from test.training.people import sequence
+
+
+def _oracle(seen: Sequence, error_m: float = 0.0, sigma_m: float = 0.1) -> Predictor:
+    """Return a predictor that knows the truth of ``seen``, found by the input, plus a constant error on the last joint."""
+    poses = canonical_poses(seen.rays(), seen.confidence)
+    assert seen.truth is not None
+    local = np.stack([transform_points(c, seen.truth) for c in seen.cam_from_world], 1)
+    in_view = np.einsum('fcab,fcjb->fcja', poses.view_from_cam, local - local[:, :, :1])
+    in_view[..., 16, 0] += error_m
+    known = {pose.tobytes(): xyz for pose, xyz in zip(poses.pose2d.reshape(-1, 17, 3), in_view.reshape(-1, 17, 3), strict=True)}
+
+    def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        xyz = np.stack([known[window[len(window) // 2].tobytes()] for window in pose2d]).astype(np.float32)
+        return xyz, np.full(xyz.shape[:2], sigma_m, np.float32)
+
+    return predict
+
+
+def test_alignments_remove_what_they_should() -> None:
+    truth = np.stack([person(i) for i in range(4)])
+    shifted = pose_errors_mm(truth + 0.3, truth)
+    np.testing.assert_allclose(shifted['mpjpe'], 0.0, atol=1e-9)
+    scaled = pose_errors_mm(1.1 * truth, truth)
+    assert scaled['mpjpe'].mean() > 10.0
+    np.testing.assert_allclose(scaled['n_mpjpe'], 0.0, atol=1e-9)
+    c, s = np.cos(0.26), np.sin(0.26)
+    turned = truth @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T
+    errors = pose_errors_mm(turned, truth)
+    # 15 degrees of yaw are tens of millimetres.
+    assert errors['n_mpjpe'].mean() > 30.0
+    np.testing.assert_allclose(errors['p_mpjpe'], 0.0, atol=1e-6)
+
+
+def test_errors_are_millimetres() -> None:
+    truth = person()[None]
+    moved = truth.copy()
+    moved[0, 5, 1] += 0.05
+    assert pose_errors_mm(moved, truth)['mpjpe'][0, 5] == pytest.approx(50.0)
+
+
+def test_pck_and_auc_by_hand() -> None:
+    errors = np.array([[0.0, 74.0, 149.0, 200.0]])
+    assert pck(errors) == pytest.approx(75.0)
+    # 0 mm: within all 31 thresholds; 74 mm: 75..150, 16 of them; 149 mm: 1.
+    assert auc(errors) == pytest.approx(100.0 * (31 + 16 + 1) / (31 * 4))
+
+
+def test_an_oracle_has_no_error_and_reprojects() -> None:
+    seen = sequence(frames=8)
+    report = evaluate(_oracle(seen), [seen])
+    assert report['mpjpe_mm'] == pytest.approx(0.0, abs=1e-2)
+    assert report['root_mm'] == pytest.approx(0.0, abs=1.0)
+    assert report['pck150'] == 100.0
+    assert report['held_out_px']['median'] == pytest.approx(0.0, abs=0.2)
+    assert report['poses'] == 32
+
+
+def test_reports_by_action_and_joint() -> None:
+    a, b = sequence(frames=4, name='walk'), sequence(frames=4, seed=3, name='run')
+
+    def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        for seen, error in ((a, 0.17), (b, 0.34)):
+            try:
+                return _oracle(seen, error)(pose2d)
+            except KeyError:
+                continue
+        raise AssertionError('unknown pose')
+
+    report = evaluate(predict, [a, b])
+    assert report['per_action_mm'] == pytest.approx({'walk': 10.0, 'run': 20.0}, abs=0.01)
+    assert report['per_joint_mm']['right_wrist'] == pytest.approx(255.0, abs=0.1)
+    assert report['per_joint_mm']['left_wrist'] == pytest.approx(0.0, abs=0.01)
+    text = format_report(report)
+    assert 'right_wrist' in text and '255.0' in text
+
+
+def test_without_truth_there_is_reprojection_only() -> None:
+    seen = sequence(frames=5)
+    report = evaluate(_oracle(seen), [replace(seen, truth=None)])
+    assert set(report) == {'held_out_px'}
+
+
+def test_stride_lifts_fewer_frames() -> None:
+    seen = sequence(frames=9)
+    assert evaluate(_oracle(seen), [seen], stride=3)['poses'] == 12
+
+
+def test_views_with_too_few_joints_are_not_lifted() -> None:
+    seen = sequence(frames=3)
+    xy = seen.xy.copy()
+    xy[1, 2, :6] = np.nan
+    lifted = lift_sequence(_oracle(replace(seen, xy=xy)), replace(seen, xy=xy))
+    assert np.isnan(lifted.xyz[1, 2]).all()
+    assert np.isfinite(lifted.xyz[1, 1]).all()
+    gone = replace(seen, xy=np.full_like(xy, np.nan))
+    with pytest.raises(ConfigError, match='nothing to evaluate'):
+        evaluate(_oracle(seen), [gone])
+
+
+def test_windows_repeat_the_ends() -> None:
+    assert window_rows(3, 3, causal=False).tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
+    assert window_rows(3, 3, causal=True).tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2]]
+    assert real_windows([sequence(frames=6)], receptive_field=3, count=4).shape == (4, 3, 17, 3)
+
+
+def test_sigma_is_calibrated_without_labels() -> None:
+    seen = replace(sequence(frames=30), truth=sequence(frames=30).truth)
+    rng = np.random.default_rng(0)
+    oracle = _oracle(seen)
+
+    def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        xyz, _ = oracle(pose2d)
+        noise = 0.06 * rng.standard_normal(xyz.shape)
+        noise[:, 0] = 0.0
+        return (xyz + noise).astype(np.float32), np.full(xyz.shape[:2], 0.02, np.float32)
+
+    assert calibrate_sigma(predict, [replace(seen, truth=None)]) == pytest.approx(3.0, rel=0.1)
+    assert calibrate_sigma(predict, [seen.views(('cam0',))]) == 1.0
+
+
+def test_predictor_leaves_the_network_and_the_random_state_alone() -> None:
+    lifter = Lifter(17, ModelSettings(width=16, blocks=1, dropout=0.5)).train()
+    state = torch.get_rng_state()
+    first, _ = torch_predictor(lifter)(np.ones((2, 1, 17, 3), np.float32))
+    second, _ = torch_predictor(lifter)(np.ones((2, 1, 17, 3), np.float32))
+    np.testing.assert_array_equal(first, second)
+    assert lifter.training
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(ShapeError, match='pose_errors_mm'):
+        pose_errors_mm(np.zeros((2, 17, 3)), np.zeros((2, 16, 3)))

@@ -1,0 +1,252 @@
+"""The trainer: overfits, resumes bit for bit, stops on nonsense, and on request."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from geo_pose_ros.errors import ConfigError
+from geo_pose_training.data.bank import Bank
+from geo_pose_training.data.prepare import prepare
+from geo_pose_training.fit import BAD_BATCH, CHECKPOINT, DATA, METRICS, RECIPE, Trainer, TrainingError, epoch_batches, fit, load_run
+from geo_pose_training.settings import DataSettings, LossSettings, ModelSettings, OptimSettings, Recipe, load_recipe, recipe_names
+from test.training.people import sequence
+
+INFO: dict[str, Any] = {'hash': 'abc', 'sources': ['none']}
+
+
+def _recipe(steps: int = 6, **loss: Any) -> Recipe:
+    return Recipe(
+        model=ModelSettings(width=32, blocks=1, dropout=0.1), data=DataSettings(labels='truth'),
+        loss=LossSettings(label=1.0, sigma=0.01, **loss),
+        optim=OptimSettings(steps=steps, steps_per_epoch=2, batch=16, learning_rate=3e-3),
+    )
+
+
+def _bank() -> Bank:
+    return prepare([sequence(frames=20, noise_px=1.0)], DataSettings(labels='truth'), 0)
+
+
+def _weights(trainer: Trainer) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in trainer.networks.state_dict().values()])
+
+
+def test_resume_equals_never_stopping_bit_for_bit(tmp_path: Path) -> None:
+    bank, recipe = _bank(), _recipe(8)
+    whole = Trainer(recipe, bank, seed=3)
+    fit(whole, tmp_path / 'whole', INFO, progress=False)
+    half = Trainer(recipe, bank, seed=3)
+    half.train_epoch()
+    half.train_epoch()
+    (tmp_path / 'half').mkdir()
+    torch.save(half.state(), tmp_path / 'half' / CHECKPOINT)
+    (tmp_path / 'half' / DATA).write_text(json.dumps(INFO))
+    torch.rand(100)
+    resumed = Trainer(recipe, bank, seed=3)
+    assert not torch.equal(_weights(resumed), _weights(whole))
+    fit(resumed, tmp_path / 'half', INFO, resume=True, progress=False)
+    assert torch.equal(_weights(resumed), _weights(whole))
+    assert resumed.step == 8
+
+
+def test_seed_decides_the_run() -> None:
+    bank, recipe = _bank(), _recipe(2)
+    trained = []
+    for seed in (0, 0, 1):
+        trainer = Trainer(recipe, bank, seed=seed)
+        trainer.train_epoch()
+        trained.append(_weights(trainer))
+    assert torch.equal(trained[0], trained[1])
+    assert not torch.equal(trained[0], trained[2])
+
+
+@pytest.mark.parametrize('kind', ['label', 'two branches', 'closed form', 'temporal'])
+def test_one_batch_overfits(kind: str) -> None:
+    recipe = _recipe(300)
+    recipe = replace(recipe, model=replace(recipe.model, width=128, dropout=0.0), data=replace(recipe.data, flip=False))
+    optim = replace(recipe.optim, steps_per_epoch=300, lifted_views=2, batch=8)
+    if kind == 'two branches':
+        loss = LossSettings(root='branch', reprojection=1.0, transform=1.0, confidence='source', pretrain_share=0.1)
+        recipe = replace(recipe, loss=loss, optim=optim)
+    elif kind == 'closed form':
+        recipe = replace(recipe, loss=LossSettings(transform=1.0), optim=replace(optim, lifted_views=1))
+    elif kind == 'temporal':
+        recipe = replace(recipe, model=replace(recipe.model, backbone='temporal_dilated', receptive_field=9))
+    trainer = Trainer(recipe, _bank(), seed=0)
+    batch, flip = next(epoch_batches(trainer.bank, recipe, seed=0, epoch=0, share=8, steps=1))
+    before = trainer.train_step(batch, flip)
+    for _ in range(recipe.optim.steps - 1):
+        after = trainer.train_step(batch, flip)
+    name = 'label' if 'label' in after else 'transform'
+    assert float(after[name].detach()) < (0.02 if name == 'label' else 5.0)
+    if kind != 'two branches':
+        assert float(after[name].detach()) < 0.1 * float(before[name].detach())
+
+
+def test_overfit_mode_repeats_one_batch() -> None:
+    bank, recipe = _bank(), _recipe()
+    repeated = [b for b, _ in epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=3, overfit=True)]
+    fresh = [b for b, _ in epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=3)]
+    assert torch.equal(repeated[0].window, repeated[2].window)
+    assert not torch.equal(fresh[0].window, fresh[2].window)
+
+
+def test_only_whole_views_are_lifted() -> None:
+    bank = _bank()
+    bank.valid[:, 2] = False
+    bank.pose2d[:, 2] = 99.0
+    for batch, _ in epoch_batches(bank, _recipe(), seed=0, epoch=0, share=64, steps=3):
+        assert float(batch.window.abs().max()) < 50.0
+    bank.valid[:] = False
+    with pytest.raises(ConfigError, match='No frame'):
+        next(epoch_batches(bank, _recipe(), seed=0, epoch=0, share=8, steps=1))
+
+
+def test_run_folder_holds_what_made_it(tmp_path: Path) -> None:
+    trainer = Trainer(_recipe(4), _bank(), seed=0)
+    progress = fit(trainer, tmp_path / 'run', INFO, progress=False)
+    assert (progress.steps, progress.interrupted) == (4, False)
+    assert json.loads((tmp_path / 'run' / DATA).read_text()) == INFO
+    rows = [json.loads(line) for line in (tmp_path / 'run' / METRICS).read_text().splitlines()]
+    assert [row['step'] for row in rows] == [2, 4]
+    assert {'label', 'sigma', 'total', 'poses_per_s'} <= set(rows[0])
+    assert load_recipe(str(tmp_path / 'run' / RECIPE)) == trainer.recipe
+    recipe, lifter, data = load_run(tmp_path / 'run')
+    assert recipe == trainer.recipe
+    assert data == INFO
+    assert torch.equal(lifter.pose.weight, trainer.lifter.pose.weight)
+    assert not lifter.training
+
+
+def test_folders_are_not_overwritten_and_other_runs_not_resumed(tmp_path: Path) -> None:
+    bank = _bank()
+    fit(Trainer(_recipe(2), bank, seed=0), tmp_path, INFO, progress=False)
+    with pytest.raises(ConfigError, match='already holds a run'):
+        fit(Trainer(_recipe(2), bank, seed=0), tmp_path, INFO, progress=False)
+    with pytest.raises(ConfigError, match='to resume'):
+        fit(Trainer(_recipe(2), bank, seed=0), tmp_path / 'none', INFO, resume=True, progress=False)
+    with pytest.raises(ConfigError, match='fed abc'):
+        fit(Trainer(_recipe(2), bank, seed=0), tmp_path, {**INFO, 'hash': 'def'}, resume=True, progress=False)
+    with pytest.raises(ConfigError, match='another recipe or seed'):
+        fit(Trainer(_recipe(4), bank, seed=0), tmp_path, INFO, resume=True, progress=False)
+    with pytest.raises(ConfigError, match='holds no'):
+        load_run(tmp_path / 'none')
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path: Path) -> None:
+    bank = _bank()
+    bank.label[:] = float('inf')
+    with pytest.raises(TrainingError, match='not finite'):
+        fit(Trainer(_recipe(2), bank, seed=0), tmp_path, INFO, progress=False)
+    saved = torch.load(tmp_path / BAD_BATCH, weights_only=True)
+    assert torch.isinf(saved['label']).all()
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_interrupt_finishes_the_epoch_and_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(_recipe(10), _bank(), seed=0)
+    original = trainer.train_step
+
+    def interrupted(*args: Any) -> dict[str, torch.Tensor]:
+        if trainer.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(*args)
+
+    monkeypatch.setattr(trainer, 'train_step', interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    progress = fit(trainer, tmp_path, INFO, progress=False)
+    assert (progress.steps, progress.interrupted) == (6, True)
+    assert signal.getsignal(signal.SIGINT) is handler
+    resumed = Trainer(_recipe(10), _bank(), seed=0)
+    whole = Trainer(_recipe(10), _bank(), seed=0)
+    fit(resumed, tmp_path, INFO, resume=True, progress=False)
+    fit(whole, tmp_path / 'whole', INFO, progress=False)
+    assert torch.equal(_weights(resumed), _weights(whole))
+
+
+def test_frozen_normalisation_keeps_its_statistics() -> None:
+    trainer = Trainer(_recipe(2), _bank(), seed=0)
+    trainer.freeze_normalisation()
+    before = trainer.lifter.trunk.stem[1].running_mean.clone()
+    trainer.train_epoch()
+    assert torch.equal(trainer.lifter.trunk.stem[1].running_mean, before)
+
+
+def test_evaluation_does_not_disturb_training() -> None:
+    from geo_pose_training.evaluate import evaluate, torch_predictor
+
+    trained = []
+    for look in (False, True):
+        trainer = Trainer(_recipe(4), _bank(), seed=0)
+        trainer.train_epoch()
+        if look:
+            evaluate(torch_predictor(trainer.lifter), [sequence(frames=5)])
+        trainer.train_epoch()
+        trained.append(_weights(trainer))
+    assert torch.equal(*trained)
+
+
+def test_two_processes_train_together_and_stay_equal(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        import torch
+        torch.set_num_threads(1)
+        from geo_pose_training.fit import Trainer, fit, process_group
+        from test.training.test_fit import INFO, _bank, _recipe, _weights
+        with process_group():
+            trainer = Trainer(_recipe(4), _bank(), seed=0)
+            fit(trainer, Path(sys.argv[1]), INFO, progress=False)
+            torch.save(dict(weights=_weights(trainer), world=trainer.world), f'{sys.argv[1]}/rank{trainer.rank}.pt')
+        """
+    )
+    (tmp_path / 'ddp.py').write_text(script)
+    command = [
+        sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path / 'ddp.py'),
+        str(tmp_path / 'run'),
+    ]
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(p for p in sys.path if p), 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (torch.load(tmp_path / 'run' / f'rank{rank}.pt', weights_only=True) for rank in (0, 1))
+    assert first['world'] == 2
+    # Batch norm's statistics are each process's own; the learned weights are the same.
+    learned = sum(p.numel() for p in Trainer(_recipe(4), _bank(), seed=0).networks.parameters())
+    assert learned > 1000
+    close = (first['weights'] - second['weights']).abs() < 1e-7
+    assert int(close.sum()) >= learned
+    rows = (tmp_path / 'run' / METRICS).read_text().splitlines()
+    assert len(rows) == 2
+
+
+def test_recipes_load_and_say_what_they_are() -> None:
+    assert {'geo', 'li2020', 'li2020_temporal', 'reprojection_only', 'pseudo_label', 'supervised'} <= set(recipe_names())
+    for name in recipe_names():
+        assert load_recipe(name).description
+        assert (load_recipe(name).data.labels == 'truth') == (name == 'supervised')
+    assert load_recipe('li2020', {'optim.steps': 7}).optim.steps == 7
+
+
+def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='Unknown recipe'):
+        load_recipe('magic')
+    with pytest.raises(ConfigError, match='does not exist'):
+        load_recipe(str(tmp_path / 'none.yaml'))
+    (tmp_path / 'typo.yaml').write_text('optim: {stepz: 3}')
+    with pytest.raises(ConfigError, match='stepz'):
+        load_recipe(str(tmp_path / 'typo.yaml'))
+    with pytest.raises(ConfigError, match='labels'):
+        load_recipe('li2020', {'loss.label': 1.0})
+    with pytest.raises(ConfigError, match='lifted_views'):
+        load_recipe('li2020', {'optim.lifted_views': 1})

@@ -1,1 +1,24 @@
 """`geo_pose demo`: the whole way from real footage to bodies, over live ROS 2 topics."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose demo` to the command line."""
+    parser = subparsers.add_parser('demo', help='the whole way on real footage')
+    parser.add_argument('--out', type=Path, default=Path('out/demo'))
+    parser.add_argument('--cache', type=Path, default=Path('.cache'), help='where downloads are kept')
+    parser.add_argument('--scene', default='Demo_SinglePerson', help='or Demo_MultiPerson')
+    parser.add_argument('--loops', type=int, default=12, help='how often the footage is played')
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from .run import run_demo
+
+    run_demo(arguments.out, arguments.cache, arguments.scene, arguments.loops)
+    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..config import PipelineConfig
 from ..errors import BagError
 from ..messages.bodies import bodies_from_cloud
 from ..messages.keypoints import keypoints_from_cloud
+from ..messages.stamps import stamp_of
 from ..quality import Observation, bone_length_cv, leave_one_out_px, reprojection_px
 from ..skeleton import BODY17, FloatArray
 from ..types import Bodies3D, CameraRig, Keypoints2D
@@ -68,3 +70,45 @@ def _all(per_camera: dict[str, FloatArray]) -> FloatArray:
 def _percentile(values: FloatArray, percent: float, digits: int = 2) -> float | None:
     finite = values[np.isfinite(values)]
     return round(float(np.percentile(finite, percent)), digits) if finite.size else None
+
+
+def read_diagnostics(recording: Path) -> dict[str, dict[str, str]]:
+    """Return the last values that each diagnostic status reported, by the status' name without its node's.
+
+    Raises:
+        BagError: if /diagnostics was not recorded.
+    """
+    statuses: dict[str, dict[str, str]] = {}
+    with BagReader(recording) as reader:
+        reader.require('/diagnostics', ('diagnostic_msgs/msg/DiagnosticArray',))
+        for message in reader.messages(('/diagnostics',)):
+            for status in message.decode().status:
+                statuses[status.name.split(': ', 1)[-1]] = {pair.key: pair.value for pair in status.values}
+    return statuses
+
+
+def drops(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, int]]:
+    """Return what was not published: sets by fate, and each camera's frames by cause."""
+    pipeline = diagnostics.get('pipeline', {})
+    counted = {'sets': {key.removeprefix('sets '): int(n) for key, n in pipeline.items() if key.startswith('sets ')}}
+    for name, values in diagnostics.items():
+        if name.startswith('camera '):
+            causes = {key: int(n) for key, n in values.items() if key.startswith(('dropped: ', 'unusable: '))}
+            counted[name] = {key.split(': ', 1)[1]: n for key, n in causes.items()}
+    return counted
+
+
+def stage_ms(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
+    """Return the node's time per stage, ms."""
+    prefix = 'stage_ms '
+    pipeline = diagnostics.get('pipeline', {})
+    return {key.removeprefix(prefix): float(value) for key, value in pipeline.items() if key.startswith(prefix)}
+
+
+def latency_ms(recording: Path, bodies_topic: str) -> dict[str, float]:
+    """Return p50 and p95 of the time from acquisition stamp to arrival at the recorder, ms."""
+    with BagReader(recording) as reader:
+        delays = [
+            (message.time_ns - stamp_of(message.decode())) / 1e6 for message in reader.messages((bodies_topic,))
+        ]
+    return {f'p{percent}': round(float(np.percentile(delays, percent)), 1) for percent in (50, 95)}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any
@@ -36,11 +37,21 @@ _HEADER = 'std_msgs/msg/Header'
 
 @dataclass(slots=True)
 class PlayReport:
-    """What was published, by topic; how late the latest message was; what could not be published."""
+    """What was played.
+
+    Attributes:
+        published: messages by topic.
+        latest_ms: how late the latest message was.
+        skipped: why a topic could not be published.
+        origin_ns: wall time at which the first message was due; restamped stamps count from here.
+        loop_ns: length of one loop at the playing rate.
+    """
 
     published: Counter[str] = field(default_factory=Counter)
     latest_ms: float = 0.0
     skipped: dict[str, str] = field(default_factory=dict)
+    origin_ns: int = 0
+    loop_ns: int = 0
 
     def __str__(self) -> str:
         counts = ', '.join(f'{topic} {count}' for topic, count in sorted(self.published.items()))
@@ -72,6 +83,9 @@ class Player:
             self._start_ns, self._end_ns = reader.start_ns, reader.end_ns
             wanted = [topic for name, topic in reader.topics.items() if not topics or name in topics]
             self._stamped = {t.name for t in wanted if begins_with_header(reader.typestore, t.message_type)}
+            # The next loop follows where one more message of the busiest topic would.
+            most = max((topic.count for topic in wanted), default=0)
+            self._gap_ns = (self._end_ns - self._start_ns) // max(1, most - 1)
             self._publishers: dict[str, Any] = {}
             for topic in wanted:
                 try:
@@ -117,9 +131,11 @@ class Player:
             raise ConfigError(f'--start: received {start_s} s, expected 0 .. {duration_s:.3f} s.')
         stop = stop or threading.Event()
         first_ns = self._start_ns + round(start_s * _NS_PER_S)
+        period_ns = self._end_ns - first_ns + self._gap_ns
+        self.report.loop_ns = round(period_ns / rate)
         queue: Queue[tuple[int, BagMessage] | Exception | None] = Queue(_READ_AHEAD)
         reader = threading.Thread(
-            target=self._read, args=(queue, stop, first_ns, loops), name='read bag', daemon=True
+            target=self._read, args=(queue, stop, first_ns, period_ns, loops), name='read bag', daemon=True
         )
         reader.start()
         began_ns = wall_ns = 0
@@ -127,6 +143,7 @@ class Player:
             # The clock starts with the first message, not with opening the bag.
             if not began_ns:
                 began_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+                self.report.origin_ns = wall_ns
             due_ns = round((message.time_ns - first_ns + shift_ns) / rate)
             wait_ns = due_ns - (time.monotonic_ns() - began_ns)
             if stop.wait(max(0, wait_ns) / _NS_PER_S):
@@ -153,10 +170,10 @@ class Player:
                 raise item
             yield item
 
-    def _read(self, queue: Queue[Any], stop: threading.Event, first_ns: int, loops: int) -> None:
+    def _read(self, queue: Queue[Any], stop: threading.Event, first_ns: int, period_ns: int, loops: int) -> None:
         """Queue (shift_ns, message) of every loop, then None; or the exception that ended it."""
         try:
-            for item in self._messages(first_ns, loops):
+            for item in self._messages(first_ns, period_ns, loops):
                 if not _put(queue, item, stop):
                     return
         except BagError as error:
@@ -164,21 +181,14 @@ class Player:
         else:
             _put(queue, None, stop)
 
-    def _messages(self, first_ns: int, loops: int) -> Iterator[tuple[int, BagMessage]]:
-        # One loop lasts from the first message to where a next one would follow at the mean distance.
+    def _messages(self, first_ns: int, period_ns: int, loops: int) -> Iterator[tuple[int, BagMessage]]:
         done = 0
         while loops == 0 or done < loops:
             with BagReader(self._bag) as reader:
-                period_ns = self._end_ns - first_ns + self._typical_gap_ns(reader)
                 for message in reader.messages(set(self._publishers)):
                     if message.time_ns >= first_ns or (done == 0 and message.topic.endswith('tf_static')):
                         yield done * period_ns, message
             done += 1
-
-    def _typical_gap_ns(self, reader: BagReader) -> int:
-        """Return the period of the busiest topic."""
-        most = max(reader.topics[name].count for name in self._publishers)
-        return (self._end_ns - self._start_ns) // max(1, most - 1)
 
 
 def _put(queue: Queue[Any], item: Any, stop: threading.Event) -> bool:
@@ -204,6 +214,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument('--restamp', action='store_true', help='header stamps become the time of playing')
     parser.add_argument('--wait', type=float, default=0.0, metavar='S',
                         help='wait up to so many seconds until every topic has a subscriber')
+    parser.add_argument('--report', type=Path, metavar='FILE', help='write what was played as JSON')
     parser.set_defaults(run=_run)
 
 
@@ -222,6 +233,8 @@ def _run(arguments: argparse.Namespace) -> int:
             )
         finally:
             print(player.report, file=sys.stderr)
+            if arguments.report:
+                arguments.report.write_text(json.dumps(asdict(player.report), indent=2) + '\n')
     finally:
         stop.set()
         node.destroy_node()

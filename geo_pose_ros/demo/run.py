@@ -1,0 +1,236 @@
+"""Run the demo: import, pose_node, play, record, then figures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..bags.calibrations import read_calibration
+from ..bags.cameras import choose_cameras, rig_from_bag
+from ..bags.import_videos import import_videos
+from ..bags.read import BagReader
+from ..config import PipelineConfig
+from ..errors import BagError
+from ..messages.image import frame_from_message
+from ..pipeline import PosePipeline
+from ..quality import Observation
+from ..rig import dump_rig
+from ..types import CameraRig, Frame
+from ..view.figures import overlay, plot_bodies
+from .footage import fetch_footage
+from .summary import drops, latency_ms, quality_summary, read_diagnostics, read_observations, stage_ms
+
+NODE = '/pose_node'
+# Long enough for a cold start of four detectors on a slow machine.
+_START_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 30.0
+_VIDEO_SETS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """Where a published stamp lies in the bag: loops of ``loop_ns`` from ``origin_ns``."""
+
+    origin_ns: int
+    loop_ns: int
+    start_ns: int
+
+    def bag_stamp_ns(self, stamp_ns: int) -> int:
+        return self.start_ns + (stamp_ns - self.origin_ns) % self.loop_ns
+
+
+def run_demo(out: Path, cache: Path, scene: str, loops: int) -> None:
+    """Run the whole and write its files under ``out``.
+
+    Raises:
+        BagError: if a part of it failed; names the part and its log.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    print(f'1/5  footage: Pose2Sim {scene} (BSD-3-Clause)')
+    footage = fetch_footage(cache, scene)
+    bag = out / 'footage'
+    print(f'2/5  import into {bag}')
+    if not bag.exists():
+        import_videos(footage.videos, read_calibration(footage.calibration), bag)
+    with BagReader(bag) as reader:
+        rig = rig_from_bag(reader, tuple(choose_cameras(reader)), '')
+        start_ns = reader.start_ns
+    (out / 'rig.yaml').write_text(dump_rig(rig))
+    print(f'3/5  pose_node on live topics, the bag played {loops} times at real time')
+    played = _run_live(out, bag, loops)
+    print('4/5  summary')
+    observations = read_observations(out / 'recording', f'{NODE}/bodies')
+    times = _Played(int(played['origin_ns']), int(played['loop_ns']), start_ns)
+    summary = summarise(out / 'recording', rig, observations, played)
+    (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+    print('5/5  pictures')
+    draw(out, bag, rig, observations, times)
+    _print_result(out, summary)
+
+
+def summarise(
+    recording: Path, rig: CameraRig, observations: Sequence[Observation], played: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the contents of summary.json."""
+    images = [count for topic, count in played['published'].items() if '/image_raw' in topic]
+    elapsed_s = (observations[-1].stamp_ns - observations[0].stamp_ns) / 1e9
+    diagnostics = read_diagnostics(recording)
+    return {
+        'frame_sets_in': max(images),
+        'frame_sets_published': len(observations),
+        'drops': drops(diagnostics),
+        'rate_hz': round((len(observations) - 1) / elapsed_s, 2) if elapsed_s > 0.0 else 0.0,
+        'latency_ms': latency_ms(recording, f'{NODE}/bodies'),
+        'stage_ms': stage_ms(diagnostics),
+        **quality_summary(rig, list(observations), PipelineConfig()),
+    }
+
+
+def _run_live(out: Path, bag: Path, loops: int) -> dict[str, Any]:
+    """Start recorder and node, play the bag, stop both; return the player's report."""
+    from ..ros.middleware import large_data_environment
+
+    environment = {**os.environ, **large_data_environment(os.environ), 'PYTHONUNBUFFERED': '1'}
+    environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    # A domain of its own: the demo neither hears nor disturbs other ROS nodes of the network.
+    environment.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randrange(1, 100)))
+    logs = out / 'logs'
+    logs.mkdir(exist_ok=True)
+    report = out / 'played.json'
+    topics = f'{NODE}/.*|/diagnostics'
+    record = [*_geo_pose('record'), '--out', str(out / 'recording'), '--overwrite', '--regex', topics]
+    node = [*_geo_pose('node'), '--ros-args', '-p', f'rig:={(out / "rig.yaml").resolve()}']
+    play = [
+        *_geo_pose('play'), str(bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
+        '--report', str(report),
+    ]
+    with (
+        _running('record', record, logs, environment) as recorder,
+        _running('pose_node', node, logs, environment) as pose_node,
+    ):
+        player = subprocess.Popen(play, env=environment, stderr=(logs / 'play.log').open('w'))
+        while player.poll() is None:
+            for name, process in (('record', recorder), ('pose_node', pose_node)):
+                if process.poll() is not None:
+                    player.terminate()
+                    raise BagError(f'{name} ended with status {process.returncode}: {_last_line(logs / f"{name}.log")}')
+            time.sleep(0.1)
+        if player.returncode != 0:
+            raise BagError(f'play ended with status {player.returncode}: {_last_line(logs / "play.log")}')
+        # The counters of the last sets are in the next diagnostics.
+        time.sleep(2.5)
+    played: dict[str, Any] = json.loads(report.read_text())
+    return played
+
+
+def _geo_pose(command: str) -> list[str]:
+    return [sys.executable, '-m', 'geo_pose_ros.cli', command]
+
+
+@contextlib.contextmanager
+def _running(
+    name: str, command: Sequence[str], logs: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process that ends by SIGINT."""
+    with (logs / f'{name}.log').open('w') as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text().strip().splitlines()
+    return f'{lines[-1] if lines else "no output"} (all of it in {log})'
+
+
+def draw(out: Path, bag: Path, rig: CameraRig, observations: Sequence[Observation], times: _Played) -> None:
+    """Write overlay.png, overlay.mp4 and bodies.png."""
+    complete = [seen for seen in observations if len(seen.bodies) and len(seen.keypoints) == len(rig)]
+    if not complete:
+        raise BagError('The node published no body seen by all cameras; see logs/pose_node.log.')
+    shown = complete[:_VIDEO_SETS]
+    frames = _frames_near(bag, rig, sorted({times.bag_stamp_ns(seen.stamp_ns) for seen in shown}))
+    rate_hz = (len(shown) - 1) / max((shown[-1].stamp_ns - shown[0].stamp_ns) / 1e9, 1e-3)
+    writer = None
+    for seen in shown:
+        images = frames[times.bag_stamp_ns(seen.stamp_ns)]
+        if seen is shown[len(shown) // 2]:
+            cv2.imwrite(str(out / 'overlay.png'), overlay(rig, images, seen.keypoints, seen.bodies, height_px=900))
+        picture = overlay(rig, images, seen.keypoints, seen.bodies, height_px=480)
+        picture = np.ascontiguousarray(picture[:, : picture.shape[1] // 2 * 2])
+        if writer is None:
+            size = (picture.shape[1], picture.shape[0])
+            writer = cv2.VideoWriter(str(out / 'overlay.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), rate_hz, size)
+        writer.write(picture)
+    if writer is not None:
+        writer.release()
+    one_loop = [seen for seen in complete if seen.stamp_ns < complete[0].stamp_ns + times.loop_ns]
+    over_time = [seen.bodies for seen in one_loop[:: max(1, len(one_loop) // 6)]]
+    plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, one_loop)], rig)
+
+
+def _by_cameras(rig: CameraRig, seen: Sequence[Observation]) -> list[tuple[str, list[Any]]]:
+    """Return panels of the last instant as one, two and all cameras give it."""
+    panels = []
+    for count in sorted({1, 2, len(rig)}):
+        names = rig.names[:count]
+        with PosePipeline(rig.subset(list(names))) as pipeline:
+            for instant in seen:
+                kept = {name: k for name, k in instant.keypoints.items() if name in names}
+                bodies = pipeline.fuse(instant.stamp_ns, kept).bodies
+        panels.append((f'{count} camera{"s" if count > 1 else ""}', [bodies]))
+    return panels
+
+
+def _frames_near(bag: Path, rig: CameraRig, stamps_ns: Sequence[int]) -> dict[int, dict[str, Frame]]:
+    """Return, for each of the ascending stamps, the frames of the bag nearest to it, half size, by camera."""
+    wanted = np.array(stamps_ns)
+    found: dict[int, dict[str, Frame]] = {stamp: {} for stamp in stamps_ns}
+    nearest: dict[tuple[int, str], int] = {}
+    with BagReader(bag) as reader:
+        by_topic = {topics.image: name for name, topics in choose_cameras(reader, rig.names).items()}
+        for message in reader.messages(tuple(by_topic)):
+            name = by_topic[message.topic]
+            index = int(np.abs(wanted - message.time_ns).argmin())
+            stamp = stamps_ns[index]
+            distance = abs(stamp - message.time_ns)
+            if distance < nearest.get((stamp, name), 20_000_000):
+                nearest[stamp, name] = distance
+                side = max(rig[name].intrinsics.width, rig[name].intrinsics.height)
+                found[stamp][name] = frame_from_message(message.decode(), name, max_side_px=side // 2 + 1)
+    return found
+
+
+def _print_result(out: Path, summary: Mapping[str, Any]) -> None:
+    latency, quality = summary['latency_ms'], summary['reprojection_px']
+    print(
+        f'\n{summary["frame_sets_published"]} of {summary["frame_sets_in"]} frame sets published, '
+        f'{summary["rate_hz"]} per second; latency {latency["p50"]:.0f} ms median, {latency["p95"]:.0f} ms p95\n'
+        f'reprojection {quality["median"]} px median; left-out camera {summary["leave_one_out_px"]} px; '
+        f'bone length varies by {summary["bone_length_cv"]["median"]:.1%}\n\nLook at\n'
+        f'  {out}/overlay.png    the views with the reprojected skeleton\n'
+        f'  {out}/bodies.png     the skeletons in 3D\n'
+        f'  {out}/overlay.mp4    the same over time\n'
+        f'  {out}/summary.json   the numbers\n'
+        f'  {out}/recording      the bag that the node\'s output was recorded to'
+    )

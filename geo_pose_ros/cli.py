@@ -16,10 +16,12 @@ from types import ModuleType
 
 from .errors import ConfigError, GeoPoseError
 
+_NODE = 'geo_pose_ros.ros.pose_node'
+
 # Command -> module that registers it, and one line of help.
 _COMMANDS: Mapping[str, tuple[str, str]] = {
     'demo': ('geo_pose_ros.demo', 'the whole way on real footage'),
-    'node': ('geo_pose_ros.ros.pose_node', 'run pose_node (ROS arguments as of ros2 run)'),
+    'node': (_NODE, 'run pose_node, with ROS arguments as of ros2 run'),
     'import': ('geo_pose_ros.bags.import_videos', 'make a bag from videos and a calibration'),
     'process': ('geo_pose_ros.bags.process', 'run the pipeline over every frame of a bag, without ROS'),
     'info': ('geo_pose_ros.bags.info', 'say what a bag holds'),
@@ -32,12 +34,13 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'retrain': ('geo_pose_training.cli', 'adapt a lifter to recorded bags'),
 }
 
-# Package that may be absent -> how to get it.
+# Package that may be absent -> how to get it; for all others pip.
 _REMEDIES: Mapping[str, str] = {
-    'torch': 'PyTorch is needed for this command. Install it: python3 -m pip install torch',
-    'geo_pose_training': 'The training package is not installed. Install geo_pose_ros from its source tree.',
-    'rclpy': 'ROS 2 is needed for this command. Source it (. /opt/ros/$ROS_DISTRO/setup.sh) or use its wheels '
-             '(make venv).',
+    'torch': 'Install PyTorch: python3 -m pip install torch '
+             '(without a GPU add --index-url https://download.pytorch.org/whl/cpu).',
+    'geo_pose_training': 'Install geo_pose_ros from its source tree: python3 -m pip install .',
+    'rclpy': 'Source ROS 2 (. /opt/ros/$ROS_DISTRO/setup.sh), or install its wheels: '
+             'python3 -m pip install -r requirements/runtime.txt',
 }
 
 _INTERRUPTED = 130
@@ -50,8 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = '--debug' in words
     words = [word for word in words if word != '--debug']
     try:
-        arguments = _parser(_command(words)).parse_args(words)
-        run: Callable[[argparse.Namespace], int | None] = arguments.run
+        parser = _parser(_command(words))
+        arguments, unknown = parser.parse_known_args(words)
+        run: Callable[[argparse.Namespace], int | None] | None = arguments.run
+        if run is None:
+            return _import(_NODE).main([_NODE, *unknown]) or 0
+        if unknown:
+            parser.error(f'unrecognized arguments: {" ".join(unknown)}')
         return run(arguments) or 0
     except GeoPoseError as error:
         if debug:
@@ -78,13 +86,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument('--debug', action='store_true', help='show where an error came from')
     subparsers = parser.add_subparsers(required=True, metavar='COMMAND')
     chosen = _COMMANDS[command][0] if command in _COMMANDS else ''
-    registered = False
+    # A module may register several commands at once.
     for name, (module, description) in _COMMANDS.items():
         if module != chosen:
             subparsers.add_parser(name, help=description)
-        elif not registered:
-            _import(module).register(subparsers)
-            registered = True
+    if chosen == _NODE:
+        # It parses its arguments itself, as rclpy does.
+        node = subparsers.add_parser('node', help=_COMMANDS['node'][1], usage='geo_pose node [--ros-args ...]')
+        node.set_defaults(run=None)
+    elif chosen:
+        _import(chosen).register(subparsers)
     return parser
 
 
@@ -93,9 +104,10 @@ def _import(module: str) -> ModuleType:
         return import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or '').split('.')[0]
-        if missing in _REMEDIES and error.name != module:
-            raise ConfigError(_REMEDIES[missing]) from error
-        raise
+        if missing in ('', __package__):
+            raise
+        remedy = _REMEDIES.get(missing, f'Install it: python3 -m pip install {missing}')
+        raise ConfigError(f"This needs the Python package '{missing}', which is not installed. {remedy}") from error
 
 
 if __name__ == '__main__':

@@ -41,10 +41,11 @@ _NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessConfig(PipelineConfig):
-    """The pipeline's settings and how frames are grouped: offline only the tolerance and min_cameras matter."""
+class ProcessConfig:
+    """Settings, with the names of the node's; of ``sync`` only tolerance and min_cameras matter offline."""
 
     sync: SyncConfig = field(default_factory=SyncConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ def process_bag(
 ) -> ProcessSummary:
     """Run the pipeline over every frame set of ``bag`` and write the results, with the rig used, to ``out``.
 
-    Images are detected; a bag that holds keypoints only, or ``config.detector.name`` keypoints, is fused from those.
+    Images are detected; a bag that holds keypoints only, or the detector 'keypoints', is fused from those.
     A bag that is damaged at some point is processed up to there.
 
     Args:
@@ -123,8 +124,8 @@ def process_bag(
         if rig is None:
             rig = rig_from_bag(reader, tuple(chosen), world_frame_id)
         rig = rig.subset(list(chosen))
-        by_topic = _source_topics(reader, chosen, from_keypoints=config.detector.name == 'keypoints')
-        with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config) as pipeline:
+        by_topic = _source_topics(reader, chosen, from_keypoints=config.pipeline.detector.name == 'keypoints')
+        with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
             return _Run(rig, config, pipeline, writer).process(reader, by_topic)
 
 
@@ -175,8 +176,9 @@ class _Run:
         is_image = 'image_raw' in next(iter(frames.values())).topic
         try:
             if is_image:
+                max_side_px = self._config.pipeline.detector.max_side_px
                 loaders = {
-                    name: partial(_load, message, name, self._rig[name].intrinsics, self._config.detector.max_side_px)
+                    name: partial(_load, message, name, self._rig[name].intrinsics, max_side_px)
                     for name, message in frames.items()
                 }
                 result = self._pipeline.process(stamp_ns, loaders)

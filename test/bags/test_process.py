@@ -11,7 +11,7 @@ from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
 from geo_pose_ros.bags.process import ProcessConfig, process_bag
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.config import DetectorConfig, SyncConfig
+from geo_pose_ros.config import DetectorConfig, PipelineConfig, SyncConfig
 from geo_pose_ros.errors import BagError, CalibrationError, FrameError
 from geo_pose_ros.messages.bodies import bodies_from_cloud
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
@@ -108,7 +108,7 @@ def test_result_can_be_processed_again(tmp_path, write_scene, truth_detector):
 
 def test_keypoints_on_request(tmp_path, write_scene):
     write_scene(tmp_path / 'bag', clouds=True)
-    config = ProcessConfig(detector=DetectorConfig(name='keypoints'))
+    config = ProcessConfig(pipeline=PipelineConfig(DetectorConfig(name='keypoints')))
     summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
     assert summary.bodies == FRAMES and 'decode' not in summary.stage_ms
     write_scene(tmp_path / 'images')

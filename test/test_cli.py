@@ -1,0 +1,209 @@
+"""`geo_pose`: exit status, one line per error, and nothing imported that the command does not need."""
+
+import subprocess
+import sys
+import textwrap
+from types import ModuleType, SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from geo_pose_ros import cli
+from geo_pose_ros.bags.calibrations import read_calibration, write_calibration
+from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.errors import BagError
+from geo_pose_ros.types import Camera, CameraRig, Intrinsics
+
+from .scenes import ring_rig
+
+WIDTH, HEIGHT = 64, 48
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A folder, which is the current one, with two videos and their calibration."""
+    lens = Intrinsics(np.array([[80.0, 0, 32], [0, 80, 24], [0, 0, 1]]), np.zeros(5), 'plumb_bob', WIDTH, HEIGHT)
+    rig = CameraRig(tuple(Camera(c.name, c.frame_id, lens, c.cam_from_world) for c in ring_rig(2).cameras))
+    write_calibration(tmp_path / 'rig.yaml', rig)
+    for name in rig.names:
+        video = cv2.VideoWriter(str(tmp_path / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 25.0, (WIDTH, HEIGHT))
+        for level in (50, 100, 150):
+            video.write(np.full((HEIGHT, WIDTH, 3), level, np.uint8))
+        video.release()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+IMPORT = ['import', '--videos', 'cam0.mp4', 'cam1.mp4', '--calibration', 'rig.yaml', '--out', 'bag']
+
+
+def test_import_info_and_overwrite(files, capsys):
+    assert cli.main([*IMPORT, '--start-time', '100.5', '--fps', '10']) == 0
+    assert capsys.readouterr().out == 'bag: 2 cameras; frames: cam0 3, cam1 3\n'
+    with BagReader(files / 'bag') as reader:
+        assert (reader.start_ns, reader.end_ns) == (100_500_000_000, 100_700_000_000)
+
+    assert cli.main(['info', 'bag']) == 0
+    out = capsys.readouterr().out
+    assert '  cam0: 3 images at 10.0/s, about 0 dropped; 64x48 px, plumb_bob' in out
+    assert out.endswith('geo_pose process: yes\ngeo_pose retrain: yes\n')
+
+    assert cli.main(IMPORT) == 1
+    error = capsys.readouterr().err
+    assert error == "geo_pose: 'bag' exists already. Choose another path, or give --overwrite to replace it.\n"
+    assert cli.main([*IMPORT, '--overwrite', '--storage', 'sqlite3', '--jpeg-quality', '50']) == 0
+    assert (files / 'bag' / 'bag.db3').exists()
+
+
+def test_rig_convert(files, capsys):
+    assert cli.main(['rig', 'convert', 'rig.yaml', 'rig.qca.txt']) == 0
+    assert capsys.readouterr().out == 'rig.qca.txt: 2 cameras: cam0, cam1\n'
+    assert cli.main(['rig', 'convert', 'rig.qca.txt', 'rig.toml']) == 0
+    assert cli.main(['rig', 'convert', '--unit', 'mm', 'rig.toml', 'small.yaml']) == 0
+    want, have = read_calibration(files / 'rig.yaml'), read_calibration(files / 'small.yaml')
+    for name in want.names:
+        np.testing.assert_allclose(have[name].position_m, want[name].position_m / 1000, atol=1e-12)
+    assert cli.main(['rig', 'convert', 'rig.toml', 'small.yaml']) == 1
+    assert "'small.yaml' exists already" in capsys.readouterr().err
+
+
+def test_process_passes_settings(files, monkeypatch, capsys):
+    from geo_pose_ros.bags import process
+
+    calls = []
+    monkeypatch.setattr(process, 'process_bag', lambda *args, **options: calls.append((args, options)) or 'done')
+    words = ['process', 'bag', '--out', 'out', '--rig', 'rig.yaml', '--cameras', 'cam1', '--sync.tolerance-ms', '3',
+             '--pipeline.detector.max-side-px', '640', '--overwrite', '--world-frame', 'map']
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out == 'out: done\n'
+    [(paths, options)] = calls
+    assert [str(path) for path in paths] == ['bag', 'out']
+    assert (options['config'].sync.tolerance_ms, options['config'].pipeline.detector.max_side_px) == (3.0, 640)
+    assert options['rig'].names == ('cam0', 'cam1') and options['cameras'] == ['cam1']
+    assert (options['overwrite'], options['storage'], options['world_frame_id']) == (True, 'mcap', 'map')
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['info', 'nowhere'], "There is no bag at 'nowhere'"),
+        ([*IMPORT, '--fps', '-1'], '--fps: received -1.0, expected more than 0'),
+        ([*IMPORT, '--start-time', 'noon'], "--start-time: received 'noon'"),
+        (['rig', 'convert', 'no.yaml', 'rig.toml'], "Rig file 'no.yaml' cannot be read"),
+        (['process', 'nowhere', '--out', 'out', '--sync.tolerance-ms', '-3'],
+         "Parameter 'sync.tolerance_ms': received -3.0, expected"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line_and_status_1(files, capsys, words, message):
+    assert cli.main(words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith('geo_pose: ') and message in error and error.count('\n') == 1
+
+
+@pytest.mark.parametrize('words', [['--debug', 'info', 'nowhere'], ['info', 'nowhere', '--debug']])
+def test_debug_shows_where_an_error_came_from(files, words):
+    with pytest.raises(BagError, match='There is no bag'):
+        cli.main(words)
+
+
+def with_command(monkeypatch, run):
+    """Make `geo_pose info` run ``run``."""
+    module = ModuleType('fake')
+    module.register = lambda subparsers: subparsers.add_parser('info').set_defaults(run=run)
+    monkeypatch.setattr(cli, 'import_module', lambda _: module)
+
+
+def test_interruption(monkeypatch, capsys):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with_command(monkeypatch, interrupt)
+    assert cli.main(['info']) == 130
+    assert capsys.readouterr().err == 'geo_pose: interrupted\n'
+    with pytest.raises(KeyboardInterrupt):
+        cli.main(['info', '--debug'])
+
+
+def test_status_of_the_command_is_passed_on(monkeypatch):
+    with_command(monkeypatch, lambda _: 7)
+    assert cli.main(['info']) == 7
+
+
+@pytest.mark.parametrize('words', [[], ['frobnicate'], ['info'], ['info', 'bag', '--frob']])
+def test_wrong_usage(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 2
+    assert 'usage: geo_pose' in capsys.readouterr().err
+
+
+def test_node_gets_the_ros_arguments(monkeypatch):
+    received = []
+
+    def node(name):
+        return SimpleNamespace(main=lambda argv: received.append((name, argv)))
+
+    monkeypatch.setattr(cli, 'import_module', node)
+    assert cli.main(['node', '--ros-args', '-p', 'rig:=rig.yaml']) == 0
+    name = 'geo_pose_ros.ros.pose_node'
+    assert received == [(name, [name, '--ros-args', '-p', 'rig:=rig.yaml'])]
+
+
+def run_blocked(blocked, words):
+    """Run the program where importing ``blocked`` fails; also print which modules were imported."""
+    code = f"""
+        import importlib.abc, sys
+        class Block(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path=None, target=None):
+                if name.split('.')[0] in {blocked!r}:
+                    raise ModuleNotFoundError('blocked', name=name)
+        sys.meta_path.insert(0, Block())
+        from geo_pose_ros.cli import main
+        try:
+            status = main({words!r})
+        except SystemExit as stop:
+            status = stop.code
+        print('IMPORTED', *sorted(set(name.split('.')[0] for name in sys.modules)))
+        sys.exit(status)
+    """
+    return subprocess.run([sys.executable, '-c', textwrap.dedent(code)], capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy():
+    done = run_blocked([], ['--help'])
+    assert done.returncode == 0
+    for command in ('import', 'process', 'play', 'record', 'info', 'rig', 'demo', 'train', 'evaluate', 'export',
+                    'retrain', 'node'):
+        assert f'\n    {command} ' in done.stdout
+    imported = set(done.stdout.rsplit('IMPORTED', 1)[1].split())
+    assert not imported & {'numpy', 'cv2', 'rosbags', 'rclpy', 'torch', 'mediapipe', 'geo_pose_training'}
+
+
+@pytest.mark.parametrize('command', ['import', 'process', 'info', 'rig'])
+def test_bag_commands_need_neither_ros_nor_torch_nor_a_detector(command):
+    done = run_blocked(['rclpy', 'torch', 'mediapipe', 'geo_pose_training'], [command, '--help'])
+    assert done.returncode == 0 and f'usage: geo_pose {command}' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('command', 'missing', 'remedy'),
+    [
+        ('train', 'torch', 'Install PyTorch: python3 -m pip install torch'),
+        ('retrain', 'geo_pose_training', 'Install geo_pose_ros from its source tree'),
+        ('play', 'rclpy', 'Source ROS 2 (. /opt/ros/$ROS_DISTRO/setup.sh), or install its wheels'),
+        ('info', 'rosbags', 'Install it: python3 -m pip install rosbags'),
+    ],
+)
+def test_a_missing_package_is_one_clear_line(command, missing, remedy):
+    done = run_blocked([missing], [command])
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"geo_pose: This needs the Python package '{missing}', which is not installed. ")
+    assert remedy in done.stderr
+    assert done.stderr.count('\n') == 1
+
+
+def test_a_broken_module_of_our_own_is_not_hidden(monkeypatch):
+    monkeypatch.setitem(cli._COMMANDS, 'info', ('geo_pose_ros.no_such_module', ''))
+    with pytest.raises(ModuleNotFoundError, match='no_such_module'):
+        cli.main(['info', 'bag'])

@@ -86,6 +86,10 @@ ABLATIONS = (
         Cell(f'li2020_real_views: confidence {kind}', 'li2020_real_views', {'loss.confidence': kind}, _ONE)
         for kind in ('none', 'target', 'product')
     ),
+    Cell(
+        'li2020_real_views: learning rate of geo (one cycle, 1e-2)', 'li2020_real_views',
+        {'optim.schedule': 'one_cycle', 'optim.learning_rate': 0.01}, _ONE,
+    ),
     Cell('li2020_real_views: no pre-training', 'li2020_real_views', {'loss.pretrain_share': 0.0}, _ONE),
     Cell('li2020_real_views: one branch (closed-form root)', 'li2020_real_views', {'loss.root': 'closed_form'}, _ONE),
     Cell(

@@ -274,6 +274,9 @@ class SolverConfig:
 class TrackingConfig:
     """Bodies over time."""
 
+    new_body_views: int = setting(
+        2, 'Cameras that must see a new body, if as many deliver; a known one may go on with one', low=1, high=64
+    )
     enabled: bool = setting(True, 'Smooth joints by a Kalman filter and predict those not seen; ids are kept anyway')
     max_gap_s: float = setting(
         0.5, 'A joint or body not measured for longer than this is forgotten', unit='s', low=0.0, high=5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 
@@ -14,10 +14,11 @@ import numpy as np
 from .config import PipelineConfig
 from .detection import Detector, create_detector
 from .errors import CalibrationError, GeoPoseError
-from .fusion.association import Association, associate
-from .fusion.body import body_from_triangulation, triangulate_body
+from .fusion.association import associate
+from .fusion.estimate import estimate_bodies, to_bodies
 from .fusion.tracking import Tracker
 from .geometry.projection import normalize
+from .lifting.lifter import PoseLifter
 from .skeleton import BODY17, FloatArray, map_to_body17
 from .types import Bodies3D, CameraRig, Frame, FrameSet, Keypoints2D
 
@@ -91,6 +92,7 @@ class PosePipeline:
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
         self._tracker = Tracker(self._config.tracking, len(BODY17))
+        self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
 
     @property
     def rig(self) -> CameraRig:
@@ -175,40 +177,35 @@ class PosePipeline:
             raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
         clock.lap('undistort')
         found = associate(self._cam_from_world, xn, confidence, self._tracker.predict(stamp_ns))
-        # One view alone does not triangulate.
-        people = found.select(found.num_views >= 2)
+        # A person seen by fewer cameras may be a false detection; known ones may go on with one.
+        needed = min(self._config.tracking.new_body_views, len(keypoints))
+        people = found.select((found.tracks >= 0) | (found.num_views >= needed))
         clock.lap('associate')
-        bodies, residuals = self._triangulate(stamp_ns, people, xn, confidence)
-        clock.lap('triangulate')
+        estimate = estimate_bodies(
+            self._cam_from_world, self._focal_px, people.gather(xn, np.nan), people.gather(confidence, 0.0), BODY17,
+            self._config.triangulation, self._config.solver, None if self._lifter is None else self._lifter.lift,
+        )
+        known = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
+        people, estimate = people.select(known), estimate.select(known)
+        clock.lap('solve')
+        tracked = self._tracker.update(stamp_ns, people.tracks, estimate.solution.xyz, estimate.solution.covariance)
+        bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracked)
+        clock.lap('track')
+        support = estimate.solution.support
+        residuals = {
+            name: estimate.solution.residual_px[c][support[c]] for c, name in enumerate(self._rig.names) if len(people)
+        }
+        if self._lifter is not None:
+            # The solver calls the lifter; their times are shown apart.
+            clock.stage_ms['lift'] = estimate.lift_ms
+            clock.stage_ms['solve'] -= estimate.lift_ms
         return PipelineResult(bodies, body17, {}, {}, clock.stage_ms, residuals)
-
-    def _triangulate(
-        self, stamp_ns: int, people: Association, xn: list[FloatArray], confidence: list[FloatArray]
-    ) -> tuple[Bodies3D, dict[str, FloatArray]]:
-        residuals: dict[str, list[FloatArray]] = {name: [] for name in self._rig.names}
-        parts: list[Bodies3D] = []
-        tracks: list[int] = []
-        for points, weights, track in zip(
-            people.gather(xn, np.nan).swapaxes(0, 1), people.gather(confidence, 0.0).swapaxes(0, 1), people.tracks,
-            strict=True,
-        ):
-            found, views = triangulate_body(
-                self._cam_from_world, self._focal_px, points, weights, BODY17, self._config.triangulation
-            )
-            if not np.isfinite(found.xyz).any():
-                continue
-            tracks.append(int(track))
-            parts.append(body_from_triangulation(stamp_ns, self._rig.world_frame_id, found, views, len(parts), BODY17))
-            for c, name in enumerate(self._rig.names):
-                residuals[name].append(found.residual_px[c][found.inliers[c]])
-        merged = {name: np.concatenate(values) for name, values in residuals.items() if values}
-        bodies = Bodies3D.concatenate(stamp_ns, self._rig.world_frame_id, BODY17, parts)
-        tracked = self._tracker.update(stamp_ns, np.array(tracks, np.int64), bodies.xyz, bodies.covariance)
-        return replace(bodies, body_ids=tracked.body_ids[: len(bodies)]), merged
 
     def close(self) -> None:
         """Stop the workers and free the models."""
         self._pool.shutdown()
+        if self._lifter is not None:
+            self._lifter.close()
         for detector in self._detectors.values():
             detector.close()
         self._detectors.clear()

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import DetectorConfig, PipelineConfig, TrackingConfig
+from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError, DetectorError, FrameError
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.skeleton import BODY17, COCO17, Skeleton
@@ -13,7 +13,8 @@ from geo_pose_ros.types import Frame, FrameSet, Keypoints2D
 
 from .scenes import keypoints, person, ring_rig
 
-CONFIG = PipelineConfig(tracking=TrackingConfig(enabled=False))
+# Triangulation alone, so that exact keypoints give exact joints.
+CONFIG = PipelineConfig(lifter=LifterConfig(enabled=False), tracking=TrackingConfig(enabled=False))
 IMAGE = np.zeros((48, 64, 3), np.uint8)
 
 
@@ -158,3 +159,58 @@ def test_refusals():
         pytest.raises(CalibrationError, match="no camera 'cam9'"),
     ):
         pipeline.process(0, {'cam9': lambda: Frame('cam9', 0, IMAGE)})
+
+
+def test_with_the_lifter_an_arm_hidden_from_all_cameras_and_a_joint_of_one_view_are_there():
+    rig, truth = ring_rig(4), person()
+    seen = keypoints(rig, [truth], noise_px=1.0)
+    hidden = {}
+    for name, k in seen.items():
+        xy, confidence = k.xy.copy(), k.confidence.copy()
+        xy[:, 12:14], confidence[:, 12:14] = np.nan, 0.0
+        hidden[name] = Keypoints2D(name, 0, BODY17, xy, confidence)
+    with PosePipeline(rig, PipelineConfig()) as pipeline:
+        bodies = pipeline.fuse(0, hidden).bodies
+    assert np.isfinite(bodies.xyz).all()
+    assert bodies.num_views[0, 12:14].tolist() == [0, 0]
+    assert np.linalg.norm(bodies.xyz - truth, axis=-1)[0].max() < 0.45
+    assert np.delete(np.linalg.norm(bodies.xyz - truth, axis=-1)[0], [12, 13]).max() < 0.05
+    assert bodies.confidence[0, 12:14].max() < 0.5 < np.delete(bodies.confidence[0], [12, 13]).min()
+
+
+def test_one_camera_is_enough_with_the_lifter_and_not_without():
+    rig, truth = ring_rig(1), person()
+    seen = keypoints(rig, [truth])
+    with PosePipeline(rig, PipelineConfig()) as pipeline:
+        result = pipeline.fuse(0, seen)
+    assert np.isfinite(result.bodies.xyz).all()
+    assert np.linalg.norm(result.bodies.xyz[0, 0] - truth[0]) < 1.0
+    assert {'undistort', 'associate', 'lift', 'solve', 'track'} == set(result.stage_ms)
+    with PosePipeline(rig, CONFIG) as pipeline:
+        assert len(pipeline.fuse(0, seen).bodies) == 0
+
+
+def test_a_new_body_needs_two_cameras_and_a_known_one_goes_on_with_one():
+    rig = ring_rig(3)
+    seen = keypoints(rig, [person()])
+    alone = {n: k if n == 'cam0' else Keypoints2D.empty(n, 0, BODY17) for n, k in seen.items()}
+    with PosePipeline(rig, PipelineConfig()) as pipeline:
+        assert len(pipeline.fuse(0, alone).bodies) == 0
+        assert pipeline.fuse(10**8, seen).bodies.body_ids.tolist() == [0]
+        after = pipeline.fuse(2 * 10**8, alone).bodies
+        assert after.body_ids.tolist() == [0]
+        assert (after.num_views == 1).all()
+
+
+def test_a_body_nobody_sees_is_predicted_for_half_a_second():
+    rig = ring_rig(3)
+    seen = keypoints(rig, [person()])
+    none = {n: Keypoints2D.empty(n, 0, BODY17) for n in rig.names}
+    with PosePipeline(rig, PipelineConfig()) as pipeline:
+        before = pipeline.fuse(0, seen).bodies
+        predicted = pipeline.fuse(4 * 10**8, none).bodies
+        assert predicted.body_ids.tolist() == before.body_ids.tolist()
+        np.testing.assert_allclose(predicted.xyz, before.xyz)
+        assert (predicted.num_views == 0).all()
+        assert (predicted.confidence < 0.5).all()
+        assert len(pipeline.fuse(6 * 10**8, none).bodies) == 0

@@ -47,6 +47,9 @@ class Association:
         """(B,) cameras that see the person."""
         return np.asarray((self.views >= 0).sum(1), np.int64)
 
+    def __len__(self) -> int:
+        return len(self.tracks)
+
     def select(self, kept: NDArray[np.bool_]) -> Association:
         """Return the people of the mask (B,)."""
         return Association(self.views[kept], self.tracks[kept])

@@ -1,4 +1,4 @@
-"""One body from its views: sides repaired, outlier views rejected, joints triangulated."""
+"""The views of one body: sides repaired by robust triangulation, distances measured in the body's size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from ..config import TriangulationConfig
 from ..geometry.triangulation import Triangulation, triangulate_robust
 from ..skeleton import FloatArray, Skeleton
-from ..types import Bodies3D
 from .left_right import exchange, limb_cost, suspected_swap
 
 # The settings' pixel distances hold for a body of this extent in the image.
@@ -39,15 +38,16 @@ class BodyViews:
 
 
 def extent_scale(focal_px: FloatArray, xn: FloatArray) -> FloatArray:
-    """Return (C,) reference extent / extent of the body in each view, from points (C, J, 2); 1 where unseen.
+    """Return (C, ...) reference extent / extent of a body in each view, from points (C, ..., J, 2); 1 where unseen.
 
     Detectors look at a crop of the person, so that their error grows with the person's size in the image.
     """
-    seen = np.asarray(np.isfinite(xn).all(-1))
-    low = np.where(seen[..., None], xn, np.inf).min(1)
-    high = np.where(seen[..., None], xn, -np.inf).max(1)
-    extent = np.where(seen.any(1), (high - low).max(-1) * focal_px, _REFERENCE_EXTENT_PX)
-    scale: FloatArray = _REFERENCE_EXTENT_PX / np.maximum(extent, _LEAST_EXTENT_PX)
+    seen = np.isfinite(xn)
+    extent = np.where(seen, xn, -np.inf).max(-2) - np.where(seen, xn, np.inf).min(-2)
+    extent_px = extent.max(-1) * focal_px.reshape(-1, *[1] * (xn.ndim - 3))
+    scale: FloatArray = np.where(
+        extent_px >= 0.0, _REFERENCE_EXTENT_PX / np.maximum(extent_px, _LEAST_EXTENT_PX), 1.0
+    )
     return scale
 
 
@@ -101,26 +101,3 @@ def triangulate_body(
         swaps += 1
     raw = Triangulation(found.xyz, found.covariance, found.residual_px / scale[:, None], found.inliers)
     return raw, BodyViews(xn, confidence, focal, swaps)
-
-
-def body_from_triangulation(
-    stamp_ns: int, frame_id: str, found: Triangulation, views: BodyViews, body_id: int, skeleton: Skeleton
-) -> Bodies3D:
-    """Return one body; a joint's confidence is the mean confidence of the views that support it."""
-    support = found.inliers
-    count = support.sum(0)
-    seen = count >= 2
-    divisor = np.maximum(count, 1)
-    confidence = np.where(support, views.confidence, 0.0).sum(0) / divisor
-    error = np.where(support, found.residual_px, 0.0).sum(0) / divisor
-    return Bodies3D(
-        stamp_ns,
-        frame_id,
-        skeleton,
-        found.xyz[None],
-        found.covariance[None],
-        np.where(seen, confidence, 0.0)[None],
-        count[None],
-        np.where(seen, error, np.nan)[None],
-        np.array([body_id]),
-    )

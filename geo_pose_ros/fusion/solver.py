@@ -297,15 +297,15 @@ def _prior(cam_from_world: FloatArray, lifted: LiftedViews, config: SolverConfig
     own = share[..., None] * _PROPER
     if not known.all():
         own = np.where(known[..., None], own, 1.0)
-    inner.reshape(cameras, bodies, -1)[..., :: _SHARED + 1] += own
+    inner.reshape(cameras, bodies, _SHARED * _SHARED)[..., :: _SHARED + 1] += own
     weighted = np.linalg.solve(inner, scaled)
 
     mean = (certain * (shape @ pose)).reshape(cameras, bodies, size, 1)
     shared = scaled @ pose.reshape(cameras, bodies, size, 1)
     right = (mean - np.swapaxes(weighted, -1, -2) @ shared)[..., 0].sum(0)
     # Sum over views in one product per body: (3J, 7C) (7C, 3J)
-    left = np.moveaxis(weighted, 0, 1).reshape(bodies, -1, size)
-    information = -(np.swapaxes(left, -1, -2) @ np.moveaxis(scaled, 0, 1).reshape(bodies, -1, size))
+    left = np.moveaxis(weighted, 0, 1).reshape(bodies, cameras * _SHARED, size)
+    information = -(np.swapaxes(left, -1, -2) @ np.moveaxis(scaled, 0, 1).reshape(left.shape))
     blocks = (certain[..., None, :] * shape[..., None]).sum(0)
     _diagonal_blocks(information)[...] += np.moveaxis(blocks, 0, 2) + (_FLOOR * _EYE)[..., None, None]
     return _Prior(information, right, count > 0)
@@ -329,7 +329,7 @@ def _solve_jointly(equations: FloatArray, prior: _Prior, with_covariance: bool) 
     _, bodies, joints = equations.shape
     total = prior.information.copy()
     _diagonal_blocks(total)[...] += equations[_NINE]
-    both = prior.right + np.moveaxis(equations[6:], 0, 1).reshape(bodies, -1)
+    both = prior.right + np.moveaxis(equations[6:], 0, 1).reshape(bodies, 3 * joints)
     inverse = np.full((bodies if with_covariance else 0, 3 * joints, 3 * joints), np.nan)
     for body in range(bodies):
         # Cholesky through LAPACK itself: numpy's batched solve takes twice as long. Transposed is column-major.

@@ -5,7 +5,7 @@ import pytest
 
 from geo_pose_ros.config import TriangulationConfig
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.fusion.body import body_from_triangulation, extent_scale, triangulate_body
+from geo_pose_ros.fusion.body import extent_scale, triangulate_body
 from geo_pose_ros.fusion.left_right import limb_groups, suspected_swap
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17
@@ -79,20 +79,6 @@ def test_extent_scale_follows_the_size_in_the_image():
     xn[1, 1] = (0.25, 0.1)
     xn[2] = np.nan
     np.testing.assert_allclose(extent_scale(np.full(3, 1200.0), xn), [1.0, 2.0, 1.0])
-
-
-def test_body_carries_support_and_confidence():
-    P, focal, xn, confidence, _ = scene()
-    confidence[0] = 0.4
-    xn[1:, 16] = np.nan
-    found, used = triangulate_body(P, focal, xn, confidence, BODY17, CONFIG)
-    body = body_from_triangulation(7, 'world', found, used, 5, BODY17)
-    assert body.confidence[0, 0] == pytest.approx((0.4 + 3.0) / 4.0)
-    assert body.num_views[0].tolist() == [4] * 16 + [0]
-    assert body.confidence[0, 16] == 0.0
-    assert np.isnan(body.xyz[0, 16]).all()
-    assert np.isnan(body.reprojection_error[0, 16])
-    assert (body.stamp_ns, body.body_ids.tolist()) == (7, [5])
 
 
 def test_suspected_swap_refuses_another_skeleton():

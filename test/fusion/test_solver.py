@@ -134,7 +134,10 @@ def test_nothing_seen_and_nobody():
         assert np.isnan(found.xyz).all()
         assert (found.num_views == 0).all()
         assert (found.trust == 0.0).all()
-    assert run(cams, np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))).xyz.shape == (0, 17, 3)
+    nobody = np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))
+    assert run(cams, *nobody).xyz.shape == (0, 17, 3)
+    lifted = LiftedViews(np.zeros((2, 0, 17, 3)), np.zeros((2, 0, 17)), np.zeros((2, 0, 3)))
+    assert run(cams, *nobody, lifted).xyz.shape == (0, 17, 3)
 
 
 def test_one_camera_is_the_lifted_pose_at_its_absolute_root():

@@ -19,7 +19,7 @@ setup(
     version='0.1.0',
     packages=[*find_packages(include=[NAME, f'{NAME}.*']), *training],
     package_dir={'geo_pose_training': 'training'},
-    package_data={NAME: ['models/*.onnx', 'models/*.json'], 'geo_pose_training': ['recipes/*.yaml']},
+    package_data={NAME: ['models/*.onnx', 'models/*.json', 'ros/*.xml'], 'geo_pose_training': ['recipes/*.yaml']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

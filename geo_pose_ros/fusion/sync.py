@@ -175,6 +175,11 @@ class FrameSynchronizer(Generic[T]):
         waiting = [*self._open, *([self._ready] if self._ready else [])]
         return sum(len(s.stamps) for s in waiting)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a closed set waits to be taken."""
+        return self._ready is not None
+
     def clock_error_ns(self, camera: str) -> int | None:
         """Return how far the stamps of ``camera`` are ahead of the others', ns; None before its first frame."""
         known = self._cameras[camera]

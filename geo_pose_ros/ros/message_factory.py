@@ -18,17 +18,22 @@ _TYPECODES = {
 
 
 @cache
-def _message_class(message_type: str) -> tuple[Any, frozenset[str]]:
+def message_class(message_type: str) -> Any:
+    """Return the class of ``message_type`` ('package/msg/Name'); raise ConfigError if it is not installed."""
     package, _, name = message_type.split('/')
     try:
-        cls = getattr(import_module(f'{package}.msg'), name)
+        return getattr(import_module(f'{package}.msg'), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"ROS message '{message_type}' is not installed ({error}). "
             f'Install ros-$ROS_DISTRO-{package.replace("_", "-")}.'
         ) from error
+
+
+@cache
+def _sequences(cls: Any) -> frozenset[str]:
     kinds = cls.get_fields_and_field_types()
-    return cls, frozenset(name for name, kind in kinds.items() if kind.startswith('sequence<'))
+    return frozenset(name for name, kind in kinds.items() if kind.startswith('sequence<'))
 
 
 class RclpyFactory:
@@ -36,8 +41,8 @@ class RclpyFactory:
 
     def __call__(self, message_type: str, /, **fields: Any) -> Any:
         """Return a message of ``message_type``; raise ConfigError if its package is not installed."""
-        cls, sequences = _message_class(message_type)
-        for name in sequences.intersection(fields):
+        cls = message_class(message_type)
+        for name in _sequences(cls).intersection(fields):
             if isinstance(fields[name], np.ndarray):
                 fields[name] = array.array(_TYPECODES[fields[name].dtype.str], fields[name].tobytes())
         return cls(**fields)

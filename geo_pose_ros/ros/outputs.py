@@ -1,0 +1,82 @@
+"""The topics pose_node publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..config import NodeConfig
+from ..messages.bodies import bodies_to_cloud
+from ..messages.image import compressed_from_frame
+from ..messages.keypoints import keypoints_to_cloud
+from ..messages.markers import bodies_to_markers
+from ..messages.skeleton import skeleton_to_message
+from ..pipeline import PipelineResult
+from ..skeleton import BODY17
+from ..types import CameraRig, Frame, Keypoints2D
+from ..view.draw import draw_skeleton
+from .message_factory import RclpyFactory
+from .qos import profile
+
+
+class Outputs:
+    """Lifecycle publishers; they publish only while the node is active."""
+
+    def __init__(self, node: Any, cameras: Sequence[str], config: NodeConfig) -> None:
+        """Create the publishers."""
+        from sensor_msgs.msg import CompressedImage, PointCloud2
+        from std_msgs.msg import String
+        from visualization_msgs.msg import MarkerArray
+
+        self._node, self._config = node, config
+        self._make = RclpyFactory()
+        self._shown_ids: list[int] = []
+        create = node.create_lifecycle_publisher
+        self._bodies = create(PointCloud2, '~/bodies', profile(10))
+        self._markers = create(MarkerArray, '~/markers', profile(10))
+        self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
+        self._keypoints = {name: create(PointCloud2, f'~/keypoints/{name}', profile(10)) for name in cameras}
+        self._annotated = {
+            name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
+        }
+
+    def publish_skeleton(self, rig: CameraRig) -> None:
+        """Publish `~/skeleton`, again whenever the rig changes."""
+        self._skeleton.publish(skeleton_to_message(self._make, BODY17, rig))
+
+    def publish(self, result: PipelineResult, rig: CameraRig) -> None:
+        """Publish what one frame set gave; `~/bodies` first, the rest only while somebody subscribes."""
+        self._bodies.publish(bodies_to_cloud(self._make, result.bodies))
+        if self._markers.get_subscription_count():
+            self._markers.publish(bodies_to_markers(self._make, result.bodies, self._shown_ids))
+            self._shown_ids = result.bodies.body_ids.tolist()
+        for name, keypoints in result.keypoints.items():
+            if self._keypoints[name].get_subscription_count():
+                self._keypoints[name].publish(keypoints_to_cloud(self._make, keypoints, rig[name].frame_id))
+
+    def publish_annotated(self, result: PipelineResult, rig: CameraRig) -> None:
+        """Draw and publish the pictures somebody subscribes to."""
+        for name, frame in result.frames.items():
+            if self._annotated[name].get_subscription_count():
+                picture = annotate(frame, result.keypoints[name], self._config.annotated_max_side_px)
+                self._annotated[name].publish(
+                    compressed_from_frame(self._make, picture, rig[name].frame_id, self._config.annotated_quality)
+                )
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in (
+            self._bodies, self._markers, self._skeleton, *self._keypoints.values(), *self._annotated.values()
+        ):
+            self._node.destroy_lifecycle_publisher(publisher)
+
+
+def annotate(frame: Frame, keypoints: Keypoints2D, max_side_px: int) -> Frame:
+    """Return ``frame`` with ``keypoints`` (raw px) drawn in, its longer side at most ``max_side_px``."""
+    step = -(-max(frame.image.shape[:2]) // max_side_px)
+    image = frame.image[::step, ::step].copy()
+    reduction = frame.reduction * step
+    # Pixel k of the picture is pixel k * step of the frame.
+    xy = ((keypoints.xy + 0.5) / frame.reduction - 0.5) / step
+    draw_skeleton(image, xy, keypoints.confidence, keypoints.skeleton)
+    return Frame(frame.camera, frame.stamp_ns, image, reduction)

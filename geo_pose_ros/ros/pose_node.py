@@ -1,0 +1,178 @@
+"""pose_node: a lifecycle node from camera topics to 3D bodies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+
+from ..config import NodeConfig
+from ..errors import ConfigError, GeoPoseError
+from .middleware import large_data_environment
+from .parameters import NodeParameters
+from .session import PoseSession
+
+_NAME = 'pose_node'
+
+
+class PoseNode(LifecycleNode):
+    """Configure reads parameters, rig and models; activate subscribes; the others undo.
+
+    Attributes:
+        fault: why the last transition failed; None if it did not.
+        crashed: the worker has ended by an unexpected error; the process should.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Declare the parameters; ``options`` are LifecycleNode's.
+
+        Raises:
+            ConfigError: for an unknown parameter, a wrong type or a value out of bounds.
+        """
+        super().__init__(_NAME, **options)
+        self.fault: GeoPoseError | None = None
+        self.crashed = False
+        self._session: PoseSession | None = None
+        self._settings = NodeParameters(self, NodeConfig, self._why_read_only)
+
+    @property
+    def config(self) -> NodeConfig:
+        """The settings as the parameters are now."""
+        return self._settings.read()
+
+    def autostart(self) -> None:
+        """Configure and activate.
+
+        Raises:
+            GeoPoseError: why it cannot.
+        """
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise self.fault or ConfigError('pose_node did not start; the log says why.')
+
+    def on_configure(self, state: Any) -> TransitionCallbackReturn:
+        """Read parameters and rig, load models, create publishers."""
+        return self._transition(self._configure)
+
+    def on_activate(self, state: Any) -> TransitionCallbackReturn:
+        """Subscribe and process."""
+        done = super().on_activate(state)
+        return self._transition(self._open_session.activate) if done == TransitionCallbackReturn.SUCCESS else done
+
+    def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
+        """Stop processing and unsubscribe."""
+        done = self._transition(self._open_session.deactivate)
+        return super().on_deactivate(state) if done == TransitionCallbackReturn.SUCCESS else done
+
+    def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
+        """Free rig, models and publishers."""
+        return self._transition(self._close)
+
+    def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
+        """Free everything, from any state."""
+        return self._transition(self.close)
+
+    def on_error(self, state: Any) -> TransitionCallbackReturn:
+        """Free everything and be unconfigured again."""
+        return self._transition(self.close)
+
+    def close(self) -> None:
+        """Free everything, whatever the state."""
+        if self._session is not None:
+            self._session.deactivate()
+        self._close()
+
+    @property
+    def _open_session(self) -> PoseSession:
+        if self._session is None:
+            raise ConfigError('pose_node is not configured.')
+        return self._session
+
+    def _configure(self) -> None:
+        self._session = PoseSession(self, self._settings.read(), self._on_crash)
+
+    def _close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _on_crash(self) -> None:
+        self.crashed = True
+
+    def _why_read_only(self) -> str:
+        return 'parameters are read at configure; deactivate and clean up first' if self._session is not None else ''
+
+    def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
+        """Run ``action``; rclpy would swallow what it raises."""
+        self.fault = None
+        try:
+            action()
+        except GeoPoseError as error:
+            self.fault = error
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            self.get_logger().fatal(traceback.format_exc())
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run the node until Ctrl-C; return the exit status.
+
+    Raises:
+        GeoPoseError: if the parameters are wrong. What fails later is in the log already.
+    """
+    os.environ.update(large_data_environment(os.environ))
+    try:
+        rclpy.init(args=None if arguments is None else list(arguments))
+    except Exception as error:
+        raise ConfigError(f'ROS arguments or parameter file: {_one_line(error)}') from error
+    try:
+        node = PoseNode()
+        try:
+            return _spin(node)
+        finally:
+            node.close()
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin(node: PoseNode) -> int:
+    if node.config.autostart:
+        try:
+            node.autostart()
+        except GeoPoseError:
+            return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while rclpy.ok() and not node.crashed:
+            executor.spin_once(timeout_sec=0.5)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    return 1 if node.crashed else 0
+
+
+def _one_line(error: BaseException) -> str:
+    return ' '.join(str(error).split())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of ``pose_node``; a start-up fault is one line and a non-zero exit status."""
+    try:
+        return run(arguments)
+    except GeoPoseError as error:
+        print(f'{_NAME}: {error}', file=sys.stderr)
+        return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

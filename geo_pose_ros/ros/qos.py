@@ -1,0 +1,33 @@
+"""QoS profiles, and what to do when they do not match."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+__all__ = ['SubscriptionEventCallbacks', 'explain_incompatible', 'profile']
+
+
+def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoSProfile:
+    """Return keep-last ``depth``; latched is transient local: late subscribers get the last message too."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def explain_incompatible(topic: str, event: Any) -> str:
+    """Return what an incompatible-QoS event of a subscription to ``topic`` means and what to do."""
+    policy = qos_policy_name_from_kind(event.last_policy_kind)
+    remedy = (
+        'set reliability:=best_effort' if policy == 'RELIABILITY' else f'change {policy.lower()} of the publisher'
+    )
+    return f"A publisher on '{topic}' offers an incompatible {policy.lower()}; nothing is received from it: {remedy}."

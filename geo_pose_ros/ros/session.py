@@ -1,0 +1,351 @@
+"""All that pose_node holds between configure and cleanup."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from ..config import NodeConfig
+from ..detection import create_detector
+from ..errors import ConfigError, FrameError, GeoPoseError
+from ..fusion.sync import FrameSynchronizer, StampedSet
+from ..messages.image import frame_from_message
+from ..messages.keypoints import keypoints_from_cloud
+from ..pipeline import PipelineResult, PosePipeline
+from ..rig import load_rig
+from ..skeleton import get_skeleton
+from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
+from . import diagnostics
+from .calibration import Calibration
+from .cdr import header_stamp_ns
+from .message_factory import RclpyFactory
+from .outputs import Outputs
+from .qos import SubscriptionEventCallbacks, explain_incompatible, profile
+from .statistics import NodeStatistics
+from .tf import subscribe_static_transforms
+from .worker import SetWorker
+
+_MESSAGE_CLASSES = {'raw': Image, 'compressed': CompressedImage, 'keypoints': PointCloud2}
+_TYPE_NAMES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage',
+               'keypoints': 'sensor_msgs/msg/PointCloud2'}
+# The same complaint is logged once in this time.
+_LOG_PERIOD_NS = 5_000_000_000
+
+
+class PoseSession:
+    """Rig, models, topics and the worker of one configured node."""
+
+    def __init__(self, node: Any, config: NodeConfig, on_crash: Callable[[], None]) -> None:
+        """Load the rig and the models, and create the outputs.
+
+        Args:
+            node: a lifecycle node.
+            config: its settings.
+            on_crash: called when the worker has ended by an error that is not a GeoPoseError.
+
+        Raises:
+            GeoPoseError: if the set-up cannot work.
+        """
+        self._node, self._config, self._crashed = node, config, on_crash
+        self._log = node.get_logger()
+        rig_file = load_rig(Path(config.rig).expanduser()) if config.rig else None
+        cameras = config.cameras or (rig_file.names if rig_file is not None else ())
+        if not cameras:
+            raise ConfigError(
+                "No cameras. Name them (cameras:=\"['left', 'right']\") or give a rig file (rig:=/path/to/rig.yaml)."
+            )
+        self._cameras: tuple[str, ...] = tuple(cameras)
+        self._topics = {name: _input_topic(config, name) for name in self._cameras}
+        self._calibration = Calibration(self._cameras, config.world_frame, rig_file)
+        self._pipeline: PosePipeline | None = None
+        self._pipeline_rig: CameraRig | None = None
+        self._load_models()
+        self._statistics = NodeStatistics(self._cameras, config.drift_window)
+        self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
+        self._worker = SetWorker(self._synchronizer, self._process, self._on_crash)
+        self._logged_ns: dict[str, int] = {}
+        self._make = RclpyFactory()
+        self._inputs: list[Any] = []
+        self._info_inputs: dict[str, Any] = {}
+        self._tf_input: Any = None
+        if rig_file is None:
+            self._tf_input = subscribe_static_transforms(node, self._on_transforms)
+        self._outputs = Outputs(node, self._cameras, config)
+        self._diagnostics = node.create_publisher(
+            diagnostics_class(), '/diagnostics', profile(10)
+        )
+        self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
+
+    def _load_models(self) -> None:
+        """Find out now whether the detector works; with a rig file, load it for all cameras."""
+        if self._calibration.rig is not None:
+            self._use_rig(self._calibration.rig)
+        elif self._config.transport != 'keypoints':
+            create_detector(self._config.pipeline.detector, self._cameras[0]).close()
+
+    def _use_rig(self, rig: CameraRig) -> None:
+        pipeline = PosePipeline(rig, self._config.pipeline)
+        if self._config.transport != 'keypoints':
+            pipeline.load()
+        if self._pipeline is not None:
+            self._pipeline.close()
+        self._pipeline, self._pipeline_rig = pipeline, rig
+
+    def activate(self) -> None:
+        """Subscribe to the cameras and start to process."""
+        config = self._config
+        message_class = _MESSAGE_CLASSES[config.transport]
+        for name in self._cameras:
+            topic = self._topics[name]
+            self._inputs.append(
+                self._node.create_subscription(
+                    # Undecoded: most frames are dropped, and a stamp is read without decoding them.
+                    message_class, topic, partial(self._on_frame, name),
+                    profile(config.queue_depth, reliable=config.reliability == 'reliable'), raw=True,
+                    event_callbacks=SubscriptionEventCallbacks(
+                        incompatible_qos=partial(self._on_incompatible, name, topic),
+                        message_lost=partial(self._on_lost, name),
+                    ),
+                )
+            )
+        if self._pipeline_rig is not None:
+            self._outputs.publish_skeleton(self._pipeline_rig)
+        self._listen_for_camera_info()
+        self._worker.start()
+        self._log.info(
+            f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), transport {config.transport}, '
+            + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
+        )
+
+    def deactivate(self) -> None:
+        """Stop processing and unsubscribe; nothing if it is not active."""
+        if not self._inputs:
+            return
+        for subscription in (*self._inputs, *self._info_inputs.values()):
+            self._node.destroy_subscription(subscription)
+        self._inputs.clear()
+        self._info_inputs.clear()
+        self._worker.stop()
+        counts = diagnostics.SyncCounts.of(self._synchronizer, self._cameras)
+        drops: dict[str, int] = {}
+        for causes in counts.drops.values():
+            for cause, n in causes.items():
+                drops[cause.value] = drops.get(cause.value, 0) + n
+        self._log.info(
+            f'{sum(counts.received.values())} frames in, {self._statistics.published} sets published, '
+            f'frames dropped: {drops or "none"}'
+        )
+
+    def close(self) -> None:
+        """Undo the rest."""
+        self._node.destroy_timer(self._timer)
+        if self._tf_input is not None:
+            self._node.destroy_subscription(self._tf_input)
+        self._outputs.close()
+        self._node.destroy_publisher(self._diagnostics)
+        if self._pipeline is not None:
+            self._pipeline.close()
+
+    # Inputs: called by the executor.
+
+    def _on_frame(self, camera: str, cdr: bytes) -> None:
+        now_ns = monotonic_ns()
+        self._statistics.arrived(camera, now_ns)
+        try:
+            stamp_ns = header_stamp_ns(cdr)
+        except FrameError as error:
+            self._statistics.problem(camera, 'no header', str(error), now_ns)
+            return
+        self._worker.add(camera, stamp_ns, cdr)
+
+    def _on_incompatible(self, camera: str, topic: str, event: Any) -> None:
+        text = explain_incompatible(topic, event)
+        self._statistics.cameras[camera].notes['qos'] = text
+        self._warn(text)
+
+    def _on_lost(self, camera: str, event: Any) -> None:
+        self._statistics.cameras[camera].lost = event.total_count
+
+    def _listen_for_camera_info(self) -> None:
+        """Subscribe where intrinsics are missing or the camera was away; unsubscribe where they are known.
+
+        A driver sends them with every image, and one is enough.
+        """
+        if self._config.rig:
+            return
+        now_ns = monotonic_ns()
+        for name in self._cameras:
+            age_s = self._statistics.cameras[name].age_s(now_ns)
+            stale = age_s is None or age_s > self._config.stale_after_s
+            wanted = stale or not self._calibration.has_intrinsics(name)
+            if wanted and name not in self._info_inputs:
+                self._info_inputs[name] = self._node.create_subscription(
+                    CameraInfo, self._config.camera_info_topic.format(camera=name),
+                    partial(self._on_camera_info, name), profile(1, reliable=False),
+                )
+            elif not wanted and name in self._info_inputs:
+                self._node.destroy_subscription(self._info_inputs.pop(name))
+
+    def _on_camera_info(self, camera: str, message: CameraInfo) -> None:
+        self._calibration.on_camera_info(camera, message, monotonic_ns())
+
+    def _on_transforms(self, message: Any) -> None:
+        problem = self._calibration.on_transforms(message, monotonic_ns())
+        if problem:
+            self._warn(problem)
+
+    # The worker's thread.
+
+    def _process(self, found: StampedSet[bytes]) -> None:
+        try:
+            pipeline, rig = self._current_pipeline()
+            if pipeline is None or rig is None:
+                self._statistics.set_failed('no camera is calibrated')
+                return
+            result = self._run(pipeline, rig, found)
+            self._outputs.publish(result, rig)
+            latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
+            self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
+            self._outputs.publish_annotated(result, rig)
+        except GeoPoseError as error:
+            self._statistics.set_failed(type(error).__name__)
+            self._warn(f'Frame set at {found.stamp_ns} ns: {error}', key=f'set {type(error).__name__}')
+        except Exception:
+            # Ctrl-C invalidates the publishers while a set is in work.
+            if self._node.context.ok():
+                raise
+
+    def _current_pipeline(self) -> tuple[PosePipeline | None, CameraRig | None]:
+        rig = self._calibration.rig
+        if rig is not None and rig is not self._pipeline_rig and self._calibration.is_settled(monotonic_ns()):
+            self._use_rig(rig)
+            self._outputs.publish_skeleton(rig)
+        return self._pipeline, self._pipeline_rig
+
+    def _run(self, pipeline: PosePipeline, rig: CameraRig, found: StampedSet[bytes]) -> PipelineResult:
+        usable = {}
+        for name, cdr in found.payloads.items():
+            if name in rig.names:
+                usable[name] = cdr
+            else:
+                self._statistics.problem(
+                    name, 'not calibrated', self._calibration.problems.get(name, 'not calibrated yet'), monotonic_ns()
+                )
+        if self._config.transport == 'keypoints':
+            return pipeline.fuse(found.stamp_ns, self._read_keypoints(usable, found.stamp_ns))
+        result = pipeline.process(
+            found.stamp_ns,
+            {name: partial(self._decode, name, cdr, rig[name].intrinsics) for name, cdr in usable.items()},
+        )
+        for name, error in result.camera_errors.items():
+            self._camera_failed(name, error, found.stamp_ns)
+        return result
+
+    def _decode(self, camera: str, cdr: bytes, intrinsics: Intrinsics) -> Frame:
+        message = deserialize_message(cdr, _MESSAGE_CLASSES[self._config.transport])
+        return frame_from_message(message, camera, intrinsics, self._config.pipeline.detector.max_side_px)
+
+    def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int) -> dict[str, Keypoints2D]:
+        skeleton = get_skeleton(self._config.keypoints_skeleton)
+        keypoints = {}
+        for name, cdr in received.items():
+            try:
+                keypoints[name] = keypoints_from_cloud(deserialize_message(cdr, PointCloud2), name, skeleton)
+            except GeoPoseError as error:
+                self._camera_failed(name, str(error), stamp_ns)
+        return keypoints
+
+    def _camera_failed(self, camera: str, error: str, stamp_ns: int) -> None:
+        self._statistics.problem(camera, 'unreadable', error, monotonic_ns())
+        self._warn(f'At {stamp_ns} ns: {error}', key=f'camera {camera}')
+
+    def _on_crash(self, error: BaseException) -> None:
+        self._log.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))
+        self._crashed()
+
+    # Reports.
+
+    def _warn(self, text: str, key: str = '') -> None:
+        now_ns = monotonic_ns()
+        if now_ns - self._logged_ns.get(key or text, -_LOG_PERIOD_NS) >= _LOG_PERIOD_NS:
+            self._logged_ns[key or text] = now_ns
+            self._log.warning(text)
+
+    def _tick(self) -> None:
+        if self._inputs:
+            self._listen_for_camera_info()
+            self._look_at_topics()
+        self._diagnostics.publish(
+            diagnostics.to_message(
+                self._make, self._node.get_name(), self._statuses(), self._node.get_clock().now().nanoseconds
+            )
+        )
+
+    def _statuses(self) -> list[diagnostics.Status]:
+        if not self._inputs:
+            return [diagnostics.Status('pipeline', diagnostics.Level.OK, 'not active', {})]
+        now_ns = monotonic_ns()
+        counts = self._worker.read(lambda s: diagnostics.SyncCounts.of(s, self._cameras))
+        cameras = [
+            diagnostics.camera_status(
+                name, self._topics[name], self._statistics.cameras[name], counts, self._config, now_ns
+            )
+            for name in self._cameras
+        ]
+        return [
+            diagnostics.pipeline_status(self._statistics, counts, now_ns),
+            diagnostics.rig_status(self._statistics, self._config, self._calibration.problems),
+            *cameras,
+        ]
+
+    def _look_at_topics(self) -> None:
+        """Say why a camera that sends nothing may do so: nobody publishes, or another type."""
+        now_ns = monotonic_ns()
+        expected = _TYPE_NAMES[self._config.transport]
+        for name in self._cameras:
+            camera = self._statistics.cameras[name]
+            age_s = camera.age_s(now_ns)
+            if age_s is not None and age_s <= self._config.stale_after_s:
+                camera.notes.pop('topic', None)
+                continue
+            types = {i.topic_type for i in self._node.get_publishers_info_by_topic(self._topics[name])}
+            if not types:
+                camera.notes['topic'] = f'nobody publishes it{self._elsewhere(name)}'
+            elif expected not in types:
+                camera.notes['topic'] = f'it holds {", ".join(sorted(types))}, expected {expected}'
+            else:
+                camera.notes.pop('topic', None)
+
+    def _elsewhere(self, camera: str) -> str:
+        """Return a hint if the camera publishes by another transport."""
+        for transport, type_name in _TYPE_NAMES.items():
+            topic = _input_topic(self._config, camera, transport)
+            there = {i.topic_type for i in self._node.get_publishers_info_by_topic(topic)}
+            if transport != self._config.transport and type_name in there:
+                return f", but '{topic}' is there: set transport:={transport}"
+        return '; check the topic names and that the driver runs'
+
+
+def diagnostics_class() -> Any:
+    """Return diagnostic_msgs/DiagnosticArray."""
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    return DiagnosticArray
+
+
+def _input_topic(config: NodeConfig, camera: str, transport: str = '') -> str:
+    """Return the topic of ``camera``; raise ConfigError for a template that has other fields than {camera}."""
+    transport = transport or config.transport
+    template = config.keypoints_topic if transport == 'keypoints' else config.image_topic
+    try:
+        topic = template.format(camera=camera)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f"Topic template '{template}': {error!r}; the only field is {{camera}}.") from error
+    return f'{topic}/compressed' if transport == 'compressed' else topic

@@ -1,0 +1,143 @@
+"""What happened lately, in numbers; fed from the worker and the executor, read by the diagnostics."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..pipeline import PipelineResult
+
+# Entries the rates, latencies and stage times look back over.
+_WINDOW = 200
+
+
+@dataclass(slots=True)
+class CameraStatistics:
+    """One camera's numbers.
+
+    Attributes:
+        arrivals_ns: when its last frames arrived, monotonic.
+        lost: frames the middleware lost, as far as it noticed.
+        problems: frames that could not be used, by kind.
+        last_problem: the last of them in words, and when (monotonic ns).
+        residuals_px: per set its median reprojection error.
+        notes: standing troubles (calibration, QoS, topics) by kind, in words.
+    """
+
+    arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    lost: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+    last_problem: tuple[str, int] | None = None
+    residuals_px: deque[float] = field(default_factory=deque)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def age_s(self, now_ns: int) -> float | None:
+        """Return the time since its last frame; None if there was none."""
+        return (now_ns - self.arrivals_ns[-1]) / 1e9 if self.arrivals_ns else None
+
+    def rate_hz(self, now_ns: int) -> float:
+        """Return its frame rate over its last frames, counting the silence up to now."""
+        if len(self.arrivals_ns) < 2:
+            return 0.0
+        # The next frame is not overdue before one period has passed.
+        first, last, count = self.arrivals_ns[0], self.arrivals_ns[-1], len(self.arrivals_ns)
+        period_ns = (last - first) / (count - 1)
+        return count / ((max(now_ns, last + period_ns) - first) / 1e9) if last > first else 0.0
+
+
+class NodeStatistics:
+    """All numbers of a node; thread-safe by one lock."""
+
+    def __init__(self, cameras: Sequence[str], drift_window: int) -> None:
+        """Start empty."""
+        self._lock = threading.Lock()
+        self.cameras = {name: CameraStatistics(residuals_px=deque(maxlen=drift_window)) for name in cameras}
+        self._latency_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._spans_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._stages_ms: dict[str, deque[float]] = {}
+        self._published_ns: deque[int] = deque(maxlen=_WINDOW)
+        self.published = 0
+        self.failed: Counter[str] = Counter()
+        self.bodies = 0
+
+    def arrived(self, camera: str, now_ns: int) -> None:
+        """Count a frame of ``camera``."""
+        self.cameras[camera].arrivals_ns.append(now_ns)
+
+    def problem(self, camera: str, kind: str, message: str, now_ns: int) -> None:
+        """Count a frame of ``camera`` that could not be used."""
+        with self._lock:
+            self.cameras[camera].problems[kind] += 1
+            self.cameras[camera].last_problem = (message, now_ns)
+
+    def set_failed(self, kind: str) -> None:
+        """Count a set that gave nothing."""
+        with self._lock:
+            self.failed[kind] += 1
+
+    def processed(self, result: PipelineResult, span_ns: int, latency_ns: int, now_ns: int) -> None:
+        """Count a published set."""
+        with self._lock:
+            self.published += 1
+            self.bodies = len(result.bodies)
+            self._published_ns.append(now_ns)
+            self._latency_ms.append(latency_ns / 1e6)
+            self._spans_ms.append(span_ns / 1e6)
+            for stage, value in result.stage_ms.items():
+                self._stages_ms.setdefault(stage, deque(maxlen=_WINDOW)).append(value)
+            for name, residuals in result.residuals_px.items():
+                if len(residuals):
+                    self.cameras[name].residuals_px.append(float(np.median(residuals)))
+
+    def rate_hz(self, now_ns: int) -> float:
+        """Return the rate of published sets."""
+        with self._lock:
+            return CameraStatistics(arrivals_ns=self._published_ns).rate_hz(now_ns)
+
+    def latency_ms(self) -> Mapping[str, float]:
+        """Return p50, p95 and max of stamp to publication over the last sets, ms."""
+        with self._lock:
+            return _percentiles(self._latency_ms)
+
+    def span_ms(self) -> Mapping[str, float]:
+        """Return p50, p95 and max of the stamp spread within a set, ms."""
+        with self._lock:
+            return _percentiles(self._spans_ms)
+
+    def stages_ms(self) -> Mapping[str, float]:
+        """Return the median time of each stage, ms."""
+        with self._lock:
+            return {stage: float(np.median(values)) for stage, values in self._stages_ms.items()}
+
+    def reprojection_px(self) -> Mapping[str, tuple[float, int]]:
+        """Return per camera the median reprojection error over the drift window, and over how many sets."""
+        with self._lock:
+            return {
+                name: (float(np.median(camera.residuals_px)), len(camera.residuals_px))
+                for name, camera in self.cameras.items()
+                if camera.residuals_px
+            }
+
+
+def _percentiles(values: Iterable[float]) -> dict[str, float]:
+    numbers = np.fromiter(values, float)
+    if not len(numbers):
+        return {}
+    p50, p95, highest = np.percentile(numbers, (50, 95, 100))
+    return {'p50': float(p50), 'p95': float(p95), 'max': float(highest)}
+
+
+def drifting(reprojection_px: Mapping[str, tuple[float, int]], ratio: float, sets: int) -> dict[str, float]:
+    """Return the cameras whose error is above the median of the others' by ``ratio``, with that median, px.
+
+    Cameras with fewer than ``sets`` sets do not count; it takes three to tell who is wrong.
+    """
+    known = {name: error for name, (error, count) in reprojection_px.items() if count >= sets}
+    if len(known) < 3:
+        return {}
+    others = {name: float(np.median([e for n, e in known.items() if n != name])) for name in known}
+    return {name: others[name] for name, error in known.items() if error > ratio * others[name]}

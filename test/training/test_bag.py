@@ -1,0 +1,112 @@
+"""Training data from bags the test writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.config import DetectorConfig
+from geo_pose_ros.errors import BagError, ConfigError
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.image import compressed_from_frame
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.skeleton import BODY17, Skeleton
+from geo_pose_ros.types import Frame, Keypoints2D
+from geo_pose_training.data import bag as bag_module
+from geo_pose_training.data.bag import load_bag, parse_range
+from geo_pose_training.data.sequence import Sequence
+from geo_pose_training.data.sources import load_data
+from test.training.people import sequence
+
+_PERIOD_NS = 33_333_333
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+def write_bag(path: Path, seen: Sequence, *, images: bool = False, lost: tuple[int, int] | None = None) -> None:
+    """Write ``seen`` as a bag of keypoints (or dark images); ``lost`` (frame, camera) was not recorded."""
+    make = RosbagsFactory()
+    with BagWriter(path) as writer:
+        writer.write('/tf_static', rig_to_transforms(make, seen.rig, 0), 0)
+        for frame in range(len(seen)):
+            stamp = 1_000_000_000 + frame * _PERIOD_NS
+            for index, camera in enumerate(seen.rig.cameras):
+                info = camera_info_from_intrinsics(make, camera.intrinsics, stamp, camera.frame_id)
+                writer.write(f'/{camera.name}/camera_info', info, stamp)
+                if (frame, index) == lost:
+                    continue
+                if images:
+                    picture = np.full((960, 1280, 3), 10 + frame, np.uint8)
+                    message = compressed_from_frame(make, Frame(camera.name, stamp, picture), camera.frame_id)
+                    writer.write(f'/{camera.name}/image_raw/compressed', message, stamp)
+                    continue
+                # Cameras are a millisecond apart; a second person is less sure.
+                two = np.stack([seen.xy[frame, index] + 100.0, seen.xy[frame, index]])
+                confidence = np.stack([0.3 * seen.confidence[frame, index], seen.confidence[frame, index]])
+                keypoints = Keypoints2D(camera.name, stamp + 1_000_000 * index, BODY17, two, confidence)
+                cloud = keypoints_to_cloud(make, keypoints, camera.frame_id)
+                writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp)
+
+
+def test_recorded_keypoints_come_back(tmp_path: Path) -> None:
+    seen = sequence(frames=6, cameras=3)
+    write_bag(tmp_path / 'walk', seen, lost=(2, 1))
+    (found,) = load_data(f'bag:{tmp_path / "walk"},cameras:cam0+cam1+cam2,frames:1-5', test=False)
+    expected = seen.xy[1:5].copy()
+    expected[1, 1] = np.nan
+    np.testing.assert_allclose(found.xy, expected, atol=1e-4)
+    assert (found.confidence[1, 1] == 0.0).all()
+    assert found.fps == pytest.approx(30.0, rel=1e-3)
+    np.testing.assert_allclose(found.rig['cam2'].cam_from_world, seen.rig['cam2'].cam_from_world, atol=1e-6)
+
+
+class _Brightness:
+    """A detector that puts every joint at the picture's brightness."""
+
+    calls = 0
+
+    def __init__(self, config: DetectorConfig, camera: str) -> None:
+        self.camera = camera
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return BODY17
+
+    def detect(self, frame: Frame) -> Keypoints2D:
+        type(self).calls += 1
+        xy = np.full((1, 17, 2), round(float(frame.image.mean())))
+        return Keypoints2D(self.camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))
+
+    def close(self) -> None:
+        pass
+
+
+def test_images_are_detected_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bag_module, 'create_detector', _Brightness)
+    write_bag(tmp_path / 'walk', sequence(frames=3, cameras=2), images=True)
+    for _ in range(2):
+        found = load_bag(tmp_path / 'walk')
+        np.testing.assert_allclose(found.xy[:, 0, 0, 0], (10.0, 11.0, 12.0), atol=1.0)
+    assert _Brightness.calls == 6
+
+
+def test_ranges(tmp_path: Path) -> None:
+    assert parse_range('') == slice(None)
+    assert parse_range('3-') == slice(3, None)
+    assert parse_range('-7') == slice(0, 7)
+    for text in ('7', 'a-b', '-'):
+        with pytest.raises(ConfigError, match='range'):
+            parse_range(text)
+    write_bag(tmp_path / 'walk', sequence(frames=2, cameras=2))
+    with pytest.raises(BagError, match='2 frame sets'):
+        load_bag(tmp_path / 'walk', frames=slice(5, 9))
+    with pytest.raises(BagError, match='attic'):
+        load_bag(tmp_path / 'walk', cameras=('attic',))

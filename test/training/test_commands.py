@@ -1,0 +1,197 @@
+"""The commands, end to end on small data: train, evaluate, export, retrain."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from geo_pose_ros.errors import BackendError, ConfigError
+from geo_pose_ros.inference.model_card import card_path, default_model, load_card
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_training import export as export_module
+from geo_pose_training.cli import main
+from geo_pose_training.evaluate import Predictor, torch_predictor
+from geo_pose_training.export import export, onnx_predictor
+from geo_pose_training.fit import load_run
+from geo_pose_training.model import Lifter
+from geo_pose_training.retrain import check_held_out, fine_tune, load_exported
+from geo_pose_training.settings import ModelSettings, load_recipe
+from test.training.people import sequence
+from test.training.test_bag import write_bag
+from test.training.test_synthetic import _write_motion, _write_rigs
+
+_SMALL = ['--set', 'model.width=32', '--set', 'model.blocks=1', '--set', 'optim.batch=16', '--set', 'optim.steps=4',
+          '--set', 'optim.steps_per_epoch=2', '--quiet']
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    data = f'motion:{_write_motion(tmp_path)},rigs:{_write_rigs(tmp_path)}'
+    assert main(['train', '--recipe', 'geo', '--data', data, '--out', str(tmp_path / 'run'), *_SMALL]) == 0
+    return tmp_path / 'run'
+
+
+def test_train_evaluate_export_evaluate(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = json.loads((run / 'data.json').read_text())
+    assert data['frames'] == 20 and not data['uses_3d_labels'] and len(data['hash']) == 64
+    spec = data['sources'][0]
+    model = tmp_path / 'out' / 'small.onnx'
+    assert main(['export', str(run), '--out', str(model)]) == 0
+    numbers = []
+    for what in (run, model):
+        assert main(['evaluate', str(what), '--data', spec, '--json', str(tmp_path / 'numbers.json')]) == 0
+        numbers.append(json.loads((tmp_path / 'numbers.json').read_text()))
+    assert numbers[0]['mpjpe_mm'] == pytest.approx(numbers[1]['mpjpe_mm'], abs=0.01)
+    assert 'mpjpe_mm' in capsys.readouterr().out
+    card = load_card(model)
+    assert card.metrics['mpjpe_mm'] == pytest.approx(numbers[0]['mpjpe_mm'])
+    assert card.training['recipe']['model']['width'] == 32
+    assert 'mocap.cs.cmu.edu' in card.acknowledgement
+    with pytest.raises(ConfigError, match='already holds'):
+        main(['train', '--data', spec, '--out', str(run), *_SMALL])
+
+
+def test_exported_sigma_is_scaled_and_batches_are_free(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    lifter = Lifter(17, ModelSettings(backbone='temporal_dilated', width=16, receptive_field=9, causal=True)).eval()
+    given = np.random.default_rng(0).standard_normal((7, 9, 17, 3)).astype(np.float32)
+    card = export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=given, sigma_scale=2.0)
+    assert (card.receptive_field, card.causal, card.input_shape) == (9, True, (9, 17, 3))
+    xyz, sigma = onnx_predictor(tmp_path / 'm.onnx')(given[:5])
+    want_xyz, want_sigma = torch_predictor(lifter)(given[:5])
+    np.testing.assert_allclose(xyz, want_xyz, atol=1e-5)
+    np.testing.assert_allclose(sigma, 2.0 * want_sigma, atol=1e-5)
+
+
+def test_an_export_that_disagrees_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(model: Path) -> Predictor:
+        predict = onnx_predictor(model)
+        return lambda pose2d: (predict(pose2d)[0] + np.float32(2e-4), predict(pose2d)[1])
+
+    monkeypatch.setattr(export_module, 'onnx_predictor', wrong)
+    lifter = Lifter(17, ModelSettings(width=16, blocks=1))
+    with pytest.raises(BackendError, match='differs by'):
+        export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=np.zeros((1, 1, 17, 3), np.float32))
+
+
+@pytest.mark.parametrize('backbone', ['residual', 'temporal_dilated'])
+def test_weights_come_back_from_onnx(tmp_path: Path, backbone: str) -> None:
+    torch.manual_seed(1)
+    settings = ModelSettings(backbone=backbone, width=16, blocks=1, receptive_field=9 if backbone[0] == 't' else 1)
+    lifter = Lifter(17, settings)
+    shape = (8, settings.receptive_field, 17, 3)
+    lifter.train()(torch.randn(shape))
+    given = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    recipe = {'model': {name: getattr(settings, name) for name in settings.__dataclass_fields__}}
+    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=given)
+    back = load_exported(tmp_path / 'm.onnx')
+    np.testing.assert_allclose(torch_predictor(back)(given)[0], torch_predictor(lifter.eval())(given)[0], atol=1e-6)
+
+
+def test_models_without_recipe_or_weights_cannot_be_retrained(tmp_path: Path) -> None:
+    lifter = Lifter(17, ModelSettings(width=16, blocks=1))
+    samples = np.zeros((1, 1, 17, 3), np.float32)
+    export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=samples)
+    with pytest.raises(ConfigError, match='training.recipe.model'):
+        load_exported(tmp_path / 'm.onnx')
+    recipe = {'model': {'width': 16, 'blocks': 2}}
+    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=samples)
+    with pytest.raises(ConfigError, match='lacks the weights'):
+        load_exported(tmp_path / 'm.onnx')
+
+
+def test_retrain_command_writes_a_model_and_compares(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    write_bag(tmp_path / 'walk', sequence(frames=30, noise_px=1.0))
+    assert main(['export', str(run), '--out', str(tmp_path / 'small.onnx')]) == 0
+    assert main([
+        'retrain', '--from', str(tmp_path / 'small.onnx'), '--bag', str(tmp_path / 'walk'), '--out',
+        str(tmp_path / 'new.onnx'), '--held-out', 'cam3', '--frames', '0-20', '--held-out-frames', '20-30',
+        '--set', 'optim.steps=50', '--set', 'optim.learning_rate=0.01',
+    ]) == 0
+    text = capsys.readouterr().out
+    assert 'before' in text and 'after' in text
+    card = load_card(tmp_path / 'new.onnx')
+    assert card.metrics['after']['poses'] == 10
+    assert card.metrics['after']['mpjpe_mm'] < card.metrics['before']['mpjpe_mm']
+    assert card.training['fine_tuned_from'] == load_card(tmp_path / 'small.onnx').sha256
+
+
+def test_held_out_camera_must_be_held_out() -> None:
+    lifter = Lifter(17, ModelSettings(width=16, blocks=1)).eval()
+    seen = sequence(frames=10)
+    with pytest.raises(ConfigError, match='is trained on'):
+        check_held_out(torch_predictor(lifter), seen, ('cam0', 'cam1'), 'cam1', slice(None))
+    gone = replace(seen, xy=np.where(np.arange(4)[None, :, None, None] == 2, np.nan, seen.xy))
+    with pytest.raises(ConfigError, match='no whole person'):
+        check_held_out(torch_predictor(lifter), gone, ('cam0', 'cam1'), 'cam2', slice(None))
+
+
+def test_fine_tuning_keeps_normalisation_and_lowers_the_error() -> None:
+    torch.manual_seed(0)
+    lifter = Lifter(17, ModelSettings(width=32, blocks=1)).eval()
+    running = lifter.trunk.stem[1].running_mean.clone()
+    seen = sequence(frames=30)
+    before = check_held_out(torch_predictor(lifter), seen, ('cam0', 'cam1', 'cam2'), 'cam3', slice(None))
+    recipe = load_recipe('retrain', {'model.width': 32, 'model.blocks': 1, 'optim.steps': 150, 'optim.learning_rate': 0.01})
+    fine_tune(lifter, [seen.views(('cam0', 'cam1', 'cam2'))], recipe)
+    after = check_held_out(torch_predictor(lifter), seen, ('cam0', 'cam1', 'cam2'), 'cam3', slice(None))
+    assert torch.equal(lifter.trunk.stem[1].running_mean, running)
+    assert after.mpjpe_mm < 0.5 * before.mpjpe_mm
+
+
+def test_the_default_model_ships_with_its_card() -> None:
+    card = load_card(default_model())
+    assert (card.skeleton, card.receptive_field, card.root_joint) == ('body17', 1, 'pelvis')
+    assert default_model().stat().st_size <= 10_000_000
+    assert not card.training['uses_3d_labels']
+    assert 'mocap.cs.cmu.edu' in card.acknowledgement
+    assert 'train' in card.training['command']
+    # It lifts a person it never saw better than the mean pose could (about 200 mm).
+    from geo_pose_training.evaluate import evaluate
+
+    report = evaluate(onnx_predictor(default_model()), [sequence(frames=20, noise_px=3.0)])
+    assert report['mpjpe_mm'] < 120.0
+    assert [len(o.type.tensor_type.shape.dim) for o in onnx.load(str(default_model())).graph.output] == [3, 2]
+    assert len(BODY17) == 17
+
+
+def test_cards_are_checked(tmp_path: Path) -> None:
+    lifter = Lifter(17, ModelSettings(width=16, blocks=1))
+    model = tmp_path / 'm.onnx'
+    with pytest.raises(BackendError, match='does not exist'):
+        load_card(model)
+    export(lifter, model, training={}, metrics={}, samples=np.zeros((1, 1, 17, 3), np.float32))
+    card = json.loads(card_path(model).read_text())
+    for change, error, words in (
+        ({'sha256': '0' * 64}, BackendError, 'different models'),
+        ({'format': 99}, ConfigError, 'format 99'),
+        ({'input_convention': 'raw'}, ConfigError, 'raw'),
+        ({'receptive_field': 2}, ConfigError, 'odd'),
+        ({'skeleton': 'octopus'}, ConfigError, 'octopus'),
+        ({'colour': 'red'}, ConfigError, 'expected the fields'),
+    ):
+        card_path(model).write_text(json.dumps({**card, **change}))
+        with pytest.raises(error, match=words):
+            load_card(model)
+    card_path(model).write_text('{')
+    with pytest.raises(ConfigError, match='not JSON'):
+        load_card(model)
+    card_path(model).unlink()
+    with pytest.raises(BackendError, match='no card'):
+        load_card(model)
+
+
+def test_wrong_settings_and_folders_are_refused(run: Path, tmp_path: Path) -> None:
+    assert load_run(run)[0].model.width == 32
+    with pytest.raises(ConfigError, match='NAME=VALUE'):
+        main(['train', '--data', 'bag:x', '--out', str(tmp_path / 'y'), '--set', 'optim.steps'])
+    with pytest.raises(ConfigError, match='holds no'):
+        main(['export', str(tmp_path), '--out', str(tmp_path / 'm.onnx')])

@@ -153,7 +153,8 @@ def _dump_toml(rig: CameraRig) -> str:
         lens = camera.intrinsics
         # Readers of this format index the first four coefficients.
         D = np.pad(lens.D, (0, max(0, 4 - len(lens.D))))
-        rotation = Rotation.from_matrix(camera.cam_from_world[:, :3]).as_rotvec()
+        # Old SciPy refuses read-only arrays.
+        rotation = Rotation.from_matrix(camera.cam_from_world[:, :3].copy()).as_rotvec()
         lines += [
             f'[{json.dumps(camera.name)}]',
             f'name = {json.dumps(camera.name)}',

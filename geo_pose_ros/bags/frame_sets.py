@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 T = TypeVar('T')
 
 
-class Stamped(NamedTuple, Generic[T]):
+@dataclass(frozen=True, slots=True)
+class Stamped(Generic[T]):
     """Something of one camera at one instant."""
 
     stamp_ns: int

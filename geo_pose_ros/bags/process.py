@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..config import PipelineConfig, SyncConfig, add_arguments, from_arguments
+from ..config import PipelineConfig, SyncConfig, add_arguments, from_arguments, setting
 from ..errors import BagError, FrameError, GeoPoseError
 from ..messages.bodies import bodies_to_cloud
 from ..messages.camera_info import camera_info_from_intrinsics
@@ -24,7 +24,7 @@ from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
-from ..skeleton import BODY17, FloatArray
+from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
 from ..types import CameraRig, Frame, Intrinsics
 from .calibrations import read_calibration
 from .cameras import CameraTopics, choose_cameras, rig_from_bag
@@ -46,6 +46,7 @@ class ProcessConfig:
 
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    keypoints_skeleton: str = setting('body17', 'Skeleton of recorded keypoint topics', choices=tuple(SKELETONS))
 
 
 @dataclass(slots=True)
@@ -183,7 +184,10 @@ class _Run:
                 }
                 result = self._pipeline.process(stamp_ns, loaders)
             else:
-                keypoints = {name: keypoints_from_cloud(message.decode(), name) for name, message in frames.items()}
+                skeleton = get_skeleton(self._config.keypoints_skeleton)
+                keypoints = {
+                    name: keypoints_from_cloud(message.decode(), name, skeleton) for name, message in frames.items()
+                }
                 result = self._pipeline.fuse(stamp_ns, keypoints)
         except GeoPoseError as error:
             self._summary.failed_sets += 1

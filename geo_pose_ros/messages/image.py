@@ -87,7 +87,10 @@ def reduction_for(width: int, height: int, max_side_px: int) -> int:
 
 def compressed_from_frame(make: MessageFactory, frame: Frame, frame_id: str, jpeg_quality: int = 90) -> Any:
     """Return ``frame`` as a JPEG CompressedImage."""
-    ok, encoded = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    try:
+        ok, encoded = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    except cv2.error:
+        ok = False
     if not ok:
         raise FrameError(f"Camera '{frame.camera}': OpenCV could not encode a {frame.image.shape} image as JPEG.")
     return make(

@@ -212,7 +212,7 @@ def test_video_that_changes_size(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ('text', 'expected'),
-    [('0', 0), ('1700000000.123456789', 1_700_000_000_123_456_789), ('1970-01-01T01:00:02.5+01:00', 2_500_000_000)],
+    [('0', 0), ('1700000000.123456789', 1_700_000_000_123_456_789), ('1970-01-01T01:00:02.500+01:00', 2_500_000_000)],
 )
 def test_start_time(text, expected):
     assert parse_start(text) == expected

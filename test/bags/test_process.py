@@ -17,7 +17,7 @@ from geo_pose_ros.messages.bodies import bodies_from_cloud
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.skeleton import skeleton_from_message
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
 
 from ..scenes import keypoints, person, ring_rig
@@ -116,6 +116,17 @@ def test_keypoints_on_request(tmp_path, write_scene):
     write_scene(tmp_path / 'images')
     with pytest.raises(BagError, match=r'has no keypoints; it has: /cam0/camera_info, '):
         process_bag(tmp_path / 'images', tmp_path / 'out2', config=config)
+
+
+def test_keypoints_of_another_skeleton(tmp_path, write_scene):
+    """COCO keypoints have as many joints as body17; the setting says which they are."""
+    write_scene(tmp_path / 'bag', images=False, clouds=True)
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=ProcessConfig(keypoints_skeleton='coco17'))
+    assert summary.sets == FRAMES
+    cloud = keypoints_from_cloud(messages(tmp_path / 'out', '/pose_node/keypoints/cam0')[0], 'cam0')
+    taken_as_coco = keypoints(ring_rig(3), [person(0)])['cam0'].xy
+    expected, _ = map_to_body17(COCO17).apply(taken_as_coco, np.ones((1, 17)))
+    np.testing.assert_allclose(cloud.xy, expected, atol=1e-3)
 
 
 def test_some_cameras_only(tmp_path, write_scene, truth_detector):

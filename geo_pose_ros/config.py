@@ -193,7 +193,7 @@ class SyncConfig:
         'stamps are farther than this from the others\' cannot be synchronised', unit='ms', low=1.0, high=5000.0,
     )
     min_cameras: int = setting(
-        2, 'Sets with fewer frames are dropped and counted (of a single camera: 1)', low=1, high=64
+        1, 'Sets with fewer frames, or than half of the cameras alive, are dropped and counted', low=1, high=64
     )
     silent_ms: float = setting(
         1000.0, 'A camera silent for longer is not waited for', unit='ms', low=1.0, high=60_000.0

@@ -290,8 +290,11 @@ class FrameSynchronizer(Generic[T]):
     def _close(self, now_ns: int) -> None:
         """Close the sets that are complete or due, and keep the newest."""
         expected = [name for name, known in self._cameras.items() if self._is_expected(known, now_ns)]
+        alive = sum(known.clock_agrees and self._is_live(known, now_ns) for known in self._cameras.values())
+        # One camera whose stamps match nobody's must not take the turn of the others.
+        needed = max(self._min_cameras, (alive + 1) // 2)
         for candidate in sorted(self._open, key=lambda s: s.stamp_ns):
-            enough = len(candidate.stamps) >= self._min_cameras
+            enough = len(candidate.stamps) >= needed
             complete = enough and all(name in candidate.stamps for name in expected)
             if not complete and now_ns < candidate.opened_ns + self._deadline_ns:
                 continue

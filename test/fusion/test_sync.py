@@ -160,6 +160,16 @@ def test_too_few_cameras_are_incomplete() -> None:
     assert f.sync.sets == {'incomplete': 20}
 
 
+def test_half_of_the_cameras_alive_make_a_set() -> None:
+    f = settled(feed(min_cameras=1))
+    assert {names(s) for s in f.run(10, 30, 'ab')[-10:]} == {'ab'}
+    # The others are silent for more than a second: one is half of two, and one of one.
+    assert {names(s) for s in f.run(30, 90, 'a')[-10:]} == {'a'}
+    f = settled(feed(min_cameras=1, tolerance_ms=5.0))
+    assert {names(s) for s in f.run(10, 90, shift_ms={'a': 10.0})} == {'bcd'}
+    assert sum(drops(f, 'a').values()) == 80 - f.sync.pending
+
+
 def test_one_camera_needs_no_other() -> None:
     sync: FrameSynchronizer[str] = FrameSynchronizer(['a'], SyncConfig(min_cameras=2))
     sync.add('a', 7, 'x', 0)

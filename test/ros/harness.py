@@ -1,0 +1,229 @@
+"""Live cameras and listeners for pose_node tests; every wait has a condition and a limit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import cv2
+import numpy as np
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from geo_pose_ros.config import DetectorConfig
+from geo_pose_ros.messages.bodies import bodies_from_cloud
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.stamps import stamp_of, to_header
+from geo_pose_ros.ros.message_factory import RclpyFactory
+from geo_pose_ros.ros.pose_node import PoseNode
+from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.skeleton import BODY17, FloatArray, Skeleton
+from geo_pose_ros.types import Bodies3D, CameraRig, Frame, Keypoints2D
+from test.scenes import keypoints, person, ring_rig
+
+RIG = ring_rig(4)
+PERSON = person(3)
+# Raw pictures are large.
+PERIOD_S = {'keypoints': 0.02, 'compressed': 0.04, 'raw': 0.15}
+LIMIT_S = 15.0
+MAKE = RclpyFactory()
+TYPES = {'keypoints': PointCloud2, 'compressed': CompressedImage, 'raw': Image}
+# What a camera sends at a stamp; None: nothing.
+Behaviour = Callable[[int], Any]
+
+
+def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> Any:
+    """Return the first true value of ``condition``; fail after ``limit_s``."""
+    end = time.monotonic() + limit_s
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f'not within {limit_s:g} s: {what}')
+        time.sleep(0.005)
+    return value
+
+
+class PixelDetector:
+    """Reads the keypoints that ``picture`` wrote into the first row of the image."""
+
+    def __init__(self, config: DetectorConfig, camera: str) -> None:
+        self.skeleton: Skeleton = BODY17
+
+    def detect(self, frame: Frame) -> Keypoints2D:
+        xy = np.frombuffer(frame.image[0].tobytes()[: 17 * 2 * 4], np.float32).reshape(1, 17, 2).astype(float)
+        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))
+
+    def close(self) -> None:
+        pass
+
+
+def picture(xy: FloatArray, width: int = 1280, height: int = 960) -> Any:
+    """Return a black image (H, W, 3) that holds keypoints (17, 2)."""
+    image = np.zeros((height, width, 3), np.uint8)
+    code = np.frombuffer(xy.astype(np.float32).tobytes(), np.uint8)
+    image[0].reshape(-1)[: len(code)] = code
+    return image
+
+
+class Cameras:
+    """Publishes all cameras of RIG with equal stamps, until told otherwise per camera."""
+
+    def __init__(self, node: Node, transport: str, qos: QoSProfile, infos: bool = False) -> None:
+        self.rig: CameraRig = RIG
+        self._period_s = PERIOD_S[transport]
+        suffix = {'keypoints': 'keypoints', 'compressed': 'image_raw/compressed', 'raw': 'image_raw'}[transport]
+        self._publishers = {
+            name: node.create_publisher(TYPES[transport], f'{name}/{suffix}', qos) for name in RIG.names
+        }
+        self._infos = {
+            name: node.create_publisher(CameraInfo, f'{name}/camera_info', qos) for name in RIG.names if infos
+        }
+        seen = keypoints(RIG, [PERSON])
+        self.xy: dict[str, FloatArray] = {name: seen[name].xy[0] for name in RIG.names}
+        self.png = {name: cv2.imencode('.png', picture(xy))[1].tobytes() for name, xy in self.xy.items()}
+        self.behaviour: dict[str, Behaviour] = {name: partial(getattr(self, transport), name) for name in RIG.names}
+        self.info: dict[str, Behaviour] = {name: partial(self.camera_info, name) for name in RIG.names}
+        self.sent_ns: list[int] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def keypoints(self, name: str, stamp_ns: int) -> Any:
+        found = Keypoints2D(name, stamp_ns, BODY17, self.xy[name][None], np.ones((1, 17)))
+        return keypoints_to_cloud(MAKE, found, RIG[name].frame_id)
+
+    def compressed(self, name: str, stamp_ns: int, data: bytes | None = None) -> Any:
+        raw = np.frombuffer(self.png[name] if data is None else data, np.uint8)
+        header = to_header(MAKE, stamp_ns, RIG[name].frame_id)
+        return MAKE('sensor_msgs/msg/CompressedImage', header=header, format='png', data=raw)
+
+    def raw(self, name: str, stamp_ns: int, encoding: str = 'bgr8', width: int = 1280) -> Any:
+        image = picture(self.xy[name], width)
+        return MAKE(
+            'sensor_msgs/msg/Image', header=to_header(MAKE, stamp_ns, RIG[name].frame_id), height=960, width=width,
+            encoding=encoding, step=3 * width, data=image.reshape(-1),
+        )
+
+    def camera_info(self, name: str, stamp_ns: int) -> Any:
+        return camera_info_from_intrinsics(MAKE, RIG[name].intrinsics, stamp_ns, RIG[name].frame_id)
+
+    def silence(self, name: str) -> None:
+        self.behaviour[name] = lambda stamp_ns: None
+
+    def shift(self, name: str, offset_ns: int) -> None:
+        """Let the clock of a camera be wrong from now on."""
+        right = self.behaviour[name]
+        self.behaviour[name] = lambda stamp_ns: right(stamp_ns + offset_ns)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.is_set():
+            stamp_ns = time.time_ns()
+            self.sent_ns.append(stamp_ns)
+            for senders, publishers in ((self.behaviour, self._publishers), (self.info, self._infos)):
+                for name, publisher in publishers.items():
+                    message = senders[name](stamp_ns)
+                    if message is not None:
+                        publisher.publish(message)
+            due += self._period_s
+            self._stop.wait(max(0.0, due - time.monotonic()))
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+class World:
+    """A pose_node, its cameras, and what it published."""
+
+    def __init__(self, node: PoseNode, tester: Node, cameras: Cameras, executor: SingleThreadedExecutor) -> None:
+        self.node, self.tester, self.cameras, self.executor = node, tester, cameras, executor
+        self.bodies: list[Bodies3D] = []
+        self.statuses: dict[str, Any] = {}
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        self.listen(PointCloud2, '/pose_node/bodies', lambda m: self.bodies.append(bodies_from_cloud(m)))
+        self.listen(DiagnosticArray, '/diagnostics', self._on_diagnostics)
+
+    def listen(self, kind: Any, topic: str, callback: Callable[[Any], Any], qos: QoSProfile | None = None) -> Any:
+        return self.tester.create_subscription(kind, topic, callback, qos or profile(50))
+
+    def _on_diagnostics(self, message: Any) -> None:
+        self.statuses = {status.name.removeprefix('pose_node: '): status for status in message.status}
+
+    def new_bodies(self, count: int = 3, views: int | None = None) -> list[Bodies3D]:
+        """Wait for ``count`` further sets with a body, seen by ``views`` cameras."""
+        start = len(self.bodies)
+
+        def fresh() -> list[Bodies3D]:
+            found = [b for b in self.bodies[start:] if len(b)]
+            return [b for b in found if views is None or (b.num_views == views).all()]
+
+        until(lambda: len(fresh()) >= count, f'{count} bodies with {views or "any"} views')
+        return fresh()
+
+    def reported(self, status: str, *words: str) -> Any:
+        """Wait until the diagnostics of ``status`` say all ``words``."""
+
+        def says() -> Any:
+            found = self.statuses.get(status)
+            return found if found is not None and all(word in found.message for word in words) else None
+
+        try:
+            return until(says, f'{status}: {words}')
+        except AssertionError as error:
+            raise AssertionError(f'{error}; it says: {getattr(self.statuses.get(status), "message", None)}') from None
+
+    def values(self, status: str) -> Mapping[str, str]:
+        return {pair.key: pair.value for pair in self.statuses[status].values}
+
+
+@contextmanager
+def world(
+    transport: str, *, rig_path: str = '', camera_qos: QoSProfile | None = None, autostart: bool = True,
+    before_start: Callable[[Cameras], None] = lambda cameras: None, node_transport: str = '', **parameters: Any,
+) -> Iterator[World]:
+    """Yield a running World; ``parameters`` with __ for dots override the node's."""
+    values = {
+        'transport': node_transport or transport, 'rig': rig_path, 'diagnostics_period_s': 0.1, 'stale_after_s': 0.5,
+        # Triangulation alone, so that exact keypoints give exact joints.
+        'pipeline.detector.max_side_px': 0, 'pipeline.lifter.enabled': False, **{name.replace('__', '.'): v for name, v in parameters.items()},
+    }
+    node = PoseNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
+    tester = Node('tester')
+    executor = SingleThreadedExecutor()
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    cameras = Cameras(tester, transport, camera_qos or profile(5), infos=not rig_path)
+    try:
+        running = World(node, tester, cameras, executor)
+        before_start(cameras)
+        if autostart:
+            node.autostart()
+        executor.add_node(node)
+        executor.add_node(tester)
+        thread.start()
+        cameras.start()
+        yield running
+    finally:
+        cameras.stop()
+        executor.shutdown()
+        if thread.ident is not None:
+            thread.join()
+        node.close()
+        node.destroy_node()
+        tester.destroy_node()
+
+
+def published_at(message: Any) -> int:
+    """Return the stamp of a message, ns."""
+    return stamp_of(message)

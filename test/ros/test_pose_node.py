@@ -1,0 +1,281 @@
+"""pose_node over live topics: what it publishes, and what faults of one camera cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage, PointCloud2
+from std_msgs.msg import String
+from visualization_msgs.msg import MarkerArray
+
+from geo_pose_ros.messages.image import frame_from_message
+from geo_pose_ros.messages.keypoints import keypoints_from_cloud
+from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
+from geo_pose_ros.ros import outputs, session
+from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D
+from test.ros.harness import MAKE, PERSON, RIG, Cameras, World, picture, published_at, until, world
+
+HOUR_NS = 3_600_000_000_000
+
+
+def check_bodies(bodies: list[Bodies3D], sent_ns: list[int], within_m: float = 0.005) -> None:
+    for found in bodies:
+        assert found.frame_id == 'world'
+        assert found.stamp_ns in sent_ns
+        assert found.xyz.shape == (1, 17, 3)
+        np.testing.assert_allclose(found.xyz[0], PERSON, atol=within_m)
+
+
+@pytest.mark.parametrize('transport', ['keypoints', 'compressed', 'raw'])
+def test_bodies_are_right_in_value_stamp_and_frame(transport: str, rig_path: str) -> None:
+    with world(transport, rig_path=rig_path) as w:
+        bodies = w.new_bodies(5, views=4)
+        check_bodies(bodies, w.cameras.sent_ns)
+        stamps = [b.stamp_ns for b in bodies]
+        assert stamps == sorted(set(stamps))
+        assert len({int(b.body_ids[0]) for b in bodies}) == 1
+        status = w.reported('pipeline', 'sets/s, latency')
+        assert status.level == b'\x00'
+        until(lambda: int(w.values('pipeline')['sets_published']) >= 5, 'the sets are counted')
+        assert {'latency_ms p50', 'latency_ms p95', 'stage_ms associate', 'spread_ms p50'} <= set(w.values('pipeline'))
+
+
+def test_the_other_outputs(rig_path: str) -> None:
+    with world('compressed', rig_path=rig_path) as w:
+        got: dict[str, list[Any]] = {name: [] for name in ('markers', 'keypoints', 'skeleton')}
+        w.new_bodies(2)
+        # Late subscribers: the skeleton was published before.
+        w.listen(MarkerArray, '/pose_node/markers', got['markers'].append)
+        w.listen(PointCloud2, '/pose_node/keypoints/cam1', got['keypoints'].append)
+        w.listen(String, '/pose_node/skeleton', got['skeleton'].append, profile(1, latched=True))
+        until(lambda: all(got.values()), 'one message on each topic')
+        assert {(m.ns, m.header.frame_id) for m in got['markers'][-1].markers} == {
+            ('joints', 'world'), ('bones', 'world')
+        }
+        seen = keypoints_from_cloud(got['keypoints'][0], 'cam1')
+        np.testing.assert_allclose(seen.xy[0], w.cameras.xy['cam1'], atol=1e-3)
+        assert got['keypoints'][0].header.frame_id == 'cam1_optical_frame'
+        assert published_at(got['keypoints'][0]) in w.cameras.sent_ns
+        assert json.loads(got['skeleton'][0].data)['joint_names'] == list(BODY17.joint_names)
+
+
+def test_pictures_are_drawn_only_while_somebody_looks(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def spy(frame: Any, *rest: Any) -> Any:
+        drawn.append(frame.camera)
+        return annotate(frame, *rest)
+
+    annotate = outputs.annotate
+    monkeypatch.setattr(outputs, 'annotate', spy)
+    with world('compressed', rig_path=rig_path) as w:
+        w.new_bodies(5)
+        assert drawn == []
+        got: list[Any] = []
+        listener = w.listen(CompressedImage, '/pose_node/annotated/cam2/compressed', got.append)
+        until(lambda: len(got) >= 2, 'two pictures')
+        assert set(drawn) == {'cam2'}
+        frame = frame_from_message(got[0], 'cam2')
+        assert frame.image.shape == (480, 640, 3)
+        assert frame.stamp_ns in w.cameras.sent_ns
+        # Joints are drawn where they are: half the size, so half the coordinates.
+        x, y = (w.cameras.xy['cam2'][BODY17.index('left_wrist')] / 2.0).round().astype(int)
+        assert frame.image[y, x].max() > 100
+        w.tester.destroy_subscription(listener)
+        until(lambda: not _grows(w, drawn), 'no more drawing')
+
+
+def _grows(w: World, drawn: list[str]) -> bool:
+    before = len(drawn)
+    w.new_bodies(3)
+    return len(drawn) > before
+
+
+def test_a_camera_that_never_publishes(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, before_start=lambda c: c.silence('cam3')) as w:
+        check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
+        w.reported('camera cam3', "no frame on 'cam3/keypoints' yet")
+        w.reported('camera cam0', 'ok')
+
+
+def test_a_camera_that_stops_and_restarts(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(5, views=4)
+        right = w.cameras.behaviour['cam3']
+        w.cameras.silence('cam3')
+        check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
+        status = w.reported('camera cam3', 'silent for', 'check its driver')
+        assert status.level == b'\x02'
+        w.cameras.behaviour['cam3'] = right
+        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
+        w.reported('camera cam3', 'ok')
+
+
+def test_a_camera_that_sends_old_stamps(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(3, views=4)
+        right = w.cameras.behaviour['cam0']
+        w.cameras.behaviour['cam0'] = lambda stamp_ns: right(stamp_ns - 30_000_000)
+        check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
+        until(
+            lambda: any(key.startswith('dropped: ') for key in w.values('camera cam0')), 'its frames are counted'
+        )
+
+
+@pytest.mark.parametrize(('offset_ns', 'words'), [(HOUR_NS, 'ahead of'), (-HOUR_NS, 'behind')])
+def test_a_camera_whose_clock_jumps(rig_path: str, offset_ns: int, words: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(3, views=4)
+        w.cameras.shift('cam1', offset_ns)
+        check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
+        w.reported('camera cam1', f'{words} the others', 'Synchronise the clocks')
+        w.cameras.shift('cam1', -offset_ns)
+        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
+
+
+def _truncated(cameras: Cameras, stamp_ns: int) -> Any:
+    data = cv2.imencode('.jpg', picture(cameras.xy['cam2']))[1].tobytes()
+    return cameras.compressed('cam2', stamp_ns, data[: len(data) // 2])
+
+
+def _no_picture(cameras: Cameras, stamp_ns: int) -> Any:
+    return cameras.compressed('cam2', stamp_ns, b'')
+
+
+def _small(cameras: Cameras, stamp_ns: int) -> Any:
+    return cameras.raw('cam2', stamp_ns, width=640)
+
+
+def _encoding(cameras: Cameras, stamp_ns: int) -> Any:
+    return cameras.raw('cam2', stamp_ns, encoding='rgb565')
+
+
+@pytest.mark.parametrize(
+    ('transport', 'fault', 'words'),
+    [
+        ('compressed', _truncated, ('truncated JPEG', 'Check the driver')),
+        ('compressed', _no_picture, ('expected a JPEG',)),
+        ('raw', _small, ('640x960 px, camera_info says 1280x960',)),
+        ('raw', _encoding, ("unknown image encoding 'rgb565'",)),
+    ],
+)
+def test_a_camera_that_sends_garbage(
+    rig_path: str, transport: str, fault: Callable[[Cameras, int], Any], words: tuple[str, ...]
+) -> None:
+    with world(transport, rig_path=rig_path) as w:
+        w.new_bodies(2, views=4)
+        right = w.cameras.behaviour['cam2']
+        w.cameras.behaviour['cam2'] = lambda stamp_ns: fault(w.cameras, stamp_ns)
+        check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
+        status = w.reported('camera cam2', "Camera 'cam2'", *words)
+        assert status.level == b'\x01'
+        until(lambda: int(w.values('camera cam2').get('unusable: unreadable', '0')) > 0, 'it is counted')
+        w.cameras.behaviour['cam2'] = right
+        check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
+
+
+def test_keypoints_of_another_skeleton_cost_their_camera(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(2, views=4)
+        cloud = w.cameras.keypoints('cam0', 0)
+
+        def cut(stamp_ns: int) -> Any:
+            message = w.cameras.keypoints('cam0', stamp_ns)
+            message.width, message.row_step = 16, 16 * cloud.point_step
+            message.data = message.data[: message.row_step]
+            return message
+
+        w.cameras.behaviour['cam0'] = cut
+        check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
+        w.reported('camera cam0', 'received width 16, expected 17 joints')
+
+
+def test_qos_that_does_not_match_is_explained(rig_path: str) -> None:
+    with world(
+        'keypoints', rig_path=rig_path, camera_qos=profile(5, reliable=False), reliability='reliable'
+    ) as w:
+        w.reported('camera cam0', 'incompatible reliability', 'set reliability:=best_effort')
+        assert w.bodies == []
+
+
+def test_the_wrong_transport_is_explained(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, keypoints_topic='{camera}/elsewhere') as w:
+        w.reported('camera cam0', "no frame on 'cam0/elsewhere' yet", 'nobody publishes it')
+    with world('raw', rig_path=rig_path, node_transport='compressed') as w:
+        w.reported('camera cam0', "'cam0/image_raw' is there: set transport:=raw")
+
+
+@pytest.fixture
+def transforms(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[Any], None]]:
+    """The ROS wheels lack tf2_msgs: /tf_static is delivered by calling what the node subscribed with."""
+    callbacks: list[Callable[[Any], None]] = []
+
+    def subscribe(node: Any, callback: Callable[[Any], None]) -> Any:
+        callbacks.append(callback)
+        return node.create_subscription(String, '/stands_for_tf_static', lambda message: None, 1)
+
+    monkeypatch.setattr(session, 'subscribe_static_transforms', subscribe)
+    return callbacks
+
+
+class Transforms:
+    """tf2_msgs/TFMessage by duck."""
+
+    def __init__(self, cameras: tuple[str, ...] = RIG.names) -> None:
+        self.transforms = rig_to_transforms_stamped(MAKE, RIG.subset(cameras), 0)
+
+
+def test_calibration_from_camera_info_and_tf(transforms: list[Callable[[Any], None]]) -> None:
+    with world('compressed', cameras=list(RIG.names)) as w:
+        w.reported('rig', "Camera 'cam0': No static transform joins 'cam0_optical_frame' and 'world'")
+        transforms[0](Transforms())
+        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
+        w.reported('rig', 'ok')
+
+
+def test_an_uncalibrated_camera_costs_only_itself(transforms: list[Callable[[Any], None]]) -> None:
+    def zero_k(stamp_ns: int) -> Any:
+        info = MAKE('sensor_msgs/msg/CameraInfo', width=1280, height=960, distortion_model='plumb_bob')
+        info.header.frame_id = 'cam1_optical_frame'
+        return info
+
+    def uncalibrated(cameras: Cameras) -> None:
+        cameras.info['cam1'] = zero_k
+
+    with world('compressed', cameras=list(RIG.names), before_start=uncalibrated) as w:
+        transforms[0](Transforms())
+        check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
+        w.reported('rig', "Camera 'cam1': camera_info has K = 0; the driver is uncalibrated. Calibrate it or give a rig")
+        # It gets calibrated while the node runs.
+        w.cameras.info['cam1'] = lambda stamp_ns: w.cameras.camera_info('cam1', stamp_ns)
+        check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
+        w.reported('rig', 'ok')
+
+
+def test_an_unknown_distortion_model_costs_only_its_camera(transforms: list[Callable[[Any], None]]) -> None:
+    def fisheye(cameras: Cameras) -> None:
+        def strange(stamp_ns: int) -> Any:
+            info = cameras.camera_info('cam1', stamp_ns)
+            info.distortion_model = 'division'
+            return info
+
+        cameras.info['cam1'] = strange
+
+    with world('compressed', cameras=list(RIG.names), before_start=fisheye) as w:
+        transforms[0](Transforms())
+        check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
+        w.reported('rig', "Camera 'cam1': camera_info: Unknown distortion model 'division'")
+
+
+def test_a_camera_that_was_moved_is_reported(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, drift_window=10) as w:
+        w.new_bodies(5, views=4)
+        w.cameras.xy['cam0'] = w.cameras.xy['cam0'] + (12.0, 0.0)
+        w.reported('rig', "calibration of camera 'cam0' may have drifted", 'Calibrate it again')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ import pytest
 from geo_pose_ros.detection import base
 from geo_pose_ros.rig import dump_rig
 from geo_pose_ros.ros.middleware import large_data_environment
-from test.scenes import ring_rig
 
-rclpy = pytest.importorskip('rclpy')
+if find_spec('rclpy') is None:
+    collect_ignore_glob = ['test_*.py']
 
 
 @pytest.fixture(scope='session', autouse=True)
 def ros() -> Iterator[None]:
+    import rclpy
+
     os.environ['ROS_DOMAIN_ID'] = str(random.SystemRandom().randrange(1, 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     os.environ.update(large_data_environment(os.environ))
@@ -29,8 +32,10 @@ def ros() -> Iterator[None]:
 
 @pytest.fixture
 def rig_path(tmp_path: Path) -> str:
+    from test.ros.harness import small_rig
+
     path = tmp_path / 'rig.yaml'
-    path.write_text(dump_rig(ring_rig(4)), encoding='utf-8')
+    path.write_text(dump_rig(small_rig()), encoding='utf-8')
     return str(path)
 
 

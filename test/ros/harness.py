@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,10 +30,25 @@ from geo_pose_ros.skeleton import BODY17, FloatArray, Skeleton
 from geo_pose_ros.types import Bodies3D, CameraRig, Frame, Keypoints2D
 from test.scenes import keypoints, person, ring_rig
 
-RIG = ring_rig(4)
+WIDTH, HEIGHT = 320, 240
+
+
+def small_rig() -> CameraRig:
+    """Return ring_rig with a quarter of its pixels along each side, so that raw pictures are small."""
+    rig = ring_rig(4)
+    scale = np.diag([WIDTH / rig.cameras[0].intrinsics.width, HEIGHT / rig.cameras[0].intrinsics.height, 1.0])
+    return CameraRig(
+        tuple(
+            replace(c, intrinsics=replace(c.intrinsics, K=scale @ c.intrinsics.K, width=WIDTH, height=HEIGHT))
+            for c in rig.cameras
+        ),
+        rig.world_frame_id,
+    )
+
+
+RIG = small_rig()
 PERSON = person(3)
-# Raw pictures are large.
-PERIOD_S = {'keypoints': 0.02, 'compressed': 0.04, 'raw': 0.15}
+PERIOD_S = 0.03
 LIMIT_S = 15.0
 MAKE = RclpyFactory()
 TYPES = {'keypoints': PointCloud2, 'compressed': CompressedImage, 'raw': Image}
@@ -64,7 +80,7 @@ class PixelDetector:
         pass
 
 
-def picture(xy: FloatArray, width: int = 1280, height: int = 960) -> Any:
+def picture(xy: FloatArray, width: int = WIDTH, height: int = HEIGHT) -> Any:
     """Return a black image (H, W, 3) that holds keypoints (17, 2)."""
     image = np.zeros((height, width, 3), np.uint8)
     code = np.frombuffer(xy.astype(np.float32).tobytes(), np.uint8)
@@ -77,7 +93,6 @@ class Cameras:
 
     def __init__(self, node: Node, transport: str, qos: QoSProfile, infos: bool = False) -> None:
         self.rig: CameraRig = RIG
-        self._period_s = PERIOD_S[transport]
         suffix = {'keypoints': 'keypoints', 'compressed': 'image_raw/compressed', 'raw': 'image_raw'}[transport]
         self._publishers = {
             name: node.create_publisher(TYPES[transport], f'{name}/{suffix}', qos) for name in RIG.names
@@ -103,10 +118,10 @@ class Cameras:
         header = to_header(MAKE, stamp_ns, RIG[name].frame_id)
         return MAKE('sensor_msgs/msg/CompressedImage', header=header, format='png', data=raw)
 
-    def raw(self, name: str, stamp_ns: int, encoding: str = 'bgr8', width: int = 1280) -> Any:
+    def raw(self, name: str, stamp_ns: int, encoding: str = 'bgr8', width: int = WIDTH) -> Any:
         image = picture(self.xy[name], width)
         return MAKE(
-            'sensor_msgs/msg/Image', header=to_header(MAKE, stamp_ns, RIG[name].frame_id), height=960, width=width,
+            'sensor_msgs/msg/Image', header=to_header(MAKE, stamp_ns, RIG[name].frame_id), height=HEIGHT, width=width,
             encoding=encoding, step=3 * width, data=image.reshape(-1),
         )
 
@@ -134,7 +149,7 @@ class Cameras:
                     message = senders[name](stamp_ns)
                     if message is not None:
                         publisher.publish(message)
-            due += self._period_s
+            due += PERIOD_S
             self._stop.wait(max(0.0, due - time.monotonic()))
 
     def stop(self) -> None:
@@ -169,7 +184,11 @@ class World:
             found = [b for b in self.bodies[start:] if len(b)]
             return [b for b in found if views is None or (b.num_views == views).all()]
 
-        until(lambda: len(fresh()) >= count, f'{count} bodies with {views or "any"} views')
+        try:
+            until(lambda: len(fresh()) >= count, f'{count} bodies with {views or "any"} views')
+        except AssertionError as error:
+            said = {name: status.message for name, status in self.statuses.items()}
+            raise AssertionError(f'{error}; {len(self.bodies) - start} sets came; {said}') from None
         return fresh()
 
     def reported(self, status: str, *words: str) -> Any:
@@ -197,7 +216,8 @@ def world(
     values = {
         'transport': node_transport or transport, 'rig': rig_path, 'diagnostics_period_s': 0.1, 'stale_after_s': 0.5,
         # Triangulation alone, so that exact keypoints give exact joints.
-        'pipeline.detector.max_side_px': 0, 'pipeline.lifter.enabled': False, **{name.replace('__', '.'): v for name, v in parameters.items()},
+        'pipeline.detector.max_side_px': 0, 'pipeline.lifter.enabled': False,
+        **{name.replace('__', '.'): v for name, v in parameters.items()},
     }
     node = PoseNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
     tester = Node('tester')

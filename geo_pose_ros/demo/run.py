@@ -66,11 +66,12 @@ def run_demo(out: Path, cache: Path, scene: str, loops: int) -> None:
     if not bag.exists():
         import_videos(footage.videos, read_calibration(footage.calibration), bag)
     with BagReader(bag) as reader:
-        rig = rig_from_bag(reader, tuple(choose_cameras(reader)), '')
+        cameras = choose_cameras(reader)
+        rig = rig_from_bag(reader, tuple(cameras), '')
         start_ns = reader.start_ns
     (out / 'rig.yaml').write_text(dump_rig(rig))
     print(f'3/5  pose_node on live topics, the bag played {loops} times at real time')
-    played = _run_live(out, bag, loops)
+    played = _run_live(out, bag, [topics.image for topics in cameras.values()], loops)
     print('4/5  summary')
     observations = read_observations(out / 'recording', f'{NODE}/bodies')
     times = _Played(int(played['origin_ns']), int(played['loop_ns']), start_ns)
@@ -99,7 +100,7 @@ def summarise(
     }
 
 
-def _run_live(out: Path, bag: Path, loops: int) -> dict[str, Any]:
+def _run_live(out: Path, bag: Path, images: Sequence[str], loops: int) -> dict[str, Any]:
     """Start recorder and node, play the bag, stop both; return the player's report."""
     from ..ros.middleware import large_data_environment
 
@@ -115,7 +116,7 @@ def _run_live(out: Path, bag: Path, loops: int) -> dict[str, Any]:
     node = [*_geo_pose('node'), '--ros-args', '-p', f'rig:={(out / "rig.yaml").resolve()}']
     play = [
         *_geo_pose('play'), str(bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
-        '--report', str(report),
+        '--report', str(report), '--topics', *images,
     ]
     with (
         _running('record', record, logs, environment) as recorder,

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any
@@ -52,6 +52,13 @@ class PlayReport:
     skipped: dict[str, str] = field(default_factory=dict)
     origin_ns: int = 0
     loop_ns: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return {
+            'published': dict(self.published), 'latest_ms': self.latest_ms, 'skipped': self.skipped,
+            'origin_ns': self.origin_ns, 'loop_ns': self.loop_ns,
+        }
 
     def __str__(self) -> str:
         counts = ', '.join(f'{topic} {count}' for topic, count in sorted(self.published.items()))
@@ -234,7 +241,7 @@ def _run(arguments: argparse.Namespace) -> int:
         finally:
             print(player.report, file=sys.stderr)
             if arguments.report:
-                arguments.report.write_text(json.dumps(asdict(player.report), indent=2) + '\n')
+                arguments.report.write_text(json.dumps(player.report.as_json(), indent=2) + '\n')
     finally:
         stop.set()
         node.destroy_node()

@@ -71,7 +71,7 @@ def _register_export(subparsers: Subparsers) -> None:
     parser.add_argument('folder', metavar='RUN', type=Path, help='run folder')
     parser.add_argument('--out', required=True, type=Path, help='the model file')
     parser.add_argument('--format', choices=('onnx', 'tensorrt'), default='onnx')
-    parser.add_argument('--data', action='append', help=f'for metrics and sigma; default: that of the run. {_DATA_HELP}')
+    parser.add_argument('--data', action='append', help=f'for metrics and sigma [default: the run\'s]; {_DATA_HELP}')
     parser.add_argument('--licence', default='Apache-2.0', help='of the weights')
     parser.add_argument('--acknowledgement', help='who has to be named; default: CMU for motion data, else nobody')
     parser.set_defaults(run=run_export)
@@ -79,7 +79,9 @@ def _register_export(subparsers: Subparsers) -> None:
 
 def _register_retrain(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser('retrain', help='fine-tune an exported lifter on a bag, without labels')
-    parser.add_argument('--from', dest='source', type=Path, default=default_model(), help='model [default: the package\'s]')
+    parser.add_argument(
+        '--from', dest='source', type=Path, default=default_model(), help='model [default: the package\'s]'
+    )
     parser.add_argument('--bag', required=True, help='bag with keypoints or images, camera_info and tf_static')
     parser.add_argument('--out', required=True, type=Path, help='the new model')
     parser.add_argument('--recipe', default='retrain', help='name or YAML file [default retrain]')

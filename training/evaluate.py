@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,8 @@ class LiftedSequence:
 def window_rows(frames: int, receptive_field: int, causal: bool) -> NDArray[np.int64]:
     """Return the frames (F, T) of each frame's window; beyond the ends the last frame repeats."""
     offsets = np.arange(receptive_field) - (receptive_field - 1 if causal else receptive_field // 2)
-    return np.clip(np.arange(frames)[:, None] + offsets, 0, frames - 1)
+    rows: NDArray[np.int64] = np.clip(np.arange(frames)[:, None] + offsets, 0, frames - 1)
+    return rows
 
 
 def lift_sequence(
@@ -143,13 +145,15 @@ class _Errors:
     action: NDArray[np.str_]
 
 
-def _collect(predict: Predictor, sequences: Items[Sequence], **options: int) -> tuple[_Errors, list[FloatArray]]:
+def _collect(
+    predict: Predictor, sequences: Items[Sequence], cross_views: bool, **options: Any
+) -> tuple[_Errors, list[FloatArray]]:
     by_alignment: dict[str, list[FloatArray]] = {'mpjpe': [], 'n_mpjpe': [], 'p_mpjpe': []}
     roots, actions, crossed = [], [], []
     for sequence in sequences:
         lifted = lift_sequence(predict, sequence, **options)
         done = np.isfinite(lifted.root).all(-1)
-        if len(sequence.rig) > 1:
+        if cross_views and len(sequence.rig) > 1:
             crossed.append(held_out_px(lifted, sequence))
         if sequence.truth is None:
             continue
@@ -188,9 +192,12 @@ def evaluate(
     causal: bool = False,
     min_joints: int = 14,
     stride: int = 1,
+    cross_views: bool = True,
     joint_names: tuple[str, ...] = BODY17.joint_names,
 ) -> dict[str, object]:
     """Return the metrics of a lifter on sequences, every view lifted on its own.
+
+    ``stride`` lifts only every so many frames, ``cross_views=False`` leaves the held-out reprojection out.
 
     With truth: poses, mpjpe_mm, n_mpjpe_mm, p_mpjpe_mm, pck150, auc, root_mm, per_action_mm and per_joint_mm. With
     several views: held_out_px, mean and median.
@@ -199,7 +206,8 @@ def evaluate(
         ConfigError: if no view of any sequence could be lifted.
     """
     errors, crossed = _collect(
-        predict, sequences, receptive_field=receptive_field, causal=causal, min_joints=min_joints, stride=stride
+        predict, sequences, cross_views, receptive_field=receptive_field, causal=causal, min_joints=min_joints,
+        stride=stride,
     )
     report: dict[str, object] = {}
     if len(errors.root):
@@ -211,7 +219,7 @@ def evaluate(
             'per_action_mm': {
                 str(action): float(mpjpe[errors.action == action].mean()) for action in np.unique(errors.action)
             },
-            'per_joint_mm': {name: float(value) for name, value in zip(joint_names, mpjpe.mean(0), strict=True)},
+            'per_joint_mm': dict(zip(joint_names, mpjpe.mean(0).tolist(), strict=True)),
         }
     pixels = np.concatenate(crossed) if crossed else np.zeros(0)
     if len(pixels):
@@ -223,7 +231,7 @@ def evaluate(
     return report
 
 
-def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: int) -> float:
+def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: Any) -> float:
     """Return the factor that makes the reported sigma fit the errors on sequences that were not trained on.
 
     The errors are taken against the triangulation of all views, so no 3D label is needed; 1 if nothing can be
@@ -267,5 +275,6 @@ def format_report(report: Mapping[str, object]) -> str:
             lines.append(f'{name}:')
             lines += [f'  {key:<20} {number:8.1f}' for key, number in value.items()]
         else:
-            lines.append(f'{name:<22} {value:8.1f}' if isinstance(value, float) else f'{name:<22} {value!s:>8}')
+            shown = f'{value:8.1f}' if isinstance(value, float) else f'{value!s:>8}'
+            lines.append(f'{name:<22} {shown}')
     return '\n'.join(lines)

@@ -8,6 +8,7 @@ own share of each batch (DistributedDataParallel); rank 0 writes.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -62,13 +63,13 @@ class Networks(nn.Module):
         flips = flip.flatten()
         poses = mirror(window.flatten(0, 1), flips, self.mirrored)
         lifted = self.lifter(poses)
-        xyz = mirror(lifted.xyz, flips, self.mirrored).unflatten(0, leading)
-        sigma = torch.where(flips[:, None], lifted.sigma[:, self.mirrored], lifted.sigma).unflatten(0, leading)
+        xyz = mirror(lifted.xyz, flips, self.mirrored).view(*leading, -1, 3)
+        sigma = torch.where(flips[:, None], lifted.sigma[:, self.mirrored], lifted.sigma).view(*leading, -1)
         if self.branch is None:
             return Lifted(xyz, sigma), None
         root = self.branch(poses, window_size.flatten(0, 1))
         root = torch.where(flips[:, None], root * root.new_tensor([-1.0, 1.0, 1.0]), root)
-        return Lifted(xyz, sigma), root.unflatten(0, leading)
+        return Lifted(xyz, sigma), root.view(*leading, 3)
 
 
 def mirrored_joints(skeleton: Skeleton) -> Tensor:
@@ -81,7 +82,7 @@ def mirrored_joints(skeleton: Skeleton) -> Tensor:
 
 def mirror(poses: Tensor, flip: Tensor, mirrored: Tensor) -> Tensor:
     """Return ``poses`` (B, ..., J, 3) mirrored (x to -x, left to right) where ``flip`` (B,) is true."""
-    turned = poses[..., mirrored, :] * poses.new_tensor([-1.0, 1.0, 1.0])
+    turned = poses.index_select(-2, mirrored) * poses.new_tensor([-1.0, 1.0, 1.0])
     return torch.where(flip.view(-1, *[1] * (poses.ndim - 1)), turned, poses)
 
 
@@ -110,14 +111,16 @@ def epoch_batches(
     crosses = recipe.loss.transform > 0.0
     measured = views if lifted == 1 and crosses else lifted
     count, offsets = max(share // lifted, 1), window_offsets(recipe)
+    # Drawn for the whole epoch at once: small operations per step cost more than they compute.
+    drawn = 1 if overfit else steps
+    rows = frames[torch.randint(len(frames), (drawn, count), generator=generator)]
+    # Random order of the views, those that cannot be lifted last.
+    order = torch.rand(drawn, count, views, generator=generator) + 2.0 * (~bank.valid[rows])
+    chosen = order.argsort(-1)[..., :measured]
+    flips = torch.rand(drawn, count, lifted, generator=generator) < (0.5 if recipe.data.flip else 0.0)
     for step in range(steps):
-        if step == 0 or not overfit:
-            rows = frames[torch.randint(len(frames), (count,), generator=generator)]
-            # Random order of the views, those that cannot be lifted last.
-            order = torch.rand(count, views, generator=generator) + 2.0 * (~bank.valid[rows])
-            batch = gather(bank, rows, order.argsort(1)[:, :measured], lifted, offsets)
-            flip = torch.rand(count, lifted, generator=generator) < (0.5 if recipe.data.flip else 0.0)
-        yield batch, flip
+        index = 0 if overfit else step
+        yield gather(bank, rows[index], chosen[index], lifted, offsets), flips[index]
 
 
 def learning_rate(step: int, settings: OptimSettings) -> float:
@@ -128,8 +131,8 @@ def learning_rate(step: int, settings: OptimSettings) -> float:
     warm_up = 0.1
     if progress < warm_up:
         return settings.learning_rate * (0.04 + 0.96 * progress / warm_up)
-    cosine = torch.cos(torch.tensor(torch.pi * (progress - warm_up) / (1.0 - warm_up)))
-    return settings.learning_rate * float(0.5 * (1.0 + cosine)) + 1e-8
+    cosine = math.cos(math.pi * (progress - warm_up) / (1.0 - warm_up))
+    return settings.learning_rate * 0.5 * (1.0 + cosine) + 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,9 @@ class Trainer:
         self.step += 1
         return losses
 
-    def train_epoch(self, *, overfit: bool = False, bar: tqdm[Any] | None = None, folder: Path | None = None) -> dict[str, float]:
+    def train_epoch(
+        self, *, overfit: bool = False, bar: tqdm[Any] | None = None, folder: Path | None = None
+    ) -> dict[str, float]:
         """Run to the end of the current epoch and return the mean losses by name.
 
         Raises:
@@ -347,15 +352,15 @@ def _save(trainer: Trainer, folder: Path) -> None:
     """Write the checkpoint so that a crash leaves the old one or the new one, never half of one."""
     partial = folder / f'{CHECKPOINT}.partial'
     torch.save(trainer.state(), partial)
-    os.replace(partial, folder / CHECKPOINT)
+    partial.replace(folder / CHECKPOINT)
 
 
 def _tensorboard(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ConfigError('TensorBoard is not installed; pip install tensorboard, or leave out --tensorboard.') from error
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        raise ConfigError('TensorBoard is missing; pip install tensorboard, or leave out --tensorboard.') from error
+    return SummaryWriter(str(folder))
 
 
 def load_run(folder: Path) -> tuple[Recipe, Lifter, dict[str, Any]]:

@@ -91,6 +91,23 @@ def reprojection(world: Tensor, batch: Batch, settings: LossSettings) -> tuple[T
     return mean(pixels, weights * own), mean(pixels, weights * (1.0 - own))
 
 
+def labels_in_views(pose: Tensor, batch: Batch, origin: str, root: int) -> tuple[Tensor, Tensor]:
+    """Return the labels in the lifted views, moved onto ``pose`` (N, K, J, 3), and their weights (N, K, J).
+
+    Moved so that the roots meet: then the root's own error is in every joint's label, and a frame whose root is
+    unknown cannot be used. Or so that the weighted centroids meet: then one joint's error counts once.
+    """
+    views = pose.shape[1]
+    turned = batch.label[:, None] @ batch.view_from_world[:, :views, :, :3].transpose(-1, -2)
+    weights = batch.label_weight[:, None].expand(pose.shape[:-1])
+    if origin == 'root':
+        known = (weights[..., root : root + 1] > 0.0).to(weights)
+        return turned - turned[..., root : root + 1, :], weights * known
+    share = (weights / weights.sum(-1, keepdim=True).clamp(min=1e-6))[..., None]
+    offset = (share * (pose - turned)).sum(-2, keepdim=True)
+    return turned + offset, weights
+
+
 def asymmetry(pose: Tensor) -> Tensor:
     """Mean difference of left and right bone lengths of poses (..., 17, 3), m."""
     (right, left) = (
@@ -106,7 +123,13 @@ def sigma_likelihood(error: Tensor, sigma: Tensor, weights: Tensor) -> Tensor:
 
 
 def compute_losses(
-    lifted: Lifted, branch_root: Tensor | None, batch: Batch, settings: LossSettings, *, pretraining: bool, root: int = 0
+    lifted: Lifted,
+    branch_root: Tensor | None,
+    batch: Batch,
+    settings: LossSettings,
+    *,
+    pretraining: bool,
+    root: int = 0,
 ) -> dict[str, Tensor]:
     """Return the losses by name, with their weighted sum as ``total``.
 
@@ -136,9 +159,7 @@ def compute_losses(
         losses['reprojection'], losses['transform'] = reprojection(world, batch, settings)
         total = total + settings.reprojection * losses['reprojection'] + settings.transform * losses['transform']
     if settings.label:
-        relative = batch.label - batch.label[:, root : root + 1]
-        target = (relative[:, None] @ cameras[..., :3].transpose(-1, -2)).expand_as(pose)
-        weights = (batch.label_weight * (batch.label_weight[:, root : root + 1] > 0.0))[:, None].expand(pose.shape[:-1])
+        target, weights = labels_in_views(pose, batch, settings.label_origin, root)
         error = distance(pose, target)
         losses['label'] = mean(error, weights)
         total = total + settings.label * losses['label']

@@ -56,8 +56,12 @@ def load_exported(model: Path) -> Lifter:
     state = lifter.state_dict()
     missing = {name for name in state if f'lifter.{name}' not in arrays and not name.endswith('num_batches_tracked')}
     if missing:
-        raise ConfigError(f"'{model}' lacks the weights {sorted(missing)[:3]}...; it was not written by geo_pose export.")
-    weights = {name: torch.from_numpy(np.array(arrays[f'lifter.{name}'])) for name in state if f'lifter.{name}' in arrays}
+        raise ConfigError(
+            f"'{model}' lacks the weights {sorted(missing)[:3]}...; it was not written by geo_pose export."
+        )
+    weights = {
+        name: torch.from_numpy(np.array(arrays[f'lifter.{name}'])) for name in state if f'lifter.{name}' in arrays
+    }
     lifter.load_state_dict(weights, strict=False)
     return lifter.eval()
 

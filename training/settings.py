@@ -68,6 +68,9 @@ class LossSettings:
         choices=('branch', 'closed_form', 'shared'),
     )
     label: float = setting(0.0, 'Distance to the 3D label', unit='1/m', low=0.0)
+    label_origin: str = setting(
+        'root', 'Where label and pose are made to meet before they are compared', choices=('root', 'centroid')
+    )
     reprojection: float = setting(0.0, 'L_r: re-projection into the own view', unit='1/px', low=0.0)
     transform: float = setting(0.0, 'L_t: re-projection into the other views', unit='1/px', low=0.0)
     agreement: float = setting(0.0, 'L_pre after pre-training: distance between the views\' poses', unit='1/m', low=0.0)

@@ -87,4 +87,5 @@ def _median(values: FloatArray, kept: NDArray[np.bool_]) -> FloatArray:
     count = kept.sum(-1)[..., None, None]
     low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0), -2)[..., 0, :]
     high = np.take_along_axis(ordered, np.maximum(count // 2, 0).clip(max=values.shape[-2] - 1), -2)[..., 0, :]
-    return np.where(count[..., 0, :] > 0, 0.5 * (np.where(np.isinf(low), 0, low) + np.where(np.isinf(high), 0, high)), 0.0)
+    middle = 0.5 * (np.where(np.isinf(low), 0.0, low) + np.where(np.isinf(high), 0.0, high))
+    return np.where(count[..., 0, :] > 0, middle, 0.0)

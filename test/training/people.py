@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from geo_pose_training.data.sequence import Sequence
 
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.skeleton import FloatArray
-from geo_pose_training.data.sequence import Sequence
 from test.scenes import STANDING, ring_rig
 
 
@@ -21,12 +21,16 @@ def moving_person(frames: int, seed: int = 0) -> FloatArray:
         joints[:, joint, 0] += share * swing
     heading = phase[1] + 0.8 * time
     c, s = np.cos(heading), np.sin(heading)
-    turn = np.stack([np.stack([c, s, 0 * c], -1), np.stack([-s, c, 0 * c], -1), np.stack([0 * c, 0 * c, 1 + 0 * c], -1)], 1)
+    turn = np.stack(
+        [np.stack([c, s, 0 * c], -1), np.stack([-s, c, 0 * c], -1), np.stack([0 * c, 0 * c, 1 + 0 * c], -1)], 1
+    )
     place = 0.4 * np.stack([np.sin(time + phase[2]), np.cos(0.7 * time + phase[3]), 0 * time], -1)
     return joints @ turn + place[:, None]
 
 
-def sequence(frames: int = 40, cameras: int = 4, noise_px: float = 0.0, seed: int = 0, name: str = 'walk') -> Sequence:
+def sequence(
+    frames: int = 40, cameras: int = 4, noise_px: float = 0.0, seed: int = 0, name: str = 'walk'
+) -> Sequence:
     """Return what a ring of cameras sees of a moving person, confidence 1 and Gaussian noise."""
     truth = moving_person(frames, seed)
     rig = ring_rig(cameras)

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from geo_pose_training.data import bag as bag_module
+from geo_pose_training.data.bag import load_bag, parse_range
+from geo_pose_training.data.sequence import Sequence
+from geo_pose_training.data.sources import load_data
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
@@ -17,10 +21,6 @@ from geo_pose_ros.messages.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import Frame, Keypoints2D
-from geo_pose_training.data import bag as bag_module
-from geo_pose_training.data.bag import load_bag, parse_range
-from geo_pose_training.data.sequence import Sequence
-from geo_pose_training.data.sources import load_data
 from test.training.people import sequence
 
 _PERIOD_NS = 33_333_333

@@ -10,10 +10,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-
-from geo_pose_ros.errors import BackendError, ConfigError
-from geo_pose_ros.inference.model_card import card_path, default_model, load_card
-from geo_pose_ros.skeleton import BODY17
 from geo_pose_training import export as export_module
 from geo_pose_training.cli import main
 from geo_pose_training.evaluate import Predictor, torch_predictor
@@ -22,12 +18,27 @@ from geo_pose_training.fit import load_run
 from geo_pose_training.model import Lifter
 from geo_pose_training.retrain import check_held_out, fine_tune, load_exported
 from geo_pose_training.settings import ModelSettings, load_recipe
+
+from geo_pose_ros.errors import BackendError, ConfigError
+from geo_pose_ros.inference.model_card import card_path, default_model, load_card
+from geo_pose_ros.skeleton import BODY17
 from test.training.people import sequence
 from test.training.test_bag import write_bag
 from test.training.test_synthetic import _write_motion, _write_rigs
 
-_SMALL = ['--set', 'model.width=32', '--set', 'model.blocks=1', '--set', 'optim.batch=16', '--set', 'optim.steps=4',
-          '--set', 'optim.steps_per_epoch=2', '--quiet']
+_SMALL = [
+    '--set',
+    'model.width=32',
+    '--set',
+    'model.blocks=1',
+    '--set',
+    'optim.batch=16',
+    '--set',
+    'optim.steps=4',
+    '--set',
+    'optim.steps_per_epoch=2',
+    '--quiet',
+]
 
 
 @pytest.fixture
@@ -98,7 +109,7 @@ def test_models_without_recipe_or_weights_cannot_be_retrained(tmp_path: Path) ->
     lifter = Lifter(17, ModelSettings(width=16, blocks=1))
     samples = np.zeros((1, 1, 17, 3), np.float32)
     export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=samples)
-    with pytest.raises(ConfigError, match='training.recipe.model'):
+    with pytest.raises(ConfigError, match=r'training\.recipe\.model'):
         load_exported(tmp_path / 'm.onnx')
     recipe = {'model': {'width': 16, 'blocks': 2}}
     export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=samples)
@@ -106,16 +117,36 @@ def test_models_without_recipe_or_weights_cannot_be_retrained(tmp_path: Path) ->
         load_exported(tmp_path / 'm.onnx')
 
 
-def test_retrain_command_writes_a_model_and_compares(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retrain_command_writes_a_model_and_compares(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     write_bag(tmp_path / 'walk', sequence(frames=30, noise_px=1.0))
     assert main(['export', str(run), '--out', str(tmp_path / 'small.onnx')]) == 0
-    assert main([
-        'retrain', '--from', str(tmp_path / 'small.onnx'), '--bag', str(tmp_path / 'walk'), '--out',
-        str(tmp_path / 'new.onnx'), '--held-out', 'cam3', '--frames', '0-20', '--held-out-frames', '20-30',
-        '--set', 'optim.steps=50', '--set', 'optim.learning_rate=0.01',
-    ]) == 0
+    assert (
+        main(
+            [
+                'retrain',
+                '--from',
+                str(tmp_path / 'small.onnx'),
+                '--bag',
+                str(tmp_path / 'walk'),
+                '--out',
+                str(tmp_path / 'new.onnx'),
+                '--held-out',
+                'cam3',
+                '--frames',
+                '0-20',
+                '--held-out-frames',
+                '20-30',
+                '--set',
+                'optim.steps=50',
+                '--set',
+                'optim.learning_rate=0.01',
+            ]
+        )
+        == 0
+    )
     text = capsys.readouterr().out
     assert 'before' in text and 'after' in text
     card = load_card(tmp_path / 'new.onnx')
@@ -140,7 +171,9 @@ def test_fine_tuning_keeps_normalisation_and_lowers_the_error() -> None:
     running = lifter.trunk.stem[1].running_mean.clone()
     seen = sequence(frames=30)
     before = check_held_out(torch_predictor(lifter), seen, ('cam0', 'cam1', 'cam2'), 'cam3', slice(None))
-    recipe = load_recipe('retrain', {'model.width': 32, 'model.blocks': 1, 'optim.steps': 150, 'optim.learning_rate': 0.01})
+    recipe = load_recipe(
+        'retrain', {'model.width': 32, 'model.blocks': 1, 'optim.steps': 150, 'optim.learning_rate': 0.01}
+    )
     fine_tune(lifter, [seen.views(('cam0', 'cam1', 'cam2'))], recipe)
     after = check_held_out(torch_predictor(lifter), seen, ('cam0', 'cam1', 'cam2'), 'cam3', slice(None))
     assert torch.equal(lifter.trunk.stem[1].running_mean, running)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from geo_pose_training.data.h36m import load_h36m
+from geo_pose_training.data.mpi import load_mpi_test, load_mpi_train, read_calibration
+from geo_pose_training.data.sources import load_data
 from scipy.io import savemat
 
 from geo_pose_ros.errors import CalibrationError, ConfigError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_training.data.h36m import load_h36m
-from geo_pose_training.data.mpi import load_mpi_test, load_mpi_train, read_calibration
-from geo_pose_training.data.sources import load_data
 from test.scenes import ring_rig
 from test.training.people import moving_person
 
@@ -29,17 +29,26 @@ def _write_h36m(folder: Path, subjects: tuple[str, ...] = ('S1', 'S9')) -> None:
     # Detections run longer than the motion capture, as in the real files.
     longer = np.concatenate((joints, joints[-1:]))
     views = [project_world(c, longer).astype(np.float32) for c in rig.cameras]
-    metadata = {'layout_name': 'h36m', 'num_joints': 17, 'keypoints_symmetry': [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]}
+    metadata = {
+        'layout_name': 'h36m',
+        'num_joints': 17,
+        'keypoints_symmetry': [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]],
+    }
     np.savez_compressed(folder / 'data_3d_h36m.npz', positions_3d={s: {'Walking 1': all32} for s in subjects})
     np.savez_compressed(
-        folder / 'data_2d_h36m_cpn_ft_h36m_dbb.npz', metadata=metadata,
+        folder / 'data_2d_h36m_cpn_ft_h36m_dbb.npz',
+        metadata=metadata,
         positions_2d={s: {'Walking 1': views} for s in subjects},
     )
     tree = {
         f'h36m_{s}': {
             c.name: {
-                'width': 1280, 'height': 960, 'K': c.intrinsics.K.tolist(), 'distortion_model': 'plumb_bob',
-                'D': c.intrinsics.D.tolist(), 'cam_from_world_R': c.cam_from_world[:, :3].tolist(),
+                'width': 1280,
+                'height': 960,
+                'K': c.intrinsics.K.tolist(),
+                'distortion_model': 'plumb_bob',
+                'D': c.intrinsics.D.tolist(),
+                'cam_from_world_R': c.cam_from_world[:, :3].tolist(),
                 'cam_from_world_t': c.cam_from_world[:, 3].tolist(),
             }
             for c in rig.cameras
@@ -95,8 +104,44 @@ _CAMERA = """name          {name}
   radial      0
 """
 # MPI-INF-3DHP's orders of joints, by the index in body17.
-_TO_28 = {4: 0, 23: 1, 24: 2, 25: 3, 18: 4, 19: 5, 20: 6, 3: 7, 5: 8, 6: 9, 7: 10, 9: 11, 10: 12, 11: 13, 14: 14, 15: 15, 16: 16}
-_TO_17 = {14: 0, 8: 1, 9: 2, 10: 3, 11: 4, 12: 5, 13: 6, 15: 7, 1: 8, 16: 9, 0: 10, 5: 11, 6: 12, 7: 13, 2: 14, 3: 15, 4: 16}
+_TO_28 = {
+    4: 0,
+    23: 1,
+    24: 2,
+    25: 3,
+    18: 4,
+    19: 5,
+    20: 6,
+    3: 7,
+    5: 8,
+    6: 9,
+    7: 10,
+    9: 11,
+    10: 12,
+    11: 13,
+    14: 14,
+    15: 15,
+    16: 16,
+}
+_TO_17 = {
+    14: 0,
+    8: 1,
+    9: 2,
+    10: 3,
+    11: 4,
+    12: 5,
+    13: 6,
+    15: 7,
+    1: 8,
+    16: 9,
+    0: 10,
+    5: 11,
+    6: 12,
+    7: 13,
+    2: 14,
+    3: 15,
+    4: 16,
+}
 
 
 def _write_calibration(path: Path) -> None:
@@ -125,7 +170,9 @@ def _write_mpi_train(folder: Path) -> np.ndarray:
         local = transform_points(camera.cam_from_world, joints)
         annot3[index, 0] = 1000.0 * _ordered(local, _TO_28, 28).reshape(FRAMES, -1)
         annot2[index, 0] = _ordered(project_world(camera, joints), _TO_28, 28).reshape(FRAMES, -1)
-    savemat(sequence / 'annot.mat', {'annot2': annot2, 'annot3': annot3, 'univ_annot3': annot3, 'cameras': np.arange(3)})
+    savemat(
+        sequence / 'annot.mat', {'annot2': annot2, 'annot3': annot3, 'univ_annot3': annot3, 'cameras': np.arange(3)}
+    )
     return joints
 
 

@@ -7,11 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-
-from geo_pose_ros.errors import ConfigError, ShapeError
-from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.evaluate import (
     Predictor,
@@ -28,18 +23,26 @@ from geo_pose_training.evaluate import (
 )
 from geo_pose_training.model import Lifter
 from geo_pose_training.settings import ModelSettings
+from numpy.typing import NDArray
+
+from geo_pose_ros.errors import ConfigError, ShapeError
+from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.lifting.canonical import canonical_poses
 from test.scenes import person
 from test.training.people import sequence
 
 
 def _oracle(seen: Sequence, error_m: float = 0.0, sigma_m: float = 0.1) -> Predictor:
-    """Return a predictor that knows the truth of ``seen``, found by the input, plus a constant error on the last joint."""
+    """Return a predictor that knows the truth of ``seen`` by the input; its last joint is ``error_m`` off."""
     poses = canonical_poses(seen.rays(), seen.confidence)
     assert seen.truth is not None
     local = np.stack([transform_points(c, seen.truth) for c in seen.cam_from_world], 1)
     in_view = np.einsum('fcab,fcjb->fcja', poses.view_from_cam, local - local[:, :, :1])
     in_view[..., 16, 0] += error_m
-    known = {pose.tobytes(): xyz for pose, xyz in zip(poses.pose2d.reshape(-1, 17, 3), in_view.reshape(-1, 17, 3), strict=True)}
+    known = {
+        pose.tobytes(): xyz
+        for pose, xyz in zip(poses.pose2d.reshape(-1, 17, 3), in_view.reshape(-1, 17, 3), strict=True)
+    }
 
     def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         xyz = np.stack([known[window[len(window) // 2].tobytes()] for window in pose2d]).astype(np.float32)

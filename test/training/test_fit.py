@@ -14,12 +14,31 @@ from typing import Any
 
 import pytest
 import torch
-
-from geo_pose_ros.errors import ConfigError
 from geo_pose_training.data.bank import Bank
 from geo_pose_training.data.prepare import prepare
-from geo_pose_training.fit import BAD_BATCH, CHECKPOINT, DATA, METRICS, RECIPE, Trainer, TrainingError, epoch_batches, fit, load_run
-from geo_pose_training.settings import DataSettings, LossSettings, ModelSettings, OptimSettings, Recipe, load_recipe, recipe_names
+from geo_pose_training.fit import (
+    BAD_BATCH,
+    CHECKPOINT,
+    DATA,
+    METRICS,
+    RECIPE,
+    Trainer,
+    TrainingError,
+    epoch_batches,
+    fit,
+    load_run,
+)
+from geo_pose_training.settings import (
+    DataSettings,
+    LossSettings,
+    ModelSettings,
+    OptimSettings,
+    Recipe,
+    load_recipe,
+    recipe_names,
+)
+
+from geo_pose_ros.errors import ConfigError
 from test.training.people import sequence
 
 INFO: dict[str, Any] = {'hash': 'abc', 'sources': ['none']}
@@ -27,7 +46,8 @@ INFO: dict[str, Any] = {'hash': 'abc', 'sources': ['none']}
 
 def _recipe(steps: int = 6, **loss: Any) -> Recipe:
     return Recipe(
-        model=ModelSettings(width=32, blocks=1, dropout=0.1), data=DataSettings(labels='truth'),
+        model=ModelSettings(width=32, blocks=1, dropout=0.1),
+        data=DataSettings(labels='truth'),
         loss=LossSettings(label=1.0, sigma=0.01, **loss),
         optim=OptimSettings(steps=steps, steps_per_epoch=2, batch=16, learning_rate=3e-3),
     )
@@ -73,7 +93,9 @@ def test_seed_decides_the_run() -> None:
 @pytest.mark.parametrize('kind', ['label', 'two branches', 'closed form', 'temporal'])
 def test_one_batch_overfits(kind: str) -> None:
     recipe = _recipe(300)
-    recipe = replace(recipe, model=replace(recipe.model, width=128, dropout=0.0), data=replace(recipe.data, flip=False))
+    recipe = replace(
+        recipe, model=replace(recipe.model, width=128, dropout=0.0), data=replace(recipe.data, flip=False)
+    )
     optim = replace(recipe.optim, steps_per_epoch=300, lifted_views=2, batch=8)
     if kind == 'two branches':
         loss = LossSettings(root='branch', reprojection=1.0, transform=1.0, confidence='source', pretrain_share=0.1)
@@ -213,7 +235,13 @@ def test_two_processes_train_together_and_stay_equal(tmp_path: Path) -> None:
     )
     (tmp_path / 'ddp.py').write_text(script)
     command = [
-        sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path / 'ddp.py'),
+        sys.executable,
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc-per-node',
+        '2',
+        str(tmp_path / 'ddp.py'),
         str(tmp_path / 'run'),
     ]
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(p for p in sys.path if p), 'OMP_NUM_THREADS': '1'}
@@ -231,7 +259,9 @@ def test_two_processes_train_together_and_stay_equal(tmp_path: Path) -> None:
 
 
 def test_recipes_load_and_say_what_they_are() -> None:
-    assert {'geo', 'li2020', 'li2020_temporal', 'reprojection_only', 'pseudo_label', 'supervised'} <= set(recipe_names())
+    assert {'geo', 'li2020', 'li2020_temporal', 'reprojection_only', 'pseudo_label', 'supervised'} <= set(
+        recipe_names()
+    )
     for name in recipe_names():
         assert load_recipe(name).description
         assert (load_recipe(name).data.labels == 'truth') == (name == 'supervised')

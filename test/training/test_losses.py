@@ -7,14 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from geo_pose_training.data.bank import Batch, gather
+from geo_pose_training.data.prepare import prepare
+from geo_pose_training.losses import (
+    agreement,
+    compute_losses,
+    project,
+    reprojection,
+    sigma_likelihood,
+    solve_root,
+    to_view,
+    to_world,
+)
+from geo_pose_training.model import Lifted
+from geo_pose_training.settings import DataSettings, LossSettings
 
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.root import solve_root as numpy_solve_root
-from geo_pose_training.data.bank import Batch, gather
-from geo_pose_training.data.prepare import prepare
-from geo_pose_training.losses import agreement, compute_losses, project, reprojection, sigma_likelihood, solve_root, to_view, to_world
-from geo_pose_training.model import Lifted
-from geo_pose_training.settings import DataSettings, LossSettings
 from test.training.people import sequence
 
 L_T = LossSettings(transform=1.0, reprojection=1.0)
@@ -23,7 +32,9 @@ L_T = LossSettings(transform=1.0, reprojection=1.0)
 def _batch(views: int = 4) -> tuple[Batch, torch.Tensor]:
     """Return a batch of exact measurements and the true poses (N, K, J, 3) in the views, double precision."""
     bank = prepare([sequence(frames=6)], DataSettings(labels='truth'), 0)
-    batch = gather(bank, torch.arange(6), torch.arange(views).expand(6, views), views, torch.zeros(1, dtype=torch.long))
+    batch = gather(
+        bank, torch.arange(6), torch.arange(views).expand(6, views), views, torch.zeros(1, dtype=torch.long)
+    )
     batch = Batch(*(getattr(batch, name).double() for name in Batch.__slots__))
     truth = to_view(batch.view_from_world, batch.label[:, None].expand(-1, views, -1, -1))
     return batch, truth
@@ -68,9 +79,7 @@ def test_only_the_other_views_see_a_pose_that_slides_along_its_rays() -> None:
     assert float(crossed) > 20.0
 
 
-@pytest.mark.parametrize(
-    ('kind', 'share'), [('none', 0.5), ('target', 0.0), ('source', 0.5), ('product', 0.0)]
-)
+@pytest.mark.parametrize(('kind', 'share'), [('none', 0.5), ('target', 0.0), ('source', 0.5), ('product', 0.0)])
 def test_confidence_weights_decide_which_views_count(kind: str, share: float) -> None:
     batch, truth = _batch(2)
     # The second view measures joint 5 far off, and its detector says so.
@@ -117,7 +126,9 @@ def test_depth_stays_positive_with_a_gradient_behind_the_camera() -> None:
     project(point).abs().sum().backward()
     assert point.grad is not None
     assert float(point.grad[0, 2]) != 0.0
-    torch.testing.assert_close(project(torch.tensor([[1.0, 2.0, 4.0]])), torch.tensor([[0.25, 0.5]]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        project(torch.tensor([[1.0, 2.0, 4.0]])), torch.tensor([[0.25, 0.5]]), atol=1e-6, rtol=0
+    )
 
 
 def test_label_loss_is_zero_at_the_label_and_counts_metres() -> None:
@@ -139,7 +150,9 @@ def test_a_frame_whose_root_label_is_unknown_does_not_count() -> None:
     weight = batch.label_weight.clone()
     weight[:, 0] = 0.0
     lifted = Lifted(truth * 0.0, torch.ones(truth.shape[:-1]))
-    losses = compute_losses(lifted, None, replace(batch, label_weight=weight), LossSettings(label=1.0), pretraining=False)
+    losses = compute_losses(
+        lifted, None, replace(batch, label_weight=weight), LossSettings(label=1.0), pretraining=False
+    )
     assert float(losses['label']) == 0.0
 
 
@@ -154,7 +167,9 @@ def test_pretraining_counts_agreement_only() -> None:
 def test_sigma_likelihood_is_least_at_the_true_spread() -> None:
     torch.manual_seed(0)
     error = (0.05 * torch.randn(200_000, 3)).norm(dim=-1)
-    values = [float(sigma_likelihood(error, torch.full_like(error, s), torch.ones_like(error))) for s in (0.04, 0.05, 0.06)]
+    values = [
+        float(sigma_likelihood(error, torch.full_like(error, s), torch.ones_like(error))) for s in (0.04, 0.05, 0.06)
+    ]
     assert values[1] < values[0]
     assert values[1] < values[2]
 
@@ -168,3 +183,20 @@ def test_left_right_asymmetry() -> None:
     assert float(asymmetry(pose)) == pytest.approx(0.0, abs=1e-6)
     pose[0, 4:7, 0] = 0.22
     assert float(asymmetry(pose)) == pytest.approx(0.12 / 6, abs=1e-6)
+
+
+def test_labels_that_meet_at_the_centroid_do_not_spread_the_roots_error() -> None:
+    batch, truth = _batch()
+    label = batch.label.clone()
+    label[:, 0, 2] += 0.17
+    lifted = Lifted(truth - truth[:, :, :1], torch.ones(truth.shape[:-1], dtype=torch.float64))
+    found = {}
+    for origin in ('root', 'centroid'):
+        settings = LossSettings(label=1.0, label_origin=origin)
+        losses = compute_losses(lifted, None, replace(batch, label=label), settings, pretraining=False)
+        found[origin] = float(losses['label'])
+    # 17 cm on 16 of 17 joints, or 16 cm on one and 1 cm on sixteen.
+    assert found['root'] == pytest.approx(0.16, rel=1e-3)
+    assert found['centroid'] == pytest.approx((0.16 + 16 * 0.01) / 17, rel=1e-3)
+    exact = compute_losses(lifted, None, batch, settings, pretraining=False)
+    assert float(exact['label']) < 1e-5

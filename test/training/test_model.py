@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from geo_pose_ros.errors import ConfigError
 from geo_pose_training.model import Lifter, RootBranch, prime_factors
 from geo_pose_training.settings import ModelSettings
+
+from geo_pose_ros.errors import ConfigError
 
 SMALL = ModelSettings(width=32, blocks=2)
 
@@ -30,7 +30,9 @@ def test_paper_backbone_and_reslinear_have_the_published_size() -> None:
     # Martinez et al.: 4.29 M parameters for 16 joints in 2D; two blocks of two 1024 x 1024 layers.
     def weights(blocks: int) -> int:
         lifter = Lifter(17, ModelSettings(width=1024, blocks=blocks))
-        return sum(p.numel() for name, p in lifter.named_parameters() if name.startswith('trunk.blocks') and p.ndim == 2)
+        return sum(
+            p.numel() for name, p in lifter.named_parameters() if name.startswith('trunk.blocks') and p.ndim == 2
+        )
 
     assert weights(2) == 4 * 1024 * 1024
     assert weights(4) == 8 * 1024 * 1024

@@ -116,16 +116,24 @@ def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tens
 
     ``offsets`` (T,) are the window's frames relative to the lifted one; beyond the ends the last frame repeats.
     """
-    rows = frames[:, None]
-    pose2d = bank.pose2d[rows, views]
-    size = bank.size[rows, views].nan_to_num(0.0)
+    width = bank.valid.shape[1]
+
+    def take(values: Tensor, rows: Tensor) -> Tensor:
+        """Return values (F, V, ...) at rows (...) of the flattened (F * V); faster than two-dimensional indexing."""
+        flat = values.flatten(0, 1).index_select(0, rows.flatten())
+        return flat.view(*rows.shape, *flat.shape[1:])
+
+    rows = frames[:, None] * width + views
+    pose2d = take(bank.pose2d, rows)
+    size = take(bank.size, rows).nan_to_num(0.0)
     if len(offsets) == 1:
         window, window_size = pose2d[:, :lifted, None], size[:, :lifted, None]
     else:
-        times = (rows + offsets).clamp(min=bank.first[frames][:, None], max=bank.last[frames][:, None])
-        window = bank.pose2d[times[:, None, :], views[:, :lifted, None]]
-        window_size = bank.size[times[:, None, :], views[:, :lifted, None]].nan_to_num(1.0)
+        times = (frames[:, None] + offsets).clamp(min=bank.first[frames][:, None], max=bank.last[frames][:, None])
+        windows = times[:, None, :] * width + views[:, :lifted, None]
+        window, window_size = take(bank.pose2d, windows), take(bank.size, windows).nan_to_num(1.0)
     return Batch(
         window, window_size, pose2d[..., :2] * size[..., None, None], pose2d[..., 2],
-        bank.view_from_world[rows, views], bank.focal_px[rows, views], bank.label[frames], bank.label_weight[frames],
+        take(bank.view_from_world, rows), take(bank.focal_px, rows), bank.label.index_select(0, frames),
+        bank.label_weight.index_select(0, frames),
     )

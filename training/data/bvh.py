@@ -101,13 +101,15 @@ def _forward(joints: list[_Joint], values: FloatArray) -> FloatArray:
     rotation: list[FloatArray] = []
     position = np.zeros((frames, len(joints), 3))
     for index, joint in enumerate(joints):
-        moved, turned = np.broadcast_to(joint.offset, (frames, 3)).copy(), np.broadcast_to(np.eye(3), (frames, 3, 3))
+        moved = np.broadcast_to(joint.offset, (frames, 3)).copy()
+        turned: FloatArray = np.broadcast_to(np.eye(3), (frames, 3, 3))
         for channel in joint.channels:
             axis, channel_values = 'XYZ'.index(channel[0].upper()), values[:, column]
             if channel.endswith('position'):
                 moved[:, axis] = channel_values + (0.0 if joint.parent < 0 else joint.offset[axis])
             else:
-                turned = turned @ Rotation.from_euler(channel[0].lower(), channel_values[:, None], degrees=True).as_matrix()
+                about = Rotation.from_euler(channel[0].lower(), channel_values[:, None], degrees=True)
+                turned = turned @ about.as_matrix()
             column += 1
         if joint.parent < 0:
             position[:, index], world = moved, turned

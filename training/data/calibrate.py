@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
@@ -32,7 +33,7 @@ _MAX_POINTS = 4000
 
 def relative_pose(
     first: FloatArray, second: FloatArray, first_focal_px: float, second_focal_px: float
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Return ``second_from_first`` (3, 4), its translation of length 1, and the points (N,) that support it.
 
     Args:
@@ -51,7 +52,9 @@ def relative_pose(
             f'{len(first)} joints are seen by both cameras, expected at least {_MIN_POINTS}; record for longer.'
         )
     # Ideal pixels about a common principal point, so that the RANSAC bound means the same in both images.
-    F, found = cv2.findFundamentalMat(first * first_focal_px, second * second_focal_px, cv2.FM_RANSAC, _RANSAC_PX, 0.9999)
+    F, found = cv2.findFundamentalMat(
+        first * first_focal_px, second * second_focal_px, cv2.FM_RANSAC, _RANSAC_PX, 0.9999
+    )
     if F is None or F.shape != (3, 3):
         raise CalibrationError('No fundamental matrix fits the joints; the person must move through the volume.')
     E = np.diag((second_focal_px, second_focal_px, 1.0)) @ F @ np.diag((first_focal_px, first_focal_px, 1.0))
@@ -128,7 +131,9 @@ def extrinsics_from_joints(sequences: Items[Sequence]) -> CameraRig:
             with np.errstate(invalid='ignore'):
                 scale = float(np.nanmedian(reference / depth))
             if not np.isfinite(scale):
-                raise CalibrationError(f"Camera '{camera.name}' shares no joint with the first pair; record for longer.")
+                raise CalibrationError(
+                    f"Camera '{camera.name}' shares no joint with the first pair; record for longer."
+                )
         pose = np.concatenate((pose[:, :3], scale * pose[:, 3:]), 1)
         cameras.append(replace(camera, cam_from_world=compose(pose, world_from_scratch)))
     return CameraRig(tuple(cameras), rig.world_frame_id)

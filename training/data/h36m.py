@@ -56,7 +56,8 @@ def load_h36m(folder: Path, *, test: bool, keypoints: str = 'cpn_ft_h36m_dbb') -
             xy = np.stack([np.asarray(view[:frames], np.float64) for view in views], 1)
             sequences.append(
                 Sequence(
-                    f'{subject}/{action}', subject, str(action).split(' ')[0], rig, xy, np.ones(xy.shape[:3]), FPS, truth
+                    f'{subject}/{action}', subject, str(action).split(' ')[0], rig, xy, np.ones(xy.shape[:3]), FPS,
+                    truth,
                 )
             )
     if not sequences:

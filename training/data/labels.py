@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.triangulation import triangulate_dlt, triangulate_robust
 from geo_pose_ros.skeleton import BODY17, FloatArray
+
+BoolArray = NDArray[np.bool_]
 
 # Lengths relative to the person's extent in the image, so that near and far people are treated alike.
 _NOISE = 0.012
@@ -50,15 +53,17 @@ def refined(
         confidence: (F, C, J).
         fps: frames per second.
     """
-    frames, views, joints = confidence.shape
-    seen = np.isfinite(rays).all(-1) & (confidence > 0.0)
+    frames, _, joints = confidence.shape
+    seen: BoolArray = np.isfinite(rays).all(-1) & (confidence > 0.0)
     extent = _extent(rays, seen)
     # Robust triangulation wants one outlier bound per call; the views' median person is close enough to start from.
     typical_px = float(np.nanmedian(extent * focal_px)) if seen.any() else 1.0
     points, weights = _by_point(rays, np.where(seen, confidence, 0.0) / (_NOISE * typical_px))
-    start = triangulate_robust(cam_from_world, focal_px, points, weights, outlier_px=_OUTLIER * typical_px, iterations=0)
+    start = triangulate_robust(
+        cam_from_world, focal_px, points, weights, outlier_px=_OUTLIER * typical_px, iterations=0
+    )
     xyz = start.xyz.reshape(frames, joints, 3)
-    known = np.isfinite(xyz).all(-1)
+    known: BoolArray = np.asarray(np.isfinite(xyz).all(-1))
     if known.sum() < joints:
         return np.full_like(xyz, np.nan), np.zeros((frames, joints))
     lengths = _bone_lengths(xyz)
@@ -83,7 +88,7 @@ def refined(
     return xyz, weight
 
 
-def _extent(rays: FloatArray, seen: FloatArray) -> FloatArray:
+def _extent(rays: FloatArray, seen: BoolArray) -> FloatArray:
     """Return (F, C) the largest side of the box around the seen joints, NaN where there are fewer than two."""
     high = np.where(seen[..., None], rays, -np.inf).max(2)
     low = np.where(seen[..., None], rays, np.inf).min(2)
@@ -93,7 +98,7 @@ def _extent(rays: FloatArray, seen: FloatArray) -> FloatArray:
 def _measurements(
     cam_from_world: FloatArray,
     rays: FloatArray,
-    seen: FloatArray,
+    seen: BoolArray,
     confidence: FloatArray,
     sigma: FloatArray,
     xyz: FloatArray,
@@ -121,7 +126,7 @@ def _measurements(
     return normal, gradient
 
 
-def _fill(xyz: FloatArray, known: FloatArray) -> FloatArray:
+def _fill(xyz: FloatArray, known: BoolArray) -> FloatArray:
     """Return ``xyz`` (F, J, 3) with gaps bridged in time; a joint that is never known takes the person's centre."""
     filled = np.array(xyz)
     times = np.arange(len(xyz))
@@ -139,7 +144,8 @@ def _smooth(xyz: FloatArray, information: FloatArray, fps: float) -> FloatArray:
     width = _SMOOTH_S * fps
     weights = information + 1e-3
     total = gaussian_filter1d(weights, width, axis=0, mode='nearest')
-    return gaussian_filter1d(xyz * weights[..., None], width, axis=0, mode='nearest') / total[..., None]
+    smooth: FloatArray = gaussian_filter1d(xyz * weights[..., None], width, axis=0, mode='nearest') / total[..., None]
+    return smooth
 
 
 def _bone_lengths(xyz: FloatArray) -> FloatArray:

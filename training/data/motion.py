@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def stature_m(joints: FloatArray) -> float:
     chain = ('right_hip', 'right_knee', 'right_ankle'), ('pelvis', 'spine', 'thorax', 'nose', 'head')
     total = _BEYOND_JOINTS_M
     for names in chain:
-        for a, b in zip(names[:-1], names[1:], strict=True):
+        for a, b in pairwise(names):
             bone = joints[:, BODY17.index(b)] - joints[:, BODY17.index(a)]
             total += float(np.median(np.linalg.norm(bone, axis=-1)))
     return total

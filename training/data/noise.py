@@ -83,7 +83,7 @@ def detector_joints(joints: FloatArray, strength: float = 1.0) -> FloatArray:
 
 
 def _bursts(rng: np.random.Generator, shape: tuple[int, ...], rate: float, length: float) -> NDArray[np.bool_]:
-    """Return a mask (F, ...) that is true for ``rate`` of the frames, in bursts of mean ``length`` (two-state chain)."""
+    """Return a mask (F, ...), true for ``rate`` of the frames in bursts of mean ``length`` (two-state chain)."""
     if rate <= 0.0:
         return np.zeros(shape, bool)
     start = rate / length / max(1.0 - rate, 1e-9)
@@ -109,7 +109,7 @@ def detect(
 ) -> tuple[FloatArray, FloatArray]:
     """Return noisy keypoints (F, 17, 2) px and confidences (F, 17) for exact projections ``xy`` (F, 17, 2) px."""
     frames, joints = xy.shape[:2]
-    finite = np.isfinite(xy).all(-1)
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(xy).all(-1))
     safe = np.where(finite[..., None], xy, 0.0)
     low = np.where(finite[..., None], xy, np.inf).min(1)
     high = np.where(finite[..., None], xy, -np.inf).max(1)

@@ -60,7 +60,7 @@ def prepare(sequences: Items[Sequence], settings: DataSettings, seed: int) -> Ba
     counts = {min(len(s.rig), settings.cameras or len(s.rig)) for s in sequences}
     if len(counts) > 1:
         raise ConfigError(
-            f'The rigs have {sorted(counts)} cameras; set data.cameras to {min(counts)} so that all have the same number.'
+            f'The rigs have {sorted(counts)} cameras; set data.cameras to {min(counts)}, so that all have as many.'
         )
     if settings.cameras:
         sequences = [s.views(s.rig.names[: settings.cameras]) for s in sequences]

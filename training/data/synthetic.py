@@ -27,13 +27,14 @@ class SyntheticSettings:
     stature_low_m: float = setting(1.45, 'Shortest body', unit='m', low=0.5, high=2.5)
     stature_high_m: float = setting(1.95, 'Tallest body', unit='m', low=0.5, high=2.5)
     proportions: float = setting(0.03, 'Standard deviation of the logarithm of limb lengths', low=0.0, high=0.5)
-    wander_m: float = setting(0.5, 'Largest distance of a clip from the centre of the room, per axis', unit='m', low=0.0,
-                              high=10.0)
+    wander_m: float = setting(
+        0.5, 'Largest distance of a clip from the centre of the room, per axis', unit='m', low=0.0, high=10.0
+    )
     noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
 def load_rigs(path: Path) -> dict[str, CameraRig]:
-    """Load rigs from JSON: {rig: {camera: {width, height, K, distortion_model, D, cam_from_world_R, cam_from_world_t}}}.
+    """Load {rig: {camera: {width, height, K, distortion_model, D, cam_from_world_R, cam_from_world_t}}} from JSON.
 
     Raises:
         CalibrationError: if the file cannot be read or lacks a key.
@@ -59,7 +60,8 @@ def _rig(cameras: dict[str, dict[str, object]]) -> CameraRig:
 
 def room_centre(rig: CameraRig) -> FloatArray:
     """Return the point (3,) m on the floor (z = 0) below where the optical axes come closest to each other."""
-    normal, right = np.zeros((3, 3)), np.zeros(3)
+    normal: FloatArray = np.zeros((3, 3))
+    right: FloatArray = np.zeros(3)
     for camera in rig.cameras:
         axis = camera.cam_from_world[2, :3]
         off_axis = np.eye(3) - np.outer(axis, axis)

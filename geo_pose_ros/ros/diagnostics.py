@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 from ..config import NodeConfig
 from ..fusion.sync import DROP_CAUSES, DropCause, FrameSynchronizer
-from ..messages.factory import MessageFactory
-from ..messages.stamps import to_header
+from ..messages.diagnostics import Level, Status
 from .statistics import CameraStatistics, NodeStatistics, drifting
 
 # A problem is reported for this long after it last happened.
 _RECENT_NS = 5_000_000_000
-
-
-class Level(IntEnum):
-    """diagnostic_msgs/DiagnosticStatus levels."""
-
-    OK = 0
-    WARN = 1
-    ERROR = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One diagnostic_msgs/DiagnosticStatus."""
-
-    name: str
-    level: Level
-    message: str
-    values: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +113,3 @@ def rig_status(statistics: NodeStatistics, config: NodeConfig, problems: Mapping
         ]
         return Status('rig', Level.WARN, '; '.join(words), values)
     return Status('rig', Level.OK, 'ok', values)
-
-
-def to_message(make: MessageFactory, node_name: str, statuses: Sequence[Status], stamp_ns: int) -> Any:
-    """Return diagnostic_msgs/DiagnosticArray."""
-    return make(
-        'diagnostic_msgs/msg/DiagnosticArray', header=to_header(make, stamp_ns, ''),
-        status=[
-            make(
-                'diagnostic_msgs/msg/DiagnosticStatus', level=bytes([status.level]), hardware_id=node_name,
-                name=f'{node_name}: {status.name}', message=status.message,
-                values=[
-                    make('diagnostic_msgs/msg/KeyValue', key=key, value=value) for key, value in status.values.items()
-                ],
-            )
-            for status in statuses
-        ],
-    )

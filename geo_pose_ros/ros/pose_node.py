@@ -11,6 +11,7 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.logging import LoggingSeverity, set_logger_level
 
 from ..config import NodeConfig
 from ..errors import ConfigError, GeoPoseError
@@ -130,10 +131,13 @@ def run(arguments: Sequence[str] | None) -> int:
         GeoPoseError: if the parameters are wrong. What fails later is in the log already.
     """
     os.environ.update(large_data_environment(os.environ))
+    # rcl would log a first half of what the exception says.
+    set_logger_level('rcl', LoggingSeverity.FATAL)
     try:
         rclpy.init(args=None if arguments is None else list(arguments))
     except Exception as error:
         raise ConfigError(f'ROS arguments or parameter file: {_one_line(error)}') from error
+    set_logger_level('rcl', LoggingSeverity.UNSET)
     try:
         node = PoseNode()
         try:

@@ -16,6 +16,7 @@ from ..config import NodeConfig
 from ..detection import create_detector
 from ..errors import ConfigError, FrameError, GeoPoseError
 from ..fusion.sync import FrameSynchronizer, StampedSet
+from ..messages.diagnostics import Level, Status, diagnostics_to_message
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
 from ..pipeline import PipelineResult, PosePipeline
@@ -283,14 +284,14 @@ class PoseSession:
             self._listen_for_camera_info()
             self._look_at_topics()
         self._diagnostics.publish(
-            diagnostics.to_message(
+            diagnostics_to_message(
                 self._make, self._node.get_name(), self._statuses(), self._node.get_clock().now().nanoseconds
             )
         )
 
-    def _statuses(self) -> list[diagnostics.Status]:
+    def _statuses(self) -> list[Status]:
         if not self._inputs:
-            return [diagnostics.Status('pipeline', diagnostics.Level.OK, 'not active', {})]
+            return [Status('pipeline', Level.OK, 'not active', {})]
         now_ns = monotonic_ns()
         counts = self._worker.read(lambda s: diagnostics.SyncCounts.of(s, self._cameras))
         cameras = [

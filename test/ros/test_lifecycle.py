@@ -1,0 +1,231 @@
+"""Transitions, parameters, and start-up faults of pose_node."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from geo_pose_ros.config import NodeConfig, build, flatten, to_ros_yaml, walk
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.ros import parameters
+from geo_pose_ros.ros.pose_node import PoseNode
+from test.ros.harness import World, until, world
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(w: World, kind: Any, name: str, request: Any) -> Any:
+    client = w.tester.create_client(kind, f'/pose_node/{name}')
+    until(client.service_is_ready, f'service {name}')
+    future = client.call_async(request)
+    until(future.done, f'answer of {name}')
+    return future.result()
+
+
+def change(w: World, transition: int) -> bool:
+    return bool(call(w, ChangeState, 'change_state', ChangeState.Request(transition=Transition(id=transition))).success)
+
+
+def state(w: World) -> str:
+    return str(call(w, GetState, 'get_state', GetState.Request()).current_state.label)
+
+
+def test_transitions_do_and_undo(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, autostart=False) as w:
+        assert state(w) == 'unconfigured'
+        assert change(w, Transition.TRANSITION_CONFIGURE)
+        assert state(w) == 'inactive'
+        w.reported('pipeline', 'not active')
+        assert w.node.get_subscriptions_info_by_topic('cam0/keypoints') == []
+        for _ in range(2):
+            assert change(w, Transition.TRANSITION_ACTIVATE)
+            w.new_bodies(3, views=4)
+            assert change(w, Transition.TRANSITION_DEACTIVATE)
+            until(lambda: not w.node.get_subscriptions_info_by_topic('cam0/keypoints'), 'unsubscribed')
+        silent_from = len(w.bodies)
+        w.reported('pipeline', 'not active')
+        assert len(w.bodies) - silent_from <= 1
+        assert change(w, Transition.TRANSITION_CLEANUP)
+        assert state(w) == 'unconfigured'
+        until(lambda: not w.node.get_publishers_info_by_topic('/pose_node/bodies'), 'no publisher')
+        assert change(w, Transition.TRANSITION_CONFIGURE)
+        assert change(w, Transition.TRANSITION_ACTIVATE)
+        w.new_bodies(3)
+        assert change(w, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+        assert state(w) == 'finalized'
+
+
+def test_a_failed_configure_can_be_repeated(rig_path: str, tmp_path: Path) -> None:
+    with world('keypoints', rig_path=str(tmp_path / 'none.yaml'), autostart=False) as w:
+        assert not change(w, Transition.TRANSITION_CONFIGURE)
+        assert "none.yaml' cannot be read" in str(w.node.fault)
+        assert state(w) == 'unconfigured'
+        w.node.set_parameters([Parameter('rig', value=rig_path)])
+        assert change(w, Transition.TRANSITION_CONFIGURE)
+
+
+def test_what_nobody_expected_is_logged_and_an_error(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world('keypoints', rig_path=rig_path, autostart=False) as w:
+        monkeypatch.setattr('geo_pose_ros.ros.pose_node.PoseSession', lambda *a: 1 / 0)
+        assert w.node.trigger_configure() == TransitionCallbackReturn.ERROR
+        assert state(w) == 'unconfigured'
+
+
+def test_a_crash_of_the_worker_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(1)
+        monkeypatch.setattr('geo_pose_ros.ros.outputs.bodies_to_cloud', lambda *a: 1 / 0)
+        until(lambda: w.node.crashed, 'crashed')
+
+
+def test_parameters_are_described_and_checked(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, autostart=False) as w:
+        names = ['sync.tolerance_ms', 'queue_depth', 'transport']
+        tolerance, depth, transport = call(
+            w, DescribeParameters, 'describe_parameters', DescribeParameters.Request(names=names)
+        ).descriptors
+        assert tolerance.type == ParameterType.PARAMETER_DOUBLE
+        assert tolerance.description.startswith('Largest difference') and tolerance.description.endswith('[ms]')
+        ranges = [(r.from_value, r.to_value) for r in tolerance.floating_point_range]
+        assert ranges == [(0.0, 1000.0)]
+        assert [(r.from_value, r.to_value) for r in depth.integer_range] == [(1, 100)]
+        assert 'one of raw, compressed, keypoints' in transport.description
+
+        def set_to(name: str, value: Any) -> Any:
+            request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+            return call(w, SetParameters, 'set_parameters', request).results[0]
+
+        assert set_to('queue_depth', 7).successful
+        assert w.node.config.queue_depth == 7
+        for name, value in (('queue_depth', 0), ('sync.tolerance_ms', -1.0), ('transport', 'telepathy')):
+            refused = set_to(name, value)
+            assert not refused.successful
+            assert refused.reason
+        assert set_to('cameras', ['cam0', 'cam1']).successful
+        assert w.node.config.cameras == ('cam0', 'cam1')
+        assert change(w, Transition.TRANSITION_CONFIGURE)
+        refused = set_to('queue_depth', 8)
+        assert not refused.successful
+        assert refused.reason == 'parameters are read at configure; deactivate and clean up first'
+
+
+def node_with(**overrides: Any) -> PoseNode:
+    return PoseNode(
+        parameter_overrides=[Parameter(name.replace('__', '.'), value=value) for name, value in overrides.items()]
+    )
+
+
+def test_every_setting_is_a_parameter_with_its_default() -> None:
+    node = node_with()
+    try:
+        assert node.config == NodeConfig()
+        for setting in walk(NodeConfig):
+            assert node.has_parameter(setting.name)
+    finally:
+        node.destroy_node()
+
+
+def test_a_whole_number_is_taken_for_a_float() -> None:
+    node = node_with(sync__deadline_ms=50)
+    try:
+        assert node.config.sync.deadline_ms == 50.0
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'words'),
+    [
+        ({'que_depth': 3}, 'Unknown parameter que_depth; known: '),
+        ({'queue_depth': 0}, "Parameter 'queue_depth': received 0, expected 1 .. 100"),
+        ({'queue_depth': 'two'}, "Parameter 'queue_depth': received 'two', expected a int"),
+    ],
+)
+def test_wrong_overrides_are_refused(overrides: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        node_with(**overrides)
+
+
+def test_the_parameter_file_is_the_config() -> None:
+    path = ROOT / 'config' / 'pose_node.yaml'
+    text = path.read_text(encoding='utf-8')
+    remedy = 'run: python -m geo_pose_ros.ros.parameters > config/pose_node.yaml'
+    assert text == to_ros_yaml(NodeConfig, parameters.NODE_KEY, parameters.YAML_HEADER), remedy
+    tree = yaml.safe_load(text)[parameters.NODE_KEY]['ros__parameters']
+    assert build(NodeConfig, flatten(tree)) == NodeConfig()
+
+
+def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', *arguments],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])},
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )
+
+
+def bad_rig(tmp_path: Path) -> list[str]:
+    (tmp_path / 'bad.yaml').write_text('world_frame_id: world\ncameras: {}\ncolour: red\n', encoding='utf-8')
+    return ['-p', f'rig:={tmp_path / "bad.yaml"}']
+
+
+def bad_file(tmp_path: Path) -> list[str]:
+    (tmp_path / 'parameters.yaml').write_text('{\n', encoding='utf-8')
+    return ['--params-file', str(tmp_path / 'parameters.yaml')]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (bad_rig, "unknown key ['colour']"),
+        (lambda _: ['-p', 'rig:=/nowhere/rig.yaml'], "Rig file '/nowhere/rig.yaml' cannot be read"),
+        (lambda _: ['-p', 'queue:=3'], 'Unknown parameter queue; known: '),
+        (lambda _: [], 'No cameras. Name them'),
+        (lambda _: ['-p', "cameras:=['a','b']", '-p', 'image_topic:=/x/{name}'], 'the only field is {camera}'),
+        (bad_file, 'parameter file: '),
+    ],
+)
+def test_start_up_faults_are_one_line_and_an_exit_status(arguments: Any, words: str, tmp_path: Path) -> None:
+    ended = run_node(*arguments(tmp_path))
+    assert ended.returncode == 1
+    lines = ended.stderr.strip().splitlines()
+    assert len(lines) == 1, ended.stderr
+    assert words in lines[0]
+    assert ended.stdout == ''
+
+
+def test_a_missing_detector_is_one_line_and_an_exit_status(rig_path: str) -> None:
+    ended = run_node('-p', f'rig:={rig_path}', '-p', 'pipeline.detector.name:=rtmpose')
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+    assert 'rtmpose' in ended.stderr
+
+
+def test_extrinsics_from_tf_need_tf2_msgs() -> None:
+    pytest.importorskip('rclpy')
+    try:
+        import tf2_msgs  # noqa: F401
+    except ImportError:
+        ended = run_node('-p', "cameras:=['a','b']", '-p', 'transport:=keypoints')
+        assert ended.returncode == 1
+        assert 'tf2_msgs' in ended.stderr and 'give a rig file with rig:=' in ended.stderr
+        assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+    else:
+        pytest.skip('tf2_msgs is installed')
+
+
+def test_the_generated_parameter_file_starts_the_node_as_far_as_cameras() -> None:
+    ended = run_node('--params-file', str(ROOT / 'config' / 'pose_node.yaml'))
+    assert 'No cameras. Name them' in ended.stderr
+    assert ended.returncode == 1

@@ -23,6 +23,10 @@ class RosbagsFactory:
         """Return a message of ``message_type``."""
         _, definitions = self._types.fielddefs[message_type]
         values = {name: fields.pop(name) if name in fields else self._zero(node) for name, node in definitions}
+        for name, (_, detail) in definitions:
+            # rclpy's type of a ROS byte is bytes of length 1, rosbags' is int.
+            if detail == ('byte', 0) and isinstance(values[name], bytes):
+                values[name] = values[name][0]
         return self._types.types[message_type](**values, **fields)
 
     def _zero(self, node: Any) -> Any:

@@ -18,6 +18,7 @@ from ..config import PipelineConfig, SyncConfig, add_arguments, from_arguments, 
 from ..errors import BagError, FrameError, GeoPoseError
 from ..messages.bodies import bodies_to_cloud
 from ..messages.camera_info import camera_info_from_intrinsics
+from ..messages.diagnostics import Level, Status, diagnostics_to_message
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from ..messages.markers import bodies_to_markers
@@ -159,6 +160,7 @@ class _Run:
             _until_damage(reader.messages(by_topic)), desc='process', total=total, unit='frame', disable=None
         )
         stamped = (Stamped(message.stamp_ns, by_topic[message.topic], message) for message in messages)
+        last_ns = 0
         for number, (stamp_ns, frames) in enumerate(group_by_stamp(stamped, tolerance_ns)):
             if number == 0:
                 self._write_rig(stamp_ns)
@@ -169,8 +171,10 @@ class _Run:
             if result is not None:
                 self._write(stamp_ns, result)
                 self._count(result)
+            last_ns = stamp_ns
         if not self._summary.sets:
             raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {self._first_error}".rstrip())
+        self._write_diagnostics(last_ns)
         return self._summary
 
     def _result(self, stamp_ns: int, frames: Mapping[str, BagMessage]) -> PipelineResult | None:
@@ -230,6 +234,21 @@ class _Run:
         markers = bodies_to_markers(self._make, result.bodies, self._previous_ids)
         self._send(f'{NODE}/markers', markers, stamp_ns)
         self._previous_ids = result.bodies.body_ids.tolist()
+
+    def _write_diagnostics(self, stamp_ns: int) -> None:
+        """Write what the whole run was like, with the names that the node uses."""
+        summary = self._summary
+        values = {
+            'sets_published': str(summary.sets), 'bodies': str(summary.bodies),
+            'sets incomplete': str(summary.incomplete_sets), 'sets failed': str(summary.failed_sets),
+            **{f'stage_ms {stage}': f'{np.mean(ms):.2f}' for stage, ms in summary.stage_ms.items()},
+        }
+        reports = {'pipeline': values} | {
+            f'camera {name}': {'unusable: frame': str(summary.unusable_frames[name])} for name in self._rig.names
+        }
+        statuses = [Status(name, Level.OK, 'processed offline', report) for name, report in reports.items()]
+        message = diagnostics_to_message(self._make, NODE.lstrip('/'), statuses, stamp_ns)
+        self._send('/diagnostics', message, stamp_ns)
 
     def _send(self, topic: str, message: Any, stamp_ns: int) -> None:
         self._writer.write(topic, message, stamp_ns)

@@ -83,6 +83,7 @@ def test_images_become_bodies(tmp_path, write_scene, truth_detector, storage):
             ('/pose_node/markers', 'visualization_msgs/msg/MarkerArray', FRAMES),
             ('/pose_node/skeleton', 'std_msgs/msg/String', 1),
             ('/tf_static', 'tf2_msgs/msg/TFMessage', 1),
+            ('/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray', 1),
             *((f'/pose_node/keypoints/{name}', 'sensor_msgs/msg/PointCloud2', FRAMES) for name in rig.names),
             *((f'/{name}/camera_info', 'sensor_msgs/msg/CameraInfo', 1) for name in rig.names),
         }
@@ -180,6 +181,13 @@ def test_unusable_frames_cost_only_themselves(tmp_path, write_scene, truth_detec
     assert [b.num_views.max() for b in bodies_of(tmp_path / 'out')] == [3, 2, 2, 3, 3]
     assert caplog.text.count("Camera 'cam1': truncated JPEG") == 1
     assert 'unusable frames: cam1 2' in str(summary)
+    [diagnostics] = messages(tmp_path / 'out', '/diagnostics')
+    values = {status.name: {pair.key: pair.value for pair in status.values} for status in diagnostics.status}
+    assert values['pose_node: camera cam1'] == {'unusable: frame': '2'}
+    pipeline = values['pose_node: pipeline']
+    assert (pipeline['sets_published'], pipeline['sets failed']) == ('5', '0')
+    stages = {f'stage_ms {stage}': f'{np.mean(ms):.2f}' for stage, ms in summary.stage_ms.items()}
+    assert stages and stages.items() <= pipeline.items()
 
 
 def test_not_one_usable_frame(tmp_path, write_scene, truth_detector):

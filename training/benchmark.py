@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ SEEDS = (0, 1, 2)
 METRICS = ('mpjpe_mm', 'n_mpjpe_mm', 'p_mpjpe_mm', 'root_mm')
 # The same for every run: a small backbone, so that the whole table is a matter of an hour or two.
 PROTOCOL: Mapping[str, object] = {
-    'model.width': 256, 'model.blocks': 3, 'model.dropout': 0.0, 'optim.batch': 256, 'optim.steps': 2000,
+    'model.width': 256, 'model.blocks': 3, 'model.dropout': 0.0, 'optim.batch': 192, 'optim.steps': 2000,
 }
 # Every third frame of the validation clips: neighbours at 30 Hz are nearly the same pose.
 _TEST_STRIDE = 3
@@ -112,8 +112,8 @@ ABLATIONS = (
 class Data:
     """The protocol's sequences, made when first asked for."""
 
-    def __init__(self, motion: Path, rigs: Path) -> None:
-        self._motion, self._rigs = motion, rigs
+    def __init__(self, motion: Path, rigs: Path, folder: Path) -> None:
+        self._motion, self._rigs, self._folder = motion, rigs, folder
         self._made: dict[bool, dict[str, list[Sequence]]] = {}
         self._bank: tuple[str, Bank] | None = None
 
@@ -139,12 +139,19 @@ class Data:
         return [sequence.frames(slice(None, None, _TEST_STRIDE)) for sequence in sequences], 1
 
     def bank(self, cell: Cell) -> Bank:
-        """Return the cell's training data; the last one is kept."""
+        """Return the cell's training data; kept in memory until another is asked for, and on disk."""
         key = repr((cell.settings().data, cell.clean))
-        if self._bank is None or self._bank[0] != key:
-            self._bank = None
-            self._bank = key, prepare(self.sequences(cell.clean)['train'], cell.settings().data, 0)
-        return self._bank[1]
+        if self._bank is not None and self._bank[0] == key:
+            return self._bank[1]
+        self._bank = None
+        file = self._folder / f'bank-{hashlib.sha256(key.encode()).hexdigest()[:12]}.pt'
+        if file.is_file():
+            bank = Bank(**torch.load(file, weights_only=True))
+        else:
+            bank = prepare(self.sequences(cell.clean)['train'], cell.settings().data, 0)
+            torch.save({f.name: getattr(bank, f.name) for f in fields(bank)}, file)
+        self._bank = key, bank
+        return bank
 
 
 def run_cell(cell: Cell, seed: int, data: Data) -> dict[str, Any]:
@@ -172,22 +179,18 @@ def run_cell(cell: Cell, seed: int, data: Data) -> dict[str, Any]:
     }
 
 
-def throughput(data: Data, blocks: int = 9, steps: int = 30) -> dict[str, float]:
-    """Return lifted poses per second of training with `geo`, of the bare network (forward + backward), and the ratio.
+def throughput(bank: Bank, recipe: Recipe, blocks: int = 7, steps: int = 10) -> dict[str, float]:
+    """Return lifted poses per second of training, of the bare network (forward + backward), and the ratio.
 
     The two alternate block by block, so that other load on the machine meets both; the ratio is the blocks' median.
     """
-    cell = next(cell for cell in HEADLINE if cell.name == 'geo')
-    recipe = cell.settings()
-    trainer = Trainer(recipe, data.bank(cell), seed=0)
+    trainer = Trainer(recipe, bank, seed=0)
     bare = Lifter(17, recipe.model)
     given = torch.randn(recipe.optim.batch, 1, 17, 3)
     training, plain = [], []
     for block in range(blocks + 1):
         start = time.perf_counter()
-        for batch, flip in epoch_batches(
-            trainer.bank, recipe, seed=0, epoch=block, share=recipe.optim.batch, steps=steps
-        ):
+        for batch, flip in epoch_batches(bank, recipe, seed=0, epoch=block, share=recipe.optim.batch, steps=steps):
             trainer.train_step(batch, flip)
         middle = time.perf_counter()
         for _ in range(steps):
@@ -199,6 +202,7 @@ def throughput(data: Data, blocks: int = 9, steps: int = 30) -> dict[str, float]
     poses = steps * recipe.optim.batch
     ratios = [b / a for a, b in zip(training[1:], plain[1:], strict=True)]
     return {
+        'width': recipe.model.width, 'blocks': recipe.model.blocks, 'batch': recipe.optim.batch,
         'training_poses_per_s': poses / statistics.median(training[1:]),
         'plain_poses_per_s': poses / statistics.median(plain[1:]), 'ratio': statistics.median(ratios),
     }
@@ -268,14 +272,14 @@ def table(recipes: Mapping[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def report(runs: Mapping[str, list[dict[str, Any]]], speed: Mapping[str, float]) -> dict[str, Any]:
+def report(runs: Mapping[str, list[dict[str, Any]]], speed: list[dict[str, float]]) -> dict[str, Any]:
     """Return the whole result as written to lifter.json."""
     headline = {cell.name for cell in HEADLINE}
     done = {name: summarise(found) for name, found in runs.items() if found}
     recipes = {name: found for name, found in done.items() if name in headline}
     return {
         'recipes': recipes, 'ablations': {name: found for name, found in done.items() if name not in headline},
-        'targets': check_targets(recipes), 'throughput': dict(speed), 'protocol': dict(PROTOCOL),
+        'targets': check_targets(recipes), 'throughput': speed, 'protocol': dict(PROTOCOL),
         'commit': subprocess.run(
             ['git', 'rev-parse', 'HEAD'], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
         ).stdout.strip(),
@@ -305,38 +309,45 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     kept = args.out.parent / 'lifter_runs'
     kept.mkdir(parents=True, exist_ok=True)
-    data = Data(args.motion, args.rigs)
-    runs: dict[str, list[dict[str, Any]]] = {}
+    data = Data(args.motion, args.rigs, kept)
+    cells = (*HEADLINE, *(() if args.no_ablations else ABLATIONS))
+    runs: dict[str, list[dict[str, Any]]] = {cell.name: [] for cell in cells}
     speed_file = kept / 'throughput.json'
-    speed = json.loads(speed_file.read_text(encoding='utf-8')) if speed_file.is_file() else {}
-    for cell in (*HEADLINE, *(() if args.no_ablations else ABLATIONS)):
-        for seed in cell.seeds:
-            file = kept / f'{cell.key(seed).replace("/", "_").replace(" ", "_")}.json'
+    speed: list[dict[str, float]] = json.loads(speed_file.read_text(encoding='utf-8')) if speed_file.is_file() else []
+    # Headline rows seed by seed, so that a table cut short has all of them; then the ablations.
+    turns = [(cell, seed) for seed in SEEDS for cell in HEADLINE]
+    turns += [(cell, seed) for cell in cells[len(HEADLINE) :] for seed in cell.seeds]
+    for cell, seed in turns:
+        file = kept / f'{cell.key(seed).replace("/", "_").replace(" ", "_")}.json'
+        if not file.is_file():
             wanted = args.only is None or any(cell.name.startswith(name) for name in args.only)
-            if not file.is_file():
-                if args.report or not wanted:
-                    continue
-                file.write_text(json.dumps(run_cell(cell, seed, data)), encoding='utf-8')
-            run = json.loads(file.read_text(encoding='utf-8'))
-            runs.setdefault(cell.name, []).append(run)
-            print(
-                f"{cell.name} seed {seed}: MPJPE {run['mpjpe_mm']:.1f} mm, "
-                f"unseen rig {run['unseen_rig_mpjpe_mm']:.1f}, root {run['root_mm']:.0f} mm, {run['train_s']:.0f} s",
-                flush=True,
-            )
-        if cell.name == 'geo' and not speed and not args.report and args.only is None:
-            speed = throughput(data)
-            speed_file.write_text(json.dumps(speed), encoding='utf-8')
+            if args.report or not wanted:
+                continue
+            file.write_text(json.dumps(run_cell(cell, seed, data)), encoding='utf-8')
+        run = json.loads(file.read_text(encoding='utf-8'))
+        runs[cell.name].append(run)
+        print(
+            f"{cell.name} seed {seed}: MPJPE {run['mpjpe_mm']:.1f} mm, "
+            f"unseen rig {run['unseen_rig_mpjpe_mm']:.1f}, root {run['root_mm']:.0f} mm, {run['train_s']:.0f} s",
+            flush=True,
+        )
         args.out.write_text(json.dumps(report(runs, speed), indent=1) + '\n', encoding='utf-8')
+    if not speed and not args.report:
+        geo = next(cell for cell in HEADLINE if cell.name == 'geo')
+        speed = [throughput(data.bank(geo), recipe) for recipe in (geo.settings(), load_recipe('geo'))]
+        speed_file.write_text(json.dumps(speed), encoding='utf-8')
     result = report(runs, speed)
     args.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
     print('\n' + table({**result['recipes'], **result['ablations']}))
     for target in result['targets']:
         verdict = 'reached' if target['reached'] else 'MISSED'
         print(f"{verdict:8} {target['what']}: {target['ratio']:.3f} (limit {target['limit']})")
-    if speed:
-        print(f"training {speed['training_poses_per_s']:.0f} poses/s, plain forward + backward "
-              f"{speed['plain_poses_per_s']:.0f}: {speed['ratio']:.2f} of it (at least 0.8)")
+    for row in speed:
+        print(
+            f"width {row['width']}, {row['blocks']} blocks, batch {row['batch']}: training "
+            f"{row['training_poses_per_s']:.0f} poses/s, plain forward + backward {row['plain_poses_per_s']:.0f}: "
+            f"{row['ratio']:.2f} of it (at least 0.8)"
+        )
     return 0
 
 

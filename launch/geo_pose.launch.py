@@ -7,7 +7,6 @@ Settings are in the parameter file; what is not in it keeps its default.
 
 import os
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -15,6 +14,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
 
 from geo_pose_ros.ros.middleware import large_data_environment
+from launch import LaunchDescription
 
 PACKAGE = 'geo_pose_ros'
 

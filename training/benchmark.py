@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -195,7 +195,7 @@ def throughput(bank: Bank, recipe: Recipe, blocks: int = 7, steps: int = 10) -> 
         middle = time.perf_counter()
         for _ in range(steps):
             bare.zero_grad()
-            bare(given).xyz.abs().mean().backward()  # type: ignore[no-untyped-call]
+            bare(given).xyz.abs().mean().backward()
         training.append(middle - start)
         plain.append(time.perf_counter() - middle)
     # The first block warms up.
@@ -226,7 +226,7 @@ def check_targets(recipes: Mapping[str, Any]) -> list[dict[str, Any]]:
     def mean(recipe: str, metric: str = 'mpjpe_mm') -> float:
         return float(recipes[recipe][metric]['mean'])
 
-    wanted = (
+    wanted: tuple[tuple[str, tuple[str, ...], Callable[[], float], float], ...] = (
         ('geo / supervised, MPJPE', ('geo', 'supervised'), lambda: mean('geo') / mean('supervised'), 1.02),
         ('geo / li2020, MPJPE', ('geo', 'li2020'), lambda: mean('geo') / mean('li2020'), 0.80),
         ('geo / pseudo_label, MPJPE', ('geo', 'pseudo_label'), lambda: mean('geo') / mean('pseudo_label'), 1.0),
@@ -284,7 +284,8 @@ def report(runs: Mapping[str, list[dict[str, Any]]], speed: list[dict[str, float
             ['git', 'rev-parse', 'HEAD'], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
         ).stdout.strip(),
         'machine': f'{_cpu()}, {torch.get_num_threads()} thread(s), shared with other jobs; no GPU',
-        'torch': torch.__version__, 'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        'torch': str(torch.__version__),
+        'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from geo_pose_ros.config import EngineConfig
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import default_model, load_card
 
@@ -70,7 +71,10 @@ def _register_export(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser('export', help='write a run as ONNX with its model card')
     parser.add_argument('folder', metavar='RUN', type=Path, help='run folder')
     parser.add_argument('--out', required=True, type=Path, help='the model file')
-    parser.add_argument('--format', choices=('onnx', 'tensorrt'), default='onnx')
+    parser.add_argument(
+        '--format', choices=('onnx', 'tensorrt'), default='onnx',
+        help='tensorrt: also build the engine for this machine, beside the ONNX file',
+    )
     parser.add_argument('--data', action='append', help=f'for metrics and sigma [default: the run\'s]; {_DATA_HELP}')
     parser.add_argument('--licence', default='Apache-2.0', help='of the weights')
     parser.add_argument('--acknowledgement', help='who has to be named; default: CMU for motion data, else nobody')
@@ -168,15 +172,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Export; return 0."""
-    if args.format == 'tensorrt':
-        # The engine is built from the ONNX file by the inference package, on the machine that has TensorRT.
-        from geo_pose_ros.inference import tensorrt
-
-        onnx_file = args.out.with_suffix('.onnx')
-        _export_onnx(args, onnx_file)
-        tensorrt.build_engine(onnx_file, args.out)
-        return 0
     _export_onnx(args, args.out)
+    if args.format == 'tensorrt':
+        # Engines belong to one GPU: built here, from the ONNX file, and kept beside it.
+        from geo_pose_ros.inference.tensorrt import build_engine
+
+        print(f"engine: '{build_engine(args.out, EngineConfig(engine='tensorrt'))}'")
     return 0
 
 

@@ -228,3 +228,22 @@ def test_wrong_settings_and_folders_are_refused(run: Path, tmp_path: Path) -> No
         main(['train', '--data', 'bag:x', '--out', str(tmp_path / 'y'), '--set', 'optim.steps'])
     with pytest.raises(ConfigError, match='holds no'):
         main(['export', str(tmp_path), '--out', str(tmp_path / 'm.onnx')])
+
+
+def test_tensorrt_format_builds_the_engine_from_the_onnx(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geo_pose_ros.config import EngineConfig
+    from geo_pose_ros.inference import tensorrt
+
+    built: list[tuple[Path, str]] = []
+
+    def build(model: Path, config: EngineConfig) -> Path:
+        built.append((model, config.engine))
+        return model.with_suffix('.engine')
+
+    monkeypatch.setattr(tensorrt, 'build_engine', build)
+    model = tmp_path / 'm.onnx'
+    assert main(['export', str(run), '--out', str(model), '--format', 'tensorrt']) == 0
+    assert built == [(model, 'tensorrt')]
+    assert load_card(model).skeleton == 'body17'

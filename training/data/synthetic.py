@@ -60,13 +60,10 @@ def _rig(cameras: dict[str, dict[str, object]]) -> CameraRig:
 
 def room_centre(rig: CameraRig) -> FloatArray:
     """Return the point (3,) m on the floor (z = 0) below where the optical axes come closest to each other."""
-    normal: FloatArray = np.zeros((3, 3))
-    right: FloatArray = np.zeros(3)
-    for camera in rig.cameras:
-        axis = camera.cam_from_world[2, :3]
-        off_axis = np.eye(3) - np.outer(axis, axis)
-        normal += off_axis
-        right += off_axis @ camera.position_m
+    axes = np.stack([camera.cam_from_world[2, :3] for camera in rig.cameras])
+    off_axis: FloatArray = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    positions = np.stack([camera.position_m for camera in rig.cameras])
+    normal, right = off_axis.sum(0), (off_axis @ positions[:, :, None])[..., 0].sum(0)
     centre: FloatArray = np.linalg.solve(normal, right)
     centre[2] = 0.0
     return centre

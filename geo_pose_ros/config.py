@@ -238,6 +238,7 @@ class EngineConfig:
     fp16: bool = setting(False, 'tensorrt computes in half precision')
     max_batch: int = setting(64, 'Largest batch that a tensorrt engine is built for', low=1, high=4096)
     cuda_graph: bool = setting(True, 'tensorrt replays a recorded CUDA graph per batch size')
+    rebuild: bool = setting(True, 'Build a tensorrt engine that is missing or does not fit the machine; off: refuse')
 
 
 @dataclass(frozen=True, slots=True)

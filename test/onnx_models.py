@@ -1,0 +1,95 @@
+"""Small ONNX files with the inputs and outputs of real models, made by the tests; nothing is downloaded or committed.
+
+What each computes is so simple that tests know the answer:
+
+- ``double``: doubled = 2 x, total = sum of x over its last axis; x (batch, 3) float32. For the engines.
+- ``rtmpose``: SimCC of mmpose's RTMPose: input (batch, 3, 256, 192) float32, simcc_x (batch, 17, 384), simcc_y
+  (batch, 17, 512). Every joint j has its peak at bin (10 j + 20, 20 j + 30), height 0.9.
+- ``rtmo``: input (batch, 3, 640, 640), dets (batch, 2, 5) boxes and scores, keypoints (batch, 2, 17, 3). Two people,
+  the second below the score threshold.
+- ``yolo_pose``: images (batch, 3, 640, 640), output0 (batch, 56, 3): three anchors, two of them one person.
+
+All but ``double`` multiply the mean of the image by zero and add constants, so that the image is truly an input.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+FLOAT = TensorProto.FLOAT
+OPSET = [helper.make_opsetid('', 17)]
+
+# The person of the one-stage models, in px of the 640 x 640 input: joint j at (200 + 10 j, 300 - 5 j).
+PERSON_XY = np.stack([200.0 + 10.0 * np.arange(17), 300.0 - 5.0 * np.arange(17)], 1).astype(np.float32)
+
+
+def _save(path: Path, nodes, inputs, outputs, constants) -> Path:
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, path.stem, inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=OPSET, ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path
+
+
+def double(path: Path) -> Path:
+    return _save(
+        path,
+        [
+            helper.make_node('Add', ['x', 'x'], ['doubled']),
+            helper.make_node('ReduceSum', ['x', 'axes'], ['total'], keepdims=0),
+        ],
+        [helper.make_tensor_value_info('x', FLOAT, ['batch', 3])],
+        [
+            helper.make_tensor_value_info('doubled', FLOAT, ['batch', 3]),
+            helper.make_tensor_value_info('total', FLOAT, ['batch']),
+        ],
+        {'axes': np.array([1], np.int64)},
+    )
+
+
+def _constant(path: Path, image: str, shape: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:
+    """Return a model of an image that gives the same ``outputs`` for every image of the batch."""
+    nodes = [
+        helper.make_node('ReduceMean', [image], ['mean'], axes=[1, 2, 3], keepdims=0),
+        helper.make_node('Mul', ['mean', 'zero'], ['nothing']),
+    ]
+    infos = []
+    constants: dict[str, np.ndarray] = {'zero': np.zeros(1, np.float32)}
+    for name, value in outputs.items():
+        rank = value.ndim + 1
+        constants[f'{name}_axes'] = np.arange(1, rank, dtype=np.int64)
+        constants[f'{name}_value'] = value[None].astype(np.float32)
+        nodes.append(helper.make_node('Unsqueeze', ['nothing', f'{name}_axes'], [f'{name}_zero']))
+        nodes.append(helper.make_node('Add', [f'{name}_zero', f'{name}_value'], [name]))
+        infos.append(helper.make_tensor_value_info(name, FLOAT, ['batch', *value.shape]))
+    given = helper.make_tensor_value_info(image, FLOAT, ['batch', 3, *shape])
+    return _save(path, nodes, [given], infos, constants)
+
+
+def rtmpose(path: Path) -> Path:
+    simcc_x, simcc_y = np.zeros((17, 384)), np.zeros((17, 512))
+    joints = np.arange(17)
+    simcc_x[joints, 10 * joints + 20] = 0.9
+    simcc_y[joints, 20 * joints + 30] = 0.9
+    return _constant(path, 'input', (256, 192), {'simcc_x': simcc_x, 'simcc_y': simcc_y})
+
+
+def rtmo(path: Path) -> Path:
+    dets = np.array([[190.0, 210.0, 370.0, 310.0, 0.9], [10.0, 10.0, 60.0, 60.0, 0.1]])
+    keypoints = np.zeros((2, 17, 3))
+    keypoints[0] = np.column_stack([PERSON_XY, np.full(17, 0.8)])
+    return _constant(path, 'input', (640, 640), {'dets': dets, 'keypoints': keypoints})
+
+
+def yolo_pose(path: Path) -> Path:
+    anchors = np.zeros((3, 56))
+    anchors[:2, :4] = 280.0, 260.0, 180.0, 100.0
+    anchors[:, 4] = 0.9, 0.6, 0.1
+    anchors[:2, 5:] = np.column_stack([PERSON_XY, np.full(17, 0.8)]).ravel()
+    anchors[1, 5:] += 3.0
+    return _constant(path, 'images', (640, 640), {'output0': anchors.T})

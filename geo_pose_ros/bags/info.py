@@ -15,7 +15,7 @@ from ..errors import GeoPoseError
 from ..messages.camera_info import intrinsics_from_camera_info
 from ..types import IntArray
 from .cameras import CameraTopics, find_cameras, rig_from_bag
-from .read import BagReader
+from .read import BagReader, until_damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def inspect_bag(reader: BagReader) -> BagReport:
     sources = {topics.image or topics.keypoints: name for name, topics in cameras.items()}
     stamps: dict[str, list[int]] = {name: [] for name in cameras}
     total = sum(reader.topics[topic].count for topic in sources)
-    for message in tqdm(reader.messages(sources), desc='info', total=total, unit='frame', disable=None, leave=False):
+    messages = until_damage(reader.messages(sources))
+    for message in tqdm(messages, desc='info', total=total, unit='frame', disable=None, leave=False):
         stamps[sources[message.topic]].append(message.stamp_ns)
     reports = {name: _report_camera(reader, topics, stamps[name]) for name, topics in cameras.items()}
     try:
@@ -99,7 +100,10 @@ def _report_camera(reader: BagReader, topics: CameraTopics, stamps_ns: list[int]
 def format_report(reader: BagReader, report: BagReport) -> str:
     """Return the report as text."""
     duration_s = (reader.end_ns - reader.start_ns) / 1e9
-    lines = [f'{reader.path}: {duration_s:.3f} s from {reader.start_ns} ns', '', 'topics:']
+    lines = [f'{reader.path}: {duration_s:.3f} s from {reader.start_ns} ns']
+    if reader.damage:
+        lines.append(reader.damage)
+    lines += ['', 'topics:']
     for name, topic in sorted(reader.topics.items()):
         rate = f', {(topic.count - 1) / duration_s:.1f}/s' if topic.count > 1 and duration_s > 0.0 else ''
         lines.append(f'  {name}: {topic.count} x {topic.message_type}{rate}')

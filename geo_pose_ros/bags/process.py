@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from .calibrations import read_calibration
 from .cameras import CameraTopics, choose_cameras, rig_from_bag
 from .frame_sets import Stamped, group_by_stamp
 from .message_factory import RosbagsFactory
-from .read import BagMessage, BagReader
+from .read import BagMessage, BagReader, until_damage
 from .write import STORAGES, BagWriter
 
 _LOG = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ class _Run:
         tolerance_ns = round(self._config.sync.tolerance_ms * _NS_PER_MS)
         total = sum(reader.topics[topic].count for topic in by_topic)
         messages = tqdm(
-            _until_damage(reader.messages(by_topic)), desc='process', total=total, unit='frame', disable=None
+            until_damage(reader.messages(by_topic)), desc='process', total=total, unit='frame', disable=None
         )
         stamped = (Stamped(message.stamp_ns, by_topic[message.topic], message) for message in messages)
         last_ns = 0
@@ -256,13 +256,6 @@ class _Run:
 
 def _load(message: BagMessage, camera: str, intrinsics: Intrinsics, max_side_px: int) -> Frame:
     return frame_from_message(message.decode(), camera, intrinsics, max_side_px)
-
-
-def _until_damage(messages: Iterable[BagMessage]) -> Iterator[BagMessage]:
-    try:
-        yield from messages
-    except BagError as error:
-        _LOG.warning('%s', error)
 
 
 def register(subparsers: Any) -> None:

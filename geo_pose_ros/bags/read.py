@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import struct
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,6 +216,14 @@ class BagReader:
     ) -> None:
         self._reader.close()
         self._stack.close()
+
+
+def until_damage(messages: Iterable[BagMessage]) -> Iterator[BagMessage]:
+    """Yield messages; where the bag is damaged, warn in the log and end."""
+    try:
+        yield from messages
+    except BagError as error:
+        _LOG.warning('%s', error)
 
 
 def _opened(paths: list[Any]) -> AnyReader:

@@ -45,7 +45,9 @@ class BagWriter:
     """Writes one bag; a context manager.
 
     It is written beside its place and moved there when complete. If the body raises, nothing is left and an
-    overwritten bag is still there; with ``keep_partial`` what was written so far becomes the bag (recordings).
+    overwritten bag is still there. With ``keep_partial`` (recordings) it is written in its place, and stays there as
+    far as it came if the body raises; if the process is killed, ``BagReader`` still reads an mcap up to its last
+    chunk of 1 MiB, while sqlite3 is written to disk only at the end.
 
     Args:
         path: the bag's folder.
@@ -69,8 +71,12 @@ class BagWriter:
         self.path = path
         self._keep_partial = keep_partial
         self._scratch = path.parent / f'.{path.name}.partial-{os.getpid()}'
+        self._replaced = self._scratch / 'replaced'
+        if keep_partial and path.exists():
+            self._move_old_away()
         self._writer = Writer(
-            self._scratch / path.name, version=_METADATA_VERSION, storage_plugin=STORAGES[storage]
+            path if keep_partial else self._scratch / path.name, version=_METADATA_VERSION,
+            storage_plugin=STORAGES[storage],
         )
         self._connections: dict[str, Connection] = {}
 
@@ -109,7 +115,7 @@ class BagWriter:
         try:
             self._writer.open()
         except (OSError, WriterError) as error:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._discard()
             raise BagError(f"Bag '{self.path}' cannot be written: {error}. Choose another folder.") from error
         return self
 
@@ -118,19 +124,28 @@ class BagWriter:
     ) -> None:
         if kind is not None and not (self._keep_partial and self._connections):
             self._writer.abort()
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._discard()
             return
         try:
             self._writer.close()
-            self._put_in_place()
+            if self._writer.path != self.path:
+                if self.path.exists():
+                    self._move_old_away()
+                self._writer.path.rename(self.path)
+            shutil.rmtree(self._scratch, ignore_errors=True)
         except OSError as failure:
             raise BagError(
-                f"Bag '{self.path}' could not be finished: {failure}. What was written is in '{self._scratch}'."
+                f"Bag '{self.path}' could not be finished: {failure}. What was written is in '{self._writer.path}'."
             ) from failure
 
-    def _put_in_place(self) -> None:
-        old = self._scratch / 'replaced'
-        if self.path.exists():
-            self.path.rename(old)
-        (self._scratch / self.path.name).rename(self.path)
-        shutil.rmtree(self._scratch)
+    def _move_old_away(self) -> None:
+        self._scratch.mkdir(exist_ok=True)
+        self.path.rename(self._replaced)
+
+    def _discard(self) -> None:
+        """Remove what was written and put the old bag back."""
+        if self._writer.path.is_dir():
+            shutil.rmtree(self._writer.path)
+        if self._replaced.exists():
+            self._replaced.rename(self.path)
+        shutil.rmtree(self._scratch, ignore_errors=True)

@@ -177,3 +177,28 @@ def test_report(tmp_path, write_scene):
     assert '  /cam1/camera_info: 5 x sensor_msgs/msg/CameraInfo, 50.0/s' in text
     assert '  cam1: 5 images at 50.0/s, about 0 dropped; 1280x960 px, plumb_bob' in text
     assert text.endswith('geo_pose process: yes\ngeo_pose retrain: yes')
+
+
+def test_report_of_a_cut_bag(tmp_path, write_scene, caplog):
+    write_scene(tmp_path / 'bag', frames=60)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * 0.8)])
+    with BagReader(tmp_path / 'bag') as reader:
+        report = inspect_bag(reader)
+        text = format_report(reader, report)
+    assert 10 < report.cameras['cam0'].frames < 60 and report.can_process
+    assert 'bag.mcap is cut off: ' in text.splitlines()[1]
+
+
+def test_report_of_a_bag_damaged_in_the_middle(tmp_path, write_scene, caplog):
+    write_scene(tmp_path / 'bag', frames=60)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    data = bytearray(file.read_bytes())
+    at = int(len(data) * 0.7)
+    data[at : at + 30_000] = b'\xff' * 30_000
+    file.write_bytes(data)
+    with BagReader(tmp_path / 'bag') as reader:
+        report = inspect_bag(reader)
+    assert 10 < report.cameras['cam0'].frames < 60 and report.can_process
+    assert 'is damaged after' in caplog.text

@@ -1,5 +1,7 @@
 """Bags are written whole or not at all, and never over something else."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,15 +94,49 @@ def test_an_error_leaves_no_half_bag(tmp_path, error):
     assert [p.name for p in tmp_path.iterdir()] == ['talk'] and words(bag) == ['old']
 
 
+def test_a_recording_that_fails_before_it_began_changes_nothing(tmp_path):
+    bag = tmp_path / 'talk'
+    write_words(bag, 'old')
+
+    def fail(path: Path, **options) -> None:
+        with BagWriter(path, keep_partial=True, **options):
+            raise ValueError('stop')
+
+    with pytest.raises(ValueError, match='stop'):
+        fail(tmp_path / 'other')
+    with pytest.raises(ValueError, match='stop'):
+        fail(bag, overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ['talk'] and words(bag) == ['old']
+
+
+def test_a_killed_recording_is_in_its_place(tmp_path):
+    """What a power cut leaves: no metadata, no index, but every whole chunk."""
+    code = f"""
+import os, pathlib
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.write import BagWriter
+make = RosbagsFactory()
+with BagWriter(pathlib.Path({str(tmp_path / 'talk')!r}), keep_partial=True) as writer:
+    for number in range(30):
+        writer.write('/words', make('std_msgs/msg/String', data=str(number) + ' ' * 300_000), number)
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 9
+    read = [int(text) for text in words(tmp_path / 'talk')]
+    # Four messages fill a chunk; the last chunk was in memory.
+    assert read == list(range(28))
+
+
 def test_an_interrupted_recording_is_kept(tmp_path):
     bag = tmp_path / 'talk'
 
     def record() -> None:
-        with BagWriter(bag, keep_partial=True) as writer:
+        with BagWriter(bag, keep_partial=True, overwrite=True) as writer:
             say(writer, 'one')
             say(writer, 'two', 20)
             raise KeyboardInterrupt
 
+    write_words(bag, 'old')
     with pytest.raises(KeyboardInterrupt):
         record()
     assert words(bag) == ['one', 'two'] and [p.name for p in tmp_path.iterdir()] == ['talk']
@@ -128,11 +164,12 @@ def test_failure_at_the_end_says_where_the_data_is(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError('disk full')
 
-    monkeypatch.setattr(write.BagWriter, '_put_in_place', fail)
+    monkeypatch.setattr(write.Path, 'rename', fail)
     with (
         pytest.raises(BagError, match=r"could not be finished: disk full\. What was written is in '.*partial"),
         BagWriter(tmp_path / 'talk') as writer,
     ):
         say(writer, 'one')
+    monkeypatch.undo()
     left = next(tmp_path.glob('.talk.partial-*')) / 'talk'
     assert words(left) == ['one']

@@ -25,7 +25,7 @@ from ..skeleton import get_skeleton
 from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
 from . import diagnostics
 from .calibration import Calibration
-from .cdr import header_stamp_ns
+from .cdr import header_stamp_ns, read_compressed_image, read_image
 from .message_factory import RclpyFactory
 from .outputs import Outputs
 from .qos import SubscriptionEventCallbacks, explain_incompatible, profile
@@ -250,7 +250,7 @@ class PoseSession:
         return result
 
     def _decode(self, camera: str, cdr: bytes, intrinsics: Intrinsics) -> Frame:
-        message = deserialize_message(cdr, _MESSAGE_CLASSES[self._config.transport])
+        message = read_image(cdr) if self._config.transport == 'raw' else read_compressed_image(cdr)
         return frame_from_message(message, camera, intrinsics, self._config.pipeline.detector.max_side_px)
 
     def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int) -> dict[str, Keypoints2D]:

@@ -96,6 +96,15 @@ ABLATIONS = (
         'li2020_real_views: closed-form root, no pre-training', 'li2020_real_views',
         {'loss.root': 'closed_form', 'loss.pretrain_share': 0.0}, _ONE,
     ),
+    Cell(
+        'geometric losses alone (closed-form root, target confidences, saturated, all views)', 'li2020_real_views',
+        {
+            'loss.root': 'closed_form', 'loss.pretrain_share': 0.0, 'loss.confidence': 'target',
+            'loss.saturation_px': 30.0, 'optim.lifted_views': 1, 'optim.schedule': 'one_cycle',
+            'optim.learning_rate': 0.01,
+        },
+        _ONE,
+    ),
     Cell('li2020_real_views: 2 views', 'li2020_real_views', {'data.cameras': 2}, _ONE),
     Cell('geo: 3 views', 'geo', {'data.cameras': 3}, _ONE),
     Cell('pseudo_label: 3 views', 'pseudo_label', {'data.cameras': 3}, _ONE),

@@ -16,8 +16,6 @@ from .settings import LossSettings
 _EPSILON = 1e-12
 # Depths below this are bent upwards smoothly; clamping them would kill the gradient that could repair them.
 _NEAR_M = 0.3
-_LIMBS = (((0, 1), (0, 4)), ((1, 2), (4, 5)), ((2, 3), (5, 6)), ((8, 14), (8, 11)), ((14, 15), (11, 12)),
-          ((15, 16), (12, 13)))
 
 
 def solve_root(pose: Tensor, rays: Tensor, weights: Tensor) -> Tensor:
@@ -79,8 +77,8 @@ def reprojection(world: Tensor, batch: Batch, settings: LossSettings) -> tuple[T
     lifted, measured = world.shape[1], batch.rays.shape[1]
     seen_from = to_view(batch.view_from_world[:, None], world[:, :, None])
     pixels = distance(project(seen_from), batch.rays[:, None]) * batch.focal_px[:, None, :, None]
-    if settings.huber_px:
-        pixels = pixels * settings.huber_px / (pixels + settings.huber_px)
+    if settings.saturation_px:
+        pixels = pixels * settings.saturation_px / (pixels + settings.saturation_px)
     target, source = batch.confidence[:, None], batch.confidence[:, :lifted, None]
     weights = (target > 0.0).to(pixels).expand_as(pixels)
     if settings.confidence in ('target', 'product'):
@@ -106,15 +104,6 @@ def labels_in_views(pose: Tensor, batch: Batch, origin: str, root: int) -> tuple
     share = (weights / weights.sum(-1, keepdim=True).clamp(min=1e-6))[..., None]
     offset = (share * (pose - turned)).sum(-2, keepdim=True)
     return turned + offset, weights
-
-
-def asymmetry(pose: Tensor) -> Tensor:
-    """Mean difference of left and right bone lengths of poses (..., 17, 3), m."""
-    (right, left) = (
-        torch.stack([distance(pose[..., limb[side][0], :], pose[..., limb[side][1], :]) for limb in _LIMBS], -1)
-        for side in (0, 1)
-    )
-    return (right - left).abs().mean()
 
 
 def sigma_likelihood(error: Tensor, sigma: Tensor, weights: Tensor) -> Tensor:
@@ -145,7 +134,7 @@ def compute_losses(
     losses: dict[str, Tensor] = {}
     total = pose.new_zeros(())
     cameras = batch.view_from_world[:, :views]
-    uses_root = pretraining or settings.reprojection or settings.transform or settings.agreement
+    uses_root = pretraining or settings.reprojection or settings.transform
     if uses_root:
         if branch_root is None:
             branch_root = solve_root(pose, batch.rays[:, :views], batch.confidence[:, :views])
@@ -153,9 +142,6 @@ def compute_losses(
         if pretraining:
             losses['agreement'] = agreement(world)
             return {**losses, 'total': losses['agreement']}
-        if settings.agreement:
-            losses['agreement'] = agreement(world)
-            total = total + settings.agreement * losses['agreement']
         losses['reprojection'], losses['transform'] = reprojection(world, batch, settings)
         total = total + settings.reprojection * losses['reprojection'] + settings.transform * losses['transform']
     if settings.label:
@@ -166,7 +152,4 @@ def compute_losses(
         if settings.sigma:
             losses['sigma'] = sigma_likelihood(error, lifted.sigma, weights)
             total = total + settings.sigma * losses['sigma']
-    if settings.bones:
-        losses['bones'] = asymmetry(pose)
-        total = total + settings.bones * losses['bones']
     return {**losses, 'total': total}

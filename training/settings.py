@@ -64,8 +64,8 @@ class LossSettings:
     """Weights of the losses, and how they are formed."""
 
     root: str = setting(
-        'closed_form', 'Absolute root in training: a second network (Li et al.), solved from the pose, or the label\'s',
-        choices=('branch', 'closed_form', 'shared'),
+        'closed_form', 'Absolute root in training: from a second network (Li et al.), or solved from the pose',
+        choices=('branch', 'closed_form'),
     )
     label: float = setting(0.0, 'Distance to the 3D label', unit='1/m', low=0.0)
     label_origin: str = setting(
@@ -73,14 +73,12 @@ class LossSettings:
     )
     reprojection: float = setting(0.0, 'L_r: re-projection into the own view', unit='1/px', low=0.0)
     transform: float = setting(0.0, 'L_t: re-projection into the other views', unit='1/px', low=0.0)
-    agreement: float = setting(0.0, 'L_pre after pre-training: distance between the views\' poses', unit='1/m', low=0.0)
     pretrain_share: float = setting(0.0, 'Share of the steps spent on L_pre alone', low=0.0, high=1.0)
     confidence: str = setting(
         'target', 'Weight of a joint in L_r and L_t', choices=('none', 'source', 'target', 'product')
     )
-    huber_px: float = setting(0.0, 'Beyond this the pixel losses saturate (Geman-McClure); 0: plain distance',
+    saturation_px: float = setting(0.0, 'Pixel distances d count as d h / (d + h), h this: outliers saturate; 0: plain distance',
                               unit='px', low=0.0)
-    bones: float = setting(0.0, 'Left-right symmetry of bone lengths', unit='1/m', low=0.0)
     sigma: float = setting(0.0, 'Likelihood of the reported standard deviation', low=0.0)
 
 

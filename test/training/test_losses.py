@@ -103,14 +103,14 @@ def test_unseen_joints_never_count() -> None:
         assert float(own + crossed) < 2e-2
 
 
-def test_huber_bounds_the_loss_of_an_outlier() -> None:
+def test_saturation_bounds_the_loss_of_an_outlier() -> None:
     batch, truth = _batch(2)
     rays = batch.rays.clone()
     rays[:, 1, 5] += 1.0
     batch = replace(batch, rays=rays)
     world = to_world(batch.view_from_world, truth)
     _, plain = reprojection(world, batch, L_T)
-    _, bounded = reprojection(world, batch, replace(L_T, huber_px=20.0))
+    _, bounded = reprojection(world, batch, replace(L_T, saturation_px=20.0))
     assert float(plain) > 30.0
     assert float(bounded) < 20.0 / 34.0 + 0.01
 
@@ -172,17 +172,6 @@ def test_sigma_likelihood_is_least_at_the_true_spread() -> None:
     ]
     assert values[1] < values[0]
     assert values[1] < values[2]
-
-
-def test_left_right_asymmetry() -> None:
-    from geo_pose_training.losses import asymmetry
-
-    pose = torch.zeros(1, 17, 3)
-    pose[0, 1, 0], pose[0, 4, 0] = -0.1, 0.1
-    pose[0, [2, 3], 0], pose[0, [5, 6], 0] = -0.1, 0.1
-    assert float(asymmetry(pose)) == pytest.approx(0.0, abs=1e-6)
-    pose[0, 4:7, 0] = 0.22
-    assert float(asymmetry(pose)) == pytest.approx(0.12 / 6, abs=1e-6)
 
 
 def test_labels_that_meet_at_the_centroid_do_not_spread_the_roots_error() -> None:

@@ -77,8 +77,9 @@ class LossSettings:
     confidence: str = setting(
         'target', 'Weight of a joint in L_r and L_t', choices=('none', 'source', 'target', 'product')
     )
-    saturation_px: float = setting(0.0, 'Pixel distances d count as d h / (d + h), h this: outliers saturate; 0: plain distance',
-                              unit='px', low=0.0)
+    saturation_px: float = setting(
+        0.0, 'Pixel distances d count as d h / (d + h), h this: outliers saturate; 0: as they are', unit='px', low=0.0
+    )
     sigma: float = setting(0.0, 'Likelihood of the reported standard deviation', low=0.0)
 
 

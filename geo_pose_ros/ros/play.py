@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from typing import Any
 
 import rclpy
@@ -32,6 +32,8 @@ _NS_PER_S = 1_000_000_000
 # Messages read ahead of their time, so that the disk does not delay them.
 _READ_AHEAD = 256
 _LAST_DELIVERY = Duration(seconds=2)
+# How often a thread that waits for the other looks whether playing stopped.
+_POLL_S = 0.1
 _HEADER = 'std_msgs/msg/Header'
 
 
@@ -146,7 +148,7 @@ class Player:
         )
         reader.start()
         began_ns = wall_ns = 0
-        for shift_ns, message in self._queued(queue):
+        for shift_ns, message in _queued(queue, stop):
             # The clock starts with the first message, not with opening the bag.
             if not began_ns:
                 began_ns, wall_ns = time.monotonic_ns(), time.time_ns()
@@ -170,13 +172,6 @@ class Player:
             publisher.wait_for_all_acked(_LAST_DELIVERY)
         return self.report
 
-    @staticmethod
-    def _queued(queue: Queue[tuple[int, BagMessage] | Exception | None]) -> Iterator[tuple[int, BagMessage]]:
-        while (item := queue.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-
     def _read(self, queue: Queue[Any], stop: threading.Event, first_ns: int, period_ns: int, loops: int) -> None:
         """Queue (shift_ns, message) of every loop, then None; or the exception that ended it."""
         try:
@@ -198,11 +193,27 @@ class Player:
             done += 1
 
 
+def _queued(
+    queue: Queue[tuple[int, BagMessage] | Exception | None], stop: threading.Event
+) -> Iterator[tuple[int, BagMessage]]:
+    """Yield what is queued until None or ``stop``; raise what the reader could not handle."""
+    while not stop.is_set():
+        try:
+            item = queue.get(timeout=_POLL_S)
+        except Empty:
+            continue
+        if item is None:
+            return
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
 def _put(queue: Queue[Any], item: Any, stop: threading.Event) -> bool:
     """Put ``item`` unless playing stopped; return whether it was put."""
     while not stop.is_set():
         try:
-            queue.put(item, timeout=0.1)
+            queue.put(item, timeout=_POLL_S)
         except Full:
             continue
         return True

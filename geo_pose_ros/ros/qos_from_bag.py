@@ -11,7 +11,7 @@ from ..bags.write import DEFAULT_QOS, LATCHED_QOS
 from .qos import profile
 
 
-def publisher_qos(recorded: Sequence[Qos], depth: int = 10) -> QoSProfile:
+def publisher_qos(recorded: Sequence[Qos], depth: int = 50) -> QoSProfile:
     """Return the profile to publish a recorded topic with: the least that its recorded publishers offered."""
     reliable = all(q.reliability != QosReliability.BEST_EFFORT for q in recorded)
     latched = bool(recorded) and all(q.durability == QosDurability.TRANSIENT_LOCAL for q in recorded)

@@ -26,6 +26,7 @@ from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
 from . import diagnostics
 from .calibration import Calibration
 from .cdr import header_stamp_ns, read_compressed_image, read_image
+from .inputs import PolledInputs
 from .message_factory import RclpyFactory
 from .outputs import Outputs
 from .qos import SubscriptionEventCallbacks, explain_incompatible, profile
@@ -73,7 +74,8 @@ class PoseSession:
         self._worker = SetWorker(self._synchronizer, self._process, self._on_crash)
         self._logged_ns: dict[str, int] = {}
         self._make = RclpyFactory()
-        self._inputs: list[Any] = []
+        # None while inactive.
+        self._inputs: PolledInputs | None = None
         self._info_inputs: dict[str, Any] = {}
         self._tf_input: Any = None
         if rig_file is None:
@@ -103,23 +105,20 @@ class PoseSession:
         """Subscribe to the cameras and start to process."""
         config = self._config
         message_class = _MESSAGE_CLASSES[config.transport]
+        self._inputs = PolledInputs(self._node, self._on_crash)
         for name in self._cameras:
             topic = self._topics[name]
-            self._inputs.append(
-                self._node.create_subscription(
-                    # Undecoded: most frames are dropped, and a stamp is read without decoding them.
-                    message_class, topic, partial(self._on_frame, name),
-                    profile(config.queue_depth, reliable=config.reliability == 'reliable'), raw=True,
-                    event_callbacks=SubscriptionEventCallbacks(
-                        incompatible_qos=partial(self._on_incompatible, name, topic),
-                        message_lost=partial(self._on_lost, name),
-                    ),
-                )
+            events = SubscriptionEventCallbacks(
+                incompatible_qos=partial(self._on_incompatible, name, topic),
+                message_lost=partial(self._on_lost, name),
             )
+            qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
+            self._inputs.subscribe(message_class, topic, partial(self._on_frame, name), qos, events)
         if self._pipeline_rig is not None:
             self._outputs.publish_skeleton(self._pipeline_rig)
         self._listen_for_camera_info()
         self._worker.start()
+        self._inputs.start()
         self._log.info(
             f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
@@ -127,11 +126,12 @@ class PoseSession:
 
     def deactivate(self) -> None:
         """Stop processing and unsubscribe; nothing if it is not active."""
-        if not self._inputs:
+        if self._inputs is None:
             return
-        for subscription in (*self._inputs, *self._info_inputs.values()):
+        self._inputs.close()
+        self._inputs = None
+        for subscription in self._info_inputs.values():
             self._node.destroy_subscription(subscription)
-        self._inputs.clear()
         self._info_inputs.clear()
         self._worker.stop()
         counts = diagnostics.SyncCounts.of(self._synchronizer, self._cameras)
@@ -154,7 +154,7 @@ class PoseSession:
         if self._pipeline is not None:
             self._pipeline.close()
 
-    # Inputs: called by the executor.
+    # Inputs: frames come from their own thread, the others from the executor.
 
     def _on_frame(self, camera: str, cdr: bytes) -> None:
         now_ns = monotonic_ns()
@@ -280,7 +280,7 @@ class PoseSession:
             self._log.warning(text)
 
     def _tick(self) -> None:
-        if self._inputs:
+        if self._inputs is not None:
             self._listen_for_camera_info()
             self._look_at_topics()
         self._diagnostics.publish(

@@ -27,7 +27,7 @@ from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
 from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
 from ..types import CameraRig, Frame, Intrinsics
-from .calibrations import read_calibration
+from .calibrations import add_unit_argument, read_calibration
 from .cameras import CameraTopics, choose_cameras, rig_from_bag
 from .frame_sets import Stamped, group_by_stamp
 from .message_factory import RosbagsFactory
@@ -59,7 +59,7 @@ class ProcessSummary:
         complete_sets: of these, with a usable frame of every camera.
         sets_with_bodies: of these, in which somebody was found.
         bodies: found in all sets together.
-        unusable_frames: by camera.
+        unusable_frames, late_frames: by camera; late ones came more than a second after newer ones of other cameras.
         incomplete_sets: left out, with fewer cameras than sync.min_cameras.
         failed_sets: that the pipeline could not fuse.
         reprojection_px: (n,) distances of all keypoints from the reprojected joints.
@@ -71,6 +71,7 @@ class ProcessSummary:
     sets_with_bodies: int = 0
     bodies: int = 0
     unusable_frames: Counter[str] = field(default_factory=Counter)
+    late_frames: Counter[str] = field(default_factory=Counter)
     incomplete_sets: int = 0
     failed_sets: int = 0
     reprojection_px: list[FloatArray] = field(default_factory=list)
@@ -86,8 +87,9 @@ class ProcessSummary:
             parts.append(f'median reprojection {np.median(residuals):.1f} px')
         if self.stage_ms:
             parts.append('ms per set: ' + ', '.join(f'{k} {np.mean(v):.1f}' for k, v in self.stage_ms.items()))
-        if self.unusable_frames:
-            parts.append('unusable frames: ' + ', '.join(f'{k} {n}' for k, n in sorted(self.unusable_frames.items())))
+        for what, counted in (('unusable', self.unusable_frames), ('late', self.late_frames)):
+            if counted:
+                parts.append(f'{what} frames: ' + ', '.join(f'{name} {n}' for name, n in sorted(counted.items())))
         if self.incomplete_sets:
             parts.append(f'{self.incomplete_sets} sets left out with too few cameras')
         if self.failed_sets:
@@ -161,7 +163,8 @@ class _Run:
         )
         stamped = (Stamped(message.stamp_ns, by_topic[message.topic], message) for message in messages)
         last_ns = 0
-        for number, (stamp_ns, frames) in enumerate(group_by_stamp(stamped, tolerance_ns)):
+        sets = group_by_stamp(stamped, tolerance_ns, late=self._summary.late_frames)
+        for number, (stamp_ns, frames) in enumerate(sets):
             if number == 0:
                 self._write_rig(stamp_ns)
             if len(frames) < min(self._config.sync.min_cameras, len(self._rig)):
@@ -244,7 +247,10 @@ class _Run:
             **{f'stage_ms {stage}': f'{np.mean(ms):.2f}' for stage, ms in summary.stage_ms.items()},
         }
         reports = {'pipeline': values} | {
-            f'camera {name}': {'unusable: frame': str(summary.unusable_frames[name])} for name in self._rig.names
+            f'camera {name}': {
+                'unusable: frame': str(summary.unusable_frames[name]), 'dropped: late': str(summary.late_frames[name]),
+            }
+            for name in self._rig.names
         }
         statuses = [Status(name, Level.OK, 'processed offline', report) for name, report in reports.items()]
         message = diagnostics_to_message(self._make, NODE.lstrip('/'), statuses, stamp_ns)
@@ -266,6 +272,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument('bag', type=Path)
     parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write')
     parser.add_argument('--rig', type=Path, help='calibration to use instead of camera_info and /tf_static')
+    add_unit_argument(parser)
     parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
     parser.add_argument('--world-frame', default='', help='world frame in /tf_static [default: its root]')
     parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
@@ -277,7 +284,7 @@ def register(subparsers: Any) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     summary = process_bag(
         arguments.bag, arguments.out, config=from_arguments(ProcessConfig, arguments),
-        rig=read_calibration(arguments.rig) if arguments.rig else None, cameras=arguments.cameras,
+        rig=read_calibration(arguments.rig, arguments.unit) if arguments.rig else None, cameras=arguments.cameras,
         world_frame_id=arguments.world_frame, storage=arguments.storage, overwrite=arguments.overwrite,
     )
     print(f'{arguments.out}: {summary}')

@@ -1,5 +1,7 @@
 """Recorded frames become sets by their stamps; none is lost."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +13,10 @@ from geo_pose_ros.types import Frame, FrameSet
 MS = 1_000_000
 
 
-def sets(frames, tolerance_ms=12.0):
+def sets(frames, tolerance_ms=12.0, late=None):
     stream = [Stamped(round(ms * MS), camera, (camera, ms)) for camera, ms in frames]
-    return [(stamp / MS, sorted(items)) for stamp, items in group_by_stamp(stream, round(tolerance_ms * MS))]
+    grouped = group_by_stamp(stream, round(tolerance_ms * MS), late=Counter() if late is None else late)
+    return [(stamp / MS, sorted(items)) for stamp, items in grouped]
 
 
 def test_synchronous_cameras():
@@ -44,6 +47,20 @@ def test_arrival_order_does_not_matter():
     assert sets(late) == sets(frames)
 
 
+def test_a_clock_that_is_set_back_starts_anew():
+    frames = [(camera, ms) for ms in (5000, 5020, 0, 20) for camera in 'ab']
+    late = Counter()
+    assert sets(frames, late=late) == [(5000, ['a', 'b']), (5020, ['a', 'b']), (0, ['a', 'b']), (20, ['a', 'b'])]
+    assert not late
+
+
+def test_a_camera_that_lags_costs_only_itself():
+    frames = [(camera, ms - (3000 if camera == 'b' else 0)) for ms in range(4000, 4100, 20) for camera in 'abc']
+    late = Counter()
+    assert sets(frames, late=late) == [(ms, ['a', 'c']) for ms in range(4000, 4100, 20)]
+    assert late == {'b': 5}
+
+
 def test_nothing():
     assert sets([]) == []
 
@@ -58,7 +75,9 @@ def test_median_is_that_of_a_frame_set(stamps):
 @given(st.lists(st.tuples(st.sampled_from('abcd'), st.integers(0, 300)), max_size=40), st.integers(1, 50))
 def test_every_frame_is_in_one_narrow_set(frames, tolerance):
     stream = [Stamped(ms, camera, (camera, ms)) for camera, ms in sorted(frames, key=lambda frame: frame[1])]
-    grouped = list(group_by_stamp(stream, tolerance))
+    late = Counter()
+    grouped = list(group_by_stamp(stream, tolerance, late=late))
+    assert not late
     assert sorted(item for _, items in grouped for item in items.values()) == sorted(frames)
     for stamp, items in grouped:
         times = [ms for _, ms in items.values()]

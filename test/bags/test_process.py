@@ -183,7 +183,7 @@ def test_unusable_frames_cost_only_themselves(tmp_path, write_scene, truth_detec
     assert 'unusable frames: cam1 2' in str(summary)
     [diagnostics] = messages(tmp_path / 'out', '/diagnostics')
     values = {status.name: {pair.key: pair.value for pair in status.values} for status in diagnostics.status}
-    assert values['pose_node: camera cam1'] == {'unusable: frame': '2'}
+    assert values['pose_node: camera cam1'] == {'unusable: frame': '2', 'dropped: late': '0'}
     pipeline = values['pose_node: pipeline']
     assert (pipeline['sets_published'], pipeline['sets failed']) == ('5', '0')
     stages = {f'stage_ms {stage}': f'{np.mean(ms):.2f}' for stage, ms in summary.stage_ms.items()}
@@ -225,6 +225,34 @@ def test_missing_frames_give_smaller_sets_or_none(tmp_path, write_scene, truth_d
     assert '1 sets left out with too few cameras' in str(summary)
     config = ProcessConfig(sync=SyncConfig(min_cameras=1))
     assert process_bag(bag, tmp_path / 'all', config=config).sets == 5
+
+
+def test_late_frames_are_counted(tmp_path, write_scene, truth_detector):
+    write_scene(tmp_path / 'bag')
+
+    def change(topic, _, message):
+        if topic.startswith('/cam1'):
+            message.header.stamp.sec -= 100
+        return message
+
+    summary = process_bag(corrupt(tmp_path / 'bag', tmp_path / 'damaged', change), tmp_path / 'out')
+    assert (summary.sets, summary.complete_sets, dict(summary.late_frames)) == (5, 0, {'cam1': 5})
+    assert 'late frames: cam1 5' in str(summary)
+
+
+def test_a_clock_that_jumps_back(tmp_path, write_scene, truth_detector):
+    """As in a bag that was played in a loop while it was recorded."""
+    write_scene(tmp_path / 'bag')
+
+    def change(_, number, message):
+        message.header.stamp.sec -= 100 if number >= 3 else 0
+        return message
+
+    summary = process_bag(corrupt(tmp_path / 'bag', tmp_path / 'damaged', change), tmp_path / 'out')
+    assert (summary.sets, summary.complete_sets, summary.failed_sets) == (5, 5, 0)
+    jump = 100 * 10**9
+    stamps = [b.stamp_ns for b in bodies_of(tmp_path / 'out')]
+    assert sorted(stamps) == sorted([*STAMPS[:3], *(stamp - jump for stamp in STAMPS[3:])])
 
 
 def test_camera_without_images_is_not_used(tmp_path, write_scene, truth_detector, caplog):

@@ -185,12 +185,12 @@ class Player:
 
     def _messages(self, first_ns: int, period_ns: int, loops: int) -> Iterator[tuple[int, BagMessage]]:
         done = 0
-        while loops == 0 or done < loops:
-            with BagReader(self._bag) as reader:
+        with BagReader(self._bag) as reader:
+            while loops == 0 or done < loops:
                 for message in reader.messages(set(self._publishers)):
                     if message.time_ns >= first_ns or (done == 0 and message.topic.endswith('tf_static')):
                         yield done * period_ns, message
-            done += 1
+                done += 1
 
 
 def _queued(

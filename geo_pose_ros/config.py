@@ -201,17 +201,32 @@ class SyncConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What runs a neural network."""
+
+    engine: str = setting('onnxruntime', 'Inference engine', choices=('onnxruntime', 'tensorrt'))
+    device: str = setting('cpu', 'Device of onnxruntime; tensorrt always runs on the GPU', choices=('cpu', 'cuda'))
+    threads: int = setting(1, 'CPU threads per model', low=1, high=64)
+    fp16: bool = setting(False, 'tensorrt computes in half precision')
+    max_batch: int = setting(64, 'Largest batch that a tensorrt engine is built for', low=1, high=4096)
+    cuda_graph: bool = setting(True, 'tensorrt replays a recorded CUDA graph per batch size')
+    rebuild: bool = setting(True, 'Build a tensorrt engine that is missing or does not fit the machine; off: refuse')
+
+
+@dataclass(frozen=True, slots=True)
 class DetectorConfig:
     """The 2D detector."""
 
     name: str = setting('mediapipe', 'Detector plugin', choices=('mediapipe', 'rtmpose', 'keypoints'))
     model: str = setting('', 'Model file or name; empty: the plugin\'s own')
+    person_model: str = setting('', 'Person detector (YOLOX ONNX) before rtmpose; empty: the whole image is one person')
     min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0)
     max_side_px: int = setting(
         960, 'Images are decoded or halved to at most this longer side before detection; 0: as they are', unit='px',
         low=0, high=10_000,
     )
     workers: int = setting(0, 'Cameras detected at the same time; 0: one per core', low=0, high=64)
+    engine: EngineConfig = field(default_factory=EngineConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,19 +241,6 @@ class TriangulationConfig:
         8.0, 'Standard deviation of a keypoint of confidence 1, at a body 600 px tall; scales with it', unit='px',
         low=0.1, high=100.0,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """What runs a neural network."""
-
-    engine: str = setting('onnxruntime', 'Inference engine', choices=('onnxruntime', 'tensorrt'))
-    device: str = setting('cpu', 'Device of onnxruntime; tensorrt always runs on the GPU', choices=('cpu', 'cuda'))
-    threads: int = setting(1, 'CPU threads per model', low=1, high=64)
-    fp16: bool = setting(False, 'tensorrt computes in half precision')
-    max_batch: int = setting(64, 'Largest batch that a tensorrt engine is built for', low=1, high=4096)
-    cuda_graph: bool = setting(True, 'tensorrt replays a recorded CUDA graph per batch size')
-    rebuild: bool = setting(True, 'Build a tensorrt engine that is missing or does not fit the machine; off: refuse')
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,9 @@ class Detector(Protocol):
 
 # Plugin name -> 'module:factory'; imported when used, so that no vendor library is needed but the chosen one.
 _PLUGINS: Mapping[str, str] = {
-    'mediapipe': 'geo_pose_ros.detection.mediapipe:MediapipeDetector',
+    'mediapipe': 'geo_pose_ros.detection.mediapipe:create_mediapipe',
+    'rtmpose': 'geo_pose_ros.detection.rtmpose:RtmposeDetector',
+    'keypoints': 'geo_pose_ros.detection.keypoints:KeypointsDetector',
 }
 
 

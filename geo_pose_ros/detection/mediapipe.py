@@ -1,4 +1,7 @@
-"""BlazePose by mediapipe's legacy API (``mp.solutions.pose``), whose weights come inside the wheel; Apache-2.0.
+"""BlazePose by mediapipe, Apache-2.0: the legacy API, whose weights come inside the wheel, or the Tasks API.
+
+The legacy API (``mp.solutions.pose``) ends with mediapipe 0.10; the Tasks API takes a model file that one downloads
+(pose_landmarker_*.task) and is all that mediapipe 1.0 has.
 
 Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020. One person per image, 33 landmarks.
 """
@@ -9,6 +12,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -46,13 +50,11 @@ class MediapipeDetector:
         Raises:
             DetectorError: if mediapipe is missing, or too new to have the legacy API.
         """
-        try:
-            import mediapipe
-        except ImportError as error:
-            raise DetectorError(f"Detector 'mediapipe': cannot be imported ({error}). {_REMEDY}") from error
+        mediapipe = _import_mediapipe()
         if not hasattr(mediapipe, 'solutions'):
             raise DetectorError(
-                f"Detector 'mediapipe': version {mediapipe.__version__} has no mp.solutions.pose. {_REMEDY}"
+                f"Detector 'mediapipe': version {mediapipe.__version__} has no mp.solutions.pose: give the path "
+                f'of a pose_landmarker_*.task as model. {_REMEDY}'
             )
         self._camera = camera
         with _native_stderr_muted():
@@ -78,17 +80,94 @@ class MediapipeDetector:
             found = self._pose.process(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)).pose_landmarks
         except (RuntimeError, ValueError) as error:
             raise DetectorError(f"Detector 'mediapipe' failed on camera '{self._camera}': {error}") from error
-        if found is None:
-            return Keypoints2D.empty(frame.camera, frame.stamp_ns, BLAZEPOSE33)
-        height, width = frame.image.shape[:2]
-        marks = np.array([(m.x, m.y, m.visibility) for m in found.landmark])
-        # Normalised coordinates span the image's outer edges; ours count from the centre of the first pixel.
-        xy = marks[:, :2] * (width, height) - 0.5
-        inside = ((marks[:, :2] >= 0.0) & (marks[:, :2] <= 1.0)).all(-1)
-        confidence = np.where(inside, np.clip(marks[:, 2], 0.0, 1.0), 0.0)
-        xy[~inside] = np.nan
-        return Keypoints2D(frame.camera, frame.stamp_ns, BLAZEPOSE33, xy[None], confidence[None])
+        return _keypoints(frame, None if found is None else found.landmark)
 
     def close(self) -> None:
         """Free the graph."""
         self._pose.close()
+
+
+class MediapipeTasksDetector:
+    """BlazePose by the Tasks API on the frames of one camera, in video mode."""
+
+    def __init__(self, config: DetectorConfig, camera: str) -> None:
+        """Load the model file that ``config`` names.
+
+        Raises:
+            DetectorError: if mediapipe or the file is missing, or is not a pose landmarker.
+        """
+        mediapipe = _import_mediapipe()
+        if not Path(config.model).is_file():
+            raise DetectorError(
+                f"Detector 'mediapipe': the model '{config.model}' does not exist. Download a pose_landmarker_*.task "
+                'and give its path.'
+            )
+        self._camera = camera
+        self._mediapipe = mediapipe
+        self._last_ms = -1
+        tasks = mediapipe.tasks
+        try:
+            with _native_stderr_muted():
+                self._landmarker: Any = tasks.vision.PoseLandmarker.create_from_options(
+                    tasks.vision.PoseLandmarkerOptions(
+                        base_options=tasks.BaseOptions(model_asset_path=config.model),
+                        running_mode=tasks.vision.RunningMode.VIDEO,
+                    )
+                )
+        except (RuntimeError, ValueError) as error:
+            raise DetectorError(
+                f"Detector 'mediapipe' cannot load '{config.model}': {error}. Give a pose_landmarker_*.task file."
+            ) from error
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """BlazePose's 33 landmarks."""
+        return BLAZEPOSE33
+
+    def detect(self, frame: Frame) -> Keypoints2D:
+        """Return the keypoints of one person or none, px of ``frame``; landmarks outside the image are NaN.
+
+        Raises:
+            DetectorError: if the graph fails.
+        """
+        # The graph wants milliseconds that grow, also where a bag starts again.
+        self._last_ms = max(self._last_ms + 1, frame.stamp_ns // 1_000_000)
+        image = self._mediapipe.Image(
+            image_format=self._mediapipe.ImageFormat.SRGB, data=cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
+        )
+        try:
+            found = self._landmarker.detect_for_video(image, self._last_ms).pose_landmarks
+        except (RuntimeError, ValueError) as error:
+            raise DetectorError(f"Detector 'mediapipe' failed on camera '{self._camera}': {error}") from error
+        return _keypoints(frame, found[0] if found else None)
+
+    def close(self) -> None:
+        """Free the graph."""
+        self._landmarker.close()
+
+
+def create_mediapipe(config: DetectorConfig, camera: str) -> MediapipeDetector | MediapipeTasksDetector:
+    """Return the legacy detector, or with a model file the Tasks API's; raise DetectorError as they do."""
+    return MediapipeTasksDetector(config, camera) if config.model else MediapipeDetector(config, camera)
+
+
+def _import_mediapipe() -> Any:
+    try:
+        import mediapipe
+    except ImportError as error:
+        raise DetectorError(f"Detector 'mediapipe': cannot be imported ({error}). {_REMEDY}") from error
+    return mediapipe
+
+
+def _keypoints(frame: Frame, landmarks: Any) -> Keypoints2D:
+    """Return mediapipe's normalised landmarks of one person, or of nobody, as keypoints."""
+    if landmarks is None:
+        return Keypoints2D.empty(frame.camera, frame.stamp_ns, BLAZEPOSE33)
+    height, width = frame.image.shape[:2]
+    marks = np.array([(m.x, m.y, m.visibility) for m in landmarks])
+    # Normalised coordinates span the image's outer edges; ours count from the centre of the first pixel.
+    xy = marks[:, :2] * (width, height) - 0.5
+    inside = ((marks[:, :2] >= 0.0) & (marks[:, :2] <= 1.0)).all(-1)
+    confidence = np.where(inside, np.clip(marks[:, 2], 0.0, 1.0), 0.0)
+    xy[~inside] = np.nan
+    return Keypoints2D(frame.camera, frame.stamp_ns, BLAZEPOSE33, xy[None], confidence[None])

@@ -77,7 +77,9 @@ class Setting:
             return 'one of ' + ', '.join(self.choices)
         if self.low is None and self.high is None:
             return ''
-        return f'{"-inf" if self.low is None else f"{self.low:g}"} .. {"inf" if self.high is None else f"{self.high:g}"}'
+        low = float('-inf') if self.low is None else self.low
+        high = float('inf') if self.high is None else self.high
+        return f'{low:g} .. {high:g}'
 
 
 def walk(config: type | Any, prefix: str = '') -> Iterator[Setting]:

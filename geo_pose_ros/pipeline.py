@@ -107,7 +107,7 @@ class PosePipeline:
 
     def process_set(self, frames: FrameSet) -> PipelineResult:
         """Return the bodies of decoded frames; see ``process``."""
-        return self.process(frames.stamp_ns, {name: lambda f=frame: f for name, frame in frames.frames.items()})
+        return self.process(frames.stamp_ns, {name: _loaded(frame) for name, frame in frames.frames.items()})
 
     def process(self, stamp_ns: int, loaders: Mapping[str, FrameLoader]) -> PipelineResult:
         """Load, detect, and fuse one frame set.
@@ -217,6 +217,10 @@ class PosePipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _loaded(frame: Frame) -> FrameLoader:
+    return lambda: frame
 
 
 def _to_body17(keypoints: Keypoints2D) -> Keypoints2D:

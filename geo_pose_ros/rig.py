@@ -37,7 +37,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = sorted({str(key) for key in keys if keys.count(key) > 1})
         if twice:
-            raise CalibrationError(f'{twice} given more than once at line {node.start_mark.line + 1}; names are unique.')
+            line = node.start_mark.line + 1
+            raise CalibrationError(f'{twice} given more than once at line {line}; names are unique.')
         return super().construct_mapping(node, deep=deep)
 
 

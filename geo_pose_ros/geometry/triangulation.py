@@ -154,7 +154,8 @@ def refine(
         error = (target - projected) * focal_px[:, None, None]
         distance = np.linalg.norm(error, axis=-1)
         information = np.where(ahead, weights**2, 0.0) * np.minimum(1.0, huber_px / np.maximum(distance, 1e-12))
-        J = (R[..., :2, :] - projected[..., :, None] * R[..., 2:, :]) * (focal_px[:, None, None, None] / depth[..., None])
+        scale = focal_px[:, None, None, None] / depth[..., None]
+        J = (R[..., :2, :] - projected[..., :, None] * R[..., 2:, :]) * scale
         WJ = information[..., None, None] * J
         normal = np.einsum('cnki,cnkj->nij', WJ, J)
         if step == iterations:

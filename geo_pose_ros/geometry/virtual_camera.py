@@ -28,7 +28,7 @@ def rotation_to_axis(direction: FloatArray) -> FloatArray:
 
 
 def look_at(position_m: FloatArray, target_m: FloatArray, up: FloatArray) -> FloatArray:
-    """Return ``cam_from_world`` (..., 3, 4) of a camera at ``position_m`` that looks at ``target_m``, image up = ``up``.
+    """Return ``cam_from_world`` (..., 3, 4) of a camera at ``position_m`` that looks at ``target_m``, ``up`` upwards.
 
     Raises:
         CalibrationError: if position and target coincide or ``up`` is along the view axis.

@@ -111,6 +111,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.loss.label and self.data.labels == 'none':
             raise ConfigError("loss.label is set but data.labels is 'none'; choose labels or set loss.label to 0.")
+        if self.data.reshaped_copies and self.data.labels == 'none':
+            raise ConfigError("data.reshaped_copies reshapes labels, but data.labels is 'none'; choose labels.")
         if self.loss.pretrain_share and self.optim.lifted_views < 2:
             raise ConfigError('Pre-training compares views; set optim.lifted_views to 2 or more.')
 

@@ -278,5 +278,7 @@ def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
         load_recipe(str(tmp_path / 'typo.yaml'))
     with pytest.raises(ConfigError, match='labels'):
         load_recipe('li2020', {'loss.label': 1.0})
+    with pytest.raises(ConfigError, match='reshaped_copies'):
+        load_recipe('li2020', {'data.reshaped_copies': 1})
     with pytest.raises(ConfigError, match='lifted_views'):
         load_recipe('li2020', {'optim.lifted_views': 1})

@@ -13,7 +13,7 @@ from ..config import SolverConfig, TriangulationConfig
 from ..skeleton import FloatArray, Skeleton
 from ..types import Bodies3D
 from .body import extent_scale, triangulate_body
-from .left_right import limb_groups
+from .left_right import limb_groups, suspected_swap
 from .solver import LiftedViews, Solution, solve
 from .tracking import TrackedBodies
 
@@ -98,6 +98,12 @@ def estimate_bodies(
     for group in limb_groups(skeleton):
         suspect |= (disagree[..., np.ravel(group)].sum(-1) >= _SUSPECT_JOINTS).any(0)
     for body in np.flatnonzero(suspect):
+        focal = focal_px * extent_scale(focal_px, xn[:, body])
+        # Cheap, and false for most disagreement: the mirrored labels do not fit better.
+        if suspected_swap(
+            cam_from_world, focal, xn[:, body], solution.xyz[body], skeleton, triangulation.outlier_px
+        ) is None:
+            continue
         _, views = triangulate_body(cam_from_world, focal_px, xn[:, body], confidence[:, body], skeleton, triangulation)
         if views.swaps:
             xn[:, body], confidence[:, body] = views.xn, views.confidence

@@ -138,6 +138,24 @@ def test_cut_mcap_is_read_up_to_the_cut(tmp_path, fraction, metadata, caplog):
     assert 'is cut off' in caplog.text
 
 
+def test_cut_mcap_of_compressed_chunks(tmp_path):
+    writer = Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP)
+    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    rng = np.random.default_rng(0)
+    with writer:
+        connection = writer.add_connection('/words', 'std_msgs/msg/String', typestore=TYPESTORE)
+        for number in range(40):
+            noise = rng.integers(97, 120, 200_000, np.uint8).tobytes().decode()
+            text = make('std_msgs/msg/String', data=f'{number} {noise}')
+            writer.write(connection, number, TYPESTORE.serialize_cdr(text, 'std_msgs/msg/String'))
+    file = tmp_path / 'bag' / 'bag.mcap'
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * 0.6)])
+    with BagReader(tmp_path / 'bag') as reader:
+        read = [int(message.decode().data.split()[0]) for message in reader.messages()]
+    assert read == list(range(len(read))) and 17 < len(read) < 24
+
+
 @pytest.mark.parametrize('size', [0, 5, 8, 30, 500])
 def test_mcap_cut_before_its_first_message(tmp_path, size):
     bag = big_bag(tmp_path / 'bag')

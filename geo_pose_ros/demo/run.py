@@ -41,7 +41,7 @@ _VIDEO_SETS = 120
 
 
 @dataclass(frozen=True, slots=True)
-class _Played:
+class Played:
     """Where a published stamp lies in the bag: loops of ``loop_ns`` from ``origin_ns``."""
 
     origin_ns: int
@@ -74,7 +74,7 @@ def run_demo(out: Path, cache: Path, scene: str, loops: int) -> None:
     played = _run_live(out, bag, [topics.image for topics in cameras.values()], loops)
     print('4/5  summary')
     observations = read_observations(out / 'recording', f'{NODE}/bodies')
-    times = _Played(int(played['origin_ns']), int(played['loop_ns']), start_ns)
+    times = Played(int(played['origin_ns']), int(played['loop_ns']), start_ns)
     summary = summarise(out / 'recording', rig, observations, played)
     (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     print('5/5  pictures')
@@ -164,7 +164,7 @@ def _last_line(log: Path) -> str:
     return f'{lines[-1] if lines else "no output"} (all of it in {log})'
 
 
-def draw(out: Path, bag: Path, rig: CameraRig, observations: Sequence[Observation], times: _Played) -> None:
+def draw(out: Path, bag: Path, rig: CameraRig, observations: Sequence[Observation], times: Played) -> None:
     """Write overlay.png, overlay.mp4 and bodies.png."""
     complete = [seen for seen in observations if len(seen.bodies) and len(seen.keypoints) == len(rig)]
     if not complete:

@@ -1,0 +1,138 @@
+"""The demo's own arithmetic and pictures, on a synthetic bag; the live part is `make demo`."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.demo import run
+from geo_pose_ros.demo.run import Played, draw, summarise
+from geo_pose_ros.demo.summary import drops, latency_ms, read_diagnostics, read_observations, stage_ms
+from geo_pose_ros.errors import BagError
+from geo_pose_ros.messages.bodies import bodies_to_cloud
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.image import compressed_from_frame
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.stamps import to_header
+from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.types import Frame
+
+from ..scenes import HEIGHT, WIDTH, keypoints, person, ring_rig
+
+MAKE = RosbagsFactory()
+RIG = ring_rig(2)
+START_NS, PERIOD_NS, LATENCY_NS = 1_000_000_000, 50_000_000, 30_000_000
+PLAYED_NS = 77_000_000_000
+SETS = 6
+
+
+def status(name, values):
+    pairs = [MAKE('diagnostic_msgs/msg/KeyValue', key=k, value=v) for k, v in values.items()]
+    return MAKE('diagnostic_msgs/msg/DiagnosticStatus', name=f'pose_node: {name}', values=pairs)
+
+
+@pytest.fixture
+def footage(tmp_path):
+    """Grey pictures that get brighter from set to set, so that a frame tells when it is from."""
+    path = tmp_path / 'footage'
+    with BagWriter(path) as writer:
+        writer.write('/tf_static', rig_to_transforms(MAKE, RIG, START_NS), START_NS)
+        for i in range(SETS):
+            stamp = START_NS + i * PERIOD_NS
+            for camera in RIG.cameras:
+                info = camera_info_from_intrinsics(MAKE, camera.intrinsics, stamp, camera.frame_id)
+                writer.write(f'/{camera.name}/camera_info', info, stamp)
+                image = np.full((HEIGHT, WIDTH, 3), 40 * i, np.uint8)
+                message = compressed_from_frame(MAKE, Frame(camera.name, stamp, image), camera.frame_id)
+                writer.write(f'/{camera.name}/image_raw/compressed', message, stamp)
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """What a node would have published of the footage played twice from PLAYED_NS on."""
+    path = tmp_path / 'recording'
+    with BagWriter(path) as writer, PosePipeline(RIG) as pipeline:
+        for i in range(2 * SETS):
+            stamp = PLAYED_NS + i * PERIOD_NS
+            seen = keypoints(RIG, [person()], stamp)
+            bodies = bodies_to_cloud(MAKE, pipeline.fuse(stamp, seen).bodies)
+            writer.write('/pose_node/bodies', bodies, stamp + LATENCY_NS)
+            for name, k in seen.items():
+                writer.write(f'/pose_node/keypoints/{name}', keypoints_to_cloud(MAKE, k, name), stamp + LATENCY_NS)
+        for n in ('1', '7'):
+            statuses = [
+                status('pipeline', {'sets superseded': n, 'stage_ms solve': '1.25', 'rate_hz': '9'}),
+                status('camera cam0', {'dropped: too late': n, 'unusable: JPEG is truncated': '2', 'age_s': '0'}),
+            ]
+            header = to_header(MAKE, 0, '')
+            message = MAKE('diagnostic_msgs/msg/DiagnosticArray', header=header, status=statuses)
+            writer.write('/diagnostics', message, PLAYED_NS + 10**9 * int(n))
+    return path
+
+
+def test_published_stamps_lead_back_into_the_bag():
+    times = Played(PLAYED_NS, SETS * PERIOD_NS, START_NS)
+    assert times.bag_stamp_ns(PLAYED_NS + 2 * PERIOD_NS) == START_NS + 2 * PERIOD_NS
+    assert times.bag_stamp_ns(PLAYED_NS + (SETS + 2) * PERIOD_NS) == START_NS + 2 * PERIOD_NS
+
+
+def test_diagnostics_become_numbers(recording):
+    found = read_diagnostics(recording)
+    assert drops(found) == {'sets': {'superseded': 7}, 'camera cam0': {'too late': 7, 'JPEG is truncated': 2}}
+    assert stage_ms(found) == {'solve': 1.25}
+    assert latency_ms(recording, '/pose_node/bodies') == {'p50': 30.0, 'p95': 30.0}
+
+
+def test_summary_has_every_figure(recording):
+    observations = read_observations(recording, '/pose_node/bodies')
+    played = {'published': {'/cam0/image_raw/compressed': 2 * SETS, '/cam1/image_raw/compressed': 2 * SETS - 1}}
+    summary = summarise(recording, RIG, observations, played)
+    assert summary['frame_sets_in'] == 2 * SETS
+    assert summary['frame_sets_published'] == 2 * SETS
+    assert summary['rate_hz'] == 20.0
+    assert summary['reprojection_px']['median'] < 2.0
+    assert set(summary) >= {'drops', 'latency_ms', 'stage_ms', 'leave_one_out_px', 'bone_length_cv'}
+    json.dumps(summary)
+
+
+def test_pictures_show_the_frame_of_the_stamp(recording, footage, tmp_path):
+    observations = read_observations(recording, '/pose_node/bodies')
+    draw(tmp_path, footage, RIG, observations, Played(PLAYED_NS, SETS * PERIOD_NS, START_NS))
+    middle = observations[len(observations) // 2]
+    expected = 40 * ((middle.stamp_ns - PLAYED_NS) // PERIOD_NS % SETS)
+    picture = cv2.imread(str(tmp_path / 'overlay.png'))
+    assert picture.shape == (900, 2400, 3)
+    assert abs(int(np.median(picture)) - expected) <= 2
+    video = cv2.VideoCapture(str(tmp_path / 'overlay.mp4'))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 2 * SETS
+    assert (tmp_path / 'bodies.png').stat().st_size > 10_000
+
+
+def test_nothing_to_draw_is_an_error(footage, tmp_path):
+    with pytest.raises(BagError, match='published no body seen by all cameras'):
+        draw(tmp_path, footage, RIG, [], Played(0, 1, 0))
+
+
+def test_a_part_that_ends_early_is_named_with_its_last_words(tmp_path, monkeypatch):
+    def command(part):
+        code = {'record': 'import signal; signal.pause()', 'node': 'raise SystemExit("rig is wrong")'}
+        return [run.sys.executable, '-c', code.get(part, 'import time; time.sleep(60)')]
+
+    monkeypatch.setattr(run, '_geo_pose', command)
+    with pytest.raises(BagError, match=r'pose_node ended with status 1: rig is wrong \(all of it in .*pose_node.log'):
+        run._run_live(tmp_path, tmp_path, ['/cam0/image_raw/compressed'], 1)
+
+
+def test_a_player_that_fails_is_named(tmp_path, monkeypatch):
+    def command(part):
+        code = 'raise SystemExit("no such bag")' if part == 'play' else 'import signal; signal.pause()'
+        return [run.sys.executable, '-c', code]
+
+    monkeypatch.setattr(run, '_geo_pose', command)
+    with pytest.raises(BagError, match='play ended with status 1: no such bag'):
+        run._run_live(tmp_path, tmp_path, ['/cam0/image_raw/compressed'], 1)

@@ -188,7 +188,8 @@ class SyncConfig:
     """When frames of several cameras make one set."""
 
     tolerance_ms: float = setting(
-        12.0, 'Largest difference of two stamps in one set; less than a frame period', unit='ms', low=0.0, high=1000.0
+        12.5, 'Largest difference of two stamps in one set; three quarters of the frame period (here of 60 Hz) is what '
+        'four cameras without a common trigger need', unit='ms', low=0.0, high=1000.0,
     )
     deadline_ms: float = setting(
         40.0, 'A set is closed this long after its first frame arrived, with the cameras that came; a camera whose '
@@ -337,7 +338,7 @@ class NodeConfig:
         2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0
     )
     drift_ratio: float = setting(
-        2.0, 'A camera whose median reprojection error is above the median of the others by this factor is reported',
+        2.5, 'A camera whose median reprojection error is above the median of the others by this factor is reported',
         low=1.0, high=100.0,
     )
     drift_window: int = setting(100, 'Sets with bodies the drift check looks back over', low=5, high=10_000)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sensor_msgs.msg import CompressedImage, PointCloud2
+from std_msgs.msg import String
+from visualization_msgs.msg import MarkerArray
+
 from ..config import NodeConfig
 from ..messages.bodies import bodies_to_cloud
 from ..messages.image import compressed_from_frame
@@ -24,10 +28,6 @@ class Outputs:
 
     def __init__(self, node: Any, cameras: Sequence[str], config: NodeConfig) -> None:
         """Create the publishers."""
-        from sensor_msgs.msg import CompressedImage, PointCloud2
-        from std_msgs.msg import String
-        from visualization_msgs.msg import MarkerArray
-
         self._node, self._config = node, config
         self._make = RclpyFactory()
         self._shown_ids: list[int] = []

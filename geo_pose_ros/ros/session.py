@@ -10,7 +10,7 @@ from time import monotonic_ns
 from typing import Any
 
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, PointCloud2
 
 from ..config import NodeConfig
 from ..detection import create_detector
@@ -27,16 +27,17 @@ from . import diagnostics
 from .calibration import Calibration
 from .cdr import header_stamp_ns, read_compressed_image, read_image
 from .inputs import PolledInputs
-from .message_factory import RclpyFactory
+from .message_factory import RclpyFactory, message_class
 from .outputs import Outputs
 from .qos import SubscriptionEventCallbacks, explain_incompatible, profile
 from .statistics import NodeStatistics
 from .tf import subscribe_static_transforms
 from .worker import SetWorker
 
-_MESSAGE_CLASSES = {'raw': Image, 'compressed': CompressedImage, 'keypoints': PointCloud2}
-_TYPE_NAMES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage',
-               'keypoints': 'sensor_msgs/msg/PointCloud2'}
+_MESSAGE_TYPES = {
+    'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage',
+    'keypoints': 'sensor_msgs/msg/PointCloud2',
+}
 # The same complaint is logged once in this time.
 _LOG_PERIOD_NS = 5_000_000_000
 
@@ -82,7 +83,7 @@ class PoseSession:
             self._tf_input = subscribe_static_transforms(node, self._on_transforms)
         self._outputs = Outputs(node, self._cameras, config)
         self._diagnostics = node.create_publisher(
-            diagnostics_class(), '/diagnostics', profile(10)
+            message_class('diagnostic_msgs/msg/DiagnosticArray'), '/diagnostics', profile(10)
         )
         self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
 
@@ -104,7 +105,7 @@ class PoseSession:
     def activate(self) -> None:
         """Subscribe to the cameras and start to process."""
         config = self._config
-        message_class = _MESSAGE_CLASSES[config.transport]
+        kind = message_class(_MESSAGE_TYPES[config.transport])
         self._inputs = PolledInputs(self._node, self._on_crash)
         for name in self._cameras:
             topic = self._topics[name]
@@ -113,7 +114,7 @@ class PoseSession:
                 message_lost=partial(self._on_lost, name),
             )
             qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
-            self._inputs.subscribe(message_class, topic, partial(self._on_frame, name), qos, events)
+            self._inputs.subscribe(kind, topic, partial(self._on_frame, name), qos, events)
         if self._pipeline_rig is not None:
             self._outputs.publish_skeleton(self._pipeline_rig)
         self._listen_for_camera_info()
@@ -309,7 +310,7 @@ class PoseSession:
     def _look_at_topics(self) -> None:
         """Say why a camera that sends nothing may do so: nobody publishes, or another type."""
         now_ns = monotonic_ns()
-        expected = _TYPE_NAMES[self._config.transport]
+        expected = _MESSAGE_TYPES[self._config.transport]
         for name in self._cameras:
             camera = self._statistics.cameras[name]
             age_s = camera.age_s(now_ns)
@@ -326,19 +327,12 @@ class PoseSession:
 
     def _elsewhere(self, camera: str) -> str:
         """Return a hint if the camera publishes by another transport."""
-        for transport, type_name in _TYPE_NAMES.items():
+        for transport, type_name in _MESSAGE_TYPES.items():
             topic = _input_topic(self._config, camera, transport)
             there = {i.topic_type for i in self._node.get_publishers_info_by_topic(topic)}
             if transport != self._config.transport and type_name in there:
                 return f", but '{topic}' is there: set transport:={transport}"
         return '; check the topic names and that the driver runs'
-
-
-def diagnostics_class() -> Any:
-    """Return diagnostic_msgs/DiagnosticArray."""
-    from diagnostic_msgs.msg import DiagnosticArray
-
-    return DiagnosticArray
 
 
 def _input_topic(config: NodeConfig, camera: str, transport: str = '') -> str:

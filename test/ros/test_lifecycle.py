@@ -167,10 +167,10 @@ def test_the_parameter_file_is_the_config() -> None:
     assert build(NodeConfig, flatten(tree)) == NodeConfig()
 
 
-def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_node(*arguments: str, first_path: str = '') -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', *arguments],
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])},
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([first_path, str(ROOT), os.environ.get('PYTHONPATH', '')])},
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )
 
@@ -205,11 +205,12 @@ def test_start_up_faults_are_one_line_and_an_exit_status(arguments: Any, words: 
     assert ended.stdout == ''
 
 
-def test_a_missing_detector_is_one_line_and_an_exit_status(rig_path: str) -> None:
-    ended = run_node('-p', f'rig:={rig_path}', '-p', 'pipeline.detector.name:=rtmpose')
+def test_a_missing_detector_is_one_line_and_an_exit_status(rig_path: str, tmp_path: Path) -> None:
+    (tmp_path / 'mediapipe.py').write_text("raise ImportError('not here')\n", encoding='utf-8')
+    ended = run_node('-p', f'rig:={rig_path}', first_path=str(tmp_path))
     assert ended.returncode == 1
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
-    assert 'rtmpose' in ended.stderr
+    assert "Detector 'mediapipe': cannot be imported (not here)" in ended.stderr
 
 
 def test_extrinsics_from_tf_need_tf2_msgs() -> None:

@@ -1,0 +1,221 @@
+"""Statistics, diagnostics, calibration and QoS words, without live topics."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, ReliabilityPolicy
+
+from geo_pose_ros.config import NodeConfig
+from geo_pose_ros.errors import CalibrationError, ConfigError
+from geo_pose_ros.fusion.sync import DropCause
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
+from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
+from geo_pose_ros.pipeline import PipelineResult
+from geo_pose_ros.ros import diagnostics, tf
+from geo_pose_ros.ros.calibration import Calibration
+from geo_pose_ros.ros.diagnostics import SyncCounts
+from geo_pose_ros.ros.qos import explain_incompatible, profile
+from geo_pose_ros.ros.statistics import CameraStatistics, NodeStatistics, drifting
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D
+from test.ros.harness import MAKE, RIG
+
+S = 1_000_000_000
+NONE = SyncCounts({}, {}, {}, {}, {})
+
+
+def result(residuals: dict[str, list[float]], bodies: int = 0, **stages: float) -> PipelineResult:
+    return PipelineResult(
+        Bodies3D.empty(0, 'world', BODY17), {}, {}, {}, stages,
+        {name: np.array(values) for name, values in residuals.items()},
+    )
+
+
+def test_rates_count_the_silence_since() -> None:
+    camera = CameraStatistics()
+    assert camera.rate_hz(0) == 0.0
+    assert camera.age_s(0) is None
+    camera.arrivals_ns.extend(k * S // 10 for k in range(11))
+    assert camera.rate_hz(S) == pytest.approx(10.0)
+    assert camera.rate_hz(11 * S) == pytest.approx(1.0)
+    assert camera.age_s(4 * S) == 3.0
+
+
+def test_latency_stages_and_reprojection() -> None:
+    statistics = NodeStatistics(['a', 'b'], drift_window=3)
+    assert statistics.latency_ms() == {}
+    for k in range(5):
+        statistics.processed(result({'a': [k, k, 100.0], 'b': []}, solve=2.0 * k), 3_000_000, k * 10_000_000, k * S)
+    assert statistics.published == 5
+    assert statistics.latency_ms() == {'p50': 20.0, 'p95': pytest.approx(38.0), 'max': 40.0}
+    assert statistics.span_ms()['p50'] == 3.0
+    assert statistics.stages_ms() == {'solve': 4.0}
+    assert statistics.rate_hz(4 * S) == pytest.approx(1.0)
+    assert statistics.reprojection_px() == {'a': (3.0, 3)}
+
+
+def test_one_camera_that_stands_out_is_found() -> None:
+    errors = {'a': (10.0, 50), 'b': (11.0, 50), 'c': (30.0, 50)}
+    assert drifting(errors, 2.0, 50) == {'c': 10.5}
+    assert drifting(errors, 3.0, 50) == {}
+    assert drifting(errors, 2.0, 51) == {}
+    # Of two nobody can say which one.
+    assert drifting({'a': (10.0, 50), 'c': (30.0, 50)}, 2.0, 50) == {}
+
+
+def camera_status(camera: CameraStatistics, counts: SyncCounts = NONE, now_ns: int = 10 * S) -> Status:
+    return diagnostics.camera_status('left', 'left/image_raw', camera, counts, NodeConfig(), now_ns)
+
+
+def test_a_healthy_camera_is_ok() -> None:
+    camera = CameraStatistics()
+    camera.arrivals_ns.extend([9 * S, 10 * S])
+    drops = {'left': {DropCause.LATE: 2}}
+    status = camera_status(camera, SyncCounts({'left': 7}, {'left': 5}, drops, {}, {'left': 1_000_000}))
+    assert (status.level, status.message) == (Level.OK, 'ok')
+    assert status.values['rate_hz'] == '1.0'
+    assert status.values['dropped: its set was already closed'] == '2'
+    assert (status.values['frames_received'], status.values['frames_used']) == ('7', '5')
+    assert status.values['clock_error_ms'] == '1.0'
+
+
+def test_the_worst_comes_first() -> None:
+    camera = CameraStatistics(notes={'qos': 'QoS is wrong'}, last_problem=('truncated', 9 * S))
+    status = camera_status(camera)
+    assert status.level == Level.ERROR
+    assert status.message == "no frame on 'left/image_raw' yet; QoS is wrong; truncated"
+    camera = CameraStatistics(last_problem=('truncated', 9 * S))
+    camera.arrivals_ns.append(10 * S)
+    assert camera_status(camera).level == Level.WARN
+    # An old problem is history.
+    camera.last_problem = ('truncated', 1 * S)
+    assert camera_status(camera).level == Level.OK
+
+
+def test_clock_errors_in_words() -> None:
+    camera = CameraStatistics()
+    camera.arrivals_ns.append(10 * S)
+    for error_ns, words in ((3 * S, 'its clock is 3.000 s ahead of'), (-S, 'its clock is 1.000 s behind')):
+        status = camera_status(camera, SyncCounts({}, {}, {}, {}, {'left': error_ns}))
+        assert status.level == Level.ERROR
+        assert words in status.message
+
+
+def test_the_pipeline_says_why_nothing_comes() -> None:
+    statistics = NodeStatistics(['a'], 10)
+    assert diagnostics.pipeline_status(statistics, NONE, 0).message.endswith('no camera has sent a frame')
+    statistics.processed(result({}, triangulate=1.0), 0, 20_000_000, 0)
+    statistics.processed(result({}, triangulate=3.0), 0, 20_000_000, S)
+    status = diagnostics.pipeline_status(statistics, SyncCounts({}, {}, {}, {'taken': 2}, {}), S)
+    assert (status.level, status.message) == (Level.OK, '1.0 sets/s, latency 20 ms')
+    assert status.values['stage_ms triangulate'] == '2.00'
+    assert status.values['sets taken'] == '2'
+    statistics.set_failed('DetectorError')
+    late = diagnostics.pipeline_status(statistics, NONE, 100 * S)
+    assert (late.level, late.message) == (Level.ERROR, 'sets fail: DetectorError')
+
+
+def test_the_message() -> None:
+    status = Status('pipeline', Level.WARN, 'slow', {'rate_hz': '1'})
+    message = diagnostics_to_message(MAKE, 'pose_node', [status], 5 * S)
+    assert message.header.stamp.sec == 5
+    (only,) = message.status
+    assert (only.name, only.level, only.message) == ('pose_node: pipeline', b'\x01', 'slow')
+    assert [(v.key, v.value) for v in only.values] == [('rate_hz', '1')]
+
+
+def info(camera: str, **changes: Any) -> Any:
+    message = camera_info_from_intrinsics(MAKE, RIG[camera].intrinsics, 0, RIG[camera].frame_id)
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def transforms(*cameras: str) -> Any:
+    return SimpleNamespace(transforms=rig_to_transforms_stamped(MAKE, RIG.subset(cameras), 0))
+
+
+def test_a_rig_grows_from_messages() -> None:
+    calibration = Calibration(['cam0', 'cam1'], 'world')
+    assert calibration.rig is None
+    assert 'no camera_info came yet' in calibration.problems['cam0']
+    calibration.on_camera_info('cam0', info('cam0'), 0)
+    assert 'No static transform joins' in calibration.problems['cam0']
+    assert calibration.on_transforms(transforms('cam0', 'cam1'), 0) == ''
+    assert calibration.rig is not None and calibration.rig.names == ('cam0',)
+    np.testing.assert_allclose(calibration.rig['cam0'].cam_from_world, RIG['cam0'].cam_from_world, atol=1e-12)
+    # One camera is still missing: wait a second for news.
+    assert not calibration.is_settled(S)
+    assert calibration.is_settled(S + 1)
+    calibration.on_camera_info('cam1', info('cam1'), 2 * S)
+    rig = calibration.rig
+    assert rig is not None and rig.names == ('cam0', 'cam1')
+    assert calibration.is_settled(2 * S)
+    # The same again is no news.
+    calibration.on_camera_info('cam1', info('cam1'), 3 * S)
+    assert calibration.rig is rig
+    changed = info('cam1')
+    changed.k[0] = 123.0
+    calibration.on_camera_info('cam1', changed, 3 * S)
+    assert calibration.rig is not rig and calibration.rig is not None
+    assert calibration.rig['cam1'].intrinsics.K[0, 0] == 123.0
+
+
+def test_what_is_wrong_is_said_and_does_not_undo_what_was_right() -> None:
+    calibration = Calibration(['cam0'], 'world')
+    calibration.on_camera_info('cam0', info('cam0', k=np.zeros(9)), 0)
+    assert 'camera_info has K = 0' in calibration.problems['cam0']
+    assert not calibration.has_intrinsics('cam0')
+    calibration.on_camera_info('cam0', info('cam0'), 0)
+    calibration.on_transforms(transforms('cam0'), 0)
+    assert calibration.problems == {}
+    calibration.on_camera_info('cam0', info('cam0', distortion_model='division'), 0)
+    assert calibration.rig is not None and calibration.problems == {}
+    broken = transforms('cam0')
+    broken.transforms[0].transform.rotation.w = float('nan')
+    broken.transforms[0].transform.translation.x = float('nan')
+    assert 'expected a unit quaternion' in calibration.on_transforms(broken, 0)
+    assert calibration.rig is not None
+
+
+def test_a_rig_file_must_hold_the_cameras() -> None:
+    assert Calibration(['cam1'], 'ignored', RIG).rig is not None
+    with pytest.raises(CalibrationError, match="no camera 'left'"):
+        Calibration(['left'], 'world', RIG)
+
+
+def test_profiles() -> None:
+    latched = profile(3, latched=True)
+    assert (latched.depth, latched.history) == (3, HistoryPolicy.KEEP_LAST)
+    assert (latched.durability, latched.reliability) == (DurabilityPolicy.TRANSIENT_LOCAL, ReliabilityPolicy.RELIABLE)
+    assert profile(1, reliable=False).reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_incompatible_qos_in_words() -> None:
+    def said(kind: Any) -> str:
+        return explain_incompatible('left/image_raw', SimpleNamespace(last_policy_kind=kind))
+
+    assert 'set reliability:=best_effort' in said(QoSPolicyKind.RELIABILITY)
+    assert 'change deadline of the publisher' in said(QoSPolicyKind.DEADLINE)
+
+
+def test_tf_static_is_subscribed_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    asked: list[tuple[Any, ...]] = []
+    node = SimpleNamespace(create_subscription=lambda *a: asked.append(a))
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    with pytest.raises(ConfigError, match=r'Install ros-.*-tf2-msgs, or give a rig file'):
+        tf.subscribe_static_transforms(node, print)
+    module = SimpleNamespace(TFMessage=int)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', SimpleNamespace(msg=module))
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
+    tf.subscribe_static_transforms(node, print)
+    kind, topic, callback, qos = asked[0]
+    assert (kind, topic, callback) == (int, '/tf_static', print)
+    assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL

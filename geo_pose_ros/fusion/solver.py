@@ -30,6 +30,8 @@ from ..types import IntArray
 _NEAR_M = 0.1
 # Depth at which all cameras are taken to be before the first step, if no lifted root says better.
 _UNKNOWN_DEPTH_M = 4.0
+# Squared residual, at focal length 1, of a joint behind the camera.
+_FAR2 = 1e6
 # Estimate of the condition number beyond which rays are parallel.
 _ILL_CONDITIONED = 1e9
 # Information that keeps joints solvable that nothing determines, 1/m^2: a standard deviation of 1 km.
@@ -205,12 +207,12 @@ class _Views:
     def residuals(self, xyz: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return depth (C, B, J) m, at least _NEAR_M, and squared residual (C, B, J) in the image at focal length 1.
 
-        The residual is infinite behind the camera.
+        Behind the camera the residual is as large as no other.
         """
         p = (self.rows * xyz[:, None]).sum(1) - self.offset
         depth = np.maximum(p[2], _NEAR_M)
         error2 = (p[0] * p[0] + p[1] * p[1]) / (depth * depth)
-        error2[p[2] <= _NEAR_M] = np.inf
+        error2[p[2] <= _NEAR_M] = _FAR2
         return depth, error2
 
 

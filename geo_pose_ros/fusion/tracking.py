@@ -171,7 +171,8 @@ class Tracker:
         gain_p, gain_v = pp @ gain_base, np.swapaxes(pv, -1, -2) @ gain_base
         position = position + (gain_p @ innovation[..., None])[..., 0]
         velocity = velocity + (gain_v @ innovation[..., None])[..., 0]
-        pp, pv, vv = pp - gain_p @ pp, pv - gain_p @ pv, vv - gain_v @ pv
+        # Symmetric by construction: rounding that is not would grow without bound.
+        pp, pv, vv = _symmetric(pp - gain_p @ pp), pv - gain_p @ pv, _symmetric(vv - gain_v @ pv)
 
         eye = np.eye(3)
         self._position[:bodies] = np.where(fresh, xyz, position)
@@ -180,3 +181,7 @@ class Tracker:
         self._blocks[:bodies, 1] = np.where(fresh[..., None], 0.0, pv)
         self._blocks[:bodies, 2] = np.where(fresh[..., None], _FIRST_SPEED_M_S**2 * eye, vv)
         self._age_s[:bodies] = np.where(measured, 0.0, self._age_s[:bodies])
+
+
+def _symmetric(matrix: FloatArray) -> FloatArray:
+    return 0.5 * (matrix + np.swapaxes(matrix, -1, -2))

@@ -88,6 +88,21 @@ def test_a_missing_joint_is_predicted_for_max_gap_and_then_forgotten():
     np.testing.assert_allclose(out.xyz[0, 1], [0, 0, 1.0])
 
 
+def test_it_stays_stable_over_hours_of_uneven_covariances():
+    rng = np.random.default_rng(7)
+    tracker = Tracker(TrackingConfig(), 8)
+    for k in range(1200):
+        axes = np.linalg.qr(rng.standard_normal((1, 8, 3, 3)))[0]
+        spread = 10.0 ** rng.uniform(-4.0, 0.0, (1, 8, 3))
+        cov = (axes * spread[..., None, :] ** 2) @ np.swapaxes(axes, -1, -2)
+        xyz = (axes * spread[..., None, :] @ rng.standard_normal((1, 8, 3, 1)))[..., 0]
+        xyz[0, rng.random(8) < 0.1] = np.nan
+        out = tracker.update(k * DT_NS, index(0 if k else -1), xyz, cov)
+        known = np.isfinite(out.xyz).all(-1)
+        assert np.abs(out.xyz[known]).max() < 20.0
+        assert np.linalg.eigvalsh(out.covariance[known]).min() > 0.0
+
+
 def test_an_unseen_body_is_predicted_then_gone_for_good():
     tracker = Tracker(TrackingConfig(max_gap_s=0.5), 1)
     tracker.update(0, index(-1), np.zeros((1, 1, 3)), covariance(1, 1))

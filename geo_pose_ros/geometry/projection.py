@@ -6,6 +6,8 @@ equidistant by its fisheye model).
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -65,9 +67,18 @@ def normalize(intrinsics: Intrinsics, xy: FloatArray) -> FloatArray:
         if intrinsics.distortion_model == 'equidistant':
             ideal = cv2.fisheye.undistortPoints(given, intrinsics.K, intrinsics.D, criteria=_CRITERIA)
         else:
-            ideal = cv2.undistortPointsIter(given, intrinsics.K, intrinsics.D, _IDENTITY, _IDENTITY, _CRITERIA)
+            ideal = _undistort_points(given, intrinsics.K, intrinsics.D)
         normal[seen] = ideal[:, 0, :]
     return normal.reshape(xy.shape)
+
+
+def _undistort_points(points: FloatArray, K: FloatArray, D: FloatArray) -> FloatArray:
+    """Return (N, 1, 2) normalised points; the function with a stopping rule has another name from OpenCV 5 on."""
+    iterate: Any = getattr(cv2, 'undistortPointsIter', None)
+    if iterate is not None:
+        return np.asarray(iterate(points, K, D, _IDENTITY, _IDENTITY, _CRITERIA))
+    latest: Any = cv2.undistortPoints
+    return np.asarray(latest(points, K, D, None, _IDENTITY, _IDENTITY, _CRITERIA))
 
 
 def undistort(intrinsics: Intrinsics, xy: FloatArray) -> FloatArray:

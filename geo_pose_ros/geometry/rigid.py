@@ -35,7 +35,7 @@ def from_quaternion(quaternion_xyzw: FloatArray, translation_m: FloatArray) -> F
 
 def to_quaternion(b_from_a: FloatArray) -> FloatArray:
     """Return the quaternion (4,), order x y z w with w >= 0, of the rotation of ``b_from_a`` (3, 4)."""
-    quaternion: FloatArray = Rotation.from_matrix(b_from_a[:, :3]).as_quat()
+    quaternion: FloatArray = Rotation.from_matrix(b_from_a[:, :3].copy()).as_quat()
     return -quaternion if quaternion[3] < 0.0 else quaternion
 
 

@@ -1,0 +1,51 @@
+"""What a wheel of the package holds: everything that is read at run time."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def wheel_names(tmp_path_factory):
+    """Names in a wheel built from the files that git tracks."""
+    source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
+    listed = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip('not a git checkout')
+    for name in listed.stdout.decode().split('\0'):
+        if name and not name.startswith('test/') and (ROOT / name).is_file():
+            target = source / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    wheel = ['wheel', '-qq', '--no-deps', '--no-build-isolation', '-w', str(out), str(source)]
+    subprocess.run([sys.executable, '-m', 'pip', *wheel], check=True, capture_output=True)
+    with zipfile.ZipFile(next(out.glob('*.whl'))) as wheel:
+        return wheel.namelist()
+
+
+@pytest.mark.parametrize(
+    'ending',
+    [
+        'geo_pose_ros/models/body17.onnx', 'geo_pose_ros/models/body17.json', 'geo_pose_ros/ros/fastdds.xml',
+        'geo_pose_training/recipes/geo.yaml', 'geo_pose_training/recipes/li2020.yaml',
+        'share/geo_pose_ros/package.xml', 'share/geo_pose_ros/launch/geo_pose.launch.py',
+        'share/geo_pose_ros/config/pose_node.yaml', 'share/geo_pose_ros/config/rviz/geo_pose.rviz',
+        'share/ament_index/resource_index/packages/geo_pose_ros',
+    ],
+)
+def test_files_read_at_run_time_are_installed(wheel_names, ending):
+    assert [name for name in wheel_names if name.endswith(ending)] != []
+
+
+def test_every_module_is_installed_and_no_test(wheel_names):
+    for folder, package in (('geo_pose_ros', 'geo_pose_ros'), ('training', 'geo_pose_training')):
+        expected = {
+            f'{package}/{path.relative_to(ROOT / folder)}' for path in (ROOT / folder).rglob('*.py')
+        }
+        assert expected <= set(wheel_names)
+    assert not [name for name in wheel_names if name.startswith('test')]

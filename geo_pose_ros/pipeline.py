@@ -99,6 +99,11 @@ class PosePipeline:
         """The cameras it was built for."""
         return self._rig
 
+    @property
+    def model_sha256(self) -> str:
+        """The lifter's weights; '' without a lifter."""
+        return '' if self._lifter is None else self._lifter.card.sha256
+
     def load(self) -> None:
         """Create the detectors now rather than at the first frame; raise DetectorError if one cannot be."""
         for name in self._rig.names:

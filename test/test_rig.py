@@ -1,11 +1,15 @@
 """Rig files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
 
 from geo_pose_ros.errors import CalibrationError
+from geo_pose_ros.geometry.rigid import from_quaternion, to_quaternion
 from geo_pose_ros.rig import dump_rig, load_rig, parse_rig, rig_hash
+from geo_pose_ros.types import CameraRig
 
 from .scenes import ring_rig
 
@@ -25,6 +29,15 @@ def test_round_trip_is_exact(tmp_path):
         np.testing.assert_array_equal(a.intrinsics.D, b.intrinsics.D)
     assert rig_hash(again) == rig_hash(rig)
     assert rig_hash(rig.subset(['cam0', 'cam1'])) != rig_hash(rig)
+
+
+def test_hash_survives_a_quaternion_and_sees_a_micrometre():
+    rig = ring_rig(2)
+    first = rig.cameras[0]
+    pose = from_quaternion(to_quaternion(first.cam_from_world), first.cam_from_world[:, 3])
+    assert rig_hash(CameraRig((replace(first, cam_from_world=pose), rig.cameras[1]))) == rig_hash(rig)
+    moved = first.cam_from_world + [[0, 0, 0, 1e-6], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert rig_hash(CameraRig((replace(first, cam_from_world=moved), rig.cameras[1]))) != rig_hash(rig)
 
 
 def broken(change):

@@ -227,7 +227,8 @@ class _Run:
         for camera in self._rig.cameras:
             info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)
             self._send(f'/{camera.name}/camera_info', info, stamp_ns)
-        self._send(f'{NODE}/skeleton', skeleton_to_message(self._make, BODY17, self._rig), stamp_ns)
+        skeleton = skeleton_to_message(self._make, BODY17, self._rig, self._pipeline.model_sha256)
+        self._send(f'{NODE}/skeleton', skeleton, stamp_ns)
 
     def _write(self, stamp_ns: int, result: PipelineResult) -> None:
         for name, keypoints in result.keypoints.items():

@@ -130,7 +130,7 @@ def solve(
     known &= np.isfinite(covariance[..., 0, 0])
     seen &= known
     return Solution(
-        np.where(known[..., None], np.moveaxis(xyz, 0, -1), np.nan),
+        np.where(known[..., None], xyz.transpose(1, 2, 0), np.nan),
         np.where(known[..., None, None], covariance, np.nan),
         np.where(seen, np.sqrt(error2) * focal_px[:, None, None], np.nan),
         np.where(seen, trust, 0.0),
@@ -184,8 +184,8 @@ class _Views:
     def of(cls, cam_from_world: FloatArray, focal_px: FloatArray, xn: FloatArray, weights: FloatArray) -> _Views:
         seen = np.isfinite(xn[..., 0]) & np.isfinite(xn[..., 1]) & (weights > 0.0)
         x = np.zeros((3, *seen.shape))
-        np.copyto(x[:2], np.moveaxis(xn, -1, 0), where=seen)
-        parts = np.moveaxis(cam_from_world, 0, -1)[..., None, None]
+        np.copyto(x[:2], xn.transpose(3, 0, 1, 2), where=seen)
+        parts = cam_from_world.transpose(1, 2, 0)[..., None, None]
         R, t = parts[:, :3], parts[:, 3]
         # The third element of x is 0, so that the third row stays the depth's.
         rows = R - x[:, None] * R[2]
@@ -229,7 +229,7 @@ def _triangulate(equations: FloatArray) -> tuple[FloatArray, FloatArray]:
     inverse *= determined / np.where(determined, determinant, 1.0)
     square = inverse[_NINE]
     xyz = (square * equations[6:]).sum(1)
-    return xyz, np.where(determined[..., None, None], np.moveaxis(square, (0, 1), (-2, -1)), np.nan)
+    return xyz, np.where(determined[..., None, None], square.transpose(2, 3, 0, 1), np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -306,10 +306,10 @@ def _prior(cam_from_world: FloatArray, lifted: LiftedViews, config: SolverConfig
     shared = scaled @ pose.reshape(cameras, bodies, size, 1)
     right = (mean - np.swapaxes(weighted, -1, -2) @ shared)[..., 0].sum(0)
     # Sum over views in one product per body: (3J, 7C) (7C, 3J)
-    left = np.moveaxis(weighted, 0, 1).reshape(bodies, cameras * _SHARED, size)
-    information = -(np.swapaxes(left, -1, -2) @ np.moveaxis(scaled, 0, 1).reshape(left.shape))
+    left = weighted.swapaxes(0, 1).reshape(bodies, cameras * _SHARED, size)
+    information = -(np.swapaxes(left, -1, -2) @ scaled.swapaxes(0, 1).reshape(left.shape))
     blocks = (certain[..., None, :] * shape[..., None]).sum(0)
-    _diagonal_blocks(information)[...] += np.moveaxis(blocks, 0, 2) + (_FLOOR * _EYE)[..., None, None]
+    _diagonal_blocks(information)[...] += blocks.transpose(1, 2, 0, 3) + (_FLOOR * _EYE)[..., None, None]
     return _Prior(information, right, count > 0)
 
 
@@ -317,10 +317,9 @@ def _diagonal_blocks(matrix: FloatArray) -> FloatArray:
     """Return the view (3, 3, B, J) of the elements of (B, 3J, 3J) that couple components of one joint."""
     bodies, size, _ = matrix.shape
     joints = size // 3
-    body, row, column = matrix.strides
-    return np.lib.stride_tricks.as_strided(
-        matrix, (3, 3, bodies, joints), (joints * row, joints * column, body, row + column)
-    )
+    # Without a sum einsum returns a view.
+    diagonal: FloatArray = np.einsum('brjcj->rcbj', matrix.reshape(bodies, 3, joints, 3, joints))
+    return diagonal
 
 
 def _solve_jointly(equations: FloatArray, prior: _Prior, with_covariance: bool) -> tuple[FloatArray, FloatArray]:
@@ -331,7 +330,7 @@ def _solve_jointly(equations: FloatArray, prior: _Prior, with_covariance: bool) 
     _, bodies, joints = equations.shape
     total = prior.information.copy()
     _diagonal_blocks(total)[...] += equations[_NINE]
-    both = prior.right + np.moveaxis(equations[6:], 0, 1).reshape(bodies, 3 * joints)
+    both = prior.right + equations[6:].swapaxes(0, 1).reshape(bodies, 3 * joints)
     inverse = np.full((bodies if with_covariance else 0, 3 * joints, 3 * joints), np.nan)
     for body in range(bodies):
         # Cholesky through LAPACK itself: numpy's batched solve takes twice as long. Transposed is column-major.
@@ -344,5 +343,5 @@ def _solve_jointly(equations: FloatArray, prior: _Prior, with_covariance: bool) 
     if with_covariance:
         # LAPACK fills the lower triangle only.
         lower = _diagonal_blocks(inverse)
-        covariance = np.moveaxis(lower[_LARGER, _SMALLER], (0, 1), (2, 3))
-    return np.moveaxis(both.reshape(bodies, 3, joints), 1, 0), covariance
+        covariance = lower[_LARGER, _SMALLER].transpose(2, 3, 0, 1)
+    return both.reshape(bodies, 3, joints).swapaxes(0, 1), covariance

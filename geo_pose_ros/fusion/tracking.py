@@ -123,20 +123,18 @@ class Tracker:
         q = self._config.acceleration_noise**2 * np.eye(3)
         self._position = self._position + dt_s * self._velocity
         pp, pv, vv = (self._blocks[:, k] for k in range(3))
-        self._blocks = np.stack(
-            [
-                pp + dt_s * (pv + np.swapaxes(pv, -1, -2)) + dt_s**2 * vv + dt_s**3 / 3.0 * q,
-                pv + dt_s * vv + dt_s**2 / 2.0 * q,
-                vv + dt_s * q,
-            ],
-            1,
-        )
+        self._blocks = np.empty_like(self._blocks)
+        self._blocks[:, 0] = pp + dt_s * (pv + np.swapaxes(pv, -1, -2)) + dt_s**2 * vv + dt_s**3 / 3.0 * q
+        self._blocks[:, 1] = pv + dt_s * vv + dt_s**2 / 2.0 * q
+        self._blocks[:, 2] = vv + dt_s * q
         self._age_s = self._age_s + dt_s
         gone = self._age_s > max(self._config.max_gap_s, 1e-9)
         self._position = np.where(gone[..., None], np.nan, self._position)
 
     def _take(self, index: IntArray) -> None:
         """Keep the tracks of ``index`` in its order; -1 opens a new one."""
+        if np.array_equal(index, np.arange(len(self._ids))):
+            return
         new = index < 0
         n, m = self._joints, len(index)
         kept = np.flatnonzero(~new)
@@ -167,7 +165,9 @@ class Tracker:
         distance2 = (innovation * (gain_base @ innovation[..., None])[..., 0]).sum(-1)
         # A jump beyond the gate acts with a covariance inflated in proportion, as under a heavy-tailed noise.
         inflation = np.maximum(1.0, distance2 / _GATE)[..., None, None]
-        gain_base = np.where(both[..., None], np.linalg.inv(pp + inflation * noise), 0.0)
+        if (inflation > 1.0).any():
+            gain_base = np.linalg.inv(pp + inflation * noise)
+        gain_base = np.where(both[..., None], gain_base, 0.0)
         gain_p, gain_v = pp @ gain_base, np.swapaxes(pv, -1, -2) @ gain_base
         position = position + (gain_p @ innovation[..., None])[..., 0]
         velocity = velocity + (gain_v @ innovation[..., None])[..., 0]

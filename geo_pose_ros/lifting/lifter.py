@@ -71,16 +71,17 @@ class PoseLifter:
             )
         canonical = canonical_poses(xn, confidence)
         usable = np.isfinite(canonical.size)
-        pose = np.full((*confidence.shape, 3), np.nan)
+        views = confidence.shape[:2]
+        pose, root = np.full((*confidence.shape, 3), np.nan), np.full((*views, 3), np.nan)
         sigma = np.full(confidence.shape, np.nan)
-        root = np.full((*confidence.shape[:2], 3), np.nan)
         if not usable.any():
             return LiftedViews(pose, sigma, root)
         batch = canonical.pose2d[usable]
+        seen = batch[..., 2].astype(np.float64)
         lifted = self._backend.infer({INPUT_NAME: batch[:, None]})
         xyz = lifted['xyz'].astype(np.float64)
-        seen = batch[..., 2].astype(np.float64)
-        rays = np.where(seen[..., None] > 0.0, canonical.rays[usable], np.nan)
+        # Confidence 0 and not seen are the same, so that the zeros of unseen rays do not count.
+        rays = batch[..., :2] * canonical.size[usable][:, None, None]
         # Row vectors: times view_from_cam is the way back from the virtual camera to the real one.
         cam_from_view = canonical.view_from_cam[usable]
         pose[usable] = xyz @ cam_from_view

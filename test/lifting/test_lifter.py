@@ -1,0 +1,119 @@
+"""The lifter at run time: one batch, cameras' frames, absolute roots, and models that do not fit."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import LifterConfig
+from geo_pose_ros.errors import BackendError, ShapeError
+from geo_pose_ros.geometry.projection import normalize
+from geo_pose_ros.inference.model_card import card_path, default_model, load_card, save_card, sha256
+from geo_pose_ros.lifting.canonical import canonical_poses
+from geo_pose_ros.lifting.lifter import PoseLifter
+
+from .. import onnx_models
+from ..scenes import keypoints, person, ring_rig
+
+
+@pytest.fixture(scope='module')
+def lifter():
+    loaded = PoseLifter(LifterConfig())
+    yield loaded
+    loaded.close()
+
+
+def views(cameras=4, bodies=2):
+    rig = ring_rig(cameras)
+    people = [person(b, (0.4 * b, 0.2), 0.9 * b) for b in range(bodies)]
+    seen = keypoints(rig, people)
+    xn = np.stack([normalize(c.intrinsics, seen[c.name].xy) for c in rig.cameras])
+    local = np.stack([np.stack(people) @ c.cam_from_world[:, :3].T + c.cam_from_world[:, 3] for c in rig.cameras])
+    return xn, np.ones(xn.shape[:-1]), local
+
+
+def test_the_shipped_model_lifts_a_standing_person(lifter):
+    xn, confidence, local = views()
+    lifted = lifter.lift(xn, confidence)
+    assert lifter.provider == 'CPUExecutionProvider'
+    assert (np.abs(lifted.pose[:, :, 0]) < 1e-6).all()
+    error = np.linalg.norm(lifted.pose - local + local[:, :, :1], axis=-1)
+    assert error.mean() < 0.15
+    assert np.linalg.norm(lifted.root - local[:, :, 0], axis=-1).max() < 1.0
+    # The root puts the pose where the camera sees it.
+    placed = lifted.pose + lifted.root[:, :, None]
+    assert np.abs(placed[..., :2] / placed[..., 2:] - xn).mean() < 0.02
+    assert (lifted.sigma > 0.0).all()
+
+
+def test_a_batch_gives_what_single_views_give(lifter):
+    xn, confidence, _ = views()
+    together = lifter.lift(xn, confidence)
+    for c, b in np.ndindex(4, 2):
+        alone = lifter.lift(xn[c : c + 1, b : b + 1], confidence[c : c + 1, b : b + 1])
+        np.testing.assert_allclose(alone.pose[0, 0], together.pose[c, b], atol=1e-5)
+        np.testing.assert_allclose(alone.root[0, 0], together.root[c, b], atol=1e-4)
+        np.testing.assert_allclose(alone.sigma[0, 0], together.sigma[c, b], rtol=1e-4)
+
+
+def test_a_turned_camera_turns_the_pose(lifter):
+    """A rotation about the camera's centre that keeps the person's ray upright changes only the frame."""
+    xn, confidence, _ = views(1, 1)
+    first = lifter.lift(xn, confidence)
+    c, s = np.cos(0.2), np.sin(0.2)
+    turn = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+    rays = np.concatenate([xn, np.ones_like(xn[..., :1])], -1) @ turn.T
+    second = lifter.lift(rays[..., :2] / rays[..., 2:], confidence)
+    np.testing.assert_allclose(second.pose, first.pose @ turn.T, atol=0.02)
+    np.testing.assert_allclose(second.root, first.root @ turn.T, atol=0.1)
+
+
+def test_unseen_joints_are_left_to_the_lifter_and_views_with_too_few_are_nan(lifter):
+    xn, confidence, _ = views(2, 2)
+    xn[0, 0, 11:14] = np.nan
+    confidence[1, 1, 3:] = 0.0
+    lifted = lifter.lift(xn, confidence)
+    assert np.isfinite(lifted.pose[0]).all()
+    assert all(np.isnan(values[1, 1]).all() for values in (lifted.pose, lifted.root, lifted.sigma))
+    nothing = lifter.lift(np.full((2, 1, 17, 2), np.nan), np.zeros((2, 1, 17)))
+    assert np.isnan(nothing.pose).all()
+    assert lifter.lift(np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))).pose.shape == (2, 0, 17, 3)
+
+
+def test_the_canonical_input_is_what_the_card_declares(lifter):
+    xn, confidence, _ = views(1, 1)
+    assert canonical_poses(xn, confidence).pose2d.shape[-2:] == lifter.card.input_shape[1:]
+
+
+@pytest.mark.parametrize(
+    ('xn', 'confidence'), [((2, 1, 17, 3), (2, 1, 17)), ((2, 1, 5, 2), (2, 1, 5)), ((17, 2), (17,))]
+)
+def test_wrong_shapes_are_refused(lifter, xn, confidence):
+    with pytest.raises(ShapeError, match=r'expected \(C, B, 17, 2\)'):
+        lifter.lift(np.zeros(xn), np.zeros(confidence))
+
+
+def test_a_model_of_several_frames_is_refused(tmp_path):
+    model = tmp_path / 'temporal.onnx'
+    shutil.copy(default_model(), model)
+    save_card(dataclasses.replace(load_card(default_model()), receptive_field=27), model)
+    with pytest.raises(BackendError, match=r'takes 27 frames of body17, the pipeline lifts single frames'):
+        PoseLifter(LifterConfig(model=str(model)))
+
+
+def test_a_model_with_another_input_than_its_card_is_refused(tmp_path):
+    model = onnx_models.double(tmp_path / 'double.onnx')
+    save_card(dataclasses.replace(load_card(default_model()), sha256=sha256(model)), model)
+    with pytest.raises(BackendError, match=r'takes x float32 \(any, 3\), its card says pose2d'):
+        PoseLifter(LifterConfig(model=str(model)))
+
+
+def test_a_missing_model_and_a_missing_card_are_refused(tmp_path):
+    with pytest.raises(BackendError, match='does not exist'):
+        PoseLifter(LifterConfig(model=str(tmp_path / 'none.onnx')))
+    model = tmp_path / 'bare.onnx'
+    shutil.copy(default_model(), model)
+    assert not card_path(model).exists()
+    with pytest.raises(BackendError, match='has no card'):
+        PoseLifter(LifterConfig(model=str(model)))

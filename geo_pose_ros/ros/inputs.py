@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
-from .qos import SubscriptionEventCallbacks
+from .qos import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 # Short against a frame period, long against a poll.
 _PERIOD_S = 0.003
@@ -49,9 +50,15 @@ class PolledInputs:
         events: SubscriptionEventCallbacks,
     ) -> None:
         """Subscribe to ``topic``; ``callback`` gets each message as CDR. To be called before ``start``."""
-        subscription = self._node.create_subscription(
-            message_class, topic, callback, qos, raw=True, event_callbacks=events, callback_group=self._group
+        create = partial(
+            self._node.create_subscription, message_class, topic, callback, qos, raw=True, callback_group=self._group
         )
+        try:
+            subscription = create(event_callbacks=events)
+        except UnsupportedEventTypeError:
+            # Not every middleware counts what it lost.
+            events.message_lost = None
+            subscription = create(event_callbacks=events)
         self._subscriptions.append((subscription, callback))
 
     def start(self) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.logging import LoggingSeverity, set_logger_level
+from rclpy.signals import SignalHandlerOptions
 
 from ..config import NodeConfig
 from ..errors import ConfigError, GeoPoseError
@@ -64,11 +66,11 @@ class PoseNode(LifecycleNode):
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
         """Subscribe and process."""
         done = super().on_activate(state)
-        return self._transition(self._open_session.activate) if done == TransitionCallbackReturn.SUCCESS else done
+        return self._transition(self._activate) if done == TransitionCallbackReturn.SUCCESS else done
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
         """Stop processing and unsubscribe."""
-        done = self._transition(self._open_session.deactivate)
+        done = self._transition(self._deactivate)
         return super().on_deactivate(state) if done == TransitionCallbackReturn.SUCCESS else done
 
     def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
@@ -85,18 +87,20 @@ class PoseNode(LifecycleNode):
 
     def close(self) -> None:
         """Free everything, whatever the state."""
-        if self._session is not None:
-            self._session.deactivate()
+        self._deactivate()
         self._close()
-
-    @property
-    def _open_session(self) -> PoseSession:
-        if self._session is None:
-            raise ConfigError('pose_node is not configured.')
-        return self._session
 
     def _configure(self) -> None:
         self._session = PoseSession(self, self._settings.read(), self._on_crash)
+
+    def _activate(self) -> None:
+        if self._session is None:
+            raise ConfigError('pose_node is not configured.')
+        self._session.activate()
+
+    def _deactivate(self) -> None:
+        if self._session is not None:
+            self._session.deactivate()
 
     def _close(self) -> None:
         session, self._session = self._session, None
@@ -134,10 +138,14 @@ def run(arguments: Sequence[str] | None) -> int:
     # rcl would log a first half of what the exception says.
     set_logger_level('rcl', LoggingSeverity.FATAL)
     try:
-        rclpy.init(args=None if arguments is None else list(arguments))
+        # The signals stay Python's, so that the end of the session is still logged and published.
+        rclpy.init(
+            args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO
+        )
     except Exception as error:
         raise ConfigError(f'ROS arguments or parameter file: {_one_line(error)}') from error
     set_logger_level('rcl', LoggingSeverity.UNSET)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         node = PoseNode()
         try:
@@ -150,17 +158,18 @@ def run(arguments: Sequence[str] | None) -> int:
 
 
 def _spin(node: PoseNode) -> int:
-    if node.config.autostart:
-        try:
-            node.autostart()
-        except GeoPoseError:
-            return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
+        if node.config.autostart:
+            try:
+                node.autostart()
+            except GeoPoseError:
+                # It is in the log.
+                return 1
         while rclpy.ok() and not node.crashed:
             executor.spin_once(timeout_sec=0.5)
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
     return 1 if node.crashed else 0
 

@@ -7,11 +7,11 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-__all__ = ['SubscriptionEventCallbacks', 'explain_incompatible', 'profile']
+__all__ = ['SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'explain_incompatible', 'profile']
 
 
 def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoSProfile:

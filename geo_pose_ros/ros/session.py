@@ -9,7 +9,9 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.serialization import deserialize_message
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, PointCloud2
 
 from ..config import NodeConfig
@@ -66,6 +68,7 @@ class PoseSession:
             )
         self._cameras: tuple[str, ...] = tuple(cameras)
         self._topics = {name: _input_topic(config, name) for name in self._cameras}
+        self._info_topics = {name: _fill(config.camera_info_topic, name) for name in self._cameras}
         self._calibration = Calibration(self._cameras, config.world_frame, rig_file)
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
@@ -189,8 +192,8 @@ class PoseSession:
             wanted = stale or not self._calibration.has_intrinsics(name)
             if wanted and name not in self._info_inputs:
                 self._info_inputs[name] = self._node.create_subscription(
-                    CameraInfo, self._config.camera_info_topic.format(camera=name),
-                    partial(self._on_camera_info, name), profile(1, reliable=False),
+                    CameraInfo, self._info_topics[name], partial(self._on_camera_info, name),
+                    profile(1, reliable=False),
                 )
             elif not wanted and name in self._info_inputs:
                 self._node.destroy_subscription(self._info_inputs.pop(name))
@@ -336,11 +339,25 @@ class PoseSession:
 
 
 def _input_topic(config: NodeConfig, camera: str, transport: str = '') -> str:
-    """Return the topic of ``camera``; raise ConfigError for a template that has other fields than {camera}."""
+    """Return the topic that ``camera`` publishes by ``transport`` ('': the configured one)."""
     transport = transport or config.transport
-    template = config.keypoints_topic if transport == 'keypoints' else config.image_topic
+    topic = _fill(config.keypoints_topic if transport == 'keypoints' else config.image_topic, camera)
+    return f'{topic}/compressed' if transport == 'compressed' else topic
+
+
+def _fill(template: str, camera: str) -> str:
+    """Return the topic of ``camera``.
+
+    Raises:
+        ConfigError: if the template has other fields than {camera}, or no topic name comes of it.
+    """
     try:
         topic = template.format(camera=camera)
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(f"Topic template '{template}': {error!r}; the only field is {{camera}}.") from error
-    return f'{topic}/compressed' if transport == 'compressed' else topic
+    try:
+        validate_topic_name(topic)
+    except InvalidTopicNameException as error:
+        reason = ' '.join(str(error).split())
+        raise ConfigError(f"Camera '{camera}', topic template '{template}': {reason}. Rename it.") from error
+    return topic

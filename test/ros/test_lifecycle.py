@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from geo_pose_ros.config import NodeConfig, build, flatten, to_ros_yaml, walk
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.ros import parameters
 from geo_pose_ros.ros.pose_node import PoseNode
+from geo_pose_ros.ros.qos import UnsupportedEventTypeError
 from test.ros.harness import World, until, world
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +83,35 @@ def test_what_nobody_expected_is_logged_and_an_error(rig_path: str, monkeypatch:
         monkeypatch.setattr('geo_pose_ros.ros.pose_node.PoseSession', lambda *a: 1 / 0)
         assert w.node.trigger_configure() == TransitionCallbackReturn.ERROR
         assert state(w) == 'unconfigured'
+
+
+def test_autostart_says_why_it_cannot(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world('keypoints', rig_path=rig_path, autostart=False) as w:
+        assert w.node.on_activate(None) == TransitionCallbackReturn.FAILURE
+        assert str(w.node.fault) == 'pose_node is not configured.'
+        monkeypatch.setattr('geo_pose_ros.ros.pose_node.PoseSession', lambda *a: 1 / 0)
+        with pytest.raises(ConfigError, match='did not start; the log says why'):
+            w.node.autostart()
+
+
+def test_a_middleware_that_does_not_count_losses(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = PoseNode.create_subscription
+
+    def without_losses(self: PoseNode, *args: Any, **kwargs: Any) -> Any:
+        if getattr(kwargs.get('event_callbacks'), 'message_lost', None) is not None:
+            raise UnsupportedEventTypeError('no such event')
+        return create(self, *args, **kwargs)
+
+    monkeypatch.setattr(PoseNode, 'create_subscription', without_losses)
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(2, views=4)
+
+
+def test_a_crash_of_the_inputs_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(1)
+        monkeypatch.setattr('geo_pose_ros.ros.session.header_stamp_ns', lambda *a: 1 / 0)
+        until(lambda: w.node.crashed, 'crashed')
 
 
 def test_a_crash_of_the_worker_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +206,28 @@ def run_node(*arguments: str, first_path: str = '') -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> None:
+    node = subprocess.Popen(
+        [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', '-p', f'rig:={rig_path}', '-p',
+         'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false'],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )
+    assert node.stderr is not None
+    try:
+        lines = []
+        for line in node.stderr:
+            lines.append(line)
+            if 'active: 4 cameras' in line:
+                node.send_signal(number)
+        assert node.wait(30) == 0
+    finally:
+        node.kill()
+        node.stderr.close()
+    assert '0 frames in, 0 sets published, frames dropped: none' in lines[-1]
+    assert len(lines) == 2, lines
+
+
 def bad_rig(tmp_path: Path) -> list[str]:
     (tmp_path / 'bad.yaml').write_text('world_frame_id: world\ncameras: {}\ncolour: red\n', encoding='utf-8')
     return ['-p', f'rig:={tmp_path / "bad.yaml"}']
@@ -193,6 +246,7 @@ def bad_file(tmp_path: Path) -> list[str]:
         (lambda _: ['-p', 'queue:=3'], 'Unknown parameter queue; known: '),
         (lambda _: [], 'No cameras. Name them'),
         (lambda _: ['-p', "cameras:=['a','b']", '-p', 'image_topic:=/x/{name}'], 'the only field is {camera}'),
+        (lambda _: ['-p', "cameras:=['a-1']"], "Camera 'a-1', topic template '{camera}/image_raw': Invalid topic name"),
         (bad_file, 'parameter file: '),
     ],
 )

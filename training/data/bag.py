@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -114,7 +115,8 @@ def _synchronised(names: tuple[str, ...], found: Mapping[str, Cached]) -> tuple[
     """Return xy (F, C, J, 2) and confidence (F, C, J) of the frame sets, and their rate."""
     rows = [Stamped(int(stamp), name, row) for name in names for row, stamp in enumerate(found[name]['stamp_ns'])]
     rows.sort(key=lambda row: row.stamp_ns)
-    sets = list(group_by_stamp(rows, round(SyncConfig().tolerance_ms * 1e6)))
+    # Sorted, so that no frame is late.
+    sets = list(group_by_stamp(rows, round(SyncConfig().tolerance_ms * 1e6), late=Counter()))
     xy = np.full((len(sets), len(names), len(BODY17), 2), np.nan)
     confidence = np.zeros(xy.shape[:3])
     for index, (_, members) in enumerate(sets):

@@ -11,6 +11,7 @@ from typing import Any
 
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.serialization import deserialize_message
+from rclpy.validate_full_topic_name import validate_full_topic_name
 from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, PointCloud2
 
@@ -69,6 +70,8 @@ class PoseSession:
         self._cameras: tuple[str, ...] = tuple(cameras)
         self._topics = {name: _input_topic(config, name) for name in self._cameras}
         self._info_topics = {name: _fill(config.camera_info_topic, name) for name in self._cameras}
+        for name in self._cameras:
+            _fill('/pose_node/keypoints/{camera}', name)
         self._calibration = Calibration(self._cameras, config.world_frame, rig_file)
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
@@ -357,6 +360,9 @@ def _fill(template: str, camera: str) -> str:
         raise ConfigError(f"Topic template '{template}': {error!r}; the only field is {{camera}}.") from error
     try:
         validate_topic_name(topic)
+        if topic.startswith('/'):
+            # Finds // too.
+            validate_full_topic_name(topic)
     except InvalidTopicNameException as error:
         reason = ' '.join(str(error).split())
         raise ConfigError(f"Camera '{camera}', topic template '{template}': {reason}. Rename it.") from error

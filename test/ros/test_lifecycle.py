@@ -247,6 +247,7 @@ def bad_file(tmp_path: Path) -> list[str]:
         (lambda _: [], 'No cameras. Name them'),
         (lambda _: ['-p', "cameras:=['a','b']", '-p', 'image_topic:=/x/{name}'], 'the only field is {camera}'),
         (lambda _: ['-p', "cameras:=['a-1']"], "Camera 'a-1', topic template '{camera}/image_raw': Invalid topic name"),
+        (lambda _: ['-p', "cameras:=['/a']"], "Camera '/a', topic template '/pose_node/keypoints/{camera}': Invalid"),
         (bad_file, 'parameter file: '),
     ],
 )

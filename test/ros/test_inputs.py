@@ -1,0 +1,100 @@
+"""The worker and the polled inputs, without cameras."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from rclpy.subscription import Subscription
+
+from geo_pose_ros.config import SyncConfig
+from geo_pose_ros.fusion.sync import FrameSynchronizer, StampedSet
+from geo_pose_ros.ros import inputs
+from geo_pose_ros.ros.worker import SetWorker
+from test.ros.harness import until
+
+MS = 1_000_000
+
+
+def test_the_executor_sees_events_seldom_and_subscriptions_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(inputs, 'time', SimpleNamespace(monotonic=lambda: now[0]))
+    group = inputs._SeldomByExecutor()
+    event, subscription = object(), Subscription.__new__(Subscription)
+    seen = []
+    for step in range(200):
+        now[0] = 100.0 + step * 0.01
+        seen.append(group.can_execute(event))
+        assert not group.can_execute(subscription)
+    # Two seconds, twice per second, 20 ms each.
+    assert sum(seen) == 8
+    assert seen[:3] == [True, True, False]
+
+
+def worker(
+    process: Callable[[StampedSet[str]], None], deadline_ms: float = 1000.0
+) -> tuple[SetWorker[str], list[BaseException]]:
+    crashes: list[BaseException] = []
+    config = SyncConfig(min_cameras=1, deadline_ms=deadline_ms)
+    synchronizer: FrameSynchronizer[str] = FrameSynchronizer(['a', 'b'], config)
+    return SetWorker(synchronizer, process, crashes.append), crashes
+
+
+def test_sets_that_get_ready_during_work_supersede_each_other() -> None:
+    taken: list[str] = []
+    go_on, busy = threading.Event(), threading.Event()
+
+    def process(found: StampedSet[str]) -> None:
+        taken.append(found.payloads['a'])
+        busy.set()
+        assert go_on.wait(10.0)
+
+    w, crashes = worker(process)
+    w.start()
+    for k in range(5):
+        for camera in 'ab':
+            w.add(camera, k * 20 * MS, f'{camera}{k}')
+        assert busy.wait(10.0)
+    go_on.set()
+    until(lambda: taken == ['a0', 'a4'], 'the newest set')
+    assert w.read(lambda s: s.sets) == {'taken': 2, 'superseded': 3}
+    w.stop()
+    assert crashes == []
+
+
+def test_a_set_is_closed_at_its_deadline_without_further_frames() -> None:
+    taken: list[list[str]] = []
+    w, _ = worker(lambda found: taken.append(sorted(found.payloads)), deadline_ms=50.0)
+    w.start()
+    stamp_ns = time.time_ns()
+    for k in range(3):
+        for camera in 'ab':
+            w.add(camera, stamp_ns + k * 20 * MS, '')
+    until(lambda: taken, 'both are alive')
+    w.add('a', stamp_ns + 100 * MS, '')
+    until(lambda: taken[-1] == ['a'], 'the set of one')
+    w.stop()
+
+
+def test_a_crash_ends_the_thread_and_is_told() -> None:
+    error = RuntimeError('unexpected')
+
+    def process(found: StampedSet[str]) -> None:
+        raise error
+
+    w, crashes = worker(process)
+    w.start()
+    for camera in 'ab':
+        w.add(camera, 0, '')
+    until(lambda: crashes == [error], 'told')
+    w.stop()
+
+
+def test_stop_counts_what_was_pending() -> None:
+    w, _ = worker(lambda found: None)
+    w.add('a', 0, '')
+    w.stop()
+    assert w.read(lambda s: s.pending) == 0

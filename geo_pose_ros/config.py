@@ -233,20 +233,6 @@ class DetectorConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TriangulationConfig:
-    """How the views of a body become 3D joints."""
-
-    outlier_px: float = setting(
-        80.0, 'A view farther than this from the joint is an outlier, at a body 600 px tall; scales with it', unit='px',
-        low=1.0, high=1000.0,
-    )
-    noise_px: float = setting(
-        8.0, 'Standard deviation of a keypoint of confidence 1, at a body 600 px tall; scales with it', unit='px',
-        low=0.1, high=100.0,
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class LifterConfig:
     """The lifter: 3D poses from single views."""
 
@@ -259,7 +245,11 @@ class LifterConfig:
 class SolverConfig:
     """How reprojections and lifted poses are weighed; docs/fusion.md says how the values were found."""
 
-    iterations: int = setting(4, 'Steps of the solver; during the first the robust scale falls', low=1, high=50)
+    noise_px: float = setting(
+        8.0, 'Standard deviation of a keypoint of confidence 1, at a body 600 px tall; scales with it', unit='px',
+        low=0.1, high=100.0,
+    )
+    iterations: int = setting(4, 'Steps of the solver', low=1, high=50)
     robust_sigmas: float = setting(
         2.5, 'Residual, in standard deviations of the keypoint, at which a view counts a quarter', low=0.5, high=100.0
     )
@@ -298,7 +288,6 @@ class PipelineConfig:
     """Everything between a frame set and bodies."""
 
     detector: DetectorConfig = field(default_factory=DetectorConfig)
-    triangulation: TriangulationConfig = field(default_factory=TriangulationConfig)
     lifter: LifterConfig = field(default_factory=LifterConfig)
     solver: SolverConfig = field(default_factory=SolverConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

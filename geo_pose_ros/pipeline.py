@@ -188,7 +188,7 @@ class PosePipeline:
         clock.lap('associate')
         estimate = estimate_bodies(
             self._cam_from_world, self._focal_px, people.gather(xn, np.nan), people.gather(confidence, 0.0), BODY17,
-            self._config.triangulation, self._config.solver, None if self._lifter is None else self._lifter.lift,
+            self._config.solver, None if self._lifter is None else self._lifter.lift,
         )
         known = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
         people, estimate = people.select(known), estimate.select(known)

@@ -9,19 +9,19 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import SolverConfig, TriangulationConfig
+from ..config import SolverConfig
 from ..skeleton import FloatArray, Skeleton
 from ..types import Bodies3D
-from .body import extent_scale, triangulate_body
-from .left_right import limb_groups, suspected_swap
+from .left_right import repair_sides, suspects
 from .solver import LiftedViews, Solution, solve
 from .tracking import TrackedBodies
 
 # (C, B, J, 2) normalised keypoints and (C, B, J) confidence to lifted poses.
 Lift = Callable[[FloatArray, FloatArray], LiftedViews]
 
-# A limb group of six joints is suspect if so many of them disagree with the body in a view.
-_SUSPECT_JOINTS = 3
+# The settings' pixel distances hold for a body of this extent in the image.
+_REFERENCE_EXTENT_PX = 600.0
+_LEAST_EXTENT_PX = 60.0
 # A joint that no view supports is half trusted at this standard deviation.
 _HALF_TRUSTED_M = 0.1
 
@@ -46,13 +46,7 @@ class Estimate:
         """Return the bodies of the mask (B,)."""
         if kept.all():
             return self
-        solution = self.solution
-        return Estimate(
-            Solution(
-                solution.xyz[kept], solution.covariance[kept], solution.residual_px[:, kept], solution.trust[:, kept]
-            ),
-            self.confidence[:, kept], self.swaps, self.lift_ms,
-        )
+        return Estimate(self.solution.select(kept), self.confidence[:, kept], self.swaps, self.lift_ms)
 
 
 def estimate_bodies(
@@ -61,7 +55,6 @@ def estimate_bodies(
     xn: FloatArray,
     confidence: FloatArray,
     skeleton: Skeleton,
-    triangulation: TriangulationConfig,
     solver: SolverConfig,
     lift: Lift | None,
 ) -> Estimate:
@@ -73,44 +66,59 @@ def estimate_bodies(
         xn: (C, B, J, 2) undistorted normalised keypoints, NaN = not seen.
         confidence: (C, B, J) in [0, 1]; 0 leaves a keypoint out.
         skeleton: J joints.
-        triangulation: pixel noise, and what is an outlier.
         solver: see SolverConfig.
         lift: the lifter, or None to triangulate only.
     """
 
     lift_ms = 0.0
 
+    def weighted(xn: FloatArray, confidence: FloatArray) -> FloatArray:
+        return confidence * (_extent_scale(focal_px, xn) / solver.noise_px)[..., None]
+
+    def triangulated(xn: FloatArray, confidence: FloatArray) -> Solution:
+        return solve(cam_from_world, focal_px, xn, weighted(xn, confidence), solver)
+
     def solved(xn: FloatArray, confidence: FloatArray) -> Solution:
         nonlocal lift_ms
+        if lift is None:
+            return triangulated(xn, confidence)
         began = perf_counter()
-        lifted = None if lift is None else lift(xn, confidence)
+        lifted = lift(xn, confidence)
         lift_ms += (perf_counter() - began) * 1e3
-        weights = confidence * (extent_scale(focal_px, xn) / triangulation.noise_px)[..., None]
-        return solve(cam_from_world, focal_px, xn, weights, solver, lifted)
+        return solve(cam_from_world, focal_px, xn, weighted(xn, confidence), solver, lifted)
 
     seen = np.asarray(np.isfinite(xn).all(-1)) & (confidence > 0.0)
     xn = np.where(seen[..., None], xn, np.nan)
     confidence = np.where(seen, confidence, 0.0)
     solution = solved(xn, confidence)
+    suspect = np.flatnonzero(suspects(solution, confidence, skeleton))
     swaps = 0
-    disagree = seen & ~solution.support
-    suspect = np.zeros(xn.shape[1], bool)
-    for group in limb_groups(skeleton):
-        suspect |= (disagree[..., np.ravel(group)].sum(-1) >= _SUSPECT_JOINTS).any(0)
-    for body in np.flatnonzero(suspect):
-        focal = focal_px * extent_scale(focal_px, xn[:, body])
-        # Cheap, and false for most disagreement: the mirrored labels do not fit better.
-        if suspected_swap(
-            cam_from_world, focal, xn[:, body], solution.xyz[body], skeleton, triangulation.outlier_px
-        ) is None:
-            continue
-        _, views = triangulate_body(cam_from_world, focal_px, xn[:, body], confidence[:, body], skeleton, triangulation)
-        if views.swaps:
-            xn[:, body], confidence[:, body] = views.xn, views.confidence
-            swaps += views.swaps
-    if swaps:
-        solution = solved(xn, confidence)
+    if len(suspect):
+        repaired_xn, repaired_confidence = xn[:, suspect], confidence[:, suspect]
+        count = repair_sides(repaired_xn, repaired_confidence, skeleton, triangulated)
+        swaps = int(count.sum())
+        changed = count > 0
+        if swaps:
+            again = suspect[changed]
+            confidence[:, again] = repaired_confidence[:, changed]
+            found = solved(repaired_xn[:, changed], repaired_confidence[:, changed])
+            solution.xyz[again], solution.covariance[again] = found.xyz, found.covariance
+            solution.residual_px[:, again], solution.trust[:, again] = found.residual_px, found.trust
     return Estimate(solution, confidence, swaps, lift_ms)
+
+
+def _extent_scale(focal_px: FloatArray, xn: FloatArray) -> FloatArray:
+    """Return (C, B) reference extent / extent of a body in each view, from points (C, B, J, 2); 1 where unseen.
+
+    Detectors look at a crop of the person, so that their error grows with the person's size in the image.
+    """
+    seen = np.isfinite(xn)
+    extent = np.where(seen, xn, -np.inf).max(-2) - np.where(seen, xn, np.inf).min(-2)
+    extent_px = extent.max(-1) * focal_px[:, None]
+    scale: FloatArray = np.where(
+        extent_px >= 0.0, _REFERENCE_EXTENT_PX / np.maximum(extent_px, _LEAST_EXTENT_PX), 1.0
+    )
+    return scale
 
 
 def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracked: TrackedBodies) -> Bodies3D:

@@ -1,25 +1,33 @@
 """Repair of left-right swaps: detectors that see a person from behind often exchange the sides of arms or legs.
 
-The views of one body vote: where the mirrored labels of a limb group in one view fit the 3D joints of the body much
-better than its own labels do, the view's labels are exchanged.
+The views of one body vote: where a view disagrees about a limb group, its labels are exchanged on trial, the body is
+triangulated again, and the exchange is kept if all views then agree much better. All bodies at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import ShapeError
-from ..geometry.triangulation import reprojection_residuals
 from ..skeleton import FloatArray, Skeleton
+from .solver import Solution
 
+# Flip pairs (left, right) of one limb group.
 FlipGroup = tuple[tuple[int, int], ...]
+# Keypoints (C, B, J, 2) and confidence (C, B, J) to the triangulated bodies.
+Triangulate = Callable[[FloatArray, FloatArray], Solution]
 
-# A view is suspected where its mirrored labels fit this much better; squared residuals, capped at the outlier distance.
-_SUSPICION = 0.9
-# Below this separation of the sides in the image (in outlier distances) the labels cannot be told apart.
-_LEAST_SEPARATION = 0.3
+# A view is suspect if so many joints of a limb group of six disagree with the body.
+_SUSPECT_JOINTS = 3
+# An exchange must lower the limb's cost over all views to this part.
+_SWAP_GAIN = 0.6
+# Legs and arms of at most two views; more means that the views disagree for another reason.
+_MOST_SWAPS = 4
+# Two views cannot outvote each other.
+_LEAST_VIEWS = 3
 
 _LIMBS: tuple[tuple[str, ...], ...] = (('hip', 'knee', 'ankle'), ('shoulder', 'elbow', 'wrist'))
 
@@ -34,56 +42,67 @@ def limb_groups(skeleton: Skeleton) -> tuple[FlipGroup, ...]:
     return tuple(group for group in groups if group)
 
 
-def suspected_swap(
-    cam_from_world: FloatArray,
-    focal_px: FloatArray,
-    xn: FloatArray,
-    xyz: FloatArray,
-    skeleton: Skeleton,
-    outlier_px: float,
-) -> tuple[FlipGroup, int] | None:
-    """Return the limb group and the view whose mirrored labels fit better than its own by most, or None.
-
-    A suspicion only: a swapped view within the outlier distance drags the joints towards itself, so that the caller
-    must exchange the sides, triangulate again and compare ``limb_cost``.
+def suspects(solution: Solution, confidence: FloatArray, skeleton: Skeleton) -> NDArray[np.bool_]:
+    """Return (B,) which bodies of ``solution`` have a view that may have its sides exchanged.
 
     Args:
-        cam_from_world: (C, 3, 4).
-        focal_px: (C,).
-        xn: (C, J, 2) normalised points of one body, NaN = not seen.
-        xyz: (J, 3) m, the body triangulated robustly from these views.
+        solution: B bodies from C views.
+        confidence: (C, B, J) of the keypoints they were made from, 0 = not used.
         skeleton: J joints.
-        outlier_px: residuals count at most this much.
-
-    Raises:
-        ShapeError: if xn has not the skeleton's joints.
     """
-    if xn.shape[1:] != (len(skeleton), 2):
-        raise ShapeError(f'suspected_swap: received points {xn.shape}, expected (C, {len(skeleton)}, 2).')
-    best: tuple[float, FlipGroup, int] | None = None
+    used = confidence > 0.0
+    disagree = used & ~solution.support
+    found = np.zeros(confidence.shape[1], bool)
     for group in limb_groups(skeleton):
-        left, right = np.array(group).T
-        labels, mirror = np.concatenate([left, right]), np.concatenate([right, left])
-        own = limb_cost(reprojection_residuals(cam_from_world, focal_px, xn[:, labels], xyz[labels]), outlier_px)
-        mirrored = limb_cost(reprojection_residuals(cam_from_world, focal_px, xn[:, labels], xyz[mirror]), outlier_px)
-        gap = np.linalg.norm(xn[:, left] - xn[:, right], axis=-1) * focal_px[:, None]
-        apart = np.nan_to_num(gap).max(1) > _LEAST_SEPARATION * outlier_px
-        gain = np.where(apart & (mirrored < _SUSPICION * own), own - mirrored, 0.0)
-        view = int(gain.argmax())
-        if gain[view] > 0.0 and (best is None or gain[view] > best[0]):
-            best = (float(gain[view]), group, view)
-    return None if best is None else best[1:]
+        found |= (disagree[..., np.ravel(group)].sum(-1) >= _SUSPECT_JOINTS).any(0)
+    return np.asarray(found & (used.any(-1).sum(0) >= _LEAST_VIEWS))
 
 
-def limb_cost(residuals_px: FloatArray, outlier_px: float) -> FloatArray:
-    """Return per view (C,) the mean capped squared residual of joints (C, N), in [0, 1]; 0 where nothing is seen."""
-    seen = ~np.isnan(residuals_px)
-    cost = np.where(seen, np.minimum(residuals_px / outlier_px, 1.0) ** 2, 0.0)
-    mean: FloatArray = cost.sum(1) / np.maximum(seen.sum(1), 1)
-    return mean
+def repair_sides(
+    xn: FloatArray, confidence: FloatArray, skeleton: Skeleton, triangulate: Triangulate
+) -> NDArray[np.int64]:
+    """Exchange, in place, the sides of limbs that views confuse; return (B,) the exchanges per body.
+
+    Args:
+        xn: (C, B, J, 2) keypoints, NaN = not seen.
+        confidence: (C, B, J), 0 = not used.
+        skeleton: J joints.
+        triangulate: robust triangulation of such arrays.
+    """
+    swaps = np.zeros(xn.shape[1], np.int64)
+    active = np.arange(xn.shape[1])
+    solution = triangulate(xn, confidence)
+    groups = [np.ravel(group) for group in limb_groups(skeleton)]
+    while len(active):
+        cost = _limb_cost(solution, confidence[:, active], groups)
+        group, view = np.divmod(cost.reshape(-1, len(active)).argmax(0), len(xn))
+        rows = np.arange(len(active))
+        tried_xn, tried_confidence = xn[:, active], confidence[:, active]
+        for index, pairs in enumerate(limb_groups(skeleton)):
+            chosen = rows[group == index]
+            _exchange(tried_xn, view[chosen], chosen, pairs)
+            _exchange(tried_confidence, view[chosen], chosen, pairs)
+        tried = triangulate(tried_xn, tried_confidence)
+        before = cost.sum(1)[group, rows]
+        after = _limb_cost(tried, tried_confidence, groups).sum(1)[group, rows]
+        better = after < _SWAP_GAIN * before
+        kept = active[better]
+        xn[:, kept], confidence[:, kept] = tried_xn[:, better], tried_confidence[:, better]
+        swaps[kept] += 1
+        goes_on = better & (swaps[active] < _MOST_SWAPS)
+        active, solution = active[goes_on], tried.select(goes_on)
+    return swaps
 
 
-def exchange(values: FloatArray, view: int, group: FlipGroup) -> None:
-    """Exchange, in place, the left and right joints of ``group`` in one view of ``values`` (C, J, ...)."""
+def _limb_cost(solution: Solution, confidence: FloatArray, groups: list[NDArray[np.int64]]) -> FloatArray:
+    """Return (groups, C, B): Geman and McClure's cost, in [0, 1] per joint, summed over the limb group's joints."""
+    # Joints that no two views agree on have trust 0 in all views, the highest cost.
+    cost = np.where(confidence > 0.0, 1.0 - np.sqrt(solution.trust), 0.0)
+    return np.stack([cost[..., group].sum(-1) for group in groups])
+
+
+def _exchange(values: FloatArray, views: NDArray[np.int64], bodies: NDArray[np.int64], group: FlipGroup) -> None:
+    """Exchange, in place, the left and right joints of ``group`` in ``values`` (C, B, J, ...) at (views, bodies)."""
     left, right = np.array(group).T
-    values[view, np.concatenate([left, right])] = values[view, np.concatenate([right, left])]
+    to, source = np.concatenate([left, right]), np.concatenate([right, left])
+    values[views[:, None], bodies[:, None], to] = values[views[:, None], bodies[:, None], source]

@@ -73,6 +73,10 @@ class Solution:
     residual_px: FloatArray
     trust: FloatArray
 
+    def select(self, kept: NDArray[np.bool_]) -> Solution:
+        """Return the bodies of the mask (B,)."""
+        return Solution(self.xyz[kept], self.covariance[kept], self.residual_px[:, kept], self.trust[:, kept])
+
     @property
     def support(self) -> NDArray[np.bool_]:
         """(C, B, J) the views that agree with the joint: residual within the robust scale."""

@@ -15,7 +15,6 @@ import hashlib
 import json
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +33,7 @@ from .data.synthetic import SyntheticSettings, load_rigs, synthesise_all
 from .evaluate import evaluate, torch_predictor
 from .fit import Trainer, epoch_batches
 from .model import Lifter
+from .provenance import source_commit
 from .settings import Recipe, load_recipe
 
 TRAIN_RIGS = ('h36m_S1', 'h36m_S5', 'h36m_S6', 'h36m_S7', 'h36m_S8')
@@ -298,9 +298,7 @@ def report(runs: Mapping[str, list[dict[str, Any]]], speed: list[dict[str, float
     return {
         'recipes': recipes, 'ablations': {name: found for name, found in done.items() if name not in headline},
         'targets': check_targets(recipes), 'throughput': speed, 'protocol': dict(PROTOCOL),
-        'commit': subprocess.run(
-            ['git', 'rev-parse', 'HEAD'], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        ).stdout.strip(),
+        'commit': source_commit(),
         'machine': f'{_cpu()}, {torch.get_num_threads()} thread(s), shared with other jobs; no GPU',
         'torch': str(torch.__version__),
         'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),

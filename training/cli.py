@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from .data.sources import load_data
 from .evaluate import Predictor, calibrate_sigma, evaluate, format_report, real_windows, torch_predictor
 from .export import export, onnx_predictor
 from .fit import CHECKPOINT, Trainer, fit, load_run, process_group
+from .provenance import source_commit
 from .retrain import check_held_out, fine_tune, load_exported
 from .settings import Recipe, load_recipe, recipe_names
 
@@ -119,14 +119,6 @@ def _command() -> str:
     return shlex.join(['geo_pose', *sys.argv[1:]])
 
 
-def _commit() -> str:
-    """Return the commit of the source tree, or '' outside one."""
-    git = subprocess.run(
-        ['git', 'rev-parse', 'HEAD'], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return git.stdout.strip()
-
-
 def train(args: argparse.Namespace) -> int:
     """Train; return 0, or 130 if interrupted."""
     recipe = load_recipe(args.recipe, _overrides(args.set))
@@ -136,7 +128,7 @@ def train(args: argparse.Namespace) -> int:
         data = {
             'sources': args.data, 'hash': data_hash(sequences), 'frames': sum(map(len, sequences)),
             'sequences': len(sequences), 'recipe': args.recipe, 'seed': args.seed, 'command': _command(),
-            'commit': _commit(), 'uses_3d_labels': recipe.data.labels == 'truth',
+            'commit': source_commit(), 'uses_3d_labels': recipe.data.labels == 'truth',
         }
         progress = fit(
             trainer, args.out, data, resume=args.resume, overfit=args.overfit, progress=not args.quiet,
@@ -225,7 +217,7 @@ def run_retrain(args: argparse.Namespace) -> int:
         _print_held_out('after', metrics['after'])
     training = {
         'sources': [f'bag:{args.bag}'], 'hash': data_hash([train_on]), 'frames': len(train_on), 'sequences': 1,
-        'seed': args.seed, 'command': _command(), 'commit': _commit(), 'uses_3d_labels': False,
+        'seed': args.seed, 'command': _command(), 'commit': source_commit(), 'uses_3d_labels': False,
         'recipe_name': args.recipe, 'recipe': asdict(recipe), 'fine_tuned_from': card.sha256,
         'sigma_scale': card.training['sigma_scale'],
     }

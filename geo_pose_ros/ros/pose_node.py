@@ -145,7 +145,9 @@ def run(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         raise ConfigError(f'ROS arguments or parameter file: {_one_line(error)}') from error
     set_logger_level('rcl', LoggingSeverity.UNSET)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: it is ignored in what a shell starts in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         node = PoseNode()
         try:

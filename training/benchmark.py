@@ -94,6 +94,8 @@ ABLATIONS = (
         _ablation(f'weights: {kind}', 'li2020_real_views', {'loss.confidence': kind})
         for kind in ('none', 'target', 'product')
     ),
+    _ablation('8 virtual cameras', 'li2020'),
+    _ablation('8 virtual cameras that see refined labels', 'li2020', {'data.labels': 'refined'}),
     _ablation('no pre-training', 'li2020_real_views', {'loss.pretrain_share': 0.0}),
     _ablation('one branch (closed-form root)', 'li2020_real_views', {'loss.root': 'closed_form'}),
     _ablation('one branch, no pre-training', 'li2020_real_views', _CLOSED_FORM),

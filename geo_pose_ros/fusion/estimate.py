@@ -91,7 +91,9 @@ def estimate_bodies(
     xn = np.where(seen[..., None], xn, np.nan)
     confidence = np.where(seen, confidence, 0.0)
     solution = solved(xn, confidence)
-    suspect = np.flatnonzero(suspects(solution, confidence, skeleton))
+    suspect = suspects(
+        cam_from_world, focal_px, xn, weighted(xn, confidence), solution, skeleton, solver.robust_sigmas
+    )
     swaps = 0
     if len(suspect):
         repaired_xn, repaired_confidence = xn[:, suspect], confidence[:, suspect]

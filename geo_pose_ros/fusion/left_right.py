@@ -10,9 +10,10 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..geometry.triangulation import reprojection_residuals
 from ..skeleton import FloatArray, Skeleton
+from ..types import IntArray
 from .solver import Solution
 
 # Flip pairs (left, right) of one limb group.
@@ -22,6 +23,8 @@ Triangulate = Callable[[FloatArray, FloatArray], Solution]
 
 # A view is suspect if so many joints of a limb group of six disagree with the body.
 _SUSPECT_JOINTS = 3
+# ... and the mirrored labels cost at most this part of its own.
+_SUSPICION = 0.8
 # An exchange must lower the limb's cost over all views to this part.
 _SWAP_GAIN = 0.6
 # Legs and arms of at most two views; more means that the views disagree for another reason.
@@ -42,25 +45,59 @@ def limb_groups(skeleton: Skeleton) -> tuple[FlipGroup, ...]:
     return tuple(group for group in groups if group)
 
 
-def suspects(solution: Solution, confidence: FloatArray, skeleton: Skeleton) -> NDArray[np.bool_]:
-    """Return (B,) which bodies of ``solution`` have a view that may have its sides exchanged.
+def suspects(
+    cam_from_world: FloatArray,
+    focal_px: FloatArray,
+    xn: FloatArray,
+    weights: FloatArray,
+    solution: Solution,
+    skeleton: Skeleton,
+    robust_sigmas: float,
+) -> IntArray:
+    """Return the indices of bodies that have a view whose mirrored labels of a limb group fit better than its own.
+
+    A suspicion only, and cheap: a swapped view also drags the joints towards itself.
 
     Args:
-        solution: B bodies from C views.
-        confidence: (C, B, J) of the keypoints they were made from, 0 = not used.
+        cam_from_world: (C, 3, 4).
+        focal_px: (C,).
+        xn: (C, B, J, 2) keypoints that ``solution`` was made from, NaN = not seen.
+        weights: (C, B, J) 1 / standard deviation, 1/px, 0 = not used.
+        solution: B bodies.
         skeleton: J joints.
+        robust_sigmas: residual, in standard deviations, at which a view counts a quarter.
     """
-    used = confidence > 0.0
+    used = weights > 0.0
     disagree = used & ~solution.support
-    found = np.zeros(confidence.shape[1], bool)
+    groups = [np.ravel(group) for group in limb_groups(skeleton)]
+    many = np.stack([disagree[..., group].sum(-1) >= _SUSPECT_JOINTS for group in groups])
+    bodies = np.flatnonzero(many.any((0, 1)) & (used.any(-1).sum(0) >= _LEAST_VIEWS))
+    if not len(bodies):
+        return bodies
+    mirrored = xn[:, bodies]
     for group in limb_groups(skeleton):
-        found |= (disagree[..., np.ravel(group)].sum(-1) >= _SUSPECT_JOINTS).any(0)
-    return np.asarray(found & (used.any(-1).sum(0) >= _LEAST_VIEWS))
+        left, right = np.array(group).T
+        mirrored[:, :, left], mirrored[:, :, right] = mirrored[:, :, right], mirrored[:, :, left]
+    points = solution.xyz[bodies]
+    flat = mirrored.reshape(len(xn), -1, 2), points.reshape(-1, 3)
+    distance = reprojection_residuals(cam_from_world, focal_px, *flat).reshape(mirrored.shape[:-1])
+    costs = [
+        np.stack([_cost(residual, weights[:, bodies] / robust_sigmas)[..., group].sum(-1) for group in groups])
+        for residual in (solution.residual_px[:, bodies], distance)
+    ]
+    return bodies[(many[:, :, bodies] & (costs[1] < _SUSPICION * costs[0])).any((0, 1))]
+
+
+def _cost(residual_px: FloatArray, sharpness: FloatArray) -> FloatArray:
+    """Return Geman and McClure's cost in [0, 1]; 0 where there is no residual."""
+    squared = np.where(np.isnan(residual_px), 0.0, (residual_px * sharpness) ** 2)
+    # Behind a camera the residual is infinite and the cost 1.
+    return np.where(np.isinf(squared), 1.0, squared / (1.0 + np.where(np.isinf(squared), 0.0, squared)))
 
 
 def repair_sides(
     xn: FloatArray, confidence: FloatArray, skeleton: Skeleton, triangulate: Triangulate
-) -> NDArray[np.int64]:
+) -> IntArray:
     """Exchange, in place, the sides of limbs that views confuse; return (B,) the exchanges per body.
 
     Args:
@@ -94,14 +131,14 @@ def repair_sides(
     return swaps
 
 
-def _limb_cost(solution: Solution, confidence: FloatArray, groups: list[NDArray[np.int64]]) -> FloatArray:
+def _limb_cost(solution: Solution, confidence: FloatArray, groups: list[IntArray]) -> FloatArray:
     """Return (groups, C, B): Geman and McClure's cost, in [0, 1] per joint, summed over the limb group's joints."""
     # Joints that no two views agree on have trust 0 in all views, the highest cost.
     cost = np.where(confidence > 0.0, 1.0 - np.sqrt(solution.trust), 0.0)
     return np.stack([cost[..., group].sum(-1) for group in groups])
 
 
-def _exchange(values: FloatArray, views: NDArray[np.int64], bodies: NDArray[np.int64], group: FlipGroup) -> None:
+def _exchange(values: FloatArray, views: IntArray, bodies: IntArray, group: FlipGroup) -> None:
     """Exchange, in place, the left and right joints of ``group`` in ``values`` (C, B, J, ...) at (views, bodies)."""
     left, right = np.array(group).T
     to, source = np.concatenate([left, right]), np.concatenate([right, left])

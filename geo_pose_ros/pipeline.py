@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from types import TracebackType
 
@@ -47,6 +47,16 @@ class PipelineResult:
     residuals_px: Mapping[str, FloatArray]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """What the cameras of one frame set saw, before fusion; fields as of PipelineResult, keypoints of any skeleton."""
+
+    keypoints: Mapping[str, Keypoints2D]
+    frames: Mapping[str, Frame]
+    camera_errors: Mapping[str, str]
+    stage_ms: Mapping[str, float]
+
+
 class _Clock:
     """Wall time of consecutive stages, ms."""
 
@@ -61,7 +71,10 @@ class _Clock:
 
 
 class PosePipeline:
-    """The whole way from frames to bodies, for one rig. Call it from one thread; use it as a context manager."""
+    """The whole way from frames to bodies, for one rig; a context manager.
+
+    Call it from one thread; or ``detect`` from one and ``finish`` from another, set after set.
+    """
 
     def __init__(
         self,
@@ -115,14 +128,22 @@ class PosePipeline:
         return self.process(frames.stamp_ns, {name: _loaded(frame) for name, frame in frames.frames.items()})
 
     def process(self, stamp_ns: int, loaders: Mapping[str, FrameLoader]) -> PipelineResult:
-        """Load, detect, and fuse one frame set.
-
-        Cameras are loaded and detected in parallel. A camera whose loader or detector raises GeoPoseError is left
-        out and named in ``camera_errors``; it costs only itself.
+        """Load, detect, and fuse one frame set: ``detect``, then ``finish``.
 
         Args:
             stamp_ns: the set's acquisition time.
             loaders: by camera name, a call that decodes its frame.
+
+        Raises:
+            CalibrationError: if a name is not in the rig.
+        """
+        return self.finish(stamp_ns, self.detect(loaders))
+
+    def detect(self, loaders: Mapping[str, FrameLoader]) -> Views:
+        """Return what the cameras see; may run while another thread finishes the set before.
+
+        Cameras are loaded and detected in parallel. A camera whose loader or detector raises GeoPoseError is left
+        out and named in ``camera_errors``; it costs only itself.
 
         Raises:
             CalibrationError: if a name is not in the rig.
@@ -143,9 +164,15 @@ class PosePipeline:
                 decode_ms += view_ms[0]
                 detect_ms += view_ms[1]
         views_ms = (perf_counter() - began) * 1e3
-        fused = self.fuse(stamp_ns, keypoints)
-        stages = {'decode': decode_ms, 'detect': detect_ms, 'views': views_ms, **fused.stage_ms}
-        return PipelineResult(fused.bodies, fused.keypoints, frames, errors, stages, fused.residuals_px)
+        return Views(keypoints, frames, errors, {'decode': decode_ms, 'detect': detect_ms, 'views': views_ms})
+
+    def finish(self, stamp_ns: int, views: Views) -> PipelineResult:
+        """Fuse what ``detect`` returned; see ``fuse``."""
+        fused = self.fuse(stamp_ns, views.keypoints)
+        return replace(
+            fused, frames=views.frames, camera_errors=views.camera_errors,
+            stage_ms={**views.stage_ms, **fused.stage_ms},
+        )
 
     def _view(self, name: str, load: FrameLoader) -> tuple[Frame, Keypoints2D, tuple[float, float]]:
         began = perf_counter()

@@ -40,9 +40,9 @@ class Outputs:
             name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
         }
 
-    def publish_skeleton(self, rig: CameraRig) -> None:
+    def publish_skeleton(self, rig: CameraRig, model_card_hash: str) -> None:
         """Publish `~/skeleton`, again whenever the rig changes."""
-        self._skeleton.publish(skeleton_to_message(self._make, BODY17, rig))
+        self._skeleton.publish(skeleton_to_message(self._make, BODY17, rig, model_card_hash))
 
     def publish(self, result: PipelineResult, rig: CameraRig) -> None:
         """Publish what one frame set gave; `~/bodies` first, the rest only while somebody subscribes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
@@ -79,6 +80,8 @@ class PoseSession:
         self._statistics = NodeStatistics(self._cameras, config.drift_window)
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
         self._worker = SetWorker(self._synchronizer, self._process, self._on_crash)
+        self._finisher = ThreadPoolExecutor(1, thread_name_prefix='fuse')
+        self._finished: Future[None] = self._finisher.submit(lambda: None)
         self._logged_ns: dict[str, int] = {}
         self._make = RclpyFactory()
         # None while inactive.
@@ -121,8 +124,7 @@ class PoseSession:
             )
             qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
             self._inputs.subscribe(kind, topic, partial(self._on_frame, name), qos, events)
-        if self._pipeline_rig is not None:
-            self._outputs.publish_skeleton(self._pipeline_rig)
+        self._publish_skeleton()
         self._listen_for_camera_info()
         self._worker.start()
         self._inputs.start()
@@ -130,6 +132,10 @@ class PoseSession:
             f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
         )
+
+    def _publish_skeleton(self) -> None:
+        if self._pipeline is not None:
+            self._outputs.publish_skeleton(self._pipeline.rig, self._pipeline.model_sha256)
 
     def deactivate(self) -> None:
         """Stop processing and unsubscribe; nothing if it is not active."""
@@ -141,6 +147,7 @@ class PoseSession:
             self._node.destroy_subscription(subscription)
         self._info_inputs.clear()
         self._worker.stop()
+        wait([self._finished])
         counts = diagnostics.SyncCounts.of(self._synchronizer, self._cameras)
         drops: dict[str, int] = {}
         for causes in counts.drops.values():
@@ -156,6 +163,7 @@ class PoseSession:
         self._node.destroy_timer(self._timer)
         if self._tf_input is not None:
             self._node.destroy_subscription(self._tf_input)
+        self._finisher.shutdown()
         self._outputs.close()
         self._node.destroy_publisher(self._diagnostics)
         if self._pipeline is not None:
@@ -209,35 +217,48 @@ class PoseSession:
         if problem:
             self._warn(problem)
 
-    # The worker's thread.
+    # The worker's thread, and that of the finisher.
 
     def _process(self, found: StampedSet[bytes]) -> None:
+        """Detect; fusion and publication go to another thread, so that the next set is detected meanwhile."""
         try:
             pipeline, rig = self._current_pipeline()
             if pipeline is None or rig is None:
                 self._statistics.set_failed('no camera is calibrated')
                 return
-            result = self._run(pipeline, rig, found)
+            finish = self._detect(pipeline, rig, found)
+        except GeoPoseError as error:
+            self._set_failed(error, found.stamp_ns)
+            return
+        self._finished.result()
+        self._finished = self._finisher.submit(self._finish, finish, rig, found)
+
+    def _finish(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
+        try:
+            result = finish()
             self._outputs.publish(result, rig)
             latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
             self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
             self._outputs.publish_annotated(result, rig)
         except GeoPoseError as error:
-            self._statistics.set_failed(type(error).__name__)
-            self._warn(f'Frame set at {found.stamp_ns} ns: {error}', key=f'set {type(error).__name__}')
-        except Exception:
-            # Ctrl-C invalidates the publishers while a set is in work.
-            if self._node.context.ok():
-                raise
+            self._set_failed(error, found.stamp_ns)
+
+    def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
+        self._statistics.set_failed(type(error).__name__)
+        self._warn(f'Frame set at {stamp_ns} ns: {error}', key=f'set {type(error).__name__}')
 
     def _current_pipeline(self) -> tuple[PosePipeline | None, CameraRig | None]:
         rig = self._calibration.rig
         if rig is not None and rig is not self._pipeline_rig and self._calibration.is_settled(monotonic_ns()):
+            wait([self._finished])
             self._use_rig(rig)
-            self._outputs.publish_skeleton(rig)
+            self._publish_skeleton()
         return self._pipeline, self._pipeline_rig
 
-    def _run(self, pipeline: PosePipeline, rig: CameraRig, found: StampedSet[bytes]) -> PipelineResult:
+    def _detect(
+        self, pipeline: PosePipeline, rig: CameraRig, found: StampedSet[bytes]
+    ) -> Callable[[], PipelineResult]:
+        """Return what is left to do of a set once its pictures are not needed any more."""
         usable = {}
         for name, cdr in found.payloads.items():
             if name in rig.names:
@@ -247,14 +268,13 @@ class PoseSession:
                     name, 'not calibrated', self._calibration.problems.get(name, 'not calibrated yet'), monotonic_ns()
                 )
         if self._config.transport == 'keypoints':
-            return pipeline.fuse(found.stamp_ns, self._read_keypoints(usable, found.stamp_ns))
-        result = pipeline.process(
-            found.stamp_ns,
-            {name: partial(self._decode, name, cdr, rig[name].intrinsics) for name, cdr in usable.items()},
+            return partial(pipeline.fuse, found.stamp_ns, self._read_keypoints(usable, found.stamp_ns))
+        views = pipeline.detect(
+            {name: partial(self._decode, name, cdr, rig[name].intrinsics) for name, cdr in usable.items()}
         )
-        for name, error in result.camera_errors.items():
+        for name, error in views.camera_errors.items():
             self._camera_failed(name, error, found.stamp_ns)
-        return result
+        return partial(pipeline.finish, found.stamp_ns, views)
 
     def _decode(self, camera: str, cdr: bytes, intrinsics: Intrinsics) -> Frame:
         message = read_image(cdr) if self._config.transport == 'raw' else read_compressed_image(cdr)

@@ -17,6 +17,8 @@ from types import ModuleType
 from .errors import ConfigError, GeoPoseError
 
 _NODE = 'geo_pose_ros.ros.pose_node'
+# `export` of an ONNX file instead of a training run; needs no torch.
+_ENGINE = 'geo_pose_ros.inference.engine_cli'
 
 # Command -> module that registers it, and one line of help.
 _COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -30,7 +32,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'rig': ('geo_pose_ros.bags.calibrations', 'convert calibration files'),
     'train': ('geo_pose_training.cli', 'train a lifter'),
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
-    'export': ('geo_pose_training.cli', 'write a lifter as ONNX'),
+    'export': ('geo_pose_training.cli', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),
     'retrain': ('geo_pose_training.cli', 'adapt a lifter to recorded bags'),
 }
 
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = '--debug' in words
     words = [word for word in words if word != '--debug']
     try:
-        parser = _parser(_command(words))
+        parser = _parser(_command(words), _ENGINE if _from_onnx(words) else '')
         arguments, unknown = parser.parse_known_args(words)
         run: Callable[[argparse.Namespace], int | None] | None = arguments.run
         if run is None:
@@ -78,17 +80,21 @@ def _command(words: Sequence[str]) -> str:
     return next((word for word in words if not word.startswith('-')), '')
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
-    """Return the parser, complete for ``command`` and with one line for the others."""
+def _from_onnx(words: Sequence[str]) -> bool:
+    return len(words) > 1 and words[0] == 'export' and words[1].endswith('.onnx')
+
+
+def _parser(command: str, module: str = '') -> argparse.ArgumentParser:
+    """Return the parser, complete for ``command`` (of ``module``, if not its usual one), one line for the others."""
     parser = argparse.ArgumentParser(
         prog='geo_pose', description='Calibrated cameras in, 3D human skeletons out.', allow_abbrev=False
     )
     parser.add_argument('--debug', action='store_true', help='show where an error came from')
     subparsers = parser.add_subparsers(required=True, metavar='COMMAND')
-    chosen = _COMMANDS[command][0] if command in _COMMANDS else ''
+    chosen = module or (_COMMANDS[command][0] if command in _COMMANDS else '')
     # A module may register several commands at once.
-    for name, (module, description) in _COMMANDS.items():
-        if module != chosen:
+    for name, (usual, description) in _COMMANDS.items():
+        if usual != chosen and not (module and name == command):
             subparsers.add_parser(name, help=description)
     if chosen == _NODE:
         # It parses its arguments itself, as rclpy does.

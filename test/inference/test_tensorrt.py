@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from geo_pose_ros.cli import main
 from geo_pose_ros.config import EngineConfig
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.inference import tensorrt as engine
@@ -403,3 +404,19 @@ def test_half_precision_without_onnx(model, fake, monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnx', None)
     with pytest.raises(BackendError, match='pip install onnx onnxruntime'):
         engine.build_engine(model, dataclasses.replace(CONFIG, fp16=True))
+
+
+def test_export_builds_an_engine_from_an_onnx_file_without_torch(model, fake, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    assert main(['export', str(model), '--format', 'tensorrt', '--fp16', '--max-batch', '16']) == 0
+    assert 'double.fp16.engine' in capsys.readouterr().out
+    sidecar = engine.read_sidecar(model.with_suffix('.fp16.engine'))
+    assert (sidecar.precision, sidecar.max_batch) == ('fp16', 16)
+    assert main(['export', str(model.with_name('none.onnx')), '--format', 'tensorrt']) == 1
+    assert 'does not exist' in capsys.readouterr().err
+
+
+def test_export_without_tensorrt_says_so_in_one_line(model, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'tensorrt', None)
+    assert main(['export', str(model), '--format', 'tensorrt']) == 1
+    assert capsys.readouterr().err.count('\n') == 1

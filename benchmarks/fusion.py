@@ -1,0 +1,534 @@
+"""Accuracy and cost of lifting and fusion: against triangulation, against peers, and on real footage.
+
+    python benchmarks/fusion.py [--data ../shared/data]     ->  tables, out/bench/fusion.json and fusion.png
+
+Motion: the validation clips of mocap17 before the rigs of S9 and S11, through the detector noise model of
+training/data/noise.py, seed 0; each clip runs through PosePipeline as a live stream of 30 sets a second, and what it
+publishes is compared with the truth, absolute, in the world. `--every N` takes every N-th clip. "DLT" is linear
+triangulation weighted by confidence over all views, on joints that it has.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+import argparse
+import datetime
+import gc
+import itertools
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from geo_pose_training.data.motion import load_motion
+from geo_pose_training.data.sequence import Sequence as Recording
+from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, synthesise
+from pipeline import detect
+
+from geo_pose_ros.bags.calibrations import read_calibration
+from geo_pose_ros.config import LifterConfig, PipelineConfig, TrackingConfig
+from geo_pose_ros.demo.footage import fetch_footage
+from geo_pose_ros.fusion.estimate import estimate_bodies
+from geo_pose_ros.fusion.solver import solve
+from geo_pose_ros.geometry.projection import normalize, project_world
+from geo_pose_ros.geometry.triangulation import triangulate_dlt
+from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.inference.model_card import default_model, load_card
+from geo_pose_ros.lifting.lifter import PoseLifter
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.quality import Observation, bone_length_cv, leave_one_out_px
+from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.types import CameraRig, Keypoints2D
+
+OUT = Path('out/bench')
+CACHE = Path('.cache')
+RIGS = ('h36m_S9', 'h36m_S11')
+FULL = PipelineConfig()
+NO_LIFTER = replace(FULL, lifter=LifterConfig(enabled=False))
+NO_FILTER = replace(FULL, tracking=TrackingConfig(enabled=False))
+NEITHER = replace(NO_LIFTER, tracking=TrackingConfig(enabled=False))
+VARIANTS = {
+    'lifter, filter': FULL, 'lifter': NO_FILTER, 'triangulation, filter': NO_LIFTER, 'triangulation': NEITHER,
+}
+LEFT_ARM = [BODY17.index(f'left_{joint}') for joint in ('shoulder', 'elbow', 'wrist')]
+FOOTAGE_HZ = 60
+
+
+def mean_mm(error_m: FloatArray) -> float:
+    """Return the mean of distances that exist, mm."""
+    return round(1e3 * float(np.nanmean(error_m)), 2)
+
+
+def recordings(data: Path, every: int) -> list[Recording]:
+    """Return the validation clips before the test rigs."""
+    rigs = load_rigs(data / 'rigs.json')
+    clips = [clip for clip in load_motion(data / 'mocap17.npz') if clip.validation][::every]
+    return [synthesise(clip, name, rigs[name], SyntheticSettings(), 0) for name in RIGS for clip in clips]
+
+
+def published(
+    recording: Recording, names: Sequence[str], config: PipelineConfig, hidden: Sequence[int] = ()
+) -> FloatArray:
+    """Return (F, J, 3) m: the body the pipeline publishes for each set, NaN where it publishes none."""
+    part = recording.views(names)
+    xy, confidence = part.xy.copy(), part.confidence.copy()
+    xy[:, :, list(hidden)], confidence[:, :, list(hidden)] = np.nan, 0.0
+    joints = np.full((len(part), len(BODY17), 3), np.nan)
+    with PosePipeline(part.rig, config) as pipeline:
+        for i in range(len(part)):
+            stamp_ns = int(i * 1e9 / part.fps)
+            seen = {
+                name: Keypoints2D(name, stamp_ns, BODY17, xy[i, c, None], confidence[i, c, None])
+                for c, name in enumerate(names)
+            }
+            bodies = pipeline.fuse(stamp_ns, seen).bodies
+            if len(bodies):
+                # The body with most views is the measured one; a lost track may still be predicted beside it.
+                joints[i] = bodies.xyz[int(bodies.num_views.sum(1).argmax())]
+    return joints
+
+
+def dlt(recording: Recording, names: Sequence[str], hidden: Sequence[int] = ()) -> FloatArray:
+    """Return (F, J, 3) m: confidence-weighted linear triangulation, keypoints below the usual confidence left out."""
+    part = recording.views(names)
+    frames, views, joints = part.confidence.shape
+    weights = np.where(part.confidence >= FULL.detector.min_confidence, part.confidence, 0.0)
+    weights[:, :, list(hidden)] = 0.0
+    xn = part.rays().swapaxes(0, 1).reshape(views, -1, 2)
+    flat = weights.swapaxes(0, 1).reshape(views, -1)
+    return triangulate_dlt(part.cam_from_world, xn, flat).reshape(frames, joints, 3)
+
+
+def compare(clips: Sequence[Recording], names: Sequence[str], config: PipelineConfig) -> dict[str, float]:
+    """Return MPJPE of ours and of DLT on the joints that DLT has, and of ours on all."""
+    ours, theirs, everything, joints = [], [], [], []
+    for clip in clips:
+        body, linear = published(clip, names, config), dlt(clip, names)
+        error, linear_error = (np.linalg.norm(x - clip.truth, axis=-1) for x in (body, linear))
+        common = np.isfinite(error) & np.isfinite(linear_error)
+        ours.append(error[common])
+        theirs.append(linear_error[common])
+        everything.append(error.ravel())
+        joints.append(np.isfinite(linear_error).ravel())
+    a, b, c = (np.concatenate(values) for values in (ours, theirs, everything))
+    return {
+        'ours_mm': mean_mm(a), 'dlt_mm': mean_mm(b), 'ratio': round(float(a.mean() / b.mean()), 4),
+        'ours_median_mm': round(1e3 * float(np.median(a)), 2), 'dlt_median_mm': round(1e3 * float(np.median(b)), 2),
+        'ours_all_joints_mm': mean_mm(c), 'complete': round(float(np.isfinite(c).mean()), 4),
+        'dlt_complete': round(float(np.concatenate(joints).mean()), 4),
+    }
+
+
+def occluded_arm(clips: Sequence[Recording], names: Sequence[str]) -> dict[str, float]:
+    """Return the error of an arm that neither camera sees, and how complete the body is."""
+    error, complete = [], []
+    for clip in clips:
+        body = published(clip, names, FULL, LEFT_ARM)
+        error.append(np.linalg.norm(body - clip.truth, axis=-1)[:, LEFT_ARM])
+        complete.append(np.isfinite(body).all((1, 2)))
+    stacked = np.concatenate(error)
+    return {
+        'arm_mm': mean_mm(stacked), 'complete': round(float(np.concatenate(complete).mean()), 4),
+        **{BODY17.joint_names[j] + '_mm': mean_mm(stacked[:, k]) for k, j in enumerate(LEFT_ARM)},
+    }
+
+
+def one_camera(clips: Sequence[Recording], lifter: PoseLifter) -> dict[str, float]:
+    """Return root-relative MPJPE of ours and of the lifter alone, and the absolute root error, over all cameras."""
+    ours, alone, roots = [], [], []
+    for clip in clips:
+        for c, camera in enumerate(clip.rig.cameras):
+            body = published(clip, (camera.name,), FULL)
+            confidence = np.where(clip.confidence[:, c] >= FULL.detector.min_confidence, clip.confidence[:, c], 0.0)
+            lifted = lifter.lift(clip.rays()[None, :, c], confidence[None]).pose[0] @ camera.cam_from_world[:, :3]
+            relative = [np.linalg.norm(x - x[:, :1] - clip.truth + clip.truth[:, :1], axis=-1) for x in (body, lifted)]
+            common = np.isfinite(relative[0]) & np.isfinite(relative[1])
+            ours.append(relative[0][common])
+            alone.append(relative[1][common])
+            roots.append(np.linalg.norm(body[:, 0] - clip.truth[:, 0], axis=-1))
+    a, b, root = (np.concatenate(values) for values in (ours, alone, roots))
+    return {
+        'ours_mm': mean_mm(a), 'lifter_mm': mean_mm(b), 'ratio': round(float(a.mean() / b.mean()), 4),
+        'root_mm': mean_mm(root), 'root_median_mm': round(1e3 * float(np.nanmedian(root)), 1),
+    }
+
+
+def one_euro(joints: FloatArray, hz: float, cutoff_hz: float, beta: float) -> FloatArray:
+    """Return (F, J, 3) smoothed by the 1-euro filter (Casiez et al., CHI 2012), the alternative to ours."""
+
+    def share(cutoff: FloatArray | float) -> Any:
+        return 1.0 / (1.0 + hz / (2.0 * np.pi * cutoff))
+
+    smooth, speed = joints.copy(), np.zeros_like(joints[0])
+    for i in range(1, len(joints)):
+        known = np.isfinite(joints[i]) & np.isfinite(smooth[i - 1])
+        change = np.where(known, (joints[i] - smooth[i - 1]) * hz, 0.0)
+        speed = speed + share(1.0) * (change - speed)
+        a = share(cutoff_hz + beta * np.abs(speed))
+        smooth[i] = np.where(known, smooth[i - 1] + a * (joints[i] - smooth[i - 1]), joints[i])
+    return smooth
+
+
+def filters(clips: Sequence[Recording]) -> dict[str, dict[str, float]]:
+    """Return error and jitter (mean error of the acceleration) without filter, with ours, and with 1-euro filters."""
+    rows: dict[str, list[list[FloatArray]]] = {}
+    for clip in clips:
+        names = clip.rig.names
+        raw = published(clip, names, NO_FILTER)
+        found = {'none': raw, 'kalman': published(clip, names, FULL)}
+        for cutoff, beta in ((2.0, 2.0), (4.0, 4.0), (4.0, 10.0), (8.0, 10.0)):
+            found[f'one_euro_{cutoff:g}_{beta:g}'] = one_euro(raw, clip.fps, cutoff, beta)
+        for name, joints in found.items():
+            error = joints - clip.truth
+            jitter = np.diff(error, 2, axis=0) * clip.fps**2
+            rows.setdefault(name, [[], []])[0].append(np.linalg.norm(error, axis=-1).ravel())
+            rows[name][1].append(np.linalg.norm(jitter, axis=-1).ravel())
+    return {
+        name: {
+            'mpjpe_mm': mean_mm(np.concatenate(error)),
+            'jitter_m_s2': round(float(np.nanmean(np.concatenate(jitter))), 2),
+        }
+        for name, (error, jitter) in rows.items()
+    }
+
+
+def time_ms(call: Callable[[], object], seconds: float = 3.0) -> dict[str, float]:
+    """Return p50 and p99 of ``call`` in ms, after a warm-up, the garbage collector off."""
+    for _ in range(5):
+        call()
+    spent: list[float] = []
+    gc.disable()
+    until = perf_counter() + seconds
+    while perf_counter() < until or len(spent) < 50:
+        began = perf_counter()
+        call()
+        spent.append((perf_counter() - began) * 1e3)
+    gc.enable()
+    return {'p50': round(float(np.percentile(spent, 50)), 3), 'p99': round(float(np.percentile(spent, 99)), 3)}
+
+
+def scene(cameras: int, bodies: int, truth: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return cameras on a ring (C, 3, 4), focal lengths (C,), keypoints (C, B, J, 2), confidence (C, B, J)."""
+    rng = np.random.default_rng(0)
+    angle = 2.0 * np.pi * np.arange(cameras) / cameras
+    position = np.stack([5.0 * np.cos(angle), 5.0 * np.sin(angle), np.full(cameras, 2.2)], 1)
+    cams = look_at(position, np.tile([0.0, 0.0, 1.0], (cameras, 1)), np.array([0.0, 0.0, 1.0]))
+    joints = truth[np.linspace(0, len(truth) - 1, bodies).astype(int)]
+    joints = joints - joints[:, :1] * (1.0, 1.0, 0.0)
+    joints[..., :2] += 1.1 * np.stack(np.divmod(np.arange(bodies), 3), -1)[:, None] - 1.1
+    local = np.stack([joints @ cam[:, :3].T + cam[:, 3] for cam in cams])
+    xn = local[..., :2] / local[..., 2:] + rng.normal(0.0, 0.004, (*local.shape[:-1], 2))
+    return cams, np.full(cameras, 1100.0), xn, rng.uniform(0.6, 0.95, xn.shape[:-1])
+
+
+def pipeline_call(cameras: int, bodies: int, truth: FloatArray) -> tuple[PosePipeline, Callable[[], object]]:
+    """Return a pipeline (to close) and a call that feeds it the next set of a ring of cameras with distorted lenses."""
+    from geo_pose_ros.types import Camera, Intrinsics
+
+    cams, focal, xn, confidence = scene(cameras, bodies, truth)
+    K = np.array([[focal[0], 0.0, 960.0], [0.0, focal[0], 540.0], [0.0, 0.0, 1.0]])
+    lens = Intrinsics(K, np.zeros(5), 'plumb_bob', 1920, 1080)
+    rig = CameraRig(tuple(Camera(f'cam{c}', f'cam{c}', lens, cam) for c, cam in enumerate(cams)))
+    seen = {
+        f'cam{c}': Keypoints2D(f'cam{c}', 0, BODY17, xn[c] * focal[0] + K[:2, 2], confidence[c])
+        for c in range(cameras)
+    }
+    pipeline, stamp_ns = PosePipeline(rig), itertools.count(0, 33_000_000)
+    return pipeline, lambda: pipeline.fuse(next(stamp_ns), seen)
+
+
+def costs(truth: FloatArray, lifter: PoseLifter) -> dict[str, Any]:
+    """Return times of solver, lifter and pipeline, and how the solver and the pipeline grow."""
+    result: dict[str, Any] = {'growth': []}
+    for cameras, bodies in ((1, 1), (2, 1), (4, 1), (8, 1), (12, 1), (4, 2), (4, 4), (4, 8), (8, 8), (12, 8)):
+        cams, focal, xn, confidence = scene(cameras, bodies, truth)
+        weights, lifted = confidence / FULL.solver.noise_px, lifter.lift(xn, confidence)
+        pipeline, call = pipeline_call(cameras, bodies, truth)
+        with pipeline:
+            row = {
+                'cameras': cameras, 'bodies': bodies,
+                'solver_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver, lifted)),  # noqa: B023
+                'triangulation_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver), 1.0),  # noqa: B023
+                'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence), 1.0),  # noqa: B023
+                'pipeline_ms': time_ms(call),
+            }
+        result['growth'].append(row)
+        print(f'  {cameras:2d} cameras x {bodies} bodies: ' + ', '.join(
+            f'{k.removesuffix("_ms")} {v["p50"]:.2f} (p99 {v["p99"]:.2f})' for k, v in row.items() if k.endswith('_ms')
+        ) + ' ms', flush=True)
+    return result
+
+
+def peers_python() -> Path:
+    """Return the interpreter of the peers' own environment, made at the first call."""
+    folder = CACHE / 'peers'
+    python = folder / 'bin' / 'python'
+    ready = folder / 'ready'
+    if not ready.is_file():
+        print('installing aniposelib and pose2sim into an environment of their own ...', flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        install = [str(python), '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet']
+        subprocess.run([*install, 'aniposelib==0.8.0'], check=True)
+        # Pose2Sim declares GUIs and simulators; these few are what its triangulation imports.
+        subprocess.run([*install, '--no-deps', 'pose2sim==0.10.49'], check=True)
+        subprocess.run(
+            [*install, 'rtoml', 'anytree', 'pandas', 'c3d', 'tqdm', 'matplotlib', 'scipy', 'lxml'], check=True
+        )
+        ready.touch()
+    return python
+
+
+def ours_on(
+    rig: CameraRig, xy: FloatArray, confidence: FloatArray, lifter: PoseLifter | None
+) -> Callable[[slice], FloatArray]:
+    """Return a function of a slice of frames that gives our joints (F, J, 3) from raw px (C, F, J, 2)."""
+    cams = np.stack([camera.cam_from_world for camera in rig.cameras])
+    focal = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
+    used = np.where(confidence >= FULL.detector.min_confidence, confidence, 0.0)
+
+    def block(frames: slice) -> FloatArray:
+        xn = np.stack([normalize(camera.intrinsics, xy[c, frames]) for c, camera in enumerate(rig.cameras)])
+        lift = None if lifter is None else lifter.lift
+        return estimate_bodies(cams, focal, xn, used[:, frames], BODY17, FULL.solver, lift).solution.xyz
+
+    def run(frames: slice) -> FloatArray:
+        # Blocks of sets that fit the processor's cache.
+        start, stop, _ = frames.indices(xy.shape[1])
+        return np.concatenate([block(slice(i, min(i + 256, stop))) for i in range(start, stop, 256)])
+
+    return run
+
+
+def reprojection(rig: CameraRig, xy: FloatArray, joints: FloatArray) -> float:
+    """Return the median px between keypoints (C, F, J, 2) and projected joints (F, J, 3)."""
+    distance = [np.linalg.norm(project_world(c, joints) - xy[i], axis=-1) for i, c in enumerate(rig.cameras)]
+    return round(float(np.nanmedian(np.stack(distance))), 2)
+
+
+def against_peers(
+    rig: CameraRig, xy: FloatArray, confidence: FloatArray, truth: FloatArray | None, lifter: PoseLifter
+) -> dict[str, Any]:
+    """Return reprojection, accuracy and time per frame set of ours and the peers on the same keypoints (C, F, J, 2)."""
+    sets = xy.shape[1]
+    with tempfile.TemporaryDirectory() as folder:
+        given, out = Path(folder) / 'in.npz', Path(folder) / 'out.npz'
+        lenses = [camera.intrinsics for camera in rig.cameras]
+        np.savez(
+            given, K=[lens.K for lens in lenses], D=[np.pad(lens.D, (0, 5 - len(lens.D))) for lens in lenses],
+            R=[c.cam_from_world[:, :3] for c in rig.cameras], t=[c.cam_from_world[:, 3] for c in rig.cameras],
+            size=[(lens.width, lens.height) for lens in lenses], xy=xy, confidence=confidence,
+        )
+        script = Path(__file__).with_name('peers.py')
+        subprocess.run([str(peers_python()), str(script), str(given), str(out)], check=True, stderr=subprocess.DEVNULL)
+        found = dict(np.load(out))
+    joints: dict[str, FloatArray] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for name in ('aniposelib', 'aniposelib_fast', 'pose2sim'):
+        joints[name] = found[f'{name}_xyz']
+        batch = float(found[f'{name}_batch_ms'])
+        rows[name] = {
+            'set_ms': round(float(np.median(found[f'{name}_set_ms'])), 3),
+            'batch_ms_per_set': None if np.isnan(batch) else round(batch, 4),
+        }
+    for name, used in (('ours_triangulation', None), ('ours', lifter)):
+        run = ours_on(rig, xy, confidence, used)
+        joints[name] = run(slice(None))
+        turn = itertools.cycle(range(min(sets, 100)))
+        batch = time_ms(lambda: run(slice(None)), 0.0 if sets > 1000 else 2.0)['p50'] / sets  # noqa: B023
+        single = time_ms(lambda: run(slice(i := next(turn), i + 1)))['p50']  # noqa: B023
+        rows[name] = {'set_ms': single, 'batch_ms_per_set': round(batch, 4)}
+    common = np.isfinite(joints['pose2sim']).all(-1)
+    for name, body in joints.items():
+        rows[name]['reprojection_px'] = reprojection(rig, xy, body)
+        rows[name]['complete'] = round(float(np.isfinite(body).all(-1)[common.any(1)].mean()), 4)
+        if truth is not None:
+            error = np.linalg.norm(body - truth, axis=-1)
+            rows[name]['mpjpe_mm'] = mean_mm(error)
+            rows[name]['mpjpe_where_pose2sim_has_it_mm'] = mean_mm(error[common])
+        else:
+            rows[name]['bone_length_cv'] = round(float(np.median(list(_bone_cv(body)))), 4)
+    return rows
+
+
+def _bone_cv(joints: FloatArray) -> list[float]:
+    parent, child = np.array(BODY17.edges).T
+    lengths = np.linalg.norm(joints[:, parent] - joints[:, child], axis=-1)
+    return list(np.nanstd(lengths, 0) / np.nanmean(lengths, 0))
+
+
+def footage() -> tuple[CameraRig, list[dict[str, Keypoints2D]]]:
+    """Return rig and body17 keypoints of the demo's footage, by set, detected once and cached."""
+    files = fetch_footage(CACHE)
+    rig = read_calibration(files.calibration)
+    sets, _ = detect(files.videos, rig)
+    return rig, [
+        {n: Keypoints2D(n, int(i * 1e9 / FOOTAGE_HZ), k.skeleton, k.xy, k.confidence) for n, k in found.items()}
+        for i, found in enumerate(sets)
+    ]
+
+
+def real(rig: CameraRig, sets: list[dict[str, Keypoints2D]]) -> dict[str, Any]:
+    """Return leave-one-camera-out error and bone-length variation on real footage, by what is switched on."""
+    rows = {}
+    for name, config in VARIANTS.items():
+        observations = []
+        with PosePipeline(rig, config) as pipeline:
+            for found in sets:
+                stamp_ns = next(iter(found.values())).stamp_ns
+                fused = pipeline.fuse(stamp_ns, found)
+                observations.append(Observation(stamp_ns, fused.keypoints, fused.bodies))
+        errors = leave_one_out_px(rig, observations, config)
+        variation = bone_length_cv(BODY17, [seen.bodies for seen in observations])
+        rows[name] = {
+            'leave_one_out_px': round(float(np.median(np.concatenate(list(errors.values())))), 2),
+            'leave_one_out_mean_px': round(float(np.mean(np.concatenate(list(errors.values())))), 2),
+            'bone_length_cv': round(float(np.nanmedian(list(variation.values()))), 4),
+            'complete': round(float(np.mean([np.isfinite(o.bodies.xyz).all(-1).mean() for o in observations])), 4),
+        }
+    return rows
+
+
+def plot(growth: list[dict[str, Any]], path: Path) -> None:
+    """Draw how the times grow with cameras and with bodies."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.5), sharey=True)
+    for axis, (label, fixed) in zip(axes, (('cameras', 'bodies'), ('bodies', 'cameras')), strict=True):
+        for value in sorted({row[fixed] for row in growth}):
+            rows = sorted((r for r in growth if r[fixed] == value), key=lambda r, k=label: r[k])
+            if len(rows) < 2:
+                continue
+            for stage, style in (('solver', '-o'), ('pipeline', '--s')):
+                times = [r[f'{stage}_ms']['p50'] for r in rows]
+                axis.plot([r[label] for r in rows], times, style, label=f'{stage}, {value} {fixed}')
+        axis.set_xlabel(label)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    axes[0].set_ylabel('ms per set, p50, one core')
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def machine() -> str:
+    """Return the processor and its number of cores."""
+    cpuinfo = Path('/proc/cpuinfo')
+    names = [line.split(':')[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
+    return f'{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {platform.system()}'
+
+
+def commit() -> str:
+    """Return the checked-out commit, marked if files differ from it."""
+    def git(*words: str) -> str:
+        return subprocess.run(['git', *words], capture_output=True, text=True, check=False).stdout.strip()
+
+    return git('rev-parse', '--short', 'HEAD') + ('-dirty' if git('status', '--porcelain', 'geo_pose_ros') else '')
+
+
+def main() -> int:
+    """Measure, print and write; return 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', type=Path, default=Path('../shared/data'))
+    parser.add_argument('--every', type=int, default=1, help='every N-th clip for accuracy')
+    parser.add_argument('--only', nargs='*', default=['accuracy', 'peers', 'cost', 'real'])
+    args = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    path = OUT / 'fusion.json'
+    result: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    lifter = PoseLifter(LifterConfig())
+    card = load_card(default_model())
+    result |= {
+        'commit': commit(), 'machine': machine(),
+        'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        'versions': {'python': platform.python_version(), 'numpy': np.__version__},
+        'lifter_sha256': card.sha256[:12], 'clips': f'every {args.every}',
+    }
+    if not (args.data / 'mocap17.npz').is_file():
+        print(f"no motion data in '{args.data}': only the parts that need none; give --data", file=sys.stderr)
+        args.only = [part for part in args.only if part == 'real']
+    clips = recordings(args.data, args.every) if args.only != ['real'] else []
+    if 'accuracy' in args.only:
+        names = clips[0].rig.names
+        result['four_cameras'] = {name: compare(clips, names, config) for name, config in VARIANTS.items()}
+        show('four cameras', result['four_cameras'])
+        pairs = list(itertools.combinations(names, 2))
+        result['two_cameras'] = {'+'.join(p): compare(clips, p, FULL) for p in pairs}
+        show('two cameras', result['two_cameras'])
+        result['occluded_arm'] = {'+'.join(p): occluded_arm(clips, p) for p in pairs}
+        show('two cameras, left arm hidden from both', result['occluded_arm'])
+        result['one_camera'] = one_camera(clips, lifter)
+        show('one camera', {'all': result['one_camera']})
+        result['filters'] = filters(clips[::4])
+        show('filters, four cameras', result['filters'])
+        result['four_cameras_vs_dlt'] = result['four_cameras']['lifter, filter']['ratio']
+        # The pair that gains least.
+        result['two_cameras_vs_dlt'] = max(row['ratio'] for row in result['two_cameras'].values())
+        result['occluded_arm_mm'] = max(row['arm_mm'] for row in result['occluded_arm'].values())
+        result['one_camera_vs_lifter'] = result['one_camera']['ratio']
+    if 'cost' in args.only:
+        print('cost, one core')
+        result |= costs(clips[0].truth if clips[0].truth is not None else np.zeros((1, 17, 3)), lifter)
+        by = {(r['cameras'], r['bodies']): r for r in result['growth']}
+        result |= {
+            'solver_ms_4x1_p50': by[4, 1]['solver_ms']['p50'], 'solver_ms_12x8_p50': by[12, 8]['solver_ms']['p50'],
+            'lifter_ms_4_views_p50': by[4, 1]['lifter_ms']['p50'],
+            'pipeline_ms_4x1_p50': by[4, 1]['pipeline_ms']['p50'], 'load_average': round(os.getloadavg()[0], 1),
+        }
+        plot(result['growth'], OUT / 'fusion.png')
+    if {'peers', 'real'} & set(args.only):
+        rig, sets = footage()
+    if 'peers' in args.only:
+        subject = [clip for clip in clips if clip.subject == RIGS[0]]
+        xy = np.concatenate([c.xy for c in subject]).swapaxes(0, 1)
+        confidence = np.concatenate([c.confidence for c in subject]).swapaxes(0, 1)
+        truth = np.concatenate([c.truth for c in subject if c.truth is not None])
+        with PosePipeline(rig, NEITHER) as mapper:
+            mapped = [mapper.fuse(i, found).keypoints for i, found in enumerate(sets)]
+        real_xy = np.stack([[k[n].xy[0] for k in mapped] for n in rig.names])
+        real_confidence = np.stack([[k[n].confidence[0] for k in mapped] for n in rig.names])
+        result['peers'] = {
+            'mocap17, four cameras': against_peers(subject[0].rig, xy, confidence, truth, lifter),
+            'real footage': against_peers(rig, real_xy, real_confidence, None, lifter),
+        }
+        for name, rows in result['peers'].items():
+            show(f'peers: {name}', rows)
+        rows = result['peers']['mocap17, four cameras']
+        # As a user would call them: default entry points, one frame set after the other. The table has the rest.
+        theirs = min(rows[name]['set_ms'] for name in ('aniposelib', 'pose2sim'))
+        result['speedup_vs_fastest_peer'] = round(theirs / rows['ours_triangulation']['set_ms'], 2)
+        result['speedup_with_lifter_vs_fastest_peer'] = round(theirs / rows['ours']['set_ms'], 2)
+    if 'real' in args.only:
+        result['real_footage'] = real(rig, sets)
+        show('real footage', result['real_footage'])
+    path.write_text(json.dumps(result, indent=1) + '\n')
+    print({k: v for k, v in result.items() if not isinstance(v, (dict, list))})
+    return 0
+
+
+def show(title: str, rows: dict[str, dict[str, Any]]) -> None:
+    """Print rows of named numbers as a table."""
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    print(f'\n{title}')
+    width = max(map(len, rows)) + 2
+    print(' ' * width + ''.join(f'{c:>{max(len(c), 8) + 2}}' for c in columns))
+    for name, row in rows.items():
+        cells = (f'{"-" if row.get(c) is None else row[c]!s:>{max(len(c), 8) + 2}}' for c in columns)
+        print(f'{name:<{width}}' + ''.join(cells), flush=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

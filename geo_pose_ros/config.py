@@ -271,7 +271,8 @@ class TrackingConfig:
     """Bodies over time."""
 
     new_body_views: int = setting(
-        2, 'Cameras that must see a new body, if as many deliver; a known one may go on with one', low=1, high=64
+        2, 'Cameras that must see a new body, if as many delivered within a second; a known one may go on with one',
+        low=1, high=64,
     )
     enabled: bool = setting(True, 'Smooth joints by a Kalman filter and predict those not seen; ids are kept anyway')
     max_gap_s: float = setting(

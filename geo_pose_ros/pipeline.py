@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -23,6 +23,7 @@ from .skeleton import BODY17, FloatArray, map_to_body17
 from .types import Bodies3D, CameraRig, Frame, FrameSet, Keypoints2D
 
 FrameLoader = Callable[[], Frame]
+_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +105,9 @@ class PosePipeline:
         self._pool = ThreadPoolExecutor(max_workers=min(workers, len(rig)), thread_name_prefix='detect')
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
+        # Stamps of the first set and of each camera's last one.
+        self._began_ns = float('inf')
+        self._delivered_ns: dict[str, int] = {}
         self._tracker = Tracker(self._config.tracking, len(BODY17))
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
 
@@ -210,7 +214,7 @@ class PosePipeline:
         clock.lap('undistort')
         found = associate(self._cam_from_world, xn, confidence, self._tracker.predict(stamp_ns))
         # A person seen by fewer cameras may be a false detection; known ones may go on with one.
-        needed = min(self._config.tracking.new_body_views, len(keypoints))
+        needed = min(self._config.tracking.new_body_views, self._delivering(stamp_ns, keypoints))
         people = found.select((found.tracks >= 0) | (found.num_views >= needed))
         clock.lap('associate')
         estimate = estimate_bodies(
@@ -232,6 +236,16 @@ class PosePipeline:
             clock.stage_ms['lift'] = estimate.lift_ms
             clock.stage_ms['solve'] -= estimate.lift_ms
         return PipelineResult(bodies, body17, {}, {}, clock.stage_ms, residuals)
+
+    def _delivering(self, stamp_ns: int, names: Iterable[str]) -> int:
+        """Return how many cameras delivered within the last second; in the first second all count."""
+        if not self._began_ns <= stamp_ns:
+            self._began_ns = stamp_ns
+            self._delivered_ns.clear()
+        self._delivered_ns.update(dict.fromkeys(names, stamp_ns))
+        if stamp_ns - self._began_ns < _NS_PER_S:
+            return len(self._rig)
+        return sum(stamp_ns - last_ns < _NS_PER_S for last_ns in self._delivered_ns.values())
 
     def close(self) -> None:
         """Stop the workers and free the models."""

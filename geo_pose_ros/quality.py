@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,16 @@ class Observation:
     stamp_ns: int
     keypoints: Mapping[str, Keypoints2D]
     bodies: Bodies3D
+
+
+def measured(bodies: Bodies3D) -> Bodies3D:
+    """Return the bodies that a view supports at this instant, without those that are only predicted."""
+    seen = bodies.num_views.any(1)
+    arrays = {
+        name: getattr(bodies, name)[seen]
+        for name in ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')
+    }
+    return replace(bodies, **arrays)
 
 
 def distances_to_keypoints(projected: FloatArray, found: Keypoints2D, min_confidence: float) -> FloatArray:
@@ -56,8 +66,9 @@ def reprojection_px(
     """Return per camera the px (n,) between its confident keypoints and the reprojected joints, outliers included."""
     per_camera: dict[str, list[FloatArray]] = {name: [np.zeros(0)] for name in rig.names}
     for seen in observations:
+        bodies = measured(seen.bodies)
         for name, found in seen.keypoints.items():
-            projected = _project(rig, name, seen.bodies)
+            projected = _project(rig, name, bodies)
             per_camera[name].append(distances_to_keypoints(projected, found, min_confidence))
     return {name: np.concatenate(values) for name, values in per_camera.items()}
 
@@ -73,7 +84,7 @@ def leave_one_out_px(
         with PosePipeline(rig.subset(others), config) as pipeline:
             for seen in observations:
                 rest = {other: k for other, k in seen.keypoints.items() if other != name}
-                bodies = pipeline.fuse(seen.stamp_ns, rest).bodies
+                bodies = measured(pipeline.fuse(seen.stamp_ns, rest).bodies)
                 if name in seen.keypoints:
                     projected = _project(rig, name, bodies)
                     values.append(
@@ -92,11 +103,11 @@ def _project(rig: CameraRig, name: str, bodies: Bodies3D) -> FloatArray:
 def bone_length_cv(skeleton: Skeleton, bodies: Iterable[Bodies3D]) -> dict[str, float]:
     """Return per bone the coefficient of variation (standard deviation / mean) of its length over time.
 
-    Each body_id counts for itself; a bone's value is the mean over the bodies seen in at least two instants, NaN if
-    there is none.
+    Bodies that are only predicted are left out. Each body_id counts for itself; a bone's value is the mean over the
+    bodies seen in at least two instants, NaN if there is none.
     """
     tracks: dict[int, list[FloatArray]] = {}
-    for instant in bodies:
+    for instant in map(measured, bodies):
         for body_id, joints in zip(instant.body_ids, instant.xyz, strict=True):
             tracks.setdefault(int(body_id), []).append(joints)
     parent, child = np.array(skeleton.edges).T

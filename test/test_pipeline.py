@@ -133,6 +133,35 @@ def test_a_bad_camera_costs_only_itself():
     assert all(d.closed for d in detectors.values())
 
 
+def test_one_camera_alone_makes_no_body_until_the_others_are_known_to_be_silent():
+    rig, truth = ring_rig(4), person()
+    with PosePipeline(rig, PipelineConfig()) as pipeline:
+        counts = []
+        for tenth in range(13):
+            stamp = tenth * 100_000_000
+            seen = keypoints(rig, [truth], stamp)
+            counts.append(len(pipeline.fuse(stamp, {'cam2': seen['cam2']}).bodies))
+        assert counts == [0] * 10 + [1] * 3
+    # A rig of one camera has no others to wait for.
+    with PosePipeline(rig.subset(['cam2']), PipelineConfig()) as pipeline:
+        assert len(pipeline.fuse(0, {'cam2': keypoints(rig, [truth], 0)['cam2']}).bodies) == 1
+
+
+def test_a_body_that_one_camera_made_up_joins_the_one_the_others_see():
+    rig, truth = ring_rig(4), person()
+    with PosePipeline(rig, PipelineConfig()) as pipeline:
+        for tenth in range(12):
+            seen = keypoints(rig, [truth], tenth * 100_000_000)
+            pipeline.fuse(tenth * 100_000_000, {'cam2': seen['cam2']})
+        ids = []
+        for tenth in range(12, 22):
+            result = pipeline.fuse(tenth * 100_000_000, keypoints(rig, [truth], tenth * 100_000_000))
+            ids.append(result.bodies.body_ids.tolist())
+    assert len(ids[-1]) == 1
+    assert (result.bodies.num_views == 4).all()
+    np.testing.assert_allclose(result.bodies.xyz[0], truth, atol=0.02)
+
+
 def test_unconfident_keypoints_are_not_used():
     rig, truth = ring_rig(4), person()
     seen = keypoints(rig, [truth])

@@ -100,7 +100,8 @@ def associate(
     offsets = np.cumsum([0, *counts])
 
     bodies = predicted if predicted is not None else np.zeros((0, joints, 3))
-    tracked = _assign(_body_distance(bodies, rays), camera, cameras)
+    distance = _body_distance(bodies, rays)
+    tracked = _join_lonely(_assign(distance, camera, cameras), distance)
     seen_tracks = np.flatnonzero((tracked >= 0).any(1))
     left = np.setdiff1d(np.arange(len(camera)), tracked)
     groups = _cluster(rays.select(left), left, camera)
@@ -191,6 +192,24 @@ def _assign(cost: FloatArray, camera: IntArray, cameras: int) -> IntArray:
         good = priced[body, columns[column]] < 1e3
         assigned[body[good], c] = columns[column[good]]
     return assigned
+
+
+def _join_lonely(assigned: IntArray, cost: FloatArray) -> IntArray:
+    """Give the detection of a body seen by one camera to a body of several that lacks one there and fits; (T, C).
+
+    What one camera alone sees is uncertain in depth and follows that camera's errors, so that beside a body that
+    several cameras agree on it is more likely a part of that one than a second person behind it.
+    """
+    joined = assigned.copy()
+    views = (assigned >= 0).sum(1)
+    for lonely in np.flatnonzero(views == 1):
+        c = int((assigned[lonely] >= 0).argmax())
+        detection = assigned[lonely, c]
+        fit = np.where((views >= 2) & (joined[:, c] < 0), cost[:, detection], np.inf)
+        best = int(fit.argmin())
+        if fit[best] <= _BODY_GATE_M:
+            joined[best, c], joined[lonely, c] = detection, -1
+    return joined
 
 
 def _cluster(rays: _Rays, names: IntArray, camera: IntArray) -> list[IntArray]:

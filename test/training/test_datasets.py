@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,12 @@ def test_mpi_test_set_takes_valid_frames_by_activity(tmp_path: Path) -> None:
     np.testing.assert_allclose(second.truth, joints[3:])
     np.testing.assert_allclose(first.xy[:, 0], joints[:2, :, :2] * 100.0)
     assert len(first.rig) == 1
+
+
+def test_hdf5_needs_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'h5py', None)
+    with pytest.raises(ConfigError, match='pip install h5py'):
+        load_mpi_test(tmp_path)
 
 
 def test_mpi_that_does_not_fit_is_refused(tmp_path: Path) -> None:

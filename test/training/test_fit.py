@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -282,3 +283,28 @@ def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
         load_recipe('li2020', {'data.reshaped_copies': 1})
     with pytest.raises(ConfigError, match='lifted_views'):
         load_recipe('li2020', {'optim.lifted_views': 1})
+
+
+def test_tensorboard_gets_the_losses_or_its_absence_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert Path(folder) == tmp_path / 'run'
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, step))
+
+        def close(self) -> None:
+            written.append(('closed', 0))
+
+    fake = types.ModuleType('torch.utils.tensorboard')
+    fake.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', fake)
+    fit(Trainer(_recipe(4), _bank(), seed=0), tmp_path / 'run', INFO, progress=False, tensorboard=True)
+    assert ('loss/label', 2) in written
+    assert ('loss/total', 4) in written
+    assert written[-1] == ('closed', 0)
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
+    with pytest.raises(ConfigError, match='pip install tensorboard'):
+        fit(Trainer(_recipe(2), _bank(), seed=0), tmp_path / 'other', INFO, progress=False, tensorboard=True)

@@ -96,7 +96,7 @@ def test_extrinsics_need_enough_and_consistent_joints() -> None:
     with pytest.raises(CalibrationError, match='at least 50'):
         extrinsics_from_joints([sequence(frames=2)])
     rng = np.random.default_rng(0)
-    with pytest.raises(CalibrationError):
+    with pytest.raises(CalibrationError, match='fit one pose'):
         relative_pose(np.zeros((60, 2)), rng.random((60, 2)), 900.0, 900.0)
 
 
@@ -194,3 +194,18 @@ def test_data_hash_follows_the_data() -> None:
     assert data_hash([sequence()]) == data_hash([sequence()])
     assert data_hash([sequence()]) != data_hash([sequence(seed=1)])
     assert data_hash([sequence()]) != data_hash([sequence(cameras=3)])
+
+
+def test_a_camera_without_common_joints_cannot_be_placed() -> None:
+    seen = sequence(frames=90)
+    xy = seen.xy.copy()
+    # The third camera shares joints with the first only where the second sees nothing.
+    xy[:45, 1], xy[45:, 2] = np.nan, np.nan
+    with pytest.raises(CalibrationError, match='shares no joint'):
+        extrinsics_from_joints([replace(seen, xy=xy)])
+
+
+def test_correspondences_that_fit_no_pose_are_refused() -> None:
+    rng = np.random.default_rng(1)
+    with pytest.raises(CalibrationError, match='fit one pose'):
+        relative_pose(rng.random((200, 2)), rng.random((200, 2)), 900.0, 900.0)

@@ -27,6 +27,8 @@ from .sequence import Sequence
 
 _RANSAC_PX = 4.0
 _MIN_POINTS = 50
+# Share of the points that must support the pose; random ones give a few per cent.
+_LEAST_SUPPORT = 0.2
 # More points change the estimate less than their errors do.
 _MAX_POINTS = 4000
 
@@ -55,16 +57,18 @@ def relative_pose(
     F, found = cv2.findFundamentalMat(
         first * first_focal_px, second * second_focal_px, cv2.FM_RANSAC, _RANSAC_PX, 0.9999
     )
-    if F is None or F.shape != (3, 3):
-        raise CalibrationError('No fundamental matrix fits the joints; the person must move through the volume.')
-    E = np.diag((second_focal_px, second_focal_px, 1.0)) @ F @ np.diag((first_focal_px, first_focal_px, 1.0))
-    U, _, Vt = np.linalg.svd(E)
-    E = U @ np.diag((1.0, 1.0, 0.0)) @ Vt
-    inliers = found[:, 0] > 0
-    ahead, R, t, _ = cv2.recoverPose(E, first[inliers], second[inliers], np.eye(3))
-    if ahead < 0.5 * inliers.sum():
+    ahead = 0
+    if F is not None and F.shape == (3, 3):
+        E = np.diag((second_focal_px, second_focal_px, 1.0)) @ F @ np.diag((first_focal_px, first_focal_px, 1.0))
+        U, _, Vt = np.linalg.svd(E)
+        inliers = found[:, 0] > 0
+        ahead, R, t, _ = cv2.recoverPose(
+            U @ np.diag((1.0, 1.0, 0.0)) @ Vt, first[inliers], second[inliers], np.eye(3)
+        )
+    if ahead < _LEAST_SUPPORT * len(first):
         raise CalibrationError(
-            f'Only {ahead} of {inliers.sum()} joints lie in front of both cameras; the correspondences are wrong.'
+            f'Only {ahead} of {len(first)} joints fit one pose of the two cameras and lie in front of both, expected '
+            f'{_LEAST_SUPPORT:.0%} or more; it must be one person, who moves through the volume.'
         )
     pose = _least_sampson(np.concatenate((R, t), 1), first[inliers], second[inliers], second_focal_px)
     return pose, inliers
@@ -128,8 +132,8 @@ def extrinsics_from_joints(sequences: Items[Sequence]) -> CameraRig:
             scale = baseline_m
             reference = scale * depth
         else:
-            with np.errstate(invalid='ignore'):
-                scale = float(np.nanmedian(reference / depth))
+            ratios = reference / depth
+            scale = float(np.median(ratios[np.isfinite(ratios)])) if np.isfinite(ratios).any() else np.nan
             if not np.isfinite(scale):
                 raise CalibrationError(
                     f"Camera '{camera.name}' shares no joint with the first pair; record for longer."

@@ -254,12 +254,12 @@ class SolverConfig:
         2.5, 'Residual, in standard deviations of the keypoint, at which a view counts a quarter', low=0.5, high=100.0
     )
     lifter_across: float = setting(
-        2.5, 'Standard deviation of a lifted joint across the view axis, in units of the lifter\'s sigma',
+        1.5, 'Standard deviation of a lifted joint across the view axis, in units of the lifter\'s sigma',
         low=0.01, high=100.0,
     )
-    lifter_along: float = setting(2.0, 'The same along the view axis', low=0.01, high=100.0)
+    lifter_along: float = setting(2.2, 'The same along the view axis', low=0.01, high=100.0)
     lifter_rotation_rad: float = setting(
-        0.2, 'Standard deviation of the rotation by which a whole lifted pose errs', unit='rad', low=0.0, high=1.0
+        0.12, 'Standard deviation of the rotation by which a whole lifted pose errs', unit='rad', low=0.0, high=1.0
     )
     lifter_scale: float = setting(
         0.05, 'Standard deviation of the relative scale by which a whole lifted pose errs', low=0.0, high=1.0

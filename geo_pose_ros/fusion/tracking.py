@@ -20,6 +20,9 @@ from ..types import IntArray
 _NS_PER_S = 1e9
 # Velocity of a joint first seen, m/s: fast walking.
 _FIRST_SPEED_M_S = 1.5
+# A body whose joints have more variance than this (a standard deviation of 0.2 m) is placed along the ray of a lone
+# view; it is taken as it is.
+_SHARED_M2 = 0.04
 # Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
 _GATE = 16.3
 
@@ -157,6 +160,9 @@ class Tracker:
         pp, pv, vv = (self._blocks[:bodies, k] for k in range(3))
         measured: NDArray[np.bool_] = np.asarray(np.isfinite(xyz).all(-1) & np.isfinite(covariance).all((-1, -2)))
         known = np.isfinite(position).all(-1)
+        # The error of such a body is shared by its joints: smoothed each alone, they would bend it.
+        variance = np.trace(np.where(measured[..., None, None], covariance, 0.0), axis1=-2, axis2=-1)
+        known &= np.median(variance, axis=1, keepdims=True) <= _SHARED_M2
         both, fresh = (measured & known)[..., None], (measured & ~known)[..., None]
 
         noise = np.where(both[..., None], covariance, np.eye(3))

@@ -130,6 +130,22 @@ def test_switched_off_it_returns_the_measurement_itself_and_keeps_ids():
     assert len(tracker.update(10 * DT_NS, index(), np.zeros((0, 1, 3)), covariance(0, 1)).body_ids) == 0
 
 
+def test_a_body_of_a_lone_view_is_taken_as_it_is():
+    rng = np.random.default_rng(8)
+    tracker = Tracker(TrackingConfig(), 5)
+    for k in range(10):
+        xyz = rng.standard_normal((1, 5, 3))
+        out = tracker.update(k * DT_NS, index(0 if k else -1), xyz, covariance(1, 5, 0.3))
+        assert np.array_equal(out.xyz, xyz)
+    # one uncertain joint among certain ones is smoothed like any other
+    spread = covariance(1, 5)
+    spread[0, 0] *= 400.0
+    still = Tracker(TrackingConfig(), 5)
+    for k in range(30):
+        out = still.update(k * DT_NS, index(0 if k else -1), 0.4 * rng.standard_normal((1, 5, 3)) * [1, 0, 0], spread)
+    assert abs(out.xyz[0, 0, 0]) < 0.4
+
+
 def test_a_gross_jump_moves_the_joint_little():
     tracker = Tracker(TrackingConfig(), 1)
     for k in range(30):

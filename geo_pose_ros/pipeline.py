@@ -16,6 +16,7 @@ from .detection import Detector, create_detector
 from .errors import CalibrationError, GeoPoseError
 from .fusion.association import associate
 from .fusion.estimate import estimate_bodies, to_bodies
+from .fusion.lost_views import lost_views
 from .fusion.tracking import Tracker
 from .geometry.projection import normalize
 from .lifting.lifter import PoseLifter
@@ -105,6 +106,8 @@ class PosePipeline:
         self._pool = ThreadPoolExecutor(max_workers=min(workers, len(rig)), thread_name_prefix='detect')
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
+        # Cameras whose detector is to look at the whole picture again; written by finish, read by detect.
+        self._lost: set[str] = set()
         # Stamps of the first set and of each camera's last one.
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
@@ -182,7 +185,11 @@ class PosePipeline:
         began = perf_counter()
         frame = load()
         loaded = perf_counter()
-        found = self._detectors[name].detect(frame)
+        detector = self._detectors[name]
+        if name in self._lost:
+            self._lost.discard(name)
+            detector.reset()
+        found = detector.detect(frame)
         raw = Keypoints2D(found.camera, found.stamp_ns, found.skeleton, frame.to_raw(found.xy), found.confidence)
         return frame, raw, ((loaded - began) * 1e3, (perf_counter() - loaded) * 1e3)
 
@@ -226,6 +233,10 @@ class PosePipeline:
         clock.lap('solve')
         tracked = self._tracker.update(stamp_ns, people.tracks, estimate.solution.xyz, estimate.solution.covariance)
         bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracked)
+        lost = lost_views(
+            self._cam_from_world, people.gather(xn, np.nan), estimate.solution.xyz, estimate.solution.num_views
+        )
+        self._lost.update(self._rig.names[c] for c in np.flatnonzero(lost) if self._rig.names[c] in body17)
         clock.lap('track')
         support = estimate.solution.support
         residuals = {

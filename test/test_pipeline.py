@@ -32,6 +32,9 @@ class Told:
         xy = (self.found.xy + 0.5) / frame.reduction - 0.5
         return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, xy, self.found.confidence)
 
+    def reset(self):
+        pass
+
     def close(self):
         self.closed = True
 
@@ -160,6 +163,21 @@ def test_a_body_that_one_camera_made_up_joins_the_one_the_others_see():
     assert len(ids[-1]) == 1
     assert (result.bodies.num_views == 4).all()
     np.testing.assert_allclose(result.bodies.xyz[0], truth, atol=0.02)
+
+
+def test_a_detector_that_follows_a_bystander_is_told_to_look_again():
+    rig, truth = ring_rig(4), person()
+    right, wrong = keypoints(rig, [truth]), keypoints(rig, [truth + (1.5, 1.0, 0.0)])
+
+    class Clinging(Told):
+        def reset(self):
+            self.found = right['cam2']
+
+    detectors = {n: Told(right[n]) for n in rig.names} | {'cam2': Clinging(wrong['cam2'])}
+    loaders = {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names}
+    with PosePipeline(rig, CONFIG, detectors=detectors) as pipeline:
+        views = [int(pipeline.process(i * 100_000_000, loaders).bodies.num_views.max()) for i in range(2)]
+    assert views == [3, 4]
 
 
 def test_unconfident_keypoints_are_not_used():

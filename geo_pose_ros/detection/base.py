@@ -28,6 +28,10 @@ class Detector(Protocol):
         """Return keypoints (P, J) in px of ``frame``; raise DetectorError if the model fails."""
         ...
 
+    def reset(self) -> None:
+        """Forget what was tracked: look at the whole of the next image."""
+        ...
+
     def close(self) -> None:
         """Free the model."""
         ...

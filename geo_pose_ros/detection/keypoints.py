@@ -31,5 +31,8 @@ class KeypointsDetector:
             'transport to keypoints, or choose a detector for images.'
         )
 
+    def reset(self) -> None:
+        """Nothing is tracked here."""
+
     def close(self) -> None:
         """Nothing to free."""

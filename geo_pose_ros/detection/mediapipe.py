@@ -82,6 +82,10 @@ class MediapipeDetector:
             raise DetectorError(f"Detector 'mediapipe' failed on camera '{self._camera}': {error}") from error
         return _keypoints(frame, None if found is None else found.landmark)
 
+    def reset(self) -> None:
+        """Run the person detector on the next image instead of following the last pose."""
+        self._pose.reset()
+
     def close(self) -> None:
         """Free the graph."""
         self._pose.close()
@@ -140,6 +144,9 @@ class MediapipeTasksDetector:
         except (RuntimeError, ValueError) as error:
             raise DetectorError(f"Detector 'mediapipe' failed on camera '{self._camera}': {error}") from error
         return _keypoints(frame, found[0] if found else None)
+
+    def reset(self) -> None:
+        """Nothing: the Tasks API cannot be told to forget; it looks again by itself when it loses the person."""
 
     def close(self) -> None:
         """Free the graph."""

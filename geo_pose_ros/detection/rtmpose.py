@@ -116,6 +116,9 @@ class RtmposeDetector:
             xy, score = self._pose(image, bboxes=boxes)
         return np.asarray(xy, np.float64), np.asarray(score, np.float64)
 
+    def reset(self) -> None:
+        """Nothing to forget: every image is looked at whole."""
+
     def close(self) -> None:
         """Free the models."""
         for engine in self._engines:

@@ -40,6 +40,9 @@ class TruthDetector:
         truth = keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[self.camera]
         return replace(truth, xy=(truth.xy + 0.5) / frame.reduction - 0.5)
 
+    def reset(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

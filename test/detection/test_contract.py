@@ -40,6 +40,9 @@ def tasks(tmp_path, monkeypatch):
             marks = [SimpleNamespace(x=0.25, y=0.5, visibility=0.9) for _ in range(32)]
             return SimpleNamespace(pose_landmarks=[[SimpleNamespace(x=1.2, y=0.5, visibility=0.9), *marks]])
 
+        def reset(self):
+            pass
+
         def close(self):
             seen.append('closed')
 

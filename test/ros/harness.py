@@ -76,6 +76,9 @@ class PixelDetector:
         xy = np.frombuffer(frame.image[0].tobytes()[: 17 * 2 * 4], np.float32).reshape(1, 17, 2).astype(float)
         return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))
 
+    def reset(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

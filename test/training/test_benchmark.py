@@ -94,7 +94,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(
         benchmark,
         'throughput',
-        lambda *_: {
+        lambda *_, **__: {
             'width': 16,
             'blocks': 1,
             'batch': 8,

@@ -204,7 +204,7 @@ def filters(clips: Sequence[Recording]) -> dict[str, dict[str, float]]:
     }
 
 
-def time_ms(call: Callable[[], object], seconds: float = 3.0) -> dict[str, float]:
+def time_ms(call: Callable[[], object], seconds: float = 2.0) -> dict[str, float]:
     """Return p50 and p99 of ``call`` in ms, after a warm-up, the garbage collector off."""
     for _ in range(5):
         call()

@@ -204,7 +204,7 @@ def filters(clips: Sequence[Recording]) -> dict[str, dict[str, float]]:
     }
 
 
-def time_ms(call: Callable[[], object], seconds: float = 2.0) -> dict[str, float]:
+def time_ms(call: Callable[[], object], seconds: float = 1.5) -> dict[str, float]:
     """Return p50 and p99 of ``call`` in ms, after a warm-up, the garbage collector off."""
     for _ in range(5):
         call()
@@ -260,8 +260,8 @@ def costs(truth: FloatArray, lifter: PoseLifter) -> dict[str, Any]:
             row = {
                 'cameras': cameras, 'bodies': bodies,
                 'solver_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver, lifted)),  # noqa: B023
-                'triangulation_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver), 1.0),  # noqa: B023
-                'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence), 1.0),  # noqa: B023
+                'triangulation_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver), 0.7),  # noqa: B023
+                'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence), 0.7),  # noqa: B023
                 'pipeline_ms': time_ms(call),
             }
         result['growth'].append(row)

@@ -25,6 +25,7 @@ from .types import Bodies3D, CameraRig, Frame, FrameSet, Keypoints2D
 
 FrameLoader = Callable[[], Frame]
 _NS_PER_S = 1_000_000_000
+_LOOK_AGAIN_NS = _NS_PER_S // 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +109,7 @@ class PosePipeline:
         self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
         # Cameras whose detector is to look at the whole picture again; written by finish, read by detect.
         self._lost: set[str] = set()
+        self._looked_ns: dict[str, int] = {}
         # Stamps of the first set and of each camera's last one.
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
@@ -188,7 +190,10 @@ class PosePipeline:
         detector = self._detectors[name]
         if name in self._lost:
             self._lost.discard(name)
-            detector.reset()
+            # Looking at the whole picture costs as much as a detection, and may find the same again.
+            if abs(frame.stamp_ns - self._looked_ns.get(name, -_NS_PER_S)) >= _LOOK_AGAIN_NS:
+                self._looked_ns[name] = frame.stamp_ns
+                detector.reset()
         found = detector.detect(frame)
         raw = Keypoints2D(found.camera, found.stamp_ns, found.skeleton, frame.to_raw(found.xy), found.confidence)
         return frame, raw, ((loaded - began) * 1e3, (perf_counter() - loaded) * 1e3)

@@ -48,6 +48,10 @@ class Played:
     loop_ns: int
     start_ns: int
 
+    def phase(self, stamp_ns: int) -> float:
+        """Return how far into its loop a stamp lies, in [0, 1)."""
+        return (stamp_ns - self.origin_ns) % self.loop_ns / self.loop_ns
+
     def bag_stamp_ns(self, stamp_ns: int) -> int:
         return self.start_ns + (stamp_ns - self.origin_ns) % self.loop_ns
 
@@ -172,10 +176,12 @@ def draw(out: Path, bag: Path, rig: CameraRig, observations: Sequence[Observatio
     shown = complete[:_VIDEO_SETS]
     frames = _frames_near(bag, rig, sorted({times.bag_stamp_ns(seen.stamp_ns) for seen in shown}))
     rate_hz = (len(shown) - 1) / max((shown[-1].stamp_ns - shown[0].stamp_ns) / 1e9, 1e-3)
+    # Half-way through a loop: where the footage starts again people jump, and the last bodies are still predicted.
+    pictured = min(shown, key=lambda seen: abs(times.phase(seen.stamp_ns) - 0.5))
     writer = None
     for seen in shown:
         images = frames[times.bag_stamp_ns(seen.stamp_ns)]
-        if seen is shown[len(shown) // 2]:
+        if seen is pictured:
             cv2.imwrite(str(out / 'overlay.png'), overlay(rig, images, seen.keypoints, seen.bodies, height_px=900))
         picture = overlay(rig, images, seen.keypoints, seen.bodies, height_px=480)
         picture = np.ascontiguousarray(picture[:, : picture.shape[1] // 2 * 2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,12 +26,7 @@ class Observation:
 
 def measured(bodies: Bodies3D) -> Bodies3D:
     """Return the bodies that a view supports at this instant, without those that are only predicted."""
-    seen = bodies.num_views.any(1)
-    arrays = {
-        name: getattr(bodies, name)[seen]
-        for name in ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')
-    }
-    return replace(bodies, **arrays)
+    return bodies.select(np.asarray(bodies.num_views.any(1)))
 
 
 def distances_to_keypoints(projected: FloatArray, found: Keypoints2D, min_confidence: float) -> FloatArray:

@@ -7,7 +7,7 @@ z forward, REP-103); the centre of the top-left pixel is (0, 0). NaN marks what 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -328,13 +328,7 @@ class Bodies3D:
             np.zeros((0, joints), np.int64), np.zeros((0, joints)), np.zeros(0, np.int64),
         )
 
-    @classmethod
-    def concatenate(cls, stamp_ns: int, frame_id: str, skeleton: Skeleton, parts: list[Bodies3D]) -> Bodies3D:
-        """Return the bodies of ``parts`` (of the same skeleton) in one."""
-        if not parts:
-            return cls.empty(stamp_ns, frame_id, skeleton)
-        arrays = [
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')
-        ]
-        return cls(stamp_ns, frame_id, skeleton, *arrays)
+    def select(self, kept: NDArray[np.bool_]) -> Bodies3D:
+        """Return the bodies of the mask ``kept`` (P,)."""
+        per_body = ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')
+        return replace(self, **{name: getattr(self, name)[kept] for name in per_body})

@@ -60,7 +60,10 @@ def test_bodies_that_are_only_predicted_do_not_count():
         0, 'world', BODY17, person()[None] + 1.0, np.zeros((1, 17, 3, 3)), np.ones((1, 17)), np.zeros((1, 17)),
         np.full((1, 17), np.nan), np.array([9]),
     )
-    both = Bodies3D.concatenate(0, 'world', BODY17, [seen.bodies, coasting])
+    fields = ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')
+    both = Bodies3D(
+        0, 'world', BODY17, *(np.concatenate([getattr(b, f) for b in (seen.bodies, coasting)]) for f in fields)
+    )
     errors = reprojection_px(ring_rig(4), [Observation(0, seen.keypoints, both)], 0.3)
     assert max(e.max() for e in errors.values()) < 0.5
     assert measured(both).body_ids.tolist() == seen.bodies.body_ids.tolist()

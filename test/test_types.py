@@ -115,15 +115,23 @@ def test_keypoints_refuse_foreign_confidence_and_shape():
     assert Keypoints2D.empty('left', 0, BODY17).xy.shape == (0, 17, 2)
 
 
-def test_bodies_concatenate():
-    one = Bodies3D(
-        5, 'world', BODY17, np.ones((1, 17, 3)), np.ones((1, 17, 3, 3)), np.ones((1, 17)), np.full((1, 17), 2),
-        np.ones((1, 17)), np.array([7]),
-    )
-    two = Bodies3D.concatenate(5, 'world', BODY17, [one, one])
-    assert len(two) == 2
-    assert two.body_ids.tolist() == [7, 7]
-    assert len(Bodies3D.concatenate(5, 'world', BODY17, [])) == 0
+def bodies(ids):
+    people = len(ids)
+    joints = np.arange(people * 51.0).reshape(people, 17, 3)
+    ones = np.ones((people, 17))
+    return Bodies3D(5, 'world', BODY17, joints, np.ones((people, 17, 3, 3)), ones, 2 * ones, ones, np.array(ids))
+
+
+def test_bodies_select():
+    kept = bodies([7, 8, 9]).select(np.array([True, False, True]))
+    assert len(kept) == 2
+    assert kept.body_ids.tolist() == [7, 9]
+    np.testing.assert_array_equal(kept.xyz[1], bodies([7, 8, 9]).xyz[2])
+    assert len(kept.select(np.zeros(2, bool))) == 0
+
+
+def test_bodies_refuse_arrays_that_do_not_fit():
+    one = bodies([7])
     with pytest.raises(ShapeError, match=r'Bodies3D.num_views: received shape \(1, 16\)'):
         Bodies3D(5, 'world', BODY17, one.xyz, one.covariance, one.confidence, np.ones((1, 16)), one.confidence, [0])
 

@@ -210,8 +210,9 @@ class PosePipeline:
             ConfigError: if a skeleton has no map to body17.
         """
         clock = _Clock()
-        body17 = {name: _to_body17(k) for name, k in keypoints.items()}
+        body17 = _to_body17(keypoints)
         xn, confidence = [], []
+        least = self._config.detector.min_confidence
         for camera in self._rig.cameras:
             k = body17.get(camera.name)
             if k is None:
@@ -219,7 +220,7 @@ class PosePipeline:
                 confidence.append(np.zeros((0, len(BODY17))))
                 continue
             xn.append(normalize(camera.intrinsics, k.xy))
-            confidence.append(np.where(k.confidence >= self._config.detector.min_confidence, k.confidence, 0.0))
+            confidence.append(k.confidence * (k.confidence >= least))
         unknown = set(body17) - set(self._rig.names)
         if unknown:
             raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
@@ -228,24 +229,24 @@ class PosePipeline:
         # A person seen by fewer cameras may be a false detection; known ones may go on with one.
         needed = min(self._config.tracking.new_body_views, self._delivering(stamp_ns, keypoints))
         people = found.select((found.tracks >= 0) | (found.num_views >= needed))
+        gathered = people.gather(xn, np.nan)
         clock.lap('associate')
         estimate = estimate_bodies(
-            self._cam_from_world, self._focal_px, people.gather(xn, np.nan), people.gather(confidence, 0.0), BODY17,
+            self._cam_from_world, self._focal_px, gathered, people.gather(confidence, 0.0), BODY17,
             self._config.solver, None if self._lifter is None else self._lifter.lift,
         )
         known = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
-        people, estimate = people.select(known), estimate.select(known)
+        if not known.all():
+            people, estimate, gathered = people.select(known), estimate.select(known), gathered[:, known]
         clock.lap('solve')
         tracked = self._tracker.update(stamp_ns, people.tracks, estimate.solution.xyz, estimate.solution.covariance)
         bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracked)
-        lost = lost_views(
-            self._cam_from_world, people.gather(xn, np.nan), estimate.solution.xyz, estimate.solution.num_views
-        )
+        solution, support = estimate.solution, estimate.solution.support
+        lost = lost_views(self._cam_from_world, gathered, solution.xyz, support.sum(0))
         self._lost.update(self._rig.names[c] for c in np.flatnonzero(lost) if self._rig.names[c] in body17)
         clock.lap('track')
-        support = estimate.solution.support
         residuals = {
-            name: estimate.solution.residual_px[c][support[c]] for c, name in enumerate(self._rig.names) if len(people)
+            name: solution.residual_px[c][support[c]] for c, name in enumerate(self._rig.names) if len(people)
         }
         if self._lifter is not None:
             # The solver calls the lifter; their times are shown apart.
@@ -285,8 +286,16 @@ def _loaded(frame: Frame) -> FrameLoader:
     return lambda: frame
 
 
-def _to_body17(keypoints: Keypoints2D) -> Keypoints2D:
-    if keypoints.skeleton is BODY17:
-        return keypoints
-    xy, confidence = map_to_body17(keypoints.skeleton).apply(keypoints.xy, keypoints.confidence)
-    return Keypoints2D(keypoints.camera, keypoints.stamp_ns, BODY17, xy, confidence)
+def _to_body17(keypoints: Mapping[str, Keypoints2D]) -> dict[str, Keypoints2D]:
+    """Return the keypoints of all cameras as body17; those of one skeleton are mapped together."""
+    mapped = dict(keypoints)
+    for skeleton in {k.skeleton.name: k.skeleton for k in keypoints.values() if k.skeleton is not BODY17}.values():
+        group = {name: k for name, k in keypoints.items() if k.skeleton is skeleton}
+        xy, confidence = map_to_body17(skeleton).apply(
+            np.concatenate([k.xy for k in group.values()]), np.concatenate([k.confidence for k in group.values()])
+        )
+        start = 0
+        for name, k in group.items():
+            rows = slice(start, start := start + len(k.xy))
+            mapped[name] = Keypoints2D(k.camera, k.stamp_ns, BODY17, xy[rows], confidence[rows])
+    return mapped

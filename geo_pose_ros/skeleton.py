@@ -138,12 +138,14 @@ class SkeletonMap:
         source, target: skeletons of Js and Jt joints.
         weights: by target joint, the weight of each source joint.
         matrix: (Jt, Js), the same as an array.
+        used: (Jt, Js), where it is not zero.
     """
 
     source: Skeleton
     target: Skeleton
     weights: Mapping[str, Mapping[str, float]]
     matrix: FloatArray = field(init=False, repr=False)
+    used: NDArray[np.bool_] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         missing = set(self.target.joint_names) - set(self.weights)
@@ -167,6 +169,7 @@ class SkeletonMap:
                 matrix[self.target.index(joint), self.source.index(name)] = weight
         matrix.flags.writeable = False
         object.__setattr__(self, 'matrix', matrix)
+        object.__setattr__(self, 'used', matrix != 0.0)
 
     def apply(self, xy: FloatArray, confidence: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Map ``xy`` (..., J, D) and ``confidence`` (..., J) of the source to those of the target.
@@ -180,15 +183,15 @@ class SkeletonMap:
                 f'Map {self.source.name} -> {self.target.name}: received {xy.shape[-2]} joints with '
                 f'{confidence.shape[-1]} confidences, expected {joints} of each.'
             )
-        seen: NDArray[np.bool_] = np.asarray(np.isfinite(xy).all(-1))
-        used = self.matrix != 0.0
-        complete = np.asarray(~(~seen[..., None, :] & used).any(-1))
+        # A sum is finite only if all its terms are.
+        seen: NDArray[np.bool_] = np.asarray(np.isfinite(xy.sum(-1)))
+        least = np.where(self.used, confidence[..., None, :], np.inf).min(-1)
+        least[np.isnan(least)] = 0.0
+        if seen.all():
+            return np.matmul(self.matrix, xy), least
+        complete = np.asarray(~(~seen[..., None, :] & self.used).any(-1))
         mapped = np.matmul(self.matrix, np.where(seen[..., None], xy, 0.0))
-        least = np.where(used, confidence[..., None, :], np.inf).min(-1)
-        return (
-            np.where(complete[..., None], mapped, np.nan),
-            np.where(complete, np.nan_to_num(least, nan=0.0), 0.0),
-        )
+        return np.where(complete[..., None], mapped, np.nan), np.where(complete, least, 0.0)
 
 
 def _body17_from_coco_names(head: Mapping[str, float]) -> dict[str, dict[str, float]]:

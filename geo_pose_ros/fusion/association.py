@@ -9,6 +9,7 @@ detection is assigned once more to the body it fits best.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,16 +53,17 @@ class Association:
 
     def select(self, kept: NDArray[np.bool_]) -> Association:
         """Return the people of the mask (B,)."""
+        if kept.all():
+            return self
         return Association(self.views[kept], self.tracks[kept])
 
     def gather(self, by_camera: Sequence[FloatArray], missing: float) -> FloatArray:
         """Return (C, B, ...): every person's row of each camera's array (P_c, ...), ``missing`` where unseen."""
-        bodies, cameras = self.views.shape
-        gathered = np.full((cameras, bodies, *by_camera[0].shape[1:]), missing)
-        for camera, rows in enumerate(by_camera):
-            seen = self.views[:, camera] >= 0
-            gathered[camera, seen] = rows[self.views[seen, camera]]
-        return gathered
+        missed = np.full((1, *by_camera[0].shape[1:]), missing)
+        # Index -1, unseen, is the row that is appended.
+        return np.stack([
+            np.concatenate((rows, missed))[views] for rows, views in zip(by_camera, self.views.T, strict=True)
+        ])
 
 
 def associate(
@@ -102,18 +104,22 @@ def associate(
     bodies = predicted if predicted is not None else np.zeros((0, joints, 3))
     distance = _body_distance(bodies, rays)
     tracked = _join_lonely(_assign(distance, camera, cameras), distance)
-    seen_tracks = np.flatnonzero((tracked >= 0).any(1))
-    left = np.setdiff1d(np.arange(len(camera)), tracked)
-    groups = _cluster(rays.select(left), left, camera)
-    new = np.full((len(groups), cameras), -1)
-    for row, group in zip(new, groups, strict=True):
-        row[camera[group]] = group
-    detections = np.concatenate([tracked[seen_tracks], new])
-    tracks = np.concatenate([seen_tracks, np.full(len(new), -1)])
-    detections = _reassign_new(detections, tracks, rays, camera, cam_from_world)
+    tracks = np.flatnonzero((tracked >= 0).any(1))
+    detections = tracked[tracks]
+    free = np.ones(len(camera), bool)
+    free[detections[detections >= 0]] = False
+    if free.any():
+        left = np.flatnonzero(free)
+        groups = _cluster(rays.select(left), left, camera)
+        new = np.full((len(groups), cameras), -1)
+        for row, group in zip(new, groups, strict=True):
+            row[camera[group]] = group
+        detections = np.concatenate([detections, new])
+        tracks = np.concatenate([tracks, np.full(len(new), -1)])
+        detections = _reassign_new(detections, tracks, rays, camera, cam_from_world)
     views = np.where(detections >= 0, detections - offsets[:-1], -1)
     kept = (views >= 0).any(1)
-    return Association(views[kept], tracks[kept])
+    return Association(views, tracks).select(kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,10 +135,12 @@ class _Rays:
     def of(cls, cam_from_world: FloatArray, camera: IntArray, xn: FloatArray, weights: FloatArray) -> _Rays:
         R = cam_from_world[:, :, :3]
         centre = -np.squeeze(np.swapaxes(R, -1, -2) @ cam_from_world[:, :, 3:], -1)
-        seen = np.isfinite(xn).all(-1) & (weights > 0.0)
-        bearing = np.concatenate([np.where(seen[..., None], xn, 0.0), np.ones((*xn.shape[:2], 1))], -1)
+        # A sum is finite only if all its terms are.
+        seen = np.isfinite(xn.sum(-1)) & (weights > 0.0)
+        bearing = np.ones((*xn.shape[:2], 3))
+        bearing[..., :2] = np.where(seen[..., None], xn, 0.0)
+        bearing /= np.sqrt((bearing * bearing).sum(-1, keepdims=True))
         direction = bearing @ R[camera]
-        direction /= np.sqrt((direction**2).sum(-1, keepdims=True))
         return cls(xn, centre[camera], direction, seen)
 
     def select(self, index: IntArray) -> _Rays:
@@ -149,9 +157,9 @@ def _mean_capped(distance: FloatArray, valid: NDArray[np.bool_]) -> FloatArray:
 def _body_distance(bodies: FloatArray, rays: _Rays) -> FloatArray:
     """Return (T, D) m: the mean distance of a body's joints from the rays of a detection; inf if behind it."""
     to_joint = bodies[:, None] - rays.centre[:, None]
-    known = np.isfinite(to_joint).all(-1) & rays.seen
     along = (to_joint * rays.direction).sum(-1)
-    across2 = (to_joint**2).sum(-1) - along**2
+    across2 = (to_joint * to_joint).sum(-1) - along * along
+    known = np.isfinite(along) & rays.seen
     with np.errstate(invalid='ignore'):
         distance = np.where(along > 0.0, np.sqrt(np.maximum(across2, 0.0)), _CAP_M)
     return _mean_capped(distance, known)
@@ -186,11 +194,11 @@ def _assign(cost: FloatArray, camera: IntArray, cameras: int) -> IntArray:
         return assigned
     # A price above any sum of real costs keeps gated pairs out unless nothing else is left; they are dropped below.
     priced = np.where(cost <= _BODY_GATE_M, cost, 1e3)
-    for c in range(cameras):
-        columns = np.flatnonzero(camera == c)
-        body, column = linear_sum_assignment(priced[:, columns])
-        good = priced[body, columns[column]] < 1e3
-        assigned[body[good], c] = columns[column[good]]
+    ends = np.searchsorted(camera, np.arange(cameras + 1)).tolist()
+    for c, (first, end) in enumerate(itertools.pairwise(ends)):
+        body, column = linear_sum_assignment(priced[:, first:end])
+        good = priced[body, first + column] < 1e3
+        assigned[body[good], c] = first + column[good]
     return assigned
 
 
@@ -200,8 +208,8 @@ def _join_lonely(assigned: IntArray, cost: FloatArray) -> IntArray:
     What one camera alone sees is uncertain in depth and follows that camera's errors, so that beside a body that
     several cameras agree on it is more likely a part of that one than a second person behind it.
     """
-    joined = assigned.copy()
     views = (assigned >= 0).sum(1)
+    joined = assigned.copy()
     for lonely in np.flatnonzero(views == 1):
         c = int((assigned[lonely] >= 0).argmax())
         detection = assigned[lonely, c]

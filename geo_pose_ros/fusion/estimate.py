@@ -72,28 +72,25 @@ def estimate_bodies(
 
     lift_ms = 0.0
 
-    def weighted(xn: FloatArray, confidence: FloatArray) -> FloatArray:
-        return confidence * (_extent_scale(focal_px, xn) / solver.noise_px)[..., None]
-
     def triangulated(xn: FloatArray, confidence: FloatArray) -> Solution:
-        return solve(cam_from_world, focal_px, xn, weighted(xn, confidence), solver)
+        return solve(cam_from_world, focal_px, xn, _weights(focal_px, xn, confidence, solver), solver)
 
-    def solved(xn: FloatArray, confidence: FloatArray) -> Solution:
+    def solved(xn: FloatArray, confidence: FloatArray, weights: FloatArray) -> Solution:
         nonlocal lift_ms
-        if lift is None:
-            return triangulated(xn, confidence)
-        began = perf_counter()
-        lifted = lift(xn, confidence)
-        lift_ms += (perf_counter() - began) * 1e3
-        return solve(cam_from_world, focal_px, xn, weighted(xn, confidence), solver, lifted)
+        lifted = None
+        if lift is not None:
+            began = perf_counter()
+            lifted = lift(xn, confidence)
+            lift_ms += (perf_counter() - began) * 1e3
+        return solve(cam_from_world, focal_px, xn, weights, solver, lifted)
 
-    seen = np.asarray(np.isfinite(xn).all(-1)) & (confidence > 0.0)
+    # A sum is finite only if all its terms are.
+    seen = np.asarray(np.isfinite(xn.sum(-1))) & (confidence > 0.0)
     xn = np.where(seen[..., None], xn, np.nan)
-    confidence = np.where(seen, confidence, 0.0)
-    solution = solved(xn, confidence)
-    suspect = suspects(
-        cam_from_world, focal_px, xn, weighted(xn, confidence), solution, skeleton, solver.robust_sigmas
-    )
+    confidence = confidence * seen
+    weights = _weights(focal_px, xn, confidence, solver)
+    solution = solved(xn, confidence, weights)
+    suspect = suspects(cam_from_world, focal_px, xn, weights, solution, skeleton, solver.robust_sigmas)
     swaps = 0
     if len(suspect):
         repaired_xn, repaired_confidence = xn[:, suspect], confidence[:, suspect]
@@ -103,24 +100,23 @@ def estimate_bodies(
         if swaps:
             again = suspect[changed]
             confidence[:, again] = repaired_confidence[:, changed]
-            found = solved(repaired_xn[:, changed], repaired_confidence[:, changed])
+            repaired = repaired_xn[:, changed], repaired_confidence[:, changed]
+            found = solved(*repaired, _weights(focal_px, *repaired, solver))
             solution.xyz[again], solution.covariance[again] = found.xyz, found.covariance
             solution.residual_px[:, again], solution.trust[:, again] = found.residual_px, found.trust
     return Estimate(solution, confidence, swaps, lift_ms)
 
 
-def _extent_scale(focal_px: FloatArray, xn: FloatArray) -> FloatArray:
-    """Return (C, B) reference extent / extent of a body in each view, from points (C, B, J, 2); 1 where unseen.
+def _weights(focal_px: FloatArray, xn: FloatArray, confidence: FloatArray, solver: SolverConfig) -> FloatArray:
+    """Return (C, B, J) 1 / standard deviation of keypoints (C, B, J, 2), 1/px; 0 where ``confidence`` is 0.
 
     Detectors look at a crop of the person, so that their error grows with the person's size in the image.
     """
-    seen = np.isfinite(xn)
-    extent = np.where(seen, xn, -np.inf).max(-2) - np.where(seen, xn, np.inf).min(-2)
-    extent_px = extent.max(-1) * focal_px[:, None]
-    scale: FloatArray = np.where(
-        extent_px >= 0.0, _REFERENCE_EXTENT_PX / np.maximum(extent_px, _LEAST_EXTENT_PX), 1.0
-    )
-    return scale
+    # fmax and fmin pass over NaN.
+    extent = np.fmax.reduce(xn, -2) - np.fmin.reduce(xn, -2)
+    extent_px = np.fmax(extent.max(-1) * focal_px[:, None], _LEAST_EXTENT_PX)
+    scaled: FloatArray = confidence * (_REFERENCE_EXTENT_PX / solver.noise_px / extent_px)[..., None]
+    return scaled
 
 
 def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracked: TrackedBodies) -> Bodies3D:
@@ -133,16 +129,15 @@ def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estima
     bodies, joints = len(tracked.body_ids), len(skeleton)
     num_views = np.zeros((bodies, joints), np.int64)
     error = np.full((bodies, joints), np.nan)
-    measured = support.shape[1]
-    count = solution.num_views
+    measured, count = support.shape[1], support.sum(0)
     num_views[:measured] = count
-    divisor = np.maximum(count, 1)
-    mean_error = np.where(support, solution.residual_px, 0.0).sum(0) / divisor
-    error[:measured] = np.where(count > 0, mean_error, np.nan)
-    variance = np.trace(tracked.covariance, axis1=-2, axis2=-1) / _HALF_TRUSTED_M**2
-    confidence = np.nan_to_num(0.5 / (1.0 + variance))
-    supported = np.where(support, estimate.confidence, 0.0).sum(0) / divisor
-    confidence[:measured] = np.where(count > 0, supported, confidence[:measured])
+    covariance = tracked.covariance
+    variance = covariance[..., 0, 0] + covariance[..., 1, 1] + covariance[..., 2, 2]
+    confidence = 0.5 / (1.0 + variance / _HALF_TRUSTED_M**2)
+    confidence[np.isnan(confidence)] = 0.0
+    seen, divisor = count > 0, np.maximum(count, 1)
+    np.copyto(error[:measured], np.where(support, solution.residual_px, 0.0).sum(0) / divisor, where=seen)
+    np.copyto(confidence[:measured], (support * estimate.confidence).sum(0) / divisor, where=seen)
     return Bodies3D(
         stamp_ns, frame_id, skeleton, tracked.xyz, tracked.covariance, confidence, num_views, error, tracked.body_ids
     )

@@ -45,6 +45,16 @@ def limb_groups(skeleton: Skeleton) -> tuple[FlipGroup, ...]:
     return tuple(group for group in groups if group)
 
 
+@cache
+def _membership(skeleton: Skeleton) -> IntArray:
+    """Return (J, groups): 1 for the joints of each limb group."""
+    groups = limb_groups(skeleton)
+    member = np.zeros((len(skeleton), len(groups)), np.int64)
+    for index, group in enumerate(groups):
+        member[np.ravel(group), index] = 1
+    return member
+
+
 def suspects(
     cam_from_world: FloatArray,
     focal_px: FloatArray,
@@ -69,11 +79,14 @@ def suspects(
     """
     used = weights > 0.0
     disagree = used & ~solution.support
-    groups = [np.ravel(group) for group in limb_groups(skeleton)]
-    many = np.stack([disagree[..., group].sum(-1) >= _SUSPECT_JOINTS for group in groups])
-    bodies = np.flatnonzero(many.any((0, 1)) & (used.any(-1).sum(0) >= _LEAST_VIEWS))
+    many = (disagree @ _membership(skeleton) >= _SUSPECT_JOINTS).transpose(2, 0, 1)
+    suspicious = many.any((0, 1))
+    if not suspicious.any():
+        return np.zeros(0, np.int64)
+    bodies = np.flatnonzero(suspicious & (used.any(-1).sum(0) >= _LEAST_VIEWS))
     if not len(bodies):
         return bodies
+    groups = [np.ravel(group) for group in limb_groups(skeleton)]
     mirrored = xn[:, bodies]
     for group in limb_groups(skeleton):
         left, right = np.array(group).T

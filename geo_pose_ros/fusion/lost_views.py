@@ -37,14 +37,16 @@ def lost_views(
     cameras = len(cam_from_world)
     if not len(xyz):
         return np.zeros(cameras, bool)
-    sure = np.isfinite(xyz).all(-1) & (num_views >= _LEAST_SUPPORT)
+    sure = np.isfinite(xyz.sum(-1)) & (num_views >= _LEAST_SUPPORT)
     bodies = sure.sum(-1) >= _LEAST_JOINTS
+    if not bodies.any():
+        return np.zeros(cameras, bool)
     flat = xyz.reshape(-1, 3)
     depth = transform_points(cam_from_world, flat)[..., 2]
     residual = reprojection_residuals(cam_from_world, np.ones(cameras), xn.reshape(cameras, -1, 2), flat)
     with np.errstate(invalid='ignore'):
         near = (residual * depth < _ASTRAY_M).reshape(cameras, *sure.shape) & sure
-    seen = np.isfinite(xn).all(-1) & sure
+    seen = np.isfinite(xn.sum(-1)) & sure
     follows = near.sum(-1) * 2 >= np.maximum(seen.sum(-1), 1)
-    lost: NDArray[np.bool_] = np.asarray(~(follows & bodies).any(-1) & bodies.any())
+    lost: NDArray[np.bool_] = np.asarray(~(follows & bodies).any(-1))
     return lost

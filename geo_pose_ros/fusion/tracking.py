@@ -25,6 +25,7 @@ _FIRST_SPEED_M_S = 1.5
 _SHARED_M2 = 0.04
 # Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
 _GATE = 16.3
+_EYE = np.eye(3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,38 +106,42 @@ class Tracker:
                 f'Tracker: received {bodies} tracks, xyz {xyz.shape}, covariance {covariance.shape}; expected '
                 f'(B, {self._joints}, 3) and (B, {self._joints}, 3, 3).'
             )
-        if bodies and (tracks.max() >= len(self._ids) or len(set(tracks[tracks >= 0])) < (tracks >= 0).sum()):
+        unmeasured = sorted(set(range(len(self._ids))).difference(known := [t for t in tracks.tolist() if t >= 0]))
+        if len(known) + len(unmeasured) != len(self._ids):
             raise ShapeError(
                 f'Tracker: received tracks {tracks.tolist()}, expected each of {len(self._ids)} once or -1.'
             )
         self._advance(dt_s)
         self._stamp_ns = stamp_ns
-        unmeasured = np.setdiff1d(np.arange(len(self._ids)), tracks)
-        self._take(np.concatenate([tracks, unmeasured]))
+        self._take(np.array([*tracks.tolist(), *unmeasured], np.int64))
         self._measure(xyz, covariance)
-        alive = np.asarray(np.isfinite(self._position).any((1, 2)))
-        self._take(np.flatnonzero(alive | (np.arange(len(alive)) < bodies)))
+        # A joint is unknown in all its components or in none.
+        known = np.asarray(np.isfinite(self._position[..., 0]))
+        alive = known.any(1)
+        alive[:bodies] = True
+        if not alive.all():
+            self._take(np.flatnonzero(alive))
+            known = known[alive]
         if not self._config.enabled:
             return TrackedBodies(xyz, covariance, self._ids[:bodies])
-        known = np.asarray(np.isfinite(self._position).all(-1))[..., None, None]
-        return TrackedBodies(self._position.copy(), np.where(known, self._blocks[:, 0], np.nan), self._ids)
+        return TrackedBodies(
+            self._position.copy(), np.where(known[..., None, None], self._blocks[:, 0], np.nan), self._ids
+        )
 
     def _advance(self, dt_s: float) -> None:
         """Predict every state by ``dt_s`` and forget joints not measured for longer than max_gap_s."""
-        q = self._config.acceleration_noise**2 * np.eye(3)
+        q = self._config.acceleration_noise**2 * _EYE
         self._position = self._position + dt_s * self._velocity
         pp, pv, vv = (self._blocks[:, k] for k in range(3))
-        self._blocks = np.empty_like(self._blocks)
-        self._blocks[:, 0] = pp + dt_s * (pv + np.swapaxes(pv, -1, -2)) + dt_s**2 * vv + dt_s**3 / 3.0 * q
-        self._blocks[:, 1] = pv + dt_s * vv + dt_s**2 / 2.0 * q
-        self._blocks[:, 2] = vv + dt_s * q
+        moved = pv + dt_s * vv
+        self._blocks = np.stack([pp + dt_s * (moved + np.swapaxes(pv, -1, -2)), moved, vv], 1)
+        self._blocks += np.array([dt_s**3 / 3.0, dt_s**2 / 2.0, dt_s])[:, None, None, None] * q
         self._age_s = self._age_s + dt_s
-        gone = self._age_s > max(self._config.max_gap_s, 1e-9)
-        self._position = np.where(gone[..., None], np.nan, self._position)
+        self._position[self._age_s > max(self._config.max_gap_s, 1e-9)] = np.nan
 
     def _take(self, index: IntArray) -> None:
         """Keep the tracks of ``index`` in its order; -1 opens a new one."""
-        if np.array_equal(index, np.arange(len(self._ids))):
+        if index.tolist() == list(range(len(self._ids))):
             return
         new = index < 0
         n, m = self._joints, len(index)
@@ -158,14 +163,15 @@ class Tracker:
         bodies = len(xyz)
         position, velocity = self._position[:bodies], self._velocity[:bodies]
         pp, pv, vv = (self._blocks[:bodies, k] for k in range(3))
-        measured: NDArray[np.bool_] = np.asarray(np.isfinite(xyz).all(-1) & np.isfinite(covariance).all((-1, -2)))
-        known = np.isfinite(position).all(-1)
+        variance = covariance[..., 0, 0] + covariance[..., 1, 1] + covariance[..., 2, 2]
+        # A sum is finite only if all its terms are.
+        measured: NDArray[np.bool_] = np.asarray(np.isfinite(xyz.sum(-1) + variance))
         # The error of such a body is shared by its joints: smoothed each alone, they would bend it.
-        variance = np.trace(np.where(measured[..., None, None], covariance, 0.0), axis1=-2, axis2=-1)
-        known &= np.median(variance, axis=1, keepdims=True) <= _SHARED_M2
+        known = np.isfinite(position[..., 0])
+        known &= np.median(np.where(measured, variance, 0.0), axis=1, keepdims=True) <= _SHARED_M2
         both, fresh = (measured & known)[..., None], (measured & ~known)[..., None]
 
-        noise = np.where(both[..., None], covariance, np.eye(3))
+        noise = np.where(both[..., None], covariance, _EYE)
         innovation = np.where(both, xyz - position, 0.0)
         gain_base = np.linalg.inv(pp + noise)
         distance2 = (innovation * (gain_base @ innovation[..., None])[..., 0]).sum(-1)
@@ -173,20 +179,21 @@ class Tracker:
         inflation = np.maximum(1.0, distance2 / _GATE)[..., None, None]
         if (inflation > 1.0).any():
             gain_base = np.linalg.inv(pp + inflation * noise)
-        gain_base = np.where(both[..., None], gain_base, 0.0)
+        gain_base *= both[..., None]
         gain_p, gain_v = pp @ gain_base, np.swapaxes(pv, -1, -2) @ gain_base
-        position = position + (gain_p @ innovation[..., None])[..., 0]
-        velocity = velocity + (gain_v @ innovation[..., None])[..., 0]
+        position += (gain_p @ innovation[..., None])[..., 0]
+        velocity += (gain_v @ innovation[..., None])[..., 0]
         # Symmetric by construction: rounding that is not would grow without bound.
-        pp, pv, vv = _symmetric(pp - gain_p @ pp), pv - gain_p @ pv, _symmetric(vv - gain_v @ pv)
-
-        eye = np.eye(3)
-        self._position[:bodies] = np.where(fresh, xyz, position)
-        self._velocity[:bodies] = np.where(fresh, 0.0, velocity)
-        self._blocks[:bodies, 0] = np.where(fresh[..., None], covariance, pp)
-        self._blocks[:bodies, 1] = np.where(fresh[..., None], 0.0, pv)
-        self._blocks[:bodies, 2] = np.where(fresh[..., None], _FIRST_SPEED_M_S**2 * eye, vv)
-        self._age_s[:bodies] = np.where(measured, 0.0, self._age_s[:bodies])
+        blocks = self._blocks[:bodies]
+        blocks[:, 0], blocks[:, 1], blocks[:, 2] = (
+            _symmetric(pp - gain_p @ pp), pv - gain_p @ pv, _symmetric(vv - gain_v @ pv)
+        )
+        self._age_s[:bodies][measured] = 0.0
+        if fresh.any():
+            np.copyto(position, xyz, where=fresh)
+            np.copyto(velocity, 0.0, where=fresh)
+            for k, start in enumerate((covariance, 0.0, _FIRST_SPEED_M_S**2 * _EYE)):
+                np.copyto(blocks[:, k], start, where=fresh[..., None])
 
 
 def _symmetric(matrix: FloatArray) -> FloatArray:

@@ -60,16 +60,25 @@ def normalize(intrinsics: Intrinsics, xy: FloatArray) -> FloatArray:
     if xy.ndim == 0 or xy.shape[-1] != 2:
         raise ShapeError(f'normalize: received pixels {xy.shape}, expected (..., 2).')
     pixels = xy.reshape(-1, 2)
-    seen = np.isfinite(pixels).all(-1)
+    # A sum is finite only if all its terms are.
+    seen = np.isfinite(pixels.sum(-1))
+    if seen.all():
+        return _normalize(intrinsics, pixels).reshape(xy.shape)
     normal = np.full(pixels.shape, np.nan)
-    if seen.any():
-        given = pixels[seen][:, None, :]
-        if intrinsics.distortion_model == 'equidistant':
-            ideal = cv2.fisheye.undistortPoints(given, intrinsics.K, intrinsics.D, criteria=_CRITERIA)
-        else:
-            ideal = _undistort_points(given, intrinsics.K, intrinsics.D)
-        normal[seen] = ideal[:, 0, :]
+    normal[seen] = _normalize(intrinsics, pixels[seen])
     return normal.reshape(xy.shape)
+
+
+def _normalize(intrinsics: Intrinsics, pixels: FloatArray) -> FloatArray:
+    """Return ``normalize`` of finite pixels (N, 2)."""
+    K = intrinsics.K
+    if not len(pixels) or not intrinsics.distorted:
+        ideal: FloatArray = (pixels - K[:2, 2]) / (K[0, 0], K[1, 1])
+        return ideal
+    given = pixels[:, None, :]
+    if intrinsics.distortion_model == 'equidistant':
+        return np.asarray(cv2.fisheye.undistortPoints(given, K, intrinsics.D, criteria=_CRITERIA), np.float64)[:, 0]
+    return _undistort_points(given, K, intrinsics.D)[:, 0]
 
 
 def _undistort_points(points: FloatArray, K: FloatArray, D: FloatArray) -> FloatArray:

@@ -110,8 +110,10 @@ def reprojection_residuals(
     """
     local = xyz[..., None, :, :] @ np.swapaxes(cam_from_world[..., :3], -1, -2) + cam_from_world[:, None, :, 3]
     with np.errstate(divide='ignore', invalid='ignore'):
-        distance = np.linalg.norm(local[..., :2] / local[..., 2:] - xn, axis=-1) * focal_px[:, None]
-        residuals: FloatArray = np.where(local[..., 2] <= 0.0, np.where(np.isnan(distance), np.nan, np.inf), distance)
+        error = local[..., :2] / local[..., 2:] - xn
+        residuals: FloatArray = np.sqrt((error * error).sum(-1)) * focal_px[:, None]
+        # Infinity plus NaN stays NaN.
+        residuals[local[..., 2] <= 0.0] += np.inf
     return residuals
 
 

@@ -14,17 +14,15 @@ def rotation_to_axis(direction: FloatArray) -> FloatArray:
     A camera turned so sees the ray at its principal point and keeps its roll (as in CanonPose and the perspective
     crops of Yu et al., PCLs, CVPR 2021). Rodrigues' formula with axis d x z; requires d_z > -1.
     """
-    d = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+    d = direction / np.sqrt((direction * direction).sum(-1, keepdims=True))
     x, y, z = d[..., 0], d[..., 1], d[..., 2]
-    k = 1.0 / (1.0 + z)
-    return np.stack(
-        [
-            np.stack([1.0 - k * x * x, -k * x * y, -x], -1),
-            np.stack([-k * x * y, 1.0 - k * y * y, -y], -1),
-            np.stack([x, y, z], -1),
-        ],
-        -2,
-    )
+    kx, ky = x / (1.0 + z), y / (1.0 + z)
+    rotation = np.empty((*d.shape, 3))
+    rotation[..., 2, :] = d
+    rotation[..., 0, 2], rotation[..., 1, 2] = -x, -y
+    rotation[..., 0, 0], rotation[..., 1, 1] = 1.0 - kx * x, 1.0 - ky * y
+    rotation[..., 0, 1] = rotation[..., 1, 0] = -kx * y
+    return rotation
 
 
 def look_at(position_m: FloatArray, target_m: FloatArray, up: FloatArray) -> FloatArray:

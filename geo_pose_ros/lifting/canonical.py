@@ -39,7 +39,7 @@ class CanonicalPoses:
     @property
     def rays(self) -> FloatArray:
         """(..., J, 2) normalised image coordinates x/z, y/z in the virtual camera; 0 where not seen."""
-        xy: FloatArray = self.pose2d[..., :2] * np.nan_to_num(self.size)[..., None, None]
+        xy: FloatArray = self.pose2d[..., :2] * np.where(np.isfinite(self.size), self.size, 0.0)[..., None, None]
         return xy
 
 
@@ -63,29 +63,35 @@ def canonical_poses(rays: FloatArray, confidence: FloatArray) -> CanonicalPoses:
             f'canonical_poses: received rays {rays.shape} and confidence {confidence.shape}, '
             'expected (..., J, 2) and (..., J).'
         )
-    seen = np.isfinite(rays).all(-1) & (confidence > 0.0)
+    # A sum is finite only if all its terms are.
+    seen = np.isfinite(rays.sum(-1)) & (confidence > 0.0)
     usable = seen.sum(-1) >= MIN_JOINTS
     kept = seen & usable[..., None]
-    centre = _median(rays, kept)
-    view_from_cam = rotation_to_axis(np.concatenate((centre, np.ones_like(centre[..., :1])), -1))
-    bearings = np.concatenate((np.where(kept[..., None], rays, 0.0), np.ones_like(rays[..., :1])), -1)
-    turned = np.einsum('...ab,...jb->...ja', view_from_cam, bearings)
+    bearings = np.ones((*confidence.shape, 3))
+    bearings[..., :2] = np.where(kept[..., None], rays, 0.0)
+    centre = np.ones((*usable.shape, 3))
+    for axis in range(2):
+        centre[..., axis] = _median(bearings[..., axis], kept)
+    view_from_cam = rotation_to_axis(centre)
+    turned = bearings @ np.swapaxes(view_from_cam, -1, -2)
     # A joint 90 degrees off the axis has no image there; the bound only keeps the division finite.
-    kept = kept & (turned[..., 2] > 0.05)
-    turned_xy = turned[..., :2] / np.maximum(turned[..., 2:], 0.05)
-    size = _median(np.linalg.norm(turned_xy, axis=-1, keepdims=True), kept)[..., 0]
-    size = np.where(usable, np.maximum(size, 1e-4), np.nan)
-    pose2d = np.concatenate(
-        (turned_xy / np.where(usable, size, 1.0)[..., None, None], confidence[..., None]), -1
-    )
-    return CanonicalPoses(np.where(kept[..., None], pose2d, 0.0).astype(np.float32), view_from_cam, size)
+    depth = np.maximum(turned[..., 2:], 0.05)
+    kept &= turned[..., 2] > 0.05
+    turned_xy = turned[..., :2] / depth
+    size = np.maximum(_median(np.sqrt((turned_xy * turned_xy).sum(-1)), kept), 1e-4)
+    pose2d = np.empty((*confidence.shape, 3), np.float32)
+    pose2d[..., :2] = turned_xy / size[..., None, None]
+    pose2d[..., 2] = confidence
+    pose2d[~kept] = 0.0
+    return CanonicalPoses(pose2d, view_from_cam, np.where(usable, size, np.nan))
 
 
 def _median(values: FloatArray, kept: NDArray[np.bool_]) -> FloatArray:
-    """Return the coordinate-wise median over the joints that are ``kept``, 0 where there is none: (..., D)."""
-    ordered = np.sort(np.where(kept[..., None], values, np.inf), axis=-2)
-    count = kept.sum(-1)[..., None, None]
-    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0), -2)[..., 0, :]
-    high = np.take_along_axis(ordered, np.maximum(count // 2, 0).clip(max=values.shape[-2] - 1), -2)[..., 0, :]
-    middle = 0.5 * (np.where(np.isinf(low), 0.0, low) + np.where(np.isinf(high), 0.0, high))
-    return np.where(count[..., 0, :] > 0, middle, 0.0)
+    """Return the median over the joints (..., J) that are ``kept``, 0 where there is none: (...)."""
+    joints = values.shape[-1]
+    ordered = np.where(kept, values, np.inf).reshape(-1, joints)
+    ordered.sort(-1)
+    count = kept.sum(-1).ravel()
+    rows = np.arange(len(ordered))
+    middle = 0.5 * (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, np.minimum(count // 2, joints - 1)])
+    return np.where(count > 0, middle, 0.0).reshape(kept.shape[:-1])

@@ -71,22 +71,19 @@ class PoseLifter:
             )
         canonical = canonical_poses(xn, confidence)
         usable = np.isfinite(canonical.size)
-        views = confidence.shape[:2]
-        pose, root = np.full((*confidence.shape, 3), np.nan), np.full((*views, 3), np.nan)
+        pose, root = np.full((*confidence.shape, 3), np.nan), np.full((*usable.shape, 3), np.nan)
         sigma = np.full(confidence.shape, np.nan)
         if not usable.any():
             return LiftedViews(pose, sigma, root)
         batch = canonical.pose2d[usable]
-        seen = batch[..., 2].astype(np.float64)
         lifted = self._backend.infer({INPUT_NAME: batch[:, None]})
         xyz = lifted['xyz'].astype(np.float64)
         # Confidence 0 and not seen are the same, so that the zeros of unseen rays do not count.
-        rays = batch[..., :2] * canonical.size[usable][:, None, None]
+        place = solve_root(xyz, canonical.rays[usable], batch[..., 2].astype(np.float64))
         # Row vectors: times view_from_cam is the way back from the virtual camera to the real one.
-        cam_from_view = canonical.view_from_cam[usable]
-        pose[usable] = xyz @ cam_from_view
+        placed = np.concatenate((xyz, place[:, None]), 1) @ canonical.view_from_cam[usable]
+        pose[usable], root[usable] = placed[:, :-1], placed[:, -1]
         sigma[usable] = lifted['sigma']
-        root[usable] = (solve_root(xyz, rays, seen)[:, None, :] @ cam_from_view)[:, 0]
         return LiftedViews(pose, sigma, root)
 
     def close(self) -> None:

@@ -33,16 +33,21 @@ def solve_root(pose: FloatArray, rays: FloatArray, weights: FloatArray) -> Float
             f'solve_root: received pose {pose.shape}, rays {rays.shape}, weights {weights.shape}; '
             'expected (..., J, 3), (..., J, 2), (..., J).'
         )
-    seen = np.isfinite(rays).all(-1) & np.isfinite(pose).all(-1) & (weights > 0.0)
-    w = np.where(seen, weights, 0.0)[..., None]
+    # A sum is finite only if all its terms are.
+    seen = np.isfinite(rays.sum(-1) + pose.sum(-1)) & (weights > 0.0)
+    x, y = rays, pose
+    if not seen.all():
+        x, y = np.where(seen[..., None], rays, 0.0), np.where(seen[..., None], pose, 0.0)
+        weights = np.where(seen, weights, 0.0)
+    # x and u side by side, so that their moments are taken at once.
+    both = np.empty((*weights.shape, 4))
+    both[..., :2] = x
+    both[..., 2:] = y[..., :2] - x * y[..., 2:]
     with np.errstate(invalid='ignore', divide='ignore'):
-        w = w / w.sum(-2, keepdims=True)
-        x = np.where(seen[..., None], rays, 0.0)
-        y = np.where(seen[..., None], pose, 0.0)
-        u = y[..., :2] - x * y[..., 2:]
-        mean_x, mean_u = (w * x).sum(-2), (w * u).sum(-2)
-        var_x = (w * (x - mean_x[..., None, :]) ** 2).sum((-1, -2))
-        var_u = (w * (u - mean_u[..., None, :]) ** 2).sum((-1, -2))
-        depth = np.sqrt(var_u / var_x)[..., None]
-    root: FloatArray = np.concatenate((mean_x * depth - mean_u, depth), -1)
+        w = (weights / weights.sum(-1, keepdims=True))[..., None, :]
+        mean = w @ both
+        centred = both - mean
+        variance = (w @ (centred * centred))[..., 0, :]
+        depth = np.sqrt((variance[..., 2] + variance[..., 3]) / (variance[..., 0] + variance[..., 1]))[..., None]
+        root: FloatArray = np.concatenate((mean[..., 0, :2] * depth - mean[..., 0, 2:], depth), -1)
     return np.where((seen.sum(-1) >= 2)[..., None] & np.isfinite(root), root, np.nan)

@@ -89,12 +89,14 @@ def test_inputs_are_left_alone():
     np.testing.assert_array_equal(confidence, before[1])
 
 
-def test_extent_scale_follows_the_size_in_the_image():
+def test_weights_follow_the_size_in_the_image():
     xn = np.zeros((3, 1, 2, 2))
     xn[0, 0, 1] = (0.0, 0.5)
     xn[1, 0, 1] = (0.25, 0.1)
     xn[2] = np.nan
-    np.testing.assert_allclose(estimate._extent_scale(np.full(3, 1200.0), xn)[:, 0], [1.0, 2.0, 1.0])
+    confidence = np.array([1.0, 0.5, 0.0])[:, None, None] * np.ones((3, 1, 2))
+    weights = estimate._weights(np.full(3, 1200.0), xn, confidence, SolverConfig(noise_px=4.0))
+    np.testing.assert_allclose(weights[:, 0], [[0.25, 0.25], [0.25, 0.25], [0.0, 0.0]])
 
 
 def test_bodies_carry_support_and_confidence_and_predicted_ones_little_of_it():

@@ -1,6 +1,6 @@
-"""BlazePose by mediapipe, Apache-2.0: the legacy API, whose weights come inside the wheel, or the Tasks API.
+"""BlazePose by mediapipe, Apache-2.0: a graph over the weights inside the wheel, or the Tasks API.
 
-The legacy API (``mp.solutions.pose``) ends with mediapipe 0.10; the Tasks API takes a model file that one downloads
+Graphs in Python and the weights end with mediapipe 0.10; the Tasks API takes a model file that one downloads
 (pose_landmarker_*.task) and is all that mediapipe 1.0 has.
 
 Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020. One person per image, 33 landmarks.
@@ -22,6 +22,7 @@ from ..config import DetectorConfig
 from ..errors import DetectorError
 from ..skeleton import BLAZEPOSE33, Skeleton
 from ..types import Frame, Keypoints2D
+from .blazepose import BlazePose, has_blazepose
 
 _REMEDY = "Install it: pip install --no-deps 'mediapipe==0.10.14' (Python <= 3.12), or choose another detector."
 
@@ -48,22 +49,23 @@ class MediapipeDetector:
         """Load the model.
 
         Raises:
-            DetectorError: if mediapipe is missing, or too new to have the legacy API.
+            DetectorError: if mediapipe is missing, or of a version that does not bring BlazePose.
         """
         mediapipe = _import_mediapipe()
-        if not hasattr(mediapipe, 'solutions'):
+        if not has_blazepose(mediapipe):
             raise DetectorError(
-                f"Detector 'mediapipe': version {mediapipe.__version__} has no mp.solutions.pose: give the path "
+                f"Detector 'mediapipe': version {mediapipe.__version__} has no BlazePose in its wheel: give the path "
                 f'of a pose_landmarker_*.task as model. {_REMEDY}'
             )
         self._camera = camera
-        with _native_stderr_muted():
-            # No landmark smoothing: it assumes frames 1/30 s apart and lags; fusion and tracking know the stamps.
-            self._pose: Any = mediapipe.solutions.pose.Pose(
-                static_image_mode=False, model_complexity=1, smooth_landmarks=False,
-                min_detection_confidence=0.5, min_tracking_confidence=0.5,
-            )
-            self._pose.process(np.zeros((64, 64, 3), np.uint8))
+        try:
+            with _native_stderr_muted():
+                self._pose = BlazePose(mediapipe)
+                self._pose.find(np.zeros((64, 64, 3), np.uint8))
+        except (RuntimeError, ValueError) as error:
+            raise DetectorError(
+                f"Detector 'mediapipe': version {mediapipe.__version__} does not run our graph: {error}. {_REMEDY}"
+            ) from error
 
     @property
     def skeleton(self) -> Skeleton:
@@ -77,14 +79,14 @@ class MediapipeDetector:
             DetectorError: if the graph fails.
         """
         try:
-            found = self._pose.process(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)).pose_landmarks
+            landmarks = self._pose.find(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB))
         except (RuntimeError, ValueError) as error:
             raise DetectorError(f"Detector 'mediapipe' failed on camera '{self._camera}': {error}") from error
-        return _keypoints(frame, None if found is None else found.landmark)
+        return _keypoints(frame, landmarks)
 
     def reset(self) -> None:
         """Run the person detector on the next image instead of following the last pose."""
-        self._pose.reset()
+        self._pose.forget()
 
     def close(self) -> None:
         """Free the graph."""
@@ -154,7 +156,7 @@ class MediapipeTasksDetector:
 
 
 def create_mediapipe(config: DetectorConfig, camera: str) -> MediapipeDetector | MediapipeTasksDetector:
-    """Return the legacy detector, or with a model file the Tasks API's; raise DetectorError as they do."""
+    """Return the wheel's detector, or with a model file the Tasks API's; raise DetectorError as they do."""
     return MediapipeTasksDetector(config, camera) if config.model else MediapipeDetector(config, camera)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.config import DetectorConfig
-from geo_pose_ros.detection import create_detector
+from geo_pose_ros.detection import blazepose, create_detector
 from geo_pose_ros.detection.mediapipe import MediapipeDetector
 from geo_pose_ros.errors import ConfigError, DetectorError
 from geo_pose_ros.types import Frame
@@ -28,14 +28,14 @@ def test_landmarks_become_pixels_and_those_outside_are_missing():
     mark = type('Mark', (), {})
 
     class Pose:
-        def process(self, image):
+        def find(self, image):
             assert image[0, 0].tolist() == [3, 2, 1]  # RGB
             marks = []
             for i in range(33):
                 m = mark()
                 m.x, m.y, m.visibility = (0.25, 0.5, 0.9) if i else (1.2, 0.5, 0.9)
                 marks.append(m)
-            return type('R', (), {'pose_landmarks': type('L', (), {'landmark': marks})})
+            return marks
 
     detector._camera, detector._pose = 'cam0', Pose()
     found = detector.detect(Frame('cam0', 0, np.full((100, 200, 3), (1, 2, 3), np.uint8)))
@@ -53,7 +53,14 @@ def test_failures_say_what_to_do(monkeypatch):
     new = type(sys)('mediapipe')
     new.__version__ = '1.2.2'
     monkeypatch.setitem(sys.modules, 'mediapipe', new)
-    with pytest.raises(DetectorError, match=r'version 1\.2\.2 has no mp.solutions.pose'):
+    with pytest.raises(DetectorError, match=r'version 1\.2\.2 has no BlazePose in its wheel: .*pose_landmarker_'):
+        create_detector(DetectorConfig(), 'cam0')
+
+
+def test_a_wheel_whose_parts_do_not_fit_the_graph_says_what_to_do(monkeypatch):
+    pytest.importorskip('mediapipe')
+    monkeypatch.setattr(blazepose, '_GRAPH', blazepose._GRAPH.replace('MergeCalculator', 'GoneCalculator'))
+    with pytest.raises(DetectorError, match=r"does not run our graph: (.|\n)*GoneCalculator(.|\n)*mediapipe==0.10.14"):
         create_detector(DetectorConfig(), 'cam0')
 
 
@@ -61,7 +68,7 @@ def test_graph_failure_names_the_camera():
     detector = object.__new__(MediapipeDetector)
 
     class Broken:
-        def process(self, image):
+        def find(self, image):
             raise RuntimeError('graph')
 
     detector._camera, detector._pose = 'cam7', Broken()

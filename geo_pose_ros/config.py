@@ -264,6 +264,10 @@ class SolverConfig:
     lifter_scale: float = setting(
         0.05, 'Standard deviation of the relative scale by which a whole lifted pose errs', low=0.0, high=1.0
     )
+    bone_spread: float = setting(
+        0.03, 'Relative standard deviation of a tracked body\'s bone length from set to set; 0: lengths are not used',
+        low=0.0, high=1.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

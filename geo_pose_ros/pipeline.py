@@ -15,13 +15,14 @@ from .config import PipelineConfig
 from .detection import Detector, create_detector
 from .errors import CalibrationError, GeoPoseError
 from .fusion.association import associate
+from .fusion.bones import BoneLengths, BonePrior
 from .fusion.estimate import estimate_bodies, to_bodies
 from .fusion.lost_views import lost_views
 from .fusion.tracking import Tracker
 from .geometry.projection import normalize
 from .lifting.lifter import PoseLifter
 from .skeleton import BODY17, FloatArray, map_to_body17
-from .types import Bodies3D, CameraRig, Frame, FrameSet, Keypoints2D
+from .types import Bodies3D, CameraRig, Frame, FrameSet, IntArray, Keypoints2D
 
 FrameLoader = Callable[[], Frame]
 _NS_PER_S = 1_000_000_000
@@ -114,6 +115,7 @@ class PosePipeline:
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
         self._tracker = Tracker(self._config.tracking, len(BODY17))
+        self._bones = BoneLengths(BODY17)
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
 
     @property
@@ -233,7 +235,7 @@ class PosePipeline:
         clock.lap('associate')
         estimate = estimate_bodies(
             self._cam_from_world, self._focal_px, gathered, people.gather(confidence, 0.0), BODY17,
-            self._config.solver, None if self._lifter is None else self._lifter.lift,
+            self._config.solver, None if self._lifter is None else self._lifter.lift, self._known_bones(people.tracks),
         )
         known = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
         if not known.all():
@@ -242,7 +244,8 @@ class PosePipeline:
         tracked = self._tracker.update(stamp_ns, people.tracks, estimate.solution.xyz, estimate.solution.covariance)
         bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracked)
         solution, support = estimate.solution, estimate.solution.support
-        lost = lost_views(self._cam_from_world, gathered, solution.xyz, support.sum(0))
+        self._bones.learn(bodies.body_ids[: len(people)], bodies.body_ids, solution.seen_xyz, solution.seen_covariance)
+        lost = lost_views(self._cam_from_world, gathered, solution.xyz, bodies.num_views[: len(people)])
         self._lost.update(self._rig.names[c] for c in np.flatnonzero(lost) if self._rig.names[c] in body17)
         clock.lap('track')
         residuals = {
@@ -253,6 +256,12 @@ class PosePipeline:
             clock.stage_ms['lift'] = estimate.lift_ms
             clock.stage_ms['solve'] -= estimate.lift_ms
         return PipelineResult(bodies, body17, {}, {}, clock.stage_ms, residuals)
+
+    def _known_bones(self, tracks: IntArray) -> BonePrior | None:
+        """Return what is known of the bones of the people that continue ``tracks`` (B,), -1 for new ones."""
+        if not self._config.solver.bone_spread:
+            return None
+        return self._bones.prior(np.append(self._tracker.body_ids, -1)[tracks])
 
     def _delivering(self, stamp_ns: int, names: Iterable[str]) -> int:
         """Return how many cameras delivered within the last second; in the first second all count."""

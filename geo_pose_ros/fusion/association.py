@@ -118,8 +118,7 @@ def associate(
         tracks = np.concatenate([tracks, np.full(len(new), -1)])
         detections = _reassign_new(detections, tracks, rays, camera, cam_from_world)
     views = np.where(detections >= 0, detections - offsets[:-1], -1)
-    kept = (views >= 0).any(1)
-    return Association(views, tracks).select(kept)
+    return Association(views, tracks).select(np.asarray((views >= 0).any(1)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..config import SolverConfig
 from ..skeleton import FloatArray, Skeleton
 from ..types import Bodies3D
+from .bones import BonePrior
 from .left_right import repair_sides, suspects
 from .solver import LiftedViews, Solution, solve
 from .tracking import TrackedBodies
@@ -57,6 +58,7 @@ def estimate_bodies(
     skeleton: Skeleton,
     solver: SolverConfig,
     lift: Lift | None,
+    bones: BonePrior | None = None,
 ) -> Estimate:
     """Estimate B bodies from C views.
 
@@ -68,6 +70,7 @@ def estimate_bodies(
         skeleton: J joints.
         solver: see SolverConfig.
         lift: the lifter, or None to triangulate only.
+        bones: what is known of the bodies' bone lengths, or None.
     """
 
     lift_ms = 0.0
@@ -75,21 +78,23 @@ def estimate_bodies(
     def triangulated(xn: FloatArray, confidence: FloatArray) -> Solution:
         return solve(cam_from_world, focal_px, xn, _weights(focal_px, xn, confidence, solver), solver)
 
-    def solved(xn: FloatArray, confidence: FloatArray, weights: FloatArray) -> Solution:
+    def solved(
+        xn: FloatArray, confidence: FloatArray, weights: FloatArray, bones: BonePrior | None
+    ) -> Solution:
         nonlocal lift_ms
         lifted = None
         if lift is not None:
             began = perf_counter()
             lifted = lift(xn, confidence)
             lift_ms += (perf_counter() - began) * 1e3
-        return solve(cam_from_world, focal_px, xn, weights, solver, lifted)
+        return solve(cam_from_world, focal_px, xn, weights, solver, lifted, bones)
 
     # A sum is finite only if all its terms are.
     seen = np.asarray(np.isfinite(xn.sum(-1))) & (confidence > 0.0)
     xn = np.where(seen[..., None], xn, np.nan)
     confidence = confidence * seen
     weights = _weights(focal_px, xn, confidence, solver)
-    solution = solved(xn, confidence, weights)
+    solution = solved(xn, confidence, weights, bones)
     suspect = suspects(cam_from_world, focal_px, xn, weights, solution, skeleton, solver.robust_sigmas)
     swaps = 0
     if len(suspect):
@@ -101,9 +106,9 @@ def estimate_bodies(
             again = suspect[changed]
             confidence[:, again] = repaired_confidence[:, changed]
             repaired = repaired_xn[:, changed], repaired_confidence[:, changed]
-            found = solved(*repaired, _weights(focal_px, *repaired, solver))
-            solution.xyz[again], solution.covariance[again] = found.xyz, found.covariance
-            solution.residual_px[:, again], solution.trust[:, again] = found.residual_px, found.trust
+            weights = _weights(focal_px, *repaired, solver)
+            found = solved(*repaired, weights, None if bones is None else bones.select(again))
+            solution.replace(again, found)
     return Estimate(solution, confidence, swaps, lift_ms)
 
 
@@ -129,7 +134,7 @@ def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estima
     bodies, joints = len(tracked.body_ids), len(skeleton)
     num_views = np.zeros((bodies, joints), np.int64)
     error = np.full((bodies, joints), np.nan)
-    measured, count = support.shape[1], support.sum(0)
+    measured, count = support.shape[1], solution.num_views
     num_views[:measured] = count
     covariance = tracked.covariance
     variance = covariance[..., 0, 0] + covariance[..., 1, 1] + covariance[..., 2, 2]

@@ -6,7 +6,8 @@ Model, per body with joints X (J, 3) in the world:
 - a view's lifted pose is the body up to a shift, a small rotation and a small scale shared by all its joints, and an
   independent error per joint, larger along the view axis. The shared ones are marginalised (Woodbury), which leaves
   an information matrix (3J, 3J);
-- lifters err alike in all views, so n lifted views count as sqrt(n) independent ones.
+- lifters err alike in all views, so n lifted views count as sqrt(n) independent ones;
+- bones of a body that is tracked have the lengths they had, up to a few per cent.
 
 Each step solves the normal equations of all bodies at once. A view's residual is (f / z) (R_xy - x R_z) (X - c):
 exact, and with the depth z of the step before linear in X (Hartley & Zisserman, 2nd ed., 12.2, iterated).
@@ -23,8 +24,9 @@ from scipy.linalg.lapack import dposv, dpotri
 
 from ..config import SolverConfig
 from ..errors import ShapeError
-from ..skeleton import FloatArray
+from ..skeleton import BODY17, FloatArray
 from ..types import IntArray
+from .bones import BonePrior
 
 # Points nearer than this to the image plane count as behind the camera.
 _NEAR_M = 0.1
@@ -66,16 +68,29 @@ class Solution:
         covariance: (B, J, 3, 3) m^2, the posterior's; NaN as xyz.
         residual_px: (C, B, J) reprojection distance, NaN where the view did not see the joint.
         trust: (C, B, J) in [0, 1], how far the robust loss believed the view; 0 where not seen.
+        seen_xyz: (B, J, 3) m, what the views alone say, with as much trust in each; NaN with fewer than two.
+        seen_covariance: (B, J, 3, 3) m^2 of ``seen_xyz``.
     """
 
     xyz: FloatArray
     covariance: FloatArray
     residual_px: FloatArray
     trust: FloatArray
+    seen_xyz: FloatArray
+    seen_covariance: FloatArray
 
-    def select(self, kept: NDArray[np.bool_]) -> Solution:
-        """Return the bodies of the mask (B,)."""
-        return Solution(self.xyz[kept], self.covariance[kept], self.residual_px[:, kept], self.trust[:, kept])
+    def select(self, kept: NDArray[np.bool_] | IntArray) -> Solution:
+        """Return the bodies of the mask or indices ``kept``."""
+        return Solution(
+            self.xyz[kept], self.covariance[kept], self.residual_px[:, kept], self.trust[:, kept], self.seen_xyz[kept],
+            self.seen_covariance[kept],
+        )
+
+    def replace(self, bodies: IntArray, other: Solution) -> None:
+        """Put the bodies of ``other`` in the places ``bodies``."""
+        self.xyz[bodies], self.covariance[bodies] = other.xyz, other.covariance
+        self.residual_px[:, bodies], self.trust[:, bodies] = other.residual_px, other.trust
+        self.seen_xyz[bodies], self.seen_covariance[bodies] = other.seen_xyz, other.seen_covariance
 
     @property
     def support(self) -> NDArray[np.bool_]:
@@ -95,6 +110,7 @@ def solve(
     weights: FloatArray,
     config: SolverConfig,
     lifted: LiftedViews | None = None,
+    bones: BonePrior | None = None,
 ) -> Solution:
     """Estimate the joints of B bodies seen by C views.
 
@@ -108,6 +124,7 @@ def solve(
         weights: (C, B, J) >= 0, 1 / standard deviation of the keypoint, 1/px; 0 leaves it out.
         config: settings.
         lifted: the lifted poses, or None.
+        bones: what is known of the bodies' bone lengths, or None; not used without ``lifted``, as it couples joints.
 
     Raises:
         ShapeError: if the arrays do not agree.
@@ -120,24 +137,43 @@ def solve(
     if lifted is not None:
         np.copyto(depth, lifted.root[..., 2:], where=lifted.root[..., 2:] > _NEAR_M)
     trust: FloatArray = np.ones(weights.shape)
+    scaled2 = views.weight2 / config.robust_sigmas**2
     for step in range(config.iterations):
         equations = views.normal_equations(trust, depth)
         last = step == config.iterations - 1
-        xyz, covariance = _triangulate(equations) if prior is None else _solve_jointly(equations, prior, last)
+        if prior is None:
+            xyz, covariance = _triangulate(equations)
+        else:
+            # Bones need directions, which the first step finds.
+            known_bones = None if bones is None or not step else _Bones.of(bones, xyz, config.bone_spread)
+            xyz, covariance = _solve_jointly(equations, prior, known_bones, last)
         depth, error2 = views.residuals(xyz)
         # Geman-McClure's weight
-        trust = (1.0 + views.weight2 * (error2 / config.robust_sigmas**2)) ** -2.0
+        trust = 1.0 / np.square(1.0 + scaled2 * error2)
     seen = views.weight2 > 0.0
-    known = (seen & (trust >= _SUPPORT)).sum(0) >= 2
-    if prior is not None:
-        known |= prior.known[:, None]
-    known &= np.isfinite(covariance[..., 0, 0])
+    agreed = (seen & (trust >= _SUPPORT)).sum(0) >= 2
+    if prior is None:
+        alone = _placed(agreed, xyz, covariance)
+        xyz_of_all, covariance_of_all, known = *alone, np.isfinite(alone[1][..., 0, 0])
+    else:
+        alone = _placed(agreed, *_triangulate(views.normal_equations(trust, depth)))
+        known = (agreed | prior.known[:, None]) & np.isfinite(covariance[..., 0, 0])
+        xyz_of_all, covariance_of_all = _placed(known, xyz, covariance)
     seen &= known
     return Solution(
+        xyz_of_all, covariance_of_all, np.where(seen, np.sqrt(error2) * focal_px[:, None, None], np.nan),
+        np.where(seen, trust, 0.0), *alone,
+    )
+
+
+def _placed(
+    known: NDArray[np.bool_], xyz: FloatArray, covariance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return xyz (3, B, J) as (B, J, 3), and covariance (B, J, 3, 3); NaN where not ``known``."""
+    known = known & np.isfinite(covariance[..., 0, 0])
+    return (
         np.where(known[..., None], xyz.transpose(1, 2, 0), np.nan),
         np.where(known[..., None, None], covariance, np.nan),
-        np.where(seen, np.sqrt(error2) * focal_px[:, None, None], np.nan),
-        np.where(seen, trust, 0.0),
     )
 
 
@@ -326,8 +362,47 @@ def _diagonal_blocks(matrix: FloatArray) -> FloatArray:
     return diagonal
 
 
-def _solve_jointly(equations: FloatArray, prior: _Prior, with_covariance: bool) -> tuple[FloatArray, FloatArray]:
-    """Solve all joints of each body with the prior that couples them.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bones:
+    """Bone lengths, linear in the joints: ``rows`` (B, E, 3J) X = ``length`` (B, E, 1), weighted by ``certain``."""
+
+    rows: FloatArray
+    length: FloatArray
+    certain: FloatArray
+
+    @classmethod
+    def of(cls, bones: BonePrior, xyz: FloatArray, spread: float) -> _Bones:
+        """Linearise at joints (3, B, J): a length is |d|, d the bone's vector, and its gradient d / |d|."""
+        _, bodies, joints = xyz.shape
+        incidence = _incidence(joints)
+        # (3, B, E)
+        bone = xyz @ incidence.T
+        length = np.sqrt((bone * bone).sum(0))
+        direction = bone / np.maximum(length, _NEAR_M * _NEAR_M)
+        rows = direction.transpose(1, 2, 0)[..., None] * incidence[:, None]
+        certain = 1.0 / (bones.variance + np.square(spread * bones.length))
+        return cls(rows.reshape(bodies, -1, 3 * joints), bones.length[..., None], certain[..., None])
+
+    def add_to(self, information: FloatArray, right: FloatArray) -> None:
+        """Add to normal matrices (B, 3J, 3J) and right-hand sides (B, 3J)."""
+        weighted = np.swapaxes(self.certain * self.rows, -1, -2)
+        information += weighted @ self.rows
+        right += (weighted @ self.length)[..., 0]
+
+
+@lru_cache
+def _incidence(joints: int) -> FloatArray:
+    """Return (E, J) of the skeleton: -1 at the parent and 1 at the child of each bone."""
+    incidence = np.zeros((len(BODY17.edges), joints))
+    for row, (parent, child) in zip(incidence, BODY17.edges, strict=True):
+        row[parent], row[child] = -1.0, 1.0
+    return incidence
+
+
+def _solve_jointly(
+    equations: FloatArray, prior: _Prior, bones: _Bones | None, with_covariance: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Solve all joints of each body with the prior and the bones, which couple them.
 
     Returns xyz (3, B, J) and covariance (B, J, 3, 3), NaN unless it is asked for.
     """
@@ -335,6 +410,8 @@ def _solve_jointly(equations: FloatArray, prior: _Prior, with_covariance: bool) 
     total = prior.information.copy()
     _diagonal_blocks(total)[...] += equations[_NINE]
     both = prior.right + equations[6:].swapaxes(0, 1).reshape(bodies, 3 * joints)
+    if bones is not None:
+        bones.add_to(total, both)
     inverse = np.full((bodies if with_covariance else 0, 3 * joints, 3 * joints), np.nan)
     for body in range(bodies):
         # Cholesky through LAPACK itself: numpy's batched solve takes twice as long. Transposed is column-major.

@@ -106,8 +106,9 @@ class Tracker:
                 f'Tracker: received {bodies} tracks, xyz {xyz.shape}, covariance {covariance.shape}; expected '
                 f'(B, {self._joints}, 3) and (B, {self._joints}, 3, 3).'
             )
-        unmeasured = sorted(set(range(len(self._ids))).difference(known := [t for t in tracks.tolist() if t >= 0]))
-        if len(known) + len(unmeasured) != len(self._ids):
+        continued = [track for track in tracks.tolist() if track >= 0]
+        unmeasured = sorted(set(range(len(self._ids))).difference(continued))
+        if len(continued) + len(unmeasured) != len(self._ids):
             raise ShapeError(
                 f'Tracker: received tracks {tracks.tolist()}, expected each of {len(self._ids)} once or -1.'
             )
@@ -116,12 +117,12 @@ class Tracker:
         self._take(np.array([*tracks.tolist(), *unmeasured], np.int64))
         self._measure(xyz, covariance)
         # A joint is unknown in all its components or in none.
-        known = np.asarray(np.isfinite(self._position[..., 0]))
-        alive = known.any(1)
+        known: NDArray[np.bool_] = np.isfinite(self._position[..., 0])
+        alive = np.array(known.any(1))
         alive[:bodies] = True
         if not alive.all():
             self._take(np.flatnonzero(alive))
-            known = known[alive]
+            known = np.asarray(known[alive])
         if not self._config.enabled:
             return TrackedBodies(xyz, covariance, self._ids[:bodies])
         return TrackedBodies(
@@ -192,8 +193,9 @@ class Tracker:
         if fresh.any():
             np.copyto(position, xyz, where=fresh)
             np.copyto(velocity, 0.0, where=fresh)
-            for k, start in enumerate((covariance, 0.0, _FIRST_SPEED_M_S**2 * _EYE)):
-                np.copyto(blocks[:, k], start, where=fresh[..., None])
+            np.copyto(blocks[:, 0], covariance, where=fresh[..., None])
+            np.copyto(blocks[:, 1], 0.0, where=fresh[..., None])
+            np.copyto(blocks[:, 2], _FIRST_SPEED_M_S**2 * _EYE, where=fresh[..., None])
 
 
 def _symmetric(matrix: FloatArray) -> FloatArray:

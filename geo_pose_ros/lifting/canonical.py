@@ -39,8 +39,8 @@ class CanonicalPoses:
     @property
     def rays(self) -> FloatArray:
         """(..., J, 2) normalised image coordinates x/z, y/z in the virtual camera; 0 where not seen."""
-        xy: FloatArray = self.pose2d[..., :2] * np.where(np.isfinite(self.size), self.size, 0.0)[..., None, None]
-        return xy
+        size = np.where(np.isfinite(self.size), self.size, 0.0)
+        return np.asarray(self.pose2d[..., :2] * size[..., None, None], np.float64)
 
 
 def canonical_poses(rays: FloatArray, confidence: FloatArray) -> CanonicalPoses:

@@ -22,12 +22,13 @@ class RosbagsFactory:
     def __call__(self, message_type: str, /, **fields: Any) -> Any:
         """Return a message of ``message_type``."""
         _, definitions = self._types.fielddefs[message_type]
-        values = {name: fields.pop(name) if name in fields else self._zero(node) for name, node in definitions}
-        for name, (_, detail) in definitions:
+        for name, node in definitions:
+            if name not in fields:
+                fields[name] = self._zero(node)
             # rclpy's type of a ROS byte is bytes of length 1, rosbags' is int.
-            if detail == ('byte', 0) and isinstance(values[name], bytes):
-                values[name] = values[name][0]
-        return self._types.types[message_type](**values, **fields)
+            elif node[1] == ('byte', 0) and isinstance(fields[name], bytes):
+                fields[name] = fields[name][0]
+        return self._types.types[message_type](**fields)
 
     def _zero(self, node: Any) -> Any:
         kind, detail = node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,21 @@ def to_cloud(make: MessageFactory, points: NDArray[Any], stamp_ns: int, frame_id
     """Return PointCloud2 of a C-ordered structured array (H, W), little-endian; its dtype gives the fields."""
     height, width = points.shape
     dtype = points.dtype
-    fields = [
-        make('sensor_msgs/msg/PointField', name=name, offset=offset, datatype=_DATATYPES[kind], count=1)
-        for name, (kind, offset, *_) in (dtype.fields or {}).items()
-    ]
+    # Protocols do not promise a hash, objects have one.
+    factory: Any = make
     return make(
         'sensor_msgs/msg/PointCloud2', header=to_header(make, stamp_ns, frame_id), height=height, width=width,
-        fields=fields, is_bigendian=False, point_step=dtype.itemsize, row_step=dtype.itemsize * width,
-        data=np.frombuffer(points.tobytes(), np.uint8), is_dense=is_dense,
+        fields=list(_fields(factory, dtype)), is_bigendian=False, point_step=dtype.itemsize,
+        row_step=dtype.itemsize * width, data=np.frombuffer(points.tobytes(), np.uint8), is_dense=is_dense,
+    )
+
+
+@cache
+def _fields(make: Any, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return the PointFields of ``dtype``; all clouds of a kind share them."""
+    return tuple(
+        make('sensor_msgs/msg/PointField', name=name, offset=offset, datatype=_DATATYPES[kind], count=1)
+        for name, (kind, offset, *_) in (dtype.fields or {}).items()
     )
 
 

@@ -1,5 +1,6 @@
 """~/bodies and ~/keypoints as PointCloud2."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -103,12 +104,14 @@ def test_wrong_clouds_are_refused(library):
     with pytest.raises(ShapeError, match='received 1088 bytes for height 3, width 17'):
         bodies_from_cloud(message)
 
-    message = bodies_to_cloud(make, some_bodies())
+    # Clouds of a kind share their fields.
+    message = copy.deepcopy(bodies_to_cloud(make, some_bodies()))
     message.fields[0].datatype = 9
     with pytest.raises(ShapeError, match=r"unknown PointField datatypes \{'x': 9\}"):
         bodies_from_cloud(message)
 
-    message = bodies_to_cloud(make, some_bodies())
+    # Clouds of a kind share their fields.
+    message = copy.deepcopy(bodies_to_cloud(make, some_bodies()))
     message.fields[0].offset = 30
     with pytest.raises(ShapeError, match='overrun its point_step 32'):
         bodies_from_cloud(message)

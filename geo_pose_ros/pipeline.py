@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from itertools import islice
+from threading import Lock
 from time import perf_counter
 from types import TracebackType
 
@@ -61,6 +63,48 @@ class Views:
     stage_ms: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one camera saw, and when its job was done."""
+
+    frame: Frame
+    keypoints: Keypoints2D
+    decode_ms: float
+    detect_ms: float
+    done_s: float
+
+
+class Detection:
+    """The cameras of one frame set, being loaded and detected by a pipeline's workers."""
+
+    def __init__(self, jobs: Mapping[str, Future[_View]], workers: int) -> None:
+        """Take over ``jobs`` that have just been handed to ``workers`` threads."""
+        self._jobs, self._workers = jobs, workers
+        self._began_s = perf_counter()
+
+    def wait_for_a_worker(self) -> None:
+        """Wait until a worker has nothing left to do here, so that it could begin with the next set."""
+        for _ in islice(as_completed(self._jobs.values()), max(0, len(self._jobs) - self._workers + 1)):
+            pass
+
+    def views(self) -> Views:
+        """Wait for all cameras and return what they saw."""
+        seen: dict[str, _View] = {}
+        errors: dict[str, str] = {}
+        for name, job in self._jobs.items():
+            try:
+                seen[name] = job.result()
+            except GeoPoseError as error:
+                errors[name] = str(error)
+        stage_ms = {
+            'decode': sum(view.decode_ms for view in seen.values()),
+            'detect': sum(view.detect_ms for view in seen.values()),
+            'views': max((view.done_s - self._began_s for view in seen.values()), default=0.0) * 1e3,
+        }
+        keypoints = {name: view.keypoints for name, view in seen.items()}
+        return Views(keypoints, {name: view.frame for name, view in seen.items()}, errors, stage_ms)
+
+
 class _Clock:
     """Wall time of consecutive stages, ms."""
 
@@ -104,8 +148,10 @@ class PosePipeline:
                 f'PosePipeline: received detectors for {sorted(detectors)}, expected for {sorted(rig.names)}.'
             )
         self._detectors: dict[str, Detector] = dict(detectors or {})
-        workers = self._config.detector.workers or os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(max_workers=min(workers, len(rig)), thread_name_prefix='detect')
+        self._workers = min(self._config.detector.workers or os.cpu_count() or 1, len(rig))
+        self._pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix='detect')
+        # A detector sees its camera's frames one at a time, in order.
+        self._turns = {name: Lock() for name in rig.names}
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
         # Cameras whose detector is to look at the whole picture again; written by finish, read by detect.
@@ -159,23 +205,18 @@ class PosePipeline:
         Raises:
             CalibrationError: if a name is not in the rig.
         """
+        return self.begin(loaders).views()
+
+    def begin(self, loaders: Mapping[str, FrameLoader]) -> Detection:
+        """Begin with what ``detect`` does; the next set may begin before this one is done.
+
+        Raises:
+            CalibrationError: if a name is not in the rig.
+        """
         self.load()
-        began = perf_counter()
-        jobs = {self._rig[name].name: self._pool.submit(self._view, name, load) for name, load in loaders.items()}
-        keypoints: dict[str, Keypoints2D] = {}
-        frames: dict[str, Frame] = {}
-        errors: dict[str, str] = {}
-        decode_ms = detect_ms = 0.0
-        for name, job in jobs.items():
-            try:
-                frames[name], keypoints[name], view_ms = job.result()
-            except GeoPoseError as error:
-                errors[name] = str(error)
-            else:
-                decode_ms += view_ms[0]
-                detect_ms += view_ms[1]
-        views_ms = (perf_counter() - began) * 1e3
-        return Views(keypoints, frames, errors, {'decode': decode_ms, 'detect': detect_ms, 'views': views_ms})
+        wanted = {self._rig[name].name: load for name, load in loaders.items()}
+        jobs = {name: self._pool.submit(self._view, name, load) for name, load in wanted.items()}
+        return Detection(jobs, self._workers)
 
     def finish(self, stamp_ns: int, views: Views) -> PipelineResult:
         """Fuse what ``detect`` returned; see ``fuse``."""
@@ -185,10 +226,17 @@ class PosePipeline:
             stage_ms={**views.stage_ms, **fused.stage_ms},
         )
 
-    def _view(self, name: str, load: FrameLoader) -> tuple[Frame, Keypoints2D, tuple[float, float]]:
+    def _view(self, name: str, load: FrameLoader) -> _View:
         began = perf_counter()
         frame = load()
         loaded = perf_counter()
+        with self._turns[name]:
+            found = self._look(name, frame)
+        raw = Keypoints2D(found.camera, found.stamp_ns, found.skeleton, frame.to_raw(found.xy), found.confidence)
+        done = perf_counter()
+        return _View(frame, raw, (loaded - began) * 1e3, (done - loaded) * 1e3, done)
+
+    def _look(self, name: str, frame: Frame) -> Keypoints2D:
         detector = self._detectors[name]
         if name in self._lost:
             self._lost.discard(name)
@@ -196,9 +244,7 @@ class PosePipeline:
             if abs(frame.stamp_ns - self._looked_ns.get(name, -_NS_PER_S)) >= _LOOK_AGAIN_NS:
                 self._looked_ns[name] = frame.stamp_ns
                 detector.reset()
-        found = detector.detect(frame)
-        raw = Keypoints2D(found.camera, found.stamp_ns, found.skeleton, frame.to_raw(found.xy), found.confidence)
-        return frame, raw, ((loaded - began) * 1e3, (perf_counter() - loaded) * 1e3)
+        return detector.detect(frame)
 
     def fuse(self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D]) -> PipelineResult:
         """Fuse 2D keypoints of one instant, of any skeleton that maps to body17, into bodies.
@@ -245,7 +291,11 @@ class PosePipeline:
         bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracked)
         solution, support = estimate.solution, estimate.solution.support
         self._bones.learn(bodies.body_ids[: len(people)], bodies.body_ids, solution.seen_xyz, solution.seen_covariance)
-        lost = lost_views(self._cam_from_world, gathered, solution.xyz, bodies.num_views[: len(people)])
+        # Where sides were exchanged, support is not of the keypoints as detected.
+        lost = lost_views(
+            self._cam_from_world, gathered, solution.xyz, bodies.num_views[: len(people)],
+            None if estimate.swaps else support,
+        )
         self._lost.update(self._rig.names[c] for c in np.flatnonzero(lost) if self._rig.names[c] in body17)
         clock.lap('track')
         residuals = {

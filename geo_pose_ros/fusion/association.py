@@ -195,6 +195,9 @@ def _assign(cost: FloatArray, camera: IntArray, cameras: int) -> IntArray:
     priced = np.where(cost <= _BODY_GATE_M, cost, 1e3)
     ends = np.searchsorted(camera, np.arange(cameras + 1)).tolist()
     for c, (first, end) in enumerate(itertools.pairwise(ends)):
+        if len(cost) == 1 and end == first + 1:
+            assigned[0, c] = first if priced[0, first] < 1e3 else -1
+            continue
         body, column = linear_sum_assignment(priced[:, first:end])
         good = priced[body, first + column] < 1e3
         assigned[body[good], c] = first + column[good]

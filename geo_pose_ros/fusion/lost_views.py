@@ -22,6 +22,7 @@ def lost_views(
     xn: FloatArray,
     xyz: FloatArray,
     num_views: IntArray,
+    support: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Return (C,) bool: views in which no body is where several views see it, though there is one.
 
@@ -33,6 +34,7 @@ def lost_views(
         xn: (C, B, J, 2) normalised keypoints as detected, of the bodies they were assigned to; NaN = not seen.
         xyz: (B, J, 3) m, the bodies, NaN = unknown.
         num_views: (B, J) views that support each joint.
+        support: (C, B, J) keypoints already known to agree with their joints; if they do in all views, that is that.
     """
     cameras = len(cam_from_world)
     if not len(xyz):
@@ -41,12 +43,15 @@ def lost_views(
     bodies = sure.sum(-1) >= _LEAST_JOINTS
     if not bodies.any():
         return np.zeros(cameras, bool)
+    seen = np.isfinite(xn.sum(-1)) & sure
+    enough = np.maximum(seen.sum(-1), 1)
+    if support is not None and (((support & sure).sum(-1) * 2 >= enough) & bodies).any(-1).all():
+        return np.zeros(cameras, bool)
     flat = xyz.reshape(-1, 3)
     depth = transform_points(cam_from_world, flat)[..., 2]
     residual = reprojection_residuals(cam_from_world, np.ones(cameras), xn.reshape(cameras, -1, 2), flat)
     with np.errstate(invalid='ignore'):
         near = (residual * depth < _ASTRAY_M).reshape(cameras, *sure.shape) & sure
-    seen = np.isfinite(xn.sum(-1)) & sure
-    follows = near.sum(-1) * 2 >= np.maximum(seen.sum(-1), 1)
+    follows = near.sum(-1) * 2 >= enough
     lost: NDArray[np.bool_] = np.asarray(~(follows & bodies).any(-1))
     return lost

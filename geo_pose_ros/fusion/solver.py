@@ -138,15 +138,17 @@ def solve(
         np.copyto(depth, lifted.root[..., 2:], where=lifted.root[..., 2:] > _NEAR_M)
     trust: FloatArray = np.ones(weights.shape)
     scaled2 = views.weight2 / config.robust_sigmas**2
+    lengths: _Bones | None = None
     for step in range(config.iterations):
         equations = views.normal_equations(trust, depth)
         last = step == config.iterations - 1
         if prior is None:
             xyz, covariance = _triangulate(equations)
         else:
-            # Bones need directions, which the first step finds.
-            known_bones = None if bones is None or not step else _Bones.of(bones, xyz, config.bone_spread)
-            xyz, covariance = _solve_jointly(equations, prior, known_bones, last)
+            # Bones need directions, which the first step finds and the others hardly change.
+            if bones is not None and (step == 1 or (last and step)):
+                lengths = _Bones.of(bones, xyz, config.bone_spread)
+            xyz, covariance = _solve_jointly(equations, prior, lengths, last)
         depth, error2 = views.residuals(xyz)
         # Geman-McClure's weight
         trust = 1.0 / np.square(1.0 + scaled2 * error2)

@@ -44,3 +44,12 @@ def test_nobody_and_a_body_that_only_one_view_sees_accuse_no_view():
     assert not lost_views(P, xn[:, :0], xyz[:0], num_views[:0]).any()
     xn[2:] = np.nan
     assert not lost_views(P, xn, xyz, np.ones((1, 17), int)).any()
+
+
+def test_known_support_in_all_views_settles_it_and_in_some_does_not():
+    P, xn, xyz, num_views = scene()
+    xn[2, 0] += 0.3
+    support = np.ones((4, 1, 17), bool)
+    assert not lost_views(P, xn, xyz, num_views, support).any()
+    support[2, 0, :9] = False
+    assert lost_views(P, xn, xyz, num_views, support).tolist() == [False, False, True, False]

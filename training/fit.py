@@ -40,6 +40,8 @@ RECIPE = 'recipe.yaml'
 DATA = 'data.json'
 METRICS = 'metrics.jsonl'
 BAD_BATCH = 'nonfinite_batch.pt'
+# Single poses of windows gathered at once, for several steps.
+_GATHERED = 4096
 
 
 class TrainingError(GeoPoseError):
@@ -47,43 +49,23 @@ class TrainingError(GeoPoseError):
 
 
 class Networks(nn.Module):
-    """The lifting branch and, if the recipe has one, the root branch; mirrors poses on the way in and back out."""
+    """The lifting branch and, if the recipe has one, the root branch."""
 
     def __init__(self, recipe: Recipe, skeleton: Skeleton) -> None:
         super().__init__()
         joints = len(skeleton)
         self.lifter = Lifter(joints, recipe.model)
         self.branch = RootBranch(joints, recipe.model) if recipe.loss.root == 'branch' else None
-        self.register_buffer('mirrored', mirrored_joints(skeleton), persistent=False)
-        self.mirrored: Tensor
 
-    def forward(self, window: Tensor, window_size: Tensor, flip: Tensor) -> tuple[Lifted, Tensor | None]:
-        """Lift ``window`` (N, K, T, J, 3), mirrored where ``flip`` (N, K); poses (N, K, J, 3), roots (N, K, 3)."""
+    def forward(self, window: Tensor, window_size: Tensor) -> tuple[Lifted, Tensor | None]:
+        """Lift ``window`` (N, K, T, J, 3), ``window_size`` (N, K, T): poses (N, K, J, 3), roots (N, K, 3)."""
         leading = window.shape[:2]
-        flips = flip.flatten()
-        poses = mirror(window.flatten(0, 1), flips, self.mirrored)
-        lifted = self.lifter(poses)
-        xyz = mirror(lifted.xyz, flips, self.mirrored).view(*leading, -1, 3)
-        sigma = torch.where(flips[:, None], lifted.sigma[:, self.mirrored], lifted.sigma).view(*leading, -1)
+        poses = window.flatten(0, 1)
+        flat = self.lifter(poses)
+        lifted = Lifted(flat.xyz.unflatten(0, leading), flat.sigma.unflatten(0, leading))
         if self.branch is None:
-            return Lifted(xyz, sigma), None
-        root = self.branch(poses, window_size.flatten(0, 1))
-        root = torch.where(flips[:, None], root * root.new_tensor([-1.0, 1.0, 1.0]), root)
-        return Lifted(xyz, sigma), root.view(*leading, 3)
-
-
-def mirrored_joints(skeleton: Skeleton) -> Tensor:
-    """Return for each joint the index (J,) of the joint it becomes in a mirror."""
-    order = torch.arange(len(skeleton))
-    for left, right in skeleton.flip_pairs:
-        order[left], order[right] = right, left
-    return order
-
-
-def mirror(poses: Tensor, flip: Tensor, mirrored: Tensor) -> Tensor:
-    """Return ``poses`` (B, ..., J, 3) mirrored (x to -x, left to right) where ``flip`` (B,) is true."""
-    turned = poses.index_select(-2, mirrored) * poses.new_tensor([-1.0, 1.0, 1.0])
-    return torch.where(flip.view(-1, *[1] * (poses.ndim - 1)), turned, poses)
+            return lifted, None
+        return lifted, self.branch(poses, window_size.flatten(0, 1)).unflatten(0, leading)
 
 
 def window_offsets(recipe: Recipe) -> Tensor:
@@ -94,8 +76,8 @@ def window_offsets(recipe: Recipe) -> Tensor:
 
 def epoch_batches(
     bank: Bank, recipe: Recipe, *, seed: int, epoch: int, share: int, steps: int, overfit: bool = False
-) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield ``steps`` random batches of ``share`` lifted poses, with which of them (N, K) to mirror.
+) -> Iterator[Batch]:
+    """Yield ``steps`` random batches of ``share`` lifted poses, every other one mirrored if the recipe says so.
 
     Of each frame K views are lifted. They are measured in each other (the paper's way: the target view is drawn at
     random among the others), or, if only one is lifted, in all views. ``overfit`` repeats the first batch.
@@ -111,6 +93,7 @@ def epoch_batches(
     crosses = recipe.loss.transform > 0.0
     measured = views if lifted == 1 and crosses else lifted
     count, offsets = max(share // lifted, 1), window_offsets(recipe)
+    together = max(_GATHERED // (count * lifted * len(offsets)), 1)
     # Drawn for the whole epoch at once: small operations per step cost more than they compute.
     drawn = 1 if overfit else steps
     rows = frames[torch.randint(len(frames), (drawn, count), generator=generator)]
@@ -118,9 +101,13 @@ def epoch_batches(
     order = torch.rand(drawn, count, views, generator=generator) + 2.0 * (~bank.valid[rows])
     chosen = order.argsort(-1)[..., :measured]
     flips = torch.rand(drawn, count, lifted, generator=generator) < (0.5 if recipe.data.flip else 0.0)
-    for step in range(steps):
-        index = 0 if overfit else step
-        yield gather(bank, rows[index], chosen[index], lifted, offsets), flips[index]
+    for start in range(0, drawn, together):
+        some = slice(start, start + together)
+        batches = gather(
+            bank, rows[some].flatten(), chosen[some].flatten(0, 1), lifted, offsets, flips[some].flatten(0, 1)
+        ).split(count)
+        for _ in range(steps if overfit else 1):
+            yield from batches
 
 
 def learning_rate(step: int, settings: OptimSettings) -> float:
@@ -164,11 +151,12 @@ class Trainer:
         self._frozen_normalisation = False
         torch.manual_seed(seed)
         self.networks = Networks(recipe, skeleton).to(self.device)
+        self._parameters = list(self.networks.parameters())
         self.wrapped: nn.Module = self.networks
         if self.world > 1:
             self.wrapped = nn.parallel.DistributedDataParallel(self.networks, find_unused_parameters=True)
         self.optimiser = torch.optim.AdamW(
-            self.networks.parameters(), lr=recipe.optim.learning_rate, weight_decay=recipe.optim.weight_decay,
+            self._parameters, lr=recipe.optim.learning_rate, weight_decay=recipe.optim.weight_decay,
             fused=True,
         )
 
@@ -199,19 +187,21 @@ class Trainer:
         self.step = int(state['step'])
         torch.set_rng_state(state['rng'])
 
-    def train_step(self, batch: Batch, flip: Tensor) -> dict[str, Tensor]:
+    def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """Take one optimiser step and return its losses by name."""
         optim = self.recipe.optim
         for group in self.optimiser.param_groups:
             group['lr'] = learning_rate(self.step, optim)
-        lifted, root = self.wrapped(batch.window, batch.window_size, flip)
+        lifted, root = self.wrapped(batch.window, batch.window_size)
         losses = compute_losses(
             lifted, root, batch, self.recipe.loss, pretraining=self.step < self.recipe.loss.pretrain_share * optim.steps
         )
-        self.optimiser.zero_grad()
+        # What zero_grad() does, without its walk through all modules and groups at every step.
+        for parameter in self._parameters:
+            parameter.grad = None
         losses['total'].backward()  # type: ignore[no-untyped-call]
         if optim.clip_norm:
-            nn.utils.clip_grad_norm_(self.networks.parameters(), optim.clip_norm)
+            nn.utils.clip_grad_norm_(self._parameters, optim.clip_norm)
         self.optimiser.step()
         self.step += 1
         return losses
@@ -238,9 +228,9 @@ class Trainer:
             self.bank, self.recipe, seed=self.seed * self.world + self.rank, epoch=0 if overfit else epoch,
             share=max(optim.batch // self.world, 2), steps=steps, overfit=overfit,
         )
-        for batch, flip in batches:
-            batch, flip = batch.to(self.device), flip.to(self.device)
-            losses = self.train_step(batch, flip)
+        for batch in batches:
+            batch = batch.to(self.device)
+            losses = self.train_step(batch)
             if not torch.isfinite(losses['total']):
                 self._stop_on(batch, losses, folder)
             for name, value in losses.items():
@@ -252,7 +242,7 @@ class Trainer:
     def _stop_on(self, batch: Batch, losses: dict[str, Tensor], folder: Path | None) -> None:
         where = 'not saved (no run folder)'
         if folder is not None:
-            torch.save({name: getattr(batch, name) for name in Batch.__slots__}, folder / BAD_BATCH)
+            torch.save({name: getattr(batch, name).clone() for name in Batch.__slots__}, folder / BAD_BATCH)
             where = f"saved as '{folder / BAD_BATCH}'"
         values = ', '.join(f'{name} {value.item():g}' for name, value in losses.items())
         raise TrainingError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .data.bank import Batch
+from .data.bank import Batch, mirror
 from .model import Lifted
 from .settings import LossSettings
 
@@ -48,9 +48,9 @@ def to_view(view_from_world: Tensor, xyz: Tensor) -> Tensor:
     return xyz @ view_from_world[..., :3].transpose(-1, -2) + view_from_world[..., None, :, 3]
 
 
-def distance(a: Tensor, b: Tensor) -> Tensor:
-    """Return the Euclidean distances of points (..., D); differentiable at 0."""
-    return ((a - b).square().sum(-1) + _EPSILON).sqrt()
+def length(vectors: Tensor) -> Tensor:
+    """Return the Euclidean lengths of vectors (..., D); differentiable at 0."""
+    return (vectors.square().sum(-1) + _EPSILON).sqrt()
 
 
 def mean(values: Tensor, weights: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def agreement(world: Tensor) -> Tensor:
     The distance does not depend on the frame it is measured in, so tau_12 Y1 - Y2 is measured in the world.
     """
     views = world.shape[1]
-    pairs = distance(world[:, :, None], world[:, None])
+    pairs = length(world[:, :, None] - world[:, None])
     return pairs.sum() / (len(world) * views * (views - 1) * world.shape[2])
 
 
@@ -76,7 +76,7 @@ def reprojection(world: Tensor, batch: Batch, settings: LossSettings) -> tuple[T
     """
     lifted, measured = world.shape[1], batch.rays.shape[1]
     seen_from = to_view(batch.view_from_world[:, None], world[:, :, None])
-    pixels = distance(project(seen_from), batch.rays[:, None]) * batch.focal_px[:, None, :, None]
+    pixels = length(project(seen_from) - batch.rays[:, None]) * batch.focal_px[:, None, :, None]
     if settings.saturation_px:
         pixels = pixels * settings.saturation_px / (pixels + settings.saturation_px)
     target, source = batch.confidence[:, None], batch.confidence[:, :lifted, None]
@@ -89,26 +89,26 @@ def reprojection(world: Tensor, batch: Batch, settings: LossSettings) -> tuple[T
     return mean(pixels, weights * own), mean(pixels, weights * (1.0 - own))
 
 
-def labels_in_views(pose: Tensor, batch: Batch, origin: str, root: int) -> tuple[Tensor, Tensor]:
-    """Return the labels in the lifted views, moved onto ``pose`` (N, K, J, 3), and their weights (N, K, J).
+def label_distances(pose: Tensor, batch: Batch, origin: str, root: int) -> tuple[Tensor, Tensor]:
+    """Return the distances (N, K, J), m, of ``pose`` (N, K, J, 3) from the labels, and their weights.
 
-    Moved so that the roots meet: then the root's own error is in every joint's label, and a frame whose root is
-    unknown cannot be used. Or so that the weighted centroids meet: then one joint's error counts once.
+    The two are first moved so that the roots meet: then the root's own error is in every joint's distance, and a frame
+    whose root is unknown cannot be used. Or so that the weighted centroids meet: then one joint's error counts once.
     """
-    views = pose.shape[1]
-    turned = batch.label[:, None] @ batch.view_from_world[:, :views, :, :3].transpose(-1, -2)
-    weights = batch.label_weight[:, None].expand(pose.shape[:-1])
+    weights = batch.label_weight
+    difference = pose - batch.label
     if origin == 'root':
-        known = (weights[..., root : root + 1] > 0.0).to(weights)
-        return turned - turned[..., root : root + 1, :], weights * known
-    share = (weights / weights.sum(-1, keepdim=True).clamp(min=1e-6))[..., None]
-    offset = (share * (pose - turned)).sum(-2, keepdim=True)
-    return turned + offset, weights
+        weights = weights * (weights[..., root : root + 1] > 0.0)
+        shift = difference[..., root : root + 1, :]
+    else:
+        share = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
+        shift = (share[..., None] * difference).sum(-2, keepdim=True)
+    return length(difference - shift), weights
 
 
-def sigma_likelihood(error: Tensor, sigma: Tensor, weights: Tensor) -> Tensor:
+def sigma_likelihood(error: Tensor, sigma: Tensor) -> Tensor:
     """Negative log-likelihood of errors (m) under an isotropic 3D Gaussian of standard deviation ``sigma`` per axis."""
-    return mean(0.5 * (error.detach() / sigma).square() + 3.0 * sigma.log(), weights)
+    return 0.5 * (error.detach() / sigma).square() + 3.0 * sigma.log()
 
 
 def compute_losses(
@@ -123,8 +123,8 @@ def compute_losses(
     """Return the losses by name, with their weighted sum as ``total``.
 
     Args:
-        lifted: xyz (N, K, J, 3), sigma (N, K, J).
-        branch_root: (N, K, 3) from the second branch; None: the root is solved from the pose.
+        lifted: xyz (N, K, J, 3), sigma (N, K, J), mirrored as the batch's windows are.
+        branch_root: (N, K, 3) from the second branch, mirrored alike; None: the root is solved from the pose.
         batch: the measurements.
         pretraining: only L_pre counts.
         root: index of the joint at the origin.
@@ -136,20 +136,22 @@ def compute_losses(
     cameras = batch.view_from_world[:, :views]
     uses_root = pretraining or settings.reprojection or settings.transform
     if uses_root:
+        seen = mirror(pose, batch.flip)
         if branch_root is None:
-            branch_root = solve_root(pose, batch.rays[:, :views], batch.confidence[:, :views])
-        world = to_world(cameras, pose + branch_root[..., None, :])
+            position = solve_root(seen, batch.rays[:, :views], batch.confidence[:, :views])
+        else:
+            position = torch.where(batch.flip[..., None], branch_root * pose.new_tensor([-1.0, 1.0, 1.0]), branch_root)
+        world = to_world(cameras, seen + position[..., None, :])
         if pretraining:
             losses['agreement'] = agreement(world)
             return {**losses, 'total': losses['agreement']}
         losses['reprojection'], losses['transform'] = reprojection(world, batch, settings)
         total = total + settings.reprojection * losses['reprojection'] + settings.transform * losses['transform']
     if settings.label:
-        target, weights = labels_in_views(pose, batch, settings.label_origin, root)
-        error = distance(pose, target)
+        error, weights = label_distances(pose, batch, settings.label_origin, root)
         losses['label'] = mean(error, weights)
         total = total + settings.label * losses['label']
         if settings.sigma:
-            losses['sigma'] = sigma_likelihood(error, lifted.sigma, weights)
+            losses['sigma'] = mean(sigma_likelihood(error, lifted.sigma), weights)
             total = total + settings.sigma * losses['sigma']
     return {**losses, 'total': total}

@@ -52,6 +52,10 @@ class DataSettings:
     )
     proportions: float = setting(0.0, 'Standard deviation of the logarithm of their limb lengths', low=0.0, high=0.5)
     statures: float = setting(0.0, 'Standard deviation of the logarithm of their statures', low=0.0, high=0.5)
+    hidden_limbs: float = setting(
+        0.0, 'Share of the time that such a body has a limb, or its end, hidden from a virtual camera', low=0.0,
+        high=1.0,
+    )
     extrinsics: str = setting(
         'given', 'Camera poses: as calibrated, or estimated from the joints and one known baseline',
         choices=('given', 'joints'),
@@ -113,6 +117,8 @@ class Recipe:
             raise ConfigError("loss.label is set but data.labels is 'none'; choose labels or set loss.label to 0.")
         if self.data.reshaped_copies and self.data.labels == 'none':
             raise ConfigError("data.reshaped_copies reshapes labels, but data.labels is 'none'; choose labels.")
+        if self.data.hidden_limbs and not self.data.reshaped_copies:
+            raise ConfigError('data.hidden_limbs is about reshaped copies; set data.reshaped_copies to 1 or more.')
         if self.loss.pretrain_share and self.optim.lifted_views < 2:
             raise ConfigError('Pre-training compares views; set optim.lifted_views to 2 or more.')
 

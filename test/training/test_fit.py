@@ -106,10 +106,10 @@ def test_one_batch_overfits(kind: str) -> None:
     elif kind == 'temporal':
         recipe = replace(recipe, model=replace(recipe.model, backbone='temporal_dilated', receptive_field=9))
     trainer = Trainer(recipe, _bank(), seed=0)
-    batch, flip = next(epoch_batches(trainer.bank, recipe, seed=0, epoch=0, share=8, steps=1))
-    before = trainer.train_step(batch, flip)
+    batch = next(epoch_batches(trainer.bank, recipe, seed=0, epoch=0, share=8, steps=1))
+    before = trainer.train_step(batch)
     for _ in range(recipe.optim.steps - 1):
-        after = trainer.train_step(batch, flip)
+        after = trainer.train_step(batch)
     name = 'label' if 'label' in after else 'transform'
     assert float(after[name].detach()) < (0.02 if name == 'label' else 5.0)
     if kind != 'two branches':
@@ -118,17 +118,30 @@ def test_one_batch_overfits(kind: str) -> None:
 
 def test_overfit_mode_repeats_one_batch() -> None:
     bank, recipe = _bank(), _recipe()
-    repeated = [b for b, _ in epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=3, overfit=True)]
-    fresh = [b for b, _ in epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=3)]
+    repeated = list(epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=3, overfit=True))
+    fresh = list(epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=3))
     assert torch.equal(repeated[0].window, repeated[2].window)
     assert not torch.equal(fresh[0].window, fresh[2].window)
+
+
+def test_batches_do_not_depend_on_how_many_are_gathered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, recipe = _bank(), _recipe()
+    found = []
+    for gathered in (1, 20, 4096):
+        monkeypatch.setattr('geo_pose_training.fit._GATHERED', gathered)
+        batches = list(epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=5))
+        assert [len(batch.window) for batch in batches] == [8] * 5
+        found.append(torch.stack([batch.window for batch in batches]))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    assert not torch.equal(found[0][0], found[0][1])
 
 
 def test_only_whole_views_are_lifted() -> None:
     bank = _bank()
     bank.valid[:, 2] = False
     bank.pose2d[:, 2] = 99.0
-    for batch, _ in epoch_batches(bank, _recipe(), seed=0, epoch=0, share=64, steps=3):
+    for batch in epoch_batches(bank, _recipe(), seed=0, epoch=0, share=64, steps=3):
         assert float(batch.window.abs().max()) < 50.0
     bank.valid[:] = False
     with pytest.raises(ConfigError, match='No frame'):
@@ -172,7 +185,8 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match='not finite'):
         fit(Trainer(_recipe(2), bank, seed=0), tmp_path, INFO, progress=False)
     saved = torch.load(tmp_path / BAD_BATCH, weights_only=True)
-    assert torch.isinf(saved['label']).all()
+    assert not torch.isfinite(saved['label']).any()
+    assert saved['label'].untyped_storage().nbytes() == saved['label'].nbytes, 'that batch alone'
     assert not (tmp_path / CHECKPOINT).exists()
 
 
@@ -281,6 +295,8 @@ def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
         load_recipe('li2020', {'loss.label': 1.0})
     with pytest.raises(ConfigError, match='reshaped_copies'):
         load_recipe('li2020', {'data.reshaped_copies': 1})
+    with pytest.raises(ConfigError, match='hidden_limbs'):
+        load_recipe('pseudo_label', {'data.hidden_limbs': 0.1})
     with pytest.raises(ConfigError, match='lifted_views'):
         load_recipe('li2020', {'optim.lifted_views': 1})
 

@@ -156,6 +156,30 @@ def test_reshaped_copies_have_other_bodies_and_consistent_views() -> None:
     assert float((local[..., :2] / local[..., 2:] - rays).norm(dim=-1)[50:].median()) < 2e-3
 
 
+def test_hidden_limbs_are_whole_branches_before_virtual_cameras_only() -> None:
+    frames = 3000
+    settings = DataSettings(labels='truth', reshaped_copies=1, hidden_limbs=0.3, min_joints=10)
+    bank = prepare([sequence(frames=frames)], settings, 0)
+    seen = (bank.pose2d[..., 2] > 0.0).numpy()
+    assert seen[:frames].all(), 'real views hide nothing'
+    hidden = ~seen[frames:]
+    # 120 runs of 25 frames in 4 views: the standard error of the share is 0.02.
+    assert hidden.any(-1).mean() == pytest.approx(0.3, abs=0.06)
+    runs = hidden.reshape(-1, 25, 4, len(BODY17))
+    assert (runs == runs[:, :1]).all(), 'a limb is hidden for 25 frames'
+    found = {tuple(np.flatnonzero(joints)) for joints in runs[:, 0].reshape(-1, len(BODY17)) if joints.any()}
+    arms, legs = ((11, 12, 13), (14, 15, 16)), ((1, 2, 3), (4, 5, 6))
+    assert found == {limb[start:] for limb in (*arms, *legs) for start in range(3)} | {(9, 10), (10,)}
+    assert bank.valid[frames:].all()
+    # The label knows the hidden joints: it is what the lifter must learn to fill in.
+    assert float(bank.label_weight[frames:].min()) > 0.0
+
+
+def test_nothing_is_hidden_unless_asked_for() -> None:
+    bank = prepare([sequence(frames=50)], DataSettings(labels='truth', reshaped_copies=1), 0)
+    assert float(bank.pose2d[..., 2].min()) == 1.0
+
+
 def test_two_cameras_only() -> None:
     bank = prepare([sequence(frames=4)], DataSettings(cameras=2, labels='triangulated'), 0)
     assert bank.pose2d.shape[:2] == (4, 2)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from geo_pose_training.data.bank import Batch, gather
+from geo_pose_training.data.bank import Batch, gather, mirror
 from geo_pose_training.data.prepare import prepare
 from geo_pose_training.losses import (
     agreement,
@@ -24,19 +24,22 @@ from geo_pose_training.settings import DataSettings, LossSettings
 
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.root import solve_root as numpy_solve_root
+from geo_pose_ros.skeleton import BODY17
 from test.training.people import sequence
 
 L_T = LossSettings(transform=1.0, reprojection=1.0)
 
 
-def _batch(views: int = 4) -> tuple[Batch, torch.Tensor]:
+def _batch(views: int = 4, mirrored: bool = False) -> tuple[Batch, torch.Tensor]:
     """Return a batch of exact measurements and the true poses (N, K, J, 3) in the views, double precision."""
     bank = prepare([sequence(frames=6)], DataSettings(labels='truth'), 0)
+    flip = torch.full((6, views), mirrored)
     batch = gather(
-        bank, torch.arange(6), torch.arange(views).expand(6, views), views, torch.zeros(1, dtype=torch.long)
+        bank, torch.arange(6), torch.arange(views).expand(6, views), views, torch.zeros(1, dtype=torch.long), flip
     )
-    batch = Batch(*(getattr(batch, name).double() for name in Batch.__slots__))
-    truth = to_view(batch.view_from_world, batch.label[:, None].expand(-1, views, -1, -1))
+    numbers = {name: getattr(batch, name).double() for name in Batch.__slots__ if name != 'flip'}
+    batch = replace(batch, **numbers)
+    truth = to_view(batch.view_from_world, bank.label.double()[:, None].expand(-1, views, -1, -1))
     return batch, truth
 
 
@@ -60,7 +63,7 @@ def test_root_has_a_gradient() -> None:
 def test_view_changes_are_inverse_and_equal_the_runtimes() -> None:
     batch, truth = _batch()
     world = to_world(batch.view_from_world, truth)
-    torch.testing.assert_close(world, batch.label[:, None].expand_as(world), atol=1e-6, rtol=0)
+    torch.testing.assert_close(world, world[:, :1].expand_as(world), atol=1e-6, rtol=0)
     expected = transform_points(batch.view_from_world.numpy(), world.numpy())
     np.testing.assert_allclose(to_view(batch.view_from_world, world).numpy(), expected, atol=1e-9)
 
@@ -148,7 +151,7 @@ def test_label_loss_is_zero_at_the_label_and_counts_metres() -> None:
 def test_a_frame_whose_root_label_is_unknown_does_not_count() -> None:
     batch, truth = _batch()
     weight = batch.label_weight.clone()
-    weight[:, 0] = 0.0
+    weight[:, :, 0] = 0.0
     lifted = Lifted(truth * 0.0, torch.ones(truth.shape[:-1]))
     losses = compute_losses(
         lifted, None, replace(batch, label_weight=weight), LossSettings(label=1.0), pretraining=False
@@ -168,7 +171,7 @@ def test_sigma_likelihood_is_least_at_the_true_spread() -> None:
     torch.manual_seed(0)
     error = (0.05 * torch.randn(200_000, 3)).norm(dim=-1)
     values = [
-        float(sigma_likelihood(error, torch.full_like(error, s), torch.ones_like(error))) for s in (0.04, 0.05, 0.06)
+        float(sigma_likelihood(error, torch.full_like(error, s)).mean()) for s in (0.04, 0.05, 0.06)
     ]
     assert values[1] < values[0]
     assert values[1] < values[2]
@@ -177,7 +180,7 @@ def test_sigma_likelihood_is_least_at_the_true_spread() -> None:
 def test_labels_that_meet_at_the_centroid_do_not_spread_the_roots_error() -> None:
     batch, truth = _batch()
     label = batch.label.clone()
-    label[:, 0, 2] += 0.17
+    label[:, :, 0, 2] += 0.17
     lifted = Lifted(truth - truth[:, :, :1], torch.ones(truth.shape[:-1], dtype=torch.float64))
     found = {}
     for origin in ('root', 'centroid'):
@@ -189,3 +192,42 @@ def test_labels_that_meet_at_the_centroid_do_not_spread_the_roots_error() -> Non
     assert found['centroid'] == pytest.approx((0.16 + 16 * 0.01) / 17, rel=1e-3)
     exact = compute_losses(lifted, None, batch, settings, pretraining=False)
     assert float(exact['label']) < 1e-5
+
+
+def test_a_mirror_exchanges_sides_and_undoes_itself() -> None:
+    _, truth = _batch()
+    turned = mirror(truth, torch.ones(truth.shape[:2], dtype=torch.bool))
+    left, right = BODY17.index('left_wrist'), BODY17.index('right_wrist')
+    torch.testing.assert_close(turned[..., left, 1:], truth[..., right, 1:])
+    torch.testing.assert_close(turned[..., left, 0], -truth[..., right, 0])
+    torch.testing.assert_close(mirror(turned, torch.ones(truth.shape[:2], dtype=torch.bool)), truth)
+    half = torch.arange(truth.shape[1]).expand(truth.shape[:2]) % 2 == 0
+    mixed = mirror(truth, half)
+    torch.testing.assert_close(mixed[:, 0], turned[:, 0])
+    torch.testing.assert_close(mixed[:, 1], truth[:, 1])
+
+
+@pytest.mark.parametrize('branch', [True, False])
+def test_a_mirrored_pose_has_the_losses_of_the_pose(branch: bool) -> None:
+    settings = LossSettings(label=1.0, sigma=1.0, transform=1.0, reprojection=1.0)
+    found = []
+    for mirrored in (False, True):
+        batch, truth = _batch(mirrored=mirrored)
+        everything = torch.full(truth.shape[:2], mirrored)
+        off = truth + 0.1 * torch.sin(torch.arange(17 * 3)).view(17, 3)
+        pose = mirror(off - off[:, :, :1], everything)
+        root = mirror(off, everything)[:, :, 0]
+        sigma = torch.ones(truth.shape[:-1], dtype=torch.float64)
+        losses = compute_losses(Lifted(pose, sigma), root if branch else None, batch, settings, pretraining=False)
+        found.append([float(losses[name]) for name in ('label', 'sigma', 'transform', 'reprojection')])
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
+    assert min(found[0]) > 0.01
+
+
+def test_windows_are_mirrored_as_poses_are() -> None:
+    plain, _ = _batch()
+    mirrored, _ = _batch(mirrored=True)
+    left, right = BODY17.index('left_knee'), BODY17.index('right_knee')
+    torch.testing.assert_close(mirrored.window[..., left, 0], -plain.window[..., right, 0])
+    torch.testing.assert_close(mirrored.window[..., left, 1:], plain.window[..., right, 1:])
+    torch.testing.assert_close(mirrored.rays, plain.rays)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from geo_pose_ros.lifting.canonical import CanonicalPoses
-from geo_pose_ros.skeleton import FloatArray
+from geo_pose_ros.skeleton import BODY17, FloatArray
 
 
 @dataclass(slots=True)
@@ -86,15 +86,18 @@ class Bank:
 class Batch:
     """N frames, of each K views to lift and M >= K views to measure in; the first K of the M are the lifted ones.
 
+    What the lifter reads, and its label, are mirrored where ``flip`` says so; the measurements are not.
+
     Attributes:
-        window: (N, K, T, J, 3) lifter input.
+        window: (N, K, T, J, 3) lifter input, mirrored.
         window_size: (N, K, T).
         rays: (N, M, J, 2) x/z, y/z.
         confidence: (N, M, J), 0 where not seen.
         view_from_world: (N, M, 3, 4).
         focal_px: (N, M).
-        label: (N, J, 3) m in the world.
-        label_weight: (N, J).
+        label: (N, K, J, 3) m, turned into the lifted views but not moved there, mirrored.
+        label_weight: (N, K, J), mirrored.
+        flip: (N, K) bool.
     """
 
     window: Tensor
@@ -105,16 +108,40 @@ class Batch:
     focal_px: Tensor
     label: Tensor
     label_weight: Tensor
+    flip: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on ``device``."""
         return Batch(*(getattr(self, f.name).to(device) for f in fields(self)))
 
+    def split(self, frames: int) -> list[Batch]:
+        """Return batches of ``frames`` frames each, in order."""
+        parts = (getattr(self, f.name).split(frames) for f in fields(self))
+        return [Batch(*values) for values in zip(*parts, strict=True)]
 
-def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tensor) -> Batch:
+
+def mirror(poses: Tensor, flip: Tensor) -> Tensor:
+    """Return body17 ``poses`` (N, K, ..., J, 3) mirrored (x to -x, left to right) where ``flip`` (N, K) is true."""
+    turned = poses.index_select(-2, _MIRRORED.to(poses.device)) * poses.new_tensor([-1.0, 1.0, 1.0])
+    return torch.where(flip.view(*flip.shape, *[1] * (poses.ndim - 2)), turned, poses)
+
+
+def _mirrored_joints() -> Tensor:
+    """Return for each joint the index (J,) of the joint it becomes in a mirror."""
+    order = torch.arange(len(BODY17))
+    for left, right in BODY17.flip_pairs:
+        order[left], order[right] = right, left
+    return order
+
+
+_MIRRORED = _mirrored_joints()
+
+
+def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tensor, flip: Tensor) -> Batch:
     """Return the batch of ``frames`` (N,) and ``views`` (N, M), the first ``lifted`` of them with their windows.
 
     ``offsets`` (T,) are the window's frames relative to the lifted one; beyond the ends the last frame repeats.
+    ``flip`` (N, K) says what to mirror.
     """
     width = bank.valid.shape[1]
 
@@ -132,8 +159,11 @@ def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tens
         times = (frames[:, None] + offsets).clamp(min=bank.first[frames][:, None], max=bank.last[frames][:, None])
         windows = times[:, None, :] * width + views[:, :lifted, None]
         window, window_size = take(bank.pose2d, windows), take(bank.size, windows).nan_to_num(1.0)
+    view_from_world = take(bank.view_from_world, rows)
+    label = bank.label.index_select(0, frames)[:, None] @ view_from_world[:, :lifted, :, :3].transpose(-1, -2)
+    weight = bank.label_weight.index_select(0, frames)[:, None]
     return Batch(
-        window, window_size, pose2d[..., :2] * size[..., None, None], pose2d[..., 2],
-        take(bank.view_from_world, rows), take(bank.focal_px, rows), bank.label.index_select(0, frames),
-        bank.label_weight.index_select(0, frames),
+        mirror(window, flip), window_size, pose2d[..., :2] * size[..., None, None], pose2d[..., 2], view_from_world,
+        take(bank.focal_px, rows), mirror(label, flip),
+        torch.where(flip[..., None], weight[..., _MIRRORED], weight), flip,
     )

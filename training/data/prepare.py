@@ -6,13 +6,14 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses
 from geo_pose_ros.rig import rig_hash
-from geo_pose_ros.skeleton import FloatArray
+from geo_pose_ros.skeleton import BODY17, FloatArray
 
 from ..settings import DataSettings
 from .bank import Bank
@@ -21,8 +22,10 @@ from .labels import refined, triangulated
 from .motion import random_proportions, rescale_bones
 from .sequence import Sequence
 
-# Frames per body when bodies are reshaped at random.
+# Frames per body when bodies are reshaped at random, and per limb when limbs are hidden.
 _FRAMES_PER_BODY = 25
+# Joints of a limb at most: an arm, a leg, neck and head.
+_LIMB_JOINTS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +100,8 @@ def _prepare_sequence(sequence: Sequence, settings: DataSettings, rng: np.random
         bodies = random_proportions(rng, settings.proportions, len(labels) // _FRAMES_PER_BODY + 1)
         bodies *= np.exp(settings.statures * rng.standard_normal((len(bodies), 1)))
         reshaped = rescale_bones(labels, bodies[np.arange(len(labels)) // _FRAMES_PER_BODY])
-        virtual = _look(reshaped, residuals, sequence, settings, len(views.focal_px), rng)
+        hidden = _hidden_limbs(rng, settings.hidden_limbs, (len(labels), len(views.focal_px)))
+        virtual = _look(reshaped, residuals, sequence, settings, len(views.focal_px), rng, hidden)
         banks.append(virtual.bank(reshaped, weight, settings.min_joints))
     return banks
 
@@ -144,12 +148,13 @@ def _project(xyz: FloatArray, cam_from_world: FloatArray) -> FloatArray:
 
 def _look(
     xyz: FloatArray, residuals: _Residuals, sequence: Sequence, settings: DataSettings, count: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator, hidden: NDArray[np.bool_] | None = None,
 ) -> _Views:
     """Return what ``count`` virtual cameras see of the joints (F, J, 3), with the residuals of real views.
 
     The cameras stand around the person at the distances and heights of the real ones, more widely as the settings
-    say, and look at it. Each takes the residuals and confidences of one real view: noise as detectors make it.
+    say, and look at it. Each takes the residuals and confidences of one real view: noise as detectors make it. Joints
+    of ``hidden`` (F, V, J) are not seen.
     """
     known = np.isfinite(xyz).all(-1)
     if not known.any():
@@ -180,8 +185,37 @@ def _look(
     donor = rng.integers(len(sequence.rig), size=count)
     rays = exact + residuals.offset[:, donor] * size[..., None, None]
     seen = np.isfinite(rays).all(-1)
+    if hidden is not None:
+        seen &= ~hidden
     poses = canonical_poses(rays, np.where(seen, residuals.confidence[:, donor], 0.0))
     return _Views(poses, cameras, np.full(count, sequence.focal_px.mean()))
+
+
+def _hidden_limbs(rng: np.random.Generator, share: float, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Return (F, V, J): a random limb, or the end of one, for ``share`` of the time of F frames; or None.
+
+    Furniture and bodies hide limbs as a whole; what a lifter never missed in training it places anywhere. Branches are
+    drawn in proportion to their joints: the end of a limb is easily told from its beginning, a whole limb hardly.
+    """
+    if not share:
+        return None
+    frames, views = shape
+    limbs = _limbs()
+    joints = limbs.sum(1)
+    runs = -(-frames // _FRAMES_PER_BODY), views
+    chosen = rng.choice(len(limbs), size=runs, p=joints / joints.sum())
+    hidden = limbs[chosen] & (rng.random(runs) < share)[..., None]
+    return hidden[np.arange(frames) // _FRAMES_PER_BODY]
+
+
+def _limbs() -> NDArray[np.bool_]:
+    """Return (L, J): every branch of body17 of at most _LIMB_JOINTS joints, from one of its joints to its end."""
+    branch = np.eye(len(BODY17), dtype=bool)
+    # Edges run from the pelvis outwards, so that backwards a child's branch is complete before its parent's.
+    for parent, child in reversed(BODY17.edges):
+        branch[parent] |= branch[child]
+    limbs: NDArray[np.bool_] = branch[branch.sum(1) <= _LIMB_JOINTS]
+    return limbs
 
 
 def _rolled(up: FloatArray, axis: FloatArray, angle_rad: FloatArray) -> FloatArray:

@@ -2,8 +2,9 @@
 
     python benchmarks/pipeline.py     ->  a table, and out/bench/pipeline.json
 
-One core; each stage is also given as a share of one 2D detection measured in the same run, which carries over between
-machines better than milliseconds do.
+One core; with and without the lifter. Each stage is also given in units of a small numpy call (sum and finite check of
+136 numbers) timed in the same run: that carries over between machines, and between the moments of a shared one, better
+than milliseconds do.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 
 from geo_pose_ros.bags.calibrations import read_calibration
 from geo_pose_ros.bags.message_factory import RosbagsFactory
-from geo_pose_ros.config import DetectorConfig, PipelineConfig
+from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.detection import create_detector
 from geo_pose_ros.messages.bodies import bodies_to_cloud
@@ -79,10 +80,34 @@ def main() -> None:
     footage = fetch_footage(Path('.cache'))
     rig = read_calibration(footage.calibration)
     sets, detect_ms = detect(footage.videos, rig)
+    report: dict[str, object] = {'machine': platform.processor() or platform.machine(), 'detect_ms': detect_ms}
+    print(f'{len(sets)} frame sets, {len(rig)} cameras, one 2D detection {detect_ms:.1f} ms')
+    for variant, lifter in (('triangulation', LifterConfig(enabled=False)), ('lifter', LifterConfig())):
+        call_us = small_call_us()
+        spent = measure(rig, sets, PipelineConfig(lifter=lifter))
+        call_us = min(call_us, small_call_us())
+        rows = {
+            stage: {
+                'p50_ms': round(float(np.percentile(values, 50)), 3),
+                'p99_ms': round(float(np.percentile(values, 99)), 3),
+                'p50_calls': round(float(np.percentile(values, 50)) * 1e3 / call_us, 1),
+            }
+            for stage, values in spent.items()
+        }
+        print(f'\nper frame set, {variant}; a small numpy call takes {call_us:.1f} us')
+        print(f'{"stage":<14}{"p50 ms":>9}{"p99 ms":>9}{"calls":>9}')
+        for stage, row in rows.items():
+            print(f'{stage:<14}{row["p50_ms"]:>9.2f}{row["p99_ms"]:>9.2f}{row["p50_calls"]:>9.0f}')
+        report[variant] = {'small_call_us': round(call_us, 2), 'stages': rows}
+    (OUT / 'pipeline.json').write_text(json.dumps(report, indent=2) + '\n')
+
+
+def measure(rig: CameraRig, sets: list[dict[str, Keypoints2D]], config: PipelineConfig) -> dict[str, list[float]]:
+    """Return ms per stage of every set."""
     make = RosbagsFactory()
     spent: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
-        with PosePipeline(rig, PipelineConfig()) as pipeline:
+        with PosePipeline(rig, config) as pipeline:
             previous: tuple[int, ...] = ()
             for i, keypoints in enumerate(sets):
                 began = perf_counter()
@@ -97,20 +122,16 @@ def main() -> None:
                 stages = {**result.stage_ms, 'messages': (done - fused) * 1e3, 'total': (done - began) * 1e3}
                 for stage, value in stages.items():
                     spent.setdefault(stage, []).append(value)
-    rows = {
-        stage: {
-            'p50_ms': round(float(np.percentile(values, 50)), 3),
-            'p99_ms': round(float(np.percentile(values, 99)), 3),
-            'p50_per_detection': round(float(np.percentile(values, 50)) / detect_ms, 4),
-        }
-        for stage, values in spent.items()
-    }
-    print(f'{len(sets)} frame sets, {len(rig)} cameras, one 2D detection {detect_ms:.1f} ms; per frame set:')
-    print(f'{"stage":<14}{"p50 ms":>9}{"p99 ms":>9}{"of a detection":>16}')
-    for stage, row in rows.items():
-        print(f'{stage:<14}{row["p50_ms"]:>9.2f}{row["p99_ms"]:>9.2f}{row["p50_per_detection"]:>15.1%}')
-    report = {'machine': platform.processor() or platform.machine(), 'detect_ms': detect_ms, 'stages': rows}
-    (OUT / 'pipeline.json').write_text(json.dumps(report, indent=2) + '\n')
+    return spent
+
+
+def small_call_us() -> float:
+    """Return the time of a small numpy call, us."""
+    values = np.ones((4, 17, 2))
+    began = perf_counter()
+    for _ in range(2000):
+        np.isfinite(values.sum(-1))
+    return (perf_counter() - began) / 2000 * 1e6
 
 
 if __name__ == '__main__':

@@ -115,6 +115,41 @@ def test_cameras_are_detected_at_the_same_time():
     assert result.camera_errors == {}
 
 
+def test_the_next_set_begins_while_a_camera_of_this_one_is_still_at_work():
+    rig = ring_rig(2)
+    seen = keypoints(rig, [person()])
+    next_is_loaded = threading.Event()
+    steps = []
+
+    class Slow(Told):
+        def detect(self, frame):
+            steps.append((frame.camera, frame.stamp_ns, 'begins'))
+            if (frame.camera, frame.stamp_ns) == ('cam1', 0):
+                assert next_is_loaded.wait(10.0)
+            steps.append((frame.camera, frame.stamp_ns, 'ends'))
+            return super().detect(frame)
+
+    def load(name, stamp_ns):
+        if (name, stamp_ns) == ('cam1', 1):
+            next_is_loaded.set()
+        return Frame(name, stamp_ns, IMAGE)
+
+    config = PipelineConfig(detector=DetectorConfig(workers=2))
+    with PosePipeline(rig, config, detectors={n: Slow(seen[n]) for n in rig.names}) as pipeline:
+        begun = []
+        for stamp_ns in (0, 1):
+            begun.append(pipeline.begin({n: lambda n=n, t=stamp_ns: load(n, t) for n in rig.names}))
+            begun[-1].wait_for_a_worker()
+        views = [detection.views() for detection in begun]
+    assert [set(v.keypoints) for v in views] == [set(rig.names)] * 2
+    assert [v.frames['cam1'].stamp_ns for v in views] == [0, 1]
+    # A camera's frames stay in order, one at a time.
+    for name in rig.names:
+        assert [step[1:] for step in steps if step[0] == name] == [
+            (0, 'begins'), (0, 'ends'), (1, 'begins'), (1, 'ends')
+        ]
+
+
 def test_a_bad_camera_costs_only_itself():
     rig, truth = ring_rig(4), person()
     seen = keypoints(rig, [truth])

@@ -23,7 +23,7 @@ from ..fusion.sync import FrameSynchronizer, StampedSet
 from ..messages.diagnostics import Level, Status, diagnostics_to_message
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
-from ..pipeline import PipelineResult, PosePipeline
+from ..pipeline import Detection, PipelineResult, PosePipeline
 from ..rig import load_rig
 from ..skeleton import get_skeleton
 from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
@@ -220,18 +220,36 @@ class PoseSession:
     # The worker's thread, and that of the finisher.
 
     def _process(self, found: StampedSet[bytes]) -> None:
-        """Detect; fusion and publication go to another thread, so that the next set is detected meanwhile."""
+        """Begin to detect, and return when the next set could begin; the finisher's thread does the rest."""
         try:
             pipeline, rig = self._current_pipeline()
             if pipeline is None or rig is None:
                 self._statistics.set_failed('no camera is calibrated')
                 return
-            finish = self._detect(pipeline, rig, found)
+            usable = self._calibrated(rig, found)
+            if self._config.transport == 'keypoints':
+                keypoints = self._read_keypoints(usable, found.stamp_ns)
+                self._submit(partial(pipeline.fuse, found.stamp_ns, keypoints), rig, found)
+                return
+            detection = pipeline.begin(
+                {name: partial(self._decode, name, cdr, rig[name].intrinsics) for name, cdr in usable.items()}
+            )
         except GeoPoseError as error:
             self._set_failed(error, found.stamp_ns)
             return
-        self._finished.result()
-        self._finished = self._finisher.submit(self._finish, finish, rig, found)
+        self._submit(partial(self._fuse, pipeline, detection, found.stamp_ns), rig, found)
+        detection.wait_for_a_worker()
+
+    def _submit(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
+        """Hand a set to the finisher, and wait until it is done with the one before."""
+        before, self._finished = self._finished, self._finisher.submit(self._finish, finish, rig, found)
+        before.result()
+
+    def _fuse(self, pipeline: PosePipeline, detection: Detection, stamp_ns: int) -> PipelineResult:
+        views = detection.views()
+        for name, error in views.camera_errors.items():
+            self._camera_failed(name, error, stamp_ns)
+        return pipeline.finish(stamp_ns, views)
 
     def _finish(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
         try:
@@ -255,10 +273,8 @@ class PoseSession:
             self._publish_skeleton()
         return self._pipeline, self._pipeline_rig
 
-    def _detect(
-        self, pipeline: PosePipeline, rig: CameraRig, found: StampedSet[bytes]
-    ) -> Callable[[], PipelineResult]:
-        """Return what is left to do of a set once its pictures are not needed any more."""
+    def _calibrated(self, rig: CameraRig, found: StampedSet[bytes]) -> dict[str, bytes]:
+        """Return the payloads of the cameras in the rig; what is wrong with the others is noted."""
         usable = {}
         for name, cdr in found.payloads.items():
             if name in rig.names:
@@ -267,14 +283,7 @@ class PoseSession:
                 self._statistics.problem(
                     name, 'not calibrated', self._calibration.problems.get(name, 'not calibrated yet'), monotonic_ns()
                 )
-        if self._config.transport == 'keypoints':
-            return partial(pipeline.fuse, found.stamp_ns, self._read_keypoints(usable, found.stamp_ns))
-        views = pipeline.detect(
-            {name: partial(self._decode, name, cdr, rig[name].intrinsics) for name, cdr in usable.items()}
-        )
-        for name, error in views.camera_errors.items():
-            self._camera_failed(name, error, found.stamp_ns)
-        return partial(pipeline.finish, found.stamp_ns, views)
+        return usable
 
     def _decode(self, camera: str, cdr: bytes, intrinsics: Intrinsics) -> Frame:
         message = read_image(cdr) if self._config.transport == 'raw' else read_compressed_image(cdr)

@@ -60,7 +60,8 @@ def results(r: Mapping[str, Any]) -> list[str]:
     return [
         '## Results', '',
         f'Commit {r["commit"]}, {r["machine"]}, {r["date"]}, lifter {r["lifter_sha256"]}, {r["clips"]} of the',
-        'validation clips. Written by `python benchmarks/tables.py` from [benchmarks/fusion.json](benchmarks/fusion.json).', '',
+        'validation clips. Written by `python benchmarks/tables.py` from',
+        '[benchmarks/fusion.json](benchmarks/fusion.json).', '',
         *table(('asked', 'reached', ''), asked),
         '### Accuracy', '',
         'Four cameras; published joints against the mocap truth, absolute, on the joints that DLT has.', '',

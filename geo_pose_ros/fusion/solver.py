@@ -143,7 +143,7 @@ def solve(
         equations = views.normal_equations(trust, depth)
         last = step == config.iterations - 1
         if prior is None:
-            xyz, covariance = _triangulate(equations)
+            xyz, covariance = _triangulate(equations, last)
         else:
             # Bones need directions, which the first step finds and the others hardly change.
             if bones is not None and (step == 1 or (last and step)):
@@ -158,7 +158,7 @@ def solve(
         alone = _placed(agreed, xyz, covariance)
         xyz_of_all, covariance_of_all, known = *alone, np.isfinite(alone[1][..., 0, 0])
     else:
-        alone = _placed(agreed, *_triangulate(views.normal_equations(trust, depth)))
+        alone = _placed(agreed, *_triangulate(views.normal_equations(trust, depth), True))
         known = (agreed | prior.known[:, None]) & np.isfinite(covariance[..., 0, 0])
         xyz_of_all, covariance_of_all = _placed(known, xyz, covariance)
     seen &= known
@@ -203,6 +203,10 @@ def _check(
 # Of a symmetric 3x3: row and column of its six different elements, and which of the six each of the nine is.
 _ROW, _COLUMN = np.triu_indices(3)
 _NINE = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+# The cofactors of the six: first times second less third times fourth.
+_COFACTORS = np.array([[3, 2, 1, 0, 1, 0], [5, 4, 4, 5, 2, 3], [4, 1, 2, 2, 0, 1], [4, 5, 3, 2, 4, 1]])
+_DIAGONAL = np.array([0, 3, 5])
+_NO_COVARIANCE = np.zeros((0, 0, 3, 3))
 _LARGER, _SMALLER = np.maximum(*np.indices((3, 3))), np.minimum(*np.indices((3, 3)))
 
 
@@ -235,7 +239,7 @@ class _Views:
         first, second = rows[0], rows[1]
         normal = np.concatenate(
             [
-                first[_ROW] * first[_COLUMN] + second[_ROW] * second[_COLUMN],
+                first.take(_ROW, 0) * first.take(_COLUMN, 0) + second.take(_ROW, 0) * second.take(_COLUMN, 0),
                 first * offset[0] + second * offset[1],
             ]
         )
@@ -258,19 +262,24 @@ class _Views:
         return depth, error2
 
 
-def _triangulate(equations: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _triangulate(equations: FloatArray, with_covariance: bool) -> tuple[FloatArray, FloatArray]:
     """Solve each joint alone: xyz (3, B, J), 0 where rays are parallel, and covariance (B, J, 3, 3), NaN there.
+
+    The covariance is empty unless it is asked for.
 
     The inverse of a symmetric 3x3 by cofactors.
     """
-    a, b, c, d, e, f = equations[:6]
-    inverse = np.stack([d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b])
-    determinant = a * inverse[0] + b * inverse[1] + c * inverse[2]
+    factors = equations.take(_COFACTORS, 0)
+    inverse = factors[0] * factors[1] - factors[2] * factors[3]
+    determinant = (equations[:3] * inverse[:3]).sum(0)
     # trace(m) trace(m^-1) bounds the condition number.
-    determined = (a + d + f) * (inverse[0] + inverse[3] + inverse[5]) < _ILL_CONDITIONED * determinant
+    traces = equations.take(_DIAGONAL, 0).sum(0) * inverse.take(_DIAGONAL, 0).sum(0)
+    determined = traces < _ILL_CONDITIONED * determinant
     inverse *= determined / np.where(determined, determinant, 1.0)
-    square = inverse[_NINE]
+    square = inverse.take(_NINE, 0)
     xyz = (square * equations[6:]).sum(1)
+    if not with_covariance:
+        return xyz, _NO_COVARIANCE
     return xyz, np.where(determined[..., None, None], square.transpose(2, 3, 0, 1), np.nan)
 
 
@@ -342,7 +351,8 @@ def _prior(cam_from_world: FloatArray, lifted: LiftedViews, config: SolverConfig
     if not known.all():
         own = np.where(known[..., None], own, 1.0)
     inner.reshape(cameras, bodies, _SHARED * _SHARED)[..., :: _SHARED + 1] += own
-    weighted = np.linalg.solve(inner, scaled)
+    # Positive definite and well conditioned; numpy's solve takes several times as long for so many right-hand sides.
+    weighted = np.linalg.inv(inner) @ scaled
 
     mean = (certain * (shape @ pose)).reshape(cameras, bodies, size, 1)
     shared = scaled @ pose.reshape(cameras, bodies, size, 1)
@@ -406,7 +416,7 @@ def _solve_jointly(
 ) -> tuple[FloatArray, FloatArray]:
     """Solve all joints of each body with the prior and the bones, which couple them.
 
-    Returns xyz (3, B, J) and covariance (B, J, 3, 3), NaN unless it is asked for.
+    Returns xyz (3, B, J) and covariance (B, J, 3, 3), empty unless it is asked for.
     """
     _, bodies, joints = equations.shape
     total = prior.information.copy()
@@ -422,9 +432,8 @@ def _solve_jointly(
             both[body] = np.nan
         elif with_covariance:
             inverse[body] = dpotri(factor, lower=True, overwrite_c=True)[0]
-    covariance = np.full((bodies, joints, 3, 3), np.nan)
-    if with_covariance:
-        # LAPACK fills the lower triangle only.
-        lower = _diagonal_blocks(inverse)
-        covariance = lower[_LARGER, _SMALLER].transpose(2, 3, 0, 1)
-    return both.reshape(bodies, 3, joints).swapaxes(0, 1), covariance
+    xyz = both.reshape(bodies, 3, joints).swapaxes(0, 1)
+    if not with_covariance:
+        return xyz, _NO_COVARIANCE
+    # LAPACK fills the lower triangle only.
+    return xyz, _diagonal_blocks(inverse)[_LARGER, _SMALLER].transpose(2, 3, 0, 1)

@@ -192,18 +192,24 @@ class Trainer:
         optim = self.recipe.optim
         for group in self.optimiser.param_groups:
             group['lr'] = learning_rate(self.step, optim)
+        losses = self.compute_gradients(batch)
+        if optim.clip_norm:
+            nn.utils.clip_grad_norm_(self._parameters, optim.clip_norm)
+        self.optimiser.step()
+        self.step += 1
+        return losses
+
+    def compute_gradients(self, batch: Batch) -> dict[str, Tensor]:
+        """Go forward and backward and return the losses by name."""
         lifted, root = self.wrapped(batch.window, batch.window_size)
         losses = compute_losses(
-            lifted, root, batch, self.recipe.loss, pretraining=self.step < self.recipe.loss.pretrain_share * optim.steps
+            lifted, root, batch, self.recipe.loss,
+            pretraining=self.step < self.recipe.loss.pretrain_share * self.recipe.optim.steps,
         )
         # What zero_grad() does, without its walk through all modules and groups at every step.
         for parameter in self._parameters:
             parameter.grad = None
         losses['total'].backward()  # type: ignore[no-untyped-call]
-        if optim.clip_norm:
-            nn.utils.clip_grad_norm_(self._parameters, optim.clip_norm)
-        self.optimiser.step()
-        self.step += 1
         return losses
 
     def train_epoch(

@@ -101,6 +101,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             'training_poses_per_s': 9.0,
             'plain_poses_per_s': 10.0,
             'ratio': 0.9,
+            'ratio_without_optimiser': 0.95,
         },
     )
     return [
@@ -139,3 +140,4 @@ def test_throughput_compares_with_the_bare_network() -> None:
     assert (found['width'], found['batch']) == (16, 8)
     assert found['training_poses_per_s'] > 0.0
     assert 0.0 < found['ratio'] < 10.0
+    assert 0.0 < found['ratio_without_optimiser'] < 10.0

@@ -120,21 +120,23 @@ class Batch:
         return [Batch(*values) for values in zip(*parts, strict=True)]
 
 
-def mirror(poses: Tensor, flip: Tensor) -> Tensor:
-    """Return body17 ``poses`` (N, K, ..., J, 3) mirrored (x to -x, left to right) where ``flip`` (N, K) is true."""
-    turned = poses.index_select(-2, _MIRRORED.to(poses.device)) * poses.new_tensor([-1.0, 1.0, 1.0])
-    return torch.where(flip.view(*flip.shape, *[1] * (poses.ndim - 2)), turned, poses)
-
-
-def _mirrored_joints() -> Tensor:
-    """Return for each joint the index (J,) of the joint it becomes in a mirror."""
+def _mirror_matrix() -> Tensor:
+    """Return (3J, 3J): the flattened joints of body17, x to -x and left to right."""
     order = torch.arange(len(BODY17))
     for left, right in BODY17.flip_pairs:
         order[left], order[right] = right, left
-    return order
+    return torch.kron(torch.eye(len(BODY17))[:, order], torch.diag(torch.tensor([-1.0, 1.0, 1.0])))
 
 
-_MIRRORED = _mirrored_joints()
+_MIRROR = _mirror_matrix()
+
+
+def mirror(poses: Tensor, flip: Tensor) -> Tensor:
+    """Return body17 ``poses`` (N, K, ..., J, 3) mirrored (x to -x, left to right) where ``flip`` (N, K) is true."""
+    flat = poses.flatten(-2)
+    # A product with a signed permutation is exact, and cheaper than indexing.
+    turned = flat @ _MIRROR.to(poses)
+    return torch.where(flip.view(*flip.shape, *[1] * (flat.ndim - 2)), turned, flat).view_as(poses)
 
 
 def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tensor, flip: Tensor) -> Batch:
@@ -161,9 +163,8 @@ def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tens
         window, window_size = take(bank.pose2d, windows), take(bank.size, windows).nan_to_num(1.0)
     view_from_world = take(bank.view_from_world, rows)
     label = bank.label.index_select(0, frames)[:, None] @ view_from_world[:, :lifted, :, :3].transpose(-1, -2)
-    weight = bank.label_weight.index_select(0, frames)[:, None]
+    weight = bank.label_weight.index_select(0, frames)[:, None, :, None].expand_as(label)
     return Batch(
         mirror(window, flip), window_size, pose2d[..., :2] * size[..., None, None], pose2d[..., 2], view_from_world,
-        take(bank.focal_px, rows), mirror(label, flip),
-        torch.where(flip[..., None], weight[..., _MIRRORED], weight), flip,
+        take(bank.focal_px, rows), mirror(label, flip), mirror(weight, flip)[..., 2], flip,
     )

@@ -141,13 +141,3 @@ def extrinsics_from_joints(sequences: Items[Sequence]) -> CameraRig:
         pose = np.concatenate((pose[:, :3], scale * pose[:, 3:]), 1)
         cameras.append(replace(camera, cam_from_world=compose(pose, world_from_scratch)))
     return CameraRig(tuple(cameras), rig.world_frame_id)
-
-
-def rig_error(estimated: CameraRig, given: CameraRig) -> tuple[float, float]:
-    """Return the mean rotation error, degrees, and position error, m, of the cameras after the first."""
-    angles, distances = [], []
-    for a, b in zip(estimated.cameras[1:], given.cameras[1:], strict=True):
-        R = a.cam_from_world[:, :3] @ b.cam_from_world[:, :3].T
-        angles.append(np.degrees(np.arccos(np.clip(0.5 * (np.trace(R) - 1.0), -1.0, 1.0))))
-        distances.append(np.linalg.norm(a.position_m - b.position_m))
-    return float(np.mean(angles)), float(np.mean(distances))

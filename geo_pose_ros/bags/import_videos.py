@@ -27,6 +27,8 @@ from .write import STORAGES, BagWriter
 
 _LOG = logging.getLogger(__name__)
 
+# Decoding takes a fifth less time than at 90, and the demo's keypoints are as good.
+_JPEG_QUALITY = 80
 # Codecs code blocks of 16 px; players crop what was added at the right and the bottom.
 _CODEC_BLOCK_PX = 16
 
@@ -94,7 +96,7 @@ def import_videos(
     out: Path,
     *,
     storage: str = 'mcap',
-    jpeg_quality: int = 90,
+    jpeg_quality: int = _JPEG_QUALITY,
     overwrite: bool = False,
     start_ns: int | None = None,
     fps: float | None = None,
@@ -215,7 +217,10 @@ def register(subparsers: Any) -> None:
     parser.add_argument('--calibration', type=Path, required=True, help='.yaml, .toml or .qca.txt')
     parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write')
     parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
-    parser.add_argument('--jpeg-quality', type=int, default=90, choices=range(1, 101), metavar='1..100')
+    parser.add_argument(
+        '--jpeg-quality', type=int, default=_JPEG_QUALITY, choices=range(1, 101), metavar='1..100',
+        help='of the images in the bag [default: %(default)s]',
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace the bag at --out')
     parser.add_argument(
         '--start-time', metavar='TIME',

@@ -34,6 +34,8 @@ from .footage import fetch_footage
 from .summary import drops, latency_ms, quality_summary, read_diagnostics, read_observations, stage_ms
 
 NODE = '/pose_node'
+# Not the annotated pictures, which the node draws only while somebody looks at them.
+RECORDED = f'{NODE}/(bodies|markers|skeleton|keypoints/.*)|/diagnostics'
 # Long enough for a cold start of four detectors on a slow machine.
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 30.0
@@ -115,8 +117,7 @@ def _run_live(out: Path, bag: Path, images: Sequence[str], loops: int) -> dict[s
     logs = out / 'logs'
     logs.mkdir(exist_ok=True)
     report = out / 'played.json'
-    topics = f'{NODE}/.*|/diagnostics'
-    record = [*_geo_pose('record'), '--out', str(out / 'recording'), '--overwrite', '--regex', topics]
+    record = [*_geo_pose('record'), '--out', str(out / 'recording'), '--overwrite', '--regex', RECORDED]
     node = [*_geo_pose('node'), '--ros-args', '-p', f'rig:={(out / "rig.yaml").resolve()}']
     play = [
         *_geo_pose('play'), str(bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),

@@ -77,6 +77,16 @@ def test_frame_rate_may_be_given_and_start_defaults_to_the_file_time(tmp_path):
     assert (done.first_ns, done.last_ns) == (start_ns, start_ns + round(2e9 / 29.97))
 
 
+@pytest.mark.parametrize(('options', 'first_step'), [({}, 6), ({'jpeg_quality': 95}, 2)])
+def test_jpeg_quality(tmp_path, options, first_step):
+    import_videos([film(tmp_path / 'cam0.mp4')], small_rig(cameras=1), tmp_path / 'bag', **options)
+    with BagReader(tmp_path / 'bag') as reader:
+        message = next(iter(reader.messages(['/cam0/image_raw/compressed'])))
+        data = bytes(message.decode().data)
+    # The standard table's 16 (ITU-T T.81, table K.1), scaled by libjpeg's 200 % - 2 quality: 40 % at the default of 80.
+    assert data[data.index(b'\xff\xdb') + 5] == first_step
+
+
 def test_rates_and_lengths_may_differ(tmp_path, caplog):
     videos = [film(tmp_path / 'cam0.mp4', 5, 50.0), film(tmp_path / 'cam1.mp4', 2, 25.0)]
     import_videos(videos, small_rig(cameras=2), tmp_path / 'bag', start_ns=0)

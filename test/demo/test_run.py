@@ -1,6 +1,7 @@
 """The demo's own arithmetic and pictures, on a synthetic bag; the live part is `make demo`."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -116,6 +117,11 @@ def test_pictures_show_the_frame_of_the_stamp(recording, footage, tmp_path):
 def test_nothing_to_draw_is_an_error(footage, tmp_path):
     with pytest.raises(BagError, match='published no body seen by all cameras'):
         draw(tmp_path, footage, RIG, [], Played(0, 1, 0))
+
+
+def test_all_is_recorded_but_pictures():
+    names = ('/pose_node/bodies', '/pose_node/keypoints/cam01', '/diagnostics', '/pose_node/annotated/cam01/compressed')
+    assert [bool(re.fullmatch(run.RECORDED, name)) for name in names] == [True, True, True, False]
 
 
 def test_a_part_that_ends_early_is_named_with_its_last_words(tmp_path, monkeypatch):

@@ -19,7 +19,15 @@ from geo_pose_ros.inference.model_card import default_model, load_card
 from .data.prepare import prepare
 from .data.sequence import Sequence, data_hash
 from .data.sources import load_data
-from .evaluate import Predictor, calibrate_sigma, evaluate, format_report, real_windows, torch_predictor
+from .evaluate import (
+    Predictor,
+    SigmaScale,
+    calibrate_sigma,
+    evaluate,
+    format_report,
+    real_windows,
+    torch_predictor,
+)
 from .export import export, onnx_predictor
 from .fit import CHECKPOINT, Trainer, fit, load_run, process_group
 from .provenance import source_commit
@@ -185,7 +193,10 @@ def _export_onnx(args: argparse.Namespace, model: Path) -> None:
         uses_motion = any(str(source).startswith('motion:') for source in data['sources'])
         acknowledgement = _MOCAP_ACKNOWLEDGEMENT if uses_motion else ''
     card = export(
-        lifter, model, training={**data, 'recipe_name': data['recipe'], 'recipe': asdict(recipe), 'sigma_scale': scale},
+        lifter, model,
+        training={
+            **data, 'recipe_name': data['recipe'], 'recipe': asdict(recipe), 'sigma_scale': asdict(scale),
+        },
         metrics=metrics, samples=real_windows(sequences, **windows), sigma_scale=scale, licence=args.licence,
         acknowledgement=acknowledgement,
     )
@@ -223,7 +234,8 @@ def run_retrain(args: argparse.Namespace) -> int:
     }
     export(
         lifter, args.out, training=training, metrics=metrics, samples=real_windows([train_on], **windows),
-        sigma_scale=float(card.training['sigma_scale']), licence=card.licence, acknowledgement=card.acknowledgement,
+        sigma_scale=SigmaScale(**card.training['sigma_scale']), licence=card.licence,
+        acknowledgement=card.acknowledgement,
     )
     print(f"'{args.out}' and its card")
     return 0

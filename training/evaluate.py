@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from geo_pose_ros.lifting.root import solve_root
 from geo_pose_ros.skeleton import BODY17, FloatArray
 
 from .data.labels import refined
+from .data.prepare import hidden_limbs
 from .data.sequence import Sequence
 from .model import Lifter
 
@@ -36,6 +37,9 @@ _PCK_MM = 150.0
 _AUC_MM = np.linspace(0.0, 150.0, 31)
 _CHUNK = 4096
 _CHI2_3_MEDIAN = 2.366
+# Calibration hides a limb for half of the time, and lifts views that show all but two limbs.
+_HIDDEN_SHARE = 0.5
+_HIDDEN_MIN = 10
 
 
 def torch_predictor(lifter: Lifter) -> Predictor:
@@ -231,27 +235,43 @@ def evaluate(
     return report
 
 
-def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: Any) -> float:
-    """Return the factor that makes the reported sigma fit the errors on sequences that were not trained on.
+@dataclass(frozen=True, slots=True)
+class SigmaScale:
+    """Factors on the reported standard deviation of joints that the view sees, and of those that it does not."""
+
+    seen: float = 1.0
+    hidden: float = 1.0
+
+
+def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: Any) -> SigmaScale:
+    """Return the factors that make the reported sigma fit the errors on sequences that were not trained on.
 
     The errors are taken against the triangulation of all views, so no 3D label is needed; 1 if nothing can be
     triangulated. The median of the normalised squared error is brought to that of chi-squared with 3 degrees of
-    freedom, so that gross outliers of either side do not count.
+    freedom, so that gross outliers of either side do not count. For joints that are not seen, limbs are hidden: a
+    network knows its training motions, and with them where their hidden limbs are, better than it knows others.
     """
-    ratios = []
+    rng = np.random.default_rng(0)
+    ratios: dict[bool, list[FloatArray]] = {True: [], False: []}
     for sequence in sequences:
         if len(sequence.rig) < 2:
             continue
         world, weight = refined(
             sequence.cam_from_world, sequence.focal_px, sequence.rays(), sequence.confidence, sequence.fps
         )
-        lifted = lift_sequence(predict, sequence, **windows)
         local = np.stack([transform_points(c, world) for c in sequence.cam_from_world], 1)
-        error = np.linalg.norm(lifted.xyz - (local - local[:, :, :1]), axis=-1)
-        trusted = np.isfinite(error) & (weight[:, None] > 0.25) & (np.arange(error.shape[2]) > 0)
-        ratios.append((error / lifted.sigma)[trusted] ** 2)
-    found = np.concatenate(ratios) if ratios else np.zeros(0)
-    return float(np.sqrt(np.median(found) / _CHI2_3_MEDIAN)) if len(found) else 1.0
+        hidden = hidden_limbs(rng, _HIDDEN_SHARE, sequence.confidence.shape[:2])
+        for confidence in (sequence.confidence, np.where(hidden, 0.0, sequence.confidence)):
+            lifted = lift_sequence(predict, replace(sequence, confidence=confidence), min_joints=_HIDDEN_MIN, **windows)
+            error = np.linalg.norm(lifted.xyz - (local - local[:, :, :1]), axis=-1)
+            trusted = np.isfinite(error) & (weight[:, None] > 0.25) & (np.arange(error.shape[2]) > 0)
+            for seen, found in ratios.items():
+                found.append((error / lifted.sigma)[trusted & ((confidence > 0.0) == seen)] ** 2)
+    scales = {}
+    for seen, found in ratios.items():
+        values = np.concatenate(found) if found else np.zeros(0)
+        scales[seen] = float(np.sqrt(np.median(values) / _CHI2_3_MEDIAN)) if len(values) else 1.0
+    return SigmaScale(scales[True], scales[False])
 
 
 def real_windows(

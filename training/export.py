@@ -16,21 +16,25 @@ from geo_pose_ros.errors import BackendError
 from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, ModelCard, save_card, sha256
 from geo_pose_ros.skeleton import BODY17, Skeleton
 
-from .evaluate import Predictor
+from .evaluate import Predictor, SigmaScale
 from .model import Lifter
 
 TOLERANCE_M = 1e-4
 _OPSET = 17
+_UNSCALED = SigmaScale()
 
 
 class _TwoOutputs(nn.Module):
-    def __init__(self, lifter: Lifter, sigma_scale: float) -> None:
+    def __init__(self, lifter: Lifter, sigma_scale: SigmaScale) -> None:
         super().__init__()
-        self.lifter, self.sigma_scale = lifter, sigma_scale
+        self.lifter, self.scale = lifter, sigma_scale
+        settings = lifter.settings
+        self.frame = lifter.receptive_field - 1 if settings.causal else lifter.receptive_field // 2
 
     def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor]:
         lifted = self.lifter(pose2d)
-        return lifted.xyz, lifted.sigma * self.sigma_scale
+        seen = (pose2d[:, self.frame, :, 2] > 0.0).to(pose2d)
+        return lifted.xyz, lifted.sigma * (self.scale.hidden + (self.scale.seen - self.scale.hidden) * seen)
 
 
 def onnx_predictor(model: Path) -> Predictor:
@@ -55,7 +59,7 @@ def export(
     training: Mapping[str, Any],
     metrics: Mapping[str, Any],
     samples: NDArray[np.float32],
-    sigma_scale: float = 1.0,
+    sigma_scale: SigmaScale = _UNSCALED,
     licence: str = 'Apache-2.0',
     acknowledgement: str = '',
     skeleton: Skeleton = BODY17,
@@ -69,7 +73,7 @@ def export(
         model: where to write; its card lies beside it.
         training, metrics, licence, acknowledgement: for the card.
         samples: real input to check on.
-        sigma_scale: factor on the reported standard deviation, from its calibration.
+        sigma_scale: factors on the reported standard deviation, from its calibration.
         skeleton: of the joints.
 
     Raises:

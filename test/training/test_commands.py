@@ -12,7 +12,7 @@ import pytest
 import torch
 from geo_pose_training import export as export_module
 from geo_pose_training.cli import main
-from geo_pose_training.evaluate import Predictor, torch_predictor
+from geo_pose_training.evaluate import Predictor, SigmaScale, torch_predictor
 from geo_pose_training.export import export, onnx_predictor
 from geo_pose_training.fit import load_run
 from geo_pose_training.model import Lifter
@@ -72,12 +72,20 @@ def test_exported_sigma_is_scaled_and_batches_are_free(tmp_path: Path) -> None:
     torch.manual_seed(0)
     lifter = Lifter(17, ModelSettings(backbone='temporal_dilated', width=16, receptive_field=9, causal=True)).eval()
     given = np.random.default_rng(0).standard_normal((7, 9, 17, 3)).astype(np.float32)
-    card = export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=given, sigma_scale=2.0)
+    given[3, 8, 12, 2] = 0.0
+    given[..., 2] = np.where(given[..., 2] == 0.0, 0.0, np.abs(given[..., 2]))
+    given[4, 4, 12, 2] = 0.0
+    card = export(
+        lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=given, sigma_scale=SigmaScale(2.0, 3.0)
+    )
     assert (card.receptive_field, card.causal, card.input_shape) == (9, True, (9, 17, 3))
     xyz, sigma = onnx_predictor(tmp_path / 'm.onnx')(given[:5])
     want_xyz, want_sigma = torch_predictor(lifter)(given[:5])
     np.testing.assert_allclose(xyz, want_xyz, atol=1e-5)
-    np.testing.assert_allclose(sigma, 2.0 * want_sigma, atol=1e-5)
+    # Only the output's own frame, the last of a causal window, says what is hidden.
+    scale = np.full((5, 17), 2.0)
+    scale[3, 12] = 3.0
+    np.testing.assert_allclose(sigma, scale * want_sigma, atol=1e-5)
 
 
 def test_an_export_that_disagrees_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import torch
 from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.evaluate import (
     Predictor,
+    SigmaScale,
     auc,
     calibrate_sigma,
     evaluate,
@@ -138,19 +139,26 @@ def test_windows_repeat_the_ends() -> None:
     assert real_windows([sequence(frames=6)], receptive_field=3, count=4).shape == (4, 3, 17, 3)
 
 
-def test_sigma_is_calibrated_without_labels() -> None:
-    seen = replace(sequence(frames=30), truth=sequence(frames=30).truth)
+def test_sigma_is_calibrated_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = sequence(frames=30)
+    arm = np.zeros(seen.confidence.shape, bool)
+    arm[..., 11:14] = True
+    monkeypatch.setattr('geo_pose_training.evaluate.hidden_limbs', lambda *_: arm)
     rng = np.random.default_rng(0)
-    oracle = _oracle(seen)
+    oracles = _oracle(replace(seen, confidence=np.where(arm, 0.0, seen.confidence))), _oracle(seen)
 
     def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        xyz, _ = oracle(pose2d)
+        xyz, _ = oracles[int((pose2d[..., 2] > 0.0).all())](pose2d)
         noise = 0.06 * rng.standard_normal(xyz.shape)
+        # Twice as far off where the view does not see the joint.
+        noise *= np.where(pose2d[:, 0, :, 2:] > 0.0, 1.0, 2.0)
         noise[:, 0] = 0.0
         return (xyz + noise).astype(np.float32), np.full(xyz.shape[:2], 0.02, np.float32)
 
-    assert calibrate_sigma(predict, [replace(seen, truth=None)]) == pytest.approx(3.0, rel=0.1)
-    assert calibrate_sigma(predict, [seen.views(('cam0',))]) == 1.0
+    scale = calibrate_sigma(predict, [replace(seen, truth=None)])
+    assert scale.seen == pytest.approx(3.0, rel=0.1)
+    assert scale.hidden == pytest.approx(6.0, rel=0.1)
+    assert calibrate_sigma(predict, [seen.views(('cam0',))]) == SigmaScale(1.0, 1.0)
 
 
 def test_predictor_leaves_the_network_and_the_random_state_alone() -> None:

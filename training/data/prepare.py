@@ -100,7 +100,9 @@ def _prepare_sequence(sequence: Sequence, settings: DataSettings, rng: np.random
         bodies = random_proportions(rng, settings.proportions, len(labels) // _FRAMES_PER_BODY + 1)
         bodies *= np.exp(settings.statures * rng.standard_normal((len(bodies), 1)))
         reshaped = rescale_bones(labels, bodies[np.arange(len(labels)) // _FRAMES_PER_BODY])
-        hidden = _hidden_limbs(rng, settings.hidden_limbs, (len(labels), len(views.focal_px)))
+        hidden = None
+        if settings.hidden_limbs:
+            hidden = hidden_limbs(rng, settings.hidden_limbs, (len(labels), len(views.focal_px)))
         virtual = _look(reshaped, residuals, sequence, settings, len(views.focal_px), rng, hidden)
         banks.append(virtual.bank(reshaped, weight, settings.min_joints))
     return banks
@@ -191,20 +193,18 @@ def _look(
     return _Views(poses, cameras, np.full(count, sequence.focal_px.mean()))
 
 
-def _hidden_limbs(rng: np.random.Generator, share: float, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """Return (F, V, J): a random limb, or the end of one, for ``share`` of the time of F frames; or None.
+def hidden_limbs(rng: np.random.Generator, share: float, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return (F, V, J) for F frames of V views: a random limb, or the end of one, for ``share`` of the time.
 
     Furniture and bodies hide limbs as a whole; what a lifter never missed in training it places anywhere. Branches are
     drawn in proportion to their joints: the end of a limb is easily told from its beginning, a whole limb hardly.
     """
-    if not share:
-        return None
     frames, views = shape
     limbs = _limbs()
     joints = limbs.sum(1)
     runs = -(-frames // _FRAMES_PER_BODY), views
     chosen = rng.choice(len(limbs), size=runs, p=joints / joints.sum())
-    hidden = limbs[chosen] & (rng.random(runs) < share)[..., None]
+    hidden: NDArray[np.bool_] = limbs[chosen] & (rng.random(runs) < share)[..., None]
     return hidden[np.arange(frames) // _FRAMES_PER_BODY]
 
 

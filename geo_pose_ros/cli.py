@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 
 from .errors import ConfigError, GeoPoseError
+
+# As ros/__init__.py does for the node, and for its reason; no command has loaded numpy yet.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 _NODE = 'geo_pose_ros.ros.pose_node'
 # `export` of an ONNX file instead of a training run; needs no torch.

@@ -1,5 +1,6 @@
 """`geo_pose`: exit status, one line per error, and nothing imported that the command does not need."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -209,3 +210,13 @@ def test_a_broken_module_of_our_own_is_not_hidden(monkeypatch):
     monkeypatch.setitem(cli._COMMANDS, 'info', ('geo_pose_ros.no_such_module', ''))
     with pytest.raises(ModuleNotFoundError, match='no_such_module'):
         cli.main(['info', 'bag'])
+
+
+@pytest.mark.parametrize(('chosen', 'threads'), [({}, '1'), ({'OPENBLAS_NUM_THREADS': '3'}, '3')])
+def test_blas_gets_one_thread_before_numpy_loads_unless_the_user_chose(chosen, threads):
+    code = (
+        "import os, sys, geo_pose_ros.cli; assert 'numpy' not in sys.modules; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    unset = {name: value for name, value in os.environ.items() if name != 'OPENBLAS_NUM_THREADS'}
+    done = subprocess.run([sys.executable, '-c', code], env=unset | chosen, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == threads

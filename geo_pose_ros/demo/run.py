@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,14 @@ from .footage import fetch_footage
 from .summary import drops, latency_ms, quality_summary, read_diagnostics, read_observations, stage_ms
 
 NODE = '/pose_node'
+BODIES = f'{NODE}/bodies'
 # Not the annotated pictures, which the node draws only while somebody looks at them.
 RECORDED = f'{NODE}/(bodies|markers|skeleton|keypoints/.*)|/diagnostics'
 # Long enough for a cold start of four detectors on a slow machine.
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 30.0
+# The counters of the last sets are in the next diagnostics.
+_LAST_DIAGNOSTICS_S = 2.5
 _VIDEO_SETS = 120
 
 
@@ -58,11 +61,40 @@ class Played:
         return self.start_ns + (stamp_ns - self.origin_ns) % self.loop_ns
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What is played: a bag with its rig, image topics and first stamp."""
+
+    bag: Path
+    rig: CameraRig
+    images: tuple[str, ...]
+    start_ns: int
+
+
 def run_demo(out: Path, cache: Path, scene: str, loops: int) -> None:
     """Run the whole and write its files under ``out``.
 
     Raises:
         BagError: if a part of it failed; names the part and its log.
+    """
+    material = prepare(out, cache, scene)
+    print(f'3/5  pose_node on live topics, the bag played {loops} times at real time')
+    played = run_live(out, material, loops)
+    print('4/5  summary')
+    observations = read_observations(out / 'recording', BODIES)
+    times = Played(int(played['origin_ns']), int(played['loop_ns']), material.start_ns)
+    summary = summarise(out / 'recording', material.rig, observations, played)
+    (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+    print('5/5  pictures')
+    draw(out, material.bag, material.rig, observations, times)
+    _print_result(out, summary)
+
+
+def prepare(out: Path, cache: Path, scene: str) -> Material:
+    """Fetch the footage, import it into ``out`` unless it is there, and write its rig for the node.
+
+    Raises:
+        BagError: if the footage cannot be fetched or imported.
     """
     out.mkdir(parents=True, exist_ok=True)
     print(f'1/5  footage: Pose2Sim {scene} (BSD-3-Clause)')
@@ -76,16 +108,7 @@ def run_demo(out: Path, cache: Path, scene: str, loops: int) -> None:
         rig = rig_from_bag(reader, tuple(cameras), '')
         start_ns = reader.start_ns
     (out / 'rig.yaml').write_text(dump_rig(rig))
-    print(f'3/5  pose_node on live topics, the bag played {loops} times at real time')
-    played = _run_live(out, bag, [topics.image for topics in cameras.values()], loops)
-    print('4/5  summary')
-    observations = read_observations(out / 'recording', f'{NODE}/bodies')
-    times = Played(int(played['origin_ns']), int(played['loop_ns']), start_ns)
-    summary = summarise(out / 'recording', rig, observations, played)
-    (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
-    print('5/5  pictures')
-    draw(out, bag, rig, observations, times)
-    _print_result(out, summary)
+    return Material(bag, rig, tuple(topics.image for topics in cameras.values()), start_ns)
 
 
 def summarise(
@@ -100,14 +123,24 @@ def summarise(
         'frame_sets_published': len(observations),
         'drops': drops(diagnostics),
         'rate_hz': round((len(observations) - 1) / elapsed_s, 2) if elapsed_s > 0.0 else 0.0,
-        'latency_ms': latency_ms(recording, f'{NODE}/bodies'),
+        'latency_ms': latency_ms(recording, BODIES),
         'stage_ms': stage_ms(diagnostics),
         **quality_summary(rig, list(observations), PipelineConfig()),
     }
 
 
-def _run_live(out: Path, bag: Path, images: Sequence[str], loops: int) -> dict[str, Any]:
-    """Start recorder and node, play the bag, stop both; return the player's report."""
+def run_live(
+    out: Path, material: Material, loops: int, watch: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Start recorder and node, play the bag, stop both; return the player's report.
+
+    Args:
+        out: gets ``recording`` and ``logs``; holds the rig that ``prepare`` wrote.
+        watch: gets the node's process id some times a second while the bag is played.
+
+    Raises:
+        BagError: if a part of it failed; names the part and its log.
+    """
     from ..ros.middleware import large_data_environment
 
     environment = {**os.environ, **large_data_environment(os.environ), 'PYTHONUNBUFFERED': '1'}
@@ -120,8 +153,8 @@ def _run_live(out: Path, bag: Path, images: Sequence[str], loops: int) -> dict[s
     record = [*_geo_pose('record'), '--out', str(out / 'recording'), '--overwrite', '--regex', RECORDED]
     node = [*_geo_pose('node'), '--ros-args', '-p', f'rig:={(out / "rig.yaml").resolve()}']
     play = [
-        *_geo_pose('play'), str(bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
-        '--report', str(report), '--topics', *images,
+        *_geo_pose('play'), str(material.bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
+        '--report', str(report), '--topics', *material.images,
     ]
     with (
         _running('record', record, logs, environment) as recorder,
@@ -133,11 +166,12 @@ def _run_live(out: Path, bag: Path, images: Sequence[str], loops: int) -> dict[s
                 if process.poll() is not None:
                     player.terminate()
                     raise BagError(f'{name} ended with status {process.returncode}: {_last_line(logs / f"{name}.log")}')
+            if watch is not None:
+                watch(pose_node.pid)
             time.sleep(0.1)
         if player.returncode != 0:
             raise BagError(f'play ended with status {player.returncode}: {_last_line(logs / "play.log")}')
-        # The counters of the last sets are in the next diagnostics.
-        time.sleep(2.5)
+        time.sleep(_LAST_DIAGNOSTICS_S)
     played: dict[str, Any] = json.loads(report.read_text())
     return played
 

@@ -105,10 +105,14 @@ def stage_ms(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
     return {key.removeprefix(prefix): float(value) for key, value in pipeline.items() if key.startswith(prefix)}
 
 
-def latency_ms(recording: Path, bodies_topic: str) -> dict[str, float]:
-    """Return p50 and p95 of the time from acquisition stamp to arrival at the recorder, ms."""
+def delays_ms(recording: Path, bodies_topic: str) -> FloatArray:
+    """Return (n,) times from acquisition stamp to arrival at the recorder, in order of arrival, ms."""
     with BagReader(recording) as reader:
-        delays = [
-            (message.time_ns - stamp_of(message.decode())) / 1e6 for message in reader.messages((bodies_topic,))
-        ]
+        messages = reader.messages((bodies_topic,))
+        return np.array([(message.time_ns - stamp_of(message.decode())) / 1e6 for message in messages])
+
+
+def latency_ms(recording: Path, bodies_topic: str) -> dict[str, float]:
+    """Return p50 and p95 of ``delays_ms``."""
+    delays = delays_ms(recording, bodies_topic)
     return {f'p{percent}': round(float(np.percentile(delays, percent)), 1) for percent in (50, 95)}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -119,6 +120,10 @@ def test_nothing_to_draw_is_an_error(footage, tmp_path):
         draw(tmp_path, footage, RIG, [], Played(0, 1, 0))
 
 
+def material(path):
+    return run.Material(path, RIG, ('/cam0/image_raw/compressed',), START_NS)
+
+
 def test_all_is_recorded_but_pictures():
     names = ('/pose_node/bodies', '/pose_node/keypoints/cam01', '/diagnostics', '/pose_node/annotated/cam01/compressed')
     assert [bool(re.fullmatch(run.RECORDED, name)) for name in names] == [True, True, True, False]
@@ -131,7 +136,7 @@ def test_a_part_that_ends_early_is_named_with_its_last_words(tmp_path, monkeypat
 
     monkeypatch.setattr(run, '_geo_pose', command)
     with pytest.raises(BagError, match=r'pose_node ended with status 1: rig is wrong \(all of it in .*pose_node.log'):
-        run._run_live(tmp_path, tmp_path, ['/cam0/image_raw/compressed'], 1)
+        run.run_live(tmp_path, material(tmp_path), 1)
 
 
 def test_a_player_that_fails_is_named(tmp_path, monkeypatch):
@@ -141,4 +146,25 @@ def test_a_player_that_fails_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, '_geo_pose', command)
     with pytest.raises(BagError, match='play ended with status 1: no such bag'):
-        run._run_live(tmp_path, tmp_path, ['/cam0/image_raw/compressed'], 1)
+        run.run_live(tmp_path, material(tmp_path), 1)
+
+
+def test_the_node_can_be_watched_while_the_bag_is_played(tmp_path, monkeypatch):
+    def command(part):
+        code = 'import signal; signal.pause()'
+        if part == 'play':
+            code = (
+                'import sys, time; time.sleep(0.5); '
+                'open(sys.argv[sys.argv.index("--report") + 1], "w").write(\'{"loop_ns": 7}\')'
+            )
+        return [run.sys.executable, '-c', code, part]
+
+    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, '_LAST_DIAGNOSTICS_S', 0.0)
+    commands = set()
+
+    def watch(pid):
+        commands.add(Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')[3])
+
+    assert run.run_live(tmp_path, material(tmp_path), 1, watch) == {'loop_ns': 7}
+    assert commands == {b'node'}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from threading import Lock
 from time import perf_counter
@@ -18,10 +19,12 @@ from .detection import Detector, create_detector
 from .errors import CalibrationError, GeoPoseError
 from .fusion.association import associate
 from .fusion.bones import BoneLengths, BonePrior
-from .fusion.estimate import estimate_bodies, to_bodies
+from .fusion.estimate import Lift, estimate_bodies, to_bodies
 from .fusion.lost_views import lost_views
 from .fusion.tracking import Tracker
 from .geometry.projection import normalize
+from .lifting.canonical import canonical_poses
+from .lifting.history import PoseHistory
 from .lifting.lifter import PoseLifter
 from .skeleton import BODY17, FloatArray, map_to_body17
 from .types import Bodies3D, CameraRig, Frame, FrameSet, IntArray, Keypoints2D
@@ -163,6 +166,9 @@ class PosePipeline:
         self._tracker = Tracker(self._config.tracking, len(BODY17))
         self._bones = BoneLengths(BODY17)
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
+        self._history: PoseHistory | None = None
+        if self._lifter is not None and self._lifter.card.receptive_field > 1:
+            self._history = PoseHistory(self._lifter.card.receptive_field, self._lifter.card.rate_hz)
 
     @property
     def rig(self) -> CameraRig:
@@ -278,10 +284,12 @@ class PosePipeline:
         needed = min(self._config.tracking.new_body_views, self._delivering(stamp_ns, keypoints))
         people = found.select((found.tracks >= 0) | (found.num_views >= needed))
         gathered = people.gather(xn, np.nan)
+        # -1, of new people, is the id that is appended.
+        ids = np.append(self._tracker.body_ids, -1)[people.tracks]
         clock.lap('associate')
         estimate = estimate_bodies(
             self._cam_from_world, self._focal_px, gathered, people.gather(confidence, 0.0), BODY17,
-            self._config.solver, None if self._lifter is None else self._lifter.lift, self._known_bones(people.tracks),
+            self._config.solver, self._lift_of(stamp_ns, ids), self._known_bones(ids),
         )
         known = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
         if not known.all():
@@ -292,6 +300,9 @@ class PosePipeline:
         solution, support = estimate.solution, estimate.solution.support
         self._bones.learn(bodies.body_ids[: len(people)], bodies.body_ids, solution.seen_xyz, solution.seen_covariance)
         # Where sides were exchanged, support is not of the keypoints as detected.
+        if self._history is not None:
+            poses = canonical_poses(estimate.xn, estimate.confidence).pose2d
+            self._history.remember(stamp_ns, bodies.body_ids[: len(people)], bodies.body_ids, poses)
         lost = lost_views(
             self._cam_from_world, gathered, solution.xyz, bodies.num_views[: len(people)],
             None if estimate.swaps else support,
@@ -307,11 +318,20 @@ class PosePipeline:
             clock.stage_ms['solve'] -= estimate.lift_ms
         return PipelineResult(bodies, body17, {}, {}, clock.stage_ms, residuals)
 
-    def _known_bones(self, tracks: IntArray) -> BonePrior | None:
-        """Return what is known of the bones of the people that continue ``tracks`` (B,), -1 for new ones."""
-        if not self._config.solver.bone_spread:
+    def _known_bones(self, body_ids: IntArray) -> BonePrior | None:
+        """Return what is known of the bones of ``body_ids`` (B,), -1 for new ones."""
+        return self._bones.prior(body_ids) if self._config.solver.bone_spread else None
+
+    def _lift_of(self, stamp_ns: int, body_ids: IntArray) -> Lift | None:
+        """Return the lifter for the people ``body_ids`` (B,), -1 for new ones; None without a lifter."""
+        lifter, history = self._lifter, self._history
+        if lifter is None:
             return None
-        return self._bones.prior(np.append(self._tracker.body_ids, -1)[tracks])
+        if history is None:
+            return lambda xn, confidence, _: lifter.lift(xn, confidence)
+        return lambda xn, confidence, bodies: lifter.lift(
+            xn, confidence, partial(history.windows, stamp_ns, body_ids[bodies])
+        )
 
     def _delivering(self, stamp_ns: int, names: Iterable[str]) -> int:
         """Return how many cameras delivered within the last second; in the first second all count."""

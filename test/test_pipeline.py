@@ -1,16 +1,19 @@
 """The pure pipeline: frames in, bodies out."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError, DetectorError, FrameError
+from geo_pose_ros.inference.model_card import default_model, load_card, save_card, sha256
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.skeleton import BODY17, COCO17, Skeleton
 from geo_pose_ros.types import Frame, FrameSet, Keypoints2D
 
+from . import onnx_models
 from .scenes import keypoints, person, ring_rig
 
 # Triangulation alone, so that exact keypoints give exact joints.
@@ -258,6 +261,30 @@ def test_with_the_lifter_an_arm_hidden_from_all_cameras_and_a_joint_of_one_view_
     assert np.linalg.norm(bodies.xyz - truth, axis=-1)[0].max() < 0.45
     assert np.delete(np.linalg.norm(bodies.xyz - truth, axis=-1)[0], [12, 13]).max() < 0.05
     assert bodies.confidence[0, 12:14].max() < 0.5 < np.delete(bodies.confidence[0], [12, 13]).min()
+
+
+def test_a_temporal_lifter_sees_what_each_view_saw_of_the_body_before(tmp_path, monkeypatch):
+    model = onnx_models.temporal_lifter(tmp_path / 'temporal.onnx', 3)
+    card = replace(load_card(default_model()), receptive_field=3, causal=True, rate_hz=10.0, sha256=sha256(model))
+    save_card(card, model)
+    rig, truth = ring_rig(3), person()
+    given = []
+    config = PipelineConfig(lifter=LifterConfig(model=str(model)))
+    with PosePipeline(rig, config) as pipeline:
+        infer = pipeline._lifter._backend.infer
+        monkeypatch.setattr(
+            pipeline._lifter._backend, 'infer', lambda tensors: given.append(tensors['pose2d']) or infer(tensors)
+        )
+        for i in range(4):
+            moved = truth + (0.02 * i, 0.0, 0.0)
+            moved[13] += (0.0, 0.0, 0.1 * i)
+            pipeline.fuse(i * 100_000_000, keypoints(rig, [moved], stamp_ns=i * 100_000_000))
+    now = [window[:, -1] for window in given]
+    assert [window.shape for window in given] == [(3, 3, 17, 3)] * 4
+    np.testing.assert_array_equal(given[0], np.stack([now[0]] * 3, 1))
+    np.testing.assert_allclose(given[1], np.stack([now[0], now[0], now[1]], 1), atol=1e-6)
+    np.testing.assert_allclose(given[3], np.stack([now[1], now[2], now[3]], 1), atol=1e-6)
+    assert np.abs(now[3] - now[0])[:, 13].max() > 0.2
 
 
 def test_one_camera_is_enough_with_the_lifter_and_not_without():

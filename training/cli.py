@@ -17,7 +17,7 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import default_model, load_card
 
 from .data.prepare import prepare
-from .data.sequence import Sequence, data_hash
+from .data.sequence import Sequence, data_hash, window_rate_hz
 from .data.sources import load_data
 from .evaluate import (
     Predictor,
@@ -198,7 +198,7 @@ def _export_onnx(args: argparse.Namespace, model: Path) -> None:
             **data, 'recipe_name': data['recipe'], 'recipe': asdict(recipe), 'sigma_scale': asdict(scale),
         },
         metrics=metrics, samples=real_windows(sequences, **windows), sigma_scale=scale, licence=args.licence,
-        acknowledgement=acknowledgement,
+        acknowledgement=acknowledgement, rate_hz=window_rate_hz(sequences, lifter.receptive_field),
     )
     print(format_report(metrics))
     print(f"'{model}' and its card: sha256 {card.sha256[:12]}, {model.stat().st_size / 1e6:.1f} MB")
@@ -235,7 +235,7 @@ def run_retrain(args: argparse.Namespace) -> int:
     export(
         lifter, args.out, training=training, metrics=metrics, samples=real_windows([train_on], **windows),
         sigma_scale=SigmaScale(**card.training['sigma_scale']), licence=card.licence,
-        acknowledgement=card.acknowledgement,
+        acknowledgement=card.acknowledgement, rate_hz=window_rate_hz([train_on], lifter.receptive_field),
     )
     print(f"'{args.out}' and its card")
     return 0

@@ -60,6 +60,7 @@ def export(
     metrics: Mapping[str, Any],
     samples: NDArray[np.float32],
     sigma_scale: SigmaScale = _UNSCALED,
+    rate_hz: float = 0.0,
     licence: str = 'Apache-2.0',
     acknowledgement: str = '',
     skeleton: Skeleton = BODY17,
@@ -74,10 +75,12 @@ def export(
         training, metrics, licence, acknowledgement: for the card.
         samples: real input to check on.
         sigma_scale: factors on the reported standard deviation, from its calibration.
+        rate_hz: frames per second of a window; 0 for a lifter of one frame.
         skeleton: of the joints.
 
     Raises:
         BackendError: if the exported model gives other numbers than the network.
+        ConfigError: if a lifter of several frames has no ``rate_hz``.
     """
     wrapped = _TwoOutputs(lifter.eval(), sigma_scale).eval()
     shape = lifter.receptive_field, len(skeleton), 3
@@ -108,6 +111,7 @@ def export(
         name=model.stem, skeleton=skeleton.name, receptive_field=lifter.receptive_field,
         causal=lifter.settings.causal, root_joint=skeleton.joint_names[lifter.root], sha256=sha256(model),
         licence=licence, acknowledgement=acknowledgement, training=dict(training), metrics=dict(metrics),
+        rate_hz=rate_hz,
     )
     save_card(card, model)
     return card

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from ..config import SolverConfig
 from ..skeleton import FloatArray, Skeleton
-from ..types import Bodies3D
+from ..types import Bodies3D, IntArray
 from .bones import BonePrior
 from .left_right import repair_sides, suspects
 from .solver import LiftedViews, Solution, solve
 from .tracking import TrackedBodies
 
-# (C, B, J, 2) normalised keypoints and (C, B, J) confidence to lifted poses.
-Lift = Callable[[FloatArray, FloatArray], LiftedViews]
+# (C, K, J, 2) normalised keypoints and (C, K, J) confidence of the bodies (K,) to their lifted poses.
+Lift = Callable[[FloatArray, FloatArray, IntArray], LiftedViews]
 
 # The settings' pixel distances hold for a body of this extent in the image.
 _REFERENCE_EXTENT_PX = 600.0
@@ -33,12 +33,14 @@ class Estimate:
 
     Attributes:
         solution: the joints.
-        confidence: (C, B, J) of the keypoints as used, sides repaired, 0 = not used.
+        xn: (C, B, J, 2) the keypoints as used, sides repaired, NaN = not used.
+        confidence: (C, B, J) theirs, 0 = not used.
         swaps: limb groups whose sides were exchanged, over all bodies.
         lift_ms: time the lifter took.
     """
 
     solution: Solution
+    xn: FloatArray
     confidence: FloatArray
     swaps: int
     lift_ms: float
@@ -47,7 +49,9 @@ class Estimate:
         """Return the bodies of the mask (B,)."""
         if kept.all():
             return self
-        return Estimate(self.solution.select(kept), self.confidence[:, kept], self.swaps, self.lift_ms)
+        return Estimate(
+            self.solution.select(kept), self.xn[:, kept], self.confidence[:, kept], self.swaps, self.lift_ms
+        )
 
 
 def estimate_bodies(
@@ -79,13 +83,13 @@ def estimate_bodies(
         return solve(cam_from_world, focal_px, xn, _weights(focal_px, xn, confidence, solver), solver)
 
     def solved(
-        xn: FloatArray, confidence: FloatArray, weights: FloatArray, bones: BonePrior | None
+        xn: FloatArray, confidence: FloatArray, weights: FloatArray, bones: BonePrior | None, bodies: IntArray
     ) -> Solution:
         nonlocal lift_ms
         lifted = None
         if lift is not None:
             began = perf_counter()
-            lifted = lift(xn, confidence)
+            lifted = lift(xn, confidence, bodies)
             lift_ms += (perf_counter() - began) * 1e3
         return solve(cam_from_world, focal_px, xn, weights, solver, lifted, bones)
 
@@ -94,7 +98,7 @@ def estimate_bodies(
     xn = np.where(seen[..., None], xn, np.nan)
     confidence = confidence * seen
     weights = _weights(focal_px, xn, confidence, solver)
-    solution = solved(xn, confidence, weights, bones)
+    solution = solved(xn, confidence, weights, bones, np.arange(xn.shape[1]))
     suspect = suspects(cam_from_world, focal_px, xn, weights, solution, skeleton, solver.robust_sigmas)
     swaps = 0
     if len(suspect):
@@ -104,12 +108,12 @@ def estimate_bodies(
         changed = count > 0
         if swaps:
             again = suspect[changed]
-            confidence[:, again] = repaired_confidence[:, changed]
+            xn[:, again], confidence[:, again] = repaired_xn[:, changed], repaired_confidence[:, changed]
             repaired = repaired_xn[:, changed], repaired_confidence[:, changed]
             weights = _weights(focal_px, *repaired, solver)
-            found = solved(*repaired, weights, None if bones is None else bones.select(again))
+            found = solved(*repaired, weights, None if bones is None else bones.select(again), again)
             solution.replace(again, found)
-    return Estimate(solution, confidence, swaps, lift_ms)
+    return Estimate(solution, xn, confidence, swaps, lift_ms)
 
 
 def _weights(focal_px: FloatArray, xn: FloatArray, confidence: FloatArray, solver: SolverConfig) -> FloatArray:

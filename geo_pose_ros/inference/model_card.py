@@ -39,6 +39,7 @@ class ModelCard:
         acknowledgement: what users of the weights have to say.
         training: recipe, data, its hash, the command, seed, and whether 3D labels were used.
         metrics: measured values, by data set and name, units in the names.
+        rate_hz: frames per second of a window; 0 for a receptive field of one frame.
         input_convention: how `pose2d` is made: geo_pose_ros/lifting/canonical.py.
         outputs: meaning and unit of each output.
         format: version of this file's schema.
@@ -54,6 +55,7 @@ class ModelCard:
     acknowledgement: str
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    rate_hz: float = 0.0
     input_convention: str = INPUT_CONVENTION
     outputs: Mapping[str, str] = dataclasses.field(
         default_factory=lambda: {
@@ -74,6 +76,11 @@ class ModelCard:
         if self.receptive_field < 1 or self.receptive_field % 2 == 0:
             raise ConfigError(
                 f"Model card '{self.name}': receptive_field {self.receptive_field}, expected an odd number of frames."
+            )
+        if (self.rate_hz > 0.0) != (self.receptive_field > 1):
+            raise ConfigError(
+                f"Model card '{self.name}': rate_hz {self.rate_hz:g} for {self.receptive_field} frames; expected more "
+                'than 0 for several, 0 for one. Export the model again.'
             )
         get_skeleton(self.skeleton).index(self.root_joint)
 
@@ -127,6 +134,9 @@ def load_card(model: Path) -> ModelCard:
     except ValueError as error:
         raise ConfigError(f"Model card '{path}' is not JSON: {error}; export the model again.") from error
     names = {f.name for f in dataclasses.fields(ModelCard)}
+    if isinstance(tree, dict):
+        # Cards of 0.1 have no rate.
+        tree.setdefault('rate_hz', 0.0)
     if not isinstance(tree, dict) or set(tree) != names:
         received = sorted(tree) if isinstance(tree, dict) else type(tree).__name__
         raise ConfigError(f"Model card '{path}': received {received}, expected the fields {sorted(names)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from ..inference.base import InferenceBackend, create_backend, warm_up
 from ..inference.model_card import INPUT_NAME, ModelCard, default_model, load_card
 from ..skeleton import BODY17, FloatArray
 from .canonical import canonical_poses
+from .history import Poses
 from .root import solve_root
 
+# Poses (C, B, J, 3) to windows (C, B, T, J, 3).
+Windows = Callable[[Poses], Poses]
 _BATCHES = (1, 4)
 
 
@@ -25,15 +29,17 @@ class PoseLifter:
         """Load the model that ``config`` names, or the one that ships with the package.
 
         Raises:
-            BackendError: if the model, its card or the engine is missing, they do not agree, or the model looks at
-                several frames.
+            BackendError: if the model, its card or the engine is missing, they do not agree, or the model looks into
+                the future.
         """
         path = Path(config.model) if config.model else default_model()
         self.card: ModelCard = load_card(path)
-        if self.card.receptive_field != 1 or self.card.joints is not BODY17:
+        if self.card.joints is not BODY17:
+            raise BackendError(f"Lifter '{path}' lifts {self.card.skeleton}, the pipeline body17; train one for that.")
+        if self.card.receptive_field > 1 and not self.card.causal:
             raise BackendError(
-                f"Lifter '{path}' takes {self.card.receptive_field} frames of {self.card.skeleton}, the pipeline lifts "
-                'single frames of body17; train with receptive_field 1.'
+                f"Lifter '{path}' looks at {self.card.receptive_field} frames around the one it lifts; the pipeline "
+                'has only those before it: train with model.causal true.'
             )
         self._backend: InferenceBackend = create_backend(path, config.engine)
         (given,) = self._backend.inputs
@@ -50,12 +56,14 @@ class PoseLifter:
         """What the model runs on."""
         return self._backend.provider
 
-    def lift(self, xn: FloatArray, confidence: FloatArray) -> LiftedViews:
+    def lift(self, xn: FloatArray, confidence: FloatArray, windows: Windows | None = None) -> LiftedViews:
         """Lift B bodies seen by C views.
 
         Args:
             xn: (C, B, J, 2) undistorted normalised keypoints, NaN = not seen.
             confidence: (C, B, J) in [0, 1], 0 = not used.
+            windows: makes windows (C, B, T, J, 3) of these poses (C, B, J, 3) for a lifter of T frames; None: the poses
+                repeat.
 
         Returns:
             Poses and roots in the cameras' frames; NaN where a view sees fewer joints than a pose needs.
@@ -76,7 +84,11 @@ class PoseLifter:
         if not usable.any():
             return LiftedViews(pose, sigma, root)
         batch = canonical.pose2d[usable]
-        lifted = self._backend.infer({INPUT_NAME: batch[:, None]})
+        window = batch[:, None]
+        if self.card.receptive_field > 1:
+            repeated = batch[:, None].repeat(self.card.receptive_field, 1)
+            window = repeated if windows is None else windows(canonical.pose2d)[usable]
+        lifted = self._backend.infer({INPUT_NAME: window})
         xyz = lifted['xyz'].astype(np.float64)
         # Confidence 0 and not seen are the same, so that the zeros of unseen rays do not count.
         place = solve_root(xyz, canonical.rays[usable], batch[..., 2].astype(np.float64))

@@ -1,5 +1,6 @@
 """The lifter at run time: one batch, cameras' frames, absolute roots, and models that do not fit."""
 
+import contextlib
 import dataclasses
 import shutil
 
@@ -94,12 +95,33 @@ def test_wrong_shapes_are_refused(lifter, xn, confidence):
         lifter.lift(np.zeros(xn), np.zeros(confidence))
 
 
-def test_a_model_of_several_frames_is_refused(tmp_path):
+def test_models_that_look_ahead_and_of_other_skeletons_are_refused(tmp_path):
     model = tmp_path / 'temporal.onnx'
     shutil.copy(default_model(), model)
-    save_card(dataclasses.replace(load_card(default_model()), receptive_field=27), model)
-    with pytest.raises(BackendError, match=r'takes 27 frames of body17, the pipeline lifts single frames'):
+    card = load_card(default_model())
+    save_card(dataclasses.replace(card, receptive_field=27, rate_hz=30.0), model)
+    with pytest.raises(BackendError, match=r'looks at 27 frames around the one it lifts; .* model.causal true'):
         PoseLifter(LifterConfig(model=str(model)))
+    save_card(dataclasses.replace(card, skeleton='coco17', root_joint='nose'), model)
+    with pytest.raises(BackendError, match=r'lifts coco17, the pipeline body17'):
+        PoseLifter(LifterConfig(model=str(model)))
+
+
+def test_a_causal_model_of_several_frames_gets_windows(tmp_path):
+    model = onnx_models.temporal_lifter(tmp_path / 'temporal.onnx', 3)
+    card = dataclasses.replace(
+        load_card(default_model()), receptive_field=3, causal=True, rate_hz=10.0, sha256=sha256(model)
+    )
+    save_card(card, model)
+    xn, confidence, _ = views()
+    made = canonical_poses(xn, confidence)
+    turn = made.view_from_cam
+    with contextlib.closing(PoseLifter(LifterConfig(model=str(model)))) as lifter:
+        repeated = lifter.lift(xn, confidence)
+        np.testing.assert_allclose(repeated.pose, made.pose2d @ turn, atol=1e-6)
+        windowed = lifter.lift(xn, confidence, lambda poses: np.stack([0.0 * poses, 0.0 * poses, poses], 2))
+        np.testing.assert_allclose(windowed.pose, made.pose2d @ turn / 3.0, atol=1e-6)
+    np.testing.assert_allclose(windowed.sigma, 0.5)
 
 
 def test_a_model_with_another_input_than_its_card_is_refused(tmp_path):

@@ -76,9 +76,12 @@ def test_exported_sigma_is_scaled_and_batches_are_free(tmp_path: Path) -> None:
     given[..., 2] = np.where(given[..., 2] == 0.0, 0.0, np.abs(given[..., 2]))
     given[4, 4, 12, 2] = 0.0
     card = export(
-        lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=given, sigma_scale=SigmaScale(2.0, 3.0)
+        lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=given, sigma_scale=SigmaScale(2.0, 3.0),
+        rate_hz=50.0,
     )
-    assert (card.receptive_field, card.causal, card.input_shape) == (9, True, (9, 17, 3))
+    assert (card.receptive_field, card.causal, card.input_shape, card.rate_hz) == (9, True, (9, 17, 3), 50.0)
+    with pytest.raises(ConfigError, match='rate_hz 0 for 9 frames'):
+        export(lifter, tmp_path / 'n.onnx', training={}, metrics={}, samples=given)
     xyz, sigma = onnx_predictor(tmp_path / 'm.onnx')(given[:5])
     want_xyz, want_sigma = torch_predictor(lifter)(given[:5])
     np.testing.assert_allclose(xyz, want_xyz, atol=1e-5)
@@ -108,7 +111,8 @@ def test_weights_come_back_from_onnx(tmp_path: Path, backbone: str) -> None:
     lifter.train()(torch.randn(shape))
     given = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     recipe = {'model': {name: getattr(settings, name) for name in settings.__dataclass_fields__}}
-    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=given)
+    rate_hz = 30.0 if settings.receptive_field > 1 else 0.0
+    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=given, rate_hz=rate_hz)
     back = load_exported(tmp_path / 'm.onnx')
     np.testing.assert_allclose(torch_predictor(back)(given)[0], torch_predictor(lifter.eval())(given)[0], atol=1e-6)
 
@@ -216,6 +220,7 @@ def test_cards_are_checked(tmp_path: Path) -> None:
         ({'format': 99}, ConfigError, 'format 99'),
         ({'input_convention': 'raw'}, ConfigError, 'raw'),
         ({'receptive_field': 2}, ConfigError, 'odd'),
+        ({'rate_hz': 30.0}, ConfigError, 'rate_hz 30 for 1 frames'),
         ({'skeleton': 'octopus'}, ConfigError, 'octopus'),
         ({'colour': 'red'}, ConfigError, 'expected the fields'),
     ):

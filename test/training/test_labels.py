@@ -10,7 +10,7 @@ import torch
 from geo_pose_training.data.calibrate import extrinsics_from_joints, relative_pose
 from geo_pose_training.data.labels import refined, triangulated
 from geo_pose_training.data.prepare import prepare
-from geo_pose_training.data.sequence import Sequence, data_hash
+from geo_pose_training.data.sequence import Sequence, data_hash, window_rate_hz
 from geo_pose_training.settings import DataSettings
 
 from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
@@ -244,3 +244,11 @@ def test_correspondences_that_fit_no_pose_are_refused() -> None:
     rng = np.random.default_rng(1)
     with pytest.raises(CalibrationError, match='fit one pose'):
         relative_pose(rng.random((200, 2)), rng.random((200, 2)), 900.0, 900.0)
+
+
+def test_windows_have_one_rate_and_single_frames_none():
+    slow, fast = sequence(frames=3), replace(sequence(frames=3), fps=60.0)
+    assert window_rate_hz([fast, fast], 9) == 60.0
+    assert window_rate_hz([slow, fast], 1) == 0.0
+    with pytest.raises(ConfigError, match=rf'of 9 frames from sequences of \[{slow.fps}, 60.0\] frames per second'):
+        window_rate_hz([slow, fast], 9)

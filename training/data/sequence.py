@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.rig import dump_rig
 from geo_pose_ros.skeleton import FloatArray
@@ -79,6 +79,22 @@ class Sequence:
         """Return the sequence on the ``chosen`` frames only."""
         truth = None if self.truth is None else self.truth[chosen]
         return replace(self, xy=self.xy[chosen], confidence=self.confidence[chosen], truth=truth)
+
+
+def window_rate_hz(sequences: Iterable[Sequence], frames: int) -> float:
+    """Return the frames per second of windows of so many ``frames``; 0 for single frames.
+
+    Raises:
+        ConfigError: if the sequences have several rates.
+    """
+    rates = {sequence.fps for sequence in sequences}
+    if frames == 1:
+        return 0.0
+    if len(rates) != 1:
+        raise ConfigError(
+            f'Windows of {frames} frames from sequences of {sorted(rates)} frames per second; expected one rate.'
+        )
+    return rates.pop()
 
 
 def data_hash(sequences: Iterable[Sequence]) -> str:

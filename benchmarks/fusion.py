@@ -49,7 +49,7 @@ from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.inference.model_card import default_model, load_card
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.quality import Observation, bone_length_cv, leave_one_out_px
+from geo_pose_ros.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.skeleton import BODY17, FloatArray
 from geo_pose_ros.types import CameraRig, Keypoints2D
 
@@ -395,7 +395,7 @@ def footage() -> tuple[CameraRig, list[dict[str, Keypoints2D]]]:
 
 def real(rig: CameraRig, sets: list[dict[str, Keypoints2D]]) -> dict[str, Any]:
     """Return leave-one-camera-out error and bone-length variation on real footage, by what is switched on."""
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, config in VARIANTS.items():
         observations = []
         with PosePipeline(rig, config) as pipeline:
@@ -410,6 +410,12 @@ def real(rig: CameraRig, sets: list[dict[str, Keypoints2D]]) -> dict[str, Any]:
             'leave_one_out_mean_px': round(float(np.mean(np.concatenate(list(errors.values())))), 2),
             'bone_length_cv': round(float(np.nanmedian(list(variation.values()))), 4),
             'complete': round(float(np.mean([np.isfinite(o.bodies.xyz).all(-1).mean() for o in observations])), 4),
+        }
+        # On the joints that triangulation alone has: it leaves out those that it is unsure of.
+        ours, alone = leave_one_out_compared(rig, observations, config, NEITHER)
+        rows[name] |= {
+            'common_px': round(float(np.median(ours)), 2), 'common_mean_px': round(float(ours.mean()), 2),
+            'ratio_of_means': round(float(ours.mean() / alone.mean()), 4),
         }
     return rows
 

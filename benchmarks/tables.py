@@ -93,7 +93,9 @@ def results(r: Mapping[str, Any]) -> list[str]:
             r['real_footage'],
             {
                 'leave_one_out_px': 'left-out camera, median px', 'leave_one_out_mean_px': 'mean px',
-                'bone_length_cv': 'bone-length CV', 'complete': 'complete',
+                'common_px': 'on common joints, median', 'common_mean_px': 'mean',
+                'ratio_of_means': 'mean / that of triangulation', 'bone_length_cv': 'bone-length CV',
+                'complete': 'complete',
             },
         ),
         '### Cost, ms per set, p50 / p99, one core', '',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from .errors import ShapeError
 from .geometry.projection import project_world
 from .pipeline import PosePipeline
 from .skeleton import FloatArray, Skeleton
-from .types import Bodies3D, CameraRig, Keypoints2D
+from .types import Bodies3D, CameraRig, IntArray, Keypoints2D
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,15 +44,22 @@ def distances_to_keypoints(projected: FloatArray, found: Keypoints2D, min_confid
         raise ShapeError(
             f'distances_to_keypoints: received {projected.shape}, expected (P, {len(found.skeleton)}, 2).'
         )
-    if not len(projected) or not len(found.xy):
-        return np.zeros(0)
+    _, distance = _best_fits(projected, found, min_confidence)
+    return distance[np.isfinite(distance)]
+
+
+def _best_fits(projected: FloatArray, found: Keypoints2D, min_confidence: float) -> tuple[IntArray, FloatArray]:
+    """Return for each body the person (P,) of ``found`` that it fits best, and the px (P, J) between them, or NaN."""
+    bodies, joints = projected.shape[:2]
+    if not bodies or not len(found.xy):
+        return np.zeros(0, np.int64), np.zeros((0, joints))
     distance = np.linalg.norm(projected[:, None] - found.xy[None], axis=-1)
     distance[:, found.confidence < min_confidence] = np.nan
     ranked = np.sort(np.where(np.isnan(distance), np.inf, distance), axis=-1)
-    joints = np.isfinite(ranked).sum(-1)
-    middle = np.take_along_axis(ranked, np.maximum(joints - 1, 0)[..., None] // 2, -1)[..., 0]
-    best: FloatArray = distance[np.arange(len(projected)), middle.argmin(1)].ravel()
-    return best[np.isfinite(best)]
+    count = np.isfinite(ranked).sum(-1)
+    middle = np.take_along_axis(ranked, np.maximum(count - 1, 0)[..., None] // 2, -1)[..., 0]
+    best = np.asarray(middle.argmin(1), np.int64)
+    return best, distance[np.arange(bodies), best]
 
 
 def reprojection_px(
@@ -74,19 +81,50 @@ def leave_one_out_px(
     """Return per camera the px (n,) between its keypoints and the bodies fused from all other cameras."""
     errors = {}
     for name in rig.names:
-        others = tuple(other for other in rig.names if other != name)
-        values = [np.zeros(0)]
-        with PosePipeline(rig.subset(others), config) as pipeline:
-            for seen in observations:
-                rest = {other: k for other, k in seen.keypoints.items() if other != name}
-                bodies = measured(pipeline.fuse(seen.stamp_ns, rest).bodies)
-                if name in seen.keypoints:
-                    projected = _project(rig, name, bodies)
-                    values.append(
-                        distances_to_keypoints(projected, seen.keypoints[name], config.detector.min_confidence)
-                    )
-        errors[name] = np.concatenate(values)
+        found = _left_out(rig, observations, config, name)
+        distance = np.concatenate([np.zeros(0), *(values.ravel() for _, _, values in found)])
+        errors[name] = distance[np.isfinite(distance)]
     return errors
+
+
+def leave_one_out_compared(
+    rig: CameraRig, observations: Sequence[Observation], first: PipelineConfig, second: PipelineConfig
+) -> tuple[FloatArray, FloatArray]:
+    """Return ``leave_one_out_px`` (n,), (n,) of two configurations on the keypoints that both predict, all cameras.
+
+    A configuration that leaves out uncertain joints looks better than it is beside one that does not.
+    """
+    pairs: list[FloatArray] = [np.zeros((0, 2))]
+    for name in rig.names:
+        tables = []
+        for config in (first, second):
+            table: dict[tuple[int, int], FloatArray] = {}
+            for stamp_ns, people, distance in _left_out(rig, observations, config, name):
+                for person, values in zip(people.tolist(), distance, strict=True):
+                    key = stamp_ns, person
+                    # Of two bodies on one person the better one counts, as does a person's only one.
+                    table[key] = np.fmin(table[key], values) if key in table else values
+            tables.append(table)
+        for key in tables[0].keys() & tables[1].keys():
+            both = np.stack([table[key] for table in tables], 1)
+            pairs.append(both[np.isfinite(both).all(1)])
+    compared = np.concatenate(pairs)
+    return compared[:, 0], compared[:, 1]
+
+
+def _left_out(
+    rig: CameraRig, observations: Sequence[Observation], config: PipelineConfig, name: str
+) -> Iterator[tuple[int, IntArray, FloatArray]]:
+    """Yield stamp, and persons (P,) and px (P, J) as ``_best_fits`` of camera ``name``, predicted by the others."""
+    others = tuple(other for other in rig.names if other != name)
+    with PosePipeline(rig.subset(others), config) as pipeline:
+        for seen in observations:
+            rest = {other: k for other, k in seen.keypoints.items() if other != name}
+            bodies = measured(pipeline.fuse(seen.stamp_ns, rest).bodies)
+            if name in seen.keypoints:
+                projected = _project(rig, name, bodies)
+                fits = _best_fits(projected, seen.keypoints[name], config.detector.min_confidence)
+                yield seen.stamp_ns, *fits
 
 
 def _project(rig: CameraRig, name: str, bodies: Bodies3D) -> FloatArray:

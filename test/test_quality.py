@@ -1,15 +1,18 @@
 """Quality without ground truth, against scenes whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.config import LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.quality import (
     Observation,
     bone_length_cv,
     distances_to_keypoints,
+    leave_one_out_compared,
     leave_one_out_px,
     measured,
     reprojection_px,
@@ -46,6 +49,27 @@ def test_left_out_camera_tells_what_its_own_fit_hides():
     left_out = np.median(np.concatenate(list(leave_one_out_px(rig, seen, CONFIG).values())))
     # Rayleigh distributed: the median of the noise itself is 1.18 sigma = 4.7 px.
     assert 2.0 < fitted < 4.7 < left_out < 9.0
+
+
+def test_configurations_are_compared_where_both_predict():
+    rig = ring_rig(4)
+    seen = observe(rig, [person(), person(1, (1.2, 0.0))], noise_px=2.0)
+    same = leave_one_out_compared(rig, seen, CONFIG, CONFIG)
+    np.testing.assert_array_equal(*same)
+    assert len(same[0]) == 4 * 3 * 2 * 17
+    # One camera sees a wrist wrong: without a lifter the other two views of it disagree.
+    wrong = []
+    for observation in seen:
+        k = observation.keypoints['cam0']
+        xy = k.xy.copy()
+        xy[:, 13] += 200.0
+        wrong.append(replace(observation, keypoints={
+            **observation.keypoints, 'cam0': Keypoints2D('cam0', k.stamp_ns, BODY17, xy, k.confidence)
+        }))
+    alone = replace(CONFIG, tracking=TrackingConfig(enabled=False))
+    with_lifter, without = leave_one_out_compared(rig, wrong, PipelineConfig(), alone)
+    assert len(with_lifter) == len(without)
+    assert len(without) <= len(np.concatenate(list(leave_one_out_px(rig, wrong, PipelineConfig()).values())))
 
 
 def test_each_body_is_compared_with_its_own_person():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from ..errors import BagError
 from ..messages.bodies import bodies_from_cloud
 from ..messages.keypoints import keypoints_from_cloud
 from ..messages.stamps import stamp_of
-from ..quality import Observation, bone_length_cv, leave_one_out_px, reprojection_px
+from ..pipeline import PosePipeline
+from ..quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
 from ..skeleton import BODY17, FloatArray
 from ..types import Bodies3D, CameraRig, Keypoints2D
 
@@ -45,7 +47,11 @@ def read_observations(recording: Path, bodies_topic: str) -> list[Observation]:
 
 
 def quality_summary(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Any]:
-    """Return reprojection, leave-one-out and bone-length figures as JSON-ready numbers (px, ratios)."""
+    """Return reprojection, leave-one-out and bone-length figures as JSON-ready numbers (px, ratios).
+
+    ``triangulation_alone`` has them for the same keypoints without lifter, bones and filter; left-out cameras there on
+    the joints that both predict, ours beside it.
+    """
     reprojection = reprojection_px(rig, observations, config.detector.min_confidence)
     left_out = leave_one_out_px(rig, observations, config)
     variation = bone_length_cv(BODY17, [seen.bodies for seen in observations])
@@ -60,7 +66,25 @@ def quality_summary(rig: CameraRig, observations: list[Observation], config: Pip
             'median': _percentile(np.array(list(variation.values())), 50, 4),
             'per_bone': {name: round(value, 4) for name, value in variation.items()},
         },
+        'triangulation_alone': _triangulation_alone(rig, observations, config),
     }
+
+
+def _triangulation_alone(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Any]:
+    alone = replace(
+        config, lifter=replace(config.lifter, enabled=False), tracking=replace(config.tracking, enabled=False)
+    )
+    with PosePipeline(rig, alone) as pipeline:
+        bodies = [pipeline.fuse(seen.stamp_ns, seen.keypoints).bodies for seen in observations]
+    ours, theirs = leave_one_out_compared(rig, observations, config, alone)
+    return {
+        'leave_one_out_px': _median_and_mean(theirs), 'ours_leave_one_out_px': _median_and_mean(ours),
+        'bone_length_cv': _percentile(np.array(list(bone_length_cv(BODY17, bodies).values())), 50, 4),
+    }
+
+
+def _median_and_mean(values: FloatArray) -> dict[str, float | None]:
+    return {'median': _percentile(values, 50), 'mean': round(float(values.mean()), 2) if values.size else None}
 
 
 def _all(per_camera: dict[str, FloatArray]) -> FloatArray:

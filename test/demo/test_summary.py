@@ -38,6 +38,10 @@ def test_recording_is_matched_by_stamp_and_summarised(tmp_path):
     assert set(summary['reprojection_px']['per_camera']) == set(rig.names)
     assert 0.0 < summary['bone_length_cv']['median'] < 0.05
     assert len(summary['bone_length_cv']['per_bone']) == 16
+    alone = summary['triangulation_alone']
+    assert alone['ours_leave_one_out_px']['median'] == pytest.approx(summary['leave_one_out_px'], rel=0.05)
+    assert 1.0 < alone['leave_one_out_px']['median'] < alone['leave_one_out_px']['mean'] < 8.0
+    assert summary['bone_length_cv']['median'] < alone['bone_length_cv'] < 0.1
 
 
 def test_silent_node_is_an_error(tmp_path):

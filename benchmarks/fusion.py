@@ -475,7 +475,7 @@ def main() -> int:
         'commit': commit(), 'machine': machine(),
         'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         'versions': {'python': platform.python_version(), 'numpy': np.__version__},
-        'lifter_sha256': card.sha256[:12], 'clips': f'every {args.every}',
+        'lifter_sha256': card.sha256[:12],
     }
     if not (args.data / 'mocap17.npz').is_file():
         print(f"no motion data in '{args.data}': only the parts that need none; give --data", file=sys.stderr)
@@ -483,6 +483,7 @@ def main() -> int:
     clips = recordings(args.data, args.every) if args.only != ['real'] else []
     if 'accuracy' in args.only:
         names = clips[0].rig.names
+        result['clips'] = f'every {args.every}'
         result['four_cameras'] = {name: compare(clips, names, config) for name, config in VARIANTS.items()}
         show('four cameras', result['four_cameras'])
         pairs = list(itertools.combinations(names, 2))

@@ -18,7 +18,7 @@ from .config import PipelineConfig
 from .detection import Detector, create_detector
 from .errors import CalibrationError, GeoPoseError
 from .fusion.association import associate
-from .fusion.bones import BoneLengths, BonePrior
+from .fusion.bones import BoneLengths
 from .fusion.estimate import Lift, estimate_bodies, to_bodies
 from .fusion.lost_views import lost_views
 from .fusion.tracking import Tracker
@@ -164,8 +164,9 @@ class PosePipeline:
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
         self._tracker = Tracker(self._config.tracking, len(BODY17))
-        self._bones = BoneLengths(BODY17)
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
+        # The solver uses bone lengths only where a lifter couples the joints.
+        self._bones = BoneLengths(BODY17) if self._lifter is not None and self._config.solver.bone_spread else None
         self._history: PoseHistory | None = None
         if self._lifter is not None and self._lifter.card.receptive_field > 1:
             self._history = PoseHistory(self._lifter.card.receptive_field, self._lifter.card.rate_hz)
@@ -286,23 +287,27 @@ class PosePipeline:
         gathered = people.gather(xn, np.nan)
         # -1, of new people, is the id that is appended.
         ids = np.append(self._tracker.body_ids, -1)[people.tracks]
+        bones = None if self._bones is None else self._bones.prior(ids)
         clock.lap('associate')
         estimate = estimate_bodies(
             self._cam_from_world, self._focal_px, gathered, people.gather(confidence, 0.0), BODY17,
-            self._config.solver, self._lift_of(stamp_ns, ids), self._known_bones(ids),
+            self._config.solver, self._lift_of(stamp_ns, ids), bones,
         )
         known = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
         if not known.all():
             people, estimate, gathered = people.select(known), estimate.select(known), gathered[:, known]
+            bones = None if bones is None else bones.select(known)
         clock.lap('solve')
         tracked = self._tracker.update(stamp_ns, people.tracks, estimate.solution.xyz, estimate.solution.covariance)
         bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracked)
         solution, support = estimate.solution, estimate.solution.support
-        self._bones.learn(bodies.body_ids[: len(people)], bodies.body_ids, solution.seen_xyz, solution.seen_covariance)
-        # Where sides were exchanged, support is not of the keypoints as detected.
+        seen_ids = bodies.body_ids[: len(people)]
+        if self._bones is not None:
+            self._bones.learn(seen_ids, bodies.body_ids, solution.seen_xyz, solution.seen_covariance, bones)
         if self._history is not None:
             poses = canonical_poses(estimate.xn, estimate.confidence).pose2d
-            self._history.remember(stamp_ns, bodies.body_ids[: len(people)], bodies.body_ids, poses)
+            self._history.remember(stamp_ns, seen_ids, bodies.body_ids, poses)
+        # Where sides were exchanged, support is not of the keypoints as detected.
         lost = lost_views(
             self._cam_from_world, gathered, solution.xyz, bodies.num_views[: len(people)],
             None if estimate.swaps else support,
@@ -317,10 +322,6 @@ class PosePipeline:
             clock.stage_ms['lift'] = estimate.lift_ms
             clock.stage_ms['solve'] -= estimate.lift_ms
         return PipelineResult(bodies, body17, {}, {}, clock.stage_ms, residuals)
-
-    def _known_bones(self, body_ids: IntArray) -> BonePrior | None:
-        """Return what is known of the bones of ``body_ids`` (B,), -1 for new ones."""
-        return self._bones.prior(body_ids) if self._config.solver.bone_spread else None
 
     def _lift_of(self, stamp_ns: int, body_ids: IntArray) -> Lift | None:
         """Return the lifter for the people ``body_ids`` (B,), -1 for new ones; None without a lifter."""

@@ -63,7 +63,12 @@ class BoneLengths:
         return BonePrior(length, variance)
 
     def learn(
-        self, body_ids: IntArray, tracked: IntArray, xyz: FloatArray, covariance: FloatArray
+        self,
+        body_ids: IntArray,
+        tracked: IntArray,
+        xyz: FloatArray,
+        covariance: FloatArray,
+        prior: BonePrior | None,
     ) -> None:
         """Take in bodies as measured, and forget those that are no longer tracked.
 
@@ -72,6 +77,7 @@ class BoneLengths:
             tracked: ids of all bodies that are still known.
             xyz: (B, J, 3) m, what the views alone say, NaN = unknown: nothing that already knows of bone lengths.
             covariance: (B, J, 3, 3) m^2.
+            prior: what was known of them before, from ``prior``.
         """
         if len(self._sums) > len(tracked):
             alive = set(tracked.tolist())
@@ -85,18 +91,16 @@ class BoneLengths:
         information = np.divide(length * length, along, out=np.zeros_like(length), where=good)
         length[~good] = 0.0
         new = np.stack([length * information, information], 1)
-        surprise = self._surprise(body_ids, length, information)
-        kept = np.where(surprise > _SURPRISED, _KEPT_BY_SURPRISED, _KEPT)
-        for body, share, sums in zip(body_ids.tolist(), kept.tolist(), new, strict=True):
+        surprise = [0.0] * len(length) if prior is None else _surprise(length, information, prior).tolist()
+        for body, surprised, sums in zip(body_ids.tolist(), surprise, new, strict=True):
+            share = _KEPT if surprised <= _SURPRISED else _KEPT_BY_SURPRISED
             if sums[1].any():
                 self._sums[body] = share * self._sums.get(body, self._unknown) + sums
 
-    def _surprise(self, body_ids: IntArray, length: FloatArray, information: FloatArray) -> FloatArray:
-        """Return (B,) the mean over the bones of (length - known length)^2, relative to its variance."""
-        prior = self.prior(body_ids)
-        if prior is None:
-            return np.zeros(len(body_ids))
-        both = (information > 0.0) & (prior.length > 0.0)
-        variance = prior.variance + np.square(_SPREAD * prior.length) + 1.0 / np.where(both, information, 1.0)
-        squared = np.where(both, np.square(length - prior.length) / variance, 0.0)
-        return np.asarray(squared.sum(1) / np.maximum(both.sum(1), 1))
+
+def _surprise(length: FloatArray, information: FloatArray, prior: BonePrior) -> FloatArray:
+    """Return (B,) the mean over the bones of (length - known length)^2, relative to its variance."""
+    both = (information > 0.0) & (prior.length > 0.0)
+    variance = prior.variance + np.square(_SPREAD * prior.length) + 1.0 / np.where(both, information, 1.0)
+    squared = np.where(both, np.square(length - prior.length) / variance, 0.0)
+    return np.asarray(squared.sum(1) / np.maximum(both.sum(1), 1))

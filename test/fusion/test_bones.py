@@ -29,7 +29,7 @@ def covariance(bodies: int) -> np.ndarray:
 def feed(bones: BoneLengths, xyz: np.ndarray, body_id: int, sets: int, seed: int = 0) -> None:
     ids, rng = np.array([body_id]), np.random.default_rng(seed)
     for _ in range(sets):
-        bones.learn(ids, ids, xyz + rng.normal(0.0, SIGMA_M, xyz.shape), covariance(1))
+        bones.learn(ids, ids, xyz + rng.normal(0.0, SIGMA_M, xyz.shape), covariance(1), bones.prior(ids))
 
 
 def test_lengths_are_means_and_the_more_sets_the_surer():

@@ -59,8 +59,9 @@ def results(r: Mapping[str, Any]) -> list[str]:
     one = r['one_camera']
     return [
         '## Results', '',
-        f'Commit {r["commit"]}, {r["machine"]}, {r["date"]}, lifter {r["lifter_sha256"]}, {r["clips"]} of the',
-        'validation clips. Written by `python benchmarks/tables.py` from',
+        f'{r["machine"]}, {r["date"]}, lifter {r["lifter_sha256"]}. Commits and validation clips, by part:',
+        '; '.join(f'{part} {of["commit"]}, {of["clips"]}' for part, of in r['parts'].items()) + '.',
+        'Written by `python benchmarks/tables.py` from',
         '[benchmarks/fusion.json](benchmarks/fusion.json).', '',
         *table(('asked', 'reached', ''), asked),
         '### Accuracy', '',
@@ -98,7 +99,7 @@ def results(r: Mapping[str, Any]) -> list[str]:
                 'complete': 'complete',
             },
         ),
-        '### Cost, ms per set, p50 / p99, one core', '',
+        f'### Cost, ms per set, p50 / p99, one core, the best of {r["rounds"]} rounds', '',
         *table(('cameras x bodies', 'solver', 'without lifter', 'lifter', 'pipeline'), growth),
         '![growth](benchmarks/fusion.png)',
     ]

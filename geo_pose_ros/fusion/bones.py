@@ -31,14 +31,24 @@ class BonePrior:
     Attributes:
         length: (B, E) m; 0 where nothing is known.
         variance: (B, E) m^2 of ``length``; infinite where nothing is known.
+        incidence: (E, J) -1 at the parent and 1 at the child of each bone.
     """
 
     length: FloatArray
     variance: FloatArray
+    incidence: FloatArray
 
     def select(self, kept: NDArray[np.bool_] | IntArray) -> BonePrior:
         """Return the bodies of the mask or indices ``kept``."""
-        return BonePrior(self.length[kept], self.variance[kept])
+        return BonePrior(self.length[kept], self.variance[kept], self.incidence)
+
+
+def incidence(skeleton: Skeleton) -> FloatArray:
+    """Return (E, J): -1 at the parent and 1 at the child of each bone."""
+    matrix = np.zeros((len(skeleton.edges), len(skeleton)))
+    for row, (parent, child) in zip(matrix, skeleton.edges, strict=True):
+        row[parent], row[child] = -1.0, 1.0
+    return matrix
 
 
 class BoneLengths:
@@ -46,6 +56,7 @@ class BoneLengths:
 
     def __init__(self, skeleton: Skeleton) -> None:
         """Start with no body."""
+        self._incidence = incidence(skeleton)
         self._parent, self._child = np.array(skeleton.edges).T
         self._unknown = np.zeros((2, len(skeleton.edges)))
         # By body id: (2, E), sum of lengths weighted by their information, and the information, 1/m and 1/m^2.
@@ -60,7 +71,7 @@ class BoneLengths:
         known = information > 0.0
         length = np.divide(weighted, information, out=np.zeros_like(weighted), where=known)
         variance = np.divide(_ALIKE_SETS, information, out=np.full_like(weighted, np.inf), where=known)
-        return BonePrior(length, variance)
+        return BonePrior(length, variance, self._incidence)
 
     def learn(
         self,

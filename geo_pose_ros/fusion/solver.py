@@ -24,7 +24,7 @@ from scipy.linalg.lapack import dposv, dpotri
 
 from ..config import SolverConfig
 from ..errors import ShapeError
-from ..skeleton import BODY17, FloatArray
+from ..skeleton import FloatArray
 from ..types import IntArray
 from .bones import BonePrior
 
@@ -155,16 +155,13 @@ def solve(
     seen = views.weight2 > 0.0
     agreed = (seen & (trust >= _SUPPORT)).sum(0) >= 2
     if prior is None:
-        alone = _placed(agreed, xyz, covariance)
-        xyz_of_all, covariance_of_all, known = *alone, np.isfinite(alone[1][..., 0, 0])
+        found = alone = _placed(agreed, xyz, covariance)
     else:
+        found = _placed(agreed | prior.known[:, None], xyz, covariance)
         alone = _placed(agreed, *_triangulate(views.normal_equations(trust, depth), True))
-        known = (agreed | prior.known[:, None]) & np.isfinite(covariance[..., 0, 0])
-        xyz_of_all, covariance_of_all = _placed(known, xyz, covariance)
-    seen &= known
+    seen &= np.isfinite(found[1][..., 0, 0])
     return Solution(
-        xyz_of_all, covariance_of_all, np.where(seen, np.sqrt(error2) * focal_px[:, None, None], np.nan),
-        np.where(seen, trust, 0.0), *alone,
+        *found, np.where(seen, np.sqrt(error2) * focal_px[:, None, None], np.nan), np.where(seen, trust, 0.0), *alone
     )
 
 
@@ -386,12 +383,11 @@ class _Bones:
     def of(cls, bones: BonePrior, xyz: FloatArray, spread: float) -> _Bones:
         """Linearise at joints (3, B, J): a length is |d|, d the bone's vector, and its gradient d / |d|."""
         _, bodies, joints = xyz.shape
-        incidence = _incidence(joints)
         # (3, B, E)
-        bone = xyz @ incidence.T
+        bone = xyz @ bones.incidence.T
         length = np.sqrt((bone * bone).sum(0))
         direction = bone / np.maximum(length, _NEAR_M * _NEAR_M)
-        rows = direction.transpose(1, 2, 0)[..., None] * incidence[:, None]
+        rows = direction.transpose(1, 2, 0)[..., None] * bones.incidence[:, None]
         certain = 1.0 / (bones.variance + np.square(spread * bones.length))
         return cls(rows.reshape(bodies, -1, 3 * joints), bones.length[..., None], certain[..., None])
 
@@ -400,15 +396,6 @@ class _Bones:
         weighted = np.swapaxes(self.certain * self.rows, -1, -2)
         information += weighted @ self.rows
         right += (weighted @ self.length)[..., 0]
-
-
-@lru_cache
-def _incidence(joints: int) -> FloatArray:
-    """Return (E, J) of the skeleton: -1 at the parent and 1 at the child of each bone."""
-    incidence = np.zeros((len(BODY17.edges), joints))
-    for row, (parent, child) in zip(incidence, BODY17.edges, strict=True):
-        row[parent], row[child] = -1.0, 1.0
-    return incidence
 
 
 def _solve_jointly(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.config import SolverConfig
-from geo_pose_ros.fusion.bones import BoneLengths, BonePrior
+from geo_pose_ros.fusion.bones import BoneLengths, BonePrior, incidence
 from geo_pose_ros.fusion.solver import LiftedViews, solve
 from geo_pose_ros.skeleton import BODY17
 
@@ -79,7 +79,7 @@ def test_another_person_is_learned_within_a_few_sets_and_a_little_difference_slo
 
 
 def known(body: np.ndarray, sigma_m: float = 0.002) -> BonePrior:
-    return BonePrior(lengths_of(body), np.full((len(body), len(EDGES)), sigma_m**2))
+    return BonePrior(lengths_of(body), np.full((len(body), len(EDGES)), sigma_m**2), incidence(BODY17))
 
 
 def test_known_lengths_make_joints_better_and_bones_steadier():
@@ -121,10 +121,10 @@ def test_unknown_lengths_and_the_step_without_lifter_change_nothing():
     cams, truth = ring(3), person(7)[None]
     xn, weights = observe(cams, truth, noise_px=2.0)
     lifted, focal = lift(cams, truth), np.full(3, FOCAL_PX)
-    nothing = BonePrior(np.zeros((1, len(EDGES))), np.full((1, len(EDGES)), np.inf))
+    nothing = BonePrior(np.zeros((1, len(EDGES))), np.full((1, len(EDGES)), np.inf), incidence(BODY17))
     without = solve(cams, focal, xn, weights, CONFIG, lifted)
     np.testing.assert_allclose(solve(cams, focal, xn, weights, CONFIG, lifted, nothing).xyz, without.xyz, atol=1e-12)
-    wrong = BonePrior(2.0 * lengths_of(truth), np.full((1, len(EDGES)), 1e-6))
+    wrong = BonePrior(2.0 * lengths_of(truth), np.full((1, len(EDGES)), 1e-6), incidence(BODY17))
     np.testing.assert_array_equal(
         solve(cams, focal, xn, weights, CONFIG, None, wrong).xyz, solve(cams, focal, xn, weights, CONFIG).xyz
     )
@@ -134,7 +134,7 @@ def test_the_spread_says_how_far_a_length_may_stray():
     cams, truth = ring(3), person(8)[None]
     xn, weights = observe(cams, truth)
     focal, lifted = np.full(3, FOCAL_PX), lift(cams, truth)
-    longer = BonePrior(1.1 * lengths_of(truth), np.zeros((1, len(EDGES))))
+    longer = BonePrior(1.1 * lengths_of(truth), np.zeros((1, len(EDGES))), incidence(BODY17))
     ratios = [
         float(np.median(lengths_of(solve(
             cams, focal, xn, weights, dataclasses.replace(CONFIG, bone_spread=spread), lifted, longer

@@ -38,9 +38,10 @@ from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, synth
 from numpy.typing import NDArray
 from pipeline import detect
 
-from geo_pose_ros.bags.calibrations import read_calibration
+from geo_pose_ros.calibration.formats import read_calibration
 from geo_pose_ros.config import LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.demo.footage import fetch_footage
+from geo_pose_ros.evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
 from geo_pose_ros.fusion.solver import solve
 from geo_pose_ros.geometry.projection import normalize, project_world
@@ -49,7 +50,6 @@ from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.inference.model_card import default_model, load_card
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.skeleton import BODY17, FloatArray
 from geo_pose_ros.types import CameraRig, Keypoints2D
 

@@ -23,8 +23,8 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from geo_pose_ros.bags.calibrations import read_calibration
 from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.calibration.formats import read_calibration
 from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.detection import create_detector

@@ -33,7 +33,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'info': ('geo_pose_ros.bags.info', 'say what a bag holds'),
     'play': ('geo_pose_ros.ros.play', 'publish a bag in real time'),
     'record': ('geo_pose_ros.ros.record', 'record topics into a bag'),
-    'rig': ('geo_pose_ros.bags.calibrations', 'convert calibration files'),
+    'rig': ('geo_pose_ros.calibration.formats', 'convert calibration files'),
     'train': ('geo_pose_training.cli', 'train a lifter'),
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
     'export': ('geo_pose_training.cli', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),

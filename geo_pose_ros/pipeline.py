@@ -18,14 +18,16 @@ from .config import PipelineConfig
 from .detection import Detector, create_detector
 from .errors import CalibrationError, GeoPoseError
 from .fusion.association import associate
-from .fusion.bones import BoneLengths
-from .fusion.estimate import Lift, estimate_bodies, to_bodies
-from .fusion.lost_views import lost_views
-from .fusion.tracking import Tracker
+from .fusion.estimate import Lift, estimate_bodies
+from .fusion.solver import LiftedViews
 from .geometry.projection import normalize
 from .lifting.canonical import canonical_poses
-from .lifting.history import PoseHistory
 from .lifting.lifter import PoseLifter
+from .scene.bodies import to_bodies
+from .scene.bones import BoneLengths
+from .scene.history import PoseHistory
+from .scene.lost_views import lost_views
+from .scene.tracks import Tracker
 from .skeleton import BODY17, FloatArray, map_to_body17
 from .types import Bodies3D, CameraRig, Frame, FrameSet, IntArray, Keypoints2D
 
@@ -328,11 +330,13 @@ class PosePipeline:
         lifter, history = self._lifter, self._history
         if lifter is None:
             return None
-        if history is None:
-            return lambda xn, confidence, _: lifter.lift(xn, confidence)
-        return lambda xn, confidence, bodies: lifter.lift(
-            xn, confidence, partial(history.windows, stamp_ns, body_ids[bodies])
-        )
+
+        def lift(xn: FloatArray, confidence: FloatArray, bodies: IntArray) -> LiftedViews:
+            windows = None if history is None else partial(history.windows, stamp_ns, body_ids[bodies])
+            lifted = lifter.lift(xn, confidence, windows)
+            return LiftedViews(lifted.pose, lifted.sigma, lifted.root)
+
+        return lift
 
     def _delivering(self, stamp_ns: int, names: Iterable[str]) -> int:
         """Return how many cameras delivered within the last second; in the first second all count."""

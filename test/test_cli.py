@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from geo_pose_ros import cli
-from geo_pose_ros.bags.calibrations import read_calibration, write_calibration
 from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.calibration.formats import read_calibration, write_calibration
 from geo_pose_ros.errors import BagError
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 

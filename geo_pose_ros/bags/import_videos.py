@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..calibration.formats import add_unit_argument, read_calibration, ros_name
 from ..errors import BagError, CalibrationError, ConfigError
 from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.image import compressed_from_frame
 from ..messages.transforms import rig_to_transforms
 from ..types import CameraRig, Frame
-from .calibrations import add_unit_argument, read_calibration, ros_name
 from .message_factory import RosbagsFactory
 from .write import STORAGES, BagWriter
 

@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ..calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
+from ..calibration.formats import add_unit_argument, read_calibration
+from ..calibration.rig_file import rig_hash
 from ..config import PipelineConfig, SyncConfig, add_arguments, from_arguments, setting
 from ..errors import BagError, FrameError, GeoPoseError
 from ..messages.bodies import bodies_to_cloud
@@ -27,8 +30,6 @@ from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
 from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
 from ..types import CameraRig, Frame, Intrinsics
-from .calibrations import add_unit_argument, read_calibration
-from .cameras import CameraTopics, choose_cameras, rig_from_bag
 from .frame_sets import Stamped, group_by_stamp
 from .message_factory import RosbagsFactory
 from .read import BagMessage, BagReader, until_damage
@@ -227,7 +228,7 @@ class _Run:
         for camera in self._rig.cameras:
             info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)
             self._send(f'/{camera.name}/camera_info', info, stamp_ns)
-        skeleton = skeleton_to_message(self._make, BODY17, self._rig, self._pipeline.model_sha256)
+        skeleton = skeleton_to_message(self._make, BODY17, self._rig, rig_hash(self._rig), self._pipeline.model_sha256)
         self._send(f'{NODE}/skeleton', skeleton, stamp_ns)
 
     def _write(self, stamp_ns: int, result: PipelineResult) -> None:

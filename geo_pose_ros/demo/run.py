@@ -18,16 +18,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..bags.calibrations import read_calibration
-from ..bags.cameras import choose_cameras, rig_from_bag
 from ..bags.import_videos import import_videos
 from ..bags.read import BagReader
+from ..calibration.bag_cameras import choose_cameras, rig_from_bag
+from ..calibration.formats import read_calibration
+from ..calibration.rig_file import dump_rig
 from ..config import PipelineConfig
 from ..errors import BagError
+from ..evaluation.quality import Observation
 from ..messages.image import frame_from_message
 from ..pipeline import PosePipeline
-from ..quality import Observation
-from ..rig import dump_rig
 from ..types import CameraRig, Frame
 from ..view.figures import overlay, plot_bodies
 from .footage import fetch_footage

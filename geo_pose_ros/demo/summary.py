@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ..bags.cameras import find_cameras
 from ..bags.read import BagReader
+from ..calibration.bag_cameras import find_cameras
 from ..config import PipelineConfig
 from ..errors import BagError
+from ..evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
 from ..messages.bodies import bodies_from_cloud
 from ..messages.keypoints import keypoints_from_cloud
 from ..messages.stamps import stamp_of
 from ..pipeline import PosePipeline
-from ..quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
 from ..skeleton import BODY17, FloatArray
 from ..types import Bodies3D, CameraRig, Keypoints2D
 

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from ..config import SolverConfig
 from ..skeleton import FloatArray, Skeleton
-from ..types import Bodies3D, IntArray
+from ..types import IntArray
 from .bones import BonePrior
 from .left_right import repair_sides, suspects
 from .solver import LiftedViews, Solution, solve
-from .tracking import TrackedBodies
 
 # (C, K, J, 2) normalised keypoints and (C, K, J) confidence of the bodies (K,) to their lifted poses.
 Lift = Callable[[FloatArray, FloatArray, IntArray], LiftedViews]
@@ -23,8 +22,6 @@ Lift = Callable[[FloatArray, FloatArray, IntArray], LiftedViews]
 # The settings' pixel distances hold for a body of this extent in the image.
 _REFERENCE_EXTENT_PX = 600.0
 _LEAST_EXTENT_PX = 60.0
-# A joint that no view supports is half trusted at this standard deviation.
-_HALF_TRUSTED_M = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,27 +123,3 @@ def _weights(focal_px: FloatArray, xn: FloatArray, confidence: FloatArray, solve
     extent_px = np.fmax(extent.max(-1) * focal_px[:, None], _LEAST_EXTENT_PX)
     scaled: FloatArray = confidence * (_REFERENCE_EXTENT_PX / solver.noise_px / extent_px)[..., None]
     return scaled
-
-
-def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracked: TrackedBodies) -> Bodies3D:
-    """Return the tracked bodies, the first B of which are those of ``estimate``, with what supports each joint.
-
-    A joint's confidence is the mean of the views that support it; of a joint that none does, one that falls with its
-    uncertainty.
-    """
-    solution, support = estimate.solution, estimate.solution.support
-    bodies, joints = len(tracked.body_ids), len(skeleton)
-    num_views = np.zeros((bodies, joints), np.int64)
-    error = np.full((bodies, joints), np.nan)
-    measured, count = support.shape[1], solution.num_views
-    num_views[:measured] = count
-    covariance = tracked.covariance
-    variance = covariance[..., 0, 0] + covariance[..., 1, 1] + covariance[..., 2, 2]
-    confidence = 0.5 / (1.0 + variance / _HALF_TRUSTED_M**2)
-    confidence[np.isnan(confidence)] = 0.0
-    seen, divisor = count > 0, np.maximum(count, 1)
-    np.copyto(error[:measured], np.where(support, solution.residual_px, 0.0).sum(0) / divisor, where=seen)
-    np.copyto(confidence[:measured], (support * estimate.confidence).sum(0) / divisor, where=seen)
-    return Bodies3D(
-        stamp_ns, frame_id, skeleton, tracked.xyz, tracked.covariance, confidence, num_views, error, tracked.body_ids
-    )

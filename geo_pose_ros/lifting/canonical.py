@@ -17,6 +17,8 @@ from ..errors import ShapeError
 from ..geometry.virtual_camera import rotation_to_axis
 from ..skeleton import FloatArray
 
+Poses = NDArray[np.float32]
+
 # A pose seen through fewer joints has no meaningful centre and size.
 MIN_JOINTS = 4
 

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..config import LifterConfig
 from ..errors import BackendError, ShapeError
-from ..fusion.solver import LiftedViews
 from ..inference.base import InferenceBackend, create_backend, warm_up
 from ..inference.model_card import INPUT_NAME, ModelCard, default_model, load_card
 from ..skeleton import BODY17, FloatArray
-from .canonical import canonical_poses
-from .history import Poses
+from .canonical import Poses, canonical_poses
 from .root import solve_root
 
 # Poses (C, B, J, 3) to windows (C, B, T, J, 3).
 Windows = Callable[[Poses], Poses]
 _BATCHES = (1, 4)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiftedPoses:
+    """What the lifter says about B bodies in C views.
+
+    Attributes:
+        pose: (C, B, J, 3) m, joints relative to the pelvis, in the view's camera frame; NaN = not lifted.
+        sigma: (C, B, J) m, standard deviation of each joint, per axis.
+        root: (C, B, 3) m, the pelvis in the view's camera frame.
+    """
+
+    pose: FloatArray
+    sigma: FloatArray
+    root: FloatArray
 
 
 class PoseLifter:
@@ -56,7 +70,7 @@ class PoseLifter:
         """What the model runs on."""
         return self._backend.provider
 
-    def lift(self, xn: FloatArray, confidence: FloatArray, windows: Windows | None = None) -> LiftedViews:
+    def lift(self, xn: FloatArray, confidence: FloatArray, windows: Windows | None = None) -> LiftedPoses:
         """Lift B bodies seen by C views.
 
         Args:
@@ -82,7 +96,7 @@ class PoseLifter:
         pose, root = np.full((*confidence.shape, 3), np.nan), np.full((*usable.shape, 3), np.nan)
         sigma = np.full(confidence.shape, np.nan)
         if not usable.any():
-            return LiftedViews(pose, sigma, root)
+            return LiftedPoses(pose, sigma, root)
         batch = canonical.pose2d[usable]
         window = batch[:, None]
         if self.card.receptive_field > 1:
@@ -96,7 +110,7 @@ class PoseLifter:
         placed = np.concatenate((xyz, place[:, None]), 1) @ canonical.view_from_cam[usable]
         pose[usable], root[usable] = placed[:, :-1], placed[:, -1]
         sigma[usable] = lifted['sigma']
-        return LiftedViews(pose, sigma, root)
+        return LiftedPoses(pose, sigma, root)
 
     def close(self) -> None:
         """Free the model."""

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from ..errors import ConfigError
-from ..rig import rig_hash
 from ..skeleton import Skeleton
 from ..types import CameraRig
 from .factory import MessageFactory
@@ -14,7 +13,9 @@ from .factory import MessageFactory
 _UNITS = {'x': 'm', 'y': 'm', 'z': 'm', 'sigma': 'm', 'reprojection_error': 'px', 'confidence': '0..1', 'stamp': 'ns'}
 
 
-def skeleton_to_message(make: MessageFactory, skeleton: Skeleton, rig: CameraRig, model_card_hash: str = '') -> Any:
+def skeleton_to_message(
+    make: MessageFactory, skeleton: Skeleton, rig: CameraRig, rig_hash: str, model_card_hash: str = ''
+) -> Any:
     """Return `~/skeleton`: joint names, edges, left-right pairs, units, cameras, rig hash and model card hash."""
     description = {
         'name': skeleton.name,
@@ -24,7 +25,7 @@ def skeleton_to_message(make: MessageFactory, skeleton: Skeleton, rig: CameraRig
         'units': _UNITS,
         'frame_id': rig.world_frame_id,
         'cameras': rig.names,
-        'rig_hash': rig_hash(rig),
+        'rig_hash': rig_hash,
         'model_card_hash': model_card_hash,
     }
     return make('std_msgs/msg/String', data=json.dumps(description))

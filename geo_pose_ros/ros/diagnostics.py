@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import NodeConfig
-from ..fusion.sync import DROP_CAUSES, DropCause, FrameSynchronizer
 from ..messages.diagnostics import Level, Status
+from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
 from .statistics import CameraStatistics, NodeStatistics, drifting
 
 # A problem is reported for this long after it last happened.

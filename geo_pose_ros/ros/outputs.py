@@ -9,6 +9,7 @@ from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from ..calibration.rig_file import rig_hash
 from ..config import NodeConfig
 from ..messages.bodies import bodies_to_cloud
 from ..messages.image import compressed_from_frame
@@ -42,7 +43,7 @@ class Outputs:
 
     def publish_skeleton(self, rig: CameraRig, model_card_hash: str) -> None:
         """Publish `~/skeleton`, again whenever the rig changes."""
-        self._skeleton.publish(skeleton_to_message(self._make, BODY17, rig, model_card_hash))
+        self._skeleton.publish(skeleton_to_message(self._make, BODY17, rig, rig_hash(rig), model_card_hash))
 
     def publish(self, result: PipelineResult, rig: CameraRig) -> None:
         """Publish what one frame set gave; `~/bodies` first, the rest only while somebody subscribes."""

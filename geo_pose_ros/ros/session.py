@@ -16,19 +16,19 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, PointCloud2
 
+from ..calibration.live import Calibration
+from ..calibration.rig_file import load_rig
 from ..config import NodeConfig
 from ..detection import create_detector
 from ..errors import ConfigError, FrameError, GeoPoseError
-from ..fusion.sync import FrameSynchronizer, StampedSet
 from ..messages.diagnostics import Level, Status, diagnostics_to_message
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
 from ..pipeline import Detection, PipelineResult, PosePipeline
-from ..rig import load_rig
+from ..scene.sync import FrameSynchronizer, StampedSet
 from ..skeleton import get_skeleton
 from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
 from . import diagnostics
-from .calibration import Calibration
 from .cdr import header_stamp_ns, read_compressed_image, read_image
 from .inputs import PolledInputs
 from .message_factory import RclpyFactory, message_class

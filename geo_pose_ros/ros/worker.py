@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Generic, TypeVar
 
-from ..fusion.sync import FrameSynchronizer, StampedSet
+from ..scene.sync import FrameSynchronizer, StampedSet
 
 T = TypeVar('T')
 R = TypeVar('R')

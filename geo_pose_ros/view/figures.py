@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from ..errors import ShapeError
+from ..evaluation.quality import distances_to_keypoints
 from ..geometry.projection import project_world
-from ..quality import distances_to_keypoints
 from ..skeleton import FloatArray
 from ..types import Bodies3D, CameraRig, Frame, Keypoints2D, UInt8Array
 from .draw import draw_skeleton, joint_colours

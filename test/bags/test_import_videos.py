@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
-from geo_pose_ros.bags.cameras import rig_from_bag
 from geo_pose_ros.bags.import_videos import ImportedVideo, import_videos, parse_start
 from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.calibration.bag_cameras import rig_from_bag
 from geo_pose_ros.errors import BagError, CalibrationError, ConfigError
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
+from ..recorded import START_NS, picture
 from ..scenes import ring_rig
-from .conftest import START_NS, picture
 
 WIDTH, HEIGHT = 96, 64
 

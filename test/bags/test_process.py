@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.bags import process
-from geo_pose_ros.bags.cameras import rig_from_bag
 from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
 from geo_pose_ros.bags.process import ProcessConfig, process_bag
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.calibration.bag_cameras import rig_from_bag
 from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig, SyncConfig
 from geo_pose_ros.errors import BagError, CalibrationError, FrameError
 from geo_pose_ros.messages.bodies import bodies_from_cloud
@@ -20,8 +20,8 @@ from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
 
+from ..recorded import FRAMES, PERIOD_NS, START_NS, picture
 from ..scenes import keypoints, person, ring_rig
-from .conftest import FRAMES, PERIOD_NS, START_NS, picture
 
 make = RosbagsFactory()
 STAMPS = [START_NS + number * PERIOD_NS for number in range(FRAMES)]

@@ -12,7 +12,7 @@ from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError
 
-from .conftest import FRAMES, PERIOD_NS, START_NS
+from ..recorded import FRAMES, PERIOD_NS, START_NS
 
 STORAGES = ('mcap', 'sqlite3')
 make = RosbagsFactory()

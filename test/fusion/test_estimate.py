@@ -5,10 +5,11 @@ import pytest
 
 from geo_pose_ros.config import SolverConfig
 from geo_pose_ros.fusion import estimate
-from geo_pose_ros.fusion.estimate import estimate_bodies, to_bodies
+from geo_pose_ros.fusion.estimate import estimate_bodies
 from geo_pose_ros.fusion.left_right import limb_groups
-from geo_pose_ros.fusion.tracking import TrackedBodies
 from geo_pose_ros.geometry.projection import normalize
+from geo_pose_ros.scene.bodies import to_bodies
+from geo_pose_ros.scene.tracks import TrackedBodies
 from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17
 
 from ..scenes import keypoints, person, ring_rig

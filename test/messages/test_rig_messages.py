@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from geo_pose_ros.calibration.rig_file import rig_hash
 from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import project
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
@@ -19,7 +20,6 @@ from geo_pose_ros.messages.transforms import (
     rig_to_transforms_stamped,
     transform_tree,
 )
-from geo_pose_ros.rig import rig_hash
 from geo_pose_ros.skeleton import BODY17
 
 from ..scenes import intrinsics, ring_rig
@@ -153,7 +153,7 @@ def test_impossible_transform(library, fault):
 
 def test_skeleton_round_trip(library):
     rig = ring_rig(2)
-    message = library.wire(skeleton_to_message(library.make, BODY17, rig, 'abc'), 'std_msgs/msg/String')
+    message = library.wire(skeleton_to_message(library.make, BODY17, rig, rig_hash(rig), 'abc'), 'std_msgs/msg/String')
     assert skeleton_from_message(message) == BODY17
     tree = json.loads(message.data)
     assert tree['units']['x'] == 'm' and tree['units']['reprojection_error'] == 'px'

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.detection import base
-from geo_pose_ros.rig import dump_rig
 from geo_pose_ros.ros.middleware import large_data_environment
 
 if find_spec('rclpy') is None:

@@ -11,9 +11,9 @@ import pytest
 from rclpy.subscription import Subscription
 
 from geo_pose_ros.config import SyncConfig
-from geo_pose_ros.fusion.sync import FrameSynchronizer, StampedSet
 from geo_pose_ros.ros import inputs
 from geo_pose_ros.ros.worker import SetWorker
+from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet
 from test.ros.harness import until
 
 MS = 1_000_000

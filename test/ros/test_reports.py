@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, ReliabilityPolicy
 
+from geo_pose_ros.calibration.live import Calibration
 from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError
-from geo_pose_ros.fusion.sync import DropCause
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
 from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros import diagnostics, tf
-from geo_pose_ros.ros.calibration import Calibration
 from geo_pose_ros.ros.diagnostics import SyncCounts
 from geo_pose_ros.ros.qos import explain_incompatible, profile
 from geo_pose_ros.ros.statistics import CameraStatistics, NodeStatistics, drifting
+from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.ros.harness import MAKE, RIG

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from geo_pose_ros.bags.cameras import CameraTopics, choose_cameras, rig_from_bag
 from geo_pose_ros.bags.frame_sets import Stamped, group_by_stamp
 from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
 from geo_pose_ros.config import DetectorConfig, SyncConfig
 from geo_pose_ros.detection.base import create_detector
 from geo_pose_ros.errors import BagError, ConfigError, FrameError

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from geo_pose_ros.calibration.rig_file import rig_hash
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses
-from geo_pose_ros.rig import rig_hash
 from geo_pose_ros.skeleton import BODY17, FloatArray
 
 from ..settings import DataSettings

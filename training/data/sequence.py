@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
-from geo_pose_ros.rig import dump_rig
 from geo_pose_ros.skeleton import FloatArray
 from geo_pose_ros.types import CameraRig
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.config import SolverConfig
-from geo_pose_ros.fusion.bones import BoneLengths, BonePrior, incidence
+from geo_pose_ros.fusion.bones import BonePrior, incidence
 from geo_pose_ros.fusion.solver import LiftedViews, solve
+from geo_pose_ros.scene.bones import BoneLengths
 from geo_pose_ros.skeleton import BODY17
 
 from ..scenes import person
-from .test_solver import CONFIG, FOCAL_PX, SIGMA_PX, lift, observe, ring
+from ..fusion.test_solver import CONFIG, FOCAL_PX, SIGMA_PX, lift, observe, ring
 
 SIGMA_M = 0.001
 EDGES = np.array(BODY17.edges)

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from ..errors import BagError, CalibrationError
 from ..messages.camera_info import intrinsics_from_camera_info
 from ..messages.transforms import chain_to_root, lookup, transform_tree
 from ..types import Camera, CameraRig
-from .read import BagReader
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 POINT_CLOUD = 'sensor_msgs/msg/PointCloud2'
 TF_MESSAGE = 'tf2_msgs/msg/TFMessage'
+
+class Topic(Protocol):
+    """A topic of a bag: its name, ROS type and number of messages."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def message_type(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+
+
+class Bag(Protocol):
+    """What is needed of an open bag; ``bags.read.BagReader`` is one."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def topics(self) -> Mapping[str, Topic]: ...
+    def messages(self, topics: Collection[str]) -> Iterator[Any]: ...
+
 
 # Topic -> its camera's namespace, and the kind of topic. `~/keypoints/<camera>` is what pose_node publishes.
 _PATTERNS = (
@@ -39,7 +60,7 @@ class CameraTopics:
     keypoints: str = ''
 
 
-def find_cameras(reader: BagReader) -> dict[str, CameraTopics]:
+def find_cameras(reader: Bag) -> dict[str, CameraTopics]:
     """Return the cameras with images or keypoints, by name, sorted.
 
     A camera is named by the last part of its namespace, or by all of it where two would share a name. Of a raw and a
@@ -61,7 +82,7 @@ def find_cameras(reader: BagReader) -> dict[str, CameraTopics]:
     return cameras
 
 
-def choose_cameras(reader: BagReader, names: Sequence[str] = ()) -> dict[str, CameraTopics]:
+def choose_cameras(reader: Bag, names: Sequence[str] = ()) -> dict[str, CameraTopics]:
     """Return the cameras called ``names`` (none: all).
 
     Raises:
@@ -79,7 +100,7 @@ def choose_cameras(reader: BagReader, names: Sequence[str] = ()) -> dict[str, Ca
     return {name: cameras[name] for name in names or cameras}
 
 
-def rig_from_bag(reader: BagReader, names: Sequence[str] = (), world_frame_id: str = '') -> CameraRig:
+def rig_from_bag(reader: Bag, names: Sequence[str] = (), world_frame_id: str = '') -> CameraRig:
     """Return the rig of the cameras called ``names`` (none: all), from their camera_info and /tf_static.
 
     Args:
@@ -124,7 +145,7 @@ def rig_from_bag(reader: BagReader, names: Sequence[str] = (), world_frame_id: s
     )
 
 
-def _first_messages(reader: BagReader, topics: Sequence[str]) -> Mapping[str, Any]:
+def _first_messages(reader: Bag, topics: Sequence[str]) -> Mapping[str, Any]:
     """Return the first message of each topic."""
     first: dict[str, Any] = {}
     for topic in topics:

@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geo_pose_ros.bags.cameras import CameraTopics, choose_cameras, find_cameras, rig_from_bag
 from geo_pose_ros.bags.info import estimate_drops, format_report, inspect_bag
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.calibration.bag_cameras import CameraTopics, choose_cameras, find_cameras, rig_from_bag
 from geo_pose_ros.errors import BagError, CalibrationError
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert, to_quaternion
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 
+from ..recorded import FRAMES
 from ..scenes import intrinsics, ring_rig
-from .conftest import FRAMES
 
 make = RosbagsFactory()
 

@@ -5,7 +5,7 @@ import pytest
 
 from geo_pose_ros.config import TrackingConfig
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.fusion.tracking import Tracker
+from geo_pose_ros.scene.tracks import Tracker
 
 DT_NS = 33_000_000
 SIGMA_M = 0.02

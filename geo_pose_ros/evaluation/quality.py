@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .config import PipelineConfig
-from .errors import ShapeError
-from .geometry.projection import project_world
-from .pipeline import PosePipeline
-from .skeleton import FloatArray, Skeleton
-from .types import Bodies3D, CameraRig, IntArray, Keypoints2D
+from ..config import PipelineConfig
+from ..errors import ShapeError
+from ..geometry.projection import project_world
+from ..pipeline import PosePipeline
+from ..skeleton import FloatArray, Skeleton
+from ..types import Bodies3D, CameraRig, IntArray, Keypoints2D
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from geo_pose_ros.config import SyncConfig
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.fusion.sync import DROP_CAUSES, DropCause, FrameSynchronizer, StampedSet
+from geo_pose_ros.scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, StampedSet
 
 MS = 1_000_000
 PERIOD_MS = 20

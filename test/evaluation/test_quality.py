@@ -7,8 +7,7 @@ import pytest
 
 from geo_pose_ros.config import LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.quality import (
+from geo_pose_ros.evaluation.quality import (
     Observation,
     bone_length_cv,
     distances_to_keypoints,
@@ -17,10 +16,11 @@ from geo_pose_ros.quality import (
     measured,
     reprojection_px,
 )
+from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Keypoints2D
 
-from .scenes import keypoints, person, ring_rig
+from ..scenes import keypoints, person, ring_rig
 
 # The lifter's prior moves even exact joints by a pixel or two.
 CONFIG = PipelineConfig(lifter=LifterConfig(enabled=False))

@@ -20,9 +20,9 @@ from scipy.spatial.transform import Rotation
 from ..errors import CalibrationError, GeoPoseError
 from ..geometry.rigid import from_rotation_vector
 from ..messages.transforms import optical_frame_id
-from ..rig import dump_rig, load_rig
 from ..skeleton import FloatArray
 from ..types import Camera, CameraRig, Intrinsics
+from .rig_file import dump_rig, load_rig
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,11 +7,10 @@ own rate, between two sets by linear interpolation.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..lifting.canonical import Poses
 from ..types import IntArray
 
-Poses = NDArray[np.float32]
 _NS_PER_S = 1e9
 
 

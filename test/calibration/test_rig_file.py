@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import yaml
 
+from geo_pose_ros.calibration.rig_file import dump_rig, load_rig, parse_rig, rig_hash
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.rigid import from_quaternion, to_quaternion
-from geo_pose_ros.rig import dump_rig, load_rig, parse_rig, rig_hash
 from geo_pose_ros.types import CameraRig
 
-from .scenes import ring_rig
+from ..scenes import ring_rig
 
 
 def tree():

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from .errors import CalibrationError, GeoPoseError
-from .types import Camera, CameraRig, Intrinsics
+from ..errors import CalibrationError, GeoPoseError
+from ..types import Camera, CameraRig, Intrinsics
 
 _CAMERA_KEYS = ('frame_id', 'width', 'height', 'K', 'distortion_model', 'D', 'cam_from_world')
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.fusion.lost_views import lost_views
 from geo_pose_ros.geometry.projection import normalize
+from geo_pose_ros.scene.lost_views import lost_views
 
 from ..scenes import keypoints, person, ring_rig
 

@@ -1,0 +1,1 @@
+"""How good poses are, without a truth to compare with."""

@@ -1,0 +1,1 @@
+"""What lasts from set to set: synchronisation, tracks and identities, bone lengths, pose history, lost views."""

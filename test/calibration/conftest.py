@@ -1,0 +1,3 @@
+from ..recorded import write_scene
+
+__all__ = ['write_scene']

@@ -12,23 +12,29 @@ pins=$( { cat requirements/runtime.txt requirements/detector.txt "requirements/$
 stamp=$venv/.installed-$kind
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$pins" ]; then exit 0; fi
 
+# What the pinned wheels exist for.
+fits='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+
 if [ ! -x $venv/bin/python ] || ! $venv/bin/python -m pip --version >/dev/null 2>&1; then
     python=${PYTHON:-}
-    # The detector's wheel exists up to Python 3.12, so the newest of those first.
     for candidate in python3.12 python3.11 python3.10 python3; do
         [ -n "$python" ] && break
-        if command -v $candidate >/dev/null && $candidate -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
-        then python=$candidate; fi
+        if command -v $candidate >/dev/null && $candidate -c "$fits" 2>/dev/null; then python=$candidate; fi
     done
-    [ -n "$python" ] || fail "no Python 3.10 or newer; run: sudo apt-get install -y python3 python3-venv"
+    [ -n "$python" ] || fail "no Python 3.10 to 3.12; run: sudo apt-get install -y python3 python3-venv, or name one" \
+        "with PYTHON=..."
+    $python -c "$fits" ||
+        fail "$python is $($python --version); it takes 3.10 to 3.12. Name one with PYTHON=..."
     version=$($python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     $python -c 'import venv, ensurepip' 2>/dev/null ||
         fail "Python $version lacks venv; run: sudo apt-get install -y python$version-venv"
     echo "geo_pose: making $venv with Python $version"
     $python -m venv --clear $venv
 fi
-/sbin/ldconfig -p 2>/dev/null | grep -q 'libstdc++\.so\.6' ||
-    fail "libstdc++.so.6 is missing; run: sudo apt-get install -y libstdc++6"
+# Not piped into grep -q: it closes the pipe at the first match, and ldconfig's SIGPIPE fails the pipe under pipefail.
+case "$(/sbin/ldconfig -p 2>/dev/null || true)" in *libstdc++.so.6*) ;; *)
+    fail "libstdc++.so.6 is missing; run: sudo apt-get install -y libstdc++6" ;;
+esac
 
 echo "geo_pose: installing the pinned packages of requirements/$kind.txt (once)"
 pip="$venv/bin/python -m pip --disable-pip-version-check install -qq"

@@ -51,7 +51,8 @@ def _download(cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable, '-m', 'pip', '--disable-pip-version-check', 'download', '--quiet', '--no-deps',
-            '--only-binary=:all:', '--dest', str(cache), _REQUIREMENT,
+            # The wheel is data to us: any Python may fetch it, also one that the package itself does not run on.
+            '--only-binary=:all:', '--python-version', '3.12', '--dest', str(cache), _REQUIREMENT,
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

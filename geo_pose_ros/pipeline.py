@@ -381,5 +381,5 @@ def _to_body17(keypoints: Mapping[str, Keypoints2D]) -> dict[str, Keypoints2D]:
         start = 0
         for name, k in group.items():
             rows = slice(start, start := start + len(k.xy))
-            mapped[name] = Keypoints2D(k.camera, k.stamp_ns, BODY17, xy[rows], confidence[rows])
+            mapped[name] = Keypoints2D(k.camera, k.stamp_ns, BODY17, xy[rows], confidence[rows], k.hints)
     return mapped

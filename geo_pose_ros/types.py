@@ -252,6 +252,8 @@ class Keypoints2D:
         skeleton: J joints.
         xy: (P, J, 2) raw (distorted) px, NaN = not seen.
         confidence: (P, J) in [0, 1], 0 where not seen.
+        hints: (P,) id of the body that a detection was made for (see ExpectedPeople), -1 for none; None: none at all.
+            A hint, not a fact: geometry decides.
     """
 
     camera: str
@@ -259,6 +261,7 @@ class Keypoints2D:
     skeleton: Skeleton
     xy: FloatArray
     confidence: FloatArray
+    hints: IntArray = None  # type: ignore[assignment]  # filled in at once
 
     def __post_init__(self) -> None:
         what = f"Keypoints2D of camera '{self.camera}'"
@@ -269,12 +272,52 @@ class Keypoints2D:
         if not ((confidence >= 0.0) & (confidence <= 1.0)).all():
             raise ShapeError(f'{what}: a confidence is outside [0, 1]; scale the detector\'s scores.')
         object.__setattr__(self, 'confidence', confidence)
+        hints = np.full(people, -1) if self.hints is None else self.hints
+        object.__setattr__(self, 'hints', read_only(hints, np.int64, (people,), f'{what}: hints'))
 
     @classmethod
     def empty(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> Keypoints2D:
         """Return keypoints of nobody."""
         joints = len(skeleton)
         return cls(camera, stamp_ns, skeleton, np.zeros((0, joints, 2)), np.zeros((0, joints)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpectedPeople:
+    """Where the scene expects P people in one camera's picture: what a detector may look at first.
+
+    Attributes:
+        camera, stamp_ns: of the picture, and the instant that they are predicted for.
+        skeleton: J joints.
+        xy: (P, J, 2) raw (distorted) px, NaN = unknown or behind the camera; may lie outside the picture.
+        sigma_px: (P, J) standard deviation of ``xy`` along its worse axis, NaN as ``xy``.
+        body_ids: (P,) of Bodies3D.
+    """
+
+    camera: str
+    stamp_ns: int
+    skeleton: Skeleton
+    xy: FloatArray
+    sigma_px: FloatArray
+    body_ids: IntArray
+
+    def __post_init__(self) -> None:
+        what = f"ExpectedPeople of camera '{self.camera}'"
+        joints = len(self.skeleton)
+        object.__setattr__(self, 'xy', read_only(self.xy, np.float64, (None, joints, 2), f'{what}: xy'))
+        people = self.xy.shape[0]
+        sigma_px = read_only(self.sigma_px, np.float64, (people, joints), f'{what}: sigma_px')
+        object.__setattr__(self, 'sigma_px', sigma_px)
+        object.__setattr__(self, 'body_ids', read_only(self.body_ids, np.int64, (people,), f'{what}: body_ids'))
+
+    def __len__(self) -> int:
+        return int(self.xy.shape[0])
+
+    @classmethod
+    def nobody(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> ExpectedPeople:
+        """Return the expectation of nobody."""
+        joints = len(skeleton)
+        return cls(camera, stamp_ns, skeleton, np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,8 +11,8 @@ from geo_pose_ros.fusion.solver import LiftedViews, solve
 from geo_pose_ros.scene.bones import BoneLengths
 from geo_pose_ros.skeleton import BODY17
 
-from ..scenes import person
 from ..fusion.test_solver import CONFIG, FOCAL_PX, SIGMA_PX, lift, observe, ring
+from ..scenes import person
 
 SIGMA_M = 0.001
 EDGES = np.array(BODY17.edges)

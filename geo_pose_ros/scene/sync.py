@@ -435,6 +435,9 @@ class FrameSynchronizer(Generic[T]):
         if len(candidate.keys) < self._min_cameras:
             self._drop(candidate, DropCause.INCOMPLETE)
             return
+        if self._last is not None and candidate.key <= self._last.key:
+            self._drop(candidate, DropCause.LATE)
+            return
         self._shorten_ns = self._span_to_the_largest_gap(candidate)
         candidate.ready_ns = now_ns
         self._ready.append(candidate)

@@ -1,0 +1,250 @@
+"""What is known of each camera from the bodies it sees: its noise, what all its joints share, its clock, its health.
+
+Everything comes from the residuals of keypoints that were assigned to a body, whether they agree with it or not. The
+residuals of one view of one body have a mean, which its joints share (calibration, the detector's bias), and a scatter
+about it, the keypoints' noise. Redundancy is counted: n views of a joint have 2n residuals but 2n - 3 degrees of freedom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import CameraStateConfig
+from ..fusion.estimate import Noise
+from ..fusion.views import NEAR_M, Cameras
+from ..skeleton import FloatArray
+from .clocks import ClockOffsets
+
+# Joints of a view that its mean shift needs.
+_LEAST_JOINTS = 6
+# Averages of noise and of what is shared reach back over this, s.
+_MEMORY_S = 10.0
+# Bodies that are looked at per set: the cost is bounded.
+_MOST_BODIES = 6
+# Successive sets err alike: so many count as one.
+_ALIKE_SETS = 10.0
+# Before anything is known: relative noise, and standard deviation of what is shared (at focal length 1), each worth so
+# many sets.
+_FIRST_SHARED = 0.0015
+_PRIOR_WEIGHT = 2.0
+_SCALE_BOUNDS = (0.3, 3.0)
+# Residuals of more than this many standard deviations are gross errors; the mean square of the others is that much lower.
+_GROSS = 3.0
+_TRUNCATED = 0.955
+# How a camera's shift is averaged: lately, and as usual; s.
+_LATELY_S = 0.8
+_USUALLY_S = 20.0
+# Looks at a camera before its usual shift is known.
+_LEAST_LOOKS = 20
+# A shift this many times its usual scatter is not chance.
+_UNUSUAL = 5.0
+# A camera beside one that stands out by more is a victim of that one.
+_VICTIM = 0.6
+# One that was moved is right again when so much of the shift is gone.
+_BACK = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """What is known of one camera.
+
+    Attributes:
+        clock_offset_s: its stamps are ahead of the cameras' mean by so much; clock_sigma_s: standard deviation.
+        noise_scale: its keypoints' standard deviation over what the settings say.
+        shared_px: standard deviation of what all joints of a view share.
+        shift_px: (x, y) by which its keypoints lie beside the bodies that the others see, lately.
+        moved: whether it stands elsewhere than it did, or than its calibration says; moved_px: by how much.
+    """
+
+    clock_offset_s: float
+    clock_sigma_s: float
+    noise_scale: float
+    shared_px: float
+    shift_px: tuple[float, float]
+    moved: bool
+    moved_px: float
+
+
+class CameraStates:
+    """The states of C cameras."""
+
+    def __init__(self, focal_px: FloatArray, config: CameraStateConfig) -> None:
+        """Start with nothing known of cameras of focal lengths (C,) px."""
+        self._config = config
+        self._focal_px = focal_px
+        cameras = len(focal_px)
+        self.clocks = ClockOffsets(cameras)
+        # Sums of squares and their degrees of freedom.
+        self._noise = np.tile((_PRIOR_WEIGHT, _PRIOR_WEIGHT), (cameras, 1))
+        self._shared = np.array((_PRIOR_WEIGHT * _FIRST_SHARED**2, _PRIOR_WEIGHT))
+        self._lately = np.full((cameras, 2), np.nan)
+        self._usual = np.zeros((cameras, 2))
+        self._scatter2 = np.zeros(cameras)
+        self._looks = np.zeros(cameras)
+        self._unusual_s = np.zeros(cameras)
+        self.moved = np.zeros(cameras, bool)
+        self._moved_by = np.zeros(cameras)
+
+    def __repr__(self) -> str:
+        offsets = ', '.join(f'{1e3 * s:+.1f}' for s in self.clocks.offset_s)
+        moved = np.flatnonzero(self.moved).tolist()
+        return f'CameraStates(clock offsets {offsets} ms, noise {self.scale.round(2).tolist()}, moved {moved})'
+
+    @property
+    def scale(self) -> FloatArray:
+        """(C,) the keypoints' standard deviation, in units of what the settings say."""
+        return np.clip(np.sqrt(self._noise[:, 0] / self._noise[:, 1]), *_SCALE_BOUNDS)
+
+    @property
+    def noise(self) -> Noise:
+        """How far each view may be believed."""
+        shared = np.full(len(self._focal_px), np.sqrt(self._shared[0] / self._shared[1]))
+        own = np.sqrt(np.nan_to_num((self._lately**2).sum(1)) / 2.0)
+        return Noise(self.scale, np.where(self.moved, np.maximum(own, shared), shared))
+
+    def states(self) -> list[CameraState]:
+        """Return what is known of each camera, in the order of the rig."""
+        noise, lately = self.noise, np.nan_to_num(self._lately) * self._focal_px[:, None]
+        return [
+            CameraState(
+                float(self.clocks.offset_s[c]), float(self.clocks.sigma_s[c]), float(noise.scale[c]),
+                float(noise.shared[c] * self._focal_px[c]), (float(lately[c, 0]), float(lately[c, 1])),
+                bool(self.moved[c]), float(self._moved_by[c] * self._focal_px[c]) if self.moved[c] else 0.0,
+            )
+            for c in range(len(self._focal_px))
+        ]
+
+    def learn(
+        self,
+        cameras: Cameras,
+        xn: FloatArray,
+        weights: FloatArray,
+        trust: FloatArray,
+        support: NDArray[np.bool_],
+        xyz: FloatArray,
+        velocity: FloatArray,
+        adrift: FloatArray,
+        dt_s: float,
+    ) -> None:
+        """Take in a set of B bodies.
+
+        Args:
+            cameras: C cameras.
+            xn: (C, B, J, 2) keypoints, NaN = not seen.
+            weights: (C, B, J) 1 / standard deviation that the settings give a keypoint, 1/px.
+            trust: (C, B, J) of the solution.
+            support: (C, B, J) whether the keypoint agrees.
+            xyz: (B, J, 3) m, what the views alone say; NaN = unknown.
+            velocity: (B, J, 3) m/s, from before this set.
+            adrift: (C, 2) shift at focal length 1 of cameras in which nobody is where they should be, NaN for the others.
+            dt_s: since the last set.
+        """
+        chosen = self._choose(support)
+        xn, weights, trust, support = xn[:, chosen], weights[:, chosen], trust[:, chosen], support[:, chosen]
+        xyz, velocity = xyz[chosen], velocity[chosen]
+        information = np.square(weights * self._focal_px[:, None, None])
+        if self._config.clock_offsets and len(cameras) > 1:
+            self.clocks.learn(cameras, xn, information * trust, xyz, velocity, dt_s)
+        local = cameras.see(xyz, velocity)
+        depth = local[..., 2:]
+        with np.errstate(invalid='ignore'):
+            valid = (np.isfinite(xn.sum(-1)) & (depth[..., 0] > NEAR_M) & (information > 0.0))[..., None]
+            error = np.where(valid, xn - local[..., :2] / np.where(valid, depth, 1.0), np.nan)
+        enough = valid[..., 0].sum(-1) >= _LEAST_JOINTS
+        shift = _median(error, enough)
+        self._learn_noise(error - shift[:, :, None], shift, information, support, dt_s)
+        self._learn_health(shift, support, adrift, dt_s)
+
+    def _choose(self, support: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the bodies (B',) that most views support."""
+        supported = support.sum((0, 2))
+        return np.asarray(np.argsort(-supported, kind='stable')[:_MOST_BODIES])
+
+    def _learn_noise(
+        self, scatter: FloatArray, shift: FloatArray, information: FloatArray, support: NDArray[np.bool_], dt_s: float
+    ) -> None:
+        forget = np.exp(-dt_s / _MEMORY_S)
+        views = support.sum(0)
+        # Of a residual's two degrees of freedom, what is left after the joint was placed by 2n of them.
+        left = np.where(support & (views >= 2), 2.0 - 3.0 / np.maximum(views, 1), 0.0)
+        squared = np.where(left > 0.0, (scatter * scatter).sum(-1) * information, 0.0)
+        own = self.scale[:, None, None]
+        usual = np.nan_to_num(squared) < np.square(_GROSS * own) * left
+        left = np.where(usual & np.isfinite(squared), left, 0.0)
+        sums = np.stack([np.where(left > 0.0, squared, 0.0).sum((1, 2)) / _TRUNCATED, left.sum((1, 2))], 1)
+        grown = forget * self._noise + sums / _ALIKE_SETS
+        # The prior stays.
+        self._noise = grown + (1.0 - forget) * _PRIOR_WEIGHT
+        # A view's shift also has the mean of its joints' noise.
+        supporting = (support.sum(-1) >= _LEAST_JOINTS) & np.isfinite(shift[..., 0]) & ~self.moved[:, None]
+        count = supporting.sum(0)
+        several = count >= 2
+        if several.any():
+            joints = np.maximum(support.sum(-1), 1)
+            mean_variance = np.where(
+                supporting, 2.0 * self.scale[:, None] ** 2 / np.maximum(information.max(-1), 1e-9) / joints, 0.0
+            )
+            freedom = np.where(several, 2.0 * count - 3.0, 0.0)
+            found = np.where(supporting & several, (shift * shift).sum(-1), 0.0).sum(0)
+            chance = mean_variance.sum(0) * freedom / np.maximum(2.0 * count, 1.0)
+            limit = np.square(6.0 * np.sqrt(self._shared[0] / self._shared[1]) + 0.004) * freedom
+            sums = np.array((np.clip(found - chance, 0.0, limit)[several].sum(), freedom.sum()))
+            self._shared = forget * self._shared + sums / _ALIKE_SETS
+            self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0))
+
+    def _learn_health(
+        self, shift: FloatArray, support: NDArray[np.bool_], adrift: FloatArray, dt_s: float
+    ) -> None:
+        supporting = support.sum(-1) >= _LEAST_JOINTS
+        views = supporting.sum(0)
+        # A view that took part in placing the body has pulled it towards itself.
+        kept = np.where(supporting, 1.0 - 1.5 / np.maximum(views, 1), 1.0)
+        telling = np.isfinite(shift[..., 0]) & (views >= np.where(supporting, 3, 2))
+        count = telling.sum(1)
+        mean = np.where(telling[..., None], shift / np.maximum(kept, 0.25)[..., None], 0.0).sum(1)
+        mean = mean / np.maximum(count, 1)[:, None]
+        looked = count > 0
+        lost = np.isfinite(adrift[:, 0])
+        mean[lost], looked = adrift[lost], looked | lost
+        first = looked & np.isnan(self._lately[:, 0])
+        self._lately[first] = mean[first]
+        share = (1.0 - np.exp(-dt_s / _LATELY_S)) * looked
+        self._lately += np.nan_to_num(share[:, None] * (mean - self._lately))
+        self._looks += looked
+        self._judge(looked, dt_s)
+
+    def _judge(self, looked: NDArray[np.bool_], dt_s: float) -> None:
+        """Decide who was moved, and follow the usual shift of the others."""
+        lately = np.nan_to_num(self._lately)
+        known = self._looks >= _LEAST_LOOKS
+        usual = np.where(known[:, None], self._usual, 0.0)
+        off = np.sqrt(((lately - usual) ** 2).sum(1))
+        beyond = self._config.moved_px / self._focal_px
+        change = np.maximum(beyond, _UNUSUAL * np.sqrt(self._scatter2))
+        # Before the usual is known, and always: far from what the calibration says.
+        off_calibration = np.sqrt((lately**2).sum(1))
+        wrong = self._config.wrong_px / self._focal_px
+        strange = np.maximum(np.where(known, off / change, 0.0), off_calibration / wrong)
+        strange *= looked
+        victim = strange < _VICTIM * strange.max(initial=0.0)
+        unusual = (strange > 1.0) & ~victim
+        self._unusual_s = np.where(unusual, self._unusual_s + dt_s, np.where(looked, 0.0, self._unusual_s))
+        newly = ~self.moved & (self._unusual_s >= self._config.moved_after_s)
+        self._moved_by = np.where(newly | self.moved, np.maximum(off, np.where(known, 0.0, off_calibration)), 0.0)
+        right = self.moved & looked & (strange < _BACK)
+        self.moved = (self.moved | newly) & ~right
+        quiet = looked & ~self.moved & ~unusual
+        share = np.where(quiet, np.maximum(1.0 - np.exp(-dt_s / _USUALLY_S), 1.0 / np.maximum(self._looks, 1.0)), 0.0)
+        self._scatter2 += share * (off**2 - self._scatter2)
+        self._usual += share[:, None] * (lately - self._usual)
+
+
+def _median(error: FloatArray, enough: NDArray[np.bool_]) -> FloatArray:
+    """Return the median over the joints (C, B, J, 2) -> (C, B, 2), NaN where there are not ``enough`` (C, B)."""
+    median = np.full((*enough.shape, 2), np.nan)
+    if enough.any():
+        median[enough] = np.nanmedian(error[enough], axis=1)
+    return median

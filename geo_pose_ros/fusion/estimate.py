@@ -58,17 +58,19 @@ class Noise:
     """How far each of C views may be believed.
 
     Attributes:
-        scale: (C,) its keypoints' standard deviation, in units of what the settings say.
+        level: standard deviation of all keypoints, in units of what the settings say.
+        scale: (C,) each view's, in units of ``level``.
         shared: (C,) standard deviation of what all its joints share, at focal length 1.
     """
 
+    level: float
     scale: FloatArray
     shared: FloatArray
 
     @classmethod
     def as_set(cls, cameras: int) -> Noise:
         """Return that of cameras of which nothing is known but the settings."""
-        return cls(np.ones(cameras), np.zeros(cameras))
+        return cls(1.0, np.ones(cameras), np.zeros(cameras))
 
 
 def estimate_bodies(
@@ -98,8 +100,7 @@ def estimate_bodies(
     lift_ms = 0.0
     known = known or Circumstances()
     noise = noise or Noise.as_set(len(focal_px))
-    if noise.shared.any():
-        known = replace(known, shared=noise.shared)
+    known = replace(known, shared=noise.shared if noise.shared.any() else None, level=noise.level)
     everybody = np.arange(xn.shape[1])
 
     def weights_of(xn: FloatArray, confidence: FloatArray) -> FloatArray:

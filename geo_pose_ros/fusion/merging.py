@@ -101,8 +101,10 @@ def adrift(
     shift = np.full((local.shape[0], 2), np.nan)
     taken = np.zeros(len(detections), bool)
     taken[views[views >= 0]] = True
+    # Of two cameras nobody can say which was turned.
+    certain = (views >= 0).sum(1) >= 2
     for camera in range(len(shift)):
-        missing = np.flatnonzero(expected[:, camera] & (views[:, camera] < 0))
+        missing = np.flatnonzero(certain & expected[:, camera] & (views[:, camera] < 0))
         mine = np.arange(detections.starts[camera], detections.starts[camera + 1])
         free = mine[~taken[mine]]
         if not len(missing) or not len(free) or len(missing) <= (views[:, camera] >= 0).sum():

@@ -45,6 +45,9 @@ _ILL_CONDITIONED = 1e9
 _FLOOR = 1e-6
 # Trust of a view whose residual equals the robust scale.
 _SUPPORT = 0.25
+# Standard deviation per axis of a joint that a view contradicts, as part of the distance; and the largest distance, m.
+_CONTRADICTED = 0.6
+_MOST_DOUBT_M = 0.5
 # Part of the keypoints' variance that may be shared by a view's joints.
 _MOST_SHARED = 0.9
 # Shared errors of a lifted pose: shift (3), rotation (3), scale (1).
@@ -122,24 +125,29 @@ class Circumstances:
     Attributes:
         lifted: the lifted poses.
         bones: the bodies' bone lengths; not used without ``lifted``, as they couple joints.
-        start: (B, 3) m, about where each body is, NaN = unknown.
+        place: (B, 3) m, where the middle of each body's joints is expected, NaN = unknown.
+        place_variance: (B,) m^2 of ``place``, per axis, infinite where it is not to be relied upon; used with ``lifted``.
         displacement: (C, B, J, 3) m, from the joint at the set's instant to where it was at the view's.
         shared: (C,) standard deviation of what all joints of a view share, at focal length 1; part of what ``weights``
             already count.
+        level: standard deviation of the keypoints over what ``weights`` say; for the covariance only.
     """
 
     lifted: LiftedViews | None = None
     bones: BonePrior | None = None
-    start: FloatArray | None = None
+    place: FloatArray | None = None
+    place_variance: FloatArray | None = None
     displacement: FloatArray | None = None
     shared: FloatArray | None = None
+    level: float = 1.0
 
     def select(self, kept: IntArray) -> Circumstances:
         """Return those of the bodies ``kept``, without lifted poses."""
         return Circumstances(
             None, None if self.bones is None else self.bones.select(kept),
-            None if self.start is None else self.start[kept],
-            None if self.displacement is None else self.displacement[:, kept], self.shared,
+            None if self.place is None else self.place[kept],
+            None if self.place_variance is None else self.place_variance[kept],
+            None if self.displacement is None else self.displacement[:, kept], self.shared, self.level,
         )
 
 
@@ -173,6 +181,8 @@ def solve(
     _check(cam_from_world, focal_px, xn, weights, known.lifted)
     views = _Views.of(cam_from_world, focal_px, xn, weights, known.displacement)
     prior = None if known.lifted is None else _prior(known.lifted, config)
+    if prior is not None and known.place is not None and known.place_variance is not None:
+        prior.add_place(known.place, known.place_variance)
     depth = _first_depth(cam_from_world, weights.shape[1], known)
     trust: FloatArray = np.ones(weights.shape)
     scaled2 = views.weight2 / config.robust_sigmas**2
@@ -190,9 +200,9 @@ def solve(
         if last:
             shifts = None if known.shared is None else views.shifts(trust, depth, known.shared)
             if prior is None:
-                covariance, fleeting = _with_shared(covariance, shifts)
+                covariance, fleeting = _alone(covariance, shifts, known.level)
             else:
-                covariance, fleeting = _parted(inverse, equations, shifts)
+                covariance, fleeting = _parted(inverse, equations, shifts, known.level)
         depth, error2 = views.residuals(xyz)
         # Geman-McClure's weight
         trust = 1.0 / np.square(1.0 + scaled2 * error2)
@@ -203,6 +213,8 @@ def solve(
     else:
         found = _placed(agreed | prior.known[:, None], xyz, covariance)
         alone = _placed(agreed, *_triangulate(views.normal_equations(trust, depth), True))
+    doubt = _doubt(seen, trust, np.sqrt(error2) * depth)
+    found[1][...] += doubt
     seen &= np.isfinite(found[1][..., 0, 0])
     return Solution(
         *found, fleeting, np.where(seen, np.sqrt(error2) * focal_px[:, None, None], np.nan),
@@ -210,9 +222,27 @@ def solve(
     )
 
 
+def _doubt(seen: NDArray[np.bool_], trust: FloatArray, apart_m: FloatArray) -> FloatArray:
+    """Return (B, J, 3, 3) m^2: what joints are more uncertain by that few views support and others contradict.
+
+    Where fewer than two views agree, one that was not believed may be the one that is right.
+
+    Args:
+        seen: (C, B, J) keypoints.
+        trust: (C, B, J) in them.
+        apart_m: (C, B, J) how far beside the keypoint's ray the joint is.
+    """
+    supporting = seen & (trust >= _SUPPORT)
+    count = supporting.sum(0)
+    against = np.where(seen & ~supporting, apart_m, np.inf).min(0, initial=np.inf)
+    open_question = (count < 2) & (against < _UNKNOWN_DEPTH_M)
+    variance = np.where(open_question, np.square(np.minimum(against, _MOST_DOUBT_M) * _CONTRADICTED), 0.0)
+    return variance[..., None, None] * _EYE
+
+
 def _first_depth(cam_from_world: FloatArray, bodies: int, known: Circumstances) -> FloatArray:
     """Return the depth (C, B, 1) m at which each body is taken to be before the first step."""
-    place = np.full((bodies, 3), np.nan) if known.start is None else known.start
+    place = np.full((bodies, 3), np.nan) if known.place is None else known.place
     if known.lifted is not None:
         roots = known.lifted.root
         lifted = np.isfinite(roots[..., :1])
@@ -366,6 +396,19 @@ class _Prior:
     right: FloatArray
     known: NDArray[np.bool_]
 
+    def add_place(self, place: FloatArray, variance: FloatArray) -> None:
+        """Add that the mean of each body's joints is at ``place`` (B, 3) up to ``variance`` (B,)."""
+        bodies, size = self.right.shape
+        joints = size // 3
+        usable = np.isfinite(place[:, 0])
+        certain = np.where(usable, 1.0 / np.where(usable, variance, 1.0), 0.0)
+        blocks = self.information.reshape(bodies, 3, joints, 3, joints)
+        for axis in range(3):
+            blocks[:, axis, :, axis] += (certain / joints**2)[:, None, None]
+        self.right.reshape(bodies, 3, joints)[...] += (
+            certain[:, None] / joints * np.where(usable[:, None], place, 0.0)
+        )[..., None]
+
 
 @lru_cache
 def _modes(rotation_rad: float, scale: float) -> FloatArray:
@@ -494,7 +537,9 @@ def _solve_jointly(
     return both.reshape(bodies, 3, joints).swapaxes(0, 1), inverse
 
 
-def _parted(inverse: FloatArray, equations: FloatArray, shifts: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+def _parted(
+    inverse: FloatArray, equations: FloatArray, shifts: FloatArray | None, level: float
+) -> tuple[FloatArray, FloatArray]:
     """Return the joints' covariance (B, J, 3, 3), what views share counted, and its fleeting part.
 
     With L the information of the keypoints, P the posterior's covariance, P L P comes from them; the rest is the
@@ -510,38 +555,38 @@ def _parted(inverse: FloatArray, equations: FloatArray, shifts: FloatArray | Non
     keypoints = weighted.transpose(0, 2, 1, 3, 4).reshape(per_joint) @ np.swapaxes(
         rows.transpose(0, 2, 1, 3, 4).reshape(per_joint), -1, -2
     )
-    return _with_shared_of(own, keypoints, None if shifts is None else inverse @ shifts)
+    return _sum_of_parts(own - keypoints, keypoints, None if shifts is None else inverse @ shifts, level)
 
 
-def _with_shared(covariance: FloatArray, shifts: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+def _alone(covariance: FloatArray, shifts: FloatArray | None, level: float) -> tuple[FloatArray, FloatArray]:
     """Return ``_parted`` for joints solved each alone, covariance (B, J, 3, 3)."""
-    if not covariance.size:
-        return covariance, covariance
     moved = None
     if shifts is not None:
         bodies, size, cameras = shifts.shape
         per_joint = shifts.reshape(bodies, 3, size // 3, cameras).swapaxes(1, 2)
         moved = (covariance @ per_joint).swapaxes(1, 2).reshape(shifts.shape)
-    return _with_shared_of(covariance, covariance, moved)
+    return _sum_of_parts(np.zeros_like(covariance), covariance, moved, level)
 
 
-def _with_shared_of(
-    own: FloatArray, keypoints: FloatArray, moved: FloatArray | None
+def _sum_of_parts(
+    others: FloatArray, keypoints: FloatArray, moved: FloatArray | None, level: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return covariance and fleeting part (B, J, 3, 3).
 
     Args:
-        own: the posterior's, in which what views share counts as if each joint had its own.
-        keypoints: the part of it that comes from the keypoints.
+        others: the part that comes from the lifted poses and bones.
+        keypoints: the part that comes from the keypoints, in which what a view's joints share counts as if each had its
+            own.
         moved: (B, 3J, 2C) m, displacement of the joints by one standard deviation of what each view shares.
+        level: see Circumstances.
     """
     if moved is None:
-        return own, keypoints
+        fleeting = level**2 * keypoints
+        return others + fleeting, fleeting
     bodies, size, cameras = moved.shape
     per_joint = moved.reshape(bodies, 3, size // 3, cameras).swapaxes(1, 2)
     shared = per_joint @ np.swapaxes(per_joint, -1, -2)
-    # What is shared is in ``keypoints`` already, spread over the joints: taken off by its share of the trace.
     trace = np.trace(keypoints, axis1=-2, axis2=-1)
     part = np.clip(np.trace(shared, axis1=-2, axis2=-1) / np.maximum(trace, 1e-12), 0.0, _MOST_SHARED)
-    fleeting = (1.0 - part)[..., None, None] * keypoints
-    return own - keypoints + fleeting + shared, fleeting
+    fleeting = (level**2 * (1.0 - part))[..., None, None] * keypoints
+    return others + fleeting + shared, fleeting

@@ -80,6 +80,8 @@ class CameraStates:
         # Sums of squares and their degrees of freedom.
         self._noise = np.tile((_PRIOR_WEIGHT, _PRIOR_WEIGHT), (cameras, 1))
         self._shared = np.array((_PRIOR_WEIGHT * _FIRST_SHARED**2, _PRIOR_WEIGHT))
+        # Degrees of freedom that the views of one body leave.
+        self._freedom = 1.0
         self._lately = np.full((cameras, 2), np.nan)
         self._usual = np.zeros((cameras, 2))
         self._scatter2 = np.zeros(cameras)
@@ -96,21 +98,28 @@ class CameraStates:
     @property
     def scale(self) -> FloatArray:
         """(C,) the keypoints' standard deviation, in units of what the settings say."""
-        return np.clip(np.sqrt(self._noise[:, 0] / self._noise[:, 1]), *_SCALE_BOUNDS)
+        level = np.sqrt(self._noise[:, 0].sum() / self._noise[:, 1].sum())
+        own = np.sqrt(self._noise[:, 0] / self._noise[:, 1])
+        # Cameras are more alike than their residuals: one that is believed more has smaller residuals for that.
+        return np.clip(np.sqrt(level * own), *_SCALE_BOUNDS)
 
     @property
     def noise(self) -> Noise:
         """How far each view may be believed."""
-        shared = np.full(len(self._focal_px), np.sqrt(self._shared[0] / self._shared[1]))
+        # An estimate of so few degrees of freedom is as often too small: the variance of Student's distribution is larger.
+        unsure = 1.0 + 1.5 / self._freedom
+        shared = np.full(len(self._focal_px), np.sqrt(unsure * self._shared[0] / self._shared[1]))
         own = np.sqrt(np.nan_to_num((self._lately**2).sum(1)) / 2.0)
-        return Noise(self.scale, np.where(self.moved, np.maximum(own, shared), shared))
+        scale = self.scale
+        level = float(np.exp(np.log(scale).mean()))
+        return Noise(level, scale / level, np.where(self.moved, np.maximum(own, shared), shared))
 
     def states(self) -> list[CameraState]:
         """Return what is known of each camera, in the order of the rig."""
         noise, lately = self.noise, np.nan_to_num(self._lately) * self._focal_px[:, None]
         return [
             CameraState(
-                float(self.clocks.offset_s[c]), float(self.clocks.sigma_s[c]), float(noise.scale[c]),
+                float(self.clocks.offset_s[c]), float(self.clocks.sigma_s[c]), float(noise.level * noise.scale[c]),
                 float(noise.shared[c] * self._focal_px[c]), (float(lately[c, 0]), float(lately[c, 1])),
                 bool(self.moved[c]), float(self._moved_by[c] * self._focal_px[c]) if self.moved[c] else 0.0,
             )
@@ -125,6 +134,7 @@ class CameraStates:
         trust: FloatArray,
         support: NDArray[np.bool_],
         xyz: FloatArray,
+        covariance: FloatArray,
         velocity: FloatArray,
         adrift: FloatArray,
         dt_s: float,
@@ -138,6 +148,7 @@ class CameraStates:
             trust: (C, B, J) of the solution.
             support: (C, B, J) whether the keypoint agrees.
             xyz: (B, J, 3) m, what the views alone say; NaN = unknown.
+            covariance: (B, J, 3, 3) m^2 of ``xyz``.
             velocity: (B, J, 3) m/s, from before this set.
             adrift: (C, 2) shift at focal length 1 of cameras in which nobody is where they should be, NaN for the others.
             dt_s: since the last set.
@@ -155,7 +166,8 @@ class CameraStates:
             error = np.where(valid, xn - local[..., :2] / np.where(valid, depth, 1.0), np.nan)
         enough = valid[..., 0].sum(-1) >= _LEAST_JOINTS
         shift = _median(error, enough)
-        self._learn_noise(error - shift[:, :, None], shift, information, support, dt_s)
+        leverage = _leverage(cameras, local, covariance[chosen], information * trust)
+        self._learn_noise(error - shift[:, :, None], shift, information, support, leverage, dt_s)
         self._learn_health(shift, support, adrift, dt_s)
 
     def _choose(self, support: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -164,12 +176,13 @@ class CameraStates:
         return np.asarray(np.argsort(-supported, kind='stable')[:_MOST_BODIES])
 
     def _learn_noise(
-        self, scatter: FloatArray, shift: FloatArray, information: FloatArray, support: NDArray[np.bool_], dt_s: float
+        self, scatter: FloatArray, shift: FloatArray, information: FloatArray, support: NDArray[np.bool_],
+        leverage: FloatArray, dt_s: float,
     ) -> None:
         forget = np.exp(-dt_s / _MEMORY_S)
         views = support.sum(0)
         # Of a residual's two degrees of freedom, what is left after the joint was placed by 2n of them.
-        left = np.where(support & (views >= 2), 2.0 - 3.0 / np.maximum(views, 1), 0.0)
+        left = np.where(support & (views >= 2), 2.0 * (1.0 - leverage), 0.0)
         squared = np.where(left > 0.0, (scatter * scatter).sum(-1) * information, 0.0)
         own = self.scale[:, None, None]
         usual = np.nan_to_num(squared) < np.square(_GROSS * own) * left
@@ -192,6 +205,7 @@ class CameraStates:
             chance = mean_variance.sum(0) * freedom / np.maximum(2.0 * count, 1.0)
             limit = np.square(6.0 * np.sqrt(self._shared[0] / self._shared[1]) + 0.004) * freedom
             sums = np.array((np.clip(found - chance, 0.0, limit)[several].sum(), freedom.sum()))
+            self._freedom += (1.0 - forget) * (float(freedom[several].mean()) - self._freedom)
             self._shared = forget * self._shared + sums / _ALIKE_SETS
             self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0))
 
@@ -240,6 +254,23 @@ class CameraStates:
         share = np.where(quiet, np.maximum(1.0 - np.exp(-dt_s / _USUALLY_S), 1.0 / np.maximum(self._looks, 1.0)), 0.0)
         self._scatter2 += share * (off**2 - self._scatter2)
         self._usual += share[:, None] * (lately - self._usual)
+
+
+def _leverage(cameras: Cameras, local: FloatArray, covariance: FloatArray, information: FloatArray) -> FloatArray:
+    """Return (C, B, J) in [0, 1], how far each keypoint has placed its joint itself: the mean diagonal of the hat matrix.
+
+    Args:
+        cameras: C cameras.
+        local: (C, B, J, 3) m, the joints from ``Cameras.see``.
+        covariance: (B, J, 3, 3) m^2 of the joints.
+        information: (C, B, J) of the keypoints, as trusted.
+    """
+    R = cameras.cam_from_world[:, None, None, :, :3]
+    with np.errstate(invalid='ignore'):
+        depth = np.maximum(local[..., 2:], NEAR_M)
+        jacobian = (R[..., :2, :] - (local[..., :2] / depth)[..., None] * R[..., 2:, :]) / depth[..., None]
+        spread = ((jacobian @ covariance) * jacobian).sum((-1, -2))
+    return np.clip(np.nan_to_num(0.5 * spread * information, nan=1.0), 0.0, 1.0)
 
 
 def _median(error: FloatArray, enough: NDArray[np.bool_]) -> FloatArray:

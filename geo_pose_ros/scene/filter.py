@@ -22,9 +22,11 @@ _FIRST_SPEED_M_S = 1.5
 _SHARED_M2 = 0.04
 # Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
 _GATE = 16.3
-# ... per degree of freedom, now or lately, beyond which the joint is taken to be moved by somebody.
-_BRISK = 2.0
-_BRISK_KEPT = 0.6
+# Innovations of a filter that keeps up point anywhere; their running mean (half of it new) has a third of their variance.
+# Three times its squared Mahalanobis distance beyond which the joint moves more briskly than a quiet filter can follow
+# (3 degrees of freedom, 99.9 %). A stray measurement alone does not get there.
+_LAG_KEPT = 0.5
+_BRISK = 16.3
 # Joints of a body that nobody sees soon move as the body does, and the body comes to rest.
 _STIFFENS_S = 0.1
 _RESTS_S = 1.0
@@ -51,7 +53,8 @@ class JointFilter:
         # Blocks of the 6x6 covariance: position, position-velocity, velocity.
         self._blocks = np.zeros((0, 3, joints, 3, 3))
         self.age_s = np.zeros((0, joints))
-        self._surprise = np.zeros((0, joints))
+        # Running mean of the innovations.
+        self._lag = np.zeros((0, joints, 3))
         self._dt_s = 0.0
 
     def __len__(self) -> int:
@@ -66,7 +69,7 @@ class JointFilter:
         """Keep the bodies of ``index`` (T',) in its order; -1 opens a new one, whose joints are unknown."""
         new = index < 0
         for name, empty in (
-            ('position', np.nan), ('velocity', 0.0), ('_blocks', 0.0), ('age_s', 0.0), ('_surprise', 0.0)
+            ('position', np.nan), ('velocity', 0.0), ('_blocks', 0.0), ('age_s', 0.0), ('_lag', 0.0)
         ):
             old = getattr(self, name)
             taken = old[np.where(new, 0, index)] if len(old) else np.empty((len(index), *old.shape[1:]))
@@ -116,9 +119,10 @@ class JointFilter:
         innovation = np.where(both[..., None], xyz - position, 0.0)
         gain_base = np.linalg.inv(pp + noise)
         distance2 = _mahalanobis2(innovation, gain_base)
-        surprise = self._surprise[:bodies]
-        surprise += (1.0 - _BRISK_KEPT) * (np.where(both, distance2 / 3.0, 0.0) - surprise)
-        brisk = both & (np.maximum(surprise, distance2 / 3.0) > _BRISK)
+        lag = self._lag[:bodies]
+        within = np.sqrt(_GATE / np.maximum(distance2, _GATE))[..., None]
+        lag += (1.0 - _LAG_KEPT) * (within * innovation - lag)
+        brisk = both & (3.0 * _mahalanobis2(lag, gain_base) > _BRISK)
         if brisk.any():
             quick = _wander(self._dt_s, self._config.acceleration_noise_fast)
             quick = quick - _wander(self._dt_s, self._config.acceleration_noise)

@@ -293,8 +293,8 @@ class Scene:
         if cameras.dt_s.any() and velocity.any():
             displacement = cameras.dt_s[:, None, None, None] * velocity
         known = Circumstances(
-            bones=None if self._bones is None else self._bones.prior(ids), start=_middle(position),
-            displacement=displacement,
+            bones=None if self._bones is None else self._bones.prior(ids), place=_middle(position),
+            place_variance=np.append(tracks.place_variance, np.inf)[people.tracks], displacement=displacement,
         )
         estimate = estimate_bodies(
             cameras.cam_from_world, cameras.focal_px, xn, confidence, BODY17, self._config.solver,
@@ -338,13 +338,14 @@ class Scene:
             local, cameras.present, cameras.in_picture(local), people.views, self._config.tracking.person_breadth_m
         )
         self._cameras.learn(
-            cameras, estimate.xn, estimate.weights, solution.trust, support, solution.seen_xyz, velocity,
+            cameras, estimate.xn, estimate.weights, solution.trust, support, solution.seen_xyz,
+            solution.seen_covariance, velocity,
             adrift(local, detections, people.views, expected, self._config.tracking.gate_m, _ADRIFT_REACH), dt_s,
         )
         seen = (people.views >= 0).sum(1)
         most = int(np.diff(detections.starts).max(initial=0))
         tracks.update(
-            people.tracks, solution.xyz, solution.covariance, solution.fleeting, seen,
+            people.tracks, solution.xyz, solution.covariance, solution.fleeting, seen, solution.num_views,
             seen / np.maximum(seen + unexcused.sum(1), 1), most <= 1,
         )
         ids = tracks.ids[: len(people)]
@@ -407,10 +408,9 @@ def _bounds(intrinsics: Intrinsics) -> FloatArray:
 
 
 def _middle(position: FloatArray) -> FloatArray:
-    """Return the mean (B, 3) of the known joints (B, J, 3), NaN where none is."""
-    known = np.isfinite(position[..., :1])
-    count = known.sum(1)
-    return np.where(count > 0, np.where(known, position, 0.0).sum(1) / np.maximum(count, 1), np.nan)
+    """Return the mean (B, 3) of the joints (B, J, 3), NaN where one is unknown."""
+    middle: FloatArray = position.mean(1)
+    return middle
 
 
 def _best_views(confidence: FloatArray, most: int) -> IntArray:

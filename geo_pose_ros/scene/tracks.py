@@ -24,6 +24,11 @@ _TENTATIVE_S = 0.3
 # One that few cameras see is confirmed when it has lasted for so long, and been seen so often.
 _LASTED_S = 0.6
 _LASTED_SETS = 5
+# Variance of where a body is after two views have seen it, m^2, and how it grows while they do not, m^2/s: one view, or the
+# lifter's idea of a body's size, does not say how far away somebody is.
+_LEAST_PLACED = 4
+_PLACED_M2 = 0.05**2
+_STRAYS_M2_S = 0.08
 
 
 class Tracks:
@@ -36,6 +41,7 @@ class Tracks:
         sets: (T,) in how many sets it was measured.
         unseen_s: (T,) since it was measured.
         views: (T,) cameras that saw it when it was measured last.
+        place_variance: (T,) m^2 of the middle of its joints, per axis.
         lasting: (T, J, 3, 3) m^2, the part of its joints' covariance that does not change from set to set.
         filter: its joints.
     """
@@ -55,6 +61,7 @@ class Tracks:
         self.sets = np.zeros(0, np.int64)
         self.unseen_s = np.zeros(0)
         self.views = np.zeros(0, np.int64)
+        self.place_variance = np.zeros(0)
         self.lasting = np.zeros((0, self._joints, 3, 3))
         self.filter = JointFilter(self._config, self._joints)
         self._born_s = np.zeros(0)
@@ -93,6 +100,7 @@ class Tracks:
         self.stamp_ns = stamp_ns
         self.unseen_s = self.unseen_s + dt_s
         self._born_s = self._born_s + dt_s
+        self.place_variance = self.place_variance + _STRAYS_M2_S * dt_s
         gone = self.unseen_s > np.where(self.confirmed, self._config.remember_s, _TENTATIVE_S)
         # A joint that is not measured though its body is.
         self.filter.position[(self.filter.age_s > max(self._config.max_gap_s, 1e-9)) & ~self.lost[:, None]] = np.nan
@@ -121,7 +129,7 @@ class Tracks:
         fresh = int(new.sum())
         for name, value in (
             ('ids', 0), ('confirmed', False), ('standing', 0.0), ('sets', 0), ('unseen_s', 0.0), ('views', 0),
-            ('lasting', 0.0), ('_born_s', 0.0),
+            ('place_variance', np.inf), ('lasting', 0.0), ('_born_s', 0.0),
         ):
             array = getattr(self, name)
             taken = array[old] if len(array) else np.zeros((len(index), *array.shape[1:]), array.dtype)
@@ -138,6 +146,7 @@ class Tracks:
         covariance: FloatArray,
         fleeting: FloatArray,
         views: IntArray,
+        num_views: IntArray,
         standing: FloatArray,
         alone: bool,
     ) -> None:
@@ -149,6 +158,7 @@ class Tracks:
             covariance: (B, J, 3, 3) m^2.
             fleeting: (B, J, 3, 3) m^2, the part of ``covariance`` that is new in every set.
             views: (B,) cameras that see each.
+            num_views: (B, J) that support each joint.
             standing: (B,) share of the cameras that should see it that do.
             alone: no camera sees more than one person, so that there is nobody to be confused with.
 
@@ -175,6 +185,8 @@ class Tracks:
         self.standing[:bodies] = kept * self.standing[:bodies] + (1.0 - kept) * standing
         self.sets[:bodies] += 1
         self.views[:bodies] = views
+        placed = (num_views >= 2).sum(1) >= _LEAST_PLACED
+        self.place_variance[:bodies][placed] = _PLACED_M2
         self.unseen_s[:bodies] = 0.0
         self.confirmed[:bodies] |= self._convincing(views, alone)
 

@@ -299,6 +299,10 @@ class TrackingConfig:
     max_gap_s: float = setting(
         0.5, 'A joint or body not measured for longer than this is not published any more', unit='s', low=0.0, high=5.0
     )
+    max_sigma_m: float = setting(
+        0.2, 'A body that is predicted only is not published when its joints are less certain than this', unit='m',
+        low=0.0, high=5.0,
+    )
     remember_s: float = setting(
         4.0, 'Whoever comes back within this is the same body', unit='s', low=0.0, high=60.0
     )
@@ -321,7 +325,7 @@ class CameraStateConfig:
 
     clock_offsets: bool = setting(True, 'Estimate and take off constant clock offsets between cameras')
     moved_px: float = setting(
-        4.0, 'Least change of a camera\'s shift against the bodies the others see that is reported; more where its shift '
+        2.0, 'Least change of a camera\'s shift against the bodies the others see that is reported; more where its shift '
         'usually scatters', unit='px', low=0.5, high=1000.0,
     )
     wrong_px: float = setting(

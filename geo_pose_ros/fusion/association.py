@@ -1,7 +1,7 @@
 """Which detections are known bodies: each camera's are assigned to what is expected there.
 
 Distances are metric and across the view, see ``lateral_distance``. Per camera one optimal assignment (Kuhn 1955) of
-detections to bodies maximises the sum of (gate - distance) x standing: pairs beyond the gate gain nothing, so that
+detections to bodies maximises the sum of (1 - distance / gate) x standing: pairs beyond the gate gain nothing, so that
 nobody is pushed to a bad match to make room, and a body that few of the cameras that should see it support cannot take a
 detection from one that all of them do.
 """
@@ -23,14 +23,14 @@ _CENTRE_REACH_M = 0.8
 
 
 def claim(
-    local: FloatArray, detections: Detections, gate_m: float, standing: FloatArray
+    local: FloatArray, detections: Detections, gate_m: FloatArray, standing: FloatArray
 ) -> tuple[IntArray, FloatArray]:
     """Assign detections to bodies.
 
     Args:
         local: (C, T, J, 3) the bodies expected, in the cameras' frames, from ``Cameras.see``; NaN = unknown.
         detections: D detections.
-        gate_m: largest distance of a body from its detection.
+        gate_m: (T,) largest distance of each body from its detection.
         standing: (T,) in (0, 1], how well established each body is.
 
     Returns:
@@ -44,10 +44,10 @@ def claim(
         return views, nearest
     body, detection = nearby(local, detections, _CENTRE_REACH_M)
     distance = lateral_distance(local, detections, body, detection)
-    near = distance < gate_m
+    near = distance < gate_m[body]
     body, detection, distance = body[near], detection[near], distance[near]
     np.minimum.at(nearest, detection, distance)
-    gain = (gate_m - distance) * standing[body]
+    gain = (1.0 - distance / gate_m[body]) * standing[body]
     # Pairs are sorted by detection, and detections by camera.
     cuts = np.searchsorted(detection, detections.starts).tolist()
     for camera, (first, end) in enumerate(itertools.pairwise(cuts)):

@@ -250,7 +250,7 @@ def _refine(
         detections.camera[free], detections.xn[free], detections.seen[free], detections.confidence[free],
         detections.centre[free], np.searchsorted(detections.camera[free], np.arange(len(cameras) + 1)),
     )
-    again, _ = claim(cameras.see(xyz), only, gate_m, support / support.max())
+    again, _ = claim(cameras.see(xyz), only, np.full(len(xyz), gate_m), support / support.max())
     again = np.where(again >= 0, free[again], -1)
     count = (again >= 0).sum(1)
     order = np.argsort(-count, kind='stable')

@@ -26,6 +26,7 @@ def to_bodies(
     solution, support = estimate.solution, estimate.solution.support
     measured, joints = support.shape[1], len(skeleton)
     shown = tracks.confirmed & ~tracks.lost
+    shown[measured:] &= tracks.sigma_m()[measured:] <= config.max_sigma_m
     xyz, covariance = tracks.filter.position, tracks.filter.covariance + tracks.lasting
     if not config.enabled:
         shown[measured:] = False

@@ -17,6 +17,7 @@ from ..fusion.estimate import Noise
 from ..fusion.views import NEAR_M, Cameras
 from ..skeleton import FloatArray
 from .clocks import ClockOffsets
+from .health import RigHealth
 
 # Joints of a view that its mean shift needs.
 _LEAST_JOINTS = 6
@@ -30,21 +31,12 @@ _ALIKE_SETS = 10.0
 # many sets.
 _FIRST_SHARED = 0.0015
 _PRIOR_WEIGHT = 2.0
+# Clock offsets that change by more than this change what is usual of a camera, s.
+_CLOCK_NEWS_S = 0.003
 _SCALE_BOUNDS = (0.3, 3.0)
 # Residuals of more than this many standard deviations are gross errors; the mean square of the others is that much lower.
 _GROSS = 3.0
 _TRUNCATED = 0.955
-# How a camera's shift is averaged: lately, and as usual; s.
-_LATELY_S = 0.8
-_USUALLY_S = 20.0
-# Looks at a camera before its usual shift is known.
-_LEAST_LOOKS = 20
-# A shift this many times its usual scatter is not chance.
-_UNUSUAL = 5.0
-# A camera beside one that stands out by more is a victim of that one.
-_VICTIM = 0.6
-# One that was moved is right again when so much of the shift is gone.
-_BACK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +47,8 @@ class CameraState:
         clock_offset_s: its stamps are ahead of the cameras' mean by so much; clock_sigma_s: standard deviation.
         noise_scale: its keypoints' standard deviation over what the settings say.
         shared_px: standard deviation of what all joints of a view share.
-        shift_px: (x, y) by which its keypoints lie beside the bodies that the others see, lately.
-        moved: whether it stands elsewhere than it did, or than its calibration says; moved_px: by how much.
+        shift_px: (x, y) by which its keypoints lie beside the bodies that the others see.
+        moved: whether it stands elsewhere than it did, or than its calibration says; shift_px is then since it moved.
     """
 
     clock_offset_s: float
@@ -65,7 +57,6 @@ class CameraState:
     shared_px: float
     shift_px: tuple[float, float]
     moved: bool
-    moved_px: float
 
 
 class CameraStates:
@@ -82,17 +73,12 @@ class CameraStates:
         self._shared = np.array((_PRIOR_WEIGHT * _FIRST_SHARED**2, _PRIOR_WEIGHT))
         # Degrees of freedom that the views of one body leave.
         self._freedom = 1.0
-        self._lately = np.full((cameras, 2), np.nan)
-        self._usual = np.zeros((cameras, 2))
-        self._scatter2 = np.zeros(cameras)
-        self._looks = np.zeros(cameras)
-        self._unusual_s = np.zeros(cameras)
-        self.moved = np.zeros(cameras, bool)
-        self._moved_by = np.zeros(cameras)
+        self._health = RigHealth(focal_px, config)
+        self._clocks_then = self.clocks.offset_s
 
     def __repr__(self) -> str:
         offsets = ', '.join(f'{1e3 * s:+.1f}' for s in self.clocks.offset_s)
-        moved = np.flatnonzero(self.moved).tolist()
+        moved = np.flatnonzero(self._health.moved).tolist()
         return f'CameraStates(clock offsets {offsets} ms, noise {self.scale.round(2).tolist()}, moved {moved})'
 
     @property
@@ -109,19 +95,20 @@ class CameraStates:
         # An estimate of so few degrees of freedom is as often too small: the variance of Student's distribution is larger.
         unsure = 1.0 + 1.5 / self._freedom
         shared = np.full(len(self._focal_px), np.sqrt(unsure * self._shared[0] / self._shared[1]))
-        own = np.sqrt(np.nan_to_num((self._lately**2).sum(1)) / 2.0)
+        own = np.hypot(*self._health.shift.T) / np.sqrt(2.0)
         scale = self.scale
         level = float(np.exp(np.log(scale).mean()))
-        return Noise(level, scale / level, np.where(self.moved, np.maximum(own, shared), shared))
+        return Noise(level, scale / level, np.where(self._health.moved, np.maximum(own, shared), shared))
 
     def states(self) -> list[CameraState]:
         """Return what is known of each camera, in the order of the rig."""
-        noise, lately = self.noise, np.nan_to_num(self._lately) * self._focal_px[:, None]
+        noise, moved = self.noise, self._health.moved
+        shift_px = self._health.shift * self._focal_px[:, None]
         return [
             CameraState(
                 float(self.clocks.offset_s[c]), float(self.clocks.sigma_s[c]), float(noise.level * noise.scale[c]),
-                float(noise.shared[c] * self._focal_px[c]), (float(lately[c, 0]), float(lately[c, 1])),
-                bool(self.moved[c]), float(self._moved_by[c] * self._focal_px[c]) if self.moved[c] else 0.0,
+                float(noise.shared[c] * self._focal_px[c]), (float(shift_px[c, 0]), float(shift_px[c, 1])),
+                bool(moved[c]),
             )
             for c in range(len(self._focal_px))
         ]
@@ -168,7 +155,16 @@ class CameraStates:
         shift = _median(error, enough)
         leverage = _leverage(cameras, local, covariance[chosen], information * trust)
         self._learn_noise(error - shift[:, :, None], shift, information, support, leverage, dt_s)
-        self._learn_health(shift, support, adrift, dt_s)
+        lost = np.isfinite(adrift[:, 0])
+        telling = np.nan_to_num(information).sum(-1)
+        if lost.any():
+            shift[lost] = adrift[lost][:, None]
+            telling[lost] = telling.max(0, initial=0.0)
+        if np.abs(self.clocks.offset_s - self._clocks_then).max() > _CLOCK_NEWS_S:
+            # Usual shifts were those of moving people seen too early or too late.
+            self._health = RigHealth(self._focal_px, self._config)
+            self._clocks_then = self.clocks.offset_s
+        self._health.learn(cameras, _middle(xyz), shift, telling, dt_s)
 
     def _choose(self, support: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the bodies (B',) that most views support."""
@@ -192,7 +188,7 @@ class CameraStates:
         # The prior stays.
         self._noise = grown + (1.0 - forget) * _PRIOR_WEIGHT
         # A view's shift also has the mean of its joints' noise.
-        supporting = (support.sum(-1) >= _LEAST_JOINTS) & np.isfinite(shift[..., 0]) & ~self.moved[:, None]
+        supporting = (support.sum(-1) >= _LEAST_JOINTS) & np.isfinite(shift[..., 0]) & ~self._health.moved[:, None]
         count = supporting.sum(0)
         several = count >= 2
         if several.any():
@@ -209,51 +205,12 @@ class CameraStates:
             self._shared = forget * self._shared + sums / _ALIKE_SETS
             self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0))
 
-    def _learn_health(
-        self, shift: FloatArray, support: NDArray[np.bool_], adrift: FloatArray, dt_s: float
-    ) -> None:
-        supporting = support.sum(-1) >= _LEAST_JOINTS
-        views = supporting.sum(0)
-        # A view that took part in placing the body has pulled it towards itself.
-        kept = np.where(supporting, 1.0 - 1.5 / np.maximum(views, 1), 1.0)
-        telling = np.isfinite(shift[..., 0]) & (views >= np.where(supporting, 3, 2))
-        count = telling.sum(1)
-        mean = np.where(telling[..., None], shift / np.maximum(kept, 0.25)[..., None], 0.0).sum(1)
-        mean = mean / np.maximum(count, 1)[:, None]
-        looked = count > 0
-        lost = np.isfinite(adrift[:, 0])
-        mean[lost], looked = adrift[lost], looked | lost
-        first = looked & np.isnan(self._lately[:, 0])
-        self._lately[first] = mean[first]
-        share = (1.0 - np.exp(-dt_s / _LATELY_S)) * looked
-        self._lately += np.nan_to_num(share[:, None] * (mean - self._lately))
-        self._looks += looked
-        self._judge(looked, dt_s)
 
-    def _judge(self, looked: NDArray[np.bool_], dt_s: float) -> None:
-        """Decide who was moved, and follow the usual shift of the others."""
-        lately = np.nan_to_num(self._lately)
-        known = self._looks >= _LEAST_LOOKS
-        usual = np.where(known[:, None], self._usual, 0.0)
-        off = np.sqrt(((lately - usual) ** 2).sum(1))
-        beyond = self._config.moved_px / self._focal_px
-        change = np.maximum(beyond, _UNUSUAL * np.sqrt(self._scatter2))
-        # Before the usual is known, and always: far from what the calibration says.
-        off_calibration = np.sqrt((lately**2).sum(1))
-        wrong = self._config.wrong_px / self._focal_px
-        strange = np.maximum(np.where(known, off / change, 0.0), off_calibration / wrong)
-        strange *= looked
-        victim = strange < _VICTIM * strange.max(initial=0.0)
-        unusual = (strange > 1.0) & ~victim
-        self._unusual_s = np.where(unusual, self._unusual_s + dt_s, np.where(looked, 0.0, self._unusual_s))
-        newly = ~self.moved & (self._unusual_s >= self._config.moved_after_s)
-        self._moved_by = np.where(newly | self.moved, np.maximum(off, np.where(known, 0.0, off_calibration)), 0.0)
-        right = self.moved & looked & (strange < _BACK)
-        self.moved = (self.moved | newly) & ~right
-        quiet = looked & ~self.moved & ~unusual
-        share = np.where(quiet, np.maximum(1.0 - np.exp(-dt_s / _USUALLY_S), 1.0 / np.maximum(self._looks, 1.0)), 0.0)
-        self._scatter2 += share * (off**2 - self._scatter2)
-        self._usual += share[:, None] * (lately - self._usual)
+def _middle(xyz: FloatArray) -> FloatArray:
+    """Return the mean (B, 3) of the known joints (B, J, 3), NaN with fewer than _LEAST_JOINTS."""
+    known = np.isfinite(xyz[..., :1])
+    count = known.sum(1)
+    return np.where(count >= _LEAST_JOINTS, np.where(known, xyz, 0.0).sum(1) / np.maximum(count, 1), np.nan)
 
 
 def _leverage(cameras: Cameras, local: FloatArray, covariance: FloatArray, information: FloatArray) -> FloatArray:

@@ -242,7 +242,9 @@ class Scene:
         settings = self._config.tracking
         expected = self._tracks.expected()
         local = cameras.see(expected, self._tracks.filter.velocity)
-        views, nearest = claim(local, detections, settings.gate_m, self._tracks.priority())
+        # Where sets are far apart, or somebody was not seen for a while, predictions are poorer.
+        gate_m = settings.gate_m + np.minimum(self._tracks.sigma_m(), settings.gate_m)
+        views, nearest = claim(local, detections, gate_m, self._tracks.priority())
         order = self._seniority()
         sorted_views = views[order]
         merge_lone_views(
@@ -370,16 +372,24 @@ class Scene:
         kept = np.zeros(len(people), bool)
         kept[order] = whose == np.arange(len(people))
         people, estimate, velocity = people.select(kept), estimate.select(kept), velocity[kept]
-        new = np.flatnonzero(people.tracks < 0)
-        lost = np.flatnonzero((tracks.unseen_s > 0.0) & tracks.confirmed & ~np.isin(np.arange(len(tracks)), people.tracks))
-        if len(new) and len(lost):
-            lengths = None if self._bones is None else self._bones.prior(tracks.ids[lost])
+        # Who is new, and who may have been missed: lost, or held by a lone view beside somebody whom several see.
+        views = (people.views >= 0).sum(1)
+        new = np.flatnonzero((people.tracks < 0) & (views >= min(2, len(self._rig))))
+        barely = people.tracks[(people.tracks >= 0) & (views <= 1)]
+        missed = np.setdiff1d(np.arange(len(tracks)), people.tracks[people.tracks >= 0])
+        missed = np.union1d(missed, barely)
+        if len(new) and len(missed):
+            lengths = None if self._bones is None else self._bones.prior(tracks.ids[missed])
             again = reunite(
-                estimate.solution.xyz[new], tracks.filter.position[lost], tracks.unseen_s[lost], lengths,
+                estimate.solution.xyz[new], tracks.filter.position[missed], tracks.unseen_s[missed], lengths,
                 self._config.tracking,
             )
-            people.tracks[new] = np.where(again >= 0, lost[again], -1)
-            tracks.filter.restart(lost[again[again >= 0]])
+            found = missed[again[again >= 0]]
+            replaced = np.isin(people.tracks, found)
+            people.tracks[new] = np.where(again >= 0, missed[again], -1)
+            tracks.filter.restart(found)
+            kept = ~replaced
+            people, estimate, velocity = people.select(kept), estimate.select(kept), velocity[kept]
         return people, estimate, velocity
 
     # Report.

@@ -120,6 +120,13 @@ class Tracks:
         sure = np.where(self.confirmed, 1.0, 0.5) * np.where(self.unseen_s > 0.15, 0.6, 1.0)
         return np.asarray(sure * np.clip(self.standing, 0.2, 1.0))
 
+    def sigma_m(self) -> FloatArray:
+        """Return (T,) m how far off a joint of each body is predicted, per axis: the median of what is fleeting of it."""
+        if not len(self):
+            return np.zeros(0)
+        variance: FloatArray = np.median(np.trace(self.filter.covariance, axis1=-2, axis2=-1), 1) / 3.0
+        return np.sqrt(variance)
+
     def take(self, index: IntArray) -> None:
         """Keep the tracks of ``index`` in its order; -1 opens a new one."""
         if index.tolist() == list(range(len(self))):

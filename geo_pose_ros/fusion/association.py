@@ -53,22 +53,25 @@ def claim(
     for camera, (first, end) in enumerate(itertools.pairwise(cuts)):
         if first == end:
             continue
-        rows, columns = _best(body[first:end], detection[first:end], gain[first:end])
-        views[rows, camera] = columns
+        start, stop = detections.starts[camera], detections.starts[camera + 1]
+        rows, columns = _best(
+            body[first:end], detection[first:end] - start, gain[first:end], (bodies, int(stop - start))
+        )
+        views[rows, camera] = columns + start
     return views, nearest
 
 
-def _best(body: IntArray, detection: IntArray, gain: FloatArray) -> tuple[IntArray, IntArray]:
+def _best(
+    row: IntArray, column: IntArray, gain: FloatArray, shape: tuple[int, int]
+) -> tuple[IntArray, IntArray]:
     """Return the pairs of the assignment with the largest sum of ``gain`` > 0."""
-    rows, row = np.unique(body, return_inverse=True)
-    columns, column = np.unique(detection, return_inverse=True)
-    if len(body) == len(rows) == len(columns):
-        return body, detection
-    matrix = np.zeros((len(rows), len(columns)))
+    if len(row) == 1:
+        return row, column
+    matrix = np.zeros(shape)
     matrix[row, column] = gain
     chosen_row, chosen_column = linear_sum_assignment(matrix, maximize=True)
     good = matrix[chosen_row, chosen_column] > 0.0
-    return rows[chosen_row[good]], columns[chosen_column[good]]
+    return chosen_row[good], chosen_column[good]
 
 
 def supports(

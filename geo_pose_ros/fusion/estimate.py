@@ -104,7 +104,7 @@ def estimate_bodies(
     everybody = np.arange(xn.shape[1])
 
     def weights_of(xn: FloatArray, confidence: FloatArray) -> FloatArray:
-        return _weights(focal_px, xn, confidence, solver, noise)
+        return _with_noise(_weights(focal_px, xn, confidence, solver), focal_px, noise)
 
     def solved(xn: FloatArray, confidence: FloatArray, weights: FloatArray, bodies: IntArray) -> Solution:
         nonlocal lift_ms
@@ -119,7 +119,8 @@ def estimate_bodies(
     seen = np.asarray(np.isfinite(xn.sum(-1))) & (confidence > 0.0)
     xn = np.where(seen[..., None], xn, np.nan)
     confidence = confidence * seen
-    weights = weights_of(xn, confidence)
+    plain = _weights(focal_px, xn, confidence, solver)
+    weights = _with_noise(plain, focal_px, noise)
     solution = solved(xn, confidence, weights, everybody)
     suspect = suspects(cam_from_world, focal_px, xn, weights, solution, skeleton, solver.robust_sigmas)
     swaps = 0
@@ -136,14 +137,12 @@ def estimate_bodies(
             again = suspect[changed]
             xn[:, again], confidence[:, again] = repaired_xn[:, changed], repaired_confidence[:, changed]
             repaired = repaired_xn[:, changed], repaired_confidence[:, changed]
+            plain[:, again] = _weights(focal_px, *repaired, solver)
             solution.replace(again, solved(*repaired, weights_of(*repaired), again))
-    plain = _weights(focal_px, xn, confidence, solver, Noise.as_set(len(focal_px)))
     return Estimate(solution, xn, confidence, plain, swaps, lift_ms)
 
 
-def _weights(
-    focal_px: FloatArray, xn: FloatArray, confidence: FloatArray, solver: SolverConfig, noise: Noise
-) -> FloatArray:
+def _weights(focal_px: FloatArray, xn: FloatArray, confidence: FloatArray, solver: SolverConfig) -> FloatArray:
     """Return (C, B, J) 1 / standard deviation of keypoints (C, B, J, 2), 1/px; 0 where ``confidence`` is 0.
 
     Detectors look at a crop of the person, so that their error grows with the person's size in the image.
@@ -151,7 +150,12 @@ def _weights(
     # fmax and fmin pass over NaN.
     extent = np.fmax.reduce(xn, -2) - np.fmin.reduce(xn, -2)
     extent_px = np.fmax(extent.max(-1) * focal_px[:, None], _LEAST_EXTENT_PX)
-    own = confidence * (_REFERENCE_EXTENT_PX / solver.noise_px / extent_px / noise.scale[:, None])[..., None]
-    shared_px = (noise.shared * focal_px)[:, None, None]
-    weights: FloatArray = own / np.sqrt(1.0 + np.square(own * shared_px))
+    weights: FloatArray = confidence * (_REFERENCE_EXTENT_PX / solver.noise_px / extent_px)[..., None]
     return weights
+
+
+def _with_noise(weights: FloatArray, focal_px: FloatArray, noise: Noise) -> FloatArray:
+    """Return weights (C, B, J), 1/px, of views that are as noisy as ``noise`` says."""
+    own = weights / noise.scale[:, None, None]
+    counted: FloatArray = own / np.sqrt(1.0 + np.square(own * (noise.shared * focal_px)[:, None, None]))
+    return counted

@@ -26,7 +26,7 @@ _MEMORY_S = 10.0
 # Bodies that are looked at per set: the cost is bounded.
 _MOST_BODIES = 6
 # Successive sets err alike: so many count as one.
-_ALIKE_SETS = 10.0
+_ALIKE_SETS = 4.0
 # Before anything is known: relative noise, and standard deviation of what is shared (at focal length 1), each worth so
 # many sets.
 _FIRST_SHARED = 0.0015

@@ -20,7 +20,7 @@ _MOST_JOINTS = 48
 # What was learned is forgotten over this, s: clocks drift.
 _MEMORY_S = 20.0
 # Errors of successive sets are alike: so many sets count as one.
-_ALIKE_SETS = 10.0
+_ALIKE_SETS = 4.0
 # Standard deviations of offsets (s) and view shifts (at focal length 1) before anything is known.
 _OFFSET_S = 0.05
 _SHIFT = 0.01

@@ -39,6 +39,8 @@ _NS_PER_S = 1_000_000_000
 _LIFTED_VIEWS = 3
 # A camera is looked for its people so far from their place, at focal length 1: some 20 degrees.
 _ADRIFT_REACH = 0.35
+# The cameras are learned about this often, s: successive sets say much the same.
+_LEARN_EVERY_S = 0.09
 # Two bodies closer than this that no camera sees both of are one, m.
 _SAME_BODY_M = 0.2
 
@@ -121,6 +123,7 @@ class Scene:
         # Stamps of the first set and of each camera's last one.
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
+        self._unlearned_s = 0.0
 
     def __repr__(self) -> str:
         return f'Scene({", ".join(self._rig.names)}; {self._tracks!r}; {self._cameras!r})'
@@ -339,11 +342,9 @@ class Scene:
         expected, unexcused = supports(
             local, cameras.present, cameras.in_picture(local), people.views, self._config.tracking.person_breadth_m
         )
-        self._cameras.learn(
-            cameras, estimate.xn, estimate.weights, solution.trust, support, solution.seen_xyz,
-            solution.seen_covariance, velocity,
-            adrift(local, detections, people.views, expected, self._config.tracking.gate_m, _ADRIFT_REACH), dt_s,
-        )
+        self._unlearned_s += dt_s
+        if self._unlearned_s >= _LEARN_EVERY_S:
+            self._learn(cameras, detections, people, estimate, local, expected, velocity)
         seen = (people.views >= 0).sum(1)
         most = int(np.diff(detections.starts).max(initial=0))
         tracks.update(
@@ -359,6 +360,21 @@ class Scene:
             poses = canonical_poses(estimate.xn, estimate.confidence).pose2d
             self._history.remember(stamp_ns, ids, tracks.ids, poses)
         return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
+
+    def _learn(
+        self, cameras: Cameras, detections: Detections, people: _People, estimate: Estimate, local: FloatArray,
+        expected: NDArray[np.bool_], velocity: FloatArray,
+    ) -> None:
+        """Learn about the cameras from the bodies they see."""
+        solution = estimate.solution
+        astray = adrift(
+            local, detections, people.views, expected, self._config.tracking.gate_m, _ADRIFT_REACH
+        )
+        self._cameras.learn(
+            cameras, estimate.xn, estimate.weights, solution.trust, solution.support, solution.seen_xyz,
+            solution.seen_covariance, velocity, astray, self._unlearned_s,
+        )
+        self._unlearned_s = 0.0
 
     def _settle(
         self, people: _People, estimate: Estimate, velocity: FloatArray

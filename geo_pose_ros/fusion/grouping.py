@@ -11,6 +11,7 @@ side, and pairs of detections are compared by their centres first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ _SPREAD_M = (0.12, 1.0)
 _SPREAD_RATIO = 2.5
 # Hypotheses of one person lie within this of each other, m.
 _SAME_PLACE_M = 0.25
+# Places that collect their detections together.
+_PLACES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,8 +147,7 @@ def group(
         alone[np.arange(len(free)), detections.camera[free]] = free
         if count == 1 or len(np.unique(detections.camera[free])) == 1:
             return alone
-    places, strength = _hypotheses(cameras, detections, free, new_gate_m)
-    views = _collect(cameras, detections, free, places, strength, gate_m)
+    views = _collect(cameras, detections, free, _hypotheses(cameras, detections, free, new_gate_m), gate_m)
     if len(views):
         views = _refine(cameras, detections, free, views, gate_m)
     if needed <= 1:
@@ -158,8 +160,8 @@ def group(
 
 def _hypotheses(
     cameras: Cameras, detections: Detections, free: IntArray, new_gate_m: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return the joints (H, J, 3) m of places where people may stand, and how much speaks for each (H,), falling."""
+) -> FloatArray:
+    """Return the joints (H, J, 3) m of places where people may stand, those that most speaks for first."""
     camera = detections.camera[free]
     rays = Rays.of(cameras.cam_from_world, detections, free)
     if len(free) <= _FEW_DETECTIONS:
@@ -179,22 +181,21 @@ def _hypotheses(
     good = apart < new_gate_m
     apart, middle = apart[good], middle[good]
     if not len(apart):
-        return middle, apart
+        return middle
     torso = np.nanmean(middle, 1)
     # Near hypotheses count fully, and good ones more than poor ones.
     quality = 1.0 - apart / new_gate_m
     around = cKDTree(torso).query_ball_point(torso, _SAME_PLACE_M)
     strength = np.array([quality[list(near)].sum() for near in around])
     taken = np.zeros(len(apart), bool)
-    places, strengths = [], []
+    places = []
     for best in np.argsort(-strength, kind='stable').tolist():
         if taken[best]:
             continue
         near = [n for n in around[best] if not taken[n]]
         taken[near] = True
         places.append(_mean_known(middle[near]))
-        strengths.append(strength[best])
-    return np.array(places), np.array(strengths)
+    return np.array(places)
 
 
 def _mean_known(points: FloatArray) -> FloatArray:
@@ -206,34 +207,44 @@ def _mean_known(points: FloatArray) -> FloatArray:
 
 
 def _collect(
-    cameras: Cameras, detections: Detections, free: IntArray, places: FloatArray, strength: FloatArray, gate_m: float
+    cameras: Cameras, detections: Detections, free: IntArray, places: FloatArray, gate_m: float
 ) -> IntArray:
     """Give each place in turn the free detections that it explains; return (G, C) of those with two or more."""
-    if not len(places):
-        return np.full((0, len(cameras)), -1)
-    local = cameras.see(places)
-    body, detection = nearby(local, detections, 2.0 * CAP_M)
     is_free = np.zeros(len(detections), bool)
     is_free[free] = True
-    kept = is_free[detection]
-    body, detection = body[kept], detection[kept]
+    found: list[IntArray] = []
+    # The first places explain almost all, so that the many accidents behind them meet few detections.
+    for start in range(0, len(places), _PLACES_AT_ONCE):
+        left = np.flatnonzero(is_free)
+        if len(left) < 2:
+            break
+        local = cameras.see(places[start : start + _PLACES_AT_ONCE])
+        found += _explained(local, detections.select(left), left, is_free, gate_m)
+    return np.array(found) if found else np.full((0, len(cameras)), -1)
+
+
+def _explained(
+    local: FloatArray, detections: Detections, names: IntArray, is_free: NDArray[np.bool_], gate_m: float
+) -> list[IntArray]:
+    """Return for each place (C, K, J, 3) that explains two or more detections a row (C,) of their ``names``; not free then."""
+    body, detection = nearby(local, detections, 2.0 * CAP_M)
     distance = lateral_distance(local, detections, body, detection)
     near = distance < gate_m
-    order = np.lexsort((distance[near], body[near]))
-    body, detection = body[near][order], detection[near][order]
-    cuts = np.searchsorted(body, np.arange(len(places) + 1)).tolist()
-    camera = detections.camera
-    found = []
-    for place in range(len(places)):
-        row = np.full(len(cameras), -1)
-        for d in detection[cuts[place] : cuts[place + 1]].tolist():
-            if is_free[d] and row[camera[d]] < 0:
-                row[camera[d]] = d
+    body, detection, distance = body[near], detection[near], distance[near]
+    order = np.lexsort((distance, body))
+    name, camera = names[detection[order]].tolist(), detections.camera[detection[order]].tolist()
+    cuts = np.searchsorted(body[order], np.arange(local.shape[1] + 1)).tolist()
+    rows = []
+    for first, end in pairwise(cuts):
+        row = np.full(local.shape[0], -1)
+        for n, c in zip(name[first:end], camera[first:end], strict=True):
+            if is_free[n] and row[c] < 0:
+                row[c] = n
         members = row[row >= 0]
         if len(members) >= 2:
             is_free[members] = False
-            found.append(row)
-    return np.array(found) if found else np.full((0, len(cameras)), -1)
+            rows.append(row)
+    return rows
 
 
 def _refine(
@@ -246,11 +257,7 @@ def _refine(
         cameras.cam_from_world, xn.reshape(len(cameras), -1, 2), confidence.reshape(len(cameras), -1)
     ).reshape(len(views), joints, 3)
     support = (views >= 0).sum(1)
-    only = Detections(
-        detections.camera[free], detections.xn[free], detections.seen[free], detections.confidence[free],
-        detections.centre[free], np.searchsorted(detections.camera[free], np.arange(len(cameras) + 1)),
-    )
-    again, _ = claim(cameras.see(xyz), only, np.full(len(xyz), gate_m), support / support.max())
+    again, _ = claim(cameras.see(xyz), detections.select(free), np.full(len(xyz), gate_m), support / support.max())
     again = np.where(again >= 0, free[again], -1)
     count = (again >= 0).sum(1)
     order = np.argsort(-count, kind='stable')

@@ -118,6 +118,14 @@ class Detections:
     def __len__(self) -> int:
         return len(self.camera)
 
+    def select(self, index: IntArray) -> Detections:
+        """Return the detections ``index`` (D',), rising."""
+        camera = self.camera[index]
+        return Detections(
+            camera, self.xn[index], self.seen[index], self.confidence[index], self.centre[index],
+            np.searchsorted(camera, np.arange(len(self.starts))),
+        )
+
     def gather(self, views: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return keypoints (C, B, J, 2), NaN = not seen, and confidence (C, B, J) of detections ``views`` (B, C), -1: none."""
         index = views.T

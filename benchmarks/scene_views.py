@@ -193,6 +193,8 @@ def autoregressive(rng: np.random.Generator, shape: tuple[int, ...], memory: flo
 
 def bursts(rng: np.random.Generator, shape: tuple[int, ...], rate: float, length: float) -> BoolArray:
     """Return a mask (F, ...), true for ``rate`` of the frames in bursts of mean ``length`` frames."""
+    if rate <= 0.0:
+        return np.zeros(shape, bool)
     start, end = rate / max(1e-9, 1.0 - rate) / length, 1.0 / length
     chances = rng.random(shape)
     mask = np.zeros(shape, bool)
@@ -200,7 +202,7 @@ def bursts(rng: np.random.Generator, shape: tuple[int, ...], rate: float, length
     for frame in range(shape[0]):
         state = np.where(state, chances[frame] >= end, chances[frame] < start)
         mask[frame] = state
-    return mask & (rate > 0.0)
+    return mask
 
 
 def detect(
@@ -211,7 +213,7 @@ def detect(
     shape = (frames, people, len(BODY17))
     memory = noise.memory ** (_SETTINGS_HZ / rate_hz)
     length = max(1.0, noise.burst_frames * rate_hz / _SETTINGS_HZ)
-    finite = np.isfinite(seen.xy).all(-1)
+    finite: BoolArray = np.asarray(np.isfinite(seen.xy).all(-1))
     safe = np.where(finite[..., None], seen.xy, 0.0)
     low = np.where(finite[..., None], seen.xy, np.inf).min(2)
     high = np.where(finite[..., None], seen.xy, -np.inf).max(2)

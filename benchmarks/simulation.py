@@ -251,7 +251,8 @@ def build(scenario: Scenario) -> World:
     motion, reach_m, swinging = _people(scenario)
 
     def truth(time_s: FloatArray) -> FloatArray:
-        return detector_joints(motion(time_s), scenario.noise.definition)
+        joints: FloatArray = detector_joints(motion(time_s), scenario.noise.definition)
+        return joints
 
     rig = ring_rig(scenario.cameras, reach_m, scenario.random(_RIG))
     given = disturbed(rig, scenario.calibration_error_deg, scenario.random(_CALIBRATION))

@@ -148,6 +148,13 @@ class Scenario:
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f'Scenario: received {name} {getattr(self, name)}, expected {low:g} .. {high:g}.')
 
+        for what, index, count in (
+            *(('hides person', h.person, self.people) for h in self.hidden),
+            *(('knocks camera', k.camera, self.cameras) for k in self.knocks),
+        ):
+            if not 0 <= index < count:
+                raise ConfigError(f'Scenario: it {what} {index}, expected 0 .. {count - 1}.')
+
     def rates_hz(self) -> FloatArray:
         """Return the rate of each camera, (C,)."""
         if self.rate_hz:

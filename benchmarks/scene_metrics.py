@@ -15,7 +15,7 @@ from .simulation import EPOCH_NS, Recording, World
 
 _NS = 1_000_000_000
 MATCH_M = 0.35
-ORACLE_PEOPLE = 6
+ORACLE_PEOPLE = 4
 # 95 % of the chi-squared distribution with three degrees of freedom.
 INSIDE_95 = 7.815
 # Sets until which nothing is warm, and those that count as cold.
@@ -252,7 +252,7 @@ def costs(recording: Recording) -> dict[str, float]:
     warm = [s.cpu_ms for s in sets[WARM_AFTER:] if len(s.bodies) >= people]
     typical = float(np.median(warm)) if warm else NAN
     cold = max((s.cpu_ms for s in sets[:COLD_SETS]), default=NAN)
-    return {'cpu_warm_ms': typical, 'cpu_cold_ms': cold, 'cold_ratio': cold / typical}
+    return {'cpu_warm_ms': typical, 'cpu_cold_ms': cold, 'cold_ratio': _ratio(cold, typical)}
 
 
 def identities(recording: Recording, ids: IntArray) -> dict[str, float]:

@@ -33,6 +33,7 @@ class Metrics:
         sets: sets published.
         instants: share of the instants in which a camera delivered of which a frame is in a published set.
         sets_per_instant: published sets for each instant in which a camera delivered.
+        latency_p95_ms: 95th percentile of the time from the exposure (stamp) to when the set is taken.
         frames_used: share of the frames that reached the node that are in a published set.
         bodies: bodies per person, mean over the sets.
         recall: share of people in sight of two cameras (or all, if there are fewer) that have a body.
@@ -62,6 +63,7 @@ class Metrics:
     instants: float = NAN
     sets_per_instant: float = NAN
     frames_used: float = NAN
+    latency_p95_ms: float = NAN
     bodies: float = NAN
     recall: float = NAN
     ghosts: float = NAN
@@ -186,7 +188,7 @@ def measure(recording: Recording) -> Metrics:
         'ids': _mean(distinct),
         'ids_all': len(everyone) / people,
         'mpjpe_m': _mean(error),
-        'wrist_p95_m': float(np.nanpercentile(wrists, 95)) if np.isfinite(wrists).any() else NAN,
+        'wrist_p95_m': _percentile(wrists, 95.0),
         'views': _mean([
             s.bodies.num_views[b].mean() for s, m in zip(sets, matched, strict=True) for b in m.body[m.body >= 0]
         ]),
@@ -200,6 +202,12 @@ def _mean(values: Sequence[float] | FloatArray) -> float:
     array = np.asarray(values, float)
     array = array[np.isfinite(array)]
     return float(array.mean()) if array.size else NAN
+
+
+def _percentile(values: Sequence[float] | FloatArray, q: float) -> float:
+    array = np.asarray(values, float)
+    array = array[np.isfinite(array)]
+    return float(np.percentile(array, q)) if array.size else NAN
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -223,6 +231,7 @@ def delivered(recording: Recording) -> dict[str, float]:
         'instants': _ratio(len(set(used)), len(delivering)),
         'sets_per_instant': _ratio(len(recording.sets), len(delivering)),
         'frames_used': _ratio(len(used), len(instant_of)),
+        'latency_p95_ms': _percentile([(s.now_ns - s.stamp_ns) / 1e6 for s in recording.sets], 95.0),
     }
 
 

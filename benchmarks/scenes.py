@@ -3,9 +3,9 @@
     python benchmarks/scenes.py     ->  a table, and out/bench/scenes.json
 
 Complete, it also writes docs/benchmarks/scenes.json and .png, and the results in docs/scenes.md.
-`--only TEXT` runs the rows whose name contains TEXT, `--quick` a chosen dozen, `--seconds S` cuts every scene to S
-seconds, `--jobs N` runs N rows at a time. Rows that were run with the same sources are not run again (`--fresh`
-does). One core: the threads of numpy and of the lifter are limited to one.
+`--only TEXT` runs the rows whose name contains TEXT, `--group` those of a group, `--quick` a chosen dozen,
+`--seconds S` cuts every scene to S seconds, `--jobs N` runs N rows at a time. Rows that were run with the same
+sources are not run again (`--fresh` does). One core: the threads of numpy and of the lifter are limited to one.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def verdicts(row: Row, results: Mapping[str, Result]) -> Iterator[tuple[Target, 
 
 
 COLUMNS: Sequence[tuple[str, str, float, int]] = (
-    ('instants', 'instants %', 100.0, 1), ('recall', 'recall', 1.0, 3), ('bodies', 'bodies / people', 1.0, 3),
+    ('instants', 'instants %', 100.0, 1), ('latency_p95_ms', 'latency p95 ms', 1.0, 0), ('recall', 'recall', 1.0, 3),
+    ('bodies', 'bodies / people', 1.0, 3),
     ('ghosts', 'ghosts / set', 1.0, 3), ('ids', 'ids / person', 1.0, 2), ('views', 'views', 1.0, 2),
     ('mpjpe_m', 'MPJPE mm', 1e3, 1), ('oracle_ratio', '/ oracle', 1.0, 2), ('wrist_p95_m', 'wrist p95 mm', 1e3, 0),
     ('inside_2', '95 %: 2+', 1.0, 2), ('inside_1', '1', 1.0, 2), ('inside_0', '0', 1.0, 2),
@@ -242,6 +243,8 @@ def save(path: Path, digest: str, done: Mapping[str, Any]) -> None:
 def wanted(arguments: argparse.Namespace) -> list[Row]:
     """Return the rows asked for."""
     chosen = [row for row in rows() if not arguments.only or arguments.only in row.name]
+    if arguments.group:
+        chosen = [row for row in chosen if row.group == arguments.group]
     if arguments.quick:
         chosen = [row for row in chosen if row.quick]
     references = {target.of for row in chosen for target in row.targets if target.of}
@@ -259,6 +262,7 @@ def main() -> None:
     """Run what is missing, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--only', default='', help='rows whose name contains this')
+    parser.add_argument('--group', default='', choices=('', 'named', 'sweep', 'cell'), help='rows of this group')
     parser.add_argument('--quick', action='store_true', help='a chosen dozen')
     parser.add_argument('--seconds', type=float, default=0.0, help='cut every scene to this; 0: as designed')
     parser.add_argument('--jobs', type=int, default=1, help='rows at a time')

@@ -315,6 +315,7 @@ def test_perfect_results_are_perfect(pair: World) -> None:
     found = measure(by_hand(pair, [bodies(s, pair.truth(s), [4, 9]) for s in stamps(pair)]))
     assert (found.instants, found.recall, found.ghosts, found.ids, found.ids_all) == (1.0, 1.0, 0.0, 1.0, 1.0)
     assert found.bodies == 1.0 and found.mpjpe_m == 0.0 and found.inside_2 == 1.0 and found.views == 2.0
+    assert found.latency_p95_ms == 0.0
     assert found.frames_used == 1.0 and np.isnan(found.inside_1) and np.isnan(found.clock_error_ms)
 
 

@@ -189,7 +189,8 @@ def _crowds() -> Iterator[Row]:
 
 
 def _identity() -> Iterator[Row]:
-    for length_s in (0.3, 1.0, 3.0):
+    # Some thirty each: one that fails is not yet a row that does.
+    for length_s, seeds in ((0.3, 2), (1.0, 3), (3.0, 3)):
         hidden = tuple(
             Hidden(person, start + person * (length_s + 0.5), start + length_s + person * (length_s + 0.5))
             for start in np.arange(2.0, 38.0, 3.0 * (length_s + 2.0)).tolist() for person in range(3)
@@ -197,7 +198,7 @@ def _identity() -> Iterator[Row]:
         duration_s = max(h.end_s for h in hidden) + 2.0
         yield _row(
             f'hidden {length_s:g} s', Scenario(people=3, rate_hz=15.0, duration_s=duration_s, hidden=hidden),
-            Target('same_id', 0.95), quick=length_s == 1.0,
+            Target('same_id', 0.95), seeds=seeds, quick=length_s == 1.0,
         )
     yield _row(
         'crossing', Scenario(people=2, motion='cross', duration_s=7.0), Target('crossed_id', 0.99), seeds=12

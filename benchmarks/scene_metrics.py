@@ -15,7 +15,8 @@ from .simulation import EPOCH_NS, Recording, World
 
 _NS = 1_000_000_000
 MATCH_M = 0.35
-ORACLE_PEOPLE = 4
+# The oracle is run for so many people and sets of a scene at most.
+ORACLE_PEOPLE, ORACLE_SETS = 4, 300
 # 95 % of the chi-squared distribution with three degrees of freedom.
 INSIDE_95 = 7.815
 # Sets until which nothing is warm, and those that count as cold.

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from benchmarks.scene_design import Row, Target, rows
-from benchmarks.scene_metrics import Metrics, measure, oracle_ratio
+from benchmarks.scene_metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
 from benchmarks.simulation import Scenario, build, run
 from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.config import build as config_of
@@ -75,7 +75,10 @@ def run_once(scenario: Scenario, config: NodeConfig, memory: bool) -> Metrics:
     world = build(scenario)
     recording = run(world, config)
     metrics = replace(
-        measure(recording), oracle_ratio=oracle_ratio(recording, lambda person: run(world, config, oracle_of=person))
+        measure(recording),
+        oracle_ratio=oracle_ratio(
+            recording, lambda person: run(world, config, oracle_of=person, limit=ORACLE_SETS)
+        ),
     )
     if memory:
         traced = run(world, config, memory=True, limit=MEMORY_SETS)

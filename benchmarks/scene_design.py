@@ -24,6 +24,10 @@ PHASES = ('trigger', 'random', 'half')
 LOSSES = (0.0, 0.03, 0.1)
 CALIBRATION_DEG = (0.0, 0.25, 0.5, 1.0)
 SPEEDS = (1.0, 2.5)
+FACTORS: tuple[tuple[str, tuple[object, ...]], ...] = (
+    ('cameras', CAMERAS), ('people', PEOPLE), ('rate_hz', RATES_HZ), ('phase', PHASES), ('loss', LOSSES),
+    ('calibration_error_deg', CALIBRATION_DEG), ('speed', SPEEDS),
+)
 CELLS, CELL_SEED = 24, 8
 # Of the row 'wrist at 8 m/s', before the scene object (commit f12959c).
 REST_JITTER_M = 0.0065
@@ -88,28 +92,34 @@ def everywhere(scenario: Scenario) -> tuple[Target, ...]:
 
 def describe(scenario: Scenario) -> str:
     """Return the factors of the matrix in short."""
-    rate = f'{scenario.rate_hz:g} Hz' if scenario.rate_hz else 'mixed Hz'
+    rate = f'{scenario.rate_hz:g} Hz' if scenario.rate_hz else 'mixed rates'
     return (
         f'{scenario.cameras} x {scenario.people}, {rate}, {scenario.phase}, loss {100 * scenario.loss:g} %, '
         f'{scenario.calibration_error_deg:g} deg, x{scenario.speed:g}'
     )
 
 
+def sweep_name(factor: str, value: object) -> str:
+    """Return the name of the row of the sweep in which a factor has a value."""
+    return 'base' if getattr(BASE, factor) == value else f'{factor} {shown(factor, value)}'
+
+
+def shown(factor: str, value: object) -> str:
+    """Return a value of a factor as people read it."""
+    return 'mixed' if factor == 'rate_hz' and not value else str(value)
+
+
 def sweep() -> Iterator[Row]:
     """Yield the base case and every factor alone around it."""
-    factors = (
-        ('cameras', CAMERAS), ('people', PEOPLE), ('rate_hz', RATES_HZ), ('phase', PHASES), ('loss', LOSSES),
-        ('calibration_error_deg', CALIBRATION_DEG), ('speed', SPEEDS),
-    )
     yield Row('base', 'sweep', BASE, everywhere(BASE), quick=True)
-    for name, values in factors:
+    for name, values in FACTORS:
         for value in values:
             if getattr(BASE, name) == value:
                 continue
             scenario = replace(BASE, **{name: value})  # type: ignore[arg-type]
             if scenario.people > 8:
                 scenario = replace(scenario, motion='cell', spacing_m=1.2, duration_s=3.0)
-            yield Row(f'{name} {value}', 'sweep', scenario, everywhere(scenario))
+            yield Row(sweep_name(name, value), 'sweep', scenario, everywhere(scenario))
 
 
 def _row(

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from benchmarks.scene_design import Row, Target, rows
+from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_name
 from benchmarks.scene_metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
 from benchmarks.simulation import Scenario, build, run
 from geo_pose_ros.config import NodeConfig
@@ -192,31 +192,29 @@ def show(row: Row, results: Mapping[str, Result], seconds: float) -> None:
 
 
 def draw(results: Mapping[str, Result], path: Path) -> None:
-    """Draw every factor's sweep: joint error, the oracle's, and recall."""
+    """Draw every factor's sweep: joint error, the oracle's, and recall; the other factors are the base case's."""
     import matplotlib
 
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    sweeps: dict[str, list[tuple[str, Result]]] = {}
-    base = results['base']
-    for row in rows():
-        if row.group == 'sweep' and row.name != 'base' and row.name in results:
-            factor, _, value = row.name.partition(' ')
-            sweeps.setdefault(factor, []).append((value, results[row.name]))
     figure, axes = pyplot.subplots(2, 4, figsize=(15, 6.5), constrained_layout=True)
-    for axis, (factor, points) in zip(axes.flat, sweeps.items(), strict=False):
-        points = [('base', base), *points]
+    for axis, (factor, values) in zip(axes.flat, FACTORS, strict=False):
+        points = [results[sweep_name(factor, value)] for value in values]
         x = range(len(points))
-        ours = np.array([np.nan if r['mpjpe_m'] is None else 1e3 * r['mpjpe_m'] for _, r in points])
-        ratio = np.array([np.nan if r['oracle_ratio'] is None else r['oracle_ratio'] for _, r in points])
-        axis.plot(x, ours, 'o-', label='joint error, mm')
-        axis.plot(x, ours / ratio, 's--', label="the oracle's, mm")
-        axis.set(title=factor.replace('_', ' '), ylim=(0, None))
-        axis.set_xticks(list(x), [name for name, _ in points], fontsize=7)
+        ours, ratio, recall = (
+            np.array([np.nan if (v := r[key]) is None else v for r in points])
+            for key in ('mpjpe_m', 'oracle_ratio', 'recall')
+        )
+        axis.plot(x, 1e3 * ours, 'o-', label='joint error, mm')
+        axis.plot(x, 1e3 * ours / ratio, 's--', label="the oracle's, mm")
+        axis.set(title=factor.replace('_', ' '))
+        axis.set_ylim(0.0, 1.15 * axis.get_ylim()[1])
+        axis.set_xticks(list(x), [shown(factor, value) for value in values])
+        axis.margins(x=0.1)
         other = axis.twinx()
-        other.plot(x, [r['recall'] for _, r in points], '^:', color='tab:green', label='recall')
-        other.set_ylim(0.0, 1.05)
+        other.plot(x, recall, '^:', color='tab:green', label='recall (right)')
+        other.set_ylim(0.0, 1.15)
     handles = [*axes.flat[0].get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
     axes.flat[-1].axis('off')
     axes.flat[-1].legend(handles, [h.get_label() for h in handles], loc='center')

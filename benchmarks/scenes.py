@@ -241,22 +241,20 @@ def save(path: Path, digest: str, done: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(report, indent=1) + '\n')
 
 
-def wanted(arguments: argparse.Namespace) -> list[Row]:
-    """Return the rows asked for."""
-    chosen = [row for row in rows() if not arguments.only or arguments.only in row.name]
-    if arguments.group:
-        chosen = [row for row in chosen if row.group == arguments.group]
-    if arguments.quick:
-        chosen = [row for row in chosen if row.quick]
-    references = {target.of for row in chosen for target in row.targets if target.of}
-    names = {row.name for row in chosen}
-    chosen = [row for row in rows() if row.name in names | references]
-    if arguments.seconds:
-        chosen = [
-            replace(row, scenario=replace(row.scenario, duration_s=min(arguments.seconds, row.scenario.duration_s)))
-            for row in chosen
-        ]
-    return chosen
+def wanted(only: str, group: str, quick: bool, seconds: float) -> list[Row]:
+    """Return the rows asked for, and those that they are compared with; ``seconds`` 0: as long as designed."""
+    names = {
+        row.name for row in rows()
+        if only in row.name and group in ('', row.group) and (row.quick or not quick)
+    }
+    names |= {target.of for row in rows() if row.name in names for target in row.targets if target.of}
+    chosen = [row for row in rows() if row.name in names]
+    if not seconds:
+        return chosen
+    return [
+        replace(row, scenario=replace(row.scenario, duration_s=min(seconds, row.scenario.duration_s)))
+        for row in chosen
+    ]
 
 
 def main() -> None:
@@ -269,7 +267,7 @@ def main() -> None:
     parser.add_argument('--jobs', type=int, default=1, help='rows at a time')
     parser.add_argument('--fresh', action='store_true', help='run again what was run with the same sources')
     arguments = parser.parse_args()
-    chosen = wanted(arguments)
+    chosen = wanted(arguments.only, arguments.group, arguments.quick, arguments.seconds)
     digest = sources_digest() + (f'-{arguments.seconds:g}s' if arguments.seconds else '')
     done = load_store(digest, arguments.fresh)
     results: dict[str, Result] = {name: stored['metrics'] for name, stored in done.items()}

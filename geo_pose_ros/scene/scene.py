@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -44,6 +44,8 @@ _ADRIFT_REACH = 0.35
 _LEARN_EVERY_S = 0.09
 # Two bodies closer than this that no camera sees both of are one, m.
 _SAME_BODY_M = 0.2
+# Bodies are solved again where a better velocity moves a view's joint by more than this, m.
+_AGAIN_M = 0.008
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -324,17 +326,28 @@ class Scene:
         unknown = np.full((1, len(BODY17), 3), np.nan)
         position = np.concatenate([tracks.filter.position, unknown])[people.tracks]
         velocity = self._velocity(people)
-        displacement = None
-        if cameras.dt_s.any() and velocity.any():
-            displacement = cameras.dt_s[:, None, None, None] * velocity
         known = Circumstances(
             bones=None if self._bones is None else self._bones.prior(ids), place=_middle(position),
-            place_variance=np.append(tracks.place_variance, np.inf)[people.tracks], displacement=displacement,
+            place_variance=np.append(tracks.place_variance, np.inf)[people.tracks],
+            displacement=_displacement(cameras, velocity),
         )
-        estimate = estimate_bodies(
-            cameras.cam_from_world, cameras.focal_px, xn, confidence, BODY17, self._config.solver,
-            self._lift_of(stamp_ns, cameras, ids), known, self._cameras.noise,
-        )
+
+        def estimated(known: Circumstances) -> Estimate:
+            return estimate_bodies(
+                cameras.cam_from_world, cameras.focal_px, xn, confidence, BODY17, self._config.solver,
+                self._lift_of(stamp_ns, cameras, ids), known, self._cameras.noise,
+            )
+
+        estimate = estimated(known)
+        if known.displacement is not None:
+            # The velocity was predicted; what the set says of it matters where views are far from the set's instant.
+            old = people.tracks >= 0
+            velocity[old] = tracks.filter.velocity_given(
+                people.tracks[old], estimate.solution.xyz[old], estimate.solution.fleeting[old]
+            )
+            displacement = _displacement(cameras, velocity)
+            if displacement is not None and np.abs(displacement - known.displacement).max() > _AGAIN_M:
+                estimate = estimated(replace(known, displacement=displacement))
         found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
         return people.select(found), estimate.select(found)
 
@@ -472,6 +485,13 @@ def _bounds(intrinsics: Intrinsics) -> FloatArray:
     w, h = intrinsics.width - 1.0, intrinsics.height - 1.0
     left, right, top, bottom = normalize(intrinsics, 0.5 * np.array([[0.0, h], [2.0 * w, h], [w, 0.0], [w, 2.0 * h]]))
     return np.array([left[0], top[1], right[0], bottom[1]])
+
+
+def _displacement(cameras: Cameras, velocity: FloatArray) -> FloatArray | None:
+    """Return (C, B, J, 3) m, how far joints move from the set's instant to each view's; None if they do not."""
+    if not (cameras.dt_s.any() and velocity.any()):
+        return None
+    return cameras.dt_s[:, None, None, None] * velocity
 
 
 def _middle(position: FloatArray) -> FloatArray:

@@ -368,7 +368,7 @@ class Scene:
             body = np.arange(xn.shape[1])
             windows = None if history is None else partial(history.windows, stamp_ns, body_ids[bodies])
             lifted = lifter.lift(xn[camera, body], confidence[camera, body], windows)
-            return _in_world(lifted.pose, lifted.sigma, lifted.root, cameras.cam_from_world[camera])
+            return LiftedViews.of_cameras(lifted.pose, lifted.sigma, lifted.root, cameras.cam_from_world[camera])
 
         return lift
 
@@ -507,10 +507,3 @@ def _best_views(confidence: FloatArray, most: int) -> IntArray:
     if views == len(shown):
         return np.repeat(np.arange(views)[:, None], shown.shape[1], 1)
     return np.argpartition(-shown, views - 1, axis=0)[:views]
-
-
-def _in_world(pose: FloatArray, sigma: FloatArray, root: FloatArray, cam_from_world: FloatArray) -> LiftedViews:
-    """Return lifted poses (V, B, J, 3) and roots (V, B, 3) of cameras ``cam_from_world`` (V, B, 3, 4) in the world."""
-    R, t = cam_from_world[..., :3], cam_from_world[..., 3]
-    axis = root / np.sqrt((root * root).sum(-1, keepdims=True))
-    return LiftedViews(pose @ R, sigma, ((root - t)[..., None, :] @ R)[..., 0, :], (axis[..., None, :] @ R)[..., 0, :])

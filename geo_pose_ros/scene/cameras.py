@@ -35,6 +35,14 @@ _PRIOR_WEIGHT = 2.0
 # Clock offsets that change by more than this change what is usual of a camera, s.
 _CLOCK_NEWS_S = 0.003
 _SCALE_BOUNDS = (0.3, 3.0)
+# Degrees of freedom of a residual that are worth looking at.
+_LEAST_FREEDOM = 0.4
+# A camera is taken to be noisier than the others only if it clearly is: residuals of one that is believed less are larger
+# for that.
+_CLEARLY_NOISIER = 1.5
+# Clock offsets that change by more than this change what is usual of a camera, s.
+_CLOCK_NEWS_S = 0.003
+_SCALE_BOUNDS = (0.3, 3.0)
 # Residuals of more than this many standard deviations are gross errors; the mean square of the others is that much
 # lower.
 _GROSS = 3.0
@@ -88,8 +96,7 @@ class CameraStates:
         """(C,) the keypoints' standard deviation, in units of what the settings say."""
         level = np.sqrt(self._noise[:, 0].sum() / self._noise[:, 1].sum())
         own = np.sqrt(self._noise[:, 0] / self._noise[:, 1])
-        # Cameras are more alike than their residuals: one that is believed more has smaller residuals for that.
-        return np.asarray(np.clip(np.sqrt(level * own), *_SCALE_BOUNDS))
+        return np.clip(np.where(own > _CLEARLY_NOISIER * level, own, level), *_SCALE_BOUNDS)
 
     @property
     def noise(self) -> Noise:
@@ -100,7 +107,7 @@ class CameraStates:
         shared = np.full(len(self._focal_px), np.sqrt(unsure * self._shared[0] / self._shared[1]))
         own = np.hypot(*self._health.shift.T) / np.sqrt(2.0)
         scale = self.scale
-        level = float(np.exp(np.log(scale).mean()))
+        level = float(np.median(scale))
         return Noise(level, scale / level, np.where(self._health.moved, np.maximum(own, shared), shared))
 
     def states(self) -> list[CameraState]:
@@ -181,13 +188,12 @@ class CameraStates:
     ) -> None:
         forget = np.exp(-dt_s / _MEMORY_S)
         views = support.sum(0)
-        # Of a residual's two degrees of freedom, what is left after the joint was placed by 2n of them.
+        # Of a residual's two degrees of freedom, what is left after the joint was placed by 2n of them; where little is
+        # left, little is known.
         left = np.where(support & (views >= 2), 2.0 * (1.0 - leverage), 0.0)
-        squared = np.where(left > 0.0, (scatter * scatter).sum(-1) * information, 0.0)
-        own = self.scale[:, None, None]
-        usual = np.nan_to_num(squared) < np.square(_GROSS * own) * left
-        left = np.where(usual & np.isfinite(squared), left, 0.0)
-        sums = np.stack([np.where(left > 0.0, squared, 0.0).sum((1, 2)) / _TRUNCATED, left.sum((1, 2))], 1)
+        squared = (scatter * scatter).sum(-1) * information
+        left = np.where((left >= _LEAST_FREEDOM) & np.isfinite(squared), left, 0.0)
+        sums = np.stack([np.where(left > 0.0, squared, 0.0).sum((1, 2)), left.sum((1, 2))], 1)
         grown = forget * self._noise + sums / _ALIKE_SETS
         # The prior stays.
         self._noise = grown + (1.0 - forget) * _PRIOR_WEIGHT

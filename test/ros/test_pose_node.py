@@ -16,7 +16,7 @@ from visualization_msgs.msg import MarkerArray
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
-from geo_pose_ros.ros import outputs, session
+from geo_pose_ros.ros import outputs, rig_source
 from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
@@ -222,7 +222,7 @@ def transforms(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[Any], None]]:
         callbacks.append(callback)
         return node.create_subscription(String, '/stands_for_tf_static', lambda message: None, 1)
 
-    monkeypatch.setattr(session, 'subscribe_static_transforms', subscribe)
+    monkeypatch.setattr(rig_source, 'subscribe_static_transforms', subscribe)
     return callbacks
 
 

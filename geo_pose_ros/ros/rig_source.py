@@ -1,0 +1,104 @@
+"""Where the node's rig comes from: a rig file, or camera_info and /tf_static."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from time import monotonic_ns
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo
+
+from ..calibration.live import Calibration
+from ..config import NodeConfig
+from ..types import CameraRig
+from .qos import profile
+from .tf import subscribe_static_transforms
+from .topics import fill
+
+
+class RigSource:
+    """Subscribes to what the rig lacks, and hands out the rig as far as it is known."""
+
+    def __init__(
+        self, node: Any, cameras: Sequence[str], config: NodeConfig, rig_file: CameraRig | None,
+        complain: Callable[[str], None],
+    ) -> None:
+        """Subscribe to /tf_static, unless there is a rig file.
+
+        Args:
+            node: an rclpy node.
+            cameras: their names.
+            config: the node's settings.
+            rig_file: the rig, if a file was given; nothing is subscribed to then.
+            complain: gets what is wrong with a message, in words.
+
+        Raises:
+            GeoPoseError: if the rig file lacks a camera, a topic name is wrong, or tf2_msgs is missing.
+        """
+        self._node, self._cameras, self._config, self._complain = node, tuple(cameras), config, complain
+        self._info_topics = {name: fill(config.camera_info_topic, name) for name in self._cameras}
+        self._calibration = Calibration(self._cameras, config.world_frame, rig_file)
+        self._from_file = rig_file is not None
+        self._info_inputs: dict[str, Any] = {}
+        self._tf_input: Any = None
+
+    def subscribe_transforms(self) -> None:
+        """Subscribe to /tf_static, unless there is a rig file.
+
+        Raises:
+            ConfigError: if tf2_msgs is missing.
+        """
+        if not self._from_file:
+            self._tf_input = subscribe_static_transforms(self._node, self._on_transforms)
+
+    @property
+    def rig(self) -> CameraRig | None:
+        """The cameras calibrated so far; the same object until something changes."""
+        return self._calibration.rig
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Why a camera is not calibrated, by camera."""
+        return self._calibration.problems
+
+    def is_settled(self) -> bool:
+        """Return whether all cameras are calibrated, or no news came for a second."""
+        return self._calibration.is_settled(monotonic_ns())
+
+    def listen_for_camera_info(self, away: Collection[str]) -> None:
+        """Subscribe where intrinsics are missing or the camera is ``away``; unsubscribe where they are known.
+
+        A driver sends them with every image, and one is enough.
+        """
+        if self._from_file:
+            return
+        for name in self._cameras:
+            wanted = name in away or not self._calibration.has_intrinsics(name)
+            if wanted and name not in self._info_inputs:
+                self._info_inputs[name] = self._node.create_subscription(
+                    CameraInfo, self._info_topics[name], partial(self._on_camera_info, name),
+                    profile(1, reliable=False),
+                )
+            elif not wanted and name in self._info_inputs:
+                self._node.destroy_subscription(self._info_inputs.pop(name))
+
+    def stop_listening(self) -> None:
+        """Unsubscribe from all camera_info."""
+        for subscription in self._info_inputs.values():
+            self._node.destroy_subscription(subscription)
+        self._info_inputs.clear()
+
+    def close(self) -> None:
+        """Unsubscribe from everything."""
+        self.stop_listening()
+        if self._tf_input is not None:
+            self._node.destroy_subscription(self._tf_input)
+
+    def _on_camera_info(self, camera: str, message: CameraInfo) -> None:
+        self._calibration.on_camera_info(camera, message, monotonic_ns())
+
+    def _on_transforms(self, message: Any) -> None:
+        problem = self._calibration.on_transforms(message, monotonic_ns())
+        if problem:
+            self._complain(problem)

@@ -311,8 +311,17 @@ class NodeConfig:
         choices=('raw', 'compressed', 'keypoints'),
     )
     image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    image_topics: tuple[str, ...] = setting(
+        (), 'Image topics of single cameras, camera=topic; their camera_info is beside them'
+    )
+    rectified: str = setting(
+        'auto', 'Whether pictures are rectified, so that P and R of camera_info describe them; auto: those of topics '
+        'named image_rect', choices=('auto', 'yes', 'no'),
+    )
     camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
+    camera_info_topics: tuple[str, ...] = setting((), 'Calibration topics of single cameras, camera=topic')
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
+    keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic')
     keypoints_skeleton: str = setting(
         'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
     )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -49,13 +49,17 @@ class NodeParameters(Generic[T]):
     They may be set until ``freeze``; afterwards every change is refused with the reason.
     """
 
-    def __init__(self, node: Any, kind: type[T], refuse: Callable[[], str]) -> None:
+    def __init__(
+        self, node: Any, kind: type[T], refuse: Callable[[], str], shared: Collection[str] = ()
+    ) -> None:
         """Declare them with the values of the command line and parameter files.
 
         Args:
             node: an rclpy node.
             kind: the settings class.
             refuse: returns why parameters cannot be set now; '' if they can.
+            shared: names that were given to every node, and so may be another's; unknown ones are left alone and
+                logged.
 
         Raises:
             ConfigError: for an unknown parameter, a wrong type or a value out of bounds.
@@ -68,6 +72,12 @@ class NodeParameters(Generic[T]):
             for name, parameter in node._parameter_overrides.items()
             if not node.has_parameter(name) and not name.startswith(_RCLPY_PREFIX)
         }
+        foreign = sorted(name for name in overrides if name in shared and name not in self._known)
+        if foreign:
+            node.get_logger().info(
+                f'parameters given to all nodes that this one does not know, and leaves alone: {", ".join(foreign)}'
+            )
+        overrides = {name: value for name, value in overrides.items() if name not in foreign}
         config = build(kind, {name: self._empty_list(name, value) for name, value in overrides.items()})
         for s in walk(config):
             value = list(s.default) if isinstance(s.default, tuple) else s.default

@@ -18,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 from ..config import NodeConfig
 from ..errors import ConfigError, GeoPoseError
 from .middleware import large_data_environment
+from .parameter_files import shared_names
 from .parameters import NodeParameters
 from .session import PoseSession
 
@@ -42,7 +43,8 @@ class PoseNode(LifecycleNode):
         self.fault: GeoPoseError | None = None
         self.crashed = False
         self._session: PoseSession | None = None
-        self._settings = NodeParameters(self, NodeConfig, self._why_read_only)
+        shared = shared_names(options.get('cli_args') or (), sys.argv)
+        self._settings = NodeParameters(self, NodeConfig, self._why_read_only, shared)
 
     @property
     def config(self) -> NodeConfig:

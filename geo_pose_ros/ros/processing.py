@@ -19,9 +19,8 @@ from ..messages.keypoints import keypoints_from_cloud
 from ..pipeline import Detection, PipelineResult, PosePipeline
 from ..scene.sync import StampedSet
 from ..skeleton import get_skeleton
-from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
+from ..types import Camera, CameraRig, Frame, Keypoints2D
 from .cdr import read_compressed_image, read_image
-from .log import ThrottledLog
 from .outputs import Outputs
 from .rig_source import RigSource
 from .statistics import NodeStatistics
@@ -31,8 +30,7 @@ class SetProcessor:
     """Owns the pipeline; ``process`` begins with a set, a second thread finishes and publishes it."""
 
     def __init__(
-        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics,
-        log: ThrottledLog,
+        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics
     ) -> None:
         """Find out now whether the detector works; with a rig already, load it for all cameras.
 
@@ -40,7 +38,7 @@ class SetProcessor:
             GeoPoseError: if the models cannot be loaded.
         """
         self._node, self._config = node, config
-        self._source, self._statistics, self._log = source, statistics, log
+        self._source, self._statistics = source, statistics
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
         self.outputs: Outputs | None = None
@@ -69,7 +67,7 @@ class SetProcessor:
         try:
             pipeline, rig = self._current_pipeline()
             if pipeline is None or rig is None:
-                self._statistics.set_failed('no camera is calibrated')
+                self._statistics.set_failed('not calibrated', 'no camera is calibrated', monotonic_ns())
                 return
             usable = self._calibrated(rig, found)
             if self._config.transport == 'keypoints':
@@ -77,7 +75,7 @@ class SetProcessor:
                 self._submit(partial(pipeline.fuse, found.stamp_ns, keypoints), rig, found)
                 return
             detection = pipeline.begin(
-                {name: partial(self._decode, name, cdr, rig[name].intrinsics) for name, cdr in usable.items()}
+                {name: partial(self._decode, rig[name], cdr) for name, cdr in usable.items()}
             )
         except GeoPoseError as error:
             self._set_failed(error, found.stamp_ns)
@@ -119,12 +117,12 @@ class SetProcessor:
             self._set_failed(error, found.stamp_ns)
 
     def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
-        self._statistics.set_failed(type(error).__name__)
-        self._log.warn(f'Frame set at {stamp_ns} ns: {error}', key=f'set {type(error).__name__}')
+        text = f'frame set at {stamp_ns} ns: {error}'
+        self._statistics.set_failed(type(error).__name__, text, monotonic_ns())
 
     def _current_pipeline(self) -> tuple[PosePipeline | None, CameraRig | None]:
-        rig = self._source.rig
-        if rig is not None and rig is not self._pipeline_rig and self._source.is_settled():
+        rig = self._source.settled_rig
+        if rig is not None and rig is not self._pipeline_rig:
             wait([self._finished])
             self._use_rig(rig)
             self.publish_skeleton()
@@ -142,9 +140,18 @@ class SetProcessor:
                 )
         return usable
 
-    def _decode(self, camera: str, cdr: bytes, intrinsics: Intrinsics) -> Frame:
+    def _decode(self, camera: Camera, cdr: bytes) -> Frame:
         message = read_image(cdr) if self._config.transport == 'raw' else read_compressed_image(cdr)
-        return frame_from_message(message, camera, intrinsics, self._config.pipeline.detector.max_side_px)
+        frame_id = str(message.header.frame_id).lstrip('/')
+        if frame_id and frame_id != camera.frame_id and not self._config.rig:
+            text = (
+                f"Camera '{camera.name}': its pictures are of frame '{frame_id}', its camera_info of "
+                f"'{camera.frame_id}', whose pose is used. Let its driver name the optical frame in both"
+            )
+            self._statistics.happened(f'camera {camera.name}', 'frame', text, monotonic_ns())
+        return frame_from_message(
+            message, camera.name, camera.intrinsics, self._config.pipeline.detector.max_side_px
+        )
 
     def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int) -> dict[str, Keypoints2D]:
         skeleton = get_skeleton(self._config.keypoints_skeleton)
@@ -157,5 +164,4 @@ class SetProcessor:
         return keypoints
 
     def _camera_failed(self, camera: str, error: str, stamp_ns: int) -> None:
-        self._statistics.problem(camera, 'unreadable', error, monotonic_ns())
-        self._log.warn(f'At {stamp_ns} ns: {error}', key=f'camera {camera}')
+        self._statistics.problem(camera, 'unreadable', f'{error} (at {stamp_ns} ns)', monotonic_ns())

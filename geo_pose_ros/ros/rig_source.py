@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from time import monotonic_ns
 from typing import Any
@@ -14,31 +15,32 @@ from ..config import NodeConfig
 from ..types import CameraRig
 from .qos import profile
 from .tf import subscribe_static_transforms
-from .topics import fill
+from .topics import CameraTopics
 
 
 class RigSource:
-    """Subscribes to what the rig lacks, and hands out the rig as far as it is known."""
+    """Subscribes to what the rig lacks, and hands out the rig as far as it is known; thread-safe."""
 
     def __init__(
-        self, node: Any, cameras: Sequence[str], config: NodeConfig, rig_file: CameraRig | None,
+        self, node: Any, topics: Mapping[str, CameraTopics], config: NodeConfig, rig_file: CameraRig | None,
         complain: Callable[[str], None],
     ) -> None:
-        """Subscribe to /tf_static, unless there is a rig file.
+        """Prepare; ``subscribe_transforms`` begins to listen.
 
         Args:
             node: an rclpy node.
-            cameras: their names.
+            topics: of the cameras, by name.
             config: the node's settings.
             rig_file: the rig, if a file was given; nothing is subscribed to then.
             complain: gets what is wrong with a message, in words.
 
         Raises:
-            GeoPoseError: if the rig file lacks a camera, a topic name is wrong, or tf2_msgs is missing.
+            GeoPoseError: if the rig file lacks a camera, or is of raw pictures and the topic of rectified ones.
         """
-        self._node, self._cameras, self._config, self._complain = node, tuple(cameras), config, complain
-        self._info_topics = {name: fill(config.camera_info_topic, name) for name in self._cameras}
-        self._calibration = Calibration(self._cameras, config.world_frame, rig_file)
+        self._node, self._topics, self._complain = node, topics, complain
+        rectified = [name for name, of_camera in topics.items() if of_camera.rectified]
+        self._calibration = Calibration(tuple(topics), config.world_frame, rig_file, rectified)
+        self._lock = threading.Lock()
         self._from_file = rig_file is not None
         self._info_inputs: dict[str, Any] = {}
         self._tf_input: Any = None
@@ -55,16 +57,20 @@ class RigSource:
     @property
     def rig(self) -> CameraRig | None:
         """The cameras calibrated so far; the same object until something changes."""
-        return self._calibration.rig
+        with self._lock:
+            return self._calibration.rig
+
+    @property
+    def settled_rig(self) -> CameraRig | None:
+        """``rig`` once all cameras are calibrated, or no news came for a second; None before."""
+        with self._lock:
+            return self._calibration.rig if self._calibration.is_settled(monotonic_ns()) else None
 
     @property
     def problems(self) -> Mapping[str, str]:
         """Why a camera is not calibrated, by camera."""
-        return self._calibration.problems
-
-    def is_settled(self) -> bool:
-        """Return whether all cameras are calibrated, or no news came for a second."""
-        return self._calibration.is_settled(monotonic_ns())
+        with self._lock:
+            return dict(self._calibration.problems)
 
     def listen_for_camera_info(self, away: Collection[str]) -> None:
         """Subscribe where intrinsics are missing or the camera is ``away``; unsubscribe where they are known.
@@ -73,11 +79,13 @@ class RigSource:
         """
         if self._from_file:
             return
-        for name in self._cameras:
-            wanted = name in away or not self._calibration.has_intrinsics(name)
+        with self._lock:
+            known = {name for name in self._topics if self._calibration.has_intrinsics(name)}
+        for name, of_camera in self._topics.items():
+            wanted = name in away or name not in known
             if wanted and name not in self._info_inputs:
                 self._info_inputs[name] = self._node.create_subscription(
-                    CameraInfo, self._info_topics[name], partial(self._on_camera_info, name),
+                    CameraInfo, of_camera.camera_info, partial(self._on_camera_info, name),
                     profile(1, reliable=False),
                 )
             elif not wanted and name in self._info_inputs:
@@ -96,9 +104,11 @@ class RigSource:
             self._node.destroy_subscription(self._tf_input)
 
     def _on_camera_info(self, camera: str, message: CameraInfo) -> None:
-        self._calibration.on_camera_info(camera, message, monotonic_ns())
+        with self._lock:
+            self._calibration.on_camera_info(camera, message, monotonic_ns())
 
     def _on_transforms(self, message: Any) -> None:
-        problem = self._calibration.on_transforms(message, monotonic_ns())
+        with self._lock:
+            problem = self._calibration.on_transforms(message, monotonic_ns())
         if problem:
             self._complain(problem)

@@ -50,11 +50,12 @@ _REMEDIES: Mapping[str, str] = {
              'python3 -m pip install -r requirements/runtime.txt',
 }
 
-_INTERRUPTED = 130
+# As shells count them: 128 and the number of the signal.
+_INTERRUPTED, _PIPE_CLOSED = 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `geo_pose`; return the exit status: 0, 1 after a GeoPoseError, 130 after Ctrl-C."""
+    """Run `geo_pose`; return the exit status: 0, 1 after a GeoPoseError, 130 after Ctrl-C, 141 at a closed pipe."""
     logging.basicConfig(format='%(levelname)s: %(message)s', level=logging.WARNING)
     words = list(sys.argv[1:] if argv is None else argv)
     debug = '--debug' in words
@@ -67,12 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _import(_NODE).main([_NODE, *unknown]) or 0
         if unknown:
             parser.error(f'unrecognized arguments: {" ".join(unknown)}')
-        return run(arguments) or 0
+        status = run(arguments) or 0
+        # What a closed pipe refuses is to be refused here, not at exit.
+        sys.stdout.flush()
+        return status
     except GeoPoseError as error:
         if debug:
             raise
         print(f'geo_pose: {error}', file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # `| head` has read enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
     except KeyboardInterrupt:
         if debug:
             raise

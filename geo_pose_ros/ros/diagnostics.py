@@ -72,7 +72,7 @@ def camera_faults(
     if known.calibration:
         blame('calibration', Level.ERROR, known.calibration)
     clock_ns = counts.clock_error_ns.get(name)
-    if clock_ns is not None and abs(clock_ns) > config.sync.deadline_ms * 1e6:
+    if clock_ns is not None and abs(clock_ns) > config.sync.clock_limit_ms * 1e6:
         side = 'ahead of' if clock_ns > 0 else 'behind'
         blame(
             'clock', Level.ERROR,

@@ -49,7 +49,7 @@ def small_rig() -> CameraRig:
 RIG = small_rig()
 PERSON = person(3)
 PERIOD_S = 0.03
-LIMIT_S = 15.0
+LIMIT_S = 30.0
 MAKE = RclpyFactory()
 TYPES = {'keypoints': PointCloud2, 'compressed': CompressedImage, 'raw': Image}
 # What a camera sends at a stamp; None: nothing.

@@ -58,7 +58,8 @@ def rectified_from_camera_info(message: Any, camera: str) -> tuple[Intrinsics, F
         )
     # Drivers of single cameras leave R at 0.
     R = R if R.any() else np.eye(3)
-    if np.abs(R @ R.T - np.eye(3)).max() > _ROTATION_TOLERANCE or np.linalg.det(R) < 0.0:
+    finite = bool(np.isfinite(R).all() and np.isfinite(P).all())
+    if not finite or np.abs(R @ R.T - np.eye(3)).max() > _ROTATION_TOLERANCE or np.linalg.det(R) < 0.0:
         raise CalibrationError(
             f"Camera '{camera}': camera_info has R = {R.tolist()}, expected a rotation. Calibrate it again."
         )

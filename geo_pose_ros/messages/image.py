@@ -9,6 +9,7 @@ fill what a truncated file lacks with grey and say nothing, and take memory for 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -142,7 +143,19 @@ def _png_size(data: bytes, camera: str) -> tuple[int, int]:
     row_bytes = 1 + -(-int(width) * _PNG_CHANNELS[colour] * bits // 8)
     if int(height) * row_bytes > len(data) * _PNG_RATIO:
         raise _corrupt(camera, 'PNG', len(data), f'they cannot hold {width}x{height} px')
-    return int(width), int(height)
+    at = len(_PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack('>I4s', data[at : at + 8])
+        body_ends = at + 8 + int(length)
+        # Decoders take the memory that a chunk claims before they see that it is not there.
+        if body_ends + 4 > len(data) or zlib.crc32(data[at + 4 : body_ends]) != int.from_bytes(
+            data[body_ends : body_ends + 4], 'big'
+        ):
+            raise _corrupt(camera, 'PNG', len(data), f'checksum of the chunk at byte {at}')
+        if kind == b'IEND':
+            return int(width), int(height)
+        at = body_ends + 4
+    raise _truncated(camera, 'PNG', len(data), 'no IEND chunk')
 
 
 def _jpeg_size(data: bytes, camera: str) -> tuple[int, int]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.logging import LoggingSeverity, set_logger_level
+from rclpy.logging import set_logger_level
 from rclpy.signals import SignalHandlerOptions
 
 from ..config import NodeConfig

@@ -1,5 +1,7 @@
 """Images to frames: encodings, sizes, reductions, and pictures that cannot be used."""
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -294,8 +296,18 @@ def test_png_truncated_and_broken(library):
     with pytest.raises(FrameError, match='truncated PNG'):
         frame_from_message(compressed(library, data[:-20], 'bgr8; png compressed bgr8'), 'left')
     broken = data[:60] + b'\xff' * 40 + data[100:]
-    with pytest.raises(FrameError, match='OpenCV cannot decode'):
+    with pytest.raises(FrameError, match=r'corrupt PNG of \d+ bytes \(checksum of the chunk at byte 33\)'):
         frame_from_message(compressed(library, broken, 'bgr8; png compressed bgr8'), 'left')
+    # A chunk that claims more than there is made OpenCV take seconds.
+    with pytest.raises(FrameError, match=r'checksum of the chunk at byte 33\)'):
+        compressed_size(data[:33] + b'\x7f' + data[34:], 'left')
+    with pytest.raises(FrameError, match=r'truncated PNG of \d+ bytes \(no IEND chunk\)'):
+        compressed_size(data[:-12] + b'IEND', 'left')
+    # Right sums over wrong data.
+    body = b'IDAT' + b'\xff' * 40
+    wrong = data[:33] + (40).to_bytes(4, 'big') + body + zlib.crc32(body).to_bytes(4, 'big') + data[-12:]
+    with pytest.raises(FrameError, match='OpenCV cannot decode'):
+        frame_from_message(compressed(library, wrong, 'bgr8; png compressed bgr8'), 'left')
 
 
 @pytest.mark.parametrize('data', [b'', b'\x00\x01', b'GIF89a....'])

@@ -111,6 +111,10 @@ def test_impossible_rectification(library):
     with pytest.raises(CalibrationError, match="Camera 'right': its pictures are rectified, but camera_info has P = "):
         rectified_from_camera_info(message, 'right')
     message, _ = rectifying(library)
+    message.p[3] = np.nan
+    with pytest.raises(CalibrationError, match='camera_info has R = '):
+        rectified_from_camera_info(message, 'right')
+    message, _ = rectifying(library)
     message.r = 2.0 * np.eye(3).ravel()
     with pytest.raises(CalibrationError, match=r"Camera 'right': camera_info has R = .*, expected a rotation"):
         rectified_from_camera_info(message, 'right')

@@ -24,6 +24,7 @@ from .parameters import NodeParameters
 from .session import PoseSession
 
 _NAME = 'pose_node'
+_LOOK_FOR_CHANGES_S = 0.25
 
 
 class PoseNode(LifecycleNode):
@@ -46,6 +47,8 @@ class PoseNode(LifecycleNode):
         self._session: PoseSession | None = None
         shared = shared_names(options.get('cli_args') or (), sys.argv)
         self._settings = NodeParameters(self, NodeConfig, self._why_read_only, shared)
+        # Humble has no callback for after a parameter was set.
+        self.create_timer(_LOOK_FOR_CHANGES_S, self._apply_changes)
 
     @property
     def config(self) -> NodeConfig:
@@ -113,8 +116,12 @@ class PoseNode(LifecycleNode):
     def _on_crash(self) -> None:
         self.crashed = True
 
+    def _apply_changes(self) -> None:
+        if self._settings.take_change() and self._session is not None:
+            self._session.apply(self._settings.read())
+
     def _why_read_only(self) -> str:
-        return 'parameters are read at configure; deactivate and clean up first' if self._session is not None else ''
+        return 'this parameter is read at configure; deactivate and clean up first' if self._session is not None else ''
 
     def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
         """Run ``action``; rclpy would swallow what it raises."""

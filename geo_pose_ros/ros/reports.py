@@ -44,6 +44,10 @@ class Reports:
             message_class('diagnostic_msgs/msg/DiagnosticArray'), '/diagnostics', profile(10)
         )
 
+    def apply(self, config: NodeConfig) -> None:
+        """Judge by other settings from now on."""
+        self._config = config
+
     def activated(self) -> None:
         """Begin to judge; what has not come within ``stale_after_s`` from now is a fault."""
         self._active_ns = monotonic_ns()

@@ -90,6 +90,12 @@ class PoseSession:
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
         )
 
+    def apply(self, config: NodeConfig) -> None:
+        """Take over the settings that are live."""
+        self._config = config
+        self._reports.apply(config)
+        self._outputs.apply(config)
+
     def deactivate(self) -> None:
         """Stop processing and unsubscribe; nothing if it is not active."""
         if self._inputs is None:

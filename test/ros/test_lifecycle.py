@@ -135,6 +135,10 @@ def test_parameters_are_described_and_checked(rig_path: str) -> None:
         assert ranges == [(0.0, 1000.0)]
         assert [(r.from_value, r.to_value) for r in depth.integer_range] == [(1, 100)]
         assert 'one of raw, compressed, keypoints' in transport.description
+        (drawn,) = call(
+            w, DescribeParameters, 'describe_parameters', DescribeParameters.Request(names=['annotated_max_side_px'])
+        ).descriptors
+        assert drawn.description.endswith('[px, at run time too]')
 
         def set_to(name: str, value: Any) -> Any:
             request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
@@ -151,7 +155,12 @@ def test_parameters_are_described_and_checked(rig_path: str) -> None:
         assert change(w, Transition.TRANSITION_CONFIGURE)
         refused = set_to('queue_depth', 8)
         assert not refused.successful
-        assert refused.reason == 'parameters are read at configure; deactivate and clean up first'
+        assert refused.reason == 'this parameter is read at configure; deactivate and clean up first'
+        # A live one is taken, and checked as any other.
+        assert set_to('annotated_max_side_px', 128).successful
+        until(lambda: w.node._session._outputs._config.annotated_max_side_px == 128, 'the outputs have it')
+        assert w.node._session._reports._config.annotated_max_side_px == 128
+        assert not set_to('annotated_max_side_px', 1).successful
 
 
 def node_with(**overrides: Any) -> PoseNode:

@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench bench-lifter bench-memory bench-scenes clean
+.PHONY: demo test lint types bench bench-lifter bench-memory bench-scenes fuzz clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -36,6 +36,12 @@ bench-scenes:
 bench-memory:
 	@tools/venv.sh runtime
 	@.venv/bin/python benchmarks/memory.py
+
+SECONDS ?= 60
+
+fuzz:
+	@tools/venv.sh test
+	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null
 
 clean:
 	rm -rf .venv out

@@ -220,3 +220,14 @@ def test_blas_gets_one_thread_before_numpy_loads_unless_the_user_chose(chosen, t
     unset = {name: value for name, value in os.environ.items() if name != 'OPENBLAS_NUM_THREADS'}
     done = subprocess.run([sys.executable, '-c', code], env=unset | chosen, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == threads
+
+
+def test_a_pipe_that_is_closed_is_no_traceback(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, '-m', 'geo_pose_ros.cli', 'check'], stdout=writer, stderr=subprocess.PIPE, text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, '')

@@ -34,6 +34,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'check': ('geo_pose_ros.installation', 'say what this installation lacks'),
     'play': ('geo_pose_ros.ros.play', 'publish a bag in real time'),
     'record': ('geo_pose_ros.ros.record', 'record topics into a bag'),
+    'calibrate': ('geo_pose_ros.bags.calibrate', 'calibrate the cameras from people walking before them'),
     'rig': ('geo_pose_ros.calibration.formats', 'convert calibration files'),
     'train': ('geo_pose_training.cli', 'train a lifter'),
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),

@@ -160,7 +160,8 @@ class Data:
 
     def bank(self, cell: Cell) -> Bank:
         """Return the cell's training data; kept in memory until another is asked for, and on disk."""
-        key = repr((cell.settings().data, cell.clean))
+        recipe = cell.settings()
+        key = repr((recipe.data, recipe.model.gravity, cell.clean))
         if self._bank is not None and self._bank[0] == key:
             return self._bank[1]
         self._bank = None
@@ -168,7 +169,7 @@ class Data:
         if file.is_file():
             bank = Bank(**torch.load(file, weights_only=True))
         else:
-            bank = prepare(self.sequences(cell.clean)['train'], cell.settings().data, 0)
+            bank = prepare(self.sequences(cell.clean)['train'], recipe.data, 0, gravity=recipe.model.gravity)
             torch.save({f.name: getattr(bank, f.name) for f in fields(bank)}, file)
         self._bank = key, bank
         return bank

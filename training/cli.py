@@ -132,7 +132,8 @@ def train(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, _overrides(args.set))
     sequences = _load(args.data, test=False)
     with process_group() as device:
-        trainer = Trainer(recipe, prepare(sequences, recipe.data, args.seed), seed=args.seed, device=device)
+        bank = prepare(sequences, recipe.data, args.seed, gravity=recipe.model.gravity)
+        trainer = Trainer(recipe, bank, seed=args.seed, device=device)
         data = {
             'sources': args.data, 'hash': data_hash(sequences), 'frames': sum(map(len, sequences)),
             'sequences': len(sequences), 'recipe': args.recipe, 'seed': args.seed, 'command': _command(),
@@ -153,11 +154,16 @@ def _predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
         recipe, lifter, _ = load_run(model)
         return torch_predictor(lifter), _windows(recipe)
     card = load_card(model)
-    return onnx_predictor(model), {'receptive_field': card.receptive_field, 'causal': card.causal}
+    up = str(card.training['recipe']['data'].get('up', 'z')) if card.gravity else ''
+    return onnx_predictor(model), {'receptive_field': card.receptive_field, 'causal': card.causal, 'up': up}
 
 
 def _windows(recipe: Recipe) -> dict[str, Any]:
-    return {'receptive_field': recipe.model.receptive_field, 'causal': recipe.model.causal}
+    """Return the options by which a sequence becomes this recipe's input."""
+    return {
+        'receptive_field': recipe.model.receptive_field, 'causal': recipe.model.causal,
+        'up': recipe.data.up if recipe.model.gravity else '',
+    }
 
 
 def run_evaluate(args: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from geo_pose_ros.geometry.alignment import align
 from geo_pose_ros.geometry.rigid import invert, transform_points
 from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.lifting.canonical import canonical_poses
+from geo_pose_ros.lifting.gravity import up_in_cameras
 from geo_pose_ros.lifting.root import solve_root
 from geo_pose_ros.skeleton import BODY17, FloatArray
 
@@ -30,8 +31,8 @@ from .data.prepare import hidden_limbs
 from .data.sequence import Sequence
 from .model import Lifter
 
-# pose2d (B, T, J, 3) float32 -> xyz (B, J, 3) m and sigma (B, J) m.
-Predictor = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+# pose2d (B, T, J, 3) float32, and view (B, 2) where gravity counts -> xyz (B, J, 3) m and sigma (B, J) m.
+Predictor = Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 _PCK_MM = 150.0
 _AUC_MM = np.linspace(0.0, 150.0, 31)
@@ -45,12 +46,14 @@ _HIDDEN_MIN = 10
 def torch_predictor(lifter: Lifter) -> Predictor:
     """Return the predictor of a network; it leaves the network's mode and torch's random state alone."""
 
-    def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def predict(
+        pose2d: NDArray[np.float32], view: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         was_training = lifter.training
         lifter.eval()
         try:
             with torch.no_grad():
-                lifted = lifter(torch.from_numpy(pose2d))
+                lifted = lifter(torch.from_numpy(pose2d), None if view is None else torch.from_numpy(view))
         finally:
             lifter.train(was_training)
         return lifted.xyz.numpy(), lifted.sigma.numpy()
@@ -86,13 +89,17 @@ def lift_sequence(
     *,
     receptive_field: int = 1,
     causal: bool = False,
+    up: str = '',
     min_joints: int = 14,
     stride: int = 1,
 ) -> LiftedSequence:
-    """Lift all views of every ``stride``-th frame in which at least ``min_joints`` joints are seen."""
+    """Lift all views of every ``stride``-th frame in which at least ``min_joints`` joints are seen.
+
+    ``up`` names the world's upward axis for a predictor that has to know it; '' for one that does not.
+    """
     rays = sequence.rays()
     frames, views, joints = sequence.confidence.shape
-    poses = canonical_poses(rays, sequence.confidence)
+    poses = canonical_poses(rays, sequence.confidence, up_in_cameras(sequence.cam_from_world, up) if up else None)
     usable = ((poses.pose2d[..., 2] > 0.0).sum(-1) >= min_joints) & np.isfinite(poses.size)
     usable &= (np.arange(frames) % stride == 0)[:, None]
     rows = window_rows(frames, receptive_field, causal)
@@ -102,7 +109,8 @@ def lift_sequence(
         wanted = np.flatnonzero(usable[:, view])
         for chunk in np.array_split(wanted, max(1, -(-len(wanted) // _CHUNK))):
             if len(chunk):
-                xyz[chunk, view], sigma[chunk, view] = predict(poses.pose2d[rows[chunk], view])
+                given = (poses.view[chunk, view],) if up else ()
+                xyz[chunk, view], sigma[chunk, view] = predict(poses.pose2d[rows[chunk], view], *given)
     seen = np.where(poses.pose2d[..., 2:] > 0.0, poses.rays, np.nan)
     root = solve_root(xyz, seen, poses.pose2d[..., 2].astype(np.float64))
     cam_from_view = np.swapaxes(poses.view_from_cam, -1, -2)
@@ -194,6 +202,7 @@ def evaluate(
     *,
     receptive_field: int = 1,
     causal: bool = False,
+    up: str = '',
     min_joints: int = 14,
     stride: int = 1,
     cross_views: bool = True,
@@ -210,8 +219,8 @@ def evaluate(
         ConfigError: if no view of any sequence could be lifted.
     """
     errors, crossed = _collect(
-        predict, sequences, cross_views, receptive_field=receptive_field, causal=causal, min_joints=min_joints,
-        stride=stride,
+        predict, sequences, cross_views, receptive_field=receptive_field, causal=causal, up=up,
+        min_joints=min_joints, stride=stride,
     )
     report: dict[str, object] = {}
     if len(errors.root):
@@ -275,16 +284,19 @@ def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: A
 
 
 def real_windows(
-    sequences: Items[Sequence], *, receptive_field: int = 1, causal: bool = False, count: int = 256
-) -> NDArray[np.float32]:
-    """Return up to ``count`` lifter inputs (N, T, J, 3) of the first views of the sequences."""
-    windows = []
+    sequences: Items[Sequence], *, receptive_field: int = 1, causal: bool = False, up: str = '', count: int = 256
+) -> tuple[NDArray[np.float32], ...]:
+    """Return up to ``count`` lifter inputs of the sequences' first views: (N, T, J, 3), with ``up`` also (N, 2)."""
+    windows, views = [], []
     for sequence in sequences:
-        poses = canonical_poses(sequence.rays()[:, 0], sequence.confidence[:, 0]).pose2d
-        windows.append(poses[window_rows(len(sequence), receptive_field, causal)])
+        local_up = up_in_cameras(sequence.cam_from_world[0], up) if up else None
+        poses = canonical_poses(sequence.rays()[:, 0], sequence.confidence[:, 0], local_up)
+        windows.append(poses.pose2d[window_rows(len(sequence), receptive_field, causal)])
+        views.append(poses.view)
         if sum(map(len, windows)) >= count:
             break
-    return np.concatenate(windows)[:count]
+    found = np.concatenate(windows)[:count]
+    return (found, np.concatenate(views)[:count]) if up else (found,)
 
 
 def format_report(report: Mapping[str, object]) -> str:

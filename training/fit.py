@@ -57,11 +57,12 @@ class Networks(nn.Module):
         self.lifter = Lifter(joints, recipe.model)
         self.branch = RootBranch(joints, recipe.model) if recipe.loss.root == 'branch' else None
 
-    def forward(self, window: Tensor, window_size: Tensor) -> tuple[Lifted, Tensor | None]:
-        """Lift ``window`` (N, K, T, J, 3), ``window_size`` (N, K, T): poses (N, K, J, 3), roots (N, K, 3)."""
+    def forward(self, window: Tensor, window_size: Tensor, view: Tensor) -> tuple[Lifted, Tensor | None]:
+        """Lift ``window`` (N, K, T, J, 3), ``window_size`` (N, K, T), ``view`` (N, K, 2): poses (N, K, J, 3) and roots
+        (N, K, 3)."""
         leading = window.shape[:2]
         poses = window.flatten(0, 1)
-        flat = self.lifter(poses)
+        flat = self.lifter(poses, view.flatten(0, 1))
         lifted = Lifted(flat.xyz.unflatten(0, leading), flat.sigma.unflatten(0, leading))
         if self.branch is None:
             return lifted, None
@@ -201,7 +202,7 @@ class Trainer:
 
     def compute_gradients(self, batch: Batch) -> dict[str, Tensor]:
         """Go forward and backward and return the losses by name."""
-        lifted, root = self.wrapped(batch.window, batch.window_size)
+        lifted, root = self.wrapped(batch.window, batch.window_size, batch.view)
         losses = compute_losses(
             lifted, root, batch, self.recipe.loss,
             pretraining=self.step < self.recipe.loss.pretrain_share * self.recipe.optim.steps,

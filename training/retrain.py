@@ -71,7 +71,8 @@ def fine_tune(lifter: Lifter, sequences: list[Sequence], recipe: Recipe, seed: i
 
     Batch norm keeps the statistics it was trained with: one person before one rig would distort them.
     """
-    trainer = Trainer(recipe, prepare(sequences, recipe.data, seed), seed=seed)
+    bank = prepare(sequences, recipe.data, seed, gravity=recipe.model.gravity)
+    trainer = Trainer(recipe, bank, seed=seed)
     trainer.networks.lifter.load_state_dict(lifter.state_dict())
     trainer.freeze_normalisation()
     while trainer.step < recipe.optim.steps:

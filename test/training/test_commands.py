@@ -76,12 +76,12 @@ def test_exported_sigma_is_scaled_and_batches_are_free(tmp_path: Path) -> None:
     given[..., 2] = np.where(given[..., 2] == 0.0, 0.0, np.abs(given[..., 2]))
     given[4, 4, 12, 2] = 0.0
     card = export(
-        lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=given, sigma_scale=SigmaScale(2.0, 3.0),
+        lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=(given,), sigma_scale=SigmaScale(2.0, 3.0),
         rate_hz=50.0,
     )
     assert (card.receptive_field, card.causal, card.input_shape, card.rate_hz) == (9, True, (9, 17, 3), 50.0)
     with pytest.raises(ConfigError, match='rate_hz 0 for 9 frames'):
-        export(lifter, tmp_path / 'n.onnx', training={}, metrics={}, samples=given)
+        export(lifter, tmp_path / 'n.onnx', training={}, metrics={}, samples=(given,))
     xyz, sigma = onnx_predictor(tmp_path / 'm.onnx')(given[:5])
     want_xyz, want_sigma = torch_predictor(lifter)(given[:5])
     np.testing.assert_allclose(xyz, want_xyz, atol=1e-5)
@@ -99,7 +99,7 @@ def test_an_export_that_disagrees_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(export_module, 'onnx_predictor', wrong)
     lifter = Lifter(17, ModelSettings(width=16, blocks=1))
     with pytest.raises(BackendError, match='differs by'):
-        export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=np.zeros((1, 1, 17, 3), np.float32))
+        export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=(np.zeros((1, 1, 17, 3), np.float32),))
 
 
 @pytest.mark.parametrize('backbone', ['residual', 'temporal_dilated'])
@@ -112,7 +112,7 @@ def test_weights_come_back_from_onnx(tmp_path: Path, backbone: str) -> None:
     given = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     recipe = {'model': {name: getattr(settings, name) for name in settings.__dataclass_fields__}}
     rate_hz = 30.0 if settings.receptive_field > 1 else 0.0
-    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=given, rate_hz=rate_hz)
+    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=(given,), rate_hz=rate_hz)
     back = load_exported(tmp_path / 'm.onnx')
     np.testing.assert_allclose(torch_predictor(back)(given)[0], torch_predictor(lifter.eval())(given)[0], atol=1e-6)
 
@@ -120,11 +120,11 @@ def test_weights_come_back_from_onnx(tmp_path: Path, backbone: str) -> None:
 def test_models_without_recipe_or_weights_cannot_be_retrained(tmp_path: Path) -> None:
     lifter = Lifter(17, ModelSettings(width=16, blocks=1))
     samples = np.zeros((1, 1, 17, 3), np.float32)
-    export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=samples)
+    export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=(samples,))
     with pytest.raises(ConfigError, match=r'training\.recipe\.model'):
         load_exported(tmp_path / 'm.onnx')
     recipe = {'model': {'width': 16, 'blocks': 2}}
-    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=samples)
+    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=(samples,))
     with pytest.raises(ConfigError, match='lacks the weights'):
         load_exported(tmp_path / 'm.onnx')
 
@@ -213,7 +213,7 @@ def test_cards_are_checked(tmp_path: Path) -> None:
     model = tmp_path / 'm.onnx'
     with pytest.raises(BackendError, match='does not exist'):
         load_card(model)
-    export(lifter, model, training={}, metrics={}, samples=np.zeros((1, 1, 17, 3), np.float32))
+    export(lifter, model, training={}, metrics={}, samples=(np.zeros((1, 1, 17, 3), np.float32),))
     card = json.loads(card_path(model).read_text())
     for change, error, words in (
         ({'sha256': '0' * 64}, BackendError, 'different models'),

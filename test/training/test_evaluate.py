@@ -136,7 +136,10 @@ def test_views_with_too_few_joints_are_not_lifted() -> None:
 def test_windows_repeat_the_ends() -> None:
     assert window_rows(3, 3, causal=False).tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
     assert window_rows(3, 3, causal=True).tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2]]
-    assert real_windows([sequence(frames=6)], receptive_field=3, count=4).shape == (4, 3, 17, 3)
+    (given,) = real_windows([sequence(frames=6)], receptive_field=3, count=4)
+    assert given.shape == (4, 3, 17, 3)
+    upright, view = real_windows([sequence(frames=6)], up='z', count=4)
+    assert (upright.shape, view.shape) == ((4, 1, 17, 3), (4, 2))
 
 
 def test_sigma_is_calibrated_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:

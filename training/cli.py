@@ -25,14 +25,17 @@ from .evaluate import (
     calibrate_sigma,
     evaluate,
     format_report,
+    input_options,
     real_windows,
+    root_errors_mm,
+    sigma_coverage,
     torch_predictor,
 )
 from .export import export, onnx_predictor
 from .fit import CHECKPOINT, Trainer, fit, load_run, process_group
 from .provenance import source_commit
 from .retrain import check_held_out, fine_tune, load_exported
-from .settings import Recipe, load_recipe, recipe_names
+from .settings import load_recipe, recipe_names
 
 Subparsers = Any
 
@@ -152,28 +155,37 @@ def _predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
     """Return the predictor of a run or an exported model, and the options of its windows."""
     if model.is_dir():
         recipe, lifter, _ = load_run(model)
-        return torch_predictor(lifter), _windows(recipe)
+        return torch_predictor(lifter), input_options(recipe)
     card = load_card(model)
     up = str(card.training['recipe']['data'].get('up', 'z')) if card.gravity else ''
     return onnx_predictor(model), {'receptive_field': card.receptive_field, 'causal': card.causal, 'up': up}
 
 
-def _windows(recipe: Recipe) -> dict[str, Any]:
-    """Return the options by which a sequence becomes this recipe's input."""
-    return {
-        'receptive_field': recipe.model.receptive_field, 'causal': recipe.model.causal,
-        'up': recipe.data.up if recipe.model.gravity else '',
-    }
-
-
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print the metrics; return 0."""
     predict, windows = _predictor(args.model)
-    report = evaluate(predict, _load(args.data, test=True), **windows)
+    sequences = _load(args.data, test=True)
+    report = {**evaluate(predict, sequences, **windows), **_trust(predict, sequences, windows)}
     print(format_report(report))
     if args.json is not None:
         args.json.write_text(json.dumps(report, indent=1), encoding='utf-8')
     return 0
+
+
+def _trust(predict: Predictor, sequences: list[Sequence], windows: dict[str, Any]) -> dict[str, object]:
+    """Return how honest sigma is, and where the root is if floor and bones are known; nothing without truth."""
+    if not any(sequence.truth is not None for sequence in sequences):
+        return {}
+    roots = {
+        name: root_errors_mm(predict, sequences, floor=floor, bones=bones, **windows)
+        for name, floor, bones in (('floor', 'z', False), ('bones', '', True), ('floor and bones', 'z', True))
+    }
+    return {
+        'inside_2_8_sigma_percent': {
+            name: 100.0 * share for name, share in sigma_coverage(predict, sequences, **windows).items()
+        },
+        'root_with_mm': {name: float(errors.mean()) for name, errors in roots.items() if len(errors)},
+    }
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -191,7 +203,7 @@ def _export_onnx(args: argparse.Namespace, model: Path) -> None:
     recipe, lifter, data = load_run(args.folder)
     specifications = args.data or data['sources']
     sequences = _load(specifications, test=True)
-    predict, windows = torch_predictor(lifter), _windows(recipe)
+    predict, windows = torch_predictor(lifter), input_options(recipe)
     metrics = {'data': list(specifications), **evaluate(predict, sequences, **windows)}
     scale = calibrate_sigma(predict, sequences, **windows)
     acknowledgement = args.acknowledgement
@@ -220,7 +232,7 @@ def run_retrain(args: argparse.Namespace) -> int:
     whole = load_bag(Path(args.bag))
     cameras = tuple(args.cameras or [name for name in whole.rig.names if name != args.held_out])
     train_on = whole.views(cameras).frames(parse_range(args.frames))
-    windows = _windows(recipe)
+    windows = input_options(recipe)
     check = {'trained_on': cameras, 'camera': args.held_out, 'frames': parse_range(args.held_out_frames)}
     metrics: dict[str, Any] = {}
     if args.held_out:

@@ -94,10 +94,12 @@ def root_spread(pose: FloatArray, sigma: FloatArray, rays: FloatArray, weights: 
     return np.where((seen.sum(-1) >= 2) & np.isfinite(spread), spread, np.nan)
 
 
-def bone_scale(pose: FloatArray, lengths: FloatArray) -> FloatArray:
+def bone_scale(pose: FloatArray, lengths: FloatArray, ray: FloatArray) -> FloatArray:
     """Return the factors (...,) that bring the bones of body17 poses (..., 17, 3) to known ``lengths`` (..., 16), m.
 
-    In the sense of least squares over all bones with a known (finite) length; NaN where none is.
+    In the sense of least squares over all bones with a known (finite) length; NaN where none is. A bone counts the less
+    the more it lies along the ``ray`` (..., 3) towards the body: there the pose errs, and the distance does not depend
+    on it.
 
     Raises:
         ShapeError: if the shapes do not agree.
@@ -107,11 +109,14 @@ def bone_scale(pose: FloatArray, lengths: FloatArray) -> FloatArray:
             f'bone_scale: received poses {pose.shape} and lengths {lengths.shape}, expected '
             f'(..., {len(BODY17)}, 3) and (..., {len(_CHILD)}).'
         )
-    lifted = np.linalg.norm(pose[..., _CHILD, :] - pose[..., _PARENT, :], axis=-1)
+    bones = pose[..., _CHILD, :] - pose[..., _PARENT, :]
+    lifted = np.linalg.norm(bones, axis=-1)
     known = np.isfinite(lengths) & np.isfinite(lifted)
     lifted, wanted = np.where(known, lifted, 0.0), np.where(known, lengths, 0.0)
-    square = (lifted * lifted).sum(-1)
-    return np.where(square > 0.0, (lifted * wanted).sum(-1) / np.where(square > 0.0, square, 1.0), np.nan)
+    along = (bones * ray[..., None, :]).sum(-1) / np.linalg.norm(ray, axis=-1)[..., None]
+    weight = np.where(known, (1.0 - (along / np.maximum(lifted, 1e-9)) ** 2) ** 2, 0.0)
+    square = (weight * lifted * lifted).sum(-1)
+    return np.where(square > 0.0, (weight * lifted * wanted).sum(-1) / np.where(square > 0.0, square, 1.0), np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +161,7 @@ def place(
     shape2 = root_spread(pose, sigma, rays, weights) ** 2 - _SIZE_SPREAD**2 + _SHAPE_SPREAD**2
     size, size2 = np.zeros(root.shape[:-1]), np.full(root.shape[:-1], _SIZE_SPREAD**2)
     if lengths is not None:
-        known = bone_scale(pose, np.broadcast_to(lengths, (*root.shape[:-1], len(_CHILD))))
+        known = bone_scale(pose, np.broadcast_to(lengths, (*root.shape[:-1], len(_CHILD))), root)
         usable = np.isfinite(known) & (known > 0.0)
         size = np.where(usable, np.log(np.where(usable, known, 1.0)), size)
         size2 = np.where(usable, _KNOWN_SIZE_SPREAD**2, size2)

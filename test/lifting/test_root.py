@@ -48,7 +48,12 @@ def test_known_bones_give_the_size() -> None:
     found = place(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=lengths)
     assert found.scale == pytest.approx(1.25)
     np.testing.assert_allclose(found.root, root, rtol=1e-6)
-    assert np.isnan(bone_scale(pose, np.full(16, np.nan)))
+    assert np.isnan(bone_scale(pose, np.full(16, np.nan), root))
+    # A bone along the ray does not count, whatever its length.
+    ray = pose[_CHILD[0]] - pose[_PARENT[0]]
+    lengths = np.full(16, np.nan)
+    lengths[0] = 7.0
+    assert np.isnan(bone_scale(pose, lengths, ray))
     # Unknown lengths change nothing.
     same = place(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=np.full(16, np.nan))
     np.testing.assert_allclose(same.root, 0.8 * root, rtol=1e-6)
@@ -91,4 +96,4 @@ def test_what_does_not_agree_is_refused() -> None:
     with pytest.raises(ShapeError, match='received one of up and height_m'):
         place(pose, _SIGMA, rays, np.ones(17), up=_UP)
     with pytest.raises(ShapeError, match=r'bone_scale: received poses \(17, 2\)'):
-        bone_scale(rays, np.ones(16))
+        bone_scale(rays, np.ones(16), np.ones(3))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from geo_pose_training.data.augment import JointLimits, bend_joints, exchange_parts
@@ -65,7 +67,8 @@ def test_frames_with_unknown_joints_stay_and_there_must_be_other_clips() -> None
     with pytest.raises(ConfigError, match=r'no clip to take limbs from; set data.exchanged_parts to 0'):
         exchange_parts(own, [], 1.0, _UP, 10, np.random.default_rng(0))
     with pytest.raises(ConfigError, match='enough surely known frames'):
-        prepare([sequence(frames=4)], DataSettings(labels='truth', reshaped_copies=1, exchanged_parts=0.5), 0)
+        unseen = replace(sequence(frames=4), truth=np.full((4, 17, 3), np.nan))
+        prepare([unseen], DataSettings(labels='truth', reshaped_copies=1, exchanged_parts=0.5), 0)
 
 
 def test_bent_joints_stay_within_the_measured_limits() -> None:
@@ -105,7 +108,7 @@ def test_an_edge_cuts_off_what_lies_beyond_it() -> None:
 
 
 def test_upright_virtual_cameras_stand_where_the_settings_say() -> None:
-    recipe = load_recipe('body17_gravity')
+    recipe = load_recipe('body17')
     one = sequence(frames=60)
     bank = prepare([one], recipe.data, 0, gravity=True)
     copies = len(bank) - len(one)

@@ -127,7 +127,7 @@ class _Motion:
         clips = []
         for one in labelled:
             whole = one.labels[np.isfinite(one.labels).all((1, 2)) & (one.weight > _SURE).all(1)]
-            if len(whole) >= _FRAMES_PER_BODY:
+            if len(whole):
                 clips.append(whole)
         if not clips:
             raise ConfigError(

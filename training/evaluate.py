@@ -39,7 +39,7 @@ _PCK_MM = 150.0
 _AUC_MM = np.linspace(0.0, 150.0, 31)
 _CHUNK = 4096
 # In three dimensions 95 % of a Gaussian are within so many standard deviations.
-_SHARE, _INSIDE = 0.95, 2.7955
+SHARE, INSIDE = 0.95, 2.7955
 # Triangulated joints of less weight say nothing.
 _SURE = 0.25
 # Calibration hides a limb for half of the time, and lifts views that show all but two limbs.
@@ -47,8 +47,23 @@ _HIDDEN_SHARE = 0.5
 _HIDDEN_MIN = 10
 
 
-def torch_predictor(lifter: Lifter) -> Predictor:
-    """Return the predictor of a network; it leaves the network's mode and torch's random state alone."""
+@dataclass(frozen=True, slots=True)
+class SigmaScale:
+    """Factors on the reported standard deviation of joints that the view sees, and of those that it does not."""
+
+    seen: float = 1.0
+    hidden: float = 1.0
+
+
+_UNSCALED = SigmaScale()
+
+
+def torch_predictor(lifter: Lifter, scale: SigmaScale = _UNSCALED) -> Predictor:
+    """Return the predictor of a network, its sigma times ``scale``.
+
+    It leaves the network's mode and torch's random state alone.
+    """
+    frame = lifter.receptive_field - 1 if lifter.settings.causal else lifter.receptive_field // 2
 
     def predict(
         pose2d: NDArray[np.float32], view: NDArray[np.float32] | None = None
@@ -60,7 +75,8 @@ def torch_predictor(lifter: Lifter) -> Predictor:
                 lifted = lifter(torch.from_numpy(pose2d), None if view is None else torch.from_numpy(view))
         finally:
             lifter.train(was_training)
-        return lifted.xyz.numpy(), lifted.sigma.numpy()
+        factor = np.where(pose2d[:, frame, :, 2] > 0.0, scale.seen, scale.hidden).astype(np.float32)
+        return lifted.xyz.numpy(), lifted.sigma.numpy() * factor
 
     return predict
 
@@ -256,14 +272,6 @@ def evaluate(
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class SigmaScale:
-    """Factors on the reported standard deviation of joints that the view sees, and of those that it does not."""
-
-    seen: float = 1.0
-    hidden: float = 1.0
-
-
 def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: Any) -> SigmaScale:
     """Return the factors that make the reported sigma fit the errors on sequences that were not trained on.
 
@@ -274,7 +282,7 @@ def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: A
     """
     factors = []
     for values in _normalised_errors(predict, sequences, _triangulated, windows):
-        factors.append(float(np.quantile(values, _SHARE) / _INSIDE) if len(values) else 1.0)
+        factors.append(float(np.quantile(values, SHARE) / INSIDE) if len(values) else 1.0)
     return SigmaScale(*factors)
 
 
@@ -285,7 +293,7 @@ def sigma_coverage(predict: Predictor, sequences: Items[Sequence], **windows: An
     """
     seen, hidden = _normalised_errors(predict, sequences, _true, windows)
     return {
-        name: float((values <= _INSIDE).mean()) if len(values) else float('nan')
+        name: float((values <= INSIDE).mean()) if len(values) else float('nan')
         for name, values in (('seen', seen), ('hidden', hidden))
     }
 

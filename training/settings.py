@@ -88,6 +88,9 @@ class DataSettings:
         0.0, 'Standard deviation, per axis, by which its arms and legs are bent, within the limits of all bodies',
         unit='deg', low=0.0, high=90.0,
     )
+    joint_limits: str = setting(
+        'measured', 'Joints are bent within what the sequences show, or without limits', choices=('measured', 'none')
+    )
     ansur: float = setting(
         0.0, 'Its segment lengths spread as measured among people (ANSUR II), times this; 0: see proportions', low=0.0,
         high=3.0,
@@ -138,6 +141,9 @@ class OptimSettings:
     schedule: str = setting('one_cycle', 'Learning rate over the run; steps: x0.1 after each third (Li et al.)',
                             choices=('one_cycle', 'steps'))
     weight_decay: float = setting(0.0, 'AdamW weight decay', low=0.0)
+    rehearsal: bool = setting(
+        True, 'Fine-tuning rehearses what the lifter knew, every other step, so that it does not forget it'
+    )
     clip_norm: float = setting(0.0, 'Largest norm of the gradient; 0: not clipped', low=0.0)
 
 

@@ -160,6 +160,12 @@ class JointLimits:
     lower: BoolArray
 
     @classmethod
+    def none(cls) -> JointLimits:
+        """Return limits that allow everything."""
+        everything = np.ones((len(_LIMBS), len(_DIRECTIONS)), bool)
+        return cls(everything, everything)
+
+    @classmethod
     def measured(cls, joints: FloatArray) -> JointLimits:
         """Return what poses (F, 17, 3) show; frames with an unknown joint are left out."""
         joints = joints[np.isfinite(joints).all((1, 2))]

@@ -134,7 +134,10 @@ class _Motion:
                 'No sequence has enough surely known frames to take motion from; set data.exchanged_parts and '
                 'data.bent_joints_deg to 0.'
             )
-        return cls(clips, JointLimits.measured(np.concatenate(clips)) if settings.bent_joints_deg else None)
+        if not settings.bent_joints_deg:
+            return cls(clips, None)
+        limits = JointLimits.none() if settings.joint_limits == 'none' else JointLimits.measured(np.concatenate(clips))
+        return cls(clips, limits)
 
 
 def _prepare_sequence(

@@ -19,7 +19,9 @@ setup(
     version='0.1.0',
     packages=[*find_packages(include=[NAME, f'{NAME}.*']), *training],
     package_dir={'geo_pose_training': 'training'},
-    package_data={NAME: ['models/*.onnx', 'models/*.json', 'ros/*.xml', 'py.typed'], 'geo_pose_training': ['recipes/*.yaml']},
+    package_data={
+        NAME: ['models/*.onnx', 'models/*.json', 'ros/*.xml', 'py.typed'], 'geo_pose_training': ['recipes/*.yaml'],
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -30,11 +30,11 @@ def joint_table(bodies: Bodies3D | None, body_id: int | None) -> str:
     if bodies is None or body_id not in bodies.body_ids.tolist():
         return f'Body {body_id} is not here now.'
     row = bodies.body_ids.tolist().index(body_id)
-    lines = ['| joint | x y z m | σ cm | views | px |', '|---|---|---|---|---|']
+    lines = ['| joint | x y z cm | σ cm | views | px |', '|---|---|---|---|---|']
     for joint, name in enumerate(bodies.skeleton.joint_names):
-        x, y, z = bodies.xyz[row, joint]
+        x, y, z = 100.0 * bodies.xyz[row, joint]
         sigma = 100.0 * float(np.sqrt(np.trace(bodies.covariance[row, joint]) / 3.0))
         error = bodies.reprojection_error[row, joint]
         px = f'{error:.1f}' if np.isfinite(error) else '-'
-        lines.append(f'| {name} | {x:.2f} {y:.2f} {z:.2f} | {sigma:.1f} | {bodies.num_views[row, joint]} | {px} |')
+        lines.append(f'| {name} | {x:.0f} {y:.0f} {z:.0f} | {sigma:.1f} | {bodies.num_views[row, joint]} | {px} |')
     return f'**Body {body_id}**\n\n' + '\n'.join(lines)

@@ -59,7 +59,7 @@ def test_colours_and_tables():
     assert '**left** silent for 3 s' in table and table.endswith('**right**')
     bodies = bodies_at(0, (pose(0.0),), (5,))
     said = joint_table(bodies, 5)
-    assert said.count('\n') == 2 + 1 + 17 and '| pelvis | 0.5' in said and '| 2.0 | 4 | 0.0 |' in said
+    assert said.count('\n') == 2 + 1 + 17 and '| pelvis | 50 ' in said and '| 2.0 | 4 | 0.0 |' in said
     assert joint_table(bodies, 6) == 'Body 6 is not here now.' and joint_table(None, None) == 'Click a body.'
 
 

@@ -35,6 +35,8 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'report': ('geo_pose_ros.view.report', 'one page that says whether a recording is good, and what to do'),
     'play': ('geo_pose_ros.ros.play', 'publish a bag in real time'),
     'record': ('geo_pose_ros.ros.record', 'record topics into a bag'),
+    'monitor': ('geo_pose_ros.ros.monitor', 'a live table of a running node'),
+    'doctor': ('geo_pose_ros.doctor', 'check machine, ROS set-up and rig, with remedies'),
     'rig': ('geo_pose_ros.calibration.formats', 'convert calibration files'),
     'train': ('geo_pose_training.cli', 'train a lifter'),
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),

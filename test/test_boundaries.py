@@ -24,7 +24,7 @@ LAYERS = (
     ('scene',),
     ('pipeline',),
     ('evaluation',),
-    ('bags', 'view', 'ros', 'demo', 'cli'),
+    ('bags', 'view', 'ros', 'demo', 'doctor', 'cli'),
 )
 # Within one layer: what must not know of what.
 STRANGERS = (('lifting', 'fusion'), ('fusion', 'lifting'), ('fusion', 'calibration'), ('lifting', 'calibration'))

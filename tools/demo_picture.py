@@ -24,7 +24,7 @@ from geo_pose_ros.view.playback import Playback
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs' / 'media' / 'demo.webp'
-HEIGHT_PX, STEP, FRAME_MS, QUALITY = 420, 4, 66, 62
+HEIGHT_PX, STEP, FRAME_MS, QUALITY = 400, 3, 60, 60
 # What OUT may weigh in a README.
 MOST_BYTES = 1_500_000
 
@@ -63,9 +63,9 @@ def main(footage: Path) -> int:
                     frames.append(Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))
                 at_ns, number = playback.after(at_ns), number + 1
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    # There and back again, so that it does not jump.
-    frames[0].save(OUT, save_all=True, append_images=[*frames[1:], *frames[-2:0:-1]], duration=FRAME_MS, loop=0,
-                   quality=QUALITY, method=6)
+    frames[0].save(
+        OUT, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=QUALITY, method=6
+    )
     size = OUT.stat().st_size
     print(f'{OUT.relative_to(ROOT)}: {len(frames)} instants, {size / 1e6:.2f} MB')
     return int(size > MOST_BYTES)

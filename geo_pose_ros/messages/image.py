@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import cv2
@@ -57,6 +57,11 @@ _ENCODINGS: Mapping[str, _Encoding] = {
     'nv21': _Encoding(1, 1, cv2.COLOR_YUV2BGR_NV21, planar=True),
 }
 ENCODINGS = tuple(_ENCODINGS)
+# What cv_bridge means by the same names. Not its 16 bits, whose highest it takes for in use, and not 8UC3, which it
+# takes for no colours.
+BRIDGED = ('bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', *(f'bayer_{order}8' for order in _BAYER), 'yuv422', 'yuv422_yuy2')
+# A sensor_msgs/Image -> its picture, BGR (H, W, 3).
+Converter = Callable[[Any], UInt8Array]
 # Larger pictures than any camera's are a damaged header; these take 150 MB.
 _MOST_PIXELS = 50_000_000
 # Deflate shrinks at most 1032 times (zlib's technical notes), and a block of 64 px of a JPEG takes a bit or more.
@@ -79,18 +84,20 @@ _REDUCED_DECODE = {
 
 
 def frame_from_message(
-    message: Any, camera: str, intrinsics: Intrinsics | None = None, max_side_px: int = 0
+    message: Any, camera: str, intrinsics: Intrinsics | None = None, max_side_px: int = 0,
+    bridge: Converter | None = None,
 ) -> Frame:
     """Return the frame of an Image or CompressedImage of ``camera``.
 
-    ``intrinsics``, if given, must be of this image size. The frame is made smaller by 2, 4 or 8 until its longer
+    ``intrinsics``, if given, must be of this image size; ``bridge``, if given, converts raw pictures of the encodings
+    BRIDGED. The frame is made smaller by 2, 4 or 8 until its longer
     side is at most ``max_side_px`` (0: never); JPEGs are decoded smaller, which takes less time.
 
     Raises:
         FrameError: if the image cannot be used; says why.
     """
     if hasattr(message, 'encoding'):
-        image, reduction = _decode_raw(message, camera, intrinsics, max_side_px)
+        image, reduction = _decode_raw(message, camera, intrinsics, max_side_px, bridge)
     else:
         image, reduction = _decode_compressed(message, camera, intrinsics, max_side_px)
     return Frame(camera, stamp_of(message), image, reduction)
@@ -253,7 +260,7 @@ def _decode_compressed(
 
 
 def _decode_raw(
-    message: Any, camera: str, intrinsics: Intrinsics | None, max_side_px: int
+    message: Any, camera: str, intrinsics: Intrinsics | None, max_side_px: int, bridge: Converter | None
 ) -> tuple[UInt8Array, int]:
     name = str(message.encoding).lower()
     if name not in _ENCODINGS:
@@ -278,19 +285,29 @@ def _decode_raw(
             'sides. Set the driver to another size or encoding.'
         )
     _check_size(width, height, camera, intrinsics)
-    pixels = data.reshape(rows, step)[:, :row_bytes]
+    if bridge is not None and name in BRIDGED:
+        image = bridge(message)
+    else:
+        image = _convert(message, camera, name, data.reshape(rows, step)[:, :row_bytes])
+    reduction = reduction_for(width, height, max_side_px)
+    return _reduce(image, reduction), reduction
+
+
+def _convert(message: Any, camera: str, name: str, pixels: UInt8Array) -> UInt8Array:
+    """Return the BGR picture, in its own memory, of the rows of ``message`` in encoding ``name``."""
+    encoding = _ENCODINGS[name]
     if encoding.bytes_per_channel == 2:
         pixels = _to_8_bits(pixels, bool(message.is_bigendian))
     pixels = np.ascontiguousarray(pixels)
     if encoding.channels > 1:
-        pixels = pixels.reshape(rows, width, encoding.channels)
+        pixels = pixels.reshape(len(pixels), -1, encoding.channels)
     try:
         # Own memory: the message's buffer belongs to the middleware.
         image = pixels.copy() if encoding.to_bgr is None else cv2.cvtColor(pixels, encoding.to_bgr)
     except cv2.error as error:
-        raise FrameError(f"Camera '{camera}': OpenCV cannot convert {width}x{height} {name}: {error.err}.") from error
-    reduction = reduction_for(width, height, max_side_px)
-    return _reduce(np.asarray(image, np.uint8), reduction), reduction
+        size = f'{message.width}x{message.height}'
+        raise FrameError(f"Camera '{camera}': OpenCV cannot convert {size} {name}: {error.err}.") from error
+    return np.asarray(image, np.uint8)
 
 
 def _to_8_bits(rows: UInt8Array, big_endian: bool) -> UInt8Array:

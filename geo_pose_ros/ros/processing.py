@@ -20,6 +20,7 @@ from ..pipeline import Detection, PipelineResult, PosePipeline
 from ..scene.sync import StampedSet
 from ..skeleton import get_skeleton
 from ..types import Camera, CameraRig, Frame, Keypoints2D
+from .bridge import raw_converter
 from .cdr import read_compressed_image, read_image
 from .outputs import Outputs
 from .rig_source import RigSource
@@ -39,6 +40,7 @@ class SetProcessor:
         """
         self._node, self._config = node, config
         self._source, self._statistics = source, statistics
+        self._bridge = raw_converter() if config.transport == 'raw' else None
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
         self.outputs: Outputs | None = None
@@ -150,7 +152,7 @@ class SetProcessor:
             )
             self._statistics.happened(f'camera {camera.name}', 'frame', text, monotonic_ns())
         return frame_from_message(
-            message, camera.name, camera.intrinsics, self._config.pipeline.detector.max_side_px
+            message, camera.name, camera.intrinsics, self._config.pipeline.detector.max_side_px, self._bridge
         )
 
     def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int) -> dict[str, Keypoints2D]:

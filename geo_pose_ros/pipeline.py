@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from threading import Lock
 from time import perf_counter
@@ -17,18 +16,11 @@ import numpy as np
 from .config import PipelineConfig
 from .detection import Detector, create_detector
 from .errors import CalibrationError, GeoPoseError
-from .fusion.association import associate
-from .fusion.estimate import Lift, estimate_bodies
-from .fusion.solver import LiftedViews
-from .geometry.projection import normalize
 from .lifting.lifter import PoseLifter
-from .scene.bodies import to_bodies
-from .scene.bones import BoneLengths
-from .scene.history import PoseHistory
-from .scene.lost_views import lost_views
-from .scene.tracks import Tracker
+from .scene.cameras import CameraState
+from .scene.scene import Scene
 from .skeleton import BODY17, FloatArray, map_to_body17
-from .types import Bodies3D, CameraRig, Frame, FrameSet, IntArray, Keypoints2D
+from .types import Bodies3D, CameraRig, ExpectedPeople, Frame, FrameSet, Keypoints2D
 
 FrameLoader = Callable[[], Frame]
 _NS_PER_S = 1_000_000_000
@@ -47,6 +39,8 @@ class PipelineResult:
         stage_ms: time per stage. ``decode`` and ``detect`` are summed over the cameras, which run in parallel;
             ``views`` is the wall time of both; the others are wall times.
         residuals_px: per camera, distances (n,) px between its keypoints and the reprojected joints they support.
+        cameras: what is known of each camera.
+        unexplained: per camera that delivered, detections that belong to no body.
     """
 
     bodies: Bodies3D
@@ -55,6 +49,8 @@ class PipelineResult:
     camera_errors: Mapping[str, str]
     stage_ms: Mapping[str, float]
     residuals_px: Mapping[str, FloatArray]
+    cameras: Mapping[str, CameraState]
+    unexplained: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,19 +105,6 @@ class Detection:
         return Views(keypoints, {name: view.frame for name, view in seen.items()}, errors, stage_ms)
 
 
-class _Clock:
-    """Wall time of consecutive stages, ms."""
-
-    def __init__(self) -> None:
-        self.stage_ms: dict[str, float] = {}
-        self._last = perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = perf_counter()
-        self.stage_ms[stage] = (now - self._last) * 1e3
-        self._last = now
-
-
 class PosePipeline:
     """The whole way from frames to bodies, for one rig; a context manager.
 
@@ -156,22 +139,11 @@ class PosePipeline:
         self._pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix='detect')
         # A detector sees its camera's frames one at a time, in order.
         self._turns = {name: Lock() for name in rig.names}
-        self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
-        self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
         # Cameras whose detector is to look at the whole picture again; written by finish, read by detect.
         self._lost: set[str] = set()
         self._looked_ns: dict[str, int] = {}
-        # Stamps of the first set and of each camera's last one.
-        self._began_ns = float('inf')
-        self._delivered_ns: dict[str, int] = {}
-        self._tracker = Tracker(self._config.tracking, len(BODY17))
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
-        self._up_in_cam = None if self._lifter is None else self._lifter.up_in_cam(self._cam_from_world)
-        # The solver uses bone lengths only where a lifter couples the joints.
-        self._bones = BoneLengths(BODY17) if self._lifter is not None and self._config.solver.bone_spread else None
-        self._history: PoseHistory | None = None
-        if self._lifter is not None and self._lifter.card.receptive_field > 1:
-            self._history = PoseHistory(self._lifter.card.receptive_field, self._lifter.card.rate_hz)
+        self._scene = Scene(rig, self._config, self._lifter)
 
     @property
     def rig(self) -> CameraRig:
@@ -255,98 +227,36 @@ class PosePipeline:
                 detector.reset()
         return detector.detect(frame)
 
-    def fuse(self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D]) -> PipelineResult:
-        """Fuse 2D keypoints of one instant, of any skeleton that maps to body17, into bodies.
+    def fuse(
+        self,
+        stamp_ns: int,
+        keypoints: Mapping[str, Keypoints2D],
+        cam_from_world: Mapping[str, FloatArray] | None = None,
+    ) -> PipelineResult:
+        """Fuse 2D keypoints of one set, of any skeleton that maps to body17, into bodies.
 
         Args:
-            stamp_ns: the set's acquisition time.
+            stamp_ns: the set's instant; every view has its own, its keypoints' stamp.
             keypoints: by camera name; cameras may be missing.
+            cam_from_world: (3, 4) of cameras that move, at their view's instant; the others are where the rig says.
 
         Raises:
             CalibrationError: if a name is not in the rig.
             ConfigError: if a skeleton has no map to body17.
         """
-        clock = _Clock()
-        body17 = _to_body17(keypoints)
-        xn, confidence = [], []
-        least = self._config.detector.min_confidence
-        for camera in self._rig.cameras:
-            k = body17.get(camera.name)
-            if k is None:
-                xn.append(np.zeros((0, len(BODY17), 2)))
-                confidence.append(np.zeros((0, len(BODY17))))
-                continue
-            xn.append(normalize(camera.intrinsics, k.xy))
-            confidence.append(k.confidence * (k.confidence >= least))
-        unknown = set(body17) - set(self._rig.names)
-        if unknown:
-            raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
-        clock.lap('undistort')
-        found = associate(self._cam_from_world, xn, confidence, self._tracker.predict(stamp_ns))
-        # A person seen by fewer cameras may be a false detection; known ones may go on with one.
-        needed = min(self._config.tracking.new_body_views, self._delivering(stamp_ns, keypoints))
-        people = found.select((found.tracks >= 0) | (found.num_views >= needed))
-        gathered = people.gather(xn, np.nan)
-        # -1, of new people, is the id that is appended.
-        ids = np.append(self._tracker.body_ids, -1)[people.tracks]
-        bones = None if self._bones is None else self._bones.prior(ids)
-        clock.lap('associate')
-        estimate = estimate_bodies(
-            self._cam_from_world, self._focal_px, gathered, people.gather(confidence, 0.0), BODY17,
-            self._config.solver, self._lift_of(stamp_ns, ids), bones,
+        done = self._scene.step(stamp_ns, _to_body17(keypoints), cam_from_world)
+        self._lost.update(name for name, count in done.unexplained.items() if count)
+        return PipelineResult(
+            done.bodies, done.keypoints, {}, {}, done.stage_ms, done.residuals_px, done.cameras, done.unexplained
         )
-        known = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
-        if not known.all():
-            people, estimate, gathered = people.select(known), estimate.select(known), gathered[:, known]
-            bones = None if bones is None else bones.select(known)
-        clock.lap('solve')
-        tracked = self._tracker.update(stamp_ns, people.tracks, estimate.solution.xyz, estimate.solution.covariance)
-        bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracked)
-        solution, support = estimate.solution, estimate.solution.support
-        seen_ids = bodies.body_ids[: len(people)]
-        if self._bones is not None:
-            self._bones.learn(seen_ids, bodies.body_ids, solution.seen_xyz, solution.seen_covariance, bones)
-        if self._history is not None and self._lifter is not None:
-            poses = self._lifter.canonical(estimate.xn, estimate.confidence, self._up_in_cam).pose2d
-            self._history.remember(stamp_ns, seen_ids, bodies.body_ids, poses)
-        # Where sides were exchanged, support is not of the keypoints as detected.
-        lost = lost_views(
-            self._cam_from_world, gathered, solution.xyz, bodies.num_views[: len(people)],
-            None if estimate.swaps else support,
-        )
-        self._lost.update(self._rig.names[c] for c in np.flatnonzero(lost) if self._rig.names[c] in body17)
-        clock.lap('track')
-        residuals = {
-            name: solution.residual_px[c][support[c]] for c, name in enumerate(self._rig.names) if len(people)
-        }
-        if self._lifter is not None:
-            # The solver calls the lifter; their times are shown apart.
-            clock.stage_ms['lift'] = estimate.lift_ms
-            clock.stage_ms['solve'] -= estimate.lift_ms
-        return PipelineResult(bodies, body17, {}, {}, clock.stage_ms, residuals)
 
-    def _lift_of(self, stamp_ns: int, body_ids: IntArray) -> Lift | None:
-        """Return the lifter for the people ``body_ids`` (B,), -1 for new ones; None without a lifter."""
-        lifter, history = self._lifter, self._history
-        if lifter is None:
-            return None
+    def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
+        """Return where everybody is expected in pictures taken at ``stamps_ns``, by camera; see ``Scene.expected``."""
+        return self._scene.expected(stamps_ns)
 
-        def lift(xn: FloatArray, confidence: FloatArray, bodies: IntArray) -> LiftedViews:
-            windows = None if history is None else partial(history.windows, stamp_ns, body_ids[bodies])
-            lifted = lifter.lift(xn, confidence, windows, up_in_cam=self._up_in_cam)
-            return LiftedViews(lifted.pose, lifted.sigma, lifted.root)
-
-        return lift
-
-    def _delivering(self, stamp_ns: int, names: Iterable[str]) -> int:
-        """Return how many cameras delivered within the last second; in the first second all count."""
-        if not self._began_ns <= stamp_ns:
-            self._began_ns = stamp_ns
-            self._delivered_ns.clear()
-        self._delivered_ns.update(dict.fromkeys(names, stamp_ns))
-        if stamp_ns - self._began_ns < _NS_PER_S:
-            return len(self._rig)
-        return sum(stamp_ns - last_ns < _NS_PER_S for last_ns in self._delivered_ns.values())
+    def clock_offsets_ns(self) -> dict[str, int]:
+        """Return how far each camera's stamps are ahead, as far as it is known; see ``Scene.clock_offsets_ns``."""
+        return self._scene.clock_offsets_ns()
 
     def close(self) -> None:
         """Stop the workers and free the models."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from ..config import SolverConfig
 from ..skeleton import FloatArray, Skeleton
 from ..types import IntArray
-from .bones import BonePrior
 from .left_right import repair_sides, suspects
-from .solver import LiftedViews, Solution, solve
+from .solver import Circumstances, LiftedViews, Solution, solve
 
 # (C, K, J, 2) normalised keypoints and (C, K, J) confidence of the bodies (K,) to their lifted poses.
 Lift = Callable[[FloatArray, FloatArray, IntArray], LiftedViews]
@@ -32,6 +31,7 @@ class Estimate:
         solution: the joints.
         xn: (C, B, J, 2) the keypoints as used, sides repaired, NaN = not used.
         confidence: (C, B, J) theirs, 0 = not used.
+        weights: (C, B, J) 1 / standard deviation, 1/px, that the settings give them.
         swaps: limb groups whose sides were exchanged, over all bodies.
         lift_ms: time the lifter took.
     """
@@ -39,6 +39,7 @@ class Estimate:
     solution: Solution
     xn: FloatArray
     confidence: FloatArray
+    weights: FloatArray
     swaps: int
     lift_ms: float
 
@@ -47,8 +48,29 @@ class Estimate:
         if kept.all():
             return self
         return Estimate(
-            self.solution.select(kept), self.xn[:, kept], self.confidence[:, kept], self.swaps, self.lift_ms
+            self.solution.select(kept), self.xn[:, kept], self.confidence[:, kept], self.weights[:, kept], self.swaps,
+            self.lift_ms,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noise:
+    """How far each of C views may be believed.
+
+    Attributes:
+        level: standard deviation of all keypoints, in units of what the settings say.
+        scale: (C,) each view's, in units of ``level``.
+        shared: (C,) standard deviation of what all its joints share, at focal length 1.
+    """
+
+    level: float
+    scale: FloatArray
+    shared: FloatArray
+
+    @classmethod
+    def as_set(cls, cameras: int) -> Noise:
+        """Return that of cameras of which nothing is known but the settings."""
+        return cls(1.0, np.ones(cameras), np.zeros(cameras))
 
 
 def estimate_bodies(
@@ -59,7 +81,8 @@ def estimate_bodies(
     skeleton: Skeleton,
     solver: SolverConfig,
     lift: Lift | None,
-    bones: BonePrior | None = None,
+    known: Circumstances | None = None,
+    noise: Noise | None = None,
 ) -> Estimate:
     """Estimate B bodies from C views.
 
@@ -71,34 +94,41 @@ def estimate_bodies(
         skeleton: J joints.
         solver: see SolverConfig.
         lift: the lifter, or None to triangulate only.
-        bones: what is known of the bodies' bone lengths, or None.
+        known: what else is known of the bodies; its lifted poses are replaced by those of ``lift``.
+        noise: how far each view may be believed; None for what the settings say.
     """
-
     lift_ms = 0.0
+    known = known or Circumstances()
+    noise = noise or Noise.as_set(len(focal_px))
+    known = replace(known, shared=noise.shared if noise.shared.any() else None, level=noise.level)
+    everybody = np.arange(xn.shape[1])
 
-    def triangulated(xn: FloatArray, confidence: FloatArray) -> Solution:
-        return solve(cam_from_world, focal_px, xn, _weights(focal_px, xn, confidence, solver), solver)
+    def weights_of(xn: FloatArray, confidence: FloatArray) -> FloatArray:
+        return _with_noise(_weights(focal_px, xn, confidence, solver), focal_px, noise)
 
-    def solved(
-        xn: FloatArray, confidence: FloatArray, weights: FloatArray, bones: BonePrior | None, bodies: IntArray
-    ) -> Solution:
+    def solved(xn: FloatArray, confidence: FloatArray, weights: FloatArray, bodies: IntArray) -> Solution:
         nonlocal lift_ms
-        lifted = None
+        about = known if bodies is everybody else known.select(bodies)
         if lift is not None:
             began = perf_counter()
-            lifted = lift(xn, confidence, bodies)
+            about = replace(about, lifted=lift(xn, confidence, bodies))
             lift_ms += (perf_counter() - began) * 1e3
-        return solve(cam_from_world, focal_px, xn, weights, solver, lifted, bones)
+        return solve(cam_from_world, focal_px, xn, weights, solver, about)
 
     # A sum is finite only if all its terms are.
     seen = np.asarray(np.isfinite(xn.sum(-1))) & (confidence > 0.0)
     xn = np.where(seen[..., None], xn, np.nan)
     confidence = confidence * seen
-    weights = _weights(focal_px, xn, confidence, solver)
-    solution = solved(xn, confidence, weights, bones, np.arange(xn.shape[1]))
+    plain = _weights(focal_px, xn, confidence, solver)
+    weights = _with_noise(plain, focal_px, noise)
+    solution = solved(xn, confidence, weights, everybody)
     suspect = suspects(cam_from_world, focal_px, xn, weights, solution, skeleton, solver.robust_sigmas)
     swaps = 0
     if len(suspect):
+
+        def triangulated(xn: FloatArray, confidence: FloatArray) -> Solution:
+            return solve(cam_from_world, focal_px, xn, weights_of(xn, confidence), solver)
+
         repaired_xn, repaired_confidence = xn[:, suspect], confidence[:, suspect]
         count = repair_sides(repaired_xn, repaired_confidence, skeleton, triangulated)
         swaps = int(count.sum())
@@ -107,10 +137,9 @@ def estimate_bodies(
             again = suspect[changed]
             xn[:, again], confidence[:, again] = repaired_xn[:, changed], repaired_confidence[:, changed]
             repaired = repaired_xn[:, changed], repaired_confidence[:, changed]
-            weights = _weights(focal_px, *repaired, solver)
-            found = solved(*repaired, weights, None if bones is None else bones.select(again), again)
-            solution.replace(again, found)
-    return Estimate(solution, xn, confidence, swaps, lift_ms)
+            plain[:, again] = _weights(focal_px, *repaired, solver)
+            solution.replace(again, solved(*repaired, weights_of(*repaired), again))
+    return Estimate(solution, xn, confidence, plain, swaps, lift_ms)
 
 
 def _weights(focal_px: FloatArray, xn: FloatArray, confidence: FloatArray, solver: SolverConfig) -> FloatArray:
@@ -121,5 +150,12 @@ def _weights(focal_px: FloatArray, xn: FloatArray, confidence: FloatArray, solve
     # fmax and fmin pass over NaN.
     extent = np.fmax.reduce(xn, -2) - np.fmin.reduce(xn, -2)
     extent_px = np.fmax(extent.max(-1) * focal_px[:, None], _LEAST_EXTENT_PX)
-    scaled: FloatArray = confidence * (_REFERENCE_EXTENT_PX / solver.noise_px / extent_px)[..., None]
-    return scaled
+    weights: FloatArray = confidence * (_REFERENCE_EXTENT_PX / solver.noise_px / extent_px)[..., None]
+    return weights
+
+
+def _with_noise(weights: FloatArray, focal_px: FloatArray, noise: Noise) -> FloatArray:
+    """Return weights (C, B, J), 1/px, of views that are as noisy as ``noise`` says."""
+    own = weights / noise.scale[:, None, None]
+    counted: FloatArray = own / np.sqrt(1.0 + np.square(own * (noise.shared * focal_px)[:, None, None]))
+    return counted

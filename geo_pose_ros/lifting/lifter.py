@@ -79,7 +79,7 @@ class PoseLifter:
         return self._backend.provider
 
     def up_in_cam(self, cam_from_world: FloatArray) -> FloatArray | None:
-        """Return up (C, 3) in the frames of cameras (C, 3, 4), after the setting; None if the model needs none."""
+        """Return up (..., 3) in the frames of cameras (..., 3, 4), after the setting; None if the model needs none."""
         return up_in_cameras(cam_from_world, self._up) if self.card.gravity else None
 
     def canonical(
@@ -97,7 +97,7 @@ class PoseLifter:
                 f"Lifter '{self.card.name}' has to know which way is up: give up_in_cam (C, 3), or choose a model that "
                 'needs no gravity.'
             )
-        return canonical_poses(xn, confidence, up_in_cam[:, None])
+        return canonical_poses(xn, confidence, up_in_cam if up_in_cam.ndim == 3 else up_in_cam[:, None])
 
     def lift(
         self, xn: FloatArray, confidence: FloatArray, windows: Windows | None = None, *,
@@ -110,8 +110,8 @@ class PoseLifter:
             confidence: (C, B, J) in [0, 1], 0 = not used.
             windows: makes windows (C, B, T, J, 3) of these poses (C, B, J, 3) for a lifter of T frames; None: the poses
                 repeat.
-            up_in_cam: (C, 3) unit vectors, the world's up in each camera's frame (``up_in_cam`` makes them); only
-                models that know gravity read it.
+            up_in_cam: (C, 3), or (C, B, 3) where a row holds views of several cameras: unit vectors, the world's up in
+                each camera's frame (``up_in_cam`` makes them); only models that know gravity read it.
 
         Returns:
             Poses and roots in the cameras' frames; NaN where a view sees fewer joints than a pose needs.

@@ -1,37 +1,47 @@
-"""Tracked bodies as Bodies3D."""
+"""Tracks as Bodies3D."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..config import TrackingConfig
 from ..fusion.estimate import Estimate
 from ..skeleton import Skeleton
 from ..types import Bodies3D
-from .tracks import TrackedBodies
+from .tracks import Tracks
 
 # A joint that no view supports is half trusted at this standard deviation.
 _HALF_TRUSTED_M = 0.1
 
 
-def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracked: TrackedBodies) -> Bodies3D:
-    """Return the tracked bodies, the first B of which are those of ``estimate``, with what supports each joint.
+def to_bodies(
+    stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracks: Tracks, config: TrackingConfig
+) -> Bodies3D:
+    """Return the confirmed bodies, the first of which are those of ``estimate``, with what supports each joint.
 
-    A joint's confidence is the mean of the views that support it; of a joint that none does, one that falls with its
+    Those not measured now are predicted, for as long as ``config`` says; with the filter off, bodies are as measured. A
+    joint's confidence is the mean of the views that support it; of a joint that none does, one that falls with its
     uncertainty.
     """
     solution, support = estimate.solution, estimate.solution.support
-    bodies, joints = len(tracked.body_ids), len(skeleton)
-    num_views = np.zeros((bodies, joints), np.int64)
-    error = np.full((bodies, joints), np.nan)
-    measured, count = support.shape[1], solution.num_views
+    measured, joints = support.shape[1], len(skeleton)
+    shown = tracks.confirmed & ~tracks.lost
+    shown[measured:] &= tracks.sigma_m()[measured:] <= config.max_sigma_m
+    xyz, covariance = tracks.filter.position, tracks.filter.covariance + tracks.lasting
+    if not config.enabled:
+        shown[measured:] = False
+        xyz = np.concatenate([solution.xyz, xyz[measured:]])
+        covariance = np.concatenate([solution.covariance, covariance[measured:]])
+    known = np.isfinite(xyz[..., 0])
+    covariance = np.where(known[..., None, None], covariance, np.nan)
+    num_views = np.zeros((len(tracks), joints), np.int64)
+    error = np.full((len(tracks), joints), np.nan)
+    count = solution.num_views
     num_views[:measured] = count
-    covariance = tracked.covariance
-    variance = covariance[..., 0, 0] + covariance[..., 1, 1] + covariance[..., 2, 2]
-    confidence = 0.5 / (1.0 + variance / _HALF_TRUSTED_M**2)
+    confidence = 0.5 / (1.0 + np.trace(covariance, axis1=-2, axis2=-1) / _HALF_TRUSTED_M**2)
     confidence[np.isnan(confidence)] = 0.0
     seen, divisor = count > 0, np.maximum(count, 1)
     np.copyto(error[:measured], np.where(support, solution.residual_px, 0.0).sum(0) / divisor, where=seen)
     np.copyto(confidence[:measured], (support * estimate.confidence).sum(0) / divisor, where=seen)
-    return Bodies3D(
-        stamp_ns, frame_id, skeleton, tracked.xyz, tracked.covariance, confidence, num_views, error, tracked.body_ids
-    )
+    bodies = Bodies3D(stamp_ns, frame_id, skeleton, xyz, covariance, confidence, num_views, error, tracks.ids)
+    return bodies.select(shown)

@@ -1,13 +1,11 @@
-"""Bodies over time: identities that last, and a constant-velocity Kalman filter per joint.
+"""Who is in the scene: identities that last, how well established each is, and where it is expected.
 
-State of a joint: position and velocity, 3 + 3. Between sets the velocity wanders as integrated white noise (Bar-Shalom,
-Li, Kirubarajan 2001, section 6.2.2: the discretised continuous white-noise acceleration model); the solver's
-covariance is the measurement's. A joint or body that is not measured is predicted for a while, then forgotten.
+A track begins tentative and is confirmed when enough of the cameras that should see it do; only confirmed ones are
+published. One that nobody sees any more is expected where it was going, slower and slower, and published as a prediction for
+a while; after that it is only remembered, so that the person who comes back is the same.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,35 +14,37 @@ from ..config import TrackingConfig
 from ..errors import ShapeError
 from ..skeleton import FloatArray
 from ..types import IntArray
+from .filter import JointFilter
 
 _NS_PER_S = 1e9
-# Velocity of a joint first seen, m/s: fast walking.
-_FIRST_SPEED_M_S = 1.5
-# A body whose joints have more variance than this (a standard deviation of 0.2 m) is placed along the ray of a lone
-# view; it is taken as it is.
-_SHARED_M2 = 0.04
-# Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
-_GATE = 16.3
-_EYE = np.eye(3)
+# Time over which standing is averaged.
+_STANDING_S = 0.5
+# A tentative track that is not seen again for so long was nothing.
+_TENTATIVE_S = 0.3
+# One that few cameras see is confirmed when it has lasted for so long, and been seen so often.
+_LASTED_S = 0.6
+_LASTED_SETS = 5
+# Variance of where a body is after two views have seen it, m^2, and how it grows while they do not, m^2/s: one view, or the
+# lifter's idea of a body's size, does not say how far away somebody is.
+_LEAST_PLACED = 4
+_PLACED_M2 = 0.05**2
+_STRAYS_M2_S = 0.08
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrackedBodies:
-    """What the tracker says about T bodies, the measured ones first and in the order given.
+class Tracks:
+    """The T bodies of one scene, tentative and remembered ones included.
 
     Attributes:
-        xyz: (T, J, 3) m, NaN = unknown.
-        covariance: (T, J, 3, 3) m^2, NaN = unknown.
-        body_ids: (T,) never used twice.
+        ids: (T,) never used twice.
+        confirmed: (T,) bool.
+        standing: (T,) in [0, 1], share of the cameras that should see it that do, averaged over the last sets.
+        sets: (T,) in how many sets it was measured.
+        unseen_s: (T,) since it was measured.
+        views: (T,) cameras that saw it when it was measured last.
+        place_variance: (T,) m^2 of the middle of its joints, per axis.
+        lasting: (T, J, 3, 3) m^2, the part of its joints' covariance that does not change from set to set.
+        filter: its joints.
     """
-
-    xyz: FloatArray
-    covariance: FloatArray
-    body_ids: IntArray
-
-
-class Tracker:
-    """Keeps the bodies of one scene; feed it every frame set in order of its stamp."""
 
     def __init__(self, config: TrackingConfig, joints: int) -> None:
         """Start with no body of ``joints`` joints."""
@@ -54,149 +54,154 @@ class Tracker:
         self._clear()
 
     def _clear(self) -> None:
-        n = self._joints
-        self._stamp_ns: int | None = None
-        self._ids: IntArray = np.zeros(0, np.int64)
-        self._position = np.zeros((0, n, 3))
-        self._velocity = np.zeros((0, n, 3))
-        # Blocks of the 6x6 covariance: position, position-velocity, velocity; (T, 3, J, 3, 3).
-        self._blocks = np.zeros((0, 3, n, 3, 3))
-        self._age_s = np.zeros((0, n))
+        self.stamp_ns: int | None = None
+        self.ids: IntArray = np.zeros(0, np.int64)
+        self.confirmed = np.zeros(0, bool)
+        self.standing = np.zeros(0)
+        self.sets = np.zeros(0, np.int64)
+        self.unseen_s = np.zeros(0)
+        self.views = np.zeros(0, np.int64)
+        self.place_variance = np.zeros(0)
+        self.lasting = np.zeros((0, self._joints, 3, 3))
+        self.filter = JointFilter(self._config, self._joints)
+        self._born_s = np.zeros(0)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        who = ', '.join(
+            f'{i}{"" if c else "?"} ({v} views, {s:.2f}{f", unseen {u:.1f} s" if u else ""})'
+            for i, c, v, s, u in zip(
+                self.ids.tolist(), self.confirmed.tolist(), self.views.tolist(), self.standing.tolist(),
+                self.unseen_s.tolist(), strict=True,
+            )
+        )
+        return f'Tracks({who})'
+
+    def reset(self) -> None:
+        """Forget everybody; ids go on."""
+        self._clear()
 
     @property
-    def body_ids(self) -> IntArray:
-        """(T,) the tracked bodies, in the order of ``predict``."""
-        return self._ids
+    def lost(self) -> NDArray[np.bool_]:
+        """(T,) those that are only remembered."""
+        return np.asarray(self.unseen_s > self._config.max_gap_s)
 
-    def predict(self, stamp_ns: int) -> FloatArray:
-        """Return where the tracked bodies are expected at ``stamp_ns``, (T, J, 3) m, NaN = unknown.
+    def advance(self, stamp_ns: int) -> float:
+        """Predict everybody to ``stamp_ns``; return the seconds since the last set.
 
         Time that runs backwards forgets all bodies: a bag was started again, or a clock jumped.
         """
-        dt_s = self._seconds_to(stamp_ns)
-        predicted = self._position + (dt_s * self._velocity if self._config.enabled else 0.0)
-        too_old = self._age_s + dt_s > max(self._config.max_gap_s, 1e-9)
-        return np.where(too_old[..., None], np.nan, predicted)
-
-    def _seconds_to(self, stamp_ns: int) -> float:
-        """Return the seconds since the last update; forget everything if they are negative."""
-        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+        if self.stamp_ns is not None and stamp_ns < self.stamp_ns:
             self._clear()
-        return 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / _NS_PER_S
+        dt_s = 0.0 if self.stamp_ns is None else (stamp_ns - self.stamp_ns) / _NS_PER_S
+        self.filter.advance(dt_s, self.unseen_s > 0.0)
+        self.stamp_ns = stamp_ns
+        self.unseen_s = self.unseen_s + dt_s
+        self._born_s = self._born_s + dt_s
+        self.place_variance = self.place_variance + _STRAYS_M2_S * dt_s
+        gone = self.unseen_s > np.where(self.confirmed, self._config.remember_s, _TENTATIVE_S)
+        # A joint that is not measured though its body is.
+        self.filter.position[(self.filter.age_s > max(self._config.max_gap_s, 1e-9)) & ~self.lost[:, None]] = np.nan
+        gone |= ~np.isfinite(self.filter.position[..., 0]).any(1)
+        if gone.any():
+            self.take(np.flatnonzero(~gone))
+        return dt_s
 
-    def update(self, stamp_ns: int, tracks: IntArray, xyz: FloatArray, covariance: FloatArray) -> TrackedBodies:
-        """Take in the bodies measured at ``stamp_ns`` and return all that are known.
+    def expected(self) -> FloatArray:
+        """Return (T, J, 3) m where detections of each body may be found now; NaN where it is only remembered."""
+        if not self.lost.any():
+            return self.filter.position
+        return np.where(self.lost[:, None, None], np.nan, self.filter.position)
+
+    def priority(self) -> FloatArray:
+        """Return (T,) in (0, 1], how much a body's claim to a detection counts beside others'."""
+        sure = np.where(self.confirmed, 1.0, 0.5) * np.where(self.unseen_s > 0.15, 0.6, 1.0)
+        return np.asarray(sure * np.clip(self.standing, 0.2, 1.0))
+
+    def sigma_m(self) -> FloatArray:
+        """Return (T,) m how far off a joint of each body is predicted, per axis: the median of what is fleeting of it."""
+        if not len(self):
+            return np.zeros(0)
+        variance: FloatArray = np.median(np.trace(self.filter.covariance, axis1=-2, axis2=-1), 1) / 3.0
+        return np.sqrt(variance)
+
+    def take(self, index: IntArray) -> None:
+        """Keep the tracks of ``index`` in its order; -1 opens a new one."""
+        if index.tolist() == list(range(len(self))):
+            return
+        new = index < 0
+        old = np.where(new, 0, index)
+        fresh = int(new.sum())
+        for name, value in (
+            ('ids', 0), ('confirmed', False), ('standing', 0.0), ('sets', 0), ('unseen_s', 0.0), ('views', 0),
+            ('place_variance', np.inf), ('lasting', 0.0), ('_born_s', 0.0),
+        ):
+            array = getattr(self, name)
+            taken = array[old] if len(array) else np.zeros((len(index), *array.shape[1:]), array.dtype)
+            taken[new] = value
+            setattr(self, name, taken)
+        self.ids[new] = self._next_id + np.arange(fresh)
+        self._next_id += fresh
+        self.filter.take(index)
+
+    def update(
+        self,
+        tracks: IntArray,
+        xyz: FloatArray,
+        covariance: FloatArray,
+        fleeting: FloatArray,
+        views: IntArray,
+        num_views: IntArray,
+        standing: FloatArray,
+        alone: bool,
+    ) -> None:
+        """Take in the bodies measured now; they come first from here on, in the order given.
 
         Args:
-            stamp_ns: acquisition time of the set.
-            tracks: (B,) index into ``predict``'s bodies that each measured one continues, -1 for a new one.
+            tracks: (B,) the track that each measured body continues, -1 for a new one.
             xyz: (B, J, 3) m, NaN = not measured.
             covariance: (B, J, 3, 3) m^2.
-
-        Returns:
-            The B measured bodies, smoothed and completed, then those predicted only (none with the filter off).
+            fleeting: (B, J, 3, 3) m^2, the part of ``covariance`` that is new in every set.
+            views: (B,) cameras that see each.
+            num_views: (B, J) that support each joint.
+            standing: (B,) share of the cameras that should see it that do.
+            alone: no camera sees more than one person, so that there is nobody to be confused with.
 
         Raises:
-            ShapeError: if the arrays do not agree or name a body that is not tracked.
+            ShapeError: if the arrays do not agree or name a track twice.
         """
-        dt_s = self._seconds_to(stamp_ns)
         bodies = len(tracks)
         if xyz.shape != (bodies, self._joints, 3) or covariance.shape != (bodies, self._joints, 3, 3):
             raise ShapeError(
-                f'Tracker: received {bodies} tracks, xyz {xyz.shape}, covariance {covariance.shape}; expected '
+                f'Tracks: received {bodies} tracks, xyz {xyz.shape}, covariance {covariance.shape}; expected '
                 f'(B, {self._joints}, 3) and (B, {self._joints}, 3, 3).'
             )
         continued = [track for track in tracks.tolist() if track >= 0]
-        unmeasured = sorted(set(range(len(self._ids))).difference(continued))
-        if len(continued) + len(unmeasured) != len(self._ids):
-            raise ShapeError(
-                f'Tracker: received tracks {tracks.tolist()}, expected each of {len(self._ids)} once or -1.'
-            )
-        self._advance(dt_s)
-        self._stamp_ns = stamp_ns
-        self._take(np.array([*tracks.tolist(), *unmeasured], np.int64))
-        self._measure(xyz, covariance)
-        # A joint is unknown in all its components or in none.
-        known: NDArray[np.bool_] = np.isfinite(self._position[..., 0])
-        alive = np.array(known.any(1))
-        alive[:bodies] = True
-        if not alive.all():
-            self._take(np.flatnonzero(alive))
-            known = np.asarray(known[alive])
-        if not self._config.enabled:
-            return TrackedBodies(xyz, covariance, self._ids[:bodies])
-        return TrackedBodies(
-            self._position.copy(), np.where(known[..., None, None], self._blocks[:, 0], np.nan), self._ids
-        )
+        others = sorted(set(range(len(self))).difference(continued))
+        if len(continued) + len(others) != len(self):
+            raise ShapeError(f'Tracks: received {tracks.tolist()}, expected each of {len(self)} once or -1.')
+        self.take(np.array([*tracks.tolist(), *others], np.int64))
+        # Who was remembered only is wherever it is found.
+        self.filter.restart(np.flatnonzero(self.lost[:bodies]))
+        self.filter.update(xyz, fleeting, covariance)
+        self.lasting[:bodies] = np.where(np.isfinite(covariance), covariance - fleeting, self.lasting[:bodies])
+        since_s = self.unseen_s[:bodies]
+        kept = np.where(self.sets[:bodies] > 0, np.exp(-since_s / _STANDING_S), 0.0)
+        self.standing[:bodies] = kept * self.standing[:bodies] + (1.0 - kept) * standing
+        self.sets[:bodies] += 1
+        self.views[:bodies] = views
+        placed = (num_views >= 2).sum(1) >= _LEAST_PLACED
+        self.place_variance[:bodies][placed] = _PLACED_M2
+        self.unseen_s[:bodies] = 0.0
+        self.confirmed[:bodies] |= self._convincing(views, alone)
 
-    def _advance(self, dt_s: float) -> None:
-        """Predict every state by ``dt_s`` and forget joints not measured for longer than max_gap_s."""
-        q = self._config.acceleration_noise**2 * _EYE
-        self._position = self._position + dt_s * self._velocity
-        pp, pv, vv = (self._blocks[:, k] for k in range(3))
-        moved = pv + dt_s * vv
-        self._blocks = np.stack([pp + dt_s * (moved + np.swapaxes(pv, -1, -2)), moved, vv], 1)
-        self._blocks += np.array([dt_s**3 / 3.0, dt_s**2 / 2.0, dt_s])[:, None, None, None] * q
-        self._age_s = self._age_s + dt_s
-        self._position[self._age_s > max(self._config.max_gap_s, 1e-9)] = np.nan
-
-    def _take(self, index: IntArray) -> None:
-        """Keep the tracks of ``index`` in its order; -1 opens a new one."""
-        if index.tolist() == list(range(len(self._ids))):
-            return
-        new = index < 0
-        n, m = self._joints, len(index)
-        kept = np.flatnonzero(~new)
-        ids = np.full(m, -1)
-        position, velocity = np.full((m, n, 3), np.nan), np.zeros((m, n, 3))
-        blocks, age = np.zeros((m, 3, n, 3, 3)), np.zeros((m, n))
-        for new_array, old in (
-            (ids, self._ids), (position, self._position), (velocity, self._velocity), (blocks, self._blocks),
-            (age, self._age_s),
-        ):
-            new_array[kept] = old[index[kept]]
-        ids[new] = self._next_id + np.arange(int(new.sum()))
-        self._next_id += int(new.sum())
-        self._ids, self._position, self._velocity, self._blocks, self._age_s = ids, position, velocity, blocks, age
-
-    def _measure(self, xyz: FloatArray, covariance: FloatArray) -> None:
-        """Update the first len(xyz) tracks with measurements; a joint without a state starts at its measurement."""
-        bodies = len(xyz)
-        position, velocity = self._position[:bodies], self._velocity[:bodies]
-        pp, pv, vv = (self._blocks[:bodies, k] for k in range(3))
-        variance = covariance[..., 0, 0] + covariance[..., 1, 1] + covariance[..., 2, 2]
-        # A sum is finite only if all its terms are.
-        measured: NDArray[np.bool_] = np.asarray(np.isfinite(xyz.sum(-1) + variance))
-        # The error of such a body is shared by its joints: smoothed each alone, they would bend it.
-        known = np.isfinite(position[..., 0])
-        known &= np.median(np.where(measured, variance, 0.0), axis=1, keepdims=True) <= _SHARED_M2
-        both, fresh = (measured & known)[..., None], (measured & ~known)[..., None]
-
-        noise = np.where(both[..., None], covariance, _EYE)
-        innovation = np.where(both, xyz - position, 0.0)
-        gain_base = np.linalg.inv(pp + noise)
-        distance2 = (innovation * (gain_base @ innovation[..., None])[..., 0]).sum(-1)
-        # A jump beyond the gate acts with a covariance inflated in proportion, as under a heavy-tailed noise.
-        inflation = np.maximum(1.0, distance2 / _GATE)[..., None, None]
-        if (inflation > 1.0).any():
-            gain_base = np.linalg.inv(pp + inflation * noise)
-        gain_base *= both[..., None]
-        gain_p, gain_v = pp @ gain_base, np.swapaxes(pv, -1, -2) @ gain_base
-        position += (gain_p @ innovation[..., None])[..., 0]
-        velocity += (gain_v @ innovation[..., None])[..., 0]
-        # Symmetric by construction: rounding that is not would grow without bound.
-        blocks = self._blocks[:bodies]
-        blocks[:, 0], blocks[:, 1], blocks[:, 2] = (
-            _symmetric(pp - gain_p @ pp), pv - gain_p @ pv, _symmetric(vv - gain_v @ pv)
-        )
-        self._age_s[:bodies][measured] = 0.0
-        if fresh.any():
-            np.copyto(position, xyz, where=fresh)
-            np.copyto(velocity, 0.0, where=fresh)
-            np.copyto(blocks[:, 0], covariance, where=fresh[..., None])
-            np.copyto(blocks[:, 1], 0.0, where=fresh[..., None])
-            np.copyto(blocks[:, 2], _FIRST_SPEED_M_S**2 * _EYE, where=fresh[..., None])
-
-
-def _symmetric(matrix: FloatArray) -> FloatArray:
-    return 0.5 * (matrix + np.swapaxes(matrix, -1, -2))
+    def _convincing(self, views: IntArray, alone: bool) -> NDArray[np.bool_]:
+        """Return which of the measured bodies (B,) are somebody."""
+        bodies = len(views)
+        sets, standing = self.sets[:bodies], self.standing[:bodies]
+        at_once = (standing >= 0.75) & ((views >= 3) | alone)
+        soon = (sets >= self._config.confirm_sets) & (standing >= 0.5)
+        lasted = (sets >= _LASTED_SETS) & (self._born_s[:bodies] >= _LASTED_S)
+        return np.asarray(at_once | soon | lasted)

@@ -146,6 +146,13 @@ def test_a_model_that_knows_gravity_gets_upright_poses_and_the_view(gravity_mode
         up = lifter.up_in_cam(cam_from_world)
         np.testing.assert_allclose(up, cam_from_world[:, :, 2])
         lifted = lifter.lift(xn, confidence, up_in_cam=up)
+        # Rows that hold views of several cameras.
+        camera = np.array([[2], [0], [3], [1]]).repeat(xn.shape[1], 1)
+        body = np.arange(xn.shape[1])
+        mixed = lifter.lift(
+            xn[camera, body], confidence[camera, body], up_in_cam=lifter.up_in_cam(cam_from_world[camera])
+        )
+        np.testing.assert_array_equal(mixed.pose, lifted.pose[camera, body])
         with pytest.raises(BackendError, match=r"has to know which way is up: give up_in_cam \(C, 3\)"):
             lifter.lift(xn, confidence)
     made = canonical_poses(xn, confidence, up[:, None])

@@ -1,0 +1,264 @@
+"""New people: detections that no known body explains, grouped across the cameras.
+
+Every pair of detections of two cameras whose rays nearly meet, at depths at which both look equally large, is a
+hypothesis: a body at the midpoints of its rays (Hartley & Zisserman 12.1). Hypotheses of one person lie in one place
+and accidents are scattered, so the hypothesis with most others around it collects its detections from all cameras
+first, and what it explains is explained. The groups are then triangulated, and their detections assigned once more.
+Candidates are limited before joints are compared: a camera is paired with those that look at the same place from another
+side, and pairs of detections are compared by their centres first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ..geometry.triangulation import triangulate_dlt
+from ..skeleton import FloatArray
+from ..types import IntArray
+from .association import claim
+from .views import CAP_M, Cameras, Detections, lateral_distance, mean_capped, nearby
+
+# Up to so many detections every pair of cameras is tried; beyond, each camera is paired with _PARTNERS others.
+_FEW_DETECTIONS = 80
+_PARTNERS = 5
+# Where a camera is taken to look at, m in front of it.
+_LOOKS_AT_M = 4.0
+# Axes of partners differ by at least this, rad: rays that are nearly parallel meet anywhere.
+_LEAST_ANGLE_RAD = 0.25
+# Central rays of two detections of one person pass each other within this, m: each may see other joints.
+_CENTRES_M = 0.35
+# Spread of a person's joints, m, and how much it may differ between two views that see other joints.
+_SPREAD_M = (0.12, 1.0)
+_SPREAD_RATIO = 2.5
+# Hypotheses of one person lie within this of each other, m.
+_SAME_PLACE_M = 0.25
+# Places that collect their detections together.
+_PLACES_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rays:
+    """Rays of D detections in the world.
+
+    Attributes:
+        origin: (D, 3) m, the camera's centre.
+        direction: (D, J, 3) unit vectors.
+        centre: (D, 3) unit vector to the middle of the detection.
+        spread: (D,) root mean square distance of the joints from their middle, at focal length 1.
+        seen: (D, J).
+    """
+
+    origin: FloatArray
+    direction: FloatArray
+    centre: FloatArray
+    spread: FloatArray
+    seen: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, cam_from_world: FloatArray, detections: Detections, index: IntArray) -> Rays:
+        """Return the rays of the detections ``index`` (D,) of cameras (C, 3, 4)."""
+        pose = cam_from_world[detections.camera[index]]
+        R, t = pose[:, :, :3], pose[:, :, 3:]
+        origin = -(np.swapaxes(R, -1, -2) @ t)[..., 0]
+        seen, xn, middle = detections.seen[index], detections.xn[index], detections.centre[index]
+        off = np.where(seen[..., None], xn - middle[:, None], 0.0)
+        spread = np.sqrt((off * off).sum((1, 2)) / np.maximum(seen.sum(1), 1))
+        return cls(origin, _unit(xn) @ R, (_unit(middle)[:, None] @ R)[:, 0], spread, seen)
+
+
+def _unit(xn: FloatArray) -> FloatArray:
+    """Return unit vectors (..., 3) to points (..., 2) of the plane z = 1."""
+    bearing = np.ones((*xn.shape[:-1], 3))
+    bearing[..., :2] = xn
+    bearing /= np.sqrt((bearing * bearing).sum(-1, keepdims=True))
+    return bearing
+
+
+def closest(
+    base: FloatArray, u: FloatArray, v: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return distance, and depths along each, of the closest points of rays from 0 along u and from ``base`` along v.
+
+    Unit vectors (..., 3); rays that come closest behind an origin count as CAP_M apart.
+    """
+    uv, ub, vb = (u * v).sum(-1), (u * base).sum(-1), (v * base).sum(-1)
+    denominator = np.maximum(1.0 - uv**2, 1e-6)
+    s, t = (ub - uv * vb) / denominator, (uv * ub - vb) / denominator
+    # |base - s u + t v|^2 with s and t at the closest points
+    squared = (base**2).sum(-1) + s * (s - 2.0 * ub) + t * (t + 2.0 * vb) - 2.0 * s * t * uv
+    return np.where((s > 0.0) & (t > 0.0), np.sqrt(np.maximum(squared, 0.0)), CAP_M), s, t
+
+
+def ray_distance(rays: Rays, first: IntArray, second: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return how far the rays of pairs (K,) pass each other, m, on average, and the midpoints (K, J, 3), NaN unseen."""
+    base = (rays.origin[second] - rays.origin[first])[:, None]
+    u, v = rays.direction[first], rays.direction[second]
+    distance, s, t = closest(base, u, v)
+    both = rays.seen[first] & rays.seen[second]
+    middle = rays.origin[first][:, None] + 0.5 * (s[..., None] * u + base + t[..., None] * v)
+    return mean_capped(distance, both), np.where(both[..., None], middle, np.nan)
+
+
+def partners(cam_from_world: FloatArray) -> NDArray[np.bool_]:
+    """Return (C, C) symmetric: cameras that look at one place from different sides, about _PARTNERS of each."""
+    cameras = len(cam_from_world)
+    axis = cam_from_world[:, 2, :3]
+    origin = -(np.swapaxes(cam_from_world[:, :, :3], -1, -2) @ cam_from_world[:, :, 3:])[..., 0]
+    looks_at = origin + _LOOKS_AT_M * axis
+    apart = np.linalg.norm(looks_at[:, None] - looks_at[None], axis=-1)
+    angle = np.arccos(np.clip(axis @ axis.T, -1.0, 1.0))
+    # Opposite cameras see the same two sides of everything: as bad as parallel ones.
+    useful = (angle > _LEAST_ANGLE_RAD) & (angle < np.pi - _LEAST_ANGLE_RAD)
+    price = np.where(useful, apart, apart + 100.0)
+    np.fill_diagonal(price, np.inf)
+    chosen = np.zeros((cameras, cameras), bool)
+    best = np.argsort(price, 1)[:, : min(_PARTNERS, cameras - 1)]
+    chosen[np.arange(cameras)[:, None], best] = True
+    return chosen | chosen.T
+
+
+def group(
+    cameras: Cameras, detections: Detections, free: IntArray, gate_m: float, new_gate_m: float, needed: int
+) -> IntArray:
+    """Group detections into new people.
+
+    Args:
+        cameras: C cameras.
+        detections: D detections.
+        free: (F,) indices of those that no known body explains.
+        gate_m: largest distance of a body from its detection.
+        new_gate_m: largest mean distance between the rays of two detections of one person.
+        needed: views that a new person must have.
+
+    Returns:
+        (G, C) the detection of each new person in each camera, -1 for none; the best supported first.
+    """
+    count = len(cameras)
+    nobody = np.full((0, count), -1)
+    if not len(free):
+        return nobody
+    if needed <= 1:
+        alone = np.full((len(free), count), -1)
+        alone[np.arange(len(free)), detections.camera[free]] = free
+        if count == 1 or len(np.unique(detections.camera[free])) == 1:
+            return alone
+    views = _collect(cameras, detections, free, _hypotheses(cameras, detections, free, new_gate_m), gate_m)
+    if len(views):
+        views = _refine(cameras, detections, free, views, gate_m)
+    if needed <= 1:
+        left = np.setdiff1d(free, views[views >= 0])
+        alone = np.full((len(left), count), -1)
+        alone[np.arange(len(left)), detections.camera[left]] = left
+        views = np.concatenate([views, alone])
+    return views[(views >= 0).sum(1) >= needed]
+
+
+def _hypotheses(
+    cameras: Cameras, detections: Detections, free: IntArray, new_gate_m: float
+) -> FloatArray:
+    """Return the joints (H, J, 3) m of places where people may stand, those that most speaks for first."""
+    camera = detections.camera[free]
+    rays = Rays.of(cameras.cam_from_world, detections, free)
+    if len(free) <= _FEW_DETECTIONS:
+        paired = ~np.eye(len(cameras), dtype=bool)
+    else:
+        paired = partners(cameras.cam_from_world)
+    first, second = np.nonzero(np.triu(paired[camera[:, None], camera], 1))
+    distance, s, t = closest(
+        rays.origin[second] - rays.origin[first], rays.centre[first], rays.centre[second]
+    )
+    larger, smaller = rays.spread[first] * s, rays.spread[second] * t
+    larger, smaller = np.maximum(larger, smaller), np.minimum(larger, smaller)
+    plausible = (distance < _CENTRES_M) & (larger < _SPREAD_RATIO * smaller)
+    plausible &= (smaller > _SPREAD_M[0]) & (larger < _SPREAD_M[1])
+    first, second = first[plausible], second[plausible]
+    apart, middle = ray_distance(rays, first, second)
+    good = apart < new_gate_m
+    apart, middle = apart[good], middle[good]
+    if not len(apart):
+        return middle
+    torso = np.nanmean(middle, 1)
+    # Near hypotheses count fully, and good ones more than poor ones.
+    quality = 1.0 - apart / new_gate_m
+    around = cKDTree(torso).query_ball_point(torso, _SAME_PLACE_M)
+    strength = np.array([quality[list(near)].sum() for near in around])
+    taken = np.zeros(len(apart), bool)
+    places = []
+    for best in np.argsort(-strength, kind='stable').tolist():
+        if taken[best]:
+            continue
+        near = [n for n in around[best] if not taken[n]]
+        taken[near] = True
+        places.append(_mean_known(middle[near]))
+    return np.array(places)
+
+
+def _mean_known(points: FloatArray) -> FloatArray:
+    """Return the mean (J, 3) over hypotheses (N, J, 3) of the joints known, NaN where none is."""
+    known = np.isfinite(points[..., :1])
+    count = known.sum(0)
+    total = np.where(known, points, 0.0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _collect(
+    cameras: Cameras, detections: Detections, free: IntArray, places: FloatArray, gate_m: float
+) -> IntArray:
+    """Give each place in turn the free detections that it explains; return (G, C) of those with two or more."""
+    is_free = np.zeros(len(detections), bool)
+    is_free[free] = True
+    found: list[IntArray] = []
+    # The first places explain almost all, so that the many accidents behind them meet few detections.
+    for start in range(0, len(places), _PLACES_AT_ONCE):
+        left = np.flatnonzero(is_free)
+        if len(left) < 2:
+            break
+        local = cameras.see(places[start : start + _PLACES_AT_ONCE])
+        found += _explained(local, detections.select(left), left, is_free, gate_m)
+    return np.array(found) if found else np.full((0, len(cameras)), -1)
+
+
+def _explained(
+    local: FloatArray, detections: Detections, names: IntArray, is_free: NDArray[np.bool_], gate_m: float
+) -> list[IntArray]:
+    """Return for each place (C, K, J, 3) that explains two or more detections a row (C,) of their ``names``; not free then."""
+    body, detection = nearby(local, detections, 2.0 * CAP_M)
+    distance = lateral_distance(local, detections, body, detection)
+    near = distance < gate_m
+    body, detection, distance = body[near], detection[near], distance[near]
+    order = np.lexsort((distance, body))
+    name, camera = names[detection[order]].tolist(), detections.camera[detection[order]].tolist()
+    cuts = np.searchsorted(body[order], np.arange(local.shape[1] + 1)).tolist()
+    rows = []
+    for first, end in pairwise(cuts):
+        row = np.full(local.shape[0], -1)
+        for n, c in zip(name[first:end], camera[first:end], strict=True):
+            if is_free[n] and row[c] < 0:
+                row[c] = n
+        members = row[row >= 0]
+        if len(members) >= 2:
+            is_free[members] = False
+            rows.append(row)
+    return rows
+
+
+def _refine(
+    cameras: Cameras, detections: Detections, free: IntArray, views: IntArray, gate_m: float
+) -> IntArray:
+    """Triangulate the groups and assign the free detections to them anew; (G, C), the best supported first."""
+    xn, confidence = detections.gather(views)
+    joints = xn.shape[2]
+    xyz = triangulate_dlt(
+        cameras.cam_from_world, xn.reshape(len(cameras), -1, 2), confidence.reshape(len(cameras), -1)
+    ).reshape(len(views), joints, 3)
+    support = (views >= 0).sum(1)
+    again, _ = claim(cameras.see(xyz), detections.select(free), np.full(len(xyz), gate_m), support / support.max())
+    again = np.where(again >= 0, free[again], -1)
+    count = (again >= 0).sum(1)
+    order = np.argsort(-count, kind='stable')
+    return again[order[count[order] >= 2]]

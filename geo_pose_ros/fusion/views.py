@@ -1,0 +1,174 @@
+"""What the cameras of one set deliver, as arrays: where each camera stands, when it looked, and what it detected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ShapeError
+from ..skeleton import FloatArray
+from ..types import IntArray
+
+# Larger distances count as this much, m: a joint gone astray must not decide about a person.
+CAP_M = 0.4
+# Points nearer than this to the image plane count as behind the camera, m.
+NEAR_M = 0.1
+# Fewer common joints than this say nothing about identity.
+MIN_COMMON_JOINTS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cameras:
+    """The C cameras of a rig at one set.
+
+    Attributes:
+        cam_from_world: (C, 3, 4).
+        focal_px: (C,) mean focal length.
+        bounds: (C, 4) x min, y min, x max, y max of the picture on the ideal plane z = 1.
+        dt_s: (C,) each view's own instant minus the set's.
+        present: (C,) bool, whether the camera delivered.
+    """
+
+    cam_from_world: FloatArray
+    focal_px: FloatArray
+    bounds: FloatArray
+    dt_s: FloatArray
+    present: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.focal_px)
+
+    def see(self, xyz: FloatArray, velocity: FloatArray | None = None) -> FloatArray:
+        """Return joints (B, J, 3) m, moving at ``velocity`` m/s, in each camera's frame at its own instant.
+
+        Returns:
+            (C, B, J, 3) m; the image is its first two components over the third.
+        """
+        if velocity is not None and self.dt_s.any():
+            moved = xyz + self.dt_s[:, None, None, None] * velocity
+        else:
+            moved = xyz[None]
+        R, t = self.cam_from_world[:, None, :, :3], self.cam_from_world[:, None, None, :, 3]
+        local: FloatArray = moved @ np.swapaxes(R, -1, -2) + t
+        return local
+
+    def in_picture(self, local: FloatArray) -> NDArray[np.bool_]:
+        """Return (C, B, J) whether joints (C, B, J, 3) of ``see`` lie in front of the camera and in its picture."""
+        depth = local[..., 2:]
+        # NaN compares false.
+        with np.errstate(invalid='ignore'):
+            low = local[..., :2] >= self.bounds[:, None, None, :2] * depth
+            high = local[..., :2] <= self.bounds[:, None, None, 2:] * depth
+            inside: NDArray[np.bool_] = low.all(-1) & high.all(-1) & (depth[..., 0] > NEAR_M)
+        return inside
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """The D detections of all cameras, camera after camera.
+
+    Attributes:
+        camera: (D,) index, rising.
+        xn: (D, J, 2) undistorted normalised keypoints, 0 where not seen.
+        seen: (D, J) whether the keypoint is used.
+        confidence: (D, J) in [0, 1], 0 where not seen.
+        centre: (D, 2) mean of the seen keypoints.
+        starts: (C + 1,) camera c's detections are starts[c] .. starts[c + 1].
+    """
+
+    camera: IntArray
+    xn: FloatArray
+    seen: NDArray[np.bool_]
+    confidence: FloatArray
+    centre: FloatArray
+    starts: IntArray
+
+    @classmethod
+    def of(cls, xn_by_camera: Sequence[FloatArray], confidence_by_camera: Sequence[FloatArray]) -> Detections:
+        """Join what each camera detected.
+
+        Args:
+            xn_by_camera: per camera (P_c, J, 2) undistorted normalised keypoints, NaN = not seen.
+            confidence_by_camera: per camera (P_c, J) >= 0, 0 = not used.
+
+        Raises:
+            ShapeError: if the arrays do not agree.
+        """
+        shapes = [x.shape for x in xn_by_camera]
+        joints = shapes[0][1] if shapes and len(shapes[0]) == 3 else -1
+        if not shapes or len(confidence_by_camera) != len(shapes) or any(s[1:] != (joints, 2) for s in shapes) or any(
+            w.shape != s[:2] for w, s in zip(confidence_by_camera, shapes, strict=True)
+        ):
+            raise ShapeError(
+                f'Detections: received keypoints {shapes} and confidences {[w.shape for w in confidence_by_camera]}; '
+                'expected one (P, J, 2) and one (P, J) per camera.'
+            )
+        counts = [s[0] for s in shapes]
+        given, confidence = np.concatenate(xn_by_camera), np.concatenate(confidence_by_camera)
+        # A sum is finite only if all its terms are.
+        seen = np.isfinite(given.sum(-1)) & (confidence > 0.0)
+        xn = np.where(seen[..., None], given, 0.0)
+        centre = xn.sum(1) / np.maximum(seen.sum(1), 1)[:, None]
+        camera = np.repeat(np.arange(len(shapes)), counts)
+        return cls(camera, xn, seen, np.where(seen, confidence, 0.0), centre, np.cumsum([0, *counts]))
+
+    def __len__(self) -> int:
+        return len(self.camera)
+
+    def select(self, index: IntArray) -> Detections:
+        """Return the detections ``index`` (D',), rising."""
+        camera = self.camera[index]
+        return Detections(
+            camera, self.xn[index], self.seen[index], self.confidence[index], self.centre[index],
+            np.searchsorted(camera, np.arange(len(self.starts))),
+        )
+
+    def gather(self, views: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return keypoints (C, B, J, 2), NaN = not seen, and confidence (C, B, J) of detections ``views`` (B, C), -1: none."""
+        index = views.T
+        used = (index >= 0)[..., None]
+        if not len(self):
+            return np.full((*index.shape, self.xn.shape[1], 2), np.nan), np.zeros((*index.shape, self.xn.shape[1]))
+        seen = self.seen[index] & used
+        return np.where(seen[..., None], self.xn[index], np.nan), np.where(used, self.confidence[index], 0.0)
+
+
+def lateral_distance(local: FloatArray, detections: Detections, body: IntArray, detection: IntArray) -> FloatArray:
+    """Return (K,) m: how far beside a detection's rays a body's joints lie, on average.
+
+    The mean over the common joints of the distance across the view at the joint's depth, capped at CAP_M: metric, so that
+    no threshold depends on image size or zoom. Infinite with fewer than MIN_COMMON_JOINTS common joints.
+
+    Args:
+        local: (C, B, J, 3) bodies in the cameras' frames, from ``Cameras.see``.
+        detections: D detections.
+        body, detection: (K,) the pairs.
+    """
+    joints = local[detections.camera[detection], body]
+    depth = joints[..., 2]
+    off = joints[..., :2] - detections.xn[detection] * depth[..., None]
+    with np.errstate(invalid='ignore'):
+        distance = np.where(depth > NEAR_M, np.sqrt((off * off).sum(-1)), CAP_M)
+    return mean_capped(distance, detections.seen[detection] & np.isfinite(depth))
+
+
+def mean_capped(distance: FloatArray, valid: NDArray[np.bool_]) -> FloatArray:
+    """Return the mean over the last axis of ``distance`` capped at CAP_M; inf with too few ``valid`` joints."""
+    count = valid.sum(-1)
+    total = np.where(valid, np.minimum(distance, CAP_M), 0.0).sum(-1)
+    return np.where(count >= MIN_COMMON_JOINTS, total / np.maximum(count, 1), np.inf)
+
+
+def nearby(local: FloatArray, detections: Detections, reach_m: float) -> tuple[IntArray, IntArray]:
+    """Return the pairs (body, detection), (K,) each, whose centres are within ``reach_m`` across the view."""
+    known = np.isfinite(local[..., 2])
+    count = np.maximum(known.sum(-1), 1)[..., None]
+    centre = np.where(known[..., None], local, 0.0).sum(-2) / count
+    of_body = centre[detections.camera]
+    off = of_body[..., :2] - detections.centre[:, None] * of_body[..., 2:]
+    near = ((off * off).sum(-1) < reach_m * reach_m) & (of_body[..., 2] > NEAR_M)
+    detection, body = np.nonzero(near)
+    return body, detection

@@ -1,0 +1,114 @@
+"""Clock offsets of the cameras, from people's motion.
+
+A camera whose stamps are late by tau sees a moving joint where it was tau ago: its residual is -g tau, g the joint's
+velocity in the image, beside a constant shift b of the view (its calibration) and the joint's own error. All cameras' (tau,
+b) are one linear least-squares problem, the joints eliminated (Schur complement, as in bundle adjustment; Triggs et al.
+1999, section 6), summed over time with forgetting. Without motion nothing is learned.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..fusion.views import NEAR_M, Cameras
+from ..skeleton import FloatArray
+
+# Joints slower than this say nothing, m/s.
+_LEAST_SPEED_M_S = 0.25
+# The fastest joints of a set are enough.
+_MOST_JOINTS = 48
+# What was learned is forgotten over this, s: clocks drift.
+_MEMORY_S = 20.0
+# Errors of successive sets are alike: so many sets count as one.
+_ALIKE_SETS = 4.0
+# Standard deviations of offsets (s) and view shifts (at focal length 1) before anything is known.
+_OFFSET_S = 0.05
+_SHIFT = 0.01
+# Offsets are solved for this often, s.
+_EVERY_S = 0.2
+
+
+class ClockOffsets:
+    """How far each camera's stamps are ahead of the mean of all.
+
+    Attributes:
+        offset_s: (C,), of zero mean.
+        sigma_s: (C,) standard deviation.
+    """
+
+    def __init__(self, cameras: int) -> None:
+        """Start with clocks that agree."""
+        self.offset_s = np.zeros(cameras)
+        self.sigma_s = np.full(cameras, _OFFSET_S)
+        self._information = np.zeros((3 * cameras, 3 * cameras))
+        self._right = np.zeros(3 * cameras)
+        self._since_s = 0.0
+
+    def learn(
+        self, cameras: Cameras, xn: FloatArray, information: FloatArray, xyz: FloatArray, velocity: FloatArray, dt_s: float
+    ) -> None:
+        """Take in a set.
+
+        Args:
+            cameras: C cameras; dt_s with ``offset_s`` taken off.
+            xn: (C, B, J, 2) keypoints.
+            information: (C, B, J) 1 / variance of the keypoints at focal length 1, 0 where not to be used.
+            xyz: (B, J, 3) m, from the views alone; NaN = unknown.
+            velocity: (B, J, 3) m/s, from before this set.
+            dt_s: since the last set.
+        """
+        forget = np.exp(-dt_s / _MEMORY_S)
+        self._information *= forget
+        self._right *= forget
+        self._since_s += dt_s
+        speed = np.sqrt((velocity * velocity).sum(-1))
+        views = (information > 0.0).sum(0)
+        moving = (speed > _LEAST_SPEED_M_S) & (views >= 2) & np.isfinite(xyz.sum(-1))
+        if moving.any():
+            body, joint = np.nonzero(moving)
+            if len(body) > _MOST_JOINTS:
+                fastest = np.argpartition(-speed[body, joint], _MOST_JOINTS)[:_MOST_JOINTS]
+                body, joint = body[fastest], joint[fastest]
+            self._add(cameras, xn[:, body, joint], information[:, body, joint], xyz[body, joint], velocity[body, joint])
+        if self._since_s >= _EVERY_S:
+            self._since_s = 0.0
+            self._solve()
+
+    def _add(
+        self, cameras: Cameras, xn: FloatArray, information: FloatArray, xyz: FloatArray, velocity: FloatArray
+    ) -> None:
+        """Add N joints: keypoints (C, N, 2), information (C, N), joints and velocities (N, 3)."""
+        local = cameras.see(xyz[:, None], velocity[:, None])[:, :, 0]
+        depth = np.maximum(local[..., 2], NEAR_M)[..., None]
+        image = local[..., :2] / depth
+        R = cameras.cam_from_world[:, None, :, :3]
+        # (C, N, 2, 3)
+        jacobian = (R[..., :2, :] - image[..., None] * R[..., 2:, :]) / depth[..., None]
+        flow = (jacobian @ velocity[..., None])[..., 0]
+        weight = np.where(np.isfinite(xn[..., 0]), information / _ALIKE_SETS, 0.0)[..., None]
+        error = np.where(weight > 0.0, xn - image, 0.0) - flow * self.offset_s[:, None, None]
+        count, joints = xn.shape[:2]
+        design = np.zeros((count, joints, 2, 3))
+        design[..., 0] = -flow
+        design[..., 0, 1] = design[..., 1, 2] = 1.0
+        weighted = weight[..., None] * design
+        # Per joint: its own information (N, 3, 3), and how it is coupled to the cameras (N, 3, 3C).
+        own = (np.swapaxes(jacobian, -1, -2) @ (weight[..., None] * jacobian)).sum(0)
+        coupled = (np.swapaxes(jacobian, -1, -2) @ weighted).transpose(1, 2, 0, 3).reshape(joints, 3, 3 * count)
+        pulled = (np.swapaxes(jacobian, -1, -2) @ (weight * error)[..., None])[..., 0].sum(0)
+        inverse = np.linalg.inv(own + 1e-6 * np.eye(3))
+        eliminated = np.swapaxes(coupled, -1, -2) @ inverse
+        blocks = (np.swapaxes(design, -1, -2) @ weighted).sum(1)
+        stacked = self._information.reshape(count, 3, count, 3)
+        stacked[np.arange(count), :, np.arange(count)] += blocks
+        self._information -= (eliminated @ coupled).sum(0)
+        self._right += (np.swapaxes(weighted, -1, -2) @ error[..., None])[..., 0].sum(1).ravel()
+        self._right -= (eliminated @ pulled[..., None])[..., 0].sum(0)
+
+    def _solve(self) -> None:
+        cameras = len(self.offset_s)
+        prior = np.tile((_OFFSET_S**-2, _SHIFT**-2, _SHIFT**-2), cameras)
+        covariance = np.linalg.inv(self._information + np.diag(prior))
+        offset = (covariance @ self._right)[::3]
+        self.offset_s = offset - offset.mean()
+        self.sigma_s = np.sqrt(np.diag(covariance)[::3])

@@ -1,0 +1,464 @@
+"""Scene: what lasts from set to set, and the one step by which a set changes it.
+
+One step reads: predict everybody to the set's instant, associate detections with them and group the rest into new people,
+solve the joints from all views, update tracks and cameras, report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import PipelineConfig
+from ..errors import CalibrationError
+from ..fusion.association import claim, supports
+from ..fusion.estimate import Estimate, Lift, estimate_bodies
+from ..fusion.grouping import group
+from ..fusion.merging import adrift, merge_lone_views, same_bodies
+from ..fusion.solver import Circumstances, LiftedViews
+from ..fusion.views import Cameras, Detections
+from ..geometry.projection import normalize, project_world
+from ..lifting.lifter import PoseLifter
+from ..skeleton import BODY17, FloatArray
+from ..types import Bodies3D, CameraRig, ExpectedPeople, IntArray, Intrinsics, Keypoints2D
+from .bodies import to_bodies
+from .bones import BoneLengths
+from .cameras import CameraState, CameraStates
+from .history import PoseHistory
+from .reunion import reunite
+from .tracks import Tracks
+
+_NS_PER_S = 1_000_000_000
+# Views of a body that are lifted: those that show most of it. Lifters err alike, so that more say little more.
+_LIFTED_VIEWS = 3
+# A camera is looked for its people so far from their place, at focal length 1: some 20 degrees.
+_ADRIFT_REACH = 0.35
+# The cameras are learned about this often, s: successive sets say much the same.
+_LEARN_EVERY_S = 0.09
+# Two bodies closer than this that no camera sees both of are one, m.
+_SAME_BODY_M = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SceneResult:
+    """What one set gave.
+
+    Attributes:
+        bodies: in the world frame.
+        keypoints: body17 keypoints per camera that delivered.
+        residuals_px: per camera, distances (n,) px between its keypoints and the reprojected joints they support.
+        cameras: what is known of each camera.
+        unexplained: per camera that delivered, detections that belong to no body.
+        stage_ms: wall time of associate, solve, lift (within solve) and track.
+    """
+
+    bodies: Bodies3D
+    keypoints: Mapping[str, Keypoints2D]
+    residuals_px: Mapping[str, FloatArray]
+    cameras: Mapping[str, CameraState]
+    unexplained: Mapping[str, int]
+    stage_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _People:
+    """B people of a set: ``views`` (B, C) their detections, -1 for none; ``tracks`` (B,) whom each continues, -1: new."""
+
+    views: IntArray
+    tracks: IntArray
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    def select(self, kept: NDArray[np.bool_]) -> _People:
+        return self if kept.all() else _People(self.views[kept], self.tracks[kept])
+
+
+class _Stages:
+    """Wall time of consecutive stages, ms."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = perf_counter()
+        self.ms[stage] = (now - self._last) * 1e3
+        self._last = now
+
+
+class Scene:
+    """The people before a rig and the cameras of it, over time. Feed it every set in order; not thread-safe."""
+
+    def __init__(self, rig: CameraRig, config: PipelineConfig, lifter: PoseLifter | None = None) -> None:
+        """Start empty.
+
+        Args:
+            rig: the cameras.
+            config: settings; of the detector only what a usable keypoint is.
+            lifter: lifts single views; None to triangulate only.
+        """
+        self._config = config
+        self._lifter = lifter
+        self._tracks = Tracks(config.tracking, len(BODY17))
+        # The solver uses bone lengths only where a lifter couples the joints.
+        self._bones = BoneLengths(BODY17) if lifter is not None and config.solver.bone_spread else None
+        self._use(rig)
+
+    def _use(self, rig: CameraRig) -> None:
+        self._rig = rig
+        self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
+        self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
+        self._bounds = np.stack([_bounds(camera.intrinsics) for camera in rig.cameras])
+        self._cameras = CameraStates(self._focal_px, self._config.cameras)
+        # Of what these cameras saw.
+        self._history: PoseHistory | None = None
+        if self._lifter is not None and self._lifter.card.receptive_field > 1:
+            self._history = PoseHistory(self._lifter.card.receptive_field, self._lifter.card.rate_hz)
+        # Stamps of the first set and of each camera's last one.
+        self._began_ns = float('inf')
+        self._delivered_ns: dict[str, int] = {}
+        self._unlearned_s = 0.0
+
+    def __repr__(self) -> str:
+        return f'Scene({", ".join(self._rig.names)}; {self._tracks!r}; {self._cameras!r})'
+
+    @property
+    def rig(self) -> CameraRig:
+        """The cameras."""
+        return self._rig
+
+    def reset(self) -> None:
+        """Forget all people and what was learned of the cameras; body ids go on."""
+        self._tracks.reset()
+        self._use(self._rig)
+
+    def with_rig(self, rig: CameraRig) -> None:
+        """Go on with other cameras, or with better calibrated ones: tracks, ids and bone lengths survive.
+
+        What was learned of the cameras' errors is forgotten, as it was about the rig before.
+        """
+        self._use(rig)
+
+    def clock_offsets_ns(self) -> dict[str, int]:
+        """Return how far each camera's stamps are ahead of the cameras' mean, as far as people's motion has shown."""
+        offsets = self._cameras.clocks.offset_s
+        return {name: round(offsets[c] * _NS_PER_S) for c, name in enumerate(self._rig.names)}
+
+    def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
+        """Return where everybody is expected in pictures taken at ``stamps_ns``, by camera.
+
+        Raises:
+            CalibrationError: if a camera is not in the rig.
+        """
+        tracks = self._tracks
+        now = tracks.unseen_s <= self._config.tracking.max_gap_s
+        position, velocity = tracks.filter.position[now], tracks.filter.velocity[now]
+        covariance = tracks.filter.covariance[now] + tracks.lasting[now]
+        sigma_m = np.sqrt(np.trace(covariance, axis1=-2, axis2=-1) / 3.0)
+        offsets_ns = self.clock_offsets_ns()
+        expected = {}
+        for name, stamp_ns in stamps_ns.items():
+            camera = self._rig[name]
+            ahead_s = 0.0 if tracks.stamp_ns is None else (stamp_ns - offsets_ns[name] - tracks.stamp_ns) / _NS_PER_S
+            joints = position + np.clip(ahead_s, -0.5, 0.5) * velocity
+            local = joints @ camera.cam_from_world[:, :3].T + camera.cam_from_world[:, 3]
+            xy = project_world(camera, joints)
+            with np.errstate(invalid='ignore'):
+                grown = sigma_m + 0.5 * np.abs(ahead_s) * np.sqrt((velocity**2).sum(-1))
+                sigma_px = camera.intrinsics.K[0, 0] * grown / np.maximum(local[..., 2], 0.1)
+            sigma_px = np.where(np.isfinite(xy[..., 0]), sigma_px, np.nan)
+            expected[name] = ExpectedPeople(name, stamp_ns, BODY17, xy, sigma_px, tracks.ids[now])
+        return expected
+
+    def step(
+        self,
+        stamp_ns: int,
+        keypoints: Mapping[str, Keypoints2D],
+        cam_from_world: Mapping[str, FloatArray] | None = None,
+    ) -> SceneResult:
+        """Take in one set.
+
+        Args:
+            stamp_ns: the set's instant; every view has its own, its keypoints' stamp.
+            keypoints: body17, by camera name; cameras may be missing.
+            cam_from_world: (3, 4) of cameras that move, at their view's instant; the others are where the rig says.
+
+        Raises:
+            CalibrationError: if a name is not in the rig.
+        """
+        stages = _Stages()
+        cameras, detections = self._look(stamp_ns, keypoints, cam_from_world or {})
+        stages.lap('undistort')
+        dt_s = self._tracks.advance(stamp_ns)
+        people = self._associate(stamp_ns, cameras, detections)
+        stages.lap('associate')
+        people, estimate = self._solve(stamp_ns, cameras, detections, people)
+        stages.lap('solve')
+        bodies, estimate = self._update(stamp_ns, cameras, detections, people, estimate, dt_s)
+        stages.lap('track')
+        if self._lifter is not None:
+            # The solver calls the lifter; their times are shown apart.
+            stages.ms['lift'] = estimate.lift_ms
+            stages.ms['solve'] -= estimate.lift_ms
+        return self._report(cameras, detections, keypoints, bodies, estimate, stages)
+
+    # Look: the set as arrays.
+
+    def _look(
+        self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D], moved: Mapping[str, FloatArray]
+    ) -> tuple[Cameras, Detections]:
+        unknown = (set(keypoints) | set(moved)) - set(self._rig.names)
+        if unknown:
+            raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
+        joints, least = len(BODY17), self._config.detector.min_confidence
+        xn, confidence = [], []
+        late_s = np.zeros(len(self._rig))
+        present = np.zeros(len(self._rig), bool)
+        for c, camera in enumerate(self._rig.cameras):
+            seen = keypoints.get(camera.name)
+            if seen is None:
+                xn.append(np.zeros((0, joints, 2)))
+                confidence.append(np.zeros((0, joints)))
+                continue
+            present[c] = True
+            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S - self._cameras.clocks.offset_s[c]
+            xn.append(normalize(camera.intrinsics, seen.xy))
+            confidence.append(seen.confidence * (seen.confidence >= least))
+        pose = self._cam_from_world
+        if moved:
+            pose = pose.copy()
+            for name, cam_from_world in moved.items():
+                pose[self._rig.names.index(name)] = cam_from_world
+        # A stamp that is absurd must not throw people about.
+        late_s = np.clip(late_s, -0.5, 0.5)
+        return Cameras(pose, self._focal_px, self._bounds, late_s, present), Detections.of(xn, confidence)
+
+    # Associate: known people first, then new ones.
+
+    def _associate(self, stamp_ns: int, cameras: Cameras, detections: Detections) -> _People:
+        settings = self._config.tracking
+        expected = self._tracks.expected()
+        local = cameras.see(expected, self._tracks.filter.velocity)
+        # Where sets are far apart, or somebody was not seen for a while, predictions are poorer.
+        gate_m = settings.gate_m + np.minimum(self._tracks.sigma_m(), settings.gate_m)
+        views, nearest = claim(local, detections, gate_m, self._tracks.priority())
+        order = self._seniority()
+        sorted_views = views[order]
+        merge_lone_views(
+            cameras, local[:, order], detections, sorted_views, settings.gate_m, settings.new_gate_m
+        )
+        views[order] = sorted_views
+        known = np.flatnonzero((views >= 0).any(1))
+        free = np.ones(len(detections), bool)
+        free[views[views >= 0]] = False
+        # A second detection of somebody known is not somebody new.
+        free &= nearest > settings.new_gate_m
+        needed = min(settings.new_body_views, self._delivering(stamp_ns, cameras))
+        new = group(
+            cameras, detections, np.flatnonzero(free), settings.gate_m, settings.new_gate_m, needed
+        )
+        return _People(
+            np.concatenate([views[known], new]), np.concatenate([known, np.full(len(new), -1)])
+        )
+
+    def _seniority(self) -> IntArray:
+        """Return the tracks, the senior ones first: confirmed before tentative, old before young."""
+        return np.lexsort((self._tracks.ids, ~self._tracks.confirmed))
+
+    def _delivering(self, stamp_ns: int, cameras: Cameras) -> int:
+        """Return how many cameras delivered within the last second; in the first second all count."""
+        if not self._began_ns <= stamp_ns:
+            self._began_ns = stamp_ns
+            self._delivered_ns.clear()
+        names = [self._rig.names[c] for c in np.flatnonzero(cameras.present)]
+        self._delivered_ns.update(dict.fromkeys(names, stamp_ns))
+        if stamp_ns - self._began_ns < _NS_PER_S:
+            return len(self._rig)
+        return sum(stamp_ns - last_ns < _NS_PER_S for last_ns in self._delivered_ns.values())
+
+    # Solve: joints from all views.
+
+    def _solve(
+        self, stamp_ns: int, cameras: Cameras, detections: Detections, people: _People
+    ) -> tuple[_People, Estimate]:
+        tracks = self._tracks
+        xn, confidence = detections.gather(people.views)
+        # -1, of new people, is what is appended.
+        ids = np.append(tracks.ids, -1)[people.tracks]
+        unknown = np.full((1, len(BODY17), 3), np.nan)
+        position = np.concatenate([tracks.filter.position, unknown])[people.tracks]
+        velocity = self._velocity(people)
+        displacement = None
+        if cameras.dt_s.any() and velocity.any():
+            displacement = cameras.dt_s[:, None, None, None] * velocity
+        known = Circumstances(
+            bones=None if self._bones is None else self._bones.prior(ids), place=_middle(position),
+            place_variance=np.append(tracks.place_variance, np.inf)[people.tracks], displacement=displacement,
+        )
+        estimate = estimate_bodies(
+            cameras.cam_from_world, cameras.focal_px, xn, confidence, BODY17, self._config.solver,
+            self._lift_of(stamp_ns, cameras, ids), known, self._cameras.noise,
+        )
+        found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
+        return people.select(found), estimate.select(found)
+
+    def _velocity(self, people: _People) -> FloatArray:
+        """Return (B, J, 3) m/s, 0 for new people and unknown joints."""
+        still = np.zeros((1, len(BODY17), 3))
+        velocity = np.concatenate([self._tracks.filter.velocity, still])[people.tracks]
+        return np.where(np.isfinite(velocity), velocity, 0.0)
+
+    def _lift_of(self, stamp_ns: int, cameras: Cameras, body_ids: IntArray) -> Lift | None:
+        """Return the lifter for the people ``body_ids`` (B,), -1 for new ones; None without a lifter."""
+        lifter, history = self._lifter, self._history
+        if lifter is None:
+            return None
+
+        def lift(xn: FloatArray, confidence: FloatArray, bodies: IntArray) -> LiftedViews:
+            camera = _best_views(confidence, _LIFTED_VIEWS) if history is None else _all_views(confidence)
+            body = np.arange(xn.shape[1])
+            windows = None if history is None else partial(history.windows, stamp_ns, body_ids[bodies])
+            cam_from_world = cameras.cam_from_world[camera]
+            lifted = lifter.lift(
+                xn[camera, body], confidence[camera, body], windows, up_in_cam=lifter.up_in_cam(cam_from_world)
+            )
+            return _in_world(lifted.pose, lifted.sigma, lifted.root, cam_from_world)
+
+        return lift
+
+    # Update: who is who, and what the cameras are like.
+
+    def _update(
+        self, stamp_ns: int, cameras: Cameras, detections: Detections, people: _People, estimate: Estimate, dt_s: float
+    ) -> tuple[Bodies3D, Estimate]:
+        tracks, solution = self._tracks, estimate.solution
+        velocity = self._velocity(people)
+        people, estimate, velocity = self._settle(people, estimate, velocity)
+        solution, support = estimate.solution, estimate.solution.support
+        local = cameras.see(solution.xyz, velocity)
+        expected, unexcused = supports(
+            local, cameras.present, cameras.in_picture(local), people.views, self._config.tracking.person_breadth_m
+        )
+        self._unlearned_s += dt_s
+        if self._unlearned_s >= _LEARN_EVERY_S:
+            self._learn(cameras, detections, people, estimate, local, expected, velocity)
+        seen = (people.views >= 0).sum(1)
+        most = int(np.diff(detections.starts).max(initial=0))
+        tracks.update(
+            people.tracks, solution.xyz, solution.covariance, solution.fleeting, seen, solution.num_views,
+            seen / np.maximum(seen + unexcused.sum(1), 1), most <= 1,
+        )
+        ids = tracks.ids[: len(people)]
+        if self._bones is not None:
+            self._bones.learn(
+                ids, tracks.ids, solution.seen_xyz, solution.seen_covariance, self._bones.prior(ids)
+            )
+        if self._history is not None and self._lifter is not None:
+            up_in_cam = self._lifter.up_in_cam(cameras.cam_from_world)
+            poses = self._lifter.canonical(estimate.xn, estimate.confidence, up_in_cam).pose2d
+            self._history.remember(stamp_ns, ids, tracks.ids, poses)
+        return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
+
+    def _learn(
+        self, cameras: Cameras, detections: Detections, people: _People, estimate: Estimate, local: FloatArray,
+        expected: NDArray[np.bool_], velocity: FloatArray,
+    ) -> None:
+        """Learn about the cameras from the bodies they see."""
+        solution = estimate.solution
+        astray = adrift(
+            local, detections, people.views, expected, self._config.tracking.gate_m, _ADRIFT_REACH
+        )
+        self._cameras.learn(
+            cameras, estimate.xn, estimate.weights, solution.trust, solution.support, solution.seen_xyz,
+            solution.seen_covariance, velocity, astray, self._unlearned_s,
+        )
+        self._unlearned_s = 0.0
+
+    def _settle(
+        self, people: _People, estimate: Estimate, velocity: FloatArray
+    ) -> tuple[_People, Estimate, FloatArray]:
+        """Make one of two bodies that are one person, and give new people the ids of those who were lost there."""
+        tracks, xyz = self._tracks, estimate.solution.xyz
+        ids = np.append(tracks.ids, np.iinfo(np.int64).max)[people.tracks]
+        confirmed = np.append(tracks.confirmed, False)[people.tracks]
+        order = np.lexsort((ids, ~confirmed))
+        whose = same_bodies(xyz[order], people.views[order], _SAME_BODY_M)
+        kept = np.zeros(len(people), bool)
+        kept[order] = whose == np.arange(len(people))
+        people, estimate, velocity = people.select(kept), estimate.select(kept), velocity[kept]
+        # Who is new, and who may have been missed: lost, or held by a lone view beside somebody whom several see.
+        views = (people.views >= 0).sum(1)
+        new = np.flatnonzero((people.tracks < 0) & (views >= min(2, len(self._rig))))
+        barely = people.tracks[(people.tracks >= 0) & (views <= 1)]
+        missed = np.setdiff1d(np.arange(len(tracks)), people.tracks[people.tracks >= 0])
+        missed = np.union1d(missed, barely)
+        if len(new) and len(missed):
+            lengths = None if self._bones is None else self._bones.prior(tracks.ids[missed])
+            again = reunite(
+                estimate.solution.xyz[new], tracks.filter.position[missed], tracks.unseen_s[missed], lengths,
+                self._config.tracking,
+            )
+            found = missed[again[again >= 0]]
+            replaced = np.isin(people.tracks, found)
+            people.tracks[new] = np.where(again >= 0, missed[again], -1)
+            tracks.filter.restart(found)
+            kept = ~replaced
+            people, estimate, velocity = people.select(kept), estimate.select(kept), velocity[kept]
+        return people, estimate, velocity
+
+    # Report.
+
+    def _report(
+        self, cameras: Cameras, detections: Detections, keypoints: Mapping[str, Keypoints2D], bodies: Bodies3D,
+        estimate: Estimate, stages: _Stages,
+    ) -> SceneResult:
+        names = self._rig.names
+        support, residual_px = estimate.solution.support, estimate.solution.residual_px
+        residuals = {name: residual_px[c][support[c]] for c, name in enumerate(names) if support.shape[1]}
+        used = (estimate.confidence > 0.0).any(-1).sum(1)
+        unexplained = {
+            names[c]: int(detections.starts[c + 1] - detections.starts[c] - used[c])
+            for c in np.flatnonzero(cameras.present)
+        }
+        states = dict(zip(names, self._cameras.states(), strict=True))
+        return SceneResult(bodies, keypoints, residuals, states, unexplained, stages.ms)
+
+
+def _bounds(intrinsics: Intrinsics) -> FloatArray:
+    """Return x min, y min, x max, y max of the picture on the ideal plane z = 1."""
+    w, h = intrinsics.width - 1.0, intrinsics.height - 1.0
+    left, right, top, bottom = normalize(intrinsics, 0.5 * np.array([[0.0, h], [2.0 * w, h], [w, 0.0], [w, 2.0 * h]]))
+    return np.array([left[0], top[1], right[0], bottom[1]])
+
+
+def _middle(position: FloatArray) -> FloatArray:
+    """Return the mean (B, 3) of the joints (B, J, 3), NaN where one is unknown."""
+    middle: FloatArray = position.mean(1)
+    return middle
+
+
+def _best_views(confidence: FloatArray, most: int) -> IntArray:
+    """Return (V, B) the cameras that show most of each body, of confidence (C, B, J)."""
+    shown = confidence.sum(-1)
+    views = min(most, int((shown > 0.0).any(1).sum()) or 1, len(shown))
+    if views == len(shown):
+        return _all_views(confidence)
+    return np.argpartition(-shown, views - 1, axis=0)[:views]
+
+
+def _all_views(confidence: FloatArray) -> IntArray:
+    """Return (C, B), every camera for each body, of confidence (C, B, J): a history has them all."""
+    return np.repeat(np.arange(len(confidence))[:, None], confidence.shape[1], 1)
+
+
+def _in_world(pose: FloatArray, sigma: FloatArray, root: FloatArray, cam_from_world: FloatArray) -> LiftedViews:
+    """Return lifted poses (V, B, J, 3) and roots (V, B, 3) of camera frames in the world; cam_from_world (V, B, 3, 4)."""
+    R, t = cam_from_world[..., :3], cam_from_world[..., 3]
+    axis = root / np.sqrt((root * root).sum(-1, keepdims=True))
+    return LiftedViews(pose @ R, sigma, ((root - t)[..., None, :] @ R)[..., 0, :], (axis[..., None, :] @ R)[..., 0, :])

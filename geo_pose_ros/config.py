@@ -290,16 +290,17 @@ class TrackingConfig:
         low=1, high=64,
     )
     gate_m: float = setting(
-        0.25, 'Mean distance of a known body\'s joints from a detection\'s rays up to which the detection may be its: the '
-        'error of a prediction and of a poor detection, and less than the distance of people', unit='m', low=0.02, high=1.0,
+        0.25, 'Mean distance of a known body\'s joints from a detection\'s rays up to which the detection may be its: '
+        'the error of a prediction and of a poor detection, and less than the distance of people',
+        unit='m', low=0.02, high=1.0,
     )
     new_gate_m: float = setting(
         0.12, 'Mean distance between the rays of two detections up to which they may be one new person', unit='m',
         low=0.01, high=1.0,
     )
     confirm_sets: int = setting(
-        2, 'Sets in which a new body must be seen before it is published, unless three cameras or all that should see it '
-        'agree at once', low=1, high=100,
+        2, 'Sets in which a new body must be seen before it is published, unless three cameras or all that should see '
+        'it agree at once', low=1, high=100,
     )
     person_breadth_m: float = setting(
         0.35, 'Whoever stands less than this beside a nearer person is hidden by that one', unit='m', low=0.0, high=2.0
@@ -334,8 +335,8 @@ class CameraStateConfig:
 
     clock_offsets: bool = setting(True, 'Estimate and take off constant clock offsets between cameras')
     moved_px: float = setting(
-        2.0, 'Least change of a camera\'s shift against the bodies the others see that is reported; more where its shift '
-        'usually scatters', unit='px', low=0.5, high=1000.0,
+        2.0, 'Least change of a camera\'s shift against the bodies the others see that is reported; more where its '
+        'shift usually scatters', unit='px', low=0.5, high=1000.0,
     )
     wrong_px: float = setting(
         25.0, 'Shift of a camera against the bodies the others see at which its calibration is reported as wrong',

@@ -2,8 +2,8 @@
 
 Distances are metric and across the view, see ``lateral_distance``. Per camera one optimal assignment (Kuhn 1955) of
 detections to bodies maximises the sum of (1 - distance / gate) x standing: pairs beyond the gate gain nothing, so that
-nobody is pushed to a bad match to make room, and a body that few of the cameras that should see it support cannot take a
-detection from one that all of them do.
+nobody is pushed to a bad match to make room, and a body that few of the cameras that should see it support cannot take
+a detection from one that all of them do.
 """
 
 from __future__ import annotations

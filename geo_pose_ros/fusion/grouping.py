@@ -4,8 +4,8 @@ Every pair of detections of two cameras whose rays nearly meet, at depths at whi
 hypothesis: a body at the midpoints of its rays (Hartley & Zisserman 12.1). Hypotheses of one person lie in one place
 and accidents are scattered, so the hypothesis with most others around it collects its detections from all cameras
 first, and what it explains is explained. The groups are then triangulated, and their detections assigned once more.
-Candidates are limited before joints are compared: a camera is paired with those that look at the same place from another
-side, and pairs of detections are compared by their centres first.
+Candidates are limited before joints are compared: a camera is paired with those that look at the same place from
+another side, and pairs of detections are compared by their centres first.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def group(
         alone = np.full((len(left), count), -1)
         alone[np.arange(len(left)), detections.camera[left]] = left
         views = np.concatenate([views, alone])
-    return views[(views >= 0).sum(1) >= needed]
+    return np.asarray(views[(views >= 0).sum(1) >= needed])
 
 
 def _hypotheses(
@@ -226,7 +226,10 @@ def _collect(
 def _explained(
     local: FloatArray, detections: Detections, names: IntArray, is_free: NDArray[np.bool_], gate_m: float
 ) -> list[IntArray]:
-    """Return for each place (C, K, J, 3) that explains two or more detections a row (C,) of their ``names``; not free then."""
+    """Return for each place (C, K, J, 3) that explains two or more detections a row (C,) of their ``names``.
+
+    They are not free then.
+    """
     body, detection = nearby(local, detections, 2.0 * CAP_M)
     distance = lateral_distance(local, detections, body, detection)
     near = distance < gate_m
@@ -261,4 +264,4 @@ def _refine(
     again = np.where(again >= 0, free[again], -1)
     count = (again >= 0).sum(1)
     order = np.argsort(-count, kind='stable')
-    return again[order[count[order] >= 2]]
+    return np.asarray(again[order[count[order] >= 2]])

@@ -16,8 +16,8 @@ def merge_lone_views(
 ) -> IntArray:
     """Give, in place, the detection of a body that one camera sees to the body that it is part of.
 
-    What one camera alone sees is uncertain in depth and follows that camera's errors, so that beside a body that lacks a
-    view there it is more likely a part of that one than a second person behind it.
+    What one camera alone sees is uncertain in depth and follows that camera's errors, so that beside a body that lacks
+    a view there it is more likely a part of that one than a second person behind it.
 
     Args:
         cameras: C cameras.
@@ -86,9 +86,9 @@ def adrift(
 ) -> FloatArray:
     """Return (C, 2) the shift, at focal length 1, of cameras in which people are seen, but not where they should be.
 
-    A camera that was turned sees everybody beside their place, all by the same shift. The shift that explains most of its
-    unclaimed detections by bodies that lack a view there is returned, NaN for cameras where none is or where more bodies
-    are in their place than not.
+    A camera that was turned sees everybody beside their place, all by the same shift. The shift that explains most of
+    its unclaimed detections by bodies that lack a view there is returned, NaN for cameras where none is or where more
+    bodies are in their place than not.
 
     Args:
         local: (C, T, J, 3) the bodies, from ``Cameras.see``.
@@ -114,7 +114,7 @@ def adrift(
 
 
 def _common_shift(local: FloatArray, detections: Detections, free: IntArray, gate_m: float, reach: float) -> FloatArray:
-    """Return the shift (2,) that brings most of the bodies (M, J, 3) to the detections ``free`` (F,); NaN if none does."""
+    """Return the shift (2,) that brings most bodies (M, J, 3) to the detections ``free`` (F,); NaN if none does."""
     depth = np.maximum(local[..., 2:], 1e-3)
     image = local[..., :2] / depth
     seen = detections.seen[free][None] & np.isfinite(image[..., 0])[:, None]

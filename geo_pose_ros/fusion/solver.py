@@ -11,9 +11,9 @@ Model, per body with joints X (J, 3) in the world:
 - every view has its own instant: the joint it saw is X plus a known displacement.
 
 Errors that a filter may average away are told from those that last: the noise of the keypoints, of which every set has
-another, and what the joints of a view share (its calibration, its detector's bias) or the lifter and the bones say, which
-is the same in the next set. The sensitivity of the joints to what a view shares is propagated as that of a consider
-parameter (Schmidt 1966; Bar-Shalom, Li, Kirubarajan 2001, 8.6).
+another, and what the joints of a view share (its calibration, its detector's bias) or the lifter and the bones say,
+which is the same in the next set. The sensitivity of the joints to what a view shares is propagated as that of a
+consider parameter (Schmidt 1966; Bar-Shalom, Li, Kirubarajan 2001, 8.6).
 
 Each step solves the normal equations of all bodies at once. A view's residual is (f / z) (R_xy - x R_z) (X - c):
 exact, and with the depth z of the step before linear in X (Hartley & Zisserman, 2nd ed., 12.2, iterated).
@@ -126,7 +126,8 @@ class Circumstances:
         lifted: the lifted poses.
         bones: the bodies' bone lengths; not used without ``lifted``, as they couple joints.
         place: (B, 3) m, where the middle of each body's joints is expected, NaN = unknown.
-        place_variance: (B,) m^2 of ``place``, per axis, infinite where it is not to be relied upon; used with ``lifted``.
+        place_variance: (B,) m^2 of ``place``, per axis, infinite where it is not to be relied upon; used with
+            ``lifted``.
         displacement: (C, B, J, 3) m, from the joint at the set's instant to where it was at the view's.
         shared: (C,) standard deviation of what all joints of a view share, at focal length 1; part of what ``weights``
             already count.

@@ -127,7 +127,11 @@ class Detections:
         )
 
     def gather(self, views: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return keypoints (C, B, J, 2), NaN = not seen, and confidence (C, B, J) of detections ``views`` (B, C), -1: none."""
+        """Return keypoints (C, B, J, 2), NaN = not seen, and confidence (C, B, J) of ``views``.
+
+        Args:
+            views: (B, C) detections, -1 for none.
+        """
         index = views.T
         used = (index >= 0)[..., None]
         if not len(self):
@@ -139,8 +143,8 @@ class Detections:
 def lateral_distance(local: FloatArray, detections: Detections, body: IntArray, detection: IntArray) -> FloatArray:
     """Return (K,) m: how far beside a detection's rays a body's joints lie, on average.
 
-    The mean over the common joints of the distance across the view at the joint's depth, capped at CAP_M: metric, so that
-    no threshold depends on image size or zoom. Infinite with fewer than MIN_COMMON_JOINTS common joints.
+    The mean over the common joints of the distance across the view at the joint's depth, capped at CAP_M: metric, so
+    that no threshold depends on image size or zoom. Infinite with fewer than MIN_COMMON_JOINTS common joints.
 
     Args:
         local: (C, B, J, 3) bodies in the cameras' frames, from ``Cameras.see``.

@@ -2,7 +2,8 @@
 
 Everything comes from the residuals of keypoints that were assigned to a body, whether they agree with it or not. The
 residuals of one view of one body have a mean, which its joints share (calibration, the detector's bias), and a scatter
-about it, the keypoints' noise. Redundancy is counted: n views of a joint have 2n residuals but 2n - 3 degrees of freedom.
+about it, the keypoints' noise. Redundancy is counted: n views of a joint have 2n residuals but 2n - 3 degrees of
+freedom.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _PRIOR_WEIGHT = 2.0
 # Clock offsets that change by more than this change what is usual of a camera, s.
 _CLOCK_NEWS_S = 0.003
 _SCALE_BOUNDS = (0.3, 3.0)
-# Residuals of more than this many standard deviations are gross errors; the mean square of the others is that much lower.
+# Residuals of more than this many standard deviations are gross errors; the mean square of the others is that much
+# lower.
 _GROSS = 3.0
 _TRUNCATED = 0.955
 
@@ -87,12 +89,13 @@ class CameraStates:
         level = np.sqrt(self._noise[:, 0].sum() / self._noise[:, 1].sum())
         own = np.sqrt(self._noise[:, 0] / self._noise[:, 1])
         # Cameras are more alike than their residuals: one that is believed more has smaller residuals for that.
-        return np.clip(np.sqrt(level * own), *_SCALE_BOUNDS)
+        return np.asarray(np.clip(np.sqrt(level * own), *_SCALE_BOUNDS))
 
     @property
     def noise(self) -> Noise:
         """How far each view may be believed."""
-        # An estimate of so few degrees of freedom is as often too small: the variance of Student's distribution is larger.
+        # An estimate of so few degrees of freedom is as often too small: the variance of Student's distribution is
+        # larger.
         unsure = 1.0 + 1.5 / self._freedom
         shared = np.full(len(self._focal_px), np.sqrt(unsure * self._shared[0] / self._shared[1]))
         own = np.hypot(*self._health.shift.T) / np.sqrt(2.0)
@@ -137,7 +140,8 @@ class CameraStates:
             xyz: (B, J, 3) m, what the views alone say; NaN = unknown.
             covariance: (B, J, 3, 3) m^2 of ``xyz``.
             velocity: (B, J, 3) m/s, from before this set.
-            adrift: (C, 2) shift at focal length 1 of cameras in which nobody is where they should be, NaN for the others.
+            adrift: (C, 2) shift at focal length 1 of cameras in which nobody is where they should be, NaN for the
+                others.
             dt_s: since the last set.
         """
         chosen = self._choose(support)
@@ -214,7 +218,9 @@ def _middle(xyz: FloatArray) -> FloatArray:
 
 
 def _leverage(cameras: Cameras, local: FloatArray, covariance: FloatArray, information: FloatArray) -> FloatArray:
-    """Return (C, B, J) in [0, 1], how far each keypoint has placed its joint itself: the mean diagonal of the hat matrix.
+    """Return (C, B, J) in [0, 1], how far each keypoint has placed its joint itself.
+
+    The mean diagonal of the hat matrix.
 
     Args:
         cameras: C cameras.
@@ -227,7 +233,7 @@ def _leverage(cameras: Cameras, local: FloatArray, covariance: FloatArray, infor
         depth = np.maximum(local[..., 2:], NEAR_M)
         jacobian = (R[..., :2, :] - (local[..., :2] / depth)[..., None] * R[..., 2:, :]) / depth[..., None]
         spread = ((jacobian @ covariance) * jacobian).sum((-1, -2))
-    return np.clip(np.nan_to_num(0.5 * spread * information, nan=1.0), 0.0, 1.0)
+    return np.asarray(np.clip(np.nan_to_num(0.5 * spread * information, nan=1.0), 0.0, 1.0))
 
 
 def _median(error: FloatArray, enough: NDArray[np.bool_]) -> FloatArray:

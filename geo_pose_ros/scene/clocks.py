@@ -1,9 +1,9 @@
 """Clock offsets of the cameras, from people's motion.
 
 A camera whose stamps are late by tau sees a moving joint where it was tau ago: its residual is -g tau, g the joint's
-velocity in the image, beside a constant shift b of the view (its calibration) and the joint's own error. All cameras' (tau,
-b) are one linear least-squares problem, the joints eliminated (Schur complement, as in bundle adjustment; Triggs et al.
-1999, section 6), summed over time with forgetting. Without motion nothing is learned.
+velocity in the image, beside a constant shift b of the view (its calibration) and the joint's own error. All cameras'
+(tau, b) are one linear least-squares problem, the joints eliminated (Schur complement, as in bundle adjustment; Triggs
+et al. 1999, section 6), summed over time with forgetting. Without motion nothing is learned.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class ClockOffsets:
         self._since_s = 0.0
 
     def learn(
-        self, cameras: Cameras, xn: FloatArray, information: FloatArray, xyz: FloatArray, velocity: FloatArray, dt_s: float
+        self, cameras: Cameras, xn: FloatArray, information: FloatArray, xyz: FloatArray, velocity: FloatArray,
+        dt_s: float,
     ) -> None:
         """Take in a set.
 

@@ -1,9 +1,9 @@
 """Joints over time: a constant-velocity Kalman filter per joint, quiet at rest and quick when the joint is.
 
 State of a joint: position and velocity, 3 + 3. Between sets the velocity wanders as integrated white noise (Bar-Shalom,
-Li, Kirubarajan 2001, section 6.2.2: the discretised continuous white-noise acceleration model). Its level is one of two,
-chosen per joint by the innovation (ibid., 11.2: noise level switching): a hand that is thrown forward is not smoothed as
-one that rests. The solver's fleeting covariance is the measurement's.
+Li, Kirubarajan 2001, section 6.2.2: the discretised continuous white-noise acceleration model). Its level is one of
+two, chosen per joint by the innovation (ibid., 11.2: noise level switching): a hand that is thrown forward is not
+smoothed as one that rests. The solver's fleeting covariance is the measurement's.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _FIRST_SPEED_M_S = 1.5
 _SHARED_M2 = 0.04
 # Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
 _GATE = 16.3
-# Innovations of a filter that keeps up point anywhere; their running mean (half of it new) has a third of their variance.
-# Three times its squared Mahalanobis distance beyond which the joint moves more briskly than a quiet filter can follow
-# (3 degrees of freedom, 99.9 %). A stray measurement alone does not get there.
+# Innovations of a filter that keeps up point anywhere; their running mean (half of it new) has a third of their
+# variance. Three times its squared Mahalanobis distance beyond which the joint moves more briskly than a quiet filter
+# can follow (3 degrees of freedom, 99.9 %). A stray measurement alone does not get there.
 _LAG_KEPT = 0.5
 _BRISK = 16.3
 # Joints of a body that nobody sees soon move as the body does, and the body comes to rest.
@@ -81,7 +81,7 @@ class JointFilter:
         self.position[rows] = np.nan
 
     def advance(self, dt_s: float, unseen: NDArray[np.bool_]) -> None:
-        """Predict all bodies by ``dt_s``; those that were ``unseen`` (T,) in the last set move as a whole, and slow down."""
+        """Predict all bodies by ``dt_s``; those ``unseen`` (T,) in the last set move as a whole, and slow down."""
         self._dt_s = dt_s
         if not len(self) or dt_s <= 0.0:
             return
@@ -156,7 +156,7 @@ def _wander(dt_s: float, acceleration_noise: float) -> FloatArray:
     return growth * (acceleration_noise**2 * _EYE)
 
 
-def _mahalanobis2(innovation: FloatArray, information: FloatArray) -> FloatArray:
+def _mahalanobis2(innovation: FloatArray, information: NDArray[np.floating]) -> FloatArray:
     distance2: FloatArray = (innovation * (information @ innovation[..., None])[..., 0]).sum(-1)
     return distance2
 

@@ -2,9 +2,9 @@
 
 A body that C cameras see at mean shifts m has moved to where they fit best; what is left are the shifts' parts that no
 place of the body explains: with W the views' information and A how the body's place moves the images, the normal
-equations of the cameras' shifts b are S b = S m, S = W - W A (A^T W A)^-1 A^T W. In a ring a turned camera also pushes the
-one opposite, so that the residuals alone do not name it; but one camera's shift explains all of them, the other's half.
-The camera is named whose shift alone explains most (one step of matching pursuit), then the next.
+equations of the cameras' shifts b are S b = S m, S = W - W A (A^T W A)^-1 A^T W. In a ring a turned camera also pushes
+the one opposite, so that the residuals alone do not name it; but one camera's shift explains all of them, the other's
+half. The camera is named whose shift alone explains most (one step of matching pursuit), then the next.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _UNUSUAL = 6.0
 _BACK = 0.5
 # At most so many cameras are moved at once.
 _MOST_MOVED = 3
-# Standard deviation of a camera's shift before anything is known, at focal length 1; decides only what nothing else does.
+# Standard deviation of a camera's shift before anything is known, at focal length 1; decides only what nothing else
+# does.
 _SHIFT = 0.01
 # Joints' errors of one view are alike: so many count as one.
 _ALIKE_JOINTS = 4.0
@@ -132,7 +133,7 @@ class RigHealth:
         index = np.arange(cameras)
         own = self._information.reshape(cameras, 2, cameras, 2)[index, :, index] + _SHIFT**-2 * 0.01 * np.eye(2)
         wanted = right.reshape(cameras, 2)
-        alone = np.linalg.solve(own, wanted[..., None])[..., 0]
+        alone = np.asarray(np.linalg.solve(own, wanted[..., None])[..., 0], np.float64)
         return alone, (wanted * alone).sum(1)
 
     def _follow(self, alone: FloatArray, dt_s: float) -> None:

@@ -1,7 +1,7 @@
 """Scene: what lasts from set to set, and the one step by which a set changes it.
 
-One step reads: predict everybody to the set's instant, associate detections with them and group the rest into new people,
-solve the joints from all views, update tracks and cameras, report.
+One step reads: predict everybody to the set's instant, associate detections with them and group the rest into new
+people, solve the joints from all views, update tracks and cameras, report.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class SceneResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _People:
-    """B people of a set: ``views`` (B, C) their detections, -1 for none; ``tracks`` (B,) whom each continues, -1: new."""
+    """B people: ``views`` (B, C) their detections, -1 for none; ``tracks`` (B,) whom each continues, -1: a new one."""
 
     views: IntArray
     tracks: IntArray
@@ -337,10 +337,10 @@ class Scene:
     def _update(
         self, stamp_ns: int, cameras: Cameras, detections: Detections, people: _People, estimate: Estimate, dt_s: float
     ) -> tuple[Bodies3D, Estimate]:
-        tracks, solution = self._tracks, estimate.solution
+        tracks = self._tracks
         velocity = self._velocity(people)
         people, estimate, velocity = self._settle(people, estimate, velocity)
-        solution, support = estimate.solution, estimate.solution.support
+        solution = estimate.solution
         local = cameras.see(solution.xyz, velocity)
         expected, unexcused = supports(
             local, cameras.present, cameras.in_picture(local), people.views, self._config.tracking.person_breadth_m
@@ -458,7 +458,7 @@ def _all_views(confidence: FloatArray) -> IntArray:
 
 
 def _in_world(pose: FloatArray, sigma: FloatArray, root: FloatArray, cam_from_world: FloatArray) -> LiftedViews:
-    """Return lifted poses (V, B, J, 3) and roots (V, B, 3) of camera frames in the world; cam_from_world (V, B, 3, 4)."""
+    """Return lifted poses (V, B, J, 3) and roots (V, B, 3) of cameras ``cam_from_world`` (V, B, 3, 4) in the world."""
     R, t = cam_from_world[..., :3], cam_from_world[..., 3]
     axis = root / np.sqrt((root * root).sum(-1, keepdims=True))
     return LiftedViews(pose @ R, sigma, ((root - t)[..., None, :] @ R)[..., 0, :], (axis[..., None, :] @ R)[..., 0, :])

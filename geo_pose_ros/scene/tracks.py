@@ -1,8 +1,8 @@
 """Who is in the scene: identities that last, how well established each is, and where it is expected.
 
 A track begins tentative and is confirmed when enough of the cameras that should see it do; only confirmed ones are
-published. One that nobody sees any more is expected where it was going, slower and slower, and published as a prediction for
-a while; after that it is only remembered, so that the person who comes back is the same.
+published. One that nobody sees any more is expected where it was going, slower and slower, and published as a
+prediction for a while; after that it is only remembered, so that the person who comes back is the same.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _TENTATIVE_S = 0.3
 # One that few cameras see is confirmed when it has lasted for so long, and been seen so often.
 _LASTED_S = 0.6
 _LASTED_SETS = 5
-# Variance of where a body is after two views have seen it, m^2, and how it grows while they do not, m^2/s: one view, or the
-# lifter's idea of a body's size, does not say how far away somebody is.
+# Variance of where a body is after two views have seen it, m^2, and how it grows while they do not, m^2/s: one view, or
+# the lifter's idea of a body's size, does not say how far away somebody is.
 _LEAST_PLACED = 4
 _PLACED_M2 = 0.05**2
 _STRAYS_M2_S = 0.08
@@ -121,7 +121,7 @@ class Tracks:
         return np.asarray(sure * np.clip(self.standing, 0.2, 1.0))
 
     def sigma_m(self) -> FloatArray:
-        """Return (T,) m how far off a joint of each body is predicted, per axis: the median of what is fleeting of it."""
+        """Return (T,) m how far off a joint of each body is predicted, per axis: the median of its fleeting part."""
         if not len(self):
             return np.zeros(0)
         variance: FloatArray = np.median(np.trace(self.filter.covariance, axis1=-2, axis2=-1), 1) / 3.0

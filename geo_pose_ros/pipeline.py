@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
-from threading import Lock
 from time import perf_counter
 from types import TracebackType
 
 import numpy as np
 
 from .config import PipelineConfig
-from .detection import Detector, create_detector
-from .errors import CalibrationError, GeoPoseError
+from .detection import Detector
+from .detection.stage import Detection, DetectionStage, FrameLoader, Views
+from .errors import CalibrationError
 from .fusion.association import associate
 from .fusion.estimate import Lift, estimate_bodies
 from .fusion.solver import LiftedViews
@@ -25,15 +22,13 @@ from .lifting.canonical import canonical_poses
 from .lifting.lifter import PoseLifter
 from .scene.bodies import to_bodies
 from .scene.bones import BoneLengths
+from .scene.foreseen import Foreseen, foresee
 from .scene.history import PoseHistory
-from .scene.lost_views import lost_views
 from .scene.tracks import Tracker
 from .skeleton import BODY17, FloatArray, map_to_body17
-from .types import Bodies3D, CameraRig, Frame, FrameSet, IntArray, Keypoints2D
+from .types import Bodies3D, CameraRig, ExpectedPeople, Frame, FrameSet, IntArray, Keypoints2D
 
-FrameLoader = Callable[[], Frame]
 _NS_PER_S = 1_000_000_000
-_LOOK_AGAIN_NS = _NS_PER_S // 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,58 +51,6 @@ class PipelineResult:
     camera_errors: Mapping[str, str]
     stage_ms: Mapping[str, float]
     residuals_px: Mapping[str, FloatArray]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Views:
-    """What the cameras of one frame set saw, before fusion; fields as of PipelineResult, keypoints of any skeleton."""
-
-    keypoints: Mapping[str, Keypoints2D]
-    frames: Mapping[str, Frame]
-    camera_errors: Mapping[str, str]
-    stage_ms: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """What one camera saw, and when its job was done."""
-
-    frame: Frame
-    keypoints: Keypoints2D
-    decode_ms: float
-    detect_ms: float
-    done_s: float
-
-
-class Detection:
-    """The cameras of one frame set, being loaded and detected by a pipeline's workers."""
-
-    def __init__(self, jobs: Mapping[str, Future[_View]], workers: int) -> None:
-        """Take over ``jobs`` that have just been handed to ``workers`` threads."""
-        self._jobs, self._workers = jobs, workers
-        self._began_s = perf_counter()
-
-    def wait_for_a_worker(self) -> None:
-        """Wait until a worker has nothing left to do here, so that it could begin with the next set."""
-        for _ in islice(as_completed(self._jobs.values()), max(0, len(self._jobs) - self._workers + 1)):
-            pass
-
-    def views(self) -> Views:
-        """Wait for all cameras and return what they saw."""
-        seen: dict[str, _View] = {}
-        errors: dict[str, str] = {}
-        for name, job in self._jobs.items():
-            try:
-                seen[name] = job.result()
-            except GeoPoseError as error:
-                errors[name] = str(error)
-        stage_ms = {
-            'decode': sum(view.decode_ms for view in seen.values()),
-            'detect': sum(view.detect_ms for view in seen.values()),
-            'views': max((view.done_s - self._began_s for view in seen.values()), default=0.0) * 1e3,
-        }
-        keypoints = {name: view.keypoints for name, view in seen.items()}
-        return Views(keypoints, {name: view.frame for name, view in seen.items()}, errors, stage_ms)
 
 
 class _Clock:
@@ -134,34 +77,25 @@ class PosePipeline:
         rig: CameraRig,
         config: PipelineConfig | None = None,
         *,
-        detectors: Mapping[str, Detector] | None = None,
+        detector: Detector | None = None,
     ) -> None:
         """Load the models.
 
         Args:
             rig: the cameras frames may come from.
             config: settings; None for the defaults.
-            detectors: by camera; None to create those that ``config`` names when the first frame comes.
-
-        Raises:
-            CalibrationError: if ``detectors`` names another set of cameras than ``rig``.
+            detector: None to create the one that ``config`` names when the first frame comes.
         """
         self._rig = rig
         self._config = config or PipelineConfig()
-        if detectors is not None and set(detectors) != set(rig.names):
-            raise CalibrationError(
-                f'PosePipeline: received detectors for {sorted(detectors)}, expected for {sorted(rig.names)}.'
-            )
-        self._detectors: dict[str, Detector] = dict(detectors or {})
-        self._workers = min(self._config.detector.workers or os.cpu_count() or 1, len(rig))
-        self._pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix='detect')
-        # A detector sees its camera's frames one at a time, in order.
-        self._turns = {name: Lock() for name in rig.names}
+        self._stage = DetectionStage(self._config.detector, len(rig), self.expected, detector)
+        self._sizes = {
+            camera.name: (camera.intrinsics.width, camera.intrinsics.height) for camera in rig.cameras
+        }
+        # What the last set says about the next; replaced as a whole by finish, read by the detector's threads.
+        self._foreseen: Foreseen | None = None
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
-        # Cameras whose detector is to look at the whole picture again; written by finish, read by detect.
-        self._lost: set[str] = set()
-        self._looked_ns: dict[str, int] = {}
         # Stamps of the first set and of each camera's last one.
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
@@ -184,10 +118,21 @@ class PosePipeline:
         return '' if self._lifter is None else self._lifter.card.sha256
 
     def load(self) -> None:
-        """Create the detectors now rather than at the first frame; raise DetectorError if one cannot be."""
-        for name in self._rig.names:
-            if name not in self._detectors:
-                self._detectors[name] = create_detector(self._config.detector, name)
+        """Create the detector now rather than at the first frame; raise DetectorError if it cannot be."""
+        self._stage.load()
+
+    def expected(self, stamps_ns: Mapping[str, int]) -> Mapping[str, ExpectedPeople]:
+        """Return whom the last set lets expect in the pictures of ``stamps_ns``, by camera name. Any thread may call.
+
+        Raises:
+            CalibrationError: if a name is not in the rig.
+        """
+        foreseen = self._foreseen
+        return {
+            name: ExpectedPeople.nobody(name, stamp_ns, BODY17) if foreseen is None
+            else foreseen.seen_by(self._rig[name], stamp_ns)
+            for name, stamp_ns in stamps_ns.items()
+        }
 
     def process_set(self, frames: FrameSet) -> PipelineResult:
         """Return the bodies of decoded frames; see ``process``."""
@@ -222,10 +167,8 @@ class PosePipeline:
         Raises:
             CalibrationError: if a name is not in the rig.
         """
-        self.load()
         wanted = {self._rig[name].name: load for name, load in loaders.items()}
-        jobs = {name: self._pool.submit(self._view, name, load) for name, load in wanted.items()}
-        return Detection(jobs, self._workers)
+        return self._stage.begin(wanted, self._sizes)
 
     def finish(self, stamp_ns: int, views: Views) -> PipelineResult:
         """Fuse what ``detect`` returned; see ``fuse``."""
@@ -234,26 +177,6 @@ class PosePipeline:
             fused, frames=views.frames, camera_errors=views.camera_errors,
             stage_ms={**views.stage_ms, **fused.stage_ms},
         )
-
-    def _view(self, name: str, load: FrameLoader) -> _View:
-        began = perf_counter()
-        frame = load()
-        loaded = perf_counter()
-        with self._turns[name]:
-            found = self._look(name, frame)
-        raw = Keypoints2D(found.camera, found.stamp_ns, found.skeleton, frame.to_raw(found.xy), found.confidence)
-        done = perf_counter()
-        return _View(frame, raw, (loaded - began) * 1e3, (done - loaded) * 1e3, done)
-
-    def _look(self, name: str, frame: Frame) -> Keypoints2D:
-        detector = self._detectors[name]
-        if name in self._lost:
-            self._lost.discard(name)
-            # Looking at the whole picture costs as much as a detection, and may find the same again.
-            if abs(frame.stamp_ns - self._looked_ns.get(name, -_NS_PER_S)) >= _LOOK_AGAIN_NS:
-                self._looked_ns[name] = frame.stamp_ns
-                detector.reset()
-        return detector.detect(frame)
 
     def fuse(self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D]) -> PipelineResult:
         """Fuse 2D keypoints of one instant, of any skeleton that maps to body17, into bodies.
@@ -285,7 +208,10 @@ class PosePipeline:
         found = associate(self._cam_from_world, xn, confidence, self._tracker.predict(stamp_ns))
         # A person seen by fewer cameras may be a false detection; known ones may go on with one.
         needed = min(self._config.tracking.new_body_views, self._delivering(stamp_ns, keypoints))
-        people = found.select((found.tracks >= 0) | (found.num_views >= needed))
+        # What was looked for and found where a known body was expected is no news of another one.
+        hints = [body17[n].hints.astype(float) if n in body17 else np.zeros(0) for n in self._rig.names]
+        unhinted = ((found.gather(hints, -1.0) < 0) & (found.views.T >= 0)).sum(0)
+        people = found.select((found.tracks >= 0) | (unhinted >= needed))
         gathered = people.gather(xn, np.nan)
         # -1, of new people, is the id that is appended.
         ids = np.append(self._tracker.body_ids, -1)[people.tracks]
@@ -309,12 +235,7 @@ class PosePipeline:
         if self._history is not None:
             poses = canonical_poses(estimate.xn, estimate.confidence).pose2d
             self._history.remember(stamp_ns, seen_ids, bodies.body_ids, poses)
-        # Where sides were exchanged, support is not of the keypoints as detected.
-        lost = lost_views(
-            self._cam_from_world, gathered, solution.xyz, bodies.num_views[: len(people)],
-            None if estimate.swaps else support,
-        )
-        self._lost.update(self._rig.names[c] for c in np.flatnonzero(lost) if self._rig.names[c] in body17)
+        self._foreseen = foresee(stamp_ns, bodies, self._tracker.predict)
         clock.lap('track')
         residuals = {
             name: solution.residual_px[c][support[c]] for c, name in enumerate(self._rig.names) if len(people)
@@ -350,12 +271,9 @@ class PosePipeline:
 
     def close(self) -> None:
         """Stop the workers and free the models."""
-        self._pool.shutdown()
+        self._stage.close()
         if self._lifter is not None:
             self._lifter.close()
-        for detector in self._detectors.values():
-            detector.close()
-        self._detectors.clear()
 
     def __enter__(self) -> PosePipeline:
         return self

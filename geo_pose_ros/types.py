@@ -219,6 +219,11 @@ class Frame:
         raw: FloatArray = (xy + 0.5) * self.reduction - 0.5
         return raw
 
+    def from_raw(self, xy: FloatArray) -> FloatArray:
+        """Return raw px (..., 2) of the camera as px of ``image``; the inverse of ``to_raw``."""
+        own: FloatArray = (xy + 0.5) / self.reduction - 0.5
+        return own
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameSet:

@@ -101,7 +101,7 @@ class PoseSession:
         if self._calibration.rig is not None:
             self._use_rig(self._calibration.rig)
         elif self._config.transport != 'keypoints':
-            create_detector(self._config.pipeline.detector, self._cameras[0]).close()
+            create_detector(self._config.pipeline.detector).close()
 
     def _use_rig(self, rig: CameraRig) -> None:
         pipeline = PosePipeline(rig, self._config.pipeline)

@@ -188,15 +188,17 @@ class SyncConfig:
     """When frames of several cameras make one set."""
 
     tolerance_ms: float = setting(
-        12.5, 'Largest difference of two stamps in one set; three quarters of the frame period (here of 60 Hz) is what '
-        'four cameras without a common trigger need', unit='ms', low=0.0, high=1000.0,
+        0.0, 'Largest difference of two stamps in one set; 0: nine tenths of the fastest camera\'s measured period, so '
+        'that any mix of rates and phases gives sets of all cameras', unit='ms', low=0.0, high=1000.0,
     )
     deadline_ms: float = setting(
-        40.0, 'A set is closed this long after its first frame arrived, with the cameras that came; a camera whose '
-        'stamps are farther than this from the others\' cannot be synchronised', unit='ms', low=1.0, high=5000.0,
+        40.0, 'A set is closed this long after its first frame arrived, with the cameras that came', unit='ms', low=1.0,
+        high=5000.0,
     )
-    min_cameras: int = setting(
-        1, 'Sets with fewer frames, or than half of the cameras alive, are dropped and counted', low=1, high=64
+    min_cameras: int = setting(1, 'Sets with fewer frames are dropped and counted', low=1, high=64)
+    clock_limit_ms: float = setting(
+        250.0, 'A camera whose clock differs from the others\' by more is refused until it is put right; smaller '
+        'differences are found from people\'s motion and taken off', unit='ms', low=1.0, high=10_000.0,
     )
     silent_ms: float = setting(
         1000.0, 'A camera silent for longer is not waited for', unit='ms', low=1.0, high=60_000.0

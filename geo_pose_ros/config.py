@@ -344,6 +344,9 @@ class NodeConfig:
     image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
     camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
+    keypoints_cameras: tuple[str, ...] = setting(
+        (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for pictures'
+    )
     keypoints_skeleton: str = setting(
         'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
     )
@@ -369,3 +372,30 @@ class NodeConfig:
     drift_window: int = setting(100, 'Sets with bodies the drift check looks back over', low=5, high=10_000)
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorNodeConfig:
+    """``detector_node``: pictures of some cameras in, their keypoints out."""
+
+    autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
+    cameras: tuple[str, ...] = setting((), 'Camera names')
+    transport: str = setting('compressed', 'What the cameras send', choices=('raw', 'compressed'))
+    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, to be published; body17')
+    expected_topic: str = setting(
+        '/pose_node/expected/{camera}', 'Topic of pose_node that tells whom to expect in the pictures of a camera'
+    )
+    expected_age_s: float = setting(
+        0.5, 'What is expected for another time than this from the picture\'s is of no use', unit='s', low=0.0, high=10.0
+    )
+    reliability: str = setting(
+        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
+        choices=('best_effort', 'reliable'),
+    )
+    queue_depth: int = setting(2, 'QoS history per camera, keep last', low=1, high=100)
+    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
+    stale_after_s: float = setting(
+        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0
+    )
+    detector: DetectorConfig = field(default_factory=DetectorConfig)

@@ -88,10 +88,7 @@ class PosePipeline:
         """
         self._rig = rig
         self._config = config or PipelineConfig()
-        self._stage = DetectionStage(self._config.detector, len(rig), self.expected, detector)
-        self._sizes = {
-            camera.name: (camera.intrinsics.width, camera.intrinsics.height) for camera in rig.cameras
-        }
+        self._stage = DetectionStage(self._config.detector, len(rig), detector)
         # What the last set says about the next; replaced as a whole by finish, read by the detector's threads.
         self._foreseen: Foreseen | None = None
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
@@ -127,7 +124,9 @@ class PosePipeline:
         Raises:
             CalibrationError: if a name is not in the rig.
         """
-        foreseen = self._foreseen
+        return self._seen_by(self._foreseen, stamps_ns)
+
+    def _seen_by(self, foreseen: Foreseen | None, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
         return {
             name: ExpectedPeople.nobody(name, stamp_ns, BODY17) if foreseen is None
             else foreseen.seen_by(self._rig[name], stamp_ns)
@@ -168,7 +167,8 @@ class PosePipeline:
             CalibrationError: if a name is not in the rig.
         """
         wanted = {self._rig[name].name: load for name, load in loaders.items()}
-        return self._stage.begin(wanted, self._sizes)
+        # As it is now, whether or not the set before is done when a picture has been loaded.
+        return self._stage.begin(wanted, partial(self._seen_by, self._foreseen))
 
     def finish(self, stamp_ns: int, views: Views) -> PipelineResult:
         """Fuse what ``detect`` returned; see ``fuse``."""

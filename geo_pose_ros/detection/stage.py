@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from time import perf_counter
 from typing import Any, NoReturn
@@ -58,6 +59,10 @@ class _View:
     done_s: float
 
 
+# Loaded pictures in, views out.
+_Look = Callable[[Mapping[str, _Loaded]], dict[str, _View]]
+
+
 class Detection:
     """The cameras of one frame set, being loaded and detected."""
 
@@ -97,16 +102,15 @@ class DetectionStage:
     GPU all pictures of a set make one call.
     """
 
-    def __init__(self, config: DetectorConfig, cameras: int, expect: Expectation, detector: Detector | None) -> None:
+    def __init__(self, config: DetectorConfig, cameras: int, detector: Detector | None = None) -> None:
         """Start the threads.
 
         Args:
             config: which detector, made by ``load``.
             cameras: how many there are.
-            expect: called from the threads, with the stamps of pictures just loaded.
             detector: to use one made elsewhere.
         """
-        self._config, self._expect, self._detector = config, expect, detector
+        self._config, self._detector = config, detector
         self._workers = min(config.workers or os.cpu_count() or 1, cameras)
         self._pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix='detect')
         self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix='detect together')
@@ -119,26 +123,29 @@ class DetectionStage:
             self._detector = create_detector(self._config)
         return self._detector
 
-    def begin(self, loaders: Mapping[str, FrameLoader], sizes: Mapping[str, tuple[int, int]]) -> Detection:
+    def begin(self, loaders: Mapping[str, FrameLoader], expect: Expectation) -> Detection:
         """Begin to load and detect; the next set may begin before this one is done.
 
         A camera whose picture or keypoints fail costs only itself.
 
         Args:
             loaders: by camera name, a call that decodes its frame.
-            sizes: by camera name, width and height px.
+            expect: called from the threads, with the stamps of pictures just loaded. What it answers should have been
+                decided now: a set is detected alike however fast the one before is fused.
         """
         detector, began_s = self.load(), perf_counter()
         if not detector.together:
             jobs = {
-                name: self._pool.submit(self._view, detector, name, load, sizes[name], self._before.get(name))
+                name: self._pool.submit(
+                    self._view, partial(self._look, detector, expect), name, load, self._before.get(name)
+                )
                 for name, load in loaders.items()
             }
             self._before.update(jobs)
             return Detection(jobs, jobs.values(), self._workers, began_s)
         loads = {name: self._pool.submit(_load, name, load) for name, load in loaders.items()}
         views: dict[str, Future[_View]] = {name: Future() for name in loaders}
-        self._caller.submit(self._view_together, detector, loads, views, sizes)
+        self._caller.submit(self._view_together, partial(self._look, detector, expect), loads, views)
         return Detection(views, loads.values(), self._workers, began_s)
 
     def close(self) -> None:
@@ -150,17 +157,16 @@ class DetectionStage:
         self._detector = None
 
     def _view(
-        self, detector: Detector, name: str, load: FrameLoader, size: tuple[int, int], before: Future[_View] | None
+        self, look: _Look, name: str, load: FrameLoader, before: Future[_View] | None
     ) -> _View:
         loaded = _load(name, load)
         if before is not None:
             # It has a worker already: jobs begin in order.
             wait([before])
-        return self._look(detector, {name: loaded}, {name: size})[name]
+        return look({name: loaded})[name]
 
     def _view_together(
-        self, detector: Detector, loads: Mapping[str, Future[_Loaded]], views: Mapping[str, Future[_View]],
-        sizes: Mapping[str, tuple[int, int]],
+        self, look: _Look, loads: Mapping[str, Future[_Loaded]], views: Mapping[str, Future[_View]]
     ) -> None:
         """Fulfil ``views``."""
         loaded: dict[str, _Loaded] = {}
@@ -171,20 +177,20 @@ class DetectionStage:
             else:
                 views[name].set_exception(error)
         try:
-            found = self._look(detector, loaded, sizes)
+            found = look(loaded)
         except DetectorError:
             # One of them, or all: find out which.
             found = {}
             for name, one in loaded.items():
                 try:
-                    found |= self._look(detector, {name: one}, sizes)
+                    found |= look({name: one})
                 except DetectorError as error:
                     views[name].set_exception(error)
         for name, view in found.items():
             views[name].set_result(view)
 
     def _look(
-        self, detector: Detector, loaded: Mapping[str, _Loaded], sizes: Mapping[str, tuple[int, int]]
+        self, detector: Detector, expect: Expectation, loaded: Mapping[str, _Loaded]
     ) -> dict[str, _View]:
         """Return the views of ``loaded``; raise DetectorError for whatever goes wrong."""
         began = perf_counter()
@@ -192,9 +198,11 @@ class DetectionStage:
         if not frames:
             return {}
         try:
-            expected = self._expect({name: frame.stamp_ns for name, frame in frames.items()})
+            expected = expect({name: frame.stamp_ns for name, frame in frames.items()})
             found = detector.detect(frames, expected)
-            keypoints = {name: checked(found[name], self._config.max_people, *sizes[name]) for name in frames}
+            keypoints = {
+                name: checked(found[name], self._config.max_people, *frame.raw_size) for name, frame in frames.items()
+            }
         # Whatever a plugin or its library raises costs its cameras only, and is reported.
         except Exception as error:  # noqa: BLE001 - handed on as DetectorError
             _refuse(frames, error)

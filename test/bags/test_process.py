@@ -268,7 +268,22 @@ def test_camera_without_images_is_not_used(tmp_path, write_scene, truth_detector
     assert 'No image of the cameras cam0; they are not used.' in caplog.text
 
 
-def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog):
+def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog, monkeypatch):
+    write_scene(tmp_path / 'bag', images=False, clouds=True)
+    fuse = PosePipeline.fuse
+
+    def fails_once(self, stamp_ns, seen):
+        if stamp_ns == STAMPS[2]:
+            raise CalibrationError('no such camera')
+        return fuse(self, stamp_ns, seen)
+
+    monkeypatch.setattr(PosePipeline, 'fuse', fails_once)
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert (summary.sets, summary.failed_sets) == (4, 1) and '1 sets failed' in str(summary)
+    assert f'Set at {STAMPS[2]} ns: no such camera' in caplog.text
+
+
+def test_keypoints_that_cannot_be_read_cost_their_camera_only(tmp_path, write_scene, caplog):
     write_scene(tmp_path / 'bag', images=False, clouds=True)
     with BagReader(tmp_path / 'bag') as reader, BagWriter(tmp_path / 'damaged') as writer:
         for message in reader.messages():
@@ -277,7 +292,8 @@ def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog):
                 decoded.data = decoded.data[:-4]
             writer.write(message.topic, make_like(decoded, message.message_type), message.time_ns)
     summary = process_bag(tmp_path / 'damaged', tmp_path / 'out')
-    assert (summary.sets, summary.failed_sets) == (4, 1) and '1 sets failed' in str(summary)
+    assert (summary.sets, summary.complete_sets, summary.failed_sets) == (5, 4, 0)
+    assert summary.unusable_frames == {'cam1': 1}
     assert "Keypoints message of camera 'cam1': received 200 bytes" in caplog.text
 
 

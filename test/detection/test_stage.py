@@ -12,7 +12,6 @@ from geo_pose_ros.types import Frame, Keypoints2D
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
 NAMES = ('cam0', 'cam1', 'cam2')
-SIZES = dict.fromkeys(NAMES, (64, 48))
 
 
 def people(name, count=1, xy=(5.0, 6.0)):
@@ -39,9 +38,9 @@ class Together:
 
 
 def run(detector, loaders, config=None):
-    stage = DetectionStage(config or DetectorConfig(workers=2), 3, lambda stamps: dict.fromkeys(stamps), detector)
+    stage = DetectionStage(config or DetectorConfig(workers=2), 3, detector)
     try:
-        detection = stage.begin(loaders, SIZES)
+        detection = stage.begin(loaders, lambda stamps: dict.fromkeys(stamps))
         detection.wait_for_a_worker()
         return detection.views()
     finally:

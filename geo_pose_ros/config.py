@@ -387,7 +387,8 @@ class DetectorNodeConfig:
         '/pose_node/expected/{camera}', 'Topic of pose_node that tells whom to expect in the pictures of a camera'
     )
     expected_age_s: float = setting(
-        0.5, 'What is expected for another time than this from the picture\'s is of no use', unit='s', low=0.0, high=10.0
+        0.5, 'What is expected for a time farther than this from the picture\'s is of no use', unit='s',
+        low=0.0, high=10.0,
     )
     reliability: str = setting(
         'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',

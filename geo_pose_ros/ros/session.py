@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
@@ -20,6 +21,7 @@ from ..calibration.live import Calibration
 from ..calibration.rig_file import load_rig
 from ..config import NodeConfig
 from ..detection import create_detector
+from ..detection.checks import checked
 from ..errors import ConfigError, FrameError, GeoPoseError
 from ..messages.diagnostics import Level, Status, diagnostics_to_message
 from ..messages.image import frame_from_message
@@ -44,6 +46,8 @@ _MESSAGE_TYPES = {
 }
 # The same complaint is logged once in this time.
 _LOG_PERIOD_NS = 5_000_000_000
+# Sets farther apart than this do not tell when the next one will be.
+_LONGEST_STEP_NS = 500_000_000
 
 
 class PoseSession:
@@ -69,10 +73,15 @@ class PoseSession:
                 "No cameras. Name them (cameras:=\"['left', 'right']\") or give a rig file (rig:=/path/to/rig.yaml)."
             )
         self._cameras: tuple[str, ...] = tuple(cameras)
+        strangers = sorted(set(config.keypoints_cameras) - set(self._cameras))
+        if strangers:
+            raise ConfigError(
+                f'keypoints_cameras: received {strangers}, expected some of {", ".join(self._cameras)}.'
+            )
         self._topics = {name: _input_topic(config, name) for name in self._cameras}
-        self._info_topics = {name: _fill(config.camera_info_topic, name) for name in self._cameras}
+        self._info_topics = {name: topic_of(config.camera_info_topic, name) for name in self._cameras}
         for name in self._cameras:
-            _fill('/pose_node/keypoints/{camera}', name)
+            topic_of('/pose_node/keypoints/{camera}', name)
         self._calibration = Calibration(self._cameras, config.world_frame, rig_file)
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
@@ -83,6 +92,7 @@ class PoseSession:
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix='fuse')
         self._finished: Future[None] = self._finisher.submit(lambda: None)
         self._logged_ns: dict[str, int] = {}
+        self._told_ns = 0
         self._make = RclpyFactory()
         # None while inactive.
         self._inputs: PolledInputs | None = None
@@ -100,12 +110,16 @@ class PoseSession:
         """Find out now whether the detector works; with a rig file, load it for all cameras."""
         if self._calibration.rig is not None:
             self._use_rig(self._calibration.rig)
-        elif self._config.transport != 'keypoints':
+        elif not self._only_keypoints:
             create_detector(self._config.pipeline.detector).close()
+
+    @property
+    def _only_keypoints(self) -> bool:
+        return all(self._transport(name) == 'keypoints' for name in self._cameras)
 
     def _use_rig(self, rig: CameraRig) -> None:
         pipeline = PosePipeline(rig, self._config.pipeline)
-        if self._config.transport != 'keypoints':
+        if not self._only_keypoints:
             pipeline.load()
         if self._pipeline is not None:
             self._pipeline.close()
@@ -114,7 +128,6 @@ class PoseSession:
     def activate(self) -> None:
         """Subscribe to the cameras and start to process."""
         config = self._config
-        kind = message_class(_MESSAGE_TYPES[config.transport])
         self._inputs = PolledInputs(self._node, self._on_crash)
         for name in self._cameras:
             topic = self._topics[name]
@@ -123,6 +136,7 @@ class PoseSession:
                 message_lost=partial(self._on_lost, name),
             )
             qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
+            kind = message_class(_MESSAGE_TYPES[self._transport(name)])
             self._inputs.subscribe(kind, topic, partial(self._on_frame, name), qos, events)
         self._publish_skeleton()
         self._listen_for_camera_info()
@@ -227,17 +241,19 @@ class PoseSession:
                 self._statistics.set_failed('no camera is calibrated')
                 return
             usable = self._calibrated(rig, found)
-            if self._config.transport == 'keypoints':
-                keypoints = self._read_keypoints(usable, found.stamp_ns)
+            from_elsewhere = {name: cdr for name, cdr in usable.items() if self._transport(name) == 'keypoints'}
+            keypoints = self._read_keypoints(from_elsewhere, found.stamp_ns, rig)
+            if len(from_elsewhere) == len(usable):
                 self._submit(partial(pipeline.fuse, found.stamp_ns, keypoints), rig, found)
                 return
-            detection = pipeline.begin(
-                {name: partial(self._decode, name, cdr, rig[name].intrinsics) for name, cdr in usable.items()}
-            )
+            detection = pipeline.begin({
+                name: partial(self._decode, name, cdr, rig[name].intrinsics)
+                for name, cdr in usable.items() if name not in from_elsewhere
+            })
         except GeoPoseError as error:
             self._set_failed(error, found.stamp_ns)
             return
-        self._submit(partial(self._fuse, pipeline, detection, found.stamp_ns), rig, found)
+        self._submit(partial(self._fuse, pipeline, detection, keypoints, found.stamp_ns), rig, found)
         detection.wait_for_a_worker()
 
     def _submit(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
@@ -245,8 +261,11 @@ class PoseSession:
         before, self._finished = self._finished, self._finisher.submit(self._finish, finish, rig, found)
         before.result()
 
-    def _fuse(self, pipeline: PosePipeline, detection: Detection, stamp_ns: int) -> PipelineResult:
-        views = detection.views()
+    def _fuse(
+        self, pipeline: PosePipeline, detection: Detection, keypoints: dict[str, Keypoints2D], stamp_ns: int
+    ) -> PipelineResult:
+        seen = detection.views()
+        views = replace(seen, keypoints={**seen.keypoints, **keypoints})
         for name, error in views.camera_errors.items():
             self._camera_failed(name, error, stamp_ns)
         return pipeline.finish(stamp_ns, views)
@@ -255,11 +274,21 @@ class PoseSession:
         try:
             result = finish()
             self._outputs.publish(result, rig)
+            self._tell_detectors(found, rig)
             latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
             self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
             self._outputs.publish_annotated(result, rig)
         except GeoPoseError as error:
             self._set_failed(error, found.stamp_ns)
+
+    def _tell_detectors(self, found: StampedSet[bytes], rig: CameraRig) -> None:
+        """Publish whom the next pictures will show: one period from now, if that is known."""
+        pipeline = self._pipeline
+        step_ns = found.stamp_ns - self._told_ns
+        self._told_ns = found.stamp_ns
+        if pipeline is not None and self._outputs.wants_expected():
+            ahead_ns = found.stamp_ns + (step_ns if 0 < step_ns < _LONGEST_STEP_NS else 0)
+            self._outputs.publish_expected(pipeline.expected(dict.fromkeys(rig.names, ahead_ns)), rig)
 
     def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
         self._statistics.set_failed(type(error).__name__)
@@ -289,12 +318,18 @@ class PoseSession:
         message = read_image(cdr) if self._config.transport == 'raw' else read_compressed_image(cdr)
         return frame_from_message(message, camera, intrinsics, self._config.pipeline.detector.max_side_px)
 
-    def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int) -> dict[str, Keypoints2D]:
+    def _transport(self, camera: str) -> str:
+        return transport_of(self._config, camera)
+
+    def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int, rig: CameraRig) -> dict[str, Keypoints2D]:
         skeleton = get_skeleton(self._config.keypoints_skeleton)
         keypoints = {}
         for name, cdr in received.items():
             try:
-                keypoints[name] = keypoints_from_cloud(deserialize_message(cdr, PointCloud2), name, skeleton)
+                keypoints[name] = checked(
+                    keypoints_from_cloud(deserialize_message(cdr, PointCloud2), name, skeleton),
+                    self._config.pipeline.detector.max_people, rig[name].intrinsics.width, rig[name].intrinsics.height,
+                )
             except GeoPoseError as error:
                 self._camera_failed(name, str(error), stamp_ns)
         return keypoints
@@ -345,13 +380,13 @@ class PoseSession:
     def _look_at_topics(self) -> None:
         """Say why a camera that sends nothing may do so: nobody publishes, or another type."""
         now_ns = monotonic_ns()
-        expected = _MESSAGE_TYPES[self._config.transport]
         for name in self._cameras:
             camera = self._statistics.cameras[name]
             age_s = camera.age_s(now_ns)
             if age_s is not None and age_s <= self._config.stale_after_s:
                 camera.notes.pop('topic', None)
                 continue
+            expected = _MESSAGE_TYPES[self._transport(name)]
             types = {i.topic_type for i in self._node.get_publishers_info_by_topic(self._topics[name])}
             if not types:
                 camera.notes['topic'] = f'nobody publishes it{self._elsewhere(name)}'
@@ -365,19 +400,24 @@ class PoseSession:
         for transport, type_name in _MESSAGE_TYPES.items():
             topic = _input_topic(self._config, camera, transport)
             there = {i.topic_type for i in self._node.get_publishers_info_by_topic(topic)}
-            if transport != self._config.transport and type_name in there:
+            if transport != self._transport(camera) and type_name in there:
                 return f", but '{topic}' is there: set transport:={transport}"
         return '; check the topic names and that the driver runs'
 
 
 def _input_topic(config: NodeConfig, camera: str, transport: str = '') -> str:
     """Return the topic that ``camera`` publishes by ``transport`` ('': the configured one)."""
-    transport = transport or config.transport
-    topic = _fill(config.keypoints_topic if transport == 'keypoints' else config.image_topic, camera)
+    transport = transport or transport_of(config, camera)
+    topic = topic_of(config.keypoints_topic if transport == 'keypoints' else config.image_topic, camera)
     return f'{topic}/compressed' if transport == 'compressed' else topic
 
 
-def _fill(template: str, camera: str) -> str:
+def transport_of(config: NodeConfig, camera: str) -> str:
+    """Return what ``camera`` sends: keypoints where a detector elsewhere does its work."""
+    return 'keypoints' if camera in config.keypoints_cameras else config.transport
+
+
+def topic_of(template: str, camera: str) -> str:
     """Return the topic of ``camera``.
 
     Raises:

@@ -77,12 +77,13 @@ class PixelDetector:
     def detect(
         self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
     ) -> dict[str, Keypoints2D]:
-        return {name: self._read(frame) for name, frame in frames.items()}
+        return {name: self._read(frame, expected.get(name)) for name, frame in frames.items()}
 
     @staticmethod
-    def _read(frame: Frame) -> Keypoints2D:
+    def _read(frame: Frame, expected: ExpectedPeople | None) -> Keypoints2D:
+        hints = np.array([expected.body_ids[0] if expected is not None and len(expected) else -1])
         xy = np.frombuffer(frame.image[0].tobytes()[: 17 * 2 * 4], np.float32).reshape(1, 17, 2).astype(float)
-        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, frame.to_raw(xy), np.ones((1, 17)))
+        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, frame.to_raw(xy), np.ones((1, 17)), hints)
 
     def close(self) -> None:
         pass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from ..skeleton import BODY17, FloatArray, Skeleton
@@ -23,9 +21,19 @@ _MIRRORED = mirrored(BODY17)
 
 def extent(xy: FloatArray) -> FloatArray:
     """Return (P,) the longer side px of the box around each of ``xy`` (P, J, 2); NaN where nothing is known."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning)
-        return np.asarray((np.nanmax(xy, 1) - np.nanmin(xy, 1)).max(-1))
+    return np.asarray((np.fmax.reduce(xy, 1) - np.fmin.reduce(xy, 1)).max(-1))
+
+
+def median(values: FloatArray) -> FloatArray:
+    """Return the median of ``values`` (..., N) but NaN, NaN where there is none; numpy's takes 20 times as long."""
+    count = (~np.isnan(values)).sum(-1)
+    # NaN sorts last.
+    ordered = np.sort(values, -1)
+    low, high = (
+        np.take_along_axis(ordered, np.maximum(middle, 0)[..., None], -1)[..., 0]
+        for middle in ((count - 1) // 2, np.minimum(count // 2, values.shape[-1] - 1))
+    )
+    return np.asarray(0.5 * (low + high))
 
 
 def distance(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -33,11 +41,8 @@ def distance(a: FloatArray, b: FloatArray) -> FloatArray:
 
     Of a body and its mirror image the nearer: a detection with left and right exchanged is of the same person.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning)
-        straight = np.nanmedian(np.linalg.norm(a - b, axis=-1), -1)
-        crossed = np.nanmedian(np.linalg.norm(a[..., _MIRRORED, :] - b, axis=-1), -1)
-    return np.asarray(np.fmin(straight, crossed))
+    gaps = np.stack(np.broadcast_arrays(a, a[..., _MIRRORED, :])) - b
+    return np.asarray(np.fmin.reduce(median(np.hypot(gaps[..., 0], gaps[..., 1]))))
 
 
 def fits(found: FloatArray, expected: FloatArray, sigma_px: FloatArray, largest: float) -> FloatArray:
@@ -48,10 +53,8 @@ def fits(found: FloatArray, expected: FloatArray, sigma_px: FloatArray, largest:
         sigma_px: (P, 17) of ``expected``.
         largest: distance at the limit, in units of the expected body's extent; three standard deviations are added.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning)
-        limit = largest * extent(expected) + 3.0 * np.nanmedian(sigma_px, -1)
-        relative = distance(found, expected) / limit
+    limit = largest * extent(expected) + 3.0 * median(sigma_px)
+    relative = distance(found, expected) / limit
     return np.where(np.isfinite(relative), relative, np.inf)
 
 

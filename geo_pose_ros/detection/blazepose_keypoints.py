@@ -6,7 +6,6 @@ On-device Real-time Body Pose Tracking", 2020.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from ..config import EngineConfig
 from ..skeleton import BLAZEPOSE33, BODY17, FloatArray
 from ..types import UInt8Array
+from .agreement import median
 from .batches import Batches
 from .blazepose_person import packaged, regions_from_points
 from .readings import Reading
@@ -72,17 +72,15 @@ def around_people(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
     They are as large as the farthest joint is from the hips, and what lies beyond the joints (crown, hands, toes), and
     larger by what is uncertain; turned with the trunk.
     """
-    with np.errstate(invalid='ignore', divide='ignore'), warnings.catch_warnings():
-        # Rows of NaN stay NaN.
-        warnings.simplefilter('ignore', RuntimeWarning)
-        middle = np.nanmean(body17_xy, 1)
-        hips = np.where(np.isfinite(body17_xy[:, _PELVIS]), body17_xy[:, _PELVIS], middle)
-        trunk = body17_xy[:, _THORAX] - hips
+    middle = 0.5 * (np.fmax.reduce(body17_xy, 1) + np.fmin.reduce(body17_xy, 1))
+    hips = np.where(np.isnan(body17_xy[:, _PELVIS]), middle, body17_xy[:, _PELVIS])
+    trunk = body17_xy[:, _THORAX] - hips
+    with np.errstate(invalid='ignore'):
         length = np.hypot(trunk[:, 0], trunk[:, 1])
         upright = ~(length > 0.0)
         up = np.where(upright[:, None], (0.0, -1.0), trunk / np.where(upright, 1.0, length)[:, None])
-        farthest = np.nanmax(np.linalg.norm(body17_xy - hips[:, None], axis=-1), 1)
-        radius = _BEYOND_JOINTS * farthest + np.nanmedian(sigma_px, 1)
+        gaps = body17_xy - hips[:, None]
+        radius = _BEYOND_JOINTS * np.fmax.reduce(np.hypot(gaps[..., 0], gaps[..., 1]), 1) + median(sigma_px)
     return regions_from_points(hips, hips + up * radius[:, None])
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from ..errors import ShapeError
@@ -33,9 +31,7 @@ def box_of(xy: FloatArray, beyond: float) -> FloatArray:
     Args:
         beyond: what the person has beyond its joints on each side, in units of the box' longer side.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning)
-        low, high = np.nanmin(xy, 1), np.nanmax(xy, 1)
+    low, high = np.fmin.reduce(xy, 1), np.fmax.reduce(xy, 1)
     more = beyond * (high - low).max(-1, keepdims=True, initial=0.0)
     return np.concatenate([low - more, high + more], -1)
 

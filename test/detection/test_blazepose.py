@@ -153,6 +153,22 @@ def test_the_detector_finds_both_people(recorded):
     assert apart.min() < 0.1 and apart.max() > 50.0
 
 
+def test_a_process_for_one_camera_gives_what_one_for_all_gives_bit_for_bit():
+    pictures = {name: picture(name) for name in PICTURES}
+    everywhere, alone = create_detector(DetectorConfig()), {name: create_detector(DetectorConfig()) for name in PICTURES}
+    try:
+        for step in range(3):
+            frames = {name: Frame(name, step * 100_000_000, image) for name, image in pictures.items()}
+            together = everywhere.detect(frames, {})
+            for name, frame in frames.items():
+                single = alone[name].detect({name: frame}, {})[name]
+                np.testing.assert_array_equal(together[name].xy, single.xy)
+                np.testing.assert_array_equal(together[name].confidence, single.confidence)
+    finally:
+        for detector in (everywhere, *alone.values()):
+            detector.close()
+
+
 def test_anchors_are_the_centres_of_the_cells():
     anchors = anchor_centres()
     assert anchors.shape == (2254, 2)

@@ -155,7 +155,8 @@ def test_the_detector_finds_both_people(recorded):
 
 def test_a_process_for_one_camera_gives_what_one_for_all_gives_bit_for_bit():
     pictures = {name: picture(name) for name in PICTURES}
-    everywhere, alone = create_detector(DetectorConfig()), {name: create_detector(DetectorConfig()) for name in PICTURES}
+    everywhere = create_detector(DetectorConfig())
+    alone = {name: create_detector(DetectorConfig()) for name in PICTURES}
     try:
         for step in range(3):
             frames = {name: Frame(name, step * 100_000_000, image) for name, image in pictures.items()}

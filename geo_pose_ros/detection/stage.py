@@ -102,15 +102,19 @@ class DetectionStage:
     GPU all pictures of a set make one call.
     """
 
-    def __init__(self, config: DetectorConfig, cameras: int, detector: Detector | None = None) -> None:
+    def __init__(
+        self, config: DetectorConfig, cameras: int, detector: Detector | None = None,
+        sizes: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
         """Start the threads.
 
         Args:
             config: which detector, made by ``load``.
             cameras: how many there are.
             detector: to use one made elsewhere.
+            sizes: width and height px of cameras that are calibrated; of others their pictures tell.
         """
-        self._config, self._detector = config, detector
+        self._config, self._detector, self._sizes = config, detector, sizes or {}
         self._workers = min(config.workers or os.cpu_count() or 1, cameras)
         self._pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix='detect')
         self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix='detect together')
@@ -201,7 +205,8 @@ class DetectionStage:
             expected = expect({name: frame.stamp_ns for name, frame in frames.items()})
             found = detector.detect(frames, expected)
             keypoints = {
-                name: checked(found[name], self._config.max_people, *frame.raw_size) for name, frame in frames.items()
+                name: checked(found[name], self._config.max_people, *self._sizes.get(name, frame.raw_size))
+                for name, frame in frames.items()
             }
         # Whatever a plugin or its library raises costs its cameras only, and is reported.
         except Exception as error:  # noqa: BLE001 - handed on as DetectorError

@@ -25,8 +25,8 @@ from .cdr import header_stamp_ns, read_compressed_image, read_image
 from .inputs import PolledInputs
 from .message_factory import RclpyFactory, message_class
 from .qos import SubscriptionEventCallbacks, explain_incompatible, profile
-from .session import topic_of
 from .statistics import CameraStatistics
+from .topics import fill
 
 _MESSAGE_TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
 _NS_PER_S = 1_000_000_000
@@ -58,18 +58,20 @@ class DetectorSession:
                 "cameras:=\"['left', 'right']\"."
             )
         suffix = '/compressed' if config.transport == 'compressed' else ''
-        self._topics = {name: topic_of(config.image_topic, name) + suffix for name in self._cameras}
+        self._topics = {name: fill(config.image_topic, name) + suffix for name in self._cameras}
         self._stage = DetectionStage(config.detector, len(self._cameras))
         self._stage.load()
         self._make = RclpyFactory()
         self._publishers = {
-            name: node.create_lifecycle_publisher(PointCloud2, topic_of(config.keypoints_topic, name), profile(10))
+            name: node.create_lifecycle_publisher(PointCloud2, fill(config.keypoints_topic, name), profile(10))
             for name in self._cameras
         }
         self._diagnostics = node.create_publisher(
             message_class('diagnostic_msgs/msg/DiagnosticArray'), '/diagnostics', profile(10)
         )
         self._statistics = {name: CameraStatistics() for name in self._cameras}
+        # What last went wrong with a camera, in words, and when.
+        self._problems: dict[str, tuple[str, int]] = {}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in self._cameras}
         # Guards the counts of problems and what waits to be detected: the newest picture of each camera.
         self._condition = threading.Condition()
@@ -93,7 +95,7 @@ class DetectorSession:
             events = SubscriptionEventCallbacks(incompatible_qos=partial(self._on_incompatible, name))
             self._inputs.subscribe(kind, self._topics[name], partial(self._on_frame, name), qos, events)
             self._told.append(self._node.create_subscription(
-                PointCloud2, topic_of(config.expected_topic, name), partial(self._on_expected, name),
+                PointCloud2, fill(config.expected_topic, name), partial(self._on_expected, name),
                 profile(1, reliable=False),
             ))
         self._running = True
@@ -102,6 +104,10 @@ class DetectorSession:
         self._inputs.start()
         self._log.info(f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), detector '
                        f'{config.detector.name}')
+
+    def apply(self, config: DetectorNodeConfig) -> None:
+        """Take over the settings that are live."""
+        self._config = config
 
     def deactivate(self) -> None:
         """Stop detecting and unsubscribe; nothing if it is not active."""
@@ -213,7 +219,7 @@ class DetectorSession:
     def _problem(self, camera: str, kind: str, text: str) -> None:
         with self._condition:
             self._counts[camera][kind] += 1
-            self._statistics[camera].last_problem = (text, monotonic_ns())
+            self._problems[camera] = text, monotonic_ns()
         self._warn(text, f'{camera} {kind}')
 
     def _warn(self, text: str, key: str) -> None:
@@ -249,8 +255,9 @@ class DetectorSession:
             ))
         with self._condition:
             counts = dict(self._counts[name])
-        if camera.last_problem is not None and now_ns - camera.last_problem[1] < _RECENT_NS:
-            complaints.append((Level.WARN, camera.last_problem[0]))
+        text, last_ns = self._problems.get(name, ('', 0))
+        if text and now_ns - last_ns < _RECENT_NS:
+            complaints.append((Level.WARN, text))
         level = max((level for level, _ in complaints), default=Level.OK)
         ranked = [text for _, text in sorted(complaints, key=lambda c: -c[0])]
         values = {

@@ -6,7 +6,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
 demo:
 	@tools/venv.sh runtime
-	@.venv/bin/geo_pose demo --out out/demo
+	@.venv/bin/geo_pose demo --out out/$(if $(SCENE),demo_$(SCENE),demo) $(if $(SCENE),--scene $(SCENE))
 
 test:
 	@tools/venv.sh test

@@ -47,6 +47,7 @@ setup(
         'console_scripts': [
             'geo_pose = geo_pose_ros.cli:main',
             'pose_node = geo_pose_ros.ros.pose_node:main',
+            'detector_node = geo_pose_ros.ros.detector_node:main',
         ],
     },
 )

@@ -227,15 +227,44 @@ class EngineConfig:
 class DetectorConfig:
     """The 2D detector."""
 
-    name: str = setting('mediapipe', 'Detector plugin', choices=('mediapipe', 'rtmpose', 'keypoints'))
+    name: str = setting('blazepose', 'Detector plugin', choices=('blazepose', 'rtmpose', 'keypoints'))
     model: str = setting('', 'Model file or name; empty: the plugin\'s own')
-    person_model: str = setting('', 'Person detector (YOLOX ONNX) before rtmpose; empty: the whole image is one person')
+    person_model: str = setting(
+        '', 'Model file that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose file '
+        'none: the whole image is one person'
+    )
     min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0)
+    min_presence: float = setting(
+        0.5, 'A region whose probability to show a person at all is below this shows nobody', low=0.0, high=1.0
+    )
+    max_people: int = setting(
+        20, 'People per picture: the surest are kept, and a message with more is refused', low=1, high=200
+    )
+    look_period_s: float = setting(
+        0.5, 'Where people are expected, only they are looked at; the whole picture once in this time, for others',
+        unit='s', low=0.0, high=60.0,
+    )
+    look_again_s: float = setting(
+        0.1, 'Until the next look at the whole picture where somebody unknown was seen or somebody expected was not; '
+        'doubles up to look_period_s while looking does not help', unit='s', low=0.0, high=60.0,
+    )
+    small_person: float = setting(
+        0.35, 'People whose region is smaller than this, relative to the picture\'s longer side, may be too small to '
+        'be found in the whole picture: looks take in a tile too', low=0.0, high=1.0,
+    )
+    astray: float = setting(
+        0.2, 'Keypoints farther than this from where their person was expected, relative to the person\'s extent, are '
+        'of somebody else', low=0.01, high=10.0,
+    )
+    same_person: float = setting(
+        0.1, 'Two detections nearer than this, relative to the larger one\'s extent, are of one person',
+        low=0.0, high=1.0,
+    )
     max_side_px: int = setting(
         960, 'Images are decoded or halved to at most this longer side before detection; 0: as they are', unit='px',
         low=0, high=10_000,
     )
-    workers: int = setting(0, 'Cameras detected at the same time; 0: one per core', low=0, high=64)
+    workers: int = setting(0, 'Cameras detected at the same time on the CPU; 0: one per core', low=0, high=64)
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 
@@ -381,6 +410,9 @@ class NodeConfig:
     camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
     camera_info_topics: tuple[str, ...] = setting((), 'Calibration topics of single cameras, camera=topic')
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
+    keypoints_cameras: tuple[str, ...] = setting(
+        (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for pictures'
+    )
     keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic')
     keypoints_skeleton: str = setting(
         'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
@@ -407,3 +439,31 @@ class NodeConfig:
     drift_window: int = setting(100, 'Sets with bodies the drift check looks back over', low=5, high=10_000)
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorNodeConfig:
+    """``detector_node``: pictures of some cameras in, their keypoints out."""
+
+    autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
+    cameras: tuple[str, ...] = setting((), 'Camera names')
+    transport: str = setting('compressed', 'What the cameras send', choices=('raw', 'compressed'))
+    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, to be published; body17')
+    expected_topic: str = setting(
+        '/pose_node/expected/{camera}', 'Topic of pose_node that tells whom to expect in the pictures of a camera'
+    )
+    expected_age_s: float = setting(
+        0.5, 'What is expected for a time farther than this from the picture\'s is of no use', unit='s',
+        low=0.0, high=10.0,
+    )
+    reliability: str = setting(
+        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
+        choices=('best_effort', 'reliable'),
+    )
+    queue_depth: int = setting(2, 'QoS history per camera, keep last', low=1, high=100)
+    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
+    stale_after_s: float = setting(
+        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0
+    )
+    detector: DetectorConfig = field(default_factory=DetectorConfig)

@@ -38,17 +38,17 @@ def _save(path: Path, nodes, inputs, outputs, constants) -> Path:
     return path
 
 
-def double(path: Path) -> Path:
+def double(path: Path, batch: str | int = 'batch') -> Path:
     return _save(
         path,
         [
             helper.make_node('Add', ['x', 'x'], ['doubled']),
             helper.make_node('ReduceSum', ['x', 'axes'], ['total'], keepdims=0),
         ],
-        [helper.make_tensor_value_info('x', FLOAT, ['batch', 3])],
+        [helper.make_tensor_value_info('x', FLOAT, [batch, 3])],
         [
-            helper.make_tensor_value_info('doubled', FLOAT, ['batch', 3]),
-            helper.make_tensor_value_info('total', FLOAT, ['batch']),
+            helper.make_tensor_value_info('doubled', FLOAT, [batch, 3]),
+            helper.make_tensor_value_info('total', FLOAT, [batch]),
         ],
         {'axes': np.array([1], np.int64)},
     )
@@ -145,3 +145,23 @@ def yolo_pose(path: Path) -> Path:
     anchors[:2, 5:] = np.column_stack([PERSON_XY, np.full(17, 0.8)]).ravel()
     anchors[1, 5:] += 3.0
     return _constant(path, 'images', (640, 640), {'output0': anchors.T})
+
+
+def end_to_end(path: Path) -> Path:
+    """Return YOLO-pose with the suppression in the graph: output0 (batch, 300, 57), one person above the threshold."""
+    rows = np.zeros((300, 57))
+    rows[0, :6] = 190.0, 210.0, 370.0, 310.0, 0.9, 0.0
+    rows[0, 6:] = np.column_stack([PERSON_XY, np.full(17, 0.8)]).ravel()
+    rows[1] = rows[0]
+    rows[1, 4] = 0.1
+    return _constant(path, 'images', (640, 640), {'output0': rows})
+
+
+def whole_body(path: Path) -> Path:
+    """Return RTMPose of 133 joints, whose first 17 are those of ``rtmpose``."""
+    simcc_x, simcc_y = np.zeros((133, 384)), np.zeros((133, 512))
+    joints = np.arange(17)
+    simcc_x[joints, 10 * joints + 20] = 0.9
+    simcc_y[joints, 20 * joints + 30] = 0.9
+    simcc_x[17:, 7], simcc_y[17:, 7] = 0.5, 0.5
+    return _constant(path, 'input', (256, 192), {'simcc_x': simcc_x, 'simcc_y': simcc_y})

@@ -55,7 +55,7 @@ def test_every_module_loads_without_ros_torch_and_vendors():
     assert len(modules()) > 20
 
 
-@pytest.mark.parametrize('name', ['rclpy', 'torch', 'mediapipe'])
+@pytest.mark.parametrize('name', ['rclpy', 'torch', 'rtmlib'])
 def test_the_blocker_blocks(name):
     done = blocked_import(f'import {name}')
     assert done.returncode != 0

@@ -6,7 +6,7 @@ import argparse
 import glob
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from ..calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
 from ..calibration.formats import add_unit_argument, read_calibration
 from ..calibration.rig_file import rig_hash
 from ..config import PipelineConfig, SyncConfig, add_arguments, from_arguments, setting
+from ..detection.checks import checked
 from ..errors import BagError, FrameError, GeoPoseError
 from ..messages.bodies import bodies_to_cloud
 from ..messages.camera_info import camera_info_from_intrinsics
@@ -30,7 +31,7 @@ from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
 from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
-from ..types import CameraRig, Frame, Intrinsics
+from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
 from .frame_sets import Stamped, group_by_stamp
 from .message_factory import RosbagsFactory
 from .read import BagMessage, BagReader, until_damage
@@ -147,6 +148,14 @@ def _source_topics(reader: BagReader, cameras: Mapping[str, CameraTopics], *, fr
     return by_topic
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A set being detected, and what waits for it and fuses it."""
+
+    stamp_ns: int
+    finish: Callable[[], PipelineResult]
+
+
 class _Run:
     """One pass over a bag."""
 
@@ -165,6 +174,7 @@ class _Run:
         )
         stamped = (Stamped(message.stamp_ns, by_topic[message.topic], message) for message in messages)
         last_ns = 0
+        waiting: _Begun | None = None
         sets = group_by_stamp(stamped, tolerance_ns, late=self._summary.late_frames)
         for number, (stamp_ns, frames) in enumerate(sets):
             if number == 0:
@@ -172,40 +182,67 @@ class _Run:
             if len(frames) < min(self._config.sync.min_cameras, len(self._rig)):
                 self._summary.incomplete_sets += 1
                 continue
-            result = self._result(stamp_ns, frames)
-            if result is not None:
-                self._write(stamp_ns, result)
-                self._count(result)
-            last_ns = stamp_ns
+            begun = self._begin(stamp_ns, frames)
+            # As in the node, a set is detected while the one before is fused and written.
+            self._end(waiting)
+            waiting, last_ns = begun, stamp_ns
+        self._end(waiting)
         if not self._summary.sets:
             raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {self._first_error}".rstrip())
         self._write_diagnostics(last_ns)
         return self._summary
 
-    def _result(self, stamp_ns: int, frames: Mapping[str, BagMessage]) -> PipelineResult | None:
+    def _begin(self, stamp_ns: int, frames: Mapping[str, BagMessage]) -> _Begun | None:
+        """Begin with a set: images are being detected when this returns; None if that fails."""
         is_image = 'image_raw' in next(iter(frames.values())).topic
         try:
-            if is_image:
-                max_side_px = self._config.pipeline.detector.max_side_px
-                loaders = {
-                    name: partial(_load, message, name, self._rig[name].intrinsics, max_side_px)
-                    for name, message in frames.items()
-                }
-                result = self._pipeline.process(stamp_ns, loaders)
-            else:
-                skeleton = get_skeleton(self._config.keypoints_skeleton)
-                keypoints = {
-                    name: keypoints_from_cloud(message.decode(), name, skeleton) for name, message in frames.items()
-                }
-                result = self._pipeline.fuse(stamp_ns, keypoints)
+            if not is_image:
+                return _Begun(stamp_ns, partial(self._pipeline.fuse, stamp_ns, self._keypoints(frames)))
+            max_side_px = self._config.pipeline.detector.max_side_px
+            detection = self._pipeline.begin({
+                name: partial(_load, message, name, self._rig[name].intrinsics, max_side_px)
+                for name, message in frames.items()
+            })
         except GeoPoseError as error:
-            self._summary.failed_sets += 1
-            self._note(f'Set at {stamp_ns} ns: {error}')
+            self._failed(stamp_ns, error)
             return None
+        return _Begun(stamp_ns, lambda: self._pipeline.finish(stamp_ns, detection.views()))
+
+    def _keypoints(self, frames: Mapping[str, BagMessage]) -> dict[str, Keypoints2D]:
+        """Return the recorded keypoints of one set that can be used; what is wrong with the others is counted."""
+        skeleton = get_skeleton(self._config.keypoints_skeleton)
+        keypoints = {}
+        for name, message in frames.items():
+            lens = self._rig[name].intrinsics
+            try:
+                keypoints[name] = checked(
+                    keypoints_from_cloud(message.decode(), name, skeleton), self._config.pipeline.detector.max_people,
+                    lens.width, lens.height,
+                )
+            except GeoPoseError as error:
+                self._summary.unusable_frames[name] += 1
+                self._note(str(error))
+        return keypoints
+
+    def _end(self, begun: _Begun | None) -> None:
+        """Finish, write and count a set."""
+        if begun is None:
+            return
+        try:
+            result = begun.finish()
+        except GeoPoseError as error:
+            self._failed(begun.stamp_ns, error)
+            return
         for name, reason in result.camera_errors.items():
             self._summary.unusable_frames[name] += 1
             self._note(reason)
-        return result if result.keypoints else None
+        if result.keypoints:
+            self._write(begun.stamp_ns, result)
+            self._count(result)
+
+    def _failed(self, stamp_ns: int, error: GeoPoseError) -> None:
+        self._summary.failed_sets += 1
+        self._note(f'Set at {stamp_ns} ns: {error}')
 
     def _note(self, error: str) -> None:
         """Warn of the first fault; the summary counts the others."""

@@ -22,7 +22,7 @@ _NEEDED = {
     'rosbags': ('rosbags', 'bags'), 'onnxruntime': ('onnxruntime', 'the models'),
 }
 _OPTIONAL = {
-    'rclpy': ('ros-rclpy', 'live topics'), 'mediapipe': ('mediapipe', "the detector 'mediapipe'"),
+    'rclpy': ('ros-rclpy', 'live topics'), 'rtmlib': ('rtmlib', "the detector 'rtmpose'"),
     'viser': ('viser', 'geo_pose view'), 'matplotlib': ('matplotlib', 'geo_pose report'),
     'torch': ('torch', 'geo_pose train and retrain'),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage, PointCloud2
@@ -12,13 +12,14 @@ from visualization_msgs.msg import MarkerArray
 from ..calibration.rig_file import rig_hash
 from ..config import NodeConfig
 from ..messages.bodies import bodies_to_cloud
+from ..messages.expected import expected_to_cloud
 from ..messages.image import compressed_from_frame
 from ..messages.keypoints import keypoints_to_cloud
 from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..pipeline import PipelineResult
 from ..skeleton import BODY17
-from ..types import CameraRig, Frame, Keypoints2D
+from ..types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 from ..view.draw import draw_skeleton
 from .message_factory import RclpyFactory
 from .qos import profile
@@ -37,6 +38,9 @@ class Outputs:
         self._markers = create(MarkerArray, '~/markers', profile(10))
         self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
         self._keypoints = {name: create(PointCloud2, f'~/keypoints/{name}', profile(10)) for name in cameras}
+        self._expected = {
+            name: create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False)) for name in cameras
+        }
         self._annotated = {
             name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
         }
@@ -59,6 +63,16 @@ class Outputs:
             if self._keypoints[name].get_subscription_count():
                 self._keypoints[name].publish(keypoints_to_cloud(self._make, keypoints, rig[name].frame_id))
 
+    def wants_expected(self) -> bool:
+        """Return whether a detector elsewhere listens."""
+        return any(publisher.get_subscription_count() for publisher in self._expected.values())
+
+    def publish_expected(self, expected: Mapping[str, ExpectedPeople], rig: CameraRig) -> None:
+        """Tell detectors elsewhere whom the next pictures will show, by camera."""
+        for name, people in expected.items():
+            if self._expected[name].get_subscription_count():
+                self._expected[name].publish(expected_to_cloud(self._make, people, rig[name].frame_id))
+
     def publish_annotated(self, result: PipelineResult, rig: CameraRig) -> None:
         """Draw and publish the pictures somebody subscribes to."""
         for name, frame in result.frames.items():
@@ -71,7 +85,8 @@ class Outputs:
     def close(self) -> None:
         """Destroy the publishers."""
         for publisher in (
-            self._bodies, self._markers, self._skeleton, *self._keypoints.values(), *self._annotated.values()
+            self._bodies, self._markers, self._skeleton, *self._keypoints.values(), *self._expected.values(),
+            *self._annotated.values(),
         ):
             self._node.destroy_lifecycle_publisher(publisher)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from time import monotonic_ns
 from typing import Any
@@ -13,10 +14,12 @@ from sensor_msgs.msg import PointCloud2
 
 from ..config import NodeConfig
 from ..detection import create_detector
+from ..detection.checks import checked
+from ..detection.stage import Detection
 from ..errors import GeoPoseError
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
-from ..pipeline import Detection, PipelineResult, PosePipeline
+from ..pipeline import PipelineResult, PosePipeline
 from ..scene.sync import StampedSet
 from ..skeleton import get_skeleton
 from ..types import Camera, CameraRig, Frame, Keypoints2D
@@ -25,6 +28,10 @@ from .cdr import read_compressed_image, read_image
 from .outputs import Outputs
 from .rig_source import RigSource
 from .statistics import NodeStatistics
+from .topics import transport_of
+
+# Sets farther apart than this do not tell when the next one will be.
+_LONGEST_STEP_NS = 500_000_000
 
 
 class SetProcessor:
@@ -39,21 +46,23 @@ class SetProcessor:
             GeoPoseError: if the models cannot be loaded.
         """
         self._node, self._config = node, config
+        self._only_keypoints = all(transport_of(config, name) == 'keypoints' for name in cameras)
         self._source, self._statistics = source, statistics
         self._bridge = raw_converter() if config.transport == 'raw' else None
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
         self.outputs: Outputs | None = None
+        self._told_ns = 0
         if source.rig is not None:
             self._use_rig(source.rig)
-        elif config.transport != 'keypoints':
-            create_detector(config.pipeline.detector, cameras[0]).close()
+        elif not self._only_keypoints:
+            create_detector(config.pipeline.detector).close()
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix='fuse')
         self._finished: Future[None] = self._finisher.submit(lambda: None)
 
     def _use_rig(self, rig: CameraRig) -> None:
         pipeline = PosePipeline(rig, self._config.pipeline)
-        if self._config.transport != 'keypoints':
+        if not self._only_keypoints:
             pipeline.load()
         if self._pipeline is not None:
             self._pipeline.close()
@@ -72,17 +81,21 @@ class SetProcessor:
                 self._statistics.set_failed('not calibrated', 'no camera is calibrated', monotonic_ns())
                 return
             usable = self._calibrated(rig, found)
-            if self._config.transport == 'keypoints':
-                keypoints = self._read_keypoints(usable, found.stamp_ns)
+            from_elsewhere = {
+                name: cdr for name, cdr in usable.items() if transport_of(self._config, name) == 'keypoints'
+            }
+            keypoints = self._read_keypoints(from_elsewhere, found.stamp_ns, rig)
+            if len(from_elsewhere) == len(usable):
                 self._submit(partial(pipeline.fuse, found.stamp_ns, keypoints), rig, found)
                 return
-            detection = pipeline.begin(
-                {name: partial(self._decode, rig[name], cdr) for name, cdr in usable.items()}
-            )
+            detection = pipeline.begin({
+                name: partial(self._decode, rig[name], cdr)
+                for name, cdr in usable.items() if name not in from_elsewhere
+            })
         except GeoPoseError as error:
             self._set_failed(error, found.stamp_ns)
             return
-        self._submit(partial(self._fuse, pipeline, detection, found.stamp_ns), rig, found)
+        self._submit(partial(self._fuse, pipeline, detection, keypoints, found.stamp_ns), rig, found)
         detection.wait_for_a_worker()
 
     def wait(self) -> None:
@@ -100,8 +113,11 @@ class SetProcessor:
         before, self._finished = self._finished, self._finisher.submit(self._finish, finish, rig, found)
         before.result()
 
-    def _fuse(self, pipeline: PosePipeline, detection: Detection, stamp_ns: int) -> PipelineResult:
-        views = detection.views()
+    def _fuse(
+        self, pipeline: PosePipeline, detection: Detection, keypoints: dict[str, Keypoints2D], stamp_ns: int
+    ) -> PipelineResult:
+        seen = detection.views()
+        views = replace(seen, keypoints={**seen.keypoints, **keypoints})
         for name, error in views.camera_errors.items():
             self._camera_failed(name, error, stamp_ns)
         return pipeline.finish(stamp_ns, views)
@@ -112,11 +128,20 @@ class SetProcessor:
         try:
             result = finish()
             self.outputs.publish(result, rig)
+            self._tell_detectors(self.outputs, found, rig)
             latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
             self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
             self.outputs.publish_annotated(result, rig)
         except GeoPoseError as error:
             self._set_failed(error, found.stamp_ns)
+
+    def _tell_detectors(self, outputs: Outputs, found: StampedSet[bytes], rig: CameraRig) -> None:
+        """Publish whom the next pictures will show: one period from now, if that is known."""
+        step_ns = found.stamp_ns - self._told_ns
+        self._told_ns = found.stamp_ns
+        if self._pipeline is not None and outputs.wants_expected():
+            ahead_ns = found.stamp_ns + (step_ns if 0 < step_ns < _LONGEST_STEP_NS else 0)
+            outputs.publish_expected(self._pipeline.expected(dict.fromkeys(rig.names, ahead_ns)), rig)
 
     def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
         text = f'frame set at {stamp_ns} ns: {error}'
@@ -155,12 +180,15 @@ class SetProcessor:
             message, camera.name, camera.intrinsics, self._config.pipeline.detector.max_side_px, self._bridge
         )
 
-    def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int) -> dict[str, Keypoints2D]:
+    def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int, rig: CameraRig) -> dict[str, Keypoints2D]:
         skeleton = get_skeleton(self._config.keypoints_skeleton)
         keypoints = {}
         for name, cdr in received.items():
             try:
-                keypoints[name] = keypoints_from_cloud(deserialize_message(cdr, PointCloud2), name, skeleton)
+                keypoints[name] = checked(
+                    keypoints_from_cloud(deserialize_message(cdr, PointCloud2), name, skeleton),
+                    self._config.pipeline.detector.max_people, rig[name].intrinsics.width, rig[name].intrinsics.height,
+                )
             except GeoPoseError as error:
                 self._camera_failed(name, str(error), stamp_ns)
         return keypoints

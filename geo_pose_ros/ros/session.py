@@ -60,7 +60,7 @@ class PoseSession:
         self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics)
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
-        self._watch = TopicWatch(node, self._topics, config.transport, self._qos)
+        self._watch = TopicWatch(node, self._topics, self._qos)
         # None while inactive.
         self._inputs: PolledInputs | None = None
         self._source.subscribe_transforms()
@@ -71,12 +71,12 @@ class PoseSession:
     def activate(self) -> None:
         """Subscribe to the cameras and start to process."""
         config = self._config
-        kind = message_class(MESSAGE_TYPES[config.transport])
         self._inputs = PolledInputs(self._node, self._on_crash)
         for name in self._cameras:
             events = SubscriptionEventCallbacks(
                 incompatible_qos=partial(self._watch.incompatible, name), message_lost=partial(self._on_lost, name)
             )
+            kind = message_class(MESSAGE_TYPES[self._topics[name].transport])
             self._inputs.subscribe(
                 kind, self._topics[name].frames, partial(self._on_frame, name), self._qos, events
             )

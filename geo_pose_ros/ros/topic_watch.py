@@ -14,9 +14,9 @@ from .topics import MESSAGE_TYPES, CameraTopics
 class TopicWatch:
     """Looks at who publishes on the cameras' topics."""
 
-    def __init__(self, node: Any, topics: Mapping[str, CameraTopics], transport: str, qos: QoSProfile) -> None:
-        """Watch ``topics`` by camera, subscribed to by ``transport`` with ``qos``."""
-        self._node, self._topics, self._transport, self._qos = node, topics, transport, qos
+    def __init__(self, node: Any, topics: Mapping[str, CameraTopics], qos: QoSProfile) -> None:
+        """Watch ``topics`` by camera, subscribed to with ``qos``."""
+        self._node, self._topics, self._qos = node, topics, qos
         self._incompatible: dict[str, str] = {}
 
     def incompatible(self, camera: str, event: Any) -> None:
@@ -46,7 +46,7 @@ class TopicWatch:
         return text
 
     def _topic_note(self, camera: str) -> str:
-        expected = MESSAGE_TYPES[self._transport]
+        expected = MESSAGE_TYPES[self._topics[camera].transport]
         types = self._types(self._topics[camera].frames)
         if not types:
             return f'nobody publishes it{self._elsewhere(camera)}'
@@ -55,7 +55,7 @@ class TopicWatch:
     def _elsewhere(self, camera: str) -> str:
         """Return a hint if the camera publishes by another transport."""
         for transport, topic in self._topics[camera].by_transport.items():
-            if transport != self._transport and MESSAGE_TYPES[transport] in self._types(topic):
+            if transport != self._topics[camera].transport and MESSAGE_TYPES[transport] in self._types(topic):
                 return f", but '{topic}' is there: set transport:={transport}"
         return '; check the topic names and that the driver runs'
 

@@ -27,16 +27,23 @@ class CameraTopics:
     """The topics of one camera, by their full names.
 
     Attributes:
-        frames: its pictures or keypoints, by the transport of the node.
+        frames: its pictures or keypoints, by its transport.
         camera_info: its calibration.
         rectified: its pictures are undistorted and turned as P and R of camera_info say.
         by_transport: ``frames`` as it would be by each transport.
+        transport: what it sends.
     """
 
     frames: str
     camera_info: str
     rectified: bool
     by_transport: Mapping[str, str]
+    transport: str
+
+
+def transport_of(config: NodeConfig, camera: str) -> str:
+    """Return what ``camera`` sends: keypoints where a detector elsewhere does its work."""
+    return 'keypoints' if camera in config.keypoints_cameras else config.transport
 
 
 def camera_topics(node: Any, config: NodeConfig, cameras: Sequence[str]) -> dict[str, CameraTopics]:
@@ -48,6 +55,9 @@ def camera_topics(node: Any, config: NodeConfig, cameras: Sequence[str]) -> dict
         ConfigError: for a template with other fields than {camera}, an impossible name, a name of no camera, or
             cameras that share a topic.
     """
+    strangers = sorted(set(config.keypoints_cameras) - set(cameras))
+    if strangers:
+        raise ConfigError(f'keypoints_cameras: received {strangers}, expected some of {", ".join(cameras)}.')
     images = _single('image_topics', config.image_topics, cameras)
     infos = _single('camera_info_topics', config.camera_info_topics, cameras)
     keypoints = _single('keypoints_topics', config.keypoints_topics, cameras)
@@ -59,11 +69,12 @@ def camera_topics(node: Any, config: NodeConfig, cameras: Sequence[str]) -> dict
             'raw': image, 'compressed': node.resolve_topic_name(f'{image}/compressed'),
             'keypoints': _full_name(node, keypoints.get(name, config.keypoints_topic), name),
         }
-        frames = by_transport[config.transport]
-        named = config.transport != 'keypoints' and image.rpartition('/')[2].startswith(_RECTIFIED)
+        transport = transport_of(config, name)
+        frames = by_transport[transport]
+        named = transport != 'keypoints' and image.rpartition('/')[2].startswith(_RECTIFIED)
         rectified = config.rectified == 'yes' or (config.rectified == 'auto' and named)
         topics[name] = CameraTopics(
-            frames, _full_name(node, infos.get(name, beside), name), rectified, by_transport
+            frames, _full_name(node, infos.get(name, beside), name), rectified, by_transport, transport
         )
     _refuse_shared(topics)
     return topics

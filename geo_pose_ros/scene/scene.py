@@ -22,13 +22,14 @@ from ..fusion.grouping import group
 from ..fusion.merging import adrift, merge_lone_views, same_bodies
 from ..fusion.solver import Circumstances, LiftedViews
 from ..fusion.views import Cameras, Detections
-from ..geometry.projection import normalize, project_world
+from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17, FloatArray
 from ..types import Bodies3D, CameraRig, ExpectedPeople, IntArray, Intrinsics, Keypoints2D
 from .bodies import to_bodies
 from .bones import BoneLengths
 from .cameras import CameraState, CameraStates
+from .foreseen import Foreseen
 from .history import PoseHistory
 from .reunion import reunite
 from .tracks import Tracks
@@ -156,25 +157,19 @@ class Scene:
         Raises:
             CalibrationError: if a camera is not in the rig.
         """
+        foreseen = self.foresee()
+        return {name: foreseen.seen_by(self._rig[name], stamp_ns) for name, stamp_ns in stamps_ns.items()}
+
+    def foresee(self) -> Foreseen:
+        """Return what the last set says about the next one's pictures."""
         tracks = self._tracks
         now = tracks.unseen_s <= self._config.tracking.max_gap_s
-        position, velocity = tracks.filter.position[now], tracks.filter.velocity[now]
         covariance = tracks.filter.covariance[now] + tracks.lasting[now]
         sigma_m = np.sqrt(np.trace(covariance, axis1=-2, axis2=-1) / 3.0)
-        offsets_ns = self.clock_offsets_ns()
-        expected = {}
-        for name, stamp_ns in stamps_ns.items():
-            camera = self._rig[name]
-            ahead_s = 0.0 if tracks.stamp_ns is None else (stamp_ns - offsets_ns[name] - tracks.stamp_ns) / _NS_PER_S
-            joints = position + np.clip(ahead_s, -0.5, 0.5) * velocity
-            local = joints @ camera.cam_from_world[:, :3].T + camera.cam_from_world[:, 3]
-            xy = project_world(camera, joints)
-            with np.errstate(invalid='ignore'):
-                grown = sigma_m + 0.5 * np.abs(ahead_s) * np.sqrt((velocity**2).sum(-1))
-                sigma_px = camera.intrinsics.K[0, 0] * grown / np.maximum(local[..., 2], 0.1)
-            sigma_px = np.where(np.isfinite(xy[..., 0]), sigma_px, np.nan)
-            expected[name] = ExpectedPeople(name, stamp_ns, BODY17, xy, sigma_px, tracks.ids[now])
-        return expected
+        return Foreseen(
+            tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now], sigma_m,
+            tracks.ids[now], self.clock_offsets_ns(),
+        )
 
     def step(
         self,
@@ -196,7 +191,7 @@ class Scene:
         cameras, detections = self._look(stamp_ns, keypoints, cam_from_world or {})
         stages.lap('undistort')
         dt_s = self._tracks.advance(stamp_ns)
-        people = self._associate(stamp_ns, cameras, detections)
+        people = self._associate(stamp_ns, cameras, detections, self._hinted(keypoints))
         stages.lap('associate')
         people, estimate = self._solve(stamp_ns, cameras, detections, people)
         stages.lap('solve')
@@ -241,7 +236,14 @@ class Scene:
 
     # Associate: known people first, then new ones.
 
-    def _associate(self, stamp_ns: int, cameras: Cameras, detections: Detections) -> _People:
+    def _hinted(self, keypoints: Mapping[str, Keypoints2D]) -> NDArray[np.bool_]:
+        """Return (D,) whether a detection was looked for, and found, where a known body was expected."""
+        hints = [keypoints[name].hints for name in self._rig.names if name in keypoints]
+        return np.isin(np.concatenate([np.zeros(0, np.int64), *hints]), self._tracks.ids)
+
+    def _associate(
+        self, stamp_ns: int, cameras: Cameras, detections: Detections, hinted: NDArray[np.bool_]
+    ) -> _People:
         settings = self._config.tracking
         expected = self._tracks.expected()
         local = cameras.see(expected, self._tracks.filter.velocity)
@@ -263,6 +265,9 @@ class Scene:
         new = group(
             cameras, detections, np.flatnonzero(free), settings.gate_m, settings.new_gate_m, needed
         )
+        if hinted.any():
+            # What was found where a known body was expected is no news of another one.
+            new = new[((new >= 0) & ~hinted[new]).sum(1) >= needed]
         return _People(
             np.concatenate([views[known], new]), np.concatenate([known, np.full(len(new), -1)])
         )

@@ -1,5 +1,6 @@
 """The pipeline over a bag: what is written, and what becomes of faults."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.skeleton import skeleton_from_message
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
-from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
+from geo_pose_ros.types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 
 from ..recorded import FRAMES, PERIOD_NS, START_NS, picture
 from ..scenes import keypoints, person, ring_rig
@@ -31,17 +32,19 @@ class TruthDetector:
     """Sees the person of the scene at the instant that the picture's grey level tells."""
 
     skeleton = BODY17
+    together = False
 
-    def __init__(self, rig: CameraRig, camera: str) -> None:
-        self.rig, self.camera = rig, camera
+    def __init__(self, rig: CameraRig) -> None:
+        self.rig = rig
 
-    def detect(self, frame: Frame) -> Keypoints2D:
+    def detect(
+        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+    ) -> dict[str, Keypoints2D]:
+        return {name: self._look(frame) for name, frame in frames.items()}
+
+    def _look(self, frame: Frame) -> Keypoints2D:
         number = round((frame.image.mean() - picture(0).mean()) / 15)
-        truth = keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[self.camera]
-        return replace(truth, xy=(truth.xy + 0.5) / frame.reduction - 0.5)
-
-    def reset(self) -> None:
-        pass
+        return keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[frame.camera]
 
     def close(self) -> None:
         pass
@@ -50,7 +53,7 @@ class TruthDetector:
 @pytest.fixture
 def truth_detector(monkeypatch):
     def pipeline(rig, config):
-        return PosePipeline(rig, config, detectors={name: TruthDetector(rig, name) for name in rig.names})
+        return PosePipeline(rig, config, detector=TruthDetector(rig))
 
     monkeypatch.setattr(process, 'PosePipeline', pipeline)
 
@@ -265,7 +268,22 @@ def test_camera_without_images_is_not_used(tmp_path, write_scene, truth_detector
     assert 'No image of the cameras cam0; they are not used.' in caplog.text
 
 
-def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog):
+def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog, monkeypatch):
+    write_scene(tmp_path / 'bag', images=False, clouds=True)
+    fuse = PosePipeline.fuse
+
+    def fails_once(self, stamp_ns, seen):
+        if stamp_ns == STAMPS[2]:
+            raise CalibrationError('no such camera')
+        return fuse(self, stamp_ns, seen)
+
+    monkeypatch.setattr(PosePipeline, 'fuse', fails_once)
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert (summary.sets, summary.failed_sets) == (4, 1) and '1 sets failed' in str(summary)
+    assert f'Set at {STAMPS[2]} ns: no such camera' in caplog.text
+
+
+def test_keypoints_that_cannot_be_read_cost_their_camera_only(tmp_path, write_scene, caplog):
     write_scene(tmp_path / 'bag', images=False, clouds=True)
     with BagReader(tmp_path / 'bag') as reader, BagWriter(tmp_path / 'damaged') as writer:
         for message in reader.messages():
@@ -274,7 +292,8 @@ def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog):
                 decoded.data = decoded.data[:-4]
             writer.write(message.topic, make_like(decoded, message.message_type), message.time_ns)
     summary = process_bag(tmp_path / 'damaged', tmp_path / 'out')
-    assert (summary.sets, summary.failed_sets) == (4, 1) and '1 sets failed' in str(summary)
+    assert (summary.sets, summary.complete_sets, summary.failed_sets) == (5, 4, 0)
+    assert summary.unusable_frames == {'cam1': 1}
     assert "Keypoints message of camera 'cam1': received 200 bytes" in caplog.text
 
 

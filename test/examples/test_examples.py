@@ -10,7 +10,7 @@ import pytest
 
 from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.detection import base
-from geo_pose_ros.types import Keypoints2D
+from geo_pose_ros.skeleton import BODY17
 
 from ..evaluation.moving import pose
 from ..scenes import keypoints, ring_rig
@@ -30,16 +30,15 @@ def example(name):
 class Walks:
     """A detector that sees the walk of ``moving``, whatever the picture; 30 sets per second."""
 
-    def __init__(self, config, camera):
-        self.skeleton = keypoints(RIG, [pose(0.0)])[camera].skeleton
+    together = False
 
-    def detect(self, frame):
-        seen = keypoints(RIG, [pose(frame.stamp_ns / 1e9)], frame.stamp_ns)[frame.camera]
-        return Keypoints2D(frame.camera, frame.stamp_ns, seen.skeleton, (seen.xy + 0.5) / frame.reduction - 0.5,
-                           seen.confidence)
+    def __init__(self, config):
+        self.skeleton = BODY17
 
-    def reset(self):
-        pass
+    def detect(self, frames, expected):
+        return {
+            name: keypoints(RIG, [pose(frame.stamp_ns / 1e9)], frame.stamp_ns)[name] for name, frame in frames.items()
+        }
 
     def close(self):
         pass
@@ -53,7 +52,7 @@ def rig_file(tmp_path):
 
 
 def test_videos(rig_file, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(base, '_PLUGINS', {**base._PLUGINS, 'mediapipe': f'{__name__}:Walks'})
+    monkeypatch.setattr(base, '_PLUGINS', {**base._PLUGINS, 'blazepose': f'{__name__}:Walks'})
     for name in RIG.names:
         video = cv2.VideoWriter(str(tmp_path / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 30.0, (64, 48))
         for _ in range(6):

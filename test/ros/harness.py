@@ -27,7 +27,7 @@ from geo_pose_ros.ros.message_factory import RclpyFactory
 from geo_pose_ros.ros.pose_node import PoseNode
 from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.skeleton import BODY17, FloatArray, Skeleton
-from geo_pose_ros.types import Bodies3D, CameraRig, Frame, Keypoints2D
+from geo_pose_ros.types import Bodies3D, CameraRig, ExpectedPeople, Frame, Keypoints2D
 from test.scenes import keypoints, person, ring_rig
 
 WIDTH, HEIGHT = 320, 240
@@ -69,15 +69,21 @@ def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> 
 class PixelDetector:
     """Reads the keypoints that ``picture`` wrote into the first row of the image."""
 
-    def __init__(self, config: DetectorConfig, camera: str) -> None:
+    together = False
+
+    def __init__(self, config: DetectorConfig) -> None:
         self.skeleton: Skeleton = BODY17
 
-    def detect(self, frame: Frame) -> Keypoints2D:
-        xy = np.frombuffer(frame.image[0].tobytes()[: 17 * 2 * 4], np.float32).reshape(1, 17, 2).astype(float)
-        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))
+    def detect(
+        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+    ) -> dict[str, Keypoints2D]:
+        return {name: self._read(frame, expected.get(name)) for name, frame in frames.items()}
 
-    def reset(self) -> None:
-        pass
+    @staticmethod
+    def _read(frame: Frame, expected: ExpectedPeople | None) -> Keypoints2D:
+        hints = np.array([expected.body_ids[0] if expected is not None and len(expected) else -1])
+        xy = np.frombuffer(frame.image[0].tobytes()[: 17 * 2 * 4], np.float32).reshape(1, 17, 2).astype(float)
+        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, frame.to_raw(xy), np.ones((1, 17)), hints)
 
     def close(self) -> None:
         pass

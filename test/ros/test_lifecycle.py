@@ -305,11 +305,12 @@ def test_which_parameters_are_for_all_nodes(tmp_path: Path) -> None:
 
 
 def test_a_missing_detector_is_one_line_and_an_exit_status(rig_path: str, tmp_path: Path) -> None:
-    (tmp_path / 'mediapipe.py').write_text("raise ImportError('not here')\n", encoding='utf-8')
-    ended = run_node('-p', f'rig:={rig_path}', first_path=str(tmp_path))
+    (tmp_path / 'rtmlib.py').write_text("raise ImportError('not here')\n", encoding='utf-8')
+    named = '-p', 'pipeline.detector.name:=rtmpose'
+    ended = run_node('-p', f'rig:={rig_path}', *named, first_path=str(tmp_path))
     assert ended.returncode == 1
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
-    assert "Detector 'mediapipe': cannot be imported (not here)" in ended.stderr
+    assert "Detector 'rtmpose': rtmlib cannot be imported (not here)" in ended.stderr
 
 
 def test_extrinsics_from_tf_need_tf2_msgs() -> None:

@@ -90,12 +90,13 @@ def _read(path: Path, topics: CameraTopics, skeleton: str) -> list[Keypoints2D]:
             given = get_skeleton(skeleton)
             return [keypoints_from_cloud(m.decode(), topics.name, given) for m in reader.messages([topics.keypoints])]
         config = DetectorConfig()
-        detector = create_detector(config, topics.name)
+        detector = create_detector(config)
         found = []
         total = reader.topics[topics.image].count
         for message in tqdm(reader.messages([topics.image]), total=total, desc=f'detect {topics.name}', unit='frame'):
             try:
-                found.append(detector.detect(frame_from_message(message.decode(), topics.name)))
+                frame = frame_from_message(message.decode(), topics.name)
+                found.append(detector.detect({topics.name: frame}, {})[topics.name])
             except FrameError:
                 # A broken picture is a frame in which nobody is seen.
                 found.append(Keypoints2D.empty(topics.name, message.time_ns, detector.skeleton))

@@ -97,6 +97,27 @@ class JointFilter:
         self._blocks += _wander(dt_s, self._config.acceleration_noise)
         self.age_s = self.age_s + dt_s
 
+    def velocity_given(self, rows: IntArray, xyz: FloatArray, noise: FloatArray) -> FloatArray:
+        """Return (B, J, 3) m/s, what the velocity of the bodies ``rows`` (B,) would be after a measurement; see ``update``.
+
+        Joints that are not measured or have no state keep their velocity.
+        """
+        pp, pv = self._blocks[rows, 0], self._blocks[rows, 1]
+        innovation = xyz - self.position[rows]
+        both = np.isfinite(innovation.sum(-1) + noise[..., 0, 0])[..., None]
+        noise = np.where(both[..., None], noise, _EYE) + _LEAST_M2 * _EYE
+        gain_base = np.linalg.inv(pp + noise)
+        innovation = np.where(both, innovation, 0.0)
+        brisk = 3.0 * _mahalanobis2(innovation, gain_base) > _BRISK
+        if brisk.any():
+            quick = _wander(self._dt_s, self._config.acceleration_noise_fast)
+            quick = quick - _wander(self._dt_s, self._config.acceleration_noise)
+            more = brisk[..., None, None]
+            pp, pv = pp + more * quick[0], pv + more * quick[1]
+            gain_base = np.linalg.inv(pp + noise)
+        moved: FloatArray = (np.swapaxes(pv, -1, -2) @ (gain_base @ innovation[..., None]))[..., 0]
+        return self.velocity[rows] + moved
+
     def update(self, xyz: FloatArray, noise: FloatArray, covariance: FloatArray) -> None:
         """Measure the first B bodies; a joint without a state starts at its measurement.
 

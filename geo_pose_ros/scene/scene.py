@@ -6,8 +6,9 @@ people, solve the joints from all views, update tracks and cameras, report.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -43,6 +44,8 @@ _ADRIFT_REACH = 0.35
 _LEARN_EVERY_S = 0.09
 # Two bodies closer than this that no camera sees both of are one, m.
 _SAME_BODY_M = 0.2
+# Bodies are solved again where a better velocity moves a view's joint by more than this, m.
+_AGAIN_M = 0.008
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +81,33 @@ class _People:
 
     def select(self, kept: NDArray[np.bool_]) -> _People:
         return self if kept.all() else _People(self.views[kept], self.tracks[kept])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Past:
+    """A set that the cameras may be learned about from, once the next one tells how fast people were.
+
+    Attributes:
+        stamp_ns: of the set.
+        ids: (B,) its people.
+        cameras, estimate: as solved.
+        velocity: (B, J, 3) m/s, as then predicted.
+        astray: (C, 2) see ``adrift``.
+    """
+
+    stamp_ns: int
+    ids: IntArray
+    cameras: Cameras
+    estimate: Estimate
+    velocity: FloatArray
+    astray: FloatArray
+
+    def seen_of(self, ids: IntArray) -> FloatArray:
+        """Return (B', J, 3) m what the views alone said of the people ``ids``, NaN for those not there."""
+        index = {body: row for row, body in enumerate(self.ids.tolist())}
+        rows = np.array([index.get(body, -1) for body in ids.tolist()], np.int64)
+        unknown = np.full((1, len(BODY17), 3), np.nan)
+        return np.concatenate([self.estimate.solution.seen_xyz, unknown])[rows]
 
 
 class _Stages:
@@ -125,6 +155,8 @@ class Scene:
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
         self._unlearned_s = 0.0
+        self._past: deque[_Past] = deque(maxlen=2)
+        self._nowhere = np.full((len(rig), 2), np.nan)
 
     def __repr__(self) -> str:
         return f'Scene({", ".join(self._rig.names)}; {self._tracks!r}; {self._cameras!r})'
@@ -299,17 +331,28 @@ class Scene:
         unknown = np.full((1, len(BODY17), 3), np.nan)
         position = np.concatenate([tracks.filter.position, unknown])[people.tracks]
         velocity = self._velocity(people)
-        displacement = None
-        if cameras.dt_s.any() and velocity.any():
-            displacement = cameras.dt_s[:, None, None, None] * velocity
         known = Circumstances(
             bones=None if self._bones is None else self._bones.prior(ids), place=_middle(position),
-            place_variance=np.append(tracks.place_variance, np.inf)[people.tracks], displacement=displacement,
+            place_variance=np.append(tracks.place_variance, np.inf)[people.tracks],
+            displacement=_displacement(cameras, velocity),
         )
-        estimate = estimate_bodies(
-            cameras.cam_from_world, cameras.focal_px, xn, confidence, BODY17, self._config.solver,
-            self._lift_of(stamp_ns, cameras, ids), known, self._cameras.noise,
-        )
+
+        def estimated(known: Circumstances) -> Estimate:
+            return estimate_bodies(
+                cameras.cam_from_world, cameras.focal_px, xn, confidence, BODY17, self._config.solver,
+                self._lift_of(stamp_ns, cameras, ids), known, self._cameras.noise,
+            )
+
+        estimate = estimated(known)
+        if known.displacement is not None:
+            # The velocity was predicted; what the set says of it matters where views are far from the set's instant.
+            old = people.tracks >= 0
+            velocity[old] = tracks.filter.velocity_given(
+                people.tracks[old], estimate.solution.xyz[old], estimate.solution.fleeting[old]
+            )
+            displacement = _displacement(cameras, velocity)
+            if displacement is not None and np.abs(displacement - known.displacement).max() > _AGAIN_M:
+                estimate = estimated(replace(known, displacement=displacement))
         found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
         return people.select(found), estimate.select(found)
 
@@ -350,9 +393,6 @@ class Scene:
         expected, unexcused = supports(
             local, cameras.present, cameras.in_picture(local), people.views, self._config.tracking.person_breadth_m
         )
-        self._unlearned_s += dt_s
-        if self._unlearned_s >= _LEARN_EVERY_S:
-            self._learn(cameras, detections, people, estimate, local, expected, velocity)
         seen = (people.views >= 0).sum(1)
         most = int(np.diff(detections.starts).max(initial=0))
         tracks.update(
@@ -360,6 +400,16 @@ class Scene:
             seen / np.maximum(seen + unexcused.sum(1), 1), most <= 1,
         )
         ids = tracks.ids[: len(people)]
+        self._unlearned_s += dt_s
+        due = self._unlearned_s >= _LEARN_EVERY_S
+        if due:
+            self._learn(stamp_ns, ids, solution.seen_xyz)
+        # Its own velocity needs the sets before and after.
+        self._past.append(_Past(
+            stamp_ns, ids, cameras, estimate, velocity,
+            adrift(local, detections, people.views, expected, self._config.tracking.gate_m, _ADRIFT_REACH)
+            if self._unlearned_s >= _LEARN_EVERY_S - 2.0 * dt_s else self._nowhere,
+        ))
         if self._bones is not None:
             self._bones.learn(
                 ids, tracks.ids, solution.seen_xyz, solution.seen_covariance, self._bones.prior(ids)
@@ -370,18 +420,22 @@ class Scene:
             self._history.remember(stamp_ns, ids, tracks.ids, poses)
         return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
 
-    def _learn(
-        self, cameras: Cameras, detections: Detections, people: _People, estimate: Estimate, local: FloatArray,
-        expected: NDArray[np.bool_], velocity: FloatArray,
-    ) -> None:
-        """Learn about the cameras from the bodies they see."""
-        solution = estimate.solution
-        astray = adrift(
-            local, detections, people.views, expected, self._config.tracking.gate_m, _ADRIFT_REACH
-        )
+    def _learn(self, stamp_ns: int, ids: IntArray, seen_xyz: FloatArray) -> None:
+        """Learn about the cameras from the last set, now that this one's people (B,) and joints (B, J, 3) are known."""
+        if len(self._past) < 2:
+            return
+        before, last = self._past
+        around_s = (stamp_ns - before.stamp_ns) / _NS_PER_S
+        index = {body: row for row, body in enumerate(ids.tolist())}
+        rows = np.array([index.get(body, -1) for body in last.ids.tolist()], np.int64)
+        after = np.concatenate([seen_xyz, np.full((1, len(BODY17), 3), np.nan)])[rows]
+        # A filter's velocity lags; the difference around the set does not.
+        velocity = (after - before.seen_of(last.ids)) / max(around_s, 1e-3)
+        velocity = np.where(np.isfinite(velocity), velocity, 0.0)
+        solution = last.estimate.solution
         self._cameras.learn(
-            cameras, estimate.xn, estimate.weights, solution.trust, solution.support, solution.seen_xyz,
-            solution.seen_covariance, velocity, astray, self._unlearned_s,
+            last.cameras, last.estimate.xn, last.estimate.weights, solution.trust, solution.support,
+            solution.seen_xyz, solution.seen_covariance, velocity, last.astray, self._unlearned_s,
         )
         self._unlearned_s = 0.0
 
@@ -440,6 +494,13 @@ def _bounds(intrinsics: Intrinsics) -> FloatArray:
     w, h = intrinsics.width - 1.0, intrinsics.height - 1.0
     left, right, top, bottom = normalize(intrinsics, 0.5 * np.array([[0.0, h], [2.0 * w, h], [w, 0.0], [w, 2.0 * h]]))
     return np.array([left[0], top[1], right[0], bottom[1]])
+
+
+def _displacement(cameras: Cameras, velocity: FloatArray) -> FloatArray | None:
+    """Return (C, B, J, 3) m, how far joints move from the set's instant to each view's; None if they do not."""
+    if not (cameras.dt_s.any() and velocity.any()):
+        return None
+    return cameras.dt_s[:, None, None, None] * velocity
 
 
 def _middle(position: FloatArray) -> FloatArray:

@@ -1,139 +1,116 @@
-"""Detections of several cameras grouped into people: exact on seeded scenes, and on the degenerate ones."""
+"""Which detections are known bodies: gates, standing, one detection for one body, and who has an excuse."""
 
 import numpy as np
 import pytest
 
-from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.fusion.association import claim, supports
+from geo_pose_ros.fusion.views import Cameras, Detections
 
-Association=associate=None
-from geo_pose_ros.geometry.virtual_camera import look_at
+from .people import JOINTS, crowd, observe, ring
 
-JOINTS = 17
-
-
-def ring(cameras: int, rng: np.random.Generator) -> np.ndarray:
-    angle = np.linspace(0.0, 2.0 * np.pi, cameras, endpoint=False) + rng.uniform(0.0, 0.2, cameras)
-    position = np.stack([5.0 * np.cos(angle), 5.0 * np.sin(angle), rng.uniform(1.2, 2.8, cameras)], 1)
-    return look_at(position, np.tile([0.0, 0.0, 1.0], (cameras, 1)), np.array([0.0, 0.0, 1.0]))
+# One camera at the origin that looks along z.
+AHEAD = Cameras(
+    np.eye(3, 4)[None], np.array([500.0]), np.array([[-1.0, -1.0, 1.0, 1.0]]), np.zeros(1), np.ones(1, bool)
+)
+SHAPE = np.random.default_rng(0).uniform(-0.3, 0.3, (JOINTS, 3)) * (1.0, 2.0, 0.0)
 
 
-def crowd(people: int, rng: np.random.Generator) -> np.ndarray:
-    """People as clouds of joints the size of a person, on a grid 1.2 m apart."""
-    side = int(np.ceil(np.sqrt(people)))
-    cell = np.stack(np.divmod(rng.permutation(side * side)[:people], side), -1) - 0.5 * (side - 1)
-    body = rng.uniform([-0.25, -0.25, 0.0], [0.25, 0.25, 1.7], (people, JOINTS, 3))
-    body[..., :2] += 1.2 * cell[:, None]
-    return body
+def at(*x_m: float, depth_m: float = 4.0) -> np.ndarray:
+    """Flat bodies of one shape, side by side before the camera."""
+    return np.stack([SHAPE + (x, 0.0, depth_m) for x in x_m])
 
 
-def observe(cams: np.ndarray, bodies: np.ndarray, rng: np.random.Generator, hidden: float = 0.1):
-    """Shuffled noisy detections per camera (keypoints, weights) and whose they are."""
-    keypoints, weights, owners = [], [], []
-    for R_t in cams:
-        local = bodies @ R_t[:, :3].T + R_t[:, 3]
-        xn = local[..., :2] / local[..., 2:] + 0.003 * rng.standard_normal((*bodies.shape[:2], 2))
-        astray = rng.random(xn.shape[:2]) < 0.05
-        xn[astray] += rng.uniform(-0.1, 0.1, xn.shape)[astray]
-        xn[rng.random(xn.shape[:2]) < 0.05] = np.nan
-        seen = rng.permutation(np.flatnonzero(rng.random(len(bodies)) >= hidden))
-        keypoints.append(xn[seen])
-        weights.append(np.isfinite(xn[seen]).all(-1).astype(float))
-        owners.append(seen)
-    return keypoints, weights, owners
+def detected(*x_m: float) -> Detections:
+    bodies = at(*x_m)
+    return Detections.of([bodies[..., :2] / bodies[..., 2:]], [np.ones((len(x_m), JOINTS))])
 
 
-def owners_of(found: Association, owners) -> list[set[int]]:
-    return [{int(owners[c][v]) for c, v in enumerate(row) if v >= 0} for row in found.views]
+def claimed(bodies, detections, gate_m=0.25, standing=1.0, cameras=AHEAD):
+    count = len(bodies)
+    return claim(
+        cameras.see(bodies), detections, np.broadcast_to(gate_m, count), np.broadcast_to(standing, count)
+    )
 
 
-@pytest.mark.parametrize(('cameras', 'people'), [(2, 2), (4, 1), (4, 5), (12, 8)])
-def test_every_person_is_one_group_with_all_its_detections(cameras, people):
-    rng = np.random.default_rng(cameras * 100 + people)
-    cams, bodies = ring(cameras, rng), crowd(people, rng)
-    keypoints, weights, owners = observe(cams, bodies, rng)
-    found = associate(cams, keypoints, weights)
-    groups = owners_of(found, owners)
-    assert all(len(group) == 1 for group in groups)
-    assert sorted(next(iter(group)) for group in groups) == sorted(set(np.concatenate(owners)))
-    assert found.num_views.sum() == sum(map(len, owners))
-    assert (found.tracks == -1).all()
+@pytest.mark.parametrize(('cameras', 'people'), [(1, 3), (2, 2), (4, 5), (12, 8)])
+def test_everybody_gets_all_their_detections(cameras, people):
+    ring_of, bodies = ring(cameras), crowd(people)
+    seen = observe(ring_of, bodies, noise=0.002, missing=0.1)
+    views, nearest = claimed(bodies, seen.detections, cameras=ring_of)
+    assert seen.people(views) == [{p} if (seen.owner == p).any() else set() for p in range(people)]
+    assert (views >= 0).sum() == len(seen.detections)
+    # Each detection lies in its own camera's column.
+    row, camera = np.nonzero(views >= 0)
+    assert (seen.detections.camera[views[row, camera]] == camera).all()
+    assert nearest.max() < 0.05
 
 
-def test_tracked_bodies_come_first_and_keep_their_index():
-    rng = np.random.default_rng(5)
-    cams, bodies = ring(4, rng), crowd(4, rng)
-    keypoints, weights, owners = observe(cams, bodies, rng, hidden=0.0)
-    tracked = [2, 0]
-    predicted = np.concatenate([bodies[tracked] + 0.03, np.full((1, JOINTS, 3), np.nan)])
-    found = associate(cams, keypoints, weights, predicted)
-    assert found.tracks.tolist() == [0, 1, -1, -1]
-    assert owners_of(found, owners)[:2] == [{2}, {0}]
-    assert sorted(map(list, owners_of(found, owners)[2:])) == [[1], [3]]
-    assert (found.num_views == 4).all()
+def test_the_gate_is_metric_and_each_bodys_own():
+    bodies = at(0.0, 2.0)
+    views, nearest = claimed(bodies, detected(0.2, 2.2), gate_m=np.array([0.19, 0.21]))
+    assert views.tolist() == [[-1], [1]]
+    np.testing.assert_allclose(nearest, [np.inf, 0.2])
 
 
-def test_a_track_far_from_every_detection_gets_none():
-    rng = np.random.default_rng(6)
-    cams, bodies = ring(3, rng), crowd(1, rng)
-    keypoints, weights, _ = observe(cams, bodies, rng, hidden=0.0)
-    found = associate(cams, keypoints, weights, bodies + 1.5)
-    assert found.tracks.tolist() == [-1]
-    assert found.num_views.tolist() == [3]
+def test_two_bodies_never_share_a_detection():
+    views, nearest = claimed(at(0.0, 0.1), detected(0.02))
+    assert views.tolist() == [[0], [-1]]
+    np.testing.assert_allclose(nearest, [0.02])
 
 
-def test_camera_order_is_irrelevant():
-    rng = np.random.default_rng(7)
-    cams, bodies = ring(5, rng), crowd(3, rng)
-    keypoints, weights, owners = observe(cams, bodies, rng)
-    order = rng.permutation(5)
-    a = owners_of(associate(cams, keypoints, weights), owners)
-    b = associate(cams[order], [keypoints[i] for i in order], [weights[i] for i in order])
-    assert sorted(map(sorted, a)) == sorted(map(sorted, owners_of(b, [owners[i] for i in order])))
+def test_a_body_of_good_standing_wins_the_detection():
+    bodies, seen = at(0.0, 0.08), detected(0.02)
+    assert claimed(bodies, seen, standing=np.array([1.0, 1.0]))[0].tolist() == [[0], [-1]]
+    assert claimed(bodies, seen, standing=np.array([0.3, 1.0]))[0].tolist() == [[-1], [0]]
 
 
-def test_one_camera_gives_one_group_per_detection():
-    rng = np.random.default_rng(8)
-    cams, bodies = ring(1, rng), crowd(3, rng)
-    keypoints, weights, _ = observe(cams, bodies, rng, hidden=0.0)
-    assert sorted(associate(cams, keypoints, weights).views[:, 0]) == [0, 1, 2]
+def test_the_assignment_is_optimal_not_greedy():
+    """The nearest pair, 0.04 m apart, would leave the other body with nothing."""
+    views, nearest = claimed(at(0.0, 0.14), detected(0.1, 0.3))
+    assert views.tolist() == [[0], [1]]
+    np.testing.assert_allclose(nearest, [0.04, 0.16])
 
 
-def test_rays_that_meet_behind_the_cameras_are_not_one_person():
-    rng = np.random.default_rng(9)
-    cams, bodies = ring(2, rng), crowd(1, rng)
-    keypoints, weights, _ = observe(cams, bodies, rng, hidden=0.0)
-    turned = cams.copy()
-    turned[1] = np.diag([-1.0, 1.0, -1.0]) @ cams[1]
-    keypoints[1] = keypoints[1] * [1.0, -1.0]
-    assert associate(turned, keypoints, weights).num_views.tolist() == [1, 1]
+def test_nobody_is_pushed_to_a_detection_beyond_the_gate():
+    assert claimed(at(0.0, 0.05), detected(0.02, 0.5))[0].tolist() == [[0], [-1]]
 
 
-def test_nobody_and_cameras_without_people():
-    cams = ring(2, np.random.default_rng(0))
-    none = [np.zeros((0, JOINTS, 2))] * 2, [np.zeros((0, JOINTS))] * 2
-    assert associate(cams, *none).views.shape == (0, 2)
-    assert associate(cams, *none, predicted=np.zeros((1, JOINTS, 3))).views.shape == (0, 2)
+def test_bodies_that_are_only_remembered_claim_nothing():
+    bodies = np.concatenate([at(0.0), np.full((1, JOINTS, 3), np.nan)])
+    views, nearest = claimed(bodies, detected(0.0, 1.0))
+    assert views.tolist() == [[0], [-1]]
+    np.testing.assert_allclose(nearest, [0.0, np.inf], atol=1e-12)
 
 
-def test_a_detection_with_too_few_joints_stays_alone():
-    rng = np.random.default_rng(10)
-    cams, bodies = ring(2, rng), crowd(1, rng)
-    keypoints, weights, _ = observe(cams, bodies, rng, hidden=0.0)
-    weights[0][:, 3:] = 0.0
-    assert associate(cams, keypoints, weights).num_views.tolist() == [1, 1]
+def test_nobody_and_no_detections():
+    none = Detections.of([np.zeros((0, JOINTS, 2))], [np.zeros((0, JOINTS))])
+    assert claimed(at(0.0), none)[0].tolist() == [[-1]]
+    views, nearest = claimed(np.zeros((0, JOINTS, 3)), detected(0.0))
+    assert views.shape == (0, 1) and np.isinf(nearest).all()
 
 
-def test_gather_puts_each_view_in_its_place():
-    found = Association(np.array([[1, -1], [0, 0]]), np.array([-1, 0]))
-    rows = [np.array([[10.0], [11.0]]), np.array([[20.0]])]
-    gathered = found.gather(rows, np.nan)
-    np.testing.assert_array_equal(gathered[..., 0], [[11.0, 10.0], [np.nan, 20.0]])
-    np.testing.assert_array_equal(found.select(found.num_views == 2).tracks, [0])
+def supported(bodies, views, cameras=AHEAD, shadow_m=0.35):
+    local = cameras.see(bodies)
+    return supports(local, cameras.present, cameras.in_picture(local), np.array(views), shadow_m)
 
 
-def test_arrays_that_do_not_agree_are_refused():
-    cams = ring(2, np.random.default_rng(0))
-    with pytest.raises(ShapeError, match='expected one'):
-        associate(cams, [np.zeros((1, JOINTS, 2))], [np.zeros((1, JOINTS))])
-    with pytest.raises(ShapeError, match='expected one'):
-        associate(cams, [np.zeros((1, JOINTS, 2)), np.zeros((1, 3, 2))], [np.zeros((1, JOINTS)), np.zeros((1, 3))])
+def test_whoever_stands_behind_somebody_has_an_excuse():
+    hidden = np.concatenate([at(0.0, depth_m=3.0), at(0.1, depth_m=5.0)])
+    expected, unexcused = supported(hidden, [[0], [-1]])
+    assert expected.tolist() == [[True], [True]]
+    assert unexcused.tolist() == [[False], [False]]
+    # Nobody hides the one in front, and the one behind stands free half a metre further.
+    assert supported(hidden, [[-1], [0]])[1].tolist() == [[True], [False]]
+    beside = np.concatenate([at(0.0, depth_m=3.0), at(0.8, depth_m=5.0)])
+    assert supported(beside, [[0], [-1]])[1].tolist() == [[False], [True]]
+    # At one depth, nobody hides anybody.
+    assert supported(at(0.0, 0.2), [[0], [-1]])[1].tolist() == [[False], [True]]
+
+
+def test_a_camera_need_not_see_who_is_outside_its_picture_nor_without_having_delivered():
+    outside = at(4.1)
+    # Fewer than seven of ten joints are in the picture.
+    assert supported(outside, [[-1]])[0].tolist() == [[False]]
+    absent = Cameras(AHEAD.cam_from_world, AHEAD.focal_px, AHEAD.bounds, AHEAD.dt_s, np.zeros(1, bool))
+    assert supported(at(0.0), [[-1]], absent)[0].tolist() == [[False]]
+    assert supported(np.full((1, JOINTS, 3), np.nan), [[-1]])[0].tolist() == [[False]]

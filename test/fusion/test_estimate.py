@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import SolverConfig
+from geo_pose_ros.config import SolverConfig, TrackingConfig
 from geo_pose_ros.fusion import estimate
-from geo_pose_ros.fusion.estimate import estimate_bodies
+from geo_pose_ros.fusion.estimate import Noise, estimate_bodies
 from geo_pose_ros.fusion.left_right import limb_groups
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.scene.bodies import to_bodies
-from geo_pose_ros.scene.tracks import TrackedBodies
+from geo_pose_ros.scene.tracks import Tracks
 from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17
 
 from ..scenes import keypoints, person, ring_rig
@@ -26,8 +26,8 @@ def scene(cameras=4, bodies=1, noise_px=2.0):
     return P, np.full(cameras, 902.5), xn, np.ones((cameras, bodies, 17)), np.stack(people)
 
 
-def run(P, focal, xn, confidence):
-    return estimate_bodies(P, focal, xn, confidence, BODY17, SolverConfig(), None)
+def run(P, focal, xn, confidence, noise=None):
+    return estimate_bodies(P, focal, xn, confidence, BODY17, SolverConfig(), None, noise=noise)
 
 
 def swap(xn, view, body, group):
@@ -90,31 +90,112 @@ def test_inputs_are_left_alone():
     np.testing.assert_array_equal(confidence, before[1])
 
 
-def test_weights_follow_the_size_in_the_image():
+def weights_of(noise: Noise) -> np.ndarray:
     xn = np.zeros((3, 1, 2, 2))
     xn[0, 0, 1] = (0.0, 0.5)
     xn[1, 0, 1] = (0.25, 0.1)
     xn[2] = np.nan
     confidence = np.array([1.0, 0.5, 0.0])[:, None, None] * np.ones((3, 1, 2))
-    weights = estimate._weights(np.full(3, 1200.0), xn, confidence, SolverConfig(noise_px=4.0))
-    np.testing.assert_allclose(weights[:, 0], [[0.25, 0.25], [0.25, 0.25], [0.0, 0.0]])
+    focal_px = np.full(3, 1200.0)
+    plain = estimate._weights(focal_px, xn, confidence, SolverConfig(noise_px=4.0))
+    return estimate._with_noise(plain, focal_px, noise)[:, 0]
 
 
-def test_bodies_carry_support_and_confidence_and_predicted_ones_little_of_it():
+def test_weights_follow_the_size_in_the_image():
+    np.testing.assert_allclose(weights_of(Noise.as_set(3)), [[0.25, 0.25], [0.25, 0.25], [0.0, 0.0]])
+
+
+def test_weights_follow_the_noise_of_each_camera_and_what_its_joints_share():
+    scaled = weights_of(Noise(5.0, np.array([1.0, 2.0, 1.0]), np.zeros(3)))
+    np.testing.assert_allclose(scaled, [[0.25, 0.25], [0.125, 0.125], [0.0, 0.0]])
+    # 4 px of its own and 3 px shared are 5 px.
+    shared = weights_of(Noise(1.0, np.ones(3), np.full(3, 3.0 / 1200.0)))
+    np.testing.assert_allclose(shared[:2], 0.2)
+
+
+def test_a_noisy_camera_counts_less_and_the_covariance_follows_the_level():
+    P, focal, xn, confidence, truth = scene(noise_px=0.0)
+    off = xn.copy()
+    off[0, 0] += 6.0 / focal[0]
+    alike, told = (run(P, focal, off, confidence, noise) for noise in
+                   (None, Noise(1.0, np.array([4.0, 1.0, 1.0, 1.0]), np.zeros(4))))
+    error_alike, error_told = (np.linalg.norm(f.solution.xyz - truth, axis=-1).mean() for f in (alike, told))
+    assert error_told < 0.15 * error_alike
+    # The weights that are reported are those of the settings.
+    np.testing.assert_allclose(told.weights, alike.weights)
+    louder = run(P, focal, xn, confidence, Noise(3.0, np.ones(4), np.zeros(4)))
+    np.testing.assert_allclose(louder.solution.covariance, 9.0 * run(P, focal, xn, confidence).solution.covariance)
+
+
+def test_selected_bodies_carry_all_that_is_theirs():
+    found = run(*scene(bodies=3)[:4])
+    kept = np.array([True, False, True])
+    part = found.select(kept)
+    np.testing.assert_array_equal(part.solution.xyz, found.solution.xyz[kept])
+    for name in ('xn', 'confidence', 'weights'):
+        np.testing.assert_array_equal(getattr(part, name), getattr(found, name)[:, kept])
+    assert found.select(np.ones(3, bool)) is found
+
+
+def tracked(found, views, config) -> Tracks:
+    """Tracks that have taken in an estimate, at time 0."""
+    tracks, solution = Tracks(config, 17), found.solution
+    tracks.advance(0)
+    bodies = len(solution.xyz)
+    tracks.update(
+        np.full(bodies, -1), solution.xyz, solution.covariance, solution.fleeting, np.full(bodies, views),
+        solution.num_views, np.ones(bodies), alone=True,
+    )
+    return tracks
+
+
+def test_bodies_carry_support_and_confidence():
     P, focal, xn, confidence, _ = scene()
     confidence[0] = 0.4
     xn[1:, :, 16] = np.nan
     found = run(P, focal, xn, confidence)
-    solution = found.solution
-    assert np.isnan(solution.xyz[0, 16]).all()
-    xyz = np.concatenate([solution.xyz, np.zeros((1, 17, 3))])
-    covariance = np.concatenate([solution.covariance, np.broadcast_to(0.1**2 / 3.0 * np.eye(3), (1, 17, 3, 3))])
-    bodies = to_bodies(7, 'world', BODY17, found, TrackedBodies(xyz, covariance, np.array([5, 3])))
+    assert np.isnan(found.solution.xyz[0, 16]).all()
+    tracks = tracked(found, 4, TrackingConfig())
+    bodies = to_bodies(7, 'world', BODY17, found, tracks, TrackingConfig())
     assert bodies.confidence[0, 0] == pytest.approx((0.4 + 3.0) / 4.0)
     assert bodies.num_views[0].tolist() == [4] * 16 + [0]
     assert bodies.confidence[0, 16] == 0.0
     assert np.isnan(bodies.reprojection_error[0, 16])
-    # Predicted only, with a standard deviation of 0.1 m: half of the half that no view supports.
-    assert bodies.confidence[1] == pytest.approx(0.25)
-    assert (bodies.num_views[1] == 0).all() and np.isnan(bodies.reprojection_error[1]).all()
-    assert (bodies.stamp_ns, bodies.frame_id, bodies.body_ids.tolist()) == (7, 'world', [5, 3])
+    np.testing.assert_allclose(
+        bodies.reprojection_error[0, :16], found.solution.residual_px[:, 0, :16].mean(0), rtol=1e-12
+    )
+    assert (bodies.stamp_ns, bodies.frame_id, bodies.body_ids.tolist()) == (7, 'world', [0])
+
+
+def nobody(like) -> estimate.Estimate:
+    return like.select(np.zeros(len(like.solution.xyz), bool))
+
+
+def test_a_predicted_body_is_little_trusted_and_not_shown_when_it_is_uncertain_or_the_filter_is_off():
+    found = run(*scene()[:4])
+    config = TrackingConfig()
+    tracks = tracked(found, 4, config)
+    tracks.advance(10**8)
+    bodies = to_bodies(10**8, 'world', BODY17, nobody(found), tracks, config)
+    np.testing.assert_allclose(bodies.xyz, found.solution.xyz)
+    assert (bodies.num_views == 0).all() and np.isnan(bodies.reprojection_error).all()
+    variance = np.trace(bodies.covariance[0], axis1=-2, axis2=-1)
+    # With a standard deviation of 0.1 m, half of the half that no view supports.
+    np.testing.assert_allclose(bodies.confidence[0], 0.5 / (1.0 + variance / 0.01))
+    assert variance.min() > np.trace(found.solution.covariance[0], axis1=-2, axis2=-1).max()
+    sigma = float(tracks.sigma_m()[0])
+    for change in ({'max_sigma_m': 0.99 * sigma}, {'enabled': False}):
+        assert len(to_bodies(0, 'world', BODY17, nobody(found), tracks, TrackingConfig(**change))) == 0
+    assert len(to_bodies(0, 'world', BODY17, nobody(found), tracks, TrackingConfig(max_sigma_m=1.01 * sigma))) == 1
+
+
+def test_only_confirmed_bodies_are_shown_and_with_the_filter_off_as_measured():
+    found = run(*scene(bodies=2)[:4])
+    config = TrackingConfig(enabled=False)
+    tracks = tracked(found, 4, config)
+    tracks.confirmed[0] = False
+    tracks.filter.position[:] += 1.0
+    bodies = to_bodies(0, 'world', BODY17, found, tracks, config)
+    assert bodies.body_ids.tolist() == [1]
+    np.testing.assert_array_equal(bodies.xyz[0], found.solution.xyz[1])
+    np.testing.assert_array_equal(bodies.covariance[0], found.solution.covariance[1])

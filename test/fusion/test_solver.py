@@ -8,7 +8,7 @@ import pytest
 from geo_pose_ros.config import SolverConfig
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.fusion import solver
-from geo_pose_ros.fusion.solver import LiftedViews, solve
+from geo_pose_ros.fusion.solver import Circumstances, LiftedViews, Solution, solve
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.triangulation import triangulate_robust
 from geo_pose_ros.geometry.virtual_camera import look_at
@@ -20,6 +20,8 @@ FOCAL_PX = 1000.0
 SIGMA_PX = 4.0
 CONFIG = SolverConfig()
 LEFT_ARM = [11, 12, 13]
+# Of two bodies in two views.
+TOO_MANY = LiftedViews(np.zeros((2, 2, 17, 3)), np.zeros((2, 2, 17)), np.zeros((2, 2, 3)), np.zeros((2, 2, 3)))
 
 
 def ring(cameras: int) -> np.ndarray:
@@ -40,13 +42,23 @@ def observe(cams: np.ndarray, xyz: np.ndarray, noise_px: float = 0.0, seed: int 
 
 
 def lift(cams: np.ndarray, xyz: np.ndarray, error_m: np.ndarray | float = 0.0, sigma_m: float = 0.03) -> LiftedViews:
-    """What a lifter would say: the truth plus ``error_m`` (C, B, J, 3) in the camera frame."""
+    """What a lifter would say: the truth plus ``error_m`` (C, B, J, 3) in the camera frame, in the world's axes."""
+    R = cams[:, None, :, :3]
     local = np.stack([transform_points(cam, xyz) for cam in cams]) + error_m
-    return LiftedViews(local - local[:, :, :1], np.full(local.shape[:-1], sigma_m), local[:, :, 0])
+    root = local[:, :, 0]
+    axis = root / np.linalg.norm(root, axis=-1, keepdims=True)
+    world = (local - cams[:, None, None, :, 3]) @ R
+    return LiftedViews(
+        world - world[:, :, :1], np.full(local.shape[:-1], sigma_m), world[:, :, 0], (axis[..., None, :] @ R)[:, :, 0]
+    )
 
 
-def run(cams, xn, weights, lifted=None, config=CONFIG):
-    return solve(cams, np.full(len(cams), FOCAL_PX), xn, weights, config, lifted)
+def run(cams, xn, weights, lifted=None, config=CONFIG, **known):
+    return solve(cams, np.full(len(cams), FOCAL_PX), xn, weights, config, Circumstances(lifted, **known))
+
+
+def chosen(lifted: LiftedViews, views) -> LiftedViews:
+    return LiftedViews(lifted.pose[views], lifted.sigma[views], lifted.root[views], lifted.axis[views])
 
 
 @pytest.mark.parametrize(('cameras', 'bodies'), [(2, 1), (4, 1), (4, 3), (12, 8)])
@@ -98,23 +110,24 @@ def test_a_nan_view_equals_an_absent_view_and_order_is_irrelevant():
     cams, truth = ring(4), crowd(2)
     xn, weights = observe(cams, truth, noise_px=3.0)
     lifted = lift(cams, truth, 0.02)
-    without = run(cams[:3], xn[:3], weights[:3], LiftedViews(lifted.pose[:3], lifted.sigma[:3], lifted.root[:3]))
+    without = run(cams[:3], xn[:3], weights[:3], chosen(lifted, slice(3)))
     xn[3] = np.nan
     lifted.pose[3], lifted.root[3] = np.nan, np.nan
     np.testing.assert_allclose(run(cams, xn, weights, lifted).xyz, without.xyz, atol=1e-9)
     order = [2, 0, 3, 1]
-    turned = LiftedViews(lifted.pose[order], lifted.sigma[order], lifted.root[order])
-    np.testing.assert_allclose(run(cams[order], xn[order], weights[order], turned).xyz, without.xyz, atol=1e-9)
+    again = run(cams[order], xn[order], weights[order], chosen(lifted, order))
+    np.testing.assert_allclose(again.xyz, without.xyz, atol=1e-9)
 
 
 def test_move_the_world_and_the_answer_moves():
     cams, truth = ring(3), crowd(1)
     xn, weights = observe(cams, truth, noise_px=3.0)
     lifted = lift(cams, truth, 0.02)
+    elsewhere = dataclasses.replace(lifted, root=lifted.root + (1.0, -2.0, 0.5))
     shift = np.array([1.0, -2.0, 0.5])
     moved = cams.copy()
     moved[:, :, 3] -= cams[:, :, :3] @ shift
-    a, b = run(cams, xn, weights, lifted), run(moved, xn, weights, lifted)
+    a, b = run(cams, xn, weights, lifted), run(moved, xn, weights, elsewhere)
     np.testing.assert_allclose(b.xyz, a.xyz + shift, atol=1e-7)
     np.testing.assert_allclose(b.covariance, a.covariance, rtol=1e-5, atol=1e-10)
 
@@ -128,7 +141,8 @@ def test_parallel_rays_determine_nothing():
 def test_nothing_seen_and_nobody():
     cams = ring(2)
     xn = np.full((2, 1, 17, 2), np.nan)
-    nowhere = LiftedViews(np.full((2, 1, 17, 3), np.nan), np.full((2, 1, 17), np.nan), np.full((2, 1, 3), np.nan))
+    nan = np.full((2, 1, 17, 3), np.nan)
+    nowhere = LiftedViews(nan, nan[..., 0], nan[:, :, 0], nan[:, :, 0])
     for lifted in (None, nowhere):
         found = run(cams, xn, np.ones((2, 1, 17)), lifted)
         assert np.isnan(found.xyz).all()
@@ -136,7 +150,8 @@ def test_nothing_seen_and_nobody():
         assert (found.trust == 0.0).all()
     nobody = np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))
     assert run(cams, *nobody).xyz.shape == (0, 17, 3)
-    lifted = LiftedViews(np.zeros((2, 0, 17, 3)), np.zeros((2, 0, 17)), np.zeros((2, 0, 3)))
+    none = np.zeros((2, 0, 17, 3))
+    lifted = LiftedViews(none, none[..., 0], none[:, :, 0], none[:, :, 0])
     assert run(cams, *nobody, lifted).xyz.shape == (0, 17, 3)
 
 
@@ -145,8 +160,7 @@ def test_one_camera_is_the_lifted_pose_at_its_absolute_root():
     error = np.random.default_rng(3).normal(0.0, 0.02, (1, 2, 17, 3))
     lifted = lift(cams, truth, error)
     found = run(cams, *observe(cams, truth, noise_px=1.0), lifted)
-    own = transform_points(cams[0], found.xyz)
-    np.testing.assert_allclose(own - own[:, :1], lifted.pose[0], atol=0.12)
+    np.testing.assert_allclose(found.xyz - found.xyz[:, :1], lifted.pose[0], atol=0.12)
     relative = np.linalg.norm(found.xyz - found.xyz[:, :1] - truth + truth[:, :1], axis=-1).mean()
     alone = np.linalg.norm(lifted.pose[0] - lift(cams, truth).pose[0], axis=-1).mean()
     assert relative < 1.02 * alone
@@ -163,7 +177,7 @@ def test_two_cameras_with_an_occluded_arm_give_the_lifted_arm_in_its_place():
     # The lifter errs by a rotation of 10 degrees about the vertical and a scale of 4 %, which the rest reveals.
     local = lift(cams, truth)
     c, s = np.cos(0.17), np.sin(0.17)
-    turned = 1.04 * local.pose @ np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]]).T
+    turned = 1.04 * local.pose @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
     found = run(cams, xn, weights, dataclasses.replace(local, pose=turned))
     assert np.isfinite(found.xyz).all()
     assert (found.num_views[0, LEFT_ARM] == 0).all()
@@ -197,12 +211,12 @@ def test_covariance_matches_the_error(lifted):
     if lifted:
         # one lifted view, errors as the model has them: sigma across, twice that along the view axis
         clean = lift(cams, truth, sigma_m=0.02)
-        axis = clean.root / np.linalg.norm(clean.root, axis=-1, keepdims=True)
         error = rng.normal(0.0, 0.02, clean.pose.shape)
-        along = (error * axis[..., None, :]).sum(-1, keepdims=True) * axis[..., None, :]
+        axis = clean.axis[..., None, :]
+        along = (error * axis).sum(-1, keepdims=True) * axis
         pose = clean.pose + error + along
         pose[1:] = np.nan
-        prior = LiftedViews(pose, clean.sigma, clean.root)
+        prior = dataclasses.replace(clean, pose=pose)
     found = run(cams, xn, weights, prior, config)
     error = found.xyz - truth
     nees = (error[..., None, :] @ np.linalg.inv(found.covariance) @ error[..., None]).mean()
@@ -213,11 +227,9 @@ def test_covariance_matches_the_error(lifted):
 def test_marginalising_the_shared_errors_equals_inverting_the_full_covariance():
     cams, truth = ring(2), crowd(1)
     lifted = lift(cams, truth, np.random.default_rng(6).normal(0.0, 0.05, (2, 1, 17, 3)))
-    prior = solver._prior(cams, lifted, CONFIG)
+    prior = solver._prior(lifted, CONFIG)
     expected = np.zeros((51, 51))
-    for cam, pose, root in zip(cams, lifted.pose[:, 0], lifted.root[:, 0], strict=True):
-        R = cam[:, :3]
-        axis = root / np.linalg.norm(root)
+    for pose, axis in zip(lifted.pose[:, 0], lifted.axis[:, 0], strict=True):
         joint = CONFIG.lifter_across**2 * np.eye(3)
         joint += (CONFIG.lifter_along**2 - CONFIG.lifter_across**2) * np.outer(axis, axis)
         covariance = np.kron(np.eye(17), 0.03**2 * joint)
@@ -226,8 +238,7 @@ def test_marginalising_the_shared_errors_equals_inverting_the_full_covariance():
         modes += [CONFIG.lifter_rotation_rad * np.cross(e, arm).ravel() for e in np.eye(3)]
         modes.append(CONFIG.lifter_scale * arm.ravel())
         covariance += sum(np.outer(m, m) for m in modes)
-        world = np.kron(np.eye(17), R)
-        expected += world.T @ np.linalg.inv(covariance) @ world / np.sqrt(2.0)
+        expected += np.linalg.inv(covariance) / np.sqrt(2.0)
     joint_major = np.arange(51).reshape(3, 17).T.ravel()
     np.testing.assert_allclose(prior.information[0][np.ix_(joint_major, joint_major)], expected, atol=2e-2, rtol=1e-3)
 
@@ -245,13 +256,134 @@ def test_the_joint_count_follows_the_input():
         ({'xn': np.zeros((2, 1, 17, 3))}, 'expected \\(C, 3, 4\\)'),
         ({'weights': np.zeros((3, 1, 17))}, 'expected \\(C, 3, 4\\)'),
         ({'focal_px': np.zeros(3)}, 'expected \\(C, 3, 4\\)'),
-        ({'lifted': LiftedViews(np.zeros((2, 2, 17, 3)), np.zeros((2, 2, 17)), np.zeros((2, 2, 3)))}, 'one pose per'),
+        ({'known': Circumstances(TOO_MANY)}, 'received lifted poses'),
     ],
 )
 def test_arrays_that_do_not_agree_are_refused(change, message):
     cams = ring(2)
     xn, weights = observe(cams, crowd(1))
     arguments = {'cam_from_world': cams, 'focal_px': np.full(2, FOCAL_PX), 'xn': xn, 'weights': weights,
-                 'config': CONFIG, 'lifted': None} | change
+                 'config': CONFIG} | change
     with pytest.raises(ShapeError, match=message):
         solve(**arguments)
+
+
+def test_views_at_their_own_instants_give_the_joint_at_the_sets():
+    """Each of three cameras looked at another instant; the joints move at up to 3 m/s."""
+    cams, truth = ring(3), crowd(2)
+    velocity = np.random.default_rng(8).uniform(-3.0, 3.0, truth.shape)
+    displacement = np.array([-0.02, 0.0, 0.03])[:, None, None, None] * velocity
+    xn = np.stack([observe(cams[c : c + 1], truth + displacement[c])[0][0] for c in range(3)])
+    _, weights = observe(cams, truth)
+    found = run(cams, xn, weights, displacement=displacement)
+    np.testing.assert_allclose(found.xyz, truth, atol=1e-6)
+    np.testing.assert_allclose(found.residual_px, 0.0, atol=1e-3)
+    assert np.nanmax(np.abs(run(cams, xn, weights).xyz - truth)) > 0.02
+    with_lifter = run(cams, xn, weights, lift(cams, truth), displacement=displacement)
+    np.testing.assert_allclose(with_lifter.xyz, truth, atol=1e-5)
+
+
+def inside95(error: np.ndarray, covariance: np.ndarray) -> float:
+    """Share of errors (N, 3) inside the ellipsoid that holds 95 % of a Gaussian's."""
+    return float(((error[:, None] @ np.linalg.inv(covariance) @ error[..., None])[:, 0, 0] < 7.815).mean())
+
+
+@pytest.mark.parametrize('lifted', [False, True])
+@pytest.mark.parametrize('cameras', [3, 6])
+def test_what_all_joints_of_a_view_share_is_in_the_covariance(cameras, lifted):
+    """Views are off by 6 px, the same for all joints, under keypoints with noise of 2 px."""
+    rng, bodies, shared_px, own_px = np.random.default_rng(9), 400, 6.0, 2.0
+    cams, truth = ring(cameras), np.repeat(crowd(1), bodies, 0)
+    xn, _ = observe(cams, truth, noise_px=own_px, seed=10)
+    xn = xn + rng.normal(0.0, shared_px / FOCAL_PX, (cameras, bodies, 1, 2))
+    weights = np.full(xn.shape[:-1], 1.0 / np.hypot(own_px, shared_px))
+    config = SolverConfig(robust_sigmas=100.0)
+    prior = lift(cams, truth, rng.normal(0.0, 0.06, (*xn.shape[:-1], 3)), sigma_m=0.06) if lifted else None
+    found = run(cams, xn, weights, prior, config, shared=np.full(cameras, shared_px / FOCAL_PX))
+    error = (found.xyz - truth).reshape(-1, 3)
+    assert 0.92 < inside95(error, found.covariance.reshape(-1, 3, 3)) < 0.985
+    # The middle of the body errs as the joints do: what is shared does not average out.
+    middle = error.reshape(bodies, 17, 3).mean(1)
+    lasting = (found.covariance - found.fleeting).mean(1)
+    assert 0.90 < inside95(middle, lasting + found.fleeting.mean(1) / 17.0) < 0.99
+    # Most of the variance is what views share, so that little of it is new in every set.
+    assert np.trace(found.fleeting, axis1=-2, axis2=-1).mean() < 0.4 * np.trace(
+        found.covariance, axis1=-2, axis2=-1).mean()
+
+
+def test_the_level_of_noise_scales_what_comes_from_the_keypoints_only():
+    cams, truth = ring(3), crowd(1)
+    xn, weights = observe(cams, truth)
+    once, twice = (run(cams, xn, weights, level=level) for level in (1.0, 2.0))
+    np.testing.assert_allclose(twice.xyz, once.xyz, atol=1e-12)
+    np.testing.assert_allclose(twice.covariance, 4.0 * once.covariance)
+    np.testing.assert_allclose(once.fleeting, once.covariance)
+    lifted = lift(cams, truth, sigma_m=0.05)
+    once, twice = (run(cams, xn, weights, lifted, level=level) for level in (1.0, 2.0))
+    np.testing.assert_allclose(twice.fleeting, 4.0 * once.fleeting)
+    np.testing.assert_allclose(twice.covariance - twice.fleeting, once.covariance - once.fleeting, atol=1e-12)
+
+
+@pytest.mark.parametrize('shared', [None, np.array([0.004, 0.001, 0.008])])
+@pytest.mark.parametrize('lifted', [False, True])
+def test_what_is_fleeting_is_a_part_of_the_covariance(lifted, shared):
+    cams, truth = ring(3), crowd(2)
+    xn, weights = observe(cams, truth, noise_px=SIGMA_PX)
+    xn[1:, 0, 13] = np.nan
+    found = run(cams, xn, weights, lift(cams, truth, 0.03) if lifted else None, shared=shared)
+    known = np.isfinite(found.xyz[..., 0])
+    rest = np.linalg.eigvalsh((found.covariance - found.fleeting)[known])
+    assert rest.min() > -1e-9
+    assert np.linalg.eigvalsh(found.fleeting[known]).min() > -1e-12
+
+
+def test_the_distance_of_a_body_that_one_view_sees_comes_from_where_it_is_expected():
+    """The lifter takes the body for one a tenth smaller and nearer."""
+    cams, truth = ring(1), crowd(1)
+    xn, weights = observe(cams, truth)
+    centre = -cams[0, :, :3].T @ cams[0, :, 3]
+    near = lift(cams, centre + 0.9 * (truth - centre))
+    place = truth.mean(1)
+    alone = run(cams, xn, weights, near)
+    told = run(cams, xn, weights, near, place=place, place_variance=np.array([0.01**2]))
+    away = np.linalg.norm(place - centre)
+    assert np.linalg.norm(alone.xyz.mean(1) - place) > 0.05 * away
+    assert np.linalg.norm(told.xyz.mean(1) - place) < 0.01 * away
+    # A place that is not to be relied upon, or unknown, changes nothing.
+    for where, variance in ((place, np.inf), (np.full((1, 3), np.nan), 0.01)):
+        same = run(cams, xn, weights, near, place=where, place_variance=np.array([variance]))
+        np.testing.assert_allclose(same.xyz, alone.xyz, atol=1e-4)
+
+
+def test_a_joint_whose_views_contradict_each_other_is_doubted():
+    """Two views of a wrist with a lifted pose, one of them 0.3 m beside it."""
+    cams, truth = ring(2), crowd(1)
+    xn, weights = observe(cams, truth)
+    lifted = lift(cams, truth)
+    sure = run(cams, xn, weights, lifted)
+    depth = transform_points(cams[1], truth)[0, 13, 2]
+    xn[1, 0, 13, 0] += 0.3 / depth
+    torn = run(cams, xn, weights, lifted)
+    off = np.linalg.norm(torn.xyz[0, 13] - truth[0, 13])
+    sigma = np.sqrt(np.trace(torn.covariance[0, 13]) / 3.0)
+    assert torn.num_views[0, 13] < 2
+    assert sigma > 0.15 and off < 2.8 * sigma
+    np.testing.assert_allclose(np.delete(torn.covariance[0], 13, 0), np.delete(sure.covariance[0], 13, 0), rtol=0.05)
+    # Against three that agree, one counts for nothing.
+    cams = ring(4)
+    xn, weights = observe(cams, truth)
+    before = run(cams, xn, weights).covariance[0, 13]
+    xn[3, 0, 13, 0] += 0.3 / depth
+    assert np.trace(run(cams, xn, weights).covariance[0, 13]) < 4.0 * np.trace(before)
+
+
+def test_solutions_are_selected_and_replaced_body_by_body():
+    cams, truth = ring(3), crowd(3)
+    found = run(cams, *observe(cams, truth))
+    other = found.select(np.array([2]))
+    assert isinstance(other, Solution)
+    np.testing.assert_array_equal(other.xyz[0], found.xyz[2])
+    found.replace(np.array([0]), other)
+    for name in ('xyz', 'covariance', 'fleeting', 'seen_xyz', 'seen_covariance'):
+        np.testing.assert_array_equal(getattr(found, name)[0], getattr(other, name)[0])
+    np.testing.assert_array_equal(found.trust[:, 0], other.trust[:, 0])

@@ -7,7 +7,7 @@ import pytest
 
 from geo_pose_ros.config import SolverConfig
 from geo_pose_ros.fusion.bones import BonePrior, incidence
-from geo_pose_ros.fusion.solver import LiftedViews, solve
+from geo_pose_ros.fusion.solver import Circumstances, solve
 from geo_pose_ros.scene.bones import BoneLengths
 from geo_pose_ros.skeleton import BODY17
 
@@ -88,8 +88,8 @@ def test_known_lengths_make_joints_better_and_bones_steadier():
     xn, weights = observe(cams, truth, noise_px=SIGMA_PX, seed=2)
     lifted = lift(cams, truth, np.random.default_rng(3).normal(0.0, 0.06, (2, 200, 17, 3)), sigma_m=0.06)
     focal = np.full(2, FOCAL_PX)
-    without = solve(cams, focal, xn, weights, CONFIG, lifted)
-    found = solve(cams, focal, xn, weights, CONFIG, lifted, known(truth))
+    without = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted))
+    found = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted, known(truth)))
     error, error_without = (np.linalg.norm(s.xyz - truth, axis=-1).mean() for s in (found, without))
     assert error < 0.9 * error_without
     spread, spread_without = (lengths_of(s.xyz).std(0).mean() for s in (found, without))
@@ -105,13 +105,12 @@ def test_the_length_of_an_unseen_forearm_comes_from_its_bones():
     wrong = truth.copy()
     wrong[:, 13] += 0.5 * (truth[:, 13] - truth[:, 12])
     lifted = lift(cams, wrong, sigma_m=0.1)
-    lifted = LiftedViews(lifted.pose, lifted.sigma, lifted.root)
     focal = np.full(3, FOCAL_PX)
     true = lengths_of(truth)[0, FOREARM]
-    assert lengths_of(solve(cams, focal, xn, weights, CONFIG, lifted).xyz)[0, FOREARM] == pytest.approx(
+    assert lengths_of(solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted)).xyz)[0, FOREARM] == pytest.approx(
         1.5 * true, rel=0.05
     )
-    found = solve(cams, focal, xn, weights, CONFIG, lifted, known(truth))
+    found = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted, known(truth)))
     assert lengths_of(found.xyz)[0, FOREARM] == pytest.approx(true, rel=0.02)
     # Nobody saw the wrist: nothing to learn from.
     assert np.isnan(found.seen_xyz[0, 13]).all() and np.isnan(found.seen_covariance[0, 13]).all()
@@ -123,11 +122,11 @@ def test_unknown_lengths_and_the_step_without_lifter_change_nothing():
     xn, weights = observe(cams, truth, noise_px=2.0)
     lifted, focal = lift(cams, truth), np.full(3, FOCAL_PX)
     nothing = BonePrior(np.zeros((1, len(EDGES))), np.full((1, len(EDGES)), np.inf), incidence(BODY17))
-    without = solve(cams, focal, xn, weights, CONFIG, lifted)
-    np.testing.assert_allclose(solve(cams, focal, xn, weights, CONFIG, lifted, nothing).xyz, without.xyz, atol=1e-12)
+    without = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted))
+    np.testing.assert_allclose(solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted, nothing)).xyz, without.xyz, atol=1e-12)
     wrong = BonePrior(2.0 * lengths_of(truth), np.full((1, len(EDGES)), 1e-6), incidence(BODY17))
     np.testing.assert_array_equal(
-        solve(cams, focal, xn, weights, CONFIG, None, wrong).xyz, solve(cams, focal, xn, weights, CONFIG).xyz
+        solve(cams, focal, xn, weights, CONFIG, Circumstances(None, wrong)).xyz, solve(cams, focal, xn, weights, CONFIG).xyz
     )
 
 
@@ -138,7 +137,7 @@ def test_the_spread_says_how_far_a_length_may_stray():
     longer = BonePrior(1.1 * lengths_of(truth), np.zeros((1, len(EDGES))), incidence(BODY17))
     ratios = [
         float(np.median(lengths_of(solve(
-            cams, focal, xn, weights, dataclasses.replace(CONFIG, bone_spread=spread), lifted, longer
+            cams, focal, xn, weights, dataclasses.replace(CONFIG, bone_spread=spread), Circumstances(lifted, longer)
         ).xyz) / lengths_of(truth)))
         for spread in (0.3, 0.03, 0.003)
     ]

@@ -1,0 +1,134 @@
+"""What cameras see and detect, as arrays."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.fusion.views import CAP_M, Cameras, Detections, lateral_distance, mean_capped, nearby
+
+from .people import crowd, observe, ring
+
+# One camera at the origin that looks along z.
+AHEAD = Cameras(
+    np.eye(3, 4)[None], np.array([500.0]), np.array([[-0.5, -0.4, 0.5, 0.4]]), np.zeros(1), np.ones(1, bool)
+)
+
+
+def four(*centre: float) -> np.ndarray:
+    """One body of four joints 0.1 m about ``centre``."""
+    return (np.array(centre) + 0.1 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]))[None]
+
+
+def of_one(xn: np.ndarray) -> Detections:
+    return Detections.of([xn], [np.ones(xn.shape[:2])])
+
+
+def test_joints_are_seen_at_each_views_own_instant():
+    cameras = ring(3, dt_s=np.array([-0.1, 0.0, 0.2]))
+    xyz = crowd(2)
+    velocity = np.random.default_rng(0).normal(0.0, 1.0, xyz.shape)
+    seen = cameras.see(xyz, velocity)
+    for c, (pose, dt_s) in enumerate(zip(cameras.cam_from_world, cameras.dt_s, strict=True)):
+        np.testing.assert_allclose(seen[c], (xyz + dt_s * velocity) @ pose[:, :3].T + pose[:, 3], atol=1e-12)
+    np.testing.assert_allclose(cameras.see(xyz)[0], xyz @ cameras.cam_from_world[0, :, :3].T
+                               + cameras.cam_from_world[0, :, 3], atol=1e-12)
+    assert len(cameras) == 3
+
+
+def test_the_picture_ends_at_its_bounds_and_at_the_camera():
+    points = np.array(
+        [[[1.0, 0.0, 2.0], [1.01, 0.0, 2.0], [0.0, -0.8, 2.0], [0.0, -0.81, 2.0], [0.0, 0.0, -2.0], [0.0, 0.0, 0.05],
+          [np.nan] * 3]]
+    )
+    inside = AHEAD.in_picture(AHEAD.see(points))
+    assert inside[0, 0].tolist() == [True, False, True, False, False, False, False]
+
+
+def test_the_lateral_distance_is_metric_at_the_joints_depth():
+    body = four(0.0, 0.0, 4.0)
+    local = AHEAD.see(body)
+    beside = of_one(local[0, :, :, :2] / 4.0 + (0.03, 0.04))
+    zero = np.zeros(1, int)
+    np.testing.assert_allclose(lateral_distance(local, beside, zero, zero), 4.0 * 0.05)
+    # Twice as far away the same pixels are twice as far apart.
+    far = AHEAD.see(2.0 * body)
+    np.testing.assert_allclose(lateral_distance(far, beside, zero, zero), 8.0 * 0.05)
+    # A joint gone astray counts no more than CAP_M, one that is unknown not at all.
+    xn = local[0, :, :, :2] / 4.0
+    xn[0, 0] += 10.0
+    np.testing.assert_allclose(lateral_distance(local, of_one(xn), zero, zero), CAP_M / 4.0)
+    xn[0, 0] = np.nan
+    assert np.isinf(lateral_distance(local, of_one(xn), zero, zero)).all()
+    # Behind the camera nothing fits.
+    np.testing.assert_allclose(lateral_distance(-local, of_one(local[0, :, :, :2] / 4.0), zero, zero), CAP_M)
+
+
+def test_the_capped_mean_needs_four_joints():
+    distance = np.array([[0.1, 0.2, 0.3, 9.0], [0.1, 0.2, 0.3, 0.4]])
+    valid = np.array([[True] * 4, [True, True, True, False]])
+    np.testing.assert_allclose(mean_capped(distance, valid), [(0.6 + CAP_M) / 4.0, np.inf])
+
+
+def test_only_pairs_whose_centres_are_near_are_compared():
+    bodies = np.concatenate([four(0.0, 0.0, 4.0), four(0.7, 0.0, 4.0), four(0.0, 0.0, -4.0), four(np.nan, 0.0, 4.0)])
+    local = AHEAD.see(bodies)
+    detections = of_one(np.array([[0.0, 0.0], [0.175, 0.0]])[:, None] + np.zeros((2, 4, 2)))
+    for reach_m, expected in ((0.5, {(0, 0), (1, 1)}), (0.71, {(0, 0), (1, 1), (0, 1), (1, 0)})):
+        body, detection = nearby(local, detections, reach_m)
+        assert set(zip(body.tolist(), detection.tolist(), strict=True)) == expected
+        assert (np.diff(detection) >= 0).all()
+
+
+def test_detections_of_all_cameras_are_joined_and_gathered_back():
+    cameras, bodies = ring(3), crowd(2)
+    seen = observe(cameras, bodies)
+    d = seen.detections
+    assert d.starts.tolist() == [0, 2, 4, 6] and d.camera.tolist() == [0, 0, 1, 1, 2, 2] and len(d) == 6
+    np.testing.assert_allclose(d.centre, d.xn.mean(1))
+    views = np.array([[1, -1, 4], [-1, -1, -1]])
+    xn, confidence = d.gather(views)
+    np.testing.assert_array_equal(xn[0, 0], d.xn[1])
+    np.testing.assert_array_equal(xn[2, 0], d.xn[4])
+    assert np.isnan(xn[1]).all() and np.isnan(xn[:, 1]).all()
+    assert (confidence[[0, 2], 0] == 1.0).all() and not confidence[1].any() and not confidence[:, 1].any()
+
+
+def test_keypoints_without_confidence_or_place_are_not_seen():
+    xn = np.arange(16.0).reshape(1, 8, 2)
+    xn[0, 1, 0] = np.nan
+    confidence = np.full((1, 8), 0.5)
+    confidence[0, 2] = 0.0
+    d = Detections.of([xn], [confidence])
+    assert d.seen[0].tolist() == [True, False, False] + [True] * 5
+    assert not d.xn[0, 1:3].any() and not d.confidence[0, 1:3].any()
+    np.testing.assert_allclose(d.centre[0], np.delete(xn[0], [1, 2], 0).mean(0))
+
+
+def test_nobody_is_gathered_from_nothing():
+    none = Detections.of([np.zeros((0, 5, 2))] * 2, [np.zeros((0, 5))] * 2)
+    xn, confidence = none.gather(np.full((3, 2), -1))
+    assert xn.shape == (2, 3, 5, 2) and np.isnan(xn).all()
+    assert confidence.shape == (2, 3, 5) and not confidence.any()
+
+
+def test_selected_detections_keep_their_cameras():
+    d = observe(ring(3), crowd(2)).detections
+    part = d.select(np.array([1, 4, 5]))
+    assert part.camera.tolist() == [0, 2, 2] and part.starts.tolist() == [0, 1, 1, 3]
+    np.testing.assert_array_equal(part.xn, d.xn[[1, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ('xn', 'confidence'),
+    [
+        ([], []),
+        ([np.zeros((1, 5, 2))], []),
+        ([np.zeros((5, 2))], [np.zeros((1, 5))]),
+        ([np.zeros((1, 5, 3))], [np.zeros((1, 5))]),
+        ([np.zeros((1, 5, 2)), np.zeros((1, 6, 2))], [np.zeros((1, 5)), np.zeros((1, 6))]),
+        ([np.zeros((1, 5, 2))], [np.zeros((2, 5))]),
+    ],
+)
+def test_arrays_that_do_not_agree_are_refused(xn, confidence):
+    with pytest.raises(ShapeError, match=r'expected one \(P, J, 2\) and one \(P, J\) per camera'):
+        Detections.of(xn, confidence)

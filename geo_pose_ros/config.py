@@ -432,11 +432,6 @@ class NodeConfig:
     stale_after_s: float = setting(
         2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
     )
-    drift_ratio: float = setting(
-        2.5, 'A camera whose median reprojection error is above the median of the others by this factor is reported',
-        low=1.0, high=100.0, live=True,
-    )
-    drift_window: int = setting(100, 'Sets with bodies the drift check looks back over', low=5, high=10_000)
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 

@@ -347,3 +347,29 @@ def test_a_body_nobody_sees_is_predicted_for_half_a_second():
         assert (predicted.num_views == 0).all()
         assert (predicted.confidence < 0.5).all()
         assert len(pipeline.fuse(6 * 10**8, none).bodies) == 0
+
+
+def test_people_and_their_ids_survive_a_better_calibration():
+    rig, truth = ring_rig(4), [person(), person(1) + (1.5, 0.0, 0.0)]
+    detector = Told(keypoints(rig, truth))
+
+    def set_of(pipeline, stamp_ns):
+        return pipeline.process(stamp_ns, {
+            camera: lambda n=camera: Frame(n, stamp_ns, IMAGE) for camera in pipeline.rig.names
+        }).bodies
+
+    with PosePipeline(rig.subset(['cam0', 'cam1', 'cam3']), PipelineConfig(), detector=detector) as pipeline:
+        before = [set_of(pipeline, i * 10**8) for i in range(2)][-1]
+        pipeline.with_rig(rig)
+        assert pipeline.rig is rig
+        expected = pipeline.expected({'cam2': 2 * 10**8})['cam2']
+        after = set_of(pipeline, 2 * 10**8)
+        # Ids of people who come back after the scene forgot them are new.
+        ids = [
+            pipeline.fuse(i * 10**8, keypoints(rig, [truth[0] - (0.5 * i, 0.0, 0.0)], stamp_ns=i * 10**8)).bodies
+            for i in (100, 101)
+        ]
+    assert len(before) == 2 and sorted(after.body_ids) == sorted(before.body_ids) == sorted(expected.body_ids)
+    assert before.num_views.max() == 3 and after.num_views.max() == 4
+    assert not set(ids[-1].body_ids) & set(before.body_ids)
+    assert detector.closed

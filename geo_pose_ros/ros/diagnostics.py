@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import NodeConfig
 from ..messages.diagnostics import Level, Status
+from ..scene.cameras import CameraState
 from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
 from .faults import Fault
-from .statistics import NodeStatistics, drifting
+from .statistics import NodeStatistics
 
 # The middleware tells of losses now and then only.
 _LOSSES_NS = 5_000_000_000
@@ -103,11 +105,24 @@ def camera_values(
         'rate_hz': f'{camera.rate_hz(now_ns):.1f}',
         'age_s': 'never' if age_s is None else f'{age_s:.3f}',
         'clock_error_ms': '' if clock_ns is None else f'{clock_ns / 1e6:.1f}',
+        **_state_values(camera.state),
         'frames_received': str(counts.received.get(name, 0)),
         'frames_used': str(counts.used.get(name, 0)),
         'frames_lost_by_middleware': str(camera.lost),
         **{f'dropped: {DROP_CAUSES[cause]}': str(n) for cause, n in counts.drops.get(name, {}).items()},
         **{f'unusable: {kind}': str(n) for kind, n in camera.problems.items()},
+    }
+
+
+def _state_values(state: CameraState | None) -> dict[str, str]:
+    """Return what people have shown of a camera."""
+    if state is None:
+        return {}
+    return {
+        'clock_offset_ms': f'{1e3 * state.clock_offset_s:.1f}',
+        'clock_sigma_ms': f'{1e3 * state.clock_sigma_s:.1f}',
+        'noise_scale': f'{state.noise_scale:.2f}',
+        'shift_px': '{:.1f} {:.1f}'.format(*state.shift_px),
     }
 
 
@@ -157,20 +172,17 @@ def pipeline_values(statistics: NodeStatistics, counts: SyncCounts, now_ns: int)
     }
 
 
-def rig_faults(
-    statistics: NodeStatistics, config: NodeConfig, problems: Mapping[str, str], now_ns: int
-) -> list[Fault]:
-    """Return whose reprojection stands out, who is not calibrated, and what was wrong with transforms."""
-    errors = statistics.reprojection_px()
+def rig_faults(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: int) -> list[Fault]:
+    """Return who was moved, who is not calibrated, and what was wrong with transforms."""
     faults = [Fault(f'camera {name}', 'calibration', Level.ERROR, text) for name, text in problems.items()]
     faults += [Fault('rig', event.kind, Level.WARN, event.text) for event in statistics.recent('rig', now_ns)]
     faults += [
         Fault(
-            'rig', f'drift of {name}', Level.WARN,
-            f"calibration of camera '{name}' may have drifted: median reprojection error {errors[name][0]:.1f} px, "
-            f"the others' {others:.1f} px. Calibrate it again",
+            'rig', f'{name} moved', Level.WARN,
+            f"camera '{name}' moved: its keypoints lie {math.hypot(*camera.state.shift_px):.0f} px beside the bodies that "
+            'the others see; calibrate again (geo_pose calibrate)',
         )
-        for name, others in drifting(errors, config.drift_ratio, config.drift_window // 2).items()
+        for name, camera in statistics.cameras.items() if camera.state is not None and camera.state.moved
     ]
     return faults
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from ..errors import GeoPoseError
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
 from ..pipeline import PipelineResult, PosePipeline
-from ..scene.sync import StampedSet
+from ..scene.sync import CLOCK_NEWS_NS, StampedSet
 from ..skeleton import get_skeleton
 from ..types import Camera, CameraRig, Frame, Keypoints2D
 from .bridge import raw_converter
@@ -52,6 +52,9 @@ class SetProcessor:
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
         self.outputs: Outputs | None = None
+        # Gets the cameras' clock offsets whenever they have changed: the synchroniser's.
+        self.on_clock_offsets: Callable[[Mapping[str, int]], None] | None = None
+        self._clock_offsets_ns: dict[str, int] = {}
         self._told_ns = 0
         if source.rig is not None:
             self._use_rig(source.rig)
@@ -61,12 +64,14 @@ class SetProcessor:
         self._finished: Future[None] = self._finisher.submit(lambda: None)
 
     def _use_rig(self, rig: CameraRig) -> None:
-        pipeline = PosePipeline(rig, self._config.pipeline)
-        if not self._only_keypoints:
-            pipeline.load()
+        """Take ``rig`` from now on; people and their ids stay."""
         if self._pipeline is not None:
-            self._pipeline.close()
-        self._pipeline, self._pipeline_rig = pipeline, rig
+            self._pipeline.with_rig(rig)
+        else:
+            self._pipeline = PosePipeline(rig, self._config.pipeline)
+            if not self._only_keypoints:
+                self._pipeline.load()
+        self._pipeline_rig = rig
 
     def publish_skeleton(self) -> None:
         """Publish `~/skeleton`, if there is a rig."""
@@ -129,6 +134,7 @@ class SetProcessor:
             result = finish()
             self.outputs.publish(result, rig)
             self._tell_detectors(self.outputs, found, rig)
+            self._tell_clocks()
             latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
             self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
             self.outputs.publish_annotated(result, rig)
@@ -142,6 +148,15 @@ class SetProcessor:
         if self._pipeline is not None and outputs.wants_expected():
             ahead_ns = found.stamp_ns + (step_ns if 0 < step_ns < _LONGEST_STEP_NS else 0)
             outputs.publish_expected(self._pipeline.expected(dict.fromkeys(rig.names, ahead_ns)), rig)
+
+    def _tell_clocks(self) -> None:
+        """Hand on the cameras' clock offsets if one has changed."""
+        if self._pipeline is None or self.on_clock_offsets is None:
+            return
+        offsets_ns, before = self._pipeline.clock_offsets_ns(), self._clock_offsets_ns
+        if any(abs(ns - before.get(name, 0)) > CLOCK_NEWS_NS for name, ns in offsets_ns.items()):
+            self._clock_offsets_ns = offsets_ns
+            self.on_clock_offsets(offsets_ns)
 
     def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
         text = f'frame set at {stamp_ns} ns: {error}'

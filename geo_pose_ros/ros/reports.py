@@ -74,7 +74,7 @@ class Reports:
         now_ns, counts = monotonic_ns(), read_counts()
         statistics, config = self._statistics, self._config
         pipeline = pipeline_faults(statistics, counts, config, now_ns)
-        rig = rig_faults(statistics, config, problems, now_ns)
+        rig = rig_faults(statistics, problems, now_ns)
         of_cameras = {
             name: camera_faults(name, known, statistics, counts, config, now_ns) for name, known in cameras.items()
         }

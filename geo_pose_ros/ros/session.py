@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
@@ -55,11 +55,12 @@ class PoseSession:
         for name in self._cameras:
             fill('/pose_node/keypoints/{camera}', name)
         self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
-        self._statistics = NodeStatistics(self._cameras, config.drift_window)
+        self._statistics = NodeStatistics(self._cameras)
         self._source = RigSource(node, self._topics, config, rig_file, self._on_bad_transform)
         self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics)
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
+        self._processor.on_clock_offsets = self._use_offsets
         self._watch = TopicWatch(node, self._topics, self._qos)
         # None while inactive.
         self._inputs: PolledInputs | None = None
@@ -147,6 +148,9 @@ class PoseSession:
 
     def _on_bad_transform(self, problem: str) -> None:
         self._statistics.happened('rig', 'transform', problem, monotonic_ns())
+
+    def _use_offsets(self, offsets_ns: Mapping[str, int]) -> None:
+        self._worker.read(lambda synchronizer: synchronizer.use_offsets(offsets_ns))
 
     def _on_crash(self, error: BaseException) -> None:
         self._logger.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..pipeline import PipelineResult
+from ..scene.cameras import CameraState
 
 # Entries the rates, latencies and stage times look back over.
 _WINDOW = 200
@@ -26,7 +27,8 @@ class CameraStatistics:
         lost: frames the middleware lost, as far as it noticed.
         lost_ns: when it last noticed some, monotonic.
         problems: frames that could not be used, by kind.
-        residuals_px: per set its median reprojection error.
+        residuals_px: of its last sets with bodies, each one's median reprojection error.
+        state: what the bodies it sees have shown of it; None before the first set.
         notes: standing troubles (calibration, QoS, topics) by kind, in words.
     """
 
@@ -34,7 +36,8 @@ class CameraStatistics:
     lost: int = 0
     lost_ns: int | None = None
     problems: Counter[str] = field(default_factory=Counter)
-    residuals_px: deque[float] = field(default_factory=deque)
+    residuals_px: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    state: CameraState | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
     def age_s(self, now_ns: int) -> float | None:
@@ -70,10 +73,10 @@ class Event:
 class NodeStatistics:
     """All numbers of a node; thread-safe by one lock."""
 
-    def __init__(self, cameras: Sequence[str], drift_window: int) -> None:
+    def __init__(self, cameras: Sequence[str]) -> None:
         """Start empty."""
         self._lock = threading.Lock()
-        self.cameras = {name: CameraStatistics(residuals_px=deque(maxlen=drift_window)) for name in cameras}
+        self.cameras = {name: CameraStatistics() for name in cameras}
         self._latency_ms: deque[float] = deque(maxlen=_WINDOW)
         self._spans_ms: deque[float] = deque(maxlen=_WINDOW)
         self._stages_ms: dict[str, deque[float]] = {}
@@ -129,6 +132,8 @@ class NodeStatistics:
             for name, residuals in result.residuals_px.items():
                 if len(residuals):
                     self.cameras[name].residuals_px.append(float(np.median(residuals)))
+            for name, state in result.cameras.items():
+                self.cameras[name].state = state
 
     def silent_s(self, now_ns: int) -> float | None:
         """Return the time since the last published set; None if there was none."""
@@ -156,7 +161,7 @@ class NodeStatistics:
             return {stage: float(np.median(values)) for stage, values in self._stages_ms.items()}
 
     def reprojection_px(self) -> Mapping[str, tuple[float, int]]:
-        """Return per camera the median reprojection error over the drift window, and over how many sets."""
+        """Return per camera the median reprojection error over its last sets, and over how many."""
         with self._lock:
             return {
                 name: (float(np.median(camera.residuals_px)), len(camera.residuals_px))
@@ -171,15 +176,3 @@ def _percentiles(values: Iterable[float]) -> dict[str, float]:
         return {}
     p50, p95, highest = np.percentile(numbers, (50, 95, 100))
     return {'p50': float(p50), 'p95': float(p95), 'max': float(highest)}
-
-
-def drifting(reprojection_px: Mapping[str, tuple[float, int]], ratio: float, sets: int) -> dict[str, float]:
-    """Return the cameras whose error is above the median of the others' by ``ratio``, with that median, px.
-
-    Cameras with fewer than ``sets`` sets do not count; it takes three to tell who is wrong.
-    """
-    known = {name: error for name, (error, count) in reprojection_px.items() if count >= sets}
-    if len(known) < 3:
-        return {}
-    others = {name: float(np.median([e for n, e in known.items() if n != name])) for name in known}
-    return {name: others[name] for name, error in known.items() if error > ratio * others[name]}

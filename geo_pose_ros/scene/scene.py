@@ -271,7 +271,7 @@ class Scene:
     def _hinted(self, keypoints: Mapping[str, Keypoints2D]) -> NDArray[np.bool_]:
         """Return (D,) whether a detection was looked for, and found, where a known body was expected."""
         hints = [keypoints[name].hints for name in self._rig.names if name in keypoints]
-        return np.isin(np.concatenate([np.zeros(0, np.int64), *hints]), self._tracks.ids)
+        return np.concatenate([np.zeros(0, np.int64), *hints]) >= 0
 
     def _associate(
         self, stamp_ns: int, cameras: Cameras, detections: Detections, hinted: NDArray[np.bool_]

@@ -30,6 +30,8 @@ from ..errors import ConfigError
 T = TypeVar('T')
 
 _MS = 1_000_000
+# Clock offsets that somebody else knows better are told again when one has changed by more than this.
+CLOCK_NEWS_NS = 200_000
 # Frames the clock offset and the period of a camera are estimated over.
 _CLOCK_WINDOW = 16
 _PERIOD_WINDOW = 9

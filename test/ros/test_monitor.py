@@ -31,7 +31,7 @@ CAMERAS = [
     Status('camera right', Level.ERROR, 'silent for 4.0 s; check its driver', {'rate_hz': '0.0', 'age_s': '4.0'}),
 ]
 RIG_STATUS = Status(
-    'rig', Level.WARN, "calibration of camera 'left' may have drifted", {'reprojection_px left': '14.2'}
+    'rig', Level.WARN, "camera 'left' moved: its keypoints lie 14 px beside the bodies", {'reprojection_px left': '14.2'}
 )
 
 
@@ -48,7 +48,7 @@ def test_the_table():
     assert left.split() == ['left', 'ok', '30.0', '0.012', '-', '14.2', 'ok']
     [right] = [line for line in lines if line.startswith('right')]
     assert right.split()[1] == 'ERROR' and right.endswith('silent for 4.0 s; check its driver')
-    assert "rig: WARN: calibration of camera 'left' may have drifted" in lines
+    assert "rig: WARN: camera 'left' moved: its keypoints lie 14 px beside the bodies" in lines
     assert lines[-1] == 'ms per stage: detect 40.1'
     assert all(len(line) <= 60 for line in board(PIPELINE, *CAMERAS).lines(100.5, 60, colour=False))
     coloured = board(PIPELINE, *CAMERAS).lines(100.5, 200, colour=True)

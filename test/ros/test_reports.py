@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,8 @@ from geo_pose_ros.ros import diagnostics, tf
 from geo_pose_ros.ros.diagnostics import CameraInput, SyncCounts, to_status
 from geo_pose_ros.ros.faults import Fault, FaultLog
 from geo_pose_ros.ros.qos import explain_incompatible, profile
-from geo_pose_ros.ros.statistics import CameraStatistics, NodeStatistics, drifting
+from geo_pose_ros.ros.statistics import CameraStatistics, NodeStatistics
+from geo_pose_ros.scene.cameras import CameraState
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
@@ -34,7 +36,7 @@ NONE = SyncCounts({}, {}, {}, {}, {})
 def result(residuals: dict[str, list[float]], bodies: int = 0, **stages: float) -> PipelineResult:
     return PipelineResult(
         Bodies3D.empty(0, 'world', BODY17), {}, {}, {}, stages,
-        {name: np.array(values) for name, values in residuals.items()},
+        {name: np.array(values) for name, values in residuals.items()}, {}, {},
     )
 
 
@@ -49,7 +51,7 @@ def test_rates_count_the_silence_since() -> None:
 
 
 def test_latency_stages_and_reprojection() -> None:
-    statistics = NodeStatistics(['a', 'b'], drift_window=3)
+    statistics = NodeStatistics(['a', 'b'])
     assert statistics.latency_ms() == {}
     for k in range(5):
         statistics.processed(result({'a': [k, k, 100.0], 'b': []}, solve=2.0 * k), 3_000_000, k * 10_000_000, k * S)
@@ -58,20 +60,34 @@ def test_latency_stages_and_reprojection() -> None:
     assert statistics.span_ms()['p50'] == 3.0
     assert statistics.stages_ms() == {'solve': 4.0}
     assert statistics.rate_hz(4 * S) == pytest.approx(1.0)
-    assert statistics.reprojection_px() == {'a': (3.0, 3)}
+    assert statistics.reprojection_px() == {'a': (2.0, 5)}
 
 
-def test_one_camera_that_stands_out_is_found() -> None:
-    errors = {'a': (10.0, 50), 'b': (11.0, 50), 'c': (30.0, 50)}
-    assert drifting(errors, 2.0, 50) == {'c': 10.5}
-    assert drifting(errors, 3.0, 50) == {}
-    assert drifting(errors, 2.0, 51) == {}
-    # Of two nobody can say which one.
-    assert drifting({'a': (10.0, 50), 'c': (30.0, 50)}, 2.0, 50) == {}
+def state_of(moved: bool) -> CameraState:
+    return CameraState(0.0123, 0.0004, 1.25, 0.6, (3.0, -4.0), moved)
+
+
+@pytest.mark.parametrize('moved', [False, True])
+def test_a_camera_that_was_moved_is_named(moved: bool) -> None:
+    statistics = NodeStatistics(['cam01', 'cam02'])
+    statistics.processed(replace(result({}), cameras={'cam02': state_of(moved)}), 0, 0, S)
+    status = to_status('rig', diagnostics.rig_faults(statistics, {}, S), diagnostics.rig_values(statistics))
+    words = "camera 'cam02' moved: its keypoints lie 5 px beside the bodies that the others see; calibrate again"
+    assert (status.level, status.message) == (
+        (Level.WARN, f'{words} (geo_pose calibrate)') if moved else (Level.OK, 'ok')
+    )
+    known = CameraInput('/cam02/image_raw')
+    values = diagnostics.camera_values('cam02', known, statistics, NONE, S)
+    shown = {key: values[key] for key in ('clock_offset_ms', 'clock_sigma_ms', 'noise_scale', 'shift_px')}
+    assert shown == {
+        'clock_offset_ms': '12.3', 'clock_sigma_ms': '0.4', 'noise_scale': '1.25', 'shift_px': '3.0 -4.0'
+    }
+    # Nothing is invented of a camera that nothing is known of.
+    assert 'clock_offset_ms' not in diagnostics.camera_values('cam01', known, statistics, NONE, S)
 
 
 def statistics_of(camera: CameraStatistics) -> NodeStatistics:
-    statistics = NodeStatistics(['left'], 10)
+    statistics = NodeStatistics(['left'])
     statistics.cameras['left'] = camera
     return statistics
 
@@ -172,7 +188,7 @@ def pipeline_status(statistics: NodeStatistics, counts: SyncCounts, now_ns: int)
 
 
 def test_the_pipeline_says_why_nothing_comes() -> None:
-    statistics = NodeStatistics(['a'], 10)
+    statistics = NodeStatistics(['a'])
     assert pipeline_status(statistics, NONE, 0).message == 'no set published yet: no camera has sent a frame'
     statistics.arrived('a', S)
     some = SyncCounts({'a': 9}, {'a': 9}, {}, {'taken': 2}, {})

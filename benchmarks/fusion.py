@@ -43,7 +43,7 @@ from geo_pose_ros.config import LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
-from geo_pose_ros.fusion.solver import solve
+from geo_pose_ros.fusion.solver import Circumstances, LiftedViews, solve
 from geo_pose_ros.geometry.projection import normalize, project_world
 from geo_pose_ros.geometry.triangulation import triangulate_dlt
 from geo_pose_ros.geometry.virtual_camera import look_at
@@ -286,12 +286,13 @@ def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLif
     rows: list[dict[str, Any]] = []
     for cameras, bodies in sizes:
         cams, focal, xn, confidence = scene(cameras, bodies, truth)
-        weights, lifted = confidence / FULL.solver.noise_px, lifter.lift(xn, confidence)
+        weights, own = confidence / FULL.solver.noise_px, lifter.lift(xn, confidence)
+        known = Circumstances(lifted=LiftedViews.of_cameras(own.pose, own.sigma, own.root, cams[:, None]))
         pipeline, call = pipeline_call(cameras, bodies, truth)
         with pipeline:
             row = {
                 'cameras': cameras, 'bodies': bodies,
-                'solver_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver, lifted), 0.7),  # noqa: B023
+                'solver_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver, known), 0.7),  # noqa: B023
                 'triangulation_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver), 0.7),  # noqa: B023
                 'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence), 0.7),  # noqa: B023
                 'pipeline_ms': time_ms(call, 0.7),

@@ -70,6 +70,20 @@ class LiftedViews:
     root: FloatArray
     axis: FloatArray
 
+    @classmethod
+    def of_cameras(
+        cls, pose: FloatArray, sigma: FloatArray, root: FloatArray, cam_from_world: FloatArray
+    ) -> LiftedViews:
+        """Return lifted poses (V, B, J, 3) and roots (V, B, 3) of camera frames in the world.
+
+        Args:
+            pose, sigma, root: in the frames of the cameras.
+            cam_from_world: (V, B, 3, 4), or what broadcasts to it, of the camera that each view is of.
+        """
+        R, t = cam_from_world[..., :3], cam_from_world[..., 3]
+        axis = root / np.sqrt((root * root).sum(-1, keepdims=True))
+        return cls(pose @ R, sigma, ((root - t)[..., None, :] @ R)[..., 0, :], (axis[..., None, :] @ R)[..., 0, :])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:

@@ -98,7 +98,7 @@ class JointFilter:
         self.age_s = self.age_s + dt_s
 
     def velocity_given(self, rows: IntArray, xyz: FloatArray, noise: FloatArray) -> FloatArray:
-        """Return (B, J, 3) m/s, what the velocity of the bodies ``rows`` (B,) would be after a measurement; see ``update``.
+        """Return (B, J, 3) m/s, what the velocity of the bodies ``rows`` (B,) would be once measured; see ``update``.
 
         Joints that are not measured or have no state keep their velocity.
         """

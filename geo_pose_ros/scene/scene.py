@@ -376,7 +376,7 @@ class Scene:
             lifted = lifter.lift(
                 xn[camera, body], confidence[camera, body], windows, up_in_cam=lifter.up_in_cam(cam_from_world)
             )
-            return _in_world(lifted.pose, lifted.sigma, lifted.root, cam_from_world)
+            return LiftedViews.of_cameras(lifted.pose, lifted.sigma, lifted.root, cam_from_world)
 
         return lift
 
@@ -521,10 +521,3 @@ def _best_views(confidence: FloatArray, most: int) -> IntArray:
 def _all_views(confidence: FloatArray) -> IntArray:
     """Return (C, B), every camera for each body, of confidence (C, B, J): a history has them all."""
     return np.repeat(np.arange(len(confidence))[:, None], confidence.shape[1], 1)
-
-
-def _in_world(pose: FloatArray, sigma: FloatArray, root: FloatArray, cam_from_world: FloatArray) -> LiftedViews:
-    """Return lifted poses (V, B, J, 3) and roots (V, B, 3) of cameras ``cam_from_world`` (V, B, 3, 4) in the world."""
-    R, t = cam_from_world[..., :3], cam_from_world[..., 3]
-    axis = root / np.sqrt((root * root).sum(-1, keepdims=True))
-    return LiftedViews(pose @ R, sigma, ((root - t)[..., None, :] @ R)[..., 0, :], (axis[..., None, :] @ R)[..., 0, :])

@@ -19,6 +19,8 @@ MATCH_M = 0.35
 ORACLE_PEOPLE, ORACLE_SETS = 4, 300
 # 95 % of the chi-squared distribution with three degrees of freedom.
 INSIDE_95 = 7.815
+# Fewer joints than this say nothing about a share of 95 %.
+LEAST_JUDGED = 100
 # Sets until which nothing is warm, and those that count as cold.
 COLD_SETS, WARM_AFTER = 10, 10
 WRISTS = [BODY17.index('left_wrist'), BODY17.index('right_wrist')]
@@ -48,7 +50,7 @@ class Metrics:
         swing_m, rest_jitter_m: of 'swing': mean wrist error at full speed; RMS step from set to set at rest.
         views: supporting views per joint of matched bodies.
         inside_2, inside_1, inside_0: share of joints inside the claimed 95 % ellipsoid; supported by two views or
-            more, by one, by none.
+            more, by one, by none; not given for fewer than LEAST_JUDGED joints.
         share_1, share_0: share of the joints of matched bodies supported by one view, by none.
         cpu_warm_ms, cpu_cold_ms: process CPU time of a set: median of those after the tenth with everybody known;
             the largest of the first ten; cold_ratio: the latter over the former.
@@ -251,7 +253,10 @@ def coverage(recording: Recording, matched: Sequence[Matched]) -> dict[str, floa
                 inside[min(int(s.bodies.num_views[b, j]), 2)].append(bool(distance2[j] <= INSIDE_95))
     joints = sum(len(found) for found in inside.values())
     return {
-        **{f'inside_{views}': _mean(np.array(found, float)) for views, found in inside.items()},
+        **{
+            f'inside_{views}': _mean(np.array(found, float)) for views, found in inside.items()
+            if len(found) >= LEAST_JUDGED
+        },
         **{f'share_{views}': _ratio(len(inside[views]), joints) for views in (0, 1)},
     }
 

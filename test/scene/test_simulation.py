@@ -358,6 +358,7 @@ def test_coverage_takes_the_claim_at_its_word(pair: World, sigma_m: float, insid
     # 0.04 m off along one axis: 16 sigma^2 of 0.01, 4 of 0.02.
     for views, name in ((2, 'inside_2'), (1, 'inside_1'), (0, 'inside_0'), (7, 'inside_2')):
         published = [bodies(s, pair.truth(s) + (0.04, 0.0, 0.0), [0, 1], views, sigma_m) for s in stamps(pair)[:3]]
+        assert np.isnan(getattr(measure(by_hand(pair, published[:2])), name))
         found = measure(by_hand(pair, published))
         assert getattr(found, name) == inside
         assert found.share_1 == float(views == 1) and found.share_0 == float(views == 0)

@@ -20,6 +20,11 @@ test-browser:
 		{ echo "geo_pose: run: sudo apt-get install -y chromium" >&2; exit 1; }
 	@GEO_POSE_BROWSER=1 .venv/bin/python -m pytest test/browser
 
+# Warnings and broken links are errors.
+docs:
+	@tools/venv.sh docs
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
+
 lint:
 	@tools/venv.sh test
 	@.venv/bin/ruff check .

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make .venv and install the pinned requirements into it: venv.sh runtime|test. A second call with the same pins does
+# Make .venv and install the pinned requirements into it: venv.sh runtime|test|browser|docs. A second call with the same pins does
 # nothing. PYTHON=... chooses the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -16,7 +16,8 @@ _LEAST_VIEW_DEG, _MOST_VIEW_DEG = 15.0, 175.0
 _LEAST_BASELINE_M, _MOST_BASELINE_M = 0.05, 100.0
 # Rays that meet at less than this tell depth badly.
 _LEAST_MEETING_DEG = 10.0
-_FARTHEST_M = 30.0
+# Where people stand before a camera.
+_NEAREST_M, _FARTHEST_M = 1.0, 30.0
 
 
 def check_rig(rig: CameraRig) -> Iterator[Diagnosis]:
@@ -86,7 +87,7 @@ def check_overlap(rig: CameraRig) -> Iterator[Diagnosis]:
 
 def _share(camera: Camera, other: Camera) -> bool:
     """Return whether some point on the axis of ``camera`` is seen by ``other``, from another direction."""
-    depths = np.geomspace(0.5, _FARTHEST_M, 40)
+    depths = np.geomspace(_NEAREST_M, _FARTHEST_M, 40)
     points: FloatArray = camera.position_m + depths[:, None] * camera.cam_from_world[2, :3]
     local = points @ other.cam_from_world[:, :3].T + other.cam_from_world[:, 3]
     ahead = local[:, 2] > 0.1

@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench bench-lifter bench-memory clean
+.PHONY: demo test lint types bench bench-calibrate bench-lifter bench-memory clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -28,6 +28,10 @@ bench:
 bench-lifter:
 	@tools/venv.sh test
 	@.venv/bin/python -m geo_pose_training.benchmark
+
+bench-calibrate:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/calibrate.py
 
 bench-memory:
 	@tools/venv.sh runtime

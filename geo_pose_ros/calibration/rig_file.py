@@ -73,7 +73,7 @@ def parse_rig(tree: Any) -> CameraRig:
     """Return the rig of a parsed rig file; raise CalibrationError for unknown or missing keys and wrong values."""
     if not isinstance(tree, Mapping) or not isinstance(tree.get('cameras'), Mapping):
         raise CalibrationError(
-            "expected a mapping with 'world_frame_id' and 'cameras', as geo_pose_ros/calibration/rig_file.py describes it."
+            "expected a mapping with 'world_frame_id' and 'cameras'; see geo_pose_ros/calibration/rig_file.py."
         )
     _check_keys('the rig', tree, ('world_frame_id', 'cameras'))
     cameras = [_parse_camera(str(name), entry) for name, entry in tree['cameras'].items()]

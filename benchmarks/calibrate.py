@@ -91,13 +91,16 @@ def walker(clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float
 
 def circling(clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float, radius: float, start: float,
              direction: float) -> FloatArray:
-    """Return a person who walks round a circle (feet slide a little)."""
+    """Return a person who walks round a circle, now faster, now slower (feet slide a little)."""
     clip = clips[rng.integers(len(clips))].joints
     count = round(seconds * FPS)
     index = np.arange(count) % (2 * len(clip) - 2)
     body = clip[np.where(index < len(clip), index, 2 * len(clip) - 2 - index)]
     body = body - body[:, :1] * (1.0, 1.0, 0.0)
-    angle = start + direction * 2.2 * np.pi * np.arange(count) / count
+    share = np.arange(count) / count
+    phase = 2.0 * np.pi * rng.uniform(1.0, 5.0, 3) * share[:, None] + rng.uniform(0.0, 6.0, 3)
+    waves = rng.uniform(0.02, 0.05, 3) * np.sin(phase)
+    angle = start + direction * 2.2 * np.pi * (rng.uniform(0.85, 1.15) * share + waves.sum(1))
     own = radius + 0.4 * np.sin(3.0 * angle)
     turn = Rotation.from_rotvec(angle[:, None] * (0.0, 0.0, 1.0)).as_matrix()
     body = np.einsum('fij,fnj->fni', turn, body)

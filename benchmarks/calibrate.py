@@ -347,7 +347,7 @@ def live(data: Path, seeds: int) -> dict[str, Any]:
             for i in range(1500):
                 seen = {n: (before if i < 300 else after)[n][i] for n in rig.names}
                 stamp_ns = _START_NS + round(i * 1e9 / FPS)
-                watch.add(stamp_ns, pipeline.fuse(stamp_ns, seen))
+                watch.add(pipeline.fuse(stamp_ns, seen))
                 off = watch.off()
                 wrongly += bool(set(off) - {name}) or (i < 300 and bool(off))
                 if np.isnan(named) and i >= 300 and name in off:

@@ -114,8 +114,9 @@ class CalibrationWatch:
             self._rig = rig
             self._forget()
 
-    def add(self, stamp_ns: int, result: SceneResult) -> None:
-        """Take in a set; cheap: a projection per camera and body."""
+    def add(self, result: SceneResult) -> None:
+        """Take in a set, at its bodies' stamp; cheap: a projection per camera and body."""
+        stamp_ns = result.bodies.stamp_ns
         with self._lock:
             while self._sets and not 0 <= stamp_ns - self._sets[0][0] <= self._config.window_s * _NS_PER_S:
                 self._sets.popleft()

@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench bench-lifter bench-memory bench-scenes fuzz test-browser docs clean
+.PHONY: demo test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes fuzz test-browser docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -45,6 +45,10 @@ bench-lifter:
 bench-scenes:
 	@tools/venv.sh test
 	@.venv/bin/python benchmarks/scenes.py
+
+bench-calibrate:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/calibrate.py
 
 bench-memory:
 	@tools/venv.sh runtime

@@ -43,10 +43,13 @@ from geo_pose_ros.calibration.judge import judge
 from geo_pose_ros.calibration.refinement import Calibrated, calibrate, gather, tracklets_of
 from geo_pose_ros.calibration.report import write_report
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
+from geo_pose_ros.calibration.watch import CalibrationWatch
 from geo_pose_ros.calibration.world import ScaleSource, align_rig
+from geo_pose_ros.config import LifterConfig, PipelineConfig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.skeleton import BODY17, FloatArray
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
 
@@ -88,13 +91,16 @@ def walker(clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float
 
 def circling(clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float, radius: float, start: float,
              direction: float) -> FloatArray:
-    """Return a person who walks round a circle (feet slide a little)."""
+    """Return a person who walks round a circle, now faster, now slower (feet slide a little)."""
     clip = clips[rng.integers(len(clips))].joints
     count = round(seconds * FPS)
     index = np.arange(count) % (2 * len(clip) - 2)
     body = clip[np.where(index < len(clip), index, 2 * len(clip) - 2 - index)]
     body = body - body[:, :1] * (1.0, 1.0, 0.0)
-    angle = start + direction * 2.2 * np.pi * np.arange(count) / count
+    share = np.arange(count) / count
+    phase = 2.0 * np.pi * rng.uniform(1.0, 5.0, 3) * share[:, None] + rng.uniform(0.0, 6.0, 3)
+    waves = rng.uniform(0.02, 0.05, 3) * np.sin(phase)
+    angle = start + direction * 2.2 * np.pi * (rng.uniform(0.85, 1.15) * share + waves.sum(1))
     own = radius + 0.4 * np.sin(3.0 * angle)
     turn = Rotation.from_rotvec(angle[:, None] * (0.0, 0.0, 1.0)).as_matrix()
     body = np.einsum('fij,fnj->fni', turn, body)
@@ -323,6 +329,44 @@ def ring_of_twelve(data: Path, seeds: int) -> dict[str, Any]:
     return rows
 
 
+def live(data: Path, seeds: int) -> dict[str, Any]:
+    """A camera turned by 3 degrees after 10 s while sets come in: when it is named, and when a refinement mends it."""
+    rows: dict[str, list[float]] = {'named_after_s': [], 'repaired_after_s': [], 'rotation_deg': []}
+    wrongly = 0
+    for _, rig, _, motion, rng in cases(data, max(1, seeds // 2)):
+        turned = rng.integers(len(rig))
+        name = rig.names[turned]
+        axis = rng.normal(size=3)
+        R = Rotation.from_rotvec(np.radians(3.0) * axis / np.linalg.norm(axis)).as_matrix()
+        now = CameraRig(tuple(
+            replace(c, cam_from_world=R @ c.cam_from_world) if c.name == name else c for c in rig.cameras
+        ))
+        before, after = pictures(rig, [motion[:1500]], rng), pictures(now, [motion[:1500]], rng)
+        watch, named, repaired = CalibrationWatch(rig), np.nan, np.nan
+        with PosePipeline(rig, PipelineConfig(lifter=LifterConfig(enabled=False))) as pipeline:
+            for i in range(1500):
+                seen = {n: (before if i < 300 else after)[n][i] for n in rig.names}
+                stamp_ns = _START_NS + round(i * 1e9 / FPS)
+                watch.add(pipeline.fuse(stamp_ns, seen))
+                off = watch.off()
+                wrongly += bool(set(off) - {name}) or (i < 300 and bool(off))
+                if np.isnan(named) and i >= 300 and name in off:
+                    named = i / FPS - 10.0
+                if np.isfinite(named) and i % 60 == 0:
+                    proposal = watch.refine()
+                    if proposal.rig is None:
+                        continue
+                    found, true = proposal.rig[name].cam_from_world[:, :3], now[name].cam_from_world[:, :3]
+                    error = float(np.degrees(Rotation.from_matrix(found @ true.T).magnitude()))
+                    if error < 0.3:
+                        repaired = i / FPS - 10.0
+                        break
+        watch.close()
+        for key, value in (('named_after_s', named), ('repaired_after_s', repaired), ('rotation_deg', error)):
+            rows[key].append(round(float(value), 2))
+    return {**rows, 'sets_with_another_camera_named': wrongly}
+
+
 def demo(data: Path, seeds: int) -> dict[str, Any]:
     """The demo's footage: refined on its first 60 frames, judged on the last 40."""
     del data, seeds
@@ -412,7 +456,8 @@ def _aniposelib(rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
 
 
 CASES = {
-    'demo': demo, 'refine': refine, 'scratch': scratch, 'sync': sync, 'ring': ring_of_twelve, 'peers': peers,
+    'demo': demo, 'refine': refine, 'scratch': scratch, 'sync': sync, 'ring': ring_of_twelve, 'live': live,
+    'peers': peers,
 }
 
 

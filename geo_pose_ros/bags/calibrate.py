@@ -220,6 +220,11 @@ def _scale(arguments: argparse.Namespace) -> ScaleSource | None:
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.focal_guess is not None and not 0.1 <= arguments.focal_guess <= 10.0:
         raise ConfigError(f'--focal-guess: received {arguments.focal_guess}, expected 0.1 to 10 sides of the picture.')
+    if arguments.keep_world and not (arguments.from_scratch and arguments.rig):
+        raise ConfigError(
+            '--keep-world needs --from-scratch, and --rig with the extrinsics of that camera; a refined rig keeps its '
+            'world anyway.'
+        )
     if not 0.0 < arguments.max_offset <= 600.0:
         raise ConfigError(f'--max-offset: received {arguments.max_offset}, expected more than 0 and at most 600 s.')
     try:

@@ -23,6 +23,8 @@ from .world import ScaleSource, Similarity, WorldReport, align_rig, floor_world,
 # The first round only brings the cameras near; it needs few poses.
 _FIRST_POSES = 150
 _FIRST_STAGES = 6
+# So many standard deviations are no accident.
+_SURE = 3.0
 # More poses than this cost time and say little.
 _MOST_POSES = 1600
 _LEAST_PERSON_INSTANTS = 10
@@ -37,7 +39,8 @@ class Calibrated:
     Attributes:
         rig: in the world that was asked for.
         given: the rig before, None from scratch.
-        offset_s, sigma_offset_s: (C,) clocks: stamp = time + offset + drift * time, the first camera's is the time.
+        offset_s, sigma_offset_s: (C,) clocks: stamp = time + offset + drift * time, the first camera's is the time. All
+            zero where noise explains the offsets.
         drift: (C,).
         sigma_rotation_rad, sigma_position_m: (C,) standard deviations, for the world that fits these cameras best.
         sigma_focal: (C,) relative, zero where focal lengths were not estimated.
@@ -94,6 +97,10 @@ def calibrate(
         CalibrationError: if people or motion cannot determine the cameras; says which camera, and what to record.
     """
     config = config or CalibrateConfig()
+    if keep_world and keep_world not in rig.names:
+        raise CalibrationError(
+            f"There is no camera '{keep_world}' to keep the world of; there are: {', '.join(rig.names)}."
+        )
     if sync:
         config = replace(config, adjust=replace(config.adjust, clocks=True, drift=True))
     tracklets = tracklets_of(pictures, rig, config)
@@ -111,6 +118,13 @@ def calibrate(
     check_overlap(shared, rig.names, config)
     held, fitted = views.select(aside), views.select(~aside)
     found = adjust(fitted, RigState.of(state.rig), config.adjust, given=given)
+    sigma_offset_s = found.sigma('offset_s') if config.adjust.clocks else np.zeros(len(rig))
+    if not sync and config.adjust.clocks and not _clocks_differ(state, found):
+        # Offsets that noise explains only make the rest less sure.
+        config = replace(config, adjust=replace(config.adjust, clocks=False))
+        state = RigState.of(state.rig)
+        fitted, held = (pose_views_at(people, state, part) for part in (fitted, held))
+        found = adjust(fitted, RigState.of(found.state.rig), config.adjust, given=given)
     after_state = _with_clocks(state, found.state)
     _check_determined(found, config, shared)
     before = None if given is None else judge(RigState.of(given), pose_views_at(people, RigState.of(given), held))
@@ -120,7 +134,7 @@ def calibrate(
     refusal = _refusal(before, after, held_now) or _lens_refusal(fitted, state, found, config)
     return Calibrated(
         change.rig(after_state.rig), given, after_state.offset_s,
-        found.sigma('offset_s') if config.adjust.clocks else np.zeros(len(rig)), after_state.drift,
+        sigma_offset_s, after_state.drift,
         found.sigma_rotation_rad, found.sigma_position_m * change.scale,
         found.sigma('log_focal') if config.adjust.intrinsics != 'fixed' else np.zeros(len(rig)), shared,
         len(people), len(fitted), len(held), before, after, change.points(found.xyz), world, refusal,
@@ -159,7 +173,8 @@ def tracklets_of(
 def check_motion(tracklets: Mapping[str, Sequence[Tracklet]], config: CalibrateConfig) -> None:
     """Raise CalibrationError if a camera saw people stand still only."""
     for name, found in tracklets.items():
-        poses = sum(different_poses(t, config.pose_change) for t in found)
+        # Who is lost and found again in one place has not moved.
+        poses = 1 + sum(different_poses(t, config.pose_change) - 1 for t in found)
         if poses < config.least_poses:
             raise CalibrationError(
                 f"Camera '{name}' saw {poses} clearly different poses or places of people, expected "
@@ -280,6 +295,12 @@ def _lever_m(rig: CameraRig, xyz: FloatArray) -> float:
 def _with_clocks(sampled: RigState, found: RigState) -> RigState:
     """Return the state found from views sampled under the clocks of ``sampled``."""
     return RigState(found.rig, sampled.offset_s + found.offset_s, sampled.drift + found.drift)
+
+
+def _clocks_differ(sampled: RigState, found: Adjustment) -> bool:
+    """Return whether a clock offset is more than noise."""
+    offset_s, sigma_s = sampled.offset_s + found.state.offset_s, found.sigma('offset_s')
+    return bool((np.abs(offset_s[1:]) > _SURE * sigma_s[1:]).any())
 
 
 def _check_determined(found: Adjustment, config: CalibrateConfig, shared: FloatArray) -> None:

@@ -26,6 +26,9 @@ _LEAST_PICTURES = 5
 # Velocities are slopes over so long, and at most so many pictures to each side.
 _SLOPE_S = 0.11
 _SLOPE_PICTURES = 6
+# A keypoint jumps where its line misfits by so many times the usual.
+_JUMP = 2.5
+_LEAST_JUMP_PX = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,25 +71,39 @@ def make_tracklet(camera: str, time_s: FloatArray, xy: FloatArray, confidence: F
 
 
 def _velocity(time_s: FloatArray, xy: FloatArray) -> FloatArray:
-    """Return (F, J, 2) px/s: the slope of a line through the pictures up to _SLOPE_S away, at least three of them."""
+    """Return (F, J, 2) px/s: the slope of a line through the pictures up to _SLOPE_S away, at least three of them.
+
+    Where the line fits much worse than is usual for the joint, a keypoint jumps there (an outlier, sides exchanged):
+    NaN.
+    """
     count, t1, t2 = np.zeros((3, *xy.shape[:2]))
-    x1, tx = np.zeros((2, *xy.shape))
+    x1, tx, x2 = np.zeros((3, *xy.shape))
+    # Squares of small numbers: pixels counted from the middle.
+    centred = xy - np.nanmean(xy, axis=(0, 1)) if np.isfinite(xy).any() else xy
     index = np.arange(len(time_s))
     for shift in range(-_SLOPE_PICTURES, _SLOPE_PICTURES + 1):
         other = np.clip(index + shift, 0, len(time_s) - 1)
         dt_s = time_s[other] - time_s
         there = (other == index + shift) & (np.abs(dt_s) <= _SLOPE_S)
         seen = there[:, None] & np.isfinite(xy[other]).all(-1)
-        values = np.where(seen[..., None], xy[other], 0.0)
+        values = np.where(seen[..., None], centred[other], 0.0)
         weight = seen.astype(float)
         count += weight
         t1 += weight * dt_s[:, None]
         t2 += weight * dt_s[:, None] ** 2
         x1 += values
         tx += values * dt_s[:, None, None]
+        x2 += values**2
     spread = count * t2 - t1**2
     usable = (count >= 3) & (spread > 0.0)
     slope = (count[..., None] * tx - t1[..., None] * x1) / np.where(usable, spread, 1.0)[..., None]
+    n = np.maximum(count, 1.0)[..., None]
+    misfit2 = (x2 - x1**2 / n - slope**2 * (spread / n[..., 0])[..., None]).sum(-1) / n[..., 0]
+    misfit = np.sqrt(np.where(usable, np.maximum(misfit2, 0.0), np.nan))
+    for joint, values in enumerate(misfit.T):
+        known = values[np.isfinite(values)]
+        if len(known):
+            usable[:, joint] &= values <= _JUMP * np.median(known) + _LEAST_JUMP_PX
     return np.where(usable[..., None], slope, np.nan)
 
 

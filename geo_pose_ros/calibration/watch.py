@@ -114,8 +114,9 @@ class CalibrationWatch:
             self._rig = rig
             self._forget()
 
-    def add(self, stamp_ns: int, result: SceneResult) -> None:
-        """Take in a set; cheap: a projection per camera and body."""
+    def add(self, result: SceneResult) -> None:
+        """Take in a set, at its bodies' stamp; cheap: a projection per camera and body."""
+        stamp_ns = result.bodies.stamp_ns
         with self._lock:
             while self._sets and not 0 <= stamp_ns - self._sets[0][0] <= self._config.window_s * _NS_PER_S:
                 self._sets.popleft()
@@ -135,7 +136,8 @@ class CalibrationWatch:
         known = np.asarray(np.isfinite(difference).all(-1))
         distance = np.where(known, np.linalg.norm(np.nan_to_num(difference), axis=-1), np.nan)
         for person, extent in enumerate(extent_px(found.xy)):
-            enough = np.flatnonzero(np.asarray(known[person].sum(-1)) >= _LEAST_JOINTS)
+            counts = np.asarray(known[person].sum(-1))
+            enough = np.flatnonzero(counts >= _LEAST_JOINTS)
             if not len(enough) or not np.isfinite(extent):
                 continue
             medians = np.nanmedian(distance[person, enough], axis=-1)

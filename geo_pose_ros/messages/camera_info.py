@@ -84,6 +84,14 @@ def _of_the_picture(message: Any, camera: str, K: FloatArray, D: FloatArray, mod
         raise CalibrationError(f"Camera '{camera}': camera_info: {error}") from error
 
 
+def uncalibrated_camera_info(make: MessageFactory, width: int, height: int, stamp_ns: int, frame_id: str) -> Any:
+    """Return CameraInfo of a camera whose intrinsics are unknown: K = 0, as the message's definition says."""
+    return make(
+        'sensor_msgs/msg/CameraInfo', header=to_header(make, stamp_ns, frame_id), height=height, width=width,
+        distortion_model='', d=np.zeros(0), k=np.zeros(9), r=np.zeros(9), p=np.zeros(12),
+    )
+
+
 def camera_info_from_intrinsics(make: MessageFactory, intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
     """Return CameraInfo of a monocular camera: R = 1, P = [K | 0], no binning, no region of interest."""
     return make(

@@ -100,6 +100,7 @@ def test_a_refusal_has_a_report(bag, tmp_path, capsys):
         (['--distance', 'cam0', 'cam1', 'far'], '--distance: received cam0 cam1 far'),
         (['--distance', 'cam0', 'cam0', '2'], 'expected two cameras and metres'),
         (['--focal-guess', '0'], '--focal-guess: received 0.0'),
+        (['--keep-world', 'cam0'], '--keep-world needs --from-scratch, and --rig'),
         (['--max-offset', '0'], '--max-offset: received 0.0'),
         (['--cameras', 'cam0'], r'one camera (cam0)'),
         (['--cameras', 'cam9'], 'no camera cam9'),

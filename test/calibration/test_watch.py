@@ -51,7 +51,7 @@ def watched():
         for i in range(len(motion)):
             seen = {name: (before if i < MOVED_AT else after)[name][i] for name in rig.names}
             stamp_ns = START_NS + round(i * 1e9 / FPS)
-            watch.add(stamp_ns, pipeline.fuse(stamp_ns, seen))
+            watch.add(pipeline.fuse(stamp_ns, seen))
             if watch.off():
                 named_s.append((i / FPS, watch.off()))
     yield rig, now, watch, named_s
@@ -106,13 +106,13 @@ def test_memory_is_bounded_by_time_and_number():
     watch = CalibrationWatch(rig, replace(CONFIG, window_s=5.0, most_sets=50))
     for i in range(60):
         stamp_ns = START_NS + i * 50_000_000
-        watch.add(stamp_ns, Set(Bodies3D.empty(stamp_ns, 'world', BODY17), {n: seen[n][i] for n in rig.names}))
+        watch.add(Set(Bodies3D.empty(stamp_ns, 'world', BODY17), {n: seen[n][i] for n in rig.names}))
     assert '50 sets' in repr(watch)
     late_ns = START_NS + 60 * 10**9
-    watch.add(late_ns, Set(Bodies3D.empty(late_ns, 'world', BODY17), {}))
+    watch.add(Set(Bodies3D.empty(late_ns, 'world', BODY17), {}))
     assert '1 sets' in repr(watch)
     # A clock that is set back begins anew.
-    watch.add(START_NS, Set(Bodies3D.empty(START_NS, 'world', BODY17), {}))
+    watch.add(Set(Bodies3D.empty(START_NS, 'world', BODY17), {}))
     assert '1 sets' in repr(watch)
     watch.close()
 

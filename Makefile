@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench bench-lifter bench-memory fuzz clean
+.PHONY: demo test lint types bench bench-lifter bench-memory fuzz soak clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -38,6 +38,12 @@ SECONDS ?= 60
 fuzz:
 	@tools/venv.sh test
 	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null
+
+HOURS ?= 0.5
+
+soak:
+	@tools/venv.sh test
+	@ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-77} .venv/bin/python benchmarks/soak.py --hours $(HOURS)
 
 clean:
 	rm -rf .venv out

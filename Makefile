@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench bench-lifter bench-memory fuzz soak clean
+.PHONY: demo test lint types bench bench-lifter bench-memory bench-scenes fuzz soak test-browser docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -11,6 +11,14 @@ demo:
 test:
 	@tools/venv.sh test
 	@.venv/bin/python -m pytest test
+
+# Chromium, if it is missing, from Debian's packages.
+test-browser:
+	@tools/venv.sh browser
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		{ echo "geo_pose: run: sudo apt-get install -y chromium" >&2; exit 1; }
+	@GEO_POSE_BROWSER=1 .venv/bin/python -m pytest test/browser
 
 lint:
 	@tools/venv.sh test
@@ -29,6 +37,10 @@ bench-lifter:
 	@tools/venv.sh test
 	@.venv/bin/python -m geo_pose_training.benchmark
 
+bench-scenes:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/scenes.py
+
 bench-memory:
 	@tools/venv.sh runtime
 	@.venv/bin/python benchmarks/memory.py
@@ -37,7 +49,7 @@ SECONDS ?= 60
 
 fuzz:
 	@tools/venv.sh test
-	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null
+	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null  # of the decoders' own words
 
 HOURS ?= 0.5
 

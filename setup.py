@@ -22,7 +22,9 @@ setup(
     version='0.1.0',
     packages=[*find_packages(include=[NAME, f'{NAME}.*']), *training],
     package_dir={'geo_pose_training': 'training'},
-    package_data={NAME: ['models/*.onnx', 'models/*.json', 'ros/*.xml'], 'geo_pose_training': ['recipes/*.yaml']},
+    package_data={
+        NAME: ['models/*.onnx', 'models/*.json', 'ros/*.xml', 'py.typed'], 'geo_pose_training': ['recipes/*.yaml'],
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -34,7 +36,7 @@ setup(
     python_requires='>=3.10',
     install_requires=['setuptools'],
     # colcon test runs pytest where it is named here, and unittest otherwise.
-    extras_require={'test': ['pytest']},
+    extras_require={'test': ['pytest'], 'view': ['viser>=1.1,<2']},
     zip_safe=False,
     author='geo_pose_ros maintainers',
     maintainer='geo_pose_ros maintainers',

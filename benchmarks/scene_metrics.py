@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -15,6 +15,8 @@ from .simulation import EPOCH_NS, Recording, World
 
 _NS = 1_000_000_000
 MATCH_M = 0.35
+# The oracle is run for so many people and sets of a scene at most.
+ORACLE_PEOPLE, ORACLE_SETS = 4, 300
 # 95 % of the chi-squared distribution with three degrees of freedom.
 INSIDE_95 = 7.815
 # Sets until which nothing is warm, and those that count as cold.
@@ -32,6 +34,7 @@ class Metrics:
         sets: sets published.
         instants: share of the instants in which a camera delivered of which a frame is in a published set.
         sets_per_instant: published sets for each instant in which a camera delivered.
+        latency_p95_ms: 95th percentile of the time from the exposure (stamp) to when the set is taken.
         frames_used: share of the frames that reached the node that are in a published set.
         bodies: bodies per person, mean over the sets.
         recall: share of people in sight of two cameras (or all, if there are fewer) that have a body.
@@ -46,8 +49,9 @@ class Metrics:
         views: supporting views per joint of matched bodies.
         inside_2, inside_1, inside_0: share of joints inside the claimed 95 % ellipsoid; supported by two views or
             more, by one, by none.
+        share_1, share_0: share of the joints of matched bodies supported by one view, by none.
         cpu_warm_ms, cpu_cold_ms: process CPU time of a set: median of those after the tenth with everybody known;
-            the largest of the first ten.
+            the largest of the first ten; cold_ratio: the latter over the former.
         peak_mb: most memory a set took.
         oracle_ratio: mpjpe_m over that of the oracle.
         clock_error_ms: largest error of a camera's clock offset at the end.
@@ -60,6 +64,7 @@ class Metrics:
     instants: float = NAN
     sets_per_instant: float = NAN
     frames_used: float = NAN
+    latency_p95_ms: float = NAN
     bodies: float = NAN
     recall: float = NAN
     ghosts: float = NAN
@@ -75,8 +80,11 @@ class Metrics:
     inside_2: float = NAN
     inside_1: float = NAN
     inside_0: float = NAN
+    share_1: float = NAN
+    share_0: float = NAN
     cpu_warm_ms: float = NAN
     cpu_cold_ms: float = NAN
+    cold_ratio: float = NAN
     peak_mb: float = NAN
     oracle_ratio: float = NAN
     clock_error_ms: float = NAN
@@ -181,7 +189,7 @@ def measure(recording: Recording) -> Metrics:
         'ids': _mean(distinct),
         'ids_all': len(everyone) / people,
         'mpjpe_m': _mean(error),
-        'wrist_p95_m': float(np.nanpercentile(wrists, 95)) if np.isfinite(wrists).any() else NAN,
+        'wrist_p95_m': _percentile(wrists, 95.0),
         'views': _mean([
             s.bodies.num_views[b].mean() for s, m in zip(sets, matched, strict=True) for b in m.body[m.body >= 0]
         ]),
@@ -195,6 +203,12 @@ def _mean(values: Sequence[float] | FloatArray) -> float:
     array = np.asarray(values, float)
     array = array[np.isfinite(array)]
     return float(array.mean()) if array.size else NAN
+
+
+def _percentile(values: Sequence[float] | FloatArray, q: float) -> float:
+    array = np.asarray(values, float)
+    array = array[np.isfinite(array)]
+    return float(np.percentile(array, q)) if array.size else NAN
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -218,6 +232,7 @@ def delivered(recording: Recording) -> dict[str, float]:
         'instants': _ratio(len(set(used)), len(delivering)),
         'sets_per_instant': _ratio(len(recording.sets), len(delivering)),
         'frames_used': _ratio(len(used), len(instant_of)),
+        'latency_p95_ms': _percentile([(s.now_ns - s.stamp_ns) / 1e6 for s in recording.sets], 95.0),
     }
 
 
@@ -234,17 +249,20 @@ def coverage(recording: Recording, matched: Sequence[Matched]) -> dict[str, floa
             distance2 = (error * solved).sum(-1)
             for j in np.flatnonzero(known):
                 inside[min(int(s.bodies.num_views[b, j]), 2)].append(bool(distance2[j] <= INSIDE_95))
-    return {f'inside_{views}': _mean(np.array(found, float)) for views, found in inside.items()}
+    joints = sum(len(found) for found in inside.values())
+    return {
+        **{f'inside_{views}': _mean(np.array(found, float)) for views, found in inside.items()},
+        **{f'share_{views}': _ratio(len(inside[views]), joints) for views in (0, 1)},
+    }
 
 
 def costs(recording: Recording) -> dict[str, float]:
     """Return time and memory of a set."""
     sets, people = recording.sets, recording.world.scenario.people
     warm = [s.cpu_ms for s in sets[WARM_AFTER:] if len(s.bodies) >= people]
-    return {
-        'cpu_warm_ms': float(np.median(warm)) if warm else NAN,
-        'cpu_cold_ms': max((s.cpu_ms for s in sets[:COLD_SETS]), default=NAN),
-    }
+    typical = float(np.median(warm)) if warm else NAN
+    cold = max((s.cpu_ms for s in sets[:COLD_SETS]), default=NAN)
+    return {'cpu_warm_ms': typical, 'cpu_cold_ms': cold, 'cold_ratio': _ratio(cold, typical)}
 
 
 def identities(recording: Recording, ids: IntArray) -> dict[str, float]:
@@ -316,6 +334,35 @@ def reports(recording: Recording) -> dict[str, float]:
         reported = time_s[(time_s >= knock.start_s) & moved[:, knock.camera]]
         values['knock_found_s'] = float(reported[0] - knock.start_s) if len(reported) else float('inf')
     return values
+
+
+def errors(recording: Recording, people: Sequence[int]) -> dict[int, FloatArray]:
+    """Return joint errors (len(people), 17) m by published stamp, NaN without a body, of ``people`` alone."""
+    world = recording.world
+    centre = world.rig.cameras[0].position_m if len(world.rig) == 1 else None
+    shift_ns = round(gauge_s(recording) * _NS)
+    found = {}
+    for s in recording.sets:
+        matched = match(s.bodies.xyz, world.truth(s.stamp_ns - shift_ns)[list(people)], centre)
+        found[s.stamp_ns] = np.linalg.norm(matched.xyz - matched.truth, axis=-1)
+    return found
+
+
+def oracle_ratio(recording: Recording, run_oracle: Callable[[int], Recording]) -> float:
+    """Return the mean joint error over the oracle's, of joints and instants that both have.
+
+    The oracle is the same pipeline with one person at a time, whose keypoints come without gross errors, exchanged
+    sides and other people's joints. Of crowds the first ORACLE_PEOPLE are compared.
+    """
+    people = range(min(recording.world.scenario.people, ORACLE_PEOPLE))
+    ours = errors(recording, range(recording.world.scenario.people))
+    total = np.zeros(2)
+    for person in people:
+        theirs = errors(run_oracle(person), [person])
+        for stamp_ns in ours.keys() & theirs.keys():
+            pair = np.stack([ours[stamp_ns][person], theirs[stamp_ns][0]])
+            total += pair[:, np.isfinite(pair).all(0)].sum(1)
+    return _ratio(float(total[0]), float(total[1]))
 
 
 METRICS = tuple(f.name for f in fields(Metrics))

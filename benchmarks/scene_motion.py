@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from geo_pose_training.data.motion import MotionClip, load_motion, random_proportions, stature_m
+from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
@@ -20,6 +21,7 @@ from geo_pose_ros.skeleton import BODY17, FloatArray
 
 MOCAP = Path(__file__).resolve().parents[2] / 'shared/data/mocap17.npz'
 GRID_HZ = 60.0
+BoolArray = NDArray[np.bool_]
 _LEFT_HIP, _RIGHT_HIP = BODY17.index('left_hip'), BODY17.index('right_hip')
 _FADE_S = 0.5
 # Paths begin before the first picture and end after the last.
@@ -95,7 +97,7 @@ def walker(rng: np.random.Generator, duration_s: float) -> MotionClip:
     return MotionClip('walker', joints, 30.0)
 
 
-def swinger(duration_s: float, peak_m_s: float) -> tuple[MotionClip, FloatArray]:
+def swinger(duration_s: float, peak_m_s: float) -> tuple[MotionClip, BoolArray]:
     """Return a standing body whose right arm swings every other two seconds, and where it does at full speed.
 
     The stretched arm turns about the shoulder by 1 rad to either side; the mask (F,) is true at full amplitude.
@@ -211,7 +213,8 @@ def walks(rng: np.random.Generator, people: int, spacing_m: float, room_m: float
 
     def goal() -> FloatArray:
         radius, angle = room_m * np.sqrt(rng.uniform()), rng.uniform(0.0, 2.0 * np.pi)
-        return radius * np.array([np.cos(angle), np.sin(angle)])
+        place: FloatArray = radius * np.array([np.cos(angle), np.sin(angle)])
+        return place
 
     goals = np.stack([goal() for _ in range(people)])
     paths = np.empty((frames, people, 2))
@@ -238,7 +241,8 @@ def walks(rng: np.random.Generator, people: int, spacing_m: float, room_m: float
             distance_m = np.linalg.norm(apart, axis=-1) + 1e3 * np.eye(people)
             lack = np.maximum(0.0, keep_m - distance_m) / 2.0
             place = place + ((lack / distance_m)[..., None] * apart).sum(1)
-    return _smooth(paths, GRID_HZ, 0.15)
+    smoothed: FloatArray = _smooth(paths, GRID_HZ, 0.15)
+    return smoothed
 
 
 def headings(paths: FloatArray, rng: np.random.Generator) -> FloatArray:

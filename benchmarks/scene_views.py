@@ -152,25 +152,37 @@ def hiders(camera: Camera, joints: FloatArray) -> NDArray[np.int64]:
     # Person b may hide a.
     meet &= (near[:, None] < depth.max(-1)[:, :, None]) & ~np.eye(people, dtype=bool)
     index = np.argwhere(meet)
-    starts, ends, radii = (np.array(column) for column in zip(*CAPSULES, strict=True))
-    nearest = np.full(hidden_by.shape, np.inf)
-    for part in np.array_split(index, max(1, len(index) // 4000)):
-        f, a, b = part.T
-        point = flat[f, a][:, :, None]
-        origin, tip = flat[f, b][:, None, starts], flat[f, b][:, None, ends]
-        bone = tip - origin
-        along = ((point - origin) * bone).sum(-1) / np.maximum((bone * bone).sum(-1), 1e-12)
-        along = np.clip(along, 0.0, 1.0)
-        off = point - origin - along[..., None] * bone
-        z = (1.0 - along) * depth[f, b][:, None, starts] + along * depth[f, b][:, None, ends]
-        # A tenth of a metre before the joint, so that bodies that touch do not hide their own outline.
-        blocks = ((off * off).sum(-1) < (radii / z) ** 2) & (z < depth[f, a][:, :, None] - 0.1)
-        z_block = np.where(blocks, z, np.inf).min(-1)
-        for row in range(len(part)):
-            closer = z_block[row] < nearest[f[row], a[row]]
-            nearest[f[row], a[row], closer] = z_block[row, closer]
-            hidden_by[f[row], a[row], closer] = b[row]
+    if not len(index):
+        return hidden_by
+    # Pairs are sorted by picture and person a: of each, the nearest that blocks.
+    z_block = np.concatenate([_blocked_at(flat, depth, part) for part in np.array_split(index, len(index) // 4000 + 1)])
+    first = np.flatnonzero(np.r_[True, (np.diff(index[:, :2], axis=0) != 0).any(1)])
+    nearest = np.minimum.reduceat(z_block, first)
+    blocks = np.isfinite(z_block) & (z_block == np.repeat(nearest, np.diff(np.r_[first, len(index)]), 0))
+    hidden_by[index[first, 0], index[first, 1]] = np.maximum.reduceat(np.where(blocks, index[:, 2:], -1), first)
     return hidden_by
+
+
+def _blocked_at(flat: FloatArray, depth: FloatArray, pairs: NDArray[np.int64]) -> FloatArray:
+    """Return how far from the camera b's capsules block the joints of a, (N, 17) m, inf where they do not.
+
+    Args:
+        flat, depth: joints in the ideal picture (F, P, 17, 2), and their distance (F, P, 17) m.
+        pairs: (N, 3) picture, a, b.
+    """
+    starts, ends, radii = (np.array(column) for column in zip(*CAPSULES, strict=True))
+    f, a, b = pairs.T
+    point = flat[f, a][:, :, None]
+    origin, tip = flat[f, b][:, None, starts], flat[f, b][:, None, ends]
+    bone = tip - origin
+    along = ((point - origin) * bone).sum(-1) / np.maximum((bone * bone).sum(-1), 1e-12)
+    along = np.clip(along, 0.0, 1.0)
+    off = point - origin - along[..., None] * bone
+    z = (1.0 - along) * depth[f, b][:, None, starts] + along * depth[f, b][:, None, ends]
+    # A tenth of a metre before the joint, so that bodies that touch do not hide their own outline.
+    blocks = ((off * off).sum(-1) < (radii / z) ** 2) & (z < depth[f, a][:, :, None] - 0.1)
+    blocked: FloatArray = np.where(blocks, z, np.inf).min(-1)
+    return blocked
 
 
 def sight(camera: Camera, joints: FloatArray) -> Sight:
@@ -193,6 +205,8 @@ def autoregressive(rng: np.random.Generator, shape: tuple[int, ...], memory: flo
 
 def bursts(rng: np.random.Generator, shape: tuple[int, ...], rate: float, length: float) -> BoolArray:
     """Return a mask (F, ...), true for ``rate`` of the frames in bursts of mean ``length`` frames."""
+    if rate <= 0.0:
+        return np.zeros(shape, bool)
     start, end = rate / max(1e-9, 1.0 - rate) / length, 1.0 / length
     chances = rng.random(shape)
     mask = np.zeros(shape, bool)
@@ -200,7 +214,7 @@ def bursts(rng: np.random.Generator, shape: tuple[int, ...], rate: float, length
     for frame in range(shape[0]):
         state = np.where(state, chances[frame] >= end, chances[frame] < start)
         mask[frame] = state
-    return mask & (rate > 0.0)
+    return mask
 
 
 def detect(
@@ -211,7 +225,7 @@ def detect(
     shape = (frames, people, len(BODY17))
     memory = noise.memory ** (_SETTINGS_HZ / rate_hz)
     length = max(1.0, noise.burst_frames * rate_hz / _SETTINGS_HZ)
-    finite = np.isfinite(seen.xy).all(-1)
+    finite: BoolArray = np.asarray(np.isfinite(seen.xy).all(-1))
     safe = np.where(finite[..., None], seen.xy, 0.0)
     low = np.where(finite[..., None], seen.xy, np.inf).min(2)
     high = np.where(finite[..., None], seen.xy, -np.inf).max(2)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from time import process_time
 from typing import Any
 
@@ -47,6 +47,7 @@ from .scene_views import (
     LEAST_JOINTS,
     BoolArray,
     Detections,
+    Sight,
     detect,
     disturbed,
     ring_rig,
@@ -147,6 +148,13 @@ class Scenario:
         for name, low, high in (('loss', 0.0, 1.0), ('miss', 0.0, 1.0), ('rate_hz', 0.0, 1e3), ('speed', 0.1, 10.0)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f'Scenario: received {name} {getattr(self, name)}, expected {low:g} .. {high:g}.')
+
+        for what, index, count in (
+            *(('hides person', h.person, self.people) for h in self.hidden),
+            *(('knocks camera', k.camera, self.cameras) for k in self.knocks),
+        ):
+            if not 0 <= index < count:
+                raise ConfigError(f'Scenario: it {what} {index}, expected 0 .. {count - 1}.')
 
     def rates_hz(self) -> FloatArray:
         """Return the rate of each camera, (C,)."""
@@ -251,7 +259,8 @@ def build(scenario: Scenario) -> World:
     motion, reach_m, swinging = _people(scenario)
 
     def truth(time_s: FloatArray) -> FloatArray:
-        return detector_joints(motion(time_s), scenario.noise.definition)
+        joints: FloatArray = detector_joints(motion(time_s), scenario.noise.definition)
+        return joints
 
     rig = ring_rig(scenario.cameras, reach_m, scenario.random(_RIG))
     given = disturbed(rig, scenario.calibration_error_deg, scenario.random(_CALIBRATION))
@@ -281,33 +290,41 @@ def _record(
     scenario: Scenario, truth: Callable[[FloatArray], FloatArray], camera: Camera, index: int, rate_hz: float,
     phase_s: float, offset_s: float,
 ) -> CameraRecord:
+    """Return what one camera delivers."""
     exposure_s = phase_s + np.arange(int(np.ceil((scenario.duration_s - phase_s) * rate_hz - 1e-9))) / rate_hz
-    arrived = scenario.random(_LOSS, index).random(len(exposure_s)) >= scenario.loss
-    joints = truth(exposure_s)
-    for gone in scenario.hidden:
-        away = (exposure_s >= gone.start_s) & (exposure_s < gone.end_s)
-        joints[away, gone.person] = np.nan
-    seen = sight(camera, np.nan_to_num(joints, nan=1e6))
-    for knock in scenario.knocks:
-        if knock.camera == index:
-            turned = turned_camera(camera, np.array([0.3, 1.0, 0.0]), knock.pixels / FOCAL_PX)
-            during = (exposure_s >= knock.start_s) & (exposure_s < knock.end_s)
-            moved = sight(turned, np.nan_to_num(joints[during], nan=1e6))
-            for name in ('xy', 'visible', 'hidden_by'):
-                getattr(seen, name)[during] = getattr(moved, name)
-    absent = ~np.isfinite(joints[..., 0]).all(-1)
-    seen.visible[absent] = False
+    seen = _sight(scenario, truth(exposure_s), camera, index, exposure_s)
     found = detect(seen, camera, rate_hz, scenario.miss, scenario.noise, scenario.random(_DETECTOR, index))
-    found.found[absent] = False
-    found.clean_found[absent] = False
     stamp_ns = EPOCH_NS + np.round((exposure_s + offset_s) * _NS).astype(np.int64)
     delay_s = scenario.random(_ARRIVAL, index).uniform(0.02, 0.03, len(exposure_s))
     arrival_ns = np.maximum.accumulate(EPOCH_NS + np.round((exposure_s + delay_s) * _NS).astype(np.int64))
-    kept = replace(found, **{name: getattr(found, name)[arrived] for name in found.__dataclass_fields__})
+    arrived = scenario.random(_LOSS, index).random(len(exposure_s)) >= scenario.loss
+    kept = replace(found, **{f.name: getattr(found, f.name)[arrived] for f in fields(found)})
     visible = seen.visible.sum(-1) >= LEAST_JOINTS
     return CameraRecord(
         camera, exposure_s[arrived], stamp_ns[arrived], arrival_ns[arrived], kept, visible[arrived]
     )
+
+
+def _sight(scenario: Scenario, joints: FloatArray, camera: Camera, index: int, exposure_s: FloatArray) -> Sight:
+    """Return what a camera sees of ``joints`` (F, P, 17, 3), turned where it was knocked; hidden people are away."""
+    joints = joints.copy()
+    away = np.zeros(joints.shape[:2], bool)
+    for gone in scenario.hidden:
+        away[(exposure_s >= gone.start_s) & (exposure_s < gone.end_s), gone.person] = True
+    # Far below the floor: in no picture, and before nobody.
+    joints[away] -= (0.0, 0.0, 1e6)
+    seen = sight(camera, joints)
+    for knock in (k for k in scenario.knocks if k.camera == index):
+        turned = turned_camera(camera, np.array([0.3, 1.0, 0.0]), knock.pixels / FOCAL_PX)
+        during = (exposure_s >= knock.start_s) & (exposure_s < knock.end_s)
+        moved = sight(turned, joints)
+        seen = Sight(*(
+            np.where(during.reshape(-1, *[1] * (a.ndim - 1)), b, a)
+            for a, b in ((getattr(seen, f.name), getattr(moved, f.name)) for f in fields(seen))
+        ))
+    return Sight(np.where(away[..., None, None], np.nan, seen.xy), seen.visible & ~away[..., None], np.where(
+        away[..., None], -1, seen.hidden_by
+    ))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -245,6 +245,10 @@ class LifterConfig:
 
     enabled: bool = setting(True, 'Lift every view, so that bodies stay complete and one camera is enough')
     model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships')
+    up: str = setting(
+        'z', 'Axis of the world that points upwards, for models that know gravity; none: not known',
+        choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
+    )
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 

@@ -175,13 +175,13 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
     done = run_blocked([], ['--help'])
     assert done.returncode == 0
     for command in ('import', 'process', 'play', 'record', 'info', 'rig', 'demo', 'train', 'evaluate', 'export',
-                    'retrain', 'node'):
+                    'retrain', 'node', 'view', 'report', 'monitor', 'doctor'):
         assert f'\n    {command} ' in done.stdout
     imported = set(done.stdout.rsplit('IMPORTED', 1)[1].split())
     assert not imported & {'numpy', 'cv2', 'rosbags', 'rclpy', 'torch', 'mediapipe', 'geo_pose_training'}
 
 
-@pytest.mark.parametrize('command', ['import', 'process', 'info', 'rig'])
+@pytest.mark.parametrize('command', ['import', 'process', 'info', 'rig', 'view', 'report', 'doctor'])
 def test_bag_commands_need_neither_ros_nor_torch_nor_a_detector(command):
     done = run_blocked(['rclpy', 'torch', 'mediapipe', 'geo_pose_training'], [command, '--help'])
     assert done.returncode == 0 and f'usage: geo_pose {command}' in done.stdout

@@ -132,7 +132,7 @@ class CalibrationWatch:
             return
         projected = project_world(self._rig[name], bodies.xyz)
         difference = found.xy[:, None] - projected[None]
-        known = np.isfinite(difference).all(-1)
+        known = np.asarray(np.isfinite(difference).all(-1))
         distance = np.where(known, np.linalg.norm(np.nan_to_num(difference), axis=-1), np.nan)
         for person, extent in enumerate(extent_px(found.xy)):
             enough = np.flatnonzero(np.asarray(known[person].sum(-1)) >= _LEAST_JOINTS)

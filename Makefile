@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes fuzz test-browser docs clean
+.PHONY: demo test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes fuzz soak test-browser docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -58,7 +58,13 @@ SECONDS ?= 60
 
 fuzz:
 	@tools/venv.sh test
-	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null
+	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null  # of the decoders' own words
+
+HOURS ?= 0.5
+
+soak:
+	@tools/venv.sh test
+	@ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-77} .venv/bin/python benchmarks/soak.py --hours $(HOURS)
 
 clean:
 	rm -rf .venv out

@@ -201,7 +201,11 @@ def main() -> int:
     parser.add_argument('--messages', type=int, default=sys.maxsize)
     parser.add_argument('--seed', type=int, default=0)
     given = parser.parse_args()
-    outcomes, worst_s, worst_mb = fuzz(given.seconds, given.messages, given.seed)
+    try:
+        outcomes, worst_s, worst_mb = fuzz(given.seconds, given.messages, given.seed)
+    except RuntimeError as error:
+        print(f'BROKEN: {error}')
+        return 1
     for outcome, count in sorted(outcomes.items()):
         print(f'{count:9d}  {outcome}')
     print(f'{sum(outcomes.values())} messages; worst {worst_s * 1e3:.0f} ms, memory rose by {worst_mb:.0f} MB at most')

@@ -424,6 +424,9 @@ class NodeConfig:
     queue_depth: int = setting(
         2, 'QoS history per camera, keep last; what is older than one set is not wanted', low=1, high=100
     )
+    publish_camera_frames: bool = setting(
+        False, 'Publish the camera frames of the rig file on /tf_static; off where a robot description does'
+    )
     annotated_max_side_px: int = setting(
         960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True
     )

@@ -51,10 +51,7 @@ NEEDS = (
     Need('tqdm', 'progress of process and import', _APT.format('python3-tqdm')),
     Need('matplotlib', 'figures of demo and reports', _APT.format('python3-matplotlib')),
     Need('tf2_msgs.msg', 'without it a rig file is needed', _ROS.format('tf2-msgs'), optional=True),
-    Need('tf2_ros', 'without it only /tf_static is read, by our own reader', _ROS.format('tf2-ros-py'), optional=True),
     Need('cv_bridge', 'without it our own table converts raw pictures', _ROS.format('cv-bridge'), optional=True),
-    Need('hri_msgs.msg', 'without it no /humans topics (REP-155)', _ROS.format('hri-msgs'), optional=True),
-    Need('vision_msgs.msg', 'without it no Detection3DArray', _ROS.format('vision-msgs'), optional=True),
 )
 # Built for what ROS's own binaries are built for, so that they must not be replaced by pip's.
 _OF_THE_SYSTEM = ('numpy', 'cv2')

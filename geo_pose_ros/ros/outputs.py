@@ -12,6 +12,7 @@ from visualization_msgs.msg import MarkerArray
 from ..calibration.rig_file import rig_hash
 from ..config import NodeConfig
 from ..messages.bodies import bodies_to_cloud
+from ..messages.details import details_to_cloud
 from ..messages.expected import expected_to_cloud
 from ..messages.image import compressed_from_frame
 from ..messages.keypoints import keypoints_to_cloud
@@ -35,6 +36,7 @@ class Outputs:
         self._shown_ids: list[int] = []
         create = node.create_lifecycle_publisher
         self._bodies = create(PointCloud2, '~/bodies', profile(10))
+        self._details = create(PointCloud2, '~/details', profile(10))
         self._markers = create(MarkerArray, '~/markers', profile(10))
         self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
         self._keypoints = {name: create(PointCloud2, f'~/keypoints/{name}', profile(10)) for name in cameras}
@@ -56,6 +58,8 @@ class Outputs:
     def publish(self, result: PipelineResult, rig: CameraRig) -> None:
         """Publish what one frame set gave; `~/bodies` first, the rest only while somebody subscribes."""
         self._bodies.publish(bodies_to_cloud(self._make, result.bodies))
+        if self._details.get_subscription_count():
+            self._details.publish(details_to_cloud(self._make, result.bodies))
         if self._markers.get_subscription_count():
             self._markers.publish(bodies_to_markers(self._make, result.bodies, self._shown_ids))
             self._shown_ids = result.bodies.body_ids.tolist()
@@ -85,8 +89,8 @@ class Outputs:
     def close(self) -> None:
         """Destroy the publishers."""
         for publisher in (
-            self._bodies, self._markers, self._skeleton, *self._keypoints.values(), *self._expected.values(),
-            *self._annotated.values(),
+            self._bodies, self._details, self._markers, self._skeleton, *self._keypoints.values(),
+            *self._expected.values(),             *self._annotated.values(),
         ):
             self._node.destroy_lifecycle_publisher(publisher)
 

@@ -16,13 +16,14 @@ from ..scene.sync import FrameSynchronizer
 from .cdr import header_stamp_ns, with_header_stamp
 from .diagnostics import CameraInput, SyncCounts
 from .inputs import PolledInputs
-from .message_factory import message_class
+from .message_factory import RclpyFactory, message_class
 from .outputs import Outputs
 from .processing import SetProcessor
 from .qos import SubscriptionEventCallbacks, profile
 from .reports import Reports
 from .rig_source import RigSource
 from .statistics import NodeStatistics
+from .tf import publish_camera_frames
 from .topic_watch import TopicWatch
 from .topics import MESSAGE_TYPES, camera_topics, fill
 from .worker import SetWorker
@@ -66,6 +67,10 @@ class PoseSession:
         self._inputs: PolledInputs | None = None
         self._source.subscribe_transforms()
         self._processor.outputs = self._outputs = Outputs(node, self._cameras, config)
+        self._frames: Any = None
+        if rig_file is not None and config.publish_camera_frames:
+            now_ns = node.get_clock().now().nanoseconds
+            self._frames = publish_camera_frames(node, RclpyFactory(), rig_file.subset(self._cameras), now_ns)
         self._reports = Reports(node, config, self._statistics)
         self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
 
@@ -124,6 +129,8 @@ class PoseSession:
         self._processor.close()
         self._outputs.close()
         self._reports.close()
+        if self._frames is not None:
+            self._node.destroy_publisher(self._frames)
 
     # Inputs: frames come from their own thread, the others from the executor.
 

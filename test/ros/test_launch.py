@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,11 @@ from geo_pose_ros.ros.middleware import PROFILE, large_data_environment
 ROOT = Path(__file__).parents[2]
 NAMES = {
     'launch': ['LaunchDescription'],
-    'launch.actions': ['DeclareLaunchArgument', 'ExecuteProcess', 'OpaqueFunction', 'SetEnvironmentVariable'],
+    'launch.actions': [
+        'DeclareLaunchArgument', 'ExecuteProcess', 'IncludeLaunchDescription', 'OpaqueFunction',
+        'SetEnvironmentVariable',
+    ],
+    'launch.launch_description_sources': ['PythonLaunchDescriptionSource'],
     'launch.substitutions': ['PathJoinSubstitution'],
     'launch_ros': [],
     'launch_ros.actions': ['Node'],
@@ -41,7 +46,8 @@ class LaunchConfiguration:
 
 
 @pytest.fixture
-def description(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Any]]:
+    """Return what gives the entities of a launch file by its name."""
     for name, classes in NAMES.items():
         module = ModuleType(name)
         for each in classes:
@@ -50,8 +56,17 @@ def description(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     sys.modules['launch.substitutions'].LaunchConfiguration = LaunchConfiguration  # type: ignore[attr-defined]
     for name in ('RMW_IMPLEMENTATION', 'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE', 'ROS_DISTRO'):
         monkeypatch.delenv(name, raising=False)
-    loaded = runpy.run_path(str(ROOT / 'launch' / 'geo_pose.launch.py'))
-    return list(loaded['generate_launch_description']().args[0])
+
+    def entities(name: str) -> list[Any]:
+        loaded = runpy.run_path(str(ROOT / 'launch' / name))
+        return list(loaded['generate_launch_description']().args[0])
+
+    return entities
+
+
+@pytest.fixture
+def description(load: Callable[[str], list[Any]]) -> list[Any]:
+    return load('geo_pose.launch.py')
 
 
 def of(description: list[Any], kind: str) -> list[Any]:
@@ -122,6 +137,30 @@ def test_rviz_is_started_first_or_nothing_is(
     monkeypatch.setitem(found, 'get_package_prefix', lambda name: '/opt/ros')
     rviz, node = started(description, rviz='true')
     assert (rviz.kwargs['executable'], node.kwargs['executable']) == ('rviz2', 'pose_node')
+
+
+@pytest.mark.parametrize(
+    ('driver', 'executable', 'frame'),
+    [('usb_cam', 'usb_cam_node_exe', 'frame_id'), ('v4l2_camera', 'v4l2_camera_node', 'camera_frame_id')],
+)
+def test_the_example_of_four_cameras(
+    load: Callable[[str], list[Any]], driver: str, executable: str, frame: str, tmp_path: Path
+) -> None:
+    entities = load('four_cameras.launch.py')
+    arguments = [argument.args[0] for argument in of(entities, 'DeclareLaunchArgument')]
+    context = dict.fromkeys(arguments, '') | {'driver': driver, 'video2': '/dev/left', 'calibration': str(tmp_path)}
+    (start,) = of(entities, 'OpaqueFunction')
+    drivers = start.kwargs['function'](context)
+    assert [node.kwargs['namespace'] for node in drivers] == ['cam01', 'cam02', 'cam03', 'cam04']
+    assert {(node.kwargs['package'], node.kwargs['executable']) for node in drivers} == {(driver, executable)}
+    assert drivers[2].kwargs['parameters'] == [{
+        'video_device': '/dev/left', frame: 'cam03_optical_frame', 'camera_info_url': f'file://{tmp_path}/cam03.yaml'
+    }]
+    (included,) = of(entities, 'IncludeLaunchDescription')
+    given = dict(included.kwargs['launch_arguments'])
+    assert given['cameras'] == 'cam01,cam02,cam03,cam04' and set(given) <= set(ARGUMENTS)
+    with pytest.raises(RuntimeError, match=r'driver:=webcam: expected one of usb_cam, v4l2_camera\.'):
+        start.kwargs['function']({**context, 'driver': 'webcam'})
 
 
 def test_the_play_arguments_exist() -> None:

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from geo_pose_ros.messages.details import DETAILS_DTYPE, covariance_from_details
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
@@ -52,16 +53,20 @@ def test_bodies_are_right_in_value_stamp_and_frame(transport: str, rig_path: str
 
 def test_the_other_outputs(rig_path: str) -> None:
     with world('compressed', rig_path=rig_path) as w:
-        got: dict[str, list[Any]] = {name: [] for name in ('markers', 'keypoints', 'skeleton')}
+        got: dict[str, list[Any]] = {name: [] for name in ('markers', 'keypoints', 'skeleton', 'details')}
         w.new_bodies(2)
         # Late subscribers: the skeleton was published before.
         w.listen(MarkerArray, '/pose_node/markers', got['markers'].append)
         w.listen(PointCloud2, '/pose_node/keypoints/cam1', got['keypoints'].append)
+        w.listen(PointCloud2, '/pose_node/details', got['details'].append)
         w.listen(String, '/pose_node/skeleton', got['skeleton'].append, profile(1, latched=True))
         until(lambda: all(got.values()), 'one message on each topic')
         assert {(m.ns, m.header.frame_id) for m in got['markers'][-1].markers} == {
             ('joints', 'world'), ('bones', 'world')
         }
+        ids = np.frombuffer(bytes(got['details'][0].data), DETAILS_DTYPE)['body_id']
+        covariance = covariance_from_details(got['details'][0], ids[:1].astype(np.int64))
+        assert (np.linalg.eigvalsh(covariance) > 0.0).all()
         seen = keypoints_from_cloud(got['keypoints'][0], 'cam1')
         np.testing.assert_allclose(seen.xy[0], w.cameras.xy['cam1'], atol=1e-3)
         assert got['keypoints'][0].header.frame_id == 'cam1_optical_frame'

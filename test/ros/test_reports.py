@@ -370,3 +370,30 @@ def test_tf_static_is_subscribed_late(monkeypatch: pytest.MonkeyPatch) -> None:
     kind, topic, callback, qos = asked[0]
     assert (kind, topic, callback) == (int, '/tf_static', print)
     assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+
+
+def test_camera_frames_are_published_latched(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    sent: list[Any] = []
+    asked: list[tuple[Any, ...]] = []
+
+    def create_publisher(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return SimpleNamespace(publish=sent.append)
+
+    node = SimpleNamespace(create_publisher=create_publisher)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    with pytest.raises(ConfigError, match='publish_camera_frames needs the ROS package tf2_msgs'):
+        tf.publish_camera_frames(node, MAKE, RIG, S)
+    module = SimpleNamespace(TFMessage=lambda transforms: SimpleNamespace(transforms=transforms))
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', SimpleNamespace(msg=module))
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
+    tf.publish_camera_frames(node, MAKE, RIG, S)
+    assert asked[0][1] == '/tf_static' and asked[0][2].durability == DurabilityPolicy.TRANSIENT_LOCAL
+    # What it says is what a listener makes the rig from.
+    calibration = Calibration(['cam2'], 'world')
+    calibration.on_camera_info('cam2', info('cam2'), 0)
+    calibration.on_transforms(sent[0], 0)
+    assert calibration.rig is not None
+    np.testing.assert_allclose(calibration.rig['cam2'].cam_from_world, RIG['cam2'].cam_from_world, atol=1e-12)

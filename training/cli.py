@@ -79,6 +79,7 @@ def _register_evaluate(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser('evaluate', help='measure a lifter on the test part of data')
     parser.add_argument('model', type=Path, help='run folder or .onnx')
     parser.add_argument('--data', required=True, action='append', help=_DATA_HELP)
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='measure on every N-th frame only')
     parser.add_argument('--json', type=Path, help='also write the numbers here')
     parser.set_defaults(run=run_evaluate)
 
@@ -190,7 +191,9 @@ def _predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print the metrics; return 0."""
     predict, windows = _predictor(args.model)
-    sequences = _load(args.data, test=True)
+    if args.every < 1:
+        raise ConfigError(f'--every {args.every}: expected 1 or more.')
+    sequences = [sequence.frames(slice(None, None, args.every)) for sequence in _load(args.data, test=True)]
     report = {**evaluate(predict, sequences, **windows), **_trust(predict, sequences, windows)}
     print(format_report(report))
     if args.json is not None:

@@ -269,6 +269,8 @@ def test_cards_are_checked(tmp_path: Path) -> None:
 
 def test_wrong_settings_and_folders_are_refused(run: Path, tmp_path: Path) -> None:
     assert load_run(run)[0].model.width == 32
+    with pytest.raises(ConfigError, match='--every 0: expected 1 or more'):
+        main(['evaluate', str(run), '--data', 'bag:x', '--every', '0'])
     with pytest.raises(ConfigError, match='NAME=VALUE'):
         main(['train', '--data', 'bag:x', '--out', str(tmp_path / 'y'), '--set', 'optim.steps'])
     with pytest.raises(ConfigError, match='holds no'):

@@ -167,6 +167,7 @@ class PosePipeline:
         self._tracker = Tracker(self._config.tracking, len(BODY17))
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
         self._up_in_cam = None if self._lifter is None else self._lifter.up_in_cam(self._cam_from_world)
+        self._height_m = None if self._lifter is None else self._lifter.height_m(self._cam_from_world)
         # The solver uses bone lengths only where a lifter couples the joints.
         self._bones = BoneLengths(BODY17) if self._lifter is not None and self._config.solver.bone_spread else None
         self._history: PoseHistory | None = None
@@ -333,7 +334,7 @@ class PosePipeline:
 
         def lift(xn: FloatArray, confidence: FloatArray, bodies: IntArray) -> LiftedViews:
             windows = None if history is None else partial(history.windows, stamp_ns, body_ids[bodies])
-            lifted = lifter.lift(xn, confidence, windows, up_in_cam=self._up_in_cam)
+            lifted = lifter.lift(xn, confidence, windows, up_in_cam=self._up_in_cam, height_m=self._height_m)
             return LiftedViews(lifted.pose, lifted.sigma, lifted.root)
 
         return lift

@@ -281,7 +281,7 @@ def run_retrain(args: argparse.Namespace) -> int:
     if args.replay:
         replayed = load_recipe('body17', {'data.up': recipe.data.up})
         rehearsal = prepare(_load(args.replay, test=False), replayed.data, args.seed, gravity=recipe.model.gravity)
-    elif recipe.optim.rehearsal:
+    elif recipe.optim.rehearsal_views:
         rehearsal = rehearsal_bank(torch_predictor(lifter), training, recipe, args.seed)
     folder = args.report or args.out.with_name(f'{args.out.stem}_report')
     progress = fine_tune(

@@ -44,6 +44,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
     'export': ('geo_pose_training.cli', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),
     'retrain': ('geo_pose_training.cli', 'adapt a lifter to recorded bags'),
+    'fit-noise': ('geo_pose_training.cli', "estimate a detector's noise from bags"),
 }
 
 # Package that may be absent -> how to get it; for all others pip.

@@ -278,6 +278,10 @@ class LifterConfig:
         'z', 'Axis of the world that points upwards, for models that know gravity; none: not known',
         choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
     )
+    floor: bool = setting(
+        False, 'People stand on the plane through the origin of the world, across that axis: then one camera shows how '
+        'tall they are, and with it how far away',
+    )
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 

@@ -55,6 +55,7 @@ def register(subparsers: Subparsers) -> None:
     _register_evaluate(subparsers)
     _register_export(subparsers)
     _register_retrain(subparsers)
+    _register_fit_noise(subparsers)
 
 
 def _register_train(subparsers: Subparsers) -> None:
@@ -78,6 +79,7 @@ def _register_evaluate(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser('evaluate', help='measure a lifter on the test part of data')
     parser.add_argument('model', type=Path, help='run folder or .onnx')
     parser.add_argument('--data', required=True, action='append', help=_DATA_HELP)
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='measure on every N-th frame only')
     parser.add_argument('--json', type=Path, help='also write the numbers here')
     parser.set_defaults(run=run_evaluate)
 
@@ -123,6 +125,15 @@ def _register_retrain(subparsers: Subparsers) -> None:
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run')
     parser.add_argument('--seed', type=int, default=0)
     parser.set_defaults(run=run_retrain)
+
+
+def _register_fit_noise(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        'fit-noise', help="estimate a detector's noise from bags, for data motion:...,noise:FILE"
+    )
+    parser.add_argument('bag', nargs='+', type=Path, help='bags of one person before three cameras or more')
+    parser.add_argument('--out', required=True, type=Path, help='the YAML file')
+    parser.set_defaults(run=run_fit_noise)
 
 
 _DATA_HELP = 'h36m:PATH | mpi:PATH | bag:PATH | motion:NPZ_OR_BVH_FOLDER,rigs:JSON (repeatable; see docs/training.md)'
@@ -180,7 +191,9 @@ def _predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print the metrics; return 0."""
     predict, windows = _predictor(args.model)
-    sequences = _load(args.data, test=True)
+    if args.every < 1:
+        raise ConfigError(f'--every {args.every}: expected 1 or more.')
+    sequences = [sequence.frames(slice(None, None, args.every)) for sequence in _load(args.data, test=True)]
     report = {**evaluate(predict, sequences, **windows), **_trust(predict, sequences, windows)}
     print(format_report(report))
     if args.json is not None:
@@ -268,7 +281,7 @@ def run_retrain(args: argparse.Namespace) -> int:
     if args.replay:
         replayed = load_recipe('body17', {'data.up': recipe.data.up})
         rehearsal = prepare(_load(args.replay, test=False), replayed.data, args.seed, gravity=recipe.model.gravity)
-    elif recipe.optim.rehearsal:
+    elif recipe.optim.rehearsal_views:
         rehearsal = rehearsal_bank(torch_predictor(lifter), training, recipe, args.seed)
     folder = args.report or args.out.with_name(f'{args.out.stem}_report')
     progress = fine_tune(
@@ -330,6 +343,18 @@ def _print_check(when: str, found: Check) -> None:
         f'{when:<7} {found.poses} poses: MPJPE {found.mpjpe_mm:.1f} mm, P-MPJPE {found.p_mpjpe_mm:.1f} mm, '
         f'reprojection {found.reprojection_px:.1f} px, {found.inside_percent:.0f} % within 2.8 sigma{known}'
     )
+
+
+def run_fit_noise(args: argparse.Namespace) -> int:
+    """Write the noise of the detector that saw the bags; return 0."""
+    from .data.bag import load_bag
+    from .data.fit_noise import fit_noise
+
+    found = asdict(fit_noise([load_bag(bag) for bag in args.bag]))
+    args.out.write_text(yaml.safe_dump(found, sort_keys=False), encoding='utf-8')
+    for name, value in found.items():
+        print(f'{name:<14} {value:.4g}')
+    return 0
 
 
 def _model_overrides(training: Any) -> dict[str, object]:

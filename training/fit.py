@@ -182,8 +182,12 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``; raise ConfigError if it belongs to another recipe or seed."""
-        if state['recipe'] != asdict(self.recipe) or state['seed'] != self.seed:
+        """Continue from ``state``; raise ConfigError if it belongs to another recipe or seed.
+
+        The number of steps may be another: the rest of the run follows the schedule of the new one.
+        """
+        stored = {**state['recipe'], 'optim': {**state['recipe']['optim'], 'steps': self.recipe.optim.steps}}
+        if stored != asdict(self.recipe) or state['seed'] != self.seed:
             raise ConfigError(
                 'The checkpoint was made by another recipe or seed; resume with the same, or start a new folder.'
             )
@@ -346,14 +350,24 @@ def _open_folder(trainer: Trainer, folder: Path, data: dict[str, Any], resume: b
                 f"The data's hash is {data['hash'][:12]}, the run in '{folder}' was fed {stored['hash'][:12]}; "
                 'resume with the same data.'
             )
-        trainer.restore(torch.load(checkpoint, map_location=trainer.device, weights_only=True))
+        state = torch.load(checkpoint, map_location=trainer.device, weights_only=True)
+        trainer.restore(state)
+        if trainer.rank == 0 and state['recipe']['optim']['steps'] != trainer.recipe.optim.steps:
+            _write_description(trainer, folder, {**stored, 'resumed': [*stored.get('resumed', []), {
+                'at_step': trainer.step, 'steps_before': state['recipe']['optim']['steps'],
+                'steps': trainer.recipe.optim.steps,
+            }]})
     elif trainer.rank == 0:
         if checkpoint.exists():
             raise ConfigError(f"'{folder}' already holds a run; give --resume to continue it, or another folder.")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECIPE).write_text(yaml.safe_dump(asdict(trainer.recipe), sort_keys=False), encoding='utf-8')
-        (folder / DATA).write_text(json.dumps(data, indent=1), encoding='utf-8')
+        _write_description(trainer, folder, data)
         (folder / METRICS).unlink(missing_ok=True)
+
+
+def _write_description(trainer: Trainer, folder: Path, data: dict[str, Any]) -> None:
+    (folder / RECIPE).write_text(yaml.safe_dump(asdict(trainer.recipe), sort_keys=False), encoding='utf-8')
+    (folder / DATA).write_text(json.dumps(data, indent=1), encoding='utf-8')
 
 
 def _save(trainer: Trainer, folder: Path) -> None:

@@ -19,9 +19,11 @@ from .data.sequence import Sequence
 from .evaluate import Predictor
 from .settings import DataSettings, Recipe
 
+# Of a short recording.
+_MOST_COPIES = 64
 # People, poses and views as widely as a rig may meet them.
 _ANYBODY = DataSettings(
-    min_joints=5, labels='refined', reshaped_copies=6, statures=0.06, ansur=1.5, virtual_lowest_deg=-15.0,
+    min_joints=5, labels='refined', reshaped_copies=1, statures=0.06, ansur=1.5, virtual_lowest_deg=-15.0,
     virtual_highest_deg=70.0, virtual_nearest_m=2.0, virtual_farthest_m=8.0, virtual_frames=10, residual_spread=0.3,
     up_error_deg=2.0, exchanged_parts=0.5, bent_joints_deg=35.0, joint_limits='none', hidden_limbs=0.3, cut_off=0.1,
 )
@@ -36,7 +38,9 @@ def rehearsal_bank(teacher: Predictor, sequences: Items[Sequence], recipe: Recip
         recipe: of the fine-tuning.
         seed: of the people, poses and cameras.
     """
-    settings = replace(_ANYBODY, up=recipe.data.up)
+    views = sum(len(sequence) * len(sequence.rig) for sequence in sequences)
+    copies = max(1, min(recipe.optim.rehearsal_views // max(views, 1), _MOST_COPIES))
+    settings = replace(_ANYBODY, up=recipe.data.up, reshaped_copies=copies)
     bank = prepare(sequences, settings, seed, gravity=recipe.model.gravity)
     rows = bank.valid.flatten().nonzero()[:, 0]
     per_view = bank.pose2d, bank.view, bank.size, bank.view_from_world, bank.focal_px

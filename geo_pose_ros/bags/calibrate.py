@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,11 +29,9 @@ from ..messages.transforms import optical_frame_id
 from ..pipeline import PosePipeline
 from ..skeleton import SKELETONS, get_skeleton
 from ..types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D
-from .frame_sets import Stamped, group_by_stamp
 from .read import BagMessage, BagReader, until_damage
 
 _LOG = logging.getLogger(__name__)
-_DETECT_TOLERANCE_NS = 20_000_000
 
 
 def rig_with_intrinsics(reader: BagReader, names: Sequence[str], focal_guess: float | None) -> CameraRig:
@@ -99,12 +97,10 @@ def _detect(
 ) -> None:
     total = sum(reader.topics[topic].count for topic in images)
     messages = tqdm(until_damage(reader.messages(images)), desc='detect', total=total, unit='frame', disable=None)
-    stamped = (Stamped(message.stamp_ns, images[message.topic], message) for message in messages)
     config = PipelineConfig(detector=detector, lifter=LifterConfig(enabled=False))
     errors: Counter[str] = Counter()
-    late: Counter[str] = Counter()
     with PosePipeline(rig, config) as pipeline:
-        for _, frames in group_by_stamp(stamped, _DETECT_TOLERANCE_NS, late=late):
+        for frames in _batches(messages, images):
             loaders = {
                 name: partial(_load, message, name, rig[name].intrinsics, detector.max_side_px)
                 for name, message in frames.items()
@@ -113,8 +109,21 @@ def _detect(
             errors.update(views.camera_errors.keys())
             for name, found in views.keypoints.items():
                 pictures[name].append(found)
-    for name, count in (errors + late).items():
+    for name, count in errors.items():
         _LOG.warning("Camera '%s': %d pictures could not be used.", name, count)
+
+
+def _batches(messages: Iterable[BagMessage], images: Mapping[str, str]) -> Iterator[dict[str, BagMessage]]:
+    """Yield pictures to be detected at the same time, one of each camera: their clocks may not agree yet."""
+    batch: dict[str, BagMessage] = {}
+    for message in messages:
+        name = images[message.topic]
+        if name in batch:
+            yield batch
+            batch = {}
+        batch[name] = message
+    if batch:
+        yield batch
 
 
 def _load(message: BagMessage, camera: str, intrinsics: Intrinsics, max_side_px: int) -> Frame:

@@ -30,23 +30,23 @@ from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
+from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, clocks_differ
 from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
 from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
-from .frame_sets import Stamped, group_by_stamp
 from .message_factory import RosbagsFactory
 from .read import BagMessage, BagReader, until_damage
+from .sets import Stamped, synchronised
 from .write import STORAGES, BagWriter
 
 _LOG = logging.getLogger(__name__)
 
 # The node's default name, whose private topics (~/...) are written.
 NODE = '/pose_node'
-_NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfig:
-    """Settings, with the names of the node's; of ``sync`` only tolerance and min_cameras matter offline."""
+    """Settings, with the names of the node's."""
 
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
@@ -62,7 +62,8 @@ class ProcessSummary:
         complete_sets: of these, with a usable frame of every camera.
         sets_with_bodies: of these, in which somebody was found.
         bodies: found in all sets together.
-        unusable_frames, late_frames: by camera; late ones came more than a second after newer ones of other cameras.
+        unusable_frames: by camera.
+        dropped_frames: in no set that was used, by camera and cause.
         incomplete_sets: left out, with fewer cameras than sync.min_cameras.
         failed_sets: that the pipeline could not fuse.
         reprojection_px: (n,) distances of all keypoints from the reprojected joints.
@@ -74,7 +75,7 @@ class ProcessSummary:
     sets_with_bodies: int = 0
     bodies: int = 0
     unusable_frames: Counter[str] = field(default_factory=Counter)
-    late_frames: Counter[str] = field(default_factory=Counter)
+    dropped_frames: Mapping[str, Mapping[DropCause, int]] = field(default_factory=dict)
     incomplete_sets: int = 0
     failed_sets: int = 0
     reprojection_px: list[FloatArray] = field(default_factory=list)
@@ -90,9 +91,11 @@ class ProcessSummary:
             parts.append(f'median reprojection {np.median(residuals):.1f} px')
         if self.stage_ms:
             parts.append('ms per set: ' + ', '.join(f'{k} {np.mean(v):.1f}' for k, v in self.stage_ms.items()))
-        for what, counted in (('unusable', self.unusable_frames), ('late', self.late_frames)):
-            if counted:
-                parts.append(f'{what} frames: ' + ', '.join(f'{name} {n}' for name, n in sorted(counted.items())))
+        if self.unusable_frames:
+            counted = ', '.join(f'{name} {n}' for name, n in sorted(self.unusable_frames.items()))
+            parts.append(f'unusable frames: {counted}')
+        for name, causes in sorted(self.dropped_frames.items()):
+            parts += [f'{n} frames of {name} not used: {DROP_CAUSES[cause]}' for cause, n in causes.items()]
         if self.incomplete_sets:
             parts.append(f'{self.incomplete_sets} sets left out with too few cameras')
         if self.failed_sets:
@@ -165,28 +168,28 @@ class _Run:
         self._previous_ids: list[int] = []
         self._first_error = ''
         self._summary = ProcessSummary()
+        self._synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync)
+        self._clock_offsets_ns: dict[str, int] = {}
 
     def process(self, reader: BagReader, by_topic: Mapping[str, str]) -> ProcessSummary:
-        tolerance_ns = round(self._config.sync.tolerance_ms * _NS_PER_MS)
         total = sum(reader.topics[topic].count for topic in by_topic)
         messages = tqdm(
             until_damage(reader.messages(by_topic)), desc='process', total=total, unit='frame', disable=None
         )
-        stamped = (Stamped(message.stamp_ns, by_topic[message.topic], message) for message in messages)
+        # They arrive when they were received.
+        stamped = (Stamped(by_topic[m.topic], m.stamp_ns, m.time_ns, m) for m in messages)
         last_ns = 0
         waiting: _Begun | None = None
-        sets = group_by_stamp(stamped, tolerance_ns, late=self._summary.late_frames)
-        for number, (stamp_ns, frames) in enumerate(sets):
+        for number, found in enumerate(synchronised(stamped, self._synchronizer)):
             if number == 0:
-                self._write_rig(stamp_ns)
-            if len(frames) < min(self._config.sync.min_cameras, len(self._rig)):
-                self._summary.incomplete_sets += 1
-                continue
-            begun = self._begin(stamp_ns, frames)
+                self._write_rig(found.stamp_ns)
+            begun = self._begin(found.stamp_ns, found.payloads)
             # As in the node, a set is detected while the one before is fused and written.
             self._end(waiting)
-            waiting, last_ns = begun, stamp_ns
+            waiting, last_ns = begun, found.stamp_ns
         self._end(waiting)
+        self._summary.incomplete_sets = self._synchronizer.sets.get(DropCause.INCOMPLETE.value, 0)
+        self._summary.dropped_frames = {n: causes for n, causes in self._synchronizer.drops.items() if causes}
         if not self._summary.sets:
             raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {self._first_error}".rstrip())
         self._write_diagnostics(last_ns)
@@ -233,12 +236,20 @@ class _Run:
         except GeoPoseError as error:
             self._failed(begun.stamp_ns, error)
             return
+        self._tell_clocks()
         for name, reason in result.camera_errors.items():
             self._summary.unusable_frames[name] += 1
             self._note(reason)
         if result.keypoints:
             self._write(begun.stamp_ns, result)
             self._count(result)
+
+    def _tell_clocks(self) -> None:
+        """Let the next sets be made by the clocks that people's motion has shown."""
+        offsets_ns = self._pipeline.clock_offsets_ns()
+        if clocks_differ(offsets_ns, self._clock_offsets_ns):
+            self._clock_offsets_ns = offsets_ns
+            self._synchronizer.use_offsets(offsets_ns)
 
     def _failed(self, stamp_ns: int, error: GeoPoseError) -> None:
         self._summary.failed_sets += 1
@@ -288,7 +299,8 @@ class _Run:
         }
         reports = {'pipeline': values} | {
             f'camera {name}': {
-                'unusable: frame': str(summary.unusable_frames[name]), 'dropped: late': str(summary.late_frames[name]),
+                'unusable: frame': str(summary.unusable_frames[name]),
+                **{f'dropped: {DROP_CAUSES[c]}': str(n) for c, n in summary.dropped_frames.get(name, {}).items()},
             }
             for name in self._rig.names
         }

@@ -139,13 +139,23 @@ def _upright(direction: FloatArray, up: FloatArray) -> tuple[FloatArray, FloatAr
     """Return rotations (..., 3, 3) that turn ``direction`` onto +z and ``up`` into the upper half of the image's
     vertical, and the sine (...,) of the angle by which ``direction`` points down; both (..., 3)."""
     z = direction / np.sqrt((direction * direction).sum(-1, keepdims=True))
-    right = np.cross(z, up)
-    width = np.sqrt((right * right).sum(-1, keepdims=True))
-    # Never along z, which looks ahead.
-    own = np.cross(z, (0.0, -1.0, 0.0))
-    right = np.where(width > _NADIR, right, own)
-    x = right / np.sqrt((right * right).sum(-1, keepdims=True))
-    return np.stack((x, np.cross(z, x), z), -2), -(z * up).sum(-1)
+    right = _cross(z, up)
+    # Never along z, which looks ahead: as if up were the camera's own.
+    steep = (right * right).sum(-1) <= _NADIR**2
+    if steep.any():
+        right[steep] = _cross(z[steep], np.broadcast_to((0.0, -1.0, 0.0), z[steep].shape))
+    rotation = np.empty((*z.shape, 3))
+    rotation[..., 0, :] = x = right / np.sqrt((right * right).sum(-1, keepdims=True))
+    rotation[..., 1, :], rotation[..., 2, :] = _cross(z, x), z
+    return rotation, -(z * up).sum(-1)
+
+
+def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return a x b of (..., 3); numpy's takes several times as long for so few."""
+    product = np.empty(a.shape)
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        product[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
+    return product
 
 
 def _median(values: FloatArray, kept: NDArray[np.bool_]) -> FloatArray:

@@ -22,7 +22,22 @@ def up_in_cameras(cam_from_world: FloatArray, up: str) -> FloatArray:
     Raises:
         ConfigError: for a name that is not in UP_AXES.
     """
+    turned: FloatArray = cam_from_world[..., :3] @ _axis(up)
+    return turned
+
+
+def camera_heights(cam_from_world: FloatArray, up: str) -> FloatArray:
+    """Return how high (...,), m, cameras (..., 3, 4) are above the plane through the world's origin, across ``up``.
+
+    Raises:
+        ConfigError: for a name that is not in UP_AXES.
+    """
+    centre = -np.swapaxes(cam_from_world[..., :3], -1, -2) @ cam_from_world[..., 3:]
+    heights: FloatArray = centre[..., 0] @ _axis(up)
+    return heights
+
+
+def _axis(up: str) -> FloatArray:
     if up not in UP_AXES:
         raise ConfigError(f"World axis '{up}': expected one of {', '.join(UP_AXES)}; name the one that is upwards.")
-    turned: FloatArray = cam_from_world[..., :3] @ np.array(UP_AXES[up])
-    return turned
+    return np.array(UP_AXES[up])

@@ -20,7 +20,7 @@ from ..errors import GeoPoseError
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
 from ..pipeline import PipelineResult, PosePipeline
-from ..scene.sync import CLOCK_NEWS_NS, StampedSet
+from ..scene.sync import StampedSet, clocks_differ
 from ..skeleton import get_skeleton
 from ..types import Camera, CameraRig, Frame, Keypoints2D
 from .bridge import raw_converter
@@ -153,8 +153,8 @@ class SetProcessor:
         """Hand on the cameras' clock offsets if one has changed."""
         if self._pipeline is None or self.on_clock_offsets is None:
             return
-        offsets_ns, before = self._pipeline.clock_offsets_ns(), self._clock_offsets_ns
-        if any(abs(ns - before.get(name, 0)) > CLOCK_NEWS_NS for name, ns in offsets_ns.items()):
+        offsets_ns = self._pipeline.clock_offsets_ns()
+        if clocks_differ(offsets_ns, self._clock_offsets_ns):
             self._clock_offsets_ns = offsets_ns
             self.on_clock_offsets(offsets_ns)
 

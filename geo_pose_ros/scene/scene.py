@@ -374,7 +374,8 @@ class Scene:
             windows = None if history is None else partial(history.windows, stamp_ns, body_ids[bodies])
             cam_from_world = cameras.cam_from_world[camera]
             lifted = lifter.lift(
-                xn[camera, body], confidence[camera, body], windows, up_in_cam=lifter.up_in_cam(cam_from_world)
+                xn[camera, body], confidence[camera, body], windows, up_in_cam=lifter.up_in_cam(cam_from_world),
+                height_m=lifter.height_m(cam_from_world),
             )
             return LiftedViews.of_cameras(lifted.pose, lifted.sigma, lifted.root, cam_from_world)
 

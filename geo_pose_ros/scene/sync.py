@@ -30,8 +30,8 @@ from ..errors import ConfigError
 T = TypeVar('T')
 
 _MS = 1_000_000
-# Clock offsets that somebody else knows better are told again when one has changed by more than this.
-CLOCK_NEWS_NS = 200_000
+# Clock offsets are told again when one has changed by more than this.
+_CLOCK_NEWS_NS = 200_000
 # Frames the clock offset and the period of a camera are estimated over.
 _CLOCK_WINDOW = 16
 _PERIOD_WINDOW = 9
@@ -73,6 +73,11 @@ DROP_CAUSES: Mapping[DropCause, str] = MappingProxyType({
     DropCause.CLOCK: "its camera's clock disagrees with the others', or jumped",
     DropCause.SHUTDOWN: 'synchronisation was stopped',
 })
+
+
+def clocks_differ(offsets_ns: Mapping[str, int], told_ns: Mapping[str, int]) -> bool:
+    """Return whether clock offsets are so far from those that the synchroniser was told that it should hear of them."""
+    return any(abs(ns - told_ns.get(name, 0)) > _CLOCK_NEWS_NS for name, ns in offsets_ns.items())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

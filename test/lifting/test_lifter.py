@@ -20,6 +20,7 @@ from geo_pose_ros.inference.model_card import (
 )
 from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.lifter import PoseLifter
+from geo_pose_ros.skeleton import BODY17
 
 from .. import onnx_models
 from ..scenes import keypoints, person, ring_rig
@@ -167,6 +168,47 @@ def test_a_model_that_knows_gravity_needs_an_axis(gravity_model):
         PoseLifter(LifterConfig(model=str(gravity_model), up='none'))
     with contextlib.closing(PoseLifter(LifterConfig(model=str(gravity_model), up='-y'))) as lifter:
         np.testing.assert_allclose(lifter.up_in_cam(np.eye(3, 4)[None]), [(0.0, -1.0, 0.0)])
+
+
+def test_a_floor_places_a_person_and_known_bones_do(tmp_path):
+    rig = ring_rig(4)
+    cam_from_world = np.stack([c.cam_from_world for c in rig.cameras])
+    standing = person(0, (0.3, 0.2), 0.4)
+    standing[:, 2] += 0.09 - standing[[3, 6], 2].min()
+    seen = keypoints(rig, [standing])
+    xn = np.stack([normalize(c.intrinsics, seen[c.name].xy) for c in rig.cameras])
+    confidence = np.ones(xn.shape[:-1])
+    true = cam_from_world[..., :3] @ standing[0] + cam_from_world[..., 3]
+    parents, children = np.array(BODY17.edges).T
+    lengths = np.linalg.norm(standing[children] - standing[parents], axis=-1)[None]
+
+    def off(lifted):
+        return np.linalg.norm(lifted.root[:, 0] - true, axis=-1).mean()
+
+    with contextlib.closing(PoseLifter(LifterConfig(floor=True))) as lifter:
+        up, height_m = lifter.up_in_cam(cam_from_world), lifter.height_m(cam_from_world)
+        np.testing.assert_allclose(height_m, [c.position_m[2] for c in rig.cameras])
+        alone = lifter.lift(xn, confidence)
+        placed = lifter.lift(xn, confidence, up_in_cam=up, height_m=height_m)
+        known = lifter.lift(xn, confidence, lengths=lengths)
+        # Rows that hold views of several cameras.
+        camera, body = np.array([[2], [0]]), np.arange(1)
+        mixed = lifter.lift(
+            xn[camera, body], confidence[camera, body], up_in_cam=lifter.up_in_cam(cam_from_world[camera]),
+            height_m=lifter.height_m(cam_from_world[camera]),
+        )
+        np.testing.assert_array_equal(mixed.root, placed.root[camera, body])
+    assert off(placed) < 0.5 * off(alone)
+    assert (placed.spread < alone.spread).all()
+    assert (known.spread < alone.spread).all()
+    # Pose and root are scaled alike by bones.
+    scale = np.linalg.norm(known.pose, axis=-1).sum((-1, -2)) / np.linalg.norm(alone.pose, axis=-1).sum((-1, -2))
+    np.testing.assert_allclose(known.root, alone.root * scale[:, None, None], rtol=1e-6)
+    with contextlib.closing(PoseLifter(LifterConfig())) as lifter:
+        assert lifter.height_m(cam_from_world) is None
+        assert lifter.up_in_cam(cam_from_world) is None
+    with pytest.raises(BackendError, match=r"lifter.floor needs to know which way is up, but lifter.up is 'none'"):
+        PoseLifter(LifterConfig(floor=True, up='none'))
 
 
 def test_a_model_with_another_input_than_its_card_is_refused(tmp_path):

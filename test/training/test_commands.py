@@ -135,7 +135,8 @@ def test_models_without_recipe_or_weights_cannot_be_retrained(tmp_path: Path) ->
 
 _RETRAIN = [
     '--set', 'optim.steps=40', '--set', 'optim.steps_per_epoch=20', '--set', 'optim.batch=32', '--set',
-    'optim.learning_rate=0.01', '--set', 'data.reshaped_copies=2',
+    'optim.learning_rate=0.01', '--set', 'data.reshaped_copies=2', '--set',
+    'optim.rehearsal_views=300',
 ]  # fmt: skip
 
 
@@ -154,7 +155,7 @@ def recording(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lis
 def test_retrain_writes_a_model_that_is_better_and_says_so(
     recording: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*recording, '--set', 'optim.rehearsal=false', '--held-out', 'cam3', '--frames', '0-20']) == 0
+    assert main([*recording, '--set', 'optim.rehearsal_views=0', '--held-out', 'cam3', '--frames', '0-20']) == 0
     text = capsys.readouterr().out
     assert 'before' in text and 'after' in text
     card = load_card(tmp_path / 'new.onnx')
@@ -184,7 +185,7 @@ def test_a_model_that_is_not_better_is_not_written_unless_forced(
     recording: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Nothing is learnt.
-    spoil = ['--set', 'optim.learning_rate=0.0', '--set', 'optim.steps=2', '--set', 'optim.rehearsal=false']
+    spoil = ['--set', 'optim.learning_rate=0.0', '--set', 'optim.steps=2', '--set', 'optim.rehearsal_views=0']
     with pytest.raises(RetrainError, match=r'is not written: on what was kept aside MPJPE went from .* --force'):
         main([*recording, *spoil])
     assert not (tmp_path / 'new.onnx').exists()
@@ -269,6 +270,8 @@ def test_cards_are_checked(tmp_path: Path) -> None:
 
 def test_wrong_settings_and_folders_are_refused(run: Path, tmp_path: Path) -> None:
     assert load_run(run)[0].model.width == 32
+    with pytest.raises(ConfigError, match='--every 0: expected 1 or more'):
+        main(['evaluate', str(run), '--data', 'bag:x', '--every', '0'])
     with pytest.raises(ConfigError, match='NAME=VALUE'):
         main(['train', '--data', 'bag:x', '--out', str(tmp_path / 'y'), '--set', 'optim.steps'])
     with pytest.raises(ConfigError, match='holds no'):

@@ -60,7 +60,7 @@ def _tuned(rehearse: bool) -> tuple[float, float, float]:
     """Return the error on the recording before and after, and how far the output moved for other people, mm."""
     torch.manual_seed(0)
     settings = {'model.width': 32, 'model.blocks': 1, 'model.gravity': True, 'optim.steps': 100, 'optim.batch': 64}
-    recipe = load_recipe('retrain', {**settings, 'optim.learning_rate': 0.003, 'optim.rehearsal': rehearse})
+    recipe = load_recipe('retrain', {**settings, 'optim.learning_rate': 0.003, 'optim.rehearsal_views': 1500})
     lifter = Lifter(17, recipe.model).eval()
     # Batch norm is kept as it is: it must know the data.
     others = rehearsal_bank(torch_predictor(lifter), [sequence(frames=15, seed=9)], recipe, 5)

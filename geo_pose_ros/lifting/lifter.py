@@ -91,7 +91,7 @@ class PoseLifter:
         return up_in_cameras(cam_from_world, self._up) if self.card.gravity or self._floor else None
 
     def height_m(self, cam_from_world: FloatArray) -> FloatArray | None:
-        """Return how high (...,), m, cameras (..., 3, 4) are above the floor, after the settings; None without a floor."""
+        """Return how high (...,), m, cameras (..., 3, 4) are above the floor, after the settings; None without one."""
         return camera_heights(cam_from_world, self._up) if self._floor else None
 
     def canonical(

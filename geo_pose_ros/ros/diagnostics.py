@@ -179,8 +179,8 @@ def rig_faults(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: 
     faults += [
         Fault(
             'rig', f'{name} moved', Level.WARN,
-            f"camera '{name}' moved: its keypoints lie {math.hypot(*camera.state.shift_px):.0f} px beside the bodies that "
-            'the others see; calibrate again (geo_pose calibrate)',
+            f"camera '{name}' moved: its keypoints lie {math.hypot(*camera.state.shift_px):.0f} px beside the bodies "
+            'that the others see; calibrate again (geo_pose calibrate)',
         )
         for name, camera in statistics.cameras.items() if camera.state is not None and camera.state.moved
     ]

@@ -31,7 +31,8 @@ CAMERAS = [
     Status('camera right', Level.ERROR, 'silent for 4.0 s; check its driver', {'rate_hz': '0.0', 'age_s': '4.0'}),
 ]
 RIG_STATUS = Status(
-    'rig', Level.WARN, "camera 'left' moved: its keypoints lie 14 px beside the bodies", {'reprojection_px left': '14.2'}
+    'rig', Level.WARN, "camera 'left' moved: its keypoints lie 14 px beside the bodies",
+    {'reprojection_px left': '14.2'},
 )
 
 

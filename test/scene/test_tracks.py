@@ -1,174 +1,195 @@
-"""Identities, the Kalman filter, gaps, and what the tracker must never do."""
+"""Identities that last: who is somebody, who is remembered, and ids that are never used twice."""
 
 import numpy as np
 import pytest
 
 from geo_pose_ros.config import TrackingConfig
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.scene.tracks import Tracker
+from geo_pose_ros.scene.tracks import Tracks
 
 DT_NS = 33_000_000
+JOINTS = 5
 SIGMA_M = 0.02
 
 
-def covariance(bodies: int, joints: int, sigma_m: float = SIGMA_M) -> np.ndarray:
-    return np.broadcast_to(sigma_m**2 * np.eye(3), (bodies, joints, 3, 3)).copy()
+def covariance(bodies: int, sigma_m: float = SIGMA_M) -> np.ndarray:
+    return np.broadcast_to(sigma_m**2 * np.eye(3), (bodies, JOINTS, 3, 3)).copy()
 
 
-def index(*values: int) -> np.ndarray:
-    return np.array(values, np.int64)
+def at(*x_m: float) -> np.ndarray:
+    return np.zeros((len(x_m), JOINTS, 3)) + np.array(x_m)[:, None, None] * (1.0, 0.0, 0.0)
 
 
-def test_ids_last_are_not_reused_and_follow_the_order_of_the_measured_bodies():
-    tracker = Tracker(TrackingConfig(), 1)
-    at = np.array([[[0.0, 0, 0]], [[5.0, 0, 0]]])
-    first = tracker.update(0, index(-1, -1), at, covariance(2, 1))
-    assert first.body_ids.tolist() == [0, 1]
-    # the second body is measured alone: it comes first, the other is predicted
-    second = tracker.update(DT_NS, index(1), at[1:], covariance(1, 1))
-    assert second.body_ids.tolist() == [1, 0]
-    np.testing.assert_allclose(second.xyz[0, 0], [5.0, 0, 0])
-    third = tracker.update(2 * DT_NS, index(-1), at[:1], covariance(1, 1))
-    assert third.body_ids.tolist() == [2, 1, 0]
+def measure(
+    tracks: Tracks, stamp_ns: int, rows, xyz=None, views=2, standing=1.0, alone=False, num_views=2, lasting=0.0
+) -> list[int]:
+    """Take in a set at ``stamp_ns`` and return the ids of the bodies measured; others keep the places of ``rows``."""
+    tracks.advance(stamp_ns)
+    bodies = len(rows)
+    xyz = at(*([0.0] * bodies)) if xyz is None else xyz
+    fleeting = covariance(bodies)
+    tracks.update(
+        np.array(rows, np.int64), xyz, fleeting + lasting * np.eye(3), fleeting, np.full(bodies, views),
+        np.full((bodies, JOINTS), num_views), np.full(bodies, standing), alone,
+    )
+    return tracks.ids[:bodies].tolist()
 
 
-def test_constant_velocity_is_followed_without_lag_and_noise_is_reduced():
-    rng = np.random.default_rng(0)
-    tracker = Tracker(TrackingConfig(acceleration_noise=1.0), 4)
-    velocity = rng.uniform(-1.0, 1.0, (1, 4, 3))
-    raw, smooth = [], []
-    for k in range(90):
-        truth = velocity * (k * DT_NS * 1e-9)
-        measured = truth + SIGMA_M * rng.standard_normal(truth.shape)
-        out = tracker.update(k * DT_NS, index(0 if k else -1), measured, covariance(1, 4))
-        if k >= 30:
-            raw.append(measured - truth)
-            smooth.append(out.xyz - truth)
-    assert np.std(smooth) < 0.75 * np.std(raw)
-    assert np.abs(np.mean(smooth, 0)).max() < 0.01
+def test_ids_follow_the_order_of_the_measured_bodies_and_the_others_stay_behind():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    assert measure(tracks, 0, [-1, -1], at(0.0, 5.0)) == [0, 1]
+    # The second body is measured alone: it comes first, the other is predicted.
+    assert measure(tracks, DT_NS, [1], at(5.0)) == [1]
+    assert tracks.ids.tolist() == [1, 0]
+    np.testing.assert_allclose(tracks.filter.position[:, 0, 0], [5.0, 0.0])
+    np.testing.assert_allclose(tracks.unseen_s, [0.0, 1e-9 * DT_NS])
+    assert measure(tracks, 2 * DT_NS, [-1], at(9.0)) == [2]
+    assert tracks.ids.tolist() == [2, 1, 0]
 
 
-def test_covariance_of_the_output_matches_its_error():
-    rng = np.random.default_rng(1)
-    config = TrackingConfig()
-    q = config.acceleration_noise**2
-    joints, dt = 60, DT_NS * 1e-9
-    position, velocity = np.zeros((1, joints, 3)), np.zeros((1, joints, 3))
-    chol = np.linalg.cholesky(q * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]]))
-    tracker, nees = Tracker(config, joints), []
-    for k in range(60):
-        draw = rng.standard_normal((2, 1, joints, 3))
-        position = position + dt * velocity + chol[0, 0] * draw[0]
-        velocity = velocity + chol[1, 0] * draw[0] + chol[1, 1] * draw[1]
-        out = tracker.update(
-            k * DT_NS, index(0 if k else -1), position + SIGMA_M * rng.standard_normal(position.shape),
-            covariance(1, joints),
-        )
-        error = out.xyz - position
-        if k >= 20:
-            nees.append((error[..., None, :] @ np.linalg.inv(out.covariance) @ error[..., None]).mean())
-    assert np.mean(nees) == pytest.approx(3.0, abs=0.25)
-
-
-def test_a_missing_joint_is_predicted_for_max_gap_and_then_forgotten():
-    tracker = Tracker(TrackingConfig(max_gap_s=0.2), 2)
+@pytest.mark.parametrize(
+    ('views', 'standing', 'alone', 'sets'),
+    [
+        # Three cameras agree: at once. Two do: at once only where nobody else is about.
+        (3, 1.0, False, 1), (3, 0.75, False, 1), (2, 1.0, True, 1), (2, 1.0, False, 2), (1, 1.0, True, 1),
+        # Half of the cameras that should see it: after two sets; fewer: after it has lasted for 0.6 s.
+        (3, 0.5, False, 2), (2, 0.5, True, 2), (1, 0.3, False, 20),
+    ],
+)
+def test_a_body_is_confirmed_when_enough_of_the_cameras_see_it(views, standing, alone, sets):
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    confirmed = 0
     for k in range(30):
-        xyz = np.array([[[0.1 * k, 0, 0], [0, 0, 1.0]]])
-        out = tracker.update(k * DT_NS, index(0 if k else -1), xyz, covariance(1, 2))
-    half = np.array([[[np.nan] * 3, [0, 0, 1.0]]])
-    spread = [out.covariance[0, 0].trace()]
-    for k in range(30, 36):
-        out = tracker.update(k * DT_NS, index(0), half, covariance(1, 2))
-        assert out.xyz[0, 0, 0] == pytest.approx(0.1 * k, abs=0.03)
-        spread.append(out.covariance[0, 0].trace())
-    assert (np.diff(spread) > 0.0).all()
-    out = tracker.update(36 * DT_NS, index(0), half, covariance(1, 2))
-    assert np.isnan(out.xyz[0, 0]).all()
-    assert np.isnan(out.covariance[0, 0]).all()
-    np.testing.assert_allclose(out.xyz[0, 1], [0, 0, 1.0])
+        measure(tracks, k * DT_NS, [0 if k else -1], views=views, standing=standing, alone=alone)
+        if tracks.confirmed[0]:
+            confirmed = k + 1
+            break
+    assert confirmed == sets
 
 
-def test_it_stays_stable_over_hours_of_uneven_covariances():
-    rng = np.random.default_rng(7)
-    tracker = Tracker(TrackingConfig(), 8)
-    for k in range(1200):
-        axes = np.array([[np.linalg.qr(square)[0] for square in rng.standard_normal((8, 3, 3))]])
-        spread = 10.0 ** rng.uniform(-4.0, 0.0, (1, 8, 3))
-        cov = (axes * spread[..., None, :] ** 2) @ np.swapaxes(axes, -1, -2)
-        xyz = (axes * spread[..., None, :] @ rng.standard_normal((1, 8, 3, 1)))[..., 0]
-        xyz[0, rng.random(8) < 0.1] = np.nan
-        out = tracker.update(k * DT_NS, index(0 if k else -1), xyz, cov)
-        known = np.isfinite(out.xyz).all(-1)
-        assert np.abs(out.xyz[known]).max() < 20.0
-        assert np.linalg.eigvalsh(out.covariance[known]).min() > 0.0
+def test_more_sets_are_needed_where_the_settings_say_so():
+    tracks = Tracks(TrackingConfig(confirm_sets=4), JOINTS)
+    found = []
+    for k in range(5):
+        measure(tracks, k * DT_NS, [0 if k else -1])
+        found.append(bool(tracks.confirmed[0]))
+    assert found == [False, False, False, True, True]
 
 
-def test_an_unseen_body_is_predicted_then_gone_for_good():
-    tracker = Tracker(TrackingConfig(max_gap_s=0.5), 1)
-    tracker.update(0, index(-1), np.zeros((1, 1, 3)), covariance(1, 1))
-    nobody = (index(), np.zeros((0, 1, 3)), covariance(0, 1))
-    assert len(tracker.update(400_000_000, *nobody).body_ids) == 1
-    assert tracker.predict(450_000_000).shape == (1, 1, 3)
-    assert len(tracker.update(600_000_000, *nobody).body_ids) == 0
-    assert tracker.predict(700_000_000).shape == (0, 1, 3)
+def test_a_tentative_body_that_is_not_seen_again_was_nobody():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    measure(tracks, 0, [-1])
+    tracks.advance(290_000_000)
+    assert len(tracks) == 1
+    tracks.advance(310_000_000)
+    assert len(tracks) == 0
+
+
+def test_a_confirmed_body_is_predicted_then_remembered_then_gone():
+    config = TrackingConfig(max_gap_s=0.5, remember_s=4.0)
+    tracks = Tracks(config, JOINTS)
+    measure(tracks, 0, [-1], views=3)
+    for stamp_ns, lost in ((490_000_000, False), (510_000_000, True), (3_990_000_000, True)):
+        tracks.advance(stamp_ns)
+        assert np.isfinite(tracks.expected()).all() != lost
+        assert tracks.lost.tolist() == [lost] and tracks.ids.tolist() == [0]
+    tracks.advance(4_010_000_000)
+    assert len(tracks) == 0
+
+
+def test_who_was_remembered_is_wherever_it_is_found():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    measure(tracks, 0, [-1], views=3)
+    assert measure(tracks, 2 * 10**9, [0], at(3.0)) == [0]
+    np.testing.assert_array_equal(tracks.filter.position, at(3.0))
+    assert not tracks.lost.any() and tracks.unseen_s.tolist() == [0.0]
+
+
+def test_ids_are_never_used_again():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    assert measure(tracks, 10**9, [-1, -1], at(0.0, 2.0)) == [0, 1]
+    tracks.reset()
+    assert len(tracks) == 0 and tracks.stamp_ns is None
+    assert measure(tracks, 2 * 10**9, [-1]) == [2]
+    # Time that runs backwards forgets everybody.
+    tracks.advance(0)
+    assert len(tracks) == 0
+    assert measure(tracks, 1, [-1]) == [3]
+    assert tracks.advance(DT_NS + 1) == pytest.approx(1e-9 * DT_NS)
+
+
+def test_a_joint_that_is_not_measured_though_its_body_is_is_forgotten_after_the_gap():
+    tracks = Tracks(TrackingConfig(max_gap_s=0.2), JOINTS)
+    half = at(1.0)
+    half[0, 0] = np.nan
+    for k in range(10):
+        measure(tracks, k * DT_NS, [0 if k else -1], at(1.0))
+    for k in range(10, 16):
+        measure(tracks, k * DT_NS, [0], half)
+        assert np.isfinite(tracks.filter.position[0]).all()
+    measure(tracks, 16 * DT_NS, [0], half)
+    assert np.isnan(tracks.filter.position[0, 0]).all()
+    np.testing.assert_allclose(tracks.filter.position[0, 1:], at(1.0)[0, 1:])
+
+
+def test_standing_is_an_average_and_priority_follows_it():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    measure(tracks, 0, [-1, -1], at(0.0, 2.0), views=3)
+    np.testing.assert_allclose(tracks.standing, 1.0)
+    measure(tracks, DT_NS, [0, 1], at(0.0, 2.0), standing=0.0)
+    kept = np.exp(-1e-9 * DT_NS / 0.5)
+    np.testing.assert_allclose(tracks.standing, kept)
+    np.testing.assert_allclose(tracks.priority(), kept)
+    # Somebody just found counts half as much, and at least a fifth of that; who was not seen for a while less.
+    measure(tracks, 2 * DT_NS, [0, -1], at(0.0, 4.0), standing=0.1)
+    assert tracks.ids.tolist() == [0, 2, 1] and not tracks.confirmed[1]
+    assert tracks.priority()[1] == pytest.approx(0.5 * 0.2)
+    before = tracks.priority()[2]
+    measure(tracks, 7 * DT_NS, [0], at(0.0))
+    assert tracks.priority()[tracks.ids.tolist().index(1)] == pytest.approx(0.6 * before)
+
+
+def test_where_a_body_is_is_certain_while_two_views_see_it():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    measure(tracks, 0, [-1], views=1, num_views=1)
+    assert np.isinf(tracks.place_variance[0])
+    measure(tracks, DT_NS, [0])
+    np.testing.assert_allclose(tracks.place_variance, 0.05**2)
+    measure(tracks, DT_NS + 10**9, [0], num_views=1)
+    np.testing.assert_allclose(tracks.place_variance, 0.05**2 + 0.08)
+
+
+def test_what_lasts_of_the_covariance_is_kept_apart():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    for k in range(20):
+        measure(tracks, k * DT_NS, [0 if k else -1], lasting=0.03**2)
+    np.testing.assert_allclose(tracks.lasting[0], np.tile(0.03**2 * np.eye(3), (JOINTS, 1, 1)), atol=1e-12)
+    assert tracks.sigma_m()[0] < SIGMA_M
+    assert Tracks(TrackingConfig(), JOINTS).sigma_m().shape == (0,)
 
 
 def test_it_never_invents_a_body_from_nothing():
-    tracker = Tracker(TrackingConfig(), 3)
+    tracks = Tracks(TrackingConfig(), JOINTS)
     for k in range(5):
-        assert len(tracker.update(k * DT_NS, index(), np.zeros((0, 3, 3)), covariance(0, 3)).body_ids) == 0
+        assert measure(tracks, k * DT_NS, []) == []
+        assert len(tracks) == 0
 
 
-def test_switched_off_it_returns_the_measurement_itself_and_keeps_ids():
-    tracker = Tracker(TrackingConfig(enabled=False), 1)
-    rng = np.random.default_rng(2)
-    for k in range(10):
-        xyz = rng.standard_normal((1, 1, 3))
-        out = tracker.update(k * DT_NS, index(0 if k else -1), xyz, covariance(1, 1))
-        assert np.array_equal(out.xyz, xyz)
-        assert out.body_ids.tolist() == [0]
-    assert len(tracker.update(10 * DT_NS, index(), np.zeros((0, 1, 3)), covariance(0, 1)).body_ids) == 0
+def test_it_says_who_is_there():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    measure(tracks, 0, [-1, -1], at(0.0, 2.0), views=3)
+    measure(tracks, 10**8, [0, -1], at(0.0, 4.0))
+    assert repr(tracks) == 'Tracks(0 (2 views, 1.00), 2? (2 views, 1.00), 1 (3 views, 1.00, unseen 0.1 s))'
 
 
-def test_a_body_of_a_lone_view_is_taken_as_it_is():
-    rng = np.random.default_rng(8)
-    tracker = Tracker(TrackingConfig(), 5)
-    for k in range(10):
-        xyz = rng.standard_normal((1, 5, 3))
-        out = tracker.update(k * DT_NS, index(0 if k else -1), xyz, covariance(1, 5, 0.3))
-        assert np.array_equal(out.xyz, xyz)
-    # one uncertain joint among certain ones is smoothed like any other
-    spread = covariance(1, 5)
-    spread[0, 0] *= 400.0
-    still = Tracker(TrackingConfig(), 5)
-    for k in range(30):
-        out = still.update(k * DT_NS, index(0 if k else -1), 0.4 * rng.standard_normal((1, 5, 3)) * [1, 0, 0], spread)
-    assert abs(out.xyz[0, 0, 0]) < 0.4
-
-
-def test_a_gross_jump_moves_the_joint_little():
-    tracker = Tracker(TrackingConfig(), 1)
-    for k in range(30):
-        tracker.update(k * DT_NS, index(0 if k else -1), np.zeros((1, 1, 3)), covariance(1, 1))
-    out = tracker.update(30 * DT_NS, index(0), np.array([[[1.0, 0, 0]]]), covariance(1, 1))
-    assert np.linalg.norm(out.xyz) < 0.1
-
-
-def test_time_that_runs_backwards_starts_anew():
-    tracker = Tracker(TrackingConfig(), 1)
-    tracker.update(10**9, index(-1), np.zeros((1, 1, 3)), covariance(1, 1))
-    assert tracker.predict(0).shape == (0, 1, 3)
-    assert tracker.update(0, index(-1), np.ones((1, 1, 3)), covariance(1, 1)).body_ids.tolist() == [0 + 1]
-
-
-@pytest.mark.parametrize('tracks', [[0, 0], [7, -1]])
-def test_impossible_tracks_are_refused(tracks):
-    tracker = Tracker(TrackingConfig(), 1)
-    tracker.update(0, index(-1), np.zeros((1, 1, 3)), covariance(1, 1))
+@pytest.mark.parametrize('rows', [[0, 0], [7, -1]])
+def test_impossible_tracks_are_refused(rows):
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    measure(tracks, 0, [-1])
     with pytest.raises(ShapeError, match='expected each of 1 once'):
-        tracker.update(DT_NS, index(*tracks), np.zeros((2, 1, 3)), covariance(2, 1))
+        measure(tracks, DT_NS, rows)
 
 
 def test_wrong_shapes_are_refused():
     with pytest.raises(ShapeError, match=r'xyz \(1, 2, 3\)'):
-        Tracker(TrackingConfig(), 1).update(0, index(-1), np.zeros((1, 2, 3)), covariance(1, 1))
+        measure(Tracks(TrackingConfig(), JOINTS), 0, [-1], np.zeros((1, 2, 3)))

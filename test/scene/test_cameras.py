@@ -1,0 +1,99 @@
+"""What is learned of the cameras from residuals: noise, what views share, and who was moved; by Monte Carlo."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import CameraStateConfig, SolverConfig
+from geo_pose_ros.fusion import estimate
+from geo_pose_ros.fusion.estimate import estimate_bodies
+from geo_pose_ros.scene.cameras import CameraStates
+from geo_pose_ros.skeleton import BODY17
+
+from ..fusion.people import FOCAL_PX, crowd, ring
+
+DT_S = 0.5
+
+
+def learned(scale, shared_px=0.0, seconds=30.0, adrift=None, config=None) -> CameraStates:
+    """What is learned of cameras with noise of ``scale`` (C,) times the settings' and biases of ``shared_px``."""
+    scale = np.asarray(scale, float)
+    count = len(scale)
+    rng, cameras = np.random.default_rng(0), ring(count)
+    states = CameraStates(np.full(count, FOCAL_PX), config or CameraStateConfig())
+    confidence = np.ones((count, 2, 17))
+    for k in range(round(seconds / DT_S)):
+        bodies = crowd(2, spacing_m=1.5, seed=k)
+        local = cameras.see(bodies)
+        exact = local[..., :2] / local[..., 2:]
+        plain = estimate._weights(cameras.focal_px, exact, confidence, SolverConfig())
+        # Every body of every set has its own bias: that of a calibration changes over the picture.
+        bias = rng.normal(0.0, shared_px / FOCAL_PX, (count, 2, 1, 2))
+        noise = rng.standard_normal(exact.shape) * (scale[:, None, None] / plain / FOCAL_PX)[..., None]
+        found = estimate_bodies(
+            cameras.cam_from_world, cameras.focal_px, exact + noise + bias, confidence, BODY17, SolverConfig(), None,
+            noise=states.noise,
+        )
+        solution = found.solution
+        states.learn(
+            cameras, found.xn, found.weights, solution.trust, solution.support, solution.seen_xyz,
+            solution.seen_covariance, np.zeros_like(bodies), np.full((count, 2), np.nan) if adrift is None else adrift,
+            DT_S,
+        )
+    return states
+
+
+@pytest.mark.parametrize('level', [0.5, 1.0])
+def test_the_noise_of_all_cameras_is_found(level):
+    noise = learned(np.full(6, level)).noise
+    np.testing.assert_allclose(noise.level * noise.scale, level, rtol=0.2)
+    np.testing.assert_allclose(np.exp(np.log(noise.scale).mean()), 1.0)
+
+
+def test_a_camera_that_is_noisier_counts_less():
+    noise = learned([0.5, 0.5, 0.5, 1.5, 0.5, 0.5]).noise
+    own = noise.level * noise.scale
+    # Half of the difference only, on a logarithmic scale: cameras are more alike than their residuals.
+    assert own[3] > 1.4 * np.delete(own, 3).max()
+    np.testing.assert_allclose(np.delete(own, 3), 0.5, rtol=0.35)
+
+
+@pytest.mark.parametrize(('cameras', 'shared_px'), [(4, 8.0), (6, 4.0)])
+def test_what_the_joints_of_a_view_share_is_found(cameras, shared_px):
+    shared = learned(np.full(cameras, 0.5), shared_px).noise.shared * FOCAL_PX
+    # A little more, since it is not known exactly.
+    assert 0.75 * shared_px < shared[0] < 1.35 * shared_px
+    np.testing.assert_allclose(shared, shared[0])
+
+
+def test_before_anything_is_known_there_is_the_settings_noise_and_a_little_that_is_shared():
+    noise = CameraStates(np.full(3, FOCAL_PX), CameraStateConfig()).noise
+    assert noise.level == 1.0 and noise.scale.tolist() == [1.0] * 3
+    np.testing.assert_allclose(noise.shared, 0.0015 * np.sqrt(1.0 + 1.5))
+
+
+def test_a_camera_in_which_nobody_is_in_place_is_named_and_weighs_less():
+    away = np.full((5, 2), np.nan)
+    away[2] = (0.06, -0.08)
+    states = learned(np.full(5, 0.5), seconds=10.0, adrift=away)
+    assert [s.moved for s in states.states()] == [False, False, True, False, False]
+    assert states.states()[2].shift_px == pytest.approx((60.0, -80.0), rel=0.1)
+    noise = states.noise
+    assert noise.shared[2] > 10.0 * noise.shared[0]
+    assert states.states()[2].shared_px == pytest.approx(noise.shared[2] * FOCAL_PX)
+    assert 'moved [2]' in repr(states)
+
+
+def test_clock_offsets_are_not_learned_where_the_settings_say_so():
+    states = learned(np.ones(3), seconds=1.0, config=CameraStateConfig(clock_offsets=False))
+    assert [s.clock_offset_s for s in states.states()] == [0.0] * 3
+    np.testing.assert_allclose([s.clock_sigma_s for s in states.states()], 0.05)
+
+
+def test_a_set_without_people_changes_nothing_that_counts():
+    states = CameraStates(np.full(2, FOCAL_PX), CameraStateConfig())
+    none = np.zeros((2, 0, 17))
+    states.learn(
+        ring(2), np.zeros((2, 0, 17, 2)), none, none, none.astype(bool), np.zeros((0, 17, 3)), np.zeros((0, 17, 3, 3)),
+        np.zeros((0, 17, 3)), np.full((2, 2), np.nan), DT_S,
+    )
+    assert states.noise.level == pytest.approx(1.0) and states.noise.scale.tolist() == [1.0, 1.0]

@@ -1,0 +1,68 @@
+"""Clock offsets from motion: exact where the motion is, nothing without it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.scene.clocks import ClockOffsets
+
+from ..fusion.people import crowd, ring
+
+DT_S = 0.1
+INFORMATION = (1000.0 / 4.0) ** 2
+
+
+def moving(time_s: float, body: np.ndarray) -> np.ndarray:
+    """A body that sways and turns, its joints each at their own pace."""
+    pace = np.linspace(1.0, 4.0, len(body))[:, None] * (1.0, 1.3, 0.7)
+    return body + 0.25 * np.sin(pace * time_s + np.arange(3.0))
+
+
+def speed(time_s: float, body: np.ndarray) -> np.ndarray:
+    step = 1e-5
+    return (moving(time_s + step, body) - moving(time_s - step, body)) / (2.0 * step)
+
+
+def learned(offset_s, seconds=10.0, moves=1.0, noise_px=0.0, calibration_px=0.0) -> ClockOffsets:
+    """What is learned of cameras whose stamps are ahead by ``offset_s``, of one body."""
+    offset_s = np.asarray(offset_s)
+    rng, body = np.random.default_rng(0), crowd(1)[0]
+    cameras, clocks = ring(len(offset_s)), ClockOffsets(len(offset_s))
+    bias = rng.normal(0.0, calibration_px / 1000.0, (len(offset_s), 1, 1, 2))
+    for k in range(round(seconds / DT_S)):
+        now = k * DT_S * moves
+        exposed = np.stack([moving(now - moves * o, body)[None] for o in offset_s])
+        local = np.stack([cameras.see(x)[c] for c, x in enumerate(exposed)])
+        xn = local[..., :2] / local[..., 2:] + bias + rng.normal(0.0, noise_px / 1000.0, (*local.shape[:-1], 2))
+        given = replace(cameras, dt_s=-clocks.offset_s)
+        clocks.learn(
+            given, xn, np.full(xn.shape[:-1], INFORMATION), moving(now, body)[None], moves * speed(now, body)[None],
+            DT_S,
+        )
+    return clocks
+
+
+@pytest.mark.parametrize('offsets_ms', [(50.0, -50.0), (50.0, -20.0, -30.0), (-50.0, 10.0, 10.0, 30.0, 40.0, -40.0)])
+def test_offsets_are_found(offsets_ms):
+    offset_s = np.array(offsets_ms) / 1e3
+    clocks = learned(offset_s, noise_px=4.0, calibration_px=6.0)
+    np.testing.assert_allclose(clocks.offset_s, offset_s, atol=0.003)
+    assert clocks.offset_s.sum() == pytest.approx(0.0, abs=1e-12)
+    assert clocks.sigma_s.max() < 0.05 / np.sqrt(len(offset_s)) + 0.002
+
+
+def test_clocks_that_agree_stay_so():
+    np.testing.assert_allclose(learned(np.zeros(4), noise_px=4.0, calibration_px=6.0).offset_s, 0.0, atol=0.002)
+
+
+def test_only_differences_count():
+    """Offsets that all cameras share say nothing: the mean is taken for right."""
+    clocks = learned(np.array([0.03, 0.01, 0.02]))
+    np.testing.assert_allclose(clocks.offset_s, [0.01, -0.01, 0.0], atol=0.002)
+
+
+def test_nothing_is_learned_without_motion():
+    clocks = learned(np.array([0.05, -0.05]), moves=0.0, calibration_px=6.0)
+    np.testing.assert_array_equal(clocks.offset_s, 0.0)
+    np.testing.assert_allclose(clocks.sigma_s, 0.05)

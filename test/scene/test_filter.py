@@ -1,0 +1,208 @@
+"""Joints over time: followed without lag, quiet at rest, quick when the joint is, and never unstable."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import TrackingConfig
+from geo_pose_ros.scene.filter import JointFilter
+
+DT_S = 1.0 / 30.0
+SIGMA_M = 0.02
+SEEN = np.zeros(1, bool)
+
+
+def covariance(joints: int, sigma_m: float = SIGMA_M, bodies: int = 1) -> np.ndarray:
+    return np.broadcast_to(sigma_m**2 * np.eye(3), (bodies, joints, 3, 3)).copy()
+
+
+def started(joints: int, config: TrackingConfig | None = None, bodies: int = 1) -> JointFilter:
+    joint_filter = JointFilter(config or TrackingConfig(), joints)
+    joint_filter.take(np.full(bodies, -1))
+    return joint_filter
+
+
+def step(joint_filter, xyz, cov=None, dt_s=DT_S, fleeting=None) -> np.ndarray:
+    """Advance, measure, and return the positions."""
+    joint_filter.advance(dt_s, np.zeros(len(joint_filter), bool))
+    cov = covariance(xyz.shape[1], bodies=len(xyz)) if cov is None else cov
+    joint_filter.update(xyz, cov if fleeting is None else fleeting, cov)
+    return joint_filter.position.copy()
+
+
+def test_the_first_measurement_is_the_state():
+    joint_filter = started(2)
+    xyz = np.random.default_rng(0).standard_normal((1, 2, 3))
+    np.testing.assert_array_equal(step(joint_filter, xyz), xyz)
+    assert not joint_filter.velocity.any()
+    np.testing.assert_allclose(joint_filter.covariance, covariance(2), atol=1e-5)
+
+
+def test_constant_velocity_is_followed_without_lag_and_noise_is_reduced():
+    rng = np.random.default_rng(0)
+    joint_filter = started(4, TrackingConfig(acceleration_noise=1.0))
+    velocity = rng.uniform(-1.0, 1.0, (1, 4, 3))
+    raw, smooth = [], []
+    for k in range(90):
+        truth = velocity * (k * DT_S)
+        measured = truth + SIGMA_M * rng.standard_normal(truth.shape)
+        found = step(joint_filter, measured)
+        if k >= 30:
+            raw.append(measured - truth)
+            smooth.append(found - truth)
+    assert np.std(smooth) < 0.75 * np.std(raw)
+    assert np.abs(np.mean(smooth, 0)).max() < 0.01
+
+
+def test_covariance_of_the_output_matches_its_error():
+    rng = np.random.default_rng(1)
+    config = TrackingConfig()
+    q = config.acceleration_noise**2
+    joints = 60
+    position, velocity = np.zeros((1, joints, 3)), np.zeros((1, joints, 3))
+    chol = np.linalg.cholesky(q * np.array([[DT_S**3 / 3, DT_S**2 / 2], [DT_S**2 / 2, DT_S]]))
+    joint_filter, nees = started(joints, config), []
+    for k in range(60):
+        draw = rng.standard_normal((2, 1, joints, 3))
+        position = position + DT_S * velocity + chol[0, 0] * draw[0]
+        velocity = velocity + chol[1, 0] * draw[0] + chol[1, 1] * draw[1]
+        found = step(joint_filter, position + SIGMA_M * rng.standard_normal(position.shape))
+        error = found - position
+        if k >= 20:
+            information = np.linalg.inv(joint_filter.covariance)
+            nees.append((error[..., None, :] @ information @ error[..., None]).mean())
+    assert np.mean(nees) == pytest.approx(3.0, abs=0.25)
+
+
+def test_only_the_fleeting_part_is_averaged_away():
+    """A measurement whose error lasts is followed as it is, however uncertain it is as a whole."""
+    joint_filter = started(1)
+    for k in range(60):
+        step(joint_filter, np.full((1, 1, 3), 0.002 * k), covariance(1, 0.1), fleeting=covariance(1, 0.001))
+    np.testing.assert_allclose(joint_filter.position, 0.002 * 59, atol=1e-3)
+    assert np.sqrt(joint_filter.covariance[0, 0, 0, 0]) < 0.003
+
+
+def swing(k: int, rate_hz: float, peak_m_s: float = 8.0, amplitude_m: float = 0.45) -> np.ndarray:
+    """A wrist that swings with at most ``peak_m_s``."""
+    phase = peak_m_s / amplitude_m * k / rate_hz
+    return np.array([[[amplitude_m * np.sin(phase), 0.0, 1.0]]])
+
+
+def test_a_wrist_at_8_m_s_is_followed():
+    rng, rate_hz, sigma_m = np.random.default_rng(2), 60.0, 0.01
+    off = {}
+    for name, config in (('switching', TrackingConfig()), ('quiet', TrackingConfig(acceleration_noise_fast=3.0))):
+        joint_filter, errors = started(1, config), []
+        for k in range(240):
+            truth = swing(k, rate_hz)
+            found = step(joint_filter, truth + sigma_m * rng.standard_normal(truth.shape), covariance(1, sigma_m),
+                         1.0 / rate_hz)
+            errors.append(np.linalg.norm(found - truth))
+        off[name] = np.mean(errors[30:])
+    # The mean distance of the measurements themselves is 1.6 sigma.
+    assert off['switching'] < 0.02 < 0.6 * off['quiet']
+
+
+def test_at_rest_it_is_as_quiet_as_without_the_brisk_level():
+    spread = {}
+    for fast in (3.0, 20.0):
+        rng, found = np.random.default_rng(3), []
+        joint_filter = started(20, TrackingConfig(acceleration_noise_fast=fast))
+        for _ in range(200):
+            found.append(step(joint_filter, SIGMA_M * rng.standard_normal((1, 20, 3))))
+        spread[fast] = np.diff(found[50:], axis=0).std()
+    assert spread[20.0] < 1.05 * spread[3.0] < 0.7 * np.sqrt(2.0) * SIGMA_M
+
+
+def test_a_stray_measurement_moves_the_joint_little_and_is_not_followed():
+    joint_filter = started(1)
+    for _ in range(30):
+        step(joint_filter, np.zeros((1, 1, 3)))
+    assert np.linalg.norm(step(joint_filter, np.array([[[1.0, 0, 0]]]))) < 0.1
+    for _ in range(6):
+        found = step(joint_filter, np.zeros((1, 1, 3)))
+    assert np.linalg.norm(found) < 0.02
+
+
+def test_a_missing_joint_is_predicted_and_grows_uncertain():
+    joint_filter = started(2)
+    for k in range(30):
+        step(joint_filter, np.array([[[0.1 * k, 0, 0], [0, 0, 1.0]]]))
+    half, spread = np.array([[[np.nan] * 3, [0, 0, 1.0]]]), [joint_filter.covariance[0, 0].trace()]
+    for k in range(30, 36):
+        found = step(joint_filter, half)
+        assert found[0, 0, 0] == pytest.approx(0.1 * k, abs=0.03)
+        spread.append(joint_filter.covariance[0, 0].trace())
+    assert (np.diff(spread) > 0.0).all()
+    np.testing.assert_allclose(joint_filter.age_s, [[6 * DT_S, 0.0]])
+
+
+def test_it_stays_stable_over_hours_of_uneven_covariances():
+    rng = np.random.default_rng(7)
+    joint_filter = started(8)
+    for _ in range(1200):
+        axes = np.linalg.qr(rng.standard_normal((1, 8, 3, 3)))[0]
+        spread = 10.0 ** rng.uniform(-4.0, 0.0, (1, 8, 3))
+        cov = (axes * spread[..., None, :] ** 2) @ np.swapaxes(axes, -1, -2)
+        xyz = (axes * spread[..., None, :] @ rng.standard_normal((1, 8, 3, 1)))[..., 0]
+        xyz[0, rng.random(8) < 0.1] = np.nan
+        found = step(joint_filter, xyz, cov)
+        known = np.isfinite(found).all(-1)
+        assert np.abs(found[known]).max() < 20.0
+        assert np.linalg.eigvalsh(joint_filter.covariance[known]).min() > 0.0
+
+
+def test_a_body_of_a_lone_view_is_taken_as_it_is():
+    rng = np.random.default_rng(8)
+    joint_filter = started(5)
+    for _ in range(10):
+        xyz = rng.standard_normal((1, 5, 3))
+        np.testing.assert_array_equal(step(joint_filter, xyz, covariance(5, 0.3)), xyz)
+    # One uncertain joint among certain ones is smoothed like any other.
+    spread = covariance(5)
+    spread[0, 0] *= 400.0
+    still = started(5)
+    for _ in range(30):
+        found = step(still, 0.4 * rng.standard_normal((1, 5, 3)) * [1, 0, 0], spread)
+    assert abs(found[0, 0, 0]) < 0.4
+
+
+def test_an_unseen_body_stiffens_and_comes_to_rest():
+    """Hidden in mid-stride: the wrist's own motion ends within tenths of a second, the body's within seconds."""
+    joint_filter = started(3)
+    body, own = np.array([1.0, 0.0, 0.0]), np.array([[0.0, 3.0, 0.0], [0.0, -3.0, 0.0], [0.0, 0.0, 0.0]])
+    joints = np.array([[[0.0, 0.5, 1.0], [0.0, -0.5, 1.0], [0.0, 0.0, 1.5]]])
+    for k in range(30):
+        step(joint_filter, joints + k * DT_S * (body + own), covariance(3, 0.002))
+    np.testing.assert_allclose(joint_filter.velocity[0], body + own, atol=0.05)
+    before = joint_filter.position.copy()
+    for _ in range(90):
+        joint_filter.advance(DT_S, np.ones(1, bool))
+    moved = (joint_filter.position - before)[0]
+    # The integral of exp(-t / tau) is tau, 1 s for the body (95 % of it after 3 s) and 0.1 s for the joints.
+    np.testing.assert_allclose(moved.mean(0), [0.95, 0.0, 0.0], atol=0.05)
+    np.testing.assert_allclose(moved - moved.mean(0), 0.1 * own, atol=0.07)
+    assert np.abs(joint_filter.velocity).max() < 0.06
+
+
+def test_bodies_are_kept_in_the_order_asked_for_and_new_ones_are_unknown():
+    joint_filter = started(2, bodies=2)
+    xyz = np.arange(12.0).reshape(2, 2, 3)
+    step(joint_filter, xyz)
+    joint_filter.take(np.array([1, -1, 0]))
+    np.testing.assert_array_equal(joint_filter.position[[0, 2]], xyz[::-1])
+    assert np.isnan(joint_filter.position[1]).all() and len(joint_filter) == 3
+    joint_filter.restart(np.array([0]))
+    found = step(joint_filter, np.full((1, 2, 3), 9.0))
+    np.testing.assert_array_equal(found[0], 9.0)
+    # The others went on as predicted.
+    np.testing.assert_array_equal(found[2], xyz[0])
+
+
+def test_time_that_stands_still_changes_nothing():
+    joint_filter = started(1)
+    step(joint_filter, np.ones((1, 1, 3)))
+    before = joint_filter.position.copy(), joint_filter.covariance.copy()
+    joint_filter.advance(0.0, SEEN)
+    np.testing.assert_array_equal(joint_filter.position, before[0])
+    np.testing.assert_array_equal(joint_filter.covariance, before[1])

@@ -1,0 +1,165 @@
+"""The scene as a whole: one step, every view at its own instant, and what survives what."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.errors import CalibrationError
+from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.scene.scene import Scene
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Camera, CameraRig, Keypoints2D
+
+from ..scenes import keypoints, person, ring_rig
+
+# Triangulation alone, so that exact keypoints give exact joints.
+CONFIG = PipelineConfig(lifter=LifterConfig(enabled=False))
+DT_NS = 33_000_000
+START_NS = 10**9
+PEOPLE = [person(0, (-0.7, -0.4)), person(1, (0.8, 0.5), 2.0)]
+
+
+def turned(rig: CameraRig, names=None, angle_rad: float = 0.0, shift=(0.0, 0.0, 0.0)) -> CameraRig:
+    """The rig in a world that is turned about z and shifted: x' = R x + shift."""
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    R = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    cameras = []
+    for camera in rig.cameras:
+        pose = camera.cam_from_world
+        if names is None or camera.name in names:
+            own = pose[:, :3] @ R.T
+            pose = np.column_stack([own, pose[:, 3] - own @ np.array(shift)])
+        cameras.append(Camera(camera.name, camera.frame_id, camera.intrinsics, pose))
+    return CameraRig(tuple(cameras), rig.world_frame_id)
+
+
+def stepped(scene: Scene, people, stamp_ns: int = START_NS, rig: CameraRig | None = None, **changes):
+    return scene.step(stamp_ns, keypoints(rig or scene.rig, people, stamp_ns, **changes)).bodies
+
+
+def test_camera_order_is_irrelevant():
+    rig = ring_rig(5)
+    order = CameraRig(tuple(rig.cameras[i] for i in (3, 0, 4, 2, 1)), 'world')
+    seen = keypoints(rig, PEOPLE, noise_px=2.0)
+    a, b = (Scene(r, CONFIG).step(START_NS, seen).bodies for r in (rig, order))
+    for xyz in a.xyz:
+        assert np.abs(b.xyz - xyz).max((1, 2)).min() < 1e-6
+    assert len(a) == len(b) == 2
+
+
+def test_move_the_world_and_the_answer_moves():
+    rig, angle, shift = ring_rig(4), 0.8, np.array([3.0, -2.0, 0.5])
+    seen = keypoints(rig, PEOPLE, noise_px=2.0)
+    a = Scene(rig, CONFIG).step(START_NS, seen).bodies
+    b = Scene(turned(rig, None, angle, shift), CONFIG).step(START_NS, seen).bodies
+    c, s = np.cos(angle), np.sin(angle)
+    np.testing.assert_allclose(b.xyz, a.xyz @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1.0]]) + shift, atol=1e-6)
+
+
+def test_a_view_of_nan_equals_an_absent_view():
+    rig = ring_rig(4)
+    seen = keypoints(rig, PEOPLE, noise_px=2.0)
+    blind = Keypoints2D('cam1', START_NS, BODY17, np.full((2, 17, 2), np.nan), np.zeros((2, 17)))
+    a = Scene(rig, CONFIG).step(START_NS, seen | {'cam1': blind}).bodies
+    b = Scene(rig, CONFIG).step(START_NS, {n: k for n, k in seen.items() if n != 'cam1'}).bodies
+    np.testing.assert_allclose(a.xyz, b.xyz, atol=1e-12)
+    np.testing.assert_array_equal(a.num_views, b.num_views)
+
+
+def test_cameras_that_move_are_where_they_are_said_to_be():
+    """Extrinsics given with a set equal those of a rig."""
+    rig = ring_rig(4)
+    moved = turned(rig, ['cam2'], 0.2, (0.1, 0.0, 0.0))
+    seen = keypoints(moved, PEOPLE, START_NS)
+    expected = Scene(moved, CONFIG).step(START_NS, seen).bodies
+    given = Scene(rig, CONFIG).step(START_NS, seen, {'cam2': moved['cam2'].cam_from_world}).bodies
+    np.testing.assert_array_equal(given.xyz, expected.xyz)
+    assert (given.num_views == 4).all()
+
+
+def test_views_of_other_instants_give_the_joints_of_the_sets():
+    """Two people walk at 1.2 m/s before cameras up to half a period late."""
+    rig = ring_rig(4)
+    late_ns = dict(zip(rig.names, (-16_000_000, 0, 8_000_000, 16_000_000), strict=True))
+    scene = Scene(rig, CONFIG)
+
+    def at(stamp_ns):
+        return [p + (1.2e-9 * (stamp_ns - START_NS), 0.0, 0.0) for p in PEOPLE]
+
+    for k in range(40):
+        now = START_NS + k * DT_NS
+        seen = {n: keypoints(rig, at(now + late), now + late)[n] for n, late in late_ns.items()}
+        bodies = scene.step(now, seen).bodies
+    assert bodies.body_ids.tolist() == [0, 1]
+    for truth in at(now):
+        assert np.linalg.norm(bodies.xyz - truth, axis=-1).max(1).min() < 0.005
+
+
+def test_people_are_expected_where_they_will_be():
+    rig = ring_rig(3)
+    scene = Scene(rig, CONFIG)
+    assert [len(e.body_ids) for e in scene.expected({'cam0': START_NS}).values()] == [0]
+    stepped(scene, [PEOPLE[0]])
+    expected = scene.expected({'cam0': START_NS, 'cam2': START_NS})
+    for name, found in expected.items():
+        np.testing.assert_allclose(found.xy[0], project_world(rig[name], PEOPLE[0]), atol=0.01)
+        assert found.body_ids.tolist() == [0] and (found.sigma_px > 0.0).all()
+    for k in range(1, 40):
+        now = START_NS + k * DT_NS
+        stepped(scene, [PEOPLE[0] + (1e-9 * (now - START_NS), 0.0, 0.0)], now)
+    ahead = now + 100_000_000
+    found = scene.expected({'cam1': ahead})['cam1']
+    truth = PEOPLE[0] + (1e-9 * (ahead - START_NS), 0.0, 0.0)
+    np.testing.assert_allclose(found.xy[0], project_world(rig['cam1'], truth), atol=2.0)
+    assert found.stamp_ns == ahead
+    with pytest.raises(CalibrationError, match="no camera 'cam9'"):
+        scene.expected({'cam9': 0})
+
+
+def test_a_better_rig_keeps_everybody():
+    rig = ring_rig(4)
+    scene = Scene(rig, CONFIG)
+    assert stepped(scene, PEOPLE).body_ids.tolist() == [0, 1]
+    more = ring_rig(6)
+    scene.with_rig(more)
+    assert scene.rig is more
+    bodies = stepped(scene, PEOPLE, START_NS + DT_NS)
+    assert bodies.body_ids.tolist() == [0, 1] and (bodies.num_views == 6).all()
+
+
+def test_reset_forgets_everybody_and_uses_no_id_again():
+    scene = Scene(ring_rig(4), CONFIG)
+    stepped(scene, PEOPLE)
+    scene.reset()
+    assert len(scene.step(START_NS + DT_NS, {}).bodies) == 0
+    assert stepped(scene, PEOPLE, START_NS + 2 * DT_NS).body_ids.tolist() == [2, 3]
+
+
+def test_it_says_what_it_knows():
+    scene = Scene(ring_rig(3), CONFIG)
+    stepped(scene, [PEOPLE[0]])
+    assert repr(scene) == (
+        'Scene(cam0, cam1, cam2; Tracks(0 (3 views, 1.00)); CameraStates(clock offsets +0.0, +0.0, +0.0 ms, '
+        'noise [1.0, 1.0, 1.0], moved []))'
+    )
+    assert scene.clock_offsets_ns() == {'cam0': 0, 'cam1': 0, 'cam2': 0}
+
+
+def test_detections_that_belong_to_nobody_are_counted():
+    rig = ring_rig(4)
+    seen = keypoints(rig, [PEOPLE[0]])
+    seen['cam2'] = keypoints(rig, PEOPLE)['cam2']
+    found = Scene(rig, CONFIG).step(START_NS, {n: seen[n] for n in ('cam0', 'cam1', 'cam2')})
+    assert found.unexplained == {'cam0': 0, 'cam1': 0, 'cam2': 1}
+    assert set(found.cameras) == set(rig.names)
+    for name in ('cam0', 'cam1', 'cam2'):
+        np.testing.assert_allclose(found.residuals_px[name], 0.0, atol=1e-3)
+
+
+def test_unknown_cameras_are_refused():
+    scene = Scene(ring_rig(2), CONFIG)
+    message = r"Keypoints of \['cam9'\]: the rig has only cam0, cam1"
+    with pytest.raises(CalibrationError, match=message):
+        scene.step(0, {'cam9': Keypoints2D.empty('cam9', 0, BODY17)})
+    with pytest.raises(CalibrationError, match=message):
+        scene.step(0, {}, {'cam9': np.eye(3, 4)})

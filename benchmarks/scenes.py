@@ -156,7 +156,9 @@ def markdown(done: Sequence[Row], results: Mapping[str, Result]) -> list[str]:
     found = [(row, *v) for row in done for v in verdicts(row, results)]
     count = {word: sum(v[3] == word for v in found) for word in ('met', 'short', 'n/a')}
     lines = [
+        'Written by `make bench-scenes` from [benchmarks/scenes.json](benchmarks/scenes.json). '
         f'{count["met"]} of {len(found)} targets met, {count["short"]} short, {count["n/a"]} not to be told.', '',
+        '![joint error and recall by factor](benchmarks/scenes.png)', '',
         '### Short', '', '| row | what |', '|---|---|',
         *(f'| {row.name} | {in_words(t, value, verdict)} |' for row, t, value, verdict in found if verdict == 'short'),
         '',

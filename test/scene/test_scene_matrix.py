@@ -1,6 +1,7 @@
 """Rate x phase x loss x people, with default settings: bodies, ghosts and ids counted against exact truth."""
 
 import pytest
+
 from benchmarks.scene_metrics import measure
 from benchmarks.simulation import Scenario, build, run
 

@@ -152,6 +152,8 @@ def soak(hours: float, every_s: float, seed: int) -> tuple[dict[str, object], li
                 w.new_bodies(3, views=4)
                 for name, began_s, ended_s in _play(w, console, hours, every_s, seed):
                     told.setdefault(name, []).append((began_s, ended_s))
+                stop.set()
+                watcher.join()
                 w.new_bodies(3, views=4)
                 crashed = w.node.crashed
                 values = {status: dict(w.values(status)) for status in w.statuses}

@@ -4,8 +4,7 @@ Bodies and keypoints are added as they are read; per set a few numbers are kept,
 megabytes at most. A camera's residual is from its reprojected joint to the joint it found, raw px.
 
 The clock of a camera: if its stamps are too late by d, what it shows lies behind the reprojection by v d, with v the
-joint's velocity in the picture. d is the slope of residual over velocity. Bodies are fused from all cameras, wrong
-ones too, so that all slopes share a constant; offsets are given against the median camera.
+joint's velocity in the picture; report_clocks.py has the details.
 """
 
 from __future__ import annotations
@@ -18,24 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import PipelineConfig, setting
-from ..geometry.projection import project_world
 from ..skeleton import FloatArray, Skeleton
 from ..types import Bodies3D, Camera, CameraRig, IntArray, Keypoints2D
 from .quality import Observation, leave_one_out_px
+from .report_clocks import ClockSums
+from .report_views import ComparedView, compare_view, lower_median, stack_bodies, velocities
 
 Float32Array = NDArray[np.float32]
 _NS_PER_S = 1_000_000_000
-# Sets that are worked on at once; a clock's slope is fitted over so many.
-_BATCH, _BLOCK = 512, 64
+# Sets that are worked on at once.
+_BATCH = 512
+# Of each batch so many, in a row, are asked for the cameras' clocks.
+_CLOCK_SETS = 160
+# Consecutive sets that the left-out camera is measured on at once.
+_WINDOW = 30
+_NAN = float('nan')
 # Keypoints of a set are awaited for so long, by stamp.
 _REORDER_NS = _NS_PER_S
-# A joint's velocity is not taken over a longer gap.
-_VELOCITY_SPAN_S = 0.3
-# Step of the numerical derivative of a joint's place in the picture.
-_STEP_S = 1e-3
 _GRID_LONG_SIDE = 12
-# Sides count as exchanged where joints then lie nearer than this share of their distance.
-_EXCHANGED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +221,6 @@ class _CameraSums:
     lengths_px: list[Float32Array] = field(default_factory=list)
     ratios: list[Float32Array] = field(default_factory=list)
     of_set_px: list[Float32Array] = field(default_factory=list)
-    clock: list[tuple[float, float]] = field(default_factory=list)
     people: int = 0
     strangers: int = 0
     paired: int = 0
@@ -246,9 +244,7 @@ class RecordingStatistics:
         """
         self._skeleton, self._rig, self._config = skeleton, rig, config
         self._parent, self._child = np.array(skeleton.edges).T
-        self._flip = np.arange(len(skeleton))
-        for left, right in skeleton.flip_pairs:
-            self._flip[[left, right]] = right, left
+        self._clocks = ClockSums(rig.cameras) if rig is not None else None
         self._waiting: list[Bodies3D] = []
         self._newest_ns = -(2**62)
         self._cameras: dict[str, _CameraSums] = {}
@@ -293,13 +289,11 @@ class RecordingStatistics:
         start_ns, end_ns = min(ends, default=0), max(ends, default=0)
         clock = _Binning(start_ns, end_ns, self._config.bins)
         left_out = self._left_out(pipeline)
-        offsets = {name: _slope(sums.clock) for name, sums in self._cameras.items()}
-        usual_ms = _median(np.array([offset for offset, _ in offsets.values()]))
-        cameras = {}
-        for name in sorted(self._cameras):
-            cameras[name] = self._camera(
-                name, clock, stamps_ns, offsets[name][0] - usual_ms, offsets[name][1], left_out.get(name, float('nan'))
-            )
+        offsets = self._clock_offsets()
+        cameras = {
+            name: self._camera(name, clock, stamps_ns, left_out.get(name, _NAN), offsets.get(name, (_NAN, _NAN)))
+            for name in sorted(self._cameras)
+        }
         people = np.concatenate([np.zeros(0, np.int64), *self._people])
         worst = np.concatenate([np.zeros(0, np.float32), *self._worst])
         chosen = _peaks(stamps_ns, worst, self._config.worst, round(self._config.worst_apart_s * _NS_PER_S))
@@ -336,33 +330,39 @@ class RecordingStatistics:
 
     def _batch(self, sets: Sequence[Bodies3D]) -> None:
         stamps_ns = np.array([bodies.stamp_ns for bodies in sets], np.int64)
-        measured: list[NDArray[np.bool_]] = [np.asarray(bodies.num_views.any(1)) for bodies in sets]
-        ids = sorted({int(i) for bodies, seen in zip(sets, measured, strict=True) for i in bodies.body_ids[seen]})
-        xyz = np.full((len(sets), len(ids), len(self._skeleton), 3), np.nan)
-        for number, (bodies, seen) in enumerate(zip(sets, measured, strict=True)):
-            xyz[number, np.searchsorted(ids, bodies.body_ids[seen])] = bodies.xyz[seen]
-            self._count_joints(bodies, seen)
+        ids, xyz = stack_bodies(sets, self._skeleton)
+        for bodies in sets:
+            self._count_joints(bodies)
         there = np.isfinite(xyz).any((2, 3))
         self._stamps_ns.append(stamps_ns)
         self._people.append(there.sum(1).astype(np.int64))
         lengths = np.linalg.norm(xyz[:, :, self._parent] - xyz[:, :, self._child], axis=-1)
         rows, columns = np.nonzero(there)
         self._rows.append((
-            stamps_ns[rows], np.array(ids, np.int64)[columns], lengths[rows, columns].astype(np.float32),
+            stamps_ns[rows], ids[columns], lengths[rows, columns].astype(np.float32),
         ))
         found = {name: self._matched(sums, stamps_ns) for name, sums in self._cameras.items()}
         self._retain(sets, found)
         self._number += len(sets)
         of_set = [np.full(len(sets), np.nan, np.float32)]
         if self._rig is not None:
-            velocity = _velocity(xyz, stamps_ns)
+            velocity = velocities(xyz, stamps_ns)
+            views: list[ComparedView | None] = []
             for camera in self._rig.cameras:
-                if camera.name in self._cameras:
-                    of_set.append(self._residuals(camera, xyz, velocity, stamps_ns, found[camera.name]))
+                if camera.name not in self._cameras:
+                    views.append(None)
+                    continue
+                view = self._compare(camera, xyz, velocity, stamps_ns, found[camera.name])
+                views.append(view)
+                of_set.append(self._take(camera, view))
+            if self._clocks is not None:
+                run = slice(0, _CLOCK_SETS)
+                self._clocks.add(xyz[run], [None if view is None else view.part(run) for view in views])
         table = np.stack(of_set)
         self._worst.append(np.where(np.isnan(table), -np.inf, table).max(0).astype(np.float32))
 
-    def _count_joints(self, bodies: Bodies3D, seen: NDArray[np.bool_]) -> None:
+    def _count_joints(self, bodies: Bodies3D) -> None:
+        seen: NDArray[np.bool_] = np.asarray(bodies.num_views.any(1))
         known = np.isfinite(bodies.xyz[seen]).all(-1)
         views = bodies.num_views[seen]
         most = int(views.max(initial=0)) + 1
@@ -392,51 +392,45 @@ class RecordingStatistics:
                 seen = {name: k for name, matched in found.items() if (k := matched[offset]) is not None}
                 self._kept.append(Observation(sets[offset].stamp_ns, seen, sets[offset]))
 
-    def _residuals(
-        self, camera: Camera, xyz: FloatArray, velocity: FloatArray, stamps_ns: IntArray,
-        found: Sequence[Keypoints2D | None],
-    ) -> Float32Array:
-        """Take a camera's residuals into account; return their median per set (S,)."""
+    def _take(self, camera: Camera, view: ComparedView) -> Float32Array:
+        """Take a camera's view into account; return its median residual per set (S,)."""
         sums = self._cameras[camera.name]
-        xy, own_ns = _padded(found, stamps_ns, len(self._skeleton), self._config.min_confidence)
-        moved = np.nan_to_num(velocity) * ((own_ns - stamps_ns) / _NS_PER_S)[:, None, None, None]
-        place = xyz + moved
-        projected = project_world(camera, place)
-        size = _size(projected)
-        residual, exchanged = _paired(projected, xy, self._config.same_body_ratio * size, self._flip)
-        sums.exchanged += int(exchanged.sum())
-        sums.paired += int(np.isfinite(residual).any((2, 3)).sum())
-        length = np.linalg.norm(residual, axis=-1)
-        self._count_strangers(sums, camera, projected, xy, residual)
-        with np.errstate(invalid='ignore'):
-            speed = (project_world(camera, place + velocity * _STEP_S) - projected) / _STEP_S
+        sums.exchanged += int(view.exchanged.sum())
+        length = np.linalg.norm(view.residual, axis=-1)
         known = np.isfinite(length)
+        sums.paired += int(known.any(2).sum())
+        self._count_strangers(sums, camera, view)
         sums.lengths_px.append(length[known].astype(np.float32))
-        sums.ratios.append((length / size[..., None])[known].astype(np.float32))
-        for start in range(0, len(stamps_ns), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            sums.clock += _moments(residual[rows], speed[rows])
-        self._to_grid(sums, camera.intrinsics.width, camera.intrinsics.height, projected[known], residual[known])
-        of_set = np.asarray(_median_of(length.reshape(len(stamps_ns), -1)), np.float32)
+        sums.ratios.append((length / view.size[..., None])[known].astype(np.float32))
+        self._to_grid(sums, camera, view.projected[known], view.residual[known])
+        of_set = np.asarray(lower_median(length.reshape(len(length), -1)), np.float32)
         sums.of_set_px.append(of_set)
         return of_set
 
+    def _compare(
+        self, camera: Camera, xyz: FloatArray, velocity: FloatArray, stamps_ns: IntArray,
+        found: Sequence[Keypoints2D | None],
+    ) -> ComparedView:
+        return compare_view(
+            camera, xyz, velocity, stamps_ns, found, self._skeleton, min_confidence=self._config.min_confidence,
+            same_body_ratio=self._config.same_body_ratio,
+        )
+
     @staticmethod
-    def _count_strangers(
-        sums: _CameraSums, camera: Camera, projected: FloatArray, xy: FloatArray, residual: FloatArray
-    ) -> None:
+    def _count_strangers(sums: _CameraSums, camera: Camera, view: ComparedView) -> None:
         """Count the people found while a body is wholly in the picture, and those of them who are no body."""
         limits = np.array([camera.intrinsics.width, camera.intrinsics.height])
         with np.errstate(invalid='ignore'):
-            wholly: NDArray[np.bool_] = np.asarray(((projected >= 0.0) & (projected < limits)).all((2, 3)))
+            wholly: NDArray[np.bool_] = np.asarray(((view.projected >= 0.0) & (view.projected < limits)).all((2, 3)))
         inside = wholly.any(1)
-        found = np.isfinite(xy).any((2, 3)).sum(1)
-        paired = np.isfinite(residual).any((2, 3)).sum(1)
+        found = np.isfinite(view.found).any((2, 3)).sum(1)
+        paired = np.isfinite(view.residual).any((2, 3)).sum(1)
         sums.people += int(found[inside].sum())
         sums.strangers += int((found - paired)[inside].sum())
 
     @staticmethod
-    def _to_grid(sums: _CameraSums, width: int, height: int, at: FloatArray, residual: FloatArray) -> None:
+    def _to_grid(sums: _CameraSums, camera: Camera, at: FloatArray, residual: FloatArray) -> None:
+        width, height = camera.intrinsics.width, camera.intrinsics.height
         cell = max(width, height) / _GRID_LONG_SIDE
         shape = max(1, round(height / cell)), max(1, round(width / cell))
         if sums.grid is None:
@@ -448,6 +442,7 @@ class RecordingStatistics:
         np.add.at(sums.grid, (rows[inside], columns[inside]), values[inside])
 
     def _left_out(self, pipeline: PipelineConfig | None) -> dict[str, float]:
+        """Return each camera's median residual to the bodies of the others; nothing with fewer than three."""
         if self._rig is None or not self._kept:
             return {}
         names = [name for name in self._rig.names if name in self._cameras]
@@ -456,8 +451,15 @@ class RecordingStatistics:
         found = leave_one_out_px(self._rig.subset(names), self._kept, pipeline or PipelineConfig())
         return {name: _median(values) for name, values in found.items()}
 
+    def _clock_offsets(self) -> dict[str, tuple[float, float]]:
+        """Return how late each camera's stamps are and the standard error, ms."""
+        if self._rig is None or self._clocks is None:
+            return {}
+        offsets, errors = self._clocks.offsets_ms()
+        return dict(zip(self._rig.names, zip(offsets.tolist(), errors.tolist(), strict=True), strict=True))
+
     def _camera(
-        self, name: str, clock: _Binning, sets_ns: IntArray, offset_ms: float, sigma_ms: float, left_out_px: float
+        self, name: str, clock: _Binning, sets_ns: IntArray, left_out_px: float, offset_ms: tuple[float, float]
     ) -> CameraReport:
         sums = self._cameras[name]
         stamps_ns = np.sort(np.array(sums.stamps_ns, np.int64))
@@ -480,8 +482,9 @@ class RecordingStatistics:
         return CameraReport(
             name, len(stamps_ns), _NS_PER_S / period_ns if period_ns > 0.0 else 0.0, missing, tuple(sorted(gaps)),
             clock.rates(stamps_ns), residual, _median(lengths), _percentile(lengths, 95),
-            _median(np.concatenate([np.zeros(0, np.float32), *sums.ratios])), bias, picture, offset_ms, sigma_ms,
-            left_out_px, sums.strangers / sums.people if sums.people else float('nan'),
+            _median(np.concatenate([np.zeros(0, np.float32), *sums.ratios])), bias, picture,
+            *offset_ms, left_out_px,
+            sums.strangers / sums.people if sums.people else float('nan'),
             sums.exchanged / sums.paired if sums.paired else float('nan'),
         )
 
@@ -549,7 +552,7 @@ class _Binning:
         return Series(self._middle_s, np.array(medians))
 
 
-def _spread(total: int, wanted: int, window: int = 30) -> frozenset[int]:
+def _spread(total: int, wanted: int, window: int = _WINDOW) -> frozenset[int]:
     """Return the numbers of ``wanted`` of ``total`` sets, in windows of consecutive ones spread evenly."""
     if wanted <= 0 or total <= 0:
         return frozenset()
@@ -559,109 +562,6 @@ def _spread(total: int, wanted: int, window: int = 30) -> frozenset[int]:
     length = wanted // windows
     starts = np.linspace(0, total - length, windows).astype(int)
     return frozenset(number for start in starts.tolist() for number in range(start, start + length))
-
-
-def _velocity(xyz: FloatArray, stamps_ns: IntArray) -> FloatArray:
-    """Return the velocity (S, U, J, 3) m/s by central differences, NaN where a neighbour is missing or far."""
-    velocity = np.full(xyz.shape, np.nan)
-    if len(xyz) >= 3:
-        span_s = (stamps_ns[2:] - stamps_ns[:-2]) / _NS_PER_S
-        usable = (span_s > 0.0) & (span_s < _VELOCITY_SPAN_S)
-        step = (xyz[2:] - xyz[:-2]) / np.where(usable, span_s, np.nan)[:, None, None, None]
-        velocity[1:-1] = step
-    return velocity
-
-
-def _padded(
-    found: Sequence[Keypoints2D | None], stamps_ns: IntArray, joints: int, min_confidence: float
-) -> tuple[FloatArray, IntArray]:
-    """Return keypoints as one array (S, P, J, 2), NaN where uncertain or absent, and their own stamps (S,)."""
-    people = max((len(k.xy) for k in found if k is not None), default=0)
-    xy = np.full((len(found), people, joints, 2), np.nan)
-    own_ns = stamps_ns.copy()
-    for number, k in enumerate(found):
-        if k is not None:
-            xy[number, : len(k.xy)] = np.where((k.confidence >= min_confidence)[..., None], k.xy, np.nan)
-            own_ns[number] = k.stamp_ns
-    return xy, own_ns
-
-
-def _size(projected: FloatArray) -> FloatArray:
-    """Return the diagonal (S, U) px of the box around each projected body; 0 where nothing of it is known."""
-    known = np.isfinite(projected)
-    low = np.where(known, projected, np.inf).min(2, initial=np.inf)
-    high = np.where(known, projected, -np.inf).max(2, initial=-np.inf)
-    size: FloatArray = np.linalg.norm(np.where(np.isfinite(low) & np.isfinite(high), high - low, 0.0), axis=-1)
-    return size
-
-
-def _paired(
-    projected: FloatArray, found: FloatArray, farthest_px: FloatArray, flip: IntArray
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Return found minus projected (S, U, J, 2) of the bodies and people that fit each other best, NaN elsewhere.
-
-    They are the same only if the median joint is at most ``farthest_px`` (S, U) off. Where a person fits far better
-    with left and right exchanged (joints ``flip`` (J,)), the residual is that, and (S, U) is True.
-    """
-    sets, bodies, joints, _ = projected.shape
-    if not bodies or not found.shape[1]:
-        return np.full((sets, bodies, joints, 2), np.nan), np.zeros((sets, bodies), bool)
-    straight = _middle_distance(projected, found)
-    turned = _middle_distance(projected, found[:, :, flip])
-    exchanged = turned < _EXCHANGED * straight
-    middle = np.where(exchanged, turned, straight)
-    best = middle.argmin(2)
-    mutual = np.take_along_axis(middle.argmin(1), best, 1) == np.arange(bodies)
-    mutual &= middle.min(2) <= farthest_px
-    exchanged = np.take_along_axis(exchanged, best[..., None], 2)[..., 0] & mutual
-    chosen = np.take_along_axis(found, best[:, :, None, None], 1)
-    chosen = np.where(exchanged[..., None, None], chosen[:, :, flip], chosen)
-    return np.where(mutual[..., None, None], chosen - projected, np.nan), exchanged
-
-
-def _middle_distance(projected: FloatArray, found: FloatArray) -> FloatArray:
-    """Return the median px (S, U, P) between the joints of each body and each person, inf where none is common."""
-    middle = _median_of(np.linalg.norm(projected[:, :, None] - found[:, None], axis=-1))
-    return np.where(np.isnan(middle), np.inf, middle)
-
-
-def _median_of(values: FloatArray) -> FloatArray:
-    """Return the lower median of the finite values along the last axis, NaN where there is none."""
-    ranked = np.sort(np.where(np.isnan(values), np.inf, values), axis=-1)
-    count = np.isfinite(ranked).sum(-1)
-    if not values.shape[-1]:
-        return np.full(values.shape[:-1], np.nan)
-    middle = np.take_along_axis(ranked, (np.maximum(count - 1, 0) // 2)[..., None], -1)[..., 0]
-    return np.where(count > 0, middle, np.nan)
-
-
-def _moments(residual: FloatArray, speed: FloatArray) -> list[tuple[float, float]]:
-    """Return the moments of residual over speed of one block as [(variance sum, covariance sum)], [] if too few."""
-    r, v = residual.reshape(-1, 2), speed.reshape(-1, 2)
-    known = np.isfinite(r).all(-1) & np.isfinite(v).all(-1)
-    r, v = r[known], v[known]
-    if len(r) < 20:
-        return []
-    length = np.linalg.norm(r - np.median(r, 0), axis=-1)
-    near = length <= 3.0 * np.median(length) + 1e-9
-    r, v = r[near] - r[near].mean(0), v[near] - v[near].mean(0)
-    return [(float((v * v).sum()), float((v * r).sum()))]
-
-
-def _slope(blocks: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return how much stamps are too late, ms, and its standard error from the blocks; NaN without motion."""
-    if not blocks:
-        return float('nan'), float('nan')
-    variance, covariance = np.array(blocks).T
-    total = variance.sum()
-    if not total > 0.0:
-        return float('nan'), float('nan')
-    slope = covariance.sum() / total
-    error = float('nan')
-    if len(blocks) >= 2:
-        error = float(np.sqrt(((covariance - slope * variance) ** 2).sum() * len(blocks) / (len(blocks) - 1)) / total)
-    # What a late stamp is compared with has moved on: the residual points backwards.
-    return float(-slope * 1e3), error * 1e3
 
 
 def _field(grid: FloatArray) -> PictureField:

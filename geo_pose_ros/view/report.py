@@ -50,8 +50,8 @@ _LIMBS = {
 _MOST_BODIES = 3
 _MOST_ROWS = 24
 _PICTURE_HEIGHT_PX = 400
-# A picture belongs to a moment if its stamp is this near, and may have been received so much later.
-_PICTURE_NEAR_NS, _PICTURE_LATE_NS = 100_000_000, 2 * _NS_PER_S
+# A picture belongs to a moment if its stamp is this near; it is looked for among what was received around it.
+_PICTURE_NEAR_NS, _AROUND_NS = 100_000_000, 2 * _NS_PER_S
 
 
 @dataclass(slots=True)
@@ -89,11 +89,11 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A recording that was read: its numbers, what nodes said, and delays (n,) ms from stamp to receipt."""
+    """A recording that was read: its numbers, what nodes said, and when bodies were received, by their stamps."""
 
     report: RecordingReport
     reported: Reported
-    delays_ms: tuple[float, ...]
+    received_ns: Mapping[int, int]
 
 
 def judge(recording: Recording, config: ReportConfig) -> Judged:
@@ -102,7 +102,8 @@ def judge(recording: Recording, config: ReportConfig) -> Judged:
     Pictures are not read where a camera has keypoints: their stamps say the same.
     """
     statistics = RecordingStatistics(BODY17, recording.rig, config, recording.counts[Source(BODIES)])
-    reported, delays_ms = Reported(), []
+    reported = Reported()
+    received_ns: dict[int, int] = {}
     with_keypoints = {source.camera for source, n in recording.counts.items() if source.kind == KEYPOINTS and n}
     only_pictures = {source.camera for source in recording.counts if source.kind == IMAGE} - with_keypoints
     kinds = {BODIES, KEYPOINTS, DIAGNOSTICS} | ({IMAGE} if only_pictures else set())
@@ -111,7 +112,7 @@ def judge(recording: Recording, config: ReportConfig) -> Judged:
         try:
             if one.source.kind == BODIES:
                 bodies = one.bodies()
-                delays_ms.append((one.time_ns - bodies.stamp_ns) / 1e6)
+                received_ns[bodies.stamp_ns] = one.time_ns
                 statistics.add_bodies(bodies)
             elif one.source.kind == KEYPOINTS:
                 keypoints = one.keypoints()
@@ -123,7 +124,7 @@ def judge(recording: Recording, config: ReportConfig) -> Judged:
                 statistics.add_frame(one.source.camera, one.message.stamp_ns)
         except GeoPoseError as error:
             recording.count_damaged(one, error)
-    return Judged(statistics.report(), reported, tuple(delays_ms))
+    return Judged(statistics.report(), reported, received_ns)
 
 
 def build_page(recording: Recording, judged: Judged, config: ReportConfig) -> str:
@@ -140,7 +141,7 @@ def build_page(recording: Recording, judged: Judged, config: ReportConfig) -> st
     page.section('Reprojection', *_residuals(recording, report, config))
     page.section('Bodies', *_bodies(report))
     page.section('Joints', *_joints(report))
-    page.section('Worst moments', *_worst(recording, report, times))
+    page.section('Worst moments', *_worst(recording, judged, times))
     page.section('What the node reported', *_reported(judged.reported, times))
     return page.html('Made by geo_pose report. The page needs no network and sends nothing.')
 
@@ -189,7 +190,7 @@ def _key_numbers(judged: Judged) -> list[tuple[str, str]]:
         (f'{variation[0]:.1%}' if variation else '-', 'bone lengths vary'),
     ]
     # Offline results are stamped as received; a clock that is not the recorder's tells nothing.
-    delays = np.array(judged.delays_ms)
+    delays = np.array([(received - stamp) / 1e6 for stamp, received in judged.received_ns.items()])
     if len(delays) and 0.0 < np.median(delays) < 10_000.0:
         p50, p95 = np.percentile(delays, (50, 95))
         numbers.append((f'{p50:.0f} ms', f'latency, p95 {p95:.0f} ms'))
@@ -316,10 +317,10 @@ def _joints(report: RecordingReport) -> list[Html]:
     ]
 
 
-def _worst(recording: Recording, report: RecordingReport, times: Times) -> list[Html]:
+def _worst(recording: Recording, judged: Judged, times: Times) -> list[Html]:
     parts = []
-    for stamp_ns, px in zip(report.worst_ns, report.worst_px, strict=True):
-        moment = moment_at(recording, stamp_ns)
+    for stamp_ns, px in zip(judged.report.worst_ns, judged.report.worst_px, strict=True):
+        moment = moment_at(recording, stamp_ns, judged.received_ns.get(stamp_ns, stamp_ns))
         parts.append(heading(f'{times.of(stamp_ns)}: {px:.0f} px'))
         if moment.frames and recording.rig is not None and moment.bodies is not None:
             shown = overlay(recording.rig, moment.frames, moment.keypoints, moment.bodies,
@@ -343,12 +344,14 @@ class Moment:
     frames: dict[str, Frame] = field(default_factory=dict)
 
 
-def moment_at(recording: Recording, stamp_ns: int, max_side_px: int = 2 * _PICTURE_HEIGHT_PX) -> Moment:
-    """Return the bodies of a set and the keypoints and pictures nearest to it."""
+def moment_at(
+    recording: Recording, stamp_ns: int, received_ns: int, max_side_px: int = 2 * _PICTURE_HEIGHT_PX
+) -> Moment:
+    """Return the bodies of a set, which were received at a time, and the keypoints and pictures nearest to it."""
     moment = Moment(stamp_ns)
     nearest: dict[Source, tuple[int, Recorded]] = {}
     kinds = (BODIES, KEYPOINTS, IMAGE)
-    for one in recording.stream(kinds, stamp_ns - _PICTURE_NEAR_NS, stamp_ns + _PICTURE_LATE_NS):
+    for one in recording.stream(kinds, received_ns - _AROUND_NS, received_ns + _AROUND_NS):
         try:
             distance = abs(one.message.stamp_ns - stamp_ns)
         except GeoPoseError as error:

@@ -62,7 +62,7 @@ def test_pictures_of_another_bag_show_the_worst_moments(tmp_path):
     alone = page_of(tmp_path / 'result')
     assert 'data:image/jpeg' not in alone and 'name the bag that has them too' in words(alone)
     with Recording([tmp_path / 'result', tmp_path / 'pictures']) as recording:
-        moment = moment_at(recording, stamp_of(40))
+        moment = moment_at(recording, stamp_of(40), stamp_of(40))
     assert set(moment.frames) == set(moment.keypoints) == set(rig.names) and moment.bodies.stamp_ns == stamp_of(40)
     assert moment.frames['cam0'].image[1, 1, 1] == pytest.approx(80, abs=3)
 
@@ -70,7 +70,8 @@ def test_pictures_of_another_bag_show_the_worst_moments(tmp_path):
 def test_what_was_received_late_belongs_to_its_stamp(tmp_path):
     write_walk(tmp_path / 'walk', latency_ms=150.0)
     with Recording([tmp_path / 'walk']) as recording:
-        assert moment_at(recording, stamp_of(10)).bodies.stamp_ns == stamp_of(10)
+        late_ns = stamp_of(10) + 150_000_000
+        assert moment_at(recording, stamp_of(10), late_ns).bodies.stamp_ns == stamp_of(10)
     assert '150 ms latency, p95 150 ms' in words(page_of(tmp_path / 'walk'))
 
 

@@ -16,6 +16,8 @@ _NS_PER_S = 1e9
 _STEP_NS = 1_000_000
 # How much less is known of a joint per second ahead, m.
 _DRIFT_M_S = 0.3
+# A body keeps its velocity for about so long, and a joint what it has beyond its body's, s: arms swing back.
+_BODY_S, _JOINT_S = 0.5, 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +34,7 @@ class Foreseen:
     def seen_by(self, camera: Camera, stamp_ns: int) -> ExpectedPeople:
         """Return the bodies in the picture of ``camera`` at ``stamp_ns``."""
         ahead_s = (stamp_ns - self.stamp_ns) / _NS_PER_S
-        xyz_cam = transform_points(camera.cam_from_world, self.xyz + ahead_s * self.velocity)
+        xyz_cam = transform_points(camera.cam_from_world, self.xyz + self._displacement(ahead_s))
         xy = project(camera.intrinsics, xyz_cam)
         focal_px = float(np.diag(camera.intrinsics.K)[:2].mean())
         with np.errstate(invalid='ignore', divide='ignore'):
@@ -42,6 +44,18 @@ class Foreseen:
             camera.name, stamp_ns, self.skeleton, np.where(known[..., None], xy, np.nan),
             np.where(known, sigma_px, np.nan), self.body_ids,
         )
+
+
+    def _displacement(self, ahead_s: float) -> FloatArray:
+        """Return how far the joints (B, J, 3) m will have come, with velocities that die away."""
+        known = np.isfinite(self.velocity)
+        count = np.maximum(known.sum(1, keepdims=True), 1)
+        body = np.where(known, self.velocity, 0.0).sum(1, keepdims=True) / count
+        body_s, joint_s = (
+            np.sign(ahead_s) * tau_s * -np.expm1(-abs(ahead_s) / tau_s) for tau_s in (_BODY_S, _JOINT_S)
+        )
+        moved: FloatArray = body * body_s + (self.velocity - body) * joint_s
+        return moved
 
 
 def foresee(stamp_ns: int, bodies: Bodies3D, predict: Callable[[int], FloatArray]) -> Foreseen:

@@ -241,8 +241,8 @@ class DetectorConfig:
         20, 'People per picture: the surest are kept, and a message with more is refused', low=1, high=200
     )
     look_period_s: float = setting(
-        0.5, 'Where people are expected, only they are looked at; the whole picture once in this time, for others',
-        unit='s', low=0.0, high=60.0,
+        0.5, 'Where people are expected, only they are looked at; the whole picture once in this time, for others, '
+        'but not more than every sixth picture', unit='s', low=0.0, high=60.0,
     )
     look_again_s: float = setting(
         0.1, 'Until the next look at the whole picture where somebody unknown was seen or somebody expected was not; '

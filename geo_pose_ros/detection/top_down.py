@@ -24,7 +24,7 @@ from .regions import Regions, squares_of
 
 _NS_PER_S = 1_000_000_000
 # Who was not looked at for so long is not where he was.
-_LONGEST_GAP_NS = _NS_PER_S // 2
+_LONGEST_GAP_NS = _NS_PER_S
 # Regions whose centres are nearer than this, in units of the smaller one, and whose sizes differ by less than this
 # factor, are of one person.
 _NEAR, _ALIKE = 0.16, 2.0
@@ -34,9 +34,15 @@ _TILE, _SHARED = 0.5, 0.35
 
 @dataclass(slots=True)
 class _Memory:
-    """What is kept of one camera from picture to picture: who is followed, and when to look."""
+    """What is kept of one camera from picture to picture: who was where, and when to look.
+
+    Attributes:
+        regions: where each body that was found as expected is to be read next.
+        followed: where those are whom the scene does not know.
+    """
 
     looks: Looks
+    regions: dict[int, Regions] = field(default_factory=dict)
     followed: Regions = field(default_factory=Regions.none)
     stamp_ns: int | None = None
     tile: int = 0
@@ -46,12 +52,13 @@ class _Memory:
 
 @dataclass(slots=True)
 class _Attempt:
-    """What is tried on one picture: E expected people, F followed, then those found.
+    """What is tried on one picture: E expected people, some of them in two places, then F followed, then those found.
 
     Attributes:
         xy, sigma_px: (E, 17, 2), (E, 17) where people are expected, px of the image.
         body_ids: (E,) theirs.
-        regions: of E, F and those found.
+        targets: (R,) which of the expected people each of the first regions is read for.
+        regions: of all.
         squares: to look at for more.
     """
 
@@ -60,6 +67,7 @@ class _Attempt:
     xy: FloatArray
     sigma_px: FloatArray
     body_ids: IntArray
+    targets: IntArray
     regions: Regions
     squares: Regions
 
@@ -115,10 +123,12 @@ class TopDownDetector:
         around = self._keypoints.around(xy, sigma_px)
         worth = around.usable(width, height)
         xy, sigma_px, body_ids, around = xy[worth], sigma_px[worth], body_ids[worth], around.select(worth)
-        followed = memory.followed.select(np.asarray(~_near(memory.followed, around).any(1)))
-        known = Regions.concatenate([around, followed])
+        wanted, targets = _where_to_read(around, [memory.regions.get(int(body)) for body in body_ids])
+        followed = memory.followed.select(np.asarray(~_near(memory.followed, wanted).any(1)))
+        known = Regions.concatenate([wanted, followed])
         squares = Regions.none()
-        if not len(known) or memory.looks.due(frame.stamp_ns):
+        # Asked in any case: it counts the pictures.
+        if memory.looks.due(frame.stamp_ns) or not len(known):
             memory.looks.looked(frame.stamp_ns)
             squares = squares_of(width, height)
             if memory.small:
@@ -126,7 +136,7 @@ class TopDownDetector:
                 tiles = tiles_of(width, height)
                 memory.tile = (memory.tile + 1) % len(tiles)
                 squares = Regions.concatenate([squares, tiles.select(np.array([memory.tile]))])
-        return _Attempt(frame, memory, xy, sigma_px, body_ids, known, squares)
+        return _Attempt(frame, memory, xy, sigma_px, body_ids, targets, known, squares)
 
     def _memory(self, frame: Frame) -> _Memory:
         """Return what is known from the last picture of the same camera, if that was just before."""
@@ -139,7 +149,7 @@ class TopDownDetector:
 
     def _add_found(self, attempt: _Attempt, found: Regions) -> None:
         """Add whom a look found; followed people that it did not find are given up."""
-        expected = len(attempt.body_ids)
+        expected = len(attempt.targets)
         width, height = attempt.size
         found = found.select(found.usable(width, height))
         longer = float(max(width, height))
@@ -156,29 +166,54 @@ class TopDownDetector:
 
     def _settle(self, attempt: _Attempt, reading: Reading) -> Keypoints2D:
         """Return who is there: seen at all, where expected, and once."""
-        frame, expected = attempt.frame, len(attempt.body_ids)
+        frame, targets = attempt.frame, attempt.targets
         width, height = attempt.size
         xy, confidence = seen_in_picture(reading.xy, reading.confidence, width, height)
         body17_xy, body17_confidence = self._to_body17.apply(xy, confidence)
         body17_xy = np.where((body17_confidence >= self._config.min_confidence)[..., None], body17_xy, np.nan)
         misfit = np.full(len(xy), np.inf)
-        misfit[:expected] = fits(body17_xy[:expected], attempt.xy, attempt.sigma_px, self._config.astray)
-        hinted = misfit <= 1.0
-        hints = np.full(len(xy), -1)
-        hints[:expected] = np.where(hinted[:expected], attempt.body_ids, -1)
+        misfit[: len(targets)] = fits(
+            body17_xy[: len(targets)], attempt.xy[targets], attempt.sigma_px[targets], self._config.astray
+        )
         there = reading.presence >= self._config.min_presence
         there &= np.isfinite(body17_xy).all(-1).sum(1) >= LEAST_JOINTS
         # Those who are where they were expected first, then the surest.
         worth = reading.presence * confidence.mean(1)
-        order = np.lexsort((-worth, np.where(hinted, misfit, np.inf)))
+        order = np.lexsort((-worth, np.where(misfit <= 1.0, misfit, np.inf)))
+        hints = np.full(len(xy), -1)
+        for row in order[there[order] & (misfit[order] <= 1.0)].tolist():
+            body = int(attempt.body_ids[targets[row]])
+            if body not in hints:
+                hints[row] = body
         kept = np.sort(distinct(body17_xy, order[there[order]], self._config.same_person))[: self._config.max_people]
         alone = kept[hints[kept] < 0]
         attempt.memory.followed = reading.next_regions.select(alone)
-        missing = expected - int((hints[kept] >= 0).sum())
-        attempt.memory.looks.explain(frame.stamp_ns, (len(alone), missing))
+        attempt.memory.regions = {
+            int(hints[row]): reading.next_regions.select(np.array([row])) for row in kept.tolist() if hints[row] >= 0
+        }
+        missing = len(attempt.body_ids) - len(attempt.memory.regions)
+        attempt.memory.looks.explain((len(alone), missing))
         return Keypoints2D(
             frame.camera, frame.stamp_ns, self.skeleton, frame.to_raw(xy[kept]), confidence[kept], hints[kept]
         )
+
+
+def _where_to_read(around: Regions, last: Sequence[Regions | None]) -> tuple[Regions, IntArray]:
+    """Return the regions (R) to read E expected people in, and whom each is for (R,).
+
+    That is where the last picture's own keypoints say, which knows the person's pose better than a prediction does; and
+    where the projected body is, if there was no last picture or the two are not at one place.
+
+    Args:
+        around: (E) the projected bodies.
+        last: by person, where the last picture says; None if he was not found as expected.
+    """
+    own = [row for row, region in enumerate(last) if region is not None]
+    remembered = Regions.concatenate([region for region in last if region is not None])
+    near = _near(remembered, around.select(np.array(own, np.int64))).diagonal()
+    projected = np.setdiff1d(np.arange(len(around)), np.array(own, np.int64)[near])
+    targets = np.array([*own, *projected.tolist()], np.int64)
+    return Regions.concatenate([remembered, around.select(projected)]), targets
 
 
 def tiles_of(width: int, height: int) -> Regions:

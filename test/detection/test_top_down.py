@@ -132,6 +132,21 @@ def test_a_person_the_scene_has_learned_of_is_read_once():
     assert world.reads == [[1], [1], [1]]
 
 
+def test_a_prediction_that_is_off_does_not_lose_who_was_there_a_picture_ago():
+    world = World(person(200, 240))
+    detector = detector_of(world, look_period_s=10.0, look_again_s=10.0)
+    assert look(detector, 0, expect([person(200, 240)], [7])).hints.tolist() == [7]
+    world.people = [person(215, 240)]
+    # Too far from where the last keypoints were, so that both places are read; nobody is at the other one.
+    seen = look(detector, TENTH, expect([person(300, 240)], [7]))
+    assert world.reads[-1] == [2]
+    np.testing.assert_allclose(seen.xy[0], person(215, 240))
+    assert seen.hints.tolist() == [-1]
+    # And the other way round: the body is where it is expected, not where it was.
+    world.people = [person(400, 240)]
+    assert look(detector, 2 * TENTH, expect([person(402, 240)], [7])).hints.tolist() == [7]
+
+
 def test_keypoints_that_cling_to_somebody_else_are_given_up():
     # Two bodies are expected, one person is there: the nearer expectation gets it, the other nothing.
     world = World(person(200, 240))
@@ -208,7 +223,7 @@ def test_several_cameras_are_read_in_one_call_and_remembered_apart():
 def test_after_a_gap_or_a_step_back_nobody_is_followed():
     world = World(person(200, 240))
     detector = detector_of(world, look_period_s=10.0, look_again_s=10.0)
-    for stamp in (0, TENTH, 10 * TENTH, TENTH):
+    for stamp in (0, TENTH, 20 * TENTH, TENTH):
         look(detector, stamp)
     assert [len(found) for found in world.looks] == [1, 0, 1, 1]
 

@@ -168,7 +168,9 @@ class _Run:
         self._previous_ids: list[int] = []
         self._first_error = ''
         self._summary = ProcessSummary()
-        self._synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync)
+        self._synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(
+            rig.names, config.sync, newest_wins=False
+        )
         self._clock_offsets_ns: dict[str, int] = {}
 
     def process(self, reader: BagReader, by_topic: Mapping[str, str]) -> ProcessSummary:
@@ -180,7 +182,7 @@ class _Run:
         stamped = (Stamped(by_topic[m.topic], m.stamp_ns, m.time_ns, m) for m in messages)
         last_ns = 0
         waiting: _Begun | None = None
-        for number, found in enumerate(synchronised(stamped, self._synchronizer)):
+        for number, found in enumerate(synchronised(stamped, self._synchronizer, by_topic.values())):
             if number == 0:
                 self._write_rig(found.stamp_ns)
             begun = self._begin(found.stamp_ns, found.payloads)

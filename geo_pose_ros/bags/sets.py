@@ -22,12 +22,17 @@ class Stamped(Generic[T]):
 
 
 def synchronised(
-    frames: Iterable[Stamped[T]], synchronizer: FrameSynchronizer[T]
+    frames: Iterable[Stamped[T]], synchronizer: FrameSynchronizer[T], cameras: Iterable[str]
 ) -> Iterator[StampedSet[T]]:
     """Yield the sets that ``synchronizer`` makes of frames in the order received.
 
     Every set is taken as soon as it is closed: a recording waits for its reader. Frames that are in no set are counted
     by the synchroniser.
+
+    Args:
+        frames: in the order received.
+        synchronizer: a new one, in which the newest set does not win.
+        cameras: those that the recording is known to hold: the first sets wait for them.
 
     Raises:
         ConfigError: if a camera is not one of the synchroniser's.
@@ -35,7 +40,11 @@ def synchronised(
     now_ns: int | None = None
     for frame in frames:
         # An arrival clock does not go back.
-        now_ns = frame.arrived_ns if now_ns is None else max(now_ns, frame.arrived_ns)
+        if now_ns is None:
+            now_ns = frame.arrived_ns
+            for camera in cameras:
+                synchronizer.expect(camera, now_ns)
+        now_ns = max(now_ns, frame.arrived_ns)
         yield from _due(synchronizer, now_ns)
         synchronizer.add(frame.camera, frame.stamp_ns, frame.item, now_ns)
         yield from _taken(synchronizer, now_ns)

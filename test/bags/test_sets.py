@@ -18,8 +18,8 @@ def recorded(frames):
 
 
 def sets(frames, cameras='abc', **config):
-    synchronizer = FrameSynchronizer(list(cameras), SyncConfig(**config))
-    found = [(s.stamp_ns / MS, sorted(s.payloads)) for s in synchronised(recorded(frames), synchronizer)]
+    synchronizer = FrameSynchronizer(list(cameras), SyncConfig(**config), newest_wins=False)
+    found = [(s.stamp_ns / MS, sorted(s.payloads)) for s in synchronised(recorded(frames), synchronizer, cameras)]
     assert synchronizer.pending == 0
     return found, {name: causes for name, causes in synchronizer.drops.items() if causes}
 
@@ -58,8 +58,8 @@ def test_nothing_and_an_unknown_camera():
 @given(st.lists(st.tuples(st.sampled_from('abcd'), st.integers(0, 300)), max_size=40, unique=True))
 def test_every_frame_is_in_one_set_or_counted(frames):
     frames = sorted(frames, key=lambda frame: frame[1])
-    synchronizer = FrameSynchronizer(list('abcd'), SyncConfig())
-    found = list(synchronised(recorded(frames), synchronizer))
+    synchronizer = FrameSynchronizer(list('abcd'), SyncConfig(), newest_wins=False)
+    found = list(synchronised(recorded(frames), synchronizer, sorted({camera for camera, _ in frames})))
     used = [item for s in found for item in s.payloads.values()]
     assert len(set(used)) == len(used) and set(used) <= set(frames)
     assert len(used) + sum(sum(causes.values()) for causes in synchronizer.drops.values()) == len(frames)

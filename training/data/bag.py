@@ -117,7 +117,7 @@ def _synchronised(names: tuple[str, ...], found: Mapping[str, Cached]) -> tuple[
     stamps = [(int(stamp), name, row) for name in names for row, stamp in enumerate(found[name]['stamp_ns'])]
     # When they were received is not cached; they come as if at once.
     frames = [Stamped(name, stamp, stamp, row) for stamp, name, row in sorted(stamps)]
-    sets = list(synchronised(frames, FrameSynchronizer(names)))
+    sets = list(synchronised(frames, FrameSynchronizer(names, newest_wins=False), names))
     xy = np.full((len(sets), len(names), len(BODY17), 2), np.nan)
     confidence = np.zeros(xy.shape[:3])
     for index, members in enumerate(sets):

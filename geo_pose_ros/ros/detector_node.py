@@ -20,7 +20,9 @@ class DetectorNode(PoseNode):
 
     NAME = 'detector_node'
     CONFIG = DetectorNodeConfig
-    SESSION = DetectorSession
+
+    def _make_session(self) -> DetectorSession:
+        return DetectorSession(self, self._settings.read(), self._on_crash)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

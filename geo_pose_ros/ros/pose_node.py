@@ -31,15 +31,13 @@ class PoseNode(LifecycleNode):
     """Configure reads parameters, rig and models; activate subscribes; the others undo.
 
     Attributes:
-        NAME, CONFIG, SESSION: the node's default name, its settings, and what it holds between configure and cleanup;
-            detector_node has others.
+        NAME, CONFIG: the node's default name and its settings; detector_node has others.
         fault: why the last transition failed; None if it did not.
         crashed: the worker has ended by an unexpected error; the process should.
     """
 
     NAME: str = _NAME
     CONFIG: type = NodeConfig
-    SESSION: type = PoseSession
 
     def __init__(self, **options: Any) -> None:
         """Declare the parameters; ``options`` are LifecycleNode's.
@@ -103,7 +101,11 @@ class PoseNode(LifecycleNode):
         self._close()
 
     def _configure(self) -> None:
-        self._session = self.SESSION(self, self._settings.read(), self._on_crash)
+        self._session = self._make_session()
+
+    def _make_session(self) -> Any:
+        """Return what the node holds between configure and cleanup."""
+        return PoseSession(self, self._settings.read(), self._on_crash)
 
     def _activate(self) -> None:
         if self._session is None:

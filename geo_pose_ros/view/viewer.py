@@ -36,6 +36,8 @@ _SPEEDS = ('0.1x', '0.25x', '0.5x', '1x', '2x', '4x')
 _PICTURE_SIDE_PX = 720
 # The panel's words are renewed this often; the scene at every instant.
 _WORDS_S = 0.25
+# While it plays, pictures are: coding them costs more than all the rest.
+_PICTURE_S = 0.1
 _FLOOR_SAMPLES = 5
 
 
@@ -204,17 +206,22 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
         for words in problems(recording):
             stage.gui.add_markdown(f'\N{WARNING SIGN} {words}')
         ahead: Future[None] | None = None
-        drawn_ns, said_s, last_s = -1, 0.0, time.monotonic()
+        drawn_ns, said_s, pictured_s, last_s, played = -1, 0.0, 0.0, time.monotonic(), line.playing
         while not stop():
             now_s = time.monotonic()
             line.advance(now_s - last_s)
             last_s = now_s
             if line.jumped:
                 stage.forget_trails()
+            if line.playing != played:
+                # What stands still is drawn whole.
+                played, panel.changed = line.playing, True
             instant = playback.at(line.time_ns)
             if instant.time_ns != drawn_ns or panel.changed:
                 panel.changed, drawn_ns = False, instant.time_ns
-                stage.show(instant, panel.shown)
+                fresh = not line.playing or line.jumped or now_s - pictured_s >= _PICTURE_S
+                pictured_s = now_s if fresh else pictured_s
+                stage.show(instant, panel.shown, keep_pictures=not fresh)
                 stage.show_ghost(others.of(panel.kind, instant))
                 said_s = said_s if not line.jumped else 0.0
             if now_s - said_s > _WORDS_S:

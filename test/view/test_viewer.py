@@ -59,8 +59,8 @@ def test_it_shows_the_recording_until_it_is_stopped(recording):
     with Stage() as stage:
         drawn = []
         original = stage.show
-        stage.show = lambda instant, what: (drawn.append(instant.stamp_ns), original(instant, what),
-                                            shown.set() if len(drawn) > 3 else None)
+        stage.show = lambda instant, what, **more: (
+            drawn.append(instant.stamp_ns), original(instant, what, **more), shown.set() if len(drawn) > 3 else None)
         play(stage, recording, ViewConfig(rate_hz=200.0), shown.is_set)
     assert drawn == sorted(drawn) and drawn[0] == stamp_of(0) and len(drawn) > 3
 

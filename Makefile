@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench bench-lifter bench-memory bench-scenes clean
+.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes fuzz soak test-browser docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -6,11 +6,34 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
 demo:
 	@tools/venv.sh runtime
-	@.venv/bin/geo_pose demo --out out/demo
+	@.venv/bin/geo_pose demo --out out/$(if $(SCENE),demo_$(SCENE),demo) $(if $(SCENE),--scene $(SCENE))
+
+# From the demo's live recording to a better lifter and back: what the node saw, retrained on, processed again.
+loop: demo
+	@tools/venv.sh test
+	@.venv/bin/geo_pose evaluate geo_pose_ros/models/body17.onnx --data bag:out/demo/processed,frames:60-100
+	@.venv/bin/geo_pose retrain --bag out/demo/processed --held-out cam04 --frames 0-60 --held-out-frames 60-100 \
+		--out out/loop/body17.onnx
+	@.venv/bin/geo_pose process out/demo/footage --out out/loop/processed --overwrite \
+		--pipeline.lifter.model out/loop/body17.onnx
+	@.venv/bin/geo_pose evaluate out/loop/body17.onnx --data bag:out/loop/processed,frames:60-100
 
 test:
 	@tools/venv.sh test
 	@.venv/bin/python -m pytest test
+
+# Chromium, if it is missing, from Debian's packages.
+test-browser:
+	@tools/venv.sh browser
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		{ echo "geo_pose: run: sudo apt-get install -y chromium" >&2; exit 1; }
+	@GEO_POSE_BROWSER=1 .venv/bin/python -m pytest test/browser
+
+# Warnings and broken links are errors.
+docs:
+	@tools/venv.sh docs
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
 
 lint:
 	@tools/venv.sh test
@@ -33,9 +56,25 @@ bench-scenes:
 	@tools/venv.sh test
 	@.venv/bin/python benchmarks/scenes.py
 
+bench-calibrate:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/calibrate.py
+
 bench-memory:
 	@tools/venv.sh runtime
 	@.venv/bin/python benchmarks/memory.py
+
+SECONDS ?= 60
+
+fuzz:
+	@tools/venv.sh test
+	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null  # of the decoders' own words
+
+HOURS ?= 0.5
+
+soak:
+	@tools/venv.sh test
+	@ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-77} .venv/bin/python benchmarks/soak.py --hours $(HOURS)
 
 clean:
 	rm -rf .venv out

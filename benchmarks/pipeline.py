@@ -46,20 +46,21 @@ def detect(videos: tuple[Path, ...], rig: CameraRig) -> tuple[list[dict[str, Key
     if not cache.exists():
         arrays, spent_ms = {}, []
         for path in videos:
-            detector = create_detector(DetectorConfig(), path.stem)
+            detector = create_detector(DetectorConfig())
             capture = cv2.VideoCapture(str(path))
             found = []
             while True:
                 ok, image = capture.read()
                 if not ok:
                     break
-                frame = Frame(path.stem, 0, cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), 2)
+                half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                frame = Frame(path.stem, len(found) * PERIOD_NS, half, 2)
                 began = perf_counter()
-                k = detector.detect(frame)
+                k = detector.detect({path.stem: frame}, {})[path.stem]
                 spent_ms.append((perf_counter() - began) * 1e3)
                 shape = (1, len(BLAZEPOSE33))
                 empty = np.full((*shape, 2), np.nan), np.zeros(shape)
-                xy, confidence = (frame.to_raw(k.xy), k.confidence) if len(k.xy) else empty
+                xy, confidence = (k.xy[:1], k.confidence[:1]) if len(k.xy) else empty
                 found.append(np.concatenate([xy[0], confidence[0, :, None]], 1))
             detector.close()
             arrays[path.stem] = np.stack(found)

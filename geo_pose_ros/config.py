@@ -28,9 +28,13 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    live: bool = False,
 ) -> Any:
-    """Declare a field of a settings dataclass: default, description, unit, inclusive bounds or allowed strings."""
-    meta = {'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices}
+    """Declare a field of a settings dataclass: default, description, unit, inclusive bounds or allowed strings.
+
+    ``live``: a running node takes a change at once; all others need it to be configured again.
+    """
+    meta = {'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'live': live}
     return field(default=default, metadata=meta)
 
 
@@ -46,6 +50,7 @@ class Setting:
     low: float | None
     high: float | None
     choices: tuple[str, ...]
+    live: bool = False
 
     def check(self, value: Any) -> Value:
         """Return ``value`` in the declared type.
@@ -144,7 +149,7 @@ def to_ros_yaml(config: type | Any, node_name: str, comment: str) -> str:
                 lines.append(f'{"  " * (depth + 2)}{group}:')
         open_groups = groups
         indent = '  ' * (len(groups) + 2)
-        extra = ', '.join(part for part in (s.unit, s.bounds) if part)
+        extra = ', '.join(part for part in (s.unit, s.bounds, 'at run time too' if s.live else '') if part)
         lines.append(f'{indent}# {s.description}{f" [{extra}]" if extra else ""}')
         value = list(s.default) if isinstance(s.default, tuple) else s.default
         dumped = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...\n').strip()
@@ -222,15 +227,44 @@ class EngineConfig:
 class DetectorConfig:
     """The 2D detector."""
 
-    name: str = setting('mediapipe', 'Detector plugin', choices=('mediapipe', 'rtmpose', 'keypoints'))
+    name: str = setting('blazepose', 'Detector plugin', choices=('blazepose', 'rtmpose', 'keypoints'))
     model: str = setting('', 'Model file or name; empty: the plugin\'s own')
-    person_model: str = setting('', 'Person detector (YOLOX ONNX) before rtmpose; empty: the whole image is one person')
+    person_model: str = setting(
+        '', 'Model file that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose file '
+        'none: the whole image is one person'
+    )
     min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0)
+    min_presence: float = setting(
+        0.5, 'A region whose probability to show a person at all is below this shows nobody', low=0.0, high=1.0
+    )
+    max_people: int = setting(
+        20, 'People per picture: the surest are kept, and a message with more is refused', low=1, high=200
+    )
+    look_period_s: float = setting(
+        0.5, 'Where people are expected, only they are looked at; the whole picture once in this time, for others, '
+        'but not more than every sixth picture', unit='s', low=0.0, high=60.0,
+    )
+    look_again_s: float = setting(
+        0.1, 'Until the next look at the whole picture where somebody unknown was seen or somebody expected was not; '
+        'doubles up to look_period_s while looking does not help', unit='s', low=0.0, high=60.0,
+    )
+    small_person: float = setting(
+        0.35, 'People whose region is smaller than this, relative to the picture\'s longer side, may be too small to '
+        'be found in the whole picture: looks take in a tile too', low=0.0, high=1.0,
+    )
+    astray: float = setting(
+        0.2, 'Keypoints farther than this from where their person was expected, relative to the person\'s extent, are '
+        'of somebody else', low=0.01, high=10.0,
+    )
+    same_person: float = setting(
+        0.1, 'Two detections nearer than this, relative to the larger one\'s extent, are of one person',
+        low=0.0, high=1.0,
+    )
     max_side_px: int = setting(
         960, 'Images are decoded or halved to at most this longer side before detection; 0: as they are', unit='px',
         low=0, high=10_000,
     )
-    workers: int = setting(0, 'Cameras detected at the same time; 0: one per core', low=0, high=64)
+    workers: int = setting(0, 'Cameras detected at the same time on the CPU; 0: one per core', low=0, high=64)
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 
@@ -240,6 +274,14 @@ class LifterConfig:
 
     enabled: bool = setting(True, 'Lift every view, so that bodies stay complete and one camera is enough')
     model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships')
+    up: str = setting(
+        'z', 'Axis of the world that points upwards, for models that know gravity; none: not known',
+        choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
+    )
+    floor: bool = setting(
+        False, 'People stand on the plane through the origin of the world, across that axis: then one camera shows how '
+        'tall they are, and with it how far away',
+    )
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 
@@ -362,8 +404,20 @@ class NodeConfig:
         choices=('raw', 'compressed', 'keypoints'),
     )
     image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    image_topics: tuple[str, ...] = setting(
+        (), 'Image topics of single cameras, camera=topic; their camera_info is beside them'
+    )
+    rectified: str = setting(
+        'auto', 'Whether pictures are rectified, so that P and R of camera_info describe them; auto: those of topics '
+        'named image_rect', choices=('auto', 'yes', 'no'),
+    )
     camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
+    camera_info_topics: tuple[str, ...] = setting((), 'Calibration topics of single cameras, camera=topic')
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
+    keypoints_cameras: tuple[str, ...] = setting(
+        (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for pictures'
+    )
+    keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic')
     keypoints_skeleton: str = setting(
         'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
     )
@@ -374,18 +428,44 @@ class NodeConfig:
     queue_depth: int = setting(
         2, 'QoS history per camera, keep last; what is older than one set is not wanted', low=1, high=100
     )
-    annotated_max_side_px: int = setting(
-        960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000
+    publish_camera_frames: bool = setting(
+        False, 'Publish the camera frames of the rig file on /tf_static; off where a robot description does'
     )
-    annotated_quality: int = setting(80, 'JPEG quality of the annotated pictures', low=1, high=100)
+    annotated_max_side_px: int = setting(
+        960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True
+    )
+    annotated_quality: int = setting(80, 'JPEG quality of the annotated pictures', low=1, high=100, live=True)
+    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
+    stale_after_s: float = setting(
+        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
+    )
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorNodeConfig:
+    """``detector_node``: pictures of some cameras in, their keypoints out."""
+
+    autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
+    cameras: tuple[str, ...] = setting((), 'Camera names')
+    transport: str = setting('compressed', 'What the cameras send', choices=('raw', 'compressed'))
+    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, to be published; body17')
+    expected_topic: str = setting(
+        '/pose_node/expected/{camera}', 'Topic of pose_node that tells whom to expect in the pictures of a camera'
+    )
+    expected_age_s: float = setting(
+        0.5, 'What is expected for a time farther than this from the picture\'s is of no use', unit='s',
+        low=0.0, high=10.0,
+    )
+    reliability: str = setting(
+        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
+        choices=('best_effort', 'reliable'),
+    )
+    queue_depth: int = setting(2, 'QoS history per camera, keep last', low=1, high=100)
     diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
     stale_after_s: float = setting(
         2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0
     )
-    drift_ratio: float = setting(
-        2.5, 'A camera whose median reprojection error is above the median of the others by this factor is reported',
-        low=1.0, high=100.0,
-    )
-    drift_window: int = setting(100, 'Sets with bodies the drift check looks back over', low=5, high=10_000)
-    sync: SyncConfig = field(default_factory=SyncConfig)
-    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)

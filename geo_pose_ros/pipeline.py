@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
-from threading import Lock
-from time import perf_counter
+from functools import partial
 from types import TracebackType
 
 import numpy as np
 
 from .config import PipelineConfig
-from .detection import Detector, create_detector
-from .errors import CalibrationError, GeoPoseError
+from .detection import Detector
+from .detection.stage import Detection, DetectionStage, FrameLoader, Views
 from .lifting.lifter import PoseLifter
 from .scene.cameras import CameraState
+from .scene.foreseen import Foreseen
 from .scene.scene import Scene
 from .skeleton import BODY17, FloatArray, map_to_body17
 from .types import Bodies3D, CameraRig, ExpectedPeople, Frame, FrameSet, Keypoints2D
-
-FrameLoader = Callable[[], Frame]
-_NS_PER_S = 1_000_000_000
-_LOOK_AGAIN_NS = _NS_PER_S // 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,58 +46,6 @@ class PipelineResult:
     unexplained: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Views:
-    """What the cameras of one frame set saw, before fusion; fields as of PipelineResult, keypoints of any skeleton."""
-
-    keypoints: Mapping[str, Keypoints2D]
-    frames: Mapping[str, Frame]
-    camera_errors: Mapping[str, str]
-    stage_ms: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """What one camera saw, and when its job was done."""
-
-    frame: Frame
-    keypoints: Keypoints2D
-    decode_ms: float
-    detect_ms: float
-    done_s: float
-
-
-class Detection:
-    """The cameras of one frame set, being loaded and detected by a pipeline's workers."""
-
-    def __init__(self, jobs: Mapping[str, Future[_View]], workers: int) -> None:
-        """Take over ``jobs`` that have just been handed to ``workers`` threads."""
-        self._jobs, self._workers = jobs, workers
-        self._began_s = perf_counter()
-
-    def wait_for_a_worker(self) -> None:
-        """Wait until a worker has nothing left to do here, so that it could begin with the next set."""
-        for _ in islice(as_completed(self._jobs.values()), max(0, len(self._jobs) - self._workers + 1)):
-            pass
-
-    def views(self) -> Views:
-        """Wait for all cameras and return what they saw."""
-        seen: dict[str, _View] = {}
-        errors: dict[str, str] = {}
-        for name, job in self._jobs.items():
-            try:
-                seen[name] = job.result()
-            except GeoPoseError as error:
-                errors[name] = str(error)
-        stage_ms = {
-            'decode': sum(view.decode_ms for view in seen.values()),
-            'detect': sum(view.detect_ms for view in seen.values()),
-            'views': max((view.done_s - self._began_s for view in seen.values()), default=0.0) * 1e3,
-        }
-        keypoints = {name: view.keypoints for name, view in seen.items()}
-        return Views(keypoints, {name: view.frame for name, view in seen.items()}, errors, stage_ms)
-
-
 class PosePipeline:
     """The whole way from frames to bodies, for one rig; a context manager.
 
@@ -116,39 +57,37 @@ class PosePipeline:
         rig: CameraRig,
         config: PipelineConfig | None = None,
         *,
-        detectors: Mapping[str, Detector] | None = None,
+        detector: Detector | None = None,
     ) -> None:
         """Load the models.
 
         Args:
             rig: the cameras frames may come from.
             config: settings; None for the defaults.
-            detectors: by camera; None to create those that ``config`` names when the first frame comes.
-
-        Raises:
-            CalibrationError: if ``detectors`` names another set of cameras than ``rig``.
+            detector: None to create the one that ``config`` names when the first frame comes.
         """
         self._rig = rig
         self._config = config or PipelineConfig()
-        if detectors is not None and set(detectors) != set(rig.names):
-            raise CalibrationError(
-                f'PosePipeline: received detectors for {sorted(detectors)}, expected for {sorted(rig.names)}.'
-            )
-        self._detectors: dict[str, Detector] = dict(detectors or {})
-        self._workers = min(self._config.detector.workers or os.cpu_count() or 1, len(rig))
-        self._pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix='detect')
-        # A detector sees its camera's frames one at a time, in order.
-        self._turns = {name: Lock() for name in rig.names}
-        # Cameras whose detector is to look at the whole picture again; written by finish, read by detect.
-        self._lost: set[str] = set()
-        self._looked_ns: dict[str, int] = {}
+        self._stage = DetectionStage(self._config.detector, len(rig), detector, _sizes(rig))
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
         self._scene = Scene(rig, self._config, self._lifter)
+        # What the last set says about the next; replaced as a whole by fuse, read by the detector's threads.
+        self._foreseen = self._scene.foresee()
 
     @property
     def rig(self) -> CameraRig:
-        """The cameras it was built for."""
+        """The cameras."""
         return self._rig
+
+    def with_rig(self, rig: CameraRig) -> None:
+        """Go on with other cameras, or with better calibrated ones; people, their ids and the models stay.
+
+        To be called while no set is being detected or fused.
+        """
+        self._rig = rig
+        self._stage.use_cameras(len(rig), _sizes(rig))
+        self._scene.with_rig(rig)
+        self._foreseen = self._scene.foresee()
 
     @property
     def model_sha256(self) -> str:
@@ -156,10 +95,19 @@ class PosePipeline:
         return '' if self._lifter is None else self._lifter.card.sha256
 
     def load(self) -> None:
-        """Create the detectors now rather than at the first frame; raise DetectorError if one cannot be."""
-        for name in self._rig.names:
-            if name not in self._detectors:
-                self._detectors[name] = create_detector(self._config.detector, name)
+        """Create the detector now rather than at the first frame; raise DetectorError if it cannot be."""
+        self._stage.load()
+
+    def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
+        """Return whom the last set lets expect in the pictures of ``stamps_ns``, by camera name. Any thread may call.
+
+        Raises:
+            CalibrationError: if a name is not in the rig.
+        """
+        return self._seen_by(self._foreseen, stamps_ns)
+
+    def _seen_by(self, foreseen: Foreseen, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
+        return {name: foreseen.seen_by(self._rig[name], stamp_ns) for name, stamp_ns in stamps_ns.items()}
 
     def process_set(self, frames: FrameSet) -> PipelineResult:
         """Return the bodies of decoded frames; see ``process``."""
@@ -194,10 +142,9 @@ class PosePipeline:
         Raises:
             CalibrationError: if a name is not in the rig.
         """
-        self.load()
         wanted = {self._rig[name].name: load for name, load in loaders.items()}
-        jobs = {name: self._pool.submit(self._view, name, load) for name, load in wanted.items()}
-        return Detection(jobs, self._workers)
+        # As it is now, whether or not the set before is done when a picture has been loaded.
+        return self._stage.begin(wanted, partial(self._seen_by, self._foreseen))
 
     def finish(self, stamp_ns: int, views: Views) -> PipelineResult:
         """Fuse what ``detect`` returned; see ``fuse``."""
@@ -206,26 +153,6 @@ class PosePipeline:
             fused, frames=views.frames, camera_errors=views.camera_errors,
             stage_ms={**views.stage_ms, **fused.stage_ms},
         )
-
-    def _view(self, name: str, load: FrameLoader) -> _View:
-        began = perf_counter()
-        frame = load()
-        loaded = perf_counter()
-        with self._turns[name]:
-            found = self._look(name, frame)
-        raw = Keypoints2D(found.camera, found.stamp_ns, found.skeleton, frame.to_raw(found.xy), found.confidence)
-        done = perf_counter()
-        return _View(frame, raw, (loaded - began) * 1e3, (done - loaded) * 1e3, done)
-
-    def _look(self, name: str, frame: Frame) -> Keypoints2D:
-        detector = self._detectors[name]
-        if name in self._lost:
-            self._lost.discard(name)
-            # Looking at the whole picture costs as much as a detection, and may find the same again.
-            if abs(frame.stamp_ns - self._looked_ns.get(name, -_NS_PER_S)) >= _LOOK_AGAIN_NS:
-                self._looked_ns[name] = frame.stamp_ns
-                detector.reset()
-        return detector.detect(frame)
 
     def fuse(
         self,
@@ -245,14 +172,10 @@ class PosePipeline:
             ConfigError: if a skeleton has no map to body17.
         """
         done = self._scene.step(stamp_ns, _to_body17(keypoints), cam_from_world)
-        self._lost.update(name for name, count in done.unexplained.items() if count)
+        self._foreseen = self._scene.foresee()
         return PipelineResult(
             done.bodies, done.keypoints, {}, {}, done.stage_ms, done.residuals_px, done.cameras, done.unexplained
         )
-
-    def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
-        """Return where everybody is expected in pictures taken at ``stamps_ns``, by camera; see ``Scene.expected``."""
-        return self._scene.expected(stamps_ns)
 
     def clock_offsets_ns(self) -> dict[str, int]:
         """Return how far each camera's stamps are ahead, as far as it is known; see ``Scene.clock_offsets_ns``."""
@@ -260,12 +183,9 @@ class PosePipeline:
 
     def close(self) -> None:
         """Stop the workers and free the models."""
-        self._pool.shutdown()
+        self._stage.close()
         if self._lifter is not None:
             self._lifter.close()
-        for detector in self._detectors.values():
-            detector.close()
-        self._detectors.clear()
 
     def __enter__(self) -> PosePipeline:
         return self
@@ -274,6 +194,11 @@ class PosePipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _sizes(rig: CameraRig) -> dict[str, tuple[int, int]]:
+    """Return width and height of the cameras' pictures, px, by name."""
+    return {camera.name: (camera.intrinsics.width, camera.intrinsics.height) for camera in rig.cameras}
 
 
 def _loaded(frame: Frame) -> FrameLoader:

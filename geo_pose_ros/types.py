@@ -219,6 +219,17 @@ class Frame:
         raw: FloatArray = (xy + 0.5) * self.reduction - 0.5
         return raw
 
+    @property
+    def raw_size(self) -> tuple[int, int]:
+        """Width and height of the camera's own picture, px."""
+        height, width = self.image.shape[:2]
+        return width * self.reduction, height * self.reduction
+
+    def from_raw(self, xy: FloatArray) -> FloatArray:
+        """Return raw px (..., 2) of the camera as px of ``image``; the inverse of ``to_raw``."""
+        own: FloatArray = (xy + 0.5) / self.reduction - 0.5
+        return own
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameSet:

@@ -22,21 +22,23 @@ IMAGE = np.zeros((48, 64, 3), np.uint8)
 
 
 class Told:
-    """A detector that returns what it was told, in px of a reduced frame."""
+    """A detector that returns what it was told, by camera."""
 
     skeleton = BODY17
+    together = False
 
     def __init__(self, found, barrier=None):
         self.found, self.barrier, self.closed = found, barrier, False
+        self.expected = []
 
-    def detect(self, frame):
+    def detect(self, frames, expected):
         if self.barrier is not None:
             self.barrier.wait(timeout=20)
-        xy = (self.found.xy + 0.5) / frame.reduction - 0.5
-        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, xy, self.found.confidence)
-
-    def reset(self):
-        pass
+        self.expected.append(expected)
+        return {
+            name: Keypoints2D(name, frame.stamp_ns, BODY17, self.found[name].xy, self.found[name].confidence)
+            for name, frame in frames.items()
+        }
 
     def close(self):
         self.closed = True
@@ -97,7 +99,7 @@ def test_detectors_skeletons_are_mapped():
 def test_reduced_frames_give_raw_pixels():
     rig, truth = ring_rig(3), person()
     seen = keypoints(rig, [truth])
-    with PosePipeline(rig, CONFIG, detectors={n: Told(seen[n]) for n in rig.names}) as pipeline:
+    with PosePipeline(rig, CONFIG, detector=Told(seen)) as pipeline:
         frames = {n: Frame(n, 40 + i, IMAGE, 2) for i, n in enumerate(rig.names)}
         result = pipeline.process_set(FrameSet(frames))
     assert result.bodies.stamp_ns == 41
@@ -110,10 +112,10 @@ def test_reduced_frames_give_raw_pixels():
 def test_cameras_are_detected_at_the_same_time():
     rig = ring_rig(2)
     seen = keypoints(rig, [person()])
-    # Passes only if both detectors are inside detect() together; a sequential pipeline breaks the barrier.
+    # Passes only if both cameras are inside detect() together; a sequential pipeline breaks the barrier.
     barrier = threading.Barrier(2)
     config = PipelineConfig(detector=DetectorConfig(workers=2))
-    with PosePipeline(rig, config, detectors={n: Told(seen[n], barrier) for n in rig.names}) as pipeline:
+    with PosePipeline(rig, config, detector=Told(seen, barrier)) as pipeline:
         result = pipeline.process(0, {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names})
     assert result.camera_errors == {}
 
@@ -125,12 +127,13 @@ def test_the_next_set_begins_while_a_camera_of_this_one_is_still_at_work():
     steps = []
 
     class Slow(Told):
-        def detect(self, frame):
+        def detect(self, frames, expected):
+            (frame,) = frames.values()
             steps.append((frame.camera, frame.stamp_ns, 'begins'))
             if (frame.camera, frame.stamp_ns) == ('cam1', 0):
                 assert next_is_loaded.wait(10.0)
             steps.append((frame.camera, frame.stamp_ns, 'ends'))
-            return super().detect(frame)
+            return super().detect(frames, expected)
 
     def load(name, stamp_ns):
         if (name, stamp_ns) == ('cam1', 1):
@@ -138,7 +141,7 @@ def test_the_next_set_begins_while_a_camera_of_this_one_is_still_at_work():
         return Frame(name, stamp_ns, IMAGE)
 
     config = PipelineConfig(detector=DetectorConfig(workers=2))
-    with PosePipeline(rig, config, detectors={n: Slow(seen[n]) for n in rig.names}) as pipeline:
+    with PosePipeline(rig, config, detector=Slow(seen)) as pipeline:
         begun = []
         for stamp_ns in (0, 1):
             begun.append(pipeline.begin({n: lambda n=n, t=stamp_ns: load(n, t) for n in rig.names}))
@@ -154,24 +157,33 @@ def test_the_next_set_begins_while_a_camera_of_this_one_is_still_at_work():
 
 
 def test_a_bad_camera_costs_only_itself():
-    rig, truth = ring_rig(4), person()
+    rig, truth = ring_rig(6), person()
     seen = keypoints(rig, [truth])
 
     class Broken(Told):
-        def detect(self, frame):
-            raise DetectorError('model gone')
+        def detect(self, frames, expected):
+            if 'cam3' in frames:
+                raise DetectorError('model gone')
+            if 'cam2' in frames:
+                raise ZeroDivisionError('a bug')
+            return super().detect(frames, expected)
 
     def truncated():
         raise FrameError("Camera 'cam1': JPEG is truncated")
 
-    detectors = {n: (Broken if n == 'cam3' else Told)(seen[n]) for n in rig.names}
-    with PosePipeline(rig, CONFIG, detectors=detectors) as pipeline:
-        loaders = {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names} | {'cam1': truncated}
+    detector = Broken(seen)
+    with PosePipeline(rig, CONFIG, detector=detector) as pipeline:
+        loaders = {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names}
+        loaders |= {'cam1': truncated, 'cam0': lambda: [][0]}
         result = pipeline.process(0, loaders)
-    assert result.camera_errors == {'cam1': "Camera 'cam1': JPEG is truncated", 'cam3': 'model gone'}
+    assert result.camera_errors == {
+        'cam0': "Camera 'cam0': its picture cannot be read: IndexError: list index out of range",
+        'cam1': "Camera 'cam1': JPEG is truncated", 'cam3': 'model gone',
+        'cam2': "The detector failed on camera 'cam2': ZeroDivisionError: a bug",
+    }
     np.testing.assert_allclose(result.bodies.xyz[0], truth, atol=1e-3)
     assert (result.bodies.num_views == 2).all()
-    assert all(d.closed for d in detectors.values())
+    assert detector.closed
 
 
 def test_one_camera_alone_makes_no_body_until_the_others_are_known_to_be_silent():
@@ -203,19 +215,33 @@ def test_a_body_that_one_camera_made_up_joins_the_one_the_others_see():
     np.testing.assert_allclose(result.bodies.xyz[0], truth, atol=0.02)
 
 
-def test_a_detector_that_follows_a_bystander_is_told_to_look_again():
+def test_the_detector_is_told_whom_to_expect_where():
     rig, truth = ring_rig(4), person()
-    right, wrong = keypoints(rig, [truth]), keypoints(rig, [truth + (1.5, 1.0, 0.0)])
+    seen = keypoints(rig, [truth])
+    detector = Told(seen)
+    with PosePipeline(rig, CONFIG, detector=detector) as pipeline:
+        for stamp in (0, 100_000_000):
+            result = pipeline.process(stamp, {n: lambda n=n, t=stamp: Frame(n, t, IMAGE) for n in rig.names})
+        with pytest.raises(CalibrationError, match="no camera 'cam9'"):
+            pipeline.expected({'cam9': 0})
+    first, second = detector.expected[:4], detector.expected[4:]
+    assert [len(people) for told in first for people in told.values()] == [0] * 4
+    for told in second:
+        ((name, people),) = told.items()
+        assert (people.camera, people.stamp_ns) == (name, 100_000_000)
+        assert people.body_ids.tolist() == result.bodies.body_ids.tolist()
+        np.testing.assert_allclose(people.xy, seen[name].xy, atol=0.1)
 
-    class Clinging(Told):
-        def reset(self):
-            self.found = right['cam2']
 
-    detectors = {n: Told(right[n]) for n in rig.names} | {'cam2': Clinging(wrong['cam2'])}
-    loaders = {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names}
-    with PosePipeline(rig, CONFIG, detectors=detectors) as pipeline:
-        views = [int(pipeline.process(i * 100_000_000, loaders).bodies.num_views.max()) for i in range(2)]
-    assert views == [3, 4]
+def test_a_detection_made_for_a_known_body_is_no_news_of_another():
+    rig, truth = ring_rig(4), person()
+    seen = keypoints(rig, [truth, truth + (1.5, 0.0, 0.0)])
+    with PosePipeline(rig, CONFIG) as pipeline:
+        hinted = {
+            n: Keypoints2D(n, 0, BODY17, k.xy, k.confidence, np.array([-1, 7])) for n, k in seen.items()
+        }
+        assert len(pipeline.fuse(0, hinted).bodies) == 1
+        assert len(pipeline.fuse(10**8, seen).bodies) == 2
 
 
 def test_unconfident_keypoints_are_not_used():
@@ -231,8 +257,6 @@ def test_unconfident_keypoints_are_not_used():
 
 def test_refusals():
     rig = ring_rig(2)
-    with pytest.raises(CalibrationError, match=r"detectors for \['cam0'\], expected for \['cam0', 'cam1'\]"):
-        PosePipeline(rig, CONFIG, detectors={'cam0': Told(None)})
     with PosePipeline(rig, CONFIG) as pipeline:
         with pytest.raises(CalibrationError, match=r"Keypoints of \['cam9'\]: the rig has only cam0, cam1"):
             pipeline.fuse(0, {'cam9': Keypoints2D.empty('cam9', 0, BODY17)})
@@ -240,7 +264,7 @@ def test_refusals():
         with pytest.raises(ConfigError, match="No map from skeleton 'odd'"):
             pipeline.fuse(0, {'cam0': Keypoints2D.empty('cam0', 0, odd)})
     with (
-        PosePipeline(rig, CONFIG, detectors={n: Told(None) for n in rig.names}) as pipeline,
+        PosePipeline(rig, CONFIG, detector=Told(None)) as pipeline,
         pytest.raises(CalibrationError, match="no camera 'cam9'"),
     ):
         pipeline.process(0, {'cam9': lambda: Frame('cam9', 0, IMAGE)})
@@ -325,3 +349,29 @@ def test_a_body_nobody_sees_is_predicted_for_half_a_second():
         assert (predicted.num_views == 0).all()
         assert (predicted.confidence < 0.5).all()
         assert len(pipeline.fuse(last_ns + 6 * 10**8, none).bodies) == 0
+
+
+def test_people_and_their_ids_survive_a_better_calibration():
+    rig, truth = ring_rig(4), [person(), person(1) + (1.5, 0.0, 0.0)]
+    detector = Told(keypoints(rig, truth))
+
+    def set_of(pipeline, stamp_ns):
+        return pipeline.process(stamp_ns, {
+            camera: lambda n=camera: Frame(n, stamp_ns, IMAGE) for camera in pipeline.rig.names
+        }).bodies
+
+    with PosePipeline(rig.subset(['cam0', 'cam1', 'cam3']), PipelineConfig(), detector=detector) as pipeline:
+        before = [set_of(pipeline, i * 10**8) for i in range(2)][-1]
+        pipeline.with_rig(rig)
+        assert pipeline.rig is rig
+        expected = pipeline.expected({'cam2': 2 * 10**8})['cam2']
+        after = set_of(pipeline, 2 * 10**8)
+        # Ids of people who come back after the scene forgot them are new.
+        ids = [
+            pipeline.fuse(i * 10**8, keypoints(rig, [truth[0] - (0.5 * i, 0.0, 0.0)], stamp_ns=i * 10**8)).bodies
+            for i in (100, 101)
+        ]
+    assert len(before) == 2 and sorted(after.body_ids) == sorted(before.body_ids) == sorted(expected.body_ids)
+    assert before.num_views.max() == 3 and after.num_views.max() == 4
+    assert not set(ids[-1].body_ids) & set(before.body_ids)
+    assert detector.closed

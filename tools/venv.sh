@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make .venv and install the pinned requirements into it: venv.sh runtime|test. A second call with the same pins does
+# Make .venv and install the pinned requirements into it: venv.sh runtime|test|browser|docs. A second call with the same pins does
 # nothing. PYTHON=... chooses the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,18 +13,18 @@ stamp=$venv/.installed-$kind
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$pins" ]; then exit 0; fi
 
 # What the pinned wheels exist for.
-fits='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+fits='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))'
 
 if [ ! -x $venv/bin/python ] || ! $venv/bin/python -m pip --version >/dev/null 2>&1; then
     python=${PYTHON:-}
-    for candidate in python3.12 python3.11 python3.10 python3; do
+    for candidate in python3.12 python3.13 python3.11 python3.10 python3.14 python3; do
         [ -n "$python" ] && break
         if command -v $candidate >/dev/null && $candidate -c "$fits" 2>/dev/null; then python=$candidate; fi
     done
-    [ -n "$python" ] || fail "no Python 3.10 to 3.12; run: sudo apt-get install -y python3 python3-venv, or name one" \
+    [ -n "$python" ] || fail "no Python 3.10 to 3.14; run: sudo apt-get install -y python3 python3-venv, or name one" \
         "with PYTHON=..."
     $python -c "$fits" ||
-        fail "$python is $($python --version); it takes 3.10 to 3.12. Name one with PYTHON=..."
+        fail "$python is $($python --version); it takes 3.10 to 3.14. Name one with PYTHON=..."
     version=$($python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     $python -c 'import venv, ensurepip' 2>/dev/null ||
         fail "Python $version lacks venv; run: sudo apt-get install -y python$version-venv"

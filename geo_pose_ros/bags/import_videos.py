@@ -1,4 +1,4 @@
-"""Videos and a calibration -> a bag, as the cameras' drivers would have recorded it."""
+"""Videos, and a calibration where there is one -> a bag, as the cameras' drivers would have recorded it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from ..calibration.formats import add_unit_argument, read_calibration, ros_name
 from ..errors import BagError, CalibrationError, ConfigError
-from ..messages.camera_info import camera_info_from_intrinsics
+from ..messages.camera_info import camera_info_from_intrinsics, uncalibrated_camera_info
 from ..messages.image import compressed_from_frame
-from ..messages.transforms import rig_to_transforms
+from ..messages.transforms import optical_frame_id, rig_to_transforms
 from ..types import CameraRig, Frame
 from .message_factory import RosbagsFactory
 from .write import STORAGES, BagWriter
@@ -92,7 +92,7 @@ class _Video:
 
 def import_videos(
     videos: Sequence[Path],
-    rig: CameraRig,
+    rig: CameraRig | None,
     out: Path,
     *,
     storage: str = 'mcap',
@@ -107,6 +107,8 @@ def import_videos(
     interleaved by time.
 
     Args:
+        rig: None: nothing is known; camera_info says uncalibrated (K = 0) and there is no `/tf_static`, for
+            `geo_pose calibrate --from-scratch --focal-guess`.
         start_ns: stamp of the first frames; None: the modification time of the first video.
         fps: frames per second of all videos; None: the times in the containers.
 
@@ -116,27 +118,34 @@ def import_videos(
     """
     by_camera = _match(videos, rig)
     opened = [_Video(path, camera, fps) for camera, path in by_camera.items()]
-    rig = _with_video_sizes(rig.subset([video.camera for video in opened]), opened)
+    if rig is not None:
+        rig = _with_video_sizes(rig.subset([video.camera for video in opened]), opened)
+    sizes = {video.camera: (video.height, video.width) for video in opened}
     if start_ns is None:
         start_ns = videos[0].stat().st_mtime_ns
     make = RosbagsFactory()
     times: dict[str, list[int]] = {video.camera: [] for video in opened}
     with BagWriter(out, storage, overwrite=overwrite) as writer:
-        writer.write('/tf_static', rig_to_transforms(make, rig, start_ns), start_ns)
+        if rig is not None:
+            writer.write('/tf_static', rig_to_transforms(make, rig, start_ns), start_ns)
         merged = heapq.merge(*(video.frames(start_ns) for video in opened), key=lambda frame: frame.stamp_ns)
         total = sum(video.expected_frames for video in opened) or None
         for frame in tqdm(merged, desc='import', total=total, unit='frame', disable=None):
-            camera = rig[frame.camera]
-            if frame.image.shape[:2] != (camera.intrinsics.height, camera.intrinsics.width):
+            name, (height, width) = frame.camera, sizes[frame.camera]
+            if frame.image.shape[:2] != (height, width):
                 raise BagError(
-                    f"Video of camera '{camera.name}': a frame of {frame.image.shape[1]}x{frame.image.shape[0]} px in "
-                    f'a video of {camera.intrinsics.width}x{camera.intrinsics.height} px; encode it at one size.'
+                    f"Video of camera '{name}': a frame of {frame.image.shape[1]}x{frame.image.shape[0]} px in "
+                    f'a video of {width}x{height} px; encode it at one size.'
                 )
-            info = camera_info_from_intrinsics(make, camera.intrinsics, frame.stamp_ns, camera.frame_id)
-            writer.write(f'/{camera.name}/camera_info', info, frame.stamp_ns)
-            image = compressed_from_frame(make, frame, camera.frame_id, jpeg_quality)
-            writer.write(f'/{camera.name}/image_raw/compressed', image, frame.stamp_ns)
-            times[camera.name].append(frame.stamp_ns)
+            frame_id = optical_frame_id(name) if rig is None else rig[name].frame_id
+            if rig is None:
+                info = uncalibrated_camera_info(make, width, height, frame.stamp_ns, frame_id)
+            else:
+                info = camera_info_from_intrinsics(make, rig[name].intrinsics, frame.stamp_ns, frame_id)
+            writer.write(f'/{name}/camera_info', info, frame.stamp_ns)
+            image = compressed_from_frame(make, frame, frame_id, jpeg_quality)
+            writer.write(f'/{name}/image_raw/compressed', image, frame.stamp_ns)
+            times[name].append(frame.stamp_ns)
     done = [
         ImportedVideo(v.camera, len(times[v.camera]), v.fps, times[v.camera][0], times[v.camera][-1]) for v in opened
     ]
@@ -144,13 +153,15 @@ def import_videos(
     return done
 
 
-def _match(videos: Sequence[Path], rig: CameraRig) -> Mapping[str, Path]:
+def _match(videos: Sequence[Path], rig: CameraRig | None) -> Mapping[str, Path]:
     by_camera: dict[str, Path] = {}
     for path in videos:
         camera = ros_name(path.stem)
         if camera in by_camera:
             raise CalibrationError(f"'{by_camera[camera]}' and '{path}' are both of camera '{camera}'; give one.")
         by_camera[camera] = path
+    if rig is None:
+        return by_camera
     strangers = [name for name in by_camera if name not in rig.names]
     if strangers:
         raise CalibrationError(
@@ -214,7 +225,10 @@ def register(subparsers: Any) -> None:
         'import', help='make a bag from videos and a calibration', description=__doc__
     )
     parser.add_argument('--videos', type=Path, nargs='+', required=True, help='one per camera, named after it')
-    parser.add_argument('--calibration', type=Path, required=True, help='.yaml, .toml or .qca.txt')
+    parser.add_argument(
+        '--calibration', type=Path,
+        help='.yaml, .toml or .qca.txt [default: none; then geo_pose calibrate --from-scratch --focal-guess]',
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write')
     parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
     parser.add_argument(
@@ -235,7 +249,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.fps is not None and not 0.0 < arguments.fps < 1e6:
         raise ConfigError(f'--fps: received {arguments.fps}, expected more than 0.')
     done = import_videos(
-        arguments.videos, read_calibration(arguments.calibration, arguments.unit), arguments.out,
+        arguments.videos, read_calibration(arguments.calibration, arguments.unit) if arguments.calibration else None,
+        arguments.out,
         storage=arguments.storage, jpeg_quality=arguments.jpeg_quality, overwrite=arguments.overwrite,
         start_ns=parse_start(arguments.start_time) if arguments.start_time else None, fps=arguments.fps,
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
 from ..calibration.formats import add_unit_argument, read_calibration
 from ..calibration.rig_file import rig_hash
 from ..config import PipelineConfig, SyncConfig, add_arguments, from_arguments, setting
+from ..detection.checks import checked
 from ..errors import BagError, FrameError, GeoPoseError
 from ..messages.bodies import bodies_to_cloud
 from ..messages.camera_info import camera_info_from_intrinsics
@@ -28,23 +30,23 @@ from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
+from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, clocks_differ
 from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
-from ..types import CameraRig, Frame, Intrinsics
-from .frame_sets import Stamped, group_by_stamp
+from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
 from .message_factory import RosbagsFactory
 from .read import BagMessage, BagReader, until_damage
+from .sets import Stamped, synchronised
 from .write import STORAGES, BagWriter
 
 _LOG = logging.getLogger(__name__)
 
 # The node's default name, whose private topics (~/...) are written.
 NODE = '/pose_node'
-_NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfig:
-    """Settings, with the names of the node's; of ``sync`` only tolerance and min_cameras matter offline."""
+    """Settings, with the names of the node's."""
 
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
@@ -60,7 +62,8 @@ class ProcessSummary:
         complete_sets: of these, with a usable frame of every camera.
         sets_with_bodies: of these, in which somebody was found.
         bodies: found in all sets together.
-        unusable_frames, late_frames: by camera; late ones came more than a second after newer ones of other cameras.
+        unusable_frames: by camera.
+        dropped_frames: in no set that was used, by camera and cause.
         incomplete_sets: left out, with fewer cameras than sync.min_cameras.
         failed_sets: that the pipeline could not fuse.
         reprojection_px: (n,) distances of all keypoints from the reprojected joints.
@@ -72,7 +75,7 @@ class ProcessSummary:
     sets_with_bodies: int = 0
     bodies: int = 0
     unusable_frames: Counter[str] = field(default_factory=Counter)
-    late_frames: Counter[str] = field(default_factory=Counter)
+    dropped_frames: Mapping[str, Mapping[DropCause, int]] = field(default_factory=dict)
     incomplete_sets: int = 0
     failed_sets: int = 0
     reprojection_px: list[FloatArray] = field(default_factory=list)
@@ -88,9 +91,11 @@ class ProcessSummary:
             parts.append(f'median reprojection {np.median(residuals):.1f} px')
         if self.stage_ms:
             parts.append('ms per set: ' + ', '.join(f'{k} {np.mean(v):.1f}' for k, v in self.stage_ms.items()))
-        for what, counted in (('unusable', self.unusable_frames), ('late', self.late_frames)):
-            if counted:
-                parts.append(f'{what} frames: ' + ', '.join(f'{name} {n}' for name, n in sorted(counted.items())))
+        if self.unusable_frames:
+            counted = ', '.join(f'{name} {n}' for name, n in sorted(self.unusable_frames.items()))
+            parts.append(f'unusable frames: {counted}')
+        for name, causes in sorted(self.dropped_frames.items()):
+            parts += [f'{n} frames of {name} not used: {DROP_CAUSES[cause]}' for cause, n in causes.items()]
         if self.incomplete_sets:
             parts.append(f'{self.incomplete_sets} sets left out with too few cameras')
         if self.failed_sets:
@@ -146,6 +151,14 @@ def _source_topics(reader: BagReader, cameras: Mapping[str, CameraTopics], *, fr
     return by_topic
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A set being detected, and what waits for it and fuses it."""
+
+    stamp_ns: int
+    finish: Callable[[], PipelineResult]
+
+
 class _Run:
     """One pass over a bag."""
 
@@ -155,56 +168,94 @@ class _Run:
         self._previous_ids: list[int] = []
         self._first_error = ''
         self._summary = ProcessSummary()
+        self._synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(
+            rig.names, config.sync, newest_wins=False
+        )
+        self._clock_offsets_ns: dict[str, int] = {}
 
     def process(self, reader: BagReader, by_topic: Mapping[str, str]) -> ProcessSummary:
-        tolerance_ns = round(self._config.sync.tolerance_ms * _NS_PER_MS)
         total = sum(reader.topics[topic].count for topic in by_topic)
         messages = tqdm(
             until_damage(reader.messages(by_topic)), desc='process', total=total, unit='frame', disable=None
         )
-        stamped = (Stamped(message.stamp_ns, by_topic[message.topic], message) for message in messages)
+        # They arrive when they were received.
+        stamped = (Stamped(by_topic[m.topic], m.stamp_ns, m.time_ns, m) for m in messages)
         last_ns = 0
-        sets = group_by_stamp(stamped, tolerance_ns, late=self._summary.late_frames)
-        for number, (stamp_ns, frames) in enumerate(sets):
+        waiting: _Begun | None = None
+        for number, found in enumerate(synchronised(stamped, self._synchronizer, by_topic.values())):
             if number == 0:
-                self._write_rig(stamp_ns)
-            if len(frames) < min(self._config.sync.min_cameras, len(self._rig)):
-                self._summary.incomplete_sets += 1
-                continue
-            result = self._result(stamp_ns, frames)
-            if result is not None:
-                self._write(stamp_ns, result)
-                self._count(result)
-            last_ns = stamp_ns
+                self._write_rig(found.stamp_ns)
+            begun = self._begin(found.stamp_ns, found.payloads)
+            # As in the node, a set is detected while the one before is fused and written.
+            self._end(waiting)
+            waiting, last_ns = begun, found.stamp_ns
+        self._end(waiting)
+        self._summary.incomplete_sets = self._synchronizer.sets.get(DropCause.INCOMPLETE.value, 0)
+        self._summary.dropped_frames = {n: causes for n, causes in self._synchronizer.drops.items() if causes}
         if not self._summary.sets:
             raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {self._first_error}".rstrip())
         self._write_diagnostics(last_ns)
         return self._summary
 
-    def _result(self, stamp_ns: int, frames: Mapping[str, BagMessage]) -> PipelineResult | None:
+    def _begin(self, stamp_ns: int, frames: Mapping[str, BagMessage]) -> _Begun | None:
+        """Begin with a set: images are being detected when this returns; None if that fails."""
         is_image = 'image_raw' in next(iter(frames.values())).topic
         try:
-            if is_image:
-                max_side_px = self._config.pipeline.detector.max_side_px
-                loaders = {
-                    name: partial(_load, message, name, self._rig[name].intrinsics, max_side_px)
-                    for name, message in frames.items()
-                }
-                result = self._pipeline.process(stamp_ns, loaders)
-            else:
-                skeleton = get_skeleton(self._config.keypoints_skeleton)
-                keypoints = {
-                    name: keypoints_from_cloud(message.decode(), name, skeleton) for name, message in frames.items()
-                }
-                result = self._pipeline.fuse(stamp_ns, keypoints)
+            if not is_image:
+                return _Begun(stamp_ns, partial(self._pipeline.fuse, stamp_ns, self._keypoints(frames)))
+            max_side_px = self._config.pipeline.detector.max_side_px
+            detection = self._pipeline.begin({
+                name: partial(_load, message, name, self._rig[name].intrinsics, max_side_px)
+                for name, message in frames.items()
+            })
         except GeoPoseError as error:
-            self._summary.failed_sets += 1
-            self._note(f'Set at {stamp_ns} ns: {error}')
+            self._failed(stamp_ns, error)
             return None
+        return _Begun(stamp_ns, lambda: self._pipeline.finish(stamp_ns, detection.views()))
+
+    def _keypoints(self, frames: Mapping[str, BagMessage]) -> dict[str, Keypoints2D]:
+        """Return the recorded keypoints of one set that can be used; what is wrong with the others is counted."""
+        skeleton = get_skeleton(self._config.keypoints_skeleton)
+        keypoints = {}
+        for name, message in frames.items():
+            lens = self._rig[name].intrinsics
+            try:
+                keypoints[name] = checked(
+                    keypoints_from_cloud(message.decode(), name, skeleton), self._config.pipeline.detector.max_people,
+                    lens.width, lens.height,
+                )
+            except GeoPoseError as error:
+                self._summary.unusable_frames[name] += 1
+                self._note(str(error))
+        return keypoints
+
+    def _end(self, begun: _Begun | None) -> None:
+        """Finish, write and count a set."""
+        if begun is None:
+            return
+        try:
+            result = begun.finish()
+        except GeoPoseError as error:
+            self._failed(begun.stamp_ns, error)
+            return
+        self._tell_clocks()
         for name, reason in result.camera_errors.items():
             self._summary.unusable_frames[name] += 1
             self._note(reason)
-        return result if result.keypoints else None
+        if result.keypoints:
+            self._write(begun.stamp_ns, result)
+            self._count(result)
+
+    def _tell_clocks(self) -> None:
+        """Let the next sets be made by the clocks that people's motion has shown."""
+        offsets_ns = self._pipeline.clock_offsets_ns()
+        if clocks_differ(offsets_ns, self._clock_offsets_ns):
+            self._clock_offsets_ns = offsets_ns
+            self._synchronizer.use_offsets(offsets_ns)
+
+    def _failed(self, stamp_ns: int, error: GeoPoseError) -> None:
+        self._summary.failed_sets += 1
+        self._note(f'Set at {stamp_ns} ns: {error}')
 
     def _note(self, error: str) -> None:
         """Warn of the first fault; the summary counts the others."""
@@ -250,7 +301,8 @@ class _Run:
         }
         reports = {'pipeline': values} | {
             f'camera {name}': {
-                'unusable: frame': str(summary.unusable_frames[name]), 'dropped: late': str(summary.late_frames[name]),
+                'unusable: frame': str(summary.unusable_frames[name]),
+                **{f'dropped: {DROP_CAUSES[c]}': str(n) for c, n in summary.dropped_frames.get(name, {}).items()},
             }
             for name in self._rig.names
         }
@@ -271,8 +323,10 @@ def register(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         'process', help='run the pipeline over every frame of a bag, without ROS', description=__doc__
     )
-    parser.add_argument('bag', type=Path)
-    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write')
+    parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap': then --out is a folder of results")
+    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write, or folder for several')
+    parser.add_argument('--workers', type=int, default=0, help='processes for several bags [default: one per core]')
+    parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) for several bags')
     parser.add_argument('--rig', type=Path, help='calibration to use instead of camera_info and /tf_static')
     add_unit_argument(parser)
     parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
@@ -283,10 +337,31 @@ def register(subparsers: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> int:
+    if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
+        return _run_fleet(arguments)
     summary = process_bag(
-        arguments.bag, arguments.out, config=from_arguments(ProcessConfig, arguments),
+        Path(arguments.bag[0]), arguments.out, config=from_arguments(ProcessConfig, arguments),
         rig=read_calibration(arguments.rig, arguments.unit) if arguments.rig else None, cameras=arguments.cameras,
         world_frame_id=arguments.world_frame, storage=arguments.storage, overwrite=arguments.overwrite,
     )
     print(f'{arguments.out}: {summary}')
+    return 0
+
+
+def _run_fleet(arguments: argparse.Namespace) -> int:
+    """Process several bags; return 1 if one failed."""
+    # It builds on this module.
+    from .fleet import Job, find_bags, jobs_for, process_fleet
+
+    config = from_arguments(ProcessConfig, arguments)
+    rig = read_calibration(arguments.rig, arguments.unit) if arguments.rig else None
+
+    def make(bag: Path, out: Path) -> Job:
+        return Job(bag, out, config, rig, tuple(arguments.cameras), arguments.world_frame, arguments.storage)
+
+    jobs = jobs_for(find_bags(arguments.bag), arguments.out, make)
+    failed = process_fleet(
+        jobs, arguments.out, workers=arguments.workers, scheduler=arguments.scheduler, show=partial(print, flush=True)
+    )
+    return int(failed > 0)

@@ -42,20 +42,29 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def load_yaml(path: Path) -> Any:
+    """Return the content of a YAML file; raise CalibrationError, naming it, if it is none or repeats a key."""
+    try:
+        text = path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"Rig file '{path}' cannot be read: {error}. Give an existing YAML rig file.") from error
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise CalibrationError(f"Rig file '{path}' is not YAML: {error}") from error
+    except CalibrationError as error:
+        raise CalibrationError(f"Rig file '{path}': {error}") from error
+
+
 def load_rig(path: Path) -> CameraRig:
     """Read a rig file.
 
     Raises:
         CalibrationError: naming the file and the camera, if it cannot be read or is not a rig.
     """
+    tree = load_yaml(path)
     try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"Rig file '{path}' cannot be read: {error}. Give an existing YAML rig file.") from error
-    try:
-        return parse_rig(yaml.load(text, Loader=_UniqueKeyLoader))
-    except yaml.YAMLError as error:
-        raise CalibrationError(f"Rig file '{path}' is not YAML: {error}") from error
+        return parse_rig(tree)
     except GeoPoseError as error:
         raise CalibrationError(f"Rig file '{path}': {error}") from error
 
@@ -63,7 +72,9 @@ def load_rig(path: Path) -> CameraRig:
 def parse_rig(tree: Any) -> CameraRig:
     """Return the rig of a parsed rig file; raise CalibrationError for unknown or missing keys and wrong values."""
     if not isinstance(tree, Mapping) or not isinstance(tree.get('cameras'), Mapping):
-        raise CalibrationError("expected a mapping with 'world_frame_id' and 'cameras'; see geo_pose_ros/rig.py.")
+        raise CalibrationError(
+            "expected a mapping with 'world_frame_id' and 'cameras'; see geo_pose_ros/calibration/rig_file.py."
+        )
     _check_keys('the rig', tree, ('world_frame_id', 'cameras'))
     cameras = [_parse_camera(str(name), entry) for name, entry in tree['cameras'].items()]
     return CameraRig(tuple(cameras), str(tree['world_frame_id']))

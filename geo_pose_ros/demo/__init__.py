@@ -12,7 +12,7 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser('demo', help='the whole way on real footage')
     parser.add_argument('--out', type=Path, default=Path('out/demo'))
     parser.add_argument('--cache', type=Path, default=Path('.cache'), help='where downloads are kept')
-    parser.add_argument('--scene', default='Demo_SinglePerson', help='or Demo_MultiPerson')
+    parser.add_argument('--scene', default='person', help='person, or people (two of them)')
     parser.add_argument('--loops', type=int, default=12, help='how often the footage is played')
     parser.set_defaults(run=_run)
 

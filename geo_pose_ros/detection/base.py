@@ -9,14 +9,14 @@ from typing import Protocol
 from ..config import DetectorConfig
 from ..errors import ConfigError
 from ..skeleton import Skeleton
-from ..types import Frame, Keypoints2D
+from ..types import ExpectedPeople, Frame, Keypoints2D
 
 
 class Detector(Protocol):
-    """Finds people's 2D keypoints in the images of one camera.
+    """Finds people's 2D keypoints in the pictures of any number of cameras.
 
-    One instance serves one camera, from one thread at a time, so that it may track from frame to frame; instances
-    of several cameras run in parallel.
+    Pictures of one camera come in order, one at a time; calls for different cameras may run at the same time, unless
+    the detector wants the pictures ``together``.
     """
 
     @property
@@ -24,12 +24,27 @@ class Detector(Protocol):
         """The joints it returns."""
         ...
 
-    def detect(self, frame: Frame) -> Keypoints2D:
-        """Return keypoints (P, J) in px of ``frame``; raise DetectorError if the model fails."""
+    @property
+    def together(self) -> bool:
+        """Whether one call for all pictures of a set is faster than one for each at the same time, as on a GPU.
+
+        If so, one thread calls.
+        """
         ...
 
-    def reset(self) -> None:
-        """Forget what was tracked: look at the whole of the next image."""
+    def detect(
+        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+    ) -> dict[str, Keypoints2D]:
+        """Return the keypoints of everybody who is seen, raw px, by camera.
+
+        Args:
+            frames: pictures by camera name.
+            expected: whom the scene expects in them, where it knows; a camera may be missing. A detection made for
+                one of them says so in its ``hints``; it is a hint, checked in this one picture only.
+
+        Raises:
+            DetectorError: if the model fails.
+        """
         ...
 
     def close(self) -> None:
@@ -39,14 +54,14 @@ class Detector(Protocol):
 
 # Plugin name -> 'module:factory'; imported when used, so that no vendor library is needed but the chosen one.
 _PLUGINS: Mapping[str, str] = {
-    'mediapipe': 'geo_pose_ros.detection.mediapipe:create_mediapipe',
-    'rtmpose': 'geo_pose_ros.detection.rtmpose:RtmposeDetector',
+    'blazepose': 'geo_pose_ros.detection.blazepose:create_blazepose',
+    'rtmpose': 'geo_pose_ros.detection.rtmpose:create_rtmpose',
     'keypoints': 'geo_pose_ros.detection.keypoints:KeypointsDetector',
 }
 
 
-def create_detector(config: DetectorConfig, camera: str) -> Detector:
-    """Return the detector that ``config`` names, for one camera.
+def create_detector(config: DetectorConfig) -> Detector:
+    """Return the detector that ``config`` names, for all cameras of a process.
 
     Raises:
         ConfigError: if there is no such plugin.
@@ -55,5 +70,5 @@ def create_detector(config: DetectorConfig, camera: str) -> Detector:
     if config.name not in _PLUGINS:
         raise ConfigError(f"No detector plugin '{config.name}'; known: {', '.join(_PLUGINS)}.")
     module, factory = _PLUGINS[config.name].split(':')
-    create: Callable[[DetectorConfig, str], Detector] = getattr(import_module(module), factory)
-    return create(config, camera)
+    create: Callable[[DetectorConfig], Detector] = getattr(import_module(module), factory)
+    return create(config)

@@ -6,33 +6,38 @@ them to ``PosePipeline.fuse``. It exists so that a set-up which sends it images 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..config import DetectorConfig
 from ..errors import DetectorError
 from ..skeleton import BODY17, Skeleton
-from ..types import Frame, Keypoints2D
+from ..types import ExpectedPeople, Frame, Keypoints2D
 
 
 class KeypointsDetector:
     """Stands for a detector elsewhere."""
 
-    def __init__(self, config: DetectorConfig, camera: str) -> None:
+    def __init__(self, config: DetectorConfig) -> None:
         """Nothing to load."""
-        self._camera = camera
 
     @property
     def skeleton(self) -> Skeleton:
         """body17; what arrives says its own."""
         return BODY17
 
-    def detect(self, frame: Frame) -> Keypoints2D:
-        """Refuse an image; raise DetectorError."""
-        raise DetectorError(
-            f"Camera '{self._camera}' sent an image, but detector 'keypoints' expects keypoints made elsewhere. Set "
-            'transport to keypoints, or choose a detector for images.'
-        )
+    @property
+    def together(self) -> bool:
+        """Nothing is gained."""
+        return False
 
-    def reset(self) -> None:
-        """Nothing is tracked here."""
+    def detect(
+        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+    ) -> dict[str, Keypoints2D]:
+        """Refuse images; raise DetectorError."""
+        raise DetectorError(
+            f"Camera '{', '.join(frames)}' sent an image, but detector 'keypoints' expects keypoints made elsewhere. "
+            'Set transport to keypoints, or choose a detector for images.'
+        )
 
     def close(self) -> None:
         """Nothing to free."""

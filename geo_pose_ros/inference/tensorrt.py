@@ -197,11 +197,11 @@ def _wanted(model: Path, config: EngineConfig, trt: Any, cuda: _Cuda) -> Sidecar
 
 
 class _Buffer:
-    """Device memory of one tensor at its largest shape, with page-locked host memory of the same size."""
+    """Device memory of ``elements`` of one tensor, with page-locked host memory of the same size."""
 
-    def __init__(self, cuda: _Cuda, spec: TensorSpec, largest: tuple[int, ...]) -> None:
-        self.spec, self.largest = spec, largest
-        self.bytes = int(np.prod(largest)) * spec.dtype.itemsize
+    def __init__(self, cuda: _Cuda, spec: TensorSpec, elements: int) -> None:
+        self.spec, self.elements = spec, elements
+        self.bytes = elements * spec.dtype.itemsize
         self.device = int(cuda('cudaMalloc', self.bytes))
         self.pinned = int(cuda('cudaMallocHost', self.bytes))
         memory = memoryview((ctypes.c_byte * self.bytes).from_address(self.pinned))
@@ -220,8 +220,8 @@ class _Buffer:
 class TensorRtBackend:
     """A model as a TensorRT engine on the current GPU, on a stream of its own.
 
-    Buffers are allocated once at the largest batch. With ``cuda_graph`` each batch size is recorded at its first use,
-    copies included, and replayed afterwards.
+    Buffers grow with the batches that are asked for. With ``cuda_graph`` each batch size is recorded at its first use,
+    copies included, and replayed afterwards; a recording ends with the buffers that it was made with.
     """
 
     def __init__(self, model: Path, config: EngineConfig) -> None:
@@ -258,12 +258,12 @@ class TensorRtBackend:
         self.outputs = tuple(self._spec(trt, name) for name in names if modes[name] != trt.TensorIOMode.INPUT)
         self.provider = 'TensorRT'
         self._buffers: dict[str, _Buffer] = {}
+        self._largest: dict[str, tuple[int, ...]] = {}
         for spec in self.inputs:
-            largest = tuple(self._engine.get_tensor_profile_shape(spec.name, 0)[2])
-            self._context.set_input_shape(spec.name, largest)
-            self._allocate(spec, largest)
+            self._largest[spec.name] = tuple(self._engine.get_tensor_profile_shape(spec.name, 0)[2])
+            self._context.set_input_shape(spec.name, self._largest[spec.name])
         for spec in self.outputs:
-            self._allocate(spec, self._output_shape(spec))
+            self._output_shape(spec)
 
     def _spec(self, trt: Any, name: str) -> TensorSpec:
         shape = tuple(n if n >= 0 else None for n in self._engine.get_tensor_shape(name))
@@ -278,10 +278,25 @@ class TensorRtBackend:
             )
         return shape
 
-    def _allocate(self, spec: TensorSpec, largest: tuple[int, ...]) -> None:
-        buffer = _Buffer(self._cuda, spec, largest)
+    def _make_room(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
+        """Let the buffer of a tensor hold ``shape``, rounded up to a power of two, so that it seldom grows."""
+        elements = int(np.prod(shape))
+        old = self._buffers.get(spec.name)
+        if old is not None and old.elements >= elements:
+            return
+        if old is not None:
+            # They hold the old address.
+            self._forget_graphs()
+            self._buffers.pop(spec.name).free(self._cuda)
+        room = 1 << (max(elements, 1) - 1).bit_length()
+        buffer = _Buffer(self._cuda, spec, room)
         self._buffers[spec.name] = buffer
         self._context.set_tensor_address(spec.name, buffer.device)
+
+    def _forget_graphs(self) -> None:
+        for graph in self._graphs.values():
+            self._cuda('cudaGraphExecDestroy', graph)
+        self._graphs.clear()
 
     def infer(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
         """See InferenceBackend; a batch above ``max_batch`` is a BackendError."""
@@ -289,17 +304,20 @@ class TensorRtBackend:
             raise BackendError(f"Model '{self._model}' is closed; load it again.")
         check_inputs(self.inputs, tensors, self._model)
         for name, array in tensors.items():
-            largest = self._buffers[name].largest
+            largest = self._largest[name]
             if any(have > most for have, most in zip(array.shape, largest, strict=True)):
                 raise BackendError(
                     f"Model '{self._model}': input '{name}' {array.shape} is above the engine's {largest}; raise "
                     'max_batch and build it again.'
                 )
-            self._buffers[name].view(array.shape)[...] = array
         shapes = {spec.name: tensors[spec.name].shape for spec in self.inputs}
         for name, shape in shapes.items():
             self._context.set_input_shape(name, shape)
         shapes |= {spec.name: self._output_shape(spec) for spec in self.outputs}
+        for spec in (*self.inputs, *self.outputs):
+            self._make_room(spec, shapes[spec.name])
+        for name, array in tensors.items():
+            self._buffers[name].view(array.shape)[...] = array
         key = tuple(shapes.values())
         if key in self._graphs:
             self._cuda('cudaGraphLaunch', self._graphs[key], self._stream)
@@ -348,9 +366,7 @@ class TensorRtBackend:
         """See InferenceBackend."""
         if self._context is None:
             return
-        for graph in self._graphs.values():
-            self._cuda('cudaGraphExecDestroy', graph)
-        self._graphs.clear()
+        self._forget_graphs()
         for buffer in self._buffers.values():
             buffer.free(self._cuda)
         self._buffers.clear()

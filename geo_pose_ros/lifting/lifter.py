@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import LifterConfig
 from ..errors import BackendError, ShapeError
 from ..inference.base import InferenceBackend, create_backend, warm_up
-from ..inference.model_card import INPUT_NAME, ModelCard, default_model, load_card
+from ..inference.model_card import INPUT_NAME, VIEW_NAME, ModelCard, default_model, load_card
 from ..skeleton import BODY17, FloatArray
-from .canonical import Poses, canonical_poses
-from .root import solve_root
+from .canonical import CanonicalPoses, Poses, canonical_poses
+from .gravity import camera_heights, up_in_cameras
+from .root import place
 
 # Poses (C, B, J, 3) to windows (C, B, T, J, 3).
 Windows = Callable[[Poses], Poses]
@@ -29,11 +31,13 @@ class LiftedPoses:
         pose: (C, B, J, 3) m, joints relative to the pelvis, in the view's camera frame; NaN = not lifted.
         sigma: (C, B, J) m, standard deviation of each joint, per axis.
         root: (C, B, 3) m, the pelvis in the view's camera frame.
+        spread: (C, B) standard deviation of the logarithm of the root's distance; NaN = not lifted.
     """
 
     pose: FloatArray
     sigma: FloatArray
     root: FloatArray
+    spread: FloatArray
 
 
 class PoseLifter:
@@ -55,14 +59,26 @@ class PoseLifter:
                 f"Lifter '{path}' looks at {self.card.receptive_field} frames around the one it lifts; the pipeline "
                 'has only those before it: train with model.causal true.'
             )
-        self._backend: InferenceBackend = create_backend(path, config.engine)
-        (given,) = self._backend.inputs
-        if given.name != INPUT_NAME or given.shape != (None, *self.card.input_shape):
-            self.close()
+        if self.card.gravity and config.up == 'none':
             raise BackendError(
-                f"Lifter '{path}' takes {given}, its card says {INPUT_NAME} (any, {self.card.input_shape}); "
-                'export it again.'
+                f"Lifter '{path}' has to know which way is up, but lifter.up is 'none'; name the axis of the "
+                'world that points upwards (z in most), or choose a model that needs no gravity.'
             )
+        if config.floor and config.up == 'none':
+            raise BackendError(
+                "lifter.floor needs to know which way is up, but lifter.up is 'none'; name the axis of the world that "
+                'points upwards (z in most), or switch the floor off.'
+            )
+        self._up, self._floor = config.up, config.floor
+        self._backend: InferenceBackend = create_backend(path, config.engine)
+        inputs = self._backend.inputs
+        given = {spec.name: spec.shape for spec in inputs}
+        expected = {name: (None, *shape) for name, shape in self.card.input_shapes.items()}
+        if given != expected:
+            self.close()
+            takes = ', '.join(map(str, inputs))
+            says = ', '.join(f'{name} (any, {shape[1:]})' for name, shape in expected.items())
+            raise BackendError(f"Lifter '{path}' takes {takes}, its card says {says}; export it again.")
         warm_up(self._backend, _BATCHES)
 
     @property
@@ -70,48 +86,99 @@ class PoseLifter:
         """What the model runs on."""
         return self._backend.provider
 
-    def lift(self, xn: FloatArray, confidence: FloatArray, windows: Windows | None = None) -> LiftedPoses:
-        """Lift B bodies seen by C views.
+    def up_in_cam(self, cam_from_world: FloatArray) -> FloatArray | None:
+        """Return up (..., 3) in the frames of cameras (..., 3, 4), after the settings; None if it is not needed."""
+        return up_in_cameras(cam_from_world, self._up) if self.card.gravity or self._floor else None
+
+    def height_m(self, cam_from_world: FloatArray) -> FloatArray | None:
+        """Return how high (...,), m, cameras (..., 3, 4) are above the floor, after the settings; None without one."""
+        return camera_heights(cam_from_world, self._up) if self._floor else None
+
+    def canonical(
+        self, xn: FloatArray, confidence: FloatArray, up_in_cam: FloatArray | None = None
+    ) -> CanonicalPoses:
+        """Return the model's input for keypoints (C, B, J, 2) and confidences (C, B, J); ``up_in_cam`` as for lift.
+
+        Raises:
+            BackendError: if the model needs gravity and ``up_in_cam`` is None.
+        """
+        if not self.card.gravity:
+            return canonical_poses(xn, confidence)
+        if up_in_cam is None:
+            raise BackendError(
+                f"Lifter '{self.card.name}' has to know which way is up: give up_in_cam (C, 3), or choose a model that "
+                'needs no gravity.'
+            )
+        return canonical_poses(xn, confidence, up_in_cam if up_in_cam.ndim == 3 else up_in_cam[:, None])
+
+    def lift(
+        self, xn: FloatArray, confidence: FloatArray, windows: Windows | None = None, *,
+        up_in_cam: FloatArray | None = None, height_m: FloatArray | None = None, lengths: FloatArray | None = None,
+    ) -> LiftedPoses:
+        """Lift B bodies seen by C views, and place them with all that is known, see root.place.
 
         Args:
             xn: (C, B, J, 2) undistorted normalised keypoints, NaN = not seen.
             confidence: (C, B, J) in [0, 1], 0 = not used.
             windows: makes windows (C, B, T, J, 3) of these poses (C, B, J, 3) for a lifter of T frames; None: the poses
                 repeat.
+            up_in_cam: (C, 3), or (C, B, 3) where a row holds views of several cameras: unit vectors, the world's up in
+                each camera's frame (``up_in_cam`` makes them); only models that know gravity, and the floor, need it.
+            height_m: (C,), or (C, B) as for ``up_in_cam``: height of the cameras above the floor (``height_m`` makes
+                it); None: no floor.
+            lengths: (B, 16) m, known bone lengths along the edges of body17, NaN = unknown; None: none is known.
 
         Returns:
             Poses and roots in the cameras' frames; NaN where a view sees fewer joints than a pose needs.
 
         Raises:
             ShapeError: if the arrays do not agree.
-            BackendError: if the engine fails.
+            BackendError: if the engine fails, or the model needs ``up_in_cam`` and it is None.
         """
         if xn.ndim != 4 or xn.shape != (*confidence.shape, 2) or xn.shape[2] != len(BODY17):
             raise ShapeError(
                 f'PoseLifter: received keypoints {xn.shape} and confidence {confidence.shape}, '
                 f'expected (C, B, {len(BODY17)}, 2) and (C, B, {len(BODY17)}).'
             )
-        canonical = canonical_poses(xn, confidence)
+        canonical = self.canonical(xn, confidence, up_in_cam)
         usable = np.isfinite(canonical.size)
         pose, root = np.full((*confidence.shape, 3), np.nan), np.full((*usable.shape, 3), np.nan)
-        sigma = np.full(confidence.shape, np.nan)
+        sigma, spread = np.full(confidence.shape, np.nan), np.full(usable.shape, np.nan)
         if not usable.any():
-            return LiftedPoses(pose, sigma, root)
+            return LiftedPoses(pose, sigma, root, spread)
         batch = canonical.pose2d[usable]
         window = batch[:, None]
         if self.card.receptive_field > 1:
             repeated = batch[:, None].repeat(self.card.receptive_field, 1)
             window = repeated if windows is None else windows(canonical.pose2d)[usable]
-        lifted = self._backend.infer({INPUT_NAME: window})
+        given = {INPUT_NAME: window}
+        if self.card.gravity:
+            given[VIEW_NAME] = canonical.view[usable]
+        lifted = self._backend.infer(given)
         xyz = lifted['xyz'].astype(np.float64)
+        view_from_cam = canonical.view_from_cam[usable]
+        up = height = None
+        if height_m is not None and up_in_cam is not None:
+            up = (view_from_cam @ _of_views(up_in_cam, usable, 3)[..., None])[..., 0]
+            height = _of_views(height_m, usable, 2)
         # Confidence 0 and not seen are the same, so that the zeros of unseen rays do not count.
-        place = solve_root(xyz, canonical.rays[usable], batch[..., 2].astype(np.float64))
+        found = place(
+            xyz, lifted['sigma'].astype(np.float64), canonical.rays[usable], batch[..., 2].astype(np.float64),
+            up=up, height_m=height, lengths=None if lengths is None else lengths[np.nonzero(usable)[1]],
+        )
         # Row vectors: times view_from_cam is the way back from the virtual camera to the real one.
-        placed = np.concatenate((xyz, place[:, None]), 1) @ canonical.view_from_cam[usable]
+        placed = np.concatenate((found.scale[:, None, None] * xyz, found.root[:, None]), 1) @ view_from_cam
         pose[usable], root[usable] = placed[:, :-1], placed[:, -1]
-        sigma[usable] = lifted['sigma']
-        return LiftedPoses(pose, sigma, root)
+        sigma[usable], spread[usable] = lifted['sigma'], found.spread
+        return LiftedPoses(pose, sigma, root, spread)
 
     def close(self) -> None:
         """Free the model."""
         self._backend.close()
+
+
+def _of_views(given: FloatArray, usable: NDArray[np.bool_], per_view: int) -> FloatArray:
+    """Return what is ``given`` per camera (C, ...), or per view (C, B, ...), with ``per_view`` axes, of ``usable``."""
+    if given.ndim == per_view:
+        return given[usable]
+    return given[np.nonzero(usable)[0]]

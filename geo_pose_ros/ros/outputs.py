@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage, PointCloud2
@@ -12,13 +12,15 @@ from visualization_msgs.msg import MarkerArray
 from ..calibration.rig_file import rig_hash
 from ..config import NodeConfig
 from ..messages.bodies import bodies_to_cloud
+from ..messages.details import details_to_cloud
+from ..messages.expected import expected_to_cloud
 from ..messages.image import compressed_from_frame
 from ..messages.keypoints import keypoints_to_cloud
 from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..pipeline import PipelineResult
 from ..skeleton import BODY17
-from ..types import CameraRig, Frame, Keypoints2D
+from ..types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 from ..view.draw import draw_skeleton
 from .message_factory import RclpyFactory
 from .qos import profile
@@ -34,12 +36,20 @@ class Outputs:
         self._shown_ids: list[int] = []
         create = node.create_lifecycle_publisher
         self._bodies = create(PointCloud2, '~/bodies', profile(10))
+        self._details = create(PointCloud2, '~/details', profile(10))
         self._markers = create(MarkerArray, '~/markers', profile(10))
         self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
         self._keypoints = {name: create(PointCloud2, f'~/keypoints/{name}', profile(10)) for name in cameras}
+        self._expected = {
+            name: create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False)) for name in cameras
+        }
         self._annotated = {
             name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
         }
+
+    def apply(self, config: NodeConfig) -> None:
+        """Draw by other settings from now on."""
+        self._config = config
 
     def publish_skeleton(self, rig: CameraRig, model_card_hash: str) -> None:
         """Publish `~/skeleton`, again whenever the rig changes."""
@@ -48,12 +58,24 @@ class Outputs:
     def publish(self, result: PipelineResult, rig: CameraRig) -> None:
         """Publish what one frame set gave; `~/bodies` first, the rest only while somebody subscribes."""
         self._bodies.publish(bodies_to_cloud(self._make, result.bodies))
+        if self._details.get_subscription_count():
+            self._details.publish(details_to_cloud(self._make, result.bodies))
         if self._markers.get_subscription_count():
             self._markers.publish(bodies_to_markers(self._make, result.bodies, self._shown_ids))
             self._shown_ids = result.bodies.body_ids.tolist()
         for name, keypoints in result.keypoints.items():
             if self._keypoints[name].get_subscription_count():
                 self._keypoints[name].publish(keypoints_to_cloud(self._make, keypoints, rig[name].frame_id))
+
+    def wants_expected(self) -> bool:
+        """Return whether a detector elsewhere listens."""
+        return any(publisher.get_subscription_count() for publisher in self._expected.values())
+
+    def publish_expected(self, expected: Mapping[str, ExpectedPeople], rig: CameraRig) -> None:
+        """Tell detectors elsewhere whom the next pictures will show, by camera."""
+        for name, people in expected.items():
+            if self._expected[name].get_subscription_count():
+                self._expected[name].publish(expected_to_cloud(self._make, people, rig[name].frame_id))
 
     def publish_annotated(self, result: PipelineResult, rig: CameraRig) -> None:
         """Draw and publish the pictures somebody subscribes to."""
@@ -67,7 +89,8 @@ class Outputs:
     def close(self) -> None:
         """Destroy the publishers."""
         for publisher in (
-            self._bodies, self._markers, self._skeleton, *self._keypoints.values(), *self._annotated.values()
+            self._bodies, self._details, self._markers, self._skeleton, *self._keypoints.values(),
+            *self._expected.values(),             *self._annotated.values(),
         ):
             self._node.destroy_lifecycle_publisher(publisher)
 

@@ -11,26 +11,33 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.logging import LoggingSeverity, set_logger_level
+from rclpy.logging import set_logger_level
 from rclpy.signals import SignalHandlerOptions
 
 from ..config import NodeConfig
 from ..errors import ConfigError, GeoPoseError
 from .middleware import large_data_environment
+from .parameter_files import shared_names
 from .parameters import NodeParameters
 from .session import PoseSession
 
 _NAME = 'pose_node'
+_LOOK_FOR_CHANGES_S = 0.25
 
 
 class PoseNode(LifecycleNode):
     """Configure reads parameters, rig and models; activate subscribes; the others undo.
 
     Attributes:
+        NAME, CONFIG: the node's default name and its settings; detector_node has others.
         fault: why the last transition failed; None if it did not.
         crashed: the worker has ended by an unexpected error; the process should.
     """
+
+    NAME: str = _NAME
+    CONFIG: type = NodeConfig
 
     def __init__(self, **options: Any) -> None:
         """Declare the parameters; ``options`` are LifecycleNode's.
@@ -38,14 +45,17 @@ class PoseNode(LifecycleNode):
         Raises:
             ConfigError: for an unknown parameter, a wrong type or a value out of bounds.
         """
-        super().__init__(_NAME, **options)
+        super().__init__(self.NAME, **options)
         self.fault: GeoPoseError | None = None
         self.crashed = False
-        self._session: PoseSession | None = None
-        self._settings = NodeParameters(self, NodeConfig, self._why_read_only)
+        self._session: Any = None
+        shared = shared_names(options.get('cli_args') or (), sys.argv)
+        self._settings: NodeParameters[Any] = NodeParameters(self, self.CONFIG, self._why_read_only, shared)
+        # Humble has no callback for after a parameter was set.
+        self.create_timer(_LOOK_FOR_CHANGES_S, self._apply_changes)
 
     @property
-    def config(self) -> NodeConfig:
+    def config(self) -> Any:
         """The settings as the parameters are now."""
         return self._settings.read()
 
@@ -57,7 +67,7 @@ class PoseNode(LifecycleNode):
         """
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise self.fault or ConfigError('pose_node did not start; the log says why.')
+                raise self.fault or ConfigError(f'{self.NAME} did not start; the log says why.')
 
     def on_configure(self, state: Any) -> TransitionCallbackReturn:
         """Read parameters and rig, load models, create publishers."""
@@ -91,11 +101,15 @@ class PoseNode(LifecycleNode):
         self._close()
 
     def _configure(self) -> None:
-        self._session = PoseSession(self, self._settings.read(), self._on_crash)
+        self._session = self._make_session()
+
+    def _make_session(self) -> Any:
+        """Return what the node holds between configure and cleanup."""
+        return PoseSession(self, self._settings.read(), self._on_crash)
 
     def _activate(self) -> None:
         if self._session is None:
-            raise ConfigError('pose_node is not configured.')
+            raise ConfigError(f'{self.NAME} is not configured.')
         self._session.activate()
 
     def _deactivate(self) -> None:
@@ -110,8 +124,12 @@ class PoseNode(LifecycleNode):
     def _on_crash(self) -> None:
         self.crashed = True
 
+    def _apply_changes(self) -> None:
+        if self._settings.take_change() and self._session is not None:
+            self._session.apply(self._settings.read())
+
     def _why_read_only(self) -> str:
-        return 'parameters are read at configure; deactivate and clean up first' if self._session is not None else ''
+        return 'this parameter is read at configure; deactivate and clean up first' if self._session is not None else ''
 
     def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
         """Run ``action``; rclpy would swallow what it raises."""
@@ -128,8 +146,8 @@ class PoseNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
 
-def run(arguments: Sequence[str] | None) -> int:
-    """Run the node until Ctrl-C; return the exit status.
+def run(arguments: Sequence[str] | None, kind: type[PoseNode] = PoseNode) -> int:
+    """Run a node of ``kind`` until Ctrl-C; return the exit status.
 
     Raises:
         GeoPoseError: if the parameters are wrong. What fails later is in the log already.
@@ -149,7 +167,7 @@ def run(arguments: Sequence[str] | None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        node = PoseNode()
+        node = kind()
         try:
             return _spin(node)
         finally:
@@ -180,12 +198,12 @@ def _one_line(error: BaseException) -> str:
     return ' '.join(str(error).split())
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, kind: type[PoseNode] = PoseNode) -> int:
     """Entry point of ``pose_node``; a start-up fault is one line and a non-zero exit status."""
     try:
-        return run(arguments)
+        return run(arguments, kind)
     except GeoPoseError as error:
-        print(f'{_NAME}: {error}', file=sys.stderr)
+        print(f'{kind.NAME}: {error}', file=sys.stderr)
         return 1
 
 

@@ -23,14 +23,14 @@ from ..fusion.grouping import group
 from ..fusion.merging import adrift, merge_lone_views, same_bodies
 from ..fusion.solver import Circumstances, LiftedViews
 from ..fusion.views import Cameras, Detections
-from ..geometry.projection import normalize, project_world
-from ..lifting.canonical import canonical_poses
+from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17, FloatArray
 from ..types import Bodies3D, CameraRig, ExpectedPeople, IntArray, Intrinsics, Keypoints2D
 from .bodies import to_bodies
 from .bones import BoneLengths
 from .cameras import CameraState, CameraStates
+from .foreseen import Foreseen
 from .history import PoseHistory
 from .reunion import reunite
 from .tracks import Tracks
@@ -139,9 +139,6 @@ class Scene:
         self._tracks = Tracks(config.tracking, len(BODY17))
         # The solver uses bone lengths only where a lifter couples the joints.
         self._bones = BoneLengths(BODY17) if lifter is not None and config.solver.bone_spread else None
-        self._history: PoseHistory | None = None
-        if lifter is not None and lifter.card.receptive_field > 1:
-            self._history = PoseHistory(lifter.card.receptive_field, lifter.card.rate_hz)
         self._use(rig)
 
     def _use(self, rig: CameraRig) -> None:
@@ -150,6 +147,10 @@ class Scene:
         self._focal_px = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
         self._bounds = np.stack([_bounds(camera.intrinsics) for camera in rig.cameras])
         self._cameras = CameraStates(self._focal_px, self._config.cameras)
+        # Of what these cameras saw.
+        self._history: PoseHistory | None = None
+        if self._lifter is not None and self._lifter.card.receptive_field > 1:
+            self._history = PoseHistory(self._lifter.card.receptive_field, self._lifter.card.rate_hz)
         # Stamps of the first set and of each camera's last one.
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
@@ -188,25 +189,19 @@ class Scene:
         Raises:
             CalibrationError: if a camera is not in the rig.
         """
+        foreseen = self.foresee()
+        return {name: foreseen.seen_by(self._rig[name], stamp_ns) for name, stamp_ns in stamps_ns.items()}
+
+    def foresee(self) -> Foreseen:
+        """Return what the last set says about the next one's pictures."""
         tracks = self._tracks
         now = tracks.unseen_s <= self._config.tracking.max_gap_s
-        position, velocity = tracks.filter.position[now], tracks.filter.velocity[now]
         covariance = tracks.filter.covariance[now] + tracks.lasting[now]
         sigma_m = np.sqrt(np.trace(covariance, axis1=-2, axis2=-1) / 3.0)
-        offsets_ns = self.clock_offsets_ns()
-        expected = {}
-        for name, stamp_ns in stamps_ns.items():
-            camera = self._rig[name]
-            ahead_s = 0.0 if tracks.stamp_ns is None else (stamp_ns - offsets_ns[name] - tracks.stamp_ns) / _NS_PER_S
-            joints = position + np.clip(ahead_s, -0.5, 0.5) * velocity
-            local = joints @ camera.cam_from_world[:, :3].T + camera.cam_from_world[:, 3]
-            xy = project_world(camera, joints)
-            with np.errstate(invalid='ignore'):
-                grown = sigma_m + 0.5 * np.abs(ahead_s) * np.sqrt((velocity**2).sum(-1))
-                sigma_px = camera.intrinsics.K[0, 0] * grown / np.maximum(local[..., 2], 0.1)
-            sigma_px = np.where(np.isfinite(xy[..., 0]), sigma_px, np.nan)
-            expected[name] = ExpectedPeople(name, stamp_ns, BODY17, xy, sigma_px, tracks.ids[now])
-        return expected
+        return Foreseen(
+            tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now], sigma_m,
+            tracks.ids[now], self.clock_offsets_ns(),
+        )
 
     def step(
         self,
@@ -228,7 +223,7 @@ class Scene:
         cameras, detections = self._look(stamp_ns, keypoints, cam_from_world or {})
         stages.lap('undistort')
         dt_s = self._tracks.advance(stamp_ns)
-        people = self._associate(stamp_ns, cameras, detections)
+        people = self._associate(stamp_ns, cameras, detections, self._hinted(keypoints))
         stages.lap('associate')
         people, estimate = self._solve(stamp_ns, cameras, detections, people)
         stages.lap('solve')
@@ -273,7 +268,14 @@ class Scene:
 
     # Associate: known people first, then new ones.
 
-    def _associate(self, stamp_ns: int, cameras: Cameras, detections: Detections) -> _People:
+    def _hinted(self, keypoints: Mapping[str, Keypoints2D]) -> NDArray[np.bool_]:
+        """Return (D,) whether a detection was looked for, and found, where a known body was expected."""
+        hints = [keypoints[name].hints for name in self._rig.names if name in keypoints]
+        return np.concatenate([np.zeros(0, np.int64), *hints]) >= 0
+
+    def _associate(
+        self, stamp_ns: int, cameras: Cameras, detections: Detections, hinted: NDArray[np.bool_]
+    ) -> _People:
         settings = self._config.tracking
         expected = self._tracks.expected()
         local = cameras.see(expected, self._tracks.filter.velocity)
@@ -295,6 +297,9 @@ class Scene:
         new = group(
             cameras, detections, np.flatnonzero(free), settings.gate_m, settings.new_gate_m, needed
         )
+        if hinted.any():
+            # What was found where a known body was expected is no news of another one.
+            new = new[((new >= 0) & ~hinted[new]).sum(1) >= needed]
         return _People(
             np.concatenate([views[known], new]), np.concatenate([known, np.full(len(new), -1)])
         )
@@ -364,11 +369,15 @@ class Scene:
             return None
 
         def lift(xn: FloatArray, confidence: FloatArray, bodies: IntArray) -> LiftedViews:
-            camera = _best_views(confidence, _LIFTED_VIEWS if history is None else len(cameras))
+            camera = _best_views(confidence, _LIFTED_VIEWS) if history is None else _all_views(confidence)
             body = np.arange(xn.shape[1])
             windows = None if history is None else partial(history.windows, stamp_ns, body_ids[bodies])
-            lifted = lifter.lift(xn[camera, body], confidence[camera, body], windows)
-            return LiftedViews.of_cameras(lifted.pose, lifted.sigma, lifted.root, cameras.cam_from_world[camera])
+            cam_from_world = cameras.cam_from_world[camera]
+            lifted = lifter.lift(
+                xn[camera, body], confidence[camera, body], windows, up_in_cam=lifter.up_in_cam(cam_from_world),
+                height_m=lifter.height_m(cam_from_world),
+            )
+            return LiftedViews.of_cameras(lifted.pose, lifted.sigma, lifted.root, cam_from_world)
 
         return lift
 
@@ -406,8 +415,9 @@ class Scene:
             self._bones.learn(
                 ids, tracks.ids, solution.seen_xyz, solution.seen_covariance, self._bones.prior(ids)
             )
-        if self._history is not None:
-            poses = canonical_poses(estimate.xn, estimate.confidence).pose2d
+        if self._history is not None and self._lifter is not None:
+            up_in_cam = self._lifter.up_in_cam(cameras.cam_from_world)
+            poses = self._lifter.canonical(estimate.xn, estimate.confidence, up_in_cam).pose2d
             self._history.remember(stamp_ns, ids, tracks.ids, poses)
         return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
 
@@ -505,5 +515,10 @@ def _best_views(confidence: FloatArray, most: int) -> IntArray:
     shown = confidence.sum(-1)
     views = min(most, int((shown > 0.0).any(1).sum()) or 1, len(shown))
     if views == len(shown):
-        return np.repeat(np.arange(views)[:, None], shown.shape[1], 1)
+        return _all_views(confidence)
     return np.argpartition(-shown, views - 1, axis=0)[:views]
+
+
+def _all_views(confidence: FloatArray) -> IntArray:
+    """Return (C, B), every camera for each body, of confidence (C, B, J): a history has them all."""
+    return np.repeat(np.arange(len(confidence))[:, None], confidence.shape[1], 1)

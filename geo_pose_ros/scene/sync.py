@@ -30,6 +30,8 @@ from ..errors import ConfigError
 T = TypeVar('T')
 
 _MS = 1_000_000
+# Clock offsets are told again when one has changed by more than this.
+_CLOCK_NEWS_NS = 200_000
 # Frames the clock offset and the period of a camera are estimated over.
 _CLOCK_WINDOW = 16
 _PERIOD_WINDOW = 9
@@ -71,6 +73,11 @@ DROP_CAUSES: Mapping[DropCause, str] = MappingProxyType({
     DropCause.CLOCK: "its camera's clock disagrees with the others', or jumped",
     DropCause.SHUTDOWN: 'synchronisation was stopped',
 })
+
+
+def clocks_differ(offsets_ns: Mapping[str, int], told_ns: Mapping[str, int]) -> bool:
+    """Return whether clock offsets are so far from those that the synchroniser was told that it should hear of them."""
+    return any(abs(ns - told_ns.get(name, 0)) > _CLOCK_NEWS_NS for name, ns in offsets_ns.items())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,8 +190,15 @@ class FrameSynchronizer(Generic[T]):
     ``now_ns`` is the arrival clock: monotonic, of any origin.
     """
 
-    def __init__(self, cameras: Sequence[str], config: SyncConfig | None = None) -> None:
+    def __init__(
+        self, cameras: Sequence[str], config: SyncConfig | None = None, *, newest_wins: bool = True
+    ) -> None:
         """Start with no frame.
+
+        Args:
+            cameras: their names.
+            config: settings; None for the defaults.
+            newest_wins: whether sets are passed over for a consumer that does not keep up; a recording's time waits.
 
         Raises:
             ConfigError: if there is no camera, or two have one name.
@@ -201,6 +215,7 @@ class FrameSynchronizer(Generic[T]):
         self._clock_ns = 0
         # In the order they were begun.
         self._open: list[_Open[T]] = []
+        self._newest_wins = newest_wins
         self._ready: deque[_Open[T]] = deque()
         # Outputs are later than this one.
         self._last: _Open[T] | None = None
@@ -261,6 +276,16 @@ class FrameSynchronizer(Generic[T]):
             known = self._known(camera)
             known.correct(offset_ns, known.coarse_ns)
 
+    def expect(self, camera: str, now_ns: int) -> None:
+        """Wait for ``camera``, of which nothing has come yet, as for one that has just sent something.
+
+        Raises:
+            ConfigError: if ``camera`` is not one of those given at the start.
+        """
+        known = self._known(camera)
+        if known.arrived_ns is None:
+            known.arrived_ns = now_ns
+
     def _known(self, camera: str) -> _Camera:
         if camera not in self._cameras:
             raise ConfigError(f"FrameSynchronizer: unknown camera '{camera}'; known: {', '.join(self._cameras)}.")
@@ -304,7 +329,7 @@ class FrameSynchronizer(Generic[T]):
         """
         self._close(now_ns)
         patience_ns = self.period_ns() or 0
-        while len(self._ready) > 1 and now_ns - self._ready[0].ready_ns > patience_ns:
+        while self._newest_wins and len(self._ready) > 1 and now_ns - self._ready[0].ready_ns > patience_ns:
             self._drop(self._ready.popleft(), DropCause.SUPERSEDED)
         if not self._ready:
             return None
@@ -354,7 +379,7 @@ class FrameSynchronizer(Generic[T]):
     def _clock_agrees(self, known: _Camera, now_ns: int) -> bool:
         """Whether the camera's clock is the majority's; the majority may change, then everything starts anew."""
         own = known.offset_ns
-        live = [c for c in self._cameras.values() if c is not known and self._is_live(c, now_ns)]
+        live = [c for c in self._cameras.values() if c is not known and c.offsets and self._is_live(c, now_ns)]
         here = [c for c in live if abs(c.offset_ns - self._clock_ns) <= self._clock_limit_ns]
         if abs(own - self._clock_ns) > self._clock_limit_ns and not self._stamp_continues(known, here):
             mine = [c for c in live if abs(c.offset_ns - own) <= self._clock_limit_ns]
@@ -442,7 +467,7 @@ class FrameSynchronizer(Generic[T]):
         candidate.ready_ns = now_ns
         self._ready.append(candidate)
         self._last = candidate
-        if len(self._ready) > _MOST_READY:
+        if self._newest_wins and len(self._ready) > _MOST_READY:
             self._drop(self._ready.popleft(), DropCause.SUPERSEDED)
 
     def _span_to_the_largest_gap(self, closed: _Open[T]) -> int | None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from geo_pose_ros.bags.calibrate import rig_with_intrinsics
 from geo_pose_ros.bags.import_videos import ImportedVideo, import_videos, parse_start
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.calibration.bag_cameras import rig_from_bag
@@ -232,3 +233,18 @@ def test_start_time(text, expected):
 def test_start_time_that_is_none(text):
     with pytest.raises(ConfigError, match=f"--start-time: received '{text}', expected seconds since 1970 or ISO 8601"):
         parse_start(text)
+
+
+def test_videos_without_any_calibration(tmp_path):
+    """Uncalibrated as ROS says it; `geo_pose calibrate --from-scratch --focal-guess` begins from there."""
+    import_videos([film(tmp_path / f'{name}.mp4') for name in ('a', 'b')], None, tmp_path / 'bag', start_ns=START_NS)
+    with BagReader(tmp_path / 'bag') as reader:
+        assert '/tf_static' not in reader.topics
+        info = next(reader.messages(['/a/camera_info'])).decode()
+        assert (info.width, info.height, info.k.any()) == (WIDTH, HEIGHT, False)
+        assert info.header.frame_id == 'a_optical_frame'
+        rig = rig_with_intrinsics(reader, (), 0.8)
+        assert rig.names == ('a', 'b')
+        assert rig['a'].intrinsics.K[0, 0] == 0.8 * WIDTH
+        with pytest.raises(CalibrationError, match='no common world frame'):
+            rig_from_bag(reader)

@@ -1,5 +1,6 @@
 """The pipeline over a bag: what is written, and what becomes of faults."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +18,9 @@ from geo_pose_ros.messages.bodies import bodies_from_cloud
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.skeleton import skeleton_from_message
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
-from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
+from geo_pose_ros.types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 
 from ..recorded import FRAMES, PERIOD_NS, START_NS, picture
 from ..scenes import keypoints, person, ring_rig
@@ -31,17 +33,19 @@ class TruthDetector:
     """Sees the person of the scene at the instant that the picture's grey level tells."""
 
     skeleton = BODY17
+    together = False
 
-    def __init__(self, rig: CameraRig, camera: str) -> None:
-        self.rig, self.camera = rig, camera
+    def __init__(self, rig: CameraRig) -> None:
+        self.rig = rig
 
-    def detect(self, frame: Frame) -> Keypoints2D:
+    def detect(
+        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+    ) -> dict[str, Keypoints2D]:
+        return {name: self._look(frame) for name, frame in frames.items()}
+
+    def _look(self, frame: Frame) -> Keypoints2D:
         number = round((frame.image.mean() - picture(0).mean()) / 15)
-        truth = keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[self.camera]
-        return replace(truth, xy=(truth.xy + 0.5) / frame.reduction - 0.5)
-
-    def reset(self) -> None:
-        pass
+        return keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[frame.camera]
 
     def close(self) -> None:
         pass
@@ -50,7 +54,7 @@ class TruthDetector:
 @pytest.fixture
 def truth_detector(monkeypatch):
     def pipeline(rig, config):
-        return PosePipeline(rig, config, detectors={name: TruthDetector(rig, name) for name in rig.names})
+        return PosePipeline(rig, config, detector=TruthDetector(rig))
 
     monkeypatch.setattr(process, 'PosePipeline', pipeline)
 
@@ -186,7 +190,7 @@ def test_unusable_frames_cost_only_themselves(tmp_path, write_scene, truth_detec
     assert 'unusable frames: cam1 2' in str(summary)
     [diagnostics] = messages(tmp_path / 'out', '/diagnostics')
     values = {status.name: {pair.key: pair.value for pair in status.values} for status in diagnostics.status}
-    assert values['pose_node: camera cam1'] == {'unusable: frame': '2', 'dropped: late': '0'}
+    assert values['pose_node: camera cam1'] == {'unusable: frame': '2'}
     pipeline = values['pose_node: pipeline']
     assert (pipeline['sets_published'], pipeline['sets failed']) == ('5', '0')
     stages = {f'stage_ms {stage}': f'{np.mean(ms):.2f}' for stage, ms in summary.stage_ms.items()}
@@ -230,7 +234,7 @@ def test_missing_frames_give_smaller_sets_or_none(tmp_path, write_scene, truth_d
     assert process_bag(bag, tmp_path / 'all', config=config).sets == 5
 
 
-def test_late_frames_are_counted(tmp_path, write_scene, truth_detector):
+def test_frames_that_are_not_used_are_counted_by_cause(tmp_path, write_scene, truth_detector):
     write_scene(tmp_path / 'bag')
 
     def change(topic, _, message):
@@ -239,8 +243,13 @@ def test_late_frames_are_counted(tmp_path, write_scene, truth_detector):
         return message
 
     summary = process_bag(corrupt(tmp_path / 'bag', tmp_path / 'damaged', change), tmp_path / 'out')
-    assert (summary.sets, summary.complete_sets, dict(summary.late_frames)) == (5, 0, {'cam1': 5})
-    assert 'late frames: cam1 5' in str(summary)
+    assert (summary.sets, summary.complete_sets) == (5, 0)
+    assert summary.dropped_frames == {'cam1': {DropCause.CLOCK: 5}}
+    words = "its camera's clock disagrees with the others', or jumped"
+    assert f'5 frames of cam1 not used: {words}' in str(summary)
+    [diagnostics] = messages(tmp_path / 'out', '/diagnostics')
+    values = {status.name: {pair.key: pair.value for pair in status.values} for status in diagnostics.status}
+    assert values['pose_node: camera cam1'][f'dropped: {words}'] == '5'
 
 
 def test_a_clock_that_jumps_back(tmp_path, write_scene, truth_detector):
@@ -252,7 +261,8 @@ def test_a_clock_that_jumps_back(tmp_path, write_scene, truth_detector):
         return message
 
     summary = process_bag(corrupt(tmp_path / 'bag', tmp_path / 'damaged', change), tmp_path / 'out')
-    assert (summary.sets, summary.complete_sets, summary.failed_sets) == (5, 5, 0)
+    # The first camera that jumps is alone with its clock.
+    assert (summary.sets, summary.complete_sets, summary.failed_sets) == (5, 4, 0)
     jump = 100 * 10**9
     stamps = [b.stamp_ns for b in bodies_of(tmp_path / 'out')]
     assert sorted(stamps) == sorted([*STAMPS[:3], *(stamp - jump for stamp in STAMPS[3:])])
@@ -265,7 +275,22 @@ def test_camera_without_images_is_not_used(tmp_path, write_scene, truth_detector
     assert 'No image of the cameras cam0; they are not used.' in caplog.text
 
 
-def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog):
+def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog, monkeypatch):
+    write_scene(tmp_path / 'bag', images=False, clouds=True)
+    fuse = PosePipeline.fuse
+
+    def fails_once(self, stamp_ns, seen):
+        if stamp_ns == STAMPS[2]:
+            raise CalibrationError('no such camera')
+        return fuse(self, stamp_ns, seen)
+
+    monkeypatch.setattr(PosePipeline, 'fuse', fails_once)
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert (summary.sets, summary.failed_sets) == (4, 1) and '1 sets failed' in str(summary)
+    assert f'Set at {STAMPS[2]} ns: no such camera' in caplog.text
+
+
+def test_keypoints_that_cannot_be_read_cost_their_camera_only(tmp_path, write_scene, caplog):
     write_scene(tmp_path / 'bag', images=False, clouds=True)
     with BagReader(tmp_path / 'bag') as reader, BagWriter(tmp_path / 'damaged') as writer:
         for message in reader.messages():
@@ -274,7 +299,8 @@ def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog):
                 decoded.data = decoded.data[:-4]
             writer.write(message.topic, make_like(decoded, message.message_type), message.time_ns)
     summary = process_bag(tmp_path / 'damaged', tmp_path / 'out')
-    assert (summary.sets, summary.failed_sets) == (4, 1) and '1 sets failed' in str(summary)
+    assert (summary.sets, summary.complete_sets, summary.failed_sets) == (5, 4, 0)
+    assert summary.unusable_frames == {'cam1': 1}
     assert "Keypoints message of camera 'cam1': received 200 bytes" in caplog.text
 
 

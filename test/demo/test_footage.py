@@ -27,7 +27,7 @@ def test_unpacks_videos_and_calibration_once(tmp_path, wheel):
     assert found.calibration.read_text() == 'calibration/Calib.qca.txt'
     assert not list(tmp_path.rglob('Config.toml'))
     wheel.unlink()
-    assert footage.fetch_footage(tmp_path) == found
+    assert footage.fetch_footage(tmp_path) == footage.fetch_footage(tmp_path, 'Demo_SinglePerson') == found
 
 
 def test_another_file_is_refused(tmp_path, wheel):
@@ -47,5 +47,5 @@ def test_failed_download_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_unknown_scene(tmp_path):
-    with pytest.raises(BagError, match="No demo scene 'Demo_Batch'; there is: Demo_SinglePerson, Demo_MultiPerson"):
+    with pytest.raises(BagError, match="No demo scene 'Demo_Batch'; there is: person, people"):
         footage.fetch_footage(tmp_path, 'Demo_Batch')

@@ -367,11 +367,16 @@ def test_an_engine_that_does_not_fit_is_refused_or_built_again(model, fake, dama
 def test_inference_copies_runs_and_replays(model, fake, graphs):
     with create_backend(model, dataclasses.replace(CONFIG, cuda_graph=graphs)) as backend:
         assert backend.provider == 'TensorRT'
+        assert fake.cuda.memory == {}
+        held = []
         for batch in (2, 5, 2, 2, 8):
             given = rows(batch) + batch
             np.testing.assert_allclose(backend.infer({'x': given})['doubled'], 2.0 * given)
-        assert fake.cuda.launched == (2 if graphs else 0)
-        assert len(fake.cuda.graphs) == (3 if graphs else 0)
+            held.append(max(len(bytes(block)) for block in fake.cuda.memory.values()))
+        # As large as used, rounded up; what was recorded with the smaller buffers is gone with them.
+        assert held == [32, 64, 64, 64, 128]
+        assert fake.cuda.launched == (1 if graphs else 0)
+        assert len(fake.cuda.graphs) == (1 if graphs else 0)
         with pytest.raises(BackendError, match=r'\(9, 3\) is above the engine.s \(8, 3\); raise max_batch'):
             backend.infer({'x': rows(9)})
         with pytest.raises(ShapeError, match='expected x float32'):

@@ -10,9 +10,17 @@ import pytest
 from geo_pose_ros.config import LifterConfig
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
-from geo_pose_ros.inference.model_card import card_path, default_model, load_card, save_card, sha256
+from geo_pose_ros.inference.model_card import (
+    GRAVITY_CONVENTION,
+    card_path,
+    default_model,
+    load_card,
+    save_card,
+    sha256,
+)
 from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.lifter import PoseLifter
+from geo_pose_ros.skeleton import BODY17
 
 from .. import onnx_models
 from ..scenes import keypoints, person, ring_rig
@@ -122,6 +130,85 @@ def test_a_causal_model_of_several_frames_gets_windows(tmp_path):
         windowed = lifter.lift(xn, confidence, lambda poses: np.stack([0.0 * poses, 0.0 * poses, poses], 2))
         np.testing.assert_allclose(windowed.pose, made.pose2d @ turn / 3.0, atol=1e-6)
     np.testing.assert_allclose(windowed.sigma, 0.5)
+
+
+@pytest.fixture
+def gravity_model(tmp_path):
+    model = onnx_models.gravity_lifter(tmp_path / 'gravity.onnx')
+    card = load_card(default_model())
+    save_card(dataclasses.replace(card, input_convention=GRAVITY_CONVENTION, sha256=sha256(model)), model)
+    return model
+
+
+def test_a_model_that_knows_gravity_gets_upright_poses_and_the_view(gravity_model):
+    xn, confidence, _ = views()
+    cam_from_world = np.stack([c.cam_from_world for c in ring_rig(4).cameras])
+    with contextlib.closing(PoseLifter(LifterConfig(model=str(gravity_model)))) as lifter:
+        up = lifter.up_in_cam(cam_from_world)
+        np.testing.assert_allclose(up, cam_from_world[:, :, 2])
+        lifted = lifter.lift(xn, confidence, up_in_cam=up)
+        # Rows that hold views of several cameras.
+        camera = np.array([[2], [0], [3], [1]]).repeat(xn.shape[1], 1)
+        body = np.arange(xn.shape[1])
+        mixed = lifter.lift(
+            xn[camera, body], confidence[camera, body], up_in_cam=lifter.up_in_cam(cam_from_world[camera])
+        )
+        np.testing.assert_array_equal(mixed.pose, lifted.pose[camera, body])
+        with pytest.raises(BackendError, match=r"has to know which way is up: give up_in_cam \(C, 3\)"):
+            lifter.lift(xn, confidence)
+    made = canonical_poses(xn, confidence, up[:, None])
+    expected = made.pose2d.copy()
+    expected[:, :, 1] = 0.0
+    expected[:, :, 1, :2] = made.view
+    np.testing.assert_allclose(lifted.pose, expected @ made.view_from_cam, atol=1e-6)
+
+
+def test_a_model_that_knows_gravity_needs_an_axis(gravity_model):
+    with pytest.raises(BackendError, match=r"which way is up, but lifter.up is 'none'; name the axis"):
+        PoseLifter(LifterConfig(model=str(gravity_model), up='none'))
+    with contextlib.closing(PoseLifter(LifterConfig(model=str(gravity_model), up='-y'))) as lifter:
+        np.testing.assert_allclose(lifter.up_in_cam(np.eye(3, 4)[None]), [(0.0, -1.0, 0.0)])
+
+
+def test_a_floor_places_a_person_and_known_bones_do(tmp_path):
+    rig = ring_rig(4)
+    cam_from_world = np.stack([c.cam_from_world for c in rig.cameras])
+    standing = person(0, (0.3, 0.2), 0.4)
+    standing[:, 2] += 0.09 - standing[[3, 6], 2].min()
+    seen = keypoints(rig, [standing])
+    xn = np.stack([normalize(c.intrinsics, seen[c.name].xy) for c in rig.cameras])
+    confidence = np.ones(xn.shape[:-1])
+    true = cam_from_world[..., :3] @ standing[0] + cam_from_world[..., 3]
+    parents, children = np.array(BODY17.edges).T
+    lengths = np.linalg.norm(standing[children] - standing[parents], axis=-1)[None]
+
+    def off(lifted):
+        return np.linalg.norm(lifted.root[:, 0] - true, axis=-1).mean()
+
+    with contextlib.closing(PoseLifter(LifterConfig(floor=True))) as lifter:
+        up, height_m = lifter.up_in_cam(cam_from_world), lifter.height_m(cam_from_world)
+        np.testing.assert_allclose(height_m, [c.position_m[2] for c in rig.cameras])
+        alone = lifter.lift(xn, confidence)
+        placed = lifter.lift(xn, confidence, up_in_cam=up, height_m=height_m)
+        known = lifter.lift(xn, confidence, lengths=lengths)
+        # Rows that hold views of several cameras.
+        camera, body = np.array([[2], [0]]), np.arange(1)
+        mixed = lifter.lift(
+            xn[camera, body], confidence[camera, body], up_in_cam=lifter.up_in_cam(cam_from_world[camera]),
+            height_m=lifter.height_m(cam_from_world[camera]),
+        )
+        np.testing.assert_array_equal(mixed.root, placed.root[camera, body])
+    assert off(placed) < 0.5 * off(alone)
+    assert (placed.spread < alone.spread).all()
+    assert (known.spread < alone.spread).all()
+    # Pose and root are scaled alike by bones.
+    scale = np.linalg.norm(known.pose, axis=-1).sum((-1, -2)) / np.linalg.norm(alone.pose, axis=-1).sum((-1, -2))
+    np.testing.assert_allclose(known.root, alone.root * scale[:, None, None], rtol=1e-6)
+    with contextlib.closing(PoseLifter(LifterConfig())) as lifter:
+        assert lifter.height_m(cam_from_world) is None
+        assert lifter.up_in_cam(cam_from_world) is None
+    with pytest.raises(BackendError, match=r"lifter.floor needs to know which way is up, but lifter.up is 'none'"):
+        PoseLifter(LifterConfig(floor=True, up='none'))
 
 
 def test_a_model_with_another_input_than_its_card_is_refused(tmp_path):

@@ -42,4 +42,4 @@ def rig_path(tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def pixel_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the default plugin be one that reads keypoints from pixels."""
-    monkeypatch.setattr(base, '_PLUGINS', {**base._PLUGINS, 'mediapipe': 'test.ros.harness:PixelDetector'})
+    monkeypatch.setattr(base, '_PLUGINS', {**base._PLUGINS, 'blazepose': 'test.ros.harness:PixelDetector'})

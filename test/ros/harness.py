@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -27,7 +27,7 @@ from geo_pose_ros.ros.message_factory import RclpyFactory
 from geo_pose_ros.ros.pose_node import PoseNode
 from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.skeleton import BODY17, FloatArray, Skeleton
-from geo_pose_ros.types import Bodies3D, CameraRig, Frame, Keypoints2D
+from geo_pose_ros.types import Bodies3D, CameraRig, ExpectedPeople, Frame, Keypoints2D
 from test.scenes import keypoints, person, ring_rig
 
 WIDTH, HEIGHT = 320, 240
@@ -49,7 +49,7 @@ def small_rig() -> CameraRig:
 RIG = small_rig()
 PERSON = person(3)
 PERIOD_S = 0.03
-LIMIT_S = 15.0
+LIMIT_S = 30.0
 MAKE = RclpyFactory()
 TYPES = {'keypoints': PointCloud2, 'compressed': CompressedImage, 'raw': Image}
 # What a camera sends at a stamp; None: nothing.
@@ -69,15 +69,21 @@ def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> 
 class PixelDetector:
     """Reads the keypoints that ``picture`` wrote into the first row of the image."""
 
-    def __init__(self, config: DetectorConfig, camera: str) -> None:
+    together = False
+
+    def __init__(self, config: DetectorConfig) -> None:
         self.skeleton: Skeleton = BODY17
 
-    def detect(self, frame: Frame) -> Keypoints2D:
-        xy = np.frombuffer(frame.image[0].tobytes()[: 17 * 2 * 4], np.float32).reshape(1, 17, 2).astype(float)
-        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))
+    def detect(
+        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+    ) -> dict[str, Keypoints2D]:
+        return {name: self._read(frame, expected.get(name)) for name, frame in frames.items()}
 
-    def reset(self) -> None:
-        pass
+    @staticmethod
+    def _read(frame: Frame, expected: ExpectedPeople | None) -> Keypoints2D:
+        hints = np.array([expected.body_ids[0] if expected is not None and len(expected) else -1])
+        xy = np.frombuffer(frame.image[0].tobytes()[: 17 * 2 * 4], np.float32).reshape(1, 17, 2).astype(float)
+        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, frame.to_raw(xy), np.ones((1, 17)), hints)
 
     def close(self) -> None:
         pass
@@ -96,6 +102,7 @@ class Cameras:
 
     def __init__(self, node: Node, transport: str, qos: QoSProfile, infos: bool = False) -> None:
         self.rig: CameraRig = RIG
+        self._node = node
         suffix = {'keypoints': 'keypoints', 'compressed': 'image_raw/compressed', 'raw': 'image_raw'}[transport]
         self._publishers = {
             name: node.create_publisher(TYPES[transport], f'{name}/{suffix}', qos) for name in RIG.names
@@ -213,7 +220,8 @@ class World:
 @contextmanager
 def world(
     transport: str, *, rig_path: str = '', camera_qos: QoSProfile | None = None, autostart: bool = True,
-    before_start: Callable[[Cameras], None] = lambda cameras: None, node_transport: str = '', **parameters: Any,
+    before_start: Callable[[Cameras], None] = lambda cameras: None, node_transport: str = '',
+    cli_args: Sequence[str] = (), **parameters: Any,
 ) -> Iterator[World]:
     """Yield a running World; ``parameters`` with __ for dots override the node's."""
     values = {
@@ -222,7 +230,8 @@ def world(
         'pipeline.detector.max_side_px': 0, 'pipeline.lifter.enabled': False,
         **{name.replace('__', '.'): v for name, v in parameters.items()},
     }
-    node = PoseNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = PoseNode(parameter_overrides=overrides, cli_args=list(cli_args) or None)
     tester = Node('tester')
     executor = SingleThreadedExecutor()
     thread = threading.Thread(target=executor.spin, daemon=True)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from rcl_interfaces.msg import Log
 from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from geo_pose_ros.messages.details import DETAILS_DTYPE, covariance_from_details
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
-from geo_pose_ros.ros import outputs, session
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.ros import outputs, rig_source
 from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
@@ -49,16 +53,20 @@ def test_bodies_are_right_in_value_stamp_and_frame(transport: str, rig_path: str
 
 def test_the_other_outputs(rig_path: str) -> None:
     with world('compressed', rig_path=rig_path) as w:
-        got: dict[str, list[Any]] = {name: [] for name in ('markers', 'keypoints', 'skeleton')}
+        got: dict[str, list[Any]] = {name: [] for name in ('markers', 'keypoints', 'skeleton', 'details')}
         w.new_bodies(2)
         # Late subscribers: the skeleton was published before.
         w.listen(MarkerArray, '/pose_node/markers', got['markers'].append)
         w.listen(PointCloud2, '/pose_node/keypoints/cam1', got['keypoints'].append)
+        w.listen(PointCloud2, '/pose_node/details', got['details'].append)
         w.listen(String, '/pose_node/skeleton', got['skeleton'].append, profile(1, latched=True))
         until(lambda: all(got.values()), 'one message on each topic')
         assert {(m.ns, m.header.frame_id) for m in got['markers'][-1].markers} == {
             ('joints', 'world'), ('bones', 'world')
         }
+        ids = np.frombuffer(bytes(got['details'][0].data), DETAILS_DTYPE)['body_id']
+        covariance = covariance_from_details(got['details'][0], ids[:1].astype(np.int64))
+        assert (np.linalg.eigvalsh(covariance) > 0.0).all()
         seen = keypoints_from_cloud(got['keypoints'][0], 'cam1')
         np.testing.assert_allclose(seen.xy[0], w.cameras.xy['cam1'], atol=1e-3)
         assert got['keypoints'][0].header.frame_id == 'cam1_optical_frame'
@@ -101,7 +109,7 @@ def _grows(w: World, drawn: list[str]) -> bool:
 def test_a_camera_that_never_publishes(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path, before_start=lambda c: c.silence('cam3')) as w:
         check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
-        w.reported('camera cam3', "no frame on 'cam3/keypoints' yet")
+        w.reported('camera cam3', "no frame on '/cam3/keypoints' yet")
         w.reported('camera cam0', 'ok')
 
 
@@ -208,9 +216,9 @@ def test_qos_that_does_not_match_is_explained(rig_path: str) -> None:
 
 def test_the_wrong_transport_is_explained(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path, keypoints_topic='{camera}/elsewhere') as w:
-        w.reported('camera cam0', "no frame on 'cam0/elsewhere' yet", 'nobody publishes it')
+        w.reported('camera cam0', "no frame on '/cam0/elsewhere' yet", 'nobody publishes it')
     with world('raw', rig_path=rig_path, node_transport='compressed') as w:
-        w.reported('camera cam0', "'cam0/image_raw' is there: set transport:=raw")
+        w.reported('camera cam0', "'/cam0/image_raw' is there: set transport:=raw")
 
 
 @pytest.fixture
@@ -222,7 +230,7 @@ def transforms(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[Any], None]]:
         callbacks.append(callback)
         return node.create_subscription(String, '/stands_for_tf_static', lambda message: None, 1)
 
-    monkeypatch.setattr(session, 'subscribe_static_transforms', subscribe)
+    monkeypatch.setattr(rig_source, 'subscribe_static_transforms', subscribe)
     return callbacks
 
 
@@ -276,7 +284,156 @@ def test_an_unknown_distortion_model_costs_only_its_camera(transforms: list[Call
 
 
 def test_a_camera_that_was_moved_is_reported(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path, drift_window=10) as w:
-        w.new_bodies(5, views=4)
+    with world('keypoints', rig_path=rig_path) as w:
+        # What is usual is known after two seconds.
+        w.new_bodies(90, views=4)
+        assert w.values('camera cam0')['shift_px'] in ('0.0 0.0', '-0.0 0.0', '0.0 -0.0', '-0.0 -0.0')
         w.cameras.xy['cam0'] = w.cameras.xy['cam0'] + (4.0, 0.0)
-        w.reported('rig', "calibration of camera 'cam0' may have drifted", 'Calibrate it again')
+        w.reported('rig', "camera 'cam0' moved: its keypoints lie ", 'calibrate again (geo_pose calibrate)')
+
+
+def test_sets_are_made_by_the_clocks_that_people_have_shown(
+    rig_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offsets_ns = {'cam0': 0, 'cam1': 20_000_000, 'cam2': 0, 'cam3': 0}
+    monkeypatch.setattr(PosePipeline, 'clock_offsets_ns', lambda pipeline: offsets_ns)
+
+    def ahead(cameras: Cameras) -> None:
+        cameras.shift('cam1', 20_000_000)
+
+    with world('keypoints', rig_path=rig_path, before_start=ahead) as w:
+        w.new_bodies(20, views=4)
+        # The stamps of a set lie 20 ms apart, its instants do not.
+        until(lambda: w.values('pipeline').get('spread_ms p50') == '0.0', 'the clocks are corrected')
+
+
+class Console:
+    """What the node logs."""
+
+    def __init__(self, w: World) -> None:
+        self.lines: list[str] = []
+        w.listen(Log, '/rosout', lambda m: self.lines.append(m.msg) if m.name == 'pose_node' else None)
+
+    def says(self, *words: str) -> str:
+        """Wait for a line with all ``words``."""
+        return until(
+            lambda: next((line for line in self.lines if all(word in line for word in words)), ''),
+            f'{words} among {self.lines}',
+        )
+
+
+def test_the_console_tells_when_a_camera_dies_and_when_it_is_back(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        console = Console(w)
+        w.new_bodies(3, views=4)
+        right = dict(w.cameras.behaviour)
+        w.cameras.silence('cam3')
+        console.says("camera cam3: silent for", "'/cam3/keypoints'; check its driver")
+        for name in RIG.names:
+            w.cameras.silence(name)
+        status = w.reported('pipeline', 'no set published for', 'no camera sends')
+        assert status.level == b'\x02'
+        console.says('pipeline: no set published for', 'no camera sends')
+        w.cameras.behaviour.update(right)
+        w.new_bodies(3, views=4)
+        console.says('over after', 'camera cam3: silent for')
+        console.says('over after', 'pipeline: no set published')
+        until(lambda: w.reported('pipeline', 'sets/s').level == b'\x00', 'the pipeline is well')
+        # One line when it begins, not one per look; a machine that stalls may let it begin again.
+        began = sum(line.startswith('camera cam3: silent') for line in console.lines)
+        assert began - sum('camera cam3: silent' in line for line in console.lines) + began in (0, 1)
+
+
+def test_the_console_tells_of_missing_calibration(transforms: list[Callable[[Any], None]]) -> None:
+    def mute(cameras: Cameras) -> None:
+        cameras.info['cam1'] = lambda stamp_ns: None
+
+    with world('compressed', cameras=list(RIG.names), before_start=mute) as w:
+        console = Console(w)
+        transforms[0](Transforms())
+        w.new_bodies(2, views=3)
+        console.says("Camera 'cam1': no camera_info came yet")
+        assert w.reported('camera cam1', 'no camera_info came yet').level == b'\x02'
+
+
+def test_an_incompatible_publisher_that_went_is_no_fault_any_more(rig_path: str) -> None:
+    with world(
+        'keypoints', rig_path=rig_path, camera_qos=profile(5, reliable=False), reliability='reliable'
+    ) as w:
+        w.reported('camera cam0', 'incompatible reliability')
+        w.cameras.stop()
+        for publisher in w.cameras._publishers.values():
+            w.tester.destroy_publisher(publisher)
+        until(lambda: 'reliability' not in w.statuses['camera cam0'].message, 'the fault is over')
+
+
+def test_drivers_that_leave_their_stamps_at_zero(rig_path: str) -> None:
+    def stampless(cameras: Cameras) -> None:
+        for name in RIG.names:
+            cameras.behaviour[name] = lambda stamp_ns, name=name: cameras.compressed(name, 0)
+
+    with world('compressed', rig_path=rig_path, before_start=stampless) as w:
+        bodies = w.new_bodies(5, views=4)
+        stamps = [b.stamp_ns for b in bodies]
+        assert stamps == sorted(set(stamps))
+        assert all(w.cameras.sent_ns[0] <= stamp <= time.time_ns() for stamp in stamps)
+        status = w.reported('camera cam0', 'its stamps are 0; the time of arrival stands for them')
+        assert status.level == b'\x01'
+
+
+def test_stamps_that_never_change_are_a_fault(rig_path: str) -> None:
+    def stuck(cameras: Cameras) -> None:
+        cameras.behaviour['cam2'] = lambda stamp_ns: cameras.keypoints('cam2', cameras.sent_ns[0])
+
+    with world('keypoints', rig_path=rig_path, before_start=stuck) as w:
+        w.new_bodies(3, views=3)
+        w.reported('camera cam2', 'none of its last', 'was used')
+
+
+def test_transforms_that_concern_no_camera_cost_nothing(transforms: list[Callable[[Any], None]]) -> None:
+    with world('compressed', cameras=list(RIG.names)) as w:
+        transforms[0](Transforms())
+        before = w.new_bodies(3, views=4)
+        pipeline = w.node._session._processor._pipeline
+        for _ in range(3):
+            foreign = Transforms(('cam0',))
+            foreign.transforms[0].child_frame_id = 'gripper'
+            transforms[0](foreign)
+            transforms[0](Transforms())
+        after = w.new_bodies(3, views=4)
+        assert w.node._session._processor._pipeline is pipeline
+        assert {b.body_ids[0] for b in after} == {b.body_ids[0] for b in before}
+
+
+def test_a_picture_of_another_frame_is_told(transforms: list[Callable[[Any], None]]) -> None:
+    def elsewhere(cameras: Cameras) -> None:
+        def info(stamp_ns: int) -> Any:
+            message = cameras.camera_info('cam0', stamp_ns)
+            message.header.frame_id = 'cam1_optical_frame'
+            return message
+
+        cameras.info['cam0'] = info
+
+    with world('compressed', cameras=list(RIG.names), before_start=elsewhere) as w:
+        transforms[0](Transforms())
+        w.reported(
+            'camera cam0', "its pictures are of frame 'cam0_optical_frame', its camera_info of 'cam1_optical_frame'"
+        )
+
+
+def test_single_topics_and_remapping(rig_path: str) -> None:
+    """Cameras that publish elsewhere: one is named by itself, one remapped, under the compressed transport."""
+    moved = {'cam0': '/front/rgb/image/compressed', 'cam1': '/side/picture/compressed'}
+
+    def elsewhere(cameras: Cameras) -> None:
+        for name, topic in moved.items():
+            cameras._publishers[name] = cameras._node.create_publisher(CompressedImage, topic, profile(5))
+
+    with world(
+        'compressed', rig_path=rig_path, before_start=elsewhere, image_topics=['cam0=/front/rgb/image'],
+        cli_args=['--ros-args', '-r', 'cam1/image_raw:=/side/picture'],
+    ) as w:
+        check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
+        assert w.values('camera cam0')['topic'] == '/front/rgb/image/compressed'
+        assert w.values('camera cam1')['topic'] == '/side/picture/compressed'
+        assert w.values('camera cam2')['topic'] == '/cam2/image_raw/compressed'

@@ -105,6 +105,21 @@ def test_a_missing_frame_is_waited_for_until_the_deadline() -> None:
     assert f.sync.take(opened_ns + 100 * MS) is None
 
 
+def test_a_camera_that_is_expected_is_waited_for_before_its_first_frame() -> None:
+    for expected, first in ((False, ['a']), (True, ['a', 'b'])):
+        synchronizer: FrameSynchronizer[str] = FrameSynchronizer(['a', 'b', 'c'], SyncConfig())
+        if expected:
+            synchronizer.expect('b', 0)
+        synchronizer.add('a', 0, 'a', 0)
+        found = synchronizer.take(0)
+        assert (found is None) is expected
+        synchronizer.add('b', 0, 'b', 1)
+        found = found or synchronizer.take(1)
+        assert found is not None and sorted(found.payloads) == first
+    with pytest.raises(ConfigError, match="unknown camera 'd'"):
+        synchronizer.expect('d', 0)
+
+
 def test_a_dead_camera_is_not_waited_for() -> None:
     f = settled(feed())
     f.run(10, 20, 'abc')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.messages.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.skeleton import BODY17, Skeleton
-from geo_pose_ros.types import Frame, Keypoints2D
+from geo_pose_ros.types import ExpectedPeople, Frame, Keypoints2D
 from test.training.people import sequence
 
 _PERIOD_NS = 33_333_333
@@ -73,17 +74,18 @@ class _Brightness:
 
     calls = 0
 
-    def __init__(self, config: DetectorConfig, camera: str) -> None:
-        self.camera = camera
+    def __init__(self, config: DetectorConfig) -> None:
+        pass
 
     @property
     def skeleton(self) -> Skeleton:
         return BODY17
 
-    def detect(self, frame: Frame) -> Keypoints2D:
+    def detect(self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]) -> dict[str, Keypoints2D]:
         type(self).calls += 1
+        ((camera, frame),) = frames.items()
         xy = np.full((1, 17, 2), round(float(frame.image.mean())))
-        return Keypoints2D(self.camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))
+        return {camera: Keypoints2D(camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))}
 
     def close(self) -> None:
         pass

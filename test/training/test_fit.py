@@ -80,6 +80,16 @@ def test_resume_equals_never_stopping_bit_for_bit(tmp_path: Path) -> None:
     assert resumed.step == 8
 
 
+def test_a_run_may_be_resumed_with_more_steps(tmp_path: Path) -> None:
+    bank = _bank()
+    fit(Trainer(_recipe(4), bank, seed=3), tmp_path, INFO, progress=False)
+    longer = Trainer(_recipe(8), bank, seed=3)
+    assert fit(longer, tmp_path, INFO, resume=True, progress=False).steps == 8
+    told = json.loads((tmp_path / DATA).read_text())
+    assert told['resumed'] == [{'at_step': 4, 'steps_before': 4, 'steps': 8}]
+    assert load_run(tmp_path)[0].optim.steps == 8
+
+
 def test_seed_decides_the_run() -> None:
     bank, recipe = _bank(), _recipe(2)
     trained = []
@@ -174,7 +184,10 @@ def test_folders_are_not_overwritten_and_other_runs_not_resumed(tmp_path: Path) 
     with pytest.raises(ConfigError, match='fed abc'):
         fit(Trainer(_recipe(2), bank, seed=0), tmp_path, {**INFO, 'hash': 'def'}, resume=True, progress=False)
     with pytest.raises(ConfigError, match='another recipe or seed'):
-        fit(Trainer(_recipe(4), bank, seed=0), tmp_path, INFO, resume=True, progress=False)
+        fit(Trainer(_recipe(2), bank, seed=1), tmp_path, INFO, resume=True, progress=False)
+    with pytest.raises(ConfigError, match='another recipe or seed'):
+        wider = replace(_recipe(2), data=replace(_recipe(2).data, min_joints=4))
+        fit(Trainer(wider, bank, seed=0), tmp_path, INFO, resume=True, progress=False)
     with pytest.raises(ConfigError, match='holds no'):
         load_run(tmp_path / 'none')
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from geo_pose_ros.bags.frame_sets import Stamped, group_by_stamp
 from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.sets import Stamped, synchronised
 from geo_pose_ros.calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
-from geo_pose_ros.config import DetectorConfig, SyncConfig
+from geo_pose_ros.config import DetectorConfig
 from geo_pose_ros.detection.base import create_detector
 from geo_pose_ros.errors import BagError, ConfigError, FrameError
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
+from geo_pose_ros.scene.sync import FrameSynchronizer
 from geo_pose_ros.skeleton import BODY17, FloatArray, get_skeleton, map_to_body17
 from geo_pose_ros.types import Keypoints2D
 
@@ -90,12 +90,13 @@ def _read(path: Path, topics: CameraTopics, skeleton: str) -> list[Keypoints2D]:
             given = get_skeleton(skeleton)
             return [keypoints_from_cloud(m.decode(), topics.name, given) for m in reader.messages([topics.keypoints])]
         config = DetectorConfig()
-        detector = create_detector(config, topics.name)
+        detector = create_detector(config)
         found = []
         total = reader.topics[topics.image].count
         for message in tqdm(reader.messages([topics.image]), total=total, desc=f'detect {topics.name}', unit='frame'):
             try:
-                found.append(detector.detect(frame_from_message(message.decode(), topics.name)))
+                frame = frame_from_message(message.decode(), topics.name)
+                found.append(detector.detect({topics.name: frame}, {})[topics.name])
             except FrameError:
                 # A broken picture is a frame in which nobody is seen.
                 found.append(Keypoints2D.empty(topics.name, message.time_ns, detector.skeleton))
@@ -113,15 +114,15 @@ def _surest_person(keypoints: Keypoints2D) -> tuple[FloatArray, FloatArray]:
 
 def _synchronised(names: tuple[str, ...], found: Mapping[str, Cached]) -> tuple[FloatArray, FloatArray, float]:
     """Return xy (F, C, J, 2) and confidence (F, C, J) of the frame sets, and their rate."""
-    rows = [Stamped(int(stamp), name, row) for name in names for row, stamp in enumerate(found[name]['stamp_ns'])]
-    rows.sort(key=lambda row: row.stamp_ns)
-    # Sorted, so that no frame is late.
-    sets = list(group_by_stamp(rows, round(SyncConfig().tolerance_ms * 1e6), late=Counter()))
+    stamps = [(int(stamp), name, row) for name in names for row, stamp in enumerate(found[name]['stamp_ns'])]
+    # When they were received is not cached; they come as if at once.
+    frames = [Stamped(name, stamp, stamp, row) for stamp, name, row in sorted(stamps)]
+    sets = list(synchronised(frames, FrameSynchronizer(names, newest_wins=False), names))
     xy = np.full((len(sets), len(names), len(BODY17), 2), np.nan)
     confidence = np.zeros(xy.shape[:3])
-    for index, (_, members) in enumerate(sets):
-        for name, row in members.items():
+    for index, members in enumerate(sets):
+        for name, row in members.payloads.items():
             xy[index, names.index(name)] = found[name]['xy'][row]
             confidence[index, names.index(name)] = found[name]['confidence'][row]
-    steps = np.diff([stamp for stamp, _ in sets])
+    steps = np.diff([members.stamp_ns for members in sets])
     return xy, confidence, 1e9 / float(np.median(steps)) if len(steps) else 30.0

@@ -67,8 +67,8 @@ _DOUBT: Mapping[str, float] = {
     'left_wrist': 0.12, 'right_wrist': 0.12, 'left_ankle': 0.1, 'right_ankle': 0.1, 'left_elbow': 0.07,
     'right_elbow': 0.07, 'left_knee': 0.05, 'right_knee': 0.05,
 }
-_ARMS = ((11, 14), (12, 15), (13, 16))
-_LEGS = ((1, 4), (2, 5), (3, 6))
+ARMS = ((11, 14), (12, 15), (13, 16))
+LEGS = ((1, 4), (2, 5), (3, 6))
 
 
 def detector_joints(joints: FloatArray, strength: float = 1.0) -> FloatArray:
@@ -121,7 +121,7 @@ def detect(
     sigma = (settings.jitter + settings.jitter_doubt * (1.0 - confidence)) * extent
     noisy = safe + sigma[..., None] * _autoregressive(rng, (frames, joints, 2), settings.memory)
 
-    for pairs in (_ARMS, _LEGS):
+    for pairs in (ARMS, LEGS):
         swapped = _bursts(rng, (frames,), settings.swap_rate, settings.burst_frames)
         order = np.arange(joints)
         for left, right in pairs:

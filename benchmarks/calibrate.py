@@ -1,0 +1,495 @@
+"""Calibration from people: how near the truth, how honest, how fast; the table that issue and docs ask for.
+
+    python benchmarks/calibrate.py [--only refine ring ...] [--seeds N]   ->  tables, out/bench/calibrate.json, pictures
+
+Motion: walking clips of mocap17, each walked out and back from one spot in a direction of its own, so that planted
+feet stay planted and time has no jumps; bodies of random stature; before published rigs, through the detector noise
+model of training/data/noise.py. Everything goes in as detections without names, as from a bag. Errors are after
+aligning the world by a similarity; the scale is reported apart.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+import argparse
+import datetime
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+from geo_pose_training.data.motion import MotionClip, load_motion, stature_m
+from geo_pose_training.data.noise import NoiseSettings, detect, detector_joints
+from geo_pose_training.data.synthetic import load_rigs, room_centre
+from pipeline import detect as detect_demo
+from scipy.spatial.transform import Rotation
+
+from geo_pose_ros.calibration.adjustment import RigState, adjust
+from geo_pose_ros.calibration.formats import read_calibration
+from geo_pose_ros.calibration.judge import judge
+from geo_pose_ros.calibration.refinement import Calibrated, calibrate, gather, tracklets_of
+from geo_pose_ros.calibration.report import write_report
+from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
+from geo_pose_ros.calibration.watch import CalibrationWatch
+from geo_pose_ros.calibration.world import ScaleSource, align_rig
+from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.demo.footage import fetch_footage
+from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
+
+OUT = Path('out/bench')
+CACHE = Path('.cache')
+FPS = 30.0
+RIGS = ('h36m_S9', 'h36m_S11', 'pose2sim_demo')
+NOISE = NoiseSettings()
+_START_NS = 1_700_000_000_000_000_000
+_ANKLE_M = 0.09
+_SPOKE_M = 1.8
+
+
+# Motion -------------------------------------------------------------------------------------------------------------
+
+
+def walking_clips(data: Path) -> list[MotionClip]:
+    """Return the clips of people who walk on."""
+    clips = [c for c in load_motion(data / 'mocap17.npz') if 'walk' in c.name]
+    return [c for c in clips if len(c.joints) >= 60 and np.linalg.norm(np.ptp(c.joints[:, 0, :2], axis=0)) > 1.2]
+
+
+def walker(clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float) -> FloatArray:
+    """Return a person (F, 17, 3) m around the origin for so long, planted ankles 9 cm above z = 0."""
+    scale = rng.uniform(0.9, 1.1)
+    parts: list[FloatArray] = []
+    count = 0
+    while count < seconds * FPS:
+        clip = clips[rng.integers(len(clips))].joints
+        far = np.linalg.norm(clip[:, 0, :2] - clip[0, 0, :2], axis=1)
+        clip = clip[: int(np.argmax(far > _SPOKE_M)) or len(clip)] * scale
+        angle = rng.uniform(0.0, 2.0 * np.pi)
+        turn = Rotation.from_rotvec((0.0, 0.0, angle)).as_matrix()
+        local = (clip - (*clip[0, 0, :2], np.percentile(clip[:, [3, 6], 2], 3) - _ANKLE_M)) @ turn.T
+        parts += [local, local[-2:0:-1]]
+        count += 2 * len(local) - 2
+    return np.concatenate(parts)[: round(seconds * FPS)]
+
+
+def circling(clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float, radius: float, start: float,
+             direction: float) -> FloatArray:
+    """Return a person who walks round a circle, now faster, now slower (feet slide a little)."""
+    clip = clips[rng.integers(len(clips))].joints
+    count = round(seconds * FPS)
+    index = np.arange(count) % (2 * len(clip) - 2)
+    body = clip[np.where(index < len(clip), index, 2 * len(clip) - 2 - index)]
+    body = body - body[:, :1] * (1.0, 1.0, 0.0)
+    share = np.arange(count) / count
+    phase = 2.0 * np.pi * rng.uniform(1.0, 5.0, 3) * share[:, None] + rng.uniform(0.0, 6.0, 3)
+    waves = rng.uniform(0.02, 0.05, 3) * np.sin(phase)
+    angle = start + direction * 2.2 * np.pi * (rng.uniform(0.85, 1.15) * share + waves.sum(1))
+    own = radius + 0.4 * np.sin(3.0 * angle)
+    turn = Rotation.from_rotvec(angle[:, None] * (0.0, 0.0, 1.0)).as_matrix()
+    body = np.einsum('fij,fnj->fni', turn, body)
+    body[..., 0] += (own * np.cos(angle))[:, None]
+    body[..., 1] += (own * np.sin(angle))[:, None]
+    return np.asarray(body)
+
+
+def pictures(
+    rig: CameraRig, people: Sequence[FloatArray], rng: np.random.Generator, *,
+    offset_s: FloatArray | None = None, drift: FloatArray | None = None, reach_rad: float | None = None,
+) -> dict[str, list[Keypoints2D]]:
+    """Return what a noisy detector sees; who is who is not said.
+
+    Args:
+        reach_rad: a camera sees people only within this angle of its own direction from the origin; None: everywhere.
+    """
+    found: dict[str, list[Keypoints2D]] = {}
+    for c, camera in enumerate(rig.cameras):
+        seen = []
+        for joints in people:
+            exact = project_world(camera, detector_joints(joints, NOISE.definition))
+            if reach_rad is not None:
+                own = np.arctan2(*camera.position_m[1::-1])
+                off = np.angle(np.exp(1j * (np.arctan2(joints[:, 0, 1], joints[:, 0, 0]) - own)))
+                exact[np.abs(off) > reach_rad] = np.nan
+            seen.append(detect(exact, camera.intrinsics.width, camera.intrinsics.height, NOISE, rng))
+        late = 0.0 if offset_s is None else offset_s[c]
+        rate = 0.0 if drift is None else drift[c]
+        found[camera.name] = []
+        for frame in range(len(people[0])):
+            who = [s for s in rng.permutation(len(people)) if (seen[s][1][frame] > 0.0).sum() >= 4]
+            xy = np.stack([seen[s][0][frame] for s in who]) if who else np.zeros((0, len(BODY17), 2))
+            confidence = np.stack([seen[s][1][frame] for s in who]) if who else np.zeros((0, len(BODY17)))
+            stamp = frame / FPS * (1.0 + rate) + late
+            found[camera.name].append(
+                Keypoints2D(camera.name, _START_NS + round(stamp * 1e9), BODY17, xy, confidence)
+            )
+    return found
+
+
+def perturbed(rig: CameraRig, degrees: float, metres: float, rng: np.random.Generator) -> CameraRig:
+    """Return the rig with every camera turned and moved by so much in a random direction."""
+    cameras = []
+    for camera in rig.cameras:
+        axis, shift = (v / np.linalg.norm(v) for v in rng.normal(size=(2, 3)))
+        R = Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix() @ camera.cam_from_world[:, :3]
+        cameras.append(replace(camera, cam_from_world=np.column_stack([R, -R @ (camera.position_m + metres * shift)])))
+    return CameraRig(tuple(cameras), rig.world_frame_id)
+
+
+def ring(cameras: int) -> CameraRig:
+    """Return cameras on the outer wall of a round corridor, each looking along it."""
+    K = np.array([[1000.0, 0.0, 959.5], [0.0, 1000.0, 539.5], [0.0, 0.0, 1.0]])
+    lens = Intrinsics(K, np.array([-0.1, 0.03, 0.0, 0.0, 0.0]), 'plumb_bob', 1920, 1080)
+    made = []
+    for c in range(cameras):
+        angle = 2.0 * np.pi * c / cameras
+        place = np.array([7.5 * np.cos(angle), 7.5 * np.sin(angle), 2.4 + 0.3 * (c % 2)])
+        target = np.array([3.4 * np.cos(angle), 3.4 * np.sin(angle), 1.0])
+        made.append(Camera(f'cam{c:02d}', f'cam{c:02d}', lens, look_at(place, target, np.array([0.0, 0.0, 1.0]))))
+    return CameraRig(tuple(made))
+
+
+# Errors -------------------------------------------------------------------------------------------------------------
+
+
+def aligned_errors(found: CameraRig, truth: CameraRig, centre: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Return rotation (C, 3) rad and position (C, 3) m errors in the cameras' frames, and the scale to the truth."""
+    lever = float(np.median([np.linalg.norm(c.position_m - centre) for c in truth.cameras]))
+    change = align_rig(found, truth, lever)
+    turn, shift = [], []
+    for here, true in zip(change.rig(found).cameras, truth.cameras, strict=True):
+        R = true.cam_from_world[:, :3]
+        turn.append(Rotation.from_matrix(here.cam_from_world[:, :3] @ R.T).as_rotvec())
+        shift.append(R @ (here.position_m - true.position_m))
+    return np.array(turn), np.array(shift), change.scale
+
+
+def rms(vectors: FloatArray) -> float:
+    """Return the root mean square length of vectors (N, 3)."""
+    return float(np.sqrt((vectors**2).sum(-1).mean()))
+
+
+class Tally:
+    """Errors over many runs of one case."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.turn, self.shift, self.scale, self.inside = [], [], [], []
+        self.clock_s: list[FloatArray] = []
+        self.wall_s, self.cpu_s = [], []
+        self.gravity_rad, self.floor_m = [], []
+        self.refused: list[str] = []
+
+    def add(self, found: Calibrated, truth: CameraRig, centre: FloatArray, late_s: FloatArray | None = None) -> None:
+        """Take one run; ``late_s`` (C,) is the true clock offset in the middle of the recording."""
+        turn, shift, scale = aligned_errors(found.rig, truth, centre)
+        self.turn.append(turn)
+        self.shift.append(shift)
+        self.scale.append(scale)
+        # Variances are of the whole vector: a third belongs to each axis, more or less; judged by chi-square of 3.
+        for vectors, sigma in ((turn, found.sigma_rotation_rad), (shift, found.sigma_position_m)):
+            self.inside.append((vectors**2).sum(1) <= _CHI2_95_OVER_3 * sigma**2)
+        if found.refusal:
+            self.refused.append(found.refusal)
+        if late_s is not None:
+            error = found.offset_s + found.drift * 30.0 - late_s
+            self.clock_s.append((error - error[0])[1:])
+
+    def result(self) -> dict[str, Any]:
+        """Return the case's row."""
+        row: dict[str, Any] = {
+            'runs': len(self.turn),
+            'rotation_deg': round(float(np.degrees(rms(np.concatenate(self.turn)))), 4),
+            'rotation_max_deg': round(float(np.degrees(np.linalg.norm(np.concatenate(self.turn), axis=1).max())), 4),
+            'position_mm': round(1e3 * rms(np.concatenate(self.shift)), 2),
+            'position_max_mm': round(1e3 * float(np.linalg.norm(np.concatenate(self.shift), axis=1).max()), 2),
+            'inside_95': round(float(np.concatenate(self.inside).mean()), 3),
+            'scale_error_percent': round(100.0 * float(np.sqrt(np.mean((np.array(self.scale) - 1.0) ** 2))), 2),
+            'refused': len(self.refused),
+        }
+        if self.clock_s:
+            clock = np.abs(np.concatenate(self.clock_s)) * 1e3
+            row |= {'clock_rms_ms': round(float(np.sqrt((clock**2).mean())), 2), 'clock_max_ms': round(clock.max(), 2)}
+        if self.wall_s:
+            row |= {'wall_s': round(float(np.median(self.wall_s)), 1), 'cpu_s': round(float(np.median(self.cpu_s)), 1)}
+        if self.gravity_rad:
+            row |= {
+                'gravity_deg': round(float(np.degrees(np.sqrt(np.mean(np.square(self.gravity_rad))))), 3),
+                'gravity_max_deg': round(float(np.degrees(max(self.gravity_rad))), 3),
+                'floor_mm': round(1e3 * float(np.sqrt(np.mean(np.square(self.floor_m)))), 1),
+            }
+        return row
+
+
+# 95 % of the chi-square distribution with three degrees of freedom, per degree: sigma^2 is the sum of three variances.
+_CHI2_95_OVER_3 = 7.815 / 3.0
+
+
+def timed(tally: Tally, *args: Any, **kwargs: Any) -> Calibrated:
+    """Return ``calibrate`` of the arguments; its times go to the tally."""
+    wall, cpu = perf_counter(), process_time()
+    found = calibrate(*args, **kwargs)
+    tally.wall_s.append(perf_counter() - wall)
+    tally.cpu_s.append(process_time() - cpu)
+    return found
+
+
+# Cases --------------------------------------------------------------------------------------------------------------
+
+
+def cases(data: Path, seeds: int) -> list[tuple[str, CameraRig, FloatArray, FloatArray, np.random.Generator]]:
+    """Return name, rig, room centre, a minute of walking, and the random numbers of each run."""
+    rigs, clips = load_rigs(data / 'rigs.json'), walking_clips(data)
+    rows = []
+    for r, name in enumerate(RIGS):
+        for seed in range(seeds):
+            rng = np.random.default_rng([seed, r])
+            centre = room_centre(rigs[name])
+            rows.append((name, rigs[name], centre, walker(clips, rng, 60.0) + centre, rng))
+    return rows
+
+
+def refine(data: Path, seeds: int) -> dict[str, Any]:
+    """Two degrees and 50 mm, clocks up to 50 ms apart."""
+    tally = Tally()
+    for _, rig, centre, motion, rng in cases(data, seeds):
+        late = np.concatenate([[0.0], rng.uniform(-0.05, 0.05, len(rig) - 1)])
+        seen = pictures(rig, [motion], rng, offset_s=late)
+        found = timed(tally, seen, perturbed(rig, 2.0, 0.05, rng))
+        tally.add(found, rig, centre, late)
+    write_report(OUT / 'calibrate_refine', found, 'Refined, synthetic')
+    return tally.result()
+
+
+def scratch(data: Path, seeds: int) -> dict[str, Any]:
+    """No extrinsics; stature given."""
+    tally = Tally()
+    for _, rig, centre, motion, rng in cases(data, seeds):
+        found = timed(
+            tally, pictures(rig, [motion], rng), rig, from_scratch=True, scale=ScaleSource(stature_m=stature_m(motion))
+        )
+        tally.add(found, rig, centre)
+        lever = float(np.median([np.linalg.norm(c.position_m - centre) for c in rig.cameras]))
+        change = align_rig(rig, found.rig, lever)
+        up = change.R @ (0.0, 0.0, 1.0)
+        tally.gravity_rad.append(float(np.arccos(np.clip(up[2], -1.0, 1.0))))
+        tally.floor_m.append(float(change.points(centre * (1.0, 1.0, 0.0))[2]))
+    return tally.result()
+
+
+def sync(data: Path, seeds: int) -> dict[str, Any]:
+    """From scratch, clocks up to 5 s apart that drift by up to 50 ppm."""
+    tally = Tally()
+    for _, rig, centre, motion, rng in cases(data, seeds):
+        offset = np.concatenate([[0.0], rng.uniform(-5.0, 5.0, len(rig) - 1)])
+        drift = np.concatenate([[0.0], rng.uniform(-5e-5, 5e-5, len(rig) - 1)])
+        seen = pictures(rig, [motion], rng, offset_s=offset, drift=drift)
+        found = timed(tally, seen, rig, from_scratch=True, sync=True)
+        tally.add(found, rig, centre, offset + drift * 30.0)
+    return tally.result()
+
+
+def ring_of_twelve(data: Path, seeds: int) -> dict[str, Any]:
+    """Twelve cameras round a corridor, three people, refined and from scratch."""
+    clips, rig, rows = walking_clips(data), ring(12), {}
+    tallies = {'refined': Tally(), 'scratch': Tally()}
+    people_found = []
+    for seed in range(max(1, seeds // 2)):
+        rng = np.random.default_rng([seed, 12])
+        people = [
+            circling(clips, rng, 60.0, 4.3, 2.1 * p, direction) for p, direction in enumerate((1.0, -1.0, 1.0))
+        ]
+        seen = pictures(rig, people, rng, reach_rad=0.7)
+        for name, tally in tallies.items():
+            start = perturbed(rig, 2.0, 0.05, rng) if name == 'refined' else rig
+            found = timed(tally, seen, start, from_scratch=name == 'scratch')
+            tally.add(found, rig, np.zeros(3))
+            people_found.append(found.people)
+    for name, tally in tallies.items():
+        rows[name] = tally.result()
+    rows['tracks_of_people'] = people_found
+    rows['peak_memory_gb'] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    write_report(OUT / 'calibrate_ring', found, 'Ring of twelve, from scratch')
+    return rows
+
+
+def live(data: Path, seeds: int) -> dict[str, Any]:
+    """A camera turned by 3 degrees after 10 s while sets come in: when it is named, and when a refinement mends it."""
+    rows: dict[str, list[float]] = {'named_after_s': [], 'repaired_after_s': [], 'rotation_deg': []}
+    wrongly = 0
+    for _, rig, _, motion, rng in cases(data, max(1, seeds // 2)):
+        turned = rng.integers(len(rig))
+        name = rig.names[turned]
+        axis = rng.normal(size=3)
+        R = Rotation.from_rotvec(np.radians(3.0) * axis / np.linalg.norm(axis)).as_matrix()
+        now = CameraRig(tuple(
+            replace(c, cam_from_world=R @ c.cam_from_world) if c.name == name else c for c in rig.cameras
+        ))
+        before, after = pictures(rig, [motion[:1500]], rng), pictures(now, [motion[:1500]], rng)
+        watch, named, repaired = CalibrationWatch(rig), np.nan, np.nan
+        with PosePipeline(rig, PipelineConfig(lifter=LifterConfig(enabled=False))) as pipeline:
+            for i in range(1500):
+                seen = {n: (before if i < 300 else after)[n][i] for n in rig.names}
+                stamp_ns = _START_NS + round(i * 1e9 / FPS)
+                watch.add(pipeline.fuse(stamp_ns, seen))
+                off = watch.off()
+                wrongly += bool(set(off) - {name}) or (i < 300 and bool(off))
+                if np.isnan(named) and i >= 300 and name in off:
+                    named = i / FPS - 10.0
+                if np.isfinite(named) and i % 60 == 0:
+                    proposal = watch.refine()
+                    if proposal.rig is None:
+                        continue
+                    found, true = proposal.rig[name].cam_from_world[:, :3], now[name].cam_from_world[:, :3]
+                    error = float(np.degrees(Rotation.from_matrix(found @ true.T).magnitude()))
+                    if error < 0.3:
+                        repaired = i / FPS - 10.0
+                        break
+        watch.close()
+        for key, value in (('named_after_s', named), ('repaired_after_s', repaired), ('rotation_deg', error)):
+            rows[key].append(round(float(value), 2))
+    return {**rows, 'sets_with_another_camera_named': wrongly}
+
+
+def demo(data: Path, seeds: int) -> dict[str, Any]:
+    """The demo's footage: refined on its first 60 frames, judged on the last 40."""
+    del data, seeds
+    footage = fetch_footage(CACHE)
+    rig = read_calibration(footage.calibration)
+    sets, _ = detect_demo(footage.videos, rig)
+    seen = {
+        name: [replace(s[name], stamp_ns=_START_NS + round(i * 1e9 / 60.0)) for i, s in enumerate(sets)]
+        for name in rig.names
+    }
+    first = {name: k[:60] for name, k in seen.items()}
+    last = {name: k[60:] for name, k in seen.items()}
+    found = calibrate(first, rig)
+    write_report(OUT / 'calibrate_demo', found, 'Demo footage, first 60 frames')
+    rows: dict[str, Any] = {'refusal': found.refusal}
+    for label, state in (('before', RigState.of(rig)), ('after', RigState(found.rig, found.offset_s, found.drift))):
+        _, views, _ = gather(tracklets_of(last, rig, CalibrateConfig()), state, CalibrateConfig())
+        judged = judge(RigState.of(state.rig), views)
+        medians = judged.medians()
+        rows[label] = {
+            'left_out_px': round(judged.score_px, 2),
+            'reprojection_px': round(float(np.median(np.concatenate(list(judged.reprojection_px.values())))), 2),
+            'worst_camera_px': round(max(m['reprojection_px'] for m in medians.values()), 2),
+        }
+    return rows
+
+
+def peers_python() -> Path:
+    """Return the interpreter of the peer's own environment, made at the first call."""
+    folder = CACHE / 'calibrate_peers'
+    python, ready = folder / 'bin' / 'python', folder / 'ready'
+    if not ready.is_file():
+        print('installing aniposelib into an environment of its own ...', flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        install = [str(python), '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet']
+        subprocess.run([*install, 'aniposelib==0.8.0'], check=True)
+        ready.touch()
+    return python
+
+
+def peers(data: Path, seeds: int) -> dict[str, Any]:
+    """aniposelib's bundle adjustment on the same keypoints: one person, no clocks, who is who known."""
+    rows: dict[str, dict[str, list[float]]] = {'ours': {}, 'aniposelib': {}}
+    for _, rig, centre, motion, rng in cases(data, max(1, seeds // 2)):
+        seen = pictures(rig, [motion], rng)
+        start = perturbed(rig, 2.0, 0.05, rng)
+        config = CalibrateConfig()
+        _, views, aside = gather(tracklets_of(seen, start, config), RigState.of(start), config)
+        fitted, held = views.select(~aside), views.select(aside)
+        began = perf_counter()
+        ours = adjust(fitted, RigState.of(start), AdjustConfig(clocks=False), given=start).state.rig
+        times = {'ours': perf_counter() - began}
+        theirs, times['aniposelib'] = _aniposelib(start, np.where((fitted.weight > 0.0)[..., None], fitted.xy, np.nan))
+        for name, found in (('ours', ours), ('aniposelib', theirs)):
+            turn, shift, _ = aligned_errors(found, rig, centre)
+            row = {
+                'rotation_deg': np.degrees(rms(turn)), 'position_mm': 1e3 * rms(shift), 'wall_s': times[name],
+                'held_out_px': judge(RigState.of(found), held).score_px,
+            }
+            for key, value in row.items():
+                rows[name].setdefault(key, []).append(float(value))
+    return {
+        name: {key: round(float(np.sqrt(np.mean(np.square(v)))), 3) for key, v in row.items()}
+        for name, row in rows.items()
+    }
+
+
+def _aniposelib(rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
+    """Return the rig that the peer finds, and its seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, out = Path(folder) / 'in.npz', Path(folder) / 'out.npz'
+        cameras = rig.cameras
+        np.savez(
+            given, K=[c.intrinsics.K for c in cameras],
+            D=[np.pad(c.intrinsics.D, (0, 5))[:5] for c in cameras],
+            R=[c.cam_from_world[:, :3] for c in cameras], t=[c.cam_from_world[:, 3] for c in cameras],
+            size=[(c.intrinsics.width, c.intrinsics.height) for c in cameras], xy=xy.reshape(len(rig), -1, 2),
+        )
+        script = Path(__file__).with_name('calibrate_peer.py')
+        subprocess.run([str(peers_python()), str(script), str(given), str(out)], check=True, stderr=subprocess.DEVNULL)
+        found = dict(np.load(out))
+    made = []
+    for c, camera in enumerate(cameras):
+        lens = replace(camera.intrinsics, K=found['K'][c], D=found['D'][c])
+        made.append(replace(camera, intrinsics=lens, cam_from_world=np.column_stack([found['R'][c], found['t'][c]])))
+    return CameraRig(tuple(made)), float(found['seconds'])
+
+
+CASES = {
+    'demo': demo, 'refine': refine, 'scratch': scratch, 'sync': sync, 'ring': ring_of_twelve, 'live': live,
+    'peers': peers,
+}
+
+
+def main() -> int:
+    """Measure, print and write; return 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--data', type=Path, default=Path('../shared/data'))
+    parser.add_argument('--only', nargs='+', choices=tuple(CASES), default=tuple(CASES))
+    parser.add_argument('--seeds', type=int, default=3, help='runs per rig')
+    args = parser.parse_args()
+    if not (args.data / 'mocap17.npz').exists():
+        print(f'{args.data} has no mocap17.npz; give --data.', file=sys.stderr)
+        return 1
+    OUT.mkdir(parents=True, exist_ok=True)
+    path = OUT / 'calibrate.json'
+    result = json.loads(path.read_text()) if path.exists() else {}
+    for name in args.only:
+        result[name] = CASES[name](args.data, args.seeds)
+        result.setdefault('parts', {})[name] = {'commit': commit(), 'seeds': args.seeds}
+        print(name, json.dumps(result[name], indent=1), flush=True)
+        result |= {'date': str(datetime.date.today()), 'machine': f'{platform.processor()}, {os.cpu_count()} cores'}
+        path.write_text(json.dumps(result, indent=1) + '\n')
+    return 0
+
+
+def commit() -> str:
+    """Return the commit that was measured."""
+    def git(*words: str) -> str:
+        return subprocess.run(['git', *words], capture_output=True, text=True, check=False).stdout.strip()
+
+    return git('rev-parse', '--short', 'HEAD') + ('-dirty' if git('status', '--porcelain', 'geo_pose_ros') else '')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

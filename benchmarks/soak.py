@@ -1,0 +1,214 @@
+"""A node under faults for hours: what it costs, what it loses, and whether it says so.
+
+    benchmarks/soak.py [--hours 0.5] [--fault-every 10] [--seed 0]
+
+Four simulated cameras send pictures (33 Hz, PNG) to a live pose_node. Every ``--fault-every`` seconds one fault begins
+and ends after half of that time: a camera dies, sends garbage, half pictures, another size, another clock, or no
+stamps; all cameras die; a parameter is changed. Ends with a table: lines on the console per fault and how soon,
+memory, latency, sets and frames by fate. Fails if the node crashed, a fault was not on the console within 2 s or
+stayed there, memory grew by more than 3 % after the first two minutes, or a frame is unaccounted for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from rcl_interfaces.msg import Log
+from rclpy.parameter import Parameter
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from geo_pose_ros.calibration.rig_file import dump_rig  # noqa: E402
+from geo_pose_ros.detection import base  # noqa: E402
+from test.ros.harness import RIG, World, small_rig, world  # noqa: E402
+
+WARM_UP_S, GROWTH, TOLD_S = 120.0, 0.03, 2.0
+# After a camera's last frame the node waits so long before it calls it silent, and looks so often.
+STALE_S, LOOK_S = 0.5, 0.25
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A fault: how it begins, and words of the line it must have on the console ('' for none)."""
+
+    name: str
+    begin: Callable[[World, str], None]
+    words: str
+
+
+def _send(w: World, camera: str, message: Callable[[int], object]) -> None:
+    w.cameras.behaviour[camera] = message
+
+
+def _silence_all(w: World, camera: str) -> None:
+    for name in RIG.names:
+        w.cameras.silence(name)
+
+
+def _set(w: World, camera: str) -> None:
+    w.node.set_parameters([Parameter('annotated_max_side_px', value=int(np.random.default_rng().integers(64, 1000)))])
+
+
+TROUBLES = (
+    Trouble('dies', lambda w, c: w.cameras.silence(c), 'silent for'),
+    Trouble('garbage', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, b'garbage')), 'expected a JPEG'),
+    Trouble(
+        'half a picture', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, w.cameras.png[c][:500])),
+        'truncated PNG',
+    ),
+    Trouble('clock', lambda w, c: w.cameras.shift(c, 3_000_000_000), 'its clock is'),
+    Trouble('no stamps', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, 0)), 'its stamps are 0'),
+    Trouble('all die', _silence_all, 'no set published'),
+    Trouble('parameter', _set, ''),
+)
+
+
+def resident_mb() -> float:
+    """Return the memory this process has now, MB."""
+    status = Path('/proc/self/status').read_text(encoding='ascii')
+    return float(next(line.split()[1] for line in status.splitlines() if line.startswith('VmRSS'))) / 1024
+
+
+class Console:
+    """What the node logged, and when."""
+
+    def __init__(self, w: World) -> None:
+        self.lines: list[tuple[float, str]] = []
+        w.listen(Log, '/rosout', self._on_line)
+
+    def _on_line(self, message: Log) -> None:
+        if message.name == 'pose_node':
+            self.lines.append((time.monotonic(), message.msg))
+
+    def first(self, words: str, since_s: float, over: bool) -> float | None:
+        """Return how long after ``since_s`` a line of ``words`` came (``over``: that it is over)."""
+        found = [at for at, line in self.lines if at >= since_s and words in line and line.startswith('over') == over]
+        return found[0] - since_s if found else None
+
+
+def _wait(condition: Callable[[], object], limit_s: float) -> None:
+    ends = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.02)
+
+
+def _play(w: World, console: Console, hours: float, every_s: float, seed: int) -> Iterator[tuple[str, float, float]]:
+    """Yield per fault its name, and after how many s the console told of it, and of its end (inf: never)."""
+    rng = np.random.default_rng(seed)
+    ends = time.monotonic() + hours * 3600
+    right = dict(w.cameras.behaviour)
+    while time.monotonic() < ends:
+        trouble = TROUBLES[int(rng.integers(len(TROUBLES)))]
+        began = time.monotonic()
+        trouble.begin(w, str(rng.choice(RIG.names)))
+        time.sleep(every_s / 2)
+        over = time.monotonic()
+        w.cameras.behaviour.update(right)
+
+        def said_over(words: str = trouble.words, since_s: float = over) -> bool:
+            return not words or console.first(words, since_s, over=True) is not None
+
+        # What happens with single frames counts for five seconds.
+        _wait(said_over, every_s / 2 + 5)
+        if trouble.words:
+            told, ended = console.first(trouble.words, began, False), console.first(trouble.words, over, True)
+            yield trouble.name, float('inf') if told is None else told, float('inf') if ended is None else ended
+        else:
+            yield trouble.name, 0.0, 0.0
+        _wait(lambda b=began: time.monotonic() - b > every_s, every_s)
+
+
+def soak(hours: float, every_s: float, seed: int) -> tuple[dict[str, object], list[str]]:
+    """Run, and return the report and what broke a limit."""
+    base._PLUGINS = {**base._PLUGINS, **dict.fromkeys(base._PLUGINS, 'test.ros.harness:PixelDetector')}
+    memory: list[tuple[float, float]] = []
+    told: dict[str, list[tuple[float, float]]] = {}
+    with TemporaryDirectory() as folder:
+        rig = Path(folder) / 'rig.yaml'
+        rig.write_text(dump_rig(small_rig()), encoding='utf-8')
+        with world('compressed', rig_path=str(rig), stale_after_s=STALE_S, diagnostics_period_s=LOOK_S) as w:
+            console, began, stop = Console(w), time.monotonic(), threading.Event()
+
+            def watch() -> None:
+                while not stop.wait(1.0):
+                    memory.append((time.monotonic() - began, resident_mb()))
+                    # The harness keeps all that it hears.
+                    del w.bodies[:-100], w.cameras.sent_ns[:-100]
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            try:
+                w.new_bodies(3, views=4)
+                for name, began_s, ended_s in _play(w, console, hours, every_s, seed):
+                    told.setdefault(name, []).append((began_s, ended_s))
+                stop.set()
+                watcher.join()
+                w.new_bodies(3, views=4)
+                crashed = w.node.crashed
+                values = {status: dict(w.values(status)) for status in w.statuses}
+            finally:
+                stop.set()
+                watcher.join()
+    warm = [mb for at, mb in memory if at > WARM_UP_S] or [mb for _, mb in memory]
+    tenth = max(1, len(warm) // 10)
+    growth = float(np.median(warm[-tenth:]) / np.median(warm[:tenth]) - 1.0)
+    faults = {
+        name: {'count': len(times), 'told_s': round(max(t for t, _ in times), 2),
+               'over_s': round(max(o for _, o in times), 2)}
+        for name, times in sorted(told.items())
+    }
+    frames: Counter[str] = Counter()
+    for status, pairs in values.items():
+        if status.startswith('camera'):
+            for key, value in pairs.items():
+                if key.startswith(('frames_', 'dropped: ', 'unusable: ')):
+                    frames[key] += int(value)
+    report = {
+        'hours': hours, 'faults': faults, 'memory_mb': round(warm[-1], 1), 'memory_growth': round(growth, 4),
+        'pipeline': values['pipeline'], 'frames': dict(frames),
+    }
+    broken = [f'{name}: told after {f["told_s"]} s' for name, f in faults.items() if f['told_s'] > TOLD_S]
+    broken += [f'{name}: never over' for name, f in faults.items() if f['over_s'] == float('inf')]
+    broken += ['the node crashed'] if crashed else []
+    broken += [f'memory grew by {growth:.1%}'] if growth > GROWTH else []
+    lost = frames['frames_received'] - frames['frames_used'] - sum(
+        n for key, n in frames.items() if key.startswith('dropped: ')
+    )
+    # Those that are on their way when the counters are read.
+    broken += [f'{lost} frames are unaccounted for'] if not 0 <= lost <= 2 * len(RIG) else []
+    return report, broken
+
+
+def main() -> int:
+    """Soak and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--hours', type=float, default=0.5)
+    parser.add_argument('--fault-every', type=float, default=10.0, metavar='S')
+    parser.add_argument('--seed', type=int, default=0)
+    given = parser.parse_args()
+    import rclpy
+
+    rclpy.init()
+    try:
+        report, broken = soak(given.hours, given.fault_every, given.seed)
+    finally:
+        rclpy.try_shutdown()
+    print(json.dumps(report, indent=2))
+    for fault in broken:
+        print(f'BROKEN: {fault}')
+    return 1 if broken else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

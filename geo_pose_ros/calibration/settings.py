@@ -1,0 +1,106 @@
+"""Settings of calibration from people: `geo_pose calibrate`, and what a node's watch does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..config import setting
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustConfig:
+    """The bundle adjustment: what it may move, and how residuals are weighed."""
+
+    intrinsics: str = setting(
+        'fixed', 'Intrinsics that are estimated too', choices=('fixed', 'focal', 'focal+distortion')
+    )
+    clocks: bool = setting(True, 'Estimate the offset of every camera\'s clock from the first one\'s')
+    drift: bool = setting(False, 'Estimate the drift of every camera\'s clock too')
+    robust_sigmas: float = setting(
+        4.0, 'Residual, in standard deviations, at which a keypoint counts a quarter', low=0.5, high=100.0
+    )
+    bone_spread: float = setting(
+        0.06, 'Relative standard deviation of a person\'s bone length from instant to instant, the detector\'s '
+        'wandering joints included; 0: lengths are free', low=0.0, high=1.0,
+    )
+    given_rotation_rad: float = setting(
+        0.03, 'Standard deviation, about each axis, of the rotations of the rig that is refined', unit='rad', low=1e-4,
+        high=10.0,
+    )
+    given_position_m: float = setting(
+        0.05, 'The same of its positions, along each axis', unit='m', low=1e-4, high=100.0
+    )
+    focal_spread: float = setting(
+        0.15, 'Standard deviation of the logarithm of a focal length around the given one', low=0.001, high=1.0
+    )
+    clock_spread_s: float = setting(
+        0.03, 'Standard deviation of a clock offset around the one found before', unit='s', low=0.001, high=10.0
+    )
+    drift_spread: float = setting(
+        1e-4, 'Standard deviation of a clock\'s drift; crystals of phones and cameras have 1e-5 to 1e-4', low=1e-7,
+        high=1e-2,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateConfig:
+    """Everything from keypoints to a rig."""
+
+    min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0)
+    instants: int = setting(
+        400, 'Most instants of the recording that enter; more cost time and say little new, as detectors err alike in '
+        'successive pictures', low=20, high=20_000,
+    )
+    kept_aside: float = setting(
+        0.2, 'Share of the recording that the result is judged on and that does not enter', low=0.05, high=0.5
+    )
+    least_poses: int = setting(
+        4, 'Clearly different poses or places that people must take up; fewer cannot tell a detector\'s habits from '
+        'the cameras\' errors', low=1, high=10_000,
+    )
+    pose_change: float = setting(
+        0.06, 'Median distance of the joints, in extents of the person, that makes a pose a different one', low=0.01,
+        high=1.0,
+    )
+    least_shared: int = setting(
+        30, 'Instants that a camera must share with others', low=2, high=100_000
+    )
+    most_sigma_rad: float = setting(
+        0.03, 'A camera whose rotation stays less certain than this is not determined', unit='rad', low=1e-4, high=1.0
+    )
+    most_sigma: float = setting(
+        0.05, 'The same of its position, in distances from the people', low=1e-4, high=1.0
+    )
+    focal_doubt: float = setting(
+        0.06, 'Relative difference from the given focal length, if clearly measured, that says the intrinsics are '
+        'wrong', low=0.001, high=1.0,
+    )
+    same_person_m: float = setting(
+        0.6, 'Largest median distance between the rays of two cameras to one person, under the calibration given',
+        unit='m', low=0.01, high=10.0,
+    )
+    adjust: AdjustConfig = field(default_factory=AdjustConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """What a running node does about its calibration."""
+
+    watch: bool = setting(True, 'Collect what cameras see of people, and say how far each camera is off')
+    apply: str = setting(
+        'propose', 'What the service calibrate does with a better rig: write it, or go on with it at once',
+        choices=('propose', 'apply'),
+    )
+    window_s: float = setting(60.0, 'What was seen longer ago is forgotten', unit='s', low=5.0, high=3600.0)
+    most_sets: int = setting(
+        2000, 'Most sets that are kept, about 10 kB each with four cameras and two people', low=50, high=100_000
+    )
+    recent_s: float = setting(2.0, 'How far a camera is off is judged on so long', unit='s', low=0.2, high=60.0)
+    off_rad: float = setting(
+        0.012, 'A camera is called off if people lie so far from where the other cameras see them, all to one side',
+        unit='rad', low=1e-4, high=1.0,
+    )
+    off_ratio: float = setting(
+        3.0, 'And if it is so many times farther off than the median camera', low=1.0, high=100.0
+    )
+    calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)

@@ -1,0 +1,264 @@
+"""Tracklets: the detections of one person in one camera over time, and what they say at any instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from ..errors import ShapeError
+from ..skeleton import FloatArray, map_to_body17
+from ..types import Keypoints2D
+
+_NS_PER_S = 1e9
+# A person not detected for longer begins a new tracklet.
+_MAX_GAP_S = 0.5
+# Median distance of the joints, in extents of the person, by which one moves at most between two detections.
+_MAX_STEP = 0.35
+# Between two pictures farther apart than this a keypoint is not interpolated.
+_MAX_BRIDGE_S = 0.12
+# Nearer to a picture than this share of a period its keypoint is taken as it is.
+_ON_PICTURE = 0.02
+_LEAST_PICTURES = 5
+# Velocities are slopes over so long, and at most so many pictures to each side.
+_SLOPE_S = 0.11
+_SLOPE_PICTURES = 6
+# A keypoint jumps where its line misfits by so many times the usual.
+_JUMP = 2.5
+_LEAST_JUMP_PX = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracklet:
+    """One person in F pictures of one camera, body17.
+
+    Attributes:
+        camera: its name.
+        time_s: (F,) ascending, the camera's own clock.
+        xy: (F, J, 2) raw px, NaN = not seen.
+        confidence: (F, J).
+        velocity: (F, J, 2) px/s, NaN where it cannot be told.
+    """
+
+    camera: str
+    time_s: FloatArray
+    xy: FloatArray
+    confidence: FloatArray
+    velocity: FloatArray
+
+    def __post_init__(self) -> None:
+        frames = len(self.time_s)
+        if self.xy.ndim != 3 or self.xy.shape[::2] != (frames, 2) or self.confidence.shape != self.xy.shape[:2]:
+            raise ShapeError(
+                f"Tracklet of camera '{self.camera}': received {frames} times, xy {self.xy.shape}, confidence "
+                f'{self.confidence.shape}; expected (F,), (F, J, 2), (F, J).'
+            )
+        if frames > 1 and not (np.diff(self.time_s) > 0.0).all():
+            raise ShapeError(f"Tracklet of camera '{self.camera}': times do not ascend; sort them, each once.")
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+
+def make_tracklet(camera: str, time_s: FloatArray, xy: FloatArray, confidence: FloatArray) -> Tracklet:
+    """Return a tracklet; keypoints of confidence 0 become NaN, velocities follow from the neighbours in time."""
+    seen = np.isfinite(xy).all(-1) & (confidence > 0.0)
+    xy = np.where(seen[..., None], xy, np.nan)
+    return Tracklet(camera, time_s, xy, np.where(seen, confidence, 0.0), _velocity(time_s, xy))
+
+
+def _velocity(time_s: FloatArray, xy: FloatArray) -> FloatArray:
+    """Return (F, J, 2) px/s: the slope of a line through the pictures up to _SLOPE_S away, at least three of them.
+
+    Where the line fits much worse than is usual for the joint, a keypoint jumps there (an outlier, sides exchanged):
+    NaN.
+    """
+    count, t1, t2 = np.zeros((3, *xy.shape[:2]))
+    x1, tx, x2 = np.zeros((3, *xy.shape))
+    # Squares of small numbers: pixels counted from the middle.
+    centred = xy - np.nanmean(xy, axis=(0, 1)) if np.isfinite(xy).any() else xy
+    index = np.arange(len(time_s))
+    for shift in range(-_SLOPE_PICTURES, _SLOPE_PICTURES + 1):
+        other = np.clip(index + shift, 0, len(time_s) - 1)
+        dt_s = time_s[other] - time_s
+        there = (other == index + shift) & (np.abs(dt_s) <= _SLOPE_S)
+        seen = there[:, None] & np.isfinite(xy[other]).all(-1)
+        values = np.where(seen[..., None], centred[other], 0.0)
+        weight = seen.astype(float)
+        count += weight
+        t1 += weight * dt_s[:, None]
+        t2 += weight * dt_s[:, None] ** 2
+        x1 += values
+        tx += values * dt_s[:, None, None]
+        x2 += values**2
+    spread = count * t2 - t1**2
+    usable = (count >= 3) & (spread > 0.0)
+    slope = (count[..., None] * tx - t1[..., None] * x1) / np.where(usable, spread, 1.0)[..., None]
+    n = np.maximum(count, 1.0)[..., None]
+    misfit2 = (x2 - x1**2 / n - slope**2 * (spread / n[..., 0])[..., None]).sum(-1) / n[..., 0]
+    misfit = np.sqrt(np.where(usable, np.maximum(misfit2, 0.0), np.nan))
+    for joint, values in enumerate(misfit.T):
+        known = values[np.isfinite(values)]
+        if len(known):
+            usable[:, joint] &= values <= _JUMP * np.median(known) + _LEAST_JUMP_PX
+    return np.where(usable[..., None], slope, np.nan)
+
+
+def merged(parts: Sequence[Tracklet]) -> Tracklet:
+    """Return one person's tracklets of one camera as one; they do not overlap in time."""
+    order = sorted(parts, key=lambda part: float(part.time_s[0]))
+    return Tracklet(
+        order[0].camera, *(np.concatenate([getattr(part, name) for part in order])
+                           for name in ('time_s', 'xy', 'confidence', 'velocity'))
+    )
+
+
+def extent_px(xy: FloatArray) -> FloatArray:
+    """Return the larger side (...,) px of the box around the joints (..., J, 2) seen; NaN where none is."""
+    span = np.fmax.reduce(xy, -2) - np.fmin.reduce(xy, -2)
+    return np.asarray(span.max(-1), np.float64)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A tracklet that may go on."""
+
+    times: list[float]
+    xy: list[FloatArray]
+    confidence: list[FloatArray]
+
+
+def link_detections(pictures: Sequence[Keypoints2D], origin_ns: int, min_confidence: float) -> list[Tracklet]:
+    """Link the detections of one camera into tracklets.
+
+    A detection goes on with the tracklet whose last one it is nearest to, by the median over the common joints (limbs
+    with exchanged sides do not matter), one-to-one (Hungarian). Pictures whose time repeats or runs backwards by
+    less than a second are left out; beyond, a new recording begins and nothing is linked across.
+
+    Args:
+        pictures: in the order received, of a skeleton that maps to body17.
+        origin_ns: the instant of time 0.
+        min_confidence: keypoints below are not seen.
+    """
+    done: list[_Open] = []
+    alive: list[_Open] = []
+    last_s = -np.inf
+    for picture in pictures:
+        time_s = (picture.stamp_ns - origin_ns) / _NS_PER_S
+        if time_s <= last_s:
+            if time_s > last_s - 1.0:
+                continue
+            done, alive = done + alive, []
+        last_s = time_s
+        xy, confidence = map_to_body17(picture.skeleton).apply(picture.xy, picture.confidence)
+        seen = np.isfinite(xy).all(-1) & (confidence >= max(min_confidence, 1e-9))
+        xy = np.where(seen[..., None], xy, np.nan)
+        usable = np.flatnonzero(seen.sum(-1) >= 4)
+        done += [track for track in alive if time_s - track.times[-1] > _MAX_GAP_S]
+        alive = [track for track in alive if time_s - track.times[-1] <= _MAX_GAP_S]
+        taken = _assign(alive, xy[usable])
+        for row, person in enumerate(usable.tolist()):
+            if row in taken:
+                track = alive[taken[row]]
+            else:
+                track = _Open([], [], [])
+                alive.append(track)
+            track.times.append(time_s)
+            track.xy.append(xy[person])
+            track.confidence.append(np.where(seen[person], confidence[person], 0.0))
+    return [
+        make_tracklet(pictures[0].camera, np.array(t.times), np.stack(t.xy), np.stack(t.confidence))
+        for t in done + alive if len(t.times) >= _LEAST_PICTURES
+    ]
+
+
+def _assign(alive: Sequence[_Open], xy: FloatArray) -> dict[int, int]:
+    """Return detection -> tracklet for the detections (P, J, 2) that go on with one."""
+    if not alive or not len(xy):
+        return {}
+    last = np.stack([track.xy[-1] for track in alive])
+    distance = np.linalg.norm(xy[:, None] - last[None], axis=-1)
+    common = np.isfinite(distance).sum(-1)
+    cost = np.nanmedian(np.where(common[..., None] >= 4, distance, 1e6), axis=-1)
+    cost = cost / np.maximum(extent_px(xy), 1.0)[:, None]
+    rows, columns = linear_sum_assignment(np.minimum(cost, 2.0 * _MAX_STEP))
+    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] <= _MAX_STEP}
+
+
+def sample(tracklet: Tracklet, time_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return xy and velocity (M, J, 2) and confidence (M, J) at instants (M,) of the camera's clock.
+
+    Between two pictures keypoints are interpolated linearly; NaN and 0 where there is none within reach.
+    """
+    after = np.clip(np.searchsorted(tracklet.time_s, time_s), 1, max(len(tracklet) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(tracklet) - 1)
+    start, end = tracklet.time_s[before], tracklet.time_s[after]
+    span = np.maximum(end - start, 1e-9)
+    share = (time_s - start) / span
+    first, second = np.abs(share) <= _ON_PICTURE, np.abs(share - 1.0) <= _ON_PICTURE
+    between = ~first & ~second & (share > 0.0) & (share < 1.0) & (span <= _MAX_BRIDGE_S)
+    share = np.where(first, 0.0, np.where(second, 1.0, share))
+    usable = first | second | between
+
+    def mixed(values: FloatArray) -> FloatArray:
+        shape = (-1,) + (1,) * (values.ndim - 1)
+        a, b = values[before], values[after]
+        blend = a + share.reshape(shape) * (b - a)
+        blend = np.where(first.reshape(shape), a, np.where(second.reshape(shape), b, blend))
+        return np.where(usable.reshape(shape), blend, np.nan)
+
+    xy = mixed(tracklet.xy)
+    confidence = np.where(np.isfinite(xy).all(-1), np.nan_to_num(mixed(tracklet.confidence)), 0.0)
+    return xy, mixed(tracklet.velocity), confidence
+
+
+def different_poses(tracklet: Tracklet, least_change: float) -> int:
+    """Return how many clearly different poses or places in the picture a person takes up, one after the other."""
+    chosen = 0
+    reference: FloatArray | None = None
+    size = extent_px(tracklet.xy)
+    for xy, extent in zip(tracklet.xy, size, strict=True):
+        if not np.isfinite(extent):
+            continue
+        if reference is not None:
+            distance = np.linalg.norm(xy - reference, axis=-1)
+            distance = distance[np.isfinite(distance)]
+            if len(distance) < 4 or np.median(distance) < least_change * extent:
+                continue
+        reference = xy
+        chosen += 1
+    return chosen
+
+
+def instants(tracklets: Sequence[Tracklet], most: int) -> FloatArray:
+    """Return up to ``most`` instants (M,), evenly drawn from the times of the tracklets' pictures.
+
+    Times that several cameras share count once, as do those nearer to each other than most of a period.
+    """
+    times = np.unique(np.concatenate([tracklet.time_s for tracklet in tracklets]))
+    periods = [float(np.median(np.diff(t.time_s))) for t in tracklets if len(t) > 1]
+    period = float(np.median(periods)) if periods else 0.0
+    kept = [0]
+    for index in range(1, len(times)):
+        if times[index] - times[kept[-1]] >= 0.8 * period:
+            kept.append(index)
+    times = times[kept]
+    if len(times) <= most:
+        return times
+    chosen = np.linspace(0, len(times) - 1, most).round().astype(np.int64)
+    return np.asarray(times[chosen])
+
+
+def kept_aside(time_s: FloatArray, share: float) -> NDArray[np.bool_]:
+    """Return the mask (M,) of the instants kept aside: whole stretches, since neighbours in time are alike."""
+    if not len(time_s):
+        return np.zeros(0, bool)
+    start, length = float(time_s.min()), float(np.ptp(time_s))
+    period = round(1.0 / share)
+    stretch = float(np.clip(length / (5 * period), 0.1, 4.0))
+    number = np.floor((time_s - start) / stretch).astype(np.int64)
+    return np.asarray(number % period == period // 2)

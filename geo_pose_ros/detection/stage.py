@@ -1,0 +1,246 @@
+"""From undecoded pictures of one instant to keypoints: one detector, and the threads it runs on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from time import perf_counter
+from typing import Any, NoReturn
+
+from ..config import DetectorConfig
+from ..errors import DetectorError, FrameError, GeoPoseError
+from ..types import ExpectedPeople, Frame, Keypoints2D
+from .base import Detector, create_detector
+from .checks import checked
+
+FrameLoader = Callable[[], Frame]
+# Stamps by camera name in, whom the scene expects there out.
+Expectation = Callable[[Mapping[str, int]], Mapping[str, ExpectedPeople]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """What the cameras of one frame set saw.
+
+    Attributes:
+        keypoints: raw px per camera, of the detector's skeleton.
+        frames: decoded frames per camera.
+        camera_errors: per camera whose frame could not be used, why.
+        stage_ms: ``decode`` and ``detect`` are summed over the cameras, which run in parallel; ``views`` is the wall
+            time of both.
+    """
+
+    keypoints: Mapping[str, Keypoints2D]
+    frames: Mapping[str, Frame]
+    camera_errors: Mapping[str, str]
+    stage_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A decoded frame, and how long that took."""
+
+    frame: Frame
+    decode_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one camera saw, and when its job was done."""
+
+    frame: Frame
+    keypoints: Keypoints2D
+    decode_ms: float
+    detect_ms: float
+    done_s: float
+
+
+# Loaded pictures in, views out.
+_Look = Callable[[Mapping[str, _Loaded]], dict[str, _View]]
+
+
+class Detection:
+    """The cameras of one frame set, being loaded and detected."""
+
+    def __init__(
+        self, jobs: Mapping[str, Future[_View]], busy: Collection[Future[Any]], workers: int, began_s: float
+    ) -> None:
+        """Take over ``jobs`` of ``began_s``; ``busy`` are those that keep one of the ``workers`` threads each."""
+        self._jobs, self._busy, self._workers, self._began_s = jobs, busy, workers, began_s
+
+    def wait_for_a_worker(self) -> None:
+        """Wait until a worker has nothing left to do here, so that it could begin with the next set."""
+        for _ in islice(as_completed(self._busy), max(0, len(self._busy) - self._workers + 1)):
+            pass
+
+    def views(self) -> Views:
+        """Wait for all cameras and return what they saw."""
+        seen: dict[str, _View] = {}
+        errors: dict[str, str] = {}
+        for name, job in self._jobs.items():
+            try:
+                seen[name] = job.result()
+            except GeoPoseError as error:
+                errors[name] = str(error)
+        stage_ms = {
+            'decode': sum(view.decode_ms for view in seen.values()),
+            'detect': sum(view.detect_ms for view in seen.values()),
+            'views': max((view.done_s - self._began_s for view in seen.values()), default=0.0) * 1e3,
+        }
+        keypoints = {name: view.keypoints for name, view in seen.items()}
+        return Views(keypoints, {name: view.frame for name, view in seen.items()}, errors, stage_ms)
+
+
+class DetectionStage:
+    """Loads and detects sets of pictures; call it from one thread.
+
+    On the CPU each camera is a job of its own, so that all cores work and nobody waits for the slowest to load. On a
+    GPU all pictures of a set make one call.
+    """
+
+    def __init__(
+        self, config: DetectorConfig, cameras: int, detector: Detector | None = None,
+        sizes: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            config: which detector, made by ``load``.
+            cameras: how many there are.
+            detector: to use one made elsewhere.
+            sizes: width and height px of cameras that are calibrated; of others their pictures tell.
+        """
+        self._config, self._detector, self._sizes = config, detector, sizes or {}
+        self._start(cameras)
+        self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix='detect together')
+        # A detector sees its camera's frames one at a time, in order: the job of each camera's frame before.
+        self._before: dict[str, Future[_View]] = {}
+
+    def _start(self, cameras: int) -> None:
+        self._workers = min(self._config.workers or os.cpu_count() or 1, cameras)
+        self._pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix='detect')
+
+    def use_cameras(self, cameras: int, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Go on with another number of cameras, and other ``sizes``, once all that was begun is done."""
+        self._sizes = sizes
+        self._pool.shutdown()
+        self._start(cameras)
+
+    def load(self) -> Detector:
+        """Return the detector, created at the first call; raise DetectorError if it cannot be."""
+        if self._detector is None:
+            self._detector = create_detector(self._config)
+        return self._detector
+
+    def begin(self, loaders: Mapping[str, FrameLoader], expect: Expectation) -> Detection:
+        """Begin to load and detect; the next set may begin before this one is done.
+
+        A camera whose picture or keypoints fail costs only itself.
+
+        Args:
+            loaders: by camera name, a call that decodes its frame.
+            expect: called from the threads, with the stamps of pictures just loaded. What it answers should have been
+                decided now: a set is detected alike however fast the one before is fused.
+        """
+        detector, began_s = self.load(), perf_counter()
+        if not detector.together:
+            jobs = {
+                name: self._pool.submit(
+                    self._view, partial(self._look, detector, expect), name, load, self._before.get(name)
+                )
+                for name, load in loaders.items()
+            }
+            self._before.update(jobs)
+            return Detection(jobs, jobs.values(), self._workers, began_s)
+        loads = {name: self._pool.submit(_load, name, load) for name, load in loaders.items()}
+        views: dict[str, Future[_View]] = {name: Future() for name in loaders}
+        self._caller.submit(self._view_together, partial(self._look, detector, expect), loads, views)
+        return Detection(views, loads.values(), self._workers, began_s)
+
+    def close(self) -> None:
+        """Stop the threads and free the model."""
+        self._pool.shutdown()
+        self._caller.shutdown()
+        if self._detector is not None:
+            self._detector.close()
+        self._detector = None
+
+    def _view(
+        self, look: _Look, name: str, load: FrameLoader, before: Future[_View] | None
+    ) -> _View:
+        loaded = _load(name, load)
+        if before is not None:
+            # It has a worker already: jobs begin in order.
+            wait([before])
+        return look({name: loaded})[name]
+
+    def _view_together(
+        self, look: _Look, loads: Mapping[str, Future[_Loaded]], views: Mapping[str, Future[_View]]
+    ) -> None:
+        """Fulfil ``views``."""
+        loaded: dict[str, _Loaded] = {}
+        for name, job in loads.items():
+            error = job.exception()
+            if error is None:
+                loaded[name] = job.result()
+            else:
+                views[name].set_exception(error)
+        try:
+            found = look(loaded)
+        except DetectorError:
+            # One of them, or all: find out which.
+            found = {}
+            for name, one in loaded.items():
+                try:
+                    found |= look({name: one})
+                except DetectorError as error:
+                    views[name].set_exception(error)
+        for name, view in found.items():
+            views[name].set_result(view)
+
+    def _look(
+        self, detector: Detector, expect: Expectation, loaded: Mapping[str, _Loaded]
+    ) -> dict[str, _View]:
+        """Return the views of ``loaded``; raise DetectorError for whatever goes wrong."""
+        began = perf_counter()
+        frames = {name: one.frame for name, one in loaded.items()}
+        if not frames:
+            return {}
+        try:
+            expected = expect({name: frame.stamp_ns for name, frame in frames.items()})
+            found = detector.detect(frames, expected)
+            keypoints = {
+                name: checked(found[name], self._config.max_people, *self._sizes.get(name, frame.raw_size))
+                for name, frame in frames.items()
+            }
+        # Whatever a plugin or its library raises costs its cameras only, and is reported.
+        except Exception as error:  # noqa: BLE001 - handed on as DetectorError
+            _refuse(frames, error)
+        done = perf_counter()
+        each_ms = (done - began) * 1e3 / len(frames)
+        return {
+            name: _View(one.frame, keypoints[name], one.decode_ms, each_ms, done) for name, one in loaded.items()
+        }
+
+
+def _refuse(frames: Mapping[str, Frame], error: Exception) -> NoReturn:
+    if isinstance(error, DetectorError) and len(frames) == 1:
+        raise error
+    reason = str(error) if isinstance(error, GeoPoseError) else f'{type(error).__name__}: {error}'
+    raise DetectorError(f"The detector failed on camera '{', '.join(frames)}': {reason}") from error
+
+
+def _load(name: str, load: FrameLoader) -> _Loaded:
+    began = perf_counter()
+    try:
+        frame = load()
+    except GeoPoseError:
+        raise
+    # A damaged picture may make a decoder raise anything.
+    except Exception as error:
+        raise FrameError(f"Camera '{name}': its picture cannot be read: {type(error).__name__}: {error}") from error
+    return _Loaded(frame, (perf_counter() - began) * 1e3)

@@ -1,0 +1,212 @@
+"""From a frame set to what is published: decode, detect, fuse, in the worker's thread and a finisher's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from functools import partial
+from time import monotonic_ns
+from typing import Any
+
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import PointCloud2
+
+from ..config import NodeConfig
+from ..detection import create_detector
+from ..detection.checks import checked
+from ..detection.stage import Detection
+from ..errors import GeoPoseError
+from ..messages.image import frame_from_message
+from ..messages.keypoints import keypoints_from_cloud
+from ..pipeline import PipelineResult, PosePipeline
+from ..scene.sync import StampedSet, clocks_differ
+from ..skeleton import get_skeleton
+from ..types import Camera, CameraRig, Frame, Keypoints2D
+from .bridge import raw_converter
+from .cdr import read_compressed_image, read_image
+from .outputs import Outputs
+from .rig_source import RigSource
+from .statistics import NodeStatistics
+from .topics import transport_of
+
+# Sets farther apart than this do not tell when the next one will be.
+_LONGEST_STEP_NS = 500_000_000
+
+
+class SetProcessor:
+    """Owns the pipeline; ``process`` begins with a set, a second thread finishes and publishes it."""
+
+    def __init__(
+        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics
+    ) -> None:
+        """Find out now whether the detector works; with a rig already, load it for all cameras.
+
+        Raises:
+            GeoPoseError: if the models cannot be loaded.
+        """
+        self._node, self._config = node, config
+        self._only_keypoints = all(transport_of(config, name) == 'keypoints' for name in cameras)
+        self._source, self._statistics = source, statistics
+        self._bridge = raw_converter() if config.transport == 'raw' else None
+        self._pipeline: PosePipeline | None = None
+        self._pipeline_rig: CameraRig | None = None
+        self.outputs: Outputs | None = None
+        # Gets the cameras' clock offsets whenever they have changed: the synchroniser's.
+        self.on_clock_offsets: Callable[[Mapping[str, int]], None] | None = None
+        self._clock_offsets_ns: dict[str, int] = {}
+        self._told_ns = 0
+        if source.rig is not None:
+            self._use_rig(source.rig)
+        elif not self._only_keypoints:
+            create_detector(config.pipeline.detector).close()
+        self._finisher = ThreadPoolExecutor(1, thread_name_prefix='fuse')
+        self._finished: Future[None] = self._finisher.submit(lambda: None)
+
+    def _use_rig(self, rig: CameraRig) -> None:
+        """Take ``rig`` from now on; people and their ids stay."""
+        if self._pipeline is not None:
+            self._pipeline.with_rig(rig)
+        else:
+            self._pipeline = PosePipeline(rig, self._config.pipeline)
+            if not self._only_keypoints:
+                self._pipeline.load()
+        self._pipeline_rig = rig
+
+    def publish_skeleton(self) -> None:
+        """Publish `~/skeleton`, if there is a rig."""
+        if self._pipeline is not None and self.outputs is not None:
+            self.outputs.publish_skeleton(self._pipeline.rig, self._pipeline.model_sha256)
+
+    def process(self, found: StampedSet[bytes]) -> None:
+        """Begin to detect, and return when the next set could begin; the finisher's thread does the rest."""
+        try:
+            pipeline, rig = self._current_pipeline()
+            if pipeline is None or rig is None:
+                self._statistics.set_failed('not calibrated', 'no camera is calibrated', monotonic_ns())
+                return
+            usable = self._calibrated(rig, found)
+            from_elsewhere = {
+                name: cdr for name, cdr in usable.items() if transport_of(self._config, name) == 'keypoints'
+            }
+            keypoints = self._read_keypoints(from_elsewhere, found.stamp_ns, rig)
+            if len(from_elsewhere) == len(usable):
+                self._submit(partial(pipeline.fuse, found.stamp_ns, keypoints), rig, found)
+                return
+            detection = pipeline.begin({
+                name: partial(self._decode, rig[name], cdr)
+                for name, cdr in usable.items() if name not in from_elsewhere
+            })
+        except GeoPoseError as error:
+            self._set_failed(error, found.stamp_ns)
+            return
+        self._submit(partial(self._fuse, pipeline, detection, keypoints, found.stamp_ns), rig, found)
+        detection.wait_for_a_worker()
+
+    def wait(self) -> None:
+        """Wait until all sets that were begun are finished."""
+        wait([self._finished])
+
+    def close(self) -> None:
+        """Stop the finisher and free the models."""
+        self._finisher.shutdown()
+        if self._pipeline is not None:
+            self._pipeline.close()
+
+    def _submit(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
+        """Hand a set to the finisher, and wait until it is done with the one before."""
+        before, self._finished = self._finished, self._finisher.submit(self._finish, finish, rig, found)
+        before.result()
+
+    def _fuse(
+        self, pipeline: PosePipeline, detection: Detection, keypoints: dict[str, Keypoints2D], stamp_ns: int
+    ) -> PipelineResult:
+        seen = detection.views()
+        views = replace(seen, keypoints={**seen.keypoints, **keypoints})
+        for name, error in views.camera_errors.items():
+            self._camera_failed(name, error, stamp_ns)
+        return pipeline.finish(stamp_ns, views)
+
+    def _finish(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
+        if self.outputs is None:
+            return
+        try:
+            result = finish()
+            self.outputs.publish(result, rig)
+            self._tell_detectors(self.outputs, found, rig)
+            self._tell_clocks()
+            latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
+            self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
+            self.outputs.publish_annotated(result, rig)
+        except GeoPoseError as error:
+            self._set_failed(error, found.stamp_ns)
+
+    def _tell_detectors(self, outputs: Outputs, found: StampedSet[bytes], rig: CameraRig) -> None:
+        """Publish whom the next pictures will show: one period from now, if that is known."""
+        step_ns = found.stamp_ns - self._told_ns
+        self._told_ns = found.stamp_ns
+        if self._pipeline is not None and outputs.wants_expected():
+            ahead_ns = found.stamp_ns + (step_ns if 0 < step_ns < _LONGEST_STEP_NS else 0)
+            outputs.publish_expected(self._pipeline.expected(dict.fromkeys(rig.names, ahead_ns)), rig)
+
+    def _tell_clocks(self) -> None:
+        """Hand on the cameras' clock offsets if one has changed."""
+        if self._pipeline is None or self.on_clock_offsets is None:
+            return
+        offsets_ns = self._pipeline.clock_offsets_ns()
+        if clocks_differ(offsets_ns, self._clock_offsets_ns):
+            self._clock_offsets_ns = offsets_ns
+            self.on_clock_offsets(offsets_ns)
+
+    def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
+        text = f'frame set at {stamp_ns} ns: {error}'
+        self._statistics.set_failed(type(error).__name__, text, monotonic_ns())
+
+    def _current_pipeline(self) -> tuple[PosePipeline | None, CameraRig | None]:
+        rig = self._source.settled_rig
+        if rig is not None and rig is not self._pipeline_rig:
+            wait([self._finished])
+            self._use_rig(rig)
+            self.publish_skeleton()
+        return self._pipeline, self._pipeline_rig
+
+    def _calibrated(self, rig: CameraRig, found: StampedSet[bytes]) -> dict[str, bytes]:
+        """Return the payloads of the cameras in the rig; what is wrong with the others is noted."""
+        usable = {}
+        for name, cdr in found.payloads.items():
+            if name in rig.names:
+                usable[name] = cdr
+            else:
+                self._statistics.problem(
+                    name, 'not calibrated', self._source.problems.get(name, 'not calibrated yet'), monotonic_ns()
+                )
+        return usable
+
+    def _decode(self, camera: Camera, cdr: bytes) -> Frame:
+        message = read_image(cdr) if self._config.transport == 'raw' else read_compressed_image(cdr)
+        frame_id = str(message.header.frame_id).lstrip('/')
+        if frame_id and frame_id != camera.frame_id and not self._config.rig:
+            text = (
+                f"Camera '{camera.name}': its pictures are of frame '{frame_id}', its camera_info of "
+                f"'{camera.frame_id}', whose pose is used. Let its driver name the optical frame in both"
+            )
+            self._statistics.happened(f'camera {camera.name}', 'frame', text, monotonic_ns())
+        return frame_from_message(
+            message, camera.name, camera.intrinsics, self._config.pipeline.detector.max_side_px, self._bridge
+        )
+
+    def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int, rig: CameraRig) -> dict[str, Keypoints2D]:
+        skeleton = get_skeleton(self._config.keypoints_skeleton)
+        keypoints = {}
+        for name, cdr in received.items():
+            try:
+                keypoints[name] = checked(
+                    keypoints_from_cloud(deserialize_message(cdr, PointCloud2), name, skeleton),
+                    self._config.pipeline.detector.max_people, rig[name].intrinsics.width, rig[name].intrinsics.height,
+                )
+            except GeoPoseError as error:
+                self._camera_failed(name, str(error), stamp_ns)
+        return keypoints
+
+    def _camera_failed(self, camera: str, error: str, stamp_ns: int) -> None:
+        self._statistics.problem(camera, 'unreadable', f'{error} (at {stamp_ns} ns)', monotonic_ns())

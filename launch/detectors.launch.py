@@ -1,0 +1,61 @@
+"""pose_node and n detector processes on one machine.
+
+ros2 launch geo_pose_ros detectors.launch.py rig:=rig.yaml [processes:=3] [params:=pose_node.yaml] [detector_params:=F]
+
+Each process detects its share of the rig's cameras and sends keypoints; pose_node fuses them and says whom to expect
+where. A process that ends is started again.
+"""
+
+import os
+from pathlib import Path
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+from geo_pose_ros.calibration.rig_file import load_rig
+from geo_pose_ros.ros.middleware import large_data_environment
+from launch import LaunchDescription
+
+PACKAGE = 'geo_pose_ros'
+# Short against the two seconds after which a camera without keypoints is an error.
+RESPAWN_S = 0.5
+
+
+def nodes(context) -> list:
+    """Return pose_node and the detectors of the cameras of the rig file."""
+    rig = Path(LaunchConfiguration('rig').perform(context)).expanduser()
+    cameras = list(load_rig(rig).names)
+    count = min(max(int(LaunchConfiguration('processes').perform(context)), 1), len(cameras))
+    extra = LaunchConfiguration('detector_params').perform(context)
+    pose_node = Node(
+        package=PACKAGE, executable='pose_node', name='pose_node', output='screen',
+        parameters=[
+            LaunchConfiguration('params').perform(context), {'rig': str(rig.absolute()), 'transport': 'keypoints'},
+        ],
+    )
+    detectors = [
+        Node(
+            package=PACKAGE, executable='detector_node', name=f'detector_node_{index}', output='screen',
+            respawn=True, respawn_delay=RESPAWN_S,
+            parameters=[*([extra] if extra else []), {'cameras': cameras[index::count]}],
+        )
+        for index in range(count)
+    ]
+    return [pose_node, *detectors]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return what `ros2 launch` starts."""
+    return LaunchDescription([
+        DeclareLaunchArgument('rig', description='rig file'),
+        DeclareLaunchArgument('processes', default_value='2', description='detector processes'),
+        DeclareLaunchArgument(
+            'params', default_value=PathJoinSubstitution([FindPackageShare(PACKAGE), 'config', 'pose_node.yaml']),
+            description='parameter file of pose_node',
+        ),
+        DeclareLaunchArgument('detector_params', default_value='', description='parameter file of the detectors'),
+        *(SetEnvironmentVariable(name, value) for name, value in large_data_environment(os.environ).items()),
+        OpaqueFunction(function=nodes),
+    ])

@@ -1,0 +1,206 @@
+"""Bundle adjustment: exact data, derivatives, what noise and outliers leave, and the covariance."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+from scipy.spatial.transform import Rotation
+
+from geo_pose_ros.calibration.adjustment import (
+    Layout,
+    PoseViews,
+    RigState,
+    _begin,
+    adjust,
+    gauge,
+    project_with_jacobian,
+    triangulate,
+)
+from geo_pose_ros.calibration.people import pose_views
+from geo_pose_ros.calibration.settings import AdjustConfig
+from geo_pose_ros.calibration.tracklets import link_detections
+from geo_pose_ros.errors import CalibrationError, ShapeError
+from geo_pose_ros.geometry.projection import project
+from geo_pose_ros.types import CameraRig
+
+from ..scenes import intrinsics, ring_rig
+from .walking import START_NS, perturbed, pictures, pose_errors, walk
+
+FIXED = AdjustConfig(clocks=False)
+
+
+def views(rig, people, every=4, **how):
+    """What the cameras see of ``people``, who is who known, every so many pictures."""
+    seen = [
+        {name: link_detections(found, START_NS, 0.3)[0] for name, found in pictures(rig, [p], **how).items()}
+        for p in people
+    ]
+    time_s = np.arange(0, len(people[0]), every) / 20.0
+    return pose_views(seen, RigState.of(rig), time_s)
+
+
+@pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])
+def test_projection_and_its_derivatives(model):
+    lens = intrinsics(model)
+    points = np.random.default_rng(0).uniform((-1, -1, 2), (1, 1, 5), (20, 3))
+    px, by_point, by_focal, by_distortion = project_with_jacobian(lens, points)
+    np.testing.assert_allclose(px, project(lens, points), atol=1e-9)
+    step = 1e-6
+    for axis in range(3):
+        ahead, behind = points.copy(), points.copy()
+        ahead[:, axis] += step
+        behind[:, axis] -= step
+        slope = (project(lens, ahead) - project(lens, behind)) / (2 * step)
+        np.testing.assert_allclose(by_point[..., axis], slope, rtol=1e-5, atol=1e-4)
+    K = lens.K.copy()
+    K[[0, 1], [0, 1]] *= np.exp(step)
+    np.testing.assert_allclose(by_focal, (project(replace(lens, K=K), points) - px) / step, rtol=1e-3, atol=1e-3)
+    for k in range(2):
+        D = lens.D.copy()
+        D[k] += step
+        slope = (project(replace(lens, D=D), points) - px) / step
+        np.testing.assert_allclose(by_distortion[..., k], slope, rtol=1e-3, atol=1e-3)
+
+
+def test_exact_keypoints_give_the_exact_rig():
+    truth = ring_rig(4)
+    start = perturbed(truth, 2.0, 0.05)
+    assert pose_errors(start, truth)[0].max() > 1.0
+    found = adjust(views(truth, [walk(8.0)]), RigState.of(start), replace(FIXED, bone_spread=0.01))
+    turns, shifts, _ = pose_errors(found.state, truth)
+    assert turns.max() < 1e-4
+    assert shifts.max() < 0.01
+
+
+def test_bones_are_those_of_the_person_up_to_scale():
+    truth = ring_rig(4)
+    people = [walk(8.0), walk(8.0, seed=3) * 1.2]
+    found = adjust(views(truth, people), RigState.of(perturbed(truth, 1.0, 0.03)), FIXED)
+    np.testing.assert_allclose(found.bones_m[1] / found.bones_m[0], 1.2, rtol=1e-4)
+
+
+def test_outliers_do_not_matter_and_are_named():
+    truth = ring_rig(4)
+    seen = views(truth, [walk(10.0)], noise_px=1.0, outliers=0.05)
+    found = adjust(seen, RigState.of(perturbed(truth, 2.0, 0.05)), FIXED)
+    turns, shifts, _ = pose_errors(found.state, truth)
+    assert turns.max() < 0.06
+    assert shifts.max() < 3.0
+    assert 0.03 < np.mean(found.trust[np.isfinite(found.trust)] < 0.25) < 0.08
+
+
+def test_clock_offsets():
+    truth = ring_rig(4)
+    offsets = (0.0, 0.02, -0.035, 0.05)
+    found = adjust(
+        views(truth, [walk(10.0)], offsets_s=offsets), RigState.of(perturbed(truth, 1.0, 0.03)), AdjustConfig()
+    )
+    # Linear between pictures of 20 Hz: a fraction of a ms is left.
+    np.testing.assert_allclose(found.state.offset_s, offsets, atol=1e-3)
+
+
+def test_focal_length_and_distortion():
+    truth = ring_rig(4)
+    start = []
+    for camera in truth.cameras:
+        K = camera.intrinsics.K.copy()
+        K[[0, 1], [0, 1]] *= 1.1
+        D = camera.intrinsics.D.copy()
+        D[0] += 0.05
+        start.append(replace(camera, intrinsics=replace(camera.intrinsics, K=K, D=D)))
+    config = replace(FIXED, intrinsics='focal+distortion', bone_spread=0.01)
+    found = adjust(views(truth, [walk(12.0, reach_m=2.0)]), RigState.of(CameraRig(tuple(start))), config)
+    for camera, true in zip(found.state.rig.cameras, truth.cameras, strict=True):
+        assert camera.intrinsics.K[0, 0] == pytest.approx(true.intrinsics.K[0, 0], rel=0.005)
+        np.testing.assert_allclose(camera.intrinsics.D[:2], true.intrinsics.D[:2], atol=0.03)
+
+
+def test_the_world_is_free_and_its_seven_directions_are_known():
+    """The reduced normal matrix is blind to what ``gauge`` says moves nothing."""
+    truth = ring_rig(3)
+    config = replace(FIXED, bone_spread=0.0)
+    problem, at = _begin(views(truth, [walk(4.0)], every=8), RigState.of(truth), config, None, None)
+    S, _, _ = problem.normal(at).reduced(0.0)
+    size = len(truth) * len(Layout.of(config))
+    G = gauge(RigState.of(truth), Layout.of(config))
+    assert np.linalg.matrix_rank(G) == 7
+    change = S[:size, :size] @ G
+    assert np.abs(change).max() < 1e-3 * np.abs(S[:size, :size]).max()
+    other = np.random.default_rng(0).normal(size=G.shape)
+    assert np.abs(S[:size, :size] @ other).max() > 0.1 * np.abs(S[:size, :size]).max()
+
+
+def test_agrees_with_scipys_least_squares():
+    """Without robust loss and bones both minimise the same sum; scipy's has no elimination to get wrong."""
+    truth = ring_rig(3)
+    seen = views(truth, [walk(2.0)], every=10, noise_px=2.0)
+    start = RigState.of(perturbed(truth, 0.5, 0.01))
+    found = adjust(seen, start, replace(FIXED, bone_spread=0.0, robust_sigmas=100.0))
+    weight = seen.weight
+    points = triangulate(start, seen)
+
+    def moved(x):
+        cameras = x[: 6 * len(truth)].reshape(-1, 6)
+        pose = [
+            (Rotation.from_rotvec(c[:3]).as_matrix() @ camera.cam_from_world[:, :3],
+             Rotation.from_rotvec(c[:3]).as_matrix() @ camera.cam_from_world[:, 3] + c[3:])
+            for c, camera in zip(cameras, start.rig.cameras, strict=True)
+        ]
+        return pose, points + x[6 * len(truth) :].reshape(points.shape)
+
+    def residuals(x):
+        pose, xyz = moved(x)
+        parts = [
+            (project(c.intrinsics, xyz @ R.T + t) - seen.xy[i]) * weight[i, ..., None]
+            for i, (c, (R, t)) in enumerate(zip(truth.cameras, pose, strict=True))
+        ]
+        return np.concatenate([p.ravel() for p in parts])
+
+    solved = least_squares(residuals, np.zeros(6 * len(truth) + points.size), method='trf', x_scale='jac', max_nfev=20)
+    pose, _ = moved(solved.x)
+    theirs = CameraRig(tuple(
+        replace(c, cam_from_world=np.column_stack(p)) for c, p in zip(truth.cameras, pose, strict=True)
+    ))
+    turns, shifts, _ = pose_errors(found.state, theirs)
+    assert turns.max() < 0.01
+    assert shifts.max() < 1.0
+
+
+def test_claimed_deviations_are_of_the_size_of_the_errors():
+    truth = ring_rig(4)
+    seen = views(truth, [walk(20.0)], noise_px=3.0, every=2)
+    found = adjust(seen, RigState.of(perturbed(truth, 1.0, 0.03)), FIXED)
+    turns, shifts, _ = pose_errors(found.state, truth)
+    assert 0.3 < np.sqrt(np.mean((np.radians(turns) / found.sigma_rotation_rad) ** 2)) < 2.0
+    assert 0.3 < np.sqrt(np.mean((shifts / 1e3 / found.sigma_position_m) ** 2)) < 2.0
+    # Half of the data: surely less sure.
+    few = adjust(seen.select(np.arange(len(seen)) % 2 == 0), found.state, FIXED)
+    assert 1.15 < few.sigma_rotation_rad.mean() / found.sigma_rotation_rad.mean() < 2.5
+
+
+def test_errors_that_last_are_not_taken_for_many():
+    """Every keypoint repeated five times in time must not make the rig surer."""
+    truth = ring_rig(4)
+    seen = views(truth, [walk(12.0)], noise_px=3.0)
+    order = np.repeat(np.arange(len(seen)), 5)
+    repeated = PoseViews(
+        seen.time_s[order] + np.tile(np.arange(5) * 0.01, len(seen)), seen.person[order], seen.xy[:, order],
+        seen.velocity[:, order], seen.weight[:, order],
+    )
+    once, often = (adjust(v, RigState.of(truth), FIXED) for v in (seen, repeated))
+    assert often.sigma_rotation_rad.mean() > 0.75 * once.sigma_rotation_rad.mean()
+
+
+def test_nothing_in_common_is_refused():
+    rig = ring_rig(2)
+    seen = views(rig, [walk(4.0)])
+    weight = seen.weight.copy()
+    weight[0] = 0.0
+    with pytest.raises(CalibrationError, match='Not one joint is seen by two cameras'):
+        adjust(PoseViews(seen.time_s, seen.person, seen.xy, seen.velocity, weight), RigState.of(rig), FIXED)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ShapeError, match=r'PoseViews: received 2 times'):
+        PoseViews(np.zeros(2), np.zeros(1, int), np.zeros((1, 2, 17, 2)), np.zeros((1, 2, 17, 2)), np.zeros((1, 2, 17)))

@@ -1,0 +1,160 @@
+"""Regions, crops, boxes, batches and the times of looks."""
+
+import cv2
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import EngineConfig
+from geo_pose_ros.detection.agreement import fits
+from geo_pose_ros.detection.batches import Batches
+from geo_pose_ros.detection.boxes import box_of, image_size, regions_of_boxes
+from geo_pose_ros.detection.looks import Looks
+from geo_pose_ros.detection.regions import Regions, crops, squares_of, to_tensor
+from geo_pose_ros.detection.yolox import _parts
+from geo_pose_ros.errors import BackendError, ShapeError
+
+from .. import onnx_models
+
+SECOND = 1_000_000_000
+
+
+def region(x, y, width, height, angle=0.0):
+    return Regions(np.array([[x, y]]), np.array([[width, height]]), np.array([angle]))
+
+
+def test_a_crop_shows_the_region_and_points_come_back_to_where_they_were():
+    image = np.zeros((100, 120, 3), np.uint8)
+    image[40, 70] = 255
+    for angle in (0.0, 0.5, -2.0):
+        turned = region(60.0, 50.0, 80.0, 80.0, angle)
+        (crop,) = crops(image, turned, 160, 160, cv2.BORDER_CONSTANT, edges=False)
+        heat = crop[..., 0].astype(float)
+        rows, columns = np.indices(heat.shape)
+        centre = np.array([(heat * columns).sum(), (heat * rows).sum()]) / heat.sum()
+        np.testing.assert_allclose(turned.to_picture(centre[None, None] / 160.0)[0, 0], (70.0, 40.0), atol=0.3)
+
+
+def test_what_lies_outside_is_black_or_the_edge():
+    image = np.full((10, 10, 3), 200, np.uint8)
+    outside = region(-20.0, 5.0, 10.0, 10.0)
+    assert crops(image, outside, 4, 4, cv2.BORDER_CONSTANT, edges=True).max() == 0
+    assert crops(image, outside, 4, 4, cv2.BORDER_REPLICATE, edges=True).min() == 200
+
+
+def test_tensors_are_scaled_per_channel_in_either_order():
+    image = np.array([[[[10, 20, 30]]]], np.uint8)
+    np.testing.assert_allclose(to_tensor(image, 0.1, 0.0, rgb=True).ravel(), [3.0, 2.0, 1.0], rtol=1e-6)
+    scaled = to_tensor(image, np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0]), rgb=False)
+    np.testing.assert_allclose(scaled.ravel(), [10.0, 41.0, 92.0])
+
+
+def test_unusable_regions():
+    good, none = region(5.0, 5.0, 10.0, 10.0), np.nan
+    for bad in (
+        region(none, 5.0, 10.0, 10.0), region(5.0, 5.0, 1.0, 10.0), region(5.0, 5.0, 1e9, 1e9),
+        region(5.0, 5.0, 10.0, 10.0, none), region(500.0, 5.0, 10.0, 10.0),
+    ):
+        assert Regions.concatenate([good, bad]).usable(64, 48).tolist() == [True, False]
+    assert not len(Regions.concatenate([]))
+    with pytest.raises(ShapeError, match=r'Regions\.size'):
+        Regions(np.zeros((2, 2)), np.zeros((1, 2)), np.zeros(2))
+
+
+def test_boxes_are_widened_to_the_shape_with_a_margin():
+    found = regions_of_boxes(np.array([[10.0, 10.0, 20.0, 50.0], [0.0, 0.0, 100.0, 10.0]]), 0.75)
+    np.testing.assert_allclose(found.centre, [[15.0, 30.0], [50.0, 5.0]])
+    np.testing.assert_allclose(found.size, [[37.5, 50.0], [125.0, 125.0 / 0.75]])
+    xy = np.array([[[0.0, 0.0], [10.0, 20.0]], [[np.nan] * 2, [np.nan] * 2]])
+    boxes = box_of(xy, 0.1)
+    np.testing.assert_allclose(boxes[0], [-2.0, -2.0, 12.0, 22.0])
+    assert np.isnan(boxes[1]).all()
+
+
+def test_parts_of_a_picture_in_squares():
+    image = np.arange(100 * 60, dtype=np.uint8).reshape(100, 60, 1).repeat(3, 2)
+    ((whole, corner),) = _parts(image, squares_of(60, 100))
+    assert whole.shape == (100, 60, 3) and corner.tolist() == [0.0, 0.0]
+    ((tile, corner),) = _parts(image, region(29.5, 74.5, 50.0, 50.0))
+    assert tile.shape == (50, 50, 3) and corner.tolist() == [5.0, 50.0]
+    assert not list(_parts(image, region(-100.0, 0.0, 20.0, 20.0)))
+
+
+@pytest.mark.parametrize('count', [1, 16, 17, 40])
+def test_any_number_is_computed_in_calls_of_the_largest_batch(tmp_path, monkeypatch, count):
+    network = Batches(onnx_models.double(tmp_path / 'double.onnx'), EngineConfig())
+    sizes = []
+    infer = network.engine.infer
+    monkeypatch.setattr(network.engine, 'infer', lambda t: sizes.append(len(t['x'])) or infer(t))
+    x = np.arange(3 * count, dtype=np.float32).reshape(count, 3)
+    found = network.infer(x)
+    np.testing.assert_array_equal(found['doubled'], 2.0 * x)
+    np.testing.assert_array_equal(found['total'], x.sum(1))
+    assert sum(sizes) == count and max(sizes) <= 16
+    assert not network.on_gpu
+    network.close()
+
+
+def test_a_fixed_batch_is_filled_up(tmp_path):
+    network = Batches(onnx_models.double(tmp_path / 'double.onnx', batch=4), EngineConfig())
+    x = np.arange(18, dtype=np.float32).reshape(6, 3)
+    np.testing.assert_array_equal(network.infer(x)['doubled'], 2.0 * x)
+    with pytest.raises(BackendError, match=r'double.onnx.*another kind of model'):
+        network.require((8, 8), {'doubled': (3,)})
+    with pytest.raises(ShapeError, match='expected pictures'):
+        image_size(network.engine, (1, 1))
+    network.close()
+
+
+def test_looks_are_periodic_staggered_alike_everywhere_and_sooner_with_a_reason():
+    def times(camera, **arguments):
+        looks, found = Looks(camera, 1.0, 0.1), []
+        for tenth in range(31):
+            stamp = tenth * SECOND // 10
+            if looks.due(stamp):
+                looks.looked(stamp)
+                found.append(tenth)
+            looks.explain(**arguments)
+        return found
+
+    quiet = {name: times(name, unexplained=(0, 0)) for name in ('cam0', 'cam1', 'left', 'right')}
+    assert all(3 <= len(found) <= 4 and found[0] == 0 for found in quiet.values())
+    assert len({tuple(found) for found in quiet.values()}) >= 2
+    assert times('cam0', unexplained=(0, 0)) == quiet['cam0']
+    busy = times('cam0', unexplained=(1, 0))
+    # The second picture, then every fourth and sixth: looking does not help.
+    assert busy[:2] == [0, 2] and len(busy) <= 8
+    assert np.diff(busy).min() >= 2 and np.diff(busy)[2:].min() >= 4
+
+
+def test_explained_or_changed_looks():
+    looks = Looks('cam0', 100.0, 0.1)
+    looks.looked(0)
+    looks.explain((1, 0))
+    # Both the time and two pictures must have passed.
+    assert not looks.due(SECOND // 5)
+    assert looks.due(SECOND // 5)
+    looks.explain((0, 0))
+    assert not any(looks.due(SECOND) for _ in range(20))
+    looks.explain((2, 0))
+    assert looks.due(SECOND)
+
+
+def test_a_slow_machine_does_not_look_at_every_picture():
+    looks, found = Looks('cam0', 0.5, 0.1), []
+    for second in range(30):
+        if looks.due(second * SECOND):
+            looks.looked(second * SECOND)
+            found.append(second)
+        looks.explain((0, 0))
+    assert found == [0, 6, 12, 18, 24]
+
+
+def test_what_cannot_be_compared_does_not_fit():
+    nothing = np.full((1, 17, 2), np.nan)
+    here = np.random.default_rng(0).uniform(0.0, 100.0, (1, 17, 2))
+    sigma = np.full((1, 17), 2.0)
+    assert fits(nothing, here, sigma, 0.2).tolist() == [np.inf]
+    assert fits(here, nothing, sigma, 0.2).tolist() == [np.inf]
+    assert fits(here, here, sigma, 0.2).tolist() == [0.0]
+    # More uncertain, more is allowed.
+    assert fits(here + 30.0, here, sigma, 0.2)[0] > 1.0 > fits(here + 30.0, here, sigma * 10.0, 0.2)[0]

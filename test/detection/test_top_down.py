@@ -1,0 +1,275 @@
+"""Where a top-down detector looks, and whom it believes: networks of the test's own stand in for real ones."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import DetectorConfig
+from geo_pose_ros.detection.boxes import box_of
+from geo_pose_ros.detection.readings import Reading
+from geo_pose_ros.detection.regions import Regions
+from geo_pose_ros.detection.top_down import TopDownDetector, tiles_of
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import ExpectedPeople, Frame
+
+TENTH = 100_000_000
+SHAPE = np.random.default_rng(3).uniform(-1.0, 1.0, (17, 2)) * (20.0, 60.0)
+SHAPE[0] = 0.0
+IMAGE = np.zeros((480, 640, 3), np.uint8)
+
+
+def person(x, y):
+    """Return joints (17, 2) px of a person whose pelvis is at (x, y)."""
+    return SHAPE + (x, y)
+
+
+def around(xy):
+    boxes = box_of(xy, 0.2)
+    centre = xy[:, 0]
+    side = (boxes[:, 2:] - boxes[:, :2]).max(-1, keepdims=True)
+    return Regions(centre, np.repeat(side, 2, 1), np.zeros(len(xy)))
+
+
+class World:
+    """Both networks: they see ``people`` (P, 17, 2) exactly, each through a region whose centre is near the pelvis."""
+
+    skeleton = BODY17
+    on_gpu = False
+
+    def __init__(self, *people):
+        self.people = list(people)
+        self.looks, self.reads, self.closed = [], [], 0
+        self.presence = 1.0
+
+    def find(self, pictures):
+        self.looks.append([len(squares) for _, squares in pictures])
+        found = around(np.array(self.people)) if self.people else Regions.none()
+        return [(found, np.ones(len(found))) for _ in pictures]
+
+    def read(self, pictures):
+        self.reads.append([len(regions) for _, regions in pictures])
+        return [self._one(regions) for _, regions in pictures]
+
+    def _one(self, regions):
+        xy, presence = np.zeros((len(regions), 17, 2)), np.zeros(len(regions))
+        for row, centre in enumerate(regions.centre):
+            gaps = [np.linalg.norm(joints[0] - centre) for joints in self.people]
+            if gaps and min(gaps) < 60.0:
+                xy[row], presence[row] = self.people[int(np.argmin(gaps))], self.presence
+        return Reading(xy, np.full((len(regions), 17), 0.9), presence, around(xy))
+
+    def around(self, body17_xy, sigma_px):
+        return around(body17_xy)
+
+    def close(self):
+        self.closed += 1
+
+
+class Alone:
+    """One network of two, so that the detector closes each once."""
+
+    def __init__(self, world):
+        self.find, self.on_gpu, self.close = world.find, world.on_gpu, world.close
+
+
+def detector_of(world, **settings):
+    return TopDownDetector(Alone(world), world, DetectorConfig(**settings))
+
+
+def expect(people, ids, stamp_ns=0, sigma_px=2.0):
+    xy = np.array(people).reshape(-1, 17, 2)
+    return {'cam0': ExpectedPeople('cam0', stamp_ns, BODY17, xy, np.full(xy.shape[:2], sigma_px), np.array(ids))}
+
+
+def look(detector, stamp_ns, expected=None, image=IMAGE):
+    return detector.detect({'cam0': Frame('cam0', stamp_ns, image)}, expected or {})['cam0']
+
+
+def test_nobody_expected_the_whole_picture_is_looked_at_until_somebody_is_known():
+    world = World()
+    detector = detector_of(world)
+    for tenth in range(3):
+        assert len(look(detector, tenth * TENTH).xy) == 0
+    assert len(world.looks) == 3 and all(world.looks)
+    world.people = [person(200, 240)]
+    assert look(detector, 3 * TENTH).hints.tolist() == [-1]
+
+
+def test_who_is_expected_is_read_without_looking_and_carries_the_id():
+    world = World(person(200, 240))
+    detector = detector_of(world, look_period_s=10.0, look_again_s=10.0)
+    look(detector, 0)
+    assert [len(found) for found in world.looks] == [1]
+    world.people = [person(210, 240)]
+    for tenth in range(1, 5):
+        seen = look(detector, tenth * TENTH, expect([person(205, 240)], [7]))
+        assert seen.hints.tolist() == [7]
+        np.testing.assert_allclose(seen.xy[0], person(210, 240))
+    # The look at the start, and none since.
+    assert sum(map(bool, world.looks)) == 1
+    assert world.reads[-1] == [1]
+
+
+def test_looks_come_now_and_then_and_find_who_is_new():
+    world = World(person(200, 240))
+    detector = detector_of(world, look_period_s=0.5)
+    for tenth in range(11):
+        look(detector, tenth * TENTH, expect([person(200, 240)], [7]))
+    looks = sum(map(bool, world.looks))
+    assert 2 <= looks <= 3
+    world.people.append(person(450, 240))
+    hints = [look(detector, tenth * TENTH, expect([person(200, 240)], [7])).hints.tolist() for tenth in range(11, 17)]
+    first = hints.index([7, -1])
+    # Followed from there, in every picture, whether it is looked at or not.
+    assert hints[first:] == [[7, -1]] * (6 - first)
+
+
+def test_a_person_the_scene_has_learned_of_is_read_once():
+    world = World(person(200, 240))
+    detector = detector_of(world, look_period_s=10.0)
+    assert look(detector, 0).hints.tolist() == [-1]
+    assert look(detector, TENTH).hints.tolist() == [-1]
+    assert look(detector, 2 * TENTH, expect([person(200, 240)], [0])).hints.tolist() == [0]
+    assert world.reads == [[1], [1], [1]]
+
+
+def test_a_prediction_that_is_off_does_not_lose_who_was_there_a_picture_ago():
+    world = World(person(200, 240))
+    detector = detector_of(world, look_period_s=10.0, look_again_s=10.0)
+    assert look(detector, 0, expect([person(200, 240)], [7])).hints.tolist() == [7]
+    world.people = [person(215, 240)]
+    # Too far from where the last keypoints were, so that both places are read; nobody is at the other one.
+    seen = look(detector, TENTH, expect([person(300, 240)], [7]))
+    assert world.reads[-1] == [2]
+    np.testing.assert_allclose(seen.xy[0], person(215, 240))
+    assert seen.hints.tolist() == [-1]
+    # And the other way round: the body is where it is expected, not where it was.
+    world.people = [person(400, 240)]
+    assert look(detector, 2 * TENTH, expect([person(402, 240)], [7])).hints.tolist() == [7]
+
+
+def test_keypoints_that_cling_to_somebody_else_are_given_up():
+    # Two bodies are expected, one person is there: the nearer expectation gets it, the other nothing.
+    world = World(person(200, 240))
+    detector = detector_of(world)
+    seen = look(detector, 0, expect([person(240, 240), person(204, 240)], [3, 4]))
+    assert seen.hints.tolist() == [4]
+    assert len(seen.xy) == 1
+    # Somebody, but not where that body must be: kept without its name.
+    world.people = [person(255, 240)]
+    seen = look(detector, TENTH, expect([person(204, 240)], [4]))
+    assert seen.hints.tolist() == [-1]
+
+
+def test_a_region_without_a_person_gives_nothing():
+    world = World(person(200, 240))
+    world.presence = 0.4
+    detector = detector_of(world)
+    assert len(look(detector, 0, expect([person(200, 240)], [4])).xy) == 0
+
+
+def test_a_mirrored_reading_is_of_the_same_person():
+    from geo_pose_ros.detection.agreement import distance, distinct, mirrored
+
+    flipped = person(0, 0)[mirrored(BODY17)]
+    assert distance(person(0, 0), flipped) == 0.0
+    kept = distinct(np.stack([flipped, person(0, 0), person(300, 0)]), np.array([1, 0, 2]), 0.1)
+    assert kept.tolist() == [1, 2]
+
+
+def test_who_is_missing_is_looked_for_sooner_and_then_less_often():
+    world = World()
+    detector = detector_of(world, look_period_s=2.0, look_again_s=0.1)
+    stamps = []
+    for step in range(40):
+        before = len(world.looks)
+        look(detector, step * TENTH, expect([person(200, 240)], [1]))
+        if len(world.looks) > before and world.looks[-1]:
+            stamps.append(step)
+    gaps = np.diff(stamps)
+    assert gaps[0] <= 2
+    assert gaps.max() >= 4
+    assert len(stamps) < 20
+
+
+def test_who_is_behind_the_edge_or_the_camera_costs_nothing():
+    world = World()
+    detector = detector_of(world)
+    unknown = np.full((17, 2), np.nan)
+    look(detector, 0, expect([person(5000, 240), unknown, person(-400, 10)], [1, 2, 3]))
+    assert world.reads == [[0]]
+
+
+def test_no_more_people_than_the_setting():
+    people = [person(60 + 100 * i, 240) for i in range(5)]
+    world = World(*people)
+    detector = detector_of(world, max_people=3)
+    assert len(look(detector, 0).xy) == 3
+    assert world.reads == [[3]]
+    seen = look(detector, TENTH, expect(people[:4], [0, 1, 2, 3]))
+    assert len(seen.xy) == 3
+
+
+def test_several_cameras_are_read_in_one_call_and_remembered_apart():
+    world = World(person(200, 240))
+    detector = detector_of(world)
+    frames = {f'cam{i}': Frame(f'cam{i}', 0, IMAGE) for i in range(3)}
+    found = detector.detect(frames, {})
+    assert set(found) == set(frames)
+    assert world.looks == [[1, 1, 1]] and world.reads == [[1, 1, 1]]
+    detector.detect({'cam1': Frame('cam1', TENTH, IMAGE)}, {})
+    assert world.reads[-1] == [1]
+
+
+def test_after_a_gap_or_a_step_back_nobody_is_followed():
+    world = World(person(200, 240))
+    detector = detector_of(world, look_period_s=10.0, look_again_s=10.0)
+    for stamp in (0, TENTH, 20 * TENTH, TENTH):
+        look(detector, stamp)
+    assert [len(found) for found in world.looks] == [1, 0, 1, 1]
+
+
+def test_small_or_missing_people_are_looked_for_in_tiles_one_at_a_time():
+    world = World()
+    detector = detector_of(world)
+    for tenth in range(4):
+        look(detector, tenth * TENTH)
+    # The first look knows of nobody small yet.
+    assert world.looks == [[1], [2], [2], [2]]
+    tiles = tiles_of(640, 480)
+    np.testing.assert_allclose(tiles.size, 320.0)
+    low, high = tiles.centre - 160.0 + 0.5, tiles.centre + 160.0 + 0.5
+    np.testing.assert_allclose(low.min(0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(high.max(0), (640.0, 480.0))
+    assert len(tiles_of(640, 100)) == 3
+
+
+def test_a_reduced_picture_is_asked_in_its_own_px_and_answers_in_raw_ones():
+    world = World(person(200, 240))
+    detector = detector_of(world)
+    raw = 2.0 * (person(200, 240) + 0.5) - 0.5
+    frame = Frame('cam0', 0, IMAGE, 2)
+    seen = detector.detect({'cam0': frame}, expect([raw], [5]))['cam0']
+    assert seen.hints.tolist() == [5]
+    np.testing.assert_allclose(seen.xy[0], raw)
+
+
+def test_both_networks_are_closed_and_a_gpu_wants_pictures_together():
+    world = World()
+    detector = detector_of(world)
+    assert not detector.together
+    detector.close()
+    assert world.closed == 2
+    world.on_gpu = True
+    assert detector_of(world).together
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, 1e12])
+def test_silly_expectations_cost_nothing(bad):
+    world = World(person(200, 240))
+    detector = detector_of(world)
+    xy = person(200, 240)
+    xy[3] = bad
+    sigma = np.full((1, 17), np.nan if np.isnan(bad) else 2.0)
+    people = {'cam0': ExpectedPeople('cam0', 0, BODY17, xy[None], sigma, np.array([1]))}
+    seen = detector.detect({'cam0': Frame('cam0', 0, IMAGE)}, people)['cam0']
+    assert len(seen.xy) == 1

@@ -1,0 +1,114 @@
+"""The documentation: its commands run, its reference is the code's, its links lead somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from geo_pose_ros import cli
+from geo_pose_ros.calibration.formats import write_calibration
+from geo_pose_ros.config import NodeConfig, walk
+from geo_pose_ros.types import Camera, CameraRig, Intrinsics
+
+from ..scenes import ring_rig
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / 'docs'
+BLOCK = re.compile(r'^```sh(?P<words>[^\n]*)\n(?P<body>.*?)^```', re.DOTALL | re.MULTILINE)
+# What a block may need that a test has not: said where it stands.
+NEEDS = {'robot', 'network', 'training'}
+# In the order of the first hour: later pages use what it makes.
+PAGES = ['first-hour.md', *sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob('*.md') if p.name != 'first-hour.md')]
+
+
+def blocks(page):
+    """Yield need ('' for none) and commands of each block of a page."""
+    for match in BLOCK.finditer((DOCS / page).read_text()):
+        need = match['words'].strip().removeprefix('needs=')
+        yield need, [line for line in match['body'].splitlines() if line.strip()]
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A folder with what the first hour begins with: two videos and a calibration."""
+    path = tmp_path_factory.mktemp('docs')
+    lens = Intrinsics(np.array([[80.0, 0, 32], [0, 80, 24], [0, 0, 1]]), np.zeros(5), 'plumb_bob', 64, 48)
+    rig = CameraRig(tuple(Camera(c.name, c.frame_id, lens, c.cam_from_world) for c in ring_rig(2).cameras))
+    write_calibration(path / 'calibration.toml', rig)
+    for name in rig.names:
+        video = cv2.VideoWriter(str(path / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 25.0, (64, 48))
+        for level in (50, 100, 150):
+            video.write(np.full((48, 64, 3), level, np.uint8))
+        video.release()
+    return path
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_every_command_runs_or_says_what_it_needs(page, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for need, commands in blocks(page):
+        assert need == '' or need in NEEDS, f'{page}: {need}'
+        for command in commands if not need else ():
+            program, *words = shlex.split(command)
+            assert program == 'geo_pose', f'{page}: {command}'
+            # doctor says 1 for a machine that could be better.
+            assert cli.main(words) <= (words[0] == 'doctor'), f'{page}: {command}'
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_commands_that_cannot_run_here_exist(page):
+    for need, commands in blocks(page):
+        for command in commands if need else ():
+            program, *words = shlex.split(command)
+            assert program != 'geo_pose' or words[0] in cli._COMMANDS, f'{page}: {command}'
+
+
+def test_there_is_something_to_run():
+    assert sum(len(commands) for page in PAGES for need, commands in blocks(page) if not need) >= 10
+
+
+@pytest.fixture(scope='module')
+def reference():
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location('reference', ROOT / 'tools' / 'reference.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_has_every_parameter_command_and_public_name(reference):
+    import geo_pose_ros
+
+    parameters, commands, python = reference.parameters(), reference.commands(), reference.python()
+    assert all(f'| `{s.name}` |' in parameters for s in walk(NodeConfig))
+    assert all(f'## geo_pose {name}\n' in commands for name in cli._COMMANDS)
+    assert '--left-out-sets' in commands and '--export' in commands
+    assert all(f'## {name}\n' in python for name in geo_pose_ros.__all__)
+    assert 'PosePipeline.fuse' in python and 'None' not in re.findall(r'```text\n(\w+)\n```', python)
+
+
+def test_the_table_of_topics_has_what_the_node_publishes():
+    outputs = (ROOT / 'geo_pose_ros' / 'ros' / 'outputs.py').read_text()
+    table = (DOCS / 'reference' / 'topics.md').read_text()
+    published = set(re.findall(r"f?'(~/[^']+)'", outputs))
+    assert len(published) >= 5
+    for topic in published:
+        assert f'`{topic.replace("{name}", "<camera>")}`' in table
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_links_lead_somewhere(page):
+    text = re.sub(r'```.*?```', '', (DOCS / page).read_text(), flags=re.DOTALL)
+    generated = {'parameters.md', 'commands.md', 'python.md'}
+    for target in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', text):
+        if not target.startswith('http'):
+            there = (DOCS / page).parent / target
+            assert there.exists() or there.name in generated, f'{page}: {target}'
+
+
+def test_the_picture_is_small_enough_for_a_readme():
+    assert 0 < (DOCS / 'media' / 'demo.webp').stat().st_size <= 1_500_000

@@ -1,0 +1,104 @@
+"""cv_bridge where it exists, and a stand-in after its source where it does not.
+
+Upstream: ros-perception/vision_opencv, cv_bridge/python/cv_bridge/core.py and its C++ cvtColor2.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from geo_pose_ros.errors import FrameError
+from geo_pose_ros.messages.image import BRIDGED, frame_from_message
+from geo_pose_ros.ros.bridge import raw_converter
+
+HEIGHT, WIDTH = 6, 8
+CHANNELS = {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'yuv422': 2, 'yuv422_yuy2': 2}
+# cv_bridge.cpp, getConversionCode.
+CODES = {
+    'rgb8': cv2.COLOR_RGB2BGR, 'bgra8': cv2.COLOR_BGRA2BGR, 'rgba8': cv2.COLOR_RGBA2BGR, 'mono8': cv2.COLOR_GRAY2BGR,
+    'bayer_rggb8': cv2.COLOR_BayerBG2BGR, 'bayer_bggr8': cv2.COLOR_BayerRG2BGR,
+    'bayer_gbrg8': cv2.COLOR_BayerGR2BGR, 'bayer_grbg8': cv2.COLOR_BayerGB2BGR,
+    'yuv422': cv2.COLOR_YUV2BGR_UYVY, 'yuv422_yuy2': cv2.COLOR_YUV2BGR_YUY2,
+}
+
+
+class CvBridgeError(TypeError):
+    """As core.py declares it."""
+
+
+class CvBridge:
+    """imgmsg_to_cv2 of core.py, for the encodings above."""
+
+    def imgmsg_to_cv2(self, message: Any, desired_encoding: str = 'passthrough') -> Any:
+        assert desired_encoding == 'bgr8'
+        channels = CHANNELS.get(message.encoding, 1)
+        shape = (message.height, message.step // channels, channels)
+        buffer = np.ndarray(shape=shape if channels > 1 else shape[:2], dtype=np.uint8, buffer=message.data)
+        picture = buffer[:, : message.width]
+        if message.encoding == 'bgr8':
+            return picture
+        if message.encoding not in CODES:
+            raise CvBridgeError(f'[{message.encoding}] is not a color format. but [bgr8] is.')
+        return cv2.cvtColor(np.ascontiguousarray(picture), CODES[message.encoding])
+
+
+@pytest.fixture
+def bridge(monkeypatch: pytest.MonkeyPatch) -> Any:
+    if find_spec('cv_bridge') is None:
+        module = ModuleType('cv_bridge')
+        module.CvBridge, module.CvBridgeError = CvBridge, CvBridgeError  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, 'cv_bridge', module)
+    return raw_converter()
+
+
+def picture(encoding: str) -> Any:
+    step = WIDTH * CHANNELS.get(encoding, 1)
+    data = np.random.default_rng(0).integers(0, 256, HEIGHT * step, np.uint8)
+    stamp = SimpleNamespace(sec=0, nanosec=5)
+    return SimpleNamespace(
+        header=SimpleNamespace(stamp=stamp, frame_id='left'), height=HEIGHT, width=WIDTH, encoding=encoding, step=step,
+        is_bigendian=0, data=memoryview(data.tobytes()),
+    )
+
+
+@pytest.mark.parametrize('encoding', BRIDGED)
+def test_both_give_the_same_pixels(bridge: Any, encoding: str) -> None:
+    own = frame_from_message(picture(encoding), 'left').image
+    bridged = frame_from_message(picture(encoding), 'left', bridge=bridge).image
+    np.testing.assert_array_equal(own, bridged)
+
+
+def test_it_is_asked_for_what_it_knows_only() -> None:
+    asked: list[str] = []
+
+    def convert(message: Any) -> Any:
+        asked.append(message.encoding)
+        return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+    deep = picture('mono8')
+    deep.encoding, deep.step, deep.data = 'mono16', 2 * WIDTH, bytes(2 * WIDTH * HEIGHT)
+    for message in (picture('rgb8'), deep, picture('8UC1')):
+        frame_from_message(message, 'left', bridge=convert)
+    assert asked == ['rgb8']
+
+
+def test_the_picture_is_not_the_middleware_s(bridge: Any) -> None:
+    message = picture('bgr8')
+    assert not np.shares_memory(bridge(message), np.frombuffer(message.data, np.uint8))
+
+
+def test_what_it_refuses_is_an_error_of_ours(bridge: Any) -> None:
+    with pytest.raises(FrameError, match="cv_bridge cannot convert '32FC1'"):
+        bridge(picture('32FC1'))
+
+
+def test_without_it_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'cv_bridge', None)
+    assert raw_converter() is None

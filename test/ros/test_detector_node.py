@@ -1,0 +1,179 @@
+"""detector_node beside pose_node over live topics: keypoints one way, expected people the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import PointCloud2
+
+from geo_pose_ros.errors import ConfigError, GeoPoseError
+from geo_pose_ros.messages.expected import expected_from_cloud, expected_to_cloud
+from geo_pose_ros.messages.keypoints import keypoints_from_cloud
+from geo_pose_ros.ros.detector_node import DetectorNode
+from geo_pose_ros.ros.detector_session import _as_body17
+from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.skeleton import BODY17, COCO17
+from geo_pose_ros.types import ExpectedPeople, Keypoints2D
+from test.ros.harness import MAKE, PERSON, RIG, World, until, world
+
+ALL = list(RIG.names)
+
+
+@contextmanager
+def detecting(w: World, cameras: list[str], name: str = 'detector_node', **parameters: Any) -> Iterator[DetectorNode]:
+    """Yield a detector_node for ``cameras`` in the world of ``w``."""
+    values = {
+        'cameras': cameras, 'diagnostics_period_s': 0.1, 'stale_after_s': 0.5, 'detector.max_side_px': 0,
+        **{key.replace('__', '.'): value for key, value in parameters.items()},
+    }
+    node = DetectorNode(
+        parameter_overrides=[Parameter(key, value=value) for key, value in values.items()],
+        cli_args=['--ros-args', '-r', f'__node:={name}'],
+    )
+    try:
+        node.autostart()
+        w.executor.add_node(node)
+        yield node
+    finally:
+        w.executor.remove_node(node)
+        node.close()
+        node.destroy_node()
+
+
+def test_bodies_from_keypoints_of_a_detector_node_and_whom_it_is_told_to_expect(rig_path: str) -> None:
+    with world('compressed', rig_path=rig_path, node_transport='keypoints') as w:
+        clouds: list[Any] = []
+        told: list[Any] = []
+        with detecting(w, ALL):
+            w.listen(PointCloud2, 'cam1/keypoints', clouds.append)
+            w.listen(PointCloud2, '/pose_node/expected/cam1', told.append, profile(5, reliable=False))
+            bodies = w.new_bodies(5, views=4)
+            np.testing.assert_allclose(bodies[-1].xyz[0], PERSON, atol=0.005)
+            body_id = int(bodies[-1].body_ids[0])
+            until(
+                lambda: clouds and keypoints_from_cloud(clouds[-1], 'cam1').hints.tolist() == [body_id],
+                'detections carry the id of the body they were made for',
+            )
+            seen = keypoints_from_cloud(clouds[-1], 'cam1')
+            assert clouds[-1].header.frame_id == RIG['cam1'].frame_id
+            np.testing.assert_allclose(seen.xy[0], w.cameras.xy['cam1'], atol=1e-4)
+            expected = expected_from_cloud(told[-1], 'cam1')
+            assert expected.body_ids.tolist() == [body_id]
+            np.testing.assert_allclose(expected.xy[0], w.cameras.xy['cam1'], atol=1.0)
+            # What a camera and person costs: within 15 kB/s at 30 Hz.
+            assert len(clouds[-1].data) == 17 * 16
+        # Its cameras fall silent, are named, and come back with it.
+        w.reported('camera cam1', 'silent for')
+        with detecting(w, ALL):
+            w.new_bodies(3, views=4)
+
+
+@pytest.mark.parametrize('elsewhere', [['cam1'], ['cam0', 'cam2', 'cam3']])
+def test_any_mix_of_pictures_and_keypoints(elsewhere: list[str], rig_path: str) -> None:
+    with (
+        world('compressed', rig_path=rig_path, keypoints_cameras=elsewhere) as w, detecting(w, elsewhere),
+    ):
+        bodies = w.new_bodies(5, views=4)
+        np.testing.assert_allclose(bodies[-1].xyz[0], PERSON, atol=0.005)
+
+
+def test_a_detector_node_that_ends_costs_its_cameras_only(rig_path: str) -> None:
+    most = ['cam0', 'cam1', 'cam2']
+    with world('compressed', rig_path=rig_path, node_transport='keypoints') as w, detecting(w, most):
+        with detecting(w, ['cam3'], 'other'):
+            w.new_bodies(3, views=4)
+        w.new_bodies(3, views=3)
+        w.reported('camera cam3', 'silent for')
+
+
+def test_two_detector_nodes_for_one_camera_are_reported(rig_path: str) -> None:
+    with (
+        world('compressed', rig_path=rig_path, node_transport='keypoints') as w,
+        detecting(w, ['cam0']), detecting(w, ['cam0'], 'other'),
+    ):
+        until(
+            lambda: any('more publish' in status.message for status in w.statuses.values()), 'the second is reported'
+        )
+
+
+def test_expectations_that_cannot_be_used_are_counted_and_cost_nothing(rig_path: str) -> None:
+    with (
+        world('compressed', rig_path=rig_path, node_transport='keypoints') as w,
+        # pose_node's own go elsewhere.
+        detecting(w, ALL, expected_topic='/odd/{camera}'),
+    ):
+        send = w.tester.create_publisher(PointCloud2, '/odd/cam0', profile(5))
+        xy = np.full((1, 17, 2), 50.0)
+        old = ExpectedPeople('cam0', w.cameras.sent_ns[-1] - 10**10, BODY17, xy, np.ones((1, 17)), np.array([8]))
+        narrow = expected_to_cloud(MAKE, old, 'cam0')
+        narrow.width, narrow.row_step, narrow.data = 16, 16 * 16, narrow.data[: 16 * 16]
+        wanted = {'expected people of another time', 'expected people unreadable'}
+
+        def counted() -> bool:
+            send.publish(expected_to_cloud(MAKE, old, 'cam0'))
+            send.publish(narrow)
+            return any(wanted <= {pair.key for pair in status.values} for status in w.statuses.values())
+
+        until(counted, 'both are counted')
+        bodies = w.new_bodies(3, views=4)
+        np.testing.assert_allclose(bodies[-1].xyz[0], PERSON, atol=0.005)
+
+
+def test_a_picture_that_cannot_be_read_costs_its_camera_only(rig_path: str) -> None:
+    with world('compressed', rig_path=rig_path, node_transport='keypoints') as w, detecting(w, ALL):
+        w.new_bodies(2, views=4)
+        w.cameras.behaviour['cam2'] = lambda stamp_ns: w.cameras.compressed('cam2', stamp_ns, b'no picture')
+        w.new_bodies(3, views=3)
+        until(
+            lambda: any('cam2' in key and status.level == b'\x01' for key, status in w.statuses.items()), 'it is named'
+        )
+
+
+def test_crowds_and_silly_coordinates_from_elsewhere_cost_their_camera_only(rig_path: str) -> None:
+    from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(2, views=4)
+        crowd = np.tile(w.cameras.xy['cam3'], (400, 1, 1))
+        huge = np.full((1, 17, 2), 1e30)
+
+        def sends(name: str, xy: Any) -> None:
+            found = Keypoints2D(name, 0, BODY17, xy, np.ones(xy.shape[:2]))
+
+            def behaviour(stamp_ns: int) -> Any:
+                cloud = keypoints_to_cloud(MAKE, found, RIG[name].frame_id)
+                cloud.header.stamp.sec, cloud.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+                return cloud
+
+            w.cameras.behaviour[name] = behaviour
+
+        sends('cam3', crowd)
+        sends('cam2', huge)
+        w.new_bodies(3, views=2)
+        w.reported('camera cam3', 'received 400 people, expected at most max_people = 20')
+
+
+def test_settings_that_cannot_work_are_refused(rig_path: str) -> None:
+    with world('compressed', rig_path=rig_path) as w:
+        for cameras in ([''], ['a', 'a']):
+            with pytest.raises(GeoPoseError, match='expected unique names'), detecting(w, cameras):
+                pass
+        with pytest.raises(ConfigError, match=r"keypoints_cameras: received \['cam9'\]"), world(
+            'compressed', rig_path=rig_path, keypoints_cameras=['cam9']
+        ):
+            pass
+
+
+def test_other_skeletons_are_sent_as_body17() -> None:
+    found = Keypoints2D('cam0', 5, COCO17, np.full((2, 17, 2), 3.0), np.ones((2, 17)), np.array([4, -1]))
+    sent = _as_body17(found)
+    assert sent.skeleton is BODY17 and sent.hints.tolist() == [4, -1]
+    np.testing.assert_allclose(sent.xy, 3.0)
+    assert _as_body17(sent) is sent
+
+

@@ -1,0 +1,76 @@
+"""The noise model is found again in what it made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from geo_pose_training.cli import main
+from geo_pose_training.data.fit_noise import fit_noise
+from geo_pose_training.data.motion import MotionClip
+from geo_pose_training.data.noise import NoiseSettings
+from geo_pose_training.data.sequence import Sequence
+from geo_pose_training.data.sources import load_data
+from geo_pose_training.data.synthetic import SyntheticSettings, synthesise
+
+from geo_pose_ros.errors import ConfigError
+from test.scenes import ring_rig
+from test.training.people import moving_person, sequence
+from test.training.test_bag import write_bag
+from test.training.test_synthetic import _write_motion, _write_rigs
+
+
+def _seen(noise: NoiseSettings, frames: int = 400) -> Sequence:
+    clip = MotionClip('a/walk_1', moving_person(frames), 30.0)
+    return synthesise(clip, 'ring', ring_rig(4), SyntheticSettings(noise=noise), 3)
+
+
+def test_the_parameters_come_back() -> None:
+    made = NoiseSettings(
+        jitter=0.006, jitter_doubt=0.04, outlier_rate=0.04, outlier_reach=0.3, swap_rate=0.03, missing_rate=0.05,
+        burst_frames=4.0, memory=0.6,
+    )
+    found = fit_noise([_seen(made)])
+    assert found.jitter + 0.15 * found.jitter_doubt == pytest.approx(0.006 + 0.15 * 0.04, rel=0.2)
+    assert found.jitter_doubt == pytest.approx(0.04, rel=0.4)
+    # Of the outliers within the bound, those that jitter hides are not told apart.
+    assert found.outlier_rate == pytest.approx(0.04, rel=0.4)
+    assert found.outlier_reach == pytest.approx(0.3, rel=0.2)
+    assert found.missing_rate == pytest.approx(0.05, abs=0.015)
+    assert found.swap_rate == pytest.approx(0.03, abs=0.02)
+    assert found.memory == pytest.approx(0.6, abs=0.15)
+    assert 2.0 < found.burst_frames < 6.0
+
+
+def test_a_better_detector_is_told_from_a_worse_one() -> None:
+    good = fit_noise([_seen(NoiseSettings(jitter=0.002, jitter_doubt=0.005, outlier_rate=0.0, swap_rate=0.0))])
+    bad = fit_noise([_seen(NoiseSettings(jitter=0.012, jitter_doubt=0.05, outlier_rate=0.08, swap_rate=0.0))])
+    assert bad.jitter + 0.1 * bad.jitter_doubt > 3.0 * (good.jitter + 0.1 * good.jitter_doubt)
+    assert good.outlier_rate < 0.005 < 0.04 < bad.outlier_rate
+    assert good.swap_rate == 0.0
+
+
+def test_too_little_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'0 joints were seen by three cameras or more, expected at least 200'):
+        fit_noise([sequence(frames=30, cameras=2)])
+
+
+def test_the_command_writes_what_training_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    write_bag(tmp_path / 'walk', sequence(frames=30, noise_px=4.0))
+    file = tmp_path / 'noise.yaml'
+    assert main(['fit-noise', str(tmp_path / 'walk'), '--out', str(file)]) == 0
+    found = yaml.safe_load(file.read_text())
+    # All of confidence 1: nothing is known about doubt.
+    assert found['jitter_doubt'] == 0.0
+    assert 0.004 < found['jitter'] < 0.016
+    assert 'jitter ' in capsys.readouterr().out
+    spec = f'motion:{_write_motion(tmp_path)},rigs:{_write_rigs(tmp_path)}'
+    usual, fitted = (load_data(s, test=False)[0] for s in (spec, f'{spec},noise:{file}'))
+    assert not np.array_equal(usual.xy, fitted.xy, equal_nan=True)
+    with pytest.raises(ConfigError, match=r"Noise 'none.yaml' does not exist; give off"):
+        load_data(f'{spec},noise:none.yaml', test=False)

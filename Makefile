@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench bench-calibrate bench-lifter bench-memory clean
+.PHONY: demo test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes fuzz test-browser docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -11,6 +11,14 @@ demo:
 test:
 	@tools/venv.sh test
 	@.venv/bin/python -m pytest test
+
+# Chromium, if it is missing, from Debian's packages.
+test-browser:
+	@tools/venv.sh browser
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		{ echo "geo_pose: run: sudo apt-get install -y chromium" >&2; exit 1; }
+	@GEO_POSE_BROWSER=1 .venv/bin/python -m pytest test/browser
 
 lint:
 	@tools/venv.sh test
@@ -33,9 +41,19 @@ bench-calibrate:
 	@tools/venv.sh test
 	@.venv/bin/python benchmarks/calibrate.py
 
+bench-scenes:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/scenes.py
+
 bench-memory:
 	@tools/venv.sh runtime
 	@.venv/bin/python benchmarks/memory.py
+
+SECONDS ?= 60
+
+fuzz:
+	@tools/venv.sh test
+	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null
 
 clean:
 	rm -rf .venv out

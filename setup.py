@@ -1,5 +1,6 @@
 """ament_python package; ``training/`` installs as ``geo_pose_training``."""
 
+import os
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -12,6 +13,8 @@ def files(folder: str, pattern: str) -> list[str]:
     return sorted(str(path) for path in Path(folder).glob(pattern))
 
 
+# colcon says that it is it; pip puts its own script into bin.
+on_path = [('bin', ['tools/geo_pose'])] if os.environ.get('COLCON') else []
 training = ['geo_pose_training', *(f'geo_pose_training.{name}' for name in find_packages('training'))]
 
 setup(
@@ -19,16 +22,21 @@ setup(
     version='0.1.0',
     packages=[*find_packages(include=[NAME, f'{NAME}.*']), *training],
     package_dir={'geo_pose_training': 'training'},
-    package_data={NAME: ['models/*.onnx', 'models/*.json', 'ros/*.xml'], 'geo_pose_training': ['recipes/*.yaml']},
+    package_data={
+        NAME: ['models/*.onnx', 'models/*.json', 'ros/*.xml', 'py.typed'], 'geo_pose_training': ['recipes/*.yaml'],
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/launch', files('launch', '*.launch.py')),
         (f'share/{NAME}/config', files('config', '*.yaml')),
         (f'share/{NAME}/config/rviz', files('config/rviz', '*.rviz')),
+        *on_path,
     ],
     python_requires='>=3.10',
     install_requires=['setuptools'],
+    # colcon test runs pytest where it is named here, and unittest otherwise.
+    extras_require={'test': ['pytest'], 'view': ['viser>=1.1,<2']},
     zip_safe=False,
     author='geo_pose_ros maintainers',
     maintainer='geo_pose_ros maintainers',

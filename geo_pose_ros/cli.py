@@ -31,9 +31,14 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'import': ('geo_pose_ros.bags.import_videos', 'make a bag from videos and a calibration'),
     'process': ('geo_pose_ros.bags.process', 'run the pipeline over every frame of a bag, without ROS'),
     'info': ('geo_pose_ros.bags.info', 'say what a bag holds'),
+    'check': ('geo_pose_ros.installation', 'say what this installation lacks'),
+    'view': ('geo_pose_ros.view.viewer', 'a recording or a running node in 3D in the browser'),
+    'report': ('geo_pose_ros.view.report', 'one page that says whether a recording is good, and what to do'),
     'play': ('geo_pose_ros.ros.play', 'publish a bag in real time'),
     'record': ('geo_pose_ros.ros.record', 'record topics into a bag'),
     'calibrate': ('geo_pose_ros.bags.calibrate', 'calibrate the cameras from people walking before them'),
+    'monitor': ('geo_pose_ros.ros.monitor', 'a live table of a running node'),
+    'doctor': ('geo_pose_ros.doctor', 'check machine, ROS set-up and rig, with remedies'),
     'rig': ('geo_pose_ros.calibration.formats', 'convert calibration files'),
     'train': ('geo_pose_training.cli', 'train a lifter'),
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
@@ -50,11 +55,12 @@ _REMEDIES: Mapping[str, str] = {
              'python3 -m pip install -r requirements/runtime.txt',
 }
 
-_INTERRUPTED = 130
+# As shells count them: 128 and the number of the signal.
+_INTERRUPTED, _PIPE_CLOSED = 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `geo_pose`; return the exit status: 0, 1 after a GeoPoseError, 130 after Ctrl-C."""
+    """Run `geo_pose`; return the exit status: 0, 1 after a GeoPoseError, 130 after Ctrl-C, 141 at a closed pipe."""
     logging.basicConfig(format='%(levelname)s: %(message)s', level=logging.WARNING)
     words = list(sys.argv[1:] if argv is None else argv)
     debug = '--debug' in words
@@ -67,12 +73,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _import(_NODE).main([_NODE, *unknown]) or 0
         if unknown:
             parser.error(f'unrecognized arguments: {" ".join(unknown)}')
-        return run(arguments) or 0
+        status = run(arguments) or 0
+        # What a closed pipe refuses is to be refused here, not at exit.
+        sys.stdout.flush()
+        return status
     except GeoPoseError as error:
         if debug:
             raise
         print(f'geo_pose: {error}', file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # `| head` has read enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
     except KeyboardInterrupt:
         if debug:
             raise

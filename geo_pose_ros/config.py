@@ -28,9 +28,13 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    live: bool = False,
 ) -> Any:
-    """Declare a field of a settings dataclass: default, description, unit, inclusive bounds or allowed strings."""
-    meta = {'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices}
+    """Declare a field of a settings dataclass: default, description, unit, inclusive bounds or allowed strings.
+
+    ``live``: a running node takes a change at once; all others need it to be configured again.
+    """
+    meta = {'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'live': live}
     return field(default=default, metadata=meta)
 
 
@@ -46,6 +50,7 @@ class Setting:
     low: float | None
     high: float | None
     choices: tuple[str, ...]
+    live: bool = False
 
     def check(self, value: Any) -> Value:
         """Return ``value`` in the declared type.
@@ -144,7 +149,7 @@ def to_ros_yaml(config: type | Any, node_name: str, comment: str) -> str:
                 lines.append(f'{"  " * (depth + 2)}{group}:')
         open_groups = groups
         indent = '  ' * (len(groups) + 2)
-        extra = ', '.join(part for part in (s.unit, s.bounds) if part)
+        extra = ', '.join(part for part in (s.unit, s.bounds, 'at run time too' if s.live else '') if part)
         lines.append(f'{indent}# {s.description}{f" [{extra}]" if extra else ""}')
         value = list(s.default) if isinstance(s.default, tuple) else s.default
         dumped = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...\n').strip()
@@ -188,15 +193,17 @@ class SyncConfig:
     """When frames of several cameras make one set."""
 
     tolerance_ms: float = setting(
-        12.5, 'Largest difference of two stamps in one set; three quarters of the frame period (here of 60 Hz) is what '
-        'four cameras without a common trigger need', unit='ms', low=0.0, high=1000.0,
+        0.0, 'Largest difference of two stamps in one set; 0: nine tenths of the fastest camera\'s measured period, so '
+        'that any mix of rates and phases gives sets of all cameras', unit='ms', low=0.0, high=1000.0,
     )
     deadline_ms: float = setting(
-        40.0, 'A set is closed this long after its first frame arrived, with the cameras that came; a camera whose '
-        'stamps are farther than this from the others\' cannot be synchronised', unit='ms', low=1.0, high=5000.0,
+        40.0, 'A set is closed this long after its first frame arrived, with the cameras that came', unit='ms', low=1.0,
+        high=5000.0,
     )
-    min_cameras: int = setting(
-        1, 'Sets with fewer frames, or than half of the cameras alive, are dropped and counted', low=1, high=64
+    min_cameras: int = setting(1, 'Sets with fewer frames are dropped and counted', low=1, high=64)
+    clock_limit_ms: float = setting(
+        250.0, 'A camera whose clock differs from the others\' by more is refused until it is put right; smaller '
+        'differences are found from people\'s motion and taken off', unit='ms', low=1.0, high=10_000.0,
     )
     silent_ms: float = setting(
         1000.0, 'A camera silent for longer is not waited for', unit='ms', low=1.0, high=60_000.0
@@ -238,6 +245,10 @@ class LifterConfig:
 
     enabled: bool = setting(True, 'Lift every view, so that bodies stay complete and one camera is enough')
     model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships')
+    up: str = setting(
+        'z', 'Axis of the world that points upwards, for models that know gravity; none: not known',
+        choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
+    )
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 
@@ -311,8 +322,17 @@ class NodeConfig:
         choices=('raw', 'compressed', 'keypoints'),
     )
     image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    image_topics: tuple[str, ...] = setting(
+        (), 'Image topics of single cameras, camera=topic; their camera_info is beside them'
+    )
+    rectified: str = setting(
+        'auto', 'Whether pictures are rectified, so that P and R of camera_info describe them; auto: those of topics '
+        'named image_rect', choices=('auto', 'yes', 'no'),
+    )
     camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
+    camera_info_topics: tuple[str, ...] = setting((), 'Calibration topics of single cameras, camera=topic')
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
+    keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic')
     keypoints_skeleton: str = setting(
         'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
     )
@@ -324,16 +344,16 @@ class NodeConfig:
         2, 'QoS history per camera, keep last; what is older than one set is not wanted', low=1, high=100
     )
     annotated_max_side_px: int = setting(
-        960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000
+        960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True
     )
-    annotated_quality: int = setting(80, 'JPEG quality of the annotated pictures', low=1, high=100)
+    annotated_quality: int = setting(80, 'JPEG quality of the annotated pictures', low=1, high=100, live=True)
     diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
     stale_after_s: float = setting(
-        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0
+        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
     )
     drift_ratio: float = setting(
         2.5, 'A camera whose median reprojection error is above the median of the others by this factor is reported',
-        low=1.0, high=100.0,
+        low=1.0, high=100.0, live=True,
     )
     drift_window: int = setting(100, 'Sets with bodies the drift check looks back over', low=5, high=10_000)
     sync: SyncConfig = field(default_factory=SyncConfig)

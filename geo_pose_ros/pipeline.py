@@ -21,7 +21,6 @@ from .fusion.association import associate
 from .fusion.estimate import Lift, estimate_bodies
 from .fusion.solver import LiftedViews
 from .geometry.projection import normalize
-from .lifting.canonical import canonical_poses
 from .lifting.lifter import PoseLifter
 from .scene.bodies import to_bodies
 from .scene.bones import BoneLengths
@@ -167,6 +166,7 @@ class PosePipeline:
         self._delivered_ns: dict[str, int] = {}
         self._tracker = Tracker(self._config.tracking, len(BODY17))
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
+        self._up_in_cam = None if self._lifter is None else self._lifter.up_in_cam(self._cam_from_world)
         # The solver uses bone lengths only where a lifter couples the joints.
         self._bones = BoneLengths(BODY17) if self._lifter is not None and self._config.solver.bone_spread else None
         self._history: PoseHistory | None = None
@@ -306,8 +306,8 @@ class PosePipeline:
         seen_ids = bodies.body_ids[: len(people)]
         if self._bones is not None:
             self._bones.learn(seen_ids, bodies.body_ids, solution.seen_xyz, solution.seen_covariance, bones)
-        if self._history is not None:
-            poses = canonical_poses(estimate.xn, estimate.confidence).pose2d
+        if self._history is not None and self._lifter is not None:
+            poses = self._lifter.canonical(estimate.xn, estimate.confidence, self._up_in_cam).pose2d
             self._history.remember(stamp_ns, seen_ids, bodies.body_ids, poses)
         # Where sides were exchanged, support is not of the keypoints as detected.
         lost = lost_views(
@@ -333,7 +333,7 @@ class PosePipeline:
 
         def lift(xn: FloatArray, confidence: FloatArray, bodies: IntArray) -> LiftedViews:
             windows = None if history is None else partial(history.windows, stamp_ns, body_ids[bodies])
-            lifted = lifter.lift(xn, confidence, windows)
+            lifted = lifter.lift(xn, confidence, windows, up_in_cam=self._up_in_cam)
             return LiftedViews(lifted.pose, lifted.sigma, lifted.root)
 
         return lift

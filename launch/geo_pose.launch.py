@@ -1,14 +1,16 @@
 """pose_node, optionally with RViz and a bag played into it.
 
 ros2 launch geo_pose_ros geo_pose.launch.py rig:=rig.yaml [params:=pose_node.yaml] [rviz:=true] [bag:=BAG]
+ros2 launch geo_pose_ros geo_pose.launch.py cameras:="['left', 'right']" image_topic:=/{camera}/image_rect_color
 
-Settings are in the parameter file; what is not in it keeps its default.
+Settings are in the parameter file; what is not in it keeps its default. Arguments override the file.
 """
 
 import os
 
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
@@ -17,6 +19,14 @@ from geo_pose_ros.ros.middleware import large_data_environment
 from launch import LaunchDescription
 
 PACKAGE = 'geo_pose_ros'
+# Parameters that are also launch arguments; '' leaves them to the parameter file.
+PARAMETERS = {
+    'cameras': "names of the cameras, as a list: \"['left', 'right']\"",
+    'transport': 'raw, compressed or keypoints',
+    'image_topic': 'image topic of a camera, with {camera} in it',
+    'camera_info_topic': 'calibration topic of a camera, with {camera} in it',
+    'world_frame': 'frame of the output where there is no rig file',
+}
 
 
 def share(*parts: str) -> PathJoinSubstitution:
@@ -24,13 +34,39 @@ def share(*parts: str) -> PathJoinSubstitution:
     return PathJoinSubstitution([FindPackageShare(PACKAGE), *parts])
 
 
+def rviz(context) -> list:
+    """Return RViz, if it was asked for; fail before anything has been started if it is not installed."""
+    if LaunchConfiguration('rviz').perform(context).lower() not in ('true', '1'):
+        return []
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError as error:
+        raise RuntimeError(
+            'rviz:=true, but rviz2 is not installed. Run: sudo apt-get install -y ros-$ROS_DISTRO-rviz2'
+        ) from error
+    return [Node(package='rviz2', executable='rviz2', arguments=['-d', LaunchConfiguration('rviz_config')])]
+
+
 def pose_node(context) -> list:
-    """Return pose_node with the parameter file, and the rig file if one was given."""
-    rig = LaunchConfiguration('rig').perform(context)
-    parameters = [LaunchConfiguration('params').perform(context)]
-    if rig:
-        parameters.append({'rig': os.path.abspath(os.path.expanduser(rig))})  # noqa: PTH100, PTH111 - no symlinks
-    return [Node(package=PACKAGE, executable='pose_node', name='pose_node', output='screen', parameters=parameters)]
+    """Return pose_node with the parameter file, and over it what was given as argument."""
+
+    def given(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    overrides = {name: given(name) for name in PARAMETERS if given(name)}
+    if 'cameras' in overrides:
+        names = yaml.safe_load(overrides['cameras'])
+        overrides['cameras'] = [str(name) for name in names] if isinstance(names, list) else str(names).split(',')
+    if given('rig'):
+        overrides['rig'] = os.path.abspath(os.path.expanduser(given('rig')))  # noqa: PTH100, PTH111 - no symlinks
+    return [
+        Node(
+            package=PACKAGE, executable='pose_node', name='pose_node', namespace=given('namespace'), output='screen',
+            parameters=[given('params'), *([overrides] if overrides else [])],
+            arguments=['--ros-args', '--log-level', given('log_level')],
+            respawn=given('respawn').lower() in ('true', '1'), respawn_delay=2.0,
+        )
+    ]
 
 
 def player(context) -> list:
@@ -52,16 +88,20 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             'rig', default_value='', description='rig file; empty: calibration from camera_info and /tf_static'
         ),
+        *(
+            DeclareLaunchArgument(name, default_value='', description=f'{what}; empty: as in the parameter file')
+            for name, what in PARAMETERS.items()
+        ),
+        DeclareLaunchArgument('namespace', default_value='', description='namespace of pose_node'),
+        DeclareLaunchArgument('log_level', default_value='info', description='least severity that is logged'),
+        DeclareLaunchArgument('respawn', default_value='false', description='whether pose_node is started again'),
         DeclareLaunchArgument('bag', default_value='', description='bag to play in a loop, as if it happened now'),
         DeclareLaunchArgument('rviz', default_value='false', description='whether to start RViz'),
         DeclareLaunchArgument(
             'rviz_config', default_value=share('config', 'rviz', 'geo_pose.rviz'), description='configuration of RViz'
         ),
         *(SetEnvironmentVariable(name, value) for name, value in large_data_environment(os.environ).items()),
+        OpaqueFunction(function=rviz),
         OpaqueFunction(function=pose_node),
         OpaqueFunction(function=player),
-        Node(
-            package='rviz2', executable='rviz2', arguments=['-d', LaunchConfiguration('rviz_config')],
-            condition=IfCondition(LaunchConfiguration('rviz')),
-        ),
     ])

@@ -4,6 +4,7 @@ What each computes is so simple that tests know the answer:
 
 - ``double``: doubled = 2 x, total = sum of x over its last axis; x (batch, 3) float32. For the engines.
 - ``temporal_lifter``: pose2d (batch, T, 17, 3) float32, xyz its mean over the window, sigma 0.5 m. For the pipeline.
+- ``gravity_lifter``: pose2d (batch, 1, 17, 3) and view (batch, 2), xyz says what it was given. For the lifter.
 - ``rtmpose``: SimCC of mmpose's RTMPose: input (batch, 3, 256, 192) float32, simcc_x (batch, 17, 384), simcc_y
   (batch, 17, 512). Every joint j has its peak at bin (10 j + 20, 20 j + 30), height 0.9.
 - ``rtmo``: input (batch, 3, 640, 640), dets (batch, 2, 5) boxes and scores, keypoints (batch, 2, 17, 3). Two people,
@@ -68,6 +69,38 @@ def temporal_lifter(path: Path, frames: int) -> Path:
             helper.make_tensor_value_info('sigma', FLOAT, ['batch', 17]),
         ],
         {'zero': np.float32(0.0), 'sigma_m': np.float32(0.5)},
+    )
+
+
+def gravity_lifter(path: Path) -> Path:
+    """xyz is pose2d but for joint 1, which says the view (steepness, log size + 2.5, 0); sigma 0.5 m."""
+    joints, chosen = np.arange(17), np.zeros((1, 17, 1), np.float32)
+    chosen[0, joints == 1] = 1.0
+    return _save(
+        path,
+        [
+            helper.make_node('ReduceMean', ['pose2d'], ['pose'], axes=[1], keepdims=0),
+            helper.make_node('Pad', ['view', 'pads'], ['padded']),
+            helper.make_node('Unsqueeze', ['padded', 'axis'], ['row']),
+            helper.make_node('Mul', ['row', 'chosen'], ['said']),
+            helper.make_node('Mul', ['pose', 'others'], ['kept']),
+            helper.make_node('Add', ['kept', 'said'], ['xyz']),
+            helper.make_node('ReduceMean', ['pose2d'], ['mean'], axes=[1, 3], keepdims=0),
+            helper.make_node('Mul', ['mean', 'zero'], ['nothing']),
+            helper.make_node('Add', ['nothing', 'sigma_m'], ['sigma']),
+        ],
+        [
+            helper.make_tensor_value_info('pose2d', FLOAT, ['batch', 1, 17, 3]),
+            helper.make_tensor_value_info('view', FLOAT, ['batch', 2]),
+        ],
+        [
+            helper.make_tensor_value_info('xyz', FLOAT, ['batch', 17, 3]),
+            helper.make_tensor_value_info('sigma', FLOAT, ['batch', 17]),
+        ],
+        {
+            'zero': np.float32(0.0), 'sigma_m': np.float32(0.5), 'chosen': chosen, 'others': 1.0 - chosen,
+            'pads': np.array([0, 0, 0, 1], np.int64), 'axis': np.array([1], np.int64),
+        },
     )
 
 

@@ -13,7 +13,7 @@ import geo_pose_ros
 ROOT = Path(geo_pose_ros.__file__).parent
 BLOCKED = (
     'rclpy', 'torch', 'mediapipe', 'rtmlib', 'tensorrt', 'cuda', 'rerun', 'tf2_ros', 'cv_bridge', 'hri_msgs',
-    'sensor_msgs', 'geo_pose_training',
+    'sensor_msgs', 'geo_pose_training', 'distributed', 'viser',
 )
 # Lower layers may not import higher ones; a part not listed may import anything but ros.
 LAYERS = (
@@ -24,7 +24,7 @@ LAYERS = (
     ('scene',),
     ('pipeline',),
     ('evaluation',),
-    ('bags', 'view', 'ros', 'demo', 'cli'),
+    ('bags', 'view', 'ros', 'demo', 'doctor', 'cli', 'installation'),
 )
 # Within one layer: what must not know of what.
 STRANGERS = (('lifting', 'fusion'), ('fusion', 'lifting'), ('fusion', 'calibration'), ('lifting', 'calibration'))

@@ -175,13 +175,13 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
     done = run_blocked([], ['--help'])
     assert done.returncode == 0
     for command in ('import', 'process', 'play', 'record', 'info', 'rig', 'demo', 'train', 'evaluate', 'export',
-                    'retrain', 'node'):
+                    'retrain', 'node', 'view', 'report', 'monitor', 'doctor'):
         assert f'\n    {command} ' in done.stdout
     imported = set(done.stdout.rsplit('IMPORTED', 1)[1].split())
     assert not imported & {'numpy', 'cv2', 'rosbags', 'rclpy', 'torch', 'mediapipe', 'geo_pose_training'}
 
 
-@pytest.mark.parametrize('command', ['import', 'process', 'info', 'rig'])
+@pytest.mark.parametrize('command', ['import', 'process', 'info', 'rig', 'view', 'report', 'doctor'])
 def test_bag_commands_need_neither_ros_nor_torch_nor_a_detector(command):
     done = run_blocked(['rclpy', 'torch', 'mediapipe', 'geo_pose_training'], [command, '--help'])
     assert done.returncode == 0 and f'usage: geo_pose {command}' in done.stdout
@@ -220,3 +220,14 @@ def test_blas_gets_one_thread_before_numpy_loads_unless_the_user_chose(chosen, t
     unset = {name: value for name, value in os.environ.items() if name != 'OPENBLAS_NUM_THREADS'}
     done = subprocess.run([sys.executable, '-c', code], env=unset | chosen, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == threads
+
+
+def test_a_pipe_that_is_closed_is_no_traceback(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, '-m', 'geo_pose_ros.cli', 'check'], stdout=writer, stderr=subprocess.PIPE, text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, '')

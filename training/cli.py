@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from dataclasses import asdict
@@ -14,7 +15,7 @@ import yaml
 
 from geo_pose_ros.config import EngineConfig
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.inference.model_card import default_model, load_card
+from geo_pose_ros.inference.model_card import ModelCard, default_model, load_card
 
 from .data.prepare import prepare
 from .data.sequence import Sequence, data_hash, window_rate_hz
@@ -25,14 +26,20 @@ from .evaluate import (
     calibrate_sigma,
     evaluate,
     format_report,
+    input_options,
     real_windows,
+    root_errors_mm,
+    sigma_coverage,
     torch_predictor,
 )
 from .export import export, onnx_predictor
 from .fit import CHECKPOINT, Trainer, fit, load_run, process_group
+from .proof import Check, RetrainError, check, keep_aside, objections, sigma_factor
 from .provenance import source_commit
-from .retrain import check_held_out, fine_tune, load_exported
-from .settings import Recipe, load_recipe, recipe_names
+from .rehearsal import rehearsal_bank
+from .report import Retraining, write_report
+from .retrain import fine_tune, load_exported
+from .settings import load_recipe, recipe_names
 
 Subparsers = Any
 
@@ -94,14 +101,26 @@ def _register_retrain(subparsers: Subparsers) -> None:
     parser.add_argument(
         '--from', dest='source', type=Path, default=default_model(), help='model [default: the package\'s]'
     )
-    parser.add_argument('--bag', required=True, help='bag with keypoints or images, camera_info and tf_static')
+    parser.add_argument(
+        '--bag', required=True, action='append', help='keypoints or images, camera_info and tf_static (repeatable)'
+    )
     parser.add_argument('--out', required=True, type=Path, help='the new model')
     parser.add_argument('--recipe', default='retrain', help='name or YAML file [default retrain]')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a recipe setting')
     parser.add_argument('--cameras', nargs='+', default=[], help='train on these only [default: all but --held-out]')
-    parser.add_argument('--frames', default='', help='train on these frames, e.g. 0-70 [default: all]')
-    parser.add_argument('--held-out', help='a camera to compare with the triangulation of the others, before and after')
-    parser.add_argument('--held-out-frames', default='', help='e.g. 70-100 [default: all]')
+    parser.add_argument('--frames', default='', help='train on these, e.g. 0-70 [default: all but the last 40 %%]')
+    parser.add_argument(
+        '--held-out', help='camera that is kept aside, to check on [default: the last one, if there are three]'
+    )
+    parser.add_argument('--held-out-frames', default='', help='frames to check on [default: the last 40 %%]')
+    parser.add_argument(
+        '--replay', action='append', default=[],
+        help='data to train on as well, and to check on, so that nothing is forgotten [default: made-up people, '
+        f'labelled by the old model]; {_DATA_HELP}',
+    )
+    parser.add_argument('--report', type=Path, help='folder of the report and the run [default: beside --out]')
+    parser.add_argument('--force', action='store_true', help='write the model even if it is not better')
+    parser.add_argument('--resume', action='store_true', help='continue an interrupted run')
     parser.add_argument('--seed', type=int, default=0)
     parser.set_defaults(run=run_retrain)
 
@@ -132,7 +151,8 @@ def train(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, _overrides(args.set))
     sequences = _load(args.data, test=False)
     with process_group() as device:
-        trainer = Trainer(recipe, prepare(sequences, recipe.data, args.seed), seed=args.seed, device=device)
+        bank = prepare(sequences, recipe.data, args.seed, gravity=recipe.model.gravity)
+        trainer = Trainer(recipe, bank, seed=args.seed, device=device)
         data = {
             'sources': args.data, 'hash': data_hash(sequences), 'frames': sum(map(len, sequences)),
             'sequences': len(sequences), 'recipe': args.recipe, 'seed': args.seed, 'command': _command(),
@@ -151,23 +171,37 @@ def _predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
     """Return the predictor of a run or an exported model, and the options of its windows."""
     if model.is_dir():
         recipe, lifter, _ = load_run(model)
-        return torch_predictor(lifter), _windows(recipe)
+        return torch_predictor(lifter), input_options(recipe)
     card = load_card(model)
-    return onnx_predictor(model), {'receptive_field': card.receptive_field, 'causal': card.causal}
-
-
-def _windows(recipe: Recipe) -> dict[str, Any]:
-    return {'receptive_field': recipe.model.receptive_field, 'causal': recipe.model.causal}
+    up = str(card.training['recipe']['data'].get('up', 'z')) if card.gravity else ''
+    return onnx_predictor(model), {'receptive_field': card.receptive_field, 'causal': card.causal, 'up': up}
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print the metrics; return 0."""
     predict, windows = _predictor(args.model)
-    report = evaluate(predict, _load(args.data, test=True), **windows)
+    sequences = _load(args.data, test=True)
+    report = {**evaluate(predict, sequences, **windows), **_trust(predict, sequences, windows)}
     print(format_report(report))
     if args.json is not None:
         args.json.write_text(json.dumps(report, indent=1), encoding='utf-8')
     return 0
+
+
+def _trust(predict: Predictor, sequences: list[Sequence], windows: dict[str, Any]) -> dict[str, object]:
+    """Return how honest sigma is, and where the root is if floor and bones are known; nothing without truth."""
+    if not any(sequence.truth is not None for sequence in sequences):
+        return {}
+    roots = {
+        name: root_errors_mm(predict, sequences, floor=floor, bones=bones, **windows)
+        for name, floor, bones in (('floor', 'z', False), ('bones', '', True), ('floor and bones', 'z', True))
+    }
+    return {
+        'inside_2_8_sigma_percent': {
+            name: 100.0 * share for name, share in sigma_coverage(predict, sequences, **windows).items()
+        },
+        'root_with_mm': {name: float(errors.mean()) for name, errors in roots.items() if len(errors)},
+    }
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -185,7 +219,7 @@ def _export_onnx(args: argparse.Namespace, model: Path) -> None:
     recipe, lifter, data = load_run(args.folder)
     specifications = args.data or data['sources']
     sequences = _load(specifications, test=True)
-    predict, windows = torch_predictor(lifter), _windows(recipe)
+    predict, windows = torch_predictor(lifter), input_options(recipe)
     metrics = {'data': list(specifications), **evaluate(predict, sequences, **windows)}
     scale = calibrate_sigma(predict, sequences, **windows)
     acknowledgement = args.acknowledgement
@@ -205,48 +239,101 @@ def _export_onnx(args: argparse.Namespace, model: Path) -> None:
 
 
 def run_retrain(args: argparse.Namespace) -> int:
-    """Fine-tune and export; return 0."""
+    """Fine-tune, check, report and, if it is better, export; return 0, or 130 if interrupted.
+
+    Raises:
+        RetrainError: if the new model is not better on what was kept aside, and --force is not given.
+    """
     from .data.bag import load_bag, parse_range
 
     card = load_card(args.source)
     lifter = load_exported(args.source)
-    recipe = load_recipe(args.recipe, {**_model_overrides(card.training), **_overrides(args.set)})
-    whole = load_bag(Path(args.bag))
-    cameras = tuple(args.cameras or [name for name in whole.rig.names if name != args.held_out])
-    train_on = whole.views(cameras).frames(parse_range(args.frames))
-    windows = _windows(recipe)
-    check = {'trained_on': cameras, 'camera': args.held_out, 'frames': parse_range(args.held_out_frames)}
-    metrics: dict[str, Any] = {}
-    if args.held_out:
-        metrics['held_out_camera'] = args.held_out
-        metrics['before'] = asdict(check_held_out(torch_predictor(lifter), whole, **check, **windows))
-        _print_held_out('before', metrics['before'])
-    fine_tune(lifter, [train_on], recipe, args.seed)
-    predict = torch_predictor(lifter)
-    if args.held_out:
-        metrics['after'] = asdict(check_held_out(predict, whole, **check, **windows))
-        _print_held_out('after', metrics['after'])
-    training = {
-        'sources': [f'bag:{args.bag}'], 'hash': data_hash([train_on]), 'frames': len(train_on), 'sequences': 1,
-        'seed': args.seed, 'command': _command(), 'commit': source_commit(), 'uses_3d_labels': False,
-        'recipe_name': args.recipe, 'recipe': asdict(recipe), 'fine_tuned_from': card.sha256,
-        'sigma_scale': card.training['sigma_scale'],
+    overrides = {**_model_overrides(card.training), **_up_override(card), **_overrides(args.set)}
+    recipe = load_recipe(args.recipe, overrides)
+    windows = input_options(recipe)
+    recordings = [
+        keep_aside(
+            load_bag(Path(bag)), camera=args.held_out or '', cameras=tuple(args.cameras),
+            train=parse_range(args.frames) if args.frames else None,
+            test=parse_range(args.held_out_frames) if args.held_out_frames else None,
+        )
+        for bag in args.bag
+    ]
+    training = [recording.training for recording in recordings]
+    elsewhere = _load(args.replay, test=True)
+    old = onnx_predictor(args.source)
+    before = check(old, recordings, elsewhere, **windows)
+    _print_check('before', before)
+    rehearsal = None
+    if args.replay:
+        replayed = load_recipe('body17', {'data.up': recipe.data.up})
+        rehearsal = prepare(_load(args.replay, test=False), replayed.data, args.seed, gravity=recipe.model.gravity)
+    elif recipe.optim.rehearsal:
+        rehearsal = rehearsal_bank(torch_predictor(lifter), training, recipe, args.seed)
+    folder = args.report or args.out.with_name(f'{args.out.stem}_report')
+    progress = fine_tune(
+        lifter, training, recipe, args.seed, rehearsal=rehearsal, folder=folder / 'run', resume=args.resume
+    )
+    if progress.interrupted:
+        return 130
+    scale = SigmaScale(**card.training['sigma_scale'])
+    factor = sigma_factor(torch_predictor(lifter, scale), recordings, **windows)
+    scale = SigmaScale(scale.seen * factor, scale.hidden * factor)
+    new = torch_predictor(lifter, scale)
+    after = check(new, recordings, elsewhere, **windows)
+    _print_check('after', after)
+    against = objections(before, after)
+    written = not against or args.force
+    how = {
+        'recipe_name': args.recipe, 'recipe': asdict(recipe), 'seed': args.seed, 'command': _command(),
+        'commit': source_commit(), 'fine_tuned_from': card.sha256, 'sigma_scale': asdict(scale),
+        'replay': args.replay or 'none',
     }
+    told = Retraining(args.source, args.out, recordings, before, after, against, written, how)
+    print(f"report: '{write_report(folder, told, old, new, **windows)}'")
+    if not written:
+        raise RetrainError(
+            f"'{args.out}' is not written: on what was kept aside {'; '.join(against)}. Record more motion or views, "
+            'train differently (--set), or give --force.'
+        )
     export(
-        lifter, args.out, training=training, metrics=metrics, samples=real_windows([train_on], **windows),
-        sigma_scale=SigmaScale(**card.training['sigma_scale']), licence=card.licence,
-        acknowledgement=card.acknowledgement, rate_hz=window_rate_hz([train_on], lifter.receptive_field),
+        lifter, args.out,
+        training={
+            **how, 'sources': [f'bag:{bag}' for bag in args.bag], 'hash': data_hash(training),
+            'frames': sum(map(len, training)), 'sequences': len(training), 'uses_3d_labels': False,
+        },
+        metrics={
+            'kept_aside': [recording.camera for recording in recordings], 'before': _known(before),
+            'after': _known(after),
+        },
+        samples=real_windows(training, **windows), sigma_scale=scale, licence=card.licence,
+        acknowledgement=card.acknowledgement, rate_hz=window_rate_hz(training, lifter.receptive_field),
     )
     print(f"'{args.out}' and its card")
     return 0
 
 
+def _up_override(card: ModelCard) -> dict[str, object]:
+    """Return the axis that the model's data had upwards."""
+    up = card.training['recipe'].get('data', {}).get('up')
+    return {'data.up': up} if up else {}
+
+
+def _known(found: Check) -> dict[str, float]:
+    """Return the numbers that were measured; JSON knows no NaN."""
+    return {name: value for name, value in asdict(found).items() if math.isfinite(value)}
+
+
+def _print_check(when: str, found: Check) -> None:
+    known = '' if math.isnan(found.elsewhere_mm) else f', replayed data {found.elsewhere_mm:.1f} mm'
+    print(
+        f'{when:<7} {found.poses} poses: MPJPE {found.mpjpe_mm:.1f} mm, P-MPJPE {found.p_mpjpe_mm:.1f} mm, '
+        f'reprojection {found.reprojection_px:.1f} px, {found.inside_percent:.0f} % within 2.8 sigma{known}'
+    )
+
+
 def _model_overrides(training: Any) -> dict[str, object]:
     return {f'model.{name}': value for name, value in training['recipe']['model'].items()}
-
-
-def _print_held_out(when: str, found: dict[str, Any]) -> None:
-    print(f"{when:<7} {found['poses']} poses: MPJPE {found['mpjpe_mm']:.1f} mm, P-MPJPE {found['p_mpjpe_mm']:.1f} mm")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -22,38 +22,61 @@ from geo_pose_ros.geometry.alignment import align
 from geo_pose_ros.geometry.rigid import invert, transform_points
 from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.lifting.canonical import canonical_poses
-from geo_pose_ros.lifting.root import solve_root
+from geo_pose_ros.lifting.gravity import UP_AXES, up_in_cameras
+from geo_pose_ros.lifting.root import place, solve_root
 from geo_pose_ros.skeleton import BODY17, FloatArray
 
-from .data.labels import refined
+from .data.labels import bone_lengths, refined
 from .data.prepare import hidden_limbs
 from .data.sequence import Sequence
 from .model import Lifter
+from .settings import Recipe
 
-# pose2d (B, T, J, 3) float32 -> xyz (B, J, 3) m and sigma (B, J) m.
-Predictor = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+# pose2d (B, T, J, 3) float32, and view (B, 2) where gravity counts -> xyz (B, J, 3) m and sigma (B, J) m.
+Predictor = Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 _PCK_MM = 150.0
 _AUC_MM = np.linspace(0.0, 150.0, 31)
 _CHUNK = 4096
-_CHI2_3_MEDIAN = 2.366
+# In three dimensions 95 % of a Gaussian are within so many standard deviations.
+SHARE, INSIDE = 0.95, 2.7955
+# Triangulated joints of less weight say nothing.
+_SURE = 0.25
 # Calibration hides a limb for half of the time, and lifts views that show all but two limbs.
 _HIDDEN_SHARE = 0.5
 _HIDDEN_MIN = 10
 
 
-def torch_predictor(lifter: Lifter) -> Predictor:
-    """Return the predictor of a network; it leaves the network's mode and torch's random state alone."""
+@dataclass(frozen=True, slots=True)
+class SigmaScale:
+    """Factors on the reported standard deviation of joints that the view sees, and of those that it does not."""
 
-    def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    seen: float = 1.0
+    hidden: float = 1.0
+
+
+_UNSCALED = SigmaScale()
+
+
+def torch_predictor(lifter: Lifter, scale: SigmaScale = _UNSCALED) -> Predictor:
+    """Return the predictor of a network, its sigma times ``scale``.
+
+    It leaves the network's mode and torch's random state alone.
+    """
+    frame = lifter.receptive_field - 1 if lifter.settings.causal else lifter.receptive_field // 2
+
+    def predict(
+        pose2d: NDArray[np.float32], view: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         was_training = lifter.training
         lifter.eval()
         try:
             with torch.no_grad():
-                lifted = lifter(torch.from_numpy(pose2d))
+                lifted = lifter(torch.from_numpy(pose2d), None if view is None else torch.from_numpy(view))
         finally:
             lifter.train(was_training)
-        return lifted.xyz.numpy(), lifted.sigma.numpy()
+        factor = np.where(pose2d[:, frame, :, 2] > 0.0, scale.seen, scale.hidden).astype(np.float32)
+        return lifted.xyz.numpy(), lifted.sigma.numpy() * factor
 
     return predict
 
@@ -80,19 +103,31 @@ def window_rows(frames: int, receptive_field: int, causal: bool) -> NDArray[np.i
     return rows
 
 
+def input_options(recipe: Recipe) -> dict[str, Any]:
+    """Return the options of ``lift_sequence`` and all that builds on it for lifters of this recipe."""
+    return {
+        'receptive_field': recipe.model.receptive_field, 'causal': recipe.model.causal,
+        'up': recipe.data.up if recipe.model.gravity else '',
+    }
+
+
 def lift_sequence(
     predict: Predictor,
     sequence: Sequence,
     *,
     receptive_field: int = 1,
     causal: bool = False,
+    up: str = '',
     min_joints: int = 14,
     stride: int = 1,
 ) -> LiftedSequence:
-    """Lift all views of every ``stride``-th frame in which at least ``min_joints`` joints are seen."""
+    """Lift all views of every ``stride``-th frame in which at least ``min_joints`` joints are seen.
+
+    ``up`` names the world's upward axis for a predictor that has to know it; '' for one that does not.
+    """
     rays = sequence.rays()
     frames, views, joints = sequence.confidence.shape
-    poses = canonical_poses(rays, sequence.confidence)
+    poses = canonical_poses(rays, sequence.confidence, up_in_cameras(sequence.cam_from_world, up) if up else None)
     usable = ((poses.pose2d[..., 2] > 0.0).sum(-1) >= min_joints) & np.isfinite(poses.size)
     usable &= (np.arange(frames) % stride == 0)[:, None]
     rows = window_rows(frames, receptive_field, causal)
@@ -102,7 +137,8 @@ def lift_sequence(
         wanted = np.flatnonzero(usable[:, view])
         for chunk in np.array_split(wanted, max(1, -(-len(wanted) // _CHUNK))):
             if len(chunk):
-                xyz[chunk, view], sigma[chunk, view] = predict(poses.pose2d[rows[chunk], view])
+                given = (poses.view[chunk, view],) if up else ()
+                xyz[chunk, view], sigma[chunk, view] = predict(poses.pose2d[rows[chunk], view], *given)
     seen = np.where(poses.pose2d[..., 2:] > 0.0, poses.rays, np.nan)
     root = solve_root(xyz, seen, poses.pose2d[..., 2].astype(np.float64))
     cam_from_view = np.swapaxes(poses.view_from_cam, -1, -2)
@@ -194,6 +230,7 @@ def evaluate(
     *,
     receptive_field: int = 1,
     causal: bool = False,
+    up: str = '',
     min_joints: int = 14,
     stride: int = 1,
     cross_views: bool = True,
@@ -210,8 +247,8 @@ def evaluate(
         ConfigError: if no view of any sequence could be lifted.
     """
     errors, crossed = _collect(
-        predict, sequences, cross_views, receptive_field=receptive_field, causal=causal, min_joints=min_joints,
-        stride=stride,
+        predict, sequences, cross_views, receptive_field=receptive_field, causal=causal, up=up,
+        min_joints=min_joints, stride=stride,
     )
     report: dict[str, object] = {}
     if len(errors.root):
@@ -235,56 +272,123 @@ def evaluate(
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class SigmaScale:
-    """Factors on the reported standard deviation of joints that the view sees, and of those that it does not."""
-
-    seen: float = 1.0
-    hidden: float = 1.0
-
-
 def calibrate_sigma(predict: Predictor, sequences: Items[Sequence], **windows: Any) -> SigmaScale:
     """Return the factors that make the reported sigma fit the errors on sequences that were not trained on.
 
     The errors are taken against the triangulation of all views, so no 3D label is needed; 1 if nothing can be
-    triangulated. The median of the normalised squared error is brought to that of chi-squared with 3 degrees of
-    freedom, so that gross outliers of either side do not count. For joints that are not seen, limbs are hidden: a
-    network knows its training motions, and with them where their hidden limbs are, better than it knows others.
+    triangulated. The normalised error that 95 % stay below is brought to that of a Gaussian: a sigma is to be believed
+    where it matters, in the tail. For joints that are not seen, limbs are hidden: a network knows its training
+    motions, and with them where their hidden limbs are, better than it knows others.
+    """
+    factors = []
+    for values in _normalised_errors(predict, sequences, _triangulated, windows):
+        factors.append(float(np.quantile(values, SHARE) / INSIDE) if len(values) else 1.0)
+    return SigmaScale(*factors)
+
+
+def sigma_coverage(predict: Predictor, sequences: Items[Sequence], **windows: Any) -> dict[str, float]:
+    """Return which share of the joints is within 2.8 sigma of the truth, 0.95 for a Gaussian: 'seen' and 'hidden' ones.
+
+    Limbs are hidden as for calibrate_sigma. NaN where there is none, or no truth.
+    """
+    seen, hidden = _normalised_errors(predict, sequences, _true, windows)
+    return {
+        name: float((values <= INSIDE).mean()) if len(values) else float('nan')
+        for name, values in (('seen', seen), ('hidden', hidden))
+    }
+
+
+def _triangulated(sequence: Sequence) -> tuple[FloatArray, FloatArray]:
+    return refined(
+        sequence.cam_from_world, sequence.focal_px, sequence.rays(), sequence.confidence, sequence.fps
+    )
+
+
+def _true(sequence: Sequence) -> tuple[FloatArray, FloatArray]:
+    if sequence.truth is None:
+        return np.full((len(sequence), sequence.confidence.shape[2], 3), np.nan), np.zeros(1)
+    return sequence.truth, np.ones(sequence.truth.shape[:2])
+
+
+def _normalised_errors(
+    predict: Predictor, sequences: Items[Sequence], reference: Callable[[Sequence], tuple[FloatArray, FloatArray]],
+    windows: Mapping[str, Any],
+) -> tuple[FloatArray, FloatArray]:
+    """Return distances of joints from the reference in units of sigma: of those that the view sees, and of others.
+
+    The reference gives joints (F, J, 3), m, and their weights (F, J); what weighs little is left out.
     """
     rng = np.random.default_rng(0)
-    ratios: dict[bool, list[FloatArray]] = {True: [], False: []}
+    ratios: dict[bool, list[FloatArray]] = {True: [np.zeros(0)], False: [np.zeros(0)]}
     for sequence in sequences:
         if len(sequence.rig) < 2:
             continue
-        world, weight = refined(
-            sequence.cam_from_world, sequence.focal_px, sequence.rays(), sequence.confidence, sequence.fps
-        )
+        world, weight = reference(sequence)
         local = np.stack([transform_points(c, world) for c in sequence.cam_from_world], 1)
-        hidden = hidden_limbs(rng, _HIDDEN_SHARE, sequence.confidence.shape[:2])
-        for confidence in (sequence.confidence, np.where(hidden, 0.0, sequence.confidence)):
+        limbs = hidden_limbs(rng, _HIDDEN_SHARE, sequence.confidence.shape[:2])
+        for confidence in (sequence.confidence, np.where(limbs, 0.0, sequence.confidence)):
             lifted = lift_sequence(predict, replace(sequence, confidence=confidence), min_joints=_HIDDEN_MIN, **windows)
             error = np.linalg.norm(lifted.xyz - (local - local[:, :, :1]), axis=-1)
-            trusted = np.isfinite(error) & (weight[:, None] > 0.25) & (np.arange(error.shape[2]) > 0)
+            trusted = np.isfinite(error) & (weight[:, None] > _SURE) & (np.arange(error.shape[2]) > 0)
             for seen, found in ratios.items():
-                found.append((error / lifted.sigma)[trusted & ((confidence > 0.0) == seen)] ** 2)
-    scales = {}
-    for seen, found in ratios.items():
-        values = np.concatenate(found) if found else np.zeros(0)
-        scales[seen] = float(np.sqrt(np.median(values) / _CHI2_3_MEDIAN)) if len(values) else 1.0
-    return SigmaScale(scales[True], scales[False])
+                found.append((error / lifted.sigma)[trusted & ((confidence > 0.0) == seen)])
+    return np.concatenate(ratios[True]), np.concatenate(ratios[False])
+
+
+def root_errors_mm(
+    predict: Predictor, sequences: Items[Sequence], *, floor: str = '', bones: bool = False, **windows: Any
+) -> FloatArray:
+    """Return the distances (N,), mm, of every view's absolute root from the truth, each view lifted on its own.
+
+    ``floor`` names the axis that points up from the floor through the world's origin, '' for no floor; with ``bones``
+    the bone lengths are known, as two other cameras of the rig triangulated them over the sequence. Sequences without
+    truth, or with fewer than three cameras where bones are asked for, are left out.
+    """
+    found = [np.zeros(0)]
+    for sequence in sequences:
+        if sequence.truth is None or (bones and len(sequence.rig) < 3):
+            continue
+        lifted = lift_sequence(predict, sequence, **windows)
+        rays = sequence.rays()
+        for view, camera in enumerate(sequence.rig.cameras):
+            lengths = _lengths_from_others(sequence, view) if bones else None
+            ground = {}
+            if floor:
+                local_up = up_in_cameras(camera.cam_from_world, floor)
+                height = np.full(len(sequence), camera.position_m @ np.array(UP_AXES[floor]))
+                ground = {'up': np.broadcast_to(local_up, (len(sequence), 3)), 'height_m': height}
+            placed = place(
+                lifted.xyz[:, view], lifted.sigma[:, view], rays[:, view], sequence.confidence[:, view],
+                lengths=lengths, **ground,
+            )
+            true = transform_points(camera.cam_from_world, sequence.truth[:, 0])
+            errors = 1e3 * np.linalg.norm(placed.root - true, axis=-1)
+            found.append(errors[np.isfinite(errors)])
+    return np.concatenate(found)
+
+
+def _lengths_from_others(sequence: Sequence, view: int) -> FloatArray:
+    """Return the bone lengths (E,), m, that the two cameras after ``view`` triangulate over the sequence."""
+    others = [(view + step) % len(sequence.rig) for step in (1, 2)]
+    pair = sequence.views([sequence.rig.names[other] for other in others])
+    world, weight = _triangulated(pair)
+    return bone_lengths(np.where(weight[..., None] > _SURE, world, np.nan))
 
 
 def real_windows(
-    sequences: Items[Sequence], *, receptive_field: int = 1, causal: bool = False, count: int = 256
-) -> NDArray[np.float32]:
-    """Return up to ``count`` lifter inputs (N, T, J, 3) of the first views of the sequences."""
-    windows = []
+    sequences: Items[Sequence], *, receptive_field: int = 1, causal: bool = False, up: str = '', count: int = 256
+) -> tuple[NDArray[np.float32], ...]:
+    """Return up to ``count`` lifter inputs of the sequences' first views: (N, T, J, 3), with ``up`` also (N, 2)."""
+    windows, views = [], []
     for sequence in sequences:
-        poses = canonical_poses(sequence.rays()[:, 0], sequence.confidence[:, 0]).pose2d
-        windows.append(poses[window_rows(len(sequence), receptive_field, causal)])
+        local_up = up_in_cameras(sequence.cam_from_world[0], up) if up else None
+        poses = canonical_poses(sequence.rays()[:, 0], sequence.confidence[:, 0], local_up)
+        windows.append(poses.pose2d[window_rows(len(sequence), receptive_field, causal)])
+        views.append(poses.view)
         if sum(map(len, windows)) >= count:
             break
-    return np.concatenate(windows)[:count]
+    found = np.concatenate(windows)[:count]
+    return (found, np.concatenate(views)[:count]) if up else (found,)
 
 
 def format_report(report: Mapping[str, object]) -> str:

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geo_pose_ros.errors import BackendError
-from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, ModelCard, save_card, sha256
+from geo_pose_ros.inference.model_card import (
+    GRAVITY_CONVENTION,
+    INPUT_CONVENTION,
+    INPUT_NAME,
+    OUTPUT_NAMES,
+    VIEW_NAME,
+    VIEW_SIZE,
+    ModelCard,
+    save_card,
+    sha256,
+)
 from geo_pose_ros.skeleton import BODY17, Skeleton
 
 from .evaluate import Predictor, SigmaScale
@@ -31,8 +41,8 @@ class _TwoOutputs(nn.Module):
         settings = lifter.settings
         self.frame = lifter.receptive_field - 1 if settings.causal else lifter.receptive_field // 2
 
-    def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor]:
-        lifted = self.lifter(pose2d)
+    def forward(self, pose2d: Tensor, view: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        lifted = self.lifter(pose2d, view)
         seen = (pose2d[:, self.frame, :, 2] > 0.0).to(pose2d)
         return lifted.xyz, lifted.sigma * (self.scale.hidden + (self.scale.seen - self.scale.hidden) * seen)
 
@@ -45,8 +55,11 @@ def onnx_predictor(model: Path) -> Predictor:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(model), options, providers=['CPUExecutionProvider'])
 
-    def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        xyz, sigma = session.run(list(OUTPUT_NAMES), {INPUT_NAME: pose2d})
+    def predict(
+        pose2d: NDArray[np.float32], view: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        given = {INPUT_NAME: pose2d} if view is None else {INPUT_NAME: pose2d, VIEW_NAME: view}
+        xyz, sigma = session.run(list(OUTPUT_NAMES), given)
         return xyz, sigma
 
     return predict
@@ -58,7 +71,7 @@ def export(
     *,
     training: Mapping[str, Any],
     metrics: Mapping[str, Any],
-    samples: NDArray[np.float32],
+    samples: tuple[NDArray[np.float32], ...],
     sigma_scale: SigmaScale = _UNSCALED,
     rate_hz: float = 0.0,
     licence: str = 'Apache-2.0',
@@ -67,13 +80,13 @@ def export(
 ) -> ModelCard:
     """Write ``model`` (ONNX, dynamic batch) and its card; return the card.
 
-    ONNX Runtime and torch must agree to 1e-4 m on random input and on ``samples`` (N, T, J, 3) of real input.
+    ONNX Runtime and torch must agree to 1e-4 m on random input and on ``samples`` of real input.
 
     Args:
         lifter: the network.
         model: where to write; its card lies beside it.
         training, metrics, licence, acknowledgement: for the card.
-        samples: real input to check on.
+        samples: real input to check on, as ``real_windows`` returns it.
         sigma_scale: factors on the reported standard deviation, from its calibration.
         rate_hz: frames per second of a window; 0 for a lifter of one frame.
         skeleton: of the joints.
@@ -83,25 +96,29 @@ def export(
         ConfigError: if a lifter of several frames has no ``rate_hz``.
     """
     wrapped = _TwoOutputs(lifter.eval(), sigma_scale).eval()
-    shape = lifter.receptive_field, len(skeleton), 3
-    random = np.random.default_rng(0).standard_normal((64, *shape)).astype(np.float32)
+    shapes: dict[str, tuple[int, ...]] = {INPUT_NAME: (lifter.receptive_field, len(skeleton), 3)}
+    if lifter.settings.gravity:
+        shapes[VIEW_NAME] = (VIEW_SIZE,)
+    rng = np.random.default_rng(0)
+    random = tuple(rng.standard_normal((64, *shape)).astype(np.float32) for shape in shapes.values())
     model.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         # The exporter that needs nothing but torch announces its successor, which needs onnxscript.
         warnings.simplefilter('ignore', DeprecationWarning)
         torch.onnx.export(
-            wrapped, (torch.from_numpy(random[:2]),), str(model), dynamo=False, opset_version=_OPSET,
+            wrapped, tuple(torch.from_numpy(given[:2]) for given in random), str(model), dynamo=False,
+            opset_version=_OPSET,
             # Weights keep their names, so that `geo_pose retrain` can read them back.
             training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
-            input_names=[INPUT_NAME], output_names=list(OUTPUT_NAMES),
-            dynamic_axes={name: {0: 'batch'} for name in (INPUT_NAME, *OUTPUT_NAMES)},
+            input_names=list(shapes), output_names=list(OUTPUT_NAMES),
+            dynamic_axes={name: {0: 'batch'} for name in (*shapes, *OUTPUT_NAMES)},
         )
     predict = onnx_predictor(model)
     for kind, given in (('random', random), ('real', samples)):
         with torch.no_grad():
-            expected = wrapped(torch.from_numpy(given))
-        for name, want, have in zip(OUTPUT_NAMES, expected, predict(given), strict=True):
-            worst = float(np.abs(want.numpy() - have).max()) if len(given) else 0.0
+            expected = wrapped(*map(torch.from_numpy, given))
+        for name, want, have in zip(OUTPUT_NAMES, expected, predict(*given), strict=True):
+            worst = float(np.abs(want.numpy() - have).max()) if len(have) else 0.0
             if not worst <= TOLERANCE_M:
                 raise BackendError(
                     f"Export of '{model}': on {kind} input '{name}' differs by {worst:.2g} m between torch and ONNX "
@@ -111,7 +128,7 @@ def export(
         name=model.stem, skeleton=skeleton.name, receptive_field=lifter.receptive_field,
         causal=lifter.settings.causal, root_joint=skeleton.joint_names[lifter.root], sha256=sha256(model),
         licence=licence, acknowledgement=acknowledgement, training=dict(training), metrics=dict(metrics),
-        rate_hz=rate_hz,
+        rate_hz=rate_hz, input_convention=GRAVITY_CONVENTION if lifter.settings.gravity else INPUT_CONVENTION,
     )
     save_card(card, model)
     return card

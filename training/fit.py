@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -57,11 +58,12 @@ class Networks(nn.Module):
         self.lifter = Lifter(joints, recipe.model)
         self.branch = RootBranch(joints, recipe.model) if recipe.loss.root == 'branch' else None
 
-    def forward(self, window: Tensor, window_size: Tensor) -> tuple[Lifted, Tensor | None]:
-        """Lift ``window`` (N, K, T, J, 3), ``window_size`` (N, K, T): poses (N, K, J, 3), roots (N, K, 3)."""
+    def forward(self, window: Tensor, window_size: Tensor, view: Tensor) -> tuple[Lifted, Tensor | None]:
+        """Lift ``window`` (N, K, T, J, 3), ``window_size`` (N, K, T), ``view`` (N, K, 2): poses (N, K, J, 3) and roots
+        (N, K, 3)."""
         leading = window.shape[:2]
         poses = window.flatten(0, 1)
-        flat = self.lifter(poses)
+        flat = self.lifter(poses, view.flatten(0, 1))
         lifted = Lifted(flat.xyz.unflatten(0, leading), flat.sigma.unflatten(0, leading))
         if self.branch is None:
             return lifted, None
@@ -139,15 +141,18 @@ class Trainer:
         seed: of the initial weights and of every epoch.
         device: 'cpu' or 'cuda[:n]'.
         skeleton: of the bank's joints.
+        rehearsal: what every other step is taken on; None: nothing.
     """
 
     def __init__(
-        self, recipe: Recipe, bank: Bank, *, seed: int, device: str = 'cpu', skeleton: Skeleton = BODY17
+        self, recipe: Recipe, bank: Bank, *, seed: int, device: str = 'cpu', skeleton: Skeleton = BODY17,
+        rehearsal: Bank | None = None,
     ) -> None:
         self.recipe, self.bank, self.seed, self.device = recipe, bank, seed, torch.device(device)
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.step = 0
+        self._rehearsal = rehearsal
         self._frozen_normalisation = False
         torch.manual_seed(seed)
         self.networks = Networks(recipe, skeleton).to(self.device)
@@ -201,7 +206,7 @@ class Trainer:
 
     def compute_gradients(self, batch: Batch) -> dict[str, Tensor]:
         """Go forward and backward and return the losses by name."""
-        lifted, root = self.wrapped(batch.window, batch.window_size)
+        lifted, root = self.wrapped(batch.window, batch.window_size, batch.view)
         losses = compute_losses(
             lifted, root, batch, self.recipe.loss,
             pretraining=self.step < self.recipe.loss.pretrain_share * self.recipe.optim.steps,
@@ -230,11 +235,7 @@ class Trainer:
                 if isinstance(module, nn.BatchNorm1d):
                     module.eval()
         sums: dict[str, Tensor] = {}
-        batches = epoch_batches(
-            self.bank, self.recipe, seed=self.seed * self.world + self.rank, epoch=0 if overfit else epoch,
-            share=max(optim.batch // self.world, 2), steps=steps, overfit=overfit,
-        )
-        for batch in batches:
+        for batch in self._batches(epoch, steps, overfit):
             batch = batch.to(self.device)
             losses = self.train_step(batch)
             if not torch.isfinite(losses['total']):
@@ -244,6 +245,17 @@ class Trainer:
             if bar is not None:
                 bar.update()
         return {name: float(value) / steps for name, value in sums.items()}
+
+    def _batches(self, epoch: int, steps: int, overfit: bool) -> Iterator[Batch]:
+        banks = [self.bank] if self._rehearsal is None else [self.bank, self._rehearsal]
+        turns = [
+            epoch_batches(
+                bank, self.recipe, seed=self.seed * self.world + self.rank, epoch=0 if overfit else epoch,
+                share=max(self.recipe.optim.batch // self.world, 2), steps=-(-steps // len(banks)), overfit=overfit,
+            )
+            for bank in banks
+        ]
+        return islice(chain.from_iterable(zip(*turns, strict=True)), steps)
 
     def _stop_on(self, batch: Batch, losses: dict[str, Tensor], folder: Path | None) -> None:
         where = 'not saved (no run folder)'

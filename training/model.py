@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.errors import ConfigError, ShapeError
+from geo_pose_ros.inference.model_card import VIEW_SIZE
 
 from .settings import ModelSettings
 
@@ -130,20 +131,32 @@ class Lifter(nn.Module):
     def __init__(self, joints: int, settings: ModelSettings, root: int = 0) -> None:
         super().__init__()
         self.joints, self.root, self.settings = joints, root, settings
-        self.trunk = make_trunk(joints * 3, settings)
+        self.trunk = make_trunk(joints * 3 + VIEW_SIZE * settings.gravity, settings)
         self.pose = nn.Linear(settings.width, joints * 3)
-        self.log_sigma = nn.Linear(settings.width, joints)
-        nn.init.zeros_(self.log_sigma.weight)
-        nn.init.constant_(self.log_sigma.bias, _INITIAL_LOG_SIGMA_M)
+        spread = nn.Linear(settings.sigma_width or settings.width, joints)
+        nn.init.zeros_(spread.weight)
+        nn.init.constant_(spread.bias, _INITIAL_LOG_SIGMA_M)
+        self.log_sigma: nn.Module = spread
+        if settings.sigma_width:
+            self.log_sigma = nn.Sequential(nn.Linear(settings.width, settings.sigma_width), nn.ReLU(), spread)
 
     @property
     def receptive_field(self) -> int:
         """Frames of input per output."""
         return self.trunk.receptive_field
 
-    def forward(self, pose2d: Tensor) -> Lifted:
-        """Lift ``pose2d`` (B, T, J, 3), T the receptive field."""
-        features = self.trunk(pose2d.flatten(2))
+    def forward(self, pose2d: Tensor, view: Tensor | None = None) -> Lifted:
+        """Lift ``pose2d`` (B, T, J, 3), T the receptive field; ``view`` (B, 2) of that frame where gravity counts.
+
+        Raises:
+            ShapeError: if the network needs ``view`` and it is None.
+        """
+        given = pose2d.flatten(2)
+        if self.settings.gravity:
+            if view is None:
+                raise ShapeError('Lifter: received no view, expected (B, 2): this network has to know which way is up.')
+            given = torch.cat((given, view[:, None].expand(-1, given.shape[1], -1)), -1)
+        features = self.trunk(given)
         xyz = self.pose(features).unflatten(-1, (self.joints, 3))
         # The sigma head reads the features but does not shape them: the pose must not pay for it.
         log_sigma = self.log_sigma(features.detach())

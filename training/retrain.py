@@ -1,35 +1,23 @@
-"""Fine-tuning of an exported lifter on a bag, and its check on a camera that was held out."""
+"""Fine-tuning of an exported lifter on recordings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence as Items
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from geo_pose_ros.config import build, flatten
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.inference.model_card import load_card
 
-from .data.labels import refined
+from .data.bank import Bank
 from .data.prepare import prepare
-from .data.sequence import Sequence
-from .evaluate import Predictor, lift_sequence, pose_errors_mm
-from .fit import Trainer
+from .data.sequence import Sequence, data_hash
+from .fit import Progress, Trainer, fit
 from .model import Lifter
 from .settings import ModelSettings, Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Errors of one camera's lifted poses against the triangulation of the others."""
-
-    poses: int
-    mpjpe_mm: float
-    p_mpjpe_mm: float
 
 
 def load_exported(model: Path) -> Lifter:
@@ -66,40 +54,35 @@ def load_exported(model: Path) -> Lifter:
     return lifter.eval()
 
 
-def fine_tune(lifter: Lifter, sequences: list[Sequence], recipe: Recipe, seed: int = 0) -> Trainer:
-    """Return the trainer after fine-tuning ``lifter``, in place, on all of ``sequences``.
+def fine_tune(
+    lifter: Lifter, sequences: Items[Sequence], recipe: Recipe, seed: int = 0, *, rehearsal: Bank | None = None,
+    folder: Path | None = None, resume: bool = False,
+) -> Progress:
+    """Fine-tune ``lifter``, in place, on all of ``sequences``; return where it stands.
 
     Batch norm keeps the statistics it was trained with: one person before one rig would distort them.
-    """
-    trainer = Trainer(recipe, prepare(sequences, recipe.data, seed), seed=seed)
-    trainer.networks.lifter.load_state_dict(lifter.state_dict())
-    trainer.freeze_normalisation()
-    while trainer.step < recipe.optim.steps:
-        trainer.train_epoch()
-    lifter.load_state_dict(trainer.lifter.state_dict())
-    return trainer
 
-
-def check_held_out(
-    predict: Predictor, whole: Sequence, trained_on: tuple[str, ...], camera: str, frames: slice, **options: Any
-) -> HeldOut:
-    """Lift ``camera`` alone on ``frames`` and compare with the triangulation of the cameras ``trained_on``.
-
-    The triangulation is that of the training labels, over the whole sequence, so that it has its neighbours in time.
+    Args:
+        lifter: as load_exported returns it.
+        sequences: to train on.
+        recipe: of the fine-tuning.
+        seed: of the batches.
+        rehearsal: what every other step is taken on, see rehearsal.py; None: nothing.
+        folder: of checkpoints and losses; None: none are kept.
+        resume: continue from the checkpoint in ``folder``.
 
     Raises:
-        ConfigError: if the camera was trained on, or none of its frames could be lifted.
+        ConfigError: if ``folder`` holds another run, or none to resume.
     """
-    if camera in trained_on:
-        raise ConfigError(f"Camera '{camera}' is trained on; hold out another one.")
-    known = whole.views(trained_on)
-    world, _ = refined(known.cam_from_world, known.focal_px, known.rays(), known.confidence, known.fps)
-    alone = whole.views((camera,))
-    lifted = lift_sequence(predict, alone, **options)
-    expected = transform_points(alone.cam_from_world[0], world)[frames]
-    poses = lifted.xyz[frames, 0]
-    done = np.isfinite(poses).all((1, 2)) & np.isfinite(expected).all((1, 2))
-    if not done.any():
-        raise ConfigError(f"Camera '{camera}' shows no whole person on these frames; choose another camera or frames.")
-    errors = pose_errors_mm(poses[done], expected[done])
-    return HeldOut(int(done.sum()), float(errors['mpjpe'].mean()), float(errors['p_mpjpe'].mean()))
+    bank = prepare(sequences, recipe.data, seed, gravity=recipe.model.gravity)
+    trainer = Trainer(recipe, bank, seed=seed, rehearsal=rehearsal)
+    trainer.networks.lifter.load_state_dict(lifter.state_dict())
+    trainer.freeze_normalisation()
+    if folder is None:
+        while trainer.step < recipe.optim.steps:
+            trainer.train_epoch()
+        progress = Progress(trainer.step, False)
+    else:
+        progress = fit(trainer, folder, {'hash': data_hash(sequences)}, resume=resume)
+    lifter.load_state_dict(trainer.lifter.state_dict())
+    return progress

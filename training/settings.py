@@ -10,6 +10,7 @@ import yaml
 
 from geo_pose_ros.config import build, flatten, setting
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.lifting.gravity import UP_AXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class ModelSettings:
     dropout: float = setting(0.0, 'Dropout probability', low=0.0, high=0.9)
     receptive_field: int = setting(1, 'Frames of input per output, odd; 1 for residual', low=1, high=2187)
     causal: bool = setting(False, 'The output belongs to the last frame of the window instead of the middle one')
+    gravity: bool = setting(False, 'The input is turned upright, and says how steep the view, how large the person is')
+    sigma_width: int = setting(
+        0, 'Features of a hidden layer before the standard deviation; 0: none', low=0, high=8192
+    )
 
     def __post_init__(self) -> None:
         if self.receptive_field % 2 == 0:
@@ -55,6 +60,43 @@ class DataSettings:
     hidden_limbs: float = setting(
         0.0, 'Share of the time that such a body has a limb, or its end, hidden from a virtual camera', low=0.0,
         high=1.0,
+    )
+    virtual_lowest_deg: float = setting(
+        0.0, 'Virtual cameras look down by this at least', unit='deg', low=-80.0, high=80.0
+    )
+    virtual_highest_deg: float = setting(
+        0.0, 'and by this at most; both 0: as the real ones do', unit='deg', low=-80.0, high=80.0
+    )
+    virtual_nearest_m: float = setting(0.0, 'Virtual cameras are so far away at least', unit='m', low=0.0, high=100.0)
+    virtual_farthest_m: float = setting(
+        0.0, 'and at most; both 0: as the real ones are', unit='m', low=0.0, high=100.0
+    )
+    virtual_frames: int = setting(0, 'Virtual cameras of a copy stand elsewhere after so many frames; 0: never', low=0)
+    residual_spread: float = setting(
+        0.0, 'Standard deviation of the logarithm of a factor on the residuals of a copy\'s virtual cameras', low=0.0,
+        high=2.0,
+    )
+    up: str = setting('z', 'Axis of the world that points upwards, for model.gravity', choices=tuple(UP_AXES))
+    up_error_deg: float = setting(
+        0.0, 'Standard deviation, per axis, of the error of virtual cameras\' upright', unit='deg', low=0.0, high=45.0
+    )
+    exchanged_parts: float = setting(
+        0.0, 'Share of the time that limbs or the upper half of a reshaped body come from another clip', low=0.0,
+        high=1.0,
+    )
+    bent_joints_deg: float = setting(
+        0.0, 'Standard deviation, per axis, by which its arms and legs are bent, within the limits of all bodies',
+        unit='deg', low=0.0, high=90.0,
+    )
+    joint_limits: str = setting(
+        'measured', 'Joints are bent within what the sequences show, or without limits', choices=('measured', 'none')
+    )
+    ansur: float = setting(
+        0.0, 'Its segment lengths spread as measured among people (ANSUR II), times this; 0: see proportions', low=0.0,
+        high=3.0,
+    )
+    cut_off: float = setting(
+        0.0, 'Share of the time that an edge of the picture cuts such a body off', low=0.0, high=1.0
     )
     extrinsics: str = setting(
         'given', 'Camera poses: as calibrated, or estimated from the joints and one known baseline',
@@ -99,6 +141,9 @@ class OptimSettings:
     schedule: str = setting('one_cycle', 'Learning rate over the run; steps: x0.1 after each third (Li et al.)',
                             choices=('one_cycle', 'steps'))
     weight_decay: float = setting(0.0, 'AdamW weight decay', low=0.0)
+    rehearsal: bool = setting(
+        True, 'Fine-tuning rehearses what the lifter knew, every other step, so that it does not forget it'
+    )
     clip_norm: float = setting(0.0, 'Largest norm of the gradient; 0: not clipped', low=0.0)
 
 
@@ -117,8 +162,15 @@ class Recipe:
             raise ConfigError("loss.label is set but data.labels is 'none'; choose labels or set loss.label to 0.")
         if self.data.reshaped_copies and self.data.labels == 'none':
             raise ConfigError("data.reshaped_copies reshapes labels, but data.labels is 'none'; choose labels.")
-        if self.data.hidden_limbs and not self.data.reshaped_copies:
-            raise ConfigError('data.hidden_limbs is about reshaped copies; set data.reshaped_copies to 1 or more.')
+        for name in ('hidden_limbs', 'exchanged_parts', 'bent_joints_deg', 'ansur', 'cut_off', 'residual_spread'):
+            if getattr(self.data, name) and not self.data.reshaped_copies:
+                raise ConfigError(f'data.{name} is about reshaped copies; set data.reshaped_copies to 1 or more.')
+        for low, high in (('lowest_deg', 'highest_deg'), ('nearest_m', 'farthest_m')):
+            least, most = (getattr(self.data, f'virtual_{name}') for name in (low, high))
+            if least > most:
+                raise ConfigError(
+                    f'data.virtual_{low} is {least:g}, above data.virtual_{high}, {most:g}; exchange them.'
+                )
         if self.loss.pretrain_share and self.optim.lifted_views < 2:
             raise ConfigError('Pre-training compares views; set optim.lifted_views to 2 or more.')
 

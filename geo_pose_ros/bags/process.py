@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -271,8 +272,10 @@ def register(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         'process', help='run the pipeline over every frame of a bag, without ROS', description=__doc__
     )
-    parser.add_argument('bag', type=Path)
-    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write')
+    parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap': then --out is a folder of results")
+    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write, or folder for several')
+    parser.add_argument('--workers', type=int, default=0, help='processes for several bags [default: one per core]')
+    parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) for several bags')
     parser.add_argument('--rig', type=Path, help='calibration to use instead of camera_info and /tf_static')
     add_unit_argument(parser)
     parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
@@ -283,10 +286,31 @@ def register(subparsers: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> int:
+    if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
+        return _run_fleet(arguments)
     summary = process_bag(
-        arguments.bag, arguments.out, config=from_arguments(ProcessConfig, arguments),
+        Path(arguments.bag[0]), arguments.out, config=from_arguments(ProcessConfig, arguments),
         rig=read_calibration(arguments.rig, arguments.unit) if arguments.rig else None, cameras=arguments.cameras,
         world_frame_id=arguments.world_frame, storage=arguments.storage, overwrite=arguments.overwrite,
     )
     print(f'{arguments.out}: {summary}')
+    return 0
+
+
+def _run_fleet(arguments: argparse.Namespace) -> int:
+    """Process several bags; return 1 if one failed."""
+    # It builds on this module.
+    from .fleet import Job, find_bags, jobs_for, process_fleet
+
+    config = from_arguments(ProcessConfig, arguments)
+    rig = read_calibration(arguments.rig, arguments.unit) if arguments.rig else None
+
+    def make(bag: Path, out: Path) -> Job:
+        return Job(bag, out, config, rig, tuple(arguments.cameras), arguments.world_frame, arguments.storage)
+
+    jobs = jobs_for(find_bags(arguments.bag), arguments.out, make)
+    failed = process_fleet(
+        jobs, arguments.out, workers=arguments.workers, scheduler=arguments.scheduler, show=partial(print, flush=True)
+    )
+    return int(failed > 0)

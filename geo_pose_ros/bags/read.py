@@ -188,8 +188,14 @@ class BagReader:
         """The message definitions of the bag."""
         return self._reader.typestore
 
-    def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+    def messages(
+        self, topics: Collection[str] | None = None, start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[BagMessage]:
         """Yield the messages of ``topics`` (None: all) in the order they were received.
+
+        Args:
+            topics: names.
+            start_ns, stop_ns: only those received at or after the first and before the second.
 
         Raises:
             BagError: where the file is damaged, after all that could be read before it.
@@ -199,7 +205,7 @@ class BagReader:
             return
         read, last_ns = 0, self.start_ns
         try:
-            for connection, time_ns, raw in self._reader.messages(wanted):
+            for connection, time_ns, raw in self._reader.messages(wanted, start_ns, stop_ns):
                 read, last_ns = read + 1, time_ns
                 yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(raw), self._reader.typestore)
         except Exception as error:

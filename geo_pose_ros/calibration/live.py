@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import CalibrationError, GeoPoseError
-from ..messages.camera_info import intrinsics_from_camera_info
+from ..geometry.rigid import compose
+from ..messages.camera_info import intrinsics_from_camera_info, rectified_from_camera_info
 from ..messages.transforms import TransformTree, lookup, transform_tree
+from ..skeleton import FloatArray
 from ..types import Camera, CameraRig, Intrinsics
 
 # After the last news, a rig that lacks cameras is used without them.
 _SETTLE_NS = 1_000_000_000
+# Poses that differ by less, in m and in the rotation's entries, are the same: TF rounds.
+_SAME_POSE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lens:
+    """What a camera_info says: its frame, the intrinsics of its pictures, and how they are turned against the frame."""
+
+    frame_id: str
+    intrinsics: Intrinsics
+    picture_from_frame: FloatArray
+
+    def same(self, other: _Lens) -> bool:
+        mine, yours = self.intrinsics, other.intrinsics
+        return (
+            (self.frame_id, mine.width, mine.height, mine.distortion_model)
+            == (other.frame_id, yours.width, yours.height, yours.distortion_model)
+            and np.array_equal(mine.K, yours.K) and np.array_equal(mine.D, yours.D)
+            and np.array_equal(self.picture_from_frame, other.picture_from_frame)
+        )
 
 
 class Calibration:
     """What is known of each camera; a fault of one costs only that camera. Not thread-safe."""
 
-    def __init__(self, cameras: Sequence[str], world_frame: str, rig: CameraRig | None = None) -> None:
+    def __init__(
+        self, cameras: Sequence[str], world_frame: str, rig: CameraRig | None = None, rectified: Collection[str] = ()
+    ) -> None:
         """Start with nothing known, or with a rig file.
 
+        Args:
+            cameras: their names.
+            world_frame: the frame that they are looked up in.
+            rig: of a rig file; nothing else is listened to then.
+            rectified: cameras whose pictures are rectified.
+
         Raises:
-            CalibrationError: if the rig lacks one of ``cameras``.
+            CalibrationError: if the rig lacks one of ``cameras``, or has the lens of one whose pictures have none.
         """
         self._cameras = tuple(cameras)
         self._world_frame = world_frame
-        self._intrinsics: dict[str, tuple[str, Intrinsics]] = {}
+        self._rectified = frozenset(rectified)
+        self._lenses: dict[str, _Lens] = {}
         self._faults: dict[str, str] = {}
         self._tree: dict[str, Any] = {}
         self._changed_ns = 0
         self._rig = rig.subset(self._cameras) if rig is not None else None
         self._missing: dict[str, str] = {}
         if self._rig is None:
-            self._assemble()
+            self._assemble(0)
+            return
+        for name in self._rectified:
+            if self._rig[name].intrinsics.distorted:
+                raise CalibrationError(
+                    f"Camera '{name}': its pictures are rectified, but the rig file gives its lens "
+                    f'D = {self._rig[name].intrinsics.D.tolist()}. Subscribe to the raw pictures, give a rig of the '
+                    'rectified ones, or set rectified:=no.'
+                )
 
     @property
     def rig(self) -> CameraRig | None:
@@ -48,7 +88,7 @@ class Calibration:
 
     def has_intrinsics(self, camera: str) -> bool:
         """Return whether a valid camera_info came, or a rig file holds them."""
-        return camera in self._intrinsics or (self._rig is not None and camera in self._rig.names)
+        return camera in self._lenses or (self._rig is not None and camera in self._rig.names)
 
     def is_settled(self, now_ns: int) -> bool:
         """Return whether all cameras are calibrated, or no news came for a second."""
@@ -57,18 +97,23 @@ class Calibration:
     def on_camera_info(self, camera: str, message: Any, now_ns: int) -> None:
         """Take a camera_info; one that is wrong becomes the camera's problem."""
         try:
-            known = (str(message.header.frame_id).lstrip('/'), intrinsics_from_camera_info(message, camera))
+            known = self._lens(camera, message)
         except GeoPoseError as error:
             self._faults[camera] = str(error)
-            if camera not in self._intrinsics:
+            if camera not in self._lenses:
                 self._missing[camera] = str(error)
             return
         self._faults.pop(camera, None)
-        before = self._intrinsics.get(camera)
-        if before is None or before[0] != known[0] or not _same(before[1], known[1]):
-            self._intrinsics[camera] = known
-            self._changed_ns = now_ns
-            self._assemble()
+        before = self._lenses.get(camera)
+        if before is None or not before.same(known):
+            self._lenses[camera] = known
+            self._assemble(now_ns)
+
+    def _lens(self, camera: str, message: Any) -> _Lens:
+        frame_id = str(message.header.frame_id).lstrip('/')
+        if camera in self._rectified:
+            return _Lens(frame_id, *rectified_from_camera_info(message, camera))
+        return _Lens(frame_id, intrinsics_from_camera_info(message, camera), np.eye(3, 4))
 
     def on_transforms(self, message: Any, now_ns: int) -> str:
         """Take a TFMessage; return what is wrong with it, '' if nothing."""
@@ -77,28 +122,42 @@ class Calibration:
         except CalibrationError as error:
             return str(error)
         self._tree.update(news)
-        self._changed_ns = now_ns
-        self._assemble()
+        self._assemble(now_ns)
         return ''
 
-    def _assemble(self) -> None:
+    def _assemble(self, now_ns: int) -> None:
+        """Make the rig anew where something of it changed; ``now_ns`` is when."""
         cameras: list[Camera] = []
-        self._missing = {}
+        missing: dict[str, str] = {}
+        frames = [lens.frame_id for lens in self._lenses.values()]
         for name in self._cameras:
-            if name not in self._intrinsics:
-                self._missing[name] = self._faults.get(
+            if name not in self._lenses:
+                missing[name] = self._faults.get(
                     name, f"Camera '{name}': no camera_info came yet. Publish it, or give a rig file with rig:=..."
                 )
                 continue
-            frame_id, intrinsics = self._intrinsics[name]
+            lens = self._lenses[name]
+            picture_from_frame = lens.picture_from_frame.copy()
+            if frames.count(lens.frame_id) == 1:
+                # Its frame is its own, so that TF has the whole way already.
+                picture_from_frame[:, 3] = 0.0
             try:
-                cameras.append(Camera(name, frame_id, intrinsics, lookup(self._tree, frame_id, self._world_frame)))
+                pose = compose(picture_from_frame, lookup(self._tree, lens.frame_id, self._world_frame))
+                cameras.append(Camera(name, lens.frame_id, lens.intrinsics, pose))
             except GeoPoseError as error:
-                self._missing[name] = f"Camera '{name}': {error}"
-        self._rig = CameraRig(tuple(cameras), self._world_frame) if cameras else None
+                missing[name] = f"Camera '{name}': {error}"
+        if missing != self._missing or not _same_cameras(cameras, self._rig):
+            self._changed_ns = now_ns
+        if not _same_cameras(cameras, self._rig):
+            self._rig = CameraRig(tuple(cameras), self._world_frame) if cameras else None
+        self._missing = missing
 
 
-def _same(a: Intrinsics, b: Intrinsics) -> bool:
-    return (a.width, a.height, a.distortion_model) == (b.width, b.height, b.distortion_model) and (
-        np.array_equal(a.K, b.K) and np.array_equal(a.D, b.D)
+def _same_cameras(cameras: Sequence[Camera], rig: CameraRig | None) -> bool:
+    """Return whether ``rig`` consists of ``cameras``; TF is told again and again, by whoever comes."""
+    before = rig.cameras if rig is not None else ()
+    return len(cameras) == len(before) and all(
+        (a.name, a.frame_id) == (b.name, b.frame_id) and a.intrinsics is b.intrinsics
+        and np.abs(a.cam_from_world - b.cam_from_world).max() <= _SAME_POSE
+        for a, b in zip(cameras, before, strict=True)
     )

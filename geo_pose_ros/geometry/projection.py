@@ -1,15 +1,19 @@
 """Perspective projection with lens distortion, and its inverse (Hartley & Zisserman, 2nd ed., ch. 6 and 7.4).
 
-The distortion models are ROS's; OpenCV implements them (plumb_bob and rational_polynomial by its general model,
-equidistant by its fisheye model).
+The distortion models are ROS's: plumb_bob and rational_polynomial as OpenCV computes them, equidistant after Kannala
+and Brandt, PAMI 2006. Each is used only where it is one to one: a polynomial that was fitted to a picture turns back
+somewhere outside of it, and what lies beyond would be seen a second time inside. There, and where a ray is not in
+front of the camera, the answer is NaN.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.polynomial.polynomial import polyadd, polyder, polymul, polyroots, polysub, polyval
 
 from ..errors import ShapeError
 from ..skeleton import FloatArray
@@ -20,10 +24,17 @@ from .rigid import transform_points
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 1e-9)
 _ORIGIN = np.zeros(3)
 _IDENTITY = np.eye(3)
+# An undistorted pixel must come back to where it was seen, to less than what any detector can tell.
+_ROUND_TRIP_PX = 0.5
+# The normalised plane ends at 90 degrees; its last degree is farther from the rest than numbers are good for.
+_WIDEST_RAD = np.deg2rad(89.0)
+_NEWTON_STEPS = 20
 
 
 def project(intrinsics: Intrinsics, xyz_cam: FloatArray) -> FloatArray:
-    """Project points (..., 3) m of the camera frame to raw (distorted) px (..., 2); NaN for z <= 0 or NaN.
+    """Project points (..., 3) m of the camera frame to raw (distorted) px (..., 2).
+
+    NaN for NaN, for z <= 0, and outside of what the lens model describes (``valid_radius``).
 
     Raises:
         ShapeError: if the last axis is not 3.
@@ -32,17 +43,23 @@ def project(intrinsics: Intrinsics, xyz_cam: FloatArray) -> FloatArray:
     if xyz_cam.ndim == 0 or xyz_cam.shape[-1] != 3:
         raise ShapeError(f'project: received points {xyz_cam.shape}, expected (..., 3).')
     points = xyz_cam.reshape(-1, 3)
-    with np.errstate(invalid='ignore'):
-        front = points[:, 2] > 0.0
+    with np.errstate(invalid='ignore', divide='ignore'):
+        radius = np.hypot(points[:, 0], points[:, 1]) / points[:, 2]
+        visible = (points[:, 2] > 0.0) & (radius <= valid_radius(intrinsics))
     xy = np.full((len(points), 2), np.nan)
-    if front.any():
-        ahead = points[front][:, None, :]
-        if intrinsics.distortion_model == 'equidistant':
-            pixels, _ = cv2.fisheye.projectPoints(ahead, _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)
-        else:
-            pixels, _ = cv2.projectPoints(ahead, _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)
-        xy[front] = pixels[:, 0, :]
+    if visible.any():
+        xy[visible] = _distort(intrinsics, points[visible])
     return xy.reshape(*xyz_cam.shape[:-1], 2)
+
+
+def _distort(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
+    """Return ``project`` of points (N, 3) within the valid range."""
+    ahead = points[:, None, :]
+    if intrinsics.distortion_model == 'equidistant':
+        pixels, _ = cv2.fisheye.projectPoints(ahead, _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)
+    else:
+        pixels, _ = cv2.projectPoints(ahead, _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)
+    return np.asarray(pixels, np.float64)[:, 0, :]
 
 
 def project_world(camera: Camera, xyz_world: FloatArray) -> FloatArray:
@@ -51,7 +68,9 @@ def project_world(camera: Camera, xyz_world: FloatArray) -> FloatArray:
 
 
 def normalize(intrinsics: Intrinsics, xy: FloatArray) -> FloatArray:
-    """Undistort raw px (..., 2) to the ideal normalised plane z = 1, (..., 2); NaN stays NaN.
+    """Undistort raw px (..., 2) to the ideal normalised plane z = 1, (..., 2).
+
+    NaN for NaN, and for pixels that the lens model has no ray for.
 
     Raises:
         ShapeError: if the last axis is not 2.
@@ -75,10 +94,74 @@ def _normalize(intrinsics: Intrinsics, pixels: FloatArray) -> FloatArray:
     if not len(pixels) or not intrinsics.distorted:
         ideal: FloatArray = (pixels - K[:2, 2]) / (K[0, 0], K[1, 1])
         return ideal
-    given = pixels[:, None, :]
     if intrinsics.distortion_model == 'equidistant':
-        return np.asarray(cv2.fisheye.undistortPoints(given, K, intrinsics.D, criteria=_CRITERIA), np.float64)[:, 0]
-    return _undistort_points(given, K, intrinsics.D)[:, 0]
+        return _normalize_equidistant(intrinsics, pixels)
+    normal = _undistort_points(pixels[:, None, :], K, intrinsics.D)[:, 0]
+    seen_at = _distort(intrinsics, np.column_stack([normal, np.ones(len(normal))]))
+    with np.errstate(invalid='ignore'):
+        found = np.abs(seen_at - pixels).max(-1) < _ROUND_TRIP_PX
+        found &= np.hypot(normal[:, 0], normal[:, 1]) <= valid_radius(intrinsics)
+    normal[~found] = np.nan
+    return normal
+
+
+def _normalize_equidistant(intrinsics: Intrinsics, pixels: FloatArray) -> FloatArray:
+    """Return ``normalize`` of pixels (N, 2) of the equidistant model: Newton's method on the angle to the axis."""
+    K = intrinsics.K
+    offset: FloatArray = (pixels - K[:2, 2]) / (K[0, 0], K[1, 1])
+    distorted = np.hypot(offset[:, 0], offset[:, 1])
+    limit = np.arctan(valid_radius(intrinsics))
+    theta = np.minimum(distorted, limit)
+    for _ in range(_NEWTON_STEPS):
+        error = _distorted_angle(intrinsics, theta) - distorted
+        step = error / np.maximum(polyval(theta, _angle_slope(intrinsics)), 1e-6)
+        theta = np.clip(theta - step, 0.0, limit)
+        if np.abs(step).max() < 1e-12:
+            break
+    found = np.abs(_distorted_angle(intrinsics, theta) - distorted) * K[0, 0] < _ROUND_TRIP_PX
+    # At the centre tan(theta) / distorted is 1 / 1.
+    scale = np.tan(theta) / np.where(distorted > 1e-9, distorted, 1.0)
+    scale[distorted <= 1e-9] = 1.0
+    normal: FloatArray = offset * np.where(found, scale, np.nan)[:, None]
+    return normal
+
+
+def _distorted_angle(intrinsics: Intrinsics, theta: FloatArray) -> FloatArray:
+    """Return the equidistant model's distorted angles of the true ones (N,), rad."""
+    square = theta * theta
+    distorted: FloatArray = theta * polyval(square, np.concatenate([[1.0], intrinsics.D]))
+    return distorted
+
+
+def _angle_slope(intrinsics: Intrinsics) -> FloatArray:
+    """Return the derivative of ``_distorted_angle`` as coefficients of the powers 0, 1, .. of the angle."""
+    slope = np.zeros(9)
+    slope[::2] = np.array([1.0, 3.0, 5.0, 7.0, 9.0]) * np.concatenate([[1.0], intrinsics.D])
+    return slope
+
+
+@lru_cache(maxsize=256)
+def valid_radius(intrinsics: Intrinsics) -> float:
+    """Return up to which distance from the axis in the normalised plane the lens model is one to one; inf: all.
+
+    It ends where the distorted radius stops to grow, and for the equidistant model at 89 degrees. Tangential and
+    prism coefficients are small against the radial ones and left out.
+    """
+    if intrinsics.distortion_model == 'equidistant':
+        return float(np.tan(min([_WIDEST_RAD, *_positive_roots(_angle_slope(intrinsics))])))
+    D = np.zeros(8)
+    D[: min(8, len(intrinsics.D))] = intrinsics.D[:8]
+    # As polynomials of the squared radius s: r N(s) / M(s) grows while N M + 2 s (N' M - N M') > 0.
+    N, M = np.array([1.0, D[0], D[1], D[4]]), np.array([1.0, D[5], D[6], D[7]])
+    change = polysub(polymul(polyder(N), M), polymul(N, polyder(M)))
+    growth = polyadd(polymul(N, M), polymul([0.0, 2.0], change))
+    return float(np.sqrt(min([*_positive_roots(growth), *_positive_roots(M)], default=np.inf)))
+
+
+def _positive_roots(coefficients: FloatArray) -> list[float]:
+    """Return the real roots above zero of a polynomial, given by its coefficients of the powers 0, 1, ..."""
+    roots = polyroots(np.trim_zeros(coefficients, 'b'))
+    return [float(root.real) for root in roots if abs(root.imag) < 1e-9 * max(1.0, abs(root)) and root.real > 0.0]
 
 
 def _undistort_points(points: FloatArray, K: FloatArray, D: FloatArray) -> FloatArray:

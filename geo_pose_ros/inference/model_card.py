@@ -20,7 +20,12 @@ from ..skeleton import Skeleton, get_skeleton
 
 FORMAT = 1
 INPUT_CONVENTION = 'canonical-1'
+# As canonical-1, but turned upright by the world's vertical, and with the input `view`.
+GRAVITY_CONVENTION = 'gravity-1'
 INPUT_NAME = 'pose2d'
+VIEW_NAME = 'view'
+# Numbers per pose of `view`.
+VIEW_SIZE = 2
 OUTPUT_NAMES = ('xyz', 'sigma')
 
 
@@ -40,7 +45,8 @@ class ModelCard:
         training: recipe, data, its hash, the command, seed, and whether 3D labels were used.
         metrics: measured values, by data set and name, units in the names.
         rate_hz: frames per second of a window; 0 for a receptive field of one frame.
-        input_convention: how `pose2d` is made: geo_pose_ros/lifting/canonical.py.
+        input_convention: how the input is made, see geo_pose_ros/lifting/canonical.py. canonical-1: `pose2d` alone;
+            gravity-1: upright, and `view` float32 (batch, 2) beside it.
         outputs: meaning and unit of each output.
         format: version of this file's schema.
     """
@@ -68,10 +74,10 @@ class ModelCard:
     def __post_init__(self) -> None:
         if self.format != FORMAT:
             raise ConfigError(f"Model card '{self.name}': format {self.format}, expected {FORMAT}; export it again.")
-        if self.input_convention != INPUT_CONVENTION:
+        if self.input_convention not in (INPUT_CONVENTION, GRAVITY_CONVENTION):
             raise ConfigError(
                 f"Model card '{self.name}': input convention '{self.input_convention}', this version makes "
-                f"'{INPUT_CONVENTION}'; export the model with this version."
+                f"'{INPUT_CONVENTION}' and '{GRAVITY_CONVENTION}'; export the model with this version."
             )
         if self.receptive_field < 1 or self.receptive_field % 2 == 0:
             raise ConfigError(
@@ -88,6 +94,17 @@ class ModelCard:
     def joints(self) -> Skeleton:
         """The skeleton itself."""
         return get_skeleton(self.skeleton)
+
+    @property
+    def gravity(self) -> bool:
+        """Whether the model has to be told which way is up."""
+        return self.input_convention == GRAVITY_CONVENTION
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each input, by name."""
+        shapes: dict[str, tuple[int, ...]] = {INPUT_NAME: self.input_shape}
+        return {**shapes, VIEW_NAME: (VIEW_SIZE,)} if self.gravity else shapes
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

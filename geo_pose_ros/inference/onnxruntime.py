@@ -20,6 +20,13 @@ _DTYPES = {
 }
 
 
+def available_providers() -> tuple[str, ...]:
+    """Return what ONNX Runtime can run models on here."""
+    import onnxruntime
+
+    return tuple(str(name) for name in onnxruntime.get_available_providers())
+
+
 class OnnxRuntimeBackend:
     """A model in ONNX Runtime."""
 

@@ -4,6 +4,9 @@ A lifter that reads raw pixels has to learn every camera and every place in the 
 undistorted and normalised (the caller does that), then turned into a virtual camera with the same centre whose
 optical axis passes through the person, then divided by its own size. What remains depends on the pose, not on the
 camera; the rotation and the size are kept to go back. Runtime and training both use this module.
+
+Where the rig knows which way is up, the virtual camera is also turned about its axis until the world's vertical is
+the image's, and two numbers say what that takes away: how steeply it looks down, and how large the person appears.
 """
 
 from __future__ import annotations
@@ -21,6 +24,12 @@ Poses = NDArray[np.float32]
 
 # A pose seen through fewer joints has no meaningful centre and size.
 MIN_JOINTS = 4
+# Depth (z of a bearing of length about 1) below which a joint has no image.
+_OFF_AXIS = 0.05
+# Nearer to the vertical than this (sine) a view's roll is not defined by it; the camera's own is kept.
+_NADIR = 0.05
+# log of the size of a person some 5 m away: about the mean over rooms.
+_USUAL_LOG_SIZE = -2.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +41,25 @@ class CanonicalPoses:
         view_from_cam: (..., 3, 3) rotation from the real camera's optical frame to the virtual one.
         size: (...,) median distance of the seen joints from the centre, in normalised image units (tangents);
             NaN where fewer than MIN_JOINTS joints were seen, and there pose2d is all zero.
+        steepness: (...,) sine of the angle by which the virtual camera looks down; NaN where up is not known.
     """
 
     pose2d: NDArray[np.float32]
     view_from_cam: FloatArray
     size: FloatArray
+    steepness: FloatArray
+
+    @property
+    def view(self) -> NDArray[np.float32]:
+        """(..., 2) float32, what a lifter that knows gravity reads beside ``pose2d``: steepness, and log of the size.
+
+        Both are about 0 in the mean; 0 where unknown.
+        """
+        made = np.zeros((*self.size.shape, 2), np.float32)
+        usable = np.isfinite(self.size + self.steepness)
+        made[usable, 0] = self.steepness[usable]
+        made[usable, 1] = np.log(self.size[usable]) - _USUAL_LOG_SIZE
+        return made
 
     @property
     def rays(self) -> FloatArray:
@@ -45,7 +68,9 @@ class CanonicalPoses:
         return np.asarray(self.pose2d[..., :2] * size[..., None, None], np.float64)
 
 
-def canonical_poses(rays: FloatArray, confidence: FloatArray) -> CanonicalPoses:
+def canonical_poses(
+    rays: FloatArray, confidence: FloatArray, up_in_cam: FloatArray | None = None
+) -> CanonicalPoses:
     """Turn 2D poses into the lifter's input.
 
     The centre is the coordinate-wise median of the seen joints, and the size a median as well, so that one gross
@@ -54,6 +79,8 @@ def canonical_poses(rays: FloatArray, confidence: FloatArray) -> CanonicalPoses:
     Args:
         rays: (..., J, 2) undistorted normalised image coordinates x/z, y/z; NaN = not seen.
         confidence: (..., J) in [0, 1].
+        up_in_cam: unit vectors that broadcast to (..., 3), the world's up in the cameras' frames; None: not known, the
+            virtual cameras keep the real ones' roll.
 
     Raises:
         ShapeError: if the shapes do not agree.
@@ -71,21 +98,54 @@ def canonical_poses(rays: FloatArray, confidence: FloatArray) -> CanonicalPoses:
     kept = seen & usable[..., None]
     bearings = np.ones((*confidence.shape, 3))
     bearings[..., :2] = np.where(kept[..., None], rays, 0.0)
-    centre = np.ones((*usable.shape, 3))
-    for axis in range(2):
-        centre[..., axis] = _median(bearings[..., axis], kept)
-    view_from_cam = rotation_to_axis(centre)
+    centre = _centre(bearings, kept)
+    if up_in_cam is None:
+        view_from_cam, steepness = rotation_to_axis(centre), np.full(usable.shape, np.nan)
+    else:
+        up = np.broadcast_to(up_in_cam, centre.shape)
+        # A median per axis turns with the camera's roll: it is taken again in the upright picture.
+        roughly, _ = _upright(centre, up)
+        seen_upright = _ahead(bearings @ np.swapaxes(roughly, -1, -2))
+        again = _centre(seen_upright, kept & (seen_upright[..., 2] > 0.0))
+        view_from_cam, steepness = _upright((again[..., None, :] @ roughly)[..., 0, :], up)
     turned = bearings @ np.swapaxes(view_from_cam, -1, -2)
-    # A joint 90 degrees off the axis has no image there; the bound only keeps the division finite.
-    depth = np.maximum(turned[..., 2:], 0.05)
-    kept &= turned[..., 2] > 0.05
-    turned_xy = turned[..., :2] / depth
+    seen_ahead = _ahead(turned)
+    kept &= seen_ahead[..., 2] > 0.0
+    turned_xy = seen_ahead[..., :2]
     size = np.maximum(_median(np.sqrt((turned_xy * turned_xy).sum(-1)), kept), 1e-4)
     pose2d = np.empty((*confidence.shape, 3), np.float32)
     pose2d[..., :2] = turned_xy / size[..., None, None]
     pose2d[..., 2] = confidence
     pose2d[~kept] = 0.0
-    return CanonicalPoses(pose2d, view_from_cam, np.where(usable, size, np.nan))
+    return CanonicalPoses(pose2d, view_from_cam, np.where(usable, size, np.nan), steepness)
+
+
+def _ahead(bearings: FloatArray) -> FloatArray:
+    """Return x/z, y/z and 1 of ``bearings`` (..., 3); 0 as the last where one is 90 degrees off the axis, or nearly."""
+    # The bound only keeps the division finite.
+    depth = np.maximum(bearings[..., 2:], _OFF_AXIS)
+    return np.concatenate((bearings[..., :2] / depth, bearings[..., 2:] > _OFF_AXIS), -1)
+
+
+def _centre(bearings: FloatArray, kept: NDArray[np.bool_]) -> FloatArray:
+    """Return the median bearing (..., 3), z = 1, per axis, of those (..., J, 3) that are ``kept``."""
+    centre = np.ones((*kept.shape[:-1], 3))
+    for axis in range(2):
+        centre[..., axis] = _median(bearings[..., axis], kept)
+    return centre
+
+
+def _upright(direction: FloatArray, up: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return rotations (..., 3, 3) that turn ``direction`` onto +z and ``up`` into the upper half of the image's
+    vertical, and the sine (...,) of the angle by which ``direction`` points down; both (..., 3)."""
+    z = direction / np.sqrt((direction * direction).sum(-1, keepdims=True))
+    right = np.cross(z, up)
+    width = np.sqrt((right * right).sum(-1, keepdims=True))
+    # Never along z, which looks ahead.
+    own = np.cross(z, (0.0, -1.0, 0.0))
+    right = np.where(width > _NADIR, right, own)
+    x = right / np.sqrt((right * right).sum(-1, keepdims=True))
+    return np.stack((x, np.cross(z, x), z), -2), -(z * up).sum(-1)
 
 
 def _median(values: FloatArray, kept: NDArray[np.bool_]) -> FloatArray:

@@ -11,9 +11,10 @@ import numpy as np
 from ..config import LifterConfig
 from ..errors import BackendError, ShapeError
 from ..inference.base import InferenceBackend, create_backend, warm_up
-from ..inference.model_card import INPUT_NAME, ModelCard, default_model, load_card
+from ..inference.model_card import INPUT_NAME, VIEW_NAME, ModelCard, default_model, load_card
 from ..skeleton import BODY17, FloatArray
-from .canonical import Poses, canonical_poses
+from .canonical import CanonicalPoses, Poses, canonical_poses
+from .gravity import up_in_cameras
 from .root import solve_root
 
 # Poses (C, B, J, 3) to windows (C, B, T, J, 3).
@@ -55,14 +56,21 @@ class PoseLifter:
                 f"Lifter '{path}' looks at {self.card.receptive_field} frames around the one it lifts; the pipeline "
                 'has only those before it: train with model.causal true.'
             )
-        self._backend: InferenceBackend = create_backend(path, config.engine)
-        (given,) = self._backend.inputs
-        if given.name != INPUT_NAME or given.shape != (None, *self.card.input_shape):
-            self.close()
+        if self.card.gravity and config.up == 'none':
             raise BackendError(
-                f"Lifter '{path}' takes {given}, its card says {INPUT_NAME} (any, {self.card.input_shape}); "
-                'export it again.'
+                f"Lifter '{path}' has to know which way is up, but lifter.up is 'none'; name the axis of the "
+                'world that points upwards (z in most), or choose a model that needs no gravity.'
             )
+        self._up = config.up
+        self._backend: InferenceBackend = create_backend(path, config.engine)
+        inputs = self._backend.inputs
+        given = {spec.name: spec.shape for spec in inputs}
+        expected = {name: (None, *shape) for name, shape in self.card.input_shapes.items()}
+        if given != expected:
+            self.close()
+            takes = ', '.join(map(str, inputs))
+            says = ', '.join(f'{name} (any, {shape[1:]})' for name, shape in expected.items())
+            raise BackendError(f"Lifter '{path}' takes {takes}, its card says {says}; export it again.")
         warm_up(self._backend, _BATCHES)
 
     @property
@@ -70,7 +78,31 @@ class PoseLifter:
         """What the model runs on."""
         return self._backend.provider
 
-    def lift(self, xn: FloatArray, confidence: FloatArray, windows: Windows | None = None) -> LiftedPoses:
+    def up_in_cam(self, cam_from_world: FloatArray) -> FloatArray | None:
+        """Return up (C, 3) in the frames of cameras (C, 3, 4), after the setting; None if the model needs none."""
+        return up_in_cameras(cam_from_world, self._up) if self.card.gravity else None
+
+    def canonical(
+        self, xn: FloatArray, confidence: FloatArray, up_in_cam: FloatArray | None = None
+    ) -> CanonicalPoses:
+        """Return the model's input for keypoints (C, B, J, 2) and confidences (C, B, J); ``up_in_cam`` as for lift.
+
+        Raises:
+            BackendError: if the model needs gravity and ``up_in_cam`` is None.
+        """
+        if not self.card.gravity:
+            return canonical_poses(xn, confidence)
+        if up_in_cam is None:
+            raise BackendError(
+                f"Lifter '{self.card.name}' has to know which way is up: give up_in_cam (C, 3), or choose a model that "
+                'needs no gravity.'
+            )
+        return canonical_poses(xn, confidence, up_in_cam[:, None])
+
+    def lift(
+        self, xn: FloatArray, confidence: FloatArray, windows: Windows | None = None, *,
+        up_in_cam: FloatArray | None = None,
+    ) -> LiftedPoses:
         """Lift B bodies seen by C views.
 
         Args:
@@ -78,20 +110,22 @@ class PoseLifter:
             confidence: (C, B, J) in [0, 1], 0 = not used.
             windows: makes windows (C, B, T, J, 3) of these poses (C, B, J, 3) for a lifter of T frames; None: the poses
                 repeat.
+            up_in_cam: (C, 3) unit vectors, the world's up in each camera's frame (``up_in_cam`` makes them); only
+                models that know gravity read it.
 
         Returns:
             Poses and roots in the cameras' frames; NaN where a view sees fewer joints than a pose needs.
 
         Raises:
             ShapeError: if the arrays do not agree.
-            BackendError: if the engine fails.
+            BackendError: if the engine fails, or the model needs ``up_in_cam`` and it is None.
         """
         if xn.ndim != 4 or xn.shape != (*confidence.shape, 2) or xn.shape[2] != len(BODY17):
             raise ShapeError(
                 f'PoseLifter: received keypoints {xn.shape} and confidence {confidence.shape}, '
                 f'expected (C, B, {len(BODY17)}, 2) and (C, B, {len(BODY17)}).'
             )
-        canonical = canonical_poses(xn, confidence)
+        canonical = self.canonical(xn, confidence, up_in_cam)
         usable = np.isfinite(canonical.size)
         pose, root = np.full((*confidence.shape, 3), np.nan), np.full((*usable.shape, 3), np.nan)
         sigma = np.full(confidence.shape, np.nan)
@@ -102,7 +136,10 @@ class PoseLifter:
         if self.card.receptive_field > 1:
             repeated = batch[:, None].repeat(self.card.receptive_field, 1)
             window = repeated if windows is None else windows(canonical.pose2d)[usable]
-        lifted = self._backend.infer({INPUT_NAME: window})
+        given = {INPUT_NAME: window}
+        if self.card.gravity:
+            given[VIEW_NAME] = canonical.view[usable]
+        lifted = self._backend.infer(given)
         xyz = lifted['xyz'].astype(np.float64)
         # Confidence 0 and not seen are the same, so that the zeros of unseen rays do not count.
         place = solve_root(xyz, canonical.rays[usable], batch[..., 2].astype(np.float64))

@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import CalibrationError, GeoPoseError
+from ..skeleton import FloatArray
 from ..types import Intrinsics
 from .factory import MessageFactory
 from .stamps import to_header
 
 _IDENTITY = np.eye(3).ravel()
+# As of Camera.
+_ROTATION_TOLERANCE = 1e-4
 
 
 def intrinsics_from_camera_info(message: Any, camera: str) -> Intrinsics:
-    """Return the intrinsics of the images that ``message`` goes with.
+    """Return the intrinsics of the raw (distorted) images that ``message`` goes with.
 
     Binning and region of interest are honoured: K of the message is for the full sensor, the result is for the
     binned region. An empty model without coefficients is an undistorted plumb_bob.
@@ -33,6 +36,40 @@ def intrinsics_from_camera_info(message: Any, camera: str) -> Intrinsics:
     model = str(message.distortion_model)
     if not model and not D.any():
         model, D = 'plumb_bob', np.zeros(0)
+    return _of_the_picture(message, camera, K, D, model)
+
+
+def rectified_from_camera_info(message: Any, camera: str) -> tuple[Intrinsics, FloatArray]:
+    """Return the intrinsics of rectified images, and rectified_from_camera (3, 4) m.
+
+    They are the left of P, without distortion, and R (sensor_msgs/CameraInfo.msg): a rectified picture is as if taken
+    by a camera without lens, turned by R. The translation is P's: not 0 for the second camera of a stereo pair whose
+    ``frame_id`` is the first one's; where the frame is the camera's own, it must be left out.
+
+    Raises:
+        CalibrationError: for P = 0, an R that is no rotation, or impossible numbers; names the camera.
+    """
+    P = np.array(message.p, float).reshape(3, 4)
+    R = np.array(message.r, float).reshape(3, 3)
+    if not P.any() or P[0, 0] <= 0.0 or P[1, 1] <= 0.0:
+        raise CalibrationError(
+            f"Camera '{camera}': its pictures are rectified, but camera_info has P = {P.tolist()}; expected fx > 0 and "
+            'fy > 0. Rectify with the calibrated camera_info, or set rectified:=no.'
+        )
+    # Drivers of single cameras leave R at 0.
+    R = R if R.any() else np.eye(3)
+    finite = bool(np.isfinite(R).all() and np.isfinite(P).all())
+    if not finite or np.abs(R @ R.T - np.eye(3)).max() > _ROTATION_TOLERANCE or np.linalg.det(R) < 0.0:
+        raise CalibrationError(
+            f"Camera '{camera}': camera_info has R = {R.tolist()}, expected a rotation. Calibrate it again."
+        )
+    translation = np.array([P[0, 3] / P[0, 0], P[1, 3] / P[1, 1], 0.0])
+    lens = _of_the_picture(message, camera, P[:, :3].copy(), np.zeros(0), 'plumb_bob')
+    return lens, np.column_stack([R, translation])
+
+
+def _of_the_picture(message: Any, camera: str, K: FloatArray, D: FloatArray, model: str) -> Intrinsics:
+    """Return the intrinsics of the binned region that is sent; ``K`` is for the full sensor."""
     roi = message.roi
     bin_x, bin_y = max(int(message.binning_x), 1), max(int(message.binning_y), 1)
     width, height = int(roi.width) or int(message.width), int(roi.height) or int(message.height)

@@ -1,13 +1,15 @@
 """sensor_msgs/Image and CompressedImage -> Frame, and Frame -> CompressedImage.
 
-Raw: rgb8, bgr8, rgba8, bgra8, mono8, mono16 (its high byte), 8-bit Bayer and the two packed YUV 4:2:2 orders.
-Compressed: JPEG and PNG, 8 bit. JPEGs are measured and checked from their markers (ITU-T T.81, annex B) before they
-are decoded: decoders fill what a truncated file lacks with grey and say nothing.
+Raw: RGB and BGR with or without alpha, grey and Bayer, of 8 and 16 bits; 8UC1, 8UC3 and 8UC4 (cv_bridge's names of
+mono8, bgr8 and bgra8); YUV 4:2:2 packed, NV12, NV21. 16-bit pictures may hold 10, 12 or 14 bits. Compressed: JPEG and
+PNG. They are measured and checked from their headers (ITU-T T.81, annex B; RFC 2083) before they are decoded: decoders
+fill what a truncated file lacks with grey and say nothing, and take memory for any size that a damaged header claims.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -21,29 +23,45 @@ from .stamps import stamp_of, to_header
 
 
 class _Encoding(NamedTuple):
+    """How a picture lies in memory: rows of ``channels``, and the half rows of chroma below for ``planar``."""
+
     channels: int
     bytes_per_channel: int
     to_bgr: int | None
+    planar: bool = False
 
 
 # Names as in sensor_msgs/image_encodings.hpp; Bayer codes as cv_bridge maps them (OpenCV names the second row).
+_BAYER = {
+    'rggb': cv2.COLOR_BayerBG2BGR, 'bggr': cv2.COLOR_BayerRG2BGR, 'gbrg': cv2.COLOR_BayerGR2BGR,
+    'grbg': cv2.COLOR_BayerGB2BGR,
+}
+_COLOURS: Mapping[str, tuple[int, int | None]] = {
+    'bgr': (3, None), 'rgb': (3, cv2.COLOR_RGB2BGR), 'bgra': (4, cv2.COLOR_BGRA2BGR), 'rgba': (4, cv2.COLOR_RGBA2BGR),
+    'mono': (1, cv2.COLOR_GRAY2BGR), **{f'bayer_{order}': (1, code) for order, code in _BAYER.items()},
+}
 _ENCODINGS: Mapping[str, _Encoding] = {
-    'bgr8': _Encoding(3, 1, None),
-    'rgb8': _Encoding(3, 1, cv2.COLOR_RGB2BGR),
-    'bgra8': _Encoding(4, 1, cv2.COLOR_BGRA2BGR),
-    'rgba8': _Encoding(4, 1, cv2.COLOR_RGBA2BGR),
-    'mono8': _Encoding(1, 1, cv2.COLOR_GRAY2BGR),
-    'mono16': _Encoding(1, 2, cv2.COLOR_GRAY2BGR),
-    'bayer_rggb8': _Encoding(1, 1, cv2.COLOR_BayerBG2BGR),
-    'bayer_bggr8': _Encoding(1, 1, cv2.COLOR_BayerRG2BGR),
-    'bayer_gbrg8': _Encoding(1, 1, cv2.COLOR_BayerGR2BGR),
-    'bayer_grbg8': _Encoding(1, 1, cv2.COLOR_BayerGB2BGR),
+    **{
+        f'{name}{8 * size}': _Encoding(channels, size, code)
+        for name, (channels, code) in _COLOURS.items() for size in (1, 2)
+    },
+    # What cv_bridge calls a picture of which nobody said more.
+    '8uc1': _Encoding(1, 1, cv2.COLOR_GRAY2BGR),
+    '8uc3': _Encoding(3, 1, None),
+    '8uc4': _Encoding(4, 1, cv2.COLOR_BGRA2BGR),
     'uyvy': _Encoding(2, 1, cv2.COLOR_YUV2BGR_UYVY),
     'yuv422': _Encoding(2, 1, cv2.COLOR_YUV2BGR_UYVY),
     'yuyv': _Encoding(2, 1, cv2.COLOR_YUV2BGR_YUY2),
     'yuv422_yuy2': _Encoding(2, 1, cv2.COLOR_YUV2BGR_YUY2),
+    'nv12': _Encoding(1, 1, cv2.COLOR_YUV2BGR_NV12, planar=True),
+    'nv21': _Encoding(1, 1, cv2.COLOR_YUV2BGR_NV21, planar=True),
 }
 ENCODINGS = tuple(_ENCODINGS)
+# Larger pictures than any camera's are a damaged header; these take 150 MB.
+_MOST_PIXELS = 50_000_000
+# Deflate shrinks at most 1032 times (zlib's technical notes), and a block of 64 px of a JPEG takes a bit or more.
+_PNG_RATIO, _JPEG_PIXELS_PER_BYTE = 1032, 512
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _JPEG_START = b'\xff\xd8'
@@ -109,14 +127,35 @@ def compressed_size(data: bytes, camera: str) -> tuple[int, int]:
     if data.startswith(_JPEG_START):
         return _jpeg_size(data, camera)
     if data.startswith(_PNG_SIGNATURE):
-        if len(data) < 24 or b'IEND' not in data[-16:]:
-            raise _truncated(camera, 'PNG', len(data), 'no IEND chunk')
-        width, height = struct.unpack('>II', data[16:24])
-        return int(width), int(height)
+        return _png_size(data, camera)
     raise FrameError(
         f"Camera '{camera}': the compressed image ({len(data)} bytes) starts with {data[:4].hex() or 'nothing'}, "
         'expected a JPEG (ffd8) or PNG (89504e47). Set the image transport to jpeg or png.'
     )
+
+
+def _png_size(data: bytes, camera: str) -> tuple[int, int]:
+    if len(data) < 33 or b'IEND' not in data[-16:]:
+        raise _truncated(camera, 'PNG', len(data), 'no IEND chunk')
+    width, height, bits, colour = struct.unpack('>IIBB', data[16:26])
+    if data[8:16] != b'\0\0\0\rIHDR' or colour not in _PNG_CHANNELS or bits not in (1, 2, 4, 8, 16):
+        raise _corrupt(camera, 'PNG', len(data), f'its header is {data[8:26].hex()}')
+    row_bytes = 1 + -(-int(width) * _PNG_CHANNELS[colour] * bits // 8)
+    if int(height) * row_bytes > len(data) * _PNG_RATIO:
+        raise _corrupt(camera, 'PNG', len(data), f'they cannot hold {width}x{height} px')
+    at = len(_PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack('>I4s', data[at : at + 8])
+        body_ends = at + 8 + int(length)
+        # Decoders take the memory that a chunk claims before they see that it is not there.
+        if body_ends + 4 > len(data) or zlib.crc32(data[at + 4 : body_ends]) != int.from_bytes(
+            data[body_ends : body_ends + 4], 'big'
+        ):
+            raise _corrupt(camera, 'PNG', len(data), f'checksum of the chunk at byte {at}')
+        if kind == b'IEND':
+            return int(width), int(height)
+        at = body_ends + 4
+    raise _truncated(camera, 'PNG', len(data), 'no IEND chunk')
 
 
 def _jpeg_size(data: bytes, camera: str) -> tuple[int, int]:
@@ -143,6 +182,8 @@ def _jpeg_size(data: bytes, camera: str) -> tuple[int, int]:
                     f"Camera '{camera}': corrupt JPEG, a second image starts inside it; the first was cut off. "
                     'Check the driver or network.'
                 )
+            if size[0] * size[1] > len(data) * _JPEG_PIXELS_PER_BYTE:
+                raise _corrupt(camera, 'JPEG', len(data), f'they cannot hold {size[0]}x{size[1]} px')
             return size
         at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
     raise _truncated(camera, 'JPEG', len(data), 'it ends in its header')
@@ -164,11 +205,20 @@ def _truncated(camera: str, codec: str, length: int, reason: str) -> FrameError:
     )
 
 
+def _corrupt(camera: str, codec: str, length: int, reason: str) -> FrameError:
+    return FrameError(f"Camera '{camera}': corrupt {codec} of {length} bytes ({reason}). Check the driver or network.")
+
+
 def _check_size(width: int, height: int, camera: str, intrinsics: Intrinsics | None) -> None:
     if intrinsics is not None and (width, height) != (intrinsics.width, intrinsics.height):
         raise FrameError(
             f"Camera '{camera}': received an image of {width}x{height} px, camera_info says "
             f'{intrinsics.width}x{intrinsics.height}. Calibrate at the size that is streamed, or set binning or roi.'
+        )
+    if width * height > _MOST_PIXELS:
+        raise FrameError(
+            f"Camera '{camera}': an image of {width}x{height} px, expected at most {_MOST_PIXELS} px; send smaller "
+            'ones.'
         )
 
 
@@ -214,19 +264,26 @@ def _decode_raw(
     encoding = _ENCODINGS[name]
     width, height, step = int(message.width), int(message.height), int(message.step)
     row_bytes = width * encoding.channels * encoding.bytes_per_channel
+    rows = height + height // 2 if encoding.planar else height
     data = np.frombuffer(message.data, np.uint8)
-    if min(width, height) < 1 or step < row_bytes or len(data) != step * height:
+    if min(width, height) < 1 or step < row_bytes or len(data) != step * rows:
         raise FrameError(
             f"Camera '{camera}': received {len(data)} bytes with step {step} for {width}x{height} {name}, expected "
-            f'height x step bytes and step >= {row_bytes}. The message is truncated or the driver is wrong.'
+            f'{rows} x step bytes and step >= {row_bytes}. The message is truncated or the driver is wrong.'
+        )
+    halved = encoding.channels == 2 or encoding.planar
+    if (halved and width % 2) or (encoding.planar and height % 2):
+        raise FrameError(
+            f"Camera '{camera}': received {width}x{height} {name}, whose colour is of pairs of pixels; expected even "
+            'sides. Set the driver to another size or encoding.'
         )
     _check_size(width, height, camera, intrinsics)
-    rows = data.reshape(height, step)[:, :row_bytes]
+    pixels = data.reshape(rows, step)[:, :row_bytes]
     if encoding.bytes_per_channel == 2:
-        rows = rows[:, 0 if message.is_bigendian else 1 :: 2]
-    pixels = np.ascontiguousarray(rows)
+        pixels = _to_8_bits(pixels, bool(message.is_bigendian))
+    pixels = np.ascontiguousarray(pixels)
     if encoding.channels > 1:
-        pixels = pixels.reshape(height, width, encoding.channels)
+        pixels = pixels.reshape(rows, width, encoding.channels)
     try:
         # Own memory: the message's buffer belongs to the middleware.
         image = pixels.copy() if encoding.to_bgr is None else cv2.cvtColor(pixels, encoding.to_bgr)
@@ -234,6 +291,14 @@ def _decode_raw(
         raise FrameError(f"Camera '{camera}': OpenCV cannot convert {width}x{height} {name}: {error.err}.") from error
     reduction = reduction_for(width, height, max_side_px)
     return _reduce(np.asarray(image, np.uint8), reduction), reduction
+
+
+def _to_8_bits(rows: UInt8Array, big_endian: bool) -> UInt8Array:
+    """Return the highest 8 bits in use of 16-bit values (H, 2 W bytes); cameras of 10 to 14 bits fill the lowest."""
+    values = np.ascontiguousarray(rows).view('>u2' if big_endian else '<u2')
+    highest = int(values.max())
+    bits = next(bits for bits in (10, 12, 14, 16) if highest < 1 << bits)
+    return (values >> (bits - 8)).astype(np.uint8)
 
 
 def _reduce(image: Any, reduction: int) -> UInt8Array:

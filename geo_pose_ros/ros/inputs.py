@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
@@ -25,7 +25,7 @@ _PERIOD_S = 0.004
 _EVENT_PERIOD_S, _EVENT_WINDOW_S = 0.5, 0.02
 
 
-class _SeldomByExecutor(ReentrantCallbackGroup):
+class _SeldomByExecutor(CallbackGroup):
     """Keeps subscriptions out of the executor's wait set, and lets their events in for moments only.
 
     Fast DDS wakes who waits for an event of a subscription with every message of it.
@@ -40,6 +40,12 @@ class _SeldomByExecutor(ReentrantCallbackGroup):
         if now >= self._opens:
             self._opens, self._closes = now + _EVENT_PERIOD_S, now + _EVENT_WINDOW_S
         return now < self._closes and not isinstance(entity, Subscription)
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return True
+
+    def ending_execution(self, entity: Any) -> None:
+        return
 
 
 class PolledInputs:

@@ -41,6 +41,10 @@ class Outputs:
             name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
         }
 
+    def apply(self, config: NodeConfig) -> None:
+        """Draw by other settings from now on."""
+        self._config = config
+
     def publish_skeleton(self, rig: CameraRig, model_card_hash: str) -> None:
         """Publish `~/skeleton`, again whenever the rig changes."""
         self._skeleton.publish(skeleton_to_message(self._make, BODY17, rig, rig_hash(rig), model_card_hash))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
+import signal
 import sys
 import threading
 import time
@@ -25,6 +27,7 @@ from ..bags.read import BagMessage, BagReader
 from ..errors import BagError, ConfigError
 from .cdr import header_stamp_ns, with_header_stamp
 from .message_factory import message_class
+from .middleware import large_data_environment
 from .qos_from_bag import publisher_qos
 
 _LOG = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ _READ_AHEAD = 256
 _LAST_DELIVERY = Duration(seconds=2)
 # How often a thread that waits for the other looks whether playing stopped.
 _POLL_S = 0.1
+# Who has not subscribed so long after another did will not.
+_SETTLE_S = 1.0
 _HEADER = 'std_msgs/msg/Header'
 
 
@@ -108,14 +113,23 @@ class Player:
         for name, reason in self.report.skipped.items():
             _LOG.warning("Topic '%s' is not played. %s", name, reason)
 
-    def wait_for_subscribers(self, timeout_s: float) -> list[str]:
-        """Wait until every topic has a subscriber; return those that have none after ``timeout_s``."""
+    def wait_for_subscribers(self, timeout_s: float, stop: threading.Event | None = None) -> list[str]:
+        """Wait until every topic has a subscriber, or some have and no other came for a second.
+
+        A node subscribes to what it needs, at once; not every topic of a bag is needed. Return the topics that have
+        none, after ``timeout_s`` at most.
+        """
+        stop = stop or threading.Event()
         deadline = time.monotonic() + timeout_s
+        heard, changed = -1, 0.0
         while True:
             alone = [name for name, p in self._publishers.items() if not p.get_subscription_count()]
-            if not alone or time.monotonic() >= deadline:
+            now = time.monotonic()
+            if len(self._publishers) - len(alone) != heard:
+                heard, changed = len(self._publishers) - len(alone), now
+            settled = heard > 0 and now - changed > _SETTLE_S
+            if not alone or settled or now >= deadline or stop.wait(0.02):
                 return alone
-            time.sleep(0.02)
 
     def play(self, *, rate: float = 1.0, start_s: float = 0.0, loops: int = 1, restamp: bool = False,
              stop: threading.Event | None = None) -> PlayReport:
@@ -231,20 +245,26 @@ def register(subparsers: Any) -> None:
     parser.add_argument('--topics', nargs='*', default=[], help='only these')
     parser.add_argument('--restamp', action='store_true', help='header stamps become the time of playing')
     parser.add_argument('--wait', type=float, default=0.0, metavar='S',
-                        help='wait up to so many seconds until every topic has a subscriber')
+                        help='wait up to so many seconds for subscribers')
     parser.add_argument('--report', type=Path, metavar='FILE', help='write what was played as JSON')
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    # As the node does: the shared memory that pictures go through belongs to their sender.
+    os.environ.update(large_data_environment(os.environ))
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('geo_pose_play')
     stop = threading.Event()
+    # Ctrl-C is how a loop ends, and no error.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    node = rclpy.create_node('geo_pose_play')
     try:
         player = Player(node, arguments.bag, arguments.topics)
-        alone = player.wait_for_subscribers(arguments.wait) if arguments.wait > 0.0 else []
-        if alone:
-            _LOG.warning('Nobody subscribed to %s within %g s.', ', '.join(alone), arguments.wait)
+        if arguments.wait > 0.0:
+            alone = player.wait_for_subscribers(arguments.wait, stop)
+            if alone:
+                _LOG.warning('Nobody subscribed to %s.', ', '.join(alone))
         try:
             player.play(
                 rate=arguments.rate, start_s=arguments.start, loops=arguments.loop, restamp=arguments.restamp, stop=stop

@@ -11,17 +11,20 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.logging import LoggingSeverity, set_logger_level
+from rclpy.logging import set_logger_level
 from rclpy.signals import SignalHandlerOptions
 
 from ..config import NodeConfig
 from ..errors import ConfigError, GeoPoseError
 from .middleware import large_data_environment
+from .parameter_files import shared_names
 from .parameters import NodeParameters
 from .session import PoseSession
 
 _NAME = 'pose_node'
+_LOOK_FOR_CHANGES_S = 0.25
 
 
 class PoseNode(LifecycleNode):
@@ -42,7 +45,10 @@ class PoseNode(LifecycleNode):
         self.fault: GeoPoseError | None = None
         self.crashed = False
         self._session: PoseSession | None = None
-        self._settings = NodeParameters(self, NodeConfig, self._why_read_only)
+        shared = shared_names(options.get('cli_args') or (), sys.argv)
+        self._settings = NodeParameters(self, NodeConfig, self._why_read_only, shared)
+        # Humble has no callback for after a parameter was set.
+        self.create_timer(_LOOK_FOR_CHANGES_S, self._apply_changes)
 
     @property
     def config(self) -> NodeConfig:
@@ -110,8 +116,12 @@ class PoseNode(LifecycleNode):
     def _on_crash(self) -> None:
         self.crashed = True
 
+    def _apply_changes(self) -> None:
+        if self._settings.take_change() and self._session is not None:
+            self._session.apply(self._settings.read())
+
     def _why_read_only(self) -> str:
-        return 'parameters are read at configure; deactivate and clean up first' if self._session is not None else ''
+        return 'this parameter is read at configure; deactivate and clean up first' if self._session is not None else ''
 
     def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
         """Run ``action``; rclpy would swallow what it raises."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import signal
 import sys
@@ -25,6 +26,7 @@ from ..bags.message_factory import TYPESTORE
 from ..bags.write import STORAGES, BagWriter
 from ..errors import ConfigError
 from .message_factory import message_class
+from .middleware import large_data_environment
 from .qos_from_bag import bag_qos, subscription_qos
 
 _LOG = logging.getLogger(__name__)
@@ -145,6 +147,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with BagWriter(
         arguments.out, arguments.storage, overwrite=arguments.overwrite, keep_partial=True
     ) as writer:
+        os.environ.update(large_data_environment(os.environ))
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())

@@ -1,49 +1,31 @@
-"""All that pose_node holds between configure and cleanup."""
+"""All that pose_node holds between configure and cleanup: its parts, and the frames that come in."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
-from rclpy.exceptions import InvalidTopicNameException
-from rclpy.serialization import deserialize_message
-from rclpy.validate_full_topic_name import validate_full_topic_name
-from rclpy.validate_topic_name import validate_topic_name
-from sensor_msgs.msg import CameraInfo, PointCloud2
-
-from ..calibration.live import Calibration
 from ..calibration.rig_file import load_rig
 from ..config import NodeConfig
-from ..detection import create_detector
-from ..errors import ConfigError, FrameError, GeoPoseError
-from ..messages.diagnostics import Level, Status, diagnostics_to_message
-from ..messages.image import frame_from_message
-from ..messages.keypoints import keypoints_from_cloud
-from ..pipeline import Detection, PipelineResult, PosePipeline
-from ..scene.sync import FrameSynchronizer, StampedSet
-from ..skeleton import get_skeleton
-from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
-from . import diagnostics
-from .cdr import header_stamp_ns, read_compressed_image, read_image
+from ..errors import ConfigError, FrameError
+from ..scene.sync import FrameSynchronizer
+from .cdr import header_stamp_ns, with_header_stamp
+from .diagnostics import CameraInput, SyncCounts
 from .inputs import PolledInputs
-from .message_factory import RclpyFactory, message_class
+from .message_factory import message_class
 from .outputs import Outputs
-from .qos import SubscriptionEventCallbacks, explain_incompatible, profile
+from .processing import SetProcessor
+from .qos import SubscriptionEventCallbacks, profile
+from .reports import Reports
+from .rig_source import RigSource
 from .statistics import NodeStatistics
-from .tf import subscribe_static_transforms
+from .topic_watch import TopicWatch
+from .topics import MESSAGE_TYPES, camera_topics, fill
 from .worker import SetWorker
-
-_MESSAGE_TYPES = {
-    'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage',
-    'keypoints': 'sensor_msgs/msg/PointCloud2',
-}
-# The same complaint is logged once in this time.
-_LOG_PERIOD_NS = 5_000_000_000
 
 
 class PoseSession:
@@ -61,7 +43,7 @@ class PoseSession:
             GeoPoseError: if the set-up cannot work.
         """
         self._node, self._config, self._crashed = node, config, on_crash
-        self._log = node.get_logger()
+        self._logger = node.get_logger()
         rig_file = load_rig(Path(config.rig).expanduser()) if config.rig else None
         cameras = config.cameras or (rig_file.names if rig_file is not None else ())
         if not cameras:
@@ -69,73 +51,50 @@ class PoseSession:
                 "No cameras. Name them (cameras:=\"['left', 'right']\") or give a rig file (rig:=/path/to/rig.yaml)."
             )
         self._cameras: tuple[str, ...] = tuple(cameras)
-        self._topics = {name: _input_topic(config, name) for name in self._cameras}
-        self._info_topics = {name: _fill(config.camera_info_topic, name) for name in self._cameras}
+        self._topics = camera_topics(node, config, self._cameras)
         for name in self._cameras:
-            _fill('/pose_node/keypoints/{camera}', name)
-        self._calibration = Calibration(self._cameras, config.world_frame, rig_file)
-        self._pipeline: PosePipeline | None = None
-        self._pipeline_rig: CameraRig | None = None
-        self._load_models()
+            fill('/pose_node/keypoints/{camera}', name)
+        self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
         self._statistics = NodeStatistics(self._cameras, config.drift_window)
+        self._source = RigSource(node, self._topics, config, rig_file, self._on_bad_transform)
+        self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics)
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
-        self._worker = SetWorker(self._synchronizer, self._process, self._on_crash)
-        self._finisher = ThreadPoolExecutor(1, thread_name_prefix='fuse')
-        self._finished: Future[None] = self._finisher.submit(lambda: None)
-        self._logged_ns: dict[str, int] = {}
-        self._make = RclpyFactory()
+        self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
+        self._watch = TopicWatch(node, self._topics, config.transport, self._qos)
         # None while inactive.
         self._inputs: PolledInputs | None = None
-        self._info_inputs: dict[str, Any] = {}
-        self._tf_input: Any = None
-        if rig_file is None:
-            self._tf_input = subscribe_static_transforms(node, self._on_transforms)
-        self._outputs = Outputs(node, self._cameras, config)
-        self._diagnostics = node.create_publisher(
-            message_class('diagnostic_msgs/msg/DiagnosticArray'), '/diagnostics', profile(10)
-        )
+        self._source.subscribe_transforms()
+        self._processor.outputs = self._outputs = Outputs(node, self._cameras, config)
+        self._reports = Reports(node, config, self._statistics)
         self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
-
-    def _load_models(self) -> None:
-        """Find out now whether the detector works; with a rig file, load it for all cameras."""
-        if self._calibration.rig is not None:
-            self._use_rig(self._calibration.rig)
-        elif self._config.transport != 'keypoints':
-            create_detector(self._config.pipeline.detector, self._cameras[0]).close()
-
-    def _use_rig(self, rig: CameraRig) -> None:
-        pipeline = PosePipeline(rig, self._config.pipeline)
-        if self._config.transport != 'keypoints':
-            pipeline.load()
-        if self._pipeline is not None:
-            self._pipeline.close()
-        self._pipeline, self._pipeline_rig = pipeline, rig
 
     def activate(self) -> None:
         """Subscribe to the cameras and start to process."""
         config = self._config
-        kind = message_class(_MESSAGE_TYPES[config.transport])
+        kind = message_class(MESSAGE_TYPES[config.transport])
         self._inputs = PolledInputs(self._node, self._on_crash)
         for name in self._cameras:
-            topic = self._topics[name]
             events = SubscriptionEventCallbacks(
-                incompatible_qos=partial(self._on_incompatible, name, topic),
-                message_lost=partial(self._on_lost, name),
+                incompatible_qos=partial(self._watch.incompatible, name), message_lost=partial(self._on_lost, name)
             )
-            qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
-            self._inputs.subscribe(kind, topic, partial(self._on_frame, name), qos, events)
-        self._publish_skeleton()
-        self._listen_for_camera_info()
+            self._inputs.subscribe(
+                kind, self._topics[name].frames, partial(self._on_frame, name), self._qos, events
+            )
+        self._processor.publish_skeleton()
+        self._source.listen_for_camera_info(self._away())
         self._worker.start()
+        self._reports.activated()
         self._inputs.start()
-        self._log.info(
+        self._logger.info(
             f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
         )
 
-    def _publish_skeleton(self) -> None:
-        if self._pipeline is not None:
-            self._outputs.publish_skeleton(self._pipeline.rig, self._pipeline.model_sha256)
+    def apply(self, config: NodeConfig) -> None:
+        """Take over the settings that are live."""
+        self._config = config
+        self._reports.apply(config)
+        self._outputs.apply(config)
 
     def deactivate(self) -> None:
         """Stop processing and unsubscribe; nothing if it is not active."""
@@ -143,17 +102,16 @@ class PoseSession:
             return
         self._inputs.close()
         self._inputs = None
-        for subscription in self._info_inputs.values():
-            self._node.destroy_subscription(subscription)
-        self._info_inputs.clear()
+        self._reports.deactivated()
+        self._source.stop_listening()
         self._worker.stop()
-        wait([self._finished])
-        counts = diagnostics.SyncCounts.of(self._synchronizer, self._cameras)
+        self._processor.wait()
+        counts = SyncCounts.of(self._synchronizer, self._cameras)
         drops: dict[str, int] = {}
         for causes in counts.drops.values():
             for cause, n in causes.items():
                 drops[cause.value] = drops.get(cause.value, 0) + n
-        self._log.info(
+        self._logger.info(
             f'{sum(counts.received.values())} frames in, {self._statistics.published} sets published, '
             f'frames dropped: {drops or "none"}'
         )
@@ -161,13 +119,10 @@ class PoseSession:
     def close(self) -> None:
         """Undo the rest."""
         self._node.destroy_timer(self._timer)
-        if self._tf_input is not None:
-            self._node.destroy_subscription(self._tf_input)
-        self._finisher.shutdown()
+        self._source.close()
+        self._processor.close()
         self._outputs.close()
-        self._node.destroy_publisher(self._diagnostics)
-        if self._pipeline is not None:
-            self._pipeline.close()
+        self._reports.close()
 
     # Inputs: frames come from their own thread, the others from the executor.
 
@@ -179,220 +134,42 @@ class PoseSession:
         except FrameError as error:
             self._statistics.problem(camera, 'no header', str(error), now_ns)
             return
+        if stamp_ns == 0:
+            # All its frames would be one instant, and none but the first be used.
+            stamp_ns = self._node.get_clock().now().nanoseconds
+            cdr = with_header_stamp(cdr, stamp_ns)
+            text = 'its stamps are 0; the time of arrival stands for them. Let its driver stamp at acquisition'
+            self._statistics.happened(f'camera {camera}', 'no stamp', text, now_ns)
         self._worker.add(camera, stamp_ns, cdr)
 
-    def _on_incompatible(self, camera: str, topic: str, event: Any) -> None:
-        text = explain_incompatible(topic, event)
-        self._statistics.cameras[camera].notes['qos'] = text
-        self._warn(text)
-
     def _on_lost(self, camera: str, event: Any) -> None:
-        self._statistics.cameras[camera].lost = event.total_count
+        self._statistics.lost(camera, event.total_count, monotonic_ns())
 
-    def _listen_for_camera_info(self) -> None:
-        """Subscribe where intrinsics are missing or the camera was away; unsubscribe where they are known.
-
-        A driver sends them with every image, and one is enough.
-        """
-        if self._config.rig:
-            return
-        now_ns = monotonic_ns()
-        for name in self._cameras:
-            age_s = self._statistics.cameras[name].age_s(now_ns)
-            stale = age_s is None or age_s > self._config.stale_after_s
-            wanted = stale or not self._calibration.has_intrinsics(name)
-            if wanted and name not in self._info_inputs:
-                self._info_inputs[name] = self._node.create_subscription(
-                    CameraInfo, self._info_topics[name], partial(self._on_camera_info, name),
-                    profile(1, reliable=False),
-                )
-            elif not wanted and name in self._info_inputs:
-                self._node.destroy_subscription(self._info_inputs.pop(name))
-
-    def _on_camera_info(self, camera: str, message: CameraInfo) -> None:
-        self._calibration.on_camera_info(camera, message, monotonic_ns())
-
-    def _on_transforms(self, message: Any) -> None:
-        problem = self._calibration.on_transforms(message, monotonic_ns())
-        if problem:
-            self._warn(problem)
-
-    # The worker's thread, and that of the finisher.
-
-    def _process(self, found: StampedSet[bytes]) -> None:
-        """Begin to detect, and return when the next set could begin; the finisher's thread does the rest."""
-        try:
-            pipeline, rig = self._current_pipeline()
-            if pipeline is None or rig is None:
-                self._statistics.set_failed('no camera is calibrated')
-                return
-            usable = self._calibrated(rig, found)
-            if self._config.transport == 'keypoints':
-                keypoints = self._read_keypoints(usable, found.stamp_ns)
-                self._submit(partial(pipeline.fuse, found.stamp_ns, keypoints), rig, found)
-                return
-            detection = pipeline.begin(
-                {name: partial(self._decode, name, cdr, rig[name].intrinsics) for name, cdr in usable.items()}
-            )
-        except GeoPoseError as error:
-            self._set_failed(error, found.stamp_ns)
-            return
-        self._submit(partial(self._fuse, pipeline, detection, found.stamp_ns), rig, found)
-        detection.wait_for_a_worker()
-
-    def _submit(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
-        """Hand a set to the finisher, and wait until it is done with the one before."""
-        before, self._finished = self._finished, self._finisher.submit(self._finish, finish, rig, found)
-        before.result()
-
-    def _fuse(self, pipeline: PosePipeline, detection: Detection, stamp_ns: int) -> PipelineResult:
-        views = detection.views()
-        for name, error in views.camera_errors.items():
-            self._camera_failed(name, error, stamp_ns)
-        return pipeline.finish(stamp_ns, views)
-
-    def _finish(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
-        try:
-            result = finish()
-            self._outputs.publish(result, rig)
-            latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
-            self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
-            self._outputs.publish_annotated(result, rig)
-        except GeoPoseError as error:
-            self._set_failed(error, found.stamp_ns)
-
-    def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
-        self._statistics.set_failed(type(error).__name__)
-        self._warn(f'Frame set at {stamp_ns} ns: {error}', key=f'set {type(error).__name__}')
-
-    def _current_pipeline(self) -> tuple[PosePipeline | None, CameraRig | None]:
-        rig = self._calibration.rig
-        if rig is not None and rig is not self._pipeline_rig and self._calibration.is_settled(monotonic_ns()):
-            wait([self._finished])
-            self._use_rig(rig)
-            self._publish_skeleton()
-        return self._pipeline, self._pipeline_rig
-
-    def _calibrated(self, rig: CameraRig, found: StampedSet[bytes]) -> dict[str, bytes]:
-        """Return the payloads of the cameras in the rig; what is wrong with the others is noted."""
-        usable = {}
-        for name, cdr in found.payloads.items():
-            if name in rig.names:
-                usable[name] = cdr
-            else:
-                self._statistics.problem(
-                    name, 'not calibrated', self._calibration.problems.get(name, 'not calibrated yet'), monotonic_ns()
-                )
-        return usable
-
-    def _decode(self, camera: str, cdr: bytes, intrinsics: Intrinsics) -> Frame:
-        message = read_image(cdr) if self._config.transport == 'raw' else read_compressed_image(cdr)
-        return frame_from_message(message, camera, intrinsics, self._config.pipeline.detector.max_side_px)
-
-    def _read_keypoints(self, received: dict[str, bytes], stamp_ns: int) -> dict[str, Keypoints2D]:
-        skeleton = get_skeleton(self._config.keypoints_skeleton)
-        keypoints = {}
-        for name, cdr in received.items():
-            try:
-                keypoints[name] = keypoints_from_cloud(deserialize_message(cdr, PointCloud2), name, skeleton)
-            except GeoPoseError as error:
-                self._camera_failed(name, str(error), stamp_ns)
-        return keypoints
-
-    def _camera_failed(self, camera: str, error: str, stamp_ns: int) -> None:
-        self._statistics.problem(camera, 'unreadable', error, monotonic_ns())
-        self._warn(f'At {stamp_ns} ns: {error}', key=f'camera {camera}')
+    def _on_bad_transform(self, problem: str) -> None:
+        self._statistics.happened('rig', 'transform', problem, monotonic_ns())
 
     def _on_crash(self, error: BaseException) -> None:
-        self._log.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))
+        self._logger.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))
         self._crashed()
 
-    # Reports.
-
-    def _warn(self, text: str, key: str = '') -> None:
+    def _away(self) -> set[str]:
+        """Return the cameras that send nothing now."""
         now_ns = monotonic_ns()
-        if now_ns - self._logged_ns.get(key or text, -_LOG_PERIOD_NS) >= _LOG_PERIOD_NS:
-            self._logged_ns[key or text] = now_ns
-            self._log.warning(text)
+        ages_s = {name: self._statistics.cameras[name].age_s(now_ns) for name in self._cameras}
+        return {name for name, age_s in ages_s.items() if age_s is None or age_s > self._config.stale_after_s}
 
     def _tick(self) -> None:
+        cameras: dict[str, CameraInput] = {}
+        problems = self._source.problems
         if self._inputs is not None:
-            self._listen_for_camera_info()
-            self._look_at_topics()
-        self._diagnostics.publish(
-            diagnostics_to_message(
-                self._make, self._node.get_name(), self._statuses(), self._node.get_clock().now().nanoseconds
-            )
-        )
+            away = self._away()
+            self._source.listen_for_camera_info(away)
+            notes = self._watch.notes(away)
+            cameras = {
+                name: CameraInput(self._topics[name].frames, problems.get(name, ''), notes[name])
+                for name in self._cameras
+            }
+        self._reports.publish(self._read_counts, cameras, problems)
 
-    def _statuses(self) -> list[Status]:
-        if not self._inputs:
-            return [Status('pipeline', Level.OK, 'not active', {})]
-        now_ns = monotonic_ns()
-        counts = self._worker.read(lambda s: diagnostics.SyncCounts.of(s, self._cameras))
-        cameras = [
-            diagnostics.camera_status(
-                name, self._topics[name], self._statistics.cameras[name], counts, self._config, now_ns
-            )
-            for name in self._cameras
-        ]
-        return [
-            diagnostics.pipeline_status(self._statistics, counts, now_ns),
-            diagnostics.rig_status(self._statistics, self._config, self._calibration.problems),
-            *cameras,
-        ]
-
-    def _look_at_topics(self) -> None:
-        """Say why a camera that sends nothing may do so: nobody publishes, or another type."""
-        now_ns = monotonic_ns()
-        expected = _MESSAGE_TYPES[self._config.transport]
-        for name in self._cameras:
-            camera = self._statistics.cameras[name]
-            age_s = camera.age_s(now_ns)
-            if age_s is not None and age_s <= self._config.stale_after_s:
-                camera.notes.pop('topic', None)
-                continue
-            types = {i.topic_type for i in self._node.get_publishers_info_by_topic(self._topics[name])}
-            if not types:
-                camera.notes['topic'] = f'nobody publishes it{self._elsewhere(name)}'
-            elif expected not in types:
-                camera.notes['topic'] = f'it holds {", ".join(sorted(types))}, expected {expected}'
-            else:
-                camera.notes.pop('topic', None)
-
-    def _elsewhere(self, camera: str) -> str:
-        """Return a hint if the camera publishes by another transport."""
-        for transport, type_name in _MESSAGE_TYPES.items():
-            topic = _input_topic(self._config, camera, transport)
-            there = {i.topic_type for i in self._node.get_publishers_info_by_topic(topic)}
-            if transport != self._config.transport and type_name in there:
-                return f", but '{topic}' is there: set transport:={transport}"
-        return '; check the topic names and that the driver runs'
-
-
-def _input_topic(config: NodeConfig, camera: str, transport: str = '') -> str:
-    """Return the topic that ``camera`` publishes by ``transport`` ('': the configured one)."""
-    transport = transport or config.transport
-    topic = _fill(config.keypoints_topic if transport == 'keypoints' else config.image_topic, camera)
-    return f'{topic}/compressed' if transport == 'compressed' else topic
-
-
-def _fill(template: str, camera: str) -> str:
-    """Return the topic of ``camera``.
-
-    Raises:
-        ConfigError: if the template has other fields than {camera}, or no topic name comes of it.
-    """
-    try:
-        topic = template.format(camera=camera)
-    except (KeyError, IndexError, ValueError) as error:
-        raise ConfigError(f"Topic template '{template}': {error!r}; the only field is {{camera}}.") from error
-    try:
-        validate_topic_name(topic)
-        if topic.startswith('/'):
-            # Finds // too.
-            validate_full_topic_name(topic)
-    except InvalidTopicNameException as error:
-        reason = ' '.join(str(error).split())
-        raise ConfigError(f"Camera '{camera}', topic template '{template}': {reason}. Rename it.") from error
-    return topic
+    def _read_counts(self) -> SyncCounts:
+        return self._worker.read(lambda synchronizer: SyncCounts.of(synchronizer, self._cameras))

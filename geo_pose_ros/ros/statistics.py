@@ -13,6 +13,8 @@ from ..pipeline import PipelineResult
 
 # Entries the rates, latencies and stage times look back over.
 _WINDOW = 200
+# What happens with single frames and sets counts as going on for so long after the last time.
+_RECENT_NS = 5_000_000_000
 
 
 @dataclass(slots=True)
@@ -22,16 +24,16 @@ class CameraStatistics:
     Attributes:
         arrivals_ns: when its last frames arrived, monotonic.
         lost: frames the middleware lost, as far as it noticed.
+        lost_ns: when it last noticed some, monotonic.
         problems: frames that could not be used, by kind.
-        last_problem: the last of them in words, and when (monotonic ns).
         residuals_px: per set its median reprojection error.
         notes: standing troubles (calibration, QoS, topics) by kind, in words.
     """
 
     arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     lost: int = 0
+    lost_ns: int | None = None
     problems: Counter[str] = field(default_factory=Counter)
-    last_problem: tuple[str, int] | None = None
     residuals_px: deque[float] = field(default_factory=deque)
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -49,6 +51,22 @@ class CameraStatistics:
         return count / ((max(now_ns, last + period_ns) - first) / 1e9) if last > first else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that went wrong once, and may go on.
+
+    Attributes:
+        subject, kind: whose ('camera left', 'pipeline', 'rig'), and which sort.
+        text: in words.
+        last_ns: when it last happened, monotonic.
+    """
+
+    subject: str
+    kind: str
+    text: str
+    last_ns: int
+
+
 class NodeStatistics:
     """All numbers of a node; thread-safe by one lock."""
 
@@ -63,21 +81,40 @@ class NodeStatistics:
         self.published = 0
         self.failed: Counter[str] = Counter()
         self.bodies = 0
+        self._events: dict[tuple[str, str], Event] = {}
 
     def arrived(self, camera: str, now_ns: int) -> None:
         """Count a frame of ``camera``."""
         self.cameras[camera].arrivals_ns.append(now_ns)
 
+    def lost(self, camera: str, total: int, now_ns: int) -> None:
+        """Take over how many frames of ``camera`` the middleware lost so far."""
+        known = self.cameras[camera]
+        if total > known.lost:
+            known.lost, known.lost_ns = total, now_ns
+
     def problem(self, camera: str, kind: str, message: str, now_ns: int) -> None:
         """Count a frame of ``camera`` that could not be used."""
         with self._lock:
             self.cameras[camera].problems[kind] += 1
-            self.cameras[camera].last_problem = (message, now_ns)
+        self.happened(f'camera {camera}', kind, message, now_ns)
 
-    def set_failed(self, kind: str) -> None:
+    def set_failed(self, kind: str, message: str, now_ns: int) -> None:
         """Count a set that gave nothing."""
         with self._lock:
             self.failed[kind] += 1
+        self.happened('pipeline', kind, message, now_ns)
+
+    def happened(self, subject: str, kind: str, text: str, now_ns: int) -> None:
+        """Note that something went wrong with ``subject``."""
+        with self._lock:
+            self._events[subject, kind] = Event(subject, kind, text, now_ns)
+
+    def recent(self, subject: str, now_ns: int) -> list[Event]:
+        """Return what went wrong with ``subject`` in the last five seconds."""
+        with self._lock:
+            events = list(self._events.values())
+        return [e for e in events if e.subject == subject and now_ns - e.last_ns < _RECENT_NS]
 
     def processed(self, result: PipelineResult, span_ns: int, latency_ns: int, now_ns: int) -> None:
         """Count a published set."""
@@ -92,6 +129,11 @@ class NodeStatistics:
             for name, residuals in result.residuals_px.items():
                 if len(residuals):
                     self.cameras[name].residuals_px.append(float(np.median(residuals)))
+
+    def silent_s(self, now_ns: int) -> float | None:
+        """Return the time since the last published set; None if there was none."""
+        with self._lock:
+            return (now_ns - self._published_ns[-1]) / 1e9 if self._published_ns else None
 
     def rate_hz(self, now_ns: int) -> float:
         """Return the rate of published sets."""

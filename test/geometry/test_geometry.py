@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from geo_pose_ros.errors import CalibrationError, ShapeError
 from geo_pose_ros.geometry import rigid
 from geo_pose_ros.geometry.alignment import align
-from geo_pose_ros.geometry.projection import normalize, project, project_world, undistort
+from geo_pose_ros.geometry.projection import normalize, project, project_world, undistort, valid_radius
 from geo_pose_ros.geometry.virtual_camera import look_at, rotation_to_axis
 from geo_pose_ros.types import Intrinsics
 
@@ -55,6 +55,59 @@ def test_behind_the_camera_and_missing_are_nan():
     points = np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 0.0], [np.nan, 0.0, 1.0], [0.0, 0.0, 1.0]])
     seen = np.isfinite(project(intrinsics(), points)).all(-1)
     assert seen.tolist() == [False, False, False, True]
+
+
+def folding() -> Intrinsics:
+    """r (1 - 0.3 r^2) grows up to r = 1 / sqrt(0.9) = 1.054, where it is 0.703."""
+    return Intrinsics([[500, 0, 320], [0, 500, 240], [0, 0, 1]], [-0.3, 0, 0, 0, 0], 'plumb_bob', 640, 480)
+
+
+def test_the_valid_range_ends_where_the_lens_model_turns_back():
+    assert valid_radius(folding()) == pytest.approx(1.0 / np.sqrt(0.9))
+    assert valid_radius(Intrinsics(np.eye(3), [], 'plumb_bob', 2, 2)) == np.inf
+    assert valid_radius(Intrinsics(np.eye(3), [0.3, 0.1, 0, 0, 0.1], 'plumb_bob', 2, 2)) == np.inf
+    # r / (1 - r^2 / 4): the pole at r = 2.
+    assert valid_radius(
+        Intrinsics(np.eye(3), [0, 0, 0, 0, 0, -0.25, 0, 0], 'rational_polynomial', 2, 2)
+    ) == pytest.approx(2.0)
+    # 1 - 3 * 0.2 theta^2 = 0.
+    fisheye = Intrinsics(np.eye(3), [-0.2, 0, 0, 0], 'equidistant', 2, 2)
+    assert valid_radius(fisheye) == pytest.approx(np.tan(1.0 / np.sqrt(0.6)))
+    assert valid_radius(Intrinsics(np.eye(3), [0, 0, 0, 0], 'equidistant', 2, 2)) == pytest.approx(
+        np.tan(np.deg2rad(89.0))
+    )
+
+
+def test_what_lies_beyond_the_valid_range_is_nan():
+    lens = folding()
+    # At r = 1.2 the model gives 0.682, as at 0.9: a ghost inside the picture.
+    seen = project(lens, np.array([[0.9, 0.0, 1.0], [1.2, 0.0, 1.0]]))
+    assert seen[0, 0] == pytest.approx(320 + 500 * 0.9 * (1 - 0.3 * 0.81)) and np.isnan(seen[1]).all()
+    # No ray leads to a distorted radius above 0.703.
+    back = normalize(lens, np.array([[320 + 500 * 0.6, 240.0], [320 + 500 * 0.72, 240.0], [1500.0, 1500.0]]))
+    assert np.isfinite(back).all(-1).tolist() == [True, False, False]
+    np.testing.assert_allclose(project(lens, np.append(back[0], 1.0)), [620.0, 240.0], atol=1e-5)
+
+
+def test_a_fisheye_sees_up_to_a_right_angle():
+    lens = Intrinsics([[300, 0, 640], [0, 300, 480], [0, 0, 1]], [0, 0, 0, 0], 'equidistant', 1280, 960)
+    angles = np.deg2rad([0.0, 10.0, 60.0, 88.0, 89.5, 95.0, 120.0])
+    pixels = np.stack([640 + 300 * angles, np.full(7, 480.0)], -1)
+    back = normalize(lens, pixels)
+    np.testing.assert_allclose(back[:4, 0], np.tan(angles[:4]), rtol=1e-9)
+    assert np.isnan(back[4:]).all()
+    rays = np.stack([np.sin(angles), np.zeros(7), np.cos(angles)], -1)
+    seen = project(lens, rays)
+    np.testing.assert_allclose(seen[:4], pixels[:4], atol=1e-6)
+    assert np.isnan(seen[4:]).all()
+    assert normalize(lens, np.zeros((0, 2))).shape == (0, 2)
+
+
+def test_an_old_opencv_needs_no_stopping_rule_for_fisheyes(monkeypatch):
+    """OpenCV 4.5.4 (Ubuntu 22.04) has no ``criteria`` there; the angle is found without it."""
+    monkeypatch.delattr('cv2.fisheye.undistortPoints')
+    lens = intrinsics('equidistant')
+    np.testing.assert_allclose(normalize(lens, lens.K[:2, 2]), [0.0, 0.0], atol=1e-12)
 
 
 @pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.canonical import MIN_JOINTS, canonical_poses
+from geo_pose_ros.lifting.gravity import up_in_cameras
 from geo_pose_ros.lifting.root import solve_root
 from test.scenes import person, ring_rig
 
@@ -71,6 +72,55 @@ def test_a_batch_equals_its_items() -> None:
     together = canonical_poses(rays, np.ones((2, 17)))
     for index in range(2):
         np.testing.assert_array_equal(together.pose2d[index], canonical_poses(rays[index], np.ones(17)).pose2d)
+
+
+def _rolled(rays: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the camera sees when rolled by ``angle``, and the rotation (3, 3) that did it."""
+    c, s = np.cos(angle), np.sin(angle)
+    R = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    return rays @ R[:2, :2].T, R
+
+
+def test_with_gravity_up_is_up_in_the_picture_and_the_roll_of_the_camera_does_not_matter() -> None:
+    _, rays = _seen()
+    camera = ring_rig().cameras[0].cam_from_world
+    up = up_in_cameras(camera, 'z')
+    poses = canonical_poses(rays, np.ones(17), up)
+    seen_up = poses.view_from_cam @ up
+    assert seen_up[0] == pytest.approx(0.0, abs=1e-9)
+    assert seen_up[1] < 0.0
+    # The optical axis of the virtual camera, in the world, falls by the sine of the steepness.
+    axis = camera[:, :3].T @ poses.view_from_cam[2]
+    assert poses.steepness == pytest.approx(-axis[2], abs=1e-9)
+    np.testing.assert_allclose(poses.view, (poses.steepness, np.log(poses.size) + 2.5), atol=1e-6)
+    turned, R = _rolled(rays, 0.9)
+    again = canonical_poses(turned, np.ones(17), R @ up)
+    # The centre is a median per axis, which the roll moves a little.
+    np.testing.assert_allclose(again.pose2d, poses.pose2d, atol=0.1)
+    np.testing.assert_allclose(again.steepness, poses.steepness, atol=0.02)
+    # Without gravity the roll stays in the picture.
+    assert np.abs(canonical_poses(turned, np.ones(17)).pose2d - canonical_poses(rays, np.ones(17)).pose2d).max() > 1.0
+
+
+def test_a_view_from_right_above_keeps_the_roll_of_the_camera() -> None:
+    _, rays = _seen()
+    centred = rays - np.median(rays, 0)
+    poses = canonical_poses(centred, np.ones(17), np.array((0.0, 0.0, -1.0)))
+    np.testing.assert_allclose(poses.view_from_cam, np.eye(3), atol=1e-9)
+    assert poses.steepness == pytest.approx(1.0)
+
+
+def test_without_gravity_there_is_no_view() -> None:
+    _, rays = _seen()
+    poses = canonical_poses(rays, np.ones(17))
+    assert np.isnan(poses.steepness)
+    np.testing.assert_array_equal(poses.view, 0.0)
+
+
+def test_an_axis_that_is_none_is_refused() -> None:
+    np.testing.assert_allclose(up_in_cameras(np.eye(3, 4), '-y'), (0.0, -1.0, 0.0))
+    with pytest.raises(ConfigError, match=r"World axis 'up': expected one of z, y, x, -z, -y, -x"):
+        up_in_cameras(np.eye(3, 4), 'up')
 
 
 def test_shapes_that_do_not_agree_are_refused() -> None:

@@ -10,7 +10,14 @@ import pytest
 from geo_pose_ros.config import LifterConfig
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
-from geo_pose_ros.inference.model_card import card_path, default_model, load_card, save_card, sha256
+from geo_pose_ros.inference.model_card import (
+    GRAVITY_CONVENTION,
+    card_path,
+    default_model,
+    load_card,
+    save_card,
+    sha256,
+)
 from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.lifter import PoseLifter
 
@@ -122,6 +129,37 @@ def test_a_causal_model_of_several_frames_gets_windows(tmp_path):
         windowed = lifter.lift(xn, confidence, lambda poses: np.stack([0.0 * poses, 0.0 * poses, poses], 2))
         np.testing.assert_allclose(windowed.pose, made.pose2d @ turn / 3.0, atol=1e-6)
     np.testing.assert_allclose(windowed.sigma, 0.5)
+
+
+@pytest.fixture
+def gravity_model(tmp_path):
+    model = onnx_models.gravity_lifter(tmp_path / 'gravity.onnx')
+    card = load_card(default_model())
+    save_card(dataclasses.replace(card, input_convention=GRAVITY_CONVENTION, sha256=sha256(model)), model)
+    return model
+
+
+def test_a_model_that_knows_gravity_gets_upright_poses_and_the_view(gravity_model):
+    xn, confidence, _ = views()
+    cam_from_world = np.stack([c.cam_from_world for c in ring_rig(4).cameras])
+    with contextlib.closing(PoseLifter(LifterConfig(model=str(gravity_model)))) as lifter:
+        up = lifter.up_in_cam(cam_from_world)
+        np.testing.assert_allclose(up, cam_from_world[:, :, 2])
+        lifted = lifter.lift(xn, confidence, up_in_cam=up)
+        with pytest.raises(BackendError, match=r"has to know which way is up: give up_in_cam \(C, 3\)"):
+            lifter.lift(xn, confidence)
+    made = canonical_poses(xn, confidence, up[:, None])
+    expected = made.pose2d.copy()
+    expected[:, :, 1] = 0.0
+    expected[:, :, 1, :2] = made.view
+    np.testing.assert_allclose(lifted.pose, expected @ made.view_from_cam, atol=1e-6)
+
+
+def test_a_model_that_knows_gravity_needs_an_axis(gravity_model):
+    with pytest.raises(BackendError, match=r"which way is up, but lifter.up is 'none'; name the axis"):
+        PoseLifter(LifterConfig(model=str(gravity_model), up='none'))
+    with contextlib.closing(PoseLifter(LifterConfig(model=str(gravity_model), up='-y'))) as lifter:
+        np.testing.assert_allclose(lifter.up_in_cam(np.eye(3, 4)[None]), [(0.0, -1.0, 0.0)])
 
 
 def test_a_model_with_another_input_than_its_card_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Images to frames: encodings, sizes, reductions, and pictures that cannot be used."""
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -51,38 +53,64 @@ def jpeg(image: np.ndarray, *options: int) -> bytes:
 def uniform(encoding: str) -> np.ndarray:
     """A 4x6 picture of the colour BGR (grey 100 for mono), as a driver sends it in ``encoding``."""
     b, g, r = BGR
+    deep = encoding.endswith('16')
     if encoding.startswith('bayer'):
-        order = encoding.removeprefix('bayer_').removesuffix('8')
+        order = encoding.removeprefix('bayer_').removesuffix('16' if deep else '8')
         tile = np.array([{'r': r, 'g': g, 'b': b}[c] for c in order], np.uint8).reshape(2, 2)
-        return np.tile(tile, (2, 3))
+        return deepen(np.tile(tile, (2, 3))) if deep else np.tile(tile, (2, 3))
+    # BT.601 limited range of the colour.
+    y, u, v = 16 + 0.257 * r + 0.504 * g + 0.098 * b, 128 - 0.148 * r - 0.291 * g + 0.439 * b, (
+        128 + 0.439 * r - 0.368 * g - 0.071 * b
+    )
     if encoding in ('uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2'):
-        # BT.601 limited range of the colour.
-        y, u, v = 16 + 0.257 * r + 0.504 * g + 0.098 * b, 128 - 0.148 * r - 0.291 * g + 0.439 * b, (
-            128 + 0.439 * r - 0.368 * g - 0.071 * b
-        )
         pair = (u, y, v, y) if encoding in ('uyvy', 'yuv422') else (y, u, y, v)
         return np.tile(np.array(pair).round().astype(np.uint8).reshape(1, 2, 2), (4, 3, 1))
+    if encoding in ('nv12', 'nv21'):
+        chroma = (u, v) if encoding == 'nv12' else (v, u)
+        return np.vstack([np.full((4, 6), y), np.tile(chroma, (2, 3))]).round().astype(np.uint8)
     pixel = {
-        'bgr8': (b, g, r), 'rgb8': (r, g, b), 'bgra8': (b, g, r, 255), 'rgba8': (r, g, b, 255), 'mono8': (100,),
-        'mono16': (0x6412,),
-    }[encoding]
-    dtype = '<u2' if encoding == 'mono16' else np.uint8
-    return np.tile(np.array(pixel, dtype), (4, 6, 1)).squeeze()
+        'bgr': (b, g, r), 'rgb': (r, g, b), 'bgra': (b, g, r, 255), 'rgba': (r, g, b, 255), 'mono': (100,),
+        '8uc1': (100,), '8uc3': (b, g, r), '8uc4': (b, g, r, 255),
+    }[encoding if 'uc' in encoding else encoding.rstrip('1568')]
+    flat = np.tile(np.array(pixel, np.uint8), (4, 6, 1)).squeeze()
+    return deepen(flat) if deep else flat
+
+
+def deepen(pixels: np.ndarray) -> np.ndarray:
+    """The same picture in 16 bits; its low bytes are noise, and one pixel shows that all bits are in use."""
+    deep = pixels.astype('<u2') * 256 + np.arange(pixels.size).reshape(pixels.shape) % 256
+    deep.flat[-1] |= 0x8000 if pixels.ndim < 3 else 0
+    return deep.astype('<u2')
 
 
 @pytest.mark.parametrize('encoding', ENCODINGS)
 def test_every_encoding_gives_its_colour(library, encoding):
-    message = library.wire(raw(library, uniform(encoding), encoding), IMAGE)
-    frame = frame_from_message(message, 'left')
+    pixels = uniform(encoding)
+    changes = {'height': 4} if encoding in ('nv12', 'nv21') else {}
+    message = raw(library, pixels, encoding, **changes)
+    message.step = pixels.nbytes // len(pixels)
+    frame = frame_from_message(library.wire(message, IMAGE), 'left')
     assert (frame.camera, frame.stamp_ns, frame.reduction, frame.image.shape) == ('left', STAMP_NS, 1, (4, 6, 3))
-    expected = (100, 100, 100) if encoding.startswith('mono') else BGR
-    # YUV quantises.
-    assert np.abs(frame.image.astype(int) - expected).max() <= (2 if 'y' in encoding and 'bayer' not in encoding else 0)
+    expected = (100, 100, 100) if encoding.startswith('mono') or encoding == '8uc1' else BGR
+    # YUV quantises; the last pixel of 16 bits is white (deepen).
+    yuv = 'y' in encoding.replace('bayer', '') or encoding.startswith(('nv', 'yuv'))
+    shown = frame.image[:2, :4] if encoding.endswith('16') else frame.image
+    assert np.abs(shown.astype(int) - expected).max() <= (2 if yuv else 0)
+
+
+@pytest.mark.parametrize('bits', [10, 12, 14, 16])
+@pytest.mark.parametrize('big_endian', [False, True])
+def test_the_bits_in_use_are_shown(library, bits, big_endian):
+    """A 12-bit camera in mono16 fills the low bits; its high byte is nearly black."""
+    pixels = np.array([[(200 << bits) >> 8, (100 << bits) >> 8, (1 << bits) - 1]], '>u2' if big_endian else '<u2')
+    frame = frame_from_message(raw(library, pixels, 'mono16', is_bigendian=int(big_endian)), 'left')
+    assert frame.image[0, :, 0].tolist() == [200, 100, 255]
 
 
 def test_big_endian_mono16_and_padded_rows(library):
     pixels = np.array([[0x6412, 0x0199]], '>u2')
     frame = frame_from_message(raw(library, pixels, 'mono16', is_bigendian=1), 'left')
+    # 0x6412 takes 15 bits.
     assert frame.image[0, :, 0].tolist() == [0x64, 0x01]
 
     image = smooth_image(5, 7)
@@ -93,7 +121,7 @@ def test_big_endian_mono16_and_padded_rows(library):
 
 
 def test_unknown_encoding_names_the_known(library):
-    with pytest.raises(FrameError, match=r"Camera 'left': unknown image encoding '32FC1'; supported: bgr8, rgb8, .*"):
+    with pytest.raises(FrameError, match=r"Camera 'left': unknown image encoding '32FC1'; supported: bgr8, bgr16, .*"):
         frame_from_message(raw(library, smooth_image(), '32FC1'), 'left')
 
 
@@ -105,10 +133,59 @@ def test_raw_image_of_wrong_size(library, changes):
         frame_from_message(raw(library, smooth_image(), 'bgr8', **changes), 'left')
 
 
-def test_odd_width_of_packed_yuv_is_refused(library):
-    pixels = np.zeros((4, 5, 2), np.uint8)
-    with pytest.raises(FrameError, match="Camera 'left': OpenCV cannot convert 5x4 yuyv"):
-        frame_from_message(raw(library, pixels, 'yuyv'), 'left')
+@pytest.mark.parametrize(
+    ('encoding', 'shape', 'height'), [('yuyv', (4, 5, 2), 4), ('nv12', (6, 5), 4), ('nv21', (4, 6), 3)]
+)
+def test_odd_sides_of_yuv_are_refused(library, encoding, shape, height):
+    pixels = np.zeros(shape, np.uint8)
+    with pytest.raises(FrameError, match=f"Camera 'left': received {shape[1]}x{height} {encoding}, whose colour is of"):
+        frame_from_message(raw(library, pixels, encoding, height=height, step=pixels.nbytes // shape[0]), 'left')
+
+
+def test_a_picture_opencv_cannot_convert_is_refused(library, monkeypatch):
+    def fail(*_):
+        raise cv2.error('no')
+
+    monkeypatch.setattr(cv2, 'cvtColor', fail)
+    with pytest.raises(FrameError, match="Camera 'left': OpenCV cannot convert 64x48 rgb8"):
+        frame_from_message(raw(library, smooth_image(), 'rgb8'), 'left')
+
+
+def png(image: np.ndarray) -> bytes:
+    return cv2.imencode('.png', image)[1].tobytes()
+
+
+def test_a_header_that_claims_more_than_its_file_can_hold_costs_nothing(library):
+    """One changed byte made a PNG of 9 kB take 4 GB."""
+    data = bytearray(png(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)))
+    for at in (16, 17, 20, 21):
+        broken = bytearray(data)
+        broken[at] = 0x7F
+        with pytest.raises(FrameError, match=r"corrupt PNG of \d+ bytes \(they cannot hold \d+x\d+ px\)"):
+            frame_from_message(compressed(library, bytes(broken)), 'left')
+    for at, value in ((11, 14), (12, 0), (24, 3), (25, 5)):
+        broken = bytearray(data)
+        broken[at] = value
+        with pytest.raises(FrameError, match=r'corrupt PNG of \d+ bytes \(its header is '):
+            frame_from_message(compressed(library, bytes(broken)), 'left')
+    photo = bytearray(jpeg(smooth_image()))
+    size_at = photo.index(b'\xff\xc0') + 5
+    photo[size_at : size_at + 4] = b'\xff\xff\xff\xff'
+    with pytest.raises(FrameError, match=r'corrupt JPEG of \d+ bytes \(they cannot hold 65535x65535 px\)'):
+        frame_from_message(compressed(library, bytes(photo)), 'left')
+
+
+def test_flat_pictures_are_no_bombs(library):
+    """What compresses best is still decoded."""
+    flat = np.zeros((2000, 3000, 3), np.uint8)
+    for data in (png(flat), jpeg(flat), jpeg(flat, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)):
+        assert frame_from_message(compressed(library, data), 'left').image.shape == flat.shape
+
+
+def test_pictures_larger_than_any_camera_s_are_refused(library):
+    message = raw(library, np.zeros((1, 51_000_000), np.uint8), 'mono8')
+    with pytest.raises(FrameError, match='an image of 51000000x1 px, expected at most 50000000 px'):
+        frame_from_message(message, 'left')
 
 
 def test_size_must_be_that_of_camera_info(library):
@@ -218,9 +295,19 @@ def test_png_truncated_and_broken(library):
     assert compressed_size(data, 'left') == (64, 48)
     with pytest.raises(FrameError, match='truncated PNG'):
         frame_from_message(compressed(library, data[:-20], 'bgr8; png compressed bgr8'), 'left')
-    broken = data[:16] + b'\xff' * 10 + data[26:]
-    with pytest.raises(FrameError, match='OpenCV cannot decode'):
+    broken = data[:60] + b'\xff' * 40 + data[100:]
+    with pytest.raises(FrameError, match=r'corrupt PNG of \d+ bytes \(checksum of the chunk at byte 33\)'):
         frame_from_message(compressed(library, broken, 'bgr8; png compressed bgr8'), 'left')
+    # A chunk that claims more than there is made OpenCV take seconds.
+    with pytest.raises(FrameError, match=r'checksum of the chunk at byte 33\)'):
+        compressed_size(data[:33] + b'\x7f' + data[34:], 'left')
+    with pytest.raises(FrameError, match=r'truncated PNG of \d+ bytes \(no IEND chunk\)'):
+        compressed_size(data[:-12] + b'IEND', 'left')
+    # Right sums over wrong data.
+    body = b'IDAT' + b'\xff' * 40
+    wrong = data[:33] + (40).to_bytes(4, 'big') + body + zlib.crc32(body).to_bytes(4, 'big') + data[-12:]
+    with pytest.raises(FrameError, match='OpenCV cannot decode'):
+        frame_from_message(compressed(library, wrong, 'bgr8; png compressed bgr8'), 'left')
 
 
 @pytest.mark.parametrize('data', [b'', b'\x00\x01', b'GIF89a....'])

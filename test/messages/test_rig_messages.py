@@ -9,7 +9,11 @@ from geo_pose_ros.calibration.rig_file import rig_hash
 from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import project
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics, intrinsics_from_camera_info
+from geo_pose_ros.messages.camera_info import (
+    camera_info_from_intrinsics,
+    intrinsics_from_camera_info,
+    rectified_from_camera_info,
+)
 from geo_pose_ros.messages.skeleton import skeleton_from_message, skeleton_to_message
 from geo_pose_ros.messages.stamps import from_time, to_time
 from geo_pose_ros.messages.transforms import (
@@ -75,6 +79,45 @@ def test_camera_info_without_lens_is_a_pinhole(library):
     message = library.make(INFO, width=640, height=480, k=np.array([500.0, 0, 320, 0, 500, 240, 0, 0, 1]))
     lens = intrinsics_from_camera_info(message, 'left')
     assert (lens.distortion_model, lens.D.tolist(), lens.distorted) == ('plumb_bob', [], False)
+
+
+def rectifying(library):
+    """A stereo pair's right camera: 12 cm to the right, turned by R, its rectified picture of another focal length."""
+    message = camera_info_from_intrinsics(library.make, intrinsics(), 0, 'f')
+    rotation = from_rotation_vector(np.array([0.01, -0.03, 0.02]), np.zeros(3))[:, :3]
+    message.r = rotation.ravel()
+    message.p = np.array([800.0, 0, 630, -0.12 * 800, 0, 800, 470, 0, 0, 0, 1, 0])
+    return message, rotation
+
+
+def test_rectified_pictures_are_as_p_and_r_say(library):
+    message, rotation = rectifying(library)
+    lens, rectified_from_camera = rectified_from_camera_info(library.wire(message, INFO), 'right')
+    assert not lens.distorted and (lens.width, lens.height) == (1280, 960)
+    points = np.random.default_rng(0).uniform((-0.3, -0.3, 2.0), (0.3, 0.3, 3.0), (20, 3))
+    # As sensor_msgs/CameraInfo.msg defines it.
+    seen = np.column_stack([points @ rotation.T, np.ones(20)]) @ np.asarray(message.p).reshape(3, 4).T
+    turned = points @ rectified_from_camera[:, :3].T + rectified_from_camera[:, 3]
+    np.testing.assert_allclose(project(lens, turned), seen[:, :2] / seen[:, 2:], atol=1e-9)
+    message.r = np.zeros(9)
+    np.testing.assert_array_equal(rectified_from_camera_info(message, 'right')[1][:, :3], np.eye(3))
+    message.binning_x = message.binning_y = 2
+    assert rectified_from_camera_info(message, 'right')[0].K[0, 0] == 400.0
+
+
+def test_impossible_rectification(library):
+    message, _ = rectifying(library)
+    message.p = np.zeros(12)
+    with pytest.raises(CalibrationError, match="Camera 'right': its pictures are rectified, but camera_info has P = "):
+        rectified_from_camera_info(message, 'right')
+    message, _ = rectifying(library)
+    message.p[3] = np.nan
+    with pytest.raises(CalibrationError, match='camera_info has R = '):
+        rectified_from_camera_info(message, 'right')
+    message, _ = rectifying(library)
+    message.r = 2.0 * np.eye(3).ravel()
+    with pytest.raises(CalibrationError, match=r"Camera 'right': camera_info has R = .*, expected a rotation"):
+        rectified_from_camera_info(message, 'right')
 
 
 def test_binning_and_region_of_interest(library):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -49,7 +49,7 @@ def small_rig() -> CameraRig:
 RIG = small_rig()
 PERSON = person(3)
 PERIOD_S = 0.03
-LIMIT_S = 15.0
+LIMIT_S = 30.0
 MAKE = RclpyFactory()
 TYPES = {'keypoints': PointCloud2, 'compressed': CompressedImage, 'raw': Image}
 # What a camera sends at a stamp; None: nothing.
@@ -96,6 +96,7 @@ class Cameras:
 
     def __init__(self, node: Node, transport: str, qos: QoSProfile, infos: bool = False) -> None:
         self.rig: CameraRig = RIG
+        self._node = node
         suffix = {'keypoints': 'keypoints', 'compressed': 'image_raw/compressed', 'raw': 'image_raw'}[transport]
         self._publishers = {
             name: node.create_publisher(TYPES[transport], f'{name}/{suffix}', qos) for name in RIG.names
@@ -213,7 +214,8 @@ class World:
 @contextmanager
 def world(
     transport: str, *, rig_path: str = '', camera_qos: QoSProfile | None = None, autostart: bool = True,
-    before_start: Callable[[Cameras], None] = lambda cameras: None, node_transport: str = '', **parameters: Any,
+    before_start: Callable[[Cameras], None] = lambda cameras: None, node_transport: str = '',
+    cli_args: Sequence[str] = (), **parameters: Any,
 ) -> Iterator[World]:
     """Yield a running World; ``parameters`` with __ for dots override the node's."""
     values = {
@@ -222,7 +224,8 @@ def world(
         'pipeline.detector.max_side_px': 0, 'pipeline.lifter.enabled': False,
         **{name.replace('__', '.'): v for name, v in parameters.items()},
     }
-    node = PoseNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = PoseNode(parameter_overrides=overrides, cli_args=list(cli_args) or None)
     tester = Node('tester')
     executor = SingleThreadedExecutor()
     thread = threading.Thread(target=executor.spin, daemon=True)

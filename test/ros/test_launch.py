@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from geo_pose_ros.config import NodeConfig, walk
 from geo_pose_ros.ros.middleware import PROFILE, large_data_environment
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
     'launch': ['LaunchDescription'],
     'launch.actions': ['DeclareLaunchArgument', 'ExecuteProcess', 'OpaqueFunction', 'SetEnvironmentVariable'],
-    'launch.conditions': ['IfCondition'],
     'launch.substitutions': ['PathJoinSubstitution'],
     'launch_ros': [],
     'launch_ros.actions': ['Node'],
@@ -58,28 +58,70 @@ def of(description: list[Any], kind: str) -> list[Any]:
     return [entity for entity in description if type(entity).__name__ == kind]
 
 
-def test_arguments_are_files_and_switches(description: list[Any]) -> None:
-    names = [argument.args[0] for argument in of(description, 'DeclareLaunchArgument')]
-    assert names == ['params', 'rig', 'bag', 'rviz', 'rviz_config']
+ARGUMENTS = [
+    'params', 'rig', 'cameras', 'transport', 'image_topic', 'camera_info_topic', 'world_frame', 'namespace',
+    'log_level', 'respawn', 'bag', 'rviz', 'rviz_config',
+]
+
+
+def test_every_argument_is_described(description: list[Any]) -> None:
+    assert [argument.args[0] for argument in of(description, 'DeclareLaunchArgument')] == ARGUMENTS
     assert all(argument.kwargs['description'] for argument in of(description, 'DeclareLaunchArgument'))
 
 
+def started(description: list[Any], **given: str) -> list[Any]:
+    """Return what the launch file starts with the arguments ``given``."""
+    context = {
+        **dict.fromkeys(ARGUMENTS, ''), 'params': 'p.yaml', 'log_level': 'info', 'respawn': 'false', 'rviz': 'false',
+        **given,
+    }
+    return [entity for f in of(description, 'OpaqueFunction') for entity in f.kwargs['function'](context)]
+
+
 def test_the_node_gets_its_files(description: list[Any], tmp_path: Path) -> None:
-    context = {'params': 'p.yaml', 'rig': str(tmp_path / 'rig.yaml'), 'bag': 'footage'}
-    (node,), (play,) = (f.kwargs['function'](context) for f in of(description, 'OpaqueFunction'))
+    node, play = started(description, rig=str(tmp_path / 'rig.yaml'), bag='footage')
     assert node.kwargs['executable'] == 'pose_node'
     assert node.kwargs['parameters'] == ['p.yaml', {'rig': str(tmp_path / 'rig.yaml')}]
     assert play.kwargs['cmd'][1:] == ['play', 'footage', '--restamp', '--loop', '--wait', '30']
 
 
-def test_without_files_there_is_only_the_node(description: list[Any]) -> None:
-    context = {'params': 'p.yaml', 'rig': '', 'bag': ''}
-    (node,), nothing = (f.kwargs['function'](context) for f in of(description, 'OpaqueFunction'))
+def test_without_arguments_there_is_only_the_node_and_its_file(description: list[Any]) -> None:
+    (node,) = started(description)
     assert node.kwargs['parameters'] == ['p.yaml']
-    assert nothing == []
-    (rviz,) = of(description, 'Node')
-    assert rviz.kwargs['executable'] == 'rviz2'
-    assert rviz.kwargs['condition'].args[0].name == 'rviz'
+    assert (node.kwargs['namespace'], node.kwargs['respawn']) == ('', False)
+    assert node.kwargs['arguments'] == ['--ros-args', '--log-level', 'info']
+
+
+@pytest.mark.parametrize('cameras', ["['left', 'right']", 'left,right', '[left, right]'])
+def test_arguments_go_over_the_file(description: list[Any], cameras: str) -> None:
+    (node,) = started(
+        description, cameras=cameras, transport='raw', image_topic='/{camera}/image_rect', namespace='robot1',
+        log_level='debug', respawn='true',
+    )
+    assert node.kwargs['parameters'][1] == {
+        'cameras': ['left', 'right'], 'transport': 'raw', 'image_topic': '/{camera}/image_rect'
+    }
+    assert (node.kwargs['namespace'], node.kwargs['respawn']) == ('robot1', True)
+    assert node.kwargs['arguments'] == ['--ros-args', '--log-level', 'debug']
+
+
+def test_the_parameters_that_are_arguments_exist(description: list[Any]) -> None:
+    known = {setting.name for setting in walk(NodeConfig)}
+    assert set(ARGUMENTS) & known == {
+        'rig', 'cameras', 'transport', 'image_topic', 'camera_info_topic', 'world_frame'
+    }
+
+
+def test_rviz_is_started_first_or_nothing_is(
+    description: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    with pytest.raises(RuntimeError, match=r'rviz2 is not installed\. Run: sudo apt-get install'):
+        started(description, rviz='true')
+    found = of(description, 'OpaqueFunction')[0].kwargs['function'].__globals__
+    monkeypatch.setitem(found, 'get_package_prefix', lambda name: '/opt/ros')
+    rviz, node = started(description, rviz='true')
+    assert (rviz.kwargs['executable'], node.kwargs['executable']) == ('rviz2', 'pose_node')
 
 
 def test_the_play_arguments_exist() -> None:

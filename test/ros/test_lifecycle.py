@@ -21,6 +21,7 @@ from rclpy.parameter import Parameter
 from geo_pose_ros.config import NodeConfig, build, flatten, to_ros_yaml, walk
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.ros import parameters
+from geo_pose_ros.ros.parameter_files import shared_names
 from geo_pose_ros.ros.pose_node import PoseNode
 from geo_pose_ros.ros.qos import UnsupportedEventTypeError
 from test.ros.harness import World, until, world
@@ -134,6 +135,10 @@ def test_parameters_are_described_and_checked(rig_path: str) -> None:
         assert ranges == [(0.0, 1000.0)]
         assert [(r.from_value, r.to_value) for r in depth.integer_range] == [(1, 100)]
         assert 'one of raw, compressed, keypoints' in transport.description
+        (drawn,) = call(
+            w, DescribeParameters, 'describe_parameters', DescribeParameters.Request(names=['annotated_max_side_px'])
+        ).descriptors
+        assert drawn.description.endswith('[px, at run time too]')
 
         def set_to(name: str, value: Any) -> Any:
             request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
@@ -150,7 +155,12 @@ def test_parameters_are_described_and_checked(rig_path: str) -> None:
         assert change(w, Transition.TRANSITION_CONFIGURE)
         refused = set_to('queue_depth', 8)
         assert not refused.successful
-        assert refused.reason == 'parameters are read at configure; deactivate and clean up first'
+        assert refused.reason == 'this parameter is read at configure; deactivate and clean up first'
+        # A live one is taken, and checked as any other.
+        assert set_to('annotated_max_side_px', 128).successful
+        until(lambda: w.node._session._outputs._config.annotated_max_side_px == 128, 'the outputs have it')
+        assert w.node._session._reports._config.annotated_max_side_px == 128
+        assert not set_to('annotated_max_side_px', 1).successful
 
 
 def node_with(**overrides: Any) -> PoseNode:
@@ -247,6 +257,12 @@ def bad_file(tmp_path: Path) -> list[str]:
         (lambda _: ['-p', 'queue:=3'], 'Unknown parameter queue; known: '),
         (lambda _: [], 'No cameras. Name them'),
         (lambda _: ['-p', "cameras:=['a','b']", '-p', 'image_topic:=/x/{name}'], 'the only field is {camera}'),
+        (lambda _: ['-p', "cameras:=['a','b']", '-p', 'image_topic:=picture'],
+         "The cameras a, b share the topic '/picture/compressed'. Put {camera} into its template"),
+        (lambda _: ['-p', "cameras:=['a','b']", '-p', "image_topics:=['c=/x']"],
+         "Parameter 'image_topics': received 'c=/x', expected camera=topic with one of the cameras a, b."),
+        (lambda _: ['-p', "cameras:=['a','b']", '-p', "image_topics:=['a']"],
+         "Parameter 'image_topics': received 'a', expected camera=topic"),
         (lambda _: ['-p', "cameras:=['a-1']"], "Camera 'a-1', topic template '{camera}/image_raw': Invalid topic name"),
         (lambda _: ['-p', "cameras:=['/a']"], "Camera '/a', topic template '/pose_node/keypoints/{camera}': Invalid"),
         (bad_file, 'parameter file: '),
@@ -259,6 +275,33 @@ def test_start_up_faults_are_one_line_and_an_exit_status(arguments: Any, words: 
     assert len(lines) == 1, ended.stderr
     assert words in lines[0]
     assert ended.stdout == ''
+
+
+def test_a_foreign_parameter_for_all_nodes_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / 'shared.yaml'
+    path.write_text(
+        '/**:\n  ros__parameters: {robot_description: x, arm: {gain: 1.0}, queue_depth: 3}\n', encoding='utf-8'
+    )
+    ended = run_node('--params-file', str(path))
+    assert 'No cameras. Name them' in ended.stderr
+    assert 'does not know, and leaves alone: arm.gain, robot_description' in ended.stderr
+    # The same name for this node is a typing error.
+    path.write_text(path.read_text() + 'pose_node:\n  ros__parameters: {robot_description: x}\n', encoding='utf-8')
+    ended = run_node('--params-file', str(path))
+    assert ended.returncode == 1
+    assert 'Unknown parameter robot_description; known: ' in ended.stderr
+
+
+def test_which_parameters_are_for_all_nodes(tmp_path: Path) -> None:
+    path, other = tmp_path / 'a.yaml', tmp_path / 'b.yaml'
+    path.write_text(
+        'robot:\n  "*":\n    ros__parameters: {a: 1, b: {c: 2}}\n/**/pose_node:\n  ros__parameters: {d: 1}\n'
+    )
+    other.write_text('/**:\n  ros__parameters: {d: 1, e: 2}\n')
+    words = ['--ros-args', '--params-file', str(path), '--params-file', str(other)]
+    assert shared_names(words) == {'a', 'b.c', 'e'}
+    other.write_text('{')
+    assert shared_names(words, ['--params-file'], ['--params-file', '/nowhere']) == {'a', 'b.c'}
 
 
 def test_a_missing_detector_is_one_line_and_an_exit_status(rig_path: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import DEFAULT_QOS, LATCHED_QOS, BagWriter
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.messages.stamps import stamp_of, to_header
+from geo_pose_ros.ros import play, record
+from geo_pose_ros.ros.middleware import PROFILE
 from geo_pose_ros.ros.play import Player
 from geo_pose_ros.ros.qos_from_bag import bag_qos, publisher_qos, subscription_qos
 from geo_pose_ros.ros.record import Recorder
@@ -146,6 +149,52 @@ def test_refusals(bag, node, tmp_path):
 
 def test_nobody_listening_is_told(bag, node):
     assert Player(node, bag, [WORDS]).wait_for_subscribers(0.05) == [WORDS]
+
+
+def test_topics_that_nobody_needs_are_not_waited_for(bag, node):
+    """With a rig file, a node does not subscribe to camera_info and /tf_static."""
+    with Heard(IMAGES):
+        player = Player(node, bag)
+        assert player.wait_for_subscribers(60.0) == [WORDS]
+
+
+def test_waiting_can_be_stopped(bag, node):
+    stop = threading.Event()
+    stop.set()
+    assert Player(node, bag, [WORDS]).wait_for_subscribers(60.0, stop) == [WORDS]
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_loop_that_is_stopped_is_no_error(bag, number):
+    player = subprocess.Popen(
+        [sys.executable, '-m', 'geo_pose_ros.cli', 'play', str(bag), '--loop', '--wait', '60'],
+        stderr=subprocess.PIPE, text=True,
+    )
+    with Heard(IMAGES) as heard:
+        until(lambda: heard.images, 'a picture')
+        player.send_signal(number)
+        _, errors = player.communicate(timeout=30)
+    assert player.returncode == 0, errors
+    assert errors.splitlines()[-1].startswith('published ')
+
+
+@pytest.mark.parametrize('command', [play, record])
+def test_pictures_get_room_in_shared_memory(command, bag, monkeypatch):
+    """The segment belongs to the sender, so that its process needs the profile."""
+    for name in ('RMW_IMPLEMENTATION', 'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.delenv(name, raising=False)
+    seen = []
+
+    def init(**options):
+        seen.append(os.environ['FASTDDS_DEFAULT_PROFILES_FILE'])
+        raise BagError('that is enough')
+
+    monkeypatch.setattr(command.rclpy, 'init', init)
+    out = bag.parent / 'recorded'
+    arguments = argparse.Namespace(bag=bag, out=out, storage='mcap', overwrite=True)
+    with pytest.raises(BagError, match='enough'):
+        command._run(arguments)
+    assert seen == [str(PROFILE)]
 
 
 def profile(reliability, durability=DurabilityPolicy.VOLATILE):

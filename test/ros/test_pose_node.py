@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from rcl_interfaces.msg import Log
 from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
@@ -16,7 +18,7 @@ from visualization_msgs.msg import MarkerArray
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
-from geo_pose_ros.ros import outputs, session
+from geo_pose_ros.ros import outputs, rig_source
 from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
@@ -101,7 +103,7 @@ def _grows(w: World, drawn: list[str]) -> bool:
 def test_a_camera_that_never_publishes(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path, before_start=lambda c: c.silence('cam3')) as w:
         check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
-        w.reported('camera cam3', "no frame on 'cam3/keypoints' yet")
+        w.reported('camera cam3', "no frame on '/cam3/keypoints' yet")
         w.reported('camera cam0', 'ok')
 
 
@@ -208,9 +210,9 @@ def test_qos_that_does_not_match_is_explained(rig_path: str) -> None:
 
 def test_the_wrong_transport_is_explained(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path, keypoints_topic='{camera}/elsewhere') as w:
-        w.reported('camera cam0', "no frame on 'cam0/elsewhere' yet", 'nobody publishes it')
+        w.reported('camera cam0', "no frame on '/cam0/elsewhere' yet", 'nobody publishes it')
     with world('raw', rig_path=rig_path, node_transport='compressed') as w:
-        w.reported('camera cam0', "'cam0/image_raw' is there: set transport:=raw")
+        w.reported('camera cam0', "'/cam0/image_raw' is there: set transport:=raw")
 
 
 @pytest.fixture
@@ -222,7 +224,7 @@ def transforms(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[Any], None]]:
         callbacks.append(callback)
         return node.create_subscription(String, '/stands_for_tf_static', lambda message: None, 1)
 
-    monkeypatch.setattr(session, 'subscribe_static_transforms', subscribe)
+    monkeypatch.setattr(rig_source, 'subscribe_static_transforms', subscribe)
     return callbacks
 
 
@@ -280,3 +282,135 @@ def test_a_camera_that_was_moved_is_reported(rig_path: str) -> None:
         w.new_bodies(5, views=4)
         w.cameras.xy['cam0'] = w.cameras.xy['cam0'] + (4.0, 0.0)
         w.reported('rig', "calibration of camera 'cam0' may have drifted", 'Calibrate it again')
+
+
+class Console:
+    """What the node logs."""
+
+    def __init__(self, w: World) -> None:
+        self.lines: list[str] = []
+        w.listen(Log, '/rosout', lambda m: self.lines.append(m.msg) if m.name == 'pose_node' else None)
+
+    def says(self, *words: str) -> str:
+        """Wait for a line with all ``words``."""
+        return until(
+            lambda: next((line for line in self.lines if all(word in line for word in words)), ''),
+            f'{words} among {self.lines}',
+        )
+
+
+def test_the_console_tells_when_a_camera_dies_and_when_it_is_back(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        console = Console(w)
+        w.new_bodies(3, views=4)
+        right = dict(w.cameras.behaviour)
+        w.cameras.silence('cam3')
+        console.says("camera cam3: silent for", "'/cam3/keypoints'; check its driver")
+        for name in RIG.names:
+            w.cameras.silence(name)
+        status = w.reported('pipeline', 'no set published for', 'no camera sends')
+        assert status.level == b'\x02'
+        console.says('pipeline: no set published for', 'no camera sends')
+        w.cameras.behaviour.update(right)
+        w.new_bodies(3, views=4)
+        console.says('over after', 'camera cam3: silent for')
+        console.says('over after', 'pipeline: no set published')
+        until(lambda: w.reported('pipeline', 'sets/s').level == b'\x00', 'the pipeline is well')
+        # One line when it begins, not one per look; a machine that stalls may let it begin again.
+        began = sum(line.startswith('camera cam3: silent') for line in console.lines)
+        assert began - sum('camera cam3: silent' in line for line in console.lines) + began in (0, 1)
+
+
+def test_the_console_tells_of_missing_calibration(transforms: list[Callable[[Any], None]]) -> None:
+    def mute(cameras: Cameras) -> None:
+        cameras.info['cam1'] = lambda stamp_ns: None
+
+    with world('compressed', cameras=list(RIG.names), before_start=mute) as w:
+        console = Console(w)
+        transforms[0](Transforms())
+        w.new_bodies(2, views=3)
+        console.says("Camera 'cam1': no camera_info came yet")
+        assert w.reported('camera cam1', 'no camera_info came yet').level == b'\x02'
+
+
+def test_an_incompatible_publisher_that_went_is_no_fault_any_more(rig_path: str) -> None:
+    with world(
+        'keypoints', rig_path=rig_path, camera_qos=profile(5, reliable=False), reliability='reliable'
+    ) as w:
+        w.reported('camera cam0', 'incompatible reliability')
+        w.cameras.stop()
+        for publisher in w.cameras._publishers.values():
+            w.tester.destroy_publisher(publisher)
+        until(lambda: 'reliability' not in w.statuses['camera cam0'].message, 'the fault is over')
+
+
+def test_drivers_that_leave_their_stamps_at_zero(rig_path: str) -> None:
+    def stampless(cameras: Cameras) -> None:
+        for name in RIG.names:
+            cameras.behaviour[name] = lambda stamp_ns, name=name: cameras.compressed(name, 0)
+
+    with world('compressed', rig_path=rig_path, before_start=stampless) as w:
+        bodies = w.new_bodies(5, views=4)
+        stamps = [b.stamp_ns for b in bodies]
+        assert stamps == sorted(set(stamps))
+        assert all(w.cameras.sent_ns[0] <= stamp <= time.time_ns() for stamp in stamps)
+        status = w.reported('camera cam0', 'its stamps are 0; the time of arrival stands for them')
+        assert status.level == b'\x01'
+
+
+def test_stamps_that_never_change_are_a_fault(rig_path: str) -> None:
+    def stuck(cameras: Cameras) -> None:
+        cameras.behaviour['cam2'] = lambda stamp_ns: cameras.keypoints('cam2', cameras.sent_ns[0])
+
+    with world('keypoints', rig_path=rig_path, before_start=stuck) as w:
+        w.new_bodies(3, views=3)
+        w.reported('camera cam2', 'none of its last', 'was used')
+
+
+def test_transforms_that_concern_no_camera_cost_nothing(transforms: list[Callable[[Any], None]]) -> None:
+    with world('compressed', cameras=list(RIG.names)) as w:
+        transforms[0](Transforms())
+        before = w.new_bodies(3, views=4)
+        pipeline = w.node._session._processor._pipeline
+        for _ in range(3):
+            foreign = Transforms(('cam0',))
+            foreign.transforms[0].child_frame_id = 'gripper'
+            transforms[0](foreign)
+            transforms[0](Transforms())
+        after = w.new_bodies(3, views=4)
+        assert w.node._session._processor._pipeline is pipeline
+        assert {b.body_ids[0] for b in after} == {b.body_ids[0] for b in before}
+
+
+def test_a_picture_of_another_frame_is_told(transforms: list[Callable[[Any], None]]) -> None:
+    def elsewhere(cameras: Cameras) -> None:
+        def info(stamp_ns: int) -> Any:
+            message = cameras.camera_info('cam0', stamp_ns)
+            message.header.frame_id = 'cam1_optical_frame'
+            return message
+
+        cameras.info['cam0'] = info
+
+    with world('compressed', cameras=list(RIG.names), before_start=elsewhere) as w:
+        transforms[0](Transforms())
+        w.reported(
+            'camera cam0', "its pictures are of frame 'cam0_optical_frame', its camera_info of 'cam1_optical_frame'"
+        )
+
+
+def test_single_topics_and_remapping(rig_path: str) -> None:
+    """Cameras that publish elsewhere: one is named by itself, one remapped, under the compressed transport."""
+    moved = {'cam0': '/front/rgb/image/compressed', 'cam1': '/side/picture/compressed'}
+
+    def elsewhere(cameras: Cameras) -> None:
+        for name, topic in moved.items():
+            cameras._publishers[name] = cameras._node.create_publisher(CompressedImage, topic, profile(5))
+
+    with world(
+        'compressed', rig_path=rig_path, before_start=elsewhere, image_topics=['cam0=/front/rgb/image'],
+        cli_args=['--ros-args', '-r', 'cam1/image_raw:=/side/picture'],
+    ) as w:
+        check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
+        assert w.values('camera cam0')['topic'] == '/front/rgb/image/compressed'
+        assert w.values('camera cam1')['topic'] == '/side/picture/compressed'
+        assert w.values('camera cam2')['topic'] == '/cam2/image_raw/compressed'

@@ -12,12 +12,14 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, Reliabilit
 from geo_pose_ros.calibration.live import Calibration
 from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError
+from geo_pose_ros.geometry.rigid import compose, from_rotation_vector
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
 from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros import diagnostics, tf
-from geo_pose_ros.ros.diagnostics import SyncCounts
+from geo_pose_ros.ros.diagnostics import CameraInput, SyncCounts, to_status
+from geo_pose_ros.ros.faults import Fault, FaultLog
 from geo_pose_ros.ros.qos import explain_incompatible, profile
 from geo_pose_ros.ros.statistics import CameraStatistics, NodeStatistics, drifting
 from geo_pose_ros.scene.sync import DropCause
@@ -68,15 +70,27 @@ def test_one_camera_that_stands_out_is_found() -> None:
     assert drifting({'a': (10.0, 50), 'c': (30.0, 50)}, 2.0, 50) == {}
 
 
-def camera_status(camera: CameraStatistics, counts: SyncCounts = NONE, now_ns: int = 10 * S) -> Status:
-    return diagnostics.camera_status('left', 'left/image_raw', camera, counts, NodeConfig(), now_ns)
+def statistics_of(camera: CameraStatistics) -> NodeStatistics:
+    statistics = NodeStatistics(['left'], 10)
+    statistics.cameras['left'] = camera
+    return statistics
+
+
+def camera_status(
+    statistics: NodeStatistics, counts: SyncCounts = NONE, now_ns: int = 10 * S, **known: Any
+) -> Status:
+    about = CameraInput('/left/image_raw', **known)
+    faults = diagnostics.camera_faults('left', about, statistics, counts, NodeConfig(), now_ns)
+    return to_status('camera left', faults, diagnostics.camera_values('left', about, statistics, counts, now_ns))
 
 
 def test_a_healthy_camera_is_ok() -> None:
     camera = CameraStatistics()
     camera.arrivals_ns.extend([9 * S, 10 * S])
     drops = {'left': {DropCause.LATE: 2}}
-    status = camera_status(camera, SyncCounts({'left': 7}, {'left': 5}, drops, {}, {'left': 1_000_000}))
+    status = camera_status(
+        statistics_of(camera), SyncCounts({'left': 7}, {'left': 5}, drops, {}, {'left': 1_000_000})
+    )
     assert (status.level, status.message) == (Level.OK, 'ok')
     assert status.values['rate_hz'] == '1.0'
     assert status.values['dropped: its set was already closed'] == '2'
@@ -85,39 +99,129 @@ def test_a_healthy_camera_is_ok() -> None:
 
 
 def test_the_worst_comes_first() -> None:
-    camera = CameraStatistics(notes={'qos': 'QoS is wrong'}, last_problem=('truncated', 9 * S))
-    status = camera_status(camera)
+    statistics = statistics_of(CameraStatistics())
+    statistics.problem('left', 'unreadable', 'truncated', 9 * S)
+    status = camera_status(statistics, notes={'qos': 'QoS is wrong'})
     assert status.level == Level.ERROR
-    assert status.message == "no frame on 'left/image_raw' yet; QoS is wrong; truncated"
-    camera = CameraStatistics(last_problem=('truncated', 9 * S))
-    camera.arrivals_ns.append(10 * S)
-    assert camera_status(camera).level == Level.WARN
+    assert status.message == "no frame on '/left/image_raw' yet; QoS is wrong; truncated"
+    assert status.values['unusable: unreadable'] == '1'
+    statistics.cameras['left'].arrivals_ns.append(10 * S)
+    assert camera_status(statistics).level == Level.WARN
     # An old problem is history.
-    camera.last_problem = ('truncated', 1 * S)
-    assert camera_status(camera).level == Level.OK
+    statistics.cameras['left'].arrivals_ns.append(14 * S)
+    assert camera_status(statistics, now_ns=14 * S).level == Level.OK
+
+
+def test_a_camera_that_is_not_calibrated_is_not_ok() -> None:
+    camera = CameraStatistics()
+    camera.arrivals_ns.append(10 * S)
+    statistics = statistics_of(camera)
+    statistics.problem('left', 'not calibrated', 'not calibrated yet', 10 * S)
+    status = camera_status(statistics, calibration='no camera_info came yet')
+    assert (status.level, status.message) == (Level.ERROR, 'no camera_info came yet')
+
+
+def test_losses_of_the_middleware_count() -> None:
+    camera = CameraStatistics()
+    camera.arrivals_ns.append(10 * S)
+    statistics = statistics_of(camera)
+    statistics.lost('left', 23, 9 * S)
+    status = camera_status(statistics)
+    assert (status.level, status.values['frames_lost_by_middleware']) == (Level.WARN, '23')
+    assert 'the middleware loses its frames, 23 so far; give its driver the large-data profile' in status.message
+    # The same total again is no new loss.
+    statistics.lost('left', 23, 14 * S)
+    camera.arrivals_ns.append(14 * S)
+    assert camera_status(statistics, now_ns=14 * S).level == Level.OK
 
 
 def test_clock_errors_in_words() -> None:
     camera = CameraStatistics()
     camera.arrivals_ns.append(10 * S)
     for error_ns, words in ((3 * S, 'its clock is 3.000 s ahead of'), (-S, 'its clock is 1.000 s behind')):
-        status = camera_status(camera, SyncCounts({}, {}, {}, {}, {'left': error_ns}))
+        status = camera_status(statistics_of(camera), SyncCounts({}, {}, {}, {}, {'left': error_ns}))
         assert status.level == Level.ERROR
         assert words in status.message
 
 
+@pytest.mark.parametrize(
+    ('received', 'used', 'drops', 'words'),
+    [
+        (20, 0, {DropCause.DUPLICATE: 20}, 'none of its last 20 frames was used: its stamp is the last one of'),
+        (20, 1, {DropCause.DUPLICATE: 19}, ''),
+        (4, 0, {DropCause.DUPLICATE: 4}, ''),
+        # A slow machine is nobody's fault.
+        (20, 0, {DropCause.SUPERSEDED: 20}, ''),
+    ],
+)
+def test_frames_that_come_and_are_never_used(
+    received: int, used: int, drops: dict[DropCause, int], words: str
+) -> None:
+    before = SyncCounts({'left': 100}, {'left': 50}, {'left': {DropCause.LATE: 50}}, {}, {})
+    dropped = {'left': {DropCause.LATE: 50, **drops}}
+    now = SyncCounts({'left': 100 + received}, {'left': 50 + used}, dropped, {}, {})
+    found = diagnostics.unused_fault('left', before, now)
+    assert (found is not None) is bool(words)
+    if found is not None:
+        assert words in found.text and found.level == Level.ERROR
+
+
+def pipeline_status(statistics: NodeStatistics, counts: SyncCounts, now_ns: int) -> Status:
+    faults = diagnostics.pipeline_faults(statistics, counts, NodeConfig(), now_ns)
+    return to_status('pipeline', faults, diagnostics.pipeline_values(statistics, counts, now_ns))
+
+
 def test_the_pipeline_says_why_nothing_comes() -> None:
     statistics = NodeStatistics(['a'], 10)
-    assert diagnostics.pipeline_status(statistics, NONE, 0).message.endswith('no camera has sent a frame')
+    assert pipeline_status(statistics, NONE, 0).message == 'no set published yet: no camera has sent a frame'
+    statistics.arrived('a', S)
+    some = SyncCounts({'a': 9}, {'a': 9}, {}, {'taken': 2}, {})
     statistics.processed(result({}, triangulate=1.0), 0, 20_000_000, 0)
     statistics.processed(result({}, triangulate=3.0), 0, 20_000_000, S)
-    status = diagnostics.pipeline_status(statistics, SyncCounts({}, {}, {}, {'taken': 2}, {}), S)
-    assert (status.level, status.message) == (Level.OK, '1.0 sets/s, latency 20 ms')
+    status = pipeline_status(statistics, some, S)
+    assert (status.level, status.message) == (Level.OK, 'ok')
     assert status.values['stage_ms triangulate'] == '2.00'
     assert status.values['sets taken'] == '2'
-    statistics.set_failed('DetectorError')
-    late = diagnostics.pipeline_status(statistics, NONE, 100 * S)
-    assert (late.level, late.message) == (Level.ERROR, 'sets fail: DetectorError')
+    # What failed long ago is not blamed.
+    statistics.set_failed('DetectorError', 'old', S)
+    statistics.arrived('a', 100 * S)
+    status = pipeline_status(statistics, some, 100 * S)
+    assert (status.level, status.message) == (
+        Level.ERROR, 'no set published for 99.0 s: frames come, but make no set; see the cameras'
+    )
+    statistics.set_failed('DetectorError', 'frame set at 7 ns: it broke', 100 * S)
+    assert pipeline_status(statistics, some, 100 * S).message.endswith(': frame set at 7 ns: it broke')
+    assert pipeline_status(statistics, some, 110 * S).message == 'no set published for 109.0 s: no camera sends'
+
+
+class Logger:
+    """What was logged, by severity."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def __getattr__(self, severity: str) -> Any:
+        return lambda text: self.lines.append((severity, text))
+
+
+def test_a_fault_is_one_line_when_it_begins_and_one_when_it_is_over() -> None:
+    logger = Logger()
+    log = FaultLog(logger)
+    silent = [Fault('camera left', 'silent', Level.ERROR, f'silent for {n} s') for n in (2, 3)]
+    lost = Fault('camera left', 'lost', Level.WARN, "Camera 'left': frames are lost")
+    log.update([], 0)
+    log.update(silent[:1], S)
+    log.update([silent[1], lost], 2 * S)
+    log.update([lost], 3 * S)
+    log.update([], 4 * S)
+    log.update(silent[:1], 5 * S)
+    assert logger.lines == [
+        ('error', 'camera left: silent for 2 s'),
+        ('warning', "Camera 'left': frames are lost"),
+        ('info', 'over after 2.0 s: camera left: silent for 2 s'),
+        ('info', "over after 2.0 s: Camera 'left': frames are lost"),
+        ('error', 'camera left: silent for 2 s'),
+    ]
 
 
 def test_the_message() -> None:
@@ -156,8 +260,10 @@ def test_a_rig_grows_from_messages() -> None:
     rig = calibration.rig
     assert rig is not None and rig.names == ('cam0', 'cam1')
     assert calibration.is_settled(2 * S)
-    # The same again is no news.
+    # The same again is no news, nor is a transform that concerns no camera.
     calibration.on_camera_info('cam1', info('cam1'), 3 * S)
+    calibration.on_transforms(transforms('cam0', 'cam1'), 3 * S)
+    calibration.on_transforms(transforms('cam2', 'cam3'), 3 * S)
     assert calibration.rig is rig
     changed = info('cam1')
     changed.k[0] = 123.0
@@ -181,6 +287,35 @@ def test_what_is_wrong_is_said_and_does_not_undo_what_was_right() -> None:
     broken.transforms[0].transform.translation.x = float('nan')
     assert 'expected a unit quaternion' in calibration.on_transforms(broken, 0)
     assert calibration.rig is not None
+
+
+def test_rectified_pictures_are_turned_against_their_frame() -> None:
+    turn = from_rotation_vector(np.array([0.0, 0.05, 0.0]), np.zeros(3))
+    baseline = np.array([900.0, 0, 640, -90.0, 0, 900, 480, 0, 0, 0, 1, 0])
+    calibration = Calibration(['cam0', 'cam1'], 'world', rectified=['cam0', 'cam1'])
+    calibration.on_transforms(transforms('cam0', 'cam1'), 0)
+    for name in ('cam0', 'cam1'):
+        calibration.on_camera_info(name, info(name, r=turn[:, :3].ravel(), p=baseline), 0)
+    rig = calibration.rig
+    assert rig is not None and not rig['cam1'].intrinsics.distorted
+    # Its frame is its own: TF has the baseline already.
+    np.testing.assert_allclose(rig['cam1'].cam_from_world, compose(turn, RIG['cam1'].cam_from_world), atol=1e-12)
+    # Both of a stereo pair in one frame: P has it.
+    second = info('cam1', r=turn[:, :3].ravel(), p=baseline)
+    second.header.frame_id = RIG['cam0'].frame_id
+    first = info('cam0', r=turn[:, :3].ravel(), p=np.where(baseline == -90.0, 0.0, baseline))
+    calibration.on_camera_info('cam1', second, 0)
+    calibration.on_camera_info('cam0', first, 0)
+    rig = calibration.rig
+    assert rig is not None
+    np.testing.assert_allclose(rig['cam0'].cam_from_world, compose(turn, RIG['cam0'].cam_from_world), atol=1e-12)
+    apart = rig['cam1'].cam_from_world - rig['cam0'].cam_from_world
+    np.testing.assert_allclose(apart, [[0, 0, 0, -0.1], [0, 0, 0, 0], [0, 0, 0, 0]], atol=1e-12)
+
+
+def test_a_rig_file_of_raw_pictures_does_not_fit_rectified_ones() -> None:
+    with pytest.raises(CalibrationError, match="Camera 'cam1': its pictures are rectified, but the rig file gives its"):
+        Calibration(['cam1'], 'ignored', RIG, rectified=['cam1'])
 
 
 def test_a_rig_file_must_hold_the_cameras() -> None:

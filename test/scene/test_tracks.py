@@ -92,7 +92,7 @@ def test_it_stays_stable_over_hours_of_uneven_covariances():
     rng = np.random.default_rng(7)
     tracker = Tracker(TrackingConfig(), 8)
     for k in range(1200):
-        axes = np.linalg.qr(rng.standard_normal((1, 8, 3, 3)))[0]
+        axes = np.array([[np.linalg.qr(square)[0] for square in rng.standard_normal((8, 3, 3))]])
         spread = 10.0 ** rng.uniform(-4.0, 0.0, (1, 8, 3))
         cov = (axes * spread[..., None, :] ** 2) @ np.swapaxes(axes, -1, -2)
         xyz = (axes * spread[..., None, :] @ rng.standard_normal((1, 8, 3, 1)))[..., 0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,15 +14,17 @@ import pytest
 import torch
 from geo_pose_training import export as export_module
 from geo_pose_training.cli import main
+from geo_pose_training.data.bag import load_bag
 from geo_pose_training.evaluate import Predictor, SigmaScale, torch_predictor
 from geo_pose_training.export import export, onnx_predictor
-from geo_pose_training.fit import load_run
+from geo_pose_training.fit import Trainer, load_run
 from geo_pose_training.model import Lifter
-from geo_pose_training.retrain import check_held_out, fine_tune, load_exported
-from geo_pose_training.settings import ModelSettings, load_recipe
+from geo_pose_training.proof import RetrainError, check, keep_aside
+from geo_pose_training.retrain import load_exported
+from geo_pose_training.settings import ModelSettings
 
 from geo_pose_ros.errors import BackendError, ConfigError
-from geo_pose_ros.inference.model_card import card_path, default_model, load_card
+from geo_pose_ros.inference.model_card import card_path, default_model, load_card, sha256
 from geo_pose_ros.skeleton import BODY17
 from test.training.people import sequence
 from test.training.test_bag import write_bag
@@ -76,12 +80,12 @@ def test_exported_sigma_is_scaled_and_batches_are_free(tmp_path: Path) -> None:
     given[..., 2] = np.where(given[..., 2] == 0.0, 0.0, np.abs(given[..., 2]))
     given[4, 4, 12, 2] = 0.0
     card = export(
-        lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=given, sigma_scale=SigmaScale(2.0, 3.0),
+        lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=(given,), sigma_scale=SigmaScale(2.0, 3.0),
         rate_hz=50.0,
     )
     assert (card.receptive_field, card.causal, card.input_shape, card.rate_hz) == (9, True, (9, 17, 3), 50.0)
     with pytest.raises(ConfigError, match='rate_hz 0 for 9 frames'):
-        export(lifter, tmp_path / 'n.onnx', training={}, metrics={}, samples=given)
+        export(lifter, tmp_path / 'n.onnx', training={}, metrics={}, samples=(given,))
     xyz, sigma = onnx_predictor(tmp_path / 'm.onnx')(given[:5])
     want_xyz, want_sigma = torch_predictor(lifter)(given[:5])
     np.testing.assert_allclose(xyz, want_xyz, atol=1e-5)
@@ -99,7 +103,7 @@ def test_an_export_that_disagrees_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(export_module, 'onnx_predictor', wrong)
     lifter = Lifter(17, ModelSettings(width=16, blocks=1))
     with pytest.raises(BackendError, match='differs by'):
-        export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=np.zeros((1, 1, 17, 3), np.float32))
+        export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=(np.zeros((1, 1, 17, 3), np.float32),))
 
 
 @pytest.mark.parametrize('backbone', ['residual', 'temporal_dilated'])
@@ -112,7 +116,7 @@ def test_weights_come_back_from_onnx(tmp_path: Path, backbone: str) -> None:
     given = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     recipe = {'model': {name: getattr(settings, name) for name in settings.__dataclass_fields__}}
     rate_hz = 30.0 if settings.receptive_field > 1 else 0.0
-    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=given, rate_hz=rate_hz)
+    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=(given,), rate_hz=rate_hz)
     back = load_exported(tmp_path / 'm.onnx')
     np.testing.assert_allclose(torch_predictor(back)(given)[0], torch_predictor(lifter.eval())(given)[0], atol=1e-6)
 
@@ -120,76 +124,104 @@ def test_weights_come_back_from_onnx(tmp_path: Path, backbone: str) -> None:
 def test_models_without_recipe_or_weights_cannot_be_retrained(tmp_path: Path) -> None:
     lifter = Lifter(17, ModelSettings(width=16, blocks=1))
     samples = np.zeros((1, 1, 17, 3), np.float32)
-    export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=samples)
+    export(lifter, tmp_path / 'm.onnx', training={}, metrics={}, samples=(samples,))
     with pytest.raises(ConfigError, match=r'training\.recipe\.model'):
         load_exported(tmp_path / 'm.onnx')
     recipe = {'model': {'width': 16, 'blocks': 2}}
-    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=samples)
+    export(lifter, tmp_path / 'm.onnx', training={'recipe': recipe}, metrics={}, samples=(samples,))
     with pytest.raises(ConfigError, match='lacks the weights'):
         load_exported(tmp_path / 'm.onnx')
 
 
-def test_retrain_command_writes_a_model_and_compares(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+_RETRAIN = [
+    '--set', 'optim.steps=40', '--set', 'optim.steps_per_epoch=20', '--set', 'optim.batch=32', '--set',
+    'optim.learning_rate=0.01', '--set', 'data.reshaped_copies=2',
+]  # fmt: skip
+
+
+@pytest.fixture
+def recording(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Write a bag and export a model; return the arguments of a retraining that learns something."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     write_bag(tmp_path / 'walk', sequence(frames=30, noise_px=1.0))
     assert main(['export', str(run), '--out', str(tmp_path / 'small.onnx')]) == 0
-    assert (
-        main(
-            [
-                'retrain',
-                '--from',
-                str(tmp_path / 'small.onnx'),
-                '--bag',
-                str(tmp_path / 'walk'),
-                '--out',
-                str(tmp_path / 'new.onnx'),
-                '--held-out',
-                'cam3',
-                '--frames',
-                '0-20',
-                '--held-out-frames',
-                '20-30',
-                '--set',
-                'optim.steps=50',
-                '--set',
-                'optim.learning_rate=0.01',
-            ]
-        )
-        == 0
-    )
+    return [
+        'retrain', '--from', str(tmp_path / 'small.onnx'), '--bag', str(tmp_path / 'walk'), '--out',
+        str(tmp_path / 'new.onnx'), *_RETRAIN,
+    ]  # fmt: skip
+
+
+def test_retrain_writes_a_model_that_is_better_and_says_so(
+    recording: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*recording, '--set', 'optim.rehearsal=false', '--held-out', 'cam3', '--frames', '0-20']) == 0
     text = capsys.readouterr().out
     assert 'before' in text and 'after' in text
     card = load_card(tmp_path / 'new.onnx')
-    assert card.metrics['after']['poses'] == 10
+    assert card.metrics['kept_aside'] == ['cam3']
+    # The last 40 % of 30 frames.
+    assert card.metrics['after']['poses'] == 12
     assert card.metrics['after']['mpjpe_mm'] < card.metrics['before']['mpjpe_mm']
     assert card.training['fine_tuned_from'] == load_card(tmp_path / 'small.onnx').sha256
+    report = tmp_path / 'new_report'
+    told = json.loads((report / 'report.json').read_text())
+    assert (told['written'], told['objections']) == (True, [])
+    assert told['after']['mpjpe_mm'] == pytest.approx(card.metrics['after']['mpjpe_mm'])
+    assert told['before']['elsewhere_mm'] is None
+    page = (report / 'index.html').read_text()
+    assert 'The new model is better on what was kept aside.' in page
+    assert 'src="data:image/png;base64,' in page
+    assert 'http' not in page
+    # What the card says of the model that was written is what that model does.
+    whole = load_bag(tmp_path / 'walk')
+    kept = keep_aside(whole, camera='cam3', train=slice(0, 20))
+    again = check(onnx_predictor(tmp_path / 'new.onnx'), [kept], up='z')
+    assert again.mpjpe_mm == pytest.approx(card.metrics['after']['mpjpe_mm'], abs=0.1)
+    assert again.inside_percent == pytest.approx(card.metrics['after']['inside_percent'], abs=0.5)
 
 
-def test_held_out_camera_must_be_held_out() -> None:
-    lifter = Lifter(17, ModelSettings(width=16, blocks=1)).eval()
-    seen = sequence(frames=10)
-    with pytest.raises(ConfigError, match='is trained on'):
-        check_held_out(torch_predictor(lifter), seen, ('cam0', 'cam1'), 'cam1', slice(None))
-    gone = replace(seen, xy=np.where(np.arange(4)[None, :, None, None] == 2, np.nan, seen.xy))
-    with pytest.raises(ConfigError, match='no whole person'):
-        check_held_out(torch_predictor(lifter), gone, ('cam0', 'cam1'), 'cam2', slice(None))
+def test_a_model_that_is_not_better_is_not_written_unless_forced(
+    recording: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nothing is learnt.
+    spoil = ['--set', 'optim.learning_rate=0.0', '--set', 'optim.steps=2', '--set', 'optim.rehearsal=false']
+    with pytest.raises(RetrainError, match=r'is not written: on what was kept aside MPJPE went from .* --force'):
+        main([*recording, *spoil])
+    assert not (tmp_path / 'new.onnx').exists()
+    assert 'Not written: MPJPE went from' in (tmp_path / 'new_report' / 'index.html').read_text()
+    forced = ['--force', '--report', str(tmp_path / 'forced')]
+    assert main([*recording, *spoil, *forced]) == 0
+    assert (tmp_path / 'new.onnx').is_file()
+    assert 'Written all the same' in (tmp_path / 'forced' / 'index.html').read_text()
 
 
-def test_fine_tuning_keeps_normalisation_and_lowers_the_error() -> None:
-    torch.manual_seed(0)
-    lifter = Lifter(17, ModelSettings(width=32, blocks=1)).eval()
-    running = lifter.trunk.stem[1].running_mean.clone()
-    seen = sequence(frames=30)
-    before = check_held_out(torch_predictor(lifter), seen, ('cam0', 'cam1', 'cam2'), 'cam3', slice(None))
-    recipe = load_recipe(
-        'retrain', {'model.width': 32, 'model.blocks': 1, 'optim.steps': 150, 'optim.learning_rate': 0.01}
-    )
-    fine_tune(lifter, [seen.views(('cam0', 'cam1', 'cam2'))], recipe)
-    after = check_held_out(torch_predictor(lifter), seen, ('cam0', 'cam1', 'cam2'), 'cam3', slice(None))
-    assert torch.equal(lifter.trunk.stem[1].running_mean, running)
-    assert after.mpjpe_mm < 0.5 * before.mpjpe_mm
+def test_an_interrupted_retraining_goes_on_bit_for_bit(
+    recording: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = [str(tmp_path / 'whole.onnx') if a.endswith('new.onnx') else a for a in recording]
+    assert main([*other, '--force']) == 0
+    original = Trainer.train_epoch
+
+    def interrupted(self: Trainer, **options: Any) -> dict[str, float]:
+        losses = original(self, **options)
+        if self.step == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+        return losses
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, 'train_epoch', interrupted)
+        assert main([*recording, '--force']) == 130
+    assert not (tmp_path / 'new.onnx').exists()
+    assert main([*recording, '--force', '--resume']) == 0
+    assert sha256(tmp_path / 'new.onnx') == sha256(tmp_path / 'whole.onnx')
+
+
+def test_replayed_data_are_checked_as_well(recording: list[str], tmp_path: Path) -> None:
+    spec = f'motion:{_write_motion(tmp_path)},rigs:{_write_rigs(tmp_path)}'
+    assert main([*recording, '--replay', spec, '--force']) == 0
+    told = json.loads((tmp_path / 'new_report' / 'report.json').read_text())
+    assert told['before']['elsewhere_mm'] > 0.0
+    assert told['settings']['replay'] == [spec]
 
 
 def test_the_default_model_ships_with_its_card() -> None:
@@ -213,7 +245,7 @@ def test_cards_are_checked(tmp_path: Path) -> None:
     model = tmp_path / 'm.onnx'
     with pytest.raises(BackendError, match='does not exist'):
         load_card(model)
-    export(lifter, model, training={}, metrics={}, samples=np.zeros((1, 1, 17, 3), np.float32))
+    export(lifter, model, training={}, metrics={}, samples=(np.zeros((1, 1, 17, 3), np.float32),))
     card = json.loads(card_path(model).read_text())
     for change, error, words in (
         ({'sha256': '0' * 64}, BackendError, 'different models'),

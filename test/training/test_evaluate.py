@@ -15,18 +15,22 @@ from geo_pose_training.evaluate import (
     calibrate_sigma,
     evaluate,
     format_report,
+    input_options,
     lift_sequence,
     pck,
     pose_errors_mm,
     real_windows,
+    root_errors_mm,
+    sigma_coverage,
     torch_predictor,
     window_rows,
 )
 from geo_pose_training.model import Lifter
-from geo_pose_training.settings import ModelSettings
+from geo_pose_training.settings import ModelSettings, load_recipe
 from numpy.typing import NDArray
 
 from geo_pose_ros.errors import ConfigError, ShapeError
+from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.canonical import canonical_poses
 from test.scenes import person
@@ -136,7 +140,10 @@ def test_views_with_too_few_joints_are_not_lifted() -> None:
 def test_windows_repeat_the_ends() -> None:
     assert window_rows(3, 3, causal=False).tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
     assert window_rows(3, 3, causal=True).tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2]]
-    assert real_windows([sequence(frames=6)], receptive_field=3, count=4).shape == (4, 3, 17, 3)
+    (given,) = real_windows([sequence(frames=6)], receptive_field=3, count=4)
+    assert given.shape == (4, 3, 17, 3)
+    upright, view = real_windows([sequence(frames=6)], up='z', count=4)
+    assert (upright.shape, view.shape) == ((4, 1, 17, 3), (4, 2))
 
 
 def test_sigma_is_calibrated_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +166,42 @@ def test_sigma_is_calibrated_without_labels(monkeypatch: pytest.MonkeyPatch) -> 
     assert scale.seen == pytest.approx(3.0, rel=0.1)
     assert scale.hidden == pytest.approx(6.0, rel=0.1)
     assert calibrate_sigma(predict, [seen.views(('cam0',))]) == SigmaScale(1.0, 1.0)
+
+
+def test_coverage_is_the_share_within_two_point_eight_sigma(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = sequence(frames=30)
+    # One joint of 16 is half a metre off, which 0.1 m of sigma do not cover.
+    monkeypatch.setattr('geo_pose_training.evaluate.hidden_limbs', lambda *_: np.zeros(seen.confidence.shape, bool))
+    shares = sigma_coverage(_oracle(seen, error_m=0.5), [seen])
+    assert np.isnan(shares['hidden'])
+    assert shares['seen'] == pytest.approx(15.0 / 16.0)
+    assert np.isnan(sigma_coverage(_oracle(seen), [replace(seen, truth=None)])['seen'])
+
+
+def test_a_floor_and_known_bones_find_roots_that_a_wrong_size_moves() -> None:
+    seen = sequence(frames=12)
+    assert seen.truth is not None
+    lowest = seen.truth[:, [3, 6], 2].min()
+    truth = seen.truth - (0.0, 0.0, lowest - 0.09)
+    xy = np.stack([project_world(camera, truth) for camera in seen.rig.cameras], 1)
+    seen = replace(seen, truth=truth, xy=xy)
+    exact = _oracle(seen)
+
+    def small(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        xyz, sigma = exact(pose2d)
+        return 0.9 * xyz, 0.3 * sigma
+
+    alone = root_errors_mm(small, [seen]).mean()
+    assert alone > 300.0
+    assert root_errors_mm(small, [seen], floor='z').mean() < 0.3 * alone
+    assert root_errors_mm(small, [seen], bones=True).mean() < 0.1 * alone
+    assert len(root_errors_mm(small, [replace(seen, truth=None)])) == 0
+    assert len(root_errors_mm(small, [seen.views(('cam0', 'cam1'))], bones=True)) == 0
+
+
+def test_input_options_name_up_only_where_gravity_counts() -> None:
+    assert input_options(load_recipe('geo', {'model.gravity': False}))['up'] == ''
+    assert input_options(load_recipe('body17', {'data.up': '-y'}))['up'] == '-y'
 
 
 def test_predictor_leaves_the_network_and_the_random_state_alone() -> None:

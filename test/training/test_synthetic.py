@@ -183,6 +183,11 @@ def test_motion_source_splits_by_validation(tmp_path: Path) -> None:
     (train,), (test,) = load_data(spec, test=False), load_data(spec, test=True)
     assert (train.name, len(train)) == ('ring/a/walk_1', 20)
     assert (test.name, len(test)) == ('ring/a/run_1', 10)
+    assert [s.name for s in load_data(f'{spec},clips:b+a', test=False)] == ['ring/a/walk_1']
+    with pytest.raises(ConfigError, match='no training clips'):
+        load_data(f'{spec},clips:b', test=False)
+    (under,) = load_data(f'motion:{_write_motion(tmp_path)},ceiling:7', test=True)
+    assert under.rig.names == ('ceiling1', 'ceiling2', 'ceiling3', 'ceiling4')
     clean = load_data(f'{spec},noise:off', test=False)[0]
     assert not np.array_equal(clean.xy, train.xy, equal_nan=True)
 

@@ -23,6 +23,7 @@ class Bank:
 
     Attributes:
         pose2d: (F, V, J, 3) the lifter's input.
+        view: (F, V, 2) the other input of a lifter that knows gravity; 0 without.
         size: (F, V) to multiply pose2d's x, y by to get x/z, y/z; NaN where the view is empty.
         view_from_world: (F, V, 3, 4).
         focal_px: (F, V).
@@ -33,6 +34,7 @@ class Bank:
     """
 
     pose2d: Tensor
+    view: Tensor
     size: Tensor
     view_from_world: Tensor
     focal_px: Tensor
@@ -64,7 +66,7 @@ class Bank:
             return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
         return cls(
-            tensor(poses.pose2d), tensor(poses.size), tensor(view_from_world),
+            tensor(poses.pose2d), tensor(poses.view), tensor(poses.size), tensor(view_from_world),
             tensor(np.broadcast_to(focal_px, poses.size.shape)),
             torch.from_numpy(seen >= min_joints) & torch.from_numpy(np.isfinite(poses.size)),
             tensor(np.where(usable[..., None], labels, 0.0)), tensor(np.where(usable, label_weight, 0.0)),
@@ -91,6 +93,7 @@ class Batch:
     Attributes:
         window: (N, K, T, J, 3) lifter input, mirrored.
         window_size: (N, K, T).
+        view: (N, K, 2); mirroring does not change it.
         rays: (N, M, J, 2) x/z, y/z.
         confidence: (N, M, J), 0 where not seen.
         view_from_world: (N, M, 3, 4).
@@ -102,6 +105,7 @@ class Batch:
 
     window: Tensor
     window_size: Tensor
+    view: Tensor
     rays: Tensor
     confidence: Tensor
     view_from_world: Tensor
@@ -165,6 +169,7 @@ def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tens
     label = bank.label.index_select(0, frames)[:, None] @ view_from_world[:, :lifted, :, :3].transpose(-1, -2)
     weight = bank.label_weight.index_select(0, frames)[:, None, :, None].expand_as(label)
     return Batch(
-        mirror(window, flip), window_size, pose2d[..., :2] * size[..., None, None], pose2d[..., 2], view_from_world,
+        mirror(window, flip), window_size, take(bank.view, rows[:, :lifted]),
+        pose2d[..., :2] * size[..., None, None], pose2d[..., 2], view_from_world,
         take(bank.focal_px, rows), mirror(label, flip), mirror(weight, flip)[..., 2], flip,
     )

@@ -66,7 +66,7 @@ def refined(
     known: BoolArray = np.asarray(np.isfinite(xyz).all(-1))
     if known.sum() < joints:
         return np.full_like(xyz, np.nan), np.zeros((frames, joints))
-    lengths = _bone_lengths(xyz)
+    lengths = bone_lengths(xyz)
     xyz = _fill(xyz, known)
     information = known.astype(float)
     sigma = _NOISE * np.where(np.isfinite(extent), extent, 1.0)[..., None]
@@ -148,7 +148,7 @@ def _smooth(xyz: FloatArray, information: FloatArray, fps: float) -> FloatArray:
     return smooth
 
 
-def _bone_lengths(xyz: FloatArray) -> FloatArray:
+def bone_lengths(xyz: FloatArray) -> FloatArray:
     """Return the median length (B,) of each bone over the sequence, m; NaN if never seen."""
     parents, children = np.array(BODY17.edges).T
     lengths = np.linalg.norm(xyz[:, children] - xyz[:, parents], axis=-1)

@@ -90,6 +90,24 @@ def random_proportions(rng: np.random.Generator, spread: float, count: int) -> F
     return factors
 
 
+# Standard deviation of segment lengths relative to stature among people: ANSUR II, men and women in the mean; that of
+# torso and head, which are not in it, assumed.
+_ANSUR: Mapping[str, float] = {
+    'pelvis': 0.065, 'thigh': 0.049, 'shin': 0.039, 'torso': 0.03, 'head': 0.03, 'shoulders': 0.0425,
+    'upper_arm': 0.033, 'forearm': 0.043,
+}
+
+
+def ansur_proportions(rng: np.random.Generator, strength: float, count: int) -> FloatArray:
+    """Return ``count`` sets of bone factors (count, 17) that vary as among people, times ``strength``."""
+    factors = np.ones((count, len(BODY17)))
+    for group, names in _GROUPS.items():
+        drawn = np.exp(strength * _ANSUR[group] * rng.standard_normal(count))
+        for name in names:
+            factors[:, BODY17.index(name)] = drawn
+    return factors
+
+
 def stature_m(joints: FloatArray) -> float:
     """Return the standing height of a body from its bones: legs, torso and head, joints (F, 17, 3)."""
     chain = ('right_hip', 'right_knee', 'right_ankle'), ('pelvis', 'spine', 'thorax', 'nose', 'head')

@@ -13,19 +13,27 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses
+from geo_pose_ros.lifting.gravity import UP_AXES
 from geo_pose_ros.skeleton import BODY17, FloatArray
 
 from ..settings import DataSettings
+from .augment import JointLimits, bend_joints, exchange_parts
 from .bank import Bank
 from .calibrate import extrinsics_from_joints
 from .labels import refined, triangulated
-from .motion import random_proportions, rescale_bones
+from .motion import ansur_proportions, random_proportions, rescale_bones
 from .sequence import Sequence
 
 # Frames per body when bodies are reshaped at random, and per limb when limbs are hidden.
 _FRAMES_PER_BODY = 25
 # Joints of a limb at most: an arm, a leg, neck and head.
 _LIMB_JOINTS = 3
+# A cut-off view keeps so many joints at least; the outward normals of the picture's edges, and how often each cuts.
+_CUT_MIN = 5
+_EDGES = np.array(((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0)))
+_EDGE_CHANCES = np.array((0.5, 0.1, 0.2, 0.2))
+# Labels whose every joint has at least this weight may lend their limbs.
+_SURE = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +52,7 @@ class _Views:
         a, b = self.poses, other.poses
         poses = CanonicalPoses(
             np.concatenate((a.pose2d, b.pose2d), 1), np.concatenate((a.view_from_cam, b.view_from_cam), 1),
-            np.concatenate((a.size, b.size), 1),
+            np.concatenate((a.size, b.size), 1), np.concatenate((a.steepness, b.steepness), 1),
         )
         return _Views(
             poses, np.concatenate((self.cam_from_world, other.cam_from_world)),
@@ -52,8 +60,10 @@ class _Views:
         )
 
 
-def prepare(sequences: Items[Sequence], settings: DataSettings, seed: int) -> Bank:
-    """Return the bank of all sequences.
+def prepare(
+    sequences: Items[Sequence], settings: DataSettings, seed: int, *, gravity: bool = False
+) -> Bank:
+    """Return the bank of all sequences; with ``gravity`` its views are turned upright.
 
     Raises:
         ConfigError: if there is no sequence, they differ in their number of cameras, or truth is asked for and absent.
@@ -69,9 +79,12 @@ def prepare(sequences: Items[Sequence], settings: DataSettings, seed: int) -> Ba
         sequences = [s.views(s.rig.names[: settings.cameras]) for s in sequences]
     if settings.extrinsics == 'joints':
         sequences = _with_estimated_extrinsics(sequences)
+    up = np.array(UP_AXES[settings.up]) if gravity else None
+    labelled = [_Labelled.of(sequence, settings.labels) for sequence in sequences]
+    motion = _Motion.of(labelled, settings)
     banks: list[Bank] = []
-    for index, sequence in enumerate(sequences):
-        banks += _prepare_sequence(sequence, settings, np.random.default_rng((seed, index)))
+    for index, one in enumerate(labelled):
+        banks += _prepare_sequence(one, motion, settings, up, np.random.default_rng((seed, index)))
     return Bank.join(banks)
 
 
@@ -85,27 +98,104 @@ def _with_estimated_extrinsics(sequences: Items[Sequence]) -> list[Sequence]:
     return [replace(s, rig=rigs[key]) for s, key in zip(sequences, hashes, strict=True)]
 
 
-def _prepare_sequence(sequence: Sequence, settings: DataSettings, rng: np.random.Generator) -> list[Bank]:
-    rays = sequence.rays()
-    views = _Views(canonical_poses(rays, sequence.confidence), sequence.cam_from_world, sequence.focal_px)
-    labels, weight = _labels(sequence, rays, settings.labels)
-    real = views
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labelled:
+    """A sequence with its rays (F, C, J, 2), labels (F, J, 3) m and their weights (F, J)."""
+
+    sequence: Sequence
+    rays: FloatArray
+    labels: FloatArray
+    weight: FloatArray
+
+    @classmethod
+    def of(cls, sequence: Sequence, kind: str) -> _Labelled:
+        rays = sequence.rays()
+        return cls(sequence, rays, *_labels(sequence, rays, kind))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Motion:
+    """What all sequences together know of how people move: ``clips`` (F, J, 3) to take from, and joint limits."""
+
+    clips: Items[FloatArray]
+    limits: JointLimits | None
+
+    @classmethod
+    def of(cls, labelled: Items[_Labelled], settings: DataSettings) -> _Motion:
+        if not settings.exchanged_parts and not settings.bent_joints_deg:
+            return cls((), None)
+        clips = []
+        for one in labelled:
+            whole = one.labels[np.isfinite(one.labels).all((1, 2)) & (one.weight > _SURE).all(1)]
+            if len(whole):
+                clips.append(whole)
+        if not clips:
+            raise ConfigError(
+                'No sequence has enough surely known frames to take motion from; set data.exchanged_parts and '
+                'data.bent_joints_deg to 0.'
+            )
+        if not settings.bent_joints_deg:
+            return cls(clips, None)
+        limits = JointLimits.none() if settings.joint_limits == 'none' else JointLimits.measured(np.concatenate(clips))
+        return cls(clips, limits)
+
+
+def _prepare_sequence(
+    one: _Labelled, motion: _Motion, settings: DataSettings, up: FloatArray | None, rng: np.random.Generator
+) -> list[Bank]:
+    sequence, rays, labels, weight = one.sequence, one.rays, one.labels, one.weight
+    local_up = None if up is None else sequence.cam_from_world[..., :3] @ up
+    real = _Views(
+        canonical_poses(rays, sequence.confidence, local_up), sequence.cam_from_world, sequence.focal_px
+    )
+    views = real
     if settings.virtual_views:
         seen, _ = (labels, weight) if settings.labels != 'none' else _labels(sequence, rays, 'triangulated')
         residuals = _Residuals.of(seen, real, rays, sequence.confidence)
-        views = real.beside(_look(seen, residuals, sequence, settings, settings.virtual_views, rng))
+        views = real.beside(_look(seen, residuals, sequence, settings, settings.virtual_views, rng, up))
     banks = [views.bank(labels, weight, settings.min_joints)]
+    if not settings.reshaped_copies:
+        return banks
+    residuals = _Residuals.of(labels, real, rays, sequence.confidence)
     for _ in range(settings.reshaped_copies):
-        residuals = _Residuals.of(labels, real, rays, sequence.confidence)
-        bodies = random_proportions(rng, settings.proportions, len(labels) // _FRAMES_PER_BODY + 1)
-        bodies *= np.exp(settings.statures * rng.standard_normal((len(bodies), 1)))
-        reshaped = rescale_bones(labels, bodies[np.arange(len(labels)) // _FRAMES_PER_BODY])
+        reshaped = _reshaped(labels, motion, settings, _vertical(sequence) if up is None else up, rng)
         hidden = None
         if settings.hidden_limbs:
             hidden = hidden_limbs(rng, settings.hidden_limbs, (len(labels), len(views.focal_px)))
-        virtual = _look(reshaped, residuals, sequence, settings, len(views.focal_px), rng, hidden)
-        banks.append(virtual.bank(reshaped, weight, settings.min_joints))
+        for some in _pieces(len(labels), settings.virtual_frames):
+            virtual = _look(
+                reshaped[some], residuals.frames(some), sequence, settings, len(views.focal_px), rng, up,
+                None if hidden is None else hidden[some],
+            )
+            banks.append(virtual.bank(reshaped[some], weight[some], settings.min_joints))
     return banks
+
+
+def _pieces(frames: int, length: int) -> list[slice]:
+    """Return slices of ``length`` frames that cover all ``frames``; one slice for length 0."""
+    step = length or max(frames, 1)
+    return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
+
+
+def _reshaped(
+    labels: FloatArray, motion: _Motion, settings: DataSettings, up: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Return the labels (F, J, 3) moved and shaped as other people, as the settings say."""
+    bodies = random_proportions(rng, settings.proportions, len(labels) // _FRAMES_PER_BODY + 1)
+    bodies *= np.exp(settings.statures * rng.standard_normal((len(bodies), 1)))
+    if settings.ansur:
+        bodies *= ansur_proportions(rng, settings.ansur, len(bodies))
+    if settings.exchanged_parts:
+        labels = exchange_parts(labels, motion.clips, settings.exchanged_parts, up, _FRAMES_PER_BODY, rng)
+    if motion.limits is not None:
+        labels = bend_joints(labels, motion.limits, np.radians(settings.bent_joints_deg), _FRAMES_PER_BODY, rng)
+    return rescale_bones(labels, bodies[np.arange(len(labels)) // _FRAMES_PER_BODY])
+
+
+def _vertical(sequence: Sequence) -> FloatArray:
+    """Return up (3,) where it is not known: the real cameras' mean image vertical."""
+    up: FloatArray = -sequence.cam_from_world[:, 1, :3].mean(0)
+    return up / np.linalg.norm(up)
 
 
 def _labels(sequence: Sequence, rays: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
@@ -134,6 +224,9 @@ class _Residuals:
     offset: FloatArray
     confidence: FloatArray
 
+    def frames(self, chosen: slice) -> _Residuals:
+        return _Residuals(self.offset[chosen], self.confidence[chosen])
+
     @classmethod
     def of(cls, labels: FloatArray, views: _Views, rays: FloatArray, confidence: FloatArray) -> _Residuals:
         projected = _project(labels, views.cam_from_world)
@@ -150,47 +243,84 @@ def _project(xyz: FloatArray, cam_from_world: FloatArray) -> FloatArray:
 
 def _look(
     xyz: FloatArray, residuals: _Residuals, sequence: Sequence, settings: DataSettings, count: int,
-    rng: np.random.Generator, hidden: NDArray[np.bool_] | None = None,
+    rng: np.random.Generator, up: FloatArray | None = None, hidden: NDArray[np.bool_] | None = None,
 ) -> _Views:
     """Return what ``count`` virtual cameras see of the joints (F, J, 3), with the residuals of real views.
 
     The cameras stand around the person at the distances and heights of the real ones, more widely as the settings
-    say, and look at it. Each takes the residuals and confidences of one real view: noise as detectors make it. Joints
-    of ``hidden`` (F, V, J) are not seen.
+    say, or where these say, and look at it. Each takes the residuals and confidences of one real view: noise as
+    detectors make it. Joints of ``hidden`` (F, V, J) are not seen. Where ``up`` (3,) is known the views are upright.
     """
     known = np.isfinite(xyz).all(-1)
     if not known.any():
         known = np.ones_like(known)
         xyz = np.zeros_like(xyz)
     centre = np.median(xyz[known], axis=0)
-    # Which way is up is not known from joints; the real cameras' mean image vertical is.
-    up = -sequence.cam_from_world[:, 1, :3].mean(0)
-    up /= np.linalg.norm(up)
-    offset = np.stack([c.position_m for c in sequence.rig.cameras]) - centre
-    reach = np.linalg.norm(offset, axis=-1)
-    elevation = np.arcsin(np.clip(offset @ up / reach, -1.0, 1.0))
-    margin = np.radians(settings.virtual_elevation_deg)
-    tilt = rng.uniform(elevation.min() - margin, elevation.max() + margin, count).clip(-1.3, 1.3)
+    vertical = _vertical(sequence) if up is None else up
+    reach, elevation = _stands(centre, vertical, sequence, settings)
+    tilt = rng.uniform(*elevation, count).clip(-1.3, 1.3)
     azimuth = rng.uniform(0.0, 2.0 * np.pi) + 2.0 * np.pi * (np.arange(count) + rng.uniform(0.0, 1.0, count)) / count
-    side = np.cross(up, np.eye(3)[np.abs(up).argmin()])
+    side = np.cross(vertical, np.eye(3)[np.abs(vertical).argmin()])
     side /= np.linalg.norm(side)
-    front = np.cross(side, up)
+    front = np.cross(side, vertical)
     direction = (
         np.cos(tilt)[:, None] * (np.cos(azimuth)[:, None] * side + np.sin(azimuth)[:, None] * front)
-        + np.sin(tilt)[:, None] * up
+        + np.sin(tilt)[:, None] * vertical
     )
-    position = centre + rng.uniform(reach.min(), reach.max(), count)[:, None] * direction
+    position = centre + rng.uniform(*reach, count)[:, None] * direction
     roll = np.radians(settings.virtual_roll_deg) * rng.standard_normal((count, 1))
-    cameras = look_at(position, np.broadcast_to(centre, position.shape), _rolled(up, direction, roll))
+    cameras = look_at(position, np.broadcast_to(centre, position.shape), _rolled(vertical, direction, roll))
     exact = _project(xyz, cameras)
     size = canonical_poses(exact, np.where(np.isfinite(exact).all(-1), 1.0, 0.0)).size
     donor = rng.integers(len(sequence.rig), size=count)
-    rays = exact + residuals.offset[:, donor] * size[..., None, None]
+    factor = np.ones((1, 1, 1))
+    if settings.residual_spread:
+        factor = np.exp(settings.residual_spread * rng.standard_normal((count, 1, 1)))
+    rays = exact + factor * residuals.offset[:, donor] * size[..., None, None]
     seen = np.isfinite(rays).all(-1)
     if hidden is not None:
         seen &= ~hidden
-    poses = canonical_poses(rays, np.where(seen, residuals.confidence[:, donor], 0.0))
+    if settings.cut_off:
+        seen &= ~cut_off(rng, settings.cut_off, exact)
+    local_up = None
+    if up is not None:
+        error = np.radians(settings.up_error_deg) * rng.standard_normal((count, 3))
+        local_up = cameras[..., :3] @ up + error
+        local_up /= np.linalg.norm(local_up, axis=-1, keepdims=True)
+    poses = canonical_poses(rays, np.where(seen, residuals.confidence[:, donor], 0.0), local_up)
     return _Views(poses, cameras, np.full(count, sequence.focal_px.mean()))
+
+
+def _stands(
+    centre: FloatArray, vertical: FloatArray, sequence: Sequence, settings: DataSettings
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the least and largest distance, m, and elevation, rad, of virtual cameras around ``centre`` (3,)."""
+    offset = np.stack([c.position_m for c in sequence.rig.cameras]) - centre
+    away = np.linalg.norm(offset, axis=-1)
+    reach = away.min(), away.max()
+    if settings.virtual_farthest_m:
+        reach = settings.virtual_nearest_m, settings.virtual_farthest_m
+    if settings.virtual_lowest_deg or settings.virtual_highest_deg:
+        return reach, (np.radians(settings.virtual_lowest_deg), np.radians(settings.virtual_highest_deg))
+    elevation = np.arcsin(np.clip(offset @ vertical / away, -1.0, 1.0))
+    margin = np.radians(settings.virtual_elevation_deg)
+    return reach, (elevation.min() - margin, elevation.max() + margin)
+
+
+def cut_off(rng: np.random.Generator, share: float, projected: FloatArray) -> NDArray[np.bool_]:
+    """Return (F, V, J) for ``projected`` (F, V, J, 2): joints beyond an edge of the picture, for ``share`` of the time.
+
+    The edge is straight, mostly the lower one, and leaves 5 to all but one of the joints.
+    """
+    frames, views, joints = projected.shape[:3]
+    runs = -(-frames // _FRAMES_PER_BODY), views
+    row = np.arange(frames) // _FRAMES_PER_BODY
+    outward = _EDGES[rng.choice(len(_EDGES), runs, p=_EDGE_CHANCES)][row]
+    left = rng.integers(_CUT_MIN, joints, runs)[row]
+    beyond = (np.nan_to_num(projected) * outward[..., None, :]).sum(-1)
+    rank = beyond.argsort(-1).argsort(-1)
+    gone: NDArray[np.bool_] = (rank >= left[..., None]) & (rng.random(runs) < share)[row][..., None]
+    return gone
 
 
 def hidden_limbs(rng: np.random.Generator, share: float, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -5,7 +5,8 @@ A specification is comma-separated `key:value`; the first key is the kind:
 - `h36m:FOLDER[,keypoints:cpn_ft_h36m_dbb]`: Human3.6M in VideoPose3D's convention (h36m.py).
 - `mpi:FOLDER`: MPI-INF-3DHP (mpi.py).
 - `bag:BAG[,cameras:a+b][,frames:0-70][,skeleton:body17]`: keypoints or images of a recorded bag (bag.py).
-- `motion:NPZ_OR_BVH_FOLDER,rigs:JSON[,only:rig1+rig2][,seed:0][,noise:off]`: mocap before real rigs (synthetic.py).
+- `motion:NPZ_OR_BVH_FOLDER,rigs:JSON[,only:rig1+rig2][,clips:a+c][,seed:0][,noise:off]`: mocap before real rigs
+  (synthetic.py), the clips whose names begin with a/ or c/; `ceiling:SEED` instead of `rigs`: a rig made at random.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .h36m import load_h36m
 from .motion import load_motion
 from .mpi import load_mpi_test, load_mpi_train
 from .noise import CLEAN
+from .random_rigs import ceiling_rig
 from .sequence import Sequence
 from .synthetic import SyntheticSettings, load_rigs, synthesise_all
 
@@ -74,15 +76,22 @@ def _bag(path: Path, options: Options, test: bool) -> list[Sequence]:
 
 
 def _motion(path: Path, options: Options, test: bool) -> list[Sequence]:
-    if 'rigs' not in options:
-        raise ConfigError(f"Motion needs rigs to be seen by: add rigs:JSON, e.g. {_EXAMPLE}.")
-    rigs = load_rigs(Path(options['rigs']).expanduser())
+    if ('rigs' in options) == ('ceiling' in options):
+        raise ConfigError(f"Motion needs rigs to be seen by: add rigs:JSON, e.g. {_EXAMPLE}, or ceiling:SEED.")
+    if 'ceiling' in options:
+        rigs = {'ceiling': ceiling_rig(int(options['ceiling']))}
+    else:
+        rigs = load_rigs(Path(options['rigs']).expanduser())
     if 'only' in options:
         missing = set(options['only'].split('+')) - set(rigs)
         if missing:
-            raise ConfigError(f"'{options['rigs']}' has no rig {sorted(missing)}; it has: {', '.join(rigs)}.")
+            source = options.get('rigs', 'ceiling')
+            raise ConfigError(f"'{source}' has no rig {sorted(missing)}; it has: {', '.join(rigs)}.")
         rigs = {name: rigs[name] for name in options['only'].split('+')}
     clips = [clip for clip in load_motion(path) if clip.validation == test]
+    if 'clips' in options:
+        sources = tuple(f'{source}/' for source in options['clips'].split('+'))
+        clips = [clip for clip in clips if clip.name.startswith(sources)]
     if not clips:
         raise ConfigError(f"'{path}' has no {'validation' if test else 'training'} clips.")
     settings = SyntheticSettings(noise=CLEAN) if options.get('noise') == 'off' else SyntheticSettings()
@@ -93,5 +102,5 @@ _KINDS: Mapping[str, tuple[Callable[[Path, Options, bool], list[Sequence]], froz
     'h36m': (_h36m, frozenset({'keypoints'})),
     'mpi': (_mpi, frozenset()),
     'bag': (_bag, frozenset({'cameras', 'frames', 'skeleton'})),
-    'motion': (_motion, frozenset({'rigs', 'only', 'seed', 'noise'})),
+    'motion': (_motion, frozenset({'rigs', 'ceiling', 'only', 'clips', 'seed', 'noise'})),
 }

@@ -1,0 +1,307 @@
+"""Scenes as they are, in simulated time: who is found, how well, and what it costs. docs/scenes.md explains it.
+
+    python benchmarks/scenes.py     ->  a table, and out/bench/scenes.json
+
+Complete, it also writes docs/benchmarks/scenes.json and .png, and the results in docs/scenes.md.
+`--only TEXT` runs the rows whose name contains TEXT, `--group` those of a group, `--quick` a chosen dozen,
+`--seconds S` cuts every scene to S seconds, `--jobs N` runs N rows at a time. Rows that were run with the same
+sources are not run again (`--fresh` does). One core: the threads of numpy and of the lifter are limited to one.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_name
+from benchmarks.scene_metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
+from benchmarks.simulation import Scenario, build, run
+from geo_pose_ros.config import NodeConfig
+from geo_pose_ros.config import build as config_of
+
+ROOT = Path(__file__).resolve().parents[1]
+STORE = Path('out/bench/scenes.json')
+RESULT, PICTURE = Path('docs/benchmarks/scenes.json'), Path('docs/benchmarks/scenes.png')
+DOCUMENT = Path('docs/scenes.md')
+# Times until something is found, and what may not happen: the worst of the seeds; all else: their mean.
+WORST = ('clock_error_ms', 'clock_found_s', 'knock_found_s', 'peak_mb')
+MEMORY_SETS = 12
+Result = Mapping[str, float | None]
+
+
+def sources_digest() -> str:
+    """Return a digest of everything that a result depends on."""
+    digest = hashlib.sha256()
+    for folder, pattern in (('geo_pose_ros', '**/*.py'), ('geo_pose_ros/models', '*'), ('benchmarks', 'scene*.py')):
+        for path in sorted((ROOT / folder).glob(pattern)):
+            if path.is_file():
+                digest.update(path.read_bytes())
+    digest.update((ROOT / 'benchmarks/simulation.py').read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def commit() -> str:
+    """Return the commit of the working tree, marked if the sources differ from it."""
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ['git', *words], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    return git('rev-parse', '--short', 'HEAD') + ('-dirty' if git('status', '--porcelain', 'geo_pose_ros') else '')
+
+
+def run_once(scenario: Scenario, config: NodeConfig, memory: bool) -> Metrics:
+    """Return the metrics of one scenario, its oracle's and its memory's included."""
+    world = build(scenario)
+    recording = run(world, config)
+    metrics = replace(
+        measure(recording),
+        oracle_ratio=oracle_ratio(
+            recording, lambda person: run(world, config, oracle_of=person, limit=ORACLE_SETS)
+        ),
+    )
+    if memory:
+        traced = run(world, config, memory=True, limit=MEMORY_SETS)
+        metrics = replace(metrics, peak_mb=max(s.peak_bytes for s in traced.sets) / 1e6)
+    return metrics
+
+
+def run_row(row: Row) -> tuple[dict[str, float | None], float]:
+    """Return the metrics of a row over its seeds, None where they do not apply, and the CPU time it took, s."""
+    began_s = process_time()
+    config = config_of(NodeConfig, dict(row.settings))
+    runs = [asdict(run_once(replace(row.scenario, seed=seed), config, row.memory)) for seed in row.seeds]
+    result: dict[str, float | None] = {}
+    for name in runs[0]:
+        values = np.array([found[name] for found in runs])
+        values = values[~np.isnan(values)]
+        total = float(values.max() if name in WORST else values.mean()) if values.size else None
+        # JSON knows no infinity: never found.
+        result[name] = total if total is None or np.isfinite(total) else 1e9
+    return result, process_time() - began_s
+
+
+def reached(target: Target, result: Result, results: Mapping[str, Result]) -> tuple[float, bool] | None:
+    """Return the value a target is about and whether it is met; None if it does not apply (yet)."""
+    value = result.get(target.metric)
+    if value is None:
+        return None
+    if target.of:
+        reference = results.get(target.of, {}).get(target.metric)
+        if not reference:
+            return None
+        value = value / reference
+    return value, target.low <= value <= target.high
+
+
+def verdicts(row: Row, results: Mapping[str, Result]) -> Iterator[tuple[Target, float | None, str]]:
+    """Yield every target of a row with its value and 'met', 'short' or 'n/a'."""
+    for target in row.targets:
+        found = reached(target, results[row.name], results)
+        if found is None:
+            yield target, None, 'n/a'
+        else:
+            yield target, found[0], 'met' if found[1] else 'short'
+
+
+COLUMNS: Sequence[tuple[str, str, float, int]] = (
+    ('instants', 'instants %', 100.0, 1), ('latency_p95_ms', 'latency p95 ms', 1.0, 0), ('recall', 'recall', 1.0, 3),
+    ('bodies', 'bodies / people', 1.0, 3),
+    ('ghosts', 'ghosts / set', 1.0, 3), ('ids', 'ids / person', 1.0, 2), ('views', 'views', 1.0, 2),
+    ('mpjpe_m', 'MPJPE mm', 1e3, 1), ('oracle_ratio', '/ oracle', 1.0, 2), ('wrist_p95_m', 'wrist p95 mm', 1e3, 0),
+    ('inside_2', '95 %: 2+', 1.0, 2), ('inside_1', '1', 1.0, 2), ('inside_0', '0', 1.0, 2),
+    ('cpu_warm_ms', 'warm ms', 1.0, 1), ('cpu_cold_ms', 'cold ms', 1.0, 0),
+)
+
+
+def cell(result: Result, key: str, scale: float, digits: int) -> str:
+    """Return one number of a table."""
+    value = result.get(key)
+    return '-' if value is None else f'{value * scale:.{digits}f}'
+
+
+def in_words(target: Target, value: float | None, verdict: str) -> str:
+    """Return a target with its value."""
+    scale, unit = (1e3, ' mm') if target.metric.endswith('_m') and not target.of else (1.0, '')
+    bounds = [f'{word} {bound * scale:.4g}' for word, bound in (('>=', target.low), ('<=', target.high))
+              if np.isfinite(bound)]
+    name = target.metric.removesuffix('_m').replace('_', ' ')
+    of = f' / that of "{target.of}"' if target.of else ''
+    shown = 'n/a' if value is None else 'never' if value >= 1e9 else f'{value * scale:.4g}{unit}'
+    return f'{name}{of} {shown} ({" and ".join(bounds)}: {verdict})'
+
+
+def markdown(done: Sequence[Row], results: Mapping[str, Result]) -> list[str]:
+    """Return the lines of the document's results."""
+    found = [(row, *v) for row in done for v in verdicts(row, results)]
+    count = {word: sum(v[3] == word for v in found) for word in ('met', 'short', 'n/a')}
+    lines = [
+        f'{count["met"]} of {len(found)} targets met, {count["short"]} short, {count["n/a"]} not to be told.', '',
+        '### Short', '', '| row | what |', '|---|---|',
+        *(f'| {row.name} | {in_words(t, value, verdict)} |' for row, t, value, verdict in found if verdict == 'short'),
+        '',
+    ]
+    for group, title in (('named', 'Named scenes'), ('sweep', 'One factor at a time'), ('cell', 'Random cells')):
+        header = ['row', *(heading for _, heading, _, _ in COLUMNS), 'targets']
+        lines += [f'### {title}', '', '| ' + ' | '.join(header) + ' |', '|---' * len(header) + '|']
+        for row in (r for r in done if r.group == group):
+            words = [v for _, _, v in verdicts(row, results)]
+            state = ', '.join(f'{words.count(w)} {w}' for w in ('met', 'short', 'n/a') if w in words)
+            numbers = [cell(results[row.name], key, scale, digits) for key, _, scale, digits in COLUMNS]
+            lines.append('| ' + ' | '.join([row.name, *numbers, state]) + ' |')
+        lines.append('')
+    own = [(row, t, value, verdict) for row, t, value, verdict in found if t.metric not in {k for k, *_ in COLUMNS}]
+    lines += ['### Other targets', '', '| row | what |', '|---|---|']
+    lines += [
+        f'| {row.name} | {in_words(t, value, verdict)} |' for row, t, value, verdict in own
+        if not (verdict != 'short' and t.metric in ('sets_per_instant', 'false_knocks'))
+    ]
+    return [*lines, '']
+
+
+def show(row: Row, results: Mapping[str, Result], seconds: float) -> None:
+    """Print one row."""
+    numbers = '  '.join(
+        f'{heading} {cell(results[row.name], key, scale, digits)}' for key, heading, scale, digits in COLUMNS
+    )
+    print(f'{row.name}  [{seconds:.0f} s]\n    {numbers}')
+    for target, value, verdict in verdicts(row, results):
+        if verdict != 'met' or target.metric not in ('instants', 'sets_per_instant', 'false_knocks'):
+            print(f'    {in_words(target, value, verdict)}')
+    sys.stdout.flush()
+
+
+def draw(results: Mapping[str, Result], path: Path) -> None:
+    """Draw every factor's sweep: joint error, the oracle's, and recall; the other factors are the base case's."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 4, figsize=(15, 6.5), constrained_layout=True)
+    for axis, (factor, values) in zip(axes.flat, FACTORS, strict=False):
+        points = [results[sweep_name(factor, value)] for value in values]
+        x = range(len(points))
+        ours, ratio, recall = (
+            np.array([np.nan if (v := r[key]) is None else v for r in points])
+            for key in ('mpjpe_m', 'oracle_ratio', 'recall')
+        )
+        axis.plot(x, 1e3 * ours, 'o-', label='joint error, mm')
+        axis.plot(x, 1e3 * ours / ratio, 's--', label="the oracle's, mm")
+        axis.set(title=factor.replace('_', ' '))
+        axis.set_ylim(0.0, 1.15 * axis.get_ylim()[1])
+        axis.set_xticks(list(x), [shown(factor, value) for value in values])
+        axis.margins(x=0.1)
+        other = axis.twinx()
+        other.plot(x, recall, '^:', color='tab:green', label='recall (right)')
+        other.set_ylim(0.0, 1.15)
+    handles = [*axes.flat[0].get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
+    axes.flat[-1].axis('off')
+    axes.flat[-1].legend(handles, [h.get_label() for h in handles], loc='center')
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)
+
+
+def load_store(digest: str, fresh: bool) -> dict[str, Any]:
+    """Return the rows already run with the same sources."""
+    if fresh or not STORE.is_file():
+        return {}
+    stored = json.loads(STORE.read_text())
+    return dict(stored['rows']) if stored['sources'] == digest else {}
+
+
+def save(path: Path, digest: str, done: Mapping[str, Any]) -> None:
+    """Write rows with what made them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report = {
+        'command': 'python benchmarks/scenes.py', 'commit': commit(), 'sources': digest,
+        'machine': platform.processor() or platform.machine(), 'python': platform.python_version(),
+        'numpy': np.__version__, 'rows': done,
+    }
+    path.write_text(json.dumps(report, indent=1) + '\n')
+
+
+def wanted(only: str, group: str, quick: bool, seconds: float) -> list[Row]:
+    """Return the rows asked for, and those that they are compared with; ``seconds`` 0: as long as designed."""
+    names = {
+        row.name for row in rows()
+        if only in row.name and group in ('', row.group) and (row.quick or not quick)
+    }
+    names |= {target.of for row in rows() if row.name in names for target in row.targets if target.of}
+    chosen = [row for row in rows() if row.name in names]
+    if not seconds:
+        return chosen
+    return [
+        replace(row, scenario=replace(row.scenario, duration_s=min(seconds, row.scenario.duration_s)))
+        for row in chosen
+    ]
+
+
+def main() -> None:
+    """Run what is missing, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--only', default='', help='rows whose name contains this')
+    parser.add_argument('--group', default='', choices=('', 'named', 'sweep', 'cell'), help='rows of this group')
+    parser.add_argument('--quick', action='store_true', help='a chosen dozen')
+    parser.add_argument('--seconds', type=float, default=0.0, help='cut every scene to this; 0: as designed')
+    parser.add_argument('--jobs', type=int, default=1, help='rows at a time')
+    parser.add_argument('--fresh', action='store_true', help='run again what was run with the same sources')
+    arguments = parser.parse_args()
+    chosen = wanted(arguments.only, arguments.group, arguments.quick, arguments.seconds)
+    digest = sources_digest() + (f'-{arguments.seconds:g}s' if arguments.seconds else '')
+    done = load_store(digest, arguments.fresh)
+    results: dict[str, Result] = {name: stored['metrics'] for name, stored in done.items()}
+    missing = [row for row in chosen if row.name not in done]
+    # Modules that are loaded when first used are not the cost of a set.
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(arguments.jobs, mp_context=context, initializer=_warm_up) as pool:
+        jobs = {pool.submit(run_row, row): row for row in missing}
+        for job in as_completed(jobs):
+            row, (metrics, seconds) = jobs[job], job.result()
+            results[row.name] = metrics
+            done[row.name] = {
+                'group': row.group, 'scenario': asdict(row.scenario), 'seeds': list(row.seeds),
+                'cpu_s': round(seconds, 1), 'metrics': metrics,
+            }
+            save(STORE, digest, done)
+            show(row, results, seconds)
+    print()
+    for row in chosen:
+        for target, value, verdict in verdicts(row, results):
+            if verdict == 'short':
+                print(f'{row.name}: {in_words(target, value, verdict)}')
+    total_s = sum(stored['cpu_s'] for stored in done.values())
+    print(f'{len(chosen)} rows, {total_s:.0f} s of CPU time')
+    if all(row.name in done for row in rows()) and not arguments.seconds:
+        save(RESULT, digest, done)
+        draw(results, PICTURE)
+        text = DOCUMENT.read_text().split('## Results')[0]
+        DOCUMENT.write_text(text + '\n'.join(['## Results', '', *markdown(rows(), results)]))
+
+
+def _warm_up() -> None:
+    run(build(Scenario(cameras=2, people=1, duration_s=0.2, recorded=False)))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,243 @@
+"""Many bags at once: each processed on its own, here or on a cluster; what is done is not done again.
+
+Beside each result `NAME` lies `NAME.json`, its summary, written last: a result without one is not complete. A bag that
+fails, or takes its process down, costs only itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..calibration.rig_file import dump_rig
+from ..errors import BagError, ConfigError, GeoPoseError
+from ..types import CameraRig
+from .process import ProcessConfig, process_bag
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One bag to process: the arguments of process_bag, and what identifies the result."""
+
+    bag: Path
+    out: Path
+    config: ProcessConfig
+    rig: CameraRig | None
+    cameras: tuple[str, ...]
+    world_frame_id: str
+    storage: str
+
+    @property
+    def summary(self) -> Path:
+        """Where the summary of the result lies."""
+        return self.out.with_name(f'{self.out.name}.json')
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of all that the result depends on but the program: bag (size, time), settings, rig."""
+        files = sorted(self.bag.iterdir()) if self.bag.is_dir() else [self.bag]
+        states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        rig = '' if self.rig is None else dump_rig(self.rig)
+        how = states, dataclasses.asdict(self.config), rig, self.cameras, self.world_frame_id, self.storage
+        return hashlib.sha256(repr(how).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one bag; ``error`` is '' if it was processed.
+
+    Attributes:
+        bag, out: paths.
+        error: why it failed.
+        sets, bodies: frame sets and bodies, see ProcessSummary.
+        reprojection_px: median, NaN if nothing was reprojected.
+        seconds: that it took.
+        fingerprint: of the job.
+    """
+
+    bag: str
+    out: str
+    error: str = ''
+    sets: int = 0
+    bodies: int = 0
+    reprojection_px: float = float('nan')
+    seconds: float = 0.0
+    fingerprint: str = ''
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether ``text`` is a glob pattern rather than a path."""
+    return glob.has_magic(text)
+
+
+def find_bags(patterns: Sequence[str]) -> list[Path]:
+    """Return the bags that paths and glob patterns name, sorted, each once.
+
+    Raises:
+        BagError: if a pattern names none.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        # A pattern may begin at the root, which Path.glob does not take.
+        matches = [Path(match) for match in glob.glob(pattern)] if is_pattern(pattern) else [Path(pattern)]  # noqa: PTH207
+        if not matches:
+            raise BagError(f"No bag matches '{pattern}'; give paths of bags, or a pattern as 'bags/*.mcap' in quotes.")
+        found.update(matches)
+    return sorted(found)
+
+
+def jobs_for(bags: Sequence[Path], out: Path, make: Callable[[Path, Path], Job]) -> list[Job]:
+    """Return a job per bag, whose result is named after it in the folder ``out``; ``make`` adds the rest.
+
+    Raises:
+        ConfigError: if two bags have the same name.
+    """
+    twice = sorted(name for name, count in Counter(bag.stem for bag in bags).items() if count > 1)
+    if twice:
+        raise ConfigError(f'Several bags are called {", ".join(twice)}; one result would replace another: rename them.')
+    return [make(bag, out / bag.stem) for bag in bags]
+
+
+def process_jobs(jobs: Sequence[Job], *, workers: int = 0, scheduler: str = '') -> Iterator[Outcome]:
+    """Process the jobs that are not done yet, and yield what became of each as it ends; those done come first.
+
+    Args:
+        jobs: see jobs_for.
+        workers: processes on this machine; 0: one per core.
+        scheduler: address of a Dask scheduler whose workers see the same paths; '' for this machine.
+
+    Raises:
+        ConfigError: if Dask is asked for and missing.
+        BagError: if the scheduler does not answer.
+    """
+    waiting = []
+    for job in jobs:
+        done = _done(job)
+        if done is None:
+            waiting.append(job)
+        else:
+            yield done
+    if scheduler:
+        yield from _on_cluster(waiting, scheduler)
+    elif waiting:
+        yield from _here(waiting, workers or os.cpu_count() or 1)
+
+
+def _done(job: Job) -> Outcome | None:
+    """Return the outcome of a job whose result is complete and was made from the same; else None."""
+    try:
+        outcome = Outcome(**json.loads(job.summary.read_text(encoding='utf-8')))
+        return outcome if not outcome.error and outcome.fingerprint == job.fingerprint() else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def run_job(job: Job) -> Outcome:
+    """Process one bag; a bag that cannot be processed is an outcome, not an exception."""
+    began = perf_counter()
+    outcome = Outcome(str(job.bag), str(job.out))
+    try:
+        outcome = replace(outcome, fingerprint=job.fingerprint())
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        job.summary.unlink(missing_ok=True)
+        done = process_bag(
+            job.bag, job.out, config=job.config, rig=job.rig, cameras=job.cameras, world_frame_id=job.world_frame_id,
+            # Without its summary what lies there is no result.
+            storage=job.storage, overwrite=True,
+        )
+    except (GeoPoseError, OSError) as error:
+        return replace(outcome, error=str(error), seconds=perf_counter() - began)
+    pixels = np.concatenate(done.reprojection_px) if done.reprojection_px else np.zeros(0)
+    outcome = replace(
+        outcome, sets=done.sets, bodies=done.bodies, seconds=perf_counter() - began,
+        reprojection_px=float(np.median(pixels)) if len(pixels) else float('nan'),
+    )
+    partial_file = job.summary.with_suffix('.partial')
+    partial_file.write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + '\n', encoding='utf-8')
+    partial_file.replace(job.summary)
+    return outcome
+
+
+def _here(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+    pool = partial(ProcessPoolExecutor, mp_context=get_context('spawn'))
+    suspects: list[Job] = []
+    with pool(min(workers, len(jobs))) as executor:
+        futures: dict[Future[Outcome], Job] = {executor.submit(run_job, job): job for job in jobs}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                # One of them took its process down, and the pool all others with it.
+                suspects.append(futures[future])
+    for job in suspects:
+        with pool(1) as executor:
+            try:
+                yield executor.submit(run_job, job).result()
+            except BrokenProcessPool:
+                yield Outcome(str(job.bag), str(job.out), 'the process that worked on it died (out of memory?)')
+
+
+def _on_cluster(jobs: Sequence[Job], scheduler: str) -> Iterator[Outcome]:
+    try:
+        from distributed import Client
+        from distributed import as_completed as as_completed_on_cluster
+    except ImportError as error:
+        raise ConfigError(
+            "Dask is missing, which --scheduler asks for: python3 -m pip install distributed."
+        ) from error
+    try:
+        client = Client(scheduler, timeout='10s')
+    except OSError as error:
+        raise BagError(f"Dask scheduler '{scheduler}' does not answer ({error}); start it, or correct it.") from error
+    with client:
+        # Pure: the same job is the same work; failures of workers are tried again by Dask, and then reported.
+        futures = {client.submit(run_job, job, pure=False): job for job in jobs}
+        for future in as_completed_on_cluster(list(futures)):
+            if future.status == 'error':
+                job = futures[future]
+                yield Outcome(str(job.bag), str(job.out), f'its worker failed: {future.exception()}')
+            else:
+                yield future.result()
+
+
+def summary_table(outcomes: Sequence[Outcome]) -> str:
+    """Return one line per bag, and a last one for all."""
+    width = max([len(Path(outcome.bag).name) for outcome in outcomes] + [3])
+    lines = [f'{"bag":<{width}}  {"sets":>7} {"bodies":>7} {"px":>6} {"s":>7}  ']
+    for outcome in sorted(outcomes, key=lambda one: one.bag):
+        numbers = f'{outcome.sets:>7} {outcome.bodies:>7} {outcome.reprojection_px:>6.1f} {outcome.seconds:>7.1f}'
+        lines.append(f'{Path(outcome.bag).name:<{width}}  {numbers}  {outcome.error}'.rstrip())
+    failed = sum(bool(outcome.error) for outcome in outcomes)
+    lines.append(
+        f'{len(outcomes)} bags, {failed} failed, {sum(o.sets for o in outcomes)} sets, '
+        f'{sum(o.bodies for o in outcomes)} bodies'
+    )
+    return '\n'.join(lines)
+
+
+def process_fleet(jobs: Sequence[Job], out: Path, *, workers: int, scheduler: str, show: Callable[[str], Any]) -> int:
+    """Process the jobs, tell of each as it ends, and write fleet.json into ``out``; return how many failed."""
+    outcomes: list[Outcome] = []
+    for outcome in process_jobs(jobs, workers=workers, scheduler=scheduler):
+        outcomes.append(outcome)
+        state = f'failed: {outcome.error}' if outcome.error else f'{outcome.sets} sets, {outcome.bodies} bodies'
+        show(f'[{len(outcomes)}/{len(jobs)}] {outcome.bag}: {state}')
+    out.mkdir(parents=True, exist_ok=True)
+    told = json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=1).replace('NaN', 'null')
+    (out / 'fleet.json').write_text(told + '\n', encoding='utf-8')
+    show(summary_table(outcomes))
+    return sum(bool(outcome.error) for outcome in outcomes)

@@ -1,0 +1,187 @@
+"""Recordings as people look at them: results, pictures and the rig, from one bag or from several of the same time.
+
+`geo_pose process` and a recorder of the node's topics write no pictures; the cameras' own bag has no bodies. Given
+together they are one recording. Messages are read as they are asked for, never the whole bag at once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..calibration.bag_cameras import POINT_CLOUD, find_cameras, rig_from_bag
+from ..errors import BagError, GeoPoseError
+from ..messages.bodies import bodies_from_cloud
+from ..messages.image import frame_from_message
+from ..messages.keypoints import keypoints_from_cloud
+from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
+from .read import BagMessage, BagReader, until_damage
+
+_LOG = logging.getLogger(__name__)
+
+BODIES, KEYPOINTS, IMAGE, DIAGNOSTICS = 'bodies', 'keypoints', 'image', 'diagnostics'
+_DIAGNOSTICS_TYPE = 'diagnostic_msgs/msg/DiagnosticArray'
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a topic holds: bodies, keypoints, image or diagnostics; and whose, '' if no camera's."""
+
+    kind: str
+    camera: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One message of a recording, not decoded yet."""
+
+    source: Source
+    message: BagMessage
+
+    @property
+    def time_ns(self) -> int:
+        """When it was received."""
+        return self.message.time_ns
+
+    def bodies(self) -> Bodies3D:
+        """Return the bodies; raise ShapeError or BagError if the message is damaged."""
+        return bodies_from_cloud(self.message.decode())
+
+    def keypoints(self) -> Keypoints2D:
+        """Return the keypoints; raise ShapeError or BagError if the message is damaged."""
+        return keypoints_from_cloud(self.message.decode(), self.source.camera)
+
+    def frame(self, max_side_px: int = 0) -> Frame:
+        """Return the picture, its longer side at most ``max_side_px`` (0: as it is).
+
+        Raises:
+            FrameError: if it cannot be decoded.
+            BagError: if the message is damaged.
+        """
+        return frame_from_message(self.message.decode(), self.source.camera, max_side_px=max_side_px)
+
+
+class Recording:
+    """One or several bags of the same time, open; a context manager.
+
+    Attributes:
+        paths: of the bags.
+        rig: None where there is none; ``rig_fault`` says why then.
+        cameras: names of those with pictures or keypoints, or in the rig, sorted.
+        counts: messages per source.
+        start_ns, end_ns: time of the first and last message.
+        damage: what is missing of the bags, in words.
+        damaged: messages that could not be read so far, by topic.
+
+    Raises:
+        BagError: if no bag is given or one cannot be read.
+    """
+
+    def __init__(self, paths: Sequence[Path], rig: CameraRig | None = None) -> None:
+        if not paths:
+            raise BagError('Recording: received no bag, expected at least one.')
+        self.paths = tuple(paths)
+        self.damaged: Counter[str] = Counter()
+        with ExitStack() as stack:
+            self._readers = [stack.enter_context(BagReader(path)) for path in paths]
+            self._stack = stack.pop_all()
+        self._topics = [_topics_of(reader) for reader in self._readers]
+        self.rig, self.rig_fault = (rig, '') if rig is not None else _first_rig(self._readers)
+        self.counts: Counter[Source] = Counter()
+        for reader, topics in zip(self._readers, self._topics, strict=True):
+            for name, source in topics.items():
+                self.counts[source] += reader.topics[name].count
+        named = {source.camera for source in self.counts if source.camera}
+        self.cameras = tuple(sorted(named | set(self.rig.names if self.rig is not None else ())))
+        filled = [reader for reader in self._readers if reader.end_ns]
+        self.start_ns = min((reader.start_ns for reader in filled), default=0)
+        self.end_ns = max((reader.end_ns for reader in filled), default=0)
+        self.damage = ' '.join(reader.damage for reader in self._readers if reader.damage)
+
+    @property
+    def title(self) -> str:
+        """The names of the bags."""
+        return ' + '.join(path.name for path in self.paths)
+
+    def has(self, kind: str) -> bool:
+        """Return whether there is a message of ``kind``."""
+        return any(source.kind == kind and count for source, count in self.counts.items())
+
+    def stream(
+        self, kinds: Collection[str], start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[Recorded]:
+        """Yield the messages of ``kinds`` received in [start_ns, stop_ns), in the order received.
+
+        A bag that is damaged inside ends there, with a warning in the log.
+        """
+        streams = [
+            _recorded(reader, {name: source for name, source in topics.items() if source.kind in kinds},
+                      start_ns, stop_ns)
+            for reader, topics in zip(self._readers, self._topics, strict=True)
+        ]
+        yield from heapq.merge(*streams, key=lambda recorded: recorded.time_ns)
+
+    def count_damaged(self, recorded: Recorded, error: GeoPoseError) -> None:
+        """Count a message that could not be read; the first of each topic is logged."""
+        topic = recorded.message.topic
+        self.damaged[topic] += 1
+        if self.damaged[topic] == 1:
+            _LOG.warning('%s (further messages of %s are counted)', error, topic)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+def _topics_of(reader: BagReader) -> dict[str, Source]:
+    """Return the topics of interest; of several with bodies that with the most messages."""
+    topics: dict[str, Source] = {}
+    for name, camera in find_cameras(reader).items():
+        if camera.image:
+            topics[camera.image] = Source(IMAGE, name)
+        if camera.keypoints:
+            topics[camera.keypoints] = Source(KEYPOINTS, name)
+    bodies = [t for t in reader.topics.values() if t.message_type == POINT_CLOUD and t.name.endswith('/bodies')]
+    if bodies:
+        topics[max(bodies, key=lambda topic: topic.count).name] = Source(BODIES)
+    for topic in reader.topics.values():
+        if topic.message_type == _DIAGNOSTICS_TYPE:
+            topics[topic.name] = Source(DIAGNOSTICS)
+    return topics
+
+
+def _first_rig(readers: Sequence[BagReader]) -> tuple[CameraRig | None, str]:
+    """Return the largest rig that a bag describes, and why there is none."""
+    rigs, faults = [], []
+    for reader in readers:
+        try:
+            rigs.append(rig_from_bag(reader))
+        except GeoPoseError as error:
+            faults.append(str(error))
+    return (max(rigs, key=len), '') if rigs else (None, ' '.join(faults))
+
+
+def _recorded(
+    reader: BagReader, topics: Mapping[str, Source], start_ns: int | None, stop_ns: int | None
+) -> Iterator[Recorded]:
+    for message in until_damage(reader.messages(topics, start_ns, stop_ns)):
+        yield Recorded(topics[message.topic], message)
+
+
+def status_values(message: Any) -> Iterator[tuple[str, int, str, dict[str, str]]]:
+    """Yield name (without the node's), level, message and values of each status of a DiagnosticArray."""
+    for status in message.status:
+        level = status.level if isinstance(status.level, int) else status.level[0]
+        values = {str(pair.key): str(pair.value) for pair in status.values}
+        yield str(status.name).split(': ', 1)[-1], int(level), str(status.message), values

@@ -1,0 +1,316 @@
+"""What a recording's numbers mean, in words: what is wrong, since when, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from ..skeleton import FloatArray
+from .report import BodyReport, CameraReport, RecordingReport, ReportConfig
+
+_MOST_NAMED = 4
+_ALWAYS = 'all the time'
+
+
+class Severity(IntEnum):
+    """How much a finding matters."""
+
+    GOOD = 0
+    NOTE = 1
+    BAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about a recording: what it is, and what to do about it ('': nothing)."""
+
+    severity: Severity
+    text: str
+    remedy: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of time, s from the start of the recording; ``to_end``: it lasts to the end."""
+
+    begin_s: float
+    end_s: float
+    to_end: bool
+
+
+TimeName = Callable[[float], str]
+
+
+def findings(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> tuple[Finding, ...]:
+    """Return what there is to say about a recording, the worst first; one good word if nothing is wrong.
+
+    Args:
+        report: the numbers.
+        config: from where on something is said.
+        name_time: turns seconds from the start into a time of day or an offset.
+    """
+    found = [*_people(report, config), *_streams(report, config, name_time), *_clocks(report, config)]
+    found += [*_residuals(report, config, name_time), *_strangers(report, config), *_exchanged(report, config)]
+    found += [*_bones(report, config), *_support(report)]
+    if not found:
+        found = [Finding(Severity.GOOD, 'Nothing stands out: every camera delivers, agrees with the others and keeps '
+                                        'time, and bones keep their lengths.')]
+    return tuple(sorted(found, key=lambda finding: -finding.severity))
+
+
+def outlier_runs(report: RecordingReport, config: ReportConfig) -> Mapping[str, tuple[Run, float, float]]:
+    """Return per camera that stands out when it does, its residual then and the median of the others', px.
+
+    It takes three cameras to tell who is wrong. Of several stretches the longest counts.
+    """
+    series = {name: camera.residual for name, camera in report.cameras.items() if
+              np.isfinite(camera.residual.value).any()}
+    if len(series) < 3:
+        return {}
+    table = np.stack([one.value for one in series.values()])
+    found = {}
+    for row, (name, one) in enumerate(series.items()):
+        own, rest = table[row], np.delete(table, row, 0)
+        known = np.isfinite(own) & (np.isfinite(rest).sum(0) >= 2)
+        others = np.full(len(own), np.nan)
+        others[known] = np.nanmedian(rest[:, known], 0)
+        with np.errstate(invalid='ignore'):
+            bad = (own > config.outlier_ratio * others) & (own > others + config.outlier_px)
+        run = _longest(one.time_s, bad, known)
+        if run is None:
+            continue
+        first, last = run
+        step_s = one.time_s[1] - one.time_s[0] if len(one.time_s) > 1 else report.duration_s
+        begin_s, end_s = float(one.time_s[first] - step_s / 2), float(one.time_s[last] + step_s / 2)
+        if end_s - begin_s >= min(config.outlier_s, report.duration_s / 2.0):
+            inside = slice(first, last + 1)
+            to_end = not known[last + 1 :].any()
+            found[name] = (
+                Run(begin_s, end_s, to_end), float(np.nanmedian(own[inside])), float(np.nanmedian(others[inside]))
+            )
+    return found
+
+
+def _longest(time_s: FloatArray, bad: FloatArray, known: FloatArray) -> tuple[int, int] | None:
+    """Return first and last bin of the longest stretch whose known bins are bad, single good bins forgiven."""
+    best: tuple[int, int] | None = None
+    first = last = -1
+    good = 0
+    for index in np.flatnonzero(known).tolist():
+        if bad[index]:
+            first, last, good = (index if first < 0 else first), index, 0
+            if best is None or time_s[last] - time_s[first] > time_s[best[1]] - time_s[best[0]]:
+                best = first, last
+        else:
+            good += 1
+            if good > 1:
+                first = -1
+    return best
+
+
+def _people(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+    if not report.sets:
+        yield Finding(Severity.BAD, 'There are no bodies in this recording.',
+                      'If it holds pictures or keypoints, make them: geo_pose process BAG --out RESULT')
+        return
+    share = report.with_bodies / report.sets
+    if not report.with_bodies:
+        yield Finding(Severity.BAD, f'None of the {report.sets} sets has a body.',
+                      'Look at the pictures: is a person in view of two cameras, and the light good enough?')
+        return
+    if share < 0.5:
+        yield Finding(Severity.NOTE, f'Only {share:.0%} of the sets have a body.',
+                      'If somebody was there all the time, look at the pictures of a set without.')
+    brief = [body for body in report.bodies if body.seen_s < config.short_life_s]
+    if len(report.bodies) > 2 * report.most_people and len(brief) > report.most_people:
+        yield Finding(
+            Severity.NOTE,
+            f'{len(report.bodies)} body ids for at most {report.most_people} people at once; {len(brief)} of them '
+            f'lived less than {config.short_life_s:g} s.',
+            'People are lost and found again, or things are taken for people. More cameras that overlap help; '
+            'tracking.new_body_views raises how many cameras must see somebody new.',
+        )
+
+
+def _streams(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> Iterator[Finding]:
+    thin = []
+    for camera in report.cameras.values():
+        if not camera.frames:
+            yield Finding(Severity.BAD, f'{camera.name} delivered nothing.', 'Check its driver, cable and topic.')
+        elif camera.gaps_ns:
+            yield Finding(
+                Severity.BAD, f'{camera.name} {_silence(camera, report, name_time)}.',
+                'Check its cable, power and driver; the log of its driver at that time says more.',
+            )
+        elif camera.missing > config.missing_ratio * (camera.frames + camera.missing):
+            thin.append(f'{camera.name} {camera.missing / (camera.frames + camera.missing):.0%}')
+    if thin:
+        yield Finding(
+            Severity.NOTE,
+            f'Frames are missing between the recorded ones: {", ".join(thin)}.',
+            'If all cameras miss as many, the node was busier than the computer allows: see the time per stage below. '
+            'If one does, see to its USB controller, network or socket buffers: geo_pose doctor',
+        )
+
+
+def _silence(camera: CameraReport, report: RecordingReport, name_time: TimeName) -> str:
+    start, end = max(camera.gaps_ns, key=lambda gap: gap[1] - gap[0])
+    when = name_time((start - report.start_ns) / 1e9)
+    if end >= report.end_ns:
+        words = f'delivered nothing from {when} on'
+    elif start <= report.start_ns:
+        words = f'delivered nothing for the first {(end - start) / 1e9:.1f} s'
+    else:
+        words = f'was silent for {(end - start) / 1e9:.1f} s from {when} on'
+    if len(camera.gaps_ns) > 1:
+        total_s = sum(end - start for start, end in camera.gaps_ns) / 1e9
+        more = 'once' if len(camera.gaps_ns) == 2 else f'{len(camera.gaps_ns) - 1} times'
+        words += f', and {more} more, {total_s:.1f} s in all'
+    return words
+
+
+def _clocks(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+    if sum(np.isfinite(camera.clock_ms) for camera in report.cameras.values()) < 3:
+        return
+    for camera in report.cameras.values():
+        offset_ms = camera.clock_ms
+        unsure_ms = 3.0 * camera.clock_sigma_ms if np.isfinite(camera.clock_sigma_ms) else 0.0
+        if np.isfinite(offset_ms) and abs(offset_ms) > max(config.clock_ms, unsure_ms):
+            side = 'late' if offset_ms > 0.0 else 'early'
+            yield Finding(
+                Severity.BAD if abs(offset_ms) > 2.0 * config.clock_ms else Severity.NOTE,
+                f'The stamps of {camera.name} are about {abs(offset_ms):.0f} ms too {side}, by how people move in its '
+                'picture.',
+                'Synchronise the clocks (PTP, chrony) or trigger the cameras together; stamp at exposure, not at '
+                'arrival.',
+            )
+
+
+def _residuals(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> Iterator[Finding]:
+    outliers = outlier_runs(report, config)
+    for name, (run, own_px, others_px) in outliers.items():
+        camera = report.cameras[name]
+        when = _when(run, report.duration_s, name_time)
+        # The mean residual is of the whole recording.
+        side = _side(camera, config) if when == _ALWAYS else ''
+        yield Finding(
+            Severity.BAD,
+            f'{name} is off by {own_px:.0f} px {when} (the others: {others_px:.0f} px){side}.',
+            'It was moved, or its calibration is wrong: run geo_pose calibrate, and fix its mount. If its picture is '
+            'blurred, mend focus or light first.',
+        )
+    rest = [camera for name, camera in report.cameras.items() if name not in outliers]
+    high = [camera for camera in rest if camera.residual_ratio > config.residual_ratio]
+    if high:
+        named = ', '.join(f'{camera.name} {camera.residual_px:.0f} px' for camera in high)
+        one_sided = [camera.name for camera in high if _leans(camera, config)]
+        text = (
+            f'Reprojections miss by more than {config.residual_ratio:.0%} of a body\'s size in {len(high)} of '
+            f'{len(report.cameras)} cameras ({named}).'
+        )
+        if one_sided:
+            text += f' {_listed(one_sided)} err{"s" if len(one_sided) == 1 else ""} to one side, as by a calibration.'
+        yield Finding(
+            Severity.NOTE, text,
+            'geo_pose calibrate refines a rig from the people in a recording; where the pictures below show the '
+            'detector wrong, better light or another detector helps.',
+        )
+
+
+def _strangers(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+    for camera in report.cameras.values():
+        if camera.strangers > config.stranger_ratio:
+            yield Finding(
+                Severity.NOTE,
+                f'{camera.strangers:.0%} of the people that {camera.name} finds are none of the bodies.',
+                'Bystanders, reflections, or people whom no other camera sees; if it is the same person in the '
+                'pictures, the camera was moved far: run geo_pose calibrate.',
+            )
+
+
+def _exchanged(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+    named = [
+        f'{camera.name} in {camera.exchanged:.0%}' for camera in report.cameras.values()
+        if camera.exchanged > config.exchanged_ratio
+    ]
+    if named:
+        yield Finding(
+            Severity.NOTE, f'The detector exchanges left and right: {", ".join(named)} of the bodies.',
+            'Fusion repairs what the other cameras contradict. It happens to people seen from behind or head down; '
+            'another camera from the front, or another detector, helps.',
+        )
+
+
+def _side(camera: CameraReport, config: ReportConfig) -> str:
+    if not _leans(camera, config):
+        return ''
+    x, y = camera.bias_px
+    parts = [f'{abs(x):.0f} px to the {"right" if x > 0 else "left"}'] if abs(x) >= 1.0 else []
+    parts += [f'{abs(y):.0f} px {"down" if y > 0 else "up"}'] if abs(y) >= 1.0 else []
+    return f'; what it shows lies {" and ".join(parts)} of the reprojection on the mean' if parts else ''
+
+
+def _leans(camera: CameraReport, config: ReportConfig) -> bool:
+    bias = float(np.hypot(*camera.bias_px))
+    return bool(np.isfinite(bias) and bias > config.bias_ratio * camera.residual_px)
+
+
+def _when(run: Run, duration_s: float, name_time: TimeName) -> str:
+    from_start = run.begin_s < 0.05 * duration_s
+    if from_start and run.to_end:
+        return _ALWAYS
+    if run.to_end:
+        return f'since {name_time(run.begin_s)}'
+    if from_start:
+        return f'until {name_time(run.end_s)}'
+    return f'from {name_time(run.begin_s)} to {name_time(run.end_s)}'
+
+
+def _bones(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+    said = []
+    for body in report.bodies:
+        loose = _loose_limbs(report, body, config) if body.seen_s >= config.short_life_s else []
+        if loose:
+            said.append(f'body {body.body_id} {", ".join(f"{name} {cv:.0%}" for name, cv in loose[:_MOST_NAMED])}')
+    if said:
+        more = f'; and {len(said) - _MOST_NAMED} more bodies' if len(said) > _MOST_NAMED else ''
+        yield Finding(
+            Severity.NOTE, f'Limbs change their length: {"; ".join(said[:_MOST_NAMED])}{more}.',
+            'Often a wrong clock or calibration, or limbs that one camera alone sees; the charts of views and '
+            'residuals tell which.',
+        )
+
+
+def _loose_limbs(report: RecordingReport, body: BodyReport, config: ReportConfig) -> list[tuple[str, float]]:
+    """Return the bones along arms and legs, whose joints detectors find best, that vary too much; the worst first."""
+    skeleton = report.skeleton
+    sided = {joint for pair in skeleton.flip_pairs for joint in pair}
+    limbs = [
+        (name, float(cv))
+        for (a, b), name, cv in zip(skeleton.edges, skeleton.bones, body.length_cv, strict=True)
+        if a in sided and b in sided and cv > config.bone_cv
+    ]
+    return sorted(limbs, key=lambda limb: -limb[1])
+
+
+def _support(report: RecordingReport) -> Iterator[Finding]:
+    if len(report.cameras) < 2 or not report.with_bodies:
+        return
+    few = report.views[:, :2].sum(1) if report.views.shape[1] >= 2 else np.zeros(len(report.skeleton))
+    joints = [
+        f'{name} {share:.0%}' for name, share in zip(report.skeleton.joint_names, few, strict=True) if share > 0.5
+    ]
+    if joints:
+        yield Finding(
+            Severity.NOTE,
+            f'Most of the time fewer than two cameras support {_listed(joints[:6])}'
+            f'{", ..." if len(joints) > 6 else ""}.',
+            'These joints are guessed from one view or from the pose. Add a camera, or turn one so that views overlap.',
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f'{", ".join(names[:-1])} and {names[-1]}'

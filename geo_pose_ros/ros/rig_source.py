@@ -1,0 +1,114 @@
+"""Where the node's rig comes from: a rig file, or camera_info and /tf_static."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from time import monotonic_ns
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo
+
+from ..calibration.live import Calibration
+from ..config import NodeConfig
+from ..types import CameraRig
+from .qos import profile
+from .tf import subscribe_static_transforms
+from .topics import CameraTopics
+
+
+class RigSource:
+    """Subscribes to what the rig lacks, and hands out the rig as far as it is known; thread-safe."""
+
+    def __init__(
+        self, node: Any, topics: Mapping[str, CameraTopics], config: NodeConfig, rig_file: CameraRig | None,
+        complain: Callable[[str], None],
+    ) -> None:
+        """Prepare; ``subscribe_transforms`` begins to listen.
+
+        Args:
+            node: an rclpy node.
+            topics: of the cameras, by name.
+            config: the node's settings.
+            rig_file: the rig, if a file was given; nothing is subscribed to then.
+            complain: gets what is wrong with a message, in words.
+
+        Raises:
+            GeoPoseError: if the rig file lacks a camera, or is of raw pictures and the topic of rectified ones.
+        """
+        self._node, self._topics, self._complain = node, topics, complain
+        rectified = [name for name, of_camera in topics.items() if of_camera.rectified]
+        self._calibration = Calibration(tuple(topics), config.world_frame, rig_file, rectified)
+        self._lock = threading.Lock()
+        self._from_file = rig_file is not None
+        self._info_inputs: dict[str, Any] = {}
+        self._tf_input: Any = None
+
+    def subscribe_transforms(self) -> None:
+        """Subscribe to /tf_static, unless there is a rig file.
+
+        Raises:
+            ConfigError: if tf2_msgs is missing.
+        """
+        if not self._from_file:
+            self._tf_input = subscribe_static_transforms(self._node, self._on_transforms)
+
+    @property
+    def rig(self) -> CameraRig | None:
+        """The cameras calibrated so far; the same object until something changes."""
+        with self._lock:
+            return self._calibration.rig
+
+    @property
+    def settled_rig(self) -> CameraRig | None:
+        """``rig`` once all cameras are calibrated, or no news came for a second; None before."""
+        with self._lock:
+            return self._calibration.rig if self._calibration.is_settled(monotonic_ns()) else None
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Why a camera is not calibrated, by camera."""
+        with self._lock:
+            return dict(self._calibration.problems)
+
+    def listen_for_camera_info(self, away: Collection[str]) -> None:
+        """Subscribe where intrinsics are missing or the camera is ``away``; unsubscribe where they are known.
+
+        A driver sends them with every image, and one is enough.
+        """
+        if self._from_file:
+            return
+        with self._lock:
+            known = {name for name in self._topics if self._calibration.has_intrinsics(name)}
+        for name, of_camera in self._topics.items():
+            wanted = name in away or name not in known
+            if wanted and name not in self._info_inputs:
+                self._info_inputs[name] = self._node.create_subscription(
+                    CameraInfo, of_camera.camera_info, partial(self._on_camera_info, name),
+                    profile(1, reliable=False),
+                )
+            elif not wanted and name in self._info_inputs:
+                self._node.destroy_subscription(self._info_inputs.pop(name))
+
+    def stop_listening(self) -> None:
+        """Unsubscribe from all camera_info."""
+        for subscription in self._info_inputs.values():
+            self._node.destroy_subscription(subscription)
+        self._info_inputs.clear()
+
+    def close(self) -> None:
+        """Unsubscribe from everything."""
+        self.stop_listening()
+        if self._tf_input is not None:
+            self._node.destroy_subscription(self._tf_input)
+
+    def _on_camera_info(self, camera: str, message: CameraInfo) -> None:
+        with self._lock:
+            self._calibration.on_camera_info(camera, message, monotonic_ns())
+
+    def _on_transforms(self, message: Any) -> None:
+        with self._lock:
+            problem = self._calibration.on_transforms(message, monotonic_ns())
+        if problem:
+            self._complain(problem)

@@ -1,0 +1,77 @@
+"""A page of a recording that needs no server: scene, time line and pictures in one HTML file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..bags.recording import Recording
+from ..config import setting
+from ..errors import BagError, ConfigError
+from .playback import Playback
+from .stage import Shown, Stage
+
+_NS_PER_S = 1_000_000_000
+# The page must not ask anybody for anything: the browser enforces it.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob: data:; style-src 'unsafe-inline' data: blob:; "
+    'img-src data: blob:; font-src data: blob:; connect-src data: blob:; worker-src blob: data:; media-src data: blob:'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportConfig:
+    """Settings of `geo_pose view --export`."""
+
+    export_hz: float = setting(15.0, 'Instants per second in an exported page', unit='Hz', low=0.1, high=240.0)
+    export_pictures_hz: float = setting(
+        2.0, 'Pictures per second and camera in an exported page; 0: none', unit='Hz', low=0.0, high=60.0
+    )
+    export_max_mb: float = setting(200.0, 'An exported page is not made larger', unit='MB', low=0.1, high=10_000.0)
+
+
+def export_page(recording: Recording, out: Path, config: ExportConfig) -> int:
+    """Write an open recording as one page; return its size, bytes.
+
+    Raises:
+        BagError: if the page would be larger than allowed.
+        ConfigError: if it cannot be written.
+    """
+    from .viewer import opening
+
+    playback = Playback(recording, 480)
+    _, floor_m, centre = opening(playback, recording.rig)
+    period_ns = max(round(_NS_PER_S / config.export_hz), 1)
+    with Stage() as stage:
+        stage.set_rig(recording.rig, floor_m, centre)
+        recorder = stage.recorder()
+        pictured_ns, last_ns = -(2**62), -1
+        times = range(playback.start_ns, playback.end_ns + 1, period_ns)
+        for time_ns in tqdm(times, desc='export', unit='instant', disable=None, leave=False):
+            instant = playback.at(time_ns)
+            if instant.time_ns != last_ns:
+                last_ns = instant.time_ns
+                with_pictures = config.export_pictures_hz > 0.0 and (
+                    time_ns - pictured_ns >= _NS_PER_S / config.export_pictures_hz)
+                if with_pictures:
+                    pictured_ns = time_ns
+                stage.show(instant, Shown(), keep_pictures=not with_pictures)
+            recorder.insert_sleep(period_ns / _NS_PER_S)
+        page = recorder.as_html()
+    page = re.sub(
+        r'<head([^>]*)>', rf'<head\1><meta http-equiv="Content-Security-Policy" content="{_POLICY}">', page, count=1
+    )
+    data = page.encode()
+    if len(data) > config.export_max_mb * 1e6:
+        raise BagError(
+            f'The page would have {len(data) / 1e6:.0f} MB, more than --export-max-mb {config.export_max_mb:g}. Lower '
+            '--export-hz or --export-pictures-hz, or cut the bag.'
+        )
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"'{out}' cannot be written: {error.strerror}. Choose another file.") from error
+    return len(data)

@@ -1,0 +1,218 @@
+"""Any instant of a recording, read when it is wanted; memory does not grow with the bag.
+
+The time line is that of receiving: messages are found by it through the bag's index. What belongs together (bodies,
+their keypoints, the pictures) is told by stamps, so that a simulated clock or a slow node do not matter.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source, status_values
+from ..errors import GeoPoseError
+from ..types import Bodies3D, Frame, Keypoints2D
+
+_NS_PER_S = 1_000_000_000
+# What is read at once, and what is read around it because stamps are not in the order of receiving.
+_BLOCK_NS, _BEFORE_NS, _AFTER_NS = _NS_PER_S, _NS_PER_S, _NS_PER_S // 2
+_BLOCKS_KEPT = 6
+# A picture or keypoints belong to bodies whose stamp is this near.
+_NEAR_NS = 60_000_000
+# Pictures per second and camera that are kept; bodies are kept all.
+_PICTURES_HZ = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """What diagnostics say of a camera: level 0 ok, 1 warning, 2 error, and why."""
+
+    level: int
+    message: str
+
+
+@dataclass(slots=True)
+class Instant:
+    """What was known at one time.
+
+    Attributes:
+        time_ns: of receiving, on the time line.
+        stamp_ns: of acquisition.
+        bodies: None where there are none.
+        keypoints: by camera.
+        frames: pictures by camera.
+        cameras: what diagnostics say, by camera.
+        pipeline: what they say of the rest, in words.
+    """
+
+    time_ns: int
+    stamp_ns: int
+    bodies: Bodies3D | None = None
+    keypoints: Mapping[str, Keypoints2D] = field(default_factory=dict)
+    frames: Mapping[str, Frame] = field(default_factory=dict)
+    cameras: Mapping[str, CameraState] = field(default_factory=dict)
+    pipeline: str = ''
+
+
+@dataclass(slots=True)
+class _Block:
+    """The messages around one second, by source in the order of stamps; ``ticks``: the instants in it."""
+
+    ticks: list[tuple[int, int, Recorded]]
+    by_source: dict[Source, tuple[list[int], list[Recorded]]]
+    statuses: list[tuple[int, dict[str, tuple[int, str]]]]
+
+
+class Playback:
+    """Instants of an open recording.
+
+    There is an instant wherever bodies were received; without bodies, wherever the busiest camera sent something.
+
+    Attributes:
+        start_ns, end_ns: the time line.
+        period_ns: usual distance of two instants.
+    """
+
+    def __init__(self, recording: Recording, max_side_px: int) -> None:
+        """Begin.
+
+        Args:
+            recording: open.
+            max_side_px: longer side of the pictures.
+        """
+        self._recording, self._max_side_px = recording, max_side_px
+        self.start_ns, self.end_ns = recording.start_ns, recording.end_ns
+        filled = {source: n for source, n in recording.counts.items() if n and source.kind != DIAGNOSTICS}
+        bodies = {source: n for source, n in filled.items() if source.kind == BODIES}
+        chosen = bodies or filled
+        self._tick: Source | None = max(chosen, key=lambda source: chosen[source]) if chosen else None
+        count = chosen[self._tick] if self._tick is not None else 0
+        self.period_ns = (self.end_ns - self.start_ns) // max(1, count - 1) or _NS_PER_S // 30
+        self._blocks: OrderedDict[int, _Block] = OrderedDict()
+        # Readers of bags are for one thread at a time.
+        self._reading = Lock()
+
+    def at(self, time_ns: int) -> Instant:
+        """Return the last instant up to ``time_ns``, or an empty one if the last second had none."""
+        block = self._block(self._number(time_ns))
+        index = bisect_right(block.ticks, time_ns, key=lambda tick: tick[0]) - 1
+        if index < 0:
+            return Instant(time_ns, time_ns, cameras=_states(block, time_ns)[0], pipeline=_states(block, time_ns)[1])
+        received_ns, stamp_ns, tick = block.ticks[index]
+        return self._instant(block, received_ns, stamp_ns, tick)
+
+    def after(self, time_ns: int) -> int | None:
+        """Return the time of the first instant after ``time_ns``; None if there is none."""
+        for number in range(self._number(time_ns), self._number(self.end_ns) + 1):
+            ticks = self._block(number).ticks
+            index = bisect_right(ticks, time_ns, key=lambda tick: tick[0])
+            if index < len(ticks):
+                return ticks[index][0]
+        return None
+
+    def before(self, time_ns: int) -> int | None:
+        """Return the time of the last instant before ``time_ns``; None if there is none."""
+        for number in range(self._number(time_ns), -1, -1):
+            ticks = self._block(number).ticks
+            index = bisect_left(ticks, time_ns, key=lambda tick: tick[0])
+            if index > 0:
+                return ticks[index - 1][0]
+        return None
+
+    def prepare(self, time_ns: int) -> None:
+        """Read what ``at`` needs for a time, so that it will be there; for another thread."""
+        self._block(self._number(time_ns))
+
+    def _number(self, time_ns: int) -> int:
+        return int((min(max(time_ns, self.start_ns), self.end_ns) - self.start_ns) // _BLOCK_NS)
+
+    def _block(self, number: int) -> _Block:
+        known = self._blocks.get(number)
+        if known is not None:
+            return known
+        with self._reading:
+            if number not in self._blocks:
+                self._blocks[number] = self._read(self.start_ns + number * _BLOCK_NS)
+                while len(self._blocks) > _BLOCKS_KEPT:
+                    self._blocks.popitem(last=False)
+            return self._blocks[number]
+
+    def _read(self, begin_ns: int) -> _Block:
+        """Read the second from ``begin_ns`` and what surrounds it."""
+        ticks: list[tuple[int, int, Recorded]] = []
+        found: dict[Source, list[tuple[int, Recorded]]] = {}
+        statuses: list[tuple[int, dict[str, tuple[int, str]]]] = []
+        kept_ns: dict[Source, int] = {}
+        kinds = (BODIES, KEYPOINTS, IMAGE, DIAGNOSTICS)
+        for one in self._recording.stream(kinds, begin_ns - _BEFORE_NS, begin_ns + _BLOCK_NS + _AFTER_NS):
+            try:
+                if one.source.kind == DIAGNOSTICS:
+                    named = {name: (level, said) for name, level, said, _ in status_values(one.message.decode())}
+                    statuses.append((one.time_ns, named))
+                    continue
+                stamp_ns = one.message.stamp_ns
+            except GeoPoseError as error:
+                self._recording.count_damaged(one, error)
+                continue
+            # The instant before the second counts too, for whoever asks at its beginning.
+            if one.source == self._tick and one.time_ns < begin_ns + _BLOCK_NS:
+                ticks.append((one.time_ns, stamp_ns, one))
+            elif one.source.kind == IMAGE:
+                if abs(stamp_ns - kept_ns.get(one.source, -_NS_PER_S)) < 0.99 * _NS_PER_S / _PICTURES_HZ:
+                    continue
+                kept_ns[one.source] = stamp_ns
+            found.setdefault(one.source, []).append((stamp_ns, one))
+        by_source = {}
+        for source, entries in found.items():
+            entries.sort(key=lambda entry: entry[0])
+            by_source[source] = [stamp for stamp, _ in entries], [one for _, one in entries]
+        return _Block(ticks, by_source, statuses)
+
+    def _instant(self, block: _Block, received_ns: int, stamp_ns: int, tick: Recorded) -> Instant:
+        bodies: Bodies3D | None = None
+        keypoints: dict[str, Keypoints2D] = {}
+        frames: dict[str, Frame] = {}
+        for source, (stamps, messages) in block.by_source.items():
+            one = tick if source == self._tick else _nearest(stamps, messages, stamp_ns)
+            if one is None:
+                continue
+            try:
+                if source.kind == BODIES:
+                    bodies = one.bodies()
+                elif source.kind == KEYPOINTS:
+                    keypoints[source.camera] = one.keypoints()
+                elif source.kind == IMAGE:
+                    frames[source.camera] = one.frame(self._max_side_px)
+            except GeoPoseError as error:
+                self._recording.count_damaged(one, error)
+        cameras, pipeline = _states(block, received_ns)
+        return Instant(received_ns, stamp_ns, bodies, keypoints, frames, cameras, pipeline)
+
+
+def _nearest(stamps: Sequence[int], messages: Sequence[Recorded], stamp_ns: int) -> Recorded | None:
+    """Return the message whose stamp is nearest; None if none is near."""
+    index = bisect_left(stamps, stamp_ns)
+    near = [i for i in (index - 1, index) if 0 <= i < len(stamps)]
+    best = min(near, key=lambda i: abs(stamps[i] - stamp_ns), default=None)
+    return messages[best] if best is not None and abs(stamps[best] - stamp_ns) <= _NEAR_NS else None
+
+
+def camera_states(statuses: Mapping[str, tuple[int, str]]) -> tuple[dict[str, CameraState], str]:
+    """Return from statuses (level, message) by name those of cameras, and that of the pipeline in words."""
+    cameras = {
+        name.removeprefix('camera '): CameraState(*said) for name, said in statuses.items()
+        if name.startswith('camera ')
+    }
+    return cameras, statuses.get('pipeline', (0, ''))[1]
+
+
+def _states(block: _Block, time_ns: int) -> tuple[dict[str, CameraState], str]:
+    """Return what the last diagnostics up to ``time_ns`` say."""
+    known: dict[str, tuple[int, str]] = {}
+    for received_ns, named in block.statuses:
+        if received_ns <= time_ns:
+            known.update(named)
+    return camera_states(known)

@@ -1,0 +1,177 @@
+"""Many bags at once: what is done is not done again, and a bag that fails costs only itself."""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from geo_pose_ros.bags import fleet, process
+from geo_pose_ros.bags.fleet import Job, find_bags, jobs_for, process_fleet, process_jobs, run_job
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.process import ProcessConfig
+from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.errors import BagError, ConfigError
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.transforms import rig_to_transforms
+
+from ..scenes import keypoints, person, ring_rig
+
+CONFIG = ProcessConfig(pipeline=PipelineConfig(lifter=LifterConfig(enabled=False)))
+
+
+def write_keypoints(path, sets=4):
+    make, rig = RosbagsFactory(), ring_rig(3)
+    with BagWriter(path) as writer:
+        writer.write('/tf_static', rig_to_transforms(make, rig, 0), 0)
+        for number in range(sets):
+            stamp = 1_000_000_000 + 33_000_000 * number
+            for name, seen in keypoints(rig, [person(0)], stamp).items():
+                camera = rig[name]
+                info = camera_info_from_intrinsics(make, camera.intrinsics, stamp, camera.frame_id)
+                writer.write(f'/{name}/camera_info', info, stamp)
+                writer.write(f'/pose_node/keypoints/{name}', keypoints_to_cloud(make, seen, camera.frame_id), stamp)
+    return path
+
+
+@pytest.fixture
+def bags(tmp_path):
+    """Write two bags, and one that is none."""
+    made = [write_keypoints(tmp_path / 'bags' / name) for name in ('first', 'second')]
+    broken = tmp_path / 'bags' / 'third'
+    broken.mkdir()
+    (broken / 'metadata.yaml').write_text('no bag')
+    return [*made, broken]
+
+
+def make_job(bag, out):
+    return Job(bag, out, CONFIG, None, (), '', 'mcap')
+
+
+def test_patterns_and_paths_name_bags(bags, tmp_path):
+    assert find_bags([str(tmp_path / 'bags' / '*'), str(bags[0])]) == bags
+    with pytest.raises(BagError, match=r"No bag matches '.*nothing\*'"):
+        find_bags([str(tmp_path / 'nothing*')])
+    other = tmp_path / 'elsewhere' / 'first'
+    with pytest.raises(ConfigError, match='Several bags are called first'):
+        jobs_for([bags[0], other], tmp_path / 'out', make_job)
+
+
+def test_a_bag_that_fails_costs_only_itself(bags, tmp_path):
+    told = []
+    failed = process_fleet(
+        jobs_for(bags, tmp_path / 'out', make_job), tmp_path / 'out', workers=2, scheduler='', show=told.append
+    )
+    assert failed == 1
+    outcomes = {outcome['bag']: outcome for outcome in json.loads((tmp_path / 'out' / 'fleet.json').read_text())}
+    assert outcomes[str(bags[2])]['error']
+    for bag in bags[:2]:
+        assert (outcomes[str(bag)]['sets'], outcomes[str(bag)]['bodies']) == (4, 4)
+        with BagReader(tmp_path / 'out' / bag.name) as reader:
+            assert reader.topics['/pose_node/bodies'].count == 4
+    assert not (tmp_path / 'out' / 'third.json').exists()
+    lines = told[-1].splitlines()
+    assert lines[0].split() == ['bag', 'sets', 'bodies', 'px', 's']
+    assert lines[1].split()[:3] == ['first', '4', '4']
+    assert lines[-1] == '3 bags, 1 failed, 8 sets, 8 bodies'
+
+
+def test_what_is_done_is_not_done_again(bags, tmp_path, monkeypatch):
+    jobs = jobs_for(bags[:2], tmp_path / 'out', make_job)
+    first = [run_job(job) for job in jobs]
+    assert not any(outcome.error for outcome in first)
+    monkeypatch.setattr(fleet, '_here', lambda waiting, workers: pytest.fail(f'{waiting} again'))
+    assert list(process_jobs(jobs)) == first
+    done = []
+    monkeypatch.setattr(fleet, '_here', lambda waiting, workers: done.extend(waiting) or iter(()))
+    # Other settings, a bag that has changed, and a result without its summary are.
+    other = dataclasses.replace(jobs[0], config=ProcessConfig())
+    os.utime(next(bags[1].iterdir()), ns=(1, 1))
+    assert list(process_jobs([other, jobs[1]])) == []
+    assert done == [other, jobs[1]]
+    jobs[0].summary.write_text('{')
+    list(process_jobs(jobs[:1]))
+    assert done[2:] == jobs[:1]
+
+
+def _die(job):
+    """Take the process down with the second bag."""
+    if job.bag.name == 'second':
+        os._exit(1)
+    return run_job(job)
+
+
+def test_a_process_that_dies_costs_only_its_bag(bags, tmp_path, monkeypatch):
+    monkeypatch.setattr(fleet, 'run_job', _die)
+    outcomes = {o.bag: o for o in process_jobs(jobs_for(bags[:2], tmp_path / 'out', make_job), workers=2)}
+    assert outcomes[str(bags[0])].sets == 4
+    assert 'the process that worked on it died' in outcomes[str(bags[1])].error
+
+
+class FakeClient:
+    """Dask's Client, at once and in this process."""
+
+    def __init__(self, address, timeout):
+        if 'nobody' in address:
+            raise OSError('timed out')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def submit(self, function, job, pure):
+        assert not pure
+        if job.bag.name == 'second':
+            return SimpleFuture('error', lambda: KeyError('lost'), None)
+        return SimpleFuture('finished', lambda: None, function(job))
+
+
+class SimpleFuture:
+    def __init__(self, status, exception, value):
+        self.status, self.exception, self._value = status, exception, value
+
+    def result(self):
+        return self._value
+
+
+def test_a_cluster_gets_the_same_jobs(bags, tmp_path, monkeypatch):
+    dask = ModuleType('distributed')
+    dask.Client, dask.as_completed = FakeClient, iter
+    monkeypatch.setitem(sys.modules, 'distributed', dask)
+    jobs = jobs_for(bags[:2], tmp_path / 'out', make_job)
+    outcomes = {o.bag: o for o in process_jobs(jobs, scheduler='tcp://somebody:8786')}
+    assert outcomes[str(bags[0])].sets == 4
+    assert outcomes[str(bags[1])].error == "its worker failed: 'lost'"
+    with pytest.raises(BagError, match=r"Dask scheduler 'tcp://nobody:1' does not answer \(timed out\)"):
+        list(process_jobs(jobs[1:], scheduler='tcp://nobody:1'))
+    monkeypatch.setitem(sys.modules, 'distributed', None)
+    with pytest.raises(ConfigError, match='pip install distributed'):
+        list(process_jobs(jobs[1:], scheduler='tcp://somebody:8786'))
+
+
+def test_the_command_takes_one_bag_or_many(bags, tmp_path, monkeypatch, capsys):
+    parser = argparse.ArgumentParser()
+    process.register(parser.add_subparsers())
+
+    def run(*words):
+        arguments = parser.parse_args(['process', *map(str, words), '--no-pipeline.lifter.enabled'])
+        return arguments.run(arguments)
+
+    def at_once(jobs, workers):
+        assert workers == 2
+        return map(run_job, jobs)
+
+    assert run(bags[0], '--out', tmp_path / 'one') == 0
+    assert '4 frame sets' in capsys.readouterr().out
+    monkeypatch.setattr(fleet, '_here', at_once)
+    assert run(tmp_path / 'bags' / '*', '--out', tmp_path / 'many', '--workers', 2) == 1
+    assert '3 bags, 1 failed, 8 sets, 8 bodies' in capsys.readouterr().out
+    assert SimpleNamespace(**json.loads((tmp_path / 'many' / 'first.json').read_text())).sets == 4

@@ -1,0 +1,155 @@
+"""The viewer in a browser: it draws bodies, time moves them, clicks work, a phone can use it, nothing leaves."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from geo_pose_ros.bags.recording import Recording
+from geo_pose_ros.view.export import ExportConfig, export_page
+from geo_pose_ros.view.stage import Stage
+from geo_pose_ros.view.viewer import ViewConfig, play
+
+from ..view.recordings import write_walk
+from .pictures import differing
+
+# Left of the panel.
+SCENE = (320, 60, 930, 780)
+
+
+@pytest.fixture(scope='module')
+def walk(tmp_path_factory):
+    path = tmp_path_factory.mktemp('viewer') / 'walk'
+    write_walk(path, sets=240, people=2, images=True)
+    return path
+
+
+@contextmanager
+def viewer(path, **settings):
+    """Yield a stage that shows a bag from a thread."""
+    ended = threading.Event()
+    with Recording([path]) as recording, Stage() as stage:
+        thread = threading.Thread(
+            target=play, args=(stage, recording, ViewConfig(play=False, **settings), ended.is_set), daemon=True
+        )
+        thread.start()
+        try:
+            yield stage
+        finally:
+            ended.set()
+            thread.join()
+
+
+def opened(watch, stage, *size):
+    seen = watch(stage.url, *size)
+    seen.page.wait_for_selector('canvas')
+    seen.page.get_by_role('button', name='Play', exact=True).wait_for()
+    return seen
+
+
+def settled(seen, limit_s=30.0):
+    """Return a screenshot once two in a row are the same."""
+    last, ends = seen.page.screenshot(), time.monotonic() + limit_s
+    while time.monotonic() < ends:
+        seen.page.wait_for_timeout(300)
+        now = seen.page.screenshot()
+        if differing(last, now, SCENE) < 1e-4:
+            return now
+        last = now
+    raise AssertionError('the scene does not come to rest')
+
+
+def test_bodies_are_drawn_and_time_moves_them(watch, walk):
+    with viewer(walk) as stage:
+        seen = opened(watch, stage)
+        first = settled(seen)
+        seen.shot('viewer-start')
+        # Without its bodies the scene is another.
+        for body_id in (0, 1):
+            stage._server.scene.get_handle_by_name(f'/bodies/{body_id}').visible = False
+        assert differing(first, settled(seen), SCENE) > 5e-4
+        for body_id in (0, 1):
+            stage._server.scene.get_handle_by_name(f'/bodies/{body_id}').visible = True
+        assert differing(first, settled(seen), SCENE) < 2e-3
+        box = seen.page.get_by_role('textbox').first
+        box.fill('3')
+        box.press('Enter')
+        seen.page.get_by_text('3.0 s of').wait_for()
+        later = settled(seen)
+        seen.shot('viewer-later')
+        assert differing(first, later, SCENE) > 5e-4
+        seen.page.get_by_role('button', name='Play', exact=True).click()
+        seen.page.get_by_role('button', name='Pause', exact=True).wait_for()
+        seen.page.get_by_text('4.', exact=False).first.wait_for()
+
+
+def test_a_click_on_a_body_shows_its_joints(watch, walk):
+    with viewer(walk) as stage:
+        seen = opened(watch, stage)
+        settled(seen)
+        place = joint_on_screen(seen, stage)
+        seen.page.mouse.click(*place)
+        seen.page.get_by_text('Body 0').wait_for()
+        assert 'left_wrist' in seen.page.content()
+        seen.shot('viewer-body')
+
+
+def joint_on_screen(seen, stage):
+    """Return where the middle of body 0's pelvis lies in the window, px."""
+    import numpy as np
+
+    client = next(iter(stage._server.get_clients().values()))
+    camera = client.camera
+    w, x, y, z = camera.wxyz
+    from geo_pose_ros.geometry.rigid import from_quaternion
+
+    rotation = from_quaternion(np.array([x, y, z, w]), np.zeros(3))[:, :3]
+    joint = stage._server.scene.get_handle_by_name('/bodies/0/joints').batched_positions[0]
+    local = rotation.T @ (np.asarray(joint) - camera.position)
+    size = seen.page.viewport_size
+    focal = size['height'] / 2 / np.tan(camera.fov / 2)
+    return size['width'] / 2 + focal * local[0] / local[2], size['height'] / 2 + focal * local[1] / local[2]
+
+
+def test_looking_through_a_camera(watch, walk):
+    with viewer(walk) as stage:
+        seen = opened(watch, stage)
+        around = settled(seen)
+        client = next(iter(stage._server.get_clients().values()))
+        stage.look_through('cam2', client)
+        assert differing(around, settled(seen), SCENE) > 0.02
+        position = client.camera.position
+        assert abs(position - stage._rig['cam2'].position_m).max() < 1e-2
+        seen.shot('viewer-through-cam2')
+
+
+def test_a_phone_can_use_it_and_two_browsers_may_look(watch, walk):
+    with viewer(walk) as stage:
+        phone, desk = opened(watch, stage, 390, 800), opened(watch, stage)
+        assert phone.page.evaluate('document.documentElement.scrollWidth') <= 390
+        assert phone.page.get_by_role('button', name='Play', exact=True).bounding_box()['width'] > 100
+        phone.shot('viewer-phone')
+        phone.page.get_by_role('button', name='Play', exact=True).click()
+        desk.page.get_by_role('button', name='Pause', exact=True).wait_for()
+        assert stage.browsers == 2
+
+
+def test_a_browser_that_goes_away_disturbs_nothing(watch, walk):
+    with viewer(walk) as stage:
+        gone = opened(watch, stage)
+        gone.page.goto('about:blank')
+        stays = opened(watch, stage)
+        stays.page.get_by_role('button', name='Play', exact=True).click()
+        stays.page.get_by_text('1.', exact=False).first.wait_for()
+
+
+def test_an_exported_page_plays_alone(watch, walk, tmp_path):
+    with Recording([walk]) as recording:
+        export_page(recording, tmp_path / 'page.html', ExportConfig(export_hz=10.0))
+    seen = watch(f'file://{tmp_path / "page.html"}')
+    seen.page.wait_for_selector('canvas')
+    seen.page.wait_for_timeout(3000)
+    first = seen.shot('export')
+    seen.page.wait_for_timeout(1500)
+    assert differing(first, seen.page.screenshot(), SCENE) > 2e-4

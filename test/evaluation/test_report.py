@@ -1,0 +1,224 @@
+"""The numbers of a recording against exact truth: residuals, clocks, gaps, ids, bones, views."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.config import build
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.evaluation.report import RecordingStatistics, ReportConfig
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Keypoints2D
+
+from ..scenes import person, ring_rig
+from .moving import RATE_HZ, START_NS, bodies_at, pose, recorded, seen_by, stamp_of
+
+FLIP = np.arange(17)
+for left, right in BODY17.flip_pairs:
+    FLIP[[left, right]] = right, left
+
+
+def test_a_perfect_recording():
+    report = recorded()
+    assert (report.sets, report.with_bodies, report.most_people) == (300, 300, 1)
+    assert report.start_ns == START_NS and report.duration_s == pytest.approx(299 / 30.0, abs=1e-6)
+    for camera in report.cameras.values():
+        assert camera.frames == 300 and camera.missing == 0 and camera.gaps_ns == ()
+        assert camera.rate_hz == pytest.approx(30.0, abs=0.01)
+        assert camera.residual_px == pytest.approx(0.0, abs=1e-6)
+        assert camera.clock_ms == pytest.approx(0.0, abs=0.01)
+        assert (camera.strangers, camera.exchanged) == (0.0, 0.0)
+        np.testing.assert_allclose(camera.rate.value[1:-1], 30.0, atol=2.1)
+    [body] = report.bodies
+    assert body.body_id == 0 and body.spans_ns == ((stamp_of(0), stamp_of(299)),)
+    joints = person(0)
+    for length, (a, b) in zip(body.length_m, BODY17.edges, strict=True):
+        assert length == pytest.approx(np.linalg.norm(joints[a] - joints[b]), abs=1e-6)
+    np.testing.assert_allclose(body.length_cv, 0.0, atol=1e-6)
+    np.testing.assert_allclose(report.views[:, 4], 1.0)
+    np.testing.assert_allclose(report.sigma_m, 0.02)
+
+
+def test_a_moved_camera_has_its_shift_everywhere_and_the_others_none():
+    report = recorded(shift=lambda name, number: (12.0, -5.0) if name == 'cam2' else (0.0, 0.0))
+    moved = report.cameras['cam2']
+    assert moved.residual_px == pytest.approx(13.0) and moved.p95_px == pytest.approx(13.0)
+    np.testing.assert_allclose(moved.bias_px, (12.0, -5.0))
+    seen = moved.field.count >= 10
+    np.testing.assert_allclose(moved.field.mean_px[seen], np.broadcast_to((12.0, -5.0), (seen.sum(), 2)))
+    assert np.isnan(moved.field.mean_px[~seen]).all()
+    assert 13.0 / moved.residual_ratio == pytest.approx(400.0, rel=0.5)
+    assert report.cameras['cam1'].residual_px == pytest.approx(0.0, abs=1e-6)
+
+
+def test_residual_over_time_shows_when_a_camera_was_moved():
+    report = recorded(shift=lambda name, number: (20.0, 0.0) if name == 'cam1' and number >= 200 else (0.0, 0.0))
+    series = report.cameras['cam1'].residual
+    before, after = series.time_s < 200 / 30.0 - 0.5, series.time_s > 200 / 30.0 + 0.5
+    np.testing.assert_allclose(series.value[before], 0.0, atol=1e-6)
+    np.testing.assert_allclose(series.value[after], 20.0, atol=1e-6)
+    assert report.worst_px[0] == pytest.approx(20.0, abs=0.01)
+    assert all(stamp >= stamp_of(200) for stamp in report.worst_ns[:2])
+    apart = np.diff(np.sort(report.worst_ns))
+    assert (apart >= 2_000_000_000).all()
+
+
+@pytest.mark.parametrize('late_ms', [-40.0, 25.0, 80.0])
+def test_the_clock_of_a_camera_is_found_from_how_people_move(late_ms):
+    report = recorded(late_ms={'cam1': late_ms})
+    assert report.cameras['cam1'].clock_ms == pytest.approx(late_ms, abs=0.05 * abs(late_ms))
+    assert report.cameras['cam1'].clock_sigma_ms < 1.0
+    assert report.cameras['cam0'].clock_ms == pytest.approx(0.0, abs=0.05)
+
+
+def test_views_with_stamps_of_their_own_are_compared_at_their_own_time():
+    rig = ring_rig(3)
+    statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0), 90)
+    for number in range(90):
+        for index, name in enumerate(rig.names):
+            # Free-running cameras: right stamps, 0, 8 and 16 ms after the set's.
+            own_ns = stamp_of(number) + 8_000_000 * index
+            statistics.add_keypoints(seen_by(rig, name, pose((own_ns - START_NS) / 1e9), own_ns))
+        statistics.add_bodies(bodies_at(number, (pose(number / RATE_HZ),)))
+    cameras = statistics.report().cameras
+    for camera in cameras.values():
+        assert camera.residual_px < 0.2
+        assert camera.clock_ms == pytest.approx(0.0, abs=0.3)
+
+
+def test_nothing_is_said_of_the_clock_when_nobody_moves():
+    still = person(0)
+    rig = ring_rig(3)
+    statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0), 90)
+    for number in range(90):
+        statistics.add_bodies(bodies_at(number, (still,)))
+        for name in rig.names:
+            statistics.add_keypoints(seen_by(rig, name, still, stamp_of(number)))
+    assert all(np.isnan(camera.clock_ms) for camera in statistics.report().cameras.values())
+
+
+def test_gaps_and_missing_frames():
+    report = recorded(there=lambda name, number: not (name == 'cam0' and 60 <= number < 150)
+                      and not (name == 'cam1' and number % 10 == 5) and not (name == 'cam2' and number >= 240))
+    assert report.cameras['cam0'].gaps_ns == ((stamp_of(59), stamp_of(150)),)
+    assert report.cameras['cam1'].missing == 30 and report.cameras['cam1'].gaps_ns == ()
+    assert report.cameras['cam2'].gaps_ns == ((stamp_of(239), stamp_of(299)),)
+    assert (report.cameras['cam0'].residual.value[5:9] != report.cameras['cam0'].residual.value[5:9]).all()
+
+
+def test_somebody_else_is_counted_apart():
+    far = person(5, (0.0, 3.0))
+    rig = ring_rig(4)
+
+    def with_bystander(name, number, found):
+        both = np.concatenate([found.xy, seen_by(rig, name, far, found.stamp_ns).xy])
+        return Keypoints2D(name, found.stamp_ns, BODY17, both, np.ones((2, 17))) if name == 'cam3' else found
+
+    report = recorded(change=with_bystander)
+    assert report.cameras['cam3'].strangers == pytest.approx(0.5)
+    assert report.cameras['cam3'].residual_px == pytest.approx(0.0, abs=1e-6)
+    assert report.cameras['cam0'].strangers == 0.0
+
+
+def test_exchanged_sides_are_counted_and_do_not_count_as_residuals():
+    def turned(name, number, found):
+        if name == 'cam2' and number % 4 == 0:
+            return Keypoints2D(name, found.stamp_ns, BODY17, found.xy[:, FLIP], found.confidence)
+        return found
+
+    report = recorded(change=turned)
+    assert report.cameras['cam2'].exchanged == pytest.approx(0.25)
+    assert report.cameras['cam2'].p95_px == pytest.approx(0.0, abs=1e-6)
+    assert report.cameras['cam1'].exchanged == 0.0
+
+
+def test_two_people_are_told_apart_whatever_their_order():
+    rig = ring_rig(4)
+    statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0), 60)
+    for number in range(60):
+        people = pose(number / RATE_HZ), person(7, (1.2, -1.0))
+        statistics.add_bodies(bodies_at(number, people, (3, 9)))
+        for name in rig.names:
+            xy = np.stack([seen_by(rig, name, p, 0).xy[0] for p in (people if number % 2 else people[::-1])])
+            statistics.add_keypoints(Keypoints2D(name, stamp_of(number), BODY17, xy, np.ones((2, 17))))
+    report = statistics.report()
+    assert report.most_people == 2 and [body.body_id for body in report.bodies] == [3, 9]
+    assert all(camera.p95_px < 1e-6 and camera.strangers == 0.0 for camera in report.cameras.values())
+
+
+def test_ids_bones_and_views_over_time():
+    def bodies(number):
+        joints = pose(number / RATE_HZ)
+        # One shank grows and shrinks by a tenth.
+        knee, ankle = joints[5], joints[6]
+        joints = joints.copy()
+        joints[6] = knee + (ankle - knee) * (1.1 if number % 2 else 0.9)
+        body_id = 0 if number < 100 or number >= 200 else 1
+        return bodies_at(number, (joints,), (body_id,), views=2 if number < 150 else 3)
+
+    report = recorded(bodies=bodies)
+    first, second = report.bodies
+    assert (first.body_id, first.sets, second.body_id, second.sets) == (0, 200, 1, 100)
+    assert first.spans_ns == ((stamp_of(0), stamp_of(99)), (stamp_of(200), stamp_of(299)))
+    assert second.seen_s == pytest.approx(99 / 30.0, abs=1e-6)
+    bone = BODY17.bones.index('left_knee-left_ankle')
+    assert first.length_cv[bone] == pytest.approx(0.1, abs=1e-3)
+    assert np.delete(first.length_cv, bone).max() < 1e-6
+    np.testing.assert_allclose(report.views[:, 2], 0.5)
+    np.testing.assert_allclose(report.views[:, 3], 0.5)
+
+
+def test_predicted_bodies_do_not_count():
+    report = recorded(bodies=lambda number: bodies_at(number, (pose(number / RATE_HZ),), views=0 if number < 30 else 4))
+    assert (report.sets, report.with_bodies) == (300, 270)
+    assert report.bodies[0].spans_ns == ((stamp_of(30), stamp_of(299)),)
+
+
+def test_left_out_cameras_are_measured_on_a_spread_of_sets():
+    report = recorded(120, config=ReportConfig(left_out_sets=60),
+                      shift=lambda name, number: (15.0, 0.0) if name == 'cam0' else (0.0, 0.0))
+    assert report.left_out_sets == 60
+    px = {name: camera.left_out_px for name, camera in report.cameras.items()}
+    assert px['cam0'] == pytest.approx(15.0, abs=5.0)
+    assert px['cam0'] == max(px.values())
+
+
+def test_a_recording_that_is_looped_or_whose_clock_is_set_back_is_read_on():
+    rig = ring_rig(3)
+    statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0))
+    for _ in range(2):
+        for number in range(90):
+            statistics.add_bodies(bodies_at(number, (pose(number / RATE_HZ),)))
+            for name in rig.names:
+                statistics.add_keypoints(seen_by(rig, name, pose(number / RATE_HZ), stamp_of(number)))
+    report = statistics.report()
+    assert report.sets == 180 and report.with_bodies == 180
+    assert all(camera.p95_px < 1e-6 for camera in report.cameras.values())
+
+
+def test_no_rig_no_camera_no_body():
+    statistics = RecordingStatistics(BODY17, None, ReportConfig())
+    for number in range(10):
+        statistics.add_bodies(bodies_at(number, (pose(0.0),)))
+        statistics.add_frame('cam0', stamp_of(number))
+        statistics.add_keypoints(seen_by(ring_rig(1), 'cam0', pose(0.0), stamp_of(number)))
+    report = statistics.report()
+    assert report.sets == 10 and report.worst_ns == () and np.isnan(report.cameras['cam0'].residual_px)
+
+    empty = RecordingStatistics(BODY17, ring_rig(2), ReportConfig()).report()
+    assert (empty.sets, empty.bodies, empty.cameras, empty.duration_s) == (0, (), {}, 0.0)
+
+
+def test_uncertain_keypoints_are_left_out():
+    def doubtful(name, number, found):
+        xy, confidence = found.xy.copy(), found.confidence.copy()
+        xy[:, 4], confidence[:, 4] = 0.0, 0.1
+        return replace(found, xy=xy, confidence=confidence)
+
+    assert recorded(60, change=doubtful).cameras['cam0'].p95_px == pytest.approx(0.0, abs=1e-6)
+
+
+def test_settings_are_checked():
+    with pytest.raises(ConfigError, match='outlier_ratio'):
+        build(ReportConfig, {'outlier_ratio': 0.5})

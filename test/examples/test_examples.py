@@ -1,0 +1,87 @@
+"""The examples run, and say what they should."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from geo_pose_ros.calibration.rig_file import dump_rig
+from geo_pose_ros.detection import base
+from geo_pose_ros.types import Keypoints2D
+
+from ..evaluation.moving import pose
+from ..scenes import keypoints, ring_rig
+from ..view.recordings import write_walk
+
+EXAMPLES = Path(__file__).parents[2] / 'examples'
+RIG = ring_rig(2)
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Walks:
+    """A detector that sees the walk of ``moving``, whatever the picture; 30 sets per second."""
+
+    def __init__(self, config, camera):
+        self.skeleton = keypoints(RIG, [pose(0.0)])[camera].skeleton
+
+    def detect(self, frame):
+        seen = keypoints(RIG, [pose(frame.stamp_ns / 1e9)], frame.stamp_ns)[frame.camera]
+        return Keypoints2D(frame.camera, frame.stamp_ns, seen.skeleton, (seen.xy + 0.5) / frame.reduction - 0.5,
+                           seen.confidence)
+
+    def reset(self):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def rig_file(tmp_path):
+    path = tmp_path / 'rig.yaml'
+    path.write_text(dump_rig(RIG))
+    return path
+
+
+def test_videos(rig_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(base, '_PLUGINS', {**base._PLUGINS, 'mediapipe': f'{__name__}:Walks'})
+    for name in RIG.names:
+        video = cv2.VideoWriter(str(tmp_path / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 30.0, (64, 48))
+        for _ in range(6):
+            video.write(np.zeros((48, 64, 3), np.uint8))
+        video.release()
+    example('videos').main(str(rig_file), str(tmp_path / 'cam0.mp4'), str(tmp_path / 'cam1.mp4'))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 5 and all('body 0, pelvis at' in line for line in lines)
+    x, y, z = map(float, re.search(r'\[(.*)\] m', lines[-1])[1].split())
+    assert np.linalg.norm(np.array([x, y, z]) - pose(5 / 30.0)[0]) < 0.1
+
+
+def test_own_detector(rig_file, capsys):
+    example('own_detector').main(str(rig_file))
+    assert re.fullmatch(r'(0\.\d{3} s: \d bodies\n){3}', capsys.readouterr().out)
+
+
+def test_read_bag(tmp_path, capsys):
+    write_walk(tmp_path / 'walk', sets=4)
+    example('read_bag').main(str(tmp_path / 'walk'))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == 'cameras: cam0, cam1, cam2, cam3' and len(lines) == 5
+    wrist = pose(0.0)[13]
+    assert f'left wrist [{wrist[0]:.2f}' in lines[1].replace('[ ', '[') and '+- 2.0 cm' in lines[1]
+
+
+@pytest.mark.parametrize('path', sorted(EXAMPLES.glob('*.py')), ids=lambda p: p.stem)
+def test_every_example_says_what_it_is_for_and_is_short(path):
+    text = path.read_text()
+    assert text.startswith('"""') and f'{path.name} ' in text.split('"""')[1]
+    assert len(text.splitlines()) <= 40

@@ -1,0 +1,179 @@
+"""Every class, attribute and call of TensorRT's bindings that the code uses, looked up in the real bindings.
+
+The wheels tensorrt-cu12-bindings hold the Python side only. Loaded over stand-ins of the libraries that they are linked
+against they can be read, not run, without a GPU. Checked are the installed version and those unpacked in the
+folders of $GEO_POSE_TENSORRT_BINDINGS (pip download --no-deps tensorrt-cu12-bindings==11.4.0.106, unzip).
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from geo_pose_ros.inference import tensorrt as engine
+
+# What the code's variables and attributes hold.
+_CLASSES = {
+    'builder': 'Builder', 'network': 'INetworkDefinition', 'parser': 'OnnxParser', 'settings': 'IBuilderConfig',
+    'profile': 'IOptimizationProfile', 'given': 'ITensor', 'self._runtime': 'Runtime', 'self._engine': 'ICudaEngine',
+    'self._context': 'IExecutionContext',
+}
+_READ = """
+import inspect, json, sys
+import tensorrt_bindings as trt
+found = {}
+for name in json.loads(sys.argv[1]):
+    value = trt
+    for part in name.split('.'):
+        value = getattr(value, part, None)
+    found[name] = None if value is None else (inspect.getdoc(value) or '')
+print(json.dumps({'version': trt.__version__, 'found': found}))
+"""
+
+
+def _bindings() -> list[Path]:
+    installed = importlib.util.find_spec('tensorrt_bindings')
+    folders = [Path(f) for f in os.environ.get('GEO_POSE_TENSORRT_BINDINGS', '').split(os.pathsep) if f]
+    return folders + ([Path(str(installed.origin)).parent.parent] if installed else [])
+
+
+def _wanted_symbols(library: bytes) -> list[str]:
+    """Return the undefined symbols of an ELF library (x86-64) that have no version: those of the vendor's libraries."""
+    (offset,), (size, count) = struct.unpack_from('<Q', library, 40), struct.unpack_from('<HH', library, 58)
+    sections = [struct.unpack_from('<IIQQQQIIQQ', library, offset + i * size) for i in range(count)]
+    symbols = next(section for section in sections if section[1] == 11)
+    versions = next(section for section in sections if section[1] == 0x6FFFFFFF)
+    strings = sections[symbols[6]]
+    wanted = []
+    for index in range(1, symbols[5] // 24):
+        name, info, _, section = struct.unpack_from('<IBBH', library, symbols[4] + 24 * index)
+        (version,) = struct.unpack_from('<H', library, versions[4] + 2 * index)
+        # A strong function that no section defines.
+        if section == 0 and info == 0x12 and version <= 1:
+            begin = strings[4] + name
+            wanted.append(library[begin : library.index(b'\0', begin)].decode())
+    return wanted
+
+
+def _stand_in(soname: str, symbols: list[str]) -> bytes:
+    """Return an ELF shared library (x86-64) that has ``symbols``, which lead nowhere."""
+    names, offsets = b'\0' + soname.encode() + b'\0', []
+    for symbol in symbols:
+        offsets.append(len(names))
+        names += symbol.encode() + b'\0'
+    entries = bytes(24) + b''.join(struct.pack('<IBBHQQ', at, 0x12, 0, 0xFFF1, 0x1000, 0) for at in offsets)
+    # One bucket: a chain through all symbols.
+    chain = [*range(2, len(symbols) + 1), 0] if symbols else []
+    table = struct.pack(f'<{4 + len(chain)}I', 1, len(symbols) + 1, min(len(symbols), 1), 0, *chain)
+    at_table = 176 + len(entries)
+    at_names = at_table + len(table)
+    dynamic = -(-(at_names + len(names)) // 8) * 8
+    tags = ((14, 1), (4, at_table), (5, at_names), (6, 176), (10, len(names)), (11, 24), (0, 0))
+    size = dynamic + 16 * len(tags)
+    header = b'\x7fELF' + bytes((2, 1, 1)) + bytes(9)
+    header += struct.pack('<HHIQQQIHHHHHH', 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 64, 0, 0)
+    header += struct.pack('<IIQQQQQQ', 1, 6, 0, 0, 0, size, size, 0x1000)
+    header += struct.pack('<IIQQQQQQ', 2, 6, dynamic, dynamic, dynamic, 16 * len(tags), 16 * len(tags), 8)
+    body = (entries + table + names).ljust(dynamic - 176, b'\0')
+    return header + body + b''.join(struct.pack('<QQ', *tag) for tag in tags)
+
+
+def _uses() -> dict[str, list[int]]:
+    """Return the dotted names that tensorrt.py uses, with the numbers of arguments that it calls them with."""
+    uses: dict[str, list[int]] = {}
+    tree = ast.parse(Path(str(engine.__file__)).read_text(encoding='utf-8'))
+    calls = {
+        id(node.func): len(node.args) for node in ast.walk(tree)
+        # How many arguments a starred one is cannot be read.
+        if isinstance(node, ast.Call) and not any(isinstance(argument, ast.Starred) for argument in node.args)
+    }  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            name = _dotted(node)
+            if name:
+                uses.setdefault(name, []).extend([calls[id(node)]] if id(node) in calls else [])
+    return uses
+
+
+def _dotted(node: ast.Attribute) -> str:
+    """Return e.g. 'Logger.WARNING' of trt.Logger.WARNING, 'ICudaEngine.x' of self._engine.x; '' of anything else."""
+    parts = [node.attr]
+    value = node.value
+    while isinstance(value, ast.Attribute):
+        parts.insert(0, value.attr)
+        value = value.value
+    if not isinstance(value, ast.Name):
+        return ''
+    if value.id == 'trt':
+        return '.'.join(parts)
+    holder = value.id
+    if holder == 'self':
+        holder, parts = f'self.{parts[0]}', parts[1:]
+    return f'{_CLASSES[holder]}.{parts[0]}' if holder in _CLASSES and len(parts) == 1 else ''
+
+
+def _read(bindings: Path, names: list[str], stand_ins: Path) -> dict[str, Any]:
+    """Return the version and the docstrings of ``names`` in ``bindings``, None where there is no such name."""
+    linked = (bindings / 'tensorrt_bindings' / 'tensorrt.so').read_bytes()
+    for soname in set(re.findall(rb'libnv[a-z_]+\.so\.\d+', linked)):
+        (stand_ins / soname.decode()).write_bytes(_stand_in(soname.decode(), _wanted_symbols(linked)))
+    environment = {**os.environ, 'LD_LIBRARY_PATH': str(stand_ins), 'PYTHONPATH': str(bindings)}
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', _READ, json.dumps(names)], capture_output=True, text=True, check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _arguments(docstring: str) -> list[tuple[int, int]]:
+    """Return the least and largest number of arguments of each overload that pybind11 documents, self not counted."""
+    bounds = []
+    for signature in re.findall(r'^(?:\d+\. )?\w+\((self: .*?)\) ->', docstring, re.MULTILINE):
+        arguments = re.split(r', (?=\w+: )', signature)[1:]
+        bounds.append((sum('=' not in argument for argument in arguments), len(arguments)))
+    return bounds
+
+
+def _missing(found: dict[str, Any], uses: dict[str, list[int]]) -> list[str]:
+    missing = [f'{name} does not exist' for name, doc in found.items() if doc is None]
+    for name, counts in uses.items():
+        bounds = _arguments(found.get(name) or '')
+        missing += [
+            f'{name} takes {bounds} arguments, called with {count}' for count in counts
+            if bounds and not any(low <= count <= high for low, high in bounds)
+        ]
+    return missing
+
+
+def test_the_uses_are_found_in_the_source() -> None:
+    uses = _uses()
+    assert {'Logger.WARNING', 'NetworkDefinitionCreationFlag.STRONGLY_TYPED', 'nptype', '__version__'} <= set(uses)
+    assert uses['IExecutionContext.execute_async_v3'] == [1]
+    assert uses['IBuilderConfig.set_memory_pool_limit'] == [2]
+    assert uses['ICudaEngine.num_io_tensors'] == []
+    assert set(_CLASSES.values()) <= {name.split('.')[0] for name in uses}
+
+
+@pytest.mark.skipif(not _bindings(), reason='tensorrt-cu12-bindings is not installed')
+@pytest.mark.parametrize('bindings', _bindings(), ids=lambda path: path.name)
+def test_the_bindings_have_all_that_is_used(bindings: Path, tmp_path: Path) -> None:
+    uses = _uses()
+    read = _read(bindings, sorted(uses), tmp_path)
+    assert read['version'].split('.')[0] in ('10', '11')
+    assert _missing(read['found'], uses) == []
+    # And what is not there is seen to be missing.
+    wrong = {'Builder.create_everything': [0], 'IExecutionContext.execute_async_v3': [3]}
+    again = _read(bindings, sorted(wrong), tmp_path)
+    assert len(_missing(again['found'], wrong)) == 2

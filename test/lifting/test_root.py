@@ -1,0 +1,99 @@
+"""Where a lifted pose is: sizes that are known, the floor, and what few joints are worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.lifting.gravity import up_in_cameras
+from geo_pose_ros.lifting.root import bone_scale, place, root_spread, solve_root
+from geo_pose_ros.skeleton import BODY17
+from test.scenes import person, ring_rig
+
+_PARENT, _CHILD = np.array(BODY17.edges).T
+_CAMERA = ring_rig().cameras[0]
+_UP, _HEIGHT_M = up_in_cameras(_CAMERA.cam_from_world, 'z'), _CAMERA.position_m[2]
+_SIGMA = np.full(17, 0.03)
+
+
+def _standing() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a person whose lower ankle is 0.09 m above the floor: pose (17, 3), root (3,), rays (17, 2)."""
+    world = person(3)
+    world[:, 2] += 0.09 - world[[3, 6], 2].min()
+    local = transform_points(_CAMERA.cam_from_world, world)
+    return local - local[0], local[0], local[:, :2] / local[:, 2:]
+
+
+def test_a_floor_finds_the_size_that_perspective_cannot() -> None:
+    pose, root, rays = _standing()
+    guessed = 0.9 * pose
+    alone = place(guessed, _SIGMA, rays, np.ones(17))
+    np.testing.assert_allclose(alone.root, 0.9 * root, rtol=1e-6)
+    assert (alone.scale, bool(alone.grounded)) == (1.0, False)
+    found = place(guessed, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(_HEIGHT_M))
+    assert found.grounded
+    # Nearly all of the way: the floor is surer than people's sizes.
+    assert np.linalg.norm(found.root - root) < 0.1 * np.linalg.norm(alone.root - root)
+    assert found.spread < 0.5 * alone.spread
+    # The size takes its share of what the floor says; the shape may be wrong as well.
+    assert 1.0 < found.scale < 1.0 / 0.9
+
+
+def test_known_bones_give_the_size() -> None:
+    pose, root, rays = _standing()
+    lengths = np.linalg.norm(pose[_CHILD] - pose[_PARENT], axis=-1)
+    lengths[4] = np.nan
+    found = place(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=lengths)
+    assert found.scale == pytest.approx(1.25)
+    np.testing.assert_allclose(found.root, root, rtol=1e-6)
+    assert np.isnan(bone_scale(pose, np.full(16, np.nan), root))
+    # A bone along the ray does not count, whatever its length.
+    ray = pose[_CHILD[0]] - pose[_PARENT[0]]
+    lengths = np.full(16, np.nan)
+    lengths[0] = 7.0
+    assert np.isnan(bone_scale(pose, lengths, ray))
+    # Unknown lengths change nothing.
+    same = place(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=np.full(16, np.nan))
+    np.testing.assert_allclose(same.root, 0.8 * root, rtol=1e-6)
+
+
+def test_a_floor_that_cannot_be_what_a_foot_stands_on_is_not_used() -> None:
+    pose, _, rays = _standing()
+    high = place(pose, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(_HEIGHT_M + 1.5))
+    assert not high.grounded
+    np.testing.assert_array_equal(high.root, place(pose, _SIGMA, rays, np.ones(17)).root)
+    unseen = np.ones(17)
+    unseen[[3, 6]] = 0.0
+    assert not place(pose, _SIGMA, rays, unseen, up=_UP, height_m=np.array(_HEIGHT_M)).grounded
+    upwards = place(pose, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(0.05))
+    assert not upwards.grounded
+
+
+def test_few_joints_close_together_say_little_about_the_distance() -> None:
+    pose, _, rays = _standing()
+    whole = root_spread(pose, _SIGMA, rays, np.ones(17))
+    few = np.zeros(17)
+    few[[8, 9, 10, 11, 14]] = 1.0
+    head = root_spread(pose, _SIGMA, rays, few)
+    assert 0.08 < whole < 0.1
+    assert head > 1.3 * whole
+    assert np.isnan(root_spread(pose, _SIGMA, rays, np.zeros(17)))
+
+
+def test_the_spread_is_that_of_the_solved_distance() -> None:
+    pose, root, rays = _standing()
+    rng = np.random.default_rng(0)
+    moved = pose + 0.03 * rng.standard_normal((4000, 17, 3))
+    solved = solve_root(moved, np.broadcast_to(rays, (4000, 17, 2)), np.ones((4000, 17)))
+    said = root_spread(pose, _SIGMA, rays, np.ones(17))
+    assert np.log(solved[:, 2] / root[2]).std() == pytest.approx(np.sqrt(said**2 - 0.08**2), rel=0.15)
+
+
+def test_what_does_not_agree_is_refused() -> None:
+    pose, _, rays = _standing()
+    with pytest.raises(ShapeError, match='received one of up and height_m'):
+        place(pose, _SIGMA, rays, np.ones(17), up=_UP)
+    with pytest.raises(ShapeError, match=r'bone_scale: received poses \(17, 2\)'):
+        bone_scale(rays, np.ones(16), np.ones(3))

@@ -1,0 +1,95 @@
+"""`geo_pose view --live`: what reaches the page of a running node, and what does not."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from rclpy.node import Node
+from sensor_msgs.msg import PointCloud2
+
+from geo_pose_ros.messages.bodies import bodies_to_cloud
+from geo_pose_ros.ros.live_view import LiveTopics, show_live
+from geo_pose_ros.view.stage import Stage
+from geo_pose_ros.view.viewer import ViewConfig
+
+from ..evaluation.moving import bodies_at
+from .harness import MAKE, PERSON, RIG, until, world
+
+pytest.importorskip('viser')
+
+
+@pytest.fixture
+def listener():
+    node = Node('viewer')
+    yield node
+    node.destroy_node()
+
+
+def latest(topics, condition, what):
+    """Poll until the instant fulfils ``condition``."""
+    def fitting():
+        instant = topics.poll()
+        return instant if condition(instant) else None
+
+    return until(fitting, what)
+
+
+def test_bodies_pictures_and_states_arrive(rig_path, listener):
+    with world('compressed', rig_path=rig_path) as running:
+        topics = LiveTopics(listener, 'pose_node', RIG)
+        instant = latest(topics, lambda i: i.bodies is not None and len(i.bodies) and len(i.frames) == 4, 'all of it')
+        np.testing.assert_allclose(instant.bodies.xyz[0], PERSON, atol=1e-2)
+        assert set(topics.cameras) == set(RIG.names)
+        instant = latest(topics, lambda i: i.cameras.get('cam0') is not None and i.cameras['cam0'].level == 0, 'states')
+        latest(topics, lambda i: len(i.keypoints) == 4, 'keypoints')
+        running.cameras.silence('cam0')
+        latest(topics, lambda i: i.cameras['cam0'].level == 2 and 'silent' in i.cameras['cam0'].message, 'silence')
+        topics.close()
+
+
+def test_it_draws_what_runs_and_says_when_nothing_does(rig_path, listener):
+    stop, drawn = threading.Event(), []
+    with world('keypoints', rig_path=rig_path), Stage() as stage:
+        original = stage.show
+        stage.show = lambda instant, *rest, **more: (drawn.append(instant), original(instant, *rest, **more))
+        topics = LiveTopics(listener, '/pose_node', RIG)
+        thread = threading.Thread(target=show_live, args=(stage, topics, ViewConfig(), stop))
+        thread.start()
+        try:
+            until(lambda: [i for i in drawn if i.bodies is not None and len(i.bodies)], 'a drawn body')
+            assert set(stage._frusta) == set(RIG.names)
+        finally:
+            stop.set()
+            thread.join()
+            topics.close()
+    silent = LiveTopics(listener, '/nobody', RIG)
+    assert 'Nothing comes on /nobody/bodies' in silent.poll().pipeline
+    silent.close()
+
+
+def test_garbage_is_named_and_forgotten_when_it_ends(listener):
+    publisher = listener.create_publisher(PointCloud2, '/somebody/bodies', 10)
+    topics = LiveTopics(listener, 'somebody', RIG)
+    sound = bodies_to_cloud(MAKE, bodies_at(0, (PERSON,)))
+
+    def said(message):
+        publisher.publish(message)
+        topics.poll()
+        return topics.faults.get('/somebody/bodies', '')
+
+    until(lambda: 'the cloud lacks' in said(PointCloud2()), 'a fault')
+    until(lambda: not said(sound), 'the fault to go')
+    assert topics.poll().bodies is not None
+    topics.close()
+
+
+def test_without_a_rig_or_tf_it_says_so(listener, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
+    topics = LiveTopics(listener, 'pose_node', None)
+    assert topics.rig is None and 'tf2_msgs' in topics.faults['/tf_static']
+    topics.close()

@@ -1,0 +1,66 @@
+"""The fuzz target: a few hundred messages, and proof that it finds what it looks for."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+
+@pytest.fixture(scope='module')
+def fuzz() -> ModuleType:
+    path = Path(__file__).parents[1] / 'benchmarks' / 'fuzz.py'
+    spec = importlib.util.spec_from_file_location('fuzz', path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules['fuzz'] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.filterwarnings('ignore::RuntimeWarning')
+def test_damaged_messages_cost_an_error_of_ours_at_most(fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Time is for `make fuzz`, on a machine of its own.
+    monkeypatch.setattr(fuzz, 'LIMIT_S', float('inf'))
+    outcomes, _, worst_mb = fuzz.fuzz(float('inf'), 600, 1)
+    assert sum(outcomes.values()) == 600
+    assert worst_mb < fuzz.LIMIT_MB
+    # Both what is read and what is refused occur, for each kind of message.
+    for target in fuzz.TARGETS:
+        assert outcomes[f'{target}: read'] > 0
+    assert outcomes['compressed: FrameError'] > 0 and outcomes['camera_info: CalibrationError'] > 0
+
+
+def hungry(data: bytes) -> None:
+    held = bytearray(300_000_000)
+    held[::4096] = b'\1' * len(held[::4096])
+
+
+def slow(data: bytes) -> None:
+    ends = time.perf_counter() + 0.6
+    while time.perf_counter() < ends:
+        pass
+
+
+@pytest.mark.parametrize(
+    ('read', 'words'),
+    [(lambda b: 1 / 0, r"one\('bad', 7\): ZeroDivisionError"), (slow, r'one\(.bad., 7\): 0\.\d+ s'),
+     (hungry, r'one\(.bad., 7\): .*, [23]\d\d MB')],
+)
+def test_what_breaks_a_limit_is_told_with_its_seed(
+    fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch, read: object, words: str
+) -> None:
+    monkeypatch.setattr(fuzz, 'TARGETS', {'bad': (lambda rng: b'x' * 99, read)})
+    if read is hungry:
+        # The peak of this process may be higher already, and only rises once.
+        taken = iter([0, 300 * 1024] * 2)
+        usage = type('Usage', (), {'ru_maxrss': property(lambda self: next(taken))})
+        monkeypatch.setattr(fuzz.resource, 'getrusage', lambda who: usage())
+    with pytest.raises(RuntimeError, match=words):
+        fuzz.fuzz(60.0, 10, 7)

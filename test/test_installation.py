@@ -1,0 +1,141 @@
+"""`geo_pose check` and the script for robots: what is missing is said, with its remedy."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from geo_pose_ros import installation
+from geo_pose_ros.installation import NEEDS, Finding, Need, look, python_problem
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / 'tools' / 'install_robot.sh'
+
+
+def need(module: str, optional: bool = False) -> Need:
+    return Need(module, 'pictures', 'Run: install it', optional)
+
+
+def test_what_is_there_is_named_with_version_and_place() -> None:
+    found = look(need('yaml'), {})
+    assert (found.problem, found.fatal) == ('', False)
+    assert re.fullmatch(r'ok       yaml \d\S+  \S+yaml', str(found))
+
+
+def test_what_is_missing_or_broken_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = look(need('no_such_thing'), {})
+    assert found.fatal
+    assert str(found) == (
+        "MISSING  no_such_thing: ModuleNotFoundError: No module named 'no_such_thing'; pictures. Run: install it."
+    )
+    optional = look(need('no_such_thing', optional=True), {})
+    assert not optional.fatal and str(optional).startswith('absent   no_such_thing: ')
+    # A binary for another numpy raises what it likes.
+    (tmp_path / 'broken_binary.py').write_text("raise RuntimeError('module compiled against\\n API 0xf')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert look(need('broken_binary'), {}).problem == 'RuntimeError: module compiled against API 0xf'
+
+
+def test_a_numpy_that_hides_that_of_apt_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType('cv2')
+    module.__file__, module.__version__ = '/ws/venv/lib/cv2/__init__.py', '4.14.0'
+    monkeypatch.setitem(sys.modules, 'cv2', module)
+    ros = {'ROS_DISTRO': 'jazzy'}
+    hidden = look(need('cv2'), ros, '/ws/venv', '/usr')
+    assert hidden.fatal
+    assert "cv2: 4.14.0 in /ws/venv/lib/cv2 hides that of apt; ROS's binaries are built for apt's" in str(hidden)
+    # Without ROS from apt, or from another place, or another package, it is as it should be.
+    for fine in (look(need('cv2'), {}, '/ws/venv', '/usr'), look(need('cv2'), ros, '/home', '/usr')):
+        assert not fine.problem
+
+
+@pytest.mark.parametrize(('version', 'fits'), [((3, 9), False), ((3, 10), True), ((3, 14), True), ((3, 15), False)])
+def test_pythons(version: tuple[int, int], fits: bool) -> None:
+    assert (python_problem(version) == '') is fits
+
+
+def test_the_command_fails_where_something_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from geo_pose_ros.cli import main
+
+    monkeypatch.setattr(installation, 'NEEDS', (need('yaml'), need('nothing_like_it', optional=True)))
+    assert main(['check']) == 0
+    monkeypatch.setattr(installation, 'look', lambda n, e: Finding(n, '' if n.optional else 'gone'))
+    assert main(['check']) == 1
+    assert 'MISSING  yaml: gone' in capsys.readouterr().out
+    monkeypatch.setattr(installation, 'look', lambda n, e: Finding(n, ''))
+    monkeypatch.setattr(installation, 'python_problem', lambda v: 'Python 3.7; expected 3.10 to 3.14')
+    assert main(['check']) == 1
+
+
+def test_it_needs_nothing_but_the_standard_library() -> None:
+    done = subprocess.run(
+        [sys.executable, '-S', '-m', 'geo_pose_ros.cli', 'check'], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert 'MISSING  numpy: ' in done.stdout
+    assert len(done.stdout.splitlines()) == len(NEEDS)
+
+
+def pins(name: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / 'requirements' / name).read_text(encoding='utf-8').splitlines():
+        if '==' in line and not line.startswith('#'):
+            found.setdefault(line.split('==')[0], set()).add(line)
+    return found
+
+
+def test_a_robot_gets_the_versions_that_are_tested() -> None:
+    robot, runtime = pins('robot.txt'), pins('runtime.txt')
+    assert {'onnxruntime', 'rosbags', 'tomli'} <= set(robot) & set(runtime)
+    for package in set(robot) & set(runtime):
+        assert robot[package] == runtime[package]
+    # What ROS's binaries are built for stays apt's.
+    assert not {'numpy', 'scipy', 'opencv-python-headless', 'PyYAML'} & set(robot)
+
+
+def fake_python(folder: Path, lacking: str) -> str:
+    """Return an interpreter to which the import of ``lacking`` fails, and the version, if it is 'version'."""
+    script = folder / 'python'
+    fails = {'version': '*version_info*', '': 'nothing'}.get(lacking, f'"import {lacking}"')
+    answers = '[ "$1" = --version ] && echo Python 3.9'
+    script.write_text(f'#!/bin/sh\ncase "$2" in {fails}) exit 1;; esac\n{answers}\nexit 0\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+@pytest.mark.parametrize(
+    ('lacking', 'words'),
+    [
+        ('version', 'is Python 3.9; it takes 3.10 to 3.14'),
+        ('cv2', 'missing: python3-opencv ; run: sudo apt-get install -y python3-opencv'),
+        ('ensurepip', 'sudo apt-get install -y python3-venv'),
+        ('rclpy', 'cannot import rclpy; source ROS 2 first: . /opt/ros/$ROS_DISTRO/setup.bash'),
+    ],
+)
+def test_the_script_says_what_to_do(lacking: str, words: str, tmp_path: Path) -> None:
+    environment = {**os.environ, 'PYTHON': fake_python(tmp_path, lacking)}
+    done = subprocess.run(
+        [str(SCRIPT), str(tmp_path / 'venv')], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_script_refuses_an_environment_that_hides_the_system(tmp_path: Path) -> None:
+    venv = tmp_path / 'venv'
+    (venv / 'bin').mkdir(parents=True)
+    (venv / 'bin' / 'python3').symlink_to(sys.executable)
+    (venv / 'pyvenv.cfg').write_text('include-system-site-packages = false\n')
+    environment = {**os.environ, 'PYTHON': fake_python(tmp_path, '')}
+    done = subprocess.run([str(SCRIPT), str(venv)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "does not see the system's packages; remove it, or name another place" in done.stderr

@@ -1,0 +1,141 @@
+"""New motion: bones keep their lengths, limbs their places at the trunk, joints their limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from geo_pose_training.data.augment import JointLimits, bend_joints, exchange_parts
+from geo_pose_training.data.prepare import cut_off, prepare
+from geo_pose_training.data.random_rigs import ceiling_rig
+from geo_pose_training.settings import DataSettings, load_recipe
+
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.skeleton import BODY17, FloatArray
+from test.training.people import moving_person, sequence
+
+_UP = np.array((0.0, 0.0, 1.0))
+_PARENT, _CHILD = np.array(BODY17.edges).T
+
+
+def _lengths(joints: FloatArray) -> FloatArray:
+    lengths: FloatArray = np.linalg.norm(joints[:, _CHILD] - joints[:, _PARENT], axis=-1)
+    return lengths
+
+
+def _turned(joints: FloatArray, angle: float) -> FloatArray:
+    c, s = np.cos(angle), np.sin(angle)
+    turned: FloatArray = joints @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
+    return turned
+
+
+def test_exchanged_parts_keep_lengths_and_pelvis() -> None:
+    own, other = moving_person(100, 0), 1.2 * moving_person(80, 5)
+    made = exchange_parts(own, [other], 1.0, _UP, 25, np.random.default_rng(0))
+    np.testing.assert_allclose(_lengths(made), _lengths(own), atol=1e-9)
+    np.testing.assert_array_equal(made[:, 0], own[:, 0])
+    # Something moved in each piece, and never the hips.
+    moved = np.linalg.norm(made - own, axis=-1)
+    assert (moved.reshape(4, 25, 17).max((1, 2)) > 0.02).all()
+    np.testing.assert_allclose(moved[:, [1, 4]], 0.0, atol=1e-9)
+    np.testing.assert_allclose(exchange_parts(own, [other], 0.0, _UP, 25, np.random.default_rng(0)), own, atol=1e-12)
+
+
+def test_parts_of_the_same_person_elsewhere_change_nothing() -> None:
+    """Where the body stands, which way it faces and how large it is must not matter."""
+    still = np.repeat(moving_person(1, 3), 60, 0)
+    # The same on both sides, so that a mirrored piece is the same as well.
+    still[:, [11, 12, 13, 14, 15, 16]] += still[:, [0]] - still[:, [0]]
+    elsewhere = _turned(1.3 * still, 2.0) + (3.0, -2.0, 0.4)
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        made = exchange_parts(still, [elsewhere], 1.0, _UP, 60, rng)
+        # Either the very pose, or its mirror image in the part that was exchanged.
+        if np.allclose(made, still, atol=1e-6):
+            return
+    pytest.fail('No unmirrored piece in six draws gave the pose back.')
+
+
+def test_frames_with_unknown_joints_stay_and_there_must_be_other_clips() -> None:
+    own = moving_person(30, 0)
+    own[3, 12] = np.nan
+    made = exchange_parts(own, [moving_person(30, 1)], 1.0, _UP, 10, np.random.default_rng(0))
+    np.testing.assert_array_equal(made[3], own[3])
+    limits = JointLimits.measured(own)
+    np.testing.assert_array_equal(bend_joints(own, limits, 0.3, 10, np.random.default_rng(0))[3], own[3])
+    with pytest.raises(ConfigError, match=r'no clip to take limbs from; set data.exchanged_parts to 0'):
+        exchange_parts(own, [], 1.0, _UP, 10, np.random.default_rng(0))
+    with pytest.raises(ConfigError, match='enough surely known frames'):
+        unseen = replace(sequence(frames=4), truth=np.full((4, 17, 3), np.nan))
+        prepare([unseen], DataSettings(labels='truth', reshaped_copies=1, exchanged_parts=0.5), 0)
+
+
+def test_bent_joints_stay_within_the_measured_limits() -> None:
+    many = np.concatenate([moving_person(200, seed) for seed in range(8)])
+    limits = JointLimits.measured(many)
+    own = moving_person(100, 11)
+    unlimited = bend_joints(own, JointLimits.none(), 0.5, 5, np.random.default_rng(1))
+    bent = bend_joints(own, limits, 0.5, 5, np.random.default_rng(1))
+    for made in (unlimited, bent):
+        np.testing.assert_allclose(_lengths(made), _lengths(own), atol=1e-9)
+        np.testing.assert_allclose(made[:, [0, 1, 4, 7, 8, 11, 14]], own[:, [0, 1, 4, 7, 8, 11, 14]], atol=1e-9)
+
+    def outside(joints: FloatArray) -> int:
+        seen = JointLimits.measured(joints)
+        return int((seen.upper & ~limits.upper).sum() + (seen.lower & ~limits.lower).sum())
+
+    assert outside(unlimited) > 20
+    # Frames that could not be bent keep a pose that need not be among the measured ones.
+    assert outside(bent) <= outside(own)
+    assert np.linalg.norm(bent - own, axis=-1)[:, [12, 13, 15, 16]].max() > 0.02
+    np.testing.assert_allclose(bend_joints(own, limits, 0.0, 5, np.random.default_rng(1)), own, atol=1e-12)
+
+
+def test_an_edge_cuts_off_what_lies_beyond_it() -> None:
+    xy = np.random.default_rng(0).standard_normal((500, 2, 17, 2))
+    gone = cut_off(np.random.default_rng(1), 0.5, xy)
+    cut = gone.any(-1)
+    assert 0.3 < cut.mean() < 0.7
+    kept = (~gone).sum(-1)[cut]
+    assert (kept.min(), kept.max()) == (5, 15)
+    # Some straight edge along an axis has all that is gone on one side and all that is left on the other.
+    for frame, view in np.argwhere(cut)[:50]:
+        inside, outside = xy[frame, view][~gone[frame, view]], xy[frame, view][gone[frame, view]]
+        signs = ((1, 0), (1, 1), (-1, 0), (-1, 1))
+        assert any((s * inside[:, a]).max() <= (s * outside[:, a]).min() for s, a in signs)
+
+
+def test_upright_virtual_cameras_stand_where_the_settings_say() -> None:
+    recipe = load_recipe('body17')
+    one = sequence(frames=60)
+    bank = prepare([one], recipe.data, 0, gravity=True)
+    copies = len(bank) - len(one)
+    assert copies == recipe.data.reshaped_copies * len(one)
+    view_from_world = bank.view_from_world[len(one) :].numpy()
+    up = view_from_world[..., :3] @ _UP
+    # Up but for its error of 2 degrees; the virtual cameras do not roll.
+    assert np.abs(up[..., 0]).max() < 0.2
+    assert (up[..., 1] < 0.0).all()
+    valid = bank.valid[len(one) :].numpy()
+    np.testing.assert_allclose(bank.view[len(one) :, :, 0][valid], -up[..., 2][valid], atol=0.1)
+    position = -(view_from_world[..., :3].swapaxes(-1, -2) @ view_from_world[..., 3:])[..., 0]
+    centre = bank.label.mean(1)[len(one) :, None].numpy()
+    away = np.linalg.norm(position - centre, axis=-1)
+    assert (away.min() > 1.5, away.max() < 8.5) == (True, True)
+    elevation = np.degrees(np.arcsin((position - centre)[..., 2] / away))
+    assert elevation.min() < 5.0
+    assert elevation.max() > 50.0
+    # Other cameras after 50 frames, and without gravity no view at all.
+    assert len(np.unique(position[:60, 0].round(3), axis=0)) == 2
+    assert not prepare([one], load_recipe('geo').data, 0).view.any()
+
+
+def test_a_ceiling_rig_is_one() -> None:
+    rig = ceiling_rig(3)
+    for camera in rig.cameras:
+        axis = camera.cam_from_world[2, :3]
+        assert 2.5 <= camera.position_m[2] <= 4.5
+        assert 30.0 <= np.degrees(np.arcsin(-axis[2])) <= 60.0
+    np.testing.assert_array_equal(ceiling_rig(3).cameras[1].cam_from_world, rig.cameras[1].cam_from_world)
+    assert not np.allclose(ceiling_rig(4).cameras[1].cam_from_world, rig.cameras[1].cam_from_world)

@@ -1,0 +1,94 @@
+"""What is kept aside, what speaks against a new lifter, and that it does not forget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from geo_pose_training.evaluate import pose_errors_mm, torch_predictor
+from geo_pose_training.model import Lifter
+from geo_pose_training.proof import Check, check, keep_aside, objections, sigma_factor
+from geo_pose_training.rehearsal import rehearsal_bank
+from geo_pose_training.retrain import fine_tune
+from geo_pose_training.settings import ModelSettings, load_recipe
+
+from geo_pose_ros.errors import ConfigError
+from test.training.people import sequence
+
+
+def test_the_last_frames_and_the_last_camera_are_kept_aside() -> None:
+    whole = sequence(frames=30)
+    kept = keep_aside(whole)
+    assert (kept.camera, kept.trained_on) == ('cam3', ('cam0', 'cam1', 'cam2'))
+    assert (len(kept.training), kept.training.rig.names) == (18, ('cam0', 'cam1', 'cam2'))
+    assert len(whole.xy[kept.test]) == 12
+    # With two cameras both are needed.
+    two = keep_aside(whole.views(('cam0', 'cam1')))
+    assert (two.camera, two.trained_on) == ('', ('cam0', 'cam1'))
+    chosen = keep_aside(whole, cameras=('cam3', 'cam1'), train=slice(0, 5), test=slice(5, 8))
+    assert (chosen.camera, len(chosen.training), len(whole.xy[chosen.test])) == ('cam2', 5, 3)
+
+
+def test_what_cannot_be_kept_aside_is_refused() -> None:
+    whole = sequence(frames=10)
+    with pytest.raises(ConfigError, match='is trained on'):
+        keep_aside(whole, camera='cam1', cameras=('cam0', 'cam1'))
+    with pytest.raises(ConfigError, match='labels need two cameras to train on; received cam0'):
+        keep_aside(whole, cameras=('cam0',))
+    with pytest.raises(ConfigError, match='none to test on'):
+        keep_aside(whole, test=slice(10, 20))
+    lifter = Lifter(17, ModelSettings(width=16, blocks=1)).eval()
+    gone = replace(whole, xy=np.where(np.arange(4)[None, :, None, None] == 3, np.nan, whole.xy))
+    with pytest.raises(ConfigError, match='No camera that is kept aside shows a whole person'):
+        check(torch_predictor(lifter), [keep_aside(gone)])
+
+
+def test_only_a_lifter_that_is_better_and_has_not_forgotten_is_better() -> None:
+    old = Check(10, 100.0, 60.0, 20.0, 90.0, 80.0)
+    assert objections(old, replace(old, mpjpe_mm=98.0, p_mpjpe_mm=59.0, elsewhere_mm=82.0)) == []
+    assert objections(old, replace(old, mpjpe_mm=98.0, p_mpjpe_mm=59.0, elsewhere_mm=83.0)) == [
+        'MPJPE on replayed data went from 80.0 to 83.0 mm'
+    ]
+    assert objections(old, old) == ['MPJPE went from 100.0 to 100.0 mm', 'P-MPJPE went from 60.0 to 60.0 mm']
+    assert objections(old, replace(old, mpjpe_mm=99.5, p_mpjpe_mm=50.0)) == ['MPJPE went from 100.0 to 99.5 mm']
+    assert objections(replace(old, elsewhere_mm=float('nan')), replace(old, mpjpe_mm=1.0, p_mpjpe_mm=1.0)) == []
+
+
+def _tuned(rehearse: bool) -> tuple[float, float, float]:
+    """Return the error on the recording before and after, and how far the output moved for other people, mm."""
+    torch.manual_seed(0)
+    settings = {'model.width': 32, 'model.blocks': 1, 'model.gravity': True, 'optim.steps': 100, 'optim.batch': 64}
+    recipe = load_recipe('retrain', {**settings, 'optim.learning_rate': 0.003, 'optim.rehearsal': rehearse})
+    lifter = Lifter(17, recipe.model).eval()
+    # Batch norm is kept as it is: it must know the data.
+    others = rehearsal_bank(torch_predictor(lifter), [sequence(frames=15, seed=9)], recipe, 5)
+    lifter.train()(others.pose2d[:, :1].flatten(0, 1)[:, None], others.view.flatten(0, 1))
+    lifter.eval()
+    kept = keep_aside(sequence(frames=20))
+    before = check(torch_predictor(lifter), [kept], up='z')
+    teacher = torch_predictor(lifter)
+    said, _ = teacher(others.pose2d.numpy(), others.view[:, 0].numpy())
+    bank = rehearsal_bank(teacher, [kept.training], recipe, 0) if rehearse else None
+    fine_tune(lifter, [kept.training], recipe, rehearsal=bank)
+    after = check(torch_predictor(lifter), [kept], up='z')
+    now, _ = torch_predictor(lifter)(others.pose2d.numpy(), others.view[:, 0].numpy())
+    return before.mpjpe_mm, after.mpjpe_mm, float(pose_errors_mm(now, said)['mpjpe'].mean())
+
+
+def test_rehearsal_keeps_what_the_lifter_said_of_others() -> None:
+    before, plain, moved = _tuned(False)
+    _, rehearsed, kept = _tuned(True)
+    assert max(plain, rehearsed) < before
+    assert kept < 0.75 * moved
+
+
+def test_sigma_is_made_honest_on_the_camera_that_was_kept_aside() -> None:
+    torch.manual_seed(0)
+    lifter = Lifter(17, ModelSettings(width=16, blocks=1)).eval()
+    kept = keep_aside(sequence(frames=20))
+    factor = sigma_factor(torch_predictor(lifter), [kept])
+    # An untrained network is wrong by half a metre and says 0.08.
+    assert factor > 1.5
+    assert sigma_factor(torch_predictor(lifter), [keep_aside(sequence(frames=20, cameras=2))]) == 1.0

@@ -1,0 +1,72 @@
+"""Bags of a walk, as a node or `geo_pose process` leaves them, with pictures on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.messages.bodies import bodies_to_cloud
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
+from geo_pose_ros.messages.image import compressed_from_frame
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.skeleton import FloatArray
+from geo_pose_ros.types import CameraRig, Frame
+
+from ..evaluation.moving import RATE_HZ, START_NS, bodies_at, pose, seen_by, stamp_of
+from ..scenes import person, ring_rig
+
+MAKE = RosbagsFactory()
+
+
+def second_person(time_s: float) -> FloatArray:
+    """Return somebody (17, 3) who stands beside the walk."""
+    return person(7, (1.3, -0.9), 0.4 * time_s)
+
+
+def write_walk(
+    path: Path, *, sets: int = 60, rig: CameraRig | None = None, people: int = 1, bodies: bool = True,
+    keypoints: bool = True, images: bool = False, infos: bool = True, picture_px: tuple[int, int] = (96, 128),
+    storage: str = 'mcap', there: Callable[[str, int], bool] = lambda name, number: True,
+    shift: Callable[[str, int], tuple[float, float]] = lambda name, number: (0.0, 0.0), latency_ms: float = 0.0,
+) -> CameraRig:
+    """Write a bag; return its rig."""
+    rig = rig or ring_rig(4)
+    with BagWriter(path, storage) as writer:
+        if infos:
+            writer.write('/tf_static', rig_to_transforms(MAKE, rig, START_NS), START_NS)
+            for camera in rig.cameras:
+                info = camera_info_from_intrinsics(MAKE, camera.intrinsics, START_NS, camera.frame_id)
+                writer.write(f'/{camera.name}/camera_info', info, START_NS)
+        for number in range(sets):
+            stamp_ns = stamp_of(number)
+            at_ns = stamp_ns + round(latency_ms * 1e6)
+            walkers = [pose(number / RATE_HZ), second_person(number / RATE_HZ)][:people]
+            for camera in rig.cameras:
+                if images:
+                    grey = np.full((*picture_px, 3), 40 + number % 100, np.uint8)
+                    message = compressed_from_frame(MAKE, Frame(camera.name, stamp_ns, grey), camera.frame_id)
+                    writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_ns)
+                if keypoints and there(camera.name, number) and walkers:
+                    found = [seen_by(rig, camera.name, w, stamp_ns, shift(camera.name, number)) for w in walkers]
+                    both = type(found[0])(
+                        camera.name, stamp_ns, found[0].skeleton, np.concatenate([f.xy for f in found]),
+                        np.concatenate([f.confidence for f in found]),
+                    )
+                    cloud = keypoints_to_cloud(MAKE, both, camera.frame_id)
+                    writer.write(f'/pose_node/keypoints/{camera.name}', cloud, at_ns)
+            if bodies:
+                found_bodies = bodies_at(number, tuple(walkers), (0, 1))
+                writer.write('/pose_node/bodies', bodies_to_cloud(MAKE, found_bodies), at_ns)
+            if number % 30 == 0:
+                statuses = [
+                    Status('pipeline', Level.OK, 'ok', {'rate_hz': '30', 'stage_ms fuse': '4.2'}),
+                    Status('camera cam1', Level.WARN, f'silent for {number}.5 s', {'dropped: late': str(number)}),
+                ]
+                writer.write('/diagnostics', diagnostics_to_message(MAKE, 'pose_node', statuses, at_ns), at_ns)
+    return rig

@@ -1,0 +1,101 @@
+"""Any instant of a recording: what belongs to it, what is before and after, gaps, damage, bounded memory."""
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.recording import Recording
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.view import playback as playback_module
+from geo_pose_ros.view.playback import CameraState, Playback, camera_states
+
+from ..evaluation.moving import RATE_HZ, pose, stamp_of
+from .recordings import write_walk
+
+
+@pytest.fixture
+def walk(tmp_path):
+    write_walk(tmp_path / 'walk', sets=120, images=True, people=2)
+    with Recording([tmp_path / 'walk']) as recording:
+        yield Playback(recording, 64)
+
+
+@pytest.mark.parametrize('number', [0, 1, 29, 30, 31, 59, 119])
+def test_an_instant_holds_what_belongs_together(walk, number):
+    instant = walk.at(stamp_of(number))
+    assert instant.stamp_ns == stamp_of(number) == instant.time_ns
+    np.testing.assert_allclose(instant.bodies.xyz[0], pose(number / RATE_HZ), atol=1e-6)
+    assert {k.stamp_ns for k in instant.keypoints.values()} == {stamp_of(number)}
+    assert set(instant.frames) == set(instant.keypoints) == {'cam0', 'cam1', 'cam2', 'cam3'}
+    # Pictures are thinned out to 20 per second; the nearest one is shown, reduced.
+    for frame in instant.frames.values():
+        assert abs(frame.stamp_ns - stamp_of(number)) <= 34_000_000
+        assert max(frame.image.shape) == 64
+
+
+def test_between_instants_the_last_one_stays(walk):
+    assert walk.at(stamp_of(40) + 20_000_000).stamp_ns == stamp_of(40)
+    assert walk.period_ns == pytest.approx(1e9 / RATE_HZ, rel=1e-3)
+
+
+def test_steps(walk):
+    assert walk.after(stamp_of(29)) == stamp_of(30)
+    assert walk.before(stamp_of(30)) == stamp_of(29)
+    assert walk.after(stamp_of(119)) is None
+    assert walk.before(stamp_of(0)) is None
+
+
+def test_states_are_those_last_reported(walk):
+    assert walk.at(stamp_of(10)).cameras == {'cam1': CameraState(1, 'silent for 0.5 s')}
+    assert walk.at(stamp_of(70)).cameras['cam1'].message == 'silent for 60.5 s'
+    assert walk.at(stamp_of(70)).pipeline == 'ok'
+    assert camera_states({}) == ({}, '')
+
+
+def test_memory_is_bounded(walk, monkeypatch):
+    monkeypatch.setattr(playback_module, '_BLOCKS_KEPT', 2)
+    for number in range(0, 120, 10):
+        walk.at(stamp_of(number))
+    assert len(walk._blocks) == 2
+    assert walk.at(stamp_of(5)).stamp_ns == stamp_of(5)
+
+
+def test_a_gap_is_empty_and_steps_go_over_it(tmp_path):
+    write_walk(tmp_path / 'whole', sets=300)
+    with BagReader(tmp_path / 'whole') as reader, BagWriter(tmp_path / 'gap') as writer:
+        for message in reader.messages():
+            if not stamp_of(60) <= message.time_ns < stamp_of(240):
+                writer.write_raw(message.topic, message.message_type, message.raw, message.time_ns)
+    with Recording([tmp_path / 'gap']) as recording:
+        walk = Playback(recording, 64)
+        assert walk.at(stamp_of(150)).bodies is None
+        assert walk.after(stamp_of(59)) == stamp_of(240)
+        assert walk.before(stamp_of(240)) == stamp_of(59)
+
+
+def test_pictures_alone_and_late_results(tmp_path):
+    write_walk(tmp_path / 'pictures', sets=30, images=True, bodies=False, keypoints=False)
+    with Recording([tmp_path / 'pictures']) as recording:
+        instant = Playback(recording, 64).at(stamp_of(10))
+        assert instant.bodies is None and len(instant.frames) == 4 and instant.stamp_ns == stamp_of(10)
+    write_walk(tmp_path / 'late', sets=60, latency_ms=200.0, images=True)
+    with Recording([tmp_path / 'late']) as recording:
+        walk = Playback(recording, 64)
+        instant = walk.at(stamp_of(50) + 200_000_000)
+        assert instant.stamp_ns == stamp_of(50)
+        assert all(abs(f.stamp_ns - stamp_of(50)) <= 34_000_000 for f in instant.frames.values())
+        assert {k.stamp_ns for k in instant.keypoints.values()} == {stamp_of(50)}
+
+
+def test_damaged_messages_are_counted_and_skipped(tmp_path):
+    write_walk(tmp_path / 'walk', sets=30)
+    with BagReader(tmp_path / 'walk') as reader, BagWriter(tmp_path / 'hurt') as writer:
+        for message in reader.messages():
+            hurt = message.topic.endswith('keypoints/cam0') and message.time_ns == stamp_of(10)
+            short = message.topic.endswith('keypoints/cam1') and message.time_ns == stamp_of(10)
+            raw = message.raw[:40] if hurt else message.raw[:8] if short else message.raw
+            writer.write_raw(message.topic, message.message_type, raw, message.time_ns)
+    with Recording([tmp_path / 'hurt']) as recording:
+        instant = Playback(recording, 64).at(stamp_of(10))
+        assert 'cam0' not in instant.keypoints and 'cam2' in instant.keypoints
+        assert sum(recording.damaged.values()) == 2

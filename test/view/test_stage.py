@@ -1,0 +1,142 @@
+"""What the stage computes, and its server: ellipsoids, up, colours, tables, ports, no tunnel."""
+
+import socket
+import urllib.request
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.geometry.rigid import from_quaternion
+from geo_pose_ros.types import Camera, CameraRig
+from geo_pose_ros.view import stage as stage_module
+from geo_pose_ros.view.playback import CameraState, Instant
+from geo_pose_ros.view.stage import Shown, Stage, ellipsoids, state_colour, up_direction
+from geo_pose_ros.view.tables import camera_table, joint_table
+
+from ..evaluation.moving import bodies_at, pose
+from ..scenes import ring_rig
+
+pytest.importorskip('viser')
+
+
+def test_ellipsoids_are_two_standard_deviations_along_their_axes():
+    rng = np.random.default_rng(0)
+    half = np.array([[0.01, 0.02, 0.05], [0.03, 0.03, 0.03]])
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    covariance = np.stack([turn @ np.diag(h**2) @ turn.T for h in half] + [np.full((3, 3), np.nan)])
+    turned, axes = ellipsoids(covariance, np.array([True, True, True]))
+    np.testing.assert_allclose(axes, [*(2.0 * half), (0.0, 0.0, 0.0)], atol=1e-6)
+    for wxyz, axis, want in zip(turned[:2], axes[:2], covariance[:2], strict=True):
+        w, x, y, z = wxyz.tolist()
+        rotation = from_quaternion(np.array([x, y, z, w]), np.zeros(3))[:, :3]
+        np.testing.assert_allclose(rotation @ np.diag((axis / 2.0) ** 2) @ rotation.T, want, atol=1e-7)
+    assert (ellipsoids(covariance, np.zeros(3, bool))[1] == 0.0).all()
+
+
+def turned(rig, rotation):
+    """Return the rig in a world turned by ``rotation``."""
+    cameras = []
+    for camera in rig.cameras:
+        pose_ = np.column_stack([camera.cam_from_world[:, :3] @ rotation.T, camera.cam_from_world[:, 3]])
+        cameras.append(Camera(camera.name, camera.frame_id, camera.intrinsics, pose_))
+    return CameraRig(tuple(cameras))
+
+
+def test_up_is_z_unless_the_cameras_say_otherwise():
+    rig = ring_rig(4)
+    np.testing.assert_array_equal(up_direction(rig), (0, 0, 1))
+    np.testing.assert_array_equal(up_direction(None), (0, 0, 1))
+    # A world with y down, as of a first camera: up is -y.
+    y_down = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+    np.testing.assert_allclose(up_direction(turned(rig, y_down)), (0, -1, 0), atol=1e-9)
+
+
+def test_colours_and_tables():
+    assert state_colour(None) != state_colour(CameraState(0, '')) != state_colour(CameraState(2, 'x'))
+    assert state_colour(CameraState(7, '')) == state_colour(CameraState(2, ''))
+    table = camera_table(('left', 'right'), {'left': CameraState(2, 'silent for 3 s')})
+    assert '**left** silent for 3 s' in table and table.endswith('**right**')
+    bodies = bodies_at(0, (pose(0.0),), (5,))
+    said = joint_table(bodies, 5)
+    assert said.count('\n') == 2 + 1 + 17 and '| pelvis | 50 ' in said and '| 2.0 | 4 | 0.0 |' in said
+    assert joint_table(bodies, 6) == 'Body 6 is not here now.' and joint_table(None, None) == 'Click a body.'
+
+
+def test_the_sphere_is_closed_and_round():
+    vertices, faces = stage_module._sphere()
+    np.testing.assert_allclose(np.linalg.norm(vertices, axis=1), 1.0)
+    corners = vertices[faces]
+    outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    assert ((outward * corners.mean(1)).sum(1) >= -1e-12).all()
+
+
+@pytest.fixture
+def stage():
+    with Stage() as made:
+        yield made
+
+
+def test_it_serves_this_machine_only_and_offers_no_tunnel(stage, caplog):
+    page = urllib.request.urlopen(stage.url, timeout=10).read()
+    assert b'<html' in page.lower()
+    port = int(stage.url.rsplit(':', 1)[1])
+    with socket.socket() as probe:
+        # Another address of this machine is not listened on.
+        assert probe.connect_ex(('127.0.0.2', port)) != 0
+    assert stage._server.request_share_url() is None
+    assert 'SSH tunnel' in caplog.text
+
+
+def test_bodies_come_and_go(stage):
+    rig = ring_rig(4)
+    stage.set_rig(rig)
+    scene = stage._server.scene
+    stage.show(Instant(0, 0, bodies_at(0, (pose(0.0), pose(1.0)), (3, 4))), Shown())
+    assert scene.get_handle_by_name('/bodies/3/joints') is not None
+    np.testing.assert_allclose(scene.get_handle_by_name('/bodies/4/joints').batched_positions, pose(1.0), atol=1e-6)
+    missing = bodies_at(1, (pose(0.1),), (3,))
+    xyz = missing.xyz.copy()
+    xyz[0, 16] = np.nan
+    stage.show(Instant(1, 1, type(missing)(missing.stamp_ns, 'world', missing.skeleton, xyz, *(
+        getattr(missing, f) for f in ('covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')))),
+        Shown(covariance=False, names=False))
+    assert scene.get_handle_by_name('/bodies/4/joints') is None
+    assert scene.get_handle_by_name('/bodies/3/joints').batched_scales[16].max() == 0.0
+    assert not scene.get_handle_by_name('/bodies/3/spread').visible
+    assert np.isfinite(scene.get_handle_by_name('/bodies/3/bones').points).all()
+    stage.show(Instant(2, 2), Shown())
+    assert scene.get_handle_by_name('/bodies/3/joints') is None
+    stage.show_ghost(missing)
+    assert scene.get_handle_by_name('/ghost').points.shape[0] == 16
+    stage.show_ghost(None)
+    assert scene.get_handle_by_name('/ghost') is None
+
+
+def test_a_click_on_a_body_and_states_of_cameras(stage):
+    stage.set_rig(ring_rig(2))
+    clicked = []
+    stage.on_body = clicked.append
+    stage.show(Instant(0, 0, bodies_at(0, (pose(0.0),), (8,)), cameras={'cam0': CameraState(2, 'silent')}), Shown())
+    stage._clicked(8)
+    assert clicked == [8]
+    assert tuple(stage._frusta['cam0'].color) == state_colour(CameraState(2, ''))
+    assert tuple(stage._frusta['cam1'].color) == state_colour(None)
+
+
+def test_a_busy_port(stage):
+    port = int(stage.url.rsplit(':', 1)[1])
+    with pytest.raises(ConfigError, match=f'127.0.0.1:{port} cannot be served'):
+        Stage(port=port, exact_port=True)
+    with Stage(port=port) as other:
+        assert other.url != stage.url
+    with pytest.raises(ConfigError, match='cannot be served'):
+        Stage('203.0.113.7')
+
+
+def test_without_viser_it_says_what_to_install(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, 'viser', None)
+    with pytest.raises(ConfigError, match='pip install viser'):
+        Stage()

@@ -1,0 +1,166 @@
+"""`geo_pose view`: the time line, the panel, poses to compare, exported pages, wrong usage."""
+
+import re
+import threading
+
+import numpy as np
+import pytest
+
+from geo_pose_ros import cli
+from geo_pose_ros.bags.recording import Recording
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.errors import BagError, ConfigError
+from geo_pose_ros.view import viewer
+from geo_pose_ros.view.export import ExportConfig, export_page
+from geo_pose_ros.view.playback import Playback
+from geo_pose_ros.view.poses import NONE, RAW, OtherPoses
+from geo_pose_ros.view.stage import Stage
+from geo_pose_ros.view.viewer import Panel, TimeLine, ViewConfig, opening, play, problems
+
+from ..evaluation.moving import stamp_of
+from ..scenes import ring_rig
+from .recordings import write_walk
+
+pytest.importorskip('viser')
+
+
+@pytest.fixture
+def recording(tmp_path):
+    write_walk(tmp_path / 'walk', sets=90, people=2, images=True)
+    with Recording([tmp_path / 'walk']) as opened:
+        yield opened
+
+
+def test_the_time_line_plays_pauses_steps_and_stops_at_the_end(recording):
+    with Stage() as stage:
+        line = TimeLine(stage, Playback(recording, 64), playing=True)
+        line.advance(0.5)
+        assert line.time_ns == stamp_of(15) and line.playing
+        line._set_speed('2x')
+        line.advance(0.5)
+        assert line.time_ns == stamp_of(45)
+        line.step(forward=True)
+        assert (line.time_ns, line.playing, line.jumped) == (stamp_of(46), False, True)
+        line.step(forward=False)
+        assert line.time_ns == stamp_of(45)
+        line.advance(1.0)
+        assert line.time_ns == stamp_of(45)
+        line.toggle()
+        line.advance(10.0)
+        assert line.time_ns == recording.end_ns and not line.playing
+        line.step(forward=True)
+        assert line.time_ns == recording.end_ns
+        line.toggle()
+        assert line.time_ns == recording.start_ns and line.playing
+
+
+def test_it_shows_the_recording_until_it_is_stopped(recording):
+    shown = threading.Event()
+    with Stage() as stage:
+        drawn = []
+        original = stage.show
+        stage.show = lambda instant, what: (drawn.append(instant.stamp_ns), original(instant, what),
+                                            shown.set() if len(drawn) > 3 else None)
+        play(stage, recording, ViewConfig(rate_hz=200.0), shown.is_set)
+    assert drawn == sorted(drawn) and drawn[0] == stamp_of(0) and len(drawn) > 3
+
+
+def test_the_panel_says_what_cameras_and_bodies_are_like(recording):
+    playback = Playback(recording, 64)
+    with Stage() as stage:
+        panel = Panel(stage, recording.cameras, (NONE, RAW))
+        panel.describe(playback.at(stamp_of(70)))
+        assert '**cam1** silent for 60.5 s' in panel._cameras.content and panel._body.content == 'Click a body.'
+        stage.on_body(1)
+        assert panel.changed
+        panel.describe(playback.at(stamp_of(70)))
+        assert panel._body.content.startswith('**Body 1**')
+        panel._boxes['pictures'].value = False
+        assert not panel.shown.pictures and panel.shown.trails and panel.kind == NONE
+
+
+def test_the_scene_opens_on_the_people_and_their_floor(recording):
+    instant, floor_m, centre = opening(Playback(recording, 64), recording.rig)
+    assert instant.stamp_ns == stamp_of(0) and floor_m == 0.0
+    assert np.linalg.norm(centre[:2]) < 1.5 and 0.5 < centre[2] < 1.5
+
+
+def test_poses_to_compare(recording):
+    instant = Playback(recording, 64).at(stamp_of(30))
+    with OtherPoses(recording.rig) as others:
+        assert others.kinds == (NONE, RAW, 'cam0 alone', 'cam1 alone', 'cam2 alone', 'cam3 alone')
+        assert others.of(NONE, instant) is None
+        raw = others.of(RAW, instant)
+        assert len(raw) == 2
+        nearest = np.linalg.norm(raw.xyz[:, None] - instant.bodies.xyz[None], axis=-1).mean(-1).min(1)
+        assert (nearest < 0.01).all()
+        alone = others.of('cam2 alone', instant)
+        assert len(alone) == 2 and np.isfinite(alone.xyz).all()
+        # Any instant may be asked for, also an earlier one.
+        assert len(others.of(RAW, Playback(recording, 64).at(stamp_of(2)))) == 2
+    assert OtherPoses(None).of(RAW, instant) is None
+
+
+def test_an_exported_page_is_whole(recording, tmp_path):
+    size = export_page(recording, tmp_path / 'page.html', ExportConfig(export_hz=10.0))
+    html = (tmp_path / 'page.html').read_text()
+    assert size == len(html.encode()) and size < 5_000_000
+    assert '__VISER_EMBED_DATA__' in html and 'Content-Security-Policy' in html
+    assert not re.findall(r'(?:src|href)="https?://', html)
+    with pytest.raises(BagError, match='more than --export-max-mb'):
+        export_page(recording, tmp_path / 'big.html', ExportConfig(export_hz=5.0, export_max_mb=0.5))
+    with pytest.raises(ConfigError, match='cannot be written'):
+        export_page(recording, tmp_path / 'no' / 'page.html', ExportConfig(export_hz=1.0, export_pictures_hz=0.0))
+
+
+def test_what_is_missing_is_said(tmp_path, recording):
+    assert problems(recording) == []
+    write_walk(tmp_path / 'bare', sets=5, bodies=False, infos=False)
+    with Recording([tmp_path / 'bare']) as bare:
+        said = ' '.join(problems(bare))
+        assert 'No bodies' in said and 'No cameras' in said and 'No pictures' in said
+        with Stage() as stage:
+            play(stage, bare, ViewConfig(), iter([False, True]).__next__)
+
+
+@pytest.mark.parametrize('cameras', [1, 12])
+def test_one_camera_and_twelve(tmp_path, cameras):
+    write_walk(tmp_path / 'walk', sets=5, rig=ring_rig(cameras), images=True)
+    with Recording([tmp_path / 'walk']) as opened, Stage() as stage:
+        play(stage, opened, ViewConfig(), iter([False, False, True]).__next__)
+        assert len(stage._frusta) == cameras
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['view'], 'takes bags, or --live; received neither'),
+        (['view', 'bag', '--live'], 'received both'),
+        (['view', 'nowhere'], 'There is no bag'),
+        (['view', '--live', '--export', 'x.html'], '--export takes bags'),
+        (['view', 'bag', '--rate-hz', '0'], "Parameter 'rate_hz'"),
+    ],
+)
+def test_wrong_usage_is_one_line(words, message, capsys):
+    assert cli.main(words) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
+
+
+def test_an_empty_bag(tmp_path, capsys):
+    with BagWriter(tmp_path / 'empty') as writer:
+        writer.add_topic('/pose_node/bodies', 'sensor_msgs/msg/PointCloud2')
+    assert cli.main(['view', str(tmp_path / 'empty')]) == 1
+    assert 'holds no message' in capsys.readouterr().err
+
+
+def test_the_command_exports_or_serves(tmp_path, capsys, monkeypatch):
+    write_walk(tmp_path / 'walk', sets=10)
+    page = tmp_path / 'page.html'
+    assert cli.main(['view', str(tmp_path / 'walk'), '--export', str(page), '--export-hz', '5']) == 0
+    assert page.exists() and f'{page}: ' in capsys.readouterr().out
+    monkeypatch.setattr(viewer, 'play', lambda stage, recording, config, stop: print(recording.title, config.play))
+    monkeypatch.setattr(viewer.webbrowser, 'open', lambda url: False)
+    assert cli.main(['view', str(tmp_path / 'walk'), '--no-play', '--browser']) == 0
+    out = capsys.readouterr().out
+    assert out.startswith('Look at http://localhost:') and out.endswith('walk False\n')

@@ -1,0 +1,75 @@
+"""docs/media/demo.webp: the demo's footage with the reprojected skeleton, and the skeleton in 3D, as a moving picture.
+
+Run it after `make demo`: .venv/bin/python tools/demo_picture.py. Footage: Pose2Sim (BSD-3-Clause).
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from geo_pose_ros.bags.process import process_bag
+from geo_pose_ros.bags.recording import Recording
+from geo_pose_ros.types import Bodies3D, UInt8Array
+from geo_pose_ros.view.draw import joint_colours
+from geo_pose_ros.view.figures import overlay
+from geo_pose_ros.view.playback import Playback
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / 'docs' / 'media' / 'demo.webp'
+HEIGHT_PX, STEP, FRAME_MS, QUALITY = 400, 3, 60, 60
+# What OUT may weigh in a README.
+MOST_BYTES = 1_500_000
+
+
+def draw_bodies(bodies: Bodies3D, azimuth_deg: float) -> UInt8Array:
+    """Return the bodies in 3D, (HEIGHT_PX, HEIGHT_PX, 3) BGR, seen from an azimuth."""
+    figure = Figure(figsize=(HEIGHT_PX / 100, HEIGHT_PX / 100), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((-0.12, -0.12, 1.24, 1.24), projection='3d')
+    colours = [tuple(c / 255.0 for c in reversed(bgr)) for bgr in joint_colours(bodies.skeleton)]
+    for joints in bodies.xyz:
+        for a, b in bodies.skeleton.edges:
+            axes.plot(*joints[[a, b]].T, color=colours[b], linewidth=3.5, solid_capstyle='round')
+        axes.scatter(*joints.T, color=colours, s=16, depthshade=False)
+    axes.set(xlim=(-0.9, 0.9), ylim=(-0.9, 0.9), zlim=(0.0, 1.8), xticklabels=(), yticklabels=(), zticklabels=())
+    axes.set_box_aspect((1, 1, 1))
+    axes.view_init(elev=14, azim=azimuth_deg)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., 2::-1])
+
+
+def main(footage: Path) -> int:
+    """Write OUT from an imported bag of the footage; return 1 if it is too large."""
+    frames = []
+    with tempfile.TemporaryDirectory() as folder:
+        process_bag(footage, Path(folder) / 'result')
+        with Recording([Path(folder) / 'result', footage]) as recording:
+            playback = Playback(recording, 0)
+            at_ns: int | None = playback.start_ns
+            number = 0
+            while at_ns is not None:
+                instant = playback.at(at_ns)
+                if number % STEP == 0 and instant.bodies is not None and recording.rig is not None:
+                    views = overlay(recording.rig, instant.frames, {}, instant.bodies, height_px=HEIGHT_PX)
+                    picture = np.hstack([views, draw_bodies(instant.bodies, -60.0 + 0.9 * number)])
+                    frames.append(Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))
+                at_ns, number = playback.after(at_ns), number + 1
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    frames[0].save(
+        OUT, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=QUALITY, method=6
+    )
+    size = OUT.stat().st_size
+    print(f'{OUT.relative_to(ROOT)}: {len(frames)} instants, {size / 1e6:.2f} MB')
+    return int(size > MOST_BYTES)
+
+
+if __name__ == '__main__':
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / 'out' / 'demo' / 'footage'))

@@ -45,8 +45,8 @@ class Calibrated:
         sigma_rotation_rad, sigma_position_m: (C,) standard deviations, for the world that fits these cameras best.
         sigma_focal: (C,) relative, zero where focal lengths were not estimated.
         shared: (C, C) instants that two cameras share; the diagonal, each with any other.
-        people: number of people used; ``poses`` their instants that entered, ``kept`` those that judged.
-        before, after: on the instants kept aside; ``before`` is None from scratch.
+        people: number of people used; ``poses`` their instants that entered in the end, ``kept`` those that judged.
+        before, after: on the instants kept aside, ``after`` before these entered; ``before`` is None from scratch.
         joints: (M, J, 3) m of the poses that entered, in the new world.
         world: how the world was chosen; None where it was kept.
         refusal: why this rig must not be used; '' if it may.
@@ -130,8 +130,13 @@ def calibrate(
     before = None if given is None else judge(RigState.of(given), pose_views_at(people, RigState.of(given), held))
     held_now = pose_views_at(people, after_state, held)
     after = judge(RigState.of(after_state.rig), held_now)
-    change, world = _world(found, fitted, after_state.rig, given, rig, scale, keep_world, from_scratch)
     refusal = _refusal(before, after, held_now) or _lens_refusal(fitted, state, found, config)
+    if not refusal:
+        # Judged and accepted: what was kept aside may help now.
+        fitted = pose_views_at(people, state, views)
+        found = adjust(fitted, found.state, config.adjust, given=given, stages=_FIRST_STAGES)
+        after_state = _with_clocks(state, found.state)
+    change, world = _world(found, fitted, after_state.rig, given, rig, scale, keep_world, from_scratch)
     return Calibrated(
         change.rig(after_state.rig), given, after_state.offset_s,
         sigma_offset_s, after_state.drift,

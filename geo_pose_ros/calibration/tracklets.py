@@ -23,6 +23,8 @@ _MAX_BRIDGE_S = 0.12
 # Nearer to a picture than this share of a period its keypoint is taken as it is.
 _ON_PICTURE = 0.02
 _LEAST_PICTURES = 5
+# What is kept aside is kept in stretches of at least this length, in recordings that allow it.
+_LEAST_STRETCH_S = 0.1
 # Velocities are slopes over so long, and at most so many pictures to each side.
 _SLOPE_S = 0.11
 _SLOPE_PICTURES = 6
@@ -254,11 +256,13 @@ def instants(tracklets: Sequence[Tracklet], most: int) -> FloatArray:
 
 
 def kept_aside(time_s: FloatArray, share: float) -> NDArray[np.bool_]:
-    """Return the mask (M,) of the instants kept aside: whole stretches, since neighbours in time are alike."""
+    """Return the mask (M,) of the instants kept aside: whole stretches, since neighbours in time are alike.
+
+    Stretches hold equally many instants, so that one falls on every part of a recording with gaps.
+    """
     if not len(time_s):
         return np.zeros(0, bool)
-    start, length = float(time_s.min()), float(np.ptp(time_s))
+    times, rank = np.unique(time_s, return_inverse=True)
     period = round(1.0 / share)
-    stretch = float(np.clip(length / (5 * period), 0.1, 4.0))
-    number = np.floor((time_s - start) / stretch).astype(np.int64)
-    return np.asarray(number % period == period // 2)
+    stretches = int(np.clip(np.ptp(times) / _LEAST_STRETCH_S, period, 5 * period))
+    return np.asarray(rank * stretches // len(times) % period == period // 2)

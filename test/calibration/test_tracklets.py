@@ -122,6 +122,12 @@ def test_whole_stretches_are_kept_aside():
     assert aside.mean() == pytest.approx(0.2, abs=0.02)
     assert np.abs(np.diff(aside.astype(int))).sum() == 10
     assert kept_aside(np.zeros(0), 0.2).shape == (0,)
+    # Two bursts far apart, and several people at one instant: some of each are kept aside, an instant wholly or not.
+    bursts = np.concatenate([np.arange(30), 10_000 + np.arange(30)]) / 60.0
+    aside = kept_aside(np.tile(bursts, 2), 0.05)
+    assert aside.any()
+    assert not aside.all()
+    np.testing.assert_array_equal(aside[:60], aside[60:])
 
 
 def test_wrong_tracklets():

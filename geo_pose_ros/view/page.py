@@ -57,7 +57,7 @@ table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:
 th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
 td.wide{white-space:normal;text-align:left;min-width:16em}
-th{color:var(--soft);font-weight:600}
+th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom}
 figure{margin:0 0 14px}
 figure svg,figure img{display:block;width:100%;height:auto;border-radius:6px}
 .chart{overflow-x:auto}.chart svg{min-width:560px}.pair .chart svg{min-width:0}

@@ -37,12 +37,9 @@ _CLOCK_NEWS_S = 0.003
 _SCALE_BOUNDS = (0.3, 3.0)
 # Degrees of freedom of a residual that are worth looking at.
 _LEAST_FREEDOM = 0.4
-# A camera is taken to be noisier than the others only if it clearly is: residuals of one that is believed less are larger
-# for that.
+# A camera is taken to be noisier than the others only if it clearly is: residuals of one that is believed less are
+# larger for that.
 _CLEARLY_NOISIER = 1.5
-# Clock offsets that change by more than this change what is usual of a camera, s.
-_CLOCK_NEWS_S = 0.003
-_SCALE_BOUNDS = (0.3, 3.0)
 # Residuals of more than this many standard deviations are gross errors; the mean square of the others is that much
 # lower.
 _GROSS = 3.0

@@ -20,6 +20,8 @@ _LATELY_S = 0.8
 _USUALLY_S = 20.0
 # Sets with at least three views of a body before the usual shifts are known.
 _LEAST_LOOKS = 20
+# ... and before their scatter is, so that it is followed slowly from then on.
+_LEARNED_LOOKS = 60
 # A shift so many times its usual scatter is not chance.
 _UNUSUAL = 6.0
 # A camera that was moved is right again when so much of the shift is gone.
@@ -137,7 +139,9 @@ class RigHealth:
         return alone, (wanted * alone).sum(1)
 
     def _follow(self, alone: FloatArray, dt_s: float) -> None:
-        share = max(1.0 - np.exp(-dt_s / _USUALLY_S), 1.0 / self._looks)
+        share = 1.0 - np.exp(-dt_s / _USUALLY_S)
+        if self._looks < _LEARNED_LOOKS:
+            share = max(share, 1.0 / self._looks)
         if self._looks >= _LEAST_LOOKS:
             # A camera that has just begun to move must not pass for one that scatters.
             off2 = np.minimum((alone**2).sum(1), np.maximum(9.0 * self._scatter2, (1.0 / self._focal_px) ** 2))

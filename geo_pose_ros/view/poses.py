@@ -50,6 +50,7 @@ def _settings(kind: str) -> PipelineConfig:
     """Return settings without memory, so that any instant can be asked for."""
     config = PipelineConfig()
     return replace(
-        config, tracking=replace(config.tracking, enabled=False, new_body_views=2 if kind == RAW else 1),
+        config,
+        tracking=replace(config.tracking, enabled=False, confirm_sets=1, new_body_views=2 if kind == RAW else 1),
         lifter=replace(config.lifter, enabled=kind != RAW),
     )

@@ -93,7 +93,8 @@ class CameraStates:
         """(C,) the keypoints' standard deviation, in units of what the settings say."""
         level = np.sqrt(self._noise[:, 0].sum() / self._noise[:, 1].sum())
         own = np.sqrt(self._noise[:, 0] / self._noise[:, 1])
-        return np.clip(np.where(own > _CLEARLY_NOISIER * level, own, level), *_SCALE_BOUNDS)
+        scale: FloatArray = np.clip(np.where(own > _CLEARLY_NOISIER * level, own, level), *_SCALE_BOUNDS)
+        return scale
 
     @property
     def noise(self) -> Noise:

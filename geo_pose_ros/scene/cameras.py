@@ -51,7 +51,8 @@ class CameraState:
     """What is known of one camera.
 
     Attributes:
-        clock_offset_s: its stamps are ahead of the cameras' mean by so much; clock_sigma_s: standard deviation.
+        clock_offset_s: its stamps are ahead of what the cameras have in common by so much.
+        clock_sigma_s: standard deviation of ``clock_offset_s``.
         noise_scale: its keypoints' standard deviation over what the settings say.
         shared_px: standard deviation of what all joints of a view share.
         shift_px: (x, y) by which its keypoints lie beside the bodies that the others see.
@@ -91,8 +92,8 @@ class CameraStates:
     @property
     def scale(self) -> FloatArray:
         """(C,) the keypoints' standard deviation, in units of what the settings say."""
-        level = np.sqrt(self._noise[:, 0].sum() / self._noise[:, 1].sum())
         own = np.sqrt(self._noise[:, 0] / self._noise[:, 1])
+        level = np.median(own)
         scale: FloatArray = np.clip(np.where(own > _CLEARLY_NOISIER * level, own, level), *_SCALE_BOUNDS)
         return scale
 

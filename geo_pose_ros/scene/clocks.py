@@ -24,15 +24,17 @@ _ALIKE_SETS = 4.0
 # Standard deviations of offsets (s) and view shifts (at focal length 1) before anything is known.
 _OFFSET_S = 0.05
 _SHIFT = 0.01
+# Clocks that agree lie this close to their median, s.
+_AGREE_S = 0.005
 # Offsets are solved for this often, s.
 _EVERY_S = 0.2
 
 
 class ClockOffsets:
-    """How far each camera's stamps are ahead of the mean of all.
+    """How far each camera's stamps are ahead of what the cameras have in common.
 
     Attributes:
-        offset_s: (C,), of zero mean.
+        offset_s: (C,).
         sigma_s: (C,) standard deviation.
     """
 
@@ -111,5 +113,16 @@ class ClockOffsets:
         prior = np.tile((_OFFSET_S**-2, _SHIFT**-2, _SHIFT**-2), cameras)
         covariance = np.linalg.inv(self._information + np.diag(prior))
         offset = (covariance @ self._right)[::3]
-        self.offset_s = offset - offset.mean()
-        self.sigma_s = np.sqrt(np.diag(covariance)[::3])
+        self.offset_s = offset - _common(offset)
+        # What all clocks have in common is not known, and does not count.
+        apart = np.eye(cameras) - 1.0 / cameras
+        self.sigma_s = np.sqrt(np.diag(apart @ covariance[::3, ::3] @ apart))
+
+
+def _common(offset_s: FloatArray) -> float:
+    """Return what the clocks (C,) have in common, s: what most of them say where most agree, else their mean.
+
+    Motion tells differences only.
+    """
+    agree = np.abs(offset_s - np.median(offset_s)) <= _AGREE_S
+    return float(offset_s[agree].mean() if 2 * agree.sum() > len(offset_s) else offset_s.mean())

@@ -179,7 +179,7 @@ class Scene:
         self._use(rig)
 
     def clock_offsets_ns(self) -> dict[str, int]:
-        """Return how far each camera's stamps are ahead of what the cameras have in common, as people's motion shows."""
+        """Return how far each camera's stamps are ahead of what the cameras have in common, as people move."""
         offsets = self._cameras.clocks.offset_s
         return {name: round(offsets[c] * _NS_PER_S) for c, name in enumerate(self._rig.names)}
 

@@ -88,8 +88,8 @@ def test_the_clock_is_found_although_the_late_camera_had_its_say_in_the_bodies()
                 statistics.add_keypoints(seen[name])
             statistics.add_bodies(pipeline.fuse(stamp_of(number), seen).bodies)
     cameras = statistics.report().cameras
-    assert cameras['cam1'].clock_ms == pytest.approx(late_ms, abs=4.0)
-    assert all(abs(cameras[name].clock_ms) < 4.0 for name in ('cam0', 'cam2', 'cam3'))
+    assert cameras['cam1'].clock_ms == pytest.approx(late_ms, abs=5.0)
+    assert all(abs(cameras[name].clock_ms) < 5.0 for name in ('cam0', 'cam2', 'cam3'))
 
 
 def test_a_wrong_calibration_is_not_taken_for_a_wrong_clock():

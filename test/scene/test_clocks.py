@@ -65,4 +65,4 @@ def test_only_differences_count():
 def test_nothing_is_learned_without_motion():
     clocks = learned(np.array([0.05, -0.05]), moves=0.0, calibration_px=6.0)
     np.testing.assert_array_equal(clocks.offset_s, 0.0)
-    np.testing.assert_allclose(clocks.sigma_s, 0.05)
+    np.testing.assert_allclose(clocks.sigma_s, 0.05 * np.sqrt(0.5))

@@ -223,11 +223,12 @@ class Scene:
         cameras, detections = self._look(stamp_ns, keypoints, cam_from_world or {})
         stages.lap('undistort')
         dt_s = self._tracks.advance(stamp_ns)
-        people = self._associate(stamp_ns, cameras, detections, self._hinted(keypoints))
+        hints = self._hints(keypoints)
+        people = self._associate(stamp_ns, cameras, detections, hints)
         stages.lap('associate')
         people, estimate = self._solve(stamp_ns, cameras, detections, people)
         stages.lap('solve')
-        bodies, estimate = self._update(stamp_ns, cameras, detections, people, estimate, dt_s)
+        bodies, estimate = self._update(stamp_ns, cameras, detections, hints, people, estimate, dt_s)
         stages.lap('track')
         if self._lifter is not None:
             # The solver calls the lifter; their times are shown apart.
@@ -268,13 +269,13 @@ class Scene:
 
     # Associate: known people first, then new ones.
 
-    def _hinted(self, keypoints: Mapping[str, Keypoints2D]) -> NDArray[np.bool_]:
-        """Return (D,) whether a detection was looked for, and found, where a known body was expected."""
+    def _hints(self, keypoints: Mapping[str, Keypoints2D]) -> IntArray:
+        """Return (D,) the id of the body that each detection was made for, -1 for none."""
         hints = [keypoints[name].hints for name in self._rig.names if name in keypoints]
-        return np.concatenate([np.zeros(0, np.int64), *hints]) >= 0
+        return np.concatenate([np.zeros(0, np.int64), *hints])
 
     def _associate(
-        self, stamp_ns: int, cameras: Cameras, detections: Detections, hinted: NDArray[np.bool_]
+        self, stamp_ns: int, cameras: Cameras, detections: Detections, hints: IntArray
     ) -> _People:
         settings = self._config.tracking
         expected = self._tracks.expected()
@@ -297,9 +298,10 @@ class Scene:
         new = group(
             cameras, detections, np.flatnonzero(free), settings.gate_m, settings.new_gate_m, needed
         )
-        if hinted.any():
-            # What was found where a known body was expected is no news of another one.
-            new = new[((new >= 0) & ~hinted[new]).sum(1) >= needed]
+        # What was found where a body was expected is no news of another one, while that one is held by others.
+        lost = self._tracks.ids[(views >= 0).sum(1) < needed]
+        news = (hints < 0) | np.isin(hints, lost)
+        new = new[((new >= 0) & news[new]).sum(1) >= needed]
         return _People(
             np.concatenate([views[known], new]), np.concatenate([known, np.full(len(new), -1)])
         )
@@ -384,16 +386,21 @@ class Scene:
     # Update: who is who, and what the cameras are like.
 
     def _update(
-        self, stamp_ns: int, cameras: Cameras, detections: Detections, people: _People, estimate: Estimate, dt_s: float
+        self, stamp_ns: int, cameras: Cameras, detections: Detections, hints: IntArray, people: _People,
+        estimate: Estimate, dt_s: float,
     ) -> tuple[Bodies3D, Estimate]:
         tracks = self._tracks
         velocity = self._velocity(people)
         people, estimate, velocity = self._settle(people, estimate, velocity)
-        solution = estimate.solution
-        local = cameras.see(solution.xyz, velocity)
+        local = cameras.see(estimate.solution.xyz, velocity)
         expected, unexcused = supports(
             local, cameras.present, cameras.in_picture(local), people.views, self._config.tracking.person_breadth_m
         )
+        real = ~self._only_hoped_for(people, hints, unexcused)
+        if not real.all():
+            people, estimate, velocity = people.select(real), estimate.select(real), velocity[real]
+            local, expected, unexcused = local[:, real], expected[real], unexcused[real]
+        solution = estimate.solution
         seen = (people.views >= 0).sum(1)
         most = int(np.diff(detections.starts).max(initial=0))
         tracks.update(
@@ -420,6 +427,20 @@ class Scene:
             poses = self._lifter.canonical(estimate.xn, estimate.confidence, up_in_cam).pose2d
             self._history.remember(stamp_ns, ids, tracks.ids, poses)
         return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
+
+    def _only_hoped_for(
+        self, people: _People, hints: IntArray, unexcused: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Return which people (B,) are there only because a detector was told to look for them.
+
+        A keypoint network finds a person in whatever region it is given: one such view does not outweigh two cameras
+        that should see the person and do not.
+        """
+        lone: NDArray[np.bool_] = ((people.views >= 0).sum(1) == 1) & (people.tracks >= 0) & (unexcused.sum(1) >= 2)
+        if not lone.any():
+            return lone
+        ids = np.append(self._tracks.ids, -1)[people.tracks]
+        return np.asarray(lone & (np.append(hints, -1)[people.views.max(1)] == ids))
 
     def _learn(self, stamp_ns: int, ids: IntArray, seen_xyz: FloatArray) -> None:
         """Learn about the cameras from the last set, now that this one's people (B,) and joints (B, J, 3) are known."""

@@ -156,6 +156,48 @@ def test_detections_that_belong_to_nobody_are_counted():
         np.testing.assert_allclose(found.residuals_px[name], 0.0, atol=1e-3)
 
 
+def hinted(seen, body: int, cameras) -> dict[str, Keypoints2D]:
+    """The keypoints of ``cameras``, made for ``body``; nobody in the others."""
+    return {
+        name: Keypoints2D(name, k.stamp_ns, BODY17, k.xy, k.confidence, np.full(len(k.xy), body))
+        if name in cameras else Keypoints2D.empty(name, k.stamp_ns, BODY17)
+        for name, k in seen.items()
+    }
+
+
+@pytest.mark.parametrize('hint', [0, -1])
+def test_one_view_that_was_hoped_for_does_not_outweigh_three_that_see_nobody(hint):
+    rig = ring_rig(4)
+    scene = Scene(rig, PipelineConfig())
+    for k in range(10):
+        stepped(scene, [PEOPLE[0]], START_NS + k * DT_NS)
+    seen = keypoints(rig, [PEOPLE[0]], START_NS + 10 * DT_NS)
+    bodies = scene.step(START_NS + 10 * DT_NS, hinted(seen, hint, ['cam1'])).bodies
+    assert bodies.body_ids.tolist() == [0]
+    assert ('unseen' in repr(scene)) == (hint == 0)
+
+
+def test_what_was_found_where_somebody_was_expected_is_news_only_if_that_one_is_lost():
+    rig = ring_rig(4)
+    for lost, ids in ((True, [[0], [0, 1], [1, 0]]), (False, [[0]])):
+        scene = Scene(rig, CONFIG)
+        for k in range(10):
+            stepped(scene, [PEOPLE[0]], START_NS + k * DT_NS)
+        stamp_ns = START_NS + 10 * DT_NS
+        # Three metres away, and found by detectors that were told to look for body 0.
+        elsewhere = hinted(keypoints(rig, [person(1, (-1.5, 2.5))], stamp_ns), 0, rig.names)
+        there = keypoints(rig, [PEOPLE[0]], stamp_ns)
+        if not lost:
+            elsewhere = {
+                name: Keypoints2D(
+                    name, stamp_ns, BODY17, np.concatenate([there[name].xy, k.xy]),
+                    np.concatenate([there[name].confidence, k.confidence]), np.zeros(2, np.int64),
+                )
+                for name, k in elsewhere.items()
+            }
+        assert scene.step(stamp_ns, elsewhere).bodies.body_ids.tolist() in ids
+
+
 def test_unknown_cameras_are_refused():
     scene = Scene(ring_rig(2), CONFIG)
     message = r"Keypoints of \['cam9'\]: the rig has only cam0, cam1"

@@ -6,6 +6,7 @@ import pytest
 from geo_pose_ros.config import LifterConfig, PipelineConfig
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.scene.scene import Scene
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Camera, CameraRig, Keypoints2D
@@ -168,7 +169,7 @@ def hinted(seen, body: int, cameras) -> dict[str, Keypoints2D]:
 @pytest.mark.parametrize('hint', [0, -1])
 def test_one_view_that_was_hoped_for_does_not_outweigh_three_that_see_nobody(hint):
     rig = ring_rig(4)
-    scene = Scene(rig, PipelineConfig())
+    scene = Scene(rig, PipelineConfig(), PoseLifter(LifterConfig()))
     for k in range(10):
         stepped(scene, [PEOPLE[0]], START_NS + k * DT_NS)
     seen = keypoints(rig, [PEOPLE[0]], START_NS + 10 * DT_NS)

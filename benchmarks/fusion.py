@@ -27,6 +27,7 @@ import tempfile
 import venv
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -168,7 +169,9 @@ def one_camera(clips: Sequence[Recording], lifter: PoseLifter) -> dict[str, floa
         for c, camera in enumerate(clip.rig.cameras):
             body = published(clip, (camera.name,), FULL)
             confidence = np.where(clip.confidence[:, c] >= FULL.detector.min_confidence, clip.confidence[:, c], 0.0)
-            lifted = lifter.lift(clip.rays()[None, :, c], confidence[None]).pose[0] @ camera.cam_from_world[:, :3]
+            up = lifter.up_in_cam(camera.cam_from_world[None])
+            own = lifter.lift(clip.rays()[None, :, c], confidence[None], up_in_cam=up)
+            lifted = own.pose[0] @ camera.cam_from_world[:, :3]
             relative = [np.linalg.norm(x - x[:, :1] - clip.truth + clip.truth[:, :1], axis=-1) for x in (body, lifted)]
             common = np.isfinite(relative[0]) & np.isfinite(relative[1])
             ours.append(relative[0][common])
@@ -286,7 +289,8 @@ def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLif
     rows: list[dict[str, Any]] = []
     for cameras, bodies in sizes:
         cams, focal, xn, confidence = scene(cameras, bodies, truth)
-        weights, own = confidence / FULL.solver.noise_px, lifter.lift(xn, confidence)
+        up = lifter.up_in_cam(cams)
+        weights, own = confidence / FULL.solver.noise_px, lifter.lift(xn, confidence, up_in_cam=up)
         known = Circumstances(lifted=LiftedViews.of_cameras(own.pose, own.sigma, own.root, cams[:, None]))
         pipeline, call = pipeline_call(cameras, bodies, truth)
         with pipeline:
@@ -294,7 +298,7 @@ def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLif
                 'cameras': cameras, 'bodies': bodies,
                 'solver_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver, known), 0.7),  # noqa: B023
                 'triangulation_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver), 0.7),  # noqa: B023
-                'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence), 0.7),  # noqa: B023
+                'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence, up_in_cam=up), 0.7),  # noqa: B023
                 'pipeline_ms': time_ms(call, 0.7),
             }
         rows.append(row)
@@ -333,7 +337,7 @@ def ours_on(
 
     def block(frames: slice) -> FloatArray:
         xn = np.stack([normalize(camera.intrinsics, xy[c, frames]) for c, camera in enumerate(rig.cameras)])
-        lift = None if lifter is None else lifter.lift
+        lift = None if lifter is None else partial(lifter.lift, up_in_cam=lifter.up_in_cam(cams))
         return estimate_bodies(cams, focal, xn, used[:, frames], BODY17, FULL.solver, lift).solution.xyz
 
     def run(frames: slice) -> FloatArray:

@@ -8,7 +8,7 @@ import pytest
 
 from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError, DetectorError, FrameError
-from geo_pose_ros.inference.model_card import default_model, load_card, save_card, sha256
+from geo_pose_ros.inference.model_card import INPUT_CONVENTION, default_model, load_card, save_card, sha256
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.skeleton import BODY17, COCO17, Skeleton
 from geo_pose_ros.types import Frame, FrameSet, Keypoints2D
@@ -289,7 +289,10 @@ def test_with_the_lifter_an_arm_hidden_from_all_cameras_and_a_joint_of_one_view_
 
 def test_a_temporal_lifter_sees_what_each_view_saw_of_the_body_before(tmp_path, monkeypatch):
     model = onnx_models.temporal_lifter(tmp_path / 'temporal.onnx', 3)
-    card = replace(load_card(default_model()), receptive_field=3, causal=True, rate_hz=10.0, sha256=sha256(model))
+    card = replace(
+        load_card(default_model()), receptive_field=3, causal=True, rate_hz=10.0, sha256=sha256(model),
+        input_convention=INPUT_CONVENTION,
+    )
     save_card(card, model)
     rig, truth = ring_rig(3), person()
     given = []

@@ -12,6 +12,7 @@ from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.inference.model_card import (
     GRAVITY_CONVENTION,
+    INPUT_CONVENTION,
     card_path,
     default_model,
     load_card,
@@ -42,9 +43,14 @@ def views(cameras=4, bodies=2):
     return xn, np.ones(xn.shape[:-1]), local
 
 
+def up_in_cam(cameras=4):
+    """Return the unit vectors (C, 3) of the world's up in the cameras of ``views``."""
+    return np.stack([c.cam_from_world[:, 2] for c in ring_rig(cameras).cameras])
+
+
 def test_the_shipped_model_lifts_a_standing_person(lifter):
     xn, confidence, local = views()
-    lifted = lifter.lift(xn, confidence)
+    lifted = lifter.lift(xn, confidence, up_in_cam=up_in_cam())
     assert lifter.provider == 'CPUExecutionProvider'
     assert (np.abs(lifted.pose[:, :, 0]) < 1e-6).all()
     error = np.linalg.norm(lifted.pose - local + local[:, :, :1], axis=-1)
@@ -58,9 +64,10 @@ def test_the_shipped_model_lifts_a_standing_person(lifter):
 
 def test_a_batch_gives_what_single_views_give(lifter):
     xn, confidence, _ = views()
-    together = lifter.lift(xn, confidence)
+    up = up_in_cam()
+    together = lifter.lift(xn, confidence, up_in_cam=up)
     for c, b in np.ndindex(4, 2):
-        alone = lifter.lift(xn[c : c + 1, b : b + 1], confidence[c : c + 1, b : b + 1])
+        alone = lifter.lift(xn[c : c + 1, b : b + 1], confidence[c : c + 1, b : b + 1], up_in_cam=up[c : c + 1])
         np.testing.assert_allclose(alone.pose[0, 0], together.pose[c, b], atol=1e-5)
         np.testing.assert_allclose(alone.root[0, 0], together.root[c, b], atol=1e-4)
         np.testing.assert_allclose(alone.sigma[0, 0], together.sigma[c, b], rtol=1e-4)
@@ -69,11 +76,12 @@ def test_a_batch_gives_what_single_views_give(lifter):
 def test_a_turned_camera_turns_the_pose(lifter):
     """A rotation about the camera's centre that keeps the person's ray upright changes only the frame."""
     xn, confidence, _ = views(1, 1)
-    first = lifter.lift(xn, confidence)
+    up = up_in_cam(1)
+    first = lifter.lift(xn, confidence, up_in_cam=up)
     c, s = np.cos(0.2), np.sin(0.2)
     turn = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
     rays = np.concatenate([xn, np.ones_like(xn[..., :1])], -1) @ turn.T
-    second = lifter.lift(rays[..., :2] / rays[..., 2:], confidence)
+    second = lifter.lift(rays[..., :2] / rays[..., 2:], confidence, up_in_cam=up @ turn.T)
     np.testing.assert_allclose(second.pose, first.pose @ turn.T, atol=0.02)
     np.testing.assert_allclose(second.root, first.root @ turn.T, atol=0.1)
 
@@ -82,12 +90,14 @@ def test_unseen_joints_are_left_to_the_lifter_and_views_with_too_few_are_nan(lif
     xn, confidence, _ = views(2, 2)
     xn[0, 0, 11:14] = np.nan
     confidence[1, 1, 3:] = 0.0
-    lifted = lifter.lift(xn, confidence)
+    up = up_in_cam(2)
+    lifted = lifter.lift(xn, confidence, up_in_cam=up)
     assert np.isfinite(lifted.pose[0]).all()
     assert all(np.isnan(values[1, 1]).all() for values in (lifted.pose, lifted.root, lifted.sigma))
-    nothing = lifter.lift(np.full((2, 1, 17, 2), np.nan), np.zeros((2, 1, 17)))
+    nothing = lifter.lift(np.full((2, 1, 17, 2), np.nan), np.zeros((2, 1, 17)), up_in_cam=up)
     assert np.isnan(nothing.pose).all()
-    assert lifter.lift(np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))).pose.shape == (2, 0, 17, 3)
+    empty = lifter.lift(np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17)), up_in_cam=up)
+    assert empty.pose.shape == (2, 0, 17, 3)
 
 
 def test_the_canonical_input_is_what_the_card_declares(lifter):
@@ -118,7 +128,8 @@ def test_models_that_look_ahead_and_of_other_skeletons_are_refused(tmp_path):
 def test_a_causal_model_of_several_frames_gets_windows(tmp_path):
     model = onnx_models.temporal_lifter(tmp_path / 'temporal.onnx', 3)
     card = dataclasses.replace(
-        load_card(default_model()), receptive_field=3, causal=True, rate_hz=10.0, sha256=sha256(model)
+        load_card(default_model()), receptive_field=3, causal=True, rate_hz=10.0, sha256=sha256(model),
+        input_convention=INPUT_CONVENTION,
     )
     save_card(card, model)
     xn, confidence, _ = views()
@@ -188,9 +199,9 @@ def test_a_floor_places_a_person_and_known_bones_do(tmp_path):
     with contextlib.closing(PoseLifter(LifterConfig(floor=True))) as lifter:
         up, height_m = lifter.up_in_cam(cam_from_world), lifter.height_m(cam_from_world)
         np.testing.assert_allclose(height_m, [c.position_m[2] for c in rig.cameras])
-        alone = lifter.lift(xn, confidence)
+        alone = lifter.lift(xn, confidence, up_in_cam=up)
         placed = lifter.lift(xn, confidence, up_in_cam=up, height_m=height_m)
-        known = lifter.lift(xn, confidence, lengths=lengths)
+        known = lifter.lift(xn, confidence, up_in_cam=up, lengths=lengths)
         # Rows that hold views of several cameras.
         camera, body = np.array([[2], [0]]), np.arange(1)
         mixed = lifter.lift(
@@ -204,11 +215,14 @@ def test_a_floor_places_a_person_and_known_bones_do(tmp_path):
     # Pose and root are scaled alike by bones.
     scale = np.linalg.norm(known.pose, axis=-1).sum((-1, -2)) / np.linalg.norm(alone.pose, axis=-1).sum((-1, -2))
     np.testing.assert_allclose(known.root, alone.root * scale[:, None, None], rtol=1e-6)
-    with contextlib.closing(PoseLifter(LifterConfig())) as lifter:
+    model = onnx_models.temporal_lifter(tmp_path / 'canonical.onnx', 1)
+    card = load_card(default_model())
+    save_card(dataclasses.replace(card, sha256=sha256(model), input_convention=INPUT_CONVENTION), model)
+    with contextlib.closing(PoseLifter(LifterConfig(model=str(model)))) as lifter:
         assert lifter.height_m(cam_from_world) is None
         assert lifter.up_in_cam(cam_from_world) is None
     with pytest.raises(BackendError, match=r"lifter.floor needs to know which way is up, but lifter.up is 'none'"):
-        PoseLifter(LifterConfig(floor=True, up='none'))
+        PoseLifter(LifterConfig(model=str(model), floor=True, up='none'))
 
 
 def test_a_model_with_another_input_than_its_card_is_refused(tmp_path):

@@ -30,6 +30,7 @@ from scipy.linalg.lapack import dposv, dpotri
 
 from ..config import SolverConfig
 from ..errors import ShapeError
+from ..geometry.matrices import traces
 from ..skeleton import FloatArray
 from ..types import IntArray
 from .bones import BonePrior
@@ -601,7 +602,7 @@ def _sum_of_parts(
     bodies, size, cameras = moved.shape
     per_joint = moved.reshape(bodies, 3, size // 3, cameras).swapaxes(1, 2)
     shared = per_joint @ np.swapaxes(per_joint, -1, -2)
-    trace = np.trace(keypoints, axis1=-2, axis2=-1)
-    part = np.clip(np.trace(shared, axis1=-2, axis2=-1) / np.maximum(trace, 1e-12), 0.0, _MOST_SHARED)
+    trace = traces(keypoints)
+    part = np.clip(traces(shared) / np.maximum(trace, 1e-12), 0.0, _MOST_SHARED)
     fleeting = (level**2 * (1.0 - part))[..., None, None] * keypoints
     return others + fleeting + shared, fleeting

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..config import TrackingConfig
 from ..fusion.estimate import Estimate
+from ..geometry.matrices import traces
 from ..skeleton import Skeleton
 from ..types import Bodies3D
 from .tracks import Tracks
@@ -38,7 +39,7 @@ def to_bodies(
     error = np.full((len(tracks), joints), np.nan)
     count = solution.num_views
     num_views[:measured] = count
-    confidence = 0.5 / (1.0 + np.trace(covariance, axis1=-2, axis2=-1) / _HALF_TRUSTED_M**2)
+    confidence = 0.5 / (1.0 + traces(covariance) / _HALF_TRUSTED_M**2)
     confidence[np.isnan(confidence)] = 0.0
     seen, divisor = count > 0, np.maximum(count, 1)
     np.copyto(error[:measured], np.where(support, solution.residual_px, 0.0).sum(0) / divisor, where=seen)

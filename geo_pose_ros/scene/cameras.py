@@ -83,6 +83,9 @@ class CameraStates:
         self._freedom = 1.0
         self._health = RigHealth(focal_px, config)
         self._clocks_then = self.clocks.offset_s
+        # As of the last time that something was learned.
+        self._noise_now: Noise | None = None
+        self._states_now: list[CameraState] | None = None
 
     def __repr__(self) -> str:
         offsets = ', '.join(f'{1e3 * s:+.1f}' for s in self.clocks.offset_s)
@@ -100,6 +103,11 @@ class CameraStates:
     @property
     def noise(self) -> Noise:
         """How far each view may be believed."""
+        if self._noise_now is None:
+            self._noise_now = self._estimate()
+        return self._noise_now
+
+    def _estimate(self) -> Noise:
         # An estimate of so few degrees of freedom is as often too small: the variance of Student's distribution is
         # larger.
         unsure = 1.0 + 1.5 / self._freedom
@@ -110,7 +118,12 @@ class CameraStates:
         return Noise(level, scale / level, np.where(self._health.moved, np.maximum(own, shared), shared))
 
     def states(self) -> list[CameraState]:
-        """Return what is known of each camera, in the order of the rig."""
+        """Return what is known of each camera, in the order of the rig; the same list until something is learned."""
+        if self._states_now is None:
+            self._states_now = self._describe()
+        return self._states_now
+
+    def _describe(self) -> list[CameraState]:
         noise, moved = self.noise, self._health.moved
         shift_px = self._health.shift * self._focal_px[:, None]
         return [
@@ -150,6 +163,7 @@ class CameraStates:
                 others.
             dt_s: since the last set.
         """
+        self._noise_now = self._states_now = None
         chosen = self._choose(support)
         xn, weights, trust, support = xn[:, chosen], weights[:, chosen], trust[:, chosen], support[:, chosen]
         xyz, velocity = xyz[chosen], velocity[chosen]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import TrackingConfig
+from ..geometry.matrices import traces
 from ..skeleton import FloatArray
 from ..types import IntArray
 
@@ -129,7 +130,7 @@ class JointFilter:
         bodies = len(xyz)
         position, velocity, blocks = self.position[:bodies], self.velocity[:bodies], self._blocks[:bodies]
         pp, pv, vv = (blocks[:, k] for k in range(3))
-        variance = np.trace(covariance, axis1=-2, axis2=-1)
+        variance = traces(covariance)
         # A sum is finite only if all its terms are.
         measured: NDArray[np.bool_] = np.asarray(np.isfinite(xyz.sum(-1) + variance))
         known = np.isfinite(position[..., 0])

@@ -23,6 +23,7 @@ from ..fusion.grouping import group
 from ..fusion.merging import adrift, merge_lone_views, same_bodies
 from ..fusion.solver import Circumstances, LiftedViews
 from ..fusion.views import Cameras, Detections
+from ..geometry.matrices import traces
 from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17, FloatArray
@@ -197,7 +198,7 @@ class Scene:
         tracks = self._tracks
         now = tracks.unseen_s <= self._config.tracking.max_gap_s
         covariance = tracks.filter.covariance[now] + tracks.lasting[now]
-        sigma_m = np.sqrt(np.trace(covariance, axis1=-2, axis2=-1) / 3.0)
+        sigma_m = np.sqrt(traces(covariance) / 3.0)
         return Foreseen(
             tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now], sigma_m,
             tracks.ids[now], self.clock_offsets_ns(),

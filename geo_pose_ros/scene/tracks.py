@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..config import TrackingConfig
 from ..errors import ShapeError
+from ..geometry.matrices import traces
 from ..skeleton import FloatArray
 from ..types import IntArray
 from .filter import JointFilter
@@ -124,7 +125,7 @@ class Tracks:
         """Return (T,) m how far off a joint of each body is predicted, per axis: the median of its fleeting part."""
         if not len(self):
             return np.zeros(0)
-        variance: FloatArray = np.median(np.trace(self.filter.covariance, axis1=-2, axis2=-1), 1) / 3.0
+        variance: FloatArray = np.median(traces(self.filter.covariance), 1) / 3.0
         return np.sqrt(variance)
 
     def take(self, index: IntArray) -> None:

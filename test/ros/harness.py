@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -231,10 +233,12 @@ def world(
         **{name.replace('__', '.'): v for name, v in parameters.items()},
     }
     overrides = [Parameter(name, value=value) for name, value in values.items()]
+    # A node of the same name that is freed later would take this one's /rosout with it (rcl, logging_rosout).
+    gc.collect()
     node = PoseNode(parameter_overrides=overrides, cli_args=list(cli_args) or None)
     tester = Node('tester')
     executor = SingleThreadedExecutor()
-    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
     cameras = Cameras(tester, transport, camera_qos or profile(5), infos=not rig_path)
     try:
         running = World(node, tester, cameras, executor)
@@ -254,6 +258,16 @@ def world(
         node.close()
         node.destroy_node()
         tester.destroy_node()
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    """Spin until shutdown, also when a node is destroyed while it is waited for: rclpy raises in the waiting thread."""
+    while True:
+        try:
+            executor.spin()
+        except rclpy_implementation.InvalidHandle:
+            continue
+        return
 
 
 def published_at(message: Any) -> int:

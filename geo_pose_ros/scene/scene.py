@@ -397,7 +397,7 @@ class Scene:
         expected, unexcused = supports(
             local, cameras.present, cameras.in_picture(local), people.views, self._config.tracking.person_breadth_m
         )
-        real = ~self._only_hoped_for(people, hints, unexcused)
+        real = ~self._only_hoped_for(people, hints, expected & (people.views < 0))
         if not real.all():
             people, estimate, velocity = people.select(real), estimate.select(real), velocity[real]
             local, expected, unexcused = local[:, real], expected[real], unexcused[real]
@@ -430,14 +430,15 @@ class Scene:
         return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
 
     def _only_hoped_for(
-        self, people: _People, hints: IntArray, unexcused: NDArray[np.bool_]
+        self, people: _People, hints: IntArray, missing: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Return which people (B,) are there only because a detector was told to look for them.
 
         A keypoint network finds a person in whatever region it is given: one such view does not outweigh two cameras
-        that should see the person and do not.
+        ``missing`` (B, C) that should see the person and do not, whatever their excuse: the ghost of somebody stands
+        behind that one in most of them.
         """
-        lone: NDArray[np.bool_] = ((people.views >= 0).sum(1) == 1) & (people.tracks >= 0) & (unexcused.sum(1) >= 2)
+        lone: NDArray[np.bool_] = ((people.views >= 0).sum(1) == 1) & (people.tracks >= 0) & (missing.sum(1) >= 2)
         if not lone.any():
             return lone
         ids = np.append(self._tracks.ids, -1)[people.tracks]

@@ -55,6 +55,16 @@ class Cameras:
         local: FloatArray = moved @ np.swapaxes(R, -1, -2) + t
         return local
 
+    def image_jacobian(self, local: FloatArray) -> FloatArray:
+        """Return (C, ..., 2, 3) how the images, at focal length 1, of points (C, ..., 3) of ``see`` move with them.
+
+        The last axis is the world's.
+        """
+        R = self.cam_from_world[(slice(None), *(None,) * (local.ndim - 2))][..., :3]
+        depth = np.maximum(local[..., 2:], NEAR_M)
+        jacobian: FloatArray = (R[..., :2, :] - (local[..., :2] / depth)[..., None] * R[..., 2:, :]) / depth[..., None]
+        return jacobian
+
     def in_picture(self, local: FloatArray) -> NDArray[np.bool_]:
         """Return (C, B, J) whether joints (C, B, J, 3) of ``see`` lie in front of the camera and in its picture."""
         depth = local[..., 2:]

@@ -247,10 +247,8 @@ def _leverage(cameras: Cameras, local: FloatArray, covariance: FloatArray, infor
         covariance: (B, J, 3, 3) m^2 of the joints.
         information: (C, B, J) of the keypoints, as trusted.
     """
-    R = cameras.cam_from_world[:, None, None, :, :3]
     with np.errstate(invalid='ignore'):
-        depth = np.maximum(local[..., 2:], NEAR_M)
-        jacobian = (R[..., :2, :] - (local[..., :2] / depth)[..., None] * R[..., 2:, :]) / depth[..., None]
+        jacobian = cameras.image_jacobian(local)
         spread = ((jacobian @ covariance) * jacobian).sum((-1, -2))
     return np.asarray(np.clip(np.nan_to_num(0.5 * spread * information, nan=1.0), 0.0, 1.0))
 

@@ -84,9 +84,7 @@ class ClockOffsets:
         local = cameras.see(xyz[:, None], velocity[:, None])[:, :, 0]
         depth = np.maximum(local[..., 2], NEAR_M)[..., None]
         image = local[..., :2] / depth
-        R = cameras.cam_from_world[:, None, :, :3]
-        # (C, N, 2, 3)
-        jacobian = (R[..., :2, :] - image[..., None] * R[..., 2:, :]) / depth[..., None]
+        jacobian = cameras.image_jacobian(local)
         flow = (jacobian @ velocity[..., None])[..., 0]
         weight = np.where(np.isfinite(xn[..., 0]), information / _ALIKE_SETS, 0.0)[..., None]
         error = np.where(weight > 0.0, xn - image, 0.0) - flow * self.offset_s[:, None, None]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import CameraStateConfig
-from ..fusion.views import NEAR_M, Cameras
+from ..fusion.views import Cameras
 from ..skeleton import FloatArray
 
 # How shifts are averaged, lately and as usual, s.
@@ -82,9 +82,7 @@ class RigHealth:
     def _add(self, cameras: Cameras, place: FloatArray, shift: FloatArray, information: FloatArray) -> None:
         count, bodies = information.shape
         local = cameras.see(place[:, None])[:, :, 0]
-        depth = np.maximum(local[..., 2:], NEAR_M)
-        R = cameras.cam_from_world[:, None, :, :3]
-        jacobian = (R[..., :2, :] - (local[..., :2] / depth)[..., None] * R[..., 2:, :]) / depth[..., None]
+        jacobian = cameras.image_jacobian(local)
         weight = information[..., None, None] / _ALIKE_JOINTS
         weighted = (weight * jacobian).transpose(1, 0, 2, 3).reshape(bodies, 2 * count, 3)
         own = (np.swapaxes(jacobian, -1, -2) @ (weight * jacobian)).sum(0)

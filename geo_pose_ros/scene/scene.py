@@ -92,7 +92,6 @@ class _Past:
         stamp_ns: of the set.
         ids: (B,) its people.
         cameras, estimate: as solved.
-        velocity: (B, J, 3) m/s, as then predicted.
         astray: (C, 2) see ``adrift``.
     """
 
@@ -100,15 +99,14 @@ class _Past:
     ids: IntArray
     cameras: Cameras
     estimate: Estimate
-    velocity: FloatArray
     astray: FloatArray
 
-    def seen_of(self, ids: IntArray) -> FloatArray:
-        """Return (B', J, 3) m what the views alone said of the people ``ids``, NaN for those not there."""
-        index = {body: row for row, body in enumerate(self.ids.tolist())}
-        rows = np.array([index.get(body, -1) for body in ids.tolist()], np.int64)
-        unknown = np.full((1, len(BODY17), 3), np.nan)
-        return np.concatenate([self.estimate.solution.seen_xyz, unknown])[rows]
+
+def _rows_of(xyz: FloatArray, ids: IntArray, wanted: IntArray) -> FloatArray:
+    """Return the rows (B', J, 3) of ``xyz`` (B, J, 3), of bodies ``ids`` (B,), for ``wanted`` (B',), or NaN."""
+    index = {body: row for row, body in enumerate(ids.tolist())}
+    rows = np.array([index.get(body, -1) for body in wanted.tolist()], np.int64)
+    return np.concatenate([xyz, np.full((1, *xyz.shape[1:]), np.nan)])[rows]
 
 
 class _Stages:
@@ -410,12 +408,11 @@ class Scene:
         )
         ids = tracks.ids[: len(people)]
         self._unlearned_s += dt_s
-        due = self._unlearned_s >= _LEARN_EVERY_S
-        if due:
+        if self._unlearned_s >= _LEARN_EVERY_S:
             self._learn(stamp_ns, ids, solution.seen_xyz)
         # Its own velocity needs the sets before and after.
         self._past.append(_Past(
-            stamp_ns, ids, cameras, estimate, velocity,
+            stamp_ns, ids, cameras, estimate,
             adrift(local, detections, people.views, expected, self._config.tracking.gate_m, _ADRIFT_REACH)
             if self._unlearned_s >= _LEARN_EVERY_S - 2.0 * dt_s else self._nowhere,
         ))
@@ -450,11 +447,10 @@ class Scene:
             return
         before, last = self._past
         around_s = (stamp_ns - before.stamp_ns) / _NS_PER_S
-        index = {body: row for row, body in enumerate(ids.tolist())}
-        rows = np.array([index.get(body, -1) for body in last.ids.tolist()], np.int64)
-        after = np.concatenate([seen_xyz, np.full((1, len(BODY17), 3), np.nan)])[rows]
+        after = _rows_of(seen_xyz, ids, last.ids)
+        earlier = _rows_of(before.estimate.solution.seen_xyz, before.ids, last.ids)
         # A filter's velocity lags; the difference around the set does not.
-        velocity = (after - before.seen_of(last.ids)) / max(around_s, 1e-3)
+        velocity = (after - earlier) / max(around_s, 1e-3)
         velocity = np.where(np.isfinite(velocity), velocity, 0.0)
         solution = last.estimate.solution
         self._cameras.learn(

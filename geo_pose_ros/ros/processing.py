@@ -55,6 +55,8 @@ class SetProcessor:
         # Gets the cameras' clock offsets whenever they have changed: the synchroniser's.
         self.on_clock_offsets: Callable[[Mapping[str, int]], None] | None = None
         self._clock_offsets_ns: dict[str, int] = {}
+        # Gets every set that was published, and the rig that it was made with.
+        self.on_published: Callable[[PipelineResult, CameraRig], None] | None = None
         self._told_ns = 0
         if source.rig is not None:
             self._use_rig(source.rig)
@@ -135,6 +137,8 @@ class SetProcessor:
             self.outputs.publish(result, rig)
             self._tell_detectors(self.outputs, found, rig)
             self._tell_clocks()
+            if self.on_published is not None:
+                self.on_published(result, rig)
             latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
             self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
             self.outputs.publish_annotated(result, rig)

@@ -13,6 +13,8 @@ from ..calibration.rig_file import load_rig
 from ..config import NodeConfig
 from ..errors import ConfigError, FrameError
 from ..scene.sync import FrameSynchronizer
+from ..types import CameraRig
+from .calibrating import Calibrating
 from .cdr import header_stamp_ns, with_header_stamp
 from .diagnostics import CameraInput, SyncCounts
 from .inputs import PolledInputs
@@ -69,8 +71,11 @@ class PoseSession:
         self._processor.outputs = self._outputs = Outputs(node, self._cameras, config)
         self._frames: Any = None
         if rig_file is not None and config.publish_camera_frames:
-            now_ns = node.get_clock().now().nanoseconds
-            self._frames = publish_camera_frames(node, RclpyFactory(), rig_file.subset(self._cameras), now_ns)
+            self._publish_frames(rig_file.subset(self._cameras))
+        self._calibrating: Calibrating | None = None
+        if config.calibration.watch:
+            self._calibrating = Calibrating(node, config.calibration, self._use_refined)
+            self._processor.on_published = self._calibrating.add
         self._reports = Reports(node, config, self._statistics)
         self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
 
@@ -125,6 +130,8 @@ class PoseSession:
     def close(self) -> None:
         """Undo the rest."""
         self._node.destroy_timer(self._timer)
+        if self._calibrating is not None:
+            self._calibrating.close()
         self._source.close()
         self._processor.close()
         self._outputs.close()
@@ -158,6 +165,19 @@ class PoseSession:
 
     def _use_offsets(self, offsets_ns: Mapping[str, int]) -> None:
         self._worker.read(lambda synchronizer: synchronizer.use_offsets(offsets_ns))
+
+    def _use_refined(self, rig: CameraRig) -> None:
+        self._source.use_refined(rig)
+        if self._frames is not None:
+            self._publish_frames(rig)
+
+    def _publish_frames(self, rig: CameraRig) -> None:
+        """Publish the frames of the cameras, instead of what was published before."""
+        before = self._frames
+        now_ns = self._node.get_clock().now().nanoseconds
+        self._frames = publish_camera_frames(self._node, RclpyFactory(), rig, now_ns)
+        if before is not None:
+            self._node.destroy_publisher(before)
 
     def _on_crash(self, error: BaseException) -> None:
         self._logger.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))

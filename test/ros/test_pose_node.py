@@ -287,7 +287,7 @@ def test_a_camera_that_was_moved_is_reported(rig_path: str) -> None:
         w.new_bodies(280, views=4)
         assert w.values('camera cam0')['shift_px'] in ('0.0 0.0', '-0.0 0.0', '0.0 -0.0', '-0.0 -0.0')
         w.cameras.xy['cam0'] = w.cameras.xy['cam0'] + (12.0, 0.0)
-        w.reported('rig', "camera 'cam0' moved: its keypoints lie ", 'calibrate again (geo_pose calibrate)')
+        w.reported('rig', "camera 'cam0' moved: its keypoints lie ", 'the service ~/calibrate')
 
 
 def test_sets_are_made_by_the_clocks_that_people_have_shown(

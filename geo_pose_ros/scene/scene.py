@@ -254,7 +254,7 @@ class Scene:
                 confidence.append(np.zeros((0, joints)))
                 continue
             present[c] = True
-            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S - self._cameras.clocks.offset_s[c]
+            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S
             xn.append(normalize(camera.intrinsics, seen.xy))
             confidence.append(seen.confidence * (seen.confidence >= least))
         pose = self._cam_from_world
@@ -262,8 +262,9 @@ class Scene:
             pose = pose.copy()
             for name, cam_from_world in moved.items():
                 pose[self._rig.names.index(name)] = cam_from_world
+        self._cameras.clocks.stamped(late_s, present)
         # A stamp that is absurd must not throw people about.
-        late_s = np.clip(late_s, -0.5, 0.5)
+        late_s = np.where(present, np.clip(late_s - self._cameras.clocks.offset_s, -0.5, 0.5), 0.0)
         return Cameras(pose, self._focal_px, self._bounds, late_s, present), Detections.of(xn, confidence)
 
     # Associate: known people first, then new ones.

@@ -10,6 +10,11 @@ from ..types import IntArray
 from .grouping import Rays, ray_distance
 from .views import Cameras, Detections, lateral_distance
 
+# A keypoint network that is told to look within an arm's length of somebody may read that person instead, m.
+_REACH_M = 0.8
+# Such a reading lies on the person that it is of, this share of its joints at least.
+_ON_PERSON = 0.6
+
 
 def merge_lone_views(
     cameras: Cameras, local: FloatArray, detections: Detections, views: IntArray, gate_m: float, new_gate_m: float
@@ -79,6 +84,34 @@ def same_bodies(xyz: FloatArray, views: IntArray, gate_m: float) -> IntArray:
         if not together.any() and apart < gate_m and whose[senior] == senior:
             whose[junior] = senior
     return whose
+
+
+def second_readings(
+    xyz: FloatArray, views: IntArray, rank: IntArray, detections: Detections
+) -> NDArray[np.bool_]:
+    """Return (B, C) which views may be second readings of somebody near who is better established.
+
+    Most joints of such a detection lie within the box around the other body's detection in the same picture.
+
+    Args:
+        xyz: (B, J, 3) m, NaN = unknown.
+        views: (B, C) the detection of each body in each camera, -1 for none.
+        rank: (B,) the better established the larger.
+        detections: D detections.
+    """
+    found = np.zeros(views.shape, bool)
+    if len(xyz) < 2:
+        return found
+    centre = np.nanmean(xyz, 1)
+    near = np.linalg.norm(centre[:, None] - centre, axis=-1) < _REACH_M
+    for body, other in zip(*np.nonzero(near & (rank[:, None] < rank)), strict=True):
+        for camera in np.flatnonzero((views[body] >= 0) & (views[other] >= 0)).tolist():
+            mine, theirs = views[body, camera], views[other, camera]
+            box = detections.xn[theirs][detections.seen[theirs]]
+            joints = detections.xn[mine][detections.seen[mine]]
+            inside = ((joints >= box.min(0)) & (joints <= box.max(0))).all(-1)
+            found[body, camera] |= bool(inside.mean() >= _ON_PERSON)
+    return found
 
 
 def adrift(

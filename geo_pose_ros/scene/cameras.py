@@ -78,16 +78,20 @@ class CameraStates:
         self._focal_px = focal_px
         cameras = len(focal_px)
         self.clocks = ClockOffsets(cameras)
-        # Sums of squares and their degrees of freedom.
-        self._noise = np.tile((_PRIOR_WEIGHT, _PRIOR_WEIGHT), (cameras, 1))
-        self._shared = np.array((_PRIOR_WEIGHT * _FIRST_SHARED**2, _PRIOR_WEIGHT))
-        # Degrees of freedom that the views of one body leave.
-        self._freedom = 1.0
-        self._health = RigHealth(focal_px, config)
-        self._clocks_then = self.clocks.offset_s
+        self._begin()
         # As of the last time that something was learned.
         self._noise_now: Noise | None = None
         self._states_now: list[CameraState] | None = None
+
+    def _begin(self) -> None:
+        """Know nothing of errors and shifts, with the clocks as they are now."""
+        # Sums of squares and their degrees of freedom.
+        self._noise = np.tile((_PRIOR_WEIGHT, _PRIOR_WEIGHT), (len(self._focal_px), 1))
+        self._shared = np.array((_PRIOR_WEIGHT * _FIRST_SHARED**2, _PRIOR_WEIGHT))
+        # Degrees of freedom that the views of one body leave.
+        self._freedom = 1.0
+        self._health = RigHealth(self._focal_px, self._config)
+        self._clocks_then = self.clocks.offset_s
 
     def __repr__(self) -> str:
         offsets = ', '.join(f'{1e3 * s:+.1f}' for s in self.clocks.offset_s)
@@ -190,9 +194,8 @@ class CameraStates:
             shift[lost] = adrift[lost][:, None]
             telling[lost] = telling.max(0, initial=0.0)
         if np.abs(self.clocks.offset_s - self._clocks_then).max() > _CLOCK_NEWS_S:
-            # Usual shifts were those of moving people seen too early or too late.
-            self._health = RigHealth(self._focal_px, self._config)
-            self._clocks_then = self.clocks.offset_s
+            # Errors and shifts were those of moving people seen too early or too late.
+            self._begin()
         self._health.learn(cameras, _middle(xyz), shift, telling, dt_s)
 
     def _choose(self, support: NDArray[np.bool_]) -> NDArray[np.int64]:

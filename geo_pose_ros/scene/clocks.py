@@ -4,11 +4,15 @@ A camera whose stamps are late by tau sees a moving joint where it was tau ago: 
 velocity in the image, beside a constant shift b of the view (its calibration) and the joint's own error. All cameras'
 (tau, b) are one linear least-squares problem, the joints eliminated (Schur complement, as in bundle adjustment; Triggs
 et al. 1999, section 6), summed over time with forgetting. Without motion nothing is learned.
+
+People who all walk one way do not tell a late clock from a wrong calibration along that way. Stamps that are always the
+same do: free-running clocks do not agree to a millisecond by chance, so these cameras have one trigger and one clock.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..fusion.views import NEAR_M, Cameras
 from ..skeleton import FloatArray
@@ -24,6 +28,10 @@ _ALIKE_SETS = 4.0
 # Standard deviations of offsets (s) and view shifts (at focal length 1) before anything is known.
 _OFFSET_S = 0.05
 _SHIFT = 0.01
+# ... and of an offset where the stamps are the same, s: to this, in that share of the last sets.
+_TRIGGER_S = 0.001
+_MOSTLY = 0.9
+_LAST_SETS = 16.0
 # Clocks that agree lie this close to their median, s.
 _AGREE_S = 0.005
 # Offsets are solved for this often, s.
@@ -45,6 +53,18 @@ class ClockOffsets:
         self._information = np.zeros((3 * cameras, 3 * cameras))
         self._right = np.zeros(3 * cameras)
         self._since_s = 0.0
+        # (C,) share of the last sets in which the camera's stamp was that of most, NaN before the first.
+        self._triggered = np.full(cameras, np.nan)
+
+    def stamped(self, late_s: FloatArray, present: NDArray[np.bool_]) -> None:
+        """Take note of how late a set's stamps are, (C,) s against any instant, of the cameras ``present`` (C,)."""
+        if present.sum() < 2:
+            return
+        same = np.abs(late_s - np.median(late_s[present])) <= _TRIGGER_S
+        # Two clocks of one trigger that are a period apart agree too; most of the cameras do not.
+        same &= 2 * (same & present).sum() > present.sum()
+        share = np.where(np.isnan(self._triggered), same, self._triggered)
+        self._triggered[present] = (share + (same - share) / _LAST_SETS)[present]
 
     def learn(
         self, cameras: Cameras, xn: FloatArray, information: FloatArray, xyz: FloatArray, velocity: FloatArray,
@@ -109,6 +129,7 @@ class ClockOffsets:
     def _solve(self) -> None:
         cameras = len(self.offset_s)
         prior = np.tile((_OFFSET_S**-2, _SHIFT**-2, _SHIFT**-2), cameras)
+        prior[::3][self._triggered >= _MOSTLY] = _TRIGGER_S**-2
         covariance = np.linalg.inv(self._information + np.diag(prior))
         offset = (covariance @ self._right)[::3]
         self.offset_s = offset - _common(offset)

@@ -20,7 +20,7 @@ from ..errors import CalibrationError
 from ..fusion.association import claim, supports
 from ..fusion.estimate import Estimate, Lift, estimate_bodies
 from ..fusion.grouping import group
-from ..fusion.merging import adrift, merge_lone_views, same_bodies
+from ..fusion.merging import adrift, merge_lone_views, same_bodies, second_readings
 from ..fusion.solver import Circumstances, LiftedViews
 from ..fusion.views import Cameras, Detections
 from ..geometry.matrices import traces
@@ -254,7 +254,7 @@ class Scene:
                 confidence.append(np.zeros((0, joints)))
                 continue
             present[c] = True
-            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S - self._cameras.clocks.offset_s[c]
+            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S
             xn.append(normalize(camera.intrinsics, seen.xy))
             confidence.append(seen.confidence * (seen.confidence >= least))
         pose = self._cam_from_world
@@ -262,8 +262,9 @@ class Scene:
             pose = pose.copy()
             for name, cam_from_world in moved.items():
                 pose[self._rig.names.index(name)] = cam_from_world
+        self._cameras.clocks.stamped(late_s, present)
         # A stamp that is absurd must not throw people about.
-        late_s = np.clip(late_s, -0.5, 0.5)
+        late_s = np.where(present, np.clip(late_s - self._cameras.clocks.offset_s, -0.5, 0.5), 0.0)
         return Cameras(pose, self._focal_px, self._bounds, late_s, present), Detections.of(xn, confidence)
 
     # Associate: known people first, then new ones.
@@ -395,7 +396,7 @@ class Scene:
         expected, unexcused = supports(
             local, cameras.present, cameras.in_picture(local), people.views, self._config.tracking.person_breadth_m
         )
-        real = ~self._only_hoped_for(people, hints, expected & (people.views < 0))
+        real = ~self._only_hoped_for(people, estimate, detections, hints, expected)
         if not real.all():
             people, estimate, velocity = people.select(real), estimate.select(real), velocity[real]
             local, expected, unexcused = local[:, real], expected[real], unexcused[real]
@@ -427,19 +428,28 @@ class Scene:
         return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
 
     def _only_hoped_for(
-        self, people: _People, hints: IntArray, missing: NDArray[np.bool_]
+        self, people: _People, estimate: Estimate, detections: Detections, hints: IntArray,
+        expected: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
         """Return which people (B,) are there only because a detector was told to look for them.
 
-        A keypoint network finds a person in whatever region it is given: one such view does not outweigh two cameras
-        ``missing`` (B, C) that should see the person and do not, whatever their excuse: the ghost of somebody stands
+        A keypoint network finds a person in whatever region it is given: somebody who is near, once more, or nobody.
+        Such views do not count where they may be of somebody near, and one alone does not outweigh two cameras that
+        should see the person and do not, ``expected`` (B, C), whatever their excuse: the ghost of somebody stands
         behind that one in most of them.
         """
-        lone: NDArray[np.bool_] = ((people.views >= 0).sum(1) == 1) & (people.tracks >= 0) & (missing.sum(1) >= 2)
-        if not lone.any():
-            return lone
-        ids = np.append(self._tracks.ids, -1)[people.tracks]
-        return np.asarray(lone & (np.append(hints, -1)[people.views.max(1)] == ids))
+        seen = people.views >= 0
+        told = seen & (np.append(hints, -1)[people.views] >= 0)
+        sought: NDArray[np.bool_] = (told == seen).all(1) & seen.any(1)
+        if not sought.any():
+            return sought
+        # Whom more keypoints support; of two alike the senior.
+        rank = np.empty(len(people), np.int64)
+        ids = np.append(self._tracks.ids, np.iinfo(np.int64).max)[people.tracks]
+        rank[np.lexsort((-ids, estimate.solution.num_views.sum(1)))] = np.arange(len(people))
+        own = seen & ~second_readings(estimate.solution.xyz, people.views, rank, detections)
+        missing = (expected & ~own).sum(1)
+        return np.asarray(sought & ((own.sum(1) == 0) | (own.sum(1) == 1) & (missing >= 2)))
 
     def _learn(self, stamp_ns: int, ids: IntArray, seen_xyz: FloatArray) -> None:
         """Learn about the cameras from the last set, now that this one's people (B,) and joints (B, J, 3) are known."""

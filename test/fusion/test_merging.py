@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.fusion.merging import adrift, merge_lone_views, same_bodies
+from geo_pose_ros.fusion.merging import adrift, merge_lone_views, same_bodies, second_readings
 
 from .people import crowd, observe, ring
 
@@ -67,6 +67,27 @@ def test_two_bodies_in_one_place_are_one_unless_a_camera_sees_both():
     # Three in one place: all are the first.
     alone = np.where(np.eye(3, dtype=bool), np.arange(3), -1)
     assert same_bodies(np.stack([body] * 3), alone, 0.2).tolist() == [0, 0, 0]
+
+
+def test_a_view_on_somebody_near_who_is_better_established_may_be_a_second_reading():
+    cameras, (body,) = ring(3), crowd(1)
+    # A pose half as large, half a metre away, and somebody beside the first.
+    small = body.mean(0) + 0.5 * (body - body.mean(0))
+    beside = body + np.array([0.0, 0.7, 0.0])
+    seen = observe(cameras, np.stack([body, small, beside]))
+    views = np.array([[view(seen, camera, who) for camera in range(3)] for who in range(3)])
+    views[1, 2] = -1
+    xyz = np.stack([body, small + 0.3, beside])
+
+    def found(rank, places=xyz):
+        return second_readings(places, views, np.array(rank), seen.detections).tolist()
+
+    nowhere = [False, False, False]
+    assert found([40, 10, 40]) == [nowhere, [True, True, False], nowhere]
+    # Of who is not better established, or farther away than an arm's length, it is none.
+    assert found([10, 10, 40]) == [nowhere, nowhere, nowhere]
+    assert found([40, 10, 40], np.stack([body, small + 0.6, beside + 1.0])) == [nowhere, nowhere, nowhere]
+    assert second_readings(xyz[:1], views[:1], np.array([40]), seen.detections).tolist() == [nowhere]
 
 
 @pytest.mark.parametrize('pixels', [40.0, 200.0])

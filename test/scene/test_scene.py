@@ -178,6 +178,29 @@ def test_one_view_that_was_hoped_for_does_not_outweigh_three_that_see_nobody(hin
     assert ('unseen' in repr(scene)) == (hint == 0)
 
 
+@pytest.mark.parametrize('told', [True, False])
+def test_second_readings_of_somebody_near_keep_no_ghost_alive(told):
+    rig = ring_rig(4)
+    scene = Scene(rig, PipelineConfig(), PoseLifter(LifterConfig()))
+    here = PEOPLE[0]
+    for k in range(10):
+        bodies = stepped(scene, [here, here + np.array([0.6, 0.0, 0.0])], START_NS + k * DT_NS)
+    stays, left = bodies.body_ids[bodies.xyz[:, 0, 0].argsort()].tolist()
+    # One has left; a network that is told where to look reads the other once more there, smaller, in three cameras.
+    again = here.mean(0) + 0.7 * (here - here.mean(0)) + np.array([0.05, 0.0, 0.0])
+    for k in range(10, 30):
+        stamp_ns = START_NS + k * DT_NS
+        seen = {
+            name: Keypoints2D(
+                name, stamp_ns, BODY17, both.xy, both.confidence, np.array([stays, left]) if told else None
+            )
+            for name, both in keypoints(rig, [here, again], stamp_ns).items()
+        }
+        seen['cam3'] = hinted(keypoints(rig, [here], stamp_ns), stays if told else -1, ['cam3'])['cam3']
+        bodies = scene.step(stamp_ns, seen).bodies
+    assert sorted(bodies.body_ids.tolist()) == ([stays] if told else sorted([stays, left]))
+
+
 def test_what_was_found_where_somebody_was_expected_is_news_only_if_that_one_is_lost():
     rig = ring_rig(4)
     for lost, ids in ((True, [[0], [0, 1], [1, 0]]), (False, [[0]])):

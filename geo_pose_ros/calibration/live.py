@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,7 @@ class Calibration:
         return ''
 
     def use_refined(self, rig: CameraRig, now_ns: int) -> None:
-        """Take better extrinsics; TF takes them back when it tells others than it has so far."""
+        """Take better extrinsics and clocks; TF takes them back when it tells others than it has so far."""
         if self._from_file:
             self._rig = rig.subset(self._cameras)
             return
@@ -144,16 +144,16 @@ class Calibration:
             picture_from_frame[:, 3] = 0.0
         return compose(picture_from_frame, lookup(self._tree, lens.frame_id, self._world_frame))
 
-    def _pose(self, name: str) -> FloatArray:
-        """Return (3, 4) the pose of a camera, refined or as TF has it; raise CalibrationError if it has none."""
-        told = self._told(self._lenses[name])
-        before, refined = self._refined.get(name, (None, None))
-        if before is None or refined is None:
-            return told
-        if np.abs(told - before).max() > _SAME_POSE:
+    def _camera(self, name: str) -> Camera:
+        """Return a camera, refined or as TF has it; raise CalibrationError if it is not calibrated."""
+        lens = self._lenses[name]
+        told = self._told(lens)
+        if name in self._refined:
+            before, refined = self._refined[name]
+            if np.abs(told - before).max() <= _SAME_POSE:
+                return replace(refined, intrinsics=lens.intrinsics)
             del self._refined[name]
-            return told
-        return refined.cam_from_world
+        return Camera(name, lens.frame_id, lens.intrinsics, told)
 
     def _assemble(self, now_ns: int) -> None:
         """Make the rig anew where something of it changed; ``now_ns`` is when."""
@@ -165,9 +165,8 @@ class Calibration:
                     name, f"Camera '{name}': no camera_info came yet. Publish it, or give a rig file with rig:=..."
                 )
                 continue
-            lens = self._lenses[name]
             try:
-                cameras.append(Camera(name, lens.frame_id, lens.intrinsics, self._pose(name)))
+                cameras.append(self._camera(name))
             except GeoPoseError as error:
                 missing[name] = f"Camera '{name}': {error}"
         if missing != self._missing or not _same_cameras(cameras, self._rig):
@@ -181,7 +180,8 @@ def _same_cameras(cameras: Sequence[Camera], rig: CameraRig | None) -> bool:
     """Return whether ``rig`` consists of ``cameras``; TF is told again and again, by whoever comes."""
     before = rig.cameras if rig is not None else ()
     return len(cameras) == len(before) and all(
-        (a.name, a.frame_id) == (b.name, b.frame_id) and a.intrinsics is b.intrinsics
+        (a.name, a.frame_id, a.clock_offset_s) == (b.name, b.frame_id, b.clock_offset_s)
+        and a.intrinsics is b.intrinsics
         and np.abs(a.cam_from_world - b.cam_from_world).max() <= _SAME_POSE
         for a, b in zip(cameras, before, strict=True)
     )

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -27,13 +27,15 @@ _NS_PER_S = 1e9
 _AGAIN = 0.5
 
 
-class MovedCamera(Protocol):
+class CameraState(Protocol):
     """What the watch takes of what is known of a camera; the scene's state is one."""
 
     @property
     def moved(self) -> bool: ...
     @property
     def shift_px(self) -> tuple[float, float]: ...
+    @property
+    def clock_offset_s(self) -> float: ...
 
 
 class SceneResult(Protocol):
@@ -44,7 +46,7 @@ class SceneResult(Protocol):
     @property
     def keypoints(self) -> Mapping[str, Keypoints2D]: ...
     @property
-    def cameras(self) -> Mapping[str, MovedCamera]: ...
+    def cameras(self) -> Mapping[str, CameraState]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +79,8 @@ class CalibrationWatch:
         self._closed = False
         self._rig: CameraRig | None = None
         self._sets: deque[tuple[int, Mapping[str, Keypoints2D]]] = deque(maxlen=self._config.most_sets)
+        # How late the cameras' stamps are beyond what the rig says.
+        self._late_s: dict[str, float] = {}
         # From when on a camera's detections are of where it stands now.
         self._since_ns: dict[str, int] = {}
         # Shifts (2,) px at that time, of the cameras that are moved.
@@ -102,10 +106,11 @@ class CalibrationWatch:
             while self._sets and not 0 <= stamp_ns - self._sets[0][0] <= self._config.window_s * _NS_PER_S:
                 self._sets.popleft()
             self._sets.append((stamp_ns, result.keypoints))
+            self._late_s = {name: state.clock_offset_s for name, state in result.cameras.items()}
             for name, state in result.cameras.items():
                 self._note(name, state, stamp_ns)
 
-    def _note(self, name: str, state: MovedCamera, stamp_ns: int) -> None:
+    def _note(self, name: str, state: CameraState, stamp_ns: int) -> None:
         """Where a camera was just moved, or put back, what it saw before is of another place."""
         before = self._moved.get(name)
         if state.moved:
@@ -132,8 +137,13 @@ class CalibrationWatch:
     def _refine(self) -> Proposal:
         with self._lock:
             rig, sets, since_ns, moved = self._rig, list(self._sets), dict(self._since_ns), tuple(self._moved)
+            late_s = self._late_s
         if rig is None:
             return Proposal(None, 'no set of calibrated cameras has come yet.', moved, None)
+        rig = replace(rig, cameras=tuple(
+            replace(camera, clock_offset_s=camera.clock_offset_s + late_s.get(camera.name, 0.0))
+            for camera in rig.cameras
+        ))
         pictures = _usable(sets, rig, since_ns)
         try:
             found = self._calibrated(pictures, rig)

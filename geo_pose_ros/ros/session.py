@@ -64,6 +64,7 @@ class PoseSession:
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
         self._processor.on_clock_offsets = self._use_offsets
+        self._processor.tell_clocks()
         self._watch = TopicWatch(node, self._topics, self._qos)
         # None while inactive.
         self._inputs: PolledInputs | None = None

@@ -51,7 +51,7 @@ class CameraState:
     """What is known of one camera.
 
     Attributes:
-        clock_offset_s: its stamps are ahead of what the cameras have in common by so much.
+        clock_offset_s: its stamps are ahead of what the cameras have in common by so much more than its rig says.
         clock_sigma_s: standard deviation of ``clock_offset_s``.
         noise_scale: its keypoints' standard deviation over what the settings say.
         shared_px: standard deviation of what all joints of a view share.

@@ -54,6 +54,22 @@ def test_refined_keeps_the_world_of_the_rig_given(refined):
     assert found.rig.world_frame_id == truth.world_frame_id
 
 
+def late(rig, *offsets_s):
+    return CameraRig(tuple(replace(c, clock_offset_s=s) for c, s in zip(rig.cameras, offsets_s, strict=True)))
+
+
+def test_clock_offsets_of_the_rig_are_the_beginning_and_the_end():
+    truth = ring_rig(3)
+    seen = pictures(truth, [walk(12.0)], noise_px=1.0, offsets_s=(0.1, 0.515, -0.8))
+    found = calibrate(seen, late(perturbed(truth, 1.0, 0.02), 0.1, 0.5, -0.8), FEWER)
+    assert found.refusal == ''
+    assert found.offset_s == pytest.approx((0.1, 0.515, -0.8), abs=2e-3)
+    assert [c.clock_offset_s for c in found.rig.cameras] == pytest.approx(found.offset_s, abs=1e-12)
+    # Where noise explains the rest, what was given stays as it is.
+    again = calibrate(seen, late(found.rig, 0.1, 0.515, -0.8), FEWER)
+    assert [c.clock_offset_s for c in again.rig.cameras] == [0.1, 0.515, -0.8]
+
+
 def test_report(refined, tmp_path):
     _, _, found = refined
     write_report(tmp_path / 'deep' / 'report', found, 'A <title>')

@@ -336,7 +336,7 @@ class Scene:
         known = Circumstances(
             bones=None if self._bones is None else self._bones.prior(ids), place=_middle(position),
             place_variance=np.append(tracks.place_variance, np.inf)[people.tracks],
-            displacement=_displacement(cameras, velocity),
+            expected=position, displacement=_displacement(cameras, velocity),
         )
 
         def estimated(known: Circumstances) -> Estimate:

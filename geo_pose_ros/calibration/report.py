@@ -232,4 +232,6 @@ def _page(tree: dict[str, Any], title: str, residuals: bytes, above: bytes) -> s
 
 
 def _cell(value: Any) -> str:
-    return '-' if value is None else str(value)
+    if value is None:
+        return '-'
+    return f'{value:.3g}' if isinstance(value, float) else str(value)

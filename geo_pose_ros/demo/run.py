@@ -58,6 +58,7 @@ class Played:
         return (stamp_ns - self.origin_ns) % self.loop_ns / self.loop_ns
 
     def bag_stamp_ns(self, stamp_ns: int) -> int:
+        """Return the bag's time of a published stamp."""
         return self.start_ns + (stamp_ns - self.origin_ns) % self.loop_ns
 
 

@@ -4,9 +4,12 @@
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
+# VIEW=1: also live in the browser.
 demo:
 	@tools/venv.sh runtime
-	@.venv/bin/geo_pose demo --out out/$(if $(SCENE),demo_$(SCENE),demo) $(if $(SCENE),--scene $(SCENE))
+	@$(if $(VIEW),tools/venv.sh view)
+	@.venv/bin/geo_pose demo --out out/$(if $(SCENE),demo_$(SCENE),demo) $(if $(SCENE),--scene $(SCENE)) \
+		$(if $(VIEW),--view)
 
 # From the demo's live recording to a better lifter and back: what the node saw, retrained on, processed again.
 loop: demo

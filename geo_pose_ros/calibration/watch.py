@@ -37,9 +37,12 @@ class SceneResult(Protocol):
     """What the watch takes of a set; the pipeline's result is one."""
 
     @property
-    def bodies(self) -> Bodies3D: ...
+    def bodies(self) -> Bodies3D:
+        """Who is there."""
+
     @property
-    def keypoints(self) -> Mapping[str, Keypoints2D]: ...
+    def keypoints(self) -> Mapping[str, Keypoints2D]:
+        """By camera."""
 
 
 @dataclass(frozen=True, slots=True)

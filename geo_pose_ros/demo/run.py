@@ -39,7 +39,7 @@ BODIES = f'{NODE}/bodies'
 RECORDED = f'{NODE}/(bodies|markers|skeleton|keypoints/.*)|/diagnostics'
 # Long enough for a cold start of four detectors on a slow machine.
 _START_TIMEOUT_S = 120.0
-_STOP_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S, _VIEW_TIMEOUT_S = 30.0, 60.0
 # The counters of the last sets are in the next diagnostics.
 _LAST_DIAGNOSTICS_S = 2.5
 _VIDEO_SETS = 120
@@ -58,6 +58,7 @@ class Played:
         return (stamp_ns - self.origin_ns) % self.loop_ns / self.loop_ns
 
     def bag_stamp_ns(self, stamp_ns: int) -> int:
+        """Return the bag's time of a published stamp."""
         return self.start_ns + (stamp_ns - self.origin_ns) % self.loop_ns
 
 
@@ -71,15 +72,15 @@ class Material:
     start_ns: int
 
 
-def run_demo(out: Path, cache: Path, scene: str, loops: int) -> None:
-    """Run the whole and write its files under ``out``.
+def run_demo(out: Path, cache: Path, scene: str, loops: int, *, view: bool = False) -> None:
+    """Run the whole and write its files under ``out``; ``view``: with the 3D viewer, while the bag is played.
 
     Raises:
         BagError: if a part of it failed; names the part and its log.
     """
     material = prepare(out, cache, scene)
     print(f'3/5  pose_node on live topics, the bag played {loops} times at real time')
-    played = run_live(out, material, loops)
+    played = run_live(out, material, loops, view=view)
     print('4/5  summary')
     observations = read_observations(out / 'recording', BODIES)
     times = Played(int(played['origin_ns']), int(played['loop_ns']), material.start_ns)
@@ -130,13 +131,14 @@ def summarise(
 
 
 def run_live(
-    out: Path, material: Material, loops: int, watch: Callable[[int], None] | None = None
+    out: Path, material: Material, loops: int, watch: Callable[[int], None] | None = None, *, view: bool = False
 ) -> dict[str, Any]:
     """Start recorder and node, play the bag, stop both; return the player's report.
 
     Args:
         out: gets ``recording`` and ``logs``; holds the rig that ``prepare`` wrote.
         watch: gets the node's process id some times a second while the bag is played.
+        view: serve the live viewer meanwhile, and say where.
 
     Raises:
         BagError: if a part of it failed; names the part and its log.
@@ -156,24 +158,39 @@ def run_live(
         *_geo_pose('play'), str(material.bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
         '--report', str(report), '--topics', *material.images,
     ]
-    with (
-        _running('record', record, logs, environment) as recorder,
-        _running('pose_node', node, logs, environment) as pose_node,
-    ):
+    viewer = [*_geo_pose('view'), '--live', '--node', NODE, '--rig', str(out / 'rig.yaml')]
+    with contextlib.ExitStack() as stack:
+        running = {
+            name: stack.enter_context(_running(name, command, logs, environment))
+            for name, command in (('record', record), ('pose_node', node), *((('view', viewer),) if view else ()))
+        }
+        if view:
+            print(_address(running['view'], logs / 'view.log'), flush=True)
         player = subprocess.Popen(play, env=environment, stderr=(logs / 'play.log').open('w'))
         while player.poll() is None:
-            for name, process in (('record', recorder), ('pose_node', pose_node)):
+            for name, process in running.items():
                 if process.poll() is not None:
                     player.terminate()
                     raise BagError(f'{name} ended with status {process.returncode}: {_last_line(logs / f"{name}.log")}')
             if watch is not None:
-                watch(pose_node.pid)
+                watch(running['pose_node'].pid)
             time.sleep(0.1)
         if player.returncode != 0:
             raise BagError(f'play ended with status {player.returncode}: {_last_line(logs / "play.log")}')
         time.sleep(_LAST_DIAGNOSTICS_S)
     played: dict[str, Any] = json.loads(report.read_text())
     return played
+
+
+def _address(viewer: subprocess.Popen[bytes], log: Path) -> str:
+    """Return the line in which the viewer says where it is, as soon as it does."""
+    ends_s = time.monotonic() + _VIEW_TIMEOUT_S
+    while viewer.poll() is None and time.monotonic() < ends_s:
+        said = [line for line in log.read_text().splitlines() if 'http://' in line]
+        if said:
+            return said[0]
+        time.sleep(0.1)
+    raise BagError(f'The viewer did not start: {_last_line(log)}')
 
 
 def _geo_pose(command: str) -> list[str]:

@@ -168,3 +168,31 @@ def test_the_node_can_be_watched_while_the_bag_is_played(tmp_path, monkeypatch):
 
     assert run.run_live(tmp_path, material(tmp_path), 1, watch) == {'loop_ns': 7}
     assert commands == {b'node'}
+
+
+def with_viewer(monkeypatch, viewer):
+    """Let the parts of a run be programs that wait, the player half a second, and the viewer this one."""
+    def command(part):
+        play = 'import sys, time; time.sleep(0.5); open(sys.argv[sys.argv.index("--report") + 1], "w").write("{}")'
+        code = {'play': play, 'view': viewer}.get(part, 'import signal; signal.pause()')
+        return [run.sys.executable, '-c', code, part]
+
+    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, '_LAST_DIAGNOSTICS_S', 0.0)
+
+
+def test_the_viewer_says_where_it_is_and_ends_with_the_demo(tmp_path, monkeypatch, capsys):
+    code = 'import os, sys, signal; print("Look at http://x:1", os.getpid(), sys.argv[2:], flush=True); signal.pause()'
+    with_viewer(monkeypatch, code)
+    run.run_live(tmp_path, material(tmp_path), 1, view=True)
+    said = capsys.readouterr().out
+    assert "--live" in said and f"{tmp_path / 'rig.yaml'}" in said
+    pid = int(re.search(r'http://x:1 (\d+)', said)[1])
+    with pytest.raises(ProcessLookupError):
+        run.os.kill(pid, 0)
+
+
+def test_a_viewer_that_does_not_start_is_named(tmp_path, monkeypatch):
+    with_viewer(monkeypatch, 'raise SystemExit("viser is missing")')
+    with pytest.raises(BagError, match=r'The viewer did not start: viser is missing \(all of it in .*view.log'):
+        run.run_live(tmp_path, material(tmp_path), 1, view=True)

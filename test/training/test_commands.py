@@ -172,7 +172,7 @@ def test_retrain_writes_a_model_that_is_better_and_says_so(
     page = (report / 'index.html').read_text()
     assert 'The new model is better on what was kept aside.' in page
     assert 'src="data:image/png;base64,' in page
-    assert 'http' not in page
+    assert '://' not in page
     # What the card says of the model that was written is what that model does.
     whole = load_bag(tmp_path / 'walk')
     kept = keep_aside(whole, camera='cam3', train=slice(0, 20))

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 from rcl_interfaces.srv import SetParameters
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from geo_pose_ros.errors import BackendError, ConfigError
 from geo_pose_ros.inference.model_card import GRAVITY_CONVENTION, ModelCard, card_path, default_model, save_card, sha256
 from geo_pose_ros.ros import lifter_changes
 from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.ros.reload import reload_model
 from test.onnx_models import gravity_lifter, temporal_lifter
 from test.ros.harness import World, until, world
 from test.ros.test_lifecycle import call
@@ -98,6 +101,26 @@ def test_a_model_that_does_not_fit_is_refused_and_the_old_one_goes_on(rig_path: 
         assert 'does not exist' in answer.message
         w.new_bodies(3, views=4)
         assert said[-1] == taken
+
+
+def test_the_command_tells_a_node_of_its_new_model(rig_path: str, tmp_path: Path) -> None:
+    asking = Node('asking')
+    other = lifter(tmp_path / 'other.onnx')
+    try:
+        with world('keypoints', rig_path=rig_path, pipeline__lifter__enabled=True) as w:
+            said = models(w)
+            w.new_bodies(1)
+            assert reload_model(asking, '/pose_node', other, 20.0) == sha256(other)
+            until(lambda: said[-1:] == [sha256(other)], 'the other model')
+            future = lifter(tmp_path / 'future.onnx', frames=3)
+            with pytest.raises(ConfigError, match=r"'/pose_node' refuses .* and goes on .*: .*model\.causal true"):
+                reload_model(asking, '/pose_node', future, 20.0)
+            with pytest.raises(BackendError, match='does not exist'):
+                reload_model(asking, '/pose_node', tmp_path / 'none.onnx', 20.0)
+            with pytest.raises(ConfigError, match=r"'/nobody' did not answer within 0\.2 s"):
+                reload_model(asking, '/nobody', other, 0.2)
+    finally:
+        asking.destroy_node()
 
 
 def test_a_node_without_a_lifter_takes_none(rig_path: str, tmp_path: Path) -> None:

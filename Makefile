@@ -11,15 +11,10 @@ demo:
 	@.venv/bin/geo_pose demo --out out/$(if $(SCENE),demo_$(SCENE),demo) $(if $(SCENE),--scene $(SCENE)) \
 		$(if $(VIEW),--view)
 
-# From the demo's live recording to a better lifter and back: what the node saw, retrained on, processed again.
-loop: demo
+# Real footage, live: the node is recorded, its lifter retrained, put into the running node, and measured again.
+loop:
 	@tools/venv.sh test
-	@.venv/bin/geo_pose evaluate geo_pose_ros/models/body17.onnx --data bag:out/demo/processed,frames:60-100
-	@.venv/bin/geo_pose retrain --bag out/demo/processed --held-out cam04 --frames 0-60 --held-out-frames 60-100 \
-		--out out/loop/body17.onnx
-	@.venv/bin/geo_pose process out/demo/footage --out out/loop/processed --overwrite \
-		--pipeline.lifter.model out/loop/body17.onnx
-	@.venv/bin/geo_pose evaluate out/loop/body17.onnx --data bag:out/loop/processed,frames:60-100
+	@.venv/bin/geo_pose loop --out out/loop
 
 test:
 	@tools/venv.sh test

@@ -21,7 +21,7 @@ _FRAMES_SHOWN = 3
 _LABELS = {
     'poses': 'poses compared', 'mpjpe_mm': 'MPJPE, mm', 'p_mpjpe_mm': 'P-MPJPE, mm',
     'reprojection_px': 'reprojection into the other cameras, median px',
-    'inside_percent': 'joints within 2.8 sigma, %', 'elsewhere_mm': 'MPJPE on replayed data, mm',
+    'inside_percent': 'joints within 2.8 sigma, %', 'elsewhere_mm': 'MPJPE of other people, mm',
 }
 
 

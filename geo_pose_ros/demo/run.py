@@ -152,31 +152,31 @@ def run_live(
     logs = out / 'logs'
     logs.mkdir(exist_ok=True)
     report = out / 'played.json'
-    record = [*_geo_pose('record'), '--out', str(out / 'recording'), '--overwrite', '--regex', RECORDED]
-    node = [*_geo_pose('node'), '--ros-args', '-p', f'rig:={(out / "rig.yaml").resolve()}']
+    record = [*geo_pose('record'), '--out', str(out / 'recording'), '--overwrite', '--regex', RECORDED]
+    node = [*geo_pose('node'), '--ros-args', '-p', f'rig:={(out / "rig.yaml").resolve()}']
     play = [
-        *_geo_pose('play'), str(material.bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
+        *geo_pose('play'), str(material.bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
         '--report', str(report), '--topics', *material.images,
     ]
-    viewer = [*_geo_pose('view'), '--live', '--node', NODE, '--rig', str(out / 'rig.yaml')]
+    viewer = [*geo_pose('view'), '--live', '--node', NODE, '--rig', str(out / 'rig.yaml')]
     with contextlib.ExitStack() as stack:
-        running = {
-            name: stack.enter_context(_running(name, command, logs, environment))
+        processes = {
+            name: stack.enter_context(running(name, command, logs, environment))
             for name, command in (('record', record), ('pose_node', node), *((('view', viewer),) if view else ()))
         }
         if view:
-            print(_address(running['view'], logs / 'view.log'), flush=True)
+            print(_address(processes['view'], logs / 'view.log'), flush=True)
         player = subprocess.Popen(play, env=environment, stderr=(logs / 'play.log').open('w'))
         while player.poll() is None:
-            for name, process in running.items():
+            for name, process in processes.items():
                 if process.poll() is not None:
                     player.terminate()
-                    raise BagError(f'{name} ended with status {process.returncode}: {_last_line(logs / f"{name}.log")}')
+                    raise BagError(f'{name} ended with status {process.returncode}: {last_line(logs / f"{name}.log")}')
             if watch is not None:
-                watch(running['pose_node'].pid)
+                watch(processes['pose_node'].pid)
             time.sleep(0.1)
         if player.returncode != 0:
-            raise BagError(f'play ended with status {player.returncode}: {_last_line(logs / "play.log")}')
+            raise BagError(f'play ended with status {player.returncode}: {last_line(logs / "play.log")}')
         time.sleep(_LAST_DIAGNOSTICS_S)
     played: dict[str, Any] = json.loads(report.read_text())
     return played
@@ -190,15 +190,16 @@ def _address(viewer: subprocess.Popen[bytes], log: Path) -> str:
         if said:
             return said[0]
         time.sleep(0.1)
-    raise BagError(f'The viewer did not start: {_last_line(log)}')
+    raise BagError(f'The viewer did not start: {last_line(log)}')
 
 
-def _geo_pose(command: str) -> list[str]:
+def geo_pose(command: str) -> list[str]:
+    """Return the words that run a command of this program with this Python."""
     return [sys.executable, '-m', 'geo_pose_ros.cli', command]
 
 
 @contextlib.contextmanager
-def _running(
+def running(
     name: str, command: Sequence[str], logs: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that ends by SIGINT."""
@@ -215,7 +216,8 @@ def _running(
                 process.wait()
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """Return the end of a log, for a message."""
     lines = log.read_text().strip().splitlines()
     return f'{lines[-1] if lines else "no output"} (all of it in {log})'
 

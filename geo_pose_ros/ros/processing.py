@@ -25,6 +25,7 @@ from ..skeleton import get_skeleton
 from ..types import Camera, CameraRig, Frame, Keypoints2D
 from .bridge import raw_converter
 from .cdr import read_compressed_image, read_image
+from .lifter_changes import LifterChanges
 from .outputs import Outputs
 from .rig_source import RigSource
 from .statistics import NodeStatistics
@@ -38,7 +39,8 @@ class SetProcessor:
     """Owns the pipeline; ``process`` begins with a set, a second thread finishes and publishes it."""
 
     def __init__(
-        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics
+        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics,
+        lifters: LifterChanges,
     ) -> None:
         """Find out now whether the detector works; with a rig already, load it for all cameras.
 
@@ -47,7 +49,7 @@ class SetProcessor:
         """
         self._node, self._config = node, config
         self._only_keypoints = all(transport_of(config, name) == 'keypoints' for name in cameras)
-        self._source, self._statistics = source, statistics
+        self._source, self._statistics, self._lifters = source, statistics, lifters
         self._bridge = raw_converter() if config.transport == 'raw' else None
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
@@ -167,6 +169,10 @@ class SetProcessor:
         if rig is not None and rig is not self._pipeline_rig:
             wait([self._finished])
             self._use_rig(rig)
+            self.publish_skeleton()
+        if self._pipeline is not None and (lifter := self._lifters.take()) is not None:
+            wait([self._finished])
+            self._pipeline.with_lifter(lifter)
             self.publish_skeleton()
         return self._pipeline, self._pipeline_rig
 

@@ -16,6 +16,7 @@ from ..scene.sync import FrameSynchronizer
 from .cdr import header_stamp_ns, with_header_stamp
 from .diagnostics import CameraInput, SyncCounts
 from .inputs import PolledInputs
+from .lifter_changes import LifterChanges, offer_reload
 from .message_factory import RclpyFactory, message_class
 from .outputs import Outputs
 from .processing import SetProcessor
@@ -58,7 +59,8 @@ class PoseSession:
         self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
         self._statistics = NodeStatistics(self._cameras)
         self._source = RigSource(node, self._topics, config, rig_file, self._on_bad_transform)
-        self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics)
+        self._lifters = LifterChanges()
+        self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics, self._lifters)
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
         self._processor.on_clock_offsets = self._use_offsets
@@ -71,6 +73,7 @@ class PoseSession:
         if rig_file is not None and config.publish_camera_frames:
             now_ns = node.get_clock().now().nanoseconds
             self._frames = publish_camera_frames(node, RclpyFactory(), rig_file.subset(self._cameras), now_ns)
+        self._reload = offer_reload(node, self._reload_model)
         self._reports = Reports(node, config, self._statistics)
         self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
 
@@ -96,8 +99,19 @@ class PoseSession:
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
         )
 
+    def prepare(self, config: NodeConfig) -> None:
+        """Make ready what ``apply`` needs to take over ``config``.
+
+        Raises:
+            GeoPoseError: if it cannot be taken over.
+        """
+        if config.pipeline.lifter != self._config.pipeline.lifter:
+            self._lifters.prepare(config.pipeline.lifter)
+
     def apply(self, config: NodeConfig) -> None:
         """Take over the settings that are live."""
+        if config.pipeline.lifter != self._config.pipeline.lifter:
+            self._lifters.change()
         self._config = config
         self._reports.apply(config)
         self._outputs.apply(config)
@@ -125,8 +139,11 @@ class PoseSession:
     def close(self) -> None:
         """Undo the rest."""
         self._node.destroy_timer(self._timer)
+        if self._reload is not None:
+            self._node.destroy_service(self._reload)
         self._source.close()
         self._processor.close()
+        self._lifters.close()
         self._outputs.close()
         self._reports.close()
         if self._frames is not None:
@@ -158,6 +175,12 @@ class PoseSession:
 
     def _use_offsets(self, offsets_ns: Mapping[str, int]) -> None:
         self._worker.read(lambda synchronizer: synchronizer.use_offsets(offsets_ns))
+
+    def _reload_model(self) -> str:
+        """Read the lifter's file again; return which model it holds."""
+        sha256 = self._lifters.prepare(self._config.pipeline.lifter)
+        self._lifters.change()
+        return sha256
 
     def _on_crash(self, error: BaseException) -> None:
         self._logger.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))

@@ -134,10 +134,12 @@ class Scene:
             lifter: lifts single views; None to triangulate only.
         """
         self._config = config
-        self._lifter = lifter
         self._tracks = Tracks(config.tracking, len(BODY17))
-        # The solver uses bone lengths only where a lifter couples the joints.
-        self._bones = BoneLengths(BODY17) if lifter is not None and config.solver.bone_spread else None
+        self._bones: BoneLengths | None = None
+        if lifter is None:
+            self._lifter: PoseLifter | None = None
+        else:
+            self.with_lifter(lifter)
         self._use(rig)
 
     def _use(self, rig: CameraRig) -> None:
@@ -147,9 +149,7 @@ class Scene:
         self._bounds = np.stack([_bounds(camera.intrinsics) for camera in rig.cameras])
         self._cameras = CameraStates(self._focal_px, self._config.cameras)
         # Of what these cameras saw.
-        self._history: PoseHistory | None = None
-        if self._lifter is not None and self._lifter.card.receptive_field > 1:
-            self._history = PoseHistory(self._lifter.card.receptive_field, self._lifter.card.rate_hz)
+        self._history = _new_history(self._lifter)
         # Stamps of the first set and of each camera's last one.
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
@@ -176,6 +176,14 @@ class Scene:
         What was learned of the cameras' errors is forgotten, as it was about the rig before.
         """
         self._use(rig)
+
+    def with_lifter(self, lifter: PoseLifter) -> None:
+        """Go on with another lifter: all but what the lifter before had been shown survives."""
+        self._lifter = lifter
+        # The solver uses bone lengths only where a lifter couples the joints.
+        if self._bones is None and self._config.solver.bone_spread:
+            self._bones = BoneLengths(BODY17)
+        self._history = _new_history(lifter)
 
     def clock_offsets_ns(self) -> dict[str, int]:
         """Return how far each camera's stamps are ahead of what the cameras have in common, as people move."""
@@ -517,6 +525,13 @@ class Scene:
         }
         states = dict(zip(names, self._cameras.states(), strict=True))
         return SceneResult(bodies, keypoints, residuals, states, unexplained, stages.ms)
+
+
+def _new_history(lifter: PoseLifter | None) -> PoseHistory | None:
+    """Return an empty history for a lifter that looks at several frames; None for any other."""
+    if lifter is None or lifter.card.receptive_field == 1:
+        return None
+    return PoseHistory(lifter.card.receptive_field, lifter.card.rate_hz)
 
 
 def _bounds(intrinsics: Intrinsics) -> FloatArray:

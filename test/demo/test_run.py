@@ -134,7 +134,7 @@ def test_a_part_that_ends_early_is_named_with_its_last_words(tmp_path, monkeypat
         code = {'record': 'import signal; signal.pause()', 'node': 'raise SystemExit("rig is wrong")'}
         return [run.sys.executable, '-c', code.get(part, 'import time; time.sleep(60)')]
 
-    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, 'geo_pose', command)
     with pytest.raises(BagError, match=r'pose_node ended with status 1: rig is wrong \(all of it in .*pose_node.log'):
         run.run_live(tmp_path, material(tmp_path), 1)
 
@@ -144,7 +144,7 @@ def test_a_player_that_fails_is_named(tmp_path, monkeypatch):
         code = 'raise SystemExit("no such bag")' if part == 'play' else 'import signal; signal.pause()'
         return [run.sys.executable, '-c', code]
 
-    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, 'geo_pose', command)
     with pytest.raises(BagError, match='play ended with status 1: no such bag'):
         run.run_live(tmp_path, material(tmp_path), 1)
 
@@ -159,7 +159,7 @@ def test_the_node_can_be_watched_while_the_bag_is_played(tmp_path, monkeypatch):
             )
         return [run.sys.executable, '-c', code, part]
 
-    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, 'geo_pose', command)
     monkeypatch.setattr(run, '_LAST_DIAGNOSTICS_S', 0.0)
     commands = set()
 

@@ -392,6 +392,22 @@ class PipelineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """What a running node does about its calibration."""
+
+    watch: bool = setting(True, 'Keep what the cameras saw of people lately, and offer the service calibrate')
+    apply: str = setting(
+        'propose', 'What the service does with a better rig: propose writes it to out, apply goes on with it too',
+        choices=('propose', 'apply'),
+    )
+    out: str = setting('~/.ros/geo_pose_rig.yaml', 'Rig file that the service writes: .yaml, .toml or .qca.txt')
+    window_s: float = setting(60.0, 'What was seen longer ago is forgotten', unit='s', low=5.0, high=3600.0)
+    most_sets: int = setting(
+        2000, 'Most sets that are kept, about 10 kB each with four cameras and two people', low=50, high=100_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """``pose_node``: topics, calibration, and everything below it."""
 
@@ -441,6 +457,7 @@ class NodeConfig:
     )
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    calibration: WatchConfig = field(default_factory=WatchConfig)
 
 
 @dataclass(frozen=True, slots=True)

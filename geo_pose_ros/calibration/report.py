@@ -26,9 +26,12 @@ def summary_lines(found: Calibrated) -> list[str]:
     for c, name in enumerate(found.rig.names):
         key = 'left_out_px' if len(found.rig) > 2 else 'reprojection_px'
         error, was = after[name][key], '' if before is None else f' (was {before[name][key]:.1f})'
+        moved = _moved(found, c)
+        change = '' if moved is None else f'turned by {moved[0]:.2f} degrees, moved by {moved[1]:.0f} mm; '
         lines.append(
-            f'{name}: {error:.1f} px{was}; rotation +- {np.degrees(found.sigma_rotation_rad[c]):.3f} degrees, position '
-            f'+- {found.sigma_position_m[c] * 1e3:.1f} mm, clock {found.offset_s[c] * 1e3:+.1f} +- '
+            f'{name}: {error:.1f} px{was}; {change}rotation +- '
+            f'{np.degrees(found.sigma_rotation_rad[c]):.3f} degrees, position +- '
+            f'{found.sigma_position_m[c] * 1e3:.1f} mm, clock {found.offset_s[c] * 1e3:+.1f} +- '
             f'{found.sigma_offset_s[c] * 1e3:.1f} ms; {hangs_on(found, c)}'
         )
     return lines

@@ -51,12 +51,14 @@ class SetProcessor:
         self._only_keypoints = all(transport_of(config, name) == 'keypoints' for name in cameras)
         self._source, self._statistics, self._lifters = source, statistics, lifters
         self._bridge = raw_converter() if config.transport == 'raw' else None
-        self._pipeline: PosePipeline | None = None
-        self._pipeline_rig: CameraRig | None = None
-        self.outputs: Outputs | None = None
         # Gets the cameras' clock offsets whenever they have changed: the synchroniser's.
         self.on_clock_offsets: Callable[[Mapping[str, int]], None] | None = None
         self._clock_offsets_ns: dict[str, int] = {}
+        self._pipeline: PosePipeline | None = None
+        self._pipeline_rig: CameraRig | None = None
+        self.outputs: Outputs | None = None
+        # Gets every set that was published, and the rig that it was made with.
+        self.on_published: Callable[[PipelineResult, CameraRig], None] | None = None
         self._told_ns = 0
         if source.rig is not None:
             self._use_rig(source.rig)
@@ -74,6 +76,7 @@ class SetProcessor:
             if not self._only_keypoints:
                 self._pipeline.load()
         self._pipeline_rig = rig
+        self.tell_clocks()
 
     def publish_skeleton(self) -> None:
         """Publish `~/skeleton`, if there is a rig."""
@@ -136,7 +139,9 @@ class SetProcessor:
             result = finish()
             self.outputs.publish(result, rig)
             self._tell_detectors(self.outputs, found, rig)
-            self._tell_clocks()
+            self.tell_clocks()
+            if self.on_published is not None:
+                self.on_published(result, rig)
             latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
             self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
             self.outputs.publish_annotated(result, rig)
@@ -151,7 +156,7 @@ class SetProcessor:
             ahead_ns = found.stamp_ns + (step_ns if 0 < step_ns < _LONGEST_STEP_NS else 0)
             outputs.publish_expected(self._pipeline.expected(dict.fromkeys(rig.names, ahead_ns)), rig)
 
-    def _tell_clocks(self) -> None:
+    def tell_clocks(self) -> None:
         """Hand on the cameras' clock offsets if one has changed."""
         if self._pipeline is None or self.on_clock_offsets is None:
             return

@@ -13,6 +13,8 @@ from ..calibration.rig_file import load_rig
 from ..config import NodeConfig
 from ..errors import ConfigError, FrameError
 from ..scene.sync import FrameSynchronizer
+from ..types import CameraRig
+from .calibrating import Calibrating
 from .cdr import header_stamp_ns, with_header_stamp
 from .diagnostics import CameraInput, SyncCounts
 from .inputs import PolledInputs
@@ -64,6 +66,7 @@ class PoseSession:
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
         self._processor.on_clock_offsets = self._use_offsets
+        self._processor.tell_clocks()
         self._watch = TopicWatch(node, self._topics, self._qos)
         # None while inactive.
         self._inputs: PolledInputs | None = None
@@ -71,8 +74,11 @@ class PoseSession:
         self._processor.outputs = self._outputs = Outputs(node, self._cameras, config)
         self._frames: Any = None
         if rig_file is not None and config.publish_camera_frames:
-            now_ns = node.get_clock().now().nanoseconds
-            self._frames = publish_camera_frames(node, RclpyFactory(), rig_file.subset(self._cameras), now_ns)
+            self._publish_frames(rig_file.subset(self._cameras))
+        self._calibrating: Calibrating | None = None
+        if config.calibration.watch:
+            self._calibrating = Calibrating(node, config.calibration, self._use_refined)
+            self._processor.on_published = self._calibrating.add
         self._reload = offer_reload(node, self._reload_model)
         self._reports = Reports(node, config, self._statistics)
         self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
@@ -141,6 +147,8 @@ class PoseSession:
         self._node.destroy_timer(self._timer)
         if self._reload is not None:
             self._node.destroy_service(self._reload)
+        if self._calibrating is not None:
+            self._calibrating.close()
         self._source.close()
         self._processor.close()
         self._lifters.close()
@@ -181,6 +189,19 @@ class PoseSession:
         sha256 = self._lifters.prepare(self._config.pipeline.lifter)
         self._lifters.change()
         return sha256
+
+    def _use_refined(self, rig: CameraRig) -> None:
+        self._source.use_refined(rig)
+        if self._frames is not None:
+            self._publish_frames(rig)
+
+    def _publish_frames(self, rig: CameraRig) -> None:
+        """Publish the frames of the cameras, instead of what was published before."""
+        before = self._frames
+        now_ns = self._node.get_clock().now().nanoseconds
+        self._frames = publish_camera_frames(self._node, RclpyFactory(), rig, now_ns)
+        if before is not None:
+            self._node.destroy_publisher(before)
 
     def _on_crash(self, error: BaseException) -> None:
         self._logger.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))

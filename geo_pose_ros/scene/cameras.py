@@ -51,11 +51,12 @@ class CameraState:
     """What is known of one camera.
 
     Attributes:
-        clock_offset_s: its stamps are ahead of what the cameras have in common by so much.
+        clock_offset_s: its stamps are ahead of what the cameras have in common by so much more than its rig says.
         clock_sigma_s: standard deviation of ``clock_offset_s``.
         noise_scale: its keypoints' standard deviation over what the settings say.
         shared_px: standard deviation of what all joints of a view share.
         shift_px: (x, y) by which its keypoints lie beside the bodies that the others see.
+        shift_rad: the same as an angle at the camera.
         moved: whether it stands elsewhere than it did, or than its calibration says; shift_px is then since it moved.
     """
 
@@ -64,6 +65,7 @@ class CameraState:
     noise_scale: float
     shared_px: float
     shift_px: tuple[float, float]
+    shift_rad: float
     moved: bool
 
 
@@ -130,11 +132,12 @@ class CameraStates:
     def _describe(self) -> list[CameraState]:
         noise, moved = self.noise, self._health.moved
         shift_px = self._health.shift * self._focal_px[:, None]
+        shift_rad = np.arctan(np.hypot(*self._health.shift.T))
         return [
             CameraState(
                 float(self.clocks.offset_s[c]), float(self.clocks.sigma_s[c]), float(noise.level * noise.scale[c]),
                 float(noise.shared[c] * self._focal_px[c]), (float(shift_px[c, 0]), float(shift_px[c, 1])),
-                bool(moved[c]),
+                float(shift_rad[c]), bool(moved[c]),
             )
             for c in range(len(self._focal_px))
         ]
@@ -173,7 +176,9 @@ class CameraStates:
         xyz, velocity = xyz[chosen], velocity[chosen]
         information = np.square(weights * self._focal_px[:, None, None])
         if self._config.clock_offsets and len(cameras) > 1:
-            self.clocks.learn(cameras, xn, information * trust, xyz, velocity, dt_s)
+            # A camera that was just moved sees everybody elsewhere, as a late one does.
+            telling = information * trust * ~self._health.moved[:, None, None]
+            self.clocks.learn(cameras, xn, telling, xyz, velocity, dt_s)
         local = cameras.see(xyz, velocity)
         depth = local[..., 2:]
         with np.errstate(invalid='ignore'):

@@ -186,9 +186,12 @@ class Scene:
         self._history = _new_history(lifter)
 
     def clock_offsets_ns(self) -> dict[str, int]:
-        """Return how far each camera's stamps are ahead of what the cameras have in common, as people move."""
+        """Return how far each camera's stamps are ahead: what the rig says, and what people's motion adds to that."""
         offsets = self._cameras.clocks.offset_s
-        return {name: round(offsets[c] * _NS_PER_S) for c, name in enumerate(self._rig.names)}
+        return {
+            camera.name: round((camera.clock_offset_s + offsets[c]) * _NS_PER_S)
+            for c, camera in enumerate(self._rig.cameras)
+        }
 
     def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
         """Return where everybody is expected in pictures taken at ``stamps_ns``, by camera.
@@ -262,7 +265,7 @@ class Scene:
                 confidence.append(np.zeros((0, joints)))
                 continue
             present[c] = True
-            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S
+            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S - camera.clock_offset_s
             xn.append(normalize(camera.intrinsics, seen.xy))
             confidence.append(seen.confidence * (seen.confidence >= least))
         pose = self._cam_from_world

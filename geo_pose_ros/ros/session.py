@@ -94,6 +94,7 @@ class PoseSession:
         self._logger.info(
             f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
+            + (f', moving in {config.tracking_frame}' if config.tracking_frame else '')
         )
 
     def apply(self, config: NodeConfig) -> None:

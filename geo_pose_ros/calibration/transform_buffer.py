@@ -58,6 +58,8 @@ class TransformBuffer:
         """Start empty; keep the last ``keep_s`` of what moves."""
         self._keep_ns = keep_s * 1e9
         self._edges: dict[str, _Edge] = {}
+        # Ways between frames, until a frame hangs elsewhere.
+        self._known_ways: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
 
     def __repr__(self) -> str:
         frames = ', '.join(f'{e.parent}->{child} ({len(e.stamps) or "static"})' for child, e in self._edges.items())
@@ -84,6 +86,7 @@ class TransformBuffer:
         edge = self._edges.get(child)
         if edge is None or edge.parent != parent or edge.is_static != (stamp_ns is None):
             edge = self._edges[child] = _Edge(parent)
+            self._known_ways.clear()
         if stamp_ns is None:
             edge.poses = [pose]
             return
@@ -106,15 +109,6 @@ class TransformBuffer:
         if past >= _TRIM:
             del stamps[:past], poses[:past]
 
-    def is_moving(self, target: str, source: str) -> bool:
-        """Return whether something on the way between two frames is told over time.
-
-        Raises:
-            TransformError: if there is no way.
-        """
-        ways = self._ways(target, source)
-        return any(not self._edges[frame].is_static for way in ways for frame in way)
-
     def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         """Return target_from_source at ``stamp_ns``; None: the newest that all of its way is known for.
 
@@ -128,6 +122,9 @@ class TransformBuffer:
 
     def _ways(self, target: str, source: str) -> tuple[list[str], list[str]]:
         """Return the frames from ``target`` and from ``source`` up to below the first that both hang on."""
+        known = self._known_ways.get((target, source))
+        if known is not None:
+            return known
         up = self._to_root(source)
         down = self._to_root(target)
         common = set(up) & set(down)
@@ -138,7 +135,9 @@ class TransformBuffer:
                 f"No transform joins '{target}' and '{source}'; the frames are: {', '.join(frames) or 'none'}. "
                 'Publish the way between them on /tf or /tf_static.',
             )
-        return [f for f in down if f not in common], [f for f in up if f not in common]
+        ways = [f for f in down if f not in common], [f for f in up if f not in common]
+        self._known_ways[target, source] = ways
+        return ways
 
     def _to_root(self, frame: str) -> list[str]:
         seen = [frame]

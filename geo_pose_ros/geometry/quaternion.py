@@ -22,7 +22,8 @@ _PARALLEL = 1.0 - 1e-9
 def unit(quaternion: Quaternion) -> Quaternion:
     """Return ``quaternion`` at length 1."""
     x, y, z, w = quaternion
-    length = math.sqrt(x * x + y * y + z * z + w * w)
+    # Of any size without overflow.
+    length = math.hypot(x, y, z, w)
     return x / length, y / length, z / length, w / length
 
 

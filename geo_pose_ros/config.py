@@ -395,7 +395,9 @@ class PipelineConfig:
 class WatchConfig:
     """What a running node does about its calibration."""
 
-    watch: bool = setting(True, 'Keep what the cameras saw of people lately, and offer the service calibrate')
+    watch: bool = setting(
+        True, 'Keep what the cameras saw of people lately, and offer the service calibrate, where cameras stand'
+    )
     apply: str = setting(
         'propose', 'What the service does with a better rig: propose writes it to out, apply goes on with it too',
         choices=('propose', 'apply'),
@@ -408,6 +410,24 @@ class WatchConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TransformConfig:
+    """What transforms of cameras that move can be."""
+
+    most_speed_m_s: float = setting(
+        10.0, 'What carries cameras is not faster: more is a jump of its transforms', unit='m/s', low=0.1, high=1000.0
+    )
+    most_turn_rad_s: float = setting(10.0, 'The same of its turning', unit='rad/s', low=0.1, high=1000.0)
+
+
+# What a camera that moves is looked up in, for the node and for bags alike.
+TRACKING_FRAME = (
+    'Frame that people are tracked in where cameras move: one that stands and does not jump, as odom. Cameras are '
+    'looked up in it on /tf, each at its picture\'s instant; a rig file\'s world is then what carries the rig. Empty: '
+    'cameras stand'
+)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """``pose_node``: topics, calibration, and everything below it."""
 
@@ -415,6 +435,10 @@ class NodeConfig:
     cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the rig file')
     rig: str = setting('', 'Rig file (YAML); empty: intrinsics from camera_info, extrinsics from /tf_static')
     world_frame: str = setting('world', 'Frame of the output where there is no rig file')
+    tracking_frame: str = setting('', TRACKING_FRAME)
+    output_in: str = setting(
+        'tracking_frame', 'Frame of what is published where cameras move', choices=('tracking_frame', 'world_frame')
+    )
     transport: str = setting(
         'compressed', 'What the cameras send; keypoints: 2D of a detector elsewhere',
         choices=('raw', 'compressed', 'keypoints'),
@@ -455,6 +479,11 @@ class NodeConfig:
     stale_after_s: float = setting(
         2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
     )
+    transform_wait_ms: float = setting(
+        50.0, 'A set waits so long for transforms that are older than its pictures; then the cameras they carry do '
+        'without it', unit='ms', low=0.0, high=2000.0,
+    )
+    transforms: TransformConfig = field(default_factory=TransformConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     calibration: WatchConfig = field(default_factory=WatchConfig)

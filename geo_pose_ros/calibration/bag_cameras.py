@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..errors import BagError, CalibrationError
 from ..messages.camera_info import intrinsics_from_camera_info
 from ..messages.transforms import chain_to_root, lookup, transform_tree
-from ..types import Camera, CameraRig
+from ..types import Camera, CameraRig, Intrinsics
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -120,6 +120,37 @@ def rig_from_bag(reader: Bag, names: Sequence[str] = (), world_frame_id: str = '
         BagError: if a camera has no camera_info.
         CalibrationError: if a camera is uncalibrated, or the transforms do not join the cameras.
     """
+    lenses = bag_lenses(reader, names)
+    tree = transform_tree(
+        message.decode()
+        for message in reader.messages([t.name for t in reader.topics.values() if t.message_type == TF_MESSAGE
+                                        and t.name.rsplit('/', 1)[-1] == 'tf_static'])
+    )
+    if not world_frame_id:
+        roots = {name: chain_to_root(tree, frame_id)[0] for name, (frame_id, _) in lenses.items()}
+        if len(set(roots.values())) > 1:
+            listed = ', '.join(f'{name}: {lenses[name][0]} below {root}' for name, root in roots.items())
+            raise CalibrationError(
+                f"Bag '{reader.path}': no common world frame of the cameras in /tf_static ({listed}). "
+                'Record /tf_static with all cameras, or give the calibration with --rig.'
+            )
+        world_frame_id = next(iter(roots.values()))
+    return CameraRig(
+        tuple(
+            Camera(name, frame_id, intrinsics, lookup(tree, frame_id, world_frame_id))
+            for name, (frame_id, intrinsics) in lenses.items()
+        ),
+        world_frame_id,
+    )
+
+
+def bag_lenses(reader: Bag, names: Sequence[str] = ()) -> dict[str, tuple[str, Intrinsics]]:
+    """Return the optical frame and the intrinsics of the cameras called ``names`` (none: all), from camera_info.
+
+    Raises:
+        BagError: if a camera has no camera_info.
+        CalibrationError: if a camera is uncalibrated.
+    """
     cameras = choose_cameras(reader, names)
     bare = [name for name, topics in cameras.items() if not topics.camera_info]
     if bare:
@@ -128,31 +159,13 @@ def rig_from_bag(reader: Bag, names: Sequence[str] = (), world_frame_id: str = '
             f'{", ".join(sorted(reader.topics))}. Record <camera>/camera_info too, or give the calibration with --rig.'
         )
     infos = _first_messages(reader, [topics.camera_info for topics in cameras.values()])
-    tree = transform_tree(
-        message.decode()
-        for message in reader.messages([t.name for t in reader.topics.values() if t.message_type == TF_MESSAGE
-                                        and t.name.rsplit('/', 1)[-1] == 'tf_static'])
-    )
-    frame_ids = {name: str(infos[t.camera_info].header.frame_id).lstrip('/') for name, t in cameras.items()}
-    if not world_frame_id:
-        roots = {name: chain_to_root(tree, frame_id)[0] for name, frame_id in frame_ids.items()}
-        if len(set(roots.values())) > 1:
-            listed = ', '.join(f'{name}: {frame_ids[name]} below {root}' for name, root in roots.items())
-            raise CalibrationError(
-                f"Bag '{reader.path}': no common world frame of the cameras in /tf_static ({listed}). "
-                'Record /tf_static with all cameras, or give the calibration with --rig.'
-            )
-        world_frame_id = next(iter(roots.values()))
-    return CameraRig(
-        tuple(
-            Camera(
-                name, frame_ids[name], intrinsics_from_camera_info(infos[topics.camera_info], name),
-                lookup(tree, frame_ids[name], world_frame_id),
-            )
-            for name, topics in cameras.items()
-        ),
-        world_frame_id,
-    )
+    return {
+        name: (
+            str(infos[topics.camera_info].header.frame_id).lstrip('/'),
+            intrinsics_from_camera_info(infos[topics.camera_info], name),
+        )
+        for name, topics in cameras.items()
+    }
 
 
 def _first_messages(reader: Bag, topics: Sequence[str]) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from time import perf_counter
@@ -38,6 +38,18 @@ class Views:
     frames: Mapping[str, Frame]
     camera_errors: Mapping[str, str]
     stage_ms: Mapping[str, float]
+
+    @classmethod
+    def of(cls, keypoints: Mapping[str, Keypoints2D]) -> Views:
+        """Return views whose pictures were detected elsewhere."""
+        return cls(keypoints, {}, {}, {})
+
+    def select(self, cameras: Collection[str]) -> Views:
+        """Return the views of ``cameras``."""
+        return replace(
+            self, keypoints={name: seen for name, seen in self.keypoints.items() if name in cameras},
+            frames={name: frame for name, frame in self.frames.items() if name in cameras},
+        )
 
 
 @dataclass(frozen=True, slots=True)

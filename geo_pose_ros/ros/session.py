@@ -76,7 +76,8 @@ class PoseSession:
         if rig_file is not None and config.publish_camera_frames:
             self._publish_frames(rig_file.subset(self._cameras))
         self._calibrating: Calibrating | None = None
-        if config.calibration.watch:
+        # Whoever carries cameras moves them; what they saw before would not fit.
+        if config.calibration.watch and not config.tracking_frame:
             self._calibrating = Calibrating(node, config.calibration, self._use_refined)
             self._processor.on_published = self._calibrating.add
         self._reload = offer_reload(node, self._reload_model)
@@ -103,6 +104,7 @@ class PoseSession:
         self._logger.info(
             f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
+            + (f', moving in {config.tracking_frame}' if config.tracking_frame else '')
         )
 
     def prepare(self, config: NodeConfig) -> None:

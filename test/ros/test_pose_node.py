@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from rcl_interfaces.msg import Log
 from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
@@ -27,7 +26,7 @@ from geo_pose_ros.ros import outputs, rig_source
 from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig
-from test.ros.harness import MAKE, PERSON, RIG, Cameras, World, picture, published_at, until, world
+from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, picture, published_at, until, world
 
 HOUR_NS = 3_600_000_000_000
 
@@ -317,21 +316,6 @@ def test_sets_are_made_by_the_clocks_that_people_have_shown(
         w.new_bodies(20, views=4)
         # The stamps of a set lie 20 ms apart, its instants do not.
         until(lambda: w.values('pipeline').get('spread_ms p50') == '0.0', 'the clocks are corrected')
-
-
-class Console:
-    """What the node logs."""
-
-    def __init__(self, w: World) -> None:
-        self.lines: list[str] = []
-        w.listen(Log, '/rosout', lambda m: self.lines.append(m.msg) if m.name == 'pose_node' else None)
-
-    def says(self, *words: str) -> str:
-        """Wait for a line with all ``words``."""
-        return until(
-            lambda: next((line for line in self.lines if all(word in line for word in words)), ''),
-            f'{words} among {self.lines}',
-        )
 
 
 def test_the_console_tells_when_a_camera_dies_and_when_it_is_back(rig_path: str) -> None:

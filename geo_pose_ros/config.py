@@ -335,6 +335,18 @@ class TrackingConfig:
         2, 'Sets in which a new body must be seen before it is published, unless three cameras or all that should see '
         'it agree at once', low=1, high=100,
     )
+    confirm_s: float = setting(
+        0.6, 'A new body that only a few of the cameras that should see it do (furniture) is published after this',
+        unit='s', low=0.0, high=10.0,
+    )
+    same_body_m: float = setting(
+        0.2, 'Two bodies whose joints are nearer than this in the mean, and that no camera sees both of, are one',
+        unit='m', low=0.0, high=1.0,
+    )
+    arms_length_m: float = setting(
+        0.8, 'A keypoint network that is told to look for somebody may read another person within this once more',
+        unit='m', low=0.0, high=3.0,
+    )
     person_breadth_m: float = setting(
         0.35, 'Whoever stands less than this beside a nearer person is hidden by that one', unit='m', low=0.0, high=2.0
     )
@@ -348,6 +360,9 @@ class TrackingConfig:
     )
     remember_s: float = setting(
         4.0, 'Whoever comes back within this is the same body', unit='s', low=0.0, high=60.0
+    )
+    back_within_m: float = setting(
+        0.4, 'Whoever was just lost comes back within this of where they were expected', unit='m', low=0.0, high=5.0
     )
     hidden_speed_m_s: float = setting(
         1.5, 'Speed at which somebody who is not seen may have moved away from where they were expected', unit='m/s',

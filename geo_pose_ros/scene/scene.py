@@ -43,8 +43,6 @@ _LIFTED_VIEWS = 3
 _ADRIFT_REACH = 0.35
 # The cameras are learned about this often, s: successive sets say much the same.
 _LEARN_EVERY_S = 0.09
-# Two bodies closer than this that no camera sees both of are one, m.
-_SAME_BODY_M = 0.2
 # Bodies are solved again where a better velocity moves a view's joint by more than this, m.
 _AGAIN_M = 0.008
 
@@ -458,7 +456,9 @@ class Scene:
         rank = np.empty(len(people), np.int64)
         ids = np.append(self._tracks.ids, np.iinfo(np.int64).max)[people.tracks]
         rank[np.lexsort((-ids, estimate.solution.num_views.sum(1)))] = np.arange(len(people))
-        own = seen & ~second_readings(estimate.solution.xyz, people.views, rank, detections)
+        own = seen & ~second_readings(
+            estimate.solution.xyz, people.views, rank, detections, self._config.tracking.arms_length_m
+        )
         missing = (expected & ~own).sum(1)
         return np.asarray(sought & ((own.sum(1) == 0) | (own.sum(1) == 1) & (missing >= 2)))
 
@@ -488,7 +488,7 @@ class Scene:
         ids = np.append(tracks.ids, np.iinfo(np.int64).max)[people.tracks]
         confirmed = np.append(tracks.confirmed, False)[people.tracks]
         order = np.lexsort((ids, ~confirmed))
-        whose = same_bodies(xyz[order], people.views[order], _SAME_BODY_M)
+        whose = same_bodies(xyz[order], people.views[order], self._config.tracking.same_body_m)
         kept = np.zeros(len(people), bool)
         kept[order] = whose == np.arange(len(people))
         people, estimate, velocity = people.select(kept), estimate.select(kept), velocity[kept]

@@ -55,6 +55,12 @@ def limb_groups(skeleton: Skeleton) -> tuple[FlipGroup, ...]:
 
 
 @cache
+def _joints(skeleton: Skeleton) -> IntArray:
+    """Return (groups, 6) the joints of each limb group."""
+    return np.array([np.ravel(group) for group in limb_groups(skeleton)])
+
+
+@cache
 def _membership(skeleton: Skeleton) -> IntArray:
     """Return (J, groups): 1 for the joints of each limb group."""
     groups = limb_groups(skeleton)
@@ -107,7 +113,7 @@ def suspects(
     bodies = np.flatnonzero(suspicious & ~surprising & ((weights > 0.0).any(-1).sum(0) >= _LEAST_VIEWS))
     if not len(bodies):
         return np.flatnonzero(surprising)
-    groups = [np.ravel(group) for group in limb_groups(skeleton)]
+    groups = _joints(skeleton)
     mirrored = _mirror(xn[:, bodies], skeleton)
     points = solution.xyz[bodies]
     flat = mirrored.reshape(len(xn), -1, 2), points.reshape(-1, 3)
@@ -137,19 +143,17 @@ def unexpected_sides(
     local = there @ np.swapaxes(cam_from_world[:, None, :, :3], -1, -2) + cam_from_world[:, None, None, :, 3]
     with np.errstate(divide='ignore', invalid='ignore'):
         image = np.where(local[..., 2:] > 0.0, local[..., :2] / local[..., 2:], np.nan)
-    own, other = (
-        np.stack([_middle(np.sqrt(np.square(seen[..., np.ravel(group), :] - image[..., np.ravel(group), :]).sum(-1)))
-                  for group in limb_groups(skeleton)])
-        for seen in (xn, _mirror(xn, skeleton))
-    )
+    off = np.stack([xn, _mirror(xn, skeleton)]) - image
+    own, other = _middle(np.sqrt((off * off).sum(-1))[..., _joints(skeleton)]).transpose(0, 3, 1, 2)
     exchanged, straight = _CLEARLY * other < own, _CLEARLY * own < other
     return np.asarray(exchanged & (exchanged.sum(1) <= straight.sum(1))[:, None])
 
 
 def _middle(distance: FloatArray) -> FloatArray:
-    """Return the lower median of ``distance`` (..., N) but NaN, infinity where there is none."""
-    ranked = np.sort(np.where(np.isnan(distance), np.inf, distance), -1)
-    count = np.isfinite(ranked).sum(-1)
+    """Return the lower median of ``distance`` (..., N) but NaN, NaN where there is none."""
+    # NaN sorts last.
+    ranked = np.sort(distance, -1)
+    count = (~np.isnan(ranked)).sum(-1)
     middle: FloatArray = np.take_along_axis(ranked, np.maximum((count - 1) // 2, 0)[..., None], -1)[..., 0]
     return middle
 
@@ -186,7 +190,7 @@ def repair_sides(
     everybody = np.arange(xn.shape[1])
     swaps = np.zeros(len(everybody), np.int64)
     active, solution = everybody, triangulate(xn, confidence, everybody)
-    groups = [np.ravel(group) for group in limb_groups(skeleton)]
+    groups = _joints(skeleton)
     if unexpected is not None:
         tried_xn, tried_confidence = _exchanged(xn, confidence, unexpected, skeleton)
         tried = triangulate(tried_xn, tried_confidence, everybody)
@@ -214,7 +218,7 @@ def repair_sides(
     return swaps
 
 
-def _limb_cost(solution: Solution, confidence: FloatArray, groups: list[IntArray]) -> FloatArray:
+def _limb_cost(solution: Solution, confidence: FloatArray, groups: IntArray) -> FloatArray:
     """Return (groups, C, B): Geman and McClure's cost, in [0, 1] per joint, summed over the limb group's joints."""
     # Joints that no two views agree on have trust 0 in all views, the highest cost.
     cost = np.where(confidence > 0.0, 1.0 - np.sqrt(solution.trust), 0.0)

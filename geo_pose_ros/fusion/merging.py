@@ -49,7 +49,7 @@ def merge_lone_views(
             # Two lone views say where a person is only together.
             theirs = views[others[both_lone]].max(1)
             rays = Rays.of(cameras.cam_from_world, detections, np.append(theirs, detection))
-            apart, _ = ray_distance(rays, np.arange(len(theirs)), np.full(len(theirs), len(theirs)))
+            apart = ray_distance(rays, np.arange(len(theirs)), np.full(len(theirs), len(theirs)))
             fit[both_lone] = apart / new_gate_m
         best = int(fit.argmin())
         if fit[best] < 1.0:

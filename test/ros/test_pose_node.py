@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
-from geo_pose_ros.messages.details import DETAILS_DTYPE, covariance_from_details
+from geo_pose_ros.messages.details import with_details
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
@@ -63,9 +63,12 @@ def test_the_other_outputs(rig_path: str) -> None:
         assert {(m.ns, m.header.frame_id) for m in got['markers'][-1].markers} == {
             ('joints', 'world'), ('bones', 'world')
         }
-        ids = np.frombuffer(bytes(got['details'][0].data), DETAILS_DTYPE)['body_id']
-        covariance = covariance_from_details(got['details'][0], ids[:1].astype(np.int64))
-        assert (np.linalg.eigvalsh(covariance) > 0.0).all()
+        stamp_ns = published_at(got['details'][0])
+        plain = until(lambda: next((b for b in w.bodies if b.stamp_ns == stamp_ns), None), 'its bodies')
+        detailed = with_details(plain, got['details'][0])
+        assert (np.linalg.eigvalsh(detailed.covariance) > 0.0).all()
+        np.testing.assert_allclose(detailed.velocity, 0.0, atol=0.05)
+        assert (detailed.views == 0b1111).all() and (detailed.age_s == 0.0).all()
         seen = keypoints_from_cloud(got['keypoints'][0], 'cam1')
         np.testing.assert_allclose(seen.xy[0], w.cameras.xy['cam1'], atol=1e-3)
         assert got['keypoints'][0].header.frame_id == 'cam1_optical_frame'

@@ -94,6 +94,14 @@ def test_views_of_other_instants_give_the_joints_of_the_sets():
     assert bodies.body_ids.tolist() == [0, 1]
     for truth in at(now):
         assert np.linalg.norm(bodies.xyz - truth, axis=-1).max(1).min() < 0.005
+    np.testing.assert_allclose(bodies.velocity, np.broadcast_to((1.2, 0.0, 0.0), (2, 17, 3)), atol=0.05)
+    assert (bodies.views == 0b1111).all() and (bodies.age_s == 0.0).all()
+    # Two cameras less: other bits. Nobody sees them: as old as that is long.
+    seen = {n: k for n, k in seen.items() if n in ('cam1', 'cam3')}
+    assert (scene.step(now + DT_NS, seen).bodies.views == 0b1010).all()
+    unseen = scene.step(now + 3 * DT_NS, {}).bodies
+    np.testing.assert_allclose(unseen.age_s, 2e-9 * DT_NS)
+    assert (unseen.views == 0).all()
 
 
 def test_people_are_expected_where_they_will_be():

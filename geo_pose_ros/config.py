@@ -233,7 +233,7 @@ class DetectorConfig:
         '', 'Model file that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose file '
         'none: the whole image is one person'
     )
-    min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0)
+    min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0, live=True)
     min_presence: float = setting(
         0.5, 'A region whose probability to show a person at all is below this shows nobody', low=0.0, high=1.0
     )

@@ -89,6 +89,11 @@ class PosePipeline:
         self._scene.with_rig(rig)
         self._foreseen = self._scene.foresee()
 
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """Use keypoints from ``min_confidence`` on from the next set; any thread may call. Nobody is forgotten."""
+        self._stage.use_min_confidence(min_confidence)
+        self._scene.use_min_confidence(min_confidence)
+
     @property
     def model_sha256(self) -> str:
         """The lifter's weights; '' without a lifter."""

@@ -78,6 +78,21 @@ def test_cameras_that_move_are_where_they_are_said_to_be():
     assert (given.num_views == 4).all()
 
 
+def test_the_least_confidence_may_change_while_people_stay():
+    rig = ring_rig(4)
+    scene = Scene(rig, CONFIG)
+    assert len(stepped(scene, PEOPLE)) == 2
+    doubtful = {
+        name: Keypoints2D(name, START_NS + DT_NS, BODY17, seen.xy, np.full(seen.confidence.shape, 0.2))
+        for name, seen in keypoints(rig, PEOPLE).items()
+    }
+    unseen = scene.step(START_NS + DT_NS, doubtful).bodies
+    assert (unseen.num_views == 0).all()
+    scene.use_min_confidence(0.1)
+    again = scene.step(START_NS + 2 * DT_NS, doubtful).bodies
+    assert (again.num_views == 4).all() and again.body_ids.tolist() == unseen.body_ids.tolist() == [0, 1]
+
+
 def test_views_of_other_instants_give_the_joints_of_the_sets():
     """Two people walk at 1.2 m/s before cameras up to half a period late."""
     rig = ring_rig(4)

@@ -453,6 +453,9 @@ class NodeConfig:
     publish_camera_frames: bool = setting(
         False, 'Publish the camera frames of the rig file on /tf_static; off where a robot description does'
     )
+    publish_body_frames: bool = setting(
+        False, 'Publish a frame body_<id> of every body on /tf: at the pelvis, x forward, z towards the head'
+    )
     annotated_max_side_px: int = setting(
         960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True
     )

@@ -233,7 +233,7 @@ class DetectorConfig:
         '', 'Model file that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose file '
         'none: the whole image is one person'
     )
-    min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0)
+    min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0, live=True)
     min_presence: float = setting(
         0.5, 'A region whose probability to show a person at all is below this shows nobody', low=0.0, high=1.0
     )
@@ -485,6 +485,9 @@ class NodeConfig:
     )
     publish_camera_frames: bool = setting(
         False, 'Publish the camera frames of the rig file on /tf_static; off where a robot description does'
+    )
+    publish_body_frames: bool = setting(
+        False, 'Publish a frame body_<id> of every body on /tf: at the pelvis, x forward, z towards the head'
     )
     annotated_max_side_px: int = setting(
         960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True

@@ -99,6 +99,11 @@ class PosePipeline:
         if before is not None:
             before.close()
 
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """Use keypoints from ``min_confidence`` on from the next set; any thread may call. Nobody is forgotten."""
+        self._stage.use_min_confidence(min_confidence)
+        self._scene.use_min_confidence(min_confidence)
+
     @property
     def model_sha256(self) -> str:
         """The lifter's weights; '' without a lifter."""

@@ -31,6 +31,7 @@ from ..detection.checks import checked
 from ..errors import BagError, FrameError, GeoPoseError
 from ..messages.bodies import bodies_to_cloud
 from ..messages.camera_info import camera_info_from_intrinsics
+from ..messages.details import details_to_cloud
 from ..messages.diagnostics import Level, Status, diagnostics_to_message
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
@@ -328,6 +329,7 @@ class _Run:
             cloud = keypoints_to_cloud(self._make, keypoints, self._rig[name].frame_id)
             self._send(f'{NODE}/keypoints/{name}', cloud, stamp_ns)
         self._send(f'{NODE}/bodies', bodies_to_cloud(self._make, result.bodies), stamp_ns)
+        self._send(f'{NODE}/details', details_to_cloud(self._make, result.bodies), stamp_ns)
         markers = bodies_to_markers(self._make, result.bodies, self._previous_ids)
         self._send(f'{NODE}/markers', markers, stamp_ns)
         self._previous_ids = result.bodies.body_ids.tolist()

@@ -120,16 +120,17 @@ def rig_from_bag(reader: Bag, names: Sequence[str] = (), world_frame_id: str = '
         BagError: if a camera has no camera_info.
         CalibrationError: if a camera is uncalibrated, or the transforms do not join the cameras.
     """
-    lenses = bag_lenses(reader, names)
+    infos = _camera_infos(reader, names)
+    frame_ids = {name: _frame_of(info) for name, info in infos.items()}
     tree = transform_tree(
         message.decode()
         for message in reader.messages([t.name for t in reader.topics.values() if t.message_type == TF_MESSAGE
                                         and t.name.rsplit('/', 1)[-1] == 'tf_static'])
     )
     if not world_frame_id:
-        roots = {name: chain_to_root(tree, frame_id)[0] for name, (frame_id, _) in lenses.items()}
+        roots = {name: chain_to_root(tree, frame_id)[0] for name, frame_id in frame_ids.items()}
         if len(set(roots.values())) > 1:
-            listed = ', '.join(f'{name}: {lenses[name][0]} below {root}' for name, root in roots.items())
+            listed = ', '.join(f'{name}: {frame_ids[name]} below {root}' for name, root in roots.items())
             raise CalibrationError(
                 f"Bag '{reader.path}': no common world frame of the cameras in /tf_static ({listed}). "
                 'Record /tf_static with all cameras, or give the calibration with --rig.'
@@ -137,8 +138,11 @@ def rig_from_bag(reader: Bag, names: Sequence[str] = (), world_frame_id: str = '
         world_frame_id = next(iter(roots.values()))
     return CameraRig(
         tuple(
-            Camera(name, frame_id, intrinsics, lookup(tree, frame_id, world_frame_id))
-            for name, (frame_id, intrinsics) in lenses.items()
+            Camera(
+                name, frame_ids[name], intrinsics_from_camera_info(info, name),
+                lookup(tree, frame_ids[name], world_frame_id),
+            )
+            for name, info in infos.items()
         ),
         world_frame_id,
     )
@@ -151,6 +155,16 @@ def bag_lenses(reader: Bag, names: Sequence[str] = ()) -> dict[str, tuple[str, I
         BagError: if a camera has no camera_info.
         CalibrationError: if a camera is uncalibrated.
     """
+    infos = _camera_infos(reader, names)
+    return {name: (_frame_of(info), intrinsics_from_camera_info(info, name)) for name, info in infos.items()}
+
+
+def _frame_of(info: Any) -> str:
+    return str(info.header.frame_id).lstrip('/')
+
+
+def _camera_infos(reader: Bag, names: Sequence[str]) -> dict[str, Any]:
+    """Return the first camera_info of each camera; raise BagError if one has none."""
     cameras = choose_cameras(reader, names)
     bare = [name for name, topics in cameras.items() if not topics.camera_info]
     if bare:
@@ -159,13 +173,7 @@ def bag_lenses(reader: Bag, names: Sequence[str] = ()) -> dict[str, tuple[str, I
             f'{", ".join(sorted(reader.topics))}. Record <camera>/camera_info too, or give the calibration with --rig.'
         )
     infos = _first_messages(reader, [topics.camera_info for topics in cameras.values()])
-    return {
-        name: (
-            str(infos[topics.camera_info].header.frame_id).lstrip('/'),
-            intrinsics_from_camera_info(infos[topics.camera_info], name),
-        )
-        for name, topics in cameras.items()
-    }
+    return {name: infos[topics.camera_info] for name, topics in cameras.items()}
 
 
 def _first_messages(reader: Bag, topics: Sequence[str]) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from ..config import DetectorConfig
 from ..errors import DetectorError, FrameError, GeoPoseError
 from ..types import ExpectedPeople, Frame, Keypoints2D
-from .base import Detector, create_detector
+from .base import Adjustable, Detector, create_detector
 from .checks import checked
 
 FrameLoader = Callable[[], Frame]
@@ -141,6 +141,12 @@ class DetectionStage:
         self._sizes = sizes
         self._pool.shutdown()
         self._start(cameras)
+
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """Go on with another threshold; any thread may call. A detector that is not Adjustable keeps its own."""
+        self._config = replace(self._config, min_confidence=min_confidence)
+        if isinstance(self._detector, Adjustable):
+            self._detector.use_min_confidence(min_confidence)
 
     def load(self) -> Detector:
         """Return the detector, created at the first call; raise DetectorError if it cannot be."""

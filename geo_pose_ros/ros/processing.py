@@ -79,6 +79,12 @@ class SetProcessor:
         self._pipeline_rig = rig
         self.tell_clocks()
 
+    def apply(self, config: NodeConfig) -> None:
+        """Take over the settings that are live."""
+        self._config = config
+        if self._pipeline is not None:
+            self._pipeline.use_min_confidence(config.pipeline.detector.min_confidence)
+
     def publish_skeleton(self) -> None:
         """Publish `~/skeleton`, if there is a rig."""
         if self._pipeline is not None and self.outputs is not None:

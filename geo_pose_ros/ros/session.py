@@ -123,6 +123,7 @@ class PoseSession:
         self._config = config
         self._reports.apply(config)
         self._outputs.apply(config)
+        self._processor.apply(config)
 
     def deactivate(self) -> None:
         """Stop processing and unsubscribe; nothing if it is not active."""

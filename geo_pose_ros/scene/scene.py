@@ -183,6 +183,11 @@ class Scene:
             self._bones = BoneLengths(BODY17)
         self._history = _new_history(lifter)
 
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """Use keypoints from ``min_confidence`` on from the next set."""
+        detector = replace(self._config.detector, min_confidence=min_confidence)
+        self._config = replace(self._config, detector=detector)
+
     def clock_offsets_ns(self) -> dict[str, int]:
         """Return how far each camera's stamps are ahead: what the rig says, and what people's motion adds to that."""
         offsets = self._cameras.clocks.offset_s

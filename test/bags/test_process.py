@@ -17,6 +17,7 @@ from geo_pose_ros.errors import BagError, CalibrationError, FrameError
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
 from geo_pose_ros.messages.bodies import bodies_from_cloud
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.details import with_details
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.skeleton import skeleton_from_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
@@ -87,9 +88,16 @@ def test_images_become_bodies(tmp_path, write_scene, truth_detector, storage):
         # The tracker smooths a person who starts to walk suddenly.
         np.testing.assert_allclose(b.xyz[0], person(0) + (0.01 * number, 0.0, 0.0), atol=0.02)
         assert (b.num_views == 3).all()
+    for b, message in zip(bodies, messages(tmp_path / 'out', '/pose_node/details'), strict=True):
+        detailed = with_details(b, message)
+        assert (detailed.views == 0b111).all() and (detailed.age_s == 0.0).all()
+        np.testing.assert_allclose(
+            np.trace(detailed.covariance, axis1=2, axis2=3), np.trace(b.covariance, axis1=2, axis2=3), rtol=1e-5
+        )
     with BagReader(tmp_path / 'out') as reader:
         assert {(t.name, t.message_type, t.count) for t in reader.topics.values()} == {
             ('/pose_node/bodies', 'sensor_msgs/msg/PointCloud2', FRAMES),
+            ('/pose_node/details', 'sensor_msgs/msg/PointCloud2', FRAMES),
             ('/pose_node/markers', 'visualization_msgs/msg/MarkerArray', FRAMES),
             ('/pose_node/skeleton', 'std_msgs/msg/String', 1),
             ('/tf_static', 'tf2_msgs/msg/TFMessage', 1),

@@ -22,11 +22,13 @@ from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
 from geo_pose_ros.geometry.rigid import compose as compose_matrices
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.messages.keypoints import keypoints_to_cloud
-from geo_pose_ros.ros import moving_rig, transforms
+from geo_pose_ros.pipeline import PipelineResult
+from geo_pose_ros.ros import moving_rig, outputs, transforms
 from geo_pose_ros.ros.moving_rig import Mount, MovingRig
+from geo_pose_ros.ros.outputs import Outputs
 from geo_pose_ros.ros.transforms import OwnTransforms, Tf2Transforms, listen_to_transforms
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Keypoints2D
+from geo_pose_ros.types import Bodies3D, Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, until, world
 
 S = 1_000_000_000
@@ -272,3 +274,32 @@ def test_transforms_that_stop_or_jump_are_told_and_cost_their_sets_only(robot: R
         np.testing.assert_allclose(w.new_bodies(3, views=4)[-1].xyz[0], PERSON + (3.0, 0.0, 0.0), atol=0.005)
         console.says('over after', "the newest transform 'odom' -> 'world'")
         assert sum(line.startswith('rig: no place for') and 'newest' in line for line in console.lines) == 1
+
+
+def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, list[Any]] = {}
+
+    def create(kind: Any, topic: str, qos: Any) -> Any:
+        return SimpleNamespace(publish=sent.setdefault(topic, []).append, get_subscription_count=lambda: 0)
+
+    gone: list[Any] = []
+    node = SimpleNamespace(create_lifecycle_publisher=create, destroy_lifecycle_publisher=gone.append)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    with pytest.raises(ConfigError, match='publish_body_frames needs the ROS package tf2_msgs'):
+        Outputs(node, RIG.names, NodeConfig(publish_body_frames=True))
+    monkeypatch.setattr(outputs, 'transform_message', lambda what, otherwise: SimpleNamespace)
+    made = Outputs(node, RIG.names, NodeConfig(publish_body_frames=True))
+    ones = np.ones((1, 17))
+    bodies = Bodies3D(
+        S, 'odom', BODY17, PERSON[None], np.zeros((1, 17, 3, 3)), ones, ones.astype(int), ones, np.array([4])
+    )
+    made.publish(PipelineResult(bodies, {}, {}, {}, {}, {}, {}, {}), RIG)
+    (told_frame,) = sent['/tf'][0].transforms
+    assert (told_frame.header.frame_id, told_frame.child_frame_id) == ('odom', 'body_4')
+    made.close()
+    # ~/bodies, details, markers, skeleton, /tf; keypoints, expected and annotated of each camera.
+    assert len(gone) == 5 + 3 * len(RIG)
+    # Not asked for, nothing is created.
+    sent.clear()
+    Outputs(node, RIG.names, NodeConfig())
+    assert '/tf' not in sent

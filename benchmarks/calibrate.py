@@ -61,6 +61,8 @@ FPS = 30.0
 RIGS = ('h36m_S9', 'h36m_S11', 'pose2sim_demo')
 NOISE = NoiseSettings()
 _START_NS = 1_700_000_000_000_000_000
+# What is compared with, as pip calls it; each in an environment of its own.
+PEERS = {'aniposelib': 'aniposelib==0.8.0', 'caliscope': 'caliscope==0.11.8'}
 _ANKLE_M = 0.09
 _SPOKE_M = 1.8
 
@@ -434,22 +436,22 @@ def demo(data: Path, seeds: int) -> dict[str, Any]:
     return rows
 
 
-def peers_python() -> Path:
-    """Return the interpreter of the peer's own environment, made at the first call."""
-    folder = CACHE / 'calibrate_peers'
+def peers_python(peer: str) -> Path:
+    """Return the interpreter of a peer's own environment, made at the first call."""
+    folder = CACHE / f'calibrate_{peer}'
     python, ready = folder / 'bin' / 'python', folder / 'ready'
     if not ready.is_file():
-        print('installing aniposelib into an environment of its own ...', flush=True)
+        print(f'installing {peer} into an environment of its own ...', flush=True)
         venv.create(folder, with_pip=True, clear=True)
         install = [str(python), '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet']
-        subprocess.run([*install, 'aniposelib==0.8.0'], check=True)
+        subprocess.run([*install, PEERS[peer]], check=True)
         ready.touch()
     return python
 
 
 def peers(data: Path, seeds: int) -> dict[str, Any]:
-    """aniposelib's bundle adjustment on the same keypoints: one person, no clocks, who is who known."""
-    rows: dict[str, dict[str, list[float]]] = {'ours': {}, 'aniposelib': {}}
+    """The peers' bundle adjustments on the same keypoints: one person, no clocks, who is who known."""
+    rows: dict[str, dict[str, list[float]]] = {'ours': {}, **{peer: {} for peer in PEERS}}
     for _, rig, centre, motion, rng in cases(data, max(1, seeds // 2)):
         seen = pictures(rig, [motion], rng)
         start = perturbed(rig, 2.0, 0.05, rng)
@@ -458,12 +460,13 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
         fitted, held = views.select(~aside), views.select(aside)
         began = perf_counter()
         ours = adjust(fitted, RigState.of(start), AdjustConfig(clocks=False), given=start).state.rig
-        times = {'ours': perf_counter() - began}
-        theirs, times['aniposelib'] = _aniposelib(start, np.where((fitted.weight > 0.0)[..., None], fitted.xy, np.nan))
-        for name, found in (('ours', ours), ('aniposelib', theirs)):
+        results = {'ours': (ours, perf_counter() - began)}
+        xy = np.where((fitted.weight > 0.0)[..., None], fitted.xy, np.nan)
+        results |= {peer: adjusted_by(peer, start, xy) for peer in PEERS}
+        for name, (found, seconds) in results.items():
             turn, shift, _ = aligned_errors(found, rig, centre)
             row = {
-                'rotation_deg': np.degrees(rms(turn)), 'position_mm': 1e3 * rms(shift), 'wall_s': times[name],
+                'rotation_deg': np.degrees(rms(turn)), 'position_mm': 1e3 * rms(shift), 'wall_s': seconds,
                 'held_out_px': judge(RigState.of(found), held).score_px,
             }
             for key, value in row.items():
@@ -474,8 +477,8 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
     }
 
 
-def _aniposelib(rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
-    """Return the rig that the peer finds, and its seconds."""
+def adjusted_by(peer: str, rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
+    """Return the rig that a peer finds from keypoints (C, M, J, 2), and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder) / 'in.npz', Path(folder) / 'out.npz'
         cameras = rig.cameras
@@ -486,7 +489,8 @@ def _aniposelib(rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
             size=[(c.intrinsics.width, c.intrinsics.height) for c in cameras], xy=xy.reshape(len(rig), -1, 2),
         )
         script = Path(__file__).with_name('calibrate_peer.py')
-        subprocess.run([str(peers_python()), str(script), str(given), str(out)], check=True, stderr=subprocess.DEVNULL)
+        command = [str(peers_python(peer)), str(script), peer, str(given), str(out)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         found = dict(np.load(out))
     made = []
     for c, camera in enumerate(cameras):

@@ -417,7 +417,9 @@ class WatchConfig:
         'propose', 'What the service does with a better rig: propose writes it to out, apply goes on with it too',
         choices=('propose', 'apply'),
     )
-    out: str = setting('~/.ros/geo_pose_rig.yaml', 'Rig file that the service writes: .yaml, .toml or .qca.txt')
+    out: str = setting(
+        '~/.ros/geo_pose_rig.yaml', 'Rig file that the service writes, or replaces: .yaml, .toml or .qca.txt'
+    )
     window_s: float = setting(60.0, 'What was seen longer ago is forgotten', unit='s', low=5.0, high=3600.0)
     most_sets: int = setting(
         2000, 'Most sets that are kept, about 10 kB each with four cameras and two people', low=50, high=100_000

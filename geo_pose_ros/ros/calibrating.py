@@ -72,10 +72,14 @@ class LateService:
             if self._node.context.ok():
                 self._service.send_response(self._trigger.Response(success=success, message=message), header)
 
-    def close(self) -> None:
-        """Offer it no longer; to be called when everybody has been answered."""
+    def stop(self) -> None:
+        """Take no further request; those taken can still be answered."""
         self._stop.set()
         self._thread.join()
+
+    def close(self) -> None:
+        """Offer it no longer; to be called when everybody has been answered."""
+        self.stop()
         self._node.destroy_service(self._service)
 
 
@@ -147,6 +151,8 @@ class Calibrating:
 
     def close(self) -> None:
         """Stop what is running, which is answered, and offer the service no longer."""
+        if self._service is not None:
+            self._service.stop()
         self._watch.close()
         if self._service is not None:
             self._service.close()

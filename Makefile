@@ -28,10 +28,10 @@ test-browser:
 		{ echo "geo_pose: run: sudo apt-get install -y chromium" >&2; exit 1; }
 	@GEO_POSE_BROWSER=1 .venv/bin/python -m pytest test/browser
 
-# Warnings and broken links are errors.
+# Warnings and broken links are errors; not --quiet, which would not count warnings.
 docs:
 	@tools/venv.sh docs
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build
 
 lint:
 	@tools/venv.sh test

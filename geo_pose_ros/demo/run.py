@@ -228,13 +228,13 @@ def draw(out: Path, bag: Path, rig: CameraRig, observations: Sequence[Observatio
     if not complete:
         raise BagError('The node published no body seen by all cameras; see logs/pose_node.log.')
     shown = complete[:_VIDEO_SETS]
-    frames = _frames_near(bag, rig, sorted({times.bag_stamp_ns(seen.stamp_ns) for seen in shown}))
+    frames = _pictures(bag, rig, shown, times)
     rate_hz = (len(shown) - 1) / max((shown[-1].stamp_ns - shown[0].stamp_ns) / 1e9, 1e-3)
     # Half-way through a loop: where the footage starts again people jump, and the last bodies are still predicted.
     pictured = min(shown, key=lambda seen: abs(times.phase(seen.stamp_ns) - 0.5))
     writer = None
     for seen in shown:
-        images = frames[times.bag_stamp_ns(seen.stamp_ns)]
+        images = {name: frames[name, found.stamp_ns] for name, found in seen.keypoints.items()}
         if seen is pictured:
             cv2.imwrite(str(out / 'overlay.png'), overlay(rig, images, seen.keypoints, seen.bodies, height_px=900))
         picture = overlay(rig, images, seen.keypoints, seen.bodies, height_px=480)
@@ -263,22 +263,29 @@ def _by_cameras(rig: CameraRig, seen: Sequence[Observation]) -> list[tuple[str, 
     return panels
 
 
-def _frames_near(bag: Path, rig: CameraRig, stamps_ns: Sequence[int]) -> dict[int, dict[str, Frame]]:
-    """Return, for each of the ascending stamps, the frames of the bag nearest to it, half size, by camera."""
-    wanted = np.array(stamps_ns)
-    found: dict[int, dict[str, Frame]] = {stamp: {} for stamp in stamps_ns}
-    nearest: dict[tuple[int, str], int] = {}
+def _pictures(bag: Path, rig: CameraRig, shown: Sequence[Observation], times: Played) -> dict[tuple[str, int], Frame]:
+    """Return the frames of the bag, half size, in which the keypoints of ``shown`` were found, by camera and stamp."""
+    found: dict[tuple[str, int], Frame] = {}
     with BagReader(bag) as reader:
-        by_topic = {topics.image: name for name, topics in choose_cameras(reader, rig.names).items()}
+        topics = {name: camera.image for name, camera in choose_cameras(reader, rig.names).items()}
+        received_ns: dict[str, list[int]] = {topic: [] for topic in topics.values()}
+        for message in reader.messages(tuple(received_ns)):
+            received_ns[message.topic].append(message.time_ns)
+        # Message of the bag -> the stamps it was published with, in one loop or another.
+        published: dict[tuple[str, int], list[int]] = {}
+        for seen in (seen.keypoints[name] for seen in shown for name in topics):
+            topic = topics[seen.camera]
+            there_ns = np.array(received_ns[topic])
+            nearest_ns = int(there_ns[np.abs(there_ns - times.bag_stamp_ns(seen.stamp_ns)).argmin()])
+            published.setdefault((topic, nearest_ns), []).append(seen.stamp_ns)
+        by_topic = {topic: name for name, topic in topics.items()}
         for message in reader.messages(tuple(by_topic)):
-            name = by_topic[message.topic]
-            index = int(np.abs(wanted - message.time_ns).argmin())
-            stamp = stamps_ns[index]
-            distance = abs(stamp - message.time_ns)
-            if distance < nearest.get((stamp, name), 20_000_000):
-                nearest[stamp, name] = distance
+            stamps_ns = published.get((message.topic, message.time_ns), ())
+            if stamps_ns:
+                name = by_topic[message.topic]
                 side = max(rig[name].intrinsics.width, rig[name].intrinsics.height)
-                found[stamp][name] = frame_from_message(message.decode(), name, max_side_px=side // 2 + 1)
+                frame = frame_from_message(message.decode(), name, max_side_px=side // 2 + 1)
+                found.update({(name, stamp): frame for stamp in stamps_ns})
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -196,3 +197,18 @@ def test_a_viewer_that_does_not_start_is_named(tmp_path, monkeypatch):
     with_viewer(monkeypatch, 'raise SystemExit("viser is missing")')
     with pytest.raises(BagError, match=r'The viewer did not start: viser is missing \(all of it in .*view.log'):
         run.run_live(tmp_path, material(tmp_path), 1, view=True)
+
+
+def test_a_picture_is_found_for_each_camera_and_loop(recording, footage):
+    """Cameras with stamps of their own, and two loops that meet the same picture a little apart."""
+    times = Played(PLAYED_NS, SETS * PERIOD_NS, START_NS)
+    one = read_observations(recording, '/pose_node/bodies')[2]
+    shown = [
+        replace(one, stamp_ns=one.stamp_ns + loop * times.loop_ns + late, keypoints={
+            name: replace(k, stamp_ns=k.stamp_ns + loop * times.loop_ns + late + (name == 'cam1') * PERIOD_NS)
+            for name, k in one.keypoints.items()
+        }) for loop, late in ((0, 0), (1, 2_000_000))
+    ]
+    frames = run._pictures(footage, RIG, shown, times)
+    seen = {key: round(float(frame.image.mean()) / 40.0) for key, frame in frames.items()}
+    assert seen == {(name, s.keypoints[name].stamp_ns): 2 + (name == 'cam1') for s in shown for name in RIG.names}

@@ -133,6 +133,18 @@ def test_what_is_missing_is_said(tmp_path, recording):
             play(stage, bare, ViewConfig(), iter([False, True]).__next__)
 
 
+def test_a_bag_that_is_still_being_written_is_shown_as_far_as_it_is(tmp_path, caplog):
+    write_walk(tmp_path / 'walk', sets=900, people=2)
+    [file] = (tmp_path / 'walk').glob('*.mcap')
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    (tmp_path / 'walk' / 'metadata.yaml').unlink()
+    with Recording([tmp_path / 'walk']) as opened, Stage() as stage:
+        assert 'is damaged' in problems(opened)[0]
+        assert stamp_of(300) < opened.end_ns < stamp_of(899)
+        assert len(Playback(opened, 64).at(stamp_of(250)).bodies) == 2
+        play(stage, opened, ViewConfig(), iter([False, False, True]).__next__)
+
+
 @pytest.mark.parametrize('cameras', [1, 12])
 def test_one_camera_and_twelve(tmp_path, cameras):
     write_walk(tmp_path / 'walk', sets=5, rig=ring_rig(cameras), images=True)

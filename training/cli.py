@@ -22,6 +22,7 @@ from .data.bank import Bank
 from .data.prepare import prepare
 from .data.sequence import Sequence, data_hash, window_rate_hz
 from .data.sources import load_data
+from .distributed import process_group
 from .evaluate import (
     Predictor,
     SigmaScale,
@@ -35,7 +36,7 @@ from .evaluate import (
     torch_predictor,
 )
 from .export import export, onnx_predictor
-from .fit import CHECKPOINT, Trainer, fit, load_run, process_group
+from .fit import CHECKPOINT, Trainer, fit, load_run
 from .proof import Check, Recording, RetrainError, check, keep_aside, objections, sigma_factor
 from .provenance import source_commit
 from .rehearsal import believed_people, rehearsal_bank

@@ -22,6 +22,7 @@ import numpy as np
 from rosbags.typesys.store import Typestore
 
 from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
+from geo_pose_ros.calibration.transform_buffer import TransformBuffer
 from geo_pose_ros.errors import GeoPoseError
 from geo_pose_ros.messages.camera_info import (
     camera_info_from_intrinsics,
@@ -133,6 +134,13 @@ def _take(data: bytes, message_type: str, read: Callable[[Any], Any]) -> None:
         read(message)
 
 
+def _place(message: Any) -> None:
+    buffer = TransformBuffer()
+    for static in (False, True):
+        buffer.add(message.transforms, static=static)
+        buffer.look('world', 'left_optical_frame', None)
+
+
 # How a message is made, and what the node does with its bytes.
 TARGETS: dict[str, tuple[Callable[[Rng], bytes], Callable[[bytes], Any]]] = {
     'compressed': (compressed, lambda b: (header_stamp_ns(b), frame_from_message(read_compressed_image(b), 'left'))),
@@ -147,6 +155,7 @@ TARGETS: dict[str, tuple[Callable[[Rng], bytes], Callable[[bytes], Any]]] = {
     'camera_info of rectified': (
         camera_info, lambda b: _take(b, 'sensor_msgs/msg/CameraInfo', lambda m: rectified_from_camera_info(m, 'left'))
     ),
+    'transforms over time': (transforms, lambda b: _take(b, 'tf2_msgs/msg/TFMessage', _place)),
     'transforms': (transforms, lambda b: _take(b, 'tf2_msgs/msg/TFMessage', lambda m: transform_tree([m]))),
 }
 

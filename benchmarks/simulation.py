@@ -21,6 +21,7 @@ from geo_pose_training.data.noise import NoiseSettings, detector_joints
 
 from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet, clocks_differ
 from geo_pose_ros.skeleton import BODY17, FloatArray
@@ -56,6 +57,8 @@ from .scene_views import (
 )
 
 MIXED_HZ = (15.0, 30.0, 60.0)
+# Stamps in, where cameras that move were, (3, 4) m by name.
+Places = Callable[[Mapping[str, int]], Mapping[str, FloatArray]]
 # Simulated clocks start here: a stamp of zero is a special case nowhere, but looks like one.
 EPOCH_NS = 1_000_000_000_000
 _NS = 1_000_000_000
@@ -254,13 +257,23 @@ def _people(scenario: Scenario) -> tuple[Motion, float, BoolArray]:
     return as_motion(joints, scenario.speed), reach_m, np.zeros(0, bool)
 
 
-def build(scenario: Scenario) -> World:
-    """Return the scene: motion, rigs, and what every camera delivers."""
+def build(scenario: Scenario, carried: Callable[[FloatArray], FloatArray] | None = None) -> World:
+    """Return the scene: motion, rigs, and what every camera delivers.
+
+    ``carried`` gives rig_from_world (F, 3, 4) at times (F,) s of a rig that moves; its cameras are those of ``rig``
+    in a frame of its own then.
+    """
     motion, reach_m, swinging = _people(scenario)
 
     def truth(time_s: FloatArray) -> FloatArray:
         joints: FloatArray = detector_joints(motion(time_s), scenario.noise.definition)
         return joints
+
+    def before_rig(time_s: FloatArray) -> FloatArray:
+        joints = truth(time_s)
+        if carried is None:
+            return joints
+        return transform_points(carried(time_s)[:, None], joints)
 
     rig = ring_rig(scenario.cameras, reach_m, scenario.random(_RIG))
     given = disturbed(rig, scenario.calibration_error_deg, scenario.random(_CALIBRATION))
@@ -269,7 +282,7 @@ def build(scenario: Scenario) -> World:
     offsets_s = scenario.random(_CLOCK).uniform(-1.0, 1.0, scenario.cameras) * scenario.clock_offset_ms / 1e3
     offsets_s -= offsets_s.mean()
     records = tuple(
-        _record(scenario, truth, rig.cameras[c], c, rates_hz[c], phase[c], offsets_s[c])
+        _record(scenario, before_rig, rig.cameras[c], c, rates_hz[c], phase[c], offsets_s[c])
         for c in range(scenario.cameras)
     )
     return World(scenario, truth, rig, given, records, offsets_s, swinging)
@@ -392,7 +405,7 @@ class Recording:
 
 def run(
     world: World, config: NodeConfig | None = None, *, oracle_of: int | None = None, charge: bool = False,
-    memory: bool = False, limit: int | None = None,
+    memory: bool = False, limit: int | None = None, places: Places | None = None,
 ) -> Recording:
     """Play a scene through synchroniser and pipeline as `ros/worker.py` does, in simulated time.
 
@@ -403,6 +416,7 @@ def run(
         charge: a set occupies the worker for the time it takes here; else for none.
         memory: trace the memory of each set (slow: do not take times from it).
         limit: at most so many sets.
+        places: where cameras that move were; None: they stand.
     """
     config = config or NodeConfig()
     names = world.given_rig.names
@@ -421,7 +435,7 @@ def run(
 
         def process(found: StampedSet[Keypoints2D], now_ns: int) -> None:
             nonlocal free_ns
-            record = _process(pipeline, found, now_ns, memory)
+            record = _process(pipeline, found, now_ns, memory, places)
             done.append(record)
             tell_clocks(pipeline.clock_offsets_ns())
             free_ns = now_ns + (round(record.cpu_ms * 1e6) if charge else 0)
@@ -463,13 +477,21 @@ def run(
     return Recording(world, tuple(done), drops)
 
 
-def _process(pipeline: PosePipeline, found: StampedSet[Keypoints2D], now_ns: int, memory: bool) -> SetRecord:
+def _process(
+    pipeline: PosePipeline, found: StampedSet[Keypoints2D], now_ns: int, memory: bool, places: Places | None
+) -> SetRecord:
     before = 0
     if memory:
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
     began_s = process_time()
-    result = pipeline.fuse(found.stamp_ns, found.payloads)
+    if places is None:
+        result = pipeline.fuse(found.stamp_ns, found.payloads)
+    else:
+        offsets_ns = pipeline.clock_offsets_ns()
+        poses = places({name: stamp - offsets_ns[name] for name, stamp in found.stamps_ns.items()})
+        placed = {name: seen for name, seen in found.payloads.items() if name in poses}
+        result = pipeline.fuse(found.stamp_ns, placed, poses)
     cpu_ms = (process_time() - began_s) * 1e3
     peak = 0
     if memory:

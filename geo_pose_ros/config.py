@@ -233,7 +233,7 @@ class DetectorConfig:
         '', 'Model file that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose file '
         'none: the whole image is one person'
     )
-    min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0)
+    min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0, live=True)
     min_presence: float = setting(
         0.5, 'A region whose probability to show a person at all is below this shows nobody', low=0.0, high=1.0
     )
@@ -273,7 +273,7 @@ class LifterConfig:
     """The lifter: 3D poses from single views."""
 
     enabled: bool = setting(True, 'Lift every view, so that bodies stay complete and one camera is enough')
-    model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships')
+    model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships', live=True)
     up: str = setting(
         'z', 'Axis of the world that points upwards, for models that know gravity; none: not known',
         choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
@@ -335,6 +335,18 @@ class TrackingConfig:
         2, 'Sets in which a new body must be seen before it is published, unless three cameras or all that should see '
         'it agree at once', low=1, high=100,
     )
+    confirm_s: float = setting(
+        0.6, 'A new body that only a few of the cameras that should see it do (furniture) is published after this',
+        unit='s', low=0.0, high=10.0,
+    )
+    same_body_m: float = setting(
+        0.2, 'Two bodies whose joints are nearer than this in the mean, and that no camera sees both of, are one',
+        unit='m', low=0.0, high=1.0,
+    )
+    arms_length_m: float = setting(
+        0.8, 'A keypoint network that is told to look for somebody may read another person within this once more',
+        unit='m', low=0.0, high=3.0,
+    )
     person_breadth_m: float = setting(
         0.35, 'Whoever stands less than this beside a nearer person is hidden by that one', unit='m', low=0.0, high=2.0
     )
@@ -348,6 +360,9 @@ class TrackingConfig:
     )
     remember_s: float = setting(
         4.0, 'Whoever comes back within this is the same body', unit='s', low=0.0, high=60.0
+    )
+    back_within_m: float = setting(
+        0.4, 'Whoever was just lost comes back within this of where they were expected', unit='m', low=0.0, high=5.0
     )
     hidden_speed_m_s: float = setting(
         1.5, 'Speed at which somebody who is not seen may have moved away from where they were expected', unit='m/s',
@@ -395,7 +410,9 @@ class PipelineConfig:
 class WatchConfig:
     """What a running node does about its calibration."""
 
-    watch: bool = setting(True, 'Keep what the cameras saw of people lately, and offer the service calibrate')
+    watch: bool = setting(
+        True, 'Keep what the cameras saw of people lately, and offer the service calibrate, where cameras stand'
+    )
     apply: str = setting(
         'propose', 'What the service does with a better rig: propose writes it to out, apply goes on with it too',
         choices=('propose', 'apply'),
@@ -410,6 +427,24 @@ class WatchConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TransformConfig:
+    """What transforms of cameras that move can be."""
+
+    most_speed_m_s: float = setting(
+        10.0, 'What carries cameras is not faster: more is a jump of its transforms', unit='m/s', low=0.1, high=1000.0
+    )
+    most_turn_rad_s: float = setting(10.0, 'The same of its turning', unit='rad/s', low=0.1, high=1000.0)
+
+
+# What a camera that moves is looked up in, for the node and for bags alike.
+TRACKING_FRAME = (
+    'Frame that people are tracked in where cameras move: one that stands and does not jump, as odom. Cameras are '
+    'looked up in it on /tf, each at its picture\'s instant; a rig file\'s world is then what carries the rig. Empty: '
+    'cameras stand'
+)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """``pose_node``: topics, calibration, and everything below it."""
 
@@ -417,6 +452,10 @@ class NodeConfig:
     cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the rig file')
     rig: str = setting('', 'Rig file (YAML); empty: intrinsics from camera_info, extrinsics from /tf_static')
     world_frame: str = setting('world', 'Frame of the output where there is no rig file')
+    tracking_frame: str = setting('', TRACKING_FRAME)
+    output_in: str = setting(
+        'tracking_frame', 'Frame of what is published where cameras move', choices=('tracking_frame', 'world_frame')
+    )
     transport: str = setting(
         'compressed', 'What the cameras send; keypoints: 2D of a detector elsewhere',
         choices=('raw', 'compressed', 'keypoints'),
@@ -449,6 +488,9 @@ class NodeConfig:
     publish_camera_frames: bool = setting(
         False, 'Publish the camera frames of the rig file on /tf_static; off where a robot description does'
     )
+    publish_body_frames: bool = setting(
+        False, 'Publish a frame body_<id> of every body on /tf: at the pelvis, x forward, z towards the head'
+    )
     annotated_max_side_px: int = setting(
         960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True
     )
@@ -457,6 +499,11 @@ class NodeConfig:
     stale_after_s: float = setting(
         2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
     )
+    transform_wait_ms: float = setting(
+        50.0, 'A set waits so long for transforms that are older than its pictures; then the cameras they carry do '
+        'without it', unit='ms', low=0.0, high=2000.0,
+    )
+    transforms: TransformConfig = field(default_factory=TransformConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     calibration: WatchConfig = field(default_factory=WatchConfig)

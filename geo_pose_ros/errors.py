@@ -13,6 +13,18 @@ class CalibrationError(GeoPoseError):
     """Intrinsics, extrinsics or a rig are missing or impossible."""
 
 
+class TransformError(CalibrationError):
+    """One frame's place in another is not known for one instant.
+
+    Attributes:
+        kind: 'late' (the instant is after all that was told), 'old' (before), 'missing' or 'jump'.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
 class ShapeError(GeoPoseError):
     """An array has another shape, dtype or range than declared."""
 

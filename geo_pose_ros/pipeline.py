@@ -89,6 +89,21 @@ class PosePipeline:
         self._scene.with_rig(rig)
         self._foreseen = self._scene.foresee()
 
+    def with_lifter(self, lifter: PoseLifter) -> None:
+        """Go on with another lifter, which is the pipeline's to close; people, their ids and bone lengths stay.
+
+        To be called while no set is being fused.
+        """
+        before, self._lifter = self._lifter, lifter
+        self._scene.with_lifter(lifter)
+        if before is not None:
+            before.close()
+
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """Use keypoints from ``min_confidence`` on from the next set; any thread may call. Nobody is forgotten."""
+        self._stage.use_min_confidence(min_confidence)
+        self._scene.use_min_confidence(min_confidence)
+
     @property
     def model_sha256(self) -> str:
         """The lifter's weights; '' without a lifter."""
@@ -98,16 +113,27 @@ class PosePipeline:
         """Create the detector now rather than at the first frame; raise DetectorError if it cannot be."""
         self._stage.load()
 
-    def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
+    def expected(
+        self, stamps_ns: Mapping[str, int], cam_from_world: Mapping[str, FloatArray] | None = None
+    ) -> dict[str, ExpectedPeople]:
         """Return whom the last set lets expect in the pictures of ``stamps_ns``, by camera name. Any thread may call.
+
+        Args:
+            stamps_ns: by camera name.
+            cam_from_world: (3, 4) of cameras that move, about then; the others are where the rig says.
 
         Raises:
             CalibrationError: if a name is not in the rig.
         """
-        return self._seen_by(self._foreseen, stamps_ns)
+        return self._seen_by(self._foreseen, cam_from_world or {}, stamps_ns)
 
-    def _seen_by(self, foreseen: Foreseen, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
-        return {name: foreseen.seen_by(self._rig[name], stamp_ns) for name, stamp_ns in stamps_ns.items()}
+    def _seen_by(
+        self, foreseen: Foreseen, cam_from_world: Mapping[str, FloatArray], stamps_ns: Mapping[str, int]
+    ) -> dict[str, ExpectedPeople]:
+        return {
+            name: foreseen.seen_by(self._rig[name], stamp_ns, cam_from_world.get(name))
+            for name, stamp_ns in stamps_ns.items()
+        }
 
     def process_set(self, frames: FrameSet) -> PipelineResult:
         """Return the bodies of decoded frames; see ``process``."""
@@ -136,19 +162,27 @@ class PosePipeline:
         """
         return self.begin(loaders).views()
 
-    def begin(self, loaders: Mapping[str, FrameLoader]) -> Detection:
+    def begin(
+        self, loaders: Mapping[str, FrameLoader], cam_from_world: Mapping[str, FloatArray] | None = None
+    ) -> Detection:
         """Begin with what ``detect`` does; the next set may begin before this one is done.
+
+        Args:
+            loaders: by camera name, a call that decodes its frame.
+            cam_from_world: (3, 4) of cameras that move, about where they are now: people are looked for accordingly.
 
         Raises:
             CalibrationError: if a name is not in the rig.
         """
         wanted = {self._rig[name].name: load for name, load in loaders.items()}
         # As it is now, whether or not the set before is done when a picture has been loaded.
-        return self._stage.begin(wanted, partial(self._seen_by, self._foreseen))
+        return self._stage.begin(wanted, partial(self._seen_by, self._foreseen, cam_from_world or {}))
 
-    def finish(self, stamp_ns: int, views: Views) -> PipelineResult:
+    def finish(
+        self, stamp_ns: int, views: Views, cam_from_world: Mapping[str, FloatArray] | None = None
+    ) -> PipelineResult:
         """Fuse what ``detect`` returned; see ``fuse``."""
-        fused = self.fuse(stamp_ns, views.keypoints)
+        fused = self.fuse(stamp_ns, views.keypoints, cam_from_world)
         return replace(
             fused, frames=views.frames, camera_errors=views.camera_errors,
             stage_ms={**views.stage_ms, **fused.stage_ms},

@@ -352,6 +352,9 @@ class Bodies3D:
         num_views: (P, J) views that support the joint.
         reprojection_error: (P, J) px, mean over the supporting views, NaN where there is none.
         body_ids: (P,) stable over time.
+        velocity: (P, J, 3) m/s, NaN where unknown; None: nowhere known.
+        age_s: (P, J) since the joint was last measured, NaN where unknown; None: nowhere known.
+        views: (P, J) the views that support the joint: bit c of camera c of the rig; None: not told.
     """
 
     stamp_ns: int
@@ -363,6 +366,9 @@ class Bodies3D:
     num_views: IntArray
     reprojection_error: FloatArray
     body_ids: IntArray
+    velocity: FloatArray = None  # type: ignore[assignment]  # filled in at once, as are those below
+    age_s: FloatArray = None  # type: ignore[assignment]
+    views: IntArray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         joints = len(self.skeleton)
@@ -376,6 +382,13 @@ class Bodies3D:
             ('body_ids', np.int64, (people,)),
         ):
             object.__setattr__(self, name, read_only(getattr(self, name), dtype, shape, f'Bodies3D.{name}'))
+        for name, unknown in (
+            ('velocity', np.full((people, joints, 3), np.nan)),
+            ('age_s', np.full((people, joints), np.nan)),
+            ('views', np.zeros((people, joints), np.int64)),
+        ):
+            given = unknown if getattr(self, name) is None else getattr(self, name)
+            object.__setattr__(self, name, read_only(given, unknown.dtype, unknown.shape, f'Bodies3D.{name}'))
 
     def __len__(self) -> int:
         return int(self.xyz.shape[0])
@@ -391,5 +404,8 @@ class Bodies3D:
 
     def select(self, kept: NDArray[np.bool_]) -> Bodies3D:
         """Return the bodies of the mask ``kept`` (P,)."""
-        per_body = ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')
+        per_body = (
+            'xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids', 'velocity', 'age_s',
+            'views',
+        )
         return replace(self, **{name: getattr(self, name)[kept] for name in per_body})

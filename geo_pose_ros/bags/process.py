@@ -18,11 +18,20 @@ from tqdm import tqdm
 from ..calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
 from ..calibration.formats import add_unit_argument, read_calibration
 from ..calibration.rig_file import rig_hash
-from ..config import PipelineConfig, SyncConfig, add_arguments, from_arguments, setting
+from ..config import (
+    TRACKING_FRAME,
+    PipelineConfig,
+    SyncConfig,
+    TransformConfig,
+    add_arguments,
+    from_arguments,
+    setting,
+)
 from ..detection.checks import checked
 from ..errors import BagError, FrameError, GeoPoseError
 from ..messages.bodies import bodies_to_cloud
 from ..messages.camera_info import camera_info_from_intrinsics
+from ..messages.details import details_to_cloud
 from ..messages.diagnostics import Level, Status, diagnostics_to_message
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
@@ -34,6 +43,7 @@ from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, clocks_diffe
 from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
 from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
 from .message_factory import RosbagsFactory
+from .moving import MovingBag, transforms_of
 from .read import BagMessage, BagReader, until_damage
 from .sets import Stamped, synchronised
 from .write import STORAGES, BagWriter
@@ -50,6 +60,8 @@ class ProcessConfig:
 
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    tracking_frame: str = setting('', TRACKING_FRAME)
+    transforms: TransformConfig = field(default_factory=TransformConfig)
     keypoints_skeleton: str = setting('body17', 'Skeleton of recorded keypoint topics', choices=tuple(SKELETONS))
 
 
@@ -131,12 +143,16 @@ def process_bag(
     config = config or ProcessConfig()
     with BagReader(bag) as reader:
         chosen = choose_cameras(reader, cameras)
-        if rig is None:
+        moving = None
+        if config.tracking_frame:
+            moving = MovingBag(reader, tuple(chosen), config.tracking_frame, config.transforms, rig)
+            rig = moving.rig
+        elif rig is None:
             rig = rig_from_bag(reader, tuple(chosen), world_frame_id)
         rig = rig.subset(list(chosen))
         by_topic = _source_topics(reader, chosen, from_keypoints=config.pipeline.detector.name == 'keypoints')
         with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
-            return _Run(rig, config, pipeline, writer).process(reader, by_topic)
+            return _Run(rig, config, pipeline, writer, moving).process(reader, by_topic)
 
 
 def _source_topics(reader: BagReader, cameras: Mapping[str, CameraTopics], *, from_keypoints: bool) -> dict[str, str]:
@@ -162,8 +178,11 @@ class _Begun:
 class _Run:
     """One pass over a bag."""
 
-    def __init__(self, rig: CameraRig, config: ProcessConfig, pipeline: PosePipeline, writer: BagWriter) -> None:
-        self._rig, self._config, self._pipeline, self._writer = rig, config, pipeline, writer
+    def __init__(
+        self, rig: CameraRig, config: ProcessConfig, pipeline: PosePipeline, writer: BagWriter,
+        moving: MovingBag | None,
+    ) -> None:
+        self._rig, self._config, self._pipeline, self._writer, self._moving = rig, config, pipeline, writer, moving
         self._make = RosbagsFactory()
         self._previous_ids: list[int] = []
         self._first_error = ''
@@ -185,7 +204,7 @@ class _Run:
         waiting: _Begun | None = None
         for number, found in enumerate(synchronised(stamped, self._synchronizer, by_topic.values())):
             if number == 0:
-                self._write_rig(found.stamp_ns)
+                self._write_rig(reader, found.stamp_ns)
             begun = self._begin(found.stamp_ns, found.payloads)
             # As in the node, a set is detected while the one before is fused and written.
             self._end(waiting)
@@ -201,18 +220,36 @@ class _Run:
     def _begin(self, stamp_ns: int, frames: Mapping[str, BagMessage]) -> _Begun | None:
         """Begin with a set: images are being detected when this returns; None if that fails."""
         is_image = 'image_raw' in next(iter(frames.values())).topic
+        poses = self._poses(frames)
+        if poses is not None:
+            frames = {name: message for name, message in frames.items() if name in poses}
         try:
             if not is_image:
-                return _Begun(stamp_ns, partial(self._pipeline.fuse, stamp_ns, self._keypoints(frames)))
+                return _Begun(stamp_ns, partial(self._pipeline.fuse, stamp_ns, self._keypoints(frames), poses))
             max_side_px = self._config.pipeline.detector.max_side_px
             detection = self._pipeline.begin({
                 name: partial(_load, message, name, self._rig[name].intrinsics, max_side_px)
                 for name, message in frames.items()
-            })
+            }, poses)
         except GeoPoseError as error:
             self._failed(stamp_ns, error)
             return None
-        return _Begun(stamp_ns, lambda: self._pipeline.finish(stamp_ns, detection.views()))
+        return _Begun(stamp_ns, lambda: self._pipeline.finish(stamp_ns, detection.views(), poses))
+
+    def _poses(self, frames: Mapping[str, BagMessage]) -> dict[str, FloatArray] | None:
+        """Return where cameras that move were, (3, 4) by name; those that no transform places are counted.
+
+        None where cameras stand.
+        """
+        if self._moving is None:
+            return None
+        # Transforms are on the cameras' common clock.
+        offsets_ns = self._pipeline.clock_offsets_ns()
+        where = self._moving.look({name: message.stamp_ns - offsets_ns[name] for name, message in frames.items()})
+        for name, fault in where.faults.items():
+            self._summary.unusable_frames[name] += 1
+            self._note(f"Camera '{name}': {fault}")
+        return dict(where.cam_from_tracking)
 
     def _keypoints(self, frames: Mapping[str, BagMessage]) -> dict[str, Keypoints2D]:
         """Return the recorded keypoints of one set that can be used; what is wrong with the others is counted."""
@@ -274,9 +311,13 @@ class _Run:
         for stage, ms in result.stage_ms.items():
             summary.stage_ms.setdefault(stage, []).append(ms)
 
-    def _write_rig(self, stamp_ns: int) -> None:
-        """Write what a reader of the results, or a retraining, needs to know once."""
-        self._send('/tf_static', rig_to_transforms(self._make, self._rig, stamp_ns), stamp_ns)
+    def _write_rig(self, reader: BagReader, stamp_ns: int) -> None:
+        """Write what a reader of the results, or a retraining, needs to know once; where the rig moves, how."""
+        if self._moving is None:
+            self._send('/tf_static', rig_to_transforms(self._make, self._rig, stamp_ns), stamp_ns)
+        else:
+            for message in transforms_of(reader):
+                self._send(message.topic, message.decode(), message.time_ns)
         for camera in self._rig.cameras:
             info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)
             self._send(f'/{camera.name}/camera_info', info, stamp_ns)
@@ -288,6 +329,7 @@ class _Run:
             cloud = keypoints_to_cloud(self._make, keypoints, self._rig[name].frame_id)
             self._send(f'{NODE}/keypoints/{name}', cloud, stamp_ns)
         self._send(f'{NODE}/bodies', bodies_to_cloud(self._make, result.bodies), stamp_ns)
+        self._send(f'{NODE}/details', details_to_cloud(self._make, result.bodies), stamp_ns)
         markers = bodies_to_markers(self._make, result.bodies, self._previous_ids)
         self._send(f'{NODE}/markers', markers, stamp_ns)
         self._previous_ids = result.bodies.body_ids.tolist()

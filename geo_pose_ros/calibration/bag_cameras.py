@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..errors import BagError, CalibrationError
 from ..messages.camera_info import intrinsics_from_camera_info
 from ..messages.transforms import chain_to_root, lookup, transform_tree
-from ..types import Camera, CameraRig
+from ..types import Camera, CameraRig, Intrinsics
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -23,21 +23,31 @@ class Topic(Protocol):
     """A topic of a bag: its name, ROS type and number of messages."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Full name."""
+
     @property
-    def message_type(self) -> str: ...
+    def message_type(self) -> str:
+        """Like sensor_msgs/msg/Image."""
+
     @property
-    def count(self) -> int: ...
+    def count(self) -> int:
+        """How many messages there are."""
 
 
 class Bag(Protocol):
     """What is needed of an open bag; ``bags.read.BagReader`` is one."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """Where it lies."""
+
     @property
-    def topics(self) -> Mapping[str, Topic]: ...
-    def messages(self, topics: Collection[str]) -> Iterator[Any]: ...
+    def topics(self) -> Mapping[str, Topic]:
+        """By name."""
+
+    def messages(self, topics: Collection[str]) -> Iterator[Any]:
+        """Yield the messages of topics in the order received."""
 
 
 # Topic -> its camera's namespace, and the kind of topic. `~/keypoints/<camera>` is what pose_node publishes.
@@ -110,20 +120,13 @@ def rig_from_bag(reader: Bag, names: Sequence[str] = (), world_frame_id: str = '
         BagError: if a camera has no camera_info.
         CalibrationError: if a camera is uncalibrated, or the transforms do not join the cameras.
     """
-    cameras = choose_cameras(reader, names)
-    bare = [name for name, topics in cameras.items() if not topics.camera_info]
-    if bare:
-        raise BagError(
-            f"Bag '{reader.path}' has no camera_info of {', '.join(bare)}; it has: "
-            f'{", ".join(sorted(reader.topics))}. Record <camera>/camera_info too, or give the calibration with --rig.'
-        )
-    infos = _first_messages(reader, [topics.camera_info for topics in cameras.values()])
+    infos = _camera_infos(reader, names)
+    frame_ids = {name: _frame_of(info) for name, info in infos.items()}
     tree = transform_tree(
         message.decode()
         for message in reader.messages([t.name for t in reader.topics.values() if t.message_type == TF_MESSAGE
                                         and t.name.rsplit('/', 1)[-1] == 'tf_static'])
     )
-    frame_ids = {name: str(infos[t.camera_info].header.frame_id).lstrip('/') for name, t in cameras.items()}
     if not world_frame_id:
         roots = {name: chain_to_root(tree, frame_id)[0] for name, frame_id in frame_ids.items()}
         if len(set(roots.values())) > 1:
@@ -136,13 +139,41 @@ def rig_from_bag(reader: Bag, names: Sequence[str] = (), world_frame_id: str = '
     return CameraRig(
         tuple(
             Camera(
-                name, frame_ids[name], intrinsics_from_camera_info(infos[topics.camera_info], name),
+                name, frame_ids[name], intrinsics_from_camera_info(info, name),
                 lookup(tree, frame_ids[name], world_frame_id),
             )
-            for name, topics in cameras.items()
+            for name, info in infos.items()
         ),
         world_frame_id,
     )
+
+
+def bag_lenses(reader: Bag, names: Sequence[str] = ()) -> dict[str, tuple[str, Intrinsics]]:
+    """Return the optical frame and the intrinsics of the cameras called ``names`` (none: all), from camera_info.
+
+    Raises:
+        BagError: if a camera has no camera_info.
+        CalibrationError: if a camera is uncalibrated.
+    """
+    infos = _camera_infos(reader, names)
+    return {name: (_frame_of(info), intrinsics_from_camera_info(info, name)) for name, info in infos.items()}
+
+
+def _frame_of(info: Any) -> str:
+    return str(info.header.frame_id).lstrip('/')
+
+
+def _camera_infos(reader: Bag, names: Sequence[str]) -> dict[str, Any]:
+    """Return the first camera_info of each camera; raise BagError if one has none."""
+    cameras = choose_cameras(reader, names)
+    bare = [name for name, topics in cameras.items() if not topics.camera_info]
+    if bare:
+        raise BagError(
+            f"Bag '{reader.path}' has no camera_info of {', '.join(bare)}; it has: "
+            f'{", ".join(sorted(reader.topics))}. Record <camera>/camera_info too, or give the calibration with --rig.'
+        )
+    infos = _first_messages(reader, [topics.camera_info for topics in cameras.values()])
+    return {name: infos[topics.camera_info] for name, topics in cameras.items()}
 
 
 def _first_messages(reader: Bag, topics: Sequence[str]) -> Mapping[str, Any]:

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import CalibrationError, GeoPoseError
+from ..geometry.quaternion import invert, matrix
 from ..geometry.rigid import compose
 from ..messages.camera_info import intrinsics_from_camera_info, rectified_from_camera_info
 from ..messages.transforms import TransformTree, lookup, transform_tree
 from ..skeleton import FloatArray
 from ..types import Camera, CameraRig, Intrinsics
+from .moving import Mount, mounts_of
+from .transform_buffer import TransformSource
 
 # After the last news, a rig that lacks cameras is used without them.
 _SETTLE_NS = 1_000_000_000
@@ -43,7 +46,8 @@ class Calibration:
     """What is known of each camera; a fault of one costs only that camera. Not thread-safe."""
 
     def __init__(
-        self, cameras: Sequence[str], world_frame: str, rig: CameraRig | None = None, rectified: Collection[str] = ()
+        self, cameras: Sequence[str], world_frame: str, rig: CameraRig | None = None, rectified: Collection[str] = (),
+        moving: TransformSource | None = None,
     ) -> None:
         """Start with nothing known, or with a rig file.
 
@@ -52,6 +56,8 @@ class Calibration:
             world_frame: the frame that they are looked up in.
             rig: of a rig file; nothing else is listened to then.
             rectified: cameras whose pictures are rectified.
+            moving: where cameras are looked up that move in ``world_frame``; the world of ``rig`` is then what carries
+                it.
 
         Raises:
             CalibrationError: if the rig lacks one of ``cameras``, or has the lens of one whose pictures have none.
@@ -59,6 +65,7 @@ class Calibration:
         self._cameras = tuple(cameras)
         self._world_frame = world_frame
         self._rectified = frozenset(rectified)
+        self._moving = moving
         self._lenses: dict[str, _Lens] = {}
         self._faults: dict[str, str] = {}
         self._tree: dict[str, Any] = {}
@@ -68,9 +75,13 @@ class Calibration:
         self._from_file = rig is not None
         self._rig = rig.subset(self._cameras) if rig is not None else None
         self._missing: dict[str, str] = {}
+        self._mounts: dict[str, Mount] = {}
         if self._rig is None:
             self._assemble(0)
             return
+        if moving is not None:
+            self._mounts = mounts_of(self._rig)
+            self._rig = replace(self._rig, world_frame_id=world_frame)
         for name in self._rectified:
             if self._rig[name].intrinsics.distorted:
                 raise CalibrationError(
@@ -88,6 +99,16 @@ class Calibration:
     def problems(self) -> Mapping[str, str]:
         """Why a camera is not calibrated, by camera."""
         return self._missing
+
+    @property
+    def mounts(self) -> Mapping[str, Mount]:
+        """What carries the cameras of ``rig``, by name, where they move."""
+        return self._mounts
+
+    def look_again(self, now_ns: int) -> None:
+        """Look for the transforms of cameras that move and had none."""
+        if self._missing and self._moving is not None:
+            self._assemble(now_ns)
 
     def has_intrinsics(self, camera: str) -> bool:
         """Return whether a valid camera_info came, or a rig file holds them."""
@@ -136,13 +157,17 @@ class Calibration:
         self._refined = {camera.name: (self._told(self._lenses[camera.name]), camera) for camera in rig.cameras}
         self._assemble(now_ns)
 
-    def _told(self, lens: _Lens) -> FloatArray:
-        """Return (3, 4) the pose of a camera as TF has it; raise CalibrationError if it has none."""
+    def _picture_from_frame(self, lens: _Lens) -> FloatArray:
+        """Return (3, 4) of a camera's pictures against the frame that TF knows."""
         picture_from_frame = lens.picture_from_frame.copy()
         if [other.frame_id for other in self._lenses.values()].count(lens.frame_id) == 1:
             # Its frame is its own, so that TF has the whole way already.
             picture_from_frame[:, 3] = 0.0
-        return compose(picture_from_frame, lookup(self._tree, lens.frame_id, self._world_frame))
+        return picture_from_frame
+
+    def _told(self, lens: _Lens) -> FloatArray:
+        """Return (3, 4) the pose of a camera as TF has it; raise CalibrationError if it has none."""
+        return compose(self._picture_from_frame(lens), self._frame_from_world(lens.frame_id))
 
     def _camera(self, name: str) -> Camera:
         """Return a camera, refined or as TF has it; raise CalibrationError if it is not calibrated."""
@@ -158,6 +183,7 @@ class Calibration:
     def _assemble(self, now_ns: int) -> None:
         """Make the rig anew where something of it changed; ``now_ns`` is when."""
         cameras: list[Camera] = []
+        mounts: dict[str, Mount] = {}
         missing: dict[str, str] = {}
         for name in self._cameras:
             if name not in self._lenses:
@@ -167,21 +193,33 @@ class Calibration:
                 continue
             try:
                 cameras.append(self._camera(name))
+                lens = self._lenses[name]
+                mounts[name] = Mount(lens.frame_id, self._picture_from_frame(lens))
             except GeoPoseError as error:
                 missing[name] = f"Camera '{name}': {error}"
-        if missing != self._missing or not _same_cameras(cameras, self._rig):
+        stands = self._moving is None
+        if missing != self._missing or not _same_cameras(cameras, self._rig, stands):
             self._changed_ns = now_ns
-        if not _same_cameras(cameras, self._rig):
+        if not _same_cameras(cameras, self._rig, stands):
             self._rig = CameraRig(tuple(cameras), self._world_frame) if cameras else None
-        self._missing = missing
+        self._missing, self._mounts = missing, mounts
+
+    def _frame_from_world(self, frame_id: str) -> FloatArray:
+        """Return (3, 4) of a frame that stands, or that of one that moves as far as it is known now."""
+        if self._moving is None:
+            return lookup(self._tree, frame_id, self._world_frame)
+        return matrix(invert(self._moving.look(self._world_frame, frame_id, None)))
 
 
-def _same_cameras(cameras: Sequence[Camera], rig: CameraRig | None) -> bool:
-    """Return whether ``rig`` consists of ``cameras``; TF is told again and again, by whoever comes."""
+def _same_cameras(cameras: Sequence[Camera], rig: CameraRig | None, stand: bool) -> bool:
+    """Return whether ``rig`` consists of ``cameras``, in the same place if they ``stand``.
+
+    TF is told again and again, by whoever comes.
+    """
     before = rig.cameras if rig is not None else ()
     return len(cameras) == len(before) and all(
         (a.name, a.frame_id, a.clock_offset_s) == (b.name, b.frame_id, b.clock_offset_s)
         and a.intrinsics is b.intrinsics
-        and np.abs(a.cam_from_world - b.cam_from_world).max() <= _SAME_POSE
+        and (not stand or np.abs(a.cam_from_world - b.cam_from_world).max() <= _SAME_POSE)
         for a, b in zip(cameras, before, strict=True)
     )

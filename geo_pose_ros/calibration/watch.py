@@ -31,22 +31,32 @@ class CameraState(Protocol):
     """What the watch takes of what is known of a camera; the scene's state is one."""
 
     @property
-    def moved(self) -> bool: ...
+    def moved(self) -> bool:
+        """Whether it stands elsewhere than its calibration says."""
+
     @property
-    def shift_px(self) -> tuple[float, float]: ...
+    def shift_px(self) -> tuple[float, float]:
+        """How far, in the picture."""
+
     @property
-    def clock_offset_s(self) -> float: ...
+    def clock_offset_s(self) -> float:
+        """How far its stamps are ahead."""
 
 
 class SceneResult(Protocol):
     """What the watch takes of a set; the pipeline's result is one."""
 
     @property
-    def bodies(self) -> Bodies3D: ...
+    def bodies(self) -> Bodies3D:
+        """Who is there."""
+
     @property
-    def keypoints(self) -> Mapping[str, Keypoints2D]: ...
+    def keypoints(self) -> Mapping[str, Keypoints2D]:
+        """By camera."""
+
     @property
-    def cameras(self) -> Mapping[str, CameraState]: ...
+    def cameras(self) -> Mapping[str, CameraState]:
+        """What the scene knows of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..config import DetectorConfig
 from ..errors import ConfigError
@@ -49,6 +49,15 @@ class Detector(Protocol):
 
     def close(self) -> None:
         """Free the model."""
+        ...
+
+
+@runtime_checkable
+class Adjustable(Detector, Protocol):
+    """A detector that takes other thresholds while it runs; any thread may call."""
+
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """Do not use keypoints below ``min_confidence`` from now on."""
         ...
 
 

@@ -6,6 +6,7 @@ They gain nothing by being told where to look; the people whom the scene expects
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -108,6 +109,10 @@ class OneStageDetector:
             values = [outputs[spec.name][row] for spec in self._network.engine.outputs]
             found[name] = self._people(frames[name], self._read(values), ratio, expected.get(name))
         return found
+
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """See Adjustable."""
+        self._config = replace(self._config, min_confidence=min_confidence)
 
     def close(self) -> None:
         """Free the network."""

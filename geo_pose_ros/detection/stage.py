@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from time import perf_counter
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from ..config import DetectorConfig
 from ..errors import DetectorError, FrameError, GeoPoseError
 from ..types import ExpectedPeople, Frame, Keypoints2D
-from .base import Detector, create_detector
+from .base import Adjustable, Detector, create_detector
 from .checks import checked
 
 FrameLoader = Callable[[], Frame]
@@ -38,6 +38,18 @@ class Views:
     frames: Mapping[str, Frame]
     camera_errors: Mapping[str, str]
     stage_ms: Mapping[str, float]
+
+    @classmethod
+    def of(cls, keypoints: Mapping[str, Keypoints2D]) -> Views:
+        """Return views whose pictures were detected elsewhere."""
+        return cls(keypoints, {}, {}, {})
+
+    def select(self, cameras: Collection[str]) -> Views:
+        """Return the views of ``cameras``."""
+        return replace(
+            self, keypoints={name: seen for name, seen in self.keypoints.items() if name in cameras},
+            frames={name: frame for name, frame in self.frames.items() if name in cameras},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,12 @@ class DetectionStage:
         self._sizes = sizes
         self._pool.shutdown()
         self._start(cameras)
+
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """Go on with another threshold; any thread may call. A detector that is not Adjustable keeps its own."""
+        self._config = replace(self._config, min_confidence=min_confidence)
+        if isinstance(self._detector, Adjustable):
+            self._detector.use_min_confidence(min_confidence)
 
     def load(self) -> Detector:
         """Return the detector, created at the first call; raise DetectorError if it cannot be."""

@@ -8,7 +8,7 @@ know, yet or at all, is followed from picture to picture, so that several camera
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,10 @@ class TopDownDetector:
             name: self._settle(attempt, reading)
             for (name, attempt), reading in zip(attempts.items(), read, strict=True)
         }
+
+    def use_min_confidence(self, min_confidence: float) -> None:
+        """See Adjustable."""
+        self._config = replace(self._config, min_confidence=min_confidence)
 
     def close(self) -> None:
         """Free both networks."""

@@ -30,22 +30,23 @@ def rig_to_transforms(make: MessageFactory, rig: CameraRig, stamp_ns: int) -> An
 
 def rig_to_transforms_stamped(make: MessageFactory, rig: CameraRig, stamp_ns: int) -> list[Any]:
     """Return geometry_msgs/TransformStamped world -> optical frame of each camera, in rig order."""
-    transforms = []
-    for camera in rig.cameras:
-        world_from_cam = invert(camera.cam_from_world)
-        x, y, z, w = to_quaternion(world_from_cam).tolist()
-        tx, ty, tz = world_from_cam[:, 3].tolist()
-        transforms.append(
-            make(
-                'geometry_msgs/msg/TransformStamped', header=to_header(make, stamp_ns, rig.world_frame_id),
-                child_frame_id=camera.frame_id,
-                transform=make(
-                    'geometry_msgs/msg/Transform', translation=make('geometry_msgs/msg/Vector3', x=tx, y=ty, z=tz),
-                    rotation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
-                ),
-            )
-        )
-    return transforms
+    return [
+        to_transform(make, rig.world_frame_id, camera.frame_id, invert(camera.cam_from_world), stamp_ns)
+        for camera in rig.cameras
+    ]
+
+
+def to_transform(make: MessageFactory, parent: str, child: str, parent_from_child: FloatArray, stamp_ns: int) -> Any:
+    """Return geometry_msgs/TransformStamped of ``parent_from_child`` (3, 4) m."""
+    x, y, z, w = to_quaternion(parent_from_child).tolist()
+    tx, ty, tz = parent_from_child[:, 3].tolist()
+    return make(
+        'geometry_msgs/msg/TransformStamped', header=to_header(make, stamp_ns, parent), child_frame_id=child,
+        transform=make(
+            'geometry_msgs/msg/Transform', translation=make('geometry_msgs/msg/Vector3', x=tx, y=ty, z=tz),
+            rotation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
+        ),
+    )
 
 
 def transform_tree(messages: Iterable[Any]) -> dict[str, tuple[str, FloatArray]]:

@@ -12,6 +12,7 @@ from visualization_msgs.msg import MarkerArray
 from ..calibration.rig_file import rig_hash
 from ..config import NodeConfig
 from ..messages.bodies import bodies_to_cloud
+from ..messages.body_frames import bodies_to_transforms
 from ..messages.details import details_to_cloud
 from ..messages.expected import expected_to_cloud
 from ..messages.image import compressed_from_frame
@@ -24,13 +25,14 @@ from ..types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 from ..view.draw import draw_skeleton
 from .message_factory import RclpyFactory
 from .qos import profile
+from .tf import transform_message
 
 
 class Outputs:
     """Lifecycle publishers; they publish only while the node is active."""
 
     def __init__(self, node: Any, cameras: Sequence[str], config: NodeConfig) -> None:
-        """Create the publishers."""
+        """Create the publishers; raise ConfigError if body frames are asked for and tf2_msgs is not installed."""
         self._node, self._config = node, config
         self._make = RclpyFactory()
         self._shown_ids: list[int] = []
@@ -43,6 +45,10 @@ class Outputs:
         self._expected = {
             name: create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False)) for name in cameras
         }
+        self._tf: Any = None
+        if config.publish_body_frames:
+            self._transforms = transform_message('publish_body_frames', 'set it to false')
+            self._tf = create(self._transforms, '/tf', profile(100))
         self._annotated = {
             name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
         }
@@ -60,6 +66,8 @@ class Outputs:
         self._bodies.publish(bodies_to_cloud(self._make, result.bodies))
         if self._details.get_subscription_count():
             self._details.publish(details_to_cloud(self._make, result.bodies))
+        if self._tf is not None:
+            self._tf.publish(self._transforms(transforms=bodies_to_transforms(self._make, result.bodies)))
         if self._markers.get_subscription_count():
             self._markers.publish(bodies_to_markers(self._make, result.bodies, self._shown_ids))
             self._shown_ids = result.bodies.body_ids.tolist()
@@ -90,7 +98,7 @@ class Outputs:
         """Destroy the publishers."""
         for publisher in (
             self._bodies, self._details, self._markers, self._skeleton, *self._keypoints.values(),
-            *self._expected.values(),             *self._annotated.values(),
+            *self._expected.values(), *self._annotated.values(), *([] if self._tf is None else [self._tf]),
         ):
             self._node.destroy_lifecycle_publisher(publisher)
 

@@ -6,25 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
-from time import monotonic_ns
+from time import monotonic_ns, perf_counter
 from typing import Any
 
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import PointCloud2
 
+from ..calibration.moving import Mount, Whereabouts
 from ..config import NodeConfig
 from ..detection import create_detector
 from ..detection.checks import checked
-from ..detection.stage import Detection
+from ..detection.stage import Detection, Views
 from ..errors import GeoPoseError
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
 from ..pipeline import PipelineResult, PosePipeline
 from ..scene.sync import StampedSet, clocks_differ
-from ..skeleton import get_skeleton
+from ..skeleton import FloatArray, get_skeleton
 from ..types import Camera, CameraRig, Frame, Keypoints2D
 from .bridge import raw_converter
 from .cdr import read_compressed_image, read_image
+from .lifter_changes import LifterChanges
 from .outputs import Outputs
 from .rig_source import RigSource
 from .statistics import NodeStatistics
@@ -38,7 +40,8 @@ class SetProcessor:
     """Owns the pipeline; ``process`` begins with a set, a second thread finishes and publishes it."""
 
     def __init__(
-        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics
+        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics,
+        lifters: LifterChanges,
     ) -> None:
         """Find out now whether the detector works; with a rig already, load it for all cameras.
 
@@ -47,7 +50,7 @@ class SetProcessor:
         """
         self._node, self._config = node, config
         self._only_keypoints = all(transport_of(config, name) == 'keypoints' for name in cameras)
-        self._source, self._statistics = source, statistics
+        self._source, self._statistics, self._lifters = source, statistics, lifters
         self._bridge = raw_converter() if config.transport == 'raw' else None
         # Gets the cameras' clock offsets whenever they have changed: the synchroniser's.
         self.on_clock_offsets: Callable[[Mapping[str, int]], None] | None = None
@@ -76,10 +79,18 @@ class SetProcessor:
         self._pipeline_rig = rig
         self.tell_clocks()
 
+    def apply(self, config: NodeConfig) -> None:
+        """Take over the settings that are live."""
+        self._config = config
+        if self._pipeline is not None:
+            self._pipeline.use_min_confidence(config.pipeline.detector.min_confidence)
+
     def publish_skeleton(self) -> None:
         """Publish `~/skeleton`, if there is a rig."""
         if self._pipeline is not None and self.outputs is not None:
-            self.outputs.publish_skeleton(self._pipeline.rig, self._pipeline.model_sha256)
+            rig, moving = self._pipeline.rig, self._source.moving
+            described = rig if moving is None else replace(rig, world_frame_id=moving.output_frame)
+            self.outputs.publish_skeleton(described, self._pipeline.model_sha256)
 
     def process(self, found: StampedSet[bytes]) -> None:
         """Begin to detect, and return when the next set could begin; the finisher's thread does the rest."""
@@ -94,16 +105,16 @@ class SetProcessor:
             }
             keypoints = self._read_keypoints(from_elsewhere, found.stamp_ns, rig)
             if len(from_elsewhere) == len(usable):
-                self._submit(partial(pipeline.fuse, found.stamp_ns, keypoints), rig, found)
+                self._submit(partial(self._fuse, pipeline, Views.of(keypoints), found.stamp_ns), rig, found)
                 return
             detection = pipeline.begin({
                 name: partial(self._decode, rig[name], cdr)
                 for name, cdr in usable.items() if name not in from_elsewhere
-            })
+            }, self._newest_poses())
         except GeoPoseError as error:
             self._set_failed(error, found.stamp_ns)
             return
-        self._submit(partial(self._fuse, pipeline, detection, keypoints, found.stamp_ns), rig, found)
+        self._submit(partial(self._detected, pipeline, detection, keypoints, found.stamp_ns), rig, found)
         detection.wait_for_a_worker()
 
     def wait(self) -> None:
@@ -121,14 +132,45 @@ class SetProcessor:
         before, self._finished = self._finished, self._finisher.submit(self._finish, finish, rig, found)
         before.result()
 
-    def _fuse(
+    def _detected(
         self, pipeline: PosePipeline, detection: Detection, keypoints: dict[str, Keypoints2D], stamp_ns: int
     ) -> PipelineResult:
         seen = detection.views()
         views = replace(seen, keypoints={**seen.keypoints, **keypoints})
         for name, error in views.camera_errors.items():
             self._camera_failed(name, error, stamp_ns)
-        return pipeline.finish(stamp_ns, views)
+        return self._fuse(pipeline, views, stamp_ns)
+
+    def _fuse(self, pipeline: PosePipeline, views: Views, stamp_ns: int) -> PipelineResult:
+        """Fuse the views whose cameras' places are known."""
+        moving = self._source.moving
+        if moving is None:
+            return pipeline.finish(stamp_ns, views)
+        began = perf_counter()
+        # Transforms are on the cameras' common clock.
+        offsets_ns = pipeline.clock_offsets_ns()
+        stamps_ns = {name: seen.stamp_ns - offsets_ns[name] for name, seen in views.keypoints.items()}
+        mounts = self._source.mounts
+        where = moving.whereabouts(mounts, stamps_ns)
+        self._not_placed(mounts, where)
+        stage_ms = {**views.stage_ms, 'transforms': 1e3 * (perf_counter() - began)}
+        placed = replace(views.select(where.cam_from_tracking), stage_ms=stage_ms)
+        result = pipeline.finish(stamp_ns, placed, where.cam_from_tracking)
+        return replace(result, bodies=moving.published(result.bodies))
+
+    def _not_placed(self, mounts: Mapping[str, Mount], where: Whereabouts) -> None:
+        """Count the cameras whose places are not known; what carries several has one fault."""
+        carried: dict[tuple[str, str], list[str]] = {}
+        for name, fault in where.faults.items():
+            self._statistics.unusable(name, f'transform {fault.kind}')
+            carried.setdefault((fault.kind, mounts[name].frame), []).append(name)
+        for (kind, frame), names in carried.items():
+            text = f'no place for {", ".join(names)}: {where.faults[names[0]]}'
+            self._statistics.happened('rig', f'transform {kind} {frame}', text, monotonic_ns())
+
+    def _newest_poses(self) -> dict[str, FloatArray]:
+        """Return about where cameras are that move, (3, 4) m by name."""
+        return self._source.moving.newest(self._source.mounts) if self._source.moving is not None else {}
 
     def _finish(self, finish: Callable[[], PipelineResult], rig: CameraRig, found: StampedSet[bytes]) -> None:
         if self.outputs is None:
@@ -152,7 +194,8 @@ class SetProcessor:
         self._told_ns = found.stamp_ns
         if self._pipeline is not None and outputs.wants_expected():
             ahead_ns = found.stamp_ns + (step_ns if 0 < step_ns < _LONGEST_STEP_NS else 0)
-            outputs.publish_expected(self._pipeline.expected(dict.fromkeys(rig.names, ahead_ns)), rig)
+            expected = self._pipeline.expected(dict.fromkeys(rig.names, ahead_ns), self._newest_poses())
+            outputs.publish_expected(expected, rig)
 
     def tell_clocks(self) -> None:
         """Hand on the cameras' clock offsets if one has changed."""
@@ -172,6 +215,10 @@ class SetProcessor:
         if rig is not None and rig is not self._pipeline_rig:
             wait([self._finished])
             self._use_rig(rig)
+            self.publish_skeleton()
+        if self._pipeline is not None and (lifter := self._lifters.take()) is not None:
+            wait([self._finished])
+            self._pipeline.with_lifter(lifter)
             self.publish_skeleton()
         return self._pipeline, self._pipeline_rig
 

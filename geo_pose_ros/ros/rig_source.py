@@ -1,4 +1,4 @@
-"""Where the node's rig comes from: a rig file, or camera_info and /tf_static."""
+"""Where the node's rig comes from: a rig file, or camera_info and /tf_static; with /tf where it moves."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo
 
 from ..calibration.live import Calibration
+from ..calibration.moving import Mount
 from ..config import NodeConfig
 from ..types import CameraRig
+from .moving_rig import MovingRig
 from .qos import profile
 from .tf import subscribe_static_transforms
 from .topics import CameraTopics
@@ -31,27 +33,35 @@ class RigSource:
             node: an rclpy node.
             topics: of the cameras, by name.
             config: the node's settings.
-            rig_file: the rig, if a file was given; nothing is subscribed to then.
+            rig_file: the rig, if a file was given; nothing but transforms of what moves is subscribed to then.
             complain: gets what is wrong with a message, in words.
 
         Raises:
-            GeoPoseError: if the rig file lacks a camera, or is of raw pictures and the topic of rectified ones.
+            GeoPoseError: if the rig file lacks a camera, or is of raw pictures and the topic of rectified ones, or if
+                cameras move and neither tf2_ros nor tf2_msgs is installed.
         """
         self._node, self._topics, self._complain = node, topics, complain
         rectified = [name for name, of_camera in topics.items() if of_camera.rectified]
-        self._calibration = Calibration(tuple(topics), config.world_frame, rig_file, rectified)
+        # Where cameras are that move; None where they stand.
+        self.moving = MovingRig(node, config, complain) if config.tracking_frame else None
+        if self.moving is None:
+            self._calibration = Calibration(tuple(topics), config.world_frame, rig_file, rectified)
+        else:
+            self._calibration = Calibration(
+                tuple(topics), config.tracking_frame, rig_file, rectified, self.moving.transforms
+            )
         self._lock = threading.Lock()
         self._from_file = rig_file is not None
         self._info_inputs: dict[str, Any] = {}
         self._tf_input: Any = None
 
     def subscribe_transforms(self) -> None:
-        """Subscribe to /tf_static, unless there is a rig file.
+        """Subscribe to /tf_static, unless there is a rig file, or cameras move and transforms are listened to already.
 
         Raises:
             ConfigError: if tf2_msgs is missing.
         """
-        if not self._from_file:
+        if not self._from_file and self.moving is None:
             self._tf_input = subscribe_static_transforms(self._node, self._on_transforms)
 
     @property
@@ -63,8 +73,16 @@ class RigSource:
     @property
     def settled_rig(self) -> CameraRig | None:
         """``rig`` once all cameras are calibrated, or no news came for a second; None before."""
+        now_ns = monotonic_ns()
         with self._lock:
-            return self._calibration.rig if self._calibration.is_settled(monotonic_ns()) else None
+            self._calibration.look_again(now_ns)
+            return self._calibration.rig if self._calibration.is_settled(now_ns) else None
+
+    @property
+    def mounts(self) -> Mapping[str, Mount]:
+        """What carries the cameras of the rig, by name, where they move."""
+        with self._lock:
+            return self._calibration.mounts
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -107,6 +125,8 @@ class RigSource:
         self.stop_listening()
         if self._tf_input is not None:
             self._node.destroy_subscription(self._tf_input)
+        if self.moving is not None:
+            self.moving.close()
 
     def _on_camera_info(self, camera: str, message: CameraInfo) -> None:
         with self._lock:

@@ -18,6 +18,7 @@ from .calibrating import Calibrating
 from .cdr import header_stamp_ns, with_header_stamp
 from .diagnostics import CameraInput, SyncCounts
 from .inputs import PolledInputs
+from .lifter_changes import LifterChanges, offer_reload
 from .message_factory import RclpyFactory, message_class
 from .outputs import Outputs
 from .processing import SetProcessor
@@ -60,7 +61,8 @@ class PoseSession:
         self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
         self._statistics = NodeStatistics(self._cameras)
         self._source = RigSource(node, self._topics, config, rig_file, self._on_bad_transform)
-        self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics)
+        self._lifters = LifterChanges()
+        self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics, self._lifters)
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
         self._processor.on_clock_offsets = self._use_offsets
@@ -74,9 +76,11 @@ class PoseSession:
         if rig_file is not None and config.publish_camera_frames:
             self._publish_frames(rig_file.subset(self._cameras))
         self._calibrating: Calibrating | None = None
-        if config.calibration.watch:
+        # Whoever carries cameras moves them; what they saw before would not fit.
+        if config.calibration.watch and not config.tracking_frame:
             self._calibrating = Calibrating(node, config.calibration, self._use_refined)
             self._processor.on_published = self._calibrating.add
+        self._reload = offer_reload(node, self._reload_model)
         self._reports = Reports(node, config, self._statistics)
         self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
 
@@ -100,13 +104,26 @@ class PoseSession:
         self._logger.info(
             f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
+            + (f', moving in {config.tracking_frame}' if config.tracking_frame else '')
         )
+
+    def prepare(self, config: NodeConfig) -> None:
+        """Make ready what ``apply`` needs to take over ``config``.
+
+        Raises:
+            GeoPoseError: if it cannot be taken over.
+        """
+        if config.pipeline.lifter != self._config.pipeline.lifter:
+            self._lifters.prepare(config.pipeline.lifter)
 
     def apply(self, config: NodeConfig) -> None:
         """Take over the settings that are live."""
+        if config.pipeline.lifter != self._config.pipeline.lifter:
+            self._lifters.change()
         self._config = config
         self._reports.apply(config)
         self._outputs.apply(config)
+        self._processor.apply(config)
 
     def deactivate(self) -> None:
         """Stop processing and unsubscribe; nothing if it is not active."""
@@ -131,10 +148,13 @@ class PoseSession:
     def close(self) -> None:
         """Undo the rest."""
         self._node.destroy_timer(self._timer)
+        if self._reload is not None:
+            self._node.destroy_service(self._reload)
         if self._calibrating is not None:
             self._calibrating.close()
         self._source.close()
         self._processor.close()
+        self._lifters.close()
         self._outputs.close()
         self._reports.close()
         if self._frames is not None:
@@ -166,6 +186,12 @@ class PoseSession:
 
     def _use_offsets(self, offsets_ns: Mapping[str, int]) -> None:
         self._worker.read(lambda synchronizer: synchronizer.use_offsets(offsets_ns))
+
+    def _reload_model(self) -> str:
+        """Read the lifter's file again; return which model it holds."""
+        sha256 = self._lifters.prepare(self._config.pipeline.lifter)
+        self._lifters.change()
+        return sha256
 
     def _use_refined(self, rig: CameraRig) -> None:
         self._source.use_refined(rig)

@@ -97,10 +97,14 @@ class NodeStatistics:
             known.lost, known.lost_ns = total, now_ns
 
     def problem(self, camera: str, kind: str, message: str, now_ns: int) -> None:
+        """Count a frame of ``camera`` that could not be used, and note why."""
+        self.unusable(camera, kind)
+        self.happened(f'camera {camera}', kind, message, now_ns)
+
+    def unusable(self, camera: str, kind: str) -> None:
         """Count a frame of ``camera`` that could not be used."""
         with self._lock:
             self.cameras[camera].problems[kind] += 1
-        self.happened(f'camera {camera}', kind, message, now_ns)
 
     def set_failed(self, kind: str, message: str, now_ns: int) -> None:
         """Count a set that gave nothing."""

@@ -20,7 +20,7 @@ def subscribe_static_transforms(node: Any, callback: Callable[[Any], None]) -> A
     Raises:
         ConfigError: if tf2_msgs is not installed.
     """
-    kind = _tf_message(f'Calibration from {TOPIC}', 'give a rig file with rig:=...')
+    kind = transform_message(f'Calibration from {TOPIC}', 'give a rig file with rig:=...')
     return node.create_subscription(kind, TOPIC, callback, profile(100, latched=True))
 
 
@@ -30,13 +30,14 @@ def publish_camera_frames(node: Any, make: MessageFactory, rig: CameraRig, stamp
     Raises:
         ConfigError: if tf2_msgs is not installed.
     """
-    kind = _tf_message('publish_camera_frames', 'set it to false')
+    kind = transform_message('publish_camera_frames', 'set it to false')
     publisher = node.create_publisher(kind, TOPIC, profile(1, latched=True))
     publisher.publish(kind(transforms=rig_to_transforms_stamped(make, rig, stamp_ns)))
     return publisher
 
 
-def _tf_message(what: str, otherwise: str) -> Any:
+def transform_message(what: str, otherwise: str) -> Any:
+    """Return the class tf2_msgs/TFMessage; raise ConfigError, for ``what`` and what to do ``otherwise``, without it."""
     try:
         from tf2_msgs.msg import TFMessage
     except ImportError as error:

@@ -44,5 +44,11 @@ def to_bodies(
     seen, divisor = count > 0, np.maximum(count, 1)
     np.copyto(error[:measured], np.where(support, solution.residual_px, 0.0).sum(0) / divisor, where=seen)
     np.copyto(confidence[:measured], (support * estimate.confidence).sum(0) / divisor, where=seen)
-    bodies = Bodies3D(stamp_ns, frame_id, skeleton, xyz, covariance, confidence, num_views, error, tracks.ids)
+    velocity = np.where(known[..., None], tracks.filter.velocity, np.nan)
+    age_s = np.where(known, tracks.filter.age_s, np.nan)
+    views = np.zeros((len(tracks), joints), np.int64)
+    views[:measured] = np.tensordot(1 << np.arange(len(support)), support.astype(np.int64), 1)
+    bodies = Bodies3D(
+        stamp_ns, frame_id, skeleton, xyz, covariance, confidence, num_views, error, tracks.ids, velocity, age_s, views
+    )
     return bodies.select(shown)

@@ -43,10 +43,16 @@ class Foreseen:
     body_ids: IntArray
     offsets_ns: Mapping[str, int]
 
-    def seen_by(self, camera: Camera, stamp_ns: int) -> ExpectedPeople:
-        """Return the people in the picture of ``camera`` that it stamps ``stamp_ns``."""
+    def seen_by(
+        self, camera: Camera, stamp_ns: int, cam_from_world: FloatArray | None = None
+    ) -> ExpectedPeople:
+        """Return the people in the picture of ``camera`` that it stamps ``stamp_ns``.
+
+        ``cam_from_world`` (3, 4) is where the camera is then; None: where it stands.
+        """
+        pose = camera.cam_from_world if cam_from_world is None else cam_from_world
         ahead_s = (stamp_ns - self.offsets_ns.get(camera.name, 0) - self.stamp_ns) / _NS_PER_S
-        xyz_cam = transform_points(camera.cam_from_world, self.xyz + self._displacement(ahead_s))
+        xyz_cam = transform_points(pose, self.xyz + self._displacement(ahead_s))
         xy = project(camera.intrinsics, xyz_cam)
         focal_px = float(np.diag(camera.intrinsics.K)[:2].mean())
         with np.errstate(invalid='ignore'):

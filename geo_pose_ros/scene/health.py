@@ -26,8 +26,8 @@ _LEARNED_LOOKS = 60
 _UNUSUAL = 6.0
 # A camera that was moved is right again when so much of the shift is gone.
 _BACK = 0.5
-# At most so many cameras are moved at once, by this part of the largest shift at least: while that one comes or goes, its
-# average is neither, and a part of it passes for others'.
+# At most so many cameras are moved at once, by this part of the largest shift at least: while that one comes or goes,
+# its average is neither, and a part of it passes for others'.
 _MOST_MOVED = 3
 _LEAST_PART = 0.25
 # Standard deviation of a camera's shift before anything is known, at focal length 1; decides only what nothing else

@@ -14,9 +14,13 @@ from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.calibration.bag_cameras import rig_from_bag
 from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig, SyncConfig
 from geo_pose_ros.errors import BagError, CalibrationError, FrameError
+from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
 from geo_pose_ros.messages.bodies import bodies_from_cloud
-from geo_pose_ros.messages.keypoints import keypoints_from_cloud
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.details import with_details
+from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.skeleton import skeleton_from_message
+from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
@@ -84,9 +88,16 @@ def test_images_become_bodies(tmp_path, write_scene, truth_detector, storage):
         # The tracker smooths a person who starts to walk suddenly.
         np.testing.assert_allclose(b.xyz[0], person(0) + (0.01 * number, 0.0, 0.0), atol=0.02)
         assert (b.num_views == 3).all()
+    for b, message in zip(bodies, messages(tmp_path / 'out', '/pose_node/details'), strict=True):
+        detailed = with_details(b, message)
+        assert (detailed.views == 0b111).all() and (detailed.age_s == 0.0).all()
+        np.testing.assert_allclose(
+            np.trace(detailed.covariance, axis1=2, axis2=3), np.trace(b.covariance, axis1=2, axis2=3), rtol=1e-5
+        )
     with BagReader(tmp_path / 'out') as reader:
         assert {(t.name, t.message_type, t.count) for t in reader.topics.values()} == {
             ('/pose_node/bodies', 'sensor_msgs/msg/PointCloud2', FRAMES),
+            ('/pose_node/details', 'sensor_msgs/msg/PointCloud2', FRAMES),
             ('/pose_node/markers', 'visualization_msgs/msg/MarkerArray', FRAMES),
             ('/pose_node/skeleton', 'std_msgs/msg/String', 1),
             ('/tf_static', 'tf2_msgs/msg/TFMessage', 1),
@@ -279,7 +290,7 @@ def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog, monk
     write_scene(tmp_path / 'bag', images=False, clouds=True)
     fuse = PosePipeline.fuse
 
-    def fails_once(self, stamp_ns, seen):
+    def fails_once(self, stamp_ns, seen, poses=None):
         if stamp_ns == STAMPS[2]:
             raise CalibrationError('no such camera')
         return fuse(self, stamp_ns, seen)
@@ -337,3 +348,80 @@ def test_result_is_not_overwritten(tmp_path, write_scene, truth_detector):
     with pytest.raises(BagError, match='exists already'):
         process_bag(tmp_path / 'bag', tmp_path / 'out')
     assert process_bag(tmp_path / 'bag', tmp_path / 'out', overwrite=True).sets == FRAMES
+
+
+# Cameras that move.
+
+
+def base_at(stamp_ns: int):
+    """odom_from_base of a robot that drives 1 m/s along x and turns about z by 1 rad/s."""
+    t = 1e-9 * (stamp_ns - START_NS)
+    return from_rotation_vector(np.array([0.0, 0.0, t]), np.array([t, 0.3, 0.0]))
+
+
+def write_drive(path, rig, sets=40, *, until=1_000_000_000_000):
+    """Keypoints of one who stands in odom, seen from a robot whose /tf ends ``until`` ns after the start."""
+    transform = rig_to_transforms_stamped(make, rig, START_NS)
+    with BagWriter(path) as writer:
+        writer.write('/tf_static', make('tf2_msgs/msg/TFMessage', transforms=transform), START_NS)
+        for camera in rig.cameras:
+            info = camera_info_from_intrinsics(make, camera.intrinsics, START_NS, camera.frame_id)
+            writer.write(f'/{camera.name}/camera_info', info, START_NS)
+        for stamp in range(START_NS - 20_000_000, START_NS + sets * PERIOD_NS + 40_000_000, 20_000_000):
+            # A camera that hangs on odom, at the base's place: its transform is the base's.
+            carrier = replace(rig.cameras[0], frame_id='world', cam_from_world=invert(base_at(stamp)))
+            if stamp <= START_NS + until:
+                transform = rig_to_transforms_stamped(make, CameraRig((carrier,), 'odom'), stamp)
+                writer.write('/tf', make('tf2_msgs/msg/TFMessage', transforms=transform), stamp)
+        for number in range(sets):
+            for late, camera in enumerate(rig.cameras):
+                stamp = START_NS + number * PERIOD_NS + late * 4_000_000
+                there = replace(camera, cam_from_world=compose(camera.cam_from_world, invert(base_at(stamp))))
+                seen = keypoints(CameraRig((there,), 'odom'), [person(0)], stamp)[camera.name]
+                cloud = keypoints_to_cloud(make, seen, camera.frame_id)
+                writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp)
+
+
+TRIANGULATED = PipelineConfig(lifter=LifterConfig(enabled=False))
+
+
+@pytest.mark.parametrize('from_file', [False, True])
+def test_a_robot_that_drives(tmp_path, from_file):
+    rig = ring_rig(3)
+    write_drive(tmp_path / 'bag', rig)
+    config = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='odom')
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config, rig=rig if from_file else None)
+    assert summary.sets == summary.sets_with_bodies == 40 and not summary.unusable_frames
+    for found in bodies_of(tmp_path / 'out'):
+        assert (found.frame_id, found.body_ids.tolist()) == ('odom', [0])
+        np.testing.assert_allclose(found.xyz[0], person(0), atol=2e-3)
+    # The results carry the transforms, so that they can be processed again.
+    again = process_bag(tmp_path / 'out', tmp_path / 'again', config=config)
+    assert again.sets_with_bodies == 40
+
+
+def test_pictures_that_no_transform_places_are_counted(tmp_path):
+    write_drive(tmp_path / 'bag', ring_rig(3), until=10 * PERIOD_NS)
+    config = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='odom')
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
+    assert 25 <= summary.unusable_frames['cam0'] <= 30 and summary.sets_with_bodies >= 10
+
+
+def test_a_tracking_frame_that_nothing_joins_is_an_error(tmp_path):
+    write_drive(tmp_path / 'bag', ring_rig(2), sets=3)
+    config = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='map')
+    with pytest.raises(CalibrationError, match="No transform joins 'map' and 'cam0_optical_frame'; the frames are"):
+        process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
+
+
+def test_an_impossible_transform_stops_a_moving_bag(tmp_path):
+    write_drive(tmp_path / 'bag', ring_rig(2), sets=3)
+    wrong = rig_to_transforms_stamped(make, ring_rig(1), START_NS)
+    wrong[0].transform.rotation.w = float('nan')
+    with BagReader(tmp_path / 'bag') as reader, BagWriter(tmp_path / 'wrong') as writer:
+        for message in reader.messages(reader.topics):
+            writer.write(message.topic, message.decode(), message.time_ns)
+        writer.write('/tf', make('tf2_msgs/msg/TFMessage', transforms=wrong), START_NS)
+    config = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='odom')
+    with pytest.raises(CalibrationError, match='expected a unit quaternion and finite metres'):
+        process_bag(tmp_path / 'wrong', tmp_path / 'out', config=config)

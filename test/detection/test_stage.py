@@ -60,6 +60,18 @@ def test_all_pictures_of_a_set_make_one_call():
     assert views.stage_ms['views'] > 0.0
 
 
+def test_another_threshold_reaches_the_detectors_that_take_it():
+    class Adjustable(Together):
+        def use_min_confidence(self, min_confidence):
+            self.calls.append(min_confidence)
+
+    for detector, told in ((Adjustable(), [0.7]), (Together(), [])):
+        stage = DetectionStage(DetectorConfig(), 3, detector)
+        stage.use_min_confidence(0.7)
+        assert detector.calls == told
+        stage.close()
+
+
 @pytest.mark.parametrize('error', [ValueError, DetectorError])
 def test_in_one_call_too_a_fault_costs_one_camera(error):
     def truncated():

@@ -109,6 +109,15 @@ def test_who_is_expected_is_read_without_looking_and_carries_the_id():
     assert world.reads[-1] == [1]
 
 
+def test_the_least_confidence_may_change():
+    detector = detector_of(World(person(200, 240)))
+    assert len(look(detector, 0).xy) == 1
+    detector.use_min_confidence(0.95)
+    assert len(look(detector, TENTH).xy) == 0
+    detector.use_min_confidence(0.85)
+    assert len(look(detector, 20 * TENTH).xy) == 1
+
+
 def test_looks_come_now_and_then_and_find_who_is_new():
     world = World(person(200, 240))
     detector = detector_of(world, look_period_s=0.5)

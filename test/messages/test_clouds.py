@@ -8,7 +8,7 @@ import pytest
 
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.messages.bodies import BODIES_DTYPE, bodies_from_cloud, bodies_to_cloud, sigma_m
-from geo_pose_ros.messages.details import covariance_from_details, details_to_cloud
+from geo_pose_ros.messages.details import details_to_cloud, with_details
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.skeleton import BODY17, HALPE26
 from geo_pose_ros.types import Bodies3D, Keypoints2D
@@ -52,22 +52,33 @@ def test_bodies_round_trip(library):
     )
 
 
-def test_details_carry_the_whole_covariance(library):
-    bodies = some_bodies()
-    factors = np.random.default_rng(5).normal(0.0, 0.02, (2, 17, 3, 3))
+def test_details_carry_the_rest(library):
+    rng = np.random.default_rng(5)
+    factors = rng.normal(0.0, 0.02, (2, 17, 3, 3))
     covariance = factors @ np.swapaxes(factors, -1, -2)
     covariance[1, 4] = np.nan
-    bodies = replace(bodies, covariance=covariance)
+    velocity = rng.normal(size=(2, 17, 3)).astype(np.float32)
+    age_s = rng.random((2, 17)).astype(np.float32)
+    views = rng.integers(0, 1 << 32, (2, 17))
+    bodies = replace(some_bodies(), covariance=covariance, velocity=velocity, age_s=age_s, views=views | (1 << 40))
     message = library.wire(details_to_cloud(library.make, bodies), CLOUD)
     assert (message.height, message.width, message.is_dense, message.header.frame_id) == (2, 17, False, 'world')
-    back = covariance_from_details(message, bodies.body_ids[::-1])
-    np.testing.assert_allclose(back, covariance[::-1], rtol=1e-6)
+    plain = bodies_from_cloud(library.wire(bodies_to_cloud(library.make, bodies), CLOUD))
+    back = with_details(plain.select(np.array([False, True])), message)
+    np.testing.assert_allclose(back.covariance, covariance[1:], rtol=1e-6)
+    np.testing.assert_array_equal(back.velocity, velocity[1:])
+    np.testing.assert_array_equal(back.age_s, age_s[1:])
+    np.testing.assert_array_equal(back.views, views[1:])
     with pytest.raises(ShapeError, match=r'Details message: lacks the bodies \[3\]; it has \[7, 2000000000\]'):
-        covariance_from_details(message, np.array([7, 3]))
+        with_details(replace(plain, body_ids=np.array([7, 3])), message)
     with pytest.raises(ShapeError, match='Body ids'):
         details_to_cloud(library.make, replace(bodies, body_ids=np.array([-1, 2])))
-    empty = details_to_cloud(library.make, Bodies3D.empty(5, 'map', BODY17))
-    assert covariance_from_details(empty, np.zeros(0, np.int64)).shape == (0, 17, 3, 3)
+    nobody = Bodies3D.empty(5, 'map', BODY17)
+    assert with_details(nobody, details_to_cloud(library.make, nobody)).covariance.shape == (0, 17, 3, 3)
+    message.width, message.row_step = 16, 16 * message.point_step
+    message.data = message.data[: 2 * message.row_step]
+    with pytest.raises(ShapeError, match='received 16 joints, expected 17'):
+        with_details(plain, message)
 
 
 def test_sigma_is_root_of_mean_variance():

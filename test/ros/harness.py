@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
@@ -258,6 +259,21 @@ def world(
         node.close()
         node.destroy_node()
         tester.destroy_node()
+
+
+class Console:
+    """What the node logs."""
+
+    def __init__(self, w: World) -> None:
+        self.lines: list[str] = []
+        w.listen(Log, '/rosout', lambda m: self.lines.append(m.msg) if m.name == 'pose_node' else None)
+
+    def says(self, *words: str) -> str:
+        """Wait for a line with all ``words``."""
+        return until(
+            lambda: next((line for line in self.lines if all(word in line for word in words)), ''),
+            f'{words} among {self.lines}',
+        )
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

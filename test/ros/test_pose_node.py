@@ -12,22 +12,22 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from rcl_interfaces.msg import Log
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from geo_pose_ros.calibration.rig_file import dump_rig
-from geo_pose_ros.messages.details import DETAILS_DTYPE, covariance_from_details
+from geo_pose_ros.messages.details import with_details
 from geo_pose_ros.messages.image import frame_from_message
-from geo_pose_ros.messages.keypoints import keypoints_from_cloud
+from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.ros import outputs, rig_source
 from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, CameraRig
-from test.ros.harness import MAKE, PERSON, RIG, Cameras, World, picture, published_at, until, world
+from geo_pose_ros.types import Bodies3D, CameraRig, Keypoints2D
+from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, picture, published_at, until, world
 
 HOUR_NS = 3_600_000_000_000
 
@@ -67,9 +67,12 @@ def test_the_other_outputs(rig_path: str) -> None:
         assert {(m.ns, m.header.frame_id) for m in got['markers'][-1].markers} == {
             ('joints', 'world'), ('bones', 'world')
         }
-        ids = np.frombuffer(bytes(got['details'][0].data), DETAILS_DTYPE)['body_id']
-        covariance = covariance_from_details(got['details'][0], ids[:1].astype(np.int64))
-        assert (np.linalg.eigvalsh(covariance) > 0.0).all()
+        stamp_ns = published_at(got['details'][0])
+        plain = until(lambda: next((b for b in w.bodies if b.stamp_ns == stamp_ns), None), 'its bodies')
+        detailed = with_details(plain, got['details'][0])
+        assert (np.linalg.eigvalsh(detailed.covariance) > 0.0).all()
+        np.testing.assert_allclose(detailed.velocity, 0.0, atol=0.05)
+        assert (detailed.views == 0b1111).all() and (detailed.age_s == 0.0).all()
         seen = keypoints_from_cloud(got['keypoints'][0], 'cam1')
         np.testing.assert_allclose(seen.xy[0], w.cameras.xy['cam1'], atol=1e-3)
         assert got['keypoints'][0].header.frame_id == 'cam1_optical_frame'
@@ -319,21 +322,6 @@ def test_sets_are_made_by_the_clocks_that_people_have_shown(
         until(lambda: w.values('pipeline').get('spread_ms p50') == '0.0', 'the clocks are corrected')
 
 
-class Console:
-    """What the node logs."""
-
-    def __init__(self, w: World) -> None:
-        self.lines: list[str] = []
-        w.listen(Log, '/rosout', lambda m: self.lines.append(m.msg) if m.name == 'pose_node' else None)
-
-    def says(self, *words: str) -> str:
-        """Wait for a line with all ``words``."""
-        return until(
-            lambda: next((line for line in self.lines if all(word in line for word in words)), ''),
-            f'{words} among {self.lines}',
-        )
-
-
 def test_the_console_tells_when_a_camera_dies_and_when_it_is_back(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path) as w:
         console = Console(w)
@@ -449,3 +437,18 @@ def test_single_topics_and_remapping(rig_path: str) -> None:
         assert w.values('camera cam0')['topic'] == '/front/rgb/image/compressed'
         assert w.values('camera cam1')['topic'] == '/side/picture/compressed'
         assert w.values('camera cam2')['topic'] == '/cam2/image_raw/compressed'
+
+
+def test_the_least_confidence_is_set_at_run_time(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        before = w.new_bodies(3, views=4)
+        weak = Keypoints2D('cam3', 0, BODY17, w.cameras.xy['cam3'][None], np.full((1, 17), 0.5))
+
+        def doubtful(stamp_ns: int) -> Any:
+            return keypoints_to_cloud(MAKE, replace(weak, stamp_ns=stamp_ns), RIG['cam3'].frame_id)
+
+        w.cameras.behaviour['cam3'] = doubtful
+        w.new_bodies(3, views=4)
+        assert w.node.set_parameters([Parameter('pipeline.detector.min_confidence', value=0.6)])[0].successful
+        after = w.new_bodies(3, views=3)
+        assert {int(b.body_ids[0]) for b in before + after} == {0}

@@ -52,3 +52,13 @@ def test_what_is_unknown_or_behind_is_nan():
     foreseen = Foreseen(0, BODY17, xyz, np.zeros((1, 17, 3)), np.full((1, 17), 0.1), np.array([0]), {})
     seen = foreseen.seen_by(camera, 0)
     assert np.isnan(seen.xy).all() and np.isnan(seen.sigma_px).all()
+
+
+def test_a_camera_that_moves_expects_people_from_where_it_is():
+    rig = ring_rig(2)
+    foreseen = Foreseen(
+        TENTH, BODY17, person()[None], np.zeros((1, 17, 3)), np.full((1, 17), 0.02), np.array([3]), {}
+    )
+    elsewhere = foreseen.seen_by(rig['cam0'], TENTH, rig['cam1'].cam_from_world)
+    np.testing.assert_allclose(elsewhere.xy, foreseen.seen_by(rig['cam1'], TENTH).xy, atol=1e-9)
+    assert np.abs(elsewhere.xy - foreseen.seen_by(rig['cam0'], TENTH).xy).max() > 50.0

@@ -80,6 +80,21 @@ def test_cameras_that_move_are_where_they_are_said_to_be():
     assert (given.num_views == 4).all()
 
 
+def test_the_least_confidence_may_change_while_people_stay():
+    rig = ring_rig(4)
+    scene = Scene(rig, CONFIG)
+    assert len(stepped(scene, PEOPLE)) == 2
+    doubtful = {
+        name: Keypoints2D(name, START_NS + DT_NS, BODY17, seen.xy, np.full(seen.confidence.shape, 0.2))
+        for name, seen in keypoints(rig, PEOPLE).items()
+    }
+    unseen = scene.step(START_NS + DT_NS, doubtful).bodies
+    assert (unseen.num_views == 0).all()
+    scene.use_min_confidence(0.1)
+    again = scene.step(START_NS + 2 * DT_NS, doubtful).bodies
+    assert (again.num_views == 4).all() and again.body_ids.tolist() == unseen.body_ids.tolist() == [0, 1]
+
+
 def test_views_of_other_instants_give_the_joints_of_the_sets():
     """Two people walk at 1.2 m/s before cameras up to half a period late."""
     rig = ring_rig(4)
@@ -96,6 +111,14 @@ def test_views_of_other_instants_give_the_joints_of_the_sets():
     assert bodies.body_ids.tolist() == [0, 1]
     for truth in at(now):
         assert np.linalg.norm(bodies.xyz - truth, axis=-1).max(1).min() < 0.005
+    np.testing.assert_allclose(bodies.velocity, np.broadcast_to((1.2, 0.0, 0.0), (2, 17, 3)), atol=0.05)
+    assert (bodies.views == 0b1111).all() and (bodies.age_s == 0.0).all()
+    # Two cameras less: other bits. Nobody sees them: as old as that is long.
+    seen = {n: k for n, k in seen.items() if n in ('cam1', 'cam3')}
+    assert (scene.step(now + DT_NS, seen).bodies.views == 0b1010).all()
+    unseen = scene.step(now + 3 * DT_NS, {}).bodies
+    np.testing.assert_allclose(unseen.age_s, 2e-9 * DT_NS)
+    assert (unseen.views == 0).all()
 
 
 def test_clock_offsets_of_the_rig_are_taken_off():

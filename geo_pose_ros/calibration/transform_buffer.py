@@ -1,0 +1,183 @@
+"""/tf and /tf_static over the last seconds: where a frame was in another at one instant.
+
+What tf2_ros.Buffer answers, for machines that have none and for bags: straight lines and slerp between the two
+transforms around the instant, nothing beyond the newest.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ..errors import TransformError
+from ..geometry.quaternion import IDENTITY, Pose, compose, interpolate, invert, unit
+from ..messages.stamps import stamp_of
+
+# Transforms older than the newest of their frame by this are forgotten: as tf2's default.
+KEEP_S = 10.0
+# So many are forgotten at a time.
+_TRIM = 256
+# Quaternions shorter than this are no rotations.
+_LEAST_LENGTH = 0.5
+
+
+class TransformSource(Protocol):
+    """Who knows where frames are."""
+
+    def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+        """Return target_from_source at ``stamp_ns``; None: the newest that all of its way is known for.
+
+        Raises:
+            TransformError: if it is not known.
+        """
+        ...
+
+
+class _Edge:
+    """One frame in its parent, over time."""
+
+    __slots__ = ('parent', 'poses', 'stamps')
+
+    def __init__(self, parent: str) -> None:
+        self.parent = parent
+        # Rising; a static one has a pose and no stamp.
+        self.stamps: list[int] = []
+        self.poses: list[Pose] = []
+
+    @property
+    def is_static(self) -> bool:
+        return not self.stamps
+
+
+class TransformBuffer:
+    """A tree of frames over time. Not thread-safe."""
+
+    def __init__(self, keep_s: float = KEEP_S) -> None:
+        """Start empty; keep the last ``keep_s`` of what moves."""
+        self._keep_ns = keep_s * 1e9
+        self._edges: dict[str, _Edge] = {}
+        # Ways between frames, until a frame hangs elsewhere.
+        self._known_ways: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+
+    def __repr__(self) -> str:
+        frames = ', '.join(f'{e.parent}->{child} ({len(e.stamps) or "static"})' for child, e in self._edges.items())
+        return f'TransformBuffer({frames})'
+
+    def add(self, transforms: Sequence[Any], *, static: bool) -> str:
+        """Take geometry_msgs/TransformStamped; return what is wrong with those that were left out, '' if nothing."""
+        wrong = ''
+        for stamped in transforms:
+            parent, child = stamped.header.frame_id.lstrip('/'), stamped.child_frame_id.lstrip('/')
+            t, q = stamped.transform.translation, stamped.transform.rotation
+            numbers = (q.x, q.y, q.z, q.w, t.x, t.y, t.z)
+            if not all(map(math.isfinite, numbers)) or not math.hypot(*numbers[:4]) > _LEAST_LENGTH:
+                wrong = (
+                    f"Transform '{parent}' -> '{child}': rotation {list(numbers[:4])}, translation "
+                    f'{list(numbers[4:])}; expected a unit quaternion and finite metres. Publish it again.'
+                )
+                continue
+            pose = (unit((q.x, q.y, q.z, q.w)), (t.x, t.y, t.z))
+            self._put(parent, child, None if static else stamp_of(stamped), pose)
+        return wrong
+
+    def _put(self, parent: str, child: str, stamp_ns: int | None, pose: Pose) -> None:
+        edge = self._edges.get(child)
+        if edge is None or edge.parent != parent or edge.is_static != (stamp_ns is None):
+            edge = self._edges[child] = _Edge(parent)
+            self._known_ways.clear()
+        if stamp_ns is None:
+            edge.poses = [pose]
+            return
+        stamps, poses = edge.stamps, edge.poses
+        if stamps and stamp_ns < stamps[-1] - self._keep_ns:
+            # Time has begun anew.
+            stamps.clear()
+            poses.clear()
+        if not stamps or stamp_ns > stamps[-1]:
+            stamps.append(stamp_ns)
+            poses.append(pose)
+        else:
+            at = bisect_left(stamps, stamp_ns)
+            if stamps[at] == stamp_ns:
+                poses[at] = pose
+            else:
+                stamps.insert(at, stamp_ns)
+                poses.insert(at, pose)
+        past = bisect_left(stamps, stamps[-1] - self._keep_ns)
+        if past >= _TRIM:
+            del stamps[:past], poses[:past]
+
+    def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+        """Return target_from_source at ``stamp_ns``; None: the newest that all of its way is known for.
+
+        Raises:
+            TransformError: if no way joins the frames, or the instant is outside of what is known of it.
+        """
+        down, up = self._ways(target, source)
+        if stamp_ns is None:
+            stamp_ns = self._newest([*down, *up])
+        return compose(invert(self._along(down, stamp_ns)), self._along(up, stamp_ns))
+
+    def _ways(self, target: str, source: str) -> tuple[list[str], list[str]]:
+        """Return the frames from ``target`` and from ``source`` up to below the first that both hang on."""
+        known = self._known_ways.get((target, source))
+        if known is not None:
+            return known
+        up = self._to_root(source)
+        down = self._to_root(target)
+        common = set(up) & set(down)
+        if not common:
+            frames = sorted({*self._edges, *(edge.parent for edge in self._edges.values())})
+            raise TransformError(
+                'missing',
+                f"No transform joins '{target}' and '{source}'; the frames are: {', '.join(frames) or 'none'}. "
+                'Publish the way between them on /tf or /tf_static.',
+            )
+        ways = [f for f in down if f not in common], [f for f in up if f not in common]
+        self._known_ways[target, source] = ways
+        return ways
+
+    def _to_root(self, frame: str) -> list[str]:
+        seen = [frame]
+        while seen[-1] in self._edges:
+            parent = self._edges[seen[-1]].parent
+            if parent in seen:
+                way = ' -> '.join([*seen, parent])
+                raise TransformError('missing', f'The transforms go round in a circle: {way}; break it.')
+            seen.append(parent)
+        return seen
+
+    def _newest(self, frames: Sequence[str]) -> int:
+        return min((self._edges[f].stamps[-1] for f in frames if not self._edges[f].is_static), default=0)
+
+    def _along(self, frames: Sequence[str], stamp_ns: int) -> Pose:
+        """Return the pose of the first of ``frames`` in the parent of the last."""
+        pose = IDENTITY
+        for frame in frames:
+            pose = compose(self._at(frame, stamp_ns), pose)
+        return pose
+
+    def _at(self, child: str, stamp_ns: int) -> Pose:
+        edge = self._edges[child]
+        stamps, poses = edge.stamps, edge.poses
+        if edge.is_static:
+            return poses[0]
+        after = bisect_left(stamps, stamp_ns)
+        if after < len(stamps) and stamps[after] == stamp_ns:
+            return poses[after]
+        if after == len(stamps):
+            behind_s = (stamp_ns - stamps[-1]) / 1e9
+            raise TransformError(
+                'late', f"the newest transform '{edge.parent}' -> '{child}' is {behind_s:.3f} s older than the "
+                'picture. Publish it faster, or synchronise the clocks',
+            )
+        if after == 0:
+            before_s = (stamps[0] - stamp_ns) / 1e9
+            raise TransformError(
+                'old', f"the oldest transform '{edge.parent}' -> '{child}' is {before_s:.3f} s newer than the picture. "
+                'Synchronise the clocks',
+            )
+        part = (stamp_ns - stamps[after - 1]) / (stamps[after] - stamps[after - 1])
+        return interpolate(poses[after - 1], poses[after], part)

@@ -1,0 +1,305 @@
+"""Cameras that move: tf2's buffer and our reader, and a live node that drives."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.time import Time
+from std_msgs.msg import String
+
+from geo_pose_ros.config import NodeConfig
+from geo_pose_ros.errors import ConfigError, TransformError
+from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
+from geo_pose_ros.geometry.rigid import compose as compose_matrices
+from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.pipeline import PipelineResult
+from geo_pose_ros.ros import moving_rig, outputs, transforms
+from geo_pose_ros.ros.moving_rig import Mount, MovingRig
+from geo_pose_ros.ros.outputs import Outputs
+from geo_pose_ros.ros.transforms import OwnTransforms, Tf2Transforms, listen_to_transforms
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D, Keypoints2D
+from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, until, world
+
+S = 1_000_000_000
+
+
+def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
+    """A TFMessage by duck, of one transform."""
+    (x, y, z, w), (tx, ty, tz) = pose
+    message = MAKE('geometry_msgs/msg/TransformStamped', child_frame_id=child)
+    message.header.frame_id, message.header.stamp = parent, Time(nanoseconds=stamp_ns).to_msg()
+    message.transform.translation.x, message.transform.translation.y, message.transform.translation.z = tx, ty, tz
+    rotation = message.transform.rotation
+    rotation.x, rotation.y, rotation.z, rotation.w = x, y, z, w
+    return SimpleNamespace(transforms=[message])
+
+
+# tf2_ros, as far as it is used: geometry2, tf2_ros_py/tf2_ros/{__init__,buffer,transform_listener}.py and
+# tf2_py/src/tf2_py.cpp: Buffer().lookup_transform(target_frame, source_frame, time), time 0 the newest;
+# TransformListener(buffer, node) with unregister(); LookupException, ConnectivityException and ExtrapolationException
+# below TransformException, the last one's words from tf2/src/cache.cpp.
+
+
+class FakeTf2(ModuleType):
+    def __init__(self) -> None:
+        super().__init__('tf2_ros')
+
+        class TransformException(Exception):
+            pass
+
+        class LookupException(TransformException):
+            pass
+
+        class ExtrapolationException(TransformException):
+            pass
+
+        self.TransformException, self.ExtrapolationException = TransformException, ExtrapolationException
+        self.closed = False
+
+        class Buffer:
+            def lookup_transform(inner, target_frame: str, source_frame: str, time: Time) -> Any:
+                if source_frame == 'nowhere':
+                    raise LookupException('"nowhere" passed to lookupTransform argument source_frame does not exist. ')
+                if time.nanoseconds > 2 * S:
+                    raise ExtrapolationException('Lookup would require extrapolation into the future.  Requested ...')
+                if 0 < time.nanoseconds < S:
+                    raise ExtrapolationException('Lookup would require extrapolation into the past.  Requested ...')
+                at = time.nanoseconds or 2 * S
+                return told(target_frame, source_frame, at, ((0.0, 0.0, 0.0, 1.0), (at / S, 0.0, 0.0))).transforms[0]
+
+        class TransformListener:
+            def __init__(inner, buffer: Any, node: Any) -> None:
+                assert isinstance(buffer, Buffer) and node == 'node'
+
+            def unregister(inner) -> None:
+                self.closed = True
+
+        self.Buffer, self.TransformListener = Buffer, TransformListener
+
+
+def test_tf2_answers_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTf2()
+    monkeypatch.setitem(sys.modules, 'tf2_ros', fake)
+    monkeypatch.setattr(transforms, 'find_spec', lambda name: name)
+    source = listen_to_transforms('node', print)
+    assert isinstance(source, Tf2Transforms)
+    assert source.look('odom', 'base', S) == ((0.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
+    assert source.look('odom', 'base', None)[1][0] == 2.0
+    kinds = {}
+    for stamp, frame in ((3 * S, 'base'), (1, 'base'), (S, 'nowhere')):
+        with pytest.raises(TransformError, match=f"'{frame}' in 'odom': ") as caught:
+            source.look('odom', frame, stamp)
+        kinds[stamp] = caught.value.kind
+    assert kinds == {3 * S: 'late', 1: 'old', S: 'missing'}
+    source.close()
+    assert fake.closed
+
+
+def test_without_tf2_our_reader_listens_to_both_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transforms, 'find_spec', lambda name: None)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    node, said = FakeNode(), []
+    with pytest.raises(ConfigError, match=r'Cameras that move needs the ROS package tf2_msgs .* set no tracking_frame'):
+        listen_to_transforms(node, said.append)
+    monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: int)
+    source = listen_to_transforms(node, said.append)
+    assert isinstance(source, OwnTransforms)
+    node.callbacks['/tf_static'](told('base', 'eye', 0, IDENTITY))
+    node.callbacks['/tf'](told('odom', 'base', S, IDENTITY))
+    assert source.look('odom', 'eye', S) == IDENTITY
+    node.callbacks['/tf'](told('odom', 'base', S, ((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0))))
+    assert len(said) == 1 and 'expected a unit quaternion' in said[0]
+    source.close()
+    assert not node.callbacks
+
+
+class FakeNode:
+    """Remembers who subscribed to what."""
+
+    def __init__(self) -> None:
+        self.callbacks: dict[str, Callable[[Any], None]] = {}
+
+    def create_subscription(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: Any) -> str:
+        self.callbacks[topic] = callback
+        return topic
+
+    def destroy_subscription(self, topic: str) -> None:
+        del self.callbacks[topic]
+
+
+class LateSource:
+    """Knows a frame only after having been asked ``refusals`` times."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.asked = refusals, 0
+
+    def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+        self.asked += 1
+        if self.asked <= self.refusals:
+            raise TransformError('late', 'not yet')
+        return IDENTITY
+
+    def close(self) -> None:
+        pass
+
+
+def moving(monkeypatch: pytest.MonkeyPatch, source: LateSource, wait_ms: float) -> MovingRig:
+    monkeypatch.setattr(moving_rig, 'listen_to_transforms', lambda node, complain: source)
+    return MovingRig(None, NodeConfig(tracking_frame='odom', transform_wait_ms=wait_ms), print)
+
+
+def test_a_late_transform_is_waited_for_but_not_again_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = {'cam': Mount('base', np.eye(3, 4))}
+    prompt = moving(monkeypatch, LateSource(3), 10_000.0)
+    assert set(prompt.whereabouts(mounts, {'cam': S}).cam_from_tracking) == {'cam'}
+    never = LateSource(10**9)
+    given_up = moving(monkeypatch, never, 20.0)
+    assert given_up.whereabouts(mounts, {'cam': S}).faults['cam'].kind == 'late'
+    asked = never.asked
+    assert asked > 1
+    given_up.whereabouts(mounts, {'cam': S})
+    assert never.asked == asked + 1
+    # In time once, waited for again.
+    never.asked, never.refusals = 0, 0
+    assert not given_up.whereabouts(mounts, {'cam': S}).faults
+    never.asked, never.refusals = 0, 3
+    assert not given_up.whereabouts(mounts, {'cam': S}).faults
+
+
+# A live node on a robot that drives to and fro and turns; one person stands in odom.
+
+
+def drive(stamp_ns: int) -> Pose:
+    """odom_from_base: up to 0.5 m/s and 30 deg/s."""
+    phase = (stamp_ns % (1000 * S)) / S
+    half = 0.25 * math.sin(phase)
+    return (0.0, 0.0, math.sin(half), math.cos(half)), (0.5 * math.sin(phase), 0.2, 0.0)
+
+
+class Robot:
+    """Tells the node where it is, and its cameras what they see."""
+
+    def __init__(self) -> None:
+        self.sources: list[OwnTransforms] = []
+        self.tells = True
+        self.jump_m = 0.0
+
+    def tell(self, stamp_ns: int) -> None:
+        turn, (x, y, z) = drive(stamp_ns)
+        if self.tells:
+            for source in self.sources:
+                source.add(told('odom', 'world', stamp_ns, (turn, (x + self.jump_m, y, z))), static=False)
+
+    def start(self, cameras: Cameras) -> None:
+        for name in RIG.names:
+            cameras.behaviour[name] = lambda stamp_ns, name=name: self.see(name, stamp_ns)
+
+    def see(self, name: str, stamp_ns: int) -> Any:
+        self.tell(stamp_ns)
+        pose = compose_matrices(RIG[name].cam_from_world, matrix(invert(drive(stamp_ns))))
+        xy = project_world(replace(RIG[name], cam_from_world=pose), PERSON)
+        found = Keypoints2D(name, stamp_ns, BODY17, xy[None], np.ones((1, 17)))
+        return keypoints_to_cloud(MAKE, found, RIG[name].frame_id)
+
+
+@pytest.fixture
+def robot(monkeypatch: pytest.MonkeyPatch) -> Robot:
+    """The ROS wheels lack tf2_msgs: subscriptions are of another type, and transforms are handed to the reader."""
+    told_of = Robot()
+
+    def listen(node: Any, complain: Callable[[str], None]) -> OwnTransforms:
+        told_of.sources.append(OwnTransforms(node, complain))
+        return told_of.sources[-1]
+
+    monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: String)
+    monkeypatch.setattr(moving_rig, 'listen_to_transforms', listen)
+    return told_of
+
+
+@contextmanager
+def driving(robot: Robot, rig_path: str, **parameters: Any) -> Iterator[World]:
+    given = {'tracking_frame': 'odom', **parameters}
+    with world('keypoints', rig_path=rig_path, before_start=robot.start, **given) as w:
+        yield w
+
+
+def test_a_person_who_stands_stays_where_they_are_while_the_robot_drives(robot: Robot, rig_path: str) -> None:
+    with driving(robot, rig_path) as w:
+        bodies = w.new_bodies(20, views=4)
+        for found in bodies:
+            assert found.frame_id == 'odom'
+            np.testing.assert_allclose(found.xyz[0], PERSON, atol=0.005)
+        assert {int(b.body_ids[0]) for b in bodies} == {0}
+        until(lambda: 'stage_ms transforms' in w.values('pipeline'), 'the cost of transforms is told')
+
+
+def test_bodies_are_published_in_the_frame_asked_for(robot: Robot, rig_path: str) -> None:
+    with driving(robot, rig_path, output_in='world_frame') as w:
+        for found in w.new_bodies(5, views=4):
+            assert found.frame_id == 'world'
+            in_base = transform_points(matrix(invert(drive(found.stamp_ns))), PERSON)
+            np.testing.assert_allclose(found.xyz[0], in_base, atol=0.005)
+    with driving(robot, rig_path, output_in='world_frame', world_frame='map') as w:
+        w.reported('pipeline', "No transform joins 'map' and 'odom'")
+        assert w.bodies == []
+
+
+def test_transforms_that_stop_or_jump_are_told_and_cost_their_sets_only(robot: Robot, rig_path: str) -> None:
+    with driving(robot, rig_path, transform_wait_ms=5.0) as w:
+        before = w.new_bodies(3, views=4)
+        robot.tells = False
+        console = Console(w)
+        w.reported(
+            'rig', "no place for cam0, cam1, cam2, cam3: the newest transform 'odom' -> 'world' is",
+            'older than the picture',
+        )
+        until(lambda: int(w.values('camera cam0').get('unusable: transform late', '0')) > 3, 'it is counted')
+        robot.tells = True
+        after = w.new_bodies(3, views=4)
+        assert {int(b.body_ids[0]) for b in before + after} == {0}
+        robot.jump_m = 3.0
+        w.reported('rig', "frame 'world' jumped by", 'Track in a frame that does not jump')
+        until(lambda: 'unusable: transform jump' in w.values('camera cam0'), 'it is counted')
+        np.testing.assert_allclose(w.new_bodies(3, views=4)[-1].xyz[0], PERSON + (3.0, 0.0, 0.0), atol=0.005)
+        console.says('over after', "the newest transform 'odom' -> 'world'")
+        assert sum(line.startswith('rig: no place for') and 'newest' in line for line in console.lines) == 1
+
+
+def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, list[Any]] = {}
+
+    def create(kind: Any, topic: str, qos: Any) -> Any:
+        return SimpleNamespace(publish=sent.setdefault(topic, []).append, get_subscription_count=lambda: 0)
+
+    gone: list[Any] = []
+    node = SimpleNamespace(create_lifecycle_publisher=create, destroy_lifecycle_publisher=gone.append)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    with pytest.raises(ConfigError, match='publish_body_frames needs the ROS package tf2_msgs'):
+        Outputs(node, RIG.names, NodeConfig(publish_body_frames=True))
+    monkeypatch.setattr(outputs, 'transform_message', lambda what, otherwise: SimpleNamespace)
+    made = Outputs(node, RIG.names, NodeConfig(publish_body_frames=True))
+    ones = np.ones((1, 17))
+    bodies = Bodies3D(
+        S, 'odom', BODY17, PERSON[None], np.zeros((1, 17, 3, 3)), ones, ones.astype(int), ones, np.array([4])
+    )
+    made.publish(PipelineResult(bodies, {}, {}, {}, {}, {}, {}, {}), RIG)
+    (told_frame,) = sent['/tf'][0].transforms
+    assert (told_frame.header.frame_id, told_frame.child_frame_id) == ('odom', 'body_4')
+    made.close()
+    # ~/bodies, details, markers, skeleton, /tf; keypoints, expected and annotated of each camera.
+    assert len(gone) == 5 + 3 * len(RIG)
+    # Not asked for, nothing is created.
+    sent.clear()
+    Outputs(node, RIG.names, NodeConfig())
+    assert '/tf' not in sent

@@ -145,6 +145,8 @@ def test_a_camera_without_transforms_costs_itself():
     mounts = {'eye': Mount('head', np.eye(3, 4)), 'hand': Mount('hand', np.eye(3, 4))}
     looked = cameras(driven()).look(mounts, {'eye': 1 * S, 'hand': 1 * S})
     assert set(looked.cam_from_tracking) == {'eye'} and looked.faults['hand'].kind == 'missing'
+    # One whose calibration went while its picture was on the way.
+    assert 'carry' in str(cameras(driven()).look({}, {'eye': 1 * S}).faults['eye'])
     assert set(cameras(driven()).newest(mounts)) == {'eye'}
 
 

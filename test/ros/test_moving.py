@@ -22,6 +22,7 @@ from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
 from geo_pose_ros.geometry.rigid import compose as compose_matrices
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros import moving_rig, outputs, transforms
 from geo_pose_ros.ros.moving_rig import Mount, MovingRig
@@ -36,12 +37,10 @@ S = 1_000_000_000
 
 def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
     """A TFMessage by duck, of one transform."""
-    (x, y, z, w), (tx, ty, tz) = pose
-    message = MAKE('geometry_msgs/msg/TransformStamped', child_frame_id=child)
-    message.header.frame_id, message.header.stamp = parent, Time(nanoseconds=stamp_ns).to_msg()
-    message.transform.translation.x, message.transform.translation.y, message.transform.translation.z = tx, ty, tz
-    rotation = message.transform.rotation
-    rotation.x, rotation.y, rotation.z, rotation.w = x, y, z, w
+    message = to_transform(MAKE, parent, child, np.eye(3, 4), stamp_ns)
+    rotation, translation = message.transform.rotation, message.transform.translation
+    # As it is, possible or not.
+    (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z) = pose
     return SimpleNamespace(transforms=[message])
 
 

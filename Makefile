@@ -4,19 +4,17 @@
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
+# VIEW=1: also live in the browser.
 demo:
 	@tools/venv.sh runtime
-	@.venv/bin/geo_pose demo --out out/$(if $(SCENE),demo_$(SCENE),demo) $(if $(SCENE),--scene $(SCENE))
+	@$(if $(VIEW),tools/venv.sh view)
+	@.venv/bin/geo_pose demo --out out/$(if $(SCENE),demo_$(SCENE),demo) $(if $(SCENE),--scene $(SCENE)) \
+		$(if $(VIEW),--view)
 
-# From the demo's live recording to a better lifter and back: what the node saw, retrained on, processed again.
-loop: demo
+# Real footage, live: the node is recorded, its lifter retrained, put into the running node, and measured again.
+loop:
 	@tools/venv.sh test
-	@.venv/bin/geo_pose evaluate geo_pose_ros/models/body17.onnx --data bag:out/demo/processed,frames:60-100
-	@.venv/bin/geo_pose retrain --bag out/demo/processed --held-out cam04 --frames 0-60 --held-out-frames 60-100 \
-		--out out/loop/body17.onnx
-	@.venv/bin/geo_pose process out/demo/footage --out out/loop/processed --overwrite \
-		--pipeline.lifter.model out/loop/body17.onnx
-	@.venv/bin/geo_pose evaluate out/loop/body17.onnx --data bag:out/loop/processed,frames:60-100
+	@.venv/bin/geo_pose loop --out out/loop
 
 test:
 	@tools/venv.sh test
@@ -34,10 +32,10 @@ test-browser:
 		{ echo "geo_pose: run: sudo apt-get install -y chromium" >&2; exit 1; }
 	@GEO_POSE_BROWSER=1 .venv/bin/python -m pytest test/browser
 
-# Warnings and broken links are errors.
+# Warnings and broken links are errors; not --quiet, which would not count warnings.
 docs:
 	@tools/venv.sh docs
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build
 
 lint:
 	@tools/venv.sh test

@@ -23,11 +23,12 @@ import resource
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 import venv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
@@ -45,13 +46,14 @@ from geo_pose_ros.calibration.report import write_report
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
 from geo_pose_ros.calibration.watch import CalibrationWatch
 from geo_pose_ros.calibration.world import ScaleSource, align_rig
-from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.config import LifterConfig, PipelineConfig, WatchConfig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
-from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.pipeline import PipelineResult, PosePipeline
+from geo_pose_ros.scene.cameras import CameraState
 from geo_pose_ros.skeleton import BODY17, FloatArray
-from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
+from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Intrinsics, Keypoints2D
 
 OUT = Path('out/bench')
 CACHE = Path('.cache')
@@ -59,6 +61,8 @@ FPS = 30.0
 RIGS = ('h36m_S9', 'h36m_S11', 'pose2sim_demo')
 NOISE = NoiseSettings()
 _START_NS = 1_700_000_000_000_000_000
+# What is compared with, as pip calls it; each in an environment of its own.
+PEERS = {'aniposelib': 'aniposelib==0.8.0', 'caliscope': 'caliscope==0.11.8'}
 _ANKLE_M = 0.09
 _SPOKE_M = 1.8
 
@@ -342,18 +346,18 @@ def live(data: Path, seeds: int) -> dict[str, Any]:
             replace(c, cam_from_world=R @ c.cam_from_world) if c.name == name else c for c in rig.cameras
         ))
         before, after = pictures(rig, [motion[:1500]], rng), pictures(now, [motion[:1500]], rng)
-        watch, named, repaired = CalibrationWatch(rig), np.nan, np.nan
+        watch, named, repaired, error = CalibrationWatch(), np.nan, np.nan, np.nan
         with PosePipeline(rig, PipelineConfig(lifter=LifterConfig(enabled=False))) as pipeline:
             for i in range(1500):
                 seen = {n: (before if i < 300 else after)[n][i] for n in rig.names}
-                stamp_ns = _START_NS + round(i * 1e9 / FPS)
-                watch.add(pipeline.fuse(stamp_ns, seen))
-                off = watch.off()
-                wrongly += bool(set(off) - {name}) or (i < 300 and bool(off))
-                if np.isnan(named) and i >= 300 and name in off:
+                result = pipeline.fuse(_START_NS + round(i * 1e9 / FPS), seen)
+                watch.add(rig, result)
+                moved = {n for n, state in result.cameras.items() if state.moved}
+                wrongly += bool(moved - {name}) or (i < 300 and bool(moved))
+                if np.isnan(named) and i >= 300 and name in moved:
                     named = i / FPS - 10.0
                 if np.isfinite(named) and i % 60 == 0:
-                    proposal = watch.refine()
+                    proposal = watch.refine_in_background().result()
                     if proposal.rig is None:
                         continue
                     found, true = proposal.rig[name].cam_from_world[:, :3], now[name].cam_from_world[:, :3]
@@ -365,6 +369,44 @@ def live(data: Path, seeds: int) -> dict[str, Any]:
         for key, value in (('named_after_s', named), ('repaired_after_s', repaired), ('rotation_deg', error)):
             rows[key].append(round(float(value), 2))
     return {**rows, 'sets_with_another_camera_named': wrongly}
+
+
+def watch(data: Path, seeds: int) -> dict[str, Any]:
+    """What the watch costs the thread that fuses, and what its memory holds."""
+    del data, seeds
+    rng, rows = np.random.default_rng(0), {}
+    for cameras, people in ((4, 1), (12, 8)):
+        rig, most = ring(cameras), WatchConfig().most_sets
+        watch, took_ms = CalibrationWatch(), []
+        tracemalloc.start()
+        for i in range(most):
+            stamp_ns = _START_NS + round(i * 1e9 / FPS)
+            seen = {
+                n: Keypoints2D(n, stamp_ns, BODY17, rng.uniform(0.0, 1000.0, (people, 17, 2)), np.ones((people, 17)))
+                for n in rig.names
+            }
+            states = {n: CameraState(0.0, 0.0, 1.0, 1.0, (0.0, 0.0), 0.0, False) for n in rig.names}
+            found = PipelineResult(
+                Bodies3D.empty(stamp_ns, 'world', BODY17), seen, {}, {}, {}, {}, states, {}
+            )
+            began = perf_counter()
+            watch.add(rig, found)
+            took_ms.append(1e3 * (perf_counter() - began))
+        megabytes = tracemalloc.get_traced_memory()[0] / 1e6
+        tracemalloc.stop()
+        # Sets go on coming while everything is copied for a refinement, which finds nobody in this noise.
+        began, longest_ms, running = perf_counter(), 0.0, watch.refine_in_background()
+        while not running.done() and perf_counter() < began + 5.0:
+            before = perf_counter()
+            watch.add(rig, found)
+            longest_ms = max(longest_ms, 1e3 * (perf_counter() - before))
+            sleep(1e-3)
+        watch.close()
+        rows[f'{cameras} x {people}'] = {
+            'ms_per_set': round(float(np.median(took_ms)), 4), 'ms_at_most_while_refining': round(longest_ms, 1),
+            'sets': most, 'mb': round(megabytes, 1),
+        }
+    return rows
 
 
 def demo(data: Path, seeds: int) -> dict[str, Any]:
@@ -394,22 +436,22 @@ def demo(data: Path, seeds: int) -> dict[str, Any]:
     return rows
 
 
-def peers_python() -> Path:
-    """Return the interpreter of the peer's own environment, made at the first call."""
-    folder = CACHE / 'calibrate_peers'
+def peers_python(peer: str) -> Path:
+    """Return the interpreter of a peer's own environment, made at the first call."""
+    folder = CACHE / f'calibrate_{peer}'
     python, ready = folder / 'bin' / 'python', folder / 'ready'
     if not ready.is_file():
-        print('installing aniposelib into an environment of its own ...', flush=True)
+        print(f'installing {peer} into an environment of its own ...', flush=True)
         venv.create(folder, with_pip=True, clear=True)
         install = [str(python), '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet']
-        subprocess.run([*install, 'aniposelib==0.8.0'], check=True)
+        subprocess.run([*install, PEERS[peer]], check=True)
         ready.touch()
     return python
 
 
 def peers(data: Path, seeds: int) -> dict[str, Any]:
-    """aniposelib's bundle adjustment on the same keypoints: one person, no clocks, who is who known."""
-    rows: dict[str, dict[str, list[float]]] = {'ours': {}, 'aniposelib': {}}
+    """The peers' bundle adjustments on the same keypoints: one person, no clocks, who is who known."""
+    rows: dict[str, dict[str, list[float]]] = {'ours': {}, **{peer: {} for peer in PEERS}}
     for _, rig, centre, motion, rng in cases(data, max(1, seeds // 2)):
         seen = pictures(rig, [motion], rng)
         start = perturbed(rig, 2.0, 0.05, rng)
@@ -418,12 +460,13 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
         fitted, held = views.select(~aside), views.select(aside)
         began = perf_counter()
         ours = adjust(fitted, RigState.of(start), AdjustConfig(clocks=False), given=start).state.rig
-        times = {'ours': perf_counter() - began}
-        theirs, times['aniposelib'] = _aniposelib(start, np.where((fitted.weight > 0.0)[..., None], fitted.xy, np.nan))
-        for name, found in (('ours', ours), ('aniposelib', theirs)):
+        results = {'ours': (ours, perf_counter() - began)}
+        xy = np.where((fitted.weight > 0.0)[..., None], fitted.xy, np.nan)
+        results |= {peer: adjusted_by(peer, start, xy) for peer in PEERS}
+        for name, (found, seconds) in results.items():
             turn, shift, _ = aligned_errors(found, rig, centre)
             row = {
-                'rotation_deg': np.degrees(rms(turn)), 'position_mm': 1e3 * rms(shift), 'wall_s': times[name],
+                'rotation_deg': np.degrees(rms(turn)), 'position_mm': 1e3 * rms(shift), 'wall_s': seconds,
                 'held_out_px': judge(RigState.of(found), held).score_px,
             }
             for key, value in row.items():
@@ -434,8 +477,8 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
     }
 
 
-def _aniposelib(rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
-    """Return the rig that the peer finds, and its seconds."""
+def adjusted_by(peer: str, rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
+    """Return the rig that a peer finds from keypoints (C, M, J, 2), and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder) / 'in.npz', Path(folder) / 'out.npz'
         cameras = rig.cameras
@@ -446,7 +489,8 @@ def _aniposelib(rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
             size=[(c.intrinsics.width, c.intrinsics.height) for c in cameras], xy=xy.reshape(len(rig), -1, 2),
         )
         script = Path(__file__).with_name('calibrate_peer.py')
-        subprocess.run([str(peers_python()), str(script), str(given), str(out)], check=True, stderr=subprocess.DEVNULL)
+        command = [str(peers_python(peer)), str(script), peer, str(given), str(out)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         found = dict(np.load(out))
     made = []
     for c, camera in enumerate(cameras):
@@ -457,7 +501,7 @@ def _aniposelib(rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
 
 CASES = {
     'demo': demo, 'refine': refine, 'scratch': scratch, 'sync': sync, 'ring': ring_of_twelve, 'live': live,
-    'peers': peers,
+    'watch': watch, 'peers': peers,
 }
 
 

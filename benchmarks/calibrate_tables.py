@@ -81,6 +81,13 @@ def results(r: Mapping[str, Any]) -> list[str]:
             f'named {live["named_after_s"]}, repaired to 0.3 degrees {live["repaired_after_s"]}; sets in which another',
             f'camera was named: {live["sets_with_another_camera_named"]}.', '',
         ]
+    if 'watch' in r:
+        columns = {
+            'ms_per_set': 'ms per set', 'ms_at_most_while_refining': 'at most, while refining', 'sets': 'sets kept',
+            'mb': 'MB',
+        }
+        lines += ['What the watch costs the thread that fuses (cameras x people), and holds:', '']
+        lines += named(r['watch'], columns)
     return lines
 
 

@@ -69,6 +69,7 @@ def people_of(keypoints) -> np.ndarray:
 
 
 def expect(people: np.ndarray, stamp_ns: int) -> dict[str, ExpectedPeople]:
+    """Return people (P, 17, 2) px as what is expected of the camera, 3 px off."""
     ids = np.arange(len(people))
     return {'cam': ExpectedPeople('cam', stamp_ns, BODY17, people, np.full(people.shape[:2], 3.0), ids)}
 

@@ -32,6 +32,7 @@ class Sampler:
         self.samples: list[tuple[float, float]] = []
 
     def __call__(self, pid: int) -> None:
+        """Take a sample, if it is time."""
         now_s = time.time()
         if self.samples and now_s < self.samples[-1][0] + SAMPLE_S:
             return

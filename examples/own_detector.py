@@ -15,6 +15,7 @@ def detect(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(rig_file: str) -> None:
+    """Print how many bodies three instants have."""
     rig, coco17 = read_calibration(Path(rig_file)), get_skeleton('coco17')
     with PosePipeline(rig) as pipeline:
         for number in range(3):

@@ -9,6 +9,7 @@ from geo_pose_ros import BODY17, Recording
 
 
 def main(bag: str) -> None:
+    """Print where everybody's left wrist was, and how surely."""
     with Recording([Path(bag)]) as recording:
         print(f'cameras: {", ".join(recording.cameras)}')
         for message in recording.stream(['bodies']):

@@ -10,6 +10,7 @@ from geo_pose_ros import Frame, FrameSet, PosePipeline, read_calibration
 
 
 def main(rig_file: str, *sources: str) -> None:
+    """Print where everybody's pelvis is, until the sources end."""
     rig = read_calibration(Path(rig_file))
     opened = [cv2.VideoCapture(int(source) if source.isdigit() else source) for source in sources]
     captures = dict(zip(rig.names, opened, strict=True))

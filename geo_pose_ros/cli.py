@@ -27,6 +27,7 @@ _ENGINE = 'geo_pose_ros.inference.engine_cli'
 # Command -> module that registers it, and one line of help.
 _COMMANDS: Mapping[str, tuple[str, str]] = {
     'demo': ('geo_pose_ros.demo', 'the whole way on real footage'),
+    'loop': ('geo_pose_ros.demo.loop', 'real footage, live: record, retrain, redeploy, measure again'),
     'node': (_NODE, 'run pose_node, with ROS arguments as of ros2 run'),
     'import': ('geo_pose_ros.bags.import_videos', 'make a bag from videos and a calibration'),
     'process': ('geo_pose_ros.bags.process', 'run the pipeline over every frame of a bag, without ROS'),
@@ -36,6 +37,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'report': ('geo_pose_ros.view.report', 'one page that says whether a recording is good, and what to do'),
     'play': ('geo_pose_ros.ros.play', 'publish a bag in real time'),
     'record': ('geo_pose_ros.ros.record', 'record topics into a bag'),
+    'reload': ('geo_pose_ros.ros.reload', 'let a running node lift by another model'),
     'calibrate': ('geo_pose_ros.bags.calibrate', 'calibrate the cameras from people walking before them'),
     'monitor': ('geo_pose_ros.ros.monitor', 'a live table of a running node'),
     'doctor': ('geo_pose_ros.doctor', 'check machine, ROS set-up and rig, with remedies'),

@@ -273,7 +273,7 @@ class LifterConfig:
     """The lifter: 3D poses from single views."""
 
     enabled: bool = setting(True, 'Lift every view, so that bodies stay complete and one camera is enough')
-    model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships')
+    model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships', live=True)
     up: str = setting(
         'z', 'Axis of the world that points upwards, for models that know gravity; none: not known',
         choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
@@ -335,6 +335,18 @@ class TrackingConfig:
         2, 'Sets in which a new body must be seen before it is published, unless three cameras or all that should see '
         'it agree at once', low=1, high=100,
     )
+    confirm_s: float = setting(
+        0.6, 'A new body that only a few of the cameras that should see it do (furniture) is published after this',
+        unit='s', low=0.0, high=10.0,
+    )
+    same_body_m: float = setting(
+        0.2, 'Two bodies whose joints are nearer than this in the mean, and that no camera sees both of, are one',
+        unit='m', low=0.0, high=1.0,
+    )
+    arms_length_m: float = setting(
+        0.8, 'A keypoint network that is told to look for somebody may read another person within this once more',
+        unit='m', low=0.0, high=3.0,
+    )
     person_breadth_m: float = setting(
         0.35, 'Whoever stands less than this beside a nearer person is hidden by that one', unit='m', low=0.0, high=2.0
     )
@@ -348,6 +360,9 @@ class TrackingConfig:
     )
     remember_s: float = setting(
         4.0, 'Whoever comes back within this is the same body', unit='s', low=0.0, high=60.0
+    )
+    back_within_m: float = setting(
+        0.4, 'Whoever was just lost comes back within this of where they were expected', unit='m', low=0.0, high=5.0
     )
     hidden_speed_m_s: float = setting(
         1.5, 'Speed at which somebody who is not seen may have moved away from where they were expected', unit='m/s',
@@ -389,6 +404,26 @@ class PipelineConfig:
     solver: SolverConfig = field(default_factory=SolverConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     cameras: CameraStateConfig = field(default_factory=CameraStateConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """What a running node does about its calibration."""
+
+    watch: bool = setting(
+        True, 'Keep what the cameras saw of people lately, and offer the service calibrate, where cameras stand'
+    )
+    apply: str = setting(
+        'propose', 'What the service does with a better rig: propose writes it to out, apply goes on with it too',
+        choices=('propose', 'apply'),
+    )
+    out: str = setting(
+        '~/.ros/geo_pose_rig.yaml', 'Rig file that the service writes, or replaces: .yaml, .toml or .qca.txt'
+    )
+    window_s: float = setting(60.0, 'What was seen longer ago is forgotten', unit='s', low=5.0, high=3600.0)
+    most_sets: int = setting(
+        2000, 'Most sets that are kept, about 10 kB each with four cameras and two people', low=50, high=100_000
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,6 +506,7 @@ class NodeConfig:
     transforms: TransformConfig = field(default_factory=TransformConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    calibration: WatchConfig = field(default_factory=WatchConfig)
 
 
 @dataclass(frozen=True, slots=True)

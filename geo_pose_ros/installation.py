@@ -51,6 +51,7 @@ NEEDS = (
     Need('tqdm', 'progress of process and import', _APT.format('python3-tqdm')),
     Need('matplotlib', 'figures of demo and reports', _APT.format('python3-matplotlib')),
     Need('tf2_msgs.msg', 'without it a rig file is needed', _ROS.format('tf2-msgs'), optional=True),
+    Need('std_srvs.srv', 'without it no service ~/calibrate', _ROS.format('std-srvs'), optional=True),
     Need('cv_bridge', 'without it our own table converts raw pictures', _ROS.format('cv-bridge'), optional=True),
 )
 # Built for what ROS's own binaries are built for, so that they must not be replaced by pip's.

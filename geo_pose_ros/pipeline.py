@@ -89,6 +89,16 @@ class PosePipeline:
         self._scene.with_rig(rig)
         self._foreseen = self._scene.foresee()
 
+    def with_lifter(self, lifter: PoseLifter) -> None:
+        """Go on with another lifter, which is the pipeline's to close; people, their ids and bone lengths stay.
+
+        To be called while no set is being fused.
+        """
+        before, self._lifter = self._lifter, lifter
+        self._scene.with_lifter(lifter)
+        if before is not None:
+            before.close()
+
     def use_min_confidence(self, min_confidence: float) -> None:
         """Use keypoints from ``min_confidence`` on from the next set; any thread may call. Nobody is forgotten."""
         self._stage.use_min_confidence(min_confidence)

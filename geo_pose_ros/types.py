@@ -115,19 +115,26 @@ class Camera:
         frame_id: its optical frame in TF.
         intrinsics: see Intrinsics.
         cam_from_world: (3, 4) rigid transform [R | t], m: x_cam = R x_world + t.
+        clock_offset_s: its stamps are late by so much: stamp = time + offset.
 
     Raises:
-        CalibrationError: if the name is empty or R is no rotation (to 1e-4).
+        CalibrationError: if the name is empty, R is no rotation (to 1e-4) or the clock offset no number.
     """
 
     name: str
     frame_id: str
     intrinsics: Intrinsics
     cam_from_world: FloatArray
+    clock_offset_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.name:
             raise CalibrationError('A camera has no name; give each camera of the rig one.')
+        if not np.isfinite(self.clock_offset_s):
+            raise CalibrationError(
+                f"Camera '{self.name}': received clock_offset_s = {self.clock_offset_s}, expected seconds; leave it "
+                'out if the clocks agree.'
+            )
         what = f"Camera '{self.name}': cam_from_world"
         object.__setattr__(self, 'cam_from_world', read_only(self.cam_from_world, np.float64, (3, 4), what))
         if not np.isfinite(self.cam_from_world).all():

@@ -18,7 +18,7 @@ BLOCKED = (
 # Lower layers may not import higher ones; a part not listed may import anything but ros.
 LAYERS = (
     ('errors', 'types', 'skeleton', 'config'),
-    ('geometry',),
+    ('geometry', 'page'),
     ('messages',),
     ('calibration', 'detection', 'inference', 'lifting', 'fusion'),
     ('scene',),

@@ -158,6 +158,7 @@ def read_video(path: Path) -> list[Any]:
 
 
 def main() -> None:
+    """Record what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path)
     parser.add_argument('videos', type=Path, nargs='+')

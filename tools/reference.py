@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import geo_pose_ros
 from geo_pose_ros import cli
 from geo_pose_ros.config import NodeConfig, to_markdown
+
+RESULTS = Path(__file__).parents[1] / 'docs' / 'benchmarks'
+# What the page shows of one file.
+MOST_ROWS = 40
+# Of files that do not say it themselves.
+COMMANDS = {'fusion': 'python benchmarks/fusion.py', 'lifter': 'make bench-lifter'}
 
 
 def parameters() -> str:
@@ -64,6 +73,35 @@ def python() -> str:
     return '\n'.join(parts)
 
 
+def benchmarks() -> str:
+    """Return the page of measured numbers, from docs/benchmarks/*.json."""
+    parts = ['# Benchmarks\n\nMade from the files in `docs/benchmarks`, which hold all numbers, each with the command '
+             'that prints it.\nNumbers of different machines, or of different loads, do not compare.\n']
+    for path in sorted(RESULTS.glob('*.json')):
+        tree = json.loads(path.read_text())
+        tree.setdefault('command', COMMANDS.get(path.stem, ''))
+        said = {key: tree.pop(key) for key in ('command', 'commit', 'date', 'machine', 'note') if key in tree}
+        parts.append(f'## {path.stem}\n')
+        parts.append('\n'.join(f'- {key}: {value}' for key, value in said.items()) + '\n')
+        rows = list(_numbers(tree))
+        parts.append('| what | value |\n|---|---|')
+        parts += [f'| {name} | {value} |' for name, value in rows[:MOST_ROWS]]
+        more = f', {len(rows) - MOST_ROWS} numbers more' if len(rows) > MOST_ROWS else ''
+        parts.append(f'\nAll of it: [{path.name}](benchmarks/{path.name}){more}.\n')
+        pictures = sorted(RESULTS.glob(f'{path.stem}*.png'))
+        parts += [f'![{path.stem}](benchmarks/{picture.name})\n' for picture in pictures]
+    return '\n'.join(parts)
+
+
+def _numbers(tree: Any, name: str = '') -> Iterator[tuple[str, str]]:
+    """Yield name and value of each number or word of a JSON tree; those of lists by their place."""
+    if isinstance(tree, (dict, list)):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _numbers(value, f'{name}, {key}' if name else str(key))
+    else:
+        yield name, '-' if tree is None else f'{tree:.4g}' if isinstance(tree, float) else str(tree)
+
+
 def _signature(function: Any) -> str:
     try:
         return str(inspect.signature(function)).replace('geo_pose_ros.', '')
@@ -71,7 +109,10 @@ def _signature(function: Any) -> str:
         return '()'
 
 
-PAGES = {'reference/parameters.md': parameters, 'reference/commands.md': commands, 'reference/python.md': python}
+PAGES = {
+    'benchmarks.md': benchmarks, 'reference/parameters.md': parameters, 'reference/commands.md': commands,
+    'reference/python.md': python,
+}
 
 
 def on_files(files: Any, config: Any) -> Any:

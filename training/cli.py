@@ -13,13 +13,16 @@ from typing import Any
 
 import yaml
 
+from geo_pose_ros.calibration.rig_file import load_rig
 from geo_pose_ros.config import EngineConfig
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import ModelCard, default_model, load_card
 
+from .data.bank import Bank
 from .data.prepare import prepare
 from .data.sequence import Sequence, data_hash, window_rate_hz
 from .data.sources import load_data
+from .distributed import process_group
 from .evaluate import (
     Predictor,
     SigmaScale,
@@ -33,13 +36,13 @@ from .evaluate import (
     torch_predictor,
 )
 from .export import export, onnx_predictor
-from .fit import CHECKPOINT, Trainer, fit, load_run, process_group
-from .proof import Check, RetrainError, check, keep_aside, objections, sigma_factor
+from .fit import CHECKPOINT, Trainer, fit, load_run
+from .proof import Check, Recording, RetrainError, check, keep_aside, objections, sigma_factor
 from .provenance import source_commit
-from .rehearsal import rehearsal_bank
+from .rehearsal import believed_people, rehearsal_bank
 from .report import Retraining, write_report
 from .retrain import fine_tune, load_exported
-from .settings import load_recipe, recipe_names
+from .settings import Recipe, load_recipe, recipe_names
 
 Subparsers = Any
 
@@ -47,6 +50,10 @@ _MOCAP_ACKNOWLEDGEMENT = (
     'The data used in this project was obtained from mocap.cs.cmu.edu. '
     'The database was created with funding from NSF EIA-0196217.'
 )
+
+
+# Of the poses that are made up to rehearse with, one in so many more is, to check what was forgotten.
+_MADE_UP_TO_CHECK = 10
 
 
 def register(subparsers: Subparsers) -> None:
@@ -77,8 +84,11 @@ def _register_train(subparsers: Subparsers) -> None:
 
 def _register_evaluate(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser('evaluate', help='measure a lifter on the test part of data')
-    parser.add_argument('model', type=Path, help='run folder or .onnx')
+    parser.add_argument(
+        'model', type=Path, nargs='?', default=default_model(), help='run folder or .onnx [default: the package\'s]'
+    )
     parser.add_argument('--data', required=True, action='append', help=_DATA_HELP)
+    _add_kept_aside(parser, 'camera to measure by what the others triangulate, as retrain does, not all by the truth')
     parser.add_argument('--every', type=int, default=1, metavar='N', help='measure on every N-th frame only')
     parser.add_argument('--json', type=Path, help='also write the numbers here')
     parser.set_defaults(run=run_evaluate)
@@ -106,25 +116,28 @@ def _register_retrain(subparsers: Subparsers) -> None:
     parser.add_argument(
         '--bag', required=True, action='append', help='keypoints or images, camera_info and tf_static (repeatable)'
     )
+    parser.add_argument('--rig', type=Path, help='rig file of the cameras [default: what the bags say]')
     parser.add_argument('--out', required=True, type=Path, help='the new model')
     parser.add_argument('--recipe', default='retrain', help='name or YAML file [default retrain]')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a recipe setting')
     parser.add_argument('--cameras', nargs='+', default=[], help='train on these only [default: all but --held-out]')
-    parser.add_argument('--frames', default='', help='train on these, e.g. 0-70 [default: all but the last 40 %%]')
-    parser.add_argument(
-        '--held-out', help='camera that is kept aside, to check on [default: the last one, if there are three]'
-    )
-    parser.add_argument('--held-out-frames', default='', help='frames to check on [default: the last 40 %%]')
+    _add_kept_aside(parser, 'camera that is kept aside, to check on [default: the last one, if there are three]')
     parser.add_argument(
         '--replay', action='append', default=[],
-        help='data to train on as well, and to check on, so that nothing is forgotten [default: made-up people, '
-        f'labelled by the old model]; {_DATA_HELP}',
+        help='data to train on as well, and to check on, so that nothing is forgotten [default: made-up people, in '
+        f'poses that the old model believes]; {_DATA_HELP}',
     )
     parser.add_argument('--report', type=Path, help='folder of the report and the run [default: beside --out]')
     parser.add_argument('--force', action='store_true', help='write the model even if it is not better')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run')
     parser.add_argument('--seed', type=int, default=0)
     parser.set_defaults(run=run_retrain)
+
+
+def _add_kept_aside(parser: argparse.ArgumentParser, held_out: str) -> None:
+    parser.add_argument('--held-out', default='', metavar='CAMERA', help=held_out)
+    parser.add_argument('--frames', default='', help='to train on, e.g. 0-70 [default: all but the last 40 %%]')
+    parser.add_argument('--held-out-frames', default='', help='frames to check on [default: the last 40 %%]')
 
 
 def _register_fit_noise(subparsers: Subparsers) -> None:
@@ -193,7 +206,14 @@ def run_evaluate(args: argparse.Namespace) -> int:
     predict, windows = _predictor(args.model)
     if args.every < 1:
         raise ConfigError(f'--every {args.every}: expected 1 or more.')
-    sequences = [sequence.frames(slice(None, None, args.every)) for sequence in _load(args.data, test=True)]
+    loaded = _load(args.data, test=True)
+    if args.held_out:
+        found = check(predict, [_kept_aside(sequence, args) for sequence in loaded], **windows)
+        _print_check(args.model.stem, found)
+        if args.json is not None:
+            args.json.write_text(json.dumps(_known(found), indent=1), encoding='utf-8')
+        return 0
+    sequences = [sequence.frames(slice(None, None, args.every)) for sequence in loaded]
     report = {**evaluate(predict, sequences, **windows), **_trust(predict, sequences, windows)}
     print(format_report(report))
     if args.json is not None:
@@ -257,32 +277,20 @@ def run_retrain(args: argparse.Namespace) -> int:
     Raises:
         RetrainError: if the new model is not better on what was kept aside, and --force is not given.
     """
-    from .data.bag import load_bag, parse_range
+    from .data.bag import load_bag
 
     card = load_card(args.source)
     lifter = load_exported(args.source)
     overrides = {**_model_overrides(card.training), **_up_override(card), **_overrides(args.set)}
     recipe = load_recipe(args.recipe, overrides)
     windows = input_options(recipe)
-    recordings = [
-        keep_aside(
-            load_bag(Path(bag)), camera=args.held_out or '', cameras=tuple(args.cameras),
-            train=parse_range(args.frames) if args.frames else None,
-            test=parse_range(args.held_out_frames) if args.held_out_frames else None,
-        )
-        for bag in args.bag
-    ]
+    rig = None if args.rig is None else load_rig(args.rig)
+    recordings = [_kept_aside(load_bag(Path(bag), rig=rig), args, tuple(args.cameras)) for bag in args.bag]
     training = [recording.training for recording in recordings]
-    elsewhere = _load(args.replay, test=True)
     old = onnx_predictor(args.source)
+    rehearsal, elsewhere = _other_people(args, recipe, old, training)
     before = check(old, recordings, elsewhere, **windows)
     _print_check('before', before)
-    rehearsal = None
-    if args.replay:
-        replayed = load_recipe('body17', {'data.up': recipe.data.up})
-        rehearsal = prepare(_load(args.replay, test=False), replayed.data, args.seed, gravity=recipe.model.gravity)
-    elif recipe.optim.rehearsal_views:
-        rehearsal = rehearsal_bank(torch_predictor(lifter), training, recipe, args.seed)
     folder = args.report or args.out.with_name(f'{args.out.stem}_report')
     progress = fine_tune(
         lifter, training, recipe, args.seed, rehearsal=rehearsal, folder=folder / 'run', resume=args.resume
@@ -326,6 +334,31 @@ def run_retrain(args: argparse.Namespace) -> int:
     return 0
 
 
+def _other_people(
+    args: argparse.Namespace, recipe: Recipe, old: Predictor, training: list[Sequence]
+) -> tuple[Bank | None, list[Sequence]]:
+    """Return other people to rehearse with, and others to check on: replayed, or made up from ``training``."""
+    if args.replay:
+        replayed = load_recipe('body17', {'data.up': recipe.data.up})
+        bank = prepare(_load(args.replay, test=False), replayed.data, args.seed, gravity=recipe.model.gravity)
+        return bank, _load(args.replay, test=True)
+    poses = recipe.optim.rehearsal_poses
+    if not poses:
+        return None, []
+    people = believed_people(old, training, recipe, poses, args.seed)
+    others = believed_people(old, training, recipe, poses // _MADE_UP_TO_CHECK, args.seed + 1)
+    return rehearsal_bank(old, people, recipe, args.seed), others
+
+
+def _kept_aside(whole: Sequence, args: argparse.Namespace, cameras: tuple[str, ...] = ()) -> Recording:
+    """Return the recording with what the arguments keep aside."""
+    # Bags are read by another optional dependency (rosbags).
+    from .data.bag import parse_range
+
+    train, test = (parse_range(text) if text else None for text in (args.frames, args.held_out_frames))
+    return keep_aside(whole, camera=args.held_out, cameras=cameras, train=train, test=test)
+
+
 def _up_override(card: ModelCard) -> dict[str, object]:
     """Return the axis that the model's data had upwards."""
     up = card.training['recipe'].get('data', {}).get('up')
@@ -338,7 +371,7 @@ def _known(found: Check) -> dict[str, float]:
 
 
 def _print_check(when: str, found: Check) -> None:
-    known = '' if math.isnan(found.elsewhere_mm) else f', replayed data {found.elsewhere_mm:.1f} mm'
+    known = '' if math.isnan(found.elsewhere_mm) else f', other people {found.elsewhere_mm:.1f} mm'
     print(
         f'{when:<7} {found.poses} poses: MPJPE {found.mpjpe_mm:.1f} mm, P-MPJPE {found.p_mpjpe_mm:.1f} mm, '
         f'reprojection {found.reprojection_px:.1f} px, {found.inside_percent:.0f} % within 2.8 sigma{known}'

@@ -2,14 +2,13 @@
 
 An epoch is a fixed number of steps. All randomness of an epoch follows from (seed, epoch, rank), so a run that is
 resumed at an epoch's end continues bit for bit as if it had never stopped. Under torchrun every process trains on its
-own share of each batch (DistributedDataParallel); rank 0 writes.
+own share of each batch (DistributedDataParallel, distributed.py); rank 0 writes.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import sys
 import time
@@ -22,7 +21,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import yaml
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -32,6 +30,7 @@ from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.skeleton import BODY17, Skeleton
 
 from .data.bank import Bank, Batch, gather
+from .distributed import mean_over_processes, rank, world
 from .losses import compute_losses
 from .model import Lifted, Lifter, RootBranch
 from .settings import OptimSettings, Recipe
@@ -77,10 +76,12 @@ def window_offsets(recipe: Recipe) -> Tensor:
 
 
 def epoch_batches(
-    bank: Bank, recipe: Recipe, *, seed: int, epoch: int, share: int, steps: int, overfit: bool = False
+    bank: Bank, recipe: Recipe, *, seed: int, epoch: int, share: int, steps: int, overfit: bool = False,
+    rank: int = 0, world: int = 1,
 ) -> Iterator[Batch]:
     """Yield ``steps`` random batches of ``share`` lifted poses, every other one mirrored if the recipe says so.
 
+    They are the ``rank``-th of ``world`` shares of larger batches, those that one process would draw.
     Of each frame K views are lifted. They are measured in each other (the paper's way: the target view is drawn at
     random among the others), or, if only one is lifted, in all views. ``overfit`` repeats the first batch.
     """
@@ -98,11 +99,13 @@ def epoch_batches(
     together = max(_GATHERED // (count * lifted * len(offsets)), 1)
     # Drawn for the whole epoch at once: small operations per step cost more than they compute.
     drawn = 1 if overfit else steps
-    rows = frames[torch.randint(len(frames), (drawn, count), generator=generator)]
+    whole, own = count * world, slice(rank * count, (rank + 1) * count)
+    rows = frames[torch.randint(len(frames), (drawn, whole), generator=generator)]
     # Random order of the views, those that cannot be lifted last.
-    order = torch.rand(drawn, count, views, generator=generator) + 2.0 * (~bank.valid[rows])
+    order = torch.rand(drawn, whole, views, generator=generator) + 2.0 * (~bank.valid[rows])
     chosen = order.argsort(-1)[..., :measured]
-    flips = torch.rand(drawn, count, lifted, generator=generator) < (0.5 if recipe.data.flip else 0.0)
+    flips = torch.rand(drawn, whole, lifted, generator=generator) < (0.5 if recipe.data.flip else 0.0)
+    rows, chosen, flips = rows[:, own], chosen[:, own], flips[:, own]
     for start in range(0, drawn, together):
         some = slice(start, start + together)
         batches = gather(
@@ -149,8 +152,7 @@ class Trainer:
         rehearsal: Bank | None = None,
     ) -> None:
         self.recipe, self.bank, self.seed, self.device = recipe, bank, seed, torch.device(device)
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        self.rank, self.world = rank(), world()
         self.step = 0
         self._rehearsal = rehearsal
         self._frozen_normalisation = False
@@ -218,7 +220,11 @@ class Trainer:
         # What zero_grad() does, without its walk through all modules and groups at every step.
         for parameter in self._parameters:
             parameter.grad = None
-        losses['total'].backward()  # type: ignore[no-untyped-call]
+        total = losses['total']
+        if self.world > 1:
+            # DistributedDataParallel waits for the gradient of every output, also of one that no loss uses.
+            total = total + 0.0 * lifted.sigma.sum()
+        total.backward()  # type: ignore[no-untyped-call]
         return losses
 
     def train_epoch(
@@ -248,13 +254,13 @@ class Trainer:
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
             if bar is not None:
                 bar.update()
-        return {name: float(value) / steps for name, value in sums.items()}
+        return {name: float(mean_over_processes(value)) / steps for name, value in sums.items()}
 
     def _batches(self, epoch: int, steps: int, overfit: bool) -> Iterator[Batch]:
         banks = [self.bank] if self._rehearsal is None else [self.bank, self._rehearsal]
         turns = [
             epoch_batches(
-                bank, self.recipe, seed=self.seed * self.world + self.rank, epoch=0 if overfit else epoch,
+                bank, self.recipe, seed=self.seed, epoch=0 if overfit else epoch, rank=self.rank, world=self.world,
                 share=max(self.recipe.optim.batch // self.world, 2), steps=-(-steps // len(banks)), overfit=overfit,
             )
             for bank in banks
@@ -400,17 +406,3 @@ def load_run(folder: Path) -> tuple[Recipe, Lifter, dict[str, Any]]:
     networks.load_state_dict(state['networks'])
     data: dict[str, Any] = json.loads((folder / DATA).read_text(encoding='utf-8'))
     return recipe, networks.lifter.eval(), data
-
-
-@contextmanager
-def process_group() -> Iterator[str]:
-    """Join torchrun's process group if there is one, and yield the device of this process."""
-    cuda = torch.cuda.is_available()
-    if int(os.environ.get('WORLD_SIZE', '1')) == 1:
-        yield 'cuda' if cuda else 'cpu'
-        return
-    dist.init_process_group('nccl' if cuda else 'gloo')
-    try:
-        yield f'cuda:{os.environ["LOCAL_RANK"]}' if cuda else 'cpu'
-    finally:
-        dist.destroy_process_group()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .data.bank import Batch, mirror
+from .distributed import mean_over_processes
 from .model import Lifted
 from .settings import LossSettings
 
@@ -54,8 +55,11 @@ def length(vectors: Tensor) -> Tensor:
 
 
 def mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted mean, 0 if nothing has weight."""
-    return (values * weights).sum() / weights.sum().clamp(min=1e-6)
+    """Return the weighted mean, 0 if nothing has weight.
+
+    Of several processes each returns its part of the mean over all: the mean of what they return is that mean.
+    """
+    return (values * weights).sum() / mean_over_processes(weights.sum()).clamp(min=1e-6)
 
 
 def agreement(world: Tensor) -> Tensor:

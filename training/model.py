@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.inference.model_card import VIEW_SIZE
 
+from .distributed import SharedBatchNorm1d
 from .settings import ModelSettings
 
 # log of the standard deviation (m) that an untrained network reports.
@@ -27,7 +28,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         parts: list[nn.Module] = []
         for _ in range(layers):
-            parts += [nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU()]
+            parts += [nn.Linear(width, width), SharedBatchNorm1d(width), nn.ReLU()]
             if dropout:
                 parts.append(nn.Dropout(dropout))
         self.layers = nn.Sequential(*parts)
@@ -49,7 +50,7 @@ class ResidualTrunk(nn.Module):
     def __init__(self, inputs: int, settings: ModelSettings) -> None:
         super().__init__()
         width, dropout = settings.width, settings.dropout
-        self.stem = nn.Sequential(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
+        self.stem = nn.Sequential(nn.Linear(inputs, width), SharedBatchNorm1d(width), nn.ReLU())
         self.blocks = nn.Sequential(
             *(ResidualBlock(width, settings.layers_per_block, dropout) for _ in range(settings.blocks))
         )
@@ -82,7 +83,7 @@ class TemporalDilated(nn.Module):
     def _layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
         return nn.Sequential(
             nn.Conv1d(inputs, outputs, kernel, stride=kernel, bias=False),
-            nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout),
+            SharedBatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class Check:
         mpjpe_mm, p_mpjpe_mm: root-relative, and after the best similarity transform.
         reprojection_px: median distance of the lifted joints, in the other cameras, from what these saw.
         inside_percent: joints within 2.8 sigma; 95 for a Gaussian.
-        elsewhere_mm: MPJPE on replayed data with truth, NaN without.
+        elsewhere_mm: MPJPE of other people, replayed or made up, with truth; NaN without.
     """
 
     poses: int
@@ -214,5 +214,5 @@ def objections(before: Check, after: Check) -> list[str]:
         if not new <= _BETTER * old:
             found.append(f'{what} went from {old:.1f} to {new:.1f} mm')
     if after.elsewhere_mm > _FORGOTTEN * before.elsewhere_mm:
-        found.append(f'MPJPE on replayed data went from {before.elsewhere_mm:.1f} to {after.elsewhere_mm:.1f} mm')
+        found.append(f'MPJPE of other people went from {before.elsewhere_mm:.1f} to {after.elsewhere_mm:.1f} mm')
     return found

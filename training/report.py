@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import json
 from collections.abc import Sequence as Items
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from geo_pose_ros.page import Page, Verdict, drawing, figure, preformatted, table, verdicts
 from geo_pose_ros.skeleton import BODY17, FloatArray
 
 from .evaluate import Predictor, lift_sequence
@@ -22,14 +21,8 @@ _FRAMES_SHOWN = 3
 _LABELS = {
     'poses': 'poses compared', 'mpjpe_mm': 'MPJPE, mm', 'p_mpjpe_mm': 'P-MPJPE, mm',
     'reprojection_px': 'reprojection into the other cameras, median px',
-    'inside_percent': 'joints within 2.8 sigma, %', 'elsewhere_mm': 'MPJPE on replayed data, mm',
+    'inside_percent': 'joints within 2.8 sigma, %', 'elsewhere_mm': 'MPJPE of other people, mm',
 }
-_STYLE = (
-    'body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}'
-    'td,th{padding:.3em 1em;border-bottom:1px solid #ccc;text-align:right}'
-    'td:first-child,th:first-child{text-align:left}'
-    'img{max-width:100%}'
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,35 +68,34 @@ def write_report(folder: Path, told: Retraining, old: Predictor, new: Predictor,
     picture = _picture(told.recordings[0], old, new, windows)
     (folder / 'poses.png').write_bytes(picture)
     page = folder / 'index.html'
-    page.write_text(_page(numbers, told, base64.b64encode(picture).decode()), encoding='utf-8')
+    page.write_text(_page(numbers, told, picture), encoding='utf-8')
     return page
 
 
-def _page(numbers: dict[str, Any], told: Retraining, picture: str) -> str:
-    verdict = 'The new model is better on what was kept aside.'
+def _page(numbers: dict[str, Any], told: Retraining, picture: bytes) -> str:
+    """Return the page; ``picture`` is a PNG."""
+    found = [Verdict(0, 'The new model is better on what was kept aside.')]
     if told.objections:
-        verdict = f'{"Written all the same" if told.written else "Not written"}: {"; ".join(told.objections)}.'
+        what = 'Written all the same' if told.written else 'Not written'
+        found = [Verdict(1 if told.written else 2, f'{what}: {"; ".join(told.objections)}.')]
     rows = []
     for field in fields(Check):
         old, new = getattr(told.before, field.name), getattr(told.after, field.name)
         if np.isfinite(old) and np.isfinite(new):
-            cells = f'<td>{old:.1f}</td><td>{new:.1f}</td><td>{new / old if old else float("nan"):.2f}</td>'
-            rows.append(f'<tr><td>{_LABELS[field.name]}</td>{cells}</tr>')
+            ratio = new / old if old else float('nan')
+            rows.append((_LABELS[field.name], f'{old:.1f}', f'{new:.1f}', f'{ratio:.2f}'))
     recorded = [
-        f'<tr><td>{html.escape(r["name"])}</td><td>{", ".join(r["trained_on"])}</td><td>{r["training_frames"]}</td>'
-        f'<td>{r["kept_aside"] or "no camera"}</td><td>{r["test_frames"]}</td></tr>'
-        for r in numbers['recordings']
+        (r['name'], ', '.join(r['trained_on']), str(r['training_frames']), r['kept_aside'] or 'no camera',
+         str(r['test_frames'])) for r in numbers['recordings']
     ]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Retraining</title><style>{_STYLE}</style>'
-        f'<h1>Retraining of {html.escape(told.source.name)}</h1><p><b>{html.escape(verdict)}</b></p>'
-        '<table><tr><th>kept aside</th><th>before</th><th>after</th><th>ratio</th></tr>' + ''.join(rows) + '</table>'
-        '<h2>Recordings</h2><table><tr><th>recording</th><th>trained on</th><th>frames</th><th>kept aside</th>'
-        '<th>frames</th></tr>' + ''.join(recorded) + '</table>'
-        '<h2>Poses that were kept aside</h2><p>As the camera sees them, and from the side. Grey: triangulated from the '
-        f'other cameras; red: before; green: after.</p><img alt="poses" src="data:image/png;base64,{picture}">'
-        f'<h2>Settings</h2><pre>{html.escape(json.dumps(told.settings, indent=1, default=str))}</pre></html>\n'
-    )
+    page = Page(f'Retraining of {told.source.name}', str(told.out))
+    page.section('In short', verdicts(found), table(('kept aside', 'before', 'after', 'ratio'), rows))
+    page.section('Recordings', table(('recording', 'trained on', 'frames', 'kept aside', 'frames'), recorded))
+    page.section('Poses that were kept aside', figure(drawing(picture, 'poses'), (
+        'As the camera sees them, and from the side. Grey: triangulated from the other cameras; red: before; green: '
+        'after.')))
+    page.section('Settings', preformatted(json.dumps(told.settings, indent=1, default=str)))
+    return page.html('Made by geo_pose retrain. The page needs no network and sends nothing.')
 
 
 def _picture(recording: Recording, old: Predictor, new: Predictor, windows: dict[str, Any]) -> bytes:

@@ -141,8 +141,8 @@ class OptimSettings:
     schedule: str = setting('one_cycle', 'Learning rate over the run; steps: x0.1 after each third (Li et al.)',
                             choices=('one_cycle', 'steps'))
     weight_decay: float = setting(0.0, 'AdamW weight decay', low=0.0)
-    rehearsal_views: int = setting(
-        20_000, 'Views that are made up to rehearse what a lifter knew when it is fine-tuned; 0: nothing is', low=0
+    rehearsal_poses: int = setting(
+        4000, 'Poses that are made up to rehearse what a lifter knew when it is fine-tuned; 0: nothing is', low=0
     )
     clip_norm: float = setting(0.0, 'Largest norm of the gradient; 0: not clipped', low=0.0)
 

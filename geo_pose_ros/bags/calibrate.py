@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
-from ..calibration.formats import add_unit_argument, read_calibration, write_calibration
+from ..calibration.formats import add_unit_argument, in_words, read_calibration, write_calibration
 from ..calibration.refinement import Calibrated, calibrate
 from ..calibration.report import summary_lines, write_report
 from ..calibration.settings import CalibrateConfig
@@ -250,4 +250,4 @@ def _run(arguments: argparse.Namespace) -> None:
             print(f'{arguments.report}/index.html says what was found.')
         raise
     print('\n'.join(summary_lines(found)))
-    print(f'{arguments.out}: {len(found.rig)} cameras: {", ".join(found.rig.names)}')
+    print(f'{arguments.out}: {len(found.rig)} cameras: {in_words(found.rig)}')

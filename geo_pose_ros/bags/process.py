@@ -191,6 +191,7 @@ class _Run:
             rig.names, config.sync, newest_wins=False
         )
         self._clock_offsets_ns: dict[str, int] = {}
+        self._tell_clocks()
 
     def process(self, reader: BagReader, by_topic: Mapping[str, str]) -> ProcessSummary:
         total = sum(reader.topics[topic].count for topic in by_topic)
@@ -284,7 +285,7 @@ class _Run:
             self._count(result)
 
     def _tell_clocks(self) -> None:
-        """Let the next sets be made by the clocks that people's motion has shown."""
+        """Let the next sets be made by the clocks that the rig tells and people's motion has shown."""
         offsets_ns = self._pipeline.clock_offsets_ns()
         if clocks_differ(offsets_ns, self._clock_offsets_ns):
             self._clock_offsets_ns = offsets_ns

@@ -27,7 +27,7 @@ from ..errors import CalibrationError, ShapeError
 from ..geometry.projection import normalize
 from ..geometry.triangulation import triangulate_dlt
 from ..skeleton import BODY17, FloatArray
-from ..types import Camera, CameraRig, IntArray, Intrinsics
+from ..types import CameraRig, IntArray, Intrinsics
 from .settings import AdjustConfig
 
 _ZERO = np.zeros(3)
@@ -622,7 +622,7 @@ def _descend(problem: _Problem, at: _Unknowns, damping: float) -> tuple[_Unknown
 def _finish(problem: _Problem, at: _Unknowns, start: RigState, iterations: int) -> Adjustment:
     normal = problem.normal(at)
     cameras = tuple(
-        Camera(camera.name, camera.frame_id, lens, np.column_stack([R, t]))
+        replace(camera, intrinsics=lens, cam_from_world=np.column_stack([R, t]))
         for camera, lens, R, t in zip(start.rig.cameras, at.lenses, at.R, at.t, strict=True)
     )
     state = RigState(CameraRig(cameras, start.rig.world_frame_id), at.offset_s, at.drift)

@@ -23,21 +23,31 @@ class Topic(Protocol):
     """A topic of a bag: its name, ROS type and number of messages."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Full name."""
+
     @property
-    def message_type(self) -> str: ...
+    def message_type(self) -> str:
+        """Like sensor_msgs/msg/Image."""
+
     @property
-    def count(self) -> int: ...
+    def count(self) -> int:
+        """How many messages there are."""
 
 
 class Bag(Protocol):
     """What is needed of an open bag; ``bags.read.BagReader`` is one."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """Where it lies."""
+
     @property
-    def topics(self) -> Mapping[str, Topic]: ...
-    def messages(self, topics: Collection[str]) -> Iterator[Any]: ...
+    def topics(self) -> Mapping[str, Topic]:
+        """By name."""
+
+    def messages(self, topics: Collection[str]) -> Iterator[Any]:
+        """Yield the messages of topics in the order received."""
 
 
 # Topic -> its camera's namespace, and the kind of topic. `~/keypoints/<camera>` is what pose_node publishes.

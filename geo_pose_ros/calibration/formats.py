@@ -8,6 +8,7 @@ TOML, Qualisys. Camera names become ROS names (``ros_name``); optical frames are
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from .kalibr import is_kalibr, parse_kalibr
 from .qualisys import dump_qca, parse_qca
 from .rig_file import dump_rig, load_yaml, parse_rig
 from .toml_files import dump_toml, parse_toml
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ['LENGTH_UNITS_M', 'add_unit_argument', 'read_calibration', 'register', 'ros_name', 'write_calibration']
 
@@ -113,6 +116,12 @@ def write_calibration(path: Path, rig: CameraRig, *, overwrite: bool = False) ->
         raise CalibrationError(f"Calibration '{path}': unknown suffix; expected one of {', '.join(dumpers)}.")
     if path.exists() and not overwrite:
         raise CalibrationError(f"'{path}' exists already. Choose another path, or give --overwrite to replace it.")
+    late = [camera.name for camera in rig.cameras if camera.clock_offset_s]
+    if late and dumpers[suffix] is not dump_rig:
+        _LOG.warning(
+            "'%s': %s cannot hold the clock offsets of %s, which are left out; write .yaml to keep them.",
+            path, suffix, ', '.join(late),
+        )
     text = dumpers[suffix](rig)
     try:
         path.write_text(text, encoding='utf-8')
@@ -144,4 +153,12 @@ def add_unit_argument(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     rig = read_calibration(arguments.source, arguments.unit)
     write_calibration(arguments.target, rig, overwrite=arguments.overwrite)
-    print(f'{arguments.target}: {len(rig)} cameras: {", ".join(rig.names)}')
+    print(f'{arguments.target}: {len(rig)} cameras: {in_words(rig)}')
+
+
+def in_words(rig: CameraRig) -> str:
+    """Return the names of the cameras, and how late the stamps of each are that is."""
+    return ', '.join(
+        f'{camera.name} (clock {1e3 * camera.clock_offset_s:+.1f} ms)' if camera.clock_offset_s else camera.name
+        for camera in rig.cameras
+    )

@@ -70,6 +70,9 @@ class Calibration:
         self._faults: dict[str, str] = {}
         self._tree: dict[str, Any] = {}
         self._changed_ns = 0
+        # Per camera what TF said when a refinement was taken, and what it gave instead.
+        self._refined: dict[str, tuple[FloatArray, Camera]] = {}
+        self._from_file = rig is not None
         self._rig = rig.subset(self._cameras) if rig is not None else None
         self._missing: dict[str, str] = {}
         self._mounts: dict[str, Mount] = {}
@@ -146,27 +149,52 @@ class Calibration:
         self._assemble(now_ns)
         return ''
 
+    def use_refined(self, rig: CameraRig, now_ns: int) -> None:
+        """Take better extrinsics and clocks; TF takes them back when it tells others than it has so far."""
+        if self._from_file:
+            self._rig = rig.subset(self._cameras)
+            return
+        self._refined = {camera.name: (self._told(self._lenses[camera.name]), camera) for camera in rig.cameras}
+        self._assemble(now_ns)
+
+    def _picture_from_frame(self, lens: _Lens) -> FloatArray:
+        """Return (3, 4) of a camera's pictures against the frame that TF knows."""
+        picture_from_frame = lens.picture_from_frame.copy()
+        if [other.frame_id for other in self._lenses.values()].count(lens.frame_id) == 1:
+            # Its frame is its own, so that TF has the whole way already.
+            picture_from_frame[:, 3] = 0.0
+        return picture_from_frame
+
+    def _told(self, lens: _Lens) -> FloatArray:
+        """Return (3, 4) the pose of a camera as TF has it; raise CalibrationError if it has none."""
+        return compose(self._picture_from_frame(lens), self._frame_from_world(lens.frame_id))
+
+    def _camera(self, name: str) -> Camera:
+        """Return a camera, refined or as TF has it; raise CalibrationError if it is not calibrated."""
+        lens = self._lenses[name]
+        told = self._told(lens)
+        if name in self._refined:
+            before, refined = self._refined[name]
+            if np.abs(told - before).max() <= _SAME_POSE:
+                return replace(refined, intrinsics=lens.intrinsics)
+            del self._refined[name]
+        return Camera(name, lens.frame_id, lens.intrinsics, told)
+
     def _assemble(self, now_ns: int) -> None:
         """Make the rig anew where something of it changed; ``now_ns`` is when."""
         cameras: list[Camera] = []
         mounts: dict[str, Mount] = {}
         missing: dict[str, str] = {}
-        frames = [lens.frame_id for lens in self._lenses.values()]
         for name in self._cameras:
             if name not in self._lenses:
                 missing[name] = self._faults.get(
                     name, f"Camera '{name}': no camera_info came yet. Publish it, or give a rig file with rig:=..."
                 )
                 continue
-            lens = self._lenses[name]
-            picture_from_frame = lens.picture_from_frame.copy()
-            if frames.count(lens.frame_id) == 1:
-                # Its frame is its own, so that TF has the whole way already.
-                picture_from_frame[:, 3] = 0.0
             try:
-                pose = compose(picture_from_frame, self._frame_from_world(lens.frame_id))
-                mounts[name] = Mount(lens.frame_id, picture_from_frame)
-                cameras.append(Camera(name, lens.frame_id, lens.intrinsics, pose))
+                cameras.append(self._camera(name))
+                lens = self._lenses[name]
+                mounts[name] = Mount(lens.frame_id, self._picture_from_frame(lens))
             except GeoPoseError as error:
                 missing[name] = f"Camera '{name}': {error}"
         stands = self._moving is None
@@ -190,7 +218,8 @@ def _same_cameras(cameras: Sequence[Camera], rig: CameraRig | None, stand: bool)
     """
     before = rig.cameras if rig is not None else ()
     return len(cameras) == len(before) and all(
-        (a.name, a.frame_id) == (b.name, b.frame_id) and a.intrinsics is b.intrinsics
+        (a.name, a.frame_id, a.clock_offset_s) == (b.name, b.frame_id, b.clock_offset_s)
+        and a.intrinsics is b.intrinsics
         and (not stand or np.abs(a.cam_from_world - b.cam_from_world).max() <= _SAME_POSE)
         for a, b in zip(cameras, before, strict=True)
     )

@@ -23,6 +23,7 @@ from .world import ScaleSource, Similarity, WorldReport, align_rig, floor_world,
 # The first round only brings the cameras near; it needs few poses.
 _FIRST_POSES = 150
 _FIRST_STAGES = 6
+_NS_PER_S = 1e9
 # So many standard deviations are no accident.
 _SURE = 3.0
 # More poses than this cost time and say little.
@@ -37,10 +38,10 @@ class Calibrated:
     """A rig from people, and what is known about it.
 
     Attributes:
-        rig: in the world that was asked for.
+        rig: in the world that was asked for; its clock offsets are those in the middle of the recording.
         given: the rig before, None from scratch.
-        offset_s, sigma_offset_s: (C,) clocks: stamp = time + offset + drift * time, the first camera's is the time. All
-            zero where noise explains the offsets.
+        offset_s, sigma_offset_s: (C,) clocks: stamp = time + offset + drift * time; the first camera keeps the offset
+            that the rig gave it, and all do where noise explains the differences.
         drift: (C,).
         sigma_rotation_rad, sigma_position_m: (C,) standard deviations, for the world that fits these cameras best.
         sigma_focal: (C,) relative, zero where focal lengths were not estimated.
@@ -84,8 +85,8 @@ def calibrate(
 
     Args:
         pictures: by camera, its detections in the order received, of any skeleton that maps to body17.
-        rig: intrinsics and, unless ``from_scratch``, extrinsics to begin with.
-        from_scratch: use only the intrinsics.
+        rig: intrinsics, clock offsets and, unless ``from_scratch``, extrinsics to begin with.
+        from_scratch: use no extrinsics.
         sync: look for clock offsets up to ``max_offset_s`` first, and estimate drift.
         scale: where lengths come from; None: from scratch bone-length statistics, else the given rig.
         keep_world: from scratch, the camera whose frame (of the given rig) fixes the world; '' for floor and gravity.
@@ -137,8 +138,10 @@ def calibrate(
         found = adjust(fitted, found.state, config.adjust, given=given, stages=_FIRST_STAGES)
         after_state = _with_clocks(state, found.state)
     change, world = _world(found, fitted, after_state.rig, given, rig, scale, keep_world, from_scratch)
+    offset_s = after_state.offset_s + [camera.clock_offset_s for camera in rig.cameras]
+    in_the_middle_s = offset_s + after_state.drift * np.median(views.time_s)
     return Calibrated(
-        change.rig(after_state.rig), given, after_state.offset_s,
+        _with_offsets(change.rig(after_state.rig), in_the_middle_s), given, offset_s,
         sigma_offset_s, after_state.drift,
         found.sigma_rotation_rad, found.sigma_position_m * change.scale,
         found.sigma('log_focal') if config.adjust.intrinsics != 'fixed' else np.zeros(len(rig)), shared,
@@ -149,7 +152,7 @@ def calibrate(
 def tracklets_of(
     pictures: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, config: CalibrateConfig
 ) -> dict[str, list[Tracklet]]:
-    """Return the tracklets of every camera of the rig.
+    """Return the tracklets of every camera of the rig, in the time that its known clock offset gives.
 
     Raises:
         CalibrationError: with fewer than two cameras, or for a camera that sees nobody.
@@ -163,7 +166,9 @@ def tracklets_of(
     if not stamps:
         raise CalibrationError('The recording holds no keypoints; record people, or the cameras\' pictures.')
     tracklets = {
-        name: link_detections(pictures[name], min(stamps), config.min_confidence) if pictures.get(name) else []
+        name: link_detections(
+            pictures[name], min(stamps) + round(rig[name].clock_offset_s * _NS_PER_S), config.min_confidence
+        ) if pictures.get(name) else []
         for name in rig.names
     }
     empty = [name for name, found in tracklets.items() if not found]
@@ -300,6 +305,11 @@ def _lever_m(rig: CameraRig, xyz: FloatArray) -> float:
 def _with_clocks(sampled: RigState, found: RigState) -> RigState:
     """Return the state found from views sampled under the clocks of ``sampled``."""
     return RigState(found.rig, sampled.offset_s + found.offset_s, sampled.drift + found.drift)
+
+
+def _with_offsets(rig: CameraRig, offset_s: FloatArray) -> CameraRig:
+    cameras = zip(rig.cameras, offset_s.tolist(), strict=True)
+    return replace(rig, cameras=tuple(replace(camera, clock_offset_s=offset) for camera, offset in cameras))
 
 
 def _clocks_differ(sampled: RigState, found: Adjustment) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CalibrationError
+from ..page import Page, Verdict, drawing, figure, table, text, tiles, verdicts
 from ..skeleton import FloatArray
 from .refinement import Calibrated
 
@@ -26,9 +26,12 @@ def summary_lines(found: Calibrated) -> list[str]:
     for c, name in enumerate(found.rig.names):
         key = 'left_out_px' if len(found.rig) > 2 else 'reprojection_px'
         error, was = after[name][key], '' if before is None else f' (was {before[name][key]:.1f})'
+        moved = _moved(found, c)
+        change = '' if moved is None else f'turned by {moved[0]:.2f} degrees, moved by {moved[1]:.0f} mm; '
         lines.append(
-            f'{name}: {error:.1f} px{was}; rotation +- {np.degrees(found.sigma_rotation_rad[c]):.3f} degrees, position '
-            f'+- {found.sigma_position_m[c] * 1e3:.1f} mm, clock {found.offset_s[c] * 1e3:+.1f} +- '
+            f'{name}: {error:.1f} px{was}; {change}rotation +- '
+            f'{np.degrees(found.sigma_rotation_rad[c]):.3f} degrees, position +- '
+            f'{found.sigma_position_m[c] * 1e3:.1f} mm, clock {found.offset_s[c] * 1e3:+.1f} +- '
             f'{found.sigma_offset_s[c] * 1e3:.1f} ms; {hangs_on(found, c)}'
         )
     return lines
@@ -108,7 +111,8 @@ def write_report(folder: Path, found: Calibrated, title: str) -> None:
         (folder / 'report.json').write_text(json.dumps(tree, indent=1) + '\n', encoding='utf-8')
         _draw_residuals(folder / 'residuals.png', found)
         _draw_above(folder / 'above.png', found)
-        (folder / 'index.html').write_text(_page(tree, title), encoding='utf-8')
+        pictures = [(folder / name).read_bytes() for name in ('residuals.png', 'above.png')]
+        (folder / 'index.html').write_text(_page(tree, title, *pictures), encoding='utf-8')
     except OSError as error:
         raise CalibrationError(f"Report '{folder}' cannot be written: {error}. Choose another folder.") from error
 
@@ -193,9 +197,13 @@ def _draw_above(path: Path, found: Calibrated) -> None:
     plt.close(figure)
 
 
-def _page(tree: dict[str, Any], title: str) -> str:
-    verdict = f'Refused: {tree["refusal"]}' if tree['refusal'] else 'Accepted.'
-    score = tree['score_px']
+def _page(tree: dict[str, Any], title: str, residuals: bytes, above: bytes) -> str:
+    """Return the page; ``residuals`` and ``above`` are PNGs."""
+    refused, score, world = tree['refusal'], tree['score_px'], tree['world']
+    found = Verdict(2, f'Refused: {refused}') if refused else Verdict(0, 'Accepted.')
+    said = 'The world is that of the rig given.' if world is None else (
+        f'Scale from {world["scale"]}; axes from {world["axes"]}.'
+    )
     head = ('camera', 'px after', 'px before', 'turned, degrees', 'moved, mm', '+- degrees', '+- mm', 'clock, ms',
             '+- ms', 'drift, ppm', 'shares instants with')
     rows = []
@@ -207,22 +215,26 @@ def _page(tree: dict[str, Any], title: str) -> str:
             c['sigma_rotation_deg'], c['sigma_position_mm'], c['clock_offset_ms'], c['sigma_clock_ms'],
             c['clock_drift_ppm'], shared,
         )
-        rows.append(''.join(f'<td>{html.escape("-" if cell is None else str(cell))}</td>' for cell in cells))
-    body = ''.join(f'<tr>{row}</tr>' for row in rows)
-    world = tree['world']
-    said = 'The world is that of the rig given.' if world is None else (
-        f'Scale from {world["scale"]}; axes from {world["axes"]}.'
+        rows.append([_cell(cell) for cell in cells])
+    page = Page(title, f'{len(rows)} cameras. {said}')
+    page.section(
+        'In short', tiles([
+            (f'{_cell(score["after"])} px', 'left-out camera, after'), (f'{_cell(score["before"])} px', 'before'),
+            (_cell(tree['people']), 'people'), (_cell(tree['poses_used']), 'poses used'),
+            (_cell(tree['poses_kept_aside']), 'poses kept aside'),
+        ]), verdicts([found]),
     )
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
-<style>body{{font:14px sans-serif;margin:2em;max-width:75em}}td,th{{padding:.2em .6em;border-bottom:1px solid #ccc;
-text-align:right}}td:first-child,th:first-child{{text-align:left}}img{{max-width:100%}}</style>
-<h1>{html.escape(title)}</h1>
-<p><strong>{html.escape(verdict)}</strong> On the instants kept aside: {score['after']} px, before {score['before']} px
-(median distance of a camera's keypoints from the joints that all other cameras give).
-{tree['people']} people, {tree['poses_used']} poses used, {tree['poses_kept_aside']} kept aside. {html.escape(said)}</p>
-<table><tr>{''.join(f'<th>{h}</th>' for h in head)}</tr>{body}</table>
-<h2>Residuals, {_ARROW:g} times as long</h2><p><img src="residuals.png" alt="residual fields"></p>
-<h2>From above</h2><p><img src="above.png" alt="cameras and people from above"></p>
-</html>
-"""
+    page.section('Cameras', table(head, rows, wide=(len(head) - 1,)), text(
+        'Pixels: median distance of a camera\'s keypoints from the joints that all other cameras give, on the instants '
+        'kept aside; +-: one standard deviation.', soft=True))
+    page.section('Residuals', figure(drawing(residuals, 'residual fields'), (
+        f'Over the picture, {_ARROW:g} times as long. All one way: the camera is turned, or its clock late; to or from '
+        'the middle: its focal length.')))
+    page.section('From above', figure(drawing(above, 'cameras and people from above')))
+    return page.html('Made by geo_pose calibrate. The page needs no network and sends nothing.')
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return '-'
+    return f'{value:.3g}' if isinstance(value, float) else str(value)

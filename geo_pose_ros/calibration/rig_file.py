@@ -12,6 +12,7 @@ Schema (metres, px; unknown keys are errors):
         distortion_model: plumb_bob
         D: [k1, k2, p1, p2, k3]
         cam_from_world: [[r11, r12, r13, tx], [r21, r22, r23, ty], [r31, r32, r33, tz]]
+        clock_offset_s: 0.012    # its stamps are late by so much; left out where clocks agree
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import yaml
 from ..errors import CalibrationError, GeoPoseError
 from ..types import Camera, CameraRig, Intrinsics
 
+_CLOCK = 'clock_offset_s'
 _CAMERA_KEYS = ('frame_id', 'width', 'height', 'K', 'distortion_model', 'D', 'cam_from_world')
 
 
@@ -80,10 +82,13 @@ def parse_rig(tree: Any) -> CameraRig:
     return CameraRig(tuple(cameras), str(tree['world_frame_id']))
 
 
-def _check_keys(what: str, entry: Mapping[str, Any], expected: tuple[str, ...]) -> None:
-    unknown, missing = sorted(set(map(str, entry)) - set(expected)), sorted(set(expected) - set(entry))
+def _check_keys(
+    what: str, entry: Mapping[str, Any], expected: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> None:
+    unknown = sorted(set(map(str, entry)) - {*expected, *optional})
+    missing = sorted(set(expected) - set(entry))
     if unknown:
-        raise CalibrationError(f'{what} has the unknown key {unknown}; known: {list(expected)}.')
+        raise CalibrationError(f'{what} has the unknown key {unknown}; known: {[*expected, *optional]}.')
     if missing:
         raise CalibrationError(f'{what} lacks {missing}; add it.')
 
@@ -92,13 +97,14 @@ def _parse_camera(name: str, entry: Any) -> Camera:
     what = f"camera '{name}'"
     if not isinstance(entry, Mapping):
         raise CalibrationError(f'{what}: expected a mapping with {list(_CAMERA_KEYS)}.')
-    _check_keys(what, entry, _CAMERA_KEYS)
+    _check_keys(what, entry, _CAMERA_KEYS, (_CLOCK,))
     try:
         intrinsics = Intrinsics(
             np.array(entry['K'], float), np.array(entry['D'], float), str(entry['distortion_model']),
             int(entry['width']), int(entry['height']),
         )
-        return Camera(name, str(entry['frame_id']), intrinsics, np.array(entry['cam_from_world'], float))
+        pose, clock_offset_s = np.array(entry['cam_from_world'], float), float(entry.get(_CLOCK, 0.0))
+        return Camera(name, str(entry['frame_id']), intrinsics, pose, clock_offset_s)
     except (TypeError, ValueError) as error:
         raise CalibrationError(f'{what}: a value is not a number or a matrix has ragged rows: {error}.') from error
     except GeoPoseError as error:
@@ -118,6 +124,7 @@ def dump_rig(rig: CameraRig) -> str:
                 'distortion_model': camera.intrinsics.distortion_model,
                 'D': camera.intrinsics.D.tolist(),
                 'cam_from_world': camera.cam_from_world.tolist(),
+                **({_CLOCK: camera.clock_offset_s} if camera.clock_offset_s else {}),
             }
             for camera in rig.cameras
         },
@@ -138,4 +145,6 @@ def rig_hash(rig: CameraRig) -> str:
         for array in (lens.K, lens.D, camera.cam_from_world):
             # Adding zero makes -0 and 0 one number.
             digest.update((np.round(array, 9) + 0.0).tobytes())
+        if camera.clock_offset_s:
+            digest.update(np.round(camera.clock_offset_s, 9).tobytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Settings of calibration from people: `geo_pose calibrate`, and what a node's watch does."""
+"""Settings of calibration from people, of `geo_pose calibrate` and of a node's service alike."""
 
 from __future__ import annotations
 
@@ -80,27 +80,3 @@ class CalibrateConfig:
         unit='m', low=0.01, high=10.0,
     )
     adjust: AdjustConfig = field(default_factory=AdjustConfig)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchConfig:
-    """What a running node does about its calibration."""
-
-    watch: bool = setting(True, 'Collect what cameras see of people, and say how far each camera is off')
-    apply: str = setting(
-        'propose', 'What the service calibrate does with a better rig: write it, or go on with it at once',
-        choices=('propose', 'apply'),
-    )
-    window_s: float = setting(60.0, 'What was seen longer ago is forgotten', unit='s', low=5.0, high=3600.0)
-    most_sets: int = setting(
-        2000, 'Most sets that are kept, about 10 kB each with four cameras and two people', low=50, high=100_000
-    )
-    recent_s: float = setting(2.0, 'How far a camera is off is judged on so long', unit='s', low=0.2, high=60.0)
-    off_rad: float = setting(
-        0.012, 'A camera is called off if people lie so far from where the other cameras see them, all to one side',
-        unit='rad', low=1e-4, high=1.0,
-    )
-    off_ratio: float = setting(
-        3.0, 'And if it is so many times farther off than the median camera', low=1.0, high=100.0
-    )
-    calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)

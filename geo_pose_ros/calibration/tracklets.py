@@ -184,10 +184,17 @@ def _assign(alive: Sequence[_Open], xy: FloatArray) -> dict[int, int]:
     last = np.stack([track.xy[-1] for track in alive])
     distance = np.linalg.norm(xy[:, None] - last[None], axis=-1)
     common = np.isfinite(distance).sum(-1)
-    cost = np.nanmedian(np.where(common[..., None] >= 4, distance, 1e6), axis=-1)
-    cost = cost / np.maximum(extent_px(xy), 1.0)[:, None]
+    cost = np.where(common >= 4, _nanmedian(distance), 1e6) / np.maximum(extent_px(xy), 1.0)[:, None]
     rows, columns = linear_sum_assignment(np.minimum(cost, 2.0 * _MAX_STEP))
     return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] <= _MAX_STEP}
+
+
+def _nanmedian(values: FloatArray) -> FloatArray:
+    """Return the median (...,) of the finite values (..., N), NaN without any; numpy's is slow where they are few."""
+    ordered, count = np.sort(values, -1), np.isfinite(values).sum(-1)[..., None]
+    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, -1)
+    high = np.take_along_axis(ordered, count // 2, -1)
+    return np.asarray(0.5 * (low + high)[..., 0])
 
 
 def sample(tracklet: Tracklet, time_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -1,64 +1,62 @@
-"""The calibration of a running system: who is off by how much, and a better rig on request.
+"""What a running system remembers for its calibration, and a better rig from it on request.
 
-Bodies come from all cameras, and the solver leaves out a camera that contradicts the others; so a camera that was
-moved shows its people all to one side of where the bodies are. That names it within seconds. The detections of the
-last minute are kept, and a refinement over them gives a rig that is judged before anybody uses it.
+The scene says which camera was moved. Here the detections of the last minute are kept, those of a moved camera from
+then on only, and a refinement over them gives a rig that is judged before anybody uses it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from ..config import WatchConfig
 from ..errors import CalibrationError
-from ..geometry.projection import project_world
-from ..skeleton import FloatArray
 from ..types import Bodies3D, CameraRig, Keypoints2D
-from .refinement import Calibrated, calibrate
-from .settings import WatchConfig
-from .tracklets import extent_px
+from .background import BackgroundCalibration
+from .refinement import Calibrated
+from .settings import CalibrateConfig
 
 _NS_PER_S = 1e9
-# A detection belongs to a body if it lies nearer than this share of its own extent.
-_SAME_BODY = 0.6
-_LEAST_JOINTS = 5
-# Who is off among two cameras cannot be told.
-_LEAST_VIEWS = 3
-_LEAST_RECENT = 5
+# A moved camera whose shift changes by more than this part of it was moved again.
+_AGAIN = 0.5
+
+
+class CameraState(Protocol):
+    """What the watch takes of what is known of a camera; the scene's state is one."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether it stands elsewhere than its calibration says."""
+
+    @property
+    def shift_px(self) -> tuple[float, float]:
+        """How far, in the picture."""
+
+    @property
+    def clock_offset_s(self) -> float:
+        """How far its stamps are ahead."""
 
 
 class SceneResult(Protocol):
     """What the watch takes of a set; the pipeline's result is one."""
 
     @property
-    def bodies(self) -> Bodies3D: ...
+    def bodies(self) -> Bodies3D:
+        """Who is there."""
+
     @property
-    def keypoints(self) -> Mapping[str, Keypoints2D]: ...
+    def keypoints(self) -> Mapping[str, Keypoints2D]:
+        """By camera."""
 
-
-@dataclass(frozen=True, slots=True)
-class CameraOff:
-    """How far a camera is off by now.
-
-    Attributes:
-        offset_px: median distance by which all its people lie to one side of the bodies; NaN if nobody was seen.
-        offset_rad: the same as an angle at the camera.
-        residual_px: median distance of its keypoints from the bodies.
-        off: whether the camera must be called off.
-        sets: recent sets that this is from.
-    """
-
-    offset_px: float
-    offset_rad: float
-    residual_px: float
-    off: bool
-    sets: int
+    @property
+    def cameras(self) -> Mapping[str, CameraState]:
+        """What the scene knows of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +66,7 @@ class Proposal:
     Attributes:
         rig: the better rig; None if it is refused.
         refusal: why; '' if it may be used.
-        moved: the cameras that were called off when it was asked for.
+        moved: the cameras that had been moved when it was asked for.
         found: the whole result, for a report; None if nothing could be determined.
     """
 
@@ -79,137 +77,120 @@ class Proposal:
 
 
 class CalibrationWatch:
-    """Collects what sets say about the rig in bounded memory. Feed it from one thread; ask it from any."""
+    """Collects what sets say about the rig, in bounded memory. Feed it from one thread; ask it from any."""
 
-    def __init__(self, rig: CameraRig, config: WatchConfig | None = None) -> None:
-        """Start with nothing seen."""
-        self._config = config or WatchConfig()
+    def __init__(self, config: WatchConfig | None = None, calibrate: CalibrateConfig | None = None) -> None:
+        """Start with nothing seen; ``calibrate`` are the settings of a refinement."""
+        self._config, self._calibrate = config or WatchConfig(), calibrate or CalibrateConfig()
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix='calibrate')
         self._running: Future[Proposal] | None = None
-        self._rig = rig
+        self._process: BackgroundCalibration | None = None
+        self._closed = False
+        self._rig: CameraRig | None = None
         self._sets: deque[tuple[int, Mapping[str, Keypoints2D]]] = deque(maxlen=self._config.most_sets)
-        self._recent: dict[str, deque[tuple[int, FloatArray, float]]] = {}
+        # How late the cameras' stamps are beyond what the rig says.
+        self._late_s: dict[str, float] = {}
         # From when on a camera's detections are of where it stands now.
         self._since_ns: dict[str, int] = {}
-        self._was_off: set[str] = set()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._recent = {name: deque(maxlen=self._config.most_sets) for name in self._rig.names}
-        self._was_off = set()
+        # Shifts (2,) px at that time, of the cameras that are moved.
+        self._moved: dict[str, tuple[float, float]] = {}
 
     def __repr__(self) -> str:
-        off = ', '.join(self.off()) or 'none'
-        return f'CalibrationWatch({len(self._sets)} sets of {len(self._rig)} cameras; off: {off})'
+        cameras = 0 if self._rig is None else len(self._rig)
+        moved = ', '.join(self._moved) or 'none'
+        return f'CalibrationWatch({len(self._sets)} sets of {cameras} cameras; moved: {moved})'
 
     @property
-    def rig(self) -> CameraRig:
-        """The rig that bodies are made with."""
-        return self._rig
+    def busy(self) -> bool:
+        """Whether a refinement is running."""
+        return self._running is not None and not self._running.done()
 
-    def with_rig(self, rig: CameraRig) -> None:
-        """Go on with another calibration of the same cameras; what they saw is kept."""
-        with self._lock:
-            self._rig = rig
-            self._forget()
-
-    def add(self, result: SceneResult) -> None:
-        """Take in a set, at its bodies' stamp; cheap: a projection per camera and body."""
+    def add(self, rig: CameraRig, result: SceneResult) -> None:
+        """Take in a set at its bodies' stamp, whose bodies were made with ``rig``; cheap."""
         stamp_ns = result.bodies.stamp_ns
         with self._lock:
+            if rig is not self._rig:
+                # It may be the better one: what cameras saw before stays as good as it was.
+                self._rig, self._moved = rig, {}
             while self._sets and not 0 <= stamp_ns - self._sets[0][0] <= self._config.window_s * _NS_PER_S:
                 self._sets.popleft()
-            self._sets.append((stamp_ns, dict(result.keypoints)))
-            supported = result.bodies.select(np.asarray(np.median(result.bodies.num_views, axis=1) >= _LEAST_VIEWS - 1))
-            if len(self._rig) >= _LEAST_VIEWS and len(supported):
-                for name, found in result.keypoints.items():
-                    self._compare(name, stamp_ns, found, supported)
-            self._note_changes(stamp_ns)
+            self._sets.append((stamp_ns, result.keypoints))
+            self._late_s = {name: state.clock_offset_s for name, state in result.cameras.items()}
+            for name, state in result.cameras.items():
+                self._note(name, state, stamp_ns)
 
-    def _compare(self, name: str, stamp_ns: int, found: Keypoints2D, bodies: Bodies3D) -> None:
-        """Remember how far one camera's people lie from the bodies."""
-        if name not in self._recent or not len(found.xy):
-            return
-        projected = project_world(self._rig[name], bodies.xyz)
-        difference = found.xy[:, None] - projected[None]
-        known = np.asarray(np.isfinite(difference).all(-1))
-        distance = np.where(known, np.linalg.norm(np.nan_to_num(difference), axis=-1), np.nan)
-        for person, extent in enumerate(extent_px(found.xy)):
-            counts = np.asarray(known[person].sum(-1))
-            enough = np.flatnonzero(counts >= _LEAST_JOINTS)
-            if not len(enough) or not np.isfinite(extent):
-                continue
-            medians = np.nanmedian(distance[person, enough], axis=-1)
-            best = int(enough[int(medians.argmin())])
-            if medians.min() <= _SAME_BODY * extent:
-                offset = np.nanmedian(difference[person, best], axis=0)
-                self._recent[name].append((stamp_ns, offset, float(medians.min())))
+    def _note(self, name: str, state: CameraState, stamp_ns: int) -> None:
+        """Where a camera was just moved, or put back, what it saw before is of another place."""
+        before = self._moved.get(name)
+        if state.moved:
+            news = before is None or np.hypot(
+                state.shift_px[0] - before[0], state.shift_px[1] - before[1]
+            ) > _AGAIN * np.hypot(*before)
+        else:
+            news = before is not None
+            self._moved.pop(name, None)
+        if news:
+            self._since_ns[name] = stamp_ns
+            if state.moved:
+                self._moved[name] = state.shift_px
 
-    def _note_changes(self, stamp_ns: int) -> None:
-        """Where a camera has just gone off, what it saw before is of another place."""
-        off = set(self._off(stamp_ns))
-        for name in off - self._was_off:
-            # The median of the recent sets turns when half of them are new.
-            self._since_ns[name] = stamp_ns - round(0.5 * self._config.recent_s * _NS_PER_S)
-        self._was_off = off
+    def refine_in_background(self) -> Future[Proposal]:
+        """Begin to make a better rig of what was seen; what is running already is returned instead.
 
-    def state(self) -> dict[str, CameraOff]:
-        """Return how far each camera is off by now."""
+        The future says why there is none. It takes seconds, in a process of its own; nobody who adds sets waits.
+        """
+        if not self.busy or self._running is None:
+            self._running = self._worker.submit(self._refine)
+        return self._running
+
+    def _refine(self) -> Proposal:
         with self._lock:
-            return self._state(self._sets[-1][0] if self._sets else 0)
-
-    def _state(self, now_ns: int) -> dict[str, CameraOff]:
-        rows: dict[str, tuple[float, float, float, int]] = {}
-        for name in self._rig.names:
-            recent = self._recent[name]
-            while recent and not 0 <= now_ns - recent[0][0] <= self._config.recent_s * _NS_PER_S:
-                recent.popleft()
-            if len(recent) < _LEAST_RECENT:
-                rows[name] = float('nan'), float('nan'), float('nan'), len(recent)
-                continue
-            offset_px = float(np.linalg.norm(np.median([offset for _, offset, _ in recent], axis=0)))
-            residual_px = float(np.median([residual for _, _, residual in recent]))
-            focal = self._rig[name].intrinsics.K[0, 0]
-            rows[name] = offset_px, float(np.arctan(offset_px / focal)), residual_px, len(recent)
-        angles = [row[1] for row in rows.values() if np.isfinite(row[1])]
-        typical = float(np.median(angles)) if angles else 0.0
-        least = max(self._config.off_rad, self._config.off_ratio * typical)
-        return {
-            name: CameraOff(offset_px, offset_rad, residual_px, bool(offset_rad > least), sets)
-            for name, (offset_px, offset_rad, residual_px, sets) in rows.items()
-        }
-
-    def off(self) -> tuple[str, ...]:
-        """Return the cameras that must be called off."""
-        return tuple(name for name, camera in self.state().items() if camera.off)
-
-    def _off(self, now_ns: int) -> tuple[str, ...]:
-        return tuple(name for name, camera in self._state(now_ns).items() if camera.off)
-
-    def refine(self) -> Proposal:
-        """Return a better rig from what was seen, or why there is none; takes seconds."""
-        with self._lock:
-            rig, since = self._rig, dict(self._since_ns)
-            pictures = {
-                name: [
-                    found[name] for stamp_ns, found in self._sets if name in found and stamp_ns >= since.get(name, 0)
-                ]
-                for name in rig.names
-            }
-            moved = self._off(self._sets[-1][0] if self._sets else 0)
+            rig, sets, since_ns, moved = self._rig, list(self._sets), dict(self._since_ns), tuple(self._moved)
+            late_s = self._late_s
+        if rig is None:
+            return Proposal(None, 'no set of calibrated cameras has come yet.', moved, None)
+        rig = replace(rig, cameras=tuple(
+            replace(camera, clock_offset_s=camera.clock_offset_s + late_s.get(camera.name, 0.0))
+            for camera in rig.cameras
+        ))
+        pictures = _usable(sets, rig, since_ns)
         try:
-            found = calibrate(pictures, rig, self._config.calibrate)
+            found = self._calibrated(pictures, rig)
         except CalibrationError as error:
             return Proposal(None, str(error), moved, None)
         return Proposal(None if found.refusal else found.rig, found.refusal, moved, found)
 
-    def refine_in_background(self) -> Future[Proposal]:
-        """Begin ``refine`` in a thread of its own; one that is running already is returned instead."""
-        if self._running is None or self._running.done():
-            self._running = self._worker.submit(self.refine)
-        return self._running
+    def _calibrated(self, pictures: Mapping[str, list[Keypoints2D]], rig: CameraRig) -> Calibrated:
+        process = BackgroundCalibration()
+        with self._lock:
+            if self._closed:
+                raise CalibrationError('the refinement was stopped.')
+            self._process = process
+        return process.run(pictures, rig, self._calibrate)
 
     def close(self) -> None:
-        """Wait for a refinement that is running and end the thread."""
+        """Stop a refinement that is running, and end the thread."""
+        with self._lock:
+            self._closed = True
+            process = self._process
+        if process is not None:
+            process.stop()
         self._worker.shutdown()
+
+
+def _usable(
+    sets: Sequence[tuple[int, Mapping[str, Keypoints2D]]], rig: CameraRig, since_ns: Mapping[str, int]
+) -> dict[str, list[Keypoints2D]]:
+    """Return by camera what it saw from where it stands now, in the order received.
+
+    Half of the time is from since the last camera was moved: instants are drawn evenly, and it shall have its share.
+    """
+    now_ns = sets[-1][0] if sets else 0
+    begin_ns = min(2 * max(since_ns.values(), default=-now_ns) - now_ns, now_ns)
+    pictures: dict[str, list[Keypoints2D]] = {name: [] for name in rig.names}
+    for stamp_ns, seen in sets:
+        for name in pictures.keys() & seen.keys():
+            if stamp_ns >= max(begin_ns, since_ns.get(name, begin_ns)):
+                pictures[name].append(seen[name])
+    return pictures

@@ -14,11 +14,12 @@ def register(subparsers: Any) -> None:
     parser.add_argument('--cache', type=Path, default=Path('.cache'), help='where downloads are kept')
     parser.add_argument('--scene', default='person', help='person, or people (two of them)')
     parser.add_argument('--loops', type=int, default=12, help='how often the footage is played')
+    parser.add_argument('--view', action='store_true', help='show it live in 3D in the browser; needs viser')
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from .run import run_demo
 
-    run_demo(arguments.out, arguments.cache, arguments.scene, arguments.loops)
+    run_demo(arguments.out, arguments.cache, arguments.scene, arguments.loops, view=arguments.view)
     return 0

@@ -39,7 +39,7 @@ BODIES = f'{NODE}/bodies'
 RECORDED = f'{NODE}/(bodies|markers|skeleton|keypoints/.*)|/diagnostics'
 # Long enough for a cold start of four detectors on a slow machine.
 _START_TIMEOUT_S = 120.0
-_STOP_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S, _VIEW_TIMEOUT_S = 30.0, 60.0
 # The counters of the last sets are in the next diagnostics.
 _LAST_DIAGNOSTICS_S = 2.5
 _VIDEO_SETS = 120
@@ -58,6 +58,7 @@ class Played:
         return (stamp_ns - self.origin_ns) % self.loop_ns / self.loop_ns
 
     def bag_stamp_ns(self, stamp_ns: int) -> int:
+        """Return the bag's time of a published stamp."""
         return self.start_ns + (stamp_ns - self.origin_ns) % self.loop_ns
 
 
@@ -71,15 +72,15 @@ class Material:
     start_ns: int
 
 
-def run_demo(out: Path, cache: Path, scene: str, loops: int) -> None:
-    """Run the whole and write its files under ``out``.
+def run_demo(out: Path, cache: Path, scene: str, loops: int, *, view: bool = False) -> None:
+    """Run the whole and write its files under ``out``; ``view``: with the 3D viewer, while the bag is played.
 
     Raises:
         BagError: if a part of it failed; names the part and its log.
     """
     material = prepare(out, cache, scene)
     print(f'3/5  pose_node on live topics, the bag played {loops} times at real time')
-    played = run_live(out, material, loops)
+    played = run_live(out, material, loops, view=view)
     print('4/5  summary')
     observations = read_observations(out / 'recording', BODIES)
     times = Played(int(played['origin_ns']), int(played['loop_ns']), material.start_ns)
@@ -130,13 +131,14 @@ def summarise(
 
 
 def run_live(
-    out: Path, material: Material, loops: int, watch: Callable[[int], None] | None = None
+    out: Path, material: Material, loops: int, watch: Callable[[int], None] | None = None, *, view: bool = False
 ) -> dict[str, Any]:
     """Start recorder and node, play the bag, stop both; return the player's report.
 
     Args:
         out: gets ``recording`` and ``logs``; holds the rig that ``prepare`` wrote.
         watch: gets the node's process id some times a second while the bag is played.
+        view: serve the live viewer meanwhile, and say where.
 
     Raises:
         BagError: if a part of it failed; names the part and its log.
@@ -150,38 +152,54 @@ def run_live(
     logs = out / 'logs'
     logs.mkdir(exist_ok=True)
     report = out / 'played.json'
-    record = [*_geo_pose('record'), '--out', str(out / 'recording'), '--overwrite', '--regex', RECORDED]
-    node = [*_geo_pose('node'), '--ros-args', '-p', f'rig:={(out / "rig.yaml").resolve()}']
+    record = [*geo_pose('record'), '--out', str(out / 'recording'), '--overwrite', '--regex', RECORDED]
+    node = [*geo_pose('node'), '--ros-args', '-p', f'rig:={(out / "rig.yaml").resolve()}']
     play = [
-        *_geo_pose('play'), str(material.bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
+        *geo_pose('play'), str(material.bag), '--restamp', '--wait', str(_START_TIMEOUT_S), '--loop', str(loops),
         '--report', str(report), '--topics', *material.images,
     ]
-    with (
-        _running('record', record, logs, environment) as recorder,
-        _running('pose_node', node, logs, environment) as pose_node,
-    ):
+    viewer = [*geo_pose('view'), '--live', '--node', NODE, '--rig', str(out / 'rig.yaml')]
+    with contextlib.ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(running(name, command, logs, environment))
+            for name, command in (('record', record), ('pose_node', node), *((('view', viewer),) if view else ()))
+        }
+        if view:
+            print(_address(processes['view'], logs / 'view.log'), flush=True)
         player = subprocess.Popen(play, env=environment, stderr=(logs / 'play.log').open('w'))
         while player.poll() is None:
-            for name, process in (('record', recorder), ('pose_node', pose_node)):
+            for name, process in processes.items():
                 if process.poll() is not None:
                     player.terminate()
-                    raise BagError(f'{name} ended with status {process.returncode}: {_last_line(logs / f"{name}.log")}')
+                    raise BagError(f'{name} ended with status {process.returncode}: {last_line(logs / f"{name}.log")}')
             if watch is not None:
-                watch(pose_node.pid)
+                watch(processes['pose_node'].pid)
             time.sleep(0.1)
         if player.returncode != 0:
-            raise BagError(f'play ended with status {player.returncode}: {_last_line(logs / "play.log")}')
+            raise BagError(f'play ended with status {player.returncode}: {last_line(logs / "play.log")}')
         time.sleep(_LAST_DIAGNOSTICS_S)
     played: dict[str, Any] = json.loads(report.read_text())
     return played
 
 
-def _geo_pose(command: str) -> list[str]:
+def _address(viewer: subprocess.Popen[bytes], log: Path) -> str:
+    """Return the line in which the viewer says where it is, as soon as it does."""
+    ends_s = time.monotonic() + _VIEW_TIMEOUT_S
+    while viewer.poll() is None and time.monotonic() < ends_s:
+        said = [line for line in log.read_text().splitlines() if 'http://' in line]
+        if said:
+            return said[0]
+        time.sleep(0.1)
+    raise BagError(f'The viewer did not start: {last_line(log)}')
+
+
+def geo_pose(command: str) -> list[str]:
+    """Return the words that run a command of this program with this Python."""
     return [sys.executable, '-m', 'geo_pose_ros.cli', command]
 
 
 @contextlib.contextmanager
-def _running(
+def running(
     name: str, command: Sequence[str], logs: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that ends by SIGINT."""
@@ -198,7 +216,8 @@ def _running(
                 process.wait()
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """Return the end of a log, for a message."""
     lines = log.read_text().strip().splitlines()
     return f'{lines[-1] if lines else "no output"} (all of it in {log})'
 
@@ -209,13 +228,13 @@ def draw(out: Path, bag: Path, rig: CameraRig, observations: Sequence[Observatio
     if not complete:
         raise BagError('The node published no body seen by all cameras; see logs/pose_node.log.')
     shown = complete[:_VIDEO_SETS]
-    frames = _frames_near(bag, rig, sorted({times.bag_stamp_ns(seen.stamp_ns) for seen in shown}))
+    frames = _pictures(bag, rig, shown, times)
     rate_hz = (len(shown) - 1) / max((shown[-1].stamp_ns - shown[0].stamp_ns) / 1e9, 1e-3)
     # Half-way through a loop: where the footage starts again people jump, and the last bodies are still predicted.
     pictured = min(shown, key=lambda seen: abs(times.phase(seen.stamp_ns) - 0.5))
     writer = None
     for seen in shown:
-        images = frames[times.bag_stamp_ns(seen.stamp_ns)]
+        images = {name: frames[name, found.stamp_ns] for name, found in seen.keypoints.items()}
         if seen is pictured:
             cv2.imwrite(str(out / 'overlay.png'), overlay(rig, images, seen.keypoints, seen.bodies, height_px=900))
         picture = overlay(rig, images, seen.keypoints, seen.bodies, height_px=480)
@@ -244,22 +263,29 @@ def _by_cameras(rig: CameraRig, seen: Sequence[Observation]) -> list[tuple[str, 
     return panels
 
 
-def _frames_near(bag: Path, rig: CameraRig, stamps_ns: Sequence[int]) -> dict[int, dict[str, Frame]]:
-    """Return, for each of the ascending stamps, the frames of the bag nearest to it, half size, by camera."""
-    wanted = np.array(stamps_ns)
-    found: dict[int, dict[str, Frame]] = {stamp: {} for stamp in stamps_ns}
-    nearest: dict[tuple[int, str], int] = {}
+def _pictures(bag: Path, rig: CameraRig, shown: Sequence[Observation], times: Played) -> dict[tuple[str, int], Frame]:
+    """Return the frames of the bag, half size, in which the keypoints of ``shown`` were found, by camera and stamp."""
+    found: dict[tuple[str, int], Frame] = {}
     with BagReader(bag) as reader:
-        by_topic = {topics.image: name for name, topics in choose_cameras(reader, rig.names).items()}
+        topics = {name: camera.image for name, camera in choose_cameras(reader, rig.names).items()}
+        received_ns: dict[str, list[int]] = {topic: [] for topic in topics.values()}
+        for message in reader.messages(tuple(received_ns)):
+            received_ns[message.topic].append(message.time_ns)
+        # Message of the bag -> the stamps it was published with, in one loop or another.
+        published: dict[tuple[str, int], list[int]] = {}
+        for seen in (seen.keypoints[name] for seen in shown for name in topics):
+            topic = topics[seen.camera]
+            there_ns = np.array(received_ns[topic])
+            nearest_ns = int(there_ns[np.abs(there_ns - times.bag_stamp_ns(seen.stamp_ns)).argmin()])
+            published.setdefault((topic, nearest_ns), []).append(seen.stamp_ns)
+        by_topic = {topic: name for name, topic in topics.items()}
         for message in reader.messages(tuple(by_topic)):
-            name = by_topic[message.topic]
-            index = int(np.abs(wanted - message.time_ns).argmin())
-            stamp = stamps_ns[index]
-            distance = abs(stamp - message.time_ns)
-            if distance < nearest.get((stamp, name), 20_000_000):
-                nearest[stamp, name] = distance
+            stamps_ns = published.get((message.topic, message.time_ns), ())
+            if stamps_ns:
+                name = by_topic[message.topic]
                 side = max(rig[name].intrinsics.width, rig[name].intrinsics.height)
-                found[stamp][name] = frame_from_message(message.decode(), name, max_side_px=side // 2 + 1)
+                frame = frame_from_message(message.decode(), name, max_side_px=side // 2 + 1)
+                found.update({(name, stamp): frame for stamp in stamps_ns})
     return found
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bags.read import BagReader
 from ..calibration.bag_cameras import find_cameras
@@ -21,15 +22,21 @@ from ..pipeline import PosePipeline
 from ..skeleton import BODY17, FloatArray
 from ..types import Bodies3D, CameraRig, Keypoints2D
 
+Int64Array = NDArray[np.int64]
+# Nothing farther than this is of the same instant.
+_NEAR_NS = 60_000_000.0
+
 
 def read_observations(recording: Path, bodies_topic: str) -> list[Observation]:
-    """Return the bodies and keypoints of a recording, matched by their stamps, in time order.
+    """Return the bodies and keypoints of a recording, in time order; keypoints go to the bodies nearest in time.
+
+    Cameras without a common trigger have stamps of their own, so that those of a set differ from its bodies'.
 
     Raises:
         BagError: if the recording lacks ``bodies_topic`` or keypoints, or no bodies were recorded.
     """
     bodies: dict[int, Bodies3D] = {}
-    keypoints: dict[int, dict[str, Keypoints2D]] = {}
+    keypoints: list[Keypoints2D] = []
     with BagReader(recording) as reader:
         reader.require(bodies_topic, ('sensor_msgs/msg/PointCloud2',))
         cameras = {topics.keypoints: name for name, topics in find_cameras(reader).items() if topics.keypoints}
@@ -38,12 +45,33 @@ def read_observations(recording: Path, bodies_topic: str) -> list[Observation]:
                 found = bodies_from_cloud(message.decode())
                 bodies[found.stamp_ns] = found
             else:
-                seen = keypoints_from_cloud(message.decode(), cameras[message.topic])
-                keypoints.setdefault(seen.stamp_ns, {})[seen.camera] = seen
+                keypoints.append(keypoints_from_cloud(message.decode(), cameras[message.topic]))
     if not bodies or not keypoints:
         raise BagError(f"Recording '{recording}' holds {len(bodies)} bodies and {len(keypoints)} keypoints messages; "
                        'the node published nothing to judge.')
-    return [Observation(stamp, keypoints.get(stamp, {}), bodies[stamp]) for stamp in sorted(bodies)]
+    stamps_ns = np.array(sorted(bodies))
+    sets = in_sets(stamps_ns, keypoints)
+    return [Observation(stamp, seen, bodies[stamp]) for stamp, seen in zip(stamps_ns.tolist(), sets, strict=True)]
+
+
+def in_sets(stamps_ns: Int64Array, keypoints: Sequence[Keypoints2D]) -> list[dict[str, Keypoints2D]]:
+    """Return for each of the ascending stamps (N,) the keypoints by camera that lie nearest to it.
+
+    Each belongs to one set at most, and to none that is farther than half a period of the sets, or than 60 ms.
+    """
+    periods_ns = np.diff(stamps_ns)
+    reach_ns = min(_NEAR_NS, float(np.median(periods_ns)) / 2.0) if len(periods_ns) else _NEAR_NS
+    sets: list[dict[str, Keypoints2D]] = [{} for _ in stamps_ns]
+    for seen in keypoints:
+        index = int(np.searchsorted(stamps_ns, seen.stamp_ns))
+        near = [i for i in (index - 1, index) if 0 <= i < len(stamps_ns)]
+        at = min(near, key=lambda i: abs(int(stamps_ns[i]) - seen.stamp_ns))
+        distance_ns = abs(int(stamps_ns[at]) - seen.stamp_ns)
+        known = sets[at].get(seen.camera)
+        nearer = known is None or distance_ns < abs(int(stamps_ns[at]) - known.stamp_ns)
+        if distance_ns <= reach_ns and nearer:
+            sets[at][seen.camera] = seen
+    return sets
 
 
 def quality_summary(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Any]:

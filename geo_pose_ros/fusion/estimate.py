@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..config import SolverConfig
 from ..skeleton import FloatArray, Skeleton
 from ..types import IntArray
-from .left_right import repair_sides, suspects
+from .left_right import contradicted, repair_sides, suspects, unexpected_sides
 from .solver import Circumstances, LiftedViews, Solution, solve
 
 # (C, K, J, 2) normalised keypoints and (C, K, J) confidence of the bodies (K,) to their lifted poses.
@@ -122,15 +122,26 @@ def estimate_bodies(
     plain = _weights(focal_px, xn, confidence, solver)
     weights = _with_noise(plain, focal_px, noise)
     solution = solved(xn, confidence, weights, everybody)
-    suspect = suspects(cam_from_world, focal_px, xn, weights, solution, skeleton, solver.robust_sigmas)
-    swaps = 0
+    contradictions = contradicted(weights, solution, skeleton)
+    swaps, suspect, unexpected = 0, np.zeros(0, np.int64), None
+    if known.expected is not None:
+        unexpected = unexpected_sides(cam_from_world, xn, known.expected, known.displacement, skeleton)
+    if contradictions.any() or (unexpected is not None and unexpected.any()):
+        suspect = suspects(
+            cam_from_world, focal_px, xn, weights, solution, skeleton, solver.robust_sigmas, contradictions, unexpected
+        )
     if len(suspect):
 
-        def triangulated(xn: FloatArray, confidence: FloatArray) -> Solution:
-            return solve(cam_from_world, focal_px, xn, weights_of(xn, confidence), solver)
+        def triangulated(xn: FloatArray, confidence: FloatArray, bodies: IntArray) -> Solution:
+            moved = None if known.displacement is None else known.displacement[:, suspect[bodies]]
+            weights = weights_of(xn, confidence)
+            return solve(cam_from_world, focal_px, xn, weights, solver, Circumstances(displacement=moved))
 
         repaired_xn, repaired_confidence = xn[:, suspect], confidence[:, suspect]
-        count = repair_sides(repaired_xn, repaired_confidence, skeleton, triangulated)
+        count = repair_sides(
+            repaired_xn, repaired_confidence, skeleton, triangulated,
+            None if unexpected is None else unexpected[..., suspect],
+        )
         swaps = int(count.sum())
         changed = count > 0
         if swaps:

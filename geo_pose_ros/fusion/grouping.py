@@ -37,6 +37,8 @@ _SPREAD_M = (0.12, 1.0)
 _SPREAD_RATIO = 2.5
 # Hypotheses of one person lie within this of each other, m.
 _SAME_PLACE_M = 0.25
+# Pairs of detections whose joints are compared together: bounds memory.
+_PAIRS_AT_ONCE = 4096
 # Places that collect their detections together.
 _PLACES_AT_ONCE = 64
 
@@ -86,7 +88,8 @@ def closest(
 
     Unit vectors (..., 3); rays that come closest behind an origin count as CAP_M apart.
     """
-    uv, ub, vb = (u * v).sum(-1), (u * base).sum(-1), (v * base).sum(-1)
+    # Without the products as arrays: there may be a hundred thousand rays.
+    uv, ub, vb = (np.einsum('...i,...i->...', a, b) for a, b in ((u, v), (u, base), (v, base)))
     denominator = np.maximum(1.0 - uv**2, 1e-6)
     s, t = (ub - uv * vb) / denominator, (uv * ub - vb) / denominator
     # |base - s u + t v|^2 with s and t at the closest points
@@ -94,14 +97,24 @@ def closest(
     return np.where((s > 0.0) & (t > 0.0), np.sqrt(np.maximum(squared, 0.0)), CAP_M), s, t
 
 
-def ray_distance(rays: Rays, first: IntArray, second: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return how far the rays of pairs (K,) pass each other, m, on average, and the midpoints (K, J, 3), NaN unseen."""
+def ray_distance(rays: Rays, first: IntArray, second: IntArray) -> FloatArray:
+    """Return (K,) m, how far the rays of pairs of detections pass each other, on average."""
+    apart = np.zeros(len(first))
+    for start in range(0, len(first), _PAIRS_AT_ONCE):
+        some = slice(start, start + _PAIRS_AT_ONCE)
+        a, b = first[some], second[some]
+        distance, _, _ = closest((rays.origin[b] - rays.origin[a])[:, None], rays.direction[a], rays.direction[b])
+        apart[some] = mean_capped(distance, rays.seen[a] & rays.seen[b])
+    return apart
+
+
+def midpoints(rays: Rays, first: IntArray, second: IntArray) -> FloatArray:
+    """Return (K, J, 3) m, where the rays of pairs of detections are closest to each other, NaN where not seen."""
     base = (rays.origin[second] - rays.origin[first])[:, None]
     u, v = rays.direction[first], rays.direction[second]
-    distance, s, t = closest(base, u, v)
-    both = rays.seen[first] & rays.seen[second]
-    middle = rays.origin[first][:, None] + 0.5 * (s[..., None] * u + base + t[..., None] * v)
-    return mean_capped(distance, both), np.where(both[..., None], middle, np.nan)
+    _, s, t = closest(base, u, v)
+    both = (rays.seen[first] & rays.seen[second])[..., None]
+    return np.where(both, rays.origin[first][:, None] + 0.5 * (s[..., None] * u + base + t[..., None] * v), np.nan)
 
 
 def partners(cam_from_world: FloatArray) -> NDArray[np.bool_]:
@@ -177,9 +190,9 @@ def _hypotheses(
     plausible = (distance < _CENTRES_M) & (larger < _SPREAD_RATIO * smaller)
     plausible &= (smaller > _SPREAD_M[0]) & (larger < _SPREAD_M[1])
     first, second = first[plausible], second[plausible]
-    apart, middle = ray_distance(rays, first, second)
+    apart = ray_distance(rays, first, second)
     good = apart < new_gate_m
-    apart, middle = apart[good], middle[good]
+    apart, middle = apart[good], midpoints(rays, first[good], second[good])
     if not len(apart):
         return middle
     torso = np.nanmean(middle, 1)

@@ -2,6 +2,10 @@
 
 The views of one body vote: where a view disagrees about a limb group, its labels are exchanged on trial, the body is
 triangulated again, and the exchange is kept if all views then agree much better. All bodies at once.
+
+Often the vote is a tie: of four views two look at the limbs from the side, where left and right are one, and the others
+contradict each other. Where the body was expected decides a tie, and nothing else: a track that has its sides exchanged
+would never be put right.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..geometry.triangulation import reprojection_residuals
 from ..skeleton import FloatArray, Skeleton
@@ -18,8 +23,8 @@ from .solver import Solution
 
 # Flip pairs (left, right) of one limb group.
 FlipGroup = tuple[tuple[int, int], ...]
-# Keypoints (C, B, J, 2) and confidence (C, B, J) to the triangulated bodies.
-Triangulate = Callable[[FloatArray, FloatArray], Solution]
+# Keypoints (C, B', J, 2) and confidence (C, B', J) of the bodies (B',) to these bodies, triangulated.
+Triangulate = Callable[[FloatArray, FloatArray, IntArray], Solution]
 
 # A view is suspect if so many joints of a limb group of six disagree with the body.
 _SUSPECT_JOINTS = 3
@@ -31,6 +36,10 @@ _SWAP_GAIN = 0.6
 _MOST_SWAPS = 4
 # Two views cannot outvote each other.
 _LEAST_VIEWS = 3
+# A view has a limb group's sides as expected, or exchanged, if the other way is this many times as far off.
+_CLEARLY = 2.0
+# What is expected decides unless the views then agree less, by a keypoint's cost.
+_TIE = 0.5
 
 _LIMBS: tuple[tuple[str, ...], ...] = (('hip', 'knee', 'ankle'), ('shoulder', 'elbow', 'wrist'))
 
@@ -46,6 +55,12 @@ def limb_groups(skeleton: Skeleton) -> tuple[FlipGroup, ...]:
 
 
 @cache
+def _joints(skeleton: Skeleton) -> IntArray:
+    """Return (groups, 6) the joints of each limb group."""
+    return np.array([np.ravel(group) for group in limb_groups(skeleton)])
+
+
+@cache
 def _membership(skeleton: Skeleton) -> IntArray:
     """Return (J, groups): 1 for the joints of each limb group."""
     groups = limb_groups(skeleton)
@@ -53,6 +68,18 @@ def _membership(skeleton: Skeleton) -> IntArray:
     for index, group in enumerate(groups):
         member[np.ravel(group), index] = 1
     return member
+
+
+def contradicted(weights: FloatArray, solution: Solution, skeleton: Skeleton) -> NDArray[np.bool_]:
+    """Return (groups, C, B) the views in which most joints of a limb group disagree with the body.
+
+    Args:
+        weights: (C, B, J) 0 = not used.
+        solution: B bodies.
+        skeleton: J joints.
+    """
+    disagree = (weights > 0.0) & ~solution.support
+    return np.asarray((disagree @ _membership(skeleton) >= _SUSPECT_JOINTS).transpose(2, 0, 1))
 
 
 def suspects(
@@ -63,6 +90,8 @@ def suspects(
     solution: Solution,
     skeleton: Skeleton,
     robust_sigmas: float,
+    contradictions: NDArray[np.bool_],
+    unexpected: NDArray[np.bool_] | None = None,
 ) -> IntArray:
     """Return the indices of bodies that have a view whose mirrored labels of a limb group fit better than its own.
 
@@ -76,21 +105,16 @@ def suspects(
         solution: B bodies.
         skeleton: J joints.
         robust_sigmas: residual, in standard deviations, at which a view counts a quarter.
+        contradictions: (groups, C, B) from ``contradicted``.
+        unexpected: (groups, C, B) from ``unexpected_sides``, or None.
     """
-    used = weights > 0.0
-    disagree = used & ~solution.support
-    many = (disagree @ _membership(skeleton) >= _SUSPECT_JOINTS).transpose(2, 0, 1)
-    suspicious = many.any((0, 1))
-    if not suspicious.any():
-        return np.zeros(0, np.int64)
-    bodies = np.flatnonzero(suspicious & (used.any(-1).sum(0) >= _LEAST_VIEWS))
+    suspicious = np.asarray(contradictions.any((0, 1)))
+    surprising = np.asarray((np.zeros_like(contradictions) if unexpected is None else unexpected).any((0, 1)))
+    bodies = np.flatnonzero(suspicious & ~surprising & ((weights > 0.0).any(-1).sum(0) >= _LEAST_VIEWS))
     if not len(bodies):
-        return bodies
-    groups = [np.ravel(group) for group in limb_groups(skeleton)]
-    mirrored = xn[:, bodies]
-    for group in limb_groups(skeleton):
-        left, right = np.array(group).T
-        mirrored[:, :, left], mirrored[:, :, right] = mirrored[:, :, right], mirrored[:, :, left]
+        return np.flatnonzero(surprising)
+    groups = _joints(skeleton)
+    mirrored = _mirror(xn[:, bodies], skeleton)
     points = solution.xyz[bodies]
     flat = mirrored.reshape(len(xn), -1, 2), points.reshape(-1, 3)
     distance = reprojection_residuals(cam_from_world, focal_px, *flat).reshape(mirrored.shape[:-1])
@@ -98,7 +122,49 @@ def suspects(
         np.stack([_cost(residual, weights[:, bodies] / robust_sigmas)[..., group].sum(-1) for group in groups])
         for residual in (solution.residual_px[:, bodies], distance)
     ]
-    return bodies[(many[:, :, bodies] & (costs[1] < _SUSPICION * costs[0])).any((0, 1))]
+    fitting = (contradictions[:, :, bodies] & (costs[1] < _SUSPICION * costs[0])).any((0, 1))
+    return np.union1d(bodies[fitting], np.flatnonzero(surprising))
+
+
+def unexpected_sides(
+    cam_from_world: FloatArray, xn: FloatArray, expected: FloatArray, displacement: FloatArray | None,
+    skeleton: Skeleton,
+) -> NDArray[np.bool_]:
+    """Return (groups, C, B) the views in which a limb group's sides are not as expected, where that is no majority.
+
+    Args:
+        cam_from_world: (C, 3, 4).
+        xn: (C, B, J, 2) keypoints, NaN = not seen.
+        expected: (B, J, 3) m, NaN = unknown.
+        displacement: (C, B, J, 3) m, from ``expected`` to where the joint was when the view was taken; None for none.
+        skeleton: J joints.
+    """
+    there = expected[None] if displacement is None else expected + displacement
+    local = there @ np.swapaxes(cam_from_world[:, None, :, :3], -1, -2) + cam_from_world[:, None, None, :, 3]
+    with np.errstate(divide='ignore', invalid='ignore'):
+        image = np.where(local[..., 2:] > 0.0, local[..., :2] / local[..., 2:], np.nan)
+    off = np.stack([xn, _mirror(xn, skeleton)]) - image
+    own, other = _middle(np.sqrt((off * off).sum(-1))[..., _joints(skeleton)]).transpose(0, 3, 1, 2)
+    exchanged, straight = _CLEARLY * other < own, _CLEARLY * own < other
+    return np.asarray(exchanged & (exchanged.sum(1) <= straight.sum(1))[:, None])
+
+
+def _middle(distance: FloatArray) -> FloatArray:
+    """Return the lower median of ``distance`` (..., N) but NaN, NaN where there is none."""
+    # NaN sorts last.
+    ranked = np.sort(distance, -1)
+    count = (~np.isnan(ranked)).sum(-1)
+    middle: FloatArray = np.take_along_axis(ranked, np.maximum((count - 1) // 2, 0)[..., None], -1)[..., 0]
+    return middle
+
+
+def _mirror(xn: FloatArray, skeleton: Skeleton) -> FloatArray:
+    """Return keypoints (C, B, J, 2) with the sides of all limb groups exchanged."""
+    index = np.arange(len(skeleton))
+    for group in limb_groups(skeleton):
+        left, right = np.array(group).T
+        index[left], index[right] = right, left
+    return xn[:, :, index]
 
 
 def _cost(residual_px: FloatArray, sharpness: FloatArray) -> FloatArray:
@@ -109,7 +175,8 @@ def _cost(residual_px: FloatArray, sharpness: FloatArray) -> FloatArray:
 
 
 def repair_sides(
-    xn: FloatArray, confidence: FloatArray, skeleton: Skeleton, triangulate: Triangulate
+    xn: FloatArray, confidence: FloatArray, skeleton: Skeleton, triangulate: Triangulate,
+    unexpected: NDArray[np.bool_] | None = None,
 ) -> IntArray:
     """Exchange, in place, the sides of limbs that views confuse; return (B,) the exchanges per body.
 
@@ -118,24 +185,31 @@ def repair_sides(
         confidence: (C, B, J), 0 = not used.
         skeleton: J joints.
         triangulate: robust triangulation of such arrays.
+        unexpected: (groups, C, B) from ``unexpected_sides``: exchanges to try first, or None.
     """
-    swaps = np.zeros(xn.shape[1], np.int64)
-    active = np.arange(xn.shape[1])
-    solution = triangulate(xn, confidence)
-    groups = [np.ravel(group) for group in limb_groups(skeleton)]
+    everybody = np.arange(xn.shape[1])
+    swaps = np.zeros(len(everybody), np.int64)
+    active, solution = everybody, triangulate(xn, confidence, everybody)
+    groups = _joints(skeleton)
+    if unexpected is not None:
+        tried_xn, tried_confidence = _exchanged(xn, confidence, unexpected, skeleton)
+        tried = triangulate(tried_xn, tried_confidence, everybody)
+        before = _limb_cost(solution, confidence, groups).sum((0, 1))
+        better = _limb_cost(tried, tried_confidence, groups).sum((0, 1)) <= before + _TIE
+        xn[:, better], confidence[:, better] = tried_xn[:, better], tried_confidence[:, better]
+        swaps[better] += unexpected[..., better].sum((0, 1))
+        solution.replace(np.flatnonzero(better), tried.select(better))
     while len(active):
         cost = _limb_cost(solution, confidence[:, active], groups)
         group, view = np.divmod(cost.reshape(-1, len(active)).argmax(0), len(xn))
         rows = np.arange(len(active))
-        tried_xn, tried_confidence = xn[:, active], confidence[:, active]
-        for index, pairs in enumerate(limb_groups(skeleton)):
-            chosen = rows[group == index]
-            _exchange(tried_xn, view[chosen], chosen, pairs)
-            _exchange(tried_confidence, view[chosen], chosen, pairs)
-        tried = triangulate(tried_xn, tried_confidence)
-        before = cost.sum(1)[group, rows]
-        after = _limb_cost(tried, tried_confidence, groups).sum(1)[group, rows]
-        better = after < _SWAP_GAIN * before
+        chosen = np.zeros(cost.shape, bool)
+        chosen[group, view, rows] = True
+        tried_xn, tried_confidence = _exchanged(xn[:, active], confidence[:, active], chosen, skeleton)
+        tried = triangulate(tried_xn, tried_confidence, active)
+        limb_before = cost.sum(1)[group, rows]
+        limb_after = _limb_cost(tried, tried_confidence, groups).sum(1)[group, rows]
+        better = limb_after < _SWAP_GAIN * limb_before
         kept = active[better]
         xn[:, kept], confidence[:, kept] = tried_xn[:, better], tried_confidence[:, better]
         swaps[kept] += 1
@@ -144,15 +218,22 @@ def repair_sides(
     return swaps
 
 
-def _limb_cost(solution: Solution, confidence: FloatArray, groups: list[IntArray]) -> FloatArray:
+def _limb_cost(solution: Solution, confidence: FloatArray, groups: IntArray) -> FloatArray:
     """Return (groups, C, B): Geman and McClure's cost, in [0, 1] per joint, summed over the limb group's joints."""
     # Joints that no two views agree on have trust 0 in all views, the highest cost.
     cost = np.where(confidence > 0.0, 1.0 - np.sqrt(solution.trust), 0.0)
     return np.stack([cost[..., group].sum(-1) for group in groups])
 
 
-def _exchange(values: FloatArray, views: IntArray, bodies: IntArray, group: FlipGroup) -> None:
-    """Exchange, in place, the left and right joints of ``group`` in ``values`` (C, B, J, ...) at (views, bodies)."""
-    left, right = np.array(group).T
-    to, source = np.concatenate([left, right]), np.concatenate([right, left])
-    values[views[:, None], bodies[:, None], to] = values[views[:, None], bodies[:, None], source]
+def _exchanged(
+    xn: FloatArray, confidence: FloatArray, chosen: NDArray[np.bool_], skeleton: Skeleton
+) -> tuple[FloatArray, FloatArray]:
+    """Return ``xn`` (C, B, J, 2) and ``confidence`` (C, B, J), sides exchanged where ``chosen`` (groups, C, B)."""
+    xn, confidence = xn.copy(), confidence.copy()
+    for group, pairs in zip(chosen, limb_groups(skeleton), strict=True):
+        view, body = np.nonzero(group)
+        left, right = np.array(pairs).T
+        to, source = np.concatenate([left, right]), np.concatenate([right, left])
+        for values in (xn, confidence):
+            values[view[:, None], body[:, None], to] = values[view[:, None], body[:, None], source]
+    return xn, confidence

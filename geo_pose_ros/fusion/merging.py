@@ -10,9 +10,7 @@ from ..types import IntArray
 from .grouping import Rays, ray_distance
 from .views import Cameras, Detections, lateral_distance
 
-# A keypoint network that is told to look within an arm's length of somebody may read that person instead, m.
-_REACH_M = 0.8
-# Such a reading lies on the person that it is of, this share of its joints at least.
+# A second reading lies on the person that it is of, this share of its joints at least: arms reach out of the box.
 _ON_PERSON = 0.6
 
 
@@ -51,7 +49,7 @@ def merge_lone_views(
             # Two lone views say where a person is only together.
             theirs = views[others[both_lone]].max(1)
             rays = Rays.of(cameras.cam_from_world, detections, np.append(theirs, detection))
-            apart, _ = ray_distance(rays, np.arange(len(theirs)), np.full(len(theirs), len(theirs)))
+            apart = ray_distance(rays, np.arange(len(theirs)), np.full(len(theirs), len(theirs)))
             fit[both_lone] = apart / new_gate_m
         best = int(fit.argmin())
         if fit[best] < 1.0:
@@ -87,7 +85,7 @@ def same_bodies(xyz: FloatArray, views: IntArray, gate_m: float) -> IntArray:
 
 
 def second_readings(
-    xyz: FloatArray, views: IntArray, rank: IntArray, detections: Detections
+    xyz: FloatArray, views: IntArray, rank: IntArray, detections: Detections, reach_m: float
 ) -> NDArray[np.bool_]:
     """Return (B, C) which views may be second readings of somebody near who is better established.
 
@@ -98,12 +96,13 @@ def second_readings(
         views: (B, C) the detection of each body in each camera, -1 for none.
         rank: (B,) the better established the larger.
         detections: D detections.
+        reach_m: largest distance of two bodies' middles at which one's region may show the other.
     """
     found = np.zeros(views.shape, bool)
     if len(xyz) < 2:
         return found
     centre = np.nanmean(xyz, 1)
-    near = np.linalg.norm(centre[:, None] - centre, axis=-1) < _REACH_M
+    near = np.linalg.norm(centre[:, None] - centre, axis=-1) < reach_m
     for body, other in zip(*np.nonzero(near & (rank[:, None] < rank)), strict=True):
         for camera in np.flatnonzero((views[body] >= 0) & (views[other] >= 0)).tolist():
             mine, theirs = views[body, camera], views[other, camera]

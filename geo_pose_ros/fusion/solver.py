@@ -143,6 +143,7 @@ class Circumstances:
         place: (B, 3) m, where the middle of each body's joints is expected, NaN = unknown.
         place_variance: (B,) m^2 of ``place``, per axis, infinite where it is not to be relied upon; used with
             ``lifted``.
+        expected: (B, J, 3) m, where the joints are expected, NaN = unknown; decides only which side is which.
         displacement: (C, B, J, 3) m, from the joint at the set's instant to where it was at the view's.
         shared: (C,) standard deviation of what all joints of a view share, at focal length 1; part of what ``weights``
             already count.
@@ -153,6 +154,7 @@ class Circumstances:
     bones: BonePrior | None = None
     place: FloatArray | None = None
     place_variance: FloatArray | None = None
+    expected: FloatArray | None = None
     displacement: FloatArray | None = None
     shared: FloatArray | None = None
     level: float = 1.0
@@ -163,6 +165,7 @@ class Circumstances:
             None, None if self.bones is None else self.bones.select(kept),
             None if self.place is None else self.place[kept],
             None if self.place_variance is None else self.place_variance[kept],
+            None if self.expected is None else self.expected[kept],
             None if self.displacement is None else self.displacement[:, kept], self.shared, self.level,
         )
 

@@ -1,0 +1,1 @@
+"""Neural networks behind one protocol: ONNX Runtime and TensorRT, and the card each model carries."""

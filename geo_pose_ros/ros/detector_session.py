@@ -105,6 +105,9 @@ class DetectorSession:
         self._log.info(f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), detector '
                        f'{config.detector.name}')
 
+    def prepare(self, config: DetectorNodeConfig) -> None:
+        """Make ready what ``apply`` needs: nothing."""
+
     def apply(self, config: DetectorNodeConfig) -> None:
         """Take over the settings that are live."""
         self._config = config

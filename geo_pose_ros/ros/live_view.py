@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,10 +27,10 @@ from ..messages.bodies import bodies_from_cloud
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
 from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
-from ..view.playback import CameraState, Instant, camera_states
+from ..view.playback import CameraState, Instant, LazyFrames, camera_states
 from ..view.poses import OtherPoses
 from ..view.stage import Stage
-from ..view.viewer import Panel, ViewConfig, serve
+from ..view.viewer import Panel, PictureTurns, ViewConfig, serve
 from .message_factory import message_class
 from .qos import profile
 from .tf import subscribe_static_transforms
@@ -38,8 +39,6 @@ _CLOUD = 'sensor_msgs/msg/PointCloud2'
 _DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
 _DISCOVERY_S, _WORDS_S = 1.0, 0.25
 _PICTURE_SIDE_PX = 720
-# Pictures of a camera are decoded at most so often.
-_PICTURE_S = 0.1
 # Bodies older than this are no longer shown.
 _STALE_S = 2.0
 
@@ -71,12 +70,11 @@ class LiveTopics:
         self._transforms: list[Any] = []
         self._infos: dict[str, Any] = {}
         self._cameras: dict[str, CameraTopics] = {}
-        self._discovered_s = self._decoded_s = -1e9
+        self._discovered_s = -1e9
         self._bodies: Bodies3D | None = None
         self._received_s = -1e9
         self._keypoints: dict[str, Keypoints2D] = {}
-        self._raw: dict[str, Any] = {}
-        self._frames: dict[str, Frame] = {}
+        self._pictures: dict[str, Any] = {}
         self._statuses: dict[str, tuple[int, str]] = {}
         self.faults: dict[str, str] = {}
         self._subscribe(self._bodies_topic, _CLOUD, 10)
@@ -112,13 +110,14 @@ class LiveTopics:
                     self.faults.pop(topic, None)
                 except GeoPoseError as error:
                     self.faults[topic] = str(error)
-        self._decode(now_s)
         bodies = self._bodies if now_s - self._received_s < _STALE_S else None
         stamp_ns = bodies.stamp_ns if bodies is not None else time.time_ns()
         cameras, pipeline = camera_states(self._statuses)
         if bodies is None:
             pipeline = f'Nothing comes on {self._bodies_topic}. {pipeline}'.rstrip()
-        return Instant(stamp_ns, stamp_ns, bodies, dict(self._keypoints), dict(self._frames), cameras, pipeline)
+        frames = LazyFrames({name: partial(_frame, message, name) for name, message in self._pictures.items()},
+                            self._on_bad_picture)
+        return Instant(stamp_ns, stamp_ns, bodies, dict(self._keypoints), frames, cameras, pipeline)
 
     def _discover(self) -> None:
         """Subscribe to the cameras that are there by now."""
@@ -170,7 +169,7 @@ class LiveTopics:
     def _take_of_camera(self, topic: str, message: Any) -> None:
         for name, camera in self._cameras.items():
             if topic == camera.image:
-                self._raw[name] = message
+                self._pictures[name] = message
             elif topic == camera.keypoints:
                 self._keypoints[name] = keypoints_from_cloud(message, name)
             elif topic == camera.camera_info:
@@ -178,21 +177,17 @@ class LiveTopics:
                 if self._calibration is not None:
                     self._calibration.on_camera_info(name, message, time.monotonic_ns())
 
-    def _decode(self, now_s: float) -> None:
-        if now_s - self._decoded_s < _PICTURE_S:
-            return
-        self._decoded_s = now_s
-        waiting, self._raw = self._raw, {}
-        for name, message in waiting.items():
-            try:
-                self._frames[name] = frame_from_message(message, name, max_side_px=_PICTURE_SIDE_PX)
-            except GeoPoseError as error:
-                self.faults[name] = str(error)
+    def _on_bad_picture(self, name: str, error: GeoPoseError) -> None:
+        self.faults[name] = str(error)
 
     def close(self) -> None:
         """Unsubscribe."""
         for subscription in self._inputs.values():
             self._node.destroy_subscription(subscription)
+
+
+def _frame(message: Any, camera: str) -> Frame:
+    return frame_from_message(message, camera, max_side_px=_PICTURE_SIDE_PX)
 
 
 def _taken(subscription: Any) -> list[Any]:
@@ -212,7 +207,7 @@ def show_live(stage: Stage, topics: LiveTopics, config: ViewConfig, stop: thread
     period_s = 1.0 / config.rate_hz
     rig: CameraRig | None = None
     panel: Panel | None = None
-    said_s, drawn_ns, pictured_s = -1e9, -1, -1e9
+    said_s, drawn_ns, turns = -1e9, -1, PictureTurns(())
     others = OtherPoses(None)
     try:
         while not stop.is_set():
@@ -224,12 +219,11 @@ def show_live(stage: Stage, topics: LiveTopics, config: ViewConfig, stop: thread
                 stage.gui.reset()
                 others.__exit__()
                 others = OtherPoses(rig)
-                panel = Panel(stage, topics.cameras, others.kinds)
+                panel, turns = Panel(stage, topics.cameras, others.kinds), PictureTurns(topics.cameras)
             if instant.stamp_ns != drawn_ns or panel.changed:
+                pictures_of = None if panel.changed else turns.due(began_s)
                 panel.changed, drawn_ns = False, instant.stamp_ns
-                fresh = began_s - pictured_s >= _PICTURE_S
-                pictured_s = began_s if fresh else pictured_s
-                stage.show(instant, panel.shown, keep_pictures=not fresh)
+                stage.show(instant, panel.shown, pictures_of)
                 stage.show_ghost(others.of(panel.kind, instant))
             if began_s - said_s > _WORDS_S:
                 said_s = began_s

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -47,11 +47,13 @@ def descriptor(setting: Setting) -> ParameterDescriptor:
 class NodeParameters(Generic[T]):
     """The parameters of a node, declared from a settings class.
 
-    While ``refuse`` gives a reason, only live settings may be set; others are refused with it.
+    While ``refuse`` gives a reason, only live settings may be set; others are refused with it. What ``vet`` objects to
+    is refused as well.
     """
 
     def __init__(
-        self, node: Any, kind: type[T], refuse: Callable[[], str], shared: Collection[str] = ()
+        self, node: Any, kind: type[T], refuse: Callable[[], str], shared: Collection[str] = (), *,
+        vet: Callable[[Mapping[str, Any]], str] = lambda changed: '',
     ) -> None:
         """Declare them with the values of the command line and parameter files.
 
@@ -61,11 +63,12 @@ class NodeParameters(Generic[T]):
             refuse: returns why parameters cannot be set now; '' if they can.
             shared: names that were given to every node, and so may be another's; unknown ones are left alone and
                 logged.
+            vet: takes the new values of settings by name, and returns what speaks against them; '' if nothing does.
 
         Raises:
             ConfigError: for an unknown parameter, a wrong type or a value out of bounds.
         """
-        self._node, self._kind, self._refuse = node, kind, refuse
+        self._node, self._kind, self._refuse, self._vet = node, kind, refuse, vet
         self._known = {s.name: s for s in walk(kind)}
         self._changed = False
         # rclpy has no public way to see overrides that nobody declared.
@@ -93,12 +96,13 @@ class NodeParameters(Generic[T]):
         known = self._known.get(name)
         return [] if known is not None and known.type is tuple and value in ([''], [], None) else value
 
-    def read(self) -> T:
-        """Return the settings as they are now; raise ConfigError if they do not fit together."""
-        values = {name: _plain(self._node.get_parameter(name).value) for name in self._known}
+    def read(self, changed: Mapping[str, Any] | None = None) -> T:
+        """Return the settings as they are, but for those ``changed``; raise ConfigError if they do not fit together."""
+        values = {name: _plain(self._node.get_parameter(name).value) for name in self._known} | dict(changed or {})
         return build(self._kind, {name: self._empty_list(name, value) for name, value in values.items()})
 
     def _on_set(self, parameters: list[Any]) -> SetParametersResult:
+        changed: dict[str, Any] = {}
         for parameter in parameters:
             known = self._known.get(parameter.name)
             if known is None:
@@ -106,10 +110,14 @@ class NodeParameters(Generic[T]):
             reason = '' if known.live else self._refuse()
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
+            changed[parameter.name] = _plain(parameter.value)
             try:
-                known.check(self._empty_list(parameter.name, _plain(parameter.value)))
+                known.check(self._empty_list(parameter.name, changed[parameter.name]))
             except ConfigError as error:
                 return SetParametersResult(successful=False, reason=str(error))
+        objection = self._vet(changed)
+        if objection:
+            return SetParametersResult(successful=False, reason=objection)
         self._changed = True
         return SetParametersResult(successful=True)
 

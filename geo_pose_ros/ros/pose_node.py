@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rclpy
@@ -50,7 +50,9 @@ class PoseNode(LifecycleNode):
         self.crashed = False
         self._session: Any = None
         shared = shared_names(options.get('cli_args') or (), sys.argv)
-        self._settings: NodeParameters[Any] = NodeParameters(self, self.CONFIG, self._why_read_only, shared)
+        self._settings: NodeParameters[Any] = NodeParameters(
+            self, self.CONFIG, self._why_read_only, shared, vet=self._prepare
+        )
         # Humble has no callback for after a parameter was set.
         self.create_timer(_LOOK_FOR_CHANGES_S, self._apply_changes)
 
@@ -127,6 +129,16 @@ class PoseNode(LifecycleNode):
     def _apply_changes(self) -> None:
         if self._settings.take_change() and self._session is not None:
             self._session.apply(self._settings.read())
+
+    def _prepare(self, changed: Mapping[str, Any]) -> str:
+        """Make ready what ``changed`` settings need; return why they cannot be taken over, '' if they can."""
+        if self._session is None or not changed:
+            return ''
+        try:
+            self._session.prepare(self._settings.read(changed))
+        except GeoPoseError as error:
+            return str(error)
+        return ''
 
     def _why_read_only(self) -> str:
         return 'this parameter is read at configure; deactivate and clean up first' if self._session is not None else ''

@@ -26,6 +26,7 @@ from ..skeleton import FloatArray, get_skeleton
 from ..types import Camera, CameraRig, Frame, Keypoints2D
 from .bridge import raw_converter
 from .cdr import read_compressed_image, read_image
+from .lifter_changes import LifterChanges
 from .outputs import Outputs
 from .rig_source import RigSource
 from .statistics import NodeStatistics
@@ -39,7 +40,8 @@ class SetProcessor:
     """Owns the pipeline; ``process`` begins with a set, a second thread finishes and publishes it."""
 
     def __init__(
-        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics
+        self, node: Any, cameras: Sequence[str], config: NodeConfig, source: RigSource, statistics: NodeStatistics,
+        lifters: LifterChanges,
     ) -> None:
         """Find out now whether the detector works; with a rig already, load it for all cameras.
 
@@ -48,14 +50,16 @@ class SetProcessor:
         """
         self._node, self._config = node, config
         self._only_keypoints = all(transport_of(config, name) == 'keypoints' for name in cameras)
-        self._source, self._statistics = source, statistics
+        self._source, self._statistics, self._lifters = source, statistics, lifters
         self._bridge = raw_converter() if config.transport == 'raw' else None
-        self._pipeline: PosePipeline | None = None
-        self._pipeline_rig: CameraRig | None = None
-        self.outputs: Outputs | None = None
         # Gets the cameras' clock offsets whenever they have changed: the synchroniser's.
         self.on_clock_offsets: Callable[[Mapping[str, int]], None] | None = None
         self._clock_offsets_ns: dict[str, int] = {}
+        self._pipeline: PosePipeline | None = None
+        self._pipeline_rig: CameraRig | None = None
+        self.outputs: Outputs | None = None
+        # Gets every set that was published, and the rig that it was made with.
+        self.on_published: Callable[[PipelineResult, CameraRig], None] | None = None
         self._told_ns = 0
         if source.rig is not None:
             self._use_rig(source.rig)
@@ -73,6 +77,7 @@ class SetProcessor:
             if not self._only_keypoints:
                 self._pipeline.load()
         self._pipeline_rig = rig
+        self.tell_clocks()
 
     def apply(self, config: NodeConfig) -> None:
         """Take over the settings that are live."""
@@ -175,7 +180,9 @@ class SetProcessor:
             result = finish()
             self.outputs.publish(result, rig)
             self._tell_detectors(self.outputs, found, rig)
-            self._tell_clocks()
+            self.tell_clocks()
+            if self.on_published is not None:
+                self.on_published(result, rig)
             latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
             self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
             self.outputs.publish_annotated(result, rig)
@@ -191,7 +198,7 @@ class SetProcessor:
             expected = self._pipeline.expected(dict.fromkeys(rig.names, ahead_ns), self._newest_poses())
             outputs.publish_expected(expected, rig)
 
-    def _tell_clocks(self) -> None:
+    def tell_clocks(self) -> None:
         """Hand on the cameras' clock offsets if one has changed."""
         if self._pipeline is None or self.on_clock_offsets is None:
             return
@@ -209,6 +216,10 @@ class SetProcessor:
         if rig is not None and rig is not self._pipeline_rig:
             wait([self._finished])
             self._use_rig(rig)
+            self.publish_skeleton()
+        if self._pipeline is not None and (lifter := self._lifters.take()) is not None:
+            wait([self._finished])
+            self._pipeline.with_lifter(lifter)
             self.publish_skeleton()
         return self._pipeline, self._pipeline_rig
 

@@ -90,6 +90,11 @@ class RigSource:
         with self._lock:
             return dict(self._calibration.problems)
 
+    def use_refined(self, rig: CameraRig) -> None:
+        """Take better extrinsics of the cameras, until somebody tells others."""
+        with self._lock:
+            self._calibration.use_refined(rig, monotonic_ns())
+
     def listen_for_camera_info(self, away: Collection[str]) -> None:
         """Subscribe where intrinsics are missing or the camera is ``away``; unsubscribe where they are known.
 

@@ -13,9 +13,12 @@ from ..calibration.rig_file import load_rig
 from ..config import NodeConfig
 from ..errors import ConfigError, FrameError
 from ..scene.sync import FrameSynchronizer
+from ..types import CameraRig
+from .calibrating import Calibrating
 from .cdr import header_stamp_ns, with_header_stamp
 from .diagnostics import CameraInput, SyncCounts
 from .inputs import PolledInputs
+from .lifter_changes import LifterChanges, offer_reload
 from .message_factory import RclpyFactory, message_class
 from .outputs import Outputs
 from .processing import SetProcessor
@@ -58,10 +61,12 @@ class PoseSession:
         self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
         self._statistics = NodeStatistics(self._cameras)
         self._source = RigSource(node, self._topics, config, rig_file, self._on_bad_transform)
-        self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics)
+        self._lifters = LifterChanges()
+        self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics, self._lifters)
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
         self._processor.on_clock_offsets = self._use_offsets
+        self._processor.tell_clocks()
         self._watch = TopicWatch(node, self._topics, self._qos)
         # None while inactive.
         self._inputs: PolledInputs | None = None
@@ -69,8 +74,13 @@ class PoseSession:
         self._processor.outputs = self._outputs = Outputs(node, self._cameras, config)
         self._frames: Any = None
         if rig_file is not None and config.publish_camera_frames:
-            now_ns = node.get_clock().now().nanoseconds
-            self._frames = publish_camera_frames(node, RclpyFactory(), rig_file.subset(self._cameras), now_ns)
+            self._publish_frames(rig_file.subset(self._cameras))
+        self._calibrating: Calibrating | None = None
+        # Whoever carries cameras moves them; what they saw before would not fit.
+        if config.calibration.watch and not config.tracking_frame:
+            self._calibrating = Calibrating(node, config.calibration, self._use_refined)
+            self._processor.on_published = self._calibrating.add
+        self._reload = offer_reload(node, self._reload_model)
         self._reports = Reports(node, config, self._statistics)
         self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
 
@@ -97,8 +107,19 @@ class PoseSession:
             + (f', moving in {config.tracking_frame}' if config.tracking_frame else '')
         )
 
+    def prepare(self, config: NodeConfig) -> None:
+        """Make ready what ``apply`` needs to take over ``config``.
+
+        Raises:
+            GeoPoseError: if it cannot be taken over.
+        """
+        if config.pipeline.lifter != self._config.pipeline.lifter:
+            self._lifters.prepare(config.pipeline.lifter)
+
     def apply(self, config: NodeConfig) -> None:
         """Take over the settings that are live."""
+        if config.pipeline.lifter != self._config.pipeline.lifter:
+            self._lifters.change()
         self._config = config
         self._reports.apply(config)
         self._outputs.apply(config)
@@ -127,8 +148,13 @@ class PoseSession:
     def close(self) -> None:
         """Undo the rest."""
         self._node.destroy_timer(self._timer)
+        if self._reload is not None:
+            self._node.destroy_service(self._reload)
+        if self._calibrating is not None:
+            self._calibrating.close()
         self._source.close()
         self._processor.close()
+        self._lifters.close()
         self._outputs.close()
         self._reports.close()
         if self._frames is not None:
@@ -160,6 +186,25 @@ class PoseSession:
 
     def _use_offsets(self, offsets_ns: Mapping[str, int]) -> None:
         self._worker.read(lambda synchronizer: synchronizer.use_offsets(offsets_ns))
+
+    def _reload_model(self) -> str:
+        """Read the lifter's file again; return which model it holds."""
+        sha256 = self._lifters.prepare(self._config.pipeline.lifter)
+        self._lifters.change()
+        return sha256
+
+    def _use_refined(self, rig: CameraRig) -> None:
+        self._source.use_refined(rig)
+        if self._frames is not None:
+            self._publish_frames(rig)
+
+    def _publish_frames(self, rig: CameraRig) -> None:
+        """Publish the frames of the cameras, instead of what was published before."""
+        before = self._frames
+        now_ns = self._node.get_clock().now().nanoseconds
+        self._frames = publish_camera_frames(self._node, RclpyFactory(), rig, now_ns)
+        if before is not None:
+            self._node.destroy_publisher(before)
 
     def _on_crash(self, error: BaseException) -> None:
         self._logger.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))

@@ -23,7 +23,8 @@ _DEPTH = 100
 class LiveTransforms(TransformSource, Protocol):
     """A thread-safe source that listens until it is closed."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop listening."""
 
 
 def listen_to_transforms(node: Any, complain: Callable[[str], None]) -> LiveTransforms:

@@ -51,11 +51,12 @@ class CameraState:
     """What is known of one camera.
 
     Attributes:
-        clock_offset_s: its stamps are ahead of what the cameras have in common by so much.
+        clock_offset_s: its stamps are ahead of what the cameras have in common by so much more than its rig says.
         clock_sigma_s: standard deviation of ``clock_offset_s``.
         noise_scale: its keypoints' standard deviation over what the settings say.
         shared_px: standard deviation of what all joints of a view share.
         shift_px: (x, y) by which its keypoints lie beside the bodies that the others see.
+        shift_rad: the same as an angle at the camera.
         moved: whether it stands elsewhere than it did, or than its calibration says; shift_px is then since it moved.
     """
 
@@ -64,6 +65,7 @@ class CameraState:
     noise_scale: float
     shared_px: float
     shift_px: tuple[float, float]
+    shift_rad: float
     moved: bool
 
 
@@ -76,16 +78,20 @@ class CameraStates:
         self._focal_px = focal_px
         cameras = len(focal_px)
         self.clocks = ClockOffsets(cameras)
-        # Sums of squares and their degrees of freedom.
-        self._noise = np.tile((_PRIOR_WEIGHT, _PRIOR_WEIGHT), (cameras, 1))
-        self._shared = np.array((_PRIOR_WEIGHT * _FIRST_SHARED**2, _PRIOR_WEIGHT))
-        # Degrees of freedom that the views of one body leave.
-        self._freedom = 1.0
-        self._health = RigHealth(focal_px, config)
-        self._clocks_then = self.clocks.offset_s
+        self._begin()
         # As of the last time that something was learned.
         self._noise_now: Noise | None = None
         self._states_now: list[CameraState] | None = None
+
+    def _begin(self) -> None:
+        """Know nothing of errors and shifts, with the clocks as they are now."""
+        # Sums of squares and their degrees of freedom.
+        self._noise = np.tile((_PRIOR_WEIGHT, _PRIOR_WEIGHT), (len(self._focal_px), 1))
+        self._shared = np.array((_PRIOR_WEIGHT * _FIRST_SHARED**2, _PRIOR_WEIGHT))
+        # Degrees of freedom that the views of one body leave.
+        self._freedom = 1.0
+        self._health = RigHealth(self._focal_px, self._config)
+        self._clocks_then = self.clocks.offset_s
 
     def __repr__(self) -> str:
         offsets = ', '.join(f'{1e3 * s:+.1f}' for s in self.clocks.offset_s)
@@ -126,11 +132,12 @@ class CameraStates:
     def _describe(self) -> list[CameraState]:
         noise, moved = self.noise, self._health.moved
         shift_px = self._health.shift * self._focal_px[:, None]
+        shift_rad = np.arctan(np.hypot(*self._health.shift.T))
         return [
             CameraState(
                 float(self.clocks.offset_s[c]), float(self.clocks.sigma_s[c]), float(noise.level * noise.scale[c]),
                 float(noise.shared[c] * self._focal_px[c]), (float(shift_px[c, 0]), float(shift_px[c, 1])),
-                bool(moved[c]),
+                float(shift_rad[c]), bool(moved[c]),
             )
             for c in range(len(self._focal_px))
         ]
@@ -169,7 +176,9 @@ class CameraStates:
         xyz, velocity = xyz[chosen], velocity[chosen]
         information = np.square(weights * self._focal_px[:, None, None])
         if self._config.clock_offsets and len(cameras) > 1:
-            self.clocks.learn(cameras, xn, information * trust, xyz, velocity, dt_s)
+            # A camera that was just moved sees everybody elsewhere, as a late one does.
+            telling = information * trust * ~self._health.moved[:, None, None]
+            self.clocks.learn(cameras, xn, telling, xyz, velocity, dt_s)
         local = cameras.see(xyz, velocity)
         depth = local[..., 2:]
         with np.errstate(invalid='ignore'):
@@ -185,9 +194,8 @@ class CameraStates:
             shift[lost] = adrift[lost][:, None]
             telling[lost] = telling.max(0, initial=0.0)
         if np.abs(self.clocks.offset_s - self._clocks_then).max() > _CLOCK_NEWS_S:
-            # Usual shifts were those of moving people seen too early or too late.
-            self._health = RigHealth(self._focal_px, self._config)
-            self._clocks_then = self.clocks.offset_s
+            # Errors and shifts were those of moving people seen too early or too late.
+            self._begin()
         self._health.learn(cameras, _middle(xyz), shift, telling, dt_s)
 
     def _choose(self, support: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -26,8 +26,10 @@ _LEARNED_LOOKS = 60
 _UNUSUAL = 6.0
 # A camera that was moved is right again when so much of the shift is gone.
 _BACK = 0.5
-# At most so many cameras are moved at once.
+# At most so many cameras are moved at once, by this part of the largest shift at least: while that one comes or goes,
+# its average is neither, and a part of it passes for others'.
 _MOST_MOVED = 3
+_LEAST_PART = 0.25
 # Standard deviation of a camera's shift before anything is known, at focal length 1; decides only what nothing else
 # does.
 _SHIFT = 0.01
@@ -108,11 +110,15 @@ class RigHealth:
             beyond = self._config.wrong_px / self._focal_px
         unusual = np.zeros(cameras, bool)
         shift = self._usual.copy()
+        largest = 0.0
         for _ in range(min(_MOST_MOVED, cameras - 2)):
             best = int(gain.argmax())
             size = float(np.hypot(*alone[best]))
             if unusual[best] or size <= beyond[best] * (_BACK if self.moved[best] else 1.0):
                 break
+            if size < _LEAST_PART * largest:
+                break
+            largest = max(largest, size)
             unusual[best] = True
             shift[best] = alone[best]
             right = right - self._information[:, 2 * best : 2 * best + 2] @ alone[best]

@@ -10,8 +10,6 @@ from ..fusion.bones import BonePrior
 from ..skeleton import FloatArray
 from ..types import IntArray
 
-# Somebody who was just lost may be found this far from where they were expected, m.
-_REACH_M = 0.4
 # Two people differ by more than this in the mean of |log| of the ratio of their bone lengths, if not in size.
 _SAME_LENGTHS = 0.15
 
@@ -29,7 +27,9 @@ def reunite(
         config: settings.
     """
     apart = np.linalg.norm(np.nanmean(xyz, 1)[:, None] - np.nanmean(lost, 1), axis=-1)
-    price = apart / (_REACH_M + config.hidden_speed_m_s * unseen_s)
+    reach = config.back_within_m + config.hidden_speed_m_s * unseen_s
+    with np.errstate(divide='ignore', invalid='ignore'):
+        price = apart / reach
     if lengths is not None:
         bone = np.linalg.norm(lengths.incidence @ np.nan_to_num(xyz), axis=-1)
         known = (lengths.length > 0.0) & (bone[:, None] > 0.0)
@@ -39,7 +39,7 @@ def reunite(
     found = np.full(len(xyz), -1)
     # A sum of two parts, each of which may be as large as 1.
     limit = 1.0 if lengths is None else 2.0
-    priced = np.where(np.isfinite(price) & (apart <= _REACH_M + config.hidden_speed_m_s * unseen_s), price, 1e3)
+    priced = np.where(np.isfinite(price) & (apart <= reach), price, 1e3)
     row, column = linear_sum_assignment(priced)
     good = priced[row, column] < limit
     found[row[good]] = column[good]

@@ -43,8 +43,6 @@ _LIFTED_VIEWS = 3
 _ADRIFT_REACH = 0.35
 # The cameras are learned about this often, s: successive sets say much the same.
 _LEARN_EVERY_S = 0.09
-# Two bodies closer than this that no camera sees both of are one, m.
-_SAME_BODY_M = 0.2
 # Bodies are solved again where a better velocity moves a view's joint by more than this, m.
 _AGAIN_M = 0.008
 
@@ -134,10 +132,12 @@ class Scene:
             lifter: lifts single views; None to triangulate only.
         """
         self._config = config
-        self._lifter = lifter
         self._tracks = Tracks(config.tracking, len(BODY17))
-        # The solver uses bone lengths only where a lifter couples the joints.
-        self._bones = BoneLengths(BODY17) if lifter is not None and config.solver.bone_spread else None
+        self._bones: BoneLengths | None = None
+        if lifter is None:
+            self._lifter: PoseLifter | None = None
+        else:
+            self.with_lifter(lifter)
         self._use(rig)
 
     def _use(self, rig: CameraRig) -> None:
@@ -147,9 +147,7 @@ class Scene:
         self._bounds = np.stack([_bounds(camera.intrinsics) for camera in rig.cameras])
         self._cameras = CameraStates(self._focal_px, self._config.cameras)
         # Of what these cameras saw.
-        self._history: PoseHistory | None = None
-        if self._lifter is not None and self._lifter.card.receptive_field > 1:
-            self._history = PoseHistory(self._lifter.card.receptive_field, self._lifter.card.rate_hz)
+        self._history = _new_history(self._lifter)
         # Stamps of the first set and of each camera's last one.
         self._began_ns = float('inf')
         self._delivered_ns: dict[str, int] = {}
@@ -177,15 +175,26 @@ class Scene:
         """
         self._use(rig)
 
+    def with_lifter(self, lifter: PoseLifter) -> None:
+        """Go on with another lifter: all but what the lifter before had been shown survives."""
+        self._lifter = lifter
+        # The solver uses bone lengths only where a lifter couples the joints.
+        if self._bones is None and self._config.solver.bone_spread:
+            self._bones = BoneLengths(BODY17)
+        self._history = _new_history(lifter)
+
     def use_min_confidence(self, min_confidence: float) -> None:
         """Use keypoints from ``min_confidence`` on from the next set."""
         detector = replace(self._config.detector, min_confidence=min_confidence)
         self._config = replace(self._config, detector=detector)
 
     def clock_offsets_ns(self) -> dict[str, int]:
-        """Return how far each camera's stamps are ahead of what the cameras have in common, as people move."""
+        """Return how far each camera's stamps are ahead: what the rig says, and what people's motion adds to that."""
         offsets = self._cameras.clocks.offset_s
-        return {name: round(offsets[c] * _NS_PER_S) for c, name in enumerate(self._rig.names)}
+        return {
+            camera.name: round((camera.clock_offset_s + offsets[c]) * _NS_PER_S)
+            for c, camera in enumerate(self._rig.cameras)
+        }
 
     def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
         """Return where everybody is expected in pictures taken at ``stamps_ns``, by camera.
@@ -259,7 +268,7 @@ class Scene:
                 confidence.append(np.zeros((0, joints)))
                 continue
             present[c] = True
-            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S
+            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S - camera.clock_offset_s
             xn.append(normalize(camera.intrinsics, seen.xy))
             confidence.append(seen.confidence * (seen.confidence >= least))
         pose = self._cam_from_world
@@ -341,7 +350,7 @@ class Scene:
         known = Circumstances(
             bones=None if self._bones is None else self._bones.prior(ids), place=_middle(position),
             place_variance=np.append(tracks.place_variance, np.inf)[people.tracks],
-            displacement=_displacement(cameras, velocity),
+            expected=position, displacement=_displacement(cameras, velocity),
         )
 
         def estimated(known: Circumstances) -> Estimate:
@@ -452,7 +461,9 @@ class Scene:
         rank = np.empty(len(people), np.int64)
         ids = np.append(self._tracks.ids, np.iinfo(np.int64).max)[people.tracks]
         rank[np.lexsort((-ids, estimate.solution.num_views.sum(1)))] = np.arange(len(people))
-        own = seen & ~second_readings(estimate.solution.xyz, people.views, rank, detections)
+        own = seen & ~second_readings(
+            estimate.solution.xyz, people.views, rank, detections, self._config.tracking.arms_length_m
+        )
         missing = (expected & ~own).sum(1)
         return np.asarray(sought & ((own.sum(1) == 0) | (own.sum(1) == 1) & (missing >= 2)))
 
@@ -482,7 +493,7 @@ class Scene:
         ids = np.append(tracks.ids, np.iinfo(np.int64).max)[people.tracks]
         confirmed = np.append(tracks.confirmed, False)[people.tracks]
         order = np.lexsort((ids, ~confirmed))
-        whose = same_bodies(xyz[order], people.views[order], _SAME_BODY_M)
+        whose = same_bodies(xyz[order], people.views[order], self._config.tracking.same_body_m)
         kept = np.zeros(len(people), bool)
         kept[order] = whose == np.arange(len(people))
         people, estimate, velocity = people.select(kept), estimate.select(kept), velocity[kept]
@@ -522,6 +533,13 @@ class Scene:
         }
         states = dict(zip(names, self._cameras.states(), strict=True))
         return SceneResult(bodies, keypoints, residuals, states, unexplained, stages.ms)
+
+
+def _new_history(lifter: PoseLifter | None) -> PoseHistory | None:
+    """Return an empty history for a lifter that looks at several frames; None for any other."""
+    if lifter is None or lifter.card.receptive_field == 1:
+        return None
+    return PoseHistory(lifter.card.receptive_field, lifter.card.rate_hz)
 
 
 def _bounds(intrinsics: Intrinsics) -> FloatArray:

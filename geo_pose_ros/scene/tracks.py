@@ -22,8 +22,7 @@ _NS_PER_S = 1e9
 _STANDING_S = 0.5
 # A tentative track that is not seen again for so long was nothing.
 _TENTATIVE_S = 0.3
-# One that few cameras see is confirmed when it has lasted for so long, and been seen so often.
-_LASTED_S = 0.6
+# One that few cameras see is confirmed when it has been seen so often too: at low rates, confirm_s is a set or two.
 _LASTED_SETS = 5
 # Variance of where a body is after two views have seen it, m^2, and how it grows while they do not, m^2/s: one view, or
 # the lifter's idea of a body's size, does not say how far away somebody is.
@@ -204,5 +203,5 @@ class Tracks:
         sets, standing = self.sets[:bodies], self.standing[:bodies]
         at_once = (standing >= 0.75) & ((views >= 3) | alone)
         soon = (sets >= self._config.confirm_sets) & (standing >= 0.5)
-        lasted = (sets >= _LASTED_SETS) & (self._born_s[:bodies] >= _LASTED_S)
+        lasted = (sets >= _LASTED_SETS) & (self._born_s[:bodies] >= self._config.confirm_s)
         return np.asarray(at_once | soon | lasted)

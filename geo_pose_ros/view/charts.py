@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.report import PictureField, Series
+from ..page import Html
 from ..skeleton import FloatArray
-from .page import Html
 
 # Okabe and Ito's colours that read on light and dark; the dashes tell further lines apart.
 _COLOURS = ('#0f7fd1', '#d9770a', '#159a6c', '#c455a0', '#7a6ff0', '#b58900', '#3aa6b9', '#d1495b')

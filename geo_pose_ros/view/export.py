@@ -58,7 +58,7 @@ def export_page(recording: Recording, out: Path, config: ExportConfig) -> int:
                     time_ns - pictured_ns >= _NS_PER_S / config.export_pictures_hz)
                 if with_pictures:
                     pictured_ns = time_ns
-                stage.show(instant, Shown(), keep_pictures=not with_pictures)
+                stage.show(instant, Shown(), None if with_pictures else ())
             recorder.insert_sleep(period_ns / _NS_PER_S)
         page = recorder.as_html()
     page = re.sub(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source, status_values
@@ -32,6 +33,43 @@ class CameraState:
 
     level: int
     message: str
+
+
+class LazyFrames(Mapping[str, Frame]):
+    """Pictures by camera, each decoded when it is first asked for; one that cannot be decoded is not there."""
+
+    def __init__(
+        self, decoders: Mapping[str, Callable[[], Frame]], on_error: Callable[[str, GeoPoseError], None]
+    ) -> None:
+        """Decode nothing yet.
+
+        Args:
+            decoders: by camera; may raise GeoPoseError.
+            on_error: gets the camera and what a decoder raised, once.
+        """
+        self._decoders, self._on_error = decoders, on_error
+        self._frames: dict[str, Frame | None] = {}
+
+    def __getitem__(self, name: str) -> Frame:
+        """Return a camera's picture."""
+        if name not in self._frames:
+            try:
+                self._frames[name] = self._decoders[name]()
+            except GeoPoseError as error:
+                self._frames[name] = None
+                self._on_error(name, error)
+        frame = self._frames[name]
+        if frame is None:
+            raise KeyError(name)
+        return frame
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the cameras whose pictures can be decoded."""
+        return (name for name in self._decoders if name in self)
+
+    def __len__(self) -> int:
+        """Return how many pictures can be decoded."""
+        return sum(1 for _ in self)
 
 
 @dataclass(slots=True)
@@ -174,7 +212,7 @@ class Playback:
     def _instant(self, block: _Block, received_ns: int, stamp_ns: int, tick: Recorded) -> Instant:
         bodies: Bodies3D | None = None
         keypoints: dict[str, Keypoints2D] = {}
-        frames: dict[str, Frame] = {}
+        pictures: dict[str, Recorded] = {}
         for source, (stamps, messages) in block.by_source.items():
             one = tick if source == self._tick else _nearest(stamps, messages, stamp_ns)
             if one is None:
@@ -185,10 +223,14 @@ class Playback:
                 elif source.kind == KEYPOINTS:
                     keypoints[source.camera] = one.keypoints()
                 elif source.kind == IMAGE:
-                    frames[source.camera] = one.frame(self._max_side_px)
+                    pictures[source.camera] = one
             except GeoPoseError as error:
                 self._recording.count_damaged(one, error)
         cameras, pipeline = _states(block, received_ns)
+        frames = LazyFrames(
+            {name: partial(one.frame, self._max_side_px) for name, one in pictures.items()},
+            lambda name, error: self._recording.count_damaged(pictures[name], error),
+        )
         return Instant(received_ns, stamp_ns, bodies, keypoints, frames, cameras, pipeline)
 
 

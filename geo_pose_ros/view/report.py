@@ -18,11 +18,7 @@ from ..config import add_arguments, from_arguments
 from ..errors import ConfigError, GeoPoseError
 from ..evaluation.report import CameraReport, RecordingReport, RecordingStatistics, ReportConfig, Series
 from ..evaluation.report_findings import findings, outlier_runs
-from ..skeleton import BODY17
-from ..types import Bodies3D, Frame, Keypoints2D
-from . import charts
-from .figures import overlay
-from .page import (
+from ..page import (
     Html,
     Page,
     Verdict,
@@ -35,6 +31,10 @@ from .page import (
     tiles,
     verdicts,
 )
+from ..skeleton import BODY17
+from ..types import Bodies3D, Frame, Keypoints2D
+from . import charts
+from .figures import overlay
 
 _NS_PER_S = 1_000_000_000
 # Stamps below 2001 are of a simulated or a monotonic clock: their time of day says nothing.

@@ -2,6 +2,9 @@
 
 viser serves its page, three.js included, from this machine; nothing is asked of another. Colours tell bodies apart;
 a body's left is lighter, its right darker.
+
+A browser without a graphics card must manage: a body is three instanced meshes of few vertices, lines have the width of
+pixels, light comes from lamps and not from a picture of surroundings, and there are no shadows.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +38,16 @@ _COLOURS = np.array(
 _STATE_COLOURS = ((60, 160, 90), (220, 150, 20), (205, 45, 40))
 _UNKNOWN_STATE = (120, 130, 145)
 _GHOST = (150, 150, 150)
-_JOINT_RADIUS_M, _BONE_M = 0.025, 0.022
+_JOINT_RADIUS_M, _BONE_RADIUS_M, _TRAIL_RADIUS_M = 0.026, 0.02, 0.012
+_FRUSTUM_PX, _GRID_PX, _GHOST_M = 2.0, 1.0, 0.012
 # An ellipsoid of two standard deviations holds three quarters of what is normal in 3D.
 _SIGMAS = 2.0
-_TRAIL_SETS = 90
+_SPREAD_OPACITY = 0.22
+_FLOOR_COLOUR = (196, 203, 211)
+# A trail has so many dots, one every third set.
+_TRAIL_DOTS, _TRAIL_STEP = 30, 3
+# The floor's lines, a metre apart, go so far to either side.
+_FLOOR_M = 5
 _PICTURE_PX = 360
 
 
@@ -81,15 +90,16 @@ class Stage:
         # Its share button would open a tunnel to somebody else's server.
         setattr(self._server, 'request_share_url', _no_tunnel)  # noqa: B010 - the checker refuses to replace a method
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_width='medium')
-        # Shadows cost most of the time where a processor draws.
+        # Where a processor draws, shadows and light from surroundings cost more than all that is lit.
         self._server.scene.configure_default_lights(cast_shadow=False)
+        self._server.scene.configure_environment_map(None)
+        self._server.scene.add_light_hemisphere('/sky', ground_color=(190, 190, 200), intensity=1.2)
         self._lock = threading.RLock()
         self._rig: CameraRig | None = None
         self._up: FloatArray = np.array([0.0, 0.0, 1.0])
         self._bodies: dict[int, _BodyNodes] = {}
         self._frusta: dict[str, Any] = {}
         self._ghost: Any = None
-        self._sphere = _sphere()
         self.on_body: Callable[[int], None] = lambda body_id: None
         self.on_camera: Callable[[str], None] = lambda name: None
 
@@ -135,10 +145,9 @@ class Stage:
             self._rig = rig
             self._up = up_direction(rig)
             scene.set_up_direction(tuple(self._up))
-            scene.add_grid(
-                '/floor', 12.0, 12.0, cell_size=0.5, section_size=1.0, wxyz=_from_z(self._up),
-                position=tuple(floor_m * self._up), cell_color=(205, 210, 216), section_color=(170, 178, 188),
-                plane_opacity=0.0,
+            scene.add_line_segments(
+                '/floor', floor_lines(), _FLOOR_COLOUR, thickness=_GRID_PX, thickness_units='screen',
+                wxyz=tuple(from_z(self._up)), position=tuple(floor_m * self._up),
             )
             scene.add_frame('/world', axes_length=0.25, axes_radius=0.008, position=tuple(floor_m * self._up))
             centre = look_at if look_at is not None else _centre(rig, floor_m, self._up)
@@ -151,8 +160,8 @@ class Stage:
         distance = float(np.linalg.norm(camera.position_m - centre))
         frustum = self._server.scene.add_camera_frustum(
             f'/cameras/{camera.name}', _field_of_view(camera), lens.width / lens.height,
-            scale=min(max(0.1 * distance, 0.12), 0.8), thickness=0.012, color=_UNKNOWN_STATE,
-            cast_shadow=False, receive_shadow=False,
+            scale=min(max(0.1 * distance, 0.12), 0.8), thickness=_FRUSTUM_PX, thickness_units='screen',
+            color=_UNKNOWN_STATE, cast_shadow=False, receive_shadow=False,
             wxyz=_wxyz(camera.cam_from_world[:, :3].T), position=tuple(camera.position_m),
         )
         self._server.scene.add_label(
@@ -203,8 +212,8 @@ class Stage:
                 one.camera.look_at = start.look_at
                 one.camera.fov = float(np.radians(50.0))
 
-    def show(self, instant: Instant, shown: Shown, *, keep_pictures: bool = False) -> None:
-        """Draw an instant; ``keep_pictures`` leaves the cameras' pictures as they are."""
+    def show(self, instant: Instant, shown: Shown, pictures_of: Collection[str] | None = None) -> None:
+        """Draw an instant; only the cameras ``pictures_of`` (None: all) get a new picture."""
         with self._lock, self._server.atomic():
             bodies = instant.bodies
             present = set() if bodies is None else set(bodies.body_ids.tolist())
@@ -214,10 +223,10 @@ class Stage:
                 for row, body_id in enumerate(bodies.body_ids.tolist()):
                     nodes = self._bodies.get(body_id)
                     if nodes is None:
-                        nodes = _BodyNodes(self._server.scene, body_id, bodies.skeleton, self._sphere, self._clicked)
+                        nodes = _BodyNodes(self._server.scene, body_id, bodies.skeleton, self._up, self._clicked)
                         self._bodies[body_id] = nodes
                     nodes.update(bodies.xyz[row], bodies.covariance[row], shown)
-            self._show_cameras(instant, shown, keep_pictures)
+            self._show_cameras(instant, shown, pictures_of)
 
     def forget_trails(self) -> None:
         """Let trails begin anew: time has jumped."""
@@ -238,24 +247,22 @@ class Stage:
             segments = segments[np.isfinite(segments).all((1, 2))]
             if len(segments):
                 self._ghost = self._server.scene.add_line_segments(
-                    '/ghost', segments.astype(np.float32), _GHOST, thickness=0.012
+                    '/ghost', segments.astype(np.float32), _GHOST, thickness=_GHOST_M
                 )
 
     def _clicked(self, body_id: int) -> None:
         self.on_body(body_id)
 
-    def _show_cameras(self, instant: Instant, shown: Shown, keep_pictures: bool) -> None:
+    def _show_cameras(self, instant: Instant, shown: Shown, pictures_of: Collection[str] | None) -> None:
         for name, frustum in self._frusta.items():
             colour = state_colour(instant.cameras.get(name))
             if tuple(frustum.color) != colour:
                 frustum.color = colour
-            if keep_pictures:
+            if shown.pictures and pictures_of is not None and name not in pictures_of:
                 continue
             image = self._picture(name, instant) if shown.pictures else None
-            if image is not None:
+            if image is not None or frustum.image is not None:
                 frustum.image = image
-            elif frustum.image is not None and (not shown.pictures or name not in instant.frames):
-                frustum.image = None
 
     def _picture(self, name: str, instant: Instant) -> UInt8Array | None:
         """Return a camera's picture with the reprojected bodies, RGB; None without one."""
@@ -282,73 +289,68 @@ class Stage:
 
 
 class _BodyNodes:
-    """What is drawn of one body."""
+    """What is drawn of one body: joints and bones in one mesh, its uncertainty and its trail in others, and its id."""
 
     def __init__(
-        self, scene: Any, body_id: int, skeleton: Skeleton, sphere: tuple[FloatArray, FloatArray],
-        clicked: Callable[[int], None],
+        self, scene: Any, body_id: int, skeleton: Skeleton, up: FloatArray, clicked: Callable[[int], None]
     ) -> None:
-        self._edges = np.array(skeleton.edges)
+        self._edges, self._up = np.array(skeleton.edges), up
         colour = body_colour(body_id)
         sides = np.zeros(len(skeleton))
         for left, right in skeleton.flip_pairs:
             sides[left], sides[right] = 1.0, -1.0
-        colours = np.stack([_shaded(colour, side) for side in sides]).astype(np.uint8)
-        count = len(skeleton)
-        upright = np.tile((1.0, 0.0, 0.0, 0.0), (count, 1))
-        root = f'/bodies/{body_id}'
-        hidden = np.zeros((count, 3), np.float32)
+        joints = np.stack([_shaded(colour, side) for side in sides])
+        figure = np.concatenate([joints, joints[self._edges[:, 1]]])
+        root, ball, dot = f'/bodies/{body_id}', _sphere(5, 8), _sphere(3, 4)
         self._root = scene.add_frame(root, show_axes=False)
-        self._joints = scene.add_batched_meshes_simple(
-            f'{root}/joints', *sphere, upright, hidden, batched_scales=hidden, batched_colors=colours, lod='off',
-            cast_shadow=False, receive_shadow=False,
-        )
-        self._spread = scene.add_batched_meshes_simple(
-            f'{root}/spread', *sphere, upright, hidden, batched_scales=hidden, batched_colors=colours, opacity=0.22,
-            lod='off', cast_shadow=False, receive_shadow=False,
-        )
-        bone_colours = np.repeat(colours[self._edges[:, 1]][:, None], 2, 1)
-        self._bones = scene.add_line_segments(
-            f'{root}/bones', np.zeros((len(self._edges), 2, 3), np.float32), bone_colours, thickness=_BONE_M
-        )
-        self._trail = scene.add_line_segments(
-            f'{root}/trail', np.zeros((1, 2, 3), np.float32), tuple(colour.astype(int).tolist()), thickness=0.008
-        )
+        self._figure = _add_spheres(scene, f'{root}/figure', ball, figure)
+        self._spread = _add_spheres(scene, f'{root}/spread', ball, joints, _SPREAD_OPACITY)
+        self._trail = _add_spheres(scene, f'{root}/trail', dot, np.tile(colour, (_TRAIL_DOTS, 1)))
         self._name = scene.add_label(f'{root}/name', f'{body_id}', anchor='bottom-center')
-        self.trail: deque[FloatArray] = deque(maxlen=_TRAIL_SETS)
-        for handle in (self._joints, self._spread):
+        self.trail: deque[FloatArray] = deque(maxlen=_TRAIL_DOTS)
+        self._sets = 0
+        for handle in (self._figure, self._spread):
             handle.on_click(lambda _: clicked(body_id))
 
     def update(self, xyz: FloatArray, covariance: FloatArray, shown: Shown) -> None:
         known: BoolArray = np.asarray(np.isfinite(xyz).all(-1))
-        place = np.where(known[:, None], xyz, 0.0).astype(np.float32)
-        size = np.where(known, _JOINT_RADIUS_M, 0.0)[:, None] * np.ones(3)
-        self._joints.batched_positions = place
-        self._joints.batched_scales = size.astype(np.float32)
+        if known[0] and self._sets % _TRAIL_STEP == 0:
+            self.trail.append(xyz[0].copy())
+        self._sets += 1
+        joints = spheres(xyz, _JOINT_RADIUS_M)
+        _place(self._figure, *(np.concatenate(both) for both in zip(joints, bones(xyz[self._edges]), strict=True)))
         self._spread.visible = shown.covariance
         if shown.covariance:
-            turned, axes = ellipsoids(covariance, known)
-            self._spread.batched_positions = place
-            self._spread.batched_wxyzs = turned
-            self._spread.batched_scales = axes
-        ends = xyz[self._edges]
-        drawn: BoolArray = np.asarray(np.isfinite(ends).all((1, 2)))
-        # Segments that are not known shrink to a point inside the body.
-        inside = xyz[known][0] if known.any() else np.zeros(3)
-        self._bones.points = np.where(drawn[:, None, None], ends, inside).astype(np.float32)
-        if known[0]:
-            self.trail.append(xyz[0].copy())
-        self._trail.visible = shown.trails and len(self.trail) >= 2
+            _place(self._spread, joints[0], *ellipsoids(covariance, known))
+        self._trail.visible = shown.trails and len(self.trail) > 1
         if self._trail.visible:
-            line = np.stack(self.trail)
-            self._trail.points = np.stack([line[:-1], line[1:]], 1).astype(np.float32)
+            dots = np.full((_TRAIL_DOTS, 3), np.nan)
+            dots[:len(self.trail)] = self.trail
+            _place(self._trail, *spheres(dots, _TRAIL_RADIUS_M))
         self._name.visible = shown.names and bool(known.any())
         if self._name.visible:
-            top = xyz[known][xyz[known][:, 2].argmax()]
-            self._name.position = tuple(top + (0.0, 0.0, 0.12))
+            top = xyz[known][(xyz[known] @ self._up).argmax()]
+            self._name.position = tuple(top + 0.12 * self._up)
 
     def remove(self) -> None:
         self._root.remove()
+
+
+def _add_spheres(
+    scene: Any, name: str, sphere: tuple[FloatArray, FloatArray], colours: FloatArray, opacity: float | None = None
+) -> Any:
+    """Add as many spheres as colours (N, 3), without a size yet."""
+    nowhere = np.zeros((len(colours), 3), np.float32)
+    return scene.add_batched_meshes_simple(
+        name, *sphere, np.tile((1.0, 0.0, 0.0, 0.0), (len(colours), 1)), nowhere, batched_scales=nowhere,
+        batched_colors=colours.astype(np.uint8), opacity=opacity, lod='off', cast_shadow=False, receive_shadow=False,
+    )
+
+
+def _place(handle: Any, places: FloatArray, turns: FloatArray, sizes: FloatArray) -> None:
+    handle.batched_positions = places.astype(np.float32)
+    handle.batched_wxyzs = turns.astype(np.float32)
+    handle.batched_scales = sizes.astype(np.float32)
 
 
 def body_colour(body_id: int) -> FloatArray:
@@ -362,6 +364,32 @@ def state_colour(state: CameraState | None) -> tuple[int, int, int]:
     if state is None:
         return _UNKNOWN_STATE
     return _STATE_COLOURS[min(max(state.level, 0), 2)]
+
+
+def spheres(points: FloatArray, radius_m: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return places (N, 3) m, turns (N, 4) wxyz and half axes (N, 3) m of balls; where a point is NaN: of no size."""
+    known: BoolArray = np.asarray(np.isfinite(points).all(-1))
+    sizes = np.where(known, radius_m, 0.0)[:, None] * np.ones(3)
+    return np.where(known[:, None], points, 0.0), np.tile((1.0, 0.0, 0.0, 0.0), (len(points), 1)), sizes
+
+
+def bones(ends: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return places, turns and half axes, as ``spheres`` does, of spindles between ends (N, 2, 3) m."""
+    known: BoolArray = np.asarray(np.isfinite(ends).all((1, 2)))
+    ends = np.where(known[:, None, None], ends, 0.0)
+    along = ends[:, 1] - ends[:, 0]
+    length = np.linalg.norm(along, axis=1)
+    half = np.column_stack([np.full((len(ends), 2), _BONE_RADIUS_M), length / 2.0])
+    direction = along / np.maximum(length, 1e-9)[:, None]
+    return ends.mean(1), from_z(direction), half * known[:, None]
+
+
+def floor_lines() -> FloatArray:
+    """Return lines (N, 2, 3) m of a floor in the plane z = 0."""
+    at = np.arange(-_FLOOR_M, _FLOOR_M + 1.0)
+    far, zero = np.full(len(at), float(_FLOOR_M)), np.zeros(len(at))
+    lines = np.stack([np.column_stack([at, -far, zero]), np.column_stack([at, far, zero])], 1)
+    return np.concatenate([lines, lines[..., [1, 0, 2]]])
 
 
 def ellipsoids(covariance: FloatArray, known: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -420,13 +448,15 @@ def _wxyz(rotation: FloatArray) -> tuple[float, float, float, float]:
     return w, x, y, z
 
 
-def _from_z(up: FloatArray) -> tuple[float, float, float, float]:
-    """Return the rotation (wxyz) that turns z into the unit vector ``up``."""
-    if up[2] < -0.9999:
-        return 0.0, 1.0, 0.0, 0.0
-    wxyz = np.array([1.0 + up[2], -up[1], up[0], 0.0])
-    w, x, y, z = (wxyz / np.linalg.norm(wxyz)).tolist()
-    return w, x, y, z
+def from_z(directions: FloatArray) -> FloatArray:
+    """Return the rotations (..., 4) wxyz that turn z into unit vectors (..., 3)."""
+    wxyz = np.stack([
+        1.0 + directions[..., 2], -directions[..., 1], directions[..., 0], np.zeros(directions.shape[:-1])
+    ], -1)
+    # Half a turn about x where the way is the opposite one.
+    wxyz = np.where(directions[..., 2:] < -0.9999, (0.0, 1.0, 0.0, 0.0), wxyz)
+    turned: FloatArray = wxyz / np.linalg.norm(wxyz, axis=-1, keepdims=True)
+    return turned
 
 
 def _shaded(colour: FloatArray, side: float) -> FloatArray:
@@ -435,7 +465,7 @@ def _shaded(colour: FloatArray, side: float) -> FloatArray:
     return mixed
 
 
-def _sphere(rings: int = 7, sectors: int = 10) -> tuple[FloatArray, FloatArray]:
+def _sphere(rings: int, sectors: int) -> tuple[FloatArray, FloatArray]:
     """Return vertices (V, 3) and triangles (F, 3) of a unit sphere."""
     polar = np.linspace(0.0, np.pi, rings)
     around = np.linspace(0.0, 2.0 * np.pi, sectors, endpoint=False)

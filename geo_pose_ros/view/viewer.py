@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import math
 import time
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -36,8 +37,9 @@ _SPEEDS = ('0.1x', '0.25x', '0.5x', '1x', '2x', '4x')
 _PICTURE_SIDE_PX = 720
 # The panel's words are renewed this often; the scene at every instant.
 _WORDS_S = 0.25
-# While it plays, pictures are: coding them costs more than all the rest.
-_PICTURE_S = 0.1
+# While it plays, a camera's picture is renewed this often, one camera after the other: coding pictures costs more than
+# all the rest, and a browser that gets the next one before it has decoded the last shows none.
+_PICTURE_S = 0.4
 _FLOOR_SAMPLES = 5
 
 
@@ -50,6 +52,22 @@ class ViewConfig:
     rate_hz: float = setting(30.0, 'Instants drawn per second at most', unit='Hz', low=0.1, high=240.0)
     play: bool = setting(True, 'Begin to play at once')
     browser: bool = setting(False, 'Open the page in this machine\'s browser')
+
+
+class PictureTurns:
+    """Says whose picture is renewed next, so that each camera gets its turn and no instant carries them all."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Begin with the first of ``names``."""
+        self._names, self._next, self._last_s = tuple(names), 0, -math.inf
+
+    def due(self, now_s: float) -> tuple[str, ...]:
+        """Return the camera whose turn it is; none where the last turn is too recent."""
+        if not self._names or now_s - self._last_s < _PICTURE_S / len(self._names):
+            return ()
+        name = self._names[self._next]
+        self._next, self._last_s = (self._next + 1) % len(self._names), now_s
+        return (name,)
 
 
 class Panel:
@@ -206,7 +224,8 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
         for words in problems(recording):
             stage.gui.add_markdown(f'\N{WARNING SIGN} {words}')
         ahead: Future[None] | None = None
-        drawn_ns, said_s, pictured_s, last_s, played = -1, 0.0, 0.0, time.monotonic(), line.playing
+        turns = PictureTurns(recording.cameras)
+        drawn_ns, said_s, last_s, played = -1, 0.0, time.monotonic(), line.playing
         while not stop():
             now_s = time.monotonic()
             line.advance(now_s - last_s)
@@ -218,10 +237,9 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
                 played, panel.changed = line.playing, True
             instant = playback.at(line.time_ns)
             if instant.time_ns != drawn_ns or panel.changed:
+                whole = not line.playing or line.jumped or panel.changed
                 panel.changed, drawn_ns = False, instant.time_ns
-                fresh = not line.playing or line.jumped or now_s - pictured_s >= _PICTURE_S
-                pictured_s = now_s if fresh else pictured_s
-                stage.show(instant, panel.shown, keep_pictures=not fresh)
+                stage.show(instant, panel.shown, None if whole else turns.due(now_s))
                 stage.show_ghost(others.of(panel.kind, instant))
                 said_s = said_s if not line.jumped else 0.0
             if now_s - said_s > _WORDS_S:

@@ -121,7 +121,7 @@ def joint_on_screen(seen, stage):
     from geo_pose_ros.geometry.rigid import from_quaternion
 
     rotation = from_quaternion(np.array([x, y, z, w]), np.zeros(3))[:, :3]
-    joint = stage._server.scene.get_handle_by_name('/bodies/0/joints').batched_positions[0]
+    joint = stage._server.scene.get_handle_by_name('/bodies/0/figure').batched_positions[0]
     local = rotation.T @ (np.asarray(joint) - camera.position)
     size = seen.page.viewport_size
     focal = size['height'] / 2 / np.tan(camera.fov / 2)

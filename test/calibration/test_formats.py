@@ -1,12 +1,13 @@
 """Calibration files of four kinds, both ways."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from geo_pose_ros.calibration.formats import read_calibration, ros_name, write_calibration
+from geo_pose_ros.calibration.formats import in_words, read_calibration, ros_name, write_calibration
 from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
@@ -174,6 +175,18 @@ def test_existing_file_is_kept_unless_asked(tmp_path):
     assert path.read_text() == 'precious'
     write_calibration(path, ring_rig(2), overwrite=True)
     assert path.read_text() == dump_rig(ring_rig(2))
+
+
+def test_formats_without_clocks_say_what_they_lose(tmp_path, caplog):
+    rig = ring_rig(2)
+    late = CameraRig((rig.cameras[0], replace(rig.cameras[1], clock_offset_s=0.012)))
+    write_calibration(tmp_path / 'rig.yaml', late)
+    assert read_calibration(tmp_path / 'rig.yaml')['cam1'].clock_offset_s == 0.012
+    write_calibration(tmp_path / 'same.toml', rig)
+    assert caplog.text == ''
+    write_calibration(tmp_path / 'rig.toml', late)
+    assert 'cannot hold the clock offsets of cam1, which are left out; write .yaml' in caplog.text
+    assert in_words(late) == 'cam0, cam1 (clock +12.0 ms)'
 
 
 def test_places_and_suffixes_that_cannot_be_written(tmp_path):

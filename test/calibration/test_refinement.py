@@ -15,7 +15,7 @@ from geo_pose_ros.calibration.report import as_tree, residual_field, summary_lin
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
 from geo_pose_ros.calibration.world import ScaleSource, reach_m
 from geo_pose_ros.errors import CalibrationError
-from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.skeleton import BODY17, COCO17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 
 from ..scenes import STANDING, ring_rig
@@ -52,6 +52,22 @@ def test_refined_keeps_the_world_of_the_rig_given(refined):
     assert shifts.max() < 150.0
     assert found.rig.names == truth.names
     assert found.rig.world_frame_id == truth.world_frame_id
+
+
+def late(rig, *offsets_s):
+    return CameraRig(tuple(replace(c, clock_offset_s=s) for c, s in zip(rig.cameras, offsets_s, strict=True)))
+
+
+def test_clock_offsets_of_the_rig_are_the_beginning_and_the_end():
+    truth = ring_rig(3)
+    seen = pictures(truth, [walk(12.0)], noise_px=1.0, offsets_s=(0.1, 0.515, -0.8))
+    found = calibrate(seen, late(perturbed(truth, 1.0, 0.02), 0.1, 0.5, -0.8), FEWER)
+    assert found.refusal == ''
+    assert found.offset_s == pytest.approx((0.1, 0.515, -0.8), abs=2e-3)
+    assert [c.clock_offset_s for c in found.rig.cameras] == pytest.approx(found.offset_s, abs=1e-12)
+    # Where noise explains the rest, what was given stays as it is.
+    again = calibrate(seen, late(found.rig, 0.1, 0.515, -0.8), FEWER)
+    assert [c.clock_offset_s for c in again.rig.cameras] == [0.1, 0.515, -0.8]
 
 
 def test_report(refined, tmp_path):
@@ -297,3 +313,53 @@ def test_from_scratch_without_overlap():
     seen = pictures(rig, [walk(20.0)], seen_by={'cam0': early, 'cam1': ~early})
     with pytest.raises(CalibrationError, match='No two cameras see joints that fit'):
         calibrate(seen, rig, FEW, from_scratch=True)
+
+
+def right_or_refused(found, truth, degrees=0.3, mm=30.0):
+    if found.refusal:
+        return
+    turns, shifts, _ = pose_errors(found.rig, truth)
+    assert turns.max() < degrees
+    assert shifts.max() < mm
+
+
+def test_keypoints_of_another_skeleton_are_mapped():
+    truth = ring_rig(3)
+    where = [BODY17.index(name if name in BODY17.joint_names else 'head') for name in COCO17.joint_names]
+    seen = {
+        name: [Keypoints2D(name, k.stamp_ns, COCO17, k.xy[:, where], k.confidence[:, where]) for k in pictured]
+        for name, pictured in pictures(truth, [walk(10.0)], noise_px=1.0).items()
+    }
+    found = calibrate(seen, perturbed(truth, 1.0, 0.02), FEWER)
+    assert found.refusal == ''
+    right_or_refused(found, truth)
+
+
+def test_keypoints_that_are_called_by_another_skeleton_give_no_wrong_rig():
+    truth = ring_rig(3)
+    shuffled = np.random.default_rng(5).permutation(len(BODY17))
+    seen = {
+        name: [replace(k, xy=k.xy[:, shuffled], confidence=k.confidence[:, shuffled]) for k in pictured]
+        for name, pictured in pictures(truth, [walk(10.0)], noise_px=1.0).items()
+    }
+    right_or_refused(calibrate(seen, perturbed(truth, 1.0, 0.02), FEWER), truth)
+    # In one camera only, nothing fits.
+    mixed = {**pictures(truth, [walk(10.0)], noise_px=1.0), 'cam1': seen['cam1']}
+    try:
+        right_or_refused(calibrate(mixed, perturbed(truth, 1.0, 0.02), FEWER), truth)
+    except CalibrationError as refusal:
+        assert str(refusal)
+
+
+def test_two_people_who_pass_through_each_other_and_are_exchanged():
+    truth = ring_rig(4)
+    first, second = walk(12.0, seed=3), walk(12.0, seed=4)
+    # Their paths cross in the picture of one camera, in which they are exchanged from then on; ids are not believed.
+    seen = pictures(truth, [first, second], noise_px=1.0)
+    for k, pictured in enumerate(seen['cam2']):
+        if k >= 120:
+            seen['cam2'][k] = replace(pictured, xy=pictured.xy[::-1], confidence=pictured.confidence[::-1])
+    found = calibrate(seen, perturbed(truth, 1.0, 0.02), FEWER)
+    assert found.people >= 2
+    assert found.refusal == ''
+    right_or_refused(found, truth)

@@ -31,6 +31,25 @@ def test_round_trip_is_exact(tmp_path):
     assert rig_hash(rig.subset(['cam0', 'cam1'])) != rig_hash(rig)
 
 
+def test_clock_offsets_are_kept_and_nothing_is_said_where_clocks_agree(tmp_path):
+    rig = ring_rig(2)
+    late = CameraRig((rig.cameras[0], replace(rig.cameras[1], clock_offset_s=-0.1234)))
+    (tmp_path / 'rig.yaml').write_text(dump_rig(late))
+    assert [c.clock_offset_s for c in load_rig(tmp_path / 'rig.yaml').cameras] == [0.0, -0.1234]
+    assert 'clock_offset_s' not in dump_rig(rig)
+    assert rig_hash(load_rig(tmp_path / 'rig.yaml')) == rig_hash(late) != rig_hash(rig)
+
+
+def test_a_clock_offset_must_be_a_number():
+    broken = tree()
+    broken['cameras']['cam1']['clock_offset_s'] = 'soon'
+    with pytest.raises(CalibrationError, match='a value is not a number'):
+        parse_rig(broken)
+    broken['cameras']['cam1']['clock_offset_s'] = float('nan')
+    with pytest.raises(CalibrationError, match='received clock_offset_s = nan, expected seconds'):
+        parse_rig(broken)
+
+
 def test_hash_survives_a_quaternion_and_sees_a_micrometre():
     rig = ring_rig(2)
     first = rig.cameras[0]

@@ -5,6 +5,7 @@ import pytest
 
 from geo_pose_ros.calibration.tracklets import (
     Tracklet,
+    _nanmedian,
     different_poses,
     instants,
     kept_aside,
@@ -32,6 +33,16 @@ def moving(frames=20, fps=20.0, speed=(100.0, -40.0)):
 def picture(stamp_s, *people):
     xy = np.stack(people) if people else np.zeros((0, 17, 2))
     return Keypoints2D('cam', START_NS + round(stamp_s * 1e9), BODY17, xy, np.full(xy.shape[:2], 0.9))
+
+
+def test_the_median_is_numpys():
+    rng = np.random.default_rng(0)
+    for joints in (1, 2, 7, 17):
+        values = rng.normal(size=(30, 3, joints))
+        values[rng.random(values.shape) < 0.4] = np.nan
+        values[..., 0][np.isnan(values).all(-1)] = 1.0
+        assert np.array_equal(_nanmedian(values), np.nanmedian(values, -1))
+    assert np.isnan(_nanmedian(np.full((2, 4), np.nan))).all()
 
 
 def test_two_people_in_any_order_become_two_tracklets():

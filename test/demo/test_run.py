@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -134,7 +135,7 @@ def test_a_part_that_ends_early_is_named_with_its_last_words(tmp_path, monkeypat
         code = {'record': 'import signal; signal.pause()', 'node': 'raise SystemExit("rig is wrong")'}
         return [run.sys.executable, '-c', code.get(part, 'import time; time.sleep(60)')]
 
-    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, 'geo_pose', command)
     with pytest.raises(BagError, match=r'pose_node ended with status 1: rig is wrong \(all of it in .*pose_node.log'):
         run.run_live(tmp_path, material(tmp_path), 1)
 
@@ -144,7 +145,7 @@ def test_a_player_that_fails_is_named(tmp_path, monkeypatch):
         code = 'raise SystemExit("no such bag")' if part == 'play' else 'import signal; signal.pause()'
         return [run.sys.executable, '-c', code]
 
-    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, 'geo_pose', command)
     with pytest.raises(BagError, match='play ended with status 1: no such bag'):
         run.run_live(tmp_path, material(tmp_path), 1)
 
@@ -159,7 +160,7 @@ def test_the_node_can_be_watched_while_the_bag_is_played(tmp_path, monkeypatch):
             )
         return [run.sys.executable, '-c', code, part]
 
-    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, 'geo_pose', command)
     monkeypatch.setattr(run, '_LAST_DIAGNOSTICS_S', 0.0)
     commands = set()
 
@@ -168,3 +169,46 @@ def test_the_node_can_be_watched_while_the_bag_is_played(tmp_path, monkeypatch):
 
     assert run.run_live(tmp_path, material(tmp_path), 1, watch) == {'loop_ns': 7}
     assert commands == {b'node'}
+
+
+def with_viewer(monkeypatch, viewer):
+    """Let the parts of a run be programs that wait, the player half a second, and the viewer this one."""
+    def command(part):
+        play = 'import sys, time; time.sleep(0.5); open(sys.argv[sys.argv.index("--report") + 1], "w").write("{}")'
+        code = {'play': play, 'view': viewer}.get(part, 'import signal; signal.pause()')
+        return [run.sys.executable, '-c', code, part]
+
+    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, '_LAST_DIAGNOSTICS_S', 0.0)
+
+
+def test_the_viewer_says_where_it_is_and_ends_with_the_demo(tmp_path, monkeypatch, capsys):
+    code = 'import os, sys, signal; print("Look at http://x:1", os.getpid(), sys.argv[2:], flush=True); signal.pause()'
+    with_viewer(monkeypatch, code)
+    run.run_live(tmp_path, material(tmp_path), 1, view=True)
+    said = capsys.readouterr().out
+    assert "--live" in said and f"{tmp_path / 'rig.yaml'}" in said
+    pid = int(re.search(r'http://x:1 (\d+)', said)[1])
+    with pytest.raises(ProcessLookupError):
+        run.os.kill(pid, 0)
+
+
+def test_a_viewer_that_does_not_start_is_named(tmp_path, monkeypatch):
+    with_viewer(monkeypatch, 'raise SystemExit("viser is missing")')
+    with pytest.raises(BagError, match=r'The viewer did not start: viser is missing \(all of it in .*view.log'):
+        run.run_live(tmp_path, material(tmp_path), 1, view=True)
+
+
+def test_a_picture_is_found_for_each_camera_and_loop(recording, footage):
+    """Cameras with stamps of their own, and two loops that meet the same picture a little apart."""
+    times = Played(PLAYED_NS, SETS * PERIOD_NS, START_NS)
+    one = read_observations(recording, '/pose_node/bodies')[2]
+    shown = [
+        replace(one, stamp_ns=one.stamp_ns + loop * times.loop_ns + late, keypoints={
+            name: replace(k, stamp_ns=k.stamp_ns + loop * times.loop_ns + late + (name == 'cam1') * PERIOD_NS)
+            for name, k in one.keypoints.items()
+        }) for loop, late in ((0, 0), (1, 2_000_000))
+    ]
+    frames = run._pictures(footage, RIG, shown, times)
+    seen = {key: round(float(frame.image.mean()) / 40.0) for key, frame in frames.items()}
+    assert seen == {(name, s.keypoints[name].stamp_ns): 2 + (name == 'cam1') for s in shown for name in RIG.names}

@@ -1,5 +1,6 @@
 """The documentation: its commands run, its reference is the code's, its links lead somewhere."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -91,6 +92,20 @@ def test_the_reference_has_every_parameter_command_and_public_name(reference):
     assert 'PosePipeline.fuse' in python and 'None' not in re.findall(r'```text\n(\w+)\n```', python)
 
 
+def test_the_page_of_benchmarks_has_every_result_and_the_command_that_prints_it(reference, tmp_path, monkeypatch):
+    page = reference.benchmarks()
+    for path in (DOCS / 'benchmarks').glob('*.json'):
+        assert f'(benchmarks/{path.name})' in page
+        command = json.loads(path.read_text()).get('command') or reference.COMMANDS[path.stem]
+        assert f'## {path.stem}\n\n- command: {command}\n' in page
+    tree = {'command': 'make it', 'a': {'b': 1.23456, 'c': [None, 'x']}, **{f'n{i}': i for i in range(40)}}
+    (tmp_path / 'own.json').write_text(json.dumps(tree))
+    monkeypatch.setattr(reference, 'RESULTS', tmp_path)
+    page = reference.benchmarks()
+    assert '| a, b | 1.235 |\n| a, c, 0 | - |\n| a, c, 1 | x |\n| n0 | 0 |' in page
+    assert '| n36 | 36 |' in page and '| n37 |' not in page and '3 numbers more' in page
+
+
 def test_the_table_of_topics_has_what_the_node_publishes():
     outputs = (ROOT / 'geo_pose_ros' / 'ros' / 'outputs.py').read_text()
     table = (DOCS / 'reference' / 'topics.md').read_text()
@@ -103,7 +118,7 @@ def test_the_table_of_topics_has_what_the_node_publishes():
 @pytest.mark.parametrize('page', PAGES)
 def test_links_lead_somewhere(page):
     text = re.sub(r'```.*?```', '', (DOCS / page).read_text(), flags=re.DOTALL)
-    generated = {'parameters.md', 'commands.md', 'python.md'}
+    generated = {'parameters.md', 'commands.md', 'python.md', 'benchmarks.md'}
     for target in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', text):
         if not target.startswith('http'):
             there = (DOCS / page).parent / target

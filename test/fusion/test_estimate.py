@@ -6,7 +6,8 @@ import pytest
 from geo_pose_ros.config import SolverConfig, TrackingConfig
 from geo_pose_ros.fusion import estimate
 from geo_pose_ros.fusion.estimate import Noise, estimate_bodies
-from geo_pose_ros.fusion.left_right import limb_groups
+from geo_pose_ros.fusion.left_right import limb_groups, unexpected_sides
+from geo_pose_ros.fusion.solver import Circumstances
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.scene.bodies import to_bodies
 from geo_pose_ros.scene.tracks import Tracks
@@ -26,8 +27,10 @@ def scene(cameras=4, bodies=1, noise_px=2.0):
     return P, np.full(cameras, 902.5), xn, np.ones((cameras, bodies, 17)), np.stack(people)
 
 
-def run(P, focal, xn, confidence, noise=None):
-    return estimate_bodies(P, focal, xn, confidence, BODY17, SolverConfig(), None, noise=noise)
+def run(P, focal, xn, confidence, noise=None, **known):
+    return estimate_bodies(
+        P, focal, xn, confidence, BODY17, SolverConfig(), None, Circumstances(**known), noise=noise
+    )
 
 
 def swap(xn, view, body, group):
@@ -71,6 +74,44 @@ def test_nothing_is_exchanged_in_a_clean_body_nor_with_two_views():
     P, focal, xn, confidence, _ = scene(2)
     swap(xn, 0, 0, LEGS)
     assert run(P, focal, xn, confidence).swaps == 0
+
+
+@pytest.mark.parametrize(('cameras', 'swapped'), [(2, [1]), (3, [0]), (4, [1, 3])])
+def test_where_the_body_is_expected_decides_a_tie(cameras, swapped):
+    P, focal, xn, confidence, truth = scene(cameras, noise_px=0.5)
+    for view in swapped:
+        swap(xn, view, 0, LEGS)
+    blind = run(P, focal, xn, confidence).solution.xyz
+    found = run(P, focal, xn, confidence, expected=truth + (0.05, -0.03, 0.04))
+    assert found.swaps == len(swapped)
+    assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.05
+    if cameras != 3:
+        assert not np.linalg.norm(blind - truth, axis=-1).max() < 0.05
+
+
+def test_most_views_outvote_what_is_expected():
+    P, focal, xn, confidence, truth = scene()
+    mirror = truth.copy()
+    left, right = np.array(ARMS).T
+    mirror[:, left], mirror[:, right] = truth[:, right], truth[:, left]
+    for swapped in ([], [1]):
+        seen = xn.copy()
+        for view in swapped:
+            swap(seen, view, 0, ARMS)
+        found = run(P, focal, seen, confidence, expected=mirror)
+        assert found.swaps == len(swapped)
+        assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.03
+
+
+def test_sides_are_expected_where_each_view_saw_them():
+    P, _, xn, _, truth = scene()
+    swap(xn, 2, 0, LEGS)
+    away = np.broadcast_to(np.array([0.4, 0.3, 0.1]), (4, *truth.shape))
+    expected = unexpected_sides(P, xn, truth - away[0], away, BODY17)
+    assert np.argwhere(expected).tolist() == [[0, 2, 0]]
+    # Nothing is said where it is not known, or where the expected is too far off.
+    assert not unexpected_sides(P, xn, np.full_like(truth, np.nan), None, BODY17).any()
+    assert not unexpected_sides(P, xn, truth - 3.0 * away[0], None, BODY17).any()
 
 
 def test_views_that_disagree_for_another_reason_are_left_alone():

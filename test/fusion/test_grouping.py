@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.fusion import grouping
-from geo_pose_ros.fusion.grouping import Rays, closest, group, partners, ray_distance
+from geo_pose_ros.fusion.grouping import Rays, closest, group, midpoints, partners, ray_distance
 from geo_pose_ros.fusion.views import CAP_M, Cameras, Detections
 
 from .people import JOINTS, crowd, observe, ring
@@ -146,9 +146,12 @@ def test_rays_pass_at_their_distance_and_meet_in_the_middle():
     assert closest(-base, u, v)[0] == CAP_M
     cameras, bodies = ring(2), crowd(1)
     rays = Rays.of(cameras.cam_from_world, observe(cameras, bodies).detections, np.arange(2))
-    apart, middle = ray_distance(rays, np.array([0]), np.array([1]))
-    np.testing.assert_allclose(apart, 0.0, atol=1e-6)
-    np.testing.assert_allclose(middle, bodies, atol=1e-9)
+    pair = np.array([0]), np.array([1])
+    np.testing.assert_allclose(ray_distance(rays, *pair), 0.0, atol=1e-6)
+    np.testing.assert_allclose(midpoints(rays, *pair), bodies, atol=1e-9)
+    # However many pairs are compared at once.
+    many = ray_distance(rays, np.zeros(9000, int), np.tile([1, 0], 4500))
+    np.testing.assert_allclose(many[::2], 0.0, atol=1e-6)
     local = cameras.see(bodies)
     spread = local[:, 0, :, :2] / local[:, 0, :, 2:]
     np.testing.assert_allclose(rays.spread, np.sqrt(spread.var(1).sum(-1)))

@@ -80,14 +80,14 @@ def test_a_view_on_somebody_near_who_is_better_established_may_be_a_second_readi
     xyz = np.stack([body, small + 0.3, beside])
 
     def found(rank, places=xyz):
-        return second_readings(places, views, np.array(rank), seen.detections).tolist()
+        return second_readings(places, views, np.array(rank), seen.detections, 0.8).tolist()
 
     nowhere = [False, False, False]
     assert found([40, 10, 40]) == [nowhere, [True, True, False], nowhere]
     # Of who is not better established, or farther away than an arm's length, it is none.
     assert found([10, 10, 40]) == [nowhere, nowhere, nowhere]
     assert found([40, 10, 40], np.stack([body, small + 0.6, beside + 1.0])) == [nowhere, nowhere, nowhere]
-    assert second_readings(xyz[:1], views[:1], np.array([40]), seen.detections).tolist() == [nowhere]
+    assert second_readings(xyz[:1], views[:1], np.array([40]), seen.detections, 0.8).tolist() == [nowhere]
 
 
 @pytest.mark.parametrize('pixels', [40.0, 200.0])

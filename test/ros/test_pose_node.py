@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.messages.details import with_details
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
@@ -26,7 +27,7 @@ from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.ros import outputs, rig_source
 from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, Keypoints2D
+from geo_pose_ros.types import Bodies3D, CameraRig, Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, picture, published_at, until, world
 
 HOUR_NS = 3_600_000_000_000
@@ -151,6 +152,17 @@ def test_a_camera_whose_clock_jumps(rig_path: str, offset_ns: int, words: str) -
         w.reported('camera cam1', f'{words} the others', 'Synchronise the clocks')
         w.cameras.shift('cam1', -offset_ns)
         check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
+
+
+def test_clock_offsets_of_the_rig_file_make_sets(tmp_path: Path) -> None:
+    rig = CameraRig(tuple(replace(c, clock_offset_s=0.4 if c.name == 'cam1' else 0.0) for c in RIG.cameras))
+    (tmp_path / 'late.yaml').write_text(dump_rig(rig), encoding='utf-8')
+    with world(
+        'keypoints', rig_path=str(tmp_path / 'late.yaml'), before_start=lambda c: c.shift('cam1', 400_000_000)
+    ) as w:
+        w.new_bodies(10, views=4)
+        until(lambda: w.values('pipeline').get('spread_ms p50') == '0.0', 'the stamps are corrected')
+        assert w.statuses['camera cam1'].message == 'ok'
 
 
 def _truncated(cameras: Cameras, stamp_ns: int) -> Any:
@@ -293,7 +305,7 @@ def test_a_camera_that_was_moved_is_reported(rig_path: str) -> None:
         w.new_bodies(280, views=4)
         assert w.values('camera cam0')['shift_px'] in ('0.0 0.0', '-0.0 0.0', '0.0 -0.0', '-0.0 -0.0')
         w.cameras.xy['cam0'] = w.cameras.xy['cam0'] + (12.0, 0.0)
-        w.reported('rig', "camera 'cam0' moved: its keypoints lie ", 'calibrate again (geo_pose calibrate)')
+        w.reported('rig', "camera 'cam0' moved: its keypoints lie ", 'the service ~/calibrate')
 
 
 def test_sets_are_made_by_the_clocks_that_people_have_shown(

@@ -26,7 +26,7 @@ from geo_pose_ros.ros.statistics import CameraStatistics, NodeStatistics
 from geo_pose_ros.scene.cameras import CameraState
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D
+from geo_pose_ros.types import Bodies3D, CameraRig
 from test.ros.harness import MAKE, RIG
 
 S = 1_000_000_000
@@ -64,7 +64,7 @@ def test_latency_stages_and_reprojection() -> None:
 
 
 def state_of(moved: bool) -> CameraState:
-    return CameraState(0.0123, 0.0004, 1.25, 0.6, (3.0, -4.0), moved)
+    return CameraState(0.0123, 0.0004, 1.25, 0.6, (3.0, -4.0), 0.01, moved)
 
 
 @pytest.mark.parametrize('moved', [False, True])
@@ -72,15 +72,19 @@ def test_a_camera_that_was_moved_is_named(moved: bool) -> None:
     statistics = NodeStatistics(['cam01', 'cam02'])
     statistics.processed(replace(result({}), cameras={'cam02': state_of(moved)}), 0, 0, S)
     status = to_status('rig', diagnostics.rig_faults(statistics, {}, S), diagnostics.rig_values(statistics))
-    words = "camera 'cam02' moved: its keypoints lie 5 px beside the bodies that the others see; calibrate again"
+    words = (
+        "camera 'cam02' moved: its keypoints lie 5 px (0.6 degrees) beside the bodies that the others see; calibrate "
+        'again (the service ~/calibrate, or geo_pose calibrate)'
+    )
     assert (status.level, status.message) == (
-        (Level.WARN, f'{words} (geo_pose calibrate)') if moved else (Level.OK, 'ok')
+        (Level.WARN, words) if moved else (Level.OK, 'ok')
     )
     known = CameraInput('/cam02/image_raw')
     values = diagnostics.camera_values('cam02', known, statistics, NONE, S)
-    shown = {key: values[key] for key in ('clock_offset_ms', 'clock_sigma_ms', 'noise_scale', 'shift_px')}
+    shown = {key: values[key] for key in ('clock_offset_ms', 'clock_sigma_ms', 'noise_scale', 'shift_px', 'shift_deg')}
     assert shown == {
-        'clock_offset_ms': '12.3', 'clock_sigma_ms': '0.4', 'noise_scale': '1.25', 'shift_px': '3.0 -4.0'
+        'clock_offset_ms': '12.3', 'clock_sigma_ms': '0.4', 'noise_scale': '1.25', 'shift_px': '3.0 -4.0',
+        'shift_deg': '0.57',
     }
     # Nothing is invented of a camera that nothing is known of.
     assert 'clock_offset_ms' not in diagnostics.camera_values('cam01', known, statistics, NONE, S)
@@ -303,6 +307,40 @@ def test_what_is_wrong_is_said_and_does_not_undo_what_was_right() -> None:
     broken.transforms[0].transform.translation.x = float('nan')
     assert 'expected a unit quaternion' in calibration.on_transforms(broken, 0)
     assert calibration.rig is not None
+
+
+def test_refined_extrinsics_stand_until_tf_tells_others() -> None:
+    calibration = Calibration(('cam0', 'cam1'), 'world')
+    for name in ('cam0', 'cam1'):
+        calibration.on_camera_info(name, info(name), 0)
+    calibration.on_transforms(transforms('cam0', 'cam1'), 0)
+    told = calibration.rig
+    assert told is not None
+    step = np.column_stack([np.zeros((3, 3)), (0.0, 0.0, 0.1)])
+    better = CameraRig(tuple(replace(c, cam_from_world=c.cam_from_world + step) for c in told.cameras))
+    calibration.use_refined(better, 1)
+    used = calibration.rig
+    assert used is not None
+    assert np.array_equal(used['cam0'].cam_from_world, better['cam0'].cam_from_world)
+    # Said again by whoever comes late: nothing new.
+    calibration.on_transforms(transforms('cam0', 'cam1'), 2)
+    calibration.on_camera_info('cam0', info('cam0'), 2)
+    assert calibration.rig is used
+    moved = transforms('cam0')
+    moved.transforms[0].transform.translation.x += 0.5
+    calibration.on_transforms(moved, 3)
+    assert calibration.rig is not None
+    shift = calibration.rig['cam0'].position_m - told['cam0'].position_m
+    assert shift == pytest.approx((0.5, 0.0, 0.0))
+    assert np.array_equal(calibration.rig['cam1'].cam_from_world, better['cam1'].cam_from_world)
+
+
+def test_a_refined_rig_replaces_a_rig_file() -> None:
+    calibration = Calibration(('cam1', 'cam0'), 'world', RIG)
+    better = CameraRig(tuple(replace(c, frame_id='other') for c in RIG.cameras))
+    calibration.use_refined(better, 1)
+    assert calibration.rig is not None
+    assert [(c.name, c.frame_id) for c in calibration.rig.cameras] == [('cam1', 'other'), ('cam0', 'other')]
 
 
 def test_rectified_pictures_are_turned_against_their_frame() -> None:

@@ -27,6 +27,7 @@ class Rig:
         if turned is not None:
             shift[turned] += pixels / FOCAL_PX * np.array([0.8, 0.6])
         since = np.full(count, np.inf)
+        self.ever = np.zeros(count, bool)
         for k in range(round(seconds / DT_S)):
             place = np.append(self.rng.uniform(-1.5, 1.5, 2), 1.0)[None]
             noisy = shift + self.rng.normal(0.0, 0.5 / FOCAL_PX, shift.shape)
@@ -38,12 +39,13 @@ class Rig:
             moved = np.linalg.lstsq(jacobian, noisy.ravel(), rcond=None)[0]
             residual = (noisy.ravel() - jacobian @ moved).reshape(count, 1, 2)
             self.health.learn(self.cameras, place, residual, np.full((count, 1), 1e5), DT_S)
+            self.ever |= self.health.moved
             since = np.where(self.health.moved, np.minimum(since, k * DT_S), np.inf)
         return since.tolist()
 
 
 @pytest.mark.parametrize('cameras', [3, 4, 6, 12])
-@pytest.mark.parametrize('pixels', [5.0, 100.0])
+@pytest.mark.parametrize('pixels', [5.0, 100.0, 400.0])
 def test_a_camera_that_is_knocked_is_named_alone_and_comes_back(cameras, pixels):
     rig = Rig(cameras, usual_px=2.0)
     assert rig.run(20.0) == [np.inf] * cameras
@@ -53,7 +55,10 @@ def test_a_camera_that_is_knocked_is_named_alone_and_comes_back(cameras, pixels)
     if cameras > 3:
         found_px = np.hypot(*rig.health.shift[1]) * FOCAL_PX
         assert found_px == pytest.approx(pixels, rel=0.3)
+    # Nor is another while its shift comes or goes.
+    assert rig.ever.tolist() == [camera == 1 for camera in range(cameras)]
     assert rig.run(10.0) == [np.inf] * cameras
+    assert not np.delete(rig.ever, 1).any()
 
 
 def test_a_camera_that_was_wrong_from_the_beginning_is_named_where_it_is_far_off():

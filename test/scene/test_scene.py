@@ -1,5 +1,7 @@
 """The scene as a whole: one step, every view at its own instant, and what survives what."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,24 @@ def test_views_of_other_instants_give_the_joints_of_the_sets():
     unseen = scene.step(now + 3 * DT_NS, {}).bodies
     np.testing.assert_allclose(unseen.age_s, 2e-9 * DT_NS)
     assert (unseen.views == 0).all()
+
+
+def test_clock_offsets_of_the_rig_are_taken_off():
+    rig, velocity = ring_rig(3), np.array([1.0, 0.5, 0.0])
+    late_s = dict(zip(rig.names, (0.0, 0.3, -0.2), strict=True))
+    told = CameraRig(tuple(replace(c, clock_offset_s=late_s[c.name]) for c in rig.cameras))
+    scene = Scene(told, CONFIG)
+    assert scene.clock_offsets_ns() == {'cam0': 0, 'cam1': 300_000_000, 'cam2': -200_000_000}
+    for k in range(30):
+        stamp_ns = START_NS + round(k * 1e9 / 30.0)
+        joints = person(0) + velocity * k / 30.0
+        seen = keypoints(rig, [joints])
+        found = {n: replace(s, stamp_ns=stamp_ns + round(late_s[n] * 1e9)) for n, s in seen.items()}
+        bodies = scene.step(stamp_ns, found).bodies
+    assert np.abs(bodies.xyz[0] - joints).max() < 1e-3
+    assert scene.clock_offsets_ns()['cam1'] == pytest.approx(300_000_000, abs=1_000_000)
+    expected = scene.expected({'cam1': stamp_ns + 300_000_000})['cam1'].xy[0]
+    assert np.abs(expected - project_world(rig['cam1'], joints)).max() < 2.0
 
 
 def test_people_are_expected_where_they_will_be():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from geo_pose_training.data.sources import load_data
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.config import DetectorConfig
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
@@ -21,7 +23,7 @@ from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.messages.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.skeleton import BODY17, Skeleton
-from geo_pose_ros.types import ExpectedPeople, Frame, Keypoints2D
+from geo_pose_ros.types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 from test.training.people import sequence
 
 _PERIOD_NS = 33_333_333
@@ -112,3 +114,21 @@ def test_ranges(tmp_path: Path) -> None:
         load_bag(tmp_path / 'walk', frames=slice(5, 9))
     with pytest.raises(BagError, match='attic'):
         load_bag(tmp_path / 'walk', cameras=('attic',))
+
+
+def test_a_rig_file_stands_for_what_the_bag_says(tmp_path: Path) -> None:
+    seen = sequence(frames=2, cameras=3)
+    write_bag(tmp_path / 'walk', seen)
+    # Everything lies 1 m to the side.
+    moved = CameraRig(
+        tuple(
+            replace(c, cam_from_world=c.cam_from_world + c.cam_from_world[:, :1] * (0, 0, 0, 1))
+            for c in seen.rig.cameras
+        ),
+        seen.rig.world_frame_id,
+    )
+    (tmp_path / 'rig.yaml').write_text(dump_rig(moved))
+    (found,) = load_data(f'bag:{tmp_path / "walk"},rig:{tmp_path / "rig.yaml"},cameras:cam2+cam0', test=True)
+    assert found.rig.names == ('cam2', 'cam0')
+    np.testing.assert_allclose(found.cam_from_world, [moved[name].cam_from_world for name in ('cam2', 'cam0')])
+    assert len(load_bag(tmp_path / 'walk', rig=moved).rig) == 3

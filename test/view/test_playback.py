@@ -1,13 +1,17 @@
 """Any instant of a recording: what belongs to it, what is before and after, gaps, damage, bounded memory."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.recording import Recording
 from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.errors import FrameError
+from geo_pose_ros.types import Frame
 from geo_pose_ros.view import playback as playback_module
-from geo_pose_ros.view.playback import CameraState, Playback, camera_states
+from geo_pose_ros.view.playback import CameraState, LazyFrames, Playback, camera_states
 
 from ..evaluation.moving import RATE_HZ, pose, stamp_of
 from .recordings import write_walk
@@ -85,6 +89,26 @@ def test_pictures_alone_and_late_results(tmp_path):
         assert instant.stamp_ns == stamp_of(50)
         assert all(abs(f.stamp_ns - stamp_of(50)) <= 34_000_000 for f in instant.frames.values())
         assert {k.stamp_ns for k in instant.keypoints.values()} == {stamp_of(50)}
+
+
+def test_pictures_are_decoded_when_asked_for_and_once():
+    asked, wrong = [], []
+
+    def decode(name):
+        asked.append(name)
+        if name == 'bad':
+            raise FrameError('cannot be decoded')
+        return Frame(name, 0, np.zeros((2, 2, 3), np.uint8))
+
+    frames = LazyFrames({name: partial(decode, name) for name in ('good', 'bad', 'other')},
+                        lambda name, error: wrong.append((name, str(error))))
+    assert asked == []
+    assert frames['good'].camera == 'good' and frames.get('bad') is None and 'bad' not in frames
+    assert asked == ['good', 'bad'] and wrong == [('bad', 'cannot be decoded')]
+    with pytest.raises(KeyError):
+        frames['bad']
+    assert list(frames) == ['good', 'other'] and len(frames) == 2 and 'nobody' not in frames
+    assert asked == ['good', 'bad', 'other'] and len(wrong) == 1
 
 
 def test_damaged_messages_are_counted_and_skipped(tmp_path):

@@ -15,8 +15,8 @@ from geo_pose_ros.view.report import Times, moment_at, write_report
 
 from ..evaluation.moving import START_NS, stamp_of
 from ..scenes import ring_rig
+from ..test_page import outside
 from .recordings import MAKE, write_walk
-from .test_page import outside
 
 
 def page_of(*bags, **options):

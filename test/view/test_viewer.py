@@ -15,7 +15,7 @@ from geo_pose_ros.view.export import ExportConfig, export_page
 from geo_pose_ros.view.playback import Playback
 from geo_pose_ros.view.poses import NONE, RAW, OtherPoses
 from geo_pose_ros.view.stage import Stage
-from geo_pose_ros.view.viewer import Panel, TimeLine, ViewConfig, opening, play, problems
+from geo_pose_ros.view.viewer import Panel, PictureTurns, TimeLine, ViewConfig, opening, play, problems
 
 from ..evaluation.moving import stamp_of
 from ..scenes import ring_rig
@@ -59,10 +59,20 @@ def test_it_shows_the_recording_until_it_is_stopped(recording):
     with Stage() as stage:
         drawn = []
         original = stage.show
-        stage.show = lambda instant, what, **more: (
-            drawn.append(instant.stamp_ns), original(instant, what, **more), shown.set() if len(drawn) > 3 else None)
+        stage.show = lambda instant, what, *more: (
+            drawn.append(instant.stamp_ns), original(instant, what, *more), shown.set() if len(drawn) > 3 else None)
         play(stage, recording, ViewConfig(rate_hz=200.0), shown.is_set)
     assert drawn == sorted(drawn) and drawn[0] == stamp_of(0) and len(drawn) > 3
+
+
+def test_cameras_take_turns_to_get_a_new_picture():
+    turns = PictureTurns(('a', 'b'))
+    due = [turns.due(0.125 * number) for number in range(9)]
+    assert due == [('a',), (), ('b',), (), ('a',), (), ('b',), (), ('a',)]
+    assert PictureTurns(()).due(1.0) == ()
+    # More cameras than instants: one each time.
+    many = PictureTurns(tuple('abcdefgh'))
+    assert [many.due(float(number)) for number in range(3)] == [('a',), ('b',), ('c',)]
 
 
 def test_the_panel_says_what_cameras_and_bodies_are_like(recording):
@@ -121,6 +131,18 @@ def test_what_is_missing_is_said(tmp_path, recording):
         assert 'No bodies' in said and 'No cameras' in said and 'No pictures' in said
         with Stage() as stage:
             play(stage, bare, ViewConfig(), iter([False, True]).__next__)
+
+
+def test_a_bag_that_is_still_being_written_is_shown_as_far_as_it_is(tmp_path, caplog):
+    write_walk(tmp_path / 'walk', sets=900, people=2)
+    [file] = (tmp_path / 'walk').glob('*.mcap')
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    (tmp_path / 'walk' / 'metadata.yaml').unlink()
+    with Recording([tmp_path / 'walk']) as opened, Stage() as stage:
+        assert 'is damaged' in problems(opened)[0]
+        assert stamp_of(300) < opened.end_ns < stamp_of(899)
+        assert len(Playback(opened, 64).at(stamp_of(250)).bodies) == 2
+        play(stage, opened, ViewConfig(), iter([False, False, True]).__next__)
 
 
 @pytest.mark.parametrize('cameras', [1, 12])

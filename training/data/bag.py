@@ -20,7 +20,7 @@ from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.scene.sync import FrameSynchronizer
 from geo_pose_ros.skeleton import BODY17, FloatArray, get_skeleton, map_to_body17
-from geo_pose_ros.types import Keypoints2D
+from geo_pose_ros.types import CameraRig, Keypoints2D
 
 from .sequence import Sequence
 
@@ -28,7 +28,8 @@ Cached = Mapping[str, np.ndarray]
 
 
 def load_bag(
-    path: Path, *, cameras: tuple[str, ...] = (), frames: slice = slice(None), skeleton: str = 'body17'
+    path: Path, *, cameras: tuple[str, ...] = (), frames: slice = slice(None), skeleton: str = 'body17',
+    rig: CameraRig | None = None,
 ) -> Sequence:
     """Return what a bag's calibrated cameras saw of the one person in it.
 
@@ -40,12 +41,16 @@ def load_bag(
         cameras: names; empty: all.
         frames: which of the synchronised frame sets.
         skeleton: of the keypoint topics.
+        rig: the calibration; None: what the bag says.
 
     Raises:
         BagError, CalibrationError: if cameras, calibration or keypoints are missing.
     """
     with BagReader(path) as reader:
-        rig = rig_from_bag(reader, cameras)
+        if rig is None:
+            rig = rig_from_bag(reader, cameras)
+        elif cameras:
+            rig = rig.subset(cameras)
         topics = choose_cameras(reader, rig.names)
     found = {name: _cached(path, topics[name], skeleton) for name in rig.names}
     xy, confidence, fps = _synchronised(rig.names, found)

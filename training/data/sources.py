@@ -4,7 +4,7 @@ A specification is comma-separated `key:value`; the first key is the kind:
 
 - `h36m:FOLDER[,keypoints:cpn_ft_h36m_dbb]`: Human3.6M in VideoPose3D's convention (h36m.py).
 - `mpi:FOLDER`: MPI-INF-3DHP (mpi.py).
-- `bag:BAG[,cameras:a+b][,frames:0-70][,skeleton:body17]`: keypoints or images of a recorded bag (bag.py).
+- `bag:BAG[,cameras:a+b][,frames:0-70][,skeleton:body17][,rig:FILE]`: keypoints or images of a recorded bag (bag.py).
 - `motion:NPZ_OR_BVH_FOLDER,rigs:JSON[,only:rig1+rig2][,clips:a+c][,seed:0][,noise:off|FILE]`: mocap before real rigs
   (synthetic.py), the clips whose names begin with a/ or c/; `ceiling:SEED` instead of `rigs`: a rig made at random.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from geo_pose_ros.calibration.rig_file import load_rig
 from geo_pose_ros.config import build, flatten
 from geo_pose_ros.errors import ConfigError
 
@@ -74,8 +75,9 @@ def _bag(path: Path, options: Options, test: bool) -> list[Sequence]:
     from .bag import load_bag, parse_range
 
     cameras = tuple(options['cameras'].split('+')) if 'cameras' in options else ()
+    rig = load_rig(Path(options['rig']).expanduser()) if 'rig' in options else None
     return [load_bag(path, cameras=cameras, frames=parse_range(options.get('frames', '')),
-                     skeleton=options.get('skeleton', 'body17'))]
+                     skeleton=options.get('skeleton', 'body17'), rig=rig)]
 
 
 def _motion(path: Path, options: Options, test: bool) -> list[Sequence]:
@@ -114,6 +116,6 @@ def _noise(name: str) -> NoiseSettings:
 _KINDS: Mapping[str, tuple[Callable[[Path, Options, bool], list[Sequence]], frozenset[str]]] = {
     'h36m': (_h36m, frozenset({'keypoints'})),
     'mpi': (_mpi, frozenset()),
-    'bag': (_bag, frozenset({'cameras', 'frames', 'skeleton'})),
+    'bag': (_bag, frozenset({'cameras', 'frames', 'skeleton', 'rig'})),
     'motion': (_motion, frozenset({'rigs', 'ceiling', 'only', 'clips', 'seed', 'noise'})),
 }

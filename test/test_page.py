@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from geo_pose_ros import page
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.evaluation.report import PictureField, Series
-from geo_pose_ros.view import charts, page
-from geo_pose_ros.view.page import Page, Verdict
+from geo_pose_ros.page import Page, Verdict
+from geo_pose_ros.view import charts
 
 
 def outside(html):
@@ -102,3 +103,9 @@ def test_spans_and_shares_and_arrows():
 )
 def test_clock(seconds, words):
     assert charts.clock(seconds) == words
+
+
+def test_drawings_and_kept_lines():
+    assert page.drawing(b'\x89PNG', 'a <plot>') == (
+        f'<img src="data:image/png;base64,{base64.b64encode(bytes([0x89]) + b"PNG").decode()}" alt="a &lt;plot&gt;">')
+    assert page.preformatted('{\n "a": "<b>"}') == '<pre>{\n &quot;a&quot;: &quot;&lt;b&gt;&quot;}</pre>'

@@ -19,8 +19,8 @@ from typing import NewType
 
 import cv2
 
-from ..errors import ShapeError
-from ..types import UInt8Array
+from .errors import ShapeError
+from .types import UInt8Array
 
 Html = NewType('Html', str)
 
@@ -29,7 +29,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _WORDS = ('good', 'note', 'bad')
 _MARKS = ('\N{CHECK MARK}', '!', '\N{MULTIPLICATION SIGN}')
 
-# Colours that charts use too, see charts.py: one set for light and one for dark screens.
+# Colours that charts use too, see view/charts.py: one set for light and one for dark screens.
 _STYLE = """
 :root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1c2430;--soft:#5b6675;--line:#dde2e9;
 --good:#1a7f4b;--note:#9a6700;--bad:#c2281d;--accent:#0b62c4}
@@ -58,6 +58,7 @@ th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--line);whit
 th:first-child,td:first-child{text-align:left}
 td.wide{white-space:normal;text-align:left;min-width:16em}
 th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom}
+pre{overflow-x:auto;font-size:.85rem;margin:0}
 figure{margin:0 0 14px}
 figure svg,figure img{display:block;width:100%;height:auto;border-radius:6px}
 .chart{overflow-x:auto}.chart svg{min-width:560px}.pair .chart svg{min-width:0}
@@ -182,5 +183,19 @@ def picture(image: UInt8Array, description: str, *, quality: int = 78) -> Html:
         raise ShapeError(f'picture: received {image.shape}, expected (H, W, 3) uint8: {error.err}.') from error
     if not coded:
         raise ShapeError(f'picture: an image {image.shape} could not be coded as JPEG.')
-    address = base64.b64encode(data.tobytes()).decode()
-    return Html(f'<img src="data:image/jpeg;base64,{address}" alt="{escape(description)}">')
+    return _image('jpeg', data.tobytes(), description)
+
+
+def drawing(png: bytes, description: str) -> Html:
+    """Return what a program drew, as a PNG's bytes, on white within the page."""
+    return _image('png', png, description)
+
+
+def preformatted(words: str) -> Html:
+    """Return text whose lines and spaces are kept."""
+    return Html(f'<pre>{escape(words)}</pre>')
+
+
+def _image(kind: str, data: bytes, description: str) -> Html:
+    address = base64.b64encode(data).decode()
+    return Html(f'<img src="data:image/{kind};base64,{address}" alt="{escape(description)}">')

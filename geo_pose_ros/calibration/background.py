@@ -1,0 +1,147 @@
+"""``calibrate`` in a process of its own, with low priority: it computes for seconds, and in a thread it would keep the
+interpreter from whoever makes bodies meanwhile.
+
+    python -m geo_pose_ros.calibration.background   reads the task from stdin and writes the answer to stdout
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import IO
+
+import numpy as np
+import yaml
+
+from ..errors import CalibrationError
+from ..skeleton import FloatArray, get_skeleton
+from ..types import CameraRig, IntArray, Keypoints2D
+from .refinement import Calibrated, calibrate
+from .rig_file import dump_rig, parse_rig
+from .settings import CalibrateConfig
+
+# What one camera saw: name and skeleton, stamps and number of people per picture, their keypoints one after the other.
+_Packed = tuple[str, str, IntArray, IntArray, FloatArray, FloatArray]
+# Two processes that each take all cores are slower than two that take one.
+_ONE_THREAD = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
+_NICE = 5
+
+
+class BackgroundCalibration:
+    """One refinement; ``stop`` ends it from another thread."""
+
+    def __init__(self) -> None:
+        """Prepare."""
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(
+        self, pictures: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, config: CalibrateConfig
+    ) -> Calibrated:
+        """Return what ``calibrate`` finds; see there. The process is started and waited for.
+
+        Raises:
+            CalibrationError: as ``calibrate`` does, and if the process was stopped or died.
+        """
+        process = self._start()
+        answer = None
+        with process:
+            try:
+                _send(process.stdin, pictures, rig, config)
+                answer = pickle.load(process.stdout)  # type: ignore[arg-type]  # a pipe; from ourselves
+            except (OSError, EOFError, pickle.UnpicklingError):
+                # It is gone; below is said why.
+                process.kill()
+        if self._stopped:
+            raise CalibrationError('the refinement was stopped.')
+        if answer is None:
+            raise CalibrationError(
+                f'the process that refines ended with status {process.returncode}; what it wrote on the console says '
+                'more. Most likely the machine lacks memory: lower calibration.most_sets.'
+            )
+        if isinstance(answer, CalibrationError):
+            raise answer
+        # Arrays lose on the way that they are read-only.
+        found: Calibrated = answer
+        fresh = [replace(camera, intrinsics=replace(camera.intrinsics)) for camera in found.rig.cameras]
+        return replace(found, rig=replace(found.rig, cameras=tuple(fresh)), given=rig)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._stopped:
+                raise CalibrationError('the refinement was stopped.')
+            # A session of its own: Ctrl-C is for whoever started it, who then stops it.
+            self._process = subprocess.Popen(
+                [sys.executable, '-m', __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+                env={**os.environ, **_ONE_THREAD, 'PYTHONPATH': os.pathsep.join(sys.path)},
+            )
+            return self._process
+
+    def stop(self) -> None:
+        """End it; nothing if it has not begun or is done."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+
+def _send(
+    pipe: IO[bytes] | None, pictures: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, config: CalibrateConfig
+) -> None:
+    """Write the task camera by camera: each is short enough for other threads not to notice."""
+    if pipe is None:
+        raise OSError('the process has no stdin.')
+    pickle.dump((dump_rig(rig), config), pipe)
+    for name, seen in pictures.items():
+        pickle.dump(_pack(name, seen), pipe)
+    pipe.close()
+
+
+def _pack(camera: str, seen: Sequence[Keypoints2D]) -> _Packed | None:
+    if not seen:
+        return None
+    return (
+        camera, seen[0].skeleton.name, np.array([k.stamp_ns for k in seen]), np.array([len(k.xy) for k in seen]),
+        np.concatenate([k.xy for k in seen]), np.concatenate([k.confidence for k in seen]),
+    )
+
+
+def _unpack(packed: _Packed) -> Iterator[Keypoints2D]:
+    camera, skeleton, stamps_ns, counts, xy, confidence = packed
+    last = np.cumsum(counts)
+    for stamp_ns, end, count in zip(stamps_ns.tolist(), last.tolist(), counts.tolist(), strict=True):
+        mine = slice(end - count, end)
+        yield Keypoints2D(camera, stamp_ns, get_skeleton(skeleton), xy[mine], confidence[mine])
+
+
+def answer(task: IO[bytes], reply: IO[bytes]) -> None:
+    """Read a task, and write its Calibrated or its CalibrationError."""
+    text, config = pickle.load(task)
+    rig = parse_rig(yaml.safe_load(text))
+    pictures: dict[str, list[Keypoints2D]] = {}
+    for name in rig.names:
+        packed = pickle.load(task)
+        pictures[name] = [] if packed is None else list(_unpack(packed))
+    found: Calibrated | CalibrationError
+    try:
+        found = calibrate(pictures, rig, config)
+    except CalibrationError as error:
+        found = error
+    pickle.dump(found, reply)
+
+
+def main() -> None:
+    """Answer one task, with less priority than who asked."""
+    if hasattr(os, 'nice'):
+        os.nice(_NICE)
+    answer(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,56 @@
+"""A refinement in a process of its own gives what it gives here, and says so where it cannot."""
+
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.calibration import background
+from geo_pose_ros.calibration.background import BackgroundCalibration, _send, answer
+from geo_pose_ros.calibration.refinement import calibrate
+from geo_pose_ros.calibration.settings import CalibrateConfig
+from geo_pose_ros.errors import CalibrationError
+
+from ..scenes import ring_rig
+from .walking import perturbed, pictures, walk
+
+CONFIG = CalibrateConfig(instants=40)
+
+
+class KeptPipe(io.BytesIO):
+    """Can be read after it was closed."""
+
+    def close(self):
+        self.seek(0)
+
+
+def test_the_answer_is_that_of_calibrate():
+    rig = ring_rig(3)
+    seen, given = pictures(rig, [walk(10.0), walk(10.0, seed=1)], noise_px=1.0), perturbed(rig, 1.0, 0.02)
+    task, reply = KeptPipe(), io.BytesIO()
+    _send(task, seen, given, CONFIG)
+    answer(task, reply)
+    there, here = pickle.loads(reply.getvalue()), calibrate(seen, given, CONFIG)
+    for a, b in zip(there.rig.cameras, here.rig.cameras, strict=True):
+        assert np.array_equal(a.cam_from_world, b.cam_from_world)
+    assert there.refusal == here.refusal == ''
+
+
+def test_an_error_comes_back_as_it_was():
+    rig = ring_rig(3)
+    with pytest.raises(CalibrationError, match='holds no keypoints'):
+        BackgroundCalibration().run({name: [] for name in rig.names}, rig, CONFIG)
+
+
+def test_a_process_that_dies_is_said_to_have_died(monkeypatch):
+    monkeypatch.setattr(background, '__name__', 'no_such_module')
+    with pytest.raises(CalibrationError, match=r'ended with status 1; .* lower calibration'):
+        BackgroundCalibration().run({}, ring_rig(3), CONFIG)
+
+
+def test_one_that_was_stopped_does_not_begin():
+    process = BackgroundCalibration()
+    process.stop()
+    with pytest.raises(CalibrationError, match='stopped'):
+        process.run({}, ring_rig(3), CONFIG)

@@ -1,0 +1,103 @@
+"""The round from a running node to a better lifter in it; the live part is `make loop`."""
+
+import argparse
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.demo import loop
+from geo_pose_ros.demo.loop import Exchange, Split, read_exchange, run_loop
+from geo_pose_ros.demo.run import Material
+from geo_pose_ros.errors import BagError
+from geo_pose_ros.messages.bodies import bodies_to_cloud
+from geo_pose_ros.messages.skeleton import skeleton_to_message
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D
+
+from ..scenes import person, ring_rig
+
+MAKE, RIG = RosbagsFactory(), ring_rig(2)
+SPLIT = Split('cam1', '0-60', '60-100')
+
+
+def bodies(stamp_ns, ids):
+    count = len(ids)
+    xyz = np.stack([person(0)] * count)
+    covariance = np.broadcast_to(1e-4 * np.eye(3), (count, 17, 3, 3))
+    flat = np.ones((count, 17))
+    return bodies_to_cloud(MAKE, Bodies3D(
+        stamp_ns, 'world', BODY17, xyz, covariance, flat, flat.astype(int), flat, np.array(ids)
+    ))
+
+
+def record(path, *events):
+    """Write a bag of events, one a millisecond: ids of a set, or the hash of a model."""
+    with BagWriter(path) as writer:
+        for number, event in enumerate(events):
+            if isinstance(event, str):
+                writer.write('/pose_node/skeleton', skeleton_to_message(MAKE, BODY17, RIG, '', event), 10**6 * number)
+            else:
+                writer.write('/pose_node/bodies', bodies(10**6 * number, event), 10**6 * number)
+    return path
+
+
+def test_a_recording_tells_who_was_lost_when_the_lifter_changed(tmp_path):
+    found = read_exchange(record(tmp_path / 'a', 'old', [1, 2], [1, 2, 3], 'old', 'new', [1, 3, 4], [1, 2]))
+    assert found == Exchange('old', 'new', 2, 2, (1, 3), (2,))
+    with pytest.raises(BagError, match='lifted by 1 models, expected 2'):
+        read_exchange(record(tmp_path / 'b', 'old', [1], [1]))
+    with pytest.raises(BagError, match=r'1 sets before and 0 after the lifter changed; .*Lower --rate'):
+        read_exchange(record(tmp_path / 'c', 'old', [1], 'new'))
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Let all commands note their words and end at once; the node ends by a signal."""
+    noted = tmp_path / 'noted'
+    script = (
+        'import sys, time\n'
+        f"open({str(noted)!r}, 'a').write(' '.join(sys.argv[1:]) + chr(10))\n"
+        "if sys.argv[1] == 'node' or '--loop' in sys.argv or sys.argv[1] == 'record': time.sleep(60)\n"
+        "if sys.argv[1] == 'evaluate': print('measured')\n"
+    )
+    monkeypatch.setattr(loop, 'geo_pose', lambda command: [sys.executable, '-c', script, command])
+    monkeypatch.setattr(loop, 'prepare', lambda out, cache, scene: Material(out / 'bag', RIG, ('/cam0/image_raw',), 0))
+    monkeypatch.setattr(loop, '_LATE_S', 0.5)
+    monkeypatch.setattr(loop, 'read_exchange', lambda bag: Exchange('old', 'new', 5, 6, (1,), ()))
+    return noted
+
+
+def test_the_round_and_what_it_tells(commands, tmp_path, capsys):
+    (tmp_path / 'model.onnx').touch()
+    (tmp_path / 'model_report_1').mkdir()
+    parser = argparse.ArgumentParser()
+    loop.register(parser.add_subparsers())
+    arguments = parser.parse_args(['loop', '--out', str(tmp_path), '--rate', '0.5', '--held-out', 'cam1'])
+    assert arguments.run(arguments) == 0
+    assert not (tmp_path / 'model.onnx').exists()
+    words = commands.read_text().splitlines()
+    assert {line.split()[0] for line in words} == {'node', 'record', 'play', 'retrain', 'reload', 'evaluate'}
+    (retrain,) = [line for line in words if line.startswith('retrain')]
+    assert f'--bag {tmp_path}/before --rig {tmp_path}/rig.yaml --held-out cam1 --frames 0-60' in retrain
+    # A run is not written over.
+    assert f'--report {tmp_path}/model_report_2' in retrain
+    assert len([line for line in words if line.startswith('evaluate')]) == 2
+    assert json.loads((tmp_path / 'loop.json').read_text())['bodies_kept'] == [1]
+    told = capsys.readouterr().out
+    assert told.splitlines().count('measured') == 2
+    assert 'from old to new between two sets (5 before, 6 after): 1 bodies kept, 0 lost' in told
+
+
+def test_a_part_that_fails_is_named(commands, tmp_path, monkeypatch):
+    fails = [sys.executable, '-c', "import sys; sys.exit('not better')"]
+    good = loop.geo_pose
+    monkeypatch.setattr(loop, 'geo_pose', lambda command: fails if command == 'retrain' else good(command))
+    with pytest.raises(BagError, match='retrain ended with status 1: not better'):
+        run_loop(tmp_path, tmp_path, 0.5, SPLIT)
+    monkeypatch.setattr(loop, 'geo_pose', lambda command: fails if command == 'node' else good(command))
+    with pytest.raises(BagError, match='pose_node ended with status 1: not better'):
+        run_loop(tmp_path, tmp_path, 0.5, SPLIT)

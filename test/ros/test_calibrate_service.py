@@ -1,0 +1,222 @@
+"""~/calibrate over real rclpy: a camera is turned while the node runs, named, and repaired while somebody walks."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from std_srvs.srv import Trigger
+
+from geo_pose_ros.calibration import watch as watching
+from geo_pose_ros.calibration.rig_file import load_rig
+from geo_pose_ros.calibration.settings import CalibrateConfig
+from geo_pose_ros.calibration.watch import Proposal
+from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.types import CameraRig, Keypoints2D
+from test.calibration.walking import errors_as_is, walk
+from test.ros.harness import MAKE, RIG, Cameras, World, until, world
+
+TURNED = 'cam2'
+NOISE_PX = 0.5
+FEW = CalibrateConfig(instants=100)
+# What a refinement of some seconds may take on a machine that does much else.
+BUSY_S = 300.0
+MOTION_HZ = 100.0
+MOTION = walk(120.0, MOTION_HZ)
+
+
+def after_turning() -> CameraRig:
+    """Return RIG with one camera panned by 3 degrees."""
+    R = Rotation.from_rotvec((0.0, np.radians(3.0), 0.0)).as_matrix()
+    return CameraRig(tuple(
+        replace(c, cam_from_world=R @ c.cam_from_world) if c.name == TURNED else c for c in RIG.cameras
+    ))
+
+
+class Walk:
+    """Lets the cameras see somebody walk, from where they stand now."""
+
+    def __init__(self, cameras: Cameras) -> None:
+        self.rig, self._start_ns, self._rng = RIG, time.time_ns(), np.random.default_rng(0)
+        for name in RIG.names:
+            cameras.behaviour[name] = lambda stamp_ns, name=name: self._seen(name, stamp_ns)
+
+    def joints(self, stamp_ns: int) -> FloatArray:
+        at = (stamp_ns - self._start_ns) / 1e9 * MOTION_HZ
+        low = int(at) % (len(MOTION) - 1)
+        return MOTION[low] + (at - int(at)) * (MOTION[low + 1] - MOTION[low])
+
+    def _seen(self, name: str, stamp_ns: int) -> Any:
+        xy = project_world(self.rig[name], self.joints(stamp_ns)) + self._rng.normal(0.0, NOISE_PX, (17, 2))
+        found = Keypoints2D(name, stamp_ns, BODY17, xy[None], np.ones((1, 17)))
+        return keypoints_to_cloud(MAKE, found, RIG[name].frame_id)
+
+
+def call(w: World) -> Callable[[], Any]:
+    """Call the service; return what returns the response once it is there."""
+    client = w.tester.create_client(Trigger, '/pose_node/calibrate')
+    until(client.service_is_ready, 'the service is there')
+    done = client.call_async(Trigger.Request())
+
+    def response() -> Any:
+        return done.result() if done.done() else None
+
+    return response
+
+
+@pytest.fixture
+def few_instants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a refinement be done in seconds on a busy machine."""
+    monkeypatch.setattr(watching, 'CalibrateConfig', lambda: FEW)
+
+
+@pytest.mark.timeout(450)
+@pytest.mark.usefixtures('few_instants')
+def test_a_turned_camera_is_named_and_repaired_and_ids_stay(rig_path: str, tmp_path: Path) -> None:
+    out, now = tmp_path / 'new' / 'rig.yaml', after_turning()
+    with world(
+        'keypoints', rig_path=rig_path, calibration__apply='apply', calibration__out=str(out),
+        pipeline__detector__max_people=2,
+    ) as w:
+        walker = Walk(w.cameras)
+        w.new_bodies(90)
+        walker.rig = now
+        named = w.reported('rig', f"camera '{TURNED}' moved", 'degrees', 'the service ~/calibrate')
+        assert named.message.count('moved: ') == 1
+        until(lambda: abs(float(w.values(f'camera {TURNED}')['shift_deg']) - 3.0) < 0.8, 'it says how far')
+        # People walk for a while.
+        w.new_bodies(120)
+        response = until(call(w), 'the service answers', BUSY_S)
+        assert response.success, response.message
+        assert f'a better rig is in use, and written to {out}' in response.message
+        assert f'{TURNED}: ' in response.message
+        first = len(w.bodies)
+        # In use: all four cameras agree again.
+        last = w.new_bodies(10, views=4)[-1]
+        until(lambda: TURNED not in w.statuses['rig'].message, 'it is not called moved any more')
+    turns, shifts = errors_as_is(load_rig(out), now)
+    assert turns.max() < 0.5
+    assert shifts.max() < 30.0
+    ids = {int(i) for b in w.bodies[60:] for i in b.body_ids}
+    assert len(ids) == 1
+    assert len(w.bodies) > first
+    assert np.abs(last.xyz[0] - walker.joints(last.stamp_ns)).max() < 0.10
+
+
+class Refinement:
+    """A watch's refinement that ends when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: Future[Proposal] = Future()
+        monkeypatch.setattr(watching.CalibrationWatch, 'refine_in_background', lambda watch: self._begin(watch))
+
+    def _begin(self, watch: watching.CalibrationWatch) -> Future[Proposal]:
+        watch._running = self.done
+        return self.done
+
+
+@pytest.fixture
+def refinement(monkeypatch: pytest.MonkeyPatch) -> Iterator[Refinement]:
+    running = Refinement(monkeypatch)
+    yield running
+    if not running.done.done():
+        running.done.cancel()
+
+
+def test_a_second_call_is_told_and_the_first_one_answered(rig_path: str, refinement: Refinement) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        first, second = call(w), call(w)
+        response = until(lambda: second() or first(), 'the one that came second is answered')
+        assert (response.success, 'running already' in response.message) == (False, True)
+        refinement.done.set_result(Proposal(None, 'nobody moved.', (), None))
+        response = until(lambda: first() is not None and second() is not None and min(
+            first(), second(), key=lambda r: 'running' in r.message
+        ), 'the one that came first is answered')
+        assert (response.success, response.message) == (False, 'no better rig: nobody moved.')
+
+
+def test_it_answers_where_nothing_was_seen(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.cameras.stop()
+        response = until(call(w), 'the service answers', 60.0)
+        assert not response.success
+        assert response.message.startswith('no better rig: ')
+
+
+def test_an_unexpected_error_is_an_answer(rig_path: str, refinement: Refinement) -> None:
+    refinement.done.set_exception(ZeroDivisionError('division by zero'))
+    with world('keypoints', rig_path=rig_path) as w:
+        response = until(call(w), 'the service answers')
+        assert (response.success, response.message) == (
+            False, 'calibration failed: ZeroDivisionError: division by zero'
+        )
+
+
+def test_a_proposal_is_written_and_not_used(rig_path: str, refinement: Refinement, tmp_path: Path) -> None:
+    out = tmp_path / 'proposed.yaml'
+    refinement.done.set_result(Proposal(after_turning(), '', (TURNED,), None))
+    with world('keypoints', rig_path=rig_path, calibration__out=str(out)) as w:
+        w.new_bodies(3, views=4)
+        assert until(call(w), 'the service answers').message == f'a better rig is written to {out}'
+        w.new_bodies(3, views=4)
+    assert errors_as_is(load_rig(out), after_turning())[0].max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ('out', 'words'),
+    [('{folder}/rig.xml', 'unknown suffix'), ('{file}/rig.yaml', 'cannot be made')], ids=['suffix', 'folder'],
+)
+def test_a_file_that_cannot_be_written_is_said(
+    rig_path: str, refinement: Refinement, tmp_path: Path, out: str, words: str
+) -> None:
+    refinement.done.set_result(Proposal(after_turning(), '', (), None))
+    place = out.format(folder=tmp_path, file=rig_path)
+    with world('keypoints', rig_path=rig_path, calibration__out=place, calibration__apply='apply') as w:
+        response = until(call(w), 'the service answers')
+        assert not response.success
+        assert words in response.message
+        assert 'Set calibration.out' in response.message
+        w.new_bodies(3, views=4)
+
+
+def test_a_call_is_answered_when_the_node_is_cleaned_up(rig_path: str, refinement: Refinement) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        response = call(w)
+        until(lambda: hasattr(refinement, 'done') and w.node._session._calibrating._watch.busy, 'it has begun')
+        refinement.done.set_result(Proposal(None, 'the refinement was stopped.', (), None))
+        w.node.trigger_deactivate()
+        w.node.trigger_cleanup()
+        assert 'stopped' in until(response, 'the service answers').message
+
+
+def test_without_the_watch_there_is_no_service(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, calibration__watch=False) as w:
+        w.new_bodies(1)
+        names = [name for name, _ in w.tester.get_service_names_and_types()]
+        assert '/pose_node/calibrate' not in names
+        assert '/pose_node/get_parameters' in names
+
+
+def test_without_std_srvs_the_node_runs_and_says_so(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'std_srvs.srv', None)
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(1)
+        assert '/pose_node/calibrate' not in [name for name, _ in w.tester.get_service_names_and_types()]
+
+
+def test_no_thread_is_left(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(1)
+        assert [t for t in threading.enumerate() if 'calibrate' in t.name]
+    assert not [t for t in threading.enumerate() if 'calibrate' in t.name]

@@ -21,6 +21,7 @@ class Nearest(Node):
         self.create_subscription(PointCloud2, '/pose_node/bodies', self.on_bodies, 10)
 
     def on_bodies(self, message: PointCloud2) -> None:
+        """Take a set's bodies."""
         pelvis = bodies_from_cloud(message).xyz[:, 0, :2]
         if len(pelvis):
             self.distance_m = float(np.linalg.norm(pelvis, axis=-1).min())
@@ -28,6 +29,7 @@ class Nearest(Node):
 
 
 def main(arguments: list[str]) -> None:
+    """Run both until Ctrl-C."""
     rclpy.init(args=arguments)
     pose, nearest = PoseNode(), Nearest()
     executor = SingleThreadedExecutor()

@@ -1,4 +1,4 @@
-.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes fuzz soak test-browser docs clean
+.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes fuzz soak test-browser test-humble bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -19,6 +19,10 @@ loop:
 test:
 	@tools/venv.sh test
 	@.venv/bin/python -m pytest test
+
+# With the Python, numpy, SciPy and OpenCV of a Humble robot; skipped where there is no Python 3.10.
+test-humble:
+	@tools/test_humble.sh
 
 # Chromium, if it is missing, from Debian's packages.
 test-browser:
@@ -57,6 +61,10 @@ bench-scenes:
 bench-calibrate:
 	@tools/venv.sh test
 	@.venv/bin/python benchmarks/calibrate.py
+
+bench-moving:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/moving.py
 
 bench-memory:
 	@tools/venv.sh runtime

@@ -34,7 +34,7 @@ from geo_pose_ros.calibration.moving import Mount, MovingCameras
 from geo_pose_ros.calibration.transform_buffer import TransformBuffer
 from geo_pose_ros.config import TransformConfig
 from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
-from geo_pose_ros.messages.stamps import to_header
+from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.skeleton import FloatArray
 from geo_pose_ros.types import CameraRig
 
@@ -61,14 +61,7 @@ def base_from_odom(time_s: FloatArray) -> FloatArray:
 
 def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
     """Return a TransformStamped."""
-    (x, y, z, w), (tx, ty, tz) = pose
-    return MAKE(
-        'geometry_msgs/msg/TransformStamped', header=to_header(MAKE, stamp_ns, parent), child_frame_id=child,
-        transform=MAKE(
-            'geometry_msgs/msg/Transform', translation=MAKE('geometry_msgs/msg/Vector3', x=tx, y=ty, z=tz),
-            rotation=MAKE('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
-        ),
-    )
+    return to_transform(MAKE, parent, child, matrix(pose), stamp_ns)
 
 
 def robot(rig: CameraRig, seconds: float) -> tuple[MovingCameras, dict[str, Mount]]:

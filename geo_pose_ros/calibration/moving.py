@@ -78,6 +78,9 @@ class MovingCameras:
         # Cameras on one frame at one instant ask once.
         known: dict[tuple[str, int], FloatArray | TransformError] = {}
         for name, stamp_ns in stamps_ns.items():
+            if name not in mounts:
+                faults[name] = TransformError('missing', f"nothing is known to carry camera '{name}' now")
+                continue
             key = mounts[name].frame, stamp_ns
             if key not in known:
                 known[key] = self._frame_from_tracking(*key)

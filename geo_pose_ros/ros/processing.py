@@ -163,7 +163,8 @@ class SetProcessor:
         carried: dict[tuple[str, str], list[str]] = {}
         for name, fault in where.faults.items():
             self._statistics.unusable(name, f'transform {fault.kind}')
-            carried.setdefault((fault.kind, mounts[name].frame), []).append(name)
+            carrier = mounts[name].frame if name in mounts else name
+            carried.setdefault((fault.kind, carrier), []).append(name)
         for (kind, frame), names in carried.items():
             text = f'no place for {", ".join(names)}: {where.faults[names[0]]}'
             self._statistics.happened('rig', f'transform {kind} {frame}', text, monotonic_ns())

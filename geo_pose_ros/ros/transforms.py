@@ -82,9 +82,10 @@ class Tf2Transforms:
 
     def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         """See TransformSource."""
+        # Time 0 is tf2's word for the newest; before it there is no time.
+        instant = Time(nanoseconds=0 if stamp_ns is None else max(stamp_ns, 1))
         try:
-            # Time 0 is tf2's word for the newest.
-            stamped = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns or 0))
+            stamped = self._buffer.lookup_transform(target, source, instant)
         except self._errors as error:
             text = f"'{source}' in '{target}': {error}"
             if not isinstance(error, self._outside):

@@ -20,7 +20,7 @@ from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.details import with_details
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.skeleton import skeleton_from_message
-from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
+from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_transform
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
@@ -368,10 +368,8 @@ def write_drive(path, rig, sets=40, *, until=1_000_000_000_000):
             info = camera_info_from_intrinsics(make, camera.intrinsics, START_NS, camera.frame_id)
             writer.write(f'/{camera.name}/camera_info', info, START_NS)
         for stamp in range(START_NS - 20_000_000, START_NS + sets * PERIOD_NS + 40_000_000, 20_000_000):
-            # A camera that hangs on odom, at the base's place: its transform is the base's.
-            carrier = replace(rig.cameras[0], frame_id='world', cam_from_world=invert(base_at(stamp)))
             if stamp <= START_NS + until:
-                transform = rig_to_transforms_stamped(make, CameraRig((carrier,), 'odom'), stamp)
+                transform = [to_transform(make, 'odom', 'world', base_at(stamp), stamp)]
                 writer.write('/tf', make('tf2_msgs/msg/TFMessage', transforms=transform), stamp)
         for number in range(sets):
             for late, camera in enumerate(rig.cameras):

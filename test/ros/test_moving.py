@@ -22,6 +22,7 @@ from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
 from geo_pose_ros.geometry.rigid import compose as compose_matrices
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros import moving_rig, outputs, transforms
 from geo_pose_ros.ros.moving_rig import Mount, MovingRig
@@ -36,12 +37,10 @@ S = 1_000_000_000
 
 def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
     """A TFMessage by duck, of one transform."""
-    (x, y, z, w), (tx, ty, tz) = pose
-    message = MAKE('geometry_msgs/msg/TransformStamped', child_frame_id=child)
-    message.header.frame_id, message.header.stamp = parent, Time(nanoseconds=stamp_ns).to_msg()
-    message.transform.translation.x, message.transform.translation.y, message.transform.translation.z = tx, ty, tz
-    rotation = message.transform.rotation
-    rotation.x, rotation.y, rotation.z, rotation.w = x, y, z, w
+    message = to_transform(MAKE, parent, child, np.eye(3, 4), stamp_ns)
+    rotation, translation = message.transform.rotation, message.transform.translation
+    # As it is, possible or not.
+    (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z) = pose
     return SimpleNamespace(transforms=[message])
 
 
@@ -97,11 +96,11 @@ def test_tf2_answers_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> N
     assert source.look('odom', 'base', S) == ((0.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
     assert source.look('odom', 'base', None)[1][0] == 2.0
     kinds = {}
-    for stamp, frame in ((3 * S, 'base'), (1, 'base'), (S, 'nowhere')):
+    for stamp, frame in ((3 * S, 'base'), (-7, 'base'), (S, 'nowhere')):
         with pytest.raises(TransformError, match=f"'{frame}' in 'odom': ") as caught:
             source.look('odom', frame, stamp)
         kinds[stamp] = caught.value.kind
-    assert kinds == {3 * S: 'late', 1: 'old', S: 'missing'}
+    assert kinds == {3 * S: 'late', -7: 'old', S: 'missing'}
     source.close()
     assert fake.closed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
 from collections.abc import Callable
@@ -452,3 +453,19 @@ def test_the_least_confidence_is_set_at_run_time(rig_path: str) -> None:
         assert w.node.set_parameters([Parameter('pipeline.detector.min_confidence', value=0.6)])[0].successful
         after = w.new_bodies(3, views=3)
         assert {int(b.body_ids[0]) for b in before + after} == {0}
+
+
+def test_another_node_shares_process_and_executor(rig_path: str) -> None:
+    """examples/one_process.py's node beside pose_node, on its executor."""
+    path = Path(__file__).parents[2] / 'examples' / 'one_process.py'
+    spec = importlib.util.spec_from_file_location('one_process', path)
+    assert spec is not None and spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    with world('keypoints', rig_path=rig_path) as w:
+        nearest = example.Nearest()
+        w.executor.add_node(nearest)
+        until(lambda: np.isfinite(nearest.distance_m), 'it hears of the person')
+        assert nearest.distance_m == pytest.approx(np.linalg.norm(PERSON[0, :2]), abs=0.01)
+        w.executor.remove_node(nearest)
+        nearest.destroy_node()

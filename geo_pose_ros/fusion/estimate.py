@@ -21,6 +21,8 @@ Lift = Callable[[FloatArray, FloatArray, IntArray], LiftedViews]
 # The settings' pixel distances hold for a body of this extent in the image.
 _REFERENCE_EXTENT_PX = 600.0
 _LEAST_EXTENT_PX = 60.0
+# Several views have seen a body within a tenth of a second where its place is known this well, m^2.
+_SURE_M2 = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +127,8 @@ def estimate_bodies(
     contradictions = contradicted(weights, solution, skeleton)
     swaps, suspect, unexpected = 0, np.zeros(0, np.int64), None
     if known.expected is not None:
-        unexpected = unexpected_sides(cam_from_world, xn, known.expected, known.displacement, skeleton)
+        sure = None if known.place_variance is None else known.place_variance < _SURE_M2
+        unexpected = unexpected_sides(cam_from_world, xn, known.expected, known.displacement, skeleton, sure)
     if contradictions.any() or (unexpected is not None and unexpected.any()):
         suspect = suspects(
             cam_from_world, focal_px, xn, weights, solution, skeleton, solver.robust_sigmas, contradictions, unexpected

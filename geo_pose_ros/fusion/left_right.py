@@ -128,9 +128,11 @@ def suspects(
 
 def unexpected_sides(
     cam_from_world: FloatArray, xn: FloatArray, expected: FloatArray, displacement: FloatArray | None,
-    skeleton: Skeleton,
+    skeleton: Skeleton, sure: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Return (groups, C, B) the views in which a limb group's sides are not as expected, where that is no majority.
+
+    Nor is a lone view where what is expected is ``sure``: several views have just seen the body.
 
     Args:
         cam_from_world: (C, 3, 4).
@@ -138,6 +140,7 @@ def unexpected_sides(
         expected: (B, J, 3) m, NaN = unknown.
         displacement: (C, B, J, 3) m, from ``expected`` to where the joint was when the view was taken; None for none.
         skeleton: J joints.
+        sure: (B,), None for nobody.
     """
     there = expected[None] if displacement is None else expected + displacement
     local = there @ np.swapaxes(cam_from_world[:, None, :, :3], -1, -2) + cam_from_world[:, None, None, :, 3]
@@ -146,7 +149,10 @@ def unexpected_sides(
     off = np.stack([xn, xn[..., mirror_of(skeleton), :]]) - image
     own, other = _middle(np.sqrt((off * off).sum(-1))[..., _joints(skeleton)]).transpose(0, 3, 1, 2)
     exchanged, straight = _CLEARLY * other < own, _CLEARLY * own < other
-    return np.asarray(exchanged & (exchanged.sum(1) <= straight.sum(1))[:, None])
+    most = straight.sum(1)
+    if sure is not None:
+        most = np.maximum(most, sure & (np.isfinite(xn[..., 0]).any(-1).sum(0) == 1))
+    return np.asarray(exchanged & (exchanged.sum(1) <= most)[:, None])
 
 
 def _middle(distance: FloatArray) -> FloatArray:

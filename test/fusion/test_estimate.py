@@ -109,6 +109,11 @@ def test_sides_are_expected_where_each_view_saw_them():
     away = np.broadcast_to(np.array([0.4, 0.3, 0.1]), (4, *truth.shape))
     expected = unexpected_sides(P, xn, truth - away[0], away, BODY17)
     assert np.argwhere(expected).tolist() == [[0, 2, 0]]
+    # A lone view is believed, unless several have just seen the body.
+    alone = np.full_like(xn, np.nan)
+    alone[2] = xn[2]
+    for sure, found in ((None, []), (np.array([False]), []), (np.array([True]), [[0, 2, 0]])):
+        assert np.argwhere(unexpected_sides(P, alone, truth - away[0], away, BODY17, sure)).tolist() == found
     # Nothing is said where it is not known, or where the expected is too far off.
     assert not unexpected_sides(P, xn, np.full_like(truth, np.nan), None, BODY17).any()
     assert not unexpected_sides(P, xn, truth - 3.0 * away[0], None, BODY17).any()

@@ -23,6 +23,7 @@ from ..pipeline import PipelineResult
 from ..skeleton import BODY17
 from ..types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 from ..view.draw import draw_skeleton
+from .humans import Humans
 from .message_factory import RclpyFactory
 from .qos import profile
 from .tf import transform_message
@@ -32,7 +33,7 @@ class Outputs:
     """Lifecycle publishers; they publish only while the node is active."""
 
     def __init__(self, node: Any, cameras: Sequence[str], config: NodeConfig) -> None:
-        """Create the publishers; raise ConfigError if body frames are asked for and tf2_msgs is not installed."""
+        """Create the publishers; raise ConfigError if what is asked for needs messages that are not installed."""
         self._node, self._config = node, config
         self._make = RclpyFactory()
         self._shown_ids: list[int] = []
@@ -49,6 +50,7 @@ class Outputs:
         if config.publish_body_frames:
             self._transforms = transform_message('publish_body_frames', 'set it to false')
             self._tf = create(self._transforms, '/tf', profile(100))
+        self._humans = Humans(node, self._make) if config.publish_humans else None
         self._annotated = {
             name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
         }
@@ -68,6 +70,9 @@ class Outputs:
             self._details.publish(details_to_cloud(self._make, result.bodies))
         if self._tf is not None:
             self._tf.publish(self._transforms(transforms=bodies_to_transforms(self._make, result.bodies)))
+        if self._humans is not None:
+            # Where cameras move, the rig does not say where they were.
+            self._humans.publish(result.bodies, None if self._config.tracking_frame else rig)
         if self._markers.get_subscription_count():
             self._markers.publish(bodies_to_markers(self._make, result.bodies, self._shown_ids))
             self._shown_ids = result.bodies.body_ids.tolist()
@@ -94,8 +99,15 @@ class Outputs:
                     compressed_from_frame(self._make, picture, rig[name].frame_id, self._config.annotated_quality)
                 )
 
+    def nobody(self) -> None:
+        """Say that nobody is tracked any more, to those who would wait for the next set to be told."""
+        if self._humans is not None:
+            self._humans.nobody()
+
     def close(self) -> None:
         """Destroy the publishers."""
+        if self._humans is not None:
+            self._humans.close()
         for publisher in (
             self._bodies, self._details, self._markers, self._skeleton, *self._keypoints.values(),
             *self._expected.values(), *self._annotated.values(), *([] if self._tf is None else [self._tf]),

@@ -17,7 +17,10 @@ RESULTS = Path(__file__).parents[1] / 'docs' / 'benchmarks'
 # What the page shows of one file.
 MOST_ROWS = 40
 # Of files that do not say it themselves.
-COMMANDS = {'fusion': 'python benchmarks/fusion.py', 'lifter': 'make bench-lifter'}
+COMMANDS = {
+    'fusion': 'python benchmarks/fusion.py', 'lifter': 'make bench-lifter',
+    'lifter_canonical': 'make bench-lifter, of the recipes before gravity', 'moving': 'make bench-moving',
+}
 
 
 def parameters() -> str:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -202,13 +201,13 @@ def geo_pose(command: str) -> list[str]:
 def running(
     name: str, command: Sequence[str], logs: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process that ends by SIGINT."""
+    """Run a process, and end it as a service manager does: what a shell starts in the background ignores SIGINT."""
     with (logs / f'{name}.log').open('w') as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             try:
                 process.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:

@@ -178,7 +178,7 @@ def with_viewer(monkeypatch, viewer):
         code = {'play': play, 'view': viewer}.get(part, 'import signal; signal.pause()')
         return [run.sys.executable, '-c', code, part]
 
-    monkeypatch.setattr(run, '_geo_pose', command)
+    monkeypatch.setattr(run, 'geo_pose', command)
     monkeypatch.setattr(run, '_LAST_DIAGNOSTICS_S', 0.0)
 
 

@@ -141,7 +141,8 @@ def test_it_stays_stable_over_hours_of_uneven_covariances():
     rng = np.random.default_rng(7)
     joint_filter = started(8)
     for _ in range(1200):
-        axes = np.linalg.qr(rng.standard_normal((1, 8, 3, 3)))[0]
+        # Before numpy 1.22 qr takes one matrix at a time.
+        axes = np.stack([np.linalg.qr(rng.standard_normal((3, 3)))[0] for _ in range(8)])[None]
         spread = 10.0 ** rng.uniform(-4.0, 0.0, (1, 8, 3))
         cov = (axes * spread[..., None, :] ** 2) @ np.swapaxes(axes, -1, -2)
         xyz = (axes * spread[..., None, :] @ rng.standard_normal((1, 8, 3, 1)))[..., 0]

@@ -11,6 +11,8 @@ _LEFT = [BODY17.index('left_hip'), BODY17.index('left_shoulder')]
 _RIGHT = [BODY17.index('right_hip'), BODY17.index('right_shoulder')]
 # A trunk or its breadth shorter than this, m, has no direction.
 _LEAST_M = 0.02
+# Step of the numerical derivative, m.
+_STEP_M = 1e-6
 
 
 def world_from_body(xyz: FloatArray) -> FloatArray:
@@ -29,3 +31,24 @@ def world_from_body(xyz: FloatArray) -> FloatArray:
     x = np.where(known, front / np.where(known, breadth, 1.0), np.nan)
     frame: FloatArray = np.stack([x, np.cross(z, x), z, np.where(known, xyz[..., _PELVIS, :], np.nan)], -1)
     return frame
+
+
+def frame_covariance(xyz: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the covariance (P, 6, 6) of ``world_from_body``: x y z m, then turns about the world's x y z rad.
+
+    To first order, of joints (P, 17, 3) m that err independently of each other by ``covariance`` (P, 17, 3, 3) m^2.
+    NaN where the trunk or how certain it is is not known.
+    """
+    joints = [_PELVIS, _THORAX, *_LEFT, *_RIGHT]
+    frame = world_from_body(xyz)
+    # By trunk joint and axis, that joint moved along that axis.
+    steps = np.zeros((len(joints), 3, xyz.shape[1], 3))
+    for row, joint in enumerate(joints):
+        steps[row, range(3), joint, range(3)] = _STEP_M
+    there = world_from_body(xyz[:, None, None] + steps)
+    shift = (there[..., 3] - frame[:, None, None, :, 3]) / _STEP_M
+    turn = there[..., :3] @ np.swapaxes(frame[..., :3], -1, -2)[:, None, None] / (2.0 * _STEP_M)
+    about = [turn[..., b, a] - turn[..., a, b] for a, b in ((1, 2), (2, 0), (0, 1))]
+    J = np.concatenate([shift, np.stack(about, -1)], -1)
+    found: FloatArray = np.einsum('pjai,pjab,pjbk->pik', J, covariance[:, joints], J)
+    return found

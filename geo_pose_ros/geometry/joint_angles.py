@@ -45,7 +45,7 @@ def joint_angles(xyz: FloatArray) -> FloatArray:
     NaN where a joint that an angle needs is not known; all where the trunk is not. ``world_from_body`` places the
     model. Angles may be outside of the model's limits: they say where the joints are. A straight limb does not tell how
     it is twisted; it is taken for not twisted on the shortest way from where it hangs. A knee seems to bend forwards
-    where joints say so, an elbow does not. ``p_head`` is where the nose is from the middle of the ears.
+    where joints say so, an elbow does not. ``p_head`` is where the nose is from ``head``, the middle of the ears.
     """
     with np.errstate(invalid='ignore'):
         local = transform_points(invert(world_from_body(xyz)), xyz)

@@ -14,6 +14,7 @@ from ..config import NodeConfig
 from ..messages.bodies import bodies_to_cloud
 from ..messages.body_frames import bodies_to_transforms
 from ..messages.details import details_to_cloud
+from ..messages.detections3d import bodies_to_detections3d
 from ..messages.expected import expected_to_cloud
 from ..messages.image import compressed_from_frame
 from ..messages.keypoints import keypoints_to_cloud
@@ -24,7 +25,7 @@ from ..skeleton import BODY17
 from ..types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 from ..view.draw import draw_skeleton
 from .humans import Humans
-from .message_factory import RclpyFactory
+from .message_factory import RclpyFactory, installed_class
 from .qos import profile
 from .tf import transform_message
 
@@ -40,6 +41,9 @@ class Outputs:
         create = node.create_lifecycle_publisher
         self._bodies = create(PointCloud2, '~/bodies', profile(10))
         self._details = create(PointCloud2, '~/details', profile(10))
+        # For those who have its messages; nobody else could subscribe.
+        boxes = installed_class('vision_msgs/msg/Detection3DArray')
+        self._boxes = create(boxes, '~/detections3d', profile(10)) if boxes is not None else None
         self._markers = create(MarkerArray, '~/markers', profile(10))
         self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
         self._keypoints = {name: create(PointCloud2, f'~/keypoints/{name}', profile(10)) for name in cameras}
@@ -68,6 +72,8 @@ class Outputs:
         self._bodies.publish(bodies_to_cloud(self._make, result.bodies))
         if self._details.get_subscription_count():
             self._details.publish(details_to_cloud(self._make, result.bodies))
+        if self._boxes is not None and self._boxes.get_subscription_count():
+            self._boxes.publish(bodies_to_detections3d(self._make, result.bodies))
         if self._tf is not None:
             self._tf.publish(self._transforms(transforms=bodies_to_transforms(self._make, result.bodies)))
         if self._humans is not None:
@@ -108,9 +114,10 @@ class Outputs:
         """Destroy the publishers."""
         if self._humans is not None:
             self._humans.close()
+        optional = [made for made in (self._tf, self._boxes) if made is not None]
         for publisher in (
             self._bodies, self._details, self._markers, self._skeleton, *self._keypoints.values(),
-            *self._expected.values(), *self._annotated.values(), *([] if self._tf is None else [self._tf]),
+            *self._expected.values(), *self._annotated.values(), *optional,
         ):
             self._node.destroy_lifecycle_publisher(publisher)
 

@@ -67,10 +67,11 @@ class Humans:
         self._node, self._make = node, make
         self._transforms = transform_message('publish_humans', 'set it to false')
         try:
-            kind = message_class('hri_msgs/msg/IdsList')
+            tracked = message_class('hri_msgs/msg/IdsList')
+            self._kinds = {name: message_class(kind) for name, kind in {**_IN_SPACE, **_IN_PICTURE}.items()}
         except ConfigError as error:
             raise ConfigError(f'publish_humans: {error} Or set it to false.') from error
-        self._tracked = node.create_lifecycle_publisher(kind, f'{_NAMESPACE}/tracked', profile(10))
+        self._tracked = node.create_lifecycle_publisher(tracked, f'{_NAMESPACE}/tracked', profile(10))
         self._tf = node.create_lifecycle_publisher(self._transforms, '/tf', profile(100))
         self._topics: dict[int, _Topics] = {}
         # The finisher's thread publishes; that nobody is left is found by the executor's.
@@ -114,10 +115,9 @@ class Humans:
             # executor that waits for the events of a publisher fails when another thread destroys it: they have none.
             self._topics[body_id] = _Topics({
                 name: self._node.create_publisher(
-                    message_class(kind), f'{_NAMESPACE}/{human_id(body_id)}/{name}', profile(10),
-                    event_callbacks=NO_PUBLISHER_EVENTS,
+                    kind, f'{_NAMESPACE}/{human_id(body_id)}/{name}', profile(10), event_callbacks=NO_PUBLISHER_EVENTS
                 )
-                for name, kind in {**_IN_SPACE, **_IN_PICTURE}.items()
+                for name, kind in self._kinds.items()
             })
 
     def _publish_ids(self, bodies: Bodies3D) -> None:

@@ -39,6 +39,12 @@ class Outputs:
         self._make = RclpyFactory()
         self._shown_ids: list[int] = []
         create = node.create_lifecycle_publisher
+        # What may be refused comes first, so that nothing is left of a refusal.
+        self._humans = Humans(node, self._make) if config.publish_humans else None
+        self._tf: Any = None
+        if config.publish_body_frames:
+            self._transforms = transform_message('publish_body_frames', 'set it to false')
+            self._tf = create(self._transforms, '/tf', profile(100))
         self._bodies = create(PointCloud2, '~/bodies', profile(10))
         self._details = create(PointCloud2, '~/details', profile(10))
         # For those who have its messages; nobody else could subscribe.
@@ -50,11 +56,6 @@ class Outputs:
         self._expected = {
             name: create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False)) for name in cameras
         }
-        self._tf: Any = None
-        if config.publish_body_frames:
-            self._transforms = transform_message('publish_body_frames', 'set it to false')
-            self._tf = create(self._transforms, '/tf', profile(100))
-        self._humans = Humans(node, self._make) if config.publish_humans else None
         self._annotated = {
             name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
         }

@@ -152,17 +152,19 @@ def test_a_context_that_has_ended_is_left_alone(installed: None) -> None:
 
 
 def test_asked_for_without_its_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = NodeConfig(publish_humans=True)
+    config, node = NodeConfig(publish_humans=True), FakeNode()
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
     with pytest.raises(ConfigError, match='publish_humans needs the ROS package tf2_msgs'):
-        Outputs(FakeNode(), RIG.names, config)
+        Outputs(node, RIG.names, config)
     monkeypatch.setattr(humans, 'transform_message', lambda what, otherwise: SimpleNamespace)
-    monkeypatch.setitem(sys.modules, 'hri_msgs', None)
+    monkeypatch.setitem(sys.modules, 'hri_msgs.msg', None)
     with pytest.raises(ConfigError) as told:
-        Outputs(FakeNode(), RIG.names, config)
+        Outputs(node, RIG.names, config)
     for words in ('publish_humans', 'Install ros-$ROS_DISTRO-hri-msgs', 'Or set it to false'):
         assert words in str(told.value)
     assert '\n' not in str(told.value)
+    # Nothing is left of the attempt.
+    assert node.topics == {}
 
 
 def test_outputs_have_humans_on_request(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,9 @@ JOINT_NAMES = (
 _THORAX, _NOSE, _EARS = BODY17.index('thorax'), BODY17.index('nose'), BODY17.index('head')
 # The model's neck is so much of its trunk above the thorax: neck_length / torso_height.
 _NECK = 0.25 / 2.75
+# A nose nearer to the line from neck to ears than this part of the trunk, about 5 cm, does not tell where the face
+# looks: of some data, motion capture among them, `nose` is the base of the neck.
+_ASIDE = 0.1
 # What the model's shoulder can do, rad: y, p, r. Of the two ways to one rotation, the one is taken that it can go.
 _SHOULDER_LOW = np.array([-1.1, -0.4, -1.7])
 _SHOULDER_HIGH = np.array([1.9, 3.3, 1.5])
@@ -61,8 +64,10 @@ def joint_angles(xyz: FloatArray) -> FloatArray:
 def _head(local: FloatArray) -> FloatArray:
     """Return the angles (..., 3) of the head, whose plane is that of neck, ears' middle and nose."""
     neck = local[..., _THORAX, :] * (1.0 + _NECK)
-    x = _unit(local[..., _NOSE, :] - local[..., _EARS, :])
-    y = _unit(np.cross(local[..., _EARS, :] - neck, x))
+    to_nose = local[..., _NOSE, :] - local[..., _EARS, :]
+    aside = np.cross(_unit(local[..., _EARS, :] - neck), to_nose)
+    told = np.linalg.norm(aside, axis=-1, keepdims=True) > _ASIDE * local[..., _THORAX, 2:]
+    x, y = _unit(to_nose), np.where(told, _unit(aside), np.nan)
     z = np.cross(x, y)
     return np.stack(
         [

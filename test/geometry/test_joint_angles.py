@@ -155,6 +155,20 @@ def test_what_a_lost_joint_costs(joint, lost):
     np.testing.assert_allclose(found[kept], whole[kept], atol=1e-9)
 
 
+def test_a_nose_at_the_neck_tells_nothing_of_the_head():
+    """In data of motion capture `nose` is the base of the neck, and a few millimetres would turn the head round."""
+    xyz = body(dict.fromkeys(JOINT_NAMES, 0.0))
+    thorax, nose, head = (xyz[BODY17.index(name)].copy() for name in ('thorax', 'nose', 'head'))
+    heads = slice(1, 4)
+    assert np.isfinite(joint_angles(xyz)[heads]).all()
+    xyz[BODY17.index('nose')] = (thorax + head) / 2.0 + (0.02, 0.01, 0.0)
+    found = joint_angles(xyz)
+    assert np.isnan(found[heads]).all() and np.isfinite(np.delete(found, [1, 2, 3])).all()
+    # As far in front of the ears as it is of a child.
+    xyz[BODY17.index('nose')] = head + 0.6 * (nose - head)
+    np.testing.assert_allclose(joint_angles(xyz)[heads], 0.0, atol=1e-9)
+
+
 def test_joints_in_one_place_have_no_angles():
     assert np.isnan(joint_angles(np.zeros((17, 3)))).all()
     folded = body(dict.fromkeys(JOINT_NAMES, 0.0))

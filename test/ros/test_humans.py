@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from geometry_msgs.msg import PointStamped, TwistStamped
+from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import JointState, RegionOfInterest
 
 from geo_pose_ros.config import NodeConfig
@@ -26,6 +27,7 @@ from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.messages.test_humans import MAKE as HRI_MAKE
 from test.ros.harness import MAKE, PERSON, RIG, until, world
+from test.ros.test_lifecycle import change
 
 S = 1_000_000_000
 TOPICS = ('joint_states', 'position', 'velocity', 'skeleton2d', 'roi')
@@ -244,7 +246,7 @@ def test_a_node_that_stops_says_that_nobody_is_tracked(rig_path: str, stand_ins:
     with world('keypoints', rig_path=rig_path, publish_humans=True, stale_after_s=60.0) as w:
         w.listen(JointState, '/humans/bodies/tracked', lambda m: lists.append(list(m.name)))
         until(lambda: lists and lists[-1], 'somebody is tracked')
-        w.node.trigger_deactivate()
+        assert change(w, Transition.TRANSITION_DEACTIVATE)
         until(lambda: lists[-1] == [], 'nobody is tracked')
-        w.node.trigger_activate()
+        assert change(w, Transition.TRANSITION_ACTIVATE)
         until(lambda: lists[-1], 'somebody is tracked again')

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,15 @@ class Skeleton:
     def bones(self) -> tuple[str, ...]:
         """Names of the edges, 'parent-child', in the order of ``edges``."""
         return tuple(f'{self.joint_names[a]}-{self.joint_names[b]}' for a, b in self.edges)
+
+
+@cache
+def mirror_of(skeleton: Skeleton) -> NDArray[np.int64]:
+    """Return (J,) the index of each joint's mirror image, its own where it has none."""
+    index = np.arange(len(skeleton))
+    for left, right in skeleton.flip_pairs:
+        index[[left, right]] = right, left
+    return index
 
 
 BODY17 = Skeleton(

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..skeleton import BODY17, FloatArray, Skeleton
+from ..skeleton import BODY17, FloatArray, mirror_of
 from ..types import IntArray
-
-
-def mirrored(skeleton: Skeleton) -> IntArray:
-    """Return (J,) the index of each joint's mirror image."""
-    index = np.arange(len(skeleton))
-    for left, right in skeleton.flip_pairs:
-        index[left], index[right] = right, left
-    return index
-
-
-_MIRRORED = mirrored(BODY17)
 
 
 def extent(xy: FloatArray) -> FloatArray:
@@ -41,7 +30,7 @@ def distance(a: FloatArray, b: FloatArray) -> FloatArray:
 
     Of a body and its mirror image the nearer: a detection with left and right exchanged is of the same person.
     """
-    gaps = np.stack(np.broadcast_arrays(a, a[..., _MIRRORED, :])) - b
+    gaps = np.stack(np.broadcast_arrays(a, a[..., mirror_of(BODY17), :])) - b
     return np.asarray(np.fmin.reduce(median(np.hypot(gaps[..., 0], gaps[..., 1]))))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.projection import project_world
-from ..skeleton import FloatArray, Skeleton
+from ..skeleton import FloatArray, Skeleton, mirror_of
 from ..types import Bodies3D, Camera, IntArray, Keypoints2D
 
 BoolArray = NDArray[np.bool_]
@@ -63,14 +63,6 @@ def stack_bodies(sets: Sequence[Bodies3D], skeleton: Skeleton) -> tuple[IntArray
     return np.array(ids, np.int64), xyz
 
 
-def flip_order(skeleton: Skeleton) -> IntArray:
-    """Return for each joint its counterpart on the other side, (J,)."""
-    flip = np.arange(len(skeleton))
-    for left, right in skeleton.flip_pairs:
-        flip[[left, right]] = right, left
-    return flip
-
-
 def compare_view(
     camera: Camera, xyz: FloatArray, velocity: FloatArray, stamps_ns: IntArray,
     found: Sequence[Keypoints2D | None], skeleton: Skeleton, *, min_confidence: float, same_body_ratio: float,
@@ -91,7 +83,7 @@ def compare_view(
     place = xyz + np.nan_to_num(velocity) * ((own_ns - stamps_ns) / _NS_PER_S)[:, None, None, None]
     projected = project_world(camera, place)
     size = _size(projected)
-    residual, exchanged = _paired(projected, people, same_body_ratio * size, flip_order(skeleton))
+    residual, exchanged = _paired(projected, people, same_body_ratio * size, mirror_of(skeleton))
     with np.errstate(invalid='ignore'):
         speed = (project_world(camera, place + velocity * _STEP_S) - projected) / _STEP_S
     return ComparedView(projected, people, residual, speed, size, exchanged)

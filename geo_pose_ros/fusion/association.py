@@ -20,10 +20,12 @@ from .views import Detections, lateral_distance, nearby
 
 # Centres of a body and its detection lie within this, m: other joints may be hidden on either side.
 _CENTRE_REACH_M = 0.8
+# A fit that is poorer than this part of the gate may be that of a detection that has its sides exchanged.
+_POOR = 0.5
 
 
 def claim(
-    local: FloatArray, detections: Detections, gate_m: FloatArray, standing: FloatArray
+    local: FloatArray, detections: Detections, gate_m: FloatArray, standing: FloatArray, mirror: IntArray | None = None
 ) -> tuple[IntArray, FloatArray]:
     """Assign detections to bodies.
 
@@ -32,6 +34,8 @@ def claim(
         detections: D detections.
         gate_m: (T,) largest distance of each body from its detection.
         standing: (T,) in (0, 1], how well established each body is.
+        mirror: (J,) each joint's mirror image: a detection that has its sides exchanged is of the same person; None: is
+            not.
 
     Returns:
         views: (T, C) the detection of each body in each camera, -1 for none.
@@ -44,6 +48,10 @@ def claim(
         return views, nearest
     body, detection = nearby(local, detections, _CENTRE_REACH_M)
     distance = lateral_distance(local, detections, body, detection)
+    poor = np.flatnonzero(distance > _POOR * gate_m[body]) if mirror is not None else ()
+    if len(poor):
+        other = lateral_distance(local[:, :, mirror], detections, body[poor], detection[poor])
+        distance[poor] = np.minimum(distance[poor], other)
     near = distance < gate_m[body]
     body, detection, distance = body[near], detection[near], distance[near]
     np.minimum.at(nearest, detection, distance)

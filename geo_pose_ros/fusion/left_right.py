@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.triangulation import reprojection_residuals
-from ..skeleton import FloatArray, Skeleton
+from ..skeleton import FloatArray, Skeleton, mirror_of
 from ..types import IntArray
 from .solver import Solution
 
@@ -114,7 +114,7 @@ def suspects(
     if not len(bodies):
         return np.flatnonzero(surprising)
     groups = _joints(skeleton)
-    mirrored = _mirror(xn[:, bodies], skeleton)
+    mirrored = xn[:, bodies][..., mirror_of(skeleton), :]
     points = solution.xyz[bodies]
     flat = mirrored.reshape(len(xn), -1, 2), points.reshape(-1, 3)
     distance = reprojection_residuals(cam_from_world, focal_px, *flat).reshape(mirrored.shape[:-1])
@@ -143,7 +143,7 @@ def unexpected_sides(
     local = there @ np.swapaxes(cam_from_world[:, None, :, :3], -1, -2) + cam_from_world[:, None, None, :, 3]
     with np.errstate(divide='ignore', invalid='ignore'):
         image = np.where(local[..., 2:] > 0.0, local[..., :2] / local[..., 2:], np.nan)
-    off = np.stack([xn, _mirror(xn, skeleton)]) - image
+    off = np.stack([xn, xn[..., mirror_of(skeleton), :]]) - image
     own, other = _middle(np.sqrt((off * off).sum(-1))[..., _joints(skeleton)]).transpose(0, 3, 1, 2)
     exchanged, straight = _CLEARLY * other < own, _CLEARLY * own < other
     return np.asarray(exchanged & (exchanged.sum(1) <= straight.sum(1))[:, None])
@@ -156,15 +156,6 @@ def _middle(distance: FloatArray) -> FloatArray:
     count = (~np.isnan(ranked)).sum(-1)
     middle: FloatArray = np.take_along_axis(ranked, np.maximum((count - 1) // 2, 0)[..., None], -1)[..., 0]
     return middle
-
-
-def _mirror(xn: FloatArray, skeleton: Skeleton) -> FloatArray:
-    """Return keypoints (C, B, J, 2) with the sides of all limb groups exchanged."""
-    index = np.arange(len(skeleton))
-    for group in limb_groups(skeleton):
-        left, right = np.array(group).T
-        index[left], index[right] = right, left
-    return xn[:, :, index]
 
 
 def _cost(residual_px: FloatArray, sharpness: FloatArray) -> FloatArray:

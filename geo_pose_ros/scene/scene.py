@@ -26,7 +26,7 @@ from ..fusion.views import Cameras, Detections
 from ..geometry.matrices import traces
 from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
-from ..skeleton import BODY17, FloatArray
+from ..skeleton import BODY17, FloatArray, mirror_of
 from ..types import Bodies3D, CameraRig, ExpectedPeople, IntArray, Intrinsics, Keypoints2D
 from .bodies import to_bodies
 from .bones import BoneLengths
@@ -296,7 +296,7 @@ class Scene:
         local = cameras.see(expected, self._tracks.filter.velocity)
         # Where sets are far apart, or somebody was not seen for a while, predictions are poorer.
         gate_m = settings.gate_m + np.minimum(self._tracks.sigma_m(), settings.gate_m)
-        views, nearest = claim(local, detections, gate_m, self._tracks.priority())
+        views, nearest = claim(local, detections, gate_m, self._tracks.priority(), mirror_of(BODY17))
         order = self._seniority()
         sorted_views = views[order]
         merge_lone_views(

@@ -8,7 +8,7 @@ from geo_pose_ros.detection.boxes import box_of
 from geo_pose_ros.detection.readings import Reading
 from geo_pose_ros.detection.regions import Regions
 from geo_pose_ros.detection.top_down import TopDownDetector, tiles_of
-from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.skeleton import BODY17, mirror_of
 from geo_pose_ros.types import ExpectedPeople, Frame
 
 TENTH = 100_000_000
@@ -177,9 +177,9 @@ def test_a_region_without_a_person_gives_nothing():
 
 
 def test_a_mirrored_reading_is_of_the_same_person():
-    from geo_pose_ros.detection.agreement import distance, distinct, mirrored
+    from geo_pose_ros.detection.agreement import distance, distinct
 
-    flipped = person(0, 0)[mirrored(BODY17)]
+    flipped = person(0, 0)[mirror_of(BODY17)]
     assert distance(person(0, 0), flipped) == 0.0
     kept = distinct(np.stack([flipped, person(0, 0), person(300, 0)]), np.array([1, 0, 2]), 0.1)
     assert kept.tolist() == [1, 2]

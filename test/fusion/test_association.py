@@ -1,10 +1,13 @@
 """Which detections are known bodies: gates, standing, one detection for one body, and who has an excuse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from geo_pose_ros.fusion.association import claim, supports
 from geo_pose_ros.fusion.views import Cameras, Detections
+from geo_pose_ros.skeleton import BODY17, mirror_of
 
 from .people import JOINTS, crowd, observe, ring
 
@@ -43,6 +46,19 @@ def test_everybody_gets_all_their_detections(cameras, people):
     row, camera = np.nonzero(views >= 0)
     assert (seen.detections.camera[views[row, camera]] == camera).all()
     assert nearest.max() < 0.05
+
+
+def test_a_detection_with_its_sides_exchanged_is_of_the_same_person():
+    cameras, bodies = ring(4), crowd(2)
+    seen = observe(cameras, bodies)
+    mirror = mirror_of(BODY17)
+    turned = replace(seen.detections, xn=seen.detections.xn[:, mirror], seen=seen.detections.seen[:, mirror])
+    local, gate, standing = cameras.see(bodies), np.full(2, 0.1), np.ones(2)
+    views, nearest = claim(local, turned, gate, standing, mirror)
+    assert seen.people(views) == [{0}, {1}]
+    assert nearest.max() <= 0.05
+    # Unless nobody says what the mirror image of a joint is.
+    assert (claim(local, turned, gate, standing)[0] < 0).sum() > 4
 
 
 def test_the_gate_is_metric_and_each_bodys_own():

@@ -4,15 +4,18 @@ The model: ros4hri/human_description, urdf/human-tpl.xacro at a0fcf79f4b32da271b
 humble-devel): axes, parents, limits and lengths below are its, heights in units of the head.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from geo_pose_ros.geometry.body_frame import world_from_body
 from geo_pose_ros.geometry.joint_angles import JOINT_NAMES, joint_angles
-from geo_pose_ros.geometry.rigid import from_rotation_vector, transform_points
+from geo_pose_ros.geometry.rigid import from_rotation_vector, invert, transform_points
 from geo_pose_ros.skeleton import BODY17
 
+MOCAP = Path(__file__).parents[3] / 'shared' / 'data' / 'mocap17.npz'
 UNIT = 1.65 / 7.5
 TORSO, NECK, SHOULDER, UPPER_ARM, FOREARM = 2.75 * UNIT, 0.25 * UNIT, 0.8 * UNIT, 1.6 * UNIT, UNIT
 WAIST, THIGH, SHANK, HEAD = 1.2 * UNIT, 1.5 * UNIT, 2.0 * UNIT, UNIT / 2.0
@@ -77,7 +80,7 @@ def test_the_names_are_those_of_the_model():
 
 def test_angles_of_the_model_come_back_wherever_the_body_is():
     rng = np.random.default_rng(0)
-    given = [drawn(rng) for _ in range(200)]
+    given = [drawn(rng) for _ in range(60)]
     xyz = np.stack([
         transform_points(from_rotation_vector(rng.normal(0.0, 1.5, 3), rng.normal(0.0, 3.0, 3)), body(angles))
         for angles in given
@@ -85,7 +88,7 @@ def test_angles_of_the_model_come_back_wherever_the_body_is():
     np.testing.assert_allclose(joint_angles(xyz), np.stack([row(angles) for angles in given]), atol=1e-9)
     # One at a time is the same as all at once.
     np.testing.assert_array_equal(joint_angles(xyz[3]), joint_angles(xyz)[3])
-    assert joint_angles(xyz.reshape(4, 50, 17, 3)).shape == (4, 50, 20)
+    assert joint_angles(xyz.reshape(4, 15, 17, 3)).shape == (4, 15, 20)
     assert joint_angles(np.zeros((0, 17, 3))).shape == (0, 20)
 
 
@@ -93,7 +96,7 @@ def test_angles_of_the_model_come_back_wherever_the_body_is():
 def test_the_model_with_the_angles_has_the_bodys_directions_whatever_the_limits(spread):
     """Any directions of the limbs' parts; bent enough, they are met exactly, and near straight by a few degrees."""
     rng = np.random.default_rng(1)
-    for _ in range(100):
+    for _ in range(30):
         angles = dict.fromkeys(JOINT_NAMES, 0.0)
         angles.update({n: rng.normal(0.0, spread) for n in JOINT_NAMES if n not in ('waist', *JOINT_NAMES[1:4])})
         xyz = body(angles)
@@ -182,3 +185,24 @@ def test_frames_of_many_bodies_at_once():
     moved = [from_rotation_vector(rng.normal(0.0, 1.0, 3), rng.normal(0.0, 1.0, 3)) for _ in range(6)]
     xyz = np.stack([transform_points(frame, body(drawn(rng))) for frame in moved])
     np.testing.assert_allclose(world_from_body(xyz.reshape(2, 3, 17, 3)).reshape(6, 3, 4), moved, atol=1e-12)
+
+
+@pytest.mark.skipif(not MOCAP.exists(), reason='no motion capture beside the checkout')
+def test_people_in_motion():
+    """Knees and elbows bend the way they do; the model's limbs point as theirs do, but for what straight ones lose."""
+    xyz = np.load(MOCAP)['joints'][::150].astype(float)
+    found = joint_angles(xyz)
+    by_name = dict(zip(JOINT_NAMES, found.T, strict=True))
+    for side in 'lr':
+        assert np.quantile(by_name[f'{side}_knee'], 0.98) < 0.05 and by_name[f'{side}_knee'].min() < -1.0
+        assert np.quantile(by_name[f'{side}_elbow'], 0.02) > -0.05 and by_name[f'{side}_elbow'].max() > 1.0
+    local = transform_points(invert(world_from_body(xyz)), xyz)
+    again = np.stack([body(dict(zip(JOINT_NAMES, np.nan_to_num(row_of), strict=True))) for row_of in found])
+    for start, end, limit_deg in (
+        ('shoulder', 'elbow', 1e-3), ('elbow', 'wrist', 6.0), ('hip', 'knee', 1e-3), ('knee', 'ankle', 6.0),
+    ):
+        for word in ('left', 'right'):
+            a, b = BODY17.index(f'{word}_{start}'), BODY17.index(f'{word}_{end}')
+            true, made = local[:, b] - local[:, a], again[:, b] - again[:, a]
+            cosine = (true * made).sum(-1) / np.linalg.norm(true, axis=-1) / np.linalg.norm(made, axis=-1)
+            assert np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))).max() < limit_deg

@@ -491,6 +491,9 @@ class NodeConfig:
     publish_body_frames: bool = setting(
         False, 'Publish a frame body_<id> of every body on /tf: at the pelvis, x forward, z towards the head'
     )
+    publish_humans: bool = setting(
+        False, 'Publish /humans/bodies/... and frames body_b<id> after REP-155 (ROS4HRI); needs hri_msgs'
+    )
     annotated_max_side_px: int = setting(
         960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True
     )

@@ -30,6 +30,14 @@ def message_class(message_type: str) -> Any:
         ) from error
 
 
+def installed_class(message_type: str) -> Any:
+    """Return the class of ``message_type``; None if it is not installed."""
+    try:
+        return message_class(message_type)
+    except ConfigError:
+        return None
+
+
 @cache
 def _sequences(cls: Any) -> frozenset[str]:
     kinds = cls.get_fields_and_field_types()

@@ -14,6 +14,7 @@ from ..config import NodeConfig
 from ..messages.bodies import bodies_to_cloud
 from ..messages.body_frames import bodies_to_transforms
 from ..messages.details import details_to_cloud
+from ..messages.detections3d import bodies_to_detections3d
 from ..messages.expected import expected_to_cloud
 from ..messages.image import compressed_from_frame
 from ..messages.keypoints import keypoints_to_cloud
@@ -23,7 +24,8 @@ from ..pipeline import PipelineResult
 from ..skeleton import BODY17
 from ..types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 from ..view.draw import draw_skeleton
-from .message_factory import RclpyFactory
+from .humans import Humans
+from .message_factory import RclpyFactory, installed_class
 from .qos import profile
 from .tf import transform_message
 
@@ -32,23 +34,28 @@ class Outputs:
     """Lifecycle publishers; they publish only while the node is active."""
 
     def __init__(self, node: Any, cameras: Sequence[str], config: NodeConfig) -> None:
-        """Create the publishers; raise ConfigError if body frames are asked for and tf2_msgs is not installed."""
+        """Create the publishers; raise ConfigError if what is asked for needs messages that are not installed."""
         self._node, self._config = node, config
         self._make = RclpyFactory()
         self._shown_ids: list[int] = []
         create = node.create_lifecycle_publisher
+        # What may be refused comes first, so that nothing is left of a refusal.
+        self._humans = Humans(node, self._make) if config.publish_humans else None
+        self._tf: Any = None
+        if config.publish_body_frames:
+            self._transforms = transform_message('publish_body_frames', 'set it to false')
+            self._tf = create(self._transforms, '/tf', profile(100))
         self._bodies = create(PointCloud2, '~/bodies', profile(10))
         self._details = create(PointCloud2, '~/details', profile(10))
+        # For those who have its messages; nobody else could subscribe.
+        boxes = installed_class('vision_msgs/msg/Detection3DArray')
+        self._boxes = create(boxes, '~/detections3d', profile(10)) if boxes is not None else None
         self._markers = create(MarkerArray, '~/markers', profile(10))
         self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
         self._keypoints = {name: create(PointCloud2, f'~/keypoints/{name}', profile(10)) for name in cameras}
         self._expected = {
             name: create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False)) for name in cameras
         }
-        self._tf: Any = None
-        if config.publish_body_frames:
-            self._transforms = transform_message('publish_body_frames', 'set it to false')
-            self._tf = create(self._transforms, '/tf', profile(100))
         self._annotated = {
             name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
         }
@@ -66,8 +73,13 @@ class Outputs:
         self._bodies.publish(bodies_to_cloud(self._make, result.bodies))
         if self._details.get_subscription_count():
             self._details.publish(details_to_cloud(self._make, result.bodies))
+        if self._boxes is not None and self._boxes.get_subscription_count():
+            self._boxes.publish(bodies_to_detections3d(self._make, result.bodies))
         if self._tf is not None:
             self._tf.publish(self._transforms(transforms=bodies_to_transforms(self._make, result.bodies)))
+        if self._humans is not None:
+            # Where cameras move, the rig does not say where they were.
+            self._humans.publish(result.bodies, None if self._config.tracking_frame else rig)
         if self._markers.get_subscription_count():
             self._markers.publish(bodies_to_markers(self._make, result.bodies, self._shown_ids))
             self._shown_ids = result.bodies.body_ids.tolist()
@@ -94,11 +106,19 @@ class Outputs:
                     compressed_from_frame(self._make, picture, rig[name].frame_id, self._config.annotated_quality)
                 )
 
+    def nobody(self) -> None:
+        """Say that nobody is tracked any more, to those who would wait for the next set to be told."""
+        if self._humans is not None:
+            self._humans.nobody()
+
     def close(self) -> None:
         """Destroy the publishers."""
+        if self._humans is not None:
+            self._humans.close()
+        optional = [made for made in (self._tf, self._boxes) if made is not None]
         for publisher in (
             self._bodies, self._details, self._markers, self._skeleton, *self._keypoints.values(),
-            *self._expected.values(), *self._annotated.values(), *([] if self._tf is None else [self._tf]),
+            *self._expected.values(), *self._annotated.values(), *optional,
         ):
             self._node.destroy_lifecycle_publisher(publisher)
 

@@ -7,11 +7,15 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-__all__ = ['SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'explain_incompatible', 'profile']
+__all__ = [
+    'NO_PUBLISHER_EVENTS', 'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'explain_incompatible', 'profile',
+]
+
+NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
 
 def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoSProfile:

@@ -135,6 +135,7 @@ class PoseSession:
         self._source.stop_listening()
         self._worker.stop()
         self._processor.wait()
+        self._outputs.nobody()
         counts = SyncCounts.of(self._synchronizer, self._cameras)
         drops: dict[str, int] = {}
         for causes in counts.drops.values():
@@ -222,6 +223,8 @@ class PoseSession:
         if self._inputs is not None:
             away = self._away()
             self._source.listen_for_camera_info(away)
+            if len(away) == len(self._cameras):
+                self._outputs.nobody()
             notes = self._watch.notes(away)
             cameras = {
                 name: CameraInput(self._topics[name].frames, problems.get(name, ''), notes[name])

@@ -287,6 +287,7 @@ def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConfigError, match='publish_body_frames needs the ROS package tf2_msgs'):
         Outputs(node, RIG.names, NodeConfig(publish_body_frames=True))
     monkeypatch.setattr(outputs, 'transform_message', lambda what, otherwise: SimpleNamespace)
+    monkeypatch.setattr(outputs, 'installed_class', lambda kind: None)
     made = Outputs(node, RIG.names, NodeConfig(publish_body_frames=True))
     ones = np.ones((1, 17))
     bodies = Bodies3D(

@@ -1,0 +1,54 @@
+"""The frame of a body after REP-155: at the pelvis, x forward, y left, z towards the head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..skeleton import BODY17, FloatArray
+
+_PELVIS, _THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
+_LEFT = [BODY17.index('left_hip'), BODY17.index('left_shoulder')]
+_RIGHT = [BODY17.index('right_hip'), BODY17.index('right_shoulder')]
+# A trunk or its breadth shorter than this, m, has no direction.
+_LEAST_M = 0.02
+# Step of the numerical derivative, m.
+_STEP_M = 1e-6
+
+
+def world_from_body(xyz: FloatArray) -> FloatArray:
+    """Return the frames (..., 3, 4) m of bodies of body17 joints (..., 17, 3) m; NaN where the trunk is not known.
+
+    The origin is the pelvis; z goes to the thorax, y is where hips and shoulders have their left, x is in front.
+    """
+    up = xyz[..., _THORAX, :] - xyz[..., _PELVIS, :]
+    left = (xyz[..., _LEFT, :] - xyz[..., _RIGHT, :]).sum(-2)
+    front = np.cross(left, up)
+    height = np.linalg.norm(up, axis=-1, keepdims=True)
+    breadth = np.linalg.norm(front, axis=-1, keepdims=True)
+    # NaN compares false.
+    known = (height > _LEAST_M) & (breadth > _LEAST_M * height)
+    z = np.where(known, up / np.where(known, height, 1.0), np.nan)
+    x = np.where(known, front / np.where(known, breadth, 1.0), np.nan)
+    frame: FloatArray = np.stack([x, np.cross(z, x), z, np.where(known, xyz[..., _PELVIS, :], np.nan)], -1)
+    return frame
+
+
+def frame_covariance(xyz: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the covariance (P, 6, 6) of ``world_from_body``: x y z m, then turns about the world's x y z rad.
+
+    To first order, of joints (P, 17, 3) m that err independently of each other by ``covariance`` (P, 17, 3, 3) m^2.
+    NaN where the trunk or how certain it is is not known.
+    """
+    joints = [_PELVIS, _THORAX, *_LEFT, *_RIGHT]
+    frame = world_from_body(xyz)
+    # By trunk joint and axis, that joint moved along that axis.
+    steps = np.zeros((len(joints), 3, xyz.shape[1], 3))
+    for row, joint in enumerate(joints):
+        steps[row, range(3), joint, range(3)] = _STEP_M
+    there = world_from_body(xyz[:, None, None] + steps)
+    shift = (there[..., 3] - frame[:, None, None, :, 3]) / _STEP_M
+    turn = there[..., :3] @ np.swapaxes(frame[..., :3], -1, -2)[:, None, None] / (2.0 * _STEP_M)
+    about = [turn[..., b, a] - turn[..., a, b] for a, b in ((1, 2), (2, 0), (0, 1))]
+    J = np.concatenate([shift, np.stack(about, -1)], -1)
+    found: FloatArray = np.einsum('pjai,pjab,pjbk->pik', J, covariance[:, joints], J)
+    return found

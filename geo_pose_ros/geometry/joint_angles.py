@@ -1,0 +1,163 @@
+"""Joint angles of the human model of REP-155, by inverse kinematics from body17 joints.
+
+The model is that of REP-155's human_description (urdf/human-tpl.xacro): frames of the body, x forward, y left, z up
+when standing; a limb that hangs points to -z. Its rotations, from the trunk outwards, with s = 1 on the left and -1 on
+the right, are
+
+- head: Rx(r_head) Rz(y_head) Ry(-p_head), about a neck 1/11 of the trunk above the thorax;
+- upper arm: Rz(-s y_shoulder) Rx(s p_shoulder) Rz(s r_shoulder); forearm: then Ry(-elbow);
+- thigh: Rz(-y_hip) Rx(s p_hip) Ry(-r_hip); shank: then Ry(-knee).
+
+Joints say nothing of how the pelvis tilts in the trunk: z of the body's frame goes to the thorax, so ``waist`` is 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..skeleton import BODY17, FloatArray
+from .body_frame import world_from_body
+from .rigid import invert, transform_points
+
+_HEAD = ('r_head', 'y_head', 'p_head')
+_ARM = ('y_shoulder', 'p_shoulder', 'r_shoulder', 'elbow')
+_LEG = ('y_hip', 'p_hip', 'r_hip', 'knee')
+# By letter in the joints' names: the word in body17's, and s.
+_SIDES = {'l': ('left', 1.0), 'r': ('right', -1.0)}
+JOINT_NAMES = (
+    'waist', *_HEAD, *(f'{side}_{joint}' for limb in (_ARM, _LEG) for side in _SIDES for joint in limb),
+)
+_THORAX, _NOSE, _EARS = BODY17.index('thorax'), BODY17.index('nose'), BODY17.index('head')
+# The model's neck is so much of its trunk above the thorax: neck_length / torso_height.
+_NECK = 0.25 / 2.75
+# A nose nearer to the line from neck to ears than this part of the trunk, about 5 cm, does not tell where the face
+# looks: of some data, motion capture among them, `nose` is the base of the neck.
+_ASIDE = 0.1
+# What the model's shoulder can do, rad: y, p, r. Of the two ways to one rotation, the one is taken that it can go.
+_SHOULDER_LOW = np.array([-1.1, -0.4, -1.7])
+_SHOULDER_HIGH = np.array([1.9, 3.3, 1.5])
+# A limb that is bent less than this (sine of 15 degrees) tells less and less how it is twisted, and at last nothing.
+_BENT = 0.26
+# Lengths below are zero.
+_EPSILON = 1e-6
+
+
+def joint_angles(xyz: FloatArray) -> FloatArray:
+    """Return the angles (..., 20) rad, in the order of ``JOINT_NAMES``, of bodies of body17 joints (..., 17, 3) m.
+
+    NaN where a joint that an angle needs is not known; all where the trunk is not. ``world_from_body`` places the
+    model. Angles may be outside of the model's limits: they say where the joints are. A straight limb does not tell how
+    it is twisted; it is taken for not twisted on the shortest way from where it hangs. A knee seems to bend forwards
+    where joints say so, an elbow does not. ``p_head`` is where the nose is from ``head``, the middle of the ears.
+    """
+    with np.errstate(invalid='ignore'):
+        local = transform_points(invert(world_from_body(xyz)), xyz)
+        waist = 0.0 * local[..., _THORAX, :1]
+        limbs = [
+            solve(*_directions(local, word, chain), s)
+            for solve, chain in ((_arm, ('shoulder', 'elbow', 'wrist')), (_leg, ('hip', 'knee', 'ankle')))
+            for word, s in _SIDES.values()
+        ]
+        return np.concatenate([waist, _head(local), *limbs], -1)
+
+
+def _head(local: FloatArray) -> FloatArray:
+    """Return the angles (..., 3) of the head, whose plane is that of neck, ears' middle and nose."""
+    neck = local[..., _THORAX, :] * (1.0 + _NECK)
+    to_nose = local[..., _NOSE, :] - local[..., _EARS, :]
+    aside = np.cross(_unit(local[..., _EARS, :] - neck), to_nose)
+    told = np.linalg.norm(aside, axis=-1, keepdims=True) > _ASIDE * local[..., _THORAX, 2:]
+    x, y = _unit(to_nose), np.where(told, _unit(aside), np.nan)
+    z = np.cross(x, y)
+    return np.stack(
+        [
+            np.arctan2(y[..., 2], y[..., 1]), np.arcsin(np.clip(-y[..., 0], -1.0, 1.0)),
+            np.arctan2(-z[..., 0], x[..., 0]),
+        ], -1,
+    )
+
+
+def _arm(upper: FloatArray, lower: FloatArray, s: float) -> FloatArray:
+    """Return the angles (..., 4) of an arm from the directions (..., 3) of its two parts."""
+    hinge = -np.cross(upper, lower)
+    rotation = _upper_part(upper, _settled(hinge, _untwisted(upper)))
+    p = np.arctan2(np.hypot(upper[..., 0], upper[..., 1]), -upper[..., 2])
+    # Hanging straight down, or up, y and r turn about one axis: r does.
+    pole = np.sin(p) < _EPSILON
+    y = np.where(pole, 0.0, np.arctan2(upper[..., 0], s * upper[..., 1]))
+    r = np.where(
+        pole, s * np.arctan2(-rotation[..., 0, 1], rotation[..., 0, 0]),
+        np.arctan2(rotation[..., 2, 0], s * rotation[..., 2, 1]),
+    )
+    one = np.stack([y, p, r], -1)
+    other = np.stack([_wrapped(y + np.pi), -p, _wrapped(r + np.pi)], -1)
+    shoulder = np.where((_beyond(other) < _beyond(one))[..., None], other, one)
+    return np.concatenate([shoulder, _bend(rotation, lower)], -1)
+
+
+def _leg(upper: FloatArray, lower: FloatArray, s: float) -> FloatArray:
+    """Return the angles (..., 4) of a leg from the directions (..., 3) of its two parts."""
+    hinge, untwisted = np.cross(upper, lower), _untwisted(upper)
+    # No thigh is twisted by a right angle: a hinge that looks so is of a knee that seems to bend forwards.
+    hinge = np.where(_dot(hinge, untwisted) < 0.0, -hinge, hinge)
+    rotation = _upper_part(upper, _settled(hinge, untwisted))
+    y = np.arctan2(rotation[..., 0, 1], rotation[..., 1, 1])
+    p = s * np.arcsin(np.clip(rotation[..., 2, 1], -1.0, 1.0))
+    r = np.arctan2(rotation[..., 2, 0], rotation[..., 2, 2])
+    return np.concatenate([np.stack([y, p, r], -1), _bend(rotation, lower)], -1)
+
+
+def _directions(local: FloatArray, word: str, chain: tuple[str, str, str]) -> tuple[FloatArray, FloatArray]:
+    """Return the directions (..., 3) of both parts of a limb."""
+    root, middle, tip = (local[..., BODY17.index(f'{word}_{joint}'), :] for joint in chain)
+    return _unit(middle - root), _unit(tip - middle)
+
+
+def _untwisted(along: FloatArray) -> FloatArray:
+    """Return y (..., 3) of a part of a limb that went from -z to ``along`` (..., 3) on the shortest way."""
+    x, y, z = np.moveaxis(along, -1, 0)
+    # Straight up, all ways are as short: about x.
+    turned = x / np.maximum(1.0 - z, _EPSILON)
+    return np.stack([-turned * y, -z + turned * x, y], -1)
+
+
+def _settled(hinge: FloatArray, untwisted: FloatArray) -> FloatArray:
+    """Return the axis (..., 3) that a limb bends about: ``hinge``, as long as the sine of its bend, if it is bent."""
+    lacking: FloatArray = np.maximum(_BENT - np.linalg.norm(hinge, axis=-1, keepdims=True), 0.0)
+    return hinge + lacking * untwisted
+
+
+def _upper_part(along: FloatArray, hinge: FloatArray) -> FloatArray:
+    """Return the rotation (..., 3, 3) of a part that points ``along`` its -z and bends about its y."""
+    y = _unit(hinge)
+    return np.stack([np.cross(along, y), y, -along], -1)
+
+
+def _bend(rotation: FloatArray, lower: FloatArray) -> FloatArray:
+    """Return how far (..., 1) the ``lower`` part is turned about -y of the upper one's ``rotation``."""
+    return np.arctan2(_dot(lower, rotation[..., 0]), -_dot(lower, rotation[..., 2]))
+
+
+def _beyond(shoulder: FloatArray) -> FloatArray:
+    """Return by how much angles (..., 3) are outside of what a shoulder can do, summed; what is unknown is not."""
+    outside = np.maximum(_SHOULDER_LOW - shoulder, 0.0) + np.maximum(shoulder - _SHOULDER_HIGH, 0.0)
+    total: FloatArray = np.nansum(outside, -1)
+    return total
+
+
+def _wrapped(angle: FloatArray) -> FloatArray:
+    """Return ``angle`` within -pi .. pi."""
+    wrapped: FloatArray = np.mod(angle + np.pi, 2.0 * np.pi) - np.pi
+    return wrapped
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    """Return ``vector`` (..., 3) at length 1; NaN where it is zero."""
+    length = np.linalg.norm(vector, axis=-1, keepdims=True)
+    return vector / np.where(length > _EPSILON, length, np.nan)
+
+
+def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the inner products (..., 1)."""
+    total: FloatArray = (a * b).sum(-1, keepdims=True)
+    return total

@@ -1,0 +1,70 @@
+"""Bodies3D -> vision_msgs/Detection3DArray, for what works on boxes: planners, trackers, RViz' vision_msgs display."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..geometry.body_frame import frame_covariance, world_from_body
+from ..geometry.rigid import invert, to_quaternion, transform_points
+from ..skeleton import FloatArray
+from ..types import Bodies3D
+from .factory import MessageFactory
+from .stamps import to_header
+
+CLASS_ID = 'person'
+
+
+def bodies_to_detections3d(make: MessageFactory, bodies: Bodies3D) -> Any:
+    """Return vision_msgs/Detection3DArray: of each body of which a joint is known, its id, frame and box.
+
+    Pose: the body's frame (at the pelvis, x forward, z to the thorax) with its covariance; score: the mean confidence
+    of the joints that are known; box: round these joints, along the frame's axes. A body whose trunk is not known has
+    the axes of ``bodies.frame_id`` and is where the middle of its joints is, with a covariance that is NaN.
+    """
+    header = to_header(make, bodies.stamp_ns, bodies.frame_id)
+    frames, covariances = world_from_body(bodies.xyz), frame_covariance(bodies.xyz, bodies.covariance)
+    detections = []
+    for body, body_id in enumerate(bodies.body_ids.tolist()):
+        known = np.isfinite(bodies.xyz[body]).all(-1)
+        if not known.any():
+            continue
+        joints, frame = bodies.xyz[body, known], frames[body]
+        if not np.isfinite(frame).all():
+            frame = np.column_stack([np.eye(3), (joints.min(0) + joints.max(0)) / 2.0])
+        hypothesis = make(
+            'vision_msgs/msg/ObjectHypothesis', class_id=CLASS_ID, score=float(bodies.confidence[body, known].mean())
+        )
+        pose = make(
+            'geometry_msgs/msg/PoseWithCovariance', pose=_pose(make, frame), covariance=covariances[body].reshape(-1)
+        )
+        detections.append(
+            make(
+                'vision_msgs/msg/Detection3D', header=header, id=str(body_id), bbox=_box(make, frame, joints),
+                results=[make('vision_msgs/msg/ObjectHypothesisWithPose', hypothesis=hypothesis, pose=pose)],
+            )
+        )
+    return make('vision_msgs/msg/Detection3DArray', header=header, detections=detections)
+
+
+def _box(make: MessageFactory, frame: FloatArray, joints: FloatArray) -> Any:
+    """Return vision_msgs/BoundingBox3D round ``joints`` (N, 3) m along the axes of ``frame`` (3, 4)."""
+    local = transform_points(invert(frame), joints)
+    low, high = local.min(0), local.max(0)
+    centre = transform_points(frame, (low + high)[None] / 2.0)[0]
+    x, y, z = (high - low).tolist()
+    return make(
+        'vision_msgs/msg/BoundingBox3D', center=_pose(make, np.column_stack([frame[:, :3], centre])),
+        size=make('geometry_msgs/msg/Vector3', x=x, y=y, z=z),
+    )
+
+
+def _pose(make: MessageFactory, frame: FloatArray) -> Any:
+    """Return geometry_msgs/Pose of ``frame`` (3, 4) m."""
+    x, y, z, w = to_quaternion(frame).tolist()
+    tx, ty, tz = frame[:, 3].tolist()
+    return make(
+        'geometry_msgs/msg/Pose', position=make('geometry_msgs/msg/Point', x=tx, y=ty, z=tz),
+        orientation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
+    )

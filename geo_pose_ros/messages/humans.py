@@ -1,0 +1,133 @@
+"""Bodies3D -> what REP-155 says of bodies (ROS4HRI): hri_msgs, joint states, position, velocity.
+
+REP-155 is of one sensor's pictures; what it wants of a picture is here of that camera which shows the body best.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..geometry.joint_angles import JOINT_NAMES
+from ..geometry.projection import project_world
+from ..skeleton import BODY17, FloatArray
+from ..types import Bodies3D, Camera, IntArray
+from .factory import MessageFactory
+from .stamps import to_header
+
+_PELVIS = BODY17.index('pelvis')
+# hri_msgs/Skeleton2D's points in their order; body17 has neither eyes nor ears.
+_POINTS = (*map(BODY17.index, (
+    'nose', 'thorax', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow', 'left_wrist',
+    'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle',
+)), None, None, None, None)
+_NOWHERE = [0.0, 0.0, 0.0]
+
+
+def human_id(body_id: int) -> str:
+    """Return the id of a body as REP-155 has it: part of topics, which may not begin with a digit."""
+    return f'b{body_id}'
+
+
+def ids_to_message(make: MessageFactory, bodies: Bodies3D) -> Any:
+    """Return hri_msgs/IdsList of all ``bodies``."""
+    header = to_header(make, bodies.stamp_ns, bodies.frame_id)
+    return make('hri_msgs/msg/IdsList', header=header, ids=[human_id(i) for i in bodies.body_ids.tolist()])
+
+
+def joint_states_to_message(make: MessageFactory, bodies: Bodies3D, body: int, angles: FloatArray) -> Any:
+    """Return sensor_msgs/JointState of ``angles`` (20,) rad of the ``body``-th body, without those that are NaN.
+
+    Joints are named as in the human's URDF, `waist_<id>`; what is not named stays as robot_state_publisher has it.
+    """
+    suffix = human_id(int(bodies.body_ids[body]))
+    known = np.isfinite(angles)
+    return make(
+        'sensor_msgs/msg/JointState', header=to_header(make, bodies.stamp_ns, bodies.frame_id), position=angles[known],
+        name=[f'{name}_{suffix}' for name, there in zip(JOINT_NAMES, known, strict=True) if there],
+    )
+
+
+def position_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> Any:
+    """Return geometry_msgs/PointStamped of the pelvis, m; None where it is not known."""
+    position = bodies.xyz[body, _PELVIS]
+    if not np.isfinite(position).all():
+        return None
+    x, y, z = position.tolist()
+    return make(
+        'geometry_msgs/msg/PointStamped', header=to_header(make, bodies.stamp_ns, bodies.frame_id),
+        point=make('geometry_msgs/msg/Point', x=x, y=y, z=z),
+    )
+
+
+def velocity_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> Any:
+    """Return geometry_msgs/TwistStamped of the pelvis, m/s along the axes of ``bodies.frame_id``; None where unknown.
+
+    How fast a body turns is not estimated: the angular part is 0.
+    """
+    velocity = bodies.velocity[body, _PELVIS]
+    if not np.isfinite(velocity).all():
+        return None
+    x, y, z = velocity.tolist()
+    return make(
+        'geometry_msgs/msg/TwistStamped', header=to_header(make, bodies.stamp_ns, bodies.frame_id),
+        twist=make('geometry_msgs/msg/Twist', linear=make('geometry_msgs/msg/Vector3', x=x, y=y, z=z)),
+    )
+
+
+def camera_that_shows(views: IntArray, cameras: int, before: int | None) -> int | None:
+    """Return which of so many ``cameras`` shows a body best; None where none supports it.
+
+    Args:
+        views: (J,) of the body, as in Bodies3D.
+        before: the camera it was shown by; it stays so until another supports twice as many joints.
+    """
+    joints = ((views[:, None] >> np.arange(cameras)) & 1).sum(0)
+    best = int(joints.argmax())
+    if joints[best] == 0:
+        return None
+    return before if before is not None and before < cameras and 2 * joints[before] >= joints[best] else best
+
+
+def skeleton2d_to_message(make: MessageFactory, bodies: Bodies3D, body: int, camera: Camera) -> Any:
+    """Return hri_msgs/Skeleton2D of the body's joints as ``camera``'s picture shows them, its lens included.
+
+    Coordinates and confidence are in [0, 1]; what is unknown or outside of the picture is 0, 0 with confidence 0, as
+    are eyes and ears. The neck is the thorax.
+    """
+    xy = _in_picture(camera, bodies.xyz[body])
+    inside = np.all((xy >= 0.0) & (xy <= 1.0), axis=-1, keepdims=True)
+    seen = np.where(inside, np.column_stack([xy, bodies.confidence[body]]), 0.0).tolist()
+    found = [seen[joint] if joint is not None else _NOWHERE for joint in _POINTS]
+    return make(
+        'hri_msgs/msg/Skeleton2D', header=to_header(make, bodies.stamp_ns, camera.frame_id),
+        skeleton=[make('hri_msgs/msg/NormalizedPointOfInterest2D', x=x, y=y, c=c) for x, y, c in found],
+    )
+
+
+def roi_to_message(make: MessageFactory, bodies: Bodies3D, body: int, camera: Camera) -> Any:
+    """Return hri_msgs/NormalizedRegionOfInterest2D round the body's joints in ``camera``'s picture.
+
+    It is cut off at the picture's sides; its confidence is the mean of its joints'. None where nothing is inside.
+    """
+    xy = _in_picture(camera, bodies.xyz[body])
+    seen = np.isfinite(xy).all(-1)
+    if not seen.any():
+        return None
+    low, high = np.clip(xy[seen].min(0), 0.0, 1.0), np.clip(xy[seen].max(0), 0.0, 1.0)
+    if not (low < high).all():
+        return None
+    (xmin, ymin), (xmax, ymax) = low.tolist(), high.tolist()
+    return make(
+        'hri_msgs/msg/NormalizedRegionOfInterest2D', header=to_header(make, bodies.stamp_ns, camera.frame_id),
+        xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax, c=float(bodies.confidence[body, seen].mean()),
+    )
+
+
+def _in_picture(camera: Camera, xyz: FloatArray) -> FloatArray:
+    """Return where points (N, 3) m are in the picture (N, 2), its sides at 0 and 1; NaN where they cannot be."""
+    size = np.array([camera.intrinsics.width, camera.intrinsics.height])
+    # The centre of the first pixel is (0, 0), its corner that of the picture.
+    where: FloatArray = (project_world(camera, xyz) + 0.5) / size
+    return where

@@ -1,0 +1,252 @@
+"""`/humans/bodies/...`: what is created, published and destroyed when, and a live node.
+
+hri_msgs cannot be had from PyPI. Against fakes it is the definitions in test/messages/test_humans.py; over the
+middleware, messages of the same kind that are there stand for its three.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PointStamped, TwistStamped
+from lifecycle_msgs.msg import Transition
+from sensor_msgs.msg import JointState, RegionOfInterest
+
+from geo_pose_ros.config import NodeConfig
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.geometry.joint_angles import JOINT_NAMES, joint_angles
+from geo_pose_ros.pipeline import PipelineResult
+from geo_pose_ros.ros import humans, outputs
+from geo_pose_ros.ros.humans import Humans
+from geo_pose_ros.ros.outputs import Outputs
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D
+from test.messages.test_humans import MAKE as HRI_MAKE
+from test.ros.harness import MAKE, PERSON, RIG, until, world
+from test.ros.test_lifecycle import change
+
+S = 1_000_000_000
+TOPICS = ('joint_states', 'position', 'velocity', 'skeleton2d', 'roi')
+
+
+class FakeNode:
+    """Publishers by topic, what they sent, and who listens."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, Any] = {}
+        self.sent: dict[str, list[Any]] = {}
+        self.listened: set[str] = set()
+        self.context = SimpleNamespace(ok=lambda: True)
+        self.get_clock = lambda: SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=7 * S))
+
+    def create_publisher(self, kind: Any, topic: str, qos: Any, event_callbacks: Any = None) -> Any:
+        assert topic not in self.topics
+        self.topics[topic] = SimpleNamespace(
+            topic=topic, publish=self.sent.setdefault(topic, []).append,
+            get_subscription_count=lambda: int(topic in self.listened),
+        )
+        return self.topics[topic]
+
+    def create_lifecycle_publisher(self, kind: Any, topic: str, qos: Any) -> Any:
+        return self.create_publisher(kind, topic, qos)
+
+    def destroy_publisher(self, publisher: Any) -> None:
+        del self.topics[publisher.topic]
+
+    destroy_lifecycle_publisher = destroy_publisher
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """hri_msgs and tf2_msgs, as names."""
+    monkeypatch.setattr(humans, 'message_class', lambda kind: kind)
+    monkeypatch.setattr(humans, 'transform_message', lambda what, otherwise: SimpleNamespace)
+
+
+def bodies(*ids: int, **fields: Any) -> Bodies3D:
+    xyz = np.stack([PERSON] * len(ids)) if ids else np.zeros((0, 17, 3))
+    ones = np.ones((len(ids), 17))
+    given = {'views': np.full((len(ids), 17), 0b0110), 'velocity': np.zeros((len(ids), 17, 3)), **fields}
+    return Bodies3D(
+        S, 'world', BODY17, xyz, np.zeros((len(ids), 17, 3, 3)), ones, ones.astype(int), ones, np.array(ids, int),
+        **given,
+    )
+
+
+def of(*ids: int) -> set[str]:
+    return {f'/humans/bodies/b{i}/{topic}' for i in ids for topic in TOPICS}
+
+
+def test_topics_come_and_go_with_the_bodies(installed: None) -> None:
+    node = FakeNode()
+    made = Humans(node, HRI_MAKE)
+    always = {'/humans/bodies/tracked', '/tf'}
+    assert set(node.topics) == always
+    node.listened.add('/humans/bodies/tracked')
+    for ids in ((), (3,), (3, 5), (5,), ()):
+        made.publish(bodies(*ids), RIG)
+        assert set(node.topics) == always | of(*ids)
+        assert node.sent['/humans/bodies/tracked'][-1].ids == [f'b{i}' for i in ids]
+    made.publish(bodies(8), RIG)
+    made.nobody()
+    assert set(node.topics) == always
+    last = node.sent['/humans/bodies/tracked'][-1]
+    assert last.ids == [] and last.header.stamp.sec == 7
+    made.publish(bodies(8), RIG)
+    made.close()
+    assert node.topics == {}
+
+
+def test_nothing_is_computed_for_nobody(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwanted(*args: Any) -> Any:
+        raise AssertionError('computed')
+
+    node = FakeNode()
+    made = Humans(node, HRI_MAKE)
+    with monkeypatch.context() as patched:
+        for name in (
+            'joint_angles', 'ids_to_message', 'bodies_to_transforms', 'joint_states_to_message', 'position_to_message',
+            'velocity_to_message', 'skeleton2d_to_message', 'roi_to_message',
+        ):
+            patched.setattr(humans, name, unwanted)
+        made.publish(bodies(1, 2), RIG)
+        made.nobody()
+        # It would be, for somebody.
+        node.listened = {'/humans/bodies/b1/roi'}
+        with pytest.raises(AssertionError, match='computed'):
+            made.publish(bodies(1), RIG)
+    assert not any(node.sent.values())
+
+
+def test_every_topic_gets_its_own(installed: None) -> None:
+    node = FakeNode()
+    node.listened = {'/tf', *of(4)}
+    made = Humans(node, HRI_MAKE)
+    made.publish(bodies(2, 4), RIG)
+    sent = {topic.removeprefix('/humans/bodies/b4/'): messages for topic, messages in node.sent.items() if messages}
+    assert set(sent) == {'/tf', *TOPICS}
+    assert [t.child_frame_id for t in sent['/tf'][0].transforms] == ['body_b2', 'body_b4']
+    assert sent['joint_states'][0].name[0] == 'waist_b4'
+    np.testing.assert_array_equal(sent['joint_states'][0].position, joint_angles(PERSON))
+    assert sent['position'][0].point.z == PERSON[0, 2]
+    assert sent['velocity'][0].twist.linear.x == 0.0
+    # Cameras 1 and 2 see all joints.
+    assert sent['skeleton2d'][0].header.frame_id == sent['roi'][0].header.frame_id == RIG.cameras[1].frame_id
+    # What is not known is not sent: no velocity; no camera; cameras that move.
+    made.publish(bodies(4, velocity=None, views=np.zeros((1, 17), int)), RIG)
+    made.publish(bodies(4), None)
+    assert {name: len(messages) for name, messages in sent.items()} == {
+        '/tf': 3, 'joint_states': 3, 'position': 3, 'velocity': 2, 'skeleton2d': 1, 'roi': 1,
+    }  # fmt: skip
+
+
+def test_a_context_that_has_ended_is_left_alone(installed: None) -> None:
+    node = FakeNode()
+    node.listened.add('/humans/bodies/tracked')
+    made = Humans(node, HRI_MAKE)
+    node.context = SimpleNamespace(ok=lambda: False)
+    made.nobody()
+    assert node.sent['/humans/bodies/tracked'] == []
+
+
+def test_asked_for_without_its_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, node = NodeConfig(publish_humans=True), FakeNode()
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    with pytest.raises(ConfigError, match='publish_humans needs the ROS package tf2_msgs'):
+        Outputs(node, RIG.names, config)
+    monkeypatch.setattr(humans, 'transform_message', lambda what, otherwise: SimpleNamespace)
+    monkeypatch.setitem(sys.modules, 'hri_msgs.msg', None)
+    with pytest.raises(ConfigError) as told:
+        Outputs(node, RIG.names, config)
+    for words in ('publish_humans', 'Install ros-$ROS_DISTRO-hri-msgs', 'Or set it to false'):
+        assert words in str(told.value)
+    assert '\n' not in str(told.value)
+    # Nothing is left of the attempt.
+    assert node.topics == {}
+
+
+def test_outputs_have_humans_on_request(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, 'RclpyFactory', lambda: HRI_MAKE)
+    for tracking_frame, pictures in (('', 1), ('odom', 0)):
+        node = FakeNode()
+        made = Outputs(node, RIG.names, NodeConfig(publish_humans=True, tracking_frame=tracking_frame))
+        node.listened = {'/humans/bodies/b4/roi'}
+        made.publish(PipelineResult(bodies(4), {}, {}, {}, {}, {}, {}, {}), RIG)
+        assert len(node.sent['/humans/bodies/b4/roi']) == pictures
+        made.nobody()
+        assert '/humans/bodies/b4/roi' not in node.topics
+        made.close()
+        assert node.topics == {}
+    node = FakeNode()
+    without = Outputs(node, RIG.names, NodeConfig())
+    without.nobody()
+    assert not any(topic.startswith('/humans') for topic in node.topics)
+
+
+class StandIns:
+    """A factory that makes messages which PyPI has for those of hri_msgs."""
+
+    def __call__(self, message_type: str, /, **fields: Any) -> Any:
+        if message_type == 'hri_msgs/msg/IdsList':
+            return MAKE('sensor_msgs/msg/JointState', header=fields['header'], name=fields['ids'])
+        if message_type == 'hri_msgs/msg/Skeleton2D':
+            return MAKE('sensor_msgs/msg/JointState', header=fields['header'])
+        if message_type.startswith('hri_msgs'):
+            return MAKE('sensor_msgs/msg/RegionOfInterest')
+        return MAKE(message_type, **fields)
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType('hri_msgs.msg')
+    module.IdsList = module.Skeleton2D = JointState  # type: ignore[attr-defined]
+    module.NormalizedRegionOfInterest2D = RegionOfInterest  # type: ignore[attr-defined]
+    real = humans.message_class
+    monkeypatch.setattr(
+        humans, 'message_class',
+        lambda kind: getattr(module, kind.rpartition('/')[2]) if kind.startswith('hri_msgs') else real(kind),
+    )
+    # No tf2_msgs on PyPI either: nobody listens to this one.
+    monkeypatch.setattr(humans, 'transform_message', lambda what, otherwise: PointStamped)
+    monkeypatch.setattr(outputs, 'RclpyFactory', StandIns)
+
+
+def test_a_listener_follows_a_live_node(rig_path: str, stand_ins: None) -> None:
+    """As libhri does: subscribe to the list, to the topics of who is on it, and forget who is not."""
+    lists: list[list[str]] = []
+    angles: list[JointState] = []
+    positions: list[PointStamped] = []
+    velocities: list[TwistStamped] = []
+    with world('keypoints', rig_path=rig_path, publish_humans=True) as w:
+        w.listen(JointState, '/humans/bodies/tracked', lambda m: lists.append(list(m.name)))
+        until(lambda: lists and lists[-1], 'somebody is tracked')
+        (who,) = lists[-1]
+        topic = f'/humans/bodies/{who}'
+        w.listen(JointState, f'{topic}/joint_states', angles.append)
+        w.listen(PointStamped, f'{topic}/position', positions.append)
+        w.listen(TwistStamped, f'{topic}/velocity', velocities.append)
+        until(lambda: angles and positions and velocities, 'what is known of them')
+        assert list(angles[-1].name) == [f'{name}_{who}' for name in JOINT_NAMES]
+        np.testing.assert_allclose(angles[-1].position, joint_angles(PERSON), atol=0.05)
+        point = positions[-1].point
+        np.testing.assert_allclose([point.x, point.y, point.z], PERSON[0], atol=0.005)
+        # All cameras fall silent, nothing more is published, and yet it is told.
+        for name in RIG.names:
+            w.cameras.silence(name)
+        until(lambda: lists[-1] == [], 'nobody is tracked')
+        until(lambda: not w.node.get_publishers_info_by_topic(f'{topic}/position'), 'their topics are gone')
+
+
+def test_a_node_that_stops_says_that_nobody_is_tracked(rig_path: str, stand_ins: None) -> None:
+    lists: list[list[str]] = []
+    with world('keypoints', rig_path=rig_path, publish_humans=True, stale_after_s=60.0) as w:
+        w.listen(JointState, '/humans/bodies/tracked', lambda m: lists.append(list(m.name)))
+        until(lambda: lists and lists[-1], 'somebody is tracked')
+        assert change(w, Transition.TRANSITION_DEACTIVATE)
+        until(lambda: lists[-1] == [], 'nobody is tracked')
+        assert change(w, Transition.TRANSITION_ACTIVATE)
+        until(lambda: lists[-1], 'somebody is tracked again')

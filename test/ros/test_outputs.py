@@ -1,0 +1,57 @@
+"""What is published where vision_msgs is installed, and where it is not."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from geo_pose_ros.config import NodeConfig
+from geo_pose_ros.pipeline import PipelineResult
+from geo_pose_ros.ros import outputs
+from geo_pose_ros.ros.message_factory import installed_class
+from geo_pose_ros.ros.outputs import Outputs
+from test.messages.test_detections3d import MAKE
+from test.ros.harness import RIG
+from test.ros.test_humans import FakeNode, bodies
+
+TOPIC = '~/detections3d'
+
+
+def test_boxes_are_published_for_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwanted(*args: Any) -> Any:
+        raise AssertionError('computed')
+
+    monkeypatch.setattr(outputs, 'RclpyFactory', lambda: MAKE)
+    monkeypatch.setattr(outputs, 'installed_class', lambda kind: kind)
+    node = FakeNode()
+    made = Outputs(node, RIG.names, NodeConfig())
+    result = PipelineResult(bodies(4, 9), {}, {}, {}, {}, {}, {}, {})
+    with monkeypatch.context() as patched:
+        patched.setattr(outputs, 'bodies_to_detections3d', unwanted)
+        made.publish(result, RIG)
+    assert node.sent[TOPIC] == []
+    node.listened.add(TOPIC)
+    made.publish(result, RIG)
+    assert [found.id for found in node.sent[TOPIC][0].detections] == ['4', '9']
+    made.close()
+    assert node.topics == {}
+
+
+def test_without_vision_msgs_there_is_no_such_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, 'installed_class', lambda kind: None)
+    node = FakeNode()
+    Outputs(node, RIG.names, NodeConfig())
+    assert TOPIC not in node.topics and '~/bodies' in node.topics
+
+
+def test_a_class_is_there_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = ModuleType('some_msgs.msg')
+    package.Some = int  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, 'some_msgs', ModuleType('some_msgs'))
+    monkeypatch.setitem(sys.modules, 'some_msgs.msg', package)
+    assert installed_class('some_msgs/msg/Some') is int
+    assert installed_class('some_msgs/msg/Other') is None
+    assert installed_class('no_such_msgs/msg/Some') is None

@@ -26,6 +26,8 @@ class Sequence:
         confidence: (F, C, J) in [0, 1], 0 where not seen.
         fps: frames per second.
         truth: (F, J, 3) m in the world, or None; used by `supervised` and evaluation only.
+        refined: joints (F, J, 3) m and weights (F, J) as labels.refined() makes them of all views and the whole
+            recording, or None where they are yet to be made.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Sequence:
     confidence: FloatArray
     fps: float
     truth: FloatArray | None = None
+    refined: tuple[FloatArray, FloatArray] | None = None
 
     def __post_init__(self) -> None:
         expected = (*self.xy.shape[:1], len(self.rig), *self.xy.shape[2:3])
@@ -72,13 +75,16 @@ class Sequence:
         names = tuple(names)
         index = [self.rig.names.index(self.rig[name].name) for name in names]
         return replace(
-            self, rig=self.rig.subset(names), xy=self.xy[:, index], confidence=self.confidence[:, index]
+            self, rig=self.rig.subset(names), xy=self.xy[:, index], confidence=self.confidence[:, index],
+            # They are of all views.
+            refined=self.refined if sorted(names) == sorted(self.rig.names) else None,
         )
 
     def frames(self, chosen: slice) -> Sequence:
         """Return the sequence on the ``chosen`` frames only."""
         truth = None if self.truth is None else self.truth[chosen]
-        return replace(self, xy=self.xy[chosen], confidence=self.confidence[chosen], truth=truth)
+        refined = None if self.refined is None else (self.refined[0][chosen], self.refined[1][chosen])
+        return replace(self, xy=self.xy[chosen], confidence=self.confidence[chosen], truth=truth, refined=refined)
 
 
 def window_rate_hz(sequences: Iterable[Sequence], frames: int) -> float:

@@ -20,7 +20,7 @@ from ..settings import DataSettings
 from .augment import JointLimits, bend_joints, exchange_parts
 from .bank import Bank
 from .calibrate import extrinsics_from_joints
-from .labels import refined, triangulated
+from .labels import triangulated
 from .motion import ansur_proportions, random_proportions, rescale_bones
 from .sequence import Sequence
 
@@ -208,10 +208,8 @@ def _labels(sequence: Sequence, rays: FloatArray, kind: str) -> tuple[FloatArray
         return np.full((*shape, 3), np.nan), np.zeros(shape)
     if kind == 'triangulated':
         return triangulated(sequence.cam_from_world, rays, sequence.confidence), np.ones(shape)
-    if kind == 'refined' and sequence.refined is not None:
-        return sequence.refined
     if kind == 'refined':
-        return refined(sequence.cam_from_world, sequence.focal_px, rays, sequence.confidence, sequence.fps)
+        return sequence.refined_labels()
     if sequence.truth is None:
         raise ConfigError(f"Sequence '{sequence.name}' has no 3D truth; choose other data.labels.")
     return sequence.truth, np.ones(shape)

@@ -148,6 +148,23 @@ class OptimSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What of a store is in memory at once."""
+
+    pieces: int = setting(64, 'Pieces that an epoch is drawn from', unit='pieces', low=1)
+    lanes: int = setting(
+        4, 'Groups of pieces that each batch holds equal parts of; a multiple of the number of processes', low=1,
+        high=64,
+    )
+
+    def __post_init__(self) -> None:
+        if self.pieces < self.lanes:
+            raise ConfigError(
+                f'stream.pieces is {self.pieces}, fewer than stream.lanes, {self.lanes}; a lane needs a piece.'
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """A training run but for its data and its seed."""
 
@@ -156,6 +173,7 @@ class Recipe:
     data: DataSettings = field(default_factory=DataSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
+    stream: StreamSettings = field(default_factory=StreamSettings)
 
     def __post_init__(self) -> None:
         if self.loss.label and self.data.labels == 'none':

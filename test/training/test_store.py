@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -133,7 +134,12 @@ def test_a_store_that_is_none_empty_damaged_or_foreign_is_refused(
     table = pyarrow.parquet.read_table(path)
     about = json.loads(table.schema.metadata[b'geo_pose'])
     about['skeleton'] = ['head', 'tail']
-    pyarrow.parquet.write_table(table.replace_schema_metadata({b'geo_pose': json.dumps(about)}), path)
+    text = json.dumps(about).encode()
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b'geo_pose': text}), path)
+    with pytest.raises(StoreError, match='what it says of itself has changed'):
+        open_store(tmp_path)
+    signed = {b'geo_pose': text, b'geo_pose_sha256': hashlib.sha256(text).hexdigest()}
+    pyarrow.parquet.write_table(table.replace_schema_metadata(signed), path)
     with pytest.raises(StoreError, match='another skeleton, head, tail'):
         open_store(tmp_path)
     pyarrow.parquet.write_table(table.replace_schema_metadata({}), path)
@@ -142,6 +148,25 @@ def test_a_store_that_is_none_empty_damaged_or_foreign_is_refused(
     monkeypatch.setitem(sys.modules, 'pyarrow', None)
     with pytest.raises(StoreError, match='pip install pyarrow'):
         open_store(tmp_path)
+
+
+def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
+    _write(tmp_path, count=1, frames=4)
+    path = tmp_path / f'walk0{SUFFIX}'
+    good, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    whole, refused = read_whole(read_shard(path)), 0
+    assert whole.refined is not None
+    for place in rng.integers(len(good), size=150):
+        path.write_bytes(good[:place] + bytes([good[place] ^ (1 << int(rng.integers(8)))]) + good[place + 1 :])
+        try:
+            found = read_whole(read_shard(path))
+        except StoreError:
+            refused += 1
+            continue
+        # Some bits mean nothing to a reader.
+        assert found.refined is not None and data_hash([found]) == data_hash([whole])
+        np.testing.assert_array_equal(found.refined[0], whole.refined[0])
+    assert refused > 100
 
 
 def test_every_fifth_bag_is_the_test_part(tmp_path: Path) -> None:

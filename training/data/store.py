@@ -2,12 +2,13 @@
 
 A row is a frame set; a row group is a piece, some hundreds of successive frames. Keypoints, confidences, labels and
 stamps are columns; what a whole recording has in common (rig, skeleton, rate) is in the file's own metadata, and so is
-what it was made from. Pages carry checksums. A shard is written beside its place and then moved there: one that can be
-opened is whole.
+what it was made from. Pages and metadata carry checksums. A shard is written beside its place and then moved there:
+one that can be opened is whole.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ from geo_pose_ros.skeleton import BODY17, FloatArray
 from .sequence import Sequence, data_hash
 
 SUFFIX = '.parquet'
-# Of the file's metadata.
-_KEY = b'geo_pose'
+# Of the file's metadata: what the shard says of itself, and the sha256 of that; Parquet guards pages only.
+_KEY, _SHA256 = b'geo_pose', b'geo_pose_sha256'
 # Of the columns; a store of another version is made again.
 _VERSION = 1
 
@@ -94,9 +95,10 @@ def write_shard(path: Path, sequence: Sequence, settings: StoreSettings, made_fr
     })
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix('.partial')
+    text = json.dumps(about).encode()
     pq.write_table(
-        table.replace_schema_metadata({_KEY: json.dumps(about)}), partial, row_group_size=settings.piece_frames,
-        compression='zstd', write_page_checksum=True,
+        table.replace_schema_metadata({_KEY: text, _SHA256: _sha256(text)}), partial,
+        row_group_size=settings.piece_frames, compression='zstd', write_page_checksum=True,
     )
     partial.replace(path)
 
@@ -176,18 +178,26 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     pa, pq = _arrow()
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            about = json.loads((file.schema_arrow.metadata or {}).get(_KEY, b'{}'))
+            metadata = file.schema_arrow.metadata or {}
+            text = metadata.get(_KEY, b'{}')
+            if _KEY in metadata and metadata.get(_SHA256) != _sha256(text):
+                raise ValueError('what it says of itself has changed')
+            about = json.loads(text)
             if about.get('version') != _VERSION:
                 raise StoreError(
                     f"'{path}' is no shard of version {_VERSION} (it says {about.get('version', 'nothing')}); make it "
                     'again with geo_pose store.'
                 )
             yield file, about
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"Shard '{path}' is damaged or cannot be read ({error}); delete it and run geo_pose store again, which "
             'makes only what is missing.'
         ) from error
+
+
+def _sha256(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
 
 
 def _arrow() -> tuple[Any, Any]:

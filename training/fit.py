@@ -34,7 +34,7 @@ from .data.stream import Stream
 from .distributed import mean_over_processes, rank, world
 from .losses import compute_losses
 from .model import Lifted, Lifter, RootBranch
-from .settings import OptimSettings, Recipe
+from .settings import MOST_LANES, OptimSettings, Recipe
 
 CHECKPOINT = 'checkpoint.pt'
 RECIPE = 'recipe.yaml'
@@ -43,8 +43,6 @@ METRICS = 'metrics.jsonl'
 BAD_BATCH = 'nonfinite_batch.pt'
 # Single poses of windows gathered at once, for several steps.
 _GATHERED = 4096
-# Seeds of the lanes of a stream lie so far apart.
-_MOST_LANES = 64
 
 
 class TrainingError(GeoPoseError):
@@ -125,7 +123,7 @@ def stream_batches(
     banks = stream.banks(epoch)
     lanes = [
         epoch_batches(
-            bank, recipe, seed=seed * _MOST_LANES + lane, epoch=epoch, share=share // len(banks), steps=steps,
+            bank, recipe, seed=seed * MOST_LANES + lane, epoch=epoch, share=share // len(banks), steps=steps,
             overfit=overfit,
         )
         for lane, bank in banks.items()

@@ -147,6 +147,10 @@ class OptimSettings:
     clip_norm: float = setting(0.0, 'Largest norm of the gradient; 0: not clipped', low=0.0)
 
 
+# Their seeds lie so far apart (fit.py).
+MOST_LANES = 64
+
+
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
     """What of a store is in memory at once."""
@@ -154,7 +158,7 @@ class StreamSettings:
     pieces: int = setting(64, 'Pieces that an epoch is drawn from', unit='pieces', low=1)
     lanes: int = setting(
         4, 'Groups of pieces that each batch holds equal parts of; a multiple of the number of processes', low=1,
-        high=64,
+        high=MOST_LANES,
     )
 
     def __post_init__(self) -> None:

@@ -46,6 +46,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
     'export': ('geo_pose_training.cli', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),
     'retrain': ('geo_pose_training.cli', 'adapt a lifter to recorded bags'),
+    'store': ('geo_pose_training.data.store_bags', 'keep what training needs of many bags, to stream from'),
     'fit-noise': ('geo_pose_training.cli', "estimate a detector's noise from bags"),
 }
 

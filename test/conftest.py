@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 # Training and its tests need them; no node does.
-_WORKSTATION_ONLY = tuple(name for name in ('torch', 'onnx', 'h5py', 'hypothesis') if find_spec(name) is None)
+_WORKSTATION_ONLY = tuple(
+    name for name in ('torch', 'onnx', 'h5py', 'pyarrow', 'hypothesis') if find_spec(name) is None
+)
 _ROOT = Path(__file__).parent
 
 

@@ -1,4 +1,4 @@
-"""The subcommands `geo_pose train | evaluate | export | retrain`."""
+"""The subcommands `geo_pose train | evaluate | export | retrain | fit-noise`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from geo_pose_ros.inference.model_card import ModelCard, default_model, load_car
 
 from .data.bank import Bank
 from .data.prepare import prepare
-from .data.sequence import Sequence, data_hash, window_rate_hz
-from .data.sources import load_data
+from .data.sequence import Sequence, window_rate_hz
+from .data.sources import is_store, load_data, store_shards
+from .data.store import Shard, read_piece
 from .distributed import process_group
 from .evaluate import (
     Predictor,
@@ -36,8 +37,9 @@ from .evaluate import (
     torch_predictor,
 )
 from .export import export, onnx_predictor
+from .feed import Feed
 from .fit import CHECKPOINT, Trainer, fit, load_run
-from .proof import Check, Recording, RetrainError, check, keep_aside, objections, sigma_factor
+from .proof import Check, Recording, RetrainError, check, keep_aside, objections, sigma_factor, unseen
 from .provenance import source_commit
 from .rehearsal import believed_people, rehearsal_bank
 from .report import Retraining, write_report
@@ -114,7 +116,11 @@ def _register_retrain(subparsers: Subparsers) -> None:
         '--from', dest='source', type=Path, default=default_model(), help='model [default: the package\'s]'
     )
     parser.add_argument(
-        '--bag', required=True, action='append', help='keypoints or images, camera_info and tf_static (repeatable)'
+        '--bag', action='append', default=[], help='keypoints or images, camera_info and tf_static (repeatable)'
+    )
+    parser.add_argument(
+        '--data', action='append', default=[], metavar='store:STORE',
+        help='instead of bags: a store, which is streamed; its test part is kept aside (repeatable)',
     )
     parser.add_argument('--rig', type=Path, help='rig file of the cameras [default: what the bags say]')
     parser.add_argument('--out', required=True, type=Path, help='the new model')
@@ -149,7 +155,10 @@ def _register_fit_noise(subparsers: Subparsers) -> None:
     parser.set_defaults(run=run_fit_noise)
 
 
-_DATA_HELP = 'h36m:PATH | mpi:PATH | bag:PATH | motion:NPZ_OR_BVH_FOLDER,rigs:JSON (repeatable; see docs/training.md)'
+_DATA_HELP = (
+    'h36m:PATH | mpi:PATH | bag:PATH | store:STORE | motion:NPZ_OR_BVH_FOLDER,rigs:JSON (repeatable; see '
+    'docs/training.md)'
+)
 
 
 def _overrides(pairs: list[str]) -> dict[str, object]:
@@ -166,6 +175,20 @@ def _load(specifications: list[str], *, test: bool) -> list[Sequence]:
     return [sequence for specification in specifications for sequence in load_data(specification, test=test)]
 
 
+def _feed(specifications: list[str], recipe: Recipe, seed: int) -> Feed:
+    """Return the training part of the data: stores are streamed, all else is in memory."""
+    stores = [specification for specification in specifications if is_store(specification)]
+    if not stores:
+        return Feed.in_memory(_load(specifications, test=False), recipe, seed)
+    if len(stores) < len(specifications):
+        raise ConfigError('A store is streamed and other data is not; give stores only as --data, or none.')
+    return Feed.streamed(_shards(stores), recipe, seed)
+
+
+def _shards(stores: list[str]) -> list[Shard]:
+    return [shard for store in stores for shard in store_shards(store, test=False)]
+
+
 def _command() -> str:
     return shlex.join(['geo_pose', *sys.argv[1:]])
 
@@ -173,13 +196,11 @@ def _command() -> str:
 def train(args: argparse.Namespace) -> int:
     """Train; return 0, or 130 if interrupted."""
     recipe = load_recipe(args.recipe, _overrides(args.set))
-    sequences = _load(args.data, test=False)
     with process_group() as device:
-        bank = prepare(sequences, recipe.data, args.seed, gravity=recipe.model.gravity)
-        trainer = Trainer(recipe, bank, seed=args.seed, device=device)
+        feed = _feed(args.data, recipe, args.seed)
+        trainer = Trainer(recipe, feed.source, seed=args.seed, device=device)
         data = {
-            'sources': args.data, 'hash': data_hash(sequences), 'frames': sum(map(len, sequences)),
-            'sequences': len(sequences), 'recipe': args.recipe, 'seed': args.seed, 'command': _command(),
+            'sources': args.data, **feed.identity, 'recipe': args.recipe, 'seed': args.seed, 'command': _command(),
             'commit': source_commit(), 'uses_3d_labels': recipe.data.labels == 'truth',
         }
         progress = fit(
@@ -277,23 +298,19 @@ def run_retrain(args: argparse.Namespace) -> int:
     Raises:
         RetrainError: if the new model is not better on what was kept aside, and --force is not given.
     """
-    from .data.bag import load_bag
-
     card = load_card(args.source)
     lifter = load_exported(args.source)
     overrides = {**_model_overrides(card.training), **_up_override(card), **_overrides(args.set)}
     recipe = load_recipe(args.recipe, overrides)
     windows = input_options(recipe)
-    rig = None if args.rig is None else load_rig(args.rig)
-    recordings = [_kept_aside(load_bag(Path(bag), rig=rig), args, tuple(args.cameras)) for bag in args.bag]
-    training = [recording.training for recording in recordings]
+    recordings, training, feed = _recorded(args, recipe)
     old = onnx_predictor(args.source)
     rehearsal, elsewhere = _other_people(args, recipe, old, training)
     before = check(old, recordings, elsewhere, **windows)
     _print_check('before', before)
     folder = args.report or args.out.with_name(f'{args.out.stem}_report')
     progress = fine_tune(
-        lifter, training, recipe, args.seed, rehearsal=rehearsal, folder=folder / 'run', resume=args.resume
+        lifter, feed, recipe, args.seed, rehearsal=rehearsal, folder=folder / 'run', resume=args.resume
     )
     if progress.interrupted:
         return 130
@@ -320,8 +337,8 @@ def run_retrain(args: argparse.Namespace) -> int:
     export(
         lifter, args.out,
         training={
-            **how, 'sources': [f'bag:{bag}' for bag in args.bag], 'hash': data_hash(training),
-            'frames': sum(map(len, training)), 'sequences': len(training), 'uses_3d_labels': False,
+            **how, 'sources': args.data or [f'bag:{bag}' for bag in args.bag], **feed.identity,
+            'uses_3d_labels': False,
         },
         metrics={
             'kept_aside': [recording.camera for recording in recordings], 'before': _known(before),
@@ -332,6 +349,28 @@ def run_retrain(args: argparse.Namespace) -> int:
     )
     print(f"'{args.out}' and its card")
     return 0
+
+
+def _recorded(args: argparse.Namespace, recipe: Recipe) -> tuple[list[Recording], list[Sequence], Feed]:
+    """Return what to check on, sequences of those to train on (of a store, a sample), and what the run is fed."""
+    # Bags are read by another optional dependency (rosbags).
+    from .data.bag import load_bag
+
+    if bool(args.bag) == bool(args.data) or not all(map(is_store, args.data)):
+        raise ConfigError('Give either --bag BAG or --data store:STORE to fine-tune on.')
+    if args.data:
+        if args.cameras or args.held_out or args.frames or args.held_out_frames or args.rig:
+            raise ConfigError(
+                'Of a store whole bags are kept aside, and it holds their rigs: --cameras, --held-out, --frames, '
+                '--held-out-frames and --rig are for --bag.'
+            )
+        shards = _shards(args.data)
+        sample = [read_piece(shard, 0) for shard in shards[: recipe.stream.pieces]]
+        return [unseen(s) for s in _load(args.data, test=True)], sample, Feed.streamed(shards, recipe, args.seed)
+    rig = None if args.rig is None else load_rig(args.rig)
+    recordings = [_kept_aside(load_bag(Path(bag), rig=rig), args, tuple(args.cameras)) for bag in args.bag]
+    training = [recording.training for recording in recordings]
+    return recordings, training, Feed.in_memory(training, recipe, args.seed)
 
 
 def _other_people(

@@ -30,10 +30,11 @@ from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.skeleton import BODY17, Skeleton
 
 from .data.bank import Bank, Batch, gather
+from .data.stream import Stream
 from .distributed import mean_over_processes, rank, world
 from .losses import compute_losses
 from .model import Lifted, Lifter, RootBranch
-from .settings import OptimSettings, Recipe
+from .settings import MOST_LANES, OptimSettings, Recipe
 
 CHECKPOINT = 'checkpoint.pt'
 RECIPE = 'recipe.yaml'
@@ -115,6 +116,21 @@ def epoch_batches(
             yield from batches
 
 
+def stream_batches(
+    stream: Stream, recipe: Recipe, *, seed: int, epoch: int, share: int, steps: int, overfit: bool = False
+) -> Iterator[Batch]:
+    """Yield as epoch_batches does, of a stream: each batch holds equal parts of all its lanes of this process."""
+    banks = stream.banks(epoch)
+    lanes = [
+        epoch_batches(
+            bank, recipe, seed=seed * MOST_LANES + lane, epoch=epoch, share=share // len(banks), steps=steps,
+            overfit=overfit,
+        )
+        for lane, bank in banks.items()
+    ]
+    yield from map(Batch.join, zip(*lanes, strict=True))
+
+
 def learning_rate(step: int, settings: OptimSettings) -> float:
     """Return the learning rate of ``step``: a tenth of the run up, then cosine down; or x0.1 after each third."""
     progress = step / settings.steps
@@ -140,7 +156,7 @@ class Trainer:
 
     Args:
         recipe: what to do.
-        bank: the data.
+        bank: the data, or the stream that it comes from.
         seed: of the initial weights and of every epoch.
         device: 'cpu' or 'cuda[:n]'.
         skeleton: of the bank's joints.
@@ -148,7 +164,7 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: Recipe, bank: Bank, *, seed: int, device: str = 'cpu', skeleton: Skeleton = BODY17,
+        self, recipe: Recipe, bank: Bank | Stream, *, seed: int, device: str = 'cpu', skeleton: Skeleton = BODY17,
         rehearsal: Bank | None = None,
     ) -> None:
         self.recipe, self.bank, self.seed, self.device = recipe, bank, seed, torch.device(device)
@@ -188,8 +204,9 @@ class Trainer:
 
         The number of steps may be another: the rest of the run follows the schedule of the new one.
         """
-        stored = {**state['recipe'], 'optim': {**state['recipe']['optim'], 'steps': self.recipe.optim.steps}}
-        if stored != asdict(self.recipe) or state['seed'] != self.seed:
+        # Settings that are newer than the checkpoint had their defaults.
+        stored = build(Recipe, {**flatten(state['recipe']), 'optim.steps': self.recipe.optim.steps})
+        if stored != self.recipe or state['seed'] != self.seed:
             raise ConfigError(
                 'The checkpoint was made by another recipe or seed; resume with the same, or start a new folder.'
             )
@@ -258,10 +275,15 @@ class Trainer:
 
     def _batches(self, epoch: int, steps: int, overfit: bool) -> Iterator[Batch]:
         banks = [self.bank] if self._rehearsal is None else [self.bank, self._rehearsal]
+        epoch = 0 if overfit else epoch
+        share, each = max(self.recipe.optim.batch // self.world, 2), -(-steps // len(banks))
         turns = [
-            epoch_batches(
-                bank, self.recipe, seed=self.seed, epoch=0 if overfit else epoch, rank=self.rank, world=self.world,
-                share=max(self.recipe.optim.batch // self.world, 2), steps=-(-steps // len(banks)), overfit=overfit,
+            stream_batches(
+                bank, self.recipe, seed=self.seed, epoch=epoch, share=share, steps=each, overfit=overfit
+            )
+            if isinstance(bank, Stream) else epoch_batches(
+                bank, self.recipe, seed=self.seed, epoch=epoch, rank=self.rank, world=self.world, share=share,
+                steps=each, overfit=overfit,
             )
             for bank in banks
         ]

@@ -90,6 +90,13 @@ def keep_aside(
     return made
 
 
+def unseen(whole: Sequence) -> Recording:
+    """Return a recording of which nothing is trained on: of three cameras or more the others say what the last sees."""
+    names = whole.rig.names
+    spare = len(names) >= _CAMERAS_TO_SPARE
+    return Recording(whole, names[:-1] if spare else names, names[-1] if spare else '', slice(0, 0), slice(None))
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """How a lifter does on what was kept aside.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import load_card
 
 from .data.bank import Bank
-from .data.prepare import prepare
-from .data.sequence import Sequence, data_hash
+from .feed import Feed
 from .fit import Progress, Trainer, fit
 from .model import Lifter
 from .settings import ModelSettings, Recipe
@@ -55,16 +53,16 @@ def load_exported(model: Path) -> Lifter:
 
 
 def fine_tune(
-    lifter: Lifter, sequences: Items[Sequence], recipe: Recipe, seed: int = 0, *, rehearsal: Bank | None = None,
+    lifter: Lifter, feed: Feed, recipe: Recipe, seed: int = 0, *, rehearsal: Bank | None = None,
     folder: Path | None = None, resume: bool = False,
 ) -> Progress:
-    """Fine-tune ``lifter``, in place, on all of ``sequences``; return where it stands.
+    """Fine-tune ``lifter``, in place, on ``feed``; return where it stands.
 
     Batch norm keeps the statistics it was trained with: one person before one rig would distort them.
 
     Args:
         lifter: as load_exported returns it.
-        sequences: to train on.
+        feed: what it is trained on.
         recipe: of the fine-tuning.
         seed: of the batches.
         rehearsal: what every other step is taken on, see rehearsal.py; None: nothing.
@@ -74,8 +72,7 @@ def fine_tune(
     Raises:
         ConfigError: if ``folder`` holds another run, or none to resume.
     """
-    bank = prepare(sequences, recipe.data, seed, gravity=recipe.model.gravity)
-    trainer = Trainer(recipe, bank, seed=seed, rehearsal=rehearsal)
+    trainer = Trainer(recipe, feed.source, seed=seed, rehearsal=rehearsal)
     trainer.networks.lifter.load_state_dict(lifter.state_dict())
     trainer.freeze_normalisation()
     if folder is None:
@@ -83,6 +80,6 @@ def fine_tune(
             trainer.train_epoch()
         progress = Progress(trainer.step, False)
     else:
-        progress = fit(trainer, folder, {'hash': data_hash(sequences)}, resume=resume)
+        progress = fit(trainer, folder, {'hash': feed.hash}, resume=resume)
     lifter.load_state_dict(trainer.lifter.state_dict())
     return progress

@@ -147,6 +147,27 @@ class OptimSettings:
     clip_norm: float = setting(0.0, 'Largest norm of the gradient; 0: not clipped', low=0.0)
 
 
+# Their seeds lie so far apart (fit.py).
+MOST_LANES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What of a store is in memory at once."""
+
+    pieces: int = setting(64, 'Pieces that an epoch is drawn from', unit='pieces', low=1)
+    lanes: int = setting(
+        4, 'Groups of pieces that each batch holds equal parts of; a multiple of the number of processes', low=1,
+        high=MOST_LANES,
+    )
+
+    def __post_init__(self) -> None:
+        if self.pieces < self.lanes:
+            raise ConfigError(
+                f'stream.pieces is {self.pieces}, fewer than stream.lanes, {self.lanes}; a lane needs a piece.'
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """A training run but for its data and its seed."""
@@ -156,6 +177,7 @@ class Recipe:
     data: DataSettings = field(default_factory=DataSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
+    stream: StreamSettings = field(default_factory=StreamSettings)
 
     def __post_init__(self) -> None:
         if self.loss.label and self.data.labels == 'none':

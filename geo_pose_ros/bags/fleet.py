@@ -20,7 +20,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,27 @@ from ..calibration.rig_file import dump_rig
 from ..errors import BagError, ConfigError, GeoPoseError
 from ..types import CameraRig
 from .process import ProcessConfig, process_bag
+
+
+class FleetJob(Protocol):
+    """What is to be made of one bag; picklable."""
+
+    @property
+    def bag(self) -> Path:
+        """The bag."""
+
+    @property
+    def out(self) -> Path:
+        """The result, or what its name begins with."""
+
+    def done(self) -> Outcome | None:
+        """Return the outcome of a result that is there, complete and made from the same; else None."""
+
+    def run(self) -> Outcome:
+        """Make the result; what cannot be made is an outcome, not an exception."""
+
+
+AnyJob = TypeVar('AnyJob', bound=FleetJob)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +70,42 @@ class Job:
 
     def fingerprint(self) -> str:
         """Return the sha256 of all that the result depends on but the program: bag (size, time), settings, rig."""
-        files = sorted(self.bag.iterdir()) if self.bag.is_dir() else [self.bag]
-        states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         rig = '' if self.rig is None else dump_rig(self.rig)
-        how = states, dataclasses.asdict(self.config), rig, self.cameras, self.world_frame_id, self.storage
+        how = bag_state(self.bag), dataclasses.asdict(self.config), rig, self.cameras, self.world_frame_id, self.storage
         return hashlib.sha256(repr(how).encode()).hexdigest()
+
+    def done(self) -> Outcome | None:
+        """Return the outcome of a result that is complete and was made from the same; else None."""
+        try:
+            outcome = Outcome(**json.loads(self.summary.read_text(encoding='utf-8')))
+            return outcome if not outcome.error and outcome.fingerprint == self.fingerprint() else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def run(self) -> Outcome:
+        """Process the bag, and write the summary."""
+        began = perf_counter()
+        outcome = Outcome(str(self.bag), str(self.out))
+        try:
+            outcome = replace(outcome, fingerprint=self.fingerprint())
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.summary.unlink(missing_ok=True)
+            done = process_bag(
+                self.bag, self.out, config=self.config, rig=self.rig, cameras=self.cameras,
+                # Without its summary what lies there is no result.
+                world_frame_id=self.world_frame_id, storage=self.storage, overwrite=True,
+            )
+        except (GeoPoseError, OSError) as error:
+            return replace(outcome, error=str(error), seconds=perf_counter() - began)
+        pixels = np.concatenate(done.reprojection_px) if done.reprojection_px else np.zeros(0)
+        outcome = replace(
+            outcome, sets=done.sets, bodies=done.bodies, seconds=perf_counter() - began,
+            reprojection_px=float(np.median(pixels)) if len(pixels) else float('nan'),
+        )
+        partial_file = self.summary.with_suffix('.partial')
+        partial_file.write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + '\n', encoding='utf-8')
+        partial_file.replace(self.summary)
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +131,12 @@ class Outcome:
     fingerprint: str = ''
 
 
+def bag_state(bag: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of each of a bag's files: what tells whether it has changed."""
+    files = sorted(bag.iterdir()) if bag.is_dir() else [bag]
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
 def is_pattern(text: str) -> bool:
     """Return whether ``text`` is a glob pattern rather than a path."""
     return glob.has_magic(text)
@@ -100,7 +158,7 @@ def find_bags(patterns: Sequence[str]) -> list[Path]:
     return sorted(found)
 
 
-def jobs_for(bags: Sequence[Path], out: Path, make: Callable[[Path, Path], Job]) -> list[Job]:
+def jobs_for(bags: Sequence[Path], out: Path, make: Callable[[Path, Path], AnyJob]) -> list[AnyJob]:
     """Return a job per bag, whose result is named after it in the folder ``out``; ``make`` adds the rest.
 
     Raises:
@@ -112,7 +170,7 @@ def jobs_for(bags: Sequence[Path], out: Path, make: Callable[[Path, Path], Job])
     return [make(bag, out / bag.stem) for bag in bags]
 
 
-def process_jobs(jobs: Sequence[Job], *, workers: int = 0, scheduler: str = '') -> Iterator[Outcome]:
+def process_jobs(jobs: Sequence[FleetJob], *, workers: int = 0, scheduler: str = '') -> Iterator[Outcome]:
     """Process the jobs that are not done yet, and yield what became of each as it ends; those done come first.
 
     Args:
@@ -126,7 +184,7 @@ def process_jobs(jobs: Sequence[Job], *, workers: int = 0, scheduler: str = '') 
     """
     waiting = []
     for job in jobs:
-        done = _done(job)
+        done = job.done()
         if done is None:
             waiting.append(job)
         else:
@@ -137,46 +195,16 @@ def process_jobs(jobs: Sequence[Job], *, workers: int = 0, scheduler: str = '') 
         yield from _here(waiting, workers or os.cpu_count() or 1)
 
 
-def _done(job: Job) -> Outcome | None:
-    """Return the outcome of a job whose result is complete and was made from the same; else None."""
-    try:
-        outcome = Outcome(**json.loads(job.summary.read_text(encoding='utf-8')))
-        return outcome if not outcome.error and outcome.fingerprint == job.fingerprint() else None
-    except (OSError, ValueError, TypeError):
-        return None
+def run_job(job: FleetJob) -> Outcome:
+    """Do one job; what each process, or worker of a cluster, is sent."""
+    return job.run()
 
 
-def run_job(job: Job) -> Outcome:
-    """Process one bag; a bag that cannot be processed is an outcome, not an exception."""
-    began = perf_counter()
-    outcome = Outcome(str(job.bag), str(job.out))
-    try:
-        outcome = replace(outcome, fingerprint=job.fingerprint())
-        job.out.parent.mkdir(parents=True, exist_ok=True)
-        job.summary.unlink(missing_ok=True)
-        done = process_bag(
-            job.bag, job.out, config=job.config, rig=job.rig, cameras=job.cameras, world_frame_id=job.world_frame_id,
-            # Without its summary what lies there is no result.
-            storage=job.storage, overwrite=True,
-        )
-    except (GeoPoseError, OSError) as error:
-        return replace(outcome, error=str(error), seconds=perf_counter() - began)
-    pixels = np.concatenate(done.reprojection_px) if done.reprojection_px else np.zeros(0)
-    outcome = replace(
-        outcome, sets=done.sets, bodies=done.bodies, seconds=perf_counter() - began,
-        reprojection_px=float(np.median(pixels)) if len(pixels) else float('nan'),
-    )
-    partial_file = job.summary.with_suffix('.partial')
-    partial_file.write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + '\n', encoding='utf-8')
-    partial_file.replace(job.summary)
-    return outcome
-
-
-def _here(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+def _here(jobs: Sequence[FleetJob], workers: int) -> Iterator[Outcome]:
     pool = partial(ProcessPoolExecutor, mp_context=get_context('spawn'))
-    suspects: list[Job] = []
+    suspects: list[FleetJob] = []
     with pool(min(workers, len(jobs))) as executor:
-        futures: dict[Future[Outcome], Job] = {executor.submit(run_job, job): job for job in jobs}
+        futures: dict[Future[Outcome], FleetJob] = {executor.submit(run_job, job): job for job in jobs}
         for future in as_completed(futures):
             try:
                 yield future.result()
@@ -191,7 +219,7 @@ def _here(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
                 yield Outcome(str(job.bag), str(job.out), 'the process that worked on it died (out of memory?)')
 
 
-def _on_cluster(jobs: Sequence[Job], scheduler: str) -> Iterator[Outcome]:
+def _on_cluster(jobs: Sequence[FleetJob], scheduler: str) -> Iterator[Outcome]:
     try:
         from distributed import Client
         from distributed import as_completed as as_completed_on_cluster
@@ -229,7 +257,9 @@ def summary_table(outcomes: Sequence[Outcome]) -> str:
     return '\n'.join(lines)
 
 
-def process_fleet(jobs: Sequence[Job], out: Path, *, workers: int, scheduler: str, show: Callable[[str], Any]) -> int:
+def process_fleet(
+    jobs: Sequence[FleetJob], out: Path, *, workers: int, scheduler: str, show: Callable[[str], Any]
+) -> int:
     """Process the jobs, tell of each as it ends, and write fleet.json into ``out``; return how many failed."""
     outcomes: list[Outcome] = []
     for outcome in process_jobs(jobs, workers=workers, scheduler=scheduler):

@@ -10,6 +10,7 @@ import torch
 from geo_pose_training.data.bank import Bank
 from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.evaluate import Predictor, pose_errors_mm, torch_predictor
+from geo_pose_training.feed import Feed
 from geo_pose_training.model import Lifter
 from geo_pose_training.proof import Check, check, keep_aside, objections, sigma_factor
 from geo_pose_training.rehearsal import believed_people, rehearsal_bank
@@ -79,7 +80,7 @@ def _tuned(rehearse: bool) -> tuple[float, float, float]:
     teacher = torch_predictor(lifter)
     said, _ = teacher(others.pose2d.numpy(), others.view[:, 0].numpy())
     bank = _rehearsal(teacher, kept.training, recipe, 0) if rehearse else None
-    fine_tune(lifter, [kept.training], recipe, rehearsal=bank)
+    fine_tune(lifter, Feed.in_memory([kept.training], recipe, 0), recipe, rehearsal=bank)
     after = check(torch_predictor(lifter), [kept], up='z')
     now, _ = torch_predictor(lifter)(others.pose2d.numpy(), others.view[:, 0].numpy())
     return before.mpjpe_mm, after.mpjpe_mm, float(pose_errors_mm(now, said)['mpjpe'].mean())

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from geo_pose_ros.bags.read import BagReader
@@ -53,10 +54,12 @@ def load_bag(
             rig = rig.subset(cameras)
         topics = choose_cameras(reader, rig.names)
     found = {name: _cached(path, topics[name], skeleton) for name in rig.names}
-    xy, confidence, fps = _synchronised(rig.names, found)
+    xy, confidence, stamp_ns = _synchronised(rig.names, found)
     if not len(xy[frames]):
         raise BagError(f"Bag '{path}' has {len(xy)} frame sets, none of them in the chosen range; choose another.")
-    return Sequence(path.stem, path.stem, path.stem, rig, xy[frames], confidence[frames], fps)
+    fps = 1e9 / float(np.median(np.diff(stamp_ns))) if len(stamp_ns) > 1 else 30.0
+    whole = Sequence(path.stem, path.stem, path.stem, rig, xy, confidence, fps, stamp_ns=stamp_ns)
+    return whole.frames(frames)
 
 
 def parse_range(text: str) -> slice:
@@ -117,8 +120,10 @@ def _surest_person(keypoints: Keypoints2D) -> tuple[FloatArray, FloatArray]:
     return map_to_body17(keypoints.skeleton).apply(keypoints.xy[best], keypoints.confidence[best])
 
 
-def _synchronised(names: tuple[str, ...], found: Mapping[str, Cached]) -> tuple[FloatArray, FloatArray, float]:
-    """Return xy (F, C, J, 2) and confidence (F, C, J) of the frame sets, and their rate."""
+def _synchronised(
+    names: tuple[str, ...], found: Mapping[str, Cached]
+) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+    """Return xy (F, C, J, 2), confidence (F, C, J) and stamps (F,), ns, of the frame sets."""
     stamps = [(int(stamp), name, row) for name in names for row, stamp in enumerate(found[name]['stamp_ns'])]
     # When they were received is not cached; they come as if at once.
     frames = [Stamped(name, stamp, stamp, row) for stamp, name, row in sorted(stamps)]
@@ -129,5 +134,4 @@ def _synchronised(names: tuple[str, ...], found: Mapping[str, Cached]) -> tuple[
         for name, row in members.payloads.items():
             xy[index, names.index(name)] = found[name]['xy'][row]
             confidence[index, names.index(name)] = found[name]['confidence'][row]
-    steps = np.diff([members.stamp_ns for members in sets])
-    return xy, confidence, 1e9 / float(np.median(steps)) if len(steps) else 30.0
+    return xy, confidence, np.array([members.stamp_ns for members in sets], np.int64)

@@ -7,6 +7,7 @@ measurement.
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Items
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -122,6 +123,11 @@ class Batch:
         """Return batches of ``frames`` frames each, in order."""
         parts = (getattr(self, f.name).split(frames) for f in fields(self))
         return [Batch(*values) for values in zip(*parts, strict=True)]
+
+    @classmethod
+    def join(cls, batches: Items[Batch]) -> Batch:
+        """Concatenate batches over the frames."""
+        return cls(*(torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(cls)))
 
 
 def _mirror_matrix() -> Tensor:

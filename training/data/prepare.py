@@ -20,7 +20,7 @@ from ..settings import DataSettings
 from .augment import JointLimits, bend_joints, exchange_parts
 from .bank import Bank
 from .calibrate import extrinsics_from_joints
-from .labels import refined, triangulated
+from .labels import triangulated
 from .motion import ansur_proportions, random_proportions, rescale_bones
 from .sequence import Sequence
 
@@ -61,9 +61,12 @@ class _Views:
 
 
 def prepare(
-    sequences: Items[Sequence], settings: DataSettings, seed: int, *, gravity: bool = False
+    sequences: Items[Sequence], settings: DataSettings, seed: int, *, gravity: bool = False,
+    numbers: Items[int] | None = None,
 ) -> Bank:
     """Return the bank of all sequences; with ``gravity`` its views are turned upright.
+
+    What is made up for a sequence follows from ``seed`` and its number, the one in ``numbers`` or its place.
 
     Raises:
         ConfigError: if there is no sequence, they differ in their number of cameras, or truth is asked for and absent.
@@ -83,8 +86,8 @@ def prepare(
     labelled = [_Labelled.of(sequence, settings.labels) for sequence in sequences]
     motion = _Motion.of(labelled, settings)
     banks: list[Bank] = []
-    for index, one in enumerate(labelled):
-        banks += _prepare_sequence(one, motion, settings, up, np.random.default_rng((seed, index)))
+    for number, one in zip(range(len(labelled)) if numbers is None else numbers, labelled, strict=True):
+        banks += _prepare_sequence(one, motion, settings, up, np.random.default_rng((seed, number)))
     return Bank.join(banks)
 
 
@@ -95,7 +98,7 @@ def _with_estimated_extrinsics(sequences: Items[Sequence]) -> list[Sequence]:
         key: extrinsics_from_joints([s for s, h in zip(sequences, hashes, strict=True) if h == key])
         for key in dict.fromkeys(hashes)
     }
-    return [replace(s, rig=rigs[key]) for s, key in zip(sequences, hashes, strict=True)]
+    return [replace(s, rig=rigs[key], refined=None) for s, key in zip(sequences, hashes, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,7 +209,7 @@ def _labels(sequence: Sequence, rays: FloatArray, kind: str) -> tuple[FloatArray
     if kind == 'triangulated':
         return triangulated(sequence.cam_from_world, rays, sequence.confidence), np.ones(shape)
     if kind == 'refined':
-        return refined(sequence.cam_from_world, sequence.focal_px, rays, sequence.confidence, sequence.fps)
+        return sequence.refined_labels()
     if sequence.truth is None:
         raise ConfigError(f"Sequence '{sequence.name}' has no 3D truth; choose other data.labels.")
     return sequence.truth, np.ones(shape)

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.skeleton import FloatArray
 from geo_pose_ros.types import CameraRig
+
+from .labels import refined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +29,9 @@ class Sequence:
         confidence: (F, C, J) in [0, 1], 0 where not seen.
         fps: frames per second.
         truth: (F, J, 3) m in the world, or None; used by `supervised` and evaluation only.
+        refined: joints (F, J, 3) m and weights (F, J) as labels.refined() makes them of all views and the whole
+            recording, or None where they are yet to be made.
+        stamp_ns: (F,) of the frame sets, or None where they have none.
     """
 
     name: str
@@ -36,6 +42,8 @@ class Sequence:
     confidence: FloatArray
     fps: float
     truth: FloatArray | None = None
+    refined: tuple[FloatArray, FloatArray] | None = None
+    stamp_ns: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         expected = (*self.xy.shape[:1], len(self.rig), *self.xy.shape[2:3])
@@ -67,18 +75,31 @@ class Sequence:
         views = [normalize(c.intrinsics, self.xy[:, i]) for i, c in enumerate(self.rig.cameras)]
         return np.stack(views, 1)
 
+    def refined_labels(self) -> tuple[FloatArray, FloatArray]:
+        """Return ``refined``, made now from these views and frames if it is None."""
+        if self.refined is not None:
+            return self.refined
+        return refined(self.cam_from_world, self.focal_px, self.rays(), self.confidence, self.fps)
+
     def views(self, names: Iterable[str]) -> Sequence:
         """Return the sequence as seen by the cameras ``names`` only."""
         names = tuple(names)
         index = [self.rig.names.index(self.rig[name].name) for name in names]
         return replace(
-            self, rig=self.rig.subset(names), xy=self.xy[:, index], confidence=self.confidence[:, index]
+            self, rig=self.rig.subset(names), xy=self.xy[:, index], confidence=self.confidence[:, index],
+            # They are of all views.
+            refined=self.refined if sorted(names) == sorted(self.rig.names) else None,
         )
 
     def frames(self, chosen: slice) -> Sequence:
         """Return the sequence on the ``chosen`` frames only."""
         truth = None if self.truth is None else self.truth[chosen]
-        return replace(self, xy=self.xy[chosen], confidence=self.confidence[chosen], truth=truth)
+        refined = None if self.refined is None else (self.refined[0][chosen], self.refined[1][chosen])
+        stamp_ns = None if self.stamp_ns is None else self.stamp_ns[chosen]
+        return replace(
+            self, xy=self.xy[chosen], confidence=self.confidence[chosen], truth=truth, refined=refined,
+            stamp_ns=stamp_ns,
+        )
 
 
 def window_rate_hz(sequences: Iterable[Sequence], frames: int) -> float:

@@ -7,6 +7,8 @@ A specification is comma-separated `key:value`; the first key is the kind:
 - `bag:BAG[,cameras:a+b][,frames:0-70][,skeleton:body17][,rig:FILE]`: keypoints or images of a recorded bag (bag.py).
 - `motion:NPZ_OR_BVH_FOLDER,rigs:JSON[,only:rig1+rig2][,clips:a+c][,seed:0][,noise:off|FILE]`: mocap before real rigs
   (synthetic.py), the clips whose names begin with a/ or c/; `ceiling:SEED` instead of `rigs`: a rig made at random.
+- `store:STORE[,aside:5]`: what `geo_pose store` keeps of many bags (store.py). Every fifth bag, from the second
+  on, is the test part.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from .mpi import load_mpi_test, load_mpi_train
 from .noise import CLEAN, NoiseSettings
 from .random_rigs import ceiling_rig
 from .sequence import Sequence
+from .store import Shard, StoreError, open_store, read_whole
 from .synthetic import SyntheticSettings, load_rigs, synthesise_all
 
 Options = Mapping[str, str]
@@ -38,24 +41,42 @@ def load_data(specification: str, *, test: bool) -> list[Sequence]:
         ConfigError: for an unknown kind or option, or if the data is not there.
     """
     options = parse_specification(specification)
-    kind = next(iter(options))
-    load, known = _KINDS[kind]
-    unknown = set(options) - known - {kind}
-    if unknown:
-        raise ConfigError(f"'{specification}': unknown option {sorted(unknown)}; {kind} knows {sorted(known)}.")
-    return load(Path(options[kind]).expanduser(), options, test)
+    kind, path = next(iter(options.items()))
+    load, _ = _KINDS[kind]
+    return load(Path(path).expanduser(), options, test)
+
+
+def store_shards(specification: str, *, test: bool) -> list[Shard]:
+    """Return the shards of the training part, or of the test part, of a store that ``specification`` names.
+
+    Raises:
+        ConfigError: for an unknown option.
+        StoreError: if the store cannot be read, or that part of it is empty.
+    """
+    options = parse_specification(specification)
+    return _shards(Path(options['store']).expanduser(), options, test)
+
+
+def is_store(specification: str) -> bool:
+    """Return whether ``specification`` names a store, which is streamed."""
+    return next(iter(parse_specification(specification))) == 'store'
 
 
 def parse_specification(specification: str) -> dict[str, str]:
-    """Return the `key:value` parts; raise ConfigError if a part is no such pair or the kind is unknown."""
+    """Return the `key:value` parts; raise ConfigError if a part is no such pair, or kind or option are unknown."""
     options: dict[str, str] = {}
     for part in specification.split(','):
         key, colon, value = part.partition(':')
         if not colon or not value or key in options:
             raise ConfigError(f"'{specification}': '{part}' is not one key:value; e.g. {_EXAMPLE}.")
         options[key] = value
-    if next(iter(options)) not in _KINDS:
+    kind = next(iter(options))
+    if kind not in _KINDS:
         raise ConfigError(f"'{specification}': unknown kind of data; known: {', '.join(_KINDS)}, e.g. {_EXAMPLE}.")
+    known = _KINDS[kind][1]
+    unknown = set(options) - known - {kind}
+    if unknown:
+        raise ConfigError(f"'{specification}': unknown option {sorted(unknown)}; {kind} knows {sorted(known)}.")
     return options
 
 
@@ -103,6 +124,20 @@ def _motion(path: Path, options: Options, test: bool) -> list[Sequence]:
     return synthesise_all(clips, rigs, settings, int(options.get('seed', '1' if test else '0')))
 
 
+def _shards(path: Path, options: Options, test: bool) -> list[Shard]:
+    aside = options.get('aside', '5')
+    if not aside.isdigit() or int(aside) < 2:
+        raise ConfigError(f'aside is {aside}; expected a number of 2 or more, 5: every fifth bag is the test part.')
+    chosen = [shard for index, shard in enumerate(open_store(path)) if (index % int(aside) == 1) == test]
+    if not chosen:
+        raise StoreError(f"Store '{path}' holds one bag only, none to test on; add bags to it, or name other --data.")
+    return chosen
+
+
+def _store(path: Path, options: Options, test: bool) -> list[Sequence]:
+    return [read_whole(shard) for shard in _shards(path, options, test)]
+
+
 def _noise(name: str) -> NoiseSettings:
     """Return the noise that 'off', '' (the defaults) or a YAML file of `geo_pose fit-noise` name."""
     if name in ('', 'off'):
@@ -117,5 +152,6 @@ _KINDS: Mapping[str, tuple[Callable[[Path, Options, bool], list[Sequence]], froz
     'h36m': (_h36m, frozenset({'keypoints'})),
     'mpi': (_mpi, frozenset()),
     'bag': (_bag, frozenset({'cameras', 'frames', 'skeleton', 'rig'})),
+    'store': (_store, frozenset({'aside'})),
     'motion': (_motion, frozenset({'rigs', 'ceiling', 'only', 'clips', 'seed', 'noise'})),
 }

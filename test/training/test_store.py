@@ -1,0 +1,430 @@
+"""The store: what is written comes back, what is wrong is said, and training streams from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+from geo_pose_training.cli import main
+from geo_pose_training.data import store_bags
+from geo_pose_training.data.bag import load_bag
+from geo_pose_training.data.labels import refined
+from geo_pose_training.data.prepare import prepare
+from geo_pose_training.data.sequence import Sequence, data_hash
+from geo_pose_training.data.sources import is_store, load_data, store_shards
+from geo_pose_training.data.store import (
+    SUFFIX,
+    StoreError,
+    StoreSettings,
+    open_store,
+    read_piece,
+    read_shard,
+    read_whole,
+    seen_joints,
+    write_shard,
+)
+from geo_pose_training.data.stream import Stream, store_hash
+from geo_pose_training.feed import Feed
+from geo_pose_training.fit import METRICS, Trainer, fit, stream_batches
+from geo_pose_training.settings import Recipe, StreamSettings, load_recipe
+
+from geo_pose_ros import cli
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.inference.model_card import load_card
+from test.training.people import sequence
+from test.training.test_bag import write_bag
+
+INFO: dict[str, Any] = {'hash': 'abc'}
+_SMALL = {
+    'model.width': 16, 'model.blocks': 1, 'optim.steps': 4, 'optim.steps_per_epoch': 2, 'optim.batch': 32,
+    'stream.pieces': 4, 'stream.lanes': 2,
+}
+
+
+def _write(folder: Path, count: int = 3, frames: int = 20, piece: int = 8) -> list[Sequence]:
+    """Write a store of people who were seen for 20 frames each, in pieces of 8, 8 and 4."""
+    people = [sequence(frames, noise_px=1.0, seed=seed, name=f'walk{seed}') for seed in range(count)]
+    for person in people:
+        write_shard(folder / f'{person.name}{SUFFIX}', person, StoreSettings(piece), {'from': person.name})
+    return people
+
+
+def _recipe(name: str = 'pseudo_label', **changes: object) -> Recipe:
+    return load_recipe(name, {**_SMALL, **changes})
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    seen = sequence(20, noise_px=1.0)
+    seen.xy[3, 1, 5] = np.nan
+    seen.confidence[3, 1, 5] = 0.0
+    seen = replace(seen, stamp_ns=np.arange(20) * 33_000_000)
+    write_shard(tmp_path / f'walk{SUFFIX}', seen, StoreSettings(8), {'bag': 'walk'})
+    (shard,) = open_store(tmp_path)
+    assert (shard.cameras, shard.frames, shard.pieces, shard.made_from) == (4, 20, 3, {'bag': 'walk'})
+    assert shard.hash == data_hash([seen])
+    labels, weight = refined(seen.cam_from_world, seen.focal_px, seen.rays(), seen.confidence, seen.fps)
+    whole = read_whole(shard)
+    pieces = (read_piece(shard, 1), slice(8, 16)), (read_piece(shard, 2), slice(16, 20))
+    for found, chosen in ((whole, slice(None)), *pieces):
+        # Kept with single precision.
+        np.testing.assert_array_equal(found.xy, seen.xy[chosen].astype(np.float32))
+        np.testing.assert_array_equal(found.confidence, seen.confidence[chosen].astype(np.float32))
+        assert found.refined is not None and found.stamp_ns is not None
+        np.testing.assert_array_equal(found.refined[0], labels[chosen].astype(np.float32))
+        np.testing.assert_array_equal(found.refined[1], weight[chosen].astype(np.float32))
+        np.testing.assert_array_equal(found.stamp_ns, seen.stamp_ns[chosen])
+        np.testing.assert_array_equal(found.cam_from_world, seen.cam_from_world)
+        assert (found.name, found.subject, found.fps, found.rig.names) == ('walk', 'someone', 30.0, seen.rig.names)
+    assert data_hash([whole]) == shard.hash
+    counts = np.concatenate(list(seen_joints(shard)))
+    assert counts.shape == (20, 4) and counts[3, 1] == 16 and counts.sum() == 20 * 4 * 17 - 1
+
+
+def test_refined_labels_are_kept_for_all_views_and_made_anew_for_some() -> None:
+    seen = sequence(20, noise_px=1.0)
+    given = (np.full((20, 17, 3), 7.0), np.ones((20, 17)))
+    kept = replace(seen, refined=given)
+    assert kept.refined_labels() is given
+    assert kept.views(kept.rig.names).refined is given
+    assert kept.views(kept.rig.names[:3]).refined is None
+    np.testing.assert_array_equal(
+        kept.views(kept.rig.names[:3]).refined_labels()[0], seen.views(seen.rig.names[:3]).refined_labels()[0]
+    )
+
+
+def test_a_store_that_is_none_empty_damaged_or_foreign_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreError, match="does not exist; make one: geo_pose store"):
+        open_store(tmp_path / 'none')
+    with pytest.raises(StoreError, match='holds no shard; fill it'):
+        open_store(tmp_path)
+    _write(tmp_path, count=1)
+    path = tmp_path / f'walk0{SUFFIX}'
+    good = path.read_bytes()
+    shard = read_shard(path)
+    # Cut off, and a byte of the keypoints turned.
+    path.write_bytes(good[: len(good) // 2])
+    with pytest.raises(StoreError, match=r'walk0.parquet. is damaged .* delete it and run geo_pose store again'):
+        open_store(tmp_path)
+    column = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(good)).metadata.row_group(1).column(2)
+    middle = column.data_page_offset + column.total_compressed_size // 2
+    path.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
+    assert read_shard(path) == shard
+    read_piece(shard, 0)
+    with pytest.raises(StoreError, match='is damaged or cannot be read'):
+        read_piece(shard, 1)
+    path.write_bytes(good)
+    read_piece(shard, 1)
+    monkeypatch.setattr('geo_pose_training.data.store._VERSION', 2)
+    with pytest.raises(StoreError, match=r'no shard of version 2 \(it says 1\)'):
+        open_store(tmp_path)
+    monkeypatch.undo()
+    table = pyarrow.parquet.read_table(path)
+    about = json.loads(table.schema.metadata[b'geo_pose'])
+    about['skeleton'] = ['head', 'tail']
+    text = json.dumps(about).encode()
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b'geo_pose': text}), path)
+    with pytest.raises(StoreError, match='what it says of itself has changed'):
+        open_store(tmp_path)
+    signed = {b'geo_pose': text, b'geo_pose_sha256': hashlib.sha256(text).hexdigest()}
+    pyarrow.parquet.write_table(table.replace_schema_metadata(signed), path)
+    with pytest.raises(StoreError, match='another skeleton, head, tail'):
+        open_store(tmp_path)
+    pyarrow.parquet.write_table(table.replace_schema_metadata({}), path)
+    with pytest.raises(StoreError, match='it says nothing'):
+        open_store(tmp_path)
+    monkeypatch.setitem(sys.modules, 'pyarrow', None)
+    with pytest.raises(StoreError, match='pip install pyarrow'):
+        open_store(tmp_path)
+
+
+def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
+    _write(tmp_path, count=1, frames=4)
+    path = tmp_path / f'walk0{SUFFIX}'
+    good, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    whole, refused = read_whole(read_shard(path)), 0
+    assert whole.refined is not None
+    for place in rng.integers(len(good), size=150):
+        path.write_bytes(good[:place] + bytes([good[place] ^ (1 << int(rng.integers(8)))]) + good[place + 1 :])
+        try:
+            found = read_whole(read_shard(path))
+        except StoreError:
+            refused += 1
+            continue
+        # Some bits mean nothing to a reader.
+        assert found.refined is not None and data_hash([found]) == data_hash([whole])
+        np.testing.assert_array_equal(found.refined[0], whole.refined[0])
+    assert refused > 100
+
+
+def test_every_fifth_bag_is_the_test_part(tmp_path: Path) -> None:
+    _write(tmp_path, count=7, frames=4)
+    spec = f'store:{tmp_path}'
+    assert is_store(spec) and not is_store('h36m:folder')
+    assert [s.path.stem for s in store_shards(spec, test=True)] == ['walk1', 'walk6']
+    assert [s.name for s in load_data(f'{spec},aside:3', test=True)] == ['walk1', 'walk4']
+    assert [s.name for s in load_data(f'{spec},aside:3', test=False)] == ['walk0', 'walk2', 'walk3', 'walk5', 'walk6']
+    for aside in ('1', 'few'):
+        with pytest.raises(ConfigError, match=f'aside is {aside}; expected a number of 2 or more'):
+            store_shards(f'{spec},aside:{aside}', test=True)
+    with pytest.raises(ConfigError, match='unknown option'):
+        store_shards(f'{spec},noise:off', test=True)
+    for number in range(1, 7):
+        (tmp_path / f'walk{number}{SUFFIX}').unlink()
+    assert len(store_shards(spec, test=False)) == 1
+    with pytest.raises(StoreError, match='holds one bag only, none to test on'):
+        store_shards(spec, test=True)
+
+
+@pytest.mark.parametrize('name', ['pseudo_label', 'li2020', 'retrain', 'geo'])
+def test_a_stream_prepares_what_memory_would(name: str, tmp_path: Path) -> None:
+    _write(tmp_path, piece=20)
+    shards = open_store(tmp_path)
+    recipe = _recipe(name, **{'stream.pieces': 3, 'stream.lanes': 1})
+    (streamed,) = Stream(shards, recipe, 5).banks(0).values()
+    numbers = [int(n) for n in np.random.default_rng((5, 0)).permutation(3)]
+    people = [read_whole(shards[number]) for number in numbers]
+    expected = prepare(people, recipe.data, 5, gravity=recipe.model.gravity, numbers=numbers)
+    for part in ('pose2d', 'view_from_world', 'label', 'label_weight', 'valid', 'first', 'last'):
+        assert torch.equal(getattr(streamed, part), getattr(expected, part)), part
+    assert len(streamed) == 60 * (1 + recipe.data.reshaped_copies)
+
+
+def test_every_piece_comes_once_before_one_comes_again(tmp_path: Path) -> None:
+    _write(tmp_path, count=4)
+    shards = open_store(tmp_path)
+    recipe = _recipe(**{'data.labels': 'none', 'loss.label': 0.0, 'loss.transform': 1.0})
+    stream = Stream(shards, recipe, 0)
+    assert len(stream) == 12
+    first, again = ([stream._numbers(epoch) for epoch in epochs] for epochs in ((0, 1, 2), (3, 4, 5)))
+    for epochs in (first, again):
+        assert sorted(n for lanes in epochs for own in lanes.values() for n in own) == list(range(12))
+    assert first != again
+    assert stream.banks(1) is stream.banks(1)
+    assert stream.banks(1) is not stream.banks(2)
+    # Each of two processes has a lane of its own, the same as one process has.
+    for rank in (0, 1):
+        half = Stream(shards, recipe, 0, rank=rank, world=2)
+        assert [half._numbers(epoch) for epoch in (0, 1, 2)] == [{rank: lanes[rank]} for lanes in first]
+    # Fewer pieces than lanes are there several times.
+    few = Stream(shards[:1], _recipe(**{'stream.lanes': 8, 'stream.pieces': 8}), 0)
+    shared = [n for own in few._numbers(0).values() for n in own]
+    assert len(shared) == 8 and {shared.count(n) for n in range(3)} == {2, 3}
+
+
+def test_batches_hold_equal_parts_of_the_lanes(tmp_path: Path) -> None:
+    _write(tmp_path, count=2, piece=20)
+    recipe = _recipe(**{'stream.pieces': 2})
+    stream = Stream(open_store(tmp_path), recipe, 0)
+    batches = list(stream_batches(stream, recipe, seed=0, epoch=0, share=32, steps=3))
+    assert [len(batch.window) for batch in batches] == [32] * 3
+    labels = {lane: {tuple(row) for row in bank.label[:, 0].tolist()} for lane, bank in stream.banks(0).items()}
+    for batch in batches:
+        # A label turned back out of its view.
+        seen = batch.label[:, 0, 0]
+        world = torch.where(batch.flip[:, 0, None], seen * torch.tensor([-1.0, 1.0, 1.0]), seen)
+        world = (world[:, None] @ batch.view_from_world[:, 0, :, :3])[:, 0]
+        for lane, own in ((0, world[:16]), (1, world[16:])):
+            known = torch.tensor(sorted(labels[lane]))
+            assert float(torch.cdist(own, known).min(1).values.max()) < 1e-4
+
+
+def test_pieces_without_a_whole_view_are_left_out(tmp_path: Path) -> None:
+    seen = sequence(20)
+    seen.confidence[8:16] = 0.0
+    write_shard(tmp_path / f'walk{SUFFIX}', seen, StoreSettings(8), {})
+    assert [piece.place for piece in Stream(open_store(tmp_path), _recipe(), 0)._pieces] == [0, 2]
+    seen.confidence[:] = 0.0
+    write_shard(tmp_path / f'walk{SUFFIX}', seen, StoreSettings(8), {})
+    with pytest.raises(StoreError, match='No frame of 1 shards has 1 views with 14 joints'):
+        Stream(open_store(tmp_path), _recipe(), 0)
+
+
+def test_what_cannot_be_streamed_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, count=1)
+    shards = open_store(tmp_path)
+    with pytest.raises(ConfigError, match='holds no 3D truth'):
+        Stream(shards, _recipe('supervised'), 0)
+    with pytest.raises(ConfigError, match=r'set data\.extrinsics to given'):
+        Stream(shards, _recipe(**{'data.extrinsics': 'joints'}), 0)
+    with pytest.raises(ConfigError, match=r'3 processes do not divide stream.lanes, 2; set it to a multiple of 3'):
+        Stream(shards, _recipe(), 0, world=3)
+    with pytest.raises(ConfigError, match=r'optim.batch is 33; expected a multiple of .*, 2 x 1'):
+        Stream(shards, _recipe(**{'optim.batch': 33}), 0)
+    with pytest.raises(ConfigError, match='a lane needs a piece'):
+        StreamSettings(pieces=2, lanes=4)
+    write_shard(tmp_path / f'two{SUFFIX}', sequence(8, cameras=2), StoreSettings(8), {})
+    with pytest.raises(ConfigError, match=r'The rigs have \[2, 4\] cameras; set data.cameras to 2'):
+        Stream(open_store(tmp_path), _recipe(), 0)
+    assert len(Stream(open_store(tmp_path), _recipe(**{'data.cameras': 2}), 0)) == 4
+
+
+def test_a_streamed_run_resumes_bit_for_bit(tmp_path: Path) -> None:
+    _write(tmp_path / 'store')
+    shards, recipe = open_store(tmp_path / 'store'), _recipe(**{'optim.steps': 8})
+    whole, half, resumed = (Trainer(recipe, Stream(shards, recipe, 3), seed=3) for _ in range(3))
+    fit(whole, tmp_path / 'whole', INFO, progress=False)
+    half.train_epoch()
+    half.train_epoch()
+    resumed.restore(half.state())
+    resumed.train_epoch()
+    resumed.train_epoch()
+    for name, values in whole.networks.state_dict().items():
+        assert torch.equal(values, resumed.networks.state_dict()[name]), name
+
+
+def test_a_checkpoint_from_before_there_were_stores_resumes(tmp_path: Path) -> None:
+    _write(tmp_path)
+    recipe = replace(_recipe(), stream=StreamSettings())
+    trainer = Trainer(recipe, Stream(open_store(tmp_path), recipe, 0), seed=0)
+    state = trainer.state()
+    del state['recipe']['stream']
+    trainer.restore(state)
+
+
+@pytest.mark.parametrize('name', ['pseudo_label', 'li2020'])
+def test_two_processes_take_the_steps_that_one_takes(name: str, tmp_path: Path) -> None:
+    _write(tmp_path / 'store')
+    changes = json.dumps({**_SMALL, 'data.virtual_views': 2 if name == 'li2020' else 0})
+    script = textwrap.dedent(
+        """
+        import json, sys
+        from pathlib import Path
+        import torch
+        torch.set_num_threads(1)
+        from geo_pose_training.data.store import open_store
+        from geo_pose_training.distributed import process_group
+        from geo_pose_training.feed import Feed
+        from geo_pose_training.fit import Trainer, fit
+        from geo_pose_training.settings import load_recipe
+        folder, run, name, changes = sys.argv[1:]
+        with process_group():
+            recipe = load_recipe(name, json.loads(changes))
+            feed = Feed.streamed(open_store(Path(folder)), recipe, 0)
+            fit(Trainer(recipe, feed.source, seed=0), Path(run), feed.identity, progress=False)
+        """
+    )
+    (tmp_path / 'streamed.py').write_text(script)
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(p for p in sys.path if p), 'OMP_NUM_THREADS': '1'}
+    command = [
+        sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+        str(tmp_path / 'streamed.py'), str(tmp_path / 'store'), str(tmp_path / 'two'), name, changes,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    recipe = load_recipe(name, json.loads(changes))
+    alone = Feed.streamed(open_store(tmp_path / 'store'), recipe, 0)
+    fit(Trainer(recipe, alone.source, seed=0), tmp_path / 'one', alone.identity, progress=False)
+    runs = [[json.loads(row) for row in (tmp_path / run / METRICS).read_text().splitlines()] for run in ('one', 'two')]
+    assert len(runs[0]) == len(runs[1]) == 2
+    for one, two in zip(*runs, strict=True):
+        del one['poses_per_s'], two['poses_per_s']
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+@pytest.fixture
+def bags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of three bags, one of them empty of people, and of something that is no bag."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    for name in ('walk0', 'walk1', 'nobody'):
+        seen = sequence(30, noise_px=1.0, seed=len(name), name=name)
+        if name == 'nobody':
+            seen.confidence[:, 1:] = 0.0
+        write_bag(tmp_path / 'bags' / name, seen)
+    (tmp_path / 'bags' / 'torn').mkdir()
+    return tmp_path / 'bags'
+
+
+def test_bags_are_stored_once_and_one_that_fails_costs_only_itself(
+    bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ['store', str(bags / '*'), '--out', str(tmp_path / 'store'), '--workers', '1', '--piece-frames', '20']
+    assert cli.main(command) == 1
+    told = capsys.readouterr().out
+    assert 'nobody was seen by two cameras at once' in told
+    assert '4 bags, 2 failed, 60 sets, 60 bodies' in told
+    shards = open_store(tmp_path / 'store')
+    assert [shard.path.stem for shard in shards] == ['walk0', 'walk1']
+    whole = load_bag(bags / 'walk0')
+    assert shards[0].hash == data_hash([whole]) and shards[0].pieces == 2
+    assert 0.3 < shards[0].made_from['reprojection_px'] < 2.0
+    before = shards[0].path.stat().st_mtime_ns
+    # What is whole stays; what is torn, of other settings or of a bag that changed is made again.
+    made: list[str] = []
+    written = store_bags.write_shard
+
+    def remember(path: Path, *rest: Any) -> None:
+        made.append(path.stem)
+        written(path, *rest)
+
+    monkeypatch.setattr(store_bags, 'write_shard', remember)
+    jobs = [
+        store_bags.StoreJob(bags / name, tmp_path / 'store' / name, StoreSettings(20), None, (), 'body17')
+        for name in ('walk0', 'walk1')
+    ]
+    assert [outcome.sets for outcome in (job.done() for job in jobs) if outcome] == [30, 30]
+    shards[1].path.write_bytes(shards[1].path.read_bytes()[:1000])
+    assert jobs[1].done() is None
+    assert replace(jobs[0], settings=StoreSettings(10)).done() is None
+    jobs[1].run()
+    assert made == ['walk1']
+    assert jobs[1].done() is not None
+    assert shards[0].path.stat().st_mtime_ns == before
+    os.utime(next((bags / 'walk0').iterdir()), ns=(1, 1))
+    assert jobs[0].done() is None
+
+
+def test_train_evaluate_and_retrain_from_a_store(
+    bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / 'store'
+    assert cli.main(['store', str(bags / 'walk*'), '--out', str(store), '--workers', '1', '--piece-frames', '10']) == 0
+    small = [part for name, value in _SMALL.items() for part in ('--set', f'{name}={value}')]
+    run = tmp_path / 'run'
+    command = ['train', '--recipe', 'pseudo_label', '--out', str(run), *small, '--quiet']
+    assert main([*command, '--data', f'store:{store}']) == 0
+    data = json.loads((run / 'data.json').read_text())
+    training = store_shards(f'store:{store}', test=False)
+    assert (data['frames'], data['sequences'], data['hash']) == (30, 1, store_hash(training))
+    assert main(['evaluate', str(run), '--data', f'store:{store}']) == 0
+    assert main(['export', str(run), '--out', str(tmp_path / 'small.onnx')]) == 0
+    with pytest.raises(ConfigError, match='give stores only as --data, or none'):
+        main([*command, '--data', f'store:{store}', '--data', f'bag:{bags / "walk0"}'])
+    retrain = ['retrain', '--from', str(tmp_path / 'small.onnx'), '--out', str(tmp_path / 'new.onnx')]
+    changed = {
+        'data.reshaped_copies': 1, 'optim.steps': 40, 'optim.steps_per_epoch': 20, 'optim.batch': 32,
+        'optim.rehearsal_poses': 20, 'stream.pieces': 4, 'stream.lanes': 2,
+    }
+    settings = [part for name, value in changed.items() for part in ('--set', f'{name}={value}')]
+    assert main([*retrain, '--data', f'store:{store}', *settings, '--force']) == 0
+    card = load_card(tmp_path / 'new.onnx')
+    assert card.training['sources'] == [f'store:{store}']
+    assert card.training['hash'] == store_hash(training)
+    # The bag that is kept aside, of 30 frames, and its last camera.
+    assert card.metrics['after']['poses'] == 30
+    assert card.metrics['after']['mpjpe_mm'] < card.metrics['before']['mpjpe_mm']
+    told = json.loads((tmp_path / 'new_report' / 'report.json').read_text())
+    assert [r['training_frames'] for r in told['recordings']] == [0]
+    with pytest.raises(ConfigError, match='either --bag BAG or --data store:STORE'):
+        main(retrain)
+    with pytest.raises(ConfigError, match='whole bags are kept aside'):
+        main([*retrain, '--data', f'store:{store}', '--held-out', 'cam3'])
+
+
+def test_two_cameras_are_all_needed_to_check_on() -> None:
+    from geo_pose_training.proof import unseen
+
+    assert (unseen(sequence(4)).camera, unseen(sequence(4)).trained_on) == ('cam3', ('cam0', 'cam1', 'cam2'))
+    assert (unseen(sequence(4, cameras=2)).camera, unseen(sequence(4, cameras=2)).trained_on) == ('', ('cam0', 'cam1'))

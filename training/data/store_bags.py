@@ -1,0 +1,125 @@
+"""`geo_pose store`: recorded bags into a store to train from, several at a time; what is there is not made again."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from geo_pose_ros.bags.fleet import Outcome, bag_state, find_bags, jobs_for, process_fleet
+from geo_pose_ros.calibration.rig_file import dump_rig, load_rig
+from geo_pose_ros.config import add_arguments, from_arguments
+from geo_pose_ros.errors import BagError, GeoPoseError
+from geo_pose_ros.geometry.triangulation import reprojection_residuals
+from geo_pose_ros.types import CameraRig
+
+from .bag import load_bag
+from .sequence import Sequence
+from .store import SUFFIX, StoreError, StoreSettings, read_shard, write_shard
+
+# A refined joint of less weight is a guess.
+_SURE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class StoreJob:
+    """One bag to store: the arguments of load_bag, and how it is written.
+
+    ``out`` is the shard but for its suffix.
+    """
+
+    bag: Path
+    out: Path
+    settings: StoreSettings
+    rig: CameraRig | None
+    cameras: tuple[str, ...]
+    skeleton: str
+
+    @property
+    def shard(self) -> Path:
+        """Where the shard lies."""
+        return self.out.with_name(f'{self.out.name}{SUFFIX}')
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of all that the shard depends on but the program."""
+        rig = '' if self.rig is None else dump_rig(self.rig)
+        how = bag_state(self.bag), dataclasses.asdict(self.settings), rig, self.cameras, self.skeleton
+        return hashlib.sha256(repr(how).encode()).hexdigest()
+
+    def done(self) -> Outcome | None:
+        """Return the outcome of a shard that is whole and was made from the same; else None."""
+        try:
+            outcome = Outcome(**read_shard(self.shard).made_from)
+            return outcome if outcome.fingerprint == self.fingerprint() else None
+        except (StoreError, OSError, TypeError):
+            return None
+
+    def run(self) -> Outcome:
+        """Write the shard; its ``bodies`` are frames in which some joint is surely known."""
+        began = perf_counter()
+        outcome = Outcome(str(self.bag), str(self.shard))
+        try:
+            sequence = load_bag(self.bag, cameras=self.cameras, skeleton=self.skeleton, rig=self.rig)
+            sequence = replace(sequence, refined=sequence.refined_labels())
+            bodies, reprojection_px = _quality(sequence)
+            if not bodies:
+                raise BagError(
+                    f"Bag '{self.bag}': nobody was seen by two cameras at once; leave it out, or look at its "
+                    'calibration with geo_pose report.'
+                )
+            outcome = replace(
+                outcome, sets=len(sequence), bodies=bodies, reprojection_px=reprojection_px,
+                fingerprint=self.fingerprint(), seconds=perf_counter() - began,
+            )
+            write_shard(self.shard, sequence, self.settings, dataclasses.asdict(outcome))
+        except (GeoPoseError, OSError) as error:
+            return replace(outcome, error=str(error), seconds=perf_counter() - began)
+        return outcome
+
+
+def _quality(sequence: Sequence) -> tuple[int, float]:
+    """Return how many frames have a sure joint, and the median distance, px, of such joints from what was seen."""
+    xyz, weight = sequence.refined_labels()
+    sure = weight > _SURE
+    rays = np.moveaxis(sequence.rays(), 1, 0)[:, sure]
+    residuals = reprojection_residuals(sequence.cam_from_world, sequence.focal_px, rays, xyz[sure])
+    known = residuals[np.isfinite(residuals)]
+    return int(sure.any(1).sum()), float(np.median(known)) if len(known) else float('nan')
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose store`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        'store', help='keep what training needs of many bags in Parquet files', description=__doc__
+    )
+    parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap'")
+    parser.add_argument('--out', type=Path, required=True, metavar='STORE', help='folder of the store')
+    parser.add_argument('--workers', type=int, default=0, help='processes [default: one per core]')
+    parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) whose workers see the same paths')
+    parser.add_argument('--rig', type=Path, help='rig file of the cameras [default: what the bags say]')
+    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
+    parser.add_argument('--skeleton', default='body17', help='of the keypoint topics [default body17]')
+    add_arguments(parser, StoreSettings)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Store the bags; return 1 if one failed."""
+    settings = from_arguments(StoreSettings, arguments)
+    rig = None if arguments.rig is None else load_rig(arguments.rig)
+
+    def make(bag: Path, out: Path) -> StoreJob:
+        return StoreJob(bag, out, settings, rig, tuple(arguments.cameras), arguments.skeleton)
+
+    failed = process_fleet(
+        jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out, workers=arguments.workers,
+        scheduler=arguments.scheduler, show=partial(print, flush=True),
+    )
+    return int(failed > 0)

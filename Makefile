@@ -1,4 +1,4 @@
-.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes fuzz soak test-browser test-humble bench-moving docs clean
+.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory fuzz soak test-browser test-humble bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -57,6 +57,10 @@ bench-lifter:
 bench-scenes:
 	@tools/venv.sh test
 	@.venv/bin/python benchmarks/scenes.py
+
+bench-train-memory:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/train_memory.py
 
 bench-calibrate:
 	@tools/venv.sh test

@@ -459,13 +459,17 @@ class Scene:
             return sought
         # Whom more keypoints support; of two alike the senior.
         rank = np.empty(len(people), np.int64)
-        ids = np.append(self._tracks.ids, np.iinfo(np.int64).max)[people.tracks]
+        ids = self._ids_of(people)
         rank[np.lexsort((-ids, estimate.solution.num_views.sum(1)))] = np.arange(len(people))
         own = seen & ~second_readings(
             estimate.solution.xyz, people.views, rank, detections, self._config.tracking.arms_length_m
         )
         missing = (expected & ~own).sum(1)
         return np.asarray(sought & ((own.sum(1) == 0) | (own.sum(1) == 1) & (missing >= 2)))
+
+    def _ids_of(self, people: _People) -> IntArray:
+        """Return (B,) the ids of ``people``, of new ones one that is younger than all."""
+        return np.append(self._tracks.ids, np.iinfo(np.int64).max)[people.tracks]
 
     def _learn(self, stamp_ns: int, ids: IntArray, seen_xyz: FloatArray) -> None:
         """Learn about the cameras from the last set, now that this one's people (B,) and joints (B, J, 3) are known."""
@@ -490,7 +494,7 @@ class Scene:
     ) -> tuple[_People, Estimate, FloatArray]:
         """Make one of two bodies that are one person, and give new people the ids of those who were lost there."""
         tracks, xyz = self._tracks, estimate.solution.xyz
-        ids = np.append(tracks.ids, np.iinfo(np.int64).max)[people.tracks]
+        ids = self._ids_of(people)
         confirmed = np.append(tracks.confirmed, False)[people.tracks]
         order = np.lexsort((ids, ~confirmed))
         whose = same_bodies(xyz[order], people.views[order], self._config.tracking.same_body_m)

@@ -33,7 +33,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'process': ('geo_pose_ros.bags.process', 'run the pipeline over every frame of a bag, without ROS'),
     'info': ('geo_pose_ros.bags.info', 'say what a bag holds'),
     'check': ('geo_pose_ros.installation', 'say what this installation lacks'),
-    'view': ('geo_pose_ros.view.viewer', 'a recording or a running node in 3D in the browser'),
+    'view': ('geo_pose_ros.view.command', 'a recording or a running node in 3D in the browser'),
     'report': ('geo_pose_ros.view.report', 'one page that says whether a recording is good, and what to do'),
     'play': ('geo_pose_ros.ros.play', 'publish a bag in real time'),
     'record': ('geo_pose_ros.ros.record', 'record topics into a bag'),

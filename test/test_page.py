@@ -13,6 +13,7 @@ from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.evaluation.report import PictureField, Series
 from geo_pose_ros.page import Page, Verdict
 from geo_pose_ros.view import charts
+from geo_pose_ros.view.tables import clock
 
 
 def outside(html):
@@ -102,7 +103,7 @@ def test_spans_and_shares_and_arrows():
     ('seconds', 'words'), [(0.0, '0.0 s'), (9.94, '9.9 s'), (65.0, '1:05'), (3_725.0, '1:02:05'), (600.0, '10:00')]
 )
 def test_clock(seconds, words):
-    assert charts.clock(seconds) == words
+    assert clock(seconds) == words
 
 
 def test_drawings_and_kept_lines():

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ..errors import CalibrationError
 from ..geometry.rigid import from_rotation_vector
@@ -65,6 +64,8 @@ def _toml_camera(key: str, entry: Mapping[str, Any], unit_m: float) -> Camera:
 
 def dump_toml(rig: CameraRig) -> str:
     """Return the rig as Pose2Sim and aniposelib read it, m."""
+    from scipy.spatial.transform import Rotation
+
     lines = []
     for camera in rig.cameras:
         lens = camera.intrinsics

@@ -10,7 +10,6 @@ import numpy as np
 from ..config import PipelineConfig
 from ..errors import ShapeError
 from ..geometry.projection import project_world
-from ..pipeline import PosePipeline
 from ..skeleton import FloatArray, Skeleton
 from ..types import Bodies3D, CameraRig, IntArray, Keypoints2D
 
@@ -116,6 +115,9 @@ def _left_out(
     rig: CameraRig, observations: Sequence[Observation], config: PipelineConfig, name: str
 ) -> Iterator[tuple[int, IntArray, FloatArray]]:
     """Yield stamp, and persons (P,) and px (P, J) as ``_best_fits`` of camera ``name``, predicted by the others."""
+    # The viewer needs distances alone, and nothing of the pipeline.
+    from ..pipeline import PosePipeline
+
     others = tuple(other for other in rig.names if other != name)
     with PosePipeline(rig.subset(others), config) as pipeline:
         for seen in observations:

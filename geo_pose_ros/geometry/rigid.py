@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ..skeleton import FloatArray
+from . import quaternion
 
 
 def transform_points(b_from_a: FloatArray, points_a: FloatArray) -> FloatArray:
@@ -28,18 +28,39 @@ def invert(b_from_a: FloatArray) -> FloatArray:
 
 
 def from_quaternion(quaternion_xyzw: FloatArray, translation_m: FloatArray) -> FloatArray:
-    """Return the transform (3, 4) of a quaternion (4,), order x y z w as in geometry_msgs, and a translation (3,)."""
-    rotation = Rotation.from_quat(quaternion_xyzw).as_matrix()
-    return np.column_stack([rotation, np.asarray(translation_m, float)])
+    """Return the transform (3, 4) of a quaternion (4,), order x y z w as in geometry_msgs, and a translation (3,).
+
+    Raises:
+        ValueError: for a quaternion of length zero.
+    """
+    x, y, z, w = np.asarray(quaternion_xyzw, float).tolist()
+    if x == y == z == w == 0.0:
+        raise ValueError('A quaternion of length zero is no rotation.')
+    tx, ty, tz = np.asarray(translation_m, float).tolist()
+    return quaternion.matrix((quaternion.unit((x, y, z, w)), (tx, ty, tz)))
 
 
 def to_quaternion(b_from_a: FloatArray) -> FloatArray:
-    """Return the quaternion (4,), order x y z w with w >= 0, of the rotation of ``b_from_a`` (3, 4)."""
-    quaternion: FloatArray = Rotation.from_matrix(b_from_a[:, :3].copy()).as_quat()
-    return -quaternion if quaternion[3] < 0.0 else quaternion
+    """Return the quaternions (..., 4), order x y z w with w >= 0, of the rotations of ``b_from_a`` (..., 3, 3 or 4)."""
+    r = b_from_a[..., :3]
+    xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
+    xy, xz, yz = r[..., 1, 0] + r[..., 0, 1], r[..., 0, 2] + r[..., 2, 0], r[..., 2, 1] + r[..., 1, 2]
+    xw, yw, zw = r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]
+    # Four times the quaternion times its transpose: the row of the largest component is the exactest (Markley 2008).
+    products = np.stack([
+        np.stack([1.0 + xx - yy - zz, xy, xz, xw], -1), np.stack([xy, 1.0 - xx + yy - zz, yz, yw], -1),
+        np.stack([xz, yz, 1.0 - xx - yy + zz, zw], -1), np.stack([xw, yw, zw, 1.0 + xx + yy + zz], -1),
+    ], -2)
+    largest = np.diagonal(products, axis1=-2, axis2=-1).argmax(-1)[..., None, None]
+    row = np.take_along_axis(products, largest, -2)[..., 0, :]
+    turned: FloatArray = row / np.linalg.norm(row, axis=-1, keepdims=True)
+    return np.where(turned[..., 3:] < 0.0, -turned, turned)
 
 
 def from_rotation_vector(rotation_vector_rad: FloatArray, translation_m: FloatArray) -> FloatArray:
     """Return the transform (3, 4) of a rotation vector (3,) rad and a translation (3,) m."""
+    # What SciPy imports takes longer than anything else that a page in the browser waits for.
+    from scipy.spatial.transform import Rotation
+
     rotation = Rotation.from_rotvec(rotation_vector_rad).as_matrix()
     return np.column_stack([rotation, np.asarray(translation_m, float)])

@@ -27,10 +27,12 @@ from ..messages.bodies import bodies_from_cloud
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
 from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
-from ..view.playback import CameraState, Instant, LazyFrames, camera_states
+from ..view.command import serve
+from ..view.instant import CameraState, Instant, LazyFrames, camera_states
 from ..view.poses import OtherPoses
+from ..view.settings import ViewConfig
 from ..view.stage import Stage
-from ..view.viewer import Panel, PictureTurns, ViewConfig, serve
+from ..view.viewer import Panel, PictureTurns
 from .message_factory import message_class
 from .qos import profile
 from .tf import subscribe_static_transforms

@@ -15,6 +15,7 @@ import numpy as np
 from ..evaluation.report import PictureField, Series
 from ..page import Html
 from ..skeleton import FloatArray
+from .tables import clock
 
 # Okabe and Ito's colours that read on light and dark; the dashes tell further lines apart.
 _COLOURS = ('#0f7fd1', '#d9770a', '#159a6c', '#c455a0', '#7a6ff0', '#b58900', '#3aa6b9', '#d1495b')
@@ -187,12 +188,3 @@ def _as_html(svg: str) -> Html:
 def _strength(index: int, count: int) -> float:
     """Return how strongly the colour of ``index`` of ``count`` ranks is drawn: from pale to full."""
     return 0.15 + 0.85 * index / max(1, count - 1)
-
-
-def clock(seconds: float) -> str:
-    """Return a time within a recording as m:ss or h:mm:ss, below ten seconds in seconds."""
-    if abs(seconds) < 10.0:
-        return f'{seconds:.1f} s'
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'

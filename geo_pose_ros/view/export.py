@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ..bags.recording import Recording
-from ..config import setting
 from ..errors import BagError, ConfigError
 from .playback import Playback
+from .settings import ExportConfig
 from .stage import Shown, Stage
+from .viewer import opening
 
 _NS_PER_S = 1_000_000_000
 # The page must not ask anybody for anything: the browser enforces it.
@@ -22,17 +22,6 @@ _POLICY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ExportConfig:
-    """Settings of `geo_pose view --export`."""
-
-    export_hz: float = setting(15.0, 'Instants per second in an exported page', unit='Hz', low=0.1, high=240.0)
-    export_pictures_hz: float = setting(
-        2.0, 'Pictures per second and camera in an exported page; 0: none', unit='Hz', low=0.0, high=60.0
-    )
-    export_max_mb: float = setting(200.0, 'An exported page is not made larger', unit='MB', low=0.1, high=10_000.0)
-
-
 def export_page(recording: Recording, out: Path, config: ExportConfig) -> int:
     """Write an open recording as one page; return its size, bytes.
 
@@ -40,13 +29,10 @@ def export_page(recording: Recording, out: Path, config: ExportConfig) -> int:
         BagError: if the page would be larger than allowed.
         ConfigError: if it cannot be written.
     """
-    from .viewer import opening
-
     playback = Playback(recording, 480)
-    _, floor_m, centre = opening(playback, recording.rig)
     period_ns = max(round(_NS_PER_S / config.export_hz), 1)
     with Stage() as stage:
-        stage.set_rig(recording.rig, floor_m, centre)
+        stage.set_rig(recording.rig, *opening(recording))
         recorder = stage.recorder()
         pictured_ns, last_ns = -(2**62), -1
         times = range(playback.start_ns, playback.end_ns + 1, period_ns)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..config import PipelineConfig
-from ..pipeline import PosePipeline
 from ..types import Bodies3D, CameraRig
-from .playback import Instant
+from .instant import Instant
+
+if TYPE_CHECKING:
+    from ..pipeline import PosePipeline
 
 NONE, RAW = 'nothing', 'all cameras, unfiltered'
 
@@ -33,6 +36,9 @@ class OtherPoses:
         seen = {name: instant.keypoints[name] for name in names if name in instant.keypoints}
         if not seen:
             return None
+        # Most people compare nothing: the page does not wait for the pipeline.
+        from ..pipeline import PosePipeline
+
         pipeline = self._pipelines.get(kind)
         if pipeline is None:
             pipeline = self._pipelines[kind] = PosePipeline(self._rig.subset(list(names)), _settings(kind))

@@ -35,6 +35,7 @@ from ..skeleton import BODY17
 from ..types import Bodies3D, Frame, Keypoints2D
 from . import charts
 from .figures import overlay
+from .tables import clock
 
 _NS_PER_S = 1_000_000_000
 # Stamps below 2001 are of a simulated or a monotonic clock: their time of day says nothing.
@@ -155,7 +156,7 @@ class Times:
 
     def name(self, offset_s: float) -> str:
         """Return the moment ``offset_s`` after the start as '12:03:10 (4:05)': time of day (UTC) and time into it."""
-        offset = charts.clock(offset_s)
+        offset = clock(offset_s)
         if not self.dated:
             return offset
         moment = datetime.fromtimestamp(self.start_ns / _NS_PER_S + offset_s, timezone.utc)
@@ -167,7 +168,7 @@ class Times:
 
 
 def _lead(recording: Recording, report: RecordingReport, times: Times) -> str:
-    parts = [', '.join(str(path) for path in recording.paths), charts.clock(report.duration_s)]
+    parts = [', '.join(str(path) for path in recording.paths), clock(report.duration_s)]
     if times.dated:
         begin = datetime.fromtimestamp(report.start_ns / _NS_PER_S, timezone.utc)
         parts.append(f'from {begin:%Y-%m-%d %H:%M:%S} UTC')
@@ -182,7 +183,7 @@ def _key_numbers(judged: Judged) -> list[tuple[str, str]]:
     left_out = [camera.left_out_px for camera in cameras if np.isfinite(camera.left_out_px)]
     variation = [float(np.nanmedian(body.length_cv)) for body in report.bodies[:1] if np.isfinite(body.length_cv).any()]
     numbers = [
-        (charts.clock(report.duration_s), 'long'),
+        (clock(report.duration_s), 'long'),
         (f'{report.sets / report.duration_s:.1f} /s' if report.duration_s else '-', 'sets of bodies'),
         (str(report.most_people), 'people at once at most'),
         (f'{np.median(residuals):.1f} px' if residuals else '-', 'reprojection, median'),
@@ -397,7 +398,7 @@ def _reported(reported: Reported, times: Times) -> list[Html]:
 
 
 def _offset(times: Times, stamp_ns: int) -> str:
-    return charts.clock((stamp_ns - times.start_ns) / _NS_PER_S)
+    return clock((stamp_ns - times.start_ns) / _NS_PER_S)
 
 
 def _seconds(stretches: Sequence[tuple[int, int]], report: RecordingReport) -> list[tuple[float, float]]:

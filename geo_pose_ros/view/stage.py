@@ -26,8 +26,7 @@ from ..errors import ConfigError
 from ..geometry.rigid import to_quaternion
 from ..skeleton import BODY17, FloatArray, Skeleton
 from ..types import Bodies3D, Camera, CameraRig, UInt8Array
-from .figures import overlay
-from .playback import CameraState, Instant
+from .instant import CameraState, Instant
 
 BoolArray = NDArray[np.bool_]
 _LOG = logging.getLogger(__name__)
@@ -269,6 +268,9 @@ class Stage:
         frame = instant.frames.get(name)
         if frame is None or self._rig is None:
             return None
+        # The first bodies are drawn without what pictures need.
+        from .figures import overlay
+
         bodies = instant.bodies
         if bodies is None:
             bodies = Bodies3D.empty(instant.stamp_ns, self._rig.world_frame_id, BODY17)
@@ -403,8 +405,7 @@ def ellipsoids(covariance: FloatArray, known: BoolArray) -> tuple[FloatArray, Fl
     # A rotation, not a reflection.
     axes = axes * np.where(np.linalg.det(axes) < 0.0, -1.0, 1.0)[:, None, None]
     half = _SIGMAS * np.sqrt(np.maximum(variances, 0.0)) * there[:, None]
-    turned = np.stack([_wxyz(rotation) for rotation in axes]) if len(axes) else np.zeros((0, 4))
-    return turned.astype(np.float32), half.astype(np.float32)
+    return to_quaternion(axes)[:, [3, 0, 1, 2]].astype(np.float32), half.astype(np.float32)
 
 
 def up_direction(rig: CameraRig | None) -> FloatArray:
@@ -444,7 +445,7 @@ def _field_of_view(camera: Camera) -> float:
 
 
 def _wxyz(rotation: FloatArray) -> tuple[float, float, float, float]:
-    x, y, z, w = to_quaternion(np.column_stack([rotation, np.zeros(3)])).tolist()
+    x, y, z, w = to_quaternion(rotation).tolist()
     return w, x, y, z
 
 

@@ -1,36 +1,27 @@
-"""`geo_pose view`: a recording, or a running node, in 3D in the browser; or a page of it to send to somebody."""
+"""What is shown of a recording, and the controls beside it: time line, cameras, a body's joints."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import logging
 import math
 import time
-import webbrowser
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..bags.recording import Recording
-from ..calibration.formats import add_unit_argument, read_calibration
-from ..config import add_arguments, from_arguments, setting
-from ..errors import BagError, ConfigError
+from ..bags.recording import BODIES, Recording
+from ..errors import GeoPoseError
 from ..skeleton import FloatArray
-from ..types import CameraRig
-from .charts import clock
-from .export import ExportConfig, export_page
-from .playback import Instant, Playback
+from ..types import Bodies3D
+from .instant import Instant
+from .playback import Playback
 from .poses import NONE, OtherPoses
+from .settings import ViewConfig
 from .stage import Shown, Stage, up_direction
-from .tables import camera_table, joint_table
+from .tables import camera_table, clock, joint_table
 
-_LOG = logging.getLogger(__name__)
 _NS_PER_S = 1_000_000_000
 _BACK, _ON = '\N{BLACK LEFT-POINTING TRIANGLE}', '\N{BLACK RIGHT-POINTING TRIANGLE}'
 _SPEEDS = ('0.1x', '0.25x', '0.5x', '1x', '2x', '4x')
@@ -41,17 +32,6 @@ _WORDS_S = 0.25
 # all the rest, and a browser that gets the next one before it has decoded the last shows none.
 _PICTURE_S = 0.4
 _FLOOR_SAMPLES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class ViewConfig:
-    """Settings of `geo_pose view`."""
-
-    host: str = setting('127.0.0.1', 'Address to serve on; 0.0.0.0: everybody who reaches this machine may look')
-    port: int = setting(0, 'Port to serve on; 0: 8080, or the next that is free', low=0, high=65_535)
-    rate_hz: float = setting(30.0, 'Instants drawn per second at most', unit='Hz', low=0.1, high=240.0)
-    play: bool = setting(True, 'Begin to play at once')
-    browser: bool = setting(False, 'Open the page in this machine\'s browser')
 
 
 class PictureTurns:
@@ -215,8 +195,7 @@ def _set(handle: Any, name: str, value: Any) -> None:
 def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[[], bool]) -> None:
     """Show an open recording until ``stop``."""
     playback = Playback(recording, _PICTURE_SIDE_PX)
-    instant, floor_m, centre = opening(playback, recording.rig)
-    stage.set_rig(recording.rig, floor_m, centre)
+    stage.set_rig(recording.rig, *opening(recording))
     period_s = 1.0 / config.rate_hz
     with OtherPoses(recording.rig) as others, ThreadPoolExecutor(1, thread_name_prefix='read ahead') as reader:
         line = TimeLine(stage, playback, config.play)
@@ -252,22 +231,31 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
             time.sleep(max(0.0, period_s - (time.monotonic() - now_s)))
 
 
-def opening(playback: Playback, rig: CameraRig | None) -> tuple[Instant, float, FloatArray | None]:
-    """Return the first instant, the floor's height along up, and where people are (3,), None where there are none."""
-    up = up_direction(rig)
-    first = playback.at(playback.start_ns)
+def opening(recording: Recording) -> tuple[float, FloatArray | None]:
+    """Return the floor's height along up, and where people are (3,), None where there are none."""
+    up = up_direction(recording.rig)
     lows, middles = [], []
     for share in np.linspace(0.0, 0.9, _FLOOR_SAMPLES):
-        bodies = playback.at(playback.start_ns + round(share * (playback.end_ns - playback.start_ns))).bodies
+        bodies = _bodies_from(recording, recording.start_ns + round(share * (recording.end_ns - recording.start_ns)))
         if bodies is not None and np.isfinite(bodies.xyz).all(-1).any():
             points = bodies.xyz[np.isfinite(bodies.xyz).all(-1)]
             lows.append(float((points @ up).min()))
             middles.append(points.mean(0))
     if not lows:
-        return first, 0.0, None
+        return 0.0, None
     low = float(np.median(lows))
     # Feet that are near the world's floor stand on it.
-    return first, 0.0 if abs(low) < 0.3 else low, np.median(middles, axis=0)
+    return 0.0 if abs(low) < 0.3 else low, np.median(middles, axis=0)
+
+
+def _bodies_from(recording: Recording, time_ns: int) -> Bodies3D | None:
+    """Return the first bodies of the second from a time; None without any. No picture is read for them."""
+    for one in recording.stream((BODIES,), time_ns, time_ns + _NS_PER_S):
+        try:
+            return one.bodies()
+        except GeoPoseError as error:
+            recording.count_damaged(one, error)
+    return None
 
 
 def problems(recording: Recording) -> list[str]:
@@ -280,63 +268,3 @@ def problems(recording: Recording) -> list[str]:
     if not recording.has('image'):
         found.append('No pictures: name the bag that has them too.')
     return found
-
-
-def serve(config: ViewConfig) -> Stage:
-    """Return a stage on the configured port, and say where it is."""
-    stage = Stage(config.host, config.port or 8080, exact_port=config.port != 0)
-    print(f'Look at {stage.url}  (Ctrl-C ends)', flush=True)
-    if config.browser and not webbrowser.open(stage.url):
-        _LOG.warning('No browser could be opened here; open %s in one.', stage.url)
-    return stage
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose view`."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        'view', help='a recording or a running node in 3D in the browser', description=__doc__
-    )
-    parser.add_argument('bags', type=Path, nargs='*', metavar='BAG',
-                        help='the recording; several of the same time (results, pictures) are put together')
-    parser.add_argument('--live', action='store_true', help='what a running pose_node publishes')
-    parser.add_argument('--node', default='/pose_node', help='its name, with --live')
-    parser.add_argument('--rig', type=Path, help='calibration instead of camera_info and /tf_static')
-    add_unit_argument(parser)
-    parser.add_argument('--export', type=Path, metavar='HTML', help='write a page that needs no server, and end')
-    add_arguments(parser, ViewConfig)
-    add_arguments(parser, ExportConfig)
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.live == bool(arguments.bags):
-        received = 'both' if arguments.live else 'neither'
-        raise ConfigError(f'geo_pose view takes bags, or --live; received {received}.')
-    if arguments.live and arguments.export:
-        raise ConfigError('--export takes bags; record the topics with geo_pose record first.')
-    rig = read_calibration(arguments.rig, arguments.unit) if arguments.rig else None
-    given = {name.removeprefix('setting:') for name in vars(arguments) if name.startswith('setting:')}
-    config = from_arguments(ViewConfig, _only(arguments, ViewConfig, given))
-    if arguments.live:
-        from ..ros.live_view import view_live
-
-        view_live(config, arguments.node, rig)
-        return
-    with Recording(arguments.bags, rig) as recording:
-        if not recording.end_ns:
-            raise BagError(f"'{recording.title}' holds no message; record it again.")
-        if arguments.export:
-            size = export_page(recording, arguments.export, from_arguments(
-                ExportConfig, _only(arguments, ExportConfig, given)))
-            print(f'{arguments.export}: {size / 1e6:.1f} MB')
-            return
-        with serve(config) as stage, contextlib.suppress(KeyboardInterrupt):
-            play(stage, recording, config, lambda: False)
-
-
-def _only(arguments: argparse.Namespace, kind: type, given: set[str]) -> argparse.Namespace:
-    """Return the flags of one settings class alone."""
-    own = set(kind.__dataclass_fields__)  # type: ignore[attr-defined]
-    return argparse.Namespace(**{
-        f'setting:{name}': getattr(arguments, f'setting:{name}') for name in given & own
-    })

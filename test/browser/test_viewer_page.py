@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from geo_pose_ros.bags.recording import Recording
-from geo_pose_ros.view.export import ExportConfig, export_page
+from geo_pose_ros.view.export import export_page
+from geo_pose_ros.view.settings import ExportConfig, ViewConfig
 from geo_pose_ros.view.stage import Stage
-from geo_pose_ros.view.viewer import ViewConfig, play
+from geo_pose_ros.view.viewer import play
 
 from ..view.recordings import write_walk
 from .pictures import differing

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from geo_pose_ros.errors import CalibrationError, ShapeError
 from geo_pose_ros.geometry import rigid
@@ -33,6 +34,18 @@ def test_quaternion_round_trip(rotation, translation):
     quaternion = rigid.to_quaternion(pose)
     assert quaternion[3] >= 0.0
     np.testing.assert_allclose(rigid.from_quaternion(quaternion, translation), pose, atol=1e-12)
+
+
+def test_quaternions_of_many_and_of_half_turns():
+    turns = Rotation.from_quat(np.concatenate([np.eye(4), -np.eye(4), np.random.default_rng(0).normal(size=(64, 4))]))
+    got = rigid.to_quaternion(turns.as_matrix())
+    np.testing.assert_allclose(np.abs((got * turns.as_quat()).sum(-1)), 1.0, atol=1e-12)
+    assert (got[:, 3] >= 0.0).all()
+    for quaternion, matrix in zip(turns.as_quat(), turns.as_matrix(), strict=True):
+        np.testing.assert_allclose(rigid.from_quaternion(3.0 * quaternion, np.zeros(3))[:, :3], matrix, atol=1e-12)
+    assert rigid.to_quaternion(np.zeros((0, 3, 3))).shape == (0, 4)
+    with pytest.raises(ValueError, match='no rotation'):
+        rigid.from_quaternion(np.zeros(4), np.zeros(3))
 
 
 def test_quarter_turn_about_z_in_message_order():

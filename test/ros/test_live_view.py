@@ -11,8 +11,8 @@ from sensor_msgs.msg import PointCloud2
 
 from geo_pose_ros.messages.bodies import bodies_to_cloud
 from geo_pose_ros.ros.live_view import LiveTopics, show_live
+from geo_pose_ros.view.settings import ViewConfig
 from geo_pose_ros.view.stage import Stage
-from geo_pose_ros.view.viewer import ViewConfig
 
 from ..evaluation.moving import bodies_at
 from .harness import MAKE, PERSON, RIG, until, world

@@ -11,7 +11,8 @@ from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import FrameError
 from geo_pose_ros.types import Frame
 from geo_pose_ros.view import playback as playback_module
-from geo_pose_ros.view.playback import CameraState, LazyFrames, Playback, camera_states
+from geo_pose_ros.view.instant import CameraState, LazyFrames, camera_states
+from geo_pose_ros.view.playback import Playback
 
 from ..evaluation.moving import RATE_HZ, pose, stamp_of
 from .recordings import write_walk

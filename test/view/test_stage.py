@@ -10,7 +10,7 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import from_quaternion
 from geo_pose_ros.types import Camera, CameraRig, Frame
 from geo_pose_ros.view import stage as stage_module
-from geo_pose_ros.view.playback import CameraState, Instant
+from geo_pose_ros.view.instant import CameraState, Instant
 from geo_pose_ros.view.stage import (
     Shown,
     Stage,

@@ -10,12 +10,13 @@ from geo_pose_ros import cli
 from geo_pose_ros.bags.recording import Recording
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError, ConfigError
-from geo_pose_ros.view import viewer
-from geo_pose_ros.view.export import ExportConfig, export_page
+from geo_pose_ros.view import command, viewer
+from geo_pose_ros.view.export import export_page
 from geo_pose_ros.view.playback import Playback
 from geo_pose_ros.view.poses import NONE, RAW, OtherPoses
+from geo_pose_ros.view.settings import ExportConfig, ViewConfig
 from geo_pose_ros.view.stage import Stage
-from geo_pose_ros.view.viewer import Panel, PictureTurns, TimeLine, ViewConfig, opening, play, problems
+from geo_pose_ros.view.viewer import Panel, PictureTurns, TimeLine, opening, play, problems
 
 from ..evaluation.moving import stamp_of
 from ..scenes import ring_rig
@@ -90,8 +91,8 @@ def test_the_panel_says_what_cameras_and_bodies_are_like(recording):
 
 
 def test_the_scene_opens_on_the_people_and_their_floor(recording):
-    instant, floor_m, centre = opening(Playback(recording, 64), recording.rig)
-    assert instant.stamp_ns == stamp_of(0) and floor_m == 0.0
+    floor_m, centre = opening(recording)
+    assert floor_m == 0.0
     assert np.linalg.norm(centre[:2]) < 1.5 and 0.5 < centre[2] < 1.5
 
 
@@ -182,7 +183,7 @@ def test_the_command_exports_or_serves(tmp_path, capsys, monkeypatch):
     assert cli.main(['view', str(tmp_path / 'walk'), '--export', str(page), '--export-hz', '5']) == 0
     assert page.exists() and f'{page}: ' in capsys.readouterr().out
     monkeypatch.setattr(viewer, 'play', lambda stage, recording, config, stop: print(recording.title, config.play))
-    monkeypatch.setattr(viewer.webbrowser, 'open', lambda url: False)
+    monkeypatch.setattr(command.webbrowser, 'open', lambda url: False)
     assert cli.main(['view', str(tmp_path / 'walk'), '--no-play', '--browser']) == 0
     out = capsys.readouterr().out
     assert out.startswith('Look at http://localhost:') and out.endswith('walk False\n')

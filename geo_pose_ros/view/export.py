@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ..bags.recording import Recording
 from ..errors import BagError, ConfigError
+from .client_page import lightened
 from .playback import Playback
 from .settings import ExportConfig
 from .stage import Shown, Stage
@@ -46,7 +47,7 @@ def export_page(recording: Recording, out: Path, config: ExportConfig) -> int:
                     pictured_ns = time_ns
                 stage.show(instant, Shown(), None if with_pictures else ())
             recorder.insert_sleep(period_ns / _NS_PER_S)
-        page = recorder.as_html()
+        page = lightened(recorder.as_html())
     page = re.sub(
         r'<head([^>]*)>', rf'<head\1><meta http-equiv="Content-Security-Policy" content="{_POLICY}">', page, count=1
     )

@@ -13,10 +13,12 @@ import contextlib
 import io
 import logging
 import socket
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from ..errors import ConfigError
 from ..geometry.rigid import to_quaternion
 from ..skeleton import BODY17, FloatArray, Skeleton
 from ..types import Bodies3D, Camera, CameraRig, UInt8Array
+from .client_page import lightened
 from .instant import CameraState, Instant
 
 BoolArray = NDArray[np.bool_]
@@ -83,7 +86,11 @@ class Stage:
             ) from error
         # It prints a banner of its own, and logs every browser that comes and goes.
         logging.getLogger('websockets.server').setLevel(logging.ERROR)
-        with contextlib.redirect_stdout(io.StringIO()):
+        self._page = tempfile.TemporaryDirectory(prefix='geo_pose_view_')
+        served = Path(self._page.name)
+        own = Path(viser.__file__).parent / 'client' / 'build' / 'index.html'
+        (served / own.name).write_text(lightened(own.read_text(encoding='utf-8')), encoding='utf-8')
+        with contextlib.redirect_stdout(io.StringIO()), _serving(viser.infra, served):
             self._server: Any = viser.ViserServer(host=host, port=port, verbose=False)
         self.url = f'http://{"localhost" if host in ("127.0.0.1", "0.0.0.0") else host}:{self._server.get_port()}'
         # Its share button would open a tunnel to somebody else's server.
@@ -282,6 +289,7 @@ class Stage:
         """Stop serving."""
         with contextlib.redirect_stdout(io.StringIO()):
             self._server.stop()
+        self._page.cleanup()
 
     def __enter__(self) -> Stage:
         return self
@@ -480,6 +488,17 @@ def _sphere(rings: int, sectors: int) -> tuple[FloatArray, FloatArray]:
             a1, b1 = a0 + sectors, b0 + sectors
             faces += [(a0, a1, b1), (a0, b1, b0)]
     return vertices, np.array(faces)
+
+
+@contextlib.contextmanager
+def _serving(infra: Any, folder: Path) -> Iterator[None]:
+    """Let servers that viser makes meanwhile serve ``folder``: it has no argument for that."""
+    original = infra.WebsockServer
+    infra.WebsockServer = lambda **settings: original(**{**settings, 'http_server_root': folder})
+    try:
+        yield
+    finally:
+        infra.WebsockServer = original
 
 
 def _no_tunnel(*_: object) -> None:

@@ -101,6 +101,13 @@ def test_bodies_are_drawn_and_time_moves_them(watch, walk):
         wait_for_time(seen, 4)
 
 
+def test_a_processor_that_draws_is_spared(watch, walk):
+    with viewer(walk) as stage:
+        seen = opened(watch, stage)
+        smooth = 'document.querySelector("canvas").getContext("webgl2").getContextAttributes().antialias'
+        assert seen.page.evaluate(smooth) is False and 'fixedDpr=0.75' in seen.page.url
+
+
 def test_a_click_on_a_body_shows_its_joints(watch, walk):
     with viewer(walk) as stage:
         seen = opened(watch, stage)

@@ -2,6 +2,7 @@
 
 import socket
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +125,8 @@ def stage():
 def test_it_serves_this_machine_only_and_offers_no_tunnel(stage, caplog):
     page = urllib.request.urlopen(stage.url, timeout=10).read()
     assert b'<html' in page.lower()
+    # Ours asks what draws before anything of viser's runs.
+    assert 0 < page.index(b'WEBGL_debug_renderer_info') < page.index(b'</script>') < page.index(b'data-p=')
     port = int(stage.url.rsplit(':', 1)[1])
     with socket.socket() as probe:
         # Another address of this machine is not listened on.
@@ -207,6 +210,15 @@ def test_a_click_on_a_body_and_states_of_cameras(stage):
     assert clicked == [8]
     assert tuple(stage._frusta['cam0'].color) == state_colour(CameraState(2, ''))
     assert tuple(stage._frusta['cam1'].color) == state_colour(None)
+
+
+def test_viser_is_as_it_was_and_the_page_is_gone_when_it_ends():
+    import viser
+
+    with Stage() as made:
+        served = Path(made._page.name)
+        assert (served / 'index.html').exists() and isinstance(viser.infra.WebsockServer, type)
+    assert not served.exists()
 
 
 def test_a_busy_port(stage):

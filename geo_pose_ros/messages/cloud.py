@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,27 +49,43 @@ def from_cloud(message: Any, expected: np.dtype[Any], what: str) -> NDArray[Any]
     """
     height, width = int(message.height), int(message.width)
     step, row_step = int(message.point_step), int(message.row_step)
-    order = '>' if message.is_bigendian else '<'
-    there = {field.name: field for field in message.fields}
-    names = expected.names or ()
-    missing = [name for name in names if name not in there]
-    if missing:
-        raise ShapeError(f'{what}: the cloud lacks {missing}; it has {sorted(there)}, expected {list(names)}.')
-    unknown = {field.name: field.datatype for field in there.values() if field.datatype not in _DTYPES}
-    if unknown:
-        raise ShapeError(f'{what}: unknown PointField datatypes {unknown}, expected 1 .. 8.')
+    stored = _stored(
+        expected, what, bool(message.is_bigendian), step,
+        tuple((field.name, int(field.offset), int(field.datatype)) for field in message.fields),
+    )
     data = np.frombuffer(message.data, np.uint8)
     if row_step < step * width or len(data) != height * row_step:
         raise ShapeError(
             f'{what}: received {len(data)} bytes for height {height}, width {width}, point_step {step} and row_step '
             f'{row_step}; expected height x row_step bytes and row_step >= width x point_step.'
         )
-    formats = [order + _DTYPES[there[name].datatype] for name in names]
-    offsets = [int(there[name].offset) for name in names]
-    try:
-        stored = np.dtype({'names': list(names), 'formats': formats, 'offsets': offsets, 'itemsize': step})
-    except ValueError as error:
-        raise ShapeError(f'{what}: the fields of the cloud overrun its point_step {step}: {error}.') from error
     rows = data.reshape(height, row_step)[:, : step * width]
     points = np.ascontiguousarray(rows).view(stored) if height and width else np.zeros((height, width), stored)
     return points.astype(expected)
+
+
+@lru_cache(256)
+def _stored(
+    expected: np.dtype[Any], what: str, bigendian: bool, step: int, fields: tuple[tuple[str, int, int], ...]
+) -> np.dtype[Any]:
+    """Return how ``expected`` lies in a cloud's points; most clouds have the fields of the one before.
+
+    Raises:
+        ShapeError: if a field is missing, of an unknown kind, or beyond ``step`` bytes.
+    """
+    order = '>' if bigendian else '<'
+    there = {name: (offset, datatype) for name, offset, datatype in fields}
+    names = expected.names or ()
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise ShapeError(f'{what}: the cloud lacks {missing}; it has {sorted(there)}, expected {list(names)}.')
+    unknown = {name: datatype for name, (_, datatype) in there.items() if datatype not in _DTYPES}
+    if unknown:
+        raise ShapeError(f'{what}: unknown PointField datatypes {unknown}, expected 1 .. 8.')
+    formats = [order + _DTYPES[there[name][1]] for name in names]
+    try:
+        return np.dtype({
+            'names': list(names), 'formats': formats, 'offsets': [there[name][0] for name in names], 'itemsize': step,
+        })
+    except ValueError as error:
+        raise ShapeError(f'{what}: the fields of the cloud overrun its point_step {step}: {error}.') from error

@@ -1,10 +1,15 @@
 """What looking costs: the viewer's first picture and smoothness, the report of ten minutes, live view beside a node.
 
-    python benchmarks/view.py [--parts open report live]    ->  a few lines, and out/bench/view.json
+    make bench-view      ->  a few lines, and docs/benchmarks/view.json
+    python benchmarks/view.py --parts open report live large
 
-Bags are made first: four cameras and two bodies at 30 Hz, 1280 x 960 pictures in the minute that is viewed. A browser
-(Debian's chromium and playwright, as `make test-browser` installs them) draws with the processor; without one the
-server's own rate is given alone. Linux only: processor time is read from /proc.
+Bags are made first: four cameras and two bodies at 30 Hz; 1280 x 960 pictures in the minute that is viewed, and in the
+one bag of 10 GB of the part `large`, which needs so much room in the folder for temporary files. A browser (Debian's
+chromium and playwright, as `make test-browser` installs them) draws with the processor; without one the server's own
+numbers are given alone. Linux only: processor time is read from /proc.
+
+`first_picture_s` is from the command to the frame that shows the bodies: the browser, already running, opens the page
+as soon as it is served. `fps` counts the frames that are drawn while the recording plays.
 """
 
 from __future__ import annotations
@@ -14,7 +19,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import socket
@@ -26,12 +30,16 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 import numpy as np
 
+from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.messages.image import compressed_from_frame
@@ -40,30 +48,65 @@ from test.evaluation.moving import RATE_HZ, pose, seen_by, stamp_of
 from test.scenes import ring_rig
 from test.view.recordings import MAKE, write_walk
 
-OUT = Path('out/bench')
+OUT = Path(__file__).parents[1] / 'docs' / 'benchmarks' / 'view.json'
 GEO_POSE = [sys.executable, '-m', 'geo_pose_ros.cli']
 FLAGS = [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-gl=angle',
     '--use-angle=swiftshader', '--enable-unsafe-swiftshader',
 ]
-COUNT_FRAMES = '() => { window.drawn = 0; const f = () => { window.drawn++; requestAnimationFrame(f) }; f() }'
+# A body's joints and bones are one call that draws more than twenty of a thing; it is seen when the frame ends.
+WATCH_DRAWING = """
+window.drawn = 0; let now = false;
+const draw = WebGL2RenderingContext.prototype.drawElementsInstanced;
+WebGL2RenderingContext.prototype.drawElementsInstanced = function (...how) {
+  now ||= how[4] > 20;
+  return draw.apply(this, how);
+};
+const frame = () => {
+  if (now) { window.drawn++; window.first ??= performance.timeOrigin + performance.now(); now = false }
+  requestAnimationFrame(frame);
+};
+requestAnimationFrame(frame);
+"""
+LARGE_BYTES = 10_000_000_000
 WATCH_S, LIVE_S, LIVE_ROUNDS, LIVE_HZ = 8.0, 15.0, 3, 20.0
 
 
-def write_pictures(path: Path, rig: CameraRig, sets: int) -> None:
-    """Write the cameras' own bag; every camera shows one noisy picture all the time."""
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 255, (60, 80, 3)).astype(np.uint8)
+def write_pictures(writer: BagWriter, rig: CameraRig, number: int) -> int:
+    """Write the cameras' pictures of one set; return their bytes. Every camera shows one noisy picture all the time."""
+    written = 0
+    for camera in rig.cameras:
+        message = noisy_picture(camera.name, camera.frame_id)
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_of(number), 1_000_000_000)
+        writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_of(number))
+        written += len(message.data)
+    return written
+
+
+@cache
+def noisy_picture(name: str, frame_id: str) -> Any:
+    """Return a CompressedImage of a camera."""
+    coarse = np.random.default_rng(0).integers(0, 255, (60, 80, 3)).astype(np.uint8)
     picture = cv2.resize(coarse, (1280, 960), interpolation=cv2.INTER_CUBIC)
-    with BagWriter(path) as writer:
-        for number in range(sets):
-            for camera in rig.cameras:
-                if number == 0:
-                    frame = Frame(camera.name, stamp_of(0), picture)
-                    message = compressed_from_frame(MAKE, frame, camera.frame_id)
-                message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_of(number), 1_000_000_000)
-                writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_of(number))
+    return compressed_from_frame(MAKE, Frame(name, stamp_of(0), picture), frame_id)
+
+
+def write_large(path: Path, folder: Path) -> int:
+    """Write one bag of LARGE_BYTES with results and pictures, as a recorder of everything does; return its bytes."""
+    rig = ring_rig(4)
+    with BagWriter(folder / 'probe') as writer:
+        per_set = write_pictures(writer, rig, 0)
+    sets = LARGE_BYTES // per_set
+    write_walk(folder / 'results', sets=sets, people=2, rig=rig)
+    number = 0
+    with BagReader(folder / 'results') as reader, BagWriter(path) as writer:
+        for message in reader.messages():
+            while number < sets and stamp_of(number) <= message.time_ns:
+                write_pictures(writer, rig, number)
+                number += 1
+            writer.write_raw(message.topic, message.message_type, message.raw, message.time_ns)
+    return sum(file.stat().st_size for file in path.iterdir())
 
 
 @contextmanager
@@ -94,41 +137,68 @@ def answers(port: int) -> bool:
 
 
 def measure_opening(folder: Path) -> dict[str, Any]:
-    """Return seconds from the command to the page, and to the drawn scene, and pictures per second while playing."""
-    rig = write_walk(folder / 'result', sets=round(60 * RATE_HZ), people=2)
-    write_pictures(folder / 'pictures', rig, round(60 * RATE_HZ))
-    port, began_s = free_port(), time.monotonic()
-    command = [*GEO_POSE, 'view', str(folder / 'result'), str(folder / 'pictures'), '--port', str(port)]
-    with running(command) as viewer:
-        while not answers(port):
-            time.sleep(0.01)
-        result: dict[str, Any] = {
-            'page_s': round(time.monotonic() - began_s, 2), 'page_cpu_s': round(cpu_s(viewer.pid), 2),
-        }
-        if shutil.which('chromium') is None:
-            return result
-        from playwright.sync_api import sync_playwright
+    """Return what it takes to look at a minute: seconds to the page and to the first bodies, frames per second."""
+    sets = round(60 * RATE_HZ)
+    rig = write_walk(folder / 'result', sets=sets, people=2)
+    with BagWriter(folder / 'pictures') as writer:
+        for number in range(sets):
+            write_pictures(writer, rig, number)
+    return measure_viewing([folder / 'result', folder / 'pictures'])
 
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which('chromium'), args=FLAGS)
-            page = browser.new_page(viewport={'width': 1280, 'height': 800})
-            opened_s = time.monotonic()
-            page.goto(f'http://127.0.0.1:{port}')
-            page.wait_for_selector('canvas')
-            page.get_by_role('button', name='Pause', exact=True).wait_for()
-            result['browser_s'] = round(time.monotonic() - opened_s, 2)
+
+def measure_viewing(bags: list[Path]) -> dict[str, Any]:
+    """Return seconds to the page and to the first bodies, frames per second while it plays, memory and time used."""
+    if shutil.which('chromium') is None:
+        with viewing(bags) as (viewer, _, page_s):
+            time.sleep(WATCH_S)
+            return {'page_s': page_s, 'viewer_peak_mb': peak_mb(viewer.pid)}
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which('chromium'), args=FLAGS)
+        page = browser.new_page(viewport={'width': 1280, 'height': 800})
+        page.add_init_script(WATCH_DRAWING)
+        began_s = time.time()
+        with viewing(bags) as (viewer, port, page_s):
+            page.goto(f'http://127.0.0.1:{port}', wait_until='commit')
+            page.wait_for_function('window.first', timeout=120_000)
+            result = {'page_s': page_s, 'first_picture_s': round(page.evaluate('window.first') / 1e3 - began_s, 2)}
             page.wait_for_timeout(3000)
-            page.evaluate(COUNT_FRAMES)
+            drawn, watched_s = page.evaluate('window.drawn'), time.monotonic()
             began_cpu_s, browser_cpu_s = cpu_s(viewer.pid), cpu_of_chromium_s()
             page.wait_for_timeout(WATCH_S * 1000)
-            drawn = page.evaluate('window.drawn')
+            drawn, watched_s = page.evaluate('window.drawn') - drawn, time.monotonic() - watched_s
             result |= {
-                'browser_fps': round(drawn / WATCH_S, 1),
+                'fps': round(drawn / watched_s, 1),
                 'browser_cpu_ms_per_frame': round(1e3 * (cpu_of_chromium_s() - browser_cpu_s) / max(1, drawn), 1),
-                'viewer_cpu_percent': round(100.0 * (cpu_s(viewer.pid) - began_cpu_s) / WATCH_S, 1),
+                'viewer_cpu_percent': round(100.0 * (cpu_s(viewer.pid) - began_cpu_s) / watched_s, 1),
+                'viewer_peak_mb': peak_mb(viewer.pid),
             }
-            browser.close()
+        browser.close()
     return result
+
+
+@contextmanager
+def viewing(bags: list[Path]) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
+    """Run `geo_pose view`; yield it, its port and the seconds until it served the page."""
+    port, began_s = free_port(), time.monotonic()
+    with running([*GEO_POSE, 'view', *map(str, bags), '--port', str(port)]) as viewer:
+        while not answers(port):
+            time.sleep(0.01)
+        yield viewer, port, round(time.monotonic() - began_s, 2)
+
+
+def peak_mb(pid: int) -> float:
+    """Return the most memory that a process has held."""
+    [line] = [line for line in Path(f'/proc/{pid}/status').read_text().splitlines() if line.startswith('VmHWM')]
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+def measure_large(folder: Path) -> dict[str, Any]:
+    """Return what it takes to look at, and to judge, one bag of 10 GB."""
+    size = write_large(folder / 'large', folder)
+    viewed = measure_viewing([folder / 'large'])
+    return {'gb': round(size / 1e9, 2), **viewed, **report_of(folder / 'large', folder / 'report.html')}
 
 
 def cpu_of_chromium_s() -> float:
@@ -153,17 +223,22 @@ def cpu_of_chromium_s() -> float:
 
 
 def measure_report(folder: Path) -> dict[str, Any]:
-    """Return seconds and megabytes of the report of ten minutes."""
+    """Return what the report of ten minutes takes."""
     write_walk(folder / 'ten_minutes', sets=round(600 * RATE_HZ), people=2)
-    began_s, began_cpu = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    page = folder / 'report.html'
-    subprocess.run([*GEO_POSE, 'report', str(folder / 'ten_minutes'), '--out', str(page)], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used_s = ended.ru_utime - began_cpu.ru_utime + ended.ru_stime - began_cpu.ru_stime
+    return report_of(folder / 'ten_minutes', folder / 'report.html')
+
+
+def report_of(bag: Path, page: Path) -> dict[str, Any]:
+    """Return seconds, of the clock and of the processor, memory and megabytes of the report of a bag."""
+    began_s = time.monotonic()
+    process = subprocess.Popen([*GEO_POSE, 'report', str(bag), '--out', str(page)], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f'geo_pose report {bag} ended with status {status}.')
     return {
-        'report_s': round(time.monotonic() - began_s, 1), 'report_cpu_s': round(used_s, 1),
-        'page_mb': round(page.stat().st_size / 1e6, 2),
+        'report_s': round(time.monotonic() - began_s, 1), 'report_cpu_s': round(used.ru_utime + used.ru_stime, 1),
+        'report_peak_mb': round(used.ru_maxrss / 1024, 1), 'page_mb': round(page.stat().st_size / 1e6, 2),
     }
 
 
@@ -234,17 +309,18 @@ def over(pid: int, sets: list[int]) -> tuple[float, float]:
     return (cpu_s(pid) - began_cpu_s) / elapsed_s, (sets[0] - began_sets) / elapsed_s
 
 
-PARTS = {'open': measure_opening, 'report': measure_report, 'live': measure_live}
+PARTS = {'open': measure_opening, 'report': measure_report, 'live': measure_live, 'large': measure_large}
+# Without the one that needs 10 GB.
+USUAL = ('open', 'report', 'live')
 
 
 def main() -> None:
-    """Measure and write out/bench/view.json."""
+    """Measure and write docs/benchmarks/view.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--parts', nargs='+', choices=tuple(PARTS), default=tuple(PARTS))
+    parser.add_argument('--parts', nargs='+', choices=tuple(PARTS), default=USUAL)
     parts = parser.parse_args().parts
-    OUT.mkdir(parents=True, exist_ok=True)
-    path = OUT / 'view.json'
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    results: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {}
+    results['command'] = 'make bench-view'
     for part in parts:
         load_before = os.getloadavg()[0]
         with tempfile.TemporaryDirectory() as folder:
@@ -252,7 +328,7 @@ def main() -> None:
         loads = [round(load_before, 1), round(os.getloadavg()[0], 1)]
         results[part] |= {'cores': os.cpu_count(), 'load_average': loads}
         print(part, json.dumps(results[part]), flush=True)
-    path.write_text(json.dumps(results, indent=2) + '\n')
+    OUT.write_text(json.dumps(results, indent=2) + '\n')
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """The documentation: its commands run, its reference is the code's, its links lead somewhere."""
 
+import importlib.util
 import json
 import re
 import shlex
@@ -19,10 +20,14 @@ from ..scenes import ring_rig
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
 BLOCK = re.compile(r'^```sh(?P<words>[^\n]*)\n(?P<body>.*?)^```', re.DOTALL | re.MULTILINE)
-# What a block may need that a test has not: said where it stands.
-NEEDS = {'robot', 'network', 'training'}
+# What a block may need that a test has not: a robot, the network, torch, a recording with people in it, or somebody who
+# looks and ends it. Said where it stands.
+NEEDS = {'robot', 'network', 'training', 'people', 'looking'}
 # In the order of the first hour: later pages use what it makes.
-PAGES = ['first-hour.md', *sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob('*.md') if p.name != 'first-hour.md')]
+PAGES = [
+    'first-hour.md', *sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob('*.md') if p.name != 'first-hour.md'),
+    '../README.md',
+]
 
 
 def blocks(page):
@@ -34,8 +39,12 @@ def blocks(page):
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """A folder with what the first hour begins with: two videos and a calibration."""
-    path = tmp_path_factory.mktemp('docs')
+    """A folder with what the first hour begins with; what one page makes, later ones use."""
+    return material(tmp_path_factory.mktemp('docs'))
+
+
+def material(path):
+    """Write two videos and a calibration; return where."""
     lens = Intrinsics(np.array([[80.0, 0, 32], [0, 80, 24], [0, 0, 1]]), np.zeros(5), 'plumb_bob', 64, 48)
     rig = CameraRig(tuple(Camera(c.name, c.frame_id, lens, c.cam_from_world) for c in ring_rig(2).cameras))
     write_calibration(path / 'calibration.toml', rig)
@@ -48,8 +57,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_every_command_runs_or_says_what_it_needs(page, folder, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_every_command_runs_or_says_what_it_needs(page, folder, tmp_path, monkeypatch):
+    # The README begins from nothing.
+    monkeypatch.chdir(material(tmp_path) if page == PAGES[-1] else folder)
     for need, commands in blocks(page):
         assert need == '' or need in NEEDS, f'{page}: {need}'
         for command in commands if not need else ():
@@ -60,25 +70,49 @@ def test_every_command_runs_or_says_what_it_needs(page, folder, monkeypatch):
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_commands_that_cannot_run_here_exist(page):
+def test_commands_that_cannot_run_here_exist_and_take_their_flags(page, capsys):
     for need, commands in blocks(page):
         for command in commands if need else ():
-            program, *words = shlex.split(command)
-            assert program != 'geo_pose' or words[0] in cli._COMMANDS, f'{page}: {command}'
+            program, *words = shlex.split(command, comments=True)
+            if program != 'geo_pose':
+                continue
+            assert words[0] in cli._COMMANDS, f'{page}: {command}'
+            # Modules of the live commands want rclpy, and the node's own parser takes what ROS's does.
+            if need != 'robot':
+                cli._parser(words[0], cli._ENGINE if cli._from_onnx(words) else '').parse_args(words)
+
+
+def test_a_block_with_a_wrong_flag_would_be_found(capsys):
+    with pytest.raises(SystemExit):
+        cli._parser('calibrate').parse_args(['calibrate', 'bag', '--out', 'x', '--never'])
+    assert '--never' in capsys.readouterr().err
+
+
+def test_every_shell_block_of_the_readme_is_tested():
+    text = (ROOT / 'README.md').read_text()
+    assert len(re.findall(r'^```(?!sh[ \n])\S*\n', text, re.MULTILINE)) == text.count('```') // 2
 
 
 def test_there_is_something_to_run():
     assert sum(len(commands) for page in PAGES for need, commands in blocks(page) if not need) >= 10
 
 
-@pytest.fixture(scope='module')
-def reference():
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location('reference', ROOT / 'tools' / 'reference.py')
+def tool(name):
+    """Return a program of tools/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope='module')
+def reference():
+    return tool('reference')
+
+
+@pytest.fixture(scope='module')
+def figures():
+    return tool('figures')
 
 
 def test_the_reference_has_every_parameter_command_and_public_name(reference):
@@ -127,3 +161,16 @@ def test_links_lead_somewhere(page):
 
 def test_the_picture_is_small_enough_for_a_readme():
     assert 0 < (DOCS / 'media' / 'demo.webp').stat().st_size <= 1_500_000
+
+
+def test_the_pictures_of_the_concepts_are_those_that_the_command_draws(figures):
+    text = (DOCS / 'concepts.md').read_text()
+    assert set(re.findall(r'media/(\w+)\.svg', text)) == set(figures.FIGURES)
+    assert all((DOCS / 'media' / f'{name}.svg').stat().st_size < 100_000 for name in figures.FIGURES)
+
+
+def test_the_figure_of_ids_says_what_the_text_says(figures, tmp_path):
+    figures.plt.rcParams['svg.fonttype'] = 'none'
+    figures.ids(tmp_path / 'ids.svg')
+    drawn = (tmp_path / 'ids.svg').read_text()
+    assert 'id 0' in drawn and 'id 1' in drawn and 'id 2' not in drawn

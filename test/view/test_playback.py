@@ -1,6 +1,7 @@
 """Any instant of a recording: what belongs to it, what is before and after, gaps, damage, bounded memory."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +10,15 @@ from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.recording import Recording
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import FrameError
+from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.types import Frame
 from geo_pose_ros.view import playback as playback_module
 from geo_pose_ros.view.instant import CameraState, LazyFrames, camera_states
 from geo_pose_ros.view.playback import Playback
+from geo_pose_ros.view.viewer import opening
 
 from ..evaluation.moving import RATE_HZ, pose, stamp_of
-from .recordings import write_walk
+from .recordings import MAKE, write_walk
 
 
 @pytest.fixture
@@ -124,3 +127,47 @@ def test_damaged_messages_are_counted_and_skipped(tmp_path):
         instant = Playback(recording, 64).at(stamp_of(10))
         assert 'cam0' not in instant.keypoints and 'cam2' in instant.keypoints
         assert sum(recording.damaged.values()) == 2
+
+
+def bytes_read():
+    """Return how many bytes this process has asked files for."""
+    [line] = [line for line in Path('/proc/self/io').read_text().splitlines() if line.startswith('rchar')]
+    return int(line.split()[1])
+
+
+def write_with_pictures(path, folder, sets, storage):
+    """Write results of so many sets, with pictures that cannot be made smaller; return the bag's bytes."""
+    picture = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    write_walk(folder, sets=sets)
+    with BagReader(folder) as reader, BagWriter(path, storage) as writer:
+        for message in reader.messages():
+            writer.write_raw(message.topic, message.message_type, message.raw, message.time_ns)
+            if message.topic == '/pose_node/bodies':
+                shown = compressed_from_frame(MAKE, Frame('cam0', message.stamp_ns, picture), 'cam0')
+                writer.write('/cam0/image_raw/compressed', shown, message.time_ns)
+    return sum(file.stat().st_size for file in path.iterdir())
+
+
+@pytest.mark.skipif(not Path('/proc/self/io').exists(), reason='Linux counts what a process reads')
+# Where sqlite3 looks for a topic, it passes the beginnings of all rows.
+@pytest.mark.parametrize(('storage', 'most'), [('mcap', 0.05), ('sqlite3', 0.3)])
+def test_of_a_longer_bag_only_the_index_is_read_when_it_is_opened(tmp_path, storage, most):
+    sizes, opening_bytes, whole = [], [], []
+    for sets in (10, 100, 400):
+        name = f'bag{len(sizes)}'
+        sizes.append(write_with_pictures(tmp_path / name, tmp_path / f'results{name}', sets, storage))
+        before = bytes_read()
+        with Recording([tmp_path / name]) as recording:
+            opening(recording)
+            Playback(recording, 64).at(recording.start_ns)
+            opening_bytes.append(bytes_read() - before)
+        before = bytes_read()
+        with BagReader(tmp_path / name) as reader:
+            assert sum(1 for _ in reader.messages()) > sets
+        whole.append(bytes_read() - before)
+    # The first one loads modules too.
+    _, short, long = sizes
+    assert long > short + 10_000_000
+    assert opening_bytes[2] - opening_bytes[1] < most * (long - short)
+    # The check is one: who reads all reads all.
+    assert whole[2] - whole[1] > 0.9 * (long - short)

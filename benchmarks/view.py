@@ -249,13 +249,14 @@ def cpu_s(pid: int) -> float:
 
 
 def measure_live(folder: Path) -> dict[str, Any]:
-    """Return a node's processor time per set, and sets per second, alone and with a live view, in turns."""
+    """Return a node's share of a core, sets per second and sets lost, alone and with a live view, in turns."""
     os.environ['ROS_DOMAIN_ID'] = str(random.SystemRandom().randrange(1, 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     import rclpy
     from sensor_msgs.msg import PointCloud2
 
     from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+    from geo_pose_ros.messages.stamps import stamp_of as stamp_of_message
     from geo_pose_ros.ros.message_factory import RclpyFactory
     from geo_pose_ros.ros.qos import profile
 
@@ -264,7 +265,9 @@ def measure_live(folder: Path) -> dict[str, Any]:
     rclpy.init()
     node, make = rclpy.create_node('cameras'), RclpyFactory()
     publishers = {name: node.create_publisher(PointCloud2, f'{name}/keypoints', profile(2)) for name in rig.names}
-    stop, sets = threading.Event(), [0]
+    stop = threading.Event()
+    sent: list[int] = []
+    received: set[int] = set()
 
     def send() -> None:
         began_s = time.time()
@@ -273,40 +276,46 @@ def measure_live(folder: Path) -> dict[str, Any]:
             for name, publisher in publishers.items():
                 seen = seen_by(rig, name, pose(time.time() - began_s), stamp_ns)
                 publisher.publish(keypoints_to_cloud(make, seen, rig[name].frame_id))
+            sent.append(stamp_ns)
 
     counter = rclpy.create_node('counter')
-    counter.create_subscription(PointCloud2, '/pose_node/bodies', lambda _: sets.__setitem__(0, sets[0] + 1), 20)
+    counter.create_subscription(
+        PointCloud2, '/pose_node/bodies', lambda bodies: received.add(stamp_of_message(bodies)), 20)
     threading.Thread(target=lambda: rclpy.spin(counter), daemon=True).start()
     threading.Thread(target=send, daemon=True).start()
     command = [*GEO_POSE, 'node', '--ros-args', '-p', f'rig:={folder / "rig.yaml"}', '-p', 'transport:=keypoints']
-    rounds: dict[str, list[tuple[float, float]]] = {'alone': [], 'viewed': []}
+    rounds: dict[str, list[tuple[float, float, int]]] = {'alone': [], 'viewed': []}
     with running(command) as pose_node:
-        while sets[0] < 5:
+        while len(received) < 5:
             time.sleep(0.1)
         for _ in range(LIVE_ROUNDS):
-            rounds['alone'].append(over(pose_node.pid, sets))
+            rounds['alone'].append(over(pose_node.pid, sent, received))
             port = free_port()
             with running([*GEO_POSE, 'view', '--live', '--rig', str(folder / 'rig.yaml'), '--port', str(port)]):
                 while not answers(port):
                     time.sleep(0.1)
                 time.sleep(3.0)
-                rounds['viewed'].append(over(pose_node.pid, sets))
+                rounds['viewed'].append(over(pose_node.pid, sent, received))
     stop.set()
     result: dict[str, Any] = {}
     for name, measured in rounds.items():
-        result[f'{name}_cpu_percent'] = [round(100.0 * cpu, 1) for cpu, _ in measured]
-        result[f'{name}_sets_per_s'] = [round(rate, 2) for _, rate in measured]
+        result[f'{name}_cpu_percent'] = [round(100.0 * cpu, 1) for cpu, _, _ in measured]
+        result[f'{name}_sets_per_s'] = [round(rate, 2) for _, rate, _ in measured]
+        result[f'{name}_sets_lost'] = [lost for _, _, lost in measured]
     result['cpu_percent_more'] = round(
         float(np.median(result['viewed_cpu_percent']) - np.median(result['alone_cpu_percent'])), 1)
     return result
 
 
-def over(pid: int, sets: list[int]) -> tuple[float, float]:
-    """Return a process' share of a core and the sets per second over LIVE_S seconds."""
-    began_s, began_cpu_s, began_sets = time.monotonic(), cpu_s(pid), sets[0]
+def over(pid: int, sent: list[int], received: set[int]) -> tuple[float, float, int]:
+    """Return a process' share of a core, the sets sent per second and those without bodies, over LIVE_S seconds."""
+    began_s, began_cpu_s, first = time.monotonic(), cpu_s(pid), len(sent)
     time.sleep(LIVE_S)
-    elapsed_s = time.monotonic() - began_s
-    return (cpu_s(pid) - began_cpu_s) / elapsed_s, (sets[0] - began_sets) / elapsed_s
+    elapsed_s, last = time.monotonic() - began_s, len(sent)
+    share = (cpu_s(pid) - began_cpu_s) / elapsed_s
+    # What was sent last is still on its way.
+    time.sleep(1.0)
+    return share, (last - first) / elapsed_s, sum(stamp not in received for stamp in sent[first:last])
 
 
 PARTS = {'open': measure_opening, 'report': measure_report, 'live': measure_live, 'large': measure_large}

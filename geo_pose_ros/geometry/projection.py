@@ -22,6 +22,8 @@ from .rigid import transform_points
 
 # Newton steps of the undistortion: to 1e-8 of the normalised plane, about 1e-5 px.
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 1e-9)
+# OpenCV computes derivatives with every projection, 30 numbers per point; of more points they do not fit the cache.
+_AT_ONCE = 1024
 _ORIGIN = np.zeros(3)
 _IDENTITY = np.eye(3)
 # An undistorted pixel must come back to where it was seen, to less than what any detector can tell.
@@ -58,7 +60,10 @@ def _distort(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
     if intrinsics.distortion_model == 'equidistant':
         pixels, _ = cv2.fisheye.projectPoints(ahead, _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)
     else:
-        pixels, _ = cv2.projectPoints(ahead, _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)
+        pixels = np.concatenate([
+            cv2.projectPoints(ahead[begin : begin + _AT_ONCE], _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)[0]
+            for begin in range(0, len(ahead), _AT_ONCE)
+        ])
     return np.asarray(pixels, np.float64)[:, 0, :]
 
 

@@ -36,6 +36,15 @@ def test_quaternion_round_trip(rotation, translation):
     np.testing.assert_allclose(rigid.from_quaternion(quaternion, translation), pose, atol=1e-12)
 
 
+@pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])
+def test_many_points_are_projected_as_each_alone(model):
+    points = np.random.default_rng(0).normal(size=(2500, 3)) * (0.5, 0.5, 0.3) + (0.0, 0.0, 5.0)
+    together = project(intrinsics(model), points)
+    assert np.isfinite(together).all()
+    np.testing.assert_array_equal(together[::50], [project(intrinsics(model), point) for point in points[::50]])
+    assert project(intrinsics(model), np.zeros((0, 3))).shape == (0, 2)
+
+
 def test_quaternions_of_many_and_of_half_turns():
     turns = Rotation.from_quat(np.concatenate([np.eye(4), -np.eye(4), np.random.default_rng(0).normal(size=(64, 4))]))
     got = rigid.to_quaternion(turns.as_matrix())

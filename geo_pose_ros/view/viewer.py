@@ -196,6 +196,8 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
     """Show an open recording until ``stop``."""
     playback = Playback(recording, _PICTURE_SIDE_PX)
     stage.set_rig(recording.rig, *opening(recording))
+    # The first bodies wait neither for pictures nor for the panel.
+    stage.show(playback.at(playback.start_ns), Shown(), ())
     period_s = 1.0 / config.rate_hz
     with OtherPoses(recording.rig) as others, ThreadPoolExecutor(1, thread_name_prefix='read ahead') as reader:
         line = TimeLine(stage, playback, config.play)

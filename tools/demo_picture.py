@@ -17,6 +17,7 @@ from PIL import Image
 
 from geo_pose_ros.bags.process import process_bag
 from geo_pose_ros.bags.recording import Recording
+from geo_pose_ros.skeleton import FloatArray
 from geo_pose_ros.types import Bodies3D, UInt8Array
 from geo_pose_ros.view.draw import joint_colours
 from geo_pose_ros.view.figures import overlay
@@ -29,8 +30,15 @@ HEIGHT_PX, STEP, FRAME_MS, QUALITY = 400, 3, 60, 60
 MOST_BYTES = 1_500_000
 
 
-def draw_bodies(bodies: Bodies3D, azimuth_deg: float) -> UInt8Array:
-    """Return the bodies in 3D, (HEIGHT_PX, HEIGHT_PX, 3) BGR, seen from an azimuth."""
+def draw_bodies(bodies: Bodies3D, azimuth_deg: float, middle_m: FloatArray, half_m: float) -> UInt8Array:
+    """Return the bodies in 3D, (HEIGHT_PX, HEIGHT_PX, 3) BGR, seen from an azimuth.
+
+    Args:
+        bodies: to draw.
+        azimuth_deg: from where.
+        middle_m: (2,) of the floor that is shown, which goes so far to either side.
+        half_m: that far.
+    """
     figure = Figure(figsize=(HEIGHT_PX / 100, HEIGHT_PX / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((-0.12, -0.12, 1.24, 1.24), projection='3d')
@@ -39,7 +47,9 @@ def draw_bodies(bodies: Bodies3D, azimuth_deg: float) -> UInt8Array:
         for a, b in bodies.skeleton.edges:
             axes.plot(*joints[[a, b]].T, color=colours[b], linewidth=3.5, solid_capstyle='round')
         axes.scatter(*joints.T, color=colours, s=16, depthshade=False)
-    axes.set(xlim=(-0.9, 0.9), ylim=(-0.9, 0.9), zlim=(0.0, 1.8), xticklabels=(), yticklabels=(), zticklabels=())
+    (x, y), far = middle_m, half_m
+    axes.set(xlim=(x - far, x + far), ylim=(y - far, y + far), zlim=(0.0, 2.0 * far), xticklabels=(), yticklabels=(),
+             zticklabels=())
     axes.set_box_aspect((1, 1, 1))
     axes.view_init(elev=14, azim=azimuth_deg)
     canvas.draw()
@@ -48,7 +58,7 @@ def draw_bodies(bodies: Bodies3D, azimuth_deg: float) -> UInt8Array:
 
 def main(footage: Path) -> int:
     """Write OUT from an imported bag of the footage; return 1 if it is too large."""
-    frames = []
+    shown: list[tuple[UInt8Array, Bodies3D, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         process_bag(footage, Path(folder) / 'result')
         with Recording([Path(folder) / 'result', footage]) as recording:
@@ -59,13 +69,23 @@ def main(footage: Path) -> int:
                 instant = playback.at(at_ns)
                 if number % STEP == 0 and instant.bodies is not None and recording.rig is not None:
                     views = overlay(recording.rig, instant.frames, {}, instant.bodies, height_px=HEIGHT_PX)
-                    picture = np.hstack([views, draw_bodies(instant.bodies, -60.0 + 0.9 * number)])
-                    frames.append(Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))
+                    shown.append((views, instant.bodies, -60.0 + 0.9 * number))
                 at_ns, number = playback.after(at_ns), number + 1
+    floor = np.concatenate([bodies.xyz[..., :2].reshape(-1, 2) for _, bodies, _ in shown])
+    low, high = np.nanmin(floor, axis=0), np.nanmax(floor, axis=0)
+    middle_m, half_m = (low + high) / 2.0, max(0.9, float((high - low).max()) / 2.0)
+    frames = [
+        Image.fromarray(cv2.cvtColor(
+            np.hstack([views, draw_bodies(bodies, azimuth_deg, middle_m, half_m)]), cv2.COLOR_BGR2RGB))
+        for views, bodies, azimuth_deg in shown
+    ]
     OUT.parent.mkdir(parents=True, exist_ok=True)
+    # In its place only when it is whole.
+    written = OUT.with_name(f'part-{OUT.name}')
     frames[0].save(
-        OUT, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=QUALITY, method=6
+        written, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=QUALITY, method=6
     )
+    written.replace(OUT)
     size = OUT.stat().st_size
     print(f'{OUT.relative_to(ROOT)}: {len(frames)} instants, {size / 1e6:.2f} MB')
     return int(size > MOST_BYTES)

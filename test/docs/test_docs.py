@@ -174,3 +174,15 @@ def test_the_figure_of_ids_says_what_the_text_says(figures, tmp_path):
     figures.ids(tmp_path / 'ids.svg')
     drawn = (tmp_path / 'ids.svg').read_text()
     assert 'id 0' in drawn and 'id 1' in drawn and 'id 2' not in drawn
+
+
+def test_from_clone_to_the_browser_in_six_commands():
+    from benchmarks.user_path import readme_commands, script
+
+    commands = readme_commands()
+    assert len(commands) <= 6 and commands[0].startswith('git clone') and commands[-1].startswith('geo_pose view')
+    lines = script(commands, Path('/videos'), 8123).splitlines()
+    # A time before the first command and after each but the last, which serves; one that fails ends the way.
+    assert lines[:-1:2] == ['date +@%s.%N'] * len(commands)
+    assert all(line.endswith('|| exit 1') for line in lines[1:-1] if not line.startswith('date'))
+    assert lines[-1] == f'exec {commands[-1]} --port 8123'

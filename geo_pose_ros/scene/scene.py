@@ -27,7 +27,7 @@ from ..geometry.matrices import traces
 from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17, FloatArray, mirror_of
-from ..types import Bodies3D, CameraRig, ExpectedPeople, IntArray, Intrinsics, Keypoints2D
+from ..types import Bodies3D, CameraRig, IntArray, Intrinsics, Keypoints2D
 from .bodies import to_bodies
 from .bones import BoneLengths
 from .cameras import CameraState, CameraStates
@@ -195,15 +195,6 @@ class Scene:
             camera.name: round((camera.clock_offset_s + offsets[c]) * _NS_PER_S)
             for c, camera in enumerate(self._rig.cameras)
         }
-
-    def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
-        """Return where everybody is expected in pictures taken at ``stamps_ns``, by camera.
-
-        Raises:
-            CalibrationError: if a camera is not in the rig.
-        """
-        foreseen = self.foresee()
-        return {name: foreseen.seen_by(self._rig[name], stamp_ns) for name, stamp_ns in stamps_ns.items()}
 
     def foresee(self) -> Foreseen:
         """Return what the last set says about the next one's pictures."""

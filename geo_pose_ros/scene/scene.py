@@ -20,8 +20,9 @@ from ..errors import CalibrationError
 from ..fusion.association import claim, supports
 from ..fusion.estimate import Estimate, Lift, estimate_bodies
 from ..fusion.grouping import group
+from ..fusion.lifted import LiftedViews
 from ..fusion.merging import adrift, merge_lone_views, same_bodies, second_readings
-from ..fusion.solver import Circumstances, LiftedViews
+from ..fusion.solver import Circumstances
 from ..fusion.views import Cameras, Detections
 from ..geometry.matrices import traces
 from ..geometry.projection import normalize

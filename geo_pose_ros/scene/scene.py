@@ -20,14 +20,15 @@ from ..errors import CalibrationError
 from ..fusion.association import claim, supports
 from ..fusion.estimate import Estimate, Lift, estimate_bodies
 from ..fusion.grouping import group
+from ..fusion.lifted import LiftedViews
 from ..fusion.merging import adrift, merge_lone_views, same_bodies, second_readings
-from ..fusion.solver import Circumstances, LiftedViews
+from ..fusion.solver import Circumstances
 from ..fusion.views import Cameras, Detections
 from ..geometry.matrices import traces
 from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17, FloatArray, mirror_of
-from ..types import Bodies3D, CameraRig, ExpectedPeople, IntArray, Intrinsics, Keypoints2D
+from ..types import Bodies3D, CameraRig, IntArray, Intrinsics, Keypoints2D
 from .bodies import to_bodies
 from .bones import BoneLengths
 from .cameras import CameraState, CameraStates
@@ -57,6 +58,7 @@ class SceneResult:
         residuals_px: per camera, distances (n,) px between its keypoints and the reprojected joints they support.
         cameras: what is known of each camera.
         unexplained: per camera that delivered, detections that belong to no body.
+        owners: per camera that delivered, (P,) the id of the body that each detection is of, -1 for none.
         stage_ms: wall time of associate, solve, lift (within solve) and track.
     """
 
@@ -65,6 +67,7 @@ class SceneResult:
     residuals_px: Mapping[str, FloatArray]
     cameras: Mapping[str, CameraState]
     unexplained: Mapping[str, int]
+    owners: Mapping[str, IntArray]
     stage_ms: Mapping[str, float]
 
 
@@ -196,15 +199,6 @@ class Scene:
             for c, camera in enumerate(self._rig.cameras)
         }
 
-    def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
-        """Return where everybody is expected in pictures taken at ``stamps_ns``, by camera.
-
-        Raises:
-            CalibrationError: if a camera is not in the rig.
-        """
-        foreseen = self.foresee()
-        return {name: foreseen.seen_by(self._rig[name], stamp_ns) for name, stamp_ns in stamps_ns.items()}
-
     def foresee(self) -> Foreseen:
         """Return what the last set says about the next one's pictures."""
         tracks = self._tracks
@@ -241,13 +235,13 @@ class Scene:
         stages.lap('associate')
         people, estimate = self._solve(stamp_ns, cameras, detections, people)
         stages.lap('solve')
-        bodies, estimate = self._update(stamp_ns, cameras, detections, hints, people, estimate, dt_s)
+        bodies, estimate, owners = self._update(stamp_ns, cameras, detections, hints, people, estimate, dt_s)
         stages.lap('track')
         if self._lifter is not None:
             # The solver calls the lifter; their times are shown apart.
             stages.ms['lift'] = estimate.lift_ms
             stages.ms['solve'] -= estimate.lift_ms
-        return self._report(cameras, detections, keypoints, bodies, estimate, stages)
+        return self._report(cameras, detections, keypoints, bodies, estimate, owners, stages)
 
     # Look: the set as arrays.
 
@@ -259,7 +253,7 @@ class Scene:
             raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
         joints, least = len(BODY17), self._config.detector.min_confidence
         xn, confidence = [], []
-        late_s = np.zeros(len(self._rig))
+        stamps_ns = np.full(len(self._rig), stamp_ns)
         present = np.zeros(len(self._rig), bool)
         for c, camera in enumerate(self._rig.cameras):
             seen = keypoints.get(camera.name)
@@ -268,7 +262,7 @@ class Scene:
                 confidence.append(np.zeros((0, joints)))
                 continue
             present[c] = True
-            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S - camera.clock_offset_s
+            stamps_ns[c] = seen.stamp_ns
             xn.append(normalize(camera.intrinsics, seen.xy))
             confidence.append(seen.confidence * (seen.confidence >= least))
         pose = self._cam_from_world
@@ -276,9 +270,11 @@ class Scene:
             pose = pose.copy()
             for name, cam_from_world in moved.items():
                 pose[self._rig.names.index(name)] = cam_from_world
-        self._cameras.clocks.stamped(late_s, present)
+        known_s = np.array([camera.clock_offset_s for camera in self._rig.cameras])
+        self._cameras.clocks.stamped(stamps_ns, known_s, present)
         # A stamp that is absurd must not throw people about.
-        late_s = np.where(present, np.clip(late_s - self._cameras.clocks.offset_s, -0.5, 0.5), 0.0)
+        late_s = (stamps_ns - stamp_ns) / _NS_PER_S - known_s - self._cameras.clocks.offset_s
+        late_s = np.where(present, np.clip(late_s, -0.5, 0.5), 0.0)
         return Cameras(pose, self._focal_px, self._bounds, late_s, present), Detections.of(xn, confidence)
 
     # Associate: known people first, then new ones.
@@ -402,7 +398,7 @@ class Scene:
     def _update(
         self, stamp_ns: int, cameras: Cameras, detections: Detections, hints: IntArray, people: _People,
         estimate: Estimate, dt_s: float,
-    ) -> tuple[Bodies3D, Estimate]:
+    ) -> tuple[Bodies3D, Estimate, IntArray]:
         tracks = self._tracks
         velocity = self._velocity(people)
         people, estimate, velocity = self._settle(people, estimate, velocity)
@@ -439,7 +435,8 @@ class Scene:
             up_in_cam = self._lifter.up_in_cam(cameras.cam_from_world)
             poses = self._lifter.canonical(estimate.xn, estimate.confidence, up_in_cam).pose2d
             self._history.remember(stamp_ns, ids, tracks.ids, poses)
-        return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
+        bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking)
+        return bodies, estimate, _owners(people.views, ids, len(detections))
 
     def _only_hoped_for(
         self, people: _People, estimate: Estimate, detections: Detections, hints: IntArray,
@@ -525,7 +522,7 @@ class Scene:
 
     def _report(
         self, cameras: Cameras, detections: Detections, keypoints: Mapping[str, Keypoints2D], bodies: Bodies3D,
-        estimate: Estimate, stages: _Stages,
+        estimate: Estimate, owners: IntArray, stages: _Stages,
     ) -> SceneResult:
         names = self._rig.names
         support, residual_px = estimate.solution.support, estimate.solution.residual_px
@@ -535,8 +532,19 @@ class Scene:
             names[c]: int(detections.starts[c + 1] - detections.starts[c] - used[c])
             for c in np.flatnonzero(cameras.present)
         }
+        owned = {
+            names[c]: owners[detections.starts[c]:detections.starts[c + 1]] for c in np.flatnonzero(cameras.present)
+        }
         states = dict(zip(names, self._cameras.states(), strict=True))
-        return SceneResult(bodies, keypoints, residuals, states, unexplained, stages.ms)
+        return SceneResult(bodies, keypoints, residuals, states, unexplained, owned, stages.ms)
+
+
+def _owners(views: IntArray, ids: IntArray, detections: int) -> IntArray:
+    """Return (D,) the id of the body (B,) that each detection is of, -1 for none; ``views`` (B, C) name them."""
+    owners = np.full(detections, -1)
+    body, camera = np.nonzero(views >= 0)
+    owners[views[body, camera]] = ids[body]
+    return owners
 
 
 def _new_history(lifter: PoseLifter | None) -> PoseHistory | None:

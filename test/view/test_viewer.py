@@ -58,12 +58,15 @@ def test_the_time_line_plays_pauses_steps_and_stops_at_the_end(recording):
 def test_it_shows_the_recording_until_it_is_stopped(recording):
     shown = threading.Event()
     with Stage() as stage:
-        drawn = []
+        drawn, pictured = [], []
         original = stage.show
         stage.show = lambda instant, what, *more: (
-            drawn.append(instant.stamp_ns), original(instant, what, *more), shown.set() if len(drawn) > 3 else None)
+            drawn.append(instant.stamp_ns), pictured.append(more[0]), original(instant, what, *more),
+            shown.set() if len(drawn) > 3 else None)
         play(stage, recording, ViewConfig(rate_hz=200.0), shown.is_set)
     assert drawn == sorted(drawn) and drawn[0] == stamp_of(0) and len(drawn) > 3
+    # The first bodies do not wait for pictures; then all cameras have one.
+    assert pictured[:2] == [(), None]
 
 
 def test_cameras_take_turns_to_get_a_new_picture():

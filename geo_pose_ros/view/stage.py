@@ -87,9 +87,7 @@ class Stage:
         # It prints a banner of its own, and logs every browser that comes and goes.
         logging.getLogger('websockets.server').setLevel(logging.ERROR)
         self._page = tempfile.TemporaryDirectory(prefix='geo_pose_view_')
-        served = Path(self._page.name)
-        own = Path(viser.__file__).parent / 'client' / 'build' / 'index.html'
-        (served / own.name).write_text(lightened(own.read_text(encoding='utf-8')), encoding='utf-8')
+        served = _lightened_page(Path(viser.__file__).parent / 'client' / 'build', Path(self._page.name))
         with contextlib.redirect_stdout(io.StringIO()), _serving(viser.infra, served):
             self._server: Any = viser.ViserServer(host=host, port=port, verbose=False)
         self.url = f'http://{"localhost" if host in ("127.0.0.1", "0.0.0.0") else host}:{self._server.get_port()}'
@@ -490,11 +488,21 @@ def _sphere(rings: int, sectors: int) -> tuple[FloatArray, FloatArray]:
     return vertices, np.array(faces)
 
 
+def _lightened_page(own: Path, folder: Path) -> Path:
+    """Write viser's page, lightened, into ``folder`` and return that; viser's own folder where it has another page."""
+    page = own / 'index.html'
+    if [path.name for path in own.glob('*')] != [page.name]:
+        _LOG.warning('This version of viser has another page than ours knows; it is served as it is.')
+        return own
+    (folder / page.name).write_text(lightened(page.read_text(encoding='utf-8')), encoding='utf-8')
+    return folder
+
+
 @contextlib.contextmanager
 def _serving(infra: Any, folder: Path) -> Iterator[None]:
     """Let servers that viser makes meanwhile serve ``folder``: it has no argument for that."""
     original = infra.WebsockServer
-    infra.WebsockServer = lambda **settings: original(**{**settings, 'http_server_root': folder})
+    infra.WebsockServer = lambda *given, **settings: original(*given, **{**settings, 'http_server_root': folder})
     try:
         yield
     finally:

@@ -221,6 +221,17 @@ def test_viser_is_as_it_was_and_the_page_is_gone_when_it_ends():
     assert not served.exists()
 
 
+def test_a_page_of_another_viser_is_served_as_it_is(tmp_path, caplog):
+    own, folder = tmp_path / 'own', tmp_path / 'folder'
+    own.mkdir()
+    folder.mkdir()
+    (own / 'index.html').write_text('<head></head>')
+    assert stage_module._lightened_page(own, folder) == folder
+    assert (folder / 'index.html').read_text().startswith('<head><script>')
+    (own / 'more.js').write_text('')
+    assert stage_module._lightened_page(own, folder) == own and 'served as it is' in caplog.text
+
+
 def test_a_busy_port(stage):
     port = int(stage.url.rsplit(':', 1)[1])
     with pytest.raises(ConfigError, match=f'127.0.0.1:{port} cannot be served'):

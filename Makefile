@@ -1,4 +1,4 @@
-.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory fuzz soak test-browser test-humble bench-moving docs clean
+.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-fleet fuzz soak test-browser test-humble bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -61,6 +61,10 @@ bench-scenes:
 bench-train-memory:
 	@tools/venv.sh test
 	@.venv/bin/python benchmarks/train_memory.py
+
+bench-fleet:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/fleet.py
 
 bench-calibrate:
 	@tools/venv.sh test

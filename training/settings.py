@@ -44,6 +44,10 @@ class DataSettings:
         'none', '3D labels: the truth, weighted DLT triangulation, or triangulation made robust over views, time and '
         'bones', choices=('none', 'truth', 'triangulated', 'refined'),
     )
+    sides: str = setting(
+        'as_seen', 'Arms and legs whose sides a view exchanged: as seen, or repaired by the labels; virtual cameras '
+        'then exchange them as often', choices=('as_seen', 'repaired'),
+    )
     virtual_views: int = setting(
         0, 'Virtual cameras added to each rig; they see the triangulated poses with the residuals of real views',
         low=0, high=64,

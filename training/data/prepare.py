@@ -148,10 +148,9 @@ def _prepare_sequence(
     one: _Labelled, motion: _Motion, settings: DataSettings, up: FloatArray | None, rng: np.random.Generator
 ) -> list[Bank]:
     sequence, rays, labels, weight = one.sequence, one.rays, one.labels, one.weight
-    confidence, confused = sequence.confidence, None
+    confidence = sequence.confidence
     if settings.sides == 'repaired':
-        confused = confused_sides(sequence.cam_from_world, rays, labels)
-        rays, confidence = exchange_sides(rays, confidence, confused)
+        rays, confidence = exchange_sides(rays, confidence, confused_sides(sequence.cam_from_world, rays, labels))
     local_up = None if up is None else sequence.cam_from_world[..., :3] @ up
     real = _Views(
         canonical_poses(rays, confidence, local_up), sequence.cam_from_world, sequence.focal_px
@@ -159,12 +158,12 @@ def _prepare_sequence(
     views = real
     if settings.virtual_views:
         seen, _ = (labels, weight) if settings.labels != 'none' else _labels(sequence, rays, 'triangulated')
-        residuals = _Residuals.of(seen, real, rays, confidence, confused)
+        residuals = _Residuals.of(seen, real, rays, confidence)
         views = real.beside(_look(seen, residuals, sequence, settings, settings.virtual_views, rng, up))
     banks = [views.bank(labels, weight, settings.min_joints)]
     if not settings.reshaped_copies:
         return banks
-    residuals = _Residuals.of(labels, real, rays, confidence, confused)
+    residuals = _Residuals.of(labels, real, rays, confidence)
     for _ in range(settings.reshaped_copies):
         reshaped = _reshaped(labels, motion, settings, _vertical(sequence) if up is None else up, rng)
         hidden = None
@@ -227,36 +226,18 @@ class _Residuals:
     Attributes:
         offset: (F, C, J, 2) in units of the pose's size; NaN where not seen.
         confidence: (F, C, J).
-        confused: (F, C, 2), where the sides of legs, and of arms, were exchanged besides; None for nowhere.
     """
 
     offset: FloatArray
     confidence: FloatArray
-    confused: NDArray[np.bool_] | None
 
     def frames(self, chosen: slice) -> _Residuals:
-        confused = None if self.confused is None else self.confused[chosen]
-        return _Residuals(self.offset[chosen], self.confidence[chosen], confused)
+        return _Residuals(self.offset[chosen], self.confidence[chosen])
 
     @classmethod
-    def of(
-        cls, labels: FloatArray, views: _Views, rays: FloatArray, confidence: FloatArray,
-        confused: NDArray[np.bool_] | None,
-    ) -> _Residuals:
+    def of(cls, labels: FloatArray, views: _Views, rays: FloatArray, confidence: FloatArray) -> _Residuals:
         projected = _project(labels, views.cam_from_world)
-        return cls((rays - projected) / views.poses.size[..., None, None], confidence, confused)
-
-    def on(
-        self, exact: FloatArray, size: FloatArray, donor: NDArray[np.int64], factor: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return rays (F, V, J, 2) and confidences (F, V, J) of ``exact`` rays with what ``donor`` views (V,) do.
-
-        ``size`` (F, V) is the poses', ``factor`` (..., V, 1, 1) multiplies the residuals.
-        """
-        rays, confidence = exact + factor * self.offset[:, donor] * size[..., None, None], self.confidence[:, donor]
-        if self.confused is None:
-            return rays, confidence
-        return exchange_sides(rays, confidence, self.confused[:, donor])
+        return cls((rays - projected) / views.poses.size[..., None, None], confidence)
 
 
 def _project(xyz: FloatArray, cam_from_world: FloatArray) -> FloatArray:
@@ -302,7 +283,7 @@ def _look(
     factor = np.ones((1, 1, 1))
     if settings.residual_spread:
         factor = np.exp(settings.residual_spread * rng.standard_normal((count, 1, 1)))
-    rays, confidence = residuals.on(exact, size, donor, factor)
+    rays = exact + factor * residuals.offset[:, donor] * size[..., None, None]
     seen = np.isfinite(rays).all(-1)
     if hidden is not None:
         seen &= ~hidden
@@ -313,7 +294,7 @@ def _look(
         error = np.radians(settings.up_error_deg) * rng.standard_normal((count, 3))
         local_up = cameras[..., :3] @ up + error
         local_up /= np.linalg.norm(local_up, axis=-1, keepdims=True)
-    poses = canonical_poses(rays, np.where(seen, confidence, 0.0), local_up)
+    poses = canonical_poses(rays, np.where(seen, residuals.confidence[:, donor], 0.0), local_up)
     return _Views(poses, cameras, np.full(count, sequence.focal_px.mean()))
 
 

@@ -22,8 +22,8 @@ BoolArray = NDArray[np.bool_]
 
 # Legs and arms: (2, 6) joints.
 _LIMBS = np.array([np.ravel(group) for group in limb_groups(BODY17)])
-# Of the person's extent: a limb's median distance from the labels that makes an instant doubtful, and the distance of a
-# joint that counts half.
+# Of the person's extent: the distance from the labels that, of half a limb's joints, makes an instant doubtful, and the
+# one that counts half.
 _DOUBTFUL, _FAR = 0.03, 0.04
 # The same of a bone's length, relative, and of a joint's way from one picture to the next.
 _OTHER_LENGTH, _WANDERED_M, _SPEED_M_S = 0.15, 0.05, 2.5
@@ -82,8 +82,9 @@ def find_exchanges(
     found = np.zeros((*confidence.shape[:2], len(_LIMBS)), bool)
     off = _distances(cam_from_world, rays, labels) / extent[..., None]
     for group, joints in enumerate(_LIMBS):
-        with np.errstate(invalid='ignore'):
-            doubtful: BoolArray = np.asarray((np.median(off[..., joints], -1) > _DOUBTFUL).any(1))
+        # NaN, what is not seen, is neither.
+        far, near = (off[..., joints] > _DOUBTFUL).sum(-1), (off[..., joints] <= _DOUBTFUL).sum(-1)
+        doubtful: BoolArray = np.asarray(((far >= near) & (far > 0)).any(1))
         if doubtful.any():
             found[..., group] = _cheapest(cam_from_world, rays, confidence, extent, labels, group, doubtful, fps)
     return found

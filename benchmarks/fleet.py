@@ -1,6 +1,6 @@
 """`geo_pose process` over 200 small bags, by one worker and by two: how much faster two are.
 
-    python benchmarks/fleet.py [--bags 200] [--sets 60]
+    python benchmarks/fleet.py [--bags 200] [--sets 40]
 
 Prints a line per number of workers, and writes docs/benchmarks/fleet.json. Each bag holds keypoints of one synthetic
 person (exact projections and 1 px of noise) before four cameras, and is processed as by default, with the lifter. Both
@@ -79,7 +79,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--bags', type=int, default=200)
-    parser.add_argument('--sets', type=int, default=60, help='frame sets in each bag')
+    parser.add_argument('--sets', type=int, default=40, help='frame sets in each bag')
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:

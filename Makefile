@@ -1,4 +1,4 @@
-.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view fuzz user-path soak test-browser test-humble bench-moving docs clean
+.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -69,6 +69,10 @@ bench-view:
 user-path:
 	@tools/venv.sh test
 	@.venv/bin/python benchmarks/user_path.py
+
+bench-fleet:
+	@tools/venv.sh test
+	@.venv/bin/python benchmarks/fleet.py
 
 bench-calibrate:
 	@tools/venv.sh test

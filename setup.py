@@ -36,7 +36,9 @@ setup(
     python_requires='>=3.10',
     install_requires=['setuptools'],
     # colcon test runs pytest where it is named here, and unittest otherwise.
-    extras_require={'test': ['pytest'], 'view': ['viser>=1.1,<2'], 'store': ['pyarrow>=24']},
+    extras_require={
+        'test': ['pytest'], 'view': ['viser>=1.1,<2'], 'store': ['pyarrow>=24'], 'fleet': ['distributed>=2026'],
+    },
     zip_safe=False,
     author='geo_pose_ros maintainers',
     maintainer='geo_pose_ros maintainers',

@@ -69,11 +69,12 @@ def make_store(folder: Path, bags: int) -> None:
         write_shard(folder / f'{seen.name}{SUFFIX}', seen, StoreSettings(PIECE_FRAMES), {})
 
 
-def train(kind: str, recipe: str, store: Path, folder: Path) -> dict[str, float]:
+def train(kind: str, recipe: str, store: Path, folder: Path, seed: int = 0) -> dict[str, float]:
     """Train once in a process of its own; return its peak memory and its CPU time."""
     command = [
         sys.executable, '-c', CHILD, kind, 'train', '--recipe', recipe, '--data', f'store:{store}', '--out',
-        str(folder), '--quiet', *(part for name, value in SETTINGS.items() for part in ('--set', f'{name}={value}')),
+        str(folder), '--quiet', '--seed', str(seed),
+        *(part for name, value in SETTINGS.items() for part in ('--set', f'{name}={value}')),
     ]
     # One arena: what glibc keeps for several threads is luck.
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MALLOC_ARENA_MAX': '1'}

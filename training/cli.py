@@ -212,8 +212,8 @@ def train(args: argparse.Namespace) -> int:
     return 130 if progress.interrupted else 0
 
 
-def _predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
-    """Return the predictor of a run or an exported model, and the options of its windows."""
+def predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
+    """Return the predictor of a run folder or an exported model, and the options of its windows."""
     if model.is_dir():
         recipe, lifter, _ = load_run(model)
         return torch_predictor(lifter), input_options(recipe)
@@ -224,7 +224,7 @@ def _predictor(model: Path) -> tuple[Predictor, dict[str, Any]]:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print the metrics; return 0."""
-    predict, windows = _predictor(args.model)
+    predict, windows = predictor(args.model)
     if args.every < 1:
         raise ConfigError(f'--every {args.every}: expected 1 or more.')
     loaded = _load(args.data, test=True)

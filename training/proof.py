@@ -167,7 +167,8 @@ def reference(recording: Recording, camera: str) -> tuple[FloatArray, FloatArray
 def sigma_factor(predict: Predictor, recordings: Items[Recording], **windows: Any) -> float:
     """Return the factor that makes sigma honest for cameras that were not trained on, on the frames that were.
 
-    1 where no camera was kept aside: on what it was trained on a lifter is surer than it should be.
+    1 where no camera was kept aside: on what it was trained on a lifter is surer than it should be. Never less: these
+    frames are known by heart, and what it says of other people, whom it has only rehearsed, would be too sure.
     """
     ratios = [np.zeros(0)]
     for recording in recordings:
@@ -177,7 +178,7 @@ def sigma_factor(predict: Predictor, recordings: Items[Recording], **windows: An
                 distance = np.linalg.norm(poses - (expected - expected[:, :1]), axis=-1)
                 ratios.append((distance / sigma)[:, 1:][weight[:, 1:] > _SURE])
     found = np.concatenate(ratios)
-    return float(np.quantile(found, SHARE) / INSIDE) if len(found) else 1.0
+    return max(1.0, float(np.quantile(found, SHARE) / INSIDE)) if len(found) else 1.0
 
 
 def _compared(

@@ -44,6 +44,10 @@ class DataSettings:
         'none', '3D labels: the truth, weighted DLT triangulation, or triangulation made robust over views, time and '
         'bones', choices=('none', 'truth', 'triangulated', 'refined'),
     )
+    sides: str = setting(
+        'as_seen', 'Arms and legs whose sides a view exchanged: trained on as seen, or repaired by the labels',
+        choices=('as_seen', 'repaired'),
+    )
     virtual_views: int = setting(
         0, 'Virtual cameras added to each rig; they see the triangulated poses with the residuals of real views',
         low=0, high=64,
@@ -182,6 +186,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.loss.label and self.data.labels == 'none':
             raise ConfigError("loss.label is set but data.labels is 'none'; choose labels or set loss.label to 0.")
+        if self.data.sides == 'repaired' and self.data.labels == 'none':
+            raise ConfigError("data.sides is 'repaired', but data.labels, which say how, is 'none'; choose labels.")
         if self.data.reshaped_copies and self.data.labels == 'none':
             raise ConfigError("data.reshaped_copies reshapes labels, but data.labels is 'none'; choose labels.")
         for name in ('hidden_limbs', 'exchanged_parts', 'bent_joints_deg', 'ansur', 'cut_off', 'residual_spread'):

@@ -10,6 +10,7 @@ import dataclasses
 import glob
 import hashlib
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,9 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
@@ -28,6 +30,8 @@ from ..calibration.rig_file import dump_rig
 from ..errors import BagError, ConfigError, GeoPoseError
 from ..types import CameraRig
 from .process import ProcessConfig, process_bag
+
+_LOG = logging.getLogger(__name__)
 
 
 class FleetJob(Protocol):
@@ -201,7 +205,7 @@ def run_job(job: FleetJob) -> Outcome:
 
 
 def _here(jobs: Sequence[FleetJob], workers: int) -> Iterator[Outcome]:
-    pool = partial(ProcessPoolExecutor, mp_context=get_context('spawn'))
+    pool = partial(ProcessPoolExecutor, mp_context=get_context('spawn'), initializer=_leave_with_parent)
     suspects: list[FleetJob] = []
     with pool(min(workers, len(jobs))) as executor:
         futures: dict[Future[Outcome], FleetJob] = {executor.submit(run_job, job): job for job in jobs}
@@ -219,6 +223,18 @@ def _here(jobs: Sequence[FleetJob], workers: int) -> Iterator[Outcome]:
                 yield Outcome(str(job.bag), str(job.out), 'the process that worked on it died (out of memory?)')
 
 
+def _leave_with_parent() -> None:
+    """End this process when the one that started it is killed: the next call would work on the same bag beside it."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, name='leave_with_parent', daemon=True).start()
+
+
 def _on_cluster(jobs: Sequence[FleetJob], scheduler: str) -> Iterator[Outcome]:
     try:
         from distributed import Client
@@ -232,6 +248,8 @@ def _on_cluster(jobs: Sequence[FleetJob], scheduler: str) -> Iterator[Outcome]:
     except OSError as error:
         raise BagError(f"Dask scheduler '{scheduler}' does not answer ({error}); start it, or correct it.") from error
     with client:
+        if not client.scheduler_info()['workers']:
+            _LOG.warning("Dask scheduler '%s' has no workers; waiting for some: dask worker %s.", scheduler, scheduler)
         # Pure: the same job is the same work; failures of workers are tried again by Dask, and then reported.
         futures = {client.submit(run_job, job, pure=False): job for job in jobs}
         for future in as_completed_on_cluster(list(futures)):

@@ -189,7 +189,7 @@ def repair_sides(
     active, solution = everybody, triangulate(xn, confidence, everybody)
     groups = _joints(skeleton)
     if unexpected is not None:
-        tried_xn, tried_confidence = _exchanged(xn, confidence, unexpected, skeleton)
+        tried_xn, tried_confidence = exchanged(xn, confidence, unexpected, skeleton)
         tried = triangulate(tried_xn, tried_confidence, everybody)
         before = _limb_cost(solution, confidence, groups).sum((0, 1))
         better = _limb_cost(tried, tried_confidence, groups).sum((0, 1)) <= before + _TIE
@@ -202,7 +202,7 @@ def repair_sides(
         rows = np.arange(len(active))
         chosen = np.zeros(cost.shape, bool)
         chosen[group, view, rows] = True
-        tried_xn, tried_confidence = _exchanged(xn[:, active], confidence[:, active], chosen, skeleton)
+        tried_xn, tried_confidence = exchanged(xn[:, active], confidence[:, active], chosen, skeleton)
         tried = triangulate(tried_xn, tried_confidence, active)
         limb_before = cost.sum(1)[group, rows]
         limb_after = _limb_cost(tried, tried_confidence, groups).sum(1)[group, rows]
@@ -222,7 +222,7 @@ def _limb_cost(solution: Solution, confidence: FloatArray, groups: IntArray) -> 
     return np.stack([cost[..., group].sum(-1) for group in groups])
 
 
-def _exchanged(
+def exchanged(
     xn: FloatArray, confidence: FloatArray, chosen: NDArray[np.bool_], skeleton: Skeleton
 ) -> tuple[FloatArray, FloatArray]:
     """Return ``xn`` (C, B, J, 2) and ``confidence`` (C, B, J), sides exchanged where ``chosen`` (groups, C, B)."""

@@ -125,7 +125,7 @@ class Placement:
 
     Attributes:
         root: (..., 3) m, the pelvis in the frame of the pose; NaN where undefined.
-        scale: (...,) to multiply the pose by.
+        scale: (...,) to multiply the pose by: of that size perspective alone puts it at ``root``.
         spread: (...,) standard deviation of the logarithm of the root's distance.
         grounded: (...,) bool, whether the floor was used.
     """
@@ -142,7 +142,7 @@ def place(
 ) -> Placement:
     """Return where body17 poses are and how large, from perspective, the floor and known bones, each if given.
 
-    Everything is a Gaussian in the logarithm of the size. Perspective gives the distance in units of the size. The
+    Everything is a Gaussian in the logarithm of the distance. Perspective gives it in units of the size. The
     floor gives the distance of the lower ankle: where its ray is at the height of a standing ankle; not used where
     that ankle is not seen, does not look down, or the size that follows is not believable (somebody jumps, or climbs).
 
@@ -159,27 +159,28 @@ def place(
         raise ShapeError("place: received one of up and height_m; expected both, the floor's place, or neither.")
     root = solve_root(pose, rays, weights)
     shape2 = root_spread(pose, sigma, rays, weights) ** 2 - _SIZE_SPREAD**2 + _SHAPE_SPREAD**2
-    size, size2 = np.zeros(root.shape[:-1]), np.full(root.shape[:-1], _SIZE_SPREAD**2)
+    distance, distance2 = np.zeros(root.shape[:-1]), np.full(root.shape[:-1], _SIZE_SPREAD**2)
     if lengths is not None:
         known = bone_scale(pose, np.broadcast_to(lengths, (*root.shape[:-1], len(_CHILD))), root)
         usable = np.isfinite(known) & (known > 0.0)
-        size = np.where(usable, np.log(np.where(usable, known, 1.0)), size)
-        size2 = np.where(usable, _KNOWN_SIZE_SPREAD**2, size2)
-    distance, distance2 = size, size2 + shape2
+        distance = np.where(usable, np.log(np.where(usable, known, 1.0)), distance)
+        distance2 = np.where(usable, _KNOWN_SIZE_SPREAD**2, distance2)
+    distance2 = distance2 + shape2
     grounded = np.zeros(root.shape[:-1], bool)
     if up is not None and height_m is not None:
-        said, said2 = _floor(pose, root, rays, weights, up, height_m)
+        said, said2 = _floor(pose, sigma, root, rays, weights, up, height_m)
         grounded = (said - distance) ** 2 < _GATE**2 * (said2 + distance2)
         # NaN, where there is no floor, compares false.
         gain = np.where(grounded, distance2 / (distance2 + said2), 0.0)
-        innovation = np.where(grounded, said - distance, 0.0)
-        size = size + gain * size2 / distance2 * innovation
-        distance, distance2 = distance + gain * innovation, (1.0 - gain) * distance2
-    return Placement(root * np.exp(distance)[..., None], np.exp(size), np.sqrt(distance2), grounded)
+        distance = distance + gain * np.where(grounded, said - distance, 0.0)
+        distance2 = (1.0 - gain) * distance2
+    factor = np.exp(distance)
+    return Placement(root * factor[..., None], factor, np.sqrt(distance2), grounded)
 
 
 def _floor(
-    pose: FloatArray, root: FloatArray, rays: FloatArray, weights: FloatArray, up: FloatArray, height_m: FloatArray
+    pose: FloatArray, sigma: FloatArray, root: FloatArray, rays: FloatArray, weights: FloatArray, up: FloatArray,
+    height_m: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the logarithm of the factor on pose and root that puts the lower ankle on the floor, and its variance."""
     below = -((pose[..., _ANKLES, :] + root[..., None, :]) * up[..., None, :]).sum(-1)
@@ -191,4 +192,7 @@ def _floor(
     fall = height_m - _ANKLE_HEIGHT_M
     usable = seen & (depth > 0.1) & (fall > 0.1)
     factor = np.where(usable, fall / np.where(usable, depth, 1.0), np.nan)
-    return np.log(factor), (_ANKLE_HEIGHT_SPREAD_M / np.where(usable, fall, np.nan)) ** 2
+    # The lifted ankle errs as well, and by what it errs the floor seems higher or lower.
+    ankle_sigma = np.take_along_axis(np.broadcast_to(sigma, pose.shape[:-1]), ankle, -1)[..., 0]
+    variance = _ANKLE_HEIGHT_SPREAD_M**2 + ankle_sigma**2
+    return np.log(factor), variance / np.where(usable, fall, np.nan) ** 2

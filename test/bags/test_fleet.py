@@ -4,7 +4,10 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -127,6 +130,9 @@ class FakeClient:
     def __exit__(self, *_):
         return None
 
+    def scheduler_info(self):
+        return {'workers': {'tcp://somebody:8787': {}}}
+
     def submit(self, function, job, pure):
         assert not pure
         if job.bag.name == 'second':
@@ -155,6 +161,99 @@ def test_a_cluster_gets_the_same_jobs(bags, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'distributed', None)
     with pytest.raises(ConfigError, match='pip install distributed'):
         list(process_jobs(jobs[1:], scheduler='tcp://somebody:8786'))
+
+
+@pytest.fixture
+def cluster():
+    """Run a Dask scheduler and two workers, processes of this machine; return the scheduler's address."""
+    distributed = pytest.importorskip('distributed')
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host='127.0.0.1', dashboard_address=None
+    ) as running:
+        yield running.scheduler_address
+
+
+def _results(outcomes):
+    """Return what was made of each bag, whoever made it: outcomes but for paths and seconds, and what was written."""
+    found = {}
+    for outcome in outcomes:
+        # A number that is none is not equal to itself.
+        told = repr(dataclasses.replace(outcome, out='', seconds=0.0))
+        messages = []
+        if not outcome.error:
+            with BagReader(Path(outcome.out)) as reader:
+                messages = [
+                    (m.topic, m.time_ns, m.raw) for m in reader.messages(reader.topics) if m.topic != '/diagnostics'
+                ]
+        found[outcome.bag] = told, messages
+    return found
+
+
+def test_a_real_cluster_makes_what_this_machine_makes(bags, tmp_path, cluster):
+    there = list(process_jobs(jobs_for(bags, tmp_path / 'there', make_job), scheduler=cluster))
+    here = list(process_jobs(jobs_for(bags, tmp_path / 'here', make_job), workers=1))
+    assert sorted(bool(outcome.error) for outcome in there) == [False, False, True]
+    assert _results(there) == _results(here)
+    # What the cluster made counts as done.
+    assert not [job for job in jobs_for(bags[:2], tmp_path / 'there', make_job) if job.done() is None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Deadly(Job):
+    """A job that takes its process down."""
+
+    def run(self):
+        os._exit(1)
+
+
+def test_a_worker_that_dies_costs_only_its_bag(bags, tmp_path, cluster):
+    good, bad = jobs_for(bags[:2], tmp_path / 'out', make_job)
+    bad = Deadly(*(getattr(bad, field.name) for field in dataclasses.fields(bad)))
+    outcomes = {outcome.bag: outcome for outcome in process_jobs([bad, good], scheduler=cluster)}
+    assert outcomes[str(good.bag)].sets == 4
+    assert 'its worker failed' in outcomes[str(bad.bag)].error
+
+
+def test_a_cluster_without_workers_is_waited_for_and_said_so(bags, tmp_path, monkeypatch):
+    distributed = pytest.importorskip('distributed')
+    said = []
+    with distributed.LocalCluster(n_workers=0, processes=True, host='127.0.0.1', dashboard_address=None) as empty:
+
+        def hire(message, *values):
+            said.append(message % values)
+            empty.scale(1)
+
+        monkeypatch.setattr(fleet, '_LOG', SimpleNamespace(warning=hire))
+        address = empty.scheduler_address
+        outcomes = list(process_jobs(jobs_for(bags[:1], tmp_path / 'out', make_job), scheduler=address))
+    assert [outcome.sets for outcome in outcomes] == [4]
+    assert said == [f"Dask scheduler '{address}' has no workers; waiting for some: dask worker {address}."]
+
+
+def test_a_killed_call_is_taken_up_by_the_next(tmp_path):
+    names = [f'bag{number}' for number in range(4)]
+    for name in names:
+        write_keypoints(tmp_path / 'bags' / name, sets=40)
+    out = tmp_path / 'out'
+    command = [
+        sys.executable, '-m', 'geo_pose_ros.cli', 'process', str(tmp_path / 'bags' / '*'), '--out', str(out),
+        '--workers', '1', '--no-pipeline.lifter.enabled',
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        # Told when the first one is done; the next are on their way.
+        assert '40 sets' in first.stdout.readline()
+        first.send_signal(signal.SIGKILL)
+        # Its worker holds the pipe too, and ends with it: else this would never end.
+        first.stdout.read()
+    done = {name: (out / f'{name}.json').stat().st_mtime_ns for name in names if (out / f'{name}.json').exists()}
+    assert 1 <= len(done) < len(names)
+    second = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert second.stdout.splitlines()[-1] == '4 bags, 0 failed, 160 sets, 160 bodies'
+    for name, written_ns in done.items():
+        assert (out / f'{name}.json').stat().st_mtime_ns == written_ns
+    for name in names:
+        with BagReader(out / name) as reader:
+            assert reader.topics['/pose_node/bodies'].count == 40
 
 
 def test_the_command_takes_one_bag_or_many(bags, tmp_path, monkeypatch, capsys):

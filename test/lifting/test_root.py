@@ -37,8 +37,19 @@ def test_a_floor_finds_the_size_that_perspective_cannot() -> None:
     # Nearly all of the way: the floor is surer than people's sizes.
     assert np.linalg.norm(found.root - root) < 0.1 * np.linalg.norm(alone.root - root)
     assert found.spread < 0.5 * alone.spread
-    # The size takes its share of what the floor says; the shape may be wrong as well.
-    assert 1.0 < found.scale < 1.0 / 0.9
+    # Of the size that it is given perspective alone puts the pose at the same place.
+    np.testing.assert_allclose(solve_root(found.scale * guessed, rays, np.ones(17)), found.root, rtol=1e-6)
+
+
+def test_a_floor_is_worth_less_where_the_foot_on_it_is_less_sure() -> None:
+    pose, _, rays = _standing()
+    guessed, unsure = 0.9 * pose, _SIGMA.copy()
+    unsure[[3, 6]] = 0.15
+    height = np.array(_HEIGHT_M)
+    sure = place(guessed, _SIGMA, rays, np.ones(17), up=_UP, height_m=height)
+    doubted = place(guessed, unsure, rays, np.ones(17), up=_UP, height_m=height)
+    assert 1.0 < doubted.scale < sure.scale < 1.0 / 0.9
+    assert doubted.spread > 1.3 * sure.spread
 
 
 def test_known_bones_give_the_size() -> None:

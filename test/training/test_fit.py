@@ -323,6 +323,8 @@ def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
         load_recipe(str(tmp_path / 'typo.yaml'))
     with pytest.raises(ConfigError, match='labels'):
         load_recipe('li2020', {'loss.label': 1.0})
+    with pytest.raises(ConfigError, match=r"'repaired', but data\.labels"):
+        Recipe(data=DataSettings(sides='repaired'))
     with pytest.raises(ConfigError, match='reshaped_copies'):
         load_recipe('li2020', {'data.reshaped_copies': 1})
     with pytest.raises(ConfigError, match='hidden_limbs'):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from geo_pose_training.data.bank import Bank
 from geo_pose_training.data.sequence import Sequence
-from geo_pose_training.evaluate import Predictor, pose_errors_mm, torch_predictor
+from geo_pose_training.evaluate import Predictor, SigmaScale, pose_errors_mm, torch_predictor
 from geo_pose_training.feed import Feed
 from geo_pose_training.model import Lifter
 from geo_pose_training.proof import Check, check, keep_aside, objections, sigma_factor
@@ -131,4 +131,7 @@ def test_sigma_is_made_honest_on_the_camera_that_was_kept_aside() -> None:
     factor = sigma_factor(torch_predictor(lifter), [kept])
     # An untrained network is wrong by half a metre and says 0.08.
     assert factor > 1.5
+    # What was trained on makes nobody surer.
+    unsure = torch_predictor(lifter, SigmaScale(seen=100.0, hidden=100.0))
+    assert sigma_factor(unsure, [kept]) == 1.0
     assert sigma_factor(torch_predictor(lifter), [keep_aside(sequence(frames=20, cameras=2))]) == 1.0

@@ -10,6 +10,8 @@ from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.triangulation import triangulate_dlt, triangulate_robust
 from geo_pose_ros.skeleton import BODY17, FloatArray
 
+from .sides import exchange_sides, find_exchanges
+
 BoolArray = NDArray[np.bool_]
 
 # Lengths relative to the person's extent in the image, so that near and far people are treated alike.
@@ -44,7 +46,8 @@ def refined(
     Starts from outlier-rejecting triangulation and then alternates: each joint gets a prediction from its neighbours
     in time and from the sequence's median bone lengths; every measurement is weighted by its agreement with that
     prediction (Geman-McClure); the joint is solved from both (one Gauss-Newton step on the reprojection error with
-    the prediction as prior). With two views this is what finds outliers that move along the epipolar line.
+    the prediction as prior). With two views this is what finds outliers that move along the epipolar line. Where the
+    sides of arms or legs are then seen to be exchanged in some views, all is done once more without.
 
     Args:
         cam_from_world: (C, 3, 4).
@@ -53,6 +56,18 @@ def refined(
         confidence: (F, C, J).
         fps: frames per second.
     """
+    labels, weight = _solved(cam_from_world, focal_px, rays, confidence, fps)
+    extent = _extent(rays, np.isfinite(rays).all(-1) & (confidence > 0.0))
+    confused = find_exchanges(cam_from_world, rays, confidence, extent, labels, fps)
+    if not confused.any():
+        return labels, weight
+    return _solved(cam_from_world, focal_px, *exchange_sides(rays, confidence, confused), fps)
+
+
+def _solved(
+    cam_from_world: FloatArray, focal_px: FloatArray, rays: FloatArray, confidence: FloatArray, fps: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return joints and weights as ``refined`` does, of views whose sides are right."""
     frames, _, joints = confidence.shape
     seen: BoolArray = np.isfinite(rays).all(-1) & (confidence > 0.0)
     extent = _extent(rays, seen)

@@ -23,6 +23,7 @@ from .calibrate import extrinsics_from_joints
 from .labels import triangulated
 from .motion import ansur_proportions, random_proportions, rescale_bones
 from .sequence import Sequence
+from .sides import confused_sides, exchange_sides
 
 # Frames per body when bodies are reshaped at random, and per limb when limbs are hidden.
 _FRAMES_PER_BODY = 25
@@ -147,19 +148,22 @@ def _prepare_sequence(
     one: _Labelled, motion: _Motion, settings: DataSettings, up: FloatArray | None, rng: np.random.Generator
 ) -> list[Bank]:
     sequence, rays, labels, weight = one.sequence, one.rays, one.labels, one.weight
+    confidence = sequence.confidence
+    if settings.sides == 'repaired':
+        rays, confidence = exchange_sides(rays, confidence, confused_sides(sequence.cam_from_world, rays, labels))
     local_up = None if up is None else sequence.cam_from_world[..., :3] @ up
     real = _Views(
-        canonical_poses(rays, sequence.confidence, local_up), sequence.cam_from_world, sequence.focal_px
+        canonical_poses(rays, confidence, local_up), sequence.cam_from_world, sequence.focal_px
     )
     views = real
     if settings.virtual_views:
         seen, _ = (labels, weight) if settings.labels != 'none' else _labels(sequence, rays, 'triangulated')
-        residuals = _Residuals.of(seen, real, rays, sequence.confidence)
+        residuals = _Residuals.of(seen, real, rays, confidence)
         views = real.beside(_look(seen, residuals, sequence, settings, settings.virtual_views, rng, up))
     banks = [views.bank(labels, weight, settings.min_joints)]
     if not settings.reshaped_copies:
         return banks
-    residuals = _Residuals.of(labels, real, rays, sequence.confidence)
+    residuals = _Residuals.of(labels, real, rays, confidence)
     for _ in range(settings.reshaped_copies):
         reshaped = _reshaped(labels, motion, settings, _vertical(sequence) if up is None else up, rng)
         hidden = None

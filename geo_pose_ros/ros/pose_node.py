@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -177,7 +177,7 @@ def run(arguments: Sequence[str] | None, kind: type[PoseNode] = PoseNode) -> int
     set_logger_level('rcl', LoggingSeverity.UNSET)
     # SIGINT too: it is ignored in what a shell starts in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _end)
     try:
         node = kind()
         try:
@@ -187,6 +187,16 @@ def run(arguments: Sequence[str] | None, kind: type[PoseNode] = PoseNode) -> int
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """End in order at the first signal. Ctrl-C and `ros2 launch` may both send one: more of them change nothing.
+
+    A SIGTERM after it ends at once, where the end in order takes too long.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _spin(node: PoseNode) -> int:

@@ -20,7 +20,7 @@ def subscribe_static_transforms(node: Any, callback: Callable[[Any], None]) -> A
     Raises:
         ConfigError: if tf2_msgs is not installed.
     """
-    kind = transform_message(f'Calibration from {TOPIC}', 'give a rig file with rig:=...')
+    kind = transform_message(f'Calibration from {TOPIC}', 'give a rig file with rig:=FILE')
     return node.create_subscription(kind, TOPIC, callback, profile(100, latched=True))
 
 

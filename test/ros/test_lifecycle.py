@@ -239,6 +239,25 @@ def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> Non
     assert len(lines) == 2, lines
 
 
+def test_more_of_the_same_signal_changes_nothing(rig_path: str) -> None:
+    # Ctrl-C of a terminal reaches the node itself, and launch passes it on.
+    node = subprocess.Popen(
+        [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', '-p', f'rig:={rig_path}', '-p',
+         'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false'],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )
+    assert node.stderr is not None
+    try:
+        assert 'active: 4 cameras' in node.stderr.readline()
+        until(lambda: node.send_signal(signal.SIGINT) or node.poll() is not None, 'it ends')
+        assert node.returncode == 0
+        assert 'sets published' in node.stderr.readline()
+        assert node.stderr.read() == ''
+    finally:
+        node.kill()
+        node.stderr.close()
+
+
 def bad_rig(tmp_path: Path) -> list[str]:
     (tmp_path / 'bad.yaml').write_text('world_frame_id: world\ncameras: {}\ncolour: red\n', encoding='utf-8')
     return ['-p', f'rig:={tmp_path / "bad.yaml"}']

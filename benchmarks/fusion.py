@@ -44,7 +44,8 @@ from geo_pose_ros.config import LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
-from geo_pose_ros.fusion.solver import Circumstances, LiftedViews, solve
+from geo_pose_ros.fusion.lifted import LiftedViews
+from geo_pose_ros.fusion.solver import Circumstances, solve
 from geo_pose_ros.geometry.projection import normalize, project_world
 from geo_pose_ros.geometry.triangulation import triangulate_dlt
 from geo_pose_ros.geometry.virtual_camera import look_at

@@ -23,7 +23,7 @@ from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet, clocks_differ
+from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet
 from geo_pose_ros.skeleton import BODY17, FloatArray
 from geo_pose_ros.types import Bodies3D, Camera, CameraRig, IntArray, Keypoints2D
 
@@ -426,18 +426,11 @@ def run(
 
     with PosePipeline(world.given_rig, config.pipeline) as pipeline:
 
-        told_ns: dict[str, int] = {}
-
-        def tell_clocks(offsets_ns: dict[str, int]) -> None:
-            if clocks_differ(offsets_ns, told_ns):
-                told_ns.update(offsets_ns)
-                synchronizer.use_offsets(offsets_ns)
-
         def process(found: StampedSet[Keypoints2D], now_ns: int) -> None:
             nonlocal free_ns
             record = _process(pipeline, found, now_ns, memory, places)
             done.append(record)
-            tell_clocks(pipeline.clock_offsets_ns())
+            synchronizer.use_offsets(pipeline.clock_offsets_ns())
             free_ns = now_ns + (round(record.cpu_ms * 1e6) if charge else 0)
 
         def work_until(until_ns: int) -> None:

@@ -39,7 +39,7 @@ from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
-from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, clocks_differ
+from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
 from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
 from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
 from .message_factory import RosbagsFactory
@@ -190,7 +190,6 @@ class _Run:
         self._synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(
             rig.names, config.sync, newest_wins=False
         )
-        self._clock_offsets_ns: dict[str, int] = {}
         self._tell_clocks()
 
     def process(self, reader: BagReader, by_topic: Mapping[str, str]) -> ProcessSummary:
@@ -286,10 +285,7 @@ class _Run:
 
     def _tell_clocks(self) -> None:
         """Let the next sets be made by the clocks that the rig tells and people's motion has shown."""
-        offsets_ns = self._pipeline.clock_offsets_ns()
-        if clocks_differ(offsets_ns, self._clock_offsets_ns):
-            self._clock_offsets_ns = offsets_ns
-            self._synchronizer.use_offsets(offsets_ns)
+        self._synchronizer.use_offsets(self._pipeline.clock_offsets_ns())
 
     def _failed(self, stamp_ns: int, error: GeoPoseError) -> None:
         self._summary.failed_sets += 1

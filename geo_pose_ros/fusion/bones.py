@@ -1,4 +1,4 @@
-"""What the solver may know of bone lengths."""
+"""Bone lengths: what may be known of them, and what that says about joints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..skeleton import FloatArray, Skeleton
 from ..types import IntArray
+from .views import NEAR_M
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,3 +37,30 @@ def incidence(skeleton: Skeleton) -> FloatArray:
     for row, (parent, child) in zip(matrix, skeleton.edges, strict=True):
         row[parent], row[child] = -1.0, 1.0
     return matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearBones:
+    """Bone lengths, linear in the joints: ``rows`` (B, E, 3J) X = ``length`` (B, E, 1), weighted by ``certain``."""
+
+    rows: FloatArray
+    length: FloatArray
+    certain: FloatArray
+
+    @classmethod
+    def of(cls, bones: BonePrior, xyz: FloatArray, spread: float) -> LinearBones:
+        """Linearise at joints (3, B, J): a length is |d|, d the bone's vector, and its gradient d / |d|."""
+        _, bodies, joints = xyz.shape
+        # (3, B, E)
+        bone = xyz @ bones.incidence.T
+        length = np.sqrt((bone * bone).sum(0))
+        direction = bone / np.maximum(length, NEAR_M * NEAR_M)
+        rows = direction.transpose(1, 2, 0)[..., None] * bones.incidence[:, None]
+        certain = 1.0 / (bones.variance + np.square(spread * bones.length))
+        return cls(rows.reshape(bodies, -1, 3 * joints), bones.length[..., None], certain[..., None])
+
+    def add_to(self, information: FloatArray, right: FloatArray) -> None:
+        """Add to normal matrices (B, 3J, 3J) and right-hand sides (B, 3J)."""
+        weighted = np.swapaxes(self.certain * self.rows, -1, -2)
+        information += weighted @ self.rows
+        right += (weighted @ self.length)[..., 0]

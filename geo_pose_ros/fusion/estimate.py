@@ -13,7 +13,8 @@ from ..config import SolverConfig
 from ..skeleton import FloatArray, Skeleton
 from ..types import IntArray
 from .left_right import contradicted, repair_sides, suspects, unexpected_sides
-from .solver import Circumstances, LiftedViews, Solution, solve
+from .lifted import LiftedViews
+from .solver import Circumstances, Solution, solve
 
 # (C, K, J, 2) normalised keypoints and (C, K, J) confidence of the bodies (K,) to their lifted poses.
 Lift = Callable[[FloatArray, FloatArray, IntArray], LiftedViews]

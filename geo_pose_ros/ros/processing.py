@@ -21,7 +21,7 @@ from ..errors import GeoPoseError
 from ..messages.image import frame_from_message
 from ..messages.keypoints import keypoints_from_cloud
 from ..pipeline import PipelineResult, PosePipeline
-from ..scene.sync import StampedSet, clocks_differ
+from ..scene.sync import StampedSet
 from ..skeleton import FloatArray, get_skeleton
 from ..types import Camera, CameraRig, Frame, Keypoints2D
 from .bridge import raw_converter
@@ -52,9 +52,8 @@ class SetProcessor:
         self._only_keypoints = all(transport_of(config, name) == 'keypoints' for name in cameras)
         self._source, self._statistics, self._lifters = source, statistics, lifters
         self._bridge = raw_converter() if config.transport == 'raw' else None
-        # Gets the cameras' clock offsets whenever they have changed: the synchroniser's.
+        # Gets the cameras' clock offsets with every set: the synchroniser's.
         self.on_clock_offsets: Callable[[Mapping[str, int]], None] | None = None
-        self._clock_offsets_ns: dict[str, int] = {}
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
         self.outputs: Outputs | None = None
@@ -199,13 +198,9 @@ class SetProcessor:
             outputs.publish_expected(expected, rig)
 
     def tell_clocks(self) -> None:
-        """Hand on the cameras' clock offsets if one has changed."""
-        if self._pipeline is None or self.on_clock_offsets is None:
-            return
-        offsets_ns = self._pipeline.clock_offsets_ns()
-        if clocks_differ(offsets_ns, self._clock_offsets_ns):
-            self._clock_offsets_ns = offsets_ns
-            self.on_clock_offsets(offsets_ns)
+        """Hand on the cameras' clock offsets."""
+        if self._pipeline is not None and self.on_clock_offsets is not None:
+            self.on_clock_offsets(self._pipeline.clock_offsets_ns())
 
     def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
         text = f'frame set at {stamp_ns} ns: {error}'

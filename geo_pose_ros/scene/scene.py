@@ -20,14 +20,15 @@ from ..errors import CalibrationError
 from ..fusion.association import claim, supports
 from ..fusion.estimate import Estimate, Lift, estimate_bodies
 from ..fusion.grouping import group
+from ..fusion.lifted import LiftedViews
 from ..fusion.merging import adrift, merge_lone_views, same_bodies, second_readings
-from ..fusion.solver import Circumstances, LiftedViews
+from ..fusion.solver import Circumstances
 from ..fusion.views import Cameras, Detections
 from ..geometry.matrices import traces
 from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17, FloatArray, mirror_of
-from ..types import Bodies3D, CameraRig, ExpectedPeople, IntArray, Intrinsics, Keypoints2D
+from ..types import Bodies3D, CameraRig, IntArray, Intrinsics, Keypoints2D
 from .bodies import to_bodies
 from .bones import BoneLengths
 from .cameras import CameraState, CameraStates
@@ -195,15 +196,6 @@ class Scene:
             camera.name: round((camera.clock_offset_s + offsets[c]) * _NS_PER_S)
             for c, camera in enumerate(self._rig.cameras)
         }
-
-    def expected(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
-        """Return where everybody is expected in pictures taken at ``stamps_ns``, by camera.
-
-        Raises:
-            CalibrationError: if a camera is not in the rig.
-        """
-        foreseen = self.foresee()
-        return {name: foreseen.seen_by(self._rig[name], stamp_ns) for name, stamp_ns in stamps_ns.items()}
 
     def foresee(self) -> Foreseen:
         """Return what the last set says about the next one's pictures."""

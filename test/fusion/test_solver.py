@@ -7,8 +7,8 @@ import pytest
 
 from geo_pose_ros.config import SolverConfig
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.fusion import solver
-from geo_pose_ros.fusion.solver import Circumstances, LiftedViews, Solution, solve
+from geo_pose_ros.fusion.lifted import LiftedViews, lifted_prior
+from geo_pose_ros.fusion.solver import Circumstances, Solution, solve
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.triangulation import triangulate_robust
 from geo_pose_ros.geometry.virtual_camera import look_at
@@ -227,7 +227,7 @@ def test_covariance_matches_the_error(lifted):
 def test_marginalising_the_shared_errors_equals_inverting_the_full_covariance():
     cams, truth = ring(2), crowd(1)
     lifted = lift(cams, truth, np.random.default_rng(6).normal(0.0, 0.05, (2, 1, 17, 3)))
-    prior = solver._prior(lifted, CONFIG)
+    prior = lifted_prior(lifted, CONFIG)
     expected = np.zeros((51, 51))
     for pose, axis in zip(lifted.pose[:, 0], lifted.axis[:, 0], strict=True):
         joint = CONFIG.lifter_across**2 * np.eye(3)

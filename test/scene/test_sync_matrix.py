@@ -147,3 +147,10 @@ def test_a_camera_whose_clock_is_off_stays_in_the_sets(error_ms):
     assert sets[-1].stamps_ns['b'] - sets[-1].stamps_ns['a'] == round(error_ms * MS)
     sync.use_offsets({'b': round(error_ms * MS)})
     assert sync.clock_error_ns('b') == pytest.approx(0, abs=MS)
+    # Told the same with every set, but for noise, nothing changes; news that one clock has moved are for all.
+    told = sync.clock_error_ns('b')
+    sync.use_offsets({'b': round((error_ms + 0.15) * MS), 'c': round(-0.15 * MS)})
+    assert sync.clock_error_ns('b') == told and sync.clock_error_ns('c') == sync.clock_error_ns('a')
+    sync.use_offsets({'b': round((error_ms + 0.15) * MS), 'c': round(-0.25 * MS)})
+    assert told - sync.clock_error_ns('b') == pytest.approx(0.15 * MS, abs=1)
+    assert sync.clock_error_ns('c') - sync.clock_error_ns('a') == pytest.approx(0.25 * MS, abs=1)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,60 @@ def test_a_failed_configure_can_be_repeated(rig_path: str, tmp_path: Path) -> No
         assert state(w) == 'unconfigured'
         w.node.set_parameters([Parameter('rig', value=rig_path)])
         assert change(w, Transition.TRANSITION_CONFIGURE)
+
+
+def held(w: World) -> dict[str, list[str]]:
+    """Return what the node and this process hold."""
+    return {
+        'threads': sorted(thread.name for thread in threading.enumerate()),
+        'subscriptions': sorted(each.topic_name for each in w.node.subscriptions),
+        'publishers': sorted(each.topic_name for each in w.node.publishers),
+        'services': sorted(each.srv_name for each in w.node.services),
+        'timers': ['timer'] * len(list(w.node.timers)),
+    }
+
+
+def test_nothing_is_left_of_a_refused_configure(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    with world('keypoints', rig_path=rig_path, autostart=False, publish_humans=True) as w:
+        before = held(w)
+        assert not change(w, Transition.TRANSITION_CONFIGURE)
+        assert 'publish_humans needs the ROS package tf2_msgs' in str(w.node.fault)
+        assert held(w) == before
+        # Nor of one that went well and was undone.
+        w.node.set_parameters([Parameter('publish_humans', value=False)])
+        assert change(w, Transition.TRANSITION_CONFIGURE)
+        assert held(w) != before
+        assert change(w, Transition.TRANSITION_CLEANUP)
+        assert held(w) == before
+
+
+def test_a_transition_in_another_thread_waits_for_the_report(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(2, views=4)
+        session = w.node._session
+        seen: list[bool] = []
+
+        def undo() -> None:
+            assert w.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+            assert w.node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+
+        def listen(away: Any) -> None:
+            # In the midst of a report. Unguarded, the transition would be over by the end of the wait.
+            if not seen:
+                thread.start()
+                thread.join(0.3)
+                seen.append(session._inputs is not None)
+
+        thread = threading.Thread(target=undo)
+        monkeypatch.setattr(session._source, 'listen_for_camera_info', listen)
+        until(lambda: seen, 'a report')
+        thread.join()
+        assert seen == [True]
+        assert w.node._session is None
+        # A timer that was about to fire finds nothing to do.
+        session._tick()
+        session.apply(w.node.config)
 
 
 def test_what_nobody_expected_is_logged_and_an_error(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:

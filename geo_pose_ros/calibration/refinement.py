@@ -118,34 +118,26 @@ def calibrate(
     shared = shared_instants(views)
     check_overlap(shared, rig.names, config)
     held, fitted = views.select(aside), views.select(~aside)
-    found = adjust(fitted, RigState.of(state.rig), config.adjust, given=given)
-    sigma_offset_s = found.sigma('offset_s') if config.adjust.clocks else np.zeros(len(rig))
-    if not sync and config.adjust.clocks and not _clocks_differ(state, found):
-        # Offsets that noise explains only make the rest less sure.
-        config = replace(config, adjust=replace(config.adjust, clocks=False))
-        state = RigState.of(state.rig)
-        fitted, held = (pose_views_at(people, state, part) for part in (fitted, held))
-        found = adjust(fitted, RigState.of(found.state.rig), config.adjust, given=given)
-    after_state = _with_clocks(state, found.state)
-    _check_determined(found, config, shared)
-    before = None if given is None else judge(RigState.of(given), pose_views_at(people, RigState.of(given), held))
-    held_now = pose_views_at(people, after_state, held)
-    after = judge(RigState.of(after_state.rig), held_now)
-    refusal = _refusal(before, after, held_now) or _lens_refusal(fitted, state, found, config)
+    fit = _fit(people, fitted, held, state, config, given, choose_clocks=config.adjust.clocks and not sync)
+    _check_determined(fit.found, config, shared)
+    before = None if given is None else _judged(people, held, RigState.of(given))
+    after = _judged(people, held, fit.after)
+    refusal = _refusal(before, after, pose_views_at(people, fit.after, held)) or _lens_refusal(
+        fit.views, fit.state, fit.found, fit.config
+    )
     if not refusal:
         # Judged and accepted: what was kept aside may help now.
-        fitted = pose_views_at(people, state, views)
-        found = adjust(fitted, found.state, config.adjust, given=given, stages=_FIRST_STAGES)
-        after_state = _with_clocks(state, found.state)
-    change, world = _world(found, fitted, after_state.rig, given, rig, scale, keep_world, from_scratch)
+        fit = fit.with_all(pose_views_at(people, fit.state, views), given)
+    found, after_state = fit.found, fit.after
+    change, world = _world(found, fit.views, after_state.rig, given, rig, scale, keep_world, from_scratch)
     offset_s = after_state.offset_s + [camera.clock_offset_s for camera in rig.cameras]
     in_the_middle_s = offset_s + after_state.drift * np.median(views.time_s)
     return Calibrated(
         _with_offsets(change.rig(after_state.rig), in_the_middle_s), given, offset_s,
-        sigma_offset_s, after_state.drift,
+        fit.sigma_offset_s, after_state.drift,
         found.sigma_rotation_rad, found.sigma_position_m * change.scale,
         found.sigma('log_focal') if config.adjust.intrinsics != 'fixed' else np.zeros(len(rig)), shared,
-        len(people), len(fitted), len(held), before, after, change.points(found.xyz), world, refusal,
+        len(people), len(fit.views), len(held), before, after, change.points(found.xyz), world, refusal,
     )
 
 
@@ -312,10 +304,65 @@ def _with_offsets(rig: CameraRig, offset_s: FloatArray) -> CameraRig:
     return replace(rig, cameras=tuple(replace(camera, clock_offset_s=offset) for camera, offset in cameras))
 
 
-def _clocks_differ(sampled: RigState, found: Adjustment) -> bool:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """An adjustment, and what it was made of.
+
+    Attributes:
+        config: its settings, clocks estimated or not.
+        state: the clocks under which ``views`` were sampled, and the rig to begin with.
+        views: the poses that entered.
+        found: what came of it.
+        sigma_offset_s: (C,) how well the clocks' offsets are known, 0 where they were not asked for.
+    """
+
+    config: CalibrateConfig
+    state: RigState
+    views: PoseViews
+    found: Adjustment
+    sigma_offset_s: FloatArray
+
+    @property
+    def after(self) -> RigState:
+        """The state found."""
+        return _with_clocks(self.state, self.found.state)
+
+    def with_all(self, views: PoseViews, given: CameraRig | None) -> _Fit:
+        """Return the fit to more poses, of which this one is the beginning."""
+        found = adjust(views, self.found.state, self.config.adjust, given=given, stages=_FIRST_STAGES)
+        return replace(self, views=views, found=found)
+
+
+def _fit(
+    people: Sequence[Person], views: PoseViews, held: PoseViews, state: RigState, config: CalibrateConfig,
+    given: CameraRig | None, choose_clocks: bool,
+) -> _Fit:
+    """Return the fit to ``views``; with ``choose_clocks`` clock offsets only where they are more than noise.
+
+    Offsets that noise explains, or that do not help at the instants ``held``, only make the rest less sure.
+    """
+    found = adjust(views, RigState.of(state.rig), config.adjust, given=given)
+    sigma_offset_s = found.sigma('offset_s') if config.adjust.clocks else np.zeros(len(state.rig))
+    free = _Fit(config, state, views, found, sigma_offset_s)
+    if not choose_clocks:
+        return free
+    config = replace(config, adjust=replace(config.adjust, clocks=False))
+    state = RigState.of(state.rig)
+    views = pose_views_at(people, state, views)
+    found = adjust(views, RigState.of(found.state.rig), config.adjust, given=given)
+    still = _Fit(config, state, views, found, sigma_offset_s)
+    helps = _judged(people, held, free.after).score_px < _judged(people, held, still.after).score_px
+    return free if _clocks_differ(free) and helps else still
+
+
+def _judged(people: Sequence[Person], held: PoseViews, state: RigState) -> Judgement:
+    """Return how well ``state`` explains the instants ``held``."""
+    return judge(RigState.of(state.rig), pose_views_at(people, state, held))
+
+
+def _clocks_differ(fit: _Fit) -> bool:
     """Return whether a clock offset is more than noise."""
-    offset_s, sigma_s = sampled.offset_s + found.state.offset_s, found.sigma('offset_s')
-    return bool((np.abs(offset_s[1:]) > _SURE * sigma_s[1:]).any())
+    return bool((np.abs(fit.after.offset_s[1:]) > _SURE * fit.sigma_offset_s[1:]).any())
 
 
 def _check_determined(found: Adjustment, config: CalibrateConfig, shared: FloatArray) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..fusion.views import NEAR_M, Cameras
 from ..skeleton import FloatArray
+from ..types import IntArray
 
 # Joints slower than this say nothing, m/s.
 _LEAST_SPEED_M_S = 0.25
@@ -36,6 +37,7 @@ _LAST_SETS = 16.0
 _AGREE_S = 0.005
 # Offsets are solved for this often, s.
 _EVERY_S = 0.2
+_NS_PER_S = 1_000_000_000
 
 
 class ClockOffsets:
@@ -53,18 +55,42 @@ class ClockOffsets:
         self._information = np.zeros((3 * cameras, 3 * cameras))
         self._right = np.zeros(3 * cameras)
         self._since_s = 0.0
-        # (C,) share of the last sets in which the camera's stamp was that of most, NaN before the first.
+        # (C,) share of the last sets in which the camera's stamp was that of most; NaN before the first.
         self._triggered = np.full(cameras, np.nan)
+        self._last_ns = np.zeros(cameras, np.int64)
+        self._period_s = np.full(cameras, np.inf)
 
-    def stamped(self, late_s: FloatArray, present: NDArray[np.bool_]) -> None:
-        """Take note of how late a set's stamps are, (C,) s against any instant, of the cameras ``present`` (C,)."""
+    def stamped(self, stamp_ns: IntArray, known_s: FloatArray, present: NDArray[np.bool_]) -> None:
+        """Take note of a set's stamps.
+
+        Args:
+            stamp_ns: (C,) as they came, ns.
+            known_s: (C,) the cameras' offsets that the rig tells. Stamps may be the same as they came (offsets are then
+                delays behind one trigger), or with these taken off (one trigger, clocks that were set apart).
+            present: (C,) the cameras of the set.
+        """
+        step_s = np.where(self._last_ns > 0, (stamp_ns - self._last_ns) / _NS_PER_S, np.inf)
+        # Frames may be lost: the least step is the period.
+        self._period_s[present] = np.minimum(self._period_s, step_s)[present]
+        self._last_ns[present] = stamp_ns[present]
         if present.sum() < 2:
             return
-        same = np.abs(late_s - np.median(late_s[present])) <= _TRIGGER_S
-        # Two clocks of one trigger that are a period apart agree too; most of the cameras do not.
-        same &= 2 * (same & present).sum() > present.sum()
+        late_s = (stamp_ns - stamp_ns[present].min()) / _NS_PER_S
+        same = self._alike(late_s, present) | self._alike(late_s - known_s, present)
         share = np.where(np.isnan(self._triggered), same, self._triggered)
         self._triggered[present] = (share + (same - share) / _LAST_SETS)[present]
+
+    def _alike(self, late_s: FloatArray, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return (C,) whose stamps are those of most of the cameras present, up to whole periods.
+
+        Clocks that are off by more than half of a period put frames of different triggers into one set.
+        """
+        apart_s = late_s - np.median(late_s[present])
+        known = np.isfinite(self._period_s) & (self._period_s > 4.0 * _TRIGGER_S)
+        period_s = np.where(known, self._period_s, 1.0)
+        same = np.abs(apart_s - known * np.round(apart_s / period_s) * period_s) <= _TRIGGER_S
+        # Two clocks of one trigger that are a period apart agree too; most of the cameras do not.
+        return np.asarray(same & (2 * (same & present).sum() > present.sum()))
 
     def learn(
         self, cameras: Cameras, xn: FloatArray, information: FloatArray, xyz: FloatArray, velocity: FloatArray,

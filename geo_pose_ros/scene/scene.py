@@ -251,7 +251,7 @@ class Scene:
             raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
         joints, least = len(BODY17), self._config.detector.min_confidence
         xn, confidence = [], []
-        late_s = np.zeros(len(self._rig))
+        stamps_ns = np.full(len(self._rig), stamp_ns)
         present = np.zeros(len(self._rig), bool)
         for c, camera in enumerate(self._rig.cameras):
             seen = keypoints.get(camera.name)
@@ -260,7 +260,7 @@ class Scene:
                 confidence.append(np.zeros((0, joints)))
                 continue
             present[c] = True
-            late_s[c] = (seen.stamp_ns - stamp_ns) / _NS_PER_S - camera.clock_offset_s
+            stamps_ns[c] = seen.stamp_ns
             xn.append(normalize(camera.intrinsics, seen.xy))
             confidence.append(seen.confidence * (seen.confidence >= least))
         pose = self._cam_from_world
@@ -268,9 +268,11 @@ class Scene:
             pose = pose.copy()
             for name, cam_from_world in moved.items():
                 pose[self._rig.names.index(name)] = cam_from_world
-        self._cameras.clocks.stamped(late_s, present)
+        known_s = np.array([camera.clock_offset_s for camera in self._rig.cameras])
+        self._cameras.clocks.stamped(stamps_ns, known_s, present)
         # A stamp that is absurd must not throw people about.
-        late_s = np.where(present, np.clip(late_s - self._cameras.clocks.offset_s, -0.5, 0.5), 0.0)
+        late_s = (stamps_ns - stamp_ns) / _NS_PER_S - known_s - self._cameras.clocks.offset_s
+        late_s = np.where(present, np.clip(late_s, -0.5, 0.5), 0.0)
         return Cameras(pose, self._focal_px, self._bounds, late_s, present), Detections.of(xn, confidence)
 
     # Associate: known people first, then new ones.

@@ -70,6 +70,21 @@ def test_clock_offsets_of_the_rig_are_the_beginning_and_the_end():
     assert [c.clock_offset_s for c in again.rig.cameras] == [0.1, 0.515, -0.8]
 
 
+@pytest.mark.parametrize('late_from_s, found_s', [(0.0, 0.03), (4.0, 0.0)])
+def test_clock_offsets_must_help_at_the_instants_kept_aside(monkeypatch, late_from_s, found_s):
+    monkeypatch.setattr('geo_pose_ros.calibration.refinement.kept_aside', lambda time_s, share: time_s < 4.0)
+    truth = ring_rig(3)
+    seen = pictures(truth, [walk(16.0)], noise_px=1.0)
+    began_ns = seen['cam1'][0].stamp_ns
+    seen['cam1'] = [
+        replace(k, stamp_ns=k.stamp_ns + 30_000_000) if k.stamp_ns - began_ns >= late_from_s * 1e9 else k
+        for k in seen['cam1']
+    ]
+    found = calibrate(seen, perturbed(truth, 1.0, 0.02), FEWER)
+    assert found.offset_s == pytest.approx((0.0, found_s, 0.0), abs=3e-3)
+    assert found.sigma_offset_s[1] < 0.005
+
+
 def test_report(refined, tmp_path):
     _, _, found = refined
     write_report(tmp_path / 'deep' / 'report', found, 'A <title>')

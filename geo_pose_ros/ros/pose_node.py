@@ -127,15 +127,18 @@ class PoseNode(LifecycleNode):
         self.crashed = True
 
     def _apply_changes(self) -> None:
-        if self._settings.take_change() and self._session is not None:
-            self._session.apply(self._settings.read())
+        # Another thread may be at a transition.
+        session = self._session
+        if self._settings.take_change() and session is not None:
+            session.apply(self._settings.read())
 
     def _prepare(self, changed: Mapping[str, Any]) -> str:
         """Make ready what ``changed`` settings need; return why they cannot be taken over, '' if they can."""
-        if self._session is None or not changed:
+        session = self._session
+        if session is None or not changed:
             return ''
         try:
-            self._session.prepare(self._settings.read(changed))
+            session.prepare(self._settings.read(changed))
         except GeoPoseError as error:
             return str(error)
         return ''

@@ -85,7 +85,7 @@ class PoseSession:
         if cameras.rig_file is not None and config.publish_camera_frames:
             self._frames = CameraFrames(node, RclpyFactory())
             made.callback(self._frames.close)
-            self._frames.publish(cameras.rig_file.subset(cameras.names))
+            self._publish_frames()
         # Whoever carries cameras moves them; what they saw before would not fit.
         if config.calibration.watch and not config.tracking_frame:
             self._calibrating = Calibrating(node, config.calibration, self._use_refined)
@@ -137,7 +137,8 @@ class PoseSession:
             self._lifters.prepare(config.pipeline.lifter)
         if not same_cameras(config, self._config):
             cameras = self._read_cameras(config)
-            if not sends_only_keypoints(config, cameras.names):
+            had_none = sends_only_keypoints(self._config, self._cameras.names)
+            if had_none and not sends_only_keypoints(config, cameras.names):
                 create_detector(config.pipeline.detector).close()
 
     def apply(self, config: NodeConfig) -> None:
@@ -173,8 +174,7 @@ class PoseSession:
             for name in away:
                 self._inputs.unsubscribe(before.topics[name].frames)
         self._worker.between_sets(partial(self._use_cameras, cameras, config))
-        if self._frames is not None and self._source.rig is not None:
-            self._frames.publish(self._source.rig)
+        self._publish_frames()
         new = [name for name, topics in cameras.topics.items() if before.topics.get(name) != topics]
         for name in new:
             self._subscribe(name)
@@ -261,7 +261,13 @@ class PoseSession:
 
     def _use_refined(self, rig: CameraRig) -> None:
         self._source.use_refined(rig)
-        if self._frames is not None:
+        self._publish_frames()
+
+    def _publish_frames(self) -> None:
+        """Publish where the cameras are in the rig, if that is wanted: refined, or as the file has what is carried."""
+        told, carried = self._cameras.rig_file, self._source.moving is not None
+        rig = told.subset(self._cameras.names) if told is not None and carried else self._source.rig
+        if self._frames is not None and rig is not None:
             self._frames.publish(rig)
 
     def _on_crash(self, error: BaseException) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,10 @@ from geo_pose_ros.ros.qos import profile
 from geo_pose_ros.types import Bodies3D, CameraRig
 from test.ros.harness import MAKE, PERSON, RIG, Console, World, until, world
 from test.ros.test_lifecycle import call
+from test.ros.test_moving import Robot, robot
 from test.ros.test_pose_node import Transforms, transforms
 
-__all__ = ['transforms']
+__all__ = ['robot', 'transforms']
 
 S = 1_000_000_000
 
@@ -169,6 +171,22 @@ def test_an_inactive_node_takes_other_cameras_too(rig_path: str) -> None:
         assert w.node.get_subscriptions_info_by_topic('cam2/keypoints') == []
         w.node.trigger_activate()
         settled(w, 3)
+
+
+@pytest.mark.parametrize('carried', [False, True])
+def test_the_frames_of_the_cameras_that_there_are(
+    rig_path: str, monkeypatch: pytest.MonkeyPatch, robot: Robot, carried: bool
+) -> None:
+    published: list[CameraRig] = []
+    frames = SimpleNamespace(publish=published.append, close=lambda: None)
+    monkeypatch.setattr('geo_pose_ros.ros.session.CameraFrames', lambda node, make: frames)
+    given = {'tracking_frame': 'odom'} if carried else {}
+    with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1'], publish_camera_frames=True, **given) as w:
+        assert set_cameras(w, 'cam1', 'cam2') == ''
+        until(lambda: len(published) == 2, 'published again')
+    assert [rig.names for rig in published] == [('cam0', 'cam1'), ('cam1', 'cam2')]
+    # Not against what the rig is carried through.
+    assert {rig.world_frame_id for rig in published} == {'world'}
 
 
 def test_no_cameras_and_a_name_twice() -> None:

@@ -272,14 +272,18 @@ def run_node(*arguments: str, first_path: str = '') -> subprocess.CompletedProce
     )
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> None:
-    node = subprocess.Popen(
+def started_node(rig_path: str) -> Any:
+    """Return the process of a node that waits for keypoints."""
+    return subprocess.Popen(
         [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', '-p', f'rig:={rig_path}', '-p',
          'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false'],
         cwd=ROOT, stderr=subprocess.PIPE, text=True,
     )
-    assert node.stderr is not None
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> None:
+    node = started_node(rig_path)
     try:
         lines = []
         for line in node.stderr:
@@ -296,12 +300,7 @@ def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> Non
 
 def test_more_of_the_same_signal_changes_nothing(rig_path: str) -> None:
     # Ctrl-C of a terminal reaches the node itself, and launch passes it on.
-    node = subprocess.Popen(
-        [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', '-p', f'rig:={rig_path}', '-p',
-         'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false'],
-        cwd=ROOT, stderr=subprocess.PIPE, text=True,
-    )
-    assert node.stderr is not None
+    node = started_node(rig_path)
     try:
         assert 'active: 4 cameras' in node.stderr.readline()
         until(lambda: node.send_signal(signal.SIGINT) or node.poll() is not None, 'it ends')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 
@@ -17,7 +17,7 @@ from .scene.cameras import CameraState
 from .scene.foreseen import Foreseen
 from .scene.scene import Scene
 from .skeleton import BODY17, FloatArray, map_to_body17
-from .types import Bodies3D, CameraRig, ExpectedPeople, Frame, FrameSet, Keypoints2D
+from .types import Bodies3D, CameraRig, ExpectedPeople, Frame, FrameSet, IntArray, Keypoints2D
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +34,7 @@ class PipelineResult:
         residuals_px: per camera, distances (n,) px between its keypoints and the reprojected joints they support.
         cameras: what is known of each camera.
         unexplained: per camera that delivered, detections that belong to no body.
+        owners: per camera that delivered, (P,) the id of the body that each detection is of, -1 for none.
     """
 
     bodies: Bodies3D
@@ -44,6 +45,7 @@ class PipelineResult:
     residuals_px: Mapping[str, FloatArray]
     cameras: Mapping[str, CameraState]
     unexplained: Mapping[str, int]
+    owners: Mapping[str, IntArray] = field(default_factory=dict)
 
 
 class PosePipeline:
@@ -208,7 +210,8 @@ class PosePipeline:
         done = self._scene.step(stamp_ns, _to_body17(keypoints), cam_from_world)
         self._foreseen = self._scene.foresee()
         return PipelineResult(
-            done.bodies, done.keypoints, {}, {}, done.stage_ms, done.residuals_px, done.cameras, done.unexplained
+            done.bodies, done.keypoints, {}, {}, done.stage_ms, done.residuals_px, done.cameras, done.unexplained,
+            done.owners,
         )
 
     def clock_offsets_ns(self) -> dict[str, int]:

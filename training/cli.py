@@ -354,7 +354,7 @@ def run_retrain(args: argparse.Namespace) -> int:
 def _recorded(args: argparse.Namespace, recipe: Recipe) -> tuple[list[Recording], list[Sequence], Feed]:
     """Return what to check on, sequences of those to train on (of a store, a sample), and what the run is fed."""
     # Bags are read by another optional dependency (rosbags).
-    from .data.bag import load_bag
+    from .data.bag import load_people
 
     if bool(args.bag) == bool(args.data) or not all(map(is_store, args.data)):
         raise ConfigError('Give either --bag BAG or --data store:STORE to fine-tune on.')
@@ -368,7 +368,10 @@ def _recorded(args: argparse.Namespace, recipe: Recipe) -> tuple[list[Recording]
         sample = [read_piece(shard, 0) for shard in shards[: recipe.stream.pieces]]
         return [unseen(s) for s in _load(args.data, test=True)], sample, Feed.streamed(shards, recipe, args.seed)
     rig = None if args.rig is None else load_rig(args.rig)
-    recordings = [_kept_aside(load_bag(Path(bag), rig=rig), args, tuple(args.cameras)) for bag in args.bag]
+    people = [person for bag in args.bag for person in load_people(Path(bag), rig=rig)]
+    everybody = [_kept_aside(person, args, tuple(args.cameras)) for person in people]
+    # With --frames somebody may not be there.
+    recordings = [r for r in everybody if (r.training.confidence > 0.0).any()] or everybody
     training = [recording.training for recording in recordings]
     return recordings, training, Feed.in_memory(training, recipe, args.seed)
 
@@ -419,10 +422,10 @@ def _print_check(when: str, found: Check) -> None:
 
 def run_fit_noise(args: argparse.Namespace) -> int:
     """Write the noise of the detector that saw the bags; return 0."""
-    from .data.bag import load_bag
+    from .data.bag import load_people
     from .data.fit_noise import fit_noise
 
-    found = asdict(fit_noise([load_bag(bag) for bag in args.bag]))
+    found = asdict(fit_noise([person for bag in args.bag for person in load_people(bag)]))
     args.out.write_text(yaml.safe_dump(found, sort_keys=False), encoding='utf-8')
     for name, value in found.items():
         print(f'{name:<14} {value:.4g}')

@@ -65,7 +65,7 @@ def keep_aside(
         camera: to keep aside; '' for the last one, if there are three.
         cameras: to train on; () for all but that one.
         train, test: frames; None for all but the last ``share`` of them, and these.
-        share: of the frames.
+        share: of the frames from the first to the last in which the person was seen.
 
     Raises:
         ConfigError: if the camera is trained on, or nothing is left to train on or to test on.
@@ -79,10 +79,12 @@ def keep_aside(
     if len(chosen) < 2:
         received = ', '.join(chosen) or 'none'
         raise ConfigError(f"'{whole.name}': labels need two cameras to train on; received {received}.")
-    seam = round((1.0 - share) * len(whole))
+    there = np.flatnonzero((whole.confidence > 0.0).any((1, 2)))
+    start, stop = (int(there[0]), int(there[-1]) + 1) if len(there) else (0, len(whole))
+    seam = start + round((1.0 - share) * (stop - start))
     made = Recording(
-        whole, chosen, whole.rig[camera].name if camera else '', slice(0, seam) if train is None else train,
-        slice(seam, None) if test is None else test,
+        whole, chosen, whole.rig[camera].name if camera else '', slice(start, seam) if train is None else train,
+        slice(seam, stop) if test is None else test,
     )
     for what, frames in (('train', made.train), ('test', made.test)):
         if not len(whole.xy[frames]):

@@ -58,6 +58,7 @@ class SceneResult:
         residuals_px: per camera, distances (n,) px between its keypoints and the reprojected joints they support.
         cameras: what is known of each camera.
         unexplained: per camera that delivered, detections that belong to no body.
+        owners: per camera that delivered, (P,) the id of the body that each detection is of, -1 for none.
         stage_ms: wall time of associate, solve, lift (within solve) and track.
     """
 
@@ -66,6 +67,7 @@ class SceneResult:
     residuals_px: Mapping[str, FloatArray]
     cameras: Mapping[str, CameraState]
     unexplained: Mapping[str, int]
+    owners: Mapping[str, IntArray]
     stage_ms: Mapping[str, float]
 
 
@@ -233,13 +235,13 @@ class Scene:
         stages.lap('associate')
         people, estimate = self._solve(stamp_ns, cameras, detections, people)
         stages.lap('solve')
-        bodies, estimate = self._update(stamp_ns, cameras, detections, hints, people, estimate, dt_s)
+        bodies, estimate, owners = self._update(stamp_ns, cameras, detections, hints, people, estimate, dt_s)
         stages.lap('track')
         if self._lifter is not None:
             # The solver calls the lifter; their times are shown apart.
             stages.ms['lift'] = estimate.lift_ms
             stages.ms['solve'] -= estimate.lift_ms
-        return self._report(cameras, detections, keypoints, bodies, estimate, stages)
+        return self._report(cameras, detections, keypoints, bodies, estimate, owners, stages)
 
     # Look: the set as arrays.
 
@@ -396,7 +398,7 @@ class Scene:
     def _update(
         self, stamp_ns: int, cameras: Cameras, detections: Detections, hints: IntArray, people: _People,
         estimate: Estimate, dt_s: float,
-    ) -> tuple[Bodies3D, Estimate]:
+    ) -> tuple[Bodies3D, Estimate, IntArray]:
         tracks = self._tracks
         velocity = self._velocity(people)
         people, estimate, velocity = self._settle(people, estimate, velocity)
@@ -433,7 +435,8 @@ class Scene:
             up_in_cam = self._lifter.up_in_cam(cameras.cam_from_world)
             poses = self._lifter.canonical(estimate.xn, estimate.confidence, up_in_cam).pose2d
             self._history.remember(stamp_ns, ids, tracks.ids, poses)
-        return to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking), estimate
+        bodies = to_bodies(stamp_ns, self._rig.world_frame_id, BODY17, estimate, tracks, self._config.tracking)
+        return bodies, estimate, _owners(people.views, ids, len(detections))
 
     def _only_hoped_for(
         self, people: _People, estimate: Estimate, detections: Detections, hints: IntArray,
@@ -519,7 +522,7 @@ class Scene:
 
     def _report(
         self, cameras: Cameras, detections: Detections, keypoints: Mapping[str, Keypoints2D], bodies: Bodies3D,
-        estimate: Estimate, stages: _Stages,
+        estimate: Estimate, owners: IntArray, stages: _Stages,
     ) -> SceneResult:
         names = self._rig.names
         support, residual_px = estimate.solution.support, estimate.solution.residual_px
@@ -529,8 +532,19 @@ class Scene:
             names[c]: int(detections.starts[c + 1] - detections.starts[c] - used[c])
             for c in np.flatnonzero(cameras.present)
         }
+        owned = {
+            names[c]: owners[detections.starts[c]:detections.starts[c + 1]] for c in np.flatnonzero(cameras.present)
+        }
         states = dict(zip(names, self._cameras.states(), strict=True))
-        return SceneResult(bodies, keypoints, residuals, states, unexplained, stages.ms)
+        return SceneResult(bodies, keypoints, residuals, states, unexplained, owned, stages.ms)
+
+
+def _owners(views: IntArray, ids: IntArray, detections: int) -> IntArray:
+    """Return (D,) the id of the body (B,) that each detection is of, -1 for none; ``views`` (B, C) name them."""
+    owners = np.full(detections, -1)
+    body, camera = np.nonzero(views >= 0)
+    owners[views[body, camera]] = ids[body]
+    return owners
 
 
 def _new_history(lifter: PoseLifter | None) -> PoseHistory | None:

@@ -193,6 +193,9 @@ def test_detections_that_belong_to_nobody_are_counted():
     seen['cam2'] = keypoints(rig, PEOPLE)['cam2']
     found = Scene(rig, CONFIG).step(START_NS, {n: seen[n] for n in ('cam0', 'cam1', 'cam2')})
     assert found.unexplained == {'cam0': 0, 'cam1': 0, 'cam2': 1}
+    assert {name: owners.tolist() for name, owners in found.owners.items()} == {
+        'cam0': [0], 'cam1': [0], 'cam2': [0, -1]
+    }
     assert set(found.cameras) == set(rig.names)
     for name in ('cam0', 'cam1', 'cam2'):
         np.testing.assert_allclose(found.residuals_px[name], 0.0, atol=1e-3)

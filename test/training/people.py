@@ -29,10 +29,10 @@ def moving_person(frames: int, seed: int = 0) -> FloatArray:
 
 
 def sequence(
-    frames: int = 40, cameras: int = 4, noise_px: float = 0.0, seed: int = 0, name: str = 'walk'
+    frames: int = 40, cameras: int = 4, noise_px: float = 0.0, seed: int = 0, name: str = 'walk', aside_m: float = 0.0
 ) -> Sequence:
     """Return what a ring of cameras sees of a moving person, confidence 1 and Gaussian noise."""
-    truth = moving_person(frames, seed)
+    truth = moving_person(frames, seed) + (aside_m, 0.0, 0.0)
     rig = ring_rig(cameras)
     rng = np.random.default_rng(seed + 1)
     xy = np.stack([project_world(camera, truth) for camera in rig.cameras], 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from geo_pose_training.data import bag as bag_module
-from geo_pose_training.data.bag import load_bag, parse_range
+from geo_pose_training.data.bag import load_people, parse_range
 from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.data.sources import load_data
 
@@ -34,8 +34,10 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
 
-def write_bag(path: Path, seen: Sequence, *, images: bool = False, lost: tuple[int, int] | None = None) -> None:
-    """Write ``seen`` as a bag of keypoints (or dark images); ``lost`` (frame, camera) was not recorded."""
+def write_bag(
+    path: Path, seen: Sequence, *others: Sequence, images: bool = False, lost: tuple[int, int] | None = None
+) -> None:
+    """Write people as a bag of keypoints (or dark images); ``lost`` (frame, camera) was not recorded."""
     make = RosbagsFactory()
     with BagWriter(path) as writer:
         writer.write('/tf_static', rig_to_transforms(make, seen.rig, 0), 0)
@@ -51,10 +53,14 @@ def write_bag(path: Path, seen: Sequence, *, images: bool = False, lost: tuple[i
                     message = compressed_from_frame(make, Frame(camera.name, stamp, picture), camera.frame_id)
                     writer.write(f'/{camera.name}/image_raw/compressed', message, stamp)
                     continue
-                # Cameras are a millisecond apart; a second person is less sure.
-                two = np.stack([seen.xy[frame, index] + 100.0, seen.xy[frame, index]])
-                confidence = np.stack([0.3 * seen.confidence[frame, index], seen.confidence[frame, index]])
-                keypoints = Keypoints2D(camera.name, stamp + 1_000_000 * index, BODY17, two, confidence)
+                # Cameras are a millisecond apart; who comes first changes; the first camera sees a reflection.
+                people = [seen, *others][:: 1 - 2 * ((frame + index) % 2)]
+                xy, confidence = [p.xy[frame, index] for p in people], [p.confidence[frame, index] for p in people]
+                if index == 0:
+                    xy, confidence = [seen.xy[frame, 0] + 250.0, *xy], [seen.confidence[frame, 0], *confidence]
+                keypoints = Keypoints2D(
+                    camera.name, stamp + 1_000_000 * index, BODY17, np.stack(xy), np.stack(confidence)
+                )
                 cloud = keypoints_to_cloud(make, keypoints, camera.frame_id)
                 writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp)
 
@@ -69,6 +75,27 @@ def test_recorded_keypoints_come_back(tmp_path: Path) -> None:
     assert (found.confidence[1, 1] == 0.0).all()
     assert found.fps == pytest.approx(30.0, rel=1e-3)
     np.testing.assert_allclose(found.rig['cam2'].cam_from_world, seen.rig['cam2'].cam_from_world, atol=1e-6)
+
+
+def test_several_people_are_told_apart(tmp_path: Path) -> None:
+    """Each is one sequence of the recording's frames; who passes by, or is seen by one camera, is none."""
+    stays, comes = sequence(frames=60, seed=1), sequence(frames=60, seed=2, aside_m=1.6)
+    passes = sequence(frames=60, seed=3, aside_m=-1.6)
+    for person, seen in ((comes, slice(0, 20)), (passes, slice(25, 60))):
+        person.confidence[seen] = 0.0
+        person.xy[seen] = np.nan
+    write_bag(tmp_path / 'walk', stays, comes, passes)
+    first, second = load_people(tmp_path / 'walk')
+    assert (first.name, second.name) == ('walk', 'walk, person 2')
+    assert first.action == second.action == 'walk'
+    np.testing.assert_allclose(first.xy, stays.xy, atol=1e-3)
+    assert len(second) == 60 and not (second.confidence[:20] > 0.0).any()
+    # Somebody new is known after a few sets.
+    there = (second.confidence > 0.0).all((1, 2))
+    assert there[25:].all()
+    np.testing.assert_allclose(second.xy[there], comes.xy[there], atol=1e-3)
+    # Ranges are of the recording; who is not there is left out.
+    assert [person.name for person in load_people(tmp_path / 'walk', frames=slice(0, 20))] == ['walk']
 
 
 class _Brightness:
@@ -97,7 +124,7 @@ def test_images_are_detected_once_and_cached(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(bag_module, 'create_detector', _Brightness)
     write_bag(tmp_path / 'walk', sequence(frames=3, cameras=2), images=True)
     for _ in range(2):
-        found = load_bag(tmp_path / 'walk')
+        (found,) = load_people(tmp_path / 'walk')
         np.testing.assert_allclose(found.xy[:, 0, 0, 0], (10.0, 11.0, 12.0), atol=1.0)
     assert _Brightness.calls == 6
 
@@ -111,9 +138,9 @@ def test_ranges(tmp_path: Path) -> None:
             parse_range(text)
     write_bag(tmp_path / 'walk', sequence(frames=2, cameras=2))
     with pytest.raises(BagError, match='2 frame sets'):
-        load_bag(tmp_path / 'walk', frames=slice(5, 9))
+        load_people(tmp_path / 'walk', frames=slice(5, 9))
     with pytest.raises(BagError, match='attic'):
-        load_bag(tmp_path / 'walk', cameras=('attic',))
+        load_people(tmp_path / 'walk', cameras=('attic',))
 
 
 def test_a_rig_file_stands_for_what_the_bag_says(tmp_path: Path) -> None:
@@ -131,4 +158,4 @@ def test_a_rig_file_stands_for_what_the_bag_says(tmp_path: Path) -> None:
     (found,) = load_data(f'bag:{tmp_path / "walk"},rig:{tmp_path / "rig.yaml"},cameras:cam2+cam0', test=True)
     assert found.rig.names == ('cam2', 'cam0')
     np.testing.assert_allclose(found.cam_from_world, [moved[name].cam_from_world for name in ('cam2', 'cam0')])
-    assert len(load_bag(tmp_path / 'walk', rig=moved).rig) == 3
+    assert len(load_people(tmp_path / 'walk', rig=moved)[0].rig) == 3

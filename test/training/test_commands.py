@@ -14,7 +14,7 @@ import pytest
 import torch
 from geo_pose_training import export as export_module
 from geo_pose_training.cli import main
-from geo_pose_training.data.bag import load_bag
+from geo_pose_training.data.bag import load_people
 from geo_pose_training.evaluate import Predictor, SigmaScale, torch_predictor
 from geo_pose_training.export import export, onnx_predictor
 from geo_pose_training.fit import Trainer, load_run
@@ -174,7 +174,7 @@ def test_retrain_writes_a_model_that_is_better_and_says_so(
     assert 'src="data:image/png;base64,' in page
     assert '://' not in page
     # What the card says of the model that was written is what that model does.
-    whole = load_bag(tmp_path / 'walk')
+    (whole,) = load_people(tmp_path / 'walk')
     kept = keep_aside(whole, camera='cam3', train=slice(0, 20))
     again = check(onnx_predictor(tmp_path / 'new.onnx'), [kept], up='z')
     assert again.mpjpe_mm == pytest.approx(card.metrics['after']['mpjpe_mm'], abs=0.1)

@@ -35,6 +35,15 @@ def test_the_last_frames_and_the_last_camera_are_kept_aside() -> None:
     assert (chosen.camera, len(chosen.training), len(whole.xy[chosen.test])) == ('cam2', 5, 3)
 
 
+def test_frames_are_kept_aside_of_the_time_that_somebody_is_there() -> None:
+    comes_late = sequence(frames=30)
+    comes_late.confidence[:20] = comes_late.confidence[28:] = 0.0
+    kept = keep_aside(comes_late)
+    assert (kept.train, kept.test) == (slice(20, 25), slice(25, 28))
+    comes_late.confidence[:] = 0.0
+    assert keep_aside(comes_late).test == slice(18, 30)
+
+
 def test_what_cannot_be_kept_aside_is_refused() -> None:
     whole = sequence(frames=10)
     with pytest.raises(ConfigError, match='is trained on'):

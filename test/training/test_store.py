@@ -18,7 +18,7 @@ import pytest
 import torch
 from geo_pose_training.cli import main
 from geo_pose_training.data import store_bags
-from geo_pose_training.data.bag import load_bag
+from geo_pose_training.data.bag import load_people
 from geo_pose_training.data.labels import refined
 from geo_pose_training.data.prepare import prepare
 from geo_pose_training.data.sequence import Sequence, data_hash
@@ -357,7 +357,7 @@ def test_bags_are_stored_once_and_one_that_fails_costs_only_itself(
     assert '4 bags, 2 failed, 60 sets, 60 bodies' in told
     shards = open_store(tmp_path / 'store')
     assert [shard.path.stem for shard in shards] == ['walk0', 'walk1']
-    whole = load_bag(bags / 'walk0')
+    (whole,) = load_people(bags / 'walk0')
     assert shards[0].hash == data_hash([whole]) and shards[0].pieces == 2
     assert 0.3 < shards[0].made_from['reprojection_px'] < 2.0
     before = shards[0].path.stat().st_mtime_ns
@@ -428,3 +428,28 @@ def test_two_cameras_are_all_needed_to_check_on() -> None:
 
     assert (unseen(sequence(4)).camera, unseen(sequence(4)).trained_on) == ('cam3', ('cam0', 'cam1', 'cam2'))
     assert (unseen(sequence(4, cameras=2)).camera, unseen(sequence(4, cameras=2)).trained_on) == ('', ('cam0', 'cam1'))
+
+
+def test_people_of_one_bag_have_a_shard_each_and_are_on_one_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    for name in ('a', 'b'):
+        write_bag(tmp_path / 'bags' / name, sequence(50, seed=1), sequence(50, seed=2, aside_m=1.6))
+    command = ['store', str(tmp_path / 'bags' / '*'), '--out', str(tmp_path / 'store'), '--workers', '1']
+    assert cli.main(command) == 0
+    shards = open_store(tmp_path / 'store')
+    assert [shard.path.name for shard in shards] == [
+        'a.parquet', 'a.person2.parquet', 'b.parquet', 'b.person2.parquet'
+    ]
+    assert [shard.hash for shard in shards[:2]] == [data_hash([p]) for p in load_people(tmp_path / 'bags' / 'a')]
+    store = f'store:{tmp_path / "store"}'
+    assert [shard.path.stem for shard in store_shards(store, test=False)] == ['a', 'a.person2']
+    assert [shard.path.stem for shard in store_shards(store, test=True)] == ['b', 'b.person2']
+    # One that was damaged, or is of somebody who is no longer there, is made again or goes.
+    shards[1].path.write_bytes(b'torn')
+    (tmp_path / 'store' / 'a.person3.parquet').write_bytes(shards[0].path.read_bytes())
+    kept = shards[2].path.stat().st_mtime_ns
+    assert cli.main(command) == 0
+    assert [shard.path.name for shard in open_store(tmp_path / 'store')] == [shard.path.name for shard in shards]
+    assert shards[2].path.stat().st_mtime_ns == kept

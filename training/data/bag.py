@@ -1,4 +1,4 @@
-"""Keypoints of one person from a bag: recorded `keypoints` topics, or detected in its images and cached."""
+"""Keypoints of the people in a bag: recorded `keypoints` topics, or detected in its images and cached."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from geo_pose_ros.bags.read import BagReader
@@ -20,22 +19,24 @@ from geo_pose_ros.errors import BagError, ConfigError, FrameError
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.keypoints import keypoints_from_cloud
 from geo_pose_ros.scene.sync import FrameSynchronizer
-from geo_pose_ros.skeleton import BODY17, FloatArray, get_skeleton, map_to_body17
+from geo_pose_ros.skeleton import BODY17, get_skeleton, map_to_body17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 
+from .people import tell_apart
 from .sequence import Sequence
 
 Cached = Mapping[str, np.ndarray]
 
 
-def load_bag(
+def load_people(
     path: Path, *, cameras: tuple[str, ...] = (), frames: slice = slice(None), skeleton: str = 'body17',
     rig: CameraRig | None = None,
-) -> Sequence:
-    """Return what a bag's calibrated cameras saw of the one person in it.
+) -> list[Sequence]:
+    """Return what a bag's calibrated cameras saw of each person in it, who was seen longest first.
 
-    Recorded keypoints are used if there are any, else images are detected. Either is cached below $XDG_CACHE_HOME by
-    the bag's path, size and time, so a bag is detected once.
+    All have the frames of the recording; where somebody is not there, nothing is seen. Recorded keypoints are used if
+    there are any, else images are detected. Either is cached below $XDG_CACHE_HOME by the bag's path, size and time,
+    so a bag is detected once.
 
     Args:
         path: of the bag.
@@ -54,12 +55,18 @@ def load_bag(
             rig = rig.subset(cameras)
         topics = choose_cameras(reader, rig.names)
     found = {name: _cached(path, topics[name], skeleton) for name in rig.names}
-    xy, confidence, stamp_ns = _synchronised(rig.names, found)
-    if not len(xy[frames]):
-        raise BagError(f"Bag '{path}' has {len(xy)} frame sets, none of them in the chosen range; choose another.")
+    sets = _synchronised(rig.names, found)
+    if not sets[frames]:
+        raise BagError(f"Bag '{path}' has {len(sets)} frame sets, none of them in the chosen range; choose another.")
+    stamp_ns = np.array([stamp for stamp, _ in sets], np.int64)
     fps = 1e9 / float(np.median(np.diff(stamp_ns))) if len(stamp_ns) > 1 else 30.0
-    whole = Sequence(path.stem, path.stem, path.stem, rig, xy, confidence, fps, stamp_ns=stamp_ns)
-    return whole.frames(frames)
+    people = []
+    for number, (xy, confidence) in enumerate(tell_apart(rig, sets)):
+        name = path.stem if number == 0 else f'{path.stem}, person {number + 1}'
+        whole = Sequence(name, name, path.stem, rig, xy, confidence, fps, stamp_ns=stamp_ns).frames(frames)
+        if number == 0 or (whole.confidence > 0.0).any():
+            people.append(whole)
+    return people
 
 
 def parse_range(text: str) -> slice:
@@ -77,15 +84,18 @@ def _cached(path: Path, topics: CameraTopics, skeleton: str) -> Cached:
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     key = hashlib.sha256(repr((states, topics, skeleton)).encode()).hexdigest()
     folder = Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser() / 'geo_pose'
-    cache = folder / f'keypoints-{key[:24]}.npz'
+    cache = folder / f'people-{key[:24]}.npz'
     if not cache.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         keypoints = _read(path, topics, skeleton)
-        people = [_surest_person(k) for k in keypoints]
+        mapped = [map_to_body17(k.skeleton).apply(k.xy, k.confidence) for k in keypoints]
+        nobody = np.zeros((0, len(BODY17)))
         partial = cache.with_suffix('.partial.npz')
         np.savez_compressed(
             partial, stamp_ns=np.array([k.stamp_ns for k in keypoints], np.int64),
-            xy=np.stack([xy for xy, _ in people]), confidence=np.stack([confidence for _, confidence in people]),
+            people=np.array([len(xy) for xy, _ in mapped], np.int64),
+            xy=np.concatenate([np.zeros((0, len(BODY17), 2)), *(xy for xy, _ in mapped)]),
+            confidence=np.concatenate([nobody, *(confidence for _, confidence in mapped)]),
         )
         partial.replace(cache)
     with np.load(cache) as stored:
@@ -112,26 +122,23 @@ def _read(path: Path, topics: CameraTopics, skeleton: str) -> list[Keypoints2D]:
         return found
 
 
-def _surest_person(keypoints: Keypoints2D) -> tuple[FloatArray, FloatArray]:
-    """Return body17 px (17, 2) and confidences (17,) of the surest person; NaN and 0 for nobody."""
-    if not len(keypoints.xy):
-        return np.full((len(BODY17), 2), np.nan), np.zeros(len(BODY17))
-    best = int(keypoints.confidence.sum(-1).argmax())
-    return map_to_body17(keypoints.skeleton).apply(keypoints.xy[best], keypoints.confidence[best])
-
-
 def _synchronised(
     names: tuple[str, ...], found: Mapping[str, Cached]
-) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
-    """Return xy (F, C, J, 2), confidence (F, C, J) and stamps (F,), ns, of the frame sets."""
-    stamps = [(int(stamp), name, row) for name in names for row, stamp in enumerate(found[name]['stamp_ns'])]
+) -> list[tuple[int, dict[str, Keypoints2D]]]:
+    """Return stamp, ns, and keypoints by camera of the frame sets."""
+    frames = [
+        Stamped(name, seen.stamp_ns, seen.stamp_ns, seen) for name in names for seen in _keypoints(name, found[name])
+    ]
     # When they were received is not cached; they come as if at once.
-    frames = [Stamped(name, stamp, stamp, row) for stamp, name, row in sorted(stamps)]
-    sets = list(synchronised(frames, FrameSynchronizer(names, newest_wins=False), names))
-    xy = np.full((len(sets), len(names), len(BODY17), 2), np.nan)
-    confidence = np.zeros(xy.shape[:3])
-    for index, members in enumerate(sets):
-        for name, row in members.payloads.items():
-            xy[index, names.index(name)] = found[name]['xy'][row]
-            confidence[index, names.index(name)] = found[name]['confidence'][row]
-    return xy, confidence, np.array([members.stamp_ns for members in sets], np.int64)
+    frames.sort(key=lambda frame: (frame.stamp_ns, frame.camera))
+    sets = synchronised(frames, FrameSynchronizer(names, newest_wins=False), names)
+    return [(members.stamp_ns, dict(members.payloads)) for members in sets]
+
+
+def _keypoints(name: str, stored: Cached) -> list[Keypoints2D]:
+    """Return what was cached of a camera, message by message."""
+    ends = np.cumsum(stored['people'])
+    return [
+        Keypoints2D(name, int(stamp_ns), BODY17, stored['xy'][start:end], stored['confidence'][start:end])
+        for stamp_ns, start, end in zip(stored['stamp_ns'], ends - stored['people'], ends, strict=True)
+    ]

@@ -93,12 +93,14 @@ def _mpi(path: Path, options: Options, test: bool) -> list[Sequence]:
 
 def _bag(path: Path, options: Options, test: bool) -> list[Sequence]:
     # Bags are read by another optional dependency (rosbags).
-    from .bag import load_bag, parse_range
+    from .bag import load_people, parse_range
 
     cameras = tuple(options['cameras'].split('+')) if 'cameras' in options else ()
     rig = load_rig(Path(options['rig']).expanduser()) if 'rig' in options else None
-    return [load_bag(path, cameras=cameras, frames=parse_range(options.get('frames', '')),
-                     skeleton=options.get('skeleton', 'body17'), rig=rig)]
+    return load_people(
+        path, cameras=cameras, frames=parse_range(options.get('frames', '')),
+        skeleton=options.get('skeleton', 'body17'), rig=rig,
+    )
 
 
 def _motion(path: Path, options: Options, test: bool) -> list[Sequence]:
@@ -128,7 +130,10 @@ def _shards(path: Path, options: Options, test: bool) -> list[Shard]:
     aside = options.get('aside', '5')
     if not aside.isdigit() or int(aside) < 2:
         raise ConfigError(f'aside is {aside}; expected a number of 2 or more, 5: every fifth bag is the test part.')
-    chosen = [shard for index, shard in enumerate(open_store(path)) if (index % int(aside) == 1) == test]
+    shards = open_store(path)
+    # People of one bag are on one side.
+    bags = list(dict.fromkeys(shard.bag for shard in shards))
+    chosen = [shard for shard in shards if (bags.index(shard.bag) % int(aside) == 1) == test]
     if not chosen:
         raise StoreError(f"Store '{path}' holds one bag only, none to test on; add bags to it, or name other --data.")
     return chosen

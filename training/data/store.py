@@ -1,4 +1,4 @@
-"""A store of sequences: a folder of Parquet files, one shard per recording, read piece by piece.
+"""A store of sequences: a folder of Parquet files, a shard per recorded person, read piece by piece.
 
 A row is a frame set; a row group is a piece, some hundreds of successive frames. Keypoints, confidences, labels and
 stamps are columns; what a whole recording has in common (rig, skeleton, rate) is in the file's own metadata, and so is
@@ -46,7 +46,7 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One recording in a store, but for its frames.
+    """One person's recording in a store, but for its frames.
 
     Attributes:
         path: of the file.
@@ -63,6 +63,11 @@ class Shard:
     pieces: int
     hash: str
     made_from: Mapping[str, Any]
+
+    @property
+    def bag(self) -> str:
+        """The recording that it is of: several people have a shard each."""
+        return str(self.made_from.get('bag', self.path))
 
 
 def write_shard(path: Path, sequence: Sequence, settings: StoreSettings, made_from: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
+from glob import escape
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,7 +21,7 @@ from geo_pose_ros.errors import BagError, GeoPoseError
 from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.types import CameraRig
 
-from .bag import load_bag
+from .bag import load_people
 from .sequence import Sequence
 from .store import SUFFIX, StoreError, StoreSettings, read_shard, write_shard
 
@@ -30,9 +31,9 @@ _SURE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class StoreJob:
-    """One bag to store: the arguments of load_bag, and how it is written.
+    """One bag to store: the arguments of load_people, and how it is written.
 
-    ``out`` is the shard but for its suffix.
+    ``out`` is the first shard but for its suffix.
     """
 
     bag: Path
@@ -42,10 +43,9 @@ class StoreJob:
     cameras: tuple[str, ...]
     skeleton: str
 
-    @property
-    def shard(self) -> Path:
-        """Where the shard lies."""
-        return self.out.with_name(f'{self.out.name}{SUFFIX}')
+    def shard(self, person: int = 0) -> Path:
+        """Return where the shard of a person lies, counted from 0: BAG.parquet, BAG.person2.parquet ..."""
+        return self.out.with_name(f'{self.out.name}.person{person + 1}{SUFFIX}' if person else self.out.name + SUFFIX)
 
     def fingerprint(self) -> str:
         """Return the sha256 of all that the shard depends on but the program."""
@@ -54,44 +54,56 @@ class StoreJob:
         return hashlib.sha256(repr(how).encode()).hexdigest()
 
     def done(self) -> Outcome | None:
-        """Return the outcome of a shard that is whole and was made from the same; else None."""
+        """Return the outcome of shards that are whole and were made from the same; else None."""
         try:
-            outcome = Outcome(**read_shard(self.shard).made_from)
+            made_from = dict(read_shard(self.shard()).made_from)
+            for person in range(1, made_from.pop('people')):
+                read_shard(self.shard(person))
+            outcome = Outcome(**made_from)
             return outcome if outcome.fingerprint == self.fingerprint() else None
-        except (StoreError, OSError, TypeError):
+        except (StoreError, OSError, TypeError, KeyError):
             return None
 
     def run(self) -> Outcome:
-        """Write the shard; its ``bodies`` are frames in which some joint is surely known."""
+        """Write the shards; ``bodies`` are frames in which some joint of a person is surely known."""
         began = perf_counter()
-        outcome = Outcome(str(self.bag), str(self.shard))
+        outcome = Outcome(str(self.bag), str(self.shard()))
         try:
-            sequence = load_bag(self.bag, cameras=self.cameras, skeleton=self.skeleton, rig=self.rig)
-            sequence = replace(sequence, refined=sequence.refined_labels())
-            bodies, reprojection_px = _quality(sequence)
+            people = load_people(self.bag, cameras=self.cameras, skeleton=self.skeleton, rig=self.rig)
+            people = [replace(sequence, refined=sequence.refined_labels()) for sequence in people]
+            bodies, reprojection_px = _quality(people)
             if not bodies:
                 raise BagError(
                     f"Bag '{self.bag}': nobody was seen by two cameras at once; leave it out, or look at its "
                     'calibration with geo_pose report.'
                 )
             outcome = replace(
-                outcome, sets=len(sequence), bodies=bodies, reprojection_px=reprojection_px,
+                outcome, sets=len(people[0]), bodies=bodies, reprojection_px=reprojection_px,
                 fingerprint=self.fingerprint(), seconds=perf_counter() - began,
             )
-            write_shard(self.shard, sequence, self.settings, dataclasses.asdict(outcome))
+            for former in self.out.parent.glob(f'{escape(self.out.name)}.person*{SUFFIX}'):
+                former.unlink()
+            made_from = {'people': len(people), **dataclasses.asdict(outcome)}
+            # The first one last: where it is, the others are.
+            for person, sequence in reversed(list(enumerate(people))):
+                write_shard(self.shard(person), sequence, self.settings, made_from)
         except (GeoPoseError, OSError) as error:
             return replace(outcome, error=str(error), seconds=perf_counter() - began)
         return outcome
 
 
-def _quality(sequence: Sequence) -> tuple[int, float]:
+def _quality(people: list[Sequence]) -> tuple[int, float]:
     """Return how many frames have a sure joint, and the median distance, px, of such joints from what was seen."""
-    xyz, weight = sequence.refined_labels()
-    sure = weight > _SURE
-    rays = np.moveaxis(sequence.rays(), 1, 0)[:, sure]
-    residuals = reprojection_residuals(sequence.cam_from_world, sequence.focal_px, rays, xyz[sure])
-    known = residuals[np.isfinite(residuals)]
-    return int(sure.any(1).sum()), float(np.median(known)) if len(known) else float('nan')
+    bodies, distances = 0, [np.zeros(0)]
+    for sequence in people:
+        xyz, weight = sequence.refined_labels()
+        sure = weight > _SURE
+        bodies += int(sure.any(1).sum())
+        rays = np.moveaxis(sequence.rays(), 1, 0)[:, sure]
+        distances.append(reprojection_residuals(sequence.cam_from_world, sequence.focal_px, rays, xyz[sure]).ravel())
+    every = np.concatenate(distances)
+    known = every[np.isfinite(every)]
+    return bodies, float(np.median(known)) if len(known) else float('nan')
 
 
 def register(subparsers: Any) -> None:

@@ -21,8 +21,9 @@ test:
 	@.venv/bin/python -m pytest test
 
 # Installed as on a robot, over the Python, NumPy, SciPy and OpenCV of its Ubuntu; skipped where there is no such Python.
+# SHORT=1: without the live tests and the longest.
 test-humble test-jazzy:
-	@tools/test_like.sh $(@:test-%=%)
+	@tools/test_like.sh $(@:test-%=%) $(if $(SHORT),--ignore test/ros --ignore test/bags --ignore test/view)
 
 # Chromium, if it is missing, from Debian's packages.
 test-browser:

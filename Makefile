@@ -1,4 +1,4 @@
-.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble bench-moving docs clean
+.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -20,9 +20,10 @@ test:
 	@tools/venv.sh test
 	@.venv/bin/python -m pytest test
 
-# With the Python, numpy, SciPy and OpenCV of a Humble robot; skipped where there is no Python 3.10.
-test-humble:
-	@tools/test_humble.sh
+# Installed as on a robot, over the Python, NumPy, SciPy and OpenCV of its Ubuntu; skipped where there is no such Python.
+# SHORT=1: without the live tests and the longest.
+test-humble test-jazzy:
+	@tools/test_like.sh $(@:test-%=%) $(if $(SHORT),--ignore test/ros --ignore test/bags --ignore test/view)
 
 # Chromium, if it is missing, from Debian's packages.
 test-browser:
@@ -99,4 +100,4 @@ soak:
 	@ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-77} .venv/bin/python benchmarks/soak.py --hours $(HOURS)
 
 clean:
-	rm -rf .venv out
+	rm -rf .venv .venv-* .root-* out

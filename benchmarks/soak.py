@@ -2,11 +2,13 @@
 
     benchmarks/soak.py [--hours 0.5] [--fault-every 10] [--seed 0]
 
-Four simulated cameras send pictures (33 Hz, PNG) to a live pose_node. Every ``--fault-every`` seconds one fault begins
-and ends after half of that time: a camera dies, sends garbage, half pictures, another size, another clock, or no
-stamps; all cameras die; a parameter is changed. Ends with a table: lines on the console per fault and how soon,
-memory, latency, sets and frames by fate. Fails if the node crashed, a fault was not on the console within 2 s or
-stayed there, memory grew by more than 3 % after the first two minutes, or a frame is unaccounted for.
+Four simulated cameras send pictures (33 Hz, PNG) to a live pose_node, half of the time as a rig that stands, half as
+one that is carried. Every ``--fault-every`` seconds one fault begins and ends after half of that time: a camera dies,
+sends garbage, half pictures, another clock, or no stamps; all cameras die; a parameter is changed; a camera is taken
+away and put back; of the carried rig, its transform jumps, is late, stops, or is no rotation. Ends with a table for
+each half: lines on the console per fault and how soon, memory, latency, sets and frames by fate. Fails if the node
+crashed, a fault was not on the console within 2 s or stayed there, memory grew by more than 3 % after the first two
+minutes of a half (or the half of it, where it is shorter than four), or a frame is unaccounted for.
 """
 
 from __future__ import annotations
@@ -17,34 +19,45 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import numpy as np
 from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from geo_pose_ros.calibration.rig_file import dump_rig  # noqa: E402
 from geo_pose_ros.detection import base  # noqa: E402
-from test.ros.harness import RIG, World, small_rig, world  # noqa: E402
+from geo_pose_ros.messages.transforms import to_transform  # noqa: E402
+from geo_pose_ros.ros import moving_rig, transforms  # noqa: E402
+from geo_pose_ros.ros.transforms import OwnTransforms  # noqa: E402
+from test.ros.harness import MAKE, RIG, World, small_rig, world  # noqa: E402
 
 WARM_UP_S, GROWTH, TOLD_S = 120.0, 0.03, 2.0
 # After a camera's last frame the node waits so long before it calls it silent, and looks so often.
 STALE_S, LOOK_S = 0.5, 0.25
+# Between two transforms of a rig that is carried.
+TELL_S = 0.01
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault: how it begins, and words of the line it must have on the console ('' for none)."""
+    """A fault: how it begins, words of the line it must have on the console ('' for none), and how it ends.
+
+    What a camera sends is put right anyway.
+    """
 
     name: str
     begin: Callable[[World, str], None]
     words: str
+    end: Callable[[World], None] = lambda w: None
 
 
 def _send(w: World, camera: str, message: Callable[[int], object]) -> None:
@@ -60,6 +73,51 @@ def _set(w: World, camera: str) -> None:
     w.node.set_parameters([Parameter('annotated_max_side_px', value=int(np.random.default_rng().integers(64, 1000)))])
 
 
+def _use(w: World, cameras: Sequence[str]) -> None:
+    w.node.set_parameters([Parameter('cameras', value=list(cameras))])
+
+
+class Carrier:
+    """Tells where the rig is, at rest in `odom`. The ROS wheels lack tf2_msgs: the node's reader is handed it."""
+
+    def __init__(self) -> None:
+        self._sources: list[OwnTransforms] = []
+        self.jump_m, self.late_s, self.tells, self.turn = 0.0, 0.0, True, (0.0, 0.0, 0.0, 1.0)
+        transforms.transform_message = lambda what, otherwise: String
+        moving_rig.listen_to_transforms = self._listen
+
+    def _listen(self, node: object, complain: Callable[[str], None]) -> OwnTransforms:
+        self._sources.append(OwnTransforms(node, complain))
+        return self._sources[-1]
+
+    def tell(self) -> None:
+        """Tell it now, as things are."""
+        stamped = to_transform(MAKE, 'odom', 'world', np.eye(3, 4), time.time_ns() - round(1e9 * self.late_s))
+        stamped.transform.translation.x = self.jump_m
+        q = stamped.transform.rotation
+        q.x, q.y, q.z, q.w = self.turn
+        for source in self._sources if self.tells else []:
+            source.add(SimpleNamespace(transforms=[stamped]), static=False)
+
+    def change(self, **values: object) -> None:
+        """Let it be otherwise from now on."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        """Return what can be wrong with transforms."""
+
+        def of(name: str, words: str, wrong: Mapping[str, object], right: Mapping[str, object]) -> Trouble:
+            return Trouble(name, lambda w, c: self.change(**wrong), words, lambda w: self.change(**right))
+
+        return (
+            of('transform jumps', 'jumped by', {'jump_m': 3.0}, {'jump_m': 0.0}),
+            of('transform late', 'older than the picture', {'late_s': 0.3}, {'late_s': 0.0}),
+            of('transform stops', 'older than the picture', {'tells': False}, {'tells': True}),
+            of('transform wrong', 'expected a unit quaternion', {'turn': (0.0,) * 4}, {'turn': (0.0, 0.0, 0.0, 1.0)}),
+        )
+
+
 TROUBLES = (
     Trouble('dies', lambda w, c: w.cameras.silence(c), 'silent for'),
     Trouble('garbage', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, b'garbage')), 'expected a JPEG'),
@@ -71,6 +129,10 @@ TROUBLES = (
     Trouble('no stamps', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, 0)), 'its stamps are 0'),
     Trouble('all die', _silence_all, 'no set published'),
     Trouble('parameter', _set, ''),
+    Trouble(
+        'taken away', lambda w, c: _use(w, [name for name in RIG.names if name != c]), '',
+        lambda w: _use(w, RIG.names),
+    ),
 )
 
 
@@ -103,18 +165,21 @@ def _wait(condition: Callable[[], object], limit_s: float) -> None:
         time.sleep(0.02)
 
 
-def _play(w: World, console: Console, hours: float, every_s: float, seed: int) -> Iterator[tuple[str, float, float]]:
+def _play(
+    w: World, console: Console, troubles: Sequence[Trouble], hours: float, every_s: float, seed: int
+) -> Iterator[tuple[str, float, float]]:
     """Yield per fault its name, and after how many s the console told of it, and of its end (inf: never)."""
     rng = np.random.default_rng(seed)
     ends = time.monotonic() + hours * 3600
     right = dict(w.cameras.behaviour)
     while time.monotonic() < ends:
-        trouble = TROUBLES[int(rng.integers(len(TROUBLES)))]
+        trouble = troubles[int(rng.integers(len(troubles)))]
         began = time.monotonic()
         trouble.begin(w, str(rng.choice(RIG.names)))
         time.sleep(every_s / 2)
         over = time.monotonic()
         w.cameras.behaviour.update(right)
+        trouble.end(w)
 
         def said_over(words: str = trouble.words, since_s: float = over) -> bool:
             return not words or console.first(words, since_s, over=True) is not None
@@ -129,15 +194,17 @@ def _play(w: World, console: Console, hours: float, every_s: float, seed: int) -
         _wait(lambda b=began: time.monotonic() - b > every_s, every_s)
 
 
-def soak(hours: float, every_s: float, seed: int) -> tuple[dict[str, object], list[str]]:
-    """Run, and return the report and what broke a limit."""
+def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tuple[dict[str, object], list[str]]:
+    """Run, with a rig that a carrier carries or one that stands; return the report and what broke a limit."""
+    troubles = TROUBLES if carrier is None else (*TROUBLES, *carrier.troubles())
+    frame = {} if carrier is None else {'tracking_frame': 'odom'}
     base._PLUGINS = {**base._PLUGINS, **dict.fromkeys(base._PLUGINS, 'test.ros.harness:PixelDetector')}
     memory: list[tuple[float, float]] = []
     told: dict[str, list[tuple[float, float]]] = {}
     with TemporaryDirectory() as folder:
         rig = Path(folder) / 'rig.yaml'
         rig.write_text(dump_rig(small_rig()), encoding='utf-8')
-        with world('compressed', rig_path=str(rig), stale_after_s=STALE_S, diagnostics_period_s=LOOK_S) as w:
+        with world('compressed', rig_path=str(rig), stale_after_s=STALE_S, diagnostics_period_s=LOOK_S, **frame) as w:
             console, began, stop = Console(w), time.monotonic(), threading.Event()
 
             def watch() -> None:
@@ -146,21 +213,25 @@ def soak(hours: float, every_s: float, seed: int) -> tuple[dict[str, object], li
                     # The harness keeps all that it hears.
                     del w.bodies[:-100], w.cameras.sent_ns[:-100]
 
-            watcher = threading.Thread(target=watch)
-            watcher.start()
+            def tell() -> None:
+                while carrier is not None and not stop.wait(TELL_S):
+                    carrier.tell()
+
+            threads = [threading.Thread(target=watch), threading.Thread(target=tell)]
+            for thread in threads:
+                thread.start()
             try:
                 w.new_bodies(3, views=4)
-                for name, began_s, ended_s in _play(w, console, hours, every_s, seed):
+                for name, began_s, ended_s in _play(w, console, troubles, hours, every_s, seed):
                     told.setdefault(name, []).append((began_s, ended_s))
-                stop.set()
-                watcher.join()
                 w.new_bodies(3, views=4)
                 crashed = w.node.crashed
                 values = {status: dict(w.values(status)) for status in w.statuses}
             finally:
                 stop.set()
-                watcher.join()
-    warm = [mb for at, mb in memory if at > WARM_UP_S] or [mb for _, mb in memory]
+                for thread in threads:
+                    thread.join()
+    warm = [mb for at, mb in memory if at > min(WARM_UP_S, hours * 1800)]
     tenth = max(1, len(warm) // 10)
     growth = float(np.median(warm[-tenth:]) / np.median(warm[:tenth]) - 1.0)
     faults = {
@@ -201,13 +272,17 @@ def main() -> int:
 
     rclpy.init()
     try:
-        report, broken = soak(given.hours, given.fault_every, given.seed)
+        halves = {
+            name: soak(given.hours / 2, given.fault_every, given.seed, carrier)
+            for name, carrier in (('standing', None), ('carried', Carrier()))
+        }
     finally:
         rclpy.try_shutdown()
-    print(json.dumps(report, indent=2))
-    for fault in broken:
+    print(json.dumps({name: report for name, (report, _) in halves.items()}, indent=2))
+    faults = [f'{name}: {fault}' for name, (_, broken) in halves.items() for fault in broken]
+    for fault in faults:
         print(f'BROKEN: {fault}')
-    return 1 if broken else 0
+    return 1 if faults else 0
 
 
 if __name__ == '__main__':

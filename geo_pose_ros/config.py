@@ -449,7 +449,7 @@ class NodeConfig:
     """``pose_node``: topics, calibration, and everything below it."""
 
     autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
-    cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the rig file')
+    cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the rig file', live=True)
     rig: str = setting('', 'Rig file (YAML); empty: intrinsics from camera_info, extrinsics from /tf_static')
     world_frame: str = setting('world', 'Frame of the output where there is no rig file')
     tracking_frame: str = setting('', TRACKING_FRAME)
@@ -462,19 +462,21 @@ class NodeConfig:
     )
     image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
     image_topics: tuple[str, ...] = setting(
-        (), 'Image topics of single cameras, camera=topic; their camera_info is beside them'
+        (), 'Image topics of single cameras, camera=topic; their camera_info is beside them', live=True
     )
     rectified: str = setting(
         'auto', 'Whether pictures are rectified, so that P and R of camera_info describe them; auto: those of topics '
         'named image_rect', choices=('auto', 'yes', 'no'),
     )
     camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
-    camera_info_topics: tuple[str, ...] = setting((), 'Calibration topics of single cameras, camera=topic')
+    camera_info_topics: tuple[str, ...] = setting(
+        (), 'Calibration topics of single cameras, camera=topic', live=True
+    )
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
     keypoints_cameras: tuple[str, ...] = setting(
-        (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for pictures'
+        (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for pictures', live=True
     )
-    keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic')
+    keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic', live=True)
     keypoints_skeleton: str = setting(
         'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
     )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import IO
 
@@ -58,6 +59,9 @@ class BackgroundCalibration:
             except (OSError, EOFError, pickle.UnpicklingError):
                 # It is gone; below is said why.
                 process.kill()
+                # What was not sent is in its buffer: the end of `with` would try once more, and raise.
+                with suppress(OSError):
+                    process.stdin.close()  # type: ignore[union-attr]  # a pipe
         if self._stopped:
             raise CalibrationError('the refinement was stopped.')
         if answer is None:

@@ -16,6 +16,7 @@ from ..messages.transforms import TransformTree, lookup, transform_tree
 from ..skeleton import FloatArray
 from ..types import Camera, CameraRig, Intrinsics
 from .moving import Mount, mounts_of
+from .rig_file import rig_hash
 from .transform_buffer import TransformSource
 
 # After the last news, a rig that lacks cameras is used without them.
@@ -72,23 +73,53 @@ class Calibration:
         self._changed_ns = 0
         # Per camera what TF said when a refinement was taken, and what it gave instead.
         self._refined: dict[str, tuple[FloatArray, Camera]] = {}
-        self._from_file = rig is not None
-        self._rig = rig.subset(self._cameras) if rig is not None else None
+        self._file: CameraRig | None = None
+        self._rig: CameraRig | None = None
         self._missing: dict[str, str] = {}
         self._mounts: dict[str, Mount] = {}
-        if self._rig is None:
+        if rig is None:
             self._assemble(0)
-            return
-        if moving is not None:
-            self._mounts = mounts_of(self._rig)
-            self._rig = replace(self._rig, world_frame_id=world_frame)
-        for name in self._rectified:
-            if self._rig[name].intrinsics.distorted:
-                raise CalibrationError(
-                    f"Camera '{name}': its pictures are rectified, but the rig file gives its lens "
-                    f'D = {self._rig[name].intrinsics.D.tolist()}. Subscribe to the raw pictures, give a rig of the '
-                    'rectified ones, or set rectified:=no.'
-                )
+        else:
+            self._use_file(rig)
+
+    def use_cameras(
+        self, cameras: Sequence[str], rig: CameraRig | None, rectified: Collection[str], now_ns: int
+    ) -> None:
+        """Go on with other cameras; what is known of those that stay is kept.
+
+        Better extrinsics that were taken are kept too, unless the rig file tells of those that stay otherwise than
+        before.
+
+        Args:
+            cameras, rig, rectified: as at the start; there is a rig file if there was one.
+            now_ns: when.
+
+        Raises:
+            CalibrationError: as at the start; nothing has changed then.
+        """
+        if rig is not None:
+            check_file(rig, cameras, rectified)
+        self._cameras, self._rectified = tuple(cameras), frozenset(rectified)
+        for known in (self._lenses, self._faults, self._refined):
+            for name in known.keys() - set(cameras):
+                del known[name]
+        if rig is None:
+            self._assemble(now_ns)
+        else:
+            self._use_file(rig)
+
+    def _use_file(self, rig: CameraRig) -> None:
+        check_file(rig, self._cameras, self._rectified)
+        told = rig.subset(self._cameras)
+        used = told
+        if self._file is not None and self._rig is not None:
+            stay = [name for name in self._cameras if name in self._rig.names]
+            if stay and rig_hash(rig.subset(stay)) == rig_hash(self._file.subset(stay)):
+                used = _with(told, self._rig.cameras)
+        if self._moving is not None:
+            self._mounts = mounts_of(used)
+            used = replace(used, world_frame_id=self._world_frame)
+        self._file, self._rig = rig, used
 
     @property
     def rig(self) -> CameraRig | None:
@@ -151,10 +182,13 @@ class Calibration:
 
     def use_refined(self, rig: CameraRig, now_ns: int) -> None:
         """Take better extrinsics and clocks; TF takes them back when it tells others than it has so far."""
-        if self._from_file:
-            self._rig = rig.subset(self._cameras)
+        if self._file is not None and self._rig is not None:
+            self._rig = _with(self._rig, rig.cameras)
             return
-        self._refined = {camera.name: (self._told(self._lenses[camera.name]), camera) for camera in rig.cameras}
+        self._refined = {
+            camera.name: (self._told(self._lenses[camera.name]), camera)
+            for camera in rig.cameras if camera.name in self._lenses
+        }
         self._assemble(now_ns)
 
     def _picture_from_frame(self, lens: _Lens) -> FloatArray:
@@ -209,6 +243,28 @@ class Calibration:
         if self._moving is None:
             return lookup(self._tree, frame_id, self._world_frame)
         return matrix(invert(self._moving.look(self._world_frame, frame_id, None)))
+
+
+def check_file(rig: CameraRig, cameras: Sequence[str], rectified: Collection[str]) -> None:
+    """Refuse a rig file that does not fit ``cameras``, some of which send ``rectified`` pictures.
+
+    Raises:
+        CalibrationError: if it lacks one of the cameras, or has the lens of one whose pictures have none.
+    """
+    rig.subset(tuple(cameras))
+    for name in rectified:
+        if rig[name].intrinsics.distorted:
+            raise CalibrationError(
+                f"Camera '{name}': its pictures are rectified, but the rig file gives its lens "
+                f'D = {rig[name].intrinsics.D.tolist()}. Subscribe to the raw pictures, give a rig of the '
+                'rectified ones, or set rectified:=no.'
+            )
+
+
+def _with(rig: CameraRig, better: Sequence[Camera]) -> CameraRig:
+    """Return ``rig`` with those of its cameras replaced that are among ``better``."""
+    by_name = {camera.name: camera for camera in better}
+    return replace(rig, cameras=tuple(by_name.get(camera.name, camera) for camera in rig.cameras))
 
 
 def _same_cameras(cameras: Sequence[Camera], rig: CameraRig | None, stand: bool) -> bool:

@@ -94,10 +94,14 @@ class Detection:
         seen: dict[str, _View] = {}
         errors: dict[str, str] = {}
         for name, job in self._jobs.items():
-            try:
+            # Raised here, its traceback would hold the pictures of this set for as long as the job is known.
+            error = job.exception()
+            if error is None:
                 seen[name] = job.result()
-            except GeoPoseError as error:
+            elif isinstance(error, GeoPoseError):
                 errors[name] = str(error)
+            else:
+                raise error
         stage_ms = {
             'decode': sum(view.decode_ms for view in seen.values()),
             'detect': sum(view.detect_ms for view in seen.values()),
@@ -190,11 +194,15 @@ class DetectionStage:
     def _view(
         self, look: _Look, name: str, load: FrameLoader, before: Future[_View] | None
     ) -> _View:
-        loaded = _load(name, load)
-        if before is not None:
-            # It has a worker already: jobs begin in order.
-            wait([before])
-        return look({name: loaded})[name]
+        try:
+            loaded = _load(name, load)
+            if before is not None:
+                # It has a worker already: jobs begin in order.
+                wait([before])
+            return look({name: loaded})[name]
+        finally:
+            # The traceback of an error holds this frame: while a camera fails, all its jobs would hang on each other.
+            del before
 
     def _view_together(
         self, look: _Look, loads: Mapping[str, Future[_Loaded]], views: Mapping[str, Future[_View]]

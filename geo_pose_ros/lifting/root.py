@@ -30,6 +30,8 @@ _ANKLE_HEIGHT_M = 0.09
 _ANKLE_HEIGHT_SPREAD_M = 0.04
 # A floor that contradicts the size by more standard deviations is not what the foot stands on.
 _GATE = 3.0
+# Squares of sines below this are 0.
+_ROUNDING = 1e-12
 
 
 def solve_root(pose: FloatArray, rays: FloatArray, weights: FloatArray) -> FloatArray:
@@ -114,7 +116,9 @@ def bone_scale(pose: FloatArray, lengths: FloatArray, ray: FloatArray) -> FloatA
     known = np.isfinite(lengths) & np.isfinite(lifted)
     lifted, wanted = np.where(known, lifted, 0.0), np.where(known, lengths, 0.0)
     along = (bones * ray[..., None, :]).sum(-1) / np.linalg.norm(ray, axis=-1)[..., None]
-    weight = np.where(known, (1.0 - (along / np.maximum(lifted, 1e-9)) ** 2) ** 2, 0.0)
+    across = 1.0 - (along / np.maximum(lifted, 1e-9)) ** 2
+    # Of a bone along the ray, nothing but rounding is left.
+    weight = np.where(known & (across > _ROUNDING), across**2, 0.0)
     square = (weight * lifted * lifted).sum(-1)
     return np.where(square > 0.0, (weight * lifted * wanted).sum(-1) / np.where(square > 0.0, square, 1.0), np.nan)
 

@@ -18,6 +18,7 @@ from ..config import WatchConfig
 from ..errors import CalibrationError
 from ..pipeline import PipelineResult
 from ..types import CameraRig
+from .triggers import trigger_class
 
 # Whoever waits seconds for a rig does not notice.
 _POLL_S = 0.05
@@ -97,15 +98,9 @@ class Calibrating:
         self._config, self._use_rig, self._logger = config, use_rig, node.get_logger()
         self._watch = CalibrationWatch(config)
         self._service: LateService | None = None
-        try:
-            from std_srvs.srv import Trigger
-        except ImportError as error:
-            self._logger.warning(
-                f'no service ~/calibrate: std_srvs is not installed ({error}). Install ros-$ROS_DISTRO-std-srvs, or '
-                'record a bag for geo_pose calibrate.'
-            )
-            return
-        self._service = LateService(node, '~/calibrate', Trigger, self._begin)
+        trigger = trigger_class(self._logger, '~/calibrate', 'record a bag for geo_pose calibrate')
+        if trigger is not None:
+            self._service = LateService(node, '~/calibrate', trigger, self._begin)
 
     def add(self, result: PipelineResult, rig: CameraRig) -> None:
         """Take in a set, whose bodies were made with ``rig``; cheap."""

@@ -51,6 +51,9 @@ class DetectorSession:
         """
         self._node, self._config, self._crashed = node, config, on_crash
         self._log = node.get_logger()
+        # Transitions may come from any thread, the timer from the executor's.
+        self._lock = threading.RLock()
+        self._closed = False
         self._cameras = tuple(config.cameras)
         if not self._cameras or len(set(self._cameras)) != len(self._cameras):
             raise ConfigError(
@@ -59,12 +62,17 @@ class DetectorSession:
             )
         suffix = '/compressed' if config.transport == 'compressed' else ''
         self._topics = {name: fill(config.image_topic, name) + suffix for name in self._cameras}
+        sent = {name: fill(config.keypoints_topic, name) for name in self._cameras}
+        self._expected_topics = {name: fill(config.expected_topic, name) for name in self._cameras}
         self._stage = DetectionStage(config.detector, len(self._cameras))
-        self._stage.load()
+        try:
+            self._stage.load()
+        except GeoPoseError:
+            self._stage.close()
+            raise
         self._make = RclpyFactory()
         self._publishers = {
-            name: node.create_lifecycle_publisher(PointCloud2, fill(config.keypoints_topic, name), profile(10))
-            for name in self._cameras
+            name: node.create_lifecycle_publisher(PointCloud2, topic, profile(10)) for name, topic in sent.items()
         }
         self._diagnostics = node.create_publisher(
             message_class('diagnostic_msgs/msg/DiagnosticArray'), '/diagnostics', profile(10)
@@ -88,6 +96,12 @@ class DetectorSession:
     def activate(self) -> None:
         """Subscribe to the cameras and start to detect."""
         config = self._config
+        with self._lock:
+            self._subscribe(config)
+        self._log.info(f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), detector '
+                       f'{config.detector.name}')
+
+    def _subscribe(self, config: DetectorNodeConfig) -> None:
         kind = message_class(_MESSAGE_TYPES[config.transport])
         qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
         self._inputs = PolledInputs(self._node, self._on_crash)
@@ -95,15 +109,13 @@ class DetectorSession:
             events = SubscriptionEventCallbacks(incompatible_qos=partial(self._on_incompatible, name))
             self._inputs.subscribe(kind, self._topics[name], partial(self._on_frame, name), qos, events)
             self._told.append(self._node.create_subscription(
-                PointCloud2, fill(config.expected_topic, name), partial(self._on_expected, name),
+                PointCloud2, self._expected_topics[name], partial(self._on_expected, name),
                 profile(1, reliable=False),
             ))
         self._running = True
         self._thread = threading.Thread(target=self._run, name='detector worker', daemon=True)
         self._thread.start()
         self._inputs.start()
-        self._log.info(f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), detector '
-                       f'{config.detector.name}')
 
     def prepare(self, config: DetectorNodeConfig) -> None:
         """Make ready what ``apply`` needs: nothing."""
@@ -114,30 +126,33 @@ class DetectorSession:
 
     def deactivate(self) -> None:
         """Stop detecting and unsubscribe; nothing if it is not active."""
-        if self._inputs is None:
-            return
-        self._inputs.close()
-        self._inputs = None
-        for subscription in self._told:
-            self._node.destroy_subscription(subscription)
-        self._told.clear()
-        with self._condition:
-            self._running = False
-            self._condition.notify()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-        self._waiting.clear()
-        self._expected.clear()
+        with self._lock:
+            if self._inputs is None:
+                return
+            self._inputs.close()
+            self._inputs = None
+            for subscription in self._told:
+                self._node.destroy_subscription(subscription)
+            self._told.clear()
+            with self._condition:
+                self._running = False
+                self._condition.notify()
+            if self._thread is not None and self._thread is not threading.current_thread():
+                self._thread.join()
+            self._waiting.clear()
+            self._expected.clear()
         published = sum(counts['published'] for counts in self._counts.values())
         self._log.info(f'{published} keypoint messages published')
 
     def close(self) -> None:
         """Undo the rest."""
-        self._node.destroy_timer(self._timer)
-        self._stage.close()
-        for publisher in self._publishers.values():
-            self._node.destroy_lifecycle_publisher(publisher)
-        self._node.destroy_publisher(self._diagnostics)
+        with self._lock:
+            self._closed = True
+            self._node.destroy_timer(self._timer)
+            self._stage.close()
+            for publisher in self._publishers.values():
+                self._node.destroy_lifecycle_publisher(publisher)
+            self._node.destroy_publisher(self._diagnostics)
 
     # Inputs: frames come from their own thread, the expected people from the executor.
 
@@ -232,6 +247,11 @@ class DetectorSession:
             self._log.warning(text)
 
     def _tick(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._report()
+
+    def _report(self) -> None:
         now_ns = monotonic_ns()
         active = self._inputs is not None
         statuses = [self._status(name, now_ns) for name in self._cameras] if active else [

@@ -60,7 +60,9 @@ class PolledInputs:
         """
         self._node, self._on_crash = node, on_crash
         self._group = _SeldomByExecutor()
-        self._subscriptions: list[tuple[Any, Callable[[bytes], None]]] = []
+        # By topic; the lock is held while they are polled.
+        self._subscriptions: dict[str, tuple[Any, Callable[[bytes], None]]] = {}
+        self._lock = threading.Lock()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name='camera topics', daemon=True)
 
@@ -68,7 +70,7 @@ class PolledInputs:
         self, message_class: Any, topic: str, callback: Callable[[bytes], None], qos: QoSProfile,
         events: SubscriptionEventCallbacks,
     ) -> None:
-        """Subscribe to ``topic``; ``callback`` gets each message as CDR. To be called before ``start``."""
+        """Subscribe to ``topic``; ``callback`` gets each message as CDR."""
         create = partial(
             self._node.create_subscription, message_class, topic, callback, qos, raw=True, callback_group=self._group
         )
@@ -78,7 +80,14 @@ class PolledInputs:
             # Not every middleware counts what it lost.
             events.message_lost = None
             subscription = create(event_callbacks=events)
-        self._subscriptions.append((subscription, callback))
+        with self._lock:
+            self._subscriptions[topic] = subscription, callback
+
+    def unsubscribe(self, topic: str) -> None:
+        """Unsubscribe from ``topic``; nothing of it is handed on any more when this returns."""
+        with self._lock:
+            subscription, _ = self._subscriptions.pop(topic)
+        self._node.destroy_subscription(subscription)
 
     def start(self) -> None:
         """Start to poll."""
@@ -89,15 +98,16 @@ class PolledInputs:
         self._stopped = True
         if self._thread.ident is not None:
             self._thread.join()
-        for subscription, _ in self._subscriptions:
+        for subscription, _ in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
 
     def _run(self) -> None:
         try:
             while not self._stopped:
                 time.sleep(_PERIOD_S)
-                for subscription, callback in self._subscriptions:
-                    self._drain(subscription, callback)
+                with self._lock:
+                    for subscription, callback in self._subscriptions.values():
+                        self._drain(subscription, callback)
         except Exception as error:  # noqa: BLE001 - handed on, the thread ends
             if self._node.context.ok():
                 self._on_crash(error)

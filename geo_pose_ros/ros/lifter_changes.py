@@ -9,6 +9,7 @@ from typing import Any
 from ..config import LifterConfig
 from ..errors import ConfigError, GeoPoseError
 from ..lifting.lifter import PoseLifter
+from .triggers import trigger_class
 
 
 class LifterChanges:
@@ -68,9 +69,8 @@ def offer_reload(node: Any, reload: Callable[[], str]) -> Any:
         node: an rclpy node.
         reload: reads the model's file again and returns its sha256, or raises GeoPoseError: the answer says why.
     """
-    try:
-        from std_srvs.srv import Trigger
-    except ImportError:
+    trigger = trigger_class(node.get_logger(), '~/reload_model', 'set the parameter pipeline.lifter.model')
+    if trigger is None:
         return None
 
     def answer(_request: Any, response: Any) -> Any:
@@ -81,4 +81,4 @@ def offer_reload(node: Any, reload: Callable[[], str]) -> Any:
             node.get_logger().error(f'the lifter is not changed: {error}')
         return response
 
-    return node.create_service(Trigger, '~/reload_model', answer)
+    return node.create_service(trigger, '~/reload_model', answer)

@@ -45,13 +45,15 @@ class Board:
     statuses: dict[str, Reported] = field(default_factory=dict)
 
     def take(self, message: Any, now_s: float) -> None:
-        """Take a DiagnosticArray into account; statuses of other nodes are left out."""
+        """Take a DiagnosticArray; statuses of other nodes are left out, those that the node no longer has are gone."""
+        statuses: dict[str, Reported] = {}
         for status in message.status:
             node, _, name = status.name.partition(': ')
             if node == self.node:
                 level = status.level if isinstance(status.level, int) else status.level[0]
                 values = {pair.key: pair.value for pair in status.values}
-                self.statuses[name] = Reported(int(level), status.message, values, now_s)
+                statuses[name] = Reported(int(level), status.message, values, now_s)
+        self.statuses = statuses or self.statuses
 
     @property
     def worst(self) -> int:

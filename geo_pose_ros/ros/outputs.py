@@ -52,13 +52,32 @@ class Outputs:
         self._boxes = create(boxes, '~/detections3d', profile(10)) if boxes is not None else None
         self._markers = create(MarkerArray, '~/markers', profile(10))
         self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
-        self._keypoints = {name: create(PointCloud2, f'~/keypoints/{name}', profile(10)) for name in cameras}
-        self._expected = {
-            name: create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False)) for name in cameras
-        }
-        self._annotated = {
-            name: create(CompressedImage, f'~/annotated/{name}/compressed', profile(1)) for name in cameras
-        }
+        # By camera.
+        self._keypoints: dict[str, Any] = {}
+        self._expected: dict[str, Any] = {}
+        self._annotated: dict[str, Any] = {}
+        self.use_cameras(cameras, active=False)
+
+    def use_cameras(self, cameras: Sequence[str], *, active: bool) -> None:
+        """Go on with other cameras; the topics of those that stay are kept. Not while a set is published.
+
+        Args:
+            cameras: their names.
+            active: whether the node is.
+        """
+        of_cameras = self._keypoints, self._expected, self._annotated
+        for name in self._keypoints.keys() - set(cameras):
+            for publishers in of_cameras:
+                self._node.destroy_lifecycle_publisher(publishers.pop(name))
+        create = self._node.create_lifecycle_publisher
+        for name in [name for name in cameras if name not in self._keypoints]:
+            self._keypoints[name] = create(PointCloud2, f'~/keypoints/{name}', profile(10))
+            self._expected[name] = create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False))
+            self._annotated[name] = create(CompressedImage, f'~/annotated/{name}/compressed', profile(1))
+            if active:
+                # The node did so with the others when it was activated.
+                for publishers in of_cameras:
+                    publishers[name].on_activate(None)
 
     def apply(self, config: NodeConfig) -> None:
         """Draw by other settings from now on."""

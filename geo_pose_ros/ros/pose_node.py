@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -127,15 +127,18 @@ class PoseNode(LifecycleNode):
         self.crashed = True
 
     def _apply_changes(self) -> None:
-        if self._settings.take_change() and self._session is not None:
-            self._session.apply(self._settings.read())
+        # Another thread may be at a transition.
+        session = self._session
+        if self._settings.take_change() and session is not None:
+            session.apply(self._settings.read())
 
     def _prepare(self, changed: Mapping[str, Any]) -> str:
         """Make ready what ``changed`` settings need; return why they cannot be taken over, '' if they can."""
-        if self._session is None or not changed:
+        session = self._session
+        if session is None or not changed:
             return ''
         try:
-            self._session.prepare(self._settings.read(changed))
+            session.prepare(self._settings.read(changed))
         except GeoPoseError as error:
             return str(error)
         return ''
@@ -177,7 +180,7 @@ def run(arguments: Sequence[str] | None, kind: type[PoseNode] = PoseNode) -> int
     set_logger_level('rcl', LoggingSeverity.UNSET)
     # SIGINT too: it is ignored in what a shell starts in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _end)
     try:
         node = kind()
         try:
@@ -187,6 +190,16 @@ def run(arguments: Sequence[str] | None, kind: type[PoseNode] = PoseNode) -> int
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """End in order at the first signal. Ctrl-C and `ros2 launch` may both send one: more of them change nothing.
+
+    A SIGTERM after it ends at once, where the end in order takes too long.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _spin(node: PoseNode) -> int:

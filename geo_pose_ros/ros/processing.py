@@ -30,7 +30,7 @@ from .lifter_changes import LifterChanges
 from .outputs import Outputs
 from .rig_source import RigSource
 from .statistics import NodeStatistics
-from .topics import transport_of
+from .topics import sends_only_keypoints, transport_of
 
 # Sets farther apart than this do not tell when the next one will be.
 _LONGEST_STEP_NS = 500_000_000
@@ -49,7 +49,7 @@ class SetProcessor:
             GeoPoseError: if the models cannot be loaded.
         """
         self._node, self._config = node, config
-        self._only_keypoints = all(transport_of(config, name) == 'keypoints' for name in cameras)
+        self._only_keypoints = sends_only_keypoints(config, cameras)
         self._source, self._statistics, self._lifters = source, statistics, lifters
         self._bridge = raw_converter() if config.transport == 'raw' else None
         # Gets the cameras' clock offsets with every set: the synchroniser's.
@@ -73,10 +73,25 @@ class SetProcessor:
             self._pipeline.with_rig(rig)
         else:
             self._pipeline = PosePipeline(rig, self._config.pipeline)
-            if not self._only_keypoints:
-                self._pipeline.load()
+        if not self._only_keypoints:
+            self._pipeline.load()
         self._pipeline_rig = rig
         self.tell_clocks()
+
+    def use_cameras(self, cameras: Sequence[str], config: NodeConfig) -> None:
+        """Go on with other cameras, as far as their rig is known; people and their ids stay. Not while a set is made.
+
+        Raises:
+            GeoPoseError: if a detector is needed that was not before, and cannot be loaded.
+        """
+        self._config, self._only_keypoints = config, sends_only_keypoints(config, cameras)
+        rig = self._source.rig
+        if rig is None:
+            # Of cameras that are gone.
+            self._pipeline_rig = None
+        elif self._pipeline is not None:
+            self._use_rig(rig)
+            self.publish_skeleton()
 
     def apply(self, config: NodeConfig) -> None:
         """Take over the settings that are live."""

@@ -10,45 +10,46 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo
 
-from ..calibration.live import Calibration
+from ..calibration.live import Calibration, check_file
 from ..calibration.moving import Mount
 from ..config import NodeConfig
 from ..types import CameraRig
+from .camera_set import CameraSet
 from .moving_rig import MovingRig
 from .qos import profile
 from .tf import subscribe_static_transforms
-from .topics import CameraTopics
 
 
 class RigSource:
     """Subscribes to what the rig lacks, and hands out the rig as far as it is known; thread-safe."""
 
     def __init__(
-        self, node: Any, topics: Mapping[str, CameraTopics], config: NodeConfig, rig_file: CameraRig | None,
-        complain: Callable[[str], None],
+        self, node: Any, cameras: CameraSet, config: NodeConfig, complain: Callable[[str], None]
     ) -> None:
         """Prepare; ``subscribe_transforms`` begins to listen.
 
         Args:
             node: an rclpy node.
-            topics: of the cameras, by name.
+            cameras: whose rig it is; where a file gives it, nothing but transforms of what moves is subscribed to.
             config: the node's settings.
-            rig_file: the rig, if a file was given; nothing but transforms of what moves is subscribed to then.
             complain: gets what is wrong with a message, in words.
 
         Raises:
             GeoPoseError: if the rig file lacks a camera, or is of raw pictures and the topic of rectified ones, or if
                 cameras move and neither tf2_ros nor tf2_msgs is installed.
         """
-        self._node, self._topics, self._complain = node, topics, complain
-        rectified = [name for name, of_camera in topics.items() if of_camera.rectified]
+        self._node, self._topics, self._complain = node, cameras.topics, complain
+        names, rig_file, rectified = cameras.names, cameras.rig_file, cameras.rectified
+        if rig_file is not None:
+            # Before anything is subscribed to.
+            check_file(rig_file, names, rectified)
         # Where cameras are that move; None where they stand.
         self.moving = MovingRig(node, config, complain) if config.tracking_frame else None
         if self.moving is None:
-            self._calibration = Calibration(tuple(topics), config.world_frame, rig_file, rectified)
+            self._calibration = Calibration(names, config.world_frame, rig_file, rectified)
         else:
             self._calibration = Calibration(
-                tuple(topics), config.tracking_frame, rig_file, rectified, self.moving.transforms
+                names, config.tracking_frame, rig_file, rectified, self.moving.transforms
             )
         self._lock = threading.Lock()
         self._from_file = rig_file is not None
@@ -63,6 +64,18 @@ class RigSource:
         """
         if not self._from_file and self.moving is None:
             self._tf_input = subscribe_static_transforms(self._node, self._on_transforms)
+
+    def use_cameras(self, cameras: CameraSet) -> None:
+        """Go on with other cameras; what is known of those that stay is kept.
+
+        Raises:
+            CalibrationError: as at the start; nothing has changed then.
+        """
+        with self._lock:
+            self._calibration.use_cameras(cameras.names, cameras.rig_file, cameras.rectified, monotonic_ns())
+        before, self._topics = self._topics, cameras.topics
+        for name in [name for name in self._info_inputs if cameras.topics.get(name) != before[name]]:
+            self._node.destroy_subscription(self._info_inputs.pop(name))
 
     @property
     def rig(self) -> CameraRig | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
-from ..calibration.rig_file import load_rig
+from ..calibration.live import check_file
 from ..config import NodeConfig
-from ..errors import ConfigError, FrameError
+from ..detection import create_detector
+from ..errors import FrameError, GeoPoseError
 from ..scene.sync import FrameSynchronizer
 from ..types import CameraRig
 from .calibrating import Calibrating
+from .camera_set import CameraSet, same_cameras
 from .cdr import header_stamp_ns, with_header_stamp
 from .diagnostics import CameraInput, SyncCounts
 from .inputs import PolledInputs
@@ -26,9 +29,9 @@ from .qos import SubscriptionEventCallbacks, profile
 from .reports import Reports
 from .rig_source import RigSource
 from .statistics import NodeStatistics
-from .tf import publish_camera_frames
+from .tf import CameraFrames
 from .topic_watch import TopicWatch
-from .topics import MESSAGE_TYPES, camera_topics, fill
+from .topics import MESSAGE_TYPES, sends_only_keypoints
 from .worker import SetWorker
 
 
@@ -48,64 +51,81 @@ class PoseSession:
         """
         self._node, self._config, self._crashed = node, config, on_crash
         self._logger = node.get_logger()
-        rig_file = load_rig(Path(config.rig).expanduser()) if config.rig else None
-        cameras = config.cameras or (rig_file.names if rig_file is not None else ())
-        if not cameras:
-            raise ConfigError(
-                "No cameras. Name them (cameras:=\"['left', 'right']\") or give a rig file (rig:=/path/to/rig.yaml)."
-            )
-        self._cameras: tuple[str, ...] = tuple(cameras)
-        self._topics = camera_topics(node, config, self._cameras)
-        for name in self._cameras:
-            fill('/pose_node/keypoints/{camera}', name)
+        # Transitions may come from any thread, the timer from the executor's.
+        self._lock = threading.RLock()
+        self._closed = False
+        self._cameras = CameraSet.of(node, config)
         self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
-        self._statistics = NodeStatistics(self._cameras)
-        self._source = RigSource(node, self._topics, config, rig_file, self._on_bad_transform)
+        self._statistics = NodeStatistics(self._cameras.names)
+        # None while inactive.
+        self._inputs: PolledInputs | None = None
+        self._frames: CameraFrames | None = None
+        self._calibrating: Calibrating | None = None
+        with ExitStack() as made:
+            self._make(made)
+            self._made = made.pop_all()
+
+    def _make(self, made: ExitStack) -> None:
+        """Make the parts; ``made`` undoes them, the last one first."""
+        node, config, cameras = self._node, self._config, self._cameras
+        self._source = RigSource(node, cameras, config, self._on_bad_transform)
+        made.callback(self._source.close)
         self._lifters = LifterChanges()
-        self._processor = SetProcessor(node, self._cameras, config, self._source, self._statistics, self._lifters)
-        self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(self._cameras, config.sync)
+        made.callback(self._lifters.close)
+        self._processor = SetProcessor(node, cameras.names, config, self._source, self._statistics, self._lifters)
+        made.callback(self._processor.close)
+        self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(cameras.names, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
         self._processor.on_clock_offsets = self._use_offsets
         self._processor.tell_clocks()
-        self._watch = TopicWatch(node, self._topics, self._qos)
-        # None while inactive.
-        self._inputs: PolledInputs | None = None
+        self._watch = TopicWatch(node, cameras.topics, self._qos)
         self._source.subscribe_transforms()
-        self._processor.outputs = self._outputs = Outputs(node, self._cameras, config)
-        self._frames: Any = None
-        if rig_file is not None and config.publish_camera_frames:
-            self._publish_frames(rig_file.subset(self._cameras))
-        self._calibrating: Calibrating | None = None
+        self._processor.outputs = self._outputs = Outputs(node, cameras.names, config)
+        made.callback(self._outputs.close)
+        if cameras.rig_file is not None and config.publish_camera_frames:
+            self._frames = CameraFrames(node, RclpyFactory())
+            made.callback(self._frames.close)
+            self._publish_frames()
         # Whoever carries cameras moves them; what they saw before would not fit.
         if config.calibration.watch and not config.tracking_frame:
             self._calibrating = Calibrating(node, config.calibration, self._use_refined)
+            made.callback(self._calibrating.close)
             self._processor.on_published = self._calibrating.add
-        self._reload = offer_reload(node, self._reload_model)
+        reload = offer_reload(node, self._reload_model)
+        if reload is not None:
+            made.callback(node.destroy_service, reload)
         self._reports = Reports(node, config, self._statistics)
-        self._timer = node.create_timer(config.diagnostics_period_s, self._tick)
+        made.callback(self._reports.close)
+        made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
 
     def activate(self) -> None:
         """Subscribe to the cameras and start to process."""
         config = self._config
-        self._inputs = PolledInputs(self._node, self._on_crash)
-        for name in self._cameras:
-            events = SubscriptionEventCallbacks(
-                incompatible_qos=partial(self._watch.incompatible, name), message_lost=partial(self._on_lost, name)
-            )
-            kind = message_class(MESSAGE_TYPES[self._topics[name].transport])
-            self._inputs.subscribe(
-                kind, self._topics[name].frames, partial(self._on_frame, name), self._qos, events
-            )
-        self._processor.publish_skeleton()
-        self._source.listen_for_camera_info(self._away())
-        self._worker.start()
-        self._reports.activated()
-        self._inputs.start()
+        with self._lock:
+            self._inputs = PolledInputs(self._node, self._on_crash)
+            for name in self._cameras.names:
+                self._subscribe(name)
+            self._processor.publish_skeleton()
+            self._source.listen_for_camera_info(self._away())
+            self._worker.start()
+            self._reports.activated()
+            self._inputs.start()
+        names = self._cameras.names
         self._logger.info(
-            f'active: {len(self._cameras)} cameras ({", ".join(self._cameras)}), transport {config.transport}, '
+            f'active: {len(names)} cameras ({", ".join(names)}), transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
             + (f', moving in {config.tracking_frame}' if config.tracking_frame else '')
         )
+
+    def _subscribe(self, camera: str) -> None:
+        if self._inputs is None:
+            return
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=partial(self._watch.incompatible, camera), message_lost=partial(self._on_lost, camera)
+        )
+        topics = self._cameras.topics[camera]
+        kind = message_class(MESSAGE_TYPES[topics.transport])
+        self._inputs.subscribe(kind, topics.frames, partial(self._on_frame, camera), self._qos, events)
 
     def prepare(self, config: NodeConfig) -> None:
         """Make ready what ``apply`` needs to take over ``config``.
@@ -115,28 +135,82 @@ class PoseSession:
         """
         if config.pipeline.lifter != self._config.pipeline.lifter:
             self._lifters.prepare(config.pipeline.lifter)
+        if not same_cameras(config, self._config):
+            cameras = self._read_cameras(config)
+            had_none = sends_only_keypoints(self._config, self._cameras.names)
+            if had_none and not sends_only_keypoints(config, cameras.names):
+                create_detector(config.pipeline.detector).close()
 
     def apply(self, config: NodeConfig) -> None:
         """Take over the settings that are live."""
-        if config.pipeline.lifter != self._config.pipeline.lifter:
-            self._lifters.change()
-        self._config = config
-        self._reports.apply(config)
-        self._outputs.apply(config)
-        self._processor.apply(config)
+        with self._lock:
+            if self._closed:
+                return
+            if config.pipeline.lifter != self._config.pipeline.lifter:
+                self._lifters.change()
+            if not same_cameras(config, self._config):
+                try:
+                    self._change_cameras(self._read_cameras(config), config)
+                except GeoPoseError as error:
+                    # It was right when it was set: the rig file has changed since.
+                    self._logger.error(f'The cameras stay as they were: {error}')
+            self._config = config
+            self._reports.apply(config)
+            self._outputs.apply(config)
+            self._processor.apply(config)
+
+    def _read_cameras(self, config: NodeConfig) -> CameraSet:
+        """Return the cameras that ``config`` names; raise GeoPoseError if there cannot be such."""
+        cameras = CameraSet.of(self._node, config)
+        if cameras.rig_file is not None:
+            check_file(cameras.rig_file, cameras.names, cameras.rectified)
+        return cameras
+
+    def _change_cameras(self, cameras: CameraSet, config: NodeConfig) -> None:
+        """Go on with other cameras; people and their ids stay, and so do the subscriptions to cameras that stay."""
+        before = self._cameras
+        away = [name for name, topics in before.topics.items() if cameras.topics.get(name) != topics]
+        if self._inputs is not None:
+            for name in away:
+                self._inputs.unsubscribe(before.topics[name].frames)
+        self._worker.between_sets(partial(self._use_cameras, cameras, config))
+        self._publish_frames()
+        new = [name for name, topics in cameras.topics.items() if before.topics.get(name) != topics]
+        for name in new:
+            self._subscribe(name)
+        if self._inputs is not None:
+            # Nobody blames a camera for the time before it was one.
+            self._reports.activated()
+        gone = [name for name in before.names if name not in cameras.names]
+        self._logger.info(
+            f'{len(cameras.names)} cameras from now on ({", ".join(cameras.names)}); subscribed: '
+            f'{", ".join(new) or "none"}; gone: {", ".join(gone) or "none"}'
+        )
+
+    def _use_cameras(self, cameras: CameraSet, config: NodeConfig) -> None:
+        """Let every part go on with other cameras; not while a set is processed."""
+        self._processor.wait()
+        self._source.use_cameras(cameras)
+        self._cameras = cameras
+        self._worker.read(lambda synchronizer: synchronizer.use_cameras(cameras.names))
+        self._statistics.use_cameras(cameras.names)
+        self._watch.use_topics(cameras.topics)
+        self._outputs.use_cameras(cameras.names, active=self._inputs is not None)
+        self._processor.use_cameras(cameras.names, config)
 
     def deactivate(self) -> None:
         """Stop processing and unsubscribe; nothing if it is not active."""
-        if self._inputs is None:
-            return
-        self._inputs.close()
-        self._inputs = None
-        self._reports.deactivated()
-        self._source.stop_listening()
-        self._worker.stop()
-        self._processor.wait()
-        self._outputs.nobody()
-        counts = SyncCounts.of(self._synchronizer, self._cameras)
+        with self._lock:
+            if self._inputs is None:
+                return
+            self._inputs.close()
+            self._inputs = None
+            self._reports.deactivated()
+            self._source.stop_listening()
+            self._worker.stop()
+            self._processor.wait()
+            self._outputs.nobody()
+        counts = SyncCounts.of(self._synchronizer, self._cameras.names)
         drops: dict[str, int] = {}
         for causes in counts.drops.values():
             for cause, n in causes.items():
@@ -148,18 +222,9 @@ class PoseSession:
 
     def close(self) -> None:
         """Undo the rest."""
-        self._node.destroy_timer(self._timer)
-        if self._reload is not None:
-            self._node.destroy_service(self._reload)
-        if self._calibrating is not None:
-            self._calibrating.close()
-        self._source.close()
-        self._processor.close()
-        self._lifters.close()
-        self._outputs.close()
-        self._reports.close()
-        if self._frames is not None:
-            self._node.destroy_publisher(self._frames)
+        with self._lock:
+            self._closed = True
+            self._made.close()
 
     # Inputs: frames come from their own thread, the others from the executor.
 
@@ -196,16 +261,14 @@ class PoseSession:
 
     def _use_refined(self, rig: CameraRig) -> None:
         self._source.use_refined(rig)
-        if self._frames is not None:
-            self._publish_frames(rig)
+        self._publish_frames()
 
-    def _publish_frames(self, rig: CameraRig) -> None:
-        """Publish the frames of the cameras, instead of what was published before."""
-        before = self._frames
-        now_ns = self._node.get_clock().now().nanoseconds
-        self._frames = publish_camera_frames(self._node, RclpyFactory(), rig, now_ns)
-        if before is not None:
-            self._node.destroy_publisher(before)
+    def _publish_frames(self) -> None:
+        """Publish where the cameras are in the rig, if that is wanted: refined, or as the file has what is carried."""
+        told, carried = self._cameras.rig_file, self._source.moving is not None
+        rig = told.subset(self._cameras.names) if told is not None and carried else self._source.rig
+        if self._frames is not None and rig is not None:
+            self._frames.publish(rig)
 
     def _on_crash(self, error: BaseException) -> None:
         self._logger.fatal(''.join(traceback.format_exception(type(error), error, error.__traceback__)))
@@ -214,23 +277,28 @@ class PoseSession:
     def _away(self) -> set[str]:
         """Return the cameras that send nothing now."""
         now_ns = monotonic_ns()
-        ages_s = {name: self._statistics.cameras[name].age_s(now_ns) for name in self._cameras}
+        ages_s = {name: self._statistics.cameras[name].age_s(now_ns) for name in self._cameras.names}
         return {name for name, age_s in ages_s.items() if age_s is None or age_s > self._config.stale_after_s}
 
     def _tick(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._report()
+
+    def _report(self) -> None:
         cameras: dict[str, CameraInput] = {}
         problems = self._source.problems
         if self._inputs is not None:
             away = self._away()
             self._source.listen_for_camera_info(away)
-            if len(away) == len(self._cameras):
+            if len(away) == len(self._cameras.names):
                 self._outputs.nobody()
             notes = self._watch.notes(away)
             cameras = {
-                name: CameraInput(self._topics[name].frames, problems.get(name, ''), notes[name])
-                for name in self._cameras
+                name: CameraInput(topics.frames, problems.get(name, ''), notes[name])
+                for name, topics in self._cameras.topics.items()
             }
         self._reports.publish(self._read_counts, cameras, problems)
 
     def _read_counts(self) -> SyncCounts:
-        return self._worker.read(lambda synchronizer: SyncCounts.of(synchronizer, self._cameras))
+        return self._worker.read(lambda synchronizer: SyncCounts.of(synchronizer, self._cameras.names))

@@ -86,6 +86,13 @@ class NodeStatistics:
         self.bodies = 0
         self._events: dict[tuple[str, str], Event] = {}
 
+    def use_cameras(self, cameras: Sequence[str]) -> None:
+        """Go on with other cameras; the numbers of those that stay are kept."""
+        with self._lock:
+            gone = {f'camera {name}' for name in self.cameras.keys() - set(cameras)}
+            self.cameras = {name: self.cameras.get(name, CameraStatistics()) for name in cameras}
+            self._events = {key: event for key, event in self._events.items() if event.subject not in gone}
+
     def arrived(self, camera: str, now_ns: int) -> None:
         """Count a frame of ``camera``."""
         self.cameras[camera].arrivals_ns.append(now_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,20 +21,38 @@ def subscribe_static_transforms(node: Any, callback: Callable[[Any], None]) -> A
     Raises:
         ConfigError: if tf2_msgs is not installed.
     """
-    kind = transform_message(f'Calibration from {TOPIC}', 'give a rig file with rig:=...')
+    kind = transform_message(f'Calibration from {TOPIC}', 'give a rig file with rig:=FILE')
     return node.create_subscription(kind, TOPIC, callback, profile(100, latched=True))
 
 
-def publish_camera_frames(node: Any, make: MessageFactory, rig: CameraRig, stamp_ns: int) -> Any:
-    """Publish world -> optical frame of each camera of ``rig`` on /tf_static; return the publisher, which must live.
+class CameraFrames:
+    """World -> optical frame of each camera of a rig, on /tf_static; thread-safe."""
 
-    Raises:
-        ConfigError: if tf2_msgs is not installed.
-    """
-    kind = transform_message('publish_camera_frames', 'set it to false')
-    publisher = node.create_publisher(kind, TOPIC, profile(1, latched=True))
-    publisher.publish(kind(transforms=rig_to_transforms_stamped(make, rig, stamp_ns)))
-    return publisher
+    def __init__(self, node: Any, make: MessageFactory) -> None:
+        """Prepare; raise ConfigError if tf2_msgs is not installed."""
+        self._node, self._make = node, make
+        self._kind = transform_message('publish_camera_frames', 'set it to false')
+        self._publisher: Any = None
+        self._lock = threading.Lock()
+
+    def publish(self, rig: CameraRig) -> None:
+        """Publish the frames of ``rig`` instead of what was published before."""
+        stamp_ns = self._node.get_clock().now().nanoseconds
+        message = self._kind(transforms=rig_to_transforms_stamped(self._make, rig, stamp_ns))
+        with self._lock:
+            before = self._publisher
+            # Anew: who comes later gets what this publisher sent last, and nothing of frames that are gone.
+            self._publisher = self._node.create_publisher(self._kind, TOPIC, profile(1, latched=True))
+            self._publisher.publish(message)
+            if before is not None:
+                self._node.destroy_publisher(before)
+
+    def close(self) -> None:
+        """Publish them no longer."""
+        with self._lock:
+            publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            self._node.destroy_publisher(publisher)
 
 
 def transform_message(what: str, otherwise: str) -> Any:

@@ -19,6 +19,13 @@ class TopicWatch:
         self._node, self._topics, self._qos = node, topics, qos
         self._incompatible: dict[str, str] = {}
 
+    def use_topics(self, topics: Mapping[str, CameraTopics]) -> None:
+        """Watch other ``topics`` by camera."""
+        self._incompatible = {
+            name: text for name, text in self._incompatible.items() if topics.get(name) == self._topics[name]
+        }
+        self._topics = topics
+
     def incompatible(self, camera: str, event: Any) -> None:
         """Take an incompatible-QoS event of the subscription to ``camera``."""
         self._incompatible[camera] = explain_incompatible(self._topics[camera].frames, event)

@@ -46,6 +46,11 @@ def transport_of(config: NodeConfig, camera: str) -> str:
     return 'keypoints' if camera in config.keypoints_cameras else config.transport
 
 
+def sends_only_keypoints(config: NodeConfig, cameras: Sequence[str]) -> bool:
+    """Return whether detectors elsewhere do the work of all ``cameras``."""
+    return all(transport_of(config, name) == 'keypoints' for name in cameras)
+
+
 def camera_topics(node: Any, config: NodeConfig, cameras: Sequence[str]) -> dict[str, CameraTopics]:
     """Return the topics of all cameras as ``node`` expands and remaps them.
 

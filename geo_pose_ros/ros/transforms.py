@@ -8,6 +8,8 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 from rclpy.time import Time
 
 from ..calibration.transform_buffer import TransformBuffer, TransformSource
@@ -79,6 +81,12 @@ class Tf2Transforms:
         self._outside = tf2_ros.ExtrapolationException
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
+        # Simulated time that begins anew. The buffer by itself watches the node's clock only beside a service that it
+        # leaves behind, and on Humble not at all.
+        self._jumps = node.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True),
+            post_callback=lambda jump: self._buffer.clear(),
+        )
 
     def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         """See TransformSource."""
@@ -96,4 +104,5 @@ class Tf2Transforms:
 
     def close(self) -> None:
         """Unsubscribe."""
+        self._jumps.unregister()
         self._listener.unregister()

@@ -56,13 +56,26 @@ class SetWorker(Generic[T]):
 
     def stop(self) -> None:
         """Stop after the set in work; what is pending is dropped and counted."""
+        self._halt()
+        with self._condition:
+            self._synchronizer.clear()
+
+    def between_sets(self, change: Callable[[], None]) -> None:
+        """Call ``change`` after the set in work and before the next; frames are taken in meanwhile."""
+        runs = self._running
+        self._halt()
+        try:
+            change()
+        finally:
+            if runs:
+                self.start()
+
+    def _halt(self) -> None:
         with self._condition:
             self._running = False
             self._condition.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
-        with self._condition:
-            self._synchronizer.clear()
 
     def _run(self) -> None:
         while (found := self._next()) is not None:

@@ -75,6 +75,11 @@ DROP_CAUSES: Mapping[DropCause, str] = MappingProxyType({
 })
 
 
+def _check_names(cameras: Sequence[str]) -> None:
+    if not cameras or len(set(cameras)) != len(cameras):
+        raise ConfigError(f'FrameSynchronizer: received cameras {list(cameras)}, expected one or more unique ones.')
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StampedSet(Generic[T]):
     """Payloads of one instant.
@@ -198,14 +203,13 @@ class FrameSynchronizer(Generic[T]):
         Raises:
             ConfigError: if there is no camera, or two have one name.
         """
-        if not cameras or len(set(cameras)) != len(cameras):
-            raise ConfigError(f'FrameSynchronizer: received cameras {list(cameras)}, expected one or more unique ones.')
+        _check_names(cameras)
         config = config or SyncConfig()
         self._tolerance_ns = round(config.tolerance_ms * _MS)
         self._deadline_ns = round(config.deadline_ms * _MS)
         self._silent_ns = round(config.silent_ms * _MS)
         self._clock_limit_ns = round(config.clock_limit_ms * _MS)
-        self._min_cameras = min(config.min_cameras, len(cameras))
+        self._wanted_cameras = config.min_cameras
         self._cameras = {name: _Camera() for name in cameras}
         self._clock_ns = 0
         # In the order they were begun.
@@ -273,6 +277,24 @@ class FrameSynchronizer(Generic[T]):
         if any(abs(offset_ns - known.told_ns) > _CLOCK_NEWS_NS for known, offset_ns in told):
             for known, offset_ns in told:
                 known.correct(offset_ns, known.coarse_ns)
+
+    def use_cameras(self, cameras: Sequence[str]) -> None:
+        """Go on with other cameras; those that stay keep their clocks and counters. What is pending is dropped.
+
+        Raises:
+            ConfigError: if there is no camera, or two have one name.
+        """
+        _check_names(cameras)
+        self._drop_pending(DropCause.SHUTDOWN)
+        self._cameras = {name: self._cameras.get(name, _Camera()) for name in cameras}
+        self._drops = {name: self._drops.get(name, Counter()) for name in cameras}
+        for counter in (self._received, self._used):
+            for name in counter.keys() - set(cameras):
+                del counter[name]
+
+    @property
+    def _min_cameras(self) -> int:
+        return min(self._wanted_cameras, len(self._cameras))
 
     def expect(self, camera: str, now_ns: int) -> None:
         """Wait for ``camera``, of which nothing has come yet, as for one that has just sent something.
@@ -490,11 +512,14 @@ class FrameSynchronizer(Generic[T]):
             self._drops[name][cause] += 1
         self._sets[cause.value] += 1
 
-    def _restart(self, cause: DropCause) -> None:
+    def _drop_pending(self, cause: DropCause) -> None:
         for dropped in (*self._open, *self._ready):
             self._drop(dropped, cause)
         self._open.clear()
         self._ready.clear()
+
+    def _restart(self, cause: DropCause) -> None:
+        self._drop_pending(cause)
         self._last = self._shorten_ns = None
         for known in self._cameras.values():
             known.forget_stamps()

@@ -1,5 +1,9 @@
 """Detecting a set in one call for all as on a GPU, faults that cost one camera, and what may come from a detector."""
 
+import gc
+import weakref
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -128,3 +132,34 @@ def test_ten_thousand_people_are_refused():
     with pytest.raises(DetectorError, match='received 10000 people, expected at most max_people = 20'):
         checked(people('cam0', 10_000), 20, 64, 48)
     assert len(checked(Keypoints2D.empty('cam0', 0, COCO17), 20, 64, 48).xy) == 0
+
+
+class OneByOne(Together):
+    """The same, one picture a call."""
+
+    together = False
+
+
+@pytest.mark.parametrize('kind', [Together, OneByOne])
+def test_while_a_camera_fails_nothing_is_kept_of_the_sets_before(kind):
+    def broken():
+        raise FrameError('no picture')
+
+    pictures = []
+
+    def load(name):
+        frame = Frame(name, 1, np.zeros((8, 8, 3), np.uint8))
+        pictures.append(weakref.ref(frame.image))
+        return frame
+
+    stage = DetectionStage(DetectorConfig(), 2, kind(), {})
+    try:
+        for _ in range(20):
+            views = stage.begin({'a': partial(load, 'a'), 'b': broken}, lambda stamps_ns: {}).views()
+            assert (set(views.keypoints), set(views.camera_errors)) == ({'a'}, {'b'})
+        del views
+        gc.collect()
+        # At most the last job of the camera that works.
+        assert sum(picture() is not None for picture in pictures) <= 1
+    finally:
+        stage.close()

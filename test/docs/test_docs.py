@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -57,7 +58,7 @@ def material(path):
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_every_command_runs_or_says_what_it_needs(page, folder, tmp_path, monkeypatch):
+def test_every_command_runs_or_says_what_it_needs(page, folder, tmp_path, monkeypatch, capsys):
     # The README begins from nothing.
     monkeypatch.chdir(material(tmp_path) if page == PAGES[-1] else folder)
     for need, commands in blocks(page):
@@ -65,6 +66,11 @@ def test_every_command_runs_or_says_what_it_needs(page, folder, tmp_path, monkey
         for command in commands if not need else ():
             program, *words = shlex.split(command)
             assert program == 'geo_pose', f'{page}: {command}'
+            if words[0] == 'view' and find_spec('viser') is None:
+                # A robot has no viewer; the command says so.
+                assert cli.main(words) == 1
+                assert 'viser' in capsys.readouterr().err
+                continue
             # doctor says 1 for a machine that could be better.
             assert cli.main(words) <= (words[0] == 'doctor'), f'{page}: {command}'
 

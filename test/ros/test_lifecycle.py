@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,60 @@ def test_a_failed_configure_can_be_repeated(rig_path: str, tmp_path: Path) -> No
         assert state(w) == 'unconfigured'
         w.node.set_parameters([Parameter('rig', value=rig_path)])
         assert change(w, Transition.TRANSITION_CONFIGURE)
+
+
+def held(w: World) -> dict[str, list[str]]:
+    """Return what the node and this process hold."""
+    return {
+        'threads': sorted(thread.name for thread in threading.enumerate()),
+        'subscriptions': sorted(each.topic_name for each in w.node.subscriptions),
+        'publishers': sorted(each.topic_name for each in w.node.publishers),
+        'services': sorted(each.srv_name for each in w.node.services),
+        'timers': ['timer'] * len(list(w.node.timers)),
+    }
+
+
+def test_nothing_is_left_of_a_refused_configure(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    with world('keypoints', rig_path=rig_path, autostart=False, publish_humans=True) as w:
+        before = held(w)
+        assert not change(w, Transition.TRANSITION_CONFIGURE)
+        assert 'publish_humans needs the ROS package tf2_msgs' in str(w.node.fault)
+        assert held(w) == before
+        # Nor of one that went well and was undone.
+        w.node.set_parameters([Parameter('publish_humans', value=False)])
+        assert change(w, Transition.TRANSITION_CONFIGURE)
+        assert held(w) != before
+        assert change(w, Transition.TRANSITION_CLEANUP)
+        assert held(w) == before
+
+
+def test_a_transition_in_another_thread_waits_for_the_report(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        w.new_bodies(2, views=4)
+        session = w.node._session
+        seen: list[bool] = []
+
+        def undo() -> None:
+            assert w.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+            assert w.node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+
+        def listen(away: Any) -> None:
+            # In the midst of a report. Unguarded, the transition would be over by the end of the wait.
+            if not seen:
+                thread.start()
+                thread.join(0.3)
+                seen.append(session._inputs is not None)
+
+        thread = threading.Thread(target=undo)
+        monkeypatch.setattr(session._source, 'listen_for_camera_info', listen)
+        until(lambda: seen, 'a report')
+        thread.join()
+        assert seen == [True]
+        assert w.node._session is None
+        # A timer that was about to fire finds nothing to do.
+        session._tick()
+        session.apply(w.node.config)
 
 
 def test_what_nobody_expected_is_logged_and_an_error(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,14 +272,18 @@ def run_node(*arguments: str, first_path: str = '') -> subprocess.CompletedProce
     )
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> None:
-    node = subprocess.Popen(
+def started_node(rig_path: str) -> Any:
+    """Return the process of a node that waits for keypoints."""
+    return subprocess.Popen(
         [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', '-p', f'rig:={rig_path}', '-p',
          'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false'],
         cwd=ROOT, stderr=subprocess.PIPE, text=True,
     )
-    assert node.stderr is not None
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> None:
+    node = started_node(rig_path)
     try:
         lines = []
         for line in node.stderr:
@@ -237,6 +296,20 @@ def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> Non
         node.stderr.close()
     assert '0 frames in, 0 sets published, frames dropped: none' in lines[-1]
     assert len(lines) == 2, lines
+
+
+def test_more_of_the_same_signal_changes_nothing(rig_path: str) -> None:
+    # Ctrl-C of a terminal reaches the node itself, and launch passes it on.
+    node = started_node(rig_path)
+    try:
+        assert 'active: 4 cameras' in node.stderr.readline()
+        until(lambda: node.send_signal(signal.SIGINT) or node.poll() is not None, 'it ends')
+        assert node.returncode == 0
+        assert 'sets published' in node.stderr.readline()
+        assert node.stderr.read() == ''
+    finally:
+        node.kill()
+        node.stderr.close()
 
 
 def bad_rig(tmp_path: Path) -> list[str]:

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rclpy.clock import ClockType
+from rclpy.duration import Duration
+from rclpy.node import Node
 from rclpy.time import Time
 from std_msgs.msg import String
 
@@ -33,6 +36,7 @@ from geo_pose_ros.types import Bodies3D, Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, until, world
 
 S = 1_000_000_000
+NO_WAIT = Duration()
 
 
 def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
@@ -44,10 +48,11 @@ def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
     return SimpleNamespace(transforms=[message])
 
 
-# tf2_ros, as far as it is used: geometry2, tf2_ros_py/tf2_ros/{__init__,buffer,transform_listener}.py and
-# tf2_py/src/tf2_py.cpp: Buffer().lookup_transform(target_frame, source_frame, time), time 0 the newest;
-# TransformListener(buffer, node) with unregister(); LookupException, ConnectivityException and ExtrapolationException
-# below TransformException, the last one's words from tf2/src/cache.cpp.
+# tf2_ros, as far as it is used: geometry2 0.39.1 (1b005c65), tf2_ros_py/tf2_ros/{buffer,transform_listener}.py and
+# tf2_py/src/tf2_py.cpp: Buffer().lookup_transform(target_frame, source_frame, time, timeout=0), time an rclpy Time, 0
+# the newest; clear(); TransformListener(buffer, node, *, spin_thread, qos, static_qos, ...) with unregister();
+# LookupException, ConnectivityException, InvalidArgumentException and ExtrapolationException below
+# TransformException; the words from tf2/src/{cache,buffer_core}.cpp.
 
 
 class FakeTf2(ModuleType):
@@ -60,14 +65,39 @@ class FakeTf2(ModuleType):
         class LookupException(TransformException):
             pass
 
+        class ConnectivityException(TransformException):
+            pass
+
+        class InvalidArgumentException(TransformException):
+            pass
+
         class ExtrapolationException(TransformException):
             pass
 
         self.TransformException, self.ExtrapolationException = TransformException, ExtrapolationException
-        self.closed = False
+        self.closed, self.cleared = False, 0
 
         class Buffer:
-            def lookup_transform(inner, target_frame: str, source_frame: str, time: Time) -> Any:
+            def clear(inner) -> None:
+                self.cleared += 1
+
+            def lookup_transform(
+                inner, target_frame: str, source_frame: str, time: Time, timeout: Duration = NO_WAIT
+            ) -> Any:
+                if source_frame.startswith('/'):
+                    raise InvalidArgumentException(
+                        f'Invalid argument "{source_frame}" passed to lookupTransform argument source_frame - in tf2 '
+                        "frame_ids cannot start with a '/'"
+                    )
+                if source_frame == 'apart':
+                    raise ConnectivityException(
+                        "Could not find a connection between 'odom' and 'apart' because they are not part of the same "
+                        'tree. Tf has two or more unconnected trees.'
+                    )
+                if source_frame == 'once' and time.nanoseconds:
+                    raise ExtrapolationException(
+                        'Lookup would require extrapolation at time 1.0, but only time 2.0 is in the buffer'
+                    )
                 if source_frame == 'nowhere':
                     raise LookupException('"nowhere" passed to lookupTransform argument source_frame does not exist. ')
                 if time.nanoseconds > 2 * S:
@@ -79,7 +109,7 @@ class FakeTf2(ModuleType):
 
         class TransformListener:
             def __init__(inner, buffer: Any, node: Any) -> None:
-                assert isinstance(buffer, Buffer) and node == 'node'
+                assert isinstance(buffer, Buffer) and isinstance(node, Node)
 
             def unregister(inner) -> None:
                 self.closed = True
@@ -91,18 +121,33 @@ def test_tf2_answers_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> N
     fake = FakeTf2()
     monkeypatch.setitem(sys.modules, 'tf2_ros', fake)
     monkeypatch.setattr(transforms, 'find_spec', lambda name: name)
-    source = listen_to_transforms('node', print)
+    node = Node('simulated')
+    source = listen_to_transforms(node, print)
     assert isinstance(source, Tf2Transforms)
     assert source.look('odom', 'base', S) == ((0.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
     assert source.look('odom', 'base', None)[1][0] == 2.0
     kinds = {}
-    for stamp, frame in ((3 * S, 'base'), (-7, 'base'), (S, 'nowhere')):
+    for stamp, frame in (
+        (3 * S, 'base'), (-7, 'base'), (S, 'nowhere'), (S + 1, 'apart'), (S + 2, '/base'), (S + 3, 'once')
+    ):
         with pytest.raises(TransformError, match=f"'{frame}' in 'odom': ") as caught:
             source.look('odom', frame, stamp)
         kinds[stamp] = caught.value.kind
-    assert kinds == {3 * S: 'late', -7: 'old', S: 'missing'}
+    assert kinds == {
+        3 * S: 'late', -7: 'old', S: 'missing', S + 1: 'missing', S + 2: 'missing', S + 3: 'late'
+    }
+    # What was told before simulated time began anew is of a time to come.
+    clock = node.get_clock()
+    clock._set_ros_time_is_active(True)
+    begun = fake.cleared
+    for now_s, cleared in ((100, 0), (160, 0), (159.5, 0), (3, 1)):
+        clock.set_ros_time_override(Time(nanoseconds=round(now_s * S), clock_type=ClockType.ROS_TIME))
+        assert fake.cleared - begun == cleared
     source.close()
     assert fake.closed
+    clock.set_ros_time_override(Time(nanoseconds=S, clock_type=ClockType.ROS_TIME))
+    assert fake.cleared - begun == 1
+    node.destroy_node()
 
 
 def test_without_tf2_our_reader_listens_to_both_topics(monkeypatch: pytest.MonkeyPatch) -> None:

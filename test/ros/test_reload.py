@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -164,4 +165,9 @@ def test_what_was_prepared_and_not_taken_is_freed(monkeypatch: pytest.MonkeyPatc
 
 def test_without_std_srvs_there_is_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'std_srvs.srv', None)
-    assert lifter_changes.offer_reload(None, lambda: '') is None
+    said: list[str] = []
+    node = SimpleNamespace(get_logger=lambda: SimpleNamespace(warning=said.append))
+    assert lifter_changes.offer_reload(node, lambda: '') is None
+    assert len(said) == 1
+    assert said[0].startswith('no service ~/reload_model: std_srvs is not installed (')
+    assert said[0].endswith('or set the parameter pipeline.lifter.model.')

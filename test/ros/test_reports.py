@@ -418,16 +418,22 @@ def test_camera_frames_are_published_latched(monkeypatch: pytest.MonkeyPatch) ->
 
     def create_publisher(*arguments: Any) -> Any:
         asked.append(arguments)
-        return SimpleNamespace(publish=sent.append)
+        made.append(SimpleNamespace(publish=sent.append))
+        return made[-1]
 
-    node = SimpleNamespace(create_publisher=create_publisher)
+    made: list[Any] = []
+    clock = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=S))
+    node = SimpleNamespace(
+        create_publisher=create_publisher, destroy_publisher=made.remove, get_clock=lambda: clock
+    )
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
     with pytest.raises(ConfigError, match='publish_camera_frames needs the ROS package tf2_msgs'):
-        tf.publish_camera_frames(node, MAKE, RIG, S)
+        tf.CameraFrames(node, MAKE)
     module = SimpleNamespace(TFMessage=lambda transforms: SimpleNamespace(transforms=transforms))
     monkeypatch.setitem(sys.modules, 'tf2_msgs', SimpleNamespace(msg=module))
     monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
-    tf.publish_camera_frames(node, MAKE, RIG, S)
+    frames = tf.CameraFrames(node, MAKE)
+    frames.publish(RIG)
     assert asked[0][1] == '/tf_static' and asked[0][2].durability == DurabilityPolicy.TRANSIENT_LOCAL
     # What it says is what a listener makes the rig from.
     calibration = Calibration(['cam2'], 'world')
@@ -435,3 +441,10 @@ def test_camera_frames_are_published_latched(monkeypatch: pytest.MonkeyPatch) ->
     calibration.on_transforms(sent[0], 0)
     assert calibration.rig is not None
     np.testing.assert_allclose(calibration.rig['cam2'].cam_from_world, RIG['cam2'].cam_from_world, atol=1e-12)
+    # Another rig stands instead of the one before.
+    frames.publish(RIG.subset(['cam1']))
+    assert len(made) == 1
+    assert [t.child_frame_id for t in sent[1].transforms] == [RIG['cam1'].frame_id]
+    frames.close()
+    frames.close()
+    assert made == []

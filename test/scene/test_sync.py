@@ -341,3 +341,37 @@ def test_stamps_of_sets_increase(events: list[tuple[str, int, int, bool]]) -> No
         if found is not None:
             assert found.stamp_ns > last_ns
             last_ns = found.stamp_ns
+
+
+def test_other_cameras_while_those_that_stay_go_on() -> None:
+    feed = Feed(FrameSynchronizer('abc'))
+    for k in range(10):
+        feed.tick(k, 'abc')
+    # A set that waits for c.
+    feed.tick(10, 'ab')
+    feed.sync.use_offsets({'a': 0, 'b': 2 * MS, 'c': 0})
+    feed.sync.use_cameras('abd')
+    assert feed.sync.pending == 0
+    assert feed.sync.received == {'a': 11, 'b': 11}
+    assert feed.sync.drops['a'] == {DropCause.SHUTDOWN: 1} and feed.sync.drops['d'] == {}
+    with pytest.raises(ConfigError, match="unknown camera 'c'; known: a, b, d"):
+        feed.tick(11, 'c')
+    # Nobody waits for a camera of which nothing has come yet.
+    feed.tick(11, 'abd', {'b': 2.0})
+    (found,) = feed.tick(12, 'abd', {'b': 2.0})
+    assert set(found.payloads) == set('abd') and found.span_ns == 0
+    assert abs(feed.sync.clock_error_ns('b') or 0) < 10
+    for wrong in ('', 'aa'):
+        with pytest.raises(ConfigError, match='expected one or more unique ones'):
+            feed.sync.use_cameras(wrong)
+
+
+def test_as_many_cameras_as_a_set_needs_are_as_many_as_there_are() -> None:
+    feed = Feed(FrameSynchronizer('abc', SyncConfig(min_cameras=3)))
+    feed.sync.use_cameras('ab')
+    assert [set(found.payloads) for found in feed.tick(0, 'ab')] == [{'a', 'b'}]
+    feed.sync.use_cameras('abcd')
+    feed.tick(1, 'ab')
+    assert feed.sync.take(10**12) is None
+    feed.tick(2, 'abcd')
+    assert [set(found.payloads) for found in feed.tick(3, 'abcd')] == [set('abcd')]

@@ -1,0 +1,251 @@
+"""Cameras that are added and removed while the node runs, over live rclpy."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import String
+
+from geo_pose_ros.calibration.live import Calibration
+from geo_pose_ros.calibration.transform_buffer import TransformBuffer
+from geo_pose_ros.config import NodeConfig
+from geo_pose_ros.errors import CalibrationError, ConfigError
+from geo_pose_ros.geometry.rigid import compose
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.ros.camera_set import CameraSet
+from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.types import Bodies3D, CameraRig
+from test.ros.harness import MAKE, PERSON, RIG, Console, World, until, world
+from test.ros.test_lifecycle import call
+from test.ros.test_moving import Robot, robot
+from test.ros.test_pose_node import Transforms, transforms
+
+__all__ = ['robot', 'transforms']
+
+S = 1_000_000_000
+
+
+def set_cameras(w: World, *cameras: str) -> str:
+    """Set the parameter as `ros2 param set` does; return why it is refused, '' if it is not."""
+    parameter = Parameter('cameras', value=list(cameras)).to_parameter_msg()
+    (result,) = call(w, SetParameters, 'set_parameters', SetParameters.Request(parameters=[parameter])).results
+    return '' if result.successful else str(result.reason)
+
+
+def settled(w: World, views: int) -> list[Bodies3D]:
+    """Wait for bodies that ``views`` cameras see, of the person who is there."""
+    found = w.new_bodies(5, views=views)
+    for bodies in found:
+        np.testing.assert_allclose(bodies.xyz[0], PERSON, atol=0.005)
+    return found
+
+
+def test_a_camera_comes_and_another_goes_and_people_stay(rig_path: str) -> None:
+    with world('compressed', rig_path=rig_path, cameras=['cam0', 'cam1', 'cam2']) as w:
+        console = Console(w)
+        described: list[Any] = []
+        latched = profile(1, latched=True)
+        w.listen(String, '/pose_node/skeleton', lambda m: described.append(json.loads(m.data)), latched)
+        seen = settled(w, 3)
+        threads = sorted(thread.name for thread in threading.enumerate())
+        assert set_cameras(w, 'cam0', 'cam1', 'cam2', 'cam3') == ''
+        seen += settled(w, 4)
+        console.says('4 cameras from now on (cam0, cam1, cam2, cam3); subscribed: cam3; gone: none')
+        used = int(w.values('camera cam1')['frames_used'])
+        assert set_cameras(w, 'cam1', 'cam2', 'cam3') == ''
+        seen += settled(w, 3)
+        console.says('3 cameras from now on (cam1, cam2, cam3); subscribed: none; gone: cam0')
+        assert {int(bodies.body_ids[0]) for bodies in seen} == {0}
+        stamps = [bodies.stamp_ns for bodies in seen]
+        assert stamps == sorted(set(stamps))
+        # Of those that stay the counters go on; nothing is left of the one that went.
+        until(lambda: 'camera cam0' not in w.statuses, 'no status of it')
+        assert int(w.values('camera cam1')['frames_used']) > used
+        until(lambda: not w.node.get_subscriptions_info_by_topic('cam0/image_raw/compressed'), 'unsubscribed')
+        for topic in ('keypoints/cam0', 'expected/cam0', 'annotated/cam0/compressed'):
+            until(lambda topic=topic: not w.node.get_publishers_info_by_topic(f'/pose_node/{topic}'), f'no {topic}')
+        assert sorted(thread.name for thread in threading.enumerate()) == threads
+        assert list(described[-1]['cameras']) == ['cam1', 'cam2', 'cam3']
+        # What is published of the new one reaches those who listen.
+        heard: list[Any] = []
+        w.listen(PointCloud2, '/pose_node/keypoints/cam3', heard.append)
+        until(lambda: heard, 'keypoints of cam3')
+        assert not [line for line in console.lines if 'silent' in line or 'no frame' in line]
+
+
+def test_the_only_camera_is_exchanged(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1']) as w:
+        first = settled(w, 2)
+        assert set_cameras(w, 'cam2', 'cam3') == ''
+        assert {int(b.body_ids[0]) for b in first + settled(w, 2)} == {0}
+
+
+def test_all_of_the_rig_file_is_what_no_names_mean(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1']) as w:
+        settled(w, 2)
+        # ROS has no empty list of strings.
+        assert set_cameras(w, '') == ''
+        settled(w, 4)
+
+
+def test_a_camera_that_is_added_is_calibrated_by_camera_info(transforms: list[Callable[[Any], None]]) -> None:
+    with world('compressed', cameras=['cam0', 'cam1', 'cam2']) as w:
+        transforms[0](Transforms())
+        before = settled(w, 3)
+        assert set_cameras(w, 'cam0', 'cam1', 'cam3') == ''
+        after = settled(w, 3)
+        assert {int(b.body_ids[0]) for b in before + after} == {0}
+        until(lambda: not w.node.get_subscriptions_info_by_topic('cam2/camera_info'), 'unsubscribed')
+        # Nobody tells of a camera that does not exist.
+        assert set_cameras(w, 'cam0', 'cam1', 'cam3', 'cam9') == ''
+        w.reported('rig', "Camera 'cam9': no camera_info came yet")
+        settled(w, 3)
+
+
+def test_what_cannot_be_is_refused_and_changes_nothing(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1', 'cam2']) as w:
+        settled(w, 3)
+        assert "cam9" in set_cameras(w, 'cam0', 'cam9')
+        assert set_cameras(w, 'cam0', 'cam0') == (
+            "Parameter 'cameras': received ['cam0', 'cam0'], expected every name once."
+        )
+        assert 'Invalid topic name' in set_cameras(w, 'cam0', 'a-1')
+        Path(rig_path).rename(f'{rig_path}.old')
+        assert 'cannot be read' in set_cameras(w, 'cam0', 'cam1')
+        Path(f'{rig_path}.old').rename(rig_path)
+        assert w.node.config.cameras == ('cam0', 'cam1', 'cam2')
+        settled(w, 3)
+        # Gone between the answer and the change.
+        console = Console(w)
+        real = w.node._session._read_cameras
+        w.node._session._read_cameras = lambda config: (_ for _ in ()).throw(CalibrationError('gone'))
+        w.node._session.apply(replace(w.node.config, cameras=('cam0', 'cam1')))
+        w.node._session._read_cameras = real
+        console.says('The cameras stay as they were: gone')
+        settled(w, 3)
+
+
+def test_a_camera_with_topics_of_its_own_is_set_in_one_go(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1', 'cam2']) as w:
+        settled(w, 3)
+        elsewhere = w.tester.create_publisher(PointCloud2, '/elsewhere/cam3', profile(5))
+        w.cameras.silence('cam3')
+        right = w.cameras.behaviour['cam0']
+
+        def both(stamp_ns: int) -> Any:
+            message = w.cameras.keypoints('cam3', stamp_ns)
+            elsewhere.publish(message)
+            return right(stamp_ns)
+
+        w.cameras.behaviour['cam0'] = both
+        request = SetParametersAtomically.Request(parameters=[
+            Parameter('cameras', value=['cam0', 'cam1', 'cam2', 'cam3']).to_parameter_msg(),
+            Parameter('keypoints_topics', value=['cam3=/elsewhere/cam3']).to_parameter_msg(),
+        ])
+        assert call(w, SetParametersAtomically, 'set_parameters_atomically', request).result.successful
+        settled(w, 4)
+        # Back to its template: only its topic changes.
+        w.cameras.behaviour['cam3'] = lambda stamp_ns: w.cameras.keypoints('cam3', stamp_ns)
+        request.parameters[1] = Parameter('keypoints_topics', value=['']).to_parameter_msg()
+        assert call(w, SetParametersAtomically, 'set_parameters_atomically', request).result.successful
+        until(lambda: not w.node.get_subscriptions_info_by_topic('/elsewhere/cam3'), 'unsubscribed')
+        settled(w, 4)
+
+
+def test_an_inactive_node_takes_other_cameras_too(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1'], autostart=False) as w:
+        w.node.trigger_configure()
+        assert set_cameras(w, 'cam0', 'cam1', 'cam2') == ''
+        until(lambda: w.node._session._cameras.names == ('cam0', 'cam1', 'cam2'), 'it has them')
+        assert w.node.get_subscriptions_info_by_topic('cam2/keypoints') == []
+        w.node.trigger_activate()
+        settled(w, 3)
+
+
+@pytest.mark.parametrize('carried', [False, True])
+def test_the_frames_of_the_cameras_that_there_are(
+    rig_path: str, monkeypatch: pytest.MonkeyPatch, robot: Robot, carried: bool
+) -> None:
+    published: list[CameraRig] = []
+    frames = SimpleNamespace(publish=published.append, close=lambda: None)
+    monkeypatch.setattr('geo_pose_ros.ros.session.CameraFrames', lambda node, make: frames)
+    given = {'tracking_frame': 'odom'} if carried else {}
+    with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1'], publish_camera_frames=True, **given) as w:
+        assert set_cameras(w, 'cam1', 'cam2') == ''
+        until(lambda: len(published) == 2, 'published again')
+    assert [rig.names for rig in published] == [('cam0', 'cam1'), ('cam1', 'cam2')]
+    # Not against what the rig is carried through.
+    assert {rig.world_frame_id for rig in published} == {'world'}
+
+
+def test_no_cameras_and_a_name_twice() -> None:
+    with pytest.raises(ConfigError, match=r'No cameras\. Name them'):
+        CameraSet.of(None, NodeConfig())
+    with pytest.raises(ConfigError, match=r"received \['a', 'a'\], expected every name once"):
+        CameraSet.of(None, NodeConfig(cameras=('a', 'a')))
+
+
+def shifted(rig: CameraRig, *names: str) -> CameraRig:
+    """Return ``rig`` with some of its cameras calibrated otherwise."""
+    move = np.eye(3, 4)
+    move[0, 3] = 0.01
+    return replace(rig, cameras=tuple(
+        replace(c, cam_from_world=compose(move, c.cam_from_world)) if c.name in names else c for c in rig.cameras
+    ))
+
+
+def test_a_better_rig_stays_for_those_that_stay() -> None:
+    calibration = Calibration(['cam0', 'cam1'], 'world', RIG)
+    better = shifted(RIG, 'cam0', 'cam1')
+    calibration.use_refined(better.subset(['cam0', 'cam1']), 0)
+    calibration.use_cameras(['cam1', 'cam2'], RIG, [], S)
+    assert calibration.rig is not None and calibration.rig.names == ('cam1', 'cam2')
+    np.testing.assert_array_equal(calibration.rig['cam1'].cam_from_world, better['cam1'].cam_from_world)
+    np.testing.assert_array_equal(calibration.rig['cam2'].cam_from_world, RIG['cam2'].cam_from_world)
+    # A refinement of cameras that have gone meanwhile.
+    calibration.use_refined(shifted(RIG, 'cam0').subset(['cam0']), S)
+    assert calibration.rig.names == ('cam1', 'cam2')
+    # The file was calibrated anew: it tells of all of them.
+    anew = shifted(RIG, 'cam1', 'cam3')
+    calibration.use_cameras(['cam1', 'cam3'], anew, [], S)
+    for name in ('cam1', 'cam3'):
+        np.testing.assert_array_equal(calibration.rig[name].cam_from_world, anew[name].cam_from_world)
+    with pytest.raises(CalibrationError, match='cam9'):
+        calibration.use_cameras(['cam9'], RIG, [], S)
+    assert calibration.rig.names == ('cam1', 'cam3')
+
+
+def test_a_refinement_of_a_camera_that_camera_info_no_longer_tells_of() -> None:
+    calibration = Calibration(['cam0', 'cam1'], 'world')
+    for name in ('cam0', 'cam1'):
+        intrinsics, frame_id = RIG[name].intrinsics, RIG[name].frame_id
+        calibration.on_camera_info(name, camera_info_from_intrinsics(MAKE, intrinsics, 0, frame_id), 0)
+    calibration.on_transforms(Transforms(), 0)
+    better = shifted(RIG, 'cam0', 'cam1')
+    calibration.use_cameras(['cam1'], None, [], S)
+    calibration.use_refined(better.subset(['cam0', 'cam1']), S)
+    assert calibration.rig is not None and calibration.rig.names == ('cam1',)
+    np.testing.assert_array_equal(calibration.rig['cam1'].cam_from_world, better['cam1'].cam_from_world)
+    # Nothing is known any more of one that comes back.
+    calibration.use_cameras(['cam0', 'cam1'], None, [], S)
+    assert calibration.rig.names == ('cam1',)
+    assert 'no camera_info came yet' in calibration.problems['cam0']
+
+
+def test_a_moving_rig_takes_other_cameras_of_its_file() -> None:
+    calibration = Calibration(['cam0', 'cam1'], 'odom', RIG, moving=TransformBuffer())
+    calibration.use_cameras(['cam1', 'cam3'], RIG, [], S)
+    assert calibration.rig is not None and calibration.rig.world_frame_id == 'odom'
+    assert set(calibration.mounts) == {'cam1', 'cam3'}
+    assert {mount.frame for mount in calibration.mounts.values()} == {'world'}

@@ -48,7 +48,8 @@ class PoseSession:
         """
         self._node, self._config, self._crashed = node, config, on_crash
         self._logger = node.get_logger()
-        rig_file = load_rig(Path(config.rig).expanduser()) if config.rig else None
+        rig_path = Path(config.rig).expanduser() if config.rig else None
+        rig_file = load_rig(rig_path) if rig_path is not None else None
         cameras = config.cameras or (rig_file.names if rig_file is not None else ())
         if not cameras:
             raise ConfigError(
@@ -78,7 +79,7 @@ class PoseSession:
         self._calibrating: Calibrating | None = None
         # Whoever carries cameras moves them; what they saw before would not fit.
         if config.calibration.watch and not config.tracking_frame:
-            self._calibrating = Calibrating(node, config.calibration, self._use_refined)
+            self._calibrating = Calibrating(node, config.calibration, self._use_refined, rig_path)
             self._processor.on_published = self._calibrating.add
         self._reload = offer_reload(node, self._reload_model)
         self._reports = Reports(node, config, self._statistics)

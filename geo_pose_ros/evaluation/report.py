@@ -124,8 +124,8 @@ class CameraReport:
         residual_ratio: median share of the body's size in the picture.
         bias_px: (2,) mean residual x y.
         field: where in the picture.
-        clock_ms: how much its stamps are later than its rig says, against the median camera; clock_sigma_ms its standard
-            error.
+        clock_ms: how much later its stamps are than its rig says, against the median camera.
+        clock_sigma_ms: standard error of ``clock_ms``.
         left_out_px: median distance to bodies from the other cameras alone.
         strangers: share of the people it found, while a body was in its picture, who are none of the bodies.
         exchanged: share of the bodies it found whose left and right it exchanged.

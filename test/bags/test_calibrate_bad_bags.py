@@ -24,7 +24,7 @@ def walked(**changes):
 def calibrated(tmp_path, seen, rig=START):
     """Return the exit status and the rig written, None without one."""
     bag, out = write_bag(tmp_path / 'bag', seen=seen, rig=rig), tmp_path / 'rig.yaml'
-    status = main(['calibrate', str(bag), '--out', str(out), '--instants', '60'])
+    status = main(['calibrate', str(bag), '--out', str(out), '--instants', '80'])
     return status, read_calibration(out) if out.exists() else None
 
 

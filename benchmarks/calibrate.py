@@ -421,10 +421,15 @@ def demo(data: Path, seeds: int) -> dict[str, Any]:
     }
     first = {name: k[:60] for name, k in seen.items()}
     last = {name: k[60:] for name, k in seen.items()}
-    found = calibrate(first, rig)
+    found, bound = calibrate(first, rig), calibrate(seen, rig)
     write_report(OUT / 'calibrate_demo', found, 'Demo footage, first 60 frames')
     rows: dict[str, Any] = {'refusal': found.refusal}
-    for label, state in (('before', RigState.of(rig)), ('after', RigState(found.rig, found.offset_s, found.drift))):
+    states = {
+        'before': RigState.of(rig), 'after': RigState(found.rig, found.offset_s, found.drift),
+        # What judges entered too: nothing fitted to less can be expected to be better.
+        'adjusted_to_all': RigState(bound.rig, bound.offset_s, bound.drift),
+    }
+    for label, state in states.items():
         _, views, _ = gather(tracklets_of(last, rig, CalibrateConfig()), state, CalibrateConfig())
         judged = judge(RigState.of(state.rig), views)
         medians = judged.medians()

@@ -418,7 +418,8 @@ class WatchConfig:
         choices=('propose', 'apply'),
     )
     out: str = setting(
-        '~/.ros/geo_pose_rig.yaml', 'Rig file that the service writes, or replaces: .yaml, .toml or .qca.txt'
+        '~/.ros/geo_pose_rig.yaml', 'Rig file that the service writes, or replaces: .yaml, .toml or .qca.txt. The rig '
+        'file in use is never replaced: proposed_<its name> is written beside it',
     )
     window_s: float = setting(60.0, 'What was seen longer ago is forgotten', unit='s', low=5.0, high=3600.0)
     most_sets: int = setting(

@@ -296,9 +296,14 @@ class _Problem:
     given: CameraRig | None
     sigma_px: float = 1.0
     persons: int = field(init=False)
+    bound2: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
         self.persons = int(self.views.person.max()) + 1
+        # The joint follows its keypoints: of their 2 n components it takes 3, and of two views' outlier half is left
+        # to see. So a residual is compared with its own deviation, that of the noise times sqrt(1 - 3 / 2n).
+        views = np.maximum(self.used.sum(0), 2)
+        self.bound2 = self.config.robust_sigmas**2 * (1.0 - 1.5 / views)
 
     # Residuals -------------------------------------------------------------------------------------------------
 
@@ -355,11 +360,10 @@ class _Problem:
 
     def cost(self, at: _Unknowns) -> float:
         """Return the robust cost; a keypoint behind its camera costs as the worst outlier."""
-        k2 = self.config.robust_sigmas**2
-        s2 = self.scaled(self.keypoint_residuals(at))[self.used]
-        total = float(np.where(np.isfinite(s2), s2 / (1.0 + s2 / k2), k2).sum())
+        s2 = self.scaled(self.keypoint_residuals(at))
+        total = float(np.where(np.isfinite(s2), s2 / (1.0 + s2 / self.bound2), self.bound2)[self.used].sum())
         if self.config.bone_spread > 0.0:
-            b2 = self.bone_residuals(at)[0] ** 2
+            k2, b2 = self.config.robust_sigmas**2, self.bone_residuals(at)[0] ** 2
             total += float(np.nansum(b2 / (1.0 + b2 / k2)))
         total += float((((at.xyz - self.start.xyz) / _HOLD_M)[self.known] ** 2).sum())
         return total + float((self._prior_change(at) ** 2 * self._prior_information()).sum())
@@ -411,7 +415,6 @@ class _Problem:
         cameras, poses, joints = self.views.weight.shape
         k, persons, bones = len(self.layout), self.persons, len(self.parent)
         size = cameras * k + persons * bones
-        k2 = self.config.robust_sigmas**2
         A = np.zeros((size, size))
         a = np.zeros((poses, size))
         W = np.zeros((poses, joints * 3, size))
@@ -424,7 +427,7 @@ class _Problem:
             pose, joint = np.nonzero(self.used[c])
             residual, J_camera, J_point = self._camera(at, c)
             base = (self.views.weight[c, pose, joint] / self.sigma_px) ** 2
-            s2 = (residual**2).sum(1) * base
+            s2, k2 = (residual**2).sum(1) * base, self.bound2[pose, joint]
             robust = np.where(np.isfinite(s2), (1.0 + np.nan_to_num(s2) / k2) ** -2, 0.0)
             trust[c, pose, joint] = robust
             # Mean second derivative of the loss, over both components: Huber's correction of the covariance.

@@ -186,33 +186,33 @@ class Calibration:
             self._rig = _with(self._rig, rig.cameras)
             return
         self._refined = {
-            camera.name: (self._told(self._lenses[camera.name]), camera)
+            camera.name: (self._told(self._mount(camera.name)), camera)
             for camera in rig.cameras if camera.name in self._lenses
         }
         self._assemble(now_ns)
 
-    def _picture_from_frame(self, lens: _Lens) -> FloatArray:
-        """Return (3, 4) of a camera's pictures against the frame that TF knows."""
+    def _mount(self, name: str) -> Mount:
+        """Return the frame that TF knows of a camera, and its pictures against that."""
+        lens = self._lenses[name]
         picture_from_frame = lens.picture_from_frame.copy()
         if [other.frame_id for other in self._lenses.values()].count(lens.frame_id) == 1:
             # Its frame is its own, so that TF has the whole way already.
             picture_from_frame[:, 3] = 0.0
-        return picture_from_frame
+        return Mount(lens.frame_id, picture_from_frame)
 
-    def _told(self, lens: _Lens) -> FloatArray:
+    def _told(self, mount: Mount) -> FloatArray:
         """Return (3, 4) the pose of a camera as TF has it; raise CalibrationError if it has none."""
-        return compose(self._picture_from_frame(lens), self._frame_from_world(lens.frame_id))
+        return compose(mount.cam_from_frame, self._frame_from_world(mount.frame))
 
-    def _camera(self, name: str) -> Camera:
+    def _camera(self, name: str, mount: Mount) -> Camera:
         """Return a camera, refined or as TF has it; raise CalibrationError if it is not calibrated."""
-        lens = self._lenses[name]
-        told = self._told(lens)
+        intrinsics, told = self._lenses[name].intrinsics, self._told(mount)
         if name in self._refined:
             before, refined = self._refined[name]
             if np.abs(told - before).max() <= _SAME_POSE:
-                return replace(refined, intrinsics=lens.intrinsics)
+                return replace(refined, intrinsics=intrinsics)
             del self._refined[name]
-        return Camera(name, lens.frame_id, lens.intrinsics, told)
+        return Camera(name, mount.frame, intrinsics, told)
 
     def _assemble(self, now_ns: int) -> None:
         """Make the rig anew where something of it changed; ``now_ns`` is when."""
@@ -226,9 +226,9 @@ class Calibration:
                 )
                 continue
             try:
-                cameras.append(self._camera(name))
-                lens = self._lenses[name]
-                mounts[name] = Mount(lens.frame_id, self._picture_from_frame(lens))
+                mount = self._mount(name)
+                cameras.append(self._camera(name, mount))
+                mounts[name] = mount
             except GeoPoseError as error:
                 missing[name] = f"Camera '{name}': {error}"
         stands = self._moving is None

@@ -33,6 +33,11 @@ _LEAST_PERSON_INSTANTS = 10
 _WORST_SHARE = 0.05
 
 
+# Two halves of a recording whose clocks differ by more than these are no accident of noise.
+_LEAST_JUMP_S = 0.08
+_JUMP_SIGMAS = 5.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibrated:
     """A rig from people, and what is known about it.
@@ -122,8 +127,10 @@ def calibrate(
     _check_determined(fit.found, config, shared)
     before = None if given is None else _judged(people, held, RigState.of(given))
     after = _judged(people, held, fit.after)
-    refusal = _refusal(before, after, pose_views_at(people, fit.after, held)) or _lens_refusal(
-        fit.views, fit.state, fit.found, fit.config
+    refusal = (
+        _refusal(before, after, pose_views_at(people, fit.after, held))
+        or _clock_refusal(pose_views_at(people, fit.after, views), fit.after, config)
+        or _lens_refusal(fit.views, fit.state, fit.found, fit.config)
     )
     if not refusal:
         # Judged and accepted: what was kept aside may help now.
@@ -427,6 +434,41 @@ def _refusal(before: Judgement | None, after: Judgement, views: PoseViews) -> st
             'wrong.'
         )
     return ''
+
+
+def _clock_refusal(views: PoseViews, state: RigState, config: CalibrateConfig) -> str:
+    """Return whose clock jumps: the two halves of the recording, adjusted apart, ask for offsets that differ clearly.
+
+    Args:
+        views: all of the recording, sampled under the clocks found.
+        state: the cameras found.
+        config: see CalibrateConfig.
+    """
+    adjusting = replace(config.adjust, intrinsics='fixed', clocks=True, drift=False)
+    early = views.time_s <= np.median(views.time_s)
+    halves = []
+    for half in (early, ~early):
+        chosen = np.flatnonzero(half)
+        few = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _FIRST_POSES)).round().astype(int)]
+        if not len(few):
+            return ''
+        part = views.select(np.isin(np.arange(len(views)), few))
+        try:
+            halves.append(adjust(part, RigState.of(state.rig), adjusting, given=state.rig, stages=_FIRST_STAGES))
+        except CalibrationError:
+            # Nobody is seen by two cameras in one half: there is nothing to compare.
+            return ''
+    first, second = halves
+    jump_s = np.abs(second.state.offset_s - first.state.offset_s)
+    doubt_s = np.hypot(first.sigma('offset_s'), second.sigma('offset_s'))
+    worst = int(np.argmax(jump_s))
+    if jump_s[worst] <= max(_LEAST_JUMP_S, _JUMP_SIGMAS * doubt_s[worst]):
+        return ''
+    return (
+        f"the clock of camera '{state.rig.names[worst]}' jumps or drifts: the two halves of the recording ask for "
+        f'offsets that differ by {1e3 * jump_s[worst]:.0f} ms. Calibrate from the part before or after a jump, or use '
+        '--sync for a drift.'
+    )
 
 
 def _lens_refusal(views: PoseViews, state: RigState, found: Adjustment, config: CalibrateConfig) -> str:

@@ -17,10 +17,11 @@ class AdjustConfig:
     clocks: bool = setting(True, 'Estimate the offset of every camera\'s clock from the first one\'s')
     drift: bool = setting(False, 'Estimate the drift of every camera\'s clock too')
     robust_sigmas: float = setting(
-        4.0, 'Residual, in standard deviations, at which a keypoint counts a quarter', low=0.5, high=100.0
+        4.5, 'Residual, in standard deviations of what its joint leaves of it, at which a keypoint counts a quarter',
+        low=0.5, high=100.0,
     )
     bone_spread: float = setting(
-        0.06, 'Relative standard deviation of a person\'s bone length from instant to instant, the detector\'s '
+        0.03, 'Relative standard deviation of a person\'s bone length from instant to instant, the detector\'s '
         'wandering joints included; 0: lengths are free', low=0.0, high=1.0,
     )
     given_rotation_rad: float = setting(

@@ -124,7 +124,8 @@ class CameraReport:
         residual_ratio: median share of the body's size in the picture.
         bias_px: (2,) mean residual x y.
         field: where in the picture.
-        clock_ms: how much its stamps are too late, against the median camera; clock_sigma_ms its standard error.
+        clock_ms: how much later its stamps are than its rig says, against the median camera.
+        clock_sigma_ms: standard error of ``clock_ms``.
         left_out_px: median distance to bodies from the other cameras alone.
         strangers: share of the people it found, while a body was in its picture, who are none of the bodies.
         exchanged: share of the bodies it found whose left and right it exchanged.
@@ -245,6 +246,8 @@ class RecordingStatistics:
         self._skeleton, self._rig, self._config = skeleton, rig, config
         self._parent, self._child = np.array(skeleton.edges).T
         self._clocks = ClockSums(rig.cameras) if rig is not None else None
+        cameras = rig.cameras if rig is not None else ()
+        self._late_ns = {camera.name: round(camera.clock_offset_s * _NS_PER_S) for camera in cameras}
         self._waiting: list[Bodies3D] = []
         self._newest_ns = -(2**62)
         self._cameras: dict[str, _CameraSums] = {}
@@ -264,7 +267,7 @@ class RecordingStatistics:
 
     def add_keypoints(self, keypoints: Keypoints2D) -> None:
         """Take the keypoints of one camera."""
-        self._advance(keypoints.stamp_ns)
+        self._advance(self._time_ns(keypoints))
         self._sums(keypoints.camera).waiting.append(keypoints)
 
     def add_bodies(self, bodies: Bodies3D) -> None:
@@ -308,6 +311,10 @@ class RecordingStatistics:
             tuple(np.round(worst[chosen].astype(float), 2).tolist()),
         )
 
+    def _time_ns(self, keypoints: Keypoints2D) -> int:
+        """Return when keypoints were seen, on the clock that the bodies are on."""
+        return keypoints.stamp_ns - self._late_ns.get(keypoints.camera, 0)
+
     def _sums(self, camera: str) -> _CameraSums:
         return self._cameras.setdefault(camera, _CameraSums())
 
@@ -326,7 +333,7 @@ class RecordingStatistics:
             self._batch(ready[start : start + _BATCH])
         keep_ns = until_ns - round(self._config.match_ms * 1e6)
         for sums in self._cameras.values():
-            sums.waiting = [k for k in sums.waiting if k.stamp_ns > keep_ns]
+            sums.waiting = [k for k in sums.waiting if self._time_ns(k) > keep_ns]
 
     def _batch(self, sets: Sequence[Bodies3D]) -> None:
         stamps_ns = np.array([bodies.stamp_ns for bodies in sets], np.int64)
@@ -375,8 +382,8 @@ class RecordingStatistics:
 
     def _matched(self, sums: _CameraSums, stamps_ns: IntArray) -> list[Keypoints2D | None]:
         """Return a camera's keypoints nearest to each stamp, None where there are none near."""
-        sums.waiting.sort(key=lambda k: k.stamp_ns)
-        there = np.array([k.stamp_ns for k in sums.waiting], np.int64)
+        sums.waiting.sort(key=self._time_ns)
+        there = np.array([self._time_ns(k) for k in sums.waiting], np.int64)
         if not len(there):
             return [None] * len(stamps_ns)
         after = np.searchsorted(there, stamps_ns).clip(1, max(1, len(there) - 1))

@@ -80,7 +80,8 @@ def compare_view(
         same_body_ratio: a person farther from a body than this share of its size is somebody else.
     """
     people, own_ns = _padded(found, stamps_ns, len(skeleton), min_confidence)
-    place = xyz + np.nan_to_num(velocity) * ((own_ns - stamps_ns) / _NS_PER_S)[:, None, None, None]
+    after_s = (own_ns - stamps_ns) / _NS_PER_S - camera.clock_offset_s
+    place = xyz + np.nan_to_num(velocity) * after_s[:, None, None, None]
     projected = project_world(camera, place)
     size = _size(projected)
     residual, exchanged = _paired(projected, people, same_body_ratio * size, mirror_of(skeleton))

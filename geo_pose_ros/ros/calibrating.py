@@ -84,18 +84,29 @@ class LateService:
         self._node.destroy_service(self._service)
 
 
+def _beside(out: Path, rig_file: Path | None) -> Path:
+    """Return ``out``, or a name beside it where that is the rig file in use."""
+    if rig_file is None or out.resolve() != rig_file.resolve():
+        return out
+    return out.with_name(f'proposed_{out.name}')
+
+
 class Calibrating:
     """Feeds a watch, and refines the rig when ~/calibrate is called."""
 
-    def __init__(self, node: Any, config: WatchConfig, use_rig: Callable[[CameraRig], None]) -> None:
+    def __init__(
+        self, node: Any, config: WatchConfig, use_rig: Callable[[CameraRig], None], rig_file: Path | None
+    ) -> None:
         """Offer the service, where std_srvs is installed.
 
         Args:
             node: an rclpy node.
             config: what to keep, and what to do with a better rig.
             use_rig: takes a better rig, in any thread.
+            rig_file: what the node was started with, which is never replaced; None: camera_info and TF.
         """
         self._config, self._use_rig, self._logger = config, use_rig, node.get_logger()
+        self._out = _beside(Path(config.out).expanduser(), rig_file)
         self._watch = CalibrationWatch(config)
         self._service: LateService | None = None
         trigger = trigger_class(self._logger, '~/calibrate', 'record a bag for geo_pose calibrate')
@@ -131,7 +142,7 @@ class Calibrating:
         found = [] if proposal.found is None else summary_lines(proposal.found)
         if proposal.rig is None:
             return False, '\n'.join([f'no better rig: {proposal.refusal}', *found])
-        out = Path(self._config.out).expanduser()
+        out = self._out
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             write_calibration(out, proposal.rig, overwrite=True)

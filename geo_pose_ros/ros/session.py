@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
@@ -88,7 +89,8 @@ class PoseSession:
             self._publish_frames()
         # Whoever carries cameras moves them; what they saw before would not fit.
         if config.calibration.watch and not config.tracking_frame:
-            self._calibrating = Calibrating(node, config.calibration, self._use_refined)
+            rig_path = Path(config.rig).expanduser() if config.rig else None
+            self._calibrating = Calibrating(node, config.calibration, self._use_refined, rig_path)
             made.callback(self._calibrating.close)
             self._processor.on_published = self._calibrating.add
         reload = offer_reload(node, self._reload_model)

@@ -24,9 +24,9 @@ TRUTH = ring_rig(3)
 START = perturbed(TRUTH, 1.5, 0.04)
 
 
-def write_bag(path, motion, *, rig=START, transforms=True, infos=True, calibrated=True):
+def write_bag(path, motion=None, *, seen=None, rig=START, transforms=True, infos=True, calibrated=True):
     make = RosbagsFactory()
-    seen = pictures(TRUTH, [motion], noise_px=1.5)
+    seen = pictures(TRUTH, [motion], noise_px=1.5) if seen is None else seen
     with BagWriter(path) as writer:
         if transforms:
             writer.write('/tf_static', rig_to_transforms(make, rig, START_NS), START_NS)

@@ -10,7 +10,7 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.evaluation.report import RecordingStatistics, ReportConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Keypoints2D
+from geo_pose_ros.types import CameraRig, Keypoints2D
 
 from ..scenes import person, ring_rig
 from .moving import RATE_HZ, START_NS, bodies_at, pose, recorded, seen_by, stamp_of
@@ -90,6 +90,20 @@ def test_the_clock_is_found_although_the_late_camera_had_its_say_in_the_bodies()
     cameras = statistics.report().cameras
     assert cameras['cam1'].clock_ms == pytest.approx(late_ms, abs=5.0)
     assert all(abs(cameras[name].clock_ms) < 5.0 for name in ('cam0', 'cam2', 'cam3'))
+
+
+@pytest.mark.parametrize('late_s', [-0.3, 0.04])
+def test_a_clock_that_the_rig_corrects_is_not_called_off(late_s):
+    rig = ring_rig(4)
+    corrected = CameraRig(tuple(replace(c, clock_offset_s=late_s if c.name == 'cam1' else 0.0) for c in rig.cameras))
+    config = ReportConfig(left_out_sets=20)
+    report = recorded(120, rig=corrected, late_ms={'cam1': 1e3 * late_s}, config=config)
+    for camera in report.cameras.values():
+        assert camera.clock_ms == pytest.approx(0.0, abs=0.5)
+        assert camera.residual_px == pytest.approx(0.0, abs=0.1)
+        assert camera.left_out_px < 2.0
+    uncorrected = recorded(120, rig=rig, late_ms={'cam1': 1e3 * late_s}, config=config)
+    assert uncorrected.cameras['cam1'].residual_px > 5.0
 
 
 def test_a_wrong_calibration_is_not_taken_for_a_wrong_clock():

@@ -171,6 +171,19 @@ def test_a_proposal_is_written_and_not_used(rig_path: str, refinement: Refinemen
     assert errors_as_is(load_rig(out), after_turning())[0].max() < 1e-6
 
 
+@pytest.mark.parametrize('apply', ['propose', 'apply'])
+def test_the_rig_file_in_use_is_never_replaced(rig_path: str, refinement: Refinement, apply: str) -> None:
+    before, beside = Path(rig_path).read_bytes(), Path(rig_path).with_name(f'proposed_{Path(rig_path).name}')
+    refinement.done.set_result(Proposal(after_turning(), '', (TURNED,), None))
+    same = str(Path(rig_path).parent / '.' / Path(rig_path).name)
+    with world('keypoints', rig_path=rig_path, calibration__out=same, calibration__apply=apply) as w:
+        response = until(call(w), 'the service answers')
+        assert response.success
+        assert response.message.endswith(f'written to {beside}')
+    assert Path(rig_path).read_bytes() == before
+    assert errors_as_is(load_rig(beside), after_turning())[0].max() < 1e-6
+
+
 @pytest.mark.parametrize(
     ('out', 'words'),
     [('{folder}/rig.xml', 'unknown suffix'), ('{file}/rig.yaml', 'cannot be made')], ids=['suffix', 'folder'],

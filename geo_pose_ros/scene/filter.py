@@ -15,11 +15,12 @@ from ..config import TrackingConfig
 from ..geometry.matrices import traces
 from ..skeleton import FloatArray
 from ..types import IntArray
+from .place import PlaceFilter
 
 # Velocity of a joint first seen, m/s: fast walking.
 _FIRST_SPEED_M_S = 1.5
 # A body whose joints have more variance than this (a standard deviation of 0.2 m) is placed along the ray of a lone
-# view; it is taken as it is.
+# view; its shape is taken as it is.
 _SHARED_M2 = 0.04
 # Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
 _GATE = 16.3
@@ -56,6 +57,8 @@ class JointFilter:
         self.age_s = np.zeros((0, joints))
         # Running mean of the innovations.
         self._lag = np.zeros((0, joints, 3))
+        # Of bodies of lone views.
+        self._place = PlaceFilter()
         self._dt_s = 0.0
 
     def __len__(self) -> int:
@@ -76,10 +79,12 @@ class JointFilter:
             taken = old[np.where(new, 0, index)] if len(old) else np.empty((len(index), *old.shape[1:]))
             taken[new] = empty
             setattr(self, name, taken)
+        self._place.take(index)
 
     def restart(self, rows: IntArray) -> None:
         """Forget the joints of ``rows``: their bodies are somewhere else."""
         self.position[rows] = np.nan
+        self._place.forget(rows)
 
     def advance(self, dt_s: float, unseen: NDArray[np.bool_]) -> None:
         """Predict all bodies by ``dt_s``; those ``unseen`` (T,) in the last set move as a whole, and slow down."""
@@ -97,6 +102,7 @@ class JointFilter:
         self._blocks = np.stack([pp + dt_s * (moved + np.swapaxes(pv, -1, -2)), moved, vv], 1)
         self._blocks += _wander(dt_s, self._config.acceleration_noise)
         self.age_s = self.age_s + dt_s
+        self._place.advance(dt_s)
 
     def velocity_given(self, rows: IntArray, xyz: FloatArray, noise: FloatArray) -> FloatArray:
         """Return (B, J, 3) m/s, what the velocity of the bodies ``rows`` (B,) would be once measured; see ``update``.
@@ -135,7 +141,14 @@ class JointFilter:
         measured: NDArray[np.bool_] = np.asarray(np.isfinite(xyz.sum(-1) + variance))
         known = np.isfinite(position[..., 0])
         # The error of such a body is shared by its joints: smoothed each alone, they would bend it.
-        known &= np.median(np.where(measured, variance, 0.0), axis=1, keepdims=True) <= _SHARED_M2
+        lone = np.median(np.where(measured, variance, 0.0), axis=1) > _SHARED_M2
+        known &= ~lone[:, None]
+        rows = np.flatnonzero(lone)
+        self._place.forget(np.flatnonzero(~lone))
+        if len(rows):
+            shift = self._place.update(rows, xyz[rows], covariance[rows], position[rows], velocity[rows].mean(1))
+            xyz = xyz.copy()
+            xyz[rows] += shift[:, None]
         both, fresh = measured & known, (measured & ~known)[..., None]
         noise = np.where(measured[..., None, None], noise, _EYE) + _LEAST_M2 * _EYE
         innovation = np.where(both[..., None], xyz - position, 0.0)
@@ -170,6 +183,7 @@ class JointFilter:
             np.copyto(blocks[:, 0], noise, where=fresh[..., None])
             np.copyto(blocks[:, 1], 0.0, where=fresh[..., None])
             np.copyto(blocks[:, 2], _FIRST_SPEED_M_S**2 * _EYE, where=fresh[..., None])
+        velocity[rows] = self._place.velocity[rows][:, None]
 
 
 def _wander(dt_s: float, acceleration_noise: float) -> FloatArray:

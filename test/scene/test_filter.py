@@ -153,12 +153,14 @@ def test_it_stays_stable_over_hours_of_uneven_covariances():
         assert np.linalg.eigvalsh(joint_filter.covariance[known]).min() > 0.0
 
 
-def test_a_body_of_a_lone_view_is_taken_as_it_is():
+def test_the_shape_of_a_lone_view_is_taken_as_it_is():
     rng = np.random.default_rng(8)
     joint_filter = started(5)
     for _ in range(10):
         xyz = rng.standard_normal((1, 5, 3))
-        np.testing.assert_array_equal(step(joint_filter, xyz, covariance(5, 0.3)), xyz)
+        moved = step(joint_filter, xyz, covariance(5, 0.3)) - xyz
+        np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1], moved.shape), atol=1e-12)
+        np.testing.assert_allclose(joint_filter.covariance, covariance(5, 0.3), atol=1e-5)
     # One uncertain joint among certain ones is smoothed like any other.
     spread = covariance(5)
     spread[0, 0] *= 400.0
@@ -207,3 +209,49 @@ def test_time_that_stands_still_changes_nothing():
     joint_filter.advance(0.0, SEEN)
     np.testing.assert_array_equal(joint_filter.position, before[0])
     np.testing.assert_array_equal(joint_filter.covariance, before[1])
+
+
+def along_the_ray(seconds, speed=(0.0, 0.0, 0.0), seed=0):
+    """What a lone view along x gives of a body that walks: truth and measurement (S, 1, 4, 3), and its covariance."""
+    rng = np.random.default_rng(seed)
+    body = np.array([[0.0, 0.2, 1.0], [0.0, -0.2, 1.0], [0.0, 0.1, 0.2], [0.0, -0.1, 0.2]])
+    times = np.arange(round(seconds / DT_S))[:, None, None, None] * DT_S
+    truth = np.array([4.0, 0.0, 0.0]) + body + times * np.asarray(speed)
+    error = rng.standard_normal((len(truth), 1, 1, 3)) * (0.4, 0.01, 0.01)
+    return truth, truth + error, np.broadcast_to(np.diag((0.4, 0.01, 0.01)) ** 2, (1, 4, 3, 3))
+
+
+@pytest.mark.parametrize('speed', [(0.0, 0.0, 0.0), (1.2, 0.0, 0.0), (0.0, 1.2, 0.0)])
+def test_the_place_of_a_lone_view_neither_jumps_nor_lags(speed):
+    truth, seen, spread = along_the_ray(6.0, speed)
+    joint_filter = JointFilter(TrackingConfig(), 4)
+    joint_filter.take(np.array([-1]))
+    found = np.stack([step(joint_filter, xyz, spread) for xyz in seen])
+    late = slice(60, None)
+    jumps_m, measured_m = (np.sqrt((np.diff(x[late, 0, 0, 0]) ** 2).mean()) for x in (found, seen))
+    assert jumps_m < 0.2 * measured_m
+    # Not as far off as the measurements, and on neither side.
+    off = (found - truth)[late, 0, 0]
+    assert np.sqrt((off[:, 0] ** 2).mean()) < 0.6 * 0.4
+    assert abs(off[:, 0].mean()) < 0.1
+    assert np.abs(off[:, 1:]).max() < 0.03
+    np.testing.assert_allclose(joint_filter.velocity[0, :, 1:], np.broadcast_to(speed[1:], (4, 2)), atol=0.5)
+
+
+def test_whom_others_saw_before_stays_there_for_a_lone_view():
+    truth, seen, spread = along_the_ray(1.0)
+    joint_filter = JointFilter(TrackingConfig(), 4)
+    joint_filter.take(np.array([-1]))
+    for _ in range(30):
+        step(joint_filter, truth[0], covariance(4, 0.01))
+    assert abs(step(joint_filter, seen[0] + (1.0, 0.0, 0.0), spread) - truth[0]).max() < 0.1
+    # ... and is where others see it again, however far the lone view was off.
+    for _ in range(60):
+        step(joint_filter, seen[0] + (1.0, 0.0, 0.0), spread)
+    for _ in range(15):
+        found = step(joint_filter, truth[0], covariance(4, 0.01))
+    assert abs(found - truth[0]).max() < 0.02
+    # Forgotten with the body: who comes in its place is where it is measured.
+    step(joint_filter, seen[0], spread)
+    joint_filter.restart(np.array([0]))
+    np.testing.assert_allclose(step(joint_filter, seen[5] - (3.0, 0.0, 0.0), spread), seen[5] - (3.0, 0.0, 0.0))

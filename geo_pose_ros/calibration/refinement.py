@@ -31,6 +31,8 @@ _MOST_POSES = 1600
 _LEAST_PERSON_INSTANTS = 10
 # From scratch: a median reprojection above this share of the people's extent is no rig.
 _WORST_SHARE = 0.05
+# The same of a single camera, left out.
+_WORST_CAMERA = 0.15
 
 
 # Two halves of a recording whose clocks differ by more than these are no accident of noise.
@@ -426,6 +428,15 @@ def _refusal(before: Judgement | None, after: Judgement, views: PoseViews) -> st
     with np.errstate(divide='ignore'):
         size = np.where(views.weight > 0.0, 75.0 / views.weight, np.nan)
     extent_px = float(np.nanmedian(size))
+    for own, (name, errs) in zip(size, after.medians().items(), strict=True):
+        # NaN is not greater: a camera that nobody was kept aside of.
+        if errs['left_out_px'] > _WORST_CAMERA * np.nanmedian(np.append(own[np.isfinite(own)], np.nan)):
+            return (
+                f"on the instants kept aside camera '{name}' errs by {errs['left_out_px']:.0f} px against what the "
+                f'others see, all cameras by {after.score_px:.1f} px in the median: it took one person for another, or '
+                'its intrinsics or times are wrong. Record one person who walks where it and others look, or leave it '
+                'out with --cameras.'
+            )
     if not after.score_px < _WORST_SHARE * extent_px:
         return (
             f'on the instants kept aside the rig errs by {after.score_px:.1f} px, {after.score_px / extent_px:.0%} of '

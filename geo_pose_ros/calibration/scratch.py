@@ -19,9 +19,10 @@ from ..geometry.projection import normalize
 from ..geometry.triangulation import triangulate_dlt
 from ..skeleton import FloatArray
 from ..types import Camera, CameraRig
-from .adjustment import RigState, adjust, triangulate
+from .adjustment import PoseViews, RigState, adjust, triangulate
 from .clocks import chain_lags, scratch_cost
 from .epipolar import PairGeometry, essential_of, finite_pairs, pair_geometry, sampson
+from .judge import judge
 from .people import Person, match_people, pose_views
 from .settings import CalibrateConfig
 from .tracklets import Tracklet, extent_px, instants, sample
@@ -39,6 +40,8 @@ _LEAST_PARALLAX_RAD = 0.08
 _STARTS = 4
 _LONGEST = 6
 _LEAST_RESECTION = 60
+# A camera this many times as far off as most.
+_ASTRAY = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,6 +194,7 @@ def _grow(
     poses = _in_metres(pair.second_from_first, seen, a, b)
     quick = replace(config.adjust, intrinsics='fixed', drift=False)
     error = np.inf
+    again: set[str] = set()
     while True:
         part = _part(state, poses)
         own = {name: tracklets[name] for name in part.rig.names}
@@ -213,8 +217,14 @@ def _grow(
         # 75 px per weight is the extent.
         error = float(found.sigma_px / 75.0)
         left = [name for name in names if name not in poses]
-        if not left:
+        astray = _astray(RigState.of(found.state.rig), views)
+        if not left and (not astray or astray in again):
             return _part(state, poses, names), error
+        if not left:
+            # Joined by another person than it saw, when few cameras were known; now the others say who was where.
+            again.add(astray)
+            del poses[astray]
+            continue
         part = _part(state, poses)
         joined = _next_camera(left, seen, _joints(people, part, grid_s))
         if joined is None:
@@ -223,6 +233,16 @@ def _grow(
                 'at the same time fit one pose. Record people who walk from one camera\'s view into the other\'s.'
             )
         poses[joined[0]] = joined[1]
+
+
+def _astray(state: RigState, views: PoseViews) -> str:
+    """Return the camera that is much farther off from what the others see than these are; '' if none is."""
+    errors = {name: errs['left_out_px'] for name, errs in judge(state, views).medians().items()}
+    known = [error for error in errors.values() if np.isfinite(error)]
+    if len(known) < 3:
+        return ''
+    worst = max(errors, key=lambda name: np.nan_to_num(errors[name]))
+    return worst if errors[worst] > _ASTRAY * np.median(known) else ''
 
 
 def _in_metres(

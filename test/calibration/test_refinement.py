@@ -7,10 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.calibration.adjustment import RigState, triangulate
+from geo_pose_ros.calibration import scratch
+from geo_pose_ros.calibration.adjustment import PoseViews, RigState, triangulate
 from geo_pose_ros.calibration.clocks import coarse_clocks, motion_peaks
+from geo_pose_ros.calibration.judge import Judgement
 from geo_pose_ros.calibration.people import match_people, pose_views, shared_instants
-from geo_pose_ros.calibration.refinement import calibrate, check_overlap, connected, tracklets_of
+from geo_pose_ros.calibration.refinement import (
+    _refusal,
+    calibrate,
+    check_overlap,
+    connected,
+    gather,
+    tracklets_of,
+)
 from geo_pose_ros.calibration.report import as_tree, residual_field, summary_lines, write_report
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
 from geo_pose_ros.calibration.world import ScaleSource, reach_m
@@ -378,3 +387,52 @@ def test_two_people_who_pass_through_each_other_and_are_exchanged():
     assert found.people >= 2
     assert found.refusal == ''
     right_or_refused(found, truth)
+
+
+def judgement(left_out_px):
+    """Of cameras whose keypoints lie so far from what the others see."""
+    values = {name: np.full(10, px) for name, px in left_out_px.items()}
+    return Judgement(values, values, {}, {})
+
+
+@pytest.mark.parametrize(('cam2_px', 'refused'), [(5.0, False), (25.0, False), (60.0, True)])
+def test_a_rig_with_a_camera_elsewhere_is_refused(cam2_px, refused):
+    # People of 300 px.
+    shape = (3, 10, len(BODY17))
+    views = PoseViews(
+        np.arange(10.0), np.zeros(10, int), np.zeros((*shape, 2)), np.zeros((*shape, 2)), np.full(shape, 75.0 / 300.0)
+    )
+    said = _refusal(None, judgement({'cam0': 5.0, 'cam1': 6.0, 'cam2': cam2_px}), views)
+    assert bool(said) == refused
+    assert not said or "camera 'cam2' errs by 60 px against what the others see, all cameras by 6.0 px" in said
+
+
+def test_a_camera_astray_is_found():
+    truth = ring_rig(5)
+    seen = tracklets_of(pictures(truth, [walk(10.0)], noise_px=1.0), truth, FEWER)
+    _, views, _ = gather(seen, RigState.of(truth), FEWER)
+    assert scratch._astray(RigState.of(truth), views) == ''
+    elsewhere = replace(truth['cam3'], cam_from_world=truth['cam3'].cam_from_world + (0, 0, 0, 0.3))
+    wrong = CameraRig(tuple(elsewhere if c.name == 'cam3' else c for c in truth.cameras))
+    assert scratch._astray(RigState.of(wrong), views) == 'cam3'
+    two = RigState.of(wrong.subset(('cam0', 'cam3')))
+    _, views, _ = gather({n: seen[n] for n in two.rig.names}, two, FEWER)
+    assert scratch._astray(two, views) == ''
+
+
+def test_a_camera_that_was_joined_in_the_wrong_place_is_joined_again(monkeypatch):
+    truth = ring_rig(5)
+    seen = pictures(truth, [walk(12.0)], noise_px=1.0)
+    found, joined = scratch._next_camera, []
+
+    def wrong_at_first(left, *rest):
+        name, pose = found(left, *rest)
+        joined.append(name)
+        # A metre and a half aside: an adjustment that only has to come near leaves it there or nearly.
+        return name, pose + (0, 0, 0, 1.5 if joined.count(name) == 1 and len(left) == 1 else 0)
+
+    monkeypatch.setattr(scratch, '_next_camera', wrong_at_first)
+    monkeypatch.setattr(scratch, '_astray', lambda state, views: joined[-1] if len(joined) == 3 else '')
+    rig = calibrate(seen, truth, FEWER, from_scratch=True).rig
+    assert joined[2] == joined[3] and len(joined) == 4
+    assert pose_errors(rig, truth)[0].max() < 0.3

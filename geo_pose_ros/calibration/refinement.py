@@ -502,5 +502,5 @@ def _lens_refusal(views: PoseViews, state: RigState, found: Adjustment, config: 
         return ''
     return (
         f'the focal length of {", ".join(wrong)} is wrong. Give the intrinsics of the size that was filmed, or let '
-        'them be estimated with --intrinsics focal.'
+        'them be estimated with --intrinsics focal; cameras without a common clock, which look alike, need --sync.'
     )

@@ -527,7 +527,8 @@ def main() -> int:
         result[name] = CASES[name](args.data, args.seeds)
         result.setdefault('parts', {})[name] = {'commit': commit(), 'seeds': args.seeds}
         print(name, json.dumps(result[name], indent=1), flush=True)
-        result |= {'date': str(datetime.date.today()), 'machine': f'{platform.processor()}, {os.cpu_count()} cores'}
+        machine = f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores'
+        result |= {'date': str(datetime.date.today()), 'machine': machine}
         path.write_text(json.dumps(result, indent=1) + '\n')
     return 0
 

@@ -522,7 +522,7 @@ def main() -> int:
         return 1
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / 'calibrate.json'
-    result = json.loads(path.read_text()) if path.exists() else {}
+    result = json.loads(path.read_text()) if path.exists() else {'command': 'make bench-calibrate'}
     for name in args.only:
         result[name] = CASES[name](args.data, args.seeds)
         result.setdefault('parts', {})[name] = {'commit': commit(), 'seeds': args.seeds}

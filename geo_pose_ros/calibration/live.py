@@ -80,6 +80,7 @@ class Calibration:
         if rig is None:
             self._assemble(0)
         else:
+            check_file(rig, cameras, rectified)
             self._use_file(rig)
 
     def use_cameras(
@@ -109,7 +110,6 @@ class Calibration:
             self._use_file(rig)
 
     def _use_file(self, rig: CameraRig) -> None:
-        check_file(rig, self._cameras, self._rectified)
         told = rig.subset(self._cameras)
         used = told
         if self._file is not None and self._rig is not None:

@@ -33,8 +33,6 @@ _LEAST_PERSON_INSTANTS = 10
 _WORST_SHARE = 0.05
 # The same of a single camera, left out.
 _WORST_CAMERA = 0.15
-
-
 # Two halves of a recording whose clocks differ by more than these are no accident of noise.
 _LEAST_JUMP_S = 0.08
 _JUMP_SIGMAS = 5.0
@@ -128,9 +126,10 @@ def calibrate(
     fit = _fit(people, fitted, held, state, config, given, choose_clocks=config.adjust.clocks and not sync)
     _check_determined(fit.found, config, shared)
     before = None if given is None else _judged(people, held, RigState.of(given))
-    after = _judged(people, held, fit.after)
+    held_now = pose_views_at(people, fit.after, held)
+    after = judge(RigState.of(fit.after.rig), held_now)
     refusal = (
-        _refusal(before, after, pose_views_at(people, fit.after, held))
+        _refusal(before, after, held_now)
         or _clock_refusal(pose_views_at(people, fit.after, views), fit.after, config)
         or _lens_refusal(fit.views, fit.state, fit.found, fit.config)
     )
@@ -285,10 +284,14 @@ def _round(
     """
     _, views, _ = gather(tracklets, state, config)
     check_overlap(shared_instants(views), state.rig.names, config)
-    few = np.linspace(0, len(views) - 1, min(len(views), _FIRST_POSES)).round().astype(int)
-    views = views.select(np.isin(np.arange(len(views)), few))
-    found = adjust(views, RigState.of(state.rig), config.adjust, given=given, stages=_FIRST_STAGES)
+    found = adjust(_few(views), RigState.of(state.rig), config.adjust, given=given, stages=_FIRST_STAGES)
     return _with_clocks(state, _near(state.rig, found))
+
+
+def _few(views: PoseViews) -> PoseViews:
+    """Return at most as many poses as bring the cameras near, evenly chosen."""
+    few = np.linspace(0, len(views) - 1, min(len(views), _FIRST_POSES)).round().astype(int)
+    return views.select(np.isin(np.arange(len(views)), few))
 
 
 def _near(rig: CameraRig, found: Adjustment) -> RigState:
@@ -429,8 +432,9 @@ def _refusal(before: Judgement | None, after: Judgement, views: PoseViews) -> st
         size = np.where(views.weight > 0.0, 75.0 / views.weight, np.nan)
     extent_px = float(np.nanmedian(size))
     for own, (name, errs) in zip(size, after.medians().items(), strict=True):
-        # NaN is not greater: a camera that nobody was kept aside of.
-        if errs['left_out_px'] > _WORST_CAMERA * np.nanmedian(np.append(own[np.isfinite(own)], np.nan)):
+        used = own[np.isfinite(own)]
+        # NaN is not greater.
+        if len(used) and errs['left_out_px'] > _WORST_CAMERA * np.median(used):
             return (
                 f"on the instants kept aside camera '{name}' errs by {errs['left_out_px']:.0f} px against what the "
                 f'others see, all cameras by {after.score_px:.1f} px in the median: it took one person for another, or '
@@ -459,13 +463,12 @@ def _clock_refusal(views: PoseViews, state: RigState, config: CalibrateConfig) -
     early = views.time_s <= np.median(views.time_s)
     halves = []
     for half in (early, ~early):
-        chosen = np.flatnonzero(half)
-        few = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _FIRST_POSES)).round().astype(int)]
-        if not len(few):
+        if not half.any():
             return ''
-        part = views.select(np.isin(np.arange(len(views)), few))
         try:
-            halves.append(adjust(part, RigState.of(state.rig), adjusting, given=state.rig, stages=_FIRST_STAGES))
+            halves.append(adjust(
+                _few(views.select(half)), RigState.of(state.rig), adjusting, given=state.rig, stages=_FIRST_STAGES
+            ))
         except CalibrationError:
             # Nobody is seen by two cameras in one half: there is nothing to compare.
             return ''

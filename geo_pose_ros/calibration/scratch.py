@@ -217,10 +217,10 @@ def _grow(
         # 75 px per weight is the extent.
         error = float(found.sigma_px / 75.0)
         left = [name for name in names if name not in poses]
-        astray = _astray(RigState.of(found.state.rig), views)
-        if not left and (not astray or astray in again):
-            return _part(state, poses, names), error
         if not left:
+            astray = _astray(RigState.of(found.state.rig), views)
+            if not astray or astray in again:
+                return _part(state, poses, names), error
             # Joined by another person than it saw, when few cameras were known; now the others say who was where.
             again.add(astray)
             del poses[astray]

@@ -15,15 +15,12 @@ from ..config import TrackingConfig
 from ..geometry.matrices import traces
 from ..skeleton import FloatArray
 from ..types import IntArray
+from .constant_velocity import FIRST_SPEED_M_S, GATE, mahalanobis2, predicted, wander
 from .place import PlaceFilter
 
-# Velocity of a joint first seen, m/s: fast walking.
-_FIRST_SPEED_M_S = 1.5
 # A body whose joints have more variance than this (a standard deviation of 0.2 m) is placed along the ray of a lone
 # view; its shape is taken as it is.
 _SHARED_M2 = 0.04
-# Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
-_GATE = 16.3
 # Innovations of a filter that keeps up point anywhere; their running mean (half of it new) has a third of their
 # variance. Three times its squared Mahalanobis distance beyond which the joint moves more briskly than a quiet filter
 # can follow (3 degrees of freedom, 99.9 %). A stray measurement alone does not get there.
@@ -97,10 +94,7 @@ class JointFilter:
             own = np.exp(-dt_s / _STIFFENS_S) * (velocity - mean)
             self.velocity[unseen] = own + np.exp(-dt_s / _RESTS_S) * mean
         self.position = self.position + dt_s * self.velocity
-        pp, pv, vv = (self._blocks[:, k] for k in range(3))
-        moved = pv + dt_s * vv
-        self._blocks = np.stack([pp + dt_s * (moved + np.swapaxes(pv, -1, -2)), moved, vv], 1)
-        self._blocks += _wander(dt_s, self._config.acceleration_noise)
+        self._blocks = predicted(self._blocks, dt_s, self._config.acceleration_noise)
         self.age_s = self.age_s + dt_s
         self._place.advance(dt_s)
 
@@ -115,15 +109,19 @@ class JointFilter:
         noise = np.where(both[..., None], noise, _EYE) + _LEAST_M2 * _EYE
         gain_base = np.linalg.inv(pp + noise)
         innovation = np.where(both, innovation, 0.0)
-        brisk = 3.0 * _mahalanobis2(innovation, gain_base) > _BRISK
+        brisk = 3.0 * mahalanobis2(innovation, gain_base) > _BRISK
         if brisk.any():
-            quick = _wander(self._dt_s, self._config.acceleration_noise_fast)
-            quick = quick - _wander(self._dt_s, self._config.acceleration_noise)
+            quick = self._quick()
             more = brisk[..., None, None]
             pp, pv = pp + more * quick[0], pv + more * quick[1]
             gain_base = np.linalg.inv(pp + noise)
         moved: FloatArray = (np.swapaxes(pv, -1, -2) @ (gain_base @ innovation[..., None]))[..., 0]
         return self.velocity[rows] + moved
+
+    def _quick(self) -> FloatArray:
+        """Return what a brisk joint's blocks grow by more than a quiet one's, (3, 1, 3, 3)."""
+        quiet, fast = self._config.acceleration_noise, self._config.acceleration_noise_fast
+        return (wander(self._dt_s, fast) - wander(self._dt_s, quiet))[:, None]
 
     def update(self, xyz: FloatArray, noise: FloatArray, covariance: FloatArray) -> None:
         """Measure the first B bodies; a joint without a state starts at its measurement.
@@ -153,19 +151,18 @@ class JointFilter:
         noise = np.where(measured[..., None, None], noise, _EYE) + _LEAST_M2 * _EYE
         innovation = np.where(both[..., None], xyz - position, 0.0)
         gain_base = np.linalg.inv(pp + noise)
-        distance2 = _mahalanobis2(innovation, gain_base)
+        distance2 = mahalanobis2(innovation, gain_base)
         lag = self._lag[:bodies]
-        within = np.sqrt(_GATE / np.maximum(distance2, _GATE))[..., None]
+        within = np.sqrt(GATE / np.maximum(distance2, GATE))[..., None]
         lag += (1.0 - _LAG_KEPT) * (within * innovation - lag)
-        brisk = both & (3.0 * _mahalanobis2(lag, gain_base) > _BRISK)
+        brisk = both & (3.0 * mahalanobis2(lag, gain_base) > _BRISK)
         if brisk.any():
-            quick = _wander(self._dt_s, self._config.acceleration_noise_fast)
-            quick = quick - _wander(self._dt_s, self._config.acceleration_noise)
+            quick = self._quick()
             blocks += brisk[:, None, :, None, None] * quick
             gain_base = np.linalg.inv(pp + noise)
-            distance2 = _mahalanobis2(innovation, gain_base)
+            distance2 = mahalanobis2(innovation, gain_base)
         # A jump beyond the gate acts with a covariance inflated in proportion, as under a heavy-tailed noise.
-        inflation = np.maximum(1.0, distance2 / _GATE)[..., None, None]
+        inflation = np.maximum(1.0, distance2 / GATE)[..., None, None]
         if (inflation > 1.0).any():
             gain_base = np.linalg.inv(pp + inflation * noise)
         gain_base *= both[..., None, None]
@@ -182,19 +179,8 @@ class JointFilter:
             np.copyto(velocity, 0.0, where=fresh)
             np.copyto(blocks[:, 0], noise, where=fresh[..., None])
             np.copyto(blocks[:, 1], 0.0, where=fresh[..., None])
-            np.copyto(blocks[:, 2], _FIRST_SPEED_M_S**2 * _EYE, where=fresh[..., None])
+            np.copyto(blocks[:, 2], FIRST_SPEED_M_S**2 * _EYE, where=fresh[..., None])
         velocity[rows] = self._place.velocity[rows][:, None]
-
-
-def _wander(dt_s: float, acceleration_noise: float) -> FloatArray:
-    """Return what ``dt_s`` adds to the blocks of a joint's covariance, (3, 1, 3, 3)."""
-    growth: FloatArray = np.array([dt_s**3 / 3.0, dt_s**2 / 2.0, dt_s])[:, None, None, None]
-    return growth * (acceleration_noise**2 * _EYE)
-
-
-def _mahalanobis2(innovation: FloatArray, information: NDArray[np.floating]) -> FloatArray:
-    distance2: FloatArray = (innovation * (information @ innovation[..., None])[..., 0]).sum(-1)
-    return distance2
 
 
 def _symmetric(matrix: FloatArray) -> FloatArray:

@@ -1,8 +1,7 @@
 """Where bodies are that a lone view puts along its ray: one constant-velocity Kalman filter for all joints of a body.
 
 The error of such a body is shared by its joints: smoothed each alone they would bend it, taken as it is it jumps along
-the ray from set to set. Only the shift is filtered; the shape is the measurement's. Model as in ``filter`` (Bar-Shalom,
-Li, Kirubarajan 2001, section 6.2.2).
+the ray from set to set. Only the shift is filtered; the shape is the measurement's. Model: ``constant_velocity``.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..skeleton import FloatArray
 from ..types import IntArray
+from .constant_velocity import FIRST_SPEED_M_S, GATE, mahalanobis2, predicted
 
 # Square root of the spectral density of a person's acceleration, m/s^2/sqrt(Hz): who walks stops within half a second,
 # with something to spare for errors that drift. With half of it places jump a little less, but are farther off than
@@ -19,10 +19,6 @@ from ..types import IntArray
 _ACCELERATION = 4.0
 # Errors of successive sets are alike: so many count as one.
 _ALIKE_SETS = 4.0
-# Velocity of a body first seen, m/s: fast walking.
-_FIRST_SPEED_M_S = 1.5
-# Squared Mahalanobis distance (3 degrees of freedom, 99.9 %) beyond which a measurement is trusted less.
-_GATE = 16.3
 _EYE = np.eye(3)
 
 
@@ -54,11 +50,7 @@ class PlaceFilter:
 
     def advance(self, dt_s: float) -> None:
         """Predict the covariances by ``dt_s``; the joints' positions are moved with the joints."""
-        place, cross, speed = (self._blocks[:, k] for k in range(3))
-        moved = cross + dt_s * speed
-        self._blocks = np.stack([place + dt_s * (moved + np.swapaxes(cross, -1, -2)), moved, speed], 1)
-        growth = np.array([dt_s**3 / 3.0, dt_s**2 / 2.0, dt_s])[:, None, None]
-        self._blocks += growth * (_ACCELERATION**2 * _EYE)
+        self._blocks = predicted(self._blocks, dt_s, _ACCELERATION)
 
     def update(
         self, rows: IntArray, xyz: FloatArray, covariance: FloatArray, expected: FloatArray, velocity: FloatArray
@@ -86,13 +78,13 @@ class PlaceFilter:
         noise = _ALIKE_SETS * noise + 1e-6 * _EYE
         place, cross, own = (blocks[:, k] for k in range(3))
         gain_base = np.linalg.inv(place + noise)
-        distance2 = (ahead[:, None] @ gain_base @ ahead[..., None])[:, 0, 0]
-        gain_base = np.linalg.inv(place + np.maximum(1.0, distance2 / _GATE)[:, None, None] * noise)
+        distance2 = mahalanobis2(ahead, gain_base)
+        gain_base = np.linalg.inv(place + np.maximum(1.0, distance2 / GATE)[:, None, None] * noise)
         gain_place, gain_speed = place @ gain_base, np.swapaxes(cross, -1, -2) @ gain_base
         shift = (gain_place @ ahead[..., None])[..., 0] - ahead
         speed = speed + (gain_speed @ ahead[..., None])[..., 0]
         blocks = np.stack([place - gain_place @ place, cross - gain_place @ cross, own - gain_speed @ cross], 1)
-        first = np.stack([noise, np.zeros_like(noise), np.broadcast_to(_FIRST_SPEED_M_S**2 * _EYE, noise.shape)], 1)
+        first = np.stack([noise, np.zeros_like(noise), np.broadcast_to(FIRST_SPEED_M_S**2 * _EYE, noise.shape)], 1)
         self._blocks[rows] = np.where(known[:, None, None, None], blocks, first)
         self.velocity[rows] = np.where(known[:, None], speed, 0.0)
         return np.where(known[:, None], shift, 0.0)

@@ -23,7 +23,7 @@ setup(
     packages=[*find_packages(include=[NAME, f'{NAME}.*']), *training],
     package_dir={'geo_pose_training': 'training'},
     package_data={
-        NAME: ['models/*.onnx', 'models/*.json', 'ros/*.xml', 'py.typed'], 'geo_pose_training': ['recipes/*.yaml'],
+        NAME: ['models/*.onnx', 'models/*.json', 'ros/io/*.xml', 'py.typed'], 'geo_pose_training': ['recipes/*.yaml'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
@@ -48,8 +48,8 @@ setup(
     entry_points={
         'console_scripts': [
             'geo_pose = geo_pose_ros.cli:main',
-            'pose_node = geo_pose_ros.ros.pose_node:main',
-            'detector_node = geo_pose_ros.ros.detector_node:main',
+            'pose_node = geo_pose_ros.ros.nodes.pose_node:main',
+            'detector_node = geo_pose_ros.ros.nodes.detector_node:main',
         ],
     },
 )

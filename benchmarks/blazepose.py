@@ -17,10 +17,10 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from geo_pose_ros.config import EngineConfig
-from geo_pose_ros.detection.blazepose_keypoints import BlazePoseKeypoints
-from geo_pose_ros.detection.blazepose_person import BlazePosePersons
+from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints
+from geo_pose_ros.detection.blazepose.person import BlazePosePersons
 from geo_pose_ros.detection.regions import Regions, squares_of
+from geo_pose_ros.inference.settings import EngineConfig
 
 
 def region_of(rect, width: int, height: int) -> Regions:

@@ -32,27 +32,29 @@ from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
-from geo_pose_training.data.motion import MotionClip, load_motion, stature_m
-from geo_pose_training.data.noise import NoiseSettings, detect, detector_joints
 from geo_pose_training.data.synthetic import load_rigs, room_centre
 from pipeline import detect as detect_demo
 from scipy.spatial.transform import Rotation
 
-from geo_pose_ros.calibration.adjustment import RigState, adjust
-from geo_pose_ros.calibration.formats import read_calibration
+from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.calibration.bundle.adjustment import RigState, adjust
 from geo_pose_ros.calibration.judge import judge
 from geo_pose_ros.calibration.refinement import Calibrated, calibrate, gather, tracklets_of
 from geo_pose_ros.calibration.report import write_report
-from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
+from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig, WatchConfig
 from geo_pose_ros.calibration.watch import CalibrationWatch
 from geo_pose_ros.calibration.world import ScaleSource, align_rig
-from geo_pose_ros.config import LifterConfig, PipelineConfig, WatchConfig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PipelineResult, PosePipeline
+from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.cameras import CameraState
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.simulation.detector_noise import NoiseSettings, detect, detector_joints
+from geo_pose_ros.simulation.motion import MotionClip, load_motion, stature_m
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Intrinsics, Keypoints2D
 
 OUT = Path('out/bench')

@@ -18,12 +18,13 @@ from time import process_time
 import cv2
 import numpy as np
 
-from geo_pose_ros.config import DetectorConfig, EngineConfig
 from geo_pose_ros.demo.footage import fetch_footage
-from geo_pose_ros.detection.blazepose_keypoints import BlazePoseKeypoints
-from geo_pose_ros.detection.blazepose_person import BlazePosePersons
+from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints
+from geo_pose_ros.detection.blazepose.person import BlazePosePersons
 from geo_pose_ros.detection.regions import Regions
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.detection.top_down import TopDownDetector
+from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17, map_to_body17
 from geo_pose_ros.types import ExpectedPeople, Frame
 

@@ -23,11 +23,11 @@ from collections import Counter
 from pathlib import Path
 
 from geo_pose_ros.bags.read import BagReader
-from geo_pose_ros.calibration.bag_cameras import choose_cameras
-from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.demo.run import prepare
-from geo_pose_ros.ros.cdr import with_header_stamp
-from geo_pose_ros.ros.middleware import large_data_environment
+from geo_pose_ros.rigs.rig_file import dump_rig
+from geo_pose_ros.rigs.topics import choose_cameras
+from geo_pose_ros.ros.io.cdr import with_header_stamp
+from geo_pose_ros.ros.io.middleware import large_data_environment
 from geo_pose_ros.types import Camera, CameraRig
 
 OUT = Path('out/detector_nodes')
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, names: list[str], sources: dict[str, list
     from rclpy.node import Node
     from sensor_msgs.msg import CompressedImage, PointCloud2
 
-    from geo_pose_ros.ros.qos import profile
+    from geo_pose_ros.ros.io.qos import profile
 
     shares = [names[index :: arguments.processes] for index in range(arguments.processes)]
 

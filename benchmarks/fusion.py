@@ -33,14 +33,12 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from geo_pose_training.data.motion import load_motion
 from geo_pose_training.data.sequence import Sequence as Recording
 from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, synthesise
 from numpy.typing import NDArray
 from pipeline import detect
 
-from geo_pose_ros.calibration.formats import read_calibration
-from geo_pose_ros.config import LifterConfig, PipelineConfig, TrackingConfig
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
@@ -51,8 +49,12 @@ from geo_pose_ros.geometry.triangulation import triangulate_dlt
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.inference.model_card import default_model, load_card
 from geo_pose_ros.lifting.lifter import PoseLifter
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.rigs.files import read_calibration
+from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
+from geo_pose_ros.simulation.motion import load_motion
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 
 OUT = Path('out/bench')

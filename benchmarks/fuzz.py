@@ -22,18 +22,18 @@ import numpy as np
 from rosbags.typesys.store import Typestore
 
 from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
-from geo_pose_ros.calibration.transform_buffer import TransformBuffer
 from geo_pose_ros.errors import GeoPoseError
 from geo_pose_ros.messages.camera_info import (
     camera_info_from_intrinsics,
     intrinsics_from_camera_info,
     rectified_from_camera_info,
 )
+from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.image import ENCODINGS, frame_from_message
-from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.stamps import to_header
 from geo_pose_ros.messages.transforms import rig_to_transforms, transform_tree
-from geo_pose_ros.ros.cdr import header_stamp_ns, read_compressed_image, read_image
+from geo_pose_ros.rigs.transform_buffer import TransformBuffer
+from geo_pose_ros.ros.io.cdr import header_stamp_ns, read_compressed_image, read_image
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
 

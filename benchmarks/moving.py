@@ -27,15 +27,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from benchmarks.scene_metrics import Metrics, measure
-from benchmarks.simulation import EPOCH_NS, Places, Scenario, build, run
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.bags.message_factory import RosbagsFactory
-from geo_pose_ros.calibration.moving import Mount, MovingCameras
-from geo_pose_ros.calibration.transform_buffer import TransformBuffer
-from geo_pose_ros.config import TransformConfig
 from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
 from geo_pose_ros.messages.transforms import to_transform
-from geo_pose_ros.skeleton import FloatArray
+from geo_pose_ros.rigs.moving import Mount, MovingCameras
+from geo_pose_ros.rigs.settings import TransformConfig
+from geo_pose_ros.rigs.transform_buffer import TransformBuffer
+from geo_pose_ros.simulation.metrics import Metrics, measure
+from geo_pose_ros.simulation.simulate import EPOCH_NS, Places, Scenario, build, run
 from geo_pose_ros.types import CameraRig
 
 SPEED_M_S, TURN_RAD_S = 1.0, math.radians(60.0)

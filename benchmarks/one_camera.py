@@ -30,16 +30,18 @@ from typing import Any
 
 import numpy as np
 from geo_pose_training.cli import predictor
-from geo_pose_training.data.noise import NoiseSettings, detect, detector_joints
 from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.data.sources import load_data
 from geo_pose_training.evaluate import INSIDE, root_errors_mm
 
-from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.inference.model_card import default_model
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.simulation.detector_noise import NoiseSettings, detect, detector_joints
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
 
 OUT = Path('docs/benchmarks/one_camera.json')

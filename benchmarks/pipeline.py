@@ -24,14 +24,16 @@ import cv2
 import numpy as np
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
-from geo_pose_ros.calibration.formats import read_calibration
-from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.detection import create_detector
-from geo_pose_ros.messages.bodies import bodies_to_cloud
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.detection.settings import DetectorConfig
+from geo_pose_ros.lifting.settings import LifterConfig
+from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.markers import bodies_to_markers
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.rigs.files import read_calibration
+from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BLAZEPOSE33
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
 

@@ -34,10 +34,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_name
-from benchmarks.scene_metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
-from benchmarks.simulation import Scenario, build, run
-from geo_pose_ros.config import NodeConfig
-from geo_pose_ros.config import build as config_of
+from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.settings import build as config_of
+from geo_pose_ros.simulation.metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
+from geo_pose_ros.simulation.simulate import Scenario, build, run
 
 ROOT = Path(__file__).resolve().parents[1]
 STORE = Path('out/bench/scenes.json')

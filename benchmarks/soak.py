@@ -33,11 +33,12 @@ from std_msgs.msg import String
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from geo_pose_ros.calibration.rig_file import dump_rig  # noqa: E402
 from geo_pose_ros.detection import base  # noqa: E402
 from geo_pose_ros.messages.transforms import to_transform  # noqa: E402
-from geo_pose_ros.ros import moving_rig, transforms  # noqa: E402
-from geo_pose_ros.ros.transforms import OwnTransforms  # noqa: E402
+from geo_pose_ros.rigs.rig_file import dump_rig  # noqa: E402
+from geo_pose_ros.ros.io import transforms  # noqa: E402
+from geo_pose_ros.ros.io.transforms import OwnTransforms  # noqa: E402
+from geo_pose_ros.ros.nodes import moving_rig  # noqa: E402
 from test.ros.harness import MAKE, RIG, World, small_rig, world  # noqa: E402
 
 WARM_UP_S, GROWTH, TOLD_S = 120.0, 0.03, 2.0

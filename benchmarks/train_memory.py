@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from geo_pose_training.data.sequence import Sequence
-from geo_pose_training.data.store import SUFFIX, StoreSettings, write_shard
+from geo_pose_training.data.store.shards import SUFFIX, StoreSettings, write_shard
 
 from geo_pose_ros.geometry.projection import project_world
 

@@ -27,8 +27,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.view import answers, free_port
-from geo_pose_ros.calibration.formats import read_calibration, write_calibration
 from geo_pose_ros.demo.footage import fetch_footage
+from geo_pose_ros.rigs.files import read_calibration, write_calibration
 from geo_pose_ros.types import CameraRig
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -41,8 +41,8 @@ import numpy as np
 
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.messages.image import compressed_from_frame
+from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig, Frame
 from test.evaluation.moving import RATE_HZ, pose, seen_by, stamp_of
 from test.scenes import ring_rig
@@ -269,10 +269,10 @@ def measure_live(folder: Path) -> dict[str, Any]:
     import rclpy
     from sensor_msgs.msg import PointCloud2
 
-    from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+    from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
     from geo_pose_ros.messages.stamps import stamp_of as stamp_of_message
-    from geo_pose_ros.ros.message_factory import RclpyFactory
-    from geo_pose_ros.ros.qos import profile
+    from geo_pose_ros.ros.io.message_factory import RclpyFactory
+    from geo_pose_ros.ros.io.qos import profile
 
     rig = ring_rig(4)
     (folder / 'rig.yaml').write_text(dump_rig(rig))

@@ -8,8 +8,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
-from geo_pose_ros.messages.bodies import bodies_from_cloud
-from geo_pose_ros.ros.pose_node import PoseNode
+from geo_pose_ros.messages.clouds.bodies import bodies_from_cloud
+from geo_pose_ros.ros.nodes.pose_node import PoseNode
 
 
 class Nearest(Node):

@@ -15,12 +15,12 @@ __version__ = '0.1.0'
 if TYPE_CHECKING:
     from .bags.process import process_bag as process_bag
     from .bags.recording import Recording as Recording
-    from .calibration.formats import read_calibration as read_calibration
-    from .calibration.rig_file import load_rig as load_rig
-    from .config import PipelineConfig as PipelineConfig
     from .errors import GeoPoseError as GeoPoseError
     from .pipeline import PipelineResult as PipelineResult
     from .pipeline import PosePipeline as PosePipeline
+    from .rigs.files import read_calibration as read_calibration
+    from .rigs.rig_file import load_rig as load_rig
+    from .scene.settings import PipelineConfig as PipelineConfig
     from .skeleton import BODY17 as BODY17
     from .skeleton import get_skeleton as get_skeleton
     from .types import Bodies3D as Bodies3D
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 _PUBLIC = {
     'BODY17': 'skeleton', 'Bodies3D': 'types', 'Camera': 'types', 'CameraRig': 'types', 'Frame': 'types',
     'FrameSet': 'types', 'GeoPoseError': 'errors', 'Intrinsics': 'types', 'Keypoints2D': 'types',
-    'PipelineConfig': 'config', 'PipelineResult': 'pipeline', 'PosePipeline': 'pipeline', 'Recording': 'bags.recording',
-    'get_skeleton': 'skeleton', 'load_rig': 'calibration.rig_file', 'process_bag': 'bags.process',
-    'read_calibration': 'calibration.formats',
+    'PipelineConfig': 'scene.settings', 'PipelineResult': 'pipeline', 'PosePipeline': 'pipeline',
+    'Recording': 'bags.recording',
+    'get_skeleton': 'skeleton', 'load_rig': 'rigs.rig_file', 'process_bag': 'bags.process',
+    'read_calibration': 'rigs.files',
 }
 __all__ = sorted(_PUBLIC)
 

@@ -20,7 +20,7 @@ from .errors import ConfigError, GeoPoseError
 # As ros/__init__.py does for the node, and for its reason; no command has loaded numpy yet.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
-_NODE = 'geo_pose_ros.ros.pose_node'
+_NODE = 'geo_pose_ros.ros.nodes.pose_node'
 # `export` of an ONNX file instead of a training run; needs no torch.
 _ENGINE = 'geo_pose_ros.inference.engine_cli'
 
@@ -32,21 +32,21 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'import': ('geo_pose_ros.bags.import_videos', 'make a bag from videos and a calibration'),
     'process': ('geo_pose_ros.bags.process', 'run the pipeline over every frame of a bag, without ROS'),
     'info': ('geo_pose_ros.bags.info', 'say what a bag holds'),
-    'check': ('geo_pose_ros.installation', 'say what this installation lacks'),
+    'check': ('geo_pose_ros.doctor.installation', 'say what this installation lacks'),
     'view': ('geo_pose_ros.view.command', 'a recording or a running node in 3D in the browser'),
     'report': ('geo_pose_ros.view.report', 'one page that says whether a recording is good, and what to do'),
-    'play': ('geo_pose_ros.ros.play', 'publish a bag in real time'),
-    'record': ('geo_pose_ros.ros.record', 'record topics into a bag'),
-    'reload': ('geo_pose_ros.ros.reload', 'let a running node lift by another model'),
+    'play': ('geo_pose_ros.ros.tools.play', 'publish a bag in real time'),
+    'record': ('geo_pose_ros.ros.tools.record', 'record topics into a bag'),
+    'reload': ('geo_pose_ros.ros.tools.reload', 'let a running node lift by another model'),
     'calibrate': ('geo_pose_ros.bags.calibrate', 'calibrate the cameras from people walking before them'),
-    'monitor': ('geo_pose_ros.ros.monitor', 'a live table of a running node'),
+    'monitor': ('geo_pose_ros.ros.tools.monitor', 'a live table of a running node'),
     'doctor': ('geo_pose_ros.doctor', 'check machine, ROS set-up and rig, with remedies'),
-    'rig': ('geo_pose_ros.calibration.formats', 'convert calibration files'),
+    'rig': ('geo_pose_ros.rigs.files', 'convert calibration files'),
     'train': ('geo_pose_training.cli', 'train a lifter'),
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
     'export': ('geo_pose_training.cli', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),
     'retrain': ('geo_pose_training.cli', 'adapt a lifter to recorded bags'),
-    'store': ('geo_pose_training.data.store_bags', 'keep what training needs of many bags, to stream from'),
+    'store': ('geo_pose_training.data.store.from_bags', 'keep what training needs of many bags, to stream from'),
     'fit-noise': ('geo_pose_training.cli', "estimate a detector's noise from bags"),
 }
 

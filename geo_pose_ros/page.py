@@ -19,8 +19,8 @@ from typing import NewType
 
 import cv2
 
+from .arrays import UInt8Array
 from .errors import ShapeError
-from .types import UInt8Array
 
 Html = NewType('Html', str)
 

@@ -9,15 +9,16 @@ from types import TracebackType
 
 import numpy as np
 
-from .config import PipelineConfig
+from .arrays import FloatArray, IntArray
 from .detection import Detector
 from .detection.stage import Detection, DetectionStage, FrameLoader, Views
 from .lifting.lifter import PoseLifter
 from .scene.cameras import CameraState
-from .scene.foreseen import Foreseen
+from .scene.predictions import Foreseen
 from .scene.scene import Scene
-from .skeleton import BODY17, FloatArray, map_to_body17
-from .types import Bodies3D, CameraRig, ExpectedPeople, Frame, FrameSet, IntArray, Keypoints2D
+from .scene.settings import PipelineConfig
+from .skeleton import BODY17, map_to_body17
+from .types import Bodies3D, CameraRig, ExpectedPeople, Frame, FrameSet, Keypoints2D
 
 
 @dataclass(frozen=True, slots=True, eq=False)

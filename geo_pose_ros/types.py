@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import FloatArray, IntArray, UInt8Array
 from .errors import CalibrationError, ShapeError
-from .skeleton import FloatArray, Skeleton
-
-UInt8Array = NDArray[np.uint8]
-IntArray = NDArray[np.int64]
+from .skeleton import Skeleton
 
 # Number of coefficients each ROS distortion model takes (sensor_msgs/distortion_models.hpp).
 DISTORTION_COEFFICIENTS: Mapping[str, tuple[int, ...]] = {

@@ -14,8 +14,8 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from geo_pose_ros.calibration.rig_file import load_rig
-from geo_pose_ros.ros.middleware import large_data_environment
+from geo_pose_ros.rigs.rig_file import load_rig
+from geo_pose_ros.ros.io.middleware import large_data_environment
 from launch import LaunchDescription
 
 PACKAGE = 'geo_pose_ros'

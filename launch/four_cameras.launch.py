@@ -14,7 +14,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from geo_pose_ros.ros.middleware import large_data_environment
+from geo_pose_ros.ros.io.middleware import large_data_environment
 from launch import LaunchDescription
 
 CAMERAS = ('cam01', 'cam02', 'cam03', 'cam04')

@@ -15,7 +15,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
 
-from geo_pose_ros.ros.middleware import large_data_environment
+from geo_pose_ros.ros.io.middleware import large_data_environment
 from launch import LaunchDescription
 
 PACKAGE = 'geo_pose_ros'

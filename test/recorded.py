@@ -11,8 +11,8 @@ import pytest
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.image import compressed_from_frame
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.types import CameraRig, Frame
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
 
 WIDTH, HEIGHT = 1280, 960

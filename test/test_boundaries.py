@@ -17,14 +17,16 @@ BLOCKED = (
 )
 # Lower layers may not import higher ones; a part not listed may import anything but ros.
 LAYERS = (
-    ('errors', 'types', 'skeleton', 'config'),
+    ('errors', 'arrays', 'types', 'skeleton', 'findings', 'settings'),
     ('geometry', 'page'),
     ('messages',),
-    ('calibration', 'detection', 'inference', 'lifting', 'fusion'),
+    ('rigs', 'detection', 'inference', 'lifting', 'fusion'),
     ('scene',),
-    ('pipeline',),
-    ('evaluation',),
-    ('bags', 'view', 'ros', 'demo', 'doctor', 'cli', 'installation'),
+    ('pipeline', 'runner'),
+    ('calibration', 'evaluation'),
+    ('bags', 'export'),
+    ('view', 'doctor', 'ros', 'simulation'),
+    ('commands', 'demo', 'cli'),
 )
 # Within one layer: what must not know of what.
 STRANGERS = (('lifting', 'fusion'), ('fusion', 'lifting'), ('fusion', 'calibration'), ('lifting', 'calibration'))

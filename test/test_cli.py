@@ -12,8 +12,8 @@ import pytest
 
 from geo_pose_ros import cli
 from geo_pose_ros.bags.read import BagReader
-from geo_pose_ros.calibration.formats import read_calibration, write_calibration
 from geo_pose_ros.errors import BagError
+from geo_pose_ros.rigs.files import read_calibration, write_calibration
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
 from .scenes import ring_rig
@@ -147,7 +147,7 @@ def test_node_gets_the_ros_arguments(monkeypatch):
 
     monkeypatch.setattr(cli, 'import_module', node)
     assert cli.main(['node', '--ros-args', '-p', 'rig:=rig.yaml']) == 0
-    name = 'geo_pose_ros.ros.pose_node'
+    name = 'geo_pose_ros.ros.nodes.pose_node'
     assert received == [(name, [name, '--ros-args', '-p', 'rig:=rig.yaml'])]
 
 

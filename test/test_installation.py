@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from geo_pose_ros import installation
-from geo_pose_ros.installation import NEEDS, Finding, Need, look, python_problem
+from geo_pose_ros.doctor import installation
+from geo_pose_ros.doctor.installation import NEEDS, Finding, Need, look, python_problem
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / 'tools' / 'install_robot.sh'

@@ -34,7 +34,7 @@ def wheel_names(tmp_path_factory):
 @pytest.mark.parametrize(
     'ending',
     [
-        'geo_pose_ros/models/body17.onnx', 'geo_pose_ros/models/body17.json', 'geo_pose_ros/ros/fastdds.xml',
+        'geo_pose_ros/models/body17.onnx', 'geo_pose_ros/models/body17.json', 'geo_pose_ros/ros/io/fastdds.xml',
         'geo_pose_training/recipes/geo.yaml', 'geo_pose_training/recipes/li2020.yaml',
         'share/geo_pose_ros/package.xml', 'share/geo_pose_ros/launch/geo_pose.launch.py',
         'share/geo_pose_ros/config/pose_node.yaml', 'share/geo_pose_ros/config/rviz/geo_pose.rviz',

@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig, TrackingConfig
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError, DetectorError, FrameError
 from geo_pose_ros.inference.model_card import INPUT_CONVENTION, default_model, load_card, save_card, sha256
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
 from geo_pose_ros.skeleton import BODY17, COCO17, Skeleton
 from geo_pose_ros.types import Frame, FrameSet, Keypoints2D
 

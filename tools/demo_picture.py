@@ -15,10 +15,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from geo_pose_ros.arrays import FloatArray, UInt8Array
 from geo_pose_ros.bags.process import process_bag
 from geo_pose_ros.bags.recording import Recording
-from geo_pose_ros.skeleton import FloatArray
-from geo_pose_ros.types import Bodies3D, UInt8Array
+from geo_pose_ros.types import Bodies3D
 from geo_pose_ros.view.draw import joint_colours
 from geo_pose_ros.view.figures import overlay
 from geo_pose_ros.view.playback import Playback

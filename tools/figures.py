@@ -16,9 +16,10 @@ from matplotlib import pyplot as plt
 from matplotlib.patches import Ellipse
 
 from geo_pose_ros import Camera, CameraRig, Intrinsics, Keypoints2D, PosePipeline
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.skeleton import BODY17
 from test.scenes import person
 
 MEDIA = Path(__file__).resolve().parents[1] / 'docs' / 'media'

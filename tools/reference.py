@@ -11,7 +11,8 @@ from typing import Any
 
 import geo_pose_ros
 from geo_pose_ros import cli
-from geo_pose_ros.config import NodeConfig, to_markdown
+from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.settings import to_markdown
 
 RESULTS = Path(__file__).parents[1] / 'docs' / 'benchmarks'
 # What the page shows of one file.

@@ -28,12 +28,12 @@ from typing import Any
 import torch
 
 from geo_pose_ros.inference.model_card import VIEW_SIZE
+from geo_pose_ros.simulation.detector_noise import CLEAN
+from geo_pose_ros.simulation.motion import MotionClip, load_motion
+from geo_pose_ros.simulation.random_rigs import ceiling_rig
 
 from .data.bank import Bank, Batch
-from .data.motion import MotionClip, load_motion
-from .data.noise import CLEAN
 from .data.prepare import prepare
-from .data.random_rigs import ceiling_rig
 from .data.sequence import Sequence
 from .data.synthetic import SyntheticSettings, load_rigs, synthesise_all
 from .evaluate import evaluate, input_options, torch_predictor

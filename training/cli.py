@@ -13,16 +13,16 @@ from typing import Any
 
 import yaml
 
-from geo_pose_ros.calibration.rig_file import load_rig
-from geo_pose_ros.config import EngineConfig
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import ModelCard, default_model, load_card
+from geo_pose_ros.inference.settings import EngineConfig
+from geo_pose_ros.rigs.rig_file import load_rig
 
 from .data.bank import Bank
 from .data.prepare import prepare
 from .data.sequence import Sequence, window_rate_hz
 from .data.sources import is_store, load_data, store_shards
-from .data.store import Shard, read_piece
+from .data.store.shards import Shard, read_piece
 from .distributed import process_group
 from .evaluate import (
     Predictor,
@@ -39,11 +39,11 @@ from .evaluate import (
 from .export import export, onnx_predictor
 from .feed import Feed
 from .fit import CHECKPOINT, Trainer, fit, load_run
-from .proof import Check, Recording, RetrainError, check, keep_aside, objections, sigma_factor, unseen
 from .provenance import source_commit
-from .rehearsal import believed_people, rehearsal_bank
-from .report import Retraining, write_report
-from .retrain import fine_tune, load_exported
+from .retraining.proof import Check, Recording, RetrainError, check, keep_aside, objections, sigma_factor, unseen
+from .retraining.rehearsal import believed_people, rehearsal_bank
+from .retraining.report import Retraining, write_report
+from .retraining.retrain import fine_tune, load_exported
 from .settings import Recipe, load_recipe, recipe_names
 
 Subparsers = Any
@@ -423,7 +423,7 @@ def _print_check(when: str, found: Check) -> None:
 def run_fit_noise(args: argparse.Namespace) -> int:
     """Write the noise of the detector that saw the bags; return 0."""
     from .data.bag import load_people
-    from .data.fit_noise import fit_noise
+    from .labels.fit_noise import fit_noise
 
     found = asdict(fit_noise([person for bag in args.bag for person in load_people(bag)]))
     args.out.write_text(yaml.safe_dump(found, sort_keys=False), encoding='utf-8')

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.alignment import align
 from geo_pose_ros.geometry.rigid import invert, transform_points
@@ -24,11 +25,11 @@ from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.gravity import UP_AXES, up_in_cameras
 from geo_pose_ros.lifting.root import place, solve_root
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.skeleton import BODY17
 
-from .data.labels import bone_lengths, refined
 from .data.prepare import hidden_limbs
 from .data.sequence import Sequence
+from .labels.triangulation import bone_lengths, refined
 from .model import Lifter
 from .settings import Recipe
 

@@ -9,8 +9,8 @@ from typing import Any
 from .data.bank import Bank
 from .data.prepare import prepare
 from .data.sequence import Sequence, data_hash
-from .data.store import Shard
-from .data.stream import Stream, store_hash
+from .data.store.shards import Shard
+from .data.store.stream import Stream, store_hash
 from .distributed import rank, world
 from .settings import Recipe
 

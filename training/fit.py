@@ -25,12 +25,12 @@ import yaml
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from geo_pose_ros.config import build, flatten
 from geo_pose_ros.errors import ConfigError, GeoPoseError
+from geo_pose_ros.settings import build, flatten
 from geo_pose_ros.skeleton import BODY17, Skeleton
 
 from .data.bank import Bank, Batch, gather
-from .data.stream import Stream
+from .data.store.stream import Stream
 from .distributed import mean_over_processes, rank, world
 from .losses import compute_losses
 from .model import Lifted, Lifter, RootBranch

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from geo_pose_ros.config import build, flatten, setting
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.lifting.gravity import UP_AXES
+from geo_pose_ros.settings import build, flatten, setting
 
 
 @dataclass(frozen=True, slots=True)

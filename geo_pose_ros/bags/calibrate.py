@@ -14,19 +14,22 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
-from ..calibration.formats import add_unit_argument, in_words, read_calibration, write_calibration
 from ..calibration.refinement import Calibrated, calibrate
 from ..calibration.report import summary_lines, write_report
 from ..calibration.settings import CalibrateConfig
 from ..calibration.world import ScaleSource
-from ..config import DetectorConfig, LifterConfig, PipelineConfig, add_arguments, from_arguments
+from ..commands.flags import add_arguments, from_arguments
+from ..detection.settings import DetectorConfig
 from ..errors import BagError, CalibrationError, ConfigError, GeoPoseError
+from ..lifting.settings import LifterConfig
 from ..messages.camera_info import intrinsics_from_camera_info
+from ..messages.clouds.keypoints import keypoints_from_cloud
 from ..messages.image import frame_from_message
-from ..messages.keypoints import keypoints_from_cloud
 from ..messages.transforms import optical_frame_id
 from ..pipeline import PosePipeline
+from ..rigs.files import add_unit_argument, in_words, read_calibration, write_calibration
+from ..rigs.topics import CameraTopics, choose_cameras, rig_from_bag
+from ..scene.settings import PipelineConfig
 from ..skeleton import SKELETONS, get_skeleton
 from ..types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D
 from .read import BagMessage, BagReader, until_damage

@@ -26,8 +26,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..calibration.rig_file import dump_rig
 from ..errors import BagError, ConfigError, GeoPoseError
+from ..rigs.rig_file import dump_rig
 from ..types import CameraRig
 from .process import ProcessConfig, process_bag
 

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..calibration.formats import add_unit_argument, read_calibration, ros_name
 from ..errors import BagError, CalibrationError, ConfigError
 from ..messages.camera_info import camera_info_from_intrinsics, uncalibrated_camera_info
 from ..messages.image import compressed_from_frame
 from ..messages.transforms import optical_frame_id, rig_to_transforms
+from ..rigs.files import add_unit_argument, read_calibration, ros_name
 from ..types import CameraRig, Frame
 from .message_factory import RosbagsFactory
 from .write import STORAGES, BagWriter

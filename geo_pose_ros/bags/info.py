@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..calibration.bag_cameras import CameraTopics, find_cameras, rig_from_bag
+from ..arrays import IntArray
 from ..errors import GeoPoseError
 from ..messages.camera_info import intrinsics_from_camera_info
-from ..types import IntArray
+from ..rigs.topics import CameraTopics, find_cameras, rig_from_bag
 from .read import BagReader, until_damage
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..calibration.bag_cameras import TF_MESSAGE, bag_lenses
-from ..calibration.moving import Mount, MovingCameras, Whereabouts, mounts_of
-from ..calibration.transform_buffer import TransformBuffer
-from ..config import TransformConfig
 from ..errors import CalibrationError
 from ..geometry.quaternion import invert, matrix
 from ..geometry.rigid import compose
+from ..rigs.moving import Mount, MovingCameras, Whereabouts, mounts_of
+from ..rigs.settings import TransformConfig
+from ..rigs.topics import TF_MESSAGE, bag_lenses
+from ..rigs.transform_buffer import TransformBuffer
 from ..types import Camera, CameraRig
 from .read import BagMessage, BagReader
 

@@ -15,32 +15,28 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..calibration.bag_cameras import CameraTopics, choose_cameras, rig_from_bag
-from ..calibration.formats import add_unit_argument, read_calibration
-from ..calibration.rig_file import rig_hash
-from ..config import (
-    TRACKING_FRAME,
-    PipelineConfig,
-    SyncConfig,
-    TransformConfig,
-    add_arguments,
-    from_arguments,
-    setting,
-)
+from ..arrays import FloatArray
+from ..commands.flags import add_arguments, from_arguments
 from ..detection.checks import checked
 from ..errors import BagError, FrameError, GeoPoseError
-from ..messages.bodies import bodies_to_cloud
 from ..messages.camera_info import camera_info_from_intrinsics
-from ..messages.details import details_to_cloud
+from ..messages.clouds.bodies import bodies_to_cloud
+from ..messages.clouds.details import details_to_cloud
+from ..messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from ..messages.diagnostics import Level, Status, diagnostics_to_message
 from ..messages.image import frame_from_message
-from ..messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
+from ..rigs.files import add_unit_argument, read_calibration
+from ..rigs.rig_file import rig_hash
+from ..rigs.settings import TRACKING_FRAME, TransformConfig
+from ..rigs.topics import CameraTopics, choose_cameras, rig_from_bag
+from ..scene.settings import PipelineConfig, SyncConfig
 from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
-from ..skeleton import BODY17, SKELETONS, FloatArray, get_skeleton
+from ..settings import setting
+from ..skeleton import BODY17, SKELETONS, get_skeleton
 from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
 from .message_factory import RosbagsFactory
 from .moving import MovingBag, transforms_of

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..calibration.bag_cameras import POINT_CLOUD, find_cameras, rig_from_bag
 from ..errors import BagError, GeoPoseError
-from ..messages.bodies import bodies_from_cloud
+from ..messages.clouds.bodies import bodies_from_cloud
+from ..messages.clouds.keypoints import keypoints_from_cloud
 from ..messages.image import frame_from_message
-from ..messages.keypoints import keypoints_from_cloud
+from ..rigs.topics import POINT_CLOUD, find_cameras, rig_from_bag
 from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
 from .read import BagMessage, BagReader, until_damage
 

@@ -19,11 +19,12 @@ from typing import IO
 import numpy as np
 import yaml
 
+from ..arrays import FloatArray, IntArray
 from ..errors import CalibrationError
-from ..skeleton import FloatArray, get_skeleton
-from ..types import CameraRig, IntArray, Keypoints2D
+from ..rigs.rig_file import dump_rig, parse_rig
+from ..skeleton import get_skeleton
+from ..types import CameraRig, Keypoints2D
 from .refinement import Calibrated, calibrate
-from .rig_file import dump_rig, parse_rig
 from .settings import CalibrateConfig
 
 # What one camera saw: name and skeleton, stamps and number of people per picture, their keypoints one after the other.

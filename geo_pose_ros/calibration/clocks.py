@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..geometry.projection import normalize
-from ..skeleton import FloatArray
-from .adjustment import RigState
+from .bundle.adjustment import RigState
 from .epipolar import essential_of, finite_pairs, pair_geometry, sampson
 from .tracklets import Tracklet, extent_px, sample
 

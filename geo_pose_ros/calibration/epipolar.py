@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import FloatArray
+from ..arrays import FloatArray
 
 _LEAST_POINTS = 40
 _MOST_POINTS = 1500

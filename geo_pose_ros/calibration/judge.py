@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..geometry.projection import project_world
-from ..skeleton import FloatArray
-from .adjustment import PoseViews, RigState, corrected, triangulate
+from .bundle.adjustment import PoseViews, RigState, corrected, triangulate
 
 
 @dataclass(frozen=True, slots=True, eq=False)

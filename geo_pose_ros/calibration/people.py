@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..geometry.projection import normalize
-from ..skeleton import BODY17, FloatArray
-from .adjustment import PoseViews, RigState
+from ..skeleton import BODY17
+from .bundle.adjustment import PoseViews, RigState
 from .tracklets import Tracklet, extent_px, merged, sample
 
 # One person's tracklets by camera.

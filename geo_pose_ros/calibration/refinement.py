@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import FloatArray
 from ..errors import CalibrationError
-from ..skeleton import FloatArray
 from ..types import CameraRig, Keypoints2D
-from .adjustment import Adjustment, PoseViews, RigState, adjust
+from .bundle.adjustment import Adjustment, PoseViews, RigState, adjust
 from .clocks import coarse_clocks
 from .judge import Judgement, judge
 from .people import Person, match_people, pose_views, shared_instants

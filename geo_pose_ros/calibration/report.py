@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..page import Page, Verdict, drawing, figure, table, text, tiles, verdicts
-from ..skeleton import FloatArray
 from .refinement import Calibrated
 
 # Residuals in the fields are drawn so many times longer.

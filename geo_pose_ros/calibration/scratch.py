@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..geometry.projection import normalize
 from ..geometry.triangulation import triangulate_dlt
-from ..skeleton import FloatArray
 from ..types import Camera, CameraRig
-from .adjustment import PoseViews, RigState, adjust, triangulate
+from .bundle.adjustment import PoseViews, RigState, adjust, triangulate
 from .clocks import chain_lags, scratch_cost
 from .epipolar import PairGeometry, essential_of, finite_pairs, pair_geometry, sampson
 from .judge import judge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..config import setting
+from ..settings import setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,24 @@ class CalibrateConfig:
         unit='m', low=0.01, high=10.0,
     )
     adjust: AdjustConfig = field(default_factory=AdjustConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """What a running node does about its calibration."""
+
+    watch: bool = setting(
+        True, 'Keep what the cameras saw of people lately, and offer the service calibrate, where cameras stand'
+    )
+    apply: str = setting(
+        'propose', 'What the service does with a better rig: propose writes it to out, apply goes on with it too',
+        choices=('propose', 'apply'),
+    )
+    out: str = setting(
+        '~/.ros/geo_pose_rig.yaml', 'Rig file that the service writes, or replaces: .yaml, .toml or .qca.txt. The rig '
+        'file in use is never replaced: proposed_<its name> is written beside it',
+    )
+    window_s: float = setting(60.0, 'What was seen longer ago is forgotten', unit='s', low=5.0, high=3600.0)
+    most_sets: int = setting(
+        2000, 'Most sets that are kept, about 10 kB each with four cameras and two people', low=50, high=100_000
+    )

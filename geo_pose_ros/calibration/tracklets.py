@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from ..arrays import FloatArray
 from ..errors import ShapeError
-from ..skeleton import FloatArray, map_to_body17
+from ..skeleton import map_to_body17
 from ..types import Keypoints2D
 
 _NS_PER_S = 1e9

@@ -15,12 +15,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..config import WatchConfig
 from ..errors import CalibrationError
 from ..types import Bodies3D, CameraRig, Keypoints2D
 from .background import BackgroundCalibration
 from .refinement import Calibrated
-from .settings import CalibrateConfig
+from .settings import CalibrateConfig, WatchConfig
 
 _NS_PER_S = 1e9
 # A moved camera whose shift changes by more than this part of it was moved again.

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from ..arrays import FloatArray
 from ..errors import CalibrationError
-from ..skeleton import BODY17, FloatArray
+from ..skeleton import BODY17
 from ..types import CameraRig
 
 _ITERATIONS = 30

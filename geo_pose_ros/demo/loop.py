@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import IntArray
 from ..bags.read import BagReader
 from ..errors import BagError
-from ..messages.bodies import bodies_from_cloud
-from ..types import IntArray
+from ..messages.clouds.bodies import bodies_from_cloud
 from .run import BODIES, NODE, Material, geo_pose, last_line, prepare, running
 
 _RECORDED = f'{NODE}/(bodies|skeleton|keypoints/.*)|/[^/]*/camera_info'

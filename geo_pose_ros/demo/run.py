@@ -19,14 +19,14 @@ import numpy as np
 
 from ..bags.import_videos import import_videos
 from ..bags.read import BagReader
-from ..calibration.bag_cameras import choose_cameras, rig_from_bag
-from ..calibration.formats import read_calibration
-from ..calibration.rig_file import dump_rig
-from ..config import PipelineConfig
 from ..errors import BagError
 from ..evaluation.quality import Observation
 from ..messages.image import frame_from_message
 from ..pipeline import PosePipeline
+from ..rigs.files import read_calibration
+from ..rigs.rig_file import dump_rig
+from ..rigs.topics import choose_cameras, rig_from_bag
+from ..scene.settings import PipelineConfig
 from ..types import CameraRig, Frame
 from ..view.figures import overlay, plot_bodies
 from .footage import fetch_footage
@@ -142,7 +142,7 @@ def run_live(
     Raises:
         BagError: if a part of it failed; names the part and its log.
     """
-    from ..ros.middleware import large_data_environment
+    from ..ros.io.middleware import large_data_environment
 
     environment = {**os.environ, **large_data_environment(os.environ), 'PYTHONUNBUFFERED': '1'}
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import FloatArray, IntArray
 from ..bags.read import BagReader
-from ..calibration.bag_cameras import find_cameras
-from ..config import PipelineConfig
 from ..errors import BagError
 from ..evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
-from ..messages.bodies import bodies_from_cloud
-from ..messages.keypoints import keypoints_from_cloud
+from ..messages.clouds.bodies import bodies_from_cloud
+from ..messages.clouds.keypoints import keypoints_from_cloud
 from ..messages.stamps import stamp_of
 from ..pipeline import PosePipeline
-from ..skeleton import BODY17, FloatArray
+from ..rigs.topics import find_cameras
+from ..scene.settings import PipelineConfig
+from ..skeleton import BODY17
 from ..types import Bodies3D, CameraRig, Keypoints2D
 
-Int64Array = NDArray[np.int64]
 # Nothing farther than this is of the same instant.
 _NEAR_NS = 60_000_000.0
 
@@ -54,7 +53,7 @@ def read_observations(recording: Path, bodies_topic: str) -> list[Observation]:
     return [Observation(stamp, seen, bodies[stamp]) for stamp, seen in zip(stamps_ns.tolist(), sets, strict=True)]
 
 
-def in_sets(stamps_ns: Int64Array, keypoints: Sequence[Keypoints2D]) -> list[dict[str, Keypoints2D]]:
+def in_sets(stamps_ns: IntArray, keypoints: Sequence[Keypoints2D]) -> list[dict[str, Keypoints2D]]:
     """Return for each of the ascending stamps (N,) the keypoints by camera that lie nearest to it.
 
     Each belongs to one set at most, and to none that is farther than half a period of the sets, or than 60 ms.

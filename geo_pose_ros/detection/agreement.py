@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..skeleton import BODY17, FloatArray, mirror_of
-from ..types import IntArray
+from ..arrays import FloatArray, IntArray
+from ..skeleton import BODY17, mirror_of
 
 
 def extent(xy: FloatArray) -> FloatArray:

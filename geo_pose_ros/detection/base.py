@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Protocol, runtime_checkable
 
-from ..config import DetectorConfig
 from ..errors import ConfigError
 from ..skeleton import Skeleton
 from ..types import ExpectedPeople, Frame, Keypoints2D
+from .settings import DetectorConfig
 
 
 class Detector(Protocol):
@@ -63,8 +63,8 @@ class Adjustable(Detector, Protocol):
 
 # Plugin name -> 'module:factory'; imported when used, so that no vendor library is needed but the chosen one.
 _PLUGINS: Mapping[str, str] = {
-    'blazepose': 'geo_pose_ros.detection.blazepose:create_blazepose',
-    'rtmpose': 'geo_pose_ros.detection.rtmpose:create_rtmpose',
+    'blazepose': 'geo_pose_ros.detection.blazepose.detector:create_blazepose',
+    'rtmpose': 'geo_pose_ros.detection.rtmpose.detector:create_rtmpose',
     'keypoints': 'geo_pose_ros.detection.keypoints:KeypointsDetector',
 }
 

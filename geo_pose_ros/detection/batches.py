@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EngineConfig
 from ..errors import BackendError
 from ..inference.base import InferenceBackend, create_backend
+from ..inference.settings import EngineConfig
 
 # A CPU gains nothing by more, and needs memory for each.
 _LARGEST_ON_CPU = 16

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..skeleton import BODY17, FloatArray, map_to_body17
-from ..types import ExpectedPeople, Frame, IntArray
+from ..arrays import FloatArray, IntArray
+from ..skeleton import BODY17, map_to_body17
+from ..types import ExpectedPeople, Frame
 
 # An expected person is worth a look at a picture that shows so many of the joints.
 LEAST_JOINTS = 3

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..config import DetectorConfig
 from ..errors import DetectorError
 from ..skeleton import BODY17, Skeleton
 from ..types import ExpectedPeople, Frame, Keypoints2D
+from .settings import DetectorConfig
 
 
 class KeypointsDetector:

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import FloatArray, Skeleton
-from ..types import UInt8Array
+from ..arrays import FloatArray, UInt8Array
+from ..skeleton import Skeleton
 from .regions import Regions
 
 

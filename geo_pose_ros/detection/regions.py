@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import FloatArray
-from ..types import UInt8Array, read_only
+from ..arrays import FloatArray, UInt8Array
+from ..types import read_only
 
 
 @dataclass(frozen=True, slots=True, eq=False)

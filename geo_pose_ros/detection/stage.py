@@ -11,11 +11,11 @@ from itertools import islice
 from time import perf_counter
 from typing import Any, NoReturn
 
-from ..config import DetectorConfig
 from ..errors import DetectorError, FrameError, GeoPoseError
 from ..types import ExpectedPeople, Frame, Keypoints2D
 from .base import Adjustable, Detector, create_detector
 from .checks import checked
+from .settings import DetectorConfig
 
 FrameLoader = Callable[[], Frame]
 # Stamps by camera name in, whom the scene expects there out.

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import DetectorConfig
-from ..skeleton import FloatArray, Skeleton, map_to_body17
-from ..types import ExpectedPeople, Frame, IntArray, Keypoints2D
+from ..arrays import FloatArray, IntArray
+from ..skeleton import Skeleton, map_to_body17
+from ..types import ExpectedPeople, Frame, Keypoints2D
 from .agreement import distinct, fits
 from .expectation import LEAST_JOINTS, in_picture, seen_in_picture
 from .looks import Looks
 from .readings import KeypointNetwork, PersonNetwork, Reading
 from .regions import Regions, squares_of
+from .settings import DetectorConfig
 
 _NS_PER_S = 1_000_000_000
 # Who was not looked at for so long is not where he was.

@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..calibration.formats import add_unit_argument, read_calibration
-from .diagnosis import Diagnosis, Health
+from ..findings import Finding, Severity
+from ..rigs.files import add_unit_argument, read_calibration
 from .machine import check_machine
 from .rig import check_rig
 
 _MARKS = ('ok   ', 'warn ', 'ERROR')
 
 
-def report(heading: str, found: Iterable[Diagnosis], *, everything: bool) -> Health:
+def report(heading: str, found: Iterable[Finding], *, everything: bool) -> Severity:
     """Print what was found, all of it or what is wrong, and return the worst."""
-    worst = Health.OK
+    worst = Severity.OK
     print(heading)
     for diagnosis in found:
         worst = max(worst, diagnosis.health)
@@ -25,7 +25,7 @@ def report(heading: str, found: Iterable[Diagnosis], *, everything: bool) -> Hea
             print(f'  {_MARKS[diagnosis.health]} {diagnosis.what}')
             if diagnosis.remedy:
                 print(f'        {diagnosis.remedy}')
-    if worst == Health.OK and not everything:
+    if worst == Severity.OK and not everything:
         print('  ok')
     return worst
 
@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
         rig = read_calibration(arguments.rig, arguments.unit)
         worst = max(worst, report(f'rig {arguments.rig}', check_rig(rig), everything=everything))
     if arguments.live:
-        from ..ros.doctor import check_topics
+        from ..ros.tools.check_topics import check_topics
 
         worst = max(worst, report('topics', check_topics(arguments.listen), everything=everything))
     return int(worst)

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from .diagnosis import Diagnosis, Health
+from ..findings import Finding, Severity
 
 # Import name -> its name in PyPI, and what does not work without it.
 _NEEDED = {
@@ -38,30 +38,30 @@ _TIME_ERROR = 5
 Find = Callable[[str], bool]
 
 
-def check_python(found: tuple[int, int] = sys.version_info[:2]) -> Iterator[Diagnosis]:
+def check_python(found: tuple[int, int] = sys.version_info[:2]) -> Iterator[Finding]:
     """Check the interpreter."""
     words = f'Python {found[0]}.{found[1]}'
     low, high = _PYTHONS
     if low <= found <= high:
-        yield Diagnosis(Health.OK, words)
+        yield Finding(Severity.OK, words)
     else:
-        yield Diagnosis(Health.ERROR, f'{words}; geo_pose_ros takes {low[0]}.{low[1]} to {high[0]}.{high[1]}',
+        yield Finding(Severity.ERROR, f'{words}; geo_pose_ros takes {low[0]}.{low[1]} to {high[0]}.{high[1]}',
                         'Make the environment with another: PYTHON=python3.11 tools/venv.sh runtime')
 
 
-def check_packages(is_there: Find = lambda name: find_spec(name) is not None) -> Iterator[Diagnosis]:
+def check_packages(is_there: Find = lambda name: find_spec(name) is not None) -> Iterator[Finding]:
     """Check what can be imported; nothing is loaded."""
     for name, (package, use) in _NEEDED.items():
         if is_there(name):
-            yield Diagnosis(Health.OK, f'{package} {_version(package)}')
+            yield Finding(Severity.OK, f'{package} {_version(package)}')
         else:
-            yield Diagnosis(Health.ERROR, f'{package} is missing: {use} will not work',
+            yield Finding(Severity.ERROR, f'{package} is missing: {use} will not work',
                             f'python3 -m pip install {package}')
     for name, (package, use) in _OPTIONAL.items():
         if is_there(name):
-            yield Diagnosis(Health.OK, f'{package} {_version(package)}')
+            yield Finding(Severity.OK, f'{package} {_version(package)}')
         else:
-            yield Diagnosis(Health.OK, f'{package} is not installed; only {use} needs it')
+            yield Finding(Severity.OK, f'{package} is not installed; only {use} needs it')
 
 
 def _version(package: str) -> str:
@@ -71,72 +71,72 @@ def _version(package: str) -> str:
         return ''
 
 
-def check_processor(cores: int, threads: str) -> Iterator[Diagnosis]:
+def check_processor(cores: int, threads: str) -> Iterator[Finding]:
     """Check the number of cores, and that BLAS does not take them from the detectors."""
     words = f'{cores} processor cores'
     if cores < 2:
-        yield Diagnosis(Health.WARNING, f'{words}; four cameras want at least two',
+        yield Finding(Severity.WARNING, f'{words}; four cameras want at least two',
                         'Lower pipeline.detector.max_side_px, or run fewer cameras.')
     else:
-        yield Diagnosis(Health.OK, words)
+        yield Finding(Severity.OK, words)
     if threads.isdigit() and int(threads) > 1:
-        yield Diagnosis(Health.WARNING, f'OPENBLAS_NUM_THREADS={threads}: its threads take cores from the detectors',
+        yield Finding(Severity.WARNING, f'OPENBLAS_NUM_THREADS={threads}: its threads take cores from the detectors',
                         'unset OPENBLAS_NUM_THREADS')
 
 
-def check_memory(meminfo: str) -> Iterator[Diagnosis]:
+def check_memory(meminfo: str) -> Iterator[Finding]:
     """Check the free memory, from /proc/meminfo."""
     for line in meminfo.splitlines():
         if line.startswith('MemAvailable:'):
             free = int(line.split()[1]) * 1024
             words = f'{free / 2**30:.1f} GiB of memory free'
             low = free < _LEAST_MEMORY_BYTES
-            yield Diagnosis(Health.WARNING if low else Health.OK, words,
+            yield Finding(Severity.WARNING if low else Severity.OK, words,
                             'Detectors of four cameras take about 1 GiB; close other programs.' if low else '')
 
 
-def check_disk(free_bytes: int, path: Path) -> Iterator[Diagnosis]:
+def check_disk(free_bytes: int, path: Path) -> Iterator[Finding]:
     """Check room for recordings."""
     words = f'{free_bytes / 2**30:.0f} GiB free at {path}'
     low = free_bytes < _LEAST_DISK_BYTES
-    yield Diagnosis(Health.WARNING if low else Health.OK, words,
+    yield Finding(Severity.WARNING if low else Severity.OK, words,
                     'Four cameras fill about 1 GiB a minute: record elsewhere.' if low else '')
 
 
-def check_sockets(largest_bytes: int) -> Iterator[Diagnosis]:
+def check_sockets(largest_bytes: int) -> Iterator[Finding]:
     """Check the largest receive buffer a socket may have: pictures over the network come in bursts."""
     words = f'sockets may buffer {largest_bytes / 2**20:.1f} MiB'
     if largest_bytes < _LEAST_SOCKET_BYTES:
-        yield Diagnosis(
-            Health.WARNING, f'{words}; pictures from other machines come in larger bursts and are lost',
+        yield Finding(
+            Severity.WARNING, f'{words}; pictures from other machines come in larger bursts and are lost',
             'sudo sysctl -w net.core.rmem_max=8388608   (and in /etc/sysctl.d to keep it)',
         )
     else:
-        yield Diagnosis(Health.OK, words)
+        yield Finding(Severity.OK, words)
 
 
-def check_shared_memory(free_bytes: int) -> Iterator[Diagnosis]:
+def check_shared_memory(free_bytes: int) -> Iterator[Finding]:
     """Check /dev/shm, through which pictures go within a machine."""
     words = f'{free_bytes / 2**20:.0f} MiB of shared memory free'
     if free_bytes < _LEAST_SHM_BYTES:
-        yield Diagnosis(Health.WARNING, f'{words}; Fast DDS wants {_LEAST_SHM_BYTES // 2**20} MiB for pictures',
+        yield Finding(Severity.WARNING, f'{words}; Fast DDS wants {_LEAST_SHM_BYTES // 2**20} MiB for pictures',
                         'In a container: docker run --shm-size=1g. Otherwise remove stale files: fastdds shm clean')
     else:
-        yield Diagnosis(Health.OK, words)
+        yield Finding(Severity.OK, words)
 
 
-def check_clock(state: int | None) -> Iterator[Diagnosis]:
+def check_clock(state: int | None) -> Iterator[Finding]:
     """Check that the clock is synchronised, by the state that adjtimex returned; None: unknown."""
     if state is None:
-        yield Diagnosis(Health.OK, 'whether the clock is synchronised cannot be told here')
+        yield Finding(Severity.OK, 'whether the clock is synchronised cannot be told here')
     elif state == _TIME_ERROR:
-        yield Diagnosis(
-            Health.WARNING, 'the clock is not synchronised',
+        yield Finding(
+            Severity.WARNING, 'the clock is not synchronised',
             'With cameras on several machines: install chrony (or linuxptp, for cameras with PTP). On one machine it '
             'does not matter.',
         )
     else:
-        yield Diagnosis(Health.OK, 'the clock is synchronised')
+        yield Finding(Severity.OK, 'the clock is synchronised')
 
 
 def clock_state() -> int | None:
@@ -149,36 +149,36 @@ def clock_state() -> int | None:
     return None if state < 0 else int(state)
 
 
-def check_gpu(has_device: bool, is_there: Find, providers: tuple[str, ...]) -> Iterator[Diagnosis]:
+def check_gpu(has_device: bool, is_there: Find, providers: tuple[str, ...]) -> Iterator[Finding]:
     """Check whether a GPU is there and used."""
     if not has_device:
-        yield Diagnosis(Health.OK, 'no NVIDIA GPU; the processor does it all')
+        yield Finding(Severity.OK, 'no NVIDIA GPU; the processor does it all')
         return
     if is_there('tensorrt'):
-        yield Diagnosis(Health.OK, 'NVIDIA GPU with TensorRT')
+        yield Finding(Severity.OK, 'NVIDIA GPU with TensorRT')
     elif 'CUDAExecutionProvider' in providers:
-        yield Diagnosis(Health.OK, 'NVIDIA GPU with onnxruntime-gpu')
+        yield Finding(Severity.OK, 'NVIDIA GPU with onnxruntime-gpu')
     else:
-        yield Diagnosis(Health.WARNING, 'there is an NVIDIA GPU, but neither tensorrt nor onnxruntime-gpu',
+        yield Finding(Severity.WARNING, 'there is an NVIDIA GPU, but neither tensorrt nor onnxruntime-gpu',
                         'python3 -m pip install tensorrt, then pipeline.detector.engine.engine:=tensorrt')
 
 
-def check_middleware(environment: Mapping[str, str], exists: Callable[[str], bool]) -> Iterator[Diagnosis]:
+def check_middleware(environment: Mapping[str, str], exists: Callable[[str], bool]) -> Iterator[Finding]:
     """Check the variables that decide how ROS nodes talk."""
     rmw = environment.get('RMW_IMPLEMENTATION', '')
     domain = environment.get('ROS_DOMAIN_ID', '0')
     reach = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE') or (
         'LOCALHOST' if environment.get('ROS_LOCALHOST_ONLY') == '1' else 'SUBNET')
-    yield Diagnosis(Health.OK, f'middleware {rmw or "of the distribution"}, domain {domain}, discovery {reach}')
+    yield Finding(Severity.OK, f'middleware {rmw or "of the distribution"}, domain {domain}, discovery {reach}')
     if not domain.isdigit() or not 0 <= int(domain) <= 101:
-        yield Diagnosis(Health.ERROR, f'ROS_DOMAIN_ID is {domain!r}, expected 0 .. 101', 'export ROS_DOMAIN_ID=0')
+        yield Finding(Severity.ERROR, f'ROS_DOMAIN_ID is {domain!r}, expected 0 .. 101', 'export ROS_DOMAIN_ID=0')
     for variable in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE', 'CYCLONEDDS_URI'):
         path = environment.get(variable, '').removeprefix('file://')
         if path and not path.lstrip().startswith('<') and not exists(path):
-            yield Diagnosis(Health.ERROR, f'{variable} names {path}, which does not exist', f'unset {variable}')
+            yield Finding(Severity.ERROR, f'{variable} names {path}, which does not exist', f'unset {variable}')
 
 
-def check_machine() -> Iterator[Diagnosis]:
+def check_machine() -> Iterator[Finding]:
     """Run all checks of this machine."""
     yield from check_python()
     yield from check_packages()

@@ -7,9 +7,9 @@ from itertools import combinations
 
 import numpy as np
 
-from ..skeleton import FloatArray
+from ..arrays import FloatArray
+from ..findings import Finding, Severity
 from ..types import Camera, CameraRig
-from .diagnosis import Diagnosis, Health
 
 _LEAST_VIEW_DEG, _MOST_VIEW_DEG = 15.0, 175.0
 # Rooms and fields; farther apart is a unit error.
@@ -20,7 +20,7 @@ _LEAST_MEETING_DEG = 10.0
 _NEAREST_M, _FARTHEST_M = 1.0, 30.0
 
 
-def check_rig(rig: CameraRig) -> Iterator[Diagnosis]:
+def check_rig(rig: CameraRig) -> Iterator[Finding]:
     """Check every camera, and the cameras together."""
     for camera in rig.cameras:
         yield from check_camera(camera)
@@ -28,47 +28,47 @@ def check_rig(rig: CameraRig) -> Iterator[Diagnosis]:
     yield from check_overlap(rig)
 
 
-def check_camera(camera: Camera) -> Iterator[Diagnosis]:
+def check_camera(camera: Camera) -> Iterator[Finding]:
     """Check angle of view, aspect of pixels, and the place of the principal point."""
     lens = camera.intrinsics
     fx, fy, cx, cy = lens.K[0, 0], lens.K[1, 1], lens.K[0, 2], lens.K[1, 2]
     angle = float(np.degrees(2.0 * np.arctan2(lens.width, 2.0 * fx)))
     words = f'{camera.name}: {lens.width}x{lens.height} px, {angle:.0f} degrees wide, {lens.distortion_model}'
     if not _LEAST_VIEW_DEG <= angle <= _MOST_VIEW_DEG and lens.distortion_model != 'equidistant':
-        yield Diagnosis(Health.WARNING, f'{words}: an unlikely angle of view',
+        yield Finding(Severity.WARNING, f'{words}: an unlikely angle of view',
                         'Are K and the size of the picture of the same resolution? Calibrate it again.')
         return
     if not (0.2 * lens.width < cx < 0.8 * lens.width and 0.2 * lens.height < cy < 0.8 * lens.height):
-        yield Diagnosis(Health.WARNING, f'{words}: its principal point ({cx:.0f}, {cy:.0f}) is far from the middle',
+        yield Finding(Severity.WARNING, f'{words}: its principal point ({cx:.0f}, {cy:.0f}) is far from the middle',
                         'Is the picture turned or cropped, or K of another size? Calibrate it again.')
         return
     if not 0.8 < fx / fy < 1.25:
-        yield Diagnosis(Health.WARNING, f'{words}: fx {fx:.0f} and fy {fy:.0f} differ',
+        yield Finding(Severity.WARNING, f'{words}: fx {fx:.0f} and fy {fy:.0f} differ',
                         'Pixels are square in nearly all cameras; calibrate it again with more views.')
         return
-    yield Diagnosis(Health.OK, words)
+    yield Finding(Severity.OK, words)
 
 
-def check_distances(rig: CameraRig) -> Iterator[Diagnosis]:
+def check_distances(rig: CameraRig) -> Iterator[Finding]:
     """Check that cameras are as far apart as cameras are, in metres."""
     pairs = list(combinations(rig.cameras, 2))
     if not pairs:
-        yield Diagnosis(Health.OK, 'one camera: depth comes from the lifter alone')
+        yield Finding(Severity.OK, 'one camera: depth comes from the lifter alone')
         return
     distances = {(a.name, b.name): float(np.linalg.norm(a.position_m - b.position_m)) for a, b in pairs}
     low, high = min(distances.values()), max(distances.values())
     words = f'cameras are {low:.2f} to {high:.2f} m apart'
     if high > _MOST_BASELINE_M:
-        yield Diagnosis(Health.ERROR, f'{words}: farther than cameras are', 'Is the file in mm? Give --unit mm.')
+        yield Finding(Severity.ERROR, f'{words}: farther than cameras are', 'Is the file in mm? Give --unit mm.')
     elif low < _LEAST_BASELINE_M:
         a, b = min(distances, key=lambda pair: distances[pair])
-        yield Diagnosis(Health.ERROR, f'{words}: {a} and {b} are at one place',
+        yield Finding(Severity.ERROR, f'{words}: {a} and {b} are at one place',
                         'Every camera needs its own extrinsics; or the unit is wrong: --unit m.')
     else:
-        yield Diagnosis(Health.OK, words)
+        yield Finding(Severity.OK, words)
 
 
-def check_overlap(rig: CameraRig) -> Iterator[Diagnosis]:
+def check_overlap(rig: CameraRig) -> Iterator[Finding]:
     """Check that each camera has another that sees what it sees, from another side."""
     if len(rig) < 2:
         return
@@ -78,11 +78,11 @@ def check_overlap(rig: CameraRig) -> Iterator[Diagnosis]:
         if not any(_share(camera, other) for other in others):
             alone.append(camera.name)
     if alone:
-        yield Diagnosis(Health.WARNING, f'{", ".join(alone)}: no other camera sees the same from another side',
+        yield Finding(Severity.WARNING, f'{", ".join(alone)}: no other camera sees the same from another side',
                         'Turn cameras so that views overlap by more than 10 degrees; check the directions of the axes '
                         '(optical: z forward).')
     else:
-        yield Diagnosis(Health.OK, 'every camera shares its view with another')
+        yield Finding(Severity.OK, 'every camera shares its view with another')
 
 
 def _share(camera: Camera, other: Camera) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config import PipelineConfig
+from ..arrays import FloatArray, IntArray
 from ..errors import ShapeError
 from ..geometry.projection import project_world
-from ..skeleton import FloatArray, Skeleton
-from ..types import Bodies3D, CameraRig, IntArray, Keypoints2D
+from ..scene.settings import PipelineConfig
+from ..skeleton import Skeleton
+from ..types import Bodies3D, CameraRig, Keypoints2D
 
 
 @dataclass(frozen=True, slots=True, eq=False)

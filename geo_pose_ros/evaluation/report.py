@@ -16,14 +16,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import PipelineConfig, setting
-from ..skeleton import FloatArray, Skeleton
-from ..types import Bodies3D, Camera, CameraRig, IntArray, Keypoints2D
+from ..arrays import Float32Array, FloatArray, IntArray
+from ..scene.settings import PipelineConfig
+from ..settings import setting
+from ..skeleton import Skeleton
+from ..types import Bodies3D, Camera, CameraRig, Keypoints2D
 from .quality import Observation, leave_one_out_px
 from .report_clocks import ClockSums
 from .report_views import ComparedView, compare_view, lower_median, stack_bodies, velocities
 
-Float32Array = NDArray[np.float32]
 _NS_PER_S = 1_000_000_000
 # Sets that are worked on at once.
 _BATCH = 512

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..geometry.projection import project_world
-from ..skeleton import FloatArray
 from ..types import Camera
 from .report_views import ComparedView, lower_median
 

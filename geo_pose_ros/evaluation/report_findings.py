@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from ..skeleton import FloatArray
+from ..arrays import FloatArray
 from .report import BodyReport, CameraReport, RecordingReport, ReportConfig
 
 _MOST_NAMED = 4

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import BoolArray, FloatArray, IntArray
 from ..geometry.projection import project_world
-from ..skeleton import FloatArray, Skeleton, mirror_of
-from ..types import Bodies3D, Camera, IntArray, Keypoints2D
+from ..skeleton import Skeleton, mirror_of
+from ..types import Bodies3D, Camera, Keypoints2D
 
-BoolArray = NDArray[np.bool_]
 _NS_PER_S = 1_000_000_000
 # A joint's velocity is not taken over a longer gap.
 _VELOCITY_SPAN_S = 0.3

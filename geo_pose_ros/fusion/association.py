@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from ..skeleton import FloatArray
-from ..types import IntArray
+from ..arrays import FloatArray, IntArray
 from .views import Detections, lateral_distance, nearby
 
 # Centres of a body and its detection lie within this, m: other joints may be hidden on either side.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import FloatArray, Skeleton
-from ..types import IntArray
+from ..arrays import FloatArray, IntArray
+from ..skeleton import Skeleton
 from .views import NEAR_M
 
 

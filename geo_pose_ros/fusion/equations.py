@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..skeleton import FloatArray
+from ..arrays import FloatArray
 from .views import NEAR_M
 
 # Squared residual, at focal length 1, of a joint behind the camera.

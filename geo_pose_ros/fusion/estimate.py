@@ -9,11 +9,11 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import SolverConfig
-from ..skeleton import FloatArray, Skeleton
-from ..types import IntArray
+from ..arrays import FloatArray, IntArray
+from ..skeleton import Skeleton
 from .left_right import contradicted, repair_sides, suspects, unexpected_sides
 from .lifted import LiftedViews
+from .settings import SolverConfig
 from .solver import Circumstances, Solution, solve
 
 # (C, K, J, 2) normalised keypoints and (C, K, J) confidence of the bodies (K,) to their lifted poses.

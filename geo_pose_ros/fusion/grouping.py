@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import FloatArray, IntArray
 from ..geometry.triangulation import triangulate_dlt
-from ..skeleton import FloatArray
-from ..types import IntArray
 from .association import claim
 from .views import CAP_M, Cameras, Detections, lateral_distance, mean_capped, nearby
 

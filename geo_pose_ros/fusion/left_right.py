@@ -16,9 +16,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import FloatArray, IntArray
 from ..geometry.triangulation import reprojection_residuals
-from ..skeleton import FloatArray, Skeleton, mirror_of
-from ..types import IntArray
+from ..skeleton import Skeleton, mirror_of
 from .solver import Solution
 
 # Flip pairs (left, right) of one limb group.

@@ -13,9 +13,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import SolverConfig
+from ..arrays import FloatArray
 from ..geometry.matrices import diagonal_blocks
-from ..skeleton import FloatArray
+from .settings import SolverConfig
 
 # Information that keeps joints solvable that nothing determines, 1/m^2: a standard deviation of 1 km.
 _FLOOR = 1e-6

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import FloatArray
-from ..types import IntArray
+from ..arrays import FloatArray, IntArray
 from .grouping import Rays, ray_distance
 from .views import Cameras, Detections, lateral_distance
 

@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv, dpotri
 
-from ..config import SolverConfig
+from ..arrays import FloatArray, IntArray
 from ..errors import ShapeError
 from ..geometry.matrices import diagonal_blocks
-from ..skeleton import FloatArray
-from ..types import IntArray
 from .bones import BonePrior, LinearBones
 from .equations import NINE, ViewEquations, triangulate
 from .lifted import LiftedPrior, LiftedViews, lifted_prior
+from .settings import SolverConfig
 from .uncertainty import SUPPORT, UNKNOWN_DEPTH_M, doubt, parted, parted_alone
 from .views import NEAR_M
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import FloatArray
 from ..geometry.matrices import diagonal_blocks, traces
-from ..skeleton import FloatArray
 from .equations import NINE
 
 # Trust of a view whose residual equals the robust scale: from there on it agrees.

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import FloatArray, IntArray
 from ..errors import ShapeError
-from ..skeleton import FloatArray
-from ..types import IntArray
 
 # Larger distances count as this much, m: a joint gone astray must not decide about a person.
 CAP_M = 0.4

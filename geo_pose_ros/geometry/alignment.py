@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import ShapeError
-from ..skeleton import FloatArray
 
 
 def align(source: FloatArray, target: FloatArray, *, with_scale: bool = True) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..skeleton import FloatArray
+from ..arrays import FloatArray
 from ..types import Bodies3D
 from .rigid import transform_points
 

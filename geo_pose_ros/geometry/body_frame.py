@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..skeleton import BODY17, FloatArray
+from ..arrays import FloatArray
+from ..skeleton import BODY17
 
 _PELVIS, _THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
 _LEFT = [BODY17.index('left_hip'), BODY17.index('left_shoulder')]

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..skeleton import BODY17, FloatArray
+from ..arrays import FloatArray
+from ..skeleton import BODY17
 from .body_frame import world_from_body
 from .rigid import invert, transform_points
 

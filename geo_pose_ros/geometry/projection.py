@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.polynomial.polynomial import polyadd, polyder, polymul, polyroots, polysub, polyval
 
+from ..arrays import FloatArray
 from ..errors import ShapeError
-from ..skeleton import FloatArray
 from ..types import Camera, Intrinsics
 from .rigid import transform_points
 

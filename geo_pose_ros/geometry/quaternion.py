@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..skeleton import FloatArray
+from ..arrays import FloatArray
 
 # x, y, z, w of a unit quaternion, as in geometry_msgs.
 Quaternion = tuple[float, float, float, float]

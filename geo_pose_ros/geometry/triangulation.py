@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import FloatArray, IntArray
 from ..errors import ShapeError
-from ..skeleton import FloatArray
-from ..types import IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import CalibrationError
-from ..skeleton import FloatArray
 
 
 def rotation_to_axis(direction: FloatArray) -> FloatArray:

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EngineConfig
 from ..errors import BackendError, ConfigError, ShapeError
+from .settings import EngineConfig
 
 Tensors = Mapping[str, NDArray[Any]]
 

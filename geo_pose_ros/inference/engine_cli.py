@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..config import EngineConfig, walk
 from ..errors import BackendError
+from ..settings import walk
+from .settings import EngineConfig
 from .tensorrt import build_engine
 
 

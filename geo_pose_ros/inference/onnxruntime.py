@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EngineConfig
 from ..errors import BackendError
 from .base import Tensors, TensorSpec, check_inputs
+from .settings import EngineConfig
 
 _PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 _DTYPES = {

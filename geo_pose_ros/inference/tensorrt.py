@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EngineConfig
 from ..errors import BackendError
 from .base import Tensors, TensorSpec, check_inputs
 from .model_card import sha256
+from .settings import EngineConfig
 
 _OLDEST, _NEWEST = 10, 11
 _WORKSPACE_BYTES = 1 << 30

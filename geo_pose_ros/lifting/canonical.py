@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import FloatArray
 from ..errors import ShapeError
 from ..geometry.virtual_camera import rotation_to_axis
-from ..skeleton import FloatArray
 
 Poses = NDArray[np.float32]
 

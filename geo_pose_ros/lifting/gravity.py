@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import ConfigError
-from ..skeleton import FloatArray
 
 # Names of the world's upward axis, as settings spell them; REP-103's worlds have z up.
 UP_AXES: Mapping[str, tuple[float, float, float]] = {

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import LifterConfig
+from ..arrays import FloatArray
 from ..errors import BackendError, ShapeError
 from ..inference.base import InferenceBackend, create_backend, warm_up
 from ..inference.model_card import INPUT_NAME, VIEW_NAME, ModelCard, default_model, load_card
-from ..skeleton import BODY17, FloatArray
+from ..skeleton import BODY17
 from .canonical import CanonicalPoses, Poses, canonical_poses
 from .gravity import camera_heights, up_in_cameras
 from .root import place
+from .settings import LifterConfig
 
 # Poses (C, B, J, 3) to windows (C, B, T, J, 3).
 Windows = Callable[[Poses], Poses]

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import FloatArray
 from ..errors import ShapeError
-from ..skeleton import BODY17, FloatArray
+from ..skeleton import BODY17
 
 _ANKLES = np.array([BODY17.index('right_ankle'), BODY17.index('left_ankle')])
 _PARENT, _CHILD = np.array(BODY17.edges).T

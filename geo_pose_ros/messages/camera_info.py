@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import CalibrationError, GeoPoseError
-from ..skeleton import FloatArray
 from ..types import Intrinsics
 from .factory import MessageFactory
 from .stamps import to_header

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..geometry.body_frame import frame_covariance, world_from_body
 from ..geometry.rigid import invert, to_quaternion, transform_points
-from ..skeleton import FloatArray
 from ..types import Bodies3D
 from .factory import MessageFactory
 from .stamps import to_header

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray, IntArray
 from ..geometry.joint_angles import JOINT_NAMES
 from ..geometry.projection import project_world
-from ..skeleton import BODY17, FloatArray
-from ..types import Bodies3D, Camera, IntArray
+from ..skeleton import BODY17
+from ..types import Bodies3D, Camera
 from .factory import MessageFactory
 from .stamps import to_header
 

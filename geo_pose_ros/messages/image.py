@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from ..arrays import UInt8Array
 from ..errors import FrameError
-from ..types import Frame, Intrinsics, UInt8Array
+from ..types import Frame, Intrinsics
 from .factory import MessageFactory
 from .stamps import stamp_of, to_header
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..skeleton import Skeleton
 from ..types import Bodies3D
-from .bodies import check_body_ids
+from .clouds.bodies import check_body_ids
 from .factory import MessageFactory
 from .stamps import to_header
 

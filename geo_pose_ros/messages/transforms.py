@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..geometry.rigid import compose, from_quaternion, invert, to_quaternion
-from ..skeleton import FloatArray
 from ..types import CameraRig
 from .factory import MessageFactory
 from .stamps import to_header

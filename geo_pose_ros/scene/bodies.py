@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config import TrackingConfig
 from ..fusion.estimate import Estimate
 from ..geometry.matrices import traces
 from ..skeleton import Skeleton
 from ..types import Bodies3D
+from .settings import TrackingConfig
 from .tracks import Tracks
 
 # A joint that no view supports is half trusted at this standard deviation.

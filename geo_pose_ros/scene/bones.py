@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import FloatArray, IntArray
 from ..fusion.bones import BonePrior, incidence
-from ..skeleton import FloatArray, Skeleton
-from ..types import IntArray
+from ..skeleton import Skeleton
 
 # Errors of successive sets are alike: a detector puts a joint too low for seconds. So many sets count as one.
 _ALIKE_SETS = 10.0

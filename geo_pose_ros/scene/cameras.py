@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import CameraStateConfig
+from ..arrays import FloatArray
 from ..fusion.estimate import Noise
 from ..fusion.views import NEAR_M, Cameras
-from ..skeleton import FloatArray
 from .clocks import ClockOffsets
 from .health import RigHealth
+from .settings import CameraStateConfig
 
 # Joints of a view that its mean shift needs.
 _LEAST_JOINTS = 6

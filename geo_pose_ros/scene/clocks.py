@@ -14,9 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import FloatArray, IntArray
 from ..fusion.views import NEAR_M, Cameras
-from ..skeleton import FloatArray
-from ..types import IntArray
 
 # Joints slower than this say nothing, m/s.
 _LEAST_SPEED_M_S = 0.25

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config import CameraStateConfig
+from ..arrays import FloatArray
 from ..fusion.views import Cameras
-from ..skeleton import FloatArray
+from .settings import CameraStateConfig
 
 # How shifts are averaged, lately and as usual, s.
 _LATELY_S = 0.8

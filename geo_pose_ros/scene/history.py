@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import IntArray
 from ..lifting.canonical import Poses
-from ..types import IntArray
 
 _NS_PER_S = 1e9
 

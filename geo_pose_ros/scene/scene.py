@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import PipelineConfig
+from ..arrays import FloatArray, IntArray
 from ..errors import CalibrationError
 from ..fusion.association import claim, supports
 from ..fusion.estimate import Estimate, Lift, estimate_bodies
@@ -27,14 +27,15 @@ from ..fusion.views import Cameras, Detections
 from ..geometry.matrices import traces
 from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
-from ..skeleton import BODY17, FloatArray, mirror_of
-from ..types import Bodies3D, CameraRig, IntArray, Intrinsics, Keypoints2D
+from ..skeleton import BODY17, mirror_of
+from ..types import Bodies3D, CameraRig, Intrinsics, Keypoints2D
 from .bodies import to_bodies
 from .bones import BoneLengths
 from .cameras import CameraState, CameraStates
-from .foreseen import Foreseen
 from .history import PoseHistory
-from .reunion import reunite
+from .predictions import Foreseen
+from .reidentification import reunite
+from .settings import PipelineConfig
 from .tracks import Tracks
 
 _NS_PER_S = 1_000_000_000

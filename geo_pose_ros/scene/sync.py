@@ -24,8 +24,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from ..config import SyncConfig
 from ..errors import ConfigError
+from .settings import SyncConfig
 
 T = TypeVar('T')
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import TrackingConfig
+from ..arrays import FloatArray, IntArray
 from ..errors import ShapeError
 from ..geometry.matrices import traces
-from ..skeleton import FloatArray
-from ..types import IntArray
-from .filter import JointFilter
+from .filters.joint_filter import JointFilter
+from .settings import TrackingConfig
 
 _NS_PER_S = 1e9
 # Time over which standing is averaged.

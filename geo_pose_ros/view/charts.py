@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..evaluation.report import PictureField, Series
 from ..page import Html
-from ..skeleton import FloatArray
 from .tables import clock
 
 # Okabe and Ito's colours that read on light and dark; the dashes tell further lines apart.

@@ -13,9 +13,9 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..calibration.formats import add_unit_argument, read_calibration
-from ..config import add_arguments, from_arguments
+from ..commands.flags import add_arguments, from_arguments
 from ..errors import BagError, ConfigError
+from ..rigs.files import add_unit_argument, read_calibration
 from .settings import ExportConfig, ViewConfig
 from .stage import Stage
 
@@ -61,7 +61,7 @@ def _run(arguments: argparse.Namespace) -> None:
     config = from_arguments(ViewConfig, _only(arguments, ViewConfig, given))
     rig = read_calibration(arguments.rig, arguments.unit) if arguments.rig else None
     if arguments.live:
-        from ..ros.live_view import view_live
+        from ..ros.tools.live_view import view_live
 
         view_live(config, arguments.node, rig)
     elif arguments.export:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..arrays import FloatArray, UInt8Array
 from ..errors import ShapeError
-from ..skeleton import FloatArray, Skeleton
-from ..types import UInt8Array
+from ..skeleton import Skeleton
 
 # BGR: the body's left blue, its right orange, the middle green.
 LEFT, RIGHT, MIDDLE = (255, 130, 30), (0, 140, 255), (80, 200, 80)

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..arrays import FloatArray, UInt8Array
 from ..errors import ShapeError
 from ..evaluation.quality import distances_to_keypoints
 from ..geometry.projection import project_world
-from ..skeleton import FloatArray
-from ..types import Bodies3D, CameraRig, Frame, Keypoints2D, UInt8Array
+from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
 from .draw import draw_skeleton, joint_colours
 
 _DETECTED = (255, 255, 255)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..config import PipelineConfig
+from ..scene.settings import PipelineConfig
 from ..types import Bodies3D, CameraRig
 from .instant import Instant
 

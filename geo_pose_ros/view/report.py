@@ -13,8 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source, status_values
-from ..calibration.formats import add_unit_argument, read_calibration
-from ..config import add_arguments, from_arguments
+from ..commands.flags import add_arguments, from_arguments
 from ..errors import ConfigError, GeoPoseError
 from ..evaluation.report import CameraReport, RecordingReport, RecordingStatistics, ReportConfig, Series
 from ..evaluation.report_findings import findings, outlier_runs
@@ -31,6 +30,7 @@ from ..page import (
     tiles,
     verdicts,
 )
+from ..rigs.files import add_unit_argument, read_calibration
 from ..skeleton import BODY17
 from ..types import Bodies3D, Frame, Keypoints2D
 from . import charts

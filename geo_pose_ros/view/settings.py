@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..config import setting
+from ..settings import setting
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import BoolArray, FloatArray, UInt8Array
 from ..errors import ConfigError
 from ..geometry.rigid import to_quaternion
-from ..skeleton import BODY17, FloatArray, Skeleton
-from ..types import Bodies3D, Camera, CameraRig, UInt8Array
+from ..skeleton import BODY17, Skeleton
+from ..types import Bodies3D, Camera, CameraRig
 from .client_page import lightened
 from .instant import CameraState, Instant
 
-BoolArray = NDArray[np.bool_]
 _LOG = logging.getLogger(__name__)
 
 _COLOURS = np.array(

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..bags.recording import BODIES, Recording
 from ..errors import GeoPoseError
-from ..skeleton import FloatArray
 from ..types import Bodies3D
 from .instant import Instant
 from .playback import Playback

@@ -9,13 +9,13 @@ from geo_pose_ros.bags.calibrate import rig_with_intrinsics
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.calibration.formats import read_calibration
-from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.cli import main
 from geo_pose_ros.errors import BagError, CalibrationError
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.rigs.files import read_calibration
+from geo_pose_ros.rigs.rig_file import dump_rig
 
 from ..calibration.walking import START_NS, perturbed, pictures, pose_errors, walk
 from ..scenes import STANDING, ring_rig

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.calibration.formats import read_calibration
 from geo_pose_ros.cli import main
+from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.skeleton import BODY17, COCO17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 

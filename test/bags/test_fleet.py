@@ -18,11 +18,12 @@ from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.process import ProcessConfig
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.config import LifterConfig, PipelineConfig
 from geo_pose_ros.errors import BagError, ConfigError
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.scene.settings import PipelineConfig
 
 from ..scenes import keypoints, person, ring_rig
 

@@ -10,9 +10,9 @@ import pytest
 from geo_pose_ros.bags.calibrate import rig_with_intrinsics
 from geo_pose_ros.bags.import_videos import ImportedVideo, import_videos, parse_start
 from geo_pose_ros.bags.read import BagReader
-from geo_pose_ros.calibration.bag_cameras import rig_from_bag
 from geo_pose_ros.errors import BagError, CalibrationError, ConfigError
 from geo_pose_ros.messages.image import frame_from_message
+from geo_pose_ros.rigs.topics import rig_from_bag
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
 from ..recorded import START_NS, picture

@@ -11,17 +11,19 @@ from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
 from geo_pose_ros.bags.process import ProcessConfig, process_bag
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.calibration.bag_cameras import rig_from_bag
-from geo_pose_ros.config import DetectorConfig, LifterConfig, PipelineConfig, SyncConfig
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import BagError, CalibrationError, FrameError
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
-from geo_pose_ros.messages.bodies import bodies_from_cloud
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.details import with_details
-from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from geo_pose_ros.messages.clouds.bodies import bodies_from_cloud
+from geo_pose_ros.messages.clouds.details import with_details
+from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.skeleton import skeleton_from_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_transform
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.rigs.topics import rig_from_bag
+from geo_pose_ros.scene.settings import PipelineConfig, SyncConfig
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
 from geo_pose_ros.types import CameraRig, ExpectedPeople, Frame, Keypoints2D

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo_pose_ros.bags.sets import Stamped, synchronised
-from geo_pose_ros.config import SyncConfig
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.scene.settings import SyncConfig
 from geo_pose_ros.scene.sync import DropCause, FrameSynchronizer
 
 MS = 1_000_000

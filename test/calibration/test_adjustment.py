@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from geo_pose_ros.calibration.adjustment import (
+from geo_pose_ros.calibration.bundle.adjustment import (
     Layout,
     PoseViews,
     RigState,

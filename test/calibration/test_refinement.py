@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.calibration import scratch
-from geo_pose_ros.calibration.adjustment import PoseViews, RigState, triangulate
+from geo_pose_ros.calibration.bundle.adjustment import PoseViews, RigState, triangulate
 from geo_pose_ros.calibration.clocks import coarse_clocks, motion_peaks
 from geo_pose_ros.calibration.judge import Judgement
 from geo_pose_ros.calibration.people import match_people, pose_views, shared_instants

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from geo_pose_ros.calibration.settings import CalibrateConfig
+from geo_pose_ros.calibration.settings import CalibrateConfig, WatchConfig
 from geo_pose_ros.calibration.watch import CalibrationWatch, _usable
-from geo_pose_ros.config import LifterConfig, PipelineConfig, WatchConfig
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, Keypoints2D
 

@@ -13,7 +13,7 @@ from geo_pose_ros.demo import loop
 from geo_pose_ros.demo.loop import Exchange, Split, read_exchange, run_loop
 from geo_pose_ros.demo.run import Material
 from geo_pose_ros.errors import BagError
-from geo_pose_ros.messages.bodies import bodies_to_cloud
+from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
 from geo_pose_ros.messages.skeleton import skeleton_to_message
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D

@@ -15,10 +15,10 @@ from geo_pose_ros.demo import run
 from geo_pose_ros.demo.run import Played, draw, summarise
 from geo_pose_ros.demo.summary import drops, latency_ms, read_diagnostics, read_observations, stage_ms
 from geo_pose_ros.errors import BagError
-from geo_pose_ros.messages.bodies import bodies_to_cloud
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.image import compressed_from_frame
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.stamps import to_header
 from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.pipeline import PosePipeline

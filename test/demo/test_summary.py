@@ -7,12 +7,12 @@ import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.config import PipelineConfig
 from geo_pose_ros.demo.summary import in_sets, quality_summary, read_observations
 from geo_pose_ros.errors import BagError
-from geo_pose_ros.messages.bodies import bodies_to_cloud
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.scene.settings import PipelineConfig
 
 from ..scenes import keypoints, person, ring_rig
 

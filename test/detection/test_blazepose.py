@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import DetectorConfig, EngineConfig
 from geo_pose_ros.detection import create_detector
-from geo_pose_ros.detection.blazepose_keypoints import BlazePoseKeypoints, around_people, refine
-from geo_pose_ros.detection.blazepose_person import (
+from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints, around_people, refine
+from geo_pose_ros.detection.blazepose.person import (
     BlazePosePersons,
     anchor_centres,
     average_overlapping,
@@ -22,7 +21,9 @@ from geo_pose_ros.detection.blazepose_person import (
     regions_from_points,
 )
 from geo_pose_ros.detection.regions import Regions, squares_of
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.inference.model_card import sha256
+from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Frame
 

@@ -5,10 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import DetectorConfig, EngineConfig
 from geo_pose_ros.detection import create_detector
-from geo_pose_ros.detection.blazepose_person import packaged
+from geo_pose_ros.detection.blazepose.person import packaged
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import ConfigError, DetectorError, GeoPoseError
+from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
 from geo_pose_ros.types import ExpectedPeople, Frame
 

@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import EngineConfig
 from geo_pose_ros.detection.agreement import fits
 from geo_pose_ros.detection.batches import Batches
-from geo_pose_ros.detection.boxes import box_of, image_size, regions_of_boxes
 from geo_pose_ros.detection.looks import Looks
 from geo_pose_ros.detection.regions import Regions, crops, squares_of, to_tensor
-from geo_pose_ros.detection.yolox import _parts
+from geo_pose_ros.detection.rtmpose.boxes import box_of, image_size, regions_of_boxes
+from geo_pose_ros.detection.rtmpose.yolox import _parts
 from geo_pose_ros.errors import BackendError, ShapeError
+from geo_pose_ros.inference.settings import EngineConfig
 
 from .. import onnx_models
 

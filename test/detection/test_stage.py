@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import DetectorConfig
 from geo_pose_ros.detection.checks import checked
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.detection.stage import DetectionStage
 from geo_pose_ros.errors import DetectorError, FrameError
 from geo_pose_ros.skeleton import BODY17, COCO17

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import DetectorConfig
-from geo_pose_ros.detection.boxes import box_of
 from geo_pose_ros.detection.readings import Reading
 from geo_pose_ros.detection.regions import Regions
+from geo_pose_ros.detection.rtmpose.boxes import box_of
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.detection.top_down import TopDownDetector, tiles_of
 from geo_pose_ros.skeleton import BODY17, mirror_of
 from geo_pose_ros.types import ExpectedPeople, Frame

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from geo_pose_ros import cli
-from geo_pose_ros.calibration.formats import write_calibration
-from geo_pose_ros.config import NodeConfig, walk
+from geo_pose_ros.rigs.files import write_calibration
+from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.settings import walk
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
 from ..scenes import ring_rig

@@ -6,7 +6,7 @@ import pytest
 
 from geo_pose_ros import cli
 from geo_pose_ros.doctor import machine
-from geo_pose_ros.doctor.diagnosis import Health
+from geo_pose_ros.findings import Severity
 
 
 def worst(found):
@@ -14,7 +14,7 @@ def worst(found):
     assert all(diagnosis.what for diagnosis in found)
     # Whatever is wrong has a remedy.
     assert all(diagnosis.remedy for diagnosis in found if diagnosis.health)
-    return max((diagnosis.health for diagnosis in found), default=Health.OK)
+    return max((diagnosis.health for diagnosis in found), default=Severity.OK)
 
 
 GIB, MIB = 2**30, 2**20
@@ -23,39 +23,39 @@ GIB, MIB = 2**30, 2**20
 @pytest.mark.parametrize(
     ('found', 'health'),
     [
-        (lambda: machine.check_python((3, 11)), Health.OK),
-        (lambda: machine.check_python((3, 9)), Health.ERROR),
-        (lambda: machine.check_python((3, 15)), Health.ERROR),
-        (lambda: machine.check_packages(lambda name: True), Health.OK),
-        (lambda: machine.check_packages(lambda name: name != 'rosbags'), Health.ERROR),
+        (lambda: machine.check_python((3, 11)), Severity.OK),
+        (lambda: machine.check_python((3, 9)), Severity.ERROR),
+        (lambda: machine.check_python((3, 15)), Severity.ERROR),
+        (lambda: machine.check_packages(lambda name: True), Severity.OK),
+        (lambda: machine.check_packages(lambda name: name != 'rosbags'), Severity.ERROR),
         # What is optional is said, not complained of.
-        (lambda: machine.check_packages(lambda name: name not in ('torch', 'viser', 'rclpy')), Health.OK),
-        (lambda: machine.check_processor(4, ''), Health.OK),
-        (lambda: machine.check_processor(1, ''), Health.WARNING),
-        (lambda: machine.check_processor(4, '1'), Health.OK),
-        (lambda: machine.check_processor(4, '8'), Health.WARNING),
-        (lambda: machine.check_memory('MemTotal: 8 kB\nMemAvailable:    8388608 kB\n'), Health.OK),
-        (lambda: machine.check_memory('MemAvailable:    524288 kB\n'), Health.WARNING),
-        (lambda: machine.check_memory(''), Health.OK),
-        (lambda: machine.check_disk(100 * GIB, Path('/x')), Health.OK),
-        (lambda: machine.check_disk(GIB, Path('/x')), Health.WARNING),
-        (lambda: machine.check_sockets(8 * MIB), Health.OK),
-        (lambda: machine.check_sockets(212_992), Health.WARNING),
-        (lambda: machine.check_shared_memory(GIB), Health.OK),
-        (lambda: machine.check_shared_memory(MIB), Health.WARNING),
-        (lambda: machine.check_clock(None), Health.OK),
-        (lambda: machine.check_clock(0), Health.OK),
-        (lambda: machine.check_clock(5), Health.WARNING),
-        (lambda: machine.check_gpu(False, lambda name: False, ()), Health.OK),
-        (lambda: machine.check_gpu(True, lambda name: name == 'tensorrt', ()), Health.OK),
-        (lambda: machine.check_gpu(True, lambda name: False, ('CUDAExecutionProvider',)), Health.OK),
-        (lambda: machine.check_gpu(True, lambda name: False, ('CPUExecutionProvider',)), Health.WARNING),
-        (lambda: machine.check_middleware({}, lambda path: False), Health.OK),
-        (lambda: machine.check_middleware({'ROS_DOMAIN_ID': '200'}, lambda path: True), Health.ERROR),
-        (lambda: machine.check_middleware({'ROS_DOMAIN_ID': 'x'}, lambda path: True), Health.ERROR),
-        (lambda: machine.check_middleware({'FASTDDS_DEFAULT_PROFILES_FILE': '/gone'}, lambda _: False), Health.ERROR),
-        (lambda: machine.check_middleware({'CYCLONEDDS_URI': 'file:///there'}, lambda path: True), Health.OK),
-        (lambda: machine.check_middleware({'CYCLONEDDS_URI': '<CycloneDDS/>'}, lambda path: False), Health.OK),
+        (lambda: machine.check_packages(lambda name: name not in ('torch', 'viser', 'rclpy')), Severity.OK),
+        (lambda: machine.check_processor(4, ''), Severity.OK),
+        (lambda: machine.check_processor(1, ''), Severity.WARNING),
+        (lambda: machine.check_processor(4, '1'), Severity.OK),
+        (lambda: machine.check_processor(4, '8'), Severity.WARNING),
+        (lambda: machine.check_memory('MemTotal: 8 kB\nMemAvailable:    8388608 kB\n'), Severity.OK),
+        (lambda: machine.check_memory('MemAvailable:    524288 kB\n'), Severity.WARNING),
+        (lambda: machine.check_memory(''), Severity.OK),
+        (lambda: machine.check_disk(100 * GIB, Path('/x')), Severity.OK),
+        (lambda: machine.check_disk(GIB, Path('/x')), Severity.WARNING),
+        (lambda: machine.check_sockets(8 * MIB), Severity.OK),
+        (lambda: machine.check_sockets(212_992), Severity.WARNING),
+        (lambda: machine.check_shared_memory(GIB), Severity.OK),
+        (lambda: machine.check_shared_memory(MIB), Severity.WARNING),
+        (lambda: machine.check_clock(None), Severity.OK),
+        (lambda: machine.check_clock(0), Severity.OK),
+        (lambda: machine.check_clock(5), Severity.WARNING),
+        (lambda: machine.check_gpu(False, lambda name: False, ()), Severity.OK),
+        (lambda: machine.check_gpu(True, lambda name: name == 'tensorrt', ()), Severity.OK),
+        (lambda: machine.check_gpu(True, lambda name: False, ('CUDAExecutionProvider',)), Severity.OK),
+        (lambda: machine.check_gpu(True, lambda name: False, ('CPUExecutionProvider',)), Severity.WARNING),
+        (lambda: machine.check_middleware({}, lambda path: False), Severity.OK),
+        (lambda: machine.check_middleware({'ROS_DOMAIN_ID': '200'}, lambda path: True), Severity.ERROR),
+        (lambda: machine.check_middleware({'ROS_DOMAIN_ID': 'x'}, lambda path: True), Severity.ERROR),
+        (lambda: machine.check_middleware({'FASTDDS_DEFAULT_PROFILES_FILE': '/gone'}, lambda _: False), Severity.ERROR),
+        (lambda: machine.check_middleware({'CYCLONEDDS_URI': 'file:///there'}, lambda path: True), Severity.OK),
+        (lambda: machine.check_middleware({'CYCLONEDDS_URI': '<CycloneDDS/>'}, lambda path: False), Severity.OK),
     ],
 )
 def test_checks(found, health):
@@ -80,7 +80,7 @@ def test_this_machine(capsys):
 
 def test_the_status_is_the_worst_and_quiet_shows_only_that(capsys, monkeypatch, tmp_path):
     import geo_pose_ros.doctor as doctor
-    from geo_pose_ros.calibration.rig_file import dump_rig
+    from geo_pose_ros.rigs.rig_file import dump_rig
 
     from ..scenes import ring_rig
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.doctor.diagnosis import Health
 from geo_pose_ros.doctor.rig import check_camera, check_rig
+from geo_pose_ros.findings import Severity
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.types import CameraRig
 
@@ -30,9 +30,9 @@ def test_a_fit_rig(count):
 
 def test_units():
     [(health, what, remedy)] = [entry for entry in wrong(scaled(ring_rig(4), 1000.0)) if 'apart' in entry[1]]
-    assert health == Health.ERROR and 'farther than cameras are' in what and '--unit mm' in remedy
+    assert health == Severity.ERROR and 'farther than cameras are' in what and '--unit mm' in remedy
     [(health, what, _)] = [entry for entry in wrong(scaled(ring_rig(4), 0.001)) if 'apart' in entry[1]]
-    assert health == Health.ERROR and 'at one place' in what
+    assert health == Severity.ERROR and 'at one place' in what
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_lenses(change, words):
     K = camera.intrinsics.K.copy()
     K[0, 0], K[0, 2] = change.get('fx', K[0, 0]), change.get('cx', K[0, 2])
     [said] = check_camera(replace(camera, intrinsics=replace(camera.intrinsics, K=K)))
-    assert said.health == Health.WARNING and words in said.what and 'alibrate it again' in said.remedy
+    assert said.health == Severity.WARNING and words in said.what and 'alibrate it again' in said.remedy
 
 
 def test_a_camera_that_looks_away_and_two_that_look_alike():
@@ -57,7 +57,7 @@ def test_a_camera_that_looks_away_and_two_that_look_alike():
     outwards = look_at(position, position * (2.0, 2.0, 1.0), np.array([0.0, 0.0, 1.0]))
     away = replace(rig.cameras[1], cam_from_world=outwards)
     [(health, what, _)] = wrong(CameraRig((rig.cameras[0], away, *rig.cameras[2:])))
-    assert health == Health.WARNING and what.startswith('cam1: no other camera')
+    assert health == Severity.WARNING and what.startswith('cam1: no other camera')
     first = rig.cameras[0].cam_from_world
     beside = np.column_stack([first[:, :3], first[:, 3] + (0.1, 0.0, 0.0)])
     stereo = CameraRig((rig.cameras[0], replace(rig.cameras[1], cam_from_world=beside)))

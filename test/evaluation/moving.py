@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.evaluation.report import RecordingReport, RecordingStatistics, ReportConfig
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.lifting.settings import LifterConfig
+from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, Keypoints2D
 
 from ..scenes import person, ring_rig

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import LifterConfig, PipelineConfig, TrackingConfig
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.evaluation.quality import (
     Observation,
@@ -16,7 +15,9 @@ from geo_pose_ros.evaluation.quality import (
     measured,
     reprojection_px,
 )
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Keypoints2D
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import CameraStateConfig, LifterConfig, PipelineConfig, build
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.evaluation.report import RecordingStatistics, ReportConfig
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.scene.settings import CameraStateConfig, PipelineConfig
+from geo_pose_ros.settings import build
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 

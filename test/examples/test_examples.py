@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.detection import base
+from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.skeleton import BODY17
 
 from ..evaluation.moving import pose

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geo_pose_ros.arrays import FloatArray, IntArray
 from geo_pose_ros.fusion.views import Cameras, Detections
 from geo_pose_ros.geometry.virtual_camera import look_at
-from geo_pose_ros.skeleton import FloatArray
-from geo_pose_ros.types import IntArray
 
 from ..scenes import person
 

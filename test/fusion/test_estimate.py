@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import SolverConfig, TrackingConfig
 from geo_pose_ros.fusion import estimate
 from geo_pose_ros.fusion.estimate import Noise, estimate_bodies
 from geo_pose_ros.fusion.left_right import limb_groups, unexpected_sides
+from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.solver import Circumstances
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.scene.bodies import to_bodies
+from geo_pose_ros.scene.settings import TrackingConfig
 from geo_pose_ros.scene.tracks import Tracks
 from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17
 

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import SolverConfig
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.fusion.lifted import LiftedViews, lifted_prior
+from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.solver import Circumstances, Solution, solve
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.triangulation import triangulate_robust

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import EngineConfig
 from geo_pose_ros.errors import BackendError, ConfigError, ShapeError
 from geo_pose_ros.inference import base
 from geo_pose_ros.inference.base import TensorSpec, create_backend, warm_up
+from geo_pose_ros.inference.settings import EngineConfig
 
 from .. import onnx_models
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.cli import main
-from geo_pose_ros.config import EngineConfig
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.inference import tensorrt as engine
 from geo_pose_ros.inference.base import create_backend
 from geo_pose_ros.inference.model_card import sha256
+from geo_pose_ros.inference.settings import EngineConfig
 
 from .. import onnx_models
 

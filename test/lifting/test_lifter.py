@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import LifterConfig
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.inference.model_card import (
@@ -21,6 +20,7 @@ from geo_pose_ros.inference.model_card import (
 )
 from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.lifter import PoseLifter
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.skeleton import BODY17
 
 from .. import onnx_models

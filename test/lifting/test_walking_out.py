@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
 from test.scenes import ring_rig
 from test.training.people import moving_person

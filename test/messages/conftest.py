@@ -32,7 +32,7 @@ def rosbags_library() -> Library:
 
 def rclpy_library() -> Library:
     serialization = pytest.importorskip('rclpy.serialization')
-    from geo_pose_ros.ros.message_factory import RclpyFactory
+    from geo_pose_ros.ros.io.message_factory import RclpyFactory
 
     make = RclpyFactory()
     return Library(

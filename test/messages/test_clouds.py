@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.messages.bodies import BODIES_DTYPE, bodies_from_cloud, bodies_to_cloud, sigma_m
-from geo_pose_ros.messages.details import details_to_cloud, with_details
-from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from geo_pose_ros.messages.clouds.bodies import BODIES_DTYPE, bodies_from_cloud, bodies_to_cloud, sigma_m
+from geo_pose_ros.messages.clouds.details import details_to_cloud, with_details
+from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.skeleton import BODY17, HALPE26
 from geo_pose_ros.types import Bodies3D, Keypoints2D
 

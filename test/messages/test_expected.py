@@ -5,8 +5,8 @@ import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.messages.expected import expected_from_cloud, expected_to_cloud
-from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from geo_pose_ros.messages.clouds.predictions import expected_from_cloud, expected_to_cloud
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import ExpectedPeople, Keypoints2D
 

@@ -18,7 +18,7 @@ def test_rosbags_fills_what_is_not_named():
 
 def test_rclpy_package_that_is_not_installed():
     pytest.importorskip('rclpy')
-    from geo_pose_ros.ros.message_factory import RclpyFactory
+    from geo_pose_ros.ros.io.message_factory import RclpyFactory
 
     with pytest.raises(ConfigError, match=r"'no_such_msgs/msg/Thing' is not installed .*ros-\$ROS_DISTRO-no-such-msgs"):
         RclpyFactory()('no_such_msgs/msg/Thing')

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from geo_pose_ros.calibration.rig_file import rig_hash
 from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import project
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
@@ -24,6 +23,7 @@ from geo_pose_ros.messages.transforms import (
     rig_to_transforms_stamped,
     transform_tree,
 )
+from geo_pose_ros.rigs.rig_file import rig_hash
 from geo_pose_ros.skeleton import BODY17
 
 from ..scenes import intrinsics, ring_rig

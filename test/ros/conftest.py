@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.detection import base
-from geo_pose_ros.ros.middleware import large_data_environment
+from geo_pose_ros.rigs.rig_file import dump_rig
+from geo_pose_ros.ros.io.middleware import large_data_environment
 
 if find_spec('rclpy') is None:
     collect_ignore_glob = ['test_*.py']

@@ -21,15 +21,16 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from geo_pose_ros.config import DetectorConfig
-from geo_pose_ros.messages.bodies import bodies_from_cloud
+from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.clouds.bodies import bodies_from_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.stamps import stamp_of, to_header
-from geo_pose_ros.ros.message_factory import RclpyFactory
-from geo_pose_ros.ros.pose_node import PoseNode
-from geo_pose_ros.ros.qos import profile
-from geo_pose_ros.skeleton import BODY17, FloatArray, Skeleton
+from geo_pose_ros.ros.io.message_factory import RclpyFactory
+from geo_pose_ros.ros.io.qos import profile
+from geo_pose_ros.ros.nodes.pose_node import PoseNode
+from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import Bodies3D, CameraRig, ExpectedPeople, Frame, Keypoints2D
 from test.scenes import keypoints, person, ring_rig
 

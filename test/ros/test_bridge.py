@@ -16,7 +16,7 @@ import pytest
 
 from geo_pose_ros.errors import FrameError
 from geo_pose_ros.messages.image import BRIDGED, frame_from_message
-from geo_pose_ros.ros.bridge import raw_converter
+from geo_pose_ros.ros.io.bridge import raw_converter
 
 HEIGHT, WIDTH = 6, 8
 CHANNELS = {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'yuv422': 2, 'yuv422_yuy2': 2}

@@ -16,13 +16,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration import watch as watching
-from geo_pose_ros.calibration.rig_file import load_rig
 from geo_pose_ros.calibration.settings import CalibrateConfig
 from geo_pose_ros.calibration.watch import Proposal
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
+from geo_pose_ros.rigs.rig_file import load_rig
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 from test.calibration.walking import errors_as_is, walk
 from test.ros.harness import MAKE, RIG, Cameras, World, until, world

@@ -17,14 +17,14 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
 
-from geo_pose_ros.calibration.live import Calibration
-from geo_pose_ros.calibration.transform_buffer import TransformBuffer
-from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError
 from geo_pose_ros.geometry.rigid import compose
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.ros.camera_set import CameraSet
-from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.rigs.live import Calibration
+from geo_pose_ros.rigs.transform_buffer import TransformBuffer
+from geo_pose_ros.ros.io.qos import profile
+from geo_pose_ros.ros.nodes.camera_set import CameraSet
+from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.types import Bodies3D, CameraRig
 from test.ros.harness import MAKE, PERSON, RIG, Console, World, until, world
 from test.ros.test_lifecycle import call
@@ -179,7 +179,7 @@ def test_the_frames_of_the_cameras_that_there_are(
 ) -> None:
     published: list[CameraRig] = []
     frames = SimpleNamespace(publish=published.append, close=lambda: None)
-    monkeypatch.setattr('geo_pose_ros.ros.session.CameraFrames', lambda node, make: frames)
+    monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_session.CameraFrames', lambda node, make: frames)
     given = {'tracking_frame': 'odom'} if carried else {}
     with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1'], publish_camera_frames=True, **given) as w:
         assert set_cameras(w, 'cam1', 'cam2') == ''

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from geo_pose_ros.errors import FrameError
 from geo_pose_ros.messages.stamps import stamp_of, to_header
-from geo_pose_ros.ros.cdr import header_stamp_ns, read_compressed_image, read_image, with_header_stamp
+from geo_pose_ros.ros.io.cdr import header_stamp_ns, read_compressed_image, read_image, with_header_stamp
 from test.ros.harness import MAKE
 
 STAMP_NS = 1_700_000_000_123_456_789

@@ -13,11 +13,11 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 
 from geo_pose_ros.errors import ConfigError, GeoPoseError
-from geo_pose_ros.messages.expected import expected_from_cloud, expected_to_cloud
-from geo_pose_ros.messages.keypoints import keypoints_from_cloud
-from geo_pose_ros.ros.detector_node import DetectorNode
-from geo_pose_ros.ros.detector_session import _as_body17
-from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud
+from geo_pose_ros.messages.clouds.predictions import expected_from_cloud, expected_to_cloud
+from geo_pose_ros.ros.io.qos import profile
+from geo_pose_ros.ros.nodes.detector_node import DetectorNode
+from geo_pose_ros.ros.nodes.detector_session import _as_body17
 from geo_pose_ros.skeleton import BODY17, COCO17
 from geo_pose_ros.types import ExpectedPeople, Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, World, until, world
@@ -138,7 +138,7 @@ def test_a_picture_that_cannot_be_read_costs_its_camera_only(rig_path: str) -> N
 
 
 def test_crowds_and_silly_coordinates_from_elsewhere_cost_their_camera_only(rig_path: str) -> None:
-    from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+    from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 
     with world('keypoints', rig_path=rig_path) as w:
         w.new_bodies(2, views=4)

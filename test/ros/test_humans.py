@@ -16,13 +16,13 @@ from geometry_msgs.msg import PointStamped, TwistStamped
 from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import JointState, RegionOfInterest
 
-from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.joint_angles import JOINT_NAMES, joint_angles
 from geo_pose_ros.pipeline import PipelineResult
-from geo_pose_ros.ros import humans, outputs
-from geo_pose_ros.ros.humans import Humans
-from geo_pose_ros.ros.outputs import Outputs
+from geo_pose_ros.ros.nodes import humans, outputs
+from geo_pose_ros.ros.nodes.humans import Humans
+from geo_pose_ros.ros.nodes.outputs import Outputs
+from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.messages.test_humans import MAKE as HRI_MAKE

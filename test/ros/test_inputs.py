@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 from rclpy.subscription import Subscription
 
-from geo_pose_ros.config import SyncConfig
-from geo_pose_ros.ros import inputs
-from geo_pose_ros.ros.worker import SetWorker
+from geo_pose_ros.ros.nodes import inputs
+from geo_pose_ros.ros.nodes.worker import SetWorker
+from geo_pose_ros.scene.settings import SyncConfig
 from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet
 from test.ros.harness import until
 

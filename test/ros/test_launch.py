@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from geo_pose_ros.config import NodeConfig, walk
-from geo_pose_ros.ros.middleware import PROFILE, large_data_environment
+from geo_pose_ros.ros.io.middleware import PROFILE, large_data_environment
+from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.settings import walk
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
@@ -167,7 +168,7 @@ def test_the_play_arguments_exist() -> None:
     pytest.importorskip('rclpy')
     import argparse
 
-    from geo_pose_ros.ros import play
+    from geo_pose_ros.ros.tools import play
 
     parser = argparse.ArgumentParser()
     play.register(parser.add_subparsers())

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
-from geo_pose_ros.calibration.rig_file import dump_rig
+from geo_pose_ros.rigs.rig_file import dump_rig
 from test.ros.harness import RIG
 from test.ros.test_play_record import bag
 

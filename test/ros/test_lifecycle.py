@@ -19,12 +19,13 @@ from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from geo_pose_ros.config import NodeConfig, build, flatten, to_ros_yaml, walk
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.ros import parameters
-from geo_pose_ros.ros.parameter_files import shared_names
-from geo_pose_ros.ros.pose_node import PoseNode
-from geo_pose_ros.ros.qos import UnsupportedEventTypeError
+from geo_pose_ros.ros.io import parameters
+from geo_pose_ros.ros.io.parameter_files import shared_names
+from geo_pose_ros.ros.io.qos import UnsupportedEventTypeError
+from geo_pose_ros.ros.nodes.pose_node import PoseNode
+from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.settings import build, flatten, to_ros_yaml, walk
 from test.ros.harness import World, until, world
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +138,7 @@ def test_a_transition_in_another_thread_waits_for_the_report(rig_path: str, monk
 
 def test_what_nobody_expected_is_logged_and_an_error(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with world('keypoints', rig_path=rig_path, autostart=False) as w:
-        monkeypatch.setattr('geo_pose_ros.ros.pose_node.PoseSession', lambda *a: 1 / 0)
+        monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_node.PoseSession', lambda *a: 1 / 0)
         assert w.node.trigger_configure() == TransitionCallbackReturn.ERROR
         assert state(w) == 'unconfigured'
 
@@ -146,7 +147,7 @@ def test_autostart_says_why_it_cannot(rig_path: str, monkeypatch: pytest.MonkeyP
     with world('keypoints', rig_path=rig_path, autostart=False) as w:
         assert w.node.on_activate(None) == TransitionCallbackReturn.FAILURE
         assert str(w.node.fault) == 'pose_node is not configured.'
-        monkeypatch.setattr('geo_pose_ros.ros.pose_node.PoseSession', lambda *a: 1 / 0)
+        monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_node.PoseSession', lambda *a: 1 / 0)
         with pytest.raises(ConfigError, match='did not start; the log says why'):
             w.node.autostart()
 
@@ -167,14 +168,14 @@ def test_a_middleware_that_does_not_count_losses(rig_path: str, monkeypatch: pyt
 def test_a_crash_of_the_inputs_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with world('keypoints', rig_path=rig_path) as w:
         w.new_bodies(1)
-        monkeypatch.setattr('geo_pose_ros.ros.session.header_stamp_ns', lambda *a: 1 / 0)
+        monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_session.header_stamp_ns', lambda *a: 1 / 0)
         until(lambda: w.node.crashed, 'crashed')
 
 
 def test_a_crash_of_the_worker_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with world('keypoints', rig_path=rig_path) as w:
         w.new_bodies(1)
-        monkeypatch.setattr('geo_pose_ros.ros.outputs.bodies_to_cloud', lambda *a: 1 / 0)
+        monkeypatch.setattr('geo_pose_ros.ros.nodes.outputs.bodies_to_cloud', lambda *a: 1 / 0)
         until(lambda: w.node.crashed, 'crashed')
 
 
@@ -258,7 +259,7 @@ def test_wrong_overrides_are_refused(overrides: dict[str, Any], words: str) -> N
 def test_the_parameter_file_is_the_config() -> None:
     path = ROOT / 'config' / 'pose_node.yaml'
     text = path.read_text(encoding='utf-8')
-    remedy = 'run: python -m geo_pose_ros.ros.parameters > config/pose_node.yaml'
+    remedy = 'run: python -m geo_pose_ros.ros.io.parameters > config/pose_node.yaml'
     assert text == to_ros_yaml(NodeConfig, parameters.NODE_KEY, parameters.YAML_HEADER), remedy
     tree = yaml.safe_load(text)[parameters.NODE_KEY]['ros__parameters']
     assert build(NodeConfig, flatten(tree)) == NodeConfig()
@@ -266,7 +267,7 @@ def test_the_parameter_file_is_the_config() -> None:
 
 def run_node(*arguments: str, first_path: str = '') -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', *arguments],
+        [sys.executable, '-m', 'geo_pose_ros.ros.nodes.pose_node', '--ros-args', *arguments],
         env={**os.environ, 'PYTHONPATH': os.pathsep.join([first_path, str(ROOT), os.environ.get('PYTHONPATH', '')])},
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )
@@ -275,7 +276,7 @@ def run_node(*arguments: str, first_path: str = '') -> subprocess.CompletedProce
 def started_node(rig_path: str) -> Any:
     """Return the process of a node that waits for keypoints."""
     return subprocess.Popen(
-        [sys.executable, '-m', 'geo_pose_ros.ros.pose_node', '--ros-args', '-p', f'rig:={rig_path}', '-p',
+        [sys.executable, '-m', 'geo_pose_ros.ros.nodes.pose_node', '--ros-args', '-p', f'rig:={rig_path}', '-p',
          'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false'],
         cwd=ROOT, stderr=subprocess.PIPE, text=True,
     )

@@ -8,20 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from geo_pose_training.data.noise import CLEAN
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 
-from benchmarks.scene_metrics import measure
-from benchmarks.simulation import EPOCH_NS, Recording, Scenario, SetRecord, World, build, events
-from geo_pose_ros.calibration.rig_file import dump_rig
-from geo_pose_ros.messages.bodies import bodies_from_cloud
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
-from geo_pose_ros.ros.message_factory import RclpyFactory
-from geo_pose_ros.ros.pose_node import PoseNode
-from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.messages.clouds.bodies import bodies_from_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
+from geo_pose_ros.rigs.rig_file import dump_rig
+from geo_pose_ros.ros.io.message_factory import RclpyFactory
+from geo_pose_ros.ros.io.qos import profile
+from geo_pose_ros.ros.nodes.pose_node import PoseNode
+from geo_pose_ros.simulation.detector_noise import CLEAN
+from geo_pose_ros.simulation.metrics import measure
+from geo_pose_ros.simulation.simulate import EPOCH_NS, Recording, Scenario, SetRecord, World, build, events
 from geo_pose_ros.types import Bodies3D, Keypoints2D
 from test.ros.harness import until
 

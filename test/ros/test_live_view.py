@@ -9,8 +9,8 @@ import pytest
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
-from geo_pose_ros.messages.bodies import bodies_to_cloud
-from geo_pose_ros.ros.live_view import LiveTopics, show_live
+from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
+from geo_pose_ros.ros.tools.live_view import LiveTopics, show_live
 from geo_pose_ros.view.settings import ViewConfig
 from geo_pose_ros.view.stage import Stage
 

@@ -14,12 +14,12 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-from geo_pose_ros.doctor.diagnosis import Health
+from geo_pose_ros.findings import Severity
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
-from geo_pose_ros.ros.doctor import check_graph
-from geo_pose_ros.ros.monitor import Board, show
-from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.ros.io.qos import profile
+from geo_pose_ros.ros.tools.check_topics import check_graph
+from geo_pose_ros.ros.tools.monitor import Board, show
 
 from .harness import MAKE, RIG, world
 
@@ -108,21 +108,21 @@ def test_cameras_that_are_well(listener, rig_path):
         timer = running.tester.create_timer(0.05, lambda: info.publish(message))
         found = said(listener)
         running.tester.destroy_timer(timer)
-    assert found['/cam0/camera_info: 320x240 px, plumb_bob'] == Health.OK
-    assert found['/cam0/image_raw/compressed: reliable, from /tester'] == Health.OK
-    assert set(found.values()) == {Health.OK}
+    assert found['/cam0/camera_info: 320x240 px, plumb_bob'] == Severity.OK
+    assert found['/cam0/image_raw/compressed: reliable, from /tester'] == Severity.OK
+    assert set(found.values()) == {Severity.OK}
 
 
 def test_nobody_two_at_once_and_deaf_ones(listener):
-    assert said(listener) == {'no camera publishes pictures': Health.WARNING}
+    assert said(listener) == {'no camera publishes pictures': Severity.WARNING}
     soft = QoSProfile(depth=1, reliability=profile(1, reliable=False).reliability)
     publishers = [listener.create_publisher(CompressedImage, '/a/image_raw/compressed', soft)]
     info = listener.create_publisher(CameraInfo, '/a/camera_info', 1)
     listener.create_subscription(CompressedImage, '/a/image_raw/compressed', lambda _: None, profile(1))
     found = said(listener)
-    [deaf] = [what for what, health in found.items() if 'image_raw' in what and health == Health.ERROR]
+    [deaf] = [what for what, health in found.items() if 'image_raw' in what and health == Severity.ERROR]
     assert 'doctor asks for more and receives nothing' in deaf
-    assert found['/a/camera_info: nothing came'] == Health.WARNING
+    assert found['/a/camera_info: nothing came'] == Severity.WARNING
     publishers.append(listener.create_publisher(CompressedImage, '/a/image_raw/compressed', soft))
     ended = threading.Event()
 
@@ -135,8 +135,8 @@ def test_nobody_two_at_once_and_deaf_ones(listener):
     found = said(listener)
     ended.set()
     thread.join()
-    assert any('has 2 publishers' in what and health == Health.ERROR for what, health in found.items())
-    assert any('K = 0' in what and health == Health.ERROR for what, health in found.items())
+    assert any('has 2 publishers' in what and health == Severity.ERROR for what, health in found.items())
+    assert any('K = 0' in what and health == Severity.ERROR for what, health in found.items())
 
 
 def test_a_camera_that_the_node_no_longer_has_is_gone():

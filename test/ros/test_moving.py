@@ -18,19 +18,20 @@ from rclpy.node import Node
 from rclpy.time import Time
 from std_msgs.msg import String
 
-from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.errors import ConfigError, TransformError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
 from geo_pose_ros.geometry.rigid import compose as compose_matrices
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.pipeline import PipelineResult
-from geo_pose_ros.ros import moving_rig, outputs, transforms
-from geo_pose_ros.ros.moving_rig import Mount, MovingRig
-from geo_pose_ros.ros.outputs import Outputs
-from geo_pose_ros.ros.transforms import OwnTransforms, Tf2Transforms, listen_to_transforms
+from geo_pose_ros.ros.io import transforms
+from geo_pose_ros.ros.io.transforms import OwnTransforms, Tf2Transforms, listen_to_transforms
+from geo_pose_ros.ros.nodes import moving_rig, outputs
+from geo_pose_ros.ros.nodes.moving_rig import Mount, MovingRig
+from geo_pose_ros.ros.nodes.outputs import Outputs
+from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, until, world

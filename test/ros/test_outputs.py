@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.pipeline import PipelineResult
-from geo_pose_ros.ros import outputs
-from geo_pose_ros.ros.message_factory import installed_class
-from geo_pose_ros.ros.outputs import Outputs
+from geo_pose_ros.ros.io.message_factory import installed_class
+from geo_pose_ros.ros.nodes import outputs
+from geo_pose_ros.ros.nodes.outputs import Outputs
+from geo_pose_ros.ros.nodes.settings import NodeConfig
 from test.messages.test_detections3d import MAKE
 from test.ros.harness import RIG
 from test.ros.test_humans import FakeNode, bodies

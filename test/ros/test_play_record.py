@@ -23,11 +23,11 @@ from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import DEFAULT_QOS, LATCHED_QOS, BagWriter
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.messages.stamps import stamp_of, to_header
-from geo_pose_ros.ros import play, record
-from geo_pose_ros.ros.middleware import PROFILE
-from geo_pose_ros.ros.play import Player
-from geo_pose_ros.ros.qos_from_bag import bag_qos, publisher_qos, subscription_qos
-from geo_pose_ros.ros.record import Recorder
+from geo_pose_ros.ros.io.middleware import PROFILE
+from geo_pose_ros.ros.io.qos_from_bag import bag_qos, publisher_qos, subscription_qos
+from geo_pose_ros.ros.tools import play, record
+from geo_pose_ros.ros.tools.play import Player
+from geo_pose_ros.ros.tools.record import Recorder
 from test.ros.harness import until
 
 IMAGES, WORDS = '/play/cam0/image_raw/compressed', '/play/words'

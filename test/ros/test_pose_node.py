@@ -18,14 +18,14 @@ from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
-from geo_pose_ros.calibration.rig_file import dump_rig
-from geo_pose_ros.messages.details import with_details
+from geo_pose_ros.messages.clouds.details import with_details
+from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.image import frame_from_message
-from geo_pose_ros.messages.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.ros import outputs, rig_source
-from geo_pose_ros.ros.qos import profile
+from geo_pose_ros.rigs.rig_file import dump_rig
+from geo_pose_ros.ros.io.qos import profile
+from geo_pose_ros.ros.nodes import outputs, rig_source
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, picture, published_at, until, world

@@ -18,9 +18,9 @@ from std_srvs.srv import Trigger
 
 from geo_pose_ros.errors import BackendError, ConfigError
 from geo_pose_ros.inference.model_card import GRAVITY_CONVENTION, ModelCard, card_path, default_model, save_card, sha256
-from geo_pose_ros.ros import lifter_changes
-from geo_pose_ros.ros.qos import profile
-from geo_pose_ros.ros.reload import reload_model
+from geo_pose_ros.ros.io.qos import profile
+from geo_pose_ros.ros.nodes import lifter_changes
+from geo_pose_ros.ros.tools.reload import reload_model
 from test.onnx_models import gravity_lifter, temporal_lifter
 from test.ros.harness import World, until, world
 from test.ros.test_lifecycle import call

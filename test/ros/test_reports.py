@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, ReliabilityPolicy
 
-from geo_pose_ros.calibration.live import Calibration
-from geo_pose_ros.config import NodeConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
 from geo_pose_ros.pipeline import PipelineResult
-from geo_pose_ros.ros import diagnostics, tf
-from geo_pose_ros.ros.diagnostics import CameraInput, SyncCounts, to_status
-from geo_pose_ros.ros.faults import Fault, FaultLog
-from geo_pose_ros.ros.qos import explain_incompatible, profile
-from geo_pose_ros.ros.statistics import CameraStatistics, NodeStatistics
+from geo_pose_ros.rigs.live import Calibration
+from geo_pose_ros.ros.health import diagnostics
+from geo_pose_ros.ros.health.diagnostics import CameraInput, SyncCounts, to_status
+from geo_pose_ros.ros.health.faults import Fault, FaultLog
+from geo_pose_ros.ros.health.statistics import CameraStatistics, NodeStatistics
+from geo_pose_ros.ros.io import tf
+from geo_pose_ros.ros.io.qos import explain_incompatible, profile
+from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.scene.cameras import CameraState
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17

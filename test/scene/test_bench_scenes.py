@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from geo_pose_training.data.noise import CLEAN
 
 from benchmarks.scene_design import CELLS, FACTORS, Row, Target, cells, rows, sweep_name
-from benchmarks.scene_metrics import METRICS
 from benchmarks.scenes import in_words, markdown, reached, run_row, verdicts, wanted
-from benchmarks.simulation import Scenario
-from geo_pose_ros.config import NodeConfig, build
+from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.settings import build
+from geo_pose_ros.simulation.detector_noise import CLEAN
+from geo_pose_ros.simulation.metrics import METRICS
+from geo_pose_ros.simulation.simulate import Scenario
 
 SMALL = Scenario(cameras=2, people=1, duration_s=0.5, recorded=False, noise=CLEAN, miss=0.0)
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import SolverConfig
 from geo_pose_ros.fusion.bones import BonePrior, incidence
+from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.solver import Circumstances, solve
 from geo_pose_ros.scene.bones import BoneLengths
 from geo_pose_ros.skeleton import BODY17

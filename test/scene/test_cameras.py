@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import CameraStateConfig, SolverConfig
 from geo_pose_ros.fusion import estimate
 from geo_pose_ros.fusion.estimate import estimate_bodies
+from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.scene.cameras import CameraStates
+from geo_pose_ros.scene.settings import CameraStateConfig
 from geo_pose_ros.skeleton import BODY17
 
 from ..fusion.people import FOCAL_PX, crowd, ring

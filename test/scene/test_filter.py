@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import TrackingConfig
-from geo_pose_ros.scene.filter import JointFilter
+from geo_pose_ros.scene.filters.joint_filter import JointFilter
+from geo_pose_ros.scene.settings import TrackingConfig
 
 DT_S = 1.0 / 30.0
 SIGMA_M = 0.02

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import CameraStateConfig
 from geo_pose_ros.scene.health import RigHealth
+from geo_pose_ros.scene.settings import CameraStateConfig
 
 from ..fusion.people import FOCAL_PX, ring
 

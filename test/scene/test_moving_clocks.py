@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.moving import base_from_odom, robot
-from benchmarks.simulation import Scenario, build, run
+from geo_pose_ros.simulation.simulate import Scenario, build, run
 
 
 @pytest.mark.parametrize(('off_ms', 'most_wrong_ms'), [(0.0, 4.0), (100.0, 10.0)])

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import LifterConfig, PipelineConfig
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.lifting.lifter import PoseLifter
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.scene.scene import Scene
+from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Camera, CameraRig, Keypoints2D
 

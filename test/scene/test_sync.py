@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo_pose_ros.config import SyncConfig
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.scene.settings import SyncConfig
 from geo_pose_ros.scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, StampedSet
 
 MS = 1_000_000

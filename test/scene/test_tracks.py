@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.config import TrackingConfig
 from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.scene.settings import TrackingConfig
 from geo_pose_ros.scene.tracks import Tracks
 
 DT_NS = 33_000_000

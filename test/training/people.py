@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from geo_pose_training.data.sequence import Sequence
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.skeleton import FloatArray
 from test.scenes import STANDING, ring_rig
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from geo_pose_training.data.augment import JointLimits, bend_joints, exchange_parts
 from geo_pose_training.data.prepare import cut_off, prepare
-from geo_pose_training.data.random_rigs import ceiling_rig
 from geo_pose_training.settings import DataSettings, load_recipe
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.simulation.random_rigs import ceiling_rig
+from geo_pose_ros.skeleton import BODY17
 from test.training.people import moving_person, sequence
 
 _UP = np.array((0.0, 0.0, 1.0))

@@ -15,13 +15,13 @@ from geo_pose_training.data.sources import load_data
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.calibration.rig_file import dump_rig
-from geo_pose_ros.config import DetectorConfig
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.image import compressed_from_frame
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import CameraRig, ExpectedPeople, Frame, Keypoints2D
 from test.training.people import sequence

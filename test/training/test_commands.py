@@ -19,8 +19,8 @@ from geo_pose_training.evaluate import Predictor, SigmaScale, torch_predictor
 from geo_pose_training.export import export, onnx_predictor
 from geo_pose_training.fit import Trainer, load_run
 from geo_pose_training.model import Lifter
-from geo_pose_training.proof import RetrainError, check, keep_aside
-from geo_pose_training.retrain import load_exported
+from geo_pose_training.retraining.proof import RetrainError, check, keep_aside
+from geo_pose_training.retraining.retrain import load_exported
 from geo_pose_training.settings import ModelSettings
 
 from geo_pose_ros.errors import BackendError, ConfigError
@@ -285,8 +285,8 @@ def test_wrong_settings_and_folders_are_refused(run: Path, tmp_path: Path) -> No
 def test_tensorrt_format_builds_the_engine_from_the_onnx(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from geo_pose_ros.config import EngineConfig
     from geo_pose_ros.inference import tensorrt
+    from geo_pose_ros.inference.settings import EngineConfig
 
     built: list[tuple[Path, str]] = []
 

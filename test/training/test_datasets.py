@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from geo_pose_training.data.h36m import load_h36m
-from geo_pose_training.data.mpi import load_mpi_test, load_mpi_train, read_calibration
+from geo_pose_training.data.formats.h36m import load_h36m
+from geo_pose_training.data.formats.mpi import load_mpi_test, load_mpi_train, read_calibration
 from geo_pose_training.data.sources import load_data
 from scipy.io import savemat
 

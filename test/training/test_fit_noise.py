@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import yaml
 from geo_pose_training.cli import main
-from geo_pose_training.data.fit_noise import fit_noise
-from geo_pose_training.data.motion import MotionClip
-from geo_pose_training.data.noise import NoiseSettings
 from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.data.sources import load_data
 from geo_pose_training.data.synthetic import SyntheticSettings, synthesise
+from geo_pose_training.labels.fit_noise import fit_noise
 
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.simulation.detector_noise import NoiseSettings
+from geo_pose_ros.simulation.motion import MotionClip
 from test.scenes import ring_rig
 from test.training.people import moving_person, sequence
 from test.training.test_bag import write_bag

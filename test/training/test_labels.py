@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from geo_pose_training.data.calibrate import extrinsics_from_joints, relative_pose
-from geo_pose_training.data.labels import refined, triangulated
 from geo_pose_training.data.prepare import prepare
 from geo_pose_training.data.sequence import Sequence, data_hash, window_rate_hz
+from geo_pose_training.labels.extrinsics import extrinsics_from_joints, relative_pose
+from geo_pose_training.labels.triangulation import refined, triangulated
 from geo_pose_training.settings import DataSettings
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig
 from test.training.people import sequence
 

@@ -12,9 +12,9 @@ from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.evaluate import Predictor, SigmaScale, pose_errors_mm, torch_predictor
 from geo_pose_training.feed import Feed
 from geo_pose_training.model import Lifter
-from geo_pose_training.proof import Check, check, keep_aside, objections, sigma_factor
-from geo_pose_training.rehearsal import believed_people, rehearsal_bank
-from geo_pose_training.retrain import fine_tune
+from geo_pose_training.retraining.proof import Check, check, keep_aside, objections, sigma_factor
+from geo_pose_training.retraining.rehearsal import believed_people, rehearsal_bank
+from geo_pose_training.retraining.retrain import fine_tune
 from geo_pose_training.settings import ModelSettings, Recipe, load_recipe
 from numpy.typing import NDArray
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from geo_pose_training.data.labels import refined
 from geo_pose_training.data.prepare import prepare
 from geo_pose_training.data.sequence import Sequence
-from geo_pose_training.data.sides import confused_sides, exchange_sides, find_exchanges
+from geo_pose_training.labels.sides import confused_sides, exchange_sides, find_exchanges
+from geo_pose_training.labels.triangulation import refined
 from geo_pose_training.settings import DataSettings
 
 from test.training.people import sequence

@@ -17,13 +17,11 @@ import pyarrow.parquet
 import pytest
 import torch
 from geo_pose_training.cli import main
-from geo_pose_training.data import store_bags
 from geo_pose_training.data.bag import load_people
-from geo_pose_training.data.labels import refined
 from geo_pose_training.data.prepare import prepare
 from geo_pose_training.data.sequence import Sequence, data_hash
 from geo_pose_training.data.sources import is_store, load_data, store_shards
-from geo_pose_training.data.store import (
+from geo_pose_training.data.store.shards import (
     SUFFIX,
     StoreError,
     StoreSettings,
@@ -34,9 +32,11 @@ from geo_pose_training.data.store import (
     seen_joints,
     write_shard,
 )
-from geo_pose_training.data.stream import Stream, store_hash
+from geo_pose_training.data.store.shards import from_bags as store_bags
+from geo_pose_training.data.store.stream import Stream, store_hash
 from geo_pose_training.feed import Feed
 from geo_pose_training.fit import METRICS, Trainer, fit, stream_batches
+from geo_pose_training.labels.triangulation import refined
 from geo_pose_training.settings import Recipe, StreamSettings, load_recipe
 
 from geo_pose_ros import cli
@@ -127,7 +127,7 @@ def test_a_store_that_is_none_empty_damaged_or_foreign_is_refused(
         read_piece(shard, 1)
     path.write_bytes(good)
     read_piece(shard, 1)
-    monkeypatch.setattr('geo_pose_training.data.store._VERSION', 2)
+    monkeypatch.setattr('geo_pose_training.data.store.shards._VERSION', 2)
     with pytest.raises(StoreError, match=r'no shard of version 2 \(it says 1\)'):
         open_store(tmp_path)
     monkeypatch.undo()
@@ -304,7 +304,7 @@ def test_two_processes_take_the_steps_that_one_takes(name: str, tmp_path: Path) 
         from pathlib import Path
         import torch
         torch.set_num_threads(1)
-        from geo_pose_training.data.store import open_store
+        from geo_pose_training.data.store.shards import open_store
         from geo_pose_training.distributed import process_group
         from geo_pose_training.feed import Feed
         from geo_pose_training.fit import Trainer, fit
@@ -424,7 +424,7 @@ def test_train_evaluate_and_retrain_from_a_store(
 
 
 def test_two_cameras_are_all_needed_to_check_on() -> None:
-    from geo_pose_training.proof import unseen
+    from geo_pose_training.retraining.proof import unseen
 
     assert (unseen(sequence(4)).camera, unseen(sequence(4)).trained_on) == ('cam3', ('cam0', 'cam1', 'cam2'))
     assert (unseen(sequence(4, cameras=2)).camera, unseen(sequence(4, cameras=2)).trained_on) == ('', ('cam0', 'cam1'))

@@ -8,8 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from geo_pose_training.data.bvh import load_bvh
-from geo_pose_training.data.motion import (
+from geo_pose_training.data.sources import load_data, parse_specification
+from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, room_centre, synthesise
+
+from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
+from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.simulation.bvh import load_bvh
+from geo_pose_ros.simulation.detector_noise import CLEAN, NoiseSettings, detect, detector_joints
+from geo_pose_ros.simulation.motion import (
     MotionClip,
     load_motion,
     random_body,
@@ -17,12 +23,6 @@ from geo_pose_training.data.motion import (
     rescale_bones,
     stature_m,
 )
-from geo_pose_training.data.noise import CLEAN, NoiseSettings, detect, detector_joints
-from geo_pose_training.data.sources import load_data, parse_specification
-from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, room_centre, synthesise
-
-from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
-from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.skeleton import BODY17
 from test.scenes import ring_rig
 from test.training.people import moving_person

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.messages.bodies import bodies_to_cloud
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
 from geo_pose_ros.messages.image import compressed_from_frame
-from geo_pose_ros.messages.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
-from geo_pose_ros.skeleton import FloatArray
 from geo_pose_ros.types import CameraRig, Frame
 
 from ..evaluation.moving import RATE_HZ, START_NS, bodies_at, pose, seen_by, stamp_of

@@ -9,8 +9,8 @@ from geo_pose_ros import cli
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.recording import BODIES, IMAGE, KEYPOINTS, Recording, Source
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.calibration.rig_file import dump_rig
 from geo_pose_ros.errors import BagError, ConfigError
+from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.view.report import Times, moment_at, write_report
 
 from ..evaluation.moving import START_NS, stamp_of
@@ -156,7 +156,7 @@ def test_a_recording_of_several_bags_is_in_the_order_received(tmp_path):
 
 
 def test_of_several_bodies_topics_the_fullest_counts(tmp_path):
-    from geo_pose_ros.messages.bodies import bodies_to_cloud
+    from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
 
     from ..evaluation.moving import bodies_at, pose
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geo_pose_ros.arrays import BoolArray, FloatArray
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.skeleton import BODY17, FloatArray
-
-BoolArray = NDArray[np.bool_]
+from geo_pose_ros.skeleton import BODY17
 
 _PARENT, _CHILD = np.array(BODY17.edges).T
 _BONE = {int(child): bone for bone, child in enumerate(_CHILD)}

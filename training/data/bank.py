@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.lifting.canonical import CanonicalPoses
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.skeleton import BODY17
 
 
 @dataclass(slots=True)

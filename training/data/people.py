@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from geo_pose_ros.config import LifterConfig, PipelineConfig
+from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 
 # Somebody who was seen by two cameras for less than this was passing by, instants.

@@ -8,22 +8,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from geo_pose_ros.calibration.rig_file import rig_hash
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses
 from geo_pose_ros.lifting.gravity import UP_AXES
-from geo_pose_ros.skeleton import BODY17, FloatArray
+from geo_pose_ros.rigs.rig_file import rig_hash
+from geo_pose_ros.simulation.motion import ansur_proportions, random_proportions, rescale_bones
+from geo_pose_ros.skeleton import BODY17
 
+from ..labels.extrinsics import extrinsics_from_joints
+from ..labels.sides import confused_sides, exchange_sides
+from ..labels.triangulation import triangulated
 from ..settings import DataSettings
 from .augment import JointLimits, bend_joints, exchange_parts
 from .bank import Bank
-from .calibrate import extrinsics_from_joints
-from .labels import triangulated
-from .motion import ansur_proportions, random_proportions, rescale_bones
 from .sequence import Sequence
-from .sides import confused_sides, exchange_sides
 
 # Frames per body when bodies are reshaped at random, and per limb when limbs are hidden.
 _FRAMES_PER_BODY = 25

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from geo_pose_ros.calibration.rig_file import dump_rig
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
-from geo_pose_ros.skeleton import FloatArray
+from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig
 
-from .labels import refined
+from ..labels.triangulation import refined
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,17 +18,17 @@ from pathlib import Path
 
 import yaml
 
-from geo_pose_ros.calibration.rig_file import load_rig
-from geo_pose_ros.config import build, flatten
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.rigs.rig_file import load_rig
+from geo_pose_ros.settings import build, flatten
+from geo_pose_ros.simulation.detector_noise import CLEAN, NoiseSettings
+from geo_pose_ros.simulation.motion import load_motion
+from geo_pose_ros.simulation.random_rigs import ceiling_rig
 
-from .h36m import load_h36m
-from .motion import load_motion
-from .mpi import load_mpi_test, load_mpi_train
-from .noise import CLEAN, NoiseSettings
-from .random_rigs import ceiling_rig
+from .formats.h36m import load_h36m
+from .formats.mpi import load_mpi_test, load_mpi_train
 from .sequence import Sequence
-from .store import Shard, StoreError, open_store, read_whole
+from .store.shards import Shard, StoreError, open_store, read_whole
 from .synthetic import SyntheticSettings, load_rigs, synthesise_all
 
 Options = Mapping[str, str]

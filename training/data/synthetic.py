@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from geo_pose_ros.config import setting
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.skeleton import FloatArray
+from geo_pose_ros.settings import setting
+from geo_pose_ros.simulation.detector_noise import NoiseSettings, detect, detector_joints
+from geo_pose_ros.simulation.motion import MotionClip, random_body
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
-from .motion import MotionClip, random_body
-from .noise import NoiseSettings, detect, detector_joints
 from .sequence import Sequence
 
 

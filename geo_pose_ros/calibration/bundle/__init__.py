@@ -1,0 +1,1 @@
+"""Bundle adjustment over people."""

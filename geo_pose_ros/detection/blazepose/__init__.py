@@ -1,0 +1,1 @@
+"""BlazePose: finds people, then their 33 landmarks."""

@@ -1,0 +1,131 @@
+"""BlazePose's keypoint network: 33 landmarks of the one person that a region shows.
+
+As mediapipe's graph pose_landmark_by_roi runs it, without segmentation and smoothing. Bazarevsky et al., "BlazePose:
+On-device Real-time Body Pose Tracking", 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import FloatArray, UInt8Array
+from ...inference.settings import EngineConfig
+from ...skeleton import BLAZEPOSE33, BODY17
+from ..agreement import median
+from ..batches import Batches
+from ..readings import Reading
+from ..regions import Regions, crops, to_tensor
+from .person import packaged, regions_from_points
+
+INPUT_PX = 256
+_LANDMARKS = 39
+# The region's next place: hip centre, and a point on the circle around the body.
+_CENTRE, _ON_CIRCLE = 33, 34
+# Cells around a landmark that its heat map is averaged over, each way.
+_REACH = 3
+_LEAST_HEAT = 0.5
+_PELVIS, _THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
+# Radius of the circle around a body by the distance of its farthest joint from the hips.
+_BEYOND_JOINTS = 1.1
+
+
+def refine(xy: FloatArray, heat: NDArray[np.float32]) -> FloatArray:
+    """Return landmarks ``xy`` (R, N, 2), in units of the region, moved to the centre of the heat around them.
+
+    Args:
+        xy: where outside of the map or nowhere warm (under 0.5), a landmark stays.
+        heat: (R, H, W, N) logits.
+    """
+    height, width = heat.shape[1:3]
+    # Truncated, not rounded: as it was trained for.
+    with np.errstate(invalid='ignore'):
+        cell = np.where(np.isfinite(xy), xy, -1.0) * (width, height)
+    # -0.5 truncates to 0, as mediapipe's cast does.
+    cell = np.trunc(cell).astype(int)
+    inside = ((cell >= 0) & (cell < (width, height))).all(-1)
+    around = np.arange(-_REACH, _REACH + 1)
+    columns = cell[..., 0, None] + around
+    rows = cell[..., 1, None] + around
+    valid = ((rows >= 0) & (rows < height))[..., :, None] & ((columns >= 0) & (columns < width))[..., None, :]
+    region = np.arange(xy.shape[0])[:, None, None, None]
+    landmark = np.arange(xy.shape[1])[None, :, None, None]
+    values = heat[
+        region, np.clip(rows, 0, height - 1)[..., :, None], np.clip(columns, 0, width - 1)[..., None, :], landmark
+    ]
+    warmth = np.where(valid, 1.0 / (1.0 + np.exp(-values.astype(float))), 0.0)
+    total = warmth.sum((-1, -2))
+    moved = np.stack([
+        (warmth * columns[..., None, :]).sum((-1, -2)) / width, (warmth * rows[..., :, None]).sum((-1, -2)) / height,
+    ], -1) / np.maximum(total, 1e-12)[..., None]
+    warm = inside & (warmth.max((-1, -2)) >= _LEAST_HEAT)
+    return np.where(warm[..., None], moved, xy)
+
+
+def around_people(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
+    """Return the regions of people whose joints are at ``body17_xy`` (P, 17, 2), as the network makes them itself.
+
+    They are as large as the farthest joint is from the hips, and what lies beyond the joints (crown, hands, toes), and
+    larger by what is uncertain; turned with the trunk.
+    """
+    middle = 0.5 * (np.fmax.reduce(body17_xy, 1) + np.fmin.reduce(body17_xy, 1))
+    hips = np.where(np.isnan(body17_xy[:, _PELVIS]), middle, body17_xy[:, _PELVIS])
+    trunk = body17_xy[:, _THORAX] - hips
+    with np.errstate(invalid='ignore'):
+        length = np.hypot(trunk[:, 0], trunk[:, 1])
+        upright = ~(length > 0.0)
+        up = np.where(upright[:, None], (0.0, -1.0), trunk / np.where(upright, 1.0, length)[:, None])
+        gaps = body17_xy - hips[:, None]
+        radius = _BEYOND_JOINTS * np.fmax.reduce(np.hypot(gaps[..., 0], gaps[..., 1]), 1) + median(sigma_px)
+    return regions_from_points(hips, hips + up * radius[:, None])
+
+
+class BlazePoseKeypoints:
+    """The network with its pre- and post-processing."""
+
+    skeleton = BLAZEPOSE33
+
+    def __init__(self, config: EngineConfig, model: Path | None = None) -> None:
+        """Load the network that ships, or ``model``; raise BackendError if the engine cannot."""
+        self._network = Batches(model or packaged('blazepose_keypoints'), config)
+        self._network.require(
+            (INPUT_PX, INPUT_PX), {'landmarks': (5 * _LANDMARKS,), 'presence': (1,), 'heatmap': (64, 64, _LANDMARKS)}
+        )
+
+    def read(self, pictures: Sequence[tuple[UInt8Array, Regions]]) -> list[Reading]:
+        """Return what the regions of each picture show; see KeypointNetwork."""
+        cut = [
+            crops(image, regions, INPUT_PX, INPUT_PX, cv2.BORDER_REPLICATE, edges=True) for image, regions in pictures
+        ]
+        if not sum(map(len, cut)):
+            return [Reading.nothing(BLAZEPOSE33) for _ in pictures]
+        outputs = self._network.infer(to_tensor(np.concatenate(cut), 1.0 / 255.0, 0.0, rgb=True))
+        marks = outputs['landmarks'].reshape(-1, _LANDMARKS, 5).astype(float)
+        unit = refine(marks[..., :2] / INPUT_PX, outputs['heatmap'])
+        visibility = 1.0 / (1.0 + np.exp(-np.clip(marks[:, : len(BLAZEPOSE33), 3], -100.0, 100.0)))
+        read, start = [], 0
+        for _, regions in pictures:
+            rows = slice(start, start := start + len(regions))
+            xy = regions.to_picture(unit[rows])
+            read.append(Reading(
+                xy[:, : len(BLAZEPOSE33)], visibility[rows], outputs['presence'][rows, 0].astype(float),
+                regions_from_points(xy[:, _CENTRE], xy[:, _ON_CIRCLE]),
+            ))
+        return read
+
+    def around(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
+        """Return the regions of people expected at ``body17_xy``; see KeypointNetwork."""
+        return around_people(body17_xy, sigma_px)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the engine runs on a GPU."""
+        return self._network.on_gpu
+
+    def close(self) -> None:
+        """Free the network."""
+        self._network.close()

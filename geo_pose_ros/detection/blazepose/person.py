@@ -1,0 +1,143 @@
+"""BlazePose's person network: where people are in a picture, as the regions that its keypoint network wants.
+
+A single-shot detector with anchors, as mediapipe's graph pose_detection runs it: Liu et al., "SSD: Single Shot MultiBox
+Detector", 2016; overlapping detections are averaged, not dropped, as in Bazarevsky et al., "BlazeFace", 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import FloatArray, UInt8Array
+from ...inference.settings import EngineConfig
+from ..batches import Batches
+from ..regions import Regions, crops, to_tensor
+
+INPUT_PX = 224
+# Stride of each feature map, px of the input, and anchors per cell of it.
+_LAYERS = ((8, 2), (16, 2), (32, 6))
+_LEAST_SCORE, _LARGEST_OVERLAP = 0.5, 0.3
+# The region is so much larger than the circle around the body.
+_MARGIN = 1.25
+
+
+def anchor_centres() -> FloatArray:
+    """Return (2254, 2) the anchors' centres, in units of the input; all have its size."""
+    layers = []
+    for stride, per_cell in _LAYERS:
+        cells = INPUT_PX // stride
+        centres = (np.arange(cells) + 0.5) / cells
+        grid = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
+        layers.append(np.repeat(grid, per_cell, axis=0))
+    return np.concatenate(layers)
+
+
+def average_overlapping(detections: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return detections (n, 12) and scores (n,), best first: each the mean of those that overlap it, by their scores.
+
+    Args:
+        detections: (N, 12): left, top, right, bottom, then four points x y.
+        scores: (N,).
+    """
+    order = np.argsort(-scores, kind='stable')
+    kept, kept_scores = [], []
+    while len(order):
+        overlap = _overlap(detections[order[0], :4], detections[order, :4])
+        near = overlap > _LARGEST_OVERLAP
+        # A box without area overlaps nothing, itself neither.
+        near[0] = True
+        group = order[near]
+        kept.append(np.average(detections[group], axis=0, weights=scores[group]))
+        kept_scores.append(scores[order[0]])
+        order = order[~near]
+    return np.array(kept).reshape(-1, 12), np.array(kept_scores)
+
+
+def _overlap(box: FloatArray, boxes: FloatArray) -> FloatArray:
+    """Return (N,) intersection over union of ``box`` (4,) with ``boxes`` (N, 4)."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    common = np.clip(high - low, 0.0, None).prod(1)
+    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - common
+    return np.asarray(common / np.maximum(union, 1e-12))
+
+
+def regions_from_points(centre: FloatArray, on_circle: FloatArray) -> Regions:
+    """Return the regions of people: ``centre`` (R, 2) their hips, ``on_circle`` (R, 2) above it on a circle around all.
+
+    The region is upright for who stands upright in the picture, and turned with the body.
+    """
+    up = on_circle - centre
+    side = 2.0 * _MARGIN * np.hypot(up[:, 0], up[:, 1])
+    return Regions(centre, np.repeat(side[:, None], 2, 1), np.arctan2(up[:, 0], -up[:, 1]))
+
+
+class BlazePosePersons:
+    """The network with its pre- and post-processing."""
+
+    def __init__(self, config: EngineConfig, model: Path | None = None) -> None:
+        """Load the network that ships, or ``model``; raise BackendError if the engine cannot."""
+        self._network = Batches(model or packaged('blazepose_person'), config)
+        self._anchors = anchor_centres()
+        count = len(self._anchors)
+        self._network.require((INPUT_PX, INPUT_PX), {'boxes': (count, 12), 'scores': (count, 1)})
+
+    def find(self, pictures: Sequence[tuple[UInt8Array, Regions]]) -> list[tuple[Regions, FloatArray]]:
+        """Return the regions of people and their scores (R,), best first, for each picture.
+
+        Args:
+            pictures: images (H, W, 3) BGR with the squares to look at, px of the image; people that overlap between
+                squares of one picture are one.
+
+        Raises:
+            BackendError, ShapeError: if the engine fails.
+        """
+        looked_at = [
+            crops(image, squares, INPUT_PX, INPUT_PX, cv2.BORDER_CONSTANT, edges=True) for image, squares in pictures
+        ]
+        if not sum(map(len, looked_at)):
+            return [(Regions.none(), np.zeros(0)) for _ in pictures]
+        outputs = self._network.infer(to_tensor(np.concatenate(looked_at), 2.0 / 255.0, -1.0, rgb=True))
+        found, start = [], 0
+        for _, squares in pictures:
+            rows = slice(start, start := start + len(squares))
+            found.append(self._people(squares, outputs['boxes'][rows], outputs['scores'][rows, :, 0]))
+        return found
+
+    def _people(
+        self, squares: Regions, boxes: NDArray[np.float32], logits: NDArray[np.float32]
+    ) -> tuple[Regions, FloatArray]:
+        # 1 / (1 + exp(-x)) >= s, without computing it for all.
+        square, anchor = np.nonzero(logits >= np.log(_LEAST_SCORE / (1.0 - _LEAST_SCORE)))
+        if not len(square):
+            return Regions.none(), np.zeros(0)
+        scores = 1.0 / (1.0 + np.exp(-np.clip(logits[square, anchor].astype(float), -100.0, 100.0)))
+        raw = boxes[square, anchor].astype(float) / INPUT_PX
+        # Centre, and the four points; the second pair is the size.
+        points = np.delete(raw.reshape(-1, 6, 2), 1, 1) + self._anchors[anchor, None]
+        half = 0.5 * raw[:, None, 2:4]
+        corners = np.concatenate([points[:, :1] - half, points[:, :1] + half, points[:, 1:]], 1)
+        detections, scores = average_overlapping(
+            squares.select(square).to_picture(corners).reshape(-1, 12), scores
+        )
+        people = detections.reshape(-1, 6, 2)
+        return regions_from_points(people[:, 2], people[:, 3]), scores
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the engine runs on a GPU."""
+        return self._network.on_gpu
+
+    def close(self) -> None:
+        """Free the network."""
+        self._network.close()
+
+
+def packaged(name: str) -> Path:
+    """Return the path of a network that ships with the package."""
+    return Path(str(resources.files('geo_pose_ros') / 'models' / f'{name}.onnx'))

@@ -1,0 +1,1 @@
+"""RTMPose, RTMO and YOLOX, from models of rtmlib."""

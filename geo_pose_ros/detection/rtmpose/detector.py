@@ -1,0 +1,143 @@
+"""RTMPose, RTMO (mmpose's ONNX) and YOLO-pose (Ultralytics' ONNX), on any inference engine.
+
+Jiang et al., "RTMPose", 2023; Lu et al., "RTMO", CVPR 2024. What a file holds is read from its outputs: two of
+(N, J, bins) are RTMPose's (one person per region; people are found by a YOLOX person detector, or the whole image is
+one); the others see everybody at once: boxes and (N, P, J, 3) keypoints is RTMO, (N, 5 + 3 J, P) is YOLO-pose, and
+(N, P, 6 + 3 J) the same with the suppression of doubles in the graph. Of whole-body models the body's joints are
+taken. rtmlib knows where mmpose's files lie and how YOLOX's output is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import DetectorError, GeoPoseError
+from ...inference.base import InferenceBackend, warm_up
+from ...skeleton import COCO17, HALPE26, Skeleton
+from ..base import Detector
+from ..batches import Batches
+from ..settings import DetectorConfig
+from ..top_down import TopDownDetector
+from .one_stage import READERS, OneStageDetector
+from .simcc import SimccKeypoints
+from .yolox import WholePicture, YoloxPersons
+
+# Joints of a model -> the skeleton that its first ones are: COCO-WholeBody's 133 and Halpe's 136 begin with these.
+_SKELETONS: Mapping[int, Skeleton] = {17: COCO17, 26: HALPE26, 133: COCO17, 136: HALPE26}
+_DEFAULT_NAME = 'balanced'
+_REMEDY = "Install it: pip install --no-deps 'rtmlib==0.0.16', or choose another detector."
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a model is: ``simcc``, or the name of a reader of one-stage outputs, and how many joints it has."""
+
+    name: str
+    joints: int
+
+
+def create_rtmpose(config: DetectorConfig) -> Detector:
+    """Return the detector of an ONNX file or one of rtmlib's names.
+
+    Names (lightweight, balanced, performance, rtmo-...) are downloaded by rtmlib once.
+
+    Raises:
+        DetectorError: if rtmlib is missing, a file or download fails, or the model is none of the known kinds.
+    """
+    model, person_model = _resolve(config)
+    loaded: list[Batches] = []
+
+    def load(path: Path) -> Batches:
+        network = Batches(path, config.engine)
+        loaded.append(network)
+        if all(n is not None for spec in network.engine.inputs for n in spec.shape[1:]):
+            warm_up(network.engine, (network.engine.inputs[0].shape[0] or 1,))
+        return network
+
+    try:
+        pose = load(model)
+        kind = kind_of(pose.engine, model)
+        skeleton = _SKELETONS[kind.joints]
+        if kind.name != 'simcc':
+            return OneStageDetector(pose, READERS[kind.name], skeleton, config)
+        keypoints = SimccKeypoints(pose, skeleton)
+        if person_model is None:
+            return TopDownDetector(WholePicture(keypoints.aspect), keypoints, config)
+        return TopDownDetector(YoloxPersons(load(person_model), keypoints.aspect), keypoints, config)
+    except GeoPoseError as error:
+        for network in loaded:
+            network.close()
+        if isinstance(error, DetectorError):
+            raise
+        raise DetectorError(f"Detector 'rtmpose': {error}") from error
+
+
+def kind_of(engine: InferenceBackend, model: Path) -> Kind:
+    """Return what ``model`` is, from its declared outputs; raise DetectorError if it is none of the known."""
+    shapes = [spec.shape for spec in engine.outputs]
+    found: list[Kind] = []
+    for shape in shapes:
+        if len(shape) == 4 and shape[2] is not None and len(shapes) >= 2:
+            found.append(Kind('rtmo', shape[2]))
+    if len(shapes) == 2 and all(len(s) == 3 for s in shapes) and shapes[0][1] is not None:
+        found.append(Kind('simcc', shapes[0][1]))
+    if len(shapes) == 1 and len(shapes[0]) == 3:
+        _, rows, columns = shapes[0]
+        if columns is not None and columns > 6 and (columns - 6) % 3 == 0:
+            found.append(Kind('end_to_end', (columns - 6) // 3))
+        if rows is not None and rows > 5 and (rows - 5) % 3 == 0:
+            found.append(Kind('yolo', (rows - 5) // 3))
+    known = [kind for kind in found if kind.joints in _SKELETONS]
+    if not known or len(engine.inputs) != 1:
+        outputs = ', '.join(map(str, engine.outputs))
+        raise DetectorError(
+            f"Detector 'rtmpose': '{model.name}' gives {outputs}; expected RTMPose, RTMO or YOLO-pose of "
+            f'{" or ".join(map(str, _SKELETONS))} joints.'
+        )
+    return known[0]
+
+
+def _resolve(config: DetectorConfig) -> tuple[Path, Path | None]:
+    """Return the files of pose model and person detector (None: the whole image is one person)."""
+    person = Path(config.person_model) if config.person_model else None
+    if config.model.endswith('.onnx'):
+        return Path(config.model), person
+    rtmlib = _import_rtmlib()
+    name = config.model or _DEFAULT_NAME
+    one_stage = name.startswith('rtmo-')
+    table = rtmlib.Body.RTMO_MODE if one_stage else rtmlib.Body.MODE
+    entry = table.get(name.removeprefix('rtmo-'))
+    if entry is None:
+        names = [*rtmlib.Body.MODE, *(f'rtmo-{n}' for n in rtmlib.Body.RTMO_MODE)]
+        raise DetectorError(
+            f"Detector 'rtmpose': no model '{name}'; give a path that ends in .onnx, or one of {', '.join(names)}."
+        )
+    pose = _download(entry['pose'])
+    return pose, person if person is not None or one_stage else _download(entry['det'])
+
+
+def _import_rtmlib() -> Any:
+    try:
+        import rtmlib
+    except ImportError as error:
+        raise DetectorError(f"Detector 'rtmpose': rtmlib cannot be imported ({error}). {_REMEDY}") from error
+    return rtmlib
+
+
+def _download(url: str) -> Path:
+    from rtmlib.tools.file import download_checkpoint
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return Path(download_checkpoint(url))
+    # rtmlib lets errors of network, disk and archive through as they are; all of them mean the same here.
+    except Exception as error:
+        raise DetectorError(
+            f"Detector 'rtmpose': cannot fetch {url} ({error}). Download and unpack it by hand and set model to the "
+            '.onnx file.'
+        ) from error

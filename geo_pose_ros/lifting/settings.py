@@ -1,0 +1,25 @@
+"""Settings of the lifter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..inference.settings import EngineConfig
+from ..settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class LifterConfig:
+    """The lifter: 3D poses from single views."""
+
+    enabled: bool = setting(True, 'Lift every view, so that bodies stay complete and one camera is enough')
+    model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships', live=True)
+    up: str = setting(
+        'z', 'Axis of the world that points upwards, for models that know gravity; none: not known',
+        choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
+    )
+    floor: bool = setting(
+        False, 'People stand on the plane through the origin of the world, across that axis: then one camera shows how '
+        'tall they are, and with it how far away',
+    )
+    engine: EngineConfig = field(default_factory=EngineConfig)

@@ -1,0 +1,1 @@
+"""What travels as PointCloud2: bodies, keypoints, predictions, details."""

@@ -1,0 +1,1 @@
+"""A camera rig from anywhere: files in and out, topics, transforms, cameras that move."""

@@ -1,0 +1,164 @@
+"""Calibration files <-> CameraRig, by suffix and content.
+
+Read: our rig YAML, Qualisys .qca.txt, the TOML of aniposelib, Pose2Sim and Caliscope, Kalibr's camchain YAML, the
+camera_info YAML of `camera_calibration` (a file or a folder of them), COLMAP's text model (a folder). Written: ours,
+TOML, Qualisys. Camera names become ROS names (``ros_name``); optical frames are `<camera>_optical_frame`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import CalibrationError, GeoPoseError
+from ..types import CameraRig
+from .formats.camera_info_files import is_camera_info, parse_camera_info
+from .formats.colmap import parse_colmap
+from .formats.foreign import ros_name
+from .formats.kalibr import is_kalibr, parse_kalibr
+from .formats.qualisys import dump_qca, parse_qca
+from .formats.toml_files import dump_toml, parse_toml
+from .rig_file import dump_rig, load_yaml, parse_rig
+
+_LOG = logging.getLogger(__name__)
+
+__all__ = ['LENGTH_UNITS_M', 'add_unit_argument', 'read_calibration', 'register', 'ros_name', 'write_calibration']
+
+LENGTH_UNITS_M: Mapping[str, float] = {'m': 1.0, 'cm': 0.01, 'mm': 0.001}
+
+
+def read_calibration(path: Path, unit: str = 'm') -> CameraRig:
+    """Return the rig of a calibration file or folder, whose kind follows from its suffix and content.
+
+    A format without extrinsics (camera_info) gives cameras that all stand in the world's origin: fit for
+    `geo_pose calibrate --from-scratch`.
+
+    Args:
+        path: .yaml/.yml (rig file, Kalibr, camera_info), .toml, .qca.txt/.xml (Qualisys), or a folder (COLMAP,
+            camera_info files).
+        unit: of the translations in a TOML file or a COLMAP model, which do not say it: m (Pose2Sim, Caliscope), cm or
+            mm (aniposelib, if its board was measured so). The other formats have fixed units.
+
+    Raises:
+        CalibrationError: naming the file, if it cannot be read or is no calibration.
+    """
+    if path.is_dir():
+        return _read_folder(path, LENGTH_UNITS_M[unit])
+    if path.suffix in ('.yaml', '.yml'):
+        return _read_yaml(path)
+    text = _read_text(path)
+    try:
+        if path.suffix == '.toml':
+            return parse_toml(text, LENGTH_UNITS_M[unit])
+        if text.lstrip().startswith('<'):
+            return parse_qca(text)
+    except GeoPoseError as error:
+        raise CalibrationError(f"Calibration '{path}': {error}") from error
+    raise CalibrationError(
+        f"Calibration '{path}' is of no known kind; expected a rig .yaml, a Kalibr or camera_info .yaml, a Pose2Sim, "
+        'Caliscope or aniposelib .toml, a Qualisys .qca.txt, or a folder of COLMAP.'
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"Calibration '{path}' cannot be read: {error}.") from error
+
+
+def _read_yaml(path: Path) -> CameraRig:
+    tree = load_yaml(path)
+    try:
+        if is_kalibr(tree):
+            return parse_kalibr(tree)
+        if is_camera_info(tree):
+            return CameraRig((parse_camera_info(tree, path.stem),))
+        return parse_rig(tree)
+    except GeoPoseError as error:
+        raise CalibrationError(f"Rig file '{path}': {error}") from error
+
+
+def _read_folder(path: Path, unit_m: float) -> CameraRig:
+    """Return the rig of a folder: a COLMAP model, or one camera_info file per camera."""
+    if (path / 'cameras.txt').is_file() and (path / 'images.txt').is_file():
+        try:
+            return parse_colmap(_read_text(path / 'cameras.txt'), _read_text(path / 'images.txt'), unit_m)
+        except GeoPoseError as error:
+            raise CalibrationError(f"Calibration '{path}': {error}") from error
+    files = sorted(file for file in path.iterdir() if file.suffix in ('.yaml', '.yml'))
+    trees = {file: load_yaml(file) for file in files}
+    if not trees or not all(map(is_camera_info, trees.values())):
+        raise CalibrationError(
+            f"Folder '{path}' is no calibration; expected COLMAP's cameras.txt and images.txt, or the camera_info "
+            '.yaml of every camera and no other .yaml.'
+        )
+    try:
+        return CameraRig(tuple(parse_camera_info(tree, file.stem) for file, tree in trees.items()))
+    except GeoPoseError as error:
+        raise CalibrationError(f"Calibration '{path}': {error}") from error
+
+
+def write_calibration(path: Path, rig: CameraRig, *, overwrite: bool = False) -> None:
+    """Write ``rig`` as the kind that the suffix names: .yaml/.yml, .toml or .qca.txt.
+
+    Raises:
+        CalibrationError: if the file exists, the suffix is unknown, or the format cannot hold the lens model.
+    """
+    dumpers: dict[str, Callable[[CameraRig], str]] = {
+        '.yaml': dump_rig, '.yml': dump_rig, '.toml': dump_toml, '.qca.txt': dump_qca,
+    }
+    suffix = next((known for known in dumpers if path.name.endswith(known)), None)
+    if suffix is None:
+        raise CalibrationError(f"Calibration '{path}': unknown suffix; expected one of {', '.join(dumpers)}.")
+    if path.exists() and not overwrite:
+        raise CalibrationError(f"'{path}' exists already. Choose another path, or give --overwrite to replace it.")
+    late = [camera.name for camera in rig.cameras if camera.clock_offset_s]
+    if late and dumpers[suffix] is not dump_rig:
+        _LOG.warning(
+            "'%s': %s cannot hold the clock offsets of %s, which are left out; write .yaml to keep them.",
+            path, suffix, ', '.join(late),
+        )
+    text = dumpers[suffix](rig)
+    try:
+        path.write_text(text, encoding='utf-8')
+    except OSError as error:
+        raise CalibrationError(f"Calibration '{path}' cannot be written: {error}.") from error
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose rig convert`."""
+    rig: argparse.ArgumentParser = subparsers.add_parser('rig', help='calibration files')
+    convert = rig.add_subparsers(required=True, metavar='COMMAND').add_parser(
+        'convert', help='write a calibration in another format', description=__doc__
+    )
+    convert.add_argument('source', type=Path, metavar='IN')
+    convert.add_argument('target', type=Path, metavar='OUT', help='.yaml, .toml or .qca.txt')
+    add_unit_argument(convert)
+    convert.add_argument('--overwrite', action='store_true', help='replace OUT')
+    convert.set_defaults(run=_run)
+
+
+def add_unit_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--unit`, for ``read_calibration``."""
+    parser.add_argument(
+        '--unit', choices=tuple(LENGTH_UNITS_M), default='m',
+        help='unit of the translations in a .toml, which does not say it [default: m]',
+    )
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    rig = read_calibration(arguments.source, arguments.unit)
+    write_calibration(arguments.target, rig, overwrite=arguments.overwrite)
+    print(f'{arguments.target}: {len(rig)} cameras: {in_words(rig)}')
+
+
+def in_words(rig: CameraRig) -> str:
+    """Return the names of the cameras, and how late the stamps of each are that is."""
+    return ', '.join(
+        f'{camera.name} (clock {1e3 * camera.clock_offset_s:+.1f} ms)' if camera.clock_offset_s else camera.name
+        for camera in rig.cameras
+    )

@@ -1,0 +1,98 @@
+"""Qualisys .qca.txt: intrinsics in 1/64 px, lengths in mm, camera axes x right, y up, z back (180 degrees about x)."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+
+from ...arrays import FloatArray
+from ...errors import CalibrationError
+from ...types import Camera, CameraRig, Intrinsics
+from .foreign import build_camera
+
+_QCA_SUBPIXELS = 64.0
+_QCA_AXES = np.diag([1.0, -1.0, -1.0])
+_MM = 1000.0
+
+
+def parse_qca(text: str) -> CameraRig:
+    """Return the rig of a Qualisys calibration; raise CalibrationError if it holds none."""
+    try:
+        # Bytes, because the XML declaration of QTM names an encoding.
+        root = ET.fromstring(text.encode('utf-8'))
+    except ET.ParseError as error:
+        raise CalibrationError(f'not XML: {error}.') from error
+    elements = root.findall('cameras/camera')
+    # Marker cameras stand in the same file; video cameras say so, converted files say none.
+    video = [e for e in elements if any(word in e.get('model', 'none').lower() for word in ('video', 'none'))]
+    if not video:
+        models = sorted({str(e.get('model')) for e in elements})
+        raise CalibrationError(f'no video camera; the models are: {", ".join(models) or "none"}. Export video cameras.')
+    return CameraRig(tuple(_qca_camera(element) for element in video))
+
+
+def _qca_camera(element: ET.Element) -> Camera:
+    def number(child: str, attribute: str) -> float:
+        node = element.find(child)
+        if node is None or attribute not in node.attrib:
+            raise KeyError(f'<{child} {attribute}="...">')
+        return float(node.attrib[attribute])
+
+    def intrinsics() -> Intrinsics:
+        if number('intrinsic', 'skew') != 0.0 or float(element.get('viewrotation', '0')) != 0.0:
+            raise CalibrationError('skew or viewrotation is not 0; neither is supported. Calibrate without.')
+        left, top = number('fov_video', 'left'), number('fov_video', 'top')
+        K = np.eye(3)
+        K[0, 0] = number('intrinsic', 'focalLengthU') / _QCA_SUBPIXELS
+        K[1, 1] = number('intrinsic', 'focalLengthV') / _QCA_SUBPIXELS
+        K[0, 2] = number('intrinsic', 'centerPointU') / _QCA_SUBPIXELS - left
+        K[1, 2] = number('intrinsic', 'centerPointV') / _QCA_SUBPIXELS - top
+        D = np.array([number('intrinsic', name) for name in _QCA_DISTORTION])
+        width, height = number('fov_video', 'right') - left + 1, number('fov_video', 'bottom') - top + 1
+        return Intrinsics(K, D, 'plumb_bob', round(width), round(height))
+
+    def cam_from_world() -> FloatArray:
+        R_file = np.array([[number('transform', f'r{row}{column}') for column in (1, 2, 3)] for row in (1, 2, 3)])
+        centre = np.array([number('transform', axis) for axis in 'xyz']) / _MM
+        R = _QCA_AXES @ R_file
+        return np.column_stack([R, -R @ centre])
+
+    return build_camera(element.get('serial', ''), intrinsics, cam_from_world)
+
+
+# In the order of plumb_bob: k1 k2 p1 p2 k3.
+_QCA_DISTORTION = (
+    'radialDistortion1', 'radialDistortion2', 'tangentalDistortion1', 'tangentalDistortion2', 'radialDistortion3',
+)
+
+
+def dump_qca(rig: CameraRig) -> str:
+    """Return the rig as a Qualisys calibration; raise CalibrationError for a lens it cannot hold."""
+    root = ET.Element('calibration', source='geo_pose_ros', type='regular')
+    cameras = ET.SubElement(root, 'cameras')
+    for camera in rig.cameras:
+        lens = camera.intrinsics
+        if lens.distortion_model != 'plumb_bob':
+            raise CalibrationError(
+                f"camera '{camera.name}': the Qualisys format holds plumb_bob lenses only, not "
+                f'{lens.distortion_model}. Write .yaml or .toml.'
+            )
+        element = ET.SubElement(cameras, 'camera', active='1', serial=camera.name, model='none', viewrotation='0')
+        window = {'left': '0', 'top': '0', 'right': str(lens.width - 1), 'bottom': str(lens.height - 1)}
+        for name in ('fov_marker', 'fov_marker_max', 'fov_video', 'fov_video_max'):
+            ET.SubElement(element, name, window)
+        R_file = _QCA_AXES @ camera.cam_from_world[:, :3]
+        place = dict(zip('xyz', map(repr, (camera.position_m * _MM).tolist()), strict=True))
+        turn = {f'r{row + 1}{column + 1}': repr(float(R_file[row, column])) for row in range(3) for column in range(3)}
+        ET.SubElement(element, 'transform', place | turn)
+        D = dict(zip(_QCA_DISTORTION, map(repr, np.pad(lens.D, (0, 5 - len(lens.D))).tolist()), strict=True))
+        K = lens.K * _QCA_SUBPIXELS
+        focal = {
+            'focalLengthU': K[0, 0], 'focalLengthV': K[1, 1], 'centerPointU': K[0, 2], 'centerPointV': K[1, 2],
+            'sensorMinU': 0.0, 'sensorMaxU': lens.width * _QCA_SUBPIXELS, 'sensorMinV': 0.0,
+            'sensorMaxV': lens.height * _QCA_SUBPIXELS, 'skew': 0.0,
+        }
+        ET.SubElement(element, 'intrinsic', {key: repr(float(value)) for key, value in focal.items()} | D)
+    ET.indent(root)
+    return "<?xml version='1.0' encoding='UTF-8'?>\n" + ET.tostring(root, encoding='unicode') + '\n'

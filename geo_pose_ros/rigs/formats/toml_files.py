@@ -1,0 +1,87 @@
+"""TOML of aniposelib, Pose2Sim and Caliscope, and what Pose2Sim reads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...arrays import FloatArray
+from ...errors import CalibrationError
+from ...geometry.rigid import from_rotation_vector
+from ...types import Camera, CameraRig, Intrinsics
+from .foreign import build_camera
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def parse_toml(text: str, unit_m: float) -> CameraRig:
+    """Return the rig of a TOML calibration whose translations are in ``unit_m``; raise CalibrationError if none."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CalibrationError(f'not TOML: {error}.') from error
+    # Caliscope nests its cameras below [cameras.N]; the others have one table per camera beside [metadata].
+    nested = tree.get('cameras')
+    tables: Mapping[str, Any] = nested if isinstance(nested, dict) else tree
+    entries = {
+        key: entry for key, entry in tables.items()
+        if isinstance(entry, dict) and 'matrix' in entry and not entry.get('ignore', False)
+    }
+    if not entries:
+        raise CalibrationError(
+            f"no table with a 'matrix'; found: {', '.join(tables) or 'nothing'}. "
+            'Give the calibration of Pose2Sim, Caliscope or aniposelib, not their configuration.'
+        )
+    return CameraRig(tuple(_toml_camera(key, entry, unit_m) for key, entry in entries.items()))
+
+
+def _toml_camera(key: str, entry: Mapping[str, Any], unit_m: float) -> Camera:
+    def intrinsics() -> Intrinsics:
+        D = np.array(entry['distortions'], float).ravel()
+        model = 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
+        if entry.get('fisheye', False):
+            model, D = 'equidistant', D[:4]
+        # Pose2Sim writes the size as floats.
+        width, height = (round(float(side)) for side in entry['size'])
+        return Intrinsics(np.array(entry['matrix'], float), D, model, width, height)
+
+    def cam_from_world() -> FloatArray:
+        rotation = np.array(entry['rotation'], float)
+        translation = np.array(entry['translation'], float).ravel() * unit_m
+        if rotation.shape == (3, 3):
+            return np.column_stack([rotation, translation])
+        return from_rotation_vector(rotation.ravel(), translation)
+
+    return build_camera(str(entry.get('name', key)), intrinsics, cam_from_world)
+
+
+def dump_toml(rig: CameraRig) -> str:
+    """Return the rig as Pose2Sim and aniposelib read it, m."""
+    from scipy.spatial.transform import Rotation
+
+    lines = []
+    for camera in rig.cameras:
+        lens = camera.intrinsics
+        # Readers of this format index the first four coefficients.
+        D = np.pad(lens.D, (0, max(0, 4 - len(lens.D))))
+        # Old SciPy refuses read-only arrays.
+        rotation = Rotation.from_matrix(camera.cam_from_world[:, :3].copy()).as_rotvec()
+        lines += [
+            f'[{json.dumps(camera.name)}]',
+            f'name = {json.dumps(camera.name)}',
+            f'size = [{lens.width}, {lens.height}]',
+            f'matrix = {lens.K.tolist()}',
+            f'distortions = {D.tolist()}',
+            f'rotation = {rotation.tolist()}',
+            f'translation = {camera.cam_from_world[:, 3].tolist()}',
+            f'fisheye = {str(lens.distortion_model == "equidistant").lower()}',
+            '',
+        ]
+    return '\n'.join([*lines, '[metadata]', 'adjusted = false', 'error = 0.0', ''])

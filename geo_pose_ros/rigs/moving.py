@@ -1,0 +1,135 @@
+"""Cameras that move: where each was at its own picture's instant, in the frame that people are tracked in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..arrays import FloatArray
+from ..errors import TransformError
+from ..geometry.quaternion import Pose, angle_between, invert, matrix
+from ..geometry.rigid import compose
+from ..types import CameraRig
+from .settings import TransformConfig
+from .transform_buffer import TransformSource
+
+# Poses farther apart in time say nothing about speed.
+_COMPARED_S = 1.0
+
+
+# What TF may scatter by between two instants, however near: m, rad.
+_NOISE_M, _NOISE_RAD = 0.05, 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mount:
+    """What carries a camera.
+
+    Attributes:
+        frame: the frame that moves: a robot's base, or the camera's own.
+        cam_from_frame: (3, 4) m.
+    """
+
+    frame: str
+    cam_from_frame: FloatArray
+
+
+def mounts_of(rig: CameraRig) -> dict[str, Mount]:
+    """Return the mounts of a rig whose world is what carries all of it."""
+    return {camera.name: Mount(rig.world_frame_id, camera.cam_from_world) for camera in rig.cameras}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Whereabouts:
+    """Where cameras were.
+
+    Attributes:
+        cam_from_tracking: (3, 4) m of the cameras whose place is known, by name.
+        faults: why that of the others is not, by name.
+    """
+
+    cam_from_tracking: Mapping[str, FloatArray]
+    faults: Mapping[str, TransformError]
+
+
+class MovingCameras:
+    """Looks up where cameras are, and tells where they cannot be. Not thread-safe."""
+
+    def __init__(self, source: TransformSource, tracking_frame: str, config: TransformConfig) -> None:
+        """Start without a past.
+
+        Args:
+            source: knows where frames are.
+            tracking_frame: that people are tracked in.
+            config: what counts as a jump.
+        """
+        self._source, self._tracking_frame, self._config = source, tracking_frame, config
+        # Of each frame that carries cameras, the last instant and where it was.
+        self._last: dict[str, tuple[int, Pose]] = {}
+
+    def look(self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int]) -> Whereabouts:
+        """Return where the cameras of ``stamps_ns`` were at these instants, on the clock of the transforms.
+
+        A jump costs the instants around it; what comes after is taken for where the camera is.
+        """
+        poses: dict[str, FloatArray] = {}
+        faults: dict[str, TransformError] = {}
+        # Cameras on one frame at one instant ask once.
+        known: dict[tuple[str, int], FloatArray | TransformError] = {}
+        for name, stamp_ns in stamps_ns.items():
+            if name not in mounts:
+                faults[name] = TransformError('missing', f"nothing is known to carry camera '{name}' now")
+                continue
+            key = mounts[name].frame, stamp_ns
+            if key not in known:
+                known[key] = self._frame_from_tracking(*key)
+            found = known[key]
+            if isinstance(found, TransformError):
+                faults[name] = found
+            else:
+                poses[name] = compose(mounts[name].cam_from_frame, found)
+        return Whereabouts(poses, faults)
+
+    def newest(self, mounts: Mapping[str, Mount]) -> dict[str, FloatArray]:
+        """Return the newest (3, 4) m that is known of each camera, by name; without those of whom nothing is."""
+        poses: dict[str, FloatArray] = {}
+        known: dict[str, FloatArray | None] = {}
+        for name, mount in mounts.items():
+            if mount.frame not in known:
+                known[mount.frame] = self._newest(mount.frame)
+            found = known[mount.frame]
+            if found is not None:
+                poses[name] = compose(mount.cam_from_frame, found)
+        return poses
+
+    def _newest(self, frame: str) -> FloatArray | None:
+        try:
+            return matrix(invert(self._source.look(self._tracking_frame, frame, None)))
+        except TransformError:
+            return None
+
+    def _frame_from_tracking(self, frame: str, stamp_ns: int) -> FloatArray | TransformError:
+        try:
+            pose = self._source.look(self._tracking_frame, frame, stamp_ns)
+            self._refuse_jump(frame, stamp_ns, pose)
+        except TransformError as error:
+            return error
+        return matrix(invert(pose))
+
+    def _refuse_jump(self, frame: str, stamp_ns: int, pose: Pose) -> None:
+        before_ns, before = self._last.get(frame, (stamp_ns, pose))
+        self._last[frame] = stamp_ns, pose
+        dt_s = abs(stamp_ns - before_ns) / 1e9
+        if dt_s > _COMPARED_S:
+            return
+        moved_m = math.dist(pose[1], before[1])
+        turned_rad = angle_between(pose[0], before[0])
+        if (
+            moved_m > self._config.most_speed_m_s * dt_s + _NOISE_M
+            or turned_rad > self._config.most_turn_rad_s * dt_s + _NOISE_RAD
+        ):
+            raise TransformError(
+                'jump', f"frame '{frame}' jumped by {moved_m:.2f} m and {math.degrees(turned_rad):.0f} degrees within "
+                f"{1e3 * dt_s:.0f} ms in '{self._tracking_frame}'. Track in a frame that does not jump (odom)",
+            )

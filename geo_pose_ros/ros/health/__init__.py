@@ -1,0 +1,1 @@
+"""Diagnostics, faults and statistics of a running node."""

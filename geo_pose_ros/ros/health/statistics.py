@@ -1,0 +1,189 @@
+"""What happened lately, in numbers; fed from the worker and the executor, read by the diagnostics."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...pipeline import PipelineResult
+from ...scene.cameras import CameraState
+
+# Entries the rates, latencies and stage times look back over.
+_WINDOW = 200
+# What happens with single frames and sets counts as going on for so long after the last time.
+_RECENT_NS = 5_000_000_000
+
+
+@dataclass(slots=True)
+class CameraStatistics:
+    """One camera's numbers.
+
+    Attributes:
+        arrivals_ns: when its last frames arrived, monotonic.
+        lost: frames the middleware lost, as far as it noticed.
+        lost_ns: when it last noticed some, monotonic.
+        problems: frames that could not be used, by kind.
+        residuals_px: of its last sets with bodies, each one's median reprojection error.
+        state: what the bodies it sees have shown of it; None before the first set.
+        notes: standing troubles (calibration, QoS, topics) by kind, in words.
+    """
+
+    arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    lost: int = 0
+    lost_ns: int | None = None
+    problems: Counter[str] = field(default_factory=Counter)
+    residuals_px: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    state: CameraState | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def age_s(self, now_ns: int) -> float | None:
+        """Return the time since its last frame; None if there was none."""
+        return (now_ns - self.arrivals_ns[-1]) / 1e9 if self.arrivals_ns else None
+
+    def rate_hz(self, now_ns: int) -> float:
+        """Return its frame rate over its last frames, counting the silence up to now."""
+        if len(self.arrivals_ns) < 2:
+            return 0.0
+        # The next frame is not overdue before one period has passed.
+        first, last, count = self.arrivals_ns[0], self.arrivals_ns[-1], len(self.arrivals_ns)
+        period_ns = (last - first) / (count - 1)
+        return count / ((max(now_ns, last + period_ns) - first) / 1e9) if last > first else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that went wrong once, and may go on.
+
+    Attributes:
+        subject, kind: whose ('camera left', 'pipeline', 'rig'), and which sort.
+        text: in words.
+        last_ns: when it last happened, monotonic.
+    """
+
+    subject: str
+    kind: str
+    text: str
+    last_ns: int
+
+
+class NodeStatistics:
+    """All numbers of a node; thread-safe by one lock."""
+
+    def __init__(self, cameras: Sequence[str]) -> None:
+        """Start empty."""
+        self._lock = threading.Lock()
+        self.cameras = {name: CameraStatistics() for name in cameras}
+        self._latency_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._spans_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._stages_ms: dict[str, deque[float]] = {}
+        self._published_ns: deque[int] = deque(maxlen=_WINDOW)
+        self.published = 0
+        self.failed: Counter[str] = Counter()
+        self.bodies = 0
+        self._events: dict[tuple[str, str], Event] = {}
+
+    def use_cameras(self, cameras: Sequence[str]) -> None:
+        """Go on with other cameras; the numbers of those that stay are kept."""
+        with self._lock:
+            gone = {f'camera {name}' for name in self.cameras.keys() - set(cameras)}
+            self.cameras = {name: self.cameras.get(name, CameraStatistics()) for name in cameras}
+            self._events = {key: event for key, event in self._events.items() if event.subject not in gone}
+
+    def arrived(self, camera: str, now_ns: int) -> None:
+        """Count a frame of ``camera``."""
+        self.cameras[camera].arrivals_ns.append(now_ns)
+
+    def lost(self, camera: str, total: int, now_ns: int) -> None:
+        """Take over how many frames of ``camera`` the middleware lost so far."""
+        known = self.cameras[camera]
+        if total > known.lost:
+            known.lost, known.lost_ns = total, now_ns
+
+    def problem(self, camera: str, kind: str, message: str, now_ns: int) -> None:
+        """Count a frame of ``camera`` that could not be used, and note why."""
+        self.unusable(camera, kind)
+        self.happened(f'camera {camera}', kind, message, now_ns)
+
+    def unusable(self, camera: str, kind: str) -> None:
+        """Count a frame of ``camera`` that could not be used."""
+        with self._lock:
+            self.cameras[camera].problems[kind] += 1
+
+    def set_failed(self, kind: str, message: str, now_ns: int) -> None:
+        """Count a set that gave nothing."""
+        with self._lock:
+            self.failed[kind] += 1
+        self.happened('pipeline', kind, message, now_ns)
+
+    def happened(self, subject: str, kind: str, text: str, now_ns: int) -> None:
+        """Note that something went wrong with ``subject``."""
+        with self._lock:
+            self._events[subject, kind] = Event(subject, kind, text, now_ns)
+
+    def recent(self, subject: str, now_ns: int) -> list[Event]:
+        """Return what went wrong with ``subject`` in the last five seconds."""
+        with self._lock:
+            events = list(self._events.values())
+        return [e for e in events if e.subject == subject and now_ns - e.last_ns < _RECENT_NS]
+
+    def processed(self, result: PipelineResult, span_ns: int, latency_ns: int, now_ns: int) -> None:
+        """Count a published set."""
+        with self._lock:
+            self.published += 1
+            self.bodies = len(result.bodies)
+            self._published_ns.append(now_ns)
+            self._latency_ms.append(latency_ns / 1e6)
+            self._spans_ms.append(span_ns / 1e6)
+            for stage, value in result.stage_ms.items():
+                self._stages_ms.setdefault(stage, deque(maxlen=_WINDOW)).append(value)
+            for name, residuals in result.residuals_px.items():
+                if len(residuals):
+                    self.cameras[name].residuals_px.append(float(np.median(residuals)))
+            for name, state in result.cameras.items():
+                self.cameras[name].state = state
+
+    def silent_s(self, now_ns: int) -> float | None:
+        """Return the time since the last published set; None if there was none."""
+        with self._lock:
+            return (now_ns - self._published_ns[-1]) / 1e9 if self._published_ns else None
+
+    def rate_hz(self, now_ns: int) -> float:
+        """Return the rate of published sets."""
+        with self._lock:
+            return CameraStatistics(arrivals_ns=self._published_ns).rate_hz(now_ns)
+
+    def latency_ms(self) -> Mapping[str, float]:
+        """Return p50, p95 and max of stamp to publication over the last sets, ms."""
+        with self._lock:
+            return _percentiles(self._latency_ms)
+
+    def span_ms(self) -> Mapping[str, float]:
+        """Return p50, p95 and max of the stamp spread within a set, ms."""
+        with self._lock:
+            return _percentiles(self._spans_ms)
+
+    def stages_ms(self) -> Mapping[str, float]:
+        """Return the median time of each stage, ms."""
+        with self._lock:
+            return {stage: float(np.median(values)) for stage, values in self._stages_ms.items()}
+
+    def reprojection_px(self) -> Mapping[str, tuple[float, int]]:
+        """Return per camera the median reprojection error over its last sets, and over how many."""
+        with self._lock:
+            return {
+                name: (float(np.median(camera.residuals_px)), len(camera.residuals_px))
+                for name, camera in self.cameras.items()
+                if camera.residuals_px
+            }
+
+
+def _percentiles(values: Iterable[float]) -> dict[str, float]:
+    numbers = np.fromiter(values, float)
+    if not len(numbers):
+        return {}
+    p50, p95, highest = np.percentile(numbers, (50, 95, 100))
+    return {'p50': float(p50), 'p95': float(p95), 'max': float(highest)}

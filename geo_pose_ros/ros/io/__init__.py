@@ -1,0 +1,1 @@
+"""Middleware: quality of service, CDR, message classes, transforms, topics, parameters."""

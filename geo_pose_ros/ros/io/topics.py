@@ -1,0 +1,136 @@
+"""Which topics a camera publishes on: templates, single names, remapping and transports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.validate_full_topic_name import validate_full_topic_name
+from rclpy.validate_topic_name import validate_topic_name
+
+from ...errors import ConfigError
+from ..nodes.settings import NodeConfig
+
+# Transport -> type of its messages.
+MESSAGE_TYPES = {
+    'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage',
+    'keypoints': 'sensor_msgs/msg/PointCloud2',
+}
+# image_proc names what it rectified image_rect and image_rect_color.
+_RECTIFIED = 'image_rect'
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTopics:
+    """The topics of one camera, by their full names.
+
+    Attributes:
+        frames: its pictures or keypoints, by its transport.
+        camera_info: its calibration.
+        rectified: its pictures are undistorted and turned as P and R of camera_info say.
+        by_transport: ``frames`` as it would be by each transport.
+        transport: what it sends.
+    """
+
+    frames: str
+    camera_info: str
+    rectified: bool
+    by_transport: Mapping[str, str]
+    transport: str
+
+
+def transport_of(config: NodeConfig, camera: str) -> str:
+    """Return what ``camera`` sends: keypoints where a detector elsewhere does its work."""
+    return 'keypoints' if camera in config.keypoints_cameras else config.transport
+
+
+def sends_only_keypoints(config: NodeConfig, cameras: Sequence[str]) -> bool:
+    """Return whether detectors elsewhere do the work of all ``cameras``."""
+    return all(transport_of(config, name) == 'keypoints' for name in cameras)
+
+
+def camera_topics(node: Any, config: NodeConfig, cameras: Sequence[str]) -> dict[str, CameraTopics]:
+    """Return the topics of all cameras as ``node`` expands and remaps them.
+
+    Remapping is of the image topic itself: the transport is added behind it, as image_transport does.
+
+    Raises:
+        ConfigError: for a template with other fields than {camera}, an impossible name, a name of no camera, or
+            cameras that share a topic.
+    """
+    strangers = sorted(set(config.keypoints_cameras) - set(cameras))
+    if strangers:
+        raise ConfigError(f'keypoints_cameras: received {strangers}, expected some of {", ".join(cameras)}.')
+    images = _single('image_topics', config.image_topics, cameras)
+    infos = _single('camera_info_topics', config.camera_info_topics, cameras)
+    keypoints = _single('keypoints_topics', config.keypoints_topics, cameras)
+    topics = {}
+    for name in cameras:
+        image = _full_name(node, images.get(name, config.image_topic), name)
+        beside = f'{image.rpartition("/")[0]}/camera_info' if name in images else config.camera_info_topic
+        by_transport = {
+            'raw': image, 'compressed': node.resolve_topic_name(f'{image}/compressed'),
+            'keypoints': _full_name(node, keypoints.get(name, config.keypoints_topic), name),
+        }
+        transport = transport_of(config, name)
+        frames = by_transport[transport]
+        named = transport != 'keypoints' and image.rpartition('/')[2].startswith(_RECTIFIED)
+        rectified = config.rectified == 'yes' or (config.rectified == 'auto' and named)
+        topics[name] = CameraTopics(
+            frames, _full_name(node, infos.get(name, beside), name), rectified, by_transport, transport
+        )
+    _refuse_shared(topics)
+    return topics
+
+
+def fill(template: str, camera: str) -> str:
+    """Return the topic of ``camera``.
+
+    Raises:
+        ConfigError: if the template has other fields than {camera}, or no topic name comes of it.
+    """
+    try:
+        topic = template.format(camera=camera)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f"Topic template '{template}': {error!r}; the only field is {{camera}}.") from error
+    try:
+        validate_topic_name(topic)
+        if topic.startswith('/'):
+            # Finds // too.
+            validate_full_topic_name(topic)
+    except InvalidTopicNameException as error:
+        reason = ' '.join(str(error).split())
+        raise ConfigError(f"Camera '{camera}', topic template '{template}': {reason}. Rename it.") from error
+    return topic
+
+
+def _full_name(node: Any, template: str, camera: str) -> str:
+    return str(node.resolve_topic_name(fill(template, camera)))
+
+
+def _single(parameter: str, given: Sequence[str], cameras: Sequence[str]) -> dict[str, str]:
+    """Return the topics of ``camera=topic`` entries, by camera."""
+    topics = {}
+    for entry in given:
+        camera, equals, topic = entry.partition('=')
+        if not (equals and topic) or camera not in cameras:
+            raise ConfigError(
+                f"Parameter '{parameter}': received '{entry}', expected camera=topic with one of the cameras "
+                f'{", ".join(cameras)}.'
+            )
+        topics[camera] = topic
+    return topics
+
+
+def _refuse_shared(topics: Mapping[str, CameraTopics]) -> None:
+    by_topic: dict[str, list[str]] = {}
+    for name, of_camera in topics.items():
+        by_topic.setdefault(of_camera.frames, []).append(name)
+    for topic, names in by_topic.items():
+        if len(names) > 1:
+            raise ConfigError(
+                f"The cameras {', '.join(names)} share the topic '{topic}'. Put {{camera}} into its template, or give "
+                'each its own (image_topics, keypoints_topics: camera=topic).'
+            )

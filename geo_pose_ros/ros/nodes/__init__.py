@@ -1,0 +1,1 @@
+"""What runs: pose_node and detector_node."""

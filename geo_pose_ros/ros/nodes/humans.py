@@ -1,0 +1,148 @@
+"""`/humans/bodies/...` after REP-155 (ROS4HRI), where hri_msgs is installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from ...errors import ConfigError
+from ...geometry.joint_angles import joint_angles
+from ...messages.body_frames import bodies_to_transforms
+from ...messages.factory import MessageFactory
+from ...messages.humans import (
+    camera_that_shows,
+    human_id,
+    ids_to_message,
+    joint_states_to_message,
+    position_to_message,
+    roi_to_message,
+    skeleton2d_to_message,
+    velocity_to_message,
+)
+from ...skeleton import BODY17
+from ...types import Bodies3D, CameraRig
+from ..io.message_factory import message_class
+from ..io.qos import NO_PUBLISHER_EVENTS, profile
+from ..io.tf import transform_message
+
+_NAMESPACE = '/humans/bodies'
+_IN_SPACE = {
+    'joint_states': 'sensor_msgs/msg/JointState',
+    'position': 'geometry_msgs/msg/PointStamped',
+    'velocity': 'geometry_msgs/msg/TwistStamped',
+}
+_IN_PICTURE = {'skeleton2d': 'hri_msgs/msg/Skeleton2D', 'roi': 'hri_msgs/msg/NormalizedRegionOfInterest2D'}
+
+
+@dataclass
+class _Topics:
+    """What one body has: publishers by name of topic, and which camera of the rig shows it."""
+
+    publishers: dict[str, Any]
+    camera: int | None = None
+
+    def wanted(self, name: str) -> bool:
+        """Return whether somebody subscribes to ``name``."""
+        return bool(self.publishers[name].get_subscription_count())
+
+    def publish(self, name: str, message: Any) -> None:
+        """Publish ``message``; nothing if it is None: unknown."""
+        if message is not None:
+            self.publishers[name].publish(message)
+
+
+class Humans:
+    """The list of bodies, and topics for every body that come and go with it; nothing is computed for nobody.
+
+    Any thread may call.
+    """
+
+    def __init__(self, node: Any, make: MessageFactory) -> None:
+        """Create the topics that are there without bodies.
+
+        Raises:
+            ConfigError: if hri_msgs or tf2_msgs is not installed.
+        """
+        self._node, self._make = node, make
+        self._transforms = transform_message('publish_humans', 'set it to false')
+        try:
+            tracked = message_class('hri_msgs/msg/IdsList')
+            self._kinds = {name: message_class(kind) for name, kind in {**_IN_SPACE, **_IN_PICTURE}.items()}
+        except ConfigError as error:
+            raise ConfigError(f'publish_humans: {error} Or set it to false.') from error
+        self._tracked = node.create_lifecycle_publisher(tracked, f'{_NAMESPACE}/tracked', profile(10))
+        self._tf = node.create_lifecycle_publisher(self._transforms, '/tf', profile(100))
+        self._topics: dict[int, _Topics] = {}
+        # The finisher's thread publishes; that nobody is left is found by the executor's.
+        self._lock = Lock()
+
+    def publish(self, bodies: Bodies3D, rig: CameraRig | None) -> None:
+        """Publish ``bodies``; nothing of pictures where ``rig`` does not say where the cameras were: None."""
+        with self._lock:
+            self._follow(bodies.body_ids.tolist())
+            self._publish_ids(bodies)
+            if self._tf.get_subscription_count():
+                self._tf.publish(self._transforms(transforms=bodies_to_transforms(self._make, bodies, human_id)))
+            topics = [self._topics[body_id] for body_id in bodies.body_ids.tolist()]
+            self._publish_in_space(bodies, topics)
+            if rig is not None:
+                self._publish_in_pictures(bodies, topics, rig)
+
+    def nobody(self) -> None:
+        """Say that no body is tracked any more: the node stops, or no camera sends."""
+        # Ctrl-C has ended all topics before the node is closed.
+        if not self._node.context.ok():
+            return
+        with self._lock:
+            self._follow([])
+            self._publish_ids(Bodies3D.empty(self._node.get_clock().now().nanoseconds, '', BODY17))
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        with self._lock:
+            self._follow([])
+            for publisher in (self._tracked, self._tf):
+                self._node.destroy_lifecycle_publisher(publisher)
+
+    def _follow(self, body_ids: list[int]) -> None:
+        """Create the topics of bodies that are new, and destroy those of bodies that are gone."""
+        for body_id in self._topics.keys() - set(body_ids):
+            for publisher in self._topics.pop(body_id).publishers.values():
+                self._node.destroy_publisher(publisher)
+        for body_id in set(body_ids) - self._topics.keys():
+            # Not the lifecycle's: it would want each activated, and they are there only while the node is active. An
+            # executor that waits for the events of a publisher fails when another thread destroys it: they have none.
+            self._topics[body_id] = _Topics({
+                name: self._node.create_publisher(
+                    kind, f'{_NAMESPACE}/{human_id(body_id)}/{name}', profile(10), event_callbacks=NO_PUBLISHER_EVENTS
+                )
+                for name, kind in self._kinds.items()
+            })
+
+    def _publish_ids(self, bodies: Bodies3D) -> None:
+        if self._tracked.get_subscription_count():
+            self._tracked.publish(ids_to_message(self._make, bodies))
+
+    def _publish_in_space(self, bodies: Bodies3D, topics: list[_Topics]) -> None:
+        """Publish what is known of the bodies without cameras."""
+        angled = [body for body, of_body in enumerate(topics) if of_body.wanted('joint_states')]
+        for body, angles in zip(angled, joint_angles(bodies.xyz[angled]) if angled else (), strict=True):
+            topics[body].publish('joint_states', joint_states_to_message(self._make, bodies, body, angles))
+        for body, of_body in enumerate(topics):
+            if of_body.wanted('position'):
+                of_body.publish('position', position_to_message(self._make, bodies, body))
+            if of_body.wanted('velocity'):
+                of_body.publish('velocity', velocity_to_message(self._make, bodies, body))
+
+    def _publish_in_pictures(self, bodies: Bodies3D, topics: list[_Topics], rig: CameraRig) -> None:
+        """Publish where the bodies are in a picture each."""
+        for body, of_body in enumerate(topics):
+            of_body.camera = camera_that_shows(bodies.views[body], len(rig), of_body.camera)
+            if of_body.camera is None:
+                continue
+            camera = rig.cameras[of_body.camera]
+            if of_body.wanted('skeleton2d'):
+                of_body.publish('skeleton2d', skeleton2d_to_message(self._make, bodies, body, camera))
+            if of_body.wanted('roi'):
+                of_body.publish('roi', roi_to_message(self._make, bodies, body, camera))

@@ -1,0 +1,109 @@
+"""Settings of the nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...calibration.settings import WatchConfig
+from ...detection.settings import DetectorConfig
+from ...rigs.settings import TRACKING_FRAME, TransformConfig
+from ...scene.settings import PipelineConfig, SyncConfig
+from ...settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """``pose_node``: topics, calibration, and everything below it."""
+
+    autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
+    cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the rig file', live=True)
+    rig: str = setting('', 'Rig file (YAML); empty: intrinsics from camera_info, extrinsics from /tf_static')
+    world_frame: str = setting('world', 'Frame of the output where there is no rig file')
+    tracking_frame: str = setting('', TRACKING_FRAME)
+    output_in: str = setting(
+        'tracking_frame', 'Frame of what is published where cameras move', choices=('tracking_frame', 'world_frame')
+    )
+    transport: str = setting(
+        'compressed', 'What the cameras send; keypoints: 2D of a detector elsewhere',
+        choices=('raw', 'compressed', 'keypoints'),
+    )
+    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    image_topics: tuple[str, ...] = setting(
+        (), 'Image topics of single cameras, camera=topic; their camera_info is beside them', live=True
+    )
+    rectified: str = setting(
+        'auto', 'Whether pictures are rectified, so that P and R of camera_info describe them; auto: those of topics '
+        'named image_rect', choices=('auto', 'yes', 'no'),
+    )
+    camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
+    camera_info_topics: tuple[str, ...] = setting(
+        (), 'Calibration topics of single cameras, camera=topic', live=True
+    )
+    keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
+    keypoints_cameras: tuple[str, ...] = setting(
+        (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for pictures', live=True
+    )
+    keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic', live=True)
+    keypoints_skeleton: str = setting(
+        'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
+    )
+    reliability: str = setting(
+        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
+        choices=('best_effort', 'reliable'),
+    )
+    queue_depth: int = setting(
+        2, 'QoS history per camera, keep last; what is older than one set is not wanted', low=1, high=100
+    )
+    publish_camera_frames: bool = setting(
+        False, 'Publish the camera frames of the rig file on /tf_static; off where a robot description does'
+    )
+    publish_body_frames: bool = setting(
+        False, 'Publish a frame body_<id> of every body on /tf: at the pelvis, x forward, z towards the head'
+    )
+    publish_humans: bool = setting(
+        False, 'Publish /humans/bodies/... and frames body_b<id> after REP-155 (ROS4HRI); needs hri_msgs'
+    )
+    annotated_max_side_px: int = setting(
+        960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True
+    )
+    annotated_quality: int = setting(80, 'JPEG quality of the annotated pictures', low=1, high=100, live=True)
+    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
+    stale_after_s: float = setting(
+        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
+    )
+    transform_wait_ms: float = setting(
+        50.0, 'A set waits so long for transforms that are older than its pictures; then the cameras they carry do '
+        'without it', unit='ms', low=0.0, high=2000.0,
+    )
+    transforms: TransformConfig = field(default_factory=TransformConfig)
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    calibration: WatchConfig = field(default_factory=WatchConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorNodeConfig:
+    """``detector_node``: pictures of some cameras in, their keypoints out."""
+
+    autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
+    cameras: tuple[str, ...] = setting((), 'Camera names')
+    transport: str = setting('compressed', 'What the cameras send', choices=('raw', 'compressed'))
+    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, to be published; body17')
+    expected_topic: str = setting(
+        '/pose_node/expected/{camera}', 'Topic of pose_node that tells whom to expect in the pictures of a camera'
+    )
+    expected_age_s: float = setting(
+        0.5, 'What is expected for a time farther than this from the picture\'s is of no use', unit='s',
+        low=0.0, high=10.0,
+    )
+    reliability: str = setting(
+        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
+        choices=('best_effort', 'reliable'),
+    )
+    queue_depth: int = setting(2, 'QoS history per camera, keep last', low=1, high=100)
+    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
+    stale_after_s: float = setting(
+        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0
+    )
+    detector: DetectorConfig = field(default_factory=DetectorConfig)

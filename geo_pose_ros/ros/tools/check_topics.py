@@ -1,0 +1,100 @@
+"""Checks of what is published now: cameras, their QoS, their camera_info, and who listens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from ...errors import GeoPoseError
+from ...findings import Finding, Severity
+from ...messages.camera_info import intrinsics_from_camera_info
+from ...rigs.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from ..io.message_factory import message_class
+from ..io.qos import profile
+
+
+def check_topics(listen_s: float) -> Iterator[Finding]:
+    """Look at the graph and listen to every camera_info for ``listen_s`` seconds."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node('geo_pose_doctor')
+    try:
+        yield from check_graph(node, listen_s)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def check_graph(node: Node, listen_s: float) -> Iterator[Finding]:
+    """Check what ``node`` sees of others within ``listen_s`` seconds."""
+    infos: dict[str, Any] = {}
+    subscriptions: dict[str, Any] = {}
+    ends_s = time.monotonic() + listen_s
+    kinds: dict[str, str] = {}
+    while time.monotonic() < ends_s:
+        kinds = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
+        for topic, kind in kinds.items():
+            if kind == CAMERA_INFO and topic not in subscriptions:
+                subscriptions[topic] = node.create_subscription(
+                    message_class(kind), topic, lambda _: None, profile(1, reliable=False)
+                )
+        for topic, subscription in subscriptions.items():
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, False)
+            if taken is not None:
+                infos[topic] = taken[0]
+        time.sleep(0.02)
+    for subscription in subscriptions.values():
+        node.destroy_subscription(subscription)
+    published = [
+        topic for topic, kind in kinds.items()
+        if kind in (IMAGE, COMPRESSED_IMAGE) and '/annotated/' not in topic and node.get_publishers_info_by_topic(topic)
+    ]
+    if not published:
+        yield Finding(Severity.WARNING, 'no camera publishes pictures',
+                        'Start the drivers, with the same ROS_DOMAIN_ID and discovery range.')
+    for topic in sorted(published):
+        yield from _check_publishers(node, topic)
+    for topic in sorted(topic for topic, kind in kinds.items() if kind == CAMERA_INFO):
+        yield from _check_info(topic, infos.get(topic))
+
+
+def _check_publishers(node: Node, topic: str) -> Iterator[Finding]:
+    publishers = node.get_publishers_info_by_topic(topic)
+    names = ', '.join(sorted({f'{one.node_namespace.rstrip("/")}/{one.node_name}' for one in publishers}))
+    if len(publishers) > 1:
+        yield Finding(Severity.ERROR, f'{topic} has {len(publishers)} publishers ({names}); their pictures are mixed',
+                        'Give each driver its own namespace.')
+        return
+    reliable = publishers[0].qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    words = f'{topic}: {"reliable" if reliable else "best effort"}, from {names}'
+    deaf = [
+        one.node_name for one in node.get_subscriptions_info_by_topic(topic)
+        if (one.qos_profile.reliability == ReliabilityPolicy.RELIABLE and not reliable)
+        or (one.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            and publishers[0].qos_profile.durability != DurabilityPolicy.TRANSIENT_LOCAL)
+    ]
+    if deaf:
+        yield Finding(Severity.ERROR, f'{words}; {", ".join(sorted(set(deaf)))} asks for more and receives nothing',
+                        'Set reliability:=best_effort there, or reliable at the driver.')
+    else:
+        yield Finding(Severity.OK, words)
+
+
+def _check_info(topic: str, message: Any) -> Iterator[Finding]:
+    if message is None:
+        yield Finding(Severity.WARNING, f'{topic}: nothing came',
+                        'Does its driver run, and publish it with each picture?')
+        return
+    camera = topic.rsplit('/', 2)[-2] or topic
+    try:
+        lens = intrinsics_from_camera_info(message, camera)
+    except GeoPoseError as error:
+        yield Finding(Severity.ERROR, f'{topic}: {error}', 'Calibrate the camera, or give a rig file.')
+        return
+    yield Finding(Severity.OK, f'{topic}: {lens.width}x{lens.height} px, {lens.distortion_model}')

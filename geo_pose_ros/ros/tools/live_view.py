@@ -1,0 +1,264 @@
+"""`geo_pose view --live`: what a running pose_node publishes, in the browser.
+
+A process of its own that only listens: topics are polled when a picture is drawn, with short best-effort queues, so
+that a slow browser costs frames here and nothing in the node. Pictures come from the cameras' own topics.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import rclpy
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from ...errors import ConfigError, GeoPoseError
+from ...messages.clouds.bodies import bodies_from_cloud
+from ...messages.clouds.keypoints import keypoints_from_cloud
+from ...messages.image import frame_from_message
+from ...rigs.live import Calibration
+from ...rigs.topics import CAMERA_INFO, CameraTopics, find_cameras
+from ...types import Bodies3D, CameraRig, Frame, Keypoints2D
+from ...view.command import serve
+from ...view.instant import CameraState, Instant, LazyFrames, camera_states
+from ...view.poses import OtherPoses
+from ...view.settings import ViewConfig
+from ...view.stage import Stage
+from ...view.viewer import Panel, PictureTurns
+from ..io.message_factory import message_class
+from ..io.qos import profile
+from ..io.tf import subscribe_static_transforms
+
+_CLOUD = 'sensor_msgs/msg/PointCloud2'
+_DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
+_DISCOVERY_S, _WORDS_S = 1.0, 0.25
+_PICTURE_SIDE_PX = 720
+# Bodies older than this are no longer shown.
+_STALE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    """A live topic as ``find_cameras`` takes it; every topic counts alike."""
+
+    name: str
+    message_type: str
+    count: int = 1
+
+
+class LiveTopics:
+    """The latest of everything a node and its cameras publish; for one thread."""
+
+    def __init__(self, node: Node, pose_node: str, rig: CameraRig | None) -> None:
+        """Subscribe to the node; cameras are subscribed to as they appear.
+
+        Args:
+            node: to listen with; no executor is needed.
+            pose_node: full name of the node to look at.
+            rig: None: from camera_info and /tf_static.
+        """
+        self._node, self._name, self._given = node, '/' + pose_node.strip('/'), rig
+        self._bodies_topic = f'{self._name}/bodies'
+        self._inputs: dict[str, Any] = {}
+        self._calibration: Calibration | None = None
+        self._transforms: list[Any] = []
+        self._infos: dict[str, Any] = {}
+        self._cameras: dict[str, CameraTopics] = {}
+        self._discovered_s = -1e9
+        self._bodies: Bodies3D | None = None
+        self._received_s = -1e9
+        self._keypoints: dict[str, Keypoints2D] = {}
+        self._pictures: dict[str, Any] = {}
+        self._statuses: dict[str, tuple[int, str]] = {}
+        self.faults: dict[str, str] = {}
+        self._subscribe(self._bodies_topic, _CLOUD, 10)
+        self._subscribe('/diagnostics', _DIAGNOSTICS, 10)
+        if rig is None:
+            try:
+                self._inputs['/tf_static'] = subscribe_static_transforms(node, self._transforms.append)
+            except ConfigError as error:
+                self.faults['/tf_static'] = str(error)
+
+    @property
+    def rig(self) -> CameraRig | None:
+        """The cameras known so far."""
+        if self._given is not None:
+            return self._given
+        return self._calibration.rig if self._calibration is not None else None
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras seen or in the rig."""
+        return tuple(sorted({*self._cameras, *(self.rig.names if self.rig is not None else ())}))
+
+    def poll(self) -> Instant:
+        """Take what came and return the latest instant."""
+        now_s = time.monotonic()
+        if now_s - self._discovered_s > _DISCOVERY_S:
+            self._discovered_s = now_s
+            self._discover()
+        for topic, subscription in self._inputs.items():
+            for message in _taken(subscription):
+                try:
+                    self._take(topic, message, now_s)
+                    self.faults.pop(topic, None)
+                except GeoPoseError as error:
+                    self.faults[topic] = str(error)
+        bodies = self._bodies if now_s - self._received_s < _STALE_S else None
+        stamp_ns = bodies.stamp_ns if bodies is not None else time.time_ns()
+        cameras, pipeline = camera_states(self._statuses)
+        if bodies is None:
+            pipeline = f'Nothing comes on {self._bodies_topic}. {pipeline}'.rstrip()
+        frames = LazyFrames({name: partial(_frame, message, name) for name, message in self._pictures.items()},
+                            self._on_bad_picture)
+        return Instant(stamp_ns, stamp_ns, bodies, dict(self._keypoints), frames, cameras, pipeline)
+
+    def _discover(self) -> None:
+        """Subscribe to the cameras that are there by now."""
+        topics = [_Topic(name, types[0]) for name, types in self._node.get_topic_names_and_types() if types]
+        # Of a raw and a compressed topic the first is taken.
+        topics.sort(key=lambda topic: (not topic.name.endswith('/compressed'), topic.name))
+        there: Any = SimpleNamespace(topics={topic.name: topic for topic in topics})
+        kinds = {topic.name: topic.message_type for topic in topics}
+        wanted = set(self._given.names) if self._given is not None else None
+        for name, camera in find_cameras(there).items():
+            if wanted is not None and name not in wanted:
+                continue
+            if 'annotated' in camera.image:
+                continue
+            self._cameras[name] = camera
+            for topic in (camera.image, camera.keypoints):
+                if topic and topic not in self._inputs:
+                    self._subscribe(topic, kinds[topic], 1)
+            if camera.camera_info and self._given is None and camera.camera_info not in self._inputs:
+                self._subscribe(camera.camera_info, CAMERA_INFO, 1)
+        if self._given is None and self._bodies is not None and self._calibration is None and self._cameras:
+            self._calibration = Calibration(tuple(self._cameras), self._bodies.frame_id)
+            for transform in self._transforms:
+                self._calibration.on_transforms(transform, time.monotonic_ns())
+            for name, info in self._infos.items():
+                self._calibration.on_camera_info(name, info, time.monotonic_ns())
+
+    def _subscribe(self, topic: str, kind: str, depth: int) -> None:
+        # Polled, never executed.
+        self._inputs[topic] = self._node.create_subscription(
+            message_class(kind), topic, lambda _: None, profile(depth, reliable=False)
+        )
+
+    def _take(self, topic: str, message: Any, now_s: float) -> None:
+        if topic == self._bodies_topic:
+            self._bodies, self._received_s = bodies_from_cloud(message), now_s
+        elif topic == '/diagnostics':
+            for status in message.status:
+                if status.name.startswith(f'{self._name.strip("/")}: '):
+                    level = status.level if isinstance(status.level, int) else status.level[0]
+                    self._statuses[status.name.split(': ', 1)[1]] = level, status.message
+        elif topic == '/tf_static':
+            self._transforms.append(message)
+            if self._calibration is not None:
+                self._calibration.on_transforms(message, time.monotonic_ns())
+        else:
+            self._take_of_camera(topic, message)
+
+    def _take_of_camera(self, topic: str, message: Any) -> None:
+        for name, camera in self._cameras.items():
+            if topic == camera.image:
+                self._pictures[name] = message
+            elif topic == camera.keypoints:
+                self._keypoints[name] = keypoints_from_cloud(message, name)
+            elif topic == camera.camera_info:
+                self._infos[name] = message
+                if self._calibration is not None:
+                    self._calibration.on_camera_info(name, message, time.monotonic_ns())
+
+    def _on_bad_picture(self, name: str, error: GeoPoseError) -> None:
+        self.faults[name] = str(error)
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._inputs.values():
+            self._node.destroy_subscription(subscription)
+
+
+def _frame(message: Any, camera: str) -> Frame:
+    return frame_from_message(message, camera, max_side_px=_PICTURE_SIDE_PX)
+
+
+def _taken(subscription: Any) -> list[Any]:
+    """Return the messages that wait, the oldest first."""
+    messages = []
+    with subscription.handle:
+        for _ in range(max(1, subscription.qos_profile.depth)):
+            taken = subscription.handle.take_message(subscription.msg_type, False)
+            if taken is None:
+                break
+            messages.append(taken[0])
+    return messages
+
+
+def show_live(stage: Stage, topics: LiveTopics, config: ViewConfig, stop: threading.Event) -> None:
+    """Draw what comes until ``stop``."""
+    period_s = 1.0 / config.rate_hz
+    rig: CameraRig | None = None
+    panel: Panel | None = None
+    said_s, drawn_ns, turns = -1e9, -1, PictureTurns(())
+    others = OtherPoses(None)
+    try:
+        while not stop.is_set():
+            began_s = time.monotonic()
+            instant = topics.poll()
+            if panel is None or topics.rig is not rig:
+                rig = topics.rig
+                stage.set_rig(rig)
+                stage.gui.reset()
+                others.__exit__()
+                others = OtherPoses(rig)
+                panel, turns = Panel(stage, topics.cameras, others.kinds), PictureTurns(topics.cameras)
+            if instant.stamp_ns != drawn_ns or panel.changed:
+                pictures_of = None if panel.changed else turns.due(began_s)
+                panel.changed, drawn_ns = False, instant.stamp_ns
+                stage.show(instant, panel.shown, pictures_of)
+                stage.show_ghost(others.of(panel.kind, instant))
+            if began_s - said_s > _WORDS_S:
+                said_s = began_s
+                panel.describe(_with_faults(instant, topics.faults))
+            stop.wait(max(0.0, period_s - (time.monotonic() - began_s)))
+    finally:
+        others.__exit__()
+
+
+def _with_faults(instant: Instant, faults: Mapping[str, str]) -> Instant:
+    """Return the instant with what could not be received, as states of a camera that is not there."""
+    if faults:
+        instant.cameras = {**instant.cameras, **{name: CameraState(2, said) for name, said in faults.items()}}
+    return instant
+
+
+def view_live(config: ViewConfig, pose_node: str, rig: CameraRig | None) -> None:
+    """Serve until Ctrl-C.
+
+    Raises:
+        ConfigError: if the page cannot be served.
+    """
+    stop = threading.Event()
+    with serve(config) as stage:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        node = rclpy.create_node('geo_pose_view')
+        topics = LiveTopics(node, pose_node, rig)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                show_live(stage, topics, config, stop)
+        finally:
+            topics.close()
+            node.destroy_node()
+            rclpy.try_shutdown()

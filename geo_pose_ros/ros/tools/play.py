@@ -1,0 +1,280 @@
+"""`geo_pose play`: publish a bag in real time, without `ros2 bag`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, Full, Queue
+from typing import Any
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rosbags.typesys.store import Typestore
+
+from ...bags.read import BagMessage, BagReader
+from ...errors import BagError, ConfigError
+from ..io.cdr import header_stamp_ns, with_header_stamp
+from ..io.message_factory import message_class
+from ..io.middleware import large_data_environment
+from ..io.qos_from_bag import publisher_qos
+
+_LOG = logging.getLogger(__name__)
+_NS_PER_S = 1_000_000_000
+# Messages read ahead of their time, so that the disk does not delay them.
+_READ_AHEAD = 256
+_LAST_DELIVERY = Duration(seconds=2)
+# How often a thread that waits for the other looks whether playing stopped.
+_POLL_S = 0.1
+# Who has not subscribed so long after another did will not.
+_SETTLE_S = 1.0
+_HEADER = 'std_msgs/msg/Header'
+
+
+@dataclass(slots=True)
+class PlayReport:
+    """What was played.
+
+    Attributes:
+        published: messages by topic.
+        latest_ms: how late the latest message was.
+        skipped: why a topic could not be published.
+        origin_ns: wall time at which the first message was due; restamped stamps count from here.
+        loop_ns: length of one loop at the playing rate.
+    """
+
+    published: Counter[str] = field(default_factory=Counter)
+    latest_ms: float = 0.0
+    skipped: dict[str, str] = field(default_factory=dict)
+    origin_ns: int = 0
+    loop_ns: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return {
+            'published': dict(self.published), 'latest_ms': self.latest_ms, 'skipped': self.skipped,
+            'origin_ns': self.origin_ns, 'loop_ns': self.loop_ns,
+        }
+
+    def __str__(self) -> str:
+        counts = ', '.join(f'{topic} {count}' for topic, count in sorted(self.published.items()))
+        return f'published {sum(self.published.values())} messages, at most {self.latest_ms:.0f} ms late: {counts}'
+
+
+def begins_with_header(typestore: Typestore, message_type: str) -> bool:
+    """Return whether the first field of ``message_type`` is a header, so that it can be restamped."""
+    _, fields = typestore.fielddefs[message_type]
+    return bool(fields) and fields[0][1][1] == _HEADER
+
+
+class Player:
+    """Publishes one bag; times are kept absolutely, so that delays do not add up."""
+
+    def __init__(self, node: Node, bag: Path, topics: Collection[str] = ()) -> None:
+        """Open the bag and advertise its topics (``topics``: only these).
+
+        Raises:
+            BagError: if the bag cannot be read, lacks a topic, or none of its types is installed.
+        """
+        self._bag = bag
+        self._node = node
+        self.report = PlayReport()
+        with BagReader(bag) as reader:
+            for name in topics:
+                if name not in reader.topics:
+                    raise BagError(f"Bag '{bag}' has no topic '{name}'; it has: {', '.join(sorted(reader.topics))}.")
+            self._start_ns, self._end_ns = reader.start_ns, reader.end_ns
+            wanted = [topic for name, topic in reader.topics.items() if not topics or name in topics]
+            self._stamped = {t.name for t in wanted if begins_with_header(reader.typestore, t.message_type)}
+            # The next loop follows where one more message of the busiest topic would.
+            most = max((topic.count for topic in wanted), default=0)
+            self._gap_ns = (self._end_ns - self._start_ns) // max(1, most - 1)
+            self._publishers: dict[str, Any] = {}
+            for topic in wanted:
+                try:
+                    kind = message_class(topic.message_type)
+                except ConfigError as error:
+                    self.report.skipped[topic.name] = str(error)
+                    continue
+                self._publishers[topic.name] = node.create_publisher(kind, topic.name, publisher_qos(topic.qos))
+        if not self._publishers:
+            raise BagError(f"Nothing of '{bag}' can be published: {'; '.join(self.report.skipped.values())}")
+        for name, reason in self.report.skipped.items():
+            _LOG.warning("Topic '%s' is not played. %s", name, reason)
+
+    def wait_for_subscribers(self, timeout_s: float, stop: threading.Event | None = None) -> list[str]:
+        """Wait until every topic has a subscriber, or some have and no other came for a second.
+
+        A node subscribes to what it needs, at once; not every topic of a bag is needed. Return the topics that have
+        none, after ``timeout_s`` at most.
+        """
+        stop = stop or threading.Event()
+        deadline = time.monotonic() + timeout_s
+        heard, changed = -1, 0.0
+        while True:
+            alone = [name for name, p in self._publishers.items() if not p.get_subscription_count()]
+            now = time.monotonic()
+            if len(self._publishers) - len(alone) != heard:
+                heard, changed = len(self._publishers) - len(alone), now
+            settled = heard > 0 and now - changed > _SETTLE_S
+            if not alone or settled or now >= deadline or stop.wait(0.02):
+                return alone
+
+    def play(self, *, rate: float = 1.0, start_s: float = 0.0, loops: int = 1, restamp: bool = False,
+             stop: threading.Event | None = None) -> PlayReport:
+        """Publish the bag.
+
+        Args:
+            rate: 2 is twice as fast.
+            start_s: offset into the bag.
+            loops: how often; 0: until ``stop``.
+            restamp: move header stamps so that the time of publication is the time of acquisition; further loops
+                go on in time. Without, loops repeat the same stamps.
+            stop: ends the playing when set.
+
+        Raises:
+            BagError: if the bag is damaged, after what could be read was published.
+            ConfigError: if the rate is not positive or the start lies outside of the bag.
+        """
+        duration_s = (self._end_ns - self._start_ns) / _NS_PER_S
+        if not rate > 0.0:
+            raise ConfigError(f'--rate: received {rate}, expected more than 0.')
+        if not 0.0 <= start_s <= duration_s:
+            raise ConfigError(f'--start: received {start_s} s, expected 0 .. {duration_s:.3f} s.')
+        stop = stop or threading.Event()
+        first_ns = self._start_ns + round(start_s * _NS_PER_S)
+        period_ns = self._end_ns - first_ns + self._gap_ns
+        self.report.loop_ns = round(period_ns / rate)
+        queue: Queue[tuple[int, BagMessage] | Exception | None] = Queue(_READ_AHEAD)
+        reader = threading.Thread(
+            target=self._read, args=(queue, stop, first_ns, period_ns, loops), name='read bag', daemon=True
+        )
+        reader.start()
+        began_ns = wall_ns = 0
+        for shift_ns, message in _queued(queue, stop):
+            # The clock starts with the first message, not with opening the bag.
+            if not began_ns:
+                began_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+                self.report.origin_ns = wall_ns
+            due_ns = round((message.time_ns - first_ns + shift_ns) / rate)
+            wait_ns = due_ns - (time.monotonic_ns() - began_ns)
+            if stop.wait(max(0, wait_ns) / _NS_PER_S):
+                break
+            self.report.latest_ms = max(self.report.latest_ms, -wait_ns / 1e6)
+            raw = message.raw
+            if restamp and message.topic in self._stamped:
+                # Time of acquisition relative to the start of the bag, stretched as the schedule is.
+                at_ns = round((header_stamp_ns(raw) - first_ns + shift_ns) / rate)
+                raw = with_header_stamp(raw, wall_ns + at_ns)
+            self._publishers[message.topic].publish(raw)
+            self.report.published[message.topic] += 1
+        stop.set()
+        reader.join()
+        # Reliable subscribers must get the last messages before the publishers vanish.
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(_LAST_DELIVERY)
+        return self.report
+
+    def _read(self, queue: Queue[Any], stop: threading.Event, first_ns: int, period_ns: int, loops: int) -> None:
+        """Queue (shift_ns, message) of every loop, then None; or the exception that ended it."""
+        try:
+            for item in self._messages(first_ns, period_ns, loops):
+                if not _put(queue, item, stop):
+                    return
+        except BagError as error:
+            _put(queue, error, stop)
+        else:
+            _put(queue, None, stop)
+
+    def _messages(self, first_ns: int, period_ns: int, loops: int) -> Iterator[tuple[int, BagMessage]]:
+        done = 0
+        with BagReader(self._bag) as reader:
+            while loops == 0 or done < loops:
+                for message in reader.messages(set(self._publishers)):
+                    if message.time_ns >= first_ns or (done == 0 and message.topic.endswith('tf_static')):
+                        yield done * period_ns, message
+                done += 1
+
+
+def _queued(
+    queue: Queue[tuple[int, BagMessage] | Exception | None], stop: threading.Event
+) -> Iterator[tuple[int, BagMessage]]:
+    """Yield what is queued until None or ``stop``; raise what the reader could not handle."""
+    while not stop.is_set():
+        try:
+            item = queue.get(timeout=_POLL_S)
+        except Empty:
+            continue
+        if item is None:
+            return
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
+def _put(queue: Queue[Any], item: Any, stop: threading.Event) -> bool:
+    """Put ``item`` unless playing stopped; return whether it was put."""
+    while not stop.is_set():
+        try:
+            queue.put(item, timeout=_POLL_S)
+        except Full:
+            continue
+        return True
+    return False
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose play` to the command line."""
+    parser = subparsers.add_parser('play', help='publish a bag in real time')
+    parser.add_argument('bag', type=Path)
+    parser.add_argument('--rate', type=float, default=1.0, help='2 is twice as fast (default 1)')
+    parser.add_argument('--start', type=float, default=0.0, metavar='S', help='begin so many seconds into the bag')
+    parser.add_argument('--loop', type=int, nargs='?', const=0, default=1, metavar='N',
+                        help='play N times; without N until Ctrl-C')
+    parser.add_argument('--topics', nargs='*', default=[], help='only these')
+    parser.add_argument('--restamp', action='store_true', help='header stamps become the time of playing')
+    parser.add_argument('--wait', type=float, default=0.0, metavar='S',
+                        help='wait up to so many seconds for subscribers')
+    parser.add_argument('--report', type=Path, metavar='FILE', help='write what was played as JSON')
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # As the node does: the shared memory that pictures go through belongs to their sender.
+    os.environ.update(large_data_environment(os.environ))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    stop = threading.Event()
+    # Ctrl-C is how a loop ends, and no error.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    node = rclpy.create_node('geo_pose_play')
+    try:
+        player = Player(node, arguments.bag, arguments.topics)
+        if arguments.wait > 0.0:
+            alone = player.wait_for_subscribers(arguments.wait, stop)
+            if alone:
+                _LOG.warning('Nobody subscribed to %s.', ', '.join(alone))
+        try:
+            player.play(
+                rate=arguments.rate, start_s=arguments.start, loops=arguments.loop, restamp=arguments.restamp, stop=stop
+            )
+        finally:
+            print(player.report, file=sys.stderr)
+            if arguments.report:
+                arguments.report.write_text(json.dumps(player.report.as_json(), indent=2) + '\n')
+    finally:
+        stop.set()
+        node.destroy_node()
+        rclpy.shutdown()
+    return 0

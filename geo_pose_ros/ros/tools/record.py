@@ -1,0 +1,174 @@
+"""`geo_pose record`: record topics into a bag, without `ros2 bag`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import rclpy
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from ...bags.message_factory import TYPESTORE
+from ...bags.write import STORAGES, BagWriter
+from ...errors import ConfigError
+from ..io.message_factory import message_class
+from ..io.middleware import large_data_environment
+from ..io.qos_from_bag import bag_qos, subscription_qos
+
+_LOG = logging.getLogger(__name__)
+_DISCOVERY_PERIOD_S = 0.25
+
+
+class Recorder:
+    """Subscribes to topics as they appear and writes what comes, serialised as it came.
+
+    Messages are queued without bound and written by a thread of its own, so that a slow disk delays nothing and
+    loses nothing; ``close`` writes what is queued.
+    """
+
+    def __init__(self, node: Node, writer: BagWriter, topics: Collection[str] = (), pattern: str = '') -> None:
+        """Start.
+
+        Args:
+            node: whose executor is spun by the caller.
+            writer: an open bag.
+            topics: to record; empty: all that match ``pattern``.
+            pattern: regular expression a topic's whole name must match; '' matches all.
+
+        Raises:
+            ConfigError: if the pattern is no regular expression.
+        """
+        try:
+            self._pattern = re.compile(pattern or '.*')
+        except re.error as error:
+            raise ConfigError(f"--regex: '{pattern}' is no regular expression: {error}.") from error
+        self._node = node
+        self._writer = writer
+        self._topics = set(topics)
+        self._subscriptions: dict[str, Any] = {}
+        self._unusable: set[str] = set()
+        self._queue: SimpleQueue[tuple[str, str, bytes, int] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name='write bag', daemon=True)
+        self._failure: Exception | None = None
+        self.recorded: Counter[str] = Counter()
+        self._group = ReentrantCallbackGroup()
+        self._thread.start()
+        self.discover()
+        self._timer = node.create_timer(_DISCOVERY_PERIOD_S, self.discover, callback_group=self._group)
+
+    @property
+    def subscribed(self) -> frozenset[str]:
+        """The topics found so far."""
+        return frozenset(self._subscriptions)
+
+    def discover(self) -> None:
+        """Subscribe to wanted topics that appeared since."""
+        for topic, kinds in self._node.get_topic_names_and_types():
+            wanted = topic in self._topics if self._topics else bool(self._pattern.fullmatch(topic))
+            if wanted and topic not in self._subscriptions and topic not in self._unusable:
+                self._subscribe(topic, kinds[0])
+
+    def _subscribe(self, topic: str, message_type: str) -> None:
+        offered = [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
+        if not offered:
+            return
+        if len({info.topic_type for info in self._node.get_publishers_info_by_topic(topic)}) > 1:
+            _LOG.warning("Topic '%s' has publishers of several types; only %s is recorded.", topic, message_type)
+        try:
+            kind = message_class(message_type)
+            if message_type not in TYPESTORE.fielddefs:
+                raise ConfigError(f'The definition of {message_type} is not known; use ros2 bag record for it.')
+        except ConfigError as error:
+            _LOG.warning("Topic '%s' is not recorded. %s", topic, error)
+            self._unusable.add(topic)
+            return
+        qos = subscription_qos(offered)
+        self._writer.add_topic(topic, message_type, bag_qos(qos))
+
+        def take(raw: bytes) -> None:
+            self._queue.put((topic, message_type, raw, time.time_ns()))
+
+        self._subscriptions[topic] = self._node.create_subscription(
+            kind, topic, take, qos, raw=True, callback_group=self._group
+        )
+
+    def _write(self) -> None:
+        while (item := self._queue.get()) is not None:
+            topic, message_type, raw, time_ns = item
+            try:
+                self._writer.write_raw(topic, message_type, raw, time_ns)
+            except OSError as error:
+                self._failure = error
+                return
+            self.recorded[topic] += 1
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended the writing (a full disk), or None."""
+        return self._failure
+
+    def close(self) -> None:
+        """Stop subscribing and write what is queued."""
+        self._node.destroy_timer(self._timer)
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._queue.put(None)
+        self._thread.join()
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose record` to the command line."""
+    parser = subparsers.add_parser('record', help='record topics into a bag')
+    parser.add_argument('--out', type=Path, required=True, metavar='BAG')
+    parser.add_argument('--topics', nargs='*', default=[], help='only these; without, all')
+    parser.add_argument('--regex', default='', help='only topics whose whole name matches')
+    parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing bag')
+    parser.add_argument('--duration', type=float, default=0.0, metavar='S', help='stop by itself after so long')
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    stop = threading.Event()
+    with BagWriter(
+        arguments.out, arguments.storage, overwrite=arguments.overwrite, keep_partial=True
+    ) as writer:
+        os.environ.update(large_data_environment(os.environ))
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        node = rclpy.create_node('geo_pose_record')
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        recorder = Recorder(node, writer, arguments.topics, arguments.regex)
+        ends = time.monotonic() + arguments.duration if arguments.duration > 0.0 else float('inf')
+        try:
+            while not stop.is_set() and recorder.failure is None and time.monotonic() < ends:
+                executor.spin_once(timeout_sec=0.1)
+        finally:
+            recorder.close()
+            executor.shutdown()
+            node.destroy_node()
+            rclpy.shutdown()
+            print(f'recorded {sum(recorder.recorded.values())} messages of {len(recorder.recorded)} topics in '
+                  f"'{arguments.out}'", file=sys.stderr)
+            if recorder.failure is not None:
+                print(f"geo_pose: writing '{arguments.out}' failed: {recorder.failure}", file=sys.stderr)
+    missing = sorted(set(arguments.topics) - recorder.subscribed)
+    if missing:
+        print(f'geo_pose: never published: {", ".join(missing)}', file=sys.stderr)
+    return 1 if recorder.failure is not None or missing else 0

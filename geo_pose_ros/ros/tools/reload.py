@@ -1,0 +1,81 @@
+"""`geo_pose reload`: let a running node lift by another model; people and their ids stay."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from ...errors import ConfigError
+from ...inference.model_card import load_card
+
+_PARAMETER = 'pipeline.lifter.model'
+
+
+def reload_model(node: Node, target: str, model: Path, timeout_s: float) -> str:
+    """Let the node ``target`` lift by ``model`` from its next set on; return the model's sha256.
+
+    Args:
+        node: to ask with; it is spun here.
+        target: name of the running node, '/pose_node'.
+        model: an ONNX file with its card, as the node's machine sees it.
+        timeout_s: to wait for the node and its answer.
+
+    Raises:
+        BackendError: if there is no such model or it has no card.
+        ConfigError: if the node does not answer, or refuses the model.
+    """
+    card = load_card(model)
+    client: Any = node.create_client(SetParameters, f'{target}/set_parameters')
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    ends = time.monotonic() + timeout_s
+    try:
+        while not client.service_is_ready() and time.monotonic() < ends:
+            executor.spin_once(timeout_sec=0.1)
+        value = Parameter(_PARAMETER, value=str(model.resolve())).to_parameter_msg()
+        answer: Any = client.call_async(SetParameters.Request(parameters=[value]))
+        executor.spin_until_future_complete(answer, timeout_sec=max(ends - time.monotonic(), 0.0))
+        if not answer.done():
+            raise ConfigError(
+                f"'{target}' did not answer within {timeout_s:g} s; is it running, in the same ROS_DOMAIN_ID, and is "
+                'that its name (--node)?'
+            )
+        (result,) = answer.result().results
+    finally:
+        executor.remove_node(node)
+        executor.shutdown()
+        node.destroy_client(client)
+    if not result.successful:
+        raise ConfigError(f"'{target}' refuses '{model}' and goes on as before: {result.reason}")
+    return card.sha256
+
+
+def register(subparsers: Any) -> None:
+    """Add `geo_pose reload` to the command line."""
+    parser = subparsers.add_parser('reload', help='let a running node lift by another model')
+    parser.add_argument('model', type=Path, help='the model, as `geo_pose export` or `retrain` writes it')
+    parser.add_argument('--node', default='/pose_node', help='name of the node [default /pose_node]')
+    parser.add_argument('--timeout', type=float, default=20.0, metavar='S', help='to wait for its answer')
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    rclpy.init()
+    try:
+        node = rclpy.create_node('geo_pose_reload')
+        try:
+            sha256 = reload_model(node, arguments.node, arguments.model, arguments.timeout)
+        finally:
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    print(f"'{arguments.node}' lifts by {sha256[:12]} from its next set on")
+    return 0

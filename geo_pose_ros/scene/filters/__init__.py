@@ -1,0 +1,1 @@
+"""Kalman filters of joints and roots."""

@@ -1,0 +1,78 @@
+"""What one set says about the pictures of the next: whom to expect where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import FloatArray, IntArray
+from ..geometry.projection import project
+from ..geometry.rigid import transform_points
+from ..skeleton import Skeleton
+from ..types import Camera, ExpectedPeople
+
+_NS_PER_S = 1e9
+# A body keeps its velocity for about so long, and a joint what it has beyond its body's, s: arms swing back.
+_BODY_S, _JOINT_S = 0.5, 0.1
+# How much less is known of where a joint will be, as a part of the way it would go, and for how long that grows, s.
+_UNSURE_PART, _LONGEST_S = 0.5, 0.5
+# Nearer than this a distance in px has no meaning, m.
+_NEAR_M = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreseen:
+    """B people at one instant; whoever holds it may read it from any thread.
+
+    Attributes:
+        stamp_ns: the instant, on the cameras' mean clock.
+        skeleton: of the joints.
+        xyz: (B, J, 3) m in the world, NaN = unknown.
+        velocity: (B, J, 3) m/s.
+        sigma_m: (B, J) standard deviation of ``xyz``, per axis.
+        body_ids: (B,).
+        offsets_ns: how far each camera's stamps are ahead of the mean clock, by name; not named: not at all.
+    """
+
+    stamp_ns: int
+    skeleton: Skeleton
+    xyz: FloatArray
+    velocity: FloatArray
+    sigma_m: FloatArray
+    body_ids: IntArray
+    offsets_ns: Mapping[str, int]
+
+    def seen_by(
+        self, camera: Camera, stamp_ns: int, cam_from_world: FloatArray | None = None
+    ) -> ExpectedPeople:
+        """Return the people in the picture of ``camera`` that it stamps ``stamp_ns``.
+
+        ``cam_from_world`` (3, 4) is where the camera is then; None: where it stands.
+        """
+        pose = camera.cam_from_world if cam_from_world is None else cam_from_world
+        ahead_s = (stamp_ns - self.offsets_ns.get(camera.name, 0) - self.stamp_ns) / _NS_PER_S
+        xyz_cam = transform_points(pose, self.xyz + self._displacement(ahead_s))
+        xy = project(camera.intrinsics, xyz_cam)
+        focal_px = float(np.diag(camera.intrinsics.K)[:2].mean())
+        with np.errstate(invalid='ignore'):
+            speed = np.sqrt((self.velocity * self.velocity).sum(-1))
+            sigma_m = self.sigma_m + _UNSURE_PART * min(abs(ahead_s), _LONGEST_S) * speed
+            sigma_px = focal_px * sigma_m / np.maximum(xyz_cam[..., 2], _NEAR_M)
+        known = np.asarray(np.isfinite(xy).all(-1) & np.isfinite(sigma_px))
+        return ExpectedPeople(
+            camera.name, stamp_ns, self.skeleton, np.where(known[..., None], xy, np.nan),
+            np.where(known, sigma_px, np.nan), self.body_ids,
+        )
+
+    def _displacement(self, ahead_s: float) -> FloatArray:
+        """Return how far the joints (B, J, 3) m will have come, with velocities that die away."""
+        known = np.isfinite(self.velocity)
+        count = np.maximum(known.sum(1, keepdims=True), 1)
+        body = np.where(known, self.velocity, 0.0).sum(1, keepdims=True) / count
+        body_s, joint_s = (
+            np.sign(ahead_s) * tau_s * -np.expm1(-abs(ahead_s) / tau_s) for tau_s in (_BODY_S, _JOINT_S)
+        )
+        moved: FloatArray = body * body_s + (self.velocity - body) * joint_s
+        return moved

@@ -1,0 +1,166 @@
+"""Typed settings, stated once.
+
+Each part has one frozen dataclass; each field carries default, unit, bounds and description (``setting``). ``walk``
+yields them flat; validation, ROS parameter descriptors, YAML, command-line flags and the docs table derive from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+
+from .errors import ConfigError
+
+Value = bool | int | float | str | tuple[str, ...]
+T = TypeVar('T')
+
+
+def setting(
+    default: Value,
+    description: str,
+    *,
+    unit: str = '',
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+) -> Any:
+    """Declare a field of a settings dataclass: default, description, unit, inclusive bounds or allowed strings.
+
+    ``live``: a running node takes a change at once; all others need it to be configured again.
+    """
+    meta = {'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'live': live}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One leaf of the settings tree, as ``walk`` yields it."""
+
+    name: str
+    type: type
+    default: Value
+    description: str
+    unit: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    live: bool = False
+
+    def check(self, value: Any) -> Value:
+        """Return ``value`` in the declared type.
+
+        Raises:
+            ConfigError: for another type, a value out of bounds, or an unknown choice.
+        """
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if self.type is tuple and isinstance(value, list):
+            value = tuple(value)
+        wrong_item = self.type is tuple and isinstance(value, tuple) and not all(isinstance(v, str) for v in value)
+        if type(value) is not self.type or wrong_item:
+            wanted = 'list of strings' if self.type is tuple else self.type.__name__
+            raise ConfigError(f"Parameter '{self.name}': received {value!r}, expected a {wanted}.")
+        checked: Any = value
+        below = self.low is not None and not checked >= self.low
+        above = self.high is not None and not checked <= self.high
+        if below or above:
+            raise ConfigError(f"Parameter '{self.name}': received {value}, expected {self.bounds} {self.unit}".rstrip())
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"Parameter '{self.name}': received '{value}', expected {self.bounds}.")
+        return checked  # type: ignore[no-any-return]
+
+    @property
+    def bounds(self) -> str:
+        """The allowed values in words; '' if any."""
+        if self.choices:
+            return 'one of ' + ', '.join(self.choices)
+        if self.low is None and self.high is None:
+            return ''
+        low = float('-inf') if self.low is None else self.low
+        high = float('inf') if self.high is None else self.high
+        return f'{low:g} .. {high:g}'
+
+
+def walk(config: type | Any, prefix: str = '') -> Iterator[Setting]:
+    """Yield every setting of a settings dataclass (or instance: then with its values as defaults), depth first."""
+    hints = get_type_hints(config if isinstance(config, type) else type(config))
+    for f in dataclasses.fields(config):
+        name, kind = f'{prefix}{f.name}', hints[f.name]
+        if dataclasses.is_dataclass(kind):
+            yield from walk(kind if isinstance(config, type) else getattr(config, f.name), f'{name}.')
+            continue
+        default = f.default if isinstance(config, type) else getattr(config, f.name)
+        leaf: type = tuple if getattr(kind, '__origin__', None) is tuple else kind
+        yield Setting(name, leaf, default, **f.metadata)  # type: ignore[arg-type]
+
+
+def build(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return settings of ``kind`` from flat dotted names; what is not named keeps its default.
+
+    Raises:
+        ConfigError: for an unknown name, a wrong type, or a value out of bounds.
+    """
+    known = {s.name: s for s in walk(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f'Unknown parameter {", ".join(unknown)}; known: {", ".join(sorted(known))}.')
+    checked = {name: known[name].check(value) for name, value in values.items()}
+    return _build(kind, checked, '')
+
+
+def _build(kind: type[T], values: Mapping[str, Any], prefix: str) -> T:
+    hints = get_type_hints(kind)
+    arguments = {}
+    for f in dataclasses.fields(kind):  # type: ignore[arg-type]
+        name = f'{prefix}{f.name}'
+        if dataclasses.is_dataclass(hints[f.name]):
+            arguments[f.name] = _build(hints[f.name], values, f'{name}.')
+        elif name in values:
+            arguments[f.name] = values[name]
+    return kind(**arguments)
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Return nested mappings as one with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f'{prefix}{key}.'))
+        else:
+            flat[f'{prefix}{key}'] = value
+    return flat
+
+
+def to_ros_yaml(config: type | Any, node_name: str, comment: str) -> str:
+    """Return a ROS 2 parameter file with every setting, its description, unit and bounds as comments."""
+    lines = [f'# {line}'.rstrip() for line in comment.splitlines()] + [f'{node_name}:', '  ros__parameters:']
+    open_groups: list[str] = []
+    for s in walk(config):
+        *groups, leaf = s.name.split('.')
+        for depth, group in enumerate(groups):
+            if open_groups[depth : depth + 1] != [group]:
+                open_groups = [*groups[:depth], group]
+                lines.append(f'{"  " * (depth + 2)}{group}:')
+        open_groups = groups
+        indent = '  ' * (len(groups) + 2)
+        extra = ', '.join(part for part in (s.unit, s.bounds, 'at run time too' if s.live else '') if part)
+        lines.append(f'{indent}# {s.description}{f" [{extra}]" if extra else ""}')
+        value = list(s.default) if isinstance(s.default, tuple) else s.default
+        dumped = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...\n').strip()
+        lines.append(f'{indent}{leaf}: {dumped}')
+    return '\n'.join(lines) + '\n'
+
+
+def to_markdown(config: type | Any) -> str:
+    """Return the settings as a Markdown table."""
+    rows = ['| parameter | default | unit, range | what |', '|---|---|---|---|']
+    for s in walk(config):
+        default = list(s.default) if isinstance(s.default, tuple) else s.default
+        extra = ', '.join(part for part in (s.unit, s.bounds) if part)
+        rows.append(f'| `{s.name}` | `{default}` | {extra} | {s.description} |')
+    return '\n'.join(rows) + '\n'

@@ -1,0 +1,1 @@
+"""People before cameras, detectors and networks, with exact truth."""

@@ -1,0 +1,138 @@
+"""Motion from BVH files (Biovision hierarchy): forward kinematics, then body17 by joint name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.skeleton import BODY17
+
+from .motion import MotionClip, stature_m
+
+# For each body17 joint, the names it has in common BVH files (CMU conversions, Mixamo, MotionBuilder).
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    'pelvis': ('hips', 'hip', 'pelvis', 'root'),
+    'right_hip': ('rightupleg', 'rhipjoint', 'righthip', 'rightthigh', 'rthigh'),
+    'right_knee': ('rightleg', 'rightknee', 'rightshin', 'rshin'),
+    'right_ankle': ('rightfoot', 'rightankle', 'rfoot'),
+    'left_hip': ('leftupleg', 'lhipjoint', 'lefthip', 'leftthigh', 'lthigh'),
+    'left_knee': ('leftleg', 'leftknee', 'leftshin', 'lshin'),
+    'left_ankle': ('leftfoot', 'leftankle', 'lfoot'),
+    'nose': ('neck1', 'head', 'neck'),
+    'head': ('head_end', 'headend', 'head'),
+    'left_shoulder': ('leftarm', 'lshldr', 'leftuparm'),
+    'left_elbow': ('leftforearm', 'leftelbow', 'lforearm', 'leftlowarm'),
+    'left_wrist': ('lefthand', 'leftwrist', 'lhand'),
+    'right_shoulder': ('rightarm', 'rshldr', 'rightuparm'),
+    'right_elbow': ('rightforearm', 'rightelbow', 'rforearm', 'rightlowarm'),
+    'right_wrist': ('righthand', 'rightwrist', 'rhand'),
+}
+
+
+@dataclass(slots=True)
+class _Joint:
+    name: str
+    parent: int
+    offset: FloatArray = field(default_factory=lambda: np.zeros(3))
+    channels: tuple[str, ...] = ()
+
+
+def load_bvh(path: Path, *, stature: float = 1.75) -> MotionClip:
+    """Load a BVH file; its lengths, in no fixed unit, are scaled to a body of ``stature`` m, and y up becomes z up.
+
+    Raises:
+        ConfigError: if the file is not BVH or lacks a joint of body17.
+    """
+    try:
+        head, tail = path.read_text(encoding='utf-8').split('MOTION', 1)
+        joints = _hierarchy(head.split())
+        rows = tail.split('\n')
+        frame_time = float(next(row for row in rows if 'Frame Time' in row).split(':')[1])
+        values = np.array([row.split() for row in rows if row.strip() and row.strip()[0] in '-+.0123456789'], float)
+        positions = _forward(joints, values)
+    except (ValueError, StopIteration, IndexError, OSError) as error:
+        raise ConfigError(f"'{path}' is not a BVH file this reader understands: {error!r}.") from error
+    body = _body17(joints, positions, path)
+    upright = body[..., [0, 2, 1]] * (1.0, -1.0, 1.0)
+    return MotionClip(path.stem, upright * (stature / stature_m_unscaled(upright)), 1.0 / frame_time)
+
+
+def stature_m_unscaled(body: FloatArray) -> float:
+    """Return the stature of a body (F, 17, 3) in its own unit of length."""
+    legs_and_torso = stature_m(body) - stature_m(np.zeros_like(body))
+    # The part beyond the joints is 0.2 m of a body of 1.75 m.
+    return legs_and_torso * 1.75 / 1.55
+
+
+def _hierarchy(words: list[str]) -> list[_Joint]:
+    joints: list[_Joint] = []
+    stack: list[int] = []
+    index = 0
+    while index < len(words):
+        word = words[index]
+        if word in ('ROOT', 'JOINT', 'End'):
+            parent = stack[-1] if stack else -1
+            name = words[index + 1] if word != 'End' else f'{joints[parent].name}_end'
+            joints.append(_Joint(name, parent))
+        elif word == '{':
+            stack.append(len(joints) - 1)
+        elif word == '}':
+            stack.pop()
+        elif word == 'OFFSET':
+            joints[-1].offset = np.array(words[index + 1 : index + 4], float)
+        elif word == 'CHANNELS':
+            count = int(words[index + 1])
+            joints[-1].channels = tuple(words[index + 2 : index + 2 + count])
+        index += 1
+    return joints
+
+
+def _forward(joints: list[_Joint], values: FloatArray) -> FloatArray:
+    """Return joint positions (F, B, 3): each channel's elementary transform in the order given (BVH convention)."""
+    expected = sum(len(joint.channels) for joint in joints)
+    if values.ndim != 2 or values.shape[1] != expected:
+        raise ValueError(f'{values.shape} motion values, expected (F, {expected})')
+    frames, column = len(values), 0
+    rotation: list[FloatArray] = []
+    position = np.zeros((frames, len(joints), 3))
+    for index, joint in enumerate(joints):
+        moved = np.broadcast_to(joint.offset, (frames, 3)).copy()
+        turned: FloatArray = np.broadcast_to(np.eye(3), (frames, 3, 3))
+        for channel in joint.channels:
+            axis, channel_values = 'XYZ'.index(channel[0].upper()), values[:, column]
+            if channel.endswith('position'):
+                moved[:, axis] = channel_values + (0.0 if joint.parent < 0 else joint.offset[axis])
+            else:
+                about = Rotation.from_euler(channel[0].lower(), channel_values[:, None], degrees=True)
+                turned = turned @ about.as_matrix()
+            column += 1
+        if joint.parent < 0:
+            position[:, index], world = moved, turned
+        else:
+            parent = rotation[joint.parent]
+            position[:, index] = position[:, joint.parent] + (parent @ moved[..., None])[..., 0]
+            world = parent @ turned
+        rotation.append(world)
+    return position
+
+
+def _body17(joints: list[_Joint], positions: FloatArray, path: Path) -> FloatArray:
+    names = [joint.name.split(':')[-1].replace('.', '').lower() for joint in joints]
+    body = np.zeros((len(positions), len(BODY17), 3))
+    for joint, known in _NAMES.items():
+        found = next((name for name in known if name in names), None)
+        if found is None:
+            raise ConfigError(f"'{path}' has no joint for '{joint}'; looked for {known} among {names}.")
+        body[:, BODY17.index(joint)] = positions[:, names.index(found)]
+    body[:, BODY17.index('thorax')] = 0.5 * (
+        body[:, BODY17.index('left_shoulder')] + body[:, BODY17.index('right_shoulder')]
+    )
+    body[:, 0] = 0.5 * (body[:, BODY17.index('left_hip')] + body[:, BODY17.index('right_hip')])
+    body[:, BODY17.index('spine')] = 0.5 * (body[:, 0] + body[:, BODY17.index('thorax')])
+    return body

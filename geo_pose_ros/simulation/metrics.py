@@ -1,0 +1,373 @@
+"""What a recording of a simulated scene is worth: bodies against people, set by set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from geo_pose_ros.arrays import FloatArray, IntArray
+from geo_pose_ros.skeleton import BODY17
+
+from .simulate import EPOCH_NS, Recording, World
+
+_NS = 1_000_000_000
+MATCH_M = 0.35
+# The oracle is run for so many people and sets of a scene at most.
+ORACLE_PEOPLE, ORACLE_SETS = 4, 300
+# 95 % of the chi-squared distribution with three degrees of freedom.
+INSIDE_95 = 7.815
+# Fewer joints than this say nothing about a share of 95 %.
+LEAST_JUDGED = 100
+# Sets until which nothing is warm, and those that count as cold.
+COLD_SETS, WARM_AFTER = 10, 10
+WRISTS = [BODY17.index('left_wrist'), BODY17.index('right_wrist')]
+RIGHT_WRIST = BODY17.index('right_wrist')
+NAN = float('nan')
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """One number per name; NaN = does not apply. docs/scenes.md says how each is made.
+
+    Attributes:
+        sets: sets published.
+        instants: share of the instants in which a camera delivered of which a frame is in a published set.
+        sets_per_instant: published sets for each instant in which a camera delivered.
+        latency_p95_ms: 95th percentile of the time from the exposure (stamp) to when the set is taken.
+        frames_used: share of the frames that reached the node that are in a published set.
+        bodies: bodies per person, mean over the sets.
+        recall: share of people in sight of two cameras (or all, if there are fewer) that have a body.
+        ghosts: bodies that are nobody, per set.
+        ids: distinct ids per person, over the recording.
+        ids_all: distinct published ids, those of ghosts too, per person.
+        same_id: share of the people hidden that came back with the id they had.
+        crossed_id: share of people who kept their id while crossing.
+        mpjpe_m, wrist_p95_m: mean joint error, and 95th percentile of both wrists', of matched bodies at the
+            published stamp.
+        swing_m, rest_jitter_m: of 'swing': mean wrist error at full speed; RMS step from set to set at rest.
+        views: supporting views per joint of matched bodies.
+        inside_2, inside_1, inside_0: share of joints inside the claimed 95 % ellipsoid; supported by two views or
+            more, by one, by none; not given for fewer than LEAST_JUDGED joints.
+        share_1, share_0: share of the joints of matched bodies supported by one view, by none.
+        cpu_warm_ms, cpu_cold_ms: process CPU time of a set: median of those after the tenth with everybody known;
+            the largest of the first ten; cold_ratio: the latter over the former.
+        peak_mb: most memory a set took.
+        oracle_ratio: mpjpe_m over that of the oracle.
+        clock_error_ms: largest error of a camera's clock offset at the end.
+        clock_found_s: from when on all are within 3 ms.
+        knock_found_s: time from a knock to its report by name.
+        false_knocks: share of sets x cameras reported as moved that were not.
+    """
+
+    sets: float = NAN
+    instants: float = NAN
+    sets_per_instant: float = NAN
+    frames_used: float = NAN
+    latency_p95_ms: float = NAN
+    bodies: float = NAN
+    recall: float = NAN
+    ghosts: float = NAN
+    ids: float = NAN
+    ids_all: float = NAN
+    same_id: float = NAN
+    crossed_id: float = NAN
+    mpjpe_m: float = NAN
+    wrist_p95_m: float = NAN
+    swing_m: float = NAN
+    rest_jitter_m: float = NAN
+    views: float = NAN
+    inside_2: float = NAN
+    inside_1: float = NAN
+    inside_0: float = NAN
+    share_1: float = NAN
+    share_0: float = NAN
+    cpu_warm_ms: float = NAN
+    cpu_cold_ms: float = NAN
+    cold_ratio: float = NAN
+    peak_mb: float = NAN
+    oracle_ratio: float = NAN
+    clock_error_ms: float = NAN
+    clock_found_s: float = NAN
+    knock_found_s: float = NAN
+    false_knocks: float = NAN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """Bodies of one set against P people.
+
+    Attributes:
+        body: (P,) index of the person's body, -1 none.
+        xyz: (P, 17, 3) the bodies' joints, aligned where only one camera exists; NaN without a body.
+        truth: (P, 17, 3).
+        ghosts: indices of bodies that are nobody.
+    """
+
+    body: IntArray
+    xyz: FloatArray
+    truth: FloatArray
+    ghosts: IntArray
+
+
+def along_ray(xyz: FloatArray, truth: FloatArray, centre_m: FloatArray) -> FloatArray:
+    """Return a body (17, 3) scaled about a camera's centre so that its pelvis is as far as the true one's.
+
+    One camera cannot measure distance; what it can, direction and shape, is what is compared then.
+    """
+    ours, true = np.linalg.norm(xyz[0] - centre_m), np.linalg.norm(truth[0] - centre_m)
+    scaled: FloatArray = centre_m + (xyz - centre_m) * (true / ours if ours > 0.0 else 1.0)
+    return scaled
+
+
+def match(xyz: FloatArray, truth: FloatArray, centre_m: FloatArray | None = None) -> Matched:
+    """Assign bodies (B, 17, 3) to people (P, 17, 3): least sum of mean joint distances, each below MATCH_M.
+
+    Args:
+        xyz, truth: m; NaN = unknown.
+        centre_m: of the only camera, if there is one only; see ``along_ray``.
+    """
+    bodies, people = len(xyz), len(truth)
+    aligned = np.broadcast_to(xyz[:, None], (bodies, people, *xyz.shape[1:])).copy()
+    if centre_m is not None:
+        for b in range(bodies):
+            for p in range(people):
+                aligned[b, p] = along_ray(xyz[b], truth[p], centre_m)
+    distance = np.linalg.norm(aligned - truth[None], axis=-1)
+    known = np.isfinite(distance)
+    mean = np.where(known, distance, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)
+    mean = np.where(known.any(-1), mean, 1e6)
+    rows, columns = linear_sum_assignment(np.where(mean < MATCH_M, mean, 1e3))
+    body, found = np.full(people, -1), np.full(truth.shape, np.nan)
+    for b, p in zip(rows.tolist(), columns.tolist(), strict=True):
+        if mean[b, p] < MATCH_M:
+            body[p], found[p] = b, aligned[b, p]
+    return Matched(body, found, truth, np.setdiff1d(np.arange(bodies), body))
+
+
+def gauge_s(recording: Recording) -> float:
+    """Return by how much the clock of published stamps is ahead of the true one, s.
+
+    Nobody can tell what all clocks have in common; stamps are compared at the mean of the true offsets (zero) less
+    the mean of the offsets found, where any were.
+    """
+    found = [camera.clock_offset_s for camera in recording.sets[-1].cameras.values()] if recording.sets else []
+    return -float(np.mean(found)) if found else 0.0
+
+
+def in_sight(world: World, stamp_ns: int) -> FloatArray:
+    """Return in how many cameras each person is in sight at the picture nearest to a stamp, (P,)."""
+    count = np.zeros(world.scenario.people)
+    for record in world.cameras:
+        if len(record.stamp_ns):
+            count += record.visible[int(np.abs(record.stamp_ns - stamp_ns).argmin())]
+    return count
+
+
+def measure(recording: Recording) -> Metrics:
+    """Return the metrics of a recording, all but the oracle's."""
+    world, sets = recording.world, recording.sets
+    people = world.scenario.people
+    centre = world.rig.cameras[0].position_m if len(world.rig) == 1 else None
+    needed = min(2, len(world.rig))
+    shift_ns = round(gauge_s(recording) * _NS)
+    matched = [match(s.bodies.xyz, world.truth(s.stamp_ns - shift_ns), centre) for s in sets]
+    body = np.array([m.body for m in matched]).reshape(len(sets), people)
+    sight = np.array([in_sight(world, s.stamp_ns) for s in sets]).reshape(len(sets), people) >= needed
+    ids = np.array([
+        np.where(m.body >= 0, np.append(s.bodies.body_ids, -1)[m.body], -1) for m, s in zip(matched, sets, strict=True)
+    ]).reshape(len(sets), people)
+    distinct = [len(set(column[column >= 0].tolist())) for column in ids.T]
+    everyone = {int(i) for s in sets for i in s.bodies.body_ids}
+    error = np.array([np.linalg.norm(m.xyz - m.truth, axis=-1) for m in matched]).reshape(len(sets), people, 17)
+    wrists = error[..., WRISTS]
+    values: dict[str, float] = {
+        'sets': len(sets),
+        'bodies': _mean([len(s.bodies) for s in sets]) / people,
+        'recall': _ratio(float(((body >= 0) & sight).sum()), float(sight.sum())),
+        'ghosts': _mean([len(m.ghosts) for m in matched]),
+        'ids': _mean(distinct),
+        'ids_all': len(everyone) / people,
+        'mpjpe_m': _mean(error),
+        'wrist_p95_m': _percentile(wrists, 95.0),
+        'views': _mean([
+            s.bodies.num_views[b].mean() for s, m in zip(sets, matched, strict=True) for b in m.body[m.body >= 0]
+        ]),
+    }
+    values |= delivered(recording) | coverage(recording, matched) | costs(recording)
+    values |= identities(recording, ids) | swing(recording, error, matched) | reports(recording)
+    return Metrics(**values)
+
+
+def _mean(values: Sequence[float] | FloatArray) -> float:
+    array = np.asarray(values, float)
+    array = array[np.isfinite(array)]
+    return float(array.mean()) if array.size else NAN
+
+
+def _percentile(values: Sequence[float] | FloatArray, q: float) -> float:
+    array = np.asarray(values, float)
+    array = array[np.isfinite(array)]
+    return float(np.percentile(array, q)) if array.size else NAN
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else NAN
+
+
+def delivered(recording: Recording) -> dict[str, float]:
+    """Return which of what the cameras delivered was published."""
+    world = recording.world
+    period_ns = world.period_s * _NS
+    delivering: set[int] = set()
+    instant_of: dict[tuple[str, int], int] = {}
+    for record, offset_s in zip(world.cameras, world.clock_offset_s, strict=True):
+        for stamp in record.stamp_ns.tolist():
+            # Half a nanosecond's rounding must not put a frame into the instant before.
+            instant = int((stamp - EPOCH_NS - round(offset_s * _NS) + 1000) // period_ns)
+            delivering.add(instant)
+            instant_of[record.camera.name, stamp] = instant
+    used = [instant_of[name, stamp] for s in recording.sets for name, stamp in s.stamps_ns.items()]
+    return {
+        'instants': _ratio(len(set(used)), len(delivering)),
+        'sets_per_instant': _ratio(len(recording.sets), len(delivering)),
+        'frames_used': _ratio(len(used), len(instant_of)),
+        'latency_p95_ms': _percentile([(s.now_ns - s.stamp_ns) / 1e6 for s in recording.sets], 95.0),
+    }
+
+
+def coverage(recording: Recording, matched: Sequence[Matched]) -> dict[str, float]:
+    """Return the share of joints inside the claimed ellipsoid, by their supporting views."""
+    inside: dict[int, list[bool]] = {0: [], 1: [], 2: []}
+    for s, m in zip(recording.sets, matched, strict=True):
+        for p in np.flatnonzero(m.body >= 0):
+            b = m.body[p]
+            error = m.xyz[p] - m.truth[p]
+            claimed = s.bodies.covariance[b]
+            known = np.isfinite(error).all(-1) & np.isfinite(claimed).all((1, 2))
+            solved = np.linalg.solve(np.where(known[:, None, None], claimed, np.eye(3)), error[..., None])[..., 0]
+            distance2 = (error * solved).sum(-1)
+            for j in np.flatnonzero(known):
+                inside[min(int(s.bodies.num_views[b, j]), 2)].append(bool(distance2[j] <= INSIDE_95))
+    joints = sum(len(found) for found in inside.values())
+    return {
+        **{
+            f'inside_{views}': _mean(np.array(found, float)) for views, found in inside.items()
+            if len(found) >= LEAST_JUDGED
+        },
+        **{f'share_{views}': _ratio(len(inside[views]), joints) for views in (0, 1)},
+    }
+
+
+def costs(recording: Recording) -> dict[str, float]:
+    """Return time and memory of a set."""
+    sets, people = recording.sets, recording.world.scenario.people
+    warm = [s.cpu_ms for s in sets[WARM_AFTER:] if len(s.bodies) >= people]
+    typical = float(np.median(warm)) if warm else NAN
+    cold = max((s.cpu_ms for s in sets[:COLD_SETS]), default=NAN)
+    return {'cpu_warm_ms': typical, 'cpu_cold_ms': cold, 'cold_ratio': _ratio(cold, typical)}
+
+
+def identities(recording: Recording, ids: IntArray) -> dict[str, float]:
+    """Return whose id outlived being hidden, and crossing; ``ids`` (S, P), -1 without a body."""
+    scenario = recording.world.scenario
+    time_s = np.array([(s.stamp_ns - EPOCH_NS) / _NS for s in recording.sets])
+
+    def usual(person: int, start_s: float, end_s: float) -> int:
+        column = ids[(time_s >= start_s) & (time_s < end_s), person] if len(ids) else np.zeros(0, np.int64)
+        column = column[column >= 0]
+        return int(np.bincount(column).argmax()) if len(column) else -1
+
+    values: dict[str, float] = {}
+    if scenario.hidden:
+        same = [
+            usual(h.person, h.start_s - 1.0, h.start_s) == usual(h.person, h.end_s + 0.5, h.end_s + 1.5) != -1
+            for h in scenario.hidden
+        ]
+        values['same_id'] = _mean(np.array(same, float))
+    if scenario.motion == 'cross':
+        meet = scenario.duration_s / 2.0
+        kept = [
+            usual(p, meet - 2.0, meet - 1.0) == usual(p, meet + 1.0, meet + 2.0) != -1 for p in range(scenario.people)
+        ]
+        values['crossed_id'] = _mean(np.array(kept, float))
+    return values
+
+
+def swing(recording: Recording, error: FloatArray, matched: Sequence[Matched]) -> dict[str, float]:
+    """Return the wrist's error at full speed and its jitter at rest."""
+    world = recording.world
+    if not len(world.swinging):
+        return {}
+    time_s = np.array([(s.stamp_ns - EPOCH_NS) / _NS for s in recording.sets])
+    fast = world.swings(time_s)
+    # The other arm never moves; the first second settles.
+    wrist = np.array([m.xyz[0, WRISTS[0]] for m in matched])
+    steps = np.linalg.norm(np.diff(wrist, axis=0), axis=-1)[time_s[1:] > 1.0]
+    return {
+        'swing_m': _mean(error[fast, 0, RIGHT_WRIST]),
+        'rest_jitter_m': float(np.sqrt(_mean(steps**2))),
+    }
+
+
+def reports(recording: Recording) -> dict[str, float]:
+    """Return how good what the pipeline says about its cameras is; nothing where it says nothing."""
+    world, sets = recording.world, recording.sets
+    if not sets or not sets[-1].cameras:
+        return {}
+    names = world.rig.names
+    time_s = np.array([(s.stamp_ns - EPOCH_NS) / _NS for s in sets])
+    offsets = np.array([[s.cameras[name].clock_offset_s for name in names] for s in sets])
+    wrong = offsets - offsets.mean(1, keepdims=True) - world.clock_offset_s
+    within = np.abs(wrong).max(1) <= 0.003
+    late = np.flatnonzero(~within)
+    first = 0 if not len(late) else int(late[-1]) + 1
+    moved = np.array([[bool(s.cameras[name].moved) for name in names] for s in sets])
+    true = np.zeros(moved.shape, bool)
+    for knock in world.scenario.knocks:
+        # Ten seconds to be taken back are not false.
+        true[(time_s >= knock.start_s) & (time_s < knock.end_s + 10.0), knock.camera] = True
+    values = {
+        'clock_error_ms': float(np.abs(wrong[-1]).max() * 1e3),
+        'clock_found_s': float(time_s[first]) if first < len(sets) else float('inf'),
+        'false_knocks': float((moved & ~true).mean()),
+    }
+    if world.scenario.knocks:
+        knock = world.scenario.knocks[0]
+        reported = time_s[(time_s >= knock.start_s) & moved[:, knock.camera]]
+        values['knock_found_s'] = float(reported[0] - knock.start_s) if len(reported) else float('inf')
+    return values
+
+
+def errors(recording: Recording, people: Sequence[int]) -> dict[int, FloatArray]:
+    """Return joint errors (len(people), 17) m by published stamp, NaN without a body, of ``people`` alone."""
+    world = recording.world
+    centre = world.rig.cameras[0].position_m if len(world.rig) == 1 else None
+    shift_ns = round(gauge_s(recording) * _NS)
+    found = {}
+    for s in recording.sets:
+        matched = match(s.bodies.xyz, world.truth(s.stamp_ns - shift_ns)[list(people)], centre)
+        found[s.stamp_ns] = np.linalg.norm(matched.xyz - matched.truth, axis=-1)
+    return found
+
+
+def oracle_ratio(recording: Recording, run_oracle: Callable[[int], Recording]) -> float:
+    """Return the mean joint error over the oracle's, of joints and instants that both have.
+
+    The oracle is the same pipeline with one person at a time, whose keypoints come without gross errors, exchanged
+    sides and other people's joints. Of crowds the first ORACLE_PEOPLE are compared.
+    """
+    people = range(min(recording.world.scenario.people, ORACLE_PEOPLE))
+    ours = errors(recording, range(recording.world.scenario.people))
+    total = np.zeros(2)
+    for person in people:
+        theirs = errors(run_oracle(person), [person])
+        for stamp_ns in ours.keys() & theirs.keys():
+            pair = np.stack([ours[stamp_ns][person], theirs[stamp_ns][0]])
+            total += pair[:, np.isfinite(pair).all(0)].sum(1)
+    return _ratio(float(total[0]), float(total[1]))
+
+
+METRICS = tuple(f.name for f in fields(Metrics))

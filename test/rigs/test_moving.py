@@ -1,0 +1,207 @@
+"""Transforms over time, and cameras looked up in them, against a drive of known poses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.errors import TransformError
+from geo_pose_ros.geometry.quaternion import Pose, compose, invert, matrix
+from geo_pose_ros.geometry.rigid import compose as compose_matrices
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_transform
+from geo_pose_ros.rigs.live import Calibration
+from geo_pose_ros.rigs.moving import Mount, MovingCameras, mounts_of
+from geo_pose_ros.rigs.settings import TransformConfig
+from geo_pose_ros.rigs.transform_buffer import TransformBuffer
+from test.scenes import ring_rig
+
+MAKE = RosbagsFactory()
+MS = 1_000_000
+S = 1000 * MS
+RIG = ring_rig(3)
+
+
+def drive(stamp_ns: int, speed: float = 1.0, turn: float = 1.0) -> Pose:
+    """odom_from_base of a robot that drives along x and turns about z."""
+    t = stamp_ns / S
+    return (0.0, 0.0, math.sin(0.5 * turn * t), math.cos(0.5 * turn * t)), (speed * t, 0.5, 0.0)
+
+
+def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
+    message = to_transform(MAKE, parent, child, np.eye(3, 4), stamp_ns)
+    rotation, translation = message.transform.rotation, message.transform.translation
+    # As it is, possible or not.
+    (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z) = pose
+    return message
+
+
+HEAD: Pose = ((0.0, math.sin(0.1), 0.0, math.cos(0.1)), (0.1, 0.0, 1.2))
+
+
+def driven(until_ns: int = 2 * S, step_ns: int = 20 * MS, keep_s: float = 10.0) -> TransformBuffer:
+    buffer = TransformBuffer(keep_s)
+    assert buffer.add([told('/base', 'head', 0, HEAD)], static=True) == ''
+    for stamp in range(0, until_ns + 1, step_ns):
+        assert buffer.add([told('odom', '/base', stamp, drive(stamp))], static=False) == ''
+    return buffer
+
+
+def fault(buffer: TransformBuffer, target: str, source: str, stamp_ns: int | None) -> TransformError:
+    with pytest.raises(TransformError) as caught:
+        buffer.look(target, source, stamp_ns)
+    return caught.value
+
+
+def test_between_two_transforms_a_drive_at_constant_speed_is_exact():
+    buffer = driven()
+    for stamp in (0, 20 * MS, 1007 * MS, 2 * S):
+        expected = matrix(compose(drive(stamp), HEAD))
+        np.testing.assert_allclose(matrix(buffer.look('odom', 'head', stamp)), expected, atol=1e-12)
+        np.testing.assert_allclose(matrix(buffer.look('head', 'odom', stamp)),
+                                   matrix(invert(compose(drive(stamp), HEAD))), atol=1e-12)
+    # What hangs on one frame does not need to know where that is.
+    np.testing.assert_allclose(matrix(buffer.look('base', 'head', 99 * S)), matrix(HEAD), atol=1e-15)
+    assert buffer.look('odom', 'odom', 5) == ((0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0))
+    assert repr(buffer) == 'TransformBuffer(base->head (static), odom->base (101))'
+
+
+def test_the_newest_is_that_of_the_slowest_on_the_way():
+    buffer = driven()
+    assert buffer.look('odom', 'head', None) == buffer.look('odom', 'head', 2 * S)
+    buffer.add([told('head', 'eye', 1 * S, HEAD)], static=False)
+    assert buffer.look('odom', 'eye', None) == buffer.look('odom', 'eye', 1 * S)
+
+
+def test_late_old_missing_and_circular_transforms_say_so():
+    buffer = driven()
+    late = fault(buffer, 'odom', 'head', 2 * S + 30 * MS)
+    assert (late.kind, 'is 0.030 s older than the picture' in str(late)) == ('late', True)
+    old = fault(buffer, 'odom', 'head', -5 * MS)
+    assert (old.kind, 'is 0.005 s newer than the picture' in str(old)) == ('old', True)
+    missing = fault(buffer, 'odom', 'left_hand', 1 * S)
+    assert missing.kind == 'missing' and "joins 'odom' and 'left_hand'; the frames are: base, head" in str(missing)
+    buffer.add([told('head', 'odom', 0, HEAD)], static=True)
+    assert 'round in a circle' in str(fault(buffer, 'odom', 'head', 1 * S))
+
+
+def test_transforms_out_of_order_and_told_twice():
+    buffer = TransformBuffer()
+    for stamp in (0, 40 * MS, 20 * MS, 40 * MS):
+        buffer.add([told('odom', 'base', stamp, drive(stamp, speed=stamp / S))], static=False)
+    expected = 0.5 * sum(drive(t, speed=t / S)[1][0] for t in (20 * MS, 40 * MS))
+    assert buffer.look('odom', 'base', 30 * MS)[1][0] == pytest.approx(expected)
+
+
+def test_memory_is_bounded_and_time_may_begin_anew():
+    buffer = driven(until_ns=60 * S, keep_s=2.0)
+    assert len(buffer._edges['base'].stamps) < 100 + 257
+    buffer.look('odom', 'base', 58 * S)
+    assert fault(buffer, 'odom', 'base', 30 * S).kind == 'old'
+    buffer.add([told('odom', 'base', 1 * S, drive(1 * S))], static=False)
+    assert fault(buffer, 'odom', 'base', 58 * S).kind == 'late'
+    buffer.look('odom', 'base', 1 * S)
+
+
+@pytest.mark.parametrize('pose', [
+    ((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), ((0.0, 0.0, 0.0, 1.0), (math.nan, 0.0, 0.0)),
+    ((math.inf, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0)),
+])
+def test_impossible_transforms_are_left_out_and_told(pose):
+    buffer = driven()
+    before = buffer.look('odom', 'head', None)
+    assert "'odom' -> 'base'" in buffer.add([told('odom', 'base', 3 * S, pose)], static=False)
+    assert buffer.look('odom', 'head', None) == before
+
+
+# Cameras.
+
+
+def cameras(buffer: TransformBuffer, **limits: float) -> MovingCameras:
+    return MovingCameras(buffer, 'odom', TransformConfig(**limits))
+
+
+def test_each_camera_is_looked_up_at_its_own_instant():
+    base_rig = RIG.subset(['cam0', 'cam1'])
+    mounts = {**mounts_of(base_rig), 'eye': Mount('head', np.eye(3, 4))}
+    mounts = {name: Mount('base' if m.frame == 'world' else m.frame, m.cam_from_frame) for name, m in mounts.items()}
+    stamps = {'cam0': 500 * MS, 'cam1': 513 * MS, 'eye': 507 * MS}
+    where = cameras(driven()).look(mounts, stamps)
+    assert not where.faults
+    for name, stamp in stamps.items():
+        on = compose(drive(stamp), HEAD) if name == 'eye' else drive(stamp)
+        expected = compose_matrices(mounts[name].cam_from_frame, matrix(invert(on)))
+        np.testing.assert_allclose(where.cam_from_tracking[name], expected, atol=1e-12)
+
+
+def test_a_camera_without_transforms_costs_itself():
+    mounts = {'eye': Mount('head', np.eye(3, 4)), 'hand': Mount('hand', np.eye(3, 4))}
+    looked = cameras(driven()).look(mounts, {'eye': 1 * S, 'hand': 1 * S})
+    assert set(looked.cam_from_tracking) == {'eye'} and looked.faults['hand'].kind == 'missing'
+    # One whose calibration went while its picture was on the way.
+    assert 'carry' in str(cameras(driven()).look({}, {'eye': 1 * S}).faults['eye'])
+    assert set(cameras(driven()).newest(mounts)) == {'eye'}
+
+
+def test_a_jump_costs_the_instants_around_it():
+    buffer = driven(until_ns=1 * S)
+    moved = (drive(0)[0], (5.0, 0.0, 0.0))
+    for stamp in range(1020 * MS, 1500 * MS, 20 * MS):
+        buffer.add([told('odom', 'base', stamp, compose(moved, drive(stamp)))], static=False)
+    looking, kinds = cameras(buffer), []
+    for stamp in range(900 * MS, 1200 * MS, 33 * MS):
+        faults = looking.look({'cam': Mount('base', np.eye(3, 4))}, {'cam': stamp}).faults
+        kinds.append(faults['cam'].kind if faults else '')
+    assert kinds.count('jump') == 1 and kinds[-1] == '' and kinds[0] == ''
+
+
+def test_a_turn_that_no_head_makes_is_a_jump():
+    buffer = TransformBuffer()
+    for stamp in range(0, S, 20 * MS):
+        buffer.add([told('odom', 'base', stamp, drive(stamp, 0.0, turn=3.0))], static=False)
+    mounts = {'cam': Mount('base', np.eye(3, 4))}
+    for most, jumps in ((4.0, 0), (1.0, 1)):
+        looking = cameras(buffer, most_turn_rad_s=most)
+        looking.look(mounts, {'cam': 100 * MS})
+        assert len(looking.look(mounts, {'cam': 200 * MS}).faults) == jumps
+        # After a second nothing can be said.
+        looking.look(mounts, {'cam': 960 * MS})
+
+
+# The live calibration.
+
+
+def test_a_rig_that_moves_is_calibrated_once_and_stays_the_same_object():
+    buffer = TransformBuffer()
+    buffer.add(rig_to_transforms_stamped(MAKE, RIG, 0), static=True)
+    for stamped in rig_to_transforms_stamped(MAKE, RIG, 0):
+        stamped.header.frame_id = 'base'
+        buffer.add([stamped], static=True)
+    calibration = Calibration(RIG.names, 'odom', moving=buffer)
+    for camera in RIG.cameras:
+        info = camera_info_from_intrinsics(MAKE, camera.intrinsics, 0, camera.frame_id)
+        calibration.on_camera_info(camera.name, info, 0)
+    assert "No transform joins 'odom' and 'cam0_optical_frame'" in calibration.problems['cam0']
+    buffer.add([told('odom', 'base', 0, drive(0))], static=False)
+    calibration.look_again(0)
+    rig = calibration.rig
+    assert rig is not None and rig.world_frame_id == 'odom' and not calibration.problems
+    assert {name: mount.frame for name, mount in calibration.mounts.items()} == {
+        camera.name: camera.frame_id for camera in RIG.cameras
+    }
+    buffer.add([told('odom', 'base', 1 * S, drive(1 * S))], static=False)
+    calibration.look_again(1 * S)
+    info = camera_info_from_intrinsics(MAKE, RIG['cam0'].intrinsics, 1 * S, RIG['cam0'].frame_id)
+    calibration.on_camera_info('cam0', info, 1 * S)
+    assert calibration.rig is rig
+
+
+def test_a_rig_file_is_carried_by_its_world():
+    calibration = Calibration(('cam1',), 'odom', RIG, moving=TransformBuffer())
+    assert calibration.rig is not None and calibration.rig.world_frame_id == 'odom'
+    assert calibration.mounts['cam1'].frame == 'world'
+    np.testing.assert_array_equal(calibration.mounts['cam1'].cam_from_frame, RIG['cam1'].cam_from_world)

@@ -1,0 +1,204 @@
+"""Cameras and rig of a bag."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.bags.info import estimate_drops, format_report, inspect_bag
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.errors import BagError, CalibrationError
+from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert, to_quaternion
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.rigs.topics import CameraTopics, choose_cameras, find_cameras, rig_from_bag
+
+from ..recorded import FRAMES
+from ..scenes import intrinsics, ring_rig
+
+make = RosbagsFactory()
+
+
+def write_empty_messages(path: Path, topics: dict[str, str], count: int = 1) -> None:
+    with BagWriter(path) as writer:
+        for topic, message_type in topics.items():
+            writer.add_topic(topic, message_type)
+            for number in range(count):
+                writer.write(topic, make(message_type), number)
+
+
+def test_cameras_by_topic_names(tmp_path):
+    image, compressed = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+    cloud = 'sensor_msgs/msg/PointCloud2'
+    write_empty_messages(
+        tmp_path / 'bag',
+        {
+            '/left/image_raw': image, '/left/camera_info': 'sensor_msgs/msg/CameraInfo',
+            '/rig/right/image_raw/compressed': compressed, '/robot/pose_node/keypoints/top': cloud,
+            '/side/keypoints': cloud, '/a/eye/image_raw': image, '/b/eye/image_raw': image,
+            '/lidar/points': cloud, '/odd/image_raw': 'std_msgs/msg/String',
+            '/alone/camera_info': 'sensor_msgs/msg/CameraInfo',
+        },
+    )  # fmt: skip
+    with BagReader(tmp_path / 'bag') as reader:
+        assert find_cameras(reader) == {
+            'left': CameraTopics('left', '/left/image_raw', '/left/camera_info'),
+            'right': CameraTopics('right', '/rig/right/image_raw/compressed'),
+            'top': CameraTopics('top', keypoints='/robot/pose_node/keypoints/top'),
+            'side': CameraTopics('side', keypoints='/side/keypoints'),
+            'a_eye': CameraTopics('a_eye', '/a/eye/image_raw'),
+            'b_eye': CameraTopics('b_eye', '/b/eye/image_raw'),
+        }
+        assert list(choose_cameras(reader, ['top', 'left'])) == ['top', 'left']
+        with pytest.raises(BagError, match='has no camera middle; it has: a_eye, b_eye, left, right, side, top'):
+            choose_cameras(reader, ['left', 'middle'])
+
+
+def test_of_raw_and_compressed_the_fuller_topic(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        writer.write('/left/image_raw', make('sensor_msgs/msg/Image'), 0)
+        for number in range(2):
+            writer.write('/left/image_raw/compressed', make('sensor_msgs/msg/CompressedImage'), number)
+        writer.add_topic('/right/image_raw', 'sensor_msgs/msg/Image')
+    with BagReader(tmp_path / 'bag') as reader:
+        assert find_cameras(reader) == {'left': CameraTopics('left', '/left/image_raw/compressed')}
+
+
+def test_bag_without_cameras(tmp_path):
+    write_empty_messages(tmp_path / 'bag', {'/words': 'std_msgs/msg/String'})
+    with BagReader(tmp_path / 'bag') as reader:
+        with pytest.raises(BagError, match=r'has no camera: expected topics <camera>/image_raw, .*; it has: /words'):
+            choose_cameras(reader)
+        report = inspect_bag(reader)
+        assert not report.can_process and not report.can_retrain and 'cameras: none' in format_report(reader, report)
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_rig_round_trip(tmp_path, write_scene, storage):
+    rig = write_scene(tmp_path / 'bag', storage=storage)
+    with BagReader(tmp_path / 'bag') as reader:
+        back = rig_from_bag(reader)
+    assert (back.names, back.world_frame_id) == (rig.names, 'world')
+    for camera in rig.cameras:
+        np.testing.assert_array_equal(back[camera.name].intrinsics.K, camera.intrinsics.K)
+        np.testing.assert_array_equal(back[camera.name].intrinsics.D, camera.intrinsics.D)
+        np.testing.assert_allclose(back[camera.name].cam_from_world, camera.cam_from_world, atol=1e-12)
+        assert back[camera.name].frame_id == camera.frame_id
+
+
+def test_world_frame_may_be_chosen(tmp_path):
+    """map -> base -> optical frame, in two messages: the root is map, but base may be the world too."""
+    rig = ring_rig(1)
+    map_from_base = from_rotation_vector(np.array([0.0, 0.0, 0.5]), np.array([1.0, 2.0, 3.0]))
+
+    def stamped(parent, child, parent_from_child):
+        x, y, z, w = to_quaternion(parent_from_child).tolist()
+        tx, ty, tz = parent_from_child[:, 3].tolist()
+        return make(
+            'geometry_msgs/msg/TransformStamped', header=make('std_msgs/msg/Header', frame_id=parent),
+            child_frame_id=child, transform=make(
+                'geometry_msgs/msg/Transform', rotation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
+                translation=make('geometry_msgs/msg/Vector3', x=tx, y=ty, z=tz),
+            ),
+        )
+
+    camera = rig.cameras[0]
+    with BagWriter(tmp_path / 'bag') as writer:
+        for transform in (
+            stamped('/map', 'base', map_from_base), stamped('base', camera.frame_id, invert(camera.cam_from_world)),
+        ):
+            writer.write('/tf_static', make('tf2_msgs/msg/TFMessage', transforms=[transform]), 0)
+        info = camera_info_from_intrinsics(make, camera.intrinsics, 0, camera.frame_id)
+        writer.write('/cam0/camera_info', info, 0)
+        writer.write('/cam0/image_raw', make('sensor_msgs/msg/Image'), 0)
+    with BagReader(tmp_path / 'bag') as reader:
+        from_map = rig_from_bag(reader)
+        assert from_map.world_frame_id == 'map'
+        np.testing.assert_allclose(
+            from_map['cam0'].cam_from_world, compose(camera.cam_from_world, invert(map_from_base)), atol=1e-12
+        )
+        from_base = rig_from_bag(reader, world_frame_id='base')
+        np.testing.assert_allclose(from_base['cam0'].cam_from_world, camera.cam_from_world, atol=1e-12)
+        with pytest.raises(CalibrationError, match="No static transform joins 'cam0_optical_frame' and 'odom'"):
+            rig_from_bag(reader, world_frame_id='odom')
+
+
+def test_bag_without_camera_info(tmp_path, write_scene):
+    write_scene(tmp_path / 'bag', infos=False)
+    with BagReader(tmp_path / 'bag') as reader:
+        with pytest.raises(BagError, match=r'no camera_info of cam0, cam1, cam2; it has: .*or give the cali.* --rig'):
+            rig_from_bag(reader)
+        report = inspect_bag(reader)
+    assert report.cameras['cam0'].calibration == 'no camera_info' and not report.cameras['cam0'].calibrated
+    assert not report.can_process and 'no camera_info' in report.rig_fault
+
+
+def test_bag_without_transforms(tmp_path, write_scene):
+    write_scene(tmp_path / 'bag', transforms=False)
+    with (
+        BagReader(tmp_path / 'bag') as reader,
+        pytest.raises(CalibrationError, match=r'no common world frame .*cam1: cam1_optical_frame below cam1'),
+    ):
+        rig_from_bag(reader)
+
+
+def test_uncalibrated_camera_is_named(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        writer.write('/left/camera_info', make('sensor_msgs/msg/CameraInfo', width=640, height=480), 0)
+        writer.write('/left/image_raw', make('sensor_msgs/msg/Image'), 0)
+    with BagReader(tmp_path / 'bag') as reader:
+        with pytest.raises(CalibrationError, match="Camera 'left': camera_info has K = 0; the driver is uncalibrated"):
+            rig_from_bag(reader)
+        report = inspect_bag(reader)
+    assert 'the driver is uncalibrated' in report.cameras['left'].calibration
+
+
+@pytest.mark.parametrize(
+    ('stamps', 'rate', 'drops'),
+    [([], 0.0, 0), ([5], 0.0, 0), ([0, 0], 0.0, 0), ([0, 20, 40, 60], 5e7, 0), ([60, 0, 20, 40], 5e7, 0),
+     ([0, 20, 40, 100, 121, 140], 5e7, 2)],
+)  # fmt: skip
+def test_drop_estimate(stamps, rate, drops):
+    assert estimate_drops(stamps) == (pytest.approx(rate), drops)
+
+
+def test_report(tmp_path, write_scene):
+    write_scene(tmp_path / 'bag', clouds=True)
+    with BagReader(tmp_path / 'bag') as reader:
+        report = inspect_bag(reader)
+        text = format_report(reader, report)
+    assert report.can_process and report.can_retrain
+    camera = report.cameras['cam1']
+    assert (camera.frames, camera.rate_hz, camera.dropped) == (FRAMES, pytest.approx(50.0), 0)
+    assert camera.topics.keypoints == '/pose_node/keypoints/cam1'
+    lens = intrinsics()
+    assert camera.calibration == f'{lens.width}x{lens.height} px, plumb_bob'
+    assert '  /cam1/camera_info: 5 x sensor_msgs/msg/CameraInfo, 50.0/s' in text
+    assert '  cam1: 5 images at 50.0/s, about 0 dropped; 1280x960 px, plumb_bob' in text
+    assert text.endswith('geo_pose process: yes\ngeo_pose retrain: yes')
+
+
+def test_report_of_a_cut_bag(tmp_path, write_scene, caplog):
+    write_scene(tmp_path / 'bag', frames=60)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * 0.8)])
+    with BagReader(tmp_path / 'bag') as reader:
+        report = inspect_bag(reader)
+        text = format_report(reader, report)
+    assert 10 < report.cameras['cam0'].frames < 60 and report.can_process
+    assert 'bag.mcap is cut off: ' in text.splitlines()[1]
+
+
+def test_report_of_a_bag_damaged_in_the_middle(tmp_path, write_scene, caplog):
+    write_scene(tmp_path / 'bag', frames=60)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    data = bytearray(file.read_bytes())
+    at = int(len(data) * 0.7)
+    data[at : at + 30_000] = b'\xff' * 30_000
+    file.write_bytes(data)
+    with BagReader(tmp_path / 'bag') as reader:
+        report = inspect_bag(reader)
+    assert 10 < report.cameras['cam0'].frames < 60 and report.can_process
+    assert 'is damaged after' in caplog.text

@@ -1,0 +1,1 @@
+"""A store of sequences to train from."""

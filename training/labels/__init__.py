@@ -1,0 +1,1 @@
+"""Labels from geometry alone: triangulation, sides, extrinsics, detector noise."""

@@ -132,7 +132,7 @@ def processed(name: str, folder: Path) -> tuple[Path, Any]:
     from geo_pose_ros.bags.process import process_bag
     from geo_pose_ros.bags.write import BagWriter
     from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-    from geo_pose_ros.messages.keypoints import keypoints_to_cloud
+    from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
     from geo_pose_ros.messages.transforms import rig_to_transforms
 
     arrays = stored(name)
@@ -150,8 +150,8 @@ def processed(name: str, folder: Path) -> tuple[Path, Any]:
 
 def process(name: str) -> dict[str, Any]:
     from geo_pose_ros.bags.read import BagReader
-    from geo_pose_ros.messages.bodies import bodies_from_cloud
-    from geo_pose_ros.messages.details import with_details
+    from geo_pose_ros.messages.clouds.bodies import bodies_from_cloud
+    from geo_pose_ros.messages.clouds.details import with_details
 
     with tempfile.TemporaryDirectory() as folder:
         bag, summary = processed(name, Path(folder))
@@ -190,9 +190,8 @@ SCENES: tuple[dict[str, Any], ...] = (
 
 
 def scene(number: int) -> dict[str, Any]:
-    from geo_pose_training.data.noise import NoiseSettings
-
-    from benchmarks.simulation import Hidden, Knock, Scenario, build, events, run
+    from geo_pose_ros.simulation.detector_noise import NoiseSettings
+    from geo_pose_ros.simulation.simulate import Hidden, Knock, Scenario, build, events, run
 
     fields = dict(SCENES[number])
     fields['noise'] = NoiseSettings(**fields.get('noise', {}))

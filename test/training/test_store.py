@@ -21,6 +21,7 @@ from geo_pose_training.data.bag import load_people
 from geo_pose_training.data.prepare import prepare
 from geo_pose_training.data.sequence import Sequence, data_hash
 from geo_pose_training.data.sources import is_store, load_data, store_shards
+from geo_pose_training.data.store import from_bags as store_bags
 from geo_pose_training.data.store.shards import (
     SUFFIX,
     StoreError,
@@ -32,7 +33,6 @@ from geo_pose_training.data.store.shards import (
     seen_joints,
     write_shard,
 )
-from geo_pose_training.data.store.shards import from_bags as store_bags
 from geo_pose_training.data.store.stream import Stream, store_hash
 from geo_pose_training.feed import Feed
 from geo_pose_training.fit import METRICS, Trainer, fit, stream_batches

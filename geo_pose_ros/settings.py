@@ -28,12 +28,17 @@ def setting(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     live: bool = False,
+    formerly: str = '',
 ) -> Any:
     """Declare a field of a settings dataclass: default, description, unit, inclusive bounds or allowed strings.
 
-    ``live``: a running node takes a change at once; all others need it to be configured again.
+    ``live``: a running node takes a change at once; all others need it to be configured again. ``formerly``: the
+    field's old name, which is refused with a word about the new one.
     """
-    meta = {'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'live': live}
+    meta = {
+        'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'live': live,
+        'formerly': formerly,
+    }
     return field(default=default, metadata=meta)
 
 
@@ -50,6 +55,7 @@ class Setting:
     high: float | None
     choices: tuple[str, ...]
     live: bool = False
+    formerly: str = ''
 
     def check(self, value: Any) -> Value:
         """Return ``value`` in the declared type.
@@ -107,6 +113,10 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
     """
     known = {s.name: s for s in walk(kind)}
     unknown = sorted(set(values) - set(known))
+    renamed = {s.name[: s.name.rfind('.') + 1] + s.formerly: s.name for s in known.values() if s.formerly}
+    for name in unknown:
+        if name in renamed:
+            raise ConfigError(f"Parameter '{name}' is called '{renamed[name]}' now.")
     if unknown:
         raise ConfigError(f'Unknown parameter {", ".join(unknown)}; known: {", ".join(sorted(known))}.')
     checked = {name: known[name].check(value) for name, value in values.items()}

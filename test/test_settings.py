@@ -15,7 +15,7 @@ from geo_pose_ros.settings import build, flatten, setting, to_markdown, to_ros_y
 @dataclass(frozen=True, slots=True)
 class Inner:
     gain: float = setting(0.5, 'How much', unit='m', low=0.0, high=1.0)
-    mode: str = setting('soft', 'Which way', choices=('soft', 'hard'))
+    mode: str = setting('soft', 'Which way', choices=('soft', 'hard'), formerly='way')
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +78,9 @@ def test_flags():
 
 def test_markdown_lists_every_setting():
     assert to_markdown(Outer).splitlines()[3] == '| `inner.gain` | `0.5` | m, 0 .. 1 | How much |'
+
+
+@pytest.mark.parametrize(('kind', 'old', 'new'), [(Outer, 'inner.way', 'inner.mode'), (Inner, 'way', 'mode')])
+def test_an_old_name_is_refused_with_the_new_one(kind, old, new):
+    with pytest.raises(ConfigError, match=f"'{old}' is called '{new}' now"):
+        build(kind, {old: 'hard'})

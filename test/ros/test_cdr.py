@@ -48,7 +48,9 @@ def test_image() -> None:
     assert stamp_of(read) == STAMP_NS
 
 
-@pytest.mark.parametrize(('cdr', 'kind'), [(compressed(), CompressedImage), (image(), Image)])
+@pytest.mark.parametrize(
+    ('cdr', 'kind'), [(compressed(), CompressedImage), (image(), Image)], ids=['compressed', 'raw']
+)
 def test_the_stamp_is_read_and_replaced(cdr: bytes, kind: Any) -> None:
     assert header_stamp_ns(cdr) == STAMP_NS
     changed = deserialize_message(with_header_stamp(cdr, 42_000_000_007), kind)

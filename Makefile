@@ -1,4 +1,4 @@
-.PHONY: demo loop test lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy bench-moving docs clean
+.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -16,9 +16,14 @@ loop:
 	@tools/venv.sh test
 	@.venv/bin/geo_pose loop --out out/loop
 
+# What a contributor runs ten times a day.
 test:
 	@tools/venv.sh test
-	@.venv/bin/python -m pytest test
+	@.venv/bin/python -m pytest test -n 2 --dist loadfile -m 'not slow' --ignore test/browser
+
+# The long and rare too.
+test-all: test
+	@.venv/bin/python -m pytest test -n 2 --dist loadfile -m slow --ignore test/browser
 
 # Installed as on a robot, over the Python, NumPy, SciPy and OpenCV of its Ubuntu; skipped where there is no such Python.
 # SHORT=1: without the live tests and the longest.

@@ -26,7 +26,7 @@ from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.detection.top_down import TopDownDetector
 from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17, map_to_body17
-from geo_pose_ros.types import ExpectedPeople, Frame
+from geo_pose_ros.types import Frame, PredictedPeople
 
 _NS_PER_S = 1_000_000_000
 _COUNTS = (1, 2, 3, 4)
@@ -69,10 +69,10 @@ def people_of(keypoints) -> np.ndarray:
     return map_to_body17(keypoints.skeleton).apply(keypoints.xy, keypoints.confidence)[0]
 
 
-def expect(people: np.ndarray, stamp_ns: int) -> dict[str, ExpectedPeople]:
+def expect(people: np.ndarray, stamp_ns: int) -> dict[str, PredictedPeople]:
     """Return people (P, 17, 2) px as what is expected of the camera, 3 px off."""
     ids = np.arange(len(people))
-    return {'cam': ExpectedPeople('cam', stamp_ns, BODY17, people, np.full(people.shape[:2], 3.0), ids)}
+    return {'cam': PredictedPeople('cam', stamp_ns, BODY17, people, np.full(people.shape[:2], 3.0), ids)}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from .scene.predictions import Foreseen
 from .scene.scene import Scene
 from .scene.settings import PipelineConfig
 from .skeleton import BODY17, map_to_body17
-from .types import Bodies3D, CameraRig, ExpectedPeople, Frame, FrameSet, Keypoints2D
+from .types import Bodies3D, CameraRig, Frame, FrameSet, Keypoints2D, PredictedPeople
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +118,7 @@ class PosePipeline:
 
     def expected(
         self, stamps_ns: Mapping[str, int], cam_from_world: Mapping[str, FloatArray] | None = None
-    ) -> dict[str, ExpectedPeople]:
+    ) -> dict[str, PredictedPeople]:
         """Return whom the last set lets expect in the pictures of ``stamps_ns``, by camera name. Any thread may call.
 
         Args:
@@ -132,7 +132,7 @@ class PosePipeline:
 
     def _seen_by(
         self, foreseen: Foreseen, cam_from_world: Mapping[str, FloatArray], stamps_ns: Mapping[str, int]
-    ) -> dict[str, ExpectedPeople]:
+    ) -> dict[str, PredictedPeople]:
         return {
             name: foreseen.seen_by(self._rig[name], stamp_ns, cam_from_world.get(name))
             for name, stamp_ns in stamps_ns.items()

@@ -268,7 +268,7 @@ class Keypoints2D:
         skeleton: J joints.
         xy: (P, J, 2) raw (distorted) px, NaN = not seen.
         confidence: (P, J) in [0, 1], 0 where not seen.
-        hints: (P,) id of the body that a detection was made for (see ExpectedPeople), -1 for none; None: none at all.
+        hints: (P,) id of the body that a detection was made for (see PredictedPeople), -1 for none; None: none at all.
             A hint, not a fact: geometry decides.
     """
 
@@ -299,7 +299,7 @@ class Keypoints2D:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ExpectedPeople:
+class PredictedPeople:
     """Where the scene expects P people in one camera's picture: what a detector may look at first.
 
     Attributes:
@@ -318,7 +318,7 @@ class ExpectedPeople:
     body_ids: IntArray
 
     def __post_init__(self) -> None:
-        what = f"ExpectedPeople of camera '{self.camera}'"
+        what = f"PredictedPeople of camera '{self.camera}'"
         joints = len(self.skeleton)
         object.__setattr__(self, 'xy', read_only(self.xy, np.float64, (None, joints, 2), f'{what}: xy'))
         people = self.xy.shape[0]
@@ -330,7 +330,7 @@ class ExpectedPeople:
         return int(self.xy.shape[0])
 
     @classmethod
-    def nobody(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> ExpectedPeople:
+    def nobody(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> PredictedPeople:
         """Return the expectation of nobody."""
         joints = len(skeleton)
         return cls(camera, stamp_ns, skeleton, np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros(0, np.int64))

@@ -5,7 +5,7 @@ import pytest
 
 from geo_pose_ros.errors import CalibrationError, ShapeError
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, Camera, CameraRig, ExpectedPeople, Frame, FrameSet, Intrinsics, Keypoints2D
+from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Frame, FrameSet, Intrinsics, Keypoints2D, PredictedPeople
 
 from .scenes import intrinsics, ring_rig
 
@@ -150,10 +150,10 @@ def test_keypoints_without_hints_were_made_for_nobody():
 
 
 def test_expected_people_are_checked_and_read_only():
-    people = ExpectedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((2, 17)), np.array([7, 3]))
+    people = PredictedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((2, 17)), np.array([7, 3]))
     assert len(people) == 2
     with pytest.raises(ValueError, match='read-only'):
         people.xy[0, 0, 0] = 1.0
     with pytest.raises(ShapeError, match='sigma_px'):
-        ExpectedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((1, 17)), np.array([7, 3]))
-    assert len(ExpectedPeople.nobody('a', 5, BODY17)) == 0
+        PredictedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((1, 17)), np.array([7, 3]))
+    assert len(PredictedPeople.nobody('a', 5, BODY17)) == 0

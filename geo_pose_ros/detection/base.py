@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from ..errors import ConfigError
 from ..skeleton import Skeleton
-from ..types import ExpectedPeople, Frame, Keypoints2D
+from ..types import Frame, Keypoints2D, PredictedPeople
 from .settings import DetectorConfig
 
 
@@ -33,7 +33,7 @@ class Detector(Protocol):
         ...
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
         """Return the keypoints of everybody who is seen, raw px, by camera.
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from ..arrays import FloatArray, IntArray
 from ..skeleton import BODY17, map_to_body17
-from ..types import ExpectedPeople, Frame
+from ..types import Frame, PredictedPeople
 
 # An expected person is worth a look at a picture that shows so many of the joints.
 LEAST_JOINTS = 3
 
 
-def in_picture(frame: Frame, expected: ExpectedPeople | None) -> tuple[FloatArray, FloatArray, IntArray]:
+def in_picture(frame: Frame, expected: PredictedPeople | None) -> tuple[FloatArray, FloatArray, IntArray]:
     """Return who of ``expected`` is in the picture, E people.
 
     Returns:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ..errors import DetectorError
 from ..skeleton import BODY17, Skeleton
-from ..types import ExpectedPeople, Frame, Keypoints2D
+from ..types import Frame, Keypoints2D, PredictedPeople
 from .settings import DetectorConfig
 
 
@@ -31,7 +31,7 @@ class KeypointsDetector:
         return False
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
         """Refuse images; raise DetectorError."""
         raise DetectorError(

@@ -12,14 +12,14 @@ from time import perf_counter
 from typing import Any, NoReturn
 
 from ..errors import DetectorError, FrameError, GeoPoseError
-from ..types import ExpectedPeople, Frame, Keypoints2D
+from ..types import Frame, Keypoints2D, PredictedPeople
 from .base import Adjustable, Detector, create_detector
 from .checks import checked
 from .settings import DetectorConfig
 
 FrameLoader = Callable[[], Frame]
 # Stamps by camera name in, whom the scene expects there out.
-Expectation = Callable[[Mapping[str, int]], Mapping[str, ExpectedPeople]]
+Expectation = Callable[[Mapping[str, int]], Mapping[str, PredictedPeople]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..arrays import FloatArray, IntArray
 from ..skeleton import Skeleton, map_to_body17
-from ..types import ExpectedPeople, Frame, Keypoints2D
+from ..types import Frame, Keypoints2D, PredictedPeople
 from .agreement import distinct, fits
 from .expectation import LEAST_JOINTS, in_picture, seen_in_picture
 from .looks import Looks
@@ -98,7 +98,7 @@ class TopDownDetector:
         return self._persons.on_gpu or self._keypoints.on_gpu
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
         """Return the keypoints of everybody; see Detector."""
         attempts = {name: self._plan(frame, expected.get(name)) for name, frame in frames.items()}
@@ -121,7 +121,7 @@ class TopDownDetector:
         self._persons.close()
         self._keypoints.close()
 
-    def _plan(self, frame: Frame, expected: ExpectedPeople | None) -> _Attempt:
+    def _plan(self, frame: Frame, expected: PredictedPeople | None) -> _Attempt:
         memory = self._memory(frame)
         height, width = frame.image.shape[:2]
         xy, sigma_px, body_ids = in_picture(frame, expected)

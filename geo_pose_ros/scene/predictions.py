@@ -11,7 +11,7 @@ from ..arrays import FloatArray, IntArray
 from ..geometry.projection import project
 from ..geometry.rigid import transform_points
 from ..skeleton import Skeleton
-from ..types import Camera, ExpectedPeople
+from ..types import Camera, PredictedPeople
 
 _NS_PER_S = 1e9
 # A body keeps its velocity for about so long, and a joint what it has beyond its body's, s: arms swing back.
@@ -46,7 +46,7 @@ class Foreseen:
 
     def seen_by(
         self, camera: Camera, stamp_ns: int, cam_from_world: FloatArray | None = None
-    ) -> ExpectedPeople:
+    ) -> PredictedPeople:
         """Return the people in the picture of ``camera`` that it stamps ``stamp_ns``.
 
         ``cam_from_world`` (3, 4) is where the camera is then; None: where it stands.
@@ -61,7 +61,7 @@ class Foreseen:
             sigma_m = self.sigma_m + _UNSURE_PART * min(abs(ahead_s), _LONGEST_S) * speed
             sigma_px = focal_px * sigma_m / np.maximum(xyz_cam[..., 2], _NEAR_M)
         known = np.asarray(np.isfinite(xy).all(-1) & np.isfinite(sigma_px))
-        return ExpectedPeople(
+        return PredictedPeople(
             camera.name, stamp_ns, self.skeleton, np.where(known[..., None], xy, np.nan),
             np.where(known, sigma_px, np.nan), self.body_ids,
         )

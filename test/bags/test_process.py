@@ -26,7 +26,7 @@ from geo_pose_ros.rigs.topics import rig_from_bag
 from geo_pose_ros.scene.settings import PipelineConfig, SyncConfig
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
-from geo_pose_ros.types import CameraRig, ExpectedPeople, Frame, Keypoints2D
+from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
 
 from ..recorded import FRAMES, PERIOD_NS, START_NS, picture
 from ..scenes import keypoints, person, ring_rig
@@ -45,7 +45,7 @@ class TruthDetector:
         self.rig = rig
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
         return {name: self._look(frame) for name, frame in frames.items()}
 

@@ -11,7 +11,7 @@ from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import ConfigError, DetectorError, GeoPoseError
 from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
-from geo_pose_ros.types import ExpectedPeople, Frame
+from geo_pose_ros.types import Frame, PredictedPeople
 
 from .. import onnx_models
 
@@ -65,11 +65,11 @@ def test_one_stage_models_recognise_whom_the_scene_expects(tmp_path, kind):
     to_body17 = map_to_body17(COCO17)
     known, _ = to_body17.apply(person[None], np.ones((1, 17)))
     people = np.concatenate([known + 400.0, known + 3.0])
-    expected = ExpectedPeople('cam0', 0, BODY17, people, np.full((2, 17), 2.0), np.array([4, 9]))
+    expected = PredictedPeople('cam0', 0, BODY17, people, np.full((2, 17), 2.0), np.array([4, 9]))
     frame = Frame('cam0', 0, np.zeros((640, 640, 3), np.uint8))
     try:
         assert detector.detect({'cam0': frame}, {'cam0': expected})['cam0'].hints.tolist() == [9]
-        far = ExpectedPeople('cam0', 0, BODY17, people[:1], np.full((1, 17), 2.0), np.array([4]))
+        far = PredictedPeople('cam0', 0, BODY17, people[:1], np.full((1, 17), 2.0), np.array([4]))
         assert detector.detect({'cam0': frame}, {'cam0': far})['cam0'].hints.tolist() == [-1]
     finally:
         detector.close()

@@ -9,7 +9,7 @@ from geo_pose_ros.detection.rtmpose.boxes import box_of
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.detection.top_down import TopDownDetector, tiles_of
 from geo_pose_ros.skeleton import BODY17, mirror_of
-from geo_pose_ros.types import ExpectedPeople, Frame
+from geo_pose_ros.types import Frame, PredictedPeople
 
 TENTH = 100_000_000
 SHAPE = np.random.default_rng(3).uniform(-1.0, 1.0, (17, 2)) * (20.0, 60.0)
@@ -77,7 +77,7 @@ def detector_of(world, **settings):
 
 def expect(people, ids, stamp_ns=0, sigma_px=2.0):
     xy = np.array(people).reshape(-1, 17, 2)
-    return {'cam0': ExpectedPeople('cam0', stamp_ns, BODY17, xy, np.full(xy.shape[:2], sigma_px), np.array(ids))}
+    return {'cam0': PredictedPeople('cam0', stamp_ns, BODY17, xy, np.full(xy.shape[:2], sigma_px), np.array(ids))}
 
 
 def look(detector, stamp_ns, expected=None, image=IMAGE):
@@ -279,6 +279,6 @@ def test_silly_expectations_cost_nothing(bad):
     xy = person(200, 240)
     xy[3] = bad
     sigma = np.full((1, 17), np.nan if np.isnan(bad) else 2.0)
-    people = {'cam0': ExpectedPeople('cam0', 0, BODY17, xy[None], sigma, np.array([1]))}
+    people = {'cam0': PredictedPeople('cam0', 0, BODY17, xy[None], sigma, np.array([1]))}
     seen = detector.detect({'cam0': Frame('cam0', 0, IMAGE)}, people)['cam0']
     assert len(seen.xy) == 1

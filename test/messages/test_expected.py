@@ -8,7 +8,7 @@ from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.clouds.predictions import expected_from_cloud, expected_to_cloud
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import ExpectedPeople, Keypoints2D
+from geo_pose_ros.types import Keypoints2D, PredictedPeople
 
 MAKE = RosbagsFactory()
 
@@ -17,7 +17,7 @@ def people(count=2):
     xy = np.arange(count * 34, dtype=float).reshape(count, 17, 2)
     sigma = np.full((count, 17), 1.5)
     xy[0, 3], sigma[0, 3] = np.nan, np.nan
-    return ExpectedPeople('cam0', 12_345, BODY17, xy, sigma, np.arange(count) + 70_000)
+    return PredictedPeople('cam0', 12_345, BODY17, xy, sigma, np.arange(count) + 70_000)
 
 
 def test_expected_people_come_back():
@@ -28,7 +28,7 @@ def test_expected_people_come_back():
     assert (found.camera, found.stamp_ns) == ('cam0', 12_345)
     for name in ('xy', 'sigma_px', 'body_ids'):
         np.testing.assert_array_equal(getattr(found, name), getattr(given, name))
-    nobody = expected_from_cloud(expected_to_cloud(MAKE, ExpectedPeople.nobody('cam0', 0, BODY17), ''), 'cam0')
+    nobody = expected_from_cloud(expected_to_cloud(MAKE, PredictedPeople.nobody('cam0', 0, BODY17), ''), 'cam0')
     assert len(nobody) == 0
 
 
@@ -37,7 +37,7 @@ def test_a_joint_without_a_usable_sigma_is_unknown(sigma):
     given = people(1)
     bad = given.sigma_px.copy()
     bad[0, 5] = sigma
-    cloud = expected_to_cloud(MAKE, ExpectedPeople('cam0', 0, BODY17, given.xy, bad, given.body_ids), '')
+    cloud = expected_to_cloud(MAKE, PredictedPeople('cam0', 0, BODY17, given.xy, bad, given.body_ids), '')
     found = expected_from_cloud(cloud, 'cam0')
     assert np.isnan(found.xy[0, 5]).all() and np.isnan(found.sigma_px[0, 5])
     assert np.isfinite(found.xy[0, 6]).all()

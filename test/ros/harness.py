@@ -31,7 +31,7 @@ from geo_pose_ros.ros.io.message_factory import RclpyFactory
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes.pose_node import PoseNode
 from geo_pose_ros.skeleton import BODY17, Skeleton
-from geo_pose_ros.types import Bodies3D, CameraRig, ExpectedPeople, Frame, Keypoints2D
+from geo_pose_ros.types import Bodies3D, CameraRig, Frame, Keypoints2D, PredictedPeople
 from test.scenes import keypoints, person, ring_rig
 
 WIDTH, HEIGHT = 320, 240
@@ -79,12 +79,12 @@ class PixelDetector:
         self.skeleton: Skeleton = BODY17
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
         return {name: self._read(frame, expected.get(name)) for name, frame in frames.items()}
 
     @staticmethod
-    def _read(frame: Frame, expected: ExpectedPeople | None) -> Keypoints2D:
+    def _read(frame: Frame, expected: PredictedPeople | None) -> Keypoints2D:
         hints = np.array([expected.body_ids[0] if expected is not None and len(expected) else -1])
         xy = np.frombuffer(frame.image[0].tobytes()[: 17 * 2 * 4], np.float32).reshape(1, 17, 2).astype(float)
         return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, frame.to_raw(xy), np.ones((1, 17)), hints)

@@ -19,7 +19,7 @@ from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes.detector_node import DetectorNode
 from geo_pose_ros.ros.nodes.detector_session import _as_body17
 from geo_pose_ros.skeleton import BODY17, COCO17
-from geo_pose_ros.types import ExpectedPeople, Keypoints2D
+from geo_pose_ros.types import Keypoints2D, PredictedPeople
 from test.ros.harness import MAKE, PERSON, RIG, World, until, world
 
 ALL = list(RIG.names)
@@ -110,7 +110,7 @@ def test_expectations_that_cannot_be_used_are_counted_and_cost_nothing(rig_path:
     ):
         send = w.tester.create_publisher(PointCloud2, '/odd/cam0', profile(5))
         xy = np.full((1, 17, 2), 50.0)
-        old = ExpectedPeople('cam0', w.cameras.sent_ns[-1] - 10**10, BODY17, xy, np.ones((1, 17)), np.array([8]))
+        old = PredictedPeople('cam0', w.cameras.sent_ns[-1] - 10**10, BODY17, xy, np.ones((1, 17)), np.array([8]))
         narrow = expected_to_cloud(MAKE, old, 'cam0')
         narrow.width, narrow.row_step, narrow.data = 16, 16 * 16, narrow.data[: 16 * 16]
         wanted = {'expected people of another time', 'expected people unreadable'}

@@ -23,7 +23,7 @@ from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.skeleton import BODY17, Skeleton
-from geo_pose_ros.types import CameraRig, ExpectedPeople, Frame, Keypoints2D
+from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
 from test.training.people import sequence
 
 _PERIOD_NS = 33_333_333
@@ -110,7 +110,7 @@ class _Brightness:
     def skeleton(self) -> Skeleton:
         return BODY17
 
-    def detect(self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]) -> dict[str, Keypoints2D]:
+    def detect(self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]) -> dict[str, Keypoints2D]:
         type(self).calls += 1
         ((camera, frame),) = frames.items()
         xy = np.full((1, 17, 2), round(float(frame.image.mean())))

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from ...arrays import FloatArray, IntArray, UInt8Array
 from ...errors import DetectorError, GeoPoseError
 from ...skeleton import BODY17, Skeleton, map_to_body17
-from ...types import ExpectedPeople, Frame, Keypoints2D
+from ...types import Frame, Keypoints2D, PredictedPeople
 from ..agreement import fits
 from ..batches import Batches
 from ..expectation import in_picture, seen_in_picture
@@ -95,7 +95,7 @@ class OneStageDetector:
         return self._network.on_gpu
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, ExpectedPeople]
+        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
         """Return the keypoints of everybody; see Detector."""
         prepared = {name: self._prepare(frame.image) for name, frame in frames.items()}
@@ -129,7 +129,7 @@ class OneStageDetector:
             return np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1), np.float32) / np.float32(255.0), ratio
         return np.ascontiguousarray(canvas.transpose(2, 0, 1), np.float32), ratio
 
-    def _people(self, frame: Frame, people: People, ratio: float, expected: ExpectedPeople | None) -> Keypoints2D:
+    def _people(self, frame: Frame, people: People, ratio: float, expected: PredictedPeople | None) -> Keypoints2D:
         sure = people.scores >= _LEAST_SCORE
         boxes, scores, keypoints = people.boxes[sure], people.scores[sure], people.keypoints[sure]
         order = np.argsort(-scores, kind='stable')
@@ -148,7 +148,7 @@ class OneStageDetector:
         return Keypoints2D(frame.camera, frame.stamp_ns, self._skeleton, frame.to_raw(xy), confidence, hints)
 
     def _recognise(
-        self, frame: Frame, xy: FloatArray, confidence: FloatArray, expected: ExpectedPeople | None
+        self, frame: Frame, xy: FloatArray, confidence: FloatArray, expected: PredictedPeople | None
     ) -> IntArray:
         """Return (P,) whom each of those found is, by one assignment to where people are expected, -1 for nobody."""
         hints = np.full(len(xy), -1)

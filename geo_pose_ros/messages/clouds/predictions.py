@@ -1,4 +1,4 @@
-"""ExpectedPeople <-> organised sensor_msgs/PointCloud2: height = people, width = joints, fields u v sigma body_id.
+"""PredictedPeople <-> organised sensor_msgs/PointCloud2: height = people, width = joints, fields u v sigma body_id.
 
 What pose_node tells detectors elsewhere, one topic per camera. The skeleton is body17.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ShapeError
 from ...skeleton import BODY17
-from ...types import ExpectedPeople
+from ...types import PredictedPeople
 from ..factory import MessageFactory
 from ..stamps import stamp_of
 from .cloud import from_cloud, to_cloud
@@ -19,7 +19,7 @@ from .cloud import from_cloud, to_cloud
 EXPECTED_DTYPE = np.dtype([('u', '<f4'), ('v', '<f4'), ('sigma', '<f4'), ('body_id', '<u4')])
 
 
-def expected_to_cloud(make: MessageFactory, expected: ExpectedPeople, frame_id: str) -> Any:
+def expected_to_cloud(make: MessageFactory, expected: PredictedPeople, frame_id: str) -> Any:
     """Return the cloud of ``expected``: u v in raw (distorted) px and sigma px, NaN where unknown."""
     points = np.zeros(expected.sigma_px.shape, EXPECTED_DTYPE)
     points['u'], points['v'] = np.moveaxis(expected.xy, -1, 0)
@@ -28,7 +28,7 @@ def expected_to_cloud(make: MessageFactory, expected: ExpectedPeople, frame_id: 
     return to_cloud(make, points, expected.stamp_ns, frame_id, bool(np.isfinite(expected.xy).all()))
 
 
-def expected_from_cloud(message: Any, camera: str) -> ExpectedPeople:
+def expected_from_cloud(message: Any, camera: str) -> PredictedPeople:
     """Return the expected people of ``camera`` in a cloud; a joint whose sigma is no number above 0 is unknown.
 
     Raises:
@@ -42,7 +42,7 @@ def expected_from_cloud(message: Any, camera: str) -> ExpectedPeople:
     sigma_px = points['sigma'].astype(np.float64)
     with np.errstate(invalid='ignore'):
         known = np.asarray(np.isfinite(xy).all(-1) & np.isfinite(sigma_px) & (sigma_px > 0.0))
-    return ExpectedPeople(
+    return PredictedPeople(
         camera, stamp_of(message), BODY17, np.where(known[..., None], xy, np.nan), np.where(known, sigma_px, np.nan),
         points['body_id'][:, 0].astype(np.int64),
     )

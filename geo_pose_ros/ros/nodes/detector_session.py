@@ -19,7 +19,7 @@ from ...messages.clouds.predictions import expected_from_cloud
 from ...messages.diagnostics import Level, Status, diagnostics_to_message
 from ...messages.image import frame_from_message
 from ...skeleton import BODY17, map_to_body17
-from ...types import ExpectedPeople, Frame, Keypoints2D
+from ...types import Frame, Keypoints2D, PredictedPeople
 from ..health.statistics import CameraStatistics
 from ..io.cdr import header_stamp_ns, read_compressed_image, read_image
 from ..io.message_factory import RclpyFactory, message_class
@@ -86,7 +86,7 @@ class DetectorSession:
         self._waiting: dict[str, bytes] = {}
         self._running = False
         self._thread: threading.Thread | None = None
-        self._expected: dict[str, ExpectedPeople] = {}
+        self._expected: dict[str, PredictedPeople] = {}
         self._frame_ids: dict[str, str] = {}
         self._logged_ns: dict[str, int] = {}
         self._inputs: PolledInputs | None = None
@@ -219,7 +219,7 @@ class DetectorSession:
         self._frame_ids[camera] = message.header.frame_id
         return frame_from_message(message, camera, None, self._config.detector.max_side_px)
 
-    def _whom_to_expect(self, stamps_ns: Mapping[str, int]) -> dict[str, ExpectedPeople]:
+    def _whom_to_expect(self, stamps_ns: Mapping[str, int]) -> dict[str, PredictedPeople]:
         told = {}
         for name, stamp_ns in stamps_ns.items():
             expected = self._expected.get(name)

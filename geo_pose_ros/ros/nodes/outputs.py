@@ -21,7 +21,7 @@ from ...messages.skeleton import skeleton_to_message
 from ...pipeline import PipelineResult
 from ...rigs.rig_file import rig_hash
 from ...skeleton import BODY17
-from ...types import CameraRig, ExpectedPeople, Frame, Keypoints2D
+from ...types import CameraRig, Frame, Keypoints2D, PredictedPeople
 from ...view.draw import draw_skeleton
 from ..io.message_factory import RclpyFactory, installed_class
 from ..io.qos import profile
@@ -110,7 +110,7 @@ class Outputs:
         """Return whether a detector elsewhere listens."""
         return any(publisher.get_subscription_count() for publisher in self._expected.values())
 
-    def publish_expected(self, expected: Mapping[str, ExpectedPeople], rig: CameraRig) -> None:
+    def publish_expected(self, expected: Mapping[str, PredictedPeople], rig: CameraRig) -> None:
         """Tell detectors elsewhere whom the next pictures will show, by camera."""
         for name, people in expected.items():
             if self._expected[name].get_subscription_count():

@@ -66,19 +66,19 @@ bench-scenes:
 
 bench-train-memory:
 	@tools/venv.sh test
-	@.venv/bin/python benchmarks/train_memory.py
+	@.venv/bin/python benchmarks/training/store_memory.py
 
 bench-view:
 	@tools/venv.sh browser
-	@.venv/bin/python benchmarks/view.py
+	@.venv/bin/python benchmarks/live/view.py
 
 user-path:
 	@tools/venv.sh test
-	@.venv/bin/python benchmarks/user_path.py
+	@.venv/bin/python benchmarks/live/user_path.py
 
 bench-fleet:
 	@tools/venv.sh test
-	@.venv/bin/python benchmarks/fleet.py
+	@.venv/bin/python benchmarks/live/fleet.py
 
 bench-calibrate:
 	@tools/venv.sh test
@@ -90,19 +90,19 @@ bench-moving:
 
 bench-memory:
 	@tools/venv.sh runtime
-	@.venv/bin/python benchmarks/memory.py
+	@.venv/bin/python benchmarks/live/memory.py
 
 SECONDS ?= 60
 
 fuzz:
 	@tools/venv.sh test
-	@.venv/bin/python -W ignore benchmarks/fuzz.py --seconds $(SECONDS) 2>/dev/null  # of the decoders' own words
+	@.venv/bin/python -W ignore benchmarks/live/fuzz.py --seconds $(SECONDS) 2>/dev/null  # of the decoders' own words
 
 HOURS ?= 0.5
 
 soak:
 	@tools/venv.sh test
-	@ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-77} .venv/bin/python benchmarks/soak.py --hours $(HOURS)
+	@ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-77} .venv/bin/python benchmarks/live/soak.py --hours $(HOURS)
 
 clean:
 	rm -rf .venv .venv-* .root-* out

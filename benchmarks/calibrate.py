@@ -33,9 +33,9 @@ from typing import Any
 
 import numpy as np
 from geo_pose_training.data.synthetic import load_rigs, room_centre
-from pipeline import detect as detect_demo
 from scipy.spatial.transform import Rotation
 
+from benchmarks.pipeline import detect as detect_demo
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration.bundle.adjustment import RigState, adjust
 from geo_pose_ros.calibration.judge import judge

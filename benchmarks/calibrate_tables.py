@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tables import named, table
+from benchmarks.tables import named, table
 
 DOCUMENT, RESULT = Path('docs/calibration.md'), Path('docs/benchmarks/calibrate.json')
 _COLUMNS = {

@@ -36,8 +36,8 @@ import numpy as np
 from geo_pose_training.data.sequence import Sequence as Recording
 from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, synthesise
 from numpy.typing import NDArray
-from pipeline import detect
 
+from benchmarks.pipeline import detect
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px

@@ -29,17 +29,15 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 
+from benchmarks.harness import ROOT
 from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_name
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation.metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
 from geo_pose_ros.simulation.simulate import Scenario, build, run
 
-ROOT = Path(__file__).resolve().parents[1]
 STORE = Path('out/bench/scenes.json')
 RESULT, PICTURE = Path('docs/benchmarks/scenes.json'), Path('docs/benchmarks/scenes.png')
 DOCUMENT = Path('docs/scenes.md')

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 pytest.importorskip('rclpy')
 
-
-@pytest.fixture(scope='module')
-def fuzz() -> ModuleType:
-    path = Path(__file__).parents[1] / 'benchmarks' / 'fuzz.py'
-    spec = importlib.util.spec_from_file_location('fuzz', path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['fuzz'] = module
-    spec.loader.exec_module(module)
-    return module
+from benchmarks.live import fuzz
 
 
 @pytest.mark.filterwarnings('ignore::RuntimeWarning')
-def test_damaged_messages_cost_an_error_of_ours_at_most(fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_messages_cost_an_error_of_ours_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     # Time is for `make fuzz`, on a machine of its own.
     monkeypatch.setattr(fuzz, 'LIMIT_S', float('inf'))
     outcomes, _, worst_mb = fuzz.fuzz(float('inf'), 700, 1)
@@ -54,7 +41,7 @@ def slow(data: bytes) -> None:
      (hungry, r'one\(.bad., 7\): .*, [23]\d\d MB')],
 )
 def test_what_breaks_a_limit_is_told_with_its_seed(
-    fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch, read: object, words: str
+    monkeypatch: pytest.MonkeyPatch, read: object, words: str
 ) -> None:
     monkeypatch.setattr(fuzz, 'TARGETS', {'bad': (lambda rng: b'x' * 99, read)})
     if read is hungry:

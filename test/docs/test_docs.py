@@ -185,7 +185,7 @@ def test_the_figure_of_ids_says_what_the_text_says(figures, tmp_path):
 
 
 def test_from_clone_to_the_browser_in_six_commands():
-    from benchmarks.user_path import readme_commands, script
+    from benchmarks.live.user_path import readme_commands, script
 
     commands = readme_commands()
     assert len(commands) <= 6 and commands[0].startswith('git clone') and commands[-1].startswith('geo_pose view')

@@ -14,7 +14,7 @@ from .constant_velocity import FIRST_SPEED_M_S, GATE, mahalanobis2, predicted
 
 # Square root of the spectral density of a person's acceleration, m/s^2/sqrt(Hz): who walks stops within half a second,
 # with something to spare for errors that drift. With half of it places jump a little less, but are farther off than
-# claimed; with twice as much they jump more (benchmarks/one_camera.py).
+# claimed; with twice as much they jump more (benchmarks/training/one_camera.py).
 _ACCELERATION = 4.0
 # Errors of successive sets are alike: so many count as one.
 _ALIKE_SETS = 4.0

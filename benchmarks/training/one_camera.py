@@ -1,6 +1,6 @@
 """Where one camera puts a person: alone, with the floor, after two cameras saw it, and on its way out of the picture.
 
-    python benchmarks/one_camera.py [--clips 10] [--only lifter scene leaving]
+    python benchmarks/training/one_camera.py [--clips 10] [--only lifter scene leaving]
 
 Prints a table per part, and writes docs/benchmarks/one_camera.json. People of ../shared/data/mocap17.npz that were
 never trained on (b/, another skeleton; a/ and c/, other clips) before eye-level and ceiling cameras, through the noise
@@ -23,7 +23,6 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence as Items
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.data.sources import load_data
 from geo_pose_training.evaluate import INSIDE, root_errors_mm
 
+from benchmarks.harness import provenance
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.inference.model_card import default_model
@@ -163,7 +163,7 @@ def main() -> None:
         sys.exit(f"one_camera: needs '{SHARED}'.")
     frames = round((TOGETHER_S + ALONE_S) * 30.0)
     found: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {}
-    found |= {'command': 'python benchmarks/one_camera.py', 'date': time.strftime('%Y-%m-%d'), 'clips': arguments.clips}
+    found |= {**provenance('python benchmarks/training/one_camera.py'), 'clips': arguments.clips}
     for name, specification in DATA.items():
         long = [sequence for sequence in load_data(specification, test=True) if len(sequence) >= frames]
         chosen = [s.frames(slice(0, frames)) for s in long[:: max(1, len(long) // arguments.clips)][: arguments.clips]]

@@ -1,6 +1,6 @@
 """Peak memory of `geo_pose train` from a store and from one of twenty times its size: it must not grow.
 
-    python benchmarks/train_memory.py [--times 20] [--recipe pseudo_label ...]
+    python benchmarks/training/store_memory.py [--times 20] [--recipe pseudo_label ...]
 
 Prints a line per recipe, and writes docs/benchmarks/train_memory.json. Synthetic people (exact projections and 1 px of
 noise) before four cameras; the smaller store fills the buffer once. Each training is a process of its own, of the same
@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,8 @@ import numpy as np
 from geo_pose_training.data.sequence import Sequence
 from geo_pose_training.data.store.shards import SUFFIX, StoreSettings, write_shard
 
+from benchmarks.harness import provenance
 from geo_pose_ros.geometry.projection import project_world
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from test.scenes import ring_rig
 from test.training.people import moving_person
 
@@ -92,7 +89,7 @@ def main() -> None:
     parser.add_argument('--recipe', nargs='+', default=['pseudo_label', 'li2020', 'retrain', 'geo'])
     arguments = parser.parse_args()
     found: dict[str, Any] = {
-        'command': 'python benchmarks/train_memory.py', 'date': time.strftime('%Y-%m-%d'), 'times': arguments.times,
+        **provenance('python benchmarks/training/store_memory.py'), 'times': arguments.times,
         'settings': SETTINGS, 'runs': {},
     }
     with tempfile.TemporaryDirectory() as name:

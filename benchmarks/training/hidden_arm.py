@@ -4,7 +4,7 @@ Networks read the true joints without the left arm, about the pelvis and turned 
 and wrist from mocap17's training clips, mirrored as well. The errors are those on the validation clips at the end of
 training: of four networks, and of their mean. A lifter has less to go by: noisy 2D. Needs torch.
 
-    python benchmarks/hidden_arm.py
+    python benchmarks/training/hidden_arm.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Memory and latency of pose_node while the demo's footage is looped: neither may grow.
 
-    python benchmarks/memory.py [--minutes 10]     ->  two lines, and out/bench/memory.json
+    python benchmarks/live/memory.py [--minutes 10]     ->  two lines, and out/bench/memory.json
 
 Linux only: the resident set size is read from /proc.
 """

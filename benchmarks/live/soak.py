@@ -1,6 +1,6 @@
 """A node under faults for hours: what it costs, what it loses, and whether it says so.
 
-    benchmarks/soak.py [--hours 0.5] [--fault-every 10] [--seed 0]
+    benchmarks/live/soak.py [--hours 0.5] [--fault-every 10] [--seed 0]
 
 Four simulated cameras send pictures (33 Hz, PNG) to a live pose_node, half of the time as a rig that stands, half as
 one that is carried. Every ``--fault-every`` seconds one fault begins and ends after half of that time: a camera dies,
@@ -30,16 +30,13 @@ from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from geo_pose_ros.detection import base  # noqa: E402
-from geo_pose_ros.messages.transforms import to_transform  # noqa: E402
-from geo_pose_ros.rigs.rig_file import dump_rig  # noqa: E402
-from geo_pose_ros.ros.io import transforms  # noqa: E402
-from geo_pose_ros.ros.io.transforms import OwnTransforms  # noqa: E402
-from geo_pose_ros.ros.nodes import moving_rig  # noqa: E402
-from test.ros.harness import MAKE, RIG, World, small_rig, world  # noqa: E402
+from geo_pose_ros.detection import base
+from geo_pose_ros.messages.transforms import to_transform
+from geo_pose_ros.rigs.rig_file import dump_rig
+from geo_pose_ros.ros.io import transforms
+from geo_pose_ros.ros.io.transforms import OwnTransforms
+from geo_pose_ros.ros.nodes import moving_rig
+from test.ros.harness import MAKE, RIG, World, small_rig, world
 
 WARM_UP_S, GROWTH, TOLD_S = 120.0, 0.03, 2.0
 # After a camera's last frame the node waits so long before it calls it silent, and looks so often.

@@ -1,6 +1,6 @@
 """Several detector_node processes and pose_node over live topics: what is lost, what a killed one costs.
 
-    .venv/bin/python benchmarks/detector_nodes.py [--cameras 12] [--rate-hz 10] [--processes 3] [--seconds 20]
+    .venv/bin/python benchmarks/live/detector_nodes.py [--cameras 12] [--rate-hz 10] [--processes 3] [--seconds 20]
 
 The demo's four cameras stand for any number: each further one sends the same pictures again. After half of the time one
 detector is killed (-9) and started again two seconds later. Printed as JSON: messages by camera, drops as the nodes

@@ -1,7 +1,7 @@
 """What looking costs: the viewer's first picture and smoothness, the report of ten minutes, live view beside a node.
 
     make bench-view      ->  a few lines, and docs/benchmarks/view.json
-    python benchmarks/view.py --parts open report live large
+    python benchmarks/live/view.py --parts open report live large
 
 Bags are made first: four cameras and two bodies at 30 Hz; 1280 x 960 pictures in the minute that is viewed, and in the
 one bag of 10 GB of the part `large`, which needs so much room in the folder for temporary files. A browser (Debian's
@@ -34,11 +34,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import cv2
 import numpy as np
 
+from benchmarks.harness import ROOT
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.messages.image import compressed_from_frame
@@ -48,7 +47,7 @@ from test.evaluation.moving import RATE_HZ, pose, seen_by, stamp_of
 from test.scenes import ring_rig
 from test.view.recordings import MAKE, write_walk
 
-OUT = Path(__file__).parents[1] / 'docs' / 'benchmarks' / 'view.json'
+OUT = ROOT / 'docs' / 'benchmarks' / 'view.json'
 GEO_POSE = [sys.executable, '-m', 'geo_pose_ros.cli']
 FLAGS = [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',

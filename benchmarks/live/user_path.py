@@ -24,14 +24,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.view import answers, free_port
+from benchmarks.harness import ROOT
+from benchmarks.live.view import answers, free_port
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.rigs.files import read_calibration, write_calibration
 from geo_pose_ros.types import CameraRig
 
-ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'out' / 'bench' / 'user_path.json'
 SERVE_S = 120.0
 

@@ -1,6 +1,6 @@
 """`geo_pose process` over 200 small bags, by one worker and by two: how much faster two are.
 
-    python benchmarks/fleet.py [--bags 200] [--sets 40]
+    python benchmarks/live/fleet.py [--bags 200] [--sets 40]
 
 Prints a line per number of workers, and writes docs/benchmarks/fleet.json. Each bag holds keypoints of one synthetic
 person (exact projections and 1 px of noise) before four cameras, and is processed as by default, with the lifter. Both
@@ -29,9 +29,6 @@ from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from test.scenes import ring_rig
 from test.training.people import moving_person
 
@@ -96,7 +93,7 @@ def main() -> None:
     one, two = (runs[workers]['wall_s'] for workers in WORKERS)
     print(f'2 workers are {one / two:.2f} x as fast ({LIMIT} asked); load before: {load:.1f}')
     OUT.write_text(json.dumps({
-        'command': 'python benchmarks/fleet.py', 'date': time.strftime('%Y-%m-%d'), 'bags': arguments.bags,
+        'command': 'python benchmarks/live/fleet.py', 'date': time.strftime('%Y-%m-%d'), 'bags': arguments.bags,
         'sets_per_bag': arguments.sets, 'cores': os.cpu_count(), 'load_before': load, 'runs': runs,
         'speed_up': one / two, 'asked': LIMIT,
     }, indent=1) + '\n')

@@ -1,6 +1,6 @@
 """Accuracy of lifters trained from a store and from the same data in memory: the difference, and the spread of seeds.
 
-    python benchmarks/train_stream.py [--seeds 3] [--recipe pseudo_label]
+    python benchmarks/training/store_accuracy.py [--seeds 3] [--recipe pseudo_label]
 
 Prints a line per way, and writes docs/benchmarks/train_stream.json. Synthetic people as in train_memory.py, whose
 settings these are; measured on other people, with truth. The store is larger than the buffer of the stream.
@@ -11,15 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from geo_pose_training.cli import predictor
 from geo_pose_training.evaluate import evaluate
-from train_memory import FRAMES, PIECES, SETTINGS, make_store, train
 
+from benchmarks.harness import provenance
+from benchmarks.training.store_memory import FRAMES, PIECES, SETTINGS, make_store, train
 from test.training.people import sequence
 
 OUT = Path('docs/benchmarks/train_stream.json')
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     others = [sequence(frames=120, noise_px=1.0, seed=seed) for seed in OTHERS]
     found: dict[str, Any] = {
-        'command': 'python benchmarks/train_stream.py', 'date': time.strftime('%Y-%m-%d'), 'settings': SETTINGS,
+        **provenance('python benchmarks/training/store_accuracy.py'), 'settings': SETTINGS,
         'recipe': arguments.recipe, 'frames': BAGS * FRAMES, 'buffer_pieces': PIECES, 'mpjpe_mm': {},
     }
     with tempfile.TemporaryDirectory() as name:

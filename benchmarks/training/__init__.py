@@ -1,0 +1,1 @@
+"""Benchmarks of training: stores, single cameras, hidden limbs."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import FloatArray
+from ..geometry.rigid import cross_matrix
 
 _LEAST_POINTS = 40
 _MOST_POINTS = 1500
@@ -84,9 +85,7 @@ def sampson(E: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
 
 def essential_of(second_from_first: FloatArray) -> FloatArray:
     """Return the essential matrix (3, 3) of a relative pose (3, 4)."""
-    x, y, z = second_from_first[:, 3]
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.asarray(cross @ second_from_first[:, :3])
+    return np.asarray(cross_matrix(second_from_first[:, 3]) @ second_from_first[:, :3])
 
 
 def finite_pairs(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:

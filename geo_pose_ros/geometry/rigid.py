@@ -27,6 +27,12 @@ def invert(b_from_a: FloatArray) -> FloatArray:
     return np.concatenate([transposed, -transposed @ b_from_a[..., :, 3:]], axis=-1)
 
 
+def cross_matrix(vector: FloatArray) -> FloatArray:
+    """Return the matrix (3, 3) that multiplies as the cross product with ``vector`` (3,) does."""
+    x, y, z = vector
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+
+
 def from_quaternion(quaternion_xyzw: FloatArray, translation_m: FloatArray) -> FloatArray:
     """Return the transform (3, 4) of a quaternion (4,), order x y z w as in geometry_msgs, and a translation (3,).
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays import FloatArray, IntArray
 from ..errors import ShapeError
+from .rays import bearings, closest_points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,16 +84,12 @@ def _pair_midpoints(cam_from_world: FloatArray, xn: FloatArray, first: IntArray,
     """Return (K, N, 3) m: for each pair of views the midpoint of the rays' shortest connection, NaN if unseen."""
     R = cam_from_world[:, :, :3]
     centre = -np.einsum('cji,cj->ci', R, cam_from_world[:, :, 3])
-    rays = np.concatenate([xn, np.ones((*xn.shape[:2], 1))], -1) @ R
-    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    rays = bearings(xn) @ R
     u, v = rays[first], rays[second]
-    base = (centre[second] - centre[first])[:, None, :]
-    uv, ub, vb = (u * v).sum(-1), (u * base).sum(-1), (v * base).sum(-1)
-    denominator = 1.0 - uv**2
-    with np.errstate(divide='ignore', invalid='ignore'):
-        s = np.where(denominator > 1e-6, (ub - uv * vb) / denominator, np.nan)[..., None]
-        t = np.where(denominator > 1e-6, (uv * ub - vb) / denominator, np.nan)[..., None]
-    midpoints: FloatArray = 0.5 * (centre[first][:, None] + s * u + centre[second][:, None] + t * v)
+    _, s, t = closest_points((centre[second] - centre[first])[:, None], u, v)
+    midpoints: FloatArray = 0.5 * (
+        centre[first][:, None] + s[..., None] * u + centre[second][:, None] + t[..., None] * v
+    )
     return midpoints
 
 

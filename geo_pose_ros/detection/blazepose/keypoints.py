@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import FloatArray, UInt8Array
+from ...geometry.stats import nan_median
 from ...inference.settings import EngineConfig
 from ...skeleton import BLAZEPOSE33, BODY17
-from ..agreement import median
 from ..batches import Batches
 from ..readings import Reading
 from ..regions import Regions, crops, to_tensor
@@ -80,7 +80,7 @@ def around_people(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
         upright = ~(length > 0.0)
         up = np.where(upright[:, None], (0.0, -1.0), trunk / np.where(upright, 1.0, length)[:, None])
         gaps = body17_xy - hips[:, None]
-        radius = _BEYOND_JOINTS * np.fmax.reduce(np.hypot(gaps[..., 0], gaps[..., 1]), 1) + median(sigma_px)
+        radius = _BEYOND_JOINTS * np.fmax.reduce(np.hypot(gaps[..., 0], gaps[..., 1]), 1) + nan_median(sigma_px)
     return regions_from_points(hips, hips + up * radius[:, None])
 
 

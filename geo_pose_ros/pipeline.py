@@ -18,7 +18,7 @@ from .scene.predictions import Foreseen
 from .scene.scene import Scene
 from .scene.settings import PipelineConfig
 from .skeleton import BODY17, map_to_body17
-from .types import Bodies3D, CameraRig, Frame, FrameSet, Keypoints2D, PredictedPeople
+from .types import Bodies3D, CameraRig, ClockModel, Frame, FrameSet, Keypoints2D, PredictedPeople
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,9 +215,9 @@ class PosePipeline:
             done.owners,
         )
 
-    def clock_offsets_ns(self) -> dict[str, int]:
-        """Return how far each camera's stamps are ahead, as far as it is known; see ``Scene.clock_offsets_ns``."""
-        return self._scene.clock_offsets_ns()
+    def clocks(self) -> dict[str, ClockModel]:
+        """Return each camera's clock, as far as it is known; see ``Scene.clocks``."""
+        return self._scene.clocks()
 
     def close(self) -> None:
         """Stop the workers and free the models."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import FloatArray, IntArray, UInt8Array
+from .arrays import NS_PER_S, FloatArray, IntArray, UInt8Array
 from .errors import CalibrationError, ShapeError
 from .skeleton import Skeleton
 
@@ -104,6 +104,53 @@ class Intrinsics:
         return self.distortion_model == 'equidistant' or bool(np.any(self.D))
 
 
+# A number, or an array of numbers.
+_Numbers = TypeVar('_Numbers', float, FloatArray)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockModel:
+    """How a camera's stamps follow from the time that all cameras share: stamp = time + offset + drift * time.
+
+    Where drift is not 0, time and stamps count from an origin that whoever estimates the drift chooses.
+
+    Attributes:
+        offset_s: the stamps are ahead of the common time by so much.
+        drift: relative rate error of the clock, s/s.
+
+    Raises:
+        CalibrationError: if one is not finite.
+    """
+
+    offset_s: float = 0.0
+    drift: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.offset_s) and np.isfinite(self.drift)):
+            raise CalibrationError(
+                f'received clock_offset_s = {self.offset_s} and drift = {self.drift}, expected seconds and a number; '
+                'leave them out if the clocks agree.'
+            )
+
+    @property
+    def offset_ns(self) -> int:
+        """``offset_s`` in whole nanoseconds."""
+        return round(self.offset_s * NS_PER_S)
+
+    def common_ns(self, stamp_ns: int) -> int:
+        """Return the common time of a stamp, ns."""
+        since_ns = stamp_ns - self.offset_ns
+        return since_ns - round(since_ns * self.drift / (1.0 + self.drift)) if self.drift else since_ns
+
+    def common_s(self, stamp_s: _Numbers) -> _Numbers:
+        """Return the common time of stamps, s."""
+        return (stamp_s - self.offset_s) / (1.0 + self.drift)
+
+    def stamp_s(self, common_s: _Numbers) -> _Numbers:
+        """Return the stamps that the camera gives to instants of the common time, s."""
+        return common_s * (1.0 + self.drift) + self.offset_s
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
     """A calibrated camera in the rig's world.
@@ -113,26 +160,21 @@ class Camera:
         frame_id: its optical frame in TF.
         intrinsics: see Intrinsics.
         cam_from_world: (3, 4) rigid transform [R | t], m: x_cam = R x_world + t.
-        clock_offset_s: its stamps are late by so much: stamp = time + offset.
+        clock: how its stamps follow from the rig's common time.
 
     Raises:
-        CalibrationError: if the name is empty, R is no rotation (to 1e-4) or the clock offset no number.
+        CalibrationError: if the name is empty, or R is no rotation (to 1e-4).
     """
 
     name: str
     frame_id: str
     intrinsics: Intrinsics
     cam_from_world: FloatArray
-    clock_offset_s: float = 0.0
+    clock: ClockModel = ClockModel()
 
     def __post_init__(self) -> None:
         if not self.name:
             raise CalibrationError('A camera has no name; give each camera of the rig one.')
-        if not np.isfinite(self.clock_offset_s):
-            raise CalibrationError(
-                f"Camera '{self.name}': received clock_offset_s = {self.clock_offset_s}, expected seconds; leave it "
-                'out if the clocks agree.'
-            )
         what = f"Camera '{self.name}': cam_from_world"
         object.__setattr__(self, 'cam_from_world', read_only(self.cam_from_world, np.float64, (3, 4), what))
         if not np.isfinite(self.cam_from_world).all():

@@ -5,7 +5,17 @@ import pytest
 
 from geo_pose_ros.errors import CalibrationError, ShapeError
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Frame, FrameSet, Intrinsics, Keypoints2D, PredictedPeople
+from geo_pose_ros.types import (
+    Bodies3D,
+    Camera,
+    CameraRig,
+    ClockModel,
+    Frame,
+    FrameSet,
+    Intrinsics,
+    Keypoints2D,
+    PredictedPeople,
+)
 
 from .scenes import intrinsics, ring_rig
 
@@ -157,3 +167,14 @@ def test_expected_people_are_checked_and_read_only():
     with pytest.raises(ShapeError, match='sigma_px'):
         PredictedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((1, 17)), np.array([7, 3]))
     assert len(PredictedPeople.nobody('a', 5, BODY17)) == 0
+
+
+def test_clock_model_converts_both_ways():
+    clock = ClockModel(0.25, 1e-4)
+    assert clock.offset_ns == 250_000_000
+    assert clock.stamp_s(100.0) == pytest.approx(100.26) and clock.common_s(100.26) == pytest.approx(100.0)
+    assert clock.common_s(np.array([0.25, 100.26])) == pytest.approx([0.0, 100.0])
+    assert clock.common_ns(100_260_000_000) == 100_000_000_000
+    assert ClockModel(0.25).common_ns(1_700_000_000_250_000_001) == 1_700_000_000_000_000_001
+    with pytest.raises(CalibrationError, match='received clock_offset_s = inf'):
+        ClockModel(float('inf'))

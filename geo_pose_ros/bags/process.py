@@ -239,8 +239,8 @@ class _Run:
         if self._moving is None:
             return None
         # Transforms are on the cameras' common clock.
-        offsets_ns = self._pipeline.clock_offsets_ns()
-        where = self._moving.look({name: message.stamp_ns - offsets_ns[name] for name, message in frames.items()})
+        clocks = self._pipeline.clocks()
+        where = self._moving.look({name: clocks[name].common_ns(message.stamp_ns) for name, message in frames.items()})
         for name, fault in where.faults.items():
             self._summary.unusable_frames[name] += 1
             self._note(f"Camera '{name}': {fault}")
@@ -281,7 +281,7 @@ class _Run:
 
     def _tell_clocks(self) -> None:
         """Let the next sets be made by the clocks that the rig tells and people's motion has shown."""
-        self._synchronizer.use_offsets(self._pipeline.clock_offsets_ns())
+        self._synchronizer.use_clocks(self._pipeline.clocks())
 
     def _failed(self, stamp_ns: int, error: GeoPoseError) -> None:
         self._summary.failed_sets += 1

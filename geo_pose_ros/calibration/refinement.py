@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..arrays import FloatArray
 from ..errors import CalibrationError
-from ..types import CameraRig, Keypoints2D
+from ..types import CameraRig, ClockModel, Keypoints2D
 from .bundle.adjustment import Adjustment, PoseViews, RigState, adjust
 from .clocks import coarse_clocks
 from .judge import Judgement, judge
@@ -138,7 +138,7 @@ def calibrate(
         fit = fit.with_all(pose_views_at(people, fit.state, views), given)
     found, after_state = fit.found, fit.after
     change, world = _world(found, fit.views, after_state.rig, given, rig, scale, keep_world, from_scratch)
-    offset_s = after_state.offset_s + [camera.clock_offset_s for camera in rig.cameras]
+    offset_s = after_state.offset_s + [camera.clock.offset_s for camera in rig.cameras]
     in_the_middle_s = offset_s + after_state.drift * np.median(views.time_s)
     return Calibrated(
         _with_offsets(change.rig(after_state.rig), in_the_middle_s), given, offset_s,
@@ -167,7 +167,7 @@ def tracklets_of(
         raise CalibrationError('The recording holds no keypoints; record people, or the cameras\' pictures.')
     tracklets = {
         name: link_detections(
-            pictures[name], min(stamps) + round(rig[name].clock_offset_s * _NS_PER_S), config.min_confidence
+            pictures[name], min(stamps) + rig[name].clock.offset_ns, config.min_confidence
         ) if pictures.get(name) else []
         for name in rig.names
     }
@@ -313,7 +313,7 @@ def _with_clocks(sampled: RigState, found: RigState) -> RigState:
 
 def _with_offsets(rig: CameraRig, offset_s: FloatArray) -> CameraRig:
     cameras = zip(rig.cameras, offset_s.tolist(), strict=True)
-    return replace(rig, cameras=tuple(replace(camera, clock_offset_s=offset) for camera, offset in cameras))
+    return replace(rig, cameras=tuple(replace(camera, clock=ClockModel(offset)) for camera, offset in cameras))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import CalibrationError
-from ..types import Bodies3D, CameraRig, Keypoints2D
+from ..types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from .background import BackgroundCalibration
 from .refinement import Calibrated
 from .settings import CalibrateConfig, WatchConfig
@@ -150,7 +150,7 @@ class CalibrationWatch:
         if rig is None:
             return Proposal(None, 'no set of calibrated cameras has come yet.', moved, None)
         rig = replace(rig, cameras=tuple(
-            replace(camera, clock_offset_s=camera.clock_offset_s + late_s.get(camera.name, 0.0))
+            replace(camera, clock=ClockModel(camera.clock.offset_s + late_s.get(camera.name, 0.0)))
             for camera in rig.cameras
         ))
         pictures = _usable(sets, rig, since_ns)

@@ -248,7 +248,7 @@ class RecordingStatistics:
         self._parent, self._child = np.array(skeleton.edges).T
         self._clocks = ClockSums(rig.cameras) if rig is not None else None
         cameras = rig.cameras if rig is not None else ()
-        self._late_ns = {camera.name: round(camera.clock_offset_s * _NS_PER_S) for camera in cameras}
+        self._late_ns = {camera.name: camera.clock.offset_ns for camera in cameras}
         self._waiting: list[Bodies3D] = []
         self._newest_ns = -(2**62)
         self._cameras: dict[str, _CameraSums] = {}

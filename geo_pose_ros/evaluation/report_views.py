@@ -79,7 +79,7 @@ def compare_view(
         same_body_ratio: a person farther from a body than this share of its size is somebody else.
     """
     people, own_ns = _padded(found, stamps_ns, len(skeleton), min_confidence)
-    after_s = (own_ns - stamps_ns) / _NS_PER_S - camera.clock_offset_s
+    after_s = (own_ns - stamps_ns) / _NS_PER_S - camera.clock.offset_s
     place = xyz + np.nan_to_num(velocity) * after_s[:, None, None, None]
     projected = project_world(camera, place)
     size = _size(projected)

@@ -116,7 +116,7 @@ def write_calibration(path: Path, rig: CameraRig, *, overwrite: bool = False) ->
         raise CalibrationError(f"Calibration '{path}': unknown suffix; expected one of {', '.join(dumpers)}.")
     if path.exists() and not overwrite:
         raise CalibrationError(f"'{path}' exists already. Choose another path, or give --overwrite to replace it.")
-    late = [camera.name for camera in rig.cameras if camera.clock_offset_s]
+    late = [camera.name for camera in rig.cameras if camera.clock.offset_s]
     if late and dumpers[suffix] is not dump_rig:
         _LOG.warning(
             "'%s': %s cannot hold the clock offsets of %s, which are left out; write .yaml to keep them.",
@@ -159,6 +159,6 @@ def _run(arguments: argparse.Namespace) -> None:
 def in_words(rig: CameraRig) -> str:
     """Return the names of the cameras, and how late the stamps of each are that is."""
     return ', '.join(
-        f'{camera.name} (clock {1e3 * camera.clock_offset_s:+.1f} ms)' if camera.clock_offset_s else camera.name
+        f'{camera.name} (clock {1e3 * camera.clock.offset_s:+.1f} ms)' if camera.clock.offset_s else camera.name
         for camera in rig.cameras
     )

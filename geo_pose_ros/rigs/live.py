@@ -274,7 +274,7 @@ def _same_cameras(cameras: Sequence[Camera], rig: CameraRig | None, stand: bool)
     """
     before = rig.cameras if rig is not None else ()
     return len(cameras) == len(before) and all(
-        (a.name, a.frame_id, a.clock_offset_s) == (b.name, b.frame_id, b.clock_offset_s)
+        (a.name, a.frame_id, a.clock) == (b.name, b.frame_id, b.clock)
         and a.intrinsics is b.intrinsics
         and (not stand or np.abs(a.cam_from_world - b.cam_from_world).max() <= _SAME_POSE)
         for a, b in zip(cameras, before, strict=True)

@@ -26,7 +26,7 @@ import numpy as np
 import yaml
 
 from ..errors import CalibrationError, GeoPoseError
-from ..types import Camera, CameraRig, Intrinsics
+from ..types import Camera, CameraRig, ClockModel, Intrinsics
 
 _CLOCK = 'clock_offset_s'
 _CAMERA_KEYS = ('frame_id', 'width', 'height', 'K', 'distortion_model', 'D', 'cam_from_world')
@@ -103,8 +103,8 @@ def _parse_camera(name: str, entry: Any) -> Camera:
             np.array(entry['K'], float), np.array(entry['D'], float), str(entry['distortion_model']),
             int(entry['width']), int(entry['height']),
         )
-        pose, clock_offset_s = np.array(entry['cam_from_world'], float), float(entry.get(_CLOCK, 0.0))
-        return Camera(name, str(entry['frame_id']), intrinsics, pose, clock_offset_s)
+        pose, clock = np.array(entry['cam_from_world'], float), ClockModel(float(entry.get(_CLOCK, 0.0)))
+        return Camera(name, str(entry['frame_id']), intrinsics, pose, clock)
     except (TypeError, ValueError) as error:
         raise CalibrationError(f'{what}: a value is not a number or a matrix has ragged rows: {error}.') from error
     except GeoPoseError as error:
@@ -124,7 +124,7 @@ def dump_rig(rig: CameraRig) -> str:
                 'distortion_model': camera.intrinsics.distortion_model,
                 'D': camera.intrinsics.D.tolist(),
                 'cam_from_world': camera.cam_from_world.tolist(),
-                **({_CLOCK: camera.clock_offset_s} if camera.clock_offset_s else {}),
+                **({_CLOCK: camera.clock.offset_s} if camera.clock.offset_s else {}),
             }
             for camera in rig.cameras
         },
@@ -145,6 +145,6 @@ def rig_hash(rig: CameraRig) -> str:
         for array in (lens.K, lens.D, camera.cam_from_world):
             # Adding zero makes -0 and 0 one number.
             digest.update((np.round(array, 9) + 0.0).tobytes())
-        if camera.clock_offset_s:
-            digest.update(np.round(camera.clock_offset_s, 9).tobytes())
+        if camera.clock.offset_s:
+            digest.update(np.round(camera.clock.offset_s, 9).tobytes())
     return digest.hexdigest()

@@ -11,7 +11,7 @@ from ..arrays import FloatArray, IntArray
 from ..geometry.projection import project
 from ..geometry.rigid import transform_points
 from ..skeleton import Skeleton
-from ..types import Camera, PredictedPeople
+from ..types import Camera, ClockModel, PredictedPeople
 
 _NS_PER_S = 1e9
 # A body keeps its velocity for about so long, and a joint what it has beyond its body's, s: arms swing back.
@@ -27,13 +27,13 @@ class Foreseen:
     """B people at one instant; whoever holds it may read it from any thread.
 
     Attributes:
-        stamp_ns: the instant, on the cameras' mean clock.
+        stamp_ns: the instant, of the cameras' common time.
         skeleton: of the joints.
         xyz: (B, J, 3) m in the world, NaN = unknown.
         velocity: (B, J, 3) m/s.
         sigma_m: (B, J) standard deviation of ``xyz``, per axis.
         body_ids: (B,).
-        offsets_ns: how far each camera's stamps are ahead of the mean clock, by name; not named: not at all.
+        clocks: of the cameras, by name; one that is not named gives the common time.
     """
 
     stamp_ns: int
@@ -42,7 +42,7 @@ class Foreseen:
     velocity: FloatArray
     sigma_m: FloatArray
     body_ids: IntArray
-    offsets_ns: Mapping[str, int]
+    clocks: Mapping[str, ClockModel]
 
     def seen_by(
         self, camera: Camera, stamp_ns: int, cam_from_world: FloatArray | None = None
@@ -52,7 +52,8 @@ class Foreseen:
         ``cam_from_world`` (3, 4) is where the camera is then; None: where it stands.
         """
         pose = camera.cam_from_world if cam_from_world is None else cam_from_world
-        ahead_s = (stamp_ns - self.offsets_ns.get(camera.name, 0) - self.stamp_ns) / _NS_PER_S
+        clock = self.clocks.get(camera.name, ClockModel())
+        ahead_s = (clock.common_ns(stamp_ns) - self.stamp_ns) / _NS_PER_S
         xyz_cam = transform_points(pose, self.xyz + self._displacement(ahead_s))
         xy = project(camera.intrinsics, xyz_cam)
         focal_px = float(np.diag(camera.intrinsics.K)[:2].mean())

@@ -28,7 +28,7 @@ from ..geometry.matrices import traces
 from ..geometry.projection import normalize
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17, mirror_of
-from ..types import Bodies3D, CameraRig, Intrinsics, Keypoints2D
+from ..types import Bodies3D, CameraRig, ClockModel, Intrinsics, Keypoints2D
 from .bodies import to_bodies
 from .bones import BoneLengths
 from .cameras import CameraState, CameraStates
@@ -192,12 +192,12 @@ class Scene:
         detector = replace(self._config.detector, min_confidence=min_confidence)
         self._config = replace(self._config, detector=detector)
 
-    def clock_offsets_ns(self) -> dict[str, int]:
-        """Return how far each camera's stamps are ahead: what the rig says, and what people's motion adds to that."""
-        offsets = self._cameras.clocks.offset_s
+    def clocks(self) -> dict[str, ClockModel]:
+        """Return each camera's clock: what the rig says, and what people's motion adds to that."""
+        offsets_s = self._cameras.clocks.offset_s.tolist()
         return {
-            camera.name: round((camera.clock_offset_s + offsets[c]) * _NS_PER_S)
-            for c, camera in enumerate(self._rig.cameras)
+            camera.name: ClockModel(camera.clock.offset_s + offset_s)
+            for camera, offset_s in zip(self._rig.cameras, offsets_s, strict=True)
         }
 
     def foresee(self) -> Foreseen:
@@ -208,7 +208,7 @@ class Scene:
         sigma_m = np.sqrt(traces(covariance) / 3.0)
         return Foreseen(
             tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now], sigma_m,
-            tracks.ids[now], self.clock_offsets_ns(),
+            tracks.ids[now], self.clocks(),
         )
 
     def step(
@@ -271,7 +271,7 @@ class Scene:
             pose = pose.copy()
             for name, cam_from_world in moved.items():
                 pose[self._rig.names.index(name)] = cam_from_world
-        known_s = np.array([camera.clock_offset_s for camera in self._rig.cameras])
+        known_s = np.array([camera.clock.offset_s for camera in self._rig.cameras])
         self._cameras.clocks.stamped(stamps_ns, known_s, present)
         # A stamp that is absurd must not throw people about.
         late_s = (stamps_ns - stamp_ns) / _NS_PER_S - known_s - self._cameras.clocks.offset_s

@@ -8,7 +8,7 @@ itself. Closed sets are handed out in order while the consumer keeps up; for one
 frame that does not end up in a set that was taken is counted with its cause. Payloads are not looked into, so they may
 be undecoded. The same class serves the node, `geo_pose process` (its arrival clock is then the bag's) and tests.
 
-Clocks: `use_offsets` takes the cameras' clock offsets where somebody knows them. Beyond that, the clock error of a
+Clocks: `use_clocks` takes the cameras' clock offsets where somebody knows them. Beyond that, the clock error of a
 camera is estimated as the largest of its last differences stamp - arrival against the others': delays only ever make it
 smaller (the minimum filter of NTP, RFC 5905 section 10). Where it is larger than what a set waits for, frames are
 grouped by when they arrived; where no set could hold both, the camera is refused. A camera costs only itself.
@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from ..errors import ConfigError
+from ..types import ClockModel
 from .settings import SyncConfig
 
 T = TypeVar('T')
@@ -139,7 +140,7 @@ class _Camera:
     stamp_ns: int | None = None
     key: int | None = None
     clock_agrees: bool = True
-    # Error of its clock as told by `use_offsets`, and what its arrivals add to that, ns.
+    # Error of its clock as told by `use_clocks`, and what its arrivals add to that, ns.
     told_ns: int = 0
     coarse_ns: int = 0
     misses: int = 0
@@ -265,15 +266,15 @@ class FrameSynchronizer(Generic[T]):
         known = [c.period_ns for c in self._cameras.values() if c.clock_agrees]
         return min((period for period in known if period), default=None)
 
-    def use_offsets(self, offsets_ns: Mapping[str, int]) -> None:
-        """Take how far the clocks of cameras are ahead of the others', ns; cameras not named keep theirs.
+    def use_clocks(self, clocks: Mapping[str, ClockModel]) -> None:
+        """Take the clocks of cameras; cameras not named keep theirs.
 
         May be called with every set: where none is off by more than 0.2 ms from what was told before, nothing changes.
 
         Raises:
             ConfigError: if a camera is not one of those given at the start.
         """
-        told = [(self._known(camera), offset_ns) for camera, offset_ns in offsets_ns.items()]
+        told = [(self._known(camera), clock.offset_ns) for camera, clock in clocks.items()]
         if any(abs(offset_ns - known.told_ns) > _CLOCK_NEWS_NS for known, offset_ns in told):
             for known, offset_ns in told:
                 known.correct(offset_ns, known.coarse_ns)
@@ -364,7 +365,7 @@ class FrameSynchronizer(Generic[T]):
             self._finish(candidate, now_ns)
 
     def clear(self) -> None:
-        """Drop what is pending, and forget the clocks but for what `use_offsets` told."""
+        """Drop what is pending, and forget the clocks but for what `use_clocks` told."""
         self._restart(DropCause.SHUTDOWN)
         self._cameras = {name: _Camera(told_ns=known.told_ns) for name, known in self._cameras.items()}
 

@@ -421,7 +421,7 @@ def run(
             nonlocal free_ns
             record = _process(pipeline, found, now_ns, memory, places)
             done.append(record)
-            synchronizer.use_offsets(pipeline.clock_offsets_ns())
+            synchronizer.use_clocks(pipeline.clocks())
             free_ns = now_ns + (round(record.cpu_ms * 1e6) if charge else 0)
 
         def work_until(until_ns: int) -> None:
@@ -472,8 +472,8 @@ def _process(
     if places is None:
         result = pipeline.fuse(found.stamp_ns, found.payloads)
     else:
-        offsets_ns = pipeline.clock_offsets_ns()
-        poses = places({name: stamp - offsets_ns[name] for name, stamp in found.stamps_ns.items()})
+        clocks = pipeline.clocks()
+        poses = places({name: clocks[name].common_ns(stamp) for name, stamp in found.stamps_ns.items()})
         placed = {name: seen for name, seen in found.payloads.items() if name in poses}
         result = pipeline.fuse(found.stamp_ns, placed, poses)
     cpu_ms = (process_time() - began_s) * 1e3

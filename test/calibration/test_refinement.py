@@ -25,7 +25,7 @@ from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
 from geo_pose_ros.calibration.world import ScaleSource, reach_m
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.skeleton import BODY17, COCO17
-from geo_pose_ros.types import CameraRig, Keypoints2D
+from geo_pose_ros.types import CameraRig, ClockModel, Keypoints2D
 
 from ..scenes import STANDING, ring_rig
 from .walking import errors_as_is, perturbed, pictures, pose_errors, walk
@@ -64,7 +64,7 @@ def test_refined_keeps_the_world_of_the_rig_given(refined):
 
 
 def late(rig, *offsets_s):
-    return CameraRig(tuple(replace(c, clock_offset_s=s) for c, s in zip(rig.cameras, offsets_s, strict=True)))
+    return CameraRig(tuple(replace(c, clock=ClockModel(s)) for c, s in zip(rig.cameras, offsets_s, strict=True)))
 
 
 def test_clock_offsets_of_the_rig_are_the_beginning_and_the_end():
@@ -73,10 +73,10 @@ def test_clock_offsets_of_the_rig_are_the_beginning_and_the_end():
     found = calibrate(seen, late(perturbed(truth, 1.0, 0.02), 0.1, 0.5, -0.8), FEWER)
     assert found.refusal == ''
     assert found.offset_s == pytest.approx((0.1, 0.515, -0.8), abs=2e-3)
-    assert [c.clock_offset_s for c in found.rig.cameras] == pytest.approx(found.offset_s, abs=1e-12)
+    assert [c.clock.offset_s for c in found.rig.cameras] == pytest.approx(found.offset_s, abs=1e-12)
     # Where noise explains the rest, what was given stays as it is.
     again = calibrate(seen, late(found.rig, 0.1, 0.515, -0.8), FEWER)
-    assert [c.clock_offset_s for c in again.rig.cameras] == [0.1, 0.515, -0.8]
+    assert [c.clock.offset_s for c in again.rig.cameras] == [0.1, 0.515, -0.8]
 
 
 @pytest.mark.parametrize('late_from_s, found_s', [(0.0, 0.03), (4.0, 0.0)])

@@ -12,7 +12,7 @@ from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import CameraStateConfig, PipelineConfig
 from geo_pose_ros.settings import build
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import CameraRig, Keypoints2D
+from geo_pose_ros.types import CameraRig, ClockModel, Keypoints2D
 
 from ..scenes import person, ring_rig
 from .moving import RATE_HZ, START_NS, bodies_at, pose, recorded, seen_by, stamp_of
@@ -97,7 +97,7 @@ def test_the_clock_is_found_although_the_late_camera_had_its_say_in_the_bodies()
 @pytest.mark.parametrize('late_s', [-0.3, 0.04])
 def test_a_clock_that_the_rig_corrects_is_not_called_off(late_s):
     rig = ring_rig(4)
-    corrected = CameraRig(tuple(replace(c, clock_offset_s=late_s if c.name == 'cam1' else 0.0) for c in rig.cameras))
+    corrected = CameraRig(tuple(replace(c, clock=ClockModel(late_s if c.name == 'cam1' else 0.0)) for c in rig.cameras))
     config = ReportConfig(left_out_sets=20)
     report = recorded(120, rig=corrected, late_ms={'cam1': 1e3 * late_s}, config=config)
     for camera in report.cameras.values():

@@ -46,14 +46,14 @@ def stored(name: str) -> dict[str, Any]:
 
 def rig_of(arrays: Mapping[str, Any], poses: Any = None) -> Any:
     """Return the rig of an input; ``poses`` (C, 3, 4): instead of its own."""
-    from geo_pose_ros.types import Camera, CameraRig, Intrinsics
+    from geo_pose_ros.types import Camera, CameraRig, ClockModel, Intrinsics
 
     tree = json.loads(str(arrays['rig']))
     cameras = []
     for number, c in enumerate(tree['cameras']):
         lens = Intrinsics(np.array(c['K']), np.array(c['D']), c['model'], c['width'], c['height'])
         pose = np.array(c['cam_from_world']) if poses is None else poses[number]
-        cameras.append(Camera(c['name'], c['frame_id'], lens, pose, c['clock_offset_s']))
+        cameras.append(Camera(c['name'], c['frame_id'], lens, pose, ClockModel(c['clock_offset_s'])))
     return CameraRig(tuple(cameras), tree['world'])
 
 
@@ -250,7 +250,7 @@ def calibration(scratch: bool) -> dict[str, Any]:
 
     return {
         'cameras': {
-            c.name: {'cam_from_world': c.cam_from_world, 'clock_offset_ms': 1e3 * c.clock_offset_s, 'K': c.intrinsics.K}
+            c.name: {'cam_from_world': c.cam_from_world, 'clock_offset_ms': 1e3 * c.clock.offset_s, 'K': c.intrinsics.K}
             for c in found.rig.cameras
         },
         'offset_ms': found.offset_s * 1e3, 'sigma_offset_ms': found.sigma_offset_s * 1e3,

@@ -11,7 +11,7 @@ from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.rigs.files import in_words, read_calibration, ros_name, write_calibration
 from geo_pose_ros.rigs.rig_file import dump_rig
-from geo_pose_ros.types import CameraRig
+from geo_pose_ros.types import CameraRig, ClockModel
 
 from ..scenes import person, ring_rig
 
@@ -179,9 +179,9 @@ def test_existing_file_is_kept_unless_asked(tmp_path):
 
 def test_formats_without_clocks_say_what_they_lose(tmp_path, caplog):
     rig = ring_rig(2)
-    late = CameraRig((rig.cameras[0], replace(rig.cameras[1], clock_offset_s=0.012)))
+    late = CameraRig((rig.cameras[0], replace(rig.cameras[1], clock=ClockModel(0.012))))
     write_calibration(tmp_path / 'rig.yaml', late)
-    assert read_calibration(tmp_path / 'rig.yaml')['cam1'].clock_offset_s == 0.012
+    assert read_calibration(tmp_path / 'rig.yaml')['cam1'].clock.offset_s == 0.012
     write_calibration(tmp_path / 'same.toml', rig)
     assert caplog.text == ''
     write_calibration(tmp_path / 'rig.toml', late)

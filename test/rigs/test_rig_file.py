@@ -9,7 +9,7 @@ import yaml
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.rigid import from_quaternion, to_quaternion
 from geo_pose_ros.rigs.rig_file import dump_rig, load_rig, parse_rig, rig_hash
-from geo_pose_ros.types import CameraRig
+from geo_pose_ros.types import CameraRig, ClockModel
 
 from ..scenes import ring_rig
 
@@ -33,9 +33,9 @@ def test_round_trip_is_exact(tmp_path):
 
 def test_clock_offsets_are_kept_and_nothing_is_said_where_clocks_agree(tmp_path):
     rig = ring_rig(2)
-    late = CameraRig((rig.cameras[0], replace(rig.cameras[1], clock_offset_s=-0.1234)))
+    late = CameraRig((rig.cameras[0], replace(rig.cameras[1], clock=ClockModel(-0.1234))))
     (tmp_path / 'rig.yaml').write_text(dump_rig(late))
-    assert [c.clock_offset_s for c in load_rig(tmp_path / 'rig.yaml').cameras] == [0.0, -0.1234]
+    assert [c.clock.offset_s for c in load_rig(tmp_path / 'rig.yaml').cameras] == [0.0, -0.1234]
     assert 'clock_offset_s' not in dump_rig(rig)
     assert rig_hash(load_rig(tmp_path / 'rig.yaml')) == rig_hash(late) != rig_hash(rig)
 

@@ -27,7 +27,7 @@ from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import outputs, rig_source
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, CameraRig, Keypoints2D
+from geo_pose_ros.types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, picture, published_at, until, world
 
 HOUR_NS = 3_600_000_000_000
@@ -155,7 +155,7 @@ def test_a_camera_whose_clock_jumps(rig_path: str, offset_ns: int, words: str) -
 
 
 def test_clock_offsets_of_the_rig_file_make_sets(tmp_path: Path) -> None:
-    rig = CameraRig(tuple(replace(c, clock_offset_s=0.4 if c.name == 'cam1' else 0.0) for c in RIG.cameras))
+    rig = CameraRig(tuple(replace(c, clock=ClockModel(0.4 if c.name == 'cam1' else 0.0)) for c in RIG.cameras))
     (tmp_path / 'late.yaml').write_text(dump_rig(rig), encoding='utf-8')
     with world(
         'keypoints', rig_path=str(tmp_path / 'late.yaml'), before_start=lambda c: c.shift('cam1', 400_000_000)
@@ -311,8 +311,8 @@ def test_a_camera_that_was_moved_is_reported(rig_path: str) -> None:
 def test_sets_are_made_by_the_clocks_that_people_have_shown(
     rig_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    offsets_ns = {'cam0': 0, 'cam1': 20_000_000, 'cam2': 0, 'cam3': 0}
-    monkeypatch.setattr(PosePipeline, 'clock_offsets_ns', lambda pipeline: offsets_ns)
+    clocks = {f'cam{c}': ClockModel(0.02 if c == 1 else 0.0) for c in range(4)}
+    monkeypatch.setattr(PosePipeline, 'clocks', lambda pipeline: clocks)
 
     def ahead(cameras: Cameras) -> None:
         cameras.shift('cam1', 20_000_000)

@@ -5,6 +5,7 @@ import numpy as np
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.scene.predictions import Foreseen
 from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import ClockModel
 
 from ..scenes import person, ring_rig
 
@@ -37,7 +38,7 @@ def test_bodies_move_on_and_get_less_certain():
 def test_a_camera_whose_stamps_are_ahead_shows_the_same_picture_later():
     rig, truth = ring_rig(2), person()
     known = TENTH, BODY17, truth[None], np.full((1, 17, 3), 0.7), np.full((1, 17), 0.1), np.array([0])
-    ahead = Foreseen(*known, {'cam0': 20_000_000}).seen_by(rig.cameras[0], 2 * TENTH)
+    ahead = Foreseen(*known, {'cam0': ClockModel(0.02)}).seen_by(rig.cameras[0], 2 * TENTH)
     right = Foreseen(*known, {}).seen_by(rig.cameras[0], 2 * TENTH - 20_000_000)
     np.testing.assert_array_equal(ahead.xy, right.xy)
     np.testing.assert_array_equal(ahead.sigma_px, right.sigma_px)

@@ -12,7 +12,7 @@ from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.scene.scene import Scene
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Camera, CameraRig, Keypoints2D
+from geo_pose_ros.types import Camera, CameraRig, ClockModel, Keypoints2D
 
 from ..scenes import keypoints, person, ring_rig
 
@@ -125,9 +125,9 @@ def test_views_of_other_instants_give_the_joints_of_the_sets():
 def test_clock_offsets_of_the_rig_are_taken_off():
     rig, velocity = ring_rig(3), np.array([1.0, 0.5, 0.0])
     late_s = dict(zip(rig.names, (0.0, 0.3, -0.2), strict=True))
-    told = CameraRig(tuple(replace(c, clock_offset_s=late_s[c.name]) for c in rig.cameras))
+    told = CameraRig(tuple(replace(c, clock=ClockModel(late_s[c.name])) for c in rig.cameras))
     scene = Scene(told, CONFIG)
-    assert scene.clock_offsets_ns() == {'cam0': 0, 'cam1': 300_000_000, 'cam2': -200_000_000}
+    assert scene.clocks() == {'cam0': ClockModel(), 'cam1': ClockModel(0.3), 'cam2': ClockModel(-0.2)}
     for k in range(30):
         stamp_ns = START_NS + round(k * 1e9 / 30.0)
         joints = person(0) + velocity * k / 30.0
@@ -135,7 +135,7 @@ def test_clock_offsets_of_the_rig_are_taken_off():
         found = {n: replace(s, stamp_ns=stamp_ns + round(late_s[n] * 1e9)) for n, s in seen.items()}
         bodies = scene.step(stamp_ns, found).bodies
     assert np.abs(bodies.xyz[0] - joints).max() < 1e-3
-    assert scene.clock_offsets_ns()['cam1'] == pytest.approx(300_000_000, abs=1_000_000)
+    assert scene.clocks()['cam1'].offset_ns == pytest.approx(300_000_000, abs=1_000_000)
     expected = scene.foresee().seen_by(told['cam1'], stamp_ns + 300_000_000).xy[0]
     assert np.abs(expected - project_world(rig['cam1'], joints)).max() < 2.0
 
@@ -185,7 +185,7 @@ def test_it_says_what_it_knows():
         'Scene(cam0, cam1, cam2; Tracks(0 (3 views, 1.00)); CameraStates(clock offsets +0.0, +0.0, +0.0 ms, '
         'noise [1.0, 1.0, 1.0], moved []))'
     )
-    assert scene.clock_offsets_ns() == {'cam0': 0, 'cam1': 0, 'cam2': 0}
+    assert scene.clocks() == dict.fromkeys(('cam0', 'cam1', 'cam2'), ClockModel())
 
 
 def test_detections_that_belong_to_nobody_are_counted():

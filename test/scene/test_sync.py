@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.scene.settings import SyncConfig
 from geo_pose_ros.scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, StampedSet
+from geo_pose_ros.types import ClockModel
 
 MS = 1_000_000
 PERIOD_MS = 20
@@ -349,7 +350,7 @@ def test_other_cameras_while_those_that_stay_go_on() -> None:
         feed.tick(k, 'abc')
     # A set that waits for c.
     feed.tick(10, 'ab')
-    feed.sync.use_offsets({'a': 0, 'b': 2 * MS, 'c': 0})
+    feed.sync.use_clocks({'a': ClockModel(), 'b': ClockModel(0.002), 'c': ClockModel()})
     feed.sync.use_cameras('abd')
     assert feed.sync.pending == 0
     assert feed.sync.received == {'a': 11, 'b': 11}

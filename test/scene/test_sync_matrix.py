@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet
+from geo_pose_ros.types import ClockModel
 
 MS = 1_000_000
 SECONDS = 20
@@ -145,12 +146,12 @@ def test_a_camera_whose_clock_is_off_stays_in_the_sets(error_ms):
     # They are of one exposure, though their stamps are not.
     assert all(len(set(s.payloads.values())) == 1 for s in sets[-60:])
     assert sets[-1].stamps_ns['b'] - sets[-1].stamps_ns['a'] == round(error_ms * MS)
-    sync.use_offsets({'b': round(error_ms * MS)})
+    sync.use_clocks({'b': ClockModel(error_ms / 1e3)})
     assert sync.clock_error_ns('b') == pytest.approx(0, abs=MS)
     # Told the same with every set, but for noise, nothing changes; news that one clock has moved are for all.
     told = sync.clock_error_ns('b')
-    sync.use_offsets({'b': round((error_ms + 0.15) * MS), 'c': round(-0.15 * MS)})
+    sync.use_clocks({'b': ClockModel((error_ms + 0.15) / 1e3), 'c': ClockModel(-0.00015)})
     assert sync.clock_error_ns('b') == told and sync.clock_error_ns('c') == sync.clock_error_ns('a')
-    sync.use_offsets({'b': round((error_ms + 0.15) * MS), 'c': round(-0.25 * MS)})
+    sync.use_clocks({'b': ClockModel((error_ms + 0.15) / 1e3), 'c': ClockModel(-0.00025)})
     assert told - sync.clock_error_ns('b') == pytest.approx(0.15 * MS, abs=1)
     assert sync.clock_error_ns('c') - sync.clock_error_ns('a') == pytest.approx(0.25 * MS, abs=1)

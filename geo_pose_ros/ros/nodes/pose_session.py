@@ -15,7 +15,7 @@ from ...detection import create_detector
 from ...errors import FrameError, GeoPoseError
 from ...rigs.live import check_file
 from ...scene.sync import FrameSynchronizer
-from ...types import CameraRig
+from ...types import CameraRig, ClockModel
 from ..health.diagnostics import CameraInput, SyncCounts
 from ..health.reports import Reports
 from ..health.statistics import NodeStatistics
@@ -77,7 +77,7 @@ class PoseSession:
         made.callback(self._processor.close)
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(cameras.names, config.sync)
         self._worker = SetWorker(self._synchronizer, self._processor.process, self._on_crash)
-        self._processor.on_clock_offsets = self._use_offsets
+        self._processor.on_clocks = self._use_clocks
         self._processor.tell_clocks()
         self._watch = TopicWatch(node, cameras.topics, self._qos)
         self._source.subscribe_transforms()
@@ -252,8 +252,8 @@ class PoseSession:
     def _on_bad_transform(self, problem: str) -> None:
         self._statistics.happened('rig', 'transform', problem, monotonic_ns())
 
-    def _use_offsets(self, offsets_ns: Mapping[str, int]) -> None:
-        self._worker.read(lambda synchronizer: synchronizer.use_offsets(offsets_ns))
+    def _use_clocks(self, clocks: Mapping[str, ClockModel]) -> None:
+        self._worker.read(lambda synchronizer: synchronizer.use_clocks(clocks))
 
     def _reload_model(self) -> str:
         """Read the lifter's file again; return which model it holds."""

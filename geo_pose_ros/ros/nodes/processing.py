@@ -23,7 +23,7 @@ from ...pipeline import PipelineResult, PosePipeline
 from ...rigs.moving import Mount, Whereabouts
 from ...scene.sync import StampedSet
 from ...skeleton import get_skeleton
-from ...types import Camera, CameraRig, Frame, Keypoints2D
+from ...types import Camera, CameraRig, ClockModel, Frame, Keypoints2D
 from ..health.statistics import NodeStatistics
 from ..io.bridge import raw_converter
 from ..io.cdr import read_compressed_image, read_image
@@ -54,7 +54,7 @@ class SetProcessor:
         self._source, self._statistics, self._lifters = source, statistics, lifters
         self._bridge = raw_converter() if config.transport == 'raw' else None
         # Gets the cameras' clock offsets with every set: the synchroniser's.
-        self.on_clock_offsets: Callable[[Mapping[str, int]], None] | None = None
+        self.on_clocks: Callable[[Mapping[str, ClockModel]], None] | None = None
         self._pipeline: PosePipeline | None = None
         self._pipeline_rig: CameraRig | None = None
         self.outputs: Outputs | None = None
@@ -163,8 +163,8 @@ class SetProcessor:
             return pipeline.finish(stamp_ns, views)
         began = perf_counter()
         # Transforms are on the cameras' common clock.
-        offsets_ns = pipeline.clock_offsets_ns()
-        stamps_ns = {name: seen.stamp_ns - offsets_ns[name] for name, seen in views.keypoints.items()}
+        clocks = pipeline.clocks()
+        stamps_ns = {name: clocks[name].common_ns(seen.stamp_ns) for name, seen in views.keypoints.items()}
         mounts = self._source.mounts
         where = moving.whereabouts(mounts, stamps_ns)
         self._not_placed(mounts, where)
@@ -215,8 +215,8 @@ class SetProcessor:
 
     def tell_clocks(self) -> None:
         """Hand on the cameras' clock offsets."""
-        if self._pipeline is not None and self.on_clock_offsets is not None:
-            self.on_clock_offsets(self._pipeline.clock_offsets_ns())
+        if self._pipeline is not None and self.on_clocks is not None:
+            self.on_clocks(self._pipeline.clocks())
 
     def _set_failed(self, error: GeoPoseError, stamp_ns: int) -> None:
         text = f'frame set at {stamp_ns} ns: {error}'

@@ -1,8 +1,7 @@
 """`geo_pose`: one command line over all parts.
 
 Only the module of the command that was asked for is imported, so that help is fast and neither rclpy nor torch is
-needed for what does not use them. Such a module has ``register(subparsers)``, which adds its parsers, each with
-``set_defaults(run=function of the parsed arguments)``.
+needed for what does not use them; see ``commands``.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 _NODE = 'geo_pose_ros.ros.nodes.pose_node'
 # `export` of an ONNX file instead of a training run; needs no torch.
-_ENGINE = 'geo_pose_ros.inference.engine_cli'
+_ENGINE = 'geo_pose_ros.commands.export_engine'
 
 # Command -> module that registers it, and one line of help.
 _COMMANDS: Mapping[str, tuple[str, str]] = {
-    'demo': ('geo_pose_ros.demo', 'the whole way on real footage'),
-    'loop': ('geo_pose_ros.demo.loop', 'real footage, live: record, retrain, redeploy, measure again'),
+    'demo': ('geo_pose_ros.commands.demo', 'the whole way on real footage'),
+    'loop': ('geo_pose_ros.commands.demo', 'real footage, live: record, retrain, redeploy, measure again'),
     'node': (_NODE, 'run pose_node, with ROS arguments as of ros2 run'),
-    'import': ('geo_pose_ros.bags.import_videos', 'make a bag from videos and a calibration'),
-    'process': ('geo_pose_ros.bags.process', 'run the pipeline over every frame of a bag, without ROS'),
-    'info': ('geo_pose_ros.bags.info', 'say what a bag holds'),
-    'check': ('geo_pose_ros.doctor.installation', 'say what this installation lacks'),
-    'view': ('geo_pose_ros.view.command', 'a recording or a running node in 3D in the browser'),
-    'report': ('geo_pose_ros.view.report', 'one page that says whether a recording is good, and what to do'),
-    'play': ('geo_pose_ros.ros.tools.play', 'publish a bag in real time'),
-    'record': ('geo_pose_ros.ros.tools.record', 'record topics into a bag'),
-    'reload': ('geo_pose_ros.ros.tools.reload', 'let a running node lift by another model'),
-    'calibrate': ('geo_pose_ros.bags.calibrate', 'calibrate the cameras from people walking before them'),
-    'monitor': ('geo_pose_ros.ros.tools.monitor', 'a live table of a running node'),
-    'doctor': ('geo_pose_ros.doctor', 'check machine, ROS set-up and rig, with remedies'),
-    'rig': ('geo_pose_ros.rigs.files', 'convert calibration files'),
+    'import': ('geo_pose_ros.commands.import_videos', 'make a bag from videos and a calibration'),
+    'process': ('geo_pose_ros.commands.process', 'run the pipeline over every frame of a bag, without ROS'),
+    'info': ('geo_pose_ros.commands.info', 'say what a bag holds'),
+    'check': ('geo_pose_ros.commands.check', 'say what this installation lacks'),
+    'view': ('geo_pose_ros.commands.view', 'a recording or a running node in 3D in the browser'),
+    'report': ('geo_pose_ros.commands.report', 'one page that says whether a recording is good, and what to do'),
+    'play': ('geo_pose_ros.commands.live.play', 'publish a bag in real time'),
+    'record': ('geo_pose_ros.commands.live.record', 'record topics into a bag'),
+    'reload': ('geo_pose_ros.commands.live.reload', 'let a running node lift by another model'),
+    'calibrate': ('geo_pose_ros.commands.calibrate', 'calibrate the cameras from people walking before them'),
+    'monitor': ('geo_pose_ros.commands.live.monitor', 'a live table of a running node'),
+    'doctor': ('geo_pose_ros.commands.doctor', 'check machine, ROS set-up and rig, with remedies'),
+    'rig': ('geo_pose_ros.commands.rig', 'convert calibration files'),
     'train': ('geo_pose_training.cli', 'train a lifter'),
     'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
     'export': ('geo_pose_training.cli', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),

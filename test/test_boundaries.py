@@ -32,10 +32,12 @@ LAYERS = (
 STRANGERS = (('lifting', 'fusion'), ('fusion', 'lifting'), ('fusion', 'calibration'), ('lifting', 'calibration'))
 
 
+# What may need ROS to be imported.
+OF_ROS = ('geo_pose_ros.ros', 'geo_pose_ros.commands.live.')
+
+
 def modules():
-    return [
-        m.name for m in pkgutil.walk_packages([str(ROOT)], 'geo_pose_ros.') if not m.name.startswith('geo_pose_ros.ros')
-    ]
+    return [m.name for m in pkgutil.walk_packages([str(ROOT)], 'geo_pose_ros.') if not m.name.startswith(OF_ROS)]
 
 
 def blocked_import(statement):

@@ -70,7 +70,7 @@ def test_rig_convert(files, capsys):
 
 
 def test_process_passes_settings(files, monkeypatch, capsys):
-    from geo_pose_ros.bags import process
+    from geo_pose_ros.commands import process
 
     calls = []
     monkeypatch.setattr(process, 'process_bag', lambda *args, **options: calls.append((args, options)) or 'done')

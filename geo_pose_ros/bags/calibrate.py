@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,22 +14,21 @@ import numpy as np
 from tqdm import tqdm
 
 from ..calibration.refinement import Calibrated, calibrate
-from ..calibration.report import summary_lines, write_report
+from ..calibration.report import write_report
 from ..calibration.settings import CalibrateConfig
 from ..calibration.world import ScaleSource
-from ..commands.flags import add_arguments, from_arguments
 from ..detection.settings import DetectorConfig
-from ..errors import BagError, CalibrationError, ConfigError, GeoPoseError
+from ..errors import BagError, CalibrationError
 from ..lifting.settings import LifterConfig
 from ..messages.camera_info import intrinsics_from_camera_info
 from ..messages.clouds.keypoints import keypoints_from_cloud
 from ..messages.image import frame_from_message
 from ..messages.transforms import optical_frame_id
 from ..pipeline import PosePipeline
-from ..rigs.files import add_unit_argument, in_words, read_calibration, write_calibration
+from ..rigs.files import write_calibration
 from ..rigs.topics import CameraTopics, choose_cameras, rig_from_bag
 from ..scene.settings import PipelineConfig
-from ..skeleton import SKELETONS, get_skeleton
+from ..skeleton import get_skeleton
 from ..types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D
 from .read import BagMessage, BagReader, until_damage
 
@@ -174,83 +172,3 @@ def calibrate_bag(
         raise CalibrationError(f'No rig is written: {found.refusal}')
     write_calibration(out, found.rig, overwrite=overwrite)
     return found
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose calibrate`."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        'calibrate', help='calibrate the cameras from people walking before them', description=__doc__
-    )
-    parser.add_argument('bag', type=Path, help='with keypoints or pictures of every camera')
-    parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='rig to write: .yaml, .toml or .qca.txt')
-    parser.add_argument('--report', type=Path, metavar='DIR', help='folder for a report: index.html, report.json')
-    parser.add_argument('--rig', type=Path, help='calibration to begin with instead of camera_info and /tf_static')
-    add_unit_argument(parser)
-    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
-    parser.add_argument('--from-scratch', action='store_true', help='no extrinsics are known')
-    parser.add_argument(
-        '--focal-guess', type=float, metavar='FACTOR',
-        help='focal length of uncalibrated cameras to begin with, in longer sides of the picture (phones 0.7 to 0.85)',
-    )
-    parser.add_argument(
-        '--intrinsics', choices=('fixed', 'focal', 'focal+distortion'), default=argparse.SUPPRESS,
-        dest='setting:adjust.intrinsics', help='intrinsics to estimate too [default: fixed]',
-    )
-    parser.add_argument('--sync', action='store_true', help='the cameras had no common clock: find offsets and drift')
-    parser.add_argument(
-        '--max-offset', type=float, default=5.0, metavar='S', help='largest offset to look for [default: %(default)g s]'
-    )
-    parser.add_argument('--stature', type=float, metavar='M', help='height of the person seen longest, for the scale')
-    parser.add_argument(
-        '--distance', nargs=3, metavar=('CAMERA', 'CAMERA', 'M'), help='distance of two cameras, for the scale'
-    )
-    parser.add_argument(
-        '--keep-world', default='', metavar='CAMERA', help='from scratch: keep the world in which --rig has this camera'
-    )
-    parser.add_argument('--skeleton', choices=tuple(SKELETONS), default='body17', help='of recorded keypoints')
-    parser.add_argument('--overwrite', action='store_true', help='replace the rig at --out')
-    add_arguments(parser, CalibrateConfig)
-    parser.set_defaults(run=_run)
-
-
-def _scale(arguments: argparse.Namespace) -> ScaleSource | None:
-    """Return what the flags say about lengths; raise ConfigError for impossible ones."""
-    if arguments.stature is not None and not 0.5 <= arguments.stature <= 2.5:
-        raise ConfigError(f'--stature: received {arguments.stature}, expected 0.5 to 2.5 m.')
-    if arguments.distance is None:
-        return None if arguments.stature is None else ScaleSource(stature_m=arguments.stature)
-    first, second, text = arguments.distance
-    try:
-        metres = float(text)
-    except ValueError:
-        metres = -1.0
-    if not 0.0 < metres < 1e4 or first == second:
-        raise ConfigError(f'--distance: received {" ".join(arguments.distance)}, expected two cameras and metres.')
-    return ScaleSource(distance=(first, second, metres))
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.focal_guess is not None and not 0.1 <= arguments.focal_guess <= 10.0:
-        raise ConfigError(f'--focal-guess: received {arguments.focal_guess}, expected 0.1 to 10 sides of the picture.')
-    if arguments.keep_world and not (arguments.from_scratch and arguments.rig):
-        raise ConfigError(
-            '--keep-world needs --from-scratch, and --rig with the extrinsics of that camera; a refined rig keeps its '
-            'world anyway.'
-        )
-    if not 0.0 < arguments.max_offset <= 600.0:
-        raise ConfigError(f'--max-offset: received {arguments.max_offset}, expected more than 0 and at most 600 s.')
-    try:
-        rig = read_calibration(arguments.rig, arguments.unit) if arguments.rig else None
-        found = calibrate_bag(
-            arguments.bag, arguments.out, rig=rig, cameras=arguments.cameras, report=arguments.report,
-            config=from_arguments(CalibrateConfig, arguments), from_scratch=arguments.from_scratch,
-            sync=arguments.sync, max_offset_s=arguments.max_offset, focal_guess=arguments.focal_guess,
-            scale=_scale(arguments), keep_world=arguments.keep_world, skeleton=arguments.skeleton,
-            overwrite=arguments.overwrite,
-        )
-    except GeoPoseError:
-        if arguments.report is not None and (arguments.report / 'index.html').exists():
-            print(f'{arguments.report}/index.html says what was found.')
-        raise
-    print('\n'.join(summary_lines(found)))
-    print(f'{arguments.out}: {len(found.rig)} cameras: {in_words(found.rig)}')

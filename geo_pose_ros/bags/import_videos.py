@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,15 +18,15 @@ from ..errors import BagError, CalibrationError, ConfigError
 from ..messages.camera_info import camera_info_from_intrinsics, uncalibrated_camera_info
 from ..messages.image import compressed_from_frame
 from ..messages.transforms import optical_frame_id, rig_to_transforms
-from ..rigs.files import add_unit_argument, read_calibration, ros_name
+from ..rigs.files import ros_name
 from ..types import CameraRig, Frame
 from .message_factory import RosbagsFactory
-from .write import STORAGES, BagWriter
+from .write import BagWriter
 
 _LOG = logging.getLogger(__name__)
 
 # Decoding takes a fifth less time than at 90, and the demo's keypoints are as good.
-_JPEG_QUALITY = 80
+JPEG_QUALITY = 80
 # Codecs code blocks of 16 px; players crop what was added at the right and the bottom.
 _CODEC_BLOCK_PX = 16
 
@@ -96,7 +94,7 @@ def import_videos(
     out: Path,
     *,
     storage: str = 'mcap',
-    jpeg_quality: int = _JPEG_QUALITY,
+    jpeg_quality: int = JPEG_QUALITY,
     overwrite: bool = False,
     start_ns: int | None = None,
     fps: float | None = None,
@@ -217,42 +215,3 @@ def parse_start(text: str) -> int:
         raise ConfigError(
             f"--start-time: received '{text}', expected seconds since 1970 or ISO 8601 (2026-05-01T12:00:00+02:00)."
         ) from None
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose import`."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        'import', help='make a bag from videos and a calibration', description=__doc__
-    )
-    parser.add_argument('--videos', type=Path, nargs='+', required=True, help='one per camera, named after it')
-    parser.add_argument(
-        '--calibration', type=Path,
-        help='.yaml, .toml or .qca.txt [default: none; then geo_pose calibrate --from-scratch --focal-guess]',
-    )
-    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write')
-    parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
-    parser.add_argument(
-        '--jpeg-quality', type=int, default=_JPEG_QUALITY, choices=range(1, 101), metavar='1..100',
-        help='of the images in the bag [default: %(default)s]',
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace the bag at --out')
-    parser.add_argument(
-        '--start-time', metavar='TIME',
-        help='of the first frames, seconds since 1970 or ISO 8601 [default: when the first video was modified]',
-    )
-    parser.add_argument('--fps', type=float, help='frames per second [default: the times in the videos]')
-    add_unit_argument(parser)
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.fps is not None and not 0.0 < arguments.fps < 1e6:
-        raise ConfigError(f'--fps: received {arguments.fps}, expected more than 0.')
-    done = import_videos(
-        arguments.videos, read_calibration(arguments.calibration, arguments.unit) if arguments.calibration else None,
-        arguments.out,
-        storage=arguments.storage, jpeg_quality=arguments.jpeg_quality, overwrite=arguments.overwrite,
-        start_ns=parse_start(arguments.start_time) if arguments.start_time else None, fps=arguments.fps,
-    )
-    frames = ', '.join(f'{video.camera} {video.frames}' for video in done)
-    print(f'{arguments.out}: {len(done)} cameras; frames: {frames}')

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -118,15 +115,3 @@ def format_report(reader: BagReader, report: BagReport) -> str:
     lines.append(f'geo_pose process: {"yes" if report.can_process else "only with --rig CALIBRATION"}')
     lines.append(f'geo_pose retrain: {"yes" if report.can_retrain else "no, needs a rig of at least two cameras"}')
     return '\n'.join(lines)
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose info`."""
-    parser: argparse.ArgumentParser = subparsers.add_parser('info', help='say what a bag holds', description=__doc__)
-    parser.add_argument('bag', type=Path)
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    with BagReader(arguments.bag) as reader:
-        print(format_report(reader, inspect_bag(reader)))

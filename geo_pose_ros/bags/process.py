@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import glob
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +14,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ..arrays import FloatArray
-from ..commands.flags import add_arguments, from_arguments
 from ..detection.checks import checked
 from ..errors import BagError, FrameError, GeoPoseError
 from ..messages.camera_info import camera_info_from_intrinsics
@@ -29,7 +26,6 @@ from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
-from ..rigs.files import add_unit_argument, read_calibration
 from ..rigs.rig_file import rig_hash
 from ..rigs.settings import TRACKING_FRAME, TransformConfig
 from ..rigs.topics import CameraTopics, choose_cameras, rig_from_bag
@@ -42,7 +38,7 @@ from .message_factory import RosbagsFactory
 from .moving import MovingBag, transforms_of
 from .read import BagMessage, BagReader, until_damage
 from .sets import Stamped, synchronised
-from .write import STORAGES, BagWriter
+from .write import BagWriter
 
 _LOG = logging.getLogger(__name__)
 
@@ -351,52 +347,3 @@ class _Run:
 
 def _load(message: BagMessage, camera: str, intrinsics: Intrinsics, max_side_px: int) -> Frame:
     return frame_from_message(message.decode(), camera, intrinsics, max_side_px)
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose process`."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        'process', help='run the pipeline over every frame of a bag, without ROS', description=__doc__
-    )
-    parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap': then --out is a folder of results")
-    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='bag to write, or folder for several')
-    parser.add_argument('--workers', type=int, default=0, help='processes for several bags [default: one per core]')
-    parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) for several bags')
-    parser.add_argument('--rig', type=Path, help='calibration to use instead of camera_info and /tf_static')
-    add_unit_argument(parser)
-    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
-    parser.add_argument('--world-frame', default='', help='world frame in /tf_static [default: its root]')
-    parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
-    parser.add_argument('--overwrite', action='store_true', help='replace the bag at --out')
-    add_arguments(parser, ProcessConfig)
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
-        return _run_fleet(arguments)
-    summary = process_bag(
-        Path(arguments.bag[0]), arguments.out, config=from_arguments(ProcessConfig, arguments),
-        rig=read_calibration(arguments.rig, arguments.unit) if arguments.rig else None, cameras=arguments.cameras,
-        world_frame_id=arguments.world_frame, storage=arguments.storage, overwrite=arguments.overwrite,
-    )
-    print(f'{arguments.out}: {summary}')
-    return 0
-
-
-def _run_fleet(arguments: argparse.Namespace) -> int:
-    """Process several bags; return 1 if one failed."""
-    # It builds on this module.
-    from .fleet import Job, find_bags, jobs_for, process_fleet
-
-    config = from_arguments(ProcessConfig, arguments)
-    rig = read_calibration(arguments.rig, arguments.unit) if arguments.rig else None
-
-    def make(bag: Path, out: Path) -> Job:
-        return Job(bag, out, config, rig, tuple(arguments.cameras), arguments.world_frame, arguments.storage)
-
-    jobs = jobs_for(find_bags(arguments.bag), arguments.out, make)
-    failed = process_fleet(
-        jobs, arguments.out, workers=arguments.workers, scheduler=arguments.scheduler, show=partial(print, flush=True)
-    )
-    return int(failed > 0)

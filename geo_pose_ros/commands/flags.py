@@ -1,13 +1,46 @@
-"""Settings as flags of the command line."""
+"""Flags that several commands share, and settings as flags."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, TypeVar
 
+from ..bags.write import STORAGES
+from ..rigs.files import LENGTH_UNITS_M, read_calibration
 from ..settings import build, walk
+from ..types import CameraRig
 
 T = TypeVar('T')
+_SETTING = 'setting:'
+
+
+def add_rig_arguments(
+    parser: argparse.ArgumentParser, purpose: str = 'calibration to use instead of camera_info and /tf_static'
+) -> None:
+    """Add `--rig` and `--unit`, for ``rig_from_arguments``."""
+    parser.add_argument('--rig', type=Path, help=purpose)
+    add_unit_argument(parser)
+
+
+def add_unit_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--unit`, for ``read_calibration``."""
+    parser.add_argument(
+        '--unit', choices=tuple(LENGTH_UNITS_M), default='m',
+        help='unit of the translations in a .toml, which does not say it [default: m]',
+    )
+
+
+def rig_from_arguments(arguments: argparse.Namespace) -> CameraRig | None:
+    """Return the calibration at `--rig`; None without that flag."""
+    return read_calibration(arguments.rig, arguments.unit) if arguments.rig else None
+
+
+def add_bag_arguments(parser: argparse.ArgumentParser, what: str = 'bag to write') -> None:
+    """Add `--out`, `--storage` and `--overwrite`, for ``BagWriter``."""
+    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help=what)
+    parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
+    parser.add_argument('--overwrite', action='store_true', help='replace the bag at --out')
 
 
 def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
@@ -20,12 +53,22 @@ def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
         elif s.type is tuple:
             options = {'nargs': '*', 'type': str}
         parser.add_argument(
-            f'--{s.name.replace("_", "-")}', dest=f'setting:{s.name}', default=argparse.SUPPRESS,
+            f'--{s.name.replace("_", "-")}', dest=f'{_SETTING}{s.name}', default=argparse.SUPPRESS,
             help=f'{s.description} [{extra}]'.replace('%', '%%'), **options,
         )
 
 
-def from_arguments(kind: type[T], arguments: argparse.Namespace) -> T:
-    """Return settings from the flags of ``add_arguments``; raise ConfigError for values out of bounds."""
-    marked = {name: value for name, value in vars(arguments).items() if name.startswith('setting:')}
-    return build(kind, {name.removeprefix('setting:'): value for name, value in marked.items()})
+def from_arguments(kind: type[T], arguments: argparse.Namespace, *others: type) -> T:
+    """Return settings of ``kind`` from the flags of ``add_arguments``.
+
+    Args:
+        kind: settings dataclass.
+        arguments: the parsed flags.
+        others: settings dataclasses whose flags the command has as well; theirs are left out.
+
+    Raises:
+        ConfigError: for values out of bounds.
+    """
+    foreign = {s.name for other in others for s in walk(other)}
+    given = {name.removeprefix(_SETTING): value for name, value in vars(arguments).items() if name.startswith(_SETTING)}
+    return build(kind, {name: value for name, value in given.items() if name not in foreign})

@@ -6,7 +6,6 @@ that it shows whether somebody is lost by it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -17,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -191,27 +189,3 @@ def _run(name: str, command: Sequence[str], logs: Path, environment: Mapping[str
     sys.stdout.write(done.stdout.decode())
     if done.returncode != 0:
         raise BagError(f'{name} ended with status {done.returncode}: {last_line(log)}')
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose loop` to the command line."""
-    parser = subparsers.add_parser('loop', help='real footage, live: record, retrain, redeploy, measure again')
-    parser.add_argument('--out', type=Path, default=Path('out/loop'))
-    parser.add_argument('--cache', type=Path, default=Path('.cache'), help='where downloads are kept')
-    parser.add_argument('--rate', type=float, default=0.05, help='of playing: the node shall take every frame')
-    parser.add_argument('--held-out', default='cam04', help='camera that is not trained on')
-    parser.add_argument('--frames', default='0-60', help='to train on')
-    parser.add_argument('--held-out-frames', default='60-100', help='to check on')
-    parser.set_defaults(run=_loop)
-
-
-def _loop(arguments: argparse.Namespace) -> int:
-    split = Split(arguments.held_out, arguments.frames, arguments.held_out_frames)
-    exchange = run_loop(arguments.out, arguments.cache, arguments.rate, split)
-    print(
-        f'\nThe node went from {exchange.before[:12]} to {exchange.after[:12]} between two sets '
-        f'({exchange.sets_before} before, {exchange.sets_after} after): {len(exchange.kept)} bodies kept, '
-        f'{len(exchange.lost)} lost.\n'
-        f'Look at {arguments.out}/model_report_*/index.html'
-    )
-    return 0 if not exchange.lost else 1

@@ -5,7 +5,6 @@ Imports nothing but the standard library before it runs, so that it runs where e
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping
@@ -115,19 +114,3 @@ def python_problem(version: tuple[int, int]) -> str:
     if low <= version <= high:
         return ''
     return f'Python {version[0]}.{version[1]}; expected {low[0]}.{low[1]} to {high[0]}.{high[1]}'
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose check` to the command line."""
-    parser = subparsers.add_parser('check', help='say what this installation lacks')
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    findings = [look(need, os.environ) for need in NEEDS]
-    unfit = python_problem(sys.version_info[:2])
-    if unfit:
-        print(f'MISSING  {unfit}')
-    for finding in findings:
-        print(finding)
-    return 1 if unfit or any(finding.fatal for finding in findings) else 0

@@ -7,11 +7,9 @@ TOML, Qualisys. Camera names become ROS names (``ros_name``); optical frames are
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import CalibrationError, GeoPoseError
 from ..types import CameraRig
@@ -25,7 +23,7 @@ from .rig_file import dump_rig, load_yaml, parse_rig
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ['LENGTH_UNITS_M', 'add_unit_argument', 'read_calibration', 'register', 'ros_name', 'write_calibration']
+__all__ = ['LENGTH_UNITS_M', 'in_words', 'read_calibration', 'ros_name', 'write_calibration']
 
 LENGTH_UNITS_M: Mapping[str, float] = {'m': 1.0, 'cm': 0.01, 'mm': 0.001}
 
@@ -127,33 +125,6 @@ def write_calibration(path: Path, rig: CameraRig, *, overwrite: bool = False) ->
         path.write_text(text, encoding='utf-8')
     except OSError as error:
         raise CalibrationError(f"Calibration '{path}' cannot be written: {error}.") from error
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose rig convert`."""
-    rig: argparse.ArgumentParser = subparsers.add_parser('rig', help='calibration files')
-    convert = rig.add_subparsers(required=True, metavar='COMMAND').add_parser(
-        'convert', help='write a calibration in another format', description=__doc__
-    )
-    convert.add_argument('source', type=Path, metavar='IN')
-    convert.add_argument('target', type=Path, metavar='OUT', help='.yaml, .toml or .qca.txt')
-    add_unit_argument(convert)
-    convert.add_argument('--overwrite', action='store_true', help='replace OUT')
-    convert.set_defaults(run=_run)
-
-
-def add_unit_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--unit`, for ``read_calibration``."""
-    parser.add_argument(
-        '--unit', choices=tuple(LENGTH_UNITS_M), default='m',
-        help='unit of the translations in a .toml, which does not say it [default: m]',
-    )
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    rig = read_calibration(arguments.source, arguments.unit)
-    write_calibration(arguments.target, rig, overwrite=arguments.overwrite)
-    print(f'{arguments.target}: {len(rig)} cameras: {in_words(rig)}')
 
 
 def in_words(rig: CameraRig) -> str:

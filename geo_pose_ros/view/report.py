@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -13,7 +12,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source, status_values
-from ..commands.flags import add_arguments, from_arguments
 from ..errors import ConfigError, GeoPoseError
 from ..evaluation.report import CameraReport, RecordingReport, RecordingStatistics, ReportConfig, Series
 from ..evaluation.report_findings import findings, outlier_runs
@@ -30,7 +28,7 @@ from ..page import (
     tiles,
     verdicts,
 )
-from ..rigs.files import add_unit_argument, read_calibration
+from ..rigs.files import read_calibration
 from ..skeleton import BODY17
 from ..types import Bodies3D, Frame, Keypoints2D
 from . import charts
@@ -450,28 +448,3 @@ def write_report(
     except OSError as error:
         raise ConfigError(f"'{out}' cannot be written: {error.strerror}. Choose another file with --out.") from error
     return {'sets': judged.report.sets, 'findings': found, 'bytes': len(html.encode())}
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose report`."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        'report', help='one page that says whether a recording is good, and what to do', description=__doc__
-    )
-    parser.add_argument('bags', type=Path, nargs='+', metavar='BAG',
-                        help='the recording; several of the same time (results, pictures) are put together')
-    parser.add_argument('--out', type=Path, metavar='HTML', help='page to write [default: BAG.html]')
-    parser.add_argument('--rig', type=Path, help='calibration instead of camera_info and /tf_static')
-    add_unit_argument(parser)
-    add_arguments(parser, ReportConfig)
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    first: Path = arguments.bags[0]
-    out = arguments.out or first.with_name(f'{first.name}.html')
-    written = write_report(
-        arguments.bags, out, config=from_arguments(ReportConfig, arguments), rig=arguments.rig, unit=arguments.unit
-    )
-    for finding in written['findings']:
-        print(f'{("good", "note", "BAD")[finding.severity]:5} {finding.text}')
-    print(f'{out}: {written["bytes"] / 1e6:.1f} MB')

@@ -15,6 +15,7 @@ import logging
 import socket
 import tempfile
 import threading
+import webbrowser
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from ..skeleton import BODY17, Skeleton
 from ..types import Bodies3D, Camera, CameraRig
 from .client_page import lightened
 from .instant import CameraState, Instant
+from .settings import ViewConfig
 
 _LOG = logging.getLogger(__name__)
 
@@ -510,3 +512,12 @@ def _serving(infra: Any, folder: Path) -> Iterator[None]:
 
 def _no_tunnel(*_: object) -> None:
     _LOG.warning('A browser asked for a public address of this viewer; it has none. Use an SSH tunnel instead.')
+
+
+def serve(config: ViewConfig) -> Stage:
+    """Return a stage on the configured port, and say where it is."""
+    stage = Stage(config.host, config.port or 8080, exact_port=config.port != 0)
+    print(f'Look at {stage.url}  (Ctrl-C ends)', flush=True)
+    if config.browser and not webbrowser.open(stage.url):
+        _LOG.warning('No browser could be opened here; open %s in one.', stage.url)
+    return stage

@@ -12,12 +12,13 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from geo_pose_ros.bags import fleet, process
+from geo_pose_ros.bags import fleet
 from geo_pose_ros.bags.fleet import Job, find_bags, jobs_for, process_fleet, process_jobs, run_job
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.process import ProcessConfig
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.commands import process
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics

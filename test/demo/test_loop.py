@@ -9,6 +9,7 @@ import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.commands import demo
 from geo_pose_ros.demo import loop
 from geo_pose_ros.demo.loop import Exchange, Split, read_exchange, run_loop
 from geo_pose_ros.demo.run import Material
@@ -75,7 +76,7 @@ def test_the_round_and_what_it_tells(commands, tmp_path, capsys):
     (tmp_path / 'model.onnx').touch()
     (tmp_path / 'model_report_1').mkdir()
     parser = argparse.ArgumentParser()
-    loop.register(parser.add_subparsers())
+    demo.register(parser.add_subparsers())
     arguments = parser.parse_args(['loop', '--out', str(tmp_path), '--rate', '0.5', '--held-out', 'cam1'])
     assert arguments.run(arguments) == 0
     assert not (tmp_path / 'model.onnx').exists()

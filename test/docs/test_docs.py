@@ -149,7 +149,7 @@ def test_the_page_of_benchmarks_has_every_result_and_the_command_that_prints_it(
 
 
 def test_the_table_of_topics_has_what_the_node_publishes():
-    outputs = (ROOT / 'geo_pose_ros' / 'ros' / 'outputs.py').read_text()
+    outputs = (ROOT / 'geo_pose_ros' / 'ros' / 'nodes' / 'outputs.py').read_text()
     table = (DOCS / 'reference' / 'topics.md').read_text()
     published = set(re.findall(r"f?'(~/[^']+)'", outputs))
     assert len(published) >= 5

@@ -79,7 +79,7 @@ def test_this_machine(capsys):
 
 
 def test_the_status_is_the_worst_and_quiet_shows_only_that(capsys, monkeypatch, tmp_path):
-    import geo_pose_ros.doctor as doctor
+    from geo_pose_ros.commands import doctor
     from geo_pose_ros.rigs.rig_file import dump_rig
 
     from ..scenes import ring_rig

@@ -168,7 +168,7 @@ def test_the_play_arguments_exist() -> None:
     pytest.importorskip('rclpy')
     import argparse
 
-    from geo_pose_ros.ros.tools import play
+    from geo_pose_ros.commands.live import play
 
     parser = argparse.ArgumentParser()
     play.register(parser.add_subparsers())

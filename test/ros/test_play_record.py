@@ -21,11 +21,11 @@ from std_msgs.msg import String
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import DEFAULT_QOS, LATCHED_QOS, BagWriter
+from geo_pose_ros.commands.live import play, record
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.messages.stamps import stamp_of, to_header
 from geo_pose_ros.ros.io.middleware import PROFILE
 from geo_pose_ros.ros.io.qos_from_bag import bag_qos, publisher_qos, subscription_qos
-from geo_pose_ros.ros.tools import play, record
 from geo_pose_ros.ros.tools.play import Player
 from geo_pose_ros.ros.tools.record import Recorder
 from test.ros.harness import until
@@ -189,11 +189,11 @@ def test_pictures_get_room_in_shared_memory(command, bag, monkeypatch):
         seen.append(os.environ['FASTDDS_DEFAULT_PROFILES_FILE'])
         raise BagError('that is enough')
 
-    monkeypatch.setattr(command.rclpy, 'init', init)
+    monkeypatch.setattr(rclpy, 'init', init)
     out = bag.parent / 'recorded'
-    arguments = argparse.Namespace(bag=bag, out=out, storage='mcap', overwrite=True)
+    arguments = argparse.Namespace(bag=bag, out=out, storage='mcap', overwrite=True, topics=[], regex='', duration=0.0)
     with pytest.raises(BagError, match='enough'):
-        command._run(arguments)
+        command.run(arguments)
     assert seen == [str(PROFILE)]
 
 

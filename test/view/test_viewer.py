@@ -10,7 +10,7 @@ from geo_pose_ros import cli
 from geo_pose_ros.bags.recording import Recording
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError, ConfigError
-from geo_pose_ros.view import command, viewer
+from geo_pose_ros.view import stage, viewer
 from geo_pose_ros.view.export import export_page
 from geo_pose_ros.view.playback import Playback
 from geo_pose_ros.view.poses import NONE, RAW, OtherPoses
@@ -186,7 +186,7 @@ def test_the_command_exports_or_serves(tmp_path, capsys, monkeypatch):
     assert cli.main(['view', str(tmp_path / 'walk'), '--export', str(page), '--export-hz', '5']) == 0
     assert page.exists() and f'{page}: ' in capsys.readouterr().out
     monkeypatch.setattr(viewer, 'play', lambda stage, recording, config, stop: print(recording.title, config.play))
-    monkeypatch.setattr(command.webbrowser, 'open', lambda url: False)
+    monkeypatch.setattr(stage.webbrowser, 'open', lambda url: False)
     assert cli.main(['view', str(tmp_path / 'walk'), '--no-play', '--browser']) == 0
     out = capsys.readouterr().out
     assert out.startswith('Look at http://localhost:') and out.endswith('walk False\n')

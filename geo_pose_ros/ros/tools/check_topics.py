@@ -6,10 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 
 from ...errors import GeoPoseError
 from ...findings import Finding, Severity
@@ -17,17 +15,13 @@ from ...messages.camera_info import intrinsics_from_camera_info
 from ...rigs.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from ..io.message_factory import message_class
 from ..io.qos import profile
+from .standalone import standalone_node
 
 
 def check_topics(listen_s: float) -> Iterator[Finding]:
     """Look at the graph and listen to every camera_info for ``listen_s`` seconds."""
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('geo_pose_doctor')
-    try:
+    with standalone_node('geo_pose_doctor') as node:
         yield from check_graph(node, listen_s)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def check_graph(node: Node, listen_s: float) -> Iterator[Finding]:

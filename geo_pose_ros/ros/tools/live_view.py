@@ -6,8 +6,6 @@ that a slow browser costs frames here and nothing in the node. Pictures come fro
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -16,9 +14,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-import rclpy
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 from ...errors import ConfigError, GeoPoseError
 from ...messages.clouds.bodies import bodies_from_cloud
@@ -27,15 +23,15 @@ from ...messages.image import frame_from_message
 from ...rigs.live import Calibration
 from ...rigs.topics import CAMERA_INFO, CameraTopics, find_cameras
 from ...types import Bodies3D, CameraRig, Frame, Keypoints2D
-from ...view.command import serve
 from ...view.instant import CameraState, Instant, LazyFrames, camera_states
 from ...view.poses import OtherPoses
 from ...view.settings import ViewConfig
-from ...view.stage import Stage
+from ...view.stage import Stage, serve
 from ...view.viewer import Panel, PictureTurns
 from ..io.message_factory import message_class
 from ..io.qos import profile
 from ..io.tf import subscribe_static_transforms
+from .standalone import standalone_node, stop_at_signals
 
 _CLOUD = 'sensor_msgs/msg/PointCloud2'
 _DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
@@ -248,17 +244,10 @@ def view_live(config: ViewConfig, pose_node: str, rig: CameraRig | None) -> None
     Raises:
         ConfigError: if the page cannot be served.
     """
-    stop = threading.Event()
-    with serve(config) as stage:
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
-        node = rclpy.create_node('geo_pose_view')
+    with serve(config) as stage, standalone_node('geo_pose_view') as node:
+        stop = stop_at_signals()
         topics = LiveTopics(node, pose_node, rig)
         try:
-            with contextlib.suppress(KeyboardInterrupt):
-                show_live(stage, topics, config, stop)
+            show_live(stage, topics, config, stop)
         finally:
             topics.close()
-            node.destroy_node()
-            rclpy.try_shutdown()

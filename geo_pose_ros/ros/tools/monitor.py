@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import signal
-import sys
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import rclpy
-from rclpy.signals import SignalHandlerOptions
 
 from ..io.message_factory import message_class
 from ..io.qos import profile
+from .standalone import standalone_node, stop_at_signals
 
 _DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
 _LEVELS = ('ok', 'WARN', 'ERROR', 'stale')
 # ANSI colours of the levels.
 _COLOURS = ('\033[32m', '\033[33m', '\033[31m', '\033[31m')
-_RESET, _HOME, _CLEAR_LINE, _CLEAR_BELOW = '\033[0m', '\033[H', '\033[K', '\033[J'
+_RESET, _HOME, _CLEAR_LINE, _CLEAR_BELOW, _CLEAR_ALL = '\033[0m', '\033[H', '\033[K', '\033[J', '\033[2J'
 # A node that reported nothing for so long is said to be silent.
 _SILENT_S = 5.0
 
@@ -113,45 +109,32 @@ def show(board: Board, out: TextIO, now_s: float) -> None:
     out.flush()
 
 
-def register(subparsers: Any) -> None:
-    """Add `geo_pose monitor` to the command line."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        'monitor', help='a live table of a running node', description=__doc__
-    )
-    parser.add_argument('--node', default='pose_node', help='its name [default: pose_node]')
-    parser.add_argument('--period', type=float, default=1.0, metavar='S', help='time between two tables [default: 1]')
-    parser.add_argument('--once', action='store_true',
-                        help='one table, then end: status 0 if all is well, 1 after a warning, 2 after an error')
-    parser.add_argument('--wait', type=float, default=10.0, metavar='S', help='with --once: wait up to so long')
-    parser.set_defaults(run=_run)
+def monitor(target: str, out: TextIO, *, period_s: float = 1.0, once_within_s: float | None = None) -> int:
+    """Write the table of the node ``target`` again and again until Ctrl-C, and return 0.
 
-
-def _run(arguments: argparse.Namespace) -> int:
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('geo_pose_monitor')
-    board = Board(arguments.node.strip('/'))
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    subscription = node.create_subscription(
-        message_class(_DIAGNOSTICS), '/diagnostics', lambda message: board.take(message, time.monotonic()), profile(20)
-    )
-    ends_s = time.monotonic() + arguments.wait
-    due_s = 0.0
-    try:
-        if sys.stdout.isatty() and not arguments.once:
-            sys.stdout.write('\033[2J')
+    Args:
+        target: name of the node, 'pose_node'.
+        out: where to; on a terminal each table replaces the last one.
+        period_s: time between two tables.
+        once_within_s: write one table, as soon as the node reports or after so long, and return its worst level.
+    """
+    board = Board(target.strip('/'))
+    stop = stop_at_signals()
+    with standalone_node('geo_pose_monitor') as node:
+        node.create_subscription(
+            message_class(_DIAGNOSTICS), '/diagnostics', lambda said: board.take(said, time.monotonic()), profile(20)
+        )
+        ends_s = time.monotonic() + (once_within_s or 0.0)
+        due_s = 0.0
+        if out.isatty() and once_within_s is None:
+            out.write(_CLEAR_ALL)
         while not stop.is_set():
             rclpy.spin_once(node, timeout_sec=0.1)
             now_s = time.monotonic()
-            if arguments.once and ('pipeline' in board.statuses or now_s > ends_s):
-                show(board, sys.stdout, now_s)
+            if once_within_s is not None and ('pipeline' in board.statuses or now_s > ends_s):
+                show(board, out, now_s)
                 return board.worst
-            if not arguments.once and now_s >= due_s:
-                due_s = now_s + arguments.period
-                show(board, sys.stdout, now_s)
-    finally:
-        node.destroy_subscription(subscription)
-        node.destroy_node()
-        rclpy.try_shutdown()
+            if once_within_s is None and now_s >= due_s:
+                due_s = now_s + period_s
+                show(board, out, now_s)
     return 0

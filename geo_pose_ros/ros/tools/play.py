@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
-import os
-import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,17 +12,14 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any
 
-import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from rosbags.typesys.store import Typestore
 
 from ...bags.read import BagMessage, BagReader
 from ...errors import BagError, ConfigError
 from ..io.cdr import header_stamp_ns, with_header_stamp
 from ..io.message_factory import message_class
-from ..io.middleware import large_data_environment
 from ..io.qos_from_bag import publisher_qos
 
 _LOG = logging.getLogger(__name__)
@@ -232,49 +224,3 @@ def _put(queue: Queue[Any], item: Any, stop: threading.Event) -> bool:
             continue
         return True
     return False
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose play` to the command line."""
-    parser = subparsers.add_parser('play', help='publish a bag in real time')
-    parser.add_argument('bag', type=Path)
-    parser.add_argument('--rate', type=float, default=1.0, help='2 is twice as fast (default 1)')
-    parser.add_argument('--start', type=float, default=0.0, metavar='S', help='begin so many seconds into the bag')
-    parser.add_argument('--loop', type=int, nargs='?', const=0, default=1, metavar='N',
-                        help='play N times; without N until Ctrl-C')
-    parser.add_argument('--topics', nargs='*', default=[], help='only these')
-    parser.add_argument('--restamp', action='store_true', help='header stamps become the time of playing')
-    parser.add_argument('--wait', type=float, default=0.0, metavar='S',
-                        help='wait up to so many seconds for subscribers')
-    parser.add_argument('--report', type=Path, metavar='FILE', help='write what was played as JSON')
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    # As the node does: the shared memory that pictures go through belongs to their sender.
-    os.environ.update(large_data_environment(os.environ))
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    stop = threading.Event()
-    # Ctrl-C is how a loop ends, and no error.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    node = rclpy.create_node('geo_pose_play')
-    try:
-        player = Player(node, arguments.bag, arguments.topics)
-        if arguments.wait > 0.0:
-            alone = player.wait_for_subscribers(arguments.wait, stop)
-            if alone:
-                _LOG.warning('Nobody subscribed to %s.', ', '.join(alone))
-        try:
-            player.play(
-                rate=arguments.rate, start_s=arguments.start, loops=arguments.loop, restamp=arguments.restamp, stop=stop
-            )
-        finally:
-            print(player.report, file=sys.stderr)
-            if arguments.report:
-                arguments.report.write_text(json.dumps(player.report.as_json(), indent=2) + '\n')
-    finally:
-        stop.set()
-        node.destroy_node()
-        rclpy.shutdown()
-    return 0

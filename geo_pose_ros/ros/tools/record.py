@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-import os
+import math
 import re
-import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,18 +13,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import rclpy
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 from ...bags.message_factory import TYPESTORE
-from ...bags.write import STORAGES, BagWriter
+from ...bags.write import BagWriter
 from ...errors import ConfigError
 from ..io.message_factory import message_class
-from ..io.middleware import large_data_environment
 from ..io.qos_from_bag import bag_qos, subscription_qos
+from .standalone import standalone_node, stop_at_signals
 
 _LOG = logging.getLogger(__name__)
 _DISCOVERY_PERIOD_S = 0.25
@@ -130,45 +125,27 @@ class Recorder:
         self._thread.join()
 
 
-def register(subparsers: Any) -> None:
-    """Add `geo_pose record` to the command line."""
-    parser = subparsers.add_parser('record', help='record topics into a bag')
-    parser.add_argument('--out', type=Path, required=True, metavar='BAG')
-    parser.add_argument('--topics', nargs='*', default=[], help='only these; without, all')
-    parser.add_argument('--regex', default='', help='only topics whose whole name matches')
-    parser.add_argument('--storage', choices=tuple(STORAGES), default='mcap')
-    parser.add_argument('--overwrite', action='store_true', help='replace an existing bag')
-    parser.add_argument('--duration', type=float, default=0.0, metavar='S', help='stop by itself after so long')
-    parser.set_defaults(run=_run)
+def record(
+    out: Path, storage: str = 'mcap', *, topics: Collection[str] = (), pattern: str = '', overwrite: bool = False,
+    duration_s: float = math.inf,
+) -> Recorder:
+    """Record until Ctrl-C, a failure or ``duration_s``; return the recorder, closed.
 
-
-def _run(arguments: argparse.Namespace) -> int:
-    stop = threading.Event()
-    with BagWriter(
-        arguments.out, arguments.storage, overwrite=arguments.overwrite, keep_partial=True
-    ) as writer:
-        os.environ.update(large_data_environment(os.environ))
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
-        node = rclpy.create_node('geo_pose_record')
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        recorder = Recorder(node, writer, arguments.topics, arguments.regex)
-        ends = time.monotonic() + arguments.duration if arguments.duration > 0.0 else float('inf')
-        try:
-            while not stop.is_set() and recorder.failure is None and time.monotonic() < ends:
-                executor.spin_once(timeout_sec=0.1)
-        finally:
-            recorder.close()
-            executor.shutdown()
-            node.destroy_node()
-            rclpy.shutdown()
-            print(f'recorded {sum(recorder.recorded.values())} messages of {len(recorder.recorded)} topics in '
-                  f"'{arguments.out}'", file=sys.stderr)
-            if recorder.failure is not None:
-                print(f"geo_pose: writing '{arguments.out}' failed: {recorder.failure}", file=sys.stderr)
-    missing = sorted(set(arguments.topics) - recorder.subscribed)
-    if missing:
-        print(f'geo_pose: never published: {", ".join(missing)}', file=sys.stderr)
-    return 1 if recorder.failure is not None or missing else 0
+    Raises:
+        BagError: if the bag cannot be created.
+        ConfigError: if the pattern is no regular expression.
+    """
+    with BagWriter(out, storage, overwrite=overwrite, keep_partial=True) as writer:
+        stop = stop_at_signals()
+        with standalone_node('geo_pose_record', sends_images=True) as node:
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            recorder = Recorder(node, writer, topics, pattern)
+            ends_s = time.monotonic() + duration_s
+            try:
+                while not stop.is_set() and recorder.failure is None and time.monotonic() < ends_s:
+                    executor.spin_once(timeout_sec=0.1)
+            finally:
+                recorder.close()
+                executor.shutdown()
+    return recorder

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -56,26 +54,3 @@ def reload_model(node: Node, target: str, model: Path, timeout_s: float) -> str:
     if not result.successful:
         raise ConfigError(f"'{target}' refuses '{model}' and goes on as before: {result.reason}")
     return card.sha256
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose reload` to the command line."""
-    parser = subparsers.add_parser('reload', help='let a running node lift by another model')
-    parser.add_argument('model', type=Path, help='the model, as `geo_pose export` or `retrain` writes it')
-    parser.add_argument('--node', default='/pose_node', help='name of the node [default /pose_node]')
-    parser.add_argument('--timeout', type=float, default=20.0, metavar='S', help='to wait for its answer')
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    rclpy.init()
-    try:
-        node = rclpy.create_node('geo_pose_reload')
-        try:
-            sha256 = reload_model(node, arguments.node, arguments.model, arguments.timeout)
-        finally:
-            node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
-    print(f"'{arguments.node}' lifts by {sha256[:12]} from its next set on")
-    return 0

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..errors import BackendError
+from ..inference.settings import EngineConfig
+from ..inference.tensorrt import build_engine
 from ..settings import walk
-from .settings import EngineConfig
-from .tensorrt import build_engine
+from . import Subparsers
 
 
-def register(subparsers: Any) -> None:
-    """Add `export` for ONNX files."""
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose export` for ONNX files."""
     limits = {setting.name: setting for setting in walk(EngineConfig)}['max_batch']
-    parser = subparsers.add_parser('export', help='build the TensorRT engine of an ONNX file for this machine')
+    parser = subparsers.add_parser('export', description=__doc__)
     parser.add_argument('model', metavar='MODEL', type=Path, help='ONNX file; the engine is written beside it')
     parser.add_argument('--format', choices=('tensorrt',), required=True)
     parser.add_argument('--fp16', action='store_true', help='compute in half precision')
@@ -25,10 +25,9 @@ def register(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Build the engine; return 0."""
-    if not args.model.is_file():
-        raise BackendError(f"Model '{args.model}' does not exist; give an existing ONNX file.")
-    config = EngineConfig(engine='tensorrt', fp16=args.fp16, max_batch=args.max_batch)
-    print(f"engine: '{build_engine(args.model, config)}'")
-    return 0
+def run(arguments: argparse.Namespace) -> None:
+    """Build the engine."""
+    if not arguments.model.is_file():
+        raise BackendError(f"Model '{arguments.model}' does not exist; give an existing ONNX file.")
+    config = EngineConfig(engine='tensorrt', fp16=arguments.fp16, max_batch=arguments.max_batch)
+    print(f"engine: '{build_engine(arguments.model, config)}'")

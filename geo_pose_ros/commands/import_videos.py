@@ -1,0 +1,48 @@
+"""`geo_pose import`: make a bag from videos and a calibration."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..bags.import_videos import JPEG_QUALITY, import_videos, parse_start
+from ..errors import ConfigError
+from ..rigs.files import read_calibration
+from . import Subparsers
+from .flags import add_bag_arguments, add_unit_argument
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose import`."""
+    parser = subparsers.add_parser('import', description=__doc__)
+    parser.add_argument('--videos', type=Path, nargs='+', required=True, help='one per camera, named after it')
+    parser.add_argument(
+        '--calibration', type=Path,
+        help='.yaml, .toml or .qca.txt [default: none; then geo_pose calibrate --from-scratch --focal-guess]',
+    )
+    add_bag_arguments(parser)
+    parser.add_argument(
+        '--jpeg-quality', type=int, default=JPEG_QUALITY, choices=range(1, 101), metavar='1..100',
+        help='of the images in the bag [default: %(default)s]',
+    )
+    parser.add_argument(
+        '--start-time', metavar='TIME',
+        help='of the first frames, seconds since 1970 or ISO 8601 [default: when the first video was modified]',
+    )
+    parser.add_argument('--fps', type=float, help='frames per second [default: the times in the videos]')
+    add_unit_argument(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Import the videos and print the frames of each camera."""
+    if arguments.fps is not None and not 0.0 < arguments.fps < 1e6:
+        raise ConfigError(f'--fps: received {arguments.fps}, expected more than 0.')
+    done = import_videos(
+        arguments.videos, read_calibration(arguments.calibration, arguments.unit) if arguments.calibration else None,
+        arguments.out,
+        storage=arguments.storage, jpeg_quality=arguments.jpeg_quality, overwrite=arguments.overwrite,
+        start_ns=parse_start(arguments.start_time) if arguments.start_time else None, fps=arguments.fps,
+    )
+    frames = ', '.join(f'{video.camera} {video.frames}' for video in done)
+    print(f'{arguments.out}: {len(done)} cameras; frames: {frames}')

@@ -1,0 +1,1 @@
+"""Commands that talk to a running ROS 2 system."""

@@ -1,0 +1,27 @@
+"""`geo_pose monitor`: what a running pose_node says of itself, as one live table; for people on ssh."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ...ros.tools.monitor import monitor
+from .. import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose monitor`."""
+    parser = subparsers.add_parser('monitor', description=__doc__)
+    parser.add_argument('--node', default='pose_node', help='its name [default: pose_node]')
+    parser.add_argument('--period', type=float, default=1.0, metavar='S', help='time between two tables [default: 1]')
+    parser.add_argument('--once', action='store_true',
+                        help='one table, then end: status 0 if all is well, 1 after a warning, 2 after an error')
+    parser.add_argument('--wait', type=float, default=10.0, metavar='S', help='with --once: wait up to so long')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the table until Ctrl-C, or once."""
+    return monitor(
+        arguments.node, sys.stdout, period_s=arguments.period, once_within_s=arguments.wait if arguments.once else None
+    )

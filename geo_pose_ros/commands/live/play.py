@@ -1,0 +1,52 @@
+"""`geo_pose play`: publish a bag in real time, without `ros2 bag`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from ...ros.tools.play import Player
+from ...ros.tools.standalone import standalone_node, stop_at_signals
+from .. import Subparsers
+
+_LOG = logging.getLogger(__name__)
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose play`."""
+    parser = subparsers.add_parser('play', description=__doc__)
+    parser.add_argument('bag', type=Path)
+    parser.add_argument('--rate', type=float, default=1.0, help='2 is twice as fast (default 1)')
+    parser.add_argument('--start', type=float, default=0.0, metavar='S', help='begin so many seconds into the bag')
+    parser.add_argument('--loop', type=int, nargs='?', const=0, default=1, metavar='N',
+                        help='play N times; without N until Ctrl-C')
+    parser.add_argument('--topics', nargs='*', default=[], help='only these')
+    parser.add_argument('--restamp', action='store_true', help='header stamps become the time of playing')
+    parser.add_argument('--wait', type=float, default=0.0, metavar='S',
+                        help='wait up to so many seconds for subscribers')
+    parser.add_argument('--report', type=Path, metavar='FILE', help='write what was played as JSON')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Play the bag and print what was published."""
+    # Ctrl-C is how a loop ends, and no error.
+    stop = stop_at_signals()
+    with standalone_node('geo_pose_play', sends_images=True) as node:
+        player = Player(node, arguments.bag, arguments.topics)
+        if arguments.wait > 0.0:
+            alone = player.wait_for_subscribers(arguments.wait, stop)
+            if alone:
+                _LOG.warning('Nobody subscribed to %s.', ', '.join(alone))
+        try:
+            player.play(
+                rate=arguments.rate, start_s=arguments.start, loops=arguments.loop, restamp=arguments.restamp, stop=stop
+            )
+        finally:
+            stop.set()
+            print(player.report, file=sys.stderr)
+            if arguments.report:
+                arguments.report.write_text(json.dumps(player.report.as_json(), indent=2) + '\n')

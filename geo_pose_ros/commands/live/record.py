@@ -1,0 +1,37 @@
+"""`geo_pose record`: record topics into a bag, without `ros2 bag`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+
+from ...ros.tools.record import record
+from .. import Subparsers
+from ..flags import add_bag_arguments
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose record`."""
+    parser = subparsers.add_parser('record', description=__doc__)
+    add_bag_arguments(parser)
+    parser.add_argument('--topics', nargs='*', default=[], help='only these; without, all')
+    parser.add_argument('--regex', default='', help='only topics whose whole name matches')
+    parser.add_argument('--duration', type=float, default=0.0, metavar='S', help='stop by itself after so long')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record; return 1 if writing failed or a topic was never published."""
+    recorder = record(
+        arguments.out, arguments.storage, topics=arguments.topics, pattern=arguments.regex,
+        overwrite=arguments.overwrite, duration_s=arguments.duration if arguments.duration > 0.0 else math.inf,
+    )
+    print(f'recorded {sum(recorder.recorded.values())} messages of {len(recorder.recorded)} topics in '
+          f"'{arguments.out}'", file=sys.stderr)
+    if recorder.failure is not None:
+        print(f"geo_pose: writing '{arguments.out}' failed: {recorder.failure}", file=sys.stderr)
+    missing = sorted(set(arguments.topics) - recorder.subscribed)
+    if missing:
+        print(f'geo_pose: never published: {", ".join(missing)}', file=sys.stderr)
+    return 1 if recorder.failure is not None or missing else 0

@@ -1,0 +1,26 @@
+"""`geo_pose reload`: let a running node lift by another model; people and their ids stay."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ...ros.tools.reload import reload_model
+from ...ros.tools.standalone import standalone_node
+from .. import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose reload`."""
+    parser = subparsers.add_parser('reload', description=__doc__)
+    parser.add_argument('model', type=Path, help='the model, as `geo_pose export` or `retrain` writes it')
+    parser.add_argument('--node', default='/pose_node', help='name of the node [default /pose_node]')
+    parser.add_argument('--timeout', type=float, default=20.0, metavar='S', help='to wait for its answer')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Exchange the model and print its hash."""
+    with standalone_node('geo_pose_reload') as node:
+        sha256 = reload_model(node, arguments.node, arguments.model, arguments.timeout)
+    print(f"'{arguments.node}' lifts by {sha256[:12]} from its next set on")

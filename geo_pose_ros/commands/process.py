@@ -1,0 +1,48 @@
+"""`geo_pose process`: run the pipeline over every frame of a bag, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+from functools import partial
+from pathlib import Path
+
+from ..bags.fleet import Job, find_bags, jobs_for, process_fleet
+from ..bags.process import ProcessConfig, process_bag
+from . import Subparsers
+from .flags import add_arguments, add_bag_arguments, add_rig_arguments, from_arguments, rig_from_arguments
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose process`."""
+    parser = subparsers.add_parser('process', description=__doc__)
+    parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap': then --out is a folder of results")
+    add_bag_arguments(parser, 'bag to write, or folder for several')
+    parser.add_argument('--workers', type=int, default=0, help='processes for several bags [default: one per core]')
+    parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) for several bags')
+    add_rig_arguments(parser)
+    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
+    parser.add_argument('--world-frame', default='', help='world frame in /tf_static [default: its root]')
+    add_arguments(parser, ProcessConfig)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Process one bag or several; return 1 if one of several failed."""
+    config = from_arguments(ProcessConfig, arguments)
+    rig = rig_from_arguments(arguments)
+    if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
+        def make(bag: Path, out: Path) -> Job:
+            return Job(bag, out, config, rig, tuple(arguments.cameras), arguments.world_frame, arguments.storage)
+
+        failed = process_fleet(
+            jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out,
+            workers=arguments.workers, scheduler=arguments.scheduler, show=partial(print, flush=True),
+        )
+        return int(failed > 0)
+    summary = process_bag(
+        Path(arguments.bag[0]), arguments.out, config=config, rig=rig, cameras=arguments.cameras,
+        world_frame_id=arguments.world_frame, storage=arguments.storage, overwrite=arguments.overwrite,
+    )
+    print(f'{arguments.out}: {summary}')
+    return 0

@@ -1,0 +1,28 @@
+"""`geo_pose rig convert`: write a calibration in another format."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..rigs.files import in_words, read_calibration, write_calibration
+from . import Subparsers
+from .flags import add_unit_argument
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose rig convert`."""
+    commands = subparsers.add_parser('rig').add_subparsers(required=True, metavar='COMMAND')
+    convert = commands.add_parser('convert', help='write a calibration in another format', description=__doc__)
+    convert.add_argument('source', type=Path, metavar='IN')
+    convert.add_argument('target', type=Path, metavar='OUT', help='.yaml, .toml or .qca.txt')
+    add_unit_argument(convert)
+    convert.add_argument('--overwrite', action='store_true', help='replace OUT')
+    convert.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Convert the file and print its cameras."""
+    rig = read_calibration(arguments.source, arguments.unit)
+    write_calibration(arguments.target, rig, overwrite=arguments.overwrite)
+    print(f'{arguments.target}: {len(rig)} cameras: {in_words(rig)}')

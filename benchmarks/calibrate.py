@@ -37,11 +37,12 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.pipeline import detect as detect_demo
 from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.calibration.bundle.adjustment import RigState, adjust
+from geo_pose_ros.calibration.bundle.solver import adjust
 from geo_pose_ros.calibration.judge import judge
 from geo_pose_ros.calibration.refinement import Calibrated, calibrate, gather, tracklets_of
 from geo_pose_ros.calibration.report import write_report
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig, WatchConfig
+from geo_pose_ros.calibration.views import RigState
 from geo_pose_ros.calibration.watch import CalibrationWatch
 from geo_pose_ros.calibration.world import ScaleSource, align_rig
 from geo_pose_ros.demo.footage import fetch_footage

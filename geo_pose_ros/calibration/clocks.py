@@ -14,9 +14,9 @@ import numpy as np
 from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..geometry.projection import normalize
-from .bundle.adjustment import RigState
 from .epipolar import essential_of, finite_pairs, pair_geometry, sampson
 from .tracklets import Tracklet, extent_px, sample
+from .views import RigState
 
 # Motion is compared at this rate.
 _RATE_HZ = 30.0

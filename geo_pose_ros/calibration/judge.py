@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import FloatArray
 from ..geometry.projection import project_world
-from .bundle.adjustment import PoseViews, RigState, corrected, triangulate
+from .views import PoseViews, RigState, at_clock, triangulate_views
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +51,10 @@ def _median(values: FloatArray) -> float:
 
 def judge(state: RigState, views: PoseViews) -> Judgement:
     """Return how far the keypoints of ``views`` (sampled without the clocks of ``state``) lie from the joints."""
-    seen = corrected(state, views)
+    seen = at_clock(state, views)
     used = views.weight > 0.0
     left_out, reprojection, where, offset = {}, {}, {}, {}
-    everything = triangulate(state, views)
+    everything = triangulate_views(state, views)
     for c, camera in enumerate(state.rig.cameras):
         difference = project_world(camera, everything) - seen[c]
         known = used[c] & np.isfinite(difference).all(-1)
@@ -62,10 +62,7 @@ def judge(state: RigState, views: PoseViews) -> Judgement:
         where[camera.name], offset[camera.name] = seen[c][known], difference[known]
         if len(state.rig) < 3:
             continue
-        weight = views.weight.copy()
-        weight[c] = 0.0
-        others = PoseViews(views.time_s, views.person, views.xy, views.velocity, weight)
-        difference = project_world(camera, triangulate(state, others)) - seen[c]
+        difference = project_world(camera, triangulate_views(state, views.without(c))) - seen[c]
         known = used[c] & np.isfinite(difference).all(-1)
         left_out[camera.name] = np.linalg.norm(difference[known], axis=-1)
     return Judgement(left_out, reprojection, where, offset)

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..types import CameraRig, ClockModel, Keypoints2D
-from .bundle.adjustment import Adjustment, PoseViews, RigState, adjust
+from .bundle.parameters import LOG_FOCAL, OFFSET
+from .bundle.solver import Adjustment, adjust
 from .clocks import coarse_clocks
 from .judge import Judgement, judge
-from .people import Person, match_people, pose_views, shared_instants
+from .people import match_people
 from .scratch import rig_from_scratch
 from .settings import CalibrateConfig
 from .tracklets import Tracklet, different_poses, instants, kept_aside, link_detections
+from .views import Person, PoseViews, RigState, shared_instants, view_people, view_person
 from .world import ScaleSource, Similarity, WorldReport, align_rig, floor_world, scale_of
 
 # The first round only brings the cameras near; it needs few poses.
@@ -144,7 +146,7 @@ def calibrate(
         _with_offsets(change.rig(after_state.rig), in_the_middle_s), given, offset_s,
         fit.sigma_offset_s, after_state.drift,
         found.sigma_rotation_rad, found.sigma_position_m * change.scale,
-        found.sigma('log_focal') if config.adjust.intrinsics != 'fixed' else np.zeros(len(rig)), shared,
+        found.sigma[:, LOG_FOCAL] if config.adjust.intrinsics != 'fixed' else np.zeros(len(rig)), shared,
         len(people), len(fit.views), len(held), before, after, change.points(found.xyz), world, refusal,
     )
 
@@ -241,7 +243,7 @@ def gather(
     everything = [on_common_clock(t, state, name) for name, found in tracklets.items() for t in found]
     time_s = instants(everything, config.instants)
     people = match_people(tracklets, state, config.same_person_m, time_s)
-    views = [pose_views([person], state, time_s) for person in people]
+    views = [view_person(person, state, time_s) for person in people]
     kept = [p for p, v in zip(people, views, strict=True) if len(v) >= min(_LEAST_PERSON_INSTANTS, len(time_s))]
     if not kept:
         raise CalibrationError(
@@ -250,7 +252,7 @@ def gather(
         )
     if len(kept) * len(time_s) > _MOST_POSES:
         time_s = instants(everything, max(_MOST_POSES // len(kept), 20))
-    gathered = pose_views(kept, state, time_s)
+    gathered = view_people(kept, state, time_s)
     return kept, gathered, kept_aside(gathered.time_s, config.kept_aside)
 
 
@@ -266,12 +268,8 @@ def pose_views_at(people: Sequence[Person], state: RigState, like: PoseViews) ->
     for number, person in enumerate(people):
         time_s = like.time_s[like.person == number]
         if len(time_s):
-            parts.append(pose_views([person], state, time_s))
-    return PoseViews(
-        np.concatenate([p.time_s for p in parts]),
-        np.concatenate([np.full(len(p), i) for i, p in enumerate(parts)]),
-        *(np.concatenate([getattr(p, name) for p in parts], 1) for name in ('xy', 'velocity', 'weight')),
-    )
+            parts.append(view_person(person, state, time_s))
+    return PoseViews.joined(parts)
 
 
 def _round(
@@ -354,7 +352,7 @@ def _fit(
     Offsets that noise explains, or that do not help at the instants ``held``, only make the rest less sure.
     """
     found = adjust(views, RigState.of(state.rig), config.adjust, given=given)
-    sigma_offset_s = found.sigma('offset_s') if config.adjust.clocks else np.zeros(len(state.rig))
+    sigma_offset_s = found.sigma[:, OFFSET] if config.adjust.clocks else np.zeros(len(state.rig))
     free = _Fit(config, state, views, found, sigma_offset_s)
     if not choose_clocks:
         return free
@@ -474,7 +472,7 @@ def _clock_refusal(views: PoseViews, state: RigState, config: CalibrateConfig) -
             return ''
     first, second = halves
     jump_s = np.abs(second.state.offset_s - first.state.offset_s)
-    doubt_s = np.hypot(first.sigma('offset_s'), second.sigma('offset_s'))
+    doubt_s = np.hypot(first.sigma[:, OFFSET], second.sigma[:, OFFSET])
     worst = int(np.argmax(jump_s))
     if jump_s[worst] <= max(_LEAST_JUMP_S, _JUMP_SIGMAS * doubt_s[worst]):
         return ''
@@ -495,7 +493,7 @@ def _lens_refusal(views: PoseViews, state: RigState, found: Adjustment, config: 
         views.select(keep), found.state, replace(config.adjust, intrinsics='focal', clocks=False, drift=False)
     )
     wrong = []
-    for before, after, sigma in zip(state.rig.cameras, freed.state.rig.cameras, freed.sigma('log_focal'), strict=True):
+    for before, after, sigma in zip(state.rig.cameras, freed.state.rig.cameras, freed.sigma[:, LOG_FOCAL], strict=True):
         ratio = after.intrinsics.K[0, 0] / before.intrinsics.K[0, 0]
         if abs(np.log(ratio)) > max(config.focal_doubt, 4.0 * float(sigma)):
             wrong.append(

@@ -19,13 +19,14 @@ from ..errors import CalibrationError
 from ..geometry.projection import normalize
 from ..geometry.triangulation import triangulate_dlt
 from ..types import Camera, CameraRig
-from .bundle.adjustment import PoseViews, RigState, adjust, triangulate
+from .bundle.solver import adjust
 from .clocks import chain_lags, scratch_cost
 from .epipolar import PairGeometry, essential_of, finite_pairs, pair_geometry, sampson
 from .judge import judge
-from .people import Person, match_people, pose_views
+from .people import match_people
 from .settings import CalibrateConfig
 from .tracklets import Tracklet, extent_px, instants, sample
+from .views import Person, PoseViews, RigState, triangulate_views, view_people, view_person
 from .world import align_rig, usual_size
 
 _PAIR_INSTANTS = 200
@@ -204,7 +205,7 @@ def _grow(
             raise CalibrationError(
                 f'The cameras {", ".join(poses)} agree about no person; record one person who walks where they overlap.'
             )
-        views = pose_views(people, part, time_s)
+        views = view_people(people, part, time_s)
         found = adjust(views, RigState.of(part.rig), quick, stages=_STAGES)
         near = align_rig(found.state.rig, part.rig, 4.0).rig(found.state.rig)
         factor = usual_size(found.xyz[views.person == 0]) if len(poses) == 2 else 1.0
@@ -285,10 +286,10 @@ def _joints(people: Sequence[Person], part: RigState, time_s: FloatArray) -> lis
     """Return every person's joints (T, J, 3) m at instants (T,), NaN where two cameras do not see them."""
     joints = []
     for person in people:
-        views = pose_views([person], part, time_s)
+        views = view_person(person, part, time_s)
         xyz = np.full((len(time_s), views.xy.shape[2], 3), np.nan)
         if len(views):
-            xyz[np.searchsorted(time_s, views.time_s)] = triangulate(RigState.of(part.rig), views)
+            xyz[np.searchsorted(time_s, views.time_s)] = triangulate_views(RigState.of(part.rig), views)
         joints.append(xyz)
     return joints
 

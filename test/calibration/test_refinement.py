@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.calibration import scratch
-from geo_pose_ros.calibration.bundle.adjustment import PoseViews, RigState, triangulate
 from geo_pose_ros.calibration.clocks import coarse_clocks, motion_peaks
 from geo_pose_ros.calibration.judge import Judgement
-from geo_pose_ros.calibration.people import match_people, pose_views, shared_instants
+from geo_pose_ros.calibration.people import match_people
 from geo_pose_ros.calibration.refinement import (
     _refusal,
     calibrate,
@@ -22,6 +21,7 @@ from geo_pose_ros.calibration.refinement import (
 )
 from geo_pose_ros.calibration.report import as_tree, residual_field, summary_lines, write_report
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
+from geo_pose_ros.calibration.views import PoseViews, RigState, shared_instants, triangulate_views, view_person
 from geo_pose_ros.calibration.world import ScaleSource, reach_m
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.skeleton import BODY17, COCO17
@@ -205,10 +205,10 @@ def test_people_are_matched_by_geometry_not_by_order():
     assert len(found) == 2
     whose = set()
     for person in found:
-        views = pose_views([person], RigState.of(truth), time_s)
+        views = view_person(person, RigState.of(truth), time_s)
         np.testing.assert_array_equal(shared_instants(views), np.full((4, 4), len(views)))
         # All four cameras' rays meet in one of the two.
-        joints = triangulate(RigState.of(truth), views)
+        joints = triangulate_views(RigState.of(truth), views)
         errors = [np.abs(joints - motion[::5]).max() for motion in people]
         assert min(errors) < 1e-3
         whose.add(int(np.argmin(errors)))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.calibration.bundle.adjustment import RigState
+from geo_pose_ros.calibration.views import RigState
 from geo_pose_ros.calibration.world import align_rig
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.skeleton import BODY17

@@ -16,15 +16,10 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 import argparse
-import datetime
 import json
-import platform
 import resource
-import subprocess
 import sys
-import tempfile
 import tracemalloc
-import venv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +30,7 @@ import numpy as np
 from geo_pose_training.data.synthetic import load_rigs, room_centre
 from scipy.spatial.transform import Rotation
 
+from benchmarks.harness import CACHE, OUT, peer_python, provenance, run_peer, write_json
 from benchmarks.pipeline import detect as detect_demo
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration.bundle.solver import adjust
@@ -58,8 +54,6 @@ from geo_pose_ros.simulation.motion import MotionClip, load_motion, stature_m
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Intrinsics, Keypoints2D
 
-OUT = Path('out/bench')
-CACHE = Path('.cache')
 FPS = 30.0
 RIGS = ('h36m_S9', 'h36m_S11', 'pose2sim_demo')
 NOISE = NoiseSettings()
@@ -444,19 +438,6 @@ def demo(data: Path, seeds: int) -> dict[str, Any]:
     return rows
 
 
-def peers_python(peer: str) -> Path:
-    """Return the interpreter of a peer's own environment, made at the first call."""
-    folder = CACHE / f'calibrate_{peer}'
-    python, ready = folder / 'bin' / 'python', folder / 'ready'
-    if not ready.is_file():
-        print(f'installing {peer} into an environment of its own ...', flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        install = [str(python), '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet']
-        subprocess.run([*install, PEERS[peer]], check=True)
-        ready.touch()
-    return python
-
-
 def peers(data: Path, seeds: int) -> dict[str, Any]:
     """The peers' bundle adjustments on the same keypoints: one person, no clocks, who is who known."""
     rows: dict[str, dict[str, list[float]]] = {'ours': {}, **{peer: {} for peer in PEERS}}
@@ -487,19 +468,12 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
 
 def adjusted_by(peer: str, rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, float]:
     """Return the rig that a peer finds from keypoints (C, M, J, 2), and its seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        given, out = Path(folder) / 'in.npz', Path(folder) / 'out.npz'
-        cameras = rig.cameras
-        np.savez(
-            given, K=[c.intrinsics.K for c in cameras],
-            D=[np.pad(c.intrinsics.D, (0, 5))[:5] for c in cameras],
-            R=[c.cam_from_world[:, :3] for c in cameras], t=[c.cam_from_world[:, 3] for c in cameras],
-            size=[(c.intrinsics.width, c.intrinsics.height) for c in cameras], xy=xy.reshape(len(rig), -1, 2),
-        )
-        script = Path(__file__).with_name('calibrate_peer.py')
-        command = [str(peers_python(peer)), str(script), peer, str(given), str(out)]
-        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-        found = dict(np.load(out))
+    cameras = rig.cameras
+    found = run_peer(peer_python(f'calibrate_{peer}', [[PEERS[peer]]]), [f'adjust_{peer}'], {
+        'K': [c.intrinsics.K for c in cameras], 'D': [np.pad(c.intrinsics.D, (0, 5))[:5] for c in cameras],
+        'R': [c.cam_from_world[:, :3] for c in cameras], 't': [c.cam_from_world[:, 3] for c in cameras],
+        'size': [(c.intrinsics.width, c.intrinsics.height) for c in cameras], 'xy': xy.reshape(len(rig), -1, 2),
+    })
     made = []
     for c, camera in enumerate(cameras):
         lens = replace(camera.intrinsics, K=found['K'][c], D=found['D'][c])
@@ -523,25 +497,15 @@ def main() -> int:
     if not (args.data / 'mocap17.npz').exists():
         print(f'{args.data} has no mocap17.npz; give --data.', file=sys.stderr)
         return 1
-    OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / 'calibrate.json'
-    result = json.loads(path.read_text()) if path.exists() else {'command': 'make bench-calibrate'}
+    result = json.loads(path.read_text()) if path.exists() else {}
     for name in args.only:
         result[name] = CASES[name](args.data, args.seeds)
-        result.setdefault('parts', {})[name] = {'commit': commit(), 'seeds': args.seeds}
+        origin = provenance('make bench-calibrate')
+        result.setdefault('parts', {})[name] = {'commit': origin['commit'], 'seeds': args.seeds}
         print(name, json.dumps(result[name], indent=1), flush=True)
-        machine = f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores'
-        result |= {'date': str(datetime.date.today()), 'machine': machine}
-        path.write_text(json.dumps(result, indent=1) + '\n')
+        write_json(path, result | origin)
     return 0
-
-
-def commit() -> str:
-    """Return the commit that was measured."""
-    def git(*words: str) -> str:
-        return subprocess.run(['git', *words], capture_output=True, text=True, check=False).stdout.strip()
-
-    return git('rev-parse', '--short', 'HEAD') + ('-dirty' if git('status', '--porcelain', 'geo_pose_ros') else '')
 
 
 if __name__ == '__main__':

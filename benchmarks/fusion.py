@@ -10,26 +10,13 @@ triangulation weighted by confidence over all views, on joints that it has.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault('OMP_NUM_THREADS', '1')
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
-
-import argparse
-import datetime
-import gc
 import itertools
 import json
-import platform
-import subprocess
 import sys
-import tempfile
-import venv
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -37,6 +24,19 @@ from geo_pose_training.data.sequence import Sequence as Recording
 from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, synthesise
 from numpy.typing import NDArray
 
+from benchmarks.harness import (
+    CACHE,
+    OUT,
+    SHARED_DATA,
+    parser_of,
+    peer_python,
+    provenance,
+    run_peer,
+    show,
+    time_ms,
+    use_one_thread,
+    write_json,
+)
 from benchmarks.pipeline import detect
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.demo.footage import fetch_footage
@@ -57,8 +57,11 @@ from geo_pose_ros.simulation.motion import load_motion
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 
-OUT = Path('out/bench')
-CACHE = Path('.cache')
+# Pose2Sim declares GUIs and simulators; the last line is what its triangulation imports.
+PEERS = (
+    ['aniposelib==0.8.0'], ['--no-deps', 'pose2sim==0.10.49'],
+    ['rtoml', 'anytree', 'pandas', 'c3d', 'tqdm', 'matplotlib', 'scipy', 'lxml'],
+)
 RIGS = ('h36m_S9', 'h36m_S11')
 FULL = PipelineConfig()
 NO_LIFTER = replace(FULL, lifter=LifterConfig(enabled=False))
@@ -226,21 +229,6 @@ def filters(clips: Sequence[Recording]) -> dict[str, dict[str, float]]:
     }
 
 
-def time_ms(call: Callable[[], object], seconds: float = 1.5) -> dict[str, float]:
-    """Return p50 and p99 of ``call`` in ms, after a warm-up, the garbage collector off."""
-    for _ in range(5):
-        call()
-    spent: list[float] = []
-    gc.disable()
-    until = perf_counter() + seconds
-    while perf_counter() < until or len(spent) < 50:
-        began = perf_counter()
-        call()
-        spent.append((perf_counter() - began) * 1e3)
-    gc.enable()
-    return {'p50': round(float(np.percentile(spent, 50)), 3), 'p99': round(float(np.percentile(spent, 99)), 3)}
-
-
 def scene(cameras: int, bodies: int, truth: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return cameras on a ring (C, 3, 4), focal lengths (C,), keypoints (C, B, J, 2), confidence (C, B, J)."""
     rng = np.random.default_rng(0)
@@ -271,21 +259,27 @@ def pipeline_call(cameras: int, bodies: int, truth: FloatArray) -> tuple[PosePip
     return pipeline, lambda: pipeline.fuse(next(stamp_ns), seen)
 
 
-def costs(truth: FloatArray, lifter: PoseLifter) -> dict[str, Any]:
+def costs(inputs: Inputs) -> dict[str, Any]:
     """Return times of solver, lifter and pipeline, and how they grow.
 
     Of each the round with the least median: the speed of a shared machine changes within a minute, and what disturbs
     only adds.
     """
+    print('cost, one core')
     sizes = ((1, 1), (2, 1), (4, 1), (8, 1), (12, 1), (4, 2), (4, 4), (4, 8), (8, 8), (12, 8))
-    rounds = [_growth(sizes, truth, lifter) for _ in range(ROUNDS)]
-    growth = []
-    for rows in zip(*rounds, strict=True):
-        best = dict(rows[0])
-        for stage in STAGES:
-            best[stage] = min((row[stage] for row in rows), key=lambda time: time['p50'])
-        growth.append(best)
-    return {'growth': growth, 'rounds': ROUNDS}
+    truth = inputs.clips[0].truth
+    rounds = [_growth(sizes, truth, inputs.lifter) for _ in range(ROUNDS)]
+    growth = [
+        rows[0] | {stage: min((row[stage] for row in rows), key=lambda time: time['p50']) for stage in STAGES}
+        for rows in zip(*rounds, strict=True)
+    ]
+    plot(growth, OUT / 'fusion.png')
+    p50 = {(row['cameras'], row['bodies']): {stage: row[stage]['p50'] for stage in STAGES} for row in growth}
+    return {
+        'growth': growth, 'rounds': ROUNDS, 'solver_ms_4x1_p50': p50[4, 1]['solver_ms'],
+        'solver_ms_12x8_p50': p50[12, 8]['solver_ms'], 'lifter_ms_4_views_p50': p50[4, 1]['lifter_ms'],
+        'pipeline_ms_4x1_p50': p50[4, 1]['pipeline_ms'],
+    }
 
 
 def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLifter) -> list[dict[str, Any]]:
@@ -309,25 +303,6 @@ def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLif
             f'{k.removesuffix("_ms")} {v["p50"]:.2f} (p99 {v["p99"]:.2f})' for k, v in row.items() if k.endswith('_ms')
         ) + ' ms', flush=True)
     return rows
-
-
-def peers_python() -> Path:
-    """Return the interpreter of the peers' own environment, made at the first call."""
-    folder = CACHE / 'peers'
-    python = folder / 'bin' / 'python'
-    ready = folder / 'ready'
-    if not ready.is_file():
-        print('installing aniposelib and pose2sim into an environment of their own ...', flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        install = [str(python), '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet']
-        subprocess.run([*install, 'aniposelib==0.8.0'], check=True)
-        # Pose2Sim declares GUIs and simulators; these few are what its triangulation imports.
-        subprocess.run([*install, '--no-deps', 'pose2sim==0.10.49'], check=True)
-        subprocess.run(
-            [*install, 'rtoml', 'anytree', 'pandas', 'c3d', 'tqdm', 'matplotlib', 'scipy', 'lxml'], check=True
-        )
-        ready.touch()
-    return python
 
 
 def ours_on(
@@ -362,17 +337,12 @@ def against_peers(
 ) -> dict[str, Any]:
     """Return reprojection, accuracy and time per frame set of ours and the peers on the same keypoints (C, F, J, 2)."""
     sets = xy.shape[1]
-    with tempfile.TemporaryDirectory() as folder:
-        given, out = Path(folder) / 'in.npz', Path(folder) / 'out.npz'
-        lenses = [camera.intrinsics for camera in rig.cameras]
-        np.savez(
-            given, K=[lens.K for lens in lenses], D=[np.pad(lens.D, (0, 5 - len(lens.D))) for lens in lenses],
-            R=[c.cam_from_world[:, :3] for c in rig.cameras], t=[c.cam_from_world[:, 3] for c in rig.cameras],
-            size=[(lens.width, lens.height) for lens in lenses], xy=xy, confidence=confidence,
-        )
-        script = Path(__file__).with_name('peers.py')
-        subprocess.run([str(peers_python()), str(script), str(given), str(out)], check=True, stderr=subprocess.DEVNULL)
-        found = dict(np.load(out))
+    lenses = [camera.intrinsics for camera in rig.cameras]
+    found = run_peer(peer_python('peers', PEERS), ['triangulate'], {
+        'K': [lens.K for lens in lenses], 'D': [np.pad(lens.D, (0, 5 - len(lens.D))) for lens in lenses],
+        'R': [c.cam_from_world[:, :3] for c in rig.cameras], 't': [c.cam_from_world[:, 3] for c in rig.cameras],
+        'size': [(lens.width, lens.height) for lens in lenses], 'xy': xy, 'confidence': confidence,
+    })
     joints: dict[str, FloatArray] = {}
     rows: dict[str, dict[str, Any]] = {}
     for name in ('aniposelib', 'aniposelib_fast', 'pose2sim'):
@@ -470,114 +440,115 @@ def plot(growth: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def machine() -> str:
-    """Return the processor and its number of cores."""
-    cpuinfo = Path('/proc/cpuinfo')
-    names = [line.split(':')[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
-    return f'{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {platform.system()}'
+@dataclass
+class Inputs:
+    """What the parts measure on; each is made when it is first wanted."""
+
+    data: Path
+    every: int
+
+    @cached_property
+    def clips(self) -> list[Recording]:
+        """The validation clips before the test rigs."""
+        return recordings(self.data, self.every)
+
+    @cached_property
+    def lifter(self) -> PoseLifter:
+        """The lifter that ships."""
+        return PoseLifter(LifterConfig())
+
+    @cached_property
+    def footage(self) -> tuple[CameraRig, list[dict[str, Keypoints2D]]]:
+        """Rig and sets of the demo."""
+        return footage()
 
 
-def commit() -> str:
-    """Return the checked-out commit, marked if files differ from it."""
-    def git(*words: str) -> str:
-        return subprocess.run(['git', *words], capture_output=True, text=True, check=False).stdout.strip()
+def accuracy(inputs: Inputs) -> dict[str, Any]:
+    """Measure against DLT, with few cameras, hidden arms and other filters."""
+    names = inputs.clips[0].rig.names
+    pairs = list(itertools.combinations(names, 2))
+    result: dict[str, Any] = {
+        'four_cameras': {name: compare(inputs.clips, names, config) for name, config in VARIANTS.items()},
+        'two_cameras': {'+'.join(pair): compare(inputs.clips, pair, FULL) for pair in pairs},
+        'occluded_arm': {'+'.join(pair): occluded_arm(inputs.clips, pair) for pair in pairs},
+        'filters': filters(inputs.clips[::4]),
+    }
+    for part, rows in result.items():
+        show(part.replace('_', ' '), rows)
+    one = one_camera(inputs.clips, inputs.lifter)
+    show('one camera', {'all': one})
+    return {
+        **result, 'one_camera': one, 'four_cameras_vs_dlt': result['four_cameras']['lifter, filter']['ratio'],
+        # The pair that gains least.
+        'two_cameras_vs_dlt': max(row['ratio'] for row in result['two_cameras'].values()),
+        'passing_arm_mm': max(row['passing_mm'] for row in result['occluded_arm'].values()),
+        'occluded_arm_mm': max(row['arm_mm'] for row in result['occluded_arm'].values()),
+        'one_camera_vs_lifter': one['ratio'],
+    }
 
-    return git('rev-parse', '--short', 'HEAD') + ('-dirty' if git('status', '--porcelain', 'geo_pose_ros') else '')
+
+def peers(inputs: Inputs) -> dict[str, Any]:
+    """Measure peers and ours on the same keypoints."""
+    subject = [clip for clip in inputs.clips if clip.subject == RIGS[0]]
+    xy = np.concatenate([c.xy for c in subject]).swapaxes(0, 1)
+    confidence = np.concatenate([c.confidence for c in subject]).swapaxes(0, 1)
+    truth = np.concatenate([c.truth for c in subject if c.truth is not None])
+    rig, sets = inputs.footage
+    with PosePipeline(rig, NEITHER) as mapper:
+        mapped = [mapper.fuse(i, found).keypoints for i, found in enumerate(sets)]
+    real_xy, real_confidence = (
+        np.stack([[getattr(k[n], field)[0] for k in mapped] for n in rig.names]) for field in ('xy', 'confidence')
+    )
+    result = {
+        'mocap17, four cameras': against_peers(subject[0].rig, xy, confidence, truth, inputs.lifter),
+        'real footage': against_peers(rig, real_xy, real_confidence, None, inputs.lifter),
+    }
+    for name, rows in result.items():
+        show(f'peers: {name}', rows)
+    rows = result['mocap17, four cameras']
+    # As a user would call them: default entry points, one set after the other. The table has the rest.
+    theirs = min(rows[name]['set_ms'] for name in ('aniposelib', 'pose2sim'))
+    return {
+        'peers': result, 'speedup_vs_fastest_peer': round(theirs / rows['ours_triangulation']['set_ms'], 2),
+        'speedup_with_lifter_vs_fastest_peer': round(theirs / rows['ours']['set_ms'], 2),
+    }
+
+
+def real_footage(inputs: Inputs) -> dict[str, Any]:
+    """Measure on the demo's footage."""
+    rows = real(*inputs.footage)
+    show('real footage', rows)
+    return {'real_footage': rows}
+
+
+PARTS: Mapping[str, Callable[[Inputs], dict[str, Any]]] = {
+    'accuracy': accuracy, 'peers': peers, 'cost': costs, 'real': real_footage,
+}
 
 
 def main() -> int:
     """Measure, print and write; return 0."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', type=Path, default=Path('../shared/data'))
+    use_one_thread()
+    parser = parser_of(__doc__)
+    parser.add_argument('--data', type=Path, default=SHARED_DATA)
     parser.add_argument('--every', type=int, default=1, help='every N-th clip for accuracy')
-    parser.add_argument('--only', nargs='*', default=['accuracy', 'peers', 'cost', 'real'])
+    parser.add_argument('--only', nargs='*', choices=tuple(PARTS), default=list(PARTS))
     args = parser.parse_args()
-    OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / 'fusion.json'
     result: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    lifter = PoseLifter(LifterConfig())
-    card = load_card(default_model())
-    result |= {
-        'commit': commit(), 'machine': machine(),
-        'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        'versions': {'python': platform.python_version(), 'numpy': np.__version__},
-        'lifter_sha256': card.sha256[:12],
-    }
+    origin = provenance('python benchmarks/fusion.py')
+    result |= origin | {'lifter_sha256': load_card(default_model()).sha256[:12]}
     if not (args.data / 'mocap17.npz').is_file():
         print(f"no motion data in '{args.data}': only the parts that need none; give --data", file=sys.stderr)
         args.only = [part for part in args.only if part == 'real']
-    # Parts may be run one by one; each says of which commit it is, and on which clips.
-    part = {'commit': commit(), 'clips': f'every {args.every}'}
-    result['parts'] = {**result.get('parts', {}), **dict.fromkeys(args.only, part)}
-    clips = recordings(args.data, args.every) if args.only != ['real'] else []
-    if 'accuracy' in args.only:
-        names = clips[0].rig.names
-        result['four_cameras'] = {name: compare(clips, names, config) for name, config in VARIANTS.items()}
-        show('four cameras', result['four_cameras'])
-        pairs = list(itertools.combinations(names, 2))
-        result['two_cameras'] = {'+'.join(p): compare(clips, p, FULL) for p in pairs}
-        show('two cameras', result['two_cameras'])
-        result['occluded_arm'] = {'+'.join(p): occluded_arm(clips, p) for p in pairs}
-        show('two cameras, left arm hidden from both', result['occluded_arm'])
-        result['one_camera'] = one_camera(clips, lifter)
-        show('one camera', {'all': result['one_camera']})
-        result['filters'] = filters(clips[::4])
-        show('filters, four cameras', result['filters'])
-        result['four_cameras_vs_dlt'] = result['four_cameras']['lifter, filter']['ratio']
-        # The pair that gains least.
-        result['two_cameras_vs_dlt'] = max(row['ratio'] for row in result['two_cameras'].values())
-        result['passing_arm_mm'] = max(row['passing_mm'] for row in result['occluded_arm'].values())
-        result['occluded_arm_mm'] = max(row['arm_mm'] for row in result['occluded_arm'].values())
-        result['one_camera_vs_lifter'] = result['one_camera']['ratio']
-    if 'cost' in args.only:
-        print('cost, one core')
-        result |= costs(clips[0].truth if clips[0].truth is not None else np.zeros((1, 17, 3)), lifter)
-        by = {(r['cameras'], r['bodies']): r for r in result['growth']}
-        result |= {
-            'solver_ms_4x1_p50': by[4, 1]['solver_ms']['p50'], 'solver_ms_12x8_p50': by[12, 8]['solver_ms']['p50'],
-            'lifter_ms_4_views_p50': by[4, 1]['lifter_ms']['p50'],
-            'pipeline_ms_4x1_p50': by[4, 1]['pipeline_ms']['p50'], 'load_average': round(os.getloadavg()[0], 1),
-        }
-        plot(result['growth'], OUT / 'fusion.png')
-    if {'peers', 'real'} & set(args.only):
-        rig, sets = footage()
-    if 'peers' in args.only:
-        subject = [clip for clip in clips if clip.subject == RIGS[0]]
-        xy = np.concatenate([c.xy for c in subject]).swapaxes(0, 1)
-        confidence = np.concatenate([c.confidence for c in subject]).swapaxes(0, 1)
-        truth = np.concatenate([c.truth for c in subject if c.truth is not None])
-        with PosePipeline(rig, NEITHER) as mapper:
-            mapped = [mapper.fuse(i, found).keypoints for i, found in enumerate(sets)]
-        real_xy = np.stack([[k[n].xy[0] for k in mapped] for n in rig.names])
-        real_confidence = np.stack([[k[n].confidence[0] for k in mapped] for n in rig.names])
-        result['peers'] = {
-            'mocap17, four cameras': against_peers(subject[0].rig, xy, confidence, truth, lifter),
-            'real footage': against_peers(rig, real_xy, real_confidence, None, lifter),
-        }
-        for name, rows in result['peers'].items():
-            show(f'peers: {name}', rows)
-        rows = result['peers']['mocap17, four cameras']
-        # As a user would call them: default entry points, one frame set after the other. The table has the rest.
-        theirs = min(rows[name]['set_ms'] for name in ('aniposelib', 'pose2sim'))
-        result['speedup_vs_fastest_peer'] = round(theirs / rows['ours_triangulation']['set_ms'], 2)
-        result['speedup_with_lifter_vs_fastest_peer'] = round(theirs / rows['ours']['set_ms'], 2)
-    if 'real' in args.only:
-        result['real_footage'] = real(rig, sets)
-        show('real footage', result['real_footage'])
-    path.write_text(json.dumps(result, indent=1) + '\n')
+    inputs = Inputs(args.data, args.every)
+    for part in args.only:
+        result |= PARTS[part](inputs)
+        # Parts may be run one by one; each says of which commit it is, and on which clips.
+        result.setdefault('parts', {})[part] = {'commit': origin['commit'], 'clips': f'every {args.every}'}
+        write_json(path, result)
     print({k: v for k, v in result.items() if not isinstance(v, (dict, list))})
     return 0
-
-
-def show(title: str, rows: dict[str, dict[str, Any]]) -> None:
-    """Print rows of named numbers as a table."""
-    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    print(f'\n{title}')
-    width = max(map(len, rows)) + 2
-    print(' ' * width + ''.join(f'{c:>{max(len(c), 8) + 2}}' for c in columns))
-    for name, row in rows.items():
-        cells = (f'{"-" if row.get(c) is None else row[c]!s:>{max(len(c), 8) + 2}}' for c in columns)
-        print(f'{name:<{width}}' + ''.join(cells), flush=True)
 
 
 if __name__ == '__main__':

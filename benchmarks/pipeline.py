@@ -1,6 +1,7 @@
-"""Cost per frame set of everything outside 2D detection, on the demo's real keypoints (4 cameras, 1 body).
+"""Cost per set of everything outside 2D detection, on the demo's real keypoints (4 cameras, 1 body).
 
-    python benchmarks/pipeline.py     ->  a table, and out/bench/pipeline.json
+    python benchmarks/pipeline.py                  ->  a table, and out/bench/pipeline.json
+    python benchmarks/pipeline.py --against REV    ->  the ratio to another commit, measured in turns
 
 One core; with and without the lifter, of each the round with the least median: the speed of a shared machine changes
 within a minute, and what disturbs only adds. Each stage is also given in units of a small numpy call (sum and finite
@@ -10,19 +11,27 @@ shared one, better than milliseconds do.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault('OMP_NUM_THREADS', '1')
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
-
 import json
-import platform
+import os
+import subprocess
+import sys
 from pathlib import Path
 from time import perf_counter
 
 import cv2
 import numpy as np
 
+from benchmarks.harness import (
+    CACHE,
+    OUT,
+    ROOT,
+    parser_of,
+    percentiles_ms,
+    provenance,
+    show,
+    use_one_thread,
+    write_json,
+)
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.detection import create_detector
@@ -37,14 +46,14 @@ from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BLAZEPOSE33
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
 
-OUT = Path('out/bench')
 PERIOD_NS = 100_000_000
 ROUNDS = 12
 
 
 def detect(videos: tuple[Path, ...], rig: CameraRig) -> tuple[list[dict[str, Keypoints2D]], float]:
-    """Return the keypoints of every frame set and the median ms of one detection; detections are cached."""
+    """Return the keypoints of every set and the median ms of one detection; detections are cached."""
     cache = OUT / 'demo_keypoints.npz'
+    cache.parent.mkdir(parents=True, exist_ok=True)
     if not cache.exists():
         arrays, spent_ms = {}, []
         for path in videos:
@@ -80,12 +89,48 @@ def detect(videos: tuple[Path, ...], rig: CameraRig) -> tuple[list[dict[str, Key
 
 def main() -> None:
     """Measure, print and write."""
-    OUT.mkdir(parents=True, exist_ok=True)
-    footage = fetch_footage(Path('.cache'))
+    parser = parser_of(__doc__)
+    parser.add_argument('--against', metavar='REV', help='measure a commit too, in turns, and print the ratio')
+    parser.add_argument('--turns', type=int, default=3, help='with --against: turns of each')
+    arguments = parser.parse_args()
+    use_one_thread()
+    if arguments.against:
+        compare(arguments.against, arguments.turns)
+    else:
+        measure_all()
+
+
+def compare(revision: str, turns: int) -> None:
+    """Print the ratio of this tree's cost to that of ``revision``, each by its own benchmark, in turns."""
+    there = CACHE / 'worktrees' / revision
+    if not there.is_dir():
+        subprocess.run(['git', 'worktree', 'add', '--detach', str(there), revision], check=True)
+    (there / CACHE.name).mkdir(exist_ok=True)
+    for kept in CACHE.iterdir():
+        link = there / CACHE.name / kept.name
+        if kept.name != 'worktrees' and not link.exists():
+            link.symlink_to(kept.resolve())
+    spent: dict[str, dict[str, list[float]]] = {}
+    for _ in range(turns):
+        for name, root in (('this', ROOT), (revision, there.resolve())):
+            environment = {**os.environ, 'PYTHONPATH': str(root)}
+            script = [sys.executable, str(root / 'benchmarks' / 'pipeline.py')]
+            subprocess.run(script, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
+            found = json.loads((root / OUT / 'pipeline.json').read_text())
+            for variant in ('triangulation', 'lifter'):
+                spent.setdefault(variant, {}).setdefault(name, []).append(found[variant]['stages']['total']['p50_ms'])
+    for variant, times in spent.items():
+        ours, theirs = min(times['this']), min(times[revision])
+        print(f'{variant}: {ours:.2f} ms a set, {revision} {theirs:.2f} ms, ratio {ours / theirs:.3f}')
+
+
+def measure_all() -> None:
+    """Measure this tree."""
+    footage = fetch_footage(CACHE)
     rig = read_calibration(footage.calibration)
     sets, detect_ms = detect(footage.videos, rig)
-    report: dict[str, object] = {'machine': platform.processor() or platform.machine(), 'detect_ms': detect_ms}
-    print(f'{len(sets)} frame sets, {len(rig)} cameras, one 2D detection {detect_ms:.1f} ms')
+    report: dict[str, object] = {**provenance('python benchmarks/pipeline.py'), 'detect_ms': detect_ms}
+    print(f'{len(sets)} sets, {len(rig)} cameras, one 2D detection {detect_ms:.1f} ms')
     rounds: dict[str, list[tuple[float, float, dict[str, list[float]]]]] = {}
     for _ in range(ROUNDS):
         for variant, lifter in (('triangulation', LifterConfig(enabled=False)), ('lifter', LifterConfig())):
@@ -95,20 +140,15 @@ def main() -> None:
             rounds.setdefault(variant, []).append(found)
     for variant, measured in rounds.items():
         _, call_us, spent = min(measured, key=lambda found: found[0])
-        rows = {
-            stage: {
-                'p50_ms': round(float(np.percentile(values, 50)), 3),
-                'p99_ms': round(float(np.percentile(values, 99)), 3),
-                'p50_calls': round(float(np.percentile(values, 50)) * 1e3 / call_us, 1),
+        rows = {}
+        for stage, values in spent.items():
+            times = percentiles_ms(values)
+            rows[stage] = {
+                'p50_ms': times['p50'], 'p99_ms': times['p99'], 'p50_calls': round(times['p50'] * 1e3 / call_us, 1),
             }
-            for stage, values in spent.items()
-        }
-        print(f'\nper frame set, {variant}; a small numpy call takes {call_us:.1f} us')
-        print(f'{"stage":<14}{"p50 ms":>9}{"p99 ms":>9}{"calls":>9}')
-        for stage, row in rows.items():
-            print(f'{stage:<14}{row["p50_ms"]:>9.2f}{row["p99_ms"]:>9.2f}{row["p50_calls"]:>9.0f}')
+        show(f'per set, {variant}; a small numpy call takes {call_us:.1f} us', rows)
         report[variant] = {'small_call_us': round(call_us, 2), 'stages': rows}
-    (OUT / 'pipeline.json').write_text(json.dumps(report, indent=2) + '\n')
+    write_json(OUT / 'pipeline.json', report)
 
 
 def measure(rig: CameraRig, sets: list[dict[str, Keypoints2D]], config: PipelineConfig) -> dict[str, list[float]]:

@@ -10,17 +10,9 @@ sources are not run again (`--fresh` does). One core: the threads of numpy and o
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault('OMP_NUM_THREADS', '1')
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
-
-import argparse
 import hashlib
 import json
 import multiprocessing
-import platform
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -31,15 +23,24 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import ROOT
+from benchmarks.harness import (
+    OUT,
+    RESULTS,
+    ROOT,
+    markdown_table,
+    parser_of,
+    provenance,
+    replace_section,
+    use_one_thread,
+    write_json,
+)
 from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_name
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation.metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
 from geo_pose_ros.simulation.simulate import Scenario, build, run
 
-STORE = Path('out/bench/scenes.json')
-RESULT, PICTURE = Path('docs/benchmarks/scenes.json'), Path('docs/benchmarks/scenes.png')
+STORE, RESULT, CHART = OUT / 'scenes.json', RESULTS / 'scenes.json', RESULTS / 'scenes.png'
 DOCUMENT = Path('docs/scenes.md')
 # Times until something is found, and what may not happen: the worst of the seeds; all else: their mean.
 WORST = ('clock_error_ms', 'clock_found_s', 'knock_found_s', 'peak_mb')
@@ -54,18 +55,7 @@ def sources_digest() -> str:
         for path in sorted((ROOT / folder).glob(pattern)):
             if path.is_file():
                 digest.update(path.read_bytes())
-    digest.update((ROOT / 'benchmarks/simulation.py').read_bytes())
     return digest.hexdigest()[:16]
-
-
-def commit() -> str:
-    """Return the commit of the working tree, marked if the sources differ from it."""
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ['git', *words], cwd=ROOT, capture_output=True, text=True, check=False
-        ).stdout.strip()
-
-    return git('rev-parse', '--short', 'HEAD') + ('-dirty' if git('status', '--porcelain', 'geo_pose_ros') else '')
 
 
 def run_once(scenario: Scenario, config: NodeConfig, memory: bool) -> Metrics:
@@ -157,26 +147,24 @@ def markdown(done: Sequence[Row], results: Mapping[str, Result]) -> list[str]:
         'Written by `make bench-scenes` from [benchmarks/scenes.json](benchmarks/scenes.json). '
         f'{count["met"]} of {len(found)} targets met, {count["short"]} short, {count["n/a"]} not to be told.', '',
         '![joint error and recall by factor](benchmarks/scenes.png)', '',
-        '### Short', '', '| row | what |', '|---|---|',
-        *(f'| {row.name} | {in_words(t, value, verdict)} |' for row, t, value, verdict in found if verdict == 'short'),
-        '',
+        '### Short', '', *markdown_table(('row', 'what'), (
+            (row.name, in_words(t, value, verdict)) for row, t, value, verdict in found if verdict == 'short'
+        )),
     ]
     for group, title in (('named', 'Named scenes'), ('sweep', 'One factor at a time'), ('cell', 'Random cells')):
-        header = ['row', *(heading for _, heading, _, _ in COLUMNS), 'targets']
-        lines += [f'### {title}', '', '| ' + ' | '.join(header) + ' |', '|---' * len(header) + '|']
+        table = []
         for row in (r for r in done if r.group == group):
             words = [v for _, _, v in verdicts(row, results)]
             state = ', '.join(f'{words.count(w)} {w}' for w in ('met', 'short', 'n/a') if w in words)
             numbers = [cell(results[row.name], key, scale, digits) for key, _, scale, digits in COLUMNS]
-            lines.append('| ' + ' | '.join([row.name, *numbers, state]) + ' |')
-        lines.append('')
+            table.append([row.name, *numbers, state])
+        header = ['row', *(heading for _, heading, _, _ in COLUMNS), 'targets']
+        lines += [f'### {title}', '', *markdown_table(header, table)]
     own = [(row, t, value, verdict) for row, t, value, verdict in found if t.metric not in {k for k, *_ in COLUMNS}]
-    lines += ['### Other targets', '', '| row | what |', '|---|---|']
-    lines += [
-        f'| {row.name} | {in_words(t, value, verdict)} |' for row, t, value, verdict in own
+    return [*lines, '### Other targets', '', *markdown_table(('row', 'what'), (
+        (row.name, in_words(t, value, verdict)) for row, t, value, verdict in own
         if not (verdict != 'short' and t.metric in ('sets_per_instant', 'false_knocks'))
-    ]
-    return [*lines, '']
+    ))]
 
 
 def show(row: Row, results: Mapping[str, Result], seconds: float) -> None:
@@ -232,13 +220,7 @@ def load_store(digest: str, fresh: bool) -> dict[str, Any]:
 
 def save(path: Path, digest: str, done: Mapping[str, Any]) -> None:
     """Write rows with what made them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    report = {
-        'command': 'python benchmarks/scenes.py', 'commit': commit(), 'sources': digest,
-        'machine': platform.processor() or platform.machine(), 'python': platform.python_version(),
-        'numpy': np.__version__, 'rows': done,
-    }
-    path.write_text(json.dumps(report, indent=1) + '\n')
+    write_json(path, {**provenance('make bench-scenes'), 'sources': digest, 'rows': done})
 
 
 def wanted(only: str, group: str, quick: bool, seconds: float) -> list[Row]:
@@ -259,7 +241,8 @@ def wanted(only: str, group: str, quick: bool, seconds: float) -> list[Row]:
 
 def main() -> None:
     """Run what is missing, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    use_one_thread()
+    parser = parser_of(__doc__)
     parser.add_argument('--only', default='', help='rows whose name contains this')
     parser.add_argument('--group', default='', choices=('', 'named', 'sweep', 'cell'), help='rows of this group')
     parser.add_argument('--quick', action='store_true', help='a chosen dozen')
@@ -294,9 +277,8 @@ def main() -> None:
     print(f'{len(chosen)} rows, {total_s:.0f} s of CPU time')
     if all(row.name in done for row in rows()) and not arguments.seconds:
         save(RESULT, digest, done)
-        draw(results, PICTURE)
-        text = DOCUMENT.read_text().split('## Results')[0]
-        DOCUMENT.write_text(text + '\n'.join(['## Results', '', *markdown(rows(), results)]))
+        draw(results, CHART)
+        replace_section(DOCUMENT, markdown(rows(), results))
 
 
 def _warm_up() -> None:

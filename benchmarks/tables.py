@@ -1,42 +1,59 @@
-"""Write the results of fusion.py into the docs, so that no number there is typed by hand.
+"""Write the results of fusion.py and calibrate.py into the docs, so that no number there is typed by hand.
 
-    python benchmarks/tables.py     docs/benchmarks/fusion.json -> docs/fusion.md, from '## Results' on
+    python benchmarks/tables.py     docs/benchmarks/{fusion,calibrate}.json -> docs/{fusion,calibration}.md
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-DOCUMENT, RESULT = Path('docs/fusion.md'), Path('docs/benchmarks/fusion.json')
-# What issue and design ask for: name, key, limit, whether it must be at least the limit.
-ASKED = (
-    ('four cameras, ratio to DLT', 'four_cameras_vs_dlt', 0.90, False),
-    ('two cameras, ratio to DLT, the pair that gains least', 'two_cameras_vs_dlt', 0.75, False),
-    ('arm hidden from both of two cameras, mm, worst pair', 'occluded_arm_mm', 100.0, False),
-    ('one camera, root-relative, ratio to the lifter', 'one_camera_vs_lifter', 1.02, False),
-    ('solver 4 x 1, ms', 'solver_ms_4x1_p50', 1.0, False),
-    ('solver 12 x 8, ms', 'solver_ms_12x8_p50', 10.0, False),
-    ('lifter, 4 views, ms', 'lifter_ms_4_views_p50', 1.5, False),
-    ('pipeline without detection, 4 x 1, ms', 'pipeline_ms_4x1_p50', 4.0, False),
-    ('times as fast as the faster peer', 'speedup_vs_fastest_peer', 5.0, True),
+from benchmarks.harness import RESULTS, asked_table, markdown_table, named_table, replace_section
+
+# What issue and design ask for: words, path of the value, limit, whether it must be at least the limit.
+FUSION_ASKED = (
+    ('four cameras, ratio to DLT', ('four_cameras_vs_dlt',), 0.90, False),
+    ('two cameras, ratio to DLT, the pair that gains least', ('two_cameras_vs_dlt',), 0.75, False),
+    ('arm hidden from both of two cameras, mm, worst pair', ('occluded_arm_mm',), 100.0, False),
+    ('one camera, root-relative, ratio to the lifter', ('one_camera_vs_lifter',), 1.02, False),
+    ('solver 4 x 1, ms', ('solver_ms_4x1_p50',), 1.0, False),
+    ('solver 12 x 8, ms', ('solver_ms_12x8_p50',), 10.0, False),
+    ('lifter, 4 views, ms', ('lifter_ms_4_views_p50',), 1.5, False),
+    ('pipeline without detection, 4 x 1, ms', ('pipeline_ms_4x1_p50',), 4.0, False),
+    ('times as fast as the faster peer', ('speedup_vs_fastest_peer',), 5.0, True),
+)
+CALIBRATION_COLUMNS = {
+    'runs': 'runs', 'rotation_deg': 'rotation, deg RMS', 'rotation_max_deg': 'worst', 'position_mm': 'position, mm RMS',
+    'position_max_mm': 'worst', 'inside_95': 'inside 95 %', 'scale_error_percent': 'scale, %',
+    'clock_rms_ms': 'clock, ms RMS', 'clock_max_ms': 'worst', 'gravity_deg': 'gravity, deg', 'floor_mm': 'floor, mm',
+    'wall_s': 's', 'cpu_s': 's of one core',
+}
+CALIBRATION_ASKED = (
+    ('demo, left-out camera, px', ('demo', 'after', 'left_out_px'), 13.0, False),
+    ('demo, reprojection, px', ('demo', 'after', 'reprojection_px'), 7.5, False),
+    ('demo, worst camera, px', ('demo', 'after', 'worst_camera_px'), 10.0, False),
+    ('refined, rotation, deg', ('refine', 'rotation_deg'), 0.10, False),
+    ('refined, position, mm', ('refine', 'position_mm'), 8.0, False),
+    ('refined, clocks +-50 ms, ms', ('refine', 'clock_rms_ms'), 2.0, False),
+    ('refined, s of one core', ('refine', 'cpu_s'), 30.0, False),
+    ('from scratch, rotation, deg', ('scratch', 'rotation_deg'), 0.25, False),
+    ('from scratch, position, mm', ('scratch', 'position_mm'), 20.0, False),
+    ('from scratch, scale from the stature, %', ('scratch', 'scale_error_percent'), 1.0, False),
+    ('gravity, deg', ('scratch', 'gravity_deg'), 1.0, False),
+    ('floor, mm', ('scratch', 'floor_mm'), 20.0, False),
+    ('clocks +-5 s and 50 ppm, ms', ('sync', 'clock_rms_ms'), 3.0, False),
+    ('ring of twelve, refined, rotation, deg', ('ring', 'refined', 'rotation_deg'), 0.2, False),
+    ('ring of twelve, refined, position, mm', ('ring', 'refined', 'position_mm'), 15.0, False),
+    ('ring of twelve, from scratch, rotation, deg', ('ring', 'scratch', 'rotation_deg'), 0.2, False),
+    ('ring of twelve, from scratch, position, mm', ('ring', 'scratch', 'position_mm'), 15.0, False),
+    ('ring of twelve, from scratch, s of one core', ('ring', 'scratch', 'cpu_s'), 180.0, False),
+    ('ring of twelve, memory, GB', ('ring', 'peak_memory_gb'), 1.5, False),
 )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Return a Markdown table."""
-    lines = ['| ' + ' | '.join(header) + ' |', '|---' * len(header) + '|']
-    return lines + ['| ' + ' | '.join('-' if cell is None else str(cell) for cell in row) + ' |' for row in rows] + ['']
-
-
-def named(rows: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]) -> list[str]:
-    """Return the table of named rows; ``columns``: key to heading."""
-    return table(['', *columns.values()], [[name, *(row.get(key) for key in columns)] for name, row in rows.items()])
-
-
-def results(r: Mapping[str, Any]) -> list[str]:
+def fusion(r: Mapping[str, Any]) -> list[str]:
     """Return the lines of the section."""
     accuracy = {
         'ours_mm': 'ours, mm', 'dlt_mm': 'DLT, mm', 'ratio': 'ratio', 'ours_median_mm': 'median, mm',
@@ -47,10 +64,6 @@ def results(r: Mapping[str, Any]) -> list[str]:
         'set_ms': 'ms per set', 'batch_ms_per_set': 'ms per set in bulk', 'reprojection_px': 'reprojection, px',
         'mpjpe_mm': 'MPJPE, mm', 'bone_length_cv': 'bone CV', 'complete': 'complete',
     }
-    asked = []
-    for what, key, limit, at_least in ASKED:
-        reached = r[key] >= limit if at_least else r[key] <= limit
-        asked.append((f'{what} {">=" if at_least else "<="} {limit:g}', r[key], 'yes' if reached else '**no**'))
     stages = ('solver_ms', 'triangulation_ms', 'lifter_ms', 'pipeline_ms')
     growth = [
         (f'{row["cameras"]} x {row["bodies"]}', *(f'{row[s]["p50"]} / {row[s]["p99"]}' for s in stages))
@@ -58,19 +71,18 @@ def results(r: Mapping[str, Any]) -> list[str]:
     ]
     one = r['one_camera']
     return [
-        '## Results', '',
         f'{r["machine"]}, {r["date"]}, lifter {r["lifter_sha256"]}. Commits and validation clips, by part:',
         '; '.join(f'{part} {of["commit"]}, {of["clips"]}' for part, of in r['parts'].items()) + '.',
         'Written by `python benchmarks/tables.py` from',
         '[benchmarks/fusion.json](benchmarks/fusion.json).', '',
-        *table(('asked', 'reached', ''), asked),
+        *asked_table(FUSION_ASKED, r),
         '### Accuracy', '',
         'Four cameras; published joints against the mocap truth, absolute, on the joints that DLT has.', '',
-        *named(r['four_cameras'], accuracy),
+        *named_table(r['four_cameras'], accuracy),
         "Two cameras (opposite pairs see along each other's axes, where DLT breaks down):", '',
-        *named(r['two_cameras'], accuracy),
+        *named_table(r['two_cameras'], accuracy),
         'Two cameras, the left arm hidden from both for whole clips; passing: for half a second in every two.', '',
-        *named(
+        *named_table(
             r['occluded_arm'],
             {
                 'arm_mm': 'arm, mm', 'left_shoulder_mm': 'shoulder', 'left_elbow_mm': 'elbow', 'left_wrist_mm': 'wrist',
@@ -80,17 +92,17 @@ def results(r: Mapping[str, Any]) -> list[str]:
         f'One camera, all eight: root-relative {one["ours_mm"]} mm, lifter alone {one["lifter_mm"]} mm; absolute root',
         f'{one["root_mm"]} mm mean, {one["root_median_mm"]} mm median.', '',
         'Filters, four cameras; jitter is the mean error of the acceleration:', '',
-        *named(r['filters'], {'mpjpe_mm': 'MPJPE, mm', 'jitter_m_s2': 'jitter, m/s^2'}),
+        *named_table(r['filters'], {'mpjpe_mm': 'MPJPE, mm', 'jitter_m_s2': 'jitter, m/s^2'}),
         '### Against peers, on the same 2D', '',
         'One frame set after the other, as a robot has them, with their default entry points:',
         f'{r["speedup_vs_fastest_peer"]} times as fast as the faster of the two,',
         f'{r["speedup_with_lifter_vs_fastest_peer"]} times with the lifter, which they do not have.',
         'mocap17 through the rig of S9:', '',
-        *named(r['peers']['mocap17, four cameras'], peers),
+        *named_table(r['peers']['mocap17, four cameras'], peers),
         'Demo footage:', '',
-        *named(r['peers']['real footage'], peers),
+        *named_table(r['peers']['real footage'], peers),
         '### Real footage (demo, 100 sets, 60 Hz)', '',
-        *named(
+        *named_table(
             r['real_footage'],
             {
                 'leave_one_out_px': 'left-out camera, median px', 'leave_one_out_mean_px': 'mean px',
@@ -100,16 +112,51 @@ def results(r: Mapping[str, Any]) -> list[str]:
             },
         ),
         f'### Cost, ms per set, p50 / p99, one core, the best of {r["rounds"]} rounds', '',
-        *table(('cameras x bodies', 'solver', 'without lifter', 'lifter', 'pipeline'), growth),
+        *markdown_table(('cameras x bodies', 'solver', 'without lifter', 'lifter', 'pipeline'), growth),
         '![growth](benchmarks/fusion.png)',
     ]
 
 
+def calibration(r: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the section."""
+    cases = {name: r[name] for name in ('refine', 'scratch', 'sync') if name in r}
+    cases |= {f'ring, {name}': r['ring'][name] for name in ('refined', 'scratch') if 'ring' in r}
+    parts = '; '.join(f'{k} {v["commit"]}, {v["seeds"]}' for k, v in r['parts'].items())
+    lines = [
+        f'{r["machine"]}, {r["date"]}; {r.get("note", "")}'.rstrip('; '),
+        f'Commits and runs per rig: {parts}.',
+        'Written by `python benchmarks/tables.py`.', '', *asked_table(CALIBRATION_ASKED, r),
+        *named_table(cases, CALIBRATION_COLUMNS),
+    ]
+    if 'peers' in r:
+        columns = {
+            'rotation_deg': 'rotation, deg RMS', 'position_mm': 'position, mm RMS', 'held_out_px': 'kept aside, px',
+            'wall_s': 's',
+        }
+        lines += ["The same keypoints, who is who known, into a peer's bundle adjustment:", '']
+        lines += named_table(r['peers'], columns)
+    if 'live' in r:
+        live = r['live']
+        lines += [
+            'A camera turned by 3 degrees while sets come in (one run per rig), seconds after it was turned:',
+            f'named {live["named_after_s"]}, repaired to 0.3 degrees {live["repaired_after_s"]}; sets in which another',
+            f'camera was named: {live["sets_with_another_camera_named"]}.', '',
+        ]
+    if 'watch' in r:
+        columns = {
+            'ms_per_set': 'ms per set', 'ms_at_most_while_refining': 'at most, while refining', 'sets': 'sets kept',
+            'mb': 'MB',
+        }
+        lines += ['What the watch costs the thread that fuses (cameras x people), and holds:', '']
+        lines += named_table(r['watch'], columns)
+    return lines
+
+
 def main() -> None:
-    """Replace the section."""
-    text = DOCUMENT.read_text(encoding='utf-8')
-    lines = results(json.loads(RESULT.read_text(encoding='utf-8')))
-    DOCUMENT.write_text(text[: text.index('## Results')] + '\n'.join(lines) + '\n', encoding='utf-8')
+    """Replace the sections."""
+    for name, document, section in (('fusion', 'fusion', fusion), ('calibrate', 'calibration', calibration)):
+        result = json.loads((RESULTS / f'{name}.json').read_text(encoding='utf-8'))
+        replace_section(Path(f'docs/{document}.md'), section(result))
 
 
 if __name__ == '__main__':

@@ -7,19 +7,16 @@ Linux only: the resident set size is read from /proc.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.harness import CACHE, OUT, parser_of, provenance, resident_mb, write_json
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.demo.run import BODIES, prepare, run_live
 from geo_pose_ros.demo.summary import delays_ms
 
-OUT = Path('out/bench')
 SAMPLE_S = 5.0
 # By then every model has run, and every buffer been filled, often.
 SETTLED_S = 60.0
@@ -36,19 +33,16 @@ class Sampler:
         now_s = time.time()
         if self.samples and now_s < self.samples[-1][0] + SAMPLE_S:
             return
-        for line in Path(f'/proc/{pid}/status').read_text().splitlines():
-            if line.startswith('VmRSS:'):
-                self.samples.append((now_s, int(line.split()[1]) / 1024.0))
+        self.samples.append((now_s, resident_mb(pid)))
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument('--minutes', type=float, default=10.0)
     minutes = parser.parse_args().minutes
-    OUT.mkdir(parents=True, exist_ok=True)
     run_folder = OUT / 'memory'
-    material = prepare(run_folder, Path('.cache'), 'Demo_SinglePerson')
+    material = prepare(run_folder, CACHE, 'Demo_SinglePerson')
     with BagReader(material.bag) as reader:
         loop_s = (reader.end_ns - reader.start_ns) / 1e9
     sampler = Sampler()
@@ -58,6 +52,7 @@ def main() -> None:
     settled = int(np.abs(seconds - SETTLED_S).argmin())
     halves = np.array_split(delays, 2)
     report = {
+        **provenance('make bench-memory'),
         'minutes': round(float(seconds[-1]) / 60.0, 2),
         'sets_published': len(delays),
         'rate_hz': round(len(delays) / float(seconds[-1]), 2),
@@ -73,7 +68,7 @@ def main() -> None:
         },
         'samples_s_mb': [[round(float(s), 1), round(float(mb), 1)] for s, mb in zip(seconds, rss_mb, strict=True)],
     }
-    (OUT / 'memory.json').write_text(json.dumps(report, indent=2) + '\n')
+    write_json(OUT / 'memory.json', report)
     print(f'{report["sets_published"]} sets in {report["minutes"]} min; resident set {report["rss_mb"]} MB')
     print(f'p95 latency of the two halves {report["latency_ms_p95"]} ms')
 

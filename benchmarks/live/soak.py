@@ -13,7 +13,6 @@ minutes of a half (or the half of it, where it is shorter than four), or a frame
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import threading
@@ -30,6 +29,7 @@ from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
+from benchmarks.harness import parser_of, resident_mb
 from geo_pose_ros.detection import base
 from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.rigs.rig_file import dump_rig
@@ -132,12 +132,6 @@ TROUBLES = (
         lambda w: _use(w, RIG.names),
     ),
 )
-
-
-def resident_mb() -> float:
-    """Return the memory this process has now, MB."""
-    status = Path('/proc/self/status').read_text(encoding='ascii')
-    return float(next(line.split()[1] for line in status.splitlines() if line.startswith('VmRSS'))) / 1024
 
 
 class Console:
@@ -261,7 +255,7 @@ def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tu
 
 def main() -> int:
     """Soak and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument('--hours', type=float, default=0.5)
     parser.add_argument('--fault-every', type=float, default=10.0, metavar='S')
     parser.add_argument('--seed', type=int, default=0)

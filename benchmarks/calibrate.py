@@ -45,9 +45,10 @@ from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.settings import LifterConfig
-from geo_pose_ros.pipeline import PipelineResult, PosePipeline
+from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.cameras import CameraState
+from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.simulation.detector_noise import NoiseSettings, detect, detector_joints
 from geo_pose_ros.simulation.motion import MotionClip, load_motion, stature_m
@@ -348,8 +349,8 @@ def live(data: Path, seeds: int) -> dict[str, Any]:
             for i in range(1500):
                 seen = {n: (before if i < 300 else after)[n][i] for n in rig.names}
                 result = pipeline.fuse(_START_NS + round(i * 1e9 / FPS), seen)
-                watch.add(rig, result)
-                moved = {n for n, state in result.cameras.items() if state.moved}
+                watch.add(rig, result.scene)
+                moved = {n for n, state in result.scene.cameras.items() if state.moved}
                 wrongly += bool(moved - {name}) or (i < 300 and bool(moved))
                 if np.isnan(named) and i >= 300 and name in moved:
                     named = i / FPS - 10.0
@@ -383,9 +384,7 @@ def watch(data: Path, seeds: int) -> dict[str, Any]:
                 for n in rig.names
             }
             states = {n: CameraState(0.0, 0.0, 1.0, 1.0, (0.0, 0.0), 0.0, False) for n in rig.names}
-            found = PipelineResult(
-                Bodies3D.empty(stamp_ns, 'world', BODY17), seen, {}, {}, {}, {}, states, {}
-            )
+            found = SceneResult(Bodies3D.empty(stamp_ns, 'world', BODY17), seen, cameras=states)
             began = perf_counter()
             watch.add(rig, found)
             took_ms.append(1e3 * (perf_counter() - began))

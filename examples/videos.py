@@ -22,7 +22,7 @@ def main(rig_file: str, *sources: str) -> None:
             frames = {name: Frame(name, now_ns, image) for name, image in taken.items() if image is not None}
             if not frames:
                 break
-            result = pipeline.process_set(FrameSet(frames))
+            result = pipeline.process(FrameSet(frames))
             for body_id, joints in zip(result.bodies.body_ids, result.bodies.xyz, strict=True):
                 print(f'{now_ns / 1e9:.3f} s: body {body_id}, pelvis at {joints[0].round(3)} m')
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 
 import numpy as np
 
-from .arrays import FloatArray, IntArray
+from .arrays import FloatArray
 from .detection import Detector
 from .detection.stage import Detection, DetectionStage, FrameLoader, Views
 from .lifting.lifter import PoseLifter
-from .scene.cameras import CameraState
-from .scene.predictions import Foreseen
-from .scene.scene import Scene
+from .scene.predictions import Predictions
+from .scene.scene import Scene, SceneResult
 from .scene.settings import PipelineConfig
 from .skeleton import BODY17, map_to_body17
 from .types import Bodies3D, CameraRig, ClockModel, Frame, FrameSet, Keypoints2D, PredictedPeople
@@ -23,36 +22,37 @@ from .types import Bodies3D, CameraRig, ClockModel, Frame, FrameSet, Keypoints2D
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PipelineResult:
-    """What one frame set gave.
+    """What one set gave.
 
     Attributes:
-        bodies: in the world frame.
-        keypoints: body17 keypoints per camera, of every camera whose frame could be used.
-        frames: decoded frames per camera (empty where keypoints came from elsewhere).
-        camera_errors: per camera whose frame could not be used, why.
-        stage_ms: time per stage. ``decode`` and ``detect`` are summed over the cameras, which run in parallel;
-            ``views`` is the wall time of both; the others are wall times.
-        residuals_px: per camera, distances (n,) px between its keypoints and the reprojected joints they support.
-        cameras: what is known of each camera.
-        unexplained: per camera that delivered, detections that belong to no body.
-        owners: per camera that delivered, (P,) the id of the body that each detection is of, -1 for none.
+        scene: what the scene made of the keypoints.
+        views: what was loaded and detected; only ``keypoints`` where keypoints came from elsewhere.
     """
 
-    bodies: Bodies3D
-    keypoints: Mapping[str, Keypoints2D]
-    frames: Mapping[str, Frame]
-    camera_errors: Mapping[str, str]
-    stage_ms: Mapping[str, float]
-    residuals_px: Mapping[str, FloatArray]
-    cameras: Mapping[str, CameraState]
-    unexplained: Mapping[str, int]
-    owners: Mapping[str, IntArray] = field(default_factory=dict)
+    scene: SceneResult
+    views: Views = field(default_factory=lambda: Views.of({}))
+
+    @property
+    def bodies(self) -> Bodies3D:
+        """In the world frame."""
+        return self.scene.bodies
+
+    @property
+    def keypoints(self) -> Mapping[str, Keypoints2D]:
+        """body17 keypoints per camera, of every camera whose frame could be used."""
+        return self.scene.keypoints
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """Time per stage: those of the views, and those of the scene."""
+        return {**self.views.stage_ms, **self.scene.stage_ms}
 
 
 class PosePipeline:
     """The whole way from frames to bodies, for one rig; a context manager.
 
-    Call it from one thread; or ``detect`` from one and ``finish`` from another, set after set.
+    ``process`` takes frames, ``fuse`` keypoints that somebody else detected. A caller that detects a set while the set
+    before is fused uses ``begin`` from one thread and ``finish`` from another, set after set.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class PosePipeline:
         self._config = config or PipelineConfig()
         self._stage = DetectionStage(self._config.detector, len(rig), detector, _sizes(rig))
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
-        self._scene = Scene(rig, self._config, self._lifter)
-        # What the last set says about the next; replaced as a whole by fuse, read by the detector's threads.
-        self._foreseen = self._scene.foresee()
+        self._scene = Scene(rig, self._config, self._lifter, self._config.detector.min_confidence)
+        # Of the last set; replaced as a whole when a set is finished, read by the detector's threads.
+        self._predictions = self._scene.predictions()
 
     @property
     def rig(self) -> CameraRig:
@@ -90,7 +90,7 @@ class PosePipeline:
         self._rig = rig
         self._stage.use_cameras(len(rig), _sizes(rig))
         self._scene.with_rig(rig)
-        self._foreseen = self._scene.foresee()
+        self._predictions = self._scene.predictions()
 
     def with_lifter(self, lifter: PoseLifter) -> None:
         """Go on with another lifter, which is the pipeline's to close; people, their ids and bone lengths stay.
@@ -116,10 +116,10 @@ class PosePipeline:
         """Create the detector now rather than at the first frame; raise DetectorError if it cannot be."""
         self._stage.load()
 
-    def expected(
+    def predict_people(
         self, stamps_ns: Mapping[str, int], cam_from_world: Mapping[str, FloatArray] | None = None
     ) -> dict[str, PredictedPeople]:
-        """Return whom the last set lets expect in the pictures of ``stamps_ns``, by camera name. Any thread may call.
+        """Return where the last set predicts people in the images of ``stamps_ns``. Any thread may call.
 
         Args:
             stamps_ns: by camera name.
@@ -128,68 +128,43 @@ class PosePipeline:
         Raises:
             CalibrationError: if a name is not in the rig.
         """
-        return self._seen_by(self._foreseen, cam_from_world or {}, stamps_ns)
+        return _in_images(self._predictions, self._rig, cam_from_world or {}, stamps_ns)
 
-    def _seen_by(
-        self, foreseen: Foreseen, cam_from_world: Mapping[str, FloatArray], stamps_ns: Mapping[str, int]
-    ) -> dict[str, PredictedPeople]:
-        return {
-            name: foreseen.seen_by(self._rig[name], stamp_ns, cam_from_world.get(name))
-            for name, stamp_ns in stamps_ns.items()
-        }
-
-    def process_set(self, frames: FrameSet) -> PipelineResult:
-        """Return the bodies of decoded frames; see ``process``."""
-        return self.process(frames.stamp_ns, {name: _loaded(frame) for name, frame in frames.frames.items()})
-
-    def process(self, stamp_ns: int, loaders: Mapping[str, FrameLoader]) -> PipelineResult:
-        """Load, detect, and fuse one frame set: ``detect``, then ``finish``.
-
-        Args:
-            stamp_ns: the set's acquisition time.
-            loaders: by camera name, a call that decodes its frame.
+    def process(self, frames: FrameSet) -> PipelineResult:
+        """Return the bodies of decoded frames.
 
         Raises:
-            CalibrationError: if a name is not in the rig.
+            CalibrationError: if a camera is not in the rig.
         """
-        return self.finish(stamp_ns, self.detect(loaders))
-
-    def detect(self, loaders: Mapping[str, FrameLoader]) -> Views:
-        """Return what the cameras see; may run while another thread finishes the set before.
-
-        Cameras are loaded and detected in parallel. A camera whose loader or detector raises GeoPoseError is left
-        out and named in ``camera_errors``; it costs only itself.
-
-        Raises:
-            CalibrationError: if a name is not in the rig.
-        """
-        return self.begin(loaders).views()
+        detection = self.begin({name: partial(_frame, frame) for name, frame in frames.frames.items()})
+        return self.finish(frames.stamp_ns, detection.views())
 
     def begin(
         self, loaders: Mapping[str, FrameLoader], cam_from_world: Mapping[str, FloatArray] | None = None
     ) -> Detection:
-        """Begin with what ``detect`` does; the next set may begin before this one is done.
+        """Begin to load and detect one set; the next set may begin before this one is finished.
+
+        Cameras are loaded and detected in parallel. A camera whose loader or detector raises GeoPoseError is left
+        out and named in ``camera_errors`` of the detection's views; it costs only itself.
 
         Args:
             loaders: by camera name, a call that decodes its frame.
-            cam_from_world: (3, 4) of cameras that move, about where they are now: people are looked for accordingly.
+            cam_from_world: (3, 4) of cameras that move, about where they are now: for the predictions of people.
 
         Raises:
             CalibrationError: if a name is not in the rig.
         """
         wanted = {self._rig[name].name: load for name, load in loaders.items()}
-        # As it is now, whether or not the set before is done when a picture has been loaded.
-        return self._stage.begin(wanted, partial(self._seen_by, self._foreseen, cam_from_world or {}))
+        # As it is now, whether or not the set before is done when an image has been loaded.
+        return self._stage.begin(wanted, partial(_in_images, self._predictions, self._rig, cam_from_world or {}))
 
     def finish(
         self, stamp_ns: int, views: Views, cam_from_world: Mapping[str, FloatArray] | None = None
     ) -> PipelineResult:
-        """Fuse what ``detect`` returned; see ``fuse``."""
-        fused = self.fuse(stamp_ns, views.keypoints, cam_from_world)
-        return replace(
-            fused, frames=views.frames, camera_errors=views.camera_errors,
-            stage_ms={**views.stage_ms, **fused.stage_ms},
-        )
+        """Fuse what ``begin`` detected; see ``fuse``."""
+        done = self._scene.step(stamp_ns, _to_body17(views.keypoints), cam_from_world)
+        self._predictions = self._scene.predictions()
+        return PipelineResult(done, views)
 
     def fuse(
         self,
@@ -208,12 +183,7 @@ class PosePipeline:
             CalibrationError: if a name is not in the rig.
             ConfigError: if a skeleton has no map to body17.
         """
-        done = self._scene.step(stamp_ns, _to_body17(keypoints), cam_from_world)
-        self._foreseen = self._scene.foresee()
-        return PipelineResult(
-            done.bodies, done.keypoints, {}, {}, done.stage_ms, done.residuals_px, done.cameras, done.unexplained,
-            done.owners,
-        )
+        return self.finish(stamp_ns, Views.of(keypoints), cam_from_world)
 
     def clocks(self) -> dict[str, ClockModel]:
         """Return each camera's clock, as far as it is known; see ``Scene.clocks``."""
@@ -239,8 +209,18 @@ def _sizes(rig: CameraRig) -> dict[str, tuple[int, int]]:
     return {camera.name: (camera.intrinsics.width, camera.intrinsics.height) for camera in rig.cameras}
 
 
-def _loaded(frame: Frame) -> FrameLoader:
-    return lambda: frame
+def _frame(frame: Frame) -> Frame:
+    return frame
+
+
+def _in_images(
+    predictions: Predictions, rig: CameraRig, cam_from_world: Mapping[str, FloatArray], stamps_ns: Mapping[str, int]
+) -> dict[str, PredictedPeople]:
+    """Return the predicted people in the images of ``stamps_ns``, by camera name."""
+    return {
+        name: predictions.in_image(rig[name], stamp_ns, cam_from_world.get(name))
+        for name, stamp_ns in stamps_ns.items()
+    }
 
 
 def _to_body17(keypoints: Mapping[str, Keypoints2D]) -> dict[str, Keypoints2D]:

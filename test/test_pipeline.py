@@ -60,7 +60,7 @@ def test_exact_keypoints_give_the_exact_body(cameras):
     assert result.bodies.frame_id == 'world'
     assert result.bodies.stamp_ns == 1_000_000_000
     assert (result.bodies.num_views == cameras).all()
-    assert set(result.residuals_px) == set(ring_rig(cameras).names)
+    assert set(result.scene.residuals_px) == set(ring_rig(cameras).names)
 
 
 def test_three_people_stay_apart():
@@ -103,12 +103,12 @@ def test_reduced_frames_give_raw_pixels():
     seen = keypoints(rig, [truth])
     with PosePipeline(rig, CONFIG, detector=Told(seen)) as pipeline:
         frames = {n: Frame(n, 40 + i, IMAGE, 2) for i, n in enumerate(rig.names)}
-        result = pipeline.process_set(FrameSet(frames))
+        result = pipeline.process(FrameSet(frames))
     assert result.bodies.stamp_ns == 41
     np.testing.assert_allclose(result.keypoints['cam1'].xy, seen['cam1'].xy)
     np.testing.assert_allclose(result.bodies.xyz[0], truth, atol=1e-3)
     assert {'decode', 'detect', 'views', 'associate'} <= set(result.stage_ms)
-    assert set(result.frames) == set(rig.names)
+    assert set(result.views.frames) == set(rig.names)
 
 
 def test_cameras_are_detected_at_the_same_time():
@@ -118,8 +118,8 @@ def test_cameras_are_detected_at_the_same_time():
     barrier = threading.Barrier(2)
     config = PipelineConfig(detector=DetectorConfig(workers=2))
     with PosePipeline(rig, config, detector=Told(seen, barrier)) as pipeline:
-        result = pipeline.process(0, {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names})
-    assert result.camera_errors == {}
+        result = pipeline.process(FrameSet({n: Frame(n, 0, IMAGE) for n in rig.names}))
+    assert result.views.camera_errors == {}
 
 
 def test_the_next_set_begins_while_a_camera_of_this_one_is_still_at_work():
@@ -177,8 +177,8 @@ def test_a_bad_camera_costs_only_itself():
     with PosePipeline(rig, CONFIG, detector=detector) as pipeline:
         loaders = {n: lambda n=n: Frame(n, 0, IMAGE) for n in rig.names}
         loaders |= {'cam1': truncated, 'cam0': lambda: [][0]}
-        result = pipeline.process(0, loaders)
-    assert result.camera_errors == {
+        result = pipeline.finish(0, pipeline.begin(loaders).views())
+    assert result.views.camera_errors == {
         'cam0': "Camera 'cam0': its picture cannot be read: IndexError: list index out of range",
         'cam1': "Camera 'cam1': JPEG is truncated", 'cam3': 'model gone',
         'cam2': "The detector failed on camera 'cam2': ZeroDivisionError: a bug",
@@ -223,9 +223,9 @@ def test_the_detector_is_told_whom_to_expect_where():
     detector = Told(seen)
     with PosePipeline(rig, CONFIG, detector=detector) as pipeline:
         for stamp in (0, 100_000_000):
-            result = pipeline.process(stamp, {n: lambda n=n, t=stamp: Frame(n, t, IMAGE) for n in rig.names})
+            result = pipeline.process(FrameSet({n: Frame(n, stamp, IMAGE) for n in rig.names}))
         with pytest.raises(CalibrationError, match="no camera 'cam9'"):
-            pipeline.expected({'cam9': 0})
+            pipeline.predict_people({'cam9': 0})
     first, second = detector.expected[:4], detector.expected[4:]
     assert [len(people) for told in first for people in told.values()] == [0] * 4
     for told in second:
@@ -269,7 +269,7 @@ def test_refusals():
         PosePipeline(rig, CONFIG, detector=Told(None)) as pipeline,
         pytest.raises(CalibrationError, match="no camera 'cam9'"),
     ):
-        pipeline.process(0, {'cam9': lambda: Frame('cam9', 0, IMAGE)})
+        pipeline.process(FrameSet({'cam9': Frame('cam9', 0, IMAGE)}))
 
 
 def test_with_the_lifter_an_arm_hidden_from_all_cameras_and_a_joint_of_one_view_are_there():
@@ -361,15 +361,13 @@ def test_people_and_their_ids_survive_a_better_calibration():
     detector = Told(keypoints(rig, truth))
 
     def set_of(pipeline, stamp_ns):
-        return pipeline.process(stamp_ns, {
-            camera: lambda n=camera: Frame(n, stamp_ns, IMAGE) for camera in pipeline.rig.names
-        }).bodies
+        return pipeline.process(FrameSet({n: Frame(n, stamp_ns, IMAGE) for n in pipeline.rig.names})).bodies
 
     with PosePipeline(rig.subset(['cam0', 'cam1', 'cam3']), PipelineConfig(), detector=detector) as pipeline:
         before = [set_of(pipeline, i * 10**8) for i in range(2)][-1]
         pipeline.with_rig(rig)
         assert pipeline.rig is rig
-        expected = pipeline.expected({'cam2': 2 * 10**8})['cam2']
+        expected = pipeline.predict_people({'cam2': 2 * 10**8})['cam2']
         after = set_of(pipeline, 2 * 10**8)
         # Ids of people who come back after the scene forgot them are new.
         ids = [

@@ -106,7 +106,7 @@ def _detect(
                 name: partial(_load, message, name, rig[name].intrinsics, detector.max_side_px)
                 for name, message in frames.items()
             }
-            views = pipeline.detect(loaders)
+            views = pipeline.begin(loaders).views()
             errors.update(views.camera_errors.keys())
             for name, found in views.keypoints.items():
                 pictures[name].append(found)

@@ -268,7 +268,7 @@ class _Run:
             self._failed(begun.stamp_ns, error)
             return
         self._tell_clocks()
-        for name, reason in result.camera_errors.items():
+        for name, reason in result.views.camera_errors.items():
             self._summary.unusable_frames[name] += 1
             self._note(reason)
         if result.keypoints:
@@ -295,7 +295,7 @@ class _Run:
         summary.complete_sets += len(result.keypoints) == len(self._rig)
         summary.sets_with_bodies += len(result.bodies) > 0
         summary.bodies += len(result.bodies)
-        summary.reprojection_px += result.residuals_px.values()
+        summary.reprojection_px += result.scene.residuals_px.values()
         for stage, ms in result.stage_ms.items():
             summary.stage_ms.setdefault(stage, []).append(ms)
 

@@ -1,4 +1,4 @@
-"""What one set says about the pictures of the next: whom to expect where."""
+"""Predictions of people in the images of the next set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEAR_M = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Foreseen:
+class Predictions:
     """B people at one instant; whoever holds it may read it from any thread.
 
     Attributes:
@@ -44,10 +44,10 @@ class Foreseen:
     body_ids: IntArray
     clocks: Mapping[str, ClockModel]
 
-    def seen_by(
+    def in_image(
         self, camera: Camera, stamp_ns: int, cam_from_world: FloatArray | None = None
     ) -> PredictedPeople:
-        """Return the people in the picture of ``camera`` that it stamps ``stamp_ns``.
+        """Return the people in the image of ``camera`` with the stamp ``stamp_ns``.
 
         ``cam_from_world`` (3, 4) is where the camera is then; None: where it stands.
         """

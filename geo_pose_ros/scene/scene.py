@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import FloatArray, IntArray
+from ..detection.settings import DetectorConfig
 from ..errors import CalibrationError
 from ..fusion.association import claim, supports
 from ..fusion.estimate import Estimate, Lift, estimate_bodies
@@ -33,9 +34,9 @@ from .bodies import to_bodies
 from .bones import BoneLengths
 from .cameras import CameraState, CameraStates
 from .history import PoseHistory
-from .predictions import Foreseen
+from .predictions import Predictions
 from .reidentification import reunite
-from .settings import PipelineConfig
+from .settings import SceneConfig
 from .tracks import Tracks
 
 _NS_PER_S = 1_000_000_000
@@ -56,20 +57,20 @@ class SceneResult:
     Attributes:
         bodies: in the world frame.
         keypoints: body17 keypoints per camera that delivered.
-        residuals_px: per camera, distances (n,) px between its keypoints and the reprojected joints they support.
+        residuals_px: per camera, distances (n,) px between its inlier keypoints and the reprojected joints.
         cameras: what is known of each camera.
-        unexplained: per camera that delivered, detections that belong to no body.
+        unassigned: per camera that delivered, detections that belong to no body.
         owners: per camera that delivered, (P,) the id of the body that each detection is of, -1 for none.
         stage_ms: wall time of associate, solve, lift (within solve) and track.
     """
 
     bodies: Bodies3D
-    keypoints: Mapping[str, Keypoints2D]
-    residuals_px: Mapping[str, FloatArray]
-    cameras: Mapping[str, CameraState]
-    unexplained: Mapping[str, int]
-    owners: Mapping[str, IntArray]
-    stage_ms: Mapping[str, float]
+    keypoints: Mapping[str, Keypoints2D] = field(default_factory=dict)
+    residuals_px: Mapping[str, FloatArray] = field(default_factory=dict)
+    cameras: Mapping[str, CameraState] = field(default_factory=dict)
+    unassigned: Mapping[str, int] = field(default_factory=dict)
+    owners: Mapping[str, IntArray] = field(default_factory=dict)
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,15 +128,20 @@ class _Stages:
 class Scene:
     """The people before a rig and the cameras of it, over time. Feed it every set in order; not thread-safe."""
 
-    def __init__(self, rig: CameraRig, config: PipelineConfig, lifter: PoseLifter | None = None) -> None:
+    def __init__(
+        self, rig: CameraRig, config: SceneConfig | None = None, lifter: PoseLifter | None = None,
+        min_confidence: float = DetectorConfig().min_confidence,
+    ) -> None:
         """Start empty.
 
         Args:
             rig: the cameras.
-            config: settings; of the detector only what a usable keypoint is.
+            config: settings; None for the defaults.
             lifter: lifts single views; None to triangulate only.
+            min_confidence: keypoints of less confidence are not used.
         """
-        self._config = config
+        self._config = config = config or SceneConfig()
+        self._min_confidence = min_confidence
         self._tracks = Tracks(config.tracking, len(BODY17))
         self._bones: BoneLengths | None = None
         if lifter is None:
@@ -189,8 +195,7 @@ class Scene:
 
     def use_min_confidence(self, min_confidence: float) -> None:
         """Use keypoints from ``min_confidence`` on from the next set."""
-        detector = replace(self._config.detector, min_confidence=min_confidence)
-        self._config = replace(self._config, detector=detector)
+        self._min_confidence = min_confidence
 
     def clocks(self) -> dict[str, ClockModel]:
         """Return each camera's clock: what the rig says, and what people's motion adds to that."""
@@ -200,13 +205,13 @@ class Scene:
             for camera, offset_s in zip(self._rig.cameras, offsets_s, strict=True)
         }
 
-    def foresee(self) -> Foreseen:
-        """Return what the last set says about the next one's pictures."""
+    def predictions(self) -> Predictions:
+        """Return the people of the last set, to be predicted in the images of the next ones."""
         tracks = self._tracks
         now = tracks.unseen_s <= self._config.tracking.max_gap_s
         covariance = tracks.filter.covariance[now] + tracks.lasting[now]
         sigma_m = np.sqrt(traces(covariance) / 3.0)
-        return Foreseen(
+        return Predictions(
             tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now], sigma_m,
             tracks.ids[now], self.clocks(),
         )
@@ -252,7 +257,7 @@ class Scene:
         unknown = (set(keypoints) | set(moved)) - set(self._rig.names)
         if unknown:
             raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(self._rig.names)}.')
-        joints, least = len(BODY17), self._config.detector.min_confidence
+        joints, least = len(BODY17), self._min_confidence
         xn, confidence = [], []
         stamps_ns = np.full(len(self._rig), stamp_ns)
         present = np.zeros(len(self._rig), bool)
@@ -529,7 +534,7 @@ class Scene:
         support, residual_px = estimate.solution.support, estimate.solution.residual_px
         residuals = {name: residual_px[c][support[c]] for c, name in enumerate(names) if support.shape[1]}
         used = (estimate.confidence > 0.0).any(-1).sum(1)
-        unexplained = {
+        unassigned = {
             names[c]: int(detections.starts[c + 1] - detections.starts[c] - used[c])
             for c in np.flatnonzero(cameras.present)
         }
@@ -537,7 +542,7 @@ class Scene:
             names[c]: owners[detections.starts[c]:detections.starts[c + 1]] for c in np.flatnonzero(cameras.present)
         }
         states = dict(zip(names, self._cameras.states(), strict=True))
-        return SceneResult(bodies, keypoints, residuals, states, unexplained, owned, stages.ms)
+        return SceneResult(bodies, keypoints, residuals, states, unassigned, owned, stages.ms)
 
 
 def _owners(views: IntArray, ids: IntArray, detections: int) -> IntArray:

@@ -114,11 +114,17 @@ class CameraStateConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineConfig:
-    """Everything between a frame set and bodies."""
+class SceneConfig:
+    """Everything between keypoints and bodies."""
 
-    detector: DetectorConfig = field(default_factory=DetectorConfig)
     lifter: LifterConfig = field(default_factory=LifterConfig)
     solver: SolverConfig = field(default_factory=SolverConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     cameras: CameraStateConfig = field(default_factory=CameraStateConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig(SceneConfig):
+    """Everything between a set of images and bodies."""
+
+    detector: DetectorConfig = field(default_factory=DetectorConfig)

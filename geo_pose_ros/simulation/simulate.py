@@ -14,7 +14,6 @@ import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from time import process_time
-from typing import Any
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Keypoints2D
 
 from ..arrays import BoolArray
+from ..scene.cameras import CameraState
 from .views import FOCAL_PX, LEAST_JOINTS, Detections, Sight, detect, disturbed, ring_rig, sight, turned_camera
 from .walks import (
     GRID_HZ,
@@ -367,7 +367,7 @@ class SetRecord:
         stamps_ns: of its frames, by camera.
         bodies: what was published.
         cpu_ms: process CPU time of fuse; peak_bytes: memory it took at most beyond what there was (0: not traced).
-        cameras: PipelineResult.cameras, where that exists.
+        cameras: SceneResult.cameras.
     """
 
     stamp_ns: int
@@ -376,7 +376,7 @@ class SetRecord:
     bodies: Bodies3D
     cpu_ms: float
     peak_bytes: int
-    cameras: Mapping[str, Any]
+    cameras: Mapping[str, CameraState]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -481,7 +481,6 @@ def _process(
     if memory:
         peak = tracemalloc.get_traced_memory()[1] - before
         tracemalloc.stop()
-    cameras: Mapping[str, Any] = getattr(result, 'cameras', {})
     return SetRecord(
-        result.bodies.stamp_ns, now_ns, dict(found.stamps_ns), result.bodies, cpu_ms, peak, dict(cameras)
+        result.bodies.stamp_ns, now_ns, dict(found.stamps_ns), result.bodies, cpu_ms, peak, dict(result.scene.cameras)
     )

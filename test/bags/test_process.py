@@ -131,7 +131,7 @@ def test_result_can_be_processed_again(tmp_path, write_scene, truth_detector):
 
 def test_keypoints_on_request(tmp_path, write_scene):
     write_scene(tmp_path / 'bag', clouds=True)
-    config = ProcessConfig(pipeline=PipelineConfig(DetectorConfig(name='keypoints')))
+    config = ProcessConfig(pipeline=PipelineConfig(detector=DetectorConfig(name='keypoints')))
     summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
     assert summary.bodies == FRAMES and 'decode' not in summary.stage_ms
     write_scene(tmp_path / 'images')

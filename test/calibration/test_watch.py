@@ -60,8 +60,8 @@ def watched():
         for i in range(len(motion)):
             seen = {name: (before if i < MOVED_AT else after)[name][i] for name in rig.names}
             result = pipeline.fuse(START_NS + round(i * 1e9 / FPS), seen)
-            watch.add(rig, result)
-            states.append(result.cameras)
+            watch.add(rig, result.scene)
+            states.append(result.scene.cameras)
     yield rig, now, watch, states
     watch.close()
 

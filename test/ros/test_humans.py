@@ -23,6 +23,7 @@ from geo_pose_ros.ros.nodes import humans, outputs
 from geo_pose_ros.ros.nodes.humans import Humans
 from geo_pose_ros.ros.nodes.outputs import Outputs
 from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.messages.test_humans import MAKE as HRI_MAKE
@@ -175,7 +176,7 @@ def test_outputs_have_humans_on_request(installed: None, monkeypatch: pytest.Mon
         node = FakeNode()
         made = Outputs(node, RIG.names, NodeConfig(publish_humans=True, tracking_frame=tracking_frame))
         node.listened = {'/humans/bodies/b4/roi'}
-        made.publish(PipelineResult(bodies(4), {}, {}, {}, {}, {}, {}, {}), RIG)
+        made.publish(PipelineResult(SceneResult(bodies(4))), RIG)
         assert len(node.sent['/humans/bodies/b4/roi']) == pictures
         made.nobody()
         assert '/humans/bodies/b4/roi' not in node.topics

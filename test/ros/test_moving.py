@@ -32,6 +32,7 @@ from geo_pose_ros.ros.nodes import moving_rig, outputs
 from geo_pose_ros.ros.nodes.moving_rig import Mount, MovingRig
 from geo_pose_ros.ros.nodes.outputs import Outputs
 from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, until, world
@@ -339,7 +340,7 @@ def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -
     bodies = Bodies3D(
         S, 'odom', BODY17, PERSON[None], np.zeros((1, 17, 3, 3)), ones, ones.astype(int), ones, np.array([4])
     )
-    made.publish(PipelineResult(bodies, {}, {}, {}, {}, {}, {}, {}), RIG)
+    made.publish(PipelineResult(SceneResult(bodies)), RIG)
     (told_frame,) = sent['/tf'][0].transforms
     assert (told_frame.header.frame_id, told_frame.child_frame_id) == ('odom', 'body_4')
     made.close()

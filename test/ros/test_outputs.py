@@ -13,6 +13,7 @@ from geo_pose_ros.ros.io.message_factory import installed_class
 from geo_pose_ros.ros.nodes import outputs
 from geo_pose_ros.ros.nodes.outputs import Outputs
 from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.scene.scene import SceneResult
 from test.messages.test_detections3d import MAKE
 from test.ros.harness import RIG
 from test.ros.test_humans import FakeNode, bodies
@@ -28,7 +29,7 @@ def test_boxes_are_published_for_who_listens(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(outputs, 'installed_class', lambda kind: kind)
     node = FakeNode()
     made = Outputs(node, RIG.names, NodeConfig())
-    result = PipelineResult(bodies(4, 9), {}, {}, {}, {}, {}, {}, {})
+    result = PipelineResult(SceneResult(bodies(4, 9)))
     with monkeypatch.context() as patched:
         patched.setattr(outputs, 'bodies_to_detections3d', unwanted)
         made.publish(result, RIG)

@@ -25,6 +25,7 @@ from geo_pose_ros.ros.io import tf
 from geo_pose_ros.ros.io.qos import explain_incompatible, profile
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.scene.cameras import CameraState
+from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig
@@ -35,10 +36,10 @@ NONE = SyncCounts({}, {}, {}, {}, {})
 
 
 def result(residuals: dict[str, list[float]], bodies: int = 0, **stages: float) -> PipelineResult:
-    return PipelineResult(
-        Bodies3D.empty(0, 'world', BODY17), {}, {}, {}, stages,
-        {name: np.array(values) for name, values in residuals.items()}, {}, {},
-    )
+    return PipelineResult(SceneResult(
+        Bodies3D.empty(0, 'world', BODY17), stage_ms=stages,
+        residuals_px={name: np.array(values) for name, values in residuals.items()},
+    ))
 
 
 def test_rates_count_the_silence_since() -> None:
@@ -71,7 +72,8 @@ def state_of(moved: bool) -> CameraState:
 @pytest.mark.parametrize('moved', [False, True])
 def test_a_camera_that_was_moved_is_named(moved: bool) -> None:
     statistics = NodeStatistics(['cam01', 'cam02'])
-    statistics.processed(replace(result({}), cameras={'cam02': state_of(moved)}), 0, 0, S)
+    found = SceneResult(Bodies3D.empty(0, 'world', BODY17), cameras={'cam02': state_of(moved)})
+    statistics.processed(PipelineResult(found), 0, 0, S)
     status = to_status('rig', diagnostics.rig_faults(statistics, {}, S), diagnostics.rig_values(statistics))
     words = (
         "camera 'cam02' moved: its keypoints lie 5 px (0.6 degrees) beside the bodies that the others see; calibrate "

@@ -3,7 +3,7 @@
 import numpy as np
 
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.scene.predictions import Foreseen
+from geo_pose_ros.scene.predictions import Predictions
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import ClockModel
 
@@ -15,11 +15,11 @@ TENTH = 100_000_000
 def test_bodies_move_on_and_get_less_certain():
     rig, truth = ring_rig(2), person()
     velocity = np.array([0.5, 0.0, 0.0])
-    foreseen = Foreseen(
+    predictions = Predictions(
         5 * TENTH, BODY17, truth[None], np.broadcast_to(velocity, (1, 17, 3)), np.full((1, 17), 0.02), np.array([3]), {}
     )
     camera = rig.cameras[0]
-    now, later = foreseen.seen_by(camera, 5 * TENTH), foreseen.seen_by(camera, 7 * TENTH)
+    now, later = predictions.in_image(camera, 5 * TENTH), predictions.in_image(camera, 7 * TENTH)
     assert (later.camera, later.stamp_ns, later.body_ids.tolist()) == ('cam0', 7 * TENTH, [3])
     np.testing.assert_allclose(now.xy[0], project_world(camera, truth), atol=1e-6)
     # The velocity dies away with a time constant of half a second.
@@ -31,15 +31,15 @@ def test_bodies_move_on_and_get_less_certain():
         depth = (truth + moved * velocity) @ camera.cam_from_world[2, :3] + camera.cam_from_world[2, 3]
         np.testing.assert_allclose(seen.sigma_px[0], focal_px * sigma_m / depth, rtol=1e-6)
     # Nobody goes on as before for seconds.
-    far = foreseen.seen_by(camera, 50 * TENTH)
+    far = predictions.in_image(camera, 50 * TENTH)
     np.testing.assert_allclose(far.xy[0], project_world(camera, truth + 0.5 * velocity), atol=0.1)
 
 
 def test_a_camera_whose_stamps_are_ahead_shows_the_same_picture_later():
     rig, truth = ring_rig(2), person()
     known = TENTH, BODY17, truth[None], np.full((1, 17, 3), 0.7), np.full((1, 17), 0.1), np.array([0])
-    ahead = Foreseen(*known, {'cam0': ClockModel(0.02)}).seen_by(rig.cameras[0], 2 * TENTH)
-    right = Foreseen(*known, {}).seen_by(rig.cameras[0], 2 * TENTH - 20_000_000)
+    ahead = Predictions(*known, {'cam0': ClockModel(0.02)}).in_image(rig.cameras[0], 2 * TENTH)
+    right = Predictions(*known, {}).in_image(rig.cameras[0], 2 * TENTH - 20_000_000)
     np.testing.assert_array_equal(ahead.xy, right.xy)
     np.testing.assert_array_equal(ahead.sigma_px, right.sigma_px)
     assert ahead.stamp_ns == 2 * TENTH
@@ -50,16 +50,16 @@ def test_what_is_unknown_or_behind_is_nan():
     behind = np.linalg.inv(np.vstack([camera.cam_from_world, (0, 0, 0, 1)]))[:3] @ (0.0, 0.0, -2.0, 1.0)
     xyz = np.full((1, 17, 3), np.nan)
     xyz[0, 0] = behind
-    foreseen = Foreseen(0, BODY17, xyz, np.zeros((1, 17, 3)), np.full((1, 17), 0.1), np.array([0]), {})
-    seen = foreseen.seen_by(camera, 0)
+    predictions = Predictions(0, BODY17, xyz, np.zeros((1, 17, 3)), np.full((1, 17), 0.1), np.array([0]), {})
+    seen = predictions.in_image(camera, 0)
     assert np.isnan(seen.xy).all() and np.isnan(seen.sigma_px).all()
 
 
 def test_a_camera_that_moves_expects_people_from_where_it_is():
     rig = ring_rig(2)
-    foreseen = Foreseen(
+    predictions = Predictions(
         TENTH, BODY17, person()[None], np.zeros((1, 17, 3)), np.full((1, 17), 0.02), np.array([3]), {}
     )
-    elsewhere = foreseen.seen_by(rig['cam0'], TENTH, rig['cam1'].cam_from_world)
-    np.testing.assert_allclose(elsewhere.xy, foreseen.seen_by(rig['cam1'], TENTH).xy, atol=1e-9)
-    assert np.abs(elsewhere.xy - foreseen.seen_by(rig['cam0'], TENTH).xy).max() > 50.0
+    elsewhere = predictions.in_image(rig['cam0'], TENTH, rig['cam1'].cam_from_world)
+    np.testing.assert_allclose(elsewhere.xy, predictions.in_image(rig['cam1'], TENTH).xy, atol=1e-9)
+    assert np.abs(elsewhere.xy - predictions.in_image(rig['cam0'], TENTH).xy).max() > 50.0

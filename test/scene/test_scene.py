@@ -136,24 +136,24 @@ def test_clock_offsets_of_the_rig_are_taken_off():
         bodies = scene.step(stamp_ns, found).bodies
     assert np.abs(bodies.xyz[0] - joints).max() < 1e-3
     assert scene.clocks()['cam1'].offset_ns == pytest.approx(300_000_000, abs=1_000_000)
-    expected = scene.foresee().seen_by(told['cam1'], stamp_ns + 300_000_000).xy[0]
+    expected = scene.predictions().in_image(told['cam1'], stamp_ns + 300_000_000).xy[0]
     assert np.abs(expected - project_world(rig['cam1'], joints)).max() < 2.0
 
 
 def test_people_are_expected_where_they_will_be():
     rig = ring_rig(3)
     scene = Scene(rig, CONFIG)
-    assert len(scene.foresee().seen_by(rig['cam0'], START_NS).body_ids) == 0
+    assert len(scene.predictions().in_image(rig['cam0'], START_NS).body_ids) == 0
     stepped(scene, [PEOPLE[0]])
     for name in ('cam0', 'cam2'):
-        found = scene.foresee().seen_by(rig[name], START_NS)
+        found = scene.predictions().in_image(rig[name], START_NS)
         np.testing.assert_allclose(found.xy[0], project_world(rig[name], PEOPLE[0]), atol=0.01)
         assert found.body_ids.tolist() == [0] and (found.sigma_px > 0.0).all()
     for k in range(1, 40):
         now = START_NS + k * DT_NS
         stepped(scene, [PEOPLE[0] + (1e-9 * (now - START_NS), 0.0, 0.0)], now)
     ahead = now + 100_000_000
-    found = scene.foresee().seen_by(rig['cam1'], ahead)
+    found = scene.predictions().in_image(rig['cam1'], ahead)
     truth = PEOPLE[0] + (1e-9 * (ahead - START_NS), 0.0, 0.0)
     np.testing.assert_allclose(found.xy[0], project_world(rig['cam1'], truth), atol=2.0)
     assert found.stamp_ns == ahead
@@ -193,7 +193,7 @@ def test_detections_that_belong_to_nobody_are_counted():
     seen = keypoints(rig, [PEOPLE[0]])
     seen['cam2'] = keypoints(rig, PEOPLE)['cam2']
     found = Scene(rig, CONFIG).step(START_NS, {n: seen[n] for n in ('cam0', 'cam1', 'cam2')})
-    assert found.unexplained == {'cam0': 0, 'cam1': 0, 'cam2': 1}
+    assert found.unassigned == {'cam0': 0, 'cam1': 0, 'cam2': 1}
     assert {name: owners.tolist() for name, owners in found.owners.items()} == {
         'cam0': [0], 'cam1': [0], 'cam2': [0, -1]
     }

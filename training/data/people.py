@@ -37,7 +37,7 @@ def tell_apart(rig: CameraRig, sets: Sequence[tuple[int, Mapping[str, Keypoints2
     rows: dict[int, list[dict[str, int]]] = {}
     with PosePipeline(rig, replace(PipelineConfig(), lifter=LifterConfig(enabled=False))) as pipeline:
         for index, (stamp_ns, found) in enumerate(sets):
-            for name, owners in pipeline.fuse(stamp_ns, found).owners.items():
+            for name, owners in pipeline.fuse(stamp_ns, found).scene.owners.items():
                 for row, body in enumerate(owners.tolist()):
                     if body >= 0:
                         rows.setdefault(body, [{} for _ in sets])[index][name] = row

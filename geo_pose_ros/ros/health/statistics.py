@@ -140,10 +140,10 @@ class NodeStatistics:
             self._spans_ms.append(span_ns / 1e6)
             for stage, value in result.stage_ms.items():
                 self._stages_ms.setdefault(stage, deque(maxlen=_WINDOW)).append(value)
-            for name, residuals in result.residuals_px.items():
+            for name, residuals in result.scene.residuals_px.items():
                 if len(residuals):
                     self.cameras[name].residuals_px.append(float(np.median(residuals)))
-            for name, state in result.cameras.items():
+            for name, state in result.scene.cameras.items():
                 self.cameras[name].state = state
 
     def silent_s(self, now_ns: int) -> float | None:

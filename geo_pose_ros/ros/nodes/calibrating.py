@@ -115,7 +115,7 @@ class Calibrating:
 
     def add(self, result: PipelineResult, rig: CameraRig) -> None:
         """Take in a set, whose bodies were made with ``rig``; cheap."""
-        self._watch.add(rig, result)
+        self._watch.add(rig, result.scene)
 
     def _begin(self, answer: Callable[[bool, str], None]) -> None:
         """Refine, and say later what was found."""

@@ -118,7 +118,7 @@ class Outputs:
 
     def publish_annotated(self, result: PipelineResult, rig: CameraRig) -> None:
         """Draw and publish the pictures somebody subscribes to."""
-        for name, frame in result.frames.items():
+        for name, frame in result.views.frames.items():
             if self._annotated[name].get_subscription_count():
                 picture = annotate(frame, result.keypoints[name], self._config.annotated_max_side_px)
                 self._annotated[name].publish(

@@ -171,7 +171,7 @@ class SetProcessor:
         stage_ms = {**views.stage_ms, 'transforms': 1e3 * (perf_counter() - began)}
         placed = replace(views.select(where.cam_from_tracking), stage_ms=stage_ms)
         result = pipeline.finish(stamp_ns, placed, where.cam_from_tracking)
-        return replace(result, bodies=moving.published(result.bodies))
+        return replace(result, scene=replace(result.scene, bodies=moving.published(result.bodies)))
 
     def _not_placed(self, mounts: Mapping[str, Mount], where: Whereabouts) -> None:
         """Count the cameras whose places are not known; what carries several has one fault."""
@@ -210,7 +210,7 @@ class SetProcessor:
         self._told_ns = found.stamp_ns
         if self._pipeline is not None and outputs.wants_expected():
             ahead_ns = found.stamp_ns + (step_ns if 0 < step_ns < _LONGEST_STEP_NS else 0)
-            expected = self._pipeline.expected(dict.fromkeys(rig.names, ahead_ns), self._newest_poses())
+            expected = self._pipeline.predict_people(dict.fromkeys(rig.names, ahead_ns), self._newest_poses())
             outputs.publish_expected(expected, rig)
 
     def tell_clocks(self) -> None:

@@ -1,13 +1,18 @@
-"""What a check says."""
+"""What a check found: how bad it is, what is the case, where, and what to do.
+
+The one type for it: the doctor, faults on the console, the report of a recording and refusals of a calibration say
+what they have to say in findings. It needs the standard library alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """How bad it is; the worst is the exit status of `geo_pose doctor`."""
+    """How bad a finding is, as the exit status of `geo_pose doctor` and the level of a diagnostic say it."""
 
     OK = 0
     WARNING = 1
@@ -16,8 +21,43 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked: what was found, and what to do ('' if nothing)."""
+    """One thing that was found.
 
-    health: Severity
+    Attributes:
+        severity: how bad it is.
+        what: what is the case, with what was received and what is possible.
+        remedy: what to do; '' if nothing.
+        where: what has it ('camera left', 'rig'); '' if ``what`` says so.
+        kind: tells two findings at one place apart while their words change with time; '' if they do not last.
+    """
+
+    severity: Severity
     what: str
     remedy: str = ''
+    where: str = ''
+    kind: str = ''
+
+    @property
+    def in_words(self) -> str:
+        """Place, finding and remedy as one sentence after the other."""
+        # Errors of this package name their camera themselves.
+        place = f'{self.where}: ' if self.where and not self.what.startswith('Camera ') else ''
+        return f'{place}{self.what} {self.remedy}'.rstrip()
+
+
+def worst(findings: Iterable[Finding]) -> Severity:
+    """Return the greatest severity; OK if nothing was found."""
+    return max((finding.severity for finding in findings), default=Severity.OK)
+
+
+def as_lines(findings: Iterable[Finding], *, least: Severity = Severity.OK) -> Iterator[str]:
+    """Yield the findings that are at least as bad as ``least`` as lines for a terminal, each remedy on its own line."""
+    for finding in findings:
+        if finding.severity >= least:
+            place = f'{finding.where}: ' if finding.where else ''
+            yield f'  {_MARKS[finding.severity]} {place}{finding.what}'
+            if finding.remedy:
+                yield f'        {finding.remedy}'
+
+
+_MARKS = {Severity.OK: 'ok   ', Severity.WARNING: 'warn ', Severity.ERROR: 'ERROR'}

@@ -1,12 +1,14 @@
-"""`geo_pose check`: what this installation lacks, and how to get it; it runs where everything is missing."""
+"""`geo_pose check`: what this installation lacks, and how to get it; it runs where everything is missing.
+
+It is the part of `geo_pose doctor` that needs nothing but the standard library.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 
-from ..doctor import installation
+from ..doctor.installation import check_installation
+from ..findings import Severity, as_lines, worst
 from . import Subparsers
 
 
@@ -16,11 +18,7 @@ def register(subparsers: Subparsers) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print what became of each need; return 1 if one is not met."""
-    findings = [installation.look(need, os.environ) for need in installation.NEEDS]
-    unfit = installation.python_problem(sys.version_info[:2])
-    if unfit:
-        print(f'MISSING  {unfit}')
-    for finding in findings:
-        print(finding)
-    return 1 if unfit or any(finding.fatal for finding in findings) else 0
+    """Print what became of each need; return 1 if a part of the package cannot work."""
+    found = list(check_installation())
+    print('\n'.join(as_lines(found)))
+    return int(worst(found) > Severity.OK)

@@ -1,17 +1,15 @@
-"""`geo_pose doctor`: whether this machine, its ROS set-up and a rig are fit, and what to do where they are not."""
+"""`geo_pose doctor`: whether installation, machine, ROS set-up and a rig are fit, and what to do where they are not."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 
+from ..doctor.installation import check_installation
 from ..doctor.machine import check_machine
 from ..doctor.rig import check_rig
-from ..findings import Finding, Severity
+from ..findings import Severity, as_lines, worst
 from . import Subparsers
 from .flags import add_rig_arguments, rig_from_arguments
-
-_MARKS = ('ok   ', 'warn ', 'ERROR')
 
 
 def register(subparsers: Subparsers) -> None:
@@ -28,28 +26,19 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print all findings; return the worst severity."""
-    everything = not arguments.quiet
-    worst = _report('machine', check_machine(), everything=everything)
+    parts = {'installation': check_installation(), 'machine': check_machine()}
     rig = rig_from_arguments(arguments)
     if rig is not None:
-        worst = max(worst, _report(f'rig {arguments.rig}', check_rig(rig), everything=everything))
+        parts[f'rig {arguments.rig}'] = check_rig(rig)
     if arguments.live:
         from ..ros.tools.check_topics import check_topics
 
-        worst = max(worst, _report('topics', check_topics(arguments.listen), everything=everything))
-    return int(worst)
-
-
-def _report(heading: str, found: Iterable[Finding], *, everything: bool) -> Severity:
-    """Print what was found, all of it or what is wrong, and return the worst."""
-    worst = Severity.OK
-    print(heading)
-    for diagnosis in found:
-        worst = max(worst, diagnosis.health)
-        if everything or diagnosis.health:
-            print(f'  {_MARKS[diagnosis.health]} {diagnosis.what}')
-            if diagnosis.remedy:
-                print(f'        {diagnosis.remedy}')
-    if worst == Severity.OK and not everything:
-        print('  ok')
-    return worst
+        parts['topics'] = check_topics(arguments.listen)
+    status = Severity.OK
+    for heading, checks in parts.items():
+        print(heading)
+        found = list(checks)
+        lines = list(as_lines(found, least=Severity.WARNING if arguments.quiet else Severity.OK))
+        print('\n'.join(lines or ['  ok']))
+        status = max(status, worst(found))
+    return int(status)

@@ -1,4 +1,4 @@
-"""`geo_pose check`: what this installation has and lacks, and how to get it.
+"""Whether this installation has what the package imports, and how to get what it lacks.
 
 Imports nothing but the standard library before it runs, so that it runs where everything is missing.
 """
@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+
+from ..findings import Finding, Severity
 
 _PYTHONS = ((3, 10), (3, 14))
-_APT = 'Run: sudo apt-get install -y {}'
-_ROBOT = 'Run tools/install_robot.sh, and activate its environment (. venv/bin/activate)'
-_ROS = 'Run: sudo apt-get install -y ros-$ROS_DISTRO-{}, and source ROS 2'
+_APT = 'sudo apt-get install -y {}'
+_ROBOT = 'Run tools/install_robot.sh, and activate its environment: . venv/bin/activate'
+_ROS = 'sudo apt-get install -y ros-$ROS_DISTRO-{}, and source ROS 2'
+_PIP = 'python3 -m pip install {}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +28,17 @@ class Need:
 
     Attributes:
         module: its name.
-        purpose: what does not work without it.
+        purpose: what needs it.
         remedy: how to get it.
-        optional: without it, something else takes its place, as ``purpose`` says.
+        missing: how bad it is to lack it. OK: something else takes its place, as ``purpose`` says, or few use it.
+        slow: it takes seconds to load, so that it is only looked for.
     """
 
     module: str
     purpose: str
     remedy: str
-    optional: bool = False
+    missing: Severity = Severity.ERROR
+    slow: bool = False
 
 
 NEEDS = (
@@ -41,50 +46,45 @@ NEEDS = (
     Need('scipy', 'fusion', _APT.format('python3-scipy')),
     Need('cv2', 'images', _APT.format('python3-opencv')),
     Need('yaml', 'rig and parameter files', _APT.format('python3-yaml')),
+    Need('tqdm', 'progress of process and import', _APT.format('python3-tqdm')),
     Need('onnxruntime', 'detector and lifter', _ROBOT),
     Need('rosbags', 'import, process, play, record, info', _ROBOT),
-    Need('rclpy', 'pose_node, play, record', 'Source ROS 2: . /opt/ros/$ROS_DISTRO/setup.bash'),
-    Need('sensor_msgs.msg', 'pose_node', _ROS.format('sensor-msgs')),
-    Need('visualization_msgs.msg', 'pose_node', _ROS.format('visualization-msgs')),
-    Need('diagnostic_msgs.msg', 'pose_node', _ROS.format('diagnostic-msgs')),
-    Need('tqdm', 'progress of process and import', _APT.format('python3-tqdm')),
-    Need('matplotlib', 'figures of demo and reports', _APT.format('python3-matplotlib')),
-    Need('tf2_msgs.msg', 'without it a rig file is needed', _ROS.format('tf2-msgs'), optional=True),
-    Need('std_srvs.srv', 'without it no service ~/calibrate', _ROS.format('std-srvs'), optional=True),
-    Need('cv_bridge', 'without it our own table converts raw pictures', _ROS.format('cv-bridge'), optional=True),
+    Need('matplotlib', 'figures of demo and reports', _APT.format('python3-matplotlib'), Severity.WARNING),
+    Need('rclpy', 'pose_node, play, record', 'Source ROS 2: . /opt/ros/$ROS_DISTRO/setup.bash', Severity.WARNING),
+    Need('sensor_msgs.msg', 'pose_node', _ROS.format('sensor-msgs'), Severity.WARNING),
+    Need('visualization_msgs.msg', 'pose_node', _ROS.format('visualization-msgs'), Severity.WARNING),
+    Need('diagnostic_msgs.msg', 'pose_node', _ROS.format('diagnostic-msgs'), Severity.WARNING),
+    Need('tf2_msgs.msg', 'without it a rig file is needed', _ROS.format('tf2-msgs'), Severity.OK),
+    Need('std_srvs.srv', 'without it no service ~/calibrate', _ROS.format('std-srvs'), Severity.OK),
+    Need('cv_bridge', 'without it our own table converts raw images', _ROS.format('cv-bridge'), Severity.OK),
+    Need('rtmlib', "without it no detector 'rtmpose'", _PIP.format('rtmlib'), Severity.OK, slow=True),
+    Need('viser', 'without it no geo_pose view', _PIP.format('viser'), Severity.OK, slow=True),
+    Need('torch', 'without it no geo_pose train and retrain', _PIP.format('torch'), Severity.OK, slow=True),
 )
 # Built for what ROS's own binaries are built for, so that they must not be replaced by pip's.
 _OF_THE_SYSTEM = ('numpy', 'cv2')
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What became of one need.
-
-    Attributes:
-        need: the need.
-        problem: why it is not met, '' if it is.
-        version, place: of the module, '' where unknown.
-    """
-
-    need: Need
-    problem: str
-    version: str = ''
-    place: str = ''
-
-    @property
-    def fatal(self) -> bool:
-        """Whether the package does not work like this."""
-        return bool(self.problem) and not self.need.optional
-
-    def __str__(self) -> str:
-        if not self.problem:
-            return f'ok       {self.need.module} {self.version}  {self.place}'.rstrip()
-        word = 'absent ' if self.need.optional else 'MISSING'
-        return f'{word}  {self.need.module}: {self.problem}; {self.need.purpose}. {self.need.remedy}.'
+def check_installation(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Check the interpreter and every module of ``NEEDS``; ROS_DISTRO in ``environment``: ROS comes from apt."""
+    yield check_python()
+    for need in NEEDS:
+        yield check_need(need, environment)
 
 
-def look(need: Need, environment: Mapping[str, str], prefix: str = sys.prefix, base: str = sys.base_prefix) -> Finding:
+def check_python(found: tuple[int, int] = sys.version_info[:2]) -> Finding:
+    """Check the interpreter."""
+    low, high = _PYTHONS
+    words = f'Python {found[0]}.{found[1]}'
+    if low <= found <= high:
+        return Finding(Severity.OK, words)
+    return Finding(Severity.ERROR, f'{words}; geo_pose_ros takes {low[0]}.{low[1]} to {high[0]}.{high[1]}',
+                   'Make the environment with another: PYTHON=python3.11 tools/venv.sh runtime')
+
+
+def check_need(
+    need: Need, environment: Mapping[str, str], prefix: str = sys.prefix, base: str = sys.base_prefix
+) -> Finding:
     """Import what ``need`` names and say what came of it.
 
     Args:
@@ -93,24 +93,21 @@ def look(need: Need, environment: Mapping[str, str], prefix: str = sys.prefix, b
         prefix, base: of this Python and of the one its virtual environment was made from.
     """
     try:
-        module: Any = import_module(need.module)
+        if need.slow and find_spec(need.module) is not None:
+            return Finding(Severity.OK, need.module)
+        module = import_module(need.module)
     except Exception as error:  # noqa: BLE001 - a broken binary raises anything; it becomes the finding
-        return Finding(need, f'{type(error).__name__}: {" ".join(str(error).split())}')
-    place = str(Path(module.__file__).parent) if getattr(module, '__file__', None) else ''
+        if need.missing == Severity.OK and isinstance(error, ModuleNotFoundError):
+            return Finding(Severity.OK, f'no {need.module}: {need.purpose}')
+        said = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        return Finding(need.missing, f'{need.module}: {said}; {need.purpose}', need.remedy)
+    place = str(Path(str(module.__file__)).parent) if getattr(module, '__file__', None) else ''
     version = str(getattr(module, '__version__', ''))
     hidden = prefix != base and place.startswith(prefix + os.sep) and bool(environment.get('ROS_DISTRO'))
     if need.module in _OF_THE_SYSTEM and hidden:
-        remedy = f'pip uninstall it there, or make the environment anew. ({need.remedy})'
         return Finding(
-            Need(need.module, "ROS's binaries are built for apt's", remedy),
-            f'{version} in {place} hides that of apt', version, place,
+            Severity.ERROR,
+            f"{need.module}: {version} in {place} hides that of apt; ROS's binaries are built for apt's",
+            f'pip uninstall it there, or make the environment anew. ({need.remedy})',
         )
-    return Finding(need, '', version, place)
-
-
-def python_problem(version: tuple[int, int]) -> str:
-    """Return why this Python does not fit, '' if it does."""
-    low, high = _PYTHONS
-    if low <= version <= high:
-        return ''
-    return f'Python {version[0]}.{version[1]}; expected {low[0]}.{low[1]} to {high[0]}.{high[1]}'
+    return Finding(Severity.OK, ' '.join(part for part in (need.module, version, place) if part))

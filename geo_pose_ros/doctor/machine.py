@@ -1,4 +1,4 @@
-"""Checks of this machine: packages, processor, memory, sockets, shared memory, clock, GPU, middleware.
+"""Checks of this machine: processor, memory, sockets, shared memory, clock, GPU, middleware.
 
 Every check takes what it looks at, so that a test can show it something else.
 """
@@ -8,26 +8,13 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..findings import Finding, Severity
 
-# Import name -> its name in PyPI, and what does not work without it.
-_NEEDED = {
-    'numpy': ('numpy', 'anything'), 'cv2': ('opencv-python-headless', 'pictures'), 'yaml': ('PyYAML', 'rig files'),
-    'rosbags': ('rosbags', 'bags'), 'onnxruntime': ('onnxruntime', 'the models'),
-}
-_OPTIONAL = {
-    'rclpy': ('ros-rclpy', 'live topics'), 'rtmlib': ('rtmlib', "the detector 'rtmpose'"),
-    'viser': ('viser', 'geo_pose view'), 'matplotlib': ('matplotlib', 'geo_pose report'),
-    'torch': ('torch', 'geo_pose train and retrain'),
-}
-_PYTHONS = ((3, 10), (3, 14))
-# Four pictures of 1080 x 1920, uncompressed, once.
+# Four images of 1080 x 1920, uncompressed, once.
 _LEAST_SHM_BYTES = 64 * 2**20
 _LEAST_SOCKET_BYTES = 4 * 2**20
 _LEAST_MEMORY_BYTES = 2 * 2**30
@@ -36,39 +23,6 @@ _LEAST_DISK_BYTES = 5 * 2**30
 _TIME_ERROR = 5
 
 Find = Callable[[str], bool]
-
-
-def check_python(found: tuple[int, int] = sys.version_info[:2]) -> Iterator[Finding]:
-    """Check the interpreter."""
-    words = f'Python {found[0]}.{found[1]}'
-    low, high = _PYTHONS
-    if low <= found <= high:
-        yield Finding(Severity.OK, words)
-    else:
-        yield Finding(Severity.ERROR, f'{words}; geo_pose_ros takes {low[0]}.{low[1]} to {high[0]}.{high[1]}',
-                        'Make the environment with another: PYTHON=python3.11 tools/venv.sh runtime')
-
-
-def check_packages(is_there: Find = lambda name: find_spec(name) is not None) -> Iterator[Finding]:
-    """Check what can be imported; nothing is loaded."""
-    for name, (package, use) in _NEEDED.items():
-        if is_there(name):
-            yield Finding(Severity.OK, f'{package} {_version(package)}')
-        else:
-            yield Finding(Severity.ERROR, f'{package} is missing: {use} will not work',
-                            f'python3 -m pip install {package}')
-    for name, (package, use) in _OPTIONAL.items():
-        if is_there(name):
-            yield Finding(Severity.OK, f'{package} {_version(package)}')
-        else:
-            yield Finding(Severity.OK, f'{package} is not installed; only {use} needs it')
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ''
 
 
 def check_processor(cores: int, threads: str) -> Iterator[Finding]:
@@ -104,11 +58,11 @@ def check_disk(free_bytes: int, path: Path) -> Iterator[Finding]:
 
 
 def check_sockets(largest_bytes: int) -> Iterator[Finding]:
-    """Check the largest receive buffer a socket may have: pictures over the network come in bursts."""
+    """Check the largest receive buffer a socket may have: images over the network come in bursts."""
     words = f'sockets may buffer {largest_bytes / 2**20:.1f} MiB'
     if largest_bytes < _LEAST_SOCKET_BYTES:
         yield Finding(
-            Severity.WARNING, f'{words}; pictures from other machines come in larger bursts and are lost',
+            Severity.WARNING, f'{words}; images from other machines come in larger bursts and are lost',
             'sudo sysctl -w net.core.rmem_max=8388608   (and in /etc/sysctl.d to keep it)',
         )
     else:
@@ -116,10 +70,10 @@ def check_sockets(largest_bytes: int) -> Iterator[Finding]:
 
 
 def check_shared_memory(free_bytes: int) -> Iterator[Finding]:
-    """Check /dev/shm, through which pictures go within a machine."""
+    """Check /dev/shm, through which images go within a machine."""
     words = f'{free_bytes / 2**20:.0f} MiB of shared memory free'
     if free_bytes < _LEAST_SHM_BYTES:
-        yield Finding(Severity.WARNING, f'{words}; Fast DDS wants {_LEAST_SHM_BYTES // 2**20} MiB for pictures',
+        yield Finding(Severity.WARNING, f'{words}; Fast DDS wants {_LEAST_SHM_BYTES // 2**20} MiB for images',
                         'In a container: docker run --shm-size=1g. Otherwise remove stale files: fastdds shm clean')
     else:
         yield Finding(Severity.OK, words)
@@ -180,8 +134,6 @@ def check_middleware(environment: Mapping[str, str], exists: Callable[[str], boo
 
 def check_machine() -> Iterator[Finding]:
     """Run all checks of this machine."""
-    yield from check_python()
-    yield from check_packages()
     yield from check_processor(os.cpu_count() or 1, os.environ.get('OPENBLAS_NUM_THREADS', ''))
     yield from check_memory(_read('/proc/meminfo'))
     yield from check_disk(shutil.disk_usage(Path.cwd()).free, Path.cwd())

@@ -36,11 +36,11 @@ def check_camera(camera: Camera) -> Iterator[Finding]:
     words = f'{camera.name}: {lens.width}x{lens.height} px, {angle:.0f} degrees wide, {lens.distortion_model}'
     if not _LEAST_VIEW_DEG <= angle <= _MOST_VIEW_DEG and lens.distortion_model != 'equidistant':
         yield Finding(Severity.WARNING, f'{words}: an unlikely angle of view',
-                        'Are K and the size of the picture of the same resolution? Calibrate it again.')
+                        'Are K and the size of the image of the same resolution? Calibrate it again.')
         return
     if not (0.2 * lens.width < cx < 0.8 * lens.width and 0.2 * lens.height < cy < 0.8 * lens.height):
         yield Finding(Severity.WARNING, f'{words}: its principal point ({cx:.0f}, {cy:.0f}) is far from the middle',
-                        'Is the picture turned or cropped, or K of another size? Calibrate it again.')
+                        'Is the image rotated or cropped, or K of another size? Calibrate it again.')
         return
     if not 0.8 < fx / fy < 1.25:
         yield Finding(Severity.WARNING, f'{words}: fx {fx:.0f} and fy {fy:.0f} differ',

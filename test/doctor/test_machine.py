@@ -5,31 +5,19 @@ from pathlib import Path
 import pytest
 
 from geo_pose_ros import cli
+from geo_pose_ros.commands import doctor
 from geo_pose_ros.doctor import machine
-from geo_pose_ros.findings import Severity
+from geo_pose_ros.findings import Finding, Severity, worst
+from geo_pose_ros.rigs.rig_file import dump_rig
 
-
-def worst(found):
-    found = list(found)
-    assert all(diagnosis.what for diagnosis in found)
-    # Whatever is wrong has a remedy.
-    assert all(diagnosis.remedy for diagnosis in found if diagnosis.health)
-    return max((diagnosis.health for diagnosis in found), default=Severity.OK)
-
+from ..scenes import ring_rig
 
 GIB, MIB = 2**30, 2**20
 
 
 @pytest.mark.parametrize(
-    ('found', 'health'),
+    ('check', 'severity'),
     [
-        (lambda: machine.check_python((3, 11)), Severity.OK),
-        (lambda: machine.check_python((3, 9)), Severity.ERROR),
-        (lambda: machine.check_python((3, 15)), Severity.ERROR),
-        (lambda: machine.check_packages(lambda name: True), Severity.OK),
-        (lambda: machine.check_packages(lambda name: name != 'rosbags'), Severity.ERROR),
-        # What is optional is said, not complained of.
-        (lambda: machine.check_packages(lambda name: name not in ('torch', 'viser', 'rclpy')), Severity.OK),
         (lambda: machine.check_processor(4, ''), Severity.OK),
         (lambda: machine.check_processor(1, ''), Severity.WARNING),
         (lambda: machine.check_processor(4, '1'), Severity.OK),
@@ -58,15 +46,16 @@ GIB, MIB = 2**30, 2**20
         (lambda: machine.check_middleware({'CYCLONEDDS_URI': '<CycloneDDS/>'}, lambda path: False), Severity.OK),
     ],
 )
-def test_checks(found, health):
-    assert worst(found()) == health
+def test_checks(check, severity):
+    found = list(check())
+    assert worst(found) == severity
+    # Whatever is wrong has a remedy.
+    assert all(finding.what and (finding.remedy or not finding.severity) for finding in found)
 
 
 def test_what_it_says_names_what_it_saw():
     [said] = machine.check_sockets(212_992)
     assert said.what.startswith('sockets may buffer 0.2 MiB') and 'sysctl -w net.core.rmem_max' in said.remedy
-    said = [d.what for d in machine.check_packages(lambda name: name != 'rclpy')]
-    assert 'ros-rclpy is not installed; only live topics needs it' in said
     first = next(machine.check_middleware({'RMW_IMPLEMENTATION': 'rmw_zenoh_cpp', 'ROS_LOCALHOST_ONLY': '1'}, bool))
     assert first.what == 'middleware rmw_zenoh_cpp, domain 0, discovery LOCALHOST'
 
@@ -75,23 +64,30 @@ def test_this_machine(capsys):
     assert machine.clock_state() is None or 0 <= machine.clock_state() <= 5
     status = cli.main(['doctor'])
     out = capsys.readouterr().out
-    assert status in (0, 1, 2) and out.startswith('machine\n') and 'numpy' in out and 'Python 3.' in out
+    assert status in (0, 1, 2) and out.startswith('installation\n  ok    Python 3.') and 'numpy' in out
+    assert '\nmachine\n' in out
 
 
 def test_the_status_is_the_worst_and_quiet_shows_only_that(capsys, monkeypatch, tmp_path):
-    from geo_pose_ros.commands import doctor
-    from geo_pose_ros.rigs.rig_file import dump_rig
+    def show(*severities):
+        made = [Finding(severity, 'seen', 'Do it.' if severity else '') for severity in severities]
+        monkeypatch.setattr(doctor, 'check_machine', lambda: made)
 
-    from ..scenes import ring_rig
-
-    monkeypatch.setattr(doctor, 'check_machine', lambda: machine.check_sockets(1))
+    monkeypatch.setattr(doctor, 'check_installation', list)
+    show(Severity.OK, Severity.WARNING)
     assert cli.main(['doctor', '--quiet']) == 1
-    out = capsys.readouterr().out
-    assert out.count('\n') == 3 and 'warn ' in out and 'sysctl' in out
-    monkeypatch.setattr(doctor, 'check_machine', lambda: machine.check_python((3, 11)))
+    assert capsys.readouterr().out == 'installation\n  ok\nmachine\n  warn  seen\n        Do it.\n'
+    show(Severity.OK)
     (tmp_path / 'rig.yaml').write_text(dump_rig(ring_rig(4)))
     assert cli.main(['doctor', '--quiet', '--rig', str(tmp_path / 'rig.yaml')]) == 0
-    assert capsys.readouterr().out == f'machine\n  ok\nrig {tmp_path / "rig.yaml"}\n  ok\n'
-    monkeypatch.setattr(doctor, 'check_machine', lambda: machine.check_python((2, 7)))
+    assert capsys.readouterr().out == f'installation\n  ok\nmachine\n  ok\nrig {tmp_path / "rig.yaml"}\n  ok\n'
+    show(Severity.ERROR, Severity.WARNING)
     assert cli.main(['doctor']) == 2
-    assert 'ERROR Python 2.7' in capsys.readouterr().out
+    assert 'ERROR seen' in capsys.readouterr().out
+
+
+def test_a_finding_in_words():
+    assert Finding(Severity.OK, 'Fine.').in_words == 'Fine.'
+    assert Finding(Severity.ERROR, 'It fails.', 'Do it.', 'rig').in_words == 'rig: It fails. Do it.'
+    # Errors of this package name their camera themselves.
+    assert Finding(Severity.ERROR, "Camera 'a': dark.", '', 'camera a').in_words == "Camera 'a': dark."

@@ -14,7 +14,7 @@ from ..scenes import ring_rig
 
 
 def wrong(rig):
-    return [(d.health, d.what, d.remedy) for d in check_rig(rig) if d.health]
+    return [(d.severity, d.what, d.remedy) for d in check_rig(rig) if d.severity]
 
 
 def scaled(rig, factor):
@@ -48,7 +48,7 @@ def test_lenses(change, words):
     K = camera.intrinsics.K.copy()
     K[0, 0], K[0, 2] = change.get('fx', K[0, 0]), change.get('cx', K[0, 2])
     [said] = check_camera(replace(camera, intrinsics=replace(camera.intrinsics, K=K)))
-    assert said.health == Severity.WARNING and words in said.what and 'alibrate it again' in said.remedy
+    assert said.severity == Severity.WARNING and words in said.what and 'alibrate it again' in said.remedy
 
 
 def test_a_camera_that_looks_away_and_two_that_look_alike():

@@ -98,7 +98,7 @@ def listener():
 
 
 def said(node):
-    return {d.what: d.health for d in check_graph(node, 1.0)}
+    return {d.what: d.severity for d in check_graph(node, 1.0)}
 
 
 def test_cameras_that_are_well(listener, rig_path):

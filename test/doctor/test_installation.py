@@ -1,4 +1,4 @@
-"""`geo_pose check` and the script for robots: what is missing is said, with its remedy."""
+"""What an installation lacks, as `geo_pose check` says it, and the script that installs on robots."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ from types import ModuleType
 
 import pytest
 
+from geo_pose_ros import cli
 from geo_pose_ros.doctor import installation
-from geo_pose_ros.doctor.installation import NEEDS, Finding, Need, look, python_problem
+from geo_pose_ros.doctor.installation import NEEDS, Need, check_need, check_python
+from geo_pose_ros.findings import Severity
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'tools' / 'install_robot.sh'
 
 
-def need(module: str, optional: bool = False) -> Need:
-    return Need(module, 'pictures', 'Run: install it', optional)
+def need(module: str, missing: Severity = Severity.ERROR) -> Need:
+    return Need(module, 'images', 'Install it.', missing)
 
 
 def test_what_is_there_is_named_with_version_and_place() -> None:
-    found = look(need('yaml'), {})
-    assert (found.problem, found.fatal) == ('', False)
-    assert re.fullmatch(r'ok       yaml \d\S+  \S+yaml', str(found))
+    found = check_need(need('yaml'), {})
+    assert found.severity == Severity.OK
+    assert re.fullmatch(r'yaml \d\S+ \S+yaml', found.what)
+    # torch is not loaded to see whether it is there.
+    assert check_need(Need('numpy', 'everything', '', slow=True), {}).what == 'numpy'
 
 
 def test_what_is_missing_or_broken_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = look(need('no_such_thing'), {})
-    assert found.fatal
-    assert str(found) == (
-        "MISSING  no_such_thing: ModuleNotFoundError: No module named 'no_such_thing'; pictures. Run: install it."
-    )
-    optional = look(need('no_such_thing', optional=True), {})
-    assert not optional.fatal and str(optional).startswith('absent   no_such_thing: ')
+    found = check_need(need('no_such_thing'), {})
+    assert found.severity == Severity.ERROR and found.remedy == 'Install it.'
+    assert found.what == "no_such_thing: ModuleNotFoundError: No module named 'no_such_thing'; images"
+    optional = check_need(need('no_such_thing', Severity.OK), {})
+    assert (optional.severity, optional.what) == (Severity.OK, 'no no_such_thing: images')
     # A binary for another numpy raises what it likes.
     (tmp_path / 'broken_binary.py').write_text("raise RuntimeError('module compiled against\\n API 0xf')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert look(need('broken_binary'), {}).problem == 'RuntimeError: module compiled against API 0xf'
+    broken = check_need(need('broken_binary'), {})
+    assert broken.what == 'broken_binary: RuntimeError: module compiled against API 0xf; images'
 
 
 def test_a_numpy_that_hides_that_of_apt_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,32 +50,27 @@ def test_a_numpy_that_hides_that_of_apt_is_found(monkeypatch: pytest.MonkeyPatch
     module.__file__, module.__version__ = '/ws/venv/lib/cv2/__init__.py', '4.14.0'
     monkeypatch.setitem(sys.modules, 'cv2', module)
     ros = {'ROS_DISTRO': 'jazzy'}
-    hidden = look(need('cv2'), ros, '/ws/venv', '/usr')
-    assert hidden.fatal
-    assert "cv2: 4.14.0 in /ws/venv/lib/cv2 hides that of apt; ROS's binaries are built for apt's" in str(hidden)
-    # Without ROS from apt, or from another place, or another package, it is as it should be.
-    for fine in (look(need('cv2'), {}, '/ws/venv', '/usr'), look(need('cv2'), ros, '/home', '/usr')):
-        assert not fine.problem
+    hidden = check_need(need('cv2'), ros, '/ws/venv', '/usr')
+    assert hidden.severity == Severity.ERROR
+    assert hidden.what.startswith('cv2: 4.14.0 in /ws/venv/lib/cv2 hides that of apt')
+    # Without ROS from apt, or from another place, it is as it should be.
+    for fine in (check_need(need('cv2'), {}, '/ws/venv', '/usr'), check_need(need('cv2'), ros, '/home', '/usr')):
+        assert fine.severity == Severity.OK
 
 
 @pytest.mark.parametrize(('version', 'fits'), [((3, 9), False), ((3, 10), True), ((3, 14), True), ((3, 15), False)])
 def test_pythons(version: tuple[int, int], fits: bool) -> None:
-    assert (python_problem(version) == '') is fits
+    assert (check_python(version).severity == Severity.OK) is fits
 
 
 def test_the_command_fails_where_something_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from geo_pose_ros.cli import main
-
-    monkeypatch.setattr(installation, 'NEEDS', (need('yaml'), need('nothing_like_it', optional=True)))
-    assert main(['check']) == 0
-    monkeypatch.setattr(installation, 'look', lambda n, e: Finding(n, '' if n.optional else 'gone'))
-    assert main(['check']) == 1
-    assert 'MISSING  yaml: gone' in capsys.readouterr().out
-    monkeypatch.setattr(installation, 'look', lambda n, e: Finding(n, ''))
-    monkeypatch.setattr(installation, 'python_problem', lambda v: 'Python 3.7; expected 3.10 to 3.14')
-    assert main(['check']) == 1
+    monkeypatch.setattr(installation, 'NEEDS', (need('yaml'), need('nothing_like_it', Severity.OK)))
+    assert cli.main(['check']) == 0
+    monkeypatch.setattr(installation, 'NEEDS', (need('yaml'), need('nothing_like_it', Severity.WARNING)))
+    assert cli.main(['check']) == 1
+    assert 'warn  nothing_like_it: ModuleNotFoundError' in capsys.readouterr().out
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
@@ -80,8 +78,8 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
         [sys.executable, '-S', '-m', 'geo_pose_ros.cli', 'check'], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1, done.stderr
-    assert 'MISSING  numpy: ' in done.stdout
-    assert len(done.stdout.splitlines()) == len(NEEDS)
+    assert 'ERROR numpy: ' in done.stdout
+    assert all(need.module in done.stdout for need in NEEDS)
 
 
 def pins(name: str) -> dict[str, set[str]]:

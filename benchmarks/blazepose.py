@@ -19,7 +19,7 @@ import numpy as np
 
 from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints
 from geo_pose_ros.detection.blazepose.person import BlazePosePersons
-from geo_pose_ros.detection.regions import Regions, squares_of
+from geo_pose_ros.detection.regions import Regions, full_image_square
 from geo_pose_ros.inference.settings import EngineConfig
 
 
@@ -63,14 +63,14 @@ def main() -> None:
             pictures += 1
             if np.isfinite(used).all() and np.isfinite(followed).all():
                 began = perf_counter()
-                (reading,) = keypoints.read([(image, region_of(used, width, height))])
+                (reading,) = keypoints.estimate_keypoints([(image, region_of(used, width, height))])
                 spent_ms.append((perf_counter() - began) * 1e3)
                 found['same regions, px'].append(compare(reading, followed, width, height))
                 found['visibility'].append(np.abs(reading.confidence[0] - followed[:, 2]))
-            ((people, _),) = persons.find([(image, squares_of(width, height))])
+            ((people, _),) = persons.find_people([(image, full_image_square(width, height))])
             agree += int((len(people) > 0) == bool(score > 0.0))
             if len(people) and np.isfinite(looked).all():
-                (reading,) = keypoints.read([(image, people.select(np.arange(1)))])
+                (reading,) = keypoints.estimate_keypoints([(image, people.select(np.arange(1)))])
                 found['whole picture, px'].append(compare(reading, looked, width, height))
     result: dict = {'pictures': pictures, 'of these, with people found by both or by neither': agree}
     for name, values in found.items():

@@ -97,10 +97,13 @@ def main() -> None:
             people.append(people_of(seen)[0] + (column * width, row * height) if len(seen.xy) else None)
         truth.append(None if any(p is None for p in people) else np.stack(people))
     known = [(image, people) for image, people in zip(images, truth, strict=True) if people is not None]
-    one = np.median([_ms(lambda i=i, p=p: keypoints.read([(i, keypoints.around(p[:1], np.ones((1, 17))))]))
-                     for i, p in known])
+    sigma = np.ones((1, 17))
+    one = np.median([
+        _ms(lambda i=i, p=p: keypoints.estimate_keypoints([(i, keypoints.propose_regions(p[:1], sigma))]))
+        for i, p in known
+    ])
     result: dict = {'pictures': len(known), 'keypoint network, one region, ms': round(float(one), 2), 'people': {}}
-    timed = {n: (Timed(persons, 'find'), Timed(keypoints, 'read')) for n in _COUNTS}
+    timed = {n: (Timed(persons, 'find_people'), Timed(keypoints, 'estimate_keypoints')) for n in _COUNTS}
     detectors = {n: TopDownDetector(*timed[n], DetectorConfig()) for n in _COUNTS}
     spent: dict = {n: [] for n in _COUNTS}
     found = dict.fromkeys(_COUNTS, 0)
@@ -136,14 +139,14 @@ def main() -> None:
     result['ms by people read'] = {n: round(value, 2) for n, value in medians.items()}
     result['each further person, relative to the network alone'] = round(float(slope / one), 3)
     image, people = known[0]
-    region = keypoints.around(people[:1], np.ones((1, 17)))
+    region = keypoints.propose_regions(people[:1], np.ones((1, 17)))
     single, batched = [], {}
     for size in (4, 8):
         many = Regions.concatenate([region] * size)
         together = []
         for _ in range(15):
-            single.append(_ms(lambda: keypoints.read([(image, region)])))
-            together.append(_ms(lambda many=many: keypoints.read([(image, many)])) / size)
+            single.append(_ms(lambda: keypoints.estimate_keypoints([(image, region)])))
+            together.append(_ms(lambda many=many: keypoints.estimate_keypoints([(image, many)])) / size)
         batched[size] = float(np.median(together))
     base = float(np.median(single))
     result['batch, relative to single calls, per region'] = {size: round(ms / base, 3) for size, ms in batched.items()}

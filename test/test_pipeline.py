@@ -27,7 +27,7 @@ class Told:
     """A detector that returns what it was told, by camera."""
 
     skeleton = BODY17
-    together = False
+    is_batched = False
 
     def __init__(self, found, barrier=None):
         self.found, self.barrier, self.closed = found, barrier, False
@@ -179,7 +179,7 @@ def test_a_bad_camera_costs_only_itself():
         loaders |= {'cam1': truncated, 'cam0': lambda: [][0]}
         result = pipeline.finish(0, pipeline.begin(loaders).views())
     assert result.views.camera_errors == {
-        'cam0': "Camera 'cam0': its picture cannot be read: IndexError: list index out of range",
+        'cam0': "Camera 'cam0': its image cannot be read: IndexError: list index out of range",
         'cam1': "Camera 'cam1': JPEG is truncated", 'cam3': 'model gone',
         'cam2': "The detector failed on camera 'cam2': ZeroDivisionError: a bug",
     }

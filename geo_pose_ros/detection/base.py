@@ -13,10 +13,10 @@ from .settings import DetectorConfig
 
 
 class Detector(Protocol):
-    """Finds people's 2D keypoints in the pictures of any number of cameras.
+    """Finds people's 2D keypoints in the images of any number of cameras.
 
-    Pictures of one camera come in order, one at a time; calls for different cameras may run at the same time, unless
-    the detector wants the pictures ``together``.
+    Images of one camera come in order, one at a time. Calls for different cameras may run at the same time, unless
+    the detector ``is_batched``.
     """
 
     @property
@@ -25,22 +25,19 @@ class Detector(Protocol):
         ...
 
     @property
-    def together(self) -> bool:
-        """Whether one call for all pictures of a set is faster than one for each at the same time, as on a GPU.
-
-        If so, one thread calls.
-        """
+    def is_batched(self) -> bool:
+        """Whether one call for all images of a set is faster than concurrent calls, as on a GPU; one thread calls."""
         ...
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
+        self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
-        """Return the keypoints of everybody who is seen, raw px, by camera.
+        """Return the keypoints of all people in the images, raw px, by camera.
 
         Args:
-            frames: pictures by camera name.
-            expected: whom the scene expects in them, where it knows; a camera may be missing. A detection made for
-                one of them says so in its ``hints``; it is a hint, checked in this one picture only.
+            frames: images by camera name.
+            predicted: the people that the scene predicts in them; a camera may be missing. A detection of a predicted
+                person has the person's id in ``hints``; a hint is checked in this one image only.
 
         Raises:
             DetectorError: if the model fails.
@@ -54,14 +51,14 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Adjustable(Detector, Protocol):
-    """A detector that takes other thresholds while it runs; any thread may call."""
+    """A detector whose threshold can change while it runs; any thread may call."""
 
     def use_min_confidence(self, min_confidence: float) -> None:
         """Do not use keypoints below ``min_confidence`` from now on."""
         ...
 
 
-# Plugin name -> 'module:factory'; imported when used, so that no vendor library is needed but the chosen one.
+# Plugin name -> 'module:factory'; imported when used, so that no other vendor library is needed.
 _PLUGINS: Mapping[str, str] = {
     'blazepose': 'geo_pose_ros.detection.blazepose.detector:create_blazepose',
     'rtmpose': 'geo_pose_ros.detection.rtmpose.detector:create_rtmpose',

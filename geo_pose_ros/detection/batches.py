@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Float32Array
 from ..errors import BackendError
 from ..inference.base import InferenceBackend, create_backend
 from ..inference.settings import EngineConfig
@@ -44,12 +44,14 @@ class Batches:
                 f'{wanted}; it is another kind of model.'
             )
 
-    def infer(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Return all outputs of ``images`` (N, ...), N > 0, by name, each (N, ...).
+    def infer(self, images: NDArray[np.generic]) -> dict[str, Float32Array]:
+        """Return all outputs of ``images`` (N, ...) by name, each (N, ...).
 
         Raises:
             BackendError, ShapeError: as the engine's ``infer``.
         """
+        if not len(images):
+            return {s.name: np.zeros((0, *(n or 1 for n in s.shape[1:])), np.float32) for s in self.engine.outputs}
         parts = []
         for start in range(0, len(images), self._largest):
             part = images[start : start + self._largest]

@@ -1,7 +1,7 @@
-"""The detector of cameras whose keypoints arrive by topic: it never looks at an image.
+"""The detector of cameras whose keypoints arrive by topic: it takes no image.
 
-With it the node subscribes to ``<camera>/keypoints`` and a bag is processed from its recorded keypoints; both hand
-them to ``PosePipeline.fuse``. It exists so that a set-up which sends it images fails with a reason.
+With it the node subscribes to ``<camera>/keypoints``, and a bag is processed from its recorded keypoints; both hand
+them to ``PosePipeline.fuse``. It exists so that a set-up that sends it images fails with a reason.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class KeypointsDetector:
         return BODY17
 
     @property
-    def together(self) -> bool:
+    def is_batched(self) -> bool:
         """Nothing is gained."""
         return False
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
+        self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
         """Refuse images; raise DetectorError."""
         raise DetectorError(

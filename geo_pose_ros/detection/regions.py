@@ -1,4 +1,4 @@
-"""Regions of a picture that a network looks at: rotated rectangles, and the crops of them."""
+"""Regions of an image for a network: rotated rectangles, and crops of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import FloatArray, UInt8Array
+from ..arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from ..types import read_only
+
+# Regions whose centres are nearer than this, in units of the smaller one, and whose sizes differ by less than this
+# factor, are of one person.
+_NEAR, _ALIKE = 0.16, 2.0
+# Side of a tile by the image's longer side, and how much of it two neighbours share at least.
+_TILE, _SHARED = 0.5, 0.35
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,63 +58,95 @@ class Regions:
         """Return the regions of a mask (R,) or of indices."""
         return Regions(self.centre[index], self.size[index], self.angle[index])
 
-    def to_picture(self, unit: FloatArray) -> FloatArray:
-        """Return points (R, N, 2) of the regions, (0, 0) top left to (1, 1) bottom right, as px of the picture."""
+    def to_image(self, unit: FloatArray) -> FloatArray:
+        """Return points (R, N, 2) of the regions, (0, 0) top left to (1, 1) bottom right, as px of the image."""
         offset = (unit - 0.5) * self.size[:, None]
         cosine, sine = np.cos(self.angle)[:, None], np.sin(self.angle)[:, None]
         x, y = offset[..., 0], offset[..., 1]
         return self.centre[:, None] + np.stack([cosine * x - sine * y, sine * x + cosine * y], -1)
 
-    def usable(self, width: int, height: int) -> NDArray[np.bool_]:
-        """Return (R,) whether a region is finite, of a size that can be sampled, and centred near the picture."""
+    def usable(self, width: int, height: int) -> BoolArray:
+        """Return (R,) whether a region is finite, of a size that can be sampled, and centred near the image."""
         with np.errstate(invalid='ignore'):
             finite = np.isfinite(self.centre).all(1) & np.isfinite(self.size).all(1) & np.isfinite(self.angle)
             sane = (self.size > 2.0).all(1) & (self.size < 20.0 * max(width, height)).all(1)
             half = 0.5 * self.size.max(1, initial=0.0)[:, None]
             reaches = ((self.centre + half > 0.0) & (self.centre - half < (width, height))).all(1)
-        usable: NDArray[np.bool_] = finite & sane & reaches
-        return usable
+        return np.asarray(finite & sane & reaches)
 
 
-def crops(image: UInt8Array, regions: Regions, width: int, height: int, border: int, *, edges: bool) -> UInt8Array:
-    """Return (R, height, width, 3) the regions of ``image``, bilinear. A crop's first pixel is the region's corner.
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """How a network wants its input: crops of regions as float32, scale x + offset.
 
-    Args:
-        image: (H, W, 3).
-        regions: px of ``image``.
+    Attributes:
         width, height: of the crops, px.
-        border: what lies outside of the picture: cv2.BORDER_REPLICATE or cv2.BORDER_CONSTANT (black).
-        edges: sample half a pixel right and below, as mediapipe does, which counts px from the picture's edge where
+        border: what lies outside of the image: cv2.BORDER_REPLICATE or cv2.BORDER_CONSTANT (black).
+        scale, offset: of all channels, or (3,) per channel in the order of the output.
+        is_rgb: the order of the output's channels; else BGR.
+        from_edge: sample half a pixel right and below, as mediapipe does, which counts px from the image's edge where
             OpenCV counts from the first pixel's centre.
     """
-    found = np.empty((len(regions), height, width, 3), np.uint8)
-    shape = np.array([width, height], float)
-    for crop, centre, size, angle in zip(found, regions.centre, regions.size, regions.angle, strict=True):
-        cosine, sine = np.cos(angle), np.sin(angle)
-        turn = np.array([[cosine, -sine], [sine, cosine]]) * (size / shape)
-        start = centre + (0.5 if edges else 0.0) - turn @ (0.5 * shape)
-        matrix = np.column_stack([turn, start])
-        cv2.warpAffine(
-            image, matrix, (width, height), dst=crop, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border
-        )
-    return found
+
+    width: int
+    height: int
+    border: int
+    scale: float | FloatArray
+    offset: float | FloatArray
+    is_rgb: bool = False
+    from_edge: bool = False
+
+    def cut(self, image: UInt8Array, regions: Regions) -> UInt8Array:
+        """Return the ``regions`` of ``image`` (H, W, 3), bilinear, as (R, height, width, 3).
+
+        A crop's first pixel is the region's corner.
+        """
+        found = np.empty((len(regions), self.height, self.width, 3), np.uint8)
+        shape = np.array([self.width, self.height], float)
+        for crop, centre, size, angle in zip(found, regions.centre, regions.size, regions.angle, strict=True):
+            cosine, sine = np.cos(angle), np.sin(angle)
+            turn = np.array([[cosine, -sine], [sine, cosine]]) * (size / shape)
+            start = centre + (0.5 if self.from_edge else 0.0) - turn @ (0.5 * shape)
+            cv2.warpAffine(
+                image, np.column_stack([turn, start]), (self.width, self.height), dst=crop,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=self.border,
+            )
+        return found
+
+    def to_tensor(self, cut: UInt8Array) -> Float32Array:
+        """Return crops (R, H, W, 3) BGR as (R, 3, H, W)."""
+        planes = (cut[..., ::-1] if self.is_rgb else cut).transpose(0, 3, 1, 2)
+        tensor = np.empty(planes.shape, np.float32)
+        np.multiply(planes, np.asarray(self.scale, np.float32).reshape(-1, 1, 1), out=tensor)
+        offset = np.asarray(self.offset, np.float32).reshape(-1, 1, 1)
+        if offset.any():
+            tensor += offset
+        return tensor
 
 
-def to_tensor(
-    found: UInt8Array, scale: float | FloatArray, shift: float | FloatArray, *, rgb: bool
-) -> NDArray[np.float32]:
-    """Return crops (R, H, W, 3) BGR as float32 (R, 3, H, W): scale x + shift, per channel in the output's order."""
-    ordered = found[..., ::-1] if rgb else found
-    planes = ordered.transpose(0, 3, 1, 2)
-    tensor = np.empty(planes.shape, np.float32)
-    np.multiply(planes, np.asarray(scale, np.float32).reshape(-1, 1, 1), out=tensor)
-    shifts = np.asarray(shift, np.float32).reshape(-1, 1, 1)
-    if shifts.any():
-        tensor += shifts
-    return tensor
-
-
-def squares_of(width: int, height: int) -> Regions:
-    """Return the square around a whole picture."""
+def full_image_square(width: int, height: int) -> Regions:
+    """Return the square around a full image."""
     side = float(max(width, height))
     return Regions(np.array([[0.5 * width - 0.5, 0.5 * height - 0.5]]), np.array([[side, side]]), np.zeros(1))
+
+
+def tiles(width: int, height: int) -> Regions:
+    """Return squares of half the image's longer side that overlap and cover the image."""
+    side = _TILE * max(width, height)
+
+    def centres(length: int) -> list[float]:
+        spare = max(length - side, 0.0)
+        count = 1 + int(np.ceil(spare / (side * (1.0 - _SHARED))))
+        start = 0.5 * min(side, length) - 0.5
+        return [float(c) for c in start + np.linspace(0.0, spare, count)] if count > 1 else [0.5 * length - 0.5]
+
+    grid = np.array([(x, y) for y in centres(height) for x in centres(width)])
+    return Regions(grid, np.full(grid.shape, side), np.zeros(len(grid)))
+
+
+def are_near(a: Regions, b: Regions) -> BoolArray:
+    """Return (A, B) whether regions are of one person."""
+    size_a, size_b = a.size.max(1)[:, None], b.size.max(1)[None]
+    apart = np.linalg.norm(a.centre[:, None] - b.centre[None], axis=-1)
+    alike = np.maximum(size_a, size_b) < _ALIKE * np.minimum(size_a, size_b)
+    return np.asarray((apart < _NEAR * np.minimum(size_a, size_b)) & alike)

@@ -23,23 +23,25 @@ class DetectorConfig:
         0.5, 'A region whose probability to show a person at all is below this shows nobody', low=0.0, high=1.0
     )
     max_people: int = setting(
-        20, 'People per picture: the surest are kept, and a message with more is refused', low=1, high=200
+        20, 'People per image: the surest are kept, and a message with more is refused', low=1, high=200
     )
-    look_period_s: float = setting(
-        0.5, 'Where people are expected, only they are looked at; the whole picture once in this time, for others, '
-        'but not more than every sixth picture', unit='s', low=0.0, high=60.0,
+    search_period_s: float = setting(
+        0.5, 'Time between two searches of the full image, while people are predicted in it; but at least six images '
+        'apart. In between the detector looks only where people are predicted', unit='s', low=0.0, high=60.0,
+        formerly='look_period_s',
     )
-    look_again_s: float = setting(
-        0.1, 'Until the next look at the whole picture where somebody unknown was seen or somebody expected was not; '
-        'doubles up to look_period_s while looking does not help', unit='s', low=0.0, high=60.0,
+    search_again_s: float = setting(
+        0.1, 'Time to the next search of the full image after a detection without a prediction, or a prediction '
+        'without a detection; doubles up to search_period_s while searches do not help', unit='s', low=0.0, high=60.0,
+        formerly='look_again_s',
     )
-    small_person: float = setting(
-        0.35, 'People whose region is smaller than this, relative to the picture\'s longer side, may be too small to '
-        'be found in the whole picture: looks take in a tile too', low=0.0, high=1.0,
+    tile_below: float = setting(
+        0.35, 'People whose region is smaller than this, relative to the image\'s longer side, may be too small to be '
+        'found in the full image: a search takes in a tile too', low=0.0, high=1.0, formerly='small_person',
     )
-    astray: float = setting(
-        0.2, 'Keypoints farther than this from where their person was expected, relative to the person\'s extent, are '
-        'of somebody else', low=0.01, high=10.0,
+    max_prediction_error: float = setting(
+        0.2, 'A detection farther than this from the predicted person, relative to the person\'s extent, is of '
+        'somebody else', low=0.01, high=10.0, formerly='astray',
     )
     same_person: float = setting(
         0.1, 'Two detections nearer than this, relative to the larger one\'s extent, are of one person',

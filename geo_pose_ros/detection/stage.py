@@ -1,4 +1,4 @@
-"""From undecoded pictures of one instant to keypoints: one detector, and the threads it runs on."""
+"""From undecoded images of one set to keypoints: one detector, and the threads it runs on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import DetectorError, FrameError, GeoPoseError
 from ..types import Frame, Keypoints2D, PredictedPeople
@@ -18,13 +18,13 @@ from .checks import checked
 from .settings import DetectorConfig
 
 FrameLoader = Callable[[], Frame]
-# Stamps by camera name in, whom the scene expects there out.
-Expectation = Callable[[Mapping[str, int]], Mapping[str, PredictedPeople]]
+# Stamps by camera name -> the people predicted at these instants, by camera name.
+Predictor = Callable[[Mapping[str, int]], Mapping[str, PredictedPeople]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
-    """What the cameras of one frame set saw.
+    """What the cameras of one set saw.
 
     Attributes:
         keypoints: raw px per camera, of the detector's skeleton.
@@ -41,7 +41,7 @@ class Views:
 
     @classmethod
     def of(cls, keypoints: Mapping[str, Keypoints2D]) -> Views:
-        """Return views whose pictures were detected elsewhere."""
+        """Return views of keypoints that were detected elsewhere."""
         return cls(keypoints, {}, {}, {})
 
     def select(self, cameras: Collection[str]) -> Views:
@@ -71,15 +71,16 @@ class _View:
     done_s: float
 
 
-# Loaded pictures in, views out.
-_Look = Callable[[Mapping[str, _Loaded]], dict[str, _View]]
+# Loaded images -> views, by camera name.
+_DetectLoaded = Callable[[Mapping[str, _Loaded]], dict[str, _View]]
 
 
 class Detection:
-    """The cameras of one frame set, being loaded and detected."""
+    """The cameras of one set, being loaded and detected."""
 
     def __init__(
-        self, jobs: Mapping[str, Future[_View]], busy: Collection[Future[Any]], workers: int, began_s: float
+        self, jobs: Mapping[str, Future[_View]], busy: Collection[Future[_View] | Future[_Loaded]], workers: int,
+        began_s: float,
     ) -> None:
         """Take over ``jobs`` of ``began_s``; ``busy`` are those that keep one of the ``workers`` threads each."""
         self._jobs, self._busy, self._workers, self._began_s = jobs, busy, workers, began_s
@@ -94,7 +95,7 @@ class Detection:
         seen: dict[str, _View] = {}
         errors: dict[str, str] = {}
         for name, job in self._jobs.items():
-            # Raised here, its traceback would hold the pictures of this set for as long as the job is known.
+            # Raised here, its traceback would hold the images of this set for as long as the job is known.
             error = job.exception()
             if error is None:
                 seen[name] = job.result()
@@ -112,10 +113,10 @@ class Detection:
 
 
 class DetectionStage:
-    """Loads and detects sets of pictures; call it from one thread.
+    """Loads and detects sets of images; call it from one thread.
 
     On the CPU each camera is a job of its own, so that all cores work and nobody waits for the slowest to load. On a
-    GPU all pictures of a set make one call.
+    GPU all images of a set make one call.
     """
 
     def __init__(
@@ -128,11 +129,11 @@ class DetectionStage:
             config: which detector, made by ``load``.
             cameras: how many there are.
             detector: to use one made elsewhere.
-            sizes: width and height px of cameras that are calibrated; of others their pictures tell.
+            sizes: width and height px of calibrated cameras; of others the image's own size is used.
         """
         self._config, self._detector, self._sizes = config, detector, sizes or {}
         self._start(cameras)
-        self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix='detect together')
+        self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix='detect batches')
         # A detector sees its camera's frames one at a time, in order: the job of each camera's frame before.
         self._before: dict[str, Future[_View]] = {}
 
@@ -158,21 +159,21 @@ class DetectionStage:
             self._detector = create_detector(self._config)
         return self._detector
 
-    def begin(self, loaders: Mapping[str, FrameLoader], expect: Expectation) -> Detection:
+    def begin(self, loaders: Mapping[str, FrameLoader], predict: Predictor) -> Detection:
         """Begin to load and detect; the next set may begin before this one is done.
 
-        A camera whose picture or keypoints fail costs only itself.
+        A camera whose image or keypoints fail costs only itself.
 
         Args:
             loaders: by camera name, a call that decodes its frame.
-            expect: called from the threads, with the stamps of pictures just loaded. What it answers should have been
-                decided now: a set is detected alike however fast the one before is fused.
+            predict: called from the threads, with the stamps of images just loaded. Its answer must be determined now:
+                a set is detected alike however fast the one before is fused.
         """
         detector, began_s = self.load(), perf_counter()
-        if not detector.together:
+        if not detector.is_batched:
             jobs = {
                 name: self._pool.submit(
-                    self._view, partial(self._look, detector, expect), name, load, self._before.get(name)
+                    self._view, partial(self._detect, detector, predict), name, load, self._before.get(name)
                 )
                 for name, load in loaders.items()
             }
@@ -180,7 +181,7 @@ class DetectionStage:
             return Detection(jobs, jobs.values(), self._workers, began_s)
         loads = {name: self._pool.submit(_load, name, load) for name, load in loaders.items()}
         views: dict[str, Future[_View]] = {name: Future() for name in loaders}
-        self._caller.submit(self._view_together, partial(self._look, detector, expect), loads, views)
+        self._caller.submit(self._view_batch, partial(self._detect, detector, predict), loads, views)
         return Detection(views, loads.values(), self._workers, began_s)
 
     def close(self) -> None:
@@ -192,20 +193,20 @@ class DetectionStage:
         self._detector = None
 
     def _view(
-        self, look: _Look, name: str, load: FrameLoader, before: Future[_View] | None
+        self, detect: _DetectLoaded, name: str, load: FrameLoader, before: Future[_View] | None
     ) -> _View:
         try:
             loaded = _load(name, load)
             if before is not None:
                 # It has a worker already: jobs begin in order.
                 wait([before])
-            return look({name: loaded})[name]
+            return detect({name: loaded})[name]
         finally:
             # The traceback of an error holds this frame: while a camera fails, all its jobs would hang on each other.
             del before
 
-    def _view_together(
-        self, look: _Look, loads: Mapping[str, Future[_Loaded]], views: Mapping[str, Future[_View]]
+    def _view_batch(
+        self, detect: _DetectLoaded, loads: Mapping[str, Future[_Loaded]], views: Mapping[str, Future[_View]]
     ) -> None:
         """Fulfil ``views``."""
         loaded: dict[str, _Loaded] = {}
@@ -216,20 +217,20 @@ class DetectionStage:
             else:
                 views[name].set_exception(error)
         try:
-            found = look(loaded)
+            found = detect(loaded)
         except DetectorError:
             # One of them, or all: find out which.
             found = {}
             for name, one in loaded.items():
                 try:
-                    found |= look({name: one})
+                    found |= detect({name: one})
                 except DetectorError as error:
                     views[name].set_exception(error)
         for name, view in found.items():
             views[name].set_result(view)
 
-    def _look(
-        self, detector: Detector, expect: Expectation, loaded: Mapping[str, _Loaded]
+    def _detect(
+        self, detector: Detector, predict: Predictor, loaded: Mapping[str, _Loaded]
     ) -> dict[str, _View]:
         """Return the views of ``loaded``; raise DetectorError for whatever goes wrong."""
         began = perf_counter()
@@ -237,8 +238,7 @@ class DetectionStage:
         if not frames:
             return {}
         try:
-            expected = expect({name: frame.stamp_ns for name, frame in frames.items()})
-            found = detector.detect(frames, expected)
+            found = detector.detect(frames, predict({name: frame.stamp_ns for name, frame in frames.items()}))
             keypoints = {
                 name: checked(found[name], self._config.max_people, *self._sizes.get(name, frame.raw_size))
                 for name, frame in frames.items()
@@ -266,7 +266,7 @@ def _load(name: str, load: FrameLoader) -> _Loaded:
         frame = load()
     except GeoPoseError:
         raise
-    # A damaged picture may make a decoder raise anything.
+    # A damaged image may make a decoder raise anything.
     except Exception as error:
-        raise FrameError(f"Camera '{name}': its picture cannot be read: {type(error).__name__}: {error}") from error
+        raise FrameError(f"Camera '{name}': its image cannot be read: {type(error).__name__}: {error}") from error
     return _Loaded(frame, (perf_counter() - began) * 1e3)

@@ -1,8 +1,8 @@
-"""The top-down detector: a network that finds people, and one that reads the keypoints of one person.
+"""The top-down detector: one network finds people, another estimates the keypoints of one person.
 
-Where the scene expects people, only the second runs, on the region that their projected bodies take up. The first runs
-now and then on the whole picture (``Looks``), and always where nobody is known. Whom it finds and the scene does not
-know, yet or at all, is followed from picture to picture, so that several cameras see a new person at the same time.
+Where the scene predicts people, only the second runs, on the regions of their projected bodies. The first runs now and
+then on the full image (``Searches``), and always where nobody is known. A detection without a prediction is followed
+from image to image, so that several cameras see a new person at the same time.
 """
 
 from __future__ import annotations
@@ -11,56 +11,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import NS_PER_S, FloatArray, IntArray
 from ..skeleton import Skeleton, map_to_body17
 from ..types import Frame, Keypoints2D, PredictedPeople
-from .agreement import distinct, fits
-from .expectation import LEAST_JOINTS, in_picture, seen_in_picture
-from .looks import Looks
-from .readings import KeypointNetwork, PersonNetwork, Reading
-from .regions import Regions, squares_of
+from .checks import keypoints_in_image
+from .matching import LEAST_JOINTS, distinct, prediction_errors, predictions_in_image
+from .networks import KeypointNetwork, PersonNetwork, RegionKeypoints
+from .regions import Regions, are_near, full_image_square, tiles
+from .searches import Searches
 from .settings import DetectorConfig
 
-_NS_PER_S = 1_000_000_000
-# Who was not looked at for so long is not where he was.
-_LONGEST_GAP_NS = _NS_PER_S
-# Regions whose centres are nearer than this, in units of the smaller one, and whose sizes differ by less than this
-# factor, are of one person.
-_NEAR, _ALIKE = 0.16, 2.0
-# Side of a tile by the picture's longer side, and how much of it two neighbours share at least.
-_TILE, _SHARED = 0.5, 0.35
+# After a longer gap people are no longer where the last image had them.
+_LONGEST_GAP_NS = NS_PER_S
 
 
 @dataclass(slots=True)
 class _Memory:
-    """What is kept of one camera from picture to picture: who was where, and when to look.
+    """What is kept of one camera from image to image.
 
     Attributes:
-        regions: where each body that was found as expected is to be read next.
-        followed: where those are whom the scene does not know.
+        regions: by body id, where each person that was found as predicted is read next.
+        followed: the same for people without a prediction.
+        has_small: nobody was found, or somebody small: search a tile too.
     """
 
-    looks: Looks
+    searches: Searches
     regions: dict[int, Regions] = field(default_factory=dict)
     followed: Regions = field(default_factory=Regions.none)
     stamp_ns: int | None = None
     tile: int = 0
-    # Nobody was found, or somebody small: look at a tile too.
-    small: bool = False
+    has_small: bool = False
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """What is tried on one picture: E expected people, some of them in two places, then F followed, then those found.
+    """What is tried on one image: E predicted people, some of them in two regions, then F followed, then those found.
 
     Attributes:
-        xy, sigma_px: (E, 17, 2), (E, 17) where people are expected, px of the image.
+        xy, sigma_px: (E, 17, 2), (E, 17) of the predicted people, px of the image.
         body_ids: (E,) theirs.
-        targets: (R,) which of the expected people each of the first regions is read for.
+        targets: (R,) the predicted person that each of the first regions is for.
         regions: of all.
-        squares: to look at for more.
+        squares: to search for more people.
     """
 
     frame: Frame
@@ -93,23 +86,23 @@ class TopDownDetector:
         return self._keypoints.skeleton
 
     @property
-    def together(self) -> bool:
+    def is_batched(self) -> bool:
         """Whether the networks run on a GPU."""
         return self._persons.on_gpu or self._keypoints.on_gpu
 
     def detect(
-        self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
+        self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
-        """Return the keypoints of everybody; see Detector."""
-        attempts = {name: self._plan(frame, expected.get(name)) for name, frame in frames.items()}
-        looked_at = [attempt for attempt in attempts.values() if len(attempt.squares)]
-        found = self._persons.find([(attempt.frame.image, attempt.squares) for attempt in looked_at])
-        for attempt, (regions, _) in zip(looked_at, found, strict=True):
+        """Return the keypoints of all people; see Detector."""
+        attempts = {name: self._plan(frame, predicted.get(name)) for name, frame in frames.items()}
+        searched = [attempt for attempt in attempts.values() if len(attempt.squares)]
+        found = self._persons.find_people([(attempt.frame.image, attempt.squares) for attempt in searched])
+        for attempt, (regions, _) in zip(searched, found, strict=True):
             self._add_found(attempt, regions)
-        read = self._keypoints.read([(attempt.frame.image, attempt.regions) for attempt in attempts.values()])
+        estimated = self._keypoints.estimate_keypoints([(a.frame.image, a.regions) for a in attempts.values()])
         return {
-            name: self._settle(attempt, reading)
-            for (name, attempt), reading in zip(attempts.items(), read, strict=True)
+            name: self._settle(attempt, people)
+            for (name, attempt), people in zip(attempts.items(), estimated, strict=True)
         }
 
     def use_min_confidence(self, min_confidence: float) -> None:
@@ -121,124 +114,100 @@ class TopDownDetector:
         self._persons.close()
         self._keypoints.close()
 
-    def _plan(self, frame: Frame, expected: PredictedPeople | None) -> _Attempt:
+    def _plan(self, frame: Frame, predicted: PredictedPeople | None) -> _Attempt:
         memory = self._memory(frame)
         height, width = frame.image.shape[:2]
-        xy, sigma_px, body_ids = in_picture(frame, expected)
-        around = self._keypoints.around(xy, sigma_px)
-        worth = around.usable(width, height)
-        xy, sigma_px, body_ids, around = xy[worth], sigma_px[worth], body_ids[worth], around.select(worth)
-        wanted, targets = _where_to_read(around, [memory.regions.get(int(body)) for body in body_ids])
-        followed = memory.followed.select(np.asarray(~_near(memory.followed, wanted).any(1)))
+        xy, sigma_px, body_ids = predictions_in_image(frame, predicted)
+        proposed = self._keypoints.propose_regions(xy, sigma_px)
+        usable = proposed.usable(width, height)
+        xy, sigma_px, body_ids, proposed = xy[usable], sigma_px[usable], body_ids[usable], proposed.select(usable)
+        wanted, targets = _regions_to_read(proposed, [memory.regions.get(int(body)) for body in body_ids])
+        followed = memory.followed.select(np.logical_not(are_near(memory.followed, wanted).any(1)))
         known = Regions.concatenate([wanted, followed])
         squares = Regions.none()
-        # Asked in any case: it counts the pictures.
-        if memory.looks.due(frame.stamp_ns) or not len(known):
-            memory.looks.looked(frame.stamp_ns)
-            squares = squares_of(width, height)
-            if memory.small:
-                # One at a time: a look costs at most twice as much.
-                tiles = tiles_of(width, height)
-                memory.tile = (memory.tile + 1) % len(tiles)
-                squares = Regions.concatenate([squares, tiles.select(np.array([memory.tile]))])
+        # Asked in any case: it counts the images.
+        if memory.searches.is_due(frame.stamp_ns) or not len(known):
+            memory.searches.note_search(frame.stamp_ns)
+            squares = full_image_square(width, height)
+            if memory.has_small:
+                # One tile at a time: a search costs at most twice as much.
+                of_image = tiles(width, height)
+                memory.tile = (memory.tile + 1) % len(of_image)
+                squares = Regions.concatenate([squares, of_image.select(np.array([memory.tile]))])
         return _Attempt(frame, memory, xy, sigma_px, body_ids, targets, known, squares)
 
     def _memory(self, frame: Frame) -> _Memory:
-        """Return what is known from the last picture of the same camera, if that was just before."""
+        """Return what is kept from the last image of the same camera, if that was shortly before."""
         memory = self._memories.get(frame.camera)
         if memory is None or memory.stamp_ns is None or not 0 <= frame.stamp_ns - memory.stamp_ns <= _LONGEST_GAP_NS:
-            looks = Looks(frame.camera, self._config.look_period_s, self._config.look_again_s)
-            memory = self._memories[frame.camera] = _Memory(looks)
+            searches = Searches(frame.camera, self._config.search_period_s, self._config.search_again_s)
+            memory = self._memories[frame.camera] = _Memory(searches)
         memory.stamp_ns = frame.stamp_ns
         return memory
 
     def _add_found(self, attempt: _Attempt, found: Regions) -> None:
-        """Add whom a look found; followed people that it did not find are given up."""
-        expected = len(attempt.targets)
+        """Add the people that a search found; give up followed people that it did not find."""
         width, height = attempt.size
         found = found.select(found.usable(width, height))
-        longer = float(max(width, height))
-        near = _near(found, attempt.regions)
-        # A look sees everybody who is large; of small ones a tile sees only its own.
-        confirmed = near.any(0) | (attempt.regions.size.max(1) < self._config.small_person * longer)
-        confirmed[:expected] = True
+        small = self._config.tile_below * float(max(width, height))
+        near = are_near(found, attempt.regions)
+        # A search sees everybody who is large; of small people a tile sees only its own.
+        confirmed = near.any(0) | (attempt.regions.size.max(1) < small)
+        confirmed[: len(attempt.targets)] = True
         known = attempt.regions.select(confirmed)
-        new = found.select(np.asarray(~near.any(1)))
+        new = found.select(np.logical_not(near.any(1)))
         room = max(self._config.max_people - len(known), 0)
         attempt.regions = Regions.concatenate([known, new.select(np.arange(min(room, len(new))))])
         sizes = attempt.regions.size.max(1)
-        attempt.memory.small = not len(sizes) or bool(sizes.min() < self._config.small_person * longer)
+        attempt.memory.has_small = not len(sizes) or bool(sizes.min() < small)
 
-    def _settle(self, attempt: _Attempt, reading: Reading) -> Keypoints2D:
-        """Return who is there: seen at all, where expected, and once."""
+    def _settle(self, attempt: _Attempt, people: RegionKeypoints) -> Keypoints2D:
+        """Return the people of ``people`` that are visible at all, each once, with hints for those predicted."""
         frame, targets = attempt.frame, attempt.targets
-        width, height = attempt.size
-        xy, confidence = seen_in_picture(reading.xy, reading.confidence, width, height)
+        xy, confidence = keypoints_in_image(people.xy, people.confidence, *attempt.size)
         body17_xy, body17_confidence = self._to_body17.apply(xy, confidence)
         body17_xy = np.where((body17_confidence >= self._config.min_confidence)[..., None], body17_xy, np.nan)
-        misfit = np.full(len(xy), np.inf)
-        misfit[: len(targets)] = fits(
-            body17_xy[: len(targets)], attempt.xy[targets], attempt.sigma_px[targets], self._config.astray
+        error = np.full(len(xy), np.inf)
+        error[: len(targets)] = prediction_errors(
+            body17_xy[: len(targets)], attempt.xy[targets], attempt.sigma_px[targets], self._config.max_prediction_error
         )
-        there = reading.presence >= self._config.min_presence
-        there &= np.isfinite(body17_xy).all(-1).sum(1) >= LEAST_JOINTS
-        # Those who are where they were expected first, then the surest.
-        worth = reading.presence * confidence.mean(1)
-        order = np.lexsort((-worth, np.where(misfit <= 1.0, misfit, np.inf)))
+        present = people.presence >= self._config.min_presence
+        present &= np.isfinite(body17_xy).all(-1).sum(1) >= LEAST_JOINTS
+        # Those found as predicted first, then the surest.
+        worth = people.presence * confidence.mean(1)
+        order = np.lexsort((-worth, np.where(error <= 1.0, error, np.inf)))
+        order = order[present[order]]
         hints = np.full(len(xy), -1)
-        for row in order[there[order] & (misfit[order] <= 1.0)].tolist():
+        for row in order[error[order] <= 1.0].tolist():
             body = int(attempt.body_ids[targets[row]])
             if body not in hints:
                 hints[row] = body
-        kept = np.sort(distinct(body17_xy, order[there[order]], self._config.same_person))[: self._config.max_people]
+        kept = np.sort(distinct(body17_xy, order, self._config.same_person))[: self._config.max_people]
         alone = kept[hints[kept] < 0]
-        attempt.memory.followed = reading.next_regions.select(alone)
+        attempt.memory.followed = people.next_regions.select(alone)
         attempt.memory.regions = {
-            int(hints[row]): reading.next_regions.select(np.array([row])) for row in kept.tolist() if hints[row] >= 0
+            int(hints[row]): people.next_regions.select(np.array([row])) for row in kept.tolist() if hints[row] >= 0
         }
         missing = len(attempt.body_ids) - len(attempt.memory.regions)
-        attempt.memory.looks.explain((len(alone), missing))
+        attempt.memory.searches.note_unassigned((len(alone), missing))
         return Keypoints2D(
             frame.camera, frame.stamp_ns, self.skeleton, frame.to_raw(xy[kept]), confidence[kept], hints[kept]
         )
 
 
-def _where_to_read(around: Regions, last: Sequence[Regions | None]) -> tuple[Regions, IntArray]:
-    """Return the regions (R) to read E expected people in, and whom each is for (R,).
+def _regions_to_read(proposed: Regions, last: Sequence[Regions | None]) -> tuple[Regions, IntArray]:
+    """Return the regions (R) in which to look for E predicted people, and the person (R,) that each is for.
 
-    That is where the last picture's own keypoints say, which knows the person's pose better than a prediction does; and
-    where the projected body is, if there was no last picture or the two are not at one place.
+    The last image's own keypoints give the better region, as they know the person's pose. The projected body is read
+    if there was no last image, or too if the two regions are not near each other.
 
     Args:
-        around: (E) the projected bodies.
-        last: by person, where the last picture says; None if he was not found as expected.
+        proposed: (E) of the projected bodies.
+        last: by person, the region that the last image gave; None if the person was not found as predicted.
     """
     own = [row for row, region in enumerate(last) if region is not None]
     remembered = Regions.concatenate([region for region in last if region is not None])
-    near = _near(remembered, around.select(np.array(own, np.int64))).diagonal()
-    projected = np.setdiff1d(np.arange(len(around)), np.array(own, np.int64)[near])
+    near = are_near(remembered, proposed.select(np.array(own, np.int64))).diagonal()
+    projected = np.setdiff1d(np.arange(len(proposed)), np.array(own, np.int64)[near])
     targets = np.array([*own, *projected.tolist()], np.int64)
-    return Regions.concatenate([remembered, around.select(projected)]), targets
-
-
-def tiles_of(width: int, height: int) -> Regions:
-    """Return squares of half the picture's longer side that overlap and cover it."""
-    side = _TILE * max(width, height)
-
-    def centres(length: int) -> Sequence[float]:
-        spare = max(length - side, 0.0)
-        count = 1 + int(np.ceil(spare / (side * (1.0 - _SHARED))))
-        start = 0.5 * min(side, length) - 0.5
-        return [float(c) for c in start + np.linspace(0.0, spare, count)] if count > 1 else [0.5 * length - 0.5]
-
-    grid = np.array([(x, y) for y in centres(height) for x in centres(width)])
-    return Regions(grid, np.full(grid.shape, side), np.zeros(len(grid)))
-
-
-def _near(a: Regions, b: Regions) -> NDArray[np.bool_]:
-    """Return (A, B) whether regions are of one person."""
-    size_a, size_b = a.size.max(1)[:, None], b.size.max(1)[None]
-    apart = np.linalg.norm(a.centre[:, None] - b.centre[None], axis=-1)
-    alike = np.maximum(size_a, size_b) < _ALIKE * np.minimum(size_a, size_b)
-    near: NDArray[np.bool_] = (apart < _NEAR * np.minimum(size_a, size_b)) & alike
-    return near
+    return Regions.concatenate([remembered, proposed.select(projected)]), targets

@@ -39,7 +39,7 @@ class TruthDetector:
     """Sees the person of the scene at the instant that the picture's grey level tells."""
 
     skeleton = BODY17
-    together = False
+    is_batched = False
 
     def __init__(self, rig: CameraRig) -> None:
         self.rig = rig

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.detection import create_detector
-from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints, around_people, refine
+from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints, refine, regions_around
 from geo_pose_ros.detection.blazepose.person import (
     BlazePosePersons,
     anchor_centres,
@@ -20,7 +20,7 @@ from geo_pose_ros.detection.blazepose.person import (
     packaged,
     regions_from_points,
 )
-from geo_pose_ros.detection.regions import Regions, squares_of
+from geo_pose_ros.detection.regions import Regions, full_image_square
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.inference.model_card import sha256
 from geo_pose_ros.inference.settings import EngineConfig
@@ -70,7 +70,7 @@ def pixels(landmarks, image):
 @pytest.mark.parametrize('name', PICTURES)
 def test_people_are_found_where_mediapipe_finds_them(name, recorded, persons):
     image = picture(name)
-    ((found, scores),) = persons.find([(image, squares_of(image.shape[1], image.shape[0]))])
+    ((found, scores),) = persons.find_people([(image, full_image_square(image.shape[1], image.shape[0]))])
     theirs = recorded[f'{name}/people']
     np.testing.assert_allclose(scores, theirs[:, 0], atol=2e-3)
     np.testing.assert_allclose(found.centre, theirs[:, 1:3] * image.shape[1::-1] - 0.5, atol=0.1)
@@ -85,7 +85,7 @@ def test_keypoints_are_where_mediapipe_has_them(recorded, keypoints):
     for name in PICTURES:
         image = picture(name)
         for key, given in (('looked', 'found'), ('followed', 'next')):
-            (read,) = keypoints.read([(image, region_of(recorded[f'{name}/{given}'], image))])
+            (read,) = keypoints.estimate_keypoints([(image, region_of(recorded[f'{name}/{given}'], image))])
             theirs = recorded[f'{name}/{key}']
             distances.append(np.linalg.norm(read.xy[0] - pixels(theirs, image), axis=1))
             np.testing.assert_allclose(read.confidence[0], theirs[:, 2], atol=5e-3)
@@ -105,32 +105,32 @@ def test_a_batch_gives_what_single_pictures_give_bit_for_bit(recorded, keypoints
     image, first = pictures[0]
     # More regions than one call of the engine takes.
     many = Regions.concatenate([first] * 21)
-    together = keypoints.read([*pictures, (image, many)])
-    alone = [keypoints.read([one])[0] for one in pictures]
+    together = keypoints.estimate_keypoints([*pictures, (image, many)])
+    alone = [keypoints.estimate_keypoints([one])[0] for one in pictures]
     for ours, single in zip(together, [*alone, alone[0]], strict=True):
         for name in ('xy', 'confidence', 'presence'):
             value = getattr(single, name)
             np.testing.assert_array_equal(getattr(ours, name), np.broadcast_to(value, getattr(ours, name).shape))
-    whole = [(image, squares_of(image.shape[1], image.shape[0])) for image, _ in pictures]
-    for (ours, _), one in zip(persons.find(whole), whole, strict=True):
-        np.testing.assert_array_equal(ours.centre, persons.find([one])[0][0].centre)
+    whole = [(image, full_image_square(image.shape[1], image.shape[0])) for image, _ in pictures]
+    for (ours, _), one in zip(persons.find_people(whole), whole, strict=True):
+        np.testing.assert_array_equal(ours.centre, persons.find_people([one])[0][0].centre)
 
 
 def test_nothing_to_look_at(keypoints, persons):
     image = np.zeros((48, 64, 3), np.uint8)
-    assert [len(read) for read in keypoints.read([(image, Regions.none())])] == [0]
-    assert [len(found) for found, _ in persons.find([(image, Regions.none())])] == [0]
-    ((found, scores),) = persons.find([(image, squares_of(64, 48))])
+    assert [len(read.xy) for read in keypoints.estimate_keypoints([(image, Regions.none())])] == [0]
+    assert [len(found) for found, _ in persons.find_people([(image, Regions.none())])] == [0]
+    ((found, scores),) = persons.find_people([(image, full_image_square(64, 48))])
     assert (len(found), len(scores)) == (0, 0)
-    (read,) = keypoints.read([(image, squares_of(64, 48))])
+    (read,) = keypoints.estimate_keypoints([(image, full_image_square(64, 48))])
     assert read.presence[0] < 0.5
 
 
 def test_the_same_person_in_two_overlapping_squares_is_one(persons):
     image = picture('single1_0')
-    whole = squares_of(image.shape[1], image.shape[0])
+    whole = full_image_square(image.shape[1], image.shape[0])
     twice = Regions.concatenate([whole, Regions(whole.centre + 8.0, whole.size, whole.angle)])
-    ((found, _),) = persons.find([(image, twice)])
+    ((found, _),) = persons.find_people([(image, twice)])
     assert len(found) == 1
 
 
@@ -197,7 +197,7 @@ def test_a_region_stands_on_the_body_and_turns_with_it():
     np.testing.assert_allclose(found.angle, [0.0, np.pi / 2.0, np.pi])
     np.testing.assert_allclose(found.size, 50.0)
     # The top of the second lies to the right.
-    np.testing.assert_allclose(found.to_picture(np.full((3, 1, 2), [0.5, 0.0]))[1, 0], [75.0, 60.0])
+    np.testing.assert_allclose(found.to_image(np.full((3, 1, 2), [0.5, 0.0]))[1, 0], [75.0, 60.0])
 
 
 def test_landmarks_move_to_the_centre_of_their_heat():
@@ -220,10 +220,10 @@ def test_the_region_around_an_expected_person():
     # Only two joints known: around their middle, upright.
     xy[2, 3], xy[2, 6] = (10.0, 10.0), (30.0, 10.0)
     sigma = np.where(np.isfinite(xy[..., 0]), 4.0, np.nan)
-    found = around_people(xy, sigma)
+    found = regions_around(xy, sigma)
     np.testing.assert_allclose(found.centre, [[100.0, 200.0], [100.0, 200.0], [20.0, 10.0]])
     np.testing.assert_allclose(found.angle, [0.0, np.pi / 2.0, 0.0], atol=1e-9)
     np.testing.assert_allclose(found.size[:, 0], 2.5 * (1.1 * np.array([100.0, 100.0, 10.0]) + 4.0))
-    unknown = around_people(np.full((1, 17, 2), np.nan), np.full((1, 17), np.nan))
+    unknown = regions_around(np.full((1, 17, 2), np.nan), np.full((1, 17), np.nan))
     assert not unknown.usable(640, 480).any()
-    assert len(around_people(xy[:0], sigma[:0])) == 0
+    assert len(regions_around(xy[:0], sigma[:0])) == 0

@@ -35,7 +35,7 @@ def test_every_detector_keeps_the_contract(tmp_path, kind, size):
     detector = create_detector(config(tmp_path, kind))
     image = np.full((*size, 3), 90, np.uint8)
     before = image.copy()
-    assert detector.together is False
+    assert detector.is_batched is False
     try:
         for stamp_ns in (5, 40_000_000):
             frames = {name: Frame(name, stamp_ns, image, 2) for name in ('cam0', 'cam1')}
@@ -196,7 +196,7 @@ def test_keypoints_from_elsewhere_refuse_an_image():
         detect(DetectorConfig(name='keypoints'), np.zeros((8, 8, 3), np.uint8))
     detector = create_detector(DetectorConfig(name='keypoints'))
     assert detector.skeleton.name == 'body17'
-    assert not detector.together
+    assert not detector.is_batched
 
 
 def test_unknown_plugin_is_refused():

@@ -1,15 +1,15 @@
-"""Regions, crops, boxes, batches and the times of looks."""
+"""Regions, crops, boxes, batches and the times of searches."""
 
 import cv2
 import numpy as np
 import pytest
 
-from geo_pose_ros.detection.agreement import fits
 from geo_pose_ros.detection.batches import Batches
-from geo_pose_ros.detection.looks import Looks
-from geo_pose_ros.detection.regions import Regions, crops, squares_of, to_tensor
+from geo_pose_ros.detection.matching import prediction_errors
+from geo_pose_ros.detection.regions import Crop, Regions, full_image_square
 from geo_pose_ros.detection.rtmpose.boxes import box_of, image_size, regions_of_boxes
 from geo_pose_ros.detection.rtmpose.yolox import _parts
+from geo_pose_ros.detection.searches import Searches
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.inference.settings import EngineConfig
 
@@ -27,24 +27,26 @@ def test_a_crop_shows_the_region_and_points_come_back_to_where_they_were():
     image[40, 70] = 255
     for angle in (0.0, 0.5, -2.0):
         turned = region(60.0, 50.0, 80.0, 80.0, angle)
-        (crop,) = crops(image, turned, 160, 160, cv2.BORDER_CONSTANT, edges=False)
+        (crop,) = Crop(160, 160, cv2.BORDER_CONSTANT, 1.0, 0.0).cut(image, turned)
         heat = crop[..., 0].astype(float)
         rows, columns = np.indices(heat.shape)
         centre = np.array([(heat * columns).sum(), (heat * rows).sum()]) / heat.sum()
-        np.testing.assert_allclose(turned.to_picture(centre[None, None] / 160.0)[0, 0], (70.0, 40.0), atol=0.3)
+        np.testing.assert_allclose(turned.to_image(centre[None, None] / 160.0)[0, 0], (70.0, 40.0), atol=0.3)
 
 
 def test_what_lies_outside_is_black_or_the_edge():
     image = np.full((10, 10, 3), 200, np.uint8)
     outside = region(-20.0, 5.0, 10.0, 10.0)
-    assert crops(image, outside, 4, 4, cv2.BORDER_CONSTANT, edges=True).max() == 0
-    assert crops(image, outside, 4, 4, cv2.BORDER_REPLICATE, edges=True).min() == 200
+    assert Crop(4, 4, cv2.BORDER_CONSTANT, 1.0, 0.0, from_edge=True).cut(image, outside).max() == 0
+    assert Crop(4, 4, cv2.BORDER_REPLICATE, 1.0, 0.0, from_edge=True).cut(image, outside).min() == 200
 
 
 def test_tensors_are_scaled_per_channel_in_either_order():
     image = np.array([[[[10, 20, 30]]]], np.uint8)
-    np.testing.assert_allclose(to_tensor(image, 0.1, 0.0, rgb=True).ravel(), [3.0, 2.0, 1.0], rtol=1e-6)
-    scaled = to_tensor(image, np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0]), rgb=False)
+    crop = Crop(1, 1, cv2.BORDER_CONSTANT, 0.1, 0.0, is_rgb=True)
+    np.testing.assert_allclose(crop.to_tensor(image).ravel(), [3.0, 2.0, 1.0], rtol=1e-6)
+    crop = Crop(1, 1, cv2.BORDER_CONSTANT, np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0]))
+    scaled = crop.to_tensor(image)
     np.testing.assert_allclose(scaled.ravel(), [10.0, 41.0, 92.0])
 
 
@@ -72,7 +74,7 @@ def test_boxes_are_widened_to_the_shape_with_a_margin():
 
 def test_parts_of_a_picture_in_squares():
     image = np.arange(100 * 60, dtype=np.uint8).reshape(100, 60, 1).repeat(3, 2)
-    ((whole, corner),) = _parts(image, squares_of(60, 100))
+    ((whole, corner),) = _parts(image, full_image_square(60, 100))
     assert whole.shape == (100, 60, 3) and corner.tolist() == [0.0, 0.0]
     ((tile, corner),) = _parts(image, region(29.5, 74.5, 50.0, 50.0))
     assert tile.shape == (50, 50, 3) and corner.tolist() == [5.0, 50.0]
@@ -100,52 +102,52 @@ def test_a_fixed_batch_is_filled_up(tmp_path):
     np.testing.assert_array_equal(network.infer(x)['doubled'], 2.0 * x)
     with pytest.raises(BackendError, match=r'double.onnx.*another kind of model'):
         network.require((8, 8), {'doubled': (3,)})
-    with pytest.raises(ShapeError, match='expected pictures'):
+    with pytest.raises(ShapeError, match='expected images'):
         image_size(network.engine, (1, 1))
     network.close()
 
 
-def test_looks_are_periodic_staggered_alike_everywhere_and_sooner_with_a_reason():
+def test_searches_are_periodic_staggered_alike_everywhere_and_sooner_with_a_reason():
     def times(camera, **arguments):
-        looks, found = Looks(camera, 1.0, 0.1), []
+        searches, found = Searches(camera, 1.0, 0.1), []
         for tenth in range(31):
             stamp = tenth * SECOND // 10
-            if looks.due(stamp):
-                looks.looked(stamp)
+            if searches.is_due(stamp):
+                searches.note_search(stamp)
                 found.append(tenth)
-            looks.explain(**arguments)
+            searches.note_unassigned(**arguments)
         return found
 
-    quiet = {name: times(name, unexplained=(0, 0)) for name in ('cam0', 'cam1', 'left', 'right')}
+    quiet = {name: times(name, unassigned=(0, 0)) for name in ('cam0', 'cam1', 'left', 'right')}
     assert all(3 <= len(found) <= 4 and found[0] == 0 for found in quiet.values())
     assert len({tuple(found) for found in quiet.values()}) >= 2
-    assert times('cam0', unexplained=(0, 0)) == quiet['cam0']
-    busy = times('cam0', unexplained=(1, 0))
+    assert times('cam0', unassigned=(0, 0)) == quiet['cam0']
+    busy = times('cam0', unassigned=(1, 0))
     # The second picture, then every fourth and sixth: looking does not help.
     assert busy[:2] == [0, 2] and len(busy) <= 8
     assert np.diff(busy).min() >= 2 and np.diff(busy)[2:].min() >= 4
 
 
-def test_explained_or_changed_looks():
-    looks = Looks('cam0', 100.0, 0.1)
-    looks.looked(0)
-    looks.explain((1, 0))
+def test_what_is_unassigned_is_searched_for_again():
+    searches = Searches('cam0', 100.0, 0.1)
+    searches.note_search(0)
+    searches.note_unassigned((1, 0))
     # Both the time and two pictures must have passed.
-    assert not looks.due(SECOND // 5)
-    assert looks.due(SECOND // 5)
-    looks.explain((0, 0))
-    assert not any(looks.due(SECOND) for _ in range(20))
-    looks.explain((2, 0))
-    assert looks.due(SECOND)
+    assert not searches.is_due(SECOND // 5)
+    assert searches.is_due(SECOND // 5)
+    searches.note_unassigned((0, 0))
+    assert not any(searches.is_due(SECOND) for _ in range(20))
+    searches.note_unassigned((2, 0))
+    assert searches.is_due(SECOND)
 
 
-def test_a_slow_machine_does_not_look_at_every_picture():
-    looks, found = Looks('cam0', 0.5, 0.1), []
+def test_a_slow_machine_does_not_search_every_image():
+    searches, found = Searches('cam0', 0.5, 0.1), []
     for second in range(30):
-        if looks.due(second * SECOND):
-            looks.looked(second * SECOND)
+        if searches.is_due(second * SECOND):
+            searches.note_search(second * SECOND)
             found.append(second)
-        looks.explain((0, 0))
+        searches.note_unassigned((0, 0))
     assert found == [0, 6, 12, 18, 24]
 
 
@@ -153,8 +155,9 @@ def test_what_cannot_be_compared_does_not_fit():
     nothing = np.full((1, 17, 2), np.nan)
     here = np.random.default_rng(0).uniform(0.0, 100.0, (1, 17, 2))
     sigma = np.full((1, 17), 2.0)
-    assert fits(nothing, here, sigma, 0.2).tolist() == [np.inf]
-    assert fits(here, nothing, sigma, 0.2).tolist() == [np.inf]
-    assert fits(here, here, sigma, 0.2).tolist() == [0.0]
+    assert prediction_errors(nothing, here, sigma, 0.2).tolist() == [np.inf]
+    assert prediction_errors(here, nothing, sigma, 0.2).tolist() == [np.inf]
+    assert prediction_errors(here, here, sigma, 0.2).tolist() == [0.0]
     # More uncertain, more is allowed.
-    assert fits(here + 30.0, here, sigma, 0.2)[0] > 1.0 > fits(here + 30.0, here, sigma * 10.0, 0.2)[0]
+    sharp, vague = (prediction_errors(here + 30.0, here, s, 0.2)[0] for s in (sigma, 10.0 * sigma))
+    assert sharp > 1.0 > vague

@@ -26,7 +26,7 @@ class Together:
     """A detector that wants all pictures in one call, and cannot read those of some cameras."""
 
     skeleton = BODY17
-    together = True
+    is_batched = True
 
     def __init__(self, bad=(), error=ValueError):
         self.bad, self.error, self.calls = bad, error, []
@@ -101,7 +101,7 @@ def test_no_picture_at_all():
 
 def test_a_detector_that_leaves_out_a_camera_or_sends_a_crowd_is_named():
     class Odd(Together):
-        together = False
+        is_batched = False
 
         def detect(self, frames, expected):
             return {} if 'cam0' in frames else {name: people(name, 30 if name == 'cam1' else 1) for name in frames}
@@ -137,7 +137,7 @@ def test_ten_thousand_people_are_refused():
 class OneByOne(Together):
     """The same, one picture a call."""
 
-    together = False
+    is_batched = False
 
 
 @pytest.mark.parametrize('kind', [Together, OneByOne])

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.detection.readings import Reading
-from geo_pose_ros.detection.regions import Regions
+from geo_pose_ros.detection.networks import RegionKeypoints
+from geo_pose_ros.detection.regions import Regions, tiles
 from geo_pose_ros.detection.rtmpose.boxes import box_of
 from geo_pose_ros.detection.settings import DetectorConfig
-from geo_pose_ros.detection.top_down import TopDownDetector, tiles_of
+from geo_pose_ros.detection.top_down import TopDownDetector
 from geo_pose_ros.skeleton import BODY17, mirror_of
 from geo_pose_ros.types import Frame, PredictedPeople
 
@@ -40,12 +40,12 @@ class World:
         self.looks, self.reads, self.closed = [], [], 0
         self.presence = 1.0
 
-    def find(self, pictures):
+    def find_people(self, pictures):
         self.looks.append([len(squares) for _, squares in pictures])
         found = around(np.array(self.people)) if self.people else Regions.none()
         return [(found, np.ones(len(found))) for _ in pictures]
 
-    def read(self, pictures):
+    def estimate_keypoints(self, pictures):
         self.reads.append([len(regions) for _, regions in pictures])
         return [self._one(regions) for _, regions in pictures]
 
@@ -55,9 +55,9 @@ class World:
             gaps = [np.linalg.norm(joints[0] - centre) for joints in self.people]
             if gaps and min(gaps) < 60.0:
                 xy[row], presence[row] = self.people[int(np.argmin(gaps))], self.presence
-        return Reading(xy, np.full((len(regions), 17), 0.9), presence, around(xy))
+        return RegionKeypoints(xy, np.full((len(regions), 17), 0.9), presence, around(xy))
 
-    def around(self, body17_xy, sigma_px):
+    def propose_regions(self, body17_xy, sigma_px):
         return around(body17_xy)
 
     def close(self):
@@ -68,7 +68,7 @@ class Alone:
     """One network of two, so that the detector closes each once."""
 
     def __init__(self, world):
-        self.find, self.on_gpu, self.close = world.find, world.on_gpu, world.close
+        self.find_people, self.on_gpu, self.close = world.find_people, world.on_gpu, world.close
 
 
 def detector_of(world, **settings):
@@ -96,7 +96,7 @@ def test_nobody_expected_the_whole_picture_is_looked_at_until_somebody_is_known(
 
 def test_who_is_expected_is_read_without_looking_and_carries_the_id():
     world = World(person(200, 240))
-    detector = detector_of(world, look_period_s=10.0, look_again_s=10.0)
+    detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
     look(detector, 0)
     assert [len(found) for found in world.looks] == [1]
     world.people = [person(210, 240)]
@@ -120,7 +120,7 @@ def test_the_least_confidence_may_change():
 
 def test_looks_come_now_and_then_and_find_who_is_new():
     world = World(person(200, 240))
-    detector = detector_of(world, look_period_s=0.5)
+    detector = detector_of(world, search_period_s=0.5)
     for tenth in range(11):
         look(detector, tenth * TENTH, expect([person(200, 240)], [7]))
     looks = sum(map(bool, world.looks))
@@ -134,7 +134,7 @@ def test_looks_come_now_and_then_and_find_who_is_new():
 
 def test_a_person_the_scene_has_learned_of_is_read_once():
     world = World(person(200, 240))
-    detector = detector_of(world, look_period_s=10.0)
+    detector = detector_of(world, search_period_s=10.0)
     assert look(detector, 0).hints.tolist() == [-1]
     assert look(detector, TENTH).hints.tolist() == [-1]
     assert look(detector, 2 * TENTH, expect([person(200, 240)], [0])).hints.tolist() == [0]
@@ -143,7 +143,7 @@ def test_a_person_the_scene_has_learned_of_is_read_once():
 
 def test_a_prediction_that_is_off_does_not_lose_who_was_there_a_picture_ago():
     world = World(person(200, 240))
-    detector = detector_of(world, look_period_s=10.0, look_again_s=10.0)
+    detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
     assert look(detector, 0, expect([person(200, 240)], [7])).hints.tolist() == [7]
     world.people = [person(215, 240)]
     # Too far from where the last keypoints were, so that both places are read; nobody is at the other one.
@@ -177,7 +177,7 @@ def test_a_region_without_a_person_gives_nothing():
 
 
 def test_a_mirrored_reading_is_of_the_same_person():
-    from geo_pose_ros.detection.agreement import distance, distinct
+    from geo_pose_ros.detection.matching import distance, distinct
 
     flipped = person(0, 0)[mirror_of(BODY17)]
     assert distance(person(0, 0), flipped) == 0.0
@@ -187,7 +187,7 @@ def test_a_mirrored_reading_is_of_the_same_person():
 
 def test_who_is_missing_is_looked_for_sooner_and_then_less_often():
     world = World()
-    detector = detector_of(world, look_period_s=2.0, look_again_s=0.1)
+    detector = detector_of(world, search_period_s=2.0, search_again_s=0.1)
     stamps = []
     for step in range(40):
         before = len(world.looks)
@@ -231,7 +231,7 @@ def test_several_cameras_are_read_in_one_call_and_remembered_apart():
 
 def test_after_a_gap_or_a_step_back_nobody_is_followed():
     world = World(person(200, 240))
-    detector = detector_of(world, look_period_s=10.0, look_again_s=10.0)
+    detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
     for stamp in (0, TENTH, 20 * TENTH, TENTH):
         look(detector, stamp)
     assert [len(found) for found in world.looks] == [1, 0, 1, 1]
@@ -244,12 +244,12 @@ def test_small_or_missing_people_are_looked_for_in_tiles_one_at_a_time():
         look(detector, tenth * TENTH)
     # The first look knows of nobody small yet.
     assert world.looks == [[1], [2], [2], [2]]
-    tiles = tiles_of(640, 480)
-    np.testing.assert_allclose(tiles.size, 320.0)
-    low, high = tiles.centre - 160.0 + 0.5, tiles.centre + 160.0 + 0.5
+    covering = tiles(640, 480)
+    np.testing.assert_allclose(covering.size, 320.0)
+    low, high = covering.centre - 160.0 + 0.5, covering.centre + 160.0 + 0.5
     np.testing.assert_allclose(low.min(0), 0.0, atol=1e-9)
     np.testing.assert_allclose(high.max(0), (640.0, 480.0))
-    assert len(tiles_of(640, 100)) == 3
+    assert len(tiles(640, 100)) == 3
 
 
 def test_a_reduced_picture_is_asked_in_its_own_px_and_answers_in_raw_ones():
@@ -265,11 +265,11 @@ def test_a_reduced_picture_is_asked_in_its_own_px_and_answers_in_raw_ones():
 def test_both_networks_are_closed_and_a_gpu_wants_pictures_together():
     world = World()
     detector = detector_of(world)
-    assert not detector.together
+    assert not detector.is_batched
     detector.close()
     assert world.closed == 2
     world.on_gpu = True
-    assert detector_of(world).together
+    assert detector_of(world).is_batched
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, 1e12])

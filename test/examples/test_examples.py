@@ -30,7 +30,7 @@ def example(name):
 class Walks:
     """A detector that sees the walk of ``moving``, whatever the picture; 30 sets per second."""
 
-    together = False
+    is_batched = False
 
     def __init__(self, config):
         self.skeleton = BODY17

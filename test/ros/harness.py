@@ -73,7 +73,7 @@ def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> 
 class PixelDetector:
     """Reads the keypoints that ``picture`` wrote into the first row of the image."""
 
-    together = False
+    is_batched = False
 
     def __init__(self, config: DetectorConfig) -> None:
         self.skeleton: Skeleton = BODY17

@@ -1,28 +1,28 @@
 """BlazePose's keypoint network: 33 landmarks of the one person that a region shows.
 
-As mediapipe's graph pose_landmark_by_roi runs it, without segmentation and smoothing. Bazarevsky et al., "BlazePose:
+As in mediapipe's graph pose_landmark_by_roi, without segmentation and smoothing. Bazarevsky et al., "BlazePose:
 On-device Real-time Body Pose Tracking", 2020.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from ...arrays import FloatArray, UInt8Array
+from ...arrays import Float32Array, FloatArray
 from ...geometry.stats import nan_median
 from ...inference.settings import EngineConfig
 from ...skeleton import BLAZEPOSE33, BODY17
 from ..batches import Batches
-from ..readings import Reading
-from ..regions import Regions, crops, to_tensor
+from ..networks import CropNetwork, ImageRegions, RegionKeypoints
+from ..regions import Crop, Regions
 from .person import packaged, regions_from_points
 
 INPUT_PX = 256
+_CROP = Crop(INPUT_PX, INPUT_PX, cv2.BORDER_REPLICATE, 1.0 / 255.0, 0.0, is_rgb=True, from_edge=True)
 _LANDMARKS = 39
 # The region's next place: hip centre, and a point on the circle around the body.
 _CENTRE, _ON_CIRCLE = 33, 34
@@ -34,7 +34,7 @@ _PELVIS, _THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
 _BEYOND_JOINTS = 1.1
 
 
-def refine(xy: FloatArray, heat: NDArray[np.float32]) -> FloatArray:
+def refine(xy: FloatArray, heat: Float32Array) -> FloatArray:
     """Return landmarks ``xy`` (R, N, 2), in units of the region, moved to the centre of the heat around them.
 
     Args:
@@ -66,11 +66,11 @@ def refine(xy: FloatArray, heat: NDArray[np.float32]) -> FloatArray:
     return np.where(warm[..., None], moved, xy)
 
 
-def around_people(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
+def regions_around(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
     """Return the regions of people whose joints are at ``body17_xy`` (P, 17, 2), as the network makes them itself.
 
-    They are as large as the farthest joint is from the hips, and what lies beyond the joints (crown, hands, toes), and
-    larger by what is uncertain; turned with the trunk.
+    A region reaches from the hips to the farthest joint, with a margin for crown, hands and toes and for the
+    uncertainty ``sigma_px`` (P, 17). It is turned with the trunk.
     """
     middle = 0.5 * (np.fmax.reduce(body17_xy, 1) + np.fmin.reduce(body17_xy, 1))
     hips = np.where(np.isnan(body17_xy[:, _PELVIS]), middle, body17_xy[:, _PELVIS])
@@ -84,48 +84,36 @@ def around_people(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
     return regions_from_points(hips, hips + up * radius[:, None])
 
 
-class BlazePoseKeypoints:
-    """The network with its pre- and post-processing."""
+class BlazePoseKeypoints(CropNetwork):
+    """The network with its pre- and post-processing; see KeypointNetwork."""
 
     skeleton = BLAZEPOSE33
 
     def __init__(self, config: EngineConfig, model: Path | None = None) -> None:
         """Load the network that ships, or ``model``; raise BackendError if the engine cannot."""
-        self._network = Batches(model or packaged('blazepose_keypoints'), config)
-        self._network.require(
+        network = Batches(model or packaged('blazepose_keypoints'), config)
+        network.require(
             (INPUT_PX, INPUT_PX), {'landmarks': (5 * _LANDMARKS,), 'presence': (1,), 'heatmap': (64, 64, _LANDMARKS)}
         )
+        super().__init__(network, _CROP)
 
-    def read(self, pictures: Sequence[tuple[UInt8Array, Regions]]) -> list[Reading]:
-        """Return what the regions of each picture show; see KeypointNetwork."""
-        cut = [
-            crops(image, regions, INPUT_PX, INPUT_PX, cv2.BORDER_REPLICATE, edges=True) for image, regions in pictures
+    def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
+        """Return the keypoints in the regions of each image; see KeypointNetwork."""
+        return [
+            _decode(regions, outputs) for (_, regions), outputs in zip(images, self._infer(images), strict=True)
         ]
-        if not sum(map(len, cut)):
-            return [Reading.nothing(BLAZEPOSE33) for _ in pictures]
-        outputs = self._network.infer(to_tensor(np.concatenate(cut), 1.0 / 255.0, 0.0, rgb=True))
-        marks = outputs['landmarks'].reshape(-1, _LANDMARKS, 5).astype(float)
-        unit = refine(marks[..., :2] / INPUT_PX, outputs['heatmap'])
-        visibility = 1.0 / (1.0 + np.exp(-np.clip(marks[:, : len(BLAZEPOSE33), 3], -100.0, 100.0)))
-        read, start = [], 0
-        for _, regions in pictures:
-            rows = slice(start, start := start + len(regions))
-            xy = regions.to_picture(unit[rows])
-            read.append(Reading(
-                xy[:, : len(BLAZEPOSE33)], visibility[rows], outputs['presence'][rows, 0].astype(float),
-                regions_from_points(xy[:, _CENTRE], xy[:, _ON_CIRCLE]),
-            ))
-        return read
 
-    def around(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
-        """Return the regions of people expected at ``body17_xy``; see KeypointNetwork."""
-        return around_people(body17_xy, sigma_px)
+    def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
+        """Return the regions of people predicted at ``body17_xy``; see KeypointNetwork."""
+        return regions_around(body17_xy, sigma_px)
 
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the engine runs on a GPU."""
-        return self._network.on_gpu
 
-    def close(self) -> None:
-        """Free the network."""
-        self._network.close()
+def _decode(regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
+    """Return the keypoints of the network's outputs of ``regions``."""
+    marks = outputs['landmarks'].reshape(-1, _LANDMARKS, 5).astype(float)
+    xy = regions.to_image(refine(marks[..., :2] / INPUT_PX, outputs['heatmap']))
+    visibility = 1.0 / (1.0 + np.exp(-np.clip(marks[:, : len(BLAZEPOSE33), 3], -100.0, 100.0)))
+    return RegionKeypoints(
+        xy[:, : len(BLAZEPOSE33)], visibility, outputs['presence'][:, 0].astype(float),
+        regions_from_points(xy[:, _CENTRE], xy[:, _ON_CIRCLE]),
+    )

@@ -1,6 +1,6 @@
-"""BlazePose's person network: where people are in a picture, as the regions that its keypoint network wants.
+"""BlazePose's person network: finds people in an image, as regions for its keypoint network.
 
-A single-shot detector with anchors, as mediapipe's graph pose_detection runs it: Liu et al., "SSD: Single Shot MultiBox
+A single-shot detector with anchors, as in mediapipe's graph pose_detection: Liu et al., "SSD: Single Shot MultiBox
 Detector", 2016; overlapping detections are averaged, not dropped, as in Bazarevsky et al., "BlazeFace", 2019.
 """
 
@@ -12,14 +12,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from ...arrays import FloatArray, UInt8Array
+from ...arrays import Float32Array, FloatArray
 from ...inference.settings import EngineConfig
 from ..batches import Batches
-from ..regions import Regions, crops, to_tensor
+from ..networks import CropNetwork, ImageRegions
+from ..regions import Crop, Regions
 
 INPUT_PX = 224
+_CROP = Crop(INPUT_PX, INPUT_PX, cv2.BORDER_CONSTANT, 2.0 / 255.0, -1.0, is_rgb=True, from_edge=True)
 # Stride of each feature map, px of the input, and anchors per cell of it.
 _LAYERS = ((8, 2), (16, 2), (32, 6))
 _LEAST_SCORE, _LARGEST_OVERLAP = 0.5, 0.3
@@ -70,47 +71,33 @@ def _overlap(box: FloatArray, boxes: FloatArray) -> FloatArray:
 def regions_from_points(centre: FloatArray, on_circle: FloatArray) -> Regions:
     """Return the regions of people: ``centre`` (R, 2) their hips, ``on_circle`` (R, 2) above it on a circle around all.
 
-    The region is upright for who stands upright in the picture, and turned with the body.
+    A region is turned with the body: it is upright for a person who is upright in the image.
     """
     up = on_circle - centre
     side = 2.0 * _MARGIN * np.hypot(up[:, 0], up[:, 1])
     return Regions(centre, np.repeat(side[:, None], 2, 1), np.arctan2(up[:, 0], -up[:, 1]))
 
 
-class BlazePosePersons:
-    """The network with its pre- and post-processing."""
+class BlazePosePersons(CropNetwork):
+    """The network with its pre- and post-processing; see PersonNetwork."""
 
     def __init__(self, config: EngineConfig, model: Path | None = None) -> None:
         """Load the network that ships, or ``model``; raise BackendError if the engine cannot."""
-        self._network = Batches(model or packaged('blazepose_person'), config)
+        network = Batches(model or packaged('blazepose_person'), config)
         self._anchors = anchor_centres()
         count = len(self._anchors)
-        self._network.require((INPUT_PX, INPUT_PX), {'boxes': (count, 12), 'scores': (count, 1)})
+        network.require((INPUT_PX, INPUT_PX), {'boxes': (count, 12), 'scores': (count, 1)})
+        super().__init__(network, _CROP)
 
-    def find(self, pictures: Sequence[tuple[UInt8Array, Regions]]) -> list[tuple[Regions, FloatArray]]:
-        """Return the regions of people and their scores (R,), best first, for each picture.
-
-        Args:
-            pictures: images (H, W, 3) BGR with the squares to look at, px of the image; people that overlap between
-                squares of one picture are one.
-
-        Raises:
-            BackendError, ShapeError: if the engine fails.
-        """
-        looked_at = [
-            crops(image, squares, INPUT_PX, INPUT_PX, cv2.BORDER_CONSTANT, edges=True) for image, squares in pictures
+    def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
+        """Return the regions of people and their scores; people that overlap between squares of one image are one."""
+        return [
+            self._people(squares, outputs['boxes'], outputs['scores'][..., 0])
+            for (_, squares), outputs in zip(images, self._infer(images), strict=True)
         ]
-        if not sum(map(len, looked_at)):
-            return [(Regions.none(), np.zeros(0)) for _ in pictures]
-        outputs = self._network.infer(to_tensor(np.concatenate(looked_at), 2.0 / 255.0, -1.0, rgb=True))
-        found, start = [], 0
-        for _, squares in pictures:
-            rows = slice(start, start := start + len(squares))
-            found.append(self._people(squares, outputs['boxes'][rows], outputs['scores'][rows, :, 0]))
-        return found
 
     def _people(
-        self, squares: Regions, boxes: NDArray[np.float32], logits: NDArray[np.float32]
+        self, squares: Regions, boxes: Float32Array, logits: Float32Array
     ) -> tuple[Regions, FloatArray]:
         # 1 / (1 + exp(-x)) >= s, without computing it for all.
         square, anchor = np.nonzero(logits >= np.log(_LEAST_SCORE / (1.0 - _LEAST_SCORE)))
@@ -123,19 +110,10 @@ class BlazePosePersons:
         half = 0.5 * raw[:, None, 2:4]
         corners = np.concatenate([points[:, :1] - half, points[:, :1] + half, points[:, 1:]], 1)
         detections, scores = average_overlapping(
-            squares.select(square).to_picture(corners).reshape(-1, 12), scores
+            squares.select(square).to_image(corners).reshape(-1, 12), scores
         )
         people = detections.reshape(-1, 6, 2)
         return regions_from_points(people[:, 2], people[:, 3]), scores
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the engine runs on a GPU."""
-        return self._network.on_gpu
-
-    def close(self) -> None:
-        """Free the network."""
-        self._network.close()
 
 
 def packaged(name: str) -> Path:

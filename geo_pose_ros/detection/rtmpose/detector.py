@@ -2,19 +2,16 @@
 
 Jiang et al., "RTMPose", 2023; Lu et al., "RTMO", CVPR 2024. What a file holds is read from its outputs: two of
 (N, J, bins) are RTMPose's (one person per region; people are found by a YOLOX person detector, or the whole image is
-one); the others see everybody at once: boxes and (N, P, J, 3) keypoints is RTMO, (N, 5 + 3 J, P) is YOLO-pose, and
+one); the others find all people at once: boxes and (N, P, J, 3) keypoints is RTMO, (N, 5 + 3 J, P) is YOLO-pose, and
 (N, P, 6 + 3 J) the same with the suppression of doubles in the graph. Of whole-body models the body's joints are
 taken. rtmlib knows where mmpose's files lie and how YOLOX's output is read.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...errors import DetectorError, GeoPoseError
 from ...inference.base import InferenceBackend, warm_up
@@ -25,12 +22,12 @@ from ..settings import DetectorConfig
 from ..top_down import TopDownDetector
 from .one_stage import READERS, OneStageDetector
 from .simcc import SimccKeypoints
-from .yolox import WholePicture, YoloxPersons
+from .vendor import download, import_rtmlib
+from .yolox import FullImage, YoloxPersons
 
 # Joints of a model -> the skeleton that its first ones are: COCO-WholeBody's 133 and Halpe's 136 begin with these.
 _SKELETONS: Mapping[int, Skeleton] = {17: COCO17, 26: HALPE26, 133: COCO17, 136: HALPE26}
 _DEFAULT_NAME = 'balanced'
-_REMEDY = "Install it: pip install --no-deps 'rtmlib==0.0.16', or choose another detector."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def create_rtmpose(config: DetectorConfig) -> Detector:
             return OneStageDetector(pose, READERS[kind.name], skeleton, config)
         keypoints = SimccKeypoints(pose, skeleton)
         if person_model is None:
-            return TopDownDetector(WholePicture(keypoints.aspect), keypoints, config)
+            return TopDownDetector(FullImage(keypoints.aspect), keypoints, config)
         return TopDownDetector(YoloxPersons(load(person_model), keypoints.aspect), keypoints, config)
     except GeoPoseError as error:
         for network in loaded:
@@ -107,7 +104,7 @@ def _resolve(config: DetectorConfig) -> tuple[Path, Path | None]:
     person = Path(config.person_model) if config.person_model else None
     if config.model.endswith('.onnx'):
         return Path(config.model), person
-    rtmlib = _import_rtmlib()
+    rtmlib = import_rtmlib()
     name = config.model or _DEFAULT_NAME
     one_stage = name.startswith('rtmo-')
     table = rtmlib.Body.RTMO_MODE if one_stage else rtmlib.Body.MODE
@@ -117,27 +114,5 @@ def _resolve(config: DetectorConfig) -> tuple[Path, Path | None]:
         raise DetectorError(
             f"Detector 'rtmpose': no model '{name}'; give a path that ends in .onnx, or one of {', '.join(names)}."
         )
-    pose = _download(entry['pose'])
-    return pose, person if person is not None or one_stage else _download(entry['det'])
-
-
-def _import_rtmlib() -> Any:
-    try:
-        import rtmlib
-    except ImportError as error:
-        raise DetectorError(f"Detector 'rtmpose': rtmlib cannot be imported ({error}). {_REMEDY}") from error
-    return rtmlib
-
-
-def _download(url: str) -> Path:
-    from rtmlib.tools.file import download_checkpoint
-
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return Path(download_checkpoint(url))
-    # rtmlib lets errors of network, disk and archive through as they are; all of them mean the same here.
-    except Exception as error:
-        raise DetectorError(
-            f"Detector 'rtmpose': cannot fetch {url} ({error}). Download and unpack it by hand and set model to the "
-            '.onnx file.'
-        ) from error
+    pose = download(entry['pose'])
+    return pose, person if person is not None or one_stage else download(entry['det'])

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ...arrays import FloatArray, UInt8Array
+from ...arrays import Float32Array, FloatArray
+from ...geometry.stats import nan_mean
 from ...skeleton import Skeleton
 from ..batches import Batches
-from ..readings import Reading
-from ..regions import Regions, crops, to_tensor
+from ..networks import CropNetwork, ImageRegions, RegionKeypoints
+from ..regions import Crop, Regions
 from .boxes import box_of, image_size, regions_of_boxes
 
 # Mean and deviation of ImageNet; BGR order, as rtmlib uses them with these models.
@@ -25,69 +26,46 @@ _BINS = 2.0
 _BEYOND = 0.08
 
 
-class SimccKeypoints:
+class SimccKeypoints(CropNetwork):
     """The network with its pre- and post-processing; see KeypointNetwork."""
 
     def __init__(self, network: Batches, skeleton: Skeleton) -> None:
         """Take over ``network``, whose first joints are those of ``skeleton``."""
-        self._network, self._skeleton = network, skeleton
-        self._height, self._width = image_size(network.engine, (256, 192))
+        height, width = image_size(network.engine, (256, 192))
+        super().__init__(network, Crop(width, height, cv2.BORDER_CONSTANT, 1.0 / _STD, -_MEAN / _STD))
+        self._skeleton = skeleton
+        self._names = [spec.name for spec in network.engine.outputs]
+        # Width by height of its regions.
+        self.aspect = width / height
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints it reads."""
+        """The joints it estimates."""
         return self._skeleton
 
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the engine runs on a GPU."""
-        return self._network.on_gpu
-
-    @property
-    def aspect(self) -> float:
-        """Width by height of its regions."""
-        return self._width / self._height
-
-    def read(self, pictures: Sequence[tuple[UInt8Array, Regions]]) -> list[Reading]:
-        """Return what the regions of each picture show; see KeypointNetwork.
+    def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
+        """Return the keypoints in the regions of each image; see KeypointNetwork.
 
         A region's presence is the mean score of the surer half of its joints.
         """
-        cut = [
-            crops(image, regions, self._width, self._height, cv2.BORDER_CONSTANT, edges=False)
-            for image, regions in pictures
+        return [
+            self._decode(regions, *(outputs[name] for name in self._names))
+            for (_, regions), outputs in zip(images, self._infer(images), strict=True)
         ]
+
+    def _decode(self, regions: Regions, along_x: Float32Array, along_y: Float32Array) -> RegionKeypoints:
         joints = len(self._skeleton)
-        if not sum(map(len, cut)):
-            return [Reading.nothing(self._skeleton) for _ in pictures]
-        scale, shift = 1.0 / _STD, -_MEAN / _STD
-        tensor = to_tensor(np.concatenate(cut), scale, shift, rgb=False)
-        outputs = self._network.infer(tensor)
-        along_x, along_y = (outputs[spec.name][:, :joints] for spec in self._network.engine.outputs)
+        along_x, along_y = along_x[:, :joints], along_y[:, :joints]
         bins = np.stack([along_x.argmax(-1), along_y.argmax(-1)], -1)
         confidence = np.clip(np.minimum(along_x.max(-1), along_y.max(-1)).astype(float), 0.0, 1.0)
-        # Half of a body may be hidden or out of the picture.
-        best = np.sort(confidence, 1)[:, joints // 2 :].mean(1)
-        unit = bins / (_BINS * np.array([self._width, self._height]))
-        read, start = [], 0
-        for _, regions in pictures:
-            rows = slice(start, start := start + len(regions))
-            xy = regions.to_picture(unit[rows])
-            sure = np.where(confidence[rows, :, None] > 0.3, xy, np.nan)
-            read.append(Reading(
-                xy, confidence[rows], best[rows],
-                regions_of_boxes(box_of(sure, _BEYOND), self.aspect),
-            ))
-        return read
+        # Half of a body may be hidden or outside of the image.
+        presence = np.sort(confidence, 1)[:, joints // 2 :].mean(1)
+        xy = regions.to_image(bins / (_BINS * np.array([self._crop.width, self._crop.height])))
+        sure = np.where(confidence[..., None] > 0.3, xy, np.nan)
+        return RegionKeypoints(xy, confidence, presence, regions_of_boxes(box_of(sure, _BEYOND), self.aspect))
 
-    def around(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
-        """Return the regions of people expected at ``body17_xy``; see KeypointNetwork."""
-        boxes = box_of(body17_xy, _BEYOND)
-        finite = np.isfinite(sigma_px)
-        sigma = np.where(finite, sigma_px, 0.0).sum(1) / np.maximum(finite.sum(1), 1)
-        boxes = boxes + sigma[:, None] * (-1.0, -1.0, 1.0, 1.0)
+    def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
+        """Return the regions of people predicted at ``body17_xy``; see KeypointNetwork."""
+        sigma = np.nan_to_num(nan_mean(sigma_px, 1))
+        boxes = box_of(body17_xy, _BEYOND) + sigma[:, None] * (-1.0, -1.0, 1.0, 1.0)
         return regions_of_boxes(boxes, self.aspect)
-
-    def close(self) -> None:
-        """Free the network."""
-        self._network.close()

@@ -1,0 +1,78 @@
+"""Whether a detection is of a predicted person, and whether two detections are of one person."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import FloatArray, IntArray
+from ..geometry.stats import nan_median
+from ..skeleton import BODY17, map_to_body17, mirror_of
+from ..types import Frame, PredictedPeople
+from .checks import inside_image
+
+# A predicted person is used where at least so many joints project into the image.
+LEAST_JOINTS = 3
+
+
+def predictions_in_image(frame: Frame, predicted: PredictedPeople | None) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Return the E predicted people that project into the image of ``frame``.
+
+    Returns:
+        body17 joints (E, 17, 2) px of the image, NaN = unknown; their standard deviations (E, 17) px; ids (E,).
+    """
+    if predicted is None or not len(predicted):
+        return np.zeros((0, len(BODY17), 2)), np.zeros((0, len(BODY17))), np.zeros(0, np.int64)
+    known = np.isfinite(predicted.xy).all(-1) & np.isfinite(predicted.sigma_px)
+    skeleton_map = map_to_body17(predicted.skeleton)
+    xy, _ = skeleton_map.apply(np.where(known[..., None], predicted.xy, np.nan), known.astype(float))
+    sigma_px, _ = skeleton_map.apply(
+        np.where(known, predicted.sigma_px, np.nan)[..., None].repeat(2, -1), known.astype(float)
+    )
+    xy = frame.from_raw(xy)
+    height, width = frame.image.shape[:2]
+    visible = inside_image(xy, width, height).sum(1) >= LEAST_JOINTS
+    return xy[visible], np.abs(sigma_px[visible, :, 0]) / frame.reduction, predicted.body_ids[visible]
+
+
+def extent(xy: FloatArray) -> FloatArray:
+    """Return (...) the longer side px of the box around each of ``xy`` (..., J, 2); NaN where nothing is known."""
+    return np.asarray((np.fmax.reduce(xy, -2) - np.fmin.reduce(xy, -2)).max(-1))
+
+
+def distance(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the median distance px of joints known in both of ``a`` and ``b`` (..., 17, 2), NaN where there is none.
+
+    Of a body and its mirror image the nearer: a detection with left and right exchanged is of the same person.
+    """
+    gaps = np.stack([a, a[..., mirror_of(BODY17), :]]) - b
+    return np.asarray(np.fmin.reduce(nan_median(np.hypot(gaps[..., 0], gaps[..., 1]))))
+
+
+def prediction_errors(found: FloatArray, predicted: FloatArray, sigma_px: FloatArray, largest: float) -> FloatArray:
+    """Return (...) the distances of ``found`` from ``predicted``, 1 at the limit; inf where they cannot be compared.
+
+    Args:
+        found, predicted: (..., 17, 2) px, NaN = unknown; they broadcast.
+        sigma_px: (..., 17) of ``predicted``.
+        largest: distance at the limit, in units of the predicted body's extent; three standard deviations are added.
+    """
+    limit = largest * extent(predicted) + 3.0 * nan_median(sigma_px)
+    relative = distance(found, predicted) / limit
+    return np.where(np.isfinite(relative), relative, np.inf)
+
+
+def distinct(xy: FloatArray, order: IntArray, nearest: float) -> IntArray:
+    """Return which of the detections ``xy`` (P, 17, 2) are different people: of several of one, the first in ``order``.
+
+    Args:
+        xy: px, NaN = unknown.
+        order: (P,) indices, best first.
+        nearest: two detections nearer than this, in units of the larger one's extent, are of one person.
+    """
+    size = extent(xy)
+    kept: list[int] = []
+    for index in order.tolist():
+        gaps = distance(xy[kept], xy[index]) / np.maximum(size[kept], size[index]) if kept else np.zeros(0)
+        if not (gaps < nearest).any():
+            kept.append(index)
+    return np.array(kept, np.int64)

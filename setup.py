@@ -23,7 +23,8 @@ setup(
     packages=[*find_packages(include=[NAME, f'{NAME}.*']), *training],
     package_dir={'geo_pose_training': 'training'},
     package_data={
-        NAME: ['models/*.onnx', 'models/*.json', 'ros/io/*.xml', 'py.typed'], 'geo_pose_training': ['recipes/*.yaml'],
+        NAME: ['models/*.onnx', 'models/*.json', 'ros/io/*.xml', 'templates/*', 'py.typed'],
+        'geo_pose_training': ['recipes/*.yaml'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..arrays import FloatArray
 from ..errors import CalibrationError
-from ..page import Page, Verdict, drawing, figure, table, text, tiles, verdicts
+from ..findings import Finding, Severity
+from ..page import render
 from .refinement import Calibrated
 
 # Residuals in the fields are drawn so many times longer.
@@ -200,12 +201,9 @@ def _draw_above(path: Path, found: Calibrated) -> None:
 def _page(tree: dict[str, Any], title: str, residuals: bytes, above: bytes) -> str:
     """Return the page; ``residuals`` and ``above`` are PNGs."""
     refused, score, world = tree['refusal'], tree['score_px'], tree['world']
-    found = Verdict(2, f'Refused: {refused}') if refused else Verdict(0, 'Accepted.')
     said = 'The world is that of the rig given.' if world is None else (
         f'Scale from {world["scale"]}; axes from {world["axes"]}.'
     )
-    head = ('camera', 'px after', 'px before', 'turned, degrees', 'moved, mm', '+- degrees', '+- mm', 'clock, ms',
-            '+- ms', 'drift, ppm', 'shares instants with')
     rows = []
     for name, c in tree['cameras'].items():
         key = 'left_out_px' if c['after']['left_out_px'] is not None else 'reprojection_px'
@@ -216,22 +214,16 @@ def _page(tree: dict[str, Any], title: str, residuals: bytes, above: bytes) -> s
             c['clock_drift_ppm'], shared,
         )
         rows.append([_cell(cell) for cell in cells])
-    page = Page(title, f'{len(rows)} cameras. {said}')
-    page.section(
-        'In short', tiles([
+    return render(
+        'calibration.html.j2', title=title, lead=f'{len(rows)} cameras. {said}', made_by='geo_pose calibrate',
+        found=[Finding(Severity.ERROR, f'Refused: {refused}') if refused else Finding(Severity.OK, 'Accepted.')],
+        numbers=[
             (f'{_cell(score["after"])} px', 'left-out camera, after'), (f'{_cell(score["before"])} px', 'before'),
             (_cell(tree['people']), 'people'), (_cell(tree['poses_used']), 'poses used'),
             (_cell(tree['poses_kept_aside']), 'poses kept aside'),
-        ]), verdicts([found]),
+        ],
+        rows=rows, residuals=residuals, above=above, arrow_scale=_ARROW,
     )
-    page.section('Cameras', table(head, rows, wide=(len(head) - 1,)), text(
-        'Pixels: median distance of a camera\'s keypoints from the joints that all other cameras give, on the instants '
-        'kept aside; +-: one standard deviation.', soft=True))
-    page.section('Residuals', figure(drawing(residuals, 'residual fields'), (
-        f'Over the picture, {_ARROW:g} times as long. All one way: the camera is turned, or its clock late; to or from '
-        'the middle: its focal length.')))
-    page.section('From above', figure(drawing(above, 'cameras and people from above')))
-    return page.html('Made by geo_pose calibrate. The page needs no network and sends nothing.')
 
 
 def _cell(value: Any) -> str:

@@ -30,5 +30,5 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.bags, out, config=from_arguments(ReportConfig, arguments), rig=arguments.rig, unit=arguments.unit
     )
     for finding in written['findings']:
-        print(f'{("good", "note", "BAD")[finding.severity]:5} {finding.text}')
+        print(f'{("good", "note", "BAD")[finding.severity]:5} {finding.what}')
     print(f'{out}: {written["bytes"] / 1e6:.1f} MB')

@@ -50,6 +50,7 @@ NEEDS = (
     Need('onnxruntime', 'detector and lifter', _ROBOT),
     Need('rosbags', 'import, process, play, record, info', _ROBOT),
     Need('matplotlib', 'figures of demo and reports', _APT.format('python3-matplotlib'), Severity.WARNING),
+    Need('jinja2', 'pages of reports', _APT.format('python3-jinja2'), Severity.WARNING),
     Need('rclpy', 'pose_node, play, record', 'Source ROS 2: . /opt/ros/$ROS_DISTRO/setup.bash', Severity.WARNING),
     Need('sensor_msgs.msg', 'pose_node', _ROS.format('sensor-msgs'), Severity.WARNING),
     Need('visualization_msgs.msg', 'pose_node', _ROS.format('visualization-msgs'), Severity.WARNING),

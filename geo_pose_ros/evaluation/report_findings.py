@@ -4,32 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
 from ..arrays import FloatArray
+from ..findings import Finding, Severity
 from .report import BodyReport, CameraReport, RecordingReport, ReportConfig
 
 _MOST_NAMED = 4
 _ALWAYS = 'all the time'
-
-
-class Severity(IntEnum):
-    """How much a finding matters."""
-
-    GOOD = 0
-    NOTE = 1
-    BAD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to know about a recording: what it is, and what to do about it ('': nothing)."""
-
-    severity: Severity
-    text: str
-    remedy: str = ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +39,7 @@ def findings(report: RecordingReport, config: ReportConfig, name_time: TimeName)
     found += [*_residuals(report, config, name_time), *_strangers(report, config), *_exchanged(report, config)]
     found += [*_bones(report, config), *_support(report)]
     if not found:
-        found = [Finding(Severity.GOOD, 'Nothing stands out: every camera delivers, agrees with the others and keeps '
+        found = [Finding(Severity.OK, 'Nothing stands out: every camera delivers, agrees with the others and keeps '
                                         'time, and bones keep their lengths.')]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
@@ -113,21 +96,21 @@ def _longest(time_s: FloatArray, bad: FloatArray, known: FloatArray) -> tuple[in
 
 def _people(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
     if not report.sets:
-        yield Finding(Severity.BAD, 'There are no bodies in this recording.',
+        yield Finding(Severity.ERROR, 'There are no bodies in this recording.',
                       'If it holds pictures or keypoints, make them: geo_pose process BAG --out RESULT')
         return
     share = report.with_bodies / report.sets
     if not report.with_bodies:
-        yield Finding(Severity.BAD, f'None of the {report.sets} sets has a body.',
+        yield Finding(Severity.ERROR, f'None of the {report.sets} sets has a body.',
                       'Look at the pictures: is a person in view of two cameras, and the light good enough?')
         return
     if share < 0.5:
-        yield Finding(Severity.NOTE, f'Only {share:.0%} of the sets have a body.',
+        yield Finding(Severity.WARNING, f'Only {share:.0%} of the sets have a body.',
                       'If somebody was there all the time, look at the pictures of a set without.')
     brief = [body for body in report.bodies if body.seen_s < config.short_life_s]
     if len(report.bodies) > 2 * report.most_people and len(brief) > report.most_people:
         yield Finding(
-            Severity.NOTE,
+            Severity.WARNING,
             f'{len(report.bodies)} body ids for at most {report.most_people} people at once; {len(brief)} of them '
             f'lived less than {config.short_life_s:g} s.',
             'People are lost and found again, or things are taken for people. More cameras that overlap help; '
@@ -139,17 +122,17 @@ def _streams(report: RecordingReport, config: ReportConfig, name_time: TimeName)
     thin = []
     for camera in report.cameras.values():
         if not camera.frames:
-            yield Finding(Severity.BAD, f'{camera.name} delivered nothing.', 'Check its driver, cable and topic.')
+            yield Finding(Severity.ERROR, f'{camera.name} delivered nothing.', 'Check its driver, cable and topic.')
         elif camera.gaps_ns:
             yield Finding(
-                Severity.BAD, f'{camera.name} {_silence(camera, report, name_time)}.',
+                Severity.ERROR, f'{camera.name} {_silence(camera, report, name_time)}.',
                 'Check its cable, power and driver; the log of its driver at that time says more.',
             )
         elif camera.missing > config.missing_ratio * (camera.frames + camera.missing):
             thin.append(f'{camera.name} {camera.missing / (camera.frames + camera.missing):.0%}')
     if thin:
         yield Finding(
-            Severity.NOTE,
+            Severity.WARNING,
             f'Frames are missing between the recorded ones: {", ".join(thin)}.',
             'If all cameras miss as many, the node was busier than the computer allows: see the time per stage below. '
             'If one does, see to its USB controller, network or socket buffers: geo_pose doctor',
@@ -181,7 +164,7 @@ def _clocks(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
         if np.isfinite(offset_ms) and abs(offset_ms) > max(config.clock_ms, unsure_ms):
             side = 'late' if offset_ms > 0.0 else 'early'
             yield Finding(
-                Severity.BAD if abs(offset_ms) > 2.0 * config.clock_ms else Severity.NOTE,
+                Severity.ERROR if abs(offset_ms) > 2.0 * config.clock_ms else Severity.WARNING,
                 f'The stamps of {camera.name} are about {abs(offset_ms):.0f} ms too {side}, by how people move in its '
                 'picture.',
                 'Synchronise the clocks (PTP, chrony) or trigger the cameras together; stamp at exposure, not at '
@@ -197,7 +180,7 @@ def _residuals(report: RecordingReport, config: ReportConfig, name_time: TimeNam
         # The mean residual is of the whole recording.
         side = _side(camera, config) if when == _ALWAYS else ''
         yield Finding(
-            Severity.BAD,
+            Severity.ERROR,
             f'{name} is off by {own_px:.0f} px {when} (the others: {others_px:.0f} px){side}.',
             'It was moved, or its calibration is wrong: run geo_pose calibrate, and fix its mount. If its picture is '
             'blurred, mend focus or light first.',
@@ -214,7 +197,7 @@ def _residuals(report: RecordingReport, config: ReportConfig, name_time: TimeNam
         if one_sided:
             text += f' {_listed(one_sided)} err{"s" if len(one_sided) == 1 else ""} to one side, as by a calibration.'
         yield Finding(
-            Severity.NOTE, text,
+            Severity.WARNING, text,
             'geo_pose calibrate refines a rig from the people in a recording; where the pictures below show the '
             'detector wrong, better light or another detector helps.',
         )
@@ -224,7 +207,7 @@ def _strangers(report: RecordingReport, config: ReportConfig) -> Iterator[Findin
     for camera in report.cameras.values():
         if camera.strangers > config.stranger_ratio:
             yield Finding(
-                Severity.NOTE,
+                Severity.WARNING,
                 f'{camera.strangers:.0%} of the people that {camera.name} finds are none of the bodies.',
                 'Bystanders, reflections, or people whom no other camera sees; if it is the same person in the '
                 'pictures, the camera was moved far: run geo_pose calibrate.',
@@ -238,7 +221,7 @@ def _exchanged(report: RecordingReport, config: ReportConfig) -> Iterator[Findin
     ]
     if named:
         yield Finding(
-            Severity.NOTE, f'The detector exchanges left and right: {", ".join(named)} of the bodies.',
+            Severity.WARNING, f'The detector exchanges left and right: {", ".join(named)} of the bodies.',
             'Fusion repairs what the other cameras contradict. It happens to people seen from behind or head down; '
             'another camera from the front, or another detector, helps.',
         )
@@ -278,7 +261,7 @@ def _bones(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
     if said:
         more = f'; and {len(said) - _MOST_NAMED} more bodies' if len(said) > _MOST_NAMED else ''
         yield Finding(
-            Severity.NOTE, f'Limbs change their length: {"; ".join(said[:_MOST_NAMED])}{more}.',
+            Severity.WARNING, f'Limbs change their length: {"; ".join(said[:_MOST_NAMED])}{more}.',
             'Often a wrong clock or calibration, or limbs that one camera alone sees; the charts of views and '
             'residuals tell which.',
         )
@@ -305,7 +288,7 @@ def _support(report: RecordingReport) -> Iterator[Finding]:
     ]
     if joints:
         yield Finding(
-            Severity.NOTE,
+            Severity.WARNING,
             f'Most of the time fewer than two cameras support {_listed(joints[:6])}'
             f'{", ..." if len(joints) > 6 else ""}.',
             'These joints are guessed from one view or from the pose. Add a camera, or turn one so that views overlap.',

@@ -13,19 +13,17 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 
+from ..arrays import NS_PER_S
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source, status_values
 from ..errors import GeoPoseError
 from ..types import Bodies3D, Keypoints2D
 from .instant import CameraState, Instant, LazyFrames, camera_states
 
-_NS_PER_S = 1_000_000_000
 # What is read at once, and what is read around it because stamps are not in the order of receiving.
-_BLOCK_NS, _BEFORE_NS, _AFTER_NS = _NS_PER_S, _NS_PER_S, _NS_PER_S // 2
+_BLOCK_NS, _BEFORE_NS, _AFTER_NS = NS_PER_S, NS_PER_S, NS_PER_S // 2
 _BLOCKS_KEPT = 6
 # A picture or keypoints belong to bodies whose stamp is this near.
 _NEAR_NS = 60_000_000
-# Pictures per second and camera that are kept; bodies are kept all.
-_PICTURES_HZ = 20.0
 
 
 @dataclass(slots=True)
@@ -47,21 +45,23 @@ class Playback:
         period_ns: usual distance of two instants.
     """
 
-    def __init__(self, recording: Recording, max_side_px: int) -> None:
+    def __init__(self, recording: Recording, max_side_px: int, images_hz: float = 20.0) -> None:
         """Begin.
 
         Args:
             recording: open.
-            max_side_px: longer side of the pictures.
+            max_side_px: longer side of the images.
+            images_hz: images per second and camera that are kept; bodies are kept all.
         """
         self._recording, self._max_side_px = recording, max_side_px
+        self._image_period_ns = 0.99 * NS_PER_S / images_hz
         self.start_ns, self.end_ns = recording.start_ns, recording.end_ns
         filled = {source: n for source, n in recording.counts.items() if n and source.kind != DIAGNOSTICS}
         bodies = {source: n for source, n in filled.items() if source.kind == BODIES}
         chosen = bodies or filled
         self._tick: Source | None = max(chosen, key=lambda source: chosen[source]) if chosen else None
         count = chosen[self._tick] if self._tick is not None else 0
-        self.period_ns = (self.end_ns - self.start_ns) // max(1, count - 1) or _NS_PER_S // 30
+        self.period_ns = (self.end_ns - self.start_ns) // max(1, count - 1) or NS_PER_S // 30
         self._blocks: OrderedDict[int, _Block] = OrderedDict()
         # Readers of bags are for one thread at a time.
         self._reading = Lock()
@@ -132,7 +132,7 @@ class Playback:
             if one.source == self._tick and one.time_ns < begin_ns + _BLOCK_NS:
                 ticks.append((one.time_ns, stamp_ns, one))
             elif one.source.kind == IMAGE:
-                if abs(stamp_ns - kept_ns.get(one.source, -_NS_PER_S)) < 0.99 * _NS_PER_S / _PICTURES_HZ:
+                if abs(stamp_ns - kept_ns.get(one.source, -NS_PER_S)) < self._image_period_ns:
                     continue
                 kept_ns[one.source] = stamp_ns
             found.setdefault(one.source, []).append((stamp_ns, one))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -11,33 +12,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source, status_values
+from ..arrays import NS_PER_S
+from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recording, Source, status_values
 from ..errors import ConfigError, GeoPoseError
 from ..evaluation.report import CameraReport, RecordingReport, RecordingStatistics, ReportConfig, Series
 from ..evaluation.report_findings import findings, outlier_runs
-from ..page import (
-    Html,
-    Page,
-    Verdict,
-    figure,
-    heading,
-    picture,
-    side_by_side,
-    table,
-    text,
-    tiles,
-    verdicts,
-)
+from ..findings import Finding, Severity
+from ..page import clock, number, percent, render
 from ..rigs.files import read_calibration
 from ..skeleton import BODY17
-from ..types import Bodies3D, Frame, Keypoints2D
 from . import charts
 from .figures import overlay
-from .tables import clock
+from .playback import Playback
 
-_NS_PER_S = 1_000_000_000
 # Stamps below 2001 are of a simulated or a monotonic clock: their time of day says nothing.
-_FIRST_DATE_NS = 978_307_200 * _NS_PER_S
+_FIRST_DATE_NS = 978_307_200 * NS_PER_S
 _LEVELS = ('ok', 'warning', 'error', 'stale')
 # The bones whose lengths are drawn: what a tape measures.
 _LIMBS = {
@@ -48,9 +37,7 @@ _LIMBS = {
 }
 _MOST_BODIES = 3
 _MOST_ROWS = 24
-_PICTURE_HEIGHT_PX = 400
-# A picture belongs to a moment if its stamp is this near; it is looked for among what was received around it.
-_PICTURE_NEAR_NS, _AROUND_NS = 100_000_000, 2 * _NS_PER_S
+_IMAGE_HEIGHT_PX = 400
 
 
 @dataclass(slots=True)
@@ -98,14 +85,14 @@ class Judged:
 def judge(recording: Recording, config: ReportConfig) -> Judged:
     """Read a recording once and return what it is like.
 
-    Pictures are not read where a camera has keypoints: their stamps say the same.
+    Images are not read where a camera has keypoints: their stamps say the same.
     """
     statistics = RecordingStatistics(BODY17, recording.rig, config, recording.counts[Source(BODIES)])
     reported = Reported()
     received_ns: dict[int, int] = {}
     with_keypoints = {source.camera for source, n in recording.counts.items() if source.kind == KEYPOINTS and n}
-    only_pictures = {source.camera for source in recording.counts if source.kind == IMAGE} - with_keypoints
-    kinds = {BODIES, KEYPOINTS, DIAGNOSTICS} | ({IMAGE} if only_pictures else set())
+    only_images = {source.camera for source in recording.counts if source.kind == IMAGE} - with_keypoints
+    kinds = {BODIES, KEYPOINTS, DIAGNOSTICS} | ({IMAGE} if only_images else set())
     total = sum(count for source, count in recording.counts.items() if source.kind in kinds)
     for one in tqdm(recording.stream(kinds), desc='report', total=total, unit='message', disable=None, leave=False):
         try:
@@ -119,7 +106,7 @@ def judge(recording: Recording, config: ReportConfig) -> Judged:
                 statistics.add_keypoints(keypoints)
             elif one.source.kind == DIAGNOSTICS:
                 reported.take(one.message.decode(), one.time_ns)
-            elif one.source.camera in only_pictures:
+            elif one.source.camera in only_images:
                 statistics.add_frame(one.source.camera, one.message.stamp_ns)
         except GeoPoseError as error:
             recording.count_damaged(one, error)
@@ -130,19 +117,13 @@ def build_page(recording: Recording, judged: Judged, config: ReportConfig) -> st
     """Return the page of a recording as HTML."""
     report = judged.report
     times = Times(report.start_ns)
-    page = Page(f'Recording {recording.title}', _lead(recording, report, times))
-    found = [
-        Verdict(int(one.severity), one.text, one.remedy) for one in findings(report, config, times.name)
-    ] + _reading_verdicts(recording)
-    found.sort(key=lambda verdict: -verdict.level)
-    page.section('In short', tiles(_key_numbers(judged)), verdicts(found))
-    page.section('Cameras', *_cameras(recording, report, config, times))
-    page.section('Reprojection', *_residuals(recording, report, config))
-    page.section('Bodies', *_bodies(report))
-    page.section('Joints', *_joints(report))
-    page.section('Worst moments', *_worst(recording, judged, times))
-    page.section('What the node reported', *_reported(judged.reported, times))
-    return page.html('Made by geo_pose report. The page needs no network and sends nothing.')
+    found = [*findings(report, config, times.name), *_reading_findings(recording)]
+    return render(
+        'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report, times),
+        made_by='geo_pose report', numbers=_key_numbers(judged), found=sorted(found, key=lambda one: -one.severity),
+        report=report, **_cameras(report), **_residuals(recording, report, config), **_bodies(report),
+        **_joints(report), **_worst(recording, judged, times), **_reported(judged.reported, times),
+    )
 
 
 class Times:
@@ -157,18 +138,18 @@ class Times:
         offset = clock(offset_s)
         if not self.dated:
             return offset
-        moment = datetime.fromtimestamp(self.start_ns / _NS_PER_S + offset_s, timezone.utc)
+        moment = datetime.fromtimestamp(self.start_ns / NS_PER_S + offset_s, timezone.utc)
         return f'{moment:%H:%M:%S} ({offset})'
 
     def of(self, stamp_ns: int) -> str:
         """Return the moment of a stamp in words."""
-        return self.name((stamp_ns - self.start_ns) / _NS_PER_S)
+        return self.name((stamp_ns - self.start_ns) / NS_PER_S)
 
 
 def _lead(recording: Recording, report: RecordingReport, times: Times) -> str:
     parts = [', '.join(str(path) for path in recording.paths), clock(report.duration_s)]
     if times.dated:
-        begin = datetime.fromtimestamp(report.start_ns / _NS_PER_S, timezone.utc)
+        begin = datetime.fromtimestamp(report.start_ns / NS_PER_S, timezone.utc)
         parts.append(f'from {begin:%Y-%m-%d %H:%M:%S} UTC')
     parts.append(f'{len(report.cameras)} cameras' if len(report.cameras) != 1 else '1 camera')
     return '; '.join(parts)
@@ -196,211 +177,146 @@ def _key_numbers(judged: Judged) -> list[tuple[str, str]]:
     return numbers
 
 
-def _reading_verdicts(recording: Recording) -> list[Verdict]:
+def _reading_findings(recording: Recording) -> list[Finding]:
     """Return what stood in the way of judging."""
     found = []
     if recording.damage:
-        found.append(Verdict(2, recording.damage, 'If it is still being recorded, make the report again later.'))
+        found.append(Finding(Severity.ERROR, recording.damage,
+                             'If it is still being recorded, make the report again later.'))
     if recording.damaged:
         named = ', '.join(f'{topic} {count}' for topic, count in sorted(recording.damaged.items()))
-        found.append(Verdict(1, f'Messages that could not be read: {named}.'))
+        found.append(Finding(Severity.WARNING, f'Messages that could not be read: {named}.'))
     if recording.rig is None:
-        found.append(Verdict(1, f'There is no rig, so that cameras cannot be judged. {recording.rig_fault}',
-                             'Give the calibration with --rig RIG.yaml.'))
+        found.append(Finding(Severity.WARNING, 'There is no rig, so that cameras cannot be judged. '
+                             f'{recording.rig_fault}', 'Give the calibration with --rig RIG.yaml.'))
     elif not recording.has(KEYPOINTS):
-        found.append(Verdict(1, 'There are no keypoints, so that cameras cannot be judged.',
+        found.append(Finding(Severity.WARNING, 'There are no keypoints, so that cameras cannot be judged.',
                              'Record .../keypoints/<camera> with the bodies, or run geo_pose process.'))
     return found
 
 
-def _cameras(recording: Recording, report: RecordingReport, config: ReportConfig, times: Times) -> list[Html]:
-    if not report.cameras:
-        return []
-    head = ('camera', 'frames', 'rate /s', 'missing', 'silent s', 'clock ms', 'reprojection px', 'p95 px', '% of body',
-            'left out px', 'somebody else', 'sides exchanged')
+def _cameras(report: RecordingReport) -> dict[str, object]:
     rows = [
         (
-            camera.name, str(camera.frames), _number(camera.rate_hz), str(camera.missing),
-            _number(sum(b - a for a, b in camera.gaps_ns) / _NS_PER_S), _clock_words(camera),
-            _number(camera.residual_px), _number(camera.p95_px), _number(100.0 * camera.residual_ratio),
-            _number(camera.left_out_px), _share(camera.strangers), _share(camera.exchanged),
+            camera.name, camera.frames, number(camera.rate_hz), camera.missing,
+            number(sum(b - a for a, b in camera.gaps_ns) / NS_PER_S), _clock_words(camera),
+            number(camera.residual_px), number(camera.p95_px), number(100.0 * camera.residual_ratio),
+            number(camera.left_out_px), percent(camera.strangers), percent(camera.exchanged),
         )
         for camera in report.cameras.values()
     ]
-    parts = [table(head, rows), text(
-        'Rate and missing frames are of what was recorded: keypoints of the frames that were processed, or pictures '
-        'where there are none. Clock: how much a camera\'s stamps are too late (+), from how people move in its '
-        'picture, with its standard error. Left out: distance to bodies made from the other cameras alone, on '
-        f'{report.left_out_sets} sets. Somebody else: people it found who are no body of the others.', soft=True)]
     rates = {name: camera.rate for name, camera in report.cameras.items()}
-    parts += [heading('Frames per second'), figure(charts.lines(rates, unit='1/s', duration_s=report.duration_s))]
     gaps = {name: _seconds(camera.gaps_ns, report) for name, camera in report.cameras.items() if camera.gaps_ns}
-    if gaps:
-        parts += [heading('Silent'), figure(charts.spans(gaps, duration_s=report.duration_s))]
-    return parts
+    return {
+        'camera_rows': rows,
+        'rates': charts.lines(rates, unit='1/s', duration_s=report.duration_s) if rates else None,
+        'gaps': charts.spans(gaps, duration_s=report.duration_s) if gaps else None,
+    }
 
 
-def _residuals(recording: Recording, report: RecordingReport, config: ReportConfig) -> list[Html]:
-    judged = {name: camera for name, camera in report.cameras.items() if camera.field is not None and
-              np.isfinite(camera.residual_px)}
+def _residuals(recording: Recording, report: RecordingReport, config: ReportConfig) -> dict[str, object]:
+    judged = [camera for camera in report.cameras.values() if np.isfinite(camera.residual_px)]
     if not judged or recording.rig is None:
-        return []
+        return {'residuals': None}
     shaded = [(run.begin_s, run.end_s) for run, _, _ in outlier_runs(report, config).values()]
-    over_time = {name: camera.residual for name, camera in judged.items()}
-    parts = [
-        figure(charts.lines(over_time, unit='px', duration_s=report.duration_s, shaded=shaded),
-               'Median distance from reprojected to found joints, over time; marked where a camera stands out.'),
-        heading('Over the picture'),
-    ]
-    longest = max(float(np.nanpercentile(camera.field.size_px, 95)) if np.isfinite(camera.field.size_px).any() else 0.0
-                  for camera in judged.values() if camera.field is not None)
-    fields = []
-    for name, camera in judged.items():
-        lens = recording.rig[name].intrinsics
-        if camera.field is not None and np.isfinite(camera.field.size_px).any():
-            chart = charts.arrows(camera.field, lens.width, lens.height, longest_px=longest)
-            x, y = camera.bias_px
-            fields.append(figure(chart, f'{name}: {camera.residual_px:.1f} px, mean ({x:+.1f}, {y:+.1f}) px'))
-    if fields:
-        parts += [side_by_side(*fields), text(
-            f'The darker, the farther off (up to {longest:.0f} px). Arrows: mean way from the reprojection to what '
-            'was found. Arrows all one way: the camera was moved. A pattern from the middle outwards: its lens. '
-            'No order: the detector\'s noise.', soft=True)]
-    return parts
+    fields = {
+        camera.name: camera.field for camera in judged
+        if camera.field is not None and np.isfinite(camera.field.size_px).any()
+    }
+    darkest_px = max((float(np.nanpercentile(field.size_px, 95)) for field in fields.values()), default=0.0)
+    lenses = {camera.name: camera.intrinsics for camera in recording.rig.cameras}
+    return {
+        'residuals': charts.lines({camera.name: camera.residual for camera in judged}, unit='px',
+                                  duration_s=report.duration_s, shaded=shaded),
+        'darkest_px': darkest_px,
+        'fields': [
+            (report.cameras[name],
+             charts.arrows(field, lenses[name].width, lenses[name].height, darkest_px=darkest_px))
+            for name, field in fields.items()
+        ],
+    }
 
 
-def _bodies(report: RecordingReport) -> list[Html]:
+def _bodies(report: RecordingReport) -> dict[str, object]:
     if not report.bodies:
-        return []
-    shown = report.bodies[:_MOST_ROWS]
-    parts = [
-        heading('People over time'),
-        figure(charts.lines({'people': report.people}, unit='people', duration_s=report.duration_s, height=1.5,
-                            top=max(1.0, float(report.most_people)) * 1.1)),
-        heading('Ids over time'),
-        figure(charts.spans({f'id {body.body_id}': _seconds(body.spans_ns, report) for body in shown},
-                            duration_s=report.duration_s),
-               f'The {len(shown)} longest seen of {len(report.bodies)}.' if len(report.bodies) > len(shown) else ''),
-    ]
-    for body in report.bodies[:_MOST_BODIES]:
+        return {}
+    shown, longest = report.bodies[:_MOST_ROWS], report.bodies[:_MOST_BODIES]
+    limbs = []
+    for body in longest:
         lengths: dict[str, Series] = {}
         for (parent, child), series, mean in zip(report.skeleton.edges, body.lengths, body.length_m, strict=True):
             limb = _LIMBS.get((report.skeleton.joint_names[parent], report.skeleton.joint_names[child]))
             if limb is not None and np.isfinite(mean):
                 lengths[limb] = Series(series.time_s, 100.0 * series.value)
         if lengths:
-            parts += [heading(f'Bone lengths of body {body.body_id}'),
-                      figure(charts.lines(lengths, unit='cm', duration_s=report.duration_s))]
-    rows = [
-        (bone, *(f'{100 * body.length_m[i]:.1f} cm ± {body.length_cv[i]:.1%}' if np.isfinite(body.length_m[i]) else '-'
-                 for body in report.bodies[:_MOST_BODIES]))
-        for i, bone in enumerate(report.skeleton.bones)
-    ]
-    parts.append(table(('bone', *(f'body {body.body_id}' for body in report.bodies[:_MOST_BODIES])), rows))
-    return parts
+            limbs.append((body, charts.lines(lengths, unit='cm', duration_s=report.duration_s)))
+    return {
+        'people': charts.lines({'people': report.people}, unit='people', duration_s=report.duration_s, height=1.5,
+                               top=max(1.0, float(report.most_people)) * 1.1),
+        'ids': charts.spans({f'id {body.body_id}': _seconds(body.spans_ns, report) for body in shown},
+                            duration_s=report.duration_s),
+        'num_ids_shown': len(shown),
+        'limbs': limbs,
+        'bone_head': [f'body {body.body_id}' for body in longest],
+        'bone_rows': [
+            (bone, *(f'{100 * body.length_m[i]:.1f} cm ± {body.length_cv[i]:.1%}' if np.isfinite(body.length_m[i])
+                     else '-' for body in longest))
+            for i, bone in enumerate(report.skeleton.bones)
+        ],
+    }
 
 
-def _joints(report: RecordingReport) -> list[Html]:
+def _joints(report: RecordingReport) -> dict[str, object]:
     if not report.with_bodies:
-        return []
-    count = report.views.shape[1]
-    labels = [f'{n} view{"" if n == 1 else "s"}' for n in range(count)]
-    rows = [(name, _number(100.0 * sigma)) for name, sigma in zip(report.skeleton.joint_names, report.sigma_m,
-                                                                    strict=True)]
-    return [
-        heading('Views per joint'),
-        figure(charts.shares(report.skeleton.joint_names, report.views, labels),
-               'How many cameras support a joint; with none it is lifted or predicted.'),
-        heading('Standard deviation'),
-        table(('joint', 'mean sigma cm'), rows),
-    ]
+        return {}
+    names = report.skeleton.joint_names
+    labels = [f'{n} view{"" if n == 1 else "s"}' for n in range(report.views.shape[1])]
+    return {
+        'views': charts.shares(names, report.views, labels),
+        'sigma_rows': [(name, number(100.0 * sigma)) for name, sigma in zip(names, report.sigma_m, strict=True)],
+    }
 
 
-def _worst(recording: Recording, judged: Judged, times: Times) -> list[Html]:
-    parts = []
+def _worst(recording: Recording, judged: Judged, times: Times) -> dict[str, object]:
+    playback = Playback(recording, 2 * _IMAGE_HEIGHT_PX, images_hz=math.inf)
+    worst = []
     for stamp_ns, px in zip(judged.report.worst_ns, judged.report.worst_px, strict=True):
-        moment = moment_at(recording, stamp_ns, judged.received_ns.get(stamp_ns, stamp_ns))
-        parts.append(heading(f'{times.of(stamp_ns)}: {px:.0f} px'))
-        if moment.frames and recording.rig is not None and moment.bodies is not None:
-            shown = overlay(recording.rig, moment.frames, moment.keypoints, moment.bodies,
-                            height_px=_PICTURE_HEIGHT_PX)
-            parts.append(figure(picture(shown, f'The cameras at {times.of(stamp_ns)}')))
-    if parts:
-        words = 'The sets with the largest residual of a camera. Rings: found; skeleton: reprojected.'
-        if not recording.has(IMAGE):
-            words += ' To see their pictures, name the bag that has them too: geo_pose report RESULT PICTURES.'
-        parts.append(text(words, soft=True))
-    return parts
+        instant = playback.at(judged.received_ns.get(stamp_ns, stamp_ns))
+        shown = None
+        if instant.frames and recording.rig is not None and instant.bodies is not None:
+            shown = overlay(recording.rig, instant.frames, instant.keypoints, instant.bodies,
+                            height_px=_IMAGE_HEIGHT_PX)
+        worst.append((times.of(stamp_ns), px, shown))
+    return {'worst': worst, 'has_images': recording.has(IMAGE)}
 
 
-@dataclass(slots=True)
-class Moment:
-    """What a recording holds of one instant."""
-
-    stamp_ns: int
-    bodies: Bodies3D | None = None
-    keypoints: dict[str, Keypoints2D] = field(default_factory=dict)
-    frames: dict[str, Frame] = field(default_factory=dict)
-
-
-def moment_at(
-    recording: Recording, stamp_ns: int, received_ns: int, max_side_px: int = 2 * _PICTURE_HEIGHT_PX
-) -> Moment:
-    """Return the bodies of a set, which were received at a time, and the keypoints and pictures nearest to it."""
-    moment = Moment(stamp_ns)
-    nearest: dict[Source, tuple[int, Recorded]] = {}
-    kinds = (BODIES, KEYPOINTS, IMAGE)
-    for one in recording.stream(kinds, received_ns - _AROUND_NS, received_ns + _AROUND_NS):
-        try:
-            distance = abs(one.message.stamp_ns - stamp_ns)
-        except GeoPoseError as error:
-            recording.count_damaged(one, error)
-            continue
-        if distance <= _PICTURE_NEAR_NS and distance < nearest.get(one.source, (_NS_PER_S, one))[0]:
-            nearest[one.source] = distance, one
-    for source, (_, one) in nearest.items():
-        try:
-            if source.kind == BODIES:
-                moment.bodies = one.bodies()
-            elif source.kind == KEYPOINTS:
-                moment.keypoints[source.camera] = one.keypoints()
-            else:
-                moment.frames[source.camera] = one.frame(max_side_px)
-        except GeoPoseError as error:
-            recording.count_damaged(one, error)
-    return moment
-
-
-def _reported(reported: Reported, times: Times) -> list[Html]:
-    parts = []
+def _reported(reported: Reported, times: Times) -> dict[str, object]:
     complaints = sorted(reported.complaints.values(), key=lambda one: (-one.level, one.first_ns))
-    if complaints:
-        parts.append(table(
-            ('what', 'level', 'first', 'last', 'times', 'message'),
-            [(one.name, _LEVELS[min(one.level, 3)], _offset(times, one.first_ns), _offset(times, one.last_ns),
-              str(one.count), one.message) for one in complaints[:_MOST_ROWS]], wide=(5,),
-        ))
-    drops = {
-        name: {key: value for key, value in values.items() if key.startswith(('dropped: ', 'unusable: ')) and
-               value not in ('', '0')}
+    unused = {
+        name: ', '.join(f'{key} {value}' for key, value in values.items()
+                        if key.startswith(('dropped: ', 'unusable: ')) and value not in ('', '0'))
         for name, values in reported.values.items()
     }
-    rows = [(name, ', '.join(f'{key} {value}' for key, value in kept.items())) for name, kept in drops.items() if kept]
-    if rows:
-        parts += [heading('Frames not used'), table(('what', 'why and how many'), rows, wide=(1,))]
-    timed = {key.removeprefix('stage_ms '): value for key, value in reported.values.get('pipeline', {}).items()
-             if key.startswith('stage_ms ')}
-    if timed:
-        parts += [heading('Time per stage'), table(tuple(timed), [tuple(f'{value} ms' for value in timed.values())])]
-    return parts
+    pipeline = reported.values.get('pipeline', {})
+    return {
+        'complaints': [
+            (one.name, _LEVELS[min(one.level, 3)], _offset(times, one.first_ns), _offset(times, one.last_ns),
+             one.count, one.message) for one in complaints[:_MOST_ROWS]
+        ],
+        'unused': [(name, words) for name, words in unused.items() if words],
+        'stages': {
+            key.removeprefix('stage_ms '): f'{value} ms' for key, value in pipeline.items()
+            if key.startswith('stage_ms ')
+        },
+    }
 
 
 def _offset(times: Times, stamp_ns: int) -> str:
-    return clock((stamp_ns - times.start_ns) / _NS_PER_S)
+    return clock((stamp_ns - times.start_ns) / NS_PER_S)
 
 
 def _seconds(stretches: Sequence[tuple[int, int]], report: RecordingReport) -> list[tuple[float, float]]:
-    return [((a - report.start_ns) / _NS_PER_S, (b - report.start_ns) / _NS_PER_S) for a, b in stretches]
+    return [((a - report.start_ns) / NS_PER_S, (b - report.start_ns) / NS_PER_S) for a, b in stretches]
 
 
 def _clock_words(camera: CameraReport) -> str:
@@ -408,14 +324,6 @@ def _clock_words(camera: CameraReport) -> str:
         return '-'
     error = f' ± {camera.clock_sigma_ms:.1f}' if np.isfinite(camera.clock_sigma_ms) else ''
     return f'{camera.clock_ms:+.1f}{error}'
-
-
-def _share(value: float) -> str:
-    return f'{value:.0%}' if np.isfinite(value) else '-'
-
-
-def _number(value: float) -> str:
-    return f'{value:.1f}' if np.isfinite(value) else '-'
 
 
 def _without_numbers(words: str) -> str:

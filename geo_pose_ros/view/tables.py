@@ -1,4 +1,4 @@
-"""What is said in words: the state of cameras and the joints of a body, in Markdown; times within a recording."""
+"""What is said in words: the state of cameras and the joints of a body, in Markdown."""
 
 from __future__ import annotations
 
@@ -38,12 +38,3 @@ def joint_table(bodies: Bodies3D | None, body_id: int | None) -> str:
         px = f'{error:.1f}' if np.isfinite(error) else '-'
         lines.append(f'| {name} | {x:.0f} {y:.0f} {z:.0f} | {sigma:.1f} | {bodies.num_views[row, joint]} | {px} |')
     return f'**Body {body_id}**\n\n' + '\n'.join(lines)
-
-
-def clock(seconds: float) -> str:
-    """Return a time within a recording as m:ss or h:mm:ss, below ten seconds in seconds."""
-    if abs(seconds) < 10.0:
-        return f'{seconds:.1f} s'
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'

@@ -14,13 +14,14 @@ import numpy as np
 from ..arrays import FloatArray
 from ..bags.recording import BODIES, Recording
 from ..errors import GeoPoseError
+from ..page import clock
 from ..types import Bodies3D
 from .instant import Instant
 from .playback import Playback
 from .poses import NONE, OtherPoses
 from .settings import ViewConfig
 from .stage import Shown, Stage, up_direction
-from .tables import camera_table, clock, joint_table
+from .tables import camera_table, joint_table
 
 _NS_PER_S = 1_000_000_000
 _BACK, _ON = '\N{BLACK LEFT-POINTING TRIANGLE}', '\N{BLACK RIGHT-POINTING TRIANGLE}'

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.evaluation.report import RecordingStatistics, ReportConfig
-from geo_pose_ros.evaluation.report_findings import Severity, findings, outlier_runs
+from geo_pose_ros.evaluation.report_findings import findings, outlier_runs
+from geo_pose_ros.findings import Severity
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
 
@@ -15,7 +16,7 @@ CONFIG = ReportConfig()
 
 
 def said(report):
-    return [(f.severity, f.text, f.remedy) for f in findings(report, CONFIG, lambda s: f'{s:.1f} s')]
+    return [(f.severity, f.what, f.remedy) for f in findings(report, CONFIG, lambda s: f'{s:.1f} s')]
 
 
 def one(report, words):
@@ -26,13 +27,13 @@ def one(report, words):
 
 def test_nothing_wrong_is_one_good_word():
     [(severity, text, remedy)] = said(recorded())
-    assert severity == Severity.GOOD and text.startswith('Nothing stands out') and remedy == ''
+    assert severity == Severity.OK and text.startswith('Nothing stands out') and remedy == ''
 
 
 def test_a_camera_that_was_moved_is_named_with_its_time_size_and_side():
     report = recorded(shift=lambda name, number: (14.0, 0.0) if name == 'cam3' and number >= 150 else (0.0, 0.0))
     severity, text, remedy = one(report, 'cam3 is off')
-    assert severity == Severity.BAD
+    assert severity == Severity.ERROR
     assert text == 'cam3 is off by 14 px since 4.7 s (the others: 0 px).'
     assert 'geo_pose calibrate' in remedy
     assert len(said(report)) == 1
@@ -63,11 +64,11 @@ def test_a_blink_is_not_reported_and_two_cameras_cannot_tell():
 
 def test_clocks():
     severity, text, remedy = one(recorded(late_ms={'cam1': 40.0}), 'The stamps of')
-    assert severity == Severity.BAD and text.startswith('The stamps of cam1 are about ') and 'too late' in text
+    assert severity == Severity.ERROR and text.startswith('The stamps of cam1 are about ') and 'too late' in text
     assert float(text.split(' about ')[1].split()[0]) == pytest.approx(40.0, abs=2.0)
     assert 'PTP' in remedy
     severity, text, _ = one(recorded(late_ms={'cam2': -12.0}), 'The stamps of')
-    assert severity == Severity.NOTE and 'cam2 are about 12 ms too early' in text
+    assert severity == Severity.WARNING and 'cam2 are about 12 ms too early' in text
     assert not [text for _, text, _ in said(recorded(late_ms={'cam1': 4.0})) if 'stamps' in text]
 
 
@@ -82,21 +83,21 @@ def test_clocks():
 )
 def test_silence(silent, words):
     severity, text, remedy = one(recorded(there=lambda name, number: name != 'cam0' or number not in silent), 'cam0')
-    assert severity == Severity.BAD and text == words + '.' and 'cable' in remedy
+    assert severity == Severity.ERROR and text == words + '.' and 'cable' in remedy
 
 
 def test_missing_frames():
     report = recorded(there=lambda name, number: name == 'cam1' or number % 5)
     severity, text, _ = one(report, 'Frames are missing')
-    assert severity == Severity.NOTE and 'cam0 20%, cam2 20%, cam3 20%.' in text
+    assert severity == Severity.WARNING and 'cam0 20%, cam2 20%, cam3 20%.' in text
 
 
 def test_no_bodies_and_few_bodies():
     nothing = RecordingStatistics(BODY17, ring_rig(3), CONFIG)
     nothing.add_frame('cam0', 0)
     severity, _, remedy = one(nothing.report(), 'no bodies')
-    assert severity == Severity.BAD and 'geo_pose process' in remedy
-    assert one(recorded(bodies=lambda number: bodies_at(number, ())), 'None of the 300 sets')[0] == Severity.BAD
+    assert severity == Severity.ERROR and 'geo_pose process' in remedy
+    assert one(recorded(bodies=lambda number: bodies_at(number, ())), 'None of the 300 sets')[0] == Severity.ERROR
     seldom = recorded(bodies=lambda number: bodies_at(number, (pose(number / RATE_HZ),) if number < 75 else ()))
     assert 'Only 25% of the sets' in one(seldom, 'Only')[1]
 
@@ -104,7 +105,7 @@ def test_no_bodies_and_few_bodies():
 def test_ids_that_change():
     report = recorded(bodies=lambda number: bodies_at(number, (pose(number / RATE_HZ),), (number // 20,)))
     severity, text, _ = one(report, 'body ids')
-    assert severity == Severity.NOTE
+    assert severity == Severity.WARNING
     assert text == '15 body ids for at most 1 people at once; 15 of them lived less than 1 s.'
 
 
@@ -115,7 +116,7 @@ def test_limbs_that_stretch():
         return bodies_at(number, (joints,))
 
     severity, text, _ = one(recorded(bodies=bodies), 'Limbs')
-    assert severity == Severity.NOTE and text == 'Limbs change their length: body 0 left_elbow-left_wrist 20%.'
+    assert severity == Severity.WARNING and text == 'Limbs change their length: body 0 left_elbow-left_wrist 20%.'
 
 
 def test_bystanders_and_exchanged_sides():
@@ -142,7 +143,7 @@ def test_few_views_and_large_residuals():
     assert 'pelvis 100%' in one(single, 'fewer than two cameras')[1]
     off = recorded(shift=lambda name, number: (25.0, 0.0))
     severity, text, remedy = one(off, 'Reprojections miss')
-    assert severity == Severity.NOTE and 'in 4 of 4 cameras' in text and 'to one side' in text
+    assert severity == Severity.WARNING and 'in 4 of 4 cameras' in text and 'to one side' in text
     assert 'geo_pose calibrate' in remedy
 
 

@@ -282,7 +282,7 @@ def report() -> dict[str, Any]:
     told = findings(judged.report, config, lambda offset_s: f'{offset_s:.1f} s')
     return {
         'numbers': numbers, 'reported': reported, 'complaints': len(judged.reported.complaints),
-        'findings': [[int(one.severity), one.text, one.remedy] for one in told],
+        'findings': [[int(one.severity), one.what, one.remedy] for one in told],
     }
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.page import Page, Verdict, drawing, figure, preformatted, table, verdicts
+from geo_pose_ros.findings import Finding, Severity
+from geo_pose_ros.page import render
 from geo_pose_ros.skeleton import BODY17
 
 from ..evaluate import Predictor, lift_sequence
@@ -75,10 +76,11 @@ def write_report(folder: Path, told: Retraining, old: Predictor, new: Predictor,
 
 def _page(numbers: dict[str, Any], told: Retraining, picture: bytes) -> str:
     """Return the page; ``picture`` is a PNG."""
-    found = [Verdict(0, 'The new model is better on what was kept aside.')]
+    found = Finding(Severity.OK, 'The new model is better on what was kept aside.')
     if told.objections:
         what = 'Written all the same' if told.written else 'Not written'
-        found = [Verdict(1 if told.written else 2, f'{what}: {"; ".join(told.objections)}.')]
+        severity = Severity.WARNING if told.written else Severity.ERROR
+        found = Finding(severity, f'{what}: {"; ".join(told.objections)}.')
     rows = []
     for field in fields(Check):
         old, new = getattr(told.before, field.name), getattr(told.after, field.name)
@@ -89,14 +91,11 @@ def _page(numbers: dict[str, Any], told: Retraining, picture: bytes) -> str:
         (r['name'], ', '.join(r['trained_on']), str(r['training_frames']), r['kept_aside'] or 'no camera',
          str(r['test_frames'])) for r in numbers['recordings']
     ]
-    page = Page(f'Retraining of {told.source.name}', str(told.out))
-    page.section('In short', verdicts(found), table(('kept aside', 'before', 'after', 'ratio'), rows))
-    page.section('Recordings', table(('recording', 'trained on', 'frames', 'kept aside', 'frames'), recorded))
-    page.section('Poses that were kept aside', figure(drawing(picture, 'poses'), (
-        'As the camera sees them, and from the side. Grey: triangulated from the other cameras; red: before; green: '
-        'after.')))
-    page.section('Settings', preformatted(json.dumps(told.settings, indent=1, default=str)))
-    return page.html('Made by geo_pose retrain. The page needs no network and sends nothing.')
+    return render(
+        'retraining.html.j2', title=f'Retraining of {told.source.name}', lead=str(told.out),
+        made_by='geo_pose retrain', found=[found], rows=rows, recordings=recorded, poses=picture,
+        settings=json.dumps(told.settings, indent=1, default=str),
+    )
 
 
 def _picture(recording: Recording, old: Predictor, new: Predictor, windows: dict[str, Any]) -> bytes:

@@ -50,7 +50,7 @@ from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.cameras import CameraState
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.scene.settings import PipelineConfig
-from geo_pose_ros.simulation.detector_noise import NoiseSettings, detect, detector_joints
+from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints
 from geo_pose_ros.simulation.motion import MotionClip, load_motion, stature_m
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Intrinsics, Keypoints2D
@@ -129,7 +129,7 @@ def pictures(
                 own = np.arctan2(*camera.position_m[1::-1])
                 off = np.angle(np.exp(1j * (np.arctan2(joints[:, 0, 1], joints[:, 0, 0]) - own)))
                 exact[np.abs(off) > reach_rad] = np.nan
-            seen.append(detect(exact, camera.intrinsics.width, camera.intrinsics.height, NOISE, rng))
+            seen.append(detect_person(exact, (camera.intrinsics.width, camera.intrinsics.height), NOISE, rng))
         late = 0.0 if offset_s is None else offset_s[c]
         rate = 0.0 if drift is None else drift[c]
         found[camera.name] = []

@@ -27,7 +27,8 @@ from geo_pose_ros.rigs.moving import Mount, MovingCameras
 from geo_pose_ros.rigs.settings import TransformConfig
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
 from geo_pose_ros.simulation.metrics import Metrics, measure
-from geo_pose_ros.simulation.simulate import EPOCH_NS, Places, Scenario, build, run
+from geo_pose_ros.simulation.scenario import EPOCH_NS, Scenario, build
+from geo_pose_ros.simulation.simulate import CameraPoses, run
 from geo_pose_ros.types import CameraRig
 
 SPEED_M_S, TURN_RAD_S = 1.0, math.radians(60.0)
@@ -86,11 +87,11 @@ def measured(scenario: Scenario) -> tuple[dict[str, Metrics], list[float]]:
             took_ms.append(1e3 * (perf_counter() - began))
             return where.cam_from_tracking
 
-        def at_the_sets(stamps_ns: Mapping[str, int], look: Places = at_their_own) -> Mapping[str, FloatArray]:
+        def at_the_sets(stamps_ns: Mapping[str, int], look: CameraPoses = at_their_own) -> Mapping[str, FloatArray]:
             stamps = sorted(stamps_ns.values())
             return look(dict.fromkeys(stamps_ns, stamps[(len(stamps) - 1) // 2]))
 
-        cases[case] = measure(run(driving, places=at_their_own if case == 'driving' else at_the_sets))
+        cases[case] = measure(run(driving, camera_poses=at_their_own if case == 'driving' else at_the_sets))
     return cases, took_ms
 
 

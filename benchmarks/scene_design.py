@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from geo_pose_ros.settings import Value
-from geo_pose_ros.simulation.simulate import Hidden, Knock, Scenario
+from geo_pose_ros.simulation.scenario import Hidden, Knock, Scenario
 
 CAMERAS = (1, 2, 4, 6, 12, 32)
 PEOPLE = (1, 2, 4, 8, 30)

@@ -38,7 +38,8 @@ from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_nam
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation.metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
-from geo_pose_ros.simulation.simulate import Scenario, build, run
+from geo_pose_ros.simulation.scenario import Scenario, build
+from geo_pose_ros.simulation.simulate import run
 
 STORE, RESULT, CHART = OUT / 'scenes.json', RESULTS / 'scenes.json', RESULTS / 'scenes.png'
 DOCUMENT = Path('docs/scenes.md')

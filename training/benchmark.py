@@ -28,9 +28,9 @@ from typing import Any
 import torch
 
 from geo_pose_ros.inference.model_card import VIEW_SIZE
-from geo_pose_ros.simulation.detector_noise import CLEAN
+from geo_pose_ros.simulation.cameras import ceiling_rig
+from geo_pose_ros.simulation.detector import CLEAN
 from geo_pose_ros.simulation.motion import MotionClip, load_motion
-from geo_pose_ros.simulation.random_rigs import ceiling_rig
 
 from .data.bank import Bank, Batch
 from .data.prepare import prepare

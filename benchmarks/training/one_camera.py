@@ -40,7 +40,7 @@ from geo_pose_ros.inference.model_card import default_model
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import PipelineConfig
-from geo_pose_ros.simulation.detector_noise import NoiseSettings, detect, detector_joints
+from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
 
@@ -113,7 +113,7 @@ def leaving(sequence: Sequence, camera: int, seed: int) -> Sequence:
     truth = sequence.truth + SPEED_M_S * later_s[:, None, None] * aside
     by_detector = detector_joints(truth)
     xy, confidence = zip(*(
-        detect(project_world(c, by_detector), c.intrinsics.width, c.intrinsics.height, NoiseSettings(), rng)
+        detect_person(project_world(c, by_detector), (c.intrinsics.width, c.intrinsics.height), NoiseSettings(), rng)
         for c in sequence.rig.cameras
     ), strict=True)
     return Sequence(

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.skeleton import BODY17
-
+from ..arrays import FloatArray
+from ..errors import ConfigError
+from ..skeleton import BODY17
 from .motion import MotionClip, stature_m
 
 # For each body17 joint, the names it has in common BVH files (CMU conversions, Mixamo, MotionBuilder).

@@ -1,4 +1,4 @@
-"""What a recording of a simulated scene is worth: bodies against people, set by set."""
+"""How good the bodies of a simulated scene are: bodies against people, set by set."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from geo_pose_ros.arrays import FloatArray, IntArray
-from geo_pose_ros.skeleton import BODY17
+from ..arrays import NS_PER_S, FloatArray, IntArray
+from ..skeleton import BODY17
+from .scenario import EPOCH_NS, World
+from .simulate import SimulatedRun
 
-from .simulate import EPOCH_NS, Recording, World
-
-_NS = 1_000_000_000
 MATCH_M = 0.35
 # The oracle is run for so many people and sets of a scene at most.
 ORACLE_PEOPLE, ORACLE_SETS = 4, 300
@@ -41,17 +40,17 @@ class Metrics:
         bodies: bodies per person, mean over the sets.
         recall: share of people in sight of two cameras (or all, if there are fewer) that have a body.
         ghosts: bodies that are nobody, per set.
-        ids: distinct ids per person, over the recording.
+        ids: distinct ids per person, over the run.
         ids_all: distinct published ids, those of ghosts too, per person.
         same_id: share of the people hidden that came back with the id they had.
         crossed_id: share of people who kept their id while crossing.
         mpjpe_m, wrist_p95_m: mean joint error, and 95th percentile of both wrists', of matched bodies at the
             published stamp.
         swing_m, rest_jitter_m: of 'swing': mean wrist error at full speed; RMS step from set to set at rest.
-        views: supporting views per joint of matched bodies.
-        inside_2, inside_1, inside_0: share of joints inside the claimed 95 % ellipsoid; supported by two views or
-            more, by one, by none; not given for fewer than LEAST_JUDGED joints.
-        share_1, share_0: share of the joints of matched bodies supported by one view, by none.
+        views: inlier views per joint of matched bodies.
+        inside_2, inside_1, inside_0: share of joints inside the claimed 95 % ellipsoid; with two inlier views or
+            more, with one, with none; not given for fewer than LEAST_JUDGED joints.
+        share_1, share_0: share of the joints of matched bodies with one inlier view, with none.
         cpu_warm_ms, cpu_cold_ms: process CPU time of a set: median of those after the tenth with everybody known;
             the largest of the first ten; cold_ratio: the latter over the former.
         peak_mb: most memory a set took.
@@ -147,18 +146,18 @@ def match(xyz: FloatArray, truth: FloatArray, centre_m: FloatArray | None = None
     return Matched(body, found, truth, np.setdiff1d(np.arange(bodies), body))
 
 
-def gauge_s(recording: Recording) -> float:
+def gauge_s(simulated: SimulatedRun) -> float:
     """Return by how much the clock of published stamps is ahead of the true one, s.
 
     Nobody can tell what all clocks have in common; stamps are compared at the mean of the true offsets (zero) less
     the mean of the offsets found, where any were.
     """
-    found = [camera.clock_offset_s for camera in recording.sets[-1].cameras.values()] if recording.sets else []
+    found = [camera.clock_offset_s for camera in simulated.sets[-1].cameras.values()] if simulated.sets else []
     return -float(np.mean(found)) if found else 0.0
 
 
 def in_sight(world: World, stamp_ns: int) -> FloatArray:
-    """Return in how many cameras each person is in sight at the picture nearest to a stamp, (P,)."""
+    """Return in how many cameras each person is in sight at the image nearest to a stamp, (P,)."""
     count = np.zeros(world.scenario.people)
     for record in world.cameras:
         if len(record.stamp_ns):
@@ -166,14 +165,14 @@ def in_sight(world: World, stamp_ns: int) -> FloatArray:
     return count
 
 
-def measure(recording: Recording) -> Metrics:
-    """Return the metrics of a recording, all but the oracle's."""
-    world, sets = recording.world, recording.sets
+def measure(simulated: SimulatedRun) -> Metrics:
+    """Return the metrics of a run, all but the oracle's."""
+    world, sets = simulated.world, simulated.sets
     people = world.scenario.people
     centre = world.rig.cameras[0].position_m if len(world.rig) == 1 else None
     needed = min(2, len(world.rig))
-    shift_ns = round(gauge_s(recording) * _NS)
-    matched = [match(s.bodies.xyz, world.truth(s.stamp_ns - shift_ns), centre) for s in sets]
+    gauge_ns = round(gauge_s(simulated) * NS_PER_S)
+    matched = [match(s.bodies.xyz, world.truth(s.stamp_ns - gauge_ns), centre) for s in sets]
     body = np.array([m.body for m in matched]).reshape(len(sets), people)
     sight = np.array([in_sight(world, s.stamp_ns) for s in sets]).reshape(len(sets), people) >= needed
     ids = np.array([
@@ -196,8 +195,8 @@ def measure(recording: Recording) -> Metrics:
             s.bodies.num_views[b].mean() for s, m in zip(sets, matched, strict=True) for b in m.body[m.body >= 0]
         ]),
     }
-    values |= delivered(recording) | coverage(recording, matched) | costs(recording)
-    values |= identities(recording, ids) | swing(recording, error, matched) | reports(recording)
+    values |= delivered(simulated) | coverage(simulated, matched) | costs(simulated)
+    values |= identities(simulated, ids) | swing(simulated, error, matched) | reports(simulated)
     return Metrics(**values)
 
 
@@ -217,31 +216,31 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else NAN
 
 
-def delivered(recording: Recording) -> dict[str, float]:
+def delivered(simulated: SimulatedRun) -> dict[str, float]:
     """Return which of what the cameras delivered was published."""
-    world = recording.world
-    period_ns = world.period_s * _NS
+    world = simulated.world
+    period_ns = world.period_s * NS_PER_S
     delivering: set[int] = set()
     instant_of: dict[tuple[str, int], int] = {}
     for record, offset_s in zip(world.cameras, world.clock_offset_s, strict=True):
         for stamp in record.stamp_ns.tolist():
             # Half a nanosecond's rounding must not put a frame into the instant before.
-            instant = int((stamp - EPOCH_NS - round(offset_s * _NS) + 1000) // period_ns)
+            instant = int((stamp - EPOCH_NS - round(offset_s * NS_PER_S) + 1000) // period_ns)
             delivering.add(instant)
             instant_of[record.camera.name, stamp] = instant
-    used = [instant_of[name, stamp] for s in recording.sets for name, stamp in s.stamps_ns.items()]
+    used = [instant_of[name, stamp] for s in simulated.sets for name, stamp in s.stamps_ns.items()]
     return {
         'instants': _ratio(len(set(used)), len(delivering)),
-        'sets_per_instant': _ratio(len(recording.sets), len(delivering)),
+        'sets_per_instant': _ratio(len(simulated.sets), len(delivering)),
         'frames_used': _ratio(len(used), len(instant_of)),
-        'latency_p95_ms': _percentile([(s.now_ns - s.stamp_ns) / 1e6 for s in recording.sets], 95.0),
+        'latency_p95_ms': _percentile([(s.now_ns - s.stamp_ns) / 1e6 for s in simulated.sets], 95.0),
     }
 
 
-def coverage(recording: Recording, matched: Sequence[Matched]) -> dict[str, float]:
-    """Return the share of joints inside the claimed ellipsoid, by their supporting views."""
+def coverage(simulated: SimulatedRun, matched: Sequence[Matched]) -> dict[str, float]:
+    """Return the share of joints inside the claimed ellipsoid, by their inlier views."""
     inside: dict[int, list[bool]] = {0: [], 1: [], 2: []}
-    for s, m in zip(recording.sets, matched, strict=True):
+    for s, m in zip(simulated.sets, matched, strict=True):
         for p in np.flatnonzero(m.body >= 0):
             b = m.body[p]
             error = m.xyz[p] - m.truth[p]
@@ -261,19 +260,19 @@ def coverage(recording: Recording, matched: Sequence[Matched]) -> dict[str, floa
     }
 
 
-def costs(recording: Recording) -> dict[str, float]:
+def costs(simulated: SimulatedRun) -> dict[str, float]:
     """Return time and memory of a set."""
-    sets, people = recording.sets, recording.world.scenario.people
+    sets, people = simulated.sets, simulated.world.scenario.people
     warm = [s.cpu_ms for s in sets[WARM_AFTER:] if len(s.bodies) >= people]
     typical = float(np.median(warm)) if warm else NAN
     cold = max((s.cpu_ms for s in sets[:COLD_SETS]), default=NAN)
     return {'cpu_warm_ms': typical, 'cpu_cold_ms': cold, 'cold_ratio': _ratio(cold, typical)}
 
 
-def identities(recording: Recording, ids: IntArray) -> dict[str, float]:
+def identities(simulated: SimulatedRun, ids: IntArray) -> dict[str, float]:
     """Return whose id outlived being hidden, and crossing; ``ids`` (S, P), -1 without a body."""
-    scenario = recording.world.scenario
-    time_s = np.array([(s.stamp_ns - EPOCH_NS) / _NS for s in recording.sets])
+    scenario = simulated.world.scenario
+    time_s = np.array([(s.stamp_ns - EPOCH_NS) / NS_PER_S for s in simulated.sets])
 
     def usual(person: int, start_s: float, end_s: float) -> int:
         column = ids[(time_s >= start_s) & (time_s < end_s), person] if len(ids) else np.zeros(0, np.int64)
@@ -296,12 +295,12 @@ def identities(recording: Recording, ids: IntArray) -> dict[str, float]:
     return values
 
 
-def swing(recording: Recording, error: FloatArray, matched: Sequence[Matched]) -> dict[str, float]:
+def swing(simulated: SimulatedRun, error: FloatArray, matched: Sequence[Matched]) -> dict[str, float]:
     """Return the wrist's error at full speed and its jitter at rest."""
-    world = recording.world
+    world = simulated.world
     if not len(world.swinging):
         return {}
-    time_s = np.array([(s.stamp_ns - EPOCH_NS) / _NS for s in recording.sets])
+    time_s = np.array([(s.stamp_ns - EPOCH_NS) / NS_PER_S for s in simulated.sets])
     fast = world.swings(time_s)
     # The other arm never moves; the first second settles.
     wrist = np.array([m.xyz[0, WRISTS[0]] for m in matched])
@@ -312,13 +311,13 @@ def swing(recording: Recording, error: FloatArray, matched: Sequence[Matched]) -
     }
 
 
-def reports(recording: Recording) -> dict[str, float]:
+def reports(simulated: SimulatedRun) -> dict[str, float]:
     """Return how good what the pipeline says about its cameras is; nothing where it says nothing."""
-    world, sets = recording.world, recording.sets
+    world, sets = simulated.world, simulated.sets
     if not sets or not sets[-1].cameras:
         return {}
     names = world.rig.names
-    time_s = np.array([(s.stamp_ns - EPOCH_NS) / _NS for s in sets])
+    time_s = np.array([(s.stamp_ns - EPOCH_NS) / NS_PER_S for s in sets])
     offsets = np.array([[s.cameras[name].clock_offset_s for name in names] for s in sets])
     wrong = offsets - offsets.mean(1, keepdims=True) - world.clock_offset_s
     within = np.abs(wrong).max(1) <= 0.003
@@ -341,26 +340,26 @@ def reports(recording: Recording) -> dict[str, float]:
     return values
 
 
-def errors(recording: Recording, people: Sequence[int]) -> dict[int, FloatArray]:
+def errors(simulated: SimulatedRun, people: Sequence[int]) -> dict[int, FloatArray]:
     """Return joint errors (len(people), 17) m by published stamp, NaN without a body, of ``people`` alone."""
-    world = recording.world
+    world = simulated.world
     centre = world.rig.cameras[0].position_m if len(world.rig) == 1 else None
-    shift_ns = round(gauge_s(recording) * _NS)
+    gauge_ns = round(gauge_s(simulated) * NS_PER_S)
     found = {}
-    for s in recording.sets:
-        matched = match(s.bodies.xyz, world.truth(s.stamp_ns - shift_ns)[list(people)], centre)
+    for s in simulated.sets:
+        matched = match(s.bodies.xyz, world.truth(s.stamp_ns - gauge_ns)[list(people)], centre)
         found[s.stamp_ns] = np.linalg.norm(matched.xyz - matched.truth, axis=-1)
     return found
 
 
-def oracle_ratio(recording: Recording, run_oracle: Callable[[int], Recording]) -> float:
+def oracle_ratio(simulated: SimulatedRun, run_oracle: Callable[[int], SimulatedRun]) -> float:
     """Return the mean joint error over the oracle's, of joints and instants that both have.
 
     The oracle is the same pipeline with one person at a time, whose keypoints come without gross errors, exchanged
     sides and other people's joints. Of crowds the first ORACLE_PEOPLE are compared.
     """
-    people = range(min(recording.world.scenario.people, ORACLE_PEOPLE))
-    ours = errors(recording, range(recording.world.scenario.people))
+    people = range(min(simulated.world.scenario.people, ORACLE_PEOPLE))
+    ours = errors(simulated, range(simulated.world.scenario.people))
     total = np.zeros(2)
     for person in people:
         theirs = errors(run_oracle(person), [person])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.errors import ConfigError, ShapeError
-from geo_pose_ros.skeleton import BODY17
+from ..arrays import FloatArray
+from ..errors import ConfigError, ShapeError
+from ..skeleton import BODY17
 
 
 @dataclass(frozen=True, slots=True, eq=False)

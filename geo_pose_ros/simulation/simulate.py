@@ -1,346 +1,42 @@
-"""A scene simulator: people, cameras, detectors and a network, seeded, in simulated time, with exact truth.
+"""A simulated scene through synchroniser and pipeline, as the node runs them, in simulated time.
 
     scenario = Scenario(cameras=4, people=3)
     world = build(scenario)                     # motion, rigs, every camera's keypoints as they arrive
-    recording = run(world)                      # through FrameSynchronizer and PosePipeline, as the node does
-
-Truth is where an ideal detector would place the joints (``detector_noise.detector_joints`` of the mocap's):
-the constant difference between two definitions of a hip is nobody's error. docs/scenes.md says more.
+    simulated = run(world)                      # through FrameSynchronizer and PosePipeline
 """
 
 from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
 
-from geo_pose_ros.arrays import FloatArray, IntArray
-from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.ros.nodes.settings import NodeConfig
-from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet
-from geo_pose_ros.simulation.detector_noise import NoiseSettings, detector_joints
-from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Keypoints2D
-
-from ..arrays import BoolArray
+from ..arrays import NS_PER_S, FloatArray
+from ..pipeline import PosePipeline
+from ..ros.nodes.settings import NodeConfig
 from ..scene.cameras import CameraState
-from .views import FOCAL_PX, LEAST_JOINTS, Detections, Sight, detect, disturbed, ring_rig, sight, turned_camera
-from .walks import (
-    GRID_HZ,
-    MARGIN_S,
-    Motion,
-    acted,
-    as_motion,
-    cells,
-    crossing_paths,
-    headings,
-    in_place,
-    placed,
-    recorded_clips,
-    swinger,
-    walker,
-    walks,
-)
+from ..scene.sync import FrameSynchronizer, StampedSet
+from ..skeleton import BODY17
+from ..types import Bodies3D, Keypoints2D
+from .scenario import World
 
-MIXED_HZ = (15.0, 30.0, 60.0)
 # Stamps in, where cameras that move were, (3, 4) m by name.
-Places = Callable[[Mapping[str, int]], Mapping[str, FloatArray]]
-# Simulated clocks start here: a stamp of zero is a special case nowhere, but looks like one.
-EPOCH_NS = 1_000_000_000_000
-_NS = 1_000_000_000
-_TRUTH_RATE_HZ = 240.0
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """Somebody whom no camera sees for a while.
-
-    Attributes:
-        person: index.
-        start_s, end_s: from when to when.
-    """
-
-    person: int
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Knock:
-    """A camera that is turned.
-
-    Attributes:
-        camera: index.
-        pixels: by how much its picture moves, px.
-        start_s, end_s: from when to when it is turned.
-    """
-
-    camera: int
-    pixels: float
-    start_s: float
-    end_s: float = float('inf')
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One scene; all of it follows from these fields.
-
-    Attributes:
-        cameras, people: how many.
-        rate_hz: frames a second of every camera; 0 (MIXED): 15, 30 and 60 by turns.
-        phase: 'trigger' (all at once), 'random' (per camera), 'half' (every second camera half a period late).
-        loss: share of frames lost between camera and node.
-        miss: share of detections that a detector misses.
-        calibration_error_deg: by which each camera of the pipeline's rig is turned about a random axis.
-        clock_offset_ms: each camera's stamps are off by a constant drawn from +- this; they sum to zero.
-        speed: motion is played so many times as fast.
-        spacing_m: distance that people keep (centre to centre; `cell`: of the grid).
-        motion: 'walk' (through the room), 'cell' (each in a place), 'cross' (two walk past each other, 0.5 m apart),
-            'swing' (one person, standing, whose wrist swings with 8 m/s at most).
-        duration_s: simulated time.
-        seed: everything random derives from it; each cause has its own stream.
-        hidden: whom no camera sees, and when.
-        knocks: cameras that are turned, and when.
-        noise: the detector's.
-        recorded: real motion where the shared data are; else a synthetic walker.
-    """
-
-    cameras: int = 4
-    people: int = 3
-    rate_hz: float = 30.0
-    phase: str = 'trigger'
-    loss: float = 0.0
-    miss: float = 0.05
-    calibration_error_deg: float = 0.0
-    clock_offset_ms: float = 0.0
-    speed: float = 1.0
-    spacing_m: float = 1.0
-    motion: str = 'walk'
-    duration_s: float = 10.0
-    seed: int = 0
-    hidden: tuple[Hidden, ...] = ()
-    knocks: tuple[Knock, ...] = ()
-    noise: NoiseSettings = field(default_factory=NoiseSettings)
-    recorded: bool = True
-
-    def __post_init__(self) -> None:
-        if self.phase not in ('trigger', 'random', 'half'):
-            raise ConfigError(f"Scenario: received phase '{self.phase}', expected trigger, random or half.")
-        if self.motion not in ('walk', 'cell', 'cross', 'swing'):
-            raise ConfigError(f"Scenario: received motion '{self.motion}', expected walk, cell, cross or swing.")
-        wanted = {'cross': 2, 'swing': 1}.get(self.motion, self.people)
-        if self.cameras < 1 or self.people != wanted or self.people < 1:
-            raise ConfigError(
-                f'Scenario: received {self.cameras} cameras and {self.people} people, expected at least one of each, '
-                f"and {wanted} people for motion '{self.motion}'."
-            )
-        for name, low, high in (('loss', 0.0, 1.0), ('miss', 0.0, 1.0), ('rate_hz', 0.0, 1e3), ('speed', 0.1, 10.0)):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f'Scenario: received {name} {getattr(self, name)}, expected {low:g} .. {high:g}.')
-
-        for what, index, count in (
-            *(('hides person', h.person, self.people) for h in self.hidden),
-            *(('knocks camera', k.camera, self.cameras) for k in self.knocks),
-        ):
-            if not 0 <= index < count:
-                raise ConfigError(f'Scenario: it {what} {index}, expected 0 .. {count - 1}.')
-
-    def rates_hz(self) -> FloatArray:
-        """Return the rate of each camera, (C,)."""
-        if self.rate_hz:
-            return np.full(self.cameras, self.rate_hz)
-        return np.array([MIXED_HZ[c % len(MIXED_HZ)] for c in range(self.cameras)])
-
-    def random(self, cause: int, camera: int = 0) -> np.random.Generator:
-        """Return the random stream of a cause."""
-        return np.random.default_rng([self.seed, cause, camera])
-
-
-_MOTION, _RIG, _CALIBRATION, _PHASE, _LOSS, _DETECTOR, _CLOCK, _ARRIVAL = range(8)
+CameraPoses = Callable[[Mapping[str, int]], Mapping[str, FloatArray]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CameraRecord:
-    """One camera of a built scene: F pictures that arrived.
-
-    Attributes:
-        camera: as it is (before any knock).
-        exposure_s: (F,) when the pictures were taken.
-        stamp_ns: (F,) what they say.
-        arrival_ns: (F,) when the node gets them.
-        detections: of P people.
-        visible: (F, P) people of whom at least five joints are in sight.
-    """
-
-    camera: Camera
-    exposure_s: FloatArray
-    stamp_ns: IntArray
-    arrival_ns: IntArray
-    detections: Detections
-    visible: BoolArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class World:
-    """A built scene.
-
-    Attributes:
-        scenario: what it was built from.
-        motion: joints of the people as an ideal detector defines them, by time in s.
-        rig: as the cameras are; given_rig: as the pipeline believes.
-        cameras: in rig order.
-        clock_offset_s: (C,) stamp minus exposure.
-        swinging: (F,) at _TRUTH_RATE_HZ, when the wrist of 'swing' is at full speed; else empty.
-    """
-
-    scenario: Scenario
-    motion: Callable[[FloatArray], FloatArray]
-    rig: CameraRig
-    given_rig: CameraRig
-    cameras: tuple[CameraRecord, ...]
-    clock_offset_s: FloatArray
-    swinging: BoolArray
-
-    def truth(self, stamp_ns: IntArray | int) -> FloatArray:
-        """Return joints (..., P, 17, 3) m at a stamp of a clock that is right."""
-        return self.motion((np.asarray(stamp_ns) - EPOCH_NS) / _NS)
-
-    def swings(self, time_s: FloatArray) -> BoolArray:
-        """Return when the wrist of 'swing' is at full speed, for ``time_s`` (...)."""
-        index = np.round((time_s + MARGIN_S) * _TRUTH_RATE_HZ).astype(np.int64)
-        return np.asarray(self.swinging[np.clip(index, 0, len(self.swinging) - 1)])
-
-    @property
-    def period_s(self) -> float:
-        """Period of the fastest camera."""
-        return float(1.0 / self.scenario.rates_hz().max())
-
-
-def _people(scenario: Scenario) -> tuple[Motion, float, BoolArray]:
-    """Return the people's mocap joints by time, how far they get from the origin, m, and the mask of the swing."""
-    rng = scenario.random(_MOTION)
-    span_s = scenario.duration_s * scenario.speed + 2.0 * MARGIN_S * scenario.speed
-    if scenario.motion == 'swing':
-        clip, full = swinger(span_s, 8.0)
-        return as_motion(clip.joints[:, None], 1.0, clip.fps), 0.5, full
-    frames = int(np.ceil(span_s * GRID_HZ)) + 1
-    # In a crowd of cells, nobody sways into the neighbour's.
-    sway_s = 0.15 if scenario.motion == 'cell' else 0.5
-    clips = [in_place(clip, sway_s) for clip in (recorded_clips() if scenario.recorded else [])]
-    bodies = []
-    for _ in range(scenario.people):
-        own = clips or [in_place(walker(rng, 8.0), sway_s)]
-        bodies.append(acted(own, rng, frames))
-    if scenario.motion == 'cross':
-        paths = crossing_paths(frames, scenario.duration_s * scenario.speed / 2.0, 0.5, 1.2)
-    elif scenario.motion == 'cell':
-        paths = np.repeat(cells(scenario.people, scenario.spacing_m)[None], frames, 0)
-    else:
-        room_m = 0.6 + 0.75 * scenario.spacing_m * np.sqrt(scenario.people)
-        paths = walks(rng, scenario.people, scenario.spacing_m, room_m, frames)
-    reach_m = float(np.percentile(np.linalg.norm(paths, axis=-1).max(1), 99)) + 0.4
-    joints = placed(np.stack(bodies, 1), paths, headings(paths, rng))
-    return as_motion(joints, scenario.speed), reach_m, np.zeros(0, bool)
-
-
-def build(scenario: Scenario, carried: Callable[[FloatArray], FloatArray] | None = None) -> World:
-    """Return the scene: motion, rigs, and what every camera delivers.
-
-    ``carried`` gives rig_from_world (F, 3, 4) at times (F,) s of a rig that moves; its cameras are those of ``rig``
-    in a frame of its own then.
-    """
-    motion, reach_m, swinging = _people(scenario)
-
-    def truth(time_s: FloatArray) -> FloatArray:
-        joints: FloatArray = detector_joints(motion(time_s), scenario.noise.definition)
-        return joints
-
-    def before_rig(time_s: FloatArray) -> FloatArray:
-        joints = truth(time_s)
-        if carried is None:
-            return joints
-        return transform_points(carried(time_s)[:, None], joints)
-
-    rig = ring_rig(scenario.cameras, reach_m, scenario.random(_RIG))
-    given = disturbed(rig, scenario.calibration_error_deg, scenario.random(_CALIBRATION))
-    rates_hz = scenario.rates_hz()
-    phase = _phases(scenario)
-    offsets_s = scenario.random(_CLOCK).uniform(-1.0, 1.0, scenario.cameras) * scenario.clock_offset_ms / 1e3
-    offsets_s -= offsets_s.mean()
-    records = tuple(
-        _record(scenario, before_rig, rig.cameras[c], c, rates_hz[c], phase[c], offsets_s[c])
-        for c in range(scenario.cameras)
-    )
-    return World(scenario, truth, rig, given, records, offsets_s, swinging)
-
-
-def _phases(scenario: Scenario) -> FloatArray:
-    """Return when each camera's first picture is taken, s, (C,)."""
-    periods_s = 1.0 / scenario.rates_hz()
-    drawn = scenario.random(_PHASE).random(scenario.cameras)
-    if scenario.phase == 'random':
-        return np.asarray(drawn * periods_s)
-    if scenario.phase == 'half':
-        return np.asarray((np.arange(scenario.cameras) % 2) * periods_s / 2.0)
-    return np.zeros(scenario.cameras)
-
-
-def _record(
-    scenario: Scenario, truth: Callable[[FloatArray], FloatArray], camera: Camera, index: int, rate_hz: float,
-    phase_s: float, offset_s: float,
-) -> CameraRecord:
-    """Return what one camera delivers."""
-    exposure_s = phase_s + np.arange(int(np.ceil((scenario.duration_s - phase_s) * rate_hz - 1e-9))) / rate_hz
-    seen = _sight(scenario, truth(exposure_s), camera, index, exposure_s)
-    found = detect(seen, camera, rate_hz, scenario.miss, scenario.noise, scenario.random(_DETECTOR, index))
-    stamp_ns = EPOCH_NS + np.round((exposure_s + offset_s) * _NS).astype(np.int64)
-    delay_s = scenario.random(_ARRIVAL, index).uniform(0.02, 0.03, len(exposure_s))
-    arrival_ns = np.maximum.accumulate(EPOCH_NS + np.round((exposure_s + delay_s) * _NS).astype(np.int64))
-    arrived = scenario.random(_LOSS, index).random(len(exposure_s)) >= scenario.loss
-    kept = replace(found, **{f.name: getattr(found, f.name)[arrived] for f in fields(found)})
-    visible = seen.visible.sum(-1) >= LEAST_JOINTS
-    return CameraRecord(
-        camera, exposure_s[arrived], stamp_ns[arrived], arrival_ns[arrived], kept, visible[arrived]
-    )
-
-
-def _sight(scenario: Scenario, joints: FloatArray, camera: Camera, index: int, exposure_s: FloatArray) -> Sight:
-    """Return what a camera sees of ``joints`` (F, P, 17, 3), turned where it was knocked; hidden people are away."""
-    joints = joints.copy()
-    away = np.zeros(joints.shape[:2], bool)
-    for gone in scenario.hidden:
-        away[(exposure_s >= gone.start_s) & (exposure_s < gone.end_s), gone.person] = True
-    # Far below the floor: in no picture, and before nobody.
-    joints[away] -= (0.0, 0.0, 1e6)
-    seen = sight(camera, joints)
-    for knock in (k for k in scenario.knocks if k.camera == index):
-        turned = turned_camera(camera, np.array([0.3, 1.0, 0.0]), knock.pixels / FOCAL_PX)
-        during = (exposure_s >= knock.start_s) & (exposure_s < knock.end_s)
-        moved = sight(turned, joints)
-        seen = Sight(*(
-            np.where(during.reshape(-1, *[1] * (a.ndim - 1)), b, a)
-            for a, b in ((getattr(seen, f.name), getattr(moved, f.name)) for f in fields(seen))
-        ))
-    return Sight(np.where(away[..., None, None], np.nan, seen.xy), seen.visible & ~away[..., None], np.where(
-        away[..., None], -1, seen.hidden_by
-    ))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Event:
-    """A picture's keypoints reach the node: when, from whom, what."""
+class Arrival:
+    """Keypoints of an image reach the node: when, from which camera, what."""
 
     arrival_ns: int
     camera: str
     keypoints: Keypoints2D
 
 
-def events(world: World, oracle_of: int | None = None) -> list[Event]:
+def arrivals(world: World, oracle_of: int | None = None) -> list[Arrival]:
     """Return what reaches the node, in order; ``oracle_of``: only this person, without errors an oracle knows."""
     found = []
     for record in world.cameras:
@@ -354,8 +50,8 @@ def events(world: World, oracle_of: int | None = None) -> list[Event]:
                 rows = np.array([oracle_of] if d.clean_found[f, oracle_of] else [], np.int64)
                 xy, confidence = d.clean_xy[f, rows], d.clean_confidence[f, rows]
             keypoints = Keypoints2D(record.camera.name, int(record.stamp_ns[f]), BODY17, xy, confidence)
-            found.append(Event(int(record.arrival_ns[f]), record.camera.name, keypoints))
-    return sorted(found, key=lambda event: (event.arrival_ns, event.camera))
+            found.append(Arrival(int(record.arrival_ns[f]), record.camera.name, keypoints))
+    return sorted(found, key=lambda arrival: (arrival.arrival_ns, arrival.camera))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -380,7 +76,7 @@ class SetRecord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recording:
+class SimulatedRun:
     """What the pipeline made of a scene.
 
     Attributes:
@@ -396,9 +92,9 @@ class Recording:
 
 def run(
     world: World, config: NodeConfig | None = None, *, oracle_of: int | None = None, charge: bool = False,
-    memory: bool = False, limit: int | None = None, places: Places | None = None,
-) -> Recording:
-    """Play a scene through synchroniser and pipeline as `ros/worker.py` does, in simulated time.
+    memory: bool = False, limit: int | None = None, camera_poses: CameraPoses | None = None,
+) -> SimulatedRun:
+    """Play a scene through synchroniser and pipeline as the node does, in simulated time.
 
     Args:
         world: the scene.
@@ -407,7 +103,7 @@ def run(
         charge: a set occupies the worker for the time it takes here; else for none.
         memory: trace the memory of each set (slow: do not take times from it).
         limit: at most so many sets.
-        places: where cameras that move were; None: they stand.
+        camera_poses: of cameras that move, by their stamps; None: they stand.
     """
     config = config or NodeConfig()
     names = world.given_rig.names
@@ -419,7 +115,7 @@ def run(
 
         def process(found: StampedSet[Keypoints2D], now_ns: int) -> None:
             nonlocal free_ns
-            record = _process(pipeline, found, now_ns, memory, places)
+            record = _process(pipeline, found, now_ns, memory, camera_poses)
             done.append(record)
             synchronizer.use_clocks(pipeline.clocks())
             free_ns = now_ns + (round(record.cpu_ms * 1e6) if charge else 0)
@@ -443,37 +139,37 @@ def run(
                     return
 
         end_ns = 0
-        for event in events(world, oracle_of):
+        for arrival in arrivals(world, oracle_of):
             if limit is not None and len(done) >= limit:
                 break
-            end_ns = event.arrival_ns
+            end_ns = arrival.arrival_ns
             work_until(end_ns)
-            synchronizer.add(event.camera, event.keypoints.stamp_ns, event.keypoints, end_ns)
+            synchronizer.add(arrival.camera, arrival.keypoints.stamp_ns, arrival.keypoints, end_ns)
             if synchronizer.is_ready and free_ns <= end_ns:
                 found = synchronizer.take(end_ns)
                 if found is not None:
                     process(found, end_ns)
-        work_until(end_ns + _NS)
+        work_until(end_ns + NS_PER_S)
     drops: dict[str, int] = {}
     for causes in synchronizer.drops.values():
         for cause, n in causes.items():
             drops[str(cause.value)] = drops.get(str(cause.value), 0) + n
-    return Recording(world, tuple(done), drops)
+    return SimulatedRun(world, tuple(done), drops)
 
 
 def _process(
-    pipeline: PosePipeline, found: StampedSet[Keypoints2D], now_ns: int, memory: bool, places: Places | None
+    pipeline: PosePipeline, found: StampedSet[Keypoints2D], now_ns: int, memory: bool, camera_poses: CameraPoses | None
 ) -> SetRecord:
     before = 0
     if memory:
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
     began_s = process_time()
-    if places is None:
+    if camera_poses is None:
         result = pipeline.fuse(found.stamp_ns, found.payloads)
     else:
         clocks = pipeline.clocks()
-        poses = places({name: clocks[name].common_ns(stamp) for name, stamp in found.stamps_ns.items()})
+        poses = camera_poses({name: clocks[name].common_ns(stamp) for name, stamp in found.stamps_ns.items()})
         placed = {name: seen for name, seen in found.payloads.items() if name in poses}
         result = pipeline.fuse(found.stamp_ns, placed, poses)
     cpu_ms = (process_time() - began_s) * 1e3

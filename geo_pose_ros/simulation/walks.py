@@ -15,11 +15,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
-from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.simulation.motion import MotionClip, load_motion, random_proportions, stature_m
-from geo_pose_ros.skeleton import BODY17
-
-from ..arrays import BoolArray
+from ..arrays import BoolArray, FloatArray
+from ..skeleton import BODY17
+from .motion import MotionClip, load_motion, random_proportions, stature_m
 
 MOCAP = Path(__file__).resolve().parents[3] / 'shared/data/mocap17.npz'
 GRID_HZ = 60.0

@@ -190,8 +190,9 @@ SCENES: tuple[dict[str, Any], ...] = (
 
 
 def scene(number: int) -> dict[str, Any]:
-    from geo_pose_ros.simulation.detector_noise import NoiseSettings
-    from geo_pose_ros.simulation.simulate import Hidden, Knock, Scenario, build, events, run
+    from geo_pose_ros.simulation.detector import NoiseSettings
+    from geo_pose_ros.simulation.scenario import Hidden, Knock, Scenario, build
+    from geo_pose_ros.simulation.simulate import arrivals, run
 
     fields = dict(SCENES[number])
     fields['noise'] = NoiseSettings(**fields.get('noise', {}))
@@ -199,7 +200,7 @@ def scene(number: int) -> dict[str, Any]:
     fields['knocks'] = tuple(Knock(**k) for k in fields.get('knocks', ()))
     # Recorded motion is not everywhere.
     world = build(Scenario(seed=number, recorded=False, **fields))
-    seen = [event.keypoints for event in events(world)]
+    seen = [event.keypoints for event in arrivals(world)]
     recording = run(world)
     moved = {}
     for n, s in enumerate(recording.sets):

@@ -19,9 +19,10 @@ from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io.message_factory import RclpyFactory
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes.pose_node import PoseNode
-from geo_pose_ros.simulation.detector_noise import CLEAN
+from geo_pose_ros.simulation.detector import CLEAN
 from geo_pose_ros.simulation.metrics import measure
-from geo_pose_ros.simulation.simulate import EPOCH_NS, Recording, Scenario, SetRecord, World, build, events
+from geo_pose_ros.simulation.scenario import EPOCH_NS, Scenario, World, build
+from geo_pose_ros.simulation.simulate import SetRecord, SimulatedRun, arrivals
 from geo_pose_ros.types import Bodies3D, Keypoints2D
 from test.ros.harness import until
 
@@ -29,7 +30,7 @@ MAKE = RclpyFactory()
 PLAIN = Scenario(cameras=4, people=2, duration_s=2.5, recorded=False, noise=CLEAN)
 
 
-def live(world: World, folder: Path) -> Recording:
+def live(world: World, folder: Path) -> SimulatedRun:
     """Return what a pose_node with default settings publishes while the scene plays in real time."""
     rig = folder / 'rig.yaml'
     rig.write_text(dump_rig(world.given_rig), encoding='utf-8')
@@ -54,7 +55,7 @@ def live(world: World, folder: Path) -> Recording:
             'the node and the detectors have found each other',
         )
         shift_ns, began_ns = time.time_ns() - EPOCH_NS, time.monotonic_ns() - EPOCH_NS
-        for event in events(world):
+        for event in arrivals(world):
             time.sleep(max(0.0, (event.arrival_ns + began_ns - time.monotonic_ns()) / 1e9))
             k = event.keypoints
             shifted = Keypoints2D(k.camera, k.stamp_ns + shift_ns, k.skeleton, k.xy, k.confidence)
@@ -75,7 +76,7 @@ def live(world: World, folder: Path) -> Recording:
             b.body_ids,
         )
         sets.append(SetRecord(stamp_ns, stamp_ns, {}, moved, 0.0, 0, {}))
-    return Recording(world, tuple(sets), {})
+    return SimulatedRun(world, tuple(sets), {})
 
 
 @pytest.mark.parametrize(

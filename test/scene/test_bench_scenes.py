@@ -8,9 +8,9 @@ from benchmarks.scene_design import CELLS, FACTORS, Row, Target, cells, rows, sw
 from benchmarks.scenes import in_words, markdown, reached, run_row, verdicts, wanted
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import build
-from geo_pose_ros.simulation.detector_noise import CLEAN
+from geo_pose_ros.simulation.detector import CLEAN
 from geo_pose_ros.simulation.metrics import METRICS
-from geo_pose_ros.simulation.simulate import Scenario
+from geo_pose_ros.simulation.scenario import Scenario
 
 SMALL = Scenario(cameras=2, people=1, duration_s=0.5, recorded=False, noise=CLEAN, miss=0.0)
 

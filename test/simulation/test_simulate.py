@@ -14,21 +14,12 @@ from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation import simulate as simulation
-from geo_pose_ros.simulation.detector_noise import CLEAN, NoiseSettings
+from geo_pose_ros.simulation.cameras import ring_rig
+from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
 from geo_pose_ros.simulation.metrics import Metrics, gauge_s, match, measure, oracle_ratio
-from geo_pose_ros.simulation.simulate import (
-    EPOCH_NS,
-    Hidden,
-    Knock,
-    Recording,
-    Scenario,
-    SetRecord,
-    World,
-    build,
-    events,
-    run,
-)
-from geo_pose_ros.simulation.views import CAPSULES, hiders, ring_rig
+from geo_pose_ros.simulation.scenario import EPOCH_NS, Hidden, Knock, Scenario, World, build
+from geo_pose_ros.simulation.sight import CAPSULES, find_occluders
+from geo_pose_ros.simulation.simulate import SetRecord, SimulatedRun, arrivals, run
 from geo_pose_ros.simulation.walks import crossing_paths, walks
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Keypoints2D
@@ -50,7 +41,7 @@ def arrays(world: World) -> list[np.ndarray]:
 def test_keypoints_are_the_projection_at_the_cameras_own_exposure(phase: str) -> None:
     world = build(replace(PLAIN, phase=phase, clock_offset_ms=30.0))
     for record, offset_s in zip(world.cameras, world.clock_offset_s, strict=True):
-        taken = [e.keypoints for e in events(world) if e.camera == record.camera.name]
+        taken = [e.keypoints for e in arrivals(world) if e.camera == record.camera.name]
         assert len(taken) == len(record.exposure_s) >= 29
         for k, exposure_s in zip(taken, record.exposure_s, strict=True):
             exact = project_world(record.camera, world.motion(exposure_s))
@@ -92,7 +83,7 @@ def test_the_same_seed_gives_the_same_scene_and_another_another() -> None:
     for a, b in zip(arrays(first), arrays(again), strict=True):
         assert np.array_equal(a, b, equal_nan=True)
     assert not np.allclose(first.motion(np.array(0.5)), other.motion(np.array(0.5)), atol=0.05)
-    assert [e.arrival_ns for e in events(first)] == [e.arrival_ns for e in events(again)]
+    assert [e.arrival_ns for e in arrivals(first)] == [e.arrival_ns for e in arrivals(again)]
 
 
 def test_a_factor_leaves_the_others_alone() -> None:
@@ -122,7 +113,7 @@ def test_a_person_behind_another_is_hidden_and_nobody_else() -> None:
     people = np.stack([STANDING, STANDING, STANDING])
     people[1, :, :2] += 0.8 * towards
     people[2, :, :2] += 1.5 * aside
-    hidden_by = hiders(camera, people[None])[0]
+    hidden_by = find_occluders(camera, people[None])[0]
     torso = [BODY17.index(name) for name in ('pelvis', 'spine', 'thorax', 'left_hip', 'right_hip')]
     assert (hidden_by[1, torso] == 0).all()
     assert (hidden_by[0] == -1).all() and (hidden_by[2] == -1).all()
@@ -142,7 +133,7 @@ def test_a_capsule_hides_what_is_within_its_radius() -> None:
         point = front[spine] + off * radius * across
         # The same ray, one metre farther.
         behind[spine] = point + (point - camera.position_m) / np.linalg.norm(point - camera.position_m)
-        assert hiders(camera, np.stack([front, behind])[None])[0, 1, spine] == by
+        assert find_occluders(camera, np.stack([front, behind])[None])[0, 1, spine] == by
 
 
 def test_hidden_joints_are_missing_or_on_the_person_who_hides_them() -> None:
@@ -150,7 +141,7 @@ def test_hidden_joints_are_missing_or_on_the_person_who_hides_them() -> None:
     foreign = missing = 0
     for record in world.cameras:
         exact = project_world(record.camera, world.motion(record.exposure_s))
-        behind = hiders(record.camera, world.motion(record.exposure_s))
+        behind = find_occluders(record.camera, world.motion(record.exposure_s))
         d = record.detections
         hidden = (behind >= 0) & d.found[..., None] & ~d.foreign
         missing += int(hidden.sum())
@@ -189,7 +180,7 @@ def test_what_is_marked_is_wrong_and_what_is_not_is_right() -> None:
 
 def test_detections_come_in_no_order() -> None:
     world = build(replace(PLAIN, people=3))
-    first = [e.keypoints for e in events(world) if e.camera == 'cam00']
+    first = [e.keypoints for e in arrivals(world) if e.camera == 'cam00']
     where = np.array([k.xy[:, 0, 0] for k in first if len(k.xy) == 3])
     assert len({tuple(np.argsort(row)) for row in where.round(1)}) > 1
 
@@ -287,8 +278,8 @@ def test_memory_of_a_set_is_traced_when_asked() -> None:
 
 def test_the_oracle_gets_one_person() -> None:
     world = build(replace(PLAIN, people=3, noise=NoiseSettings()))
-    assert {len(e.keypoints.xy) for e in events(world, oracle_of=1)} <= {0, 1}
-    assert [e.arrival_ns for e in events(world)] == [e.arrival_ns for e in events(world, oracle_of=1)]
+    assert {len(e.keypoints.xy) for e in arrivals(world, oracle_of=1)} <= {0, 1}
+    assert [e.arrival_ns for e in arrivals(world)] == [e.arrival_ns for e in arrivals(world, oracle_of=1)]
 
 
 # The judge, on results made by hand.
@@ -302,7 +293,7 @@ def bodies(stamp_ns: int, xyz: FloatArray, ids: list[int], views: int = 2, sigma
     )
 
 
-def by_hand(world: World, published: list[Bodies3D], cameras: list[dict[str, object]] | None = None) -> Recording:
+def by_hand(world: World, published: list[Bodies3D], cameras: list[dict[str, object]] | None = None) -> SimulatedRun:
     """Return a recording of bodies that were published from every camera's frame of that stamp."""
     sets = tuple(
         SetRecord(
@@ -311,7 +302,7 @@ def by_hand(world: World, published: list[Bodies3D], cameras: list[dict[str, obj
         )
         for i, b in enumerate(published)
     )
-    return Recording(world, sets, {})
+    return SimulatedRun(world, sets, {})
 
 
 @pytest.fixture(scope='module')
@@ -447,7 +438,7 @@ def test_the_oracle_ratio_compares_what_both_have(pair: World) -> None:
     at = stamps(pair)[:4]
     ours = by_hand(pair, [bodies(s, pair.truth(s) + (0.03, 0.0, 0.0), [0, 1]) for s in at])
 
-    def oracle(person: int) -> Recording:
+    def oracle(person: int) -> SimulatedRun:
         # One set fewer, and half our error.
         return by_hand(pair, [bodies(s, pair.truth(s)[[person]] + (0.0, 0.015, 0.0), [0]) for s in at[1:]])
 
@@ -455,7 +446,7 @@ def test_the_oracle_ratio_compares_what_both_have(pair: World) -> None:
 
 
 def test_nothing_published_is_not_good() -> None:
-    found = measure(Recording(build(PLAIN), (), {}))
+    found = measure(SimulatedRun(build(PLAIN), (), {}))
     assert found.instants == 0.0 and np.isnan(found.mpjpe_m)
     assert isinstance(found, Metrics)
 
@@ -478,4 +469,4 @@ def test_a_scenario_that_cannot_be_is_refused(wrong: dict[str, object], said: st
 
 
 def test_keypoints_reach_the_node_as_its_type() -> None:
-    assert all(isinstance(e.keypoints, Keypoints2D) and e.keypoints.skeleton is BODY17 for e in events(build(PLAIN)))
+    assert all(isinstance(e.keypoints, Keypoints2D) and e.keypoints.skeleton is BODY17 for e in arrivals(build(PLAIN)))

@@ -12,7 +12,7 @@ from geo_pose_training.settings import DataSettings, load_recipe
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.simulation.random_rigs import ceiling_rig
+from geo_pose_ros.simulation.cameras import ceiling_rig
 from geo_pose_ros.skeleton import BODY17
 from test.training.people import moving_person, sequence
 

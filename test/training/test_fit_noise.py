@@ -14,7 +14,7 @@ from geo_pose_training.data.synthetic import SyntheticSettings, synthesise
 from geo_pose_training.labels.fit_noise import fit_noise
 
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.simulation.detector_noise import NoiseSettings
+from geo_pose_ros.simulation.detector import NoiseSettings
 from geo_pose_ros.simulation.motion import MotionClip
 from test.scenes import ring_rig
 from test.training.people import moving_person, sequence
@@ -29,12 +29,12 @@ def _seen(noise: NoiseSettings, frames: int = 400) -> Sequence:
 
 def test_the_parameters_come_back() -> None:
     made = NoiseSettings(
-        jitter=0.006, jitter_doubt=0.04, outlier_rate=0.04, outlier_reach=0.3, swap_rate=0.03, missing_rate=0.05,
+        jitter=0.006, jitter_unsure=0.04, outlier_rate=0.04, outlier_reach=0.3, swap_rate=0.03, missing_rate=0.05,
         burst_frames=4.0, memory=0.6,
     )
     found = fit_noise([_seen(made)])
-    assert found.jitter + 0.15 * found.jitter_doubt == pytest.approx(0.006 + 0.15 * 0.04, rel=0.2)
-    assert found.jitter_doubt == pytest.approx(0.04, rel=0.4)
+    assert found.jitter + 0.15 * found.jitter_unsure == pytest.approx(0.006 + 0.15 * 0.04, rel=0.2)
+    assert found.jitter_unsure == pytest.approx(0.04, rel=0.4)
     # Of the outliers within the bound, those that jitter hides are not told apart.
     assert found.outlier_rate == pytest.approx(0.04, rel=0.4)
     assert found.outlier_reach == pytest.approx(0.3, rel=0.2)
@@ -45,9 +45,9 @@ def test_the_parameters_come_back() -> None:
 
 
 def test_a_better_detector_is_told_from_a_worse_one() -> None:
-    good = fit_noise([_seen(NoiseSettings(jitter=0.002, jitter_doubt=0.005, outlier_rate=0.0, swap_rate=0.0))])
-    bad = fit_noise([_seen(NoiseSettings(jitter=0.012, jitter_doubt=0.05, outlier_rate=0.08, swap_rate=0.0))])
-    assert bad.jitter + 0.1 * bad.jitter_doubt > 3.0 * (good.jitter + 0.1 * good.jitter_doubt)
+    good = fit_noise([_seen(NoiseSettings(jitter=0.002, jitter_unsure=0.005, outlier_rate=0.0, swap_rate=0.0))])
+    bad = fit_noise([_seen(NoiseSettings(jitter=0.012, jitter_unsure=0.05, outlier_rate=0.08, swap_rate=0.0))])
+    assert bad.jitter + 0.1 * bad.jitter_unsure > 3.0 * (good.jitter + 0.1 * good.jitter_unsure)
     assert good.outlier_rate < 0.005 < 0.04 < bad.outlier_rate
     assert good.swap_rate == 0.0
 
@@ -66,7 +66,7 @@ def test_the_command_writes_what_training_reads(
     assert main(['fit-noise', str(tmp_path / 'walk'), '--out', str(file)]) == 0
     found = yaml.safe_load(file.read_text())
     # All of confidence 1: nothing is known about doubt.
-    assert found['jitter_doubt'] == 0.0
+    assert found['jitter_unsure'] == 0.0
     assert 0.004 < found['jitter'] < 0.016
     assert 'jitter ' in capsys.readouterr().out
     spec = f'motion:{_write_motion(tmp_path)},rigs:{_write_rigs(tmp_path)}'

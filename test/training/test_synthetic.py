@@ -14,7 +14,7 @@ from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, room_
 from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.simulation.bvh import load_bvh
-from geo_pose_ros.simulation.detector_noise import CLEAN, NoiseSettings, detect, detector_joints
+from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings, detect_person, detector_joints
 from geo_pose_ros.simulation.motion import (
     MotionClip,
     load_motion,
@@ -46,13 +46,13 @@ def _bone(joints: np.ndarray, a: str, b: str) -> np.ndarray:
 
 def test_no_noise_changes_nothing() -> None:
     exact = _projected(10)
-    xy, _ = detect(exact, 1280, 960, CLEAN, np.random.default_rng(0))
+    xy, _ = detect_person(exact, (1280, 960), CLEAN, np.random.default_rng(0))
     np.testing.assert_allclose(xy, exact)
 
 
 def test_jitter_has_the_stated_size_and_memory() -> None:
     exact = _projected()
-    xy, _ = detect(exact, 1280, 960, _JITTER_ONLY, np.random.default_rng(0))
+    xy, _ = detect_person(exact, (1280, 960), _JITTER_ONLY, np.random.default_rng(0))
     off = xy - exact
     extent = np.ptp(exact[0], axis=0).max()
     assert off.std() == pytest.approx(0.01 * extent, rel=0.05)
@@ -61,7 +61,8 @@ def test_jitter_has_the_stated_size_and_memory() -> None:
 
 def test_jitter_grows_as_confidence_falls() -> None:
     exact = _projected()
-    xy, confidence = detect(exact, 1280, 960, replace(_JITTER_ONLY, jitter_doubt=0.05), np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    xy, confidence = detect_person(exact, (1280, 960), replace(_JITTER_ONLY, jitter_unsure=0.05), rng)
     off = np.linalg.norm(xy - exact, axis=-1)
     low, high = confidence < np.quantile(confidence, 0.2), confidence > np.quantile(confidence, 0.8)
     assert off[low].mean() > 1.3 * off[high].mean()
@@ -71,14 +72,14 @@ def test_outliers_swaps_and_gaps_have_their_rates() -> None:
     exact = _projected(20_000)
     rng = np.random.default_rng(0)
     extent = np.ptp(exact[0], axis=0).max()
-    outliers, sure = detect(exact, 1280, 960, replace(CLEAN, outlier_rate=0.05), rng)
+    outliers, sure = detect_person(exact, (1280, 960), replace(CLEAN, outlier_rate=0.05), rng)
     moved = np.linalg.norm(outliers - exact, axis=-1) > 0.01 * extent
     assert moved.mean() == pytest.approx(0.05, abs=0.01)
     assert sure[moved].mean() < sure[~moved].mean() - 0.1
-    swapped, _ = detect(exact, 1280, 960, replace(CLEAN, swap_rate=0.04), rng)
+    swapped, _ = detect_person(exact, (1280, 960), replace(CLEAN, swap_rate=0.04), rng)
     wrong = np.abs(swapped[:, 13] - exact[:, 16]).max(-1) < 1e-6
     assert wrong.mean() == pytest.approx(0.04, abs=0.015)
-    gone, zero = detect(exact, 1280, 960, replace(CLEAN, missing_rate=0.03), rng)
+    gone, zero = detect_person(exact, (1280, 960), replace(CLEAN, missing_rate=0.03), rng)
     missing = np.isnan(gone).any(-1)
     assert missing.mean() == pytest.approx(0.03, abs=0.01)
     assert (zero[missing] == 0.0).all()
@@ -88,7 +89,7 @@ def test_joints_outside_the_image_or_behind_are_missing() -> None:
     exact = _projected(2)
     exact[:, 3] = -5.0
     exact[:, 4] = np.nan
-    xy, confidence = detect(exact, 1280, 960, CLEAN, np.random.default_rng(0))
+    xy, confidence = detect_person(exact, (1280, 960), CLEAN, np.random.default_rng(0))
     assert np.isnan(xy[:, 3:5]).all()
     assert (confidence[:, 3:5] == 0.0).all()
 

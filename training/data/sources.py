@@ -21,9 +21,9 @@ import yaml
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.rigs.rig_file import load_rig
 from geo_pose_ros.settings import build, flatten
-from geo_pose_ros.simulation.detector_noise import CLEAN, NoiseSettings
+from geo_pose_ros.simulation.cameras import ceiling_rig
+from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
 from geo_pose_ros.simulation.motion import load_motion
-from geo_pose_ros.simulation.random_rigs import ceiling_rig
 
 from .formats.h36m import load_h36m
 from .formats.mpi import load_mpi_test, load_mpi_train

@@ -13,7 +13,7 @@ from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.settings import setting
-from geo_pose_ros.simulation.detector_noise import NoiseSettings, detect, detector_joints
+from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints
 from geo_pose_ros.simulation.motion import MotionClip, random_body
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
@@ -85,7 +85,7 @@ def synthesise(
     for camera in rig.cameras:
         exact = project_world(camera, seen_by_detector)
         size = camera.intrinsics.width, camera.intrinsics.height
-        noisy = detect(exact, *size, settings.noise, rng)
+        noisy = detect_person(exact, size, settings.noise, rng)
         xy.append(noisy[0])
         confidence.append(noisy[1])
     action = clip.name.split('/')[-1].rsplit('_', 1)[0]

@@ -16,7 +16,7 @@ import numpy as np
 from geo_pose_ros.arrays import BoolArray, FloatArray
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.simulation.detector_noise import ARMS, LEGS, NoiseSettings
+from geo_pose_ros.simulation.detector import ARMS, LEGS, NoiseSettings
 
 from ..data.sequence import Sequence
 from .triangulation import refined
@@ -76,7 +76,7 @@ def fit_noise(sequences: Items[Sequence], start: NoiseSettings | None = None) ->
     gross = np.concatenate([values[far] for values, far in zip(size, outlier, strict=True)])
     return replace(
         begun,
-        jitter=jitter, jitter_doubt=doubt,
+        jitter=jitter, jitter_unsure=doubt,
         outlier_rate=float(min(sum(far.sum() for far in outlier) / sum(known.sum() for known in seen), 1.0)),
         # Outliers are even up to their reach, each axis by itself; a few that are farther off do not count.
         outlier_reach=float(np.clip(np.quantile(gross, 0.9) / 0.95, _OUTLIER, 1.0)) if len(gross) else 0.0,

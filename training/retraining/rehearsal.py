@@ -21,8 +21,8 @@ from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at, rotation_to_axis
 from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.gravity import UP_AXES
+from geo_pose_ros.simulation.cameras import room_rig
 from geo_pose_ros.simulation.motion import MotionClip
-from geo_pose_ros.simulation.random_rigs import room_rig
 
 from ..data.bank import Bank
 from ..data.prepare import prepare

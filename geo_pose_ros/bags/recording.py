@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from ..errors import BagError, GeoPoseError
 from ..messages.clouds.bodies import bodies_from_cloud
 from ..messages.clouds.keypoints import keypoints_from_cloud
+from ..messages.diagnostics import DIAGNOSTIC_ARRAY, Status, diagnostics_from_message
 from ..messages.image import frame_from_message
 from ..rigs.topics import POINT_CLOUD, find_cameras, rig_from_bag
 from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
@@ -27,7 +27,6 @@ from .read import BagMessage, BagReader, until_damage
 _LOG = logging.getLogger(__name__)
 
 BODIES, KEYPOINTS, IMAGE, DIAGNOSTICS = 'bodies', 'keypoints', 'image', 'diagnostics'
-_DIAGNOSTICS_TYPE = 'diagnostic_msgs/msg/DiagnosticArray'
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,10 @@ class Recorded:
     def keypoints(self) -> Keypoints2D:
         """Return the keypoints; raise ShapeError or BagError if the message is damaged."""
         return keypoints_from_cloud(self.message.decode(), self.source.camera)
+
+    def statuses(self) -> list[Status]:
+        """Return the diagnostic statuses of all nodes; raise BagError if the message is damaged."""
+        return diagnostics_from_message(self.message.decode())
 
     def frame(self, max_side_px: int = 0) -> Frame:
         """Return the picture, its longer side at most ``max_side_px`` (0: as it is).
@@ -156,7 +159,7 @@ def _topics_of(reader: BagReader) -> dict[str, Source]:
     if bodies:
         topics[max(bodies, key=lambda topic: topic.count).name] = Source(BODIES)
     for topic in reader.topics.values():
-        if topic.message_type == _DIAGNOSTICS_TYPE:
+        if topic.message_type == DIAGNOSTIC_ARRAY:
             topics[topic.name] = Source(DIAGNOSTICS)
     return topics
 
@@ -177,11 +180,3 @@ def _recorded(
 ) -> Iterator[Recorded]:
     for message in until_damage(reader.messages(topics, start_ns, stop_ns)):
         yield Recorded(topics[message.topic], message)
-
-
-def status_values(message: Any) -> Iterator[tuple[str, int, str, dict[str, str]]]:
-    """Yield name (without the node's), level, message and values of each status of a DiagnosticArray."""
-    for status in message.status:
-        level = status.level if isinstance(status.level, int) else status.level[0]
-        values = {str(pair.key): str(pair.value) for pair in status.values}
-        yield str(status.name).split(': ', 1)[-1], int(level), str(status.message), values

@@ -15,7 +15,8 @@ from ..errors import BagError
 from ..evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
 from ..messages.clouds.bodies import bodies_from_cloud
 from ..messages.clouds.keypoints import keypoints_from_cloud
-from ..messages.stamps import stamp_of
+from ..messages.diagnostics import DIAGNOSTIC_ARRAY, diagnostics_from_message
+from ..messages.stamps import nearest_indices, stamp_of
 from ..pipeline import PosePipeline
 from ..rigs.topics import find_cameras
 from ..scene.settings import PipelineConfig
@@ -61,14 +62,11 @@ def in_sets(stamps_ns: IntArray, keypoints: Sequence[Keypoints2D]) -> list[dict[
     periods_ns = np.diff(stamps_ns)
     reach_ns = min(_NEAR_NS, float(np.median(periods_ns)) / 2.0) if len(periods_ns) else _NEAR_NS
     sets: list[dict[str, Keypoints2D]] = [{} for _ in stamps_ns]
-    for seen in keypoints:
-        index = int(np.searchsorted(stamps_ns, seen.stamp_ns))
-        near = [i for i in (index - 1, index) if 0 <= i < len(stamps_ns)]
-        at = min(near, key=lambda i: abs(int(stamps_ns[i]) - seen.stamp_ns))
-        distance_ns = abs(int(stamps_ns[at]) - seen.stamp_ns)
+    indices = nearest_indices(stamps_ns, [seen.stamp_ns for seen in keypoints], reach_ns).tolist()
+    for seen, at in zip(keypoints, indices, strict=True):
         known = sets[at].get(seen.camera)
-        nearer = known is None or distance_ns < abs(int(stamps_ns[at]) - known.stamp_ns)
-        if distance_ns <= reach_ns and nearer:
+        nearer = known is None or abs(int(stamps_ns[at]) - seen.stamp_ns) < abs(int(stamps_ns[at]) - known.stamp_ns)
+        if at >= 0 and nearer:
             sets[at][seen.camera] = seen
     return sets
 
@@ -123,18 +121,18 @@ def _percentile(values: FloatArray, percent: float, digits: int = 2) -> float | 
     return round(float(np.percentile(finite, percent)), digits) if finite.size else None
 
 
-def read_diagnostics(recording: Path) -> dict[str, dict[str, str]]:
+def read_diagnostics(recording: Path) -> dict[str, Mapping[str, str]]:
     """Return the last values that each diagnostic status reported, by the status' name without its node's.
 
     Raises:
         BagError: if /diagnostics was not recorded.
     """
-    statuses: dict[str, dict[str, str]] = {}
+    statuses: dict[str, Mapping[str, str]] = {}
     with BagReader(recording) as reader:
-        reader.require('/diagnostics', ('diagnostic_msgs/msg/DiagnosticArray',))
+        reader.require('/diagnostics', (DIAGNOSTIC_ARRAY,))
         for message in reader.messages(('/diagnostics',)):
-            for status in message.decode().status:
-                statuses[status.name.split(': ', 1)[-1]] = {pair.key: pair.value for pair in status.values}
+            for status in diagnostics_from_message(message.decode()):
+                statuses[status.name] = status.values
     return statuses
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Float32Array, FloatArray, IntArray
+from ..messages.stamps import nearest_indices
 from ..scene.settings import PipelineConfig
 from ..settings import setting
 from ..skeleton import Skeleton
@@ -385,14 +386,8 @@ class RecordingStatistics:
         """Return a camera's keypoints nearest to each stamp, None where there are none near."""
         sums.waiting.sort(key=self._time_ns)
         there = np.array([self._time_ns(k) for k in sums.waiting], np.int64)
-        if not len(there):
-            return [None] * len(stamps_ns)
-        after = np.searchsorted(there, stamps_ns).clip(1, max(1, len(there) - 1))
-        before = np.maximum(after - 1, 0)
-        after = np.minimum(after, len(there) - 1)
-        nearest = np.where(np.abs(there[after] - stamps_ns) < np.abs(there[before] - stamps_ns), after, before)
-        near = np.abs(there[nearest] - stamps_ns) <= self._config.match_ms * 1e6
-        return [sums.waiting[i] if ok else None for i, ok in zip(nearest.tolist(), near.tolist(), strict=True)]
+        nearest = nearest_indices(there, stamps_ns, self._config.match_ms * 1e6)
+        return [sums.waiting[i] if i >= 0 else None for i in nearest.tolist()]
 
     def _retain(self, sets: Sequence[Bodies3D], found: Mapping[str, Sequence[Keypoints2D | None]]) -> None:
         for offset in range(len(sets)):

@@ -1,4 +1,4 @@
-"""diagnostic_msgs/DiagnosticArray from plain statuses."""
+"""diagnostic_msgs/DiagnosticArray <-> plain statuses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from .factory import MessageFactory
 from .stamps import to_header
 
+DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
+
 
 class Level(IntEnum):
     """diagnostic_msgs/DiagnosticStatus levels."""
@@ -17,11 +19,12 @@ class Level(IntEnum):
     OK = 0
     WARN = 1
     ERROR = 2
+    STALE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One diagnostic_msgs/DiagnosticStatus."""
+    """One diagnostic_msgs/DiagnosticStatus; ``name`` is without the node's."""
 
     name: str
     level: Level
@@ -32,7 +35,7 @@ class Status:
 def diagnostics_to_message(make: MessageFactory, node_name: str, statuses: Sequence[Status], stamp_ns: int) -> Any:
     """Return diagnostic_msgs/DiagnosticArray; each status is named '<node>: <name>'."""
     return make(
-        'diagnostic_msgs/msg/DiagnosticArray', header=to_header(make, stamp_ns, ''),
+        DIAGNOSTIC_ARRAY, header=to_header(make, stamp_ns, ''),
         status=[
             make(
                 'diagnostic_msgs/msg/DiagnosticStatus', level=bytes([status.level]), hardware_id=node_name,
@@ -44,3 +47,17 @@ def diagnostics_to_message(make: MessageFactory, node_name: str, statuses: Seque
             for status in statuses
         ],
     )
+
+
+def diagnostics_from_message(message: Any, node_name: str = '') -> list[Status]:
+    """Return the statuses of a DiagnosticArray: those of one node, or of all nodes ('')."""
+    statuses = []
+    for status in message.status:
+        name = str(status.name)
+        if node_name and not name.startswith(f'{node_name}: '):
+            continue
+        # rclpy gives a ROS byte as bytes, rosbags as int.
+        level = status.level if isinstance(status.level, int) else status.level[0]
+        values = {str(pair.key): str(pair.value) for pair in status.values}
+        statuses.append(Status(name.split(': ', 1)[-1], Level(min(level, Level.STALE)), str(status.message), values))
+    return statuses

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arrays import NS_PER_S, IntArray
 from ..errors import ShapeError
 from .factory import MessageFactory
-
-_NS_PER_S = 1_000_000_000
 
 
 def to_time(make: MessageFactory, stamp_ns: int) -> Any:
@@ -16,7 +18,7 @@ def to_time(make: MessageFactory, stamp_ns: int) -> Any:
     Raises:
         ShapeError: if it is outside what the message's 32-bit seconds hold (until 2038).
     """
-    sec, nanosec = divmod(int(stamp_ns), _NS_PER_S)
+    sec, nanosec = divmod(int(stamp_ns), NS_PER_S)
     if not -(2**31) <= sec < 2**31:
         raise ShapeError(f'Stamp {stamp_ns} ns: received {sec} s, expected 32-bit seconds; give nanoseconds.')
     return make('builtin_interfaces/msg/Time', sec=sec, nanosec=nanosec)
@@ -24,7 +26,7 @@ def to_time(make: MessageFactory, stamp_ns: int) -> Any:
 
 def from_time(time: Any) -> int:
     """Return builtin_interfaces/Time (or Duration) as ns."""
-    return int(time.sec) * _NS_PER_S + int(time.nanosec)
+    return int(time.sec) * NS_PER_S + int(time.nanosec)
 
 
 def to_header(make: MessageFactory, stamp_ns: int, frame_id: str) -> Any:
@@ -35,3 +37,20 @@ def to_header(make: MessageFactory, stamp_ns: int, frame_id: str) -> Any:
 def stamp_of(message: Any) -> int:
     """Return the acquisition time of a message with a header, ns."""
     return from_time(message.header.stamp)
+
+
+def nearest_indices(stamps_ns: ArrayLike, at_ns: ArrayLike, within_ns: float) -> IntArray:
+    """Return for each of ``at_ns`` (M,) the index of the nearest of ``stamps_ns`` (N,), -1 where none is near.
+
+    Args:
+        stamps_ns: ascending; of two that are equally near the earlier one is taken.
+        at_ns: in any order.
+        within_ns: the largest distance of a stamp that is near.
+    """
+    stamps, at = np.asarray(stamps_ns, np.int64), np.asarray(at_ns, np.int64)
+    if not len(stamps):
+        return np.full(len(at), -1, np.int64)
+    after = np.searchsorted(stamps, at).clip(0, len(stamps) - 1)
+    before = np.maximum(after - 1, 0)
+    index = np.where(np.abs(stamps[after] - at) < np.abs(stamps[before] - at), after, before)
+    return np.where(np.abs(stamps[index] - at) <= within_ns, index, -1).astype(np.int64)

@@ -14,8 +14,9 @@ from functools import partial
 from threading import Lock
 
 from ..arrays import NS_PER_S
-from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source, status_values
+from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source
 from ..errors import GeoPoseError
+from ..messages.stamps import nearest_indices
 from ..types import Bodies3D, Keypoints2D
 from .instant import CameraState, Instant, LazyFrames, camera_states
 
@@ -121,7 +122,7 @@ class Playback:
         for one in self._recording.stream(kinds, begin_ns - _BEFORE_NS, begin_ns + _BLOCK_NS + _AFTER_NS):
             try:
                 if one.source.kind == DIAGNOSTICS:
-                    named = {name: (level, said) for name, level, said, _ in status_values(one.message.decode())}
+                    named = {status.name: (int(status.level), status.message) for status in one.statuses()}
                     statuses.append((one.time_ns, named))
                     continue
                 stamp_ns = one.message.stamp_ns
@@ -169,10 +170,8 @@ class Playback:
 
 def _nearest(stamps: Sequence[int], messages: Sequence[Recorded], stamp_ns: int) -> Recorded | None:
     """Return the message whose stamp is nearest; None if none is near."""
-    index = bisect_left(stamps, stamp_ns)
-    near = [i for i in (index - 1, index) if 0 <= i < len(stamps)]
-    best = min(near, key=lambda i: abs(stamps[i] - stamp_ns), default=None)
-    return messages[best] if best is not None and abs(stamps[best] - stamp_ns) <= _NEAR_NS else None
+    [index] = nearest_indices(stamps, [stamp_ns], _NEAR_NS)
+    return messages[index] if index >= 0 else None
 
 
 def _states(block: _Block, time_ns: int) -> tuple[dict[str, CameraState], str]:

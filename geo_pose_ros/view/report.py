@@ -13,11 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from ..arrays import NS_PER_S
-from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recording, Source, status_values
+from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recording, Source
 from ..errors import ConfigError, GeoPoseError
 from ..evaluation.report import CameraReport, RecordingReport, RecordingStatistics, ReportConfig, Series
 from ..evaluation.report_findings import findings, outlier_runs
 from ..findings import Finding, Severity
+from ..messages.diagnostics import Level, Status
 from ..page import clock, number, percent, render
 from ..rigs.files import read_calibration
 from ..skeleton import BODY17
@@ -57,20 +58,20 @@ class Reported:
     """What nodes said in /diagnostics: every complaint, and the last values by status."""
 
     complaints: dict[tuple[str, int, str], Complaint] = field(default_factory=dict)
-    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    values: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def take(self, message: Any, time_ns: int) -> None:
+    def take(self, statuses: Sequence[Status], time_ns: int) -> None:
         """Take a DiagnosticArray into account; a complaint whose numbers alone differ is the same one."""
-        for name, level, said, values in status_values(message):
-            self.values[name] = values
-            if level == 0:
+        for status in statuses:
+            self.values[status.name] = status.values
+            if status.level == Level.OK:
                 continue
-            key = name, level, _without_numbers(said)
+            key = status.name, int(status.level), _without_numbers(status.message)
             known = self.complaints.get(key)
             if known is None:
-                self.complaints[key] = Complaint(name, level, said, time_ns, time_ns)
+                self.complaints[key] = Complaint(*key[:2], status.message, time_ns, time_ns)
             else:
-                known.message, known.last_ns, known.count = said, time_ns, known.count + 1
+                known.message, known.last_ns, known.count = status.message, time_ns, known.count + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +106,7 @@ def judge(recording: Recording, config: ReportConfig) -> Judged:
                 statistics.add_frame(keypoints.camera, keypoints.stamp_ns)
                 statistics.add_keypoints(keypoints)
             elif one.source.kind == DIAGNOSTICS:
-                reported.take(one.message.decode(), one.time_ns)
+                reported.take(one.statuses(), one.time_ns)
             elif one.source.camera in only_images:
                 statistics.add_frame(one.source.camera, one.message.stamp_ns)
         except GeoPoseError as error:

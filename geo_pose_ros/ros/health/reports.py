@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic_ns
 from typing import Any
 
-from ...messages.diagnostics import Level, Status, diagnostics_to_message
+from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Level, Status, diagnostics_to_message
 from ..io.message_factory import RclpyFactory, message_class
 from ..io.qos import profile
 from ..nodes.settings import NodeConfig
@@ -41,7 +41,7 @@ class Reports:
         self._active_ns: int | None = None
         self._counts: deque[tuple[int, SyncCounts]] = deque()
         self._publisher = node.create_publisher(
-            message_class('diagnostic_msgs/msg/DiagnosticArray'), '/diagnostics', profile(10)
+            message_class(DIAGNOSTIC_ARRAY), '/diagnostics', profile(10)
         )
 
     def apply(self, config: NodeConfig) -> None:

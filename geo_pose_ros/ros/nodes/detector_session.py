@@ -16,7 +16,7 @@ from ...detection.stage import DetectionStage
 from ...errors import ConfigError, FrameError, GeoPoseError
 from ...messages.clouds.keypoints import keypoints_to_cloud
 from ...messages.clouds.predictions import expected_from_cloud
-from ...messages.diagnostics import Level, Status, diagnostics_to_message
+from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Level, Status, diagnostics_to_message
 from ...messages.image import frame_from_message
 from ...skeleton import BODY17, map_to_body17
 from ...types import Frame, Keypoints2D, PredictedPeople
@@ -75,7 +75,7 @@ class DetectorSession:
             name: node.create_lifecycle_publisher(PointCloud2, topic, profile(10)) for name, topic in sent.items()
         }
         self._diagnostics = node.create_publisher(
-            message_class('diagnostic_msgs/msg/DiagnosticArray'), '/diagnostics', profile(10)
+            message_class(DIAGNOSTIC_ARRAY), '/diagnostics', profile(10)
         )
         self._statistics = {name: CameraStatistics() for name in self._cameras}
         # What last went wrong with a camera, in words, and when.

@@ -19,6 +19,7 @@ from rclpy.node import Node
 from ...errors import ConfigError, GeoPoseError
 from ...messages.clouds.bodies import bodies_from_cloud
 from ...messages.clouds.keypoints import keypoints_from_cloud
+from ...messages.diagnostics import DIAGNOSTIC_ARRAY, diagnostics_from_message
 from ...messages.image import frame_from_message
 from ...rigs.live import Calibration
 from ...rigs.topics import CAMERA_INFO, CameraTopics, find_cameras
@@ -34,7 +35,6 @@ from ..io.tf import subscribe_static_transforms
 from .standalone import standalone_node, stop_at_signals
 
 _CLOUD = 'sensor_msgs/msg/PointCloud2'
-_DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
 _DISCOVERY_S, _WORDS_S = 1.0, 0.25
 _PICTURE_SIDE_PX = 720
 # Bodies older than this are no longer shown.
@@ -76,7 +76,7 @@ class LiveTopics:
         self._statuses: dict[str, tuple[int, str]] = {}
         self.faults: dict[str, str] = {}
         self._subscribe(self._bodies_topic, _CLOUD, 10)
-        self._subscribe('/diagnostics', _DIAGNOSTICS, 10)
+        self._subscribe('/diagnostics', DIAGNOSTIC_ARRAY, 10)
         if rig is None:
             try:
                 self._inputs['/tf_static'] = subscribe_static_transforms(node, self._transforms.append)
@@ -153,10 +153,8 @@ class LiveTopics:
         if topic == self._bodies_topic:
             self._bodies, self._received_s = bodies_from_cloud(message), now_s
         elif topic == '/diagnostics':
-            for status in message.status:
-                if status.name.startswith(f'{self._name.strip("/")}: '):
-                    level = status.level if isinstance(status.level, int) else status.level[0]
-                    self._statuses[status.name.split(': ', 1)[1]] = level, status.message
+            for status in diagnostics_from_message(message, self._name.strip('/')):
+                self._statuses[status.name] = int(status.level), status.message
         elif topic == '/tf_static':
             self._transforms.append(message)
             if self._calibration is not None:

@@ -10,11 +10,11 @@ from typing import Any, TextIO
 
 import rclpy
 
+from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Status, diagnostics_from_message
 from ..io.message_factory import message_class
 from ..io.qos import profile
 from .standalone import standalone_node, stop_at_signals
 
-_DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
 _LEVELS = ('ok', 'WARN', 'ERROR', 'stale')
 # ANSI colours of the levels.
 _COLOURS = ('\033[32m', '\033[33m', '\033[31m', '\033[31m')
@@ -23,33 +23,19 @@ _RESET, _HOME, _CLEAR_LINE, _CLEAR_BELOW, _CLEAR_ALL = '\033[0m', '\033[H', '\03
 _SILENT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """One diagnostic status: level, message and values, and when it came (monotonic s)."""
-
-    level: int
-    message: str
-    values: Mapping[str, str]
-    at_s: float
-
-
 @dataclass(slots=True)
 class Board:
-    """The last statuses of one node, by name without the node's."""
+    """The last statuses of one node, by name without the node's, and when they came (monotonic s)."""
 
     node: str
-    statuses: dict[str, Reported] = field(default_factory=dict)
+    statuses: Mapping[str, Status] = field(default_factory=dict)
+    at_s: float = 0.0
 
     def take(self, message: Any, now_s: float) -> None:
         """Take a DiagnosticArray; statuses of other nodes are left out, those that the node no longer has are gone."""
-        statuses: dict[str, Reported] = {}
-        for status in message.status:
-            node, _, name = status.name.partition(': ')
-            if node == self.node:
-                level = status.level if isinstance(status.level, int) else status.level[0]
-                values = {pair.key: pair.value for pair in status.values}
-                statuses[name] = Reported(int(level), status.message, values, now_s)
-        self.statuses = statuses or self.statuses
+        statuses = {status.name: status for status in diagnostics_from_message(message, self.node)}
+        if statuses:
+            self.statuses, self.at_s = statuses, now_s
 
     @property
     def worst(self) -> int:
@@ -59,16 +45,14 @@ class Board:
     def lines(self, now_s: float, width: int, *, colour: bool) -> list[str]:
         """Return the table as lines of at most ``width`` characters."""
         pipeline = self.statuses.get('pipeline')
-        newest_s = max((status.at_s for status in self.statuses.values()), default=None)
-        if pipeline is None or newest_s is None:
+        if pipeline is None:
             return [f'{self.node}: nothing on /diagnostics yet. Does it run, with the same ROS_DOMAIN_ID?'[:width]]
         values = pipeline.values
-        silent = now_s - newest_s > _SILENT_S
         head = f'{self.node}: {_value(values, "rate_hz")} sets/s   latency {_value(values, "latency_ms p50")} ms, ' \
                f'p95 {_value(values, "latency_ms p95")} ms   people {_value(values, "bodies")}   ' \
                f'sets {_value(values, "sets_published")}'
-        if silent:
-            head = f'{self.node}: silent for {now_s - newest_s:.0f} s. {head}'
+        if now_s - self.at_s > _SILENT_S:
+            head = f'{self.node}: silent for {now_s - self.at_s:.0f} s. {head}'
         columns = f'{"camera":<16}{"state":<8}{"rate/s":>8}{"age s":>8}{"clock ms":>10}{"px":>7}  what'
         lines = [head[:width], '', columns[:width]]
         rig = self.statuses.get('rig')
@@ -77,15 +61,15 @@ class Board:
                 continue
             camera = name.removeprefix('camera ')
             px = rig.values.get(f'reprojection_px {camera}', '-') if rig is not None else '-'
-            state = f'{_LEVELS[min(status.level, 3)]:<8}'
+            state = f'{_LEVELS[status.level]:<8}'
             row = f'{camera:<16}{state}{_value(status.values, "rate_hz"):>8}{_value(status.values, "age_s"):>8}' \
                   f'{_value(status.values, "clock_error_ms"):>10}{px:>7}  {status.message}'[:width]
-            lines.append(row.replace(state, f'{_COLOURS[min(status.level, 3)]}{state}{_RESET}', 1) if colour else row)
+            lines.append(row.replace(state, f'{_COLOURS[status.level]}{state}{_RESET}', 1) if colour else row)
         lines.append('')
         for name in ('pipeline', 'rig', *sorted(set(self.statuses) - {'pipeline', 'rig'})):
             one = self.statuses.get(name)
             if one is not None and one.level and not name.startswith('camera '):
-                lines.append(f'{name}: {_LEVELS[min(one.level, 3)]}: {one.message}'[:width])
+                lines.append(f'{name}: {_LEVELS[one.level]}: {one.message}'[:width])
         stages = [f'{key.removeprefix("stage_ms ")} {value}' for key, value in values.items()
                   if key.startswith('stage_ms ')]
         if stages:
@@ -122,7 +106,8 @@ def monitor(target: str, out: TextIO, *, period_s: float = 1.0, once_within_s: f
     stop = stop_at_signals()
     with standalone_node('geo_pose_monitor') as node:
         node.create_subscription(
-            message_class(_DIAGNOSTICS), '/diagnostics', lambda said: board.take(said, time.monotonic()), profile(20)
+            message_class(DIAGNOSTIC_ARRAY), '/diagnostics', lambda message: board.take(message, time.monotonic()),
+            profile(20),
         )
         ends_s = time.monotonic() + (once_within_s or 0.0)
         due_s = 0.0

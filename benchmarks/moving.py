@@ -83,7 +83,7 @@ def measured(scenario: Scenario) -> tuple[dict[str, Metrics], list[float]]:
             stamps_ns: Mapping[str, int], cameras: MovingCameras = cameras, mounts: Mapping[str, Mount] = mounts
         ) -> Mapping[str, FloatArray]:
             began = perf_counter()
-            where = cameras.look(mounts, stamps_ns)
+            where = cameras.poses_at(mounts, stamps_ns)
             took_ms.append(1e3 * (perf_counter() - began))
             return where.cam_from_tracking
 

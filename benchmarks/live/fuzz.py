@@ -138,7 +138,7 @@ def _place(message: Any) -> None:
     buffer = TransformBuffer()
     for static in (False, True):
         buffer.add(message.transforms, static=static)
-        buffer.look('world', 'left_optical_frame', None)
+        buffer.lookup('world', 'left_optical_frame', None)
 
 
 # How a message is made, and what the node does with its bytes.

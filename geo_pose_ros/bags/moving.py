@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import CalibrationError
 from ..geometry.quaternion import invert, matrix
 from ..geometry.rigid import compose
-from ..rigs.moving import Mount, MovingCameras, Whereabouts, mounts_of
+from ..rigs.moving import CameraPoses, Mount, MovingCameras, mounts_of
 from ..rigs.settings import TransformConfig
 from ..rigs.topics import TF_MESSAGE, bag_lenses
 from ..rigs.transform_buffer import TransformBuffer
@@ -70,10 +70,10 @@ class MovingBag:
         cameras = []
         for name, (frame_id, intrinsics) in lenses.items():
             mount = self._mounts[name]
-            placed = matrix(invert(self._buffer.look(tracking_frame, mount.frame, None)))
+            placed = matrix(invert(self._buffer.lookup(tracking_frame, mount.frame, None)))
             cameras.append(Camera(name, frame_id, intrinsics, compose(mount.cam_from_frame, placed)))
         self.rig = CameraRig(tuple(cameras), tracking_frame)
 
-    def look(self, stamps_ns: Mapping[str, int]) -> Whereabouts:
+    def poses_at(self, stamps_ns: Mapping[str, int]) -> CameraPoses:
         """Return where the cameras of ``stamps_ns`` were at these instants."""
-        return self._cameras.look(self._mounts, stamps_ns)
+        return self._cameras.poses_at(self._mounts, stamps_ns)

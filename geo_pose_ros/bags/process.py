@@ -236,11 +236,12 @@ class _Run:
             return None
         # Transforms are on the cameras' common clock.
         clocks = self._pipeline.clocks()
-        where = self._moving.look({name: clocks[name].common_ns(message.stamp_ns) for name, message in frames.items()})
-        for name, fault in where.faults.items():
+        stamps_ns = {name: clocks[name].common_ns(message.stamp_ns) for name, message in frames.items()}
+        poses = self._moving.poses_at(stamps_ns)
+        for name, fault in poses.faults.items():
             self._summary.unusable_frames[name] += 1
             self._note(f"Camera '{name}': {fault}")
-        return dict(where.cam_from_tracking)
+        return dict(poses.cam_from_tracking)
 
     def _keypoints(self, frames: Mapping[str, BagMessage]) -> dict[str, Keypoints2D]:
         """Return the recorded keypoints of one set that can be used; what is wrong with the others is counted."""

@@ -242,7 +242,7 @@ class Calibration:
         """Return (3, 4) of a frame that stands, or that of one that moves as far as it is known now."""
         if self._moving is None:
             return lookup(self._tree, frame_id, self._world_frame)
-        return matrix(invert(self._moving.look(self._world_frame, frame_id, None)))
+        return matrix(invert(self._moving.lookup(self._world_frame, frame_id, None)))
 
 
 def check_file(rig: CameraRig, cameras: Sequence[str], rectified: Collection[str]) -> None:

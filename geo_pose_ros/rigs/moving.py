@@ -41,12 +41,12 @@ def mounts_of(rig: CameraRig) -> dict[str, Mount]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Whereabouts:
-    """Where cameras were.
+class CameraPoses:
+    """Poses of cameras at a stamp, by name.
 
     Attributes:
-        cam_from_tracking: (3, 4) m of the cameras whose place is known, by name.
-        faults: why that of the others is not, by name.
+        cam_from_tracking: (3, 4) m of the cameras whose pose is known.
+        faults: why the pose of each other camera is not known.
     """
 
     cam_from_tracking: Mapping[str, FloatArray]
@@ -68,10 +68,10 @@ class MovingCameras:
         # Of each frame that carries cameras, the last instant and where it was.
         self._last: dict[str, tuple[int, Pose]] = {}
 
-    def look(self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int]) -> Whereabouts:
-        """Return where the cameras of ``stamps_ns`` were at these instants, on the clock of the transforms.
+    def poses_at(self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int]) -> CameraPoses:
+        """Return the poses of the cameras of ``stamps_ns`` at these stamps, on the clock of the transforms.
 
-        A jump costs the instants around it; what comes after is taken for where the camera is.
+        A jump costs the stamps around it; the poses after it are used again.
         """
         poses: dict[str, FloatArray] = {}
         faults: dict[str, TransformError] = {}
@@ -89,7 +89,7 @@ class MovingCameras:
                 faults[name] = found
             else:
                 poses[name] = compose(mounts[name].cam_from_frame, found)
-        return Whereabouts(poses, faults)
+        return CameraPoses(poses, faults)
 
     def newest(self, mounts: Mapping[str, Mount]) -> dict[str, FloatArray]:
         """Return the newest (3, 4) m that is known of each camera, by name; without those of whom nothing is."""
@@ -105,13 +105,13 @@ class MovingCameras:
 
     def _newest(self, frame: str) -> FloatArray | None:
         try:
-            return matrix(invert(self._source.look(self._tracking_frame, frame, None)))
+            return matrix(invert(self._source.lookup(self._tracking_frame, frame, None)))
         except TransformError:
             return None
 
     def _frame_from_tracking(self, frame: str, stamp_ns: int) -> FloatArray | TransformError:
         try:
-            pose = self._source.look(self._tracking_frame, frame, stamp_ns)
+            pose = self._source.lookup(self._tracking_frame, frame, stamp_ns)
             self._refuse_jump(frame, stamp_ns, pose)
         except TransformError as error:
             return error

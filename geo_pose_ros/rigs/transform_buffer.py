@@ -26,7 +26,7 @@ _LEAST_LENGTH = 0.5
 class TransformSource(Protocol):
     """Who knows where frames are."""
 
-    def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         """Return target_from_source at ``stamp_ns``; None: the newest that all of its way is known for.
 
         Raises:
@@ -109,7 +109,7 @@ class TransformBuffer:
         if past >= _TRIM:
             del stamps[:past], poses[:past]
 
-    def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         """Return target_from_source at ``stamp_ns``; None: the newest that all of its way is known for.
 
         Raises:

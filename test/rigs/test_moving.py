@@ -53,7 +53,7 @@ def driven(until_ns: int = 2 * S, step_ns: int = 20 * MS, keep_s: float = 10.0) 
 
 def fault(buffer: TransformBuffer, target: str, source: str, stamp_ns: int | None) -> TransformError:
     with pytest.raises(TransformError) as caught:
-        buffer.look(target, source, stamp_ns)
+        buffer.lookup(target, source, stamp_ns)
     return caught.value
 
 
@@ -61,20 +61,20 @@ def test_between_two_transforms_a_drive_at_constant_speed_is_exact():
     buffer = driven()
     for stamp in (0, 20 * MS, 1007 * MS, 2 * S):
         expected = matrix(compose(drive(stamp), HEAD))
-        np.testing.assert_allclose(matrix(buffer.look('odom', 'head', stamp)), expected, atol=1e-12)
-        np.testing.assert_allclose(matrix(buffer.look('head', 'odom', stamp)),
+        np.testing.assert_allclose(matrix(buffer.lookup('odom', 'head', stamp)), expected, atol=1e-12)
+        np.testing.assert_allclose(matrix(buffer.lookup('head', 'odom', stamp)),
                                    matrix(invert(compose(drive(stamp), HEAD))), atol=1e-12)
     # What hangs on one frame does not need to know where that is.
-    np.testing.assert_allclose(matrix(buffer.look('base', 'head', 99 * S)), matrix(HEAD), atol=1e-15)
-    assert buffer.look('odom', 'odom', 5) == ((0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0))
+    np.testing.assert_allclose(matrix(buffer.lookup('base', 'head', 99 * S)), matrix(HEAD), atol=1e-15)
+    assert buffer.lookup('odom', 'odom', 5) == ((0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0))
     assert repr(buffer) == 'TransformBuffer(base->head (static), odom->base (101))'
 
 
 def test_the_newest_is_that_of_the_slowest_on_the_way():
     buffer = driven()
-    assert buffer.look('odom', 'head', None) == buffer.look('odom', 'head', 2 * S)
+    assert buffer.lookup('odom', 'head', None) == buffer.lookup('odom', 'head', 2 * S)
     buffer.add([told('head', 'eye', 1 * S, HEAD)], static=False)
-    assert buffer.look('odom', 'eye', None) == buffer.look('odom', 'eye', 1 * S)
+    assert buffer.lookup('odom', 'eye', None) == buffer.lookup('odom', 'eye', 1 * S)
 
 
 def test_late_old_missing_and_circular_transforms_say_so():
@@ -94,17 +94,17 @@ def test_transforms_out_of_order_and_told_twice():
     for stamp in (0, 40 * MS, 20 * MS, 40 * MS):
         buffer.add([told('odom', 'base', stamp, drive(stamp, speed=stamp / S))], static=False)
     expected = 0.5 * sum(drive(t, speed=t / S)[1][0] for t in (20 * MS, 40 * MS))
-    assert buffer.look('odom', 'base', 30 * MS)[1][0] == pytest.approx(expected)
+    assert buffer.lookup('odom', 'base', 30 * MS)[1][0] == pytest.approx(expected)
 
 
 def test_memory_is_bounded_and_time_may_begin_anew():
     buffer = driven(until_ns=60 * S, keep_s=2.0)
     assert len(buffer._edges['base'].stamps) < 100 + 257
-    buffer.look('odom', 'base', 58 * S)
+    buffer.lookup('odom', 'base', 58 * S)
     assert fault(buffer, 'odom', 'base', 30 * S).kind == 'old'
     buffer.add([told('odom', 'base', 1 * S, drive(1 * S))], static=False)
     assert fault(buffer, 'odom', 'base', 58 * S).kind == 'late'
-    buffer.look('odom', 'base', 1 * S)
+    buffer.lookup('odom', 'base', 1 * S)
 
 
 @pytest.mark.parametrize('pose', [
@@ -113,9 +113,9 @@ def test_memory_is_bounded_and_time_may_begin_anew():
 ])
 def test_impossible_transforms_are_left_out_and_told(pose):
     buffer = driven()
-    before = buffer.look('odom', 'head', None)
+    before = buffer.lookup('odom', 'head', None)
     assert "'odom' -> 'base'" in buffer.add([told('odom', 'base', 3 * S, pose)], static=False)
-    assert buffer.look('odom', 'head', None) == before
+    assert buffer.lookup('odom', 'head', None) == before
 
 
 # Cameras.
@@ -130,20 +130,20 @@ def test_each_camera_is_looked_up_at_its_own_instant():
     mounts = {**mounts_of(base_rig), 'eye': Mount('head', np.eye(3, 4))}
     mounts = {name: Mount('base' if m.frame == 'world' else m.frame, m.cam_from_frame) for name, m in mounts.items()}
     stamps = {'cam0': 500 * MS, 'cam1': 513 * MS, 'eye': 507 * MS}
-    where = cameras(driven()).look(mounts, stamps)
-    assert not where.faults
+    poses = cameras(driven()).poses_at(mounts, stamps)
+    assert not poses.faults
     for name, stamp in stamps.items():
         on = compose(drive(stamp), HEAD) if name == 'eye' else drive(stamp)
         expected = compose_matrices(mounts[name].cam_from_frame, matrix(invert(on)))
-        np.testing.assert_allclose(where.cam_from_tracking[name], expected, atol=1e-12)
+        np.testing.assert_allclose(poses.cam_from_tracking[name], expected, atol=1e-12)
 
 
 def test_a_camera_without_transforms_costs_itself():
     mounts = {'eye': Mount('head', np.eye(3, 4)), 'hand': Mount('hand', np.eye(3, 4))}
-    looked = cameras(driven()).look(mounts, {'eye': 1 * S, 'hand': 1 * S})
+    looked = cameras(driven()).poses_at(mounts, {'eye': 1 * S, 'hand': 1 * S})
     assert set(looked.cam_from_tracking) == {'eye'} and looked.faults['hand'].kind == 'missing'
     # One whose calibration went while its picture was on the way.
-    assert 'carry' in str(cameras(driven()).look({}, {'eye': 1 * S}).faults['eye'])
+    assert 'carry' in str(cameras(driven()).poses_at({}, {'eye': 1 * S}).faults['eye'])
     assert set(cameras(driven()).newest(mounts)) == {'eye'}
 
 
@@ -154,7 +154,7 @@ def test_a_jump_costs_the_instants_around_it():
         buffer.add([told('odom', 'base', stamp, compose(moved, drive(stamp)))], static=False)
     looking, kinds = cameras(buffer), []
     for stamp in range(900 * MS, 1200 * MS, 33 * MS):
-        faults = looking.look({'cam': Mount('base', np.eye(3, 4))}, {'cam': stamp}).faults
+        faults = looking.poses_at({'cam': Mount('base', np.eye(3, 4))}, {'cam': stamp}).faults
         kinds.append(faults['cam'].kind if faults else '')
     assert kinds.count('jump') == 1 and kinds[-1] == '' and kinds[0] == ''
 
@@ -166,10 +166,10 @@ def test_a_turn_that_no_head_makes_is_a_jump():
     mounts = {'cam': Mount('base', np.eye(3, 4))}
     for most, jumps in ((4.0, 0), (1.0, 1)):
         looking = cameras(buffer, most_turn_rad_s=most)
-        looking.look(mounts, {'cam': 100 * MS})
-        assert len(looking.look(mounts, {'cam': 200 * MS}).faults) == jumps
+        looking.poses_at(mounts, {'cam': 100 * MS})
+        assert len(looking.poses_at(mounts, {'cam': 200 * MS}).faults) == jumps
         # After a second nothing can be said.
-        looking.look(mounts, {'cam': 960 * MS})
+        looking.poses_at(mounts, {'cam': 960 * MS})
 
 
 # The live calibration.

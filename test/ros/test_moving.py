@@ -126,14 +126,14 @@ def test_tf2_answers_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> N
     node = Node('simulated')
     source = listen_to_transforms(node, print)
     assert isinstance(source, Tf2Transforms)
-    assert source.look('odom', 'base', S) == ((0.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
-    assert source.look('odom', 'base', None)[1][0] == 2.0
+    assert source.lookup('odom', 'base', S) == ((0.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
+    assert source.lookup('odom', 'base', None)[1][0] == 2.0
     kinds = {}
     for stamp, frame in (
         (3 * S, 'base'), (-7, 'base'), (S, 'nowhere'), (S + 1, 'apart'), (S + 2, '/base'), (S + 3, 'once')
     ):
         with pytest.raises(TransformError, match=f"'{frame}' in 'odom': ") as caught:
-            source.look('odom', frame, stamp)
+            source.lookup('odom', frame, stamp)
         kinds[stamp] = caught.value.kind
     assert kinds == {
         3 * S: 'late', -7: 'old', S: 'missing', S + 1: 'missing', S + 2: 'missing', S + 3: 'late'
@@ -163,7 +163,7 @@ def test_without_tf2_our_reader_listens_to_both_topics(monkeypatch: pytest.Monke
     assert isinstance(source, OwnTransforms)
     node.callbacks['/tf_static'](told('base', 'eye', 0, IDENTITY))
     node.callbacks['/tf'](told('odom', 'base', S, IDENTITY))
-    assert source.look('odom', 'eye', S) == IDENTITY
+    assert source.lookup('odom', 'eye', S) == IDENTITY
     node.callbacks['/tf'](told('odom', 'base', S, ((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0))))
     assert len(said) == 1 and 'expected a unit quaternion' in said[0]
     source.close()
@@ -190,7 +190,7 @@ class LateSource:
     def __init__(self, refusals: int) -> None:
         self.refusals, self.asked = refusals, 0
 
-    def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         self.asked += 1
         if self.asked <= self.refusals:
             raise TransformError('late', 'not yet')
@@ -208,19 +208,19 @@ def moving(monkeypatch: pytest.MonkeyPatch, source: LateSource, wait_ms: float) 
 def test_a_late_transform_is_waited_for_but_not_again_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = {'cam': Mount('base', np.eye(3, 4))}
     prompt = moving(monkeypatch, LateSource(3), 10_000.0)
-    assert set(prompt.whereabouts(mounts, {'cam': S}).cam_from_tracking) == {'cam'}
+    assert set(prompt.poses_at(mounts, {'cam': S}).cam_from_tracking) == {'cam'}
     never = LateSource(10**9)
     given_up = moving(monkeypatch, never, 20.0)
-    assert given_up.whereabouts(mounts, {'cam': S}).faults['cam'].kind == 'late'
+    assert given_up.poses_at(mounts, {'cam': S}).faults['cam'].kind == 'late'
     asked = never.asked
     assert asked > 1
-    given_up.whereabouts(mounts, {'cam': S})
+    given_up.poses_at(mounts, {'cam': S})
     assert never.asked == asked + 1
     # In time once, waited for again.
     never.asked, never.refusals = 0, 0
-    assert not given_up.whereabouts(mounts, {'cam': S}).faults
+    assert not given_up.poses_at(mounts, {'cam': S}).faults
     never.asked, never.refusals = 0, 3
-    assert not given_up.whereabouts(mounts, {'cam': S}).faults
+    assert not given_up.poses_at(mounts, {'cam': S}).faults
 
 
 # A live node on a robot that drives to and fro and turns; one person stands in odom.

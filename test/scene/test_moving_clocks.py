@@ -16,7 +16,7 @@ def test_clocks_of_a_rig_that_drives_and_turns(off_ms: float, most_wrong_ms: flo
     scenario = Scenario(phase='random', duration_s=6.0, clock_offset_ms=off_ms, recorded=False)
     world = build(scenario, base_from_odom)
     cameras, mounts = robot(world.rig, scenario.duration_s)
-    played = run(world, camera_poses=lambda stamps_ns: cameras.look(mounts, stamps_ns).cam_from_tracking)
+    played = run(world, camera_poses=lambda stamps_ns: cameras.poses_at(mounts, stamps_ns).cam_from_tracking)
     last = played.sets[-1].cameras
     found_ms = 1e3 * np.array([last[name].clock_offset_s for name in world.rig.names])
     true_ms = 1e3 * world.clock_offset_s

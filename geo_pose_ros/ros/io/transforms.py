@@ -59,10 +59,10 @@ class OwnTransforms:
         if wrong:
             self._complain(wrong)
 
-    def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         """See TransformSource."""
         with self._lock:
-            return self._buffer.look(target, source, stamp_ns)
+            return self._buffer.lookup(target, source, stamp_ns)
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -88,7 +88,7 @@ class Tf2Transforms:
             post_callback=lambda jump: self._buffer.clear(),
         )
 
-    def look(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         """See TransformSource."""
         # Time 0 is tf2's word for the newest; before it there is no time.
         instant = Time(nanoseconds=0 if stamp_ns is None else max(stamp_ns, 1))

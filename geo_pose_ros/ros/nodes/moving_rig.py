@@ -10,7 +10,7 @@ from typing import Any
 from ...arrays import FloatArray
 from ...geometry.bodies import bodies_in
 from ...geometry.quaternion import matrix
-from ...rigs.moving import Mount, MovingCameras, Whereabouts
+from ...rigs.moving import CameraPoses, Mount, MovingCameras
 from ...types import Bodies3D
 from ..io.transforms import LiveTransforms, listen_to_transforms
 from .settings import NodeConfig
@@ -40,22 +40,22 @@ class MovingRig:
         with self._lock:
             return self._cameras.newest(mounts)
 
-    def whereabouts(self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int]) -> Whereabouts:
+    def poses_at(self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int]) -> CameraPoses:
         """Return where cameras were at ``stamps_ns``, by name; wait a little for transforms that are late."""
         ends = time.monotonic() + self._config.transform_wait_ms / 1e3
         with self._lock:
-            found = self._cameras.look(mounts, stamps_ns)
+            found = self._cameras.poses_at(mounts, stamps_ns)
         poses, faults = dict(found.cam_from_tracking), dict(found.faults)
         while awaited := {name for name, fault in faults.items() if fault.kind == 'late'} - self._late:
             if time.monotonic() >= ends:
                 break
             time.sleep(_PERIOD_S)
             with self._lock:
-                found = self._cameras.look(mounts, {name: stamps_ns[name] for name in awaited})
+                found = self._cameras.poses_at(mounts, {name: stamps_ns[name] for name in awaited})
             faults = {name: fault for name, fault in faults.items() if name not in awaited} | dict(found.faults)
             poses.update(found.cam_from_tracking)
         self._late = {name for name, fault in faults.items() if fault.kind == 'late'}
-        return Whereabouts(poses, faults)
+        return CameraPoses(poses, faults)
 
     @property
     def output_frame(self) -> str:
@@ -72,7 +72,7 @@ class MovingRig:
         frame = self.output_frame
         if frame == bodies.frame_id:
             return bodies
-        output_from_tracking = self.transforms.look(frame, bodies.frame_id, bodies.stamp_ns)
+        output_from_tracking = self.transforms.lookup(frame, bodies.frame_id, bodies.stamp_ns)
         return bodies_in(matrix(output_from_tracking), bodies, frame)
 
     def close(self) -> None:

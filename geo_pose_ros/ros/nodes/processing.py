@@ -20,7 +20,7 @@ from ...errors import GeoPoseError
 from ...messages.clouds.keypoints import keypoints_from_cloud
 from ...messages.image import frame_from_message
 from ...pipeline import PipelineResult, PosePipeline
-from ...rigs.moving import Mount, Whereabouts
+from ...rigs.moving import CameraPoses, Mount
 from ...scene.sync import StampedSet
 from ...skeleton import get_skeleton
 from ...types import Camera, CameraRig, ClockModel, Frame, Keypoints2D
@@ -166,22 +166,22 @@ class SetProcessor:
         clocks = pipeline.clocks()
         stamps_ns = {name: clocks[name].common_ns(seen.stamp_ns) for name, seen in views.keypoints.items()}
         mounts = self._source.mounts
-        where = moving.whereabouts(mounts, stamps_ns)
-        self._not_placed(mounts, where)
+        poses = moving.poses_at(mounts, stamps_ns)
+        self._not_placed(mounts, poses)
         stage_ms = {**views.stage_ms, 'transforms': 1e3 * (perf_counter() - began)}
-        placed = replace(views.select(where.cam_from_tracking), stage_ms=stage_ms)
-        result = pipeline.finish(stamp_ns, placed, where.cam_from_tracking)
+        placed = replace(views.select(poses.cam_from_tracking), stage_ms=stage_ms)
+        result = pipeline.finish(stamp_ns, placed, poses.cam_from_tracking)
         return replace(result, scene=replace(result.scene, bodies=moving.published(result.bodies)))
 
-    def _not_placed(self, mounts: Mapping[str, Mount], where: Whereabouts) -> None:
+    def _not_placed(self, mounts: Mapping[str, Mount], poses: CameraPoses) -> None:
         """Count the cameras whose places are not known; what carries several has one fault."""
         carried: dict[tuple[str, str], list[str]] = {}
-        for name, fault in where.faults.items():
+        for name, fault in poses.faults.items():
             self._statistics.unusable(name, f'transform {fault.kind}')
             carrier = mounts[name].frame if name in mounts else name
             carried.setdefault((fault.kind, carrier), []).append(name)
         for (kind, frame), names in carried.items():
-            text = f'no place for {", ".join(names)}: {where.faults[names[0]]}'
+            text = f'no place for {", ".join(names)}: {poses.faults[names[0]]}'
             self._statistics.happened('rig', f'transform {kind} {frame}', text, monotonic_ns())
 
     def _newest_poses(self) -> dict[str, FloatArray]:

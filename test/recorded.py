@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
@@ -22,39 +20,33 @@ START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 20_000_000
 FRAMES = 5
 
-WriteScene = Callable[..., CameraRig]
-
 
 def picture(number: int, height: int = 960, width: int = 1280) -> np.ndarray:
     """A grey picture whose level tells its number (modulo 15), after JPEG and video coding too."""
     return np.full((height, width, 3), 20 + 15 * (number % 15), np.uint8)
 
 
-@pytest.fixture
-def write_scene() -> WriteScene:
-    def write(
-        path: Path, *, storage: str = 'mcap', images: bool = True, infos: bool = True, transforms: bool = True,
-        clouds: bool = False, frames: int = FRAMES, rig: CameraRig | None = None,
-    ) -> CameraRig:
-        """Write a bag of ``frames`` sets; a person walks along x by 1 cm a frame."""
-        make, rig = RosbagsFactory(), rig or ring_rig(3)
-        with BagWriter(path, storage) as writer:
-            if transforms:
-                writer.write('/tf_static', rig_to_transforms(make, rig, START_NS), START_NS)
-            for number in range(frames):
-                stamp_ns = START_NS + number * PERIOD_NS
-                seen = keypoints(rig, [person(0) + (0.01 * number, 0.0, 0.0)], stamp_ns)
-                for camera in rig.cameras:
-                    if infos:
-                        info = camera_info_from_intrinsics(make, camera.intrinsics, stamp_ns, camera.frame_id)
-                        writer.write(f'/{camera.name}/camera_info', info, stamp_ns)
-                    if images:
-                        frame = Frame(camera.name, stamp_ns, picture(number))
-                        image = compressed_from_frame(make, frame, camera.frame_id)
-                        writer.write(f'/{camera.name}/image_raw/compressed', image, stamp_ns)
-                    if clouds:
-                        cloud = keypoints_to_cloud(make, seen[camera.name], camera.frame_id)
-                        writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp_ns)
-        return rig
-
-    return write
+def write_scene(
+    path: Path, *, storage: str = 'mcap', images: bool = True, infos: bool = True, transforms: bool = True,
+    clouds: bool = False, frames: int = FRAMES, rig: CameraRig | None = None,
+) -> CameraRig:
+    """Write a bag of ``frames`` sets; a person walks along x by 1 cm a frame."""
+    make, rig = RosbagsFactory(), rig or ring_rig(3)
+    with BagWriter(path, storage) as writer:
+        if transforms:
+            writer.write('/tf_static', rig_to_transforms(make, rig, START_NS), START_NS)
+        for number in range(frames):
+            stamp_ns = START_NS + number * PERIOD_NS
+            seen = keypoints(rig, [person(0) + (0.01 * number, 0.0, 0.0)], stamp_ns)
+            for camera in rig.cameras:
+                if infos:
+                    info = camera_info_from_intrinsics(make, camera.intrinsics, stamp_ns, camera.frame_id)
+                    writer.write(f'/{camera.name}/camera_info', info, stamp_ns)
+                if images:
+                    frame = Frame(camera.name, stamp_ns, picture(number))
+                    image = compressed_from_frame(make, frame, camera.frame_id)
+                    writer.write(f'/{camera.name}/image_raw/compressed', image, stamp_ns)
+                if clouds:
+                    cloud = keypoints_to_cloud(make, seen[camera.name], camera.frame_id)
+                    writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp_ns)
+    return rig

@@ -28,7 +28,7 @@ from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
 
-from ..recorded import FRAMES, PERIOD_NS, START_NS, picture
+from ..recorded import FRAMES, PERIOD_NS, START_NS, picture, write_scene
 from ..scenes import keypoints, person, ring_rig
 
 make = RosbagsFactory()
@@ -75,7 +75,7 @@ def bodies_of(bag):
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-def test_images_become_bodies(tmp_path, write_scene, truth_detector, storage):
+def test_images_become_bodies(tmp_path, truth_detector, storage):
     rig = write_scene(tmp_path / 'bag', storage=storage)
     # Triangulation alone, so that exact keypoints give exact joints.
     config = ProcessConfig(pipeline=PipelineConfig(lifter=LifterConfig(enabled=False)))
@@ -119,7 +119,7 @@ def test_images_become_bodies(tmp_path, write_scene, truth_detector, storage):
     np.testing.assert_allclose(keypoints_from_cloud(clouds[0], 'cam1').xy, expected, atol=1e-3)
 
 
-def test_result_can_be_processed_again(tmp_path, write_scene, truth_detector):
+def test_result_can_be_processed_again(tmp_path, truth_detector):
     """From keypoints alone come the same bodies: images need not be kept."""
     write_scene(tmp_path / 'bag')
     process_bag(tmp_path / 'bag', tmp_path / 'first')
@@ -129,7 +129,7 @@ def test_result_can_be_processed_again(tmp_path, write_scene, truth_detector):
         assert first.stamp_ns == second.stamp_ns
 
 
-def test_keypoints_on_request(tmp_path, write_scene):
+def test_keypoints_on_request(tmp_path):
     write_scene(tmp_path / 'bag', clouds=True)
     config = ProcessConfig(pipeline=PipelineConfig(detector=DetectorConfig(name='keypoints')))
     summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
@@ -139,7 +139,7 @@ def test_keypoints_on_request(tmp_path, write_scene):
         process_bag(tmp_path / 'images', tmp_path / 'out2', config=config)
 
 
-def test_keypoints_of_another_skeleton(tmp_path, write_scene):
+def test_keypoints_of_another_skeleton(tmp_path):
     """COCO keypoints have as many joints as body17; the setting says which they are."""
     write_scene(tmp_path / 'bag', images=False, clouds=True)
     summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=ProcessConfig(keypoints_skeleton='coco17'))
@@ -150,7 +150,7 @@ def test_keypoints_of_another_skeleton(tmp_path, write_scene):
     np.testing.assert_allclose(cloud.xy, expected, atol=1e-3)
 
 
-def test_some_cameras_only(tmp_path, write_scene, truth_detector):
+def test_some_cameras_only(tmp_path, truth_detector):
     write_scene(tmp_path / 'bag')
     process_bag(tmp_path / 'bag', tmp_path / 'out', cameras=['cam2', 'cam0'])
     assert all((b.num_views == 2).all() for b in bodies_of(tmp_path / 'out'))
@@ -160,7 +160,7 @@ def test_some_cameras_only(tmp_path, write_scene, truth_detector):
         process_bag(tmp_path / 'bag', tmp_path / 'out2', cameras=['cam9'])
 
 
-def test_rig_given_instead_of_recorded(tmp_path, write_scene, truth_detector):
+def test_rig_given_instead_of_recorded(tmp_path, truth_detector):
     rig = write_scene(tmp_path / 'bag', infos=False, transforms=False)
     with pytest.raises(BagError, match='no camera_info of cam0, cam1, cam2'):
         process_bag(tmp_path / 'bag', tmp_path / 'out')
@@ -188,7 +188,7 @@ def corrupt(bag, damaged, change):
     return damaged
 
 
-def test_unusable_frames_cost_only_themselves(tmp_path, write_scene, truth_detector, caplog):
+def test_unusable_frames_cost_only_themselves(tmp_path, truth_detector, caplog):
     write_scene(tmp_path / 'bag')
 
     def change(topic, number, message):
@@ -210,7 +210,7 @@ def test_unusable_frames_cost_only_themselves(tmp_path, write_scene, truth_detec
     assert stages and stages.items() <= pipeline.items()
 
 
-def test_not_one_usable_frame(tmp_path, write_scene, truth_detector):
+def test_not_one_usable_frame(tmp_path, truth_detector):
     write_scene(tmp_path / 'bag')
 
     def change(topic, number, message):
@@ -223,7 +223,7 @@ def test_not_one_usable_frame(tmp_path, write_scene, truth_detector):
     assert not (tmp_path / 'out').exists()
 
 
-def test_images_of_another_size_than_camera_info(tmp_path, write_scene, truth_detector):
+def test_images_of_another_size_than_camera_info(tmp_path, truth_detector):
     rig = write_scene(tmp_path / 'bag')
     lens = [replace(camera.intrinsics, width=640, height=480) for camera in rig.cameras]
     other = CameraRig(tuple(replace(c, intrinsics=i) for c, i in zip(rig.cameras, lens, strict=True)), 'world')
@@ -231,7 +231,7 @@ def test_images_of_another_size_than_camera_info(tmp_path, write_scene, truth_de
         process_bag(tmp_path / 'bag', tmp_path / 'out', rig=other)
 
 
-def test_missing_frames_give_smaller_sets_or_none(tmp_path, write_scene, truth_detector):
+def test_missing_frames_give_smaller_sets_or_none(tmp_path, truth_detector):
     write_scene(tmp_path / 'bag')
 
     def change(topic, number, message):
@@ -247,7 +247,7 @@ def test_missing_frames_give_smaller_sets_or_none(tmp_path, write_scene, truth_d
     assert process_bag(bag, tmp_path / 'all', config=config).sets == 5
 
 
-def test_frames_that_are_not_used_are_counted_by_cause(tmp_path, write_scene, truth_detector):
+def test_frames_that_are_not_used_are_counted_by_cause(tmp_path, truth_detector):
     write_scene(tmp_path / 'bag')
 
     def change(topic, _, message):
@@ -265,7 +265,7 @@ def test_frames_that_are_not_used_are_counted_by_cause(tmp_path, write_scene, tr
     assert values['pose_node: camera cam1'][f'dropped: {words}'] == '5'
 
 
-def test_a_clock_that_jumps_back(tmp_path, write_scene, truth_detector):
+def test_a_clock_that_jumps_back(tmp_path, truth_detector):
     """As in a bag that was played in a loop while it was recorded."""
     write_scene(tmp_path / 'bag')
 
@@ -281,14 +281,14 @@ def test_a_clock_that_jumps_back(tmp_path, write_scene, truth_detector):
     assert sorted(stamps) == sorted([*STAMPS[:3], *(stamp - jump for stamp in STAMPS[3:])])
 
 
-def test_camera_without_images_is_not_used(tmp_path, write_scene, truth_detector, caplog):
+def test_camera_without_images_is_not_used(tmp_path, truth_detector, caplog):
     write_scene(tmp_path / 'bag', clouds=True)
     bag = corrupt(tmp_path / 'bag', tmp_path / 'damaged', lambda topic, _, m: None if topic[:5] == '/cam0' else m)
     assert process_bag(bag, tmp_path / 'out').complete_sets == 0
     assert 'No image of the cameras cam0; they are not used.' in caplog.text
 
 
-def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog, monkeypatch):
+def test_set_that_cannot_be_fused_is_counted(tmp_path, caplog, monkeypatch):
     write_scene(tmp_path / 'bag', images=False, clouds=True)
     fuse = PosePipeline.fuse
 
@@ -303,7 +303,7 @@ def test_set_that_cannot_be_fused_is_counted(tmp_path, write_scene, caplog, monk
     assert f'Set at {STAMPS[2]} ns: no such camera' in caplog.text
 
 
-def test_keypoints_that_cannot_be_read_cost_their_camera_only(tmp_path, write_scene, caplog):
+def test_keypoints_that_cannot_be_read_cost_their_camera_only(tmp_path, caplog):
     write_scene(tmp_path / 'bag', images=False, clouds=True)
     with BagReader(tmp_path / 'bag') as reader, BagWriter(tmp_path / 'damaged') as writer:
         for message in reader.messages():
@@ -322,7 +322,7 @@ def make_like(decoded, message_type):
     return TYPESTORE.deserialize_cdr(TYPESTORE.serialize_cdr(decoded, message_type), message_type)
 
 
-def test_cut_bag_is_processed_up_to_the_cut(tmp_path, write_scene, truth_detector, caplog):
+def test_cut_bag_is_processed_up_to_the_cut(tmp_path, truth_detector, caplog):
     write_scene(tmp_path / 'bag', frames=60)
     file = tmp_path / 'bag' / 'bag.mcap'
     whole = file.read_bytes()
@@ -332,7 +332,7 @@ def test_cut_bag_is_processed_up_to_the_cut(tmp_path, write_scene, truth_detecto
     assert 'is cut off' in caplog.text
 
 
-def test_bag_damaged_in_the_middle_is_processed_up_to_there(tmp_path, write_scene, truth_detector, caplog):
+def test_bag_damaged_in_the_middle_is_processed_up_to_there(tmp_path, truth_detector, caplog):
     write_scene(tmp_path / 'bag', frames=60)
     file = tmp_path / 'bag' / 'bag.mcap'
     data = bytearray(file.read_bytes())
@@ -344,7 +344,7 @@ def test_bag_damaged_in_the_middle_is_processed_up_to_there(tmp_path, write_scen
     assert 'is damaged after' in caplog.text
 
 
-def test_result_is_not_overwritten(tmp_path, write_scene, truth_detector):
+def test_result_is_not_overwritten(tmp_path, truth_detector):
     write_scene(tmp_path / 'bag')
     process_bag(tmp_path / 'bag', tmp_path / 'out')
     with pytest.raises(BagError, match='exists already'):

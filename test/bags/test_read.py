@@ -12,7 +12,7 @@ from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError
 
-from ..recorded import FRAMES, PERIOD_NS, START_NS
+from ..recorded import FRAMES, PERIOD_NS, START_NS, write_scene
 
 STORAGES = ('mcap', 'sqlite3')
 make = RosbagsFactory()
@@ -34,7 +34,7 @@ def numbers(reader):
 
 
 @pytest.mark.parametrize('storage', STORAGES)
-def test_topics_times_and_messages(tmp_path, write_scene, storage):
+def test_topics_times_and_messages(tmp_path, storage):
     write_scene(tmp_path / 'bag', storage=storage)
     with BagReader(tmp_path / 'bag') as reader:
         assert reader.damage == ''

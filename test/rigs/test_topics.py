@@ -14,7 +14,7 @@ from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert, t
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.rigs.topics import CameraTopics, choose_cameras, find_cameras, rig_from_bag
 
-from ..recorded import FRAMES
+from ..recorded import FRAMES, write_scene
 from ..scenes import intrinsics, ring_rig
 
 make = RosbagsFactory()
@@ -75,7 +75,7 @@ def test_bag_without_cameras(tmp_path):
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-def test_rig_round_trip(tmp_path, write_scene, storage):
+def test_rig_round_trip(tmp_path, storage):
     rig = write_scene(tmp_path / 'bag', storage=storage)
     with BagReader(tmp_path / 'bag') as reader:
         back = rig_from_bag(reader)
@@ -124,7 +124,7 @@ def test_world_frame_may_be_chosen(tmp_path):
             rig_from_bag(reader, world_frame_id='odom')
 
 
-def test_bag_without_camera_info(tmp_path, write_scene):
+def test_bag_without_camera_info(tmp_path):
     write_scene(tmp_path / 'bag', infos=False)
     with BagReader(tmp_path / 'bag') as reader:
         with pytest.raises(BagError, match=r'no camera_info of cam0, cam1, cam2; it has: .*or give the cali.* --rig'):
@@ -134,7 +134,7 @@ def test_bag_without_camera_info(tmp_path, write_scene):
     assert not report.can_process and 'no camera_info' in report.rig_fault
 
 
-def test_bag_without_transforms(tmp_path, write_scene):
+def test_bag_without_transforms(tmp_path):
     write_scene(tmp_path / 'bag', transforms=False)
     with (
         BagReader(tmp_path / 'bag') as reader,
@@ -163,7 +163,7 @@ def test_drop_estimate(stamps, rate, drops):
     assert estimate_drops(stamps) == (pytest.approx(rate), drops)
 
 
-def test_report(tmp_path, write_scene):
+def test_report(tmp_path):
     write_scene(tmp_path / 'bag', clouds=True)
     with BagReader(tmp_path / 'bag') as reader:
         report = inspect_bag(reader)
@@ -179,7 +179,7 @@ def test_report(tmp_path, write_scene):
     assert text.endswith('geo_pose process: yes\ngeo_pose retrain: yes')
 
 
-def test_report_of_a_cut_bag(tmp_path, write_scene, caplog):
+def test_report_of_a_cut_bag(tmp_path, caplog):
     write_scene(tmp_path / 'bag', frames=60)
     file = tmp_path / 'bag' / 'bag.mcap'
     whole = file.read_bytes()
@@ -191,7 +191,7 @@ def test_report_of_a_cut_bag(tmp_path, write_scene, caplog):
     assert 'bag.mcap is cut off: ' in text.splitlines()[1]
 
 
-def test_report_of_a_bag_damaged_in_the_middle(tmp_path, write_scene, caplog):
+def test_report_of_a_bag_damaged_in_the_middle(tmp_path, caplog):
     write_scene(tmp_path / 'bag', frames=60)
     file = tmp_path / 'bag' / 'bag.mcap'
     data = bytearray(file.read_bytes())

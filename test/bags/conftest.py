@@ -1,3 +1,0 @@
-from ..recorded import write_scene
-
-__all__ = ['write_scene']

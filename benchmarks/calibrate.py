@@ -51,7 +51,8 @@ from geo_pose_ros.scene.cameras import CameraState
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints
-from geo_pose_ros.simulation.motion import MotionClip, load_motion, stature_m
+from geo_pose_ros.simulation.motion import MotionClip, stature_m
+from geo_pose_ros.simulation.motion_files import load_motion
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Intrinsics, Keypoints2D
 

@@ -53,7 +53,7 @@ from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
-from geo_pose_ros.simulation.motion import load_motion
+from geo_pose_ros.simulation.motion_files import load_motion
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 

@@ -2,20 +2,20 @@
 
 import ast
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 import geo_pose_ros
 
-ROOT = Path(geo_pose_ros.__file__).parent
-BLOCKED = (
-    'rclpy', 'torch', 'mediapipe', 'rtmlib', 'tensorrt', 'cuda', 'rerun', 'tf2_ros', 'cv_bridge', 'hri_msgs',
-    'sensor_msgs', 'geo_pose_training', 'distributed', 'viser',
-)
-# Lower layers may not import higher ones; a part not listed may import anything but ros.
+ROOT = Path(__file__).parents[1]
+PACKAGES = {'geo_pose_ros': ROOT / 'geo_pose_ros', 'geo_pose_training': ROOT / 'training'}
+# The layers, lowest first: the only place that states them. A part imports its own layer and lower ones.
 LAYERS = (
     ('errors', 'arrays', 'types', 'skeleton', 'findings', 'settings'),
     ('geometry', 'page'),
@@ -25,19 +25,115 @@ LAYERS = (
     ('pipeline', 'runner'),
     ('calibration', 'evaluation'),
     ('bags', 'export'),
-    ('view', 'doctor', 'ros', 'simulation'),
+    ('view', 'doctor', 'ros', 'simulation', 'training'),
     ('commands', 'demo', 'cli'),
 )
-# Within one layer: what must not know of what.
-STRANGERS = (('lifting', 'fusion'), ('fusion', 'lifting'), ('fusion', 'calibration'), ('lifting', 'calibration'))
-
-
+# Within one layer: parts that do not know of each other.
+INDEPENDENT = (('lifting', 'fusion'), ('fusion', 'lifting'))
+# Who else may import a library. Each other library of a vendor is imported in at most one module.
+ONLY_IN = {
+    'argparse': r'geo_pose_ros\.(commands|cli)\b|geo_pose_training\.(commands|cli|benchmark|data.store.from_bags)\b',
+    'rclpy': r'geo_pose_ros\.ros\.',
+    'sensor_msgs': r'geo_pose_ros\.ros\.', 'std_msgs': r'geo_pose_ros\.ros\.',
+    'visualization_msgs': r'geo_pose_ros\.ros\.', 'geometry_msgs': r'geo_pose_ros\.ros\.',
+    'torch': r'geo_pose_training\.',
+    'onnx': r'geo_pose_ros\.inference\.|geo_pose_training\.',
+    'onnxruntime': r'geo_pose_ros\.inference\.|geo_pose_training\.export',
+    'rosbags': r'geo_pose_ros\.(bags|ros)\.',
+}
+ONCE = ('cuda', 'cv_bridge', 'distributed', 'h5py', 'pyarrow', 'rtmlib', 'tensorrt', 'tf2_ros', 'viser')
+BLOCKED = (
+    'rclpy', 'torch', 'mediapipe', 'rtmlib', 'tensorrt', 'cuda', 'rerun', 'tf2_ros', 'cv_bridge', 'hri_msgs',
+    'sensor_msgs', 'geo_pose_training', 'distributed', 'viser',
+)
 # What may need ROS to be imported.
 OF_ROS = ('geo_pose_ros.ros', 'geo_pose_ros.commands.live.')
 
 
-def modules():
-    return [m.name for m in pkgutil.walk_packages([str(ROOT)], 'geo_pose_ros.') if not m.name.startswith(OF_ROS)]
+def module_name(package, path):
+    parts = [package, *path.relative_to(PACKAGES[package]).with_suffix('').parts]
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+MODULES = {module_name(package, path): path for package, root in PACKAGES.items() for path in root.rglob('*.py')}
+
+
+def imports_of(module):
+    """Yield the dotted names that a module imports, in functions too; not those for the type checker alone."""
+    path = MODULES[module]
+    package = module.split('.') if path.name == '__init__.py' else module.split('.')[:-1]
+    unread = [ast.parse(path.read_text())]
+    while unread:
+        node = unread.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = '.'.join([*base, *([node.module] if node.module else [])])
+            yield from (f'{stem}.{alias.name}' for alias in node.names)
+        elif not (isinstance(node, ast.If) and 'TYPE_CHECKING' in ast.unparse(node.test)):
+            unread += ast.iter_child_nodes(node)
+
+
+IMPORTS = {module: sorted(set(imports_of(module))) for module in MODULES}
+
+
+def part(module):
+    """Return the part of the house a dotted name belongs to; '' outside of it and for the package itself."""
+    package, *names = module.split('.')
+    if package == 'geo_pose_training':
+        return 'commands' if names[:1] == ['commands'] else 'training'
+    return names[0] if package == 'geo_pose_ros' and names else ''
+
+
+def layer(name):
+    return next((i for i, names in enumerate(LAYERS) if name in names), None)
+
+
+@pytest.mark.parametrize('module', sorted(MODULES))
+def test_imports_go_downward(module):
+    own = part(module)
+    if not own:
+        return
+    assert layer(own) is not None, f'{own} is in no layer; add it to LAYERS'
+    for used in {part(name) for name in IMPORTS[module]} - {own, ''}:
+        # A public name of the package is of no layer.
+        if layer(used) is not None:
+            assert layer(used) <= layer(own), f'{module} imports {used}, which lies above it'
+            assert (own, used) not in INDEPENDENT, f'{module} imports {used}'
+
+
+def test_no_imports_go_in_circles():
+    names = sorted(MODULES)
+    graph = np.zeros((len(names), len(names)), bool)
+    for module, imported in IMPORTS.items():
+        for name in imported:
+            while name and name not in MODULES:
+                name = name.rpartition('.')[0]
+            if name and name != module:
+                graph[names.index(module), names.index(name)] = True
+    count, component = connected_components(graph, directed=True, connection='strong')
+    circles = [[names[i] for i in np.flatnonzero(component == k)] for k in range(count)]
+    assert [circle for circle in circles if len(circle) > 1] == []
+
+
+def importers(library):
+    return sorted(module for module, names in IMPORTS.items() if library in {name.split('.')[0] for name in names})
+
+
+@pytest.mark.parametrize('library', sorted(ONLY_IN))
+def test_a_library_is_imported_where_it_belongs(library):
+    assert [module for module in importers(library) if not re.match(ONLY_IN[library], module)] == []
+
+
+@pytest.mark.parametrize('library', ONCE)
+def test_a_library_is_imported_in_one_module(library):
+    assert len(importers(library)) <= 1
+
+
+def test_the_architecture_page_shows_these_layers():
+    rows = re.findall(r'^\| (`.*?) \|', (ROOT / 'docs' / 'architecture.md').read_text(), re.MULTILINE)
+    assert tuple(tuple(re.findall(r'`([\w]+)', row)) for row in rows) == LAYERS
 
 
 def blocked_import(statement):
@@ -54,9 +150,11 @@ sys.meta_path.insert(0, Block())
 
 
 def test_every_module_loads_without_ros_torch_and_vendors():
-    done = blocked_import('import importlib\nfor name in ' + repr(modules()) + ': importlib.import_module(name)')
+    found = (module.name for module in pkgutil.walk_packages(geo_pose_ros.__path__, 'geo_pose_ros.'))
+    names = [name for name in found if not name.startswith(OF_ROS)]
+    done = blocked_import('import importlib\nfor name in ' + repr(names) + ': importlib.import_module(name)')
     assert done.returncode == 0, done.stderr
-    assert len(modules()) > 20
+    assert len(names) > 20
 
 
 @pytest.mark.parametrize('name', ['rclpy', 'torch', 'rtmlib'])
@@ -64,54 +162,3 @@ def test_the_blocker_blocks(name):
     done = blocked_import(f'import {name}')
     assert done.returncode != 0
     assert f'blocked: {name}' in done.stderr
-
-
-def part(module):
-    """Return the part of the package a dotted name belongs to, or None outside of it."""
-    pieces = module.split('.')
-    return pieces[1] if pieces[0] == 'geo_pose_ros' and len(pieces) > 1 else None
-
-
-def imported_parts(path):
-    """Yield the parts that a source file imports, at any depth of its code."""
-    package = ['geo_pose_ros', *path.relative_to(ROOT).parts[:-1]]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            stem = '.'.join([*base, *([node.module] if node.module else [])])
-            names = [f'{stem}.{alias.name}' for alias in node.names]
-        else:
-            continue
-        yield from (p for p in map(part, names) if p)
-
-
-def layer(name):
-    return next((i for i, names in enumerate(LAYERS) if name in names), None)
-
-
-@pytest.mark.parametrize('path', sorted(ROOT.rglob('*.py')), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_go_downward(path):
-    own = path.relative_to(ROOT).parts[0].removesuffix('.py')
-    if layer(own) is None:
-        assert own == '__init__', f'{own} is in no layer; add it to LAYERS'
-        return
-    for used in imported_parts(path):
-        if layer(used) is not None and used != own:
-            assert layer(used) <= layer(own), f'{own} imports {used}, which lies above it'
-            assert (own, used) not in STRANGERS, f'{own} imports {used}'
-
-
-@pytest.mark.parametrize('path', sorted(ROOT.rglob('*.py')), ids=lambda p: str(p.relative_to(ROOT)))
-def test_only_ros_sees_rclpy_and_nothing_sees_torch(path):
-    roots = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            roots |= {alias.name.split('.')[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            roots.add(node.module.split('.')[0])
-    assert 'torch' not in roots
-    if path.relative_to(ROOT).parts[0] != 'ros':
-        assert not roots & {'rclpy', 'sensor_msgs', 'std_msgs', 'visualization_msgs', 'geometry_msgs'}
-

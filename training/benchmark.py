@@ -30,7 +30,8 @@ import torch
 from geo_pose_ros.inference.model_card import VIEW_SIZE
 from geo_pose_ros.simulation.cameras import ceiling_rig
 from geo_pose_ros.simulation.detector import CLEAN
-from geo_pose_ros.simulation.motion import MotionClip, load_motion
+from geo_pose_ros.simulation.motion import MotionClip
+from geo_pose_ros.simulation.motion_files import load_motion
 
 from .data.bank import Bank, Batch
 from .data.prepare import prepare

@@ -18,7 +18,7 @@ import torch
 from geo_pose_training.data.bank import mirror
 from numpy.typing import NDArray
 
-from geo_pose_ros.simulation.motion import load_motion
+from geo_pose_ros.simulation.motion_files import load_motion
 from geo_pose_ros.skeleton import BODY17
 
 ARM = [BODY17.index(f'left_{joint}') for joint in ('shoulder', 'elbow', 'wrist')]

@@ -1,16 +1,15 @@
-"""Human motion as body17 joints: the shared npz, or a folder of BVH files; and bodies drawn at random."""
+"""Human motion as body17 joints, and bodies drawn at random."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from ..arrays import FloatArray
-from ..errors import ConfigError, ShapeError
+from ..errors import ShapeError
 from ..skeleton import BODY17
 
 
@@ -26,35 +25,6 @@ class MotionClip:
     def __post_init__(self) -> None:
         if self.joints.ndim != 3 or self.joints.shape[1:] != (len(BODY17), 3):
             raise ShapeError(f"Clip '{self.name}': received {self.joints.shape}, expected (F, 17, 3).")
-
-
-def load_motion(path: Path) -> list[MotionClip]:
-    """Load the clips of an npz (as ../shared/data/mocap17.npz) or of all BVH files in a folder.
-
-    Raises:
-        ConfigError: if there is nothing to load.
-    """
-    if path.is_dir():
-        from .bvh import load_bvh
-
-        clips = [load_bvh(file) for file in sorted(path.rglob('*.bvh'))]
-        if not clips:
-            raise ConfigError(f"No .bvh file in '{path}'; give a folder of BVH files or an npz of body17 joints.")
-        return clips
-    if not path.is_file():
-        raise ConfigError(f"Motion '{path}' does not exist; give a folder of BVH files or an npz of body17 joints.")
-    with np.load(path) as stored:
-        missing = {'joints', 'clip_start', 'clip_length', 'clip_name', 'validation', 'fps'} - set(stored)
-        if missing:
-            raise ConfigError(f"Motion '{path}' lacks the arrays {sorted(missing)}; see training/data/motion.py.")
-        joints, fps = stored['joints'], float(stored['fps'])
-        rows = zip(
-            stored['clip_name'], stored['clip_start'], stored['clip_length'], stored['validation'], strict=True
-        )
-        return [
-            MotionClip(str(name), joints[start : start + length].astype(np.float64), fps, bool(validation))
-            for name, start, length, validation in rows
-        ]
 
 
 # Limbs whose length varies from person to person; left and right together.

@@ -17,7 +17,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from ..arrays import BoolArray, FloatArray
 from ..skeleton import BODY17
-from .motion import MotionClip, load_motion, random_proportions, stature_m
+from .motion import MotionClip, random_proportions, stature_m
+from .motion_files import load_motion
 
 MOCAP = Path(__file__).resolve().parents[3] / 'shared/data/mocap17.npz'
 GRID_HZ = 60.0

@@ -13,16 +13,15 @@ from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, room_
 
 from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.simulation.bvh import load_bvh
 from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings, detect_person, detector_joints
 from geo_pose_ros.simulation.motion import (
     MotionClip,
-    load_motion,
     random_body,
     random_proportions,
     rescale_bones,
     stature_m,
 )
+from geo_pose_ros.simulation.motion_files import load_bvh, load_motion
 from geo_pose_ros.skeleton import BODY17
 from test.scenes import ring_rig
 from test.training.people import moving_person

@@ -23,7 +23,7 @@ from geo_pose_ros.rigs.rig_file import load_rig
 from geo_pose_ros.settings import build, flatten
 from geo_pose_ros.simulation.cameras import ceiling_rig
 from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
-from geo_pose_ros.simulation.motion import load_motion
+from geo_pose_ros.simulation.motion_files import load_motion
 
 from .formats.h36m import load_h36m
 from .formats.mpi import load_mpi_test, load_mpi_train

@@ -1,4 +1,4 @@
-"""Motion from BVH files (Biovision hierarchy): forward kinematics, then body17 by joint name."""
+"""Human motion from files: an npz of body17 joints, or BVH (Biovision hierarchy), whose joints are known by name."""
 
 from __future__ import annotations
 
@@ -40,6 +40,33 @@ class _Joint:
     parent: int
     offset: FloatArray = field(default_factory=lambda: np.zeros(3))
     channels: tuple[str, ...] = ()
+
+
+def load_motion(path: Path) -> list[MotionClip]:
+    """Load the clips of an npz (as ../shared/data/mocap17.npz) or of all BVH files in a folder.
+
+    Raises:
+        ConfigError: if there is nothing to load.
+    """
+    if path.is_dir():
+        clips = [load_bvh(file) for file in sorted(path.rglob('*.bvh'))]
+        if not clips:
+            raise ConfigError(f"No .bvh file in '{path}'; give a folder of BVH files or an npz of body17 joints.")
+        return clips
+    if not path.is_file():
+        raise ConfigError(f"Motion '{path}' does not exist; give a folder of BVH files or an npz of body17 joints.")
+    with np.load(path) as stored:
+        missing = {'joints', 'clip_start', 'clip_length', 'clip_name', 'validation', 'fps'} - set(stored)
+        if missing:
+            raise ConfigError(f"Motion '{path}' lacks the arrays {sorted(missing)}; see load_motion.")
+        joints, fps = stored['joints'], float(stored['fps'])
+        rows = zip(
+            stored['clip_name'], stored['clip_start'], stored['clip_length'], stored['validation'], strict=True
+        )
+        return [
+            MotionClip(str(name), joints[start : start + length].astype(np.float64), fps, bool(validation))
+            for name, start, length, validation in rows
+        ]
 
 
 def load_bvh(path: Path, *, stature: float = 1.75) -> MotionClip:

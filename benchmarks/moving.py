@@ -9,66 +9,24 @@ what a view's own instant is worth, with all cameras of a set looked up at the s
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import RESULTS, parser_of, provenance, show, use_one_thread, write_json
-from geo_pose_ros.arrays import NS_PER_S, FloatArray
-from geo_pose_ros.bags.message_factory import RosbagsFactory
-from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
-from geo_pose_ros.messages.transforms import to_transform
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.rigs.moving import Mount, MovingCameras
-from geo_pose_ros.rigs.settings import TransformConfig
-from geo_pose_ros.rigs.transform_buffer import TransformBuffer
+from geo_pose_ros.simulation.carried import base_from_odom, carry_rig
 from geo_pose_ros.simulation.metrics import Metrics, measure
-from geo_pose_ros.simulation.scenario import EPOCH_NS, Scenario, build
+from geo_pose_ros.simulation.scenario import Scenario, build
 from geo_pose_ros.simulation.simulate import CameraPoses, run
-from geo_pose_ros.types import CameraRig
 
-SPEED_M_S, TURN_RAD_S = 1.0, math.radians(60.0)
-TF_HZ = 50.0
 RESULT = RESULTS / 'moving.json'
-MAKE = RosbagsFactory()
 # What the issue asks for.
 MOST_RATIO, MOST_LOOKUP_MS = 1.2, 0.2
-
-
-def odom_from_base(time_s: float) -> Pose:
-    """Return where the robot is: on a circle about the origin, looking along it."""
-    angle, radius_m = TURN_RAD_S * time_s, SPEED_M_S / TURN_RAD_S
-    turn = (0.0, 0.0, math.sin(0.5 * angle), math.cos(0.5 * angle))
-    return turn, (radius_m * math.sin(angle), -radius_m * math.cos(angle), 0.0)
-
-
-def base_from_odom(time_s: FloatArray) -> FloatArray:
-    """Return (F, 3, 4) at times (F,)."""
-    return np.array([matrix(invert(odom_from_base(t))) for t in time_s.tolist()])
-
-
-def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
-    """Return a TransformStamped."""
-    return to_transform(MAKE, parent, child, matrix(pose), stamp_ns)
-
-
-def robot(rig: CameraRig, seconds: float) -> tuple[MovingCameras, dict[str, Mount]]:
-    """Return the cameras of ``rig`` on a head on a base that drives, and what carries each."""
-    buffer = TransformBuffer(keep_s=2.0 * seconds + 2.0)
-    mounts = {}
-    for camera in rig.cameras:
-        # TF has the camera's frame; the rig's pose stays in the mount, as where TF has only the base.
-        buffer.add([told('head', camera.frame_id, 0, IDENTITY)], static=True)
-        mounts[camera.name] = Mount(camera.frame_id, camera.cam_from_world)
-    buffer.add([told('base', 'head', 0, IDENTITY)], static=True)
-    for step in range(round(-TF_HZ), round((seconds + 1.0) * TF_HZ)):
-        stamp_ns = EPOCH_NS + round(step * NS_PER_S / TF_HZ)
-        buffer.add([told('odom', 'base', stamp_ns, odom_from_base(step / TF_HZ))], static=False)
-    return MovingCameras(buffer, 'odom', TransformConfig()), mounts
 
 
 def measured(scenario: Scenario) -> tuple[dict[str, Metrics], list[float]]:
@@ -77,7 +35,7 @@ def measured(scenario: Scenario) -> tuple[dict[str, Metrics], list[float]]:
     took_ms: list[float] = []
     cases = {'standing': measure(run(standing))}
     for case in ('driving', 'driving, all at the set\'s instant'):
-        cameras, mounts = robot(driving.rig, scenario.duration_s)
+        cameras, mounts = carry_rig(driving.rig, scenario.duration_s)
 
         def at_their_own(
             stamps_ns: Mapping[str, int], cameras: MovingCameras = cameras, mounts: Mapping[str, Mount] = mounts

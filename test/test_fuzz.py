@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from benchmarks.live import fuzz
+from test import fuzz
 
 
 @pytest.mark.filterwarnings('ignore::RuntimeWarning')

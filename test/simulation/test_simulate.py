@@ -1,4 +1,4 @@
-"""The scene simulator of benchmarks/: what it shows the pipeline, and how it judges what comes back."""
+"""The scene simulator: what it shows the pipeline, and how it judges what comes back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from geo_pose_ros.simulation.cameras import ring_rig
 from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
 from geo_pose_ros.simulation.metrics import Metrics, gauge_s, match, measure, oracle_ratio
 from geo_pose_ros.simulation.scenario import EPOCH_NS, Hidden, Knock, Scenario, World, build
-from geo_pose_ros.simulation.sight import CAPSULES, find_occluders
+from geo_pose_ros.simulation.sight import find_occluders
 from geo_pose_ros.simulation.simulate import SetRecord, SimulatedRun, arrivals, run
 from geo_pose_ros.simulation.walks import crossing_paths, walks
 from geo_pose_ros.skeleton import BODY17
@@ -119,23 +119,6 @@ def test_a_person_behind_another_is_hidden_and_nobody_else() -> None:
     assert (hidden_by[0] == -1).all() and (hidden_by[2] == -1).all()
 
 
-def test_a_capsule_hides_what_is_within_its_radius() -> None:
-    camera = ring_rig(1, 0.5, np.random.default_rng(0)).cameras[0]
-    spine = BODY17.index('spine')
-    radius = next(r for a, b, r in CAPSULES if (a, b) == (BODY17.index('pelvis'), BODY17.index('thorax')))
-    front = STANDING.copy()
-    # Arms up, out of the way.
-    front[[BODY17.index(f'{side}_{name}') for side in ('left', 'right') for name in ('elbow', 'wrist')]] = 0, 0, 2.2
-    ray = front[spine] - camera.position_m
-    across = np.cross(ray, (0.0, 0.0, 1.0)) / np.linalg.norm(np.cross(ray, (0.0, 0.0, 1.0)))
-    behind = STANDING + 3.0 * ray / np.linalg.norm(ray)
-    for off, by in ((0.9, 0), (1.1, -1)):
-        point = front[spine] + off * radius * across
-        # The same ray, one metre farther.
-        behind[spine] = point + (point - camera.position_m) / np.linalg.norm(point - camera.position_m)
-        assert find_occluders(camera, np.stack([front, behind])[None])[0, 1, spine] == by
-
-
 def test_hidden_joints_are_missing_or_on_the_person_who_hides_them() -> None:
     world = build(replace(PLAIN, cameras=2, people=6, motion='cell', duration_s=4.0, spacing_m=0.7))
     foreign = missing = 0
@@ -178,13 +161,6 @@ def test_what_is_marked_is_wrong_and_what_is_not_is_right() -> None:
         assert np.isfinite(clean[d.exchanged & ~d.gross]).mean() > 0.8
 
 
-def test_detections_come_in_no_order() -> None:
-    world = build(replace(PLAIN, people=3))
-    first = [e.keypoints for e in arrivals(world) if e.camera == 'cam00']
-    where = np.array([k.xy[:, 0, 0] for k in first if len(k.xy) == 3])
-    assert len({tuple(np.argsort(row)) for row in where.round(1)}) > 1
-
-
 # People who hide, cameras that are knocked.
 
 
@@ -196,7 +172,7 @@ def test_a_hidden_person_is_seen_by_nobody_while_hidden() -> None:
         assert record.detections.found[~away, 1].mean() > 0.5
 
 
-def test_a_knock_moves_the_picture_while_it_lasts() -> None:
+def test_a_knock_moves_the_image_while_it_lasts() -> None:
     plain, knocked = build(PLAIN), build(replace(PLAIN, knocks=(Knock(1, 20.0, 0.4, 0.7),)))
     time = plain.cameras[1].exposure_s
     moved = np.linalg.norm(plain.cameras[1].detections.xy - knocked.cameras[1].detections.xy, axis=-1)
@@ -217,8 +193,8 @@ def test_bones_are_rigid_and_statures_differ() -> None:
     assert np.ptp(lengths.mean(0).sum(-1)) > 0.2
 
 
-@pytest.mark.parametrize('people', [2, 8, 15])
-def test_walkers_keep_their_distance(people: int) -> None:
+def test_walkers_keep_their_distance() -> None:
+    people = 8
     paths = walks(np.random.default_rng(0), people, 1.0, 0.6 + 0.75 * np.sqrt(people), 600)
     apart = np.linalg.norm(paths[:, :, None] - paths[:, None], axis=-1) + 10.0 * np.eye(people)
     assert apart.min() >= 1.0
@@ -249,13 +225,13 @@ def test_the_wrist_swings_with_eight_metres_a_second() -> None:
 
 
 def test_a_clean_scene_is_found_exactly() -> None:
-    recording = run(build(replace(PLAIN, cameras=4)), config_of(NodeConfig, {
+    simulated = run(build(replace(PLAIN, cameras=4)), config_of(NodeConfig, {
         'pipeline.lifter.enabled': False, 'pipeline.tracking.enabled': False,
     }))
-    found = measure(recording)
+    found = measure(simulated)
     assert found.mpjpe_m < 1e-3
     assert found.ghosts == 0.0 and found.ids == 1.0
-    assert all(s.now_ns >= s.stamp_ns for s in recording.sets)
+    assert all(s.now_ns >= s.stamp_ns for s in simulated.sets)
 
 
 def test_a_set_may_cost_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,19 +243,6 @@ def test_a_set_may_cost_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(free.sets) >= 30 > 21 >= len(busy.sets) >= 15
     assert np.diff([s.now_ns for s in busy.sets]).min() >= 50_000_000
     assert busy.drops != free.drops
-
-
-def test_memory_of_a_set_is_traced_when_asked() -> None:
-    world = build(PLAIN)
-    assert all(s.peak_bytes == 0 for s in run(world, limit=2).sets)
-    traced = run(world, memory=True, limit=3).sets
-    assert len(traced) == 3 and all(1_000 < s.peak_bytes < 50_000_000 for s in traced)
-
-
-def test_the_oracle_gets_one_person() -> None:
-    world = build(replace(PLAIN, people=3, noise=NoiseSettings()))
-    assert {len(e.keypoints.xy) for e in arrivals(world, oracle_of=1)} <= {0, 1}
-    assert [e.arrival_ns for e in arrivals(world)] == [e.arrival_ns for e in arrivals(world, oracle_of=1)]
 
 
 # The judge, on results made by hand.
@@ -294,7 +257,7 @@ def bodies(stamp_ns: int, xyz: FloatArray, ids: list[int], views: int = 2, sigma
 
 
 def by_hand(world: World, published: list[Bodies3D], cameras: list[dict[str, object]] | None = None) -> SimulatedRun:
-    """Return a recording of bodies that were published from every camera's frame of that stamp."""
+    """Return a simulated of bodies that were published from every camera's frame of that stamp."""
     sets = tuple(
         SetRecord(
             b.stamp_ns, b.stamp_ns, {r.camera.name: b.stamp_ns for r in world.cameras if b.stamp_ns in r.stamp_ns}, b,
@@ -335,12 +298,6 @@ def test_ghosts_missing_people_and_new_ids_are_counted(pair: World) -> None:
     assert found.recall == pytest.approx(0.75)
     assert found.ids == pytest.approx(1.5) and found.ids_all == pytest.approx(2.0)
     assert found.bodies == pytest.approx(1.25)
-
-
-def test_a_second_body_on_one_person_is_a_ghost(pair: World) -> None:
-    truth = pair.truth(stamps(pair)[0])
-    matched = match(np.concatenate([truth, truth[:1] + 0.02]), truth)
-    assert matched.body.tolist() == [0, 1] and matched.ghosts.tolist() == [2]
 
 
 def test_a_body_too_far_off_is_nobody(pair: World) -> None:
@@ -414,9 +371,9 @@ def test_reports_about_cameras_are_compared_with_the_truth() -> None:
             {name: camera(i, (b.stamp_ns - EPOCH_NS) / NS, wrong_s) for i, name in enumerate(world.rig.names)}
             for b in published
         ]
-        recording = by_hand(world, published, reported)
-        found = measure(recording)
-        assert gauge_s(recording) == pytest.approx(-0.02)
+        simulated = by_hand(world, published, reported)
+        found = measure(simulated)
+        assert gauge_s(simulated) == pytest.approx(-0.02)
         assert found.clock_error_ms == pytest.approx(0.0, abs=1e-6)
         assert found.clock_found_s == pytest.approx(found_s, abs=0.1)
         assert found.knock_found_s == pytest.approx(0.3, abs=0.04)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.moving import base_from_odom, robot
+from geo_pose_ros.simulation.carried import base_from_odom, carry_rig
 from geo_pose_ros.simulation.scenario import Scenario, build
 from geo_pose_ros.simulation.simulate import run
 
@@ -15,7 +15,7 @@ def test_clocks_of_a_rig_that_drives_and_turns(off_ms: float, most_wrong_ms: flo
     """1 m/s, 60 degrees/s. Clocks that are right are not blamed, those that are wrong are found."""
     scenario = Scenario(phase='random', duration_s=6.0, clock_offset_ms=off_ms, recorded=False)
     world = build(scenario, base_from_odom)
-    cameras, mounts = robot(world.rig, scenario.duration_s)
+    cameras, mounts = carry_rig(world.rig, scenario.duration_s)
     played = run(world, camera_poses=lambda stamps_ns: cameras.poses_at(mounts, stamps_ns).cam_from_tracking)
     last = played.sets[-1].cameras
     found_ms = 1e3 * np.array([last[name].clock_offset_s for name in world.rig.names])

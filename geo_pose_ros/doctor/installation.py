@@ -45,6 +45,7 @@ NEEDS = (
     Need('numpy', 'everything', _APT.format('python3-numpy')),
     Need('scipy', 'fusion', _APT.format('python3-scipy')),
     Need('cv2', 'images', _APT.format('python3-opencv')),
+    Need('PIL', 'compressed images', _APT.format('python3-pil')),
     Need('yaml', 'rig and parameter files', _APT.format('python3-yaml')),
     Need('tqdm', 'progress of process and import', _APT.format('python3-tqdm')),
     Need('onnxruntime', 'detector and lifter', _ROBOT),

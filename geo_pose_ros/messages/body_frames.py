@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ..geometry.body_frame import world_from_body
 from ..types import Bodies3D
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 from .transforms import to_transform
 
 
@@ -20,7 +19,7 @@ def body_frame_id(body_id: int | str) -> str:
 
 def bodies_to_transforms(
     make: MessageFactory, bodies: Bodies3D, name: Callable[[int], int | str] = int
-) -> list[Any]:
+) -> list[Message]:
     """Return geometry_msgs/TransformStamped ``bodies.frame_id`` -> `body_<id>` of each body whose trunk is known.
 
     Args:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arrays import FloatArray
 from ..errors import CalibrationError, GeoPoseError
 from ..types import Intrinsics
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 from .stamps import to_header
 
 _IDENTITY = np.eye(3).ravel()
@@ -17,7 +15,7 @@ _IDENTITY = np.eye(3).ravel()
 _ROTATION_TOLERANCE = 1e-4
 
 
-def intrinsics_from_camera_info(message: Any, camera: str) -> Intrinsics:
+def intrinsics_from_camera_info(message: Message, camera: str) -> Intrinsics:
     """Return the intrinsics of the raw (distorted) images that ``message`` goes with.
 
     Binning and region of interest are honoured: K of the message is for the full sensor, the result is for the
@@ -36,13 +34,13 @@ def intrinsics_from_camera_info(message: Any, camera: str) -> Intrinsics:
     model = str(message.distortion_model)
     if not model and not D.any():
         model, D = 'plumb_bob', np.zeros(0)
-    return _of_the_picture(message, camera, K, D, model)
+    return _of_the_image(message, camera, K, D, model)
 
 
-def rectified_from_camera_info(message: Any, camera: str) -> tuple[Intrinsics, FloatArray]:
+def rectified_from_camera_info(message: Message, camera: str) -> tuple[Intrinsics, FloatArray]:
     """Return the intrinsics of rectified images, and rectified_from_camera (3, 4) m.
 
-    They are the left of P, without distortion, and R (sensor_msgs/CameraInfo.msg): a rectified picture is as if taken
+    They are the left of P, without distortion, and R (sensor_msgs/CameraInfo.msg): a rectified image is as if taken
     by a camera without lens, turned by R. The translation is P's: not 0 for the second camera of a stereo pair whose
     ``frame_id`` is the first one's; where the frame is the camera's own, it must be left out.
 
@@ -53,7 +51,7 @@ def rectified_from_camera_info(message: Any, camera: str) -> tuple[Intrinsics, F
     R = np.array(message.r, float).reshape(3, 3)
     if not P.any() or P[0, 0] <= 0.0 or P[1, 1] <= 0.0:
         raise CalibrationError(
-            f"Camera '{camera}': its pictures are rectified, but camera_info has P = {P.tolist()}; expected fx > 0 and "
+            f"Camera '{camera}': its images are rectified, but camera_info has P = {P.tolist()}; expected fx > 0 and "
             'fy > 0. Rectify with the calibrated camera_info, or set rectified:=no.'
         )
     # Drivers of single cameras leave R at 0.
@@ -64,11 +62,11 @@ def rectified_from_camera_info(message: Any, camera: str) -> tuple[Intrinsics, F
             f"Camera '{camera}': camera_info has R = {R.tolist()}, expected a rotation. Calibrate it again."
         )
     translation = np.array([P[0, 3] / P[0, 0], P[1, 3] / P[1, 1], 0.0])
-    lens = _of_the_picture(message, camera, P[:, :3].copy(), np.zeros(0), 'plumb_bob')
+    lens = _of_the_image(message, camera, P[:, :3].copy(), np.zeros(0), 'plumb_bob')
     return lens, np.column_stack([R, translation])
 
 
-def _of_the_picture(message: Any, camera: str, K: FloatArray, D: FloatArray, model: str) -> Intrinsics:
+def _of_the_image(message: Message, camera: str, K: FloatArray, D: FloatArray, model: str) -> Intrinsics:
     """Return the intrinsics of the binned region that is sent; ``K`` is for the full sensor."""
     roi = message.roi
     bin_x, bin_y = max(int(message.binning_x), 1), max(int(message.binning_y), 1)
@@ -84,7 +82,7 @@ def _of_the_picture(message: Any, camera: str, K: FloatArray, D: FloatArray, mod
         raise CalibrationError(f"Camera '{camera}': camera_info: {error}") from error
 
 
-def uncalibrated_camera_info(make: MessageFactory, width: int, height: int, stamp_ns: int, frame_id: str) -> Any:
+def uncalibrated_camera_info(make: MessageFactory, width: int, height: int, stamp_ns: int, frame_id: str) -> Message:
     """Return CameraInfo of a camera whose intrinsics are unknown: K = 0, as the message's definition says."""
     return make(
         'sensor_msgs/msg/CameraInfo', header=to_header(make, stamp_ns, frame_id), height=height, width=width,
@@ -92,7 +90,7 @@ def uncalibrated_camera_info(make: MessageFactory, width: int, height: int, stam
     )
 
 
-def camera_info_from_intrinsics(make: MessageFactory, intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
+def camera_info_from_intrinsics(make: MessageFactory, intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Message:
     """Return CameraInfo of a monocular camera: R = 1, P = [K | 0], no binning, no region of interest."""
     return make(
         'sensor_msgs/msg/CameraInfo', header=to_header(make, stamp_ns, frame_id),

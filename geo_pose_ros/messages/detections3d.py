@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arrays import FloatArray
 from ..geometry.body_frame import frame_covariance, world_from_body
-from ..geometry.rigid import invert, to_quaternion, transform_points
+from ..geometry.rigid import invert, transform_points
 from ..types import Bodies3D
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 from .stamps import to_header
+from .transforms import to_pose, to_vector
 
 CLASS_ID = 'person'
 
 
-def bodies_to_detections3d(make: MessageFactory, bodies: Bodies3D) -> Any:
+def bodies_to_detections3d(make: MessageFactory, bodies: Bodies3D) -> Message:
     """Return vision_msgs/Detection3DArray: of each body of which a joint is known, its id, frame and box.
 
     Pose: the body's frame (at the pelvis, x forward, z to the thorax) with its covariance; score: the mean confidence
@@ -37,7 +36,7 @@ def bodies_to_detections3d(make: MessageFactory, bodies: Bodies3D) -> Any:
             'vision_msgs/msg/ObjectHypothesis', class_id=CLASS_ID, score=float(bodies.confidence[body, known].mean())
         )
         pose = make(
-            'geometry_msgs/msg/PoseWithCovariance', pose=_pose(make, frame), covariance=covariances[body].reshape(-1)
+            'geometry_msgs/msg/PoseWithCovariance', pose=to_pose(make, frame), covariance=covariances[body].reshape(-1)
         )
         detections.append(
             make(
@@ -48,23 +47,12 @@ def bodies_to_detections3d(make: MessageFactory, bodies: Bodies3D) -> Any:
     return make('vision_msgs/msg/Detection3DArray', header=header, detections=detections)
 
 
-def _box(make: MessageFactory, frame: FloatArray, joints: FloatArray) -> Any:
+def _box(make: MessageFactory, frame: FloatArray, joints: FloatArray) -> Message:
     """Return vision_msgs/BoundingBox3D round ``joints`` (N, 3) m along the axes of ``frame`` (3, 4)."""
     local = transform_points(invert(frame), joints)
     low, high = local.min(0), local.max(0)
     centre = transform_points(frame, (low + high)[None] / 2.0)[0]
-    x, y, z = (high - low).tolist()
     return make(
-        'vision_msgs/msg/BoundingBox3D', center=_pose(make, np.column_stack([frame[:, :3], centre])),
-        size=make('geometry_msgs/msg/Vector3', x=x, y=y, z=z),
-    )
-
-
-def _pose(make: MessageFactory, frame: FloatArray) -> Any:
-    """Return geometry_msgs/Pose of ``frame`` (3, 4) m."""
-    x, y, z, w = to_quaternion(frame).tolist()
-    tx, ty, tz = frame[:, 3].tolist()
-    return make(
-        'geometry_msgs/msg/Pose', position=make('geometry_msgs/msg/Point', x=tx, y=ty, z=tz),
-        orientation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
+        'vision_msgs/msg/BoundingBox3D', center=to_pose(make, np.column_stack([frame[:, :3], centre])),
+        size=to_vector(make, high - low),
     )

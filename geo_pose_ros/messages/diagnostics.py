@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 from .stamps import to_header
 
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
@@ -32,7 +31,7 @@ class Status:
     values: Mapping[str, str]
 
 
-def diagnostics_to_message(make: MessageFactory, node_name: str, statuses: Sequence[Status], stamp_ns: int) -> Any:
+def diagnostics_to_message(make: MessageFactory, node_name: str, statuses: Sequence[Status], stamp_ns: int) -> Message:
     """Return diagnostic_msgs/DiagnosticArray; each status is named '<node>: <name>'."""
     return make(
         DIAGNOSTIC_ARRAY, header=to_header(make, stamp_ns, ''),
@@ -49,7 +48,7 @@ def diagnostics_to_message(make: MessageFactory, node_name: str, statuses: Seque
     )
 
 
-def diagnostics_from_message(message: Any, node_name: str = '') -> list[Status]:
+def diagnostics_from_message(message: Message, node_name: str = '') -> list[Status]:
     """Return the statuses of a DiagnosticArray: those of one node, or of all nodes ('')."""
     statuses = []
     for status in message.status:

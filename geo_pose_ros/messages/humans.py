@@ -1,11 +1,9 @@
 """Bodies3D -> what REP-155 says of bodies (ROS4HRI): hri_msgs, joint states, position, velocity.
 
-REP-155 is of one sensor's pictures; what it wants of a picture is here of that camera which shows the body best.
+REP-155 describes the images of one sensor; here that is the camera that shows the body best.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +12,9 @@ from ..geometry.joint_angles import JOINT_NAMES
 from ..geometry.projection import project_world
 from ..skeleton import BODY17
 from ..types import Bodies3D, Camera
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 from .stamps import to_header
+from .transforms import to_point, to_vector
 
 _PELVIS = BODY17.index('pelvis')
 # hri_msgs/Skeleton2D's points in their order; body17 has neither eyes nor ears.
@@ -31,13 +30,13 @@ def human_id(body_id: int) -> str:
     return f'b{body_id}'
 
 
-def ids_to_message(make: MessageFactory, bodies: Bodies3D) -> Any:
+def ids_to_message(make: MessageFactory, bodies: Bodies3D) -> Message:
     """Return hri_msgs/IdsList of all ``bodies``."""
     header = to_header(make, bodies.stamp_ns, bodies.frame_id)
     return make('hri_msgs/msg/IdsList', header=header, ids=[human_id(i) for i in bodies.body_ids.tolist()])
 
 
-def joint_states_to_message(make: MessageFactory, bodies: Bodies3D, body: int, angles: FloatArray) -> Any:
+def joint_states_to_message(make: MessageFactory, bodies: Bodies3D, body: int, angles: FloatArray) -> Message:
     """Return sensor_msgs/JointState of ``angles`` (20,) rad of the ``body``-th body, without those that are NaN.
 
     Joints are named as in the human's URDF, `waist_<id>`; what is not named stays as robot_state_publisher has it.
@@ -50,19 +49,18 @@ def joint_states_to_message(make: MessageFactory, bodies: Bodies3D, body: int, a
     )
 
 
-def position_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> Any:
+def position_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> Message:
     """Return geometry_msgs/PointStamped of the pelvis, m; None where it is not known."""
     position = bodies.xyz[body, _PELVIS]
     if not np.isfinite(position).all():
         return None
-    x, y, z = position.tolist()
     return make(
         'geometry_msgs/msg/PointStamped', header=to_header(make, bodies.stamp_ns, bodies.frame_id),
-        point=make('geometry_msgs/msg/Point', x=x, y=y, z=z),
+        point=to_point(make, position),
     )
 
 
-def velocity_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> Any:
+def velocity_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> Message:
     """Return geometry_msgs/TwistStamped of the pelvis, m/s along the axes of ``bodies.frame_id``; None where unknown.
 
     How fast a body turns is not estimated: the angular part is 0.
@@ -70,19 +68,18 @@ def velocity_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> An
     velocity = bodies.velocity[body, _PELVIS]
     if not np.isfinite(velocity).all():
         return None
-    x, y, z = velocity.tolist()
     return make(
         'geometry_msgs/msg/TwistStamped', header=to_header(make, bodies.stamp_ns, bodies.frame_id),
-        twist=make('geometry_msgs/msg/Twist', linear=make('geometry_msgs/msg/Vector3', x=x, y=y, z=z)),
+        twist=make('geometry_msgs/msg/Twist', linear=to_vector(make, velocity)),
     )
 
 
 def camera_that_shows(views: IntArray, cameras: int, before: int | None) -> int | None:
-    """Return which of so many ``cameras`` shows a body best; None where none supports it.
+    """Return which of so many ``cameras`` shows a body best; None where none is an inlier.
 
     Args:
         views: (J,) of the body, as in Bodies3D.
-        before: the camera it was shown by; it stays so until another supports twice as many joints.
+        before: the camera it was shown by; it stays so until another one shows twice as many joints.
     """
     joints = ((views[:, None] >> np.arange(cameras)) & 1).sum(0)
     best = int(joints.argmax())
@@ -91,13 +88,13 @@ def camera_that_shows(views: IntArray, cameras: int, before: int | None) -> int 
     return before if before is not None and before < cameras and 2 * joints[before] >= joints[best] else best
 
 
-def skeleton2d_to_message(make: MessageFactory, bodies: Bodies3D, body: int, camera: Camera) -> Any:
-    """Return hri_msgs/Skeleton2D of the body's joints as ``camera``'s picture shows them, its lens included.
+def skeleton2d_to_message(make: MessageFactory, bodies: Bodies3D, body: int, camera: Camera) -> Message:
+    """Return hri_msgs/Skeleton2D of the body's joints as ``camera``'s image shows them, its lens included.
 
-    Coordinates and confidence are in [0, 1]; what is unknown or outside of the picture is 0, 0 with confidence 0, as
+    Coordinates and confidence are in [0, 1]; what is unknown or outside of the image is 0, 0 with confidence 0, as
     are eyes and ears. The neck is the thorax.
     """
-    xy = _in_picture(camera, bodies.xyz[body])
+    xy = _in_unit_image(camera, bodies.xyz[body])
     inside = np.all((xy >= 0.0) & (xy <= 1.0), axis=-1, keepdims=True)
     seen = np.where(inside, np.column_stack([xy, bodies.confidence[body]]), 0.0).tolist()
     found = [seen[joint] if joint is not None else _NOWHERE for joint in _POINTS]
@@ -107,12 +104,12 @@ def skeleton2d_to_message(make: MessageFactory, bodies: Bodies3D, body: int, cam
     )
 
 
-def roi_to_message(make: MessageFactory, bodies: Bodies3D, body: int, camera: Camera) -> Any:
-    """Return hri_msgs/NormalizedRegionOfInterest2D round the body's joints in ``camera``'s picture.
+def roi_to_message(make: MessageFactory, bodies: Bodies3D, body: int, camera: Camera) -> Message:
+    """Return hri_msgs/NormalizedRegionOfInterest2D around the body's joints in ``camera``'s image.
 
-    It is cut off at the picture's sides; its confidence is the mean of its joints'. None where nothing is inside.
+    It is cut off at the image's sides; its confidence is the mean of its joints'. None where nothing is inside.
     """
-    xy = _in_picture(camera, bodies.xyz[body])
+    xy = _in_unit_image(camera, bodies.xyz[body])
     seen = np.isfinite(xy).all(-1)
     if not seen.any():
         return None
@@ -126,9 +123,9 @@ def roi_to_message(make: MessageFactory, bodies: Bodies3D, body: int, camera: Ca
     )
 
 
-def _in_picture(camera: Camera, xyz: FloatArray) -> FloatArray:
-    """Return where points (N, 3) m are in the picture (N, 2), its sides at 0 and 1; NaN where they cannot be."""
+def _in_unit_image(camera: Camera, xyz: FloatArray) -> FloatArray:
+    """Return where points (N, 3) m are in the image (N, 2), its sides at 0 and 1; NaN where they do not project."""
     size = np.array([camera.intrinsics.width, camera.intrinsics.height])
-    # The centre of the first pixel is (0, 0), its corner that of the picture.
+    # The centre of the first pixel is (0, 0), its corner the corner of the image.
     where: FloatArray = (project_world(camera, xyz) + 0.5) / size
     return where

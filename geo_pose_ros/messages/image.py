@@ -1,30 +1,31 @@
 """sensor_msgs/Image and CompressedImage -> Frame, and Frame -> CompressedImage.
 
 Raw: RGB and BGR with or without alpha, grey and Bayer, of 8 and 16 bits; 8UC1, 8UC3 and 8UC4 (cv_bridge's names of
-mono8, bgr8 and bgra8); YUV 4:2:2 packed, NV12, NV21. 16-bit pictures may hold 10, 12 or 14 bits. Compressed: JPEG and
-PNG. They are measured and checked from their headers (ITU-T T.81, annex B; RFC 2083) before they are decoded: decoders
-fill what a truncated file lacks with grey and say nothing, and take memory for any size that a damaged header claims.
+mono8, bgr8 and bgra8); YUV 4:2:2 packed, NV12, NV21. 16-bit images may hold 10, 12 or 14 bits. Compressed: JPEG and
+PNG. They are checked before they are decoded: decoders fill what a truncated file lacks with grey and say nothing, and
+take memory for any size that a damaged header claims.
 """
 
 from __future__ import annotations
 
+import io
 import struct
-import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ..arrays import UInt8Array
 from ..errors import FrameError
 from ..types import Frame, Intrinsics
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 from .stamps import stamp_of, to_header
 
 
 class _Encoding(NamedTuple):
-    """How a picture lies in memory: rows of ``channels``, and the half rows of chroma below for ``planar``."""
+    """How an image lies in memory: rows of ``channels``, and the half rows of chroma below for ``planar``."""
 
     channels: int
     bytes_per_channel: int
@@ -46,7 +47,7 @@ _ENCODINGS: Mapping[str, _Encoding] = {
         f'{name}{8 * size}': _Encoding(channels, size, code)
         for name, (channels, code) in _COLOURS.items() for size in (1, 2)
     },
-    # What cv_bridge calls a picture of which nobody said more.
+    # cv_bridge's names where nothing else is known.
     '8uc1': _Encoding(1, 1, cv2.COLOR_GRAY2BGR),
     '8uc3': _Encoding(3, 1, None),
     '8uc4': _Encoding(4, 1, cv2.COLOR_BGRA2BGR),
@@ -58,41 +59,32 @@ _ENCODINGS: Mapping[str, _Encoding] = {
     'nv21': _Encoding(1, 1, cv2.COLOR_YUV2BGR_NV21, planar=True),
 }
 ENCODINGS = tuple(_ENCODINGS)
-# What cv_bridge means by the same names. Not its 16 bits, whose highest it takes for in use, and not 8UC3, which it
-# takes for no colours.
+# Encodings that cv_bridge reads alike. Not 16 bits, where it takes the highest bit for used, and not 8UC3, which is no
+# colour image to it.
 BRIDGED = ('bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', *(f'bayer_{order}8' for order in _BAYER), 'yuv422', 'yuv422_yuy2')
-# A sensor_msgs/Image -> its picture, BGR (H, W, 3).
-Converter = Callable[[Any], UInt8Array]
-# Larger pictures than any camera's are a damaged header; these take 150 MB.
+# sensor_msgs/Image -> BGR (H, W, 3).
+Converter = Callable[[Message], UInt8Array]
+# A header that claims more px is damaged; these take 150 MB.
 _MOST_PIXELS = 50_000_000
-# Deflate shrinks at most 1032 times (zlib's technical notes), and a block of 64 px of a JPEG takes a bit or more.
-_PNG_RATIO, _JPEG_PIXELS_PER_BYTE = 1032, 512
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-
-_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-_JPEG_START = b'\xff\xd8'
-_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
-# Start-of-frame markers of the DCT processes; C4, C8 and CC are tables and extensions.
-_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
-
+# A block of 64 px of a JPEG takes a bit or more.
+_JPEG_PIXELS_PER_BYTE = 512
+_STARTS = {'JPEG': b'\xff\xd8', 'PNG': b'\x89PNG\r\n\x1a\n'}
+_ENDS = {'JPEG': b'\xff\xd9', 'PNG': b'IEND'}
+_SOI, _EOI = 0xD8, 0xD9
 _REDUCED_DECODE = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
+    1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 
 
 def frame_from_message(
-    message: Any, camera: str, intrinsics: Intrinsics | None = None, max_side_px: int = 0,
+    message: Message, camera: str, intrinsics: Intrinsics | None = None, max_side_px: int = 0,
     bridge: Converter | None = None,
 ) -> Frame:
     """Return the frame of an Image or CompressedImage of ``camera``.
 
-    ``intrinsics``, if given, must be of this image size; ``bridge``, if given, converts raw pictures of the encodings
-    BRIDGED. The frame is made smaller by 2, 4 or 8 until its longer
-    side is at most ``max_side_px`` (0: never); JPEGs are decoded smaller, which takes less time.
+    ``intrinsics``, if given, must be of this image size; ``bridge``, if given, converts raw images of the encodings
+    BRIDGED. The frame is made smaller by 2, 4 or 8 until its longer side is at most ``max_side_px`` (0: never); JPEGs
+    are decoded smaller, which takes less time.
 
     Raises:
         FrameError: if the image cannot be used; says why.
@@ -111,7 +103,7 @@ def reduction_for(width: int, height: int, max_side_px: int) -> int:
     return fits[0] if fits else 8
 
 
-def compressed_from_frame(make: MessageFactory, frame: Frame, frame_id: str, jpeg_quality: int = 90) -> Any:
+def compressed_from_frame(make: MessageFactory, frame: Frame, frame_id: str, jpeg_quality: int = 90) -> Message:
     """Return ``frame`` as a JPEG CompressedImage."""
     try:
         ok, encoded = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
@@ -130,71 +122,42 @@ def compressed_size(data: bytes, camera: str) -> tuple[int, int]:
     """Return (width, height) px of a whole JPEG or PNG from its header, without decoding it.
 
     Raises:
-        FrameError: if it is neither, is truncated, or two images were spliced.
+        FrameError: if it is neither, is truncated or damaged, or two images were spliced.
     """
-    if data.startswith(_JPEG_START):
-        return _jpeg_size(data, camera)
-    if data.startswith(_PNG_SIGNATURE):
-        return _png_size(data, camera)
-    raise FrameError(
-        f"Camera '{camera}': the compressed image ({len(data)} bytes) starts with {data[:4].hex() or 'nothing'}, "
-        'expected a JPEG (ffd8) or PNG (89504e47). Set the image transport to jpeg or png.'
-    )
+    codec = next((name for name, start in _STARTS.items() if data.startswith(start)), None)
+    if codec is None:
+        raise FrameError(
+            f"Camera '{camera}': the compressed image ({len(data)} bytes) starts with {data[:4].hex() or 'nothing'}, "
+            'expected a JPEG (ffd8) or PNG (89504e47). Set the image transport to jpeg or png.'
+        )
 
+    def fault(kind: str, reason: str) -> FrameError:
+        return FrameError(
+            f"Camera '{camera}': {kind} {codec} of {len(data)} bytes ({reason}). Check the driver, the network or the "
+            'disk.'
+        )
 
-def _png_size(data: bytes, camera: str) -> tuple[int, int]:
-    if len(data) < 33 or b'IEND' not in data[-16:]:
-        raise _truncated(camera, 'PNG', len(data), 'no IEND chunk')
-    width, height, bits, colour = struct.unpack('>IIBB', data[16:26])
-    if data[8:16] != b'\0\0\0\rIHDR' or colour not in _PNG_CHANNELS or bits not in (1, 2, 4, 8, 16):
-        raise _corrupt(camera, 'PNG', len(data), f'its header is {data[8:26].hex()}')
-    row_bytes = 1 + -(-int(width) * _PNG_CHANNELS[colour] * bits // 8)
-    if int(height) * row_bytes > len(data) * _PNG_RATIO:
-        raise _corrupt(camera, 'PNG', len(data), f'they cannot hold {width}x{height} px')
-    at = len(_PNG_SIGNATURE)
-    while at + 12 <= len(data):
-        length, kind = struct.unpack('>I4s', data[at : at + 8])
-        body_ends = at + 8 + int(length)
-        # Decoders take the memory that a chunk claims before they see that it is not there.
-        if body_ends + 4 > len(data) or zlib.crc32(data[at + 4 : body_ends]) != int.from_bytes(
-            data[body_ends : body_ends + 4], 'big'
-        ):
-            raise _corrupt(camera, 'PNG', len(data), f'checksum of the chunk at byte {at}')
-        if kind == b'IEND':
-            return int(width), int(height)
-        at = body_ends + 4
-    raise _truncated(camera, 'PNG', len(data), 'no IEND chunk')
-
-
-def _jpeg_size(data: bytes, camera: str) -> tuple[int, int]:
-    size: tuple[int, int] | None = None
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            raise FrameError(
-                f"Camera '{camera}': corrupt JPEG, no marker at byte {at} of {len(data)}; check the driver or network."
-            )
-        marker = data[at + 1]
-        if marker == 0xFF or marker in _STANDALONE:
-            at += 1 if marker == 0xFF else 2
-            continue
-        if marker in _SOF and at + 9 <= len(data):
-            height, width = struct.unpack('>HH', data[at + 5 : at + 9])
-            size = (width, height)
-        if marker == _SOS and size is not None:
-            ending = _next_start_or_end(data, at)
-            if ending is None:
-                raise _truncated(camera, 'JPEG', len(data), 'no end-of-image marker')
-            if ending != _EOI:
-                raise FrameError(
-                    f"Camera '{camera}': corrupt JPEG, a second image starts inside it; the first was cut off. "
-                    'Check the driver or network.'
-                )
-            if size[0] * size[1] > len(data) * _JPEG_PIXELS_PER_BYTE:
-                raise _corrupt(camera, 'JPEG', len(data), f'they cannot hold {size[0]}x{size[1]} px')
-            return size
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
-    raise _truncated(camera, 'JPEG', len(data), 'it ends in its header')
+    stream = io.BytesIO(data)
+    try:
+        with Image.open(stream, formats=[codec]) as image:
+            width, height = image.size
+            header_ends = stream.tell()
+            if codec == 'PNG':
+                # The checksums of all chunks: decoders take the memory that a damaged chunk claims.
+                image.verify()
+    # Pillow raises these for damage; SyntaxError is its own use.
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        kind = 'corrupt' if _ENDS[codec] in data else 'truncated'
+        raise fault(kind, 'its header or a checksum is wrong') from error
+    if codec == 'JPEG':
+        following = _next_start_or_end(data, header_ends)
+        if following is None:
+            raise fault('truncated', 'no end-of-image marker')
+        if following != _EOI:
+            raise fault('corrupt', 'a second image starts inside it, the first was cut off')
+        if width * height > len(data) * _JPEG_PIXELS_PER_BYTE:
+            raise fault('corrupt', f'they cannot hold {width}x{height} px')
+    return width, height
 
 
 def _next_start_or_end(data: bytes, at: int) -> int | None:
@@ -204,17 +167,6 @@ def _next_start_or_end(data: bytes, at: int) -> int | None:
     candidates = np.flatnonzero((rest[1:] & 0xFE) == _SOI)
     found = candidates[rest[candidates] == 0xFF]
     return int(rest[found[0] + 1]) if len(found) else None
-
-
-def _truncated(camera: str, codec: str, length: int, reason: str) -> FrameError:
-    return FrameError(
-        f"Camera '{camera}': truncated {codec} of {length} bytes ({reason}). Check the driver, the network or the "
-        "disk; the other cameras' frames are used without it."
-    )
-
-
-def _corrupt(camera: str, codec: str, length: int, reason: str) -> FrameError:
-    return FrameError(f"Camera '{camera}': corrupt {codec} of {length} bytes ({reason}). Check the driver or network.")
 
 
 def _check_size(width: int, height: int, camera: str, intrinsics: Intrinsics | None) -> None:
@@ -231,14 +183,14 @@ def _check_size(width: int, height: int, camera: str, intrinsics: Intrinsics | N
 
 
 def _decode_compressed(
-    message: Any, camera: str, intrinsics: Intrinsics | None, max_side_px: int
+    message: Message, camera: str, intrinsics: Intrinsics | None, max_side_px: int
 ) -> tuple[UInt8Array, int]:
     description = str(message.format)
     source, _, codec = description.partition(';')
     mosaic = source.startswith('bayer_') and codec.strip() in ('jpeg compressed', 'png compressed')
     if mosaic or 'compressedDepth' in codec:
         raise FrameError(
-            f"Camera '{camera}': compressed format '{description}' does not hold a colour or grey picture. "
+            f"Camera '{camera}': compressed format '{description}' does not hold a colour or grey image. "
             'Publish a debayered colour image through the compressed transport.'
         )
     buffer = np.frombuffer(message.data, np.uint8)
@@ -254,14 +206,14 @@ def _decode_compressed(
         raise FrameError(f"Camera '{camera}': OpenCV cannot decode '{description}': {error.err}.") from error
     if image is None:
         raise FrameError(
-            f"Camera '{camera}': OpenCV cannot decode the {len(buffer)} bytes of '{description}'; the picture is "
+            f"Camera '{camera}': OpenCV cannot decode the {len(buffer)} bytes of '{description}'; the image is "
             'corrupt. Check the driver or network.'
         )
     return _reduce(image, 1 if is_jpeg else reduction), reduction
 
 
 def _decode_raw(
-    message: Any, camera: str, intrinsics: Intrinsics | None, max_side_px: int, bridge: Converter | None
+    message: Message, camera: str, intrinsics: Intrinsics | None, max_side_px: int, bridge: Converter | None
 ) -> tuple[UInt8Array, int]:
     name = str(message.encoding).lower()
     if name not in _ENCODINGS:
@@ -294,8 +246,8 @@ def _decode_raw(
     return _reduce(image, reduction), reduction
 
 
-def _convert(message: Any, camera: str, name: str, pixels: UInt8Array) -> UInt8Array:
-    """Return the BGR picture, in its own memory, of the rows of ``message`` in encoding ``name``."""
+def _convert(message: Message, camera: str, name: str, pixels: UInt8Array) -> UInt8Array:
+    """Return the BGR image, in its own memory, of the rows of ``message`` in encoding ``name``."""
     encoding = _ENCODINGS[name]
     if encoding.bytes_per_channel == 2:
         pixels = _to_8_bits(pixels, bool(message.is_bigendian))
@@ -319,7 +271,7 @@ def _to_8_bits(rows: UInt8Array, big_endian: bool) -> UInt8Array:
     return (values >> (bits - 8)).astype(np.uint8)
 
 
-def _reduce(image: Any, reduction: int) -> UInt8Array:
+def _reduce(image: cv2.typing.MatLike, reduction: int) -> UInt8Array:
     """Average blocks of ``reduction`` x ``reduction`` px; rows and columns that fill no block are cut off."""
     if reduction == 1:
         return np.asarray(image, np.uint8)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 
+from ..arrays import NS_PER_S
 from ..skeleton import Skeleton
 from ..types import Bodies3D
 from .clouds.bodies import check_body_ids
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 from .stamps import to_header
+from .transforms import to_point, to_vector
 
 # visualization_msgs/Marker constants.
 _LINE_LIST, _SPHERE_LIST, _ADD, _DELETE = 5, 7, 0, 2
@@ -24,7 +25,7 @@ _MIN_ALPHA = 0.25
 
 def bodies_to_markers(
     make: MessageFactory, bodies: Bodies3D, previous_ids: Collection[int] = (), lifetime_s: float = 0.5
-) -> Any:
+) -> Message:
     """Return `~/markers`: per body one sphere list (ns joints) and one line list (ns bones), id = body id.
 
     Left is blue, right orange, the middle grey; alpha grows with the confidence. Unknown joints and their bones are
@@ -39,7 +40,7 @@ def bodies_to_markers(
     """
     check_body_ids(bodies.body_ids)
     header = to_header(make, bodies.stamp_ns, bodies.frame_id)
-    seconds, nanoseconds = divmod(round(lifetime_s * 1e9), 1_000_000_000)
+    seconds, nanoseconds = divmod(round(lifetime_s * NS_PER_S), NS_PER_S)
     lifetime = make('builtin_interfaces/msg/Duration', sec=seconds, nanosec=nanoseconds)
     colours = _joint_colours(bodies.skeleton)
     markers, shown = [], set()
@@ -47,7 +48,7 @@ def bodies_to_markers(
         seen = np.isfinite(bodies.xyz[body]).all(-1)
         joints = np.flatnonzero(seen).tolist()
         bones = [edge for edge in bodies.skeleton.edges if seen[edge[0]] and seen[edge[1]]]
-        points = [make('geometry_msgs/msg/Point', x=x, y=y, z=z) for x, y, z in bodies.xyz[body].tolist()]
+        points = [to_point(make, joint) for joint in bodies.xyz[body]]
         alpha = np.clip(bodies.confidence[body], _MIN_ALPHA, 1.0).tolist()
         rgba = [
             make('std_msgs/msg/ColorRGBA', r=r, g=g, b=b, a=a) for (r, g, b), a in zip(colours, alpha, strict=True)
@@ -64,7 +65,7 @@ def bodies_to_markers(
                 make(
                     'visualization_msgs/msg/Marker', header=header, ns=namespace, id=body_id, type=kind, action=_ADD,
                     pose=make('geometry_msgs/msg/Pose', orientation=make('geometry_msgs/msg/Quaternion', w=1.0)),
-                    scale=make('geometry_msgs/msg/Vector3', x=scale, y=scale, z=scale), lifetime=lifetime,
+                    scale=to_vector(make, np.full(3, scale)), lifetime=lifetime,
                     points=[points[j] for j in drawn], colors=[rgba[j] for j in painted],
                 )
             )

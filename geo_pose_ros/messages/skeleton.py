@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from ..errors import ConfigError
 from ..skeleton import Skeleton
 from ..types import CameraRig
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 
 _UNITS = {'x': 'm', 'y': 'm', 'z': 'm', 'sigma': 'm', 'reprojection_error': 'px', 'confidence': '0..1', 'stamp': 'ns'}
 
 
 def skeleton_to_message(
     make: MessageFactory, skeleton: Skeleton, rig: CameraRig, rig_hash: str, model_card_hash: str = ''
-) -> Any:
+) -> Message:
     """Return `~/skeleton`: joint names, edges, left-right pairs, units, cameras, rig hash and model card hash."""
     description = {
         'name': skeleton.name,
@@ -31,7 +30,7 @@ def skeleton_to_message(
     return make('std_msgs/msg/String', data=json.dumps(description))
 
 
-def skeleton_from_message(message: Any) -> Skeleton:
+def skeleton_from_message(message: Message) -> Skeleton:
     """Return the skeleton of a `~/skeleton` message; raise ConfigError if it is not one."""
     try:
         tree = json.loads(message.data)

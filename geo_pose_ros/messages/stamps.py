@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import NS_PER_S, IntArray
 from ..errors import ShapeError
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 
 
-def to_time(make: MessageFactory, stamp_ns: int) -> Any:
+def to_time(make: MessageFactory, stamp_ns: int) -> Message:
     """Return builtin_interfaces/Time of ``stamp_ns`` since the epoch.
 
     Raises:
@@ -24,17 +22,17 @@ def to_time(make: MessageFactory, stamp_ns: int) -> Any:
     return make('builtin_interfaces/msg/Time', sec=sec, nanosec=nanosec)
 
 
-def from_time(time: Any) -> int:
+def from_time(time: Message) -> int:
     """Return builtin_interfaces/Time (or Duration) as ns."""
     return int(time.sec) * NS_PER_S + int(time.nanosec)
 
 
-def to_header(make: MessageFactory, stamp_ns: int, frame_id: str) -> Any:
+def to_header(make: MessageFactory, stamp_ns: int, frame_id: str) -> Message:
     """Return std_msgs/Header."""
     return make('std_msgs/msg/Header', stamp=to_time(make, stamp_ns), frame_id=frame_id)
 
 
-def stamp_of(message: Any) -> int:
+def stamp_of(message: Message) -> int:
     """Return the acquisition time of a message with a header, ns."""
     return from_time(message.header.stamp)
 

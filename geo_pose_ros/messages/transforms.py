@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..geometry.rigid import compose, from_quaternion, invert, to_quaternion
 from ..types import CameraRig
-from .factory import MessageFactory
+from .factory import Message, MessageFactory
 from .stamps import to_header
 
 # Child frame -> (its parent, parent_from_child (3, 4) m).
@@ -23,12 +22,12 @@ def optical_frame_id(camera: str) -> str:
     return f'{camera}_optical_frame'
 
 
-def rig_to_transforms(make: MessageFactory, rig: CameraRig, stamp_ns: int) -> Any:
+def rig_to_transforms(make: MessageFactory, rig: CameraRig, stamp_ns: int) -> Message:
     """Return tf2_msgs/TFMessage with one transform world -> optical frame per camera."""
     return make('tf2_msgs/msg/TFMessage', transforms=rig_to_transforms_stamped(make, rig, stamp_ns))
 
 
-def rig_to_transforms_stamped(make: MessageFactory, rig: CameraRig, stamp_ns: int) -> list[Any]:
+def rig_to_transforms_stamped(make: MessageFactory, rig: CameraRig, stamp_ns: int) -> list[Message]:
     """Return geometry_msgs/TransformStamped world -> optical frame of each camera, in rig order."""
     return [
         to_transform(make, rig.world_frame_id, camera.frame_id, invert(camera.cam_from_world), stamp_ns)
@@ -36,20 +35,44 @@ def rig_to_transforms_stamped(make: MessageFactory, rig: CameraRig, stamp_ns: in
     ]
 
 
-def to_transform(make: MessageFactory, parent: str, child: str, parent_from_child: FloatArray, stamp_ns: int) -> Any:
+def to_transform(
+    make: MessageFactory, parent: str, child: str, parent_from_child: FloatArray, stamp_ns: int
+) -> Message:
     """Return geometry_msgs/TransformStamped of ``parent_from_child`` (3, 4) m."""
-    x, y, z, w = to_quaternion(parent_from_child).tolist()
-    tx, ty, tz = parent_from_child[:, 3].tolist()
     return make(
         'geometry_msgs/msg/TransformStamped', header=to_header(make, stamp_ns, parent), child_frame_id=child,
         transform=make(
-            'geometry_msgs/msg/Transform', translation=make('geometry_msgs/msg/Vector3', x=tx, y=ty, z=tz),
-            rotation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
+            'geometry_msgs/msg/Transform', translation=to_vector(make, parent_from_child[:, 3]),
+            rotation=_to_rotation(make, parent_from_child),
         ),
     )
 
 
-def transform_tree(messages: Iterable[Any]) -> dict[str, tuple[str, FloatArray]]:
+def to_point(make: MessageFactory, xyz: FloatArray) -> Message:
+    """Return geometry_msgs/Point of (3,) m."""
+    x, y, z = xyz.tolist()
+    return make('geometry_msgs/msg/Point', x=x, y=y, z=z)
+
+
+def to_vector(make: MessageFactory, xyz: FloatArray) -> Message:
+    """Return geometry_msgs/Vector3 of (3,)."""
+    x, y, z = xyz.tolist()
+    return make('geometry_msgs/msg/Vector3', x=x, y=y, z=z)
+
+
+def to_pose(make: MessageFactory, frame: FloatArray) -> Message:
+    """Return geometry_msgs/Pose of ``frame`` (3, 4) m."""
+    return make(
+        'geometry_msgs/msg/Pose', position=to_point(make, frame[:, 3]), orientation=_to_rotation(make, frame)
+    )
+
+
+def _to_rotation(make: MessageFactory, frame: FloatArray) -> Message:
+    x, y, z, w = to_quaternion(frame).tolist()
+    return make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w)
+
+
+def transform_tree(messages: Iterable[Message]) -> dict[str, tuple[str, FloatArray]]:
     """Return the tree of all transforms in TFMessages; a later one of the same child replaces the earlier.
 
     Raises:

@@ -255,7 +255,7 @@ def check_file(rig: CameraRig, cameras: Sequence[str], rectified: Collection[str
     for name in rectified:
         if rig[name].intrinsics.distorted:
             raise CalibrationError(
-                f"Camera '{name}': its pictures are rectified, but the rig file gives its lens "
+                f"Camera '{name}': its images are rectified, but the rig file gives its lens "
                 f'D = {rig[name].intrinsics.D.tolist()}. Subscribe to the raw pictures, give a rig of the '
                 'rectified ones, or set rectified:=no.'
             )

@@ -77,7 +77,7 @@ def test_details_carry_the_rest(library):
     assert with_details(nobody, details_to_cloud(library.make, nobody)).covariance.shape == (0, 17, 3, 3)
     message.width, message.row_step = 16, 16 * message.point_step
     message.data = message.data[: 2 * message.row_step]
-    with pytest.raises(ShapeError, match='received 16 joints, expected 17'):
+    with pytest.raises(ShapeError, match='Details message: received width 16, expected 17'):
         with_details(plain, message)
 
 
@@ -146,7 +146,7 @@ def test_wrong_clouds_are_refused(library):
     with pytest.raises(ShapeError, match='overrun its point_step 32'):
         bodies_from_cloud(message)
 
-    with pytest.raises(ShapeError, match=r"over width 17, expected 0 \.\. 25 of skeleton 'halpe26'"):
+    with pytest.raises(ShapeError, match="received width 17, expected 26 joints of skeleton 'halpe26'"):
         bodies_from_cloud(bodies_to_cloud(make, some_bodies()), HALPE26)
 
     message = bodies_to_cloud(make, some_bodies())

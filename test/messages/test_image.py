@@ -22,6 +22,7 @@ from ..scenes import intrinsics
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 STAMP_NS = 1_700_000_000_000_000_001
 BGR = (200, 100, 40)
+NOISE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
 
 
 def smooth_image(height: int = 48, width: int = 64) -> np.ndarray:
@@ -155,27 +156,24 @@ def png(image: np.ndarray) -> bytes:
     return cv2.imencode('.png', image)[1].tobytes()
 
 
-def test_a_header_that_claims_more_than_its_file_can_hold_costs_nothing(library):
+def test_damage_of_any_byte_of_a_header_costs_nothing():
     """One changed byte made a PNG of 9 kB take 4 GB."""
-    data = bytearray(png(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)))
-    for at in (16, 17, 20, 21):
-        broken = bytearray(data)
-        broken[at] = 0x7F
-        with pytest.raises(FrameError, match=r"corrupt PNG of \d+ bytes \(they cannot hold \d+x\d+ px\)"):
-            frame_from_message(compressed(library, bytes(broken)), 'left')
-    for at, value in ((11, 14), (12, 0), (24, 3), (25, 5)):
+    data = png(NOISE)
+    for at, value in ((16, 0x7F), (17, 0x7F), (20, 0x7F), (11, 14), (12, 0), (24, 3), (25, 5), (33, 0x7F), (60, 0xFF)):
         broken = bytearray(data)
         broken[at] = value
-        with pytest.raises(FrameError, match=r'corrupt PNG of \d+ bytes \(its header is '):
-            frame_from_message(compressed(library, bytes(broken)), 'left')
+        with pytest.raises(FrameError, match=r'corrupt PNG of \d+ bytes \(its header or a checksum is wrong\)'):
+            compressed_size(bytes(broken), 'left')
     photo = bytearray(jpeg(smooth_image()))
     size_at = photo.index(b'\xff\xc0') + 5
-    photo[size_at : size_at + 4] = b'\xff\xff\xff\xff'
-    with pytest.raises(FrameError, match=r'corrupt JPEG of \d+ bytes \(they cannot hold 65535x65535 px\)'):
-        frame_from_message(compressed(library, bytes(photo)), 'left')
+    # Beyond what Pillow opens, and below.
+    for side, reason in ((b'\xff\xff', 'its header'), (b'\x20\x00', 'they cannot hold 8192x8192 px')):
+        photo[size_at : size_at + 4] = side + side
+        with pytest.raises(FrameError, match=rf'corrupt JPEG of \d+ bytes \({reason}'):
+            compressed_size(bytes(photo), 'left')
 
 
-def test_flat_pictures_are_no_bombs(library):
+def test_flat_images_are_no_bombs(library):
     """What compresses best is still decoded."""
     flat = np.zeros((2000, 3000, 3), np.uint8)
     for data in (png(flat), jpeg(flat), jpeg(flat, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)):
@@ -251,33 +249,26 @@ def test_frame_to_compressed_and_back(library):
     assert np.abs(back.image.astype(int) - image).mean() < 2.0
 
 
-@pytest.mark.parametrize('fraction', [0.02, 0.3, 0.6, 0.9, 0.999])
-@pytest.mark.parametrize('options', [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
-def test_truncated_jpeg(library, fraction, options):
-    data = jpeg(np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8), *options)
-    cut = data[: int(len(data) * fraction)]
-    with pytest.raises(FrameError, match=rf"Camera 'left': truncated JPEG of {len(cut)} bytes"):
-        frame_from_message(compressed(library, cut), 'left')
-
-
-def test_every_truncation_of_a_jpeg_is_seen():
-    data = jpeg(smooth_image())
-    for length in range(len(data) - 1):
+@pytest.mark.parametrize('options', [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)], ids=['baseline', 'progressive'])
+def test_truncated_jpeg(library, options):
+    data = jpeg(NOISE, *options)
+    for fraction in (0.02, 0.3, 0.9, 0.999):
+        cut = data[: int(len(data) * fraction)]
+        with pytest.raises(FrameError, match=rf"Camera 'left': truncated JPEG of {len(cut)} bytes"):
+            frame_from_message(compressed(library, cut), 'left')
+    for length in range(0, len(data) - 1, 7):
         with pytest.raises(FrameError):
             compressed_size(data[:length], 'left')
 
 
-def test_jpeg_cut_and_joined_with_the_next(library):
-    data = jpeg(np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8))
+def test_damaged_jpeg(library):
+    data = jpeg(NOISE)
     with pytest.raises(FrameError, match='a second image starts inside it'):
-        frame_from_message(compressed(library, data[: len(data) // 2] + data), 'left')
-
-
-def test_jpeg_without_markers(library):
-    data = bytearray(jpeg(smooth_image()))
-    data[20] = 0
-    with pytest.raises(FrameError, match='corrupt JPEG, no marker at byte 20'):
-        frame_from_message(compressed(library, bytes(data)), 'left')
+        compressed_size(data[: len(data) // 2] + data, 'left')
+    broken = bytearray(data)
+    broken[20] = 0
+    with pytest.raises(FrameError, match=r'OpenCV cannot decode .* is corrupt'):
+        frame_from_message(compressed(library, bytes(broken)), 'left')
 
 
 def test_exif_orientation_is_ignored(library):
@@ -290,19 +281,12 @@ def test_exif_orientation_is_ignored(library):
     assert frame_from_message(compressed(library, rotated), 'left').image.shape == (48, 64, 3)
 
 
-def test_png_truncated_and_broken(library):
-    data = cv2.imencode('.png', smooth_image())[1].tobytes()
+def test_truncated_and_undecodable_png(library):
+    data = png(smooth_image())
     assert compressed_size(data, 'left') == (64, 48)
-    with pytest.raises(FrameError, match='truncated PNG'):
-        frame_from_message(compressed(library, data[:-20], 'bgr8; png compressed bgr8'), 'left')
-    broken = data[:60] + b'\xff' * 40 + data[100:]
-    with pytest.raises(FrameError, match=r'corrupt PNG of \d+ bytes \(checksum of the chunk at byte 33\)'):
-        frame_from_message(compressed(library, broken, 'bgr8; png compressed bgr8'), 'left')
-    # A chunk that claims more than there is made OpenCV take seconds.
-    with pytest.raises(FrameError, match=r'checksum of the chunk at byte 33\)'):
-        compressed_size(data[:33] + b'\x7f' + data[34:], 'left')
-    with pytest.raises(FrameError, match=r'truncated PNG of \d+ bytes \(no IEND chunk\)'):
-        compressed_size(data[:-12] + b'IEND', 'left')
+    for cut in (data[:-20], data[:20]):
+        with pytest.raises(FrameError, match='truncated PNG'):
+            compressed_size(cut, 'left')
     # Right sums over wrong data.
     body = b'IDAT' + b'\xff' * 40
     wrong = data[:33] + (40).to_bytes(4, 'big') + body + zlib.crc32(body).to_bytes(4, 'big') + data[-12:]
@@ -318,7 +302,7 @@ def test_not_a_picture(library, data):
 
 @pytest.mark.parametrize('description', ['16UC1; compressedDepth png', 'bayer_rggb8; jpeg compressed '])
 def test_formats_that_are_no_picture(library, description):
-    with pytest.raises(FrameError, match='does not hold a colour or grey picture'):
+    with pytest.raises(FrameError, match='does not hold a colour or grey image'):
         frame_from_message(compressed(library, jpeg(smooth_image()), description), 'left')
 
 

@@ -108,7 +108,7 @@ def test_rectified_pictures_are_as_p_and_r_say(library):
 def test_impossible_rectification(library):
     message, _ = rectifying(library)
     message.p = np.zeros(12)
-    with pytest.raises(CalibrationError, match="Camera 'right': its pictures are rectified, but camera_info has P = "):
+    with pytest.raises(CalibrationError, match="Camera 'right': its images are rectified, but camera_info has P = "):
         rectified_from_camera_info(message, 'right')
     message, _ = rectifying(library)
     message.p[3] = np.nan

@@ -14,7 +14,7 @@ from sensor_msgs.msg import PointCloud2
 
 from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud
-from geo_pose_ros.messages.clouds.predictions import expected_from_cloud, expected_to_cloud
+from geo_pose_ros.messages.clouds.predictions import predicted_from_cloud, predicted_to_cloud
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes.detector_node import DetectorNode
 from geo_pose_ros.ros.nodes.detector_session import _as_body17
@@ -63,7 +63,7 @@ def test_bodies_from_keypoints_of_a_detector_node_and_whom_it_is_told_to_expect(
             seen = keypoints_from_cloud(clouds[-1], 'cam1')
             assert clouds[-1].header.frame_id == RIG['cam1'].frame_id
             np.testing.assert_allclose(seen.xy[0], w.cameras.xy['cam1'], atol=1e-4)
-            expected = expected_from_cloud(told[-1], 'cam1')
+            expected = predicted_from_cloud(told[-1], 'cam1')
             assert expected.body_ids.tolist() == [body_id]
             np.testing.assert_allclose(expected.xy[0], w.cameras.xy['cam1'], atol=1.0)
             # What a camera and person costs: within 15 kB/s at 30 Hz.
@@ -111,12 +111,12 @@ def test_expectations_that_cannot_be_used_are_counted_and_cost_nothing(rig_path:
         send = w.tester.create_publisher(PointCloud2, '/odd/cam0', profile(5))
         xy = np.full((1, 17, 2), 50.0)
         old = PredictedPeople('cam0', w.cameras.sent_ns[-1] - 10**10, BODY17, xy, np.ones((1, 17)), np.array([8]))
-        narrow = expected_to_cloud(MAKE, old, 'cam0')
+        narrow = predicted_to_cloud(MAKE, old, 'cam0')
         narrow.width, narrow.row_step, narrow.data = 16, 16 * 16, narrow.data[: 16 * 16]
         wanted = {'expected people of another time', 'expected people unreadable'}
 
         # By turns: of two at once only the newer is taken.
-        turns = itertools.cycle((expected_to_cloud(MAKE, old, 'cam0'), narrow))
+        turns = itertools.cycle((predicted_to_cloud(MAKE, old, 'cam0'), narrow))
 
         def counted() -> bool:
             send.publish(next(turns))

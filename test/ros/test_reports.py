@@ -371,7 +371,7 @@ def test_rectified_pictures_are_turned_against_their_frame() -> None:
 
 
 def test_a_rig_file_of_raw_pictures_does_not_fit_rectified_ones() -> None:
-    with pytest.raises(CalibrationError, match="Camera 'cam1': its pictures are rectified, but the rig file gives its"):
+    with pytest.raises(CalibrationError, match="Camera 'cam1': its images are rectified, but the rig file gives its"):
         Calibration(['cam1'], 'ignored', RIG, rectified=['cam1'])
 
 

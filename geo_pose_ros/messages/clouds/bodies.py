@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from ...errors import ShapeError
 from ...skeleton import BODY17, Skeleton
 from ...types import Bodies3D
-from ..factory import MessageFactory
+from ..factory import Message, MessageFactory
 from ..stamps import stamp_of
 from .cloud import from_cloud, to_cloud
 
@@ -37,7 +35,7 @@ def sigma_m(covariance: FloatArray) -> FloatArray:
     return sigma
 
 
-def bodies_to_cloud(make: MessageFactory, bodies: Bodies3D) -> Any:
+def bodies_to_cloud(make: MessageFactory, bodies: Bodies3D) -> Message:
     """Return `~/bodies`; x y z in m of ``bodies.frame_id``, sigma in m, reprojection_error in px.
 
     ``is_dense`` is False where a joint is unknown (x y z NaN), as PCL and RViz expect.
@@ -57,17 +55,17 @@ def bodies_to_cloud(make: MessageFactory, bodies: Bodies3D) -> Any:
     return to_cloud(make, points, bodies.stamp_ns, bodies.frame_id, bool(np.isfinite(bodies.xyz).all()))
 
 
-def bodies_from_cloud(message: Any, skeleton: Skeleton = BODY17) -> Bodies3D:
+def bodies_from_cloud(message: Message, skeleton: Skeleton = BODY17) -> Bodies3D:
     """Return the bodies of a `~/bodies` message; the covariance is sigma^2 I, the message carries no more.
 
     Raises:
         ShapeError: if a field is missing, or the joints are not those of ``skeleton`` in order.
     """
-    points = from_cloud(message, BODIES_DTYPE, 'Bodies message')
+    points = from_cloud(message, BODIES_DTYPE, 'Bodies message', skeleton)
     joints = len(skeleton)
-    if points.shape[1] != joints or (points['joint'] != np.arange(joints)).any():
+    if (points['joint'] != np.arange(joints)).any():
         raise ShapeError(
-            f'Bodies message: received joints {points["joint"][:1].ravel().tolist()} over width {points.shape[1]}, '
+            f'Bodies message: received joints {points["joint"][:1].ravel().tolist()}, '
             f"expected 0 .. {joints - 1} of skeleton '{skeleton.name}'."
         )
     if (points['body_id'] != points['body_id'][:, :1]).any():

@@ -1,15 +1,14 @@
-"""`~/details`: what `~/bodies` has no room for, as a cloud of the same shape: height = bodies, width = joints."""
+"""`~/details`: more values of `~/bodies`, as a cloud of the same shape: height = bodies, width = joints."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from ...errors import ShapeError
 from ...types import Bodies3D
-from ..factory import MessageFactory
+from ..factory import Message, MessageFactory
 from .bodies import check_body_ids
 from .cloud import from_cloud, to_cloud
 
@@ -25,12 +24,12 @@ DETAILS_DTYPE = np.dtype([
 _MOST_CAMERAS = 32
 
 
-def details_to_cloud(make: MessageFactory, bodies: Bodies3D) -> Any:
+def details_to_cloud(make: MessageFactory, bodies: Bodies3D) -> Message:
     """Return `~/details` of ``bodies``, in the order of `~/bodies`; NaN where unknown.
 
     Covariance m^2 (six values), velocity m/s, in ``bodies.frame_id``; age s since the joint was measured; views: bit c
-    is set where camera c of the rig supports the joint, for its first 32 cameras. Points name their joint and body;
-    readers go by the fields' names, as more may be added.
+    is set where camera c of the rig is an inlier of the joint, for its first 32 cameras. Points name their joint and
+    body; readers go by the fields' names, as more may be added.
 
     Raises:
         ShapeError: for a body id outside 0 .. 2^31 - 1.
@@ -49,20 +48,18 @@ def details_to_cloud(make: MessageFactory, bodies: Bodies3D) -> Any:
     return to_cloud(make, points, bodies.stamp_ns, bodies.frame_id, dense)
 
 
-def with_details(bodies: Bodies3D, message: Any) -> Bodies3D:
-    """Return ``bodies`` of a `~/bodies` message with what the `~/details` message of the same set says of them.
+def with_details(bodies: Bodies3D, message: Message) -> Bodies3D:
+    """Return ``bodies`` of a `~/bodies` message with the values of the `~/details` message of the same set.
 
     Raises:
         ShapeError: if a field or a body is missing, or the joints are others.
     """
-    points = from_cloud(message, DETAILS_DTYPE, 'Details message')
-    if points.shape[1] != len(bodies.skeleton):
-        raise ShapeError(f'Details message: received {points.shape[1]} joints, expected {len(bodies.skeleton)}.')
-    there = {int(body_id): row for row, body_id in enumerate(points['body_id'][:, 0])}
-    missing = sorted(set(bodies.body_ids.tolist()) - set(there))
+    points = from_cloud(message, DETAILS_DTYPE, 'Details message', bodies.skeleton)
+    row_of = {int(body_id): row for row, body_id in enumerate(points['body_id'][:, 0])}
+    missing = sorted(set(bodies.body_ids.tolist()) - set(row_of))
     if missing:
-        raise ShapeError(f'Details message: lacks the bodies {missing}; it has {list(there)}.')
-    points = points[[there[body_id] for body_id in bodies.body_ids.tolist()]]
+        raise ShapeError(f'Details message: lacks the bodies {missing}; it has {list(row_of)}.')
+    points = points[[row_of[body_id] for body_id in bodies.body_ids.tolist()]]
     covariance = np.zeros((*points.shape, 3, 3))
     for name, row, column in zip(_COVARIANCE, _ROWS, _COLUMNS, strict=True):
         covariance[..., row, column] = covariance[..., column, row] = points[name]

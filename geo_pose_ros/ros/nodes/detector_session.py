@@ -15,7 +15,7 @@ from sensor_msgs.msg import PointCloud2
 from ...detection.stage import DetectionStage
 from ...errors import ConfigError, FrameError, GeoPoseError
 from ...messages.clouds.keypoints import keypoints_to_cloud
-from ...messages.clouds.predictions import expected_from_cloud
+from ...messages.clouds.predictions import predicted_from_cloud
 from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Level, Status, diagnostics_to_message
 from ...messages.image import frame_from_message
 from ...skeleton import BODY17, map_to_body17
@@ -172,7 +172,7 @@ class DetectorSession:
 
     def _on_expected(self, camera: str, message: Any) -> None:
         try:
-            self._expected[camera] = expected_from_cloud(message, camera)
+            self._expected[camera] = predicted_from_cloud(message, camera)
         except GeoPoseError as error:
             self._problem(camera, 'expected people unreadable', str(error))
 

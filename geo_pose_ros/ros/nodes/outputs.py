@@ -13,7 +13,7 @@ from ...messages.body_frames import bodies_to_transforms
 from ...messages.clouds.bodies import bodies_to_cloud
 from ...messages.clouds.details import details_to_cloud
 from ...messages.clouds.keypoints import keypoints_to_cloud
-from ...messages.clouds.predictions import expected_to_cloud
+from ...messages.clouds.predictions import predicted_to_cloud
 from ...messages.detections3d import bodies_to_detections3d
 from ...messages.image import compressed_from_frame
 from ...messages.markers import bodies_to_markers
@@ -114,7 +114,7 @@ class Outputs:
         """Tell detectors elsewhere whom the next pictures will show, by camera."""
         for name, people in expected.items():
             if self._expected[name].get_subscription_count():
-                self._expected[name].publish(expected_to_cloud(self._make, people, rig[name].frame_id))
+                self._expected[name].publish(predicted_to_cloud(self._make, people, rig[name].frame_id))
 
     def publish_annotated(self, result: PipelineResult, rig: CameraRig) -> None:
         """Draw and publish the pictures somebody subscribes to."""

@@ -6,7 +6,7 @@ import pytest
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
-from geo_pose_ros.messages.clouds.predictions import expected_from_cloud, expected_to_cloud
+from geo_pose_ros.messages.clouds.predictions import predicted_from_cloud, predicted_to_cloud
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D, PredictedPeople
 
@@ -22,13 +22,13 @@ def people(count=2):
 
 def test_expected_people_come_back():
     given = people()
-    cloud = expected_to_cloud(MAKE, given, 'optical')
+    cloud = predicted_to_cloud(MAKE, given, 'optical')
     assert (cloud.height, cloud.width, cloud.header.frame_id, cloud.is_dense) == (2, 17, 'optical', False)
-    found = expected_from_cloud(cloud, 'cam0')
+    found = predicted_from_cloud(cloud, 'cam0')
     assert (found.camera, found.stamp_ns) == ('cam0', 12_345)
     for name in ('xy', 'sigma_px', 'body_ids'):
         np.testing.assert_array_equal(getattr(found, name), getattr(given, name))
-    nobody = expected_from_cloud(expected_to_cloud(MAKE, PredictedPeople.nobody('cam0', 0, BODY17), ''), 'cam0')
+    nobody = predicted_from_cloud(predicted_to_cloud(MAKE, PredictedPeople.nobody('cam0', 0, BODY17), ''), 'cam0')
     assert len(nobody) == 0
 
 
@@ -37,20 +37,20 @@ def test_a_joint_without_a_usable_sigma_is_unknown(sigma):
     given = people(1)
     bad = given.sigma_px.copy()
     bad[0, 5] = sigma
-    cloud = expected_to_cloud(MAKE, PredictedPeople('cam0', 0, BODY17, given.xy, bad, given.body_ids), '')
-    found = expected_from_cloud(cloud, 'cam0')
+    cloud = predicted_to_cloud(MAKE, PredictedPeople('cam0', 0, BODY17, given.xy, bad, given.body_ids), '')
+    found = predicted_from_cloud(cloud, 'cam0')
     assert np.isnan(found.xy[0, 5]).all() and np.isnan(found.sigma_px[0, 5])
     assert np.isfinite(found.xy[0, 6]).all()
 
 
 def test_other_clouds_are_refused():
-    narrow = expected_to_cloud(MAKE, people(), '')
+    narrow = predicted_to_cloud(MAKE, people(), '')
     narrow.width, narrow.row_step, narrow.data = 16, 16 * 16, narrow.data[: 2 * 16 * 16]
-    with pytest.raises(ShapeError, match=r"camera 'cam0': received width 16, expected the 17 joints of body17"):
-        expected_from_cloud(narrow, 'cam0')
+    with pytest.raises(ShapeError, match=r"camera 'cam0': received width 16, expected 17 joints of skeleton 'body17'"):
+        predicted_from_cloud(narrow, 'cam0')
     plain = keypoints_to_cloud(MAKE, Keypoints2D.empty('cam0', 0, BODY17), '')
     with pytest.raises(ShapeError, match=r"lacks \['sigma', 'body_id'\]"):
-        expected_from_cloud(plain, 'cam0')
+        predicted_from_cloud(plain, 'cam0')
 
 
 def test_hints_travel_only_where_they_are_asked_for():

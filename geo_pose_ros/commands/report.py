@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..evaluation.report import ReportConfig
+from ..evaluation.settings import ReportConfig
 from ..view.report import write_report
 from . import Subparsers
 from .flags import add_arguments, add_rig_arguments, from_arguments

@@ -10,9 +10,12 @@ import numpy as np
 from ..arrays import FloatArray, IntArray
 from ..errors import ShapeError
 from ..geometry.projection import project_world
+from ..geometry.stats import nan_mean
 from ..scene.settings import PipelineConfig
 from ..skeleton import Skeleton
 from ..types import Bodies3D, CameraRig, Keypoints2D
+from .bodies import bone_lengths, mean_and_variation
+from .views import confident, median_distances
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +28,7 @@ class Observation:
 
 
 def measured(bodies: Bodies3D) -> Bodies3D:
-    """Return the bodies that a view supports at this instant, without those that are only predicted."""
+    """Return the bodies with a view at this instant, without those that are only predicted."""
     return bodies.select(np.asarray(bodies.num_views.any(1)))
 
 
@@ -50,16 +53,11 @@ def distances_to_keypoints(projected: FloatArray, found: Keypoints2D, min_confid
 
 def _best_fits(projected: FloatArray, found: Keypoints2D, min_confidence: float) -> tuple[IntArray, FloatArray]:
     """Return for each body the person (P,) of ``found`` that it fits best, and the px (P, J) between them, or NaN."""
-    bodies, joints = projected.shape[:2]
-    if not bodies or not len(found.xy):
-        return np.zeros(0, np.int64), np.zeros((0, joints))
-    distance = np.linalg.norm(projected[:, None] - found.xy[None], axis=-1)
-    distance[:, found.confidence < min_confidence] = np.nan
-    ranked = np.sort(np.where(np.isnan(distance), np.inf, distance), axis=-1)
-    count = np.isfinite(ranked).sum(-1)
-    middle = np.take_along_axis(ranked, np.maximum(count - 1, 0)[..., None] // 2, -1)[..., 0]
-    best = np.asarray(middle.argmin(1), np.int64)
-    return best, distance[np.arange(bodies), best]
+    if not len(projected) or not len(found.xy):
+        return np.zeros(0, np.int64), np.zeros((0, projected.shape[1]))
+    people = confident(found, min_confidence)
+    best = np.asarray(median_distances(projected[None], people[None])[0].argmin(1), np.int64)
+    return best, np.asarray(np.linalg.norm(projected - people[best], axis=-1))
 
 
 def reprojection_px(
@@ -146,19 +144,7 @@ def bone_length_cv(skeleton: Skeleton, bodies: Iterable[Bodies3D]) -> dict[str, 
     for instant in map(measured, bodies):
         for body_id, joints in zip(instant.body_ids, instant.xyz, strict=True):
             tracks.setdefault(int(body_id), []).append(joints)
-    parent, child = np.array(skeleton.edges).T
-    variations = []
-    for joints in tracks.values():
-        lengths = np.linalg.norm(np.stack(joints)[:, parent] - np.stack(joints)[:, child], axis=-1)
-        known = np.isfinite(lengths)
-        count = known.sum(0)
-        filled = np.where(known, lengths, 0.0)
-        mean = filled.sum(0) / np.maximum(count, 1)
-        spread = np.sqrt((np.where(known, lengths - mean, 0.0) ** 2).sum(0) / np.maximum(count, 1))
-        variations.append(np.where(count >= 2, spread / np.where(mean > 0.0, mean, 1.0), np.nan))
+    variations = [mean_and_variation(bone_lengths(skeleton, np.stack(joints)))[1] for joints in tracks.values()]
     if not variations:
         return dict.fromkeys(skeleton.bones, float('nan'))
-    table = np.stack(variations)
-    count = np.isfinite(table).sum(0)
-    values = np.where(count > 0, np.nansum(table, 0) / np.maximum(count, 1), np.nan)
-    return dict(zip(skeleton.bones, values.tolist(), strict=True))
+    return dict(zip(skeleton.bones, nan_mean(np.stack(variations), 0).tolist(), strict=True))

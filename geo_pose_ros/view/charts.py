@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import FloatArray
-from ..evaluation.report import PictureField, Series
+from ..evaluation.report import ResidualField, Series
 from ..page import clock
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def shares(names: Sequence[str], values: FloatArray, labels: Sequence[str]) -> C
     return chart
 
 
-def arrows(field: PictureField, width: int, height: int, *, darkest_px: float) -> Chart:
+def arrows(field: ResidualField, width: int, height: int, *, darkest_px: float) -> Chart:
     """Return the mean residual over the image (width x height px): arrows over cells shaded by its size.
 
     Args:

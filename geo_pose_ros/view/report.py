@@ -15,8 +15,10 @@ from tqdm import tqdm
 from ..arrays import NS_PER_S
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recording, Source
 from ..errors import ConfigError, GeoPoseError
-from ..evaluation.report import CameraReport, RecordingReport, RecordingStatistics, ReportConfig, Series
-from ..evaluation.report_findings import findings, outlier_runs
+from ..evaluation.findings import find_outlier_runs, find_problems
+from ..evaluation.report import CameraSummary, RecordingReport, Series
+from ..evaluation.settings import ReportConfig
+from ..evaluation.statistics import RecordingStatistics
 from ..findings import Finding, Severity
 from ..messages.diagnostics import Level, Status
 from ..page import clock, number, percent, render
@@ -118,7 +120,7 @@ def build_page(recording: Recording, judged: Judged, config: ReportConfig) -> st
     """Return the page of a recording as HTML."""
     report = judged.report
     times = Times(report.start_ns)
-    found = [*findings(report, config, times.name), *_reading_findings(recording)]
+    found = [*find_problems(report, config, times.name), *_reading_findings(recording)]
     return render(
         'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report, times),
         made_by='geo_pose report', numbers=_key_numbers(judged), found=sorted(found, key=lambda one: -one.severity),
@@ -202,7 +204,7 @@ def _cameras(report: RecordingReport) -> dict[str, object]:
             camera.name, camera.frames, number(camera.rate_hz), camera.missing,
             number(sum(b - a for a, b in camera.gaps_ns) / NS_PER_S), _clock_words(camera),
             number(camera.residual_px), number(camera.p95_px), number(100.0 * camera.residual_ratio),
-            number(camera.left_out_px), percent(camera.strangers), percent(camera.exchanged),
+            number(camera.left_out_px), percent(camera.unmatched), percent(camera.exchanged),
         )
         for camera in report.cameras.values()
     ]
@@ -219,7 +221,7 @@ def _residuals(recording: Recording, report: RecordingReport, config: ReportConf
     judged = [camera for camera in report.cameras.values() if np.isfinite(camera.residual_px)]
     if not judged or recording.rig is None:
         return {'residuals': None}
-    shaded = [(run.begin_s, run.end_s) for run, _, _ in outlier_runs(report, config).values()]
+    shaded = [(run.begin_s, run.end_s) for run in find_outlier_runs(report, config).values()]
     fields = {
         camera.name: camera.field for camera in judged
         if camera.field is not None and np.isfinite(camera.field.size_px).any()
@@ -320,7 +322,7 @@ def _seconds(stretches: Sequence[tuple[int, int]], report: RecordingReport) -> l
     return [((a - report.start_ns) / NS_PER_S, (b - report.start_ns) / NS_PER_S) for a, b in stretches]
 
 
-def _clock_words(camera: CameraReport) -> str:
+def _clock_words(camera: CameraSummary) -> str:
     if not np.isfinite(camera.clock_ms):
         return '-'
     error = f' ± {camera.clock_sigma_ms:.1f}' if np.isfinite(camera.clock_sigma_ms) else ''
@@ -351,7 +353,7 @@ def write_report(
     with Recording(bags, read_calibration(rig, unit) if rig is not None else None) as recording:
         judged = judge(recording, config)
         html = build_page(recording, judged, config)
-        found = findings(judged.report, config, Times(judged.report.start_ns).name)
+        found = find_problems(judged.report, config, Times(judged.report.start_ns).name)
     try:
         out.write_text(html, encoding='utf-8')
     except OSError as error:

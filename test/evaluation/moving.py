@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.evaluation.report import RecordingReport, RecordingStatistics, ReportConfig
+from geo_pose_ros.evaluation.report import RecordingReport
+from geo_pose_ros.evaluation.settings import ReportConfig
+from geo_pose_ros.evaluation.statistics import RecordingStatistics
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.scene.settings import PipelineConfig

@@ -265,8 +265,8 @@ def calibration(scratch: bool) -> dict[str, Any]:
 
 def report() -> dict[str, Any]:
     from geo_pose_ros.bags.recording import Recording
-    from geo_pose_ros.evaluation.report import ReportConfig
-    from geo_pose_ros.evaluation.report_findings import findings
+    from geo_pose_ros.evaluation.findings import find_problems
+    from geo_pose_ros.evaluation.settings import ReportConfig
     from geo_pose_ros.view.report import judge
 
     config = ReportConfig(bins=20, left_out_sets=20)
@@ -280,10 +280,10 @@ def report() -> dict[str, Any]:
         name: {key: said for key, said in values.items() if not key.startswith('stage_ms')}
         for name, values in judged.reported.values.items()
     }
-    told = findings(judged.report, config, lambda offset_s: f'{offset_s:.1f} s')
+    found = find_problems(judged.report, config, lambda offset_s: f'{offset_s:.1f} s')
     return {
         'numbers': numbers, 'reported': reported, 'complaints': len(judged.reported.complaints),
-        'findings': [[int(one.severity), one.what, one.remedy] for one in told],
+        'findings': [[int(one.severity), one.what, one.remedy] for one in found],
     }
 
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from geo_pose_ros.evaluation.report import PictureField, Series
+from geo_pose_ros.evaluation.report import ResidualField, Series
 from geo_pose_ros.view import charts
 
 from ..test_page import outside
@@ -73,7 +73,7 @@ def test_an_arrow_points_the_way_of_its_residual_from_the_middle_of_its_cell():
     mean = np.full((3, 4, 2), np.nan)
     mean[1, 1] = 3.0, -4.0
     size = np.where(np.isfinite(mean[..., 0]), 5.0, np.nan)
-    chart = charts.arrows(PictureField(mean, size, np.zeros((3, 4), np.int64)), 640, 480, darkest_px=5.0)
+    chart = charts.arrows(ResidualField(mean, size, np.zeros((3, 4), np.int64)), 640, 480, darkest_px=5.0)
     [arrow] = points(chart, '#010203')
     # The darkest of the colour map.
     [cell] = points(chart, '#800026')

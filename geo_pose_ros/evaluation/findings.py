@@ -7,47 +7,60 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import FloatArray
+from ..arrays import NS_PER_S, BoolArray, FloatArray
 from ..findings import Finding, Severity
-from .report import BodyReport, CameraReport, RecordingReport, ReportConfig
+from ..geometry.stats import nan_median
+from .report import BodySummary, CameraSummary, RecordingReport
+from .settings import ReportConfig
 
 _MOST_NAMED = 4
 _ALWAYS = 'all the time'
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A stretch of time, s from the start of the recording; ``to_end``: it lasts to the end."""
+class OutlierRun:
+    """A stretch of time in which a camera stands out.
+
+    Attributes:
+        begin_s, end_s: from the start of the recording.
+        to_end: whether it lasts to the end.
+        own_px: the camera's median residual then.
+        others_px: median residual of the other cameras then.
+    """
 
     begin_s: float
     end_s: float
     to_end: bool
+    own_px: float
+    others_px: float
 
 
 TimeName = Callable[[float], str]
 
 
-def findings(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> tuple[Finding, ...]:
-    """Return what there is to say about a recording, the worst first; one good word if nothing is wrong.
+def find_problems(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> tuple[Finding, ...]:
+    """Return what is wrong with a recording, the worst first; one good word if nothing is.
 
     Args:
         report: the numbers.
-        config: from where on something is said.
+        config: the least numbers that are reported.
         name_time: turns seconds from the start into a time of day or an offset.
     """
-    found = [*_people(report, config), *_streams(report, config, name_time), *_clocks(report, config)]
-    found += [*_residuals(report, config, name_time), *_strangers(report, config), *_exchanged(report, config)]
-    found += [*_bones(report, config), *_support(report)]
+    found = [
+        *_people(report, config), *_streams(report, config, name_time), *_clocks(report, config),
+        *_residuals(report, config, name_time), *_unmatched(report, config), *_exchanged(report, config),
+        *_bones(report, config), *_few_views(report),
+    ]
     if not found:
         found = [Finding(Severity.OK, 'Nothing stands out: every camera delivers, agrees with the others and keeps '
-                                        'time, and bones keep their lengths.')]
+                                      'time, and bones keep their lengths.')]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 
-def outlier_runs(report: RecordingReport, config: ReportConfig) -> Mapping[str, tuple[Run, float, float]]:
-    """Return per camera that stands out when it does, its residual then and the median of the others', px.
+def find_outlier_runs(report: RecordingReport, config: ReportConfig) -> Mapping[str, OutlierRun]:
+    """Return per camera that stands out the longest stretch of time in which it does.
 
-    It takes three cameras to tell who is wrong. Of several stretches the longest counts.
+    It takes three cameras to tell who is wrong.
     """
     series = {name: camera.residual for name, camera in report.cameras.items() if
               np.isfinite(camera.residual.value).any()}
@@ -58,8 +71,7 @@ def outlier_runs(report: RecordingReport, config: ReportConfig) -> Mapping[str, 
     for row, (name, one) in enumerate(series.items()):
         own, rest = table[row], np.delete(table, row, 0)
         known = np.isfinite(own) & (np.isfinite(rest).sum(0) >= 2)
-        others = np.full(len(own), np.nan)
-        others[known] = np.nanmedian(rest[:, known], 0)
+        others = np.where(known, nan_median(rest.T), np.nan)
         with np.errstate(invalid='ignore'):
             bad = (own > config.outlier_ratio * others) & (own > others + config.outlier_px)
         run = _longest(one.time_s, bad, known)
@@ -69,15 +81,12 @@ def outlier_runs(report: RecordingReport, config: ReportConfig) -> Mapping[str, 
         step_s = one.time_s[1] - one.time_s[0] if len(one.time_s) > 1 else report.duration_s
         begin_s, end_s = float(one.time_s[first] - step_s / 2), float(one.time_s[last] + step_s / 2)
         if end_s - begin_s >= min(config.outlier_s, report.duration_s / 2.0):
-            inside = slice(first, last + 1)
-            to_end = not known[last + 1 :].any()
-            found[name] = (
-                Run(begin_s, end_s, to_end), float(np.nanmedian(own[inside])), float(np.nanmedian(others[inside]))
-            )
+            own_px, others_px = nan_median(np.stack([own, others])[:, first : last + 1]).tolist()
+            found[name] = OutlierRun(begin_s, end_s, not known[last + 1 :].any(), own_px, others_px)
     return found
 
 
-def _longest(time_s: FloatArray, bad: FloatArray, known: FloatArray) -> tuple[int, int] | None:
+def _longest(time_s: FloatArray, bad: BoolArray, known: BoolArray) -> tuple[int, int] | None:
     """Return first and last bin of the longest stretch whose known bins are bad, single good bins forgiven."""
     best: tuple[int, int] | None = None
     first = last = -1
@@ -97,16 +106,16 @@ def _longest(time_s: FloatArray, bad: FloatArray, known: FloatArray) -> tuple[in
 def _people(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
     if not report.sets:
         yield Finding(Severity.ERROR, 'There are no bodies in this recording.',
-                      'If it holds pictures or keypoints, make them: geo_pose process BAG --out RESULT')
+                      'If it holds images or keypoints, make them: geo_pose process BAG --out RESULT')
         return
     share = report.with_bodies / report.sets
     if not report.with_bodies:
         yield Finding(Severity.ERROR, f'None of the {report.sets} sets has a body.',
-                      'Look at the pictures: is a person in view of two cameras, and the light good enough?')
+                      'Look at the images: do two cameras see a person, and is the light good enough?')
         return
     if share < 0.5:
         yield Finding(Severity.WARNING, f'Only {share:.0%} of the sets have a body.',
-                      'If somebody was there all the time, look at the pictures of a set without.')
+                      'If somebody was there all the time, look at the images of a set without.')
     brief = [body for body in report.bodies if body.seen_s < config.short_life_s]
     if len(report.bodies) > 2 * report.most_people and len(brief) > report.most_people:
         yield Finding(
@@ -139,17 +148,17 @@ def _streams(report: RecordingReport, config: ReportConfig, name_time: TimeName)
         )
 
 
-def _silence(camera: CameraReport, report: RecordingReport, name_time: TimeName) -> str:
+def _silence(camera: CameraSummary, report: RecordingReport, name_time: TimeName) -> str:
     start, end = max(camera.gaps_ns, key=lambda gap: gap[1] - gap[0])
-    when = name_time((start - report.start_ns) / 1e9)
+    when = name_time((start - report.start_ns) / NS_PER_S)
     if end >= report.end_ns:
         words = f'delivered nothing from {when} on'
     elif start <= report.start_ns:
-        words = f'delivered nothing for the first {(end - start) / 1e9:.1f} s'
+        words = f'delivered nothing for the first {(end - start) / NS_PER_S:.1f} s'
     else:
-        words = f'was silent for {(end - start) / 1e9:.1f} s from {when} on'
+        words = f'was silent for {(end - start) / NS_PER_S:.1f} s from {when} on'
     if len(camera.gaps_ns) > 1:
-        total_s = sum(end - start for start, end in camera.gaps_ns) / 1e9
+        total_s = sum(end - start for start, end in camera.gaps_ns) / NS_PER_S
         more = 'once' if len(camera.gaps_ns) == 2 else f'{len(camera.gaps_ns) - 1} times'
         words += f', and {more} more, {total_s:.1f} s in all'
     return words
@@ -166,23 +175,23 @@ def _clocks(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
             yield Finding(
                 Severity.ERROR if abs(offset_ms) > 2.0 * config.clock_ms else Severity.WARNING,
                 f'The stamps of {camera.name} are about {abs(offset_ms):.0f} ms too {side}, by how people move in its '
-                'picture.',
+                'image.',
                 'Synchronise the clocks (PTP, chrony) or trigger the cameras together; stamp at exposure, not at '
                 'arrival.',
             )
 
 
 def _residuals(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> Iterator[Finding]:
-    outliers = outlier_runs(report, config)
-    for name, (run, own_px, others_px) in outliers.items():
+    outliers = find_outlier_runs(report, config)
+    for name, run in outliers.items():
         camera = report.cameras[name]
         when = _when(run, report.duration_s, name_time)
         # The mean residual is of the whole recording.
         side = _side(camera, config) if when == _ALWAYS else ''
         yield Finding(
             Severity.ERROR,
-            f'{name} is off by {own_px:.0f} px {when} (the others: {others_px:.0f} px){side}.',
-            'It was moved, or its calibration is wrong: run geo_pose calibrate, and fix its mount. If its picture is '
+            f'{name} is off by {run.own_px:.0f} px {when} (the others: {run.others_px:.0f} px){side}.',
+            'It was moved, or its calibration is wrong: run geo_pose calibrate, and fix its mount. If its image is '
             'blurred, mend focus or light first.',
         )
     rest = [camera for name, camera in report.cameras.items() if name not in outliers]
@@ -198,19 +207,19 @@ def _residuals(report: RecordingReport, config: ReportConfig, name_time: TimeNam
             text += f' {_listed(one_sided)} err{"s" if len(one_sided) == 1 else ""} to one side, as by a calibration.'
         yield Finding(
             Severity.WARNING, text,
-            'geo_pose calibrate refines a rig from the people in a recording; where the pictures below show the '
+            'geo_pose calibrate refines a rig from the people in a recording; where the images below show the '
             'detector wrong, better light or another detector helps.',
         )
 
 
-def _strangers(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+def _unmatched(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
     for camera in report.cameras.values():
-        if camera.strangers > config.stranger_ratio:
+        if camera.unmatched > config.unmatched_ratio:
             yield Finding(
                 Severity.WARNING,
-                f'{camera.strangers:.0%} of the people that {camera.name} finds are none of the bodies.',
-                'Bystanders, reflections, or people whom no other camera sees; if it is the same person in the '
-                'pictures, the camera was moved far: run geo_pose calibrate.',
+                f'{camera.unmatched:.0%} of the people that {camera.name} finds are none of the bodies.',
+                'Bystanders, reflections, or people that no other camera sees. If the images show the same person, the '
+                'camera was moved far: run geo_pose calibrate.',
             )
 
 
@@ -227,7 +236,7 @@ def _exchanged(report: RecordingReport, config: ReportConfig) -> Iterator[Findin
         )
 
 
-def _side(camera: CameraReport, config: ReportConfig) -> str:
+def _side(camera: CameraSummary, config: ReportConfig) -> str:
     if not _leans(camera, config):
         return ''
     x, y = camera.bias_px
@@ -236,12 +245,12 @@ def _side(camera: CameraReport, config: ReportConfig) -> str:
     return f'; what it shows lies {" and ".join(parts)} of the reprojection on the mean' if parts else ''
 
 
-def _leans(camera: CameraReport, config: ReportConfig) -> bool:
+def _leans(camera: CameraSummary, config: ReportConfig) -> bool:
     bias = float(np.hypot(*camera.bias_px))
     return bool(np.isfinite(bias) and bias > config.bias_ratio * camera.residual_px)
 
 
-def _when(run: Run, duration_s: float, name_time: TimeName) -> str:
+def _when(run: OutlierRun, duration_s: float, name_time: TimeName) -> str:
     from_start = run.begin_s < 0.05 * duration_s
     if from_start and run.to_end:
         return _ALWAYS
@@ -267,7 +276,7 @@ def _bones(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
         )
 
 
-def _loose_limbs(report: RecordingReport, body: BodyReport, config: ReportConfig) -> list[tuple[str, float]]:
+def _loose_limbs(report: RecordingReport, body: BodySummary, config: ReportConfig) -> list[tuple[str, float]]:
     """Return the bones along arms and legs, whose joints detectors find best, that vary too much; the worst first."""
     skeleton = report.skeleton
     sided = {joint for pair in skeleton.flip_pairs for joint in pair}
@@ -279,7 +288,7 @@ def _loose_limbs(report: RecordingReport, body: BodyReport, config: ReportConfig
     return sorted(limbs, key=lambda limb: -limb[1])
 
 
-def _support(report: RecordingReport) -> Iterator[Finding]:
+def _few_views(report: RecordingReport) -> Iterator[Finding]:
     if len(report.cameras) < 2 or not report.with_bodies:
         return
     few = report.views[:, :2].sum(1) if report.views.shape[1] >= 2 else np.zeros(len(report.skeleton))
@@ -289,7 +298,7 @@ def _support(report: RecordingReport) -> Iterator[Finding]:
     if joints:
         yield Finding(
             Severity.WARNING,
-            f'Most of the time fewer than two cameras support {_listed(joints[:6])}'
+            f'Most of the time fewer than two cameras see {_listed(joints[:6])}'
             f'{", ..." if len(joints) > 6 else ""}.',
             'These joints are guessed from one view or from the pose. Add a camera, or turn one so that views overlap.',
         )

@@ -1,9 +1,9 @@
 """How late each camera's stamps are, from people who move: one least-squares problem over a whole recording.
 
-A joint was found by camera c, whose stamps are late by d_c, where it had been d_c before: its residual is
-r_c = J_c e - v_c d_c, with e the error of the fused joint, J_c the derivative of the picture by the joint and v_c the
-joint's velocity in the picture. e is another for every joint and set, and is eliminated; d_c is the same for all. That
-fusion trusted a late camera is in e. A delay of all cameras cannot be told from one of the body.
+The stamps of camera c are late by d_c, so that it shows a joint where the joint was d_c before. The residual of the
+joint is r_c = J_c e - v_c d_c: e is the error of the fused joint, J_c the derivative of the image point by the joint,
+v_c the velocity of the joint in the image. Every joint of every set has its own e, which is eliminated; d_c is the same
+for all. A late camera moved the fused joint, which e holds too. A delay of all cameras looks like one of the bodies.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import FloatArray
+from ..arrays import BoolArray, FloatArray
 from ..geometry.projection import project_world
+from ..geometry.stats import nan_lower_median
 from ..types import Camera
-from .report_views import ComparedView, lower_median
+from .views import ComparedView
 
 _STEP_M = 1e-3
-# Sets that a block, of which the standard error is made, is of.
+# Sets of a block; the scatter of the blocks gives the standard error.
 _BLOCK = 32
-# Residuals beyond so many medians are left out.
+# Residuals that are so many times as long as the median one are left out.
 _OUTLIER = 3.0
 _LEAST_JOINTS = 40
 # Below this mean speed nobody moved enough to tell, px/s.
@@ -36,11 +37,12 @@ class ClockSums:
         self._blocks: list[tuple[FloatArray, FloatArray]] = []
 
     def add(self, xyz: FloatArray, views: Sequence[ComparedView | None]) -> None:
-        """Take bodies (S, U, J, 3) m and each camera's view of them into account."""
+        """Take bodies (S, U, J, 3) m into account; each camera's view is of these sets or of more after them."""
         for start in range(0, len(xyz), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            block = self._block(xyz[rows], [None if view is None else (view.residual[rows], view.speed[rows])
-                                            for view in views])
+            rows = slice(start, min(start + _BLOCK, len(xyz)))
+            block = self._block(xyz[rows], [
+                None if view is None else (view.residual[rows], view.speed[rows]) for view in views
+            ])
             if block is not None:
                 self._blocks.append(block)
 
@@ -103,17 +105,17 @@ class ClockSums:
 
 
 def _jacobian(camera: Camera, points: FloatArray) -> FloatArray:
-    """Return the derivative (M, 2, 3) px/m of the picture by points (M, 3) m, distortion included."""
+    """Return the derivative (M, 2, 3) px/m of the image points by points (M, 3) m, distortion included."""
     ahead = project_world(camera, (points[:, None] + _STEP_M * np.eye(3)).reshape(-1, 3)).reshape(-1, 3, 2)
     behind = project_world(camera, (points[:, None] - _STEP_M * np.eye(3)).reshape(-1, 3)).reshape(-1, 3, 2)
     slope: FloatArray = np.moveaxis((ahead - behind) / (2.0 * _STEP_M), 1, 2)
     return slope
 
 
-def _inliers(residual: FloatArray, known: FloatArray) -> FloatArray:
-    """Return which of the ``known`` residuals (M, 2) lie near their middle."""
+def _inliers(residual: FloatArray, known: BoolArray) -> BoolArray:
+    """Return which of the ``known`` residuals (M, 2) lie near their median."""
     near = np.zeros(len(residual), bool)
     if known.any():
         length = np.linalg.norm(residual - np.median(residual[known], 0), axis=1)
-        near[known] = length[known] <= _OUTLIER * float(lower_median(length[known])) + 1e-9
+        near[known] = length[known] <= _OUTLIER * float(nan_lower_median(length[known])) + 1e-9
     return near

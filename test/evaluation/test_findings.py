@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.evaluation.report import RecordingStatistics, ReportConfig
-from geo_pose_ros.evaluation.report_findings import findings, outlier_runs
+from geo_pose_ros.evaluation.findings import find_outlier_runs, find_problems
+from geo_pose_ros.evaluation.settings import ReportConfig
+from geo_pose_ros.evaluation.statistics import RecordingStatistics
 from geo_pose_ros.findings import Severity
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
@@ -16,7 +17,7 @@ CONFIG = ReportConfig()
 
 
 def said(report):
-    return [(f.severity, f.what, f.remedy) for f in findings(report, CONFIG, lambda s: f'{s:.1f} s')]
+    return [(f.severity, f.what, f.remedy) for f in find_problems(report, CONFIG, lambda s: f'{s:.1f} s')]
 
 
 def one(report, words):
@@ -45,8 +46,8 @@ def test_a_camera_that_was_moved_is_named_with_its_time_size_and_side():
 )
 def test_when_it_was_off(moved, when):
     report = recorded(shift=lambda name, number: (14.0, 3.0) if name == 'cam0' and number in moved else (0.0, 0.0))
-    (run, own_px, others_px) = outlier_runs(report, CONFIG)['cam0']
-    assert own_px == pytest.approx(np.hypot(14.0, 3.0), abs=0.1) and others_px == pytest.approx(0.0, abs=1e-6)
+    run = find_outlier_runs(report, CONFIG)['cam0']
+    assert run.own_px == pytest.approx(np.hypot(14.0, 3.0), abs=0.1) and run.others_px == pytest.approx(0.0, abs=1e-6)
     assert run.begin_s == pytest.approx(moved[0] / RATE_HZ, abs=0.6)
     assert run.end_s == pytest.approx((moved[-1] + 1) / RATE_HZ, abs=0.6)
     words = one(report, 'cam0 is off')[1]
@@ -57,9 +58,9 @@ def test_when_it_was_off(moved, when):
 
 def test_a_blink_is_not_reported_and_two_cameras_cannot_tell():
     blink = recorded(shift=lambda name, number: (30.0, 0.0) if name == 'cam0' and 100 <= number < 130 else (0.0, 0.0))
-    assert outlier_runs(blink, CONFIG) == {}
+    assert find_outlier_runs(blink, CONFIG) == {}
     pair = recorded(rig=ring_rig(2), shift=lambda name, number: (14.0, 0.0) if name == 'cam0' else (0.0, 0.0))
-    assert outlier_runs(pair, CONFIG) == {}
+    assert find_outlier_runs(pair, CONFIG) == {}
 
 
 def test_clocks():

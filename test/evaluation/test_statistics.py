@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.evaluation.report import RecordingStatistics, ReportConfig
+from geo_pose_ros.evaluation.settings import ReportConfig
+from geo_pose_ros.evaluation.statistics import RecordingStatistics
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import CameraStateConfig, PipelineConfig
@@ -32,7 +33,7 @@ def test_a_perfect_recording():
         assert camera.rate_hz == pytest.approx(30.0, abs=0.01)
         assert camera.residual_px == pytest.approx(0.0, abs=1e-6)
         assert camera.clock_ms == pytest.approx(0.0, abs=0.01)
-        assert (camera.strangers, camera.exchanged) == (0.0, 0.0)
+        assert (camera.unmatched, camera.exchanged) == (0.0, 0.0)
         np.testing.assert_allclose(camera.rate.value[1:-1], 30.0, atol=2.1)
     [body] = report.bodies
     assert body.body_id == 0 and body.spans_ns == ((stamp_of(0), stamp_of(299)),)
@@ -157,9 +158,9 @@ def test_somebody_else_is_counted_apart():
         return Keypoints2D(name, found.stamp_ns, BODY17, both, np.ones((2, 17))) if name == 'cam3' else found
 
     report = recorded(change=with_bystander)
-    assert report.cameras['cam3'].strangers == pytest.approx(0.5)
+    assert report.cameras['cam3'].unmatched == pytest.approx(0.5)
     assert report.cameras['cam3'].residual_px == pytest.approx(0.0, abs=1e-6)
-    assert report.cameras['cam0'].strangers == 0.0
+    assert report.cameras['cam0'].unmatched == 0.0
 
 
 def test_exchanged_sides_are_counted_and_do_not_count_as_residuals():
@@ -185,7 +186,7 @@ def test_two_people_are_told_apart_whatever_their_order():
             statistics.add_keypoints(Keypoints2D(name, stamp_of(number), BODY17, xy, np.ones((2, 17))))
     report = statistics.report()
     assert report.most_people == 2 and [body.body_id for body in report.bodies] == [3, 9]
-    assert all(camera.p95_px < 1e-6 and camera.strangers == 0.0 for camera in report.cameras.values())
+    assert all(camera.p95_px < 1e-6 and camera.unmatched == 0.0 for camera in report.cameras.values())
 
 
 def test_ids_bones_and_views_over_time():

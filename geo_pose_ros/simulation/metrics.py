@@ -48,7 +48,7 @@ class Metrics:
             published stamp.
         swing_m, rest_jitter_m: of 'swing': mean wrist error at full speed; RMS step from set to set at rest.
         views: inlier views per joint of matched bodies.
-        inside_2, inside_1, inside_0: share of joints inside the claimed 95 % ellipsoid; with two inlier views or
+        inside_2, inside_1, inside_0: share of joints inside the published 95 % ellipsoid; with two inlier views or
             more, with one, with none; not given for fewer than LEAST_JUDGED joints.
         share_1, share_0: share of the joints of matched bodies with one inlier view, with none.
         cpu_warm_ms, cpu_cold_ms: process CPU time of a set: median of those after the tenth with everybody known;
@@ -238,15 +238,15 @@ def delivered(simulated: SimulatedRun) -> dict[str, float]:
 
 
 def coverage(simulated: SimulatedRun, matched: Sequence[Matched]) -> dict[str, float]:
-    """Return the share of joints inside the claimed ellipsoid, by their inlier views."""
+    """Return the share of joints inside the published ellipsoid, by their inlier views."""
     inside: dict[int, list[bool]] = {0: [], 1: [], 2: []}
     for s, m in zip(simulated.sets, matched, strict=True):
         for p in np.flatnonzero(m.body >= 0):
             b = m.body[p]
             error = m.xyz[p] - m.truth[p]
-            claimed = s.bodies.covariance[b]
-            known = np.isfinite(error).all(-1) & np.isfinite(claimed).all((1, 2))
-            solved = np.linalg.solve(np.where(known[:, None, None], claimed, np.eye(3)), error[..., None])[..., 0]
+            covariance = s.bodies.covariance[b]
+            known = np.isfinite(error).all(-1) & np.isfinite(covariance).all((1, 2))
+            solved = np.linalg.solve(np.where(known[:, None, None], covariance, np.eye(3)), error[..., None])[..., 0]
             distance2 = (error * solved).sum(-1)
             for j in np.flatnonzero(known):
                 inside[min(int(s.bodies.num_views[b, j]), 2)].append(bool(distance2[j] <= INSIDE_95))

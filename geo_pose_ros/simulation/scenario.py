@@ -27,10 +27,10 @@ from .walks import (
     cells,
     crossing_paths,
     headings,
-    in_place,
     placed,
     recorded_clips,
     swinger,
+    walk_on_spot,
     walker,
     walks,
 )
@@ -43,7 +43,7 @@ _TRUTH_RATE_HZ = 240.0
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Somebody whom no camera sees for a while.
+    """A person is in no image for a while.
 
     Attributes:
         person: index.
@@ -61,7 +61,7 @@ class Knock:
 
     Attributes:
         camera: index.
-        pixels: by how much its picture moves, px.
+        pixels: displacement of its image, px.
         start_s, end_s: from when to when it is turned.
     """
 
@@ -82,14 +82,14 @@ class Scenario:
         loss: share of frames lost between camera and node.
         miss: share of detections that a detector misses.
         calibration_error_deg: by which each camera of the pipeline's rig is turned about a random axis.
-        clock_offset_ms: each camera's stamps are off by a constant drawn from +- this; they sum to zero.
+        clock_offset_ms: each camera's stamps are off by a constant from +- this; they sum to zero.
         speed: motion is played so many times as fast.
         spacing_m: distance that people keep (centre to centre; `cell`: of the grid).
-        motion: 'walk' (through the room), 'cell' (each in a place), 'cross' (two walk past each other, 0.5 m apart),
+        motion: 'walk' (through the room), 'cell' (each at a position), 'cross' (two walk past each other, 0.5 m apart),
             'swing' (one person, standing, whose wrist swings with 8 m/s at most).
         duration_s: simulated time.
         seed: everything random derives from it; each cause has its own stream.
-        hidden: whom no camera sees, and when.
+        hidden: people who are in no image, and when.
         knocks: cameras that are turned, and when.
         noise: the detector's.
         recorded: real motion where the shared data are; else a synthetic walker.
@@ -151,15 +151,15 @@ _MOTION, _RIG, _CALIBRATION, _PHASE, _LOSS, _DETECTOR, _CLOCK, _ARRIVAL = range(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraRecord:
-    """One camera of a built scene: F pictures that arrived.
+    """One camera of a built scene: F images that arrived.
 
     Attributes:
         camera: as it is (before any knock).
-        exposure_s: (F,) when the pictures were taken.
+        exposure_s: (F,) when the images were taken.
         stamp_ns: (F,) what they say.
         arrival_ns: (F,) when the node gets them.
         detections: of P people.
-        visible: (F, P) people of whom at least five joints are in sight.
+        visible: (F, P) people with at least five joints in sight.
     """
 
     camera: Camera
@@ -177,7 +177,7 @@ class World:
     Attributes:
         scenario: what it was built from.
         motion: joints of the people as an ideal detector defines them, by time in s.
-        rig: as the cameras are; given_rig: as the pipeline believes.
+        rig: as the cameras are; given_rig: as the pipeline is given it.
         cameras: in rig order.
         clock_offset_s: (C,) stamp minus exposure.
         swinging: (F,) at _TRUTH_RATE_HZ, when the wrist of 'swing' is at full speed; else empty.
@@ -216,10 +216,10 @@ def _people(scenario: Scenario) -> tuple[Motion, float, BoolArray]:
     frames = int(np.ceil(span_s * GRID_HZ)) + 1
     # In a crowd of cells, nobody sways into the neighbour's.
     sway_s = 0.15 if scenario.motion == 'cell' else 0.5
-    clips = [in_place(clip, sway_s) for clip in (recorded_clips() if scenario.recorded else [])]
+    clips = [walk_on_spot(clip, sway_s) for clip in (recorded_clips() if scenario.recorded else [])]
     bodies = []
     for _ in range(scenario.people):
-        own = clips or [in_place(walker(rng, 8.0), sway_s)]
+        own = clips or [walk_on_spot(walker(rng, 8.0), sway_s)]
         bodies.append(acted(own, rng, frames))
     if scenario.motion == 'cross':
         paths = crossing_paths(frames, scenario.duration_s * scenario.speed / 2.0, 0.5, 1.2)
@@ -265,7 +265,7 @@ def build(scenario: Scenario, carried: Callable[[FloatArray], FloatArray] | None
 
 
 def _phases(scenario: Scenario) -> FloatArray:
-    """Return when each camera's first picture is taken, s, (C,)."""
+    """Return when each camera's first image is taken, s, (C,)."""
     periods_s = 1.0 / scenario.rates_hz()
     drawn = scenario.random(_PHASE).random(scenario.cameras)
     if scenario.phase == 'random':
@@ -301,7 +301,7 @@ def _sight(scenario: Scenario, joints: FloatArray, camera: Camera, index: int, e
     away = np.zeros(joints.shape[:2], bool)
     for gone in scenario.hidden:
         away[(exposure_s >= gone.start_s) & (exposure_s < gone.end_s), gone.person] = True
-    # Far below the floor: in no picture, and before nobody.
+    # Far below the floor: in no image, and before nobody.
     joints[away] -= (0.0, 0.0, 1e6)
     seen = see_people(camera, joints)
     for knock in (k for k in scenario.knocks if k.camera == index):

@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import process_time
 
 import numpy as np
@@ -106,77 +107,82 @@ def run(
         camera_poses: of cameras that move, by their stamps; None: they stand.
     """
     config = config or NodeConfig()
-    names = world.given_rig.names
-    synchronizer: FrameSynchronizer[Keypoints2D] = FrameSynchronizer(names, config.sync)
-    done: list[SetRecord] = []
-    free_ns = 0
-
+    synchronizer: FrameSynchronizer[Keypoints2D] = FrameSynchronizer(world.given_rig.names, config.sync)
     with PosePipeline(world.given_rig, config.pipeline) as pipeline:
-
-        def process(found: StampedSet[Keypoints2D], now_ns: int) -> None:
-            nonlocal free_ns
-            record = _process(pipeline, found, now_ns, memory, camera_poses)
-            done.append(record)
-            synchronizer.use_clocks(pipeline.clocks())
-            free_ns = now_ns + (round(record.cpu_ms * 1e6) if charge else 0)
-
-        def work_until(until_ns: int) -> None:
-            """Take every set that closes, or waits for the worker, no later than ``until_ns``."""
-            while True:
-                deadline_ns = synchronizer.next_deadline_ns()
-                if synchronizer.is_ready:
-                    wake_ns = free_ns
-                elif deadline_ns is not None:
-                    wake_ns = max(free_ns, deadline_ns)
-                else:
-                    return
-                if wake_ns > until_ns:
-                    return
-                found = synchronizer.take(wake_ns)
-                if found is not None:
-                    process(found, wake_ns)
-                elif synchronizer.next_deadline_ns() == deadline_ns:
-                    return
-
+        worker = _Worker(pipeline, synchronizer, charge, memory, camera_poses)
         end_ns = 0
         for arrival in arrivals(world, oracle_of):
-            if limit is not None and len(done) >= limit:
+            if limit is not None and len(worker.done) >= limit:
                 break
             end_ns = arrival.arrival_ns
-            work_until(end_ns)
+            worker.work_until(end_ns)
             synchronizer.add(arrival.camera, arrival.keypoints.stamp_ns, arrival.keypoints, end_ns)
-            if synchronizer.is_ready and free_ns <= end_ns:
-                found = synchronizer.take(end_ns)
-                if found is not None:
-                    process(found, end_ns)
-        work_until(end_ns + NS_PER_S)
-    drops: dict[str, int] = {}
+            if synchronizer.is_ready and worker.free_ns <= end_ns:
+                worker.take(end_ns)
+        worker.work_until(end_ns + NS_PER_S)
+    drops: Counter[str] = Counter()
     for causes in synchronizer.drops.values():
-        for cause, n in causes.items():
-            drops[str(cause.value)] = drops.get(str(cause.value), 0) + n
-    return SimulatedRun(world, tuple(done), drops)
+        drops.update({str(cause.value): count for cause, count in causes.items()})
+    return SimulatedRun(world, tuple(worker.done), dict(drops))
 
 
-def _process(
-    pipeline: PosePipeline, found: StampedSet[Keypoints2D], now_ns: int, memory: bool, camera_poses: CameraPoses | None
-) -> SetRecord:
-    before = 0
-    if memory:
-        tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
-    began_s = process_time()
-    if camera_poses is None:
-        result = pipeline.fuse(found.stamp_ns, found.payloads)
-    else:
-        clocks = pipeline.clocks()
-        poses = camera_poses({name: clocks[name].common_ns(stamp) for name, stamp in found.stamps_ns.items()})
-        placed = {name: seen for name, seen in found.payloads.items() if name in poses}
-        result = pipeline.fuse(found.stamp_ns, placed, poses)
-    cpu_ms = (process_time() - began_s) * 1e3
-    peak = 0
-    if memory:
-        peak = tracemalloc.get_traced_memory()[1] - before
-        tracemalloc.stop()
-    return SetRecord(
-        result.bodies.stamp_ns, now_ns, dict(found.stamps_ns), result.bodies, cpu_ms, peak, dict(result.scene.cameras)
-    )
+@dataclass
+class _Worker:
+    """The thread that takes sets, in simulated time; the attributes are the arguments of ``run``."""
+
+    pipeline: PosePipeline
+    synchronizer: FrameSynchronizer[Keypoints2D]
+    charge: bool
+    memory: bool
+    camera_poses: CameraPoses | None
+    done: list[SetRecord] = field(default_factory=list)
+    free_ns: int = 0
+
+    def work_until(self, until_ns: int) -> None:
+        """Take every set that closes, or waits for the worker, no later than ``until_ns``."""
+        while True:
+            deadline_ns = self.synchronizer.next_deadline_ns()
+            if self.synchronizer.is_ready:
+                wake_ns = self.free_ns
+            elif deadline_ns is not None:
+                wake_ns = max(self.free_ns, deadline_ns)
+            else:
+                return
+            if wake_ns > until_ns:
+                return
+            if not self.take(wake_ns) and self.synchronizer.next_deadline_ns() == deadline_ns:
+                return
+
+    def take(self, now_ns: int) -> bool:
+        """Take the set that is there and fuse it; return whether there was one."""
+        found = self.synchronizer.take(now_ns)
+        if found is None:
+            return False
+        record = self._fuse(found, now_ns)
+        self.done.append(record)
+        self.synchronizer.use_clocks(self.pipeline.clocks())
+        self.free_ns = now_ns + (round(record.cpu_ms * 1e6) if self.charge else 0)
+        return True
+
+    def _fuse(self, found: StampedSet[Keypoints2D], now_ns: int) -> SetRecord:
+        before = 0
+        if self.memory:
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+        began_s = process_time()
+        if self.camera_poses is None:
+            result = self.pipeline.fuse(found.stamp_ns, found.payloads)
+        else:
+            clocks = self.pipeline.clocks()
+            poses = self.camera_poses({name: clocks[name].common_ns(stamp) for name, stamp in found.stamps_ns.items()})
+            placed = {name: seen for name, seen in found.payloads.items() if name in poses}
+            result = self.pipeline.fuse(found.stamp_ns, placed, poses)
+        cpu_ms = (process_time() - began_s) * 1e3
+        peak = 0
+        if self.memory:
+            peak = tracemalloc.get_traced_memory()[1] - before
+            tracemalloc.stop()
+        return SetRecord(
+            result.bodies.stamp_ns, now_ns, dict(found.stamps_ns), result.bodies, cpu_ms, peak,
+            dict(result.scene.cameras),
+        )

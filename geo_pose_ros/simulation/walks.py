@@ -2,7 +2,7 @@
 
 A clip is taken apart into a pose that faces +x around the vertical through the pelvis (what is left of the clip's own
 path and turning above about 0.3 Hz stays in it), clips are joined by cross-fades, every bone is set to the person's
-own length, and the pose is put on a path: a place of the person's own (`cell`), or a walk through the room on which
+own length, and the pose is put on a path: a position of the person's own (`cell`), or a walk through the room on which
 people keep their distance (`walk`). World frame, m, z up; joints are body17's.
 """
 
@@ -24,7 +24,7 @@ MOCAP = Path(__file__).resolve().parents[3] / 'shared/data/mocap17.npz'
 GRID_HZ = 60.0
 _LEFT_HIP, _RIGHT_HIP = BODY17.index('left_hip'), BODY17.index('right_hip')
 _FADE_S = 0.5
-# Paths begin before the first picture and end after the last.
+# Paths begin before the first image and end after the last.
 MARGIN_S = 1.0
 
 # A standing body of 1.7 m, facing +x.
@@ -69,7 +69,7 @@ def _smooth(values: FloatArray, rate_hz: float, sigma_s: float) -> FloatArray:
     return smoothed
 
 
-def in_place(clip: MotionClip, sway_s: float) -> FloatArray:
+def walk_on_spot(clip: MotionClip, sway_s: float) -> FloatArray:
     """Return the clip at GRID_HZ, (F, 17, 3), facing +x, without its turning and its path slower than ``sway_s``."""
     times = np.arange(len(clip.joints)) / clip.fps
     grid = np.arange(0.0, times[-1], 1.0 / GRID_HZ)
@@ -195,7 +195,7 @@ def acted(
 
 
 def cells(people: int, spacing_m: float) -> FloatArray:
-    """Return places (people, 2) m of a square grid around the origin."""
+    """Return positions (people, 2) m of a square grid around the origin."""
     side = int(np.ceil(np.sqrt(people)))
     rows = int(np.ceil(people / side))
     grid = np.array([(x, y) for y in range(rows) for x in range(side)], float)[:people]
@@ -203,30 +203,30 @@ def cells(people: int, spacing_m: float) -> FloatArray:
 
 
 def walks(rng: np.random.Generator, people: int, spacing_m: float, room_m: float, frames: int) -> FloatArray:
-    """Return paths (frames, people, 2) m of people who walk to places in a disc, give way and keep their distance."""
+    """Return paths (frames, people, 2) m of people who walk to points in a disc, give way and keep their distance."""
     step_s = 1.0 / GRID_HZ
-    place = cells(people, spacing_m + 0.25)
+    position = cells(people, spacing_m + 0.25)
     if people == 1:
-        place = rng.uniform(-0.3, 0.3, (1, 2)) * room_m
+        position = rng.uniform(-0.3, 0.3, (1, 2)) * room_m
     velocity = np.zeros((people, 2))
     pace = rng.uniform(0.5, 1.3, people)
 
     def goal() -> FloatArray:
         radius, angle = room_m * np.sqrt(rng.uniform()), rng.uniform(0.0, 2.0 * np.pi)
-        place: FloatArray = radius * np.array([np.cos(angle), np.sin(angle)])
-        return place
+        position: FloatArray = radius * np.array([np.cos(angle), np.sin(angle)])
+        return position
 
     goals = np.stack([goal() for _ in range(people)])
     paths = np.empty((frames, people, 2))
     keep_m = spacing_m + 0.15
     for frame in range(frames):
-        paths[frame] = place
-        away = goals - place
+        paths[frame] = position
+        away = goals - position
         left_m = np.linalg.norm(away, axis=1)
         for k in np.flatnonzero(left_m < 0.3):
             goals[k] = goal()
         wish = pace[:, None] * away / np.maximum(left_m, 0.3)[:, None]
-        apart = place[:, None] - place[None]
+        apart = position[:, None] - position[None]
         distance_m = np.linalg.norm(apart, axis=-1) + 1e3 * np.eye(people)
         push = 3.0 * np.exp(-(distance_m - keep_m) / 0.25)
         # A little to the right, so that people who meet head-on pass each other.
@@ -235,12 +235,12 @@ def walks(rng: np.random.Generator, people: int, spacing_m: float, room_m: float
         speed = np.linalg.norm(wish, axis=1, keepdims=True)
         wish *= np.minimum(1.0, 1.5 / np.maximum(speed, 1e-9))
         velocity += (wish - velocity) * min(1.0, step_s / 0.3)
-        place = place + velocity * step_s
+        position = position + velocity * step_s
         for _ in range(4):
-            apart = place[:, None] - place[None]
+            apart = position[:, None] - position[None]
             distance_m = np.linalg.norm(apart, axis=-1) + 1e3 * np.eye(people)
             lack = np.maximum(0.0, keep_m - distance_m) / 2.0
-            place = place + ((lack / distance_m)[..., None] * apart).sum(1)
+            position = position + ((lack / distance_m)[..., None] * apart).sum(1)
     smoothed: FloatArray = _smooth(paths, GRID_HZ, 0.15)
     return smoothed
 

@@ -8,20 +8,25 @@ What is named here is the public Python API, for programs without ROS too; each 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = '0.1.0'
 
 if TYPE_CHECKING:
     from .bags.process import process_bag as process_bag
+    from .bags.recording import Recorded as Recorded
     from .bags.recording import Recording as Recording
+    from .calibration.refinement import calibrate as calibrate
     from .errors import GeoPoseError as GeoPoseError
     from .pipeline import PipelineResult as PipelineResult
     from .pipeline import PosePipeline as PosePipeline
     from .rigs.files import read_calibration as read_calibration
     from .rigs.rig_file import load_rig as load_rig
+    from .scene.scene import Scene as Scene
+    from .scene.scene import SceneResult as SceneResult
     from .scene.settings import PipelineConfig as PipelineConfig
     from .skeleton import BODY17 as BODY17
+    from .skeleton import Skeleton as Skeleton
     from .skeleton import get_skeleton as get_skeleton
     from .types import Bodies3D as Bodies3D
     from .types import Camera as Camera
@@ -36,14 +41,15 @@ _PUBLIC = {
     'BODY17': 'skeleton', 'Bodies3D': 'types', 'Camera': 'types', 'CameraRig': 'types', 'Frame': 'types',
     'FrameSet': 'types', 'GeoPoseError': 'errors', 'Intrinsics': 'types', 'Keypoints2D': 'types',
     'PipelineConfig': 'scene.settings', 'PipelineResult': 'pipeline', 'PosePipeline': 'pipeline',
-    'Recording': 'bags.recording',
+    'Recorded': 'bags.recording', 'Recording': 'bags.recording', 'Scene': 'scene.scene',
+    'SceneResult': 'scene.scene', 'Skeleton': 'skeleton', 'calibrate': 'calibration.refinement',
     'get_skeleton': 'skeleton', 'load_rig': 'rigs.rig_file', 'process_bag': 'bags.process',
     'read_calibration': 'rigs.files',
 }
 __all__ = sorted(_PUBLIC)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'geo_pose_ros' has no attribute '{name}'; it has: {', '.join(sorted(_PUBLIC))}.")
     return getattr(import_module(f'.{_PUBLIC[name]}', __name__), name)

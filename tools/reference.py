@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import to_markdown
 
 RESULTS = Path(__file__).parents[1] / 'docs' / 'benchmarks'
+# Shown below each public name, and run by a test.
+EXAMPLES = Path(__file__).with_name('reference_examples.py')
 # What the page shows of one file.
 MOST_ROWS = 40
 # Of files that do not say it themselves.
@@ -59,12 +62,13 @@ def _help_of(name: str, module: str) -> str:
 def python() -> str:
     """Return the page of the public Python names."""
     parts = ['# Python\n\n`from geo_pose_ros import ...`. Programs that use them: `examples/`.\n']
+    examples = sections()
     for name in geo_pose_ros.__all__:
         public = getattr(geo_pose_ros, name)
         parts.append(f'## {name}\n')
         if inspect.isclass(public) or inspect.isfunction(public):
             parts.append(f'```python\n{name}{_signature(public)}\n```\n')
-        parts.append(f'```text\n{inspect.getdoc(public)}\n```\n')
+        parts.append(f'```text\n{inspect.getdoc(public)}\n```\n\n```python\n{examples[name]}\n```\n')
         if inspect.isclass(public):
             for member, value in vars(public).items():
                 shown = inspect.isfunction(value) or isinstance(value, (property, classmethod))
@@ -75,6 +79,12 @@ def python() -> str:
                     parts.append(f'**{name}.{member}**`{signature}`\n\n```text\n{said}\n```\n' if signature
                                  else f'**{name}.{member}**\n\n```text\n{said}\n```\n')
     return '\n'.join(parts)
+
+
+def sections() -> dict[str, str]:
+    """Return the examples by the public name that each shows."""
+    _, *parts = re.split(r'^# --- (\w+)\n', EXAMPLES.read_text(), flags=re.MULTILINE)
+    return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def benchmarks() -> str:

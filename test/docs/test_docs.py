@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import runpy
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from geo_pose_ros.settings import walk
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
 from ..scenes import ring_rig
+from ..view.recordings import write_walk
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
@@ -123,6 +125,7 @@ def figures():
     return tool('figures')
 
 
+@pytest.mark.slow
 def test_the_reference_has_every_parameter_command_and_public_name(reference):
     import geo_pose_ros
 
@@ -132,6 +135,20 @@ def test_the_reference_has_every_parameter_command_and_public_name(reference):
     assert '--left-out-sets' in commands and '--export' in commands
     assert all(f'## {name}\n' in python for name in geo_pose_ros.__all__)
     assert 'PosePipeline.fuse' in python and 'None' not in re.findall(r'```text\n(\w+)\n```', python)
+
+
+@pytest.mark.slow
+def test_every_public_name_has_an_example_that_runs(reference, tmp_path, monkeypatch, capsys):
+    import geo_pose_ros
+
+    rig = write_walk(tmp_path / 'walk', sets=120)
+    write_calibration(tmp_path / 'rig.yaml', rig)
+    write_calibration(tmp_path / 'calibration.toml', rig)
+    monkeypatch.chdir(tmp_path)
+    made = runpy.run_path(str(reference.EXAMPLES))
+    assert set(reference.sections()) == set(geo_pose_ros.__all__)
+    assert len(made['better']) == len(rig) and made['bones'][-1] == ('right_elbow', 'right_wrist')
+    assert "'no_such_file.yaml' cannot be read" in capsys.readouterr().out
 
 
 def test_the_page_of_benchmarks_has_every_result_and_the_command_that_prints_it(reference, tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ class Batches:
                 f'{wanted}; it is another kind of model.'
             )
 
-    def infer(self, images: NDArray[np.generic]) -> dict[str, Float32Array]:
+    def infer(self, images: NDArray[np.number]) -> dict[str, Float32Array]:
         """Return all outputs of ``images`` (N, ...) by name, each (N, ...).
 
         Raises:
@@ -59,7 +59,7 @@ class Batches:
             if short:
                 part = np.concatenate([part, np.zeros((short, *part.shape[1:]), part.dtype)])
             found = self.engine.infer({self.engine.inputs[0].name: np.ascontiguousarray(part)})
-            parts.append({name: value[: len(value) - short] for name, value in found.items()} if short else found)
+            parts.append({name: np.asarray(value, np.float32)[: len(value) - short] for name, value in found.items()})
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

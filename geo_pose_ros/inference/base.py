@@ -1,13 +1,12 @@
-"""The protocol of inference engines, the check of what goes in, and the registry."""
+"""What all inference engines have in common: declared inputs and outputs, their check, and the registry."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from ..errors import BackendError, ConfigError, ShapeError
 from .settings import EngineConfig
 
-Tensors = Mapping[str, NDArray[Any]]
+Tensor = NDArray[np.number | np.bool_]
+Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class TensorSpec:
     """A declared input or output: ``shape`` has None where any extent will do."""
 
     name: str
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     shape: tuple[int | None, ...]
 
     def __str__(self) -> str:
         extents = ', '.join('any' if n is None else str(n) for n in self.shape)
         return f'{self.name} {self.dtype} ({extents})'
 
-    def fits(self, array: NDArray[Any]) -> bool:
+    def fits(self, array: Tensor) -> bool:
         """Return whether ``array`` has this dtype and shape."""
         return (
             array.dtype == self.dtype
@@ -39,42 +39,52 @@ class TensorSpec:
         )
 
 
-class InferenceBackend(Protocol):
-    """A loaded model. Serves one thread at a time; use it as a context manager or close it."""
+class InferenceBackend(ABC):
+    """A loaded model. Serves one thread at a time; use it as a context manager or close it.
 
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """What it takes."""
-        ...
+    Attributes:
+        inputs, outputs: what it takes and gives.
+        provider: what it runs on.
+        model: its file's name.
+    """
 
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """What it gives."""
-        ...
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    provider: str
+    model: str
+    _is_open = False
 
-    @property
-    def provider(self) -> str:
-        """What it really runs on."""
-        ...
-
-    def infer(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
+    def infer(self, tensors: Tensors) -> dict[str, Tensor]:
         """Return all outputs by name; they are the caller's to keep.
 
         Raises:
             ShapeError: if the inputs are not those declared.
-            BackendError: if the engine fails.
+            BackendError: if the engine fails or is closed.
         """
-        ...
+        if not self._is_open:
+            raise BackendError(f"Model '{self.model}' is closed; load it again.")
+        check_inputs(self.inputs, tensors, self.model)
+        return self._infer(tensors)
+
+    @abstractmethod
+    def _infer(self, tensors: Tensors) -> dict[str, Tensor]:
+        """Return ``infer`` of declared inputs of an open model."""
 
     def close(self) -> None:
         """Free the model; further calls of ``infer`` raise BackendError."""
-        ...
+        if self._is_open:
+            self._is_open = False
+            self._free()
 
-    def __enter__(self) -> InferenceBackend: ...
+    @abstractmethod
+    def _free(self) -> None:
+        """Free the model; called once."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __enter__(self) -> InferenceBackend:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def check_inputs(inputs: Iterable[TensorSpec], tensors: Tensors, model: str) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import BackendError
-from .base import Tensors, TensorSpec, check_inputs
+from .base import InferenceBackend, Tensor, Tensors, TensorSpec
 from .settings import EngineConfig
 
 _PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
@@ -20,14 +19,22 @@ _DTYPES = {
 }
 
 
+class _NodeArg(Protocol):
+    """onnxruntime.NodeArg: a declared input or output."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
 def available_providers() -> tuple[str, ...]:
-    """Return what ONNX Runtime can run models on here."""
+    """Return the names of what ONNX Runtime can run models on here."""
     import onnxruntime
 
     return tuple(str(name) for name in onnxruntime.get_available_providers())
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeBackend(InferenceBackend):
     """A model in ONNX Runtime."""
 
     def __init__(self, model: Path, config: EngineConfig) -> None:
@@ -55,10 +62,10 @@ class OnnxRuntimeBackend:
         # Idle worker threads that spin would take the cores that other cameras are detected on.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         options.log_severity_level = 3
-        self._model = model.name
+        self.model = model.name
         # ONNX Runtime raises its own types, unrelated to each other.
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=[provider])
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:
             raise BackendError(
                 f"ONNX Runtime cannot load '{model}': {error}. Check that it is a complete ONNX file."
@@ -66,6 +73,7 @@ class OnnxRuntimeBackend:
         self.inputs = tuple(_spec(tensor) for tensor in self._session.get_inputs())
         self.outputs = tuple(_spec(tensor) for tensor in self._session.get_outputs())
         self.provider: str = self._session.get_providers()[0]
+        self._is_open = True
         if self.provider != provider:
             self.close()
             raise BackendError(
@@ -73,31 +81,18 @@ class OnnxRuntimeBackend:
                 'used (see its log above). Repair the CUDA installation, or set device to cpu.'
             )
 
-    def infer(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
-        """See InferenceBackend."""
-        if self._session is None:
-            raise BackendError(f"Model '{self._model}' is closed; load it again.")
-        check_inputs(self.inputs, tensors, self._model)
+    def _infer(self, tensors: Tensors) -> dict[str, Tensor]:
         names = [spec.name for spec in self.outputs]
         try:
             return dict(zip(names, self._session.run(names, dict(tensors)), strict=True))
         except Exception as error:
-            raise BackendError(f"ONNX Runtime failed on '{self._model}': {error}") from error
+            raise BackendError(f"ONNX Runtime failed on '{self.model}': {error}") from error
 
-    def close(self) -> None:
-        """See InferenceBackend."""
+    def _free(self) -> None:
         self._session = None
 
-    def __enter__(self) -> OnnxRuntimeBackend:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _spec(tensor: Any) -> TensorSpec:
+def _spec(tensor: _NodeArg) -> TensorSpec:
     if tensor.type not in _DTYPES:
         raise BackendError(f"Tensor '{tensor.name}' is {tensor.type}, expected one of {', '.join(_DTYPES)}.")
     shape = tuple(n if isinstance(n, int) else None for n in tensor.shape)

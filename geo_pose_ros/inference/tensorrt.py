@@ -10,18 +10,17 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import BackendError
-from .base import Tensors, TensorSpec, check_inputs
+from .base import InferenceBackend, Tensor, Tensors, TensorSpec
 from .model_card import sha256
 from .settings import EngineConfig
 
@@ -110,10 +109,8 @@ def build_engine(model: Path, config: EngineConfig) -> Path:
                 f"'{model.name}': input '{given.name}' {shape} has a free extent besides the batch; export it with "
                 'fixed sizes, or use engine onnxruntime.'
             )
-        free = shape[0] < 0
-        low, high = (1, config.max_batch) if free else (shape[0], shape[0])
-        best = min(4, high) if free else low
-        profile.set_shape(given.name, *((n, *shape[1:]) for n in (low, best, high)))
+        batches = (1, min(4, config.max_batch), config.max_batch) if shape[0] < 0 else (shape[0],) * 3
+        profile.set_shape(given.name, *((n, *shape[1:]) for n in batches))
     settings.add_optimization_profile(profile)
     timings = engine.with_suffix('.timings')
     cache = settings.create_timing_cache(timings.read_bytes() if timings.is_file() else b'')
@@ -142,9 +139,9 @@ def _half_precision(model: Path) -> bytes:
     return converted
 
 
-def _import_tensorrt() -> Any:
+def _import_tensorrt() -> ModuleType:
     try:
-        import tensorrt
+        tensorrt = import_module('tensorrt')
     except ImportError as error:
         raise BackendError(
             f"Engine 'tensorrt' cannot be imported ({error}); install tensorrt and cuda-python, or go on with "
@@ -174,9 +171,9 @@ class _Cuda:
                 f"Engine 'tensorrt' needs cuda-python ({error}); pip install cuda-python, or go on with "
                 'engine:=onnxruntime.'
             ) from error
-        self.api: Any = runtime
+        self.api: ModuleType = runtime
 
-    def __call__(self, name: str, *arguments: Any) -> Any:
+    def __call__(self, name: str, *arguments: object) -> Any:
         """Call the runtime's ``name`` and return its value; raise BackendError if it fails."""
         error, *values = getattr(self.api, name)(*arguments)
         if int(error) != 0:
@@ -186,7 +183,7 @@ class _Cuda:
         return values[0] if values else None
 
 
-def _wanted(model: Path, config: EngineConfig, trt: Any, cuda: _Cuda) -> Sidecar:
+def _wanted(model: Path, config: EngineConfig, trt: ModuleType, cuda: _Cuda) -> Sidecar:
     device = cuda('cudaGetDeviceProperties', cuda('cudaGetDevice'))
     name = device.name.decode() if isinstance(device.name, bytes) else str(device.name)
     return Sidecar(
@@ -200,24 +197,25 @@ class _Buffer:
     """Device memory of ``elements`` of one tensor, with page-locked host memory of the same size."""
 
     def __init__(self, cuda: _Cuda, spec: TensorSpec, elements: int) -> None:
-        self.spec, self.elements = spec, elements
-        self.bytes = elements * spec.dtype.itemsize
-        self.device = int(cuda('cudaMalloc', self.bytes))
-        self.pinned = int(cuda('cudaMallocHost', self.bytes))
-        memory = memoryview((ctypes.c_byte * self.bytes).from_address(self.pinned))
-        self.host: NDArray[Any] = np.frombuffer(memory, spec.dtype)
+        self.elements, self._dtype = elements, spec.dtype
+        size = self.bytes_of((elements,))
+        self.device = int(cuda('cudaMalloc', size))
+        self.pinned = int(cuda('cudaMallocHost', size))
+        self._host = np.frombuffer(memoryview((ctypes.c_byte * size).from_address(self.pinned)), spec.dtype)
 
-    def view(self, shape: tuple[int, ...]) -> NDArray[Any]:
+    def bytes_of(self, shape: tuple[int, ...]) -> int:
+        return int(np.prod(shape)) * self._dtype.itemsize
+
+    def view(self, shape: tuple[int, ...]) -> Tensor:
         """Return the first elements of the host memory as ``shape``."""
-        first: NDArray[Any] = self.host[: int(np.prod(shape))]
-        return first.reshape(shape)
+        return self._host[: int(np.prod(shape))].reshape(shape)
 
     def free(self, cuda: _Cuda) -> None:
         cuda('cudaFree', self.device)
         cuda('cudaFreeHost', self.pinned)
 
 
-class TensorRtBackend:
+class TensorRtBackend(InferenceBackend):
     """A model as a TensorRT engine on the current GPU, on a stream of its own.
 
     Buffers grow with the batches that are asked for. With ``cuda_graph`` each batch size is recorded at its first use,
@@ -233,7 +231,7 @@ class TensorRtBackend:
         """
         trt = _import_tensorrt()
         self._cuda = _Cuda()
-        self._model = model.name
+        self.model = model.name
         path = engine_path(model, config)
         found = read_sidecar(path)
         reason = found if isinstance(found, str) else found.difference(_wanted(model, config, trt, self._cuda))
@@ -244,14 +242,14 @@ class TensorRtBackend:
                     '--format tensorrt`, or set rebuild.'
                 )
             path = build_engine(model, config)
-        self._runtime: Any = trt.Runtime(trt.Logger(trt.Logger.WARNING))
-        self._engine: Any = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             raise BackendError(f"TensorRT cannot load '{path}' (see its log above); delete it to have it built again.")
-        self._context: Any = self._engine.create_execution_context()
-        self._stream: Any = self._cuda('cudaStreamCreate')
+        self._context = self._engine.create_execution_context()
+        self._stream = self._cuda('cudaStreamCreate')
         self._use_graphs = config.cuda_graph
-        self._graphs: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self._graphs: dict[tuple[tuple[int, ...], ...], object] = {}
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         modes = {name: self._engine.get_tensor_mode(name) for name in names}
         self.inputs = tuple(self._spec(trt, name) for name in names if modes[name] == trt.TensorIOMode.INPUT)
@@ -264,8 +262,9 @@ class TensorRtBackend:
             self._context.set_input_shape(spec.name, self._largest[spec.name])
         for spec in self.outputs:
             self._output_shape(spec)
+        self._is_open = True
 
-    def _spec(self, trt: Any, name: str) -> TensorSpec:
+    def _spec(self, trt: ModuleType, name: str) -> TensorSpec:
         shape = tuple(n if n >= 0 else None for n in self._engine.get_tensor_shape(name))
         return TensorSpec(name, np.dtype(trt.nptype(self._engine.get_tensor_dtype(name))), shape)
 
@@ -273,7 +272,7 @@ class TensorRtBackend:
         shape = tuple(int(n) for n in self._context.get_tensor_shape(spec.name))
         if any(n < 0 for n in shape):
             raise BackendError(
-                f"'{self._model}': the size of output '{spec.name}' depends on the data, which fixed buffers cannot "
+                f"'{self.model}': the size of output '{spec.name}' depends on the data, which fixed buffers cannot "
                 'hold; use engine onnxruntime for this model.'
             )
         return shape
@@ -298,16 +297,13 @@ class TensorRtBackend:
             self._cuda('cudaGraphExecDestroy', graph)
         self._graphs.clear()
 
-    def infer(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
-        """See InferenceBackend; a batch above ``max_batch`` is a BackendError."""
-        if self._context is None:
-            raise BackendError(f"Model '{self._model}' is closed; load it again.")
-        check_inputs(self.inputs, tensors, self._model)
+    def _infer(self, tensors: Tensors) -> dict[str, Tensor]:
+        """Return ``infer``; a batch above ``max_batch`` is a BackendError."""
         for name, array in tensors.items():
             largest = self._largest[name]
             if any(have > most for have, most in zip(array.shape, largest, strict=True)):
                 raise BackendError(
-                    f"Model '{self._model}': input '{name}' {array.shape} is above the engine's {largest}; raise "
+                    f"Model '{self.model}': input '{name}' {array.shape} is above the engine's {largest}; raise "
                     'max_batch and build it again.'
                 )
         shapes = {spec.name: tensors[spec.name].shape for spec in self.inputs}
@@ -326,9 +322,7 @@ class TensorRtBackend:
             self._enqueue(shapes)
             if self._use_graphs and len(self._graphs) < _MOST_GRAPHS:
                 self._cuda('cudaStreamSynchronize', self._stream)
-                with self._captured() as graph:
-                    self._enqueue(shapes)
-                self._graphs[key] = graph[0]
+                self._graphs[key] = self._recorded(shapes)
         self._cuda('cudaStreamSynchronize', self._stream)
         return {spec.name: self._buffers[spec.name].view(shapes[spec.name]).copy() for spec in self.outputs}
 
@@ -336,47 +330,36 @@ class TensorRtBackend:
         """Put the copies in, the inference and the copies out on the stream."""
         kinds = self._cuda.api.cudaMemcpyKind
         for spec in self.inputs:
-            self._copy(spec, shapes[spec.name], kinds.cudaMemcpyHostToDevice)
+            buffer = self._buffers[spec.name]
+            size = buffer.bytes_of(shapes[spec.name])
+            self._cuda(
+                'cudaMemcpyAsync', buffer.device, buffer.pinned, size, kinds.cudaMemcpyHostToDevice, self._stream
+            )
         if not self._context.execute_async_v3(int(self._stream)):
-            raise BackendError(f"TensorRT failed on '{self._model}' (see its log above).")
+            raise BackendError(f"TensorRT failed on '{self.model}' (see its log above).")
         for spec in self.outputs:
-            self._copy(spec, shapes[spec.name], kinds.cudaMemcpyDeviceToHost)
+            buffer = self._buffers[spec.name]
+            size = buffer.bytes_of(shapes[spec.name])
+            self._cuda(
+                'cudaMemcpyAsync', buffer.pinned, buffer.device, size, kinds.cudaMemcpyDeviceToHost, self._stream
+            )
 
-    def _copy(self, spec: TensorSpec, shape: tuple[int, ...], kind: Any) -> None:
-        buffer = self._buffers[spec.name]
-        size = int(np.prod(shape)) * spec.dtype.itemsize
-        to_device = kind == self._cuda.api.cudaMemcpyKind.cudaMemcpyHostToDevice
-        target, source = (buffer.device, buffer.pinned) if to_device else (buffer.pinned, buffer.device)
-        self._cuda('cudaMemcpyAsync', target, source, size, kind, self._stream)
-
-    @contextmanager
-    def _captured(self) -> Iterator[list[Any]]:
-        """Record what is put on the stream; the list holds the executable graph afterwards."""
+    def _recorded(self, shapes: Mapping[str, tuple[int, ...]]) -> object:
+        """Return an executable graph of ``_enqueue``."""
         mode = self._cuda.api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._cuda('cudaStreamBeginCapture', self._stream, mode)
-        executable: list[Any] = []
         try:
-            yield executable
+            self._enqueue(shapes)
         finally:
             graph = self._cuda('cudaStreamEndCapture', self._stream)
-        executable.append(self._cuda('cudaGraphInstantiate', graph, 0))
+        executable: object = self._cuda('cudaGraphInstantiate', graph, 0)
         self._cuda('cudaGraphDestroy', graph)
+        return executable
 
-    def close(self) -> None:
-        """See InferenceBackend."""
-        if self._context is None:
-            return
+    def _free(self) -> None:
         self._forget_graphs()
         for buffer in self._buffers.values():
             buffer.free(self._cuda)
         self._buffers.clear()
         self._cuda('cudaStreamDestroy', self._stream)
         self._context = self._engine = self._runtime = None
-
-    def __enter__(self) -> TensorRtBackend:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -1,9 +1,9 @@
-"""Our BlazePose against mediapipe's own, on the pictures of videos; the reference is of tools/record_blazepose.py.
+"""Our BlazePose against mediapipe's own, on the images of videos; the reference is of tools/record_blazepose.py.
 
     .venv/bin/python benchmarks/blazepose.py REFERENCE.npz cam01.mp4 cam02.mp4 ...
 
-Prints, for keypoints inside of the picture, the distance to mediapipe's on mediapipe's own region, and where each finds
-the region in the whole picture, px per 1920 px of the longer side. (Left to themselves both follow a person from region
+Prints, for keypoints inside the image, the distance to mediapipe's on mediapipe's own region, and where each finds
+the region in the full image, px per 1920 px of the longer side. (Left to themselves both follow a person from region
 to region; a chain of regions is chaotic, and two of them drift apart by some px whatever computes them.)
 """
 
@@ -24,14 +24,14 @@ from geo_pose_ros.inference.settings import EngineConfig
 
 
 def region_of(rect, width: int, height: int) -> Regions:
-    """Return mediapipe's normalised rectangle (5,) as a region of a picture."""
+    """Return mediapipe's normalised rectangle (5,) as a region of an image."""
     x, y, w, h, angle = rect
     centre, size = np.array([[x * width, y * height]]) - 0.5, np.array([[w * width, h * height]])
     return Regions(centre, size, np.array([angle]))
 
 
 def pixels(landmarks, width: int, height: int):
-    """Return mediapipe's landmarks (33, 3) as px, NaN outside of the picture."""
+    """Return mediapipe's landmarks (33, 3) as px, NaN outside the image."""
     xy = landmarks[:, :2].astype(float)
     inside = ((xy >= 0.0) & (xy <= 1.0)).all(1)
     return np.where(inside[:, None], xy * (width, height) - 0.5, np.nan)
@@ -51,8 +51,8 @@ def main() -> None:
     arguments = parser.parse_args()
     reference = np.load(arguments.reference)
     persons, keypoints = BlazePosePersons(EngineConfig()), BlazePoseKeypoints(EngineConfig())
-    found: dict[str, list] = {name: [] for name in ('same regions, px', 'whole picture, px', 'visibility')}
-    pictures, agree = 0, 0
+    found: dict[str, list] = {name: [] for name in ('same regions, px', 'full image, px', 'visibility')}
+    images, agree = 0, 0
     spent_ms: list[float] = []
     for path in arguments.videos:
         theirs = {key: reference[f'{path.stem}/{key}'] for key in ('score', 'looked', 'used', 'followed')}
@@ -60,7 +60,7 @@ def main() -> None:
         for score, looked, used, followed in zip(*theirs.values(), strict=True):
             _, image = capture.read()
             height, width = image.shape[:2]
-            pictures += 1
+            images += 1
             if np.isfinite(used).all() and np.isfinite(followed).all():
                 began = perf_counter()
                 (reading,) = keypoints.estimate_keypoints([(image, region_of(used, width, height))])
@@ -71,15 +71,15 @@ def main() -> None:
             agree += int((len(people) > 0) == bool(score > 0.0))
             if len(people) and np.isfinite(looked).all():
                 (reading,) = keypoints.estimate_keypoints([(image, people.select(np.arange(1)))])
-                found['whole picture, px'].append(compare(reading, looked, width, height))
-    result: dict = {'pictures': pictures, 'of these, with people found by both or by neither': agree}
+                found['full image, px'].append(compare(reading, looked, width, height))
+    result: dict = {'images': images, 'of these, with people found by both or by neither': agree}
     for name, values in found.items():
         each = np.concatenate(values)
         result[name] = {
             'keypoints': len(each), 'median': round(float(np.median(each)), 4),
             'p95': round(float(np.percentile(each, 95)), 4), 'largest': round(float(each.max()), 3),
         }
-    result['ms per picture, region known'] = round(float(np.median(spent_ms)), 1)
+    result['ms per image, region known'] = round(float(np.median(spent_ms)), 1)
     print(json.dumps(result, indent=1))
 
 

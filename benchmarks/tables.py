@@ -60,10 +60,6 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
         'dlt_median_mm': 'DLT median', 'ours_all_joints_mm': 'ours, all joints', 'complete': 'complete',
         'dlt_complete': 'DLT complete',
     }
-    peers = {
-        'set_ms': 'ms per set', 'batch_ms_per_set': 'ms per set in bulk', 'reprojection_px': 'reprojection, px',
-        'mpjpe_mm': 'MPJPE, mm', 'bone_length_cv': 'bone CV', 'complete': 'complete',
-    }
     stages = ('solver_ms', 'triangulation_ms', 'lifter_ms', 'pipeline_ms')
     growth = [
         (f'{row["cameras"]} x {row["bodies"]}', *(f'{row[s]["p50"]} / {row[s]["p99"]}' for s in stages))
@@ -93,14 +89,7 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
         f'{one["root_mm"]} mm mean, {one["root_median_mm"]} mm median.', '',
         'Filters, four cameras; jitter is the mean error of the acceleration:', '',
         *named_table(r['filters'], {'mpjpe_mm': 'MPJPE, mm', 'jitter_m_s2': 'jitter, m/s^2'}),
-        '### Against peers, on the same 2D', '',
-        'One frame set after the other, as a robot has them, with their default entry points:',
-        f'{r["speedup_vs_fastest_peer"]} times as fast as the faster of the two,',
-        f'{r["speedup_with_lifter_vs_fastest_peer"]} times with the lifter, which they do not have.',
-        'mocap17 through the rig of S9:', '',
-        *named_table(r['peers']['mocap17, four cameras'], peers),
-        'Demo footage:', '',
-        *named_table(r['peers']['real footage'], peers),
+        *_against_peers(r),
         '### Real footage (demo, 100 sets, 60 Hz)', '',
         *named_table(
             r['real_footage'],
@@ -114,6 +103,23 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
         f'### Cost, ms per set, p50 / p99, one core, the best of {r["rounds"]} rounds', '',
         *markdown_table(('cameras x bodies', 'solver', 'without lifter', 'lifter', 'pipeline'), growth),
         '![growth](benchmarks/fusion.png)',
+    ]
+
+
+def _against_peers(r: Mapping[str, Any]) -> list[str]:
+    columns = {
+        'set_ms': 'ms per set', 'batch_ms_per_set': 'ms per set in bulk', 'reprojection_px': 'reprojection, px',
+        'mpjpe_mm': 'MPJPE, mm', 'bone_length_cv': 'bone CV', 'complete': 'complete',
+    }
+    return [
+        '### Against peers, on the same 2D', '',
+        'One set after the other, as a robot has them, with their default entry points:',
+        f'{r["speedup_vs_fastest_peer"]} times as fast as the faster of the two,',
+        f'{r["speedup_with_lifter_vs_fastest_peer"]} times with the lifter, which they do not have.',
+        'mocap17 through the rig of S9:', '',
+        *named_table(r['peers']['mocap17, four cameras'], columns),
+        'Demo footage:', '',
+        *named_table(r['peers']['real footage'], columns),
     ]
 
 

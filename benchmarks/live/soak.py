@@ -4,7 +4,7 @@
 
 Four simulated cameras send pictures (33 Hz, PNG) to a live pose_node, half of the time as a rig that stands, half as
 one that is carried. Every ``--fault-every`` seconds one fault begins and ends after half of that time: a camera dies,
-sends garbage, half pictures, another clock, or no stamps; all cameras die; a parameter is changed; a camera is taken
+sends garbage, half images, another clock, or no stamps; all cameras die; a parameter is changed; a camera is taken
 away and put back; of the carried rig, its transform jumps, is late, stops, or is no rotation. Ends with a table for
 each half: lines on the console per fault and how soon, memory, latency, sets and frames by fate. Fails if the node
 crashed, a fault was not on the console within 2 s or stayed there, memory grew by more than 3 % after the first two
@@ -38,7 +38,7 @@ from geo_pose_ros.ros.io.transforms import OwnTransforms
 from geo_pose_ros.ros.nodes import moving_rig
 from test.ros.harness import MAKE, RIG, World, small_rig, world
 
-WARM_UP_S, GROWTH, TOLD_S = 120.0, 0.03, 2.0
+WARM_UP_S, GROWTH, NAMED_S = 120.0, 0.03, 2.0
 # After a camera's last frame the node waits so long before it calls it silent, and looks so often.
 STALE_S, LOOK_S = 0.5, 0.25
 # Between two transforms of a rig that is carried.
@@ -120,7 +120,7 @@ TROUBLES = (
     Trouble('dies', lambda w, c: w.cameras.silence(c), 'silent for'),
     Trouble('garbage', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, b'garbage')), 'expected a JPEG'),
     Trouble(
-        'half a picture', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, w.cameras.png[c][:500])),
+        'half an image', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, w.cameras.png[c][:500])),
         'truncated PNG',
     ),
     Trouble('clock', lambda w, c: w.cameras.shift(c, 3_000_000_000), 'its clock is'),
@@ -179,8 +179,8 @@ def _play(
         # What happens with single frames counts for five seconds.
         _wait(said_over, every_s / 2 + 5)
         if trouble.words:
-            told, ended = console.first(trouble.words, began, False), console.first(trouble.words, over, True)
-            yield trouble.name, float('inf') if told is None else told, float('inf') if ended is None else ended
+            named, ended = console.first(trouble.words, began, False), console.first(trouble.words, over, True)
+            yield trouble.name, float('inf') if named is None else named, float('inf') if ended is None else ended
         else:
             yield trouble.name, 0.0, 0.0
         _wait(lambda b=began: time.monotonic() - b > every_s, every_s)
@@ -192,7 +192,7 @@ def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tu
     frame = {} if carrier is None else {'tracking_frame': 'odom'}
     base._PLUGINS = {**base._PLUGINS, **dict.fromkeys(base._PLUGINS, 'test.ros.harness:PixelDetector')}
     memory: list[tuple[float, float]] = []
-    told: dict[str, list[tuple[float, float]]] = {}
+    times_s: dict[str, list[tuple[float, float]]] = {}
     with TemporaryDirectory() as folder:
         rig = Path(folder) / 'rig.yaml'
         rig.write_text(dump_rig(small_rig()), encoding='utf-8')
@@ -215,7 +215,7 @@ def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tu
             try:
                 w.new_bodies(3, views=4)
                 for name, began_s, ended_s in _play(w, console, troubles, hours, every_s, seed):
-                    told.setdefault(name, []).append((began_s, ended_s))
+                    times_s.setdefault(name, []).append((began_s, ended_s))
                 w.new_bodies(3, views=4)
                 crashed = w.node.crashed
                 values = {status: dict(w.values(status)) for status in w.statuses}
@@ -223,13 +223,29 @@ def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tu
                 stop.set()
                 for thread in threads:
                     thread.join()
+    return judge(hours, memory, times_s, values, crashed)
+
+
+def judge(
+    hours: float, memory: Sequence[tuple[float, float]], times_s: Mapping[str, Sequence[tuple[float, float]]],
+    values: Mapping[str, Mapping[str, str]], crashed: bool,
+) -> tuple[dict[str, object], list[str]]:
+    """Return the report and what broke a limit.
+
+    Args:
+        hours: of this half.
+        memory: time since the start, s, and resident set, MB.
+        times_s: by fault, after how long the console named it, and its end.
+        values: of the last /diagnostics, by status.
+        crashed: whether the node did.
+    """
     warm = [mb for at, mb in memory if at > min(WARM_UP_S, hours * 1800)]
     tenth = max(1, len(warm) // 10)
     growth = float(np.median(warm[-tenth:]) / np.median(warm[:tenth]) - 1.0)
     faults = {
-        name: {'count': len(times), 'told_s': round(max(t for t, _ in times), 2),
+        name: {'count': len(times), 'named_s': round(max(t for t, _ in times), 2),
                'over_s': round(max(o for _, o in times), 2)}
-        for name, times in sorted(told.items())
+        for name, times in sorted(times_s.items())
     }
     frames: Counter[str] = Counter()
     for status, pairs in values.items():
@@ -241,7 +257,7 @@ def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tu
         'hours': hours, 'faults': faults, 'memory_mb': round(warm[-1], 1), 'memory_growth': round(growth, 4),
         'pipeline': values['pipeline'], 'frames': dict(frames),
     }
-    broken = [f'{name}: told after {f["told_s"]} s' for name, f in faults.items() if f['told_s'] > TOLD_S]
+    broken = [f'{name}: named after {f["named_s"]} s' for name, f in faults.items() if f['told_s'] > NAMED_S]
     broken += [f'{name}: never over' for name, f in faults.items() if f['over_s'] == float('inf')]
     broken += ['the node crashed'] if crashed else []
     broken += [f'memory grew by {growth:.1%}'] if growth > GROWTH else []

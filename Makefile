@@ -58,7 +58,7 @@ bench:
 
 bench-lifter:
 	@tools/venv.sh test
-	@.venv/bin/python -m geo_pose_training.benchmark
+	@.venv/bin/python benchmarks/training/lifter.py
 
 bench-scenes:
 	@tools/venv.sh test

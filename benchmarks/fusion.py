@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from geo_pose_training.data.sequence import Sequence as Recording
+from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, synthesise
 from numpy.typing import NDArray
 
@@ -81,7 +81,7 @@ def mean_mm(error_m: FloatArray) -> float:
     return round(1e3 * float(np.nanmean(error_m)), 2)
 
 
-def recordings(data: Path, every: int) -> list[Recording]:
+def recordings(data: Path, every: int) -> list[PersonRecording]:
     """Return the validation clips before the test rigs."""
     rigs = load_rigs(data / 'rigs.json')
     clips = [clip for clip in load_motion(data / 'mocap17.npz') if clip.validation][::every]
@@ -89,7 +89,7 @@ def recordings(data: Path, every: int) -> list[Recording]:
 
 
 def published(
-    recording: Recording, names: Sequence[str], config: PipelineConfig, hidden: NDArray[np.bool_] | None = None
+    recording: PersonRecording, names: Sequence[str], config: PipelineConfig, hidden: NDArray[np.bool_] | None = None
 ) -> FloatArray:
     """Return (F, J, 3) m: the body the pipeline publishes for each set, NaN where it publishes none.
 
@@ -115,7 +115,7 @@ def published(
     return joints
 
 
-def dlt(recording: Recording, names: Sequence[str]) -> FloatArray:
+def dlt(recording: PersonRecording, names: Sequence[str]) -> FloatArray:
     """Return (F, J, 3) m: confidence-weighted linear triangulation, keypoints below the usual confidence left out."""
     part = recording.views(names)
     frames, views, joints = part.confidence.shape
@@ -125,7 +125,7 @@ def dlt(recording: Recording, names: Sequence[str]) -> FloatArray:
     return triangulate_dlt(part.cam_from_world, xn, flat).reshape(frames, joints, 3)
 
 
-def compare(clips: Sequence[Recording], names: Sequence[str], config: PipelineConfig) -> dict[str, float]:
+def compare(clips: Sequence[PersonRecording], names: Sequence[str], config: PipelineConfig) -> dict[str, float]:
     """Return MPJPE of ours and of DLT on the joints that DLT has, and of ours on all."""
     ours, theirs, everything, joints = [], [], [], []
     for clip in clips:
@@ -145,7 +145,7 @@ def compare(clips: Sequence[Recording], names: Sequence[str], config: PipelineCo
     }
 
 
-def occluded_arm(clips: Sequence[Recording], names: Sequence[str]) -> dict[str, float]:
+def occluded_arm(clips: Sequence[PersonRecording], names: Sequence[str]) -> dict[str, float]:
     """Return the error of an arm that neither camera sees, and how complete the body is.
 
     Hidden for whole clips, so that nothing but the rest of the body tells where it is; and (``passing_mm``) for half a
@@ -168,7 +168,7 @@ def occluded_arm(clips: Sequence[Recording], names: Sequence[str]) -> dict[str, 
     }
 
 
-def one_camera(clips: Sequence[Recording], lifter: PoseLifter) -> dict[str, float]:
+def one_camera(clips: Sequence[PersonRecording], lifter: PoseLifter) -> dict[str, float]:
     """Return root-relative MPJPE of ours and of the lifter alone, and the absolute root error, over all cameras."""
     ours, alone, roots = [], [], []
     for clip in clips:
@@ -206,7 +206,7 @@ def one_euro(joints: FloatArray, hz: float, cutoff_hz: float, beta: float) -> Fl
     return smooth
 
 
-def filters(clips: Sequence[Recording]) -> dict[str, dict[str, float]]:
+def filters(clips: Sequence[PersonRecording]) -> dict[str, dict[str, float]]:
     """Return error and jitter (mean error of the acceleration) without filter, with ours, and with 1-euro filters."""
     rows: dict[str, list[list[FloatArray]]] = {}
     for clip in clips:
@@ -448,7 +448,7 @@ class Inputs:
     every: int
 
     @cached_property
-    def clips(self) -> list[Recording]:
+    def clips(self) -> list[PersonRecording]:
         """The validation clips before the test rigs."""
         return recordings(self.data, self.every)
 

@@ -41,12 +41,12 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     'monitor': ('geo_pose_ros.commands.live.monitor', 'a live table of a running node'),
     'doctor': ('geo_pose_ros.commands.doctor', 'check machine, ROS set-up and rig, with remedies'),
     'rig': ('geo_pose_ros.commands.rig', 'convert calibration files'),
-    'train': ('geo_pose_training.cli', 'train a lifter'),
-    'evaluate': ('geo_pose_training.cli', 'measure a lifter'),
-    'export': ('geo_pose_training.cli', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),
-    'retrain': ('geo_pose_training.cli', 'adapt a lifter to recorded bags'),
-    'store': ('geo_pose_training.data.store.from_bags', 'keep what training needs of many bags, to stream from'),
-    'fit-noise': ('geo_pose_training.cli', "estimate a detector's noise from bags"),
+    'train': ('geo_pose_training.commands.train', 'train a lifter'),
+    'evaluate': ('geo_pose_training.commands.evaluate', 'measure a lifter'),
+    'export': ('geo_pose_training.commands.export', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),
+    'retrain': ('geo_pose_training.commands.retrain', 'adapt a lifter to recorded bags'),
+    'store': ('geo_pose_training.commands.store', 'keep what training needs of many bags, to stream from'),
+    'fit-noise': ('geo_pose_training.commands.fit_noise', "estimate a detector's noise from bags"),
 }
 
 # Package that may be absent -> how to get it; for all others pip.

@@ -33,7 +33,7 @@ def setting(
     """Declare a field of a settings dataclass: default, description, unit, inclusive bounds or allowed strings.
 
     ``live``: a running node takes a change at once; all others need it to be configured again. ``formerly``: the
-    field's old name, which is refused with a word about the new one.
+    field's old name, or its dotted one if it was in another group; it is refused with a word about the new one.
     """
     meta = {
         'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'live': live,
@@ -113,7 +113,10 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
     """
     known = {s.name: s for s in walk(kind)}
     unknown = sorted(set(values) - set(known))
-    renamed = {s.name[: s.name.rfind('.') + 1] + s.formerly: s.name for s in known.values() if s.formerly}
+    renamed = {
+        s.formerly if '.' in s.formerly else s.name[: s.name.rfind('.') + 1] + s.formerly: s.name
+        for s in known.values() if s.formerly
+    }
     for name in unknown:
         if name in renamed:
             raise ConfigError(f"Parameter '{name}' is called '{renamed[name]}' now.")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from geo_pose_ros.arrays import Float32Array
 from geo_pose_ros.errors import BackendError
 from geo_pose_ros.inference.model_card import (
     GRAVITY_CONVENTION,
@@ -24,22 +24,39 @@ from geo_pose_ros.inference.model_card import (
     save_card,
     sha256,
 )
-from geo_pose_ros.skeleton import BODY17, Skeleton
+from geo_pose_ros.skeleton import BODY17
 
-from .evaluate import Predictor, SigmaScale
+from .evaluation.predictor import Predictor, SigmaScale
 from .model import Lifter
+from .window import InputWindow
 
 TOLERANCE_M = 1e-4
 _OPSET = 17
 _UNSCALED = SigmaScale()
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a model card says of a lifter's origin and worth.
+
+    Attributes:
+        training: recipe, data, command and commit.
+        metrics: measured values.
+        licence: of the weights.
+        acknowledgement: who has to be named.
+    """
+
+    training: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
+    licence: str = 'Apache-2.0'
+    acknowledgement: str = ''
+
+
 class _TwoOutputs(nn.Module):
     def __init__(self, lifter: Lifter, sigma_scale: SigmaScale) -> None:
         super().__init__()
         self.lifter, self.scale = lifter, sigma_scale
-        settings = lifter.settings
-        self.frame = lifter.receptive_field - 1 if settings.causal else lifter.receptive_field // 2
+        self.frame = InputWindow.of_model(lifter.settings).lifted_frame
 
     def forward(self, pose2d: Tensor, view: Tensor | None = None) -> tuple[Tensor, Tensor]:
         lifted = self.lifter(pose2d, view)
@@ -47,56 +64,28 @@ class _TwoOutputs(nn.Module):
         return lifted.xyz, lifted.sigma * (self.scale.hidden + (self.scale.seen - self.scale.hidden) * seen)
 
 
-def onnx_predictor(model: Path) -> Predictor:
-    """Return the predictor of an exported model, on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(model), options, providers=['CPUExecutionProvider'])
-
-    def predict(
-        pose2d: NDArray[np.float32], view: NDArray[np.float32] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        given = {INPUT_NAME: pose2d} if view is None else {INPUT_NAME: pose2d, VIEW_NAME: view}
-        xyz, sigma = session.run(list(OUTPUT_NAMES), given)
-        return xyz, sigma
-
-    return predict
-
-
 def export(
-    lifter: Lifter,
-    model: Path,
-    *,
-    training: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    samples: tuple[NDArray[np.float32], ...],
-    sigma_scale: SigmaScale = _UNSCALED,
-    rate_hz: float = 0.0,
-    licence: str = 'Apache-2.0',
-    acknowledgement: str = '',
-    skeleton: Skeleton = BODY17,
+    lifter: Lifter, model: Path, origin: Origin, samples: tuple[Float32Array, ...], *,
+    sigma_scale: SigmaScale = _UNSCALED, rate_hz: float = 0.0,
 ) -> ModelCard:
     """Write ``model`` (ONNX, dynamic batch) and its card; return the card.
 
     ONNX Runtime and torch must agree to 1e-4 m on random input and on ``samples`` of real input.
 
     Args:
-        lifter: the network.
+        lifter: the network, of body17.
         model: where to write; its card lies beside it.
-        training, metrics, licence, acknowledgement: for the card.
-        samples: real input to check on, as ``real_windows`` returns it.
+        origin: for the card.
+        samples: real input to check on, as ``lifter_inputs`` returns it.
         sigma_scale: factors on the reported standard deviation, from its calibration.
         rate_hz: frames per second of a window; 0 for a lifter of one frame.
-        skeleton: of the joints.
 
     Raises:
         BackendError: if the exported model gives other numbers than the network.
         ConfigError: if a lifter of several frames has no ``rate_hz``.
     """
     wrapped = _TwoOutputs(lifter.eval(), sigma_scale).eval()
-    shapes: dict[str, tuple[int, ...]] = {INPUT_NAME: (lifter.receptive_field, len(skeleton), 3)}
+    shapes: dict[str, tuple[int, ...]] = {INPUT_NAME: (lifter.receptive_field, len(BODY17), 3)}
     if lifter.settings.gravity:
         shapes[VIEW_NAME] = (VIEW_SIZE,)
     rng = np.random.default_rng(0)
@@ -113,22 +102,28 @@ def export(
             input_names=list(shapes), output_names=list(OUTPUT_NAMES),
             dynamic_axes={name: {0: 'batch'} for name in (*shapes, *OUTPUT_NAMES)},
         )
-    predict = onnx_predictor(model)
     for kind, given in (('random', random), ('real', samples)):
-        with torch.no_grad():
-            expected = wrapped(*map(torch.from_numpy, given))
-        for name, want, have in zip(OUTPUT_NAMES, expected, predict(*given), strict=True):
-            worst = float(np.abs(want.numpy() - have).max()) if len(have) else 0.0
-            if not worst <= TOLERANCE_M:
-                raise BackendError(
-                    f"Export of '{model}': on {kind} input '{name}' differs by {worst:.2g} m between torch and ONNX "
-                    f'Runtime, expected at most {TOLERANCE_M:g}. Do not use the file; report versions of both.'
-                )
+        _check(wrapped, model, kind, given)
     card = ModelCard(
-        name=model.stem, skeleton=skeleton.name, receptive_field=lifter.receptive_field,
-        causal=lifter.settings.causal, root_joint=skeleton.joint_names[lifter.root], sha256=sha256(model),
-        licence=licence, acknowledgement=acknowledgement, training=dict(training), metrics=dict(metrics),
-        rate_hz=rate_hz, input_convention=GRAVITY_CONVENTION if lifter.settings.gravity else INPUT_CONVENTION,
+        name=model.stem, skeleton=BODY17.name, receptive_field=lifter.receptive_field,
+        causal=lifter.settings.causal, root_joint=BODY17.joint_names[lifter.root], sha256=sha256(model),
+        licence=origin.licence, acknowledgement=origin.acknowledgement, training=dict(origin.training),
+        metrics=dict(origin.metrics), rate_hz=rate_hz,
+        input_convention=GRAVITY_CONVENTION if lifter.settings.gravity else INPUT_CONVENTION,
     )
     save_card(card, model)
     return card
+
+
+def _check(wrapped: _TwoOutputs, model: Path, kind: str, given: tuple[Float32Array, ...]) -> None:
+    """Raise BackendError if the exported model gives other numbers than the network."""
+    with torch.no_grad():
+        wanted = wrapped(*map(torch.from_numpy, given))
+    found = Predictor.of_onnx(model, InputWindow.of_model(wrapped.lifter.settings))(*given)
+    for name, want, have in zip(OUTPUT_NAMES, wanted, found, strict=True):
+        worst = float(np.abs(want.numpy() - have).max()) if len(have) else 0.0
+        if not worst <= TOLERANCE_M:
+            raise BackendError(
+                f"Export of '{model}': on {kind} input '{name}' differs by {worst:.2g} m between torch and ONNX "
+                f'Runtime, expected at most {TOLERANCE_M:g}. Do not use the file; report versions of both.'
+            )

@@ -1,14 +1,16 @@
-"""What a run is fed: a bank of all sequences in memory, or a stream from a store."""
+"""What a run is fed: a bank of all recordings in memory, or a stream from a store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from geo_pose_ros.errors import ConfigError
 
 from .data.bank import Bank
 from .data.prepare import prepare
-from .data.sequence import Sequence, data_hash
+from .data.recording import PersonRecording, data_hash
+from .data.sources import Source, StoreSource, load_all
 from .data.store.shards import Shard
 from .data.store.stream import Stream, store_hash
 from .distributed import rank, world
@@ -22,27 +24,41 @@ class Feed:
     Attributes:
         source: to draw batches from.
         hash: sha256 over all keypoints and rigs.
-        frames, sequences: how many.
+        frames, recordings: how many.
     """
 
     source: Bank | Stream
     hash: str
     frames: int
-    sequences: int
+    recordings: int
 
     @classmethod
-    def in_memory(cls, sequences: Items[Sequence], recipe: Recipe, seed: int) -> Feed:
-        """Feed all of ``sequences``; raise ConfigError if the recipe cannot be trained on them."""
-        bank = prepare(sequences, recipe.data, seed, gravity=recipe.model.gravity)
-        return cls(bank, data_hash(sequences), sum(map(len, sequences)), len(sequences))
+    def of(cls, sources: Sequence[Source], recipe: Recipe, seed: int) -> Feed:
+        """Feed the training part of the data: stores are streamed, all else is in memory.
+
+        Raises:
+            ConfigError: if there are stores and other sources.
+        """
+        stores = [source for source in sources if isinstance(source, StoreSource)]
+        if not stores:
+            return cls.in_memory(load_all(sources, test=False), recipe, seed)
+        if len(stores) < len(sources):
+            raise ConfigError('A store is streamed and other data is not; give stores only as --data, or none.')
+        return cls.streamed([shard for store in stores for shard in store.shards(test=False)], recipe, seed)
 
     @classmethod
-    def streamed(cls, shards: Items[Shard], recipe: Recipe, seed: int) -> Feed:
+    def in_memory(cls, recordings: Sequence[PersonRecording], recipe: Recipe, seed: int) -> Feed:
+        """Feed all of ``recordings``; raise ConfigError if the recipe cannot be trained on them."""
+        bank = prepare(recordings, recipe.data, seed, gravity=recipe.model.gravity)
+        return cls(bank, data_hash(recordings), sum(map(len, recordings)), len(recordings))
+
+    @classmethod
+    def streamed(cls, shards: Sequence[Shard], recipe: Recipe, seed: int) -> Feed:
         """Feed this process's part of ``shards``; raise ConfigError or StoreError as Stream does."""
         stream = Stream(shards, recipe, seed, rank=rank(), world=world())
         return cls(stream, store_hash(shards), sum(shard.frames for shard in shards), len(shards))
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """What a run folder and a model card keep."""
-        return {'hash': self.hash, 'frames': self.frames, 'sequences': self.sequences}
+        return {'hash': self.hash, 'frames': self.frames, 'sequences': self.recordings}

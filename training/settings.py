@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -10,7 +11,7 @@ import yaml
 
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.lifting.gravity import UP_AXES
-from geo_pose_ros.settings import build, flatten, setting
+from geo_pose_ros.settings import build, flatten, setting, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,123 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VirtualCameraSettings:
+    """Virtual cameras around a person; they see labels with the residuals of real views."""
+
+    count: int = setting(
+        0, 'Virtual cameras that are added to each rig', low=0, high=64, formerly='data.virtual_views'
+    )
+    frames: int = setting(
+        0, 'Before a copy they move to other positions after this number of frames; 0: never', unit='frames', low=0,
+        formerly='data.virtual_frames',
+    )
+    elevation_margin_deg: float = setting(
+        0.0, 'They go so far above and below the real cameras', unit='deg', low=0.0, high=60.0,
+        formerly='data.virtual_elevation_deg',
+    )
+    lowest_deg: float = setting(
+        0.0, 'They look down by this at least', unit='deg', low=-80.0, high=80.0, formerly='data.virtual_lowest_deg'
+    )
+    highest_deg: float = setting(
+        0.0, 'and by this at most; both 0: as the real cameras do', unit='deg', low=-80.0, high=80.0,
+        formerly='data.virtual_highest_deg',
+    )
+    nearest_m: float = setting(
+        0.0, 'Least distance from the person', unit='m', low=0.0, high=100.0, formerly='data.virtual_nearest_m'
+    )
+    farthest_m: float = setting(
+        0.0, 'Largest distance; both 0: as the real cameras', unit='m', low=0.0, high=100.0,
+        formerly='data.virtual_farthest_m',
+    )
+    roll_deg: float = setting(
+        0.0, 'Standard deviation of the roll', unit='deg', low=0.0, high=90.0, formerly='data.virtual_roll_deg'
+    )
+    up_error_deg: float = setting(
+        0.0, 'Standard deviation, per axis, of the error of their upright', unit='deg', low=0.0, high=45.0,
+        formerly='data.up_error_deg',
+    )
+    residual_spread: float = setting(
+        0.0, 'Standard deviation of the logarithm of a factor on the residuals', low=0.0, high=2.0,
+        formerly='data.residual_spread',
+    )
+
+    def __post_init__(self) -> None:
+        for low, high in (('lowest_deg', 'highest_deg'), ('nearest_m', 'farthest_m')):
+            least, most = getattr(self, low), getattr(self, high)
+            if least > most:
+                raise ConfigError(
+                    f'data.virtual_cameras.{low} is {least:g}, above data.virtual_cameras.{high}, {most:g}; exchange '
+                    'them.'
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class BodySettings:
+    """Random bodies of the copies."""
+
+    proportions: float = setting(
+        0.0, 'Standard deviation of the logarithm of limb lengths', low=0.0, high=0.5, formerly='data.proportions'
+    )
+    statures: float = setting(
+        0.0, 'Standard deviation of the logarithm of statures', low=0.0, high=0.5, formerly='data.statures'
+    )
+    ansur: float = setting(
+        0.0, 'Segment lengths spread as measured among people (ANSUR II), times this; 0: see proportions', low=0.0,
+        high=3.0, formerly='data.ansur',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MotionSettings:
+    """Random motion of the copies."""
+
+    exchanged_parts: float = setting(
+        0.0, 'Share of the time that limbs or the upper half come from another clip', low=0.0, high=1.0,
+        formerly='data.exchanged_parts',
+    )
+    bent_joints_deg: float = setting(
+        0.0, 'Standard deviation, per axis, by which arms and legs are bent', unit='deg', low=0.0, high=90.0,
+        formerly='data.bent_joints_deg',
+    )
+    joint_limits: str = setting(
+        'measured', 'Joints are bent within what the recordings show, or without limits',
+        choices=('measured', 'none'), formerly='data.joint_limits',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OcclusionSettings:
+    """What virtual cameras do not see of the copies."""
+
+    limbs: float = setting(
+        0.0, 'Share of the time that a limb, or its end, is hidden', low=0.0, high=1.0, formerly='data.hidden_limbs'
+    )
+    cut_off: float = setting(
+        0.0, 'Share of the time that an edge of the image cuts the person off', low=0.0, high=1.0,
+        formerly='data.cut_off',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CopySettings:
+    """Copies of the data: the labels with other bodies and motion, before virtual cameras only."""
+
+    count: int = setting(0, 'Copies of the data', low=0, high=64, formerly='data.reshaped_copies')
+    body: BodySettings = field(default_factory=BodySettings)
+    motion: MotionSettings = field(default_factory=MotionSettings)
+    occlusion: OcclusionSettings = field(default_factory=OcclusionSettings)
+
+    def __post_init__(self) -> None:
+        if not self.count and (self.motion, self.occlusion) != (MotionSettings(), OcclusionSettings()):
+            raise ConfigError(
+                'data.copies.motion and data.copies.occlusion are set, but there are no copies; set data.copies.count '
+                'to 1 or more.'
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class DataSettings:
-    """What is made of the sequences before training."""
+    """What is made of the recordings before training."""
 
     cameras: int = setting(0, 'Use only the first so many cameras of each rig; 0: all', low=0, high=64)
     min_joints: int = setting(14, 'A view with fewer seen joints is not lifted', low=4, high=1000)
@@ -48,65 +164,14 @@ class DataSettings:
         'as_seen', 'Arms and legs whose sides a view exchanged: trained on as seen, or repaired by the labels',
         choices=('as_seen', 'repaired'),
     )
-    virtual_views: int = setting(
-        0, 'Virtual cameras added to each rig; they see the triangulated poses with the residuals of real views',
-        low=0, high=64,
-    )
-    virtual_elevation_deg: float = setting(0.0, 'Virtual cameras go so much above and below the real ones', unit='deg',
-                                           low=0.0, high=60.0)
-    virtual_roll_deg: float = setting(0.0, 'Standard deviation of the roll of virtual cameras', unit='deg', low=0.0,
-                                      high=90.0)
-    reshaped_copies: int = setting(
-        0, 'Copies of the data with bodies of random proportions, before virtual cameras only', low=0, high=64
-    )
-    proportions: float = setting(0.0, 'Standard deviation of the logarithm of their limb lengths', low=0.0, high=0.5)
-    statures: float = setting(0.0, 'Standard deviation of the logarithm of their statures', low=0.0, high=0.5)
-    hidden_limbs: float = setting(
-        0.0, 'Share of the time that such a body has a limb, or its end, hidden from a virtual camera', low=0.0,
-        high=1.0,
-    )
-    virtual_lowest_deg: float = setting(
-        0.0, 'Virtual cameras look down by this at least', unit='deg', low=-80.0, high=80.0
-    )
-    virtual_highest_deg: float = setting(
-        0.0, 'and by this at most; both 0: as the real ones do', unit='deg', low=-80.0, high=80.0
-    )
-    virtual_nearest_m: float = setting(0.0, 'Virtual cameras are so far away at least', unit='m', low=0.0, high=100.0)
-    virtual_farthest_m: float = setting(
-        0.0, 'and at most; both 0: as the real ones are', unit='m', low=0.0, high=100.0
-    )
-    virtual_frames: int = setting(0, 'Virtual cameras of a copy stand elsewhere after so many frames; 0: never', low=0)
-    residual_spread: float = setting(
-        0.0, 'Standard deviation of the logarithm of a factor on the residuals of a copy\'s virtual cameras', low=0.0,
-        high=2.0,
-    )
-    up: str = setting('z', 'Axis of the world that points upwards, for model.gravity', choices=tuple(UP_AXES))
-    up_error_deg: float = setting(
-        0.0, 'Standard deviation, per axis, of the error of virtual cameras\' upright', unit='deg', low=0.0, high=45.0
-    )
-    exchanged_parts: float = setting(
-        0.0, 'Share of the time that limbs or the upper half of a reshaped body come from another clip', low=0.0,
-        high=1.0,
-    )
-    bent_joints_deg: float = setting(
-        0.0, 'Standard deviation, per axis, by which its arms and legs are bent, within the limits of all bodies',
-        unit='deg', low=0.0, high=90.0,
-    )
-    joint_limits: str = setting(
-        'measured', 'Joints are bent within what the sequences show, or without limits', choices=('measured', 'none')
-    )
-    ansur: float = setting(
-        0.0, 'Its segment lengths spread as measured among people (ANSUR II), times this; 0: see proportions', low=0.0,
-        high=3.0,
-    )
-    cut_off: float = setting(
-        0.0, 'Share of the time that an edge of the picture cuts such a body off', low=0.0, high=1.0
-    )
     extrinsics: str = setting(
         'given', 'Camera poses: as calibrated, or estimated from the joints and one known baseline',
         choices=('given', 'joints'),
     )
+    up: str = setting('z', 'Axis of the world that points upwards, for model.gravity', choices=tuple(UP_AXES))
     flip: bool = setting(True, 'Mirror every other pose')
+    virtual_cameras: VirtualCameraSettings = field(default_factory=VirtualCameraSettings)
+    copies: CopySettings = field(default_factory=CopySettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +216,7 @@ class OptimSettings:
     clip_norm: float = setting(0.0, 'Largest norm of the gradient; 0: not clipped', low=0.0)
 
 
-# Their seeds lie so far apart (fit.py).
+# Their seeds lie so far apart (batches.py).
 MOST_LANES = 64
 
 
@@ -184,26 +249,17 @@ class Recipe:
     stream: StreamSettings = field(default_factory=StreamSettings)
 
     def __post_init__(self) -> None:
-        if self.loss.label and self.data.labels == 'none':
-            raise ConfigError("loss.label is set but data.labels is 'none'; choose labels or set loss.label to 0.")
-        if self.data.sides == 'repaired' and self.data.labels == 'none':
-            raise ConfigError("data.sides is 'repaired', but data.labels, which say how, is 'none'; choose labels.")
-        if self.data.reshaped_copies and self.data.labels == 'none':
-            raise ConfigError("data.reshaped_copies reshapes labels, but data.labels is 'none'; choose labels.")
-        for name in ('hidden_limbs', 'exchanged_parts', 'bent_joints_deg', 'ansur', 'cut_off', 'residual_spread'):
-            if getattr(self.data, name) and not self.data.reshaped_copies:
-                raise ConfigError(f'data.{name} is about reshaped copies; set data.reshaped_copies to 1 or more.')
-        for low, high in (('lowest_deg', 'highest_deg'), ('nearest_m', 'farthest_m')):
-            least, most = (getattr(self.data, f'virtual_{name}') for name in (low, high))
-            if least > most:
-                raise ConfigError(
-                    f'data.virtual_{low} is {least:g}, above data.virtual_{high}, {most:g}; exchange them.'
-                )
+        for name, needs_labels in (
+            ('loss.label', self.loss.label > 0.0), ('data.sides', self.data.sides == 'repaired'),
+            ('data.copies.count', self.data.copies.count > 0),
+        ):
+            if needs_labels and self.data.labels == 'none':
+                raise ConfigError(f"{name} needs labels, but data.labels is 'none'; choose labels, or unset {name}.")
         if self.loss.pretrain_share and self.optim.lifted_views < 2:
             raise ConfigError('Pre-training compares views; set optim.lifted_views to 2 or more.')
 
 
-def load_recipe(name: str, overrides: dict[str, object] | None = None) -> Recipe:
+def load_recipe(name: str, overrides: Mapping[str, object] | None = None) -> Recipe:
     """Return the recipe of that name in this package, or of a YAML file; ``overrides`` are dotted names.
 
     Raises:
@@ -221,6 +277,13 @@ def load_recipe(name: str, overrides: dict[str, object] | None = None) -> Recipe
         raise ConfigError(f"Unknown recipe '{name}'; known: {', '.join(recipe_names())}, or a .yaml file.")
     tree = yaml.safe_load(text) or {}
     return build(Recipe, {**flatten(tree), **(overrides or {})})
+
+
+def stored_recipe(tree: Mapping[str, object], overrides: Mapping[str, object] | None = None) -> Recipe:
+    """Return the recipe that a checkpoint or a model card holds; names of older versions are understood."""
+    renamed = {s.formerly: s.name for s in walk(Recipe) if s.formerly}
+    stored = {renamed.get(name, name): value for name, value in flatten(tree).items()}
+    return build(Recipe, {**stored, **(overrides or {})})
 
 
 def recipe_names() -> list[str]:

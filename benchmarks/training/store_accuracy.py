@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from geo_pose_training.cli import predictor
-from geo_pose_training.evaluate import evaluate
+from geo_pose_training.evaluation.metrics import evaluate
+from geo_pose_training.evaluation.predictor import Predictor
 
 from benchmarks.harness import provenance
 from benchmarks.training.store_memory import FRAMES, PIECES, SETTINGS, make_store, train
-from test.training.people import sequence
+from test.training.people import recorded_person
 
 OUT = Path('docs/benchmarks/train_stream.json')
 # Recordings: two and a half times what the buffer holds; every fifth is the test part.
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--recipe', default='pseudo_label')
     arguments = parser.parse_args()
-    others = [sequence(frames=120, noise_px=1.0, seed=seed) for seed in OTHERS]
+    others = [recorded_person(frames=120, noise_px=1.0, seed=seed) for seed in OTHERS]
     found: dict[str, Any] = {
         **provenance('python benchmarks/training/store_accuracy.py'), 'settings': SETTINGS,
         'recipe': arguments.recipe, 'frames': BAGS * FRAMES, 'buffer_pieces': PIECES, 'mpjpe_mm': {},
@@ -48,8 +48,7 @@ def main() -> None:
             for seed in range(arguments.seeds):
                 run = Path(name) / f'{kind}{seed}'
                 train(kind, arguments.recipe, store, run, seed)
-                predict, windows = predictor(run)
-                errors.append(float(str(evaluate(predict, others, cross_views=False, **windows)['mpjpe_mm'])))
+                errors.append(evaluate(Predictor.load(run), others, cross_views=False)['mpjpe_mm'])
             found['mpjpe_mm'][kind] = errors
             print(f'{kind}: {np.mean(errors):.1f} +- {np.std(errors):.1f} mm over {arguments.seeds} seeds', flush=True)
     OUT.write_text(json.dumps(found, indent=1) + '\n')

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from geo_pose_training.data.sequence import Sequence
+from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.data.store.shards import SUFFIX, StoreSettings, write_shard
 
 from benchmarks.harness import provenance
@@ -40,9 +40,9 @@ SETTINGS = {
 # Trains, as the command does, and says what it took; "memory": as if a store were no store.
 CHILD = """
 import resource, sys
-from geo_pose_training import cli
+from geo_pose_training import cli, feed
 if sys.argv[1] == 'memory':
-    cli.is_store = lambda specification: False
+    feed.StoreSource = ()
 status = cli.main(sys.argv[2:])
 used = resource.getrusage(resource.RUSAGE_SELF)
 print('USED', used.ru_maxrss, used.ru_utime + used.ru_stime)
@@ -59,7 +59,7 @@ def make_store(folder: Path, bags: int) -> None:
         xy = np.stack([project_world(camera, truth) for camera in rig.cameras], 1)
         xy += rng.standard_normal(xy.shape)
         # Labels that cost nothing here: what is measured is training.
-        seen = Sequence(
+        seen = PersonRecording(
             f'bag{number:04d}', 'someone', 'walk', rig, xy, np.ones(xy.shape[:3]), 30.0,
             refined=(truth, np.ones(truth.shape[:2])),
         )

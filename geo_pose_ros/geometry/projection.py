@@ -72,6 +72,17 @@ def project_world(camera: Camera, xyz_world: FloatArray) -> FloatArray:
     return project(camera.intrinsics, transform_points(camera.cam_from_world, xyz_world))
 
 
+def project_rays(cam_from_world: FloatArray, xyz_world: FloatArray, nearest_m: float = 0.0) -> FloatArray:
+    """Project points (..., N, 3) m of the world to the normalised planes of C cameras, (..., C, N, 2).
+
+    NaN for NaN, and for points whose depth is not above ``nearest_m``.
+    """
+    local = xyz_world[..., None, :, :] @ np.swapaxes(cam_from_world[..., :3], -1, -2) + cam_from_world[:, None, :, 3]
+    depth = np.where(local[..., 2:] > nearest_m, local[..., 2:], np.nan)
+    rays: FloatArray = local[..., :2] / depth
+    return rays
+
+
 def normalize(intrinsics: Intrinsics, xy: FloatArray) -> FloatArray:
     """Undistort raw px (..., 2) to the ideal normalised plane z = 1, (..., 2).
 

@@ -289,10 +289,11 @@ def report() -> dict[str, Any]:
 
 def training() -> dict[str, Any]:
     import torch
+    from geo_pose_training.batches import EpochDraw, epoch_batches
     from geo_pose_training.data.prepare import prepare
-    from geo_pose_training.data.sequence import Sequence
-    from geo_pose_training.fit import Trainer, epoch_batches
+    from geo_pose_training.data.recording import PersonRecording
     from geo_pose_training.settings import load_recipe
+    from geo_pose_training.trainer import Trainer
 
     torch.set_num_threads(1)
     arrays = stored('walk')
@@ -302,13 +303,14 @@ def training() -> dict[str, Any]:
         arrays[key][order].reshape(len(rig), -1, *arrays[key].shape[1:]).swapaxes(0, 1)[:frames].astype(float)
         for key in ('xy', 'confidence')
     )
-    sequence = Sequence('walk', 'someone', 'walk', rig, xy, confidence, 20.0, arrays['truth'][:frames].astype(float))
+    truth = arrays['truth'][:frames].astype(float)
+    recording = PersonRecording('walk', 'someone', 'walk', rig, xy, confidence, 20.0, truth)
     small: dict[str, object] = {
         'model.width': 32, 'model.blocks': 1, 'optim.steps': 8, 'optim.steps_per_epoch': 4, 'optim.batch': 16,
-        'data.reshaped_copies': 2,
+        'data.copies.count': 2,
     }
     paper: dict[str, object] = {
-        'data.labels': 'none', 'data.reshaped_copies': 0, 'data.hidden_limbs': 0.0, 'loss.label': 0.0,
+        'data.labels': 'none', 'data.copies.count': 0, 'data.copies.occlusion.limbs': 0.0, 'loss.label': 0.0,
         'loss.root': 'branch', 'loss.reprojection': 1.0, 'loss.transform': 1.0, 'loss.pretrain_share': 0.25,
         'loss.confidence': 'source', 'optim.lifted_views': 2,
     }
@@ -318,11 +320,11 @@ def training() -> dict[str, Any]:
     }
     found = {}
     for name, recipe in recipes.items():
-        bank = prepare([sequence], recipe.data, 0, gravity=recipe.model.gravity)
+        bank = prepare([recording], recipe.data, 0, gravity=recipe.model.gravity)
         trainer = Trainer(recipe, bank, seed=1)
         losses = [trainer.train_epoch() for _ in range(2)]
         trainer.networks.eval()
-        batch = next(epoch_batches(bank, recipe, seed=5, epoch=0, share=8, steps=1))
+        batch = next(epoch_batches(bank, recipe, EpochDraw(seed=5, epoch=0, share=8, steps=1)))
         with torch.no_grad():
             lifted, root = trainer.networks(batch.window, batch.window_size, batch.view)
         found[name] = {

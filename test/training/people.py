@@ -1,13 +1,27 @@
-"""Small sequences with exact truth, for the training tests."""
+"""Small recordings with exact truth, and the files that training reads, for its tests."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
-from geo_pose_training.data.sequence import Sequence
+from geo_pose_training.data.recording import PersonRecording
 
 from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.image import compressed_from_frame
+from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
 from test.scenes import STANDING, ring_rig
+
+PERIOD_NS = 33_333_333
 
 
 def moving_person(frames: int, seed: int = 0) -> FloatArray:
@@ -24,17 +38,77 @@ def moving_person(frames: int, seed: int = 0) -> FloatArray:
     turn = np.stack(
         [np.stack([c, s, 0 * c], -1), np.stack([-s, c, 0 * c], -1), np.stack([0 * c, 0 * c, 1 + 0 * c], -1)], 1
     )
-    place = 0.4 * np.stack([np.sin(time + phase[2]), np.cos(0.7 * time + phase[3]), 0 * time], -1)
-    return joints @ turn + place[:, None]
+    position = 0.4 * np.stack([np.sin(time + phase[2]), np.cos(0.7 * time + phase[3]), 0 * time], -1)
+    return joints @ turn + position[:, None]
 
 
-def sequence(
+def recorded_person(
     frames: int = 40, cameras: int = 4, noise_px: float = 0.0, seed: int = 0, name: str = 'walk', aside_m: float = 0.0
-) -> Sequence:
+) -> PersonRecording:
     """Return what a ring of cameras sees of a moving person, confidence 1 and Gaussian noise."""
     truth = moving_person(frames, seed) + (aside_m, 0.0, 0.0)
     rig = ring_rig(cameras)
     rng = np.random.default_rng(seed + 1)
     xy = np.stack([project_world(camera, truth) for camera in rig.cameras], 1)
     xy = xy + noise_px * rng.standard_normal(xy.shape)
-    return Sequence(name, 'someone', name, rig, xy, np.ones(xy.shape[:3]), 30.0, truth)
+    return PersonRecording(name, 'someone', name, rig, xy, np.ones(xy.shape[:3]), 30.0, truth)
+
+
+def write_bag(
+    path: Path, seen: PersonRecording, *others: PersonRecording, images: bool = False,
+    lost: tuple[int, int] | None = None,
+) -> None:
+    """Write people as a bag of keypoints (or dark images); ``lost`` (frame, camera) was not recorded."""
+    make = RosbagsFactory()
+    with BagWriter(path) as writer:
+        writer.write('/tf_static', rig_to_transforms(make, seen.rig, 0), 0)
+        for frame in range(len(seen)):
+            stamp = 1_000_000_000 + frame * PERIOD_NS
+            for index, camera in enumerate(seen.rig.cameras):
+                info = camera_info_from_intrinsics(make, camera.intrinsics, stamp, camera.frame_id)
+                writer.write(f'/{camera.name}/camera_info', info, stamp)
+                if (frame, index) == lost:
+                    continue
+                if images:
+                    image = np.full((960, 1280, 3), 10 + frame, np.uint8)
+                    message = compressed_from_frame(make, Frame(camera.name, stamp, image), camera.frame_id)
+                    writer.write(f'/{camera.name}/image_raw/compressed', message, stamp)
+                    continue
+                # Cameras are a millisecond apart; who comes first changes; the first camera sees a reflection.
+                people = [seen, *others][:: 1 - 2 * ((frame + index) % 2)]
+                xy, confidence = [p.xy[frame, index] for p in people], [p.confidence[frame, index] for p in people]
+                if index == 0:
+                    xy, confidence = [seen.xy[frame, 0] + 250.0, *xy], [seen.confidence[frame, 0], *confidence]
+                keypoints = Keypoints2D(
+                    camera.name, stamp + 1_000_000 * index, BODY17, np.stack(xy), np.stack(confidence)
+                )
+                cloud = keypoints_to_cloud(make, keypoints, camera.frame_id)
+                writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp)
+
+
+def write_motion(folder: Path) -> Path:
+    """Write a training clip a/walk_1 of 20 frames and a validation clip a/run_1 of 10."""
+    np.savez(
+        folder / 'motion.npz', joints=np.concatenate([moving_person(20), moving_person(10, 1)]).astype(np.float32),
+        clip_start=[0, 20], clip_length=[20, 10], clip_name=['a/walk_1', 'a/run_1'], validation=[False, True],
+        fps=np.float32(30.0),
+    )
+    return folder / 'motion.npz'
+
+
+def write_rigs(path: Path, rigs: Mapping[str, CameraRig]) -> Path:
+    """Write rigs as load_rigs reads them."""
+    tree = {
+        name: {
+            c.name: {
+                'width': c.intrinsics.width, 'height': c.intrinsics.height, 'K': c.intrinsics.K.tolist(),
+                'distortion_model': 'plumb_bob', 'D': c.intrinsics.D.tolist(),
+                'cam_from_world_R': c.cam_from_world[:, :3].tolist(),
+                'cam_from_world_t': c.cam_from_world[:, 3].tolist(),
+            }
+            for c in rig.cameras
+        }
+        for name, rig in rigs.items()
+    }
+    path.write_text(json.dumps(tree))
+    return path

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import types
 from dataclasses import replace
 from pathlib import Path
@@ -15,32 +13,18 @@ from typing import Any
 
 import pytest
 import torch
+from geo_pose_training import batches as batches_module
+from geo_pose_training.batches import EpochDraw, epoch_batches
 from geo_pose_training.data.bank import Bank
 from geo_pose_training.data.prepare import prepare
-from geo_pose_training.fit import (
-    BAD_BATCH,
-    CHECKPOINT,
-    DATA,
-    METRICS,
-    RECIPE,
-    Trainer,
-    TrainingError,
-    epoch_batches,
-    fit,
-    load_run,
-)
-from geo_pose_training.settings import (
-    DataSettings,
-    LossSettings,
-    ModelSettings,
-    OptimSettings,
-    Recipe,
-    load_recipe,
-    recipe_names,
-)
+from geo_pose_training.evaluation.metrics import evaluate
+from geo_pose_training.evaluation.predictor import Predictor
+from geo_pose_training.fit import CHECKPOINT, DATA, METRICS, RECIPE, fit, load_run
+from geo_pose_training.settings import DataSettings, LossSettings, ModelSettings, OptimSettings, Recipe, load_recipe
+from geo_pose_training.trainer import BAD_BATCH, Trainer, TrainingError
 
 from geo_pose_ros.errors import ConfigError
-from test.training.people import sequence
+from test.training.people import recorded_person
 
 INFO: dict[str, Any] = {'hash': 'abc', 'sources': ['none']}
 
@@ -55,7 +39,7 @@ def _recipe(steps: int = 6, **loss: Any) -> Recipe:
 
 
 def _bank() -> Bank:
-    return prepare([sequence(frames=20, noise_px=1.0)], DataSettings(labels='truth'), 0)
+    return prepare([recorded_person(frames=20, noise_px=1.0)], DataSettings(labels='truth'), 0)
 
 
 def _weights(trainer: Trainer) -> torch.Tensor:
@@ -85,8 +69,8 @@ def test_a_run_may_be_resumed_with_more_steps(tmp_path: Path) -> None:
     fit(Trainer(_recipe(4), bank, seed=3), tmp_path, INFO, progress=False)
     longer = Trainer(_recipe(8), bank, seed=3)
     assert fit(longer, tmp_path, INFO, resume=True, progress=False).steps == 8
-    told = json.loads((tmp_path / DATA).read_text())
-    assert told['resumed'] == [{'at_step': 4, 'steps_before': 4, 'steps': 8}]
+    data = json.loads((tmp_path / DATA).read_text())
+    assert data['resumed'] == [{'at_step': 4, 'steps_before': 4, 'steps': 8}]
     assert load_run(tmp_path)[0].optim.steps == 8
 
 
@@ -103,11 +87,11 @@ def test_seed_decides_the_run() -> None:
 
 @pytest.mark.parametrize('kind', ['label', 'two branches', 'closed form', 'temporal'])
 def test_one_batch_overfits(kind: str) -> None:
-    recipe = _recipe(300)
+    recipe = _recipe(150)
     recipe = replace(
         recipe, model=replace(recipe.model, width=128, dropout=0.0), data=replace(recipe.data, flip=False)
     )
-    optim = replace(recipe.optim, steps_per_epoch=300, lifted_views=2, batch=8)
+    optim = replace(recipe.optim, lifted_views=2, batch=8)
     if kind == 'two branches':
         loss = LossSettings(root='branch', reprojection=1.0, transform=1.0, confidence='source', pretrain_share=0.1)
         recipe = replace(recipe, loss=loss, optim=optim)
@@ -116,7 +100,7 @@ def test_one_batch_overfits(kind: str) -> None:
     elif kind == 'temporal':
         recipe = replace(recipe, model=replace(recipe.model, backbone='temporal_dilated', receptive_field=9))
     trainer = Trainer(recipe, _bank(), seed=0)
-    batch = next(epoch_batches(trainer.bank, recipe, seed=0, epoch=0, share=8, steps=1))
+    batch = next(epoch_batches(trainer.source, recipe, EpochDraw(0, 0, share=8, steps=1)))
     before = trainer.train_step(batch)
     for _ in range(recipe.optim.steps - 1):
         after = trainer.train_step(batch)
@@ -128,8 +112,8 @@ def test_one_batch_overfits(kind: str) -> None:
 
 def test_overfit_mode_repeats_one_batch() -> None:
     bank, recipe = _bank(), _recipe()
-    repeated = list(epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=3, overfit=True))
-    fresh = list(epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=3))
+    repeated = list(epoch_batches(bank, recipe, EpochDraw(0, 0, share=8, steps=3, overfit=True)))
+    fresh = list(epoch_batches(bank, recipe, EpochDraw(0, 0, share=8, steps=3)))
     assert torch.equal(repeated[0].window, repeated[2].window)
     assert not torch.equal(fresh[0].window, fresh[2].window)
 
@@ -138,8 +122,8 @@ def test_batches_do_not_depend_on_how_many_are_gathered_at_once(monkeypatch: pyt
     bank, recipe = _bank(), _recipe()
     found = []
     for gathered in (1, 20, 4096):
-        monkeypatch.setattr('geo_pose_training.fit._GATHERED', gathered)
-        batches = list(epoch_batches(bank, recipe, seed=0, epoch=0, share=8, steps=5))
+        monkeypatch.setattr(batches_module, '_GATHERED', gathered)
+        batches = list(epoch_batches(bank, recipe, EpochDraw(0, 0, share=8, steps=5)))
         assert [len(batch.window) for batch in batches] == [8] * 5
         found.append(torch.stack([batch.window for batch in batches]))
     assert torch.equal(found[0], found[1])
@@ -151,11 +135,11 @@ def test_only_whole_views_are_lifted() -> None:
     bank = _bank()
     bank.valid[:, 2] = False
     bank.pose2d[:, 2] = 99.0
-    for batch in epoch_batches(bank, _recipe(), seed=0, epoch=0, share=64, steps=3):
+    for batch in epoch_batches(bank, _recipe(), EpochDraw(0, 0, share=64, steps=3)):
         assert float(batch.window.abs().max()) < 50.0
     bank.valid[:] = False
     with pytest.raises(ConfigError, match='No frame'):
-        next(epoch_batches(bank, _recipe(), seed=0, epoch=0, share=8, steps=1))
+        next(epoch_batches(bank, _recipe(), EpochDraw(0, 0, share=8, steps=1)))
 
 
 def test_run_folder_holds_what_made_it(tmp_path: Path) -> None:
@@ -233,104 +217,15 @@ def test_frozen_normalisation_keeps_its_statistics() -> None:
 
 
 def test_evaluation_does_not_disturb_training() -> None:
-    from geo_pose_training.evaluate import evaluate, torch_predictor
-
     trained = []
     for look in (False, True):
         trainer = Trainer(_recipe(4), _bank(), seed=0)
         trainer.train_epoch()
         if look:
-            evaluate(torch_predictor(trainer.lifter), [sequence(frames=5)])
+            evaluate(Predictor.of_lifter(trainer.lifter), [recorded_person(frames=5)])
         trainer.train_epoch()
         trained.append(_weights(trainer))
     assert torch.equal(*trained)
-
-
-@pytest.mark.parametrize('loss', ['label', 'pixels'])
-def test_two_processes_take_the_steps_that_one_takes(loss: str, tmp_path: Path) -> None:
-    script = textwrap.dedent(
-        """
-        import sys
-        from pathlib import Path
-        import torch
-        torch.set_num_threads(1)
-        from geo_pose_training.distributed import process_group
-        from geo_pose_training.fit import Trainer, fit
-        from test.training.test_fit import INFO, _shared_bank, _shared_recipe, _weights
-        with process_group():
-            trainer = Trainer(_shared_recipe(sys.argv[2]), _shared_bank(), seed=0)
-            fit(trainer, Path(sys.argv[1]), INFO, progress=False)
-            found = dict(weights=_weights(trainer), world=trainer.world)
-            torch.save(found, f'{sys.argv[1]}/rank{trainer.rank}.pt')
-        """
-    )
-    (tmp_path / 'ddp.py').write_text(script)
-    command = [
-        sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-        str(tmp_path / 'ddp.py'), str(tmp_path / 'run'), loss,
-    ]
-    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(p for p in sys.path if p), 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    first, second = (torch.load(tmp_path / 'run' / f'rank{rank}.pt', weights_only=True) for rank in (0, 1))
-    assert first['world'] == 2
-    assert torch.equal(first['weights'], second['weights'])
-    alone = Trainer(_shared_recipe(loss), _shared_bank(), seed=0)
-    fit(alone, tmp_path / 'alone', INFO, progress=False)
-    runs = [
-        [json.loads(row) for row in (tmp_path / name / METRICS).read_text().splitlines()] for name in ('alone', 'run')
-    ]
-    assert len(runs[0]) == len(runs[1]) == 2
-    # Not the weights: those that normalisation undoes follow the rounding of their gradients.
-    for one, both in zip(*runs, strict=True):
-        del one['poses_per_s'], both['poses_per_s']
-        assert both == pytest.approx(one, rel=1e-4)
-
-
-def _shared_bank() -> Bank:
-    """Joints that count differently, so that a mean over shares is not the mean of their means."""
-    bank = _bank()
-    bank.label_weight *= torch.linspace(0.1, 1.0, len(bank))[:, None]
-    return bank
-
-
-def _shared_recipe(loss: str) -> Recipe:
-    if loss == 'label':
-        return replace(_recipe(4), model=ModelSettings(width=32, blocks=1))
-    return load_recipe('li2020', {
-        'model.width': 16, 'model.blocks': 1, 'optim.steps': 4, 'optim.steps_per_epoch': 2, 'optim.batch': 32,
-        'data.virtual_views': 0,
-    })
-
-
-def test_recipes_load_and_say_what_they_are() -> None:
-    assert {'geo', 'li2020', 'li2020_temporal', 'reprojection_only', 'pseudo_label', 'supervised'} <= set(
-        recipe_names()
-    )
-    for name in recipe_names():
-        assert load_recipe(name).description
-        assert (load_recipe(name).data.labels == 'truth') == (name == 'supervised')
-    assert load_recipe('li2020', {'optim.steps': 7}).optim.steps == 7
-
-
-def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match='Unknown recipe'):
-        load_recipe('magic')
-    with pytest.raises(ConfigError, match='does not exist'):
-        load_recipe(str(tmp_path / 'none.yaml'))
-    (tmp_path / 'typo.yaml').write_text('optim: {stepz: 3}')
-    with pytest.raises(ConfigError, match='stepz'):
-        load_recipe(str(tmp_path / 'typo.yaml'))
-    with pytest.raises(ConfigError, match='labels'):
-        load_recipe('li2020', {'loss.label': 1.0})
-    with pytest.raises(ConfigError, match=r"'repaired', but data\.labels"):
-        Recipe(data=DataSettings(sides='repaired'))
-    with pytest.raises(ConfigError, match='reshaped_copies'):
-        load_recipe('li2020', {'data.reshaped_copies': 1})
-    with pytest.raises(ConfigError, match='hidden_limbs'):
-        load_recipe('pseudo_label', {'data.hidden_limbs': 0.1})
-    with pytest.raises(ConfigError, match='lifted_views'):
-        load_recipe('li2020', {'optim.lifted_views': 1})
 
 
 def test_tensorboard_gets_the_losses_or_its_absence_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

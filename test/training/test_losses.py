@@ -25,14 +25,14 @@ from geo_pose_training.settings import DataSettings, LossSettings
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.root import solve_root as numpy_solve_root
 from geo_pose_ros.skeleton import BODY17
-from test.training.people import sequence
+from test.training.people import recorded_person
 
 L_T = LossSettings(transform=1.0, reprojection=1.0)
 
 
 def _batch(views: int = 4, mirrored: bool = False) -> tuple[Batch, torch.Tensor]:
     """Return a batch of exact measurements and the true poses (N, K, J, 3) in the views, double precision."""
-    bank = prepare([sequence(frames=6)], DataSettings(labels='truth'), 0)
+    bank = prepare([recorded_person(frames=6)], DataSettings(labels='truth'), 0)
     flip = torch.full((6, views), mirrored)
     batch = gather(
         bank, torch.arange(6), torch.arange(views).expand(6, views), views, torch.zeros(1, dtype=torch.long), flip

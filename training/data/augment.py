@@ -6,13 +6,13 @@ the label stays one from geometry. Bones keep the lengths of the body that they 
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-from geo_pose_ros.arrays import BoolArray, FloatArray
+from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.skeleton import BODY17
 
@@ -46,7 +46,7 @@ _LIMBS = tuple(
 
 
 def exchange_parts(
-    joints: FloatArray, others: Items[FloatArray], share: float, up: FloatArray, frames_per_piece: int,
+    joints: FloatArray, others: Sequence[FloatArray], share: float, up: FloatArray, frames_per_piece: int,
     rng: np.random.Generator,
 ) -> FloatArray:
     """Return body17 ``joints`` (F, 17, 3) with parts of the body from ``others``, each (F', 17, 3).
@@ -58,7 +58,7 @@ def exchange_parts(
         ConfigError: if there is no other clip.
     """
     if not others:
-        raise ConfigError('There is no clip to take limbs from; set data.exchanged_parts to 0.')
+        raise ConfigError('There is no clip to take limbs from; set data.copies.motion.exchanged_parts to 0.')
     frames = len(joints)
     piece = np.arange(frames) // frames_per_piece
     pieces = int(piece[-1]) + 1 if frames else 0
@@ -77,7 +77,7 @@ def exchange_parts(
     return np.where(np.isfinite(moved).all((1, 2), keepdims=True), moved, joints)
 
 
-def _piece(others: Items[FloatArray], frames: int, up: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _piece(others: Sequence[FloatArray], frames: int, up: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return so many successive frames of another clip, mirrored or not; its last frame repeats."""
     clip = others[int(rng.integers(len(others)))]
     start = int(rng.integers(max(len(clip) - frames, 0) + 1))
@@ -131,7 +131,7 @@ def _shoulders(joints: FloatArray) -> FloatArray:
 
 
 def _between(to: FloatArray, of: FloatArray) -> FloatArray:
-    """Return (F, 3, 3) M, so that row vectors times M go from the body frame ``of`` into the same place of ``to``."""
+    """Return (F, 3, 3) M, so that row vectors times M go from the body frame ``of`` into the same pose in ``to``."""
     return np.swapaxes(of, -1, -2) @ to
 
 
@@ -177,10 +177,10 @@ class JointLimits:
         return cls(upper, lower)
 
 
-def _nearest(frames: FloatArray, vectors: FloatArray) -> NDArray[np.int64]:
+def _nearest(frames: FloatArray, vectors: FloatArray) -> IntArray:
     """Return (F,), the direction nearest to each of ``vectors`` (F, 3) in its frame (F, 3, 3)."""
     local = (frames @ vectors[..., None])[..., 0]
-    nearest: NDArray[np.int64] = np.concatenate(
+    nearest: IntArray = np.concatenate(
         [(part @ _DIRECTIONS.T).argmax(-1) for part in np.array_split(local, -(-len(local) // 4096) or 1)]
     )
     return nearest
@@ -198,31 +198,17 @@ def bend_joints(
     safe = np.where(known[:, None, None], joints, 0.0)
     bones = _vectors(safe)
     piece = np.arange(len(joints)) // frames_per_piece
-    vectors = spread_rad * rng.standard_normal((2, len(_LIMBS), int(piece[-1]) + 1 if len(piece) else 0, 3))
+    vectors = -spread_rad * rng.standard_normal((2, len(_LIMBS), int(piece[-1]) + 1 if len(piece) else 0, 3))
     for limb, (first, second, legs) in enumerate(_LIMBS):
         trunk = _pelvis(safe) if legs else _shoulders(safe)
-        at_trunk = _rotation(vectors[0, limb])[piece]
-        upper, lower = _turned(at_trunk, bones[:, first]), _turned(at_trunk, bones[:, second])
+        at_trunk, at_middle = (Rotation.from_rotvec(angles[limb])[piece] for angles in vectors)
+        upper, lower = at_trunk.apply(bones[:, first]), at_trunk.apply(bones[:, second])
         # The lower bone goes along, and is then elsewhere in the frame that its limits are in.
         allowed = limits.upper[limb, _nearest(trunk, upper)]
         allowed &= limits.lower[limb, _nearest(_frame(trunk[:, 0], upper), lower)]
         bones[:, first] = np.where(allowed[:, None], upper, bones[:, first])
         bones[:, second] = np.where(allowed[:, None], lower, bones[:, second])
-        bent = _turned(_rotation(vectors[1, limb])[piece], bones[:, second])
+        bent = at_middle.apply(bones[:, second])
         allowed = limits.lower[limb, _nearest(_frame(trunk[:, 0], bones[:, first]), bent)]
         bones[:, second] = np.where(allowed[:, None], bent, bones[:, second])
     return np.where(known[:, None, None], _joints(safe[:, :1], bones), joints)
-
-
-def _turned(rotations: FloatArray, vectors: FloatArray) -> FloatArray:
-    turned: FloatArray = (rotations @ vectors[..., None])[..., 0]
-    return turned
-
-
-def _rotation(vectors: FloatArray) -> FloatArray:
-    """Return rotations (N, 3, 3) of rotation vectors (N, 3), rad: Rodrigues' formula."""
-    angle = np.linalg.norm(vectors, axis=-1)[:, None, None]
-    axis = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-    K = np.cross(np.eye(3)[None], axis[:, None])
-    rotations: FloatArray = np.eye(3) + np.sin(angle) * -K + (1.0 - np.cos(angle)) * (K @ K)
-    return rotations

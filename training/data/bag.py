@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from geo_pose_ros.arrays import NS_PER_S
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.sets import Stamped, synchronised
 from geo_pose_ros.detection.base import create_detector
@@ -23,7 +24,7 @@ from geo_pose_ros.skeleton import BODY17, get_skeleton, map_to_body17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 
 from .people import tell_apart
-from .sequence import Sequence
+from .recording import PersonRecording
 
 Cached = Mapping[str, np.ndarray]
 
@@ -31,7 +32,7 @@ Cached = Mapping[str, np.ndarray]
 def load_people(
     path: Path, *, cameras: tuple[str, ...] = (), frames: slice = slice(None), skeleton: str = 'body17',
     rig: CameraRig | None = None,
-) -> list[Sequence]:
+) -> list[PersonRecording]:
     """Return what a bag's calibrated cameras saw of each person in it, who was seen longest first.
 
     All have the frames of the recording; where somebody is not there, nothing is seen. Recorded keypoints are used if
@@ -41,7 +42,7 @@ def load_people(
     Args:
         path: of the bag.
         cameras: names; empty: all.
-        frames: which of the synchronised frame sets.
+        frames: which of the synchronised sets.
         skeleton: of the keypoint topics.
         rig: the calibration; None: what the bag says.
 
@@ -57,13 +58,13 @@ def load_people(
     found = {name: _cached(path, topics[name], skeleton) for name in rig.names}
     sets = _synchronised(rig.names, found)
     if not sets[frames]:
-        raise BagError(f"Bag '{path}' has {len(sets)} frame sets, none of them in the chosen range; choose another.")
+        raise BagError(f"Bag '{path}' has {len(sets)} sets, none of them in the chosen range; choose another.")
     stamp_ns = np.array([stamp for stamp, _ in sets], np.int64)
-    fps = 1e9 / float(np.median(np.diff(stamp_ns))) if len(stamp_ns) > 1 else 30.0
+    fps = NS_PER_S / float(np.median(np.diff(stamp_ns))) if len(stamp_ns) > 1 else 30.0
     people = []
     for number, (xy, confidence) in enumerate(tell_apart(rig, sets)):
         name = path.stem if number == 0 else f'{path.stem}, person {number + 1}'
-        whole = Sequence(name, name, path.stem, rig, xy, confidence, fps, stamp_ns=stamp_ns).frames(frames)
+        whole = PersonRecording(name, name, path.stem, rig, xy, confidence, fps, stamp_ns=stamp_ns).frames(frames)
         if number == 0 or (whole.confidence > 0.0).any():
             people.append(whole)
     return people
@@ -116,7 +117,7 @@ def _read(path: Path, topics: CameraTopics, skeleton: str) -> list[Keypoints2D]:
                 frame = frame_from_message(message.decode(), topics.name)
                 found.append(detector.detect({topics.name: frame}, {})[topics.name])
             except FrameError:
-                # A broken picture is a frame in which nobody is seen.
+                # In a broken image nobody is seen.
                 found.append(Keypoints2D.empty(topics.name, message.time_ns, detector.skeleton))
         detector.close()
         return found
@@ -125,7 +126,7 @@ def _read(path: Path, topics: CameraTopics, skeleton: str) -> list[Keypoints2D]:
 def _synchronised(
     names: tuple[str, ...], found: Mapping[str, Cached]
 ) -> list[tuple[int, dict[str, Keypoints2D]]]:
-    """Return stamp, ns, and keypoints by camera of the frame sets."""
+    """Return stamp, ns, and keypoints by camera of the sets."""
     frames = [
         Stamped(name, seen.stamp_ns, seen.stamp_ns, seen) for name in names for seen in _keypoints(name, found[name])
     ]

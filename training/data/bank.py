@@ -7,7 +7,7 @@ measurement.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -17,6 +17,32 @@ from torch import Tensor
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.lifting.canonical import CanonicalPoses
 from geo_pose_ros.skeleton import BODY17
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """What V views see of a person over F frames.
+
+    Attributes:
+        poses: canonical 2D poses (F, V, J).
+        cam_from_world: (V, 3, 4).
+        focal_px: (V,).
+    """
+
+    poses: CanonicalPoses
+    cam_from_world: FloatArray
+    focal_px: FloatArray
+
+    def beside(self, other: Views) -> Views:
+        """Return the views of both."""
+        parts = (f.name for f in fields(CanonicalPoses))
+        poses = CanonicalPoses(
+            *(np.concatenate((getattr(self.poses, part), getattr(other.poses, part)), 1) for part in parts)
+        )
+        return Views(
+            poses, np.concatenate((self.cam_from_world, other.cam_from_world)),
+            np.concatenate((self.focal_px, other.focal_px)),
+        )
 
 
 @dataclass(slots=True)
@@ -32,7 +58,7 @@ class Bank:
         valid: (F, V) bool, the views that may be lifted.
         label: (F, J, 3) m in the world, 0 where unknown.
         label_weight: (F, J), 0 where unknown.
-        first, last: (F,) the bounds of the frame's sequence, for windows.
+        first, last: (F,) the bounds of the frame's recording, for windows.
     """
 
     pose2d: Tensor
@@ -50,16 +76,9 @@ class Bank:
         return len(self.pose2d)
 
     @classmethod
-    def of_views(
-        cls,
-        poses: CanonicalPoses,
-        view_from_world: FloatArray,
-        focal_px: FloatArray,
-        labels: FloatArray,
-        label_weight: FloatArray,
-        min_joints: int,
-    ) -> Bank:
-        """Make the bank of one sequence: poses (F, V, J), cameras (F, V, 3, 4), focal (V,), labels (F, J, 3)."""
+    def of_views(cls, views: Views, labels: FloatArray, label_weight: FloatArray, min_joints: int) -> Bank:
+        """Make the bank of one recording with labels (F, J, 3) m and their weights (F, J)."""
+        poses = views.poses
         frames = len(poses.pose2d)
         seen = (poses.pose2d[..., 2] > 0.0).sum(-1)
         usable = np.isfinite(labels).all(-1) & np.isfinite(label_weight) & (label_weight > 0.0)
@@ -68,9 +87,10 @@ class Bank:
             return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
         return cls(
-            tensor(poses.pose2d), tensor(poses.view), tensor(poses.size), tensor(view_from_world),
-            tensor(np.broadcast_to(focal_px, poses.size.shape)),
-            torch.from_numpy(seen >= min_joints) & torch.from_numpy(np.isfinite(poses.size)),
+            tensor(poses.pose2d), tensor(poses.view), tensor(poses.size),
+            tensor(poses.view_from_cam @ views.cam_from_world[None]),
+            tensor(np.broadcast_to(views.focal_px, poses.size.shape)),
+            torch.from_numpy((seen >= min_joints) & np.isfinite(poses.size)),
             tensor(np.where(usable[..., None], labels, 0.0)), tensor(np.where(usable, label_weight, 0.0)),
             torch.zeros(frames, dtype=torch.long), torch.full((frames,), frames - 1),
         )
@@ -126,7 +146,7 @@ class Batch:
         return [Batch(*values) for values in zip(*parts, strict=True)]
 
     @classmethod
-    def join(cls, batches: Items[Batch]) -> Batch:
+    def join(cls, batches: Sequence[Batch]) -> Batch:
         """Concatenate batches over the frames."""
         return cls(*(torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(cls)))
 

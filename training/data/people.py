@@ -23,14 +23,14 @@ People = list[tuple[FloatArray, FloatArray]]
 def tell_apart(rig: CameraRig, sets: Sequence[tuple[int, Mapping[str, Keypoints2D]]]) -> People:
     """Return xy (F, C, J, 2) px, NaN = not seen, and confidence (F, C, J) of every person, who was seen longest first.
 
-    Where no picture shows two people there is one, and nothing is left out. Else people are told apart as the pipeline
-    does, without its lifter, so that what becomes a label does not depend on the model that is trained; what belongs to
-    nobody whom two cameras see is left out, and so are people whom they see for less than 30 instants, but for the one
-    seen longest.
+    If no image shows two people, all detections are of one person. Otherwise the pipeline separates people by their
+    body ids, without its lifter: labels must not depend on the model that is trained. A detection is left out if two
+    cameras do not see its person together. A person that they see for less than 30 instants is left out, unless
+    nobody was seen longer.
 
     Args:
         rig: C cameras.
-        sets: F frame sets: stamp, and body17 keypoints by camera; cameras may be missing.
+        sets: F sets: stamp, and body17 keypoints by camera; cameras may be missing.
     """
     if all(len(seen.xy) <= 1 for _, found in sets for seen in found.values()):
         return [_gathered(rig, sets, [dict.fromkeys(found, 0) for _, found in sets])]

@@ -1,162 +1,219 @@
-"""Data named on the command line: `h36m:PATH`, `mpi:PATH`, `bag:PATH`, `motion:PATH,rigs:JSON`, with options.
+"""Data sources: what `--data` names, as YAML: a file, or the text itself.
 
-A specification is comma-separated `key:value`; the first key is the kind:
+    --data '{motion: mocap17.npz, rigs: rigs.json, only: [h36m_S1, h36m_S5]}'
+    --data sources.yaml        # a list of such entries
+    --data bag:BAG             # short for {bag: BAG}
 
-- `h36m:FOLDER[,keypoints:cpn_ft_h36m_dbb]`: Human3.6M in VideoPose3D's convention (h36m.py).
-- `mpi:FOLDER`: MPI-INF-3DHP (mpi.py).
-- `bag:BAG[,cameras:a+b][,frames:0-70][,skeleton:body17][,rig:FILE]`: keypoints or images of a recorded bag (bag.py).
-- `motion:NPZ_OR_BVH_FOLDER,rigs:JSON[,only:rig1+rig2][,clips:a+c][,seed:0][,noise:off|FILE]`: mocap before real rigs
-  (synthetic.py), the clips whose names begin with a/ or c/; `ceiling:SEED` instead of `rigs`: a rig made at random.
-- `store:STORE[,aside:5]`: what `geo_pose store` keeps of many bags (store.py). Every fifth bag, from the second
-  on, is the test part.
+The first name of an entry is the kind of the source; a dataclass per kind states its options.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import yaml
 
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.rigs.rig_file import load_rig
-from geo_pose_ros.settings import build, flatten
+from geo_pose_ros.settings import build, flatten, setting
 from geo_pose_ros.simulation.cameras import ceiling_rig
 from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
 from geo_pose_ros.simulation.motion_files import load_motion
+from geo_pose_ros.types import CameraRig
 
 from .formats.h36m import load_h36m
 from .formats.mpi import load_mpi_test, load_mpi_train
-from .sequence import Sequence
+from .recording import PersonRecording
 from .store.shards import Shard, StoreError, open_store, read_whole
 from .synthetic import SyntheticSettings, load_rigs, synthesise_all
 
-Options = Mapping[str, str]
+
+@dataclass(frozen=True, slots=True)
+class Human36mSource:
+    """Human3.6M as VideoPose3D prepares it (formats/h36m.py)."""
+
+    h36m: str = setting('', 'Folder')
+    keypoints: str = setting('cpn_ft_h36m_dbb', 'Name of the 2D file')
+
+    def load(self, *, test: bool) -> list[PersonRecording]:
+        """Return the recordings of S1, 5, 6, 7, 8, or of S9, 11."""
+        return load_h36m(Path(self.h36m).expanduser(), test=test, keypoints=self.keypoints)
 
 
-def load_data(specification: str, *, test: bool) -> list[Sequence]:
-    """Return the training part of the data that ``specification`` names, or its test part.
+@dataclass(frozen=True, slots=True)
+class MpiSource:
+    """MPI-INF-3DHP (formats/mpi.py)."""
 
-    Raises:
-        ConfigError: for an unknown kind or option, or if the data is not there.
-    """
-    options = parse_specification(specification)
-    kind, path = next(iter(options.items()))
-    load, _ = _KINDS[kind]
-    return load(Path(path).expanduser(), options, test)
+    mpi: str = setting('', 'Folder of the training set, or of the test set')
 
-
-def store_shards(specification: str, *, test: bool) -> list[Shard]:
-    """Return the shards of the training part, or of the test part, of a store that ``specification`` names.
-
-    Raises:
-        ConfigError: for an unknown option.
-        StoreError: if the store cannot be read, or that part of it is empty.
-    """
-    options = parse_specification(specification)
-    return _shards(Path(options['store']).expanduser(), options, test)
+    def load(self, *, test: bool) -> list[PersonRecording]:
+        """Return all recordings of the folder."""
+        folder = Path(self.mpi).expanduser()
+        return load_mpi_test(folder) if test else load_mpi_train(folder)
 
 
-def is_store(specification: str) -> bool:
-    """Return whether ``specification`` names a store, which is streamed."""
-    return next(iter(parse_specification(specification))) == 'store'
+@dataclass(frozen=True, slots=True)
+class BagSource:
+    """Keypoints or images of a recorded bag (bag.py); both parts are the whole bag."""
+
+    bag: str = setting('', 'Bag')
+    cameras: tuple[str, ...] = setting((), 'Cameras; none named: all')
+    frames: str = setting('', "Range of the sets, e.g. '0-70', the last not included; '' for all")
+    skeleton: str = setting('body17', 'Skeleton of the keypoint topics')
+    rig: str = setting('', 'Rig file; none: what the bag says')
+
+    def load(self, *, test: bool) -> list[PersonRecording]:
+        """Return a recording of each person in the bag."""
+        # Bags are read by another optional dependency (rosbags).
+        from .bag import load_people, parse_range
+
+        return load_people(
+            Path(self.bag).expanduser(), cameras=self.cameras, frames=parse_range(self.frames),
+            skeleton=self.skeleton, rig=load_rig(Path(self.rig).expanduser()) if self.rig else None,
+        )
 
 
-def parse_specification(specification: str) -> dict[str, str]:
-    """Return the `key:value` parts; raise ConfigError if a part is no such pair, or kind or option are unknown."""
-    options: dict[str, str] = {}
-    for part in specification.split(','):
-        key, colon, value = part.partition(':')
-        if not colon or not value or key in options:
-            raise ConfigError(f"'{specification}': '{part}' is not one key:value; e.g. {_EXAMPLE}.")
-        options[key] = value
-    kind = next(iter(options))
-    if kind not in _KINDS:
-        raise ConfigError(f"'{specification}': unknown kind of data; known: {', '.join(_KINDS)}, e.g. {_EXAMPLE}.")
-    known = _KINDS[kind][1]
-    unknown = set(options) - known - {kind}
-    if unknown:
-        raise ConfigError(f"'{specification}': unknown option {sorted(unknown)}; {kind} knows {sorted(known)}.")
-    return options
+@dataclass(frozen=True, slots=True)
+class MotionSource:
+    """Motion capture before rigs, seen by a noisy detector (synthetic.py); parts by the clips' validation flag."""
 
+    motion: str = setting('', 'npz file, or folder of BVH files')
+    rigs: str = setting('', 'JSON file of real rigs')
+    ceiling: int = setting(-1, 'Instead of rigs: seed of a random rig under a ceiling; -1: none', low=-1)
+    only: tuple[str, ...] = setting((), 'Names of rigs; none: all')
+    clips: tuple[str, ...] = setting((), 'Folders of clips, as a for a/walk_1; none: all')
+    seed: int = setting(-1, 'Seed of bodies and noise; -1: 0 to train, 1 to test', low=-1)
+    noise: str = setting('default', "'default', 'none', or a YAML file of `geo_pose fit-noise`")
 
-_EXAMPLE = 'motion:mocap17.npz,rigs:rigs.json'
+    def load(self, *, test: bool) -> list[PersonRecording]:
+        """Return every clip before every rig."""
+        rigs = self._rigs()
+        clips = [clip for clip in load_motion(Path(self.motion).expanduser()) if clip.validation == test]
+        if self.clips:
+            clips = [clip for clip in clips if clip.name.startswith(tuple(f'{name}/' for name in self.clips))]
+        if not clips:
+            raise ConfigError(f"'{self.motion}' has no {'validation' if test else 'training'} clips.")
+        seed = int(test) if self.seed < 0 else self.seed
+        return synthesise_all(clips, rigs, SyntheticSettings(noise=self._noise()), seed)
 
-
-def _h36m(path: Path, options: Options, test: bool) -> list[Sequence]:
-    return load_h36m(path, test=test, keypoints=options.get('keypoints', 'cpn_ft_h36m_dbb'))
-
-
-def _mpi(path: Path, options: Options, test: bool) -> list[Sequence]:
-    return load_mpi_test(path) if test else load_mpi_train(path)
-
-
-def _bag(path: Path, options: Options, test: bool) -> list[Sequence]:
-    # Bags are read by another optional dependency (rosbags).
-    from .bag import load_people, parse_range
-
-    cameras = tuple(options['cameras'].split('+')) if 'cameras' in options else ()
-    rig = load_rig(Path(options['rig']).expanduser()) if 'rig' in options else None
-    return load_people(
-        path, cameras=cameras, frames=parse_range(options.get('frames', '')),
-        skeleton=options.get('skeleton', 'body17'), rig=rig,
-    )
-
-
-def _motion(path: Path, options: Options, test: bool) -> list[Sequence]:
-    if ('rigs' in options) == ('ceiling' in options):
-        raise ConfigError(f"Motion needs rigs to be seen by: add rigs:JSON, e.g. {_EXAMPLE}, or ceiling:SEED.")
-    if 'ceiling' in options:
-        rigs = {'ceiling': ceiling_rig(int(options['ceiling']))}
-    else:
-        rigs = load_rigs(Path(options['rigs']).expanduser())
-    if 'only' in options:
-        missing = set(options['only'].split('+')) - set(rigs)
+    def _rigs(self) -> dict[str, CameraRig]:
+        if bool(self.rigs) == (self.ceiling >= 0):
+            raise ConfigError('Motion needs rigs before which it is seen: give either rigs: JSON or ceiling: SEED.')
+        rigs = load_rigs(Path(self.rigs).expanduser()) if self.rigs else {'ceiling': ceiling_rig(self.ceiling)}
+        missing = set(self.only) - set(rigs)
         if missing:
-            source = options.get('rigs', 'ceiling')
-            raise ConfigError(f"'{source}' has no rig {sorted(missing)}; it has: {', '.join(rigs)}.")
-        rigs = {name: rigs[name] for name in options['only'].split('+')}
-    clips = [clip for clip in load_motion(path) if clip.validation == test]
-    if 'clips' in options:
-        sources = tuple(f'{source}/' for source in options['clips'].split('+'))
-        clips = [clip for clip in clips if clip.name.startswith(sources)]
-    if not clips:
-        raise ConfigError(f"'{path}' has no {'validation' if test else 'training'} clips.")
-    settings = SyntheticSettings(noise=_noise(options.get('noise', '')))
-    return synthesise_all(clips, rigs, settings, int(options.get('seed', '1' if test else '0')))
+            raise ConfigError(f"'{self.rigs or 'ceiling'}' has no rig {sorted(missing)}; it has: {', '.join(rigs)}.")
+        return {name: rigs[name] for name in self.only or rigs}
+
+    def _noise(self) -> NoiseSettings:
+        if self.noise in ('default', 'none'):
+            return CLEAN if self.noise == 'none' else NoiseSettings()
+        path = Path(self.noise).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"Noise '{self.noise}' does not exist; give none, or a file of `geo_pose fit-noise`.")
+        return build(NoiseSettings, flatten(yaml.safe_load(path.read_text(encoding='utf-8')) or {}))
 
 
-def _shards(path: Path, options: Options, test: bool) -> list[Shard]:
-    aside = options.get('aside', '5')
-    if not aside.isdigit() or int(aside) < 2:
-        raise ConfigError(f'aside is {aside}; expected a number of 2 or more, 5: every fifth bag is the test part.')
-    shards = open_store(path)
-    # People of one bag are on one side.
-    bags = list(dict.fromkeys(shard.bag for shard in shards))
-    chosen = [shard for shard in shards if (bags.index(shard.bag) % int(aside) == 1) == test]
-    if not chosen:
-        raise StoreError(f"Store '{path}' holds one bag only, none to test on; add bags to it, or name other --data.")
-    return chosen
+@dataclass(frozen=True, slots=True)
+class StoreSource:
+    """What `geo_pose store` keeps of many bags; streamed in training."""
+
+    store: str = setting('', 'Folder of the store')
+    aside: int = setting(5, 'One bag in so many, by name and from the second on, is the test part', low=2)
+
+    def load(self, *, test: bool) -> list[PersonRecording]:
+        """Return the recordings of a part as a whole, with their refined labels."""
+        return [read_whole(shard) for shard in self.shards(test=test)]
+
+    def shards(self, *, test: bool) -> list[Shard]:
+        """Return the shards of the training part, or of the test part.
+
+        Raises:
+            StoreError: if the store cannot be read, or that part of it is empty.
+        """
+        shards = open_store(Path(self.store).expanduser())
+        # People of one bag are on one side.
+        bags = list(dict.fromkeys(shard.bag for shard in shards))
+        chosen = [shard for shard in shards if (bags.index(shard.bag) % self.aside == 1) == test]
+        if not chosen:
+            raise StoreError(
+                f"Store '{self.store}' holds one bag only, none to test on; add bags to it, or name other --data."
+            )
+        return chosen
 
 
-def _store(path: Path, options: Options, test: bool) -> list[Sequence]:
-    return [read_whole(shard) for shard in _shards(path, options, test)]
-
-
-def _noise(name: str) -> NoiseSettings:
-    """Return the noise that 'off', '' (the defaults) or a YAML file of `geo_pose fit-noise` name."""
-    if name in ('', 'off'):
-        return NoiseSettings() if not name else CLEAN
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"Noise '{name}' does not exist; give off, or a file that `geo_pose fit-noise` wrote.")
-    return build(NoiseSettings, flatten(yaml.safe_load(path.read_text(encoding='utf-8')) or {}))
-
-
-_KINDS: Mapping[str, tuple[Callable[[Path, Options, bool], list[Sequence]], frozenset[str]]] = {
-    'h36m': (_h36m, frozenset({'keypoints'})),
-    'mpi': (_mpi, frozenset()),
-    'bag': (_bag, frozenset({'cameras', 'frames', 'skeleton', 'rig'})),
-    'store': (_store, frozenset({'aside'})),
-    'motion': (_motion, frozenset({'rigs', 'ceiling', 'only', 'clips', 'seed', 'noise'})),
+Source = Human36mSource | MpiSource | BagSource | MotionSource | StoreSource
+# By the name of the first field.
+_KINDS: Mapping[str, type[Source]] = {
+    'h36m': Human36mSource, 'mpi': MpiSource, 'bag': BagSource, 'motion': MotionSource, 'store': StoreSource,
 }
+
+
+def parse_sources(texts: Sequence[str]) -> list[Source]:
+    """Return the sources that ``--data`` names: YAML files, YAML text, or KIND:PATH.
+
+    Raises:
+        ConfigError: for an unknown kind or option, or text that is none of these.
+    """
+    return [source for text in texts for source in _parsed(text)]
+
+
+def describe(source: Source) -> str:
+    """Return the YAML text of a source, on one line, as ``--data`` takes it."""
+    changed = {f.name: getattr(source, f.name) for f in fields(source) if getattr(source, f.name) != f.default}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
+    return yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, width=1 << 20).strip()
+
+
+def load_all(sources: Sequence[Source], *, test: bool) -> list[PersonRecording]:
+    """Return the training parts of all sources, or the test parts."""
+    return [recording for source in sources for recording in source.load(test=test)]
+
+
+def _parsed(text: str) -> list[Source]:
+    content = text
+    if text.endswith(('.yaml', '.yml')) and ':' not in text:
+        path = Path(text).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"Data '{text}' does not exist; expected a YAML file of data sources.")
+        content = path.read_text(encoding='utf-8')
+    try:
+        tree = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"Data '{text}' is no YAML: {error}; expected e.g. {_EXAMPLE}.") from error
+    if isinstance(tree, str):
+        return [_short(tree)]
+    return [_built(entry, text) for entry in (tree if isinstance(tree, list) else [tree])]
+
+
+_EXAMPLE = "'{motion: mocap17.npz, rigs: rigs.json}', or bag:BAG"
+
+
+def _short(text: str) -> Source:
+    """Return the source that KIND:PATH names."""
+    kind, _, path = text.partition(':')
+    if kind not in _KINDS or not path:
+        raise ConfigError(f"Data '{text}': expected a kind of {', '.join(_KINDS)}, e.g. {_EXAMPLE}.")
+    path, *options = path.split(',')
+    if options and all(':' in option for option in options):
+        pairs = [f'{kind}: {path}'] + [': '.join(_renamed(*option.split(':', 1))) for option in options]
+        raise ConfigError(f"Data '{text}': options are YAML now; write --data '{{{', '.join(pairs)}}}'.")
+    return build(_KINDS[kind], {kind: text.partition(':')[2]})
+
+
+def _renamed(name: str, value: str) -> tuple[str, str]:
+    """Return an option of the former KIND:PATH,NAME:VALUE as YAML."""
+    if name in ('cameras', 'only', 'clips'):
+        return name, f"[{', '.join(value.split('+'))}]"
+    return name, 'none' if (name, value) == ('noise', 'off') else value
+
+
+def _built(entry: object, text: str) -> Source:
+    if not isinstance(entry, dict) or not entry or next(iter(entry)) not in _KINDS:
+        raise ConfigError(
+            f"Data '{text}': expected entries whose first name is one of {', '.join(_KINDS)}, e.g. {_EXAMPLE}."
+        )
+    kind = next(iter(entry))
+    return build(_KINDS[kind], entry)

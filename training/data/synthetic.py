@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detec
 from geo_pose_ros.simulation.motion import MotionClip, random_body
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
-from .sequence import Sequence
+from .recording import PersonRecording
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def room_centre(rig: CameraRig) -> FloatArray:
 
 def synthesise(
     clip: MotionClip, rig_name: str, rig: CameraRig, settings: SyntheticSettings, seed: int
-) -> Sequence:
+) -> PersonRecording:
     """Return what ``rig`` and a noisy detector see of ``clip``; the same arguments give the same numbers."""
     words = [seed, *f'{rig_name}/{clip.name}'.encode()]
     rng = np.random.default_rng(words)
@@ -89,13 +89,13 @@ def synthesise(
         xy.append(noisy[0])
         confidence.append(noisy[1])
     action = clip.name.split('/')[-1].rsplit('_', 1)[0]
-    return Sequence(
+    return PersonRecording(
         f'{rig_name}/{clip.name}', rig_name, action, rig, np.stack(xy, 1), np.stack(confidence, 1), clip.fps, truth
     )
 
 
 def synthesise_all(
-    clips: Items[MotionClip], rigs: dict[str, CameraRig], settings: SyntheticSettings, seed: int
-) -> list[Sequence]:
+    clips: Sequence[MotionClip], rigs: dict[str, CameraRig], settings: SyntheticSettings, seed: int
+) -> list[PersonRecording]:
     """Return every clip before every rig."""
     return [synthesise(clip, name, rig, settings, seed) for name, rig in rigs.items() for clip in clips]

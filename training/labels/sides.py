@@ -2,28 +2,32 @@
 
 Detectors do this for seconds on end when they see somebody from behind. As a residual it is a joint that lies a whole
 body's width off; as what it is, a view in which two limbs have each other's names. One instant often leaves open which
-view is wrong: seen from the side left and right are one. Motion does not: limbs do not change places from one picture
-to the next.
+view is wrong: seen from the side left and right are one. Motion does not: limbs do not jump from one frame to the next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
-from geo_pose_ros.arrays import BoolArray, FloatArray
+from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
 from geo_pose_ros.fusion.left_right import exchanged, limb_groups, unexpected_sides
-from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.geometry.triangulation import triangulate_dlt
+from geo_pose_ros.geometry.robust import geman_mcclure_cost
+from geo_pose_ros.geometry.stats import nan_median
+from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.skeleton import BODY17
+
+from .views import SeenJoints, triangulated
 
 # Legs and arms: (2, 6) joints.
 _LIMBS = np.array([np.ravel(group) for group in limb_groups(BODY17)])
 # Of the person's extent: the distance from the labels that, of half a limb's joints, makes an instant doubtful, and the
 # one that counts half.
 _DOUBTFUL, _FAR = 0.03, 0.04
-# The same of a bone's length, relative, and of a joint's way from one picture to the next.
+# The same of a bone's length, relative, and of a joint's way from one frame to the next.
 _OTHER_LENGTH, _WANDERED_M, _SPEED_M_S = 0.15, 0.05, 2.5
 # In joints that lie far off: a view's limb exchanged, and one that is from now on, or no longer.
 _EXCHANGE, _CHANGE = 0.5, 1.0
@@ -60,70 +64,75 @@ def exchange_sides(points: FloatArray, confidence: FloatArray, confused: BoolArr
     return np.moveaxis(found[0], 0, 1), np.moveaxis(found[1], 0, 1)
 
 
-def find_exchanges(
-    cam_from_world: FloatArray, rays: FloatArray, confidence: FloatArray, extent: FloatArray, labels: FloatArray,
-    fps: float,
-) -> BoolArray:
+def without_exchanges(views: SeenJoints, confused: BoolArray) -> SeenJoints:
+    """Return the views with the sides exchanged back where ``confused`` (F, C, 2)."""
+    rays, confidence = exchange_sides(views.rays, views.confidence, confused)
+    return replace(views, rays=rays, confidence=confidence)
+
+
+def find_exchanges(views: SeenJoints, labels: FloatArray) -> BoolArray:
     """Return (F, C, 2) where views exchanged the sides of legs, and of arms, as all views and instants say together.
 
-    The cheapest sequence of what is exchanged (Viterbi): joints should lie where the views see them, bones have their
-    usual lengths, and limbs stay where they were. Only instants in which a limb lies off the labels are in doubt.
+    The cheapest series of exchanges (Viterbi): joints should lie where the views see them, bones have their usual
+    lengths, and limbs stay where they were. Only instants in which a limb lies off the labels are in doubt.
 
     Args:
-        cam_from_world: (C, 3, 4).
-        rays: (F, C, J, 2) normalised body17 keypoints, NaN = not seen.
-        confidence: (F, C, J).
-        extent: (F, C) of the person, in units of the rays.
+        views: as they were seen.
         labels: (F, J, 3) m, as they are without regard to sides.
-        fps: frames per second.
     """
-    found = np.zeros((*confidence.shape[:2], len(_LIMBS)), bool)
-    off = _distances(cam_from_world, rays, labels) / extent[..., None]
+    found = np.zeros((*views.confidence.shape[:2], len(_LIMBS)), bool)
+    off = _distances(views.cam_from_world, views.rays, labels) / views.extent()[..., None]
     for group, joints in enumerate(_LIMBS):
         # NaN, what is not seen, is neither.
         far, near = (off[..., joints] > _DOUBTFUL).sum(-1), (off[..., joints] <= _DOUBTFUL).sum(-1)
         doubtful: BoolArray = np.asarray(((far >= near) & (far > 0)).any(1))
         if doubtful.any():
-            found[..., group] = _cheapest(cam_from_world, rays, confidence, extent, labels, group, doubtful, fps)
+            found[..., group] = _cheapest(views, labels, group, doubtful)
     return found
 
 
-def _cheapest(
-    cam_from_world: FloatArray, rays: FloatArray, confidence: FloatArray, extent: FloatArray, labels: FloatArray,
-    group: int, doubtful: BoolArray, fps: float,
-) -> BoolArray:
-    """Return (F, C) where the cheapest sequence has a limb group exchanged; nowhere but in ``doubtful`` (F,)."""
-    states = _states(len(cam_from_world))
-    joints = _LIMBS[group]
-    frames = len(rays)
+def _cheapest(views: SeenJoints, labels: FloatArray, group: int, doubtful: BoolArray) -> BoolArray:
+    """Return (F, C) where the cheapest series has a limb group exchanged; nowhere but in ``doubtful`` (F,)."""
+    states, joints = _states(len(views.cam_from_world)), _LIMBS[group]
+    frames, extent = len(views.rays), views.extent()
     cost = np.full((frames, len(states)), np.inf)
     xyz = np.full((frames, len(states), len(joints), 3), np.nan)
     for number, state in enumerate(states):
         chosen = doubtful if state.any() else np.ones(frames, bool)
         confused = np.zeros((int(chosen.sum()), len(state), len(_LIMBS)), bool)
         confused[..., group] = state
-        seen, sure = exchange_sides(rays[chosen], confidence[chosen], confused)
-        seen, sure = seen[:, :, joints], np.where(np.isfinite(seen[:, :, joints]).all(-1), sure[:, :, joints], 0.0)
-        points = triangulate_dlt(
-            cam_from_world, np.moveaxis(seen, 1, 0).reshape(len(state), -1, 2),
-            np.moveaxis(sure, 1, 0).reshape(len(state), -1),
-        ).reshape(len(seen), len(joints), 3)
+        seen, confidence = exchange_sides(views.rays[chosen], views.confidence[chosen], confused)
+        seen, confidence = seen[:, :, joints], confidence[:, :, joints]
+        points = triangulated(views.cam_from_world, seen, confidence)
         xyz[chosen, number] = points
-        far = _saturated(_distances(cam_from_world, seen, points) / (_FAR * extent[chosen, :, None])).sum((1, 2))
-        cost[chosen, number] = far + _saturated(_misfits(points, labels, group)).sum(1) + _EXCHANGE * state.sum()
+        far = _distances(views.cam_from_world, seen, points) / (_FAR * extent[chosen, :, None])
+        cost[chosen, number] = (
+            _saturated(far).sum((1, 2)) + _saturated(_misfits(points, labels, group)).sum(1) + _EXCHANGE * state.sum()
+        )
     change = _CHANGE * (states[:, None] != states).sum(-1)
-    reach = _WANDERED_M + _SPEED_M_S / fps
-    total, before = cost[0], np.zeros((frames, len(states)), np.int64)
+    reach = _WANDERED_M + _SPEED_M_S / views.fps
+
+    def change_and_jump(frame: int) -> FloatArray:
+        jump = np.linalg.norm(xyz[frame - 1, :, None] - xyz[frame, None], axis=-1)
+        costs: FloatArray = change + _JUMP * _saturated(jump / reach).sum(-1)
+        return costs
+
+    return states[_cheapest_path(cost, change_and_jump)]
+
+
+def _cheapest_path(cost: FloatArray, change: Callable[[int], FloatArray]) -> IntArray:
+    """Return the states (F,) of least sum (Viterbi) of ``cost`` (F, S) and of the changes (S, S) into each frame."""
+    frames = len(cost)
+    total, before = cost[0], np.zeros(cost.shape, np.int64)
     for frame in range(1, frames):
-        way = np.linalg.norm(xyz[frame - 1, :, None] - xyz[frame, None], axis=-1) / reach
-        arrive = total[:, None] + change + _JUMP * _saturated(way).sum(-1)
+        arrive = total[:, None] + change(frame)
         before[frame] = arrive.argmin(0)
         total = arrive.min(0) + cost[frame]
     best = np.empty(frames, np.int64)
     best[-1] = total.argmin()
     for frame in range(frames - 1, 0, -1):
         best[frame - 1] = before[frame, best[frame]]
-    return states[best]
+    return best
 
 
 def _states(cameras: int) -> BoolArray:
@@ -137,20 +146,20 @@ def _states(cameras: int) -> BoolArray:
 
 
 def _distances(cam_from_world: FloatArray, rays: FloatArray, xyz: FloatArray) -> FloatArray:
-    """Return (F, C, J) how far rays (F, C, J, 2) are from joints (F, J, 3); NaN where either is unknown."""
-    local = np.moveaxis(transform_points(cam_from_world[:, None], xyz[None]), 0, 1)
-    with np.errstate(divide='ignore', invalid='ignore'):
-        there = np.where(local[..., 2:] > 0.0, local[..., :2] / local[..., 2:], np.inf)
-    distances: FloatArray = np.linalg.norm(there - rays, axis=-1)
-    return distances
+    """Return (F, C, J) how far rays (F, C, J, 2) are from joints (F, J, 3), normalised.
+
+    NaN where the view does not see the joint; infinite where the joint is unknown or behind the camera.
+    """
+    distances = reprojection_residuals(cam_from_world, np.ones(len(cam_from_world)), rays, xyz)
+    return np.where(np.isnan(xyz[..., :1]).swapaxes(1, 2) & np.isfinite(rays[..., 0]), np.inf, distances)
 
 
 def _misfits(points: FloatArray, labels: FloatArray, group: int) -> FloatArray:
     """Return (F, B) how far the bones within a limb group (F, 6, 3) are from the labels' median lengths."""
-    place = {int(joint): index for index, joint in enumerate(_LIMBS[group])}
-    ends = np.array([(a, b) for a, b in BODY17.edges if a in place and b in place])
-    usual = np.nanmedian(np.linalg.norm(labels[:, ends[:, 0]] - labels[:, ends[:, 1]], axis=-1), axis=0)
-    parent, child = np.vectorize(place.__getitem__)(ends).T
+    row = {int(joint): index for index, joint in enumerate(_LIMBS[group])}
+    ends = np.array([(a, b) for a, b in BODY17.edges if a in row and b in row])
+    usual = nan_median(np.linalg.norm(labels[:, ends[:, 0]] - labels[:, ends[:, 1]], axis=-1).T)
+    parent, child = np.vectorize(row.__getitem__)(ends).T
     lengths = np.linalg.norm(points[:, parent] - points[:, child], axis=-1)
     misfits: FloatArray = (lengths / usual - 1.0) / _OTHER_LENGTH
     return misfits
@@ -158,5 +167,4 @@ def _misfits(points: FloatArray, labels: FloatArray, group: int) -> FloatArray:
 
 def _saturated(ratio: FloatArray) -> FloatArray:
     """Return Geman and McClure's cost, in [0, 1]; 0 for NaN."""
-    squared = np.nan_to_num(ratio, nan=0.0, posinf=1e6, neginf=1e6) ** 2
-    return squared / (1.0 + squared)
+    return geman_mcclure_cost(np.square(np.where(np.isnan(ratio), 0.0, ratio)))

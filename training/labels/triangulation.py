@@ -1,4 +1,4 @@
-"""3D labels from geometry alone: plain triangulation, and triangulation made robust over views, time and bones."""
+"""3D labels from geometry alone: triangulation made robust over views, time and bones."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from scipy.ndimage import gaussian_filter1d
 
 from geo_pose_ros.arrays import BoolArray, FloatArray
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.geometry.triangulation import triangulate_dlt, triangulate_robust
+from geo_pose_ros.geometry.robust import geman_mcclure_weight
+from geo_pose_ros.geometry.stats import nan_median
+from geo_pose_ros.geometry.triangulation import triangulate_robust
 from geo_pose_ros.skeleton import BODY17
 
-from .sides import exchange_sides, find_exchanges
+from .sides import find_exchanges, without_exchanges
+from .views import SeenJoints, by_point
 
 # Lengths relative to the person's extent in the image, so that near and far people are treated alike.
 _NOISE = 0.012
 _OUTLIER = 0.1
-# What neighbours in time and bones may be trusted to, m, and over how many frames a joint is smooth.
+# Standard deviations, m, of the predictions from neighbours in time and from bones; how long a joint is smooth, s.
 _TIME_SIGMA_M = 0.05
 _BONE_SIGMA_M = 0.03
 _SMOOTH_S = 0.05
@@ -24,25 +27,13 @@ _SWEEPS = 8
 _HALF_WEIGHT_M = 0.05
 
 
-def _by_point(rays: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return (C, F * J, 2) and (C, F * J) of (F, C, J, 2) and (F, C, J)."""
-    views = rays.shape[1]
-    return np.moveaxis(rays, 1, 0).reshape(views, -1, 2), np.moveaxis(values, 1, 0).reshape(views, -1)
-
-
-def triangulated(cam_from_world: FloatArray, rays: FloatArray, confidence: FloatArray) -> FloatArray:
-    """Return confidence-weighted DLT joints (F, J, 3), m, of rays (F, C, J, 2); NaN with fewer than two views."""
-    points, weights = _by_point(rays, confidence)
-    return triangulate_dlt(cam_from_world, points, weights).reshape(len(rays), -1, 3)
-
-
 def refined(
     cam_from_world: FloatArray, focal_px: FloatArray, rays: FloatArray, confidence: FloatArray, fps: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return joints (F, J, 3) m of one person's sequence and their weights (F, J) in [0, 1].
+    """Return joints (F, J, 3) m of one person's recording and their weights (F, J) in [0, 1].
 
     Starts from outlier-rejecting triangulation and then alternates: each joint gets a prediction from its neighbours
-    in time and from the sequence's median bone lengths; every measurement is weighted by its agreement with that
+    in time and from the recording's median bone lengths; every measurement is weighted by its agreement with that
     prediction (Geman-McClure); the joint is solved from both (one Gauss-Newton step on the reprojection error with
     the prediction as prior). With two views this is what finds outliers that move along the epipolar line. Where the
     sides of arms or legs are then seen to be exchanged in some views, all is done once more without.
@@ -54,26 +45,23 @@ def refined(
         confidence: (F, C, J).
         fps: frames per second.
     """
-    labels, weight = _solved(cam_from_world, focal_px, rays, confidence, fps)
-    extent = _extent(rays, np.isfinite(rays).all(-1) & (confidence > 0.0))
-    confused = find_exchanges(cam_from_world, rays, confidence, extent, labels, fps)
+    views = SeenJoints(cam_from_world, rays, confidence, fps)
+    labels, weight = _solved(views, focal_px)
+    confused = find_exchanges(views, labels)
     if not confused.any():
         return labels, weight
-    return _solved(cam_from_world, focal_px, *exchange_sides(rays, confidence, confused), fps)
+    return _solved(without_exchanges(views, confused), focal_px)
 
 
-def _solved(
-    cam_from_world: FloatArray, focal_px: FloatArray, rays: FloatArray, confidence: FloatArray, fps: float
-) -> tuple[FloatArray, FloatArray]:
+def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return joints and weights as ``refined`` does, of views whose sides are right."""
-    frames, _, joints = confidence.shape
-    seen: BoolArray = np.isfinite(rays).all(-1) & (confidence > 0.0)
-    extent = _extent(rays, seen)
+    frames, _, joints = views.confidence.shape
+    seen, extent = views.seen, views.extent()
     # Robust triangulation wants one outlier bound per call; the views' median person is close enough to start from.
     typical_px = float(np.nanmedian(extent * focal_px)) if seen.any() else 1.0
-    points, weights = _by_point(rays, np.where(seen, confidence, 0.0) / (_NOISE * typical_px))
+    points, weights = by_point(views.rays, np.where(seen, views.confidence, 0.0) / (_NOISE * typical_px))
     start = triangulate_robust(
-        cam_from_world, focal_px, points, weights, outlier_px=_OUTLIER * typical_px, iterations=0
+        views.cam_from_world, focal_px, points, weights, outlier_px=_OUTLIER * typical_px, iterations=0
     )
     xyz = start.xyz.reshape(frames, joints, 3)
     known: BoolArray = np.asarray(np.isfinite(xyz).all(-1))
@@ -84,47 +72,32 @@ def _solved(
     information = known.astype(float)
     sigma = _NOISE * np.where(np.isfinite(extent), extent, 1.0)[..., None]
     prior_information = 1.0 / _TIME_SIGMA_M**2 + 1.0 / _BONE_SIGMA_M**2
-    covariance = np.zeros((frames, joints, 3, 3))
+    posterior = np.zeros((frames, joints, 3, 3))
     for _ in range(_SWEEPS):
-        smooth = _smooth(xyz, information, fps)
+        smooth = _smooth(xyz, information, views.fps)
         predicted = (
             smooth / _TIME_SIGMA_M**2 + _with_bone_lengths(xyz, lengths) / _BONE_SIGMA_M**2
         ) / prior_information
-        normal, gradient = _measurements(cam_from_world, rays, seen, confidence, sigma, predicted)
+        normal, gradient = _measurements(views, sigma, predicted)
         information = np.trace(normal, axis1=-2, axis2=-1)
         information = information / (information + 3.0 * prior_information)
         posterior = normal + prior_information * np.eye(3)
         xyz = predicted + np.linalg.solve(posterior, gradient[..., None])[..., 0]
-        covariance = posterior
-    spread = np.sqrt(np.trace(np.linalg.inv(covariance), axis1=-2, axis2=-1))
+    spread = np.sqrt(np.trace(np.linalg.inv(posterior), axis1=-2, axis2=-1))
     weight = np.where(np.isfinite(spread), information / (1.0 + (spread / _HALF_WEIGHT_M) ** 2), 0.0)
     return xyz, weight
 
 
-def _extent(rays: FloatArray, seen: BoolArray) -> FloatArray:
-    """Return (F, C) the largest side of the box around the seen joints, NaN where there are fewer than two."""
-    high = np.where(seen[..., None], rays, -np.inf).max(2)
-    low = np.where(seen[..., None], rays, np.inf).min(2)
-    return np.where(seen.sum(-1) >= 2, np.maximum((high - low).max(-1), 1e-3), np.nan)
-
-
-def _measurements(
-    cam_from_world: FloatArray,
-    rays: FloatArray,
-    seen: BoolArray,
-    confidence: FloatArray,
-    sigma: FloatArray,
-    xyz: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
+def _measurements(views: SeenJoints, sigma: FloatArray, xyz: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return Gauss-Newton's normal matrices (F, J, 3, 3) and gradients (F, J, 3) of the robust errors at ``xyz``."""
-    local = np.moveaxis(transform_points(cam_from_world[:, None], xyz[None]), 0, 1)
-    ahead = seen & (local[..., 2] > 0.1)
+    local = np.moveaxis(transform_points(views.cam_from_world[:, None], xyz[None]), 0, 1)
+    ahead = views.seen & (local[..., 2] > 0.1)
     depth = np.where(ahead, local[..., 2], 1.0)[..., None]
     projected = local[..., :2] / depth
-    error = np.where(ahead[..., None], rays - projected, 0.0)
-    scaled = (error**2).sum(-1) / (_OUTLIER / _NOISE * 0.5 * sigma) ** 2
-    weight = np.where(ahead, confidence**2 / sigma**2 / (1.0 + scaled) ** 2, 0.0)
-    R = cam_from_world[None, :, None, :, :3]
+    error = np.where(ahead[..., None], views.rays - projected, 0.0)
+    robust = geman_mcclure_weight((error**2).sum(-1) / (_OUTLIER / _NOISE * 0.5 * sigma) ** 2)
+    weight = np.where(ahead, views.confidence**2 / sigma**2 * robust, 0.0)
+    R = views.cam_from_world[None, :, None, :, :3]
     normal, gradient = np.zeros((*xyz.shape, 3)), np.zeros_like(xyz)
     for axis in range(2):
         # Element by element: 3 x 3 products this small are an order faster than through einsum.
@@ -162,11 +135,9 @@ def _smooth(xyz: FloatArray, information: FloatArray, fps: float) -> FloatArray:
 
 
 def bone_lengths(xyz: FloatArray) -> FloatArray:
-    """Return the median length (B,) of each bone over the sequence, m; NaN if never seen."""
+    """Return the median length (B,) of each bone over the recording, m; NaN if never seen."""
     parents, children = np.array(BODY17.edges).T
-    lengths = np.linalg.norm(xyz[:, children] - xyz[:, parents], axis=-1)
-    finite = np.isfinite(lengths).any(0)
-    return np.where(finite, np.nanmedian(np.where(finite, lengths, 0.0), axis=0), np.nan)
+    return nan_median(np.linalg.norm(xyz[:, children] - xyz[:, parents], axis=-1).T)
 
 
 def _with_bone_lengths(xyz: FloatArray, lengths: FloatArray) -> FloatArray:

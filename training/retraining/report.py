@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence as Items
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from geo_pose_ros.findings import Finding, Severity
 from geo_pose_ros.page import render
 from geo_pose_ros.skeleton import BODY17
 
-from ..evaluate import Predictor, lift_sequence
-from .proof import Check, Recording, reference
+from ..evaluation.predictor import Predictor, lift_recording
+from .check import Check
+from .hold_out import HoldOut
 
 _FRAMES_SHOWN = 3
 _LABELS = {
@@ -29,11 +30,11 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retraining:
-    """What a report tells.
+    """What a report says.
 
     Attributes:
         source, out: the old model and where the new one goes.
-        recordings: what was trained on and kept aside.
+        hold_outs: what was trained on and held out.
         before, after: the checks.
         objections: why the new model was not written; empty if it is better.
         written: whether it was written.
@@ -42,75 +43,77 @@ class Retraining:
 
     source: Path
     out: Path
-    recordings: Items[Recording]
+    hold_outs: Sequence[HoldOut]
     before: Check
     after: Check
-    objections: Items[str]
+    objections: Sequence[str]
     written: bool
-    settings: dict[str, Any]
+    settings: Mapping[str, object]
 
 
-def write_report(folder: Path, told: Retraining, old: Predictor, new: Predictor, **windows: Any) -> Path:
+def write_report(folder: Path, done: Retraining, old: Predictor, new: Predictor) -> Path:
     """Write report.json, poses.png and index.html into ``folder``; return the page."""
     folder.mkdir(parents=True, exist_ok=True)
+    # JSON knows no NaN.
+    before, after = ({**dict.fromkeys(_LABELS), **check.known()} for check in (done.before, done.after))
     numbers = {
-        'source': str(told.source), 'out': str(told.out), 'written': told.written, 'objections': list(told.objections),
-        'before': asdict(told.before), 'after': asdict(told.after), 'settings': told.settings,
+        'source': str(done.source), 'out': str(done.out), 'written': done.written, 'objections': list(done.objections),
+        'before': before, 'after': after, 'settings': done.settings,
         'recordings': [
             {
-                'name': r.whole.name, 'frames': len(r.whole), 'trained_on': list(r.trained_on), 'kept_aside': r.camera,
-                'training_frames': len(r.training), 'test_frames': len(r.whole.xy[r.test]),
+                'name': held.whole.name, 'frames': len(held.whole), 'trained_on': list(held.trained_on),
+                'kept_aside': held.camera, 'training_frames': len(held.training),
+                'test_frames': len(held.whole.xy[held.test]),
             }
-            for r in told.recordings
+            for held in done.hold_outs
         ],
     }
-    # JSON knows no NaN.
-    text = json.dumps(numbers, indent=1, default=str).replace('NaN', 'null')
-    (folder / 'report.json').write_text(text + '\n', encoding='utf-8')
-    picture = _picture(told.recordings[0], old, new, windows)
-    (folder / 'poses.png').write_bytes(picture)
+    (folder / 'report.json').write_text(json.dumps(numbers, indent=1, default=str) + '\n', encoding='utf-8')
+    image = _poses_png(done.hold_outs[0], old, new)
+    (folder / 'poses.png').write_bytes(image)
     page = folder / 'index.html'
-    page.write_text(_page(numbers, told, picture), encoding='utf-8')
+    page.write_text(_page(done, image), encoding='utf-8')
     return page
 
 
-def _page(numbers: dict[str, Any], told: Retraining, picture: bytes) -> str:
-    """Return the page; ``picture`` is a PNG."""
+def _page(done: Retraining, image: bytes) -> str:
+    """Return the page; ``image`` is a PNG."""
     found = Finding(Severity.OK, 'The new model is better on what was kept aside.')
-    if told.objections:
-        what = 'Written all the same' if told.written else 'Not written'
-        severity = Severity.WARNING if told.written else Severity.ERROR
-        found = Finding(severity, f'{what}: {"; ".join(told.objections)}.')
+    if done.objections:
+        what = 'Written all the same' if done.written else 'Not written'
+        severity = Severity.WARNING if done.written else Severity.ERROR
+        found = Finding(severity, f'{what}: {"; ".join(done.objections)}.')
     rows = []
-    for field in fields(Check):
-        old, new = getattr(told.before, field.name), getattr(told.after, field.name)
+    for name, label in _LABELS.items():
+        old, new = getattr(done.before, name), getattr(done.after, name)
         if np.isfinite(old) and np.isfinite(new):
             ratio = new / old if old else float('nan')
-            rows.append((_LABELS[field.name], f'{old:.1f}', f'{new:.1f}', f'{ratio:.2f}'))
+            rows.append((label, f'{old:.1f}', f'{new:.1f}', f'{ratio:.2f}'))
     recorded = [
-        (r['name'], ', '.join(r['trained_on']), str(r['training_frames']), r['kept_aside'] or 'no camera',
-         str(r['test_frames'])) for r in numbers['recordings']
+        (held.whole.name, ', '.join(held.trained_on), str(len(held.training)), held.camera or 'no camera',
+         str(len(held.whole.xy[held.test]))) for held in done.hold_outs
     ]
     return render(
-        'retraining.html.j2', title=f'Retraining of {told.source.name}', lead=str(told.out),
-        made_by='geo_pose retrain', found=[found], rows=rows, recordings=recorded, poses=picture,
-        settings=json.dumps(told.settings, indent=1, default=str),
+        'retraining.html.j2', title=f'Retraining of {done.source.name}', lead=str(done.out), made_by='geo_pose retrain',
+        found=[found], rows=rows, recordings=recorded, poses=image,
+        settings=json.dumps(done.settings, indent=1, default=str),
     )
 
 
-def _picture(recording: Recording, old: Predictor, new: Predictor, windows: dict[str, Any]) -> bytes:
-    """Return a PNG of some poses that were kept aside: reference, before and after, from the camera and the side."""
+def _poses_png(held: HoldOut, old: Predictor, new: Predictor) -> bytes:
+    """Return a PNG of some poses that were held out: reference, before and after, from the camera and the side."""
     # Without a display, whatever the user's backend.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    name = recording.camera or recording.trained_on[0]
-    alone = recording.whole.views((name,))
-    expected, _ = reference(recording, name)
-    shown = [(expected, '0.6')]
-    for predict, colour in ((old, 'tab:red'), (new, 'tab:green')):
-        shown.append((lift_sequence(predict, alone, **windows).xyz[:, 0], colour))
-    frames = np.arange(len(alone))[recording.test]
+    name = held.test_cameras[0]
+    alone = held.whole.views((name,))
+    shown = [(held.reference(name)[0], '0.6')]
+    shown += [
+        (lift_recording(predictor, alone).xyz[:, 0], colour)
+        for predictor, colour in ((old, 'tab:red'), (new, 'tab:green'))
+    ]
+    frames = np.arange(len(alone))[held.test]
     usable = [f for f in frames if all(np.isfinite(poses[f]).all() for poses, _ in shown)]
     chosen = [usable[i] for i in np.linspace(0, len(usable) - 1, min(_FRAMES_SHOWN, len(usable))).round().astype(int)]
     figure = Figure(figsize=(4.0 * max(len(chosen), 1), 6.0), layout='constrained')

@@ -1,4 +1,4 @@
-"""Fine-tuning of an exported lifter on recordings."""
+"""Fine-tuning of an exported lifter on hold_outs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from geo_pose_ros.settings import build, flatten
 
 from ..data.bank import Bank
 from ..feed import Feed
-from ..fit import Progress, Trainer, fit
+from ..fit import Progress, fit
 from ..model import Lifter
 from ..settings import ModelSettings, Recipe
+from ..trainer import Trainer
 
 
 def load_exported(model: Path) -> Lifter:

@@ -15,7 +15,7 @@ import numpy as np
 
 from geo_pose_ros.errors import ConfigError
 
-from ..sequence import Sequence
+from ..recording import PersonRecording
 from ..synthetic import load_rigs
 
 TRAIN = ('S1', 'S5', 'S6', 'S7', 'S8')
@@ -25,7 +25,7 @@ FPS = 50.0
 _JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 
 
-def load_h36m(folder: Path, *, test: bool, keypoints: str = 'cpn_ft_h36m_dbb') -> list[Sequence]:
+def load_h36m(folder: Path, *, test: bool, keypoints: str = 'cpn_ft_h36m_dbb') -> list[PersonRecording]:
     """Load the training or the test subjects; ``keypoints`` names the 2D file ('gt' for the projected truth).
 
     Raises:
@@ -34,7 +34,7 @@ def load_h36m(folder: Path, *, test: bool, keypoints: str = 'cpn_ft_h36m_dbb') -
     positions_3d = _load(folder / 'data_3d_h36m.npz', 'positions_3d')
     positions_2d = _load(folder / f'data_2d_h36m_{keypoints}.npz', 'positions_2d')
     rigs = load_rigs(folder / 'cameras.json')
-    sequences = []
+    recordings = []
     for subject in TEST if test else TRAIN:
         if subject not in positions_2d or subject not in positions_3d:
             continue
@@ -54,15 +54,15 @@ def load_h36m(folder: Path, *, test: bool, keypoints: str = 'cpn_ft_h36m_dbb') -
                 )
             # Videos run a few frames longer than the motion capture.
             xy = np.stack([np.asarray(view[:frames], np.float64) for view in views], 1)
-            sequences.append(
-                Sequence(
+            recordings.append(
+                PersonRecording(
                     f'{subject}/{action}', subject, str(action).split(' ')[0], rig, xy, np.ones(xy.shape[:3]), FPS,
                     truth,
                 )
             )
-    if not sequences:
+    if not recordings:
         raise ConfigError(f"'{folder}' has none of the subjects {TEST if test else TRAIN}.")
-    return sequences
+    return recordings
 
 
 def _load(path: Path, key: str) -> dict[str, dict[str, list[np.ndarray]]]:

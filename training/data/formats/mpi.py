@@ -19,7 +19,7 @@ from geo_pose_ros.errors import CalibrationError, ConfigError
 from geo_pose_ros.geometry.rigid import invert, transform_points
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
-from ..sequence import Sequence
+from ..recording import PersonRecording
 
 # The cameras at chest height and above that are commonly trained on (no ceiling views).
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
@@ -29,13 +29,13 @@ _FROM_28 = (4, 23, 24, 25, 18, 19, 20, 3, 5, 6, 7, 9, 10, 11, 14, 15, 16)
 _FROM_17 = (14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4)
 
 
-def load_mpi_train(folder: Path, cameras: tuple[int, ...] = CAMERAS) -> list[Sequence]:
-    """Load all training sequences below ``folder``, seen by ``cameras``.
+def load_mpi_train(folder: Path, cameras: tuple[int, ...] = CAMERAS) -> list[PersonRecording]:
+    """Load all training recordings below ``folder``, seen by ``cameras``.
 
     Raises:
         ConfigError: if there is none, or an annotation has another shape than the dataset's.
     """
-    sequences = []
+    recordings = []
     for path in sorted(folder.glob('S*/Seq*/annot.mat')):
         annotation = loadmat(path)
         rig = read_calibration(path.with_name('camera.calibration'))
@@ -45,15 +45,15 @@ def load_mpi_train(folder: Path, cameras: tuple[int, ...] = CAMERAS) -> list[Seq
         first = 1e-3 * _joints(annotation['annot3'][known[0], 0], 3, path)
         truth = transform_points(invert(rig.cameras[0].cam_from_world), first)
         subject, action = path.parent.parent.name, path.parent.name
-        sequences.append(
-            Sequence(f'{subject}/{action}', subject, action, rig, xy, np.ones(xy.shape[:3]), FPS, truth)
+        recordings.append(
+            PersonRecording(f'{subject}/{action}', subject, action, rig, xy, np.ones(xy.shape[:3]), FPS, truth)
         )
-    if not sequences:
+    if not recordings:
         raise ConfigError(f"'{folder}' has no S*/Seq*/annot.mat; give the folder of MPI-INF-3DHP's training set.")
-    return sequences
+    return recordings
 
 
-def load_mpi_test(folder: Path) -> list[Sequence]:
+def load_mpi_test(folder: Path) -> list[PersonRecording]:
     """Load the official test set's valid frames, one camera each.
 
     Raises:
@@ -63,7 +63,7 @@ def load_mpi_test(folder: Path) -> list[Sequence]:
         import h5py
     except ImportError as error:
         raise ConfigError("The test set's files are HDF5; pip install h5py.") from error
-    sequences = []
+    recordings = []
     for path in sorted(folder.glob('TS*/annot_data.mat')):
         subject = path.parent.name
         group = 'ts1-4cameras' if int(subject[2:]) <= 4 else 'ts5-6cameras'
@@ -78,15 +78,15 @@ def load_mpi_test(folder: Path) -> list[Sequence]:
         for action in np.unique(activity) if activity is not None else (None,):
             chosen = activity == action if activity is not None else np.ones(len(xy), bool)
             label = subject if action is None else f'activity {int(action)}'
-            sequences.append(
-                Sequence(
+            recordings.append(
+                PersonRecording(
                     f'{subject}/{label}', subject, label, CameraRig((here,)), xy[chosen][:, None],
                     np.ones((int(chosen.sum()), 1, 17)), FPS, truth[chosen],
                 )
             )
-    if not sequences:
+    if not recordings:
         raise ConfigError(f"'{folder}' has no TS*/annot_data.mat; give the folder of MPI-INF-3DHP's test set.")
-    return sequences
+    return recordings
 
 
 def _joints(flat: np.ndarray, dimensions: int, path: Path) -> FloatArray:

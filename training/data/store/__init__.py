@@ -1,1 +1,1 @@
-"""A store of sequences to train from."""
+"""A store of recordings to train from."""

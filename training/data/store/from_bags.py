@@ -1,28 +1,24 @@
-"""`geo_pose store`: recorded bags into a store to train from, several at a time; what is there is not made again."""
+"""Recorded bags into a store to train from: a job per bag; what is there is not made again."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
 from dataclasses import dataclass, replace
-from functools import partial
 from glob import escape
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
-from geo_pose_ros.bags.fleet import Outcome, bag_state, find_bags, jobs_for, process_fleet
-from geo_pose_ros.commands.flags import add_arguments, from_arguments
+from geo_pose_ros.bags.fleet import Outcome, bag_state
 from geo_pose_ros.errors import BagError, GeoPoseError
 from geo_pose_ros.geometry.triangulation import reprojection_residuals
-from geo_pose_ros.rigs.rig_file import dump_rig, load_rig
+from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig
 
 from ..bag import load_people
-from ..sequence import Sequence
+from ..recording import PersonRecording
 from .shards import SUFFIX, StoreError, StoreSettings, read_shard, write_shard
 
 # A refined joint of less weight is a guess.
@@ -70,7 +66,7 @@ class StoreJob:
         outcome = Outcome(str(self.bag), str(self.shard()))
         try:
             people = load_people(self.bag, cameras=self.cameras, skeleton=self.skeleton, rig=self.rig)
-            people = [replace(sequence, refined=sequence.refined_labels()) for sequence in people]
+            people = [replace(recording, refined=recording.refined_labels()) for recording in people]
             bodies, reprojection_px = _quality(people)
             if not bodies:
                 raise BagError(
@@ -85,53 +81,22 @@ class StoreJob:
                 former.unlink()
             made_from = {'people': len(people), **dataclasses.asdict(outcome)}
             # The first one last: where it is, the others are.
-            for person, sequence in reversed(list(enumerate(people))):
-                write_shard(self.shard(person), sequence, self.settings, made_from)
+            for person, recording in reversed(list(enumerate(people))):
+                write_shard(self.shard(person), recording, self.settings, made_from)
         except (GeoPoseError, OSError) as error:
             return replace(outcome, error=str(error), seconds=perf_counter() - began)
         return outcome
 
 
-def _quality(people: list[Sequence]) -> tuple[int, float]:
+def _quality(people: list[PersonRecording]) -> tuple[int, float]:
     """Return how many frames have a sure joint, and the median distance, px, of such joints from what was seen."""
     bodies, distances = 0, [np.zeros(0)]
-    for sequence in people:
-        xyz, weight = sequence.refined_labels()
+    for recording in people:
+        xyz, weight = recording.refined_labels()
         sure = weight > _SURE
         bodies += int(sure.any(1).sum())
-        rays = np.moveaxis(sequence.rays(), 1, 0)[:, sure]
-        distances.append(reprojection_residuals(sequence.cam_from_world, sequence.focal_px, rays, xyz[sure]).ravel())
+        rays = np.moveaxis(recording.rays(), 1, 0)[:, sure]
+        distances.append(reprojection_residuals(recording.cam_from_world, recording.focal_px, rays, xyz[sure]).ravel())
     every = np.concatenate(distances)
     known = every[np.isfinite(every)]
     return bodies, float(np.median(known)) if len(known) else float('nan')
-
-
-def register(subparsers: Any) -> None:
-    """Add `geo_pose store`."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        'store', help='keep what training needs of many bags in Parquet files', description=__doc__
-    )
-    parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap'")
-    parser.add_argument('--out', type=Path, required=True, metavar='STORE', help='folder of the store')
-    parser.add_argument('--workers', type=int, default=0, help='processes [default: one per core]')
-    parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) whose workers see the same paths')
-    parser.add_argument('--rig', type=Path, help='rig file of the cameras [default: what the bags say]')
-    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
-    parser.add_argument('--skeleton', default='body17', help='of the keypoint topics [default body17]')
-    add_arguments(parser, StoreSettings)
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    """Store the bags; return 1 if one failed."""
-    settings = from_arguments(StoreSettings, arguments)
-    rig = None if arguments.rig is None else load_rig(arguments.rig)
-
-    def make(bag: Path, out: Path) -> StoreJob:
-        return StoreJob(bag, out, settings, rig, tuple(arguments.cameras), arguments.skeleton)
-
-    failed = process_fleet(
-        jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out, workers=arguments.workers,
-        scheduler=arguments.scheduler, show=partial(print, flush=True),
-    )
-    return int(failed > 0)

@@ -1,4 +1,4 @@
-"""A store of sequences: a folder of Parquet files, a shard per recorded person, read piece by piece.
+"""A store of recordings: a folder of Parquet files, a shard per recorded person, read piece by piece.
 
 A row is a frame set; a row group is a piece, some hundreds of successive frames. Keypoints, confidences, labels and
 stamps are columns; what a whole recording has in common (rig, skeleton, rate) is in the file's own metadata, and so is
@@ -25,7 +25,7 @@ from geo_pose_ros.rigs.rig_file import dump_rig, parse_rig
 from geo_pose_ros.settings import setting
 from geo_pose_ros.skeleton import BODY17
 
-from ..sequence import Sequence, data_hash
+from ..recording import PersonRecording, data_hash
 
 SUFFIX = '.parquet'
 # Of the file's metadata: what the shard says of itself, and the sha256 of that; Parquet guards pages only.
@@ -71,23 +71,23 @@ class Shard:
         return str(self.made_from.get('bag', self.path))
 
 
-def write_shard(path: Path, sequence: Sequence, settings: StoreSettings, made_from: Mapping[str, Any]) -> None:
-    """Write ``sequence``, with its refined labels, as the shard ``path``.
+def write_shard(path: Path, recording: PersonRecording, settings: StoreSettings, made_from: Mapping[str, Any]) -> None:
+    """Write ``recording``, with its refined labels, as the shard ``path``.
 
     Args:
         path: ends in SUFFIX; replaced.
-        sequence: body17; its truth is not written.
+        recording: body17; its truth is not written.
         settings: of the pieces.
         made_from: what identifies the origin; JSON, kept as it is.
     """
     pa, pq = _arrow()
-    count = len(sequence)
-    labels, weight = sequence.refined_labels()
-    stamps = np.zeros(count, np.int64) if sequence.stamp_ns is None else sequence.stamp_ns
+    count = len(recording)
+    labels, weight = recording.refined_labels()
+    stamps = np.zeros(count, np.int64) if recording.stamp_ns is None else recording.stamp_ns
     about = {
-        'version': _VERSION, 'name': sequence.name, 'subject': sequence.subject, 'action': sequence.action,
-        'skeleton': list(BODY17.joint_names), 'fps': sequence.fps, 'rig': yaml.safe_load(dump_rig(sequence.rig)),
-        'hash': data_hash([sequence]), 'made_from': dict(made_from),
+        'version': _VERSION, 'name': recording.name, 'subject': recording.subject, 'action': recording.action,
+        'skeleton': list(BODY17.joint_names), 'fps': recording.fps, 'rig': yaml.safe_load(dump_rig(recording.rig)),
+        'hash': data_hash([recording]), 'made_from': dict(made_from),
     }
 
     def column(values: FloatArray, dtype: type) -> Any:
@@ -95,8 +95,8 @@ def write_shard(path: Path, sequence: Sequence, settings: StoreSettings, made_fr
         return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
 
     table = pa.table({
-        'stamp_ns': pa.array(stamps), 'seen_joints': column((sequence.confidence > 0.0).sum(-1), np.uint8),
-        'xy': column(sequence.xy, np.float32), 'confidence': column(sequence.confidence, np.float32),
+        'stamp_ns': pa.array(stamps), 'seen_joints': column((recording.confidence > 0.0).sum(-1), np.uint8),
+        'xy': column(recording.xy, np.float32), 'confidence': column(recording.confidence, np.float32),
         'label': column(labels, np.float32), 'label_weight': column(weight, np.float32),
     })
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,26 +144,26 @@ def seen_joints(shard: Shard) -> Iterator[np.ndarray]:
             yield _numbers(file.read_row_group(piece, ['seen_joints'], use_threads=False), 'seen_joints')
 
 
-def read_piece(shard: Shard, piece: int) -> Sequence:
+def read_piece(shard: Shard, piece: int) -> PersonRecording:
     """Return the frames of a piece, with their refined labels; raise StoreError if the shard is damaged."""
     with _opened(shard.path) as (file, about):
         return _sequence(file.read_row_group(piece, use_threads=False), about)
 
 
-def read_whole(shard: Shard) -> Sequence:
+def read_whole(shard: Shard) -> PersonRecording:
     """Return all frames of a shard, with their refined labels; raise StoreError if it is damaged."""
     with _opened(shard.path) as (file, about):
         return _sequence(file.read(use_threads=False), about)
 
 
-def _sequence(table: Any, about: Mapping[str, Any]) -> Sequence:
+def _sequence(table: Any, about: Mapping[str, Any]) -> PersonRecording:
     rig = parse_rig(about['rig'])
     shape = len(table), len(rig), len(BODY17)
 
     def numbers(name: str, *rest: int) -> FloatArray:
         return _numbers(table, name).astype(np.float64).reshape(shape[0], *rest)
 
-    return Sequence(
+    return PersonRecording(
         about['name'], about['subject'], about['action'], rig, numbers('xy', *shape[1:], 2),
         numbers('confidence', *shape[1:]), float(about['fps']),
         refined=(numbers('label', shape[2], 3), numbers('label_weight', shape[2])),

@@ -7,7 +7,7 @@ equal parts: a process reads and prepares its own lanes only, and however many t
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -17,7 +17,7 @@ from geo_pose_ros.errors import ConfigError
 
 from ...settings import Recipe
 from ..bank import Bank
-from ..prepare import prepare
+from ..prepare import check_cameras, prepare
 from .shards import Shard, StoreError, read_piece, seen_joints
 
 
@@ -26,7 +26,7 @@ class _Piece:
     """A piece that can be trained on."""
 
     shard: Shard
-    place: int
+    index: int
 
 
 class Stream:
@@ -43,13 +43,9 @@ class Stream:
         StoreError: if a shard is damaged, or no frame can be lifted.
     """
 
-    def __init__(self, shards: Items[Shard], recipe: Recipe, seed: int, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, shards: Sequence[Shard], recipe: Recipe, seed: int, *, rank: int = 0, world: int = 1) -> None:
         _check_recipe(recipe, world)
-        counts = {min(shard.cameras, recipe.data.cameras or shard.cameras) for shard in shards}
-        if len(counts) > 1:
-            raise ConfigError(
-                f'The rigs have {sorted(counts)} cameras; set data.cameras to {min(counts)}, so that all have as many.'
-            )
+        check_cameras((shard.cameras for shard in shards), recipe.data)
         self._recipe, self._seed = recipe, seed
         self._pieces = [piece for shard in shards for piece in _liftable(shard, recipe)]
         if not self._pieces:
@@ -78,22 +74,22 @@ class Stream:
         count, lanes = len(self._pieces), self._recipe.stream.lanes
         per_lane = max(min(self._recipe.stream.pieces, count) // lanes, 1)
         start = epoch * lanes * per_lane
-        places = {lane: range(start + lane * per_lane, start + (lane + 1) * per_lane) for lane in self._own}
+        drawn = {lane: range(start + lane * per_lane, start + (lane + 1) * per_lane) for lane in self._own}
         orders = {
             shuffle: np.random.default_rng((self._seed, shuffle)).permutation(count)
-            for shuffle in {place // count for own in places.values() for place in own}
+            for shuffle in {draw // count for own in drawn.values() for draw in own}
         }
-        return {lane: [int(orders[place // count][place % count]) for place in own] for lane, own in places.items()}
+        return {lane: [int(orders[draw // count][draw % count]) for draw in own] for lane, own in drawn.items()}
 
-    def _bank(self, numbers: Items[int]) -> Bank:
+    def _bank(self, numbers: Sequence[int]) -> Bank:
         pieces = [self._pieces[number] for number in numbers]
-        sequences = [read_piece(piece.shard, piece.place) for piece in pieces]
+        recordings = [read_piece(piece.shard, piece.index) for piece in pieces]
         return prepare(
-            sequences, self._recipe.data, self._seed, gravity=self._recipe.model.gravity, numbers=numbers
+            recordings, self._recipe.data, self._seed, gravity=self._recipe.model.gravity, numbers=numbers
         )
 
 
-def store_hash(shards: Items[Shard]) -> str:
+def store_hash(shards: Sequence[Shard]) -> str:
     """Return the sha256 over all keypoints and rigs of the shards, in order."""
     return sha256('\n'.join(shard.hash for shard in shards).encode()).hexdigest()
 
@@ -120,6 +116,6 @@ def _liftable(shard: Shard, recipe: Recipe) -> list[_Piece]:
     """Return the pieces in which some frame has as many whole views as the recipe lifts together."""
     cameras, data = slice(recipe.data.cameras or None), recipe.data
     return [
-        _Piece(shard, place) for place, seen in enumerate(seen_joints(shard))
+        _Piece(shard, index) for index, seen in enumerate(seen_joints(shard))
         if ((seen[:, cameras] >= data.min_joints).sum(1) >= recipe.optim.lifted_views).any()
     ]

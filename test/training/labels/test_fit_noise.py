@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 from geo_pose_training.cli import main
-from geo_pose_training.data.sequence import Sequence
-from geo_pose_training.data.sources import load_data
+from geo_pose_training.data.recording import PersonRecording
+from geo_pose_training.data.sources import load_all, parse_sources
 from geo_pose_training.data.synthetic import SyntheticSettings, synthesise
 from geo_pose_training.labels.fit_noise import fit_noise
 
@@ -17,12 +17,10 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.simulation.detector import NoiseSettings
 from geo_pose_ros.simulation.motion import MotionClip
 from test.scenes import ring_rig
-from test.training.people import moving_person, sequence
-from test.training.test_bag import write_bag
-from test.training.test_synthetic import _write_motion, _write_rigs
+from test.training.people import moving_person, recorded_person, write_bag
 
 
-def _seen(noise: NoiseSettings, frames: int = 400) -> Sequence:
+def _seen(noise: NoiseSettings, frames: int = 300) -> PersonRecording:
     clip = MotionClip('a/walk_1', moving_person(frames), 30.0)
     return synthesise(clip, 'ring', ring_rig(4), SyntheticSettings(noise=noise), 3)
 
@@ -54,23 +52,23 @@ def test_a_better_detector_is_told_from_a_worse_one() -> None:
 
 def test_too_little_is_refused() -> None:
     with pytest.raises(ConfigError, match=r'0 joints were seen by three cameras or more, expected at least 200'):
-        fit_noise([sequence(frames=30, cameras=2)])
+        fit_noise([recorded_person(frames=30, cameras=2)])
 
 
 def test_the_command_writes_what_training_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    motion: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    write_bag(tmp_path / 'walk', sequence(frames=30, noise_px=4.0))
+    write_bag(tmp_path / 'walk', recorded_person(frames=30, noise_px=4.0))
     file = tmp_path / 'noise.yaml'
     assert main(['fit-noise', str(tmp_path / 'walk'), '--out', str(file)]) == 0
     found = yaml.safe_load(file.read_text())
-    # All of confidence 1: nothing is known about doubt.
+    # All are of confidence 1: nothing is known about others.
     assert found['jitter_unsure'] == 0.0
     assert 0.004 < found['jitter'] < 0.016
     assert 'jitter ' in capsys.readouterr().out
-    spec = f'motion:{_write_motion(tmp_path)},rigs:{_write_rigs(tmp_path)}'
-    usual, fitted = (load_data(s, test=False)[0] for s in (spec, f'{spec},noise:{file}'))
+    usual, fitted = (
+        load_all(parse_sources([text]), test=False)[0] for text in (motion, f'{motion[:-1]}, noise: {file}}}')
+    )
     assert not np.array_equal(usual.xy, fitted.xy, equal_nan=True)
-    with pytest.raises(ConfigError, match=r"Noise 'none.yaml' does not exist; give off"):
-        load_data(f'{spec},noise:none.yaml', test=False)
+    with pytest.raises(ConfigError, match=r"Noise 'none.yaml' does not exist; give none"):
+        load_all(parse_sources([f'{motion[:-1]}, noise: none.yaml}}']), test=False)

@@ -7,26 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from geo_pose_training.data.sequence import Sequence
-from geo_pose_training.evaluate import (
-    Predictor,
-    SigmaScale,
-    auc,
-    calibrate_sigma,
-    evaluate,
-    format_report,
-    input_options,
-    lift_sequence,
-    pck,
-    pose_errors_mm,
-    real_windows,
-    root_errors_mm,
-    sigma_coverage,
-    torch_predictor,
-    window_rows,
-)
+from geo_pose_training.data.recording import PersonRecording
+from geo_pose_training.evaluation import calibration
+from geo_pose_training.evaluation.calibration import calibrate_sigma, root_errors_mm, sigma_coverage
+from geo_pose_training.evaluation.metrics import auc, evaluate, format_report, pck, pose_errors_mm
+from geo_pose_training.evaluation.predictor import Predictor, SigmaScale, lift_recording, lifter_inputs
 from geo_pose_training.model import Lifter
 from geo_pose_training.settings import ModelSettings, load_recipe
+from geo_pose_training.window import InputWindow
 from numpy.typing import NDArray
 
 from geo_pose_ros.errors import ConfigError, ShapeError
@@ -34,11 +22,11 @@ from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.canonical import canonical_poses
 from test.scenes import person
-from test.training.people import sequence
+from test.training.people import recorded_person
 
 
-def _oracle(seen: Sequence, error_m: float = 0.0, sigma_m: float = 0.1) -> Predictor:
-    """Return a predictor that knows the truth of ``seen`` by the input; its last joint is ``error_m`` off."""
+def _oracle(seen: PersonRecording, error_m: float = 0.0) -> Predictor:
+    """Return a predictor that knows the truth of ``seen`` by the input, sigma 0.1; its last joint is so far off."""
     poses = canonical_poses(seen.rays(), seen.confidence)
     assert seen.truth is not None
     local = np.stack([transform_points(c, seen.truth) for c in seen.cam_from_world], 1)
@@ -51,9 +39,9 @@ def _oracle(seen: Sequence, error_m: float = 0.0, sigma_m: float = 0.1) -> Predi
 
     def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         xyz = np.stack([known[window[len(window) // 2].tobytes()] for window in pose2d]).astype(np.float32)
-        return xyz, np.full(xyz.shape[:2], sigma_m, np.float32)
+        return xyz, np.full(xyz.shape[:2], 0.1, np.float32)
 
-    return predict
+    return Predictor(predict)
 
 
 def test_alignments_remove_what_they_should() -> None:
@@ -86,7 +74,7 @@ def test_pck_and_auc_by_hand() -> None:
 
 
 def test_an_oracle_has_no_error_and_reprojects() -> None:
-    seen = sequence(frames=8)
+    seen = recorded_person(frames=8)
     report = evaluate(_oracle(seen), [seen])
     assert report['mpjpe_mm'] == pytest.approx(0.0, abs=1e-2)
     assert report['root_mm'] == pytest.approx(0.0, abs=1.0)
@@ -96,7 +84,7 @@ def test_an_oracle_has_no_error_and_reprojects() -> None:
 
 
 def test_reports_by_action_and_joint() -> None:
-    a, b = sequence(frames=4, name='walk'), sequence(frames=4, seed=3, name='run')
+    a, b = recorded_person(frames=4, name='walk'), recorded_person(frames=4, seed=3, name='run')
 
     def predict(pose2d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         for seen, error in ((a, 0.17), (b, 0.34)):
@@ -106,7 +94,7 @@ def test_reports_by_action_and_joint() -> None:
                 continue
         raise AssertionError('unknown pose')
 
-    report = evaluate(predict, [a, b])
+    report = evaluate(Predictor(predict), [a, b])
     assert report['per_action_mm'] == pytest.approx({'walk': 10.0, 'run': 20.0}, abs=0.01)
     assert report['per_joint_mm']['right_wrist'] == pytest.approx(255.0, abs=0.1)
     assert report['per_joint_mm']['left_wrist'] == pytest.approx(0.0, abs=0.01)
@@ -115,21 +103,21 @@ def test_reports_by_action_and_joint() -> None:
 
 
 def test_without_truth_there_is_reprojection_only() -> None:
-    seen = sequence(frames=5)
+    seen = recorded_person(frames=5)
     report = evaluate(_oracle(seen), [replace(seen, truth=None)])
     assert set(report) == {'held_out_px'}
 
 
 def test_stride_lifts_fewer_frames() -> None:
-    seen = sequence(frames=9)
+    seen = recorded_person(frames=9)
     assert evaluate(_oracle(seen), [seen], stride=3)['poses'] == 12
 
 
 def test_views_with_too_few_joints_are_not_lifted() -> None:
-    seen = sequence(frames=3)
+    seen = recorded_person(frames=3)
     xy = seen.xy.copy()
     xy[1, 2, :6] = np.nan
-    lifted = lift_sequence(_oracle(replace(seen, xy=xy)), replace(seen, xy=xy))
+    lifted = lift_recording(_oracle(replace(seen, xy=xy)), replace(seen, xy=xy))
     assert np.isnan(lifted.xyz[1, 2]).all()
     assert np.isfinite(lifted.xyz[1, 1]).all()
     gone = replace(seen, xy=np.full_like(xy, np.nan))
@@ -138,19 +126,19 @@ def test_views_with_too_few_joints_are_not_lifted() -> None:
 
 
 def test_windows_repeat_the_ends() -> None:
-    assert window_rows(3, 3, causal=False).tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
-    assert window_rows(3, 3, causal=True).tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2]]
-    (given,) = real_windows([sequence(frames=6)], receptive_field=3, count=4)
+    assert InputWindow(3).rows(3).tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
+    assert InputWindow(3, causal=True).rows(3).tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2]]
+    (given,) = lifter_inputs([recorded_person(frames=6)], InputWindow(3), count=4)
     assert given.shape == (4, 3, 17, 3)
-    upright, view = real_windows([sequence(frames=6)], up='z', count=4)
+    upright, view = lifter_inputs([recorded_person(frames=6)], InputWindow(up='z'), count=4)
     assert (upright.shape, view.shape) == ((4, 1, 17, 3), (4, 2))
 
 
 def test_sigma_is_calibrated_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = sequence(frames=30)
+    seen = recorded_person(frames=30)
     arm = np.zeros(seen.confidence.shape, bool)
     arm[..., 11:14] = True
-    monkeypatch.setattr('geo_pose_training.evaluate.hidden_limbs', lambda *_: arm)
+    monkeypatch.setattr(calibration, 'hidden_limbs', lambda *_: arm)
     rng = np.random.default_rng(0)
     oracles = _oracle(replace(seen, confidence=np.where(arm, 0.0, seen.confidence))), _oracle(seen)
 
@@ -162,16 +150,16 @@ def test_sigma_is_calibrated_without_labels(monkeypatch: pytest.MonkeyPatch) -> 
         noise[:, 0] = 0.0
         return (xyz + noise).astype(np.float32), np.full(xyz.shape[:2], 0.02, np.float32)
 
-    scale = calibrate_sigma(predict, [replace(seen, truth=None)])
+    scale = calibrate_sigma(Predictor(predict), [replace(seen, truth=None)])
     assert scale.seen == pytest.approx(3.0, rel=0.1)
     assert scale.hidden == pytest.approx(6.0, rel=0.1)
-    assert calibrate_sigma(predict, [seen.views(('cam0',))]) == SigmaScale(1.0, 1.0)
+    assert calibrate_sigma(Predictor(predict), [seen.views(('cam0',))]) == SigmaScale(1.0, 1.0)
 
 
 def test_coverage_is_the_share_within_two_point_eight_sigma(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = sequence(frames=30)
+    seen = recorded_person(frames=30)
     # One joint of 16 is half a metre off, which 0.1 m of sigma do not cover.
-    monkeypatch.setattr('geo_pose_training.evaluate.hidden_limbs', lambda *_: np.zeros(seen.confidence.shape, bool))
+    monkeypatch.setattr(calibration, 'hidden_limbs', lambda *_: np.zeros(seen.confidence.shape, bool))
     shares = sigma_coverage(_oracle(seen, error_m=0.5), [seen])
     assert np.isnan(shares['hidden'])
     assert shares['seen'] == pytest.approx(15.0 / 16.0)
@@ -179,7 +167,7 @@ def test_coverage_is_the_share_within_two_point_eight_sigma(monkeypatch: pytest.
 
 
 def test_a_floor_and_known_bones_find_roots_that_a_wrong_size_moves() -> None:
-    seen = sequence(frames=12)
+    seen = recorded_person(frames=12)
     assert seen.truth is not None
     lowest = seen.truth[:, [3, 6], 2].min()
     truth = seen.truth - (0.0, 0.0, lowest - 0.09)
@@ -191,24 +179,25 @@ def test_a_floor_and_known_bones_find_roots_that_a_wrong_size_moves() -> None:
         xyz, sigma = exact(pose2d)
         return 0.9 * xyz, 0.3 * sigma
 
-    alone = root_errors_mm(small, [seen]).mean()
+    lifter = Predictor(small)
+    alone = root_errors_mm(lifter, [seen]).mean()
     assert alone > 300.0
-    assert root_errors_mm(small, [seen], floor='z').mean() < 0.3 * alone
-    assert root_errors_mm(small, [seen], bones=True).mean() < 0.1 * alone
-    assert len(root_errors_mm(small, [replace(seen, truth=None)])) == 0
-    assert len(root_errors_mm(small, [seen.views(('cam0', 'cam1'))], bones=True)) == 0
+    assert root_errors_mm(lifter, [seen], floor='z').mean() < 0.3 * alone
+    assert root_errors_mm(lifter, [seen], bones=True).mean() < 0.1 * alone
+    assert len(root_errors_mm(lifter, [replace(seen, truth=None)])) == 0
+    assert len(root_errors_mm(lifter, [seen.views(('cam0', 'cam1'))], bones=True)) == 0
 
 
-def test_input_options_name_up_only_where_gravity_counts() -> None:
-    assert input_options(load_recipe('geo', {'model.gravity': False}))['up'] == ''
-    assert input_options(load_recipe('body17', {'data.up': '-y'}))['up'] == '-y'
+def test_a_window_names_up_only_where_gravity_counts() -> None:
+    assert InputWindow.of(load_recipe('geo', {'model.gravity': False})).up == ''
+    assert InputWindow.of(load_recipe('body17', {'data.up': '-y'})).up == '-y'
 
 
 def test_predictor_leaves_the_network_and_the_random_state_alone() -> None:
     lifter = Lifter(17, ModelSettings(width=16, blocks=1, dropout=0.5)).train()
     state = torch.get_rng_state()
-    first, _ = torch_predictor(lifter)(np.ones((2, 1, 17, 3), np.float32))
-    second, _ = torch_predictor(lifter)(np.ones((2, 1, 17, 3), np.float32))
+    first, _ = Predictor.of_lifter(lifter)(np.ones((2, 1, 17, 3), np.float32))
+    second, _ = Predictor.of_lifter(lifter)(np.ones((2, 1, 17, 3), np.float32))
     np.testing.assert_array_equal(first, second)
     assert lifter.training
     assert torch.equal(state, torch.get_rng_state())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,14 +9,14 @@ import numpy as np
 import pytest
 from geo_pose_training.data.formats.h36m import load_h36m
 from geo_pose_training.data.formats.mpi import load_mpi_test, load_mpi_train, read_calibration
-from geo_pose_training.data.sources import load_data
+from geo_pose_training.data.sources import load_all, parse_sources
 from scipy.io import savemat
 
 from geo_pose_ros.errors import CalibrationError, ConfigError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.rigid import transform_points
 from test.scenes import ring_rig
-from test.training.people import moving_person
+from test.training.people import moving_person, write_rigs
 
 _H36M_17_OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 FRAMES = 6
@@ -30,39 +29,17 @@ def _write_h36m(folder: Path, subjects: tuple[str, ...] = ('S1', 'S9')) -> None:
     # Detections run longer than the motion capture, as in the real files.
     longer = np.concatenate((joints, joints[-1:]))
     views = [project_world(c, longer).astype(np.float32) for c in rig.cameras]
-    metadata = {
-        'layout_name': 'h36m',
-        'num_joints': 17,
-        'keypoints_symmetry': [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]],
-    }
     np.savez_compressed(folder / 'data_3d_h36m.npz', positions_3d={s: {'Walking 1': all32} for s in subjects})
     np.savez_compressed(
-        folder / 'data_2d_h36m_cpn_ft_h36m_dbb.npz',
-        metadata=metadata,
-        positions_2d={s: {'Walking 1': views} for s in subjects},
+        folder / 'data_2d_h36m_cpn_ft_h36m_dbb.npz', positions_2d={s: {'Walking 1': views} for s in subjects}
     )
-    tree = {
-        f'h36m_{s}': {
-            c.name: {
-                'width': 1280,
-                'height': 960,
-                'K': c.intrinsics.K.tolist(),
-                'distortion_model': 'plumb_bob',
-                'D': c.intrinsics.D.tolist(),
-                'cam_from_world_R': c.cam_from_world[:, :3].tolist(),
-                'cam_from_world_t': c.cam_from_world[:, 3].tolist(),
-            }
-            for c in rig.cameras
-        }
-        for s in subjects
-    }
-    (folder / 'cameras.json').write_text(json.dumps(tree))
+    write_rigs(folder / 'cameras.json', {f'h36m_{s}': rig for s in subjects})
 
 
 def test_h36m(tmp_path: Path) -> None:
     _write_h36m(tmp_path)
     (train,) = load_h36m(tmp_path, test=False)
-    (test,) = load_data(f'h36m:{tmp_path}', test=True)
+    (test,) = load_all(parse_sources([f'h36m:{tmp_path}']), test=True)
     assert (train.subject, test.subject, train.action) == ('S1', 'S9', 'Walking')
     assert train.xy.shape == (FRAMES, 4, 17, 2)
     assert (train.confidence == 1.0).all()
@@ -105,44 +82,8 @@ _CAMERA = """name          {name}
   radial      0
 """
 # MPI-INF-3DHP's orders of joints, by the index in body17.
-_TO_28 = {
-    4: 0,
-    23: 1,
-    24: 2,
-    25: 3,
-    18: 4,
-    19: 5,
-    20: 6,
-    3: 7,
-    5: 8,
-    6: 9,
-    7: 10,
-    9: 11,
-    10: 12,
-    11: 13,
-    14: 14,
-    15: 15,
-    16: 16,
-}
-_TO_17 = {
-    14: 0,
-    8: 1,
-    9: 2,
-    10: 3,
-    11: 4,
-    12: 5,
-    13: 6,
-    15: 7,
-    1: 8,
-    16: 9,
-    0: 10,
-    5: 11,
-    6: 12,
-    7: 13,
-    2: 14,
-    3: 15,
-    4: 16,
-}
+_TO_28 = dict(zip((4, 23, 24, 25, 18, 19, 20, 3, 5, 6, 7, 9, 10, 11, 14, 15, 16), range(17), strict=True))
+_TO_17 = dict(zip((14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4), range(17), strict=True))
 
 
 def _write_calibration(path: Path) -> None:
@@ -179,7 +120,7 @@ def _write_mpi_train(folder: Path) -> np.ndarray:
 
 def test_mpi_training_set(tmp_path: Path) -> None:
     joints = _write_mpi_train(tmp_path)
-    (found,) = load_data(f'mpi:{tmp_path}', test=False)
+    (found,) = load_all(parse_sources([f'mpi:{tmp_path}']), test=False)
     assert (found.subject, found.action) == ('S1', 'Seq1')
     np.testing.assert_allclose(found.truth, joints, atol=1e-4)
     np.testing.assert_allclose(found.xy[:, 1], project_world(found.rig.cameras[1], joints), atol=0.05)

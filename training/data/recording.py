@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
+from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig
 
@@ -19,7 +19,7 @@ from ..labels.triangulation import refined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sequence:
+class PersonRecording:
     """Keypoints of one person in C synchronised, calibrated views over F frames.
 
     Attributes:
@@ -31,7 +31,7 @@ class Sequence:
         truth: (F, J, 3) m in the world, or None; used by `supervised` and evaluation only.
         refined: joints (F, J, 3) m and weights (F, J) as labels.refined() makes them of all views and the whole
             recording, or None where they are yet to be made.
-        stamp_ns: (F,) of the frame sets, or None where they have none.
+        stamp_ns: (F,) of the sets, or None where they have none.
     """
 
     name: str
@@ -43,18 +43,18 @@ class Sequence:
     fps: float
     truth: FloatArray | None = None
     refined: tuple[FloatArray, FloatArray] | None = None
-    stamp_ns: NDArray[np.int64] | None = None
+    stamp_ns: IntArray | None = None
 
     def __post_init__(self) -> None:
-        expected = (*self.xy.shape[:1], len(self.rig), *self.xy.shape[2:3])
-        if self.xy.ndim != 4 or self.xy.shape[-1] != 2 or self.confidence.shape != expected:
+        views = (*self.xy.shape[:1], len(self.rig), *self.xy.shape[2:3])
+        if self.xy.ndim != 4 or self.xy.shape[-1] != 2 or self.confidence.shape != views:
             raise ShapeError(
-                f"Sequence '{self.name}': received xy {self.xy.shape}, confidence {self.confidence.shape} for "
+                f"Recording '{self.name}': received xy {self.xy.shape}, confidence {self.confidence.shape} for "
                 f'{len(self.rig)} cameras; expected (F, C, J, 2) and (F, C, J).'
             )
-        if self.truth is not None and self.truth.shape != (expected[0], expected[2], 3):
+        if self.truth is not None and self.truth.shape != (views[0], views[2], 3):
             raise ShapeError(
-                f"Sequence '{self.name}': received truth {self.truth.shape}, expected {(expected[0], expected[2], 3)}."
+                f"Recording '{self.name}': received truth {self.truth.shape}, expected {(views[0], views[2], 3)}."
             )
 
     def __len__(self) -> int:
@@ -75,14 +75,18 @@ class Sequence:
         views = [normalize(c.intrinsics, self.xy[:, i]) for i, c in enumerate(self.rig.cameras)]
         return np.stack(views, 1)
 
+    def in_cameras(self, xyz: FloatArray) -> FloatArray:
+        """Return joints (F, J, 3), m, of the world in each camera's frame, (F, C, J, 3)."""
+        return np.stack([transform_points(camera, xyz) for camera in self.cam_from_world], 1)
+
     def refined_labels(self) -> tuple[FloatArray, FloatArray]:
         """Return ``refined``, made now from these views and frames if it is None."""
         if self.refined is not None:
             return self.refined
         return refined(self.cam_from_world, self.focal_px, self.rays(), self.confidence, self.fps)
 
-    def views(self, names: Iterable[str]) -> Sequence:
-        """Return the sequence as seen by the cameras ``names`` only."""
+    def views(self, names: Iterable[str]) -> PersonRecording:
+        """Return the recording as the cameras ``names`` alone see it."""
         names = tuple(names)
         index = [self.rig.names.index(self.rig[name].name) for name in names]
         return replace(
@@ -91,38 +95,37 @@ class Sequence:
             refined=self.refined if sorted(names) == sorted(self.rig.names) else None,
         )
 
-    def frames(self, chosen: slice) -> Sequence:
-        """Return the sequence on the ``chosen`` frames only."""
-        truth = None if self.truth is None else self.truth[chosen]
-        refined = None if self.refined is None else (self.refined[0][chosen], self.refined[1][chosen])
-        stamp_ns = None if self.stamp_ns is None else self.stamp_ns[chosen]
+    def frames(self, chosen: slice | BoolArray) -> PersonRecording:
+        """Return the ``chosen`` frames alone."""
         return replace(
-            self, xy=self.xy[chosen], confidence=self.confidence[chosen], truth=truth, refined=refined,
-            stamp_ns=stamp_ns,
+            self, xy=self.xy[chosen], confidence=self.confidence[chosen],
+            truth=None if self.truth is None else self.truth[chosen],
+            refined=None if self.refined is None else (self.refined[0][chosen], self.refined[1][chosen]),
+            stamp_ns=None if self.stamp_ns is None else self.stamp_ns[chosen],
         )
 
 
-def window_rate_hz(sequences: Iterable[Sequence], frames: int) -> float:
+def window_rate_hz(recordings: Iterable[PersonRecording], frames: int) -> float:
     """Return the frames per second of windows of so many ``frames``; 0 for single frames.
 
     Raises:
-        ConfigError: if the sequences have several rates.
+        ConfigError: if the recordings have several rates.
     """
-    rates = {sequence.fps for sequence in sequences}
+    rates = {recording.fps for recording in recordings}
     if frames == 1:
         return 0.0
     if len(rates) != 1:
         raise ConfigError(
-            f'Windows of {frames} frames from sequences of {sorted(rates)} frames per second; expected one rate.'
+            f'Windows of {frames} frames from recordings of {sorted(rates)} frames per second; expected one rate.'
         )
     return rates.pop()
 
 
-def data_hash(sequences: Iterable[Sequence]) -> str:
+def data_hash(recordings: Iterable[PersonRecording]) -> str:
     """Return the sha256 over all keypoints and rigs, in order: what a training run was fed."""
     digest = hashlib.sha256()
-    for sequence in sequences:
-        digest.update(f'{sequence.name}\n{dump_rig(sequence.rig)}'.encode())
-        digest.update(np.ascontiguousarray(sequence.xy, np.float32).tobytes())
-        digest.update(np.ascontiguousarray(sequence.confidence, np.float32).tobytes())
+    for recording in recordings:
+        digest.update(f'{recording.name}\n{dump_rig(recording.rig)}'.encode())
+        digest.update(np.ascontiguousarray(recording.xy, np.float32).tobytes())
+        digest.update(np.ascontiguousarray(recording.confidence, np.float32).tobytes())
     return digest.hexdigest()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,12 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from geo_pose_training.batches import EpochDraw, epoch_batches
 from geo_pose_training.cli import main
 from geo_pose_training.data.bag import load_people
 from geo_pose_training.data.prepare import prepare
-from geo_pose_training.data.sequence import Sequence, data_hash
-from geo_pose_training.data.sources import is_store, load_data, store_shards
+from geo_pose_training.data.recording import PersonRecording, data_hash
+from geo_pose_training.data.sources import StoreSource
 from geo_pose_training.data.store import from_bags as store_bags
 from geo_pose_training.data.store.shards import (
     SUFFIX,
@@ -34,16 +33,15 @@ from geo_pose_training.data.store.shards import (
     write_shard,
 )
 from geo_pose_training.data.store.stream import Stream, store_hash
-from geo_pose_training.feed import Feed
-from geo_pose_training.fit import METRICS, Trainer, fit, stream_batches
-from geo_pose_training.labels.triangulation import refined
+from geo_pose_training.fit import fit
 from geo_pose_training.settings import Recipe, StreamSettings, load_recipe
+from geo_pose_training.trainer import Trainer
 
 from geo_pose_ros import cli
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import load_card
-from test.training.people import sequence
-from test.training.test_bag import write_bag
+from test.training.conftest import set_options
+from test.training.people import recorded_person, write_bag
 
 INFO: dict[str, Any] = {'hash': 'abc'}
 _SMALL = {
@@ -52,9 +50,9 @@ _SMALL = {
 }
 
 
-def _write(folder: Path, count: int = 3, frames: int = 20, piece: int = 8) -> list[Sequence]:
+def _write(folder: Path, count: int = 3, frames: int = 20, piece: int = 8) -> list[PersonRecording]:
     """Write a store of people who were seen for 20 frames each, in pieces of 8, 8 and 4."""
-    people = [sequence(frames, noise_px=1.0, seed=seed, name=f'walk{seed}') for seed in range(count)]
+    people = [recorded_person(frames, noise_px=1.0, seed=seed, name=f'walk{seed}') for seed in range(count)]
     for person in people:
         write_shard(folder / f'{person.name}{SUFFIX}', person, StoreSettings(piece), {'from': person.name})
     return people
@@ -65,7 +63,7 @@ def _recipe(name: str = 'pseudo_label', **changes: object) -> Recipe:
 
 
 def test_what_is_written_comes_back(tmp_path: Path) -> None:
-    seen = sequence(20, noise_px=1.0)
+    seen = recorded_person(20, noise_px=1.0)
     seen.xy[3, 1, 5] = np.nan
     seen.confidence[3, 1, 5] = 0.0
     seen = replace(seen, stamp_ns=np.arange(20) * 33_000_000)
@@ -73,7 +71,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     (shard,) = open_store(tmp_path)
     assert (shard.cameras, shard.frames, shard.pieces, shard.made_from) == (4, 20, 3, {'bag': 'walk'})
     assert shard.hash == data_hash([seen])
-    labels, weight = refined(seen.cam_from_world, seen.focal_px, seen.rays(), seen.confidence, seen.fps)
+    labels, weight = seen.refined_labels()
     whole = read_whole(shard)
     pieces = (read_piece(shard, 1), slice(8, 16)), (read_piece(shard, 2), slice(16, 20))
     for found, chosen in ((whole, slice(None)), *pieces):
@@ -89,18 +87,6 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert data_hash([whole]) == shard.hash
     counts = np.concatenate(list(seen_joints(shard)))
     assert counts.shape == (20, 4) and counts[3, 1] == 16 and counts.sum() == 20 * 4 * 17 - 1
-
-
-def test_refined_labels_are_kept_for_all_views_and_made_anew_for_some() -> None:
-    seen = sequence(20, noise_px=1.0)
-    given = (np.full((20, 17, 3), 7.0), np.ones((20, 17)))
-    kept = replace(seen, refined=given)
-    assert kept.refined_labels() is given
-    assert kept.views(kept.rig.names).refined is given
-    assert kept.views(kept.rig.names[:3]).refined is None
-    np.testing.assert_array_equal(
-        kept.views(kept.rig.names[:3]).refined_labels()[0], seen.views(seen.rig.names[:3]).refined_labels()[0]
-    )
 
 
 def test_a_store_that_is_none_empty_damaged_or_foreign_is_refused(
@@ -156,8 +142,8 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
     good, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
     whole, refused = read_whole(read_shard(path)), 0
     assert whole.refined is not None
-    for place in rng.integers(len(good), size=150):
-        path.write_bytes(good[:place] + bytes([good[place] ^ (1 << int(rng.integers(8)))]) + good[place + 1 :])
+    for byte in rng.integers(len(good), size=150):
+        path.write_bytes(good[:byte] + bytes([good[byte] ^ (1 << int(rng.integers(8)))]) + good[byte + 1 :])
         try:
             found = read_whole(read_shard(path))
         except StoreError:
@@ -171,21 +157,15 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
 
 def test_every_fifth_bag_is_the_test_part(tmp_path: Path) -> None:
     _write(tmp_path, count=7, frames=4)
-    spec = f'store:{tmp_path}'
-    assert is_store(spec) and not is_store('h36m:folder')
-    assert [s.path.stem for s in store_shards(spec, test=True)] == ['walk1', 'walk6']
-    assert [s.name for s in load_data(f'{spec},aside:3', test=True)] == ['walk1', 'walk4']
-    assert [s.name for s in load_data(f'{spec},aside:3', test=False)] == ['walk0', 'walk2', 'walk3', 'walk5', 'walk6']
-    for aside in ('1', 'few'):
-        with pytest.raises(ConfigError, match=f'aside is {aside}; expected a number of 2 or more'):
-            store_shards(f'{spec},aside:{aside}', test=True)
-    with pytest.raises(ConfigError, match='unknown option'):
-        store_shards(f'{spec},noise:off', test=True)
+    source, thirds = StoreSource(str(tmp_path)), StoreSource(str(tmp_path), aside=3)
+    assert [shard.path.stem for shard in source.shards(test=True)] == ['walk1', 'walk6']
+    assert [seen.name for seen in thirds.load(test=True)] == ['walk1', 'walk4']
+    assert [seen.name for seen in thirds.load(test=False)] == ['walk0', 'walk2', 'walk3', 'walk5', 'walk6']
     for number in range(1, 7):
         (tmp_path / f'walk{number}{SUFFIX}').unlink()
-    assert len(store_shards(spec, test=False)) == 1
+    assert len(source.shards(test=False)) == 1
     with pytest.raises(StoreError, match='holds one bag only, none to test on'):
-        store_shards(spec, test=True)
+        source.shards(test=True)
 
 
 @pytest.mark.parametrize('name', ['pseudo_label', 'li2020', 'retrain', 'geo'])
@@ -199,7 +179,7 @@ def test_a_stream_prepares_what_memory_would(name: str, tmp_path: Path) -> None:
     expected = prepare(people, recipe.data, 5, gravity=recipe.model.gravity, numbers=numbers)
     for part in ('pose2d', 'view_from_world', 'label', 'label_weight', 'valid', 'first', 'last'):
         assert torch.equal(getattr(streamed, part), getattr(expected, part)), part
-    assert len(streamed) == 60 * (1 + recipe.data.reshaped_copies)
+    assert len(streamed) == 60 * (1 + recipe.data.copies.count)
 
 
 def test_every_piece_comes_once_before_one_comes_again(tmp_path: Path) -> None:
@@ -228,7 +208,7 @@ def test_batches_hold_equal_parts_of_the_lanes(tmp_path: Path) -> None:
     _write(tmp_path, count=2, piece=20)
     recipe = _recipe(**{'stream.pieces': 2})
     stream = Stream(open_store(tmp_path), recipe, 0)
-    batches = list(stream_batches(stream, recipe, seed=0, epoch=0, share=32, steps=3))
+    batches = list(epoch_batches(stream, recipe, EpochDraw(0, 0, share=32, steps=3)))
     assert [len(batch.window) for batch in batches] == [32] * 3
     labels = {lane: {tuple(row) for row in bank.label[:, 0].tolist()} for lane, bank in stream.banks(0).items()}
     for batch in batches:
@@ -242,10 +222,10 @@ def test_batches_hold_equal_parts_of_the_lanes(tmp_path: Path) -> None:
 
 
 def test_pieces_without_a_whole_view_are_left_out(tmp_path: Path) -> None:
-    seen = sequence(20)
+    seen = recorded_person(20)
     seen.confidence[8:16] = 0.0
     write_shard(tmp_path / f'walk{SUFFIX}', seen, StoreSettings(8), {})
-    assert [piece.place for piece in Stream(open_store(tmp_path), _recipe(), 0)._pieces] == [0, 2]
+    assert [piece.index for piece in Stream(open_store(tmp_path), _recipe(), 0)._pieces] == [0, 2]
     seen.confidence[:] = 0.0
     write_shard(tmp_path / f'walk{SUFFIX}', seen, StoreSettings(8), {})
     with pytest.raises(StoreError, match='No frame of 1 shards has 1 views with 14 joints'):
@@ -265,7 +245,7 @@ def test_what_cannot_be_streamed_is_refused(tmp_path: Path) -> None:
         Stream(shards, _recipe(**{'optim.batch': 33}), 0)
     with pytest.raises(ConfigError, match='a lane needs a piece'):
         StreamSettings(pieces=2, lanes=4)
-    write_shard(tmp_path / f'two{SUFFIX}', sequence(8, cameras=2), StoreSettings(8), {})
+    write_shard(tmp_path / f'two{SUFFIX}', recorded_person(8, cameras=2), StoreSettings(8), {})
     with pytest.raises(ConfigError, match=r'The rigs have \[2, 4\] cameras; set data.cameras to 2'):
         Stream(open_store(tmp_path), _recipe(), 0)
     assert len(Stream(open_store(tmp_path), _recipe(**{'data.cameras': 2}), 0)) == 4
@@ -294,52 +274,11 @@ def test_a_checkpoint_from_before_there_were_stores_resumes(tmp_path: Path) -> N
     trainer.restore(state)
 
 
-@pytest.mark.parametrize('name', ['pseudo_label', 'li2020'])
-def test_two_processes_take_the_steps_that_one_takes(name: str, tmp_path: Path) -> None:
-    _write(tmp_path / 'store')
-    changes = json.dumps({**_SMALL, 'data.virtual_views': 2 if name == 'li2020' else 0})
-    script = textwrap.dedent(
-        """
-        import json, sys
-        from pathlib import Path
-        import torch
-        torch.set_num_threads(1)
-        from geo_pose_training.data.store.shards import open_store
-        from geo_pose_training.distributed import process_group
-        from geo_pose_training.feed import Feed
-        from geo_pose_training.fit import Trainer, fit
-        from geo_pose_training.settings import load_recipe
-        folder, run, name, changes = sys.argv[1:]
-        with process_group():
-            recipe = load_recipe(name, json.loads(changes))
-            feed = Feed.streamed(open_store(Path(folder)), recipe, 0)
-            fit(Trainer(recipe, feed.source, seed=0), Path(run), feed.identity, progress=False)
-        """
-    )
-    (tmp_path / 'streamed.py').write_text(script)
-    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(p for p in sys.path if p), 'OMP_NUM_THREADS': '1'}
-    command = [
-        sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-        str(tmp_path / 'streamed.py'), str(tmp_path / 'store'), str(tmp_path / 'two'), name, changes,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    recipe = load_recipe(name, json.loads(changes))
-    alone = Feed.streamed(open_store(tmp_path / 'store'), recipe, 0)
-    fit(Trainer(recipe, alone.source, seed=0), tmp_path / 'one', alone.identity, progress=False)
-    runs = [[json.loads(row) for row in (tmp_path / run / METRICS).read_text().splitlines()] for run in ('one', 'two')]
-    assert len(runs[0]) == len(runs[1]) == 2
-    for one, two in zip(*runs, strict=True):
-        del one['poses_per_s'], two['poses_per_s']
-        assert two == pytest.approx(one, rel=1e-4)
-
-
 @pytest.fixture
-def bags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def bags(tmp_path: Path) -> Path:
     """Return a folder of three bags, one of them empty of people, and of something that is no bag."""
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     for name in ('walk0', 'walk1', 'nobody'):
-        seen = sequence(30, noise_px=1.0, seed=len(name), name=name)
+        seen = recorded_person(30, noise_px=1.0, seed=len(name), name=name)
         if name == 'nobody':
             seen.confidence[:, 1:] = 0.0
         write_bag(tmp_path / 'bags' / name, seen)
@@ -352,9 +291,9 @@ def test_bags_are_stored_once_and_one_that_fails_costs_only_itself(
 ) -> None:
     command = ['store', str(bags / '*'), '--out', str(tmp_path / 'store'), '--workers', '1', '--piece-frames', '20']
     assert cli.main(command) == 1
-    told = capsys.readouterr().out
-    assert 'nobody was seen by two cameras at once' in told
-    assert '4 bags, 2 failed, 60 sets, 60 bodies' in told
+    printed = capsys.readouterr().out
+    assert 'nobody was seen by two cameras at once' in printed
+    assert '4 bags, 2 failed, 60 sets, 60 bodies' in printed
     shards = open_store(tmp_path / 'store')
     assert [shard.path.stem for shard in shards] == ['walk0', 'walk1']
     (whole,) = load_people(bags / 'walk0')
@@ -386,17 +325,17 @@ def test_bags_are_stored_once_and_one_that_fails_costs_only_itself(
     assert jobs[0].done() is None
 
 
+@pytest.mark.slow
 def test_train_evaluate_and_retrain_from_a_store(
     bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = tmp_path / 'store'
     assert cli.main(['store', str(bags / 'walk*'), '--out', str(store), '--workers', '1', '--piece-frames', '10']) == 0
-    small = [part for name, value in _SMALL.items() for part in ('--set', f'{name}={value}')]
     run = tmp_path / 'run'
-    command = ['train', '--recipe', 'pseudo_label', '--out', str(run), *small, '--quiet']
+    command = ['train', '--recipe', 'pseudo_label', '--out', str(run), *set_options(_SMALL), '--quiet']
     assert main([*command, '--data', f'store:{store}']) == 0
     data = json.loads((run / 'data.json').read_text())
-    training = store_shards(f'store:{store}', test=False)
+    training = StoreSource(str(store)).shards(test=False)
     assert (data['frames'], data['sequences'], data['hash']) == (30, 1, store_hash(training))
     assert main(['evaluate', str(run), '--data', f'store:{store}']) == 0
     assert main(['export', str(run), '--out', str(tmp_path / 'small.onnx')]) == 0
@@ -404,38 +343,28 @@ def test_train_evaluate_and_retrain_from_a_store(
         main([*command, '--data', f'store:{store}', '--data', f'bag:{bags / "walk0"}'])
     retrain = ['retrain', '--from', str(tmp_path / 'small.onnx'), '--out', str(tmp_path / 'new.onnx')]
     changed = {
-        'data.reshaped_copies': 1, 'optim.steps': 40, 'optim.steps_per_epoch': 20, 'optim.batch': 32,
+        'data.copies.count': 1, 'optim.steps': 20, 'optim.steps_per_epoch': 10, 'optim.batch': 32,
         'optim.rehearsal_poses': 20, 'stream.pieces': 4, 'stream.lanes': 2,
     }
-    settings = [part for name, value in changed.items() for part in ('--set', f'{name}={value}')]
-    assert main([*retrain, '--data', f'store:{store}', *settings, '--force']) == 0
+    assert main([*retrain, '--data', f'store:{store}', *set_options(changed), '--force']) == 0
     card = load_card(tmp_path / 'new.onnx')
-    assert card.training['sources'] == [f'store:{store}']
+    assert card.training['sources'] == [f'{{store: {store}}}']
     assert card.training['hash'] == store_hash(training)
     # The bag that is kept aside, of 30 frames, and its last camera.
     assert card.metrics['after']['poses'] == 30
     assert card.metrics['after']['mpjpe_mm'] < card.metrics['before']['mpjpe_mm']
-    told = json.loads((tmp_path / 'new_report' / 'report.json').read_text())
-    assert [r['training_frames'] for r in told['recordings']] == [0]
+    written = json.loads((tmp_path / 'new_report' / 'report.json').read_text())
+    assert [r['training_frames'] for r in written['recordings']] == [0]
     with pytest.raises(ConfigError, match='either --bag BAG or --data store:STORE'):
         main(retrain)
     with pytest.raises(ConfigError, match='whole bags are kept aside'):
         main([*retrain, '--data', f'store:{store}', '--held-out', 'cam3'])
 
 
-def test_two_cameras_are_all_needed_to_check_on() -> None:
-    from geo_pose_training.retraining.proof import unseen
-
-    assert (unseen(sequence(4)).camera, unseen(sequence(4)).trained_on) == ('cam3', ('cam0', 'cam1', 'cam2'))
-    assert (unseen(sequence(4, cameras=2)).camera, unseen(sequence(4, cameras=2)).trained_on) == ('', ('cam0', 'cam1'))
-
-
-def test_people_of_one_bag_have_a_shard_each_and_are_on_one_side(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+@pytest.mark.slow
+def test_people_of_one_bag_have_a_shard_each_and_are_on_one_side(tmp_path: Path) -> None:
     for name in ('a', 'b'):
-        write_bag(tmp_path / 'bags' / name, sequence(50, seed=1), sequence(50, seed=2, aside_m=1.6))
+        write_bag(tmp_path / 'bags' / name, recorded_person(50, seed=1), recorded_person(50, seed=2, aside_m=1.6))
     command = ['store', str(tmp_path / 'bags' / '*'), '--out', str(tmp_path / 'store'), '--workers', '1']
     assert cli.main(command) == 0
     shards = open_store(tmp_path / 'store')
@@ -443,9 +372,9 @@ def test_people_of_one_bag_have_a_shard_each_and_are_on_one_side(
         'a.parquet', 'a.person2.parquet', 'b.parquet', 'b.person2.parquet'
     ]
     assert [shard.hash for shard in shards[:2]] == [data_hash([p]) for p in load_people(tmp_path / 'bags' / 'a')]
-    store = f'store:{tmp_path / "store"}'
-    assert [shard.path.stem for shard in store_shards(store, test=False)] == ['a', 'a.person2']
-    assert [shard.path.stem for shard in store_shards(store, test=True)] == ['b', 'b.person2']
+    store = StoreSource(str(tmp_path / 'store'))
+    for test, bag in ((False, 'a'), (True, 'b')):
+        assert [shard.path.stem for shard in store.shards(test=test)] == [bag, f'{bag}.person2']
     # One that was damaged, or is of somebody who is no longer there, is made again or goes.
     shards[1].path.write_bytes(b'torn')
     (tmp_path / 'store' / 'a.person3.parquet').write_bytes(shards[0].path.read_bytes())

@@ -7,40 +7,37 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from geo_pose_training.data.prepare import prepare
-from geo_pose_training.data.sequence import Sequence
+from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.labels.sides import confused_sides, exchange_sides, find_exchanges
-from geo_pose_training.labels.triangulation import refined
-from geo_pose_training.settings import DataSettings
+from geo_pose_training.labels.views import SeenJoints
+from geo_pose_training.settings import CopySettings, DataSettings
 
-from test.training.people import sequence
+from test.training.people import recorded_person
 
 _LEGS, _ARMS = 0, 1
 
 
-def _exchanged(seen: Sequence, confused: np.ndarray) -> Sequence:
+def _exchanged(seen: PersonRecording, confused: np.ndarray) -> PersonRecording:
     xy, confidence = exchange_sides(seen.xy, seen.confidence, confused)
     return replace(seen, xy=xy, confidence=confidence)
 
 
-def _nothing(seen: Sequence) -> np.ndarray:
+def _nothing(seen: PersonRecording) -> np.ndarray:
     return np.zeros((len(seen), len(seen.rig), 2), bool)
 
 
-def _found(seen: Sequence, labels: np.ndarray) -> np.ndarray:
-    rays = seen.rays()
-    extent = (np.nanmax(rays, axis=2) - np.nanmin(rays, axis=2)).max(-1)
-    return find_exchanges(seen.cam_from_world, rays, seen.confidence, extent, labels, seen.fps)
+def _found(seen: PersonRecording, labels: np.ndarray) -> np.ndarray:
+    return find_exchanges(SeenJoints(seen.cam_from_world, seen.rays(), seen.confidence, seen.fps), labels)
 
 
-def _errors_mm(seen: Sequence) -> np.ndarray:
-    labels, _ = refined(seen.cam_from_world, seen.focal_px, seen.rays(), seen.confidence, seen.fps)
+def _errors_mm(seen: PersonRecording) -> np.ndarray:
     assert seen.truth is not None
-    errors: np.ndarray = 1e3 * np.linalg.norm(labels - seen.truth, axis=-1)
+    errors: np.ndarray = 1e3 * np.linalg.norm(seen.refined_labels()[0] - seen.truth, axis=-1)
     return errors
 
 
 def test_sides_are_exchanged_for_the_limbs_that_are_named() -> None:
-    seen = sequence(frames=3)
+    seen = recorded_person(frames=3)
     confused = _nothing(seen)
     confused[1, 2, _LEGS] = True
     numbered = np.arange(seen.confidence.size).reshape(seen.confidence.shape)
@@ -54,9 +51,9 @@ def test_sides_are_exchanged_for_the_limbs_that_are_named() -> None:
 
 
 # Two views contradict each other about an exchange across the epipolar lines only.
-@pytest.mark.parametrize(('cameras', 'worse'), [(2, 2.0), (3, 1.1), (4, 1.1), (6, 1.1)])
+@pytest.mark.parametrize(('cameras', 'worse'), [(2, 2.0), (3, 1.1), (6, 1.1)], ids=['two', 'three', 'six'])
 def test_a_view_that_exchanges_limbs_for_long_is_found_and_labels_are_as_without(cameras: int, worse: float) -> None:
-    seen = sequence(frames=60, cameras=cameras, noise_px=1.0)
+    seen = recorded_person(frames=60, cameras=cameras, noise_px=1.0)
     confused = _nothing(seen)
     confused[15:50, 1, _LEGS] = True
     confused[5:20, 1, _ARMS] = True
@@ -66,14 +63,14 @@ def test_a_view_that_exchanges_limbs_for_long_is_found_and_labels_are_as_without
     spoiled.xy[::7, :, 3], spoiled.confidence[::7, :, 3] = np.nan, 0.0
     assert seen.truth is not None
     found = _found(spoiled, seen.truth)
-    # Where left and right are one in the picture there is nothing to find.
+    # Where left and right are one in the image there is nothing to find.
     assert (found != confused).mean() < 0.02
     assert _errors_mm(spoiled).mean() < worse * _errors_mm(seen).mean() + 1.0
 
 
 def test_most_views_may_be_wrong_for_a_while() -> None:
     """At each of these instants the wrong views are a majority; that limbs do not jump decides."""
-    seen = sequence(frames=60, cameras=3, noise_px=1.0)
+    seen = recorded_person(frames=60, cameras=3, noise_px=1.0)
     confused = _nothing(seen)
     confused[20:40, :2, _LEGS] = True
     spoiled = _exchanged(seen, confused)
@@ -81,17 +78,15 @@ def test_most_views_may_be_wrong_for_a_while() -> None:
 
 
 def test_nothing_is_exchanged_where_nothing_is_wrong() -> None:
-    seen = sequence(frames=60, cameras=3, noise_px=4.0)
+    seen = recorded_person(frames=60, cameras=3, noise_px=4.0)
     assert seen.truth is not None
     assert not _found(seen, seen.truth).any()
     unseen = replace(seen, xy=np.full_like(seen.xy, np.nan), confidence=np.zeros_like(seen.confidence))
-    assert not find_exchanges(
-        unseen.cam_from_world, unseen.rays(), unseen.confidence, np.full((60, 3), np.nan), seen.truth, 30.0
-    ).any()
+    assert not _found(unseen, seen.truth).any()
 
 
 def test_labels_say_which_views_are_confused() -> None:
-    seen = sequence(frames=20, cameras=3)
+    seen = recorded_person(frames=20, cameras=3)
     confused = _nothing(seen)
     confused[4:9, 2, _ARMS] = True
     spoiled = _exchanged(seen, confused)
@@ -100,10 +95,10 @@ def test_labels_say_which_views_are_confused() -> None:
 
 
 def test_views_are_repaired_where_the_recipe_says_so() -> None:
-    seen = sequence(frames=50, cameras=3)
+    seen = recorded_person(frames=50, cameras=3)
     confused = _nothing(seen)
     confused[:25, 1] = True
-    settings = DataSettings(labels='refined', reshaped_copies=1)
+    settings = DataSettings(labels='refined', copies=CopySettings(1))
     exact, as_seen = prepare([seen], settings, 0), prepare([_exchanged(seen, confused)], settings, 0)
     repaired = prepare([_exchanged(seen, confused)], replace(settings, sides='repaired'), 0)
     # The real views, and the copies' virtual ones, which carry the residuals of the real.

@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from geo_pose_training.data.augment import JointLimits, bend_joints, exchange_parts
-from geo_pose_training.data.prepare import cut_off, prepare
-from geo_pose_training.settings import DataSettings, load_recipe
+from geo_pose_training.data.prepare import prepare
+from geo_pose_training.settings import CopySettings, DataSettings, MotionSettings
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.simulation.cameras import ceiling_rig
 from geo_pose_ros.skeleton import BODY17
-from test.training.people import moving_person, sequence
+from test.training.people import moving_person, recorded_person
 
 _UP = np.array((0.0, 0.0, 1.0))
 _PARENT, _CHILD = np.array(BODY17.edges).T
@@ -65,11 +64,12 @@ def test_frames_with_unknown_joints_stay_and_there_must_be_other_clips() -> None
     np.testing.assert_array_equal(made[3], own[3])
     limits = JointLimits.measured(own)
     np.testing.assert_array_equal(bend_joints(own, limits, 0.3, 10, np.random.default_rng(0))[3], own[3])
-    with pytest.raises(ConfigError, match=r'no clip to take limbs from; set data.exchanged_parts to 0'):
+    with pytest.raises(ConfigError, match=r'no clip to take limbs from; set data.copies.motion.exchanged_parts to 0'):
         exchange_parts(own, [], 1.0, _UP, 10, np.random.default_rng(0))
     with pytest.raises(ConfigError, match='enough surely known frames'):
-        unseen = replace(sequence(frames=4), truth=np.full((4, 17, 3), np.nan))
-        prepare([unseen], DataSettings(labels='truth', reshaped_copies=1, exchanged_parts=0.5), 0)
+        unseen = replace(recorded_person(frames=4), truth=np.full((4, 17, 3), np.nan))
+        copies = CopySettings(1, motion=MotionSettings(exchanged_parts=0.5))
+        prepare([unseen], DataSettings(labels='truth', copies=copies), 0)
 
 
 def test_bent_joints_stay_within_the_measured_limits() -> None:
@@ -91,52 +91,3 @@ def test_bent_joints_stay_within_the_measured_limits() -> None:
     assert outside(bent) <= outside(own)
     assert np.linalg.norm(bent - own, axis=-1)[:, [12, 13, 15, 16]].max() > 0.02
     np.testing.assert_allclose(bend_joints(own, limits, 0.0, 5, np.random.default_rng(1)), own, atol=1e-12)
-
-
-def test_an_edge_cuts_off_what_lies_beyond_it() -> None:
-    xy = np.random.default_rng(0).standard_normal((500, 2, 17, 2))
-    gone = cut_off(np.random.default_rng(1), 0.5, xy)
-    cut = gone.any(-1)
-    assert 0.3 < cut.mean() < 0.7
-    kept = (~gone).sum(-1)[cut]
-    assert (kept.min(), kept.max()) == (5, 15)
-    # Some straight edge along an axis has all that is gone on one side and all that is left on the other.
-    for frame, view in np.argwhere(cut)[:50]:
-        inside, outside = xy[frame, view][~gone[frame, view]], xy[frame, view][gone[frame, view]]
-        signs = ((1, 0), (1, 1), (-1, 0), (-1, 1))
-        assert any((s * inside[:, a]).max() <= (s * outside[:, a]).min() for s, a in signs)
-
-
-def test_upright_virtual_cameras_stand_where_the_settings_say() -> None:
-    recipe = load_recipe('body17')
-    one = sequence(frames=60)
-    bank = prepare([one], recipe.data, 0, gravity=True)
-    copies = len(bank) - len(one)
-    assert copies == recipe.data.reshaped_copies * len(one)
-    view_from_world = bank.view_from_world[len(one) :].numpy()
-    up = view_from_world[..., :3] @ _UP
-    # Up but for its error of 2 degrees; the virtual cameras do not roll.
-    assert np.abs(up[..., 0]).max() < 0.2
-    assert (up[..., 1] < 0.0).all()
-    valid = bank.valid[len(one) :].numpy()
-    np.testing.assert_allclose(bank.view[len(one) :, :, 0][valid], -up[..., 2][valid], atol=0.1)
-    position = -(view_from_world[..., :3].swapaxes(-1, -2) @ view_from_world[..., 3:])[..., 0]
-    centre = bank.label.mean(1)[len(one) :, None].numpy()
-    away = np.linalg.norm(position - centre, axis=-1)
-    assert (away.min() > 1.5, away.max() < 8.5) == (True, True)
-    elevation = np.degrees(np.arcsin((position - centre)[..., 2] / away))
-    assert elevation.min() < 5.0
-    assert elevation.max() > 50.0
-    # Other cameras after 50 frames, and without gravity no view at all.
-    assert len(np.unique(position[:60, 0].round(3), axis=0)) == 2
-    assert not prepare([one], load_recipe('geo').data, 0).view.any()
-
-
-def test_a_ceiling_rig_is_one() -> None:
-    rig = ceiling_rig(3)
-    for camera in rig.cameras:
-        axis = camera.cam_from_world[2, :3]
-        assert 2.5 <= camera.position_m[2] <= 4.5
-        assert 30.0 <= np.degrees(np.arcsin(-axis[2])) <= 60.0
-    np.testing.assert_array_equal(ceiling_rig(3).cameras[1].cam_from_world, rig.cameras[1].cam_from_world)
-    assert not np.allclose(ceiling_rig(4).cameras[1].cam_from_world, rig.cameras[1].cam_from_world)

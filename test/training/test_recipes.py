@@ -1,0 +1,56 @@
+"""Recipes: those of the package, files, and names of older versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from geo_pose_training.settings import load_recipe, recipe_names, stored_recipe
+
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.inference.model_card import default_model, load_card
+
+
+def test_recipes_load_and_say_what_they_are() -> None:
+    assert {'geo', 'li2020', 'li2020_temporal', 'reprojection_only', 'pseudo_label', 'supervised'} <= set(
+        recipe_names()
+    )
+    for name in recipe_names():
+        assert load_recipe(name).description
+        assert (load_recipe(name).data.labels == 'truth') == (name == 'supervised')
+    assert load_recipe('li2020', {'optim.steps': 7}).optim.steps == 7
+
+
+def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='Unknown recipe'):
+        load_recipe('magic')
+    with pytest.raises(ConfigError, match='does not exist'):
+        load_recipe(str(tmp_path / 'none.yaml'))
+    (tmp_path / 'typo.yaml').write_text('optim: {stepz: 3}')
+    with pytest.raises(ConfigError, match='stepz'):
+        load_recipe(str(tmp_path / 'typo.yaml'))
+    with pytest.raises(ConfigError, match=r'loss\.label needs labels'):
+        load_recipe('li2020', {'loss.label': 1.0})
+    with pytest.raises(ConfigError, match=r'data\.sides needs labels'):
+        load_recipe('li2020', {'data.sides': 'repaired'})
+    with pytest.raises(ConfigError, match=r'data\.copies\.count needs labels'):
+        load_recipe('li2020', {'data.copies.count': 1})
+    with pytest.raises(ConfigError, match='there are no copies'):
+        load_recipe('pseudo_label', {'data.copies.occlusion.limbs': 0.1})
+    with pytest.raises(ConfigError, match=r'nearest_m is 3, above data\.virtual_cameras\.farthest_m, 2'):
+        load_recipe('geo', {'data.virtual_cameras.nearest_m': 3.0, 'data.virtual_cameras.farthest_m': 2.0})
+    with pytest.raises(ConfigError, match='lifted_views'):
+        load_recipe('li2020', {'optim.lifted_views': 1})
+
+
+def test_former_names_are_refused_with_the_new_ones(tmp_path: Path) -> None:
+    (tmp_path / 'old.yaml').write_text('data: {labels: refined, reshaped_copies: 2}')
+    with pytest.raises(ConfigError, match=r"'data\.reshaped_copies' is called 'data\.copies\.count' now"):
+        load_recipe(str(tmp_path / 'old.yaml'))
+
+
+def test_stored_recipes_of_older_versions_are_understood() -> None:
+    stored = load_card(default_model()).training['recipe']['data']
+    assert 'reshaped_copies' in stored, 'the model that ships was exported before'
+    assert stored_recipe({'data': stored}).data == load_recipe('body17').data
+    assert stored_recipe({'data': {'virtual_views': 2}}).data.virtual_cameras.count == 2

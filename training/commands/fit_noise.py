@@ -1,0 +1,35 @@
+"""`geo_pose fit-noise`: estimate a detector's noise from bags, for the option noise of motion data."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from geo_pose_ros.commands import Subparsers
+
+from ..labels.fit_noise import fit_noise
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose fit-noise`."""
+    parser = subparsers.add_parser(
+        'fit-noise', help="estimate a detector's noise from bags", description=__doc__
+    )
+    parser.add_argument('bag', nargs='+', type=Path, help='bags of one person before three cameras or more')
+    parser.add_argument('--out', required=True, type=Path, help='the YAML file')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the noise of the detector that saw the bags; return 0."""
+    # Bags are read by another optional dependency (rosbags).
+    from ..data.bag import load_people
+
+    found = asdict(fit_noise([person for bag in arguments.bag for person in load_people(bag)]))
+    arguments.out.write_text(yaml.safe_dump(found, sort_keys=False), encoding='utf-8')
+    for name, value in found.items():
+        print(f'{name:<14} {value:.4g}')
+    return 0

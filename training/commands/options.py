@@ -1,0 +1,79 @@
+"""What several commands of training take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from geo_pose_ros.errors import ConfigError
+
+from ..data.recording import PersonRecording
+from ..retraining.check import Check
+from ..retraining.hold_out import HoldOut, hold_out
+
+DATA_HELP = (
+    "KIND:PATH, KIND one of h36m, mpi, bag, store; or YAML, text or file, e.g. '{motion: NPZ_OR_BVH_FOLDER, rigs: "
+    "JSON}' (repeatable; see docs/training.md)"
+)
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
+    """Add --recipe, --set, --seed and --resume."""
+    parser.add_argument('--recipe', default=recipe, help=f'name or YAML file [default {recipe}]')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a recipe setting')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--resume', action='store_true', help='continue an interrupted run')
+
+
+def overrides(pairs: Sequence[str]) -> dict[str, object]:
+    """Return the settings that ``--set`` changes, by dotted name; raise ConfigError for what is no NAME=VALUE."""
+    values: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition('=')
+        if not equals:
+            raise ConfigError(f"--set {pair}: expected NAME=VALUE, e.g. --set optim.steps=1000.")
+        values[name] = yaml.safe_load(value)
+    return values
+
+
+def add_hold_out_arguments(parser: argparse.ArgumentParser, held_out: str) -> None:
+    """Add --held-out, --frames and --held-out-frames."""
+    parser.add_argument('--held-out', default='', metavar='CAMERA', help=held_out)
+    parser.add_argument('--frames', default='', help='to train on, e.g. 0-70 [default: all but the last 40 %%]')
+    parser.add_argument('--held-out-frames', default='', help='frames to check on [default: the last 40 %%]')
+
+
+def held_out(whole: PersonRecording, arguments: argparse.Namespace, cameras: Sequence[str] = ()) -> HoldOut:
+    """Return the recording with what the arguments hold out."""
+    # Bags are read by another optional dependency (rosbags).
+    from ..data.bag import parse_range
+
+    train, test = (parse_range(text) if text else None for text in (arguments.frames, arguments.held_out_frames))
+    return hold_out(whole, camera=arguments.held_out, cameras=tuple(cameras), train=train, test=test)
+
+
+def print_check(when: str, found: Check) -> None:
+    """Print what was measured on what is held out."""
+    numbers = found.known()
+    elsewhere = f", other people {numbers['elsewhere_mm']:.1f} mm" if 'elsewhere_mm' in numbers else ''
+    print(
+        f'{when:<7} {found.poses} poses: MPJPE {found.mpjpe_mm:.1f} mm, P-MPJPE {found.p_mpjpe_mm:.1f} mm, '
+        f'reprojection {found.reprojection_px:.1f} px, {found.inside_percent:.0f} % within 2.8 sigma{elsewhere}'
+    )
+
+
+def write_numbers(path: Path | None, numbers: Mapping[str, object]) -> None:
+    """Write numbers as JSON; None: nowhere."""
+    if path is not None:
+        path.write_text(json.dumps(numbers, indent=1), encoding='utf-8')
+
+
+def command_line() -> str:
+    """Return the command that this process was started by."""
+    return shlex.join(['geo_pose', *sys.argv[1:]])

@@ -1,0 +1,53 @@
+"""`geo_pose train`: train a lifter from calibrated multi-view 2D keypoints."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from geo_pose_ros.commands import Subparsers
+
+from ..data.sources import describe, parse_sources
+from ..distributed import process_group
+from ..feed import Feed
+from ..fit import CHECKPOINT, fit
+from ..provenance import source_commit
+from ..settings import load_recipe, recipe_names
+from ..trainer import Trainer
+from .options import DATA_HELP, add_recipe_arguments, command_line, overrides
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `geo_pose train`."""
+    parser = subparsers.add_parser(
+        'train', help='train a lifter from calibrated multi-view 2D keypoints',
+        description=f'Train a lifter. Recipes: {", ".join(recipe_names())}, or a YAML file.',
+    )
+    parser.add_argument('--data', required=True, action='append', help=DATA_HELP)
+    parser.add_argument('--out', required=True, type=Path, help='folder of the run')
+    add_recipe_arguments(parser, 'geo')
+    parser.add_argument('--overfit', action='store_true', help='train on one batch: its loss must go to zero')
+    parser.add_argument('--tensorboard', action='store_true', help='also write TensorBoard events')
+    parser.add_argument('--quiet', action='store_true', help='no progress bar')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; return 0, or 130 if interrupted."""
+    recipe = load_recipe(arguments.recipe, overrides(arguments.set))
+    sources = parse_sources(arguments.data)
+    with process_group() as device:
+        feed = Feed.of(sources, recipe, arguments.seed)
+        trainer = Trainer(recipe, feed.source, seed=arguments.seed, device=device)
+        data = {
+            'sources': [describe(source) for source in sources], **feed.identity, 'recipe': arguments.recipe,
+            'seed': arguments.seed, 'command': command_line(), 'commit': source_commit(),
+            'uses_3d_labels': recipe.data.labels == 'truth',
+        }
+        progress = fit(
+            trainer, arguments.out, data, resume=arguments.resume, overfit=arguments.overfit,
+            progress=not arguments.quiet, tensorboard=arguments.tensorboard,
+        )
+        if trainer.rank == 0:
+            print(f"{progress.steps} steps, checkpoint in '{arguments.out / CHECKPOINT}'")
+    return 130 if progress.interrupted else 0

@@ -1,0 +1,1 @@
+"""Evaluation of lifters, every view lifted on its own."""

@@ -1,0 +1,154 @@
+"""A lifter as a function of arrays, and what it makes of the views of a recording, each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from geo_pose_ros.arrays import Float32Array, FloatArray
+from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, VIEW_NAME, load_card
+from geo_pose_ros.lifting.root import solve_root
+
+from ..data.recording import PersonRecording
+from ..fit import load_run
+from ..model import Lifter
+from ..window import InputWindow
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SigmaScale:
+    """Factors on the reported standard deviation of joints that the view sees, and of those that it does not."""
+
+    seen: float = 1.0
+    hidden: float = 1.0
+
+
+_UNSCALED = SigmaScale()
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A lifter as a function.
+
+    Attributes:
+        lift: pose2d (B, T, J, 3), and where gravity counts view (B, 2), to xyz (B, J, 3) m and sigma (B, J) m; float32.
+        window: what ``lift`` reads.
+    """
+
+    lift: Callable[..., tuple[Float32Array, Float32Array]]
+    window: InputWindow = field(default_factory=InputWindow)
+
+    def __call__(
+        self, pose2d: Float32Array, view: Float32Array | None = None
+    ) -> tuple[Float32Array, Float32Array]:
+        """Lift ``pose2d``; ``view`` (B, 2) counts only for a lifter that knows gravity."""
+        return self.lift(pose2d, view) if self.window.up else self.lift(pose2d)
+
+    @classmethod
+    def of_lifter(cls, lifter: Lifter, scale: SigmaScale = _UNSCALED, up: str = 'z') -> Predictor:
+        """Return the predictor of a network, its sigma times ``scale``, in a world with that upward axis.
+
+        It leaves the network's mode and torch's random state alone.
+        """
+        window = InputWindow.of_model(lifter.settings, up)
+
+        def lift(pose2d: Float32Array, view: Float32Array | None = None) -> tuple[Float32Array, Float32Array]:
+            was_training = lifter.training
+            lifter.eval()
+            try:
+                with torch.no_grad():
+                    lifted = lifter(torch.from_numpy(pose2d), None if view is None else torch.from_numpy(view))
+            finally:
+                lifter.train(was_training)
+            seen = pose2d[:, window.lifted_frame, :, 2] > 0.0
+            factor = np.where(seen, scale.seen, scale.hidden).astype(np.float32)
+            return lifted.xyz.numpy(), lifted.sigma.numpy() * factor
+
+        return cls(lift, window)
+
+    @classmethod
+    def of_onnx(cls, model: Path, window: InputWindow) -> Predictor:
+        """Return the predictor of an ONNX file, on the CPU."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(str(model), options, providers=['CPUExecutionProvider'])
+
+        def lift(pose2d: Float32Array, view: Float32Array | None = None) -> tuple[Float32Array, Float32Array]:
+            given = {INPUT_NAME: pose2d} if view is None else {INPUT_NAME: pose2d, VIEW_NAME: view}
+            xyz, sigma = session.run(list(OUTPUT_NAMES), given)
+            return xyz, sigma
+
+        return cls(lift, window)
+
+    @classmethod
+    def load(cls, model: Path) -> Predictor:
+        """Return the predictor of a run folder, or of an exported model with its card."""
+        if model.is_dir():
+            recipe, lifter, _ = load_run(model)
+            return cls.of_lifter(lifter, up=recipe.data.up)
+        card = load_card(model)
+        up = str(card.training['recipe']['data'].get('up', 'z')) if card.gravity else ''
+        return cls.of_onnx(model, InputWindow(card.receptive_field, card.causal, up))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiftedRecording:
+    """Every view of a recording lifted on its own.
+
+    Attributes:
+        xyz: (F, C, J, 3) m in each camera's frame, root-relative; NaN where the view was not lifted.
+        root: (F, C, 3) m in the camera's frame, solved from the pose.
+        sigma: (F, C, J) m.
+    """
+
+    xyz: FloatArray
+    root: FloatArray
+    sigma: FloatArray
+
+
+def lift_recording(
+    predictor: Predictor, recording: PersonRecording, *, min_joints: int = 14, stride: int = 1
+) -> LiftedRecording:
+    """Lift all views of every ``stride``-th frame in which at least ``min_joints`` joints are seen."""
+    poses = predictor.window.poses(recording)
+    frames, views, joints = recording.confidence.shape
+    usable = ((poses.pose2d[..., 2] > 0.0).sum(-1) >= min_joints) & np.isfinite(poses.size)
+    usable &= (np.arange(frames) % stride == 0)[:, None]
+    rows = predictor.window.rows(frames)
+    xyz = np.full((frames, views, joints, 3), np.nan)
+    sigma = np.full((frames, views, joints), np.nan)
+    for view in range(views):
+        wanted = np.flatnonzero(usable[:, view])
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            xyz[chunk, view], sigma[chunk, view] = predictor(poses.pose2d[rows[chunk], view], poses.view[chunk, view])
+    seen = np.where(poses.pose2d[..., 2:] > 0.0, poses.rays, np.nan)
+    root = solve_root(xyz, seen, poses.pose2d[..., 2].astype(np.float64))
+    cam_from_view = np.swapaxes(poses.view_from_cam, -1, -2)
+    return LiftedRecording(
+        np.einsum('fcab,fcjb->fcja', cam_from_view, xyz), np.einsum('fcab,fcb->fca', cam_from_view, root), sigma
+    )
+
+
+def lifter_inputs(
+    recordings: Sequence[PersonRecording], window: InputWindow, count: int = 256
+) -> tuple[Float32Array, ...]:
+    """Return up to ``count`` inputs of the recordings' first views: (N, T, J, 3), and where gravity counts (N, 2)."""
+    windows, views, total = [], [], 0
+    for recording in recordings:
+        poses = window.poses(recording.views(recording.rig.names[:1]))
+        windows.append(poses.pose2d[window.rows(len(recording)), 0])
+        views.append(poses.view[:, 0])
+        total += len(recording)
+        if total >= count:
+            break
+    found = np.concatenate(windows)[:count]
+    return (found, np.concatenate(views)[:count]) if window.up else (found,)

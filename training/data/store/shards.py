@@ -1,6 +1,6 @@
 """A store of recordings: a folder of Parquet files, a shard per recorded person, read piece by piece.
 
-A row is a frame set; a row group is a piece, some hundreds of successive frames. Keypoints, confidences, labels and
+A row is a set; a row group is a piece, some hundreds of successive frames. Keypoints, confidences, labels and
 stamps are columns; what a whole recording has in common (rig, skeleton, rate) is in the file's own metadata, and so is
 what it was made from. Pages and metadata carry checksums. A shard is written beside its place and then moved there:
 one that can be opened is whole.

@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmarks.harness import CACHE, OUT, parser_of, provenance, resident_mb, write_json
 from geo_pose_ros.bags.read import BagReader
-from geo_pose_ros.demo.run import BODIES, prepare, run_live
+from geo_pose_ros.demo.live import prepare
+from geo_pose_ros.demo.run import run_live
 from geo_pose_ros.demo.summary import delays_ms
 
 SAMPLE_S = 5.0
@@ -47,7 +48,7 @@ def main() -> None:
         loop_s = (reader.end_ns - reader.start_ns) / 1e9
     sampler = Sampler()
     played = run_live(run_folder, material, math.ceil(minutes * 60.0 / loop_s), sampler)
-    delays = delays_ms(run_folder / 'recording', BODIES)
+    delays = delays_ms(run_folder / 'recording')
     seconds, rss_mb = (np.array(sampler.samples) - (played['origin_ns'] / 1e9, 0.0)).T
     settled = int(np.abs(seconds - SETTLED_S).argmin())
     halves = np.array_split(delays, 2)

@@ -1,19 +1,13 @@
-"""`geo_pose loop`: a running node is recorded, its lifter retrained on that, put into the node, and measured again.
+"""Record a running node, retrain its lifter on the recording, put it into the node, and measure again.
 
-The node is never restarted. It works while the lifter is trained and exchanged, on the footage played over and over, so
-that it shows whether somebody is lost by it.
+The node is never restarted. It works while the lifter is trained and exchanged, on footage that is played again and
+again: this shows whether the exchange loses anybody.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import random
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +17,10 @@ from ..arrays import IntArray
 from ..bags.read import BagReader
 from ..errors import BagError
 from ..messages.clouds.bodies import bodies_from_cloud
-from .run import BODIES, NODE, Material, geo_pose, last_line, prepare, running
+from .live import NODE, LiveSystem, geo_pose, prepare
 
+_BODIES, _SKELETON = f'{NODE}/bodies', f'{NODE}/skeleton'
 _RECORDED = f'{NODE}/(bodies|skeleton|keypoints/.*)|/[^/]*/camera_info'
-_SKELETON = f'{NODE}/skeleton'
-_START_TIMEOUT_S = 120.0
 # Of the last set.
 _LATE_S = 3.0
 
@@ -77,41 +70,37 @@ def run_loop(out: Path, cache: Path, rate: float, split: Split) -> Exchange:
         BagError: if a part of it failed, or the new model is not better; names the part and its log.
     """
     material = prepare(out, cache, 'person')
-    logs = out / 'logs'
-    logs.mkdir(exist_ok=True)
-    environment = {**os.environ, 'ROS_DOMAIN_ID': str(random.SystemRandom().randrange(1, 100))}
     model = out / 'model.onnx'
     for stale in (model, model.with_suffix('.json')):
         stale.unlink(missing_ok=True)
-    rig = out / 'rig.yaml'
-    command = [*geo_pose('node'), '--ros-args', '-p', f'rig:={rig.resolve()}']
-    with running('pose_node', command, logs, environment) as node:
-        print('3/7  the node, live, is recorded')
-        with _recorded(out / 'before', logs, environment):
-            _play(material, logs, environment, rate)
-        if node.poll() is not None:
-            raise BagError(f'pose_node ended with status {node.returncode}: {last_line(logs / "pose_node.log")}')
-        with _recorded(out / 'during', logs, environment), running(
-            'play', _player(material, rate, '--loop'), logs, environment
-        ):
-            print('4/7  its lifter is retrained; the node goes on')
-            report = out / 'model_report'
-            _run('retrain', [
-                *geo_pose('retrain'), '--bag', str(out / 'before'), '--rig', str(rig), *split.words,
-                '--out', str(model), '--report', str(_fresh(report)),
-            ], logs, environment)
-            print('5/7  and put into the running node')
-            _run('reload', [*geo_pose('reload'), str(model), '--node', NODE], logs, environment)
+    rig = str(out / 'rig.yaml')
+    player = material.player('--rate', str(rate))
+    system = LiveSystem(out)
+
+    def record_footage(bag: str) -> None:
+        """Record the node while the footage is played once, until the node is done with it."""
+        with system.recorder(bag, _RECORDED):
+            system.finish('play', player)
             time.sleep(_LATE_S)
-        print('6/7  which is recorded again')
-        with _recorded(out / 'after', logs, environment):
-            _play(material, logs, environment, rate)
-    print('7/7  and measured again, on what it saw with the new lifter')
-    for lifter in ('', str(model)):
-        _run('evaluate', [
-            *geo_pose('evaluate'), *([lifter] if lifter else []), '--data', f'bag:{out / "after"},rig:{rig}',
-            *split.words,
-        ], logs, environment)
+
+    with system.node():
+        print('the node, live, is recorded')
+        record_footage('before')
+        with system.recorder('during', _RECORDED), system.running('play_on', [*player, '--loop']):
+            print('its lifter is retrained; the node goes on')
+            system.finish('retrain', [
+                *geo_pose('retrain'), '--bag', str(out / 'before'), '--rig', rig, *split.words,
+                '--out', str(model), '--report', str(_fresh(out / 'model_report')),
+            ])
+            print('and put into the running node')
+            system.finish('reload', [*geo_pose('reload'), str(model), '--node', NODE])
+            time.sleep(_LATE_S)
+        print('which is recorded again')
+        record_footage('after')
+    print('and measured again, on what it saw with the new lifter')
+    for lifter in ([], [str(model)]):
+        data = ['--data', f'bag:{out / "after"},rig:{rig}', *split.words]
+        system.finish('evaluate', [*geo_pose('evaluate'), *lifter, *data])
     exchange = read_exchange(out / 'during')
     (out / 'loop.json').write_text(json.dumps({
         'models': [exchange.before, exchange.after], 'sets': [exchange.sets_before, exchange.sets_after],
@@ -129,8 +118,8 @@ def read_exchange(recording: Path) -> Exchange:
     models: list[tuple[int, str]] = []
     sets: list[tuple[int, IntArray]] = []
     with BagReader(recording) as reader:
-        for message in reader.messages((BODIES, _SKELETON)):
-            if message.topic == BODIES:
+        for message in reader.messages((_BODIES, _SKELETON)):
+            if message.topic == _BODIES:
                 sets.append((message.time_ns, bodies_from_cloud(message.decode()).body_ids))
             else:
                 said = json.loads(message.decode().data)['model_card_hash']
@@ -158,34 +147,3 @@ def _fresh(folder: Path) -> Path:
     while (made := folder.with_name(f'{folder.name}_{number}')).exists():
         number += 1
     return made
-
-
-@contextmanager
-def _recorded(bag: Path, logs: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    record = [*geo_pose('record'), '--out', str(bag), '--overwrite', '--regex', _RECORDED]
-    with running(f'record_{bag.name}', record, logs, environment):
-        yield
-
-
-def _player(material: Material, rate: float, *more: str) -> list[str]:
-    infos = [f'/{camera}/camera_info' for camera in material.rig.names]
-    return [
-        *geo_pose('play'), str(material.bag), '--restamp', '--rate', str(rate), '--wait', str(_START_TIMEOUT_S),
-        '--topics', *material.images, *infos, *more,
-    ]
-
-
-def _play(material: Material, logs: Path, environment: Mapping[str, str], rate: float) -> None:
-    """Play the footage once, and wait for the node to be done with it."""
-    _run('play', _player(material, rate), logs, environment)
-    time.sleep(_LATE_S)
-
-
-def _run(name: str, command: Sequence[str], logs: Path, environment: Mapping[str, str]) -> None:
-    """Run a command to its end and show what it printed; raise BagError if it failed."""
-    log = logs / f'{name}.log'
-    with log.open('w') as errors:
-        done = subprocess.run(command, env=dict(environment), stdout=subprocess.PIPE, stderr=errors, check=False)
-    sys.stdout.write(done.stdout.decode())
-    if done.returncode != 0:
-        raise BagError(f'{name} ended with status {done.returncode}: {last_line(log)}')

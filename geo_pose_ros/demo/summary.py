@@ -10,15 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from ..bags.read import BagReader
+from ..bags.recording import BODIES, DIAGNOSTICS, KEYPOINTS, Recording
 from ..errors import BagError
 from ..evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
-from ..messages.clouds.bodies import bodies_from_cloud
-from ..messages.clouds.keypoints import keypoints_from_cloud
-from ..messages.diagnostics import DIAGNOSTIC_ARRAY, diagnostics_from_message
-from ..messages.stamps import nearest_indices, stamp_of
+from ..messages.stamps import nearest_indices
 from ..pipeline import PosePipeline
-from ..rigs.topics import find_cameras
 from ..scene.settings import PipelineConfig
 from ..skeleton import BODY17
 from ..types import Bodies3D, CameraRig, Keypoints2D
@@ -27,25 +23,23 @@ from ..types import Bodies3D, CameraRig, Keypoints2D
 _NEAR_NS = 60_000_000.0
 
 
-def read_observations(recording: Path, bodies_topic: str) -> list[Observation]:
+def read_observations(recording: Path) -> list[Observation]:
     """Return the bodies and keypoints of a recording, in time order; keypoints go to the bodies nearest in time.
 
     Cameras without a common trigger have stamps of their own, so that those of a set differ from its bodies'.
 
     Raises:
-        BagError: if the recording lacks ``bodies_topic`` or keypoints, or no bodies were recorded.
+        BagError: if no bodies or no keypoints were recorded.
     """
     bodies: dict[int, Bodies3D] = {}
     keypoints: list[Keypoints2D] = []
-    with BagReader(recording) as reader:
-        reader.require(bodies_topic, ('sensor_msgs/msg/PointCloud2',))
-        cameras = {topics.keypoints: name for name, topics in find_cameras(reader).items() if topics.keypoints}
-        for message in reader.messages((bodies_topic, *cameras)):
-            if message.topic == bodies_topic:
-                found = bodies_from_cloud(message.decode())
+    with Recording([recording]) as recorded:
+        for message in recorded.stream([BODIES, KEYPOINTS]):
+            if message.source.kind == BODIES:
+                found = message.bodies()
                 bodies[found.stamp_ns] = found
             else:
-                keypoints.append(keypoints_from_cloud(message.decode(), cameras[message.topic]))
+                keypoints.append(message.keypoints())
     if not bodies or not keypoints:
         raise BagError(f"Recording '{recording}' holds {len(bodies)} bodies and {len(keypoints)} keypoints messages; "
                        'the node published nothing to judge.')
@@ -122,18 +116,10 @@ def _percentile(values: FloatArray, percent: float, digits: int = 2) -> float | 
 
 
 def read_diagnostics(recording: Path) -> dict[str, Mapping[str, str]]:
-    """Return the last values that each diagnostic status reported, by the status' name without its node's.
-
-    Raises:
-        BagError: if /diagnostics was not recorded.
-    """
-    statuses: dict[str, Mapping[str, str]] = {}
-    with BagReader(recording) as reader:
-        reader.require('/diagnostics', (DIAGNOSTIC_ARRAY,))
-        for message in reader.messages(('/diagnostics',)):
-            for status in diagnostics_from_message(message.decode()):
-                statuses[status.name] = status.values
-    return statuses
+    """Return the last values that each diagnostic status reported, by the status' name without its node's."""
+    with Recording([recording]) as recorded:
+        statuses = [status for message in recorded.stream([DIAGNOSTICS]) for status in message.statuses()]
+    return {status.name: status.values for status in statuses}
 
 
 def drops(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, int]]:
@@ -154,14 +140,14 @@ def stage_ms(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
     return {key.removeprefix(prefix): float(value) for key, value in pipeline.items() if key.startswith(prefix)}
 
 
-def delays_ms(recording: Path, bodies_topic: str) -> FloatArray:
-    """Return (n,) times from acquisition stamp to arrival at the recorder, in order of arrival, ms."""
-    with BagReader(recording) as reader:
-        messages = reader.messages((bodies_topic,))
-        return np.array([(message.time_ns - stamp_of(message.decode())) / 1e6 for message in messages])
+def delays_ms(recording: Path) -> FloatArray:
+    """Return (n,) times from the bodies' acquisition stamps to their arrival at the recorder, in order of arrival."""
+    with Recording([recording]) as recorded:
+        arrived = [(message.time_ns, message.bodies().stamp_ns) for message in recorded.stream([BODIES])]
+    return np.array([time_ns - stamp_ns for time_ns, stamp_ns in arrived]) / 1e6
 
 
-def latency_ms(recording: Path, bodies_topic: str) -> dict[str, float]:
+def latency_ms(recording: Path) -> dict[str, float]:
     """Return p50 and p95 of ``delays_ms``."""
-    delays = delays_ms(recording, bodies_topic)
+    delays = delays_ms(recording)
     return {f'p{percent}': round(float(np.percentile(delays, percent)), 1) for percent in (50, 95)}

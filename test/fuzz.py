@@ -31,7 +31,7 @@ from geo_pose_ros.messages.camera_info import (
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.image import ENCODINGS, frame_from_message
 from geo_pose_ros.messages.stamps import to_header
-from geo_pose_ros.messages.transforms import rig_to_transforms, transform_tree
+from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
 from geo_pose_ros.ros.io.cdr import header_stamp_ns, read_compressed_image, read_image
 from geo_pose_ros.skeleton import BODY17
@@ -155,8 +155,7 @@ TARGETS: dict[str, tuple[Callable[[Rng], bytes], Callable[[bytes], Any]]] = {
     'camera_info of rectified': (
         camera_info, lambda b: _take(b, 'sensor_msgs/msg/CameraInfo', lambda m: rectified_from_camera_info(m, 'left'))
     ),
-    'transforms over time': (transforms, lambda b: _take(b, 'tf2_msgs/msg/TFMessage', _place)),
-    'transforms': (transforms, lambda b: _take(b, 'tf2_msgs/msg/TFMessage', lambda m: transform_tree([m]))),
+    'transforms': (transforms, lambda b: _take(b, 'tf2_msgs/msg/TFMessage', _place)),
 }
 
 

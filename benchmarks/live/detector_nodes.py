@@ -33,10 +33,10 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, PointCloud2
 
 from benchmarks.harness import CACHE, parser_of
+from geo_pose_ros.bags.cameras import choose_cameras
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.demo.live import prepare
 from geo_pose_ros.rigs.rig_file import dump_rig
-from geo_pose_ros.rigs.topics import choose_cameras
 from geo_pose_ros.ros.io.cdr import with_header_stamp
 from geo_pose_ros.ros.io.middleware import large_data_environment
 from geo_pose_ros.ros.io.qos import profile

@@ -26,10 +26,11 @@ from ..messages.image import frame_from_message
 from ..messages.transforms import optical_frame_id
 from ..pipeline import PosePipeline
 from ..rigs.files import write_calibration
-from ..rigs.topics import CameraTopics, choose_cameras, rig_from_bag
+from ..rigs.topics import CameraTopics
 from ..scene.settings import PipelineConfig
 from ..skeleton import get_skeleton
 from ..types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D
+from .cameras import choose_cameras, rig_from_bag
 from .read import BagMessage, BagReader, until_damage
 
 _LOG = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from tqdm import tqdm
 from ..arrays import IntArray
 from ..errors import GeoPoseError
 from ..messages.camera_info import intrinsics_from_camera_info
-from ..rigs.topics import CameraTopics, find_cameras, rig_from_bag
+from ..rigs.topics import CameraTopics, find_cameras
+from .cameras import rig_from_bag
 from .read import BagReader, until_damage
 
 
@@ -56,7 +57,7 @@ class BagReport:
 
 def inspect_bag(reader: BagReader) -> BagReport:
     """Read the stamps of all frames of an open bag and say what it holds."""
-    cameras = find_cameras(reader)
+    cameras = find_cameras(reader.topics.values())
     sources = {topics.image or topics.keypoints: name for name, topics in cameras.items()}
     stamps: dict[str, list[int]] = {name: [] for name in cameras}
     total = sum(reader.topics[topic].count for topic in sources)

@@ -28,14 +28,14 @@ from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
 from ..rigs.rig_file import rig_hash
 from ..rigs.settings import TRACKING_FRAME, TransformConfig
-from ..rigs.topics import CameraTopics, choose_cameras, rig_from_bag
+from ..rigs.topics import CameraTopics
 from ..scene.settings import PipelineConfig, SyncConfig
 from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
 from ..settings import setting
 from ..skeleton import BODY17, SKELETONS, get_skeleton
 from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
+from .cameras import MovingBag, choose_cameras, read_transforms, rig_from_bag
 from .message_factory import RosbagsFactory
-from .moving import MovingBag, transforms_of
 from .read import BagMessage, BagReader, until_damage
 from .sets import Stamped, synchronised
 from .write import BagWriter
@@ -305,7 +305,7 @@ class _Run:
         if self._moving is None:
             self._send('/tf_static', rig_to_transforms(self._make, self._rig, stamp_ns), stamp_ns)
         else:
-            for message in transforms_of(reader):
+            for message in read_transforms(reader):
                 self._send(message.topic, message.decode(), message.time_ns)
         for camera in self._rig.cameras:
             info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)

@@ -20,21 +20,14 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, Qos
 from rosbags.typesys.store import Typestore
 
+from ..arrays import NS_PER_S
 from ..errors import BagError
+from ..messages.factory import Message
+from ..rigs.topics import Topic
 from .message_factory import TYPESTORE
 from .recover import CutMcap, salvage_sqlite
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic of a bag: its type, number of messages and recorded quality of service."""
-
-    name: str
-    message_type: str
-    count: int
-    qos: tuple[Qos, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +51,9 @@ class BagMessage:
         if len(self.raw) < 12:
             raise BagError(f"A message of '{self.topic}' at {self.time_ns} ns is damaged: {len(self.raw)} bytes long.")
         sec, nanosec = struct.unpack_from('<iI' if self.raw[1] & 1 else '>iI', self.raw, 4)
-        return int(sec) * 1_000_000_000 + int(nanosec)
+        return int(sec) * NS_PER_S + int(nanosec)
 
-    def decode(self) -> Any:
+    def decode(self) -> Message:
         """Return the message as rosbags' dataclass; raise BagError if it is damaged."""
         try:
             return self.typestore.deserialize_cdr(self.raw, self.message_type)
@@ -79,6 +72,7 @@ class BagReader:
     Attributes:
         path: the bag's folder or storage file.
         topics: by name.
+        offered_qos: quality of service of the recorded publishers, by topic.
         start_ns, end_ns: time of the first and last message (0 if there is none).
         damage: what is missing, in words; '' for a whole bag.
 
@@ -95,6 +89,7 @@ class BagReader:
             self._stack = self._stack.pop_all()
         if self.damage:
             _LOG.warning('%s', self.damage)
+        self.offered_qos: dict[str, tuple[Qos, ...]] = {}
         self.topics: Mapping[str, Topic] = self._list_topics()
         self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time - 1
         if not self._reader.message_count:
@@ -163,9 +158,14 @@ class BagReader:
                     'record it with one type.'
                 )
             count = connection.msgcount + (old.count if old else 0)
-            qos = tuple(getattr(connection.ext, 'offered_qos_profiles', ()))
-            topics[connection.topic] = Topic(connection.topic, connection.msgtype, count, qos)
+            topics[connection.topic] = Topic(connection.topic, connection.msgtype, count)
+            self.offered_qos[connection.topic] = tuple(getattr(connection.ext, 'offered_qos_profiles', ()))
         return topics
+
+    @property
+    def topic_names(self) -> str:
+        """The names of the topics, for error messages."""
+        return ', '.join(sorted(self.topics)) or 'none'
 
     def require(self, topic: str, message_types: Collection[str]) -> Topic:
         """Return ``topic``.

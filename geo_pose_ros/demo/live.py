@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..bags.cameras import choose_cameras, rig_from_bag
 from ..bags.import_videos import import_videos
 from ..bags.read import BagReader
 from ..errors import BagError
 from ..rigs.files import read_calibration
 from ..rigs.rig_file import dump_rig
-from ..rigs.topics import choose_cameras, rig_from_bag
 from ..ros.io.middleware import large_data_environment
 from ..types import CameraRig
 from .footage import fetch_footage

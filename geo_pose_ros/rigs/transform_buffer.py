@@ -1,7 +1,7 @@
-"""/tf and /tf_static over the last seconds: where a frame was in another at one instant.
+"""/tf and /tf_static over the last seconds: the pose of a frame in another at a stamp.
 
-What tf2_ros.Buffer answers, for machines that have none and for bags: straight lines and slerp between the two
-transforms around the instant, nothing beyond the newest.
+It answers as tf2_ros.Buffer does, for bags and for machines without tf2: it interpolates (straight line, slerp) between
+the two transforms around the stamp, and does not extrapolate.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..errors import TransformError
 from ..geometry.quaternion import IDENTITY, Pose, compose, interpolate, invert, unit
+from ..messages.factory import Message
 from ..messages.stamps import stamp_of
 
 # Transforms older than the newest of their frame by this are forgotten: as tf2's default.
@@ -24,10 +25,10 @@ _LEAST_LENGTH = 0.5
 
 
 class TransformSource(Protocol):
-    """Who knows where frames are."""
+    """A source of transforms between frames."""
 
     def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
-        """Return target_from_source at ``stamp_ns``; None: the newest that all of its way is known for.
+        """Return target_from_source at ``stamp_ns``; None: at the newest stamp for which the whole chain is known.
 
         Raises:
             TransformError: if it is not known.
@@ -58,14 +59,14 @@ class TransformBuffer:
         """Start empty; keep the last ``keep_s`` of what moves."""
         self._keep_ns = keep_s * 1e9
         self._edges: dict[str, _Edge] = {}
-        # Ways between frames, until a frame hangs elsewhere.
-        self._known_ways: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+        # Chains between frames, until a frame gets another parent.
+        self._known_chains: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
 
     def __repr__(self) -> str:
         frames = ', '.join(f'{e.parent}->{child} ({len(e.stamps) or "static"})' for child, e in self._edges.items())
         return f'TransformBuffer({frames})'
 
-    def add(self, transforms: Sequence[Any], *, static: bool) -> str:
+    def add(self, transforms: Sequence[Message], *, static: bool) -> str:
         """Take geometry_msgs/TransformStamped; return what is wrong with those that were left out, '' if nothing."""
         wrong = ''
         for stamped in transforms:
@@ -86,7 +87,7 @@ class TransformBuffer:
         edge = self._edges.get(child)
         if edge is None or edge.parent != parent or edge.is_static != (stamp_ns is None):
             edge = self._edges[child] = _Edge(parent)
-            self._known_ways.clear()
+            self._known_chains.clear()
         if stamp_ns is None:
             edge.poses = [pose]
             return
@@ -110,19 +111,19 @@ class TransformBuffer:
             del stamps[:past], poses[:past]
 
     def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
-        """Return target_from_source at ``stamp_ns``; None: the newest that all of its way is known for.
+        """Return target_from_source at ``stamp_ns``; None: at the newest stamp for which the whole chain is known.
 
         Raises:
-            TransformError: if no way joins the frames, or the instant is outside of what is known of it.
+            TransformError: if no chain joins the frames, or the stamp is outside of the known time.
         """
-        down, up = self._ways(target, source)
+        down, up = self._chains(target, source)
         if stamp_ns is None:
             stamp_ns = self._newest([*down, *up])
         return compose(invert(self._along(down, stamp_ns)), self._along(up, stamp_ns))
 
-    def _ways(self, target: str, source: str) -> tuple[list[str], list[str]]:
-        """Return the frames from ``target`` and from ``source`` up to below the first that both hang on."""
-        known = self._known_ways.get((target, source))
+    def _chains(self, target: str, source: str) -> tuple[list[str], list[str]]:
+        """Return the frames from ``target`` and from ``source`` up to, but without, their first common ancestor."""
+        known = self._known_chains.get((target, source))
         if known is not None:
             return known
         up = self._to_root(source)
@@ -133,19 +134,23 @@ class TransformBuffer:
             raise TransformError(
                 'missing',
                 f"No transform joins '{target}' and '{source}'; the frames are: {', '.join(frames) or 'none'}. "
-                'Publish the way between them on /tf or /tf_static.',
+                'Publish the transforms between them on /tf_static or /tf, or give a rig file.',
             )
-        ways = [f for f in down if f not in common], [f for f in up if f not in common]
-        self._known_ways[target, source] = ways
-        return ways
+        chains = [f for f in down if f not in common], [f for f in up if f not in common]
+        self._known_chains[target, source] = chains
+        return chains
+
+    def root_of(self, frame: str) -> str:
+        """Return the root above ``frame``; a frame without a transform is its own root."""
+        return self._to_root(frame)[-1]
 
     def _to_root(self, frame: str) -> list[str]:
         seen = [frame]
         while seen[-1] in self._edges:
             parent = self._edges[seen[-1]].parent
             if parent in seen:
-                way = ' -> '.join([*seen, parent])
-                raise TransformError('missing', f'The transforms go round in a circle: {way}; break it.')
+                circle = ' -> '.join([*seen, parent])
+                raise TransformError('missing', f'The transforms go round in a circle: {circle}; break it.')
             seen.append(parent)
         return seen
 
@@ -171,12 +176,12 @@ class TransformBuffer:
             behind_s = (stamp_ns - stamps[-1]) / 1e9
             raise TransformError(
                 'late', f"the newest transform '{edge.parent}' -> '{child}' is {behind_s:.3f} s older than the "
-                'picture. Publish it faster, or synchronise the clocks',
+                'image. Publish it faster, or synchronise the clocks',
             )
         if after == 0:
             before_s = (stamps[0] - stamp_ns) / 1e9
             raise TransformError(
-                'old', f"the oldest transform '{edge.parent}' -> '{child}' is {before_s:.3f} s newer than the picture. "
+                'old', f"the oldest transform '{edge.parent}' -> '{child}' is {before_s:.3f} s newer than the image. "
                 'Synchronise the clocks',
             )
         part = (stamp_ns - stamps[after - 1]) / (stamps[after] - stamps[after - 1])

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.bags.calibrate import rig_with_intrinsics
+from geo_pose_ros.bags.cameras import rig_from_bag
 from geo_pose_ros.bags.import_videos import ImportedVideo, import_videos, parse_start
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.errors import BagError, CalibrationError, ConfigError
 from geo_pose_ros.messages.image import frame_from_message
-from geo_pose_ros.rigs.topics import rig_from_bag
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
 from ..recorded import START_NS, picture
@@ -51,7 +51,7 @@ def test_videos_become_a_bag(tmp_path, storage):
             ('/cam0/image_raw/compressed', 'sensor_msgs/msg/CompressedImage', 4),
             ('/cam1/image_raw/compressed', 'sensor_msgs/msg/CompressedImage', 4),
         }
-        assert reader.topics['/tf_static'].qos[0].durability.name == 'TRANSIENT_LOCAL'
+        assert reader.offered_qos['/tf_static'][0].durability.name == 'TRANSIENT_LOCAL'
         times = [message.time_ns for message in reader.messages()]
         assert times == sorted(times)
         for name in ('cam0', 'cam1'):

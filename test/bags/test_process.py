@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.bags import process
+from geo_pose_ros.bags.cameras import rig_from_bag
 from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
 from geo_pose_ros.bags.process import ProcessConfig, process_bag
 from geo_pose_ros.bags.read import BagReader
@@ -22,7 +23,6 @@ from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoin
 from geo_pose_ros.messages.skeleton import skeleton_from_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_transform
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.rigs.topics import rig_from_bag
 from geo_pose_ros.scene.settings import PipelineConfig, SyncConfig
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
@@ -107,7 +107,7 @@ def test_images_become_bodies(tmp_path, truth_detector, storage):
             *((f'/pose_node/keypoints/{name}', 'sensor_msgs/msg/PointCloud2', FRAMES) for name in rig.names),
             *((f'/{name}/camera_info', 'sensor_msgs/msg/CameraInfo', 1) for name in rig.names),
         }
-        assert reader.topics['/pose_node/skeleton'].qos[0].durability.name == 'TRANSIENT_LOCAL'
+        assert reader.offered_qos['/pose_node/skeleton'][0].durability.name == 'TRANSIENT_LOCAL'
         back = rig_from_bag(reader)
     for camera in rig.cameras:
         np.testing.assert_allclose(back[camera.name].cam_from_world, camera.cam_from_world, atol=1e-12)

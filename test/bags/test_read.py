@@ -44,7 +44,7 @@ def test_topics_times_and_messages(tmp_path, storage):
             **{f'/cam{i}/camera_info': ('sensor_msgs/msg/CameraInfo', FRAMES) for i in range(3)},
             **{f'/cam{i}/image_raw/compressed': ('sensor_msgs/msg/CompressedImage', FRAMES) for i in range(3)},
         }
-        assert reader.topics['/tf_static'].qos[0].durability.name == 'TRANSIENT_LOCAL'
+        assert reader.offered_qos['/tf_static'][0].durability.name == 'TRANSIENT_LOCAL'
         times = [message.time_ns for message in reader.messages()]
         assert times == sorted(times) and len(times) == 1 + 6 * FRAMES
         one = list(reader.messages(['/cam1/camera_info']))

@@ -7,9 +7,10 @@ import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.geometry.body_frame import world_from_body
+from geo_pose_ros.geometry.quaternion import matrix
 from geo_pose_ros.geometry.rigid import from_rotation_vector, transform_points
 from geo_pose_ros.messages.body_frames import bodies_to_transforms
-from geo_pose_ros.messages.transforms import transform_tree
+from geo_pose_ros.rigs.transform_buffer import TransformBuffer
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.scenes import STANDING
@@ -47,6 +48,8 @@ def test_transforms_name_the_body():
     make = RosbagsFactory()
     sent = make('tf2_msgs/msg/TFMessage', transforms=bodies_to_transforms(make, bodies))
     assert sent.transforms[0].header.stamp.nanosec == 5
-    tree = transform_tree([sent])
-    assert list(tree) == ['body_8'] and tree['body_8'][0] == 'odom'
-    np.testing.assert_allclose(tree['body_8'][1], world_from_body(STANDING), atol=1e-12)
+    assert [t.child_frame_id for t in sent.transforms] == ['body_8']
+    buffer = TransformBuffer()
+    buffer.add(sent.transforms, static=False)
+    pose = matrix(buffer.lookup('odom', 'body_8', 5))
+    np.testing.assert_allclose(pose, world_from_body(STANDING), atol=1e-12)

@@ -14,7 +14,7 @@ from geo_pose_ros.geometry.quaternion import Pose, compose, invert, matrix
 from geo_pose_ros.geometry.rigid import compose as compose_matrices
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_transform
-from geo_pose_ros.rigs.live import Calibration
+from geo_pose_ros.rigs.builder import RigBuilder
 from geo_pose_ros.rigs.moving import Mount, MovingCameras, mounts_of
 from geo_pose_ros.rigs.settings import TransformConfig
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
@@ -80,9 +80,9 @@ def test_the_newest_is_that_of_the_slowest_on_the_way():
 def test_late_old_missing_and_circular_transforms_say_so():
     buffer = driven()
     late = fault(buffer, 'odom', 'head', 2 * S + 30 * MS)
-    assert (late.kind, 'is 0.030 s older than the picture' in str(late)) == ('late', True)
+    assert (late.kind, 'is 0.030 s older than the image' in str(late)) == ('late', True)
     old = fault(buffer, 'odom', 'head', -5 * MS)
-    assert (old.kind, 'is 0.005 s newer than the picture' in str(old)) == ('old', True)
+    assert (old.kind, 'is 0.005 s newer than the image' in str(old)) == ('old', True)
     missing = fault(buffer, 'odom', 'left_hand', 1 * S)
     assert missing.kind == 'missing' and "joins 'odom' and 'left_hand'; the frames are: base, head" in str(missing)
     buffer.add([told('head', 'odom', 0, HEAD)], static=True)
@@ -181,27 +181,27 @@ def test_a_rig_that_moves_is_calibrated_once_and_stays_the_same_object():
     for stamped in rig_to_transforms_stamped(MAKE, RIG, 0):
         stamped.header.frame_id = 'base'
         buffer.add([stamped], static=True)
-    calibration = Calibration(RIG.names, 'odom', moving=buffer)
+    calibration = RigBuilder(RIG.names, 'odom', moving=buffer)
     for camera in RIG.cameras:
         info = camera_info_from_intrinsics(MAKE, camera.intrinsics, 0, camera.frame_id)
         calibration.on_camera_info(camera.name, info, 0)
     assert "No transform joins 'odom' and 'cam0_optical_frame'" in calibration.problems['cam0']
     buffer.add([told('odom', 'base', 0, drive(0))], static=False)
-    calibration.look_again(0)
+    calibration.retry(0)
     rig = calibration.rig
     assert rig is not None and rig.world_frame_id == 'odom' and not calibration.problems
     assert {name: mount.frame for name, mount in calibration.mounts.items()} == {
         camera.name: camera.frame_id for camera in RIG.cameras
     }
     buffer.add([told('odom', 'base', 1 * S, drive(1 * S))], static=False)
-    calibration.look_again(1 * S)
+    calibration.retry(1 * S)
     info = camera_info_from_intrinsics(MAKE, RIG['cam0'].intrinsics, 1 * S, RIG['cam0'].frame_id)
     calibration.on_camera_info('cam0', info, 1 * S)
     assert calibration.rig is rig
 
 
 def test_a_rig_file_is_carried_by_its_world():
-    calibration = Calibration(('cam1',), 'odom', RIG, moving=TransformBuffer())
+    calibration = RigBuilder(('cam1',), 'odom', RIG, moving=TransformBuffer())
     assert calibration.rig is not None and calibration.rig.world_frame_id == 'odom'
     assert calibration.mounts['cam1'].frame == 'world'
     np.testing.assert_array_equal(calibration.mounts['cam1'].cam_from_frame, RIG['cam1'].cam_from_world)

@@ -20,7 +20,7 @@ from std_msgs.msg import String
 from geo_pose_ros.errors import CalibrationError, ConfigError
 from geo_pose_ros.geometry.rigid import compose
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.rigs.live import Calibration
+from geo_pose_ros.rigs.builder import RigBuilder
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes.camera_set import CameraSet
@@ -206,7 +206,7 @@ def shifted(rig: CameraRig, *names: str) -> CameraRig:
 
 
 def test_a_better_rig_stays_for_those_that_stay() -> None:
-    calibration = Calibration(['cam0', 'cam1'], 'world', RIG)
+    calibration = RigBuilder(['cam0', 'cam1'], 'world', RIG)
     better = shifted(RIG, 'cam0', 'cam1')
     calibration.use_refined(better.subset(['cam0', 'cam1']), 0)
     calibration.use_cameras(['cam1', 'cam2'], RIG, [], S)
@@ -227,7 +227,7 @@ def test_a_better_rig_stays_for_those_that_stay() -> None:
 
 
 def test_a_refinement_of_a_camera_that_camera_info_no_longer_tells_of() -> None:
-    calibration = Calibration(['cam0', 'cam1'], 'world')
+    calibration = RigBuilder(['cam0', 'cam1'], 'world')
     for name in ('cam0', 'cam1'):
         intrinsics, frame_id = RIG[name].intrinsics, RIG[name].frame_id
         calibration.on_camera_info(name, camera_info_from_intrinsics(MAKE, intrinsics, 0, frame_id), 0)
@@ -244,7 +244,7 @@ def test_a_refinement_of_a_camera_that_camera_info_no_longer_tells_of() -> None:
 
 
 def test_a_moving_rig_takes_other_cameras_of_its_file() -> None:
-    calibration = Calibration(['cam0', 'cam1'], 'odom', RIG, moving=TransformBuffer())
+    calibration = RigBuilder(['cam0', 'cam1'], 'odom', RIG, moving=TransformBuffer())
     calibration.use_cameras(['cam1', 'cam3'], RIG, [], S)
     assert calibration.rig is not None and calibration.rig.world_frame_id == 'odom'
     assert set(calibration.mounts) == {'cam1', 'cam3'}

@@ -308,7 +308,7 @@ def test_transforms_that_stop_or_jump_are_told_and_cost_their_sets_only(robot: R
         console = Console(w)
         w.reported(
             'rig', "no place for cam0, cam1, cam2, cam3: the newest transform 'odom' -> 'world' is",
-            'older than the picture',
+            'older than the image',
         )
         until(lambda: int(w.values('camera cam0').get('unusable: transform late', '0')) > 3, 'it is counted')
         robot.tells = True

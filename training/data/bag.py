@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from geo_pose_ros.arrays import NS_PER_S
+from geo_pose_ros.bags.cameras import choose_cameras, rig_from_bag
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.sets import Stamped, synchronised
 from geo_pose_ros.detection.base import create_detector
@@ -18,7 +19,7 @@ from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import BagError, ConfigError, FrameError
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.image import frame_from_message
-from geo_pose_ros.rigs.topics import CameraTopics, choose_cameras, rig_from_bag
+from geo_pose_ros.rigs.topics import CameraTopics
 from geo_pose_ros.scene.sync import FrameSynchronizer
 from geo_pose_ros.skeleton import BODY17, get_skeleton, map_to_body17
 from geo_pose_ros.types import CameraRig, Keypoints2D

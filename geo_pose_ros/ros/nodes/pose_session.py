@@ -13,7 +13,7 @@ from typing import Any
 
 from ...detection import create_detector
 from ...errors import FrameError, GeoPoseError
-from ...rigs.live import check_file
+from ...rigs.builder import check_file
 from ...scene.sync import FrameSynchronizer
 from ...types import CameraRig, ClockModel
 from ..health.diagnostics import CameraInput, SyncCounts

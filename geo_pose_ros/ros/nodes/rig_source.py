@@ -10,7 +10,7 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo
 
-from ...rigs.live import Calibration, check_file
+from ...rigs.builder import RigBuilder, check_file
 from ...rigs.moving import Mount
 from ...types import CameraRig
 from ..io.qos import profile
@@ -46,9 +46,9 @@ class RigSource:
         # Where cameras are that move; None where they stand.
         self.moving = MovingRig(node, config, complain) if config.tracking_frame else None
         if self.moving is None:
-            self._calibration = Calibration(names, config.world_frame, rig_file, rectified)
+            self._calibration = RigBuilder(names, config.world_frame, rig_file, rectified)
         else:
-            self._calibration = Calibration(
+            self._calibration = RigBuilder(
                 names, config.tracking_frame, rig_file, rectified, self.moving.transforms
             )
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class RigSource:
         """``rig`` once all cameras are calibrated, or no news came for a second; None before."""
         now_ns = monotonic_ns()
         with self._lock:
-            self._calibration.look_again(now_ns)
+            self._calibration.retry(now_ns)
             return self._calibration.rig if self._calibration.is_settled(now_ns) else None
 
     @property

@@ -9,9 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 from rclpy.node import Node
@@ -21,8 +19,8 @@ from ...messages.clouds.bodies import bodies_from_cloud
 from ...messages.clouds.keypoints import keypoints_from_cloud
 from ...messages.diagnostics import DIAGNOSTIC_ARRAY, diagnostics_from_message
 from ...messages.image import frame_from_message
-from ...rigs.live import Calibration
-from ...rigs.topics import CAMERA_INFO, CameraTopics, find_cameras
+from ...rigs.builder import RigBuilder
+from ...rigs.topics import CAMERA_INFO, CameraTopics, Topic, find_cameras
 from ...types import Bodies3D, CameraRig, Frame, Keypoints2D
 from ...view.instant import CameraState, Instant, LazyFrames, camera_states
 from ...view.poses import OtherPoses
@@ -41,15 +39,6 @@ _PICTURE_SIDE_PX = 720
 _STALE_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Topic:
-    """A live topic as ``find_cameras`` takes it; every topic counts alike."""
-
-    name: str
-    message_type: str
-    count: int = 1
-
-
 class LiveTopics:
     """The latest of everything a node and its cameras publish; for one thread."""
 
@@ -64,7 +53,7 @@ class LiveTopics:
         self._node, self._name, self._given = node, '/' + pose_node.strip('/'), rig
         self._bodies_topic = f'{self._name}/bodies'
         self._inputs: dict[str, Any] = {}
-        self._calibration: Calibration | None = None
+        self._calibration: RigBuilder | None = None
         self._transforms: list[Any] = []
         self._infos: dict[str, Any] = {}
         self._cameras: dict[str, CameraTopics] = {}
@@ -119,13 +108,12 @@ class LiveTopics:
 
     def _discover(self) -> None:
         """Subscribe to the cameras that are there by now."""
-        topics = [_Topic(name, types[0]) for name, types in self._node.get_topic_names_and_types() if types]
+        topics = [Topic(name, types[0]) for name, types in self._node.get_topic_names_and_types() if types]
         # Of a raw and a compressed topic the first is taken.
         topics.sort(key=lambda topic: (not topic.name.endswith('/compressed'), topic.name))
-        there: Any = SimpleNamespace(topics={topic.name: topic for topic in topics})
         kinds = {topic.name: topic.message_type for topic in topics}
         wanted = set(self._given.names) if self._given is not None else None
-        for name, camera in find_cameras(there).items():
+        for name, camera in find_cameras(topics).items():
             if wanted is not None and name not in wanted:
                 continue
             if 'annotated' in camera.image:
@@ -137,7 +125,7 @@ class LiveTopics:
             if camera.camera_info and self._given is None and camera.camera_info not in self._inputs:
                 self._subscribe(camera.camera_info, CAMERA_INFO, 1)
         if self._given is None and self._bodies is not None and self._calibration is None and self._cameras:
-            self._calibration = Calibration(tuple(self._cameras), self._bodies.frame_id)
+            self._calibration = RigBuilder(tuple(self._cameras), self._bodies.frame_id)
             for transform in self._transforms:
                 self._calibration.on_transforms(transform, time.monotonic_ns())
             for name, info in self._infos.items():

@@ -99,7 +99,8 @@ class Player:
                 except ConfigError as error:
                     self.report.skipped[topic.name] = str(error)
                     continue
-                self._publishers[topic.name] = node.create_publisher(kind, topic.name, publisher_qos(topic.qos))
+                qos = publisher_qos(reader.offered_qos[topic.name])
+                self._publishers[topic.name] = node.create_publisher(kind, topic.name, qos)
         if not self._publishers:
             raise BagError(f"Nothing of '{bag}' can be published: {'; '.join(self.report.skipped.values())}")
         for name, reason in self.report.skipped.items():

@@ -47,7 +47,7 @@ from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.files import read_calibration
-from geo_pose_ros.scene.cameras import CameraState
+from geo_pose_ros.scene.cameras.states import CameraState
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints

@@ -15,7 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.pipeline import detect
-from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.arrays import FloatArray, IntArray
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
 from geo_pose_ros.fusion.lifted import LiftedViews
-from geo_pose_ros.fusion.solver import Circumstances, solve
+from geo_pose_ros.fusion.prior import BodyPrior
+from geo_pose_ros.fusion.solver import solve
+from geo_pose_ros.fusion.views import BodyViews, Noise
 from geo_pose_ros.geometry.projection import normalize, project_world
 from geo_pose_ros.geometry.triangulation import triangulate_dlt
 from geo_pose_ros.geometry.virtual_camera import look_at
@@ -52,6 +54,8 @@ from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.files import read_calibration
+from geo_pose_ros.scene.cameras.clocks import ClockOffsets
+from geo_pose_ros.scene.observation import Observer
 from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
 from geo_pose_ros.simulation.motion_files import load_motion
 from geo_pose_ros.skeleton import BODY17
@@ -288,7 +292,7 @@ def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLif
         cams, focal, xn, confidence = scene(cameras, bodies, truth)
         up = lifter.up_in_cam(cams)
         weights, own = confidence / FULL.solver.noise_px, lifter.lift(xn, confidence, up_in_cam=up)
-        known = Circumstances(lifted=LiftedViews.of_cameras(own.pose, own.sigma, own.root, cams[:, None]))
+        known = BodyPrior(lifted=LiftedViews.of_cameras(own.pose, own.sigma, own.root, cams[:, None]))
         pipeline, call = pipeline_call(cameras, bodies, truth)
         with pipeline:
             row = {
@@ -309,14 +313,22 @@ def ours_on(
     rig: CameraRig, xy: FloatArray, confidence: FloatArray, lifter: PoseLifter | None
 ) -> Callable[[slice], FloatArray]:
     """Return a function of a slice of frames that gives our joints (F, J, 3) from raw px (C, F, J, 2)."""
-    cams = np.stack([camera.cam_from_world for camera in rig.cameras])
-    focal = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
+    cameras = Observer(rig).observe(0, {}, {}, ClockOffsets(len(rig)), 0.0).cameras
     used = np.where(confidence >= FULL.detector.min_confidence, confidence, 0.0)
+
+    def lift(views: BodyViews, _: IntArray | None = None) -> LiftedViews | None:
+        if lifter is None:
+            return None
+        cams = cameras.cam_from_world
+        own = lifter.lift(views.xn, views.confidence, up_in_cam=lifter.up_in_cam(cams))
+        return LiftedViews.of_cameras(own.pose, own.sigma, own.root, cams[:, None])
 
     def block(frames: slice) -> FloatArray:
         xn = np.stack([normalize(camera.intrinsics, xy[c, frames]) for c, camera in enumerate(rig.cameras)])
-        lift = None if lifter is None else partial(lifter.lift, up_in_cam=lifter.up_in_cam(cams))
-        return estimate_bodies(cams, focal, xn, used[:, frames], BODY17, FULL.solver, lift).solution.xyz
+        views = BodyViews(np.where(used[:, frames, :, None] > 0.0, xn, np.nan), used[:, frames])
+        noise = Noise.as_set(len(rig))
+        found = estimate_bodies(cameras, views, BodyPrior(lifted=lift(views)), FULL.solver, noise, lift)
+        return found.solution.xyz
 
     def run(frames: slice) -> FloatArray:
         # Blocks of sets that fit the processor's cache.

@@ -34,7 +34,7 @@ class CameraState(Protocol):
         """Whether it stands elsewhere than its calibration says."""
 
     @property
-    def shift_px(self) -> tuple[float, float]:
+    def calibration_error_px(self) -> tuple[float, float]:
         """How far, in the picture."""
 
     @property
@@ -124,7 +124,7 @@ class CalibrationWatch:
         before = self._moved.get(name)
         if state.moved:
             news = before is None or np.hypot(
-                state.shift_px[0] - before[0], state.shift_px[1] - before[1]
+                state.calibration_error_px[0] - before[0], state.calibration_error_px[1] - before[1]
             ) > _AGAIN * np.hypot(*before)
         else:
             news = before is not None
@@ -132,7 +132,7 @@ class CalibrationWatch:
         if news:
             self._since_ns[name] = stamp_ns
             if state.moved:
-                self._moved[name] = state.shift_px
+                self._moved[name] = state.calibration_error_px
 
     def refine_in_background(self) -> Future[Proposal]:
         """Begin to make a better rig of what was seen; what is running already is returned instead.

@@ -1,9 +1,9 @@
-"""Which detections are known bodies: each camera's are assigned to what is expected there.
+"""Assignment of each camera's detections to the bodies that are predicted there, and which views are missing.
 
 Distances are metric and across the view, see ``lateral_distance``. Per camera one optimal assignment (Kuhn 1955) of
-detections to bodies maximises the sum of (1 - distance / gate) x standing: pairs beyond the gate gain nothing, so that
-nobody is pushed to a bad match to make room, and a body that few of the cameras that should see it support cannot take
-a detection from one that all of them do.
+detections to bodies maximises the sum of (1 - distance / gate) x weight: pairs beyond the gate gain nothing, so that
+nobody is pushed to a bad match to make room. A body that few of the cameras that should see it do see has a small
+weight: it cannot take a detection from a well established one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
 from .views import Detections, lateral_distance, nearby
 
 # Centres of a body and its detection lie within this, m: other joints may be hidden on either side.
@@ -23,18 +22,18 @@ _CENTRE_REACH_M = 0.8
 _POOR = 0.5
 
 
-def claim(
-    local: FloatArray, detections: Detections, gate_m: FloatArray, standing: FloatArray, mirror: IntArray | None = None
+def assign_detections(
+    local: FloatArray, detections: Detections, gate_m: FloatArray, weight: FloatArray, mirror: IntArray | None = None
 ) -> tuple[IntArray, FloatArray]:
     """Assign detections to bodies.
 
     Args:
-        local: (C, T, J, 3) the bodies expected, in the cameras' frames, from ``Cameras.see``; NaN = unknown.
+        local: (C, T, J, 3) the predicted bodies in the cameras' frames, from ``Cameras.see``; NaN = unknown.
         detections: D detections.
         gate_m: (T,) largest distance of each body from its detection.
-        standing: (T,) in (0, 1], how well established each body is.
-        mirror: (J,) each joint's mirror image: a detection that has its sides exchanged is of the same person; None: is
-            not.
+        weight: (T,) in (0, 1], how well established each body is.
+        mirror: (J,) each joint's mirror image, so that a detection with its sides exchanged fits the same person; None:
+            it does not fit.
 
     Returns:
         views: (T, C) the detection of each body in each camera, -1 for none.
@@ -54,7 +53,7 @@ def claim(
     near = distance < gate_m[body]
     body, detection, distance = body[near], detection[near], distance[near]
     np.minimum.at(nearest, detection, distance)
-    gain = (1.0 - distance / gate_m[body]) * standing[body]
+    gain = (1.0 - distance / gate_m[body]) * weight[body]
     # Pairs are sorted by detection, and detections by camera.
     cuts = np.searchsorted(detection, detections.starts).tolist()
     for camera, (first, end) in enumerate(itertools.pairwise(cuts)):
@@ -81,31 +80,31 @@ def _best(
     return chosen_row[good], chosen_column[good]
 
 
-def supports(
-    local: FloatArray, present: NDArray[np.bool_], in_picture: NDArray[np.bool_], views: IntArray, shadow_m: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which cameras should see each body, (T, C), and of those, which have no excuse for not seeing it.
+def find_missing_views(
+    local: FloatArray, present: BoolArray, in_image: BoolArray, views: IntArray, shadow_m: float
+) -> tuple[BoolArray, BoolArray]:
+    """Return which cameras should see each body, (T, C), and which of these miss it without being occluded, (T, C).
 
-    A camera should see a body if most of its joints lie in the picture. It is excused if another body that it sees, or
-    that is expected there, stands in front: nearer, and within ``shadow_m`` across the view.
+    A camera should see a body if most of its joints lie in the image. The body is occluded if another body stands in
+    front: nearer, and within ``shadow_m`` across the view.
 
     Args:
         local: (C, T, J, 3) from ``Cameras.see``.
         present: (C,) whether the camera delivered.
-        in_picture: (C, T, J) from ``Cameras.in_picture``.
-        views: (T, C) from ``claim``.
+        in_image: (C, T, J) from ``Cameras.in_image``.
+        views: (T, C) from ``assign_detections``.
         shadow_m: about the breadth of a person.
     """
     known = np.isfinite(local[..., 2])
     count = np.maximum(known.sum(-1), 1)
-    expected = (in_picture.sum(-1) >= 0.7 * count) & known.any(-1) & present[:, None]
+    visible = (in_image.sum(-1) >= 0.7 * count) & known.any(-1) & present[:, None]
     centre = np.where(known[..., None], local, 0.0).sum(-2) / count[..., None]
     depth = np.maximum(centre[..., 2], 1e-3)
-    # (C, T, T): of each body (second axis) the other's (third) place across the view at this one's depth.
+    # (C, T, T): of each body (second axis) the distance of the other (third) across the view at this one's depth.
     image = centre[..., :2] / depth[..., None]
     across = np.abs(image[:, :, None, 0] - image[:, None, :, 0]) * depth[:, :, None]
     up = np.abs(image[:, :, None, 1] - image[:, None, :, 1]) * depth[:, :, None]
     nearer = depth[:, None, :] < depth[:, :, None] - 0.1
-    hidden = ((across < shadow_m) & (up < 3.0 * shadow_m) & nearer).any(-1)
-    unexcused = expected & ~hidden & (views.T < 0)
-    return expected.T, unexcused.T
+    occluded = ((across < shadow_m) & (up < 3.0 * shadow_m) & nearer).any(-1)
+    missing = visible & ~occluded & (views.T < 0)
+    return visible.T, missing.T

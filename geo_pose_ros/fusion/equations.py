@@ -1,4 +1,4 @@
-"""What keypoints say about joints: linear equations per view, and the joints that solve them alone.
+"""Linear equations of the joints, from keypoints and from bone lengths, and the joints that solve them alone.
 
 A view's residual is (f / z) (R_xy - x R_z) (X - c): exact, and with the depth z of the step before linear in X (Hartley
 & Zisserman, 2nd ed., 12.2, iterated).
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import FloatArray
+from .prior import BonePrior
 from .views import NEAR_M
 
 # Squared residual, at focal length 1, of a joint behind the camera.
@@ -48,7 +49,7 @@ class ViewEquations:
         cls, cam_from_world: FloatArray, focal_px: FloatArray, xn: FloatArray, weights: FloatArray,
         displacement: FloatArray | None,
     ) -> ViewEquations:
-        """Return the equations of keypoints; arguments as of ``solver.solve`` and its circumstances."""
+        """Return the equations of keypoints; arguments as of ``solver.solve`` and its prior."""
         seen = np.isfinite(xn[..., 0]) & np.isfinite(xn[..., 1]) & (weights > 0.0)
         x = np.zeros((3, *seen.shape))
         np.copyto(x[:2], xn.transpose(3, 0, 1, 2), where=seen)
@@ -68,15 +69,15 @@ class ViewEquations:
         )
         return cls(rows, offset, normal, np.where(seen, (weights * focal_px[:, None, None]) ** 2, 0.0))
 
-    def normal_equations(self, trust: FloatArray, depth: FloatArray) -> FloatArray:
-        """Return (9, B, J), ``normal`` summed over the views at the given trust (C, B, J) and depth."""
-        total: FloatArray = (trust * self.weight2 / (depth * depth) * self.normal).sum(1)
+    def normal_equations(self, weight: FloatArray, depth: FloatArray) -> FloatArray:
+        """Return (9, B, J), ``normal`` summed over the views at robust weights (C, B, J) and depth."""
+        total: FloatArray = (weight * self.weight2 / (depth * depth) * self.normal).sum(1)
         return total
 
-    def shifts(self, trust: FloatArray, depth: FloatArray, shared: FloatArray) -> FloatArray:
+    def shared_pulls(self, weight: FloatArray, depth: FloatArray, shared: FloatArray) -> FloatArray:
         """Return (B, 3J, 2C): what a standard deviation of each view's shared error adds to the right-hand sides."""
         _, _, cameras, bodies, joints = self.rows.shape
-        pull = trust * self.weight2 / depth * shared[:, None, None]
+        pull = weight * self.weight2 / depth * shared[:, None, None]
         # (2, 3, C, B, J) -> (B, 3, J, 2, C)
         moved = (self.rows[:2] * pull).transpose(3, 1, 4, 0, 2)
         return moved.reshape(bodies, 3 * joints, 2 * cameras)
@@ -112,3 +113,30 @@ def triangulate(equations: FloatArray, with_covariance: bool) -> tuple[FloatArra
     if not with_covariance:
         return xyz, _NO_COVARIANCE
     return xyz, np.where(determined[..., None, None], square.transpose(2, 3, 0, 1), np.nan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearBones:
+    """Bone lengths, linear in the joints: ``rows`` (B, E, 3J) X = ``length`` (B, E, 1), weighted by ``certain``."""
+
+    rows: FloatArray
+    length: FloatArray
+    certain: FloatArray
+
+    @classmethod
+    def of(cls, bones: BonePrior, xyz: FloatArray, spread: float) -> LinearBones:
+        """Linearise at joints (3, B, J): a length is |d|, d the bone's vector, and its gradient d / |d|."""
+        _, bodies, joints = xyz.shape
+        # (3, B, E)
+        bone = xyz @ bones.incidence.T
+        length = np.sqrt((bone * bone).sum(0))
+        direction = bone / np.maximum(length, NEAR_M * NEAR_M)
+        rows = direction.transpose(1, 2, 0)[..., None] * bones.incidence[:, None]
+        certain = 1.0 / (bones.variance + np.square(spread * bones.length))
+        return cls(rows.reshape(bodies, -1, 3 * joints), bones.length[..., None], certain[..., None])
+
+    def add_to(self, information: FloatArray, right: FloatArray) -> None:
+        """Add to normal matrices (B, 3J, 3J) and right-hand sides (B, 3J)."""
+        weighted = np.swapaxes(self.certain * self.rows, -1, -2)
+        information += weighted @ self.rows
+        right += (weighted @ self.length)[..., 0]

@@ -1,9 +1,9 @@
-"""New people: detections that no known body explains, grouped across the cameras.
+"""New people: detections that are assigned to no known body, grouped across the cameras.
 
 Every pair of detections of two cameras whose rays nearly meet, at depths at which both look equally large, is a
-hypothesis: a body at the midpoints of its rays (Hartley & Zisserman 12.1). Hypotheses of one person lie in one place
+hypothesis: a body at the midpoints of its rays (Hartley & Zisserman 12.1). Hypotheses of one person lie together
 and accidents are scattered, so the hypothesis with most others around it collects its detections from all cameras
-first, and what it explains is explained. The groups are then triangulated, and their detections assigned once more.
+first, and these are no longer free. The groups are then triangulated, and their detections assigned once more.
 Candidates are limited before joints are compared: a camera is paired with those that look at the same place from
 another side, and pairs of detections are compared by their centres first.
 """
@@ -14,19 +14,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
+from ..geometry.rays import bearings, closest_points
+from ..geometry.stats import nan_mean
 from ..geometry.triangulation import triangulate_dlt
-from .association import claim
+from .association import assign_detections
 from .views import CAP_M, Cameras, Detections, lateral_distance, mean_capped, nearby
 
 # Up to so many detections every pair of cameras is tried; beyond, each camera is paired with _PARTNERS others.
 _FEW_DETECTIONS = 80
 _PARTNERS = 5
-# Where a camera is taken to look at, m in front of it.
-_LOOKS_AT_M = 4.0
+# Distance of the point that a camera is assumed to be aimed at, m.
+_TARGET_M = 4.0
 # Axes of partners differ by at least this, rad: rays that are nearly parallel meet anywhere.
 _LEAST_ANGLE_RAD = 0.25
 # Central rays of two detections of one person pass each other within this, m: each may see other joints.
@@ -35,11 +36,11 @@ _CENTRES_M = 0.35
 _SPREAD_M = (0.12, 1.0)
 _SPREAD_RATIO = 2.5
 # Hypotheses of one person lie within this of each other, m.
-_SAME_PLACE_M = 0.25
+_SAME_HYPOTHESIS_M = 0.25
 # Pairs of detections whose joints are compared together: bounds memory.
 _PAIRS_AT_ONCE = 4096
-# Places that collect their detections together.
-_PLACES_AT_ONCE = 64
+# Hypotheses that collect their detections together.
+_HYPOTHESES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +59,7 @@ class Rays:
     direction: FloatArray
     centre: FloatArray
     spread: FloatArray
-    seen: NDArray[np.bool_]
+    seen: BoolArray
 
     @classmethod
     def of(cls, cam_from_world: FloatArray, detections: Detections, index: IntArray) -> Rays:
@@ -69,31 +70,7 @@ class Rays:
         seen, xn, middle = detections.seen[index], detections.xn[index], detections.centre[index]
         off = np.where(seen[..., None], xn - middle[:, None], 0.0)
         spread = np.sqrt((off * off).sum((1, 2)) / np.maximum(seen.sum(1), 1))
-        return cls(origin, _unit(xn) @ R, (_unit(middle)[:, None] @ R)[:, 0], spread, seen)
-
-
-def _unit(xn: FloatArray) -> FloatArray:
-    """Return unit vectors (..., 3) to points (..., 2) of the plane z = 1."""
-    bearing = np.ones((*xn.shape[:-1], 3))
-    bearing[..., :2] = xn
-    bearing /= np.sqrt((bearing * bearing).sum(-1, keepdims=True))
-    return bearing
-
-
-def closest(
-    base: FloatArray, u: FloatArray, v: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return distance, and depths along each, of the closest points of rays from 0 along u and from ``base`` along v.
-
-    Unit vectors (..., 3); rays that come closest behind an origin count as CAP_M apart.
-    """
-    # Without the products as arrays: there may be a hundred thousand rays.
-    uv, ub, vb = (np.einsum('...i,...i->...', a, b) for a, b in ((u, v), (u, base), (v, base)))
-    denominator = np.maximum(1.0 - uv**2, 1e-6)
-    s, t = (ub - uv * vb) / denominator, (uv * ub - vb) / denominator
-    # |base - s u + t v|^2 with s and t at the closest points
-    squared = (base**2).sum(-1) + s * (s - 2.0 * ub) + t * (t + 2.0 * vb) - 2.0 * s * t * uv
-    return np.where((s > 0.0) & (t > 0.0), np.sqrt(np.maximum(squared, 0.0)), CAP_M), s, t
+        return cls(origin, bearings(xn) @ R, (bearings(middle)[:, None] @ R)[:, 0], spread, seen)
 
 
 def ray_distance(rays: Rays, first: IntArray, second: IntArray) -> FloatArray:
@@ -102,8 +79,10 @@ def ray_distance(rays: Rays, first: IntArray, second: IntArray) -> FloatArray:
     for start in range(0, len(first), _PAIRS_AT_ONCE):
         some = slice(start, start + _PAIRS_AT_ONCE)
         a, b = first[some], second[some]
-        distance, _, _ = closest((rays.origin[b] - rays.origin[a])[:, None], rays.direction[a], rays.direction[b])
-        apart[some] = mean_capped(distance, rays.seen[a] & rays.seen[b])
+        base = (rays.origin[b] - rays.origin[a])[:, None]
+        distance, s, t = closest_points(base, rays.direction[a], rays.direction[b])
+        ahead = (s > 0.0) & (t > 0.0)
+        apart[some] = mean_capped(np.where(ahead, distance, CAP_M), rays.seen[a] & rays.seen[b])
     return apart
 
 
@@ -111,18 +90,18 @@ def midpoints(rays: Rays, first: IntArray, second: IntArray) -> FloatArray:
     """Return (K, J, 3) m, where the rays of pairs of detections are closest to each other, NaN where not seen."""
     base = (rays.origin[second] - rays.origin[first])[:, None]
     u, v = rays.direction[first], rays.direction[second]
-    _, s, t = closest(base, u, v)
+    _, s, t = closest_points(base, u, v)
     both = (rays.seen[first] & rays.seen[second])[..., None]
     return np.where(both, rays.origin[first][:, None] + 0.5 * (s[..., None] * u + base + t[..., None] * v), np.nan)
 
 
-def partners(cam_from_world: FloatArray) -> NDArray[np.bool_]:
+def partners(cam_from_world: FloatArray) -> BoolArray:
     """Return (C, C) symmetric: cameras that look at one place from different sides, about _PARTNERS of each."""
     cameras = len(cam_from_world)
     axis = cam_from_world[:, 2, :3]
     origin = -(np.swapaxes(cam_from_world[:, :, :3], -1, -2) @ cam_from_world[:, :, 3:])[..., 0]
-    looks_at = origin + _LOOKS_AT_M * axis
-    apart = np.linalg.norm(looks_at[:, None] - looks_at[None], axis=-1)
+    target = origin + _TARGET_M * axis
+    apart = np.linalg.norm(target[:, None] - target[None], axis=-1)
     angle = np.arccos(np.clip(axis @ axis.T, -1.0, 1.0))
     # Opposite cameras see the same two sides of everything: as bad as parallel ones.
     useful = (angle > _LEAST_ANGLE_RAD) & (angle < np.pi - _LEAST_ANGLE_RAD)
@@ -142,13 +121,13 @@ def group(
     Args:
         cameras: C cameras.
         detections: D detections.
-        free: (F,) indices of those that no known body explains.
+        free: (F,) indices of those that are assigned to no known body.
         gate_m: largest distance of a body from its detection.
         new_gate_m: largest mean distance between the rays of two detections of one person.
         needed: views that a new person must have.
 
     Returns:
-        (G, C) the detection of each new person in each camera, -1 for none; the best supported first.
+        (G, C) the detection of each new person in each camera, -1 for none; those with most views first.
     """
     count = len(cameras)
     nobody = np.full((0, count), -1)
@@ -173,7 +152,7 @@ def group(
 def _hypotheses(
     cameras: Cameras, detections: Detections, free: IntArray, new_gate_m: float
 ) -> FloatArray:
-    """Return the joints (H, J, 3) m of places where people may stand, those that most speaks for first."""
+    """Return the hypotheses, bodies of joints (H, J, 3) m, the strongest first."""
     camera = detections.camera[free]
     rays = Rays.of(cameras.cam_from_world, detections, free)
     if len(free) <= _FEW_DETECTIONS:
@@ -181,12 +160,12 @@ def _hypotheses(
     else:
         paired = partners(cameras.cam_from_world)
     first, second = np.nonzero(np.triu(paired[camera[:, None], camera], 1))
-    distance, s, t = closest(
+    distance, s, t = closest_points(
         rays.origin[second] - rays.origin[first], rays.centre[first], rays.centre[second]
     )
     larger, smaller = rays.spread[first] * s, rays.spread[second] * t
     larger, smaller = np.maximum(larger, smaller), np.minimum(larger, smaller)
-    plausible = (distance < _CENTRES_M) & (larger < _SPREAD_RATIO * smaller)
+    plausible = (s > 0.0) & (t > 0.0) & (distance < _CENTRES_M) & (larger < _SPREAD_RATIO * smaller)
     plausible &= (smaller > _SPREAD_M[0]) & (larger < _SPREAD_M[1])
     first, second = first[plausible], second[plausible]
     apart = ray_distance(rays, first, second)
@@ -194,53 +173,45 @@ def _hypotheses(
     apart, middle = apart[good], midpoints(rays, first[good], second[good])
     if not len(apart):
         return middle
-    torso = np.nanmean(middle, 1)
+    torso = nan_mean(middle, 1)
     # Near hypotheses count fully, and good ones more than poor ones.
     quality = 1.0 - apart / new_gate_m
-    around = cKDTree(torso).query_ball_point(torso, _SAME_PLACE_M)
+    around = cKDTree(torso).query_ball_point(torso, _SAME_HYPOTHESIS_M)
     strength = np.array([quality[list(near)].sum() for near in around])
     taken = np.zeros(len(apart), bool)
-    places = []
+    hypotheses = []
     for best in np.argsort(-strength, kind='stable').tolist():
         if taken[best]:
             continue
         near = [n for n in around[best] if not taken[n]]
         taken[near] = True
-        places.append(_mean_known(middle[near]))
-    return np.array(places)
-
-
-def _mean_known(points: FloatArray) -> FloatArray:
-    """Return the mean (J, 3) over hypotheses (N, J, 3) of the joints known, NaN where none is."""
-    known = np.isfinite(points[..., :1])
-    count = known.sum(0)
-    total = np.where(known, points, 0.0).sum(0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        hypotheses.append(nan_mean(middle[near], 0))
+    return np.array(hypotheses)
 
 
 def _collect(
-    cameras: Cameras, detections: Detections, free: IntArray, places: FloatArray, gate_m: float
+    cameras: Cameras, detections: Detections, free: IntArray, hypotheses: FloatArray, gate_m: float
 ) -> IntArray:
-    """Give each place in turn the free detections that it explains; return (G, C) of those with two or more."""
+    """Give each hypothesis in turn the free detections near it; return (G, C) of those with two or more."""
     is_free = np.zeros(len(detections), bool)
     is_free[free] = True
     found: list[IntArray] = []
-    # The first places explain almost all, so that the many accidents behind them meet few detections.
-    for start in range(0, len(places), _PLACES_AT_ONCE):
+    # The first hypotheses collect almost all, so that the many accidents behind them meet few detections.
+    for start in range(0, len(hypotheses), _HYPOTHESES_AT_ONCE):
         left = np.flatnonzero(is_free)
         if len(left) < 2:
             break
-        local = cameras.see(places[start : start + _PLACES_AT_ONCE])
+        local = cameras.see(hypotheses[start : start + _HYPOTHESES_AT_ONCE])
         found += _explained(local, detections.select(left), left, is_free, gate_m)
     return np.array(found) if found else np.full((0, len(cameras)), -1)
 
 
 def _explained(
-    local: FloatArray, detections: Detections, names: IntArray, is_free: NDArray[np.bool_], gate_m: float
+    local: FloatArray, detections: Detections, names: IntArray, is_free: BoolArray, gate_m: float
 ) -> list[IntArray]:
-    """Return for each place (C, K, J, 3) that explains two or more detections a row (C,) of their ``names``.
+    """Return a row (C,) of ``names`` for each hypothesis (C, K, J, 3) with two or more detections near it.
 
-    They are not free then.
+    These detections are not free any more.
     """
     body, detection = nearby(local, detections, 2.0 * CAP_M)
     distance = lateral_distance(local, detections, body, detection)
@@ -265,14 +236,15 @@ def _explained(
 def _refine(
     cameras: Cameras, detections: Detections, free: IntArray, views: IntArray, gate_m: float
 ) -> IntArray:
-    """Triangulate the groups and assign the free detections to them anew; (G, C), the best supported first."""
-    xn, confidence = detections.gather(views)
-    joints = xn.shape[2]
+    """Triangulate the groups and assign the free detections to them anew; (G, C), those with most views first."""
+    found = detections.gather(views)
     xyz = triangulate_dlt(
-        cameras.cam_from_world, xn.reshape(len(cameras), -1, 2), confidence.reshape(len(cameras), -1)
-    ).reshape(len(views), joints, 3)
-    support = (views >= 0).sum(1)
-    again, _ = claim(cameras.see(xyz), detections.select(free), np.full(len(xyz), gate_m), support / support.max())
+        cameras.cam_from_world, found.xn.reshape(len(cameras), -1, 2), found.confidence.reshape(len(cameras), -1)
+    ).reshape(len(views), -1, 3)
+    seen_by = (views >= 0).sum(1)
+    again, _ = assign_detections(
+        cameras.see(xyz), detections.select(free), np.full(len(xyz), gate_m), seen_by / seen_by.max()
+    )
     again = np.where(again >= 0, free[again], -1)
     count = (again >= 0).sum(1)
     order = np.argsort(-count, kind='stable')

@@ -11,20 +11,24 @@ would never be put right.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
+from ..geometry.robust import geman_mcclure_cost
+from ..geometry.stats import nan_lower_median
 from ..geometry.triangulation import reprojection_residuals
 from ..skeleton import Skeleton, mirror_of
+from .prior import BodyPrior
 from .solver import Solution
+from .views import BodyViews, Cameras
 
 # Flip pairs (left, right) of one limb group.
 FlipGroup = tuple[tuple[int, int], ...]
-# Keypoints (C, B', J, 2) and confidence (C, B', J) of the bodies (B',) to these bodies, triangulated.
-Triangulate = Callable[[FloatArray, FloatArray, IntArray], Solution]
+# The views of the bodies (B',) to these bodies, triangulated.
+Triangulate = Callable[[BodyViews, IntArray], Solution]
 
 # A view is suspect if so many joints of a limb group of six disagree with the body.
 _SUSPECT_JOINTS = 3
@@ -36,10 +40,12 @@ _SWAP_GAIN = 0.6
 _MOST_SWAPS = 4
 # Two views cannot outvote each other.
 _LEAST_VIEWS = 3
-# A view has a limb group's sides as expected, or exchanged, if the other way is this many times as far off.
+# A view has a limb group's sides as predicted, or exchanged, if the other way is this many times as far off.
 _CLEARLY = 2.0
-# What is expected decides unless the views then agree less, by a keypoint's cost.
+# The prediction decides unless the views then agree less, by a keypoint's cost.
 _TIE = 0.5
+# Several views have seen a body within a tenth of a second where its centre is known this well, m^2.
+_SURE_M2 = 0.01
 
 _LIMBS: tuple[tuple[str, ...], ...] = (('hip', 'knee', 'ankle'), ('shoulder', 'elbow', 'wrist'))
 
@@ -70,84 +76,89 @@ def _membership(skeleton: Skeleton) -> IntArray:
     return member
 
 
-def contradicted(weights: FloatArray, solution: Solution, skeleton: Skeleton) -> NDArray[np.bool_]:
-    """Return (groups, C, B) the views in which most joints of a limb group disagree with the body.
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspects:
+    """S bodies of which a view may have exchanged the sides.
 
-    Args:
-        weights: (C, B, J) 0 = not used.
-        solution: B bodies.
-        skeleton: J joints.
+    Attributes:
+        bodies: (S,) rising.
+        against_prediction: (groups, C, S) the views in which a limb group's sides are not as predicted.
     """
-    disagree = (weights > 0.0) & ~solution.support
-    return np.asarray((disagree @ _membership(skeleton) >= _SUSPECT_JOINTS).transpose(2, 0, 1))
+
+    bodies: IntArray
+    against_prediction: BoolArray
 
 
-def suspects(
-    cam_from_world: FloatArray,
-    focal_px: FloatArray,
-    xn: FloatArray,
-    weights: FloatArray,
-    solution: Solution,
-    skeleton: Skeleton,
-    robust_sigmas: float,
-    contradictions: NDArray[np.bool_],
-    unexpected: NDArray[np.bool_] | None = None,
-) -> IntArray:
-    """Return the indices of bodies that have a view whose mirrored labels of a limb group fit better than its own.
+def find_suspects(
+    cameras: Cameras, views: BodyViews, weights: FloatArray, solution: Solution, prior: BodyPrior,
+    robust_sigmas: float, skeleton: Skeleton,
+) -> Suspects:
+    """Return the bodies of which a view may have exchanged the sides: a suspicion only, and cheap.
 
-    A suspicion only, and cheap: a swapped view also drags the joints towards itself.
+    Either most joints of a limb group are outliers in a view and fit better with mirrored labels, or the predicted
+    joints say so.
 
     Args:
-        cam_from_world: (C, 3, 4).
-        focal_px: (C,).
-        xn: (C, B, J, 2) keypoints that ``solution`` was made from, NaN = not seen.
+        cameras: C cameras.
+        views: of B bodies.
         weights: (C, B, J) 1 / standard deviation, 1/px, 0 = not used.
-        solution: B bodies.
-        skeleton: J joints.
+        solution: made from ``views``; a swapped view also drags the joints towards itself.
+        prior: of the bodies.
         robust_sigmas: residual, in standard deviations, at which a view counts a quarter.
-        contradictions: (groups, C, B) from ``contradicted``.
-        unexpected: (groups, C, B) from ``unexpected_sides``, or None.
+        skeleton: J joints.
     """
-    suspicious = np.asarray(contradictions.any((0, 1)))
-    surprising = np.asarray((np.zeros_like(contradictions) if unexpected is None else unexpected).any((0, 1)))
-    bodies = np.flatnonzero(suspicious & ~surprising & ((weights > 0.0).any(-1).sum(0) >= _LEAST_VIEWS))
-    if not len(bodies):
-        return np.flatnonzero(surprising)
-    groups = _joints(skeleton)
-    mirrored = xn[:, bodies][..., mirror_of(skeleton), :]
-    points = solution.xyz[bodies]
-    flat = mirrored.reshape(len(xn), -1, 2), points.reshape(-1, 3)
-    distance = reprojection_residuals(cam_from_world, focal_px, *flat).reshape(mirrored.shape[:-1])
-    costs = [
-        np.stack([_cost(residual, weights[:, bodies] / robust_sigmas)[..., group].sum(-1) for group in groups])
-        for residual in (solution.residual_px[:, bodies], distance)
-    ]
-    fitting = (contradictions[:, :, bodies] & (costs[1] < _SUSPICION * costs[0])).any((0, 1))
-    return np.union1d(bodies[fitting], np.flatnonzero(surprising))
+    outliers = (weights > 0.0) & ~solution.inlier
+    contradicted = np.asarray((outliers @ _membership(skeleton) >= _SUSPECT_JOINTS).transpose(2, 0, 1))
+    against = np.zeros_like(contradicted)
+    if prior.joints is not None:
+        sure = None if prior.centre_variance is None else prior.centre_variance < _SURE_M2
+        against = sides_against_prediction(
+            cameras.cam_from_world, views.xn, prior.joints, prior.displacement, skeleton, sure
+        )
+    surprising = against.any((0, 1))
+    if not (contradicted.any() or surprising.any()):
+        return Suspects(np.zeros(0, np.int64), against[..., :0])
+    enough = (weights > 0.0).any(-1).sum(0) >= _LEAST_VIEWS
+    bodies = np.flatnonzero(contradicted.any((0, 1)) & ~surprising & enough)
+    if len(bodies):
+        mirrored = views.xn[:, bodies][..., mirror_of(skeleton), :]
+        distance = reprojection_residuals(
+            cameras.cam_from_world, cameras.focal_px, mirrored.reshape(len(cameras), -1, 2),
+            solution.xyz[bodies].reshape(-1, 3),
+        ).reshape(mirrored.shape[:-1])
+        sharpness = weights[:, bodies] / robust_sigmas
+        own, other = (
+            _limb_sums(geman_mcclure_cost(np.square(np.nan_to_num(residual_px, posinf=np.inf) * sharpness)), skeleton)
+            for residual_px in (solution.residual_px[:, bodies], distance)
+        )
+        bodies = bodies[(contradicted[:, :, bodies] & (other < _SUSPICION * own)).any((0, 1))]
+    bodies = np.union1d(bodies, np.flatnonzero(surprising))
+    return Suspects(bodies, against[..., bodies])
 
 
-def unexpected_sides(
-    cam_from_world: FloatArray, xn: FloatArray, expected: FloatArray, displacement: FloatArray | None,
-    skeleton: Skeleton, sure: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
-    """Return (groups, C, B) the views in which a limb group's sides are not as expected, where that is no majority.
+def sides_against_prediction(
+    cam_from_world: FloatArray, xn: FloatArray, predicted: FloatArray, displacement: FloatArray | None,
+    skeleton: Skeleton, sure: BoolArray | None = None,
+) -> BoolArray:
+    """Return (groups, C, B) the views in which a limb group's sides are not as predicted, where that is no majority.
 
-    Nor is a lone view where what is expected is ``sure``: several views have just seen the body.
+    Nor is a lone view where the prediction is ``sure``: several views have just seen the body.
 
     Args:
         cam_from_world: (C, 3, 4).
         xn: (C, B, J, 2) keypoints, NaN = not seen.
-        expected: (B, J, 3) m, NaN = unknown.
-        displacement: (C, B, J, 3) m, from ``expected`` to where the joint was when the view was taken; None for none.
+        predicted: (B, J, 3) m, NaN = unknown.
+        displacement: (C, B, J, 3) m, from ``predicted`` to the joint at the view's instant; None for none.
         skeleton: J joints.
         sure: (B,), None for nobody.
     """
-    there = expected[None] if displacement is None else expected + displacement
+    there = predicted[None] if displacement is None else predicted + displacement
     local = there @ np.swapaxes(cam_from_world[:, None, :, :3], -1, -2) + cam_from_world[:, None, None, :, 3]
     with np.errstate(divide='ignore', invalid='ignore'):
         image = np.where(local[..., 2:] > 0.0, local[..., :2] / local[..., 2:], np.nan)
     off = np.stack([xn, xn[..., mirror_of(skeleton), :]]) - image
-    own, other = _middle(np.sqrt((off * off).sum(-1))[..., _joints(skeleton)]).transpose(0, 3, 1, 2)
+    distance = np.sqrt((off * off).sum(-1))[..., _joints(skeleton)]
+    own, other = nan_lower_median(distance).transpose(0, 3, 1, 2)
     exchanged, straight = _CLEARLY * other < own, _CLEARLY * own < other
     most = straight.sum(1)
     if sure is not None:
@@ -155,82 +166,67 @@ def unexpected_sides(
     return np.asarray(exchanged & (exchanged.sum(1) <= most)[:, None])
 
 
-def _middle(distance: FloatArray) -> FloatArray:
-    """Return the lower median of ``distance`` (..., N) but NaN, NaN where there is none."""
-    # NaN sorts last.
-    ranked = np.sort(distance, -1)
-    count = (~np.isnan(ranked)).sum(-1)
-    middle: FloatArray = np.take_along_axis(ranked, np.maximum((count - 1) // 2, 0)[..., None], -1)[..., 0]
-    return middle
-
-
-def _cost(residual_px: FloatArray, sharpness: FloatArray) -> FloatArray:
-    """Return Geman and McClure's cost in [0, 1]; 0 where there is no residual."""
-    squared = np.where(np.isnan(residual_px), 0.0, (residual_px * sharpness) ** 2)
-    # Behind a camera the residual is infinite and the cost 1.
-    return np.where(np.isinf(squared), 1.0, squared / (1.0 + np.where(np.isinf(squared), 0.0, squared)))
-
-
 def repair_sides(
-    xn: FloatArray, confidence: FloatArray, skeleton: Skeleton, triangulate: Triangulate,
-    unexpected: NDArray[np.bool_] | None = None,
-) -> IntArray:
-    """Exchange, in place, the sides of limbs that views confuse; return (B,) the exchanges per body.
+    views: BodyViews, against_prediction: BoolArray, triangulate: Triangulate, skeleton: Skeleton
+) -> tuple[BodyViews, IntArray]:
+    """Return the views with the sides of limbs exchanged that views confuse, and (B,) the exchanges per body.
 
     Args:
-        xn: (C, B, J, 2) keypoints, NaN = not seen.
-        confidence: (C, B, J), 0 = not used.
+        views: of B bodies.
+        against_prediction: (groups, C, B) exchanges to try first.
+        triangulate: robust triangulation of such views.
         skeleton: J joints.
-        triangulate: robust triangulation of such arrays.
-        unexpected: (groups, C, B) from ``unexpected_sides``: exchanges to try first, or None.
     """
-    everybody = np.arange(xn.shape[1])
+    everybody = np.arange(views.xn.shape[1])
     swaps = np.zeros(len(everybody), np.int64)
-    active, solution = everybody, triangulate(xn, confidence, everybody)
-    groups = _joints(skeleton)
-    if unexpected is not None:
-        tried_xn, tried_confidence = exchanged(xn, confidence, unexpected, skeleton)
-        tried = triangulate(tried_xn, tried_confidence, everybody)
-        before = _limb_cost(solution, confidence, groups).sum((0, 1))
-        better = _limb_cost(tried, tried_confidence, groups).sum((0, 1)) <= before + _TIE
-        xn[:, better], confidence[:, better] = tried_xn[:, better], tried_confidence[:, better]
-        swaps[better] += unexpected[..., better].sum((0, 1))
-        solution.replace(np.flatnonzero(better), tried.select(better))
+    active, solution = everybody, triangulate(views, everybody)
+    if against_prediction.any():
+        tried_views = exchanged(views, against_prediction, skeleton)
+        tried = triangulate(tried_views, everybody)
+        before, after = (
+            _limb_cost(s, v, skeleton).sum((0, 1)) for s, v in ((solution, views), (tried, tried_views))
+        )
+        better = np.flatnonzero(after <= before + _TIE)
+        views = views.with_rows(better, tried_views.select(better))
+        swaps[better] += against_prediction[..., better].sum((0, 1))
+        solution = solution.with_rows(better, tried.select(better))
     while len(active):
-        cost = _limb_cost(solution, confidence[:, active], groups)
-        group, view = np.divmod(cost.reshape(-1, len(active)).argmax(0), len(xn))
+        current = views.select(active)
+        cost = _limb_cost(solution, current, skeleton)
+        group, view = np.divmod(cost.reshape(-1, len(active)).argmax(0), len(views.xn))
         rows = np.arange(len(active))
         chosen = np.zeros(cost.shape, bool)
         chosen[group, view, rows] = True
-        tried_xn, tried_confidence = exchanged(xn[:, active], confidence[:, active], chosen, skeleton)
-        tried = triangulate(tried_xn, tried_confidence, active)
+        tried_views = exchanged(current, chosen, skeleton)
+        tried = triangulate(tried_views, active)
         limb_before = cost.sum(1)[group, rows]
-        limb_after = _limb_cost(tried, tried_confidence, groups).sum(1)[group, rows]
-        better = limb_after < _SWAP_GAIN * limb_before
-        kept = active[better]
-        xn[:, kept], confidence[:, kept] = tried_xn[:, better], tried_confidence[:, better]
-        swaps[kept] += 1
-        goes_on = better & (swaps[active] < _MOST_SWAPS)
-        active, solution = active[goes_on], tried.select(goes_on)
-    return swaps
+        limb_after = _limb_cost(tried, tried_views, skeleton).sum(1)[group, rows]
+        better = np.flatnonzero(limb_after < _SWAP_GAIN * limb_before)
+        views = views.with_rows(active[better], tried_views.select(better))
+        swaps[active[better]] += 1
+        better = better[swaps[active[better]] < _MOST_SWAPS]
+        active, solution = active[better], tried.select(better)
+    return views, swaps
 
 
-def _limb_cost(solution: Solution, confidence: FloatArray, groups: IntArray) -> FloatArray:
+def _limb_cost(solution: Solution, views: BodyViews, skeleton: Skeleton) -> FloatArray:
     """Return (groups, C, B): Geman and McClure's cost, in [0, 1] per joint, summed over the limb group's joints."""
-    # Joints that no two views agree on have trust 0 in all views, the highest cost.
-    cost = np.where(confidence > 0.0, 1.0 - np.sqrt(solution.trust), 0.0)
-    return np.stack([cost[..., group].sum(-1) for group in groups])
+    # Joints that no two views agree on have robust weight 0 in all views, the highest cost.
+    return _limb_sums(np.where(views.confidence > 0.0, 1.0 - np.sqrt(solution.robust_weight), 0.0), skeleton)
 
 
-def exchanged(
-    xn: FloatArray, confidence: FloatArray, chosen: NDArray[np.bool_], skeleton: Skeleton
-) -> tuple[FloatArray, FloatArray]:
-    """Return ``xn`` (C, B, J, 2) and ``confidence`` (C, B, J), sides exchanged where ``chosen`` (groups, C, B)."""
-    xn, confidence = xn.copy(), confidence.copy()
+def _limb_sums(cost: FloatArray, skeleton: Skeleton) -> FloatArray:
+    """Return (groups, C, B): ``cost`` (C, B, J) summed over the joints of each limb group."""
+    return np.stack([cost[..., group].sum(-1) for group in _joints(skeleton)])
+
+
+def exchanged(views: BodyViews, chosen: BoolArray, skeleton: Skeleton) -> BodyViews:
+    """Return the views (C, B) with the sides exchanged where ``chosen`` (groups, C, B)."""
+    xn, confidence = views.xn.copy(), views.confidence.copy()
     for group, pairs in zip(chosen, limb_groups(skeleton), strict=True):
         view, body = np.nonzero(group)
         left, right = np.array(pairs).T
         to, source = np.concatenate([left, right]), np.concatenate([right, left])
         for values in (xn, confidence):
             values[view[:, None], body[:, None], to] = values[view[:, None], body[:, None], source]
-    return xn, confidence
+    return BodyViews(xn, confidence)

@@ -7,15 +7,17 @@ information matrix (3J, 3J). Lifters err alike in all views, so n lifted views c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray
+from ..arrays import BoolArray, FloatArray
 from ..geometry.matrices import diagonal_blocks
 from .settings import SolverConfig
+from .table import BodyTable
 
 # Information that keeps joints solvable that nothing determines, 1/m^2: a standard deviation of 1 km.
 _FLOOR = 1e-6
@@ -28,7 +30,7 @@ _EYE = np.eye(3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LiftedViews:
+class LiftedViews(BodyTable):
     """What the lifter says about B bodies from V of their views each, in the axes of the world.
 
     Attributes:
@@ -37,6 +39,8 @@ class LiftedViews:
         root: (V, B, 3) m, the pelvis in the world.
         axis: (V, B, 3) unit vector from the camera to the pelvis, along which depth is least known.
     """
+
+    BODY_AXIS: ClassVar[Mapping[str, int | None]] = dict.fromkeys(('pose', 'sigma', 'root', 'axis'), 1)
 
     pose: FloatArray
     sigma: FloatArray
@@ -70,27 +74,23 @@ class LiftedPrior:
 
     information: FloatArray
     right: FloatArray
-    known: NDArray[np.bool_]
-
-    def add_place(self, place: FloatArray, variance: FloatArray) -> None:
-        """Add that the mean of each body's joints is at ``place`` (B, 3) up to ``variance`` (B,)."""
-        bodies, size = self.right.shape
-        joints = size // 3
-        usable = np.isfinite(place[:, 0])
-        certain = np.where(usable, 1.0 / np.where(usable, variance, 1.0), 0.0)
-        blocks = self.information.reshape(bodies, 3, joints, 3, joints)
-        for axis in range(3):
-            blocks[:, axis, :, axis] += (certain / joints**2)[:, None, None]
-        self.right.reshape(bodies, 3, joints)[...] += (
-            certain[:, None] / joints * np.where(usable[:, None], place, 0.0)
-        )[..., None]
+    known: BoolArray
 
 
-def lifted_prior(lifted: LiftedViews, config: SolverConfig) -> LiftedPrior:
-    """Combine the lifted poses of all views, their shared errors marginalised.
+def lifted_prior(
+    lifted: LiftedViews, config: SolverConfig, centre: FloatArray | None = None,
+    centre_variance: FloatArray | None = None,
+) -> LiftedPrior:
+    """Combine the lifted poses of all views, their shared errors marginalised, and the predicted centre.
 
     With D the per-joint covariance of a view and U its shared modes, scaled to unit variance (shifts: infinite),
     (D + U U^T)^-1 = D^-1 - D^-1 U (T + U^T D^-1 U)^-1 U^T D^-1, T = diag(0, 0, 0, 1, 1, 1, 1).
+
+    Args:
+        lifted: of B bodies.
+        config: settings.
+        centre: (B, 3) m, predicted mean of each body's joints, NaN = unknown; used with ``centre_variance``.
+        centre_variance: (B,) m^2 of ``centre``, per axis.
     """
     cameras, bodies, joints, _ = lifted.pose.shape
     size = 3 * joints
@@ -130,7 +130,23 @@ def lifted_prior(lifted: LiftedViews, config: SolverConfig) -> LiftedPrior:
     information = -(np.swapaxes(left, -1, -2) @ scaled.swapaxes(0, 1).reshape(left.shape))
     blocks = (certain[..., None, :] * shape[..., None]).sum(0)
     diagonal_blocks(information)[...] += blocks.transpose(1, 2, 0, 3) + (_FLOOR * _EYE)[..., None, None]
+    if centre is not None and centre_variance is not None:
+        _add_centre(information, right, centre, centre_variance)
     return LiftedPrior(information, right, count > 0)
+
+
+def _add_centre(information: FloatArray, right: FloatArray, centre: FloatArray, variance: FloatArray) -> None:
+    """Add to the prior that the mean of each body's joints is at ``centre`` (B, 3) up to ``variance`` (B,)."""
+    bodies, size = right.shape
+    joints = size // 3
+    usable = np.isfinite(centre[:, 0])
+    certain = np.where(usable, 1.0 / np.where(usable, variance, 1.0), 0.0)
+    blocks = information.reshape(bodies, 3, joints, 3, joints)
+    for axis in range(3):
+        blocks[:, axis, :, axis] += (certain / joints**2)[:, None, None]
+    right.reshape(bodies, 3, joints)[...] += (
+        certain[:, None] / joints * np.where(usable[:, None], centre, 0.0)
+    )[..., None]
 
 
 @lru_cache

@@ -1,22 +1,26 @@
-"""What the cameras of one set deliver, as arrays: where each camera stands, when it looked, and what it detected."""
+"""What the cameras of one set deliver, as arrays: the pose and the instant of each camera, and its detections."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
 from ..errors import ShapeError
+from .table import BodyTable
 
-# Larger distances count as this much, m: a joint gone astray must not decide about a person.
+# Larger distances count as this much, m: one wrong joint must not decide about a person.
 CAP_M = 0.4
 # Points nearer than this to the image plane count as behind the camera, m.
 NEAR_M = 0.1
 # Fewer common joints than this say nothing about identity.
 MIN_COMMON_JOINTS = 4
+# The settings' pixel distances hold for a body of this extent in the image.
+_REFERENCE_EXTENT_PX = 600.0
+_LEAST_EXTENT_PX = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +30,7 @@ class Cameras:
     Attributes:
         cam_from_world: (C, 3, 4).
         focal_px: (C,) mean focal length.
-        bounds: (C, 4) x min, y min, x max, y max of the picture on the ideal plane z = 1.
+        bounds: (C, 4) x min, y min, x max, y max of the image on the ideal plane z = 1.
         dt_s: (C,) each view's own instant minus the set's.
         present: (C,) bool, whether the camera delivered.
     """
@@ -35,7 +39,7 @@ class Cameras:
     focal_px: FloatArray
     bounds: FloatArray
     dt_s: FloatArray
-    present: NDArray[np.bool_]
+    present: BoolArray
 
     def __len__(self) -> int:
         return len(self.focal_px)
@@ -64,15 +68,71 @@ class Cameras:
         jacobian: FloatArray = (R[..., :2, :] - (local[..., :2] / depth)[..., None] * R[..., 2:, :]) / depth[..., None]
         return jacobian
 
-    def in_picture(self, local: FloatArray) -> NDArray[np.bool_]:
-        """Return (C, B, J) whether joints (C, B, J, 3) of ``see`` lie in front of the camera and in its picture."""
+    def in_image(self, local: FloatArray) -> BoolArray:
+        """Return (C, B, J) whether joints (C, B, J, 3) of ``see`` lie in front of the camera and in its image."""
         depth = local[..., 2:]
         # NaN compares false.
         with np.errstate(invalid='ignore'):
             low = local[..., :2] >= self.bounds[:, None, None, :2] * depth
             high = local[..., :2] <= self.bounds[:, None, None, 2:] * depth
-            inside: NDArray[np.bool_] = low.all(-1) & high.all(-1) & (depth[..., 0] > NEAR_M)
+            inside: BoolArray = low.all(-1) & high.all(-1) & (depth[..., 0] > NEAR_M)
         return inside
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noise:
+    """The errors of the keypoints of C views.
+
+    Attributes:
+        level: standard deviation of all keypoints, in units of what the settings say.
+        scale: (C,) each view's, in units of ``level``.
+        shared: (C,) standard deviation of the error that all joints of a view share, at focal length 1.
+    """
+
+    level: float
+    scale: FloatArray
+    shared: FloatArray
+
+    @classmethod
+    def as_set(cls, cameras: int) -> Noise:
+        """Return the noise of cameras of which only the settings are known."""
+        return cls(1.0, np.ones(cameras), np.zeros(cameras))
+
+    def applied(self, weights: FloatArray, focal_px: FloatArray) -> FloatArray:
+        """Return weights (C, B, J), 1/px, of keypoints that have this noise instead of that of the settings."""
+        own = weights / self.scale[:, None, None]
+        counted: FloatArray = own / np.sqrt(1.0 + np.square(own * (self.shared * focal_px)[:, None, None]))
+        return counted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BodyViews(BodyTable):
+    """The keypoints of B bodies in C views.
+
+    Attributes:
+        xn: (C, B, J, 2) undistorted normalised keypoints, NaN = not seen.
+        confidence: (C, B, J) in [0, 1], 0 where not seen.
+    """
+
+    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {'xn': 1, 'confidence': 1}
+
+    xn: FloatArray
+    confidence: FloatArray
+
+    def weights(self, focal_px: FloatArray, noise_px: float) -> FloatArray:
+        """Return (C, B, J) 1 / standard deviation of the keypoints, 1/px; 0 where the confidence is 0.
+
+        Detectors work on a crop of the person, so that their error grows with the person's size in the image.
+
+        Args:
+            focal_px: (C,).
+            noise_px: standard deviation of a keypoint of confidence 1 of a body 600 px tall.
+        """
+        # fmax and fmin pass over NaN.
+        extent = np.fmax.reduce(self.xn, -2) - np.fmin.reduce(self.xn, -2)
+        extent_px = np.fmax(extent.max(-1) * focal_px[:, None], _LEAST_EXTENT_PX)
+        weights: FloatArray = self.confidence * (_REFERENCE_EXTENT_PX / noise_px / extent_px)[..., None]
+        return weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +150,7 @@ class Detections:
 
     camera: IntArray
     xn: FloatArray
-    seen: NDArray[np.bool_]
+    seen: BoolArray
     confidence: FloatArray
     centre: FloatArray
     starts: IntArray
@@ -135,18 +195,15 @@ class Detections:
             np.searchsorted(camera, np.arange(len(self.starts))),
         )
 
-    def gather(self, views: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return keypoints (C, B, J, 2), NaN = not seen, and confidence (C, B, J) of ``views``.
-
-        Args:
-            views: (B, C) detections, -1 for none.
-        """
+    def gather(self, views: IntArray) -> BodyViews:
+        """Return the keypoints of bodies whose detections are ``views`` (B, C), -1 for none."""
         index = views.T
         used = (index >= 0)[..., None]
         if not len(self):
-            return np.full((*index.shape, self.xn.shape[1], 2), np.nan), np.zeros((*index.shape, self.xn.shape[1]))
+            unseen = np.zeros((*index.shape, self.xn.shape[1]))
+            return BodyViews(np.full((*unseen.shape, 2), np.nan), unseen)
         seen = self.seen[index] & used
-        return np.where(seen[..., None], self.xn[index], np.nan), np.where(used, self.confidence[index], 0.0)
+        return BodyViews(np.where(seen[..., None], self.xn[index], np.nan), np.where(used, self.confidence[index], 0.0))
 
 
 def lateral_distance(local: FloatArray, detections: Detections, body: IntArray, detection: IntArray) -> FloatArray:
@@ -168,7 +225,7 @@ def lateral_distance(local: FloatArray, detections: Detections, body: IntArray, 
     return mean_capped(distance, detections.seen[detection] & np.isfinite(depth))
 
 
-def mean_capped(distance: FloatArray, valid: NDArray[np.bool_]) -> FloatArray:
+def mean_capped(distance: FloatArray, valid: BoolArray) -> FloatArray:
     """Return the mean over the last axis of ``distance`` capped at CAP_M; inf with too few ``valid`` joints."""
     count = valid.sum(-1)
     total = np.where(valid, np.minimum(distance, CAP_M), 0.0).sum(-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from ..fusion.bones import BonePrior, incidence
+from ..fusion.prior import BonePrior, incidence
 from ..skeleton import Skeleton
 
 # Errors of successive sets are alike: a detector puts a joint too low for seconds. So many sets count as one.
@@ -44,23 +44,16 @@ class BoneLengths:
         variance = np.divide(_ALIKE_SETS, information, out=np.full_like(weighted, np.inf), where=known)
         return BonePrior(length, variance, self._incidence)
 
-    def learn(
-        self,
-        body_ids: IntArray,
-        tracked: IntArray,
-        xyz: FloatArray,
-        covariance: FloatArray,
-        prior: BonePrior | None,
-    ) -> None:
+    def learn(self, body_ids: IntArray, tracked: IntArray, xyz: FloatArray, covariance: FloatArray) -> None:
         """Take in bodies as measured, and forget those that are no longer tracked.
 
         Args:
             body_ids: (B,) of the measured bodies.
             tracked: ids of all bodies that are still known.
-            xyz: (B, J, 3) m, what the views alone say, NaN = unknown: nothing that already knows of bone lengths.
+            xyz: (B, J, 3) m, from the views alone, NaN = unknown: nothing that already depends on bone lengths.
             covariance: (B, J, 3, 3) m^2.
-            prior: what was known of them before, from ``prior``.
         """
+        prior = self.prior(body_ids)
         if len(self._sums) > len(tracked):
             alive = set(tracked.tolist())
             self._sums = {body: sums for body, sums in self._sums.items() if body in alive}

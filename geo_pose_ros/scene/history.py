@@ -1,6 +1,6 @@
-"""What every view saw of each tracked body lately: windows for lifters that look at several frames.
+"""The recent poses of each tracked body in every view: windows for lifters that read several frames.
 
-Frame sets come when they come, a lifter was trained at one rate; so a window is sampled from the past at the lifter's
+Sets are not periodic, and a lifter was trained at one rate; so a window is sampled from the past at the lifter's
 own rate, between two sets by linear interpolation.
 """
 
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import IntArray
+from ..arrays import NS_PER_S, IntArray
 from ..lifting.canonical import Poses
-
-_NS_PER_S = 1e9
 
 
 class PoseHistory:
@@ -24,7 +22,7 @@ class PoseHistory:
             frames: T, of a window.
             rate_hz: frames per second of a window.
         """
-        self._ages_ns = np.arange(frames - 1, -1, -1) * (_NS_PER_S / rate_hz)
+        self._ages_ns = np.arange(frames - 1, -1, -1) * (NS_PER_S / rate_hz)
         # By body id: stamps, and as many poses (C, J, 3).
         self._past: dict[int, tuple[list[int], list[Poses]]] = {}
 
@@ -54,7 +52,7 @@ class PoseHistory:
         return windows
 
     def remember(self, stamp_ns: int, body_ids: IntArray, tracked: IntArray, current: Poses) -> None:
-        """Keep what the views saw of the measured bodies; forget bodies that are not ``tracked`` any more.
+        """Keep the poses of the measured bodies; forget bodies that are not ``tracked`` any more.
 
         Args:
             stamp_ns: of the set; one that is not later than the last (a bag began again) starts anew.

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import NS_PER_S, FloatArray, IntArray
 from ..geometry.projection import project
 from ..geometry.rigid import transform_points
 from ..skeleton import Skeleton
 from ..types import Camera, ClockModel, PredictedPeople
 
-_NS_PER_S = 1e9
 # A body keeps its velocity for about so long, and a joint what it has beyond its body's, s: arms swing back.
 _BODY_S, _JOINT_S = 0.5, 0.1
 # How much less is known of where a joint will be, as a part of the way it would go, and for how long that grows, s.
@@ -53,7 +52,7 @@ class Predictions:
         """
         pose = camera.cam_from_world if cam_from_world is None else cam_from_world
         clock = self.clocks.get(camera.name, ClockModel())
-        ahead_s = (clock.common_ns(stamp_ns) - self.stamp_ns) / _NS_PER_S
+        ahead_s = (clock.common_ns(stamp_ns) - self.stamp_ns) / NS_PER_S
         xyz_cam = transform_points(pose, self.xyz + self._displacement(ahead_s))
         xy = project(camera.intrinsics, xyz_cam)
         focal_px = float(np.diag(camera.intrinsics.K)[:2].mean())

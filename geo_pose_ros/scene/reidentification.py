@@ -1,31 +1,77 @@
-"""Who comes back: new people are matched with those who were lost, by place and by bone lengths."""
+"""Who is who among the measured people: duplicates, people who come back, and people whom only prompts show."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..arrays import FloatArray, IntArray
-from ..fusion.bones import BonePrior
+from ..arrays import BoolArray, FloatArray, IntArray
+from ..fusion.merging import find_duplicate_bodies, find_duplicate_views
+from ..fusion.prior import BonePrior
+from ..fusion.table import gather
+from ..geometry.stats import nan_mean
+from .bones import BoneLengths
+from .measurement import Measured
+from .observation import Observation
 from .settings import TrackingConfig
+from .tracks import Tracks
 
 # Two people differ by more than this in the mean of |log| of the ratio of their bone lengths, if not in size.
 _SAME_LENGTHS = 0.15
+# The price of a match that is refused.
+_REFUSED = 1e3
 
 
-def reunite(
+def merge_duplicates(measured: Measured, tracks: Tracks, config: TrackingConfig) -> Measured:
+    """Return the people without those who repeat a senior one."""
+    confirmed = gather(tracks.confirmed, measured.tracks, False)
+    order = np.lexsort((_ids(measured, tracks), ~confirmed))
+    kept = np.zeros(len(measured), bool)
+    xyz = measured.estimate.solution.xyz[order]
+    kept[order] = ~find_duplicate_bodies(xyz, measured.views[order], config.same_body_m)
+    return measured.select(kept)
+
+
+def reidentify(
+    measured: Measured, tracks: Tracks, bones: BoneLengths | None, config: TrackingConfig
+) -> tuple[Measured, IntArray]:
+    """Return the people, new ones as the lost tracks that they continue, and the tracks (K,) found again.
+
+    A track may have been missed if it has no view, or a lone one beside somebody whom several cameras see.
+    """
+    cameras = measured.views.shape[1]
+    views = (measured.views >= 0).sum(1)
+    new = np.flatnonzero((measured.tracks < 0) & (views >= min(2, cameras)))
+    known = measured.tracks >= 0
+    missed = np.setdiff1d(np.arange(len(tracks)), measured.tracks[known & (views > 1)])
+    if not (len(new) and len(missed)):
+        return measured, missed[:0]
+    again = match_lost(
+        measured.estimate.solution.xyz[new], tracks.filter.position[missed], tracks.unseen_s[missed],
+        None if bones is None else bones.prior(tracks.ids[missed]), config,
+    )
+    found = missed[again[again >= 0]]
+    replaced = np.isin(measured.tracks, found)
+    continued = measured.tracks.copy()
+    continued[new] = gather(missed, again, -1)
+    return replace(measured, tracks=continued).select(~replaced), found
+
+
+def match_lost(
     xyz: FloatArray, lost: FloatArray, unseen_s: FloatArray, lengths: BonePrior | None, config: TrackingConfig
 ) -> IntArray:
-    """Return (N,) which of the lost bodies each new one is, -1 for none.
+    """Return (N,) which of the lost bodies each new one is, by distance and by bone lengths; -1 for none.
 
     Args:
         xyz: (N, J, 3) m, new bodies, NaN = unknown.
-        lost: (L, J, 3) m, where the lost ones are expected.
+        lost: (L, J, 3) m, where the lost ones are predicted.
         unseen_s: (L,) since they were seen.
         lengths: what is known of the bone lengths of the lost ones, or None.
         config: settings.
     """
-    apart = np.linalg.norm(np.nanmean(xyz, 1)[:, None] - np.nanmean(lost, 1), axis=-1)
+    apart = np.linalg.norm(nan_mean(xyz, 1)[:, None] - nan_mean(lost, 1), axis=-1)
     reach = config.back_within_m + config.hidden_speed_m_s * unseen_s
     with np.errstate(divide='ignore', invalid='ignore'):
         price = apart / reach
@@ -38,8 +84,39 @@ def reunite(
     found = np.full(len(xyz), -1)
     # A sum of two parts, each of which may be as large as 1.
     limit = 1.0 if lengths is None else 2.0
-    priced = np.where(np.isfinite(price) & (apart <= reach), price, 1e3)
+    priced = np.where(np.isfinite(price) & (apart <= reach), price, _REFUSED)
     row, column = linear_sum_assignment(priced)
     good = priced[row, column] < limit
     found[row[good]] = column[good]
     return found
+
+
+def find_only_prompted(
+    measured: Measured, observation: Observation, tracks: Tracks, visible: BoolArray, config: TrackingConfig
+) -> BoolArray:
+    """Return which people (B,) are seen only because a detector was prompted to search for them.
+
+    A keypoint network finds a person in whatever region it is given: somebody nearby, once more, or nobody. Such views
+    do not count where they may be duplicates of somebody nearby. A single one does not outweigh two cameras that should
+    see the person, ``visible`` (B, C), and do not, occluded or not: the ghost of somebody stands behind that person in
+    most of them.
+    """
+    seen = measured.views >= 0
+    prompted = seen & (gather(observation.hints, measured.views.ravel(), -1).reshape(seen.shape) >= 0)
+    only: BoolArray = (prompted == seen).all(1) & seen.any(1)
+    if not only.any():
+        return only
+    # Those with more inlier keypoints rank higher; of two alike the senior.
+    solution = measured.estimate.solution
+    rank = np.empty(len(measured), np.int64)
+    rank[np.lexsort((-_ids(measured, tracks), solution.num_views.sum(1)))] = np.arange(len(measured))
+    own = seen & ~find_duplicate_views(
+        solution.xyz, measured.views, rank, observation.detections, config.second_detection_m
+    )
+    missing = (visible & ~own).sum(1)
+    return np.asarray(only & ((own.sum(1) == 0) | (own.sum(1) == 1) & (missing >= 2)))
+
+
+def _ids(measured: Measured, tracks: Tracks) -> IntArray:
+    """Return (B,) the ids of the people, of new ones one that is younger than all."""
+    return gather(tracks.ids, measured.tracks, np.iinfo(np.int64).max)

@@ -53,6 +53,10 @@ class TrackingConfig:
         2, 'Sets in which a new body must be seen before it is published, unless three cameras or all that should see '
         'it agree at once', low=1, high=100,
     )
+    tentative_s: float = setting(
+        0.3, 'A new body that is not confirmed is dropped when no camera sees it for this long', unit='s', low=0.0,
+        high=10.0,
+    )
     confirm_s: float = setting(
         0.6, 'A new body that only a few of the cameras that should see it do (furniture) is published after this',
         unit='s', low=0.0, high=10.0,
@@ -61,9 +65,9 @@ class TrackingConfig:
         0.2, 'Two bodies whose joints are nearer than this in the mean, and that no camera sees both of, are one',
         unit='m', low=0.0, high=1.0,
     )
-    arms_length_m: float = setting(
-        0.8, 'A keypoint network that is told to look for somebody may read another person within this once more',
-        unit='m', low=0.0, high=3.0,
+    second_detection_m: float = setting(
+        0.8, 'A detector that is prompted to search for one person may detect another one within this distance a '
+        'second time; such a view does not keep a body alive', unit='m', low=0.0, high=3.0, formerly='arms_length_m',
     )
     person_breadth_m: float = setting(
         0.35, 'Whoever stands less than this beside a nearer person is hidden by that one', unit='m', low=0.0, high=2.0

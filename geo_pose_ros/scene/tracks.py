@@ -1,69 +1,106 @@
-"""Who is in the scene: identities that last, how well established each is, and where it is expected.
+"""Tracks: identities that last, how well established each is, and where it is predicted.
 
 A track begins tentative and is confirmed when enough of the cameras that should see it do; only confirmed ones are
-published. One that nobody sees any more is expected where it was going, slower and slower, and published as a
-prediction for a while; after that it is only remembered, so that the person who comes back is the same.
+published. One that nobody sees any more is predicted where it was going, slower and slower, and published for a while;
+after that it is only remembered, so that the person who comes back is the same.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
-from ..arrays import FloatArray, IntArray
+import numpy as np
+
+from ..arrays import NS_PER_S, BoolArray, FloatArray, IntArray
 from ..errors import ShapeError
+from ..fusion.table import BodyTable, Columns
 from ..geometry.matrices import traces
 from .filters.joint_filter import JointFilter
 from .settings import TrackingConfig
 
-_NS_PER_S = 1e9
-# Time over which standing is averaged.
-_STANDING_S = 0.5
-# A tentative track that is not seen again for so long was nothing.
-_TENTATIVE_S = 0.3
+# Time over which the detection rate is averaged.
+_RATE_S = 0.5
+# A body seen by this share of the cameras that should see it is confirmed at once, if three cameras or more do; by this
+# share after confirm_sets.
+_CONFIRMED_AT_ONCE, _CONFIRMED_SOON = 0.75, 0.5
 # One that few cameras see is confirmed when it has been seen so often too: at low rates, confirm_s is a set or two.
 _LASTED_SETS = 5
-# Variance of where a body is after two views have seen it, m^2, and how it grows while they do not, m^2/s: one view, or
-# the lifter's idea of a body's size, does not say how far away somebody is.
-_LEAST_PLACED = 4
-_PLACED_M2 = 0.05**2
-_STRAYS_M2_S = 0.08
+# Variance of a body's centre after two views have seen so many of its joints, m^2, and how it grows while they do not,
+# m^2/s: one view, or the lifter's idea of a body's size, does not say how far away somebody is.
+_LEAST_JOINTS = 4
+_CENTRE_M2 = 0.05**2
+_CENTRE_GROWTH_M2_S = 0.08
+# How much less a tentative track counts in the assignment than a confirmed one, and one that was not seen for so long.
+_TENTATIVE_WEIGHT = 0.5
+_UNSEEN_WEIGHT, _UNSEEN_S = 0.6, 0.15
 
 
-class Tracks:
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement(BodyTable):
+    """B bodies as measured in one set, for their tracks.
+
+    Attributes:
+        tracks: (B,) the track that each continues, -1 for a new one.
+        xyz: (B, J, 3) m, NaN = not measured.
+        covariance: (B, J, 3, 3) m^2.
+        random_covariance: (B, J, 3, 3) m^2, the part of ``covariance`` that is new in every set.
+        views: (B,) cameras that see each.
+        num_views: (B, J) cameras whose keypoint is an inlier.
+        detection_rate: (B,) share of the cameras that should see it that do.
+    """
+
+    tracks: IntArray
+    xyz: FloatArray
+    covariance: FloatArray
+    random_covariance: FloatArray
+    views: IntArray
+    num_views: IntArray
+    detection_rate: FloatArray
+
+
+class Tracks(Columns):
     """The T bodies of one scene, tentative and remembered ones included.
 
     Attributes:
         ids: (T,) never used twice.
         confirmed: (T,) bool.
-        standing: (T,) in [0, 1], share of the cameras that should see it that do, averaged over the last sets.
+        detection_rate: (T,) in [0, 1], share of the cameras that should see it that do, averaged over the last sets.
         sets: (T,) in how many sets it was measured.
         unseen_s: (T,) since it was measured.
+        age_s: (T,) since it was first measured.
         views: (T,) cameras that saw it when it was measured last.
-        place_variance: (T,) m^2 of the middle of its joints, per axis.
-        lasting: (T, J, 3, 3) m^2, the part of its joints' covariance that does not change from set to set.
+        centre_variance: (T,) m^2 of the mean of its joints, per axis.
+        systematic: (T, J, 3, 3) m^2, the part of its joints' covariance that does not change from set to set.
         filter: its joints.
     """
+
+    NEW: ClassVar[Mapping[str, float]] = {
+        'ids': -1, 'confirmed': False, 'detection_rate': 0.0, 'sets': 0, 'unseen_s': 0.0, 'age_s': 0.0, 'views': 0,
+        'centre_variance': np.inf, 'systematic': 0.0,
+    }
 
     def __init__(self, config: TrackingConfig, joints: int) -> None:
         """Start with no body of ``joints`` joints."""
         self._config = config
         self._joints = joints
         self._next_id = 0
-        self._clear()
+        self.reset()
 
-    def _clear(self) -> None:
+    def reset(self) -> None:
+        """Forget everybody; ids go on."""
         self.stamp_ns: int | None = None
         self.ids: IntArray = np.zeros(0, np.int64)
-        self.confirmed = np.zeros(0, bool)
-        self.standing = np.zeros(0)
-        self.sets = np.zeros(0, np.int64)
-        self.unseen_s = np.zeros(0)
-        self.views = np.zeros(0, np.int64)
-        self.place_variance = np.zeros(0)
-        self.lasting = np.zeros((0, self._joints, 3, 3))
+        self.confirmed: BoolArray = np.zeros(0, bool)
+        self.detection_rate: FloatArray = np.zeros(0)
+        self.sets: IntArray = np.zeros(0, np.int64)
+        self.unseen_s: FloatArray = np.zeros(0)
+        self.age_s: FloatArray = np.zeros(0)
+        self.views: IntArray = np.zeros(0, np.int64)
+        self.centre_variance: FloatArray = np.zeros(0)
+        self.systematic: FloatArray = np.zeros((0, self._joints, 3, 3))
         self.filter = JointFilter(self._config, self._joints)
-        self._born_s = np.zeros(0)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,35 +109,31 @@ class Tracks:
         who = ', '.join(
             f'{i}{"" if c else "?"} ({v} views, {s:.2f}{f", unseen {u:.1f} s" if u else ""})'
             for i, c, v, s, u in zip(
-                self.ids.tolist(), self.confirmed.tolist(), self.views.tolist(), self.standing.tolist(),
+                self.ids.tolist(), self.confirmed.tolist(), self.views.tolist(), self.detection_rate.tolist(),
                 self.unseen_s.tolist(), strict=True,
             )
         )
         return f'Tracks({who})'
 
-    def reset(self) -> None:
-        """Forget everybody; ids go on."""
-        self._clear()
-
     @property
-    def lost(self) -> NDArray[np.bool_]:
-        """(T,) those that are only remembered."""
+    def lost(self) -> BoolArray:
+        """(T,) the tracks that are only remembered."""
         return np.asarray(self.unseen_s > self._config.max_gap_s)
 
-    def advance(self, stamp_ns: int) -> float:
+    def predict(self, stamp_ns: int) -> float:
         """Predict everybody to ``stamp_ns``; return the seconds since the last set.
 
         Time that runs backwards forgets all bodies: a bag was started again, or a clock jumped.
         """
         if self.stamp_ns is not None and stamp_ns < self.stamp_ns:
-            self._clear()
-        dt_s = 0.0 if self.stamp_ns is None else (stamp_ns - self.stamp_ns) / _NS_PER_S
-        self.filter.advance(dt_s, self.unseen_s > 0.0)
+            self.reset()
+        dt_s = 0.0 if self.stamp_ns is None else (stamp_ns - self.stamp_ns) / NS_PER_S
+        self.filter.predict(dt_s, self.unseen_s > 0.0)
         self.stamp_ns = stamp_ns
         self.unseen_s = self.unseen_s + dt_s
-        self._born_s = self._born_s + dt_s
-        self.place_variance = self.place_variance + _STRAYS_M2_S * dt_s
-        gone = self.unseen_s > np.where(self.confirmed, self._config.remember_s, _TENTATIVE_S)
+        self.age_s = self.age_s + dt_s
+        self.centre_variance = self.centre_variance + _CENTRE_GROWTH_M2_S * dt_s
+        gone = self.unseen_s > np.where(self.confirmed, self._config.remember_s, self._config.tentative_s)
         # A joint that is not measured though its body is.
         self.filter.position[(self.filter.age_s > max(self._config.max_gap_s, 1e-9)) & ~self.lost[:, None]] = np.nan
         gone |= ~np.isfinite(self.filter.position[..., 0]).any(1)
@@ -108,19 +141,25 @@ class Tracks:
             self.take(np.flatnonzero(~gone))
         return dt_s
 
-    def expected(self) -> FloatArray:
-        """Return (T, J, 3) m where detections of each body may be found now; NaN where it is only remembered."""
+    def predicted(self) -> FloatArray:
+        """Return the predicted joints (T, J, 3) m; NaN where a body is only remembered."""
         if not self.lost.any():
             return self.filter.position
         return np.where(self.lost[:, None, None], np.nan, self.filter.position)
 
     def priority(self) -> FloatArray:
-        """Return (T,) in (0, 1], how much a body's claim to a detection counts beside others'."""
-        sure = np.where(self.confirmed, 1.0, 0.5) * np.where(self.unseen_s > 0.15, 0.6, 1.0)
-        return np.asarray(sure * np.clip(self.standing, 0.2, 1.0))
+        """Return (T,) in (0, 1], how well established each body is beside others in the assignment."""
+        sure = np.where(self.confirmed, 1.0, _TENTATIVE_WEIGHT) * np.where(
+            self.unseen_s > _UNSEEN_S, _UNSEEN_WEIGHT, 1.0
+        )
+        return np.asarray(sure * np.clip(self.detection_rate, 0.2, 1.0))
+
+    def by_seniority(self) -> IntArray:
+        """Return the tracks, the senior ones first: confirmed before tentative, old before young."""
+        return np.lexsort((self.ids, ~self.confirmed))
 
     def sigma_m(self) -> FloatArray:
-        """Return (T,) m how far off a joint of each body is predicted, per axis: the median of its fleeting part."""
+        """Return (T,) m the standard deviation of each body's joints, per axis: the median of the random part."""
         if not len(self):
             return np.zeros(0)
         variance: FloatArray = np.median(traces(self.filter.covariance), 1) / 3.0
@@ -130,47 +169,24 @@ class Tracks:
         """Keep the tracks of ``index`` in its order; -1 opens a new one."""
         if index.tolist() == list(range(len(self))):
             return
+        super().take(index)
+        self.filter.take(index)
         new = index < 0
-        old = np.where(new, 0, index)
         fresh = int(new.sum())
-        for name, value in (
-            ('ids', 0), ('confirmed', False), ('standing', 0.0), ('sets', 0), ('unseen_s', 0.0), ('views', 0),
-            ('place_variance', np.inf), ('lasting', 0.0), ('_born_s', 0.0),
-        ):
-            array = getattr(self, name)
-            taken = array[old] if len(array) else np.zeros((len(index), *array.shape[1:]), array.dtype)
-            taken[new] = value
-            setattr(self, name, taken)
         self.ids[new] = self._next_id + np.arange(fresh)
         self._next_id += fresh
-        self.filter.take(index)
 
-    def update(
-        self,
-        tracks: IntArray,
-        xyz: FloatArray,
-        covariance: FloatArray,
-        fleeting: FloatArray,
-        views: IntArray,
-        num_views: IntArray,
-        standing: FloatArray,
-        alone: bool,
-    ) -> None:
+    def update(self, measured: Measurement, alone: bool) -> None:
         """Take in the bodies measured now; they come first from here on, in the order given.
 
         Args:
-            tracks: (B,) the track that each measured body continues, -1 for a new one.
-            xyz: (B, J, 3) m, NaN = not measured.
-            covariance: (B, J, 3, 3) m^2.
-            fleeting: (B, J, 3, 3) m^2, the part of ``covariance`` that is new in every set.
-            views: (B,) cameras that see each.
-            num_views: (B, J) that support each joint.
-            standing: (B,) share of the cameras that should see it that do.
+            measured: B bodies.
             alone: no camera sees more than one person, so that there is nobody to be confused with.
 
         Raises:
             ShapeError: if the arrays do not agree or name a track twice.
         """
+        tracks, xyz, covariance = measured.tracks, measured.xyz, measured.covariance
         bodies = len(tracks)
         if xyz.shape != (bodies, self._joints, 3) or covariance.shape != (bodies, self._joints, 3, 3):
             raise ShapeError(
@@ -182,25 +198,26 @@ class Tracks:
         if len(continued) + len(others) != len(self):
             raise ShapeError(f'Tracks: received {tracks.tolist()}, expected each of {len(self)} once or -1.')
         self.take(np.array([*tracks.tolist(), *others], np.int64))
-        # Who was remembered only is wherever it is found.
+        # A body that was only remembered starts anew where it is found.
         self.filter.restart(np.flatnonzero(self.lost[:bodies]))
-        self.filter.update(xyz, fleeting, covariance)
-        self.lasting[:bodies] = np.where(np.isfinite(covariance), covariance - fleeting, self.lasting[:bodies])
+        self.filter.update(xyz, measured.random_covariance, covariance)
+        systematic = covariance - measured.random_covariance
+        self.systematic[:bodies] = np.where(np.isfinite(covariance), systematic, self.systematic[:bodies])
         since_s = self.unseen_s[:bodies]
-        kept = np.where(self.sets[:bodies] > 0, np.exp(-since_s / _STANDING_S), 0.0)
-        self.standing[:bodies] = kept * self.standing[:bodies] + (1.0 - kept) * standing
+        kept = np.where(self.sets[:bodies] > 0, np.exp(-since_s / _RATE_S), 0.0)
+        self.detection_rate[:bodies] = kept * self.detection_rate[:bodies] + (1.0 - kept) * measured.detection_rate
         self.sets[:bodies] += 1
-        self.views[:bodies] = views
-        placed = (num_views >= 2).sum(1) >= _LEAST_PLACED
-        self.place_variance[:bodies][placed] = _PLACED_M2
+        self.views[:bodies] = measured.views
+        located = (measured.num_views >= 2).sum(1) >= _LEAST_JOINTS
+        self.centre_variance[:bodies][located] = _CENTRE_M2
         self.unseen_s[:bodies] = 0.0
-        self.confirmed[:bodies] |= self._convincing(views, alone)
+        self.confirmed[:bodies] |= self._convincing(measured.views, alone)
 
-    def _convincing(self, views: IntArray, alone: bool) -> NDArray[np.bool_]:
-        """Return which of the measured bodies (B,) are somebody."""
+    def _convincing(self, views: IntArray, alone: bool) -> BoolArray:
+        """Return which of the measured bodies (B,) are to be confirmed."""
         bodies = len(views)
-        sets, standing = self.sets[:bodies], self.standing[:bodies]
-        at_once = (standing >= 0.75) & ((views >= 3) | alone)
-        soon = (sets >= self._config.confirm_sets) & (standing >= 0.5)
-        lasted = (sets >= _LASTED_SETS) & (self._born_s[:bodies] >= self._config.confirm_s)
+        sets, rate = self.sets[:bodies], self.detection_rate[:bodies]
+        at_once = (rate >= _CONFIRMED_AT_ONCE) & ((views >= 3) | alone)
+        soon = (sets >= self._config.confirm_sets) & (rate >= _CONFIRMED_SOON)
+        lasted = (sets >= _LASTED_SETS) & (self.age_s[:bodies] >= self._config.confirm_s)
         return np.asarray(at_once | soon | lasted)

@@ -18,7 +18,7 @@ import numpy as np
 from ..arrays import NS_PER_S, FloatArray
 from ..pipeline import PosePipeline
 from ..ros.nodes.settings import NodeConfig
-from ..scene.cameras import CameraState
+from ..scene.cameras.states import CameraState
 from ..scene.sync import FrameSynchronizer, StampedSet
 from ..skeleton import BODY17
 from ..types import Bodies3D, Keypoints2D

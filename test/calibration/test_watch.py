@@ -26,7 +26,7 @@ NO_LIFTER = PipelineConfig(lifter=LifterConfig(enabled=False))
 @dataclass
 class State:
     moved: bool
-    shift_px: tuple = (0.0, 0.0)
+    calibration_error_px: tuple = (0.0, 0.0)
     clock_offset_s: float = 0.0
 
 
@@ -80,8 +80,8 @@ def test_a_moved_camera_is_named_within_seconds_and_no_other(watched):
 
 def test_how_far_it_is_off(watched):
     _, _, _, states = watched
-    assert np.degrees(states[-1]['cam2'].shift_rad) == pytest.approx(3.0, abs=0.7)
-    assert np.degrees(states[-1]['cam0'].shift_rad) < 0.6
+    assert np.degrees(states[-1]['cam2'].calibration_error_rad) == pytest.approx(3.0, abs=0.7)
+    assert np.degrees(states[-1]['cam0'].calibration_error_rad) < 0.6
 
 
 def test_it_is_repaired_and_the_others_stay(watched):

@@ -1,11 +1,11 @@
-"""Which detections are known bodies: gates, standing, one detection for one body, and who has an excuse."""
+"""Which detections are known bodies: gates, weight, one detection for one body, and who has an excuse."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from geo_pose_ros.fusion.association import claim, supports
+from geo_pose_ros.fusion.association import assign_detections, find_missing_views
 from geo_pose_ros.fusion.views import Cameras, Detections
 from geo_pose_ros.skeleton import BODY17, mirror_of
 
@@ -28,10 +28,10 @@ def detected(*x_m: float) -> Detections:
     return Detections.of([bodies[..., :2] / bodies[..., 2:]], [np.ones((len(x_m), JOINTS))])
 
 
-def claimed(bodies, detections, gate_m=0.25, standing=1.0, cameras=AHEAD):
+def assigned(bodies, detections, gate_m=0.25, weight=1.0, cameras=AHEAD):
     count = len(bodies)
-    return claim(
-        cameras.see(bodies), detections, np.broadcast_to(gate_m, count), np.broadcast_to(standing, count)
+    return assign_detections(
+        cameras.see(bodies), detections, np.broadcast_to(gate_m, count), np.broadcast_to(weight, count)
     )
 
 
@@ -39,7 +39,7 @@ def claimed(bodies, detections, gate_m=0.25, standing=1.0, cameras=AHEAD):
 def test_everybody_gets_all_their_detections(cameras, people):
     ring_of, bodies = ring(cameras), crowd(people)
     seen = observe(ring_of, bodies, noise=0.002, missing=0.1)
-    views, nearest = claimed(bodies, seen.detections, cameras=ring_of)
+    views, nearest = assigned(bodies, seen.detections, cameras=ring_of)
     assert seen.people(views) == [{p} if (seen.owner == p).any() else set() for p in range(people)]
     assert (views >= 0).sum() == len(seen.detections)
     # Each detection lies in its own camera's column.
@@ -53,80 +53,80 @@ def test_a_detection_with_its_sides_exchanged_is_of_the_same_person():
     seen = observe(cameras, bodies)
     mirror = mirror_of(BODY17)
     turned = replace(seen.detections, xn=seen.detections.xn[:, mirror], seen=seen.detections.seen[:, mirror])
-    local, gate, standing = cameras.see(bodies), np.full(2, 0.1), np.ones(2)
-    views, nearest = claim(local, turned, gate, standing, mirror)
+    local, gate, weight = cameras.see(bodies), np.full(2, 0.1), np.ones(2)
+    views, nearest = assign_detections(local, turned, gate, weight, mirror)
     assert seen.people(views) == [{0}, {1}]
     assert nearest.max() <= 0.05
     # Unless nobody says what the mirror image of a joint is.
-    assert (claim(local, turned, gate, standing)[0] < 0).sum() > 4
+    assert (assign_detections(local, turned, gate, weight)[0] < 0).sum() > 4
 
 
 def test_the_gate_is_metric_and_each_bodys_own():
     bodies = at(0.0, 2.0)
-    views, nearest = claimed(bodies, detected(0.2, 2.2), gate_m=np.array([0.19, 0.21]))
+    views, nearest = assigned(bodies, detected(0.2, 2.2), gate_m=np.array([0.19, 0.21]))
     assert views.tolist() == [[-1], [1]]
     np.testing.assert_allclose(nearest, [np.inf, 0.2])
 
 
 def test_two_bodies_never_share_a_detection():
-    views, nearest = claimed(at(0.0, 0.1), detected(0.02))
+    views, nearest = assigned(at(0.0, 0.1), detected(0.02))
     assert views.tolist() == [[0], [-1]]
     np.testing.assert_allclose(nearest, [0.02])
 
 
-def test_a_body_of_good_standing_wins_the_detection():
+def test_a_body_of_good_weight_wins_the_detection():
     bodies, seen = at(0.0, 0.08), detected(0.02)
-    assert claimed(bodies, seen, standing=np.array([1.0, 1.0]))[0].tolist() == [[0], [-1]]
-    assert claimed(bodies, seen, standing=np.array([0.3, 1.0]))[0].tolist() == [[-1], [0]]
+    assert assigned(bodies, seen, weight=np.array([1.0, 1.0]))[0].tolist() == [[0], [-1]]
+    assert assigned(bodies, seen, weight=np.array([0.3, 1.0]))[0].tolist() == [[-1], [0]]
 
 
 def test_the_assignment_is_optimal_not_greedy():
     """The nearest pair, 0.04 m apart, would leave the other body with nothing."""
-    views, nearest = claimed(at(0.0, 0.14), detected(0.1, 0.3))
+    views, nearest = assigned(at(0.0, 0.14), detected(0.1, 0.3))
     assert views.tolist() == [[0], [1]]
     np.testing.assert_allclose(nearest, [0.04, 0.16])
 
 
 def test_nobody_is_pushed_to_a_detection_beyond_the_gate():
-    assert claimed(at(0.0, 0.05), detected(0.02, 0.5))[0].tolist() == [[0], [-1]]
+    assert assigned(at(0.0, 0.05), detected(0.02, 0.5))[0].tolist() == [[0], [-1]]
 
 
 def test_bodies_that_are_only_remembered_claim_nothing():
     bodies = np.concatenate([at(0.0), np.full((1, JOINTS, 3), np.nan)])
-    views, nearest = claimed(bodies, detected(0.0, 1.0))
+    views, nearest = assigned(bodies, detected(0.0, 1.0))
     assert views.tolist() == [[0], [-1]]
     np.testing.assert_allclose(nearest, [0.0, np.inf], atol=1e-12)
 
 
 def test_nobody_and_no_detections():
     none = Detections.of([np.zeros((0, JOINTS, 2))], [np.zeros((0, JOINTS))])
-    assert claimed(at(0.0), none)[0].tolist() == [[-1]]
-    views, nearest = claimed(np.zeros((0, JOINTS, 3)), detected(0.0))
+    assert assigned(at(0.0), none)[0].tolist() == [[-1]]
+    views, nearest = assigned(np.zeros((0, JOINTS, 3)), detected(0.0))
     assert views.shape == (0, 1) and np.isinf(nearest).all()
 
 
-def supported(bodies, views, cameras=AHEAD, shadow_m=0.35):
+def missing_views(bodies, views, cameras=AHEAD, shadow_m=0.35):
     local = cameras.see(bodies)
-    return supports(local, cameras.present, cameras.in_picture(local), np.array(views), shadow_m)
+    return find_missing_views(local, cameras.present, cameras.in_image(local), np.array(views), shadow_m)
 
 
 def test_whoever_stands_behind_somebody_has_an_excuse():
     hidden = np.concatenate([at(0.0, depth_m=3.0), at(0.1, depth_m=5.0)])
-    expected, unexcused = supported(hidden, [[0], [-1]])
+    expected, unexcused = missing_views(hidden, [[0], [-1]])
     assert expected.tolist() == [[True], [True]]
     assert unexcused.tolist() == [[False], [False]]
     # Nobody hides the one in front, and the one behind stands free half a metre further.
-    assert supported(hidden, [[-1], [0]])[1].tolist() == [[True], [False]]
+    assert missing_views(hidden, [[-1], [0]])[1].tolist() == [[True], [False]]
     beside = np.concatenate([at(0.0, depth_m=3.0), at(0.8, depth_m=5.0)])
-    assert supported(beside, [[0], [-1]])[1].tolist() == [[False], [True]]
+    assert missing_views(beside, [[0], [-1]])[1].tolist() == [[False], [True]]
     # At one depth, nobody hides anybody.
-    assert supported(at(0.0, 0.2), [[0], [-1]])[1].tolist() == [[False], [True]]
+    assert missing_views(at(0.0, 0.2), [[0], [-1]])[1].tolist() == [[False], [True]]
 
 
 def test_a_camera_need_not_see_who_is_outside_its_picture_nor_without_having_delivered():
     outside = at(4.1)
     # Fewer than seven of ten joints are in the picture.
-    assert supported(outside, [[-1]])[0].tolist() == [[False]]
+    assert missing_views(outside, [[-1]])[0].tolist() == [[False]]
     absent = Cameras(AHEAD.cam_from_world, AHEAD.focal_px, AHEAD.bounds, AHEAD.dt_s, np.zeros(1, bool))
-    assert supported(at(0.0), [[-1]], absent)[0].tolist() == [[False]]
-    assert supported(np.full((1, JOINTS, 3), np.nan), [[-1]])[0].tolist() == [[False]]
+    assert missing_views(at(0.0), [[-1]], absent)[0].tolist() == [[False]]
+    assert missing_views(np.full((1, JOINTS, 3), np.nan), [[-1]])[0].tolist() == [[False]]

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.fusion import estimate
-from geo_pose_ros.fusion.estimate import Noise, estimate_bodies
-from geo_pose_ros.fusion.left_right import limb_groups, unexpected_sides
+from geo_pose_ros.fusion.estimate import Estimate, estimate_bodies
+from geo_pose_ros.fusion.left_right import limb_groups, sides_against_prediction
+from geo_pose_ros.fusion.prior import BodyPrior
 from geo_pose_ros.fusion.settings import SolverConfig
-from geo_pose_ros.fusion.solver import Circumstances
+from geo_pose_ros.fusion.views import BodyViews, Cameras, Noise
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.scene.bodies import to_bodies
 from geo_pose_ros.scene.settings import TrackingConfig
-from geo_pose_ros.scene.tracks import Tracks
+from geo_pose_ros.scene.tracks import Measurement, Tracks
 from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17
 
 from ..scenes import keypoints, person, ring_rig
@@ -29,9 +29,10 @@ def scene(cameras=4, bodies=1, noise_px=2.0):
 
 
 def run(P, focal, xn, confidence, noise=None, **known):
-    return estimate_bodies(
-        P, focal, xn, confidence, BODY17, SolverConfig(), None, Circumstances(**known), noise=noise
-    )
+    count = len(P)
+    cameras = Cameras(P, focal, np.zeros((count, 4)), np.zeros(count), np.ones(count, bool))
+    views = BodyViews(np.where(confidence[..., None] > 0.0, xn, np.nan), confidence * np.isfinite(xn).all(-1))
+    return estimate_bodies(cameras, views, BodyPrior(**known), SolverConfig(), noise or Noise.as_set(count))
 
 
 def swap(xn, view, body, group):
@@ -53,9 +54,9 @@ def test_swapped_sides_of_one_view_are_exchanged_back(groups, view):
     for group in groups:
         swap(xn, view, 0, group)
     found = run(P, focal, xn, confidence)
-    assert found.swaps == len(groups)
+    assert found.swaps.sum() == len(groups)
     np.testing.assert_allclose(found.solution.xyz, clean.xyz, atol=1e-9)
-    np.testing.assert_allclose(found.solution.trust, clean.trust, atol=1e-9)
+    np.testing.assert_allclose(found.solution.robust_weight, clean.robust_weight, atol=1e-9)
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.03
 
 
@@ -65,16 +66,16 @@ def test_only_the_body_that_needs_it_is_repaired_and_confidences_move_along():
     swap(xn, 3, 1, ARMS)
     swap(confidence, 3, 1, ARMS)
     found = run(P, focal, xn, confidence)
-    assert found.swaps == 1
-    assert found.confidence[3, 1, 13] == 0.5 and found.confidence[3, 1, 16] == 1.0
+    assert found.swaps.sum() == 1
+    assert found.views.confidence[3, 1, 13] == 0.5 and found.views.confidence[3, 1, 16] == 1.0
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.03
 
 
 def test_nothing_is_exchanged_in_a_clean_body_nor_with_two_views():
-    assert run(*scene()[:4]).swaps == 0
+    assert run(*scene()[:4]).swaps.sum() == 0
     P, focal, xn, confidence, _ = scene(2)
     swap(xn, 0, 0, LEGS)
-    assert run(P, focal, xn, confidence).swaps == 0
+    assert run(P, focal, xn, confidence).swaps.sum() == 0
 
 
 @pytest.mark.parametrize(('cameras', 'swapped'), [(2, [1]), (3, [0]), (4, [1, 3])])
@@ -83,8 +84,8 @@ def test_where_the_body_is_expected_decides_a_tie(cameras, swapped):
     for view in swapped:
         swap(xn, view, 0, LEGS)
     blind = run(P, focal, xn, confidence).solution.xyz
-    found = run(P, focal, xn, confidence, expected=truth + (0.05, -0.03, 0.04))
-    assert found.swaps == len(swapped)
+    found = run(P, focal, xn, confidence, joints=truth + (0.05, -0.03, 0.04))
+    assert found.swaps.sum() == len(swapped)
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.05
     if cameras != 3:
         assert not np.linalg.norm(blind - truth, axis=-1).max() < 0.05
@@ -99,8 +100,8 @@ def test_most_views_outvote_what_is_expected():
         seen = xn.copy()
         for view in swapped:
             swap(seen, view, 0, ARMS)
-        found = run(P, focal, seen, confidence, expected=mirror)
-        assert found.swaps == len(swapped)
+        found = run(P, focal, seen, confidence, joints=mirror)
+        assert found.swaps.sum() == len(swapped)
         assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.03
 
 
@@ -108,23 +109,23 @@ def test_sides_are_expected_where_each_view_saw_them():
     P, _, xn, _, truth = scene()
     swap(xn, 2, 0, LEGS)
     away = np.broadcast_to(np.array([0.4, 0.3, 0.1]), (4, *truth.shape))
-    expected = unexpected_sides(P, xn, truth - away[0], away, BODY17)
+    expected = sides_against_prediction(P, xn, truth - away[0], away, BODY17)
     assert np.argwhere(expected).tolist() == [[0, 2, 0]]
     # A lone view is believed, unless several have just seen the body.
     alone = np.full_like(xn, np.nan)
     alone[2] = xn[2]
     for sure, found in ((None, []), (np.array([False]), []), (np.array([True]), [[0, 2, 0]])):
-        assert np.argwhere(unexpected_sides(P, alone, truth - away[0], away, BODY17, sure)).tolist() == found
+        assert np.argwhere(sides_against_prediction(P, alone, truth - away[0], away, BODY17, sure)).tolist() == found
     # Nothing is said where it is not known, or where the expected is too far off.
-    assert not unexpected_sides(P, xn, np.full_like(truth, np.nan), None, BODY17).any()
-    assert not unexpected_sides(P, xn, truth - 3.0 * away[0], None, BODY17).any()
+    assert not sides_against_prediction(P, xn, np.full_like(truth, np.nan), None, BODY17).any()
+    assert not sides_against_prediction(P, xn, truth - 3.0 * away[0], None, BODY17).any()
 
 
 def test_views_that_disagree_for_another_reason_are_left_alone():
     P, focal, xn, confidence, truth = scene()
     xn[1, 0, list(np.ravel(ARMS))] += 0.2
     found = run(P, focal, xn, confidence)
-    assert found.swaps == 0
+    assert found.swaps.sum() == 0
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.05
 
 
@@ -144,8 +145,7 @@ def weights_of(noise: Noise) -> np.ndarray:
     xn[2] = np.nan
     confidence = np.array([1.0, 0.5, 0.0])[:, None, None] * np.ones((3, 1, 2))
     focal_px = np.full(3, 1200.0)
-    plain = estimate._weights(focal_px, xn, confidence, SolverConfig(noise_px=4.0))
-    return estimate._with_noise(plain, focal_px, noise)[:, 0]
+    return noise.applied(BodyViews(xn, confidence).weights(focal_px, 4.0), focal_px)[:, 0]
 
 
 def test_weights_follow_the_size_in_the_image():
@@ -179,24 +179,26 @@ def test_selected_bodies_carry_all_that_is_theirs():
     kept = np.array([True, False, True])
     part = found.select(kept)
     np.testing.assert_array_equal(part.solution.xyz, found.solution.xyz[kept])
-    for name in ('xn', 'confidence', 'weights'):
-        np.testing.assert_array_equal(getattr(part, name), getattr(found, name)[:, kept])
+    np.testing.assert_array_equal(part.views.xn, found.views.xn[:, kept])
+    np.testing.assert_array_equal(part.weights, found.weights[:, kept])
     assert found.select(np.ones(3, bool)) is found
 
 
 def tracked(found, views, config) -> Tracks:
     """Tracks that have taken in an estimate, at time 0."""
     tracks, solution = Tracks(config, 17), found.solution
-    tracks.advance(0)
+    tracks.predict(0)
     bodies = len(solution.xyz)
     tracks.update(
-        np.full(bodies, -1), solution.xyz, solution.covariance, solution.fleeting, np.full(bodies, views),
-        solution.num_views, np.ones(bodies), alone=True,
+        Measurement(
+            np.full(bodies, -1), solution.xyz, solution.covariance, solution.random_covariance,
+            np.full(bodies, views), solution.num_views, np.ones(bodies),
+        ), alone=True,
     )
     return tracks
 
 
-def test_bodies_carry_support_and_confidence():
+def test_bodies_carry_inliers_and_confidence():
     P, focal, xn, confidence, _ = scene()
     confidence[0] = 0.4
     xn[1:, :, 16] = np.nan
@@ -214,7 +216,7 @@ def test_bodies_carry_support_and_confidence():
     assert (bodies.stamp_ns, bodies.frame_id, bodies.body_ids.tolist()) == (7, 'world', [0])
 
 
-def nobody(like) -> estimate.Estimate:
+def nobody(like) -> Estimate:
     return like.select(np.zeros(len(like.solution.xyz), bool))
 
 
@@ -222,7 +224,7 @@ def test_a_predicted_body_is_little_trusted_and_not_shown_when_it_is_uncertain_o
     found = run(*scene()[:4])
     config = TrackingConfig()
     tracks = tracked(found, 4, config)
-    tracks.advance(10**8)
+    tracks.predict(10**8)
     bodies = to_bodies(10**8, 'world', BODY17, nobody(found), tracks, config)
     np.testing.assert_allclose(bodies.xyz, found.solution.xyz)
     assert (bodies.num_views == 0).all() and np.isnan(bodies.reprojection_error).all()

@@ -1,10 +1,12 @@
 """New people from detections that nobody known explains: exact in crowds, no ghosts, and the degenerate cases."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from geo_pose_ros.fusion import grouping
-from geo_pose_ros.fusion.grouping import Rays, closest, group, midpoints, partners, ray_distance
+from geo_pose_ros.fusion.grouping import Rays, group, midpoints, partners, ray_distance
 from geo_pose_ros.fusion.views import CAP_M, Cameras, Detections
 
 from .people import JOINTS, crowd, observe, ring
@@ -139,16 +141,13 @@ def test_nobody():
 
 
 def test_rays_pass_at_their_distance_and_meet_in_the_middle():
-    base, u, v = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0]), np.array([-1.0, 0.0, 1.0]) / np.sqrt(2.0)
-    distance, s, t = closest(base + (0.0, 0.2, 0.0), u, v)
-    np.testing.assert_allclose([distance, s, t], [0.2, 1.0, np.sqrt(2.0)])
-    # Behind an origin they count as far apart.
-    assert closest(-base, u, v)[0] == CAP_M
     cameras, bodies = ring(2), crowd(1)
     rays = Rays.of(cameras.cam_from_world, observe(cameras, bodies).detections, np.arange(2))
     pair = np.array([0]), np.array([1])
     np.testing.assert_allclose(ray_distance(rays, *pair), 0.0, atol=1e-6)
     np.testing.assert_allclose(midpoints(rays, *pair), bodies, atol=1e-9)
+    # Behind an origin they count as far apart.
+    assert ray_distance(replace(rays, direction=-rays.direction), *pair) == CAP_M
     # However many pairs are compared at once.
     many = ray_distance(rays, np.zeros(9000, int), np.tile([1, 0], 4500))
     np.testing.assert_allclose(many[::2], 0.0, atol=1e-6)

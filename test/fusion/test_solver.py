@@ -8,8 +8,10 @@ from scipy.optimize import least_squares
 
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.fusion.lifted import LiftedViews, lifted_prior
+from geo_pose_ros.fusion.prior import BodyPrior
 from geo_pose_ros.fusion.settings import SolverConfig
-from geo_pose_ros.fusion.solver import Circumstances, Solution, solve
+from geo_pose_ros.fusion.solver import Solution, solve
+from geo_pose_ros.fusion.views import Noise
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.skeleton import BODY17
@@ -53,8 +55,9 @@ def lift(cams: np.ndarray, xyz: np.ndarray, error_m: np.ndarray | float = 0.0, s
     )
 
 
-def run(cams, xn, weights, lifted=None, config=CONFIG, **known):
-    return solve(cams, np.full(len(cams), FOCAL_PX), xn, weights, config, Circumstances(lifted, **known))
+def run(cams, xn, weights, lifted=None, config=CONFIG, shared=0.0, level=1.0, **known):
+    noise = Noise(level, np.ones(len(cams)), np.broadcast_to(shared, len(cams)))
+    return solve(cams, np.full(len(cams), FOCAL_PX), xn, weights, config, BodyPrior(lifted, **known), noise)
 
 
 def chosen(lifted: LiftedViews, views) -> LiftedViews:
@@ -93,7 +96,7 @@ def test_a_gross_outlier_is_not_believed():
     xn[2, 0, 13] += 0.15
     found = run(cams, xn, weights)
     assert np.linalg.norm(found.xyz - truth, axis=-1).max() < 0.005
-    assert not found.support[2, 0, 13]
+    assert not found.inlier[2, 0, 13]
     assert found.num_views[0, 13] == 3
     assert found.residual_px[2, 0, 13] > 100.0
 
@@ -152,7 +155,7 @@ def test_nothing_seen_and_nobody():
         found = run(cams, xn, np.ones((2, 1, 17)), lifted)
         assert np.isnan(found.xyz).all()
         assert (found.num_views == 0).all()
-        assert (found.trust == 0.0).all()
+        assert (found.robust_weight == 0.0).all()
     nobody = np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))
     assert run(cams, *nobody).xyz.shape == (0, 17, 3)
     none = np.zeros((2, 0, 17, 3))
@@ -261,7 +264,7 @@ def test_the_joint_count_follows_the_input():
         ({'xn': np.zeros((2, 1, 17, 3))}, 'expected \\(C, 3, 4\\)'),
         ({'weights': np.zeros((3, 1, 17))}, 'expected \\(C, 3, 4\\)'),
         ({'focal_px': np.zeros(3)}, 'expected \\(C, 3, 4\\)'),
-        ({'known': Circumstances(TOO_MANY)}, 'received lifted poses'),
+        ({'prior': BodyPrior(TOO_MANY)}, 'received lifted poses'),
     ],
 )
 def test_arrays_that_do_not_agree_are_refused(change, message):
@@ -304,15 +307,15 @@ def test_what_all_joints_of_a_view_share_is_in_the_covariance(cameras, lifted):
     weights = np.full(xn.shape[:-1], 1.0 / np.hypot(own_px, shared_px))
     config = SolverConfig(robust_sigmas=100.0)
     prior = lift(cams, truth, rng.normal(0.0, 0.06, (*xn.shape[:-1], 3)), sigma_m=0.06) if lifted else None
-    found = run(cams, xn, weights, prior, config, shared=np.full(cameras, shared_px / FOCAL_PX))
+    found = run(cams, xn, weights, prior, config, shared=shared_px / FOCAL_PX)
     error = (found.xyz - truth).reshape(-1, 3)
     assert 0.92 < inside95(error, found.covariance.reshape(-1, 3, 3)) < 0.985
     # The middle of the body errs as the joints do: what is shared does not average out.
     middle = error.reshape(bodies, 17, 3).mean(1)
-    lasting = (found.covariance - found.fleeting).mean(1)
-    assert 0.90 < inside95(middle, lasting + found.fleeting.mean(1) / 17.0) < 0.99
+    lasting = (found.covariance - found.random_covariance).mean(1)
+    assert 0.90 < inside95(middle, lasting + found.random_covariance.mean(1) / 17.0) < 0.99
     # Most of the variance is what views share, so that little of it is new in every set.
-    assert np.trace(found.fleeting, axis1=-2, axis2=-1).mean() < 0.4 * np.trace(
+    assert np.trace(found.random_covariance, axis1=-2, axis2=-1).mean() < 0.4 * np.trace(
         found.covariance, axis1=-2, axis2=-1).mean()
 
 
@@ -322,27 +325,28 @@ def test_the_level_of_noise_scales_what_comes_from_the_keypoints_only():
     once, twice = (run(cams, xn, weights, level=level) for level in (1.0, 2.0))
     np.testing.assert_allclose(twice.xyz, once.xyz, atol=1e-12)
     np.testing.assert_allclose(twice.covariance, 4.0 * once.covariance)
-    np.testing.assert_allclose(once.fleeting, once.covariance)
+    np.testing.assert_allclose(once.random_covariance, once.covariance)
     lifted = lift(cams, truth, sigma_m=0.05)
     once, twice = (run(cams, xn, weights, lifted, level=level) for level in (1.0, 2.0))
-    np.testing.assert_allclose(twice.fleeting, 4.0 * once.fleeting)
-    np.testing.assert_allclose(twice.covariance - twice.fleeting, once.covariance - once.fleeting, atol=1e-12)
+    np.testing.assert_allclose(twice.random_covariance, 4.0 * once.random_covariance)
+    systematic = once.covariance - once.random_covariance
+    np.testing.assert_allclose(twice.covariance - twice.random_covariance, systematic, atol=1e-12)
 
 
-@pytest.mark.parametrize('shared', [None, np.array([0.004, 0.001, 0.008])])
+@pytest.mark.parametrize('shared', [0.0, np.array([0.004, 0.001, 0.008])], ids=['none', 'some'])
 @pytest.mark.parametrize('lifted', [False, True])
-def test_what_is_fleeting_is_a_part_of_the_covariance(lifted, shared):
+def test_the_random_covariance_is_a_part_of_the_covariance(lifted, shared):
     cams, truth = ring(3), crowd(2)
     xn, weights = observe(cams, truth, noise_px=SIGMA_PX)
     xn[1:, 0, 13] = np.nan
     found = run(cams, xn, weights, lift(cams, truth, 0.03) if lifted else None, shared=shared)
     known = np.isfinite(found.xyz[..., 0])
-    rest = np.linalg.eigvalsh((found.covariance - found.fleeting)[known])
+    rest = np.linalg.eigvalsh((found.covariance - found.random_covariance)[known])
     assert rest.min() > -1e-9
-    assert np.linalg.eigvalsh(found.fleeting[known]).min() > -1e-12
+    assert np.linalg.eigvalsh(found.random_covariance[known]).min() > -1e-12
 
 
-def test_the_distance_of_a_body_that_one_view_sees_comes_from_where_it_is_expected():
+def test_the_distance_of_a_body_that_one_view_sees_comes_from_its_prediction():
     """The lifter takes the body for one a tenth smaller and nearer."""
     cams, truth = ring(1), crowd(1)
     xn, weights = observe(cams, truth)
@@ -350,13 +354,13 @@ def test_the_distance_of_a_body_that_one_view_sees_comes_from_where_it_is_expect
     near = lift(cams, centre + 0.9 * (truth - centre))
     place = truth.mean(1)
     alone = run(cams, xn, weights, near)
-    told = run(cams, xn, weights, near, place=place, place_variance=np.array([0.01**2]))
+    told = run(cams, xn, weights, near, centre=place, centre_variance=np.array([0.01**2]))
     away = np.linalg.norm(place - centre)
     assert np.linalg.norm(alone.xyz.mean(1) - place) > 0.05 * away
     assert np.linalg.norm(told.xyz.mean(1) - place) < 0.01 * away
     # A place that is not to be relied upon, or unknown, changes nothing.
     for where, variance in ((place, np.inf), (np.full((1, 3), np.nan), 0.01)):
-        same = run(cams, xn, weights, near, place=where, place_variance=np.array([variance]))
+        same = run(cams, xn, weights, near, centre=where, centre_variance=np.array([variance]))
         np.testing.assert_allclose(same.xyz, alone.xyz, atol=1e-4)
 
 
@@ -388,7 +392,8 @@ def test_solutions_are_selected_and_replaced_body_by_body():
     other = found.select(np.array([2]))
     assert isinstance(other, Solution)
     np.testing.assert_array_equal(other.xyz[0], found.xyz[2])
-    found.replace(np.array([0]), other)
-    for name in ('xyz', 'covariance', 'fleeting', 'seen_xyz', 'seen_covariance'):
-        np.testing.assert_array_equal(getattr(found, name)[0], getattr(other, name)[0])
-    np.testing.assert_array_equal(found.trust[:, 0], other.trust[:, 0])
+    changed = found.with_rows(np.array([0]), other)
+    for name in ('xyz', 'covariance', 'random_covariance', 'seen_xyz', 'seen_covariance'):
+        np.testing.assert_array_equal(getattr(changed, name)[0], getattr(other, name)[0])
+    np.testing.assert_array_equal(changed.robust_weight[:, 0], other.robust_weight[:, 0])
+    np.testing.assert_allclose(found.xyz, truth, atol=1e-6)

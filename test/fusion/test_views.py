@@ -40,7 +40,7 @@ def test_the_picture_ends_at_its_bounds_and_at_the_camera():
         [[[1.0, 0.0, 2.0], [1.01, 0.0, 2.0], [0.0, -0.8, 2.0], [0.0, -0.81, 2.0], [0.0, 0.0, -2.0], [0.0, 0.0, 0.05],
           [np.nan] * 3]]
     )
-    inside = AHEAD.in_picture(AHEAD.see(points))
+    inside = AHEAD.in_image(AHEAD.see(points))
     assert inside[0, 0].tolist() == [True, False, True, False, False, False, False]
 
 
@@ -86,7 +86,8 @@ def test_detections_of_all_cameras_are_joined_and_gathered_back():
     assert d.starts.tolist() == [0, 2, 4, 6] and d.camera.tolist() == [0, 0, 1, 1, 2, 2] and len(d) == 6
     np.testing.assert_allclose(d.centre, d.xn.mean(1))
     views = np.array([[1, -1, 4], [-1, -1, -1]])
-    xn, confidence = d.gather(views)
+    found = d.gather(views)
+    xn, confidence = found.xn, found.confidence
     np.testing.assert_array_equal(xn[0, 0], d.xn[1])
     np.testing.assert_array_equal(xn[2, 0], d.xn[4])
     assert np.isnan(xn[1]).all() and np.isnan(xn[:, 1]).all()
@@ -106,8 +107,9 @@ def test_keypoints_without_confidence_or_place_are_not_seen():
 
 def test_nobody_is_gathered_from_nothing():
     none = Detections.of([np.zeros((0, 5, 2))] * 2, [np.zeros((0, 5))] * 2)
-    xn, confidence = none.gather(np.full((3, 2), -1))
-    assert xn.shape == (2, 3, 5, 2) and np.isnan(xn).all()
+    found = none.gather(np.full((3, 2), -1))
+    assert found.xn.shape == (2, 3, 5, 2) and np.isnan(found.xn).all()
+    confidence = found.confidence
     assert confidence.shape == (2, 3, 5) and not confidence.any()
 
 

@@ -221,8 +221,8 @@ def scene(number: int) -> dict[str, Any]:
         'cameras': {
             name: {
                 'clock_offset_ms': 1e3 * state.clock_offset_s, 'clock_sigma_ms': 1e3 * state.clock_sigma_s,
-                'noise_scale': state.noise_scale, 'shared_px': state.shared_px, 'shift_px': state.shift_px,
-                'shift_mrad': 1e3 * state.shift_rad,
+                'noise_scale': state.noise_scale, 'shared_px': state.shared_px, 'shift_px': state.calibration_error_px,
+                'shift_mrad': 1e3 * state.calibration_error_rad,
             }
             for name, state in sorted(last.items())
         },

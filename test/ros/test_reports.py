@@ -24,7 +24,7 @@ from geo_pose_ros.ros.health.statistics import CameraStatistics, NodeStatistics
 from geo_pose_ros.ros.io import tf
 from geo_pose_ros.ros.io.qos import explain_incompatible, profile
 from geo_pose_ros.ros.nodes.settings import NodeConfig
-from geo_pose_ros.scene.cameras import CameraState
+from geo_pose_ros.scene.cameras.states import CameraState
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from geo_pose_ros.fusion.bones import BonePrior, incidence
+from geo_pose_ros.fusion.prior import BodyPrior, BonePrior, incidence
 from geo_pose_ros.fusion.settings import SolverConfig
-from geo_pose_ros.fusion.solver import Circumstances, solve
+from geo_pose_ros.fusion.solver import solve
 from geo_pose_ros.scene.bones import BoneLengths
 from geo_pose_ros.skeleton import BODY17
 
@@ -30,7 +30,7 @@ def covariance(bodies: int) -> np.ndarray:
 def feed(bones: BoneLengths, xyz: np.ndarray, body_id: int, sets: int, seed: int = 0) -> None:
     ids, rng = np.array([body_id]), np.random.default_rng(seed)
     for _ in range(sets):
-        bones.learn(ids, ids, xyz + rng.normal(0.0, SIGMA_M, xyz.shape), covariance(1), bones.prior(ids))
+        bones.learn(ids, ids, xyz + rng.normal(0.0, SIGMA_M, xyz.shape), covariance(1))
 
 
 def test_lengths_are_means_and_the_more_sets_the_surer():
@@ -88,8 +88,8 @@ def test_known_lengths_make_joints_better_and_bones_steadier():
     xn, weights = observe(cams, truth, noise_px=SIGMA_PX, seed=2)
     lifted = lift(cams, truth, np.random.default_rng(3).normal(0.0, 0.06, (2, 200, 17, 3)), sigma_m=0.06)
     focal = np.full(2, FOCAL_PX)
-    without = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted))
-    found = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted, known(truth)))
+    without = solve(cams, focal, xn, weights, CONFIG, BodyPrior(lifted))
+    found = solve(cams, focal, xn, weights, CONFIG, BodyPrior(lifted, known(truth)))
     error, error_without = (np.linalg.norm(s.xyz - truth, axis=-1).mean() for s in (found, without))
     assert error < 0.9 * error_without
     spread, spread_without = (lengths_of(s.xyz).std(0).mean() for s in (found, without))
@@ -107,9 +107,9 @@ def test_the_length_of_an_unseen_forearm_comes_from_its_bones():
     lifted = lift(cams, wrong, sigma_m=0.1)
     focal = np.full(3, FOCAL_PX)
     true = lengths_of(truth)[0, FOREARM]
-    blunt = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted))
+    blunt = solve(cams, focal, xn, weights, CONFIG, BodyPrior(lifted))
     assert lengths_of(blunt.xyz)[0, FOREARM] == pytest.approx(1.5 * true, rel=0.05)
-    found = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted, known(truth)))
+    found = solve(cams, focal, xn, weights, CONFIG, BodyPrior(lifted, known(truth)))
     assert lengths_of(found.xyz)[0, FOREARM] == pytest.approx(true, rel=0.02)
     # Nobody saw the wrist: nothing to learn from.
     assert np.isnan(found.seen_xyz[0, 13]).all() and np.isnan(found.seen_covariance[0, 13]).all()
@@ -121,11 +121,11 @@ def test_unknown_lengths_and_the_step_without_lifter_change_nothing():
     xn, weights = observe(cams, truth, noise_px=2.0)
     lifted, focal = lift(cams, truth), np.full(3, FOCAL_PX)
     nothing = BonePrior(np.zeros((1, len(EDGES))), np.full((1, len(EDGES)), np.inf), incidence(BODY17))
-    without = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted))
-    same = solve(cams, focal, xn, weights, CONFIG, Circumstances(lifted, nothing))
+    without = solve(cams, focal, xn, weights, CONFIG, BodyPrior(lifted))
+    same = solve(cams, focal, xn, weights, CONFIG, BodyPrior(lifted, nothing))
     np.testing.assert_allclose(same.xyz, without.xyz, atol=1e-12)
     wrong = BonePrior(2.0 * lengths_of(truth), np.full((1, len(EDGES)), 1e-6), incidence(BODY17))
-    bare, told = (solve(cams, focal, xn, weights, CONFIG, Circumstances(None, bones)) for bones in (None, wrong))
+    bare, told = (solve(cams, focal, xn, weights, CONFIG, BodyPrior(None, bones)) for bones in (None, wrong))
     np.testing.assert_array_equal(told.xyz, bare.xyz)
 
 
@@ -136,7 +136,7 @@ def test_the_spread_says_how_far_a_length_may_stray():
     longer = BonePrior(1.1 * lengths_of(truth), np.zeros((1, len(EDGES))), incidence(BODY17))
     ratios = [
         float(np.median(lengths_of(solve(
-            cams, focal, xn, weights, dataclasses.replace(CONFIG, bone_spread=spread), Circumstances(lifted, longer)
+            cams, focal, xn, weights, dataclasses.replace(CONFIG, bone_spread=spread), BodyPrior(lifted, longer)
         ).xyz) / lengths_of(truth)))
         for spread in (0.3, 0.03, 0.003)
     ]

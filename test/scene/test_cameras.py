@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.fusion import estimate
 from geo_pose_ros.fusion.estimate import estimate_bodies
+from geo_pose_ros.fusion.prior import BodyPrior
 from geo_pose_ros.fusion.settings import SolverConfig
-from geo_pose_ros.scene.cameras import CameraStates
+from geo_pose_ros.fusion.views import BodyViews
+from geo_pose_ros.scene.cameras.states import CameraStates
 from geo_pose_ros.scene.settings import CameraStateConfig
-from geo_pose_ros.skeleton import BODY17
 
 from ..fusion.people import FOCAL_PX, crowd, ring
 
 DT_S = 0.5
 
 
-def learned(scale, shared_px=0.0, seconds=30.0, adrift=None, config=None) -> CameraStates:
+def learned(scale, shared_px=0.0, seconds=30.0, gross_errors=None, config=None) -> CameraStates:
     """What is learned of cameras with noise of ``scale`` (C,) times the settings' and biases of ``shared_px``."""
     scale = np.asarray(scale, float)
     count = len(scale)
@@ -26,20 +26,15 @@ def learned(scale, shared_px=0.0, seconds=30.0, adrift=None, config=None) -> Cam
         bodies = crowd(2, spacing_m=1.5, seed=k)
         local = cameras.see(bodies)
         exact = local[..., :2] / local[..., 2:]
-        plain = estimate._weights(cameras.focal_px, exact, confidence, SolverConfig())
+        views = BodyViews(exact, confidence)
+        plain = views.weights(cameras.focal_px, SolverConfig().noise_px)
         # Every body of every set has its own bias: that of a calibration changes over the picture.
         bias = rng.normal(0.0, shared_px / FOCAL_PX, (count, 2, 1, 2))
         noise = rng.standard_normal(exact.shape) * (scale[:, None, None] / plain / FOCAL_PX)[..., None]
-        found = estimate_bodies(
-            cameras.cam_from_world, cameras.focal_px, exact + noise + bias, confidence, BODY17, SolverConfig(), None,
-            noise=states.noise,
-        )
-        solution = found.solution
-        states.learn(
-            cameras, found.xn, found.weights, solution.trust, solution.support, solution.seen_xyz,
-            solution.seen_covariance, np.zeros_like(bodies), np.full((count, 2), np.nan) if adrift is None else adrift,
-            DT_S,
-        )
+        views = BodyViews(exact + noise + bias, confidence)
+        found = estimate_bodies(cameras, views, BodyPrior(), SolverConfig(), states.noise)
+        errors = np.full((count, 2), np.nan) if gross_errors is None else gross_errors
+        states.learn(cameras, found, np.zeros_like(bodies), errors, DT_S)
     return states
 
 
@@ -75,9 +70,9 @@ def test_before_anything_is_known_there_is_the_settings_noise_and_a_little_that_
 def test_a_camera_in_which_nobody_is_in_place_is_named_and_weighs_less():
     away = np.full((5, 2), np.nan)
     away[2] = (0.06, -0.08)
-    states = learned(np.full(5, 0.5), seconds=10.0, adrift=away)
+    states = learned(np.full(5, 0.5), seconds=10.0, gross_errors=away)
     assert [s.moved for s in states.states()] == [False, False, True, False, False]
-    assert states.states()[2].shift_px == pytest.approx((60.0, -80.0), rel=0.1)
+    assert states.states()[2].calibration_error_px == pytest.approx((60.0, -80.0), rel=0.1)
     noise = states.noise
     assert noise.shared[2] > 10.0 * noise.shared[0]
     assert states.states()[2].shared_px == pytest.approx(noise.shared[2] * FOCAL_PX)
@@ -92,9 +87,8 @@ def test_clock_offsets_are_not_learned_where_the_settings_say_so():
 
 def test_a_set_without_people_changes_nothing_that_counts():
     states = CameraStates(np.full(2, FOCAL_PX), CameraStateConfig())
-    none = np.zeros((2, 0, 17))
-    states.learn(
-        ring(2), np.zeros((2, 0, 17, 2)), none, none, none.astype(bool), np.zeros((0, 17, 3)), np.zeros((0, 17, 3, 3)),
-        np.zeros((0, 17, 3)), np.full((2, 2), np.nan), DT_S,
+    nobody = estimate_bodies(
+        ring(2), BodyViews(np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))), BodyPrior(), SolverConfig(), states.noise
     )
+    states.learn(ring(2), nobody, np.zeros((0, 17, 3)), np.full((2, 2), np.nan), DT_S)
     assert states.noise.level == pytest.approx(1.0) and states.noise.scale.tolist() == [1.0, 1.0]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.scene.clocks import ClockOffsets
+from geo_pose_ros.scene.cameras.clocks import ClockOffsets
 
 from ..fusion.people import crowd, ring
 
@@ -71,7 +71,7 @@ def one_way(late_s, known_s=(0.0, 0.0, 0.0, 0.0), seconds=10.0) -> ClockOffsets:
         late = cameras.see(xyz - 0.02 * velocity)[2]
         xn[2] += np.median(late[..., :2] / late[..., 2:] - xn[2], (0, 1))
         late_ns = np.round((k * DT_S + 0.0001 * (k % 3) + np.asarray(late_s)) * 1e9).astype(np.int64)
-        clocks.stamped(START_NS + late_ns, np.asarray(known_s), np.ones(4, bool))
+        clocks.note_stamps(START_NS + late_ns, np.asarray(known_s), np.ones(4, bool))
         given = replace(cameras, dt_s=-clocks.offset_s)
         clocks.learn(
             given, xn, np.full(xn.shape[:-1], INFORMATION), xyz, np.broadcast_to(velocity, xyz.shape), DT_S
@@ -99,8 +99,8 @@ def test_stamps_that_are_always_the_same_are_of_one_clock():
 
 def test_the_stamp_of_a_camera_that_did_not_deliver_does_not_count():
     clocks = ClockOffsets(3)
-    clocks.stamped(np.full(3, START_NS), np.zeros(3), np.array([True, True, False]))
-    clocks.stamped(np.full(3, START_NS + 10**8), np.zeros(3), np.array([True, False, False]))
+    clocks.note_stamps(np.full(3, START_NS), np.zeros(3), np.array([True, True, False]))
+    clocks.note_stamps(np.full(3, START_NS + 10**8), np.zeros(3), np.array([True, False, False]))
     np.testing.assert_array_equal(clocks._triggered, [1.0, 1.0, np.nan])
 
 

@@ -23,7 +23,7 @@ def started(joints: int, config: TrackingConfig | None = None, bodies: int = 1) 
 
 def step(joint_filter, xyz, cov=None, dt_s=DT_S, fleeting=None) -> np.ndarray:
     """Advance, measure, and return the positions."""
-    joint_filter.advance(dt_s, np.zeros(len(joint_filter), bool))
+    joint_filter.predict(dt_s, np.zeros(len(joint_filter), bool))
     cov = covariance(xyz.shape[1], bodies=len(xyz)) if cov is None else cov
     joint_filter.update(xyz, cov if fleeting is None else fleeting, cov)
     return joint_filter.position.copy()
@@ -180,7 +180,7 @@ def test_an_unseen_body_stiffens_and_comes_to_rest():
     np.testing.assert_allclose(joint_filter.velocity[0], body + own, atol=0.05)
     before = joint_filter.position.copy()
     for _ in range(90):
-        joint_filter.advance(DT_S, np.ones(1, bool))
+        joint_filter.predict(DT_S, np.ones(1, bool))
     moved = (joint_filter.position - before)[0]
     # The integral of exp(-t / tau) is tau, 1 s for the body (95 % of it after 3 s) and 0.1 s for the joints.
     np.testing.assert_allclose(moved.mean(0), [0.95, 0.0, 0.0], atol=0.05)
@@ -206,7 +206,7 @@ def test_time_that_stands_still_changes_nothing():
     joint_filter = started(1)
     step(joint_filter, np.ones((1, 1, 3)))
     before = joint_filter.position.copy(), joint_filter.covariance.copy()
-    joint_filter.advance(0.0, SEEN)
+    joint_filter.predict(0.0, SEEN)
     np.testing.assert_array_equal(joint_filter.position, before[0])
     np.testing.assert_array_equal(joint_filter.covariance, before[1])
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from geo_pose_ros.fusion.bones import BonePrior, incidence
-from geo_pose_ros.scene.reidentification import reunite
+from geo_pose_ros.fusion.prior import BonePrior, incidence
+from geo_pose_ros.scene.reidentification import match_lost
 from geo_pose_ros.scene.settings import TrackingConfig
 from geo_pose_ros.skeleton import BODY17
 
@@ -24,7 +24,7 @@ def lengths(*bodies: np.ndarray) -> BonePrior:
 
 
 def found(new, lost, unseen_s, known=None) -> list[int]:
-    return reunite(np.stack(new), np.stack(lost), np.array(unseen_s), known, CONFIG).tolist()
+    return match_lost(np.stack(new), np.stack(lost), np.array(unseen_s), known, CONFIG).tolist()
 
 
 def test_everybody_is_the_nearest_who_was_lost():

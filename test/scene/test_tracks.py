@@ -5,7 +5,7 @@ import pytest
 
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.scene.settings import TrackingConfig
-from geo_pose_ros.scene.tracks import Tracks
+from geo_pose_ros.scene.tracks import Measurement, Tracks
 
 DT_NS = 33_000_000
 JOINTS = 5
@@ -24,13 +24,15 @@ def measure(
     tracks: Tracks, stamp_ns: int, rows, xyz=None, views=2, standing=1.0, alone=False, num_views=2, lasting=0.0
 ) -> list[int]:
     """Take in a set at ``stamp_ns`` and return the ids of the bodies measured; others keep the places of ``rows``."""
-    tracks.advance(stamp_ns)
+    tracks.predict(stamp_ns)
     bodies = len(rows)
     xyz = at(*([0.0] * bodies)) if xyz is None else xyz
-    fleeting = covariance(bodies)
+    random = covariance(bodies)
     tracks.update(
-        np.array(rows, np.int64), xyz, fleeting + lasting * np.eye(3), fleeting, np.full(bodies, views),
-        np.full((bodies, JOINTS), num_views), np.full(bodies, standing), alone,
+        Measurement(
+            np.array(rows, np.int64), xyz, random + lasting * np.eye(3), random, np.full(bodies, views),
+            np.full((bodies, JOINTS), num_views), np.full(bodies, standing),
+        ), alone,
     )
     return tracks.ids[:bodies].tolist()
 
@@ -79,9 +81,9 @@ def test_more_sets_are_needed_where_the_settings_say_so():
 def test_a_tentative_body_that_is_not_seen_again_was_nobody():
     tracks = Tracks(TrackingConfig(), JOINTS)
     measure(tracks, 0, [-1])
-    tracks.advance(290_000_000)
+    tracks.predict(290_000_000)
     assert len(tracks) == 1
-    tracks.advance(310_000_000)
+    tracks.predict(310_000_000)
     assert len(tracks) == 0
 
 
@@ -90,10 +92,10 @@ def test_a_confirmed_body_is_predicted_then_remembered_then_gone():
     tracks = Tracks(config, JOINTS)
     measure(tracks, 0, [-1], views=3)
     for stamp_ns, lost in ((490_000_000, False), (510_000_000, True), (3_990_000_000, True)):
-        tracks.advance(stamp_ns)
-        assert np.isfinite(tracks.expected()).all() != lost
+        tracks.predict(stamp_ns)
+        assert np.isfinite(tracks.predicted()).all() != lost
         assert tracks.lost.tolist() == [lost] and tracks.ids.tolist() == [0]
-    tracks.advance(4_010_000_000)
+    tracks.predict(4_010_000_000)
     assert len(tracks) == 0
 
 
@@ -112,10 +114,10 @@ def test_ids_are_never_used_again():
     assert len(tracks) == 0 and tracks.stamp_ns is None
     assert measure(tracks, 2 * 10**9, [-1]) == [2]
     # Time that runs backwards forgets everybody.
-    tracks.advance(0)
+    tracks.predict(0)
     assert len(tracks) == 0
     assert measure(tracks, 1, [-1]) == [3]
-    assert tracks.advance(DT_NS + 1) == pytest.approx(1e-9 * DT_NS)
+    assert tracks.predict(DT_NS + 1) == pytest.approx(1e-9 * DT_NS)
 
 
 def test_a_joint_that_is_not_measured_though_its_body_is_is_forgotten_after_the_gap():
@@ -135,10 +137,10 @@ def test_a_joint_that_is_not_measured_though_its_body_is_is_forgotten_after_the_
 def test_standing_is_an_average_and_priority_follows_it():
     tracks = Tracks(TrackingConfig(), JOINTS)
     measure(tracks, 0, [-1, -1], at(0.0, 2.0), views=3)
-    np.testing.assert_allclose(tracks.standing, 1.0)
+    np.testing.assert_allclose(tracks.detection_rate, 1.0)
     measure(tracks, DT_NS, [0, 1], at(0.0, 2.0), standing=0.0)
     kept = np.exp(-1e-9 * DT_NS / 0.5)
-    np.testing.assert_allclose(tracks.standing, kept)
+    np.testing.assert_allclose(tracks.detection_rate, kept)
     np.testing.assert_allclose(tracks.priority(), kept)
     # Somebody just found counts half as much, and at least a fifth of that; who was not seen for a while less.
     measure(tracks, 2 * DT_NS, [0, -1], at(0.0, 4.0), standing=0.1)
@@ -152,18 +154,18 @@ def test_standing_is_an_average_and_priority_follows_it():
 def test_where_a_body_is_is_certain_while_two_views_see_it():
     tracks = Tracks(TrackingConfig(), JOINTS)
     measure(tracks, 0, [-1], views=1, num_views=1)
-    assert np.isinf(tracks.place_variance[0])
+    assert np.isinf(tracks.centre_variance[0])
     measure(tracks, DT_NS, [0])
-    np.testing.assert_allclose(tracks.place_variance, 0.05**2)
+    np.testing.assert_allclose(tracks.centre_variance, 0.05**2)
     measure(tracks, DT_NS + 10**9, [0], num_views=1)
-    np.testing.assert_allclose(tracks.place_variance, 0.05**2 + 0.08)
+    np.testing.assert_allclose(tracks.centre_variance, 0.05**2 + 0.08)
 
 
 def test_what_lasts_of_the_covariance_is_kept_apart():
     tracks = Tracks(TrackingConfig(), JOINTS)
     for k in range(20):
         measure(tracks, k * DT_NS, [0 if k else -1], lasting=0.03**2)
-    np.testing.assert_allclose(tracks.lasting[0], np.tile(0.03**2 * np.eye(3), (JOINTS, 1, 1)), atol=1e-12)
+    np.testing.assert_allclose(tracks.systematic[0], np.tile(0.03**2 * np.eye(3), (JOINTS, 1, 1)), atol=1e-12)
     assert tracks.sigma_m()[0] < SIGMA_M
     assert Tracks(TrackingConfig(), JOINTS).sigma_m().shape == (0,)
 

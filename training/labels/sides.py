@@ -14,7 +14,8 @@ from itertools import combinations
 import numpy as np
 
 from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
-from geo_pose_ros.fusion.left_right import exchanged, limb_groups, unexpected_sides
+from geo_pose_ros.fusion.left_right import exchanged, limb_groups, sides_against_prediction
+from geo_pose_ros.fusion.views import BodyViews
 from geo_pose_ros.geometry.robust import geman_mcclure_cost
 from geo_pose_ros.geometry.stats import nan_median
 from geo_pose_ros.geometry.triangulation import reprojection_residuals
@@ -47,7 +48,8 @@ def confused_sides(cam_from_world: FloatArray, rays: FloatArray, labels: FloatAr
         rays: (F, C, J, 2) normalised body17 keypoints, NaN = not seen.
         labels: (F, J, 3) m, NaN = unknown.
     """
-    return unexpected_sides(cam_from_world, np.moveaxis(rays, 1, 0), labels, None, BODY17).transpose(2, 1, 0)
+    seen = np.moveaxis(rays, 1, 0)
+    return sides_against_prediction(cam_from_world, seen, labels, None, BODY17).transpose(2, 1, 0)
 
 
 def exchange_sides(points: FloatArray, confidence: FloatArray, confused: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -58,10 +60,9 @@ def exchange_sides(points: FloatArray, confidence: FloatArray, confused: BoolArr
         confidence: of the points.
         confused: (F, C, 2), of legs and arms.
     """
-    found = exchanged(
-        np.moveaxis(points, 1, 0), np.moveaxis(confidence, 1, 0), confused.transpose(2, 1, 0), BODY17
-    )
-    return np.moveaxis(found[0], 0, 1), np.moveaxis(found[1], 0, 1)
+    views = BodyViews(np.moveaxis(points, 1, 0), np.moveaxis(confidence, 1, 0))
+    found = exchanged(views, confused.transpose(2, 1, 0), BODY17)
+    return np.moveaxis(found.xn, 0, 1), np.moveaxis(found.confidence, 0, 1)
 
 
 def without_exchanges(views: SeenJoints, confused: BoolArray) -> SeenJoints:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...messages.diagnostics import Level, Status
-from ...scene.cameras import CameraState
+from ...scene.cameras.states import CameraState
 from ...scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
 from ..nodes.settings import NodeConfig
 from .faults import Fault
@@ -122,8 +122,8 @@ def _state_values(state: CameraState | None) -> dict[str, str]:
         'clock_offset_ms': f'{1e3 * state.clock_offset_s:.1f}',
         'clock_sigma_ms': f'{1e3 * state.clock_sigma_s:.1f}',
         'noise_scale': f'{state.noise_scale:.2f}',
-        'shift_px': '{:.1f} {:.1f}'.format(*state.shift_px),
-        'shift_deg': f'{math.degrees(state.shift_rad):.2f}',
+        'shift_px': '{:.1f} {:.1f}'.format(*state.calibration_error_px),
+        'shift_deg': f'{math.degrees(state.calibration_error_rad):.2f}',
     }
 
 
@@ -180,9 +180,9 @@ def rig_faults(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: 
     faults += [
         Fault(
             'rig', f'{name} moved', Level.WARN,
-            f"camera '{name}' moved: its keypoints lie {math.hypot(*camera.state.shift_px):.0f} px "
-            f'({math.degrees(camera.state.shift_rad):.1f} degrees) beside the bodies that the others see; calibrate '
-            'again (the service ~/calibrate, or geo_pose calibrate)',
+            f"camera '{name}' moved: its keypoints lie {math.hypot(*camera.state.calibration_error_px):.0f} px "
+            f'({math.degrees(camera.state.calibration_error_rad):.1f} degrees) beside the bodies that the others see; '
+            'calibrate again (the service ~/calibrate, or geo_pose calibrate)',
         )
         for name, camera in statistics.cameras.items() if camera.state is not None and camera.state.moved
     ]

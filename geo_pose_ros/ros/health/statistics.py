@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...pipeline import PipelineResult
-from ...scene.cameras import CameraState
+from ...scene.cameras.states import CameraState
 
 # Entries the rates, latencies and stage times look back over.
 _WINDOW = 200

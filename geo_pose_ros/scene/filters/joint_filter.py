@@ -3,22 +3,25 @@
 State of a joint: position and velocity, 3 + 3. Between sets the velocity wanders as integrated white noise (Bar-Shalom,
 Li, Kirubarajan 2001, section 6.2.2: the discretised continuous white-noise acceleration model). Its level is one of
 two, chosen per joint by the innovation (ibid., 11.2: noise level switching): a hand that is thrown forward is not
-smoothed as one that rests. The solver's fleeting covariance is the measurement's.
+smoothed as one that rests. The solver's random covariance is the measurement's.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
+from typing import ClassVar
 
-from ...arrays import FloatArray, IntArray
+import numpy as np
+
+from ...arrays import BoolArray, FloatArray, IntArray
+from ...fusion.table import Columns
 from ...geometry.matrices import traces
 from ..settings import TrackingConfig
-from .constant_velocity import FIRST_SPEED_M_S, GATE, mahalanobis2, predicted, wander
-from .root_filter import PlaceFilter
+from .constant_velocity import FIRST_SPEED_M_S, GATE, corrected, mahalanobis2, predicted, wander
+from .root_filter import RootFilter
 
-# A body whose joints have more variance than this (a standard deviation of 0.2 m) is placed along the ray of a lone
-# view; its shape is taken as it is.
+# A body whose joints have more variance than this (a standard deviation of 0.2 m) has a lone view: its root is
+# filtered, its shape is taken as it is.
 _SHARED_M2 = 0.04
 # Innovations of a filter that keeps up point anywhere; their running mean (half of it new) has a third of their
 # variance. Three times its squared Mahalanobis distance beyond which the joint moves more briskly than a quiet filter
@@ -33,28 +36,32 @@ _LEAST_M2 = 0.002**2
 _EYE = np.eye(3)
 
 
-class JointFilter:
+class JointFilter(Columns):
     """The joints of T bodies.
 
     Attributes:
         position: (T, J, 3) m, NaN = unknown.
         velocity: (T, J, 3) m/s.
-        covariance: (T, J, 3, 3) m^2 of ``position``, as far as its error is fleeting.
+        covariance: (T, J, 3, 3) m^2 of ``position``, its random part.
         age_s: (T, J) since the joint was measured.
     """
+
+    NEW: ClassVar[Mapping[str, float]] = {
+        'position': np.nan, 'velocity': 0.0, '_blocks': 0.0, 'age_s': 0.0, '_lag': 0.0,
+    }
 
     def __init__(self, config: TrackingConfig, joints: int) -> None:
         """Start with no body of ``joints`` joints."""
         self._config = config
-        self.position = np.zeros((0, joints, 3))
-        self.velocity = np.zeros((0, joints, 3))
+        self.position: FloatArray = np.zeros((0, joints, 3))
+        self.velocity: FloatArray = np.zeros((0, joints, 3))
         # Blocks of the 6x6 covariance: position, position-velocity, velocity.
-        self._blocks = np.zeros((0, 3, joints, 3, 3))
-        self.age_s = np.zeros((0, joints))
+        self._blocks: FloatArray = np.zeros((0, 3, joints, 3, 3))
+        self.age_s: FloatArray = np.zeros((0, joints))
         # Running mean of the innovations.
-        self._lag = np.zeros((0, joints, 3))
+        self._lag: FloatArray = np.zeros((0, joints, 3))
         # Of bodies of lone views.
-        self._place = PlaceFilter()
+        self._root = RootFilter()
         self._dt_s = 0.0
 
     def __len__(self) -> int:
@@ -67,22 +74,15 @@ class JointFilter:
 
     def take(self, index: IntArray) -> None:
         """Keep the bodies of ``index`` (T',) in its order; -1 opens a new one, whose joints are unknown."""
-        new = index < 0
-        for name, empty in (
-            ('position', np.nan), ('velocity', 0.0), ('_blocks', 0.0), ('age_s', 0.0), ('_lag', 0.0)
-        ):
-            old = getattr(self, name)
-            taken = old[np.where(new, 0, index)] if len(old) else np.empty((len(index), *old.shape[1:]))
-            taken[new] = empty
-            setattr(self, name, taken)
-        self._place.take(index)
+        super().take(index)
+        self._root.take(index)
 
     def restart(self, rows: IntArray) -> None:
-        """Forget the joints of ``rows``: their bodies are somewhere else."""
+        """Forget the joints of ``rows``: their bodies are found elsewhere."""
         self.position[rows] = np.nan
-        self._place.forget(rows)
+        self._root.forget(rows)
 
-    def advance(self, dt_s: float, unseen: NDArray[np.bool_]) -> None:
+    def predict(self, dt_s: float, unseen: BoolArray) -> None:
         """Predict all bodies by ``dt_s``; those ``unseen`` (T,) in the last set move as a whole, and slow down."""
         self._dt_s = dt_s
         if not len(self) or dt_s <= 0.0:
@@ -95,7 +95,7 @@ class JointFilter:
         self.position = self.position + dt_s * self.velocity
         self._blocks = predicted(self._blocks, dt_s, self._config.acceleration_noise)
         self.age_s = self.age_s + dt_s
-        self._place.advance(dt_s)
+        self._root.predict(dt_s)
 
     def velocity_given(self, rows: IntArray, xyz: FloatArray, noise: FloatArray) -> FloatArray:
         """Return (B, J, 3) m/s, what the velocity of the bodies ``rows`` (B,) would be once measured; see ``update``.
@@ -127,51 +127,38 @@ class JointFilter:
 
         Args:
             xyz: (B, J, 3) m, NaN = not measured.
-            noise: (B, J, 3, 3) m^2, the fleeting part of ``covariance``.
+            noise: (B, J, 3, 3) m^2, the random part of ``covariance``.
             covariance: (B, J, 3, 3) m^2 of ``xyz``.
         """
         bodies = len(xyz)
         position, velocity, blocks = self.position[:bodies], self.velocity[:bodies], self._blocks[:bodies]
-        pp, pv, vv = (blocks[:, k] for k in range(3))
         variance = traces(covariance)
         # A sum is finite only if all its terms are.
-        measured: NDArray[np.bool_] = np.asarray(np.isfinite(xyz.sum(-1) + variance))
+        measured: BoolArray = np.asarray(np.isfinite(xyz.sum(-1) + variance))
         known = np.isfinite(position[..., 0])
         # The error of such a body is shared by its joints: smoothed each alone, they would bend it.
         lone = np.median(np.where(measured, variance, 0.0), axis=1) > _SHARED_M2
         known &= ~lone[:, None]
         rows = np.flatnonzero(lone)
-        self._place.forget(np.flatnonzero(~lone))
+        self._root.forget(np.flatnonzero(~lone))
         if len(rows):
-            shift = self._place.update(rows, xyz[rows], covariance[rows], position[rows], velocity[rows].mean(1))
+            offset = self._root.update(rows, xyz[rows], covariance[rows], position[rows], velocity[rows].mean(1))
             xyz = xyz.copy()
-            xyz[rows] += shift[:, None]
+            xyz[rows] += offset[:, None]
         both, fresh = measured & known, (measured & ~known)[..., None]
         noise = np.where(measured[..., None, None], noise, _EYE) + _LEAST_M2 * _EYE
         innovation = np.where(both[..., None], xyz - position, 0.0)
-        gain_base = np.linalg.inv(pp + noise)
-        distance2 = mahalanobis2(innovation, gain_base)
+        information = np.linalg.inv(blocks[:, 0] + noise)
         lag = self._lag[:bodies]
-        within = np.sqrt(GATE / np.maximum(distance2, GATE))[..., None]
+        within = np.sqrt(GATE / np.maximum(mahalanobis2(innovation, information), GATE))[..., None]
         lag += (1.0 - _LAG_KEPT) * (within * innovation - lag)
-        brisk = both & (3.0 * mahalanobis2(lag, gain_base) > _BRISK)
+        brisk = both & (3.0 * mahalanobis2(lag, information) > _BRISK)
         if brisk.any():
-            quick = self._quick()
-            blocks += brisk[:, None, :, None, None] * quick
-            gain_base = np.linalg.inv(pp + noise)
-            distance2 = mahalanobis2(innovation, gain_base)
-        # A jump beyond the gate acts with a covariance inflated in proportion, as under a heavy-tailed noise.
-        inflation = np.maximum(1.0, distance2 / GATE)[..., None, None]
-        if (inflation > 1.0).any():
-            gain_base = np.linalg.inv(pp + inflation * noise)
-        gain_base *= both[..., None, None]
-        gain_p, gain_v = pp @ gain_base, np.swapaxes(pv, -1, -2) @ gain_base
-        position += (gain_p @ innovation[..., None])[..., 0]
-        velocity += (gain_v @ innovation[..., None])[..., 0]
-        # Symmetric by construction: rounding that is not would grow without bound.
-        blocks[:, 0], blocks[:, 1], blocks[:, 2] = (
-            _symmetric(pp - gain_p @ pp), pv - gain_p @ pv, _symmetric(vv - gain_v @ pv)
-        )
+            blocks += brisk[:, None, :, None, None] * self._quick()
+            information = np.linalg.inv(blocks[:, 0] + noise)
+        step, speed_step, blocks[...] = corrected(blocks, innovation, noise, information, both)
+        position += step
+        velocity += speed_step
         self.age_s[:bodies][measured] = 0.0
         if fresh.any():
             np.copyto(position, xyz, where=fresh)
@@ -179,8 +166,4 @@ class JointFilter:
             np.copyto(blocks[:, 0], noise, where=fresh[..., None])
             np.copyto(blocks[:, 1], 0.0, where=fresh[..., None])
             np.copyto(blocks[:, 2], FIRST_SPEED_M_S**2 * _EYE, where=fresh[..., None])
-        velocity[rows] = self._place.velocity[rows][:, None]
-
-
-def _symmetric(matrix: FloatArray) -> FloatArray:
-    return 0.5 * (matrix + np.swapaxes(matrix, -1, -2))
+        velocity[rows] = self._root.velocity[rows][:, None]

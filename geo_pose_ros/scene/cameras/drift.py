@@ -1,48 +1,49 @@
-"""Which camera stands elsewhere than it did: from the shifts of all views against the bodies, agreeing or not.
+"""Extrinsic drift: which camera was moved, from the offsets of all views against the bodies, inliers or not.
 
-A body that C cameras see at mean shifts m has moved to where they fit best; what is left are the shifts' parts that no
-place of the body explains: with W the views' information and A how the body's place moves the images, the normal
-equations of the cameras' shifts b are S b = S m, S = W - W A (A^T W A)^-1 A^T W. In a ring a turned camera also pushes
-the one opposite, so that the residuals alone do not name it; but one camera's shift explains all of them, the other's
-half. The camera is named whose shift alone explains most (one step of matching pursuit), then the next.
+A body that C cameras see at mean offsets m has moved to where they fit best; what is left are the parts of the offsets
+that no place of the body explains. With W the views' information and A how the body's place moves the images, the
+normal equations of the cameras' calibration errors b are S b = S m, S = W - W A (A^T W A)^-1 A^T W. In a ring a turned
+camera also pushes the one opposite, so that the residuals alone do not name it; but one camera's error explains all of
+them, the other's half. The camera is named whose error alone explains most (one step of matching pursuit), then the
+next.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import FloatArray
-from ..fusion.views import Cameras
-from .settings import CameraStateConfig
+from ...arrays import FloatArray
+from ...fusion.views import Cameras
+from ..settings import CameraStateConfig
 
-# How shifts are averaged, lately and as usual, s.
-_LATELY_S = 0.8
-_USUALLY_S = 20.0
-# Sets with at least three views of a body before the usual shifts are known.
-_LEAST_LOOKS = 20
+# Times over which the present and the usual calibration error are averaged, s.
+_PRESENT_S = 0.8
+_USUAL_S = 20.0
+# Sets with at least three views of a body before the usual errors are known.
+_LEAST_SETS = 20
 # ... and before their scatter is, so that it is followed slowly from then on.
-_LEARNED_LOOKS = 60
-# A shift so many times its usual scatter is not chance.
+_LEARNED_SETS = 60
+# An error so many times its usual scatter is not chance.
 _UNUSUAL = 6.0
-# A camera that was moved is right again when so much of the shift is gone.
+# A camera that was moved is right again when so much of the error is gone.
 _BACK = 0.5
-# At most so many cameras are moved at once, by this part of the largest shift at least: while that one comes or goes,
+# At most so many cameras are moved at once, by this part of the largest error at least: while that one comes or goes,
 # its average is neither, and a part of it passes for others'.
 _MOST_MOVED = 3
 _LEAST_PART = 0.25
-# Standard deviation of a camera's shift before anything is known, at focal length 1; decides only what nothing else
+# Standard deviation of a calibration error before anything is known, at focal length 1; decides only what nothing else
 # does.
-_SHIFT = 0.01
+_PRIOR_ERROR = 0.01
 # Joints' errors of one view are alike: so many count as one.
 _ALIKE_JOINTS = 4.0
 
 
-class RigHealth:
-    """The shifts of C cameras.
+class DriftDetector:
+    """The calibration errors of C cameras, and which camera was moved.
 
     Attributes:
-        moved: (C,) whether the camera stands elsewhere than it did, or than its calibration says.
-        shift: (C, 2) at focal length 1, of the cameras that were moved against what was usual; of the others as usual.
+        moved: (C,) whether the camera was moved, or never was where its calibration says.
+        error: (C, 2) calibration error at focal length 1: since it was moved, or the usual one.
     """
 
     def __init__(self, focal_px: FloatArray, config: CameraStateConfig) -> None:
@@ -53,37 +54,36 @@ class RigHealth:
         self._right = np.zeros(2 * cameras)
         self._usual = np.zeros((cameras, 2))
         self._scatter2 = np.zeros(cameras)
-        self._looks = 0
+        self._sets = 0
         self._unusual_s = np.zeros(cameras)
         self.moved = np.zeros(cameras, bool)
-        self.shift = np.zeros((cameras, 2))
+        self.error = np.zeros((cameras, 2))
 
     def learn(
-        self, cameras: Cameras, place: FloatArray, shift: FloatArray, information: FloatArray, dt_s: float
+        self, cameras: Cameras, centre: FloatArray, offset: FloatArray, information: FloatArray, dt_s: float
     ) -> None:
         """Take in a set of B bodies.
 
         Args:
             cameras: C cameras.
-            place: (B, 3) m, the middle of each body.
-            shift: (C, B, 2) mean residual of each view at focal length 1, NaN = no view.
-            information: (C, B) 1 / variance of ``shift``.
+            centre: (B, 3) m, the mean of each body's joints, NaN = unknown.
+            offset: (C, B, 2) mean residual of each view at focal length 1, NaN = no view.
+            information: (C, B) 1 / variance of ``offset``.
             dt_s: since the last set.
         """
-        forget = np.exp(-dt_s / _LATELY_S)
+        forget = np.exp(-dt_s / _PRESENT_S)
         self._information *= forget
         self._right *= forget
-        seen = np.isfinite(shift[..., 0]) & (information > 0.0)
-        told = seen.sum(0) >= 3
-        told &= np.isfinite(place[:, 0])
-        if told.any():
-            self._add(cameras, place[told], shift[:, told], np.where(seen, information, 0.0)[:, told])
-            self._looks += 1
-        self._judge(told.any(), dt_s)
+        seen = np.isfinite(offset[..., 0]) & (information > 0.0)
+        usable = (seen.sum(0) >= 3) & np.isfinite(centre[:, 0])
+        if usable.any():
+            self._add(cameras, centre[usable], offset[:, usable], np.where(seen, information, 0.0)[:, usable])
+            self._sets += 1
+            self._judge(dt_s)
 
-    def _add(self, cameras: Cameras, place: FloatArray, shift: FloatArray, information: FloatArray) -> None:
+    def _add(self, cameras: Cameras, centre: FloatArray, offset: FloatArray, information: FloatArray) -> None:
         count, bodies = information.shape
-        local = cameras.see(place[:, None])[:, :, 0]
+        local = cameras.see(centre[:, None])[:, :, 0]
         jacobian = cameras.image_jacobian(local)
         weight = information[..., None, None] / _ALIKE_JOINTS
         weighted = (weight * jacobian).transpose(1, 0, 2, 3).reshape(bodies, 2 * count, 3)
@@ -91,17 +91,15 @@ class RigHealth:
         projector = -weighted @ np.linalg.inv(own + 1e-6 * np.eye(3)) @ np.swapaxes(weighted, -1, -2)
         diagonal = np.repeat((information / _ALIKE_JOINTS).T, 2, 1)
         projector[:, np.arange(2 * count), np.arange(2 * count)] += diagonal
-        measured = np.nan_to_num(shift).transpose(1, 0, 2).reshape(bodies, 2 * count)
-        # Bodies are many and stand before the same cameras: each set counts once.
+        measured = np.nan_to_num(offset).transpose(1, 0, 2).reshape(bodies, 2 * count)
+        # Many bodies stand before the same cameras: each set counts once.
         self._information += projector.mean(0)
         self._right += (projector @ measured[..., None])[..., 0].mean(0)
 
-    def _judge(self, looked: bool, dt_s: float) -> None:
-        """Decide who was moved, and follow the usual shifts while nobody was."""
-        if not looked:
-            return
+    def _judge(self, dt_s: float) -> None:
+        """Decide which cameras were moved, and follow the usual errors while none was."""
         cameras = len(self._focal_px)
-        known = self._looks >= _LEAST_LOOKS
+        known = self._sets >= _LEAST_SETS
         usual = self._usual if known else np.zeros((cameras, 2))
         right = self._right - self._information @ usual.ravel()
         alone, gain = self._alone(right)
@@ -109,7 +107,7 @@ class RigHealth:
         if not known:
             beyond = self._config.wrong_px / self._focal_px
         unusual = np.zeros(cameras, bool)
-        shift = self._usual.copy()
+        error = self._usual.copy()
         largest = 0.0
         for _ in range(min(_MOST_MOVED, cameras - 2)):
             best = int(gain.argmax())
@@ -120,7 +118,7 @@ class RigHealth:
                 break
             largest = max(largest, size)
             unusual[best] = True
-            shift[best] = alone[best]
+            error[best] = alone[best]
             right = right - self._information[:, 2 * best : 2 * best + 2] @ alone[best]
             first = alone
             alone, gain = self._alone(right)
@@ -129,26 +127,26 @@ class RigHealth:
             alone = np.where(unusual[:, None], first, alone)
         self._unusual_s = np.where(unusual, self._unusual_s + dt_s, 0.0)
         self.moved = unusual & (self.moved | (self._unusual_s >= self._config.moved_after_s))
-        self.shift = np.where(self.moved[:, None], shift, usual)
+        self.error = np.where(self.moved[:, None], error, usual)
         if not unusual.any():
             self._follow(alone, dt_s)
 
     def _alone(self, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the shift (C, 2) of each camera if it alone had one, and how much that explains (C,)."""
+        """Return the error (C, 2) of each camera if it alone had one, and how much that explains (C,)."""
         cameras = len(self._focal_px)
         index = np.arange(cameras)
-        own = self._information.reshape(cameras, 2, cameras, 2)[index, :, index] + _SHIFT**-2 * 0.01 * np.eye(2)
+        own = self._information.reshape(cameras, 2, cameras, 2)[index, :, index] + _PRIOR_ERROR**-2 * 0.01 * np.eye(2)
         wanted = right.reshape(cameras, 2)
         alone = np.asarray(np.linalg.solve(own, wanted[..., None])[..., 0], np.float64)
         return alone, (wanted * alone).sum(1)
 
     def _follow(self, alone: FloatArray, dt_s: float) -> None:
-        share = 1.0 - np.exp(-dt_s / _USUALLY_S)
-        if self._looks < _LEARNED_LOOKS:
-            share = max(share, 1.0 / self._looks)
-        if self._looks >= _LEAST_LOOKS:
+        share = 1.0 - np.exp(-dt_s / _USUAL_S)
+        if self._sets < _LEARNED_SETS:
+            share = max(share, 1.0 / self._sets)
+        if self._sets >= _LEAST_SETS:
             # A camera that has just begun to move must not pass for one that scatters.
             off2 = np.minimum((alone**2).sum(1), np.maximum(9.0 * self._scatter2, (1.0 / self._focal_px) ** 2))
             self._scatter2 += share * (off2 - self._scatter2)
-        both = self._information + _SHIFT**-2 * np.eye(len(self._right))
+        both = self._information + _PRIOR_ERROR**-2 * np.eye(len(self._right))
         self._usual += share * (np.linalg.solve(both, self._right).reshape(-1, 2) - self._usual)

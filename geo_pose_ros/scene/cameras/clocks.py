@@ -1,21 +1,21 @@
 """Clock offsets of the cameras, from people's motion.
 
 A camera whose stamps are late by tau sees a moving joint where it was tau ago: its residual is -g tau, g the joint's
-velocity in the image, beside a constant shift b of the view (its calibration) and the joint's own error. All cameras'
+velocity in the image, beside a constant offset b of the view (its calibration) and the joint's own error. All cameras'
 (tau, b) are one linear least-squares problem, the joints eliminated (Schur complement, as in bundle adjustment; Triggs
 et al. 1999, section 6), summed over time with forgetting. Without motion nothing is learned.
 
-People who all walk one way do not tell a late clock from a wrong calibration along that way. Stamps that are always the
-same do: free-running clocks do not agree to a millisecond by chance, so these cameras have one trigger and one clock.
+Where all people walk one way, a late clock looks like a wrong calibration along that way. Stamps that are always the
+same decide: free-running clocks do not agree to a millisecond by chance, so these cameras have one trigger and one
+clock.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray, IntArray
-from ..fusion.views import NEAR_M, Cameras
+from ...arrays import NS_PER_S, BoolArray, FloatArray, IntArray
+from ...fusion.views import NEAR_M, Cameras
 
 # Joints slower than this say nothing, m/s.
 _LEAST_SPEED_M_S = 0.25
@@ -25,9 +25,9 @@ _MOST_JOINTS = 48
 _MEMORY_S = 20.0
 # Errors of successive sets are alike: so many sets count as one.
 _ALIKE_SETS = 4.0
-# Standard deviations of offsets (s) and view shifts (at focal length 1) before anything is known.
+# Standard deviations of clock offsets (s) and view offsets (at focal length 1) before anything is known.
 _OFFSET_S = 0.05
-_SHIFT = 0.01
+_VIEW_OFFSET = 0.01
 # ... and of an offset where the stamps are the same, s: to this, in that share of the last sets.
 _TRIGGER_S = 0.001
 _MOSTLY = 0.9
@@ -36,7 +36,6 @@ _LAST_SETS = 16.0
 _AGREE_S = 0.005
 # Offsets are solved for this often, s.
 _EVERY_S = 0.2
-_NS_PER_S = 1_000_000_000
 
 
 class ClockOffsets:
@@ -59,27 +58,27 @@ class ClockOffsets:
         self._last_ns = np.zeros(cameras, np.int64)
         self._period_s = np.full(cameras, np.inf)
 
-    def stamped(self, stamp_ns: IntArray, known_s: FloatArray, present: NDArray[np.bool_]) -> None:
+    def note_stamps(self, stamp_ns: IntArray, known_s: FloatArray, present: BoolArray) -> None:
         """Take note of a set's stamps.
 
         Args:
             stamp_ns: (C,) as they came, ns.
-            known_s: (C,) the cameras' offsets that the rig tells. Stamps may be the same as they came (offsets are then
+            known_s: (C,) the cameras' offsets in the rig. Stamps may be the same as they came (offsets are then
                 delays behind one trigger), or with these taken off (one trigger, clocks that were set apart).
             present: (C,) the cameras of the set.
         """
-        step_s = np.where(self._last_ns > 0, (stamp_ns - self._last_ns) / _NS_PER_S, np.inf)
+        step_s = np.where(self._last_ns > 0, (stamp_ns - self._last_ns) / NS_PER_S, np.inf)
         # Frames may be lost: the least step is the period.
         self._period_s[present] = np.minimum(self._period_s, step_s)[present]
         self._last_ns[present] = stamp_ns[present]
         if present.sum() < 2:
             return
-        late_s = (stamp_ns - stamp_ns[present].min()) / _NS_PER_S
+        late_s = (stamp_ns - stamp_ns[present].min()) / NS_PER_S
         same = self._alike(late_s, present) | self._alike(late_s - known_s, present)
         share = np.where(np.isnan(self._triggered), same, self._triggered)
         self._triggered[present] = (share + (same - share) / _LAST_SETS)[present]
 
-    def _alike(self, late_s: FloatArray, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _alike(self, late_s: FloatArray, present: BoolArray) -> BoolArray:
         """Return (C,) whose stamps are those of most of the cameras present, up to whole periods.
 
         Clocks that are off by more than half of a period put frames of different triggers into one set.
@@ -153,7 +152,7 @@ class ClockOffsets:
 
     def _solve(self) -> None:
         cameras = len(self.offset_s)
-        prior = np.tile((_OFFSET_S**-2, _SHIFT**-2, _SHIFT**-2), cameras)
+        prior = np.tile((_OFFSET_S**-2, _VIEW_OFFSET**-2, _VIEW_OFFSET**-2), cameras)
         prior[::3][self._triggered >= _MOSTLY] = _TRIGGER_S**-2
         covariance = np.linalg.inv(self._information + np.diag(prior))
         offset = (covariance @ self._right)[::3]

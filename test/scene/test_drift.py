@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.scene.health import RigHealth
+from geo_pose_ros.scene.cameras.drift import DriftDetector
 from geo_pose_ros.scene.settings import CameraStateConfig
 
 from ..fusion.people import FOCAL_PX, ring
@@ -18,7 +18,7 @@ class Rig:
         self.rng = np.random.default_rng(cameras)
         self.cameras = ring(cameras)
         self.usual = usual_px * self.rng.standard_normal((cameras, 2)) / FOCAL_PX
-        self.health = RigHealth(np.full(cameras, FOCAL_PX), CameraStateConfig())
+        self.drift = DriftDetector(np.full(cameras, FOCAL_PX), CameraStateConfig())
 
     def run(self, seconds: float, turned: int | None = None, pixels: float = 0.0) -> list[float]:
         """Return from when on, s, each camera was reported as moved (inf: never)."""
@@ -38,9 +38,9 @@ class Rig:
             jacobian = ((R[:, :2] - local[:, :2, None] / depth * R[:, 2:]) / depth).reshape(-1, 3)
             moved = np.linalg.lstsq(jacobian, noisy.ravel(), rcond=None)[0]
             residual = (noisy.ravel() - jacobian @ moved).reshape(count, 1, 2)
-            self.health.learn(self.cameras, place, residual, np.full((count, 1), 1e5), DT_S)
-            self.ever |= self.health.moved
-            since = np.where(self.health.moved, np.minimum(since, k * DT_S), np.inf)
+            self.drift.learn(self.cameras, place, residual, np.full((count, 1), 1e5), DT_S)
+            self.ever |= self.drift.moved
+            since = np.where(self.drift.moved, np.minimum(since, k * DT_S), np.inf)
         return since.tolist()
 
 
@@ -53,7 +53,7 @@ def test_a_camera_that_is_knocked_is_named_alone_and_comes_back(cameras, pixels)
     assert named[1] < 5.0
     assert np.isinf(np.delete(named, 1)).all()
     if cameras > 3:
-        found_px = np.hypot(*rig.health.shift[1]) * FOCAL_PX
+        found_px = np.hypot(*rig.drift.error[1]) * FOCAL_PX
         assert found_px == pytest.approx(pixels, rel=0.3)
     # Nor is another while its shift comes or goes.
     assert rig.ever.tolist() == [camera == 1 for camera in range(cameras)]
@@ -73,15 +73,15 @@ def test_of_two_cameras_nobody_can_say_which_was_turned():
     rig = Rig(2)
     rig.run(10.0)
     assert np.isinf(rig.run(10.0, turned=0, pixels=100.0)).all()
-    assert not rig.health.shift.any()
+    assert not rig.drift.error.any()
 
 
 def test_views_of_nobody_say_nothing():
     rig = Rig(4)
     rig.run(10.0)
-    before = rig.health.shift.copy()
+    before = rig.drift.error.copy()
     for _ in range(50):
-        rig.health.learn(rig.cameras, np.full((1, 3), np.nan), np.full((4, 1, 2), 0.1), np.full((4, 1), 1e5), DT_S)
-        rig.health.learn(rig.cameras, np.zeros((1, 3)), np.full((4, 1, 2), np.nan), np.full((4, 1), 1e5), DT_S)
-    np.testing.assert_array_equal(rig.health.shift, before)
-    assert not rig.health.moved.any()
+        rig.drift.learn(rig.cameras, np.full((1, 3), np.nan), np.full((4, 1, 2), 0.1), np.full((4, 1), 1e5), DT_S)
+        rig.drift.learn(rig.cameras, np.zeros((1, 3)), np.full((4, 1, 2), np.nan), np.full((4, 1), 1e5), DT_S)
+    np.testing.assert_array_equal(rig.drift.error, before)
+    assert not rig.drift.moved.any()

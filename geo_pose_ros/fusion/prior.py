@@ -1,0 +1,62 @@
+"""What is known of bodies before the keypoints of an instant are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..arrays import FloatArray
+from ..skeleton import Skeleton
+from .lifted import LiftedViews
+from .table import BodyTable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BonePrior(BodyTable):
+    """What is known of the bone lengths of B bodies, bones in the order of the skeleton's edges.
+
+    Attributes:
+        length: (B, E) m; 0 where nothing is known.
+        variance: (B, E) m^2 of ``length``; infinite where nothing is known.
+        incidence: (E, J) -1 at the parent and 1 at the child of each bone.
+    """
+
+    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {'incidence': None}
+
+    length: FloatArray
+    variance: FloatArray
+    incidence: FloatArray
+
+
+def incidence(skeleton: Skeleton) -> FloatArray:
+    """Return (E, J): -1 at the parent and 1 at the child of each bone."""
+    matrix = np.zeros((len(skeleton.edges), len(skeleton)))
+    for row, (parent, child) in zip(matrix, skeleton.edges, strict=True):
+        row[parent], row[child] = -1.0, 1.0
+    return matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BodyPrior(BodyTable):
+    """What is known of B bodies beside their keypoints in C views; None where nothing is.
+
+    Attributes:
+        lifted: the lifted poses.
+        bones: the bone lengths; used with ``lifted`` only, as they couple joints.
+        centre: (B, 3) m, predicted mean of each body's joints, NaN = unknown.
+        centre_variance: (B,) m^2 of ``centre``, per axis, infinite where it is not reliable; used with ``lifted``.
+        joints: (B, J, 3) m, predicted joints, NaN = unknown; they decide only which side is left.
+        displacement: (C, B, J, 3) m, from each joint at the set's instant to the joint at the view's instant.
+    """
+
+    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {'displacement': 1}
+
+    lifted: LiftedViews | None = None
+    bones: BonePrior | None = None
+    centre: FloatArray | None = None
+    centre_variance: FloatArray | None = None
+    joints: FloatArray | None = None
+    displacement: FloatArray | None = None

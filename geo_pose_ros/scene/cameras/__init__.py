@@ -1,0 +1,1 @@
+"""What is learned of the cameras while people move before them: noise, clocks, and extrinsic drift."""

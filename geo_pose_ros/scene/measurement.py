@@ -1,0 +1,99 @@
+"""Measured bodies: the joints of a set's people, solved from all views with what their tracks know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..arrays import FloatArray, IntArray
+from ..fusion.estimate import Estimate, Relift, estimate_bodies
+from ..fusion.prior import BodyPrior
+from ..fusion.settings import SolverConfig
+from ..fusion.table import BodyTable, gather
+from ..fusion.views import Cameras, Noise
+from .assignment import Assignment
+from .bones import BoneLengths
+from .tracks import Tracks
+
+# Bodies are solved again where the measured velocity moves a view's joint by more than this, m.
+_AGAIN_M = 0.008
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured(BodyTable):
+    """B people as measured in one set.
+
+    Attributes:
+        views: (B, C) the detection of each person in each camera, -1 for none.
+        tracks: (B,) the track that each continues, -1 for a new person.
+        velocity: (B, J, 3) m/s, predicted, 0 where unknown.
+        estimate: their joints.
+    """
+
+    views: IntArray
+    tracks: IntArray
+    velocity: FloatArray
+    estimate: Estimate
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+
+def predict_bodies(
+    cameras: Cameras, assignment: Assignment, tracks: Tracks, bones: BoneLengths | None
+) -> tuple[BodyPrior, FloatArray]:
+    """Return what the tracks know of the people of a set, and their velocity (B, J, 3) m/s, 0 where unknown."""
+    index = assignment.tracks
+    position = gather(tracks.filter.position, index, np.nan)
+    velocity = np.nan_to_num(gather(tracks.filter.velocity, index, 0.0))
+    prior = BodyPrior(
+        bones=None if bones is None else bones.prior(gather(tracks.ids, index, -1)), centre=position.mean(1),
+        centre_variance=gather(tracks.centre_variance, index, np.inf), joints=position,
+        displacement=_displacement(cameras, velocity),
+    )
+    return prior, velocity
+
+
+def measure_bodies(
+    cameras: Cameras, assignment: Assignment, predicted: tuple[BodyPrior, FloatArray], tracks: Tracks,
+    config: SolverConfig, noise: Noise, relift: Relift | None,
+) -> Measured:
+    """Solve the joints of a set's people.
+
+    The velocity that moves joints to each view's instant is predicted. Where the set contradicts it, and views are far
+    from the set's instant, the bodies are solved again.
+
+    Args:
+        cameras, assignment: of the set.
+        predicted: from ``predict_bodies``, with the lifted poses.
+        tracks: the tracks.
+        config: settings.
+        noise: of the views.
+        relift: see ``estimate_bodies``.
+
+    Returns:
+        Those of whom any joint was found.
+    """
+    prior, velocity = predicted
+    estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, relift)
+    if prior.displacement is not None:
+        old = np.flatnonzero(assignment.tracks >= 0)
+        solution = estimate.solution
+        measured = velocity.copy()
+        measured[old] = tracks.filter.velocity_given(
+            assignment.tracks[old], solution.xyz[old], solution.random_covariance[old]
+        )
+        displacement = _displacement(cameras, measured)
+        if displacement is not None and np.abs(displacement - prior.displacement).max() > _AGAIN_M:
+            prior = replace(prior, displacement=displacement)
+            estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, relift)
+    found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
+    return Measured(assignment.views, assignment.tracks, velocity, estimate).select(found)
+
+
+def _displacement(cameras: Cameras, velocity: FloatArray) -> FloatArray | None:
+    """Return (C, B, J, 3) m, how far joints move from the set's instant to each view's; None if they do not."""
+    if not (cameras.dt_s.any() and velocity.any()):
+        return None
+    return cameras.dt_s[:, None, None, None] * velocity

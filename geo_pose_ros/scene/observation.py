@@ -1,0 +1,113 @@
+"""One set of keypoints as arrays, every view at its own instant on the common clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import NS_PER_S, FloatArray, IntArray
+from ..errors import CalibrationError
+from ..fusion.views import Cameras, Detections
+from ..geometry.projection import normalize
+from ..skeleton import BODY17
+from ..types import CameraRig, Intrinsics, Keypoints2D
+from .cameras.clocks import ClockOffsets
+
+# A view is at most this far from its set's instant, s: an absurd stamp must not throw people about.
+_MOST_LATE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """What the cameras of one set deliver.
+
+    Attributes:
+        stamp_ns: the set's instant.
+        cameras: C cameras.
+        detections: D detections.
+        hints: (D,) the id of the body that each detection was made for, -1 for none.
+        delivering: how many cameras delivered within the last second; in the first second all count.
+    """
+
+    stamp_ns: int
+    cameras: Cameras
+    detections: Detections
+    hints: IntArray
+    delivering: int
+
+
+class Observer:
+    """Makes observations of a rig's sets."""
+
+    def __init__(self, rig: CameraRig) -> None:
+        """Start with no set."""
+        self._rig = rig
+        self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
+        self._bounds = np.stack([_bounds(camera.intrinsics) for camera in rig.cameras])
+        self._known_late_s = np.array([camera.clock.offset_s for camera in rig.cameras])
+        self.focal_px: FloatArray = np.array([np.diag(camera.intrinsics.K)[:2].mean() for camera in rig.cameras])
+        # Stamps of the first set and of each camera's last one.
+        self._began_ns = float('inf')
+        self._delivered_ns: dict[str, int] = {}
+
+    def observe(
+        self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D], moved: Mapping[str, FloatArray],
+        clocks: ClockOffsets, min_confidence: float,
+    ) -> Observation:
+        """Return a set as arrays.
+
+        Args:
+            stamp_ns: the set's instant.
+            keypoints: body17, by camera name.
+            moved: cam_from_world (3, 4) of cameras that move, by name.
+            clocks: what is known of them beyond the rig; they take note of the stamps.
+            min_confidence: keypoints of less are not used.
+
+        Raises:
+            CalibrationError: if a name is not in the rig.
+        """
+        names = self._rig.names
+        unknown = (set(keypoints) | set(moved)) - set(names)
+        if unknown:
+            raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(names)}.')
+        unseen = np.zeros((0, len(BODY17), 2)), np.zeros((0, len(BODY17)))
+        given = [unseen] * len(names)
+        stamps_ns, present = np.full(len(names), stamp_ns), np.zeros(len(names), bool)
+        hints = [np.zeros(0, np.int64)]
+        for c, camera in enumerate(self._rig.cameras):
+            if (seen := keypoints.get(camera.name)) is not None:
+                present[c], stamps_ns[c] = True, seen.stamp_ns
+                given[c] = normalize(camera.intrinsics, seen.xy), seen.confidence * (seen.confidence >= min_confidence)
+                hints.append(seen.hints)
+        pose = self._cam_from_world
+        if moved:
+            pose = pose.copy()
+            for name, cam_from_world in moved.items():
+                pose[names.index(name)] = cam_from_world
+        clocks.note_stamps(stamps_ns, self._known_late_s, present)
+        late_s = (stamps_ns - stamp_ns) / NS_PER_S - self._known_late_s - clocks.offset_s
+        late_s = np.where(present, np.clip(late_s, -_MOST_LATE_S, _MOST_LATE_S), 0.0)
+        return Observation(
+            stamp_ns, Cameras(pose, self.focal_px, self._bounds, late_s, present),
+            Detections.of([xn for xn, _ in given], [confidence for _, confidence in given]), np.concatenate(hints),
+            self._delivering(stamp_ns, keypoints),
+        )
+
+    def _delivering(self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D]) -> int:
+        """Return how many cameras delivered within the last second; in the first second all count."""
+        if not self._began_ns <= stamp_ns:
+            self._began_ns = stamp_ns
+            self._delivered_ns.clear()
+        self._delivered_ns.update(dict.fromkeys(keypoints, stamp_ns))
+        if stamp_ns - self._began_ns < NS_PER_S:
+            return len(self._rig)
+        return sum(stamp_ns - last_ns < NS_PER_S for last_ns in self._delivered_ns.values())
+
+
+def _bounds(intrinsics: Intrinsics) -> FloatArray:
+    """Return x min, y min, x max, y max of the image on the ideal plane z = 1."""
+    w, h = intrinsics.width - 1.0, intrinsics.height - 1.0
+    left, right, top, bottom = normalize(intrinsics, 0.5 * np.array([[0.0, h], [2.0 * w, h], [w, 0.0], [w, 2.0 * h]]))
+    return np.array([left[0], top[1], right[0], bottom[1]])

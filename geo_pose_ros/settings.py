@@ -9,37 +9,38 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_type_hints
 
 import yaml
 
 from .errors import ConfigError
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
 Value = bool | int | float | str | tuple[str, ...]
 T = TypeVar('T')
 
 
-def setting(
-    default: Value,
-    description: str,
-    *,
-    unit: str = '',
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    live: bool = False,
-    formerly: str = '',
-) -> Any:
-    """Declare a field of a settings dataclass: default, description, unit, inclusive bounds or allowed strings.
+class Limits(TypedDict, total=False):
+    """What a setting may say besides its default and description.
 
-    ``live``: a running node takes a change at once; all others need it to be configured again. ``formerly``: the
-    field's old name, or its dotted one if it was in another group; it is refused with a word about the new one.
+    ``low`` and ``high`` are inclusive bounds, ``choices`` the allowed strings. ``live``: a running node takes a change
+    at once; all others need it to be configured again. ``formerly``: the field's old name, which is refused with a
+    word about the new one.
     """
-    meta = {
-        'description': description, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'live': live,
-        'formerly': formerly,
-    }
-    return field(default=default, metadata=meta)
+
+    unit: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    live: bool
+    formerly: str
+
+
+def setting(default: Value, description: str, **limits: Unpack[Limits]) -> Any:
+    """Declare a field of a settings dataclass."""
+    return field(default=default, metadata={'description': description, **limits})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,14 @@ class Setting:
     type: type
     default: Value
     description: str
-    unit: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
+    unit: str = ''
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
     live: bool = False
     formerly: str = ''
 
-    def check(self, value: Any) -> Value:
+    def check(self, value: object) -> Value:
         """Return ``value`` in the declared type.
 
         Raises:
@@ -67,18 +68,20 @@ class Setting:
             value = float(value)
         if self.type is tuple and isinstance(value, list):
             value = tuple(value)
-        wrong_item = self.type is tuple and isinstance(value, tuple) and not all(isinstance(v, str) for v in value)
+        wrong_item = isinstance(value, tuple) and not all(isinstance(item, str) for item in value)
         if type(value) is not self.type or wrong_item:
             wanted = 'list of strings' if self.type is tuple else self.type.__name__
             raise ConfigError(f"Parameter '{self.name}': received {value!r}, expected a {wanted}.")
-        checked: Any = value
-        below = self.low is not None and not checked >= self.low
-        above = self.high is not None and not checked <= self.high
-        if below or above:
-            raise ConfigError(f"Parameter '{self.name}': received {value}, expected {self.bounds} {self.unit}".rstrip())
+        if isinstance(value, (int, float)):
+            # Not a number is in no bounds.
+            above = self.low is None or value >= self.low
+            below = self.high is None or value <= self.high
+            if not (above and below):
+                expected = f'{self.bounds} {self.unit}'.rstrip()
+                raise ConfigError(f"Parameter '{self.name}': received {value}, expected {expected}")
         if self.choices and value not in self.choices:
             raise ConfigError(f"Parameter '{self.name}': received '{value}', expected {self.bounds}.")
-        return checked  # type: ignore[no-any-return]
+        return cast(Value, value)
 
     @property
     def bounds(self) -> str:
@@ -92,20 +95,20 @@ class Setting:
         return f'{low:g} .. {high:g}'
 
 
-def walk(config: type | Any, prefix: str = '') -> Iterator[Setting]:
+def walk(config: object, prefix: str = '') -> Iterator[Setting]:
     """Yield every setting of a settings dataclass (or instance: then with its values as defaults), depth first."""
     hints = get_type_hints(config if isinstance(config, type) else type(config))
-    for f in dataclasses.fields(config):
+    for f in dataclasses.fields(config):  # type: ignore[arg-type]
         name, kind = f'{prefix}{f.name}', hints[f.name]
         if dataclasses.is_dataclass(kind):
             yield from walk(kind if isinstance(config, type) else getattr(config, f.name), f'{name}.')
             continue
         default = f.default if isinstance(config, type) else getattr(config, f.name)
         leaf: type = tuple if getattr(kind, '__origin__', None) is tuple else kind
-        yield Setting(name, leaf, default, **f.metadata)  # type: ignore[arg-type]
+        yield Setting(name, leaf, cast(Value, default), **f.metadata)
 
 
-def build(kind: type[T], values: Mapping[str, Any]) -> T:
+def build(kind: type[T], values: Mapping[str, object]) -> T:
     """Return settings of ``kind`` from flat dotted names; what is not named keeps its default.
 
     Raises:
@@ -126,7 +129,7 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
     return _build(kind, checked, '')
 
 
-def _build(kind: type[T], values: Mapping[str, Any], prefix: str) -> T:
+def _build(kind: type[T], values: Mapping[str, Value], prefix: str) -> T:
     hints = get_type_hints(kind)
     arguments = {}
     for f in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -138,9 +141,9 @@ def _build(kind: type[T], values: Mapping[str, Any], prefix: str) -> T:
     return kind(**arguments)
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+def flatten(tree: Mapping[str, object], prefix: str = '') -> dict[str, object]:
     """Return nested mappings as one with dotted names."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
             flat.update(flatten(value, f'{prefix}{key}.'))
@@ -149,7 +152,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     return flat
 
 
-def to_ros_yaml(config: type | Any, node_name: str, comment: str) -> str:
+def to_ros_yaml(config: object, node_name: str, comment: str) -> str:
     """Return a ROS 2 parameter file with every setting, its description, unit and bounds as comments."""
     lines = [f'# {line}'.rstrip() for line in comment.splitlines()] + [f'{node_name}:', '  ros__parameters:']
     open_groups: list[str] = []
@@ -169,7 +172,7 @@ def to_ros_yaml(config: type | Any, node_name: str, comment: str) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def to_markdown(config: type | Any) -> str:
+def to_markdown(config: object) -> str:
     """Return the settings as a Markdown table."""
     rows = ['| parameter | default | unit, range | what |', '|---|---|---|---|']
     for s in walk(config):

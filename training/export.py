@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from geo_pose_ros.arrays import Float32Array
 from geo_pose_ros.errors import BackendError
@@ -26,7 +25,7 @@ from geo_pose_ros.inference.model_card import (
 )
 from geo_pose_ros.skeleton import BODY17
 
-from .evaluation.predictor import Predictor, SigmaScale
+from .evaluation.predictor import Predictor, ScaledLifter, SigmaScale
 from .model import Lifter
 from .window import InputWindow
 
@@ -52,18 +51,6 @@ class Origin:
     acknowledgement: str = ''
 
 
-class _TwoOutputs(nn.Module):
-    def __init__(self, lifter: Lifter, sigma_scale: SigmaScale) -> None:
-        super().__init__()
-        self.lifter, self.scale = lifter, sigma_scale
-        self.frame = InputWindow.of_model(lifter.settings).lifted_frame
-
-    def forward(self, pose2d: Tensor, view: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        lifted = self.lifter(pose2d, view)
-        seen = (pose2d[:, self.frame, :, 2] > 0.0).to(pose2d)
-        return lifted.xyz, lifted.sigma * (self.scale.hidden + (self.scale.seen - self.scale.hidden) * seen)
-
-
 def export(
     lifter: Lifter, model: Path, origin: Origin, samples: tuple[Float32Array, ...], *,
     sigma_scale: SigmaScale = _UNSCALED, rate_hz: float = 0.0,
@@ -84,7 +71,7 @@ def export(
         BackendError: if the exported model gives other numbers than the network.
         ConfigError: if a lifter of several frames has no ``rate_hz``.
     """
-    wrapped = _TwoOutputs(lifter.eval(), sigma_scale).eval()
+    wrapped = ScaledLifter(lifter, sigma_scale).eval()
     shapes: dict[str, tuple[int, ...]] = {INPUT_NAME: (lifter.receptive_field, len(BODY17), 3)}
     if lifter.settings.gravity:
         shapes[VIEW_NAME] = (VIEW_SIZE,)
@@ -115,7 +102,7 @@ def export(
     return card
 
 
-def _check(wrapped: _TwoOutputs, model: Path, kind: str, given: tuple[Float32Array, ...]) -> None:
+def _check(wrapped: ScaledLifter, model: Path, kind: str, given: tuple[Float32Array, ...]) -> None:
     """Raise BackendError if the exported model gives other numbers than the network."""
     with torch.no_grad():
         wanted = wrapped(*map(torch.from_numpy, given))

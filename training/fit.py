@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import yaml
@@ -143,19 +143,12 @@ def _save(trainer: Trainer, folder: Path) -> None:
     partial.replace(folder / CHECKPOINT)
 
 
-class _ScalarWriter(Protocol):
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def _tensorboard(folder: Path) -> _ScalarWriter:
+def _tensorboard(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError('TensorBoard is missing; pip install tensorboard, or leave out --tensorboard.') from error
-    writer: _ScalarWriter = SummaryWriter(str(folder))
-    return writer
+    return SummaryWriter(str(folder))
 
 
 def load_run(folder: Path) -> tuple[Recipe, Lifter, RunData]:

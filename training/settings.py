@@ -39,12 +39,9 @@ class ModelSettings:
 class VirtualCameraSettings:
     """Virtual cameras around a person; they see labels with the residuals of real views."""
 
-    count: int = setting(
-        0, 'Virtual cameras that are added to each rig', low=0, high=64, formerly='data.virtual_views'
-    )
+    count: int = setting(0, 'Virtual cameras added to each rig', low=0, high=64, formerly='data.virtual_views')
     frames: int = setting(
-        0, 'Before a copy they move to other positions after this number of frames; 0: never', unit='frames', low=0,
-        formerly='data.virtual_frames',
+        0, 'Frames of a copy before they move elsewhere; 0: never', unit='frames', low=0, formerly='data.virtual_frames'
     )
     elevation_margin_deg: float = setting(
         0.0, 'They go so far above and below the real cameras', unit='deg', low=0.0, high=60.0,
@@ -61,14 +58,13 @@ class VirtualCameraSettings:
         0.0, 'Least distance from the person', unit='m', low=0.0, high=100.0, formerly='data.virtual_nearest_m'
     )
     farthest_m: float = setting(
-        0.0, 'Largest distance; both 0: as the real cameras', unit='m', low=0.0, high=100.0,
-        formerly='data.virtual_farthest_m',
+        0.0, 'Largest; both 0: as the real cameras', unit='m', low=0.0, high=100.0, formerly='data.virtual_farthest_m'
     )
     roll_deg: float = setting(
         0.0, 'Standard deviation of the roll', unit='deg', low=0.0, high=90.0, formerly='data.virtual_roll_deg'
     )
     up_error_deg: float = setting(
-        0.0, 'Standard deviation, per axis, of the error of their upright', unit='deg', low=0.0, high=45.0,
+        0.0, 'Standard deviation of their upright, per axis', unit='deg', low=0.0, high=45.0,
         formerly='data.up_error_deg',
     )
     residual_spread: float = setting(
@@ -80,10 +76,8 @@ class VirtualCameraSettings:
         for low, high in (('lowest_deg', 'highest_deg'), ('nearest_m', 'farthest_m')):
             least, most = getattr(self, low), getattr(self, high)
             if least > most:
-                raise ConfigError(
-                    f'data.virtual_cameras.{low} is {least:g}, above data.virtual_cameras.{high}, {most:g}; exchange '
-                    'them.'
-                )
+                group = 'data.virtual_cameras'
+                raise ConfigError(f'{group}.{low} is {least:g}, above {group}.{high}, {most:g}; exchange them.')
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +91,7 @@ class BodySettings:
         0.0, 'Standard deviation of the logarithm of statures', low=0.0, high=0.5, formerly='data.statures'
     )
     ansur: float = setting(
-        0.0, 'Segment lengths spread as measured among people (ANSUR II), times this; 0: see proportions', low=0.0,
-        high=3.0, formerly='data.ansur',
+        0.0, 'Segment lengths spread as among people (ANSUR II), times this', low=0.0, high=3.0, formerly='data.ansur'
     )
 
 
@@ -128,8 +121,7 @@ class OcclusionSettings:
         0.0, 'Share of the time that a limb, or its end, is hidden', low=0.0, high=1.0, formerly='data.hidden_limbs'
     )
     cut_off: float = setting(
-        0.0, 'Share of the time that an edge of the image cuts the person off', low=0.0, high=1.0,
-        formerly='data.cut_off',
+        0.0, 'Share of the time that an edge of the image cuts a person off', low=0.0, high=1.0, formerly='data.cut_off'
     )
 
 

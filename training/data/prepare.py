@@ -16,6 +16,7 @@ from geo_pose_ros.simulation.motion import ansur_proportions, random_proportions
 
 from ..labels.extrinsics import extrinsics_from_joints
 from ..labels.sides import confused_sides, exchange_sides
+from ..labels.triangulation import refined_labels
 from ..labels.views import triangulated
 from ..settings import CopySettings, DataSettings
 from .augment import JointLimits, bend_joints, exchange_parts
@@ -96,7 +97,7 @@ def _labels(recording: PersonRecording, rays: FloatArray, kind: str) -> tuple[Fl
     if kind == 'triangulated':
         return triangulated(recording.cam_from_world, rays, recording.confidence), np.ones(shape)
     if kind == 'refined':
-        return recording.refined_labels()
+        return refined_labels(recording)
     if recording.truth is None:
         raise ConfigError(f"Recording '{recording.name}' has no 3D truth; choose other data.labels.")
     return recording.truth, np.ones(shape)

@@ -15,8 +15,6 @@ from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig
 
-from ..labels.triangulation import refined
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonRecording:
@@ -29,7 +27,7 @@ class PersonRecording:
         confidence: (F, C, J) in [0, 1], 0 where not seen.
         fps: frames per second.
         truth: (F, J, 3) m in the world, or None; used by `supervised` and evaluation only.
-        refined: joints (F, J, 3) m and weights (F, J) as labels.refined() makes them of all views and the whole
+        refined: joints (F, J, 3) m and weights (F, J) as refined_labels() makes them of all views and the whole
             recording, or None where they are yet to be made.
         stamp_ns: (F,) of the sets, or None where they have none.
     """
@@ -78,12 +76,6 @@ class PersonRecording:
     def in_cameras(self, xyz: FloatArray) -> FloatArray:
         """Return joints (F, J, 3), m, of the world in each camera's frame, (F, C, J, 3)."""
         return np.stack([transform_points(camera, xyz) for camera in self.cam_from_world], 1)
-
-    def refined_labels(self) -> tuple[FloatArray, FloatArray]:
-        """Return ``refined``, made now from these views and frames if it is None."""
-        if self.refined is not None:
-            return self.refined
-        return refined(self.cam_from_world, self.focal_px, self.rays(), self.confidence, self.fps)
 
     def views(self, names: Iterable[str]) -> PersonRecording:
         """Return the recording as the cameras ``names`` alone see it."""

@@ -184,36 +184,31 @@ def _parsed(text: str) -> list[Source]:
     except yaml.YAMLError as error:
         raise ConfigError(f"Data '{text}' is no YAML: {error}; expected e.g. {_EXAMPLE}.") from error
     if isinstance(tree, str):
-        return [_short(tree)]
-    return [_built(entry, text) for entry in (tree if isinstance(tree, list) else [tree])]
+        _refuse_former(tree)
+        kind, _, path_text = tree.partition(':')
+        tree = {kind: path_text}
+    made = []
+    for entry in tree if isinstance(tree, list) else [tree]:
+        kind = next(iter(entry), '') if isinstance(entry, dict) else ''
+        if kind not in _KINDS or not entry[kind]:
+            raise ConfigError(
+                f"Data '{text}': expected the kind first, one of {', '.join(_KINDS)}, and its path, e.g. {_EXAMPLE}."
+            )
+        made.append(build(_KINDS[kind], entry))
+    return made
 
 
 _EXAMPLE = "'{motion: mocap17.npz, rigs: rigs.json}', or bag:BAG"
 
 
-def _short(text: str) -> Source:
-    """Return the source that KIND:PATH names."""
-    kind, _, path = text.partition(':')
-    if kind not in _KINDS or not path:
-        raise ConfigError(f"Data '{text}': expected a kind of {', '.join(_KINDS)}, e.g. {_EXAMPLE}.")
-    path, *options = path.split(',')
-    if options and all(':' in option for option in options):
-        pairs = [f'{kind}: {path}'] + [': '.join(_renamed(*option.split(':', 1))) for option in options]
-        raise ConfigError(f"Data '{text}': options are YAML now; write --data '{{{', '.join(pairs)}}}'.")
-    return build(_KINDS[kind], {kind: text.partition(':')[2]})
-
-
-def _renamed(name: str, value: str) -> tuple[str, str]:
-    """Return an option of the former KIND:PATH,NAME:VALUE as YAML."""
-    if name in ('cameras', 'only', 'clips'):
-        return name, f"[{', '.join(value.split('+'))}]"
-    return name, 'none' if (name, value) == ('noise', 'off') else value
-
-
-def _built(entry: object, text: str) -> Source:
-    if not isinstance(entry, dict) or not entry or next(iter(entry)) not in _KINDS:
-        raise ConfigError(
-            f"Data '{text}': expected entries whose first name is one of {', '.join(_KINDS)}, e.g. {_EXAMPLE}."
-        )
-    kind = next(iter(entry))
-    return build(_KINDS[kind], entry)
+def _refuse_former(text: str) -> None:
+    """Raise ConfigError, with the YAML to write, for the former KIND:PATH,NAME:VALUE,...; A+B was a list."""
+    first, *options = text.split(',')
+    if not options or not all(':' in option for option in options):
+        return
+    pairs = []
+    for name, _, value in (part.partition(':') for part in (first, *options)):
+        pairs.append(f"{name}: [{', '.join(value.split('+'))}]" if name in ('cameras', 'only', 'clips')
+                     else f'{name}: {value}')
+    former = ', '.join(pairs).replace('noise: off', 'noise: none')
+    raise ConfigError(f"Data '{text}': options are YAML now; write --data '{{{former}}}'.")

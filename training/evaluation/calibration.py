@@ -14,7 +14,7 @@ from geo_pose_ros.lifting.root import place
 
 from ..data.recording import PersonRecording
 from ..data.virtual_cameras import hidden_limbs
-from ..labels.triangulation import bone_lengths
+from ..labels.triangulation import bone_lengths, refined_labels
 from .predictor import Predictor, SigmaScale, lift_recording
 
 # In three dimensions 95 % of a Gaussian are within so many standard deviations.
@@ -67,7 +67,7 @@ def _normalised_errors(
         truth = recording.truth if against_truth else None
         if len(recording.rig) < 2 or (against_truth and truth is None):
             continue
-        world, weight = recording.refined_labels() if truth is None else (truth, np.ones(truth.shape[:2]))
+        world, weight = refined_labels(recording) if truth is None else (truth, np.ones(truth.shape[:2]))
         local = recording.in_cameras(world)
         limbs = hidden_limbs(rng, _HIDDEN_SHARE, recording.confidence.shape[:2])
         for confidence in (recording.confidence, np.where(limbs, 0.0, recording.confidence)):
@@ -122,5 +122,5 @@ def root_errors_mm(
 def _lengths_from_others(recording: PersonRecording, view: int) -> FloatArray:
     """Return the bone lengths (E,), m, that the two cameras after ``view`` triangulate over the recording."""
     others = [(view + step) % len(recording.rig) for step in (1, 2)]
-    world, weight = recording.views([recording.rig.names[other] for other in others]).refined_labels()
+    world, weight = refined_labels(recording.views([recording.rig.names[other] for other in others]))
     return bone_lengths(np.where(weight[..., None] > SURE, world, np.nan))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from geo_pose_ros.arrays import Float32Array, FloatArray
 from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, VIEW_NAME, load_card
@@ -32,6 +33,21 @@ class SigmaScale:
 _UNSCALED = SigmaScale()
 
 
+class ScaledLifter(nn.Module):
+    """A lifter whose standard deviation is multiplied by ``scale``: poses (B, T, J, 3) to xyz and sigma (B, J)."""
+
+    def __init__(self, lifter: Lifter, scale: SigmaScale) -> None:
+        super().__init__()
+        self.lifter, self.scale = lifter, scale
+        self.lifted_frame = InputWindow.of_model(lifter.settings).lifted_frame
+
+    def forward(self, pose2d: Tensor, view: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Lift ``pose2d``; ``view`` (B, 2) where gravity counts."""
+        lifted = self.lifter(pose2d, view)
+        seen = (pose2d[:, self.lifted_frame, :, 2] > 0.0).to(pose2d)
+        return lifted.xyz, lifted.sigma * (self.scale.hidden + (self.scale.seen - self.scale.hidden) * seen)
+
+
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """A lifter as a function.
@@ -48,7 +64,7 @@ class Predictor:
         self, pose2d: Float32Array, view: Float32Array | None = None
     ) -> tuple[Float32Array, Float32Array]:
         """Lift ``pose2d``; ``view`` (B, 2) counts only for a lifter that knows gravity."""
-        return self.lift(pose2d, view) if self.window.up else self.lift(pose2d)
+        return self.lift(pose2d, view) if self.window.up and view is not None else self.lift(pose2d)
 
     @classmethod
     def of_lifter(cls, lifter: Lifter, scale: SigmaScale = _UNSCALED, up: str = 'z') -> Predictor:
@@ -56,21 +72,19 @@ class Predictor:
 
         It leaves the network's mode and torch's random state alone.
         """
-        window = InputWindow.of_model(lifter.settings, up)
+        scaled = ScaledLifter(lifter, scale)
 
-        def lift(pose2d: Float32Array, view: Float32Array | None = None) -> tuple[Float32Array, Float32Array]:
+        def lift(*given: Float32Array) -> tuple[Float32Array, Float32Array]:
             was_training = lifter.training
             lifter.eval()
             try:
                 with torch.no_grad():
-                    lifted = lifter(torch.from_numpy(pose2d), None if view is None else torch.from_numpy(view))
+                    xyz, sigma = scaled(*map(torch.from_numpy, given))
             finally:
                 lifter.train(was_training)
-            seen = pose2d[:, window.lifted_frame, :, 2] > 0.0
-            factor = np.where(seen, scale.seen, scale.hidden).astype(np.float32)
-            return lifted.xyz.numpy(), lifted.sigma.numpy() * factor
+            return xyz.numpy(), sigma.numpy()
 
-        return cls(lift, window)
+        return cls(lift, InputWindow.of_model(lifter.settings, up))
 
     @classmethod
     def of_onnx(cls, model: Path, window: InputWindow) -> Predictor:
@@ -81,9 +95,9 @@ class Predictor:
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(str(model), options, providers=['CPUExecutionProvider'])
 
-        def lift(pose2d: Float32Array, view: Float32Array | None = None) -> tuple[Float32Array, Float32Array]:
-            given = {INPUT_NAME: pose2d} if view is None else {INPUT_NAME: pose2d, VIEW_NAME: view}
-            xyz, sigma = session.run(list(OUTPUT_NAMES), given)
+        def lift(*given: Float32Array) -> tuple[Float32Array, Float32Array]:
+            # A lifter that does not know gravity has no second input.
+            xyz, sigma = session.run(list(OUTPUT_NAMES), dict(zip((INPUT_NAME, VIEW_NAME), given, strict=False)))
             return xyz, sigma
 
         return cls(lift, window)

@@ -20,6 +20,7 @@ from geo_pose_ros.geometry.stats import nan_mean, nan_median
 from geo_pose_ros.simulation.detector import ARMS, LEGS, NoiseSettings
 
 from ..data.recording import PersonRecording
+from .triangulation import refined_labels
 
 # A residual above this many person heights is no jitter; labels less certain than this say nothing.
 _OUTLIER = 0.07
@@ -90,7 +91,7 @@ def fit_noise(recordings: Sequence[PersonRecording], start: NoiseSettings | None
 
 def _residuals(recording: PersonRecording) -> list[_Residuals]:
     rays, confidence = recording.rays(), recording.confidence
-    labels, weight = recording.refined_labels()
+    labels, weight = refined_labels(recording)
     projected = project_rays(recording.cam_from_world, labels, _NEAREST_M)
     size = np.maximum((projected.max(2) - projected.min(2)).max(-1), 1e-3)
     # Of 2 C numbers 3 are used up. Not so for outliers, which the label does not follow.

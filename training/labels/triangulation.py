@@ -12,6 +12,7 @@ from geo_pose_ros.geometry.stats import nan_median
 from geo_pose_ros.geometry.triangulation import triangulate_robust
 from geo_pose_ros.skeleton import BODY17
 
+from ..data.recording import PersonRecording
 from .sides import find_exchanges, without_exchanges
 from .views import SeenJoints, by_point
 
@@ -27,25 +28,18 @@ _SWEEPS = 8
 _HALF_WEIGHT_M = 0.05
 
 
-def refined(
-    cam_from_world: FloatArray, focal_px: FloatArray, rays: FloatArray, confidence: FloatArray, fps: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return joints (F, J, 3) m of one person's recording and their weights (F, J) in [0, 1].
+def refined_labels(recording: PersonRecording) -> tuple[FloatArray, FloatArray]:
+    """Return joints (F, J, 3) m of a recording and their weights (F, J) in [0, 1]; those that it holds, if it does.
 
     Starts from outlier-rejecting triangulation and then alternates: each joint gets a prediction from its neighbours
     in time and from the recording's median bone lengths; every measurement is weighted by its agreement with that
     prediction (Geman-McClure); the joint is solved from both (one Gauss-Newton step on the reprojection error with
     the prediction as prior). With two views this is what finds outliers that move along the epipolar line. Where the
     sides of arms or legs are then seen to be exchanged in some views, all is done once more without.
-
-    Args:
-        cam_from_world: (C, 3, 4).
-        focal_px: (C,).
-        rays: (F, C, J, 2) normalised, NaN = not seen.
-        confidence: (F, C, J).
-        fps: frames per second.
     """
-    views = SeenJoints(cam_from_world, rays, confidence, fps)
+    if recording.refined is not None:
+        return recording.refined
+    views, focal_px = SeenJoints.of(recording), recording.focal_px
     labels, weight = _solved(views, focal_px)
     confused = find_exchanges(views, labels)
     if not confused.any():
@@ -54,7 +48,7 @@ def refined(
 
 
 def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return joints and weights as ``refined`` does, of views whose sides are right."""
+    """Return joints and weights as ``refined_labels`` does, of views whose sides are right."""
     frames, _, joints = views.confidence.shape
     seen, extent = views.seen, views.extent()
     # Robust triangulation wants one outlier bound per call; the views' median person is close enough to start from.

@@ -9,6 +9,8 @@ import numpy as np
 from geo_pose_ros.arrays import BoolArray, FloatArray
 from geo_pose_ros.geometry.triangulation import triangulate_dlt
 
+from ..data.recording import PersonRecording
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenJoints:
@@ -25,6 +27,11 @@ class SeenJoints:
     rays: FloatArray
     confidence: FloatArray
     fps: float
+
+    @classmethod
+    def of(cls, recording: PersonRecording) -> SeenJoints:
+        """Return what the views of a recording saw."""
+        return cls(recording.cam_from_world, recording.rays(), recording.confidence, recording.fps)
 
     @property
     def seen(self) -> BoolArray:

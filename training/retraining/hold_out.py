@@ -11,6 +11,7 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.rigid import transform_points
 
 from ..data.recording import PersonRecording
+from ..labels.triangulation import refined_labels
 
 # With fewer cameras each one is needed to make the labels.
 _CAMERAS_TO_SPARE = 3
@@ -48,7 +49,7 @@ class HoldOut:
 
         It is the triangulation, over the whole recording, of the cameras that are trained on.
         """
-        world, weight = self.whole.views(self.trained_on).refined_labels()
+        world, weight = refined_labels(self.whole.views(self.trained_on))
         return transform_points(self.whole.rig[camera].cam_from_world, world), weight
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from geo_pose_training.data.recording import data_hash, window_rate_hz
+from geo_pose_training.labels.triangulation import refined_labels
 
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.skeleton import BODY17
@@ -44,9 +45,9 @@ def test_refined_labels_are_kept_for_all_views_and_made_anew_for_some() -> None:
     seen = recorded_person(20, noise_px=1.0)
     given = (np.full((20, 17, 3), 7.0), np.ones((20, 17)))
     kept = replace(seen, refined=given)
-    assert kept.refined_labels() is given
+    assert refined_labels(kept) is given
     assert kept.views(kept.rig.names).refined is given
     assert kept.views(kept.rig.names[:3]).refined is None
     np.testing.assert_array_equal(
-        kept.views(kept.rig.names[:3]).refined_labels()[0], seen.views(seen.rig.names[:3]).refined_labels()[0]
+        refined_labels(kept.views(kept.rig.names[:3]))[0], refined_labels(seen.views(seen.rig.names[:3]))[0]
     )

@@ -43,9 +43,9 @@ def test_a_file_lists_sources(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(('text', 'words'), [
-    ('video:x', 'expected a kind of h36m, mpi, bag, motion, store'),
-    ('motion', 'expected a kind of'),
-    ('{video: x}', 'whose first name is one of'),
+    ('video:x', 'the kind first, one of h36m, mpi, bag, motion, store'),
+    ('motion', 'and its path'),
+    ('{video: x}', 'the kind first'),
     ('{motion: x, colour: red}', 'colour'),
     ('[', 'is no YAML'),
     ('none.yaml', 'does not exist'),

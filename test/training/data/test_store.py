@@ -34,6 +34,7 @@ from geo_pose_training.data.store.shards import (
 )
 from geo_pose_training.data.store.stream import Stream, store_hash
 from geo_pose_training.fit import fit
+from geo_pose_training.labels.triangulation import refined_labels
 from geo_pose_training.settings import Recipe, StreamSettings, load_recipe
 from geo_pose_training.trainer import Trainer
 
@@ -71,7 +72,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     (shard,) = open_store(tmp_path)
     assert (shard.cameras, shard.frames, shard.pieces, shard.made_from) == (4, 20, 3, {'bag': 'walk'})
     assert shard.hash == data_hash([seen])
-    labels, weight = seen.refined_labels()
+    labels, weight = refined_labels(seen)
     whole = read_whole(shard)
     pieces = (read_piece(shard, 1), slice(8, 16)), (read_piece(shard, 2), slice(16, 20))
     for found, chosen in ((whole, slice(None)), *pieces):

@@ -9,6 +9,7 @@ import pytest
 from geo_pose_training.data.prepare import prepare
 from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.labels.sides import confused_sides, exchange_sides, find_exchanges
+from geo_pose_training.labels.triangulation import refined_labels
 from geo_pose_training.labels.views import SeenJoints
 from geo_pose_training.settings import CopySettings, DataSettings
 
@@ -27,12 +28,12 @@ def _nothing(seen: PersonRecording) -> np.ndarray:
 
 
 def _found(seen: PersonRecording, labels: np.ndarray) -> np.ndarray:
-    return find_exchanges(SeenJoints(seen.cam_from_world, seen.rays(), seen.confidence, seen.fps), labels)
+    return find_exchanges(SeenJoints.of(seen), labels)
 
 
 def _errors_mm(seen: PersonRecording) -> np.ndarray:
     assert seen.truth is not None
-    errors: np.ndarray = 1e3 * np.linalg.norm(seen.refined_labels()[0] - seen.truth, axis=-1)
+    errors: np.ndarray = 1e3 * np.linalg.norm(refined_labels(seen)[0] - seen.truth, axis=-1)
     return errors
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from geo_pose_training.data.recording import PersonRecording
+from geo_pose_training.labels.triangulation import refined_labels
 from geo_pose_training.labels.views import triangulated
 
 from geo_pose_ros.arrays import FloatArray
@@ -31,7 +32,7 @@ def test_triangulation_of_exact_views_is_exact() -> None:
 
 
 def test_refined_labels_follow_exact_views() -> None:
-    labels, weight = recorded_person(frames=40).refined_labels()
+    labels, weight = refined_labels(recorded_person(frames=40))
     # Smoothness in time costs a few millimetres where a hand turns around.
     assert np.median(_errors(labels, recorded_person(frames=40))) < 3.0
     assert weight.min() > 0.5
@@ -41,7 +42,7 @@ def test_refined_labels_follow_exact_views() -> None:
 def test_refined_labels_withstand_outliers_better_than_triangulation(cameras: int) -> None:
     seen = _with_outliers(recorded_person(frames=60, cameras=cameras, noise_px=2.0), 0.05)
     plain = np.nanmean(_errors(triangulated(seen.cam_from_world, seen.rays(), seen.confidence), seen))
-    labels, _ = seen.refined_labels()
+    labels, _ = refined_labels(seen)
     assert np.mean(_errors(labels, seen)) < 0.6 * plain
 
 
@@ -49,7 +50,7 @@ def test_refined_labels_bridge_gaps_with_low_weight() -> None:
     seen = recorded_person(frames=40)
     xy, confidence = seen.xy.copy(), seen.confidence.copy()
     xy[10:14, :, 13], confidence[10:14, :, 13] = np.nan, 0.0
-    labels, weight = replace(seen, xy=xy, confidence=confidence).refined_labels()
+    labels, weight = refined_labels(replace(seen, xy=xy, confidence=confidence))
     assert _errors(labels, seen)[10:14, 13].max() < 100.0
     assert weight[10:14, 13].max() < 0.2
     assert weight[30, 13] > 0.5
@@ -58,6 +59,6 @@ def test_refined_labels_bridge_gaps_with_low_weight() -> None:
 def test_nothing_seen_gives_no_labels() -> None:
     seen = recorded_person(frames=5)
     nothing = replace(seen, xy=np.full_like(seen.xy, np.nan), confidence=np.zeros_like(seen.confidence))
-    labels, weight = nothing.refined_labels()
+    labels, weight = refined_labels(nothing)
     assert np.isnan(labels).all()
     assert (weight == 0.0).all()

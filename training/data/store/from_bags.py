@@ -17,6 +17,7 @@ from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig
 
+from ...labels.triangulation import refined_labels
 from ..bag import load_people
 from ..recording import PersonRecording
 from .shards import SUFFIX, StoreError, StoreSettings, read_shard, write_shard
@@ -66,7 +67,7 @@ class StoreJob:
         outcome = Outcome(str(self.bag), str(self.shard()))
         try:
             people = load_people(self.bag, cameras=self.cameras, skeleton=self.skeleton, rig=self.rig)
-            people = [replace(recording, refined=recording.refined_labels()) for recording in people]
+            people = [replace(recording, refined=refined_labels(recording)) for recording in people]
             bodies, reprojection_px = _quality(people)
             if not bodies:
                 raise BagError(
@@ -92,7 +93,7 @@ def _quality(people: list[PersonRecording]) -> tuple[int, float]:
     """Return how many frames have a sure joint, and the median distance, px, of such joints from what was seen."""
     bodies, distances = 0, [np.zeros(0)]
     for recording in people:
-        xyz, weight = recording.refined_labels()
+        xyz, weight = refined_labels(recording)
         sure = weight > _SURE
         bodies += int(sure.any(1).sum())
         rays = np.moveaxis(recording.rays(), 1, 0)[:, sure]

@@ -25,6 +25,7 @@ from geo_pose_ros.rigs.rig_file import dump_rig, parse_rig
 from geo_pose_ros.settings import setting
 from geo_pose_ros.skeleton import BODY17
 
+from ...labels.triangulation import refined_labels
 from ..recording import PersonRecording, data_hash
 
 SUFFIX = '.parquet'
@@ -82,7 +83,7 @@ def write_shard(path: Path, recording: PersonRecording, settings: StoreSettings,
     """
     pa, pq = _arrow()
     count = len(recording)
-    labels, weight = recording.refined_labels()
+    labels, weight = refined_labels(recording)
     stamps = np.zeros(count, np.int64) if recording.stamp_ns is None else recording.stamp_ns
     about = {
         'version': _VERSION, 'name': recording.name, 'subject': recording.subject, 'action': recording.action,

@@ -268,7 +268,7 @@ class Frame:
 
     @property
     def raw_size(self) -> tuple[int, int]:
-        """Width and height of the camera's own picture, px."""
+        """Width and height of the camera's own image, px."""
         height, width = self.image.shape[:2]
         return width * self.reduction, height * self.reduction
 
@@ -342,12 +342,12 @@ class Keypoints2D:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PredictedPeople:
-    """Where the scene expects P people in one camera's picture: what a detector may look at first.
+    """P people that the scene predicts in one camera's image; a detector may look there first.
 
     Attributes:
-        camera, stamp_ns: of the picture, and the instant that they are predicted for.
+        camera, stamp_ns: of the image, and the instant that they are predicted for.
         skeleton: J joints.
-        xy: (P, J, 2) raw (distorted) px, NaN = unknown or behind the camera; may lie outside the picture.
+        xy: (P, J, 2) raw (distorted) px, NaN = unknown or behind the camera; may lie outside the image.
         sigma_px: (P, J) standard deviation of ``xy`` along its worse axis, NaN as ``xy``.
         body_ids: (P,) of Bodies3D.
     """
@@ -383,7 +383,7 @@ class Bodies3D:
     """3D joints of P bodies in the world frame.
 
     Attributes:
-        stamp_ns: acquisition time of the frame set.
+        stamp_ns: acquisition time of the set.
         frame_id: the world frame.
         skeleton: J joints.
         xyz: (P, J, 3) m, NaN = unknown.

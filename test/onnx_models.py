@@ -29,6 +29,10 @@ OPSET = [helper.make_opsetid('', 17)]
 PERSON_XY = np.stack([200.0 + 10.0 * np.arange(17), 300.0 - 5.0 * np.arange(17)], 1).astype(np.float32)
 
 
+def _info(name, *shape):
+    return helper.make_tensor_value_info(name, FLOAT, shape)
+
+
 def _save(path: Path, nodes, inputs, outputs, constants) -> Path:
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, path.stem, inputs, outputs, initializers)
@@ -39,103 +43,84 @@ def _save(path: Path, nodes, inputs, outputs, constants) -> Path:
 
 
 def double(path: Path, batch: str | int = 'batch') -> Path:
-    return _save(
-        path,
-        [
-            helper.make_node('Add', ['x', 'x'], ['doubled']),
-            helper.make_node('ReduceSum', ['x', 'axes'], ['total'], keepdims=0),
-        ],
-        [helper.make_tensor_value_info('x', FLOAT, [batch, 3])],
-        [
-            helper.make_tensor_value_info('doubled', FLOAT, [batch, 3]),
-            helper.make_tensor_value_info('total', FLOAT, [batch]),
-        ],
-        {'axes': np.array([1], np.int64)},
-    )
+    nodes = [
+        helper.make_node('Add', ['x', 'x'], ['doubled']),
+        helper.make_node('ReduceSum', ['x', 'axes'], ['total'], keepdims=0),
+    ]
+    outputs = [_info('doubled', batch, 3), _info('total', batch)]
+    return _save(path, nodes, [_info('x', batch, 3)], outputs, {'axes': np.array([1], np.int64)})
+
+
+# sigma 0.5 m whatever the input.
+_SIGMA = [
+    helper.make_node('ReduceMean', ['pose2d'], ['mean'], axes=[1, 3], keepdims=0),
+    helper.make_node('Mul', ['mean', 'zero'], ['nothing']),
+    helper.make_node('Add', ['nothing', 'sigma_m'], ['sigma']),
+]
+_LIFTED = [_info('xyz', 'batch', 17, 3), _info('sigma', 'batch', 17)]
+_SIGMA_VALUES = {'zero': np.float32(0.0), 'sigma_m': np.float32(0.5)}
 
 
 def temporal_lifter(path: Path, frames: int) -> Path:
-    return _save(
-        path,
-        [
-            helper.make_node('ReduceMean', ['pose2d'], ['xyz'], axes=[1], keepdims=0),
-            helper.make_node('ReduceMean', ['pose2d'], ['mean'], axes=[1, 3], keepdims=0),
-            helper.make_node('Mul', ['mean', 'zero'], ['nothing']),
-            helper.make_node('Add', ['nothing', 'sigma_m'], ['sigma']),
-        ],
-        [helper.make_tensor_value_info('pose2d', FLOAT, ['batch', frames, 17, 3])],
-        [
-            helper.make_tensor_value_info('xyz', FLOAT, ['batch', 17, 3]),
-            helper.make_tensor_value_info('sigma', FLOAT, ['batch', 17]),
-        ],
-        {'zero': np.float32(0.0), 'sigma_m': np.float32(0.5)},
-    )
+    nodes = [helper.make_node('ReduceMean', ['pose2d'], ['xyz'], axes=[1], keepdims=0), *_SIGMA]
+    return _save(path, nodes, [_info('pose2d', 'batch', frames, 17, 3)], _LIFTED, _SIGMA_VALUES)
 
 
 def gravity_lifter(path: Path) -> Path:
-    """xyz is pose2d but for joint 1, which says the view (steepness, log size + 2.5, 0); sigma 0.5 m."""
-    joints, chosen = np.arange(17), np.zeros((1, 17, 1), np.float32)
-    chosen[0, joints == 1] = 1.0
-    return _save(
-        path,
-        [
-            helper.make_node('ReduceMean', ['pose2d'], ['pose'], axes=[1], keepdims=0),
-            helper.make_node('Pad', ['view', 'pads'], ['padded']),
-            helper.make_node('Unsqueeze', ['padded', 'axis'], ['row']),
-            helper.make_node('Mul', ['row', 'chosen'], ['said']),
-            helper.make_node('Mul', ['pose', 'others'], ['kept']),
-            helper.make_node('Add', ['kept', 'said'], ['xyz']),
-            helper.make_node('ReduceMean', ['pose2d'], ['mean'], axes=[1, 3], keepdims=0),
-            helper.make_node('Mul', ['mean', 'zero'], ['nothing']),
-            helper.make_node('Add', ['nothing', 'sigma_m'], ['sigma']),
-        ],
-        [
-            helper.make_tensor_value_info('pose2d', FLOAT, ['batch', 1, 17, 3]),
-            helper.make_tensor_value_info('view', FLOAT, ['batch', 2]),
-        ],
-        [
-            helper.make_tensor_value_info('xyz', FLOAT, ['batch', 17, 3]),
-            helper.make_tensor_value_info('sigma', FLOAT, ['batch', 17]),
-        ],
-        {
-            'zero': np.float32(0.0), 'sigma_m': np.float32(0.5), 'chosen': chosen, 'others': 1.0 - chosen,
-            'pads': np.array([0, 0, 0, 1], np.int64), 'axis': np.array([1], np.int64),
-        },
-    )
+    """xyz is pose2d but for joint 1, which holds the view (steepness, log size + 2.5, 0); sigma 0.5 m."""
+    chosen = np.zeros((1, 17, 1), np.float32)
+    chosen[0, 1] = 1.0
+    nodes = [
+        helper.make_node('ReduceMean', ['pose2d'], ['pose'], axes=[1], keepdims=0),
+        helper.make_node('Pad', ['view', 'pads'], ['padded']),
+        helper.make_node('Unsqueeze', ['padded', 'axis'], ['row']),
+        helper.make_node('Mul', ['row', 'chosen'], ['said']),
+        helper.make_node('Mul', ['pose', 'others'], ['kept']),
+        helper.make_node('Add', ['kept', 'said'], ['xyz']),
+        *_SIGMA,
+    ]
+    constants = {
+        **_SIGMA_VALUES, 'chosen': chosen, 'others': 1.0 - chosen, 'pads': np.array([0, 0, 0, 1], np.int64),
+        'axis': np.array([1], np.int64),
+    }
+    return _save(path, nodes, [_info('pose2d', 'batch', 1, 17, 3), _info('view', 'batch', 2)], _LIFTED, constants)
 
 
-def _constant(path: Path, image: str, shape: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:
+def constant(path: Path, image: str, shape: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:
     """Return a model of an image that gives the same ``outputs`` for every image of the batch."""
     nodes = [
         helper.make_node('ReduceMean', [image], ['mean'], axes=[1, 2, 3], keepdims=0),
         helper.make_node('Mul', ['mean', 'zero'], ['nothing']),
     ]
-    infos = []
     constants: dict[str, np.ndarray] = {'zero': np.zeros(1, np.float32)}
     for name, value in outputs.items():
-        rank = value.ndim + 1
-        constants[f'{name}_axes'] = np.arange(1, rank, dtype=np.int64)
+        constants[f'{name}_axes'] = np.arange(1, value.ndim + 1, dtype=np.int64)
         constants[f'{name}_value'] = value[None].astype(np.float32)
         nodes.append(helper.make_node('Unsqueeze', ['nothing', f'{name}_axes'], [f'{name}_zero']))
         nodes.append(helper.make_node('Add', [f'{name}_zero', f'{name}_value'], [name]))
-        infos.append(helper.make_tensor_value_info(name, FLOAT, ['batch', *value.shape]))
-    given = helper.make_tensor_value_info(image, FLOAT, ['batch', 3, *shape])
-    return _save(path, nodes, [given], infos, constants)
+    infos = [_info(name, 'batch', *value.shape) for name, value in outputs.items()]
+    return _save(path, nodes, [_info(image, 'batch', 3, *shape)], infos, constants)
 
 
-def rtmpose(path: Path) -> Path:
-    simcc_x, simcc_y = np.zeros((17, 384)), np.zeros((17, 512))
+def rtmpose(path: Path, more_joints: int = 0) -> Path:
+    simcc_x, simcc_y = np.zeros((17 + more_joints, 384)), np.zeros((17 + more_joints, 512))
     joints = np.arange(17)
     simcc_x[joints, 10 * joints + 20] = 0.9
     simcc_y[joints, 20 * joints + 30] = 0.9
-    return _constant(path, 'input', (256, 192), {'simcc_x': simcc_x, 'simcc_y': simcc_y})
+    simcc_x[17:, 7], simcc_y[17:, 7] = 0.5, 0.5
+    return constant(path, 'input', (256, 192), {'simcc_x': simcc_x, 'simcc_y': simcc_y})
+
+
+def whole_body(path: Path) -> Path:
+    """Return RTMPose of 133 joints, whose first 17 are those of ``rtmpose``."""
+    return rtmpose(path, more_joints=116)
 
 
 def rtmo(path: Path) -> Path:
     dets = np.array([[190.0, 210.0, 370.0, 310.0, 0.9], [10.0, 10.0, 60.0, 60.0, 0.1]])
     keypoints = np.zeros((2, 17, 3))
     keypoints[0] = np.column_stack([PERSON_XY, np.full(17, 0.8)])
-    return _constant(path, 'input', (640, 640), {'dets': dets, 'keypoints': keypoints})
+    return constant(path, 'input', (640, 640), {'dets': dets, 'keypoints': keypoints})
 
 
 def yolo_pose(path: Path) -> Path:
@@ -144,24 +129,13 @@ def yolo_pose(path: Path) -> Path:
     anchors[:, 4] = 0.9, 0.6, 0.1
     anchors[:2, 5:] = np.column_stack([PERSON_XY, np.full(17, 0.8)]).ravel()
     anchors[1, 5:] += 3.0
-    return _constant(path, 'images', (640, 640), {'output0': anchors.T})
+    return constant(path, 'images', (640, 640), {'output0': anchors.T})
 
 
 def end_to_end(path: Path) -> Path:
     """Return YOLO-pose with the suppression in the graph: output0 (batch, 300, 57), one person above the threshold."""
     rows = np.zeros((300, 57))
-    rows[0, :6] = 190.0, 210.0, 370.0, 310.0, 0.9, 0.0
-    rows[0, 6:] = np.column_stack([PERSON_XY, np.full(17, 0.8)]).ravel()
-    rows[1] = rows[0]
+    rows[:2, :6] = 190.0, 210.0, 370.0, 310.0, 0.9, 0.0
+    rows[:2, 6:] = np.column_stack([PERSON_XY, np.full(17, 0.8)]).ravel()
     rows[1, 4] = 0.1
-    return _constant(path, 'images', (640, 640), {'output0': rows})
-
-
-def whole_body(path: Path) -> Path:
-    """Return RTMPose of 133 joints, whose first 17 are those of ``rtmpose``."""
-    simcc_x, simcc_y = np.zeros((133, 384)), np.zeros((133, 512))
-    joints = np.arange(17)
-    simcc_x[joints, 10 * joints + 20] = 0.9
-    simcc_y[joints, 20 * joints + 30] = 0.9
-    simcc_x[17:, 7], simcc_y[17:, 7] = 0.5, 0.5
-    return _constant(path, 'input', (256, 192), {'simcc_x': simcc_x, 'simcc_y': simcc_y})
+    return constant(path, 'images', (640, 640), {'output0': rows})

@@ -17,9 +17,9 @@ _STEP_M = 1e-6
 
 
 def world_from_body(xyz: FloatArray) -> FloatArray:
-    """Return the frames (..., 3, 4) m of bodies of body17 joints (..., 17, 3) m; NaN where the trunk is not known.
+    """Return the frames (..., 3, 4) m of bodies of body17 joints (..., 17, 3) m; NaN where the trunk is unknown.
 
-    The origin is the pelvis; z goes to the thorax, y is where hips and shoulders have their left, x is in front.
+    The origin is the pelvis; z points to the thorax, y to the left of hips and shoulders, x to the front.
     """
     up = xyz[..., _THORAX, :] - xyz[..., _PELVIS, :]
     left = (xyz[..., _LEFT, :] - xyz[..., _RIGHT, :]).sum(-2)
@@ -38,18 +38,18 @@ def frame_covariance(xyz: FloatArray, covariance: FloatArray) -> FloatArray:
     """Return the covariance (P, 6, 6) of ``world_from_body``: x y z m, then turns about the world's x y z rad.
 
     To first order, of joints (P, 17, 3) m that err independently of each other by ``covariance`` (P, 17, 3, 3) m^2.
-    NaN where the trunk or how certain it is is not known.
+    NaN where the trunk or its covariance is unknown.
     """
     joints = [_PELVIS, _THORAX, *_LEFT, *_RIGHT]
     frame = world_from_body(xyz)
-    # By trunk joint and axis, that joint moved along that axis.
+    # By trunk joint and axis: the joint moved along the axis.
     steps = np.zeros((len(joints), 3, xyz.shape[1], 3))
     for row, joint in enumerate(joints):
         steps[row, range(3), joint, range(3)] = _STEP_M
-    there = world_from_body(xyz[:, None, None] + steps)
-    shift = (there[..., 3] - frame[:, None, None, :, 3]) / _STEP_M
-    turn = there[..., :3] @ np.swapaxes(frame[..., :3], -1, -2)[:, None, None] / (2.0 * _STEP_M)
+    stepped = world_from_body(xyz[:, None, None] + steps)
+    moved = (stepped[..., 3] - frame[:, None, None, :, 3]) / _STEP_M
+    turn = stepped[..., :3] @ np.swapaxes(frame[..., :3], -1, -2)[:, None, None] / (2.0 * _STEP_M)
     about = [turn[..., b, a] - turn[..., a, b] for a, b in ((1, 2), (2, 0), (0, 1))]
-    J = np.concatenate([shift, np.stack(about, -1)], -1)
+    J = np.concatenate([moved, np.stack(about, -1)], -1)
     found: FloatArray = np.einsum('pjai,pjab,pjbk->pik', J, covariance[:, joints], J)
     return found

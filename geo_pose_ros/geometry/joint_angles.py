@@ -8,7 +8,7 @@ the right, are
 - upper arm: Rz(-s y_shoulder) Rx(s p_shoulder) Rz(s r_shoulder); forearm: then Ry(-elbow);
 - thigh: Rz(-y_hip) Rx(s p_hip) Ry(-r_hip); shank: then Ry(-knee).
 
-Joints say nothing of how the pelvis tilts in the trunk: z of the body's frame goes to the thorax, so ``waist`` is 0.
+Joints do not show how the pelvis tilts in the trunk: z of the body's frame points to the thorax, so ``waist`` is 0.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ JOINT_NAMES = (
 _THORAX, _NOSE, _EARS = BODY17.index('thorax'), BODY17.index('nose'), BODY17.index('head')
 # The model's neck is so much of its trunk above the thorax: neck_length / torso_height.
 _NECK = 0.25 / 2.75
-# A nose nearer to the line from neck to ears than this part of the trunk, about 5 cm, does not tell where the face
-# looks: of some data, motion capture among them, `nose` is the base of the neck.
+# A nose nearer to the line from neck to ears than this part of the trunk, about 5 cm, does not show where the face
+# points: in some data, motion capture among them, `nose` is the base of the neck.
 _ASIDE = 0.1
-# What the model's shoulder can do, rad: y, p, r. Of the two ways to one rotation, the one is taken that it can go.
+# Limits of the model's shoulder, rad: y, p, r. Of the two solutions of one rotation the one within them is taken.
 _SHOULDER_LOW = np.array([-1.1, -0.4, -1.7])
 _SHOULDER_HIGH = np.array([1.9, 3.3, 1.5])
-# A limb that is bent less than this (sine of 15 degrees) tells less and less how it is twisted, and at last nothing.
+# A limb that is bent less than this (sine of 15 degrees) shows its twist less and less, and at last not at all.
 _BENT = 0.26
 # Lengths below are zero.
 _EPSILON = 1e-6
@@ -46,10 +46,10 @@ _EPSILON = 1e-6
 def joint_angles(xyz: FloatArray) -> FloatArray:
     """Return the angles (..., 20) rad, in the order of ``JOINT_NAMES``, of bodies of body17 joints (..., 17, 3) m.
 
-    NaN where a joint that an angle needs is not known; all where the trunk is not. ``world_from_body`` places the
-    model. Angles may be outside of the model's limits: they say where the joints are. A straight limb does not tell how
-    it is twisted; it is taken for not twisted on the shortest way from where it hangs. A knee seems to bend forwards
-    where joints say so, an elbow does not. ``p_head`` is where the nose is from ``head``, the middle of the ears.
+    NaN where a joint that an angle needs is unknown; all where the trunk is unknown. ``world_from_body`` places the
+    model. Angles may be outside of the model's limits: they describe the joints as they are. A straight limb does not
+    show its twist; it is taken as turned the shortest way from hanging down. A knee may bend forwards where the joints
+    do, an elbow not. ``p_head`` is the direction of the nose from ``head``, the middle of the ears.
     """
     with np.errstate(invalid='ignore'):
         local = transform_points(invert(world_from_body(xyz)), xyz)
@@ -67,8 +67,8 @@ def _head(local: FloatArray) -> FloatArray:
     neck = local[..., _THORAX, :] * (1.0 + _NECK)
     to_nose = local[..., _NOSE, :] - local[..., _EARS, :]
     aside = np.cross(_unit(local[..., _EARS, :] - neck), to_nose)
-    told = np.linalg.norm(aside, axis=-1, keepdims=True) > _ASIDE * local[..., _THORAX, 2:]
-    x, y = _unit(to_nose), np.where(told, _unit(aside), np.nan)
+    is_clear = np.linalg.norm(aside, axis=-1, keepdims=True) > _ASIDE * local[..., _THORAX, 2:]
+    x, y = _unit(to_nose), np.where(is_clear, _unit(aside), np.nan)
     z = np.cross(x, y)
     return np.stack(
         [
@@ -99,7 +99,7 @@ def _arm(upper: FloatArray, lower: FloatArray, s: float) -> FloatArray:
 def _leg(upper: FloatArray, lower: FloatArray, s: float) -> FloatArray:
     """Return the angles (..., 4) of a leg from the directions (..., 3) of its two parts."""
     hinge, untwisted = np.cross(upper, lower), _untwisted(upper)
-    # No thigh is twisted by a right angle: a hinge that looks so is of a knee that seems to bend forwards.
+    # No thigh is twisted by a right angle: such a hinge is of a knee that seems to bend forwards.
     hinge = np.where(_dot(hinge, untwisted) < 0.0, -hinge, hinge)
     rotation = _upper_part(upper, _settled(hinge, untwisted))
     y = np.arctan2(rotation[..., 0, 1], rotation[..., 1, 1])
@@ -115,15 +115,15 @@ def _directions(local: FloatArray, word: str, chain: tuple[str, str, str]) -> tu
 
 
 def _untwisted(along: FloatArray) -> FloatArray:
-    """Return y (..., 3) of a part of a limb that went from -z to ``along`` (..., 3) on the shortest way."""
+    """Return y (..., 3) of a part of a limb that turned from -z to ``along`` (..., 3) the shortest way."""
     x, y, z = np.moveaxis(along, -1, 0)
-    # Straight up, all ways are as short: about x.
+    # Straight up, all turns are as short: about x.
     turned = x / np.maximum(1.0 - z, _EPSILON)
     return np.stack([-turned * y, -z + turned * x, y], -1)
 
 
 def _settled(hinge: FloatArray, untwisted: FloatArray) -> FloatArray:
-    """Return the axis (..., 3) that a limb bends about: ``hinge``, as long as the sine of its bend, if it is bent."""
+    """Return the axis (..., 3) that a limb bends about: ``hinge``, as long as the sine of the bend, if bent."""
     lacking: FloatArray = np.maximum(_BENT - np.linalg.norm(hinge, axis=-1, keepdims=True), 0.0)
     return hinge + lacking * untwisted
 
@@ -140,7 +140,7 @@ def _bend(rotation: FloatArray, lower: FloatArray) -> FloatArray:
 
 
 def _beyond(shoulder: FloatArray) -> FloatArray:
-    """Return by how much angles (..., 3) are outside of what a shoulder can do, summed; what is unknown is not."""
+    """Return by how much angles (..., 3) exceed the shoulder's limits, summed; unknown angles do not."""
     outside = np.maximum(_SHOULDER_LOW - shoulder, 0.0) + np.maximum(shoulder - _SHOULDER_HIGH, 0.0)
     total: FloatArray = np.nansum(outside, -1)
     return total

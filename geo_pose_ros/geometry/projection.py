@@ -1,9 +1,9 @@
 """Perspective projection with lens distortion, and its inverse (Hartley & Zisserman, 2nd ed., ch. 6 and 7.4).
 
 The distortion models are ROS's: plumb_bob and rational_polynomial as OpenCV computes them, equidistant after Kannala
-and Brandt, PAMI 2006. Each is used only where it is one to one: a polynomial that was fitted to a picture turns back
-somewhere outside of it, and what lies beyond would be seen a second time inside. There, and where a ray is not in
-front of the camera, the answer is NaN.
+and Brandt, PAMI 2006. Each is used only where it is one to one: a polynomial fitted to an image turns back somewhere
+outside of it, so that points beyond would project into the image a second time. There, and where a ray is not in front
+of the camera, the answer is NaN.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .rigid import transform_points
 
 # Newton steps of the undistortion: to 1e-8 of the normalised plane, about 1e-5 px.
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 1e-9)
-# OpenCV computes derivatives with every projection, 30 numbers per point; of more points they do not fit the cache.
+# OpenCV computes derivatives with every projection, 30 numbers per point; for more points they do not fit the cache.
 _AT_ONCE = 1024
 _ORIGIN = np.zeros(3)
 _IDENTITY = np.eye(3)
-# An undistorted pixel must come back to where it was seen, to less than what any detector can tell.
+# An undistorted pixel must project back to within this, which no detector can tell apart.
 _ROUND_TRIP_PX = 0.5
-# The normalised plane ends at 90 degrees; its last degree is farther from the rest than numbers are good for.
+# The normalised plane ends at 90 degrees, at infinity.
 _WIDEST_RAD = np.deg2rad(89.0)
 _NEWTON_STEPS = 20
 
@@ -36,7 +36,7 @@ _NEWTON_STEPS = 20
 def project(intrinsics: Intrinsics, xyz_cam: FloatArray) -> FloatArray:
     """Project points (..., 3) m of the camera frame to raw (distorted) px (..., 2).
 
-    NaN for NaN, for z <= 0, and outside of what the lens model describes (``valid_radius``).
+    NaN for NaN, for z <= 0, and outside of the valid radius of the lens model (``valid_radius``).
 
     Raises:
         ShapeError: if the last axis is not 3.
@@ -158,9 +158,9 @@ def _angle_slope(intrinsics: Intrinsics) -> FloatArray:
 
 @lru_cache(maxsize=256)
 def valid_radius(intrinsics: Intrinsics) -> float:
-    """Return up to which distance from the axis in the normalised plane the lens model is one to one; inf: all.
+    """Return the distance from the axis in the normalised plane up to which the lens model is one to one; inf: all.
 
-    It ends where the distorted radius stops to grow, and for the equidistant model at 89 degrees. Tangential and
+    There the distorted radius stops growing; the equidistant model ends at 89 degrees at the latest. Tangential and
     prism coefficients are small against the radial ones and left out.
     """
     if intrinsics.distortion_model == 'equidistant':

@@ -1,4 +1,4 @@
-"""The model card: what a lifter's ONNX file takes and gives, where it comes from, and what it is worth.
+"""The model card: inputs, outputs, origin and metrics of a lifter's ONNX file.
 
 It lies beside the model as JSON with the same stem (body17.onnx, body17.json) and is read before the model is used:
 input and outputs are checked against it, and the sha256 ties the two files together.
@@ -97,7 +97,7 @@ class ModelCard:
 
     @property
     def gravity(self) -> bool:
-        """Whether the model has to be told which way is up."""
+        """Whether the model needs the direction of gravity."""
         return self.input_convention == GRAVITY_CONVENTION
 
     @property

@@ -3,7 +3,7 @@
 Raw: RGB and BGR with or without alpha, grey and Bayer, of 8 and 16 bits; 8UC1, 8UC3 and 8UC4 (cv_bridge's names of
 mono8, bgr8 and bgra8); YUV 4:2:2 packed, NV12, NV21. 16-bit images may hold 10, 12 or 14 bits. Compressed: JPEG and
 PNG. They are checked before they are decoded: decoders fill what a truncated file lacks with grey and say nothing, and
-take memory for any size that a damaged header claims.
+allocate any size that a damaged header gives.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ ENCODINGS = tuple(_ENCODINGS)
 BRIDGED = ('bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', *(f'bayer_{order}8' for order in _BAYER), 'yuv422', 'yuv422_yuy2')
 # sensor_msgs/Image -> BGR (H, W, 3).
 Converter = Callable[[Message], UInt8Array]
-# A header that claims more px is damaged; these take 150 MB.
+# A header with more px is damaged; these take 150 MB.
 _MOST_PIXELS = 50_000_000
 # A block of 64 px of a JPEG takes a bit or more.
 _JPEG_PIXELS_PER_BYTE = 512
@@ -143,7 +143,7 @@ def compressed_size(data: bytes, camera: str) -> tuple[int, int]:
             width, height = image.size
             header_ends = stream.tell()
             if codec == 'PNG':
-                # The checksums of all chunks: decoders take the memory that a damaged chunk claims.
+                # The checksums of all chunks: decoders allocate any size that a damaged chunk gives.
                 image.verify()
     # Pillow raises these for damage; SyntaxError is its own use.
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:

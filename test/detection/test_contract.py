@@ -107,7 +107,7 @@ def test_rtmpose_without_person_detector_takes_the_whole_image(tmp_path, kind):
 
 
 def test_rtmpose_with_a_person_detector_crops_to_each_person(tmp_path):
-    boxes = onnx_models._constant(
+    boxes = onnx_models.constant(
         tmp_path / 'persons.onnx', 'images', (640, 640),
         {'dets': np.array([[100.0, 100.0, 160.0, 180.0, 0.9], [300.0, 200.0, 360.0, 280.0, 0.8], [0, 0, 9, 9, 0.1]])},
     )
@@ -120,17 +120,17 @@ def test_rtmpose_with_a_person_detector_crops_to_each_person(tmp_path):
 
 
 def test_nobody(tmp_path):
-    boxes = onnx_models._constant(
+    boxes = onnx_models.constant(
         tmp_path / 'persons.onnx', 'images', (640, 640), {'dets': np.array([[0.0, 0.0, 9.0, 9.0, 0.1]])}
     )
     pose = onnx_models.rtmpose(tmp_path / 'pose.onnx')
     image = np.zeros((64, 64, 3), np.uint8)
     assert len(detect(DetectorConfig(name='rtmpose', model=str(pose), person_model=str(boxes)), image).xy) == 0
-    empty = onnx_models._constant(
+    empty = onnx_models.constant(
         tmp_path / 'rtmo.onnx', 'input', (640, 640), {'dets': np.zeros((2, 5)), 'keypoints': np.zeros((2, 17, 3))}
     )
     assert len(detect(DetectorConfig(name='rtmpose', model=str(empty)), image).xy) == 0
-    empty = onnx_models._constant(tmp_path / 'yolo.onnx', 'images', (640, 640), {'output0': np.zeros((56, 3))})
+    empty = onnx_models.constant(tmp_path / 'yolo.onnx', 'images', (640, 640), {'output0': np.zeros((56, 3))})
     assert len(detect(DetectorConfig(name='rtmpose', model=str(empty)), image).xy) == 0
 
 
@@ -148,7 +148,7 @@ def test_names_are_fetched_by_rtmlib_and_a_failure_says_what_to_do(tmp_path, mon
     from rtmlib.tools import file
 
     made = {'rtmpose': onnx_models.rtmpose(tmp_path / 'p.onnx'), 'rtmo': onnx_models.rtmo(tmp_path / 'o.onnx')}
-    persons = onnx_models._constant(tmp_path / 'persons.onnx', 'i', (416, 416), {'dets': np.zeros((1, 5))})
+    persons = onnx_models.constant(tmp_path / 'persons.onnx', 'i', (416, 416), {'dets': np.zeros((1, 5))})
     asked = []
 
     def download(url):

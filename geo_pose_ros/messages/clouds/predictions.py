@@ -1,6 +1,6 @@
 """PredictedPeople <-> organised sensor_msgs/PointCloud2: height = people, width = joints, fields u v sigma body_id.
 
-pose_node sends them to detectors elsewhere on ~/expected/<camera>. The skeleton is body17.
+pose_node sends them to detectors elsewhere, one topic per camera. The skeleton is body17.
 """
 
 from __future__ import annotations

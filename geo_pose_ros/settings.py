@@ -58,6 +58,13 @@ class Setting:
     live: bool = False
     formerly: str = ''
 
+    @property
+    def former_name(self) -> str:
+        """The old name with its groups; '' if it has none."""
+        if not self.formerly or '.' in self.formerly:
+            return self.formerly
+        return self.name[: self.name.rfind('.') + 1] + self.formerly
+
     def check(self, value: object) -> Value:
         """Return ``value`` in the declared type.
 
@@ -116,10 +123,7 @@ def build(kind: type[T], values: Mapping[str, object]) -> T:
     """
     known = {s.name: s for s in walk(kind)}
     unknown = sorted(set(values) - set(known))
-    renamed = {
-        s.formerly if '.' in s.formerly else s.name[: s.name.rfind('.') + 1] + s.formerly: s.name
-        for s in known.values() if s.formerly
-    }
+    renamed = {s.former_name: s.name for s in known.values() if s.former_name}
     for name in unknown:
         if name in renamed:
             raise ConfigError(f"Parameter '{name}' is called '{renamed[name]}' now.")

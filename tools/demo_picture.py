@@ -19,8 +19,7 @@ from geo_pose_ros.arrays import FloatArray, UInt8Array
 from geo_pose_ros.bags.process import process_bag
 from geo_pose_ros.bags.recording import Recording
 from geo_pose_ros.types import Bodies3D
-from geo_pose_ros.view.draw import joint_colours
-from geo_pose_ros.view.figures import overlay
+from geo_pose_ros.view.drawing import joint_colours, overlay
 from geo_pose_ros.view.playback import Playback
 
 ROOT = Path(__file__).parents[1]

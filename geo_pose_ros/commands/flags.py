@@ -56,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
             f'--{s.name.replace("_", "-")}', dest=f'{_SETTING}{s.name}', default=argparse.SUPPRESS,
             help=f'{s.description} [{extra}]'.replace('%', '%%'), **options,
         )
+        if s.former_name:
+            # Taken, so that ``build`` can refuse it with the new name.
+            parser.add_argument(f'--{s.former_name.replace("_", "-")}', dest=f'{_SETTING}{s.former_name}', nargs='*',
+                                default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def from_arguments(kind: type[T], arguments: argparse.Namespace, *others: type) -> T:
@@ -69,6 +73,6 @@ def from_arguments(kind: type[T], arguments: argparse.Namespace, *others: type) 
     Raises:
         ConfigError: for values out of bounds.
     """
-    foreign = {s.name for other in others for s in walk(other)}
+    foreign = {name for other in others for s in walk(other) for name in (s.name, s.former_name)}
     given = {name.removeprefix(_SETTING): value for name, value in vars(arguments).items() if name.startswith(_SETTING)}
     return build(kind, {name: value for name, value in given.items() if name not in foreign})

@@ -20,7 +20,7 @@ from ..messages.stamps import nearest_indices
 from ..pipeline import PosePipeline
 from ..scene.settings import PipelineConfig
 from ..types import Bodies3D, CameraRig, Frame
-from ..view.figures import overlay, plot_bodies
+from ..view.drawing import overlay, plot_bodies
 from .live import NODE, LiveSystem, Material, geo_pose, prepare
 from .summary import drops, latency_ms, quality_summary, read_diagnostics, read_observations, stage_ms
 

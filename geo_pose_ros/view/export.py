@@ -1,21 +1,20 @@
-"""A page of a recording that needs no server: scene, time line and pictures in one HTML file."""
+"""A page of a recording that needs no server: scene, time line and images in one HTML file."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from tqdm import tqdm
 
+from ..arrays import NS_PER_S
 from ..bags.recording import Recording
 from ..errors import BagError, ConfigError
-from .client_page import lightened
 from .playback import Playback
+from .server import lightened, with_first_in_head
 from .settings import ExportConfig
 from .stage import Shown, Stage
 from .viewer import opening
 
-_NS_PER_S = 1_000_000_000
 # The page must not ask anybody for anything: the browser enforces it.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob: data:; style-src 'unsafe-inline' data: blob:; "
@@ -31,31 +30,29 @@ def export_page(recording: Recording, out: Path, config: ExportConfig) -> int:
         ConfigError: if it cannot be written.
     """
     playback = Playback(recording, 480)
-    period_ns = max(round(_NS_PER_S / config.export_hz), 1)
+    period_ns = max(round(NS_PER_S / config.export_hz), 1)
     with Stage() as stage:
         stage.set_rig(recording.rig, *opening(recording))
         recorder = stage.recorder()
-        pictured_ns, last_ns = -(2**62), -1
+        imaged_ns, last_ns = -(2**62), -1
         times = range(playback.start_ns, playback.end_ns + 1, period_ns)
         for time_ns in tqdm(times, desc='export', unit='instant', disable=None, leave=False):
             instant = playback.at(time_ns)
             if instant.time_ns != last_ns:
                 last_ns = instant.time_ns
-                with_pictures = config.export_pictures_hz > 0.0 and (
-                    time_ns - pictured_ns >= _NS_PER_S / config.export_pictures_hz)
-                if with_pictures:
-                    pictured_ns = time_ns
-                stage.show(instant, Shown(), None if with_pictures else ())
-            recorder.insert_sleep(period_ns / _NS_PER_S)
+                with_images = config.export_images_hz > 0.0 and (
+                    time_ns - imaged_ns >= NS_PER_S / config.export_images_hz)
+                if with_images:
+                    imaged_ns = time_ns
+                stage.show(instant, Shown(), None if with_images else ())
+            recorder.insert_sleep(period_ns / NS_PER_S)
         page = lightened(recorder.as_html())
-    page = re.sub(
-        r'<head([^>]*)>', rf'<head\1><meta http-equiv="Content-Security-Policy" content="{_POLICY}">', page, count=1
-    )
+    page = with_first_in_head(page, f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">')
     data = page.encode()
     if len(data) > config.export_max_mb * 1e6:
         raise BagError(
             f'The page would have {len(data) / 1e6:.0f} MB, more than --export-max-mb {config.export_max_mb:g}. Lower '
-            '--export-hz or --export-pictures-hz, or cut the bag.'
+            '--export-hz or --export-images-hz, or cut the bag.'
         )
     try:
         out.write_bytes(data)

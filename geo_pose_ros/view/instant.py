@@ -6,19 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import GeoPoseError
+from ..messages.diagnostics import Status
 from ..types import Bodies3D, Frame, Keypoints2D
 
 
-@dataclass(frozen=True, slots=True)
-class CameraState:
-    """What diagnostics say of a camera: level 0 ok, 1 warning, 2 error, and why."""
-
-    level: int
-    message: str
-
-
 class LazyFrames(Mapping[str, Frame]):
-    """Pictures by camera, each decoded when it is first asked for; one that cannot be decoded is not there."""
+    """Images by camera, each decoded when it is first asked for; one that cannot be decoded is not there."""
 
     def __init__(
         self, decoders: Mapping[str, Callable[[], Frame]], on_error: Callable[[str, GeoPoseError], None]
@@ -33,7 +26,7 @@ class LazyFrames(Mapping[str, Frame]):
         self._frames: dict[str, Frame | None] = {}
 
     def __getitem__(self, name: str) -> Frame:
-        """Return a camera's picture."""
+        """Return a camera's image."""
         if name not in self._frames:
             try:
                 self._frames[name] = self._decoders[name]()
@@ -46,11 +39,11 @@ class LazyFrames(Mapping[str, Frame]):
         return frame
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the cameras whose pictures can be decoded."""
+        """Yield the cameras whose images can be decoded."""
         return (name for name in self._decoders if name in self)
 
     def __len__(self) -> int:
-        """Return how many pictures can be decoded."""
+        """Return how many images can be decoded."""
         return sum(1 for _ in self)
 
 
@@ -63,9 +56,8 @@ class Instant:
         stamp_ns: of acquisition.
         bodies: None where there are none.
         keypoints: by camera.
-        frames: pictures by camera.
-        cameras: what diagnostics say, by camera.
-        pipeline: what they say of the rest, in words.
+        frames: images by camera.
+        statuses: the last diagnostics, by name: 'camera <name>', 'pipeline'.
     """
 
     time_ns: int
@@ -73,14 +65,13 @@ class Instant:
     bodies: Bodies3D | None = None
     keypoints: Mapping[str, Keypoints2D] = field(default_factory=dict)
     frames: Mapping[str, Frame] = field(default_factory=dict)
-    cameras: Mapping[str, CameraState] = field(default_factory=dict)
-    pipeline: str = ''
+    statuses: Mapping[str, Status] = field(default_factory=dict)
 
+    def camera(self, name: str) -> Status | None:
+        """Return what diagnostics say of a camera; None if nothing."""
+        return self.statuses.get(f'camera {name}')
 
-def camera_states(statuses: Mapping[str, tuple[int, str]]) -> tuple[dict[str, CameraState], str]:
-    """Return from statuses (level, message) by name those of cameras, and that of the pipeline in words."""
-    cameras = {
-        name.removeprefix('camera '): CameraState(*said) for name, said in statuses.items()
-        if name.startswith('camera ')
-    }
-    return cameras, statuses.get('pipeline', (0, ''))[1]
+    @property
+    def pipeline(self) -> str:
+        """What diagnostics say of the pipeline."""
+        return self.statuses['pipeline'].message if 'pipeline' in self.statuses else ''

@@ -1,7 +1,7 @@
 """Any instant of a recording, read when it is wanted; memory does not grow with the bag.
 
 The time line is that of receiving: messages are found by it through the bag's index. What belongs together (bodies,
-their keypoints, the pictures) is told by stamps, so that a simulated clock or a slow node do not matter.
+their keypoints, the images) is found by stamps, so that a simulated clock or a slow node do not matter.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from threading import Lock
 from ..arrays import NS_PER_S
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source
 from ..errors import GeoPoseError
+from ..messages.diagnostics import Status
 from ..messages.stamps import nearest_indices
 from ..types import Bodies3D, Keypoints2D
-from .instant import CameraState, Instant, LazyFrames, camera_states
+from .instant import Instant, LazyFrames
 
 # What is read at once, and what is read around it because stamps are not in the order of receiving.
 _BLOCK_NS, _BEFORE_NS, _AFTER_NS = NS_PER_S, NS_PER_S, NS_PER_S // 2
 _BLOCKS_KEPT = 6
-# A picture or keypoints belong to bodies whose stamp is this near.
+# An image or keypoints belong to bodies whose stamp is this near.
 _NEAR_NS = 60_000_000
 
 
@@ -33,7 +34,7 @@ class _Block:
 
     ticks: list[tuple[int, int, Recorded]]
     by_source: dict[Source, tuple[list[int], list[Recorded]]]
-    statuses: list[tuple[int, dict[str, tuple[int, str]]]]
+    statuses: list[tuple[int, list[Status]]]
 
 
 class Playback:
@@ -72,7 +73,7 @@ class Playback:
         block = self._block(self._number(time_ns))
         index = bisect_right(block.ticks, time_ns, key=lambda tick: tick[0]) - 1
         if index < 0:
-            return Instant(time_ns, time_ns, cameras=_states(block, time_ns)[0], pipeline=_states(block, time_ns)[1])
+            return Instant(time_ns, time_ns, statuses=_last_statuses(block, time_ns))
         received_ns, stamp_ns, tick = block.ticks[index]
         return self._instant(block, received_ns, stamp_ns, tick)
 
@@ -116,14 +117,13 @@ class Playback:
         """Read the second from ``begin_ns`` and what surrounds it."""
         ticks: list[tuple[int, int, Recorded]] = []
         found: dict[Source, list[tuple[int, Recorded]]] = {}
-        statuses: list[tuple[int, dict[str, tuple[int, str]]]] = []
+        statuses: list[tuple[int, list[Status]]] = []
         kept_ns: dict[Source, int] = {}
         kinds = (BODIES, KEYPOINTS, IMAGE, DIAGNOSTICS)
         for one in self._recording.stream(kinds, begin_ns - _BEFORE_NS, begin_ns + _BLOCK_NS + _AFTER_NS):
             try:
                 if one.source.kind == DIAGNOSTICS:
-                    named = {status.name: (int(status.level), status.message) for status in one.statuses()}
-                    statuses.append((one.time_ns, named))
+                    statuses.append((one.time_ns, one.statuses()))
                     continue
                 stamp_ns = one.message.stamp_ns
             except GeoPoseError as error:
@@ -146,7 +146,7 @@ class Playback:
     def _instant(self, block: _Block, received_ns: int, stamp_ns: int, tick: Recorded) -> Instant:
         bodies: Bodies3D | None = None
         keypoints: dict[str, Keypoints2D] = {}
-        pictures: dict[str, Recorded] = {}
+        images: dict[str, Recorded] = {}
         for source, (stamps, messages) in block.by_source.items():
             one = tick if source == self._tick else _nearest(stamps, messages, stamp_ns)
             if one is None:
@@ -157,15 +157,14 @@ class Playback:
                 elif source.kind == KEYPOINTS:
                     keypoints[source.camera] = one.keypoints()
                 elif source.kind == IMAGE:
-                    pictures[source.camera] = one
+                    images[source.camera] = one
             except GeoPoseError as error:
                 self._recording.count_damaged(one, error)
-        cameras, pipeline = _states(block, received_ns)
         frames = LazyFrames(
-            {name: partial(one.frame, self._max_side_px) for name, one in pictures.items()},
-            lambda name, error: self._recording.count_damaged(pictures[name], error),
+            {name: partial(one.frame, self._max_side_px) for name, one in images.items()},
+            lambda name, error: self._recording.count_damaged(images[name], error),
         )
-        return Instant(received_ns, stamp_ns, bodies, keypoints, frames, cameras, pipeline)
+        return Instant(received_ns, stamp_ns, bodies, keypoints, frames, _last_statuses(block, received_ns))
 
 
 def _nearest(stamps: Sequence[int], messages: Sequence[Recorded], stamp_ns: int) -> Recorded | None:
@@ -174,10 +173,9 @@ def _nearest(stamps: Sequence[int], messages: Sequence[Recorded], stamp_ns: int)
     return messages[index] if index >= 0 else None
 
 
-def _states(block: _Block, time_ns: int) -> tuple[dict[str, CameraState], str]:
-    """Return what the last diagnostics up to ``time_ns`` say."""
-    known: dict[str, tuple[int, str]] = {}
-    for received_ns, named in block.statuses:
-        if received_ns <= time_ns:
-            known.update(named)
-    return camera_states(known)
+def _last_statuses(block: _Block, time_ns: int) -> dict[str, Status]:
+    """Return the last diagnostics up to ``time_ns``, by name."""
+    return {
+        status.name: status for received_ns, statuses in block.statuses if received_ns <= time_ns
+        for status in statuses
+    }

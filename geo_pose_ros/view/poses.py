@@ -16,7 +16,7 @@ NONE, RAW = 'nothing', 'all cameras, unfiltered'
 
 
 class OtherPoses:
-    """Makes poses from the keypoints of an instant; a context manager.
+    """Makes poses from the keypoints of an instant.
 
     ``kinds`` are the names that ``of`` takes: nothing; all cameras without lifter and filter; each camera alone,
     lifted.
@@ -44,10 +44,8 @@ class OtherPoses:
             pipeline = self._pipelines[kind] = PosePipeline(self._rig.subset(list(names)), _settings(kind))
         return pipeline.fuse(instant.stamp_ns, seen).bodies
 
-    def __enter__(self) -> OtherPoses:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Release the pipelines."""
         for pipeline in self._pipelines.values():
             pipeline.close()
 

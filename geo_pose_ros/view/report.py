@@ -25,7 +25,7 @@ from ..page import clock, number, percent, render
 from ..rigs.files import read_calibration
 from ..skeleton import BODY17
 from . import charts
-from .figures import overlay
+from .drawing import overlay
 from .playback import Playback
 
 # Stamps below 2001 are of a simulated or a monotonic clock: their time of day says nothing.

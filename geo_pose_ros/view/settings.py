@@ -23,7 +23,8 @@ class ExportConfig:
     """Settings of `geo_pose view --export`."""
 
     export_hz: float = setting(15.0, 'Instants per second in an exported page', unit='Hz', low=0.1, high=240.0)
-    export_pictures_hz: float = setting(
-        2.0, 'Pictures per second and camera in an exported page; 0: none', unit='Hz', low=0.0, high=60.0
+    export_images_hz: float = setting(
+        2.0, 'Images per second and camera in an exported page; 0: none', unit='Hz', low=0.0, high=60.0,
+        formerly='export_pictures_hz',
     )
     export_max_mb: float = setting(200.0, 'An exported page is not made larger', unit='MB', low=0.1, high=10_000.0)

@@ -42,10 +42,10 @@ def test_bodies_pictures_and_states_arrive(rig_path, listener):
         instant = latest(topics, lambda i: i.bodies is not None and len(i.bodies) and len(i.frames) == 4, 'all of it')
         np.testing.assert_allclose(instant.bodies.xyz[0], PERSON, atol=1e-2)
         assert set(topics.cameras) == set(RIG.names)
-        instant = latest(topics, lambda i: i.cameras.get('cam0') is not None and i.cameras['cam0'].level == 0, 'states')
+        instant = latest(topics, lambda i: i.camera('cam0') is not None and i.camera('cam0').level == 0, 'states')
         latest(topics, lambda i: len(i.keypoints) == 4, 'keypoints')
         running.cameras.silence('cam0')
-        latest(topics, lambda i: i.cameras['cam0'].level == 2 and 'silent' in i.cameras['cam0'].message, 'silence')
+        latest(topics, lambda i: i.camera('cam0').level == 2 and 'silent' in i.camera('cam0').message, 'silence')
         topics.close()
 
 

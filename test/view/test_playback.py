@@ -13,7 +13,7 @@ from geo_pose_ros.errors import FrameError
 from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.types import Frame
 from geo_pose_ros.view import playback as playback_module
-from geo_pose_ros.view.instant import CameraState, LazyFrames, camera_states
+from geo_pose_ros.view.instant import Instant, LazyFrames
 from geo_pose_ros.view.playback import Playback
 from geo_pose_ros.view.viewer import opening
 
@@ -54,10 +54,11 @@ def test_steps(walk):
 
 
 def test_states_are_those_last_reported(walk):
-    assert walk.at(stamp_of(10)).cameras == {'cam1': CameraState(1, 'silent for 0.5 s')}
-    assert walk.at(stamp_of(70)).cameras['cam1'].message == 'silent for 60.5 s'
-    assert walk.at(stamp_of(70)).pipeline == 'ok'
-    assert camera_states({}) == ({}, '')
+    first, later = walk.at(stamp_of(10)), walk.at(stamp_of(70))
+    assert set(first.statuses) == {'pipeline', 'camera cam1'} and first.camera('cam0') is None
+    assert (first.camera('cam1').level, first.camera('cam1').message) == (1, 'silent for 0.5 s')
+    assert later.camera('cam1').message == 'silent for 60.5 s'
+    assert later.pipeline == 'ok' and Instant(0, 0).pipeline == ''
 
 
 def test_memory_is_bounded(walk, monkeypatch):

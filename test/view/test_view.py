@@ -8,8 +8,7 @@ from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Frame
-from geo_pose_ros.view.draw import LEFT, RIGHT, draw_skeleton, joint_colours
-from geo_pose_ros.view.figures import overlay, plot_bodies
+from geo_pose_ros.view.drawing import LEFT, RIGHT, draw_skeleton, joint_colours, overlay, plot_bodies
 
 from ..scenes import HEIGHT, WIDTH, keypoints, person, ring_rig
 

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.view import stage, viewer
 from geo_pose_ros.view.export import export_page
+from geo_pose_ros.view.panel import Panel, TimeLine
 from geo_pose_ros.view.playback import Playback
 from geo_pose_ros.view.poses import NONE, RAW, OtherPoses
 from geo_pose_ros.view.settings import ExportConfig, ViewConfig
 from geo_pose_ros.view.stage import Stage
-from geo_pose_ros.view.viewer import Panel, PictureTurns, TimeLine, opening, play, problems
+from geo_pose_ros.view.viewer import ImageTurns, opening, play, problems
 
 from ..evaluation.moving import stamp_of
 from ..scenes import ring_rig
@@ -70,12 +72,12 @@ def test_it_shows_the_recording_until_it_is_stopped(recording):
 
 
 def test_cameras_take_turns_to_get_a_new_picture():
-    turns = PictureTurns(('a', 'b'))
+    turns = ImageTurns(('a', 'b'))
     due = [turns.due(0.125 * number) for number in range(9)]
     assert due == [('a',), (), ('b',), (), ('a',), (), ('b',), (), ('a',)]
-    assert PictureTurns(()).due(1.0) == ()
+    assert ImageTurns(()).due(1.0) == ()
     # More cameras than instants: one each time.
-    many = PictureTurns(tuple('abcdefgh'))
+    many = ImageTurns(tuple('abcdefgh'))
     assert [many.due(float(number)) for number in range(3)] == [('a',), ('b',), ('c',)]
 
 
@@ -89,8 +91,8 @@ def test_the_panel_says_what_cameras_and_bodies_are_like(recording):
         assert panel.changed
         panel.describe(playback.at(stamp_of(70)))
         assert panel._body.content.startswith('**Body 1**')
-        panel._boxes['pictures'].value = False
-        assert not panel.shown.pictures and panel.shown.trails and panel.kind == NONE
+        panel._boxes['images'].value = False
+        assert not panel.shown.images and panel.shown.trails and panel.kind == NONE
 
 
 def test_the_scene_opens_on_the_people_and_their_floor(recording):
@@ -101,7 +103,7 @@ def test_the_scene_opens_on_the_people_and_their_floor(recording):
 
 def test_poses_to_compare(recording):
     instant = Playback(recording, 64).at(stamp_of(30))
-    with OtherPoses(recording.rig) as others:
+    with closing(OtherPoses(recording.rig)) as others:
         assert others.kinds == (NONE, RAW, 'cam0 alone', 'cam1 alone', 'cam2 alone', 'cam3 alone')
         assert others.of(NONE, instant) is None
         raw = others.of(RAW, instant)
@@ -124,7 +126,7 @@ def test_an_exported_page_is_whole(recording, tmp_path):
     with pytest.raises(BagError, match='more than --export-max-mb'):
         export_page(recording, tmp_path / 'big.html', ExportConfig(export_hz=5.0, export_max_mb=0.5))
     with pytest.raises(ConfigError, match='cannot be written'):
-        export_page(recording, tmp_path / 'no' / 'page.html', ExportConfig(export_hz=1.0, export_pictures_hz=0.0))
+        export_page(recording, tmp_path / 'no' / 'page.html', ExportConfig(export_hz=1.0, export_images_hz=0.0))
 
 
 def test_what_is_missing_is_said(tmp_path, recording):
@@ -132,7 +134,7 @@ def test_what_is_missing_is_said(tmp_path, recording):
     write_walk(tmp_path / 'bare', sets=5, bodies=False, infos=False)
     with Recording([tmp_path / 'bare']) as bare:
         said = ' '.join(problems(bare))
-        assert 'No bodies' in said and 'No cameras' in said and 'No pictures' in said
+        assert 'No bodies' in said and 'No cameras' in said and 'No images' in said
         with Stage() as stage:
             play(stage, bare, ViewConfig(), iter([False, True]).__next__)
 
@@ -165,6 +167,7 @@ def test_one_camera_and_twelve(tmp_path, cameras):
         (['view', 'nowhere'], 'There is no bag'),
         (['view', '--live', '--export', 'x.html'], '--export takes bags'),
         (['view', 'bag', '--rate-hz', '0'], "Parameter 'rate_hz'"),
+        (['report', 'bag', '--stranger-ratio', '0.5'], "Parameter 'stranger_ratio' is called 'unmatched_ratio' now"),
     ],
 )
 def test_wrong_usage_is_one_line(words, message, capsys):

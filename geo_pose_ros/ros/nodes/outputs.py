@@ -22,7 +22,7 @@ from ...pipeline import PipelineResult
 from ...rigs.rig_file import rig_hash
 from ...skeleton import BODY17
 from ...types import CameraRig, Frame, Keypoints2D, PredictedPeople
-from ...view.draw import draw_skeleton
+from ...view.drawing import draw_skeleton
 from ..io.message_factory import RclpyFactory, installed_class
 from ..io.qos import profile
 from ..io.tf import transform_message

@@ -1,14 +1,14 @@
 """`geo_pose view --live`: what a running pose_node publishes, in the browser.
 
-A process of its own that only listens: topics are polled when a picture is drawn, with short best-effort queues, so
-that a slow browser costs frames here and nothing in the node. Pictures come from the cameras' own topics.
+A process of its own that only listens: topics are polled when an instant is drawn, with short best-effort queues, so
+that a slow browser costs images here and nothing in the node. Images come from the cameras' own topics.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -17,24 +17,22 @@ from rclpy.node import Node
 from ...errors import ConfigError, GeoPoseError
 from ...messages.clouds.bodies import bodies_from_cloud
 from ...messages.clouds.keypoints import keypoints_from_cloud
-from ...messages.diagnostics import DIAGNOSTIC_ARRAY, diagnostics_from_message
+from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Level, Status, diagnostics_from_message
 from ...messages.image import frame_from_message
 from ...rigs.builder import RigBuilder
 from ...rigs.topics import CAMERA_INFO, CameraTopics, Topic, find_cameras
 from ...types import Bodies3D, CameraRig, Frame, Keypoints2D
-from ...view.instant import CameraState, Instant, LazyFrames, camera_states
-from ...view.poses import OtherPoses
+from ...view.instant import Instant, LazyFrames
 from ...view.settings import ViewConfig
 from ...view.stage import Stage, serve
-from ...view.viewer import Panel, PictureTurns
+from ...view.viewer import IMAGE_SIDE_PX, Screen
 from ..io.message_factory import message_class
 from ..io.qos import profile
 from ..io.tf import subscribe_static_transforms
 from .standalone import standalone_node, stop_at_signals
 
 _CLOUD = 'sensor_msgs/msg/PointCloud2'
-_DISCOVERY_S, _WORDS_S = 1.0, 0.25
-_PICTURE_SIDE_PX = 720
+_DISCOVERY_S = 1.0
 # Bodies older than this are no longer shown.
 _STALE_S = 2.0
 
@@ -61,8 +59,8 @@ class LiveTopics:
         self._bodies: Bodies3D | None = None
         self._received_s = -1e9
         self._keypoints: dict[str, Keypoints2D] = {}
-        self._pictures: dict[str, Any] = {}
-        self._statuses: dict[str, tuple[int, str]] = {}
+        self._images: dict[str, Any] = {}
+        self._statuses: dict[str, Status] = {}
         self.faults: dict[str, str] = {}
         self._subscribe(self._bodies_topic, _CLOUD, 10)
         self._subscribe('/diagnostics', DIAGNOSTIC_ARRAY, 10)
@@ -99,12 +97,17 @@ class LiveTopics:
                     self.faults[topic] = str(error)
         bodies = self._bodies if now_s - self._received_s < _STALE_S else None
         stamp_ns = bodies.stamp_ns if bodies is not None else time.time_ns()
-        cameras, pipeline = camera_states(self._statuses)
+        statuses = dict(self._statuses)
         if bodies is None:
-            pipeline = f'Nothing comes on {self._bodies_topic}. {pipeline}'.rstrip()
-        frames = LazyFrames({name: partial(_frame, message, name) for name, message in self._pictures.items()},
-                            self._on_bad_picture)
-        return Instant(stamp_ns, stamp_ns, bodies, dict(self._keypoints), frames, cameras, pipeline)
+            said = f'Nothing comes on {self._bodies_topic}.'
+            if 'pipeline' in statuses:
+                said += f' {statuses["pipeline"].message}'
+            statuses['pipeline'] = Status('pipeline', Level.WARN, said, {})
+        for name, said in self.faults.items():
+            statuses[f'camera {name}'] = Status(f'camera {name}', Level.ERROR, said, {})
+        frames = LazyFrames({name: partial(_frame, message, name) for name, message in self._images.items()},
+                            self._on_bad_image)
+        return Instant(stamp_ns, stamp_ns, bodies, dict(self._keypoints), frames, statuses)
 
     def _discover(self) -> None:
         """Subscribe to the cameras that are there by now."""
@@ -142,7 +145,7 @@ class LiveTopics:
             self._bodies, self._received_s = bodies_from_cloud(message), now_s
         elif topic == '/diagnostics':
             for status in diagnostics_from_message(message, self._name.strip('/')):
-                self._statuses[status.name] = int(status.level), status.message
+                self._statuses[status.name] = status
         elif topic == '/tf_static':
             self._transforms.append(message)
             if self._calibration is not None:
@@ -153,7 +156,7 @@ class LiveTopics:
     def _take_of_camera(self, topic: str, message: Any) -> None:
         for name, camera in self._cameras.items():
             if topic == camera.image:
-                self._pictures[name] = message
+                self._images[name] = message
             elif topic == camera.keypoints:
                 self._keypoints[name] = keypoints_from_cloud(message, name)
             elif topic == camera.camera_info:
@@ -161,7 +164,7 @@ class LiveTopics:
                 if self._calibration is not None:
                     self._calibration.on_camera_info(name, message, time.monotonic_ns())
 
-    def _on_bad_picture(self, name: str, error: GeoPoseError) -> None:
+    def _on_bad_image(self, name: str, error: GeoPoseError) -> None:
         self.faults[name] = str(error)
 
     def close(self) -> None:
@@ -171,7 +174,7 @@ class LiveTopics:
 
 
 def _frame(message: Any, camera: str) -> Frame:
-    return frame_from_message(message, camera, max_side_px=_PICTURE_SIDE_PX)
+    return frame_from_message(message, camera, max_side_px=IMAGE_SIDE_PX)
 
 
 def _taken(subscription: Any) -> list[Any]:
@@ -189,39 +192,20 @@ def _taken(subscription: Any) -> list[Any]:
 def show_live(stage: Stage, topics: LiveTopics, config: ViewConfig, stop: threading.Event) -> None:
     """Draw what comes until ``stop``."""
     period_s = 1.0 / config.rate_hz
-    rig: CameraRig | None = None
-    panel: Panel | None = None
-    said_s, drawn_ns, turns = -1e9, -1, PictureTurns(())
-    others = OtherPoses(None)
-    try:
+    with ExitStack() as stack:
+        rig: CameraRig | None = None
+        screen: Screen | None = None
         while not stop.is_set():
             began_s = time.monotonic()
             instant = topics.poll()
-            if panel is None or topics.rig is not rig:
+            if screen is None or topics.rig is not rig:
                 rig = topics.rig
                 stage.set_rig(rig)
                 stage.gui.reset()
-                others.__exit__()
-                others = OtherPoses(rig)
-                panel, turns = Panel(stage, topics.cameras, others.kinds), PictureTurns(topics.cameras)
-            if instant.stamp_ns != drawn_ns or panel.changed:
-                pictures_of = None if panel.changed else turns.due(began_s)
-                panel.changed, drawn_ns = False, instant.stamp_ns
-                stage.show(instant, panel.shown, pictures_of)
-                stage.show_ghost(others.of(panel.kind, instant))
-            if began_s - said_s > _WORDS_S:
-                said_s = began_s
-                panel.describe(_with_faults(instant, topics.faults))
+                stack.close()
+                screen = stack.enter_context(Screen(stage, rig, topics.cameras))
+            screen.draw(instant, began_s)
             stop.wait(max(0.0, period_s - (time.monotonic() - began_s)))
-    finally:
-        others.__exit__()
-
-
-def _with_faults(instant: Instant, faults: Mapping[str, str]) -> Instant:
-    """Return the instant with what could not be received, as states of a camera that is not there."""
-    if faults:
-        instant.cameras = {**instant.cameras, **{name: CameraState(2, said) for name, said in faults.items()}}
-    return instant
 
 
 def view_live(config: ViewConfig, pose_node: str, rig: CameraRig | None) -> None:

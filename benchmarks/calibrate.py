@@ -1,6 +1,6 @@
 """Calibration from people: how near the truth, how honest, how fast; the table that issue and docs ask for.
 
-    python benchmarks/calibrate.py [--only refine ring ...] [--seeds N]   ->  tables, out/bench/calibrate.json, pictures
+    python benchmarks/calibrate.py [--only refine ring ...] [--seeds N]   ->  tables, out/bench/calibrate.json, images
 
 Motion: walking clips of mocap17, each walked out and back from one spot in a direction of its own, so that planted
 feet stay planted and time has no jumps; bodies of random stature; before published rigs, through the detector noise
@@ -34,13 +34,15 @@ from benchmarks.harness import CACHE, OUT, peer_python, provenance, run_peer, wr
 from benchmarks.pipeline import detect as detect_demo
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration.bundle.solver import adjust
-from geo_pose_ros.calibration.judge import judge
-from geo_pose_ros.calibration.refinement import Calibrated, calibrate, gather, tracklets_of
+from geo_pose_ros.calibration.calibrate import Calibrated, calibrate, tracklets_of
+from geo_pose_ros.calibration.clocks import synchronous, with_clocks
+from geo_pose_ros.calibration.judgement import judge
+from geo_pose_ros.calibration.people.matching import sight_people
 from geo_pose_ros.calibration.report import write_report
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig, WatchConfig
-from geo_pose_ros.calibration.views import RigState
+from geo_pose_ros.calibration.task import CalibrateTask, ScaleSource
 from geo_pose_ros.calibration.watch import CalibrationWatch
-from geo_pose_ros.calibration.world import ScaleSource, align_rig
+from geo_pose_ros.calibration.world import align_rig
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
@@ -50,20 +52,23 @@ from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.cameras.states import CameraState
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.simulation.cameras import perturb_rig, turn_camera
 from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints
 from geo_pose_ros.simulation.motion import MotionClip, stature_m
 from geo_pose_ros.simulation.motion_files import load_motion
+from geo_pose_ros.simulation.recordings import START_NS, record_people
+from geo_pose_ros.simulation.walks import GRID_HZ, acted, headings, placed, walk_on_spot
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Intrinsics, Keypoints2D
 
 FPS = 30.0
 RIGS = ('h36m_S9', 'h36m_S11', 'pose2sim_demo')
 NOISE = NoiseSettings()
-_START_NS = 1_700_000_000_000_000_000
 # What is compared with, as pip calls it; each in an environment of its own.
 PEERS = {'aniposelib': 'aniposelib==0.8.0', 'caliscope': 'caliscope==0.11.8'}
 _ANKLE_M = 0.09
 _SPOKE_M = 1.8
+_CORRIDOR_M = 4.3
 
 
 # Motion -------------------------------------------------------------------------------------------------------------
@@ -92,67 +97,41 @@ def walker(clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float
     return np.concatenate(parts)[: round(seconds * FPS)]
 
 
-def circling(clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float, radius: float, start: float,
-             direction: float) -> FloatArray:
-    """Return a person who walks round a circle, now faster, now slower (feet slide a little)."""
-    clip = clips[rng.integers(len(clips))].joints
-    count = round(seconds * FPS)
-    index = np.arange(count) % (2 * len(clip) - 2)
-    body = clip[np.where(index < len(clip), index, 2 * len(clip) - 2 - index)]
-    body = body - body[:, :1] * (1.0, 1.0, 0.0)
-    share = np.arange(count) / count
+def circling(
+    clips: Sequence[MotionClip], rng: np.random.Generator, seconds: float, start: float, direction: float
+) -> FloatArray:
+    """Return a person who walks round a corridor, now faster, now slower (feet slide a little)."""
+    frames = round(seconds * GRID_HZ)
+    body = acted([walk_on_spot(clip, 1.0) for clip in clips], rng, frames)
+    share = np.arange(frames) / frames
     phase = 2.0 * np.pi * rng.uniform(1.0, 5.0, 3) * share[:, None] + rng.uniform(0.0, 6.0, 3)
     waves = rng.uniform(0.02, 0.05, 3) * np.sin(phase)
     angle = start + direction * 2.2 * np.pi * (rng.uniform(0.85, 1.15) * share + waves.sum(1))
-    own = radius + 0.4 * np.sin(3.0 * angle)
-    turn = Rotation.from_rotvec(angle[:, None] * (0.0, 0.0, 1.0)).as_matrix()
-    body = np.einsum('fij,fnj->fni', turn, body)
-    body[..., 0] += (own * np.cos(angle))[:, None]
-    body[..., 1] += (own * np.sin(angle))[:, None]
-    return np.asarray(body)
+    radius = _CORRIDOR_M + 0.4 * np.sin(3.0 * angle)
+    path = (radius * (np.cos(angle), np.sin(angle))).T[:, None]
+    return placed(body[:, None], path, headings(path, rng))[:: round(GRID_HZ / FPS), 0]
 
 
-def pictures(
-    rig: CameraRig, people: Sequence[FloatArray], rng: np.random.Generator, *,
-    offset_s: FloatArray | None = None, drift: FloatArray | None = None, reach_rad: float | None = None,
+def record(
+    rig: CameraRig, people: Sequence[FloatArray], rng: np.random.Generator, reach_rad: float | None = None
 ) -> dict[str, list[Keypoints2D]]:
     """Return what a noisy detector sees; who is who is not said.
 
     Args:
+        rig: the true cameras and clocks.
+        people: (F, 17, 3) m each.
+        rng: draws the noise.
         reach_rad: a camera sees people only within this angle of its own direction from the origin; None: everywhere.
     """
-    found: dict[str, list[Keypoints2D]] = {}
-    for c, camera in enumerate(rig.cameras):
-        seen = []
-        for joints in people:
-            exact = project_world(camera, detector_joints(joints, NOISE.definition))
-            if reach_rad is not None:
-                own = np.arctan2(*camera.position_m[1::-1])
-                off = np.angle(np.exp(1j * (np.arctan2(joints[:, 0, 1], joints[:, 0, 0]) - own)))
-                exact[np.abs(off) > reach_rad] = np.nan
-            seen.append(detect_person(exact, (camera.intrinsics.width, camera.intrinsics.height), NOISE, rng))
-        late = 0.0 if offset_s is None else offset_s[c]
-        rate = 0.0 if drift is None else drift[c]
-        found[camera.name] = []
-        for frame in range(len(people[0])):
-            who = [s for s in rng.permutation(len(people)) if (seen[s][1][frame] > 0.0).sum() >= 4]
-            xy = np.stack([seen[s][0][frame] for s in who]) if who else np.zeros((0, len(BODY17), 2))
-            confidence = np.stack([seen[s][1][frame] for s in who]) if who else np.zeros((0, len(BODY17)))
-            stamp = frame / FPS * (1.0 + rate) + late
-            found[camera.name].append(
-                Keypoints2D(camera.name, _START_NS + round(stamp * 1e9), BODY17, xy, confidence)
-            )
-    return found
+    def detected(camera: Camera, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+        exact = project_world(camera, detector_joints(joints, NOISE.definition))
+        if reach_rad is not None:
+            own = np.arctan2(*camera.position_m[1::-1])
+            off = np.angle(np.exp(1j * (np.arctan2(joints[:, 0, 1], joints[:, 0, 0]) - own)))
+            exact[np.abs(off) > reach_rad] = np.nan
+        return detect_person(exact, (camera.intrinsics.width, camera.intrinsics.height), NOISE, rng)
 
-
-def perturbed(rig: CameraRig, degrees: float, metres: float, rng: np.random.Generator) -> CameraRig:
-    """Return the rig with every camera turned and moved by so much in a random direction."""
-    cameras = []
-    for camera in rig.cameras:
-        axis, shift = (v / np.linalg.norm(v) for v in rng.normal(size=(2, 3)))
-        R = Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix() @ camera.cam_from_world[:, :3]
-        cameras.append(replace(camera, cam_from_world=np.column_stack([R, -R @ (camera.position_m + metres * shift)])))
-    return CameraRig(tuple(cameras), rig.world_frame_id)
+    return record_people(rig, people, FPS, detected, rng)
 
 
 def ring(cameras: int) -> CameraRig:
@@ -209,7 +188,7 @@ class Tally:
         for vectors, sigma in ((turn, found.sigma_rotation_rad), (shift, found.sigma_position_m)):
             self.inside.append((vectors**2).sum(1) <= _CHI2_95_OVER_3 * sigma**2)
         if found.refusal:
-            self.refused.append(found.refusal)
+            self.refused.append(found.refusal.in_words)
         if late_s is not None:
             error = found.offset_s + found.drift * 30.0 - late_s
             self.clock_s.append((error - error[0])[1:])
@@ -273,8 +252,8 @@ def refine(data: Path, seeds: int) -> dict[str, Any]:
     tally = Tally()
     for _, rig, centre, motion, rng in cases(data, seeds):
         late = np.concatenate([[0.0], rng.uniform(-0.05, 0.05, len(rig) - 1)])
-        seen = pictures(rig, [motion], rng, offset_s=late)
-        found = timed(tally, seen, perturbed(rig, 2.0, 0.05, rng))
+        seen = record(with_clocks(rig, late), [motion], rng)
+        found = timed(tally, seen, perturb_rig(rig, 2.0, 0.05, rng))
         tally.add(found, rig, centre, late)
     write_report(OUT / 'calibrate_refine', found, 'Refined, synthetic')
     return tally.result()
@@ -284,9 +263,8 @@ def scratch(data: Path, seeds: int) -> dict[str, Any]:
     """No extrinsics; stature given."""
     tally = Tally()
     for _, rig, centre, motion, rng in cases(data, seeds):
-        found = timed(
-            tally, pictures(rig, [motion], rng), rig, from_scratch=True, scale=ScaleSource(stature_m=stature_m(motion))
-        )
+        task = CalibrateTask(from_scratch=True, scale=ScaleSource(stature_m=stature_m(motion)))
+        found = timed(tally, record(rig, [motion], rng), rig, task)
         tally.add(found, rig, centre)
         lever = float(np.median([np.linalg.norm(c.position_m - centre) for c in rig.cameras]))
         change = align_rig(rig, found.rig, lever)
@@ -302,8 +280,8 @@ def sync(data: Path, seeds: int) -> dict[str, Any]:
     for _, rig, centre, motion, rng in cases(data, seeds):
         offset = np.concatenate([[0.0], rng.uniform(-5.0, 5.0, len(rig) - 1)])
         drift = np.concatenate([[0.0], rng.uniform(-5e-5, 5e-5, len(rig) - 1)])
-        seen = pictures(rig, [motion], rng, offset_s=offset, drift=drift)
-        found = timed(tally, seen, rig, from_scratch=True, sync=True)
+        seen = record(with_clocks(rig, offset, drift), [motion], rng)
+        found = timed(tally, seen, rig, CalibrateTask(from_scratch=True, sync=True))
         tally.add(found, rig, centre, offset + drift * 30.0)
     return tally.result()
 
@@ -315,13 +293,11 @@ def ring_of_twelve(data: Path, seeds: int) -> dict[str, Any]:
     people_found = []
     for seed in range(max(1, seeds // 2)):
         rng = np.random.default_rng([seed, 12])
-        people = [
-            circling(clips, rng, 60.0, 4.3, 2.1 * p, direction) for p, direction in enumerate((1.0, -1.0, 1.0))
-        ]
-        seen = pictures(rig, people, rng, reach_rad=0.7)
+        people = [circling(clips, rng, 60.0, 2.1 * p, direction) for p, direction in enumerate((1.0, -1.0, 1.0))]
+        seen = record(rig, people, rng, reach_rad=0.7)
         for name, tally in tallies.items():
-            start = perturbed(rig, 2.0, 0.05, rng) if name == 'refined' else rig
-            found = timed(tally, seen, start, from_scratch=name == 'scratch')
+            start = perturb_rig(rig, 2.0, 0.05, rng) if name == 'refined' else rig
+            found = timed(tally, seen, start, CalibrateTask(from_scratch=name == 'scratch'))
             tally.add(found, rig, np.zeros(3))
             people_found.append(found.people)
     for name, tally in tallies.items():
@@ -340,16 +316,13 @@ def live(data: Path, seeds: int) -> dict[str, Any]:
         turned = rng.integers(len(rig))
         name = rig.names[turned]
         axis = rng.normal(size=3)
-        R = Rotation.from_rotvec(np.radians(3.0) * axis / np.linalg.norm(axis)).as_matrix()
-        now = CameraRig(tuple(
-            replace(c, cam_from_world=R @ c.cam_from_world) if c.name == name else c for c in rig.cameras
-        ))
-        before, after = pictures(rig, [motion[:1500]], rng), pictures(now, [motion[:1500]], rng)
+        now = CameraRig(tuple(turn_camera(c, axis, np.radians(3.0)) if c.name == name else c for c in rig.cameras))
+        before, after = record(rig, [motion[:1500]], rng), record(now, [motion[:1500]], rng)
         watch, named, repaired, error = CalibrationWatch(), np.nan, np.nan, np.nan
         with PosePipeline(rig, PipelineConfig(lifter=LifterConfig(enabled=False))) as pipeline:
             for i in range(1500):
                 seen = {n: (before if i < 300 else after)[n][i] for n in rig.names}
-                result = pipeline.fuse(_START_NS + round(i * 1e9 / FPS), seen)
+                result = pipeline.fuse(START_NS + round(i * 1e9 / FPS), seen)
                 watch.add(rig, result.scene)
                 moved = {n for n, state in result.scene.cameras.items() if state.moved}
                 wrongly += bool(moved - {name}) or (i < 300 and bool(moved))
@@ -379,7 +352,7 @@ def watch(data: Path, seeds: int) -> dict[str, Any]:
         watch, took_ms = CalibrationWatch(), []
         tracemalloc.start()
         for i in range(most):
-            stamp_ns = _START_NS + round(i * 1e9 / FPS)
+            stamp_ns = START_NS + round(i * 1e9 / FPS)
             seen = {
                 n: Keypoints2D(n, stamp_ns, BODY17, rng.uniform(0.0, 1000.0, (people, 17, 2)), np.ones((people, 17)))
                 for n in rig.names
@@ -413,22 +386,22 @@ def demo(data: Path, seeds: int) -> dict[str, Any]:
     rig = read_calibration(footage.calibration)
     sets, _ = detect_demo(footage.videos, rig)
     seen = {
-        name: [replace(s[name], stamp_ns=_START_NS + round(i * 1e9 / 60.0)) for i, s in enumerate(sets)]
+        name: [replace(s[name], stamp_ns=START_NS + round(i * 1e9 / 60.0)) for i, s in enumerate(sets)]
         for name in rig.names
     }
     first = {name: k[:60] for name, k in seen.items()}
     last = {name: k[60:] for name, k in seen.items()}
     found, bound = calibrate(first, rig), calibrate(seen, rig)
     write_report(OUT / 'calibrate_demo', found, 'Demo footage, first 60 frames')
-    rows: dict[str, Any] = {'refusal': found.refusal}
-    states = {
-        'before': RigState.of(rig), 'after': RigState(found.rig, found.offset_s, found.drift),
+    rows: dict[str, Any] = {'refusal': found.refusal.in_words if found.refusal else ''}
+    rigs = {
+        'before': rig, 'after': with_clocks(found.rig, found.offset_s, found.drift),
         # What judges entered too: nothing fitted to less can be expected to be better.
-        'adjusted_to_all': RigState(bound.rig, bound.offset_s, bound.drift),
+        'adjusted_to_all': with_clocks(bound.rig, bound.offset_s, bound.drift),
     }
-    for label, state in states.items():
-        _, views, _ = gather(tracklets_of(last, rig, CalibrateConfig()), state, CalibrateConfig())
-        judged = judge(RigState.of(state.rig), views)
+    for label, state in rigs.items():
+        views = sight_people(tracklets_of(last, rig, CalibrateConfig()), state, CalibrateConfig()).views(state)
+        judged = judge(synchronous(state), views)
         medians = judged.medians()
         rows[label] = {
             'left_out_px': round(judged.score_px, 2),
@@ -442,13 +415,13 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
     """The peers' bundle adjustments on the same keypoints: one person, no clocks, who is who known."""
     rows: dict[str, dict[str, list[float]]] = {'ours': {}, **{peer: {} for peer in PEERS}}
     for _, rig, centre, motion, rng in cases(data, max(1, seeds // 2)):
-        seen = pictures(rig, [motion], rng)
-        start = perturbed(rig, 2.0, 0.05, rng)
+        seen = record(rig, [motion], rng)
+        start = perturb_rig(rig, 2.0, 0.05, rng)
         config = CalibrateConfig()
-        _, views, aside = gather(tracklets_of(seen, start, config), RigState.of(start), config)
-        fitted, held = views.select(~aside), views.select(aside)
+        sightings = sight_people(tracklets_of(seen, start, config), start, config)
+        fitted, kept = sightings.fitted(start), sightings.kept(start)
         began = perf_counter()
-        ours = adjust(fitted, RigState.of(start), AdjustConfig(clocks=False), given=start).state.rig
+        ours = adjust(fitted, start, AdjustConfig(clocks=False), given=start).rig
         results = {'ours': (ours, perf_counter() - began)}
         xy = np.where((fitted.weight > 0.0)[..., None], fitted.xy, np.nan)
         results |= {peer: adjusted_by(peer, start, xy) for peer in PEERS}
@@ -456,7 +429,7 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
             turn, shift, _ = aligned_errors(found, rig, centre)
             row = {
                 'rotation_deg': np.degrees(rms(turn)), 'position_mm': 1e3 * rms(shift), 'wall_s': seconds,
-                'held_out_px': judge(RigState.of(found), held).score_px,
+                'held_out_px': judge(found, kept).score_px,
             }
             for key, value in row.items():
                 rows[name].setdefault(key, []).append(float(value))

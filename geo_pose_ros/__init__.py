@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .bags.process import process_bag as process_bag
     from .bags.recording import Recorded as Recorded
     from .bags.recording import Recording as Recording
-    from .calibration.refinement import calibrate as calibrate
+    from .calibration.calibrate import calibrate as calibrate
+    from .calibration.task import CalibrateTask as CalibrateTask
     from .errors import GeoPoseError as GeoPoseError
     from .pipeline import PipelineResult as PipelineResult
     from .pipeline import PosePipeline as PosePipeline
@@ -38,11 +39,12 @@ if TYPE_CHECKING:
 
 # Public name -> its module. Help of the command line must not load numpy, so nothing is imported here.
 _PUBLIC = {
-    'BODY17': 'skeleton', 'Bodies3D': 'types', 'Camera': 'types', 'CameraRig': 'types', 'Frame': 'types',
-    'FrameSet': 'types', 'GeoPoseError': 'errors', 'Intrinsics': 'types', 'Keypoints2D': 'types',
+    'BODY17': 'skeleton', 'Bodies3D': 'types', 'CalibrateTask': 'calibration.task', 'Camera': 'types',
+    'CameraRig': 'types', 'Frame': 'types', 'FrameSet': 'types', 'GeoPoseError': 'errors', 'Intrinsics': 'types',
+    'Keypoints2D': 'types',
     'PipelineConfig': 'scene.settings', 'PipelineResult': 'pipeline', 'PosePipeline': 'pipeline',
     'Recorded': 'bags.recording', 'Recording': 'bags.recording', 'Scene': 'scene.scene',
-    'SceneResult': 'scene.scene', 'Skeleton': 'skeleton', 'calibrate': 'calibration.refinement',
+    'SceneResult': 'scene.scene', 'Skeleton': 'skeleton', 'calibrate': 'calibration.calibrate',
     'get_skeleton': 'skeleton', 'load_rig': 'rigs.rig_file', 'process_bag': 'bags.process',
     'read_calibration': 'rigs.files',
 }

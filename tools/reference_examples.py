@@ -7,6 +7,7 @@ import numpy as np
 from geo_pose_ros import (
     BODY17,
     Bodies3D,
+    CalibrateTask,
     Camera,
     CameraRig,
     Frame,
@@ -101,6 +102,9 @@ wrists_m = dict(zip(bodies.body_ids, bodies.xyz[:, wrist], strict=True))
 # --- calibrate
 found = calibrate(detected, rig)
 better = rig if found.refusal else found.rig
+
+# --- CalibrateTask
+task = CalibrateTask(sync=True, max_offset_s=2.0)
 
 # --- process_bag
 summary = process_bag(Path('walk'), Path('bodies'), overwrite=True)

@@ -1,1 +1,1 @@
-"""Everything that makes or judges a CameraRig: rig files, foreign formats, rigs from bags and from live topics."""
+"""A better rig from people who walk before its cameras."""

@@ -24,10 +24,10 @@ from ..errors import CalibrationError
 from ..rigs.rig_file import dump_rig, parse_rig
 from ..skeleton import get_skeleton
 from ..types import CameraRig, Keypoints2D
-from .refinement import Calibrated, calibrate
-from .settings import CalibrateConfig
+from .calibrate import Calibrated, calibrate
+from .task import CalibrateTask
 
-# What one camera saw: name and skeleton, stamps and number of people per picture, their keypoints one after the other.
+# What one camera saw: name and skeleton, stamps and number of people per image, their keypoints one after the other.
 _Packed = tuple[str, str, IntArray, IntArray, FloatArray, FloatArray]
 # Two processes that each take all cores are slower than two that take one.
 _ONE_THREAD = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
@@ -44,7 +44,7 @@ class BackgroundCalibration:
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(
-        self, pictures: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, config: CalibrateConfig
+        self, keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, task: CalibrateTask
     ) -> Calibrated:
         """Return what ``calibrate`` finds; see there. The process is started and waited for.
 
@@ -55,7 +55,7 @@ class BackgroundCalibration:
         answer = None
         with process:
             try:
-                _send(process.stdin, pictures, rig, config)
+                _send(process.stdin, keypoints, rig, task)
                 answer = pickle.load(process.stdout)  # type: ignore[arg-type]  # a pipe; from ourselves
             except (OSError, EOFError, pickle.UnpicklingError):
                 # It is gone; below is said why.
@@ -97,13 +97,13 @@ class BackgroundCalibration:
 
 
 def _send(
-    pipe: IO[bytes] | None, pictures: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, config: CalibrateConfig
+    pipe: IO[bytes] | None, keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, task: CalibrateTask
 ) -> None:
     """Write the task camera by camera: each is short enough for other threads not to notice."""
     if pipe is None:
         raise OSError('the process has no stdin.')
-    pickle.dump((dump_rig(rig), config), pipe)
-    for name, seen in pictures.items():
+    pickle.dump((dump_rig(rig), task), pipe)
+    for name, seen in keypoints.items():
         pickle.dump(_pack(name, seen), pipe)
     pipe.close()
 
@@ -127,15 +127,15 @@ def _unpack(packed: _Packed) -> Iterator[Keypoints2D]:
 
 def answer(task: IO[bytes], reply: IO[bytes]) -> None:
     """Read a task, and write its Calibrated or its CalibrationError."""
-    text, config = pickle.load(task)
-    rig = parse_rig(yaml.safe_load(text))
-    pictures: dict[str, list[Keypoints2D]] = {}
+    rig_text, asked = pickle.load(task)
+    rig = parse_rig(yaml.safe_load(rig_text))
+    keypoints: dict[str, list[Keypoints2D]] = {}
     for name in rig.names:
         packed = pickle.load(task)
-        pictures[name] = [] if packed is None else list(_unpack(packed))
+        keypoints[name] = [] if packed is None else list(_unpack(packed))
     found: Calibrated | CalibrationError
     try:
-        found = calibrate(pictures, rig, config)
+        found = calibrate(keypoints, rig, asked)
     except CalibrationError as error:
         found = error
     pickle.dump(found, reply)

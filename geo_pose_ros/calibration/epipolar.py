@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray
+from ..arrays import BoolArray, FloatArray
 from ..geometry.rigid import cross_matrix
 
-_LEAST_POINTS = 40
+LEAST_POINTS = 40
 _MOST_POINTS = 1500
 
 
@@ -22,22 +21,32 @@ class PairGeometry:
     Attributes:
         E: (3, 3) essential matrix: x_second^T E x_first = 0.
         second_from_first: (3, 4), translation of length 1.
-        support: share of the points that fit and lie in front of both.
+        inlier_share: share of the points that fit and lie in front of both.
         points: how many were given.
         parallax_rad: median angle between the rays of those that fit.
     """
 
     E: FloatArray
     second_from_first: FloatArray
-    support: float
+    inlier_share: float
     points: int
     parallax_rad: float
+
+    @property
+    def score(self) -> float:
+        """How much speaks for it: many points, of which most fit."""
+        return self.inlier_share**2 * float(np.sqrt(self.points))
+
+    @property
+    def angle_rad(self) -> float:
+        """The angle between the rays; two cameras that face each other see as little depth as two side by side."""
+        return min(self.parallax_rad, np.pi - self.parallax_rad)
 
 
 def pair_geometry(
     first: FloatArray, second: FloatArray, bound: float, iterations: int = 1000, most_points: int = _MOST_POINTS
 ) -> PairGeometry | None:
-    """Return the geometry that most of the points support, by RANSAC over five of them (Nister, PAMI 2004).
+    """Return the geometry that fits most of the points, by RANSAC over five of them (Nister, PAMI 2004).
 
     Args:
         first, second: (N, 2) corresponding normalised points, finite.
@@ -48,7 +57,7 @@ def pair_geometry(
     Returns:
         None with too few points, or if none fits.
     """
-    if len(first) < _LEAST_POINTS:
+    if len(first) < LEAST_POINTS:
         return None
     count = len(first)
     if count > most_points:
@@ -61,7 +70,7 @@ def pair_geometry(
     if E is None or E.shape != (3, 3):
         return None
     inliers = mask[:, 0] > 0
-    if inliers.sum() < _LEAST_POINTS // 2:
+    if inliers.sum() < LEAST_POINTS // 2:
         return None
     ahead, R, t, _ = cv2.recoverPose(E, first[inliers], second[inliers], np.eye(3))
     u = np.column_stack([first[inliers], np.ones(inliers.sum())]) @ R.T
@@ -88,6 +97,6 @@ def essential_of(second_from_first: FloatArray) -> FloatArray:
     return np.asarray(cross_matrix(second_from_first[:, 3]) @ second_from_first[:, :3])
 
 
-def finite_pairs(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
+def finite_pairs(first: FloatArray, second: FloatArray) -> BoolArray:
     """Return where both of (..., 2) are finite."""
     return np.asarray(np.isfinite(first.sum(-1) + second.sum(-1)))

@@ -12,7 +12,7 @@ from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..findings import Finding, Severity
 from ..page import render
-from .refinement import Calibrated
+from .calibrate import Calibrated
 
 # Residuals in the fields are drawn so many times longer.
 _ARROW = 5.0
@@ -70,7 +70,8 @@ def as_tree(found: Calibrated) -> dict[str, Any]:
         }
     world = found.world
     return {
-        'refusal': found.refusal, 'people': found.people, 'poses_used': found.poses, 'poses_kept_aside': found.kept,
+        'refusal': '' if found.refusal is None else found.refusal.in_words,
+        'people': found.people, 'poses_used': found.poses, 'poses_kept_aside': found.kept,
         'score_px': {
             'before': None if found.before is None else _number(found.before.score_px),
             'after': _number(found.after.score_px),

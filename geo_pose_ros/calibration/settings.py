@@ -44,13 +44,37 @@ class AdjustConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ScratchConfig:
+    """The first rig without extrinsics: which joints fit, and which pairs of cameras may begin."""
+
+    inlier_error: float = setting(
+        0.025, 'Distance, in extents of the person, within which a keypoint fits two cameras; detectors err by 0.01 to '
+        '0.02', low=0.001, high=0.2,
+    )
+    least_inliers: float = setting(
+        0.35, 'Share of the joints that must fit; of two different people far fewer do', low=0.05, high=1.0
+    )
+    least_parallax_rad: float = setting(
+        0.08, 'Angle between two cameras\' rays below which depth cannot be told', unit='rad', low=0.001, high=1.5
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrateConfig:
     """Everything from keypoints to a rig."""
 
     min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0)
+    max_gap_s: float = setting(
+        0.5, 'A person not detected for longer is linked no more: another may stand there by then', unit='s', low=0.05,
+        high=10.0,
+    )
+    max_step: float = setting(
+        0.35, 'Median distance of the joints, in extents of the person, by which one moves at most between two '
+        'detections', low=0.05, high=2.0,
+    )
     instants: int = setting(
         400, 'Most instants of the recording that enter; more cost time and say little new, as detectors err alike in '
-        'successive pictures', low=20, high=20_000,
+        'successive images', low=20, high=20_000,
     )
     kept_aside: float = setting(
         0.2, 'Share of the recording that the result is judged on and that does not enter', low=0.05, high=0.5
@@ -72,15 +96,33 @@ class CalibrateConfig:
     most_sigma: float = setting(
         0.05, 'The same of its position, in distances from the people', low=1e-4, high=1.0
     )
-    focal_doubt: float = setting(
+    focal_error: float = setting(
         0.06, 'Relative difference from the given focal length, if clearly measured, that says the intrinsics are '
-        'wrong', low=0.001, high=1.0,
+        'wrong', low=0.001, high=1.0, formerly='focal_doubt',
+    )
+    clock_jump_s: float = setting(
+        0.08, 'Two halves of a recording whose clock offsets differ by more say that a clock jumps', unit='s',
+        low=0.001, high=10.0,
+    )
+    clock_jump_sigmas: float = setting(
+        5.0, 'The same in standard deviations of the difference; both must be exceeded', low=1.0, high=100.0
+    )
+    most_error: float = setting(
+        0.05, 'Median error on the instants kept aside, in extents of the people, from which on views, people or times '
+        'do not fit together', low=0.001, high=1.0,
+    )
+    most_camera_error: float = setting(
+        0.15, 'The same of a single camera against what the others see', low=0.001, high=1.0
+    )
+    least_person_instants: int = setting(
+        10, 'Instants at which two cameras must see a person, or it is left out', low=1, high=1000
     )
     same_person_m: float = setting(
         0.6, 'Largest median distance between the rays of two cameras to one person, under the calibration given',
         unit='m', low=0.01, high=10.0,
     )
     adjust: AdjustConfig = field(default_factory=AdjustConfig)
+    scratch: ScratchConfig = field(default_factory=ScratchConfig)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,51 +11,21 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
+from ..arrays import NS_PER_S
 from ..errors import CalibrationError
-from ..types import Bodies3D, CameraRig, ClockModel, Keypoints2D
+from ..scene.cameras.states import CameraState
+from ..scene.scene import SceneResult
+from ..types import CameraRig, ClockModel, Keypoints2D
 from .background import BackgroundCalibration
-from .refinement import Calibrated
+from .calibrate import Calibrated
 from .settings import CalibrateConfig, WatchConfig
+from .task import CalibrateTask
 
-_NS_PER_S = 1e9
-# A moved camera whose shift changes by more than this part of it was moved again.
+# A moved camera whose calibration error changes by more than this part of it was moved again.
 _AGAIN = 0.5
-
-
-class CameraState(Protocol):
-    """What the watch takes of what is known of a camera; the scene's state is one."""
-
-    @property
-    def moved(self) -> bool:
-        """Whether it stands elsewhere than its calibration says."""
-
-    @property
-    def calibration_error_px(self) -> tuple[float, float]:
-        """How far, in the picture."""
-
-    @property
-    def clock_offset_s(self) -> float:
-        """How far its stamps are ahead."""
-
-
-class SceneResult(Protocol):
-    """What the watch takes of a set; the pipeline's result is one."""
-
-    @property
-    def bodies(self) -> Bodies3D:
-        """Who is there."""
-
-    @property
-    def keypoints(self) -> Mapping[str, Keypoints2D]:
-        """By camera."""
-
-    @property
-    def cameras(self) -> Mapping[str, CameraState]:
-        """What the scene knows of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +62,7 @@ class CalibrationWatch:
         self._late_s: dict[str, float] = {}
         # From when on a camera's detections are of where it stands now.
         self._since_ns: dict[str, int] = {}
-        # Shifts (2,) px at that time, of the cameras that are moved.
+        # Calibration errors (2,) px at that time, of the cameras that are moved.
         self._moved: dict[str, tuple[float, float]] = {}
 
     def __repr__(self) -> str:
@@ -112,7 +82,7 @@ class CalibrationWatch:
             if rig is not self._rig:
                 # It may be the better one: what cameras saw before stays as good as it was.
                 self._rig, self._moved = rig, {}
-            while self._sets and not 0 <= stamp_ns - self._sets[0][0] <= self._config.window_s * _NS_PER_S:
+            while self._sets and not 0 <= stamp_ns - self._sets[0][0] <= self._config.window_s * NS_PER_S:
                 self._sets.popleft()
             self._sets.append((stamp_ns, result.keypoints))
             self._late_s = {name: state.clock_offset_s for name, state in result.cameras.items()}
@@ -153,20 +123,22 @@ class CalibrationWatch:
             replace(camera, clock=ClockModel(camera.clock.offset_s + late_s.get(camera.name, 0.0)))
             for camera in rig.cameras
         ))
-        pictures = _usable(sets, rig, since_ns)
+        keypoints = _usable(sets, rig, since_ns)
         try:
-            found = self._calibrated(pictures, rig)
+            found = self._calibrated(keypoints, rig)
         except CalibrationError as error:
             return Proposal(None, str(error), moved, None)
-        return Proposal(None if found.refusal else found.rig, found.refusal, moved, found)
+        if found.refusal:
+            return Proposal(None, found.refusal.in_words, moved, found)
+        return Proposal(found.rig, '', moved, found)
 
-    def _calibrated(self, pictures: Mapping[str, list[Keypoints2D]], rig: CameraRig) -> Calibrated:
+    def _calibrated(self, keypoints: Mapping[str, list[Keypoints2D]], rig: CameraRig) -> Calibrated:
         process = BackgroundCalibration()
         with self._lock:
             if self._closed:
                 raise CalibrationError('the refinement was stopped.')
             self._process = process
-        return process.run(pictures, rig, self._calibrate)
+        return process.run(keypoints, rig, CalibrateTask(self._calibrate))
 
     def close(self) -> None:
         """Stop a refinement that is running, and end the thread."""
@@ -187,9 +159,9 @@ def _usable(
     """
     now_ns = sets[-1][0] if sets else 0
     begin_ns = min(2 * max(since_ns.values(), default=-now_ns) - now_ns, now_ns)
-    pictures: dict[str, list[Keypoints2D]] = {name: [] for name in rig.names}
+    keypoints: dict[str, list[Keypoints2D]] = {name: [] for name in rig.names}
     for stamp_ns, seen in sets:
-        for name in pictures.keys() & seen.keys():
+        for name in keypoints.keys() & seen.keys():
             if stamp_ns >= max(begin_ns, since_ns.get(name, begin_ns)):
-                pictures[name].append(seen[name])
-    return pictures
+                keypoints[name].append(seen[name])
+    return keypoints

@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..arrays import FloatArray
-from ..errors import CalibrationError
+from ..arrays import FloatArray, IntArray
+from ..geometry.rigid import cross_matrix
+from ..geometry.robust import geman_mcclure_weight, median_spread
 from ..skeleton import BODY17
 from ..types import CameraRig
+from .people.views import PoseViews
+from .refusal import RefusalError
+from .task import CalibrateTask, ScaleSource
 
 _ITERATIONS = 30
 
@@ -45,78 +49,48 @@ class Similarity:
         return CameraRig(tuple(cameras), rig.world_frame_id if world_frame_id is None else world_frame_id)
 
 
-def align_rig(rig: CameraRig, reference: CameraRig, lever_m: float, *, with_scale: bool = True) -> Similarity:
+def lever_m(rig: CameraRig, xyz: FloatArray) -> float:
+    """Return the median distance (m) between cameras and joints (..., 3)."""
+    middle = np.nanmedian(xyz.reshape(-1, 3), axis=0)
+    return float(np.median([np.linalg.norm(camera.position_m - middle) for camera in rig.cameras]))
+
+
+def align_rig(rig: CameraRig, reference: CameraRig, distance_m: float, *, with_scale: bool = True) -> Similarity:
     """Return the similarity that moves ``rig`` onto ``reference`` (same cameras) best.
 
-    Least squares of the cameras' positions (m) and rotations (rad, times ``lever_m``, what they move at the people's
+    Least squares of the cameras' positions (m) and rotations (rad, times ``distance_m``, what they move at the people's
     distance), iteratively reweighted: a camera that was moved does not take the world with it.
     """
-    change = Similarity(1.0, _mean_rotation(rig, reference), np.zeros(3))
-    mean = np.mean([c.position_m for c in reference.cameras], 0) - np.mean(
-        [change.points(c.position_m) for c in rig.cameras], 0
-    )
-    change = Similarity(1.0, change.R, mean)
+    targets = reference.cameras
+    turns = [t.cam_from_world[:, :3].T @ c.cam_from_world[:, :3] for c, t in zip(rig.cameras, targets, strict=True)]
+    change = Similarity(1.0, Rotation.from_matrix(turns).mean().as_matrix(), np.zeros(3))
+    moved = change.points(np.array([c.position_m for c in rig.cameras]))
+    change = Similarity(1.0, change.R, np.mean([c.position_m for c in targets], 0) - moved.mean(0))
     weight = np.ones(len(rig))
     for _ in range(_ITERATIONS):
-        rows, values = [], []
-        for camera, target, w in zip(change.rig(rig).cameras, reference.cameras, weight, strict=True):
+        J, residual = np.zeros((len(rig), 6, 7)), np.zeros((len(rig), 6))
+        for i, (camera, target) in enumerate(zip(change.rig(rig).cameras, targets, strict=True)):
             c = camera.position_m
-            turn = _small_rotation(target.cam_from_world[:, :3].T @ camera.cam_from_world[:, :3])
+            turn = Rotation.from_matrix(target.cam_from_world[:, :3].T @ camera.cam_from_world[:, :3]).as_rotvec()
             # A rotation q of the world turns the camera's axes by q, and moves it by q x c + s c + b.
-            J = np.zeros((6, 7))
-            J[:3, :3] = lever_m * np.eye(3)
-            J[3:, :3] = -_cross(c)
-            J[3:, 3:6] = np.eye(3)
-            J[3:, 6] = c if with_scale else 0.0
-            rows.append(np.sqrt(w) * J)
-            values.append(np.sqrt(w) * np.concatenate([lever_m * turn, target.position_m - c]))
-        J, r = np.concatenate(rows), np.concatenate(values)
-        step = np.linalg.lstsq(J[:, : 7 if with_scale else 6], r, rcond=None)[0]
-        q, b = step[:3], step[3:6]
-        s = float(np.exp(step[6])) if with_scale else 1.0
-        Q = _rotation(q)
-        change = Similarity(change.scale * s, Q @ change.R, s * (Q @ change.t) + b)
-        error = np.linalg.norm(np.reshape(r, (len(rig), 6)) / np.sqrt(weight)[:, None], axis=1)
-        typical = max(float(np.median(error)), 1e-9)
-        weight = np.maximum((1.0 + (error / (4.0 * typical)) ** 2) ** -2, 1e-6)
+            J[i, :3, :3] = distance_m * np.eye(3)
+            J[i, 3:, :3] = -cross_matrix(c)
+            J[i, 3:, 3:6] = np.eye(3)
+            J[i, 3:, 6] = c
+            residual[i] = *(distance_m * turn), *(target.position_m - c)
+        root = np.sqrt(weight)[:, None]
+        columns = 7 if with_scale else 6
+        step = np.linalg.lstsq(
+            (root[..., None] * J[..., :columns]).reshape(-1, columns), (root * residual).ravel(), rcond=None
+        )[0]
+        Q, scale = Rotation.from_rotvec(step[:3]).as_matrix(), float(np.exp(step[6])) if with_scale else 1.0
+        change = Similarity(change.scale * scale, Q @ change.R, scale * (Q @ change.t) + step[3:6])
+        error = np.linalg.norm(residual, axis=1)
+        usual = max(float(np.median(error)), 1e-9)
+        weight = np.maximum(geman_mcclure_weight((error / (4.0 * usual)) ** 2), 1e-6)
         if float(np.abs(step).max()) < 1e-12:
             break
     return change
-
-
-def _mean_rotation(rig: CameraRig, reference: CameraRig) -> FloatArray:
-    total = sum(
-        target.cam_from_world[:, :3].T @ camera.cam_from_world[:, :3]
-        for camera, target in zip(rig.cameras, reference.cameras, strict=True)
-    )
-    U, _, Vt = np.linalg.svd(total)
-    return np.asarray(U @ np.diag((1.0, 1.0, np.linalg.det(U @ Vt))) @ Vt)
-
-
-def _cross(v: FloatArray) -> FloatArray:
-    x, y, z = v
-    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-
-
-def _rotation(vector: FloatArray) -> FloatArray:
-    return np.asarray(Rotation.from_rotvec(vector).as_matrix())
-
-
-def _small_rotation(R: FloatArray) -> FloatArray:
-    return np.asarray(Rotation.from_matrix(R).as_rotvec())
-
-
-@dataclass(frozen=True, slots=True)
-class ScaleSource:
-    """Where lengths come from; the first that is given counts.
-
-    Attributes:
-        distance: two cameras and the distance of their centres, m.
-        stature_m: standing height of the person seen longest.
-    """
-
-    distance: tuple[str, str, float] | None = None
-    stature_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +142,7 @@ def usual_size(xyz: FloatArray) -> float:
     return (_MEAN_STATURE_M - _BEYOND_JOINTS_M) / reach_m(xyz)
 
 
-def scale_of(xyz: FloatArray, person: np.ndarray, rig: CameraRig, source: ScaleSource) -> tuple[float, str]:
+def scale_of(xyz: FloatArray, person: IntArray, rig: CameraRig, source: ScaleSource) -> tuple[float, str]:
     """Return the factor from the world of ``xyz`` (M, J, 3) and ``rig`` to metres, and where it comes from.
 
     Raises:
@@ -180,9 +154,9 @@ def scale_of(xyz: FloatArray, person: np.ndarray, rig: CameraRig, source: ScaleS
         return metres / found, f'the distance of {metres:g} m between {first} and {second}'
     reach = reach_m(xyz[person == 0])
     if not np.isfinite(reach):
-        raise CalibrationError(
-            'The person seen longest is never seen from ankle to head, so that a stature gives no scale; give '
-            '--distance CAMERA CAMERA METRES instead.'
+        raise RefusalError(
+            'The person seen longest is never seen from ankle to head, so that a stature gives no scale;',
+            'give --distance CAMERA CAMERA METRES instead.',
         )
     if source.stature_m is not None:
         return (source.stature_m - _BEYOND_JOINTS_M) / reach, f'the stature of {source.stature_m:g} m'
@@ -195,7 +169,7 @@ def scale_of(xyz: FloatArray, person: np.ndarray, rig: CameraRig, source: ScaleS
     )
 
 
-def upright_axis(xyz: FloatArray, person: np.ndarray) -> FloatArray:
+def upright_axis(xyz: FloatArray, person: IntArray) -> FloatArray:
     """Return the mean direction (3,) from feet to shoulders of people who stand or walk upright.
 
     Raises:
@@ -210,18 +184,20 @@ def upright_axis(xyz: FloatArray, person: np.ndarray) -> FloatArray:
         if own.any():
             upright |= own & (length >= 0.93 * np.percentile(length[own], 90))
     if upright.sum() < 3:
-        raise CalibrationError('Nobody is seen from feet to shoulders, so that up is unknown; use --keep-world CAMERA.')
+        raise RefusalError(
+            'Nobody is seen from feet to shoulders, so that up is unknown;', 'use --keep-world CAMERA.'
+        )
     axes = axis[upright] / length[upright, None]
     mean = np.median(axes, axis=0)
     for _ in range(10):
         mean = mean / np.linalg.norm(mean)
         off = np.linalg.norm(axes - mean, axis=1)
-        weight = 1.0 / (1.0 + (off / 0.1) ** 2) ** 2
+        weight = geman_mcclure_weight((off / 0.1) ** 2)
         mean = (weight[:, None] * axes).sum(0)
     return np.asarray(mean / np.linalg.norm(mean))
 
 
-def planted_ankles(xyz: FloatArray, time_s: FloatArray, person: np.ndarray, up: FloatArray) -> FloatArray:
+def planted_ankles(xyz: FloatArray, time_s: FloatArray, person: IntArray, up: FloatArray) -> FloatArray:
     """Return the ankles (N, 3) that hardly move between two instants, while the other one is not lower."""
     points = [np.zeros((0, 3))]
     ankles = [BODY17.index('left_ankle'), BODY17.index('right_ankle')]
@@ -240,8 +216,36 @@ def planted_ankles(xyz: FloatArray, time_s: FloatArray, person: np.ndarray, up: 
     return np.concatenate(points)
 
 
+def choose_world(
+    xyz: FloatArray, views: PoseViews, rig: CameraRig, asked: CameraRig, task: CalibrateTask
+) -> tuple[Similarity, WorldReport | None]:
+    """Return how to get into the world that was asked for, and what was assumed for it; None: the given rig's.
+
+    Args:
+        xyz: (M, J, 3) m in the world of ``rig``.
+        views: whose and when.
+        rig: the cameras found.
+        asked: the same cameras as they were given.
+        task: what is asked.
+    """
+    kept = None if task.from_scratch else align_rig(rig, asked, lever_m(rig, xyz))
+    if kept is not None and task.scale is None:
+        return kept, None
+    factor, said = scale_of(xyz, views.person, rig, task.scale or ScaleSource())
+    if kept is not None:
+        return Similarity(factor, kept.R, kept.t / kept.scale * factor), WorldReport(said, 'the given rig', 0.0, 0.0)
+    if task.keep_world:
+        anchor, here = asked[task.keep_world], rig[task.keep_world]
+        R = anchor.cam_from_world[:, :3].T @ here.cam_from_world[:, :3]
+        t = anchor.position_m - factor * R @ here.position_m
+        return Similarity(factor, R, t), WorldReport(said, f"camera '{task.keep_world}'", 0.0, 0.0)
+    scaled = Similarity(factor, np.eye(3), np.zeros(3))
+    floor, report = floor_world(scaled.points(xyz), views.time_s, views.person, scaled.rig(rig))
+    return Similarity(factor, floor.R, floor.t), replace(report, scale=said)
+
+
 def floor_world(
-    xyz: FloatArray, time_s: FloatArray, person: np.ndarray, rig: CameraRig
+    xyz: FloatArray, time_s: FloatArray, person: IntArray, rig: CameraRig
 ) -> tuple[Similarity, WorldReport]:
     """Return the move into a world with z up and the floor at z = 0 below the people; the first camera looks along x.
 
@@ -289,8 +293,8 @@ def _floor_plane(points: FloatArray) -> tuple[FloatArray, float, FloatArray]:
     solution, normal = np.array([0.0, 0.0, float(np.median(points[:, 2]))]), prior
     for _ in range(30):
         residual = points[:, 2] - A @ solution
-        spread = max(1.4826 * float(np.median(np.abs(residual))), 0.5 * _FLOOR_SPREAD_M)
-        weight = (1.0 + (residual / (2.5 * spread)) ** 2) ** -2 / spread**2
+        spread = max(median_spread(residual), 0.5 * _FLOOR_SPREAD_M)
+        weight = geman_mcclure_weight((residual / (2.5 * spread)) ** 2) / spread**2
         normal = (A * weight[:, None]).T @ A + prior
         solution = np.linalg.solve(normal, A.T @ (weight * points[:, 2]))
     # Successive instants of one stance are one observation.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..bags.calibrate import calibrate_bag
+from ..bags.calibrate import CalibrationBag, calibrate_bag
 from ..calibration.report import summary_lines
 from ..calibration.settings import CalibrateConfig
-from ..calibration.world import ScaleSource
+from ..calibration.task import CalibrateTask, ScaleSource
 from ..errors import ConfigError, GeoPoseError
 from ..rigs.files import in_words
 from ..skeleton import SKELETONS
@@ -19,7 +19,7 @@ from .flags import add_arguments, add_rig_arguments, from_arguments, rig_from_ar
 def register(subparsers: Subparsers) -> None:
     """Add `geo_pose calibrate`."""
     parser = subparsers.add_parser('calibrate', description=__doc__)
-    parser.add_argument('bag', type=Path, help='with keypoints or pictures of every camera')
+    parser.add_argument('bag', type=Path, help='with keypoints or images of every camera')
     parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='rig to write: .yaml, .toml or .qca.txt')
     parser.add_argument('--report', type=Path, metavar='DIR', help='folder for a report: index.html, report.json')
     add_rig_arguments(parser, 'calibration to begin with instead of camera_info and /tf_static')
@@ -27,7 +27,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument('--from-scratch', action='store_true', help='no extrinsics are known')
     parser.add_argument(
         '--focal-guess', type=float, metavar='FACTOR',
-        help='focal length of uncalibrated cameras to begin with, in longer sides of the picture (phones 0.7 to 0.85)',
+        help='focal length of uncalibrated cameras to begin with, in longer sides of the image (phones 0.7 to 0.85)',
     )
     parser.add_argument(
         '--intrinsics', choices=('fixed', 'focal', 'focal+distortion'), default=argparse.SUPPRESS,
@@ -53,7 +53,7 @@ def register(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Calibrate and print what was found."""
     if arguments.focal_guess is not None and not 0.1 <= arguments.focal_guess <= 10.0:
-        raise ConfigError(f'--focal-guess: received {arguments.focal_guess}, expected 0.1 to 10 sides of the picture.')
+        raise ConfigError(f'--focal-guess: received {arguments.focal_guess}, expected 0.1 to 10 sides of the image.')
     if arguments.keep_world and not (arguments.from_scratch and arguments.rig):
         raise ConfigError(
             '--keep-world needs --from-scratch, and --rig with the extrinsics of that camera; a refined rig keeps its '
@@ -62,13 +62,14 @@ def run(arguments: argparse.Namespace) -> None:
     if not 0.0 < arguments.max_offset <= 600.0:
         raise ConfigError(f'--max-offset: received {arguments.max_offset}, expected more than 0 and at most 600 s.')
     try:
-        found = calibrate_bag(
-            arguments.bag, arguments.out, rig=rig_from_arguments(arguments), cameras=arguments.cameras,
-            report=arguments.report, config=from_arguments(CalibrateConfig, arguments),
-            from_scratch=arguments.from_scratch, sync=arguments.sync, max_offset_s=arguments.max_offset,
-            focal_guess=arguments.focal_guess, scale=_scale(arguments), keep_world=arguments.keep_world,
-            skeleton=arguments.skeleton, overwrite=arguments.overwrite,
+        bag = CalibrationBag(
+            arguments.bag, arguments.cameras, rig_from_arguments(arguments), arguments.focal_guess, arguments.skeleton
         )
+        task = CalibrateTask(
+            from_arguments(CalibrateConfig, arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,
+            _scale(arguments), arguments.keep_world,
+        )
+        found = calibrate_bag(bag, arguments.out, task, report=arguments.report, overwrite=arguments.overwrite)
     except GeoPoseError:
         if arguments.report is not None and (arguments.report / 'index.html').exists():
             print(f'{arguments.report}/index.html says what was found.')

@@ -91,3 +91,14 @@ def perturb_rotations(rig: CameraRig, angle_deg: float, rng: np.random.Generator
     axes = rng.standard_normal((len(rig), 3))
     turned = (turn_camera(c, axis, np.deg2rad(angle_deg)) for c, axis in zip(rig.cameras, axes, strict=True))
     return CameraRig(tuple(turned), rig.world_frame_id)
+
+
+def perturb_rig(rig: CameraRig, angle_deg: float, distance_m: float, rng: np.random.Generator) -> CameraRig:
+    """Return the rig with every camera turned and moved by so much in random directions."""
+    cameras = []
+    for camera in rig.cameras:
+        axis, direction = (v / np.linalg.norm(v) for v in rng.normal(size=(2, 3)))
+        R = turn_camera(camera, axis, np.deg2rad(angle_deg)).cam_from_world[:, :3]
+        centre = camera.position_m + distance_m * direction
+        cameras.append(replace(camera, cam_from_world=np.column_stack([R, -R @ centre])))
+    return CameraRig(tuple(cameras), rig.world_frame_id)

@@ -17,7 +17,7 @@ from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.rigs.rig_file import dump_rig
 
-from ..calibration.walking import START_NS, perturbed, pictures, pose_errors, walk
+from ..calibration.walking import START_NS, images, perturbed, pose_errors, walk
 from ..scenes import STANDING, ring_rig
 
 TRUTH = ring_rig(3)
@@ -26,7 +26,7 @@ START = perturbed(TRUTH, 1.5, 0.04)
 
 def write_bag(path, motion=None, *, seen=None, rig=START, transforms=True, infos=True, calibrated=True):
     make = RosbagsFactory()
-    seen = pictures(TRUTH, [motion], noise_px=1.5) if seen is None else seen
+    seen = images(TRUTH, [motion], noise_px=1.5) if seen is None else seen
     with BagWriter(path) as writer:
         if transforms:
             writer.write('/tf_static', rig_to_transforms(make, rig, START_NS), START_NS)

@@ -8,14 +8,15 @@ import pytest
 
 from geo_pose_ros.calibration import background
 from geo_pose_ros.calibration.background import BackgroundCalibration, _send, answer
-from geo_pose_ros.calibration.refinement import calibrate
+from geo_pose_ros.calibration.calibrate import calibrate
 from geo_pose_ros.calibration.settings import CalibrateConfig
+from geo_pose_ros.calibration.task import CalibrateTask
 from geo_pose_ros.errors import CalibrationError
 
 from ..scenes import ring_rig
-from .walking import perturbed, pictures, walk
+from .walking import images, perturbed, walk
 
-CONFIG = CalibrateConfig(instants=40)
+TASK = CalibrateTask(CalibrateConfig(instants=40))
 
 
 class KeptPipe(io.BytesIO):
@@ -27,39 +28,39 @@ class KeptPipe(io.BytesIO):
 
 def test_the_answer_is_that_of_calibrate():
     rig = ring_rig(3)
-    seen, given = pictures(rig, [walk(10.0), walk(10.0, seed=1)], noise_px=1.0), perturbed(rig, 1.0, 0.02)
+    seen, given = images(rig, [walk(10.0), walk(10.0, seed=1)], noise_px=1.0), perturbed(rig, 1.0, 0.02)
     task, reply = KeptPipe(), io.BytesIO()
-    _send(task, seen, given, CONFIG)
+    _send(task, seen, given, TASK)
     answer(task, reply)
-    there, here = pickle.loads(reply.getvalue()), calibrate(seen, given, CONFIG)
+    there, here = pickle.loads(reply.getvalue()), calibrate(seen, given, TASK)
     for a, b in zip(there.rig.cameras, here.rig.cameras, strict=True):
         assert np.array_equal(a.cam_from_world, b.cam_from_world)
-    assert there.refusal == here.refusal == ''
+    assert there.refusal is here.refusal is None
 
 
 def test_an_error_comes_back_as_it_was():
     rig = ring_rig(3)
     with pytest.raises(CalibrationError, match='holds no keypoints'):
-        BackgroundCalibration().run({name: [] for name in rig.names}, rig, CONFIG)
+        BackgroundCalibration().run({name: [] for name in rig.names}, rig, TASK)
 
 
 def test_a_process_that_dies_is_said_to_have_died(monkeypatch):
     monkeypatch.setattr(background, '__name__', 'no_such_module')
     with pytest.raises(CalibrationError, match=r'ended with status 1; .* lower calibration'):
-        BackgroundCalibration().run({}, ring_rig(3), CONFIG)
+        BackgroundCalibration().run({}, ring_rig(3), TASK)
 
 
 def test_one_that_was_stopped_does_not_begin():
     process = BackgroundCalibration()
     process.stop()
     with pytest.raises(CalibrationError, match='stopped'):
-        process.run({}, ring_rig(3), CONFIG)
+        process.run({}, ring_rig(3), TASK)
 
 
 def test_a_process_that_ends_before_it_has_read_all(monkeypatch):
     monkeypatch.setattr(background.sys, 'executable', '/bin/false')
     rig = ring_rig(3)
     # More than a pipe holds: what is left in the buffer cannot be sent any more either.
-    seen = pictures(rig, [walk(20.0)], noise_px=1.0)
+    seen = images(rig, [walk(20.0)], noise_px=1.0)
     with pytest.raises(CalibrationError, match='the process that refines ended with status'):
-        BackgroundCalibration().run(seen, rig, CONFIG)
+        BackgroundCalibration().run(seen, rig, TASK)

@@ -1,50 +1,42 @@
 """The calibration of a running system: what cameras saw is remembered, and a moved one repaired while people walk."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from geo_pose_ros.calibration.settings import CalibrateConfig, WatchConfig
 from geo_pose_ros.calibration.watch import CalibrationWatch, _usable
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.scene.cameras.states import CameraState
+from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.simulation.cameras import turn_camera
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, Keypoints2D
 
 from ..scenes import ring_rig
-from .walking import START_NS, errors_as_is, pictures, walk
+from .walking import FPS, START_NS, errors_as_is, images, walk
 
-FPS = 20.0
 MOVED_AT = 100
 FEW = CalibrateConfig(instants=100)
 NO_LIFTER = PipelineConfig(lifter=LifterConfig(enabled=False))
 
 
-@dataclass
-class State:
-    moved: bool
-    calibration_error_px: tuple = (0.0, 0.0)
-    clock_offset_s: float = 0.0
+def state(moved, *error_px):
+    return CameraState(0.0, 0.0, 1.0, 1.0, error_px or (0.0, 0.0), 0.0, moved)
 
 
-@dataclass
-class Set:
-    bodies: Bodies3D
-    keypoints: dict
-    cameras: dict = field(default_factory=dict)
+def empty_set(second, cameras=None):
+    """What the scene makes of nobody."""
+    return SceneResult(Bodies3D.empty(START_NS + round(second * 1e9), 'world', BODY17), {}, cameras=cameras or {})
 
 
 def turned(rig, name, degrees):
     """The rig with one camera panned."""
-    cameras = []
-    for camera in rig.cameras:
-        if camera.name == name:
-            R = Rotation.from_rotvec((0.0, np.radians(degrees), 0.0)).as_matrix()
-            camera = replace(camera, cam_from_world=R @ camera.cam_from_world)
-        cameras.append(camera)
+    pan = np.array((0.0, 1.0, 0.0))
+    cameras = [turn_camera(c, pan, np.radians(degrees)) if c.name == name else c for c in rig.cameras]
     return CameraRig(tuple(cameras), rig.world_frame_id)
 
 
@@ -54,7 +46,7 @@ def watched():
     rig = ring_rig(4)
     now = turned(rig, 'cam2', 3.0)
     motion = walk(16.0)
-    before, after = (pictures(r, [motion], noise_px=2.0) for r in (rig, now))
+    before, after = (images(r, [motion], noise_px=2.0) for r in (rig, now))
     watch, states = CalibrationWatch(calibrate=FEW), []
     with PosePipeline(rig, NO_LIFTER) as pipeline:
         for i in range(len(motion)):
@@ -106,7 +98,7 @@ def test_nothing_seen_is_a_refusal_not_an_error():
     assert proposal.rig is None
     assert 'no set of calibrated cameras' in proposal.refusal
     rig = ring_rig(3)
-    watch.add(rig, Set(Bodies3D.empty(START_NS, 'world', BODY17), {}))
+    watch.add(rig, empty_set(0))
     proposal = watch.refine_in_background().result(timeout=60)
     assert proposal.rig is None
     assert 'holds no keypoints' in proposal.refusal
@@ -117,12 +109,12 @@ def test_memory_is_bounded_by_time_and_number():
     rig = ring_rig(3)
     watch = CalibrationWatch(WatchConfig(window_s=5.0, most_sets=50))
     for i in range(60):
-        watch.add(rig, Set(Bodies3D.empty(START_NS + i * 50_000_000, 'world', BODY17), {}))
+        watch.add(rig, empty_set(0.05 * i))
     assert '50 sets' in repr(watch)
-    watch.add(rig, Set(Bodies3D.empty(START_NS + 60 * 10**9, 'world', BODY17), {}))
+    watch.add(rig, empty_set(60))
     assert '1 sets' in repr(watch)
     # A clock that is set back begins anew.
-    watch.add(rig, Set(Bodies3D.empty(START_NS, 'world', BODY17), {}))
+    watch.add(rig, empty_set(0))
     assert '1 sets' in repr(watch)
     watch.close()
 
@@ -131,22 +123,21 @@ def test_memory_is_bounded_by_time_and_number():
 @pytest.mark.parametrize(
     ('states', 'since_s'),
     [
-        pytest.param([State(False)] * 6, None, id='never moved'),
-        pytest.param([State(False)] * 2 + [State(True, (40.0, 0.0))] * 4, 2, id='moved'),
-        pytest.param([State(True, (40.0, 0.0))] * 3 + [State(False)] * 3, 3, id='put back'),
-        pytest.param([State(True, (30.0, 0.0)), State(True, (40.0, 5.0)), State(True, (-20.0, 0.0))], 2, id='again'),
+        pytest.param([state(False)] * 6, None, id='never moved'),
+        pytest.param([state(False)] * 2 + [state(True, 40.0, 0.0)] * 4, 2, id='moved'),
+        pytest.param([state(True, 40.0, 0.0)] * 3 + [state(False)] * 3, 3, id='put back'),
+        pytest.param([state(True, 30.0, 0.0), state(True, 40.0, 5.0), state(True, -20.0, 0.0)], 2, id='again'),
     ],
 )
 def test_what_a_camera_saw_elsewhere_does_not_count(states, since_s):
     rig = ring_rig(3)
     watch = CalibrationWatch()
-    for second, state in enumerate(states):
-        bodies = Bodies3D.empty(START_NS + second * 10**9, 'world', BODY17)
-        watch.add(rig, Set(bodies, {}, {'cam1': state, 'cam0': State(False)}))
+    for second, known in enumerate(states):
+        watch.add(rig, empty_set(second, {'cam1': known, 'cam0': state(False)}))
     expected = {} if since_s is None else {'cam1': START_NS + since_s * 10**9}
     assert watch._since_ns == expected
     # A better rig is not a camera that is put back.
-    watch.add(turned(rig, 'cam1', 1.0), Set(Bodies3D.empty(START_NS + 10**10, 'world', BODY17), {}, {}))
+    watch.add(turned(rig, 'cam1', 1.0), empty_set(10))
     assert watch._since_ns == expected
     watch.close()
 
@@ -179,10 +170,9 @@ def test_closing_stops_what_runs(watched):
     rig, _, _, _ = watched
     watch = CalibrationWatch(calibrate=CalibrateConfig(instants=20_000))
     motion = walk(30.0)
-    seen = pictures(rig, [motion], noise_px=2.0)
+    seen = images(rig, [motion], noise_px=2.0)
     for i in range(len(motion)):
-        bodies = Bodies3D.empty(START_NS + round(i * 1e9 / FPS), 'world', BODY17)
-        watch.add(rig, Set(bodies, {name: seen[name][i] for name in rig.names}))
+        watch.add(rig, replace(empty_set(i / FPS), keypoints={name: seen[name][i] for name in rig.names}))
     running = watch.refine_in_background()
     assert watch.busy
     watch.close()

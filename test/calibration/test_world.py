@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from geo_pose_ros.calibration.task import ScaleSource
 from geo_pose_ros.calibration.world import (
-    ScaleSource,
     Similarity,
     align_rig,
     floor_world,

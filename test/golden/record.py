@@ -231,9 +231,9 @@ def scene(number: int) -> dict[str, Any]:
 
 
 def calibration(scratch: bool) -> dict[str, Any]:
-    from geo_pose_ros.calibration.refinement import calibrate
+    from geo_pose_ros.calibration.calibrate import calibrate
     from geo_pose_ros.calibration.settings import CalibrateConfig
-    from geo_pose_ros.calibration.world import ScaleSource
+    from geo_pose_ros.calibration.task import CalibrateTask, ScaleSource
 
     arrays = stored('walk')
     pictures: dict[str, list[Any]] = {}
@@ -241,10 +241,10 @@ def calibration(scratch: bool) -> dict[str, Any]:
         pictures.setdefault(seen.camera, []).append(seen)
     config = CalibrateConfig(instants=100)
     if scratch:
-        scale = ScaleSource(stature_m=1.75)
-        found = calibrate(pictures, rig_of(arrays), config, from_scratch=True, scale=scale)
+        task = CalibrateTask(config, from_scratch=True, scale=ScaleSource(stature_m=1.75))
+        found = calibrate(pictures, rig_of(arrays), task)
     else:
-        found = calibrate(pictures, rig_of(arrays, arrays['perturbed']), config)
+        found = calibrate(pictures, rig_of(arrays, arrays['perturbed']), CalibrateTask(config))
 
     def judged(one: Any) -> Any:
         return None if one is None else {'score_px': one.score_px, 'medians': one.medians()}
@@ -259,7 +259,8 @@ def calibration(scratch: bool) -> dict[str, Any]:
         'sigma_rotation_mrad': found.sigma_rotation_rad * 1e3, 'sigma_position_mm': found.sigma_position_m * 1e3,
         'sigma_focal': found.sigma_focal, 'shared': found.shared, 'people': found.people, 'poses': found.poses,
         'kept': found.kept, 'before': judged(found.before), 'after': judged(found.after),
-        'joints_m': found.joints[::10].sum(1), 'world': found.world, 'refusal': found.refusal,
+        'joints_m': found.joints[::10].sum(1), 'world': found.world,
+        'refusal': found.refusal.in_words if found.refusal else '',
     }
 
 

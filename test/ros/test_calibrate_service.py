@@ -23,6 +23,7 @@ from geo_pose_ros.calibration.watch import Proposal
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.rigs.rig_file import load_rig
+from geo_pose_ros.simulation.walks import GRID_HZ
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 from test.calibration.walking import errors_as_is, walk
@@ -33,8 +34,7 @@ NOISE_PX = 0.5
 FEW = CalibrateConfig(instants=100)
 # What a refinement of some seconds may take on a machine that does much else.
 BUSY_S = 300.0
-MOTION_HZ = 100.0
-MOTION = walk(120.0, MOTION_HZ)
+MOTION = walk(120.0, fps=GRID_HZ)
 
 
 def after_turning() -> CameraRig:
@@ -54,7 +54,7 @@ class Walk:
             cameras.behaviour[name] = lambda stamp_ns, name=name: self._seen(name, stamp_ns)
 
     def joints(self, stamp_ns: int) -> FloatArray:
-        at = (stamp_ns - self._start_ns) / 1e9 * MOTION_HZ
+        at = (stamp_ns - self._start_ns) / 1e9 * GRID_HZ
         low = int(at) % (len(MOTION) - 1)
         return MOTION[low] + (at - int(at)) * (MOTION[low + 1] - MOTION[low])
 

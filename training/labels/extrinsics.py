@@ -47,7 +47,7 @@ def relative_pose(first: FloatArray, second: FloatArray, focal_px: float) -> tup
             f'{len(first)} joints are seen by both cameras, expected at least {_MIN_POINTS}; record for longer.'
         )
     found = pair_geometry(first, second, _RANSAC_PX / focal_px, most_points=_MAX_POINTS)
-    if found is None or found.support < _LEAST_INLIERS:
+    if found is None or found.inlier_share < _LEAST_INLIERS:
         raise CalibrationError(
             f'Fewer than {_LEAST_INLIERS:.0%} of {len(first)} joints fit one pose of the two cameras and lie in front '
             'of both; it must be one person, who moves through the volume.'

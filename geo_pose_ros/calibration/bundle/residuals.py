@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 from ...arrays import BoolArray, FloatArray
 from ...geometry.robust import geman_mcclure_cost
 from ...types import CameraRig, Intrinsics
+from ..people.views import PoseViews
 from ..settings import AdjustConfig
-from ..views import PoseViews
 from .parameters import (
     CHILD,
     DISTORTION,

@@ -23,8 +23,9 @@ import numpy as np
 from ...arrays import FloatArray
 from ...errors import CalibrationError
 from ...types import CameraRig
+from ..clocks import clock_drifts, clock_offsets_s, with_clocks
+from ..people.views import PoseViews, triangulate_views
 from ..settings import AdjustConfig
-from ..views import PoseViews, RigState, triangulate_views
 from .covariance import camera_covariance
 from .normal import NormalEquations, normal_equations
 from .parameters import PARAMETERS, ROTATION, TRANSLATION, Unknowns, bone_lengths, free_parameters
@@ -42,7 +43,7 @@ class Adjustment:
     """What the adjustment found.
 
     Attributes:
-        state: the cameras and clocks, in a world of its own.
+        rig: the cameras and their clocks, in a world of its own.
         xyz: (M, J, 3) m, NaN where fewer than two cameras saw the joint.
         bones_m: (P, B) bone lengths.
         sigma_px: standard deviation of a keypoint of weight 1: the unit of ``weight``.
@@ -53,7 +54,7 @@ class Adjustment:
         robust_weight: (C, M, J) of each keypoint, 1 = fully used, NaN = none.
     """
 
-    state: RigState
+    rig: CameraRig
     xyz: FloatArray
     bones_m: FloatArray
     sigma_px: float
@@ -73,7 +74,7 @@ class Adjustment:
 
 
 def adjust(
-    views: PoseViews, start: RigState, config: AdjustConfig, *, given: CameraRig | None = None, stages: int = _STAGES
+    views: PoseViews, start: CameraRig, config: AdjustConfig, *, given: CameraRig | None = None, stages: int = _STAGES
 ) -> Adjustment:
     """Adjust cameras, clocks, lenses and joints to what the cameras saw.
 
@@ -88,7 +89,7 @@ def adjust(
     Raises:
         CalibrationError: if no joint is seen by two cameras.
     """
-    problem = state_problem(views, start, config, given)
+    problem = pose_problem(views, start, config, given)
     at, damping, iterations = problem.start, 1e-3, 0
     for stage in range(stages):
         before = problem.sigma_px
@@ -101,7 +102,7 @@ def adjust(
     return _finish(problem, at, start, iterations)
 
 
-def state_problem(views: PoseViews, start: RigState, config: AdjustConfig, given: CameraRig | None) -> Problem:
+def pose_problem(views: PoseViews, start: CameraRig, config: AdjustConfig, given: CameraRig | None) -> Problem:
     """Return the problem that ``adjust`` solves; it begins with joints triangulated from ``start``."""
     xyz = triangulate_views(start, views)
     seen = np.isfinite(views.xy).all(-1) & (views.weight > 0.0)
@@ -111,12 +112,11 @@ def state_problem(views: PoseViews, start: RigState, config: AdjustConfig, given
             'Not one joint is seen by two cameras at the same time; the cameras must see the same people together.'
         )
     bones = bone_lengths(np.where(known[..., None], xyz, np.nan), views.person)
-    others = np.zeros((len(start.rig), 5))
-    others[:, 0], others[:, 1] = start.offset_s, start.drift
-    at = Unknowns(
-        start.cam_from_world[..., :3], start.cam_from_world[..., 3], others, np.where(known[..., None], xyz, 0.0), bones
-    )
-    lenses = [camera.intrinsics for camera in start.rig.cameras]
+    others = np.zeros((len(start), 5))
+    others[:, 0], others[:, 1] = clock_offsets_s(start), clock_drifts(start)
+    poses = np.stack([camera.cam_from_world for camera in start.cameras])
+    at = Unknowns(poses[..., :3], poses[..., 3], others, np.where(known[..., None], xyz, 0.0), bones)
+    lenses = [camera.intrinsics for camera in start.cameras]
     return Problem(views, config, free_parameters(len(lenses), config), at, lenses, known, seen & known, given)
 
 
@@ -169,15 +169,15 @@ def _step(problem: Problem, normal: NormalEquations, at: Unknowns, damping: floa
     return at.moved(cameras, points, change[problem.free.sum() :].reshape(at.bones_m.shape))
 
 
-def _finish(problem: Problem, at: Unknowns, start: RigState, iterations: int) -> Adjustment:
+def _finish(problem: Problem, at: Unknowns, start: CameraRig, iterations: int) -> Adjustment:
     cameras = tuple(
         replace(camera, intrinsics=at.lens(camera.intrinsics, c), cam_from_world=np.column_stack([at.R[c], at.t[c]]))
-        for c, camera in enumerate(start.rig.cameras)
+        for c, camera in enumerate(start.cameras)
     )
-    state = RigState(CameraRig(cameras, start.rig.world_frame_id), at.offset_s, at.drift)
+    rig = with_clocks(replace(start, cameras=cameras), at.offset_s, at.drift)
     normal = normal_equations(problem, at)
     variance = np.diag(camera_covariance(problem, normal, at)).reshape(len(cameras), PARAMETERS)
     xyz = np.where(problem.known[..., None], at.xyz, np.nan)
     return Adjustment(
-        state, xyz, at.bones_m, problem.sigma_px, np.sqrt(np.maximum(variance, 0.0)), iterations, normal.robust_weight
+        rig, xyz, at.bones_m, problem.sigma_px, np.sqrt(np.maximum(variance, 0.0)), iterations, normal.robust_weight
     )

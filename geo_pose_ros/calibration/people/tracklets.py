@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from ..arrays import FloatArray
-from ..errors import ShapeError
-from ..skeleton import map_to_body17
-from ..types import Keypoints2D
+from ...arrays import NS_PER_S, BoolArray, FloatArray
+from ...errors import ShapeError
+from ...geometry.stats import nan_median
+from ...skeleton import map_to_body17
+from ...types import Keypoints2D
+from ..settings import CalibrateConfig
 
-_NS_PER_S = 1e9
-# A person not detected for longer begins a new tracklet.
-_MAX_GAP_S = 0.5
-# Median distance of the joints, in extents of the person, by which one moves at most between two detections.
-_MAX_STEP = 0.35
 # Between two pictures farther apart than this a keypoint is not interpolated.
 _MAX_BRIDGE_S = 0.12
 # Nearer to a picture than this share of a period its keypoint is taken as it is.
@@ -103,10 +99,7 @@ def _velocity(time_s: FloatArray, xy: FloatArray) -> FloatArray:
     n = np.maximum(count, 1.0)[..., None]
     misfit2 = (x2 - x1**2 / n - slope**2 * (spread / n[..., 0])[..., None]).sum(-1) / n[..., 0]
     misfit = np.sqrt(np.where(usable, np.maximum(misfit2, 0.0), np.nan))
-    for joint, values in enumerate(misfit.T):
-        known = values[np.isfinite(values)]
-        if len(known):
-            usable[:, joint] &= values <= _JUMP * np.median(known) + _LEAST_JUMP_PX
+    usable &= misfit <= _JUMP * nan_median(misfit.T) + _LEAST_JUMP_PX
     return np.where(usable[..., None], slope, np.nan)
 
 
@@ -134,7 +127,9 @@ class _Open:
     confidence: list[FloatArray]
 
 
-def link_detections(pictures: Sequence[Keypoints2D], origin_ns: int, min_confidence: float) -> list[Tracklet]:
+def link_detections(
+    detections: Sequence[Keypoints2D], origin_ns: int, config: CalibrateConfig
+) -> list[Tracklet]:
     """Link the detections of one camera into tracklets.
 
     A detection goes on with the tracklet whose last one it is nearest to, by the median over the common joints (limbs
@@ -142,27 +137,27 @@ def link_detections(pictures: Sequence[Keypoints2D], origin_ns: int, min_confide
     less than a second are left out; beyond, a new recording begins and nothing is linked across.
 
     Args:
-        pictures: in the order received, of a skeleton that maps to body17.
+        detections: one image after the other, in the order received, of a skeleton that maps to body17.
         origin_ns: the instant of time 0.
-        min_confidence: keypoints below are not seen.
+        config: see CalibrateConfig.
     """
     done: list[_Open] = []
     alive: list[_Open] = []
     last_s = -np.inf
-    for picture in pictures:
-        time_s = (picture.stamp_ns - origin_ns) / _NS_PER_S
+    for image in detections:
+        time_s = (image.stamp_ns - origin_ns) / NS_PER_S
         if time_s <= last_s:
             if time_s > last_s - 1.0:
                 continue
             done, alive = done + alive, []
         last_s = time_s
-        xy, confidence = map_to_body17(picture.skeleton).apply(picture.xy, picture.confidence)
-        seen = np.isfinite(xy).all(-1) & (confidence >= max(min_confidence, 1e-9))
+        xy, confidence = map_to_body17(image.skeleton).apply(image.xy, image.confidence)
+        seen = np.isfinite(xy).all(-1) & (confidence >= max(config.min_confidence, 1e-9))
         xy = np.where(seen[..., None], xy, np.nan)
         usable = np.flatnonzero(seen.sum(-1) >= 4)
-        done += [track for track in alive if time_s - track.times[-1] > _MAX_GAP_S]
-        alive = [track for track in alive if time_s - track.times[-1] <= _MAX_GAP_S]
-        taken = _assign(alive, xy[usable])
+        done += [track for track in alive if time_s - track.times[-1] > config.max_gap_s]
+        alive = [track for track in alive if time_s - track.times[-1] <= config.max_gap_s]
+        taken = _assign(alive, xy[usable], config.max_step)
         for row, person in enumerate(usable.tolist()):
             if row in taken:
                 track = alive[taken[row]]
@@ -173,29 +168,21 @@ def link_detections(pictures: Sequence[Keypoints2D], origin_ns: int, min_confide
             track.xy.append(xy[person])
             track.confidence.append(np.where(seen[person], confidence[person], 0.0))
     return [
-        make_tracklet(pictures[0].camera, np.array(t.times), np.stack(t.xy), np.stack(t.confidence))
+        make_tracklet(detections[0].camera, np.array(t.times), np.stack(t.xy), np.stack(t.confidence))
         for t in done + alive if len(t.times) >= _LEAST_PICTURES
     ]
 
 
-def _assign(alive: Sequence[_Open], xy: FloatArray) -> dict[int, int]:
+def _assign(alive: Sequence[_Open], xy: FloatArray, max_step: float) -> dict[int, int]:
     """Return detection -> tracklet for the detections (P, J, 2) that go on with one."""
     if not alive or not len(xy):
         return {}
     last = np.stack([track.xy[-1] for track in alive])
     distance = np.linalg.norm(xy[:, None] - last[None], axis=-1)
     common = np.isfinite(distance).sum(-1)
-    cost = np.where(common >= 4, _nanmedian(distance), 1e6) / np.maximum(extent_px(xy), 1.0)[:, None]
-    rows, columns = linear_sum_assignment(np.minimum(cost, 2.0 * _MAX_STEP))
-    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] <= _MAX_STEP}
-
-
-def _nanmedian(values: FloatArray) -> FloatArray:
-    """Return the median (...,) of the finite values (..., N), NaN without any; numpy's is slow where they are few."""
-    ordered, count = np.sort(values, -1), np.isfinite(values).sum(-1)[..., None]
-    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, -1)
-    high = np.take_along_axis(ordered, count // 2, -1)
-    return np.asarray(0.5 * (low + high)[..., 0])
+    cost = np.where(common >= 4, nan_median(distance), 1e6) / np.maximum(extent_px(xy), 1.0)[:, None]
+    rows, columns = linear_sum_assignment(np.minimum(cost, 2.0 * max_step))
+    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] <= max_step}
 
 
 def sample(tracklet: Tracklet, time_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -263,7 +250,7 @@ def instants(tracklets: Sequence[Tracklet], most: int) -> FloatArray:
     return np.asarray(times[chosen])
 
 
-def kept_aside(time_s: FloatArray, share: float) -> NDArray[np.bool_]:
+def kept_aside(time_s: FloatArray, share: float) -> BoolArray:
     """Return the mask (M,) of the instants kept aside: whole stretches, since neighbours in time are alike.
 
     Stretches hold equally many instants, so that one falls on every part of a recording with gaps.

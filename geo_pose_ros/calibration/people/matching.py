@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import BoolArray, FloatArray
-from ..geometry.projection import normalize
-from ..geometry.rays import bearings, closest_points
-from .tracklets import Tracklet, merged, sample
-from .views import LEAST_JOINTS, Person, RigState
+from ...arrays import BoolArray, FloatArray, IntArray
+from ...geometry.projection import normalize
+from ...geometry.rays import bearings, closest_points
+from ...types import Camera, CameraRig
+from ..clocks import common_instants
+from ..refusal import RefusalError
+from ..settings import CalibrateConfig
+from .tracklets import Tracklet, kept_aside, merged, sample
+from .views import LEAST_JOINTS, Person, PoseViews, view_people, view_person
 
+# More poses than this cost time and say little.
+_MOST_POSES = 1600
 # Few instants decide who is who; more cost time.
 _MATCH_INSTANTS = 100
 _LEAST_COMMON = 5
@@ -23,8 +30,67 @@ _BEHIND_M = 10.0
 _LEAST_SINE = 0.02
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sightings:
+    """People, and M poses (one person at one instant) at which they are looked at.
+
+    Attributes:
+        people: those seen longest first.
+        time_s: (M,) on the common clock.
+        person: (M,) whose.
+        is_kept: (M,) whether the pose is kept aside, to judge.
+    """
+
+    people: Sequence[Person]
+    time_s: FloatArray
+    person: IntArray
+    is_kept: BoolArray
+
+    def views(self, rig: CameraRig) -> PoseViews:
+        """Return what the cameras see, sampled under their clocks."""
+        return self._sampled(rig, np.ones(len(self.time_s), bool))
+
+    def fitted(self, rig: CameraRig) -> PoseViews:
+        """Return the same of the poses that are not kept aside."""
+        return self._sampled(rig, ~self.is_kept)
+
+    def kept(self, rig: CameraRig) -> PoseViews:
+        """Return the same of the poses that are kept aside."""
+        return self._sampled(rig, self.is_kept)
+
+    def _sampled(self, rig: CameraRig, chosen: BoolArray) -> PoseViews:
+        return PoseViews.joined([
+            view_person(person, rig, self.time_s[chosen & (self.person == number)])
+            for number, person in enumerate(self.people)
+        ])
+
+
+def sight_people(
+    tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig, config: CalibrateConfig
+) -> Sightings:
+    """Return the people that the tracklets show, and the poses at the instants chosen.
+
+    Raises:
+        CalibrationError: if no person is seen by two cameras.
+    """
+    time_s = common_instants(tracklets, rig, config.instants)
+    matched = match_people(tracklets, rig, config.same_person_m, time_s)
+    least = min(config.least_person_instants, len(time_s))
+    people = [person for person in matched if len(view_person(person, rig, time_s)) >= least]
+    if not people:
+        raise RefusalError(
+            'No person is seen by two cameras together: either the cameras do not overlap, or the calibration given '
+            'is off by more than half a metre.',
+            'Record people where two cameras see them, or use --from-scratch.',
+        )
+    if len(people) * len(time_s) > _MOST_POSES:
+        time_s = common_instants(tracklets, rig, max(_MOST_POSES // len(people), 20))
+    views = view_people(people, rig, time_s)
+    return Sightings(people, views.time_s, views.person, kept_aside(views.time_s, config.kept_aside))
+
+
 def match_people(
-    tracklets: Mapping[str, Sequence[Tracklet]], state: RigState, gate_m: float, time_s: FloatArray
+    tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig, gate_m: float, time_s: FloatArray
 ) -> list[Person]:
     """Group tracklets into people, those seen longest first; each is seen by at least two cameras.
 
@@ -33,8 +99,8 @@ def match_people(
     linkage; tracklets of one camera that overlap in time are never of one person.
 
     Args:
-        tracklets: by camera, all of them cameras of the rig.
-        state: cameras and clocks.
+        tracklets: by camera, all of them cameras of ``rig``.
+        rig: cameras and clocks.
         gate_m: largest cost of one person.
         time_s: (T,) instants to compare at.
     """
@@ -44,7 +110,7 @@ def match_people(
     if not flat:
         return []
     chosen = time_s[np.linspace(0, len(time_s) - 1, min(len(time_s), _MATCH_INSTANTS)).round().astype(int)]
-    rays = [_rays(t, state, name, chosen) for name, t in flat]
+    rays = [_rays(t, rig[name], chosen) for name, t in flat]
     count = len(flat)
     cost, apart = np.full((count, count), np.nan), np.zeros((count, count), bool)
     for i in range(count):
@@ -67,11 +133,9 @@ def _overlap(a: Tracklet, b: Tracklet) -> bool:
     return bool(a.time_s[0] <= b.time_s[-1] and b.time_s[0] <= a.time_s[-1])
 
 
-def _rays(tracklet: Tracklet, state: RigState, name: str, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _rays(tracklet: Tracklet, camera: Camera, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return a camera's centre (3,) and its unit rays (T, J, 3) in the world, NaN where nothing is seen."""
-    index = state.rig.names.index(name)
-    camera = state.rig.cameras[index]
-    xy, _, _ = sample(tracklet, time_s * (1.0 + state.drift[index]) + state.offset_s[index])
+    xy, _, _ = sample(tracklet, camera.clock.stamp_s(time_s))
     return camera.position_m, bearings(normalize(camera.intrinsics, xy)) @ camera.cam_from_world[:, :3]
 
 

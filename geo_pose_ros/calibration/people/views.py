@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import BoolArray, FloatArray, IntArray
-from ..errors import ShapeError
-from ..geometry.projection import normalize
-from ..geometry.triangulation import triangulate_dlt
-from ..skeleton import BODY17
-from ..types import CameraRig
+from ...arrays import BoolArray, FloatArray, IntArray
+from ...errors import ShapeError
+from ...geometry.projection import normalize
+from ...geometry.rigid import transform_points
+from ...geometry.triangulation import triangulate_dlt
+from ...skeleton import BODY17
+from ...types import CameraRig
 from .tracklets import Tracklet, extent_px, sample
 
 # One person's tracklets by camera.
@@ -24,31 +25,6 @@ _LEAST_EXTENT_PX = 60.0
 # A view of fewer joints says nothing.
 LEAST_JOINTS = 4
 _LEAST_DEPTH_M = 0.1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RigState:
-    """A rig with its clocks: what the adjustment starts from and ends with.
-
-    Attributes:
-        rig: C cameras.
-        offset_s: (C,) by how much a camera's stamps are late: stamp = time + offset + drift * time.
-        drift: (C,) dimensionless.
-    """
-
-    rig: CameraRig
-    offset_s: FloatArray
-    drift: FloatArray
-
-    @classmethod
-    def of(cls, rig: CameraRig) -> RigState:
-        """Return the rig with clocks that agree."""
-        return cls(rig, np.zeros(len(rig)), np.zeros(len(rig)))
-
-    @property
-    def cam_from_world(self) -> FloatArray:
-        """(C, 3, 4)."""
-        return np.stack([camera.cam_from_world for camera in self.rig.cameras])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,27 +98,27 @@ class PoseViews:
         )
 
 
-def view_person(person: Person, state: RigState, time_s: FloatArray) -> PoseViews:
+def view_person(person: Person, rig: CameraRig, time_s: FloatArray) -> PoseViews:
     """Return what the cameras see of a person at instants (T,); poses that fewer than two see are left out.
 
-    Sampled at the times that the clocks of ``state`` say. The weight is the confidence over the size in the image,
-    as detectors look at a crop of the person.
+    Sampled at the times that the cameras' clocks say. The weight is the confidence over the size in the image, as
+    detectors look at a crop of the person.
     """
-    shape = len(state.rig), len(time_s), len(BODY17)
+    shape = len(rig), len(time_s), len(BODY17)
     xy, velocity = np.full((2, *shape, 2), np.nan)
     weight = np.zeros(shape)
-    for c, name in enumerate(state.rig.names):
-        if name in person:
-            xy[c], velocity[c], confidence = sample(person[name], time_s * (1.0 + state.drift[c]) + state.offset_s[c])
+    for c, camera in enumerate(rig.cameras):
+        if camera.name in person:
+            xy[c], velocity[c], confidence = sample(person[camera.name], camera.clock.stamp_s(time_s))
             size = np.fmax(np.nan_to_num(extent_px(xy[c])), _LEAST_EXTENT_PX)
             weight[c] = UNIT_EXTENT_PX * confidence / size[:, None]
     views = PoseViews(time_s, np.zeros(len(time_s), np.int64), xy, velocity, weight)
     return views.select(views.seen.sum(0) >= 2)
 
 
-def view_people(people: Sequence[Person], state: RigState, time_s: FloatArray) -> PoseViews:
+def view_people(people: Sequence[Person], rig: CameraRig, time_s: FloatArray) -> PoseViews:
     """Return what the cameras see of at least one person at instants (T,); see ``view_person``."""
-    return PoseViews.joined([view_person(person, state, time_s) for person in people])
+    return PoseViews.joined([view_person(person, rig, time_s) for person in people])
 
 
 def shared_instants(views: PoseViews) -> FloatArray:
@@ -154,26 +130,26 @@ def shared_instants(views: PoseViews) -> FloatArray:
     return np.asarray(shared)
 
 
-def at_clock(state: RigState, views: PoseViews) -> FloatArray:
+def at_clocks(rig: CameraRig, views: PoseViews) -> FloatArray:
     """Return the keypoints (C, M, J, 2) px at the instants that the clocks say; ``views`` were sampled without."""
-    late_s = state.offset_s[:, None] + state.drift[:, None] * views.time_s
+    late_s = np.stack([camera.clock.offset_s + camera.clock.drift * views.time_s for camera in rig.cameras])
     moved: FloatArray = views.xy + np.nan_to_num(views.velocity) * late_s[..., None, None]
     return moved
 
 
-def triangulate_views(state: RigState, views: PoseViews) -> FloatArray:
+def triangulate_views(rig: CameraRig, views: PoseViews) -> FloatArray:
     """Return the joints (M, J, 3) m that the views give linearly; NaN with fewer than two.
 
     Views far from the joint count less in a second pass.
     """
-    seen = at_clock(state, views)
-    xn = np.stack([normalize(c.intrinsics, xy) for c, xy in zip(state.rig.cameras, seen, strict=True)])
+    seen = at_clocks(rig, views)
+    xn = np.stack([normalize(c.intrinsics, xy) for c, xy in zip(rig.cameras, seen, strict=True)])
+    cams = np.stack([camera.cam_from_world for camera in rig.cameras])
     cameras, poses, joints = views.weight.shape
     flat, weight = xn.reshape(cameras, -1, 2), views.weight.reshape(cameras, -1)
-    cams = state.cam_from_world
     xyz = triangulate_dlt(cams, flat, weight)
     for _ in range(2):
-        local = np.einsum('cij,nj->cni', cams[..., :3], xyz) + cams[:, None, :, 3]
+        local = transform_points(cams, xyz)
         depth = np.maximum(local[..., 2], _LEAST_DEPTH_M)
         distance = np.linalg.norm(local[..., :2] / depth[..., None] - flat, axis=-1) * depth
         typical = np.nanmedian(distance) if np.isfinite(distance).any() else 1.0

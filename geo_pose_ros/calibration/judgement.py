@@ -9,7 +9,8 @@ import numpy as np
 
 from ..arrays import FloatArray
 from ..geometry.projection import project_world
-from .views import PoseViews, RigState, at_clock, triangulate_views
+from ..types import CameraRig
+from .people.views import PoseViews, at_clocks, triangulate_views
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,20 +50,20 @@ def _median(values: FloatArray) -> float:
     return float(np.median(values)) if len(values) else float('nan')
 
 
-def judge(state: RigState, views: PoseViews) -> Judgement:
-    """Return how far the keypoints of ``views`` (sampled without the clocks of ``state``) lie from the joints."""
-    seen = at_clock(state, views)
+def judge(rig: CameraRig, views: PoseViews) -> Judgement:
+    """Return how far the keypoints of ``views`` (sampled without the clocks of ``rig``) lie from the joints."""
+    seen = at_clocks(rig, views)
     used = views.weight > 0.0
     left_out, reprojection, where, offset = {}, {}, {}, {}
-    everything = triangulate_views(state, views)
-    for c, camera in enumerate(state.rig.cameras):
+    everything = triangulate_views(rig, views)
+    for c, camera in enumerate(rig.cameras):
         difference = project_world(camera, everything) - seen[c]
         known = used[c] & np.isfinite(difference).all(-1)
         reprojection[camera.name] = np.linalg.norm(difference[known], axis=-1)
         where[camera.name], offset[camera.name] = seen[c][known], difference[known]
-        if len(state.rig) < 3:
+        if len(rig) < 3:
             continue
-        difference = project_world(camera, triangulate_views(state, views.without(c))) - seen[c]
+        difference = project_world(camera, triangulate_views(rig, views.without(c))) - seen[c]
         known = used[c] & np.isfinite(difference).all(-1)
         left_out[camera.name] = np.linalg.norm(difference[known], axis=-1)
     return Judgement(left_out, reprojection, where, offset)

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.calibration.tracklets import (
+from geo_pose_ros.calibration.people.tracklets import (
     Tracklet,
-    _nanmedian,
     different_poses,
     instants,
     kept_aside,
@@ -14,12 +13,13 @@ from geo_pose_ros.calibration.tracklets import (
     merged,
     sample,
 )
+from geo_pose_ros.calibration.settings import CalibrateConfig
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
 
-from ..scenes import STANDING, ring_rig
-from .walking import START_NS, pictures, walk
+from ...scenes import STANDING, ring_rig
+from ..walking import START_NS, images, walk
 
 BASE = STANDING[:, 1:] * (300.0, -300.0) + (500.0, 600.0)
 
@@ -30,43 +30,33 @@ def moving(frames=20, fps=20.0, speed=(100.0, -40.0)):
     return make_tracklet('cam', time_s, xy, np.full(xy.shape[:2], 0.9))
 
 
-def picture(stamp_s, *people):
+def image(stamp_s, *people):
     xy = np.stack(people) if people else np.zeros((0, 17, 2))
     return Keypoints2D('cam', START_NS + round(stamp_s * 1e9), BODY17, xy, np.full(xy.shape[:2], 0.9))
-
-
-def test_the_median_is_numpys():
-    rng = np.random.default_rng(0)
-    for joints in (1, 2, 7, 17):
-        values = rng.normal(size=(30, 3, joints))
-        values[rng.random(values.shape) < 0.4] = np.nan
-        values[..., 0][np.isnan(values).all(-1)] = 1.0
-        assert np.array_equal(_nanmedian(values), np.nanmedian(values, -1))
-    assert np.isnan(_nanmedian(np.full((2, 4), np.nan))).all()
 
 
 def test_two_people_in_any_order_become_two_tracklets():
     rig = ring_rig(2)
     people = [walk(4.0, seed=1) - (0.0, 1.2, 0.0), walk(4.0, seed=2) + (0.0, 1.2, 0.0)]
-    found = link_detections(pictures(rig, people, noise_px=1.0)['cam0'], START_NS, 0.3)
+    found = link_detections(images(rig, people, noise_px=1.0)['cam0'], START_NS, CalibrateConfig())
     assert [len(t) for t in found] == [80, 80]
 
 
 def test_a_gap_begins_a_new_tracklet_and_few_pictures_are_none():
-    seen = [picture(0.05 * i, BASE) for i in range(10)] + [picture(2.0 + 0.05 * i, BASE) for i in range(8)]
-    assert [len(t) for t in link_detections(seen, START_NS, 0.3)] == [10, 8]
-    assert link_detections(seen[:4], START_NS, 0.3) == []
+    seen = [image(0.05 * i, BASE) for i in range(10)] + [image(2.0 + 0.05 * i, BASE) for i in range(8)]
+    assert [len(t) for t in link_detections(seen, START_NS, CalibrateConfig())] == [10, 8]
+    assert link_detections(seen[:4], START_NS, CalibrateConfig()) == []
 
 
 def test_time_that_runs_backwards():
-    seen = [picture(5.0 + 0.05 * i, BASE) for i in range(10)]
+    seen = [image(5.0 + 0.05 * i, BASE) for i in range(10)]
     jitter = [*seen[:6], seen[5], seen[4], *seen[6:]]
-    assert [len(t) for t in link_detections(jitter, START_NS, 0.3)] == [10]
-    again = [*seen, *(picture(0.05 * i, BASE) for i in range(7))]
-    assert sorted(len(t) for t in link_detections(again, START_NS, 0.3)) == [7, 10]
+    assert [len(t) for t in link_detections(jitter, START_NS, CalibrateConfig())] == [10]
+    again = [*seen, *(image(0.05 * i, BASE) for i in range(7))]
+    assert sorted(len(t) for t in link_detections(again, START_NS, CalibrateConfig())) == [7, 10]
 
 
-def test_sample_on_and_between_pictures():
+def test_sample_on_and_between_images():
     track = moving()
     xy, velocity, confidence = sample(track, np.array([0.1, 0.125, -1.0, 5.0]))
     np.testing.assert_allclose(xy[0], track.xy[2])

@@ -1,0 +1,259 @@
+"""From what cameras saw of people to a rig that is judged: the steps of `geo_pose calibrate`, without files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..arrays import FloatArray
+from ..errors import CalibrationError
+from ..findings import Finding
+from ..types import CameraRig, Keypoints2D
+from .bundle.parameters import LOG_FOCAL, OFFSET
+from .bundle.solver import Adjustment, adjust
+from .clocks import clock_drifts, clock_offsets_s, synchronous, with_clocks, with_clocks_beyond
+from .judgement import Judgement, judge
+from .lags import coarse_clocks
+from .people.matching import Sightings, sight_people
+from .people.tracklets import Tracklet, link_detections
+from .people.views import PoseViews, shared_instants
+from .refusal import RefusalError
+from .scratch.growth import rig_from_scratch
+from .settings import AdjustConfig, CalibrateConfig
+from .task import CalibrateTask
+from .verdict import (
+    check_determined,
+    check_motion,
+    check_overlap,
+    clock_refusal,
+    lens_refusal,
+    rig_refusal,
+)
+from .world import WorldReport, align_rig, choose_world, lever_m
+
+# The first adjustment only brings the cameras near; it needs few poses and stages.
+_FIRST_POSES = 150
+_FIRST_STAGES = 6
+# So many standard deviations are no accident.
+_SURE = 3.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """A rig from people, and what is known about it.
+
+    Attributes:
+        rig: in the world that was asked for; its clock offsets are those in the middle of the recording.
+        given: the rig before, None from scratch.
+        offset_s, sigma_offset_s: (C,) clocks: stamp = time + offset + drift * time; the first camera keeps the offset
+            that the rig gave it, and all do where noise explains the differences.
+        drift: (C,).
+        sigma_rotation_rad, sigma_position_m: (C,) standard deviations, for the world that fits these cameras best.
+        sigma_focal: (C,) relative, zero where focal lengths were not estimated.
+        shared: (C, C) instants that two cameras share; the diagonal, each with any other.
+        people: number of people used; ``poses`` their instants that entered in the end, ``kept`` those that judged.
+        before, after: on the instants kept aside, ``after`` before these entered; ``before`` is None from scratch.
+        joints: (M, J, 3) m of the poses that entered, in the new world.
+        world: how the world was chosen; None where it was kept.
+        refusal: why this rig must not be used; None if it may.
+    """
+
+    rig: CameraRig
+    given: CameraRig | None
+    offset_s: FloatArray
+    sigma_offset_s: FloatArray
+    drift: FloatArray
+    sigma_rotation_rad: FloatArray
+    sigma_position_m: FloatArray
+    sigma_focal: FloatArray
+    shared: FloatArray
+    people: int
+    poses: int
+    kept: int
+    before: Judgement | None
+    after: Judgement
+    joints: FloatArray
+    world: WorldReport | None
+    refusal: Finding | None
+
+    def __repr__(self) -> str:
+        verdict = f'refused: {self.refusal.in_words}' if self.refusal else f'{self.after.score_px:.1f} px'
+        return f'Calibrated({", ".join(self.rig.names)}; {self.people} people, {self.poses} poses; {verdict})'
+
+
+def calibrate(
+    keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, task: CalibrateTask | None = None
+) -> Calibrated:
+    """Refine ``rig``, or find it from scratch, from what its cameras saw of people.
+
+    Args:
+        keypoints: by camera, its detections in the order received, of any skeleton that maps to body17.
+        rig: intrinsics, clock offsets and, unless from scratch, extrinsics to begin with.
+        task: what is asked; None: refine.
+
+    Returns:
+        The rig; ``refusal`` says why it must not be used, if so.
+
+    Raises:
+        CalibrationError: if people or motion cannot determine the cameras; says which camera, and what to record.
+    """
+    task = task or CalibrateTask()
+    config, given = task.settings, None if task.from_scratch else rig
+    if task.keep_world and task.keep_world not in rig.names:
+        raise CalibrationError(
+            f"There is no camera '{task.keep_world}' to keep the world of; there are: {', '.join(rig.names)}."
+        )
+
+    # 1. Link each camera's detections over time.
+    tracklets = tracklets_of(keypoints, rig, config)
+    check_motion(tracklets, config)
+
+    # 2. Find cameras and clocks to begin with, and bring them near with few poses.
+    start = _first_rig(tracklets, rig, task)
+    start = _near_rig(sight_people(tracklets, start, config), start, config, given)
+
+    # 3. Tell people apart, and keep a part of the recording aside.
+    sightings = sight_people(tracklets, start, config)
+    shared = shared_instants(sightings.views(start))
+    check_overlap(shared, rig.names, config)
+
+    # 4. Adjust all to the other part.
+    fit = _fit(sightings, start, config, given, choose_clocks=config.adjust.clocks and not task.sync)
+    check_determined(fit.found, config, shared)
+
+    # 5. Judge the rig by the part kept aside.
+    before = None if given is None else _judge_kept(sightings, synchronous(rig))
+    after = _judge_kept(sightings, fit.rig)
+    refusal = (
+        rig_refusal(before, after, sightings.kept(fit.rig), config)
+        or clock_refusal(sightings.views(fit.rig), synchronous(fit.rig), config)
+        or lens_refusal(fit.views, fit.found, config)
+    )
+
+    # 6. Where it is accepted, what was kept aside may help now.
+    if refusal is None:
+        fit = _with_all(fit, sightings, given)
+
+    # 7. Move it into the world that was asked for.
+    found = fit.found
+    change, world = choose_world(found.xyz, fit.views, fit.rig, rig, task)
+    offset_s, drift = clock_offsets_s(fit.rig) + clock_offsets_s(rig), clock_drifts(fit.rig)
+    in_the_middle_s = offset_s + drift * np.median(sightings.time_s)
+    return Calibrated(
+        with_clocks(change.rig(fit.rig), in_the_middle_s), given, offset_s, fit.sigma_offset_s, drift,
+        found.sigma_rotation_rad, found.sigma_position_m * change.scale, found.sigma[:, LOG_FOCAL], shared,
+        len(sightings.people), len(fit.views), int(sightings.is_kept.sum()), before, after, change.points(found.xyz),
+        world, refusal,
+    )
+
+
+def tracklets_of(
+    keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, config: CalibrateConfig
+) -> dict[str, list[Tracklet]]:
+    """Return the tracklets of every camera of the rig, in the time that its known clock offset gives.
+
+    Raises:
+        CalibrationError: with fewer than two cameras, or for a camera that sees nobody.
+    """
+    if len(rig) < 2:
+        raise RefusalError(
+            f'The recording has one camera ({rig.names[0]}); cameras are calibrated against each other.',
+            'Record two or more together.',
+        )
+    stamps = [k.stamp_ns for seen in keypoints.values() for k in seen]
+    if not stamps:
+        raise RefusalError('The recording holds no keypoints;', 'record people, or the cameras\' images.')
+    tracklets = {
+        name: link_detections(keypoints[name], min(stamps) + rig[name].clock.offset_ns, config)
+        if keypoints.get(name) else []
+        for name in rig.names
+    }
+    empty = [name for name, found in tracklets.items() if not found]
+    if empty:
+        raise RefusalError(
+            f'No person is seen for a few images on end by {", ".join(empty)};',
+            'let people walk where every camera sees them, or leave the camera out with --cameras.',
+        )
+    return tracklets
+
+
+def _first_rig(tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig, task: CalibrateTask) -> CameraRig:
+    """Return the cameras to begin with: those given or found from scratch, with clocks where they are asked for."""
+    if task.from_scratch:
+        return rig_from_scratch(tracklets, rig, task)
+    return coarse_clocks(tracklets, synchronous(rig), task.max_offset_s) if task.sync else synchronous(rig)
+
+
+def _near_rig(
+    sightings: Sightings, start: CameraRig, config: CalibrateConfig, given: CameraRig | None
+) -> CameraRig:
+    """Return the rig after a first adjustment to few poses.
+
+    Raises:
+        CalibrationError: if cameras do not see the same people.
+    """
+    views = sightings.views(start)
+    check_overlap(shared_instants(views), start.names, config)
+    found = adjust(views.thinned(_FIRST_POSES), synchronous(start), config.adjust, given=given, stages=_FIRST_STAGES)
+    # Nothing else holds the world where it was.
+    change = align_rig(found.rig, start, lever_m(start, found.xyz))
+    return with_clocks_beyond(change.rig(found.rig), start)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """An adjustment, and what it was made of.
+
+    Attributes:
+        config: its settings, clocks estimated or not.
+        start: the clocks under which ``views`` were sampled.
+        views: the poses that entered.
+        found: what came of it.
+        sigma_offset_s: (C,) how well the clocks' offsets are known, 0 where they were not asked for.
+    """
+
+    config: AdjustConfig
+    start: CameraRig
+    views: PoseViews
+    found: Adjustment
+    sigma_offset_s: FloatArray
+
+    @property
+    def rig(self) -> CameraRig:
+        """The rig found, with its clocks."""
+        return with_clocks_beyond(self.found.rig, self.start)
+
+
+def _fit(
+    sightings: Sightings, start: CameraRig, config: CalibrateConfig, given: CameraRig | None, choose_clocks: bool
+) -> _Fit:
+    """Return the fit to what is not kept aside; with ``choose_clocks`` clock offsets only where they are not noise.
+
+    Offsets that noise explains, or that do not help at the instants kept aside, only make the rest less sure.
+    """
+    views = sightings.fitted(start)
+    found = adjust(views, synchronous(start), config.adjust, given=given)
+    free = _Fit(config.adjust, start, views, found, found.sigma[:, OFFSET])
+    if not choose_clocks:
+        return free
+    start = synchronous(start)
+    views = sightings.fitted(start)
+    without_clocks = replace(config.adjust, clocks=False)
+    found = adjust(views, synchronous(found.rig), without_clocks, given=given)
+    still = replace(free, config=without_clocks, start=start, views=views, found=found)
+    is_clear = (np.abs(clock_offsets_s(free.rig)[1:]) > _SURE * free.sigma_offset_s[1:]).any()
+    helps = _judge_kept(sightings, free.rig).score_px < _judge_kept(sightings, still.rig).score_px
+    return free if is_clear and helps else still
+
+
+def _with_all(fit: _Fit, sightings: Sightings, given: CameraRig | None) -> _Fit:
+    """Return the fit to the whole recording, which begins where ``fit`` ended."""
+    views = sightings.views(fit.start)
+    return replace(fit, views=views, found=adjust(views, fit.found.rig, fit.config, given=given, stages=_FIRST_STAGES))
+
+
+def _judge_kept(sightings: Sightings, rig: CameraRig) -> Judgement:
+    """Return how well ``rig`` explains the instants kept aside."""
+    return judge(synchronous(rig), sightings.kept(rig))

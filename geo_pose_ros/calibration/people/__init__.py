@@ -1,0 +1,1 @@
+"""Who a recording shows: detections linked over time, matched across cameras, and sampled at common instants."""

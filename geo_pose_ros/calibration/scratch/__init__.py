@@ -1,0 +1,1 @@
+"""A first rig without extrinsics."""

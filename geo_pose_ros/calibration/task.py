@@ -1,0 +1,48 @@
+"""What is asked of a calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from .settings import CalibrateConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleSource:
+    """Where lengths come from; the first that is given counts.
+
+    Attributes:
+        distance: two cameras and the distance of their centres, m.
+        stature_m: standing height of the person seen longest.
+    """
+
+    distance: tuple[str, str, float] | None = None
+    stature_m: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateTask:
+    """What to find, and how.
+
+    Attributes:
+        config: see CalibrateConfig.
+        from_scratch: use no extrinsics.
+        sync: look for clock offsets up to ``max_offset_s`` first, and estimate drift.
+        max_offset_s: only with ``sync``.
+        scale: where lengths come from; None: from scratch bone-length statistics, else the given rig.
+        keep_world: from scratch, the camera whose frame (of the given rig) fixes the world; '' for floor and gravity.
+    """
+
+    config: CalibrateConfig = field(default_factory=CalibrateConfig)
+    from_scratch: bool = False
+    sync: bool = False
+    max_offset_s: float = 5.0
+    scale: ScaleSource | None = None
+    keep_world: str = ''
+
+    @property
+    def settings(self) -> CalibrateConfig:
+        """``config``, with clocks and drift where they are asked for."""
+        if not self.sync:
+            return self.config
+        return replace(self.config, adjust=replace(self.config.adjust, clocks=True, drift=True))

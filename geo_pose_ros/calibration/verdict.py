@@ -1,0 +1,173 @@
+"""Whether people determine a rig, and whether what was found may be used: every reason to refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from ..arrays import FloatArray
+from ..errors import CalibrationError
+from ..findings import Finding, Severity
+from ..types import CameraRig
+from .bundle.parameters import LOG_FOCAL, OFFSET
+from .bundle.solver import Adjustment, adjust
+from .clocks import clock_offsets_s
+from .judgement import Judgement
+from .people.tracklets import Tracklet, different_poses
+from .people.views import PoseViews
+from .refusal import RefusalError
+from .settings import CalibrateConfig
+from .world import lever_m
+
+# The tests of clocks and lenses need few poses.
+_CLOCK_POSES, _CLOCK_STAGES, _LENS_POSES = 150, 6, 200
+
+
+def check_motion(tracklets: Mapping[str, Sequence[Tracklet]], config: CalibrateConfig) -> None:
+    """Raise CalibrationError if a camera saw people stand still only."""
+    for name, found in tracklets.items():
+        # Who is lost and found again in one place has not moved.
+        poses = 1 + sum(different_poses(t, config.pose_change) - 1 for t in found)
+        if poses < config.least_poses:
+            raise RefusalError(
+                f"Camera '{name}' saw {poses} clearly different poses or places of people, expected "
+                f'{config.least_poses} or more: who stands still shows the detector\'s habits, not the cameras.',
+                'Record somebody who walks through the volume.',
+            )
+
+
+def check_overlap(shared: FloatArray, names: Sequence[str], config: CalibrateConfig) -> None:
+    """Raise CalibrationError unless every camera shares enough instants with others and all hang together.
+
+    Args:
+        shared: (C, C), see ``views.shared_instants``.
+    """
+    for c, name in enumerate(names):
+        if shared[c, c] < config.least_shared:
+            raise RefusalError(
+                f"Camera '{name}' shares {shared[c, c]:.0f} instants of a person with other cameras, expected "
+                f'{config.least_shared} or more.',
+                'Let people walk where it and another camera see them, or leave it out with --cameras.',
+            )
+    groups, group = connected_components(shared >= config.least_shared, directed=False)
+    if groups > 1:
+        listed = '; '.join(', '.join(names[c] for c in np.flatnonzero(group == g).tolist()) for g in range(groups))
+        raise RefusalError(
+            f'The cameras fall apart into groups that never see a person together: {listed}.',
+            'Let people walk from one group\'s view into the other\'s, or calibrate each alone.',
+        )
+
+
+def check_determined(found: Adjustment, config: CalibrateConfig, shared: FloatArray) -> None:
+    """Raise CalibrationError if what people did leaves a camera too uncertain."""
+    rig = found.rig
+    distance_m = lever_m(rig, found.xyz)
+    for c, name in enumerate(rig.names):
+        turn, position = found.sigma_rotation_rad[c], found.sigma_position_m[c] / distance_m
+        if turn <= config.most_sigma_rad and position <= config.most_sigma:
+            continue
+        best = int(np.argmax(np.where(np.arange(len(rig)) == c, -1.0, shared[c])))
+        centred = found.xyz.reshape(-1, 3) - np.nanmedian(found.xyz.reshape(-1, 3), axis=0)
+        spread = np.nanstd(centred @ np.linalg.svd(np.nan_to_num(centred), full_matrices=False)[2].T, axis=0)
+        flat = ' All joints lie near one plane;' if spread[2] < 0.1 * spread[1] else ''
+        raise RefusalError(
+            f"Camera '{name}' is not determined: its rotation is known to {np.degrees(turn):.2f} degrees and its "
+            f'position to {position * distance_m * 1e3:.0f} mm, expected {np.degrees(config.most_sigma_rad):.2f} '
+            f'degrees and {config.most_sigma * distance_m * 1e3:.0f} mm.{flat} It hangs on {rig.names[best]} by '
+            f'{shared[c, best]:.0f} instants.',
+            'Let people walk through more of what it sees, towards it and across.',
+        )
+
+
+def rig_refusal(
+    before: Judgement | None, after: Judgement, views: PoseViews, config: CalibrateConfig
+) -> Finding | None:
+    """Return why a rig must not be used that was judged by ``views``, which did not enter it."""
+    if before is not None and not after.score_px < before.score_px:
+        return _refused(
+            f'on the instants kept aside the new rig errs by {after.score_px:.2f} px, the one given by '
+            f'{before.score_px:.2f} px: people tell nothing that it does not know already, or were not seen well '
+            'enough.', 'The rig given is kept.',
+        )
+    extent_px = views.extent_px
+    for own, (name, errors) in zip(extent_px, after.medians().items(), strict=True):
+        # NaN is not greater.
+        if np.isfinite(own).any() and errors['left_out_px'] > config.most_camera_error * np.nanmedian(own):
+            return _refused(
+                f"on the instants kept aside camera '{name}' errs by {errors['left_out_px']:.0f} px against what the "
+                f'others see, all cameras by {after.score_px:.1f} px in the median: it took one person for another, or '
+                'its intrinsics or times are wrong.',
+                'Record one person who walks where it and others look, or leave it out with --cameras.',
+            )
+    share = after.score_px / float(np.nanmedian(extent_px))
+    if not share < config.most_error:
+        return _refused(
+            f'on the instants kept aside the rig errs by {after.score_px:.1f} px, {share:.0%} of the people\'s extent: '
+            'views, people or times do not fit together.',
+            'Check that names of cameras and intrinsics are right; use --sync if the cameras had no common clock, '
+            '--from-scratch if the rig given is wrong.',
+        )
+    return None
+
+
+def clock_refusal(views: PoseViews, rig: CameraRig, config: CalibrateConfig) -> Finding | None:
+    """Return whose clock jumps: the two halves of the recording, adjusted apart, ask for offsets that differ clearly.
+
+    Args:
+        views: all of the recording, sampled under the clocks found.
+        rig: the cameras found, with clocks that agree.
+        config: see CalibrateConfig.
+    """
+    adjusting = replace(config.adjust, intrinsics='fixed', clocks=True, drift=False)
+    early = views.time_s <= np.median(views.time_s)
+    halves = []
+    for half in (early, ~early):
+        if not half.any():
+            return None
+        try:
+            few = views.select(half).thinned(_CLOCK_POSES)
+            halves.append(adjust(few, rig, adjusting, given=rig, stages=_CLOCK_STAGES))
+        except CalibrationError:
+            # Nobody is seen by two cameras in one half: there is nothing to compare.
+            return None
+    first, second = halves
+    jump_s = np.abs(clock_offsets_s(second.rig) - clock_offsets_s(first.rig))
+    sigma_s = np.hypot(first.sigma[:, OFFSET], second.sigma[:, OFFSET])
+    worst = int(np.argmax(jump_s))
+    if jump_s[worst] <= max(config.clock_jump_s, config.clock_jump_sigmas * sigma_s[worst]):
+        return None
+    return _refused(
+        f"the clock of camera '{rig.names[worst]}' jumps or drifts: the two halves of the recording ask for offsets "
+        f'that differ by {1e3 * jump_s[worst]:.0f} ms.',
+        'Calibrate from the part before or after a jump, or use --sync for a drift.',
+    )
+
+
+def lens_refusal(views: PoseViews, found: Adjustment, config: CalibrateConfig) -> Finding | None:
+    """Return what is wrong with the intrinsics: with free focal lengths one clearly differs from the given."""
+    if config.adjust.intrinsics != 'fixed':
+        return None
+    keep = np.zeros(len(views), bool)
+    keep[:: max(len(views) // _LENS_POSES, 1)] = True
+    freed = adjust(
+        views.select(keep), found.rig, replace(config.adjust, intrinsics='focal', clocks=False, drift=False)
+    )
+    wrong = []
+    for given, new, sigma in zip(found.rig.cameras, freed.rig.cameras, freed.sigma[:, LOG_FOCAL], strict=True):
+        given_px, new_px = given.intrinsics.K[0, 0], new.intrinsics.K[0, 0]
+        if abs(np.log(new_px / given_px)) > max(config.focal_error, 4.0 * float(sigma)):
+            wrong.append(f"'{given.name}' (given {given_px:.0f} px, seen {new_px:.0f} px)")
+    if not wrong:
+        return None
+    return _refused(
+        f'the focal length of {", ".join(wrong)} is wrong.',
+        'Give the intrinsics of the size that was filmed, or let them be estimated with --intrinsics focal; cameras '
+        'without a common clock, which look alike, need --sync.',
+    )
+
+
+def _refused(what: str, remedy: str) -> Finding:
+    return Finding(Severity.ERROR, what, remedy)

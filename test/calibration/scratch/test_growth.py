@@ -1,0 +1,43 @@
+"""A camera that was joined in the wrong place, when few were known, is found and joined again."""
+
+from dataclasses import replace
+
+from geo_pose_ros.calibration.calibrate import calibrate, tracklets_of
+from geo_pose_ros.calibration.people.matching import sight_people
+from geo_pose_ros.calibration.scratch import growth
+from geo_pose_ros.calibration.settings import CalibrateConfig
+from geo_pose_ros.calibration.task import CalibrateTask
+from geo_pose_ros.types import CameraRig
+
+from ...scenes import ring_rig
+from ..walking import images, pose_errors, walk
+
+FEWER = CalibrateConfig(instants=60)
+TRUTH = ring_rig(5)
+
+
+def test_a_misplaced_camera_is_found():
+    seen = tracklets_of(images(TRUTH, [walk(10.0)], noise_px=1.0), TRUTH, FEWER)
+    views = sight_people(seen, TRUTH, FEWER).views(TRUTH)
+    assert growth._misplaced(TRUTH, views) == ''
+    elsewhere = replace(TRUTH['cam3'], cam_from_world=TRUTH['cam3'].cam_from_world + (0, 0, 0, 0.3))
+    wrong = CameraRig(tuple(elsewhere if c.name == 'cam3' else c for c in TRUTH.cameras))
+    assert growth._misplaced(wrong, views) == 'cam3'
+    two = wrong.subset(('cam0', 'cam3'))
+    assert growth._misplaced(two, sight_people({n: seen[n] for n in two.names}, two, FEWER).views(two)) == ''
+
+
+def test_a_misplaced_camera_is_joined_again(monkeypatch):
+    find, joined = growth._next_camera, []
+
+    def wrong_at_first(tracks, *rest):
+        name, pose = find(tracks, *rest)
+        joined.append(name)
+        # A metre and a half aside: an adjustment that only has to come near leaves it there or nearly.
+        return name, pose + (0, 0, 0, 1.5 if joined.count(name) == 1 and len(tracks) == 1 else 0)
+
+    monkeypatch.setattr(growth, '_next_camera', wrong_at_first)
+    monkeypatch.setattr(growth, '_misplaced', lambda rig, views: joined[-1] if len(joined) == 3 else '')
+    rig = calibrate(images(TRUTH, [walk(10.0)], noise_px=1.0), TRUTH, CalibrateTask(FEWER, from_scratch=True)).rig
+    assert joined[2] == joined[3] and len(joined) == 4
+    assert pose_errors(rig, TRUTH)[0].max() < 0.3

@@ -91,7 +91,7 @@ def test_process_passes_settings(files, monkeypatch, capsys):
         (['info', 'nowhere'], "There is no bag at 'nowhere'"),
         ([*IMPORT, '--fps', '-1'], '--fps: received -1.0, expected more than 0'),
         ([*IMPORT, '--start-time', 'noon'], "--start-time: received 'noon'"),
-        (['rig', 'convert', 'no.yaml', 'rig.toml'], "Rig file 'no.yaml' cannot be read"),
+        (['rig', 'convert', 'no.yaml', 'rig.toml'], "Calibration 'no.yaml' cannot be read"),
         (['process', 'nowhere', '--out', 'out', '--sync.tolerance-ms', '-3'],
          "Parameter 'sync.tolerance_ms': received -3.0, expected"),
     ],

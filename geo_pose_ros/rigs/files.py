@@ -11,20 +11,24 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..errors import CalibrationError, GeoPoseError
+from ..errors import CalibrationError
 from ..types import CameraRig
 from .formats.camera_info_files import is_camera_info, parse_camera_info
 from .formats.colmap import parse_colmap
-from .formats.foreign import ros_name
+from .formats.common import name_file, parse_yaml, ros_name
 from .formats.kalibr import is_kalibr, parse_kalibr
 from .formats.qualisys import dump_qca, parse_qca
 from .formats.toml_files import dump_toml, parse_toml
-from .rig_file import dump_rig, load_yaml, parse_rig
+from .rig_file import dump_rig, parse_rig
 
 _LOG = logging.getLogger(__name__)
 
 __all__ = ['LENGTH_UNITS_M', 'in_words', 'read_calibration', 'ros_name', 'write_calibration']
 
+_YAML = ('.yaml', '.yml')
+_DUMPERS: Mapping[str, Callable[[CameraRig], str]] = {
+    '.yaml': dump_rig, '.yml': dump_rig, '.toml': dump_toml, '.qca.txt': dump_qca,
+}
 LENGTH_UNITS_M: Mapping[str, float] = {'m': 1.0, 'cm': 0.01, 'mm': 0.001}
 
 
@@ -43,61 +47,40 @@ def read_calibration(path: Path, unit: str = 'm') -> CameraRig:
     Raises:
         CalibrationError: naming the file, if it cannot be read or is no calibration.
     """
-    if path.is_dir():
-        return _read_folder(path, LENGTH_UNITS_M[unit])
-    if path.suffix in ('.yaml', '.yml'):
-        return _read_yaml(path)
-    text = _read_text(path)
-    try:
-        if path.suffix == '.toml':
-            return parse_toml(text, LENGTH_UNITS_M[unit])
-        if text.lstrip().startswith('<'):
-            return parse_qca(text)
-    except GeoPoseError as error:
-        raise CalibrationError(f"Calibration '{path}': {error}") from error
+    with name_file(path):
+        return _parse_folder(path, LENGTH_UNITS_M[unit]) if path.is_dir() else _parse_file(path, LENGTH_UNITS_M[unit])
+
+
+def _parse_file(path: Path, unit_m: float) -> CameraRig:
+    text = path.read_text(encoding='utf-8')
+    if path.suffix in _YAML:
+        tree = parse_yaml(text)
+        if is_kalibr(tree):
+            return parse_kalibr(tree)
+        return CameraRig((parse_camera_info(tree, path.stem),)) if is_camera_info(tree) else parse_rig(tree)
+    if path.suffix == '.toml':
+        return parse_toml(text, unit_m)
+    if text.lstrip().startswith('<'):
+        return parse_qca(text)
     raise CalibrationError(
-        f"Calibration '{path}' is of no known kind; expected a rig .yaml, a Kalibr or camera_info .yaml, a Pose2Sim, "
-        'Caliscope or aniposelib .toml, a Qualisys .qca.txt, or a folder of COLMAP.'
+        'unknown kind of file; expected a rig .yaml, a Kalibr or camera_info .yaml, a Pose2Sim, Caliscope or '
+        'aniposelib .toml, a Qualisys .qca.txt, or a folder of COLMAP.'
     )
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"Calibration '{path}' cannot be read: {error}.") from error
-
-
-def _read_yaml(path: Path) -> CameraRig:
-    tree = load_yaml(path)
-    try:
-        if is_kalibr(tree):
-            return parse_kalibr(tree)
-        if is_camera_info(tree):
-            return CameraRig((parse_camera_info(tree, path.stem),))
-        return parse_rig(tree)
-    except GeoPoseError as error:
-        raise CalibrationError(f"Rig file '{path}': {error}") from error
-
-
-def _read_folder(path: Path, unit_m: float) -> CameraRig:
+def _parse_folder(path: Path, unit_m: float) -> CameraRig:
     """Return the rig of a folder: a COLMAP model, or one camera_info file per camera."""
-    if (path / 'cameras.txt').is_file() and (path / 'images.txt').is_file():
-        try:
-            return parse_colmap(_read_text(path / 'cameras.txt'), _read_text(path / 'images.txt'), unit_m)
-        except GeoPoseError as error:
-            raise CalibrationError(f"Calibration '{path}': {error}") from error
-    files = sorted(file for file in path.iterdir() if file.suffix in ('.yaml', '.yml'))
-    trees = {file: load_yaml(file) for file in files}
-    if not trees or not all(map(is_camera_info, trees.values())):
+    cameras, images = path / 'cameras.txt', path / 'images.txt'
+    if cameras.is_file() and images.is_file():
+        return parse_colmap(cameras.read_text(encoding='utf-8'), images.read_text(encoding='utf-8'), unit_m)
+    files = sorted(file for file in path.iterdir() if file.suffix in _YAML)
+    trees = [parse_yaml(file.read_text(encoding='utf-8')) for file in files]
+    if not trees or not all(map(is_camera_info, trees)):
         raise CalibrationError(
-            f"Folder '{path}' is no calibration; expected COLMAP's cameras.txt and images.txt, or the camera_info "
-            '.yaml of every camera and no other .yaml.'
+            "the folder is no calibration; expected COLMAP's cameras.txt and images.txt, or the camera_info .yaml of "
+            'every camera and no other .yaml.'
         )
-    try:
-        return CameraRig(tuple(parse_camera_info(tree, file.stem) for file, tree in trees.items()))
-    except GeoPoseError as error:
-        raise CalibrationError(f"Calibration '{path}': {error}") from error
+    return CameraRig(tuple(parse_camera_info(tree, file.stem) for file, tree in zip(files, trees, strict=True)))
 
 
 def write_calibration(path: Path, rig: CameraRig, *, overwrite: bool = False) -> None:
@@ -106,21 +89,18 @@ def write_calibration(path: Path, rig: CameraRig, *, overwrite: bool = False) ->
     Raises:
         CalibrationError: if the file exists, the suffix is unknown, or the format cannot hold the lens model.
     """
-    dumpers: dict[str, Callable[[CameraRig], str]] = {
-        '.yaml': dump_rig, '.yml': dump_rig, '.toml': dump_toml, '.qca.txt': dump_qca,
-    }
-    suffix = next((known for known in dumpers if path.name.endswith(known)), None)
+    suffix = next((known for known in _DUMPERS if path.name.endswith(known)), None)
     if suffix is None:
-        raise CalibrationError(f"Calibration '{path}': unknown suffix; expected one of {', '.join(dumpers)}.")
+        raise CalibrationError(f"Calibration '{path}': unknown suffix; expected one of {', '.join(_DUMPERS)}.")
     if path.exists() and not overwrite:
         raise CalibrationError(f"'{path}' exists already. Choose another path, or give --overwrite to replace it.")
     late = [camera.name for camera in rig.cameras if camera.clock.offset_s]
-    if late and dumpers[suffix] is not dump_rig:
+    if late and suffix not in _YAML:
         _LOG.warning(
             "'%s': %s cannot hold the clock offsets of %s, which are left out; write .yaml to keep them.",
             path, suffix, ', '.join(late),
         )
-    text = dumpers[suffix](rig)
+    text = _DUMPERS[suffix](rig)
     try:
         path.write_text(text, encoding='utf-8')
     except OSError as error:

@@ -18,44 +18,18 @@ Schema (metres, px; unknown keys are errors):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
-from ..errors import CalibrationError, GeoPoseError
+from ..errors import CalibrationError
 from ..types import Camera, CameraRig, ClockModel, Intrinsics
+from .formats.common import Tree, name_camera, name_file, parse_yaml
 
 _CLOCK = 'clock_offset_s'
 _CAMERA_KEYS = ('frame_id', 'width', 'height', 'K', 'distortion_model', 'D', 'cam_from_world')
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice; PyYAML keeps the last one silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            line = node.start_mark.line + 1
-            raise CalibrationError(f'{twice} given more than once at line {line}; names are unique.')
-        return super().construct_mapping(node, deep=deep)
-
-
-def load_yaml(path: Path) -> Any:
-    """Return the content of a YAML file; raise CalibrationError, naming it, if it is none or repeats a key."""
-    try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"Rig file '{path}' cannot be read: {error}. Give an existing YAML rig file.") from error
-    try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise CalibrationError(f"Rig file '{path}' is not YAML: {error}") from error
-    except CalibrationError as error:
-        raise CalibrationError(f"Rig file '{path}': {error}") from error
 
 
 def load_rig(path: Path) -> CameraRig:
@@ -64,51 +38,41 @@ def load_rig(path: Path) -> CameraRig:
     Raises:
         CalibrationError: naming the file and the camera, if it cannot be read or is not a rig.
     """
-    tree = load_yaml(path)
-    try:
-        return parse_rig(tree)
-    except GeoPoseError as error:
-        raise CalibrationError(f"Rig file '{path}': {error}") from error
+    with name_file(path, 'Rig file'):
+        return parse_rig(parse_yaml(path.read_text(encoding='utf-8')))
 
 
-def parse_rig(tree: Any) -> CameraRig:
+def parse_rig(tree: Tree) -> CameraRig:
     """Return the rig of a parsed rig file; raise CalibrationError for unknown or missing keys and wrong values."""
     if not isinstance(tree, Mapping) or not isinstance(tree.get('cameras'), Mapping):
         raise CalibrationError(
-            "expected a mapping with 'world_frame_id' and 'cameras'; see geo_pose_ros/calibration/rig_file.py."
+            "expected a mapping with 'world_frame_id' and 'cameras'; see geo_pose_ros/rigs/rig_file.py."
         )
-    _check_keys('the rig', tree, ('world_frame_id', 'cameras'))
+    _check_keys(tree, ('world_frame_id', 'cameras'))
     cameras = [_parse_camera(str(name), entry) for name, entry in tree['cameras'].items()]
     return CameraRig(tuple(cameras), str(tree['world_frame_id']))
 
 
-def _check_keys(
-    what: str, entry: Mapping[str, Any], expected: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> None:
-    unknown = sorted(set(map(str, entry)) - {*expected, *optional})
-    missing = sorted(set(expected) - set(entry))
+def _check_keys(entry: Mapping[str, object], required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
+    unknown = sorted(set(map(str, entry)) - {*required, *optional})
+    missing = sorted(set(required) - set(entry))
     if unknown:
-        raise CalibrationError(f'{what} has the unknown key {unknown}; known: {[*expected, *optional]}.')
+        raise CalibrationError(f'unknown key {unknown}; known: {[*required, *optional]}.')
     if missing:
-        raise CalibrationError(f'{what} lacks {missing}; add it.')
+        raise CalibrationError(f'missing key {missing}; add it.')
 
 
-def _parse_camera(name: str, entry: Any) -> Camera:
-    what = f"camera '{name}'"
-    if not isinstance(entry, Mapping):
-        raise CalibrationError(f'{what}: expected a mapping with {list(_CAMERA_KEYS)}.')
-    _check_keys(what, entry, _CAMERA_KEYS, (_CLOCK,))
-    try:
+def _parse_camera(name: str, entry: Tree) -> Camera:
+    with name_camera(name):
+        if not isinstance(entry, Mapping):
+            raise CalibrationError(f'expected a mapping with {list(_CAMERA_KEYS)}.')
+        _check_keys(entry, _CAMERA_KEYS, (_CLOCK,))
         intrinsics = Intrinsics(
             np.array(entry['K'], float), np.array(entry['D'], float), str(entry['distortion_model']),
             int(entry['width']), int(entry['height']),
         )
         pose, clock = np.array(entry['cam_from_world'], float), ClockModel(float(entry.get(_CLOCK, 0.0)))
         return Camera(name, str(entry['frame_id']), intrinsics, pose, clock)
-    except (TypeError, ValueError) as error:
-        raise CalibrationError(f'{what}: a value is not a number or a matrix has ragged rows: {error}.') from error
-    except GeoPoseError as error:
-        raise CalibrationError(f'{what}: {error}') from error
 
 
 def dump_rig(rig: CameraRig) -> str:

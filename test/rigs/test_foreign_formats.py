@@ -158,10 +158,10 @@ def test_kalibr_with_something_else_in_it(tmp_path):
     [
         (CAMERAS.replace('SIMPLE_RADIAL', 'THIN_PRISM'), IMAGES, "model 'THIN_PRISM' is not supported"),
         (CAMERAS.replace(' -0.1\n', '\n'), IMAGES, 'SIMPLE_RADIAL has 3 parameters, expected 4'),
-        (CAMERAS, '# nothing\n', 'names no picture'),
+        (CAMERAS, '# nothing\n', 'names no image'),
         (CAMERAS, IMAGES.replace(' 1 left.png', ' left.png'), 'has 9 words, expected 10'),
         (CAMERAS, IMAGES.replace('0 0 0 3 top', '0 0 0 9 top'), 'no camera 9'),
-        (CAMERAS, IMAGES.replace('0 0 0 3 top', '0 0 0 1 top'), 'camera 1 took several pictures'),
+        (CAMERAS, IMAGES.replace('0 0 0 3 top', '0 0 0 1 top'), 'camera 1 took several images'),
         (CAMERAS.replace('900 640.5', 'x 640.5'), IMAGES, "camera 'left': a value is not a number"),
     ],
 )

@@ -199,7 +199,7 @@ def test_places_and_suffixes_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'text', 'message'),
     [
-        ('a.json', '{}', r"a\.json' is of no known kind; expected a rig \.yaml"),
+        ('a.json', '{}', r"a\.json': unknown kind of file; expected a rig \.yaml"),
         ('a.toml', 'a = [', 'not TOML'),
         ('a.toml', '[project]\nfps = 60', r"no table with a 'matrix'; found: project\. Give the calibration"),
         ('a.toml', POSE2SIM.replace('rotation', 'turn'), r"camera 'left' lacks 'rotation'; calibrate it"),

@@ -68,13 +68,13 @@ def broken(change):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda t: t.update(units='mm'), r"the rig has the unknown key \['units'\]"),
-        (lambda t: t.pop('world_frame_id'), r"lacks \['world_frame_id'\]"),
-        (lambda t: t['cameras']['cam1'].update(fx=3), r"camera 'cam1' has the unknown key \['fx'\]"),
-        (lambda t: t['cameras']['cam1'].pop('D'), r"camera 'cam1' lacks \['D'\]"),
+        (lambda t: t.update(units='mm'), r"unknown key \['units'\]"),
+        (lambda t: t.pop('world_frame_id'), r"missing key \['world_frame_id'\]"),
+        (lambda t: t['cameras']['cam1'].update(fx=3), r"camera 'cam1': unknown key \['fx'\]"),
+        (lambda t: t['cameras']['cam1'].pop('D'), r"camera 'cam1': missing key \['D'\]"),
         (lambda t: t['cameras'].update(cam1=3), "camera 'cam1': expected a mapping"),
         (lambda t: t['cameras']['cam0']['cam_from_world'][0].__setitem__(0, 3.0), "camera 'cam0'.*not a rotation"),
-        (lambda t: t['cameras']['cam0']['K'][0].pop(), "camera 'cam0': a value is not a number or a matrix has ragged"),
+        (lambda t: t['cameras']['cam0']['K'][0].pop(), "camera 'cam0': a value is not a number or has a wrong shape"),
         (lambda t: t['cameras']['cam0'].update(width='wide'), "camera 'cam0': a value is not a number"),
         (lambda t: t.update(cameras={}), 'no camera'),
         (lambda t: t.update(cameras=[1]), 'expected a mapping'),
@@ -90,7 +90,7 @@ def test_file_errors_name_the_file(tmp_path):
     with pytest.raises(CalibrationError, match=r"rig.yaml' cannot be read"):
         load_rig(path)
     path.write_text('cameras: [')
-    with pytest.raises(CalibrationError, match='is not YAML'):
+    with pytest.raises(CalibrationError, match='not YAML'):
         load_rig(path)
     text = dump_rig(ring_rig(2))
     path.write_text(text.replace('cam1:', 'cam0:'))

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray
 from ...types import Camera, Intrinsics
-from .foreign import build_camera
+from .common import Tree, name_camera, ros_camera
 
 
-def is_camera_info(tree: Any) -> bool:
+def is_camera_info(tree: Tree) -> bool:
     """Return whether a parsed YAML is one."""
     return isinstance(tree, Mapping) and 'camera_matrix' in tree
 
 
-def parse_camera_info(tree: Mapping[str, Any], name: str) -> Camera:
-    """Return the camera, in the world's origin as nothing is said about where it stands.
+def parse_camera_info(tree: Tree, file_name: str) -> Camera:
+    """Return the camera, at the world's origin because the file has no pose.
 
     Args:
-        name: where the file gives none, or the drivers' default.
+        tree: the parsed YAML.
+        file_name: the camera's name where the file gives none, or the drivers' default.
 
     Raises:
         CalibrationError: naming the camera, if something is missing or impossible.
     """
     given = str(tree.get('camera_name', ''))
-
-    def intrinsics() -> Intrinsics:
+    name = file_name if given in ('', 'camera', 'narrow_stereo') else given
+    with name_camera(name):
         K = np.array(tree['camera_matrix']['data'], float).reshape(3, 3)
         D = np.array(tree['distortion_coefficients']['data'], float).ravel()
-        return Intrinsics(K, D, str(tree['distortion_model']), int(tree['image_width']), int(tree['image_height']))
-
-    def cam_from_world() -> FloatArray:
-        return np.eye(3, 4)
-
-    return build_camera(name if given in ('', 'camera', 'narrow_stereo') else given, intrinsics, cam_from_world)
+        size = int(tree['image_width']), int(tree['image_height'])
+        return ros_camera(name, Intrinsics(K, D, str(tree['distortion_model']), *size), np.eye(3, 4))

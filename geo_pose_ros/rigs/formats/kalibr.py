@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray
 from ...errors import CalibrationError
 from ...geometry.rigid import compose
 from ...types import Camera, CameraRig, Intrinsics
-from .foreign import build_camera
+from .common import Tree, camera_matrix, name_camera, ros_camera
 
 # Kalibr's name -> ROS's; both use k1 k2 p1 p2, and k1..k4 for equidistant.
 _MODELS: Mapping[str, str] = {'radtan': 'plumb_bob', 'equidistant': 'equidistant', 'none': 'plumb_bob'}
 
 
-def is_kalibr(tree: Any) -> bool:
+def is_kalibr(tree: Tree) -> bool:
     """Return whether a parsed YAML is a camchain."""
     return isinstance(tree, Mapping) and any(
         isinstance(entry, Mapping) and 'camera_model' in entry for entry in tree.values()
     )
 
 
-def parse_kalibr(tree: Mapping[str, Any]) -> CameraRig:
+def parse_kalibr(tree: Tree) -> CameraRig:
     """Return the rig of a camchain, m; cameras are named after their topics, or cam0, cam1, ...
 
     Raises:
         CalibrationError: for a model that ROS has not, or a camera without a transform to the one before.
     """
     cameras: list[Camera] = []
-    before: FloatArray = np.eye(3, 4)
-    for number, (key, entry) in enumerate(sorted(tree.items(), key=lambda item: _order(str(item[0])))):
+    for key in sorted(tree, key=_order):
+        entry = tree[key]
         if not isinstance(entry, Mapping):
             raise CalibrationError(f"camera '{key}': expected a mapping, as Kalibr writes it.")
-        camera = _camera(str(key), entry, number, before)
-        before = camera.cam_from_world
-        cameras.append(camera)
+        topic = re.match(r'/?(.+)/image', str(entry.get('rostopic', '')))
+        name = topic.group(1).rsplit('/', 1)[-1] if topic else key
+        with name_camera(name):
+            pose = np.eye(3, 4)
+            if cameras:
+                pose = compose(np.array(entry['T_cn_cnm1'], float)[:3, :4], cameras[-1].cam_from_world)
+            cameras.append(ros_camera(name, _intrinsics(entry), pose))
     return CameraRig(tuple(cameras))
 
 
@@ -48,23 +50,13 @@ def _order(key: str) -> tuple[int, str]:
     return (int(digits.group()) if digits else -1), key
 
 
-def _camera(key: str, entry: Mapping[str, Any], number: int, before: FloatArray) -> Camera:
-    def intrinsics() -> Intrinsics:
-        if entry['camera_model'] != 'pinhole':
-            raise CalibrationError(f"camera_model '{entry['camera_model']}' is not supported; expected pinhole.")
-        model = str(entry.get('distortion_model', 'none'))
-        if model not in _MODELS:
-            raise CalibrationError(f"distortion_model '{model}' is not supported; expected {', '.join(_MODELS)}.")
-        fx, fy, cx, cy = (float(value) for value in entry['intrinsics'])
-        D = np.array([] if model == 'none' else entry['distortion_coeffs'], float)
-        width, height = (int(side) for side in entry['resolution'])
-        K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-        return Intrinsics(K, D, _MODELS[model], width, height)
-
-    def cam_from_world() -> FloatArray:
-        if number == 0:
-            return before
-        return compose(np.array(entry['T_cn_cnm1'], float)[:3, :4], before)
-
-    topic = re.match(r'/?(.+)/image', str(entry.get('rostopic', '')))
-    return build_camera(topic.group(1).rsplit('/', 1)[-1] if topic else key, intrinsics, cam_from_world)
+def _intrinsics(entry: Tree) -> Intrinsics:
+    if entry['camera_model'] != 'pinhole':
+        raise CalibrationError(f"camera_model '{entry['camera_model']}' is not supported; expected pinhole.")
+    model = str(entry.get('distortion_model', 'none'))
+    if model not in _MODELS:
+        raise CalibrationError(f"distortion_model '{model}' is not supported; expected {', '.join(_MODELS)}.")
+    fx, fy, cx, cy = (float(value) for value in entry['intrinsics'])
+    D = np.array([] if model == 'none' else entry['distortion_coeffs'], float)
+    width, height = (int(side) for side in entry['resolution'])
+    return Intrinsics(camera_matrix(fx, fy, cx, cy), D, _MODELS[model], width, height)

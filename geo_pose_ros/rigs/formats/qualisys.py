@@ -6,14 +6,18 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 
-from ...arrays import FloatArray
 from ...errors import CalibrationError
 from ...types import Camera, CameraRig, Intrinsics
-from .foreign import build_camera
+from .common import camera_matrix, name_camera, ros_camera
 
 _QCA_SUBPIXELS = 64.0
 _QCA_AXES = np.diag([1.0, -1.0, -1.0])
 _MM = 1000.0
+# fx fy cx cy, and the coefficients in the order of plumb_bob: k1 k2 p1 p2 k3.
+_QCA_PINHOLE = ('focalLengthU', 'focalLengthV', 'centerPointU', 'centerPointV')
+_QCA_DISTORTION = (
+    'radialDistortion1', 'radialDistortion2', 'tangentalDistortion1', 'tangentalDistortion2', 'radialDistortion3',
+)
 
 
 def parse_qca(text: str) -> CameraRig:
@@ -39,32 +43,19 @@ def _qca_camera(element: ET.Element) -> Camera:
             raise KeyError(f'<{child} {attribute}="...">')
         return float(node.attrib[attribute])
 
-    def intrinsics() -> Intrinsics:
+    name = element.get('serial', '')
+    with name_camera(name):
         if number('intrinsic', 'skew') != 0.0 or float(element.get('viewrotation', '0')) != 0.0:
             raise CalibrationError('skew or viewrotation is not 0; neither is supported. Calibrate without.')
         left, top = number('fov_video', 'left'), number('fov_video', 'top')
-        K = np.eye(3)
-        K[0, 0] = number('intrinsic', 'focalLengthU') / _QCA_SUBPIXELS
-        K[1, 1] = number('intrinsic', 'focalLengthV') / _QCA_SUBPIXELS
-        K[0, 2] = number('intrinsic', 'centerPointU') / _QCA_SUBPIXELS - left
-        K[1, 2] = number('intrinsic', 'centerPointV') / _QCA_SUBPIXELS - top
-        D = np.array([number('intrinsic', name) for name in _QCA_DISTORTION])
+        fx, fy, cx, cy = (number('intrinsic', key) / _QCA_SUBPIXELS for key in _QCA_PINHOLE)
+        D = np.array([number('intrinsic', key) for key in _QCA_DISTORTION])
         width, height = number('fov_video', 'right') - left + 1, number('fov_video', 'bottom') - top + 1
-        return Intrinsics(K, D, 'plumb_bob', round(width), round(height))
-
-    def cam_from_world() -> FloatArray:
+        lens = Intrinsics(camera_matrix(fx, fy, cx - left, cy - top), D, 'plumb_bob', round(width), round(height))
         R_file = np.array([[number('transform', f'r{row}{column}') for column in (1, 2, 3)] for row in (1, 2, 3)])
         centre = np.array([number('transform', axis) for axis in 'xyz']) / _MM
         R = _QCA_AXES @ R_file
-        return np.column_stack([R, -R @ centre])
-
-    return build_camera(element.get('serial', ''), intrinsics, cam_from_world)
-
-
-# In the order of plumb_bob: k1 k2 p1 p2 k3.
-_QCA_DISTORTION = (
-    'radialDistortion1', 'radialDistortion2', 'tangentalDistortion1', 'tangentalDistortion2', 'radialDistortion3',
-)
+        return ros_camera(name, lens, np.column_stack([R, -R @ centre]))
 
 
 def dump_qca(rig: CameraRig) -> str:
@@ -83,16 +74,17 @@ def dump_qca(rig: CameraRig) -> str:
         for name in ('fov_marker', 'fov_marker_max', 'fov_video', 'fov_video_max'):
             ET.SubElement(element, name, window)
         R_file = _QCA_AXES @ camera.cam_from_world[:, :3]
-        place = dict(zip('xyz', map(repr, (camera.position_m * _MM).tolist()), strict=True))
-        turn = {f'r{row + 1}{column + 1}': repr(float(R_file[row, column])) for row in range(3) for column in range(3)}
-        ET.SubElement(element, 'transform', place | turn)
-        D = dict(zip(_QCA_DISTORTION, map(repr, np.pad(lens.D, (0, 5 - len(lens.D))).tolist()), strict=True))
+        position = dict(zip('xyz', map(repr, (camera.position_m * _MM).tolist()), strict=True))
+        rotation = {f'r{row + 1}{column + 1}': repr(R_file[row, column].item()) for row, column in np.ndindex(3, 3)}
+        ET.SubElement(element, 'transform', position | rotation)
+        D = dict(zip(_QCA_DISTORTION, np.pad(lens.D, (0, 5 - len(lens.D))), strict=True))
         K = lens.K * _QCA_SUBPIXELS
-        focal = {
-            'focalLengthU': K[0, 0], 'focalLengthV': K[1, 1], 'centerPointU': K[0, 2], 'centerPointV': K[1, 2],
+        pinhole = dict(zip(_QCA_PINHOLE, (K[0, 0], K[1, 1], K[0, 2], K[1, 2]), strict=True))
+        sensor = {
             'sensorMinU': 0.0, 'sensorMaxU': lens.width * _QCA_SUBPIXELS, 'sensorMinV': 0.0,
             'sensorMaxV': lens.height * _QCA_SUBPIXELS, 'skew': 0.0,
         }
-        ET.SubElement(element, 'intrinsic', {key: repr(float(value)) for key, value in focal.items()} | D)
+        intrinsic = pinhole | sensor | D
+        ET.SubElement(element, 'intrinsic', {key: repr(float(value)) for key, value in intrinsic.items()})
     ET.indent(root)
     return "<?xml version='1.0' encoding='UTF-8'?>\n" + ET.tostring(root, encoding='unicode') + '\n'

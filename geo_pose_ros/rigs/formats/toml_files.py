@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray
 from ...errors import CalibrationError
 from ...geometry.rigid import from_rotation_vector
 from ...types import Camera, CameraRig, Intrinsics
-from .foreign import build_camera
+from .common import Tree, name_camera, ros_camera
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,7 +27,7 @@ def parse_toml(text: str, unit_m: float) -> CameraRig:
         raise CalibrationError(f'not TOML: {error}.') from error
     # Caliscope nests its cameras below [cameras.N]; the others have one table per camera beside [metadata].
     nested = tree.get('cameras')
-    tables: Mapping[str, Any] = nested if isinstance(nested, dict) else tree
+    tables: Mapping[str, Tree] = nested if isinstance(nested, dict) else tree
     entries = {
         key: entry for key, entry in tables.items()
         if isinstance(entry, dict) and 'matrix' in entry and not entry.get('ignore', False)
@@ -42,24 +40,21 @@ def parse_toml(text: str, unit_m: float) -> CameraRig:
     return CameraRig(tuple(_toml_camera(key, entry, unit_m) for key, entry in entries.items()))
 
 
-def _toml_camera(key: str, entry: Mapping[str, Any], unit_m: float) -> Camera:
-    def intrinsics() -> Intrinsics:
+def _toml_camera(key: str, entry: Tree, unit_m: float) -> Camera:
+    name = str(entry.get('name', key))
+    with name_camera(name):
         D = np.array(entry['distortions'], float).ravel()
         model = 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
         if entry.get('fisheye', False):
             model, D = 'equidistant', D[:4]
         # Pose2Sim writes the size as floats.
         width, height = (round(float(side)) for side in entry['size'])
-        return Intrinsics(np.array(entry['matrix'], float), D, model, width, height)
-
-    def cam_from_world() -> FloatArray:
+        lens = Intrinsics(np.array(entry['matrix'], float), D, model, width, height)
         rotation = np.array(entry['rotation'], float)
         translation = np.array(entry['translation'], float).ravel() * unit_m
         if rotation.shape == (3, 3):
-            return np.column_stack([rotation, translation])
-        return from_rotation_vector(rotation.ravel(), translation)
-
-    return build_camera(str(entry.get('name', key)), intrinsics, cam_from_world)
+            return ros_camera(name, lens, np.column_stack([rotation, translation]))
+        return ros_camera(name, lens, from_rotation_vector(rotation.ravel(), translation))
 
 
 def dump_toml(rig: CameraRig) -> str:

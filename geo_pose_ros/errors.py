@@ -1,4 +1,4 @@
-"""Errors of the package; a message says what, received, expected, and the remedy."""
+"""Errors of the package; a message says what is wrong, what was received, what is possible, and the remedy."""
 
 
 class GeoPoseError(Exception):
@@ -14,10 +14,10 @@ class CalibrationError(GeoPoseError):
 
 
 class TransformError(CalibrationError):
-    """One frame's place in another is not known for one instant.
+    """The pose of one frame in another is not known at one instant.
 
     Attributes:
-        kind: 'late' (the instant is after all that was told), 'old' (before), 'missing' or 'jump'.
+        kind: 'late' (the instant is after all transforms), 'old' (before), 'missing' or 'jump'.
     """
 
     def __init__(self, kind: str, text: str) -> None:

@@ -41,8 +41,8 @@ class Finding:
     def in_words(self) -> str:
         """Place, finding and remedy as one sentence after the other."""
         # Errors of this package name their camera themselves.
-        place = f'{self.where}: ' if self.where and not self.what.startswith('Camera ') else ''
-        return f'{place}{self.what} {self.remedy}'.rstrip()
+        prefix = f'{self.where}: ' if self.where and not self.what.startswith('Camera ') else ''
+        return f'{prefix}{self.what} {self.remedy}'.rstrip()
 
 
 def worst(findings: Iterable[Finding]) -> Severity:
@@ -54,8 +54,8 @@ def as_lines(findings: Iterable[Finding], *, least: Severity = Severity.OK) -> I
     """Yield the findings that are at least as bad as ``least`` as lines for a terminal, each remedy on its own line."""
     for finding in findings:
         if finding.severity >= least:
-            place = f'{finding.where}: ' if finding.where else ''
-            yield f'  {_MARKS[finding.severity]} {place}{finding.what}'
+            prefix = f'{finding.where}: ' if finding.where else ''
+            yield f'  {_MARKS[finding.severity]} {prefix}{finding.what}'
             if finding.remedy:
                 yield f'        {finding.remedy}'
 

@@ -2,8 +2,8 @@
 
 ros2 launch geo_pose_ros detectors.launch.py rig:=rig.yaml [processes:=3] [params:=pose_node.yaml] [detector_params:=F]
 
-Each process detects its share of the rig's cameras and sends keypoints; pose_node fuses them and says whom to expect
-where. A process that ends is started again.
+Each process detects its share of the rig's cameras and sends keypoints; pose_node fuses them and sends back where it
+predicts people. A process that ends is started again.
 """
 
 import os

@@ -59,7 +59,7 @@ def generate_launch_description() -> LaunchDescription:
             'calibration', default_value='', description='folder of <camera>.yaml; empty: the driver finds its own'
         ),
         DeclareLaunchArgument('rig', default_value='', description='rig file; empty: from camera_info and /tf_static'),
-        # The shared memory that pictures go through belongs to the drivers.
+        # The shared memory that images go through belongs to the drivers.
         *(SetEnvironmentVariable(name, value) for name, value in large_data_environment(os.environ).items()),
         OpaqueFunction(function=cameras),
         IncludeLaunchDescription(

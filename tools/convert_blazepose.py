@@ -11,7 +11,7 @@ Python 3.11, in an environment of its own:
 
 It makes the weights that TFLite keeps sparse dense, keeps only the outputs that are used, hands the rest to tf2onnx,
 stores the weights in half precision (they are in mediapipe's files; the computation stays in single), compares the
-result with TFLite's own on a batch of random pictures, and writes a card beside each model.
+result with TFLite's own on a batch of random images, and writes a card beside each model.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _REFERENCE = 'Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Track
 _NETWORKS: dict[str, dict[str, Any]] = {
     'blazepose_person': {
         'source': 'mediapipe/modules/pose_detection/pose_detection.tflite',
-        'input': 'RGB in [-1, 1], the picture letterboxed with black',
+        'input': 'RGB in [-1, 1], the image letterboxed with black',
         # TFLite's name of an output: ours, and what it is.
         'outputs': {
             'Identity': ('boxes', '(batch, 2254, 12) centre x y, size, hip centre, circle, shoulder centre, head; px '
@@ -51,7 +51,7 @@ _NETWORKS: dict[str, dict[str, Any]] = {
     },
     'blazepose_keypoints': {
         'source': 'mediapipe/modules/pose_landmark/pose_landmark_full.tflite',
-        'input': 'RGB in [0, 1], a rotated square region of the picture',
+        'input': 'RGB in [0, 1], a rotated square region of the image',
         'outputs': {
             'Identity': ('landmarks', '(batch, 195) 39 times x y z (px of the input), visibility, presence (logits)'),
             'Identity_1': ('presence', '(batch, 1) probability of a person'),
@@ -192,7 +192,7 @@ def _halve_the_weights(graph: Any) -> None:
 
 
 def compare(original: bytes, path: Path, names: dict[str, str]) -> dict[str, float]:
-    """Return the largest differences of the converted outputs to TFLite's over a batch of random pictures."""
+    """Return the largest differences of the converted outputs to TFLite's over a batch of random images."""
     interpreter = tf.lite.Interpreter(model_content=original)
     interpreter.allocate_tensors()
     (given,) = interpreter.get_input_details()

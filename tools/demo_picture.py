@@ -1,4 +1,4 @@
-"""docs/media/demo.webp: the demo's footage with the reprojected skeleton, and the skeleton in 3D, as a moving picture.
+"""docs/media/demo.webp: the demo's footage with the reprojected skeleton, and the skeleton in 3D, as an animation.
 
 Run it after `make demo`: .venv/bin/python tools/demo_picture.py. Footage: Pose2Sim (BSD-3-Clause).
 """
@@ -9,7 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -19,7 +18,7 @@ from geo_pose_ros.arrays import FloatArray, UInt8Array
 from geo_pose_ros.bags.process import process_bag
 from geo_pose_ros.bags.recording import Recording
 from geo_pose_ros.types import Bodies3D
-from geo_pose_ros.view.drawing import joint_colours, overlay
+from geo_pose_ros.view.drawing import draw_bodies, overlay
 from geo_pose_ros.view.playback import Playback
 
 ROOT = Path(__file__).parents[1]
@@ -29,30 +28,19 @@ HEIGHT_PX, STEP, FRAME_MS, QUALITY = 400, 3, 60, 60
 MOST_BYTES = 1_500_000
 
 
-def draw_bodies(bodies: Bodies3D, azimuth_deg: float, middle_m: FloatArray, half_m: float) -> UInt8Array:
-    """Return the bodies in 3D, (HEIGHT_PX, HEIGHT_PX, 3) BGR, seen from an azimuth.
-
-    Args:
-        bodies: to draw.
-        azimuth_deg: from where.
-        middle_m: (2,) of the floor that is shown, which goes so far to either side.
-        half_m: that far.
-    """
+def view_3d(bodies: Bodies3D, azimuth_deg: float, middle_m: FloatArray, half_m: float) -> UInt8Array:
+    """Return the bodies in 3D, (HEIGHT_PX, HEIGHT_PX, 3) RGB, on the floor around ``middle_m`` to ``half_m`` away."""
     figure = Figure(figsize=(HEIGHT_PX / 100, HEIGHT_PX / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((-0.12, -0.12, 1.24, 1.24), projection='3d')
-    colours = [tuple(c / 255.0 for c in reversed(bgr)) for bgr in joint_colours(bodies.skeleton)]
-    for joints in bodies.xyz:
-        for a, b in bodies.skeleton.edges:
-            axes.plot(*joints[[a, b]].T, color=colours[b], linewidth=3.5, solid_capstyle='round')
-        axes.scatter(*joints.T, color=colours, s=16, depthshade=False)
+    draw_bodies(axes, bodies, width=3.5)
     (x, y), far = middle_m, half_m
     axes.set(xlim=(x - far, x + far), ylim=(y - far, y + far), zlim=(0.0, 2.0 * far), xticklabels=(), yticklabels=(),
              zticklabels=())
     axes.set_box_aspect((1, 1, 1))
     axes.view_init(elev=14, azim=azimuth_deg)
     canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., 2::-1])
+    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def main(footage: Path) -> int:
@@ -74,8 +62,7 @@ def main(footage: Path) -> int:
     low, high = np.nanmin(floor, axis=0), np.nanmax(floor, axis=0)
     middle_m, half_m = (low + high) / 2.0, max(0.9, float((high - low).max()) / 2.0)
     frames = [
-        Image.fromarray(cv2.cvtColor(
-            np.hstack([views, draw_bodies(bodies, azimuth_deg, middle_m, half_m)]), cv2.COLOR_BGR2RGB))
+        Image.fromarray(np.hstack([views[..., ::-1], view_3d(bodies, azimuth_deg, middle_m, half_m)]))
         for views, bodies, azimuth_deg in shown
     ]
     OUT.parent.mkdir(parents=True, exist_ok=True)

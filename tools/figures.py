@@ -1,4 +1,4 @@
-"""The pictures of the concepts, as SVG: python tools/figures.py [FOLDER]
+"""The figures of the concepts, as SVG: python tools/figures.py [FOLDER]
 
 Bodies, covariances and ids in them are what the package says of made-up people, not drawn by hand.
 """
@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.patches import Ellipse
@@ -19,13 +17,19 @@ from geo_pose_ros import Camera, CameraRig, Intrinsics, Keypoints2D, PosePipelin
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.simulation.walks import STANDING, turn
 from geo_pose_ros.skeleton import BODY17
-from test.scenes import person
 
 MEDIA = Path(__file__).resolve().parents[1] / 'docs' / 'media'
 BLUE, ORANGE, GREEN, GREY = '#0f7fd1', '#d9770a', '#159a6c', '#7a8594'
 RATE_HZ = 15.0
 LENS = Intrinsics([[900.0, 0, 640], [0, 900, 480], [0, 0, 1]], [], 'plumb_bob', 1280, 960)
+
+
+def person(seed: int, position_m: tuple[float, float], heading_rad: float) -> FloatArray:
+    """Return the joints (17, 3) m of somebody who stands, each a few cm off."""
+    joints = STANDING + np.random.default_rng(seed).normal(0.0, 0.03, STANDING.shape)
+    return turn(joints[None], np.array([heading_rad]))[0] + (*position_m, 0.0)
 
 
 def camera(name: str, position_m: tuple[float, float, float]) -> Camera:
@@ -52,11 +56,11 @@ def frames(path: Path) -> None:
     _triad(axes, np.column_stack([np.eye(3), np.zeros(3)]), 0.6, ('x', 'y', 'z up'))
     axes.text(0.15, -0.25, -0.2, 'world', fontweight='bold')
     for one in rig.cameras:
-        place = one.position_m
-        axes.plot(*np.stack([place, wrist]).T, color=ORANGE, linestyle=':')
-        world_from_cam = np.column_stack([one.cam_from_world[:, :3].T, place])
+        centre = one.position_m
+        axes.plot(*np.stack([centre, wrist]).T, color=ORANGE, linestyle=':')
+        world_from_cam = np.column_stack([one.cam_from_world[:, :3].T, centre])
         _triad(axes, world_from_cam, 0.6, ('x right', 'y down', 'z forward'))
-        axes.text(*(place + (0, 0, 0.35)), f'{one.name}: optical frame', ha='center', fontweight='bold')
+        axes.text(*(centre + (0, 0, 0.35)), f'{one.name}: optical frame', ha='center', fontweight='bold')
     axes.scatter(*wrist, color=ORANGE, s=40)
     axes.set(xlim=(-2.0, 2.4), ylim=(-1.7, 1.3), zlim=(-0.1, 2.2))
     axes.set_box_aspect((4.4, 3.0, 2.3))
@@ -76,7 +80,7 @@ def _triad(axes: Any, world_from_frame: FloatArray, length_m: float, names: tupl
 
 
 def time(path: Path) -> None:
-    """Draw how pictures of cameras with other rates and phases become sets."""
+    """Draw how images of cameras with other rates and phases become sets."""
     figure, axes = plt.subplots(figsize=(7.0, 2.7))
     rates = (('cam0, 30 Hz', 30.0, 0.0), ('cam1, 30 Hz', 30.0, 0.011), ('cam2, 15 Hz', 15.0, 0.006))
     for row, (name, rate_hz, phase_s) in enumerate(rates):
@@ -91,7 +95,7 @@ def time(path: Path) -> None:
         axes.text(start_ms + 12.0, 0.55, words, ha='center', fontsize=8)
     axes.annotate('lost', (77.7, -1), (90, -1.45), fontsize=8, color=GREY,
                   arrowprops={'arrowstyle': '-', 'color': GREY})
-    axes.set(xlim=(-5, 125), ylim=(-2.6, 0.9), yticks=[], xlabel='stamp, ms: when the picture was taken')
+    axes.set(xlim=(-5, 125), ylim=(-2.6, 0.9), yticks=[], xlabel='stamp, ms: when the image was taken')
     for side in ('left', 'right', 'top'):
         axes.spines[side].set_visible(False)
     figure.subplots_adjust(0.15, 0.2, 0.99, 0.99)
@@ -111,11 +115,11 @@ def covariance(path: Path) -> None:
                 stamp_ns = round(number * 1e9 / RATE_HZ)
                 views = {one.name: seen(one, [joints], stamp_ns) for one in rig.cameras}
                 bodies = pipeline.fuse(stamp_ns, views).bodies
-        for place, spread in zip(bodies.xyz[0], bodies.covariance[0], strict=True):
+        for joint, spread in zip(bodies.xyz[0], bodies.covariance[0], strict=True):
             variances, directions = np.linalg.eigh(spread[:2, :2])
             width, height = 4.0 * np.sqrt(variances)
             angle = np.degrees(np.arctan2(directions[1, 0], directions[0, 0]))
-            axes.add_patch(Ellipse(place[:2], width, height, angle=angle, color=ORANGE, alpha=0.35, linewidth=0))
+            axes.add_patch(Ellipse(joint[:2], width, height, angle=angle, color=ORANGE, alpha=0.35, linewidth=0))
         for a, b in BODY17.edges:
             axes.plot(*bodies.xyz[0][[a, b], :2].T, color=BLUE, linewidth=1.5)
         middle = bodies.xyz[0].mean(0)
@@ -133,7 +137,7 @@ def covariance(path: Path) -> None:
 
 def ids(path: Path) -> None:
     """Draw the ids of two people who pass each other, one of them hidden for a while, over time."""
-    rig = CameraRig(tuple(camera(f'cam{n}', place) for n, place in enumerate(
+    rig = CameraRig(tuple(camera(f'cam{n}', position) for n, position in enumerate(
         ((-3.5, -3.5, 2.2), (3.5, -3.5, 2.2), (3.5, 3.5, 2.2), (-3.5, 3.5, 2.2)))))
     times_s = np.arange(0.0, 6.0, 1.0 / RATE_HZ)
     found: list[tuple[float, int, float]] = []
@@ -153,7 +157,7 @@ def ids(path: Path) -> None:
     axes.axvspan(3.6, 4.6, color=GREY, alpha=0.15, linewidth=0)
     axes.text(4.1, 2.35, 'one is hidden', ha='center', fontsize=8)
     for body_id, colour in zip(sorted({body_id for _, body_id, _ in found}), (BLUE, ORANGE, GREEN, GREY), strict=False):
-        track = np.array([(at, place) for at, one, place in found if one == body_id])
+        track = np.array([(at, x) for at, one, x in found if one == body_id])
         axes.plot(*track.T, '.', color=colour)
         axes.text(track[5, 0], track[5, 1] + 0.4 * np.sign(track[0, 1]), f'id {body_id}', color=colour)
     axes.set(xlabel='s', ylabel='x of the pelvis, m', ylim=(-2.6, 2.7))

@@ -5,9 +5,9 @@ A tool of development, like convert_blazepose.py: Python 3.11, in an environment
 
     python3.11 -m venv /tmp/record && /tmp/record/bin/pip install mediapipe==0.10.14
     /tmp/record/bin/python tools/record_blazepose.py REFERENCE.npz cam01.mp4 cam02.mp4 ...
-    /tmp/record/bin/python tools/record_blazepose.py --pictures 0 50 --height 640 FOLDER cam01.mp4 ...
+    /tmp/record/bin/python tools/record_blazepose.py --images 0 50 --height 640 FOLDER cam01.mp4 ...
 
-The first makes the reference of ``benchmarks/blazepose.py``, the second test/detection/data: pictures as PNG or JPEG
+The first makes the reference of ``benchmarks/blazepose.py``, the second test/detection/data: images as PNG or JPEG
 with what mediapipe gives on them.
 """
 
@@ -145,12 +145,12 @@ def follow(reference: Reference, images: list[Any]) -> dict[str, Any]:
         rows['followed'].append(landmarks)
         rows['next'].append(following)
         region = None if np.isnan(following).any() else following
-    print(f'{1e3 * seconds / len(images):.1f} ms per picture, following')
+    print(f'{1e3 * seconds / len(images):.1f} ms per image, following')
     return {name: np.array(values) for name, values in rows.items()}
 
 
 def read_video(path: Path) -> list[Any]:
-    """Return all pictures of a video."""
+    """Return all images of a video."""
     capture, images = cv2.VideoCapture(str(path)), []
     while (read := capture.read())[0]:
         images.append(read[1])
@@ -162,11 +162,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path)
     parser.add_argument('videos', type=Path, nargs='+')
-    parser.add_argument('--pictures', type=int, nargs='+', help='of each video, its number; written as JPEG')
-    parser.add_argument('--height', type=int, default=640, help='of the pictures written, px')
+    parser.add_argument('--images', type=int, nargs='+', help='of each video, its number; written as JPEG')
+    parser.add_argument('--height', type=int, default=640, help='of the images written, px')
     arguments = parser.parse_args()
     reference = Reference()
-    if arguments.pictures is None:
+    if arguments.images is None:
         found = {path.stem: follow(reference, read_video(path)) for path in arguments.videos}
         np.savez_compressed(
             arguments.out, **{f'{name}/{key}': v for name, rows in found.items() for key, v in rows.items()}
@@ -174,13 +174,13 @@ def main() -> None:
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, Any] = {}
-    for path, number in zip(arguments.videos, arguments.pictures, strict=True):
+    for path, number in zip(arguments.videos, arguments.images, strict=True):
         image = read_video(path)[number]
         scale = arguments.height / image.shape[0]
         name = f'{path.stem}_{number}'
-        picture = arguments.out / f'{name}.jpg'
-        cv2.imwrite(str(picture), cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-        image = cv2.imread(str(picture))
+        still = arguments.out / f'{name}.jpg'
+        cv2.imwrite(str(still), cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+        image = cv2.imread(str(still))
         people, found, looked, following = reference.find(image)
         _, _, followed, _ = reference.find(image, following)
         rows |= {

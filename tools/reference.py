@@ -102,8 +102,8 @@ def benchmarks() -> str:
         parts += [f'| {name} | {value} |' for name, value in rows[:MOST_ROWS]]
         more = f', {len(rows) - MOST_ROWS} numbers more' if len(rows) > MOST_ROWS else ''
         parts.append(f'\nAll of it: [{path.name}](benchmarks/{path.name}){more}.\n')
-        pictures = sorted(RESULTS.glob(f'{path.stem}*.png'))
-        parts += [f'![{path.stem}](benchmarks/{picture.name})\n' for picture in pictures]
+        images = sorted(RESULTS.glob(f'{path.stem}*.png'))
+        parts += [f'![{path.stem}](benchmarks/{image.name})\n' for image in images]
     return '\n'.join(parts)
 
 

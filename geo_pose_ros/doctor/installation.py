@@ -103,13 +103,13 @@ def check_need(
             return Finding(Severity.OK, f'no {need.module}: {need.purpose}')
         said = f'{type(error).__name__}: {" ".join(str(error).split())}'
         return Finding(need.missing, f'{need.module}: {said}; {need.purpose}', need.remedy)
-    place = str(Path(str(module.__file__)).parent) if getattr(module, '__file__', None) else ''
+    folder = str(Path(str(module.__file__)).parent) if getattr(module, '__file__', None) else ''
     version = str(getattr(module, '__version__', ''))
-    hidden = prefix != base and place.startswith(prefix + os.sep) and bool(environment.get('ROS_DISTRO'))
+    hidden = prefix != base and folder.startswith(prefix + os.sep) and bool(environment.get('ROS_DISTRO'))
     if need.module in _OF_THE_SYSTEM and hidden:
         return Finding(
             Severity.ERROR,
-            f"{need.module}: {version} in {place} hides that of apt; ROS's binaries are built for apt's",
+            f"{need.module}: {version} in {folder} hides that of apt; ROS's binaries are built for apt's",
             f'pip uninstall it there, or make the environment anew. ({need.remedy})',
         )
-    return Finding(Severity.OK, ' '.join(part for part in (need.module, version, place) if part))
+    return Finding(Severity.OK, ' '.join(part for part in (need.module, version, folder) if part))

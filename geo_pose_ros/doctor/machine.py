@@ -14,28 +14,28 @@ from pathlib import Path
 
 from ..findings import Finding, Severity
 
-# Four images of 1080 x 1920, uncompressed, once.
-_LEAST_SHM_BYTES = 64 * 2**20
-_LEAST_SOCKET_BYTES = 4 * 2**20
-_LEAST_MEMORY_BYTES = 2 * 2**30
-_LEAST_DISK_BYTES = 5 * 2**30
+# The least of each: four images of 1080 x 1920, uncompressed, once; what a burst of images needs; detectors; a minute.
+_SHM_BYTES, _SOCKET_BYTES, _MEMORY_BYTES, _DISK_BYTES = 64 * 2**20, 4 * 2**20, 2 * 2**30, 5 * 2**30
 # glibc's adjtimex: the clock is not synchronised.
 _TIME_ERROR = 5
 
 Find = Callable[[str], bool]
 
 
+def _at_least(found: float, least: float, words: str, problem: str, remedy: str) -> Finding:
+    """Return that all is well with ``words`` where enough was found, otherwise the problem and its remedy."""
+    if found >= least:
+        return Finding(Severity.OK, words)
+    return Finding(Severity.WARNING, f'{words}; {problem}', remedy)
+
+
 def check_processor(cores: int, threads: str) -> Iterator[Finding]:
     """Check the number of cores, and that BLAS does not take them from the detectors."""
-    words = f'{cores} processor cores'
-    if cores < 2:
-        yield Finding(Severity.WARNING, f'{words}; four cameras want at least two',
-                        'Lower pipeline.detector.max_side_px, or run fewer cameras.')
-    else:
-        yield Finding(Severity.OK, words)
+    yield _at_least(cores, 2, f'{cores} processor cores', 'four cameras want at least two',
+                    'Lower pipeline.detector.max_side_px, or run fewer cameras.')
     if threads.isdigit() and int(threads) > 1:
         yield Finding(Severity.WARNING, f'OPENBLAS_NUM_THREADS={threads}: its threads take cores from the detectors',
-                        'unset OPENBLAS_NUM_THREADS')
+                      'unset OPENBLAS_NUM_THREADS')
 
 
 def check_memory(meminfo: str) -> Iterator[Finding]:
@@ -43,40 +43,28 @@ def check_memory(meminfo: str) -> Iterator[Finding]:
     for line in meminfo.splitlines():
         if line.startswith('MemAvailable:'):
             free = int(line.split()[1]) * 1024
-            words = f'{free / 2**30:.1f} GiB of memory free'
-            low = free < _LEAST_MEMORY_BYTES
-            yield Finding(Severity.WARNING if low else Severity.OK, words,
-                            'Detectors of four cameras take about 1 GiB; close other programs.' if low else '')
+            yield _at_least(free, _MEMORY_BYTES, f'{free / 2**30:.1f} GiB of memory free',
+                            'detectors of four cameras take about 1 GiB', 'Close other programs.')
 
 
 def check_disk(free_bytes: int, path: Path) -> Iterator[Finding]:
     """Check room for recordings."""
-    words = f'{free_bytes / 2**30:.0f} GiB free at {path}'
-    low = free_bytes < _LEAST_DISK_BYTES
-    yield Finding(Severity.WARNING if low else Severity.OK, words,
-                    'Four cameras fill about 1 GiB a minute: record elsewhere.' if low else '')
+    yield _at_least(free_bytes, _DISK_BYTES, f'{free_bytes / 2**30:.0f} GiB free at {path}',
+                    'four cameras fill about 1 GiB a minute', 'Record elsewhere.')
 
 
 def check_sockets(largest_bytes: int) -> Iterator[Finding]:
     """Check the largest receive buffer a socket may have: images over the network come in bursts."""
-    words = f'sockets may buffer {largest_bytes / 2**20:.1f} MiB'
-    if largest_bytes < _LEAST_SOCKET_BYTES:
-        yield Finding(
-            Severity.WARNING, f'{words}; images from other machines come in larger bursts and are lost',
-            'sudo sysctl -w net.core.rmem_max=8388608   (and in /etc/sysctl.d to keep it)',
-        )
-    else:
-        yield Finding(Severity.OK, words)
+    yield _at_least(largest_bytes, _SOCKET_BYTES, f'sockets may buffer {largest_bytes / 2**20:.1f} MiB',
+                    'images from other machines come in larger bursts and are lost',
+                    'sudo sysctl -w net.core.rmem_max=8388608   (and in /etc/sysctl.d to keep it)')
 
 
 def check_shared_memory(free_bytes: int) -> Iterator[Finding]:
     """Check /dev/shm, through which images go within a machine."""
-    words = f'{free_bytes / 2**20:.0f} MiB of shared memory free'
-    if free_bytes < _LEAST_SHM_BYTES:
-        yield Finding(Severity.WARNING, f'{words}; Fast DDS wants {_LEAST_SHM_BYTES // 2**20} MiB for images',
-                        'In a container: docker run --shm-size=1g. Otherwise remove stale files: fastdds shm clean')
-    else:
-        yield Finding(Severity.OK, words)
+    yield _at_least(free_bytes, _SHM_BYTES, f'{free_bytes / 2**20:.0f} MiB of shared memory free',
+                    f'Fast DDS wants {_SHM_BYTES // 2**20} MiB for images',
+                    'In a container: docker run --shm-size=1g. Otherwise remove stale files: fastdds shm clean')
 
 
 def check_clock(state: int | None) -> Iterator[Finding]:

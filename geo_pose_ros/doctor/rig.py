@@ -29,7 +29,7 @@ def check_rig(rig: CameraRig) -> Iterator[Finding]:
 
 
 def check_camera(camera: Camera) -> Iterator[Finding]:
-    """Check angle of view, aspect of pixels, and the place of the principal point."""
+    """Check angle of view, aspect of pixels, and where the principal point is."""
     lens = camera.intrinsics
     fx, fy, cx, cy = lens.K[0, 0], lens.K[1, 1], lens.K[0, 2], lens.K[1, 2]
     angle = float(np.degrees(2.0 * np.arctan2(lens.width, 2.0 * fx)))
@@ -62,7 +62,7 @@ def check_distances(rig: CameraRig) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, f'{words}: farther than cameras are', 'Is the file in mm? Give --unit mm.')
     elif low < _LEAST_BASELINE_M:
         a, b = min(distances, key=lambda pair: distances[pair])
-        yield Finding(Severity.ERROR, f'{words}: {a} and {b} are at one place',
+        yield Finding(Severity.ERROR, f'{words}: {a} and {b} are at one position',
                         'Every camera needs its own extrinsics; or the unit is wrong: --unit m.')
     else:
         yield Finding(Severity.OK, words)

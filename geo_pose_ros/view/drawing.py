@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -157,7 +158,7 @@ def plot_bodies(path: Path, panels: Sequence[tuple[str, Sequence[Bodies3D]]], ri
     for index, (title, instants) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), index + 1, projection='3d')
         for age, bodies in enumerate(reversed(instants)):
-            _draw_bodies(axes, bodies, 1.0 if age == 0 else 0.35 * (1.0 - age / len(instants)))
+            draw_bodies(axes, bodies, 1.0 if age == 0 else 0.35 * (1.0 - age / len(instants)))
         axes.set(
             xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half),
             zlim=(centre[2] - half, centre[2] + half), xlabel='x [m]', ylabel='y [m]', zlabel='z [m]',
@@ -180,9 +181,10 @@ def _azimuth(rig: CameraRig | None, centre: FloatArray) -> float:
     return float(np.degrees(np.arctan2(offset[1], offset[0])))
 
 
-def _draw_bodies(axes: object, bodies: Bodies3D, alpha: float) -> None:
+def draw_bodies(axes: Any, bodies: Bodies3D, alpha: float = 1.0, width: float = 2.2) -> None:
+    """Draw the bones of bodies into 3D axes of matplotlib, lines of ``width`` points."""
     colours = [tuple(c / 255.0 for c in reversed(bgr)) for bgr in joint_colours(bodies.skeleton)]
     for joints in bodies.xyz:
         for a, b in bodies.skeleton.edges:
             if np.isfinite(joints[[a, b]]).all():
-                axes.plot(*joints[[a, b]].T, color=colours[b], alpha=alpha, linewidth=2.2)  # type: ignore[attr-defined]
+                axes.plot(*joints[[a, b]].T, color=colours[b], alpha=alpha, linewidth=width, solid_capstyle='round')

@@ -32,7 +32,7 @@ def test_units():
     [(health, what, remedy)] = [entry for entry in wrong(scaled(ring_rig(4), 1000.0)) if 'apart' in entry[1]]
     assert health == Severity.ERROR and 'farther than cameras are' in what and '--unit mm' in remedy
     [(health, what, _)] = [entry for entry in wrong(scaled(ring_rig(4), 0.001)) if 'apart' in entry[1]]
-    assert health == Severity.ERROR and 'at one place' in what
+    assert health == Severity.ERROR and 'at one position' in what
 
 
 @pytest.mark.parametrize(

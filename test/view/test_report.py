@@ -34,7 +34,7 @@ def words(html):
 def test_a_good_recording(tmp_path, capsys):
     write_walk(tmp_path / 'walk', sets=90)
     assert cli.main(['report', str(tmp_path / 'walk')]) == 0
-    assert capsys.readouterr().out.startswith('good  Nothing stands out')
+    assert capsys.readouterr().out.startswith('  ok    Nothing stands out')
     html = (tmp_path / 'walk.html').read_text()
     said = words(html)
     assert outside(html) == []
@@ -52,7 +52,7 @@ def test_a_moved_camera_is_named_with_its_time(tmp_path, capsys):
     shift = lambda name, number: (14.0, 0.0) if name == 'cam2' and number >= 150 else (0.0, 0.0)  # noqa: E731
     write_walk(tmp_path / 'walk', sets=300, shift=shift)
     assert cli.main(['report', str(tmp_path / 'walk'), '--out', str(tmp_path / 'r.html'), '--left-out-sets', '0']) == 0
-    assert 'BAD   cam2 is off by 14 px since 22:13:24 (4.7 s) (the others: 0 px).' in capsys.readouterr().out
+    assert 'ERROR cam2 is off by 14 px since 22:13:24 (4.7 s) (the others: 0 px).' in capsys.readouterr().out
     assert 'geo_pose calibrate' in (tmp_path / 'r.html').read_text()
 
 

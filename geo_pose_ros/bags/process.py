@@ -201,8 +201,8 @@ class _Run:
             self._end(waiting)
             waiting, last_ns = begun, found.stamp_ns
         self._end(waiting)
-        self._summary.incomplete_sets = self._synchronizer.sets.get(DropCause.INCOMPLETE.value, 0)
-        self._summary.dropped_frames = {n: causes for n, causes in self._synchronizer.drops.items() if causes}
+        self._summary.incomplete_sets = self._synchronizer.counts.sets.get(DropCause.INCOMPLETE.value, 0)
+        self._summary.dropped_frames = {n: causes for n, causes in self._synchronizer.counts.drops.items() if causes}
         if not self._summary.sets:
             raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {self._first_error}".rstrip())
         self._write_diagnostics(last_ns)

@@ -43,7 +43,7 @@ def synchronised(
         if now_ns is None:
             now_ns = frame.arrived_ns
             for camera in cameras:
-                synchronizer.expect(camera, now_ns)
+                synchronizer.wait_for(camera, now_ns)
         now_ns = max(now_ns, frame.arrived_ns)
         yield from _due(synchronizer, now_ns)
         synchronizer.add(frame.camera, frame.stamp_ns, frame.item, now_ns)

@@ -121,7 +121,7 @@ def run(
                 worker.take(end_ns)
         worker.work_until(end_ns + NS_PER_S)
     drops: Counter[str] = Counter()
-    for causes in synchronizer.drops.values():
+    for causes in synchronizer.counts.drops.values():
         drops.update({str(cause.value): count for cause, count in causes.items()})
     return SimulatedRun(world, tuple(worker.done), dict(drops))
 

@@ -21,7 +21,7 @@ def sets(frames, cameras='abc', **config):
     synchronizer = FrameSynchronizer(list(cameras), SyncConfig(**config), newest_wins=False)
     found = [(s.stamp_ns / MS, sorted(s.payloads)) for s in synchronised(recorded(frames), synchronizer, cameras)]
     assert synchronizer.pending == 0
-    return found, {name: causes for name, causes in synchronizer.drops.items() if causes}
+    return found, {name: causes for name, causes in synchronizer.counts.drops.items() if causes}
 
 
 def test_synchronous_cameras():
@@ -62,5 +62,5 @@ def test_every_frame_is_in_one_set_or_counted(frames):
     found = list(synchronised(recorded(frames), synchronizer, sorted({camera for camera, _ in frames})))
     used = [item for s in found for item in s.payloads.values()]
     assert len(set(used)) == len(used) and set(used) <= set(frames)
-    assert len(used) + sum(sum(causes.values()) for causes in synchronizer.drops.values()) == len(frames)
+    assert len(used) + sum(sum(causes.values()) for causes in synchronizer.counts.drops.values()) == len(frames)
     assert [s.stamp_ns for s in found] == sorted(s.stamp_ns for s in found)

@@ -33,8 +33,9 @@ class SyncCounts:
     @classmethod
     def of(cls, synchronizer: FrameSynchronizer[Any], cameras: Sequence[str]) -> SyncCounts:
         """Return the counters as they are now."""
+        counts = synchronizer.counts
         return cls(
-            synchronizer.received, synchronizer.used, synchronizer.drops, synchronizer.sets,
+            counts.received, counts.used, counts.drops, counts.sets,
             {name: synchronizer.clock_error_ns(name) for name in cameras},
         )
 

@@ -10,7 +10,7 @@ from geo_pose_ros.fusion.views import BodyViews
 from geo_pose_ros.scene.cameras.states import CameraStates
 from geo_pose_ros.scene.settings import CameraStateConfig
 
-from ..fusion.people import FOCAL_PX, crowd, ring
+from ...fusion.people import FOCAL_PX, crowd, ring
 
 DT_S = 0.5
 

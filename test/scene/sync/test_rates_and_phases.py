@@ -88,7 +88,7 @@ def used_share(outcome: Outcome, skip_s: float = 1.0) -> float:
 @pytest.mark.parametrize('cameras', [1, 2, 4, 12])
 def test_no_delivered_frame_is_thrown_away(cameras, rates_hz, phase, loss):
     outcome = run(cameras, rates_hz, phase, loss, seed=cameras)
-    assert used_share(outcome) >= 0.995, outcome.sync.drops
+    assert used_share(outcome) >= 0.995, outcome.sync.counts.drops
     stamps = [s.stamp_ns for s in outcome.sets]
     assert all(a < b for a, b in pairwise(stamps))
 
@@ -122,9 +122,9 @@ def test_sets_lie_around_the_largest_gap_of_the_phases():
 
 def test_a_slow_consumer_gets_the_newest_sets():
     outcome = run(4, [30.0], 'trigger', 0.0, busy_ms=100.0)
-    taken = outcome.sync.sets['taken']
+    taken = outcome.sync.counts.sets['taken']
     assert taken == pytest.approx(10 * SECONDS, rel=0.05)
-    assert outcome.sync.sets['superseded'] == pytest.approx(20 * SECONDS, rel=0.05)
+    assert outcome.sync.counts.sets['superseded'] == pytest.approx(20 * SECONDS, rel=0.05)
 
 
 def test_a_consumer_that_just_keeps_up_loses_nothing():

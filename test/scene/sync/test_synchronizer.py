@@ -55,14 +55,14 @@ def names(found: StampedSet[str]) -> str:
 def drops(f: Feed, camera: str) -> dict[str, int]:
     """Frames of ``camera`` dropped since the feed was settled."""
     before = f.before.get(camera, {})
-    since = {cause.value: n - before.get(cause, 0) for cause, n in f.sync.drops[camera].items()}
+    since = {cause.value: n - before.get(cause, 0) for cause, n in f.sync.counts.drops[camera].items()}
     return {cause: n for cause, n in since.items() if n}
 
 
 def settled(f: Feed) -> Feed:
     """The cameras have been seen; what they did at first is not the test's subject."""
     f.run(0, 10)
-    f.before = f.sync.drops
+    f.before = f.sync.counts.drops
     return f
 
 
@@ -110,7 +110,7 @@ def test_a_camera_that_is_expected_is_waited_for_before_its_first_frame() -> Non
     for expected, first in ((False, ['a']), (True, ['a', 'b'])):
         synchronizer: FrameSynchronizer[str] = FrameSynchronizer(['a', 'b', 'c'], SyncConfig())
         if expected:
-            synchronizer.expect('b', 0)
+            synchronizer.wait_for('b', 0)
         synchronizer.add('a', 0, 'a', 0)
         found = synchronizer.take(0)
         assert (found is None) is expected
@@ -118,7 +118,7 @@ def test_a_camera_that_is_expected_is_waited_for_before_its_first_frame() -> Non
         found = found or synchronizer.take(1)
         assert found is not None and sorted(found.payloads) == first
     with pytest.raises(ConfigError, match="unknown camera 'd'"):
-        synchronizer.expect('d', 0)
+        synchronizer.wait_for('d', 0)
 
 
 def test_a_dead_camera_is_not_waited_for() -> None:
@@ -153,7 +153,7 @@ def test_the_newest_set_wins_and_the_others_are_counted() -> None:
     found = f.sync.take(15 * PERIOD_MS * MS)
     assert found is not None and found.payloads['a'] == 'a14'
     assert [drops(f, name) for name in CAMERAS] == [{'superseded': 4}] * 4
-    assert f.sync.sets == {'taken': 11, 'superseded': 4}
+    assert f.sync.counts.sets == {'taken': 11, 'superseded': 4}
     assert f.sync.pending == 0
 
 
@@ -180,7 +180,7 @@ def test_too_few_cameras_are_incomplete() -> None:
     assert f.run(0, 20, 'ab') == []
     f.sync.take(10_000 * MS)
     assert drops(f, 'a') == {'incomplete': 20}
-    assert f.sync.sets == {'incomplete': 20}
+    assert f.sync.counts.sets == {'incomplete': 20}
 
 
 def test_a_set_is_what_arrived() -> None:
@@ -239,8 +239,8 @@ def test_a_bag_played_slowly_or_fast_is_no_clock_error() -> None:
             for i, camera in enumerate(CAMERAS):
                 sync.add(camera, (EPOCH_MS + k * PERIOD_MS) * MS, '', round(k * PERIOD_MS * MS / rate) + i)
             sync.take(round(k * PERIOD_MS * MS / rate) + 9)
-        assert not any(DropCause.CLOCK in d for d in sync.drops.values())
-        assert sync.sets['taken'] >= 195
+        assert not any(DropCause.CLOCK in d for d in sync.counts.drops.values())
+        assert sync.counts.sets['taken'] >= 195
 
 
 def test_delayed_frames_are_no_clock_error() -> None:
@@ -249,7 +249,7 @@ def test_delayed_frames_are_no_clock_error() -> None:
     for k in range(10, 25):
         for camera in CAMERAS:
             f.sync.add(camera, (EPOCH_MS + k * PERIOD_MS) * MS, '', 510 * MS)
-    assert not any(DropCause.CLOCK in d for d in f.sync.drops.values())
+    assert not any(DropCause.CLOCK in d for d in f.sync.counts.drops.values())
 
 
 def test_clear_counts_what_was_pending() -> None:
@@ -304,9 +304,9 @@ def test_every_frame_is_in_a_set_or_counted(
         else:
             sync.add(camera, (EPOCH_MS + now_ms + wobble_ms + jump_ms) * MS, sent, now_ms * MS)
             sent += 1
-        dropped = sum(n for causes in sync.drops.values() for n in causes.values())
-        assert sum(sync.received.values()) == sent == sum(sync.used.values()) + dropped + sync.pending
-    assert len(got) == len(set(got)) == sum(sync.used.values())
+        dropped = sum(n for causes in sync.counts.drops.values() for n in causes.values())
+        assert sum(sync.counts.received.values()) == sent == sum(sync.counts.used.values()) + dropped + sync.pending
+    assert len(got) == len(set(got)) == sum(sync.counts.used.values())
     sync.clear()
     assert sync.pending == 0
 
@@ -353,8 +353,8 @@ def test_other_cameras_while_those_that_stay_go_on() -> None:
     feed.sync.use_clocks({'a': ClockModel(), 'b': ClockModel(0.002), 'c': ClockModel()})
     feed.sync.use_cameras('abd')
     assert feed.sync.pending == 0
-    assert feed.sync.received == {'a': 11, 'b': 11}
-    assert feed.sync.drops['a'] == {DropCause.SHUTDOWN: 1} and feed.sync.drops['d'] == {}
+    assert feed.sync.counts.received == {'a': 11, 'b': 11}
+    assert feed.sync.counts.drops['a'] == {DropCause.SHUTDOWN: 1} and feed.sync.counts.drops['d'] == {}
     with pytest.raises(ConfigError, match="unknown camera 'c'; known: a, b, d"):
         feed.tick(11, 'c')
     # Nobody waits for a camera of which nothing has come yet.

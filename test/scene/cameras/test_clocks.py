@@ -7,7 +7,7 @@ import pytest
 
 from geo_pose_ros.scene.cameras.clocks import ClockOffsets
 
-from ..fusion.people import crowd, ring
+from ...fusion.people import crowd, ring
 
 DT_S = 0.1
 INFORMATION = (1000.0 / 4.0) ** 2

@@ -6,7 +6,7 @@ import pytest
 from geo_pose_ros.scene.cameras.drift import DriftDetector
 from geo_pose_ros.scene.settings import CameraStateConfig
 
-from ..fusion.people import FOCAL_PX, ring
+from ...fusion.people import FOCAL_PX, ring
 
 DT_S = 0.1
 

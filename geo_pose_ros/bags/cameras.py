@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import BagError, CalibrationError
-from ..geometry.quaternion import invert, matrix
-from ..geometry.rigid import compose
+from ..geometry.rigid import compose, invert
 from ..messages.factory import Message
 from ..rigs.builder import RigBuilder
 from ..rigs.moving import CameraPoses, MovingCameras
@@ -120,7 +119,7 @@ class MovingBag:
         self.rig = _complete_rig(builder, {} if rig is not None else camera_infos(reader, names))
         self._mounts = builder.mounts
         if rig is not None:
-            frame_from_tracking = matrix(invert(buffer.lookup(tracking_frame, rig.world_frame_id, None)))
+            frame_from_tracking = invert(buffer.lookup(tracking_frame, rig.world_frame_id, None))
             self.rig = replace(self.rig, cameras=tuple(
                 replace(camera, cam_from_world=compose(camera.cam_from_world, frame_from_tracking))
                 for camera in self.rig.cameras

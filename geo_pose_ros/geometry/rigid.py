@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..arrays import FloatArray
-from . import quaternion
+
+# Beyond this a rotation's axis is computed another way.
+_HALF_TURN_RAD = 3.0
 
 
 def transform_points(b_from_a: FloatArray, points_a: FloatArray) -> FloatArray:
@@ -40,10 +44,17 @@ def from_quaternion(quaternion_xyzw: FloatArray, translation_m: FloatArray) -> F
         ValueError: for a quaternion of length zero.
     """
     x, y, z, w = np.asarray(quaternion_xyzw, float).tolist()
-    if x == y == z == w == 0.0:
+    # Of any size without overflow.
+    length = math.hypot(x, y, z, w)
+    if length == 0.0:
         raise ValueError('A quaternion of length zero is no rotation.')
+    x, y, z, w = x / length, y / length, z / length, w / length
     tx, ty, tz = np.asarray(translation_m, float).tolist()
-    return quaternion.matrix((quaternion.unit((x, y, z, w)), (tx, ty, tz)))
+    return np.array((
+        (1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - z * w), 2.0 * (x * z + y * w), tx),
+        (2.0 * (x * y + z * w), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - x * w), ty),
+        (2.0 * (x * z - y * w), 2.0 * (y * z + x * w), 1.0 - 2.0 * (x * x + y * y), tz),
+    ))
 
 
 def to_quaternion(b_from_a: FloatArray) -> FloatArray:
@@ -61,6 +72,32 @@ def to_quaternion(b_from_a: FloatArray) -> FloatArray:
     row = np.take_along_axis(products, largest, -2)[..., 0, :]
     turned: FloatArray = row / np.linalg.norm(row, axis=-1, keepdims=True)
     return np.where(turned[..., 3:] < 0.0, -turned, turned)
+
+
+def interpolate(before: FloatArray, after: FloatArray, part: float) -> FloatArray:
+    """Return the transform (3, 4) at ``part`` in [0, 1] of the way from ``before`` to ``after``.
+
+    Translations go straight, rotations the shorter way at constant speed (Shoemake 1985, slerp).
+    """
+    turn = before[:, :3].T @ after[:, :3]
+    angle, skew = angle_between(before, after), 0.5 * (turn - turn.T)
+    if angle > _HALF_TURN_RAD:
+        # ``skew`` does not show the axis.
+        from scipy.spatial.transform import Rotation
+
+        between = Rotation.from_rotvec(part * Rotation.from_matrix(turn).as_rotvec()).as_matrix()
+    else:
+        # Rodrigues' formula; ``skew`` is the axis times the sine of the angle.
+        sine, small = math.sin(angle), angle < 1e-6
+        first = part if small else math.sin(part * angle) / sine
+        second = 0.5 * part**2 if small else (1.0 - math.cos(part * angle)) / sine**2
+        between = np.eye(3) + first * skew + second * skew @ skew
+    return np.column_stack([before[:, :3] @ between, before[:, 3] + part * (after[:, 3] - before[:, 3])])
+
+
+def angle_between(a: FloatArray, b: FloatArray) -> float:
+    """Return the angle, rad, by which the rotations of two transforms (3, 3 or 4) differ."""
+    return math.acos(min(max(0.5 * (float((a[:, :3] * b[:, :3]).sum()) - 1.0), -1.0), 1.0))
 
 
 def from_rotation_vector(rotation_vector_rad: FloatArray, translation_m: FloatArray) -> FloatArray:

@@ -9,8 +9,7 @@ import numpy as np
 
 from ..arrays import NS_PER_S, FloatArray
 from ..errors import CalibrationError, GeoPoseError
-from ..geometry.quaternion import invert, matrix
-from ..geometry.rigid import compose
+from ..geometry.rigid import compose, invert
 from ..messages.camera_info import intrinsics_from_camera_info, rectified_from_camera_info
 from ..messages.factory import Message
 from ..types import Camera, CameraRig, Intrinsics
@@ -197,7 +196,7 @@ class RigBuilder:
     def _tf_pose(self, mount: Mount) -> FloatArray:
         """Return cam_from_world (3, 4) m as TF has it, now if it moves; raise CalibrationError if TF has none."""
         world_from_frame = self._transforms.lookup(self._world_frame, mount.frame, None)
-        return compose(mount.cam_from_frame, matrix(invert(world_from_frame)))
+        return compose(mount.cam_from_frame, invert(world_from_frame))
 
     def _camera(self, name: str, mount: Mount) -> Camera:
         """Return a camera, refined or as TF has it; raise CalibrationError if it is not calibrated."""

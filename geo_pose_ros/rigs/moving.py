@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from ..arrays import FloatArray
 from ..errors import TransformError
-from ..geometry.quaternion import Pose, angle_between, invert, matrix
-from ..geometry.rigid import compose
+from ..geometry.rigid import angle_between, compose, invert
 from ..types import CameraRig
 from .settings import TransformConfig
 from .transform_buffer import TransformSource
@@ -66,7 +65,7 @@ class MovingCameras:
         """
         self._source, self._tracking_frame, self._config = source, tracking_frame, config
         # Of each frame that carries cameras, the last instant and where it was.
-        self._last: dict[str, tuple[int, Pose]] = {}
+        self._last: dict[str, tuple[int, FloatArray]] = {}
 
     def poses_at(self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int]) -> CameraPoses:
         """Return the poses of the cameras of ``stamps_ns`` at these stamps, on the clock of the transforms.
@@ -105,7 +104,7 @@ class MovingCameras:
 
     def _newest(self, frame: str) -> FloatArray | None:
         try:
-            return matrix(invert(self._source.lookup(self._tracking_frame, frame, None)))
+            return invert(self._source.lookup(self._tracking_frame, frame, None))
         except TransformError:
             return None
 
@@ -115,16 +114,16 @@ class MovingCameras:
             self._refuse_jump(frame, stamp_ns, pose)
         except TransformError as error:
             return error
-        return matrix(invert(pose))
+        return invert(pose)
 
-    def _refuse_jump(self, frame: str, stamp_ns: int, pose: Pose) -> None:
+    def _refuse_jump(self, frame: str, stamp_ns: int, pose: FloatArray) -> None:
         before_ns, before = self._last.get(frame, (stamp_ns, pose))
         self._last[frame] = stamp_ns, pose
         dt_s = abs(stamp_ns - before_ns) / 1e9
         if dt_s > _COMPARED_S:
             return
-        moved_m = math.dist(pose[1], before[1])
-        turned_rad = angle_between(pose[0], before[0])
+        moved_m = math.dist(pose[:, 3], before[:, 3])
+        turned_rad = angle_between(pose, before)
         if (
             moved_m > self._config.most_speed_m_s * dt_s + _NOISE_M
             or turned_rad > self._config.most_turn_rad_s * dt_s + _NOISE_RAD

@@ -11,8 +11,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
+from ..arrays import FloatArray
 from ..errors import TransformError
-from ..geometry.quaternion import IDENTITY, Pose, compose, interpolate, invert, unit
+from ..geometry.rigid import compose, from_quaternion, interpolate, invert
 from ..messages.factory import Message
 from ..messages.stamps import stamp_of
 
@@ -27,8 +30,8 @@ _LEAST_LENGTH = 0.5
 class TransformSource(Protocol):
     """A source of transforms between frames."""
 
-    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
-        """Return target_from_source at ``stamp_ns``; None: at the newest stamp for which the whole chain is known.
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> FloatArray:
+        """Return target_from_source (3, 4) m at ``stamp_ns``; None: at the newest stamp that the whole chain has.
 
         Raises:
             TransformError: if it is not known.
@@ -45,7 +48,7 @@ class _Edge:
         self.parent = parent
         # Rising; a static one has a pose and no stamp.
         self.stamps: list[int] = []
-        self.poses: list[Pose] = []
+        self.poses: list[FloatArray] = []
 
     @property
     def is_static(self) -> bool:
@@ -79,11 +82,11 @@ class TransformBuffer:
                     f'{list(numbers[4:])}; expected a unit quaternion and finite metres. Publish it again.'
                 )
                 continue
-            pose = (unit((q.x, q.y, q.z, q.w)), (t.x, t.y, t.z))
+            pose = from_quaternion(np.array(numbers[:4]), np.array(numbers[4:]))
             self._put(parent, child, None if static else stamp_of(stamped), pose)
         return wrong
 
-    def _put(self, parent: str, child: str, stamp_ns: int | None, pose: Pose) -> None:
+    def _put(self, parent: str, child: str, stamp_ns: int | None, pose: FloatArray) -> None:
         edge = self._edges.get(child)
         if edge is None or edge.parent != parent or edge.is_static != (stamp_ns is None):
             edge = self._edges[child] = _Edge(parent)
@@ -110,8 +113,8 @@ class TransformBuffer:
         if past >= _TRIM:
             del stamps[:past], poses[:past]
 
-    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
-        """Return target_from_source at ``stamp_ns``; None: at the newest stamp for which the whole chain is known.
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> FloatArray:
+        """Return target_from_source (3, 4) m at ``stamp_ns``; None: at the newest stamp that the whole chain has.
 
         Raises:
             TransformError: if no chain joins the frames, or the stamp is outside of the known time.
@@ -157,14 +160,14 @@ class TransformBuffer:
     def _newest(self, frames: Sequence[str]) -> int:
         return min((self._edges[f].stamps[-1] for f in frames if not self._edges[f].is_static), default=0)
 
-    def _along(self, frames: Sequence[str], stamp_ns: int) -> Pose:
+    def _along(self, frames: Sequence[str], stamp_ns: int) -> FloatArray:
         """Return the pose of the first of ``frames`` in the parent of the last."""
-        pose = IDENTITY
+        pose = np.eye(3, 4)
         for frame in frames:
             pose = compose(self._at(frame, stamp_ns), pose)
         return pose
 
-    def _at(self, child: str, stamp_ns: int) -> Pose:
+    def _at(self, child: str, stamp_ns: int) -> FloatArray:
         edge = self._edges[child]
         stamps, poses = edge.stamps, edge.poses
         if edge.is_static:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
 from geo_pose_ros.errors import CalibrationError, ShapeError
 from geo_pose_ros.geometry import rigid
@@ -210,3 +210,22 @@ def test_look_at_puts_the_target_on_the_axis_and_up_up():
 def test_traces_are_numpys():
     matrices = np.random.default_rng(0).normal(size=(4, 5, 3, 3))
     np.testing.assert_allclose(traces(matrices), np.trace(matrices, axis1=-2, axis2=-1), atol=1e-15)
+
+
+@pytest.mark.parametrize('part', [0.0, 0.3, 1.0])
+@pytest.mark.parametrize('turn', [0.0, 1e-9, 1e-2, 2.0, np.pi - 1e-6])
+def test_interpolation_is_slerp_the_shorter_way(part, turn):
+    a = rigid.from_rotation_vector(np.array([0.3, -0.2, 0.5]), np.array([1.0, 2.0, 3.0]))
+    b = rigid.compose(a, rigid.from_rotation_vector(turn * np.array([0.6, 0.0, -0.8]), np.array([0.0, 1.0, 0.0])))
+    found = rigid.interpolate(a, b, part)
+    exact = Slerp([0.0, 1.0], Rotation.from_matrix([a[:, :3], b[:, :3]]))(part)
+    np.testing.assert_allclose(found[:, :3], exact.as_matrix(), atol=1e-9)
+    np.testing.assert_allclose(found[:, 3], (1.0 - part) * a[:, 3] + part * b[:, 3], atol=1e-15)
+    assert rigid.angle_between(a, found) == pytest.approx(part * turn, abs=1e-7)
+
+
+def test_angles_between_rotations():
+    turned = rigid.from_rotation_vector(np.array([0.0, 0.0, 0.8]), np.ones(3))
+    assert rigid.angle_between(np.eye(3, 4), turned) == pytest.approx(0.8)
+    half = rigid.from_rotation_vector(np.array([0.0, np.pi, 0.0]), np.ones(3))
+    assert rigid.angle_between(np.eye(3, 4), half) == pytest.approx(np.pi)

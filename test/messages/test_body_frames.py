@@ -7,7 +7,6 @@ import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.geometry.body_frame import world_from_body
-from geo_pose_ros.geometry.quaternion import matrix
 from geo_pose_ros.geometry.rigid import from_rotation_vector, transform_points
 from geo_pose_ros.messages.body_frames import bodies_to_transforms
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
@@ -51,5 +50,5 @@ def test_transforms_name_the_body():
     assert [t.child_frame_id for t in sent.transforms] == ['body_8']
     buffer = TransformBuffer()
     buffer.add(sent.transforms, static=False)
-    pose = matrix(buffer.lookup('odom', 'body_8', 5))
+    pose = buffer.lookup('odom', 'body_8', 5)
     np.testing.assert_allclose(pose, world_from_body(STANDING), atol=1e-12)

@@ -7,7 +7,6 @@ import pytest
 
 from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import project
-from geo_pose_ros.geometry.quaternion import matrix
 from geo_pose_ros.geometry.rigid import from_rotation_vector
 from geo_pose_ros.messages.camera_info import (
     camera_info_from_intrinsics,
@@ -138,7 +137,7 @@ def test_transforms_round_trip(library):
     assert buffer.add(stamped, static=True) == ''
     for camera in rig.cameras:
         assert camera.frame_id == optical_frame_id(camera.name)
-        pose = matrix(buffer.lookup(camera.frame_id, 'world', None))
+        pose = buffer.lookup(camera.frame_id, 'world', None)
         np.testing.assert_allclose(pose, camera.cam_from_world, atol=1e-12)
 
 

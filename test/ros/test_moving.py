@@ -18,11 +18,10 @@ from rclpy.node import Node
 from rclpy.time import Time
 from std_msgs.msg import String
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError, TransformError
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.geometry.quaternion import IDENTITY, Pose, invert, matrix
-from geo_pose_ros.geometry.rigid import compose as compose_matrices
-from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert, transform_points
 from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.pipeline import PipelineResult
@@ -39,15 +38,16 @@ from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, until, 
 
 S = 1_000_000_000
 NO_WAIT = Duration()
+IDENTITY = np.eye(3, 4)
 
 
-def told(parent: str, child: str, stamp_ns: int, pose: Pose) -> Any:
+def told(parent: str, child: str, stamp_ns: int, pose: FloatArray) -> Any:
     """A TFMessage by duck, of one transform."""
-    message = to_transform(MAKE, parent, child, np.eye(3, 4), stamp_ns)
-    rotation, translation = message.transform.rotation, message.transform.translation
-    # As it is, possible or not.
-    (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z) = pose
-    return SimpleNamespace(transforms=[message])
+    return SimpleNamespace(transforms=[to_transform(MAKE, parent, child, pose, stamp_ns)])
+
+
+def along_x(x_m: float) -> FloatArray:
+    return from_rotation_vector(np.zeros(3), np.array([x_m, 0.0, 0.0]))
 
 
 # tf2_ros, as far as it is used: geometry2 0.39.1 (1b005c65), tf2_ros_py/tf2_ros/{buffer,transform_listener}.py and
@@ -107,7 +107,7 @@ class FakeTf2(ModuleType):
                 if 0 < time.nanoseconds < S:
                     raise ExtrapolationException('Lookup would require extrapolation into the past.  Requested ...')
                 at = time.nanoseconds or 2 * S
-                return told(target_frame, source_frame, at, ((0.0, 0.0, 0.0, 1.0), (at / S, 0.0, 0.0))).transforms[0]
+                return told(target_frame, source_frame, at, along_x(at / S)).transforms[0]
 
         class TransformListener:
             def __init__(inner, buffer: Any, node: Any) -> None:
@@ -126,8 +126,8 @@ def test_tf2_answers_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> N
     node = Node('simulated')
     source = listen_to_transforms(node, print)
     assert isinstance(source, Tf2Transforms)
-    assert source.lookup('odom', 'base', S) == ((0.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
-    assert source.lookup('odom', 'base', None)[1][0] == 2.0
+    np.testing.assert_array_equal(source.lookup('odom', 'base', S), along_x(1.0))
+    np.testing.assert_array_equal(source.lookup('odom', 'base', None), along_x(2.0))
     kinds = {}
     for stamp, frame in (
         (3 * S, 'base'), (-7, 'base'), (S, 'nowhere'), (S + 1, 'apart'), (S + 2, '/base'), (S + 3, 'once')
@@ -163,8 +163,10 @@ def test_without_tf2_our_reader_listens_to_both_topics(monkeypatch: pytest.Monke
     assert isinstance(source, OwnTransforms)
     node.callbacks['/tf_static'](told('base', 'eye', 0, IDENTITY))
     node.callbacks['/tf'](told('odom', 'base', S, IDENTITY))
-    assert source.lookup('odom', 'eye', S) == IDENTITY
-    node.callbacks['/tf'](told('odom', 'base', S, ((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0))))
+    np.testing.assert_array_equal(source.lookup('odom', 'eye', S), IDENTITY)
+    broken = told('odom', 'base', S, IDENTITY)
+    broken.transforms[0].transform.rotation.w = 0.0
+    node.callbacks['/tf'](broken)
     assert len(said) == 1 and 'expected a unit quaternion' in said[0]
     source.close()
     assert not node.callbacks
@@ -190,7 +192,7 @@ class LateSource:
     def __init__(self, refusals: int) -> None:
         self.refusals, self.asked = refusals, 0
 
-    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> FloatArray:
         self.asked += 1
         if self.asked <= self.refusals:
             raise TransformError('late', 'not yet')
@@ -226,11 +228,10 @@ def test_a_late_transform_is_waited_for_but_not_again_in_vain(monkeypatch: pytes
 # A live node on a robot that drives to and fro and turns; one person stands in odom.
 
 
-def drive(stamp_ns: int) -> Pose:
-    """odom_from_base: up to 0.5 m/s and 30 deg/s."""
-    phase = (stamp_ns % (1000 * S)) / S
-    half = 0.25 * math.sin(phase)
-    return (0.0, 0.0, math.sin(half), math.cos(half)), (0.5 * math.sin(phase), 0.2, 0.0)
+def drive(stamp_ns: int) -> FloatArray:
+    """odom_from_base (3, 4): up to 0.5 m/s and 30 deg/s."""
+    there = 0.5 * math.sin((stamp_ns % (1000 * S)) / S)
+    return from_rotation_vector(np.array([0.0, 0.0, there]), np.array([there, 0.2, 0.0]))
 
 
 class Robot:
@@ -242,10 +243,10 @@ class Robot:
         self.jump_m = 0.0
 
     def tell(self, stamp_ns: int) -> None:
-        turn, (x, y, z) = drive(stamp_ns)
+        pose = compose(along_x(self.jump_m), drive(stamp_ns))
         if self.tells:
             for source in self.sources:
-                source.add(told('odom', 'world', stamp_ns, (turn, (x + self.jump_m, y, z))), static=False)
+                source.add(told('odom', 'world', stamp_ns, pose), static=False)
 
     def start(self, cameras: Cameras) -> None:
         for name in RIG.names:
@@ -253,7 +254,7 @@ class Robot:
 
     def see(self, name: str, stamp_ns: int) -> Any:
         self.tell(stamp_ns)
-        pose = compose_matrices(RIG[name].cam_from_world, matrix(invert(drive(stamp_ns))))
+        pose = compose(RIG[name].cam_from_world, invert(drive(stamp_ns)))
         xy = project_world(replace(RIG[name], cam_from_world=pose), PERSON)
         found = Keypoints2D(name, stamp_ns, BODY17, xy[None], np.ones((1, 17)))
         return keypoints_to_cloud(MAKE, found, RIG[name].frame_id)
@@ -294,7 +295,7 @@ def test_bodies_are_published_in_the_frame_asked_for(robot: Robot, rig_path: str
     with driving(robot, rig_path, output_in='world_frame') as w:
         for found in w.new_bodies(5, views=4):
             assert found.frame_id == 'world'
-            in_base = transform_points(matrix(invert(drive(found.stamp_ns))), PERSON)
+            in_base = transform_points(invert(drive(found.stamp_ns)), PERSON)
             np.testing.assert_allclose(found.xyz[0], in_base, atol=0.005)
     with driving(robot, rig_path, output_in='world_frame', world_frame='map') as w:
         w.reported('pipeline', "No transform joins 'map' and 'odom'")

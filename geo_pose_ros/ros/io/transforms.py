@@ -8,12 +8,14 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+import numpy as np
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.time import Time
 
+from ...arrays import FloatArray
 from ...errors import TransformError
-from ...geometry.quaternion import Pose
+from ...geometry.rigid import from_quaternion
 from ...rigs.transform_buffer import TransformBuffer, TransformSource
 from .qos import profile
 from .tf import transform_message
@@ -59,7 +61,7 @@ class OwnTransforms:
         if wrong:
             self._complain(wrong)
 
-    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> FloatArray:
         """See TransformSource."""
         with self._lock:
             return self._buffer.lookup(target, source, stamp_ns)
@@ -88,7 +90,7 @@ class Tf2Transforms:
             post_callback=lambda jump: self._buffer.clear(),
         )
 
-    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> FloatArray:
         """See TransformSource."""
         # Time 0 is tf2's word for the newest; before it there is no time.
         instant = Time(nanoseconds=0 if stamp_ns is None else max(stamp_ns, 1))
@@ -100,7 +102,7 @@ class Tf2Transforms:
                 raise TransformError('missing', text) from error
             raise TransformError('old' if 'into the past' in str(error) else 'late', text) from error
         t, q = stamped.transform.translation, stamped.transform.rotation
-        return (q.x, q.y, q.z, q.w), (t.x, t.y, t.z)
+        return from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z]))
 
     def close(self) -> None:
         """Unsubscribe."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from ...arrays import FloatArray
 from ...geometry.bodies import bodies_in
-from ...geometry.quaternion import matrix
 from ...rigs.moving import CameraPoses, Mount, MovingCameras
 from ...types import Bodies3D
 from ..io.transforms import LiveTransforms, listen_to_transforms
@@ -73,7 +72,7 @@ class MovingRig:
         if frame == bodies.frame_id:
             return bodies
         output_from_tracking = self.transforms.lookup(frame, bodies.frame_id, bodies.stamp_ns)
-        return bodies_in(matrix(output_from_tracking), bodies, frame)
+        return bodies_in(output_from_tracking, bodies, frame)
 
     def close(self) -> None:
         """Stop listening."""

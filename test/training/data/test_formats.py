@@ -71,8 +71,6 @@ def test_h36m_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         load_h36m(tmp_path, test=False)
 
 
-_CALIBRATION = """Skeletool Camera Calibration File V1.0
-{cameras}"""
 _CAMERA = """name          {name}
   sensor      10 10
   size        2048 2048
@@ -93,7 +91,7 @@ def _write_calibration(path: Path) -> None:
         extrinsic[:3] = camera.cam_from_world * (1.0, 1.0, 1.0, 1000.0)
         cameras += _CAMERA.format(name=index, extrinsic=' '.join(f'{v:.9g}' for v in extrinsic.ravel()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_CALIBRATION.format(cameras=cameras))
+    path.write_text(f'Skeletool Camera Calibration File V1.0\n{cameras}')
 
 
 def _ordered(joints: np.ndarray, order: dict[int, int], count: int) -> np.ndarray:
@@ -127,7 +125,7 @@ def test_mpi_training_set(tmp_path: Path) -> None:
     assert found.xy.shape[1] == 3
 
 
-def test_mpi_test_set_takes_valid_frames_by_activity(tmp_path: Path) -> None:
+def test_mpi_test_set_takes_valid_frames_by_activity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     h5py = pytest.importorskip('h5py')
     _write_calibration(tmp_path / 'test_util' / 'camera_calibration' / 'ts1-4cameras.calib')
     joints = moving_person(FRAMES) + (0.0, 0.0, 3.0)
@@ -143,9 +141,6 @@ def test_mpi_test_set_takes_valid_frames_by_activity(tmp_path: Path) -> None:
     np.testing.assert_allclose(second.truth, joints[3:])
     np.testing.assert_allclose(first.xy[:, 0], joints[:2, :, :2] * 100.0)
     assert len(first.rig) == 1
-
-
-def test_hdf5_needs_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'h5py', None)
     with pytest.raises(ConfigError, match='pip install h5py'):
         load_mpi_test(tmp_path)
@@ -166,11 +161,10 @@ def test_mpi_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 
 def test_calibrations_that_are_not_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'some.calib'
     with pytest.raises(CalibrationError, match='cannot be read'):
-        read_calibration(tmp_path / 'none.calib')
-    (tmp_path / 'empty.calib').write_text('Skeletool\n')
-    with pytest.raises(CalibrationError, match='no camera'):
-        read_calibration(tmp_path / 'empty.calib')
-    (tmp_path / 'half.calib').write_text('Skeletool\nname 0\n  extrinsic 1 2 3\n')
-    with pytest.raises(CalibrationError, match='lacks or garbles'):
-        read_calibration(tmp_path / 'half.calib')
+        read_calibration(path)
+    for text, words in (('Skeletool\n', 'no camera'), ('Skeletool\nname 0\n  extrinsic 1 2 3\n', 'lacks or garbles')):
+        path.write_text(text)
+        with pytest.raises(CalibrationError, match=words):
+            read_calibration(path)

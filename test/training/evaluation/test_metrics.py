@@ -1,4 +1,4 @@
-"""Metrics with hand-made answers, and lifting of sequences."""
+"""Metrics with hand-made answers, and lifting of recordings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.canonical import canonical_poses
 from test.scenes import person
 from test.training.people import recorded_person
@@ -29,7 +28,7 @@ def _oracle(seen: PersonRecording, error_m: float = 0.0) -> Predictor:
     """Return a predictor that knows the truth of ``seen`` by the input, sigma 0.1; its last joint is so far off."""
     poses = canonical_poses(seen.rays(), seen.confidence)
     assert seen.truth is not None
-    local = np.stack([transform_points(c, seen.truth) for c in seen.cam_from_world], 1)
+    local = seen.in_cameras(seen.truth)
     in_view = np.einsum('fcab,fcjb->fcja', poses.view_from_cam, local - local[:, :, :1])
     in_view[..., 16, 0] += error_m
     known = {
@@ -46,6 +45,11 @@ def _oracle(seen: PersonRecording, error_m: float = 0.0) -> Predictor:
 
 def test_alignments_remove_what_they_should() -> None:
     truth = np.stack([person(i) for i in range(4)])
+    moved = truth.copy()
+    moved[0, 5, 1] += 0.05
+    assert pose_errors_mm(moved, truth)['mpjpe'][0, 5] == pytest.approx(50.0)
+    with pytest.raises(ShapeError, match='pose_errors_mm'):
+        pose_errors_mm(truth, truth[:, :16])
     shifted = pose_errors_mm(truth + 0.3, truth)
     np.testing.assert_allclose(shifted['mpjpe'], 0.0, atol=1e-9)
     scaled = pose_errors_mm(1.1 * truth, truth)
@@ -57,13 +61,6 @@ def test_alignments_remove_what_they_should() -> None:
     # 15 degrees of yaw are tens of millimetres.
     assert errors['n_mpjpe'].mean() > 30.0
     np.testing.assert_allclose(errors['p_mpjpe'], 0.0, atol=1e-6)
-
-
-def test_errors_are_millimetres() -> None:
-    truth = person()[None]
-    moved = truth.copy()
-    moved[0, 5, 1] += 0.05
-    assert pose_errors_mm(moved, truth)['mpjpe'][0, 5] == pytest.approx(50.0)
 
 
 def test_pck_and_auc_by_hand() -> None:
@@ -81,6 +78,8 @@ def test_an_oracle_has_no_error_and_reprojects() -> None:
     assert report['pck150'] == 100.0
     assert report['held_out_px']['median'] == pytest.approx(0.0, abs=0.2)
     assert report['poses'] == 32
+    assert evaluate(_oracle(seen), [seen], stride=3)['poses'] == 12
+    assert set(evaluate(_oracle(seen), [replace(seen, truth=None)])) == {'held_out_px'}
 
 
 def test_reports_by_action_and_joint() -> None:
@@ -100,17 +99,6 @@ def test_reports_by_action_and_joint() -> None:
     assert report['per_joint_mm']['left_wrist'] == pytest.approx(0.0, abs=0.01)
     text = format_report(report)
     assert 'right_wrist' in text and '255.0' in text
-
-
-def test_without_truth_there_is_reprojection_only() -> None:
-    seen = recorded_person(frames=5)
-    report = evaluate(_oracle(seen), [replace(seen, truth=None)])
-    assert set(report) == {'held_out_px'}
-
-
-def test_stride_lifts_fewer_frames() -> None:
-    seen = recorded_person(frames=9)
-    assert evaluate(_oracle(seen), [seen], stride=3)['poses'] == 12
 
 
 def test_views_with_too_few_joints_are_not_lifted() -> None:
@@ -203,6 +191,3 @@ def test_predictor_leaves_the_network_and_the_random_state_alone() -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_shapes_are_checked() -> None:
-    with pytest.raises(ShapeError, match='pose_errors_mm'):
-        pose_errors_mm(np.zeros((2, 17, 3)), np.zeros((2, 16, 3)))

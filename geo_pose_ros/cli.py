@@ -12,9 +12,8 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from types import ModuleType
 
-from .errors import ConfigError, GeoPoseError
+from .errors import GeoPoseError
 
 # As ros/__init__.py does for the node, and for its reason; no command has loaded numpy yet.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
@@ -67,33 +66,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format='%(levelname)s: %(message)s', level=logging.WARNING)
     words = list(sys.argv[1:] if argv is None else argv)
     debug = '--debug' in words
-    words = [word for word in words if word != '--debug']
     try:
-        parser = _parser(_command(words), _ENGINE if _from_onnx(words) else '')
-        arguments, unknown = parser.parse_known_args(words)
-        run: Callable[[argparse.Namespace], int | None] | None = arguments.run
-        if run is None:
-            return _import(_NODE).main([_NODE, *unknown]) or 0
-        if unknown:
-            parser.error(f'unrecognized arguments: {" ".join(unknown)}')
-        status = run(arguments) or 0
+        status = _run([word for word in words if word != '--debug'])
         # What a closed pipe refuses is to be refused here, not at exit.
         sys.stdout.flush()
         return status
-    except GeoPoseError as error:
-        if debug:
-            raise
-        print(f'geo_pose: {error}', file=sys.stderr)
-        return 1
     except BrokenPipeError:
         # `| head` has read enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
-    except KeyboardInterrupt:
-        if debug:
+    except (GeoPoseError, ModuleNotFoundError, KeyboardInterrupt) as error:
+        if debug or (isinstance(error, ModuleNotFoundError) and _package(error) == __package__):
             raise
-        print('geo_pose: interrupted', file=sys.stderr)
-        return _INTERRUPTED
+        if isinstance(error, KeyboardInterrupt):
+            print('geo_pose: interrupted', file=sys.stderr)
+            return _INTERRUPTED
+        print(f'geo_pose: {_missing(error) if isinstance(error, ModuleNotFoundError) else error}', file=sys.stderr)
+        return 1
+
+
+def _run(words: Sequence[str]) -> int:
+    parser = _parser(_command(words), _ENGINE if _from_onnx(words) else '')
+    arguments, unknown = parser.parse_known_args(words)
+    run: Callable[[argparse.Namespace], int | None] | None = arguments.run
+    if run is None:
+        return import_module(_NODE).main([_NODE, *unknown]) or 0
+    if unknown:
+        parser.error(f'unrecognized arguments: {" ".join(unknown)}')
+    return run(arguments) or 0
 
 
 def _command(words: Sequence[str]) -> str:
@@ -122,19 +122,20 @@ def _parser(command: str, module: str = '') -> argparse.ArgumentParser:
         node = subparsers.add_parser('node', help=_COMMANDS['node'][1], usage='geo_pose node [--ros-args ...]')
         node.set_defaults(run=None)
     elif chosen:
-        _import(chosen).register(subparsers)
+        import_module(chosen).register(subparsers)
     return parser
 
 
-def _import(module: str) -> ModuleType:
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        missing = (error.name or '').split('.')[0]
-        if missing in ('', __package__):
-            raise
-        remedy = _REMEDIES.get(missing, f'Install it: python3 -m pip install {missing}')
-        raise ConfigError(f"This needs the Python package '{missing}', which is not installed. {remedy}") from error
+def _package(error: ModuleNotFoundError) -> str:
+    """Return the package that is missing."""
+    return (error.name or '').split('.')[0] or __package__
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """Return which package is missing and how to get it."""
+    package = _package(error)
+    remedy = _REMEDIES.get(package, f'Install it: python3 -m pip install {package}')
+    return f"This needs the Python package '{package}', which is not installed. {remedy}"
 
 
 if __name__ == '__main__':

@@ -18,8 +18,8 @@ The program computes the values and the template words them; what is not marked 
     render('calibration.html.j2', title='Calibration of the hall', lead='4 cameras', made_by='geo_pose calibrate',
            found=[Finding(Severity.OK, 'All cameras agree.')], rows=[('cam01', '4.2')], above=png_bytes)
 
-Filters: ``number`` (one decimal), ``percent``, ``clock`` (a time within a recording), ``jpeg`` (an image (H, W, 3) BGR)
-and ``png`` (a PNG's bytes). A number that is not finite is '-'.
+Filters: ``number`` (one decimal, or in the format given; '-' if it is not finite), ``clock`` (a time within a
+recording), ``jpeg`` (an image (H, W, 3) BGR) and ``png`` (a PNG's bytes).
 """
 
 from __future__ import annotations
@@ -59,18 +59,13 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )
-    environment.filters.update(number=number, percent=percent, clock=clock, jpeg=jpeg, png=png)
+    environment.filters.update(number=number, clock=clock, jpeg=jpeg, png=png)
     return environment
 
 
-def number(value: float) -> str:
-    """Return a number with one decimal."""
-    return f'{value:.1f}' if math.isfinite(value) else '-'
-
-
-def percent(value: float) -> str:
-    """Return a ratio in whole percent."""
-    return f'{value:.0%}' if math.isfinite(value) else '-'
+def number(value: float, form: str = '.1f') -> str:
+    """Return a number in a format; '-' if it is not finite."""
+    return f'{value:{form}}' if math.isfinite(value) else '-'
 
 
 def clock(seconds: float) -> str:

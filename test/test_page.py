@@ -57,5 +57,5 @@ def test_clock(seconds, words):
 
 
 def test_what_is_not_known_is_a_dash():
-    assert (page.number(1.25), page.percent(0.256)) == ('1.2', '26%')
-    assert page.number(float('nan')) == page.percent(float('inf')) == '-'
+    assert (page.number(1.25), page.number(0.256, '.0%')) == ('1.2', '26%')
+    assert page.number(float('nan')) == page.number(float('inf'), '.0%') == '-'

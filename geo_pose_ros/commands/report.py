@@ -9,7 +9,7 @@ from ..evaluation.settings import ReportConfig
 from ..findings import as_lines
 from ..view.report import write_report
 from . import Subparsers
-from .flags import add_arguments, add_rig_arguments, from_arguments
+from .flags import add_arguments, add_rig_arguments, from_arguments, rig_from_arguments
 
 
 def register(subparsers: Subparsers) -> None:
@@ -27,8 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the page and print its findings."""
     first: Path = arguments.bags[0]
     out = arguments.out or first.with_name(f'{first.name}.html')
-    written = write_report(
-        arguments.bags, out, config=from_arguments(ReportConfig, arguments), rig=arguments.rig, unit=arguments.unit
-    )
-    print('\n'.join(as_lines(written['findings'])))
-    print(f'{out}: {written["bytes"] / 1e6:.1f} MB')
+    config = from_arguments(ReportConfig, arguments)
+    found, size = write_report(arguments.bags, out, config, rig_from_arguments(arguments))
+    print('\n'.join(as_lines(found)))
+    print(f'{out}: {size / 1e6:.1f} MB')

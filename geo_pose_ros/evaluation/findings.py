@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import NS_PER_S, BoolArray, FloatArray
+from ..arrays import BoolArray, FloatArray
 from ..findings import Finding, Severity
 from ..geometry.stats import nan_median
 from .report import BodySummary, CameraSummary, RecordingReport
@@ -149,18 +149,17 @@ def _streams(report: RecordingReport, config: ReportConfig, name_time: TimeName)
 
 
 def _silence(camera: CameraSummary, report: RecordingReport, name_time: TimeName) -> str:
-    start, end = max(camera.gaps_ns, key=lambda gap: gap[1] - gap[0])
-    when = name_time((start - report.start_ns) / NS_PER_S)
-    if end >= report.end_ns:
+    start, end = max(report.spans_s(camera.gaps_ns), key=lambda gap: gap[1] - gap[0])
+    when = name_time(start)
+    if end >= report.duration_s:
         words = f'delivered nothing from {when} on'
-    elif start <= report.start_ns:
-        words = f'delivered nothing for the first {(end - start) / NS_PER_S:.1f} s'
+    elif start <= 0.0:
+        words = f'delivered nothing for the first {end - start:.1f} s'
     else:
-        words = f'was silent for {(end - start) / NS_PER_S:.1f} s from {when} on'
+        words = f'was silent for {end - start:.1f} s from {when} on'
     if len(camera.gaps_ns) > 1:
-        total_s = sum(end - start for start, end in camera.gaps_ns) / NS_PER_S
         more = 'once' if len(camera.gaps_ns) == 2 else f'{len(camera.gaps_ns) - 1} times'
-        words += f', and {more} more, {total_s:.1f} s in all'
+        words += f', and {more} more, {camera.silent_s:.1f} s in all'
     return words
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
@@ -80,6 +80,11 @@ class CameraSummary:
     unmatched: float
     exchanged: float
 
+    @property
+    def silent_s(self) -> float:
+        """Time within gaps."""
+        return sum(end - begin for begin, end in self.gaps_ns) / NS_PER_S
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BodySummary:
@@ -143,5 +148,13 @@ class RecordingReport:
 
     @property
     def duration_s(self) -> float:
-        """Time from the first set to the last."""
-        return (self.end_ns - self.start_ns) / NS_PER_S
+        """Time from the start to the end."""
+        return self.offset_s(self.end_ns)
+
+    def offset_s(self, stamp_ns: int) -> float:
+        """Return the time from the start to a stamp."""
+        return (stamp_ns - self.start_ns) / NS_PER_S
+
+    def spans_s(self, spans_ns: Iterable[tuple[int, int]]) -> list[tuple[float, float]]:
+        """Return stretches between stamps as times from the start."""
+        return [(self.offset_s(begin), self.offset_s(end)) for begin, end in spans_ns]

@@ -1,1 +1,1 @@
-"""Pictures of what the pipeline sees and finds."""
+"""What the pipeline sees and finds, for people: the viewer, drawings and the report."""

@@ -7,49 +7,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from ..arrays import NS_PER_S
+from ..arrays import NS_PER_S, UInt8Array
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recording, Source
 from ..errors import ConfigError, GeoPoseError
 from ..evaluation.findings import find_outlier_runs, find_problems
-from ..evaluation.report import CameraSummary, RecordingReport, Series
+from ..evaluation.report import RecordingReport, Series
 from ..evaluation.settings import ReportConfig
 from ..evaluation.statistics import RecordingStatistics
 from ..findings import Finding, Severity
 from ..messages.diagnostics import Level, Status
-from ..page import clock, number, percent, render
-from ..rigs.files import read_calibration
+from ..page import clock, render
 from ..skeleton import BODY17
+from ..types import CameraRig
 from . import charts
 from .drawing import overlay
 from .playback import Playback
 
 # Stamps below 2001 are of a simulated or a monotonic clock: their time of day says nothing.
 _FIRST_DATE_NS = 978_307_200 * NS_PER_S
-_LEVELS = ('ok', 'warning', 'error', 'stale')
 # The bones whose lengths are drawn: what a tape measures.
 _LIMBS = {
-    ('left_shoulder', 'left_elbow'): 'left upper arm', ('left_elbow', 'left_wrist'): 'left forearm',
-    ('right_shoulder', 'right_elbow'): 'right upper arm', ('right_elbow', 'right_wrist'): 'right forearm',
-    ('left_hip', 'left_knee'): 'left thigh', ('left_knee', 'left_ankle'): 'left shank',
-    ('right_hip', 'right_knee'): 'right thigh', ('right_knee', 'right_ankle'): 'right shank',
+    f'{side}_{parent}-{side}_{child}': f'{side} {limb}' for side in ('left', 'right') for parent, child, limb in (
+        ('shoulder', 'elbow', 'upper arm'), ('elbow', 'wrist', 'forearm'), ('hip', 'knee', 'thigh'),
+        ('knee', 'ankle', 'shank'),
+    )
 }
-_MOST_BODIES = 3
-_MOST_ROWS = 24
+_MOST_BODIES, _MOST_ROWS = 3, 24
 _IMAGE_HEIGHT_PX = 400
 
 
 @dataclass(slots=True)
 class Complaint:
-    """One thing a node said about itself: how bad, when first and last, how often."""
+    """A status that is not ok: the last of several whose numbers alone differ, when first and last, how often."""
 
-    name: str
-    level: int
-    message: str
+    status: Status
     first_ns: int
     last_ns: int
     count: int = 1
@@ -59,25 +54,41 @@ class Complaint:
 class Reported:
     """What nodes said in /diagnostics: every complaint, and the last values by status."""
 
-    complaints: dict[tuple[str, int, str], Complaint] = field(default_factory=dict)
+    complaints: dict[tuple[str, Level, str], Complaint] = field(default_factory=dict)
     values: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def take(self, statuses: Sequence[Status], time_ns: int) -> None:
-        """Take a DiagnosticArray into account; a complaint whose numbers alone differ is the same one."""
+    def add(self, statuses: Sequence[Status], time_ns: int) -> None:
+        """Take a DiagnosticArray into account."""
         for status in statuses:
             self.values[status.name] = status.values
             if status.level == Level.OK:
                 continue
-            key = status.name, int(status.level), _without_numbers(status.message)
-            known = self.complaints.get(key)
-            if known is None:
-                self.complaints[key] = Complaint(*key[:2], status.message, time_ns, time_ns)
-            else:
-                known.message, known.last_ns, known.count = status.message, time_ns, known.count + 1
+            key = status.name, status.level, status.message.translate(_WITHOUT_NUMBERS)
+            known = self.complaints.setdefault(key, Complaint(status, time_ns, time_ns, 0))
+            known.status, known.last_ns, known.count = status, time_ns, known.count + 1
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Why frames were not used, and how many, in words by status."""
+        said = {
+            name: ', '.join(f'{key} {value}' for key, value in values.items()
+                            if key.startswith(('dropped: ', 'unusable: ')) and value not in ('', '0'))
+            for name, values in self.values.items()
+        }
+        return {name: words for name, words in said.items() if words}
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """Time per stage of the pipeline, in words."""
+        prefix, values = 'stage_ms ', self.values.get('pipeline', {})
+        return {key.removeprefix(prefix): f'{value} ms' for key, value in values.items() if key.startswith(prefix)}
+
+
+_WITHOUT_NUMBERS = str.maketrans('', '', '0123456789.')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Measured:
     """A recording that was read: its numbers, what nodes said, and when bodies were received, by their stamps."""
 
     report: RecordingReport
@@ -85,7 +96,7 @@ class Judged:
     received_ns: Mapping[int, int]
 
 
-def judge(recording: Recording, config: ReportConfig) -> Judged:
+def measure_recording(recording: Recording, config: ReportConfig) -> Measured:
     """Read a recording once and return what it is like.
 
     Images are not read where a camera has keypoints: their stamps say the same.
@@ -108,58 +119,84 @@ def judge(recording: Recording, config: ReportConfig) -> Judged:
                 statistics.add_frame(keypoints.camera, keypoints.stamp_ns)
                 statistics.add_keypoints(keypoints)
             elif one.source.kind == DIAGNOSTICS:
-                reported.take(one.statuses(), one.time_ns)
+                reported.add(one.statuses(), one.time_ns)
             elif one.source.camera in only_images:
                 statistics.add_frame(one.source.camera, one.message.stamp_ns)
         except GeoPoseError as error:
             recording.count_damaged(one, error)
-    return Judged(statistics.report(), reported, received_ns)
+    return Measured(statistics.report(), reported, received_ns)
 
 
-def build_page(recording: Recording, judged: Judged, config: ReportConfig) -> str:
+def write_report(
+    bags: Sequence[Path], out: Path, config: ReportConfig | None = None, rig: CameraRig | None = None
+) -> tuple[tuple[Finding, ...], int]:
+    """Write the page of a recording; return what was found and the page's size, bytes.
+
+    Args:
+        bags: one or several of the same time, see ``bags.recording``.
+        out: the HTML file; replaced if it is there.
+        config: settings.
+        rig: calibration instead of the bags' own.
+
+    Raises:
+        BagError: if a bag cannot be read.
+        ConfigError: if the page cannot be written.
+    """
+    config = config or ReportConfig()
+    with Recording(bags, rig) as recording:
+        measured = measure_recording(recording, config)
+        found = find_problems(measured.report, config, Moments(measured.report.start_ns).name)
+        page = build_page(recording, measured, config, found).encode()
+    try:
+        out.write_bytes(page)
+    except OSError as error:
+        raise ConfigError(f"'{out}' cannot be written: {error.strerror}. Choose another file with --out.") from error
+    return found, len(page)
+
+
+def build_page(recording: Recording, measured: Measured, config: ReportConfig, found: Sequence[Finding]) -> str:
     """Return the page of a recording as HTML."""
-    report = judged.report
-    times = Times(report.start_ns)
-    found = [*find_problems(report, config, times.name), *_reading_findings(recording)]
+    report = measured.report
+    bodies, moments = report.bodies[:_MOST_BODIES], Moments(report.start_ns)
+    complaints = sorted(measured.reported.complaints.values(), key=lambda one: (-one.status.level, one.first_ns))
     return render(
-        'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report, times),
-        made_by='geo_pose report', numbers=_key_numbers(judged), found=sorted(found, key=lambda one: -one.severity),
-        report=report, **_cameras(report), **_residuals(recording, report, config), **_bodies(report),
-        **_joints(report), **_worst(recording, judged, times), **_reported(judged.reported, times),
+        'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report, moments),
+        made_by='geo_pose report', numbers=_key_numbers(measured),
+        found=sorted([*found, *_reading_findings(recording)], key=lambda one: -one.severity), report=report,
+        bodies=bodies, body_names=[f'body {body.body_id}' for body in bodies], has_images=recording.has(IMAGE),
+        worst=_worst(recording, measured, moments), complaints=complaints[:_MOST_ROWS], reported=measured.reported,
+        **_cameras(report), **_residuals(recording, report, config), **_bodies(report),
     )
 
 
-class Times:
+class Moments:
     """Names moments of a recording: by the time of day (UTC) where the stamps are of a real clock."""
 
     def __init__(self, start_ns: int) -> None:
-        self.start_ns = start_ns
+        """Begin with the stamp of the start."""
+        self._start_ns = start_ns
         self.dated = start_ns >= _FIRST_DATE_NS
+
+    def date(self, offset_s: float) -> datetime:
+        """Return the moment ``offset_s`` after the start."""
+        return datetime.fromtimestamp(self._start_ns / NS_PER_S + offset_s, timezone.utc)
 
     def name(self, offset_s: float) -> str:
         """Return the moment ``offset_s`` after the start as '12:03:10 (4:05)': time of day (UTC) and time into it."""
         offset = clock(offset_s)
-        if not self.dated:
-            return offset
-        moment = datetime.fromtimestamp(self.start_ns / NS_PER_S + offset_s, timezone.utc)
-        return f'{moment:%H:%M:%S} ({offset})'
-
-    def of(self, stamp_ns: int) -> str:
-        """Return the moment of a stamp in words."""
-        return self.name((stamp_ns - self.start_ns) / NS_PER_S)
+        return f'{self.date(offset_s):%H:%M:%S} ({offset})' if self.dated else offset
 
 
-def _lead(recording: Recording, report: RecordingReport, times: Times) -> str:
+def _lead(recording: Recording, report: RecordingReport, moments: Moments) -> str:
     parts = [', '.join(str(path) for path in recording.paths), clock(report.duration_s)]
-    if times.dated:
-        begin = datetime.fromtimestamp(report.start_ns / NS_PER_S, timezone.utc)
-        parts.append(f'from {begin:%Y-%m-%d %H:%M:%S} UTC')
+    if moments.dated:
+        parts.append(f'from {moments.date(0.0):%Y-%m-%d %H:%M:%S} UTC')
     parts.append(f'{len(report.cameras)} cameras' if len(report.cameras) != 1 else '1 camera')
     return '; '.join(parts)
 
 
-def _key_numbers(judged: Judged) -> list[tuple[str, str]]:
-    report = judged.report
+def _key_numbers(measured: Measured) -> list[tuple[str, str]]:
+    report = measured.report
     cameras = report.cameras.values()
     residuals = [camera.residual_px for camera in cameras if np.isfinite(camera.residual_px)]
     left_out = [camera.left_out_px for camera in cameras if np.isfinite(camera.left_out_px)]
@@ -173,7 +210,7 @@ def _key_numbers(judged: Judged) -> list[tuple[str, str]]:
         (f'{variation[0]:.1%}' if variation else '-', 'bone lengths vary'),
     ]
     # Offline results are stamped as received; a clock that is not the recorder's tells nothing.
-    delays = np.array([(received - stamp) / 1e6 for stamp, received in judged.received_ns.items()])
+    delays = np.array([(received - stamp) / 1e6 for stamp, received in measured.received_ns.items()])
     if len(delays) and 0.0 < np.median(delays) < 10_000.0:
         p50, p95 = np.percentile(delays, (50, 95))
         numbers.append((f'{p50:.0f} ms', f'latency, p95 {p95:.0f} ms'))
@@ -181,7 +218,7 @@ def _key_numbers(judged: Judged) -> list[tuple[str, str]]:
 
 
 def _reading_findings(recording: Recording) -> list[Finding]:
-    """Return what stood in the way of judging."""
+    """Return what keeps the recording from being judged."""
     found = []
     if recording.damage:
         found.append(Finding(Severity.ERROR, recording.damage,
@@ -199,37 +236,27 @@ def _reading_findings(recording: Recording) -> list[Finding]:
 
 
 def _cameras(report: RecordingReport) -> dict[str, object]:
-    rows = [
-        (
-            camera.name, camera.frames, number(camera.rate_hz), camera.missing,
-            number(sum(b - a for a, b in camera.gaps_ns) / NS_PER_S), _clock_words(camera),
-            number(camera.residual_px), number(camera.p95_px), number(100.0 * camera.residual_ratio),
-            number(camera.left_out_px), percent(camera.unmatched), percent(camera.exchanged),
-        )
-        for camera in report.cameras.values()
-    ]
     rates = {name: camera.rate for name, camera in report.cameras.items()}
-    gaps = {name: _seconds(camera.gaps_ns, report) for name, camera in report.cameras.items() if camera.gaps_ns}
+    gaps = {name: report.spans_s(camera.gaps_ns) for name, camera in report.cameras.items() if camera.gaps_ns}
     return {
-        'camera_rows': rows,
         'rates': charts.lines(rates, unit='1/s', duration_s=report.duration_s) if rates else None,
         'gaps': charts.spans(gaps, duration_s=report.duration_s) if gaps else None,
     }
 
 
 def _residuals(recording: Recording, report: RecordingReport, config: ReportConfig) -> dict[str, object]:
-    judged = [camera for camera in report.cameras.values() if np.isfinite(camera.residual_px)]
-    if not judged or recording.rig is None:
+    seen = [camera for camera in report.cameras.values() if np.isfinite(camera.residual_px)]
+    if not seen or recording.rig is None:
         return {'residuals': None}
     shaded = [(run.begin_s, run.end_s) for run in find_outlier_runs(report, config).values()]
     fields = {
-        camera.name: camera.field for camera in judged
+        camera.name: camera.field for camera in seen
         if camera.field is not None and np.isfinite(camera.field.size_px).any()
     }
     darkest_px = max((float(np.nanpercentile(field.size_px, 95)) for field in fields.values()), default=0.0)
     lenses = {camera.name: camera.intrinsics for camera in recording.rig.cameras}
     return {
-        'residuals': charts.lines({camera.name: camera.residual for camera in judged}, unit='px',
+        'residuals': charts.lines({camera.name: camera.residual for camera in seen}, unit='px',
                                   duration_s=report.duration_s, shaded=shaded),
         'darkest_px': darkest_px,
         'fields': [
@@ -243,119 +270,38 @@ def _residuals(recording: Recording, report: RecordingReport, config: ReportConf
 def _bodies(report: RecordingReport) -> dict[str, object]:
     if not report.bodies:
         return {}
-    shown, longest = report.bodies[:_MOST_ROWS], report.bodies[:_MOST_BODIES]
+    shown = report.bodies[:_MOST_ROWS]
     limbs = []
-    for body in longest:
-        lengths: dict[str, Series] = {}
-        for (parent, child), series, mean in zip(report.skeleton.edges, body.lengths, body.length_m, strict=True):
-            limb = _LIMBS.get((report.skeleton.joint_names[parent], report.skeleton.joint_names[child]))
-            if limb is not None and np.isfinite(mean):
-                lengths[limb] = Series(series.time_s, 100.0 * series.value)
+    for body in report.bodies[:_MOST_BODIES]:
+        lengths = {
+            _LIMBS[bone]: Series(series.time_s, 100.0 * series.value)
+            for bone, series, mean in zip(report.skeleton.bones, body.lengths, body.length_m, strict=True)
+            if bone in _LIMBS and np.isfinite(mean)
+        }
         if lengths:
             limbs.append((body, charts.lines(lengths, unit='cm', duration_s=report.duration_s)))
+    labels = [f'{n} view{"" if n == 1 else "s"}' for n in range(report.views.shape[1])]
     return {
         'people': charts.lines({'people': report.people}, unit='people', duration_s=report.duration_s, height=1.5,
                                top=max(1.0, float(report.most_people)) * 1.1),
-        'ids': charts.spans({f'id {body.body_id}': _seconds(body.spans_ns, report) for body in shown},
+        'ids': charts.spans({f'id {body.body_id}': report.spans_s(body.spans_ns) for body in shown},
                             duration_s=report.duration_s),
-        'num_ids_shown': len(shown),
-        'limbs': limbs,
-        'bone_head': [f'body {body.body_id}' for body in longest],
-        'bone_rows': [
-            (bone, *(f'{100 * body.length_m[i]:.1f} cm ± {body.length_cv[i]:.1%}' if np.isfinite(body.length_m[i])
-                     else '-' for body in longest))
-            for i, bone in enumerate(report.skeleton.bones)
-        ],
+        'num_ids_shown': len(shown), 'limbs': limbs,
+        'views': charts.shares(report.skeleton.joint_names, report.views, labels),
     }
 
 
-def _joints(report: RecordingReport) -> dict[str, object]:
-    if not report.with_bodies:
-        return {}
-    names = report.skeleton.joint_names
-    labels = [f'{n} view{"" if n == 1 else "s"}' for n in range(report.views.shape[1])]
-    return {
-        'views': charts.shares(names, report.views, labels),
-        'sigma_rows': [(name, number(100.0 * sigma)) for name, sigma in zip(names, report.sigma_m, strict=True)],
-    }
-
-
-def _worst(recording: Recording, judged: Judged, times: Times) -> dict[str, object]:
+def _worst(
+    recording: Recording, measured: Measured, moments: Moments
+) -> list[tuple[str, float, UInt8Array | None]]:
+    """Return name, residual px and image (None without one) of the worst moments."""
+    report, worst = measured.report, []
     playback = Playback(recording, 2 * _IMAGE_HEIGHT_PX, images_hz=math.inf)
-    worst = []
-    for stamp_ns, px in zip(judged.report.worst_ns, judged.report.worst_px, strict=True):
-        instant = playback.at(judged.received_ns.get(stamp_ns, stamp_ns))
-        shown = None
+    for stamp_ns, px in zip(report.worst_ns, report.worst_px, strict=True):
+        instant = playback.at(measured.received_ns.get(stamp_ns, stamp_ns))
+        image = None
         if instant.frames and recording.rig is not None and instant.bodies is not None:
-            shown = overlay(recording.rig, instant.frames, instant.keypoints, instant.bodies,
+            image = overlay(recording.rig, instant.frames, instant.keypoints, instant.bodies,
                             height_px=_IMAGE_HEIGHT_PX)
-        worst.append((times.of(stamp_ns), px, shown))
-    return {'worst': worst, 'has_images': recording.has(IMAGE)}
-
-
-def _reported(reported: Reported, times: Times) -> dict[str, object]:
-    complaints = sorted(reported.complaints.values(), key=lambda one: (-one.level, one.first_ns))
-    unused = {
-        name: ', '.join(f'{key} {value}' for key, value in values.items()
-                        if key.startswith(('dropped: ', 'unusable: ')) and value not in ('', '0'))
-        for name, values in reported.values.items()
-    }
-    pipeline = reported.values.get('pipeline', {})
-    return {
-        'complaints': [
-            (one.name, _LEVELS[min(one.level, 3)], _offset(times, one.first_ns), _offset(times, one.last_ns),
-             one.count, one.message) for one in complaints[:_MOST_ROWS]
-        ],
-        'unused': [(name, words) for name, words in unused.items() if words],
-        'stages': {
-            key.removeprefix('stage_ms '): f'{value} ms' for key, value in pipeline.items()
-            if key.startswith('stage_ms ')
-        },
-    }
-
-
-def _offset(times: Times, stamp_ns: int) -> str:
-    return clock((stamp_ns - times.start_ns) / NS_PER_S)
-
-
-def _seconds(stretches: Sequence[tuple[int, int]], report: RecordingReport) -> list[tuple[float, float]]:
-    return [((a - report.start_ns) / NS_PER_S, (b - report.start_ns) / NS_PER_S) for a, b in stretches]
-
-
-def _clock_words(camera: CameraSummary) -> str:
-    if not np.isfinite(camera.clock_ms):
-        return '-'
-    error = f' ± {camera.clock_sigma_ms:.1f}' if np.isfinite(camera.clock_sigma_ms) else ''
-    return f'{camera.clock_ms:+.1f}{error}'
-
-
-def _without_numbers(words: str) -> str:
-    return ''.join(letter for letter in words if not (letter.isdigit() or letter == '.'))
-
-
-def write_report(
-    bags: Sequence[Path], out: Path, *, config: ReportConfig | None = None, rig: Path | None = None, unit: str = 'm'
-) -> Mapping[str, Any]:
-    """Write the page of a recording to ``out``; return its key numbers.
-
-    Args:
-        bags: one or several of the same time, see ``bags.recording``.
-        out: the HTML file; replaced if it is there.
-        config: settings.
-        rig: calibration instead of the bags' own.
-        unit: of its lengths.
-
-    Raises:
-        BagError: if a bag cannot be read.
-        ConfigError: if the page cannot be written.
-    """
-    config = config or ReportConfig()
-    with Recording(bags, read_calibration(rig, unit) if rig is not None else None) as recording:
-        judged = judge(recording, config)
-        html = build_page(recording, judged, config)
-        found = find_problems(judged.report, config, Times(judged.report.start_ns).name)
-    try:
-        out.write_text(html, encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(f"'{out}' cannot be written: {error.strerror}. Choose another file with --out.") from error
-    return {'sets': judged.report.sets, 'findings': found, 'bytes': len(html.encode())}
+        worst.append((moments.name(report.offset_s(stamp_ns)), px, image))
+    return worst

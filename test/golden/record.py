@@ -268,22 +268,22 @@ def report() -> dict[str, Any]:
     from geo_pose_ros.bags.recording import Recording
     from geo_pose_ros.evaluation.findings import find_problems
     from geo_pose_ros.evaluation.settings import ReportConfig
-    from geo_pose_ros.view.report import judge
+    from geo_pose_ros.view.report import measure_recording
 
     config = ReportConfig(bins=20, left_out_sets=20)
     with tempfile.TemporaryDirectory() as folder:
         bag, _ = processed('single', Path(folder))
         with Recording([bag]) as recording:
-            judged = judge(recording, config)
-    numbers = {f.name: getattr(judged.report, f.name) for f in dataclasses.fields(judged.report)}
+            measured = measure_recording(recording, config)
+    numbers = {f.name: getattr(measured.report, f.name) for f in dataclasses.fields(measured.report)}
     del numbers['skeleton']
     reported = {
         name: {key: said for key, said in values.items() if not key.startswith('stage_ms')}
-        for name, values in judged.reported.values.items()
+        for name, values in measured.reported.values.items()
     }
-    found = find_problems(judged.report, config, lambda offset_s: f'{offset_s:.1f} s')
+    found = find_problems(measured.report, config, lambda offset_s: f'{offset_s:.1f} s')
     return {
-        'numbers': numbers, 'reported': reported, 'complaints': len(judged.reported.complaints),
+        'numbers': numbers, 'reported': reported, 'complaints': len(measured.reported.complaints),
         'findings': [[int(one.severity), one.what, one.remedy] for one in found],
     }
 

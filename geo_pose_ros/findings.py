@@ -38,11 +38,17 @@ class Finding:
     kind: str = ''
 
     @property
+    def text(self) -> str:
+        """Finding and remedy as one sentence after the other, without the place."""
+        end = '.' if self.remedy and not self.what.endswith('.') else ''
+        return f'{self.what}{end} {self.remedy}'.rstrip()
+
+    @property
     def in_words(self) -> str:
         """Place, finding and remedy as one sentence after the other."""
         # Errors of this package name their camera themselves.
         prefix = f'{self.where}: ' if self.where and not self.what.startswith('Camera ') else ''
-        return f'{prefix}{self.what} {self.remedy}'.rstrip()
+        return f'{prefix}{self.text}'
 
 
 def worst(findings: Iterable[Finding]) -> Severity:

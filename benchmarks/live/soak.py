@@ -35,7 +35,7 @@ from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io import transforms
 from geo_pose_ros.ros.io.transforms import OwnTransforms
-from geo_pose_ros.ros.nodes import moving_rig
+from geo_pose_ros.ros.nodes import rig_source
 from test.ros.harness import MAKE, RIG, World, small_rig, world
 
 WARM_UP_S, GROWTH, NAMED_S = 120.0, 0.03, 2.0
@@ -82,7 +82,7 @@ class Carrier:
         self._sources: list[OwnTransforms] = []
         self.jump_m, self.late_s, self.tells, self.turn = 0.0, 0.0, True, (0.0, 0.0, 0.0, 1.0)
         transforms.transform_message = lambda what, otherwise: String
-        moving_rig.listen_to_transforms = self._listen
+        rig_source.listen_to_transforms = self._listen
 
     def _listen(self, node: object, complain: Callable[[str], None]) -> OwnTransforms:
         self._sources.append(OwnTransforms(node, complain))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ..arrays import FloatArray
 from ..errors import BagError, CalibrationError
 from ..geometry.rigid import compose, invert
 from ..messages.factory import Message
@@ -129,6 +130,10 @@ class MovingBag:
     def poses_at(self, stamps_ns: Mapping[str, int]) -> CameraPoses:
         """Return the poses of the cameras of ``stamps_ns`` at these stamps."""
         return self._cameras.poses_at(self._mounts, stamps_ns)
+
+    def poses_about(self, stamps_ns: Mapping[str, int]) -> Mapping[str, FloatArray]:
+        """Return the same as far as it is known; see runner.MovingPoses."""
+        return self._cameras.poses_about({name: self._mounts[name] for name in stamps_ns}, stamps_ns)
 
 
 def _buffer(reader: BagReader, last_names: Sequence[str]) -> TransformBuffer:

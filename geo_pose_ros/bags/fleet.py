@@ -22,7 +22,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 from time import perf_counter
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -63,8 +63,6 @@ class Job:
     out: Path
     config: ProcessConfig
     rig: CameraRig | None
-    cameras: tuple[str, ...]
-    world_frame_id: str
     storage: str
 
     @property
@@ -75,7 +73,7 @@ class Job:
     def fingerprint(self) -> str:
         """Return the sha256 of all that the result depends on but the program: bag (size, time), settings, rig."""
         rig = '' if self.rig is None else dump_rig(self.rig)
-        how = bag_state(self.bag), dataclasses.asdict(self.config), rig, self.cameras, self.world_frame_id, self.storage
+        how = bag_state(self.bag), dataclasses.asdict(self.config), rig, self.storage
         return hashlib.sha256(repr(how).encode()).hexdigest()
 
     def done(self) -> Outcome | None:
@@ -95,9 +93,9 @@ class Job:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self.summary.unlink(missing_ok=True)
             done = process_bag(
-                self.bag, self.out, config=self.config, rig=self.rig, cameras=self.cameras,
+                self.bag, self.out, config=self.config, rig=self.rig, storage=self.storage,
                 # Without its summary what lies there is no result.
-                world_frame_id=self.world_frame_id, storage=self.storage, overwrite=True,
+                overwrite=True,
             )
         except (GeoPoseError, OSError) as error:
             return replace(outcome, error=str(error), seconds=perf_counter() - began)
@@ -276,7 +274,7 @@ def summary_table(outcomes: Sequence[Outcome]) -> str:
 
 
 def process_fleet(
-    jobs: Sequence[FleetJob], out: Path, *, workers: int, scheduler: str, show: Callable[[str], Any]
+    jobs: Sequence[FleetJob], out: Path, *, workers: int, scheduler: str, show: Callable[[str], object]
 ) -> int:
     """Process the jobs, tell of each as it ends, and write fleet.json into ``out``; return how many failed."""
     outcomes: list[Outcome] = []

@@ -1,27 +1,23 @@
-"""The pipeline over every frame set of a bag; writes what the node would have published."""
+"""The pipeline over every set of a bag; writes what the node would have published."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from ..arrays import FloatArray
-from ..detection.checks import checked
-from ..errors import BagError, FrameError, GeoPoseError
+from ..errors import BagError, FrameError, GeoPoseError, TransformError
 from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.clouds.bodies import bodies_to_cloud
 from ..messages.clouds.details import details_to_cloud
-from ..messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from ..messages.clouds.keypoints import keypoints_to_cloud
 from ..messages.diagnostics import Level, Status, diagnostics_to_message
-from ..messages.image import frame_from_message
 from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
@@ -29,11 +25,12 @@ from ..pipeline import PipelineResult, PosePipeline
 from ..rigs.rig_file import rig_hash
 from ..rigs.settings import TRACKING_FRAME, TransformConfig
 from ..rigs.topics import CameraTopics
+from ..runner import MessageReader, SetRunner
 from ..scene.settings import PipelineConfig, SyncConfig
-from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
+from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, StampedSet
 from ..settings import setting
 from ..skeleton import BODY17, SKELETONS, get_skeleton
-from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
+from ..types import CameraRig
 from .cameras import MovingBag, choose_cameras, read_transforms, rig_from_bag
 from .message_factory import RosbagsFactory
 from .read import BagMessage, BagReader, until_damage
@@ -54,6 +51,8 @@ class ProcessConfig:
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     tracking_frame: str = setting('', TRACKING_FRAME)
     transforms: TransformConfig = field(default_factory=TransformConfig)
+    cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the bag')
+    world_frame: str = setting('', 'World frame in /tf_static; empty: its root')
     keypoints_skeleton: str = setting('body17', 'Skeleton of recorded keypoint topics', choices=tuple(SKELETONS))
 
 
@@ -113,20 +112,20 @@ def process_bag(
     *,
     config: ProcessConfig | None = None,
     rig: CameraRig | None = None,
-    cameras: Sequence[str] = (),
-    world_frame_id: str = '',
     storage: str = 'mcap',
     overwrite: bool = False,
 ) -> ProcessSummary:
-    """Run the pipeline over every frame set of ``bag`` and write the results, with the rig used, to ``out``.
+    """Run the pipeline over every set of ``bag`` and write the results, with the rig used, to ``out``.
 
     Images are detected; a bag that holds keypoints only, or the detector 'keypoints', is fused from those.
     A bag that is damaged at some point is processed up to there.
 
     Args:
+        bag, out: paths of bags.
+        config: settings; None for the defaults.
         rig: None for that of the bag.
-        cameras: names of those to use; () for all.
-        world_frame_id: see ``rig_from_bag``.
+        storage: of ``out``: mcap or sqlite3.
+        overwrite: replace a bag at ``out``.
 
     Raises:
         BagError: if the bag cannot be read, lacks a camera or camera_info, or ``out`` cannot be written.
@@ -134,21 +133,58 @@ def process_bag(
     """
     config = config or ProcessConfig()
     with BagReader(bag) as reader:
-        chosen = choose_cameras(reader, cameras)
+        chosen = choose_cameras(reader, config.cameras)
         moving = None
         if config.tracking_frame:
             moving = MovingBag(reader, tuple(chosen), config.tracking_frame, config.transforms, rig)
             rig = moving.rig
         elif rig is None:
-            rig = rig_from_bag(reader, tuple(chosen), world_frame_id)
+            rig = rig_from_bag(reader, tuple(chosen), config.world_frame)
         rig = rig.subset(list(chosen))
-        by_topic = _source_topics(reader, chosen, from_keypoints=config.pipeline.detector.name == 'keypoints')
+        source = _source_of(reader, chosen, from_keypoints=config.pipeline.detector.name == 'keypoints')
         with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
-            return _Run(rig, config, pipeline, writer, moving).process(reader, by_topic)
+            synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync, newest_wins=False)
+            sink = _BagSink(rig, writer)
+            runner = SetRunner(pipeline, source.reader(config), sink, moving, synchronizer.use_clocks)
+            sets = synchronised(source.frames(reader), synchronizer, source.cameras.values())
+            for number, found in enumerate(sets):
+                if number == 0:
+                    transforms = () if moving is None else read_transforms(reader)
+                    sink.write_rig(transforms, found.stamp_ns, pipeline.model_sha256)
+                runner.process(found)
+            runner.wait()
+            return sink.finish(reader.path, synchronizer)
 
 
-def _source_topics(reader: BagReader, cameras: Mapping[str, CameraTopics], *, from_keypoints: bool) -> dict[str, str]:
-    """Return topic -> camera of what to process: images where there are any, else keypoints."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What of a bag is processed: its images or its keypoints.
+
+    Attributes:
+        cameras: topic -> camera.
+        of_keypoints: whether the topics hold keypoints.
+    """
+
+    cameras: Mapping[str, str]
+    of_keypoints: bool
+
+    def frames(self, reader: BagReader) -> Iterator[Stamped[BagMessage]]:
+        """Yield the messages in the order received, up to where the bag is damaged; a bar shows how many are done."""
+        total = sum(reader.topics[topic].count for topic in self.cameras)
+        messages = until_damage(reader.messages(self.cameras))
+        for message in tqdm(messages, desc='process', total=total, unit='frame', disable=None):
+            yield Stamped(self.cameras[message.topic], message.stamp_ns, message.time_ns, message)
+
+    def reader(self, config: ProcessConfig) -> MessageReader[BagMessage]:
+        """Return what reads the messages."""
+        return MessageReader(
+            lambda camera, message: message.decode(), config.pipeline.detector, get_skeleton(config.keypoints_skeleton),
+            tuple(self.cameras.values()) if self.of_keypoints else (),
+        )
+
+
+def _source_of(reader: BagReader, cameras: Mapping[str, CameraTopics], *, from_keypoints: bool) -> _Source:
+    """Return what to process: images where there are any, else keypoints."""
     kind = 'keypoints' if from_keypoints or not any(topics.image for topics in cameras.values()) else 'image'
     by_topic = {getattr(topics, kind): name for name, topics in cameras.items() if getattr(topics, kind)}
     if not by_topic:
@@ -156,133 +192,50 @@ def _source_topics(reader: BagReader, cameras: Mapping[str, CameraTopics], *, fr
     without = sorted(set(cameras) - set(by_topic.values()))
     if without:
         _LOG.warning('No %s of the cameras %s; they are not used.', kind, ', '.join(without))
-    return by_topic
+    return _Source(by_topic, kind == 'keypoints')
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A set being detected, and what waits for it and fuses it."""
+class _BagSink:
+    """Writes and counts results; a runner's sink."""
 
-    stamp_ns: int
-    finish: Callable[[], PipelineResult]
-
-
-class _Run:
-    """One pass over a bag."""
-
-    def __init__(
-        self, rig: CameraRig, config: ProcessConfig, pipeline: PosePipeline, writer: BagWriter,
-        moving: MovingBag | None,
-    ) -> None:
-        self._rig, self._config, self._pipeline, self._writer, self._moving = rig, config, pipeline, writer, moving
+    def __init__(self, rig: CameraRig, writer: BagWriter) -> None:
+        self._rig, self._writer = rig, writer
         self._make = RosbagsFactory()
         self._previous_ids: list[int] = []
         self._first_error = ''
+        self._last_ns = 0
         self._summary = ProcessSummary()
-        self._synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(
-            rig.names, config.sync, newest_wins=False
-        )
-        self._tell_clocks()
 
-    def process(self, reader: BagReader, by_topic: Mapping[str, str]) -> ProcessSummary:
-        total = sum(reader.topics[topic].count for topic in by_topic)
-        messages = tqdm(
-            until_damage(reader.messages(by_topic)), desc='process', total=total, unit='frame', disable=None
-        )
-        # They arrive when they were received.
-        stamped = (Stamped(by_topic[m.topic], m.stamp_ns, m.time_ns, m) for m in messages)
-        last_ns = 0
-        waiting: _Begun | None = None
-        for number, found in enumerate(synchronised(stamped, self._synchronizer, by_topic.values())):
-            if number == 0:
-                self._write_rig(reader, found.stamp_ns)
-            begun = self._begin(found.stamp_ns, found.payloads)
-            # As in the node, a set is detected while the one before is fused and written.
-            self._end(waiting)
-            waiting, last_ns = begun, found.stamp_ns
-        self._end(waiting)
-        self._summary.incomplete_sets = self._synchronizer.counts.sets.get(DropCause.INCOMPLETE.value, 0)
-        self._summary.dropped_frames = {n: causes for n, causes in self._synchronizer.counts.drops.items() if causes}
-        if not self._summary.sets:
-            raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {self._first_error}".rstrip())
-        self._write_diagnostics(last_ns)
-        return self._summary
-
-    def _begin(self, stamp_ns: int, frames: Mapping[str, BagMessage]) -> _Begun | None:
-        """Begin with a set: images are being detected when this returns; None if that fails."""
-        is_image = 'image_raw' in next(iter(frames.values())).topic
-        poses = self._poses(frames)
-        if poses is not None:
-            frames = {name: message for name, message in frames.items() if name in poses}
-        try:
-            if not is_image:
-                return _Begun(stamp_ns, partial(self._pipeline.fuse, stamp_ns, self._keypoints(frames), poses))
-            max_side_px = self._config.pipeline.detector.max_side_px
-            detection = self._pipeline.begin({
-                name: partial(_load, message, name, self._rig[name].intrinsics, max_side_px)
-                for name, message in frames.items()
-            }, poses)
-        except GeoPoseError as error:
-            self._failed(stamp_ns, error)
-            return None
-        return _Begun(stamp_ns, lambda: self._pipeline.finish(stamp_ns, detection.views(), poses))
-
-    def _poses(self, frames: Mapping[str, BagMessage]) -> dict[str, FloatArray] | None:
-        """Return where cameras that move were, (3, 4) by name; those that no transform places are counted.
-
-        None where cameras stand.
-        """
-        if self._moving is None:
-            return None
-        # Transforms are on the cameras' common clock.
-        clocks = self._pipeline.clocks()
-        stamps_ns = {name: clocks[name].common_ns(message.stamp_ns) for name, message in frames.items()}
-        poses = self._moving.poses_at(stamps_ns)
-        for name, fault in poses.faults.items():
-            self._summary.unusable_frames[name] += 1
-            self._note(f"Camera '{name}': {fault}")
-        return dict(poses.cam_from_tracking)
-
-    def _keypoints(self, frames: Mapping[str, BagMessage]) -> dict[str, Keypoints2D]:
-        """Return the recorded keypoints of one set that can be used; what is wrong with the others is counted."""
-        skeleton = get_skeleton(self._config.keypoints_skeleton)
-        keypoints = {}
-        for name, message in frames.items():
-            lens = self._rig[name].intrinsics
-            try:
-                keypoints[name] = checked(
-                    keypoints_from_cloud(message.decode(), name, skeleton), self._config.pipeline.detector.max_people,
-                    lens.width, lens.height,
-                )
-            except GeoPoseError as error:
-                self._summary.unusable_frames[name] += 1
-                self._note(str(error))
-        return keypoints
-
-    def _end(self, begun: _Begun | None) -> None:
-        """Finish, write and count a set."""
-        if begun is None:
-            return
-        try:
-            result = begun.finish()
-        except GeoPoseError as error:
-            self._failed(begun.stamp_ns, error)
-            return
-        self._tell_clocks()
+    def take(self, found: StampedSet[BagMessage], result: PipelineResult) -> None:
+        """Write and count a result; one without a usable camera is none."""
         for name, reason in result.views.camera_errors.items():
             self._summary.unusable_frames[name] += 1
             self._note(reason)
         if result.keypoints:
-            self._write(begun.stamp_ns, result)
+            self._last_ns = found.stamp_ns
+            self._write(found.stamp_ns, result)
             self._count(result)
 
-    def _tell_clocks(self) -> None:
-        """Let the next sets be made by the clocks that the rig tells and people's motion has shown."""
-        self._synchronizer.use_clocks(self._pipeline.clocks())
+    def unplaced(self, faults: Mapping[str, TransformError]) -> None:
+        """Count the frames of moving cameras whose poses are not known."""
+        for name, fault in faults.items():
+            self._summary.unusable_frames[name] += 1
+            self._note(f"Camera '{name}': {fault}")
 
-    def _failed(self, stamp_ns: int, error: GeoPoseError) -> None:
+    def failed(self, stamp_ns: int, error: GeoPoseError) -> None:
+        """Count a set that gave nothing."""
         self._summary.failed_sets += 1
         self._note(f'Set at {stamp_ns} ns: {error}')
+
+    def finish(self, bag: Path, synchronizer: FrameSynchronizer[BagMessage]) -> ProcessSummary:
+        """Write the diagnostics of the whole run and return its summary; raise FrameError if it gave nothing."""
+        summary = self._summary
+        summary.incomplete_sets = synchronizer.counts.sets.get(DropCause.INCOMPLETE.value, 0)
+        summary.dropped_frames = {n: causes for n, causes in synchronizer.counts.drops.items() if causes}
+        if not summary.sets:
+            raise FrameError(f"Not one frame of bag '{bag}' is usable. {self._first_error}".rstrip())
+        self._write_diagnostics()
+        return summary
 
     def _note(self, error: str) -> None:
         """Warn of the first fault; the summary counts the others."""
@@ -300,17 +253,24 @@ class _Run:
         for stage, ms in result.stage_ms.items():
             summary.stage_ms.setdefault(stage, []).append(ms)
 
-    def _write_rig(self, reader: BagReader, stamp_ns: int) -> None:
-        """Write what a reader of the results, or a retraining, needs to know once; where the rig moves, how."""
-        if self._moving is None:
+    def write_rig(self, transforms: Iterable[BagMessage], stamp_ns: int, model_sha256: str) -> None:
+        """Write what a reader of the results, or a retraining, needs to know once.
+
+        Args:
+            transforms: how the rig moves; none where it stands.
+            stamp_ns: of the first set.
+            model_sha256: the lifter's.
+        """
+        moves = False
+        for message in transforms:
+            moves = True
+            self._send(message.topic, message.decode(), message.time_ns)
+        if not moves:
             self._send('/tf_static', rig_to_transforms(self._make, self._rig, stamp_ns), stamp_ns)
-        else:
-            for message in read_transforms(reader):
-                self._send(message.topic, message.decode(), message.time_ns)
         for camera in self._rig.cameras:
             info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)
             self._send(f'/{camera.name}/camera_info', info, stamp_ns)
-        skeleton = skeleton_to_message(self._make, BODY17, self._rig, rig_hash(self._rig), self._pipeline.model_sha256)
+        skeleton = skeleton_to_message(self._make, BODY17, self._rig, rig_hash(self._rig), model_sha256)
         self._send(f'{NODE}/skeleton', skeleton, stamp_ns)
 
     def _write(self, stamp_ns: int, result: PipelineResult) -> None:
@@ -323,7 +283,7 @@ class _Run:
         self._send(f'{NODE}/markers', markers, stamp_ns)
         self._previous_ids = result.bodies.body_ids.tolist()
 
-    def _write_diagnostics(self, stamp_ns: int) -> None:
+    def _write_diagnostics(self) -> None:
         """Write what the whole run was like, with the names that the node uses."""
         summary = self._summary
         values = {
@@ -339,12 +299,8 @@ class _Run:
             for name in self._rig.names
         }
         statuses = [Status(name, Level.OK, 'processed offline', report) for name, report in reports.items()]
-        message = diagnostics_to_message(self._make, NODE.lstrip('/'), statuses, stamp_ns)
-        self._send('/diagnostics', message, stamp_ns)
+        message = diagnostics_to_message(self._make, NODE.lstrip('/'), statuses, self._last_ns)
+        self._send('/diagnostics', message, self._last_ns)
 
-    def _send(self, topic: str, message: Any, stamp_ns: int) -> None:
+    def _send(self, topic: str, message: object, stamp_ns: int) -> None:
         self._writer.write(topic, message, stamp_ns)
-
-
-def _load(message: BagMessage, camera: str, intrinsics: Intrinsics, max_side_px: int) -> Frame:
-    return frame_from_message(message.decode(), camera, intrinsics, max_side_px)

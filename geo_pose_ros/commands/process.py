@@ -21,8 +21,6 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument('--workers', type=int, default=0, help='processes for several bags [default: one per core]')
     parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) for several bags')
     add_rig_arguments(parser)
-    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
-    parser.add_argument('--world-frame', default='', help='world frame in /tf_static [default: its root]')
     add_arguments(parser, ProcessConfig)
     parser.set_defaults(run=run)
 
@@ -33,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     rig = rig_from_arguments(arguments)
     if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
         def make(bag: Path, out: Path) -> Job:
-            return Job(bag, out, config, rig, tuple(arguments.cameras), arguments.world_frame, arguments.storage)
+            return Job(bag, out, config, rig, arguments.storage)
 
         failed = process_fleet(
             jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out,
@@ -41,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return int(failed > 0)
     summary = process_bag(
-        Path(arguments.bag[0]), arguments.out, config=config, rig=rig, cameras=arguments.cameras,
-        world_frame_id=arguments.world_frame, storage=arguments.storage, overwrite=arguments.overwrite,
+        Path(arguments.bag[0]), arguments.out, config=config, rig=rig, storage=arguments.storage,
+        overwrite=arguments.overwrite,
     )
     print(f'{arguments.out}: {summary}')
     return 0

@@ -90,21 +90,29 @@ class MovingCameras:
                 poses[name] = compose(mounts[name].cam_from_frame, found)
         return CameraPoses(poses, faults)
 
-    def newest(self, mounts: Mapping[str, Mount]) -> dict[str, FloatArray]:
-        """Return the newest (3, 4) m that is known of each camera, by name; without those of whom nothing is."""
+    def poses_about(
+        self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int] | None = None
+    ) -> dict[str, FloatArray]:
+        """Return the poses (3, 4) m that are known of the cameras of ``mounts``, by name; jumps are not looked for.
+
+        Args:
+            mounts: what carries the cameras, by name.
+            stamps_ns: by name; None: the newest poses.
+        """
         poses: dict[str, FloatArray] = {}
-        known: dict[str, FloatArray | None] = {}
+        known: dict[tuple[str, int | None], FloatArray | None] = {}
         for name, mount in mounts.items():
-            if mount.frame not in known:
-                known[mount.frame] = self._newest(mount.frame)
-            found = known[mount.frame]
+            key = mount.frame, None if stamps_ns is None else stamps_ns[name]
+            if key not in known:
+                known[key] = self._find(*key)
+            found = known[key]
             if found is not None:
                 poses[name] = compose(mount.cam_from_frame, found)
         return poses
 
-    def _newest(self, frame: str) -> FloatArray | None:
+    def _find(self, frame: str, stamp_ns: int | None) -> FloatArray | None:
         try:
-            return invert(self._source.lookup(self._tracking_frame, frame, None))
+            return invert(self._source.lookup(self._tracking_frame, frame, stamp_ns))
         except TransformError:
             return None
 

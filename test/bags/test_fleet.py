@@ -56,7 +56,7 @@ def bags(tmp_path):
 
 
 def make_job(bag, out):
-    return Job(bag, out, CONFIG, None, (), '', 'mcap')
+    return Job(bag, out, CONFIG, None, 'mcap')
 
 
 def test_patterns_and_paths_name_bags(bags, tmp_path):

@@ -152,12 +152,12 @@ def test_keypoints_of_another_skeleton(tmp_path):
 
 def test_some_cameras_only(tmp_path, truth_detector):
     write_scene(tmp_path / 'bag')
-    process_bag(tmp_path / 'bag', tmp_path / 'out', cameras=['cam2', 'cam0'])
+    process_bag(tmp_path / 'bag', tmp_path / 'out', config=ProcessConfig(cameras=('cam2', 'cam0')))
     assert all((b.num_views == 2).all() for b in bodies_of(tmp_path / 'out'))
     with BagReader(tmp_path / 'out') as reader:
         assert rig_from_bag(reader).names == ('cam0', 'cam2')
     with pytest.raises(BagError, match='has no camera cam9; it has: cam0, cam1, cam2'):
-        process_bag(tmp_path / 'bag', tmp_path / 'out2', cameras=['cam9'])
+        process_bag(tmp_path / 'bag', tmp_path / 'out2', config=ProcessConfig(cameras=('cam9',)))
 
 
 def test_rig_given_instead_of_recorded(tmp_path, truth_detector):
@@ -290,14 +290,14 @@ def test_camera_without_images_is_not_used(tmp_path, truth_detector, caplog):
 
 def test_set_that_cannot_be_fused_is_counted(tmp_path, caplog, monkeypatch):
     write_scene(tmp_path / 'bag', images=False, clouds=True)
-    fuse = PosePipeline.fuse
+    finish = PosePipeline.finish
 
-    def fails_once(self, stamp_ns, seen, poses=None):
+    def fails_once(self, stamp_ns, views, poses=None):
         if stamp_ns == STAMPS[2]:
             raise CalibrationError('no such camera')
-        return fuse(self, stamp_ns, seen)
+        return finish(self, stamp_ns, views, poses)
 
-    monkeypatch.setattr(PosePipeline, 'fuse', fails_once)
+    monkeypatch.setattr(PosePipeline, 'finish', fails_once)
     summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
     assert (summary.sets, summary.failed_sets) == (4, 1) and '1 sets failed' in str(summary)
     assert f'Set at {STAMPS[2]} ns: no such camera' in caplog.text

@@ -141,7 +141,7 @@ def test_a_camera_without_transforms_costs_itself():
     assert set(looked.cam_from_tracking) == {'eye'} and looked.faults['hand'].kind == 'missing'
     # One whose calibration went while its picture was on the way.
     assert 'carry' in str(cameras(driven()).poses_at({}, {'eye': 1 * S}).faults['eye'])
-    assert set(cameras(driven()).newest(mounts)) == {'eye'}
+    assert set(cameras(driven()).poses_about(mounts)) == {'eye'}
 
 
 def test_a_jump_costs_the_instants_around_it():

@@ -95,7 +95,7 @@ def test_a_turned_camera_is_named_and_repaired_and_ids_stay(rig_path: str, tmp_p
         walker.rig = now
         named = w.reported('rig', f"camera '{TURNED}' moved", 'degrees', 'the service ~/calibrate')
         assert named.message.count('moved: ') == 1
-        until(lambda: abs(float(w.values(f'camera {TURNED}')['shift_deg']) - 3.0) < 0.8, 'it says how far')
+        until(lambda: abs(float(w.values(f'camera {TURNED}')['calibration_error_deg']) - 3.0) < 0.8, 'it says how far')
         # People walk for a while.
         w.new_bodies(120)
         response = until(call(w), 'the service answers', BUSY_S)

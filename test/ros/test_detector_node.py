@@ -16,8 +16,7 @@ from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.clouds.predictions import predicted_from_cloud, predicted_to_cloud
 from geo_pose_ros.ros.io.qos import profile
-from geo_pose_ros.ros.nodes.detector_node import DetectorNode
-from geo_pose_ros.ros.nodes.detector_session import _as_body17
+from geo_pose_ros.ros.nodes.detector_node import DetectorNode, _as_body17
 from geo_pose_ros.skeleton import BODY17, COCO17
 from geo_pose_ros.types import Keypoints2D, PredictedPeople
 from test.ros.harness import MAKE, PERSON, RIG, World, until, world
@@ -106,14 +105,14 @@ def test_expectations_that_cannot_be_used_are_counted_and_cost_nothing(rig_path:
     with (
         world('compressed', rig_path=rig_path, node_transport='keypoints') as w,
         # pose_node's own go elsewhere.
-        detecting(w, ALL, expected_topic='/odd/{camera}'),
+        detecting(w, ALL, predictions_topic='/odd/{camera}'),
     ):
         send = w.tester.create_publisher(PointCloud2, '/odd/cam0', profile(5))
         xy = np.full((1, 17, 2), 50.0)
         old = PredictedPeople('cam0', w.cameras.sent_ns[-1] - 10**10, BODY17, xy, np.ones((1, 17)), np.array([8]))
         narrow = predicted_to_cloud(MAKE, old, 'cam0')
         narrow.width, narrow.row_step, narrow.data = 16, 16 * 16, narrow.data[: 16 * 16]
-        wanted = {'expected people of another time', 'expected people unreadable'}
+        wanted = {'predictions of another time', 'predictions unreadable'}
 
         # By turns: of two at once only the newer is taken.
         turns = itertools.cycle((predicted_to_cloud(MAKE, old, 'cam0'), narrow))

@@ -93,7 +93,7 @@ def test_topics_come_and_go_with_the_bodies(installed: None) -> None:
         assert set(node.topics) == always | of(*ids)
         assert node.sent['/humans/bodies/tracked'][-1].ids == [f'b{i}' for i in ids]
     made.publish(bodies(8), RIG)
-    made.nobody()
+    made.publish_nobody()
     assert set(node.topics) == always
     last = node.sent['/humans/bodies/tracked'][-1]
     assert last.ids == [] and last.header.stamp.sec == 7
@@ -115,7 +115,7 @@ def test_nothing_is_computed_for_nobody(installed: None, monkeypatch: pytest.Mon
         ):
             patched.setattr(humans, name, unwanted)
         made.publish(bodies(1, 2), RIG)
-        made.nobody()
+        made.publish_nobody()
         # It would be, for somebody.
         node.listened = {'/humans/bodies/b1/roi'}
         with pytest.raises(AssertionError, match='computed'):
@@ -150,7 +150,7 @@ def test_a_context_that_has_ended_is_left_alone(installed: None) -> None:
     node.listened.add('/humans/bodies/tracked')
     made = Humans(node, HRI_MAKE)
     node.context = SimpleNamespace(ok=lambda: False)
-    made.nobody()
+    made.publish_nobody()
     assert node.sent['/humans/bodies/tracked'] == []
 
 
@@ -158,11 +158,11 @@ def test_asked_for_without_its_messages(monkeypatch: pytest.MonkeyPatch) -> None
     config, node = NodeConfig(publish_humans=True), FakeNode()
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
     with pytest.raises(ConfigError, match='publish_humans needs the ROS package tf2_msgs'):
-        Outputs(node, RIG.names, config)
+        Outputs(node, config)
     monkeypatch.setattr(humans, 'transform_message', lambda what, otherwise: SimpleNamespace)
     monkeypatch.setitem(sys.modules, 'hri_msgs.msg', None)
     with pytest.raises(ConfigError) as told:
-        Outputs(node, RIG.names, config)
+        Outputs(node, config)
     for words in ('publish_humans', 'Install ros-$ROS_DISTRO-hri-msgs', 'Or set it to false'):
         assert words in str(told.value)
     assert '\n' not in str(told.value)
@@ -174,17 +174,17 @@ def test_outputs_have_humans_on_request(installed: None, monkeypatch: pytest.Mon
     monkeypatch.setattr(outputs, 'RclpyFactory', lambda: HRI_MAKE)
     for tracking_frame, pictures in (('', 1), ('odom', 0)):
         node = FakeNode()
-        made = Outputs(node, RIG.names, NodeConfig(publish_humans=True, tracking_frame=tracking_frame))
+        made = Outputs(node, NodeConfig(publish_humans=True, tracking_frame=tracking_frame))
         node.listened = {'/humans/bodies/b4/roi'}
         made.publish(PipelineResult(SceneResult(bodies(4))), RIG)
         assert len(node.sent['/humans/bodies/b4/roi']) == pictures
-        made.nobody()
+        made.publish_nobody()
         assert '/humans/bodies/b4/roi' not in node.topics
         made.close()
         assert node.topics == {}
     node = FakeNode()
-    without = Outputs(node, RIG.names, NodeConfig())
-    without.nobody()
+    without = Outputs(node, NodeConfig())
+    without.publish_nobody()
     assert not any(topic.startswith('/humans') for topic in node.topics)
 
 

@@ -11,7 +11,7 @@ import pytest
 from rclpy.subscription import Subscription
 
 from geo_pose_ros.ros.nodes import inputs
-from geo_pose_ros.ros.nodes.worker import SetWorker
+from geo_pose_ros.ros.nodes.worker import NewestFrames, NewestWorker
 from geo_pose_ros.scene.settings import SyncConfig
 from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet
 from test.ros.harness import until
@@ -36,11 +36,11 @@ def test_the_executor_sees_events_seldom_and_subscriptions_never(monkeypatch: py
 
 def worker(
     process: Callable[[StampedSet[str]], None], deadline_ms: float = 1000.0
-) -> tuple[SetWorker[str], list[BaseException]]:
+) -> tuple[NewestWorker[StampedSet[str]], FrameSynchronizer[str], list[BaseException]]:
     crashes: list[BaseException] = []
     config = SyncConfig(min_cameras=1, deadline_ms=deadline_ms)
     synchronizer: FrameSynchronizer[str] = FrameSynchronizer(['a', 'b'], config)
-    return SetWorker(synchronizer, process, crashes.append), crashes
+    return NewestWorker(synchronizer, process, crashes.append), synchronizer, crashes
 
 
 def test_sets_that_get_ready_during_work_supersede_each_other() -> None:
@@ -52,7 +52,7 @@ def test_sets_that_get_ready_during_work_supersede_each_other() -> None:
         busy.set()
         assert go_on.wait(10.0)
 
-    w, crashes = worker(process)
+    w, synchronizer, crashes = worker(process)
     w.start()
     for k in range(12):
         for camera in 'ab':
@@ -61,14 +61,14 @@ def test_sets_that_get_ready_during_work_supersede_each_other() -> None:
     go_on.set()
     # Four wait for who does not keep up, the newest ones.
     until(lambda: taken == ['a0', 'a8', 'a9', 'a10', 'a11'], 'the newest sets')
-    assert w.read(lambda s: s.sets) == {'taken': 5, 'superseded': 7}
+    assert w.locked(lambda: synchronizer.sets) == {'taken': 5, 'superseded': 7}
     w.stop()
     assert crashes == []
 
 
 def test_a_set_is_closed_at_its_deadline_without_further_frames() -> None:
     taken: list[list[str]] = []
-    w, _ = worker(lambda found: taken.append(sorted(found.payloads)), deadline_ms=50.0)
+    w, _, _ = worker(lambda found: taken.append(sorted(found.payloads)), deadline_ms=50.0)
     w.start()
     stamp_ns = time.time_ns()
     for k in range(3):
@@ -86,7 +86,7 @@ def test_a_crash_ends_the_thread_and_is_told() -> None:
     def process(found: StampedSet[str]) -> None:
         raise error
 
-    w, crashes = worker(process)
+    w, _, crashes = worker(process)
     w.start()
     for camera in 'ab':
         w.add(camera, 0, '')
@@ -95,7 +95,20 @@ def test_a_crash_ends_the_thread_and_is_told() -> None:
 
 
 def test_stop_counts_what_was_pending() -> None:
-    w, _ = worker(lambda found: None)
+    w, synchronizer, _ = worker(lambda found: None)
     w.add('a', 0, '')
     w.stop()
-    assert w.read(lambda s: s.pending) == 0
+    assert w.locked(lambda: synchronizer.pending) == 0
+
+
+def test_the_newest_frame_of_each_camera_is_taken() -> None:
+    dropped: list[str] = []
+    queue = NewestFrames(dropped.append)
+    assert queue.take(0) is None and not queue.is_ready and queue.next_deadline_ns() is None
+    for camera, payload in (('a', b'1'), ('b', b'1'), ('a', b'2')):
+        queue.add(camera, 0, payload, 0)
+    assert queue.is_ready and dropped == ['a']
+    assert queue.take(0) == {'a': b'2', 'b': b'1'} and not queue.is_ready
+    queue.add('a', 0, b'3', 0)
+    queue.clear()
+    assert queue.take(0) is None and dropped == ['a']

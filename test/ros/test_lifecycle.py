@@ -123,7 +123,7 @@ def test_a_transition_in_another_thread_waits_for_the_report(rig_path: str, monk
             if not seen:
                 thread.start()
                 thread.join(0.3)
-                seen.append(session._inputs is not None)
+                seen.append(session._polled is not None)
 
         thread = threading.Thread(target=undo)
         monkeypatch.setattr(session._source, 'listen_for_camera_info', listen)
@@ -168,7 +168,7 @@ def test_a_middleware_that_does_not_count_losses(rig_path: str, monkeypatch: pyt
 def test_a_crash_of_the_inputs_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with world('keypoints', rig_path=rig_path) as w:
         w.new_bodies(1)
-        monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_session.header_stamp_ns', lambda *a: 1 / 0)
+        monkeypatch.setattr('geo_pose_ros.ros.nodes.inputs.header_stamp_ns', lambda *a: 1 / 0)
         until(lambda: w.node.crashed, 'crashed')
 
 
@@ -215,7 +215,7 @@ def test_parameters_are_described_and_checked(rig_path: str) -> None:
         # A live one is taken, and checked as any other.
         assert set_to('annotated_max_side_px', 128).successful
         until(lambda: w.node._session._outputs._config.annotated_max_side_px == 128, 'the outputs have it')
-        assert w.node._session._reports._config.annotated_max_side_px == 128
+        assert w.node._session._config.annotated_max_side_px == 128
         assert not set_to('annotated_max_side_px', 1).successful
 
 

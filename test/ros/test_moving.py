@@ -25,11 +25,12 @@ from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert, t
 from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.pipeline import PipelineResult
+from geo_pose_ros.rigs.moving import Mount
 from geo_pose_ros.ros.io import transforms
 from geo_pose_ros.ros.io.transforms import OwnTransforms, Tf2Transforms, listen_to_transforms
-from geo_pose_ros.ros.nodes import moving_rig, outputs
-from geo_pose_ros.ros.nodes.moving_rig import Mount, MovingRig
-from geo_pose_ros.ros.nodes.outputs import Outputs
+from geo_pose_ros.ros.nodes import outputs, rig_source
+from geo_pose_ros.ros.nodes.outputs import CameraOutputs, Outputs
+from geo_pose_ros.ros.nodes.rig_source import MovingRig
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.skeleton import BODY17
@@ -203,26 +204,26 @@ class LateSource:
 
 
 def moving(monkeypatch: pytest.MonkeyPatch, source: LateSource, wait_ms: float) -> MovingRig:
-    monkeypatch.setattr(moving_rig, 'listen_to_transforms', lambda node, complain: source)
-    return MovingRig(None, NodeConfig(tracking_frame='odom', transform_wait_ms=wait_ms), print)
+    monkeypatch.setattr(rig_source, 'listen_to_transforms', lambda node, complain: source)
+    mounts = {'cam': Mount('base', np.eye(3, 4))}
+    return MovingRig(None, NodeConfig(tracking_frame='odom', transform_wait_ms=wait_ms), print, lambda: mounts)
 
 
 def test_a_late_transform_is_waited_for_but_not_again_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
-    mounts = {'cam': Mount('base', np.eye(3, 4))}
     prompt = moving(monkeypatch, LateSource(3), 10_000.0)
-    assert set(prompt.poses_at(mounts, {'cam': S}).cam_from_tracking) == {'cam'}
+    assert set(prompt.poses_at({'cam': S}).cam_from_tracking) == {'cam'}
     never = LateSource(10**9)
     given_up = moving(monkeypatch, never, 20.0)
-    assert given_up.poses_at(mounts, {'cam': S}).faults['cam'].kind == 'late'
+    assert given_up.poses_at({'cam': S}).faults['cam'].kind == 'late'
     asked = never.asked
     assert asked > 1
-    given_up.poses_at(mounts, {'cam': S})
+    given_up.poses_at({'cam': S})
     assert never.asked == asked + 1
     # In time once, waited for again.
     never.asked, never.refusals = 0, 0
-    assert not given_up.poses_at(mounts, {'cam': S}).faults
+    assert not given_up.poses_at({'cam': S}).faults
     never.asked, never.refusals = 0, 3
-    assert not given_up.poses_at(mounts, {'cam': S}).faults
+    assert not given_up.poses_at({'cam': S}).faults
 
 
 # A live node on a robot that drives to and fro and turns; one person stands in odom.
@@ -270,7 +271,7 @@ def robot(monkeypatch: pytest.MonkeyPatch) -> Robot:
         return told_of.sources[-1]
 
     monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: String)
-    monkeypatch.setattr(moving_rig, 'listen_to_transforms', listen)
+    monkeypatch.setattr(rig_source, 'listen_to_transforms', listen)
     return told_of
 
 
@@ -308,7 +309,7 @@ def test_transforms_that_stop_or_jump_are_told_and_cost_their_sets_only(robot: R
         robot.tells = False
         console = Console(w)
         w.reported(
-            'rig', "no place for cam0, cam1, cam2, cam3: the newest transform 'odom' -> 'world' is",
+            'rig', "no pose of cam0, cam1, cam2, cam3: the newest transform 'odom' -> 'world' is",
             'older than the image',
         )
         until(lambda: int(w.values('camera cam0').get('unusable: transform late', '0')) > 3, 'it is counted')
@@ -320,7 +321,7 @@ def test_transforms_that_stop_or_jump_are_told_and_cost_their_sets_only(robot: R
         until(lambda: 'unusable: transform jump' in w.values('camera cam0'), 'it is counted')
         np.testing.assert_allclose(w.new_bodies(3, views=4)[-1].xyz[0], PERSON + (3.0, 0.0, 0.0), atol=0.005)
         console.says('over after', "the newest transform 'odom' -> 'world'")
-        assert sum(line.startswith('rig: no place for') and 'newest' in line for line in console.lines) == 1
+        assert sum(line.startswith('rig: no pose of') and 'newest' in line for line in console.lines) == 1
 
 
 def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,14 +334,15 @@ def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -
     node = SimpleNamespace(create_lifecycle_publisher=create, destroy_lifecycle_publisher=gone.append)
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
     with pytest.raises(ConfigError, match='publish_body_frames needs the ROS package tf2_msgs'):
-        Outputs(node, RIG.names, NodeConfig(publish_body_frames=True))
+        Outputs(node, NodeConfig(publish_body_frames=True))
     monkeypatch.setattr(outputs, 'transform_message', lambda what, otherwise: SimpleNamespace)
     monkeypatch.setattr(outputs, 'installed_class', lambda kind: None)
-    made = Outputs(node, RIG.names, NodeConfig(publish_body_frames=True))
+    made = Outputs(node, NodeConfig(publish_body_frames=True))
     ones = np.ones((1, 17))
     bodies = Bodies3D(
         S, 'odom', BODY17, PERSON[None], np.zeros((1, 17, 3, 3)), ones, ones.astype(int), ones, np.array([4])
     )
+    made.cameras |= {name: CameraOutputs(node, name, active=False) for name in RIG.names}
     made.publish(PipelineResult(SceneResult(bodies)), RIG)
     (told_frame,) = sent['/tf'][0].transforms
     assert (told_frame.header.frame_id, told_frame.child_frame_id) == ('odom', 'body_4')
@@ -349,5 +351,5 @@ def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -
     assert len(gone) == 5 + 3 * len(RIG)
     # Not asked for, nothing is created.
     sent.clear()
-    Outputs(node, RIG.names, NodeConfig())
+    Outputs(node, NodeConfig())
     assert '/tf' not in sent

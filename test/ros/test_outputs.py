@@ -28,7 +28,7 @@ def test_boxes_are_published_for_who_listens(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(outputs, 'RclpyFactory', lambda: MAKE)
     monkeypatch.setattr(outputs, 'installed_class', lambda kind: kind)
     node = FakeNode()
-    made = Outputs(node, RIG.names, NodeConfig())
+    made = Outputs(node, NodeConfig())
     result = PipelineResult(SceneResult(bodies(4, 9)))
     with monkeypatch.context() as patched:
         patched.setattr(outputs, 'bodies_to_detections3d', unwanted)
@@ -44,7 +44,7 @@ def test_boxes_are_published_for_who_listens(monkeypatch: pytest.MonkeyPatch) ->
 def test_without_vision_msgs_there_is_no_such_topic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs, 'installed_class', lambda kind: None)
     node = FakeNode()
-    Outputs(node, RIG.names, NodeConfig())
+    Outputs(node, NodeConfig())
     assert TOPIC not in node.topics and '~/bodies' in node.topics
 
 

@@ -126,7 +126,7 @@ def test_a_camera_that_stops_and_restarts(rig_path: str) -> None:
         right = w.cameras.behaviour['cam3']
         w.cameras.silence('cam3')
         check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
-        status = w.reported('camera cam3', 'silent for', 'check its driver')
+        status = w.reported('camera cam3', 'silent for', 'Check its driver')
         assert status.level == b'\x02'
         w.cameras.behaviour['cam3'] = right
         check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
@@ -303,7 +303,7 @@ def test_a_camera_that_was_moved_is_reported(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path) as w:
         # What is usual of a camera is known after six seconds.
         w.new_bodies(280, views=4)
-        assert w.values('camera cam0')['shift_px'] in ('0.0 0.0', '-0.0 0.0', '0.0 -0.0', '-0.0 -0.0')
+        assert w.values('camera cam0')['calibration_error_px'] in ('0.0 0.0', '-0.0 0.0', '0.0 -0.0', '-0.0 -0.0')
         w.cameras.xy['cam0'] = w.cameras.xy['cam0'] + (12.0, 0.0)
         w.reported('rig', "camera 'cam0' moved: its keypoints lie ", 'the service ~/calibrate')
 
@@ -329,7 +329,7 @@ def test_the_console_tells_when_a_camera_dies_and_when_it_is_back(rig_path: str)
         w.new_bodies(3, views=4)
         right = dict(w.cameras.behaviour)
         w.cameras.silence('cam3')
-        console.says("camera cam3: silent for", "'/cam3/keypoints'; check its driver")
+        console.says("camera cam3: silent for", "'/cam3/keypoints'. Check its driver")
         for name in RIG.names:
             w.cameras.silence(name)
         status = w.reported('pipeline', 'no set published for', 'no camera sends')
@@ -395,14 +395,14 @@ def test_transforms_that_concern_no_camera_cost_nothing(transforms: list[Callabl
     with world('compressed', cameras=list(RIG.names)) as w:
         transforms[0](Transforms())
         before = w.new_bodies(3, views=4)
-        pipeline = w.node._session._processor._pipeline
+        pipeline = w.node._session._processor._runner.pipeline
         for _ in range(3):
             foreign = Transforms(('cam0',))
             foreign.transforms[0].child_frame_id = 'gripper'
             transforms[0](foreign)
             transforms[0](Transforms())
         after = w.new_bodies(3, views=4)
-        assert w.node._session._processor._pipeline is pipeline
+        assert w.node._session._processor._runner.pipeline is pipeline
         assert {b.body_ids[0] for b in after} == {b.body_ids[0] for b in before}
 
 
@@ -418,7 +418,7 @@ def test_a_picture_of_another_frame_is_told(transforms: list[Callable[[Any], Non
     with world('compressed', cameras=list(RIG.names), before_start=elsewhere) as w:
         transforms[0](Transforms())
         w.reported(
-            'camera cam0', "its pictures are of frame 'cam0_optical_frame', its camera_info of 'cam1_optical_frame'"
+            'camera cam0', "its images are of frame 'cam0_optical_frame', its camera_info of 'cam1_optical_frame'"
         )
 
 

@@ -1,37 +1,38 @@
-"""The node's numbers in words: what is wrong and what to do, and diagnostic_msgs statuses of it."""
+"""A node's numbers as /diagnostics shows them, and what is wrong by them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from ...messages.diagnostics import Level, Status
+from ...arrays import NS_PER_S
+from ...findings import Finding, Severity
 from ...scene.cameras.states import CameraState
 from ...scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
-from ..nodes.settings import NodeConfig
-from .faults import Fault
-from .statistics import NodeStatistics
+from .faults import Part
+from .statistics import Event, NodeStatistics
 
 # The middleware tells of losses now and then only.
-_LOSSES_NS = 5_000_000_000
-# Fewer frames may be unused by chance.
-_FEW = 5
+_LOSSES_NS = 5 * NS_PER_S
+# Whether frames of a camera are used is judged over so long, and over so many frames: fewer may be unused by chance.
+_LOOK_BACK_NS = 2 * NS_PER_S
+_MIN_FRAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class SyncCounts:
-    """A copy of a synchroniser's counters."""
+    """A copy of a synchroniser's counters, by camera; ``sets`` by fate."""
 
-    received: Mapping[str, int]
-    used: Mapping[str, int]
-    drops: Mapping[str, Mapping[DropCause, int]]
-    sets: Mapping[str, int]
-    clock_error_ns: Mapping[str, int | None]
+    received: Mapping[str, int] = field(default_factory=dict)
+    used: Mapping[str, int] = field(default_factory=dict)
+    drops: Mapping[str, Mapping[DropCause, int]] = field(default_factory=dict)
+    sets: Mapping[str, int] = field(default_factory=dict)
+    clock_error_ns: Mapping[str, int | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, synchronizer: FrameSynchronizer[Any], cameras: Sequence[str]) -> SyncCounts:
+    def of(cls, synchronizer: FrameSynchronizer[bytes], cameras: Iterable[str]) -> SyncCounts:
         """Return the counters as they are now."""
         counts = synchronizer.counts
         return cls(
@@ -41,78 +42,78 @@ class SyncCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraInput:
+class CameraInfo:
     """What is known of one camera beyond its numbers.
 
     Attributes:
+        name: the camera's.
         topic: its full name.
         calibration: why the camera is not calibrated; '' if it is.
         notes: standing troubles of its topics, by kind, in words.
     """
 
+    name: str
     topic: str
     calibration: str = ''
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-def camera_faults(
-    name: str, known: CameraInput, statistics: NodeStatistics, counts: SyncCounts, config: NodeConfig, now_ns: int
-) -> list[Fault]:
-    """Return what is wrong with one camera."""
-    subject, camera = f'camera {name}', statistics.cameras[name]
-    faults: list[Fault] = []
-
-    def blame(kind: str, level: Level, text: str) -> None:
-        faults.append(Fault(subject, kind, level, text))
-
+def camera_part(about: CameraInfo, statistics: NodeStatistics, stale_after_s: float, now_ns: int) -> Part:
+    """Return what any node says of one camera; a camera without a frame for ``stale_after_s`` is at fault."""
+    where, camera = f'camera {about.name}', statistics.cameras[about.name]
     age_s = camera.age_s(now_ns)
+    errors: dict[str, tuple[str, str]] = {}
     if age_s is None:
-        blame('silent', Level.ERROR, f"no frame on '{known.topic}' yet")
-    elif age_s > config.stale_after_s:
-        blame('silent', Level.ERROR, f"silent for {age_s:.1f} s on '{known.topic}'; check its driver")
-    for kind, note in known.notes.items():
-        blame(kind, Level.ERROR, note)
-    if known.calibration:
-        blame('calibration', Level.ERROR, known.calibration)
-    clock_ns = counts.clock_error_ns.get(name)
-    if clock_ns is not None and abs(clock_ns) > config.sync.clock_limit_ms * 1e6:
-        side = 'ahead of' if clock_ns > 0 else 'behind'
-        blame(
-            'clock', Level.ERROR,
-            f'its clock is {abs(clock_ns) / 1e9:.3f} s {side} the others\'; its frames are not used. Synchronise the '
-            'clocks (PTP, chrony) or restart its driver',
-        )
+        errors['silent'] = f"no frame on '{about.topic}' yet", ''
+    elif age_s > stale_after_s:
+        errors['silent'] = f"silent for {age_s:.1f} s on '{about.topic}'", 'Check its driver.'
+    errors |= {kind: (note, '') for kind, note in about.notes.items()}
+    if about.calibration:
+        errors['calibration'] = about.calibration, ''
+    faults = [Finding(Severity.ERROR, *words, where, kind) for kind, words in errors.items()]
     if camera.lost_ns is not None and now_ns - camera.lost_ns < _LOSSES_NS:
-        blame(
-            'lost', Level.WARN,
-            f'the middleware loses its frames, {camera.lost} so far; give its driver the large-data profile '
-            '(docs/ros.md), or send smaller pictures',
-        )
-    for event in statistics.recent(subject, now_ns):
-        # Not calibrated is said above, in more words.
-        if not (event.kind == 'not calibrated' and known.calibration):
-            blame(event.kind, Level.WARN, event.text)
-    return faults
-
-
-def camera_values(
-    name: str, known: CameraInput, statistics: NodeStatistics, counts: SyncCounts, now_ns: int
-) -> dict[str, str]:
-    """Return the numbers of one camera."""
-    camera = statistics.cameras[name]
-    age_s, clock_ns = camera.age_s(now_ns), counts.clock_error_ns.get(name)
-    return {
-        'topic': known.topic,
+        faults.append(Finding(
+            Severity.WARNING, f'the middleware loses its frames, {camera.lost} so far',
+            'Give its driver the large-data profile (docs/ros.md), or send smaller images.', where, 'lost',
+        ))
+    # The reason why it is not calibrated says more.
+    faults += [
+        _warning(event) for event in statistics.recent(where, now_ns)
+        if not (event.kind == 'not calibrated' and about.calibration)
+    ]
+    values = {
+        'topic': about.topic,
         'rate_hz': f'{camera.rate_hz(now_ns):.1f}',
         'age_s': 'never' if age_s is None else f'{age_s:.3f}',
-        'clock_error_ms': '' if clock_ns is None else f'{clock_ns / 1e6:.1f}',
         **_state_values(camera.state),
-        'frames_received': str(counts.received.get(name, 0)),
-        'frames_used': str(counts.used.get(name, 0)),
         'frames_lost_by_middleware': str(camera.lost),
-        **{f'dropped: {DROP_CAUSES[cause]}': str(n) for cause, n in counts.drops.get(name, {}).items()},
-        **{f'unusable: {kind}': str(n) for kind, n in camera.problems.items()},
+        **{key: str(count) for key, count in sorted(camera.counts.items())},
     }
+    return Part(where, faults, values)
+
+
+def synchronised_part(part: Part, camera: str, before: SyncCounts, counts: SyncCounts, clock_limit_ms: float) -> Part:
+    """Return ``part`` of ``camera`` with what the synchroniser knows of it, now and ``before``."""
+    faults = list(part.faults)
+    clock_ns = counts.clock_error_ns.get(camera)
+    if clock_ns is not None and abs(clock_ns) > clock_limit_ms * 1e6:
+        side = 'ahead of' if clock_ns > 0 else 'behind'
+        faults.append(Finding(
+            Severity.ERROR,
+            f'its clock is {abs(clock_ns) / NS_PER_S:.3f} s {side} the others\'; its frames are not used',
+            'Synchronise the clocks (PTP, chrony) or restart its driver.', part.name, 'clock',
+        ))
+    unused = '' if faults else _why_unused(camera, before, counts)
+    if unused:
+        # What is known to be wrong with it says more.
+        faults.append(Finding(Severity.ERROR, unused, '', part.name, 'unused'))
+    return Part(part.name, faults, {
+        **part.values,
+        'clock_error_ms': '' if clock_ns is None else f'{clock_ns / 1e6:.1f}',
+        'frames_received': str(counts.received.get(camera, 0)),
+        'frames_used': str(counts.used.get(camera, 0)),
+        **{f'dropped: {DROP_CAUSES[cause]}': str(n) for cause, n in counts.drops.get(camera, {}).items()},
+    })
 
 
 def _state_values(state: CameraState | None) -> dict[str, str]:
@@ -123,80 +124,105 @@ def _state_values(state: CameraState | None) -> dict[str, str]:
         'clock_offset_ms': f'{1e3 * state.clock_offset_s:.1f}',
         'clock_sigma_ms': f'{1e3 * state.clock_sigma_s:.1f}',
         'noise_scale': f'{state.noise_scale:.2f}',
-        'shift_px': '{:.1f} {:.1f}'.format(*state.calibration_error_px),
-        'shift_deg': f'{math.degrees(state.calibration_error_rad):.2f}',
+        'calibration_error_px': '{:.1f} {:.1f}'.format(*state.calibration_error_px),
+        'calibration_error_deg': f'{math.degrees(state.calibration_error_rad):.2f}',
     }
 
 
-def unused_fault(name: str, before: SyncCounts, counts: SyncCounts) -> Fault | None:
-    """Return why none of the frames that came since ``before`` was used; None if one was, or few came.
+def _why_unused(camera: str, before: SyncCounts, counts: SyncCounts) -> str:
+    """Return why none of the frames that came since ``before`` was used; '' if one was, or few came.
 
     Sets that a newer one superseded do not count: then the machine is slow, and no camera is to blame.
     """
-    received = counts.received.get(name, 0) - before.received.get(name, 0)
-    used = counts.used.get(name, 0) - before.used.get(name, 0)
-    earlier = before.drops.get(name, {})
-    drops = {cause: n - earlier.get(cause, 0) for cause, n in counts.drops.get(name, {}).items()}
+    received = counts.received.get(camera, 0) - before.received.get(camera, 0)
+    used = counts.used.get(camera, 0) - before.used.get(camera, 0)
+    earlier = before.drops.get(camera, {})
+    drops = {cause: n - earlier.get(cause, 0) for cause, n in counts.drops.get(camera, {}).items()}
     blamed = {c: n for c, n in drops.items() if n > 0 and c not in (DropCause.SUPERSEDED, DropCause.SHUTDOWN)}
-    if received < _FEW or used or sum(blamed.values()) < received // 2:
-        return None
+    if received < _MIN_FRAMES or used or sum(blamed.values()) < received // 2:
+        return ''
     worst = max(blamed, key=lambda cause: blamed[cause])
-    text = f'none of its last {received} frames was used: {DROP_CAUSES[worst]} ({blamed[worst]})'
-    return Fault(f'camera {name}', 'unused', Level.ERROR, text)
+    return f'none of its last {received} frames was used: {DROP_CAUSES[worst]} ({blamed[worst]})'
 
 
-def pipeline_faults(statistics: NodeStatistics, counts: SyncCounts, config: NodeConfig, now_ns: int) -> list[Fault]:
-    """Return why nothing is published, or what failed lately."""
-    events = statistics.recent('pipeline', now_ns)
-    silent_s = statistics.silent_s(now_ns)
-    if silent_s is not None and silent_s <= config.stale_after_s:
-        return [Fault('pipeline', event.kind, Level.WARN, event.text) for event in events]
-    what = 'no set published yet' if silent_s is None else f'no set published for {silent_s:.1f} s'
-    ages_s = [camera.age_s(now_ns) for camera in statistics.cameras.values()]
-    if all(age_s is None or age_s > config.stale_after_s for age_s in ages_s):
-        why = 'no camera sends' if sum(counts.received.values()) else 'no camera has sent a frame'
-    else:
-        why = '; '.join(event.text for event in events) or 'frames come, but make no set; see the cameras'
-    return [Fault('pipeline', 'silent', Level.WARN if silent_s is None else Level.ERROR, f'{what}: {why}')]
+class CountsHistory:
+    """The synchroniser's counters of the last two seconds."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._counts: deque[tuple[int, SyncCounts]] = deque()
+
+    def clear(self) -> None:
+        """Forget all: the cameras have changed."""
+        self._counts.clear()
+
+    def add(self, counts: SyncCounts, now_ns: int) -> SyncCounts:
+        """Remember ``counts`` and return those of about two seconds ago, or the oldest there are."""
+        self._counts.append((now_ns, counts))
+        while len(self._counts) > 1 and now_ns - self._counts[1][0] >= _LOOK_BACK_NS:
+            self._counts.popleft()
+        return self._counts[0][1]
 
 
-def pipeline_values(statistics: NodeStatistics, counts: SyncCounts, now_ns: int) -> dict[str, str]:
-    """Return rates, latencies, stage times and sets by fate."""
-    return {
+def pipeline_part(statistics: NodeStatistics, counts: SyncCounts, stale_after_s: float, now_ns: int) -> Part:
+    """Return rates, latencies, stage times and sets by fate, and why nothing is published."""
+    latency_ms = statistics.latency_ms()
+    values = {
         'rate_hz': f'{statistics.rate_hz(now_ns):.2f}',
         'sets_published': str(statistics.published),
         'bodies': str(statistics.bodies),
-        **{f'latency_ms {name}': f'{value:.1f}' for name, value in statistics.latency_ms().items()},
+        **{f'latency_ms {name}': f'{value:.1f}' for name, value in latency_ms.items()},
         **{f'spread_ms {name}': f'{value:.1f}' for name, value in statistics.span_ms().items()},
         **{f'stage_ms {name}': f'{value:.2f}' for name, value in statistics.stages_ms().items()},
         **{f'sets {fate}': str(n) for fate, n in counts.sets.items()},
         **{f'sets failed: {kind}': str(n) for kind, n in dict(statistics.failed).items()},
     }
+    summary = f'{statistics.rate_hz(now_ns):.1f} sets/s, latency {latency_ms.get("p50", 0.0):.0f} ms'
+    return Part('pipeline', _pipeline_faults(statistics, counts, stale_after_s, now_ns), values, summary)
 
 
-def rig_faults(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: int) -> list[Fault]:
-    """Return who was moved, who is not calibrated, and what was wrong with transforms."""
-    faults = [Fault(f'camera {name}', 'calibration', Level.ERROR, text) for name, text in problems.items()]
-    faults += [Fault('rig', event.kind, Level.WARN, event.text) for event in statistics.recent('rig', now_ns)]
+def _pipeline_faults(
+    statistics: NodeStatistics, counts: SyncCounts, stale_after_s: float, now_ns: int
+) -> Sequence[Finding]:
+    """Return why nothing is published, or what failed lately."""
+    events = statistics.recent('pipeline', now_ns)
+    silent_s = statistics.silent_s(now_ns)
+    if silent_s is not None and silent_s <= stale_after_s:
+        return [_warning(event) for event in events]
+    what = 'no set published yet' if silent_s is None else f'no set published for {silent_s:.1f} s'
+    ages_s = [camera.age_s(now_ns) for camera in statistics.cameras.values()]
+    if all(age_s is None or age_s > stale_after_s for age_s in ages_s):
+        why = 'no camera sends' if sum(counts.received.values()) else 'no camera has sent a frame'
+    else:
+        why = '; '.join(event.text for event in events) or 'frames come, but make no set; see the cameras'
+    severity = Severity.WARNING if silent_s is None else Severity.ERROR
+    return [Finding(severity, f'{what}: {why}', '', 'pipeline', 'silent')]
+
+
+def rig_part(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: int) -> Part:
+    """Return the cameras' reprojection errors; who moved, who is not calibrated, and what is wrong with transforms.
+
+    Args:
+        statistics: the node's.
+        problems: why cameras are not calibrated, by name.
+        now_ns: a monotonic clock.
+    """
+    faults = [
+        Finding(Severity.ERROR, text, '', f'camera {name}', 'calibration') for name, text in problems.items()
+    ]
+    faults += [_warning(event) for event in statistics.recent('rig', now_ns)]
     faults += [
-        Fault(
-            'rig', f'{name} moved', Level.WARN,
+        Finding(
+            Severity.WARNING,
             f"camera '{name}' moved: its keypoints lie {math.hypot(*camera.state.calibration_error_px):.0f} px "
-            f'({math.degrees(camera.state.calibration_error_rad):.1f} degrees) beside the bodies that the others see; '
-            'calibrate again (the service ~/calibrate, or geo_pose calibrate)',
+            f'({math.degrees(camera.state.calibration_error_rad):.1f} degrees) beside the bodies that the others see',
+            'Calibrate again (the service ~/calibrate, or geo_pose calibrate).', 'rig', f'{name} moved',
         )
         for name, camera in statistics.cameras.items() if camera.state is not None and camera.state.moved
     ]
-    return faults
+    errors_px = statistics.reprojection_px()
+    return Part('rig', faults, {f'reprojection_px {name}': f'{error:.1f}' for name, (error, _) in errors_px.items()})
 
 
-def rig_values(statistics: NodeStatistics) -> dict[str, str]:
-    """Return the reprojection error of each camera."""
-    return {f'reprojection_px {name}': f'{error:.1f}' for name, (error, _) in statistics.reprojection_px().items()}
-
-
-def to_status(name: str, faults: Sequence[Fault], values: Mapping[str, str], fine: str = 'ok') -> Status:
-    """Return the status ``name``; the worst fault comes first in its message, ``fine`` stands for none."""
-    level = max((fault.level for fault in faults), default=Level.OK)
-    ranked = [fault.text for fault in sorted(faults, key=lambda fault: -fault.level)]
-    return Status(name, level, '; '.join(ranked) or fine, values)
+def _warning(event: Event) -> Finding:
+    return Finding(Severity.WARNING, event.text, '', event.where, event.kind)

@@ -1,54 +1,100 @@
-"""Faults on the console: one line when each begins, one when it is over; in between it is on /diagnostics."""
+"""What a node says of itself: /diagnostics, and on the console one line when a fault begins and one when it is over."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from time import monotonic_ns
 
-from ...messages.diagnostics import Level
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.node import Node
+
+from ...arrays import NS_PER_S
+from ...findings import Finding, Severity, worst
+from ...messages.diagnostics import Level, Status, diagnostics_to_message
+from ..io.message_factory import RclpyFactory, message_class
+from ..io.qos import profile
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that is wrong now.
+class Part:
+    """One part of a node, as /diagnostics shows it.
 
     Attributes:
-        subject: what has it, as /diagnostics names it ('camera left', 'pipeline', 'rig').
-        kind: tells faults of one subject apart; the words may change while it lasts.
-        level: how bad.
-        text: what, received, expected, remedy.
+        name: 'pipeline', 'rig', or 'camera NAME'.
+        faults: what is wrong with it, each with its place and kind.
+        values: its numbers, by key.
+        summary: its message while nothing is wrong.
     """
 
-    subject: str
-    kind: str
-    level: Level
-    text: str
+    name: str
+    faults: Sequence[Finding]
+    values: Mapping[str, str]
+    summary: str = 'ok'
 
-    def __str__(self) -> str:
-        # Errors of this package name their camera themselves.
-        return self.text if self.text.startswith('Camera ') else f'{self.subject}: {self.text}'
+    def status(self) -> Status:
+        """Return the part as a status; the worst fault comes first in its message."""
+        ranked = [fault.text for fault in sorted(self.faults, key=lambda fault: -fault.severity)]
+        return Status(self.name, Level(worst(self.faults)), '; '.join(ranked) or self.summary, self.values)
 
 
 class FaultLog:
     """Compares the faults there are now with those there were."""
 
-    def __init__(self, logger: Any) -> None:
-        """Use an rclpy logger; begin without a fault."""
+    def __init__(self, logger: RcutilsLogger) -> None:
+        """Begin without a fault."""
         self._logger = logger
         self._begun: dict[tuple[str, str], tuple[str, int]] = {}
 
-    def update(self, faults: Iterable[Fault], now_ns: int) -> None:
+    def update(self, faults: Iterable[Finding], now_ns: int) -> None:
         """Log those of ``faults`` that are new, and those that are gone (``now_ns``: a monotonic clock)."""
-        current = {(fault.subject, fault.kind): fault for fault in faults}
+        current = {(fault.where, fault.kind): fault for fault in faults}
         for key, fault in current.items():
             if key not in self._begun:
-                self._begun[key] = (str(fault), now_ns)
+                self._begun[key] = (fault.in_words, now_ns)
                 # Not one call: rclpy refuses two severities from one line of source.
-                if fault.level == Level.ERROR:
-                    self._logger.error(str(fault))
+                if fault.severity == Severity.ERROR:
+                    self._logger.error(fault.in_words)
                 else:
-                    self._logger.warning(str(fault))
+                    self._logger.warning(fault.in_words)
         for key in [key for key in self._begun if key not in current]:
             text, since_ns = self._begun.pop(key)
-            self._logger.info(f'over after {(now_ns - since_ns) / 1e9:.1f} s: {text}')
+            self._logger.info(f'over after {(now_ns - since_ns) / NS_PER_S:.1f} s: {text}')
+
+
+class HealthLog:
+    """Publishes /diagnostics and keeps the console's faults."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        """Create the publisher; ``name`` is that of the status of an inactive node."""
+        self._node, self._name = node, name
+        self._make = RclpyFactory()
+        self._log = FaultLog(node.get_logger())
+        self._active_ns: int | None = None
+        self._publisher = node.create_publisher(
+            message_class('diagnostic_msgs/msg/DiagnosticArray'), '/diagnostics', profile(10)
+        )
+
+    def activated(self) -> None:
+        """Begin to judge; what has not come by now is not a fault yet."""
+        self._active_ns = monotonic_ns()
+
+    def deactivated(self) -> None:
+        """Stop to judge."""
+        self._active_ns = None
+        self._log = FaultLog(self._node.get_logger())
+
+    def publish(self, parts: Sequence[Part], grace_s: float) -> None:
+        """Publish how the node is; tell the console of faults, from ``grace_s`` after the activation on."""
+        now_ns = monotonic_ns()
+        if self._active_ns is None:
+            parts = [Part(self._name, (), {}, 'not active')]
+        elif now_ns - self._active_ns > grace_s * NS_PER_S:
+            self._log.update((fault for part in parts for fault in part.faults), now_ns)
+        stamp_ns = self._node.get_clock().now().nanoseconds
+        statuses = [part.status() for part in parts]
+        self._publisher.publish(diagnostics_to_message(self._make, self._node.get_name(), statuses, stamp_ns))
+
+    def close(self) -> None:
+        """Destroy the publisher."""
+        self._node.destroy_publisher(self._publisher)

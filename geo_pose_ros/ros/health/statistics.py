@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...arrays import NS_PER_S
 from ...pipeline import PipelineResult
 from ...scene.cameras.states import CameraState
 
 # Entries the rates, latencies and stage times look back over.
 _WINDOW = 200
 # What happens with single frames and sets counts as going on for so long after the last time.
-_RECENT_NS = 5_000_000_000
+_RECENT_NS = 5 * NS_PER_S
 
 
 @dataclass(slots=True)
@@ -26,23 +27,21 @@ class CameraStatistics:
         arrivals_ns: when its last frames arrived, monotonic.
         lost: frames the middleware lost, as far as it noticed.
         lost_ns: when it last noticed some, monotonic.
-        problems: frames that could not be used, by kind.
+        counts: of what happened, by key of /diagnostics.
         residuals_px: of its last sets with bodies, each one's median reprojection error.
         state: what the bodies it sees have shown of it; None before the first set.
-        notes: standing troubles (calibration, QoS, topics) by kind, in words.
     """
 
     arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     lost: int = 0
     lost_ns: int | None = None
-    problems: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     residuals_px: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     state: CameraState | None = None
-    notes: dict[str, str] = field(default_factory=dict)
 
     def age_s(self, now_ns: int) -> float | None:
         """Return the time since its last frame; None if there was none."""
-        return (now_ns - self.arrivals_ns[-1]) / 1e9 if self.arrivals_ns else None
+        return (now_ns - self.arrivals_ns[-1]) / NS_PER_S if self.arrivals_ns else None
 
     def rate_hz(self, now_ns: int) -> float:
         """Return its frame rate over its last frames, counting the silence up to now."""
@@ -51,7 +50,7 @@ class CameraStatistics:
         # The next frame is not overdue before one period has passed.
         first, last, count = self.arrivals_ns[0], self.arrivals_ns[-1], len(self.arrivals_ns)
         period_ns = (last - first) / (count - 1)
-        return count / ((max(now_ns, last + period_ns) - first) / 1e9) if last > first else 0.0
+        return count / ((max(now_ns, last + period_ns) - first) / NS_PER_S) if last > first else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +58,12 @@ class Event:
     """Something that went wrong once, and may go on.
 
     Attributes:
-        subject, kind: whose ('camera left', 'pipeline', 'rig'), and which sort.
+        where, kind: what has it ('camera left', 'pipeline', 'rig'), and which sort.
         text: in words.
         last_ns: when it last happened, monotonic.
     """
 
-    subject: str
+    where: str
     kind: str
     text: str
     last_ns: int
@@ -73,7 +72,7 @@ class Event:
 class NodeStatistics:
     """All numbers of a node; thread-safe by one lock."""
 
-    def __init__(self, cameras: Sequence[str]) -> None:
+    def __init__(self, cameras: Iterable[str] = ()) -> None:
         """Start empty."""
         self._lock = threading.Lock()
         self.cameras = {name: CameraStatistics() for name in cameras}
@@ -86,12 +85,21 @@ class NodeStatistics:
         self.bodies = 0
         self._events: dict[tuple[str, str], Event] = {}
 
-    def use_cameras(self, cameras: Sequence[str]) -> None:
-        """Go on with other cameras; the numbers of those that stay are kept."""
+    def add(self, camera: str) -> None:
+        """Begin to count what ``camera`` does."""
         with self._lock:
-            gone = {f'camera {name}' for name in self.cameras.keys() - set(cameras)}
-            self.cameras = {name: self.cameras.get(name, CameraStatistics()) for name in cameras}
-            self._events = {key: event for key, event in self._events.items() if event.subject not in gone}
+            self.cameras = {**self.cameras, camera: CameraStatistics()}
+
+    def remove(self, camera: str) -> None:
+        """Forget ``camera``."""
+        with self._lock:
+            self.cameras = {name: known for name, known in self.cameras.items() if name != camera}
+            self._events = {key: event for key, event in self._events.items() if event.where != f'camera {camera}'}
+
+    def away(self, stale_after_s: float, now_ns: int) -> set[str]:
+        """Return the cameras without a frame in the last ``stale_after_s``."""
+        ages_s = {name: camera.age_s(now_ns) for name, camera in self.cameras.items()}
+        return {name for name, age_s in ages_s.items() if age_s is None or age_s > stale_after_s}
 
     def arrived(self, camera: str, now_ns: int) -> None:
         """Count a frame of ``camera``."""
@@ -105,13 +113,13 @@ class NodeStatistics:
 
     def problem(self, camera: str, kind: str, message: str, now_ns: int) -> None:
         """Count a frame of ``camera`` that could not be used, and note why."""
-        self.unusable(camera, kind)
+        self.count(camera, f'unusable: {kind}')
         self.happened(f'camera {camera}', kind, message, now_ns)
 
-    def unusable(self, camera: str, kind: str) -> None:
-        """Count a frame of ``camera`` that could not be used."""
+    def count(self, camera: str, key: str) -> None:
+        """Count what happened to ``camera``, by the key that /diagnostics shows it by."""
         with self._lock:
-            self.cameras[camera].problems[kind] += 1
+            self.cameras[camera].counts[key] += 1
 
     def set_failed(self, kind: str, message: str, now_ns: int) -> None:
         """Count a set that gave nothing."""
@@ -119,16 +127,16 @@ class NodeStatistics:
             self.failed[kind] += 1
         self.happened('pipeline', kind, message, now_ns)
 
-    def happened(self, subject: str, kind: str, text: str, now_ns: int) -> None:
-        """Note that something went wrong with ``subject``."""
+    def happened(self, where: str, kind: str, text: str, now_ns: int) -> None:
+        """Note that something went wrong with ``where``."""
         with self._lock:
-            self._events[subject, kind] = Event(subject, kind, text, now_ns)
+            self._events[where, kind] = Event(where, kind, text, now_ns)
 
-    def recent(self, subject: str, now_ns: int) -> list[Event]:
-        """Return what went wrong with ``subject`` in the last five seconds."""
+    def recent(self, where: str, now_ns: int) -> list[Event]:
+        """Return what went wrong with ``where`` in the last five seconds."""
         with self._lock:
             events = list(self._events.values())
-        return [e for e in events if e.subject == subject and now_ns - e.last_ns < _RECENT_NS]
+        return [e for e in events if e.where == where and now_ns - e.last_ns < _RECENT_NS]
 
     def processed(self, result: PipelineResult, span_ns: int, latency_ns: int, now_ns: int) -> None:
         """Count a published set."""
@@ -149,7 +157,7 @@ class NodeStatistics:
     def silent_s(self, now_ns: int) -> float | None:
         """Return the time since the last published set; None if there was none."""
         with self._lock:
-            return (now_ns - self._published_ns[-1]) / 1e9 if self._published_ns else None
+            return (now_ns - self._published_ns[-1]) / NS_PER_S if self._published_ns else None
 
     def rate_hz(self, now_ns: int) -> float:
         """Return the rate of published sets."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
 
 from ...calibration.report import summary_lines
 from ...calibration.settings import WatchConfig
@@ -20,6 +21,10 @@ from ...rigs.files import write_calibration
 from ...types import CameraRig
 from ..io.triggers import trigger_class
 
+if TYPE_CHECKING:
+    from rclpy.service import Service
+    from std_srvs.srv import Trigger
+
 # Whoever waits seconds for a rig does not notice.
 _POLL_S = 0.05
 
@@ -27,13 +32,13 @@ _POLL_S = 0.05
 class _NotByExecutor(CallbackGroup):
     """Keeps a service out of the executor's wait set."""
 
-    def can_execute(self, entity: Any) -> bool:
+    def can_execute(self, entity: object) -> bool:
         return False
 
-    def beginning_execution(self, entity: Any) -> bool:
+    def beginning_execution(self, entity: object) -> bool:
         return False
 
-    def ending_execution(self, entity: Any) -> None:
+    def ending_execution(self, entity: object) -> None:
         return
 
 
@@ -44,19 +49,21 @@ class LateService:
     spinning until then.
     """
 
-    def __init__(self, node: Any, name: str, trigger: Any, ask: Callable[[Callable[[bool, str], None]], None]) -> None:
+    def __init__(
+        self, node: Node, name: str, trigger: type[Trigger], ask: Callable[[Callable[[bool, str], None]], None]
+    ) -> None:
         """Offer the service.
 
         Args:
             node: an rclpy node.
             name: of the service.
-            trigger: the class std_srvs/srv/Trigger.
+            trigger: the class of std_srvs, which a robot may lack.
             ask: called in a thread of its own with what sends success and message; any thread may call that, once.
         """
         self._node, self._trigger, self._ask = node, trigger, ask
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._service = node.create_service(trigger, name, lambda request, response: response,
+        self._service: Service[Any, Any] = node.create_service(trigger, name, lambda request, response: response,
                                             callback_group=_NotByExecutor())
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -95,7 +102,7 @@ class Calibrating:
     """Feeds a watch, and refines the rig when ~/calibrate is called."""
 
     def __init__(
-        self, node: Any, config: WatchConfig, use_rig: Callable[[CameraRig], None], rig_file: Path | None
+        self, node: Node, config: WatchConfig, use_rig: Callable[[CameraRig], None], rig_file: Path | None
     ) -> None:
         """Offer the service, where std_srvs is installed.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from rclpy.node import Node
 
 from ...errors import ConfigError
 from ...rigs.rig_file import load_rig
@@ -33,11 +34,11 @@ class CameraSet:
 
     @property
     def rectified(self) -> tuple[str, ...]:
-        """The cameras whose pictures are rectified."""
+        """The cameras whose images are rectified."""
         return tuple(name for name, of_camera in self.topics.items() if of_camera.rectified)
 
     @classmethod
-    def of(cls, node: Any, config: NodeConfig) -> CameraSet:
+    def of(cls, node: Node, config: NodeConfig) -> CameraSet:
         """Read the rig file, if there is one, and find out the topics as ``node`` expands and remaps them.
 
         Raises:

@@ -1,33 +1,232 @@
-"""detector_node: a lifecycle node from pictures of some cameras to their 2D keypoints.
+"""detector_node: a lifecycle node from images of some cameras to their 2D keypoints.
 
-pose_node elsewhere takes them (transport keypoints, or keypoints_cameras) and says on a small topic per camera whom to
-expect where. Without that, or while it is silent, this node finds people by itself.
+pose_node elsewhere takes them (transport keypoints, or keypoints_cameras), and publishes on a small topic per camera
+where it predicts people. Without that, or while it is silent, this node finds people by itself.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from time import monotonic_ns
 
-from .detector_session import DetectorSession
-from .pose_node import PoseNode
-from .pose_node import main as run_node
+from sensor_msgs.msg import PointCloud2
+
+from ...arrays import NS_PER_S
+from ...detection.stage import DetectionStage
+from ...errors import ConfigError, GeoPoseError
+from ...findings import Finding, Severity
+from ...messages.clouds.keypoints import keypoints_to_cloud
+from ...messages.clouds.predictions import predicted_from_cloud
+from ...messages.image import frame_from_message
+from ...skeleton import BODY17, map_to_body17
+from ...types import Frame, Keypoints2D, PredictedPeople
+from ..health.diagnostics import CameraInfo, camera_part
+from ..health.faults import HealthLog, Part
+from ..health.statistics import NodeStatistics
+from ..io.cdr import read_compressed_image, read_image
+from ..io.message_factory import RclpyFactory
+from ..io.qos import profile
+from ..io.topics import CameraTopics, fill
+from .inputs import CameraInput, PolledInputs
+from .lifecycle import LifecycleHost
+from .lifecycle import main as run_node
 from .settings import DetectorNodeConfig
+from .worker import NewestFrames, NewestWorker
 
 
-class DetectorNode(PoseNode):
-    """pose_node's life, with another content."""
+class DetectorSession:
+    """Model, topics and the worker of a configured detector_node."""
+
+    def __init__(self, node: LifecycleHost[DetectorNodeConfig], config: DetectorNodeConfig) -> None:
+        """Load the model and create the outputs.
+
+        Raises:
+            GeoPoseError: if the set-up cannot work.
+        """
+        self._node, self._config = node, config
+        # Transitions may come from any thread, the timer from the executor's.
+        self._lock = threading.RLock()
+        self._closed = False
+        names = config.cameras
+        if not names or len(set(names)) != len(names):
+            raise ConfigError(
+                f"detector_node: received cameras {list(names)}, expected unique names: cameras:=\"['left', 'right']\"."
+            )
+        self._statistics = NodeStatistics(names)
+        self._predictions: dict[str, PredictedPeople] = {}
+        self._frame_ids: dict[str, str] = {}
+        self._make = RclpyFactory()
+        # None while inactive.
+        self._polled: PolledInputs | None = None
+        with ExitStack() as made:
+            self._make_parts(made)
+            self._made = made.pop_all()
+
+    def _make_parts(self, made: ExitStack) -> None:
+        """Make the parts; ``made`` undoes them, the last one first."""
+        node, config = self._node, self._config
+        topics = {name: self._topics_of(name) for name in config.cameras}
+        sent = {name: fill(config.keypoints_topic, name) for name in config.cameras}
+        self._predictions_topics = {name: fill(config.predictions_topic, name) for name in config.cameras}
+        self._stage = DetectionStage(config.detector, len(topics))
+        made.callback(self._stage.close)
+        self._stage.load()
+        self._publishers = {
+            name: node.create_lifecycle_publisher(PointCloud2, topic, profile(10)) for name, topic in sent.items()
+        }
+        for publisher in self._publishers.values():
+            made.callback(node.destroy_lifecycle_publisher, publisher)
+        dropped = partial(self._statistics.count, key='dropped: a newer image came before it was taken')
+        self._worker = NewestWorker(NewestFrames(dropped), self._detect, node.crash)
+        qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
+        self._inputs = {
+            name: CameraInput(node, name, of_camera, qos, self._statistics, self._worker.add)
+            for name, of_camera in topics.items()
+        }
+        self._health = HealthLog(node, 'detector')
+        made.callback(self._health.close)
+        made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
+
+    def _topics_of(self, camera: str) -> CameraTopics:
+        resolve, image = self._node.resolve_topic_name, fill(self._config.image_topic, camera)
+        by_transport = {'raw': resolve(image), 'compressed': resolve(f'{resolve(image)}/compressed')}
+        transport = self._config.transport
+        return CameraTopics(by_transport[transport], '', False, by_transport, transport)
+
+    def activate(self) -> None:
+        """Subscribe to the cameras and start to detect."""
+        with self._lock:
+            self._polled = PolledInputs(self._node, self._node.crash)
+            for camera in self._inputs.values():
+                camera.subscribe(self._polled)
+            self._prediction_inputs = [
+                self._node.create_subscription(
+                    PointCloud2, topic, partial(self._on_predictions, name), profile(1, reliable=False)
+                )
+                for name, topic in self._predictions_topics.items()
+            ]
+            self._worker.start()
+            self._health.activated()
+            self._polled.start()
+        names = self._config.cameras
+        detector = self._config.detector.name
+        self._node.get_logger().info(f'active: {len(names)} cameras ({", ".join(names)}), detector {detector}')
+
+    def deactivate(self) -> None:
+        """Stop detecting and unsubscribe; nothing if it is not active."""
+        with self._lock:
+            if self._polled is None:
+                return
+            self._polled.close()
+            self._polled = None
+            for subscription in self._prediction_inputs:
+                self._node.destroy_subscription(subscription)
+            self._health.deactivated()
+            self._worker.stop()
+            self._predictions.clear()
+        published = sum(camera.counts['published'] for camera in self._statistics.cameras.values())
+        self._node.get_logger().info(f'{published} keypoint messages published')
+
+    def prepare(self, config: DetectorNodeConfig) -> None:
+        """Make ready what ``apply`` needs: nothing."""
+
+    def apply(self, config: DetectorNodeConfig) -> None:
+        """Take over the settings that are live."""
+        self._config = config
+
+    def close(self) -> None:
+        """Undo the rest."""
+        with self._lock:
+            self._closed = True
+            self._made.close()
+
+    def _on_predictions(self, camera: str, message: PointCloud2) -> None:
+        try:
+            self._predictions[camera] = predicted_from_cloud(message, camera)
+        except GeoPoseError as error:
+            self._statistics.count(camera, 'predictions unreadable')
+            self._statistics.happened(f'camera {camera}', 'predictions unreadable', str(error), monotonic_ns())
+
+    # In the worker's thread, and the detector's.
+
+    def _detect(self, images: Mapping[str, bytes]) -> None:
+        loaders = {name: partial(self._load, name, cdr) for name, cdr in images.items()}
+        views = self._stage.begin(loaders, self._predicted).views()
+        for name, error in views.camera_errors.items():
+            self._statistics.problem(name, 'unreadable', error, monotonic_ns())
+        for name, keypoints in views.keypoints.items():
+            cloud = keypoints_to_cloud(self._make, _as_body17(keypoints), self._frame_ids.get(name, name), hints=True)
+            self._publishers[name].publish(cloud)
+            self._statistics.count(name, 'published')
+
+    def _load(self, camera: str, cdr: bytes) -> Frame:
+        message = read_image(cdr) if self._config.transport == 'raw' else read_compressed_image(cdr)
+        self._frame_ids[camera] = message.header.frame_id
+        return frame_from_message(message, camera, None, self._config.detector.max_side_px)
+
+    def _predicted(self, stamps_ns: Mapping[str, int]) -> dict[str, PredictedPeople]:
+        """Return who is predicted for the images of ``stamps_ns``, by camera, where that is known."""
+        found = {}
+        for name, stamp_ns in stamps_ns.items():
+            people = self._predictions.get(name)
+            if people is None:
+                continue
+            if abs(people.stamp_ns - stamp_ns) <= self._config.max_prediction_age_s * NS_PER_S:
+                found[name] = people
+            else:
+                self._statistics.count(name, 'predictions of another time')
+        return found
+
+    # Health.
+
+    def _tick(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._health.publish(self._parts(monotonic_ns()), self._config.stale_after_s)
+
+    def _parts(self, now_ns: int) -> list[Part]:
+        stale_after_s = self._config.stale_after_s
+        away = self._statistics.away(stale_after_s, now_ns)
+        parts = []
+        for name, camera in self._inputs.items():
+            about = CameraInfo(name, camera.topics.frames, '', camera.notes(name in away))
+            part = camera_part(about, self._statistics, stale_after_s, now_ns)
+            topic = self._publishers[name].topic_name
+            others = self._node.count_publishers(topic) - 1
+            twice = Finding(
+                Severity.ERROR, f"{others} more publish '{topic}'", 'Stop all but one detector.', part.name, 'twice'
+            )
+            faults = [*part.faults, *([twice] if others > 0 else [])]
+            parts.append(Part(part.name, faults, part.values))
+        return parts
+
+
+def _as_body17(keypoints: Keypoints2D) -> Keypoints2D:
+    """Return the keypoints as pose_node uses them: half of the joints, and no question which skeleton it is."""
+    if keypoints.skeleton is BODY17:
+        return keypoints
+    xy, confidence = map_to_body17(keypoints.skeleton).apply(keypoints.xy, keypoints.confidence)
+    return Keypoints2D(keypoints.camera, keypoints.stamp_ns, BODY17, xy, confidence, keypoints.hints)
+
+
+class DetectorNode(LifecycleHost[DetectorNodeConfig]):
+    """Configure reads parameters and the model; activate subscribes; the others undo."""
 
     NAME = 'detector_node'
     CONFIG = DetectorNodeConfig
 
-    def _make_session(self) -> DetectorSession:
-        return DetectorSession(self, self._settings.read(), self._on_crash)
+    def make_session(self, config: DetectorNodeConfig) -> DetectorSession:
+        """Return model, topics and the worker."""
+        return DetectorSession(self, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of ``detector_node``; a start-up fault is one line and a non-zero exit status."""
-    return run_node(arguments, DetectorNode)
+    return run_node(DetectorNode, DetectorNode.NAME, arguments)
 
 
 if __name__ == '__main__':

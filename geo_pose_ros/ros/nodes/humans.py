@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
+
 from ...errors import ConfigError
 from ...geometry.joint_angles import joint_angles
 from ...messages.body_frames import bodies_to_transforms
@@ -32,21 +35,21 @@ _IN_SPACE = {
     'position': 'geometry_msgs/msg/PointStamped',
     'velocity': 'geometry_msgs/msg/TwistStamped',
 }
-_IN_PICTURE = {'skeleton2d': 'hri_msgs/msg/Skeleton2D', 'roi': 'hri_msgs/msg/NormalizedRegionOfInterest2D'}
+_IN_IMAGE = {'skeleton2d': 'hri_msgs/msg/Skeleton2D', 'roi': 'hri_msgs/msg/NormalizedRegionOfInterest2D'}
 
 
 @dataclass
 class _Topics:
     """What one body has: publishers by name of topic, and which camera of the rig shows it."""
 
-    publishers: dict[str, Any]
+    publishers: dict[str, Publisher[Any]]
     camera: int | None = None
 
     def wanted(self, name: str) -> bool:
         """Return whether somebody subscribes to ``name``."""
         return bool(self.publishers[name].get_subscription_count())
 
-    def publish(self, name: str, message: Any) -> None:
+    def publish(self, name: str, message: object) -> None:
         """Publish ``message``; nothing if it is None: unknown."""
         if message is not None:
             self.publishers[name].publish(message)
@@ -58,7 +61,7 @@ class Humans:
     Any thread may call.
     """
 
-    def __init__(self, node: Any, make: MessageFactory) -> None:
+    def __init__(self, node: LifecycleNode, make: MessageFactory) -> None:
         """Create the topics that are there without bodies.
 
         Raises:
@@ -68,7 +71,7 @@ class Humans:
         self._transforms = transform_message('publish_humans', 'set it to false')
         try:
             tracked = message_class('hri_msgs/msg/IdsList')
-            self._kinds = {name: message_class(kind) for name, kind in {**_IN_SPACE, **_IN_PICTURE}.items()}
+            self._kinds = {name: message_class(kind) for name, kind in {**_IN_SPACE, **_IN_IMAGE}.items()}
         except ConfigError as error:
             raise ConfigError(f'publish_humans: {error} Or set it to false.') from error
         self._tracked = node.create_lifecycle_publisher(tracked, f'{_NAMESPACE}/tracked', profile(10))
@@ -78,7 +81,7 @@ class Humans:
         self._lock = Lock()
 
     def publish(self, bodies: Bodies3D, rig: CameraRig | None) -> None:
-        """Publish ``bodies``; nothing of pictures where ``rig`` does not say where the cameras were: None."""
+        """Publish ``bodies``; nothing of images where ``rig`` does not say where the cameras were: None."""
         with self._lock:
             self._follow(bodies.body_ids.tolist())
             self._publish_ids(bodies)
@@ -87,9 +90,9 @@ class Humans:
             topics = [self._topics[body_id] for body_id in bodies.body_ids.tolist()]
             self._publish_in_space(bodies, topics)
             if rig is not None:
-                self._publish_in_pictures(bodies, topics, rig)
+                self._publish_in_images(bodies, topics, rig)
 
-    def nobody(self) -> None:
+    def publish_nobody(self) -> None:
         """Say that no body is tracked any more: the node stops, or no camera sends."""
         # Ctrl-C has ended all topics before the node is closed.
         if not self._node.context.ok():
@@ -135,8 +138,8 @@ class Humans:
             if of_body.wanted('velocity'):
                 of_body.publish('velocity', velocity_to_message(self._make, bodies, body))
 
-    def _publish_in_pictures(self, bodies: Bodies3D, topics: list[_Topics], rig: CameraRig) -> None:
-        """Publish where the bodies are in a picture each."""
+    def _publish_in_images(self, bodies: Bodies3D, topics: list[_Topics], rig: CameraRig) -> None:
+        """Publish where the bodies are in one image each."""
         for body, of_body in enumerate(topics):
             of_body.camera = camera_that_shows(bodies.views[body], len(rig), of_body.camera)
             if of_body.camera is None:

@@ -11,13 +11,22 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.qos import QoSProfile
+from rclpy.node import Node
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 
-from ..io.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError
+from ...errors import FrameError
+from ..health.statistics import NodeStatistics
+from ..io.cdr import header_stamp_ns, with_header_stamp
+from ..io.message_factory import message_class
+from ..io.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError, explain_incompatible
+from ..io.topics import MESSAGE_TYPES, CameraTopics
+
+if TYPE_CHECKING:
+    from rclpy.event_handler import QoSMessageLostInfo, QoSRequestedIncompatibleQoSInfo
 
 # Short against a frame period, long against a poll.
 _PERIOD_S = 0.004
@@ -35,23 +44,23 @@ class _SeldomByExecutor(CallbackGroup):
         super().__init__()
         self._opens = self._closes = 0.0
 
-    def can_execute(self, entity: Any) -> bool:
+    def can_execute(self, entity: object) -> bool:
         now = time.monotonic()
         if now >= self._opens:
             self._opens, self._closes = now + _EVENT_PERIOD_S, now + _EVENT_WINDOW_S
         return now < self._closes and not isinstance(entity, Subscription)
 
-    def beginning_execution(self, entity: Any) -> bool:
+    def beginning_execution(self, entity: object) -> bool:
         return True
 
-    def ending_execution(self, entity: Any) -> None:
+    def ending_execution(self, entity: object) -> None:
         return
 
 
 class PolledInputs:
     """Undecoded messages of any number of topics, handed to callbacks from one thread."""
 
-    def __init__(self, node: Any, on_crash: Callable[[BaseException], None]) -> None:
+    def __init__(self, node: Node, on_crash: Callable[[BaseException], None]) -> None:
         """Start the thread.
 
         Args:
@@ -61,18 +70,18 @@ class PolledInputs:
         self._node, self._on_crash = node, on_crash
         self._group = _SeldomByExecutor()
         # By topic; the lock is held while they are polled.
-        self._subscriptions: dict[str, tuple[Any, Callable[[bytes], None]]] = {}
+        self._subscriptions: dict[str, tuple[Subscription[Any], Callable[[bytes], None]]] = {}
         self._lock = threading.Lock()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name='camera topics', daemon=True)
 
     def subscribe(
-        self, message_class: Any, topic: str, callback: Callable[[bytes], None], qos: QoSProfile,
+        self, message_type: type, topic: str, callback: Callable[[bytes], None], qos: QoSProfile,
         events: SubscriptionEventCallbacks,
     ) -> None:
         """Subscribe to ``topic``; ``callback`` gets each message as CDR."""
         create = partial(
-            self._node.create_subscription, message_class, topic, callback, qos, raw=True, callback_group=self._group
+            self._node.create_subscription, message_type, topic, callback, qos, raw=True, callback_group=self._group
         )
         try:
             subscription = create(event_callbacks=events)
@@ -113,11 +122,93 @@ class PolledInputs:
                 self._on_crash(error)
 
     @staticmethod
-    def _drain(subscription: Any, callback: Callable[[bytes], None]) -> None:
+    def _drain(subscription: Subscription[Any], callback: Callable[[bytes], None]) -> None:
         with subscription.handle:
             # Bounded: a flood must not keep the other topics waiting.
             for _ in range(subscription.qos_profile.depth):
-                taken = subscription.handle.take_message(subscription.msg_type, True)
+                # None if there is no message, which rclpy's stub does not say.
+                taken: Any = subscription.handle.take_message(subscription.msg_type, True)
                 if taken is None:
                     return
                 callback(taken[0])
+
+
+class CameraInput:
+    """What one camera sends: its subscription, its numbers, and why nothing may come of its topic."""
+
+    def __init__(
+        self, node: Node, name: str, topics: CameraTopics, qos: QoSProfile, statistics: NodeStatistics,
+        take: Callable[[str, int, bytes], None],
+    ) -> None:
+        """Prepare; ``subscribe`` begins to listen.
+
+        Args:
+            node: an rclpy node.
+            name, topics: the camera's.
+            qos: of the subscription.
+            statistics: counts the camera's frames, and notes what is wrong with them.
+            take: gets name, stamp (ns) and CDR of each frame.
+        """
+        self.name, self.topics = name, topics
+        self._node, self._qos, self._statistics, self._take = node, qos, statistics, take
+        self._incompatible = ''
+
+    def subscribe(self, polled: PolledInputs) -> None:
+        """Let ``polled`` listen to the camera."""
+        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible, message_lost=self._on_lost)
+        kind = message_class(MESSAGE_TYPES[self.topics.transport])
+        polled.subscribe(kind, self.topics.frames, self.on_frame, self._qos, events)
+
+    def on_frame(self, cdr: bytes) -> None:
+        """Take a frame; one without a stamp gets the time of arrival."""
+        now_ns = time.monotonic_ns()
+        self._statistics.arrived(self.name, now_ns)
+        try:
+            stamp_ns = header_stamp_ns(cdr)
+        except FrameError as error:
+            self._statistics.problem(self.name, 'no header', str(error), now_ns)
+            return
+        if stamp_ns == 0:
+            # All its frames would be one instant, and none but the first be used.
+            stamp_ns = self._node.get_clock().now().nanoseconds
+            cdr = with_header_stamp(cdr, stamp_ns)
+            text = 'its stamps are 0; the time of arrival stands for them. Let its driver stamp at acquisition'
+            self._statistics.happened(f'camera {self.name}', 'no stamp', text, now_ns)
+        self._take(self.name, stamp_ns, cdr)
+
+    def notes(self, is_away: bool) -> dict[str, str]:
+        """Return what is wrong with the topic, by kind; of a camera that is not away only the QoS."""
+        found = {'qos': self._qos_note(), 'topic': self._topic_note() if is_away else ''}
+        return {kind: text for kind, text in found.items() if text}
+
+    def _on_lost(self, event: QoSMessageLostInfo) -> None:
+        self._statistics.lost(self.name, event.total_count, time.monotonic_ns())
+
+    def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
+        self._incompatible = explain_incompatible(self.topics.frames, event)
+
+    def _qos_note(self) -> str:
+        """Return the last event in words, until no incompatible publisher is left."""
+        if self._incompatible:
+            offered = self._node.get_publishers_info_by_topic(self.topics.frames)
+            verdicts = [qos_check_compatible(info.qos_profile, self._qos)[0] for info in offered]
+            if QoSCompatibility.ERROR not in verdicts:
+                self._incompatible = ''
+        return self._incompatible
+
+    def _topic_note(self) -> str:
+        wanted = MESSAGE_TYPES[self.topics.transport]
+        types = self._types(self.topics.frames)
+        if not types:
+            return f'nobody publishes it{self._elsewhere()}'
+        return '' if wanted in types else f'it holds {", ".join(sorted(types))}, expected {wanted}'
+
+    def _elsewhere(self) -> str:
+        """Return a hint if the camera publishes by another transport."""
+        for transport, topic in self.topics.by_transport.items():
+            if transport != self.topics.transport and MESSAGE_TYPES[transport] in self._types(topic):
+                return f", but '{topic}' is there: set transport:={transport}"
+        return '; check the topic names and that the driver runs'
+
+    def _types(self, topic: str) -> set[str]:
+        return {info.topic_type for info in self._node.get_publishers_info_by_topic(topic)}

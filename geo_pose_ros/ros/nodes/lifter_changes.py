@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
+
+from rclpy.node import Node
 
 from ...errors import ConfigError, GeoPoseError
 from ...lifting.lifter import PoseLifter
 from ...lifting.settings import LifterConfig
 from ..io.triggers import trigger_class
+
+if TYPE_CHECKING:
+    from rclpy.service import Service
+    from std_srvs.srv import Trigger
 
 
 class LifterChanges:
@@ -62,7 +68,7 @@ def _close(lifter: PoseLifter | None) -> None:
         lifter.close()
 
 
-def offer_reload(node: Any, reload: Callable[[], str]) -> Any:
+def offer_reload(node: Node, reload: Callable[[], str]) -> Service[Trigger.Request, Trigger.Response] | None:
     """Return the service `~/reload_model`; None where ROS lacks std_srvs.
 
     Args:
@@ -73,7 +79,7 @@ def offer_reload(node: Any, reload: Callable[[], str]) -> Any:
     if trigger is None:
         return None
 
-    def answer(_request: Any, response: Any) -> Any:
+    def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             response.message, response.success = f'the next set is lifted by {reload()[:12]}', True
         except GeoPoseError as error:

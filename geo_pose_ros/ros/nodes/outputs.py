@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
@@ -21,7 +24,7 @@ from ...messages.skeleton import skeleton_to_message
 from ...pipeline import PipelineResult
 from ...rigs.rig_file import rig_hash
 from ...skeleton import BODY17
-from ...types import CameraRig, Frame, Keypoints2D, PredictedPeople
+from ...types import Bodies3D, CameraRig, Frame, Keypoints2D, PredictedPeople
 from ...view.drawing import draw_skeleton
 from ..io.message_factory import RclpyFactory, installed_class
 from ..io.qos import profile
@@ -30,18 +33,44 @@ from .humans import Humans
 from .settings import NodeConfig
 
 
-class Outputs:
-    """Lifecycle publishers; they publish only while the node is active."""
+class CameraOutputs:
+    """The topics of one camera."""
 
-    def __init__(self, node: Any, cameras: Sequence[str], config: NodeConfig) -> None:
+    def __init__(self, node: LifecycleNode, camera: str, *, active: bool) -> None:
+        """Create the publishers; where the node is ``active`` already, they are too."""
+        self._node = node
+        create = node.create_lifecycle_publisher
+        self.keypoints = create(PointCloud2, f'~/keypoints/{camera}', profile(10))
+        self.predictions = create(PointCloud2, f'~/expected/{camera}', profile(1, reliable=False))
+        self.annotated = create(CompressedImage, f'~/annotated/{camera}/compressed', profile(1))
+        self._all = self.keypoints, self.predictions, self.annotated
+        if active:
+            for publisher in self._all:
+                publisher.on_activate(None)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self._all:
+            self._node.destroy_lifecycle_publisher(publisher)
+
+
+class Outputs:
+    """Lifecycle publishers; they publish only while the node is active.
+
+    Attributes:
+        cameras: the topics of each camera by name. Not to be changed while a set is published.
+    """
+
+    def __init__(self, node: LifecycleNode, config: NodeConfig) -> None:
         """Create the publishers; raise ConfigError if what is asked for needs messages that are not installed."""
+        self.cameras: dict[str, CameraOutputs] = {}
         self._node, self._config = node, config
         self._make = RclpyFactory()
         self._shown_ids: list[int] = []
         create = node.create_lifecycle_publisher
         # What may be refused comes first, so that nothing is left of a refusal.
         self._humans = Humans(node, self._make) if config.publish_humans else None
-        self._tf: Any = None
+        self._tf: LifecyclePublisher[Any] | None = None
         if config.publish_body_frames:
             self._transforms = transform_message('publish_body_frames', 'set it to false')
             self._tf = create(self._transforms, '/tf', profile(100))
@@ -52,32 +81,6 @@ class Outputs:
         self._boxes = create(boxes, '~/detections3d', profile(10)) if boxes is not None else None
         self._markers = create(MarkerArray, '~/markers', profile(10))
         self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
-        # By camera.
-        self._keypoints: dict[str, Any] = {}
-        self._expected: dict[str, Any] = {}
-        self._annotated: dict[str, Any] = {}
-        self.use_cameras(cameras, active=False)
-
-    def use_cameras(self, cameras: Sequence[str], *, active: bool) -> None:
-        """Go on with other cameras; the topics of those that stay are kept. Not while a set is published.
-
-        Args:
-            cameras: their names.
-            active: whether the node is.
-        """
-        of_cameras = self._keypoints, self._expected, self._annotated
-        for name in self._keypoints.keys() - set(cameras):
-            for publishers in of_cameras:
-                self._node.destroy_lifecycle_publisher(publishers.pop(name))
-        create = self._node.create_lifecycle_publisher
-        for name in [name for name in cameras if name not in self._keypoints]:
-            self._keypoints[name] = create(PointCloud2, f'~/keypoints/{name}', profile(10))
-            self._expected[name] = create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False))
-            self._annotated[name] = create(CompressedImage, f'~/annotated/{name}/compressed', profile(1))
-            if active:
-                # The node did so with the others when it was activated.
-                for publishers in of_cameras:
-                    publishers[name].on_activate(None)
 
     def apply(self, config: NodeConfig) -> None:
         """Draw by other settings from now on."""
@@ -88,58 +91,67 @@ class Outputs:
         self._skeleton.publish(skeleton_to_message(self._make, BODY17, rig, rig_hash(rig), model_card_hash))
 
     def publish(self, result: PipelineResult, rig: CameraRig) -> None:
-        """Publish what one frame set gave; `~/bodies` first, the rest only while somebody subscribes."""
-        self._bodies.publish(bodies_to_cloud(self._make, result.bodies))
-        if self._details.get_subscription_count():
-            self._details.publish(details_to_cloud(self._make, result.bodies))
-        if self._boxes is not None and self._boxes.get_subscription_count():
-            self._boxes.publish(bodies_to_detections3d(self._make, result.bodies))
+        """Publish what one set gave; `~/bodies` first, the rest only while somebody subscribes."""
+        make, bodies = self._make, result.bodies
+        self._bodies.publish(bodies_to_cloud(make, bodies))
+        _offer(self._details, lambda: details_to_cloud(make, bodies))
+        if self._boxes is not None:
+            _offer(self._boxes, lambda: bodies_to_detections3d(make, bodies))
         if self._tf is not None:
-            self._tf.publish(self._transforms(transforms=bodies_to_transforms(self._make, result.bodies)))
+            self._tf.publish(self._transforms(transforms=bodies_to_transforms(make, bodies)))
         if self._humans is not None:
             # Where cameras move, the rig does not say where they were.
-            self._humans.publish(result.bodies, None if self._config.tracking_frame else rig)
-        if self._markers.get_subscription_count():
-            self._markers.publish(bodies_to_markers(self._make, result.bodies, self._shown_ids))
-            self._shown_ids = result.bodies.body_ids.tolist()
-        for name, keypoints in result.keypoints.items():
-            if self._keypoints[name].get_subscription_count():
-                self._keypoints[name].publish(keypoints_to_cloud(self._make, keypoints, rig[name].frame_id))
+            self._humans.publish(bodies, None if self._config.tracking_frame else rig)
+        _offer(self._markers, lambda: self._markers_of(bodies))
+        for name, seen in result.keypoints.items():
+            _offer(self.cameras[name].keypoints, partial(keypoints_to_cloud, make, seen, rig[name].frame_id))
 
-    def wants_expected(self) -> bool:
+    def _markers_of(self, bodies: Bodies3D) -> MarkerArray:
+        shown_ids, self._shown_ids = self._shown_ids, bodies.body_ids.tolist()
+        return bodies_to_markers(self._make, bodies, shown_ids)
+
+    def wants_predictions(self) -> bool:
         """Return whether a detector elsewhere listens."""
-        return any(publisher.get_subscription_count() for publisher in self._expected.values())
+        return any(camera.predictions.get_subscription_count() for camera in self.cameras.values())
 
-    def publish_expected(self, expected: Mapping[str, PredictedPeople], rig: CameraRig) -> None:
-        """Tell detectors elsewhere whom the next pictures will show, by camera."""
-        for name, people in expected.items():
-            if self._expected[name].get_subscription_count():
-                self._expected[name].publish(predicted_to_cloud(self._make, people, rig[name].frame_id))
+    def publish_predictions(self, predicted: Mapping[str, PredictedPeople], rig: CameraRig) -> None:
+        """Tell detectors elsewhere who is predicted for the next images, by camera."""
+        for name, people in predicted.items():
+            message = partial(predicted_to_cloud, self._make, people, rig[name].frame_id)
+            _offer(self.cameras[name].predictions, message)
 
     def publish_annotated(self, result: PipelineResult, rig: CameraRig) -> None:
-        """Draw and publish the pictures somebody subscribes to."""
+        """Draw and publish the images somebody subscribes to."""
         for name, frame in result.views.frames.items():
-            if self._annotated[name].get_subscription_count():
-                picture = annotate(frame, result.keypoints[name], self._config.annotated_max_side_px)
-                self._annotated[name].publish(
-                    compressed_from_frame(self._make, picture, rig[name].frame_id, self._config.annotated_quality)
-                )
+            _offer(
+                self.cameras[name].annotated,
+                partial(self._annotated, frame, result.keypoints[name], rig[name].frame_id),
+            )
 
-    def nobody(self) -> None:
+    def _annotated(self, frame: Frame, keypoints: Keypoints2D, frame_id: str) -> CompressedImage:
+        drawn = annotate(frame, keypoints, self._config.annotated_max_side_px)
+        return compressed_from_frame(self._make, drawn, frame_id, self._config.annotated_quality)
+
+    def publish_nobody(self) -> None:
         """Say that nobody is tracked any more, to those who would wait for the next set to be told."""
         if self._humans is not None:
-            self._humans.nobody()
+            self._humans.publish_nobody()
 
     def close(self) -> None:
         """Destroy the publishers."""
         if self._humans is not None:
             self._humans.close()
-        optional = [made for made in (self._tf, self._boxes) if made is not None]
-        for publisher in (
-            self._bodies, self._details, self._markers, self._skeleton, *self._keypoints.values(),
-            *self._expected.values(), *self._annotated.values(), *optional,
-        ):
-            self._node.destroy_lifecycle_publisher(publisher)
+        for camera in self.cameras.values():
+            camera.close()
+        for publisher in (self._bodies, self._details, self._markers, self._skeleton, self._tf, self._boxes):
+            if publisher is not None:
+                self._node.destroy_lifecycle_publisher(publisher)
+
+
+def _offer(publisher: Publisher[Any], message: Callable[[], object]) -> None:
+    """Publish ``message``, which is made only if somebody subscribes."""
+    if publisher.get_subscription_count():
+        publisher.publish(message())
 
 
 def annotate(frame: Frame, keypoints: Keypoints2D, max_side_px: int) -> Frame:
@@ -147,7 +159,7 @@ def annotate(frame: Frame, keypoints: Keypoints2D, max_side_px: int) -> Frame:
     step = -(-max(frame.image.shape[:2]) // max_side_px)
     image = frame.image[::step, ::step].copy()
     reduction = frame.reduction * step
-    # Pixel k of the picture is pixel k * step of the frame.
+    # Pixel k of the drawn image is pixel k * step of the frame.
     xy = ((keypoints.xy + 0.5) / frame.reduction - 0.5) / step
     draw_skeleton(image, xy, keypoints.confidence, keypoints.skeleton)
     return Frame(frame.camera, frame.stamp_ns, image, reduction)

@@ -2,234 +2,334 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from time import monotonic_ns
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.impl.logging_severity import LoggingSeverity
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.logging import set_logger_level
-from rclpy.signals import SignalHandlerOptions
-
-from ...errors import ConfigError, GeoPoseError
-from ..io.middleware import large_data_environment
-from ..io.parameter_files import shared_names
-from ..io.parameters import NodeParameters
-from .pose_session import PoseSession
+from ...detection import create_detector
+from ...errors import GeoPoseError
+from ...pipeline import PipelineResult
+from ...rigs.builder import check_file
+from ...scene.sync import FrameSynchronizer
+from ...types import CameraRig, ClockModel
+from ..health.diagnostics import (
+    CameraInfo,
+    CountsHistory,
+    SyncCounts,
+    camera_part,
+    pipeline_part,
+    rig_part,
+    synchronised_part,
+)
+from ..health.faults import HealthLog
+from ..health.statistics import NodeStatistics
+from ..io.message_factory import RclpyFactory
+from ..io.qos import profile
+from ..io.tf import CameraFrames
+from ..io.topics import sends_only_keypoints
+from .calibrating import Calibrating
+from .camera_set import CameraSet, same_cameras
+from .inputs import CameraInput, PolledInputs
+from .lifecycle import LifecycleHost
+from .lifecycle import main as run_node
+from .lifter_changes import LifterChanges, offer_reload
+from .outputs import CameraOutputs, Outputs
+from .processing import NodeSink, SetProcessor
+from .rig_source import RigSource
 from .settings import NodeConfig
-
-_NAME = 'pose_node'
-_LOOK_FOR_CHANGES_S = 0.25
+from .worker import NewestWorker
 
 
-class PoseNode(LifecycleNode):
-    """Configure reads parameters, rig and models; activate subscribes; the others undo.
+class PoseSession:
+    """Rig, models, topics and the worker of a configured pose_node."""
 
-    Attributes:
-        NAME, CONFIG: the node's default name and its settings; detector_node has others.
-        fault: why the last transition failed; None if it did not.
-        crashed: the worker has ended by an unexpected error; the process should.
-    """
-
-    NAME: str = _NAME
-    CONFIG: type = NodeConfig
-
-    def __init__(self, **options: Any) -> None:
-        """Declare the parameters; ``options`` are LifecycleNode's.
+    def __init__(self, node: LifecycleHost[NodeConfig], config: NodeConfig) -> None:
+        """Load the rig and the models, and create the outputs.
 
         Raises:
-            ConfigError: for an unknown parameter, a wrong type or a value out of bounds.
+            GeoPoseError: if the set-up cannot work.
         """
-        super().__init__(self.NAME, **options)
-        self.fault: GeoPoseError | None = None
-        self.crashed = False
-        self._session: Any = None
-        shared = shared_names(options.get('cli_args') or (), sys.argv)
-        self._settings: NodeParameters[Any] = NodeParameters(
-            self, self.CONFIG, self._why_read_only, shared, vet=self._prepare
+        self._node, self._config = node, config
+        self._logger = node.get_logger()
+        # Transitions may come from any thread, the timer from the executor's.
+        self._lock = threading.RLock()
+        self._closed = False
+        # None while inactive.
+        self._polled: PolledInputs | None = None
+        self._inputs: dict[str, CameraInput] = {}
+        self._history = CountsHistory()
+        with ExitStack() as made:
+            self._make(made)
+            self._made = made.pop_all()
+
+    def _make(self, made: ExitStack) -> None:
+        """Make the parts; ``made`` undoes them, the last one first."""
+        node, config = self._node, self._config
+        self._cameras = cameras = CameraSet.of(node, config)
+        self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
+        self._statistics = NodeStatistics()
+        self._source = RigSource(node, cameras, config, self._on_bad_transform)
+        made.callback(self._source.close)
+        self._source.subscribe_transforms()
+        self._lifters = LifterChanges()
+        made.callback(self._lifters.close)
+        self._outputs = Outputs(node, config)
+        made.callback(self._outputs.close)
+        self._frames = self._make_frames(made)
+        self._calibrating = self._make_calibrating(made)
+        make_sink = partial(NodeSink, node, self._source, self._statistics, self._outputs, self._on_published)
+        self._processor = SetProcessor(
+            config, self._source, self._statistics, self._lifters, make_sink, self._use_clocks
         )
-        # Humble has no callback for after a parameter was set.
-        self.create_timer(_LOOK_FOR_CHANGES_S, self._apply_changes)
+        made.callback(self._processor.close)
+        self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(cameras.names, config.sync)
+        self._worker = NewestWorker(self._synchronizer, self._processor.process, node.crash)
+        self._processor.use_cameras(cameras.names, config)
+        for name in cameras.names:
+            self._add_camera(name)
+        reload = offer_reload(node, self._reload_model)
+        if reload is not None:
+            made.callback(node.destroy_service, reload)
+        self._health = HealthLog(node, 'pipeline')
+        made.callback(self._health.close)
+        made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
 
-    @property
-    def config(self) -> Any:
-        """The settings as the parameters are now."""
-        return self._settings.read()
+    def _make_frames(self, made: ExitStack) -> CameraFrames | None:
+        """Return what publishes the camera frames of the rig file, if that is wanted."""
+        if self._cameras.rig_file is None or not self._config.publish_camera_frames:
+            return None
+        frames = CameraFrames(self._node, RclpyFactory())
+        made.callback(frames.close)
+        self._publish_frames(frames)
+        return frames
 
-    def autostart(self) -> None:
-        """Configure and activate.
+    def _make_calibrating(self, made: ExitStack) -> Calibrating | None:
+        """Return what refines the rig on demand, if that is wanted."""
+        config = self._config
+        # Whoever carries cameras moves them; what they saw before would not fit.
+        if not config.calibration.watch or config.tracking_frame:
+            return None
+        rig_path = Path(config.rig).expanduser() if config.rig else None
+        calibrating = Calibrating(self._node, config.calibration, self._use_refined, rig_path)
+        made.callback(calibrating.close)
+        return calibrating
 
-        Raises:
-            GeoPoseError: why it cannot.
-        """
-        for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise self.fault or ConfigError(f'{self.NAME} did not start; the log says why.')
+    def _add_camera(self, name: str) -> None:
+        """Begin to count and publish what ``name`` gives; subscribe to it if the node is active."""
+        self._statistics.add(name)
+        self._outputs.cameras[name] = CameraOutputs(self._node, name, active=self._polled is not None)
+        self._inputs[name] = CameraInput(
+            self._node, name, self._cameras.topics[name], self._qos, self._statistics, self._worker.add
+        )
+        if self._polled is not None:
+            self._inputs[name].subscribe(self._polled)
 
-    def on_configure(self, state: Any) -> TransitionCallbackReturn:
-        """Read parameters and rig, load models, create publishers."""
-        return self._transition(self._configure)
+    def _remove_camera(self, name: str) -> None:
+        self._inputs.pop(name)
+        self._outputs.cameras.pop(name).close()
+        self._statistics.remove(name)
 
-    def on_activate(self, state: Any) -> TransitionCallbackReturn:
-        """Subscribe and process."""
-        done = super().on_activate(state)
-        return self._transition(self._activate) if done == TransitionCallbackReturn.SUCCESS else done
+    def activate(self) -> None:
+        """Subscribe to the cameras and start to process."""
+        config, names = self._config, self._cameras.names
+        with self._lock:
+            self._polled = PolledInputs(self._node, self._node.crash)
+            for camera in self._inputs.values():
+                camera.subscribe(self._polled)
+            self._processor.publish_skeleton()
+            self._source.listen_for_camera_info(self._away())
+            self._worker.start()
+            self._begin_to_judge()
+            self._polled.start()
+        self._logger.info(
+            f'active: {len(names)} cameras ({", ".join(names)}), transport {config.transport}, '
+            + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
+            + (f', moving in {config.tracking_frame}' if config.tracking_frame else '')
+        )
 
-    def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
-        """Stop processing and unsubscribe."""
-        done = self._transition(self._deactivate)
-        return super().on_deactivate(state) if done == TransitionCallbackReturn.SUCCESS else done
+    def _begin_to_judge(self) -> None:
+        self._health.activated()
+        self._history.clear()
 
-    def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
-        """Free rig, models and publishers."""
-        return self._transition(self._close)
-
-    def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
-        """Free everything, from any state."""
-        return self._transition(self.close)
-
-    def on_error(self, state: Any) -> TransitionCallbackReturn:
-        """Free everything and be unconfigured again."""
-        return self._transition(self.close)
+    def deactivate(self) -> None:
+        """Stop processing and unsubscribe; nothing if it is not active."""
+        with self._lock:
+            if self._polled is None:
+                return
+            self._polled.close()
+            self._polled = None
+            self._health.deactivated()
+            self._source.stop_listening()
+            self._worker.stop()
+            self._processor.wait()
+            self._outputs.publish_nobody()
+        counts = self._read_counts()
+        drops: dict[str, int] = {}
+        for causes in counts.drops.values():
+            for cause, n in causes.items():
+                drops[cause.value] = drops.get(cause.value, 0) + n
+        self._logger.info(
+            f'{sum(counts.received.values())} frames in, {self._statistics.published} sets published, '
+            f'frames dropped: {drops or "none"}'
+        )
 
     def close(self) -> None:
-        """Free everything, whatever the state."""
-        self._deactivate()
-        self._close()
+        """Undo the rest."""
+        with self._lock:
+            self._closed = True
+            self._made.close()
 
-    def _configure(self) -> None:
-        self._session = self._make_session()
+    # Live settings.
 
-    def _make_session(self) -> Any:
-        """Return what the node holds between configure and cleanup."""
-        return PoseSession(self, self._settings.read(), self._on_crash)
+    def prepare(self, config: NodeConfig) -> None:
+        """Make ready what ``apply`` needs to take over ``config``; raise GeoPoseError if it cannot be taken over."""
+        if config.pipeline.lifter != self._config.pipeline.lifter:
+            self._lifters.prepare(config.pipeline.lifter)
+        if not same_cameras(config, self._config):
+            cameras = self._read_cameras(config)
+            had_none = sends_only_keypoints(self._config, self._cameras.names)
+            if had_none and not sends_only_keypoints(config, cameras.names):
+                create_detector(config.pipeline.detector).close()
 
-    def _activate(self) -> None:
-        if self._session is None:
-            raise ConfigError(f'{self.NAME} is not configured.')
-        self._session.activate()
+    def apply(self, config: NodeConfig) -> None:
+        """Take over the settings that are live."""
+        with self._lock:
+            if self._closed:
+                return
+            if config.pipeline.lifter != self._config.pipeline.lifter:
+                self._lifters.change()
+            if not same_cameras(config, self._config):
+                try:
+                    self._change_cameras(self._read_cameras(config), config)
+                except GeoPoseError as error:
+                    # It was right when it was set: the rig file has changed since.
+                    self._logger.error(f'The cameras stay as they were: {error}')
+            self._config = config
+            self._outputs.apply(config)
+            self._processor.apply(config)
 
-    def _deactivate(self) -> None:
-        if self._session is not None:
-            self._session.deactivate()
+    def _read_cameras(self, config: NodeConfig) -> CameraSet:
+        """Return the cameras that ``config`` names; raise GeoPoseError if there cannot be such."""
+        cameras = CameraSet.of(self._node, config)
+        if cameras.rig_file is not None:
+            check_file(cameras.rig_file, cameras.names, cameras.rectified)
+        return cameras
 
-    def _close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
+    def _change_cameras(self, cameras: CameraSet, config: NodeConfig) -> None:
+        """Go on with other cameras; people and their ids stay, and so does all of the cameras that stay."""
+        before = self._cameras
+        names = dict.fromkeys((*before.names, *cameras.names))
+        changed = [name for name in names if before.topics.get(name) != cameras.topics.get(name)]
+        if self._polled is not None:
+            for name in [name for name in changed if name in before.names]:
+                self._polled.unsubscribe(before.topics[name].frames)
 
-    def _on_crash(self) -> None:
-        self.crashed = True
+        def change() -> None:
+            self._processor.wait()
+            self._source.use_cameras(cameras)
+            self._cameras = cameras
+            self._worker.locked(lambda: self._synchronizer.use_cameras(cameras.names))
+            for name in changed:
+                if name in before.names:
+                    self._remove_camera(name)
+                if name in cameras.names:
+                    self._add_camera(name)
+            self._processor.use_cameras(cameras.names, config)
 
-    def _apply_changes(self) -> None:
-        # Another thread may be at a transition.
-        session = self._session
-        if self._settings.take_change() and session is not None:
-            session.apply(self._settings.read())
-
-    def _prepare(self, changed: Mapping[str, Any]) -> str:
-        """Make ready what ``changed`` settings need; return why they cannot be taken over, '' if they can."""
-        session = self._session
-        if session is None or not changed:
-            return ''
-        try:
-            session.prepare(self._settings.read(changed))
-        except GeoPoseError as error:
-            return str(error)
-        return ''
-
-    def _why_read_only(self) -> str:
-        return 'this parameter is read at configure; deactivate and clean up first' if self._session is not None else ''
-
-    def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
-        """Run ``action``; rclpy would swallow what it raises."""
-        self.fault = None
-        try:
-            action()
-        except GeoPoseError as error:
-            self.fault = error
-            self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
-        except Exception:  # noqa: BLE001 - logged with its traceback
-            self.get_logger().fatal(traceback.format_exc())
-            return TransitionCallbackReturn.ERROR
-        return TransitionCallbackReturn.SUCCESS
-
-
-def run(arguments: Sequence[str] | None, kind: type[PoseNode] = PoseNode) -> int:
-    """Run a node of ``kind`` until Ctrl-C; return the exit status.
-
-    Raises:
-        GeoPoseError: if the parameters are wrong. What fails later is in the log already.
-    """
-    os.environ.update(large_data_environment(os.environ))
-    # rcl would log a first half of what the exception says.
-    set_logger_level('rcl', LoggingSeverity.FATAL)
-    try:
-        # The signals stay Python's, so that the end of the session is still logged and published.
-        rclpy.init(
-            args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO
+        self._worker.between_works(change)
+        self._processor.publish_skeleton()
+        self._publish_frames(self._frames)
+        if self._polled is not None:
+            # Nobody blames a camera for the time before it was one.
+            self._begin_to_judge()
+        new = ', '.join(name for name in changed if name in cameras.names)
+        gone = ', '.join(name for name in before.names if name not in cameras.names)
+        self._logger.info(
+            f'{len(cameras.names)} cameras from now on ({", ".join(cameras.names)}); subscribed: {new or "none"}; '
+            f'gone: {gone or "none"}'
         )
-    except Exception as error:
-        raise ConfigError(f'ROS arguments or parameter file: {_one_line(error)}') from error
-    set_logger_level('rcl', LoggingSeverity.UNSET)
-    # SIGINT too: it is ignored in what a shell starts in the background.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
-    try:
-        node = kind()
-        try:
-            return _spin(node)
-        finally:
-            node.close()
-            node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
+
+    def _reload_model(self) -> str:
+        """Read the lifter's file again; return which model it holds."""
+        sha256 = self._lifters.prepare(self._config.pipeline.lifter)
+        self._lifters.change()
+        return sha256
+
+    # What the parts tell each other.
+
+    def _use_refined(self, rig: CameraRig) -> None:
+        self._source.use_refined(rig)
+        self._publish_frames(self._frames)
+
+    def _publish_frames(self, frames: CameraFrames | None) -> None:
+        """Publish where the cameras are in the rig, if that is wanted: refined, or as the file has what is carried."""
+        of_file, carried = self._cameras.rig_file, self._source.moving is not None
+        rig = of_file.subset(self._cameras.names) if of_file is not None and carried else self._source.rig
+        if frames is not None and rig is not None:
+            frames.publish(rig)
+
+    def _on_published(self, result: PipelineResult, rig: CameraRig) -> None:
+        if self._calibrating is not None:
+            self._calibrating.add(result, rig)
+
+    def _on_bad_transform(self, problem: str) -> None:
+        self._statistics.happened('rig', 'transform', problem, monotonic_ns())
+
+    def _use_clocks(self, clocks: Mapping[str, ClockModel]) -> None:
+        self._worker.locked(lambda: self._synchronizer.use_clocks(clocks))
+
+    # Health.
+
+    def _away(self) -> set[str]:
+        """Return the cameras that send nothing now."""
+        return self._statistics.away(self._config.stale_after_s, monotonic_ns())
+
+    def _read_counts(self) -> SyncCounts:
+        return self._worker.locked(lambda: SyncCounts.of(self._synchronizer, self._cameras.names))
+
+    def _tick(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._report()
+
+    def _report(self) -> None:
+        config, now_ns = self._config, monotonic_ns()
+        away = self._away()
+        if self._polled is not None:
+            self._source.listen_for_camera_info(away)
+            if len(away) == len(self._inputs):
+                self._outputs.publish_nobody()
+        problems, counts = self._source.problems, self._read_counts()
+        before = self._history.add(counts, now_ns)
+        parts = [
+            pipeline_part(self._statistics, counts, config.stale_after_s, now_ns),
+            rig_part(self._statistics, problems, now_ns),
+        ]
+        for name, camera in self._inputs.items():
+            about = CameraInfo(name, camera.topics.frames, problems.get(name, ''), camera.notes(name in away))
+            part = camera_part(about, self._statistics, config.stale_after_s, now_ns)
+            parts.append(synchronised_part(part, name, before, counts, config.sync.clock_limit_ms))
+        self._health.publish(parts, config.stale_after_s)
 
 
-def _end(number: int, frame: object) -> NoReturn:
-    """End in order at the first signal. Ctrl-C and `ros2 launch` may both send one: more of them change nothing.
+class PoseNode(LifecycleHost[NodeConfig]):
+    """Configure reads parameters, rig and models; activate subscribes; the others undo."""
 
-    A SIGTERM after it ends at once, where the end in order takes too long.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise KeyboardInterrupt
+    NAME = 'pose_node'
+    CONFIG = NodeConfig
 
-
-def _spin(node: PoseNode) -> int:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if node.config.autostart:
-            try:
-                node.autostart()
-            except GeoPoseError:
-                # It is in the log.
-                return 1
-        while rclpy.ok() and not node.crashed:
-            executor.spin_once(timeout_sec=0.5)
-    except KeyboardInterrupt:
-        pass
-    return 1 if node.crashed else 0
+    def make_session(self, config: NodeConfig) -> PoseSession:
+        """Return rig, models, topics and the worker."""
+        return PoseSession(self, config)
 
 
-def _one_line(error: BaseException) -> str:
-    return ' '.join(str(error).split())
-
-
-def main(arguments: Sequence[str] | None = None, kind: type[PoseNode] = PoseNode) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of ``pose_node``; a start-up fault is one line and a non-zero exit status."""
-    try:
-        return run(arguments, kind)
-    except GeoPoseError as error:
-        print(f'{kind.NAME}: {error}', file=sys.stderr)
-        return 1
+    return run_node(PoseNode, PoseNode.NAME, arguments)
 
 
 if __name__ == '__main__':

@@ -1,30 +1,38 @@
-"""Where the node's rig comes from: a rig file, or camera_info and /tf_static; with /tf where it moves."""
+"""Where the node's rig comes from: a rig file, or camera_info and /tf_static; with /tf where cameras move."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from time import monotonic_ns
 from typing import Any
 
+from rclpy.node import Node
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
+from ...arrays import FloatArray
+from ...geometry.bodies import bodies_in
 from ...rigs.builder import RigBuilder, check_file
-from ...rigs.moving import Mount
-from ...types import CameraRig
+from ...rigs.moving import CameraPoses, Mount, MovingCameras
+from ...types import Bodies3D, CameraRig
 from ..io.qos import profile
 from ..io.tf import subscribe_static_transforms
+from ..io.transforms import LiveTransforms, listen_to_transforms
 from .camera_set import CameraSet
-from .moving_rig import MovingRig
 from .settings import NodeConfig
+
+# Between two looks for a transform that is late.
+_POLL_S = 0.002
 
 
 class RigSource:
     """Subscribes to what the rig lacks, and hands out the rig as far as it is known; thread-safe."""
 
     def __init__(
-        self, node: Any, cameras: CameraSet, config: NodeConfig, complain: Callable[[str], None]
+        self, node: Node, cameras: CameraSet, config: NodeConfig, complain: Callable[[str], None]
     ) -> None:
         """Prepare; ``subscribe_transforms`` begins to listen.
 
@@ -35,7 +43,7 @@ class RigSource:
             complain: gets what is wrong with a message, in words.
 
         Raises:
-            GeoPoseError: if the rig file lacks a camera, or is of raw pictures and the topic of rectified ones, or if
+            GeoPoseError: if the rig file lacks a camera, or is of raw images and the topic of rectified ones, or if
                 cameras move and neither tf2_ros nor tf2_msgs is installed.
         """
         self._node, self._topics, self._complain = node, cameras.topics, complain
@@ -44,17 +52,15 @@ class RigSource:
             # Before anything is subscribed to.
             check_file(rig_file, names, rectified)
         # Where cameras are that move; None where they stand.
-        self.moving = MovingRig(node, config, complain) if config.tracking_frame else None
-        if self.moving is None:
-            self._calibration = RigBuilder(names, config.world_frame, rig_file, rectified)
-        else:
-            self._calibration = RigBuilder(
-                names, config.tracking_frame, rig_file, rectified, self.moving.transforms
-            )
+        self.moving = MovingRig(node, config, complain, lambda: self.mounts) if config.tracking_frame else None
+        frame, transforms = (
+            (config.world_frame, None) if self.moving is None else (config.tracking_frame, self.moving.transforms)
+        )
+        self._builder = RigBuilder(names, frame, rig_file, rectified, transforms)
         self._lock = threading.Lock()
         self._from_file = rig_file is not None
-        self._info_inputs: dict[str, Any] = {}
-        self._tf_input: Any = None
+        self._info_inputs: dict[str, Subscription[CameraInfo]] = {}
+        self._tf_input: Subscription[Any] | None = None
 
     def subscribe_transforms(self) -> None:
         """Subscribe to /tf_static, unless there is a rig file, or cameras move and transforms are listened to already.
@@ -72,7 +78,7 @@ class RigSource:
             CalibrationError: as at the start; nothing has changed then.
         """
         with self._lock:
-            self._calibration.use_cameras(cameras.names, cameras.rig_file, cameras.rectified, monotonic_ns())
+            self._builder.use_cameras(cameras.names, cameras.rig_file, cameras.rectified, monotonic_ns())
         before, self._topics = self._topics, cameras.topics
         for name in [name for name in self._info_inputs if cameras.topics.get(name) != before[name]]:
             self._node.destroy_subscription(self._info_inputs.pop(name))
@@ -81,32 +87,37 @@ class RigSource:
     def rig(self) -> CameraRig | None:
         """The cameras calibrated so far; the same object until something changes."""
         with self._lock:
-            return self._calibration.rig
+            return self._builder.rig
 
     @property
     def settled_rig(self) -> CameraRig | None:
         """``rig`` once all cameras are calibrated, or no news came for a second; None before."""
         now_ns = monotonic_ns()
         with self._lock:
-            self._calibration.retry(now_ns)
-            return self._calibration.rig if self._calibration.is_settled(now_ns) else None
+            self._builder.retry(now_ns)
+            return self._builder.rig if self._builder.is_settled(now_ns) else None
 
     @property
     def mounts(self) -> Mapping[str, Mount]:
         """What carries the cameras of the rig, by name, where they move."""
         with self._lock:
-            return self._calibration.mounts
+            return self._builder.mounts
+
+    def carrier_of(self, camera: str) -> str:
+        """Return the frame that carries ``camera``; its name where that is not known."""
+        mount = self.mounts.get(camera)
+        return camera if mount is None else mount.frame
 
     @property
     def problems(self) -> Mapping[str, str]:
         """Why a camera is not calibrated, by camera."""
         with self._lock:
-            return dict(self._calibration.problems)
+            return dict(self._builder.problems)
 
     def use_refined(self, rig: CameraRig) -> None:
         """Take better extrinsics of the cameras, until somebody tells others."""
         with self._lock:
-            self._calibration.use_refined(rig, monotonic_ns())
+            self._builder.use_refined(rig, monotonic_ns())
 
     def listen_for_camera_info(self, away: Collection[str]) -> None:
         """Subscribe where intrinsics are missing or the camera is ``away``; unsubscribe where they are known.
@@ -116,7 +127,7 @@ class RigSource:
         if self._from_file:
             return
         with self._lock:
-            known = {name for name in self._topics if self._calibration.has_intrinsics(name)}
+            known = {name for name in self._topics if self._builder.has_intrinsics(name)}
         for name, of_camera in self._topics.items():
             wanted = name in away or name not in known
             if wanted and name not in self._info_inputs:
@@ -143,10 +154,80 @@ class RigSource:
 
     def _on_camera_info(self, camera: str, message: CameraInfo) -> None:
         with self._lock:
-            self._calibration.on_camera_info(camera, message, monotonic_ns())
+            self._builder.on_camera_info(camera, message, monotonic_ns())
 
-    def _on_transforms(self, message: Any) -> None:
+    def _on_transforms(self, message: object) -> None:
         with self._lock:
-            problem = self._calibration.on_transforms(message, monotonic_ns())
+            problem = self._builder.on_transforms(message, monotonic_ns())
         if problem:
             self._complain(problem)
+
+
+class MovingRig:
+    """Cameras that are looked up in ``tracking_frame``; thread-safe."""
+
+    def __init__(
+        self, node: Node, config: NodeConfig, complain: Callable[[str], None], mounts: Callable[[], Mapping[str, Mount]]
+    ) -> None:
+        """Listen to /tf and /tf_static.
+
+        Args:
+            node: an rclpy node.
+            config: its settings.
+            complain: gets what is wrong with a message, in words.
+            mounts: returns what carries the cameras, by name.
+
+        Raises:
+            ConfigError: if neither tf2_ros nor tf2_msgs is installed.
+        """
+        self._config, self._mounts = config, mounts
+        self.transforms: LiveTransforms = listen_to_transforms(node, complain)
+        self._lock = threading.Lock()
+        self._cameras = MovingCameras(self.transforms, config.tracking_frame, config.transforms)
+        # Cameras that were waited for in vain: not again before they were in time.
+        self._late: set[str] = set()
+
+    def poses_about(self, stamps_ns: Mapping[str, int]) -> dict[str, FloatArray]:
+        """Return the newest poses of the cameras of ``stamps_ns``, (3, 4) m by name; see runner.MovingPoses."""
+        mounts = self._mounts()
+        with self._lock:
+            return self._cameras.poses_about({name: mounts[name] for name in stamps_ns if name in mounts})
+
+    def poses_at(self, stamps_ns: Mapping[str, int]) -> CameraPoses:
+        """Return where cameras were at ``stamps_ns``, by name; wait a little for transforms that are late."""
+        mounts, ends = self._mounts(), time.monotonic() + self._config.transform_wait_ms / 1e3
+        with self._lock:
+            found = self._cameras.poses_at(mounts, stamps_ns)
+        poses, faults = dict(found.cam_from_tracking), dict(found.faults)
+        while awaited := {name for name, fault in faults.items() if fault.kind == 'late'} - self._late:
+            if time.monotonic() >= ends:
+                break
+            time.sleep(_POLL_S)
+            with self._lock:
+                found = self._cameras.poses_at(mounts, {name: stamps_ns[name] for name in awaited})
+            faults = {name: fault for name, fault in faults.items() if name not in awaited} | dict(found.faults)
+            poses.update(found.cam_from_tracking)
+        self._late = {name for name, fault in faults.items() if fault.kind == 'late'}
+        return CameraPoses(poses, faults)
+
+    @property
+    def output_frame(self) -> str:
+        """The frame of what is published."""
+        inside = self._config.output_in == 'tracking_frame'
+        return self._config.tracking_frame if inside else self._config.world_frame
+
+    def published(self, bodies: Bodies3D) -> Bodies3D:
+        """Return ``bodies`` of the tracking frame in the frame of the output, at their instant.
+
+        Raises:
+            TransformError: if that is not known.
+        """
+        frame = self.output_frame
+        if frame == bodies.frame_id:
+            return bodies
+        output_from_tracking = self.transforms.lookup(frame, bodies.frame_id, bodies.stamp_ns)
+        return bodies_in(output_from_tracking, bodies, frame)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.transforms.close()

@@ -90,12 +90,13 @@ class DetectorNodeConfig:
     transport: str = setting('compressed', 'What the cameras send', choices=('raw', 'compressed'))
     image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, to be published; body17')
-    expected_topic: str = setting(
-        '/pose_node/expected/{camera}', 'Topic of pose_node that tells whom to expect in the pictures of a camera'
+    predictions_topic: str = setting(
+        '/pose_node/expected/{camera}', 'Topic of pose_node with the people predicted for the images of a camera',
+        formerly='expected_topic',
     )
-    expected_age_s: float = setting(
-        0.5, 'What is expected for a time farther than this from the picture\'s is of no use', unit='s',
-        low=0.0, high=10.0,
+    max_prediction_age_s: float = setting(
+        0.5, 'A prediction for a time farther than this from an image\'s stamp is not used', unit='s', low=0.0,
+        high=10.0, formerly='expected_age_s',
     )
     reliability: str = setting(
         'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',

@@ -1,0 +1,246 @@
+"""What a node says of itself: statistics, parts of /diagnostics, and faults on the console."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.findings import Finding, Severity
+from geo_pose_ros.messages.diagnostics import Level
+from geo_pose_ros.pipeline import PipelineResult
+from geo_pose_ros.ros.health.diagnostics import (
+    CameraInfo,
+    CountsHistory,
+    SyncCounts,
+    camera_part,
+    pipeline_part,
+    rig_part,
+    synchronised_part,
+)
+from geo_pose_ros.ros.health.faults import FaultLog, Part
+from geo_pose_ros.ros.health.statistics import CameraStatistics, NodeStatistics
+from geo_pose_ros.scene.cameras.states import CameraState
+from geo_pose_ros.scene.scene import SceneResult
+from geo_pose_ros.scene.sync import DropCause
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D
+
+S = 1_000_000_000
+NONE = SyncCounts()
+STALE_S, CLOCK_LIMIT_MS = 2.0, 500.0
+
+
+def result(
+    residuals: dict[str, list[float]], cameras: dict[str, CameraState] | None = None, **stages: float
+) -> PipelineResult:
+    px = {name: np.array(values) for name, values in residuals.items()}
+    return PipelineResult(SceneResult(Bodies3D.empty(0, 'world', BODY17), {}, px, cameras or {}, {}, {}, stages))
+
+
+def test_rates_count_the_silence_since() -> None:
+    camera = CameraStatistics()
+    assert camera.rate_hz(0) == 0.0
+    assert camera.age_s(0) is None
+    camera.arrivals_ns.extend(k * S // 10 for k in range(11))
+    assert camera.rate_hz(S) == pytest.approx(10.0)
+    assert camera.rate_hz(11 * S) == pytest.approx(1.0)
+    assert camera.age_s(4 * S) == 3.0
+
+
+def test_latency_stages_and_reprojection() -> None:
+    statistics = NodeStatistics(['a', 'b'])
+    assert statistics.latency_ms() == {}
+    for k in range(5):
+        statistics.processed(result({'a': [k, k, 100.0], 'b': []}, solve=2.0 * k), 3_000_000, k * 10_000_000, k * S)
+    assert statistics.published == 5
+    assert statistics.latency_ms() == {'p50': 20.0, 'p95': pytest.approx(38.0), 'max': 40.0}
+    assert statistics.span_ms()['p50'] == 3.0
+    assert statistics.stages_ms() == {'solve': 4.0}
+    assert statistics.rate_hz(4 * S) == pytest.approx(1.0)
+    assert statistics.reprojection_px() == {'a': (2.0, 5)}
+
+
+@pytest.mark.parametrize('moved', [False, True])
+def test_a_camera_that_was_moved_is_named(moved: bool) -> None:
+    statistics = NodeStatistics(['cam01', 'cam02'])
+    state = CameraState(0.0123, 0.0004, 1.25, 0.6, (3.0, -4.0), 0.01, moved)
+    statistics.processed(result({}, {'cam02': state}), 0, 0, S)
+    status = rig_part(statistics, {}, S).status()
+    words = (
+        "camera 'cam02' moved: its keypoints lie 5 px (0.6 degrees) beside the bodies that the others see. Calibrate "
+        'again (the service ~/calibrate, or geo_pose calibrate).'
+    )
+    assert (status.level, status.message) == ((Level.WARN, words) if moved else (Level.OK, 'ok'))
+    values = camera_part(CameraInfo('cam02', '/cam02/image_raw'), statistics, STALE_S, S).values
+    assert values.items() >= {
+        'clock_offset_ms': '12.3', 'clock_sigma_ms': '0.4', 'noise_scale': '1.25', 'calibration_error_px': '3.0 -4.0',
+        'calibration_error_deg': '0.57',
+    }.items()
+    # Nothing is invented of a camera that nothing is known of.
+    assert 'clock_offset_ms' not in camera_part(CameraInfo('cam01', '/t'), statistics, STALE_S, S).values
+
+
+def left(*arrivals_s: int) -> NodeStatistics:
+    """Return the statistics of one camera whose frames arrived then."""
+    statistics = NodeStatistics(['left'])
+    for at_s in arrivals_s:
+        statistics.arrived('left', at_s * S)
+    return statistics
+
+
+def camera_status(
+    statistics: NodeStatistics, counts: SyncCounts = NONE, now_s: int = 10, before: SyncCounts = NONE, **known: Any
+) -> Any:
+    part = camera_part(CameraInfo('left', '/left/image_raw', **known), statistics, STALE_S, now_s * S)
+    return synchronised_part(part, 'left', before, counts, CLOCK_LIMIT_MS).status()
+
+
+def test_a_healthy_camera_is_ok() -> None:
+    counts = SyncCounts({'left': 7}, {'left': 5}, {'left': {DropCause.LATE: 2}}, {}, {'left': 1_000_000})
+    status = camera_status(left(9, 10), counts)
+    assert (status.name, status.level, status.message) == ('camera left', Level.OK, 'ok')
+    assert status.values == {
+        'topic': '/left/image_raw', 'rate_hz': '1.0', 'age_s': '0.000', 'clock_error_ms': '1.0', 'frames_received': '7',
+        'frames_used': '5', 'frames_lost_by_middleware': '0', 'dropped: its set was already closed': '2',
+    }
+
+
+def test_the_worst_comes_first() -> None:
+    statistics = left()
+    statistics.problem('left', 'unreadable', 'truncated', 9 * S)
+    status = camera_status(statistics, notes={'qos': 'QoS is wrong'})
+    assert status.level == Level.ERROR
+    assert status.message == "no frame on '/left/image_raw' yet; QoS is wrong; truncated"
+    assert status.values['unusable: unreadable'] == '1'
+    statistics.arrived('left', 10 * S)
+    assert camera_status(statistics).level == Level.WARN
+    # An old problem is history.
+    statistics.arrived('left', 14 * S)
+    assert camera_status(statistics, now_s=14).level == Level.OK
+    # What was noted of a camera goes with it.
+    statistics.remove('left')
+    statistics.add('left')
+    assert statistics.recent('camera left', 10 * S) == [] and statistics.away(STALE_S, 14 * S) == {'left'}
+
+
+def test_a_camera_that_is_not_calibrated_is_not_ok() -> None:
+    statistics = left(10)
+    statistics.problem('left', 'not calibrated', 'not calibrated yet', 10 * S)
+    status = camera_status(statistics, calibration='no camera_info came yet')
+    assert (status.level, status.message) == (Level.ERROR, 'no camera_info came yet')
+
+
+def test_losses_of_the_middleware_count() -> None:
+    statistics = left(10)
+    statistics.lost('left', 23, 9 * S)
+    status = camera_status(statistics)
+    assert (status.level, status.values['frames_lost_by_middleware']) == (Level.WARN, '23')
+    assert 'the middleware loses its frames, 23 so far. Give its driver the large-data profile' in status.message
+    # The same total again is no new loss.
+    statistics.lost('left', 23, 14 * S)
+    statistics.arrived('left', 14 * S)
+    assert camera_status(statistics, now_s=14).level == Level.OK
+
+
+def test_clock_errors_in_words() -> None:
+    for error_ns, words in ((3 * S, 'its clock is 3.000 s ahead of'), (-S, 'its clock is 1.000 s behind')):
+        status = camera_status(left(10), SyncCounts(clock_error_ns={'left': error_ns}))
+        assert status.level == Level.ERROR
+        assert words in status.message
+
+
+@pytest.mark.parametrize(
+    ('received', 'used', 'drops', 'words'),
+    [
+        (20, 0, {DropCause.DUPLICATE: 20}, 'none of its last 20 frames was used: its stamp is the last one of'),
+        (20, 1, {DropCause.DUPLICATE: 19}, 'ok'),
+        (4, 0, {DropCause.DUPLICATE: 4}, 'ok'),
+        # A slow machine is nobody's fault.
+        (20, 0, {DropCause.SUPERSEDED: 20}, 'ok'),
+    ],
+    ids=['none', 'one', 'few', 'slow'],
+)
+def test_frames_that_come_and_are_never_used(
+    received: int, used: int, drops: dict[DropCause, int], words: str
+) -> None:
+    before = SyncCounts({'left': 100}, {'left': 50}, {'left': {DropCause.LATE: 50}})
+    now = SyncCounts({'left': 100 + received}, {'left': 50 + used}, {'left': {DropCause.LATE: 50, **drops}})
+    status = camera_status(left(10), now, before=before)
+    assert status.message.startswith(words) and status.level == (Level.OK if words == 'ok' else Level.ERROR)
+    # What is known to be wrong with it says more.
+    assert 'none of its last' not in camera_status(left(10), now, before=before, notes={'qos': 'wrong'}).message
+
+
+def test_counts_of_two_seconds_ago() -> None:
+    history = CountsHistory()
+    counts = [replace(NONE, received={'a': number}) for number in range(4)]
+    assert [history.add(one, number * S).received['a'] for number, one in enumerate(counts)] == [0, 0, 0, 1]
+    history.clear()
+    assert history.add(counts[3], 4 * S) is counts[3]
+
+
+def test_the_pipeline_says_why_nothing_comes() -> None:
+    statistics = NodeStatistics(['a'])
+
+    def status(counts: SyncCounts, now_s: int) -> Any:
+        return pipeline_part(statistics, counts, STALE_S, now_s * S).status()
+
+    assert status(NONE, 0).message == 'no set published yet: no camera has sent a frame'
+    statistics.arrived('a', S)
+    some = SyncCounts({'a': 9}, {'a': 9}, {}, {'taken': 2}, {})
+    statistics.processed(result({}, triangulate=1.0), 0, 20_000_000, 0)
+    statistics.processed(result({}, triangulate=3.0), 0, 20_000_000, S)
+    found = status(some, 1)
+    assert (found.level, found.message) == (Level.OK, '1.0 sets/s, latency 20 ms')
+    assert found.values['stage_ms triangulate'] == '2.00'
+    assert found.values['sets taken'] == '2'
+    # What failed long ago is not blamed.
+    statistics.set_failed('DetectorError', 'old', S)
+    statistics.arrived('a', 100 * S)
+    found = status(some, 100)
+    assert (found.level, found.message) == (
+        Level.ERROR, 'no set published for 99.0 s: frames come, but make no set; see the cameras'
+    )
+    statistics.set_failed('DetectorError', 'set at 7 ns: it broke', 100 * S)
+    assert status(some, 100).message.endswith(': set at 7 ns: it broke')
+    assert status(some, 110).message == 'no set published for 109.0 s: no camera sends'
+
+
+def test_a_part_is_as_bad_as_its_worst_fault() -> None:
+    faults = [Finding(Severity.WARNING, 'a'), Finding(Severity.ERROR, 'b', 'Do c.')]
+    status = Part('rig', faults, {'key': 'value'}).status()
+    assert (status.name, status.level, status.message) == ('rig', Level.ERROR, 'b. Do c.; a')
+    assert status.values == {'key': 'value'}
+
+
+class Logger:
+    """What was logged, by severity."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def __getattr__(self, severity: str) -> Any:
+        return lambda text: self.lines.append((severity, text))
+
+
+def test_a_fault_is_one_line_when_it_begins_and_one_when_it_is_over() -> None:
+    logger = Logger()
+    log = FaultLog(logger)
+    silent = [Finding(Severity.ERROR, f'silent for {n} s', '', 'camera left', 'silent') for n in (2, 3)]
+    lost = Finding(Severity.WARNING, "Camera 'left': frames are lost", '', 'camera left', 'lost')
+    log.update([], 0)
+    log.update(silent[:1], S)
+    log.update([silent[1], lost], 2 * S)
+    log.update([lost], 3 * S)
+    log.update([], 4 * S)
+    log.update(silent[:1], 5 * S)
+    assert logger.lines == [
+        ('error', 'camera left: silent for 2 s'),
+        ('warning', "Camera 'left': frames are lost"),
+        ('info', 'over after 2.0 s: camera left: silent for 2 s'),
+        ('info', "over after 2.0 s: Camera 'left': frames are lost"),
+        ('error', 'camera left: silent for 2 s'),
+    ]

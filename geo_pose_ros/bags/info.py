@@ -17,7 +17,7 @@ from .read import BagReader, until_damage
 
 
 @dataclass(frozen=True, slots=True)
-class CameraReport:
+class RecordedCamera:
     """One camera of a bag.
 
     Attributes:
@@ -38,10 +38,10 @@ class CameraReport:
 
 
 @dataclass(frozen=True, slots=True)
-class BagReport:
+class BagContent:
     """A bag: its cameras, and why it has no rig ('' if it has one)."""
 
-    cameras: Mapping[str, CameraReport]
+    cameras: Mapping[str, RecordedCamera]
     rig_fault: str
 
     @property
@@ -55,7 +55,7 @@ class BagReport:
         return not self.rig_fault and len(self.cameras) >= 2
 
 
-def inspect_bag(reader: BagReader) -> BagReport:
+def inspect_bag(reader: BagReader) -> BagContent:
     """Read the stamps of all frames of an open bag and say what it holds."""
     cameras = find_cameras(reader.topics.values())
     sources = {topics.image or topics.keypoints: name for name, topics in cameras.items()}
@@ -64,12 +64,12 @@ def inspect_bag(reader: BagReader) -> BagReport:
     messages = until_damage(reader.messages(sources))
     for message in tqdm(messages, desc='info', total=total, unit='frame', disable=None, leave=False):
         stamps[sources[message.topic]].append(message.stamp_ns)
-    reports = {name: _report_camera(reader, topics, stamps[name]) for name, topics in cameras.items()}
+    reports = {name: _describe_camera(reader, topics, stamps[name]) for name, topics in cameras.items()}
     try:
         rig_from_bag(reader)
     except GeoPoseError as error:
-        return BagReport(reports, str(error))
-    return BagReport(reports, '')
+        return BagContent(reports, str(error))
+    return BagContent(reports, '')
 
 
 def estimate_drops(stamps_ns: list[int]) -> tuple[float, int]:
@@ -82,20 +82,20 @@ def estimate_drops(stamps_ns: list[int]) -> tuple[float, int]:
     return 1e9 / period_ns, int(missing.sum())
 
 
-def _report_camera(reader: BagReader, topics: CameraTopics, stamps_ns: list[int]) -> CameraReport:
+def _describe_camera(reader: BagReader, topics: CameraTopics, stamps_ns: list[int]) -> RecordedCamera:
     rate_hz, dropped = estimate_drops(stamps_ns)
     calibration, calibrated = 'no camera_info', False
     if topics.camera_info:
         try:
-            info = next(iter(reader.messages([topics.camera_info]))).decode()
+            info = next(reader.messages([topics.camera_info])).decode()
             lens = intrinsics_from_camera_info(info, topics.name)
             calibration, calibrated = f'{lens.width}x{lens.height} px, {lens.distortion_model}', True
         except GeoPoseError as error:
             calibration = str(error)
-    return CameraReport(topics, len(stamps_ns), rate_hz, dropped, calibration, calibrated)
+    return RecordedCamera(topics, len(stamps_ns), rate_hz, dropped, calibration, calibrated)
 
 
-def format_report(reader: BagReader, report: BagReport) -> str:
+def format_report(reader: BagReader, report: BagContent) -> str:
     """Return the report as text."""
     duration_s = (reader.end_ns - reader.start_ns) / 1e9
     lines = [f'{reader.path}: {duration_s:.3f} s from {reader.start_ns} ns']

@@ -25,6 +25,7 @@ from ..errors import BagError
 from ..messages.factory import Message
 from ..rigs.topics import Topic
 from .message_factory import TYPESTORE
+from .paths import storage_files
 from .recover import CutMcap, salvage_sqlite
 
 _LOG = logging.getLogger(__name__)
@@ -96,20 +97,11 @@ class BagReader:
             self.start_ns = self.end_ns = 0
 
     def _open(self) -> AnyReader:
-        path = self.path
-        if not path.exists():
-            raise BagError(f"There is no bag at '{path}'. Give the folder that holds metadata.yaml.")
-        if path.suffix == '.bag':
-            raise BagError(f"'{path}' is a ROS 1 bag. Convert it: rosbags-convert --src {path} --dst {path.stem}")
-        files = sorted(child for child in path.iterdir() if child.suffix in ('.mcap', '.db3')) if path.is_dir() else []
-        if not path.is_dir() and path.suffix not in ('.mcap', '.db3'):
-            raise BagError(f"'{path}' is not a bag: expected a folder with metadata.yaml, an .mcap or a .db3 file.")
-        if path.is_dir() and not files and not (path / 'metadata.yaml').exists():
-            raise BagError(f"'{path}' is not a bag: it holds no metadata.yaml and no .mcap or .db3 file.")
+        files = storage_files(self.path)
         try:
-            return _opened([path])
+            return _opened([self.path])
         except Exception as error:  # noqa: BLE001 - see the module's docstring
-            return self._open_damaged(files or [path], error)
+            return self._open_damaged(files or [self.path], error)
 
     def _open_damaged(self, files: list[Path], cause: Exception) -> AnyReader:
         """Open the storage files themselves, each up to where it was cut off."""
@@ -166,22 +158,6 @@ class BagReader:
     def topic_names(self) -> str:
         """The names of the topics, for error messages."""
         return ', '.join(sorted(self.topics)) or 'none'
-
-    def require(self, topic: str, message_types: Collection[str]) -> Topic:
-        """Return ``topic``.
-
-        Raises:
-            BagError: if it is not in the bag (lists what is) or of none of ``message_types``.
-        """
-        if topic not in self.topics:
-            listed = ', '.join(f'{name} ({there.message_type})' for name, there in sorted(self.topics.items()))
-            raise BagError(f"Bag '{self.path}' has no topic '{topic}'; it has: {listed or 'none'}.")
-        found = self.topics[topic]
-        if found.message_type not in message_types:
-            raise BagError(
-                f"Topic '{topic}' of '{self.path}' holds {found.message_type}, expected {' or '.join(message_types)}."
-            )
-        return found
 
     @property
     def typestore(self) -> Typestore:

@@ -6,14 +6,16 @@ import os
 import shutil
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys.store import Typestore
 
 from ..errors import BagError
+from ..messages.factory import Message
 from .message_factory import TYPESTORE
+from .paths import is_bag
 
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 # Metadata version 8 is read by every distribution from Humble on; 9 is not.
@@ -32,13 +34,6 @@ DEFAULT_QOS = _qos(10, QosDurability.VOLATILE)
 LATCHED_QOS = _qos(1, QosDurability.TRANSIENT_LOCAL)
 # Topics that late subscribers must get too, by their last name.
 _LATCHED = ('tf_static', 'skeleton')
-
-
-def is_bag(path: Path) -> bool:
-    """Return whether ``path`` is a bag: a folder with its metadata or storage files."""
-    return path.is_dir() and any(
-        child.name == 'metadata.yaml' or child.suffix in ('.mcap', '.db3') for child in path.iterdir()
-    )
 
 
 class BagWriter:
@@ -81,9 +76,14 @@ class BagWriter:
         self._connections: dict[str, Connection] = {}
 
     def add_topic(
-        self, topic: str, message_type: str, qos: Qos | None = None, typestore: Typestore = TYPESTORE
+        self, topic: str, message_type: str, *, latched: bool | None = None, typestore: Typestore = TYPESTORE
     ) -> None:
         """Declare a topic, so that it is listed even if it stays empty; a second call changes nothing.
+
+        Args:
+            topic, message_type: its full name and ROS type.
+            latched: whether late subscribers get the last message too; None: as its name is known for.
+            typestore: knows the type's definition.
 
         Raises:
             BagError: if the topic was declared with another type.
@@ -93,13 +93,13 @@ class BagWriter:
             if known.msgtype != message_type:
                 raise BagError(f"Topic '{topic}' holds {known.msgtype} already, received {message_type}.")
             return
-        latched = topic.rsplit('/', 1)[-1] in _LATCHED
-        profile = qos or (LATCHED_QOS if latched else DEFAULT_QOS)
+        if latched is None:
+            latched = topic.rsplit('/', 1)[-1] in _LATCHED
         self._connections[topic] = self._writer.add_connection(
-            topic, message_type, typestore=typestore, offered_qos_profiles=[profile]
+            topic, message_type, typestore=typestore, offered_qos_profiles=[LATCHED_QOS if latched else DEFAULT_QOS]
         )
 
-    def write(self, topic: str, message: Any, time_ns: int) -> None:
+    def write(self, topic: str, message: Message, time_ns: int) -> None:
         """Write a message of ``RosbagsFactory``, received at ``time_ns``."""
         message_type = str(message.__msgtype__)
         self.write_raw(topic, message_type, TYPESTORE.serialize_cdr(message, message_type), time_ns)

@@ -244,18 +244,6 @@ def test_split_recording_without_metadata(tmp_path):
         assert reader.topics['/cam/image_raw/compressed'].count == 5
 
 
-def test_required_topics(tmp_path):
-    with BagReader(big_bag(tmp_path / 'bag', messages=1)) as reader:
-        topic = reader.require('/cam/image_raw/compressed', ['sensor_msgs/msg/CompressedImage'])
-        assert topic.count == 1
-        with pytest.raises(
-            BagError, match=r"has no topic '/cam/image'; it has: /cam/image_raw/compressed \(sensor_msgs/msg/Comp"
-        ):
-            reader.require('/cam/image', ['sensor_msgs/msg/Image'])
-        with pytest.raises(BagError, match="holds sensor_msgs/msg/CompressedImage, expected sensor_msgs/msg/Image"):
-            reader.require('/cam/image_raw/compressed', ['sensor_msgs/msg/Image'])
-
-
 def test_topic_of_two_types(tmp_path):
     with Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
         writer.add_connection('/mixed', 'std_msgs/msg/String', typestore=TYPESTORE)

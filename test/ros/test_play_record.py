@@ -25,9 +25,8 @@ from geo_pose_ros.commands.live import play, record
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.messages.stamps import stamp_of, to_header
 from geo_pose_ros.ros.io.middleware import PROFILE
-from geo_pose_ros.ros.io.qos_from_bag import bag_qos, publisher_qos, subscription_qos
-from geo_pose_ros.ros.tools.play import Player
-from geo_pose_ros.ros.tools.record import Recorder
+from geo_pose_ros.ros.tools.play import Player, publisher_qos
+from geo_pose_ros.ros.tools.record import Recorder, subscription_qos
 from test.ros.harness import until
 
 IMAGES, WORDS = '/play/cam0/image_raw/compressed', '/play/words'
@@ -208,8 +207,6 @@ def test_quality_of_service_follows_the_publishers():
     assert subscription_qos([reliable, best]).reliability == ReliabilityPolicy.BEST_EFFORT
     assert subscription_qos([latched]).durability == DurabilityPolicy.TRANSIENT_LOCAL
     assert subscription_qos([latched, reliable]).durability == DurabilityPolicy.VOLATILE
-    assert bag_qos(latched) == LATCHED_QOS
-    assert bag_qos(best) == DEFAULT_QOS
     assert publisher_qos([LATCHED_QOS]).durability == DurabilityPolicy.TRANSIENT_LOCAL
     assert publisher_qos([]).durability == DurabilityPolicy.VOLATILE
     assert publisher_qos([DEFAULT_QOS]).reliability == ReliabilityPolicy.RELIABLE
@@ -222,7 +219,8 @@ def test_recorder_keeps_every_message_of_topics_that_appear_later(tmp_path, node
     with BagWriter(tmp_path / 'bag', keep_partial=True) as writer:
         recorder = Recorder(node, writer, pattern='/later/.*')
         assert recorder.subscribed == frozenset()
-        publisher = talker.create_publisher(String, '/later/words', profile(ReliabilityPolicy.RELIABLE))
+        latched = profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+        publisher = talker.create_publisher(String, '/later/words', latched)
         ignored = talker.create_publisher(String, '/other/words', 10)
         until(lambda: executor.spin_once(timeout_sec=0.05) or publisher.get_subscription_count(), 'the recorder')
         sent = [f'{i}' for i in range(50)]
@@ -236,6 +234,7 @@ def test_recorder_keeps_every_message_of_topics_that_appear_later(tmp_path, node
     executor.shutdown()
     with BagReader(tmp_path / 'bag') as reader:
         assert [m.decode().data for m in reader.messages()] == sent
+        assert reader.offered_qos['/later/words'] == (LATCHED_QOS,)
 
 
 def test_recorder_refuses_a_broken_expression(tmp_path, node):

@@ -5,31 +5,35 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections import Counter, deque
+from collections.abc import Collection, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, Full, Queue
-from typing import Any
+from typing import TypeVar
 
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rosbags.interfaces import Qos, QosDurability, QosReliability
 from rosbags.typesys.store import Typestore
 
+from ...arrays import NS_PER_S
 from ...bags.read import BagMessage, BagReader
 from ...errors import BagError, ConfigError
+from ...messages.factory import Message
 from ..io.cdr import header_stamp_ns, with_header_stamp
 from ..io.message_factory import message_class
-from ..io.qos_from_bag import publisher_qos
+from ..io.qos import profile
+
+T = TypeVar('T')
 
 _LOG = logging.getLogger(__name__)
-_NS_PER_S = 1_000_000_000
-# Messages read ahead of their time, so that the disk does not delay them.
+# Messages that are read before their time, so that the disk does not delay them.
 _READ_AHEAD = 256
 _LAST_DELIVERY = Duration(seconds=2)
-# How often a thread that waits for the other looks whether playing stopped.
-_POLL_S = 0.1
-# Who has not subscribed so long after another did will not.
+# A node that has not subscribed so long after another did will not.
 _SETTLE_S = 1.0
 _HEADER = 'std_msgs/msg/Header'
 
@@ -52,7 +56,7 @@ class PlayReport:
     origin_ns: int = 0
     loop_ns: int = 0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return it as JSON-ready values."""
         return {
             'published': dict(self.published), 'latest_ms': self.latest_ms, 'skipped': self.skipped,
@@ -71,7 +75,7 @@ def begins_with_header(typestore: Typestore, message_type: str) -> bool:
 
 
 class Player:
-    """Publishes one bag; times are kept absolutely, so that delays do not add up."""
+    """Publishes one bag; each message is due at its own time, so that delays do not add up."""
 
     def __init__(self, node: Node, bag: Path, topics: Collection[str] = ()) -> None:
         """Open the bag and advertise its topics (``topics``: only these).
@@ -92,7 +96,7 @@ class Player:
             # The next loop follows where one more message of the busiest topic would.
             most = max((topic.count for topic in wanted), default=0)
             self._gap_ns = (self._end_ns - self._start_ns) // max(1, most - 1)
-            self._publishers: dict[str, Any] = {}
+            self._publishers: dict[str, Publisher[Message]] = {}
             for topic in wanted:
                 try:
                     kind = message_class(topic.message_type)
@@ -140,57 +144,42 @@ class Player:
             BagError: if the bag is damaged, after what could be read was published.
             ConfigError: if the rate is not positive or the start lies outside of the bag.
         """
-        duration_s = (self._end_ns - self._start_ns) / _NS_PER_S
+        duration_s = (self._end_ns - self._start_ns) / NS_PER_S
         if not rate > 0.0:
             raise ConfigError(f'--rate: received {rate}, expected more than 0.')
         if not 0.0 <= start_s <= duration_s:
             raise ConfigError(f'--start: received {start_s} s, expected 0 .. {duration_s:.3f} s.')
         stop = stop or threading.Event()
-        first_ns = self._start_ns + round(start_s * _NS_PER_S)
+        first_ns = self._start_ns + round(start_s * NS_PER_S)
         period_ns = self._end_ns - first_ns + self._gap_ns
         self.report.loop_ns = round(period_ns / rate)
-        queue: Queue[tuple[int, BagMessage] | Exception | None] = Queue(_READ_AHEAD)
-        reader = threading.Thread(
-            target=self._read, args=(queue, stop, first_ns, period_ns, loops), name='read bag', daemon=True
-        )
-        reader.start()
         began_ns = wall_ns = 0
-        for shift_ns, message in _queued(queue, stop):
+        for loop_ns, message in _read_ahead(self._messages(first_ns, period_ns, loops)):
             # The clock starts with the first message, not with opening the bag.
             if not began_ns:
                 began_ns, wall_ns = time.monotonic_ns(), time.time_ns()
                 self.report.origin_ns = wall_ns
-            due_ns = round((message.time_ns - first_ns + shift_ns) / rate)
+            due_ns = round((message.time_ns - first_ns + loop_ns) / rate)
             wait_ns = due_ns - (time.monotonic_ns() - began_ns)
-            if stop.wait(max(0, wait_ns) / _NS_PER_S):
+            if stop.wait(max(0, wait_ns) / NS_PER_S):
                 break
             self.report.latest_ms = max(self.report.latest_ms, -wait_ns / 1e6)
             raw = message.raw
             if restamp and message.topic in self._stamped:
                 # Time of acquisition relative to the start of the bag, stretched as the schedule is.
-                at_ns = round((header_stamp_ns(raw) - first_ns + shift_ns) / rate)
+                at_ns = round((header_stamp_ns(raw) - first_ns + loop_ns) / rate)
                 raw = with_header_stamp(raw, wall_ns + at_ns)
             self._publishers[message.topic].publish(raw)
             self.report.published[message.topic] += 1
-        stop.set()
-        reader.join()
         # Reliable subscribers must get the last messages before the publishers vanish.
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(_LAST_DELIVERY)
         return self.report
 
-    def _read(self, queue: Queue[Any], stop: threading.Event, first_ns: int, period_ns: int, loops: int) -> None:
-        """Queue (shift_ns, message) of every loop, then None; or the exception that ended it."""
-        try:
-            for item in self._messages(first_ns, period_ns, loops):
-                if not _put(queue, item, stop):
-                    return
-        except BagError as error:
-            _put(queue, error, stop)
-        else:
-            _put(queue, None, stop)
-
-    def _messages(self, first_ns: int, period_ns: int, loops: int) -> Iterator[tuple[int, BagMessage]]:
+    def _messages(
+        self, first_ns: int, period_ns: int, loops: int
+    ) -> Generator[tuple[int, BagMessage], None, None]:
+        """Yield when its loop begins, ns after the first, and the message."""
         done = 0
         with BagReader(self._bag) as reader:
             while loops == 0 or done < loops:
@@ -200,28 +189,23 @@ class Player:
                 done += 1
 
 
-def _queued(
-    queue: Queue[tuple[int, BagMessage] | Exception | None], stop: threading.Event
-) -> Iterator[tuple[int, BagMessage]]:
-    """Yield what is queued until None or ``stop``; raise what the reader could not handle."""
-    while not stop.is_set():
+def _read_ahead(items: Generator[T, None, None]) -> Iterator[T]:
+    """Yield ``items``, which a thread of its own reads before their time; raise what the reading raises."""
+    with ThreadPoolExecutor(1, 'read bag') as reader:
+        waiting = deque(reader.submit(next, items, None) for _ in range(_READ_AHEAD))
         try:
-            item = queue.get(timeout=_POLL_S)
-        except Empty:
-            continue
-        if item is None:
-            return
-        if isinstance(item, Exception):
-            raise item
-        yield item
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(reader.submit(next, items, None))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()
+            # SQLite refuses to close a file in another thread than its own.
+            reader.submit(items.close)
 
 
-def _put(queue: Queue[Any], item: Any, stop: threading.Event) -> bool:
-    """Put ``item`` unless playing stopped; return whether it was put."""
-    while not stop.is_set():
-        try:
-            queue.put(item, timeout=_POLL_S)
-        except Full:
-            continue
-        return True
-    return False
+def publisher_qos(recorded: Sequence[Qos], depth: int = 50) -> QoSProfile:
+    """Return the profile to publish a recorded topic with: the least that its recorded publishers offered."""
+    reliable = all(q.reliability != QosReliability.BEST_EFFORT for q in recorded)
+    latched = bool(recorded) and all(q.durability == QosDurability.TRANSIENT_LOCAL for q in recorded)
+    return profile(max([depth, *(q.depth for q in recorded)]), reliable=reliable, latched=latched)

@@ -8,20 +8,22 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 from ...bags.message_factory import TYPESTORE
 from ...bags.write import BagWriter
 from ...errors import ConfigError
+from ...messages.factory import Message
 from ..io.message_factory import message_class
-from ..io.qos_from_bag import bag_qos, subscription_qos
+from ..io.qos import profile
 from .standalone import standalone_node, stop_at_signals
 
 _LOG = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class Recorder:
         self._node = node
         self._writer = writer
         self._topics = set(topics)
-        self._subscriptions: dict[str, Any] = {}
+        self._subscriptions: dict[str, Subscription[Message]] = {}
         self._unusable: set[str] = set()
         self._queue: SimpleQueue[tuple[str, str, bytes, int] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write, name='write bag', daemon=True)
@@ -78,10 +80,10 @@ class Recorder:
                 self._subscribe(topic, kinds[0])
 
     def _subscribe(self, topic: str, message_type: str) -> None:
-        offered = [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
-        if not offered:
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        if not publishers:
             return
-        if len({info.topic_type for info in self._node.get_publishers_info_by_topic(topic)}) > 1:
+        if len({info.topic_type for info in publishers}) > 1:
             _LOG.warning("Topic '%s' has publishers of several types; only %s is recorded.", topic, message_type)
         try:
             kind = message_class(message_type)
@@ -91,8 +93,8 @@ class Recorder:
             _LOG.warning("Topic '%s' is not recorded. %s", topic, error)
             self._unusable.add(topic)
             return
-        qos = subscription_qos(offered)
-        self._writer.add_topic(topic, message_type, bag_qos(qos))
+        qos = subscription_qos([info.qos_profile for info in publishers])
+        self._writer.add_topic(topic, message_type, latched=qos.durability == DurabilityPolicy.TRANSIENT_LOCAL)
 
         def take(raw: bytes) -> None:
             self._queue.put((topic, message_type, raw, time.time_ns()))
@@ -123,6 +125,13 @@ class Recorder:
             self._node.destroy_subscription(subscription)
         self._queue.put(None)
         self._thread.join()
+
+
+def subscription_qos(offered: Sequence[QoSProfile], depth: int = 1000) -> QoSProfile:
+    """Return the strictest profile that is compatible with every publisher's (`ros2 bag record` does the same)."""
+    reliable = bool(offered) and all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
+    latched = bool(offered) and all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
+    return profile(depth, reliable=reliable, latched=latched)
 
 
 def record(

@@ -39,14 +39,14 @@ class Similarity:
         moved: FloatArray = self.scale * (xyz @ self.R.T) + self.t
         return moved
 
-    def rig(self, rig: CameraRig, world_frame_id: str | None = None) -> CameraRig:
+    def rig(self, rig: CameraRig) -> CameraRig:
         """Return the rig in the new world; every pixel stays."""
         cameras = []
         for camera in rig.cameras:
             R = camera.cam_from_world[:, :3] @ self.R.T
             centre = self.points(camera.position_m)
             cameras.append(replace(camera, cam_from_world=np.column_stack([R, -R @ centre])))
-        return CameraRig(tuple(cameras), rig.world_frame_id if world_frame_id is None else world_frame_id)
+        return CameraRig(tuple(cameras), rig.world_frame_id)
 
 
 def lever_m(rig: CameraRig, xyz: FloatArray) -> float:
@@ -55,7 +55,7 @@ def lever_m(rig: CameraRig, xyz: FloatArray) -> float:
     return float(np.median([np.linalg.norm(camera.position_m - middle) for camera in rig.cameras]))
 
 
-def align_rig(rig: CameraRig, reference: CameraRig, distance_m: float, *, with_scale: bool = True) -> Similarity:
+def align_rig(rig: CameraRig, reference: CameraRig, distance_m: float) -> Similarity:
     """Return the similarity that moves ``rig`` onto ``reference`` (same cameras) best.
 
     Least squares of the cameras' positions (m) and rotations (rad, times ``distance_m``, what they move at the people's
@@ -79,11 +79,8 @@ def align_rig(rig: CameraRig, reference: CameraRig, distance_m: float, *, with_s
             J[i, 3:, 6] = c
             residual[i] = *(distance_m * turn), *(target.position_m - c)
         root = np.sqrt(weight)[:, None]
-        columns = 7 if with_scale else 6
-        step = np.linalg.lstsq(
-            (root[..., None] * J[..., :columns]).reshape(-1, columns), (root * residual).ravel(), rcond=None
-        )[0]
-        Q, scale = Rotation.from_rotvec(step[:3]).as_matrix(), float(np.exp(step[6])) if with_scale else 1.0
+        step = np.linalg.lstsq((root[..., None] * J).reshape(-1, 7), (root * residual).ravel(), rcond=None)[0]
+        Q, scale = Rotation.from_rotvec(step[:3]).as_matrix(), float(np.exp(step[6]))
         change = Similarity(change.scale * scale, Q @ change.R, scale * (Q @ change.t) + step[3:6])
         error = np.linalg.norm(residual, axis=1)
         usual = max(float(np.median(error)), 1e-9)

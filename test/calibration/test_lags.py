@@ -23,5 +23,5 @@ def test_motion_alone_finds_the_lag_among_its_peaks():
 def test_no_lag_fits():
     one, other = (images(RIG, [walk(15.0, seed=s)])[name] for s, name in ((1, 'cam0'), (9, 'cam1')))
     tracklets = tracklets_of({'cam0': one, 'cam1': other[:20]}, RIG, CalibrateConfig())
-    with pytest.raises(CalibrationError, match='No time shift makes the motion that cam1 saw fit'):
+    with pytest.raises(CalibrationError, match='No time lag makes the motion that cam1 saw fit'):
         coarse_clocks(tracklets, RIG, 5.0)

@@ -50,7 +50,6 @@ class Adjustment:
         sigma: (C, 11) standard deviations of the cameras' parameters (see parameters.py), for the world that fits
             these cameras best (a change of all cameras together is not in it); honest about errors that last in time.
             0 where a parameter was not estimated.
-        iterations: steps taken.
         robust_weight: (C, M, J) of each keypoint, 1 = fully used, NaN = none.
     """
 
@@ -59,7 +58,6 @@ class Adjustment:
     bones_m: FloatArray
     sigma_px: float
     sigma: FloatArray
-    iterations: int
     robust_weight: FloatArray
 
     @property
@@ -90,16 +88,15 @@ def adjust(
         CalibrationError: if no joint is seen by two cameras.
     """
     problem = pose_problem(views, start, config, given)
-    at, damping, iterations = problem.start, 1e-3, 0
+    at, damping = problem.start, 1e-3
     for stage in range(stages):
         before = problem.sigma_px
         problem.sigma_px = _noise_px(problem, at)
         settled = stage > 0 and abs(problem.sigma_px / before - 1.0) < 0.01
-        at, damping, steps, converged = _descend(problem, at, damping)
-        iterations += steps
+        at, damping, converged = _descend(problem, at, damping)
         if settled and converged:
             break
-    return _finish(problem, at, start, iterations)
+    return _finish(problem, at, start)
 
 
 def pose_problem(views: PoseViews, start: CameraRig, config: AdjustConfig, given: CameraRig | None) -> Problem:
@@ -134,10 +131,10 @@ def _noise_px(problem: Problem, at: Unknowns) -> float:
     return max(float(np.median(length)) / 1.1774 * float(np.sqrt(components / max(free, 0.2 * components))), 1e-6)
 
 
-def _descend(problem: Problem, at: Unknowns, damping: float) -> tuple[Unknowns, float, int, bool]:
+def _descend(problem: Problem, at: Unknowns, damping: float) -> tuple[Unknowns, float, bool]:
     """Take up to _STEPS Levenberg-Marquardt steps at a fixed noise; say whether the last one changed nothing."""
     cost = problem.cost(at)
-    for step in range(_STEPS):
+    for _ in range(_STEPS):
         normal = normal_equations(problem, at)
         lower = cost
         for _ in range(_DAMPINGS):
@@ -147,12 +144,12 @@ def _descend(problem: Problem, at: Unknowns, damping: float) -> tuple[Unknowns, 
                 break
             damping *= 8.0
         if not lower <= cost:
-            return at, damping, step + 1, True
+            return at, damping, True
         at, gain, cost = trial, cost - lower, lower
         damping = max(damping / 4.0, 1e-9)
         if gain <= _CONVERGED * cost:
-            return at, damping, step + 1, True
-    return at, damping, _STEPS, False
+            return at, damping, True
+    return at, damping, False
 
 
 def _step(problem: Problem, normal: NormalEquations, at: Unknowns, damping: float) -> Unknowns:
@@ -169,7 +166,7 @@ def _step(problem: Problem, normal: NormalEquations, at: Unknowns, damping: floa
     return at.moved(cameras, points, change[problem.free.sum() :].reshape(at.bones_m.shape))
 
 
-def _finish(problem: Problem, at: Unknowns, start: CameraRig, iterations: int) -> Adjustment:
+def _finish(problem: Problem, at: Unknowns, start: CameraRig) -> Adjustment:
     cameras = tuple(
         replace(camera, intrinsics=at.lens(camera.intrinsics, c), cam_from_world=np.column_stack([at.R[c], at.t[c]]))
         for c, camera in enumerate(start.cameras)
@@ -178,6 +175,5 @@ def _finish(problem: Problem, at: Unknowns, start: CameraRig, iterations: int) -
     normal = normal_equations(problem, at)
     variance = np.diag(camera_covariance(problem, normal, at)).reshape(len(cameras), PARAMETERS)
     xyz = np.where(problem.known[..., None], at.xyz, np.nan)
-    return Adjustment(
-        rig, xyz, at.bones_m, problem.sigma_px, np.sqrt(np.maximum(variance, 0.0)), iterations, normal.robust_weight
-    )
+    sigma = np.sqrt(np.maximum(variance, 0.0))
+    return Adjustment(rig, xyz, at.bones_m, problem.sigma_px, sigma, normal.robust_weight)

@@ -14,7 +14,7 @@ from ...types import Camera, CameraRig
 from ..clocks import common_instants
 from ..refusal import RefusalError
 from ..settings import CalibrateConfig
-from .tracklets import Tracklet, kept_aside, merged, sample
+from .tracklets import Tracklet, evenly, kept_aside, merged, sample
 from .views import LEAST_JOINTS, Person, PoseViews, view_people, view_person
 
 # More poses than this cost time and say little.
@@ -109,7 +109,7 @@ def match_people(
     )[:_MOST_TRACKLETS]
     if not flat:
         return []
-    chosen = time_s[np.linspace(0, len(time_s) - 1, min(len(time_s), _MATCH_INSTANTS)).round().astype(int)]
+    chosen = time_s[evenly(len(time_s), _MATCH_INSTANTS)]
     rays = [_rays(t, rig[name], chosen) for name, t in flat]
     count = len(flat)
     cost, apart = np.full((count, count), np.nan), np.zeros((count, count), bool)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ...arrays import NS_PER_S, BoolArray, FloatArray
+from ...arrays import NS_PER_S, BoolArray, FloatArray, IntArray
 from ...errors import ShapeError
 from ...geometry.stats import nan_median
 from ...skeleton import map_to_body17
@@ -244,10 +244,12 @@ def instants(tracklets: Sequence[Tracklet], most: int) -> FloatArray:
         if times[index] - times[kept[-1]] >= 0.8 * period:
             kept.append(index)
     times = times[kept]
-    if len(times) <= most:
-        return times
-    chosen = np.linspace(0, len(times) - 1, most).round().astype(np.int64)
-    return np.asarray(times[chosen])
+    return np.asarray(times[evenly(len(times), most)])
+
+
+def evenly(count: int, most: int) -> IntArray:
+    """Return the indices of at most ``most`` of ``count`` things, evenly chosen."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
 def kept_aside(time_s: FloatArray, share: float) -> BoolArray:

@@ -14,7 +14,7 @@ from ...geometry.rigid import transform_points
 from ...geometry.triangulation import triangulate_dlt
 from ...skeleton import BODY17
 from ...types import CameraRig
-from .tracklets import Tracklet, extent_px, sample
+from .tracklets import Tracklet, evenly, extent_px, sample
 
 # One person's tracklets by camera.
 Person = Mapping[str, Tracklet]
@@ -79,8 +79,7 @@ class PoseViews:
 
     def thinned(self, most: int) -> PoseViews:
         """Return at most so many poses, evenly chosen."""
-        few = np.linspace(0, len(self) - 1, min(len(self), most)).round().astype(int)
-        return self.select(np.isin(np.arange(len(self)), few))
+        return self.select(np.isin(np.arange(len(self)), evenly(len(self), most)))
 
     def without(self, camera: int) -> PoseViews:
         """Return the poses as all cameras but one see them."""

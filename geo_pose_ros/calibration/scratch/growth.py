@@ -18,9 +18,9 @@ from ...arrays import FloatArray
 from ...errors import CalibrationError
 from ...types import CameraRig
 from ..bundle.solver import adjust
-from ..clocks import common_instants, synchronous, with_clocks, with_clocks_beyond
+from ..clocks import common_instants, synchronous, with_clocks_beyond
 from ..judgement import judge
-from ..lags import chain_lags, scratch_cost
+from ..lags import coarse_clocks_from_scratch
 from ..people.matching import match_people
 from ..people.tracklets import Tracklet
 from ..people.views import UNIT_EXTENT_PX, Person, PoseViews, triangulate_views, view_people, view_person
@@ -67,7 +67,11 @@ def rig_from_scratch(
         CameraRig(tuple(replace(camera, cam_from_world=np.eye(3, 4)) for camera in rig.cameras), 'world')
     )
     if task.sync:
-        rig = _synchronized(tracklets, rig, task.max_offset_s, config)
+        bounds = {
+            c.name: inlier_bound(np.concatenate([t.xy for t in tracklets[c.name]]), c, config.scratch)
+            for c in rig.cameras
+        }
+        rig = coarse_clocks_from_scratch(tracklets, rig, task.max_offset_s, bounds)
     time_s = common_instants(tracklets, rig, _PAIR_INSTANTS)
     tracks = {c.name: tracks_of(tracklets[c.name], c, time_s, config.scratch) for c in rig.cameras}
     recorded = Recorded(tracklets, tracks, time_s)
@@ -87,18 +91,6 @@ def rig_from_scratch(
     if best is None:
         raise failures[0]
     return best[1]
-
-
-def _synchronized(
-    tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig, max_offset_s: float, config: CalibrateConfig
-) -> CameraRig:
-    bounds = {
-        c.name: inlier_bound(np.concatenate([t.xy for t in tracklets[c.name]]), c, config.scratch) for c in rig.cameras
-    }
-    lags_s = chain_lags(
-        rig.names, tracklets, max_offset_s, lambda a, b: scratch_cost(rig, 0.5 * (bounds[a] + bounds[b]))
-    )
-    return with_clocks(rig, lags_s)
 
 
 def _grow(

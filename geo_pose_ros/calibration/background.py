@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import IO
 
@@ -52,28 +51,19 @@ class BackgroundCalibration:
             CalibrationError: as ``calibrate`` does, and if the process was stopped or died.
         """
         process = self._start()
-        answer = None
-        with process:
-            try:
-                _send(process.stdin, keypoints, rig, task)
-                answer = pickle.load(process.stdout)  # type: ignore[arg-type]  # a pipe; from ourselves
-            except (OSError, EOFError, pickle.UnpicklingError):
-                # It is gone; below is said why.
-                process.kill()
-                # What was not sent is in its buffer: the end of `with` would try once more, and raise.
-                with suppress(OSError):
-                    process.stdin.close()  # type: ignore[union-attr]  # a pipe
+        reply, _ = process.communicate(pack_task(keypoints, rig, task))
         if self._stopped:
             raise CalibrationError('the refinement was stopped.')
-        if answer is None:
+        try:
+            found: Calibrated | CalibrationError = pickle.loads(reply)
+        except (EOFError, pickle.UnpicklingError) as error:
             raise CalibrationError(
                 f'the process that refines ended with status {process.returncode}; what it wrote on the console says '
                 'more. Most likely the machine lacks memory: lower calibration.most_sets.'
-            )
-        if isinstance(answer, CalibrationError):
-            raise answer
+            ) from error
+        if isinstance(found, CalibrationError):
+            raise found
         # Arrays lose on the way that they are read-only.
-        found: Calibrated = answer
         fresh = [replace(camera, intrinsics=replace(camera.intrinsics)) for camera in found.rig.cameras]
         return replace(found, rig=replace(found.rig, cameras=tuple(fresh)), given=rig)
 
@@ -96,16 +86,10 @@ class BackgroundCalibration:
                 self._process.kill()
 
 
-def _send(
-    pipe: IO[bytes] | None, keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, task: CalibrateTask
-) -> None:
-    """Write the task camera by camera: each is short enough for other threads not to notice."""
-    if pipe is None:
-        raise OSError('the process has no stdin.')
-    pickle.dump((dump_rig(rig), task), pipe)
-    for name, seen in keypoints.items():
-        pickle.dump(_pack(name, seen), pipe)
-    pipe.close()
+def pack_task(keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, task: CalibrateTask) -> bytes:
+    """Return what ``answer`` reads. It is made camera by camera: each is too short for other threads to notice."""
+    parts = [(dump_rig(rig), task), *(_pack(name, keypoints.get(name, ())) for name in rig.names)]
+    return b''.join(pickle.dumps(part) for part in parts)
 
 
 def _pack(camera: str, seen: Sequence[Keypoints2D]) -> _Packed | None:

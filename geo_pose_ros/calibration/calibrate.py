@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import FloatArray
-from ..errors import CalibrationError
 from ..findings import Finding
 from ..types import CameraRig, Keypoints2D
 from .bundle.parameters import LOG_FOCAL, OFFSET
@@ -100,11 +99,8 @@ def calibrate(
         CalibrationError: if people or motion cannot determine the cameras; says which camera, and what to record.
     """
     task = task or CalibrateTask()
+    task.check(rig.names)
     config, given = task.settings, None if task.from_scratch else rig
-    if task.keep_world and task.keep_world not in rig.names:
-        raise CalibrationError(
-            f"There is no camera '{task.keep_world}' to keep the world of; there are: {', '.join(rig.names)}."
-        )
 
     # 1. Link each camera's detections over time.
     tracklets = tracklets_of(keypoints, rig, config)

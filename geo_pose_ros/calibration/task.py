@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from ..errors import CalibrationError
 from .settings import CalibrateConfig
 
 
@@ -46,3 +48,10 @@ class CalibrateTask:
         if not self.sync:
             return self.config
         return replace(self.config, adjust=replace(self.config.adjust, clocks=True, drift=True))
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise CalibrationError if the cameras ``names`` cannot do what is asked."""
+        if self.keep_world and self.keep_world not in names:
+            raise CalibrationError(
+                f"There is no camera '{self.keep_world}' to keep the world of; there are: {', '.join(names)}."
+            )

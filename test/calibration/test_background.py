@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.calibration import background
-from geo_pose_ros.calibration.background import BackgroundCalibration, _send, answer
+from geo_pose_ros.calibration.background import BackgroundCalibration, answer, pack_task
 from geo_pose_ros.calibration.calibrate import calibrate
 from geo_pose_ros.calibration.settings import CalibrateConfig
 from geo_pose_ros.calibration.task import CalibrateTask
@@ -19,19 +19,11 @@ from .walking import images, perturbed, walk
 TASK = CalibrateTask(CalibrateConfig(instants=40))
 
 
-class KeptPipe(io.BytesIO):
-    """Can be read after it was closed."""
-
-    def close(self):
-        self.seek(0)
-
-
 def test_the_answer_is_that_of_calibrate():
     rig = ring_rig(3)
     seen, given = images(rig, [walk(10.0), walk(10.0, seed=1)], noise_px=1.0), perturbed(rig, 1.0, 0.02)
-    task, reply = KeptPipe(), io.BytesIO()
-    _send(task, seen, given, TASK)
-    answer(task, reply)
+    reply = io.BytesIO()
+    answer(io.BytesIO(pack_task(seen, given, TASK)), reply)
     there, here = pickle.loads(reply.getvalue()), calibrate(seen, given, TASK)
     for a, b in zip(there.rig.cameras, here.rig.cameras, strict=True):
         assert np.array_equal(a.cam_from_world, b.cam_from_world)
@@ -60,7 +52,7 @@ def test_one_that_was_stopped_does_not_begin():
 def test_a_process_that_ends_before_it_has_read_all(monkeypatch):
     monkeypatch.setattr(background.sys, 'executable', '/bin/false')
     rig = ring_rig(3)
-    # More than a pipe holds: what is left in the buffer cannot be sent any more either.
+    # More than a pipe holds.
     seen = images(rig, [walk(20.0)], noise_px=1.0)
     with pytest.raises(CalibrationError, match='the process that refines ended with status'):
         BackgroundCalibration().run(seen, rig, TASK)

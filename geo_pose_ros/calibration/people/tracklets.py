@@ -15,16 +15,16 @@ from ...skeleton import map_to_body17
 from ...types import Keypoints2D
 from ..settings import CalibrateConfig
 
-# Between two pictures farther apart than this a keypoint is not interpolated.
+# Between two images farther apart than this a keypoint is not interpolated.
 _MAX_BRIDGE_S = 0.12
-# Nearer to a picture than this share of a period its keypoint is taken as it is.
-_ON_PICTURE = 0.02
-_LEAST_PICTURES = 5
+# Nearer to an image than this share of a period its keypoint is taken as it is.
+_ON_IMAGE = 0.02
+_LEAST_IMAGES = 5
 # What is kept aside is kept in stretches of at least this length, in recordings that allow it.
 _LEAST_STRETCH_S = 0.1
-# Velocities are slopes over so long, and at most so many pictures to each side.
+# Velocities are slopes over so long, and at most so many images to each side.
 _SLOPE_S = 0.11
-_SLOPE_PICTURES = 6
+_SLOPE_IMAGES = 6
 # A keypoint jumps where its line misfits by so many times the usual.
 _JUMP = 2.5
 _LEAST_JUMP_PX = 0.3
@@ -32,7 +32,7 @@ _LEAST_JUMP_PX = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracklet:
-    """One person in F pictures of one camera, body17.
+    """One person in F images of one camera, body17.
 
     Attributes:
         camera: its name.
@@ -70,7 +70,7 @@ def make_tracklet(camera: str, time_s: FloatArray, xy: FloatArray, confidence: F
 
 
 def _velocity(time_s: FloatArray, xy: FloatArray) -> FloatArray:
-    """Return (F, J, 2) px/s: the slope of a line through the pictures up to _SLOPE_S away, at least three of them.
+    """Return (F, J, 2) px/s: the slope of a line through the images up to _SLOPE_S away, at least three of them.
 
     Where the line fits much worse than is usual for the joint, a keypoint jumps there (an outlier, sides exchanged):
     NaN.
@@ -80,10 +80,10 @@ def _velocity(time_s: FloatArray, xy: FloatArray) -> FloatArray:
     # Squares of small numbers: pixels counted from the middle.
     centred = xy - np.nanmean(xy, axis=(0, 1)) if np.isfinite(xy).any() else xy
     index = np.arange(len(time_s))
-    for shift in range(-_SLOPE_PICTURES, _SLOPE_PICTURES + 1):
-        other = np.clip(index + shift, 0, len(time_s) - 1)
+    for step in range(-_SLOPE_IMAGES, _SLOPE_IMAGES + 1):
+        other = np.clip(index + step, 0, len(time_s) - 1)
         dt_s = time_s[other] - time_s
-        there = (other == index + shift) & (np.abs(dt_s) <= _SLOPE_S)
+        there = (other == index + step) & (np.abs(dt_s) <= _SLOPE_S)
         seen = there[:, None] & np.isfinite(xy[other]).all(-1)
         values = np.where(seen[..., None], centred[other], 0.0)
         weight = seen.astype(float)
@@ -133,7 +133,7 @@ def link_detections(
     """Link the detections of one camera into tracklets.
 
     A detection goes on with the tracklet whose last one it is nearest to, by the median over the common joints (limbs
-    with exchanged sides do not matter), one-to-one (Hungarian). Pictures whose time repeats or runs backwards by
+    with exchanged sides do not matter), one-to-one (Hungarian). Images whose time repeats or runs backwards by
     less than a second are left out; beyond, a new recording begins and nothing is linked across.
 
     Args:
@@ -169,7 +169,7 @@ def link_detections(
             track.confidence.append(np.where(seen[person], confidence[person], 0.0))
     return [
         make_tracklet(detections[0].camera, np.array(t.times), np.stack(t.xy), np.stack(t.confidence))
-        for t in done + alive if len(t.times) >= _LEAST_PICTURES
+        for t in done + alive if len(t.times) >= _LEAST_IMAGES
     ]
 
 
@@ -188,7 +188,7 @@ def _assign(alive: Sequence[_Open], xy: FloatArray, max_step: float) -> dict[int
 def sample(tracklet: Tracklet, time_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return xy and velocity (M, J, 2) and confidence (M, J) at instants (M,) of the camera's clock.
 
-    Between two pictures keypoints are interpolated linearly; NaN and 0 where there is none within reach.
+    Between two images keypoints are interpolated linearly; NaN and 0 where there is none within reach.
     """
     after = np.clip(np.searchsorted(tracklet.time_s, time_s), 1, max(len(tracklet) - 1, 1))
     before = after - 1
@@ -196,7 +196,7 @@ def sample(tracklet: Tracklet, time_s: FloatArray) -> tuple[FloatArray, FloatArr
     start, end = tracklet.time_s[before], tracklet.time_s[after]
     span = np.maximum(end - start, 1e-9)
     share = (time_s - start) / span
-    first, second = np.abs(share) <= _ON_PICTURE, np.abs(share - 1.0) <= _ON_PICTURE
+    first, second = np.abs(share) <= _ON_IMAGE, np.abs(share - 1.0) <= _ON_IMAGE
     between = ~first & ~second & (share > 0.0) & (share < 1.0) & (span <= _MAX_BRIDGE_S)
     share = np.where(first, 0.0, np.where(second, 1.0, share))
     usable = first | second | between
@@ -214,7 +214,7 @@ def sample(tracklet: Tracklet, time_s: FloatArray) -> tuple[FloatArray, FloatArr
 
 
 def different_poses(tracklet: Tracklet, least_change: float) -> int:
-    """Return how many clearly different poses or places in the picture a person takes up, one after the other."""
+    """Return how many clearly different poses or positions in the image a person takes up, one after the other."""
     chosen = 0
     reference: FloatArray | None = None
     size = extent_px(tracklet.xy)
@@ -232,7 +232,7 @@ def different_poses(tracklet: Tracklet, least_change: float) -> int:
 
 
 def instants(tracklets: Sequence[Tracklet], most: int) -> FloatArray:
-    """Return up to ``most`` instants (M,), evenly drawn from the times of the tracklets' pictures.
+    """Return up to ``most`` instants (M,), evenly drawn from the times of the tracklets' images.
 
     Times that several cameras share count once, as do those nearer to each other than most of a period.
     """

@@ -1,12 +1,14 @@
-"""What a calibration found, for people and programs: report.json, pictures, and index.html with all of it."""
+"""What a calibration found, for people and programs: report.json, two images, and index.html with all of it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ..arrays import FloatArray
 from ..errors import CalibrationError
@@ -19,86 +21,98 @@ _ARROW = 5.0
 _FIELD = (12, 9)
 
 
-def summary_lines(found: Calibrated) -> list[str]:
-    """Return the result in words, one line per camera."""
+@dataclass(frozen=True, slots=True)
+class CameraReport:
+    """What a calibration says of one camera.
+
+    Attributes:
+        sigma_rotation_deg, sigma_position_mm: standard deviations; as all that begin with sigma.
+        clock_offset_ms, sigma_clock_ms, clock_drift_ppm: its clock.
+        focal_px, sigma_focal_px: along x.
+        turned_deg, moved_mm: from the given rig; None from scratch.
+        after, before: median distances of its keypoints on the instants kept aside, px; ``before`` None from scratch.
+        shared_instants: with each camera that sees the same people.
+    """
+
+    sigma_rotation_deg: float
+    sigma_position_mm: float
+    clock_offset_ms: float
+    sigma_clock_ms: float
+    clock_drift_ppm: float
+    focal_px: float
+    sigma_focal_px: float
+    turned_deg: float | None
+    moved_mm: float | None
+    after: Mapping[str, float]
+    before: Mapping[str, float] | None
+    shared_instants: Mapping[str, int]
+
+
+def camera_reports(found: Calibrated) -> dict[str, CameraReport]:
+    """Return what is known of each camera."""
+    names = found.rig.names
     after = found.after.medians()
     before = None if found.before is None else found.before.medians()
+    reports = {}
+    for c, camera in enumerate(found.rig.cameras):
+        turned_deg = moved_mm = None
+        if found.given is not None:
+            old = found.given.cameras[c]
+            turn = Rotation.from_matrix(camera.cam_from_world[:, :3] @ old.cam_from_world[:, :3].T)
+            turned_deg = float(np.degrees(turn.magnitude()))
+            moved_mm = float(np.linalg.norm(camera.position_m - old.position_m)) * 1e3
+        focal_px = float(camera.intrinsics.K[0, 0])
+        reports[camera.name] = CameraReport(
+            float(np.degrees(found.sigma_rotation_rad[c])), 1e3 * float(found.sigma_position_m[c]),
+            1e3 * float(found.offset_s[c]), 1e3 * float(found.sigma_offset_s[c]), 1e6 * float(found.drift[c]),
+            focal_px, focal_px * float(found.sigma_focal[c]), turned_deg, moved_mm, after[camera.name],
+            None if before is None else before[camera.name],
+            {name: int(found.shared[c, d]) for d, name in enumerate(names) if d != c and found.shared[c, d]},
+        )
+    return reports
+
+
+def summary_lines(found: Calibrated) -> list[str]:
+    """Return the result in words, one line per camera."""
     lines = []
-    for c, name in enumerate(found.rig.names):
-        key = 'left_out_px' if len(found.rig) > 2 else 'reprojection_px'
-        error, was = after[name][key], '' if before is None else f' (was {before[name][key]:.1f})'
-        moved = _moved(found, c)
-        change = '' if moved is None else f'turned by {moved[0]:.2f} degrees, moved by {moved[1]:.0f} mm; '
+    key = 'left_out_px' if len(found.rig) > 2 else 'reprojection_px'
+    for c, (name, camera) in enumerate(camera_reports(found).items()):
+        was = '' if camera.before is None else f' (was {camera.before[key]:.1f})'
+        change = '' if camera.turned_deg is None else (
+            f'turned by {camera.turned_deg:.2f} degrees, moved by {camera.moved_mm:.0f} mm; '
+        )
+        shared = camera.shared_instants
+        best = max(shared, key=lambda other: shared[other])
         lines.append(
-            f'{name}: {error:.1f} px{was}; {change}rotation +- '
-            f'{np.degrees(found.sigma_rotation_rad[c]):.3f} degrees, position +- '
-            f'{found.sigma_position_m[c] * 1e3:.1f} mm, clock {found.offset_s[c] * 1e3:+.1f} +- '
-            f'{found.sigma_offset_s[c] * 1e3:.1f} ms; {hangs_on(found, c)}'
+            f'{name}: {camera.after[key]:.1f} px{was}; {change}rotation +- {camera.sigma_rotation_deg:.3f} degrees, '
+            f'position +- {camera.sigma_position_mm:.1f} mm, clock {camera.clock_offset_ms:+.1f} +- '
+            f'{camera.sigma_clock_ms:.1f} ms; hangs on {best} by {shared[best]} of {found.shared[c, c]:.0f} instants'
         )
     return lines
 
 
-def hangs_on(found: Calibrated, c: int) -> str:
-    """Return which camera constrains camera ``c`` most, and by how many instants."""
-    others = np.where(np.arange(len(found.rig)) == c, -1.0, found.shared[c])
-    best = int(np.argmax(others))
-    return f'hangs on {found.rig.names[best]} by {found.shared[c, best]:.0f} of {found.shared[c, c]:.0f} instants'
-
-
-def as_tree(found: Calibrated) -> dict[str, Any]:
+def as_tree(found: Calibrated) -> dict[str, object]:
     """Return the result as JSON's types; a number that does not exist is None."""
-    after = found.after.medians()
-    before = None if found.before is None else found.before.medians()
-    cameras = {}
-    for c, camera in enumerate(found.rig.cameras):
-        moved = _moved(found, c)
-        cameras[camera.name] = {
-            'sigma_rotation_deg': _number(np.degrees(found.sigma_rotation_rad[c])),
-            'sigma_position_mm': _number(found.sigma_position_m[c] * 1e3),
-            'clock_offset_ms': _number(found.offset_s[c] * 1e3),
-            'sigma_clock_ms': _number(found.sigma_offset_s[c] * 1e3),
-            'clock_drift_ppm': _number(found.drift[c] * 1e6),
-            'focal_px': _number(camera.intrinsics.K[0, 0]),
-            'sigma_focal_px': _number(found.sigma_focal[c] * camera.intrinsics.K[0, 0]),
-            'turned_deg': None if moved is None else _number(moved[0]),
-            'moved_mm': None if moved is None else _number(moved[1]),
-            'after': {key: _number(value) for key, value in after[camera.name].items()},
-            'before': None if before is None else {k: _number(v) for k, v in before[camera.name].items()},
-            'shared_instants': {
-                name: int(found.shared[c, d]) for d, name in enumerate(found.rig.names) if d != c and found.shared[c, d]
-            },
-        }
-    world = found.world
-    return {
+    world, before = found.world, found.before
+    return {key: _rounded(value) for key, value in {
         'refusal': '' if found.refusal is None else found.refusal.in_words,
         'people': found.people, 'poses_used': found.poses, 'poses_kept_aside': found.kept,
-        'score_px': {
-            'before': None if found.before is None else _number(found.before.score_px),
-            'after': _number(found.after.score_px),
-        },
+        'score_px': {'before': None if before is None else before.score_px, 'after': found.after.score_px},
         'world': None if world is None else {
-            'scale': world.scale, 'axes': world.axes,
-            'sigma_gravity_deg': _number(np.degrees(world.sigma_gravity_rad)),
-            'sigma_floor_mm': _number(world.sigma_floor_m * 1e3),
+            'scale': world.scale, 'axes': world.axes, 'sigma_gravity_deg': float(np.degrees(world.sigma_gravity_rad)),
+            'sigma_floor_mm': 1e3 * world.sigma_floor_m,
         },
-        'cameras': cameras,
-    }
+        'cameras': {name: asdict(camera) for name, camera in camera_reports(found).items()},
+    }.items()}
 
 
-def _moved(found: Calibrated, c: int) -> tuple[float, float] | None:
-    """Return by how many degrees and mm a camera differs from the given one; None from scratch."""
-    if found.given is None:
-        return None
-    old, new = found.given.cameras[c], found.rig.cameras[c]
-    cosine = 0.5 * (np.trace(new.cam_from_world[:, :3] @ old.cam_from_world[:, :3].T) - 1.0)
-    return (
-        float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))),
-        float(np.linalg.norm(new.position_m - old.position_m)) * 1e3,
-    )
-
-
-def _number(value: Any) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
+def _rounded(value: object) -> object:
+    """Return a tree with floats of four decimals, None for those that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, float):
+        return round(value, 4) if np.isfinite(value) else None
+    return value
 
 
 def write_report(folder: Path, found: Calibrated, title: str) -> None:
@@ -109,18 +123,18 @@ def write_report(folder: Path, found: Calibrated, title: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        tree = as_tree(found)
-        (folder / 'report.json').write_text(json.dumps(tree, indent=1) + '\n', encoding='utf-8')
-        _draw_residuals(folder / 'residuals.png', found)
-        _draw_above(folder / 'above.png', found)
-        pictures = [(folder / name).read_bytes() for name in ('residuals.png', 'above.png')]
-        (folder / 'index.html').write_text(_page(tree, title, *pictures), encoding='utf-8')
+        (folder / 'report.json').write_text(json.dumps(as_tree(found), indent=1) + '\n', encoding='utf-8')
+        residuals, above = folder / 'residuals.png', folder / 'above.png'
+        _draw_residuals(residuals, found)
+        _draw_above(above, found)
+        page = _page(found, title, residuals.read_bytes(), above.read_bytes())
+        (folder / 'index.html').write_text(page, encoding='utf-8')
     except OSError as error:
         raise CalibrationError(f"Report '{folder}' cannot be written: {error}. Choose another folder.") from error
 
 
 def residual_field(where: FloatArray, offset: FloatArray, width: int, height: int) -> tuple[FloatArray, FloatArray]:
-    """Return the centres (N, 2) of the cells of a grid over the picture and the median residual (N, 2) px in each.
+    """Return the centres (N, 2) of the cells of a grid over the image and the median residual (N, 2) px in each.
 
     Cells with fewer than five keypoints are left out. What is left of a field of one direction is a camera that is
     turned or a clock that is late; what points to or from the middle is a focal length.
@@ -138,16 +152,12 @@ def residual_field(where: FloatArray, offset: FloatArray, width: int, height: in
 
 
 def _draw_residuals(path: Path, found: Calibrated) -> None:
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     cameras = found.rig.cameras
     rows = [('after', found.after)] + ([] if found.before is None else [('before', found.before)])
-    figure, axes = plt.subplots(
-        len(rows), len(cameras), figsize=(3.2 * len(cameras), 3.0 * len(rows)), squeeze=False, dpi=90
-    )
+    figure = Figure((3.2 * len(cameras), 3.0 * len(rows)), dpi=90)
+    axes = figure.subplots(len(rows), len(cameras), squeeze=False)
     for row, (label, judgement) in enumerate(rows):
         for column, camera in enumerate(cameras):
             ax, lens = axes[row][column], camera.intrinsics
@@ -164,16 +174,13 @@ def _draw_residuals(path: Path, found: Calibrated) -> None:
             ax.set_title(f'{camera.name}, {label}: {median:.1f} px', fontsize=8)
     figure.tight_layout()
     figure.savefig(path)
-    plt.close(figure)
 
 
 def _draw_above(path: Path, found: Calibrated) -> None:
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(6, 6), dpi=90)
+    figure = Figure((6, 6), dpi=90)
+    ax = figure.subplots()
     roots = found.joints[:, 0]
     ax.plot(roots[:, 0], roots[:, 1], '.', markersize=2, color='tab:blue', label='people (pelvis)')
     most = max(float(found.shared.max()), 1.0)
@@ -196,38 +203,36 @@ def _draw_above(path: Path, found: Calibrated) -> None:
     ax.legend(loc='upper right', fontsize=7)
     figure.tight_layout()
     figure.savefig(path)
-    plt.close(figure)
 
 
-def _page(tree: dict[str, Any], title: str, residuals: bytes, above: bytes) -> str:
+def _page(found: Calibrated, title: str, residuals: bytes, above: bytes) -> str:
     """Return the page; ``residuals`` and ``above`` are PNGs."""
-    refused, score, world = tree['refusal'], tree['score_px'], tree['world']
+    world, refusal = found.world, found.refusal
     said = 'The world is that of the rig given.' if world is None else (
-        f'Scale from {world["scale"]}; axes from {world["axes"]}.'
+        f'Scale from {world.scale}; axes from {world.axes}.'
     )
-    rows = []
-    for name, c in tree['cameras'].items():
-        key = 'left_out_px' if c['after']['left_out_px'] is not None else 'reprojection_px'
-        shared = ', '.join(f'{other} {n}' for other, n in c['shared_instants'].items())
-        cells = (
-            name, c['after'][key], None if c['before'] is None else c['before'][key], c['turned_deg'], c['moved_mm'],
-            c['sigma_rotation_deg'], c['sigma_position_mm'], c['clock_offset_ms'], c['sigma_clock_ms'],
-            c['clock_drift_ppm'], shared,
+    key = 'left_out_px' if len(found.rig) > 2 else 'reprojection_px'
+    rows = [
+        (
+            name, *(_cell(value) for value in (
+                c.after[key], None if c.before is None else c.before[key], c.turned_deg, c.moved_mm,
+                c.sigma_rotation_deg, c.sigma_position_mm, c.clock_offset_ms, c.sigma_clock_ms, c.clock_drift_ppm,
+            )), ', '.join(f'{other} {n}' for other, n in c.shared_instants.items()),
         )
-        rows.append([_cell(cell) for cell in cells])
+        for name, c in camera_reports(found).items()
+    ]
+    verdict = Finding(Severity.OK, 'Accepted.')
     return render(
         'calibration.html.j2', title=title, lead=f'{len(rows)} cameras. {said}', made_by='geo_pose calibrate',
-        found=[Finding(Severity.ERROR, f'Refused: {refused}') if refused else Finding(Severity.OK, 'Accepted.')],
+        found=[verdict if refusal is None else Finding(Severity.ERROR, f'Refused: {refusal.what}', refusal.remedy)],
         numbers=[
-            (f'{_cell(score["after"])} px', 'left-out camera, after'), (f'{_cell(score["before"])} px', 'before'),
-            (_cell(tree['people']), 'people'), (_cell(tree['poses_used']), 'poses used'),
-            (_cell(tree['poses_kept_aside']), 'poses kept aside'),
+            (f'{_cell(found.after.score_px)} px', 'left-out camera, after'),
+            (f'{_cell(None if found.before is None else found.before.score_px)} px', 'before'),
+            (str(found.people), 'people'), (str(found.poses), 'poses used'), (str(found.kept), 'poses kept aside'),
         ],
         rows=rows, residuals=residuals, above=above, arrow_scale=_ARROW,
     )
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return '-'
-    return f'{value:.3g}' if isinstance(value, float) else str(value)
+def _cell(value: float | None) -> str:
+    return '-' if value is None or np.isnan(value) else f'{value:.3g}'

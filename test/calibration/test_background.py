@@ -21,7 +21,7 @@ TASK = CalibrateTask(CalibrateConfig(instants=40))
 
 def test_the_answer_is_that_of_calibrate():
     rig = ring_rig(3)
-    seen, given = images(rig, [walk(10.0), walk(10.0, seed=1)], noise_px=1.0), perturbed(rig, 1.0, 0.02)
+    seen, given = images(rig, [walk(8.0)], noise_px=1.0), perturbed(rig, 1.0, 0.02)
     reply = io.BytesIO()
     answer(io.BytesIO(pack_task(seen, given, TASK)), reply)
     there, here = pickle.loads(reply.getvalue()), calibrate(seen, given, TASK)

@@ -18,7 +18,7 @@ from ..scenes import STANDING, ring_rig
 from .walking import errors_as_is, images, perturbed, pose_errors, walk
 
 FEW = CalibrateTask(CalibrateConfig(instants=100))
-FEWER = CalibrateTask(CalibrateConfig(instants=60))
+FEWER = CalibrateTask(CalibrateConfig(instants=50))
 TRUTH = ring_rig(3)
 START = perturbed(TRUTH, 1.5, 0.03)
 EARLY = np.arange(400)[None] < 190
@@ -119,7 +119,7 @@ def test_from_scratch_in_the_world_of_one_camera():
 
 
 def test_from_scratch_with_two_people_in_any_order():
-    people = [walk(10.0, seed=1) + (0.0, 1.3, 0.0), walk(10.0, seed=2) - (0.0, 1.3, 0.0)]
+    people = [walk(8.0, seed=1) + (0.0, 1.3, 0.0), walk(8.0, seed=2) - (0.0, 1.3, 0.0)]
     found = calibrate(images(TRUTH, people, noise_px=1.0), TRUTH, replace(FEWER, from_scratch=True))
     assert found.people == 2
     assert_right(found)

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from test import fuzz
+from . import fuzz
 
 
 @pytest.mark.filterwarnings('ignore::RuntimeWarning')

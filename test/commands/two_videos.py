@@ -10,7 +10,7 @@ import numpy as np
 from geo_pose_ros.rigs.files import write_calibration
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
-from .scenes import ring_rig
+from ..scenes import ring_rig
 
 WIDTH, HEIGHT = 64, 48
 

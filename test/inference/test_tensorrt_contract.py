@@ -29,7 +29,8 @@ _CLASSES = {
     'self._context': 'IExecutionContext',
 }
 _READ = """
-import inspect, json, sys
+import inspect, json, os, sys
+sys.setdlopenflags(os.RTLD_LAZY)
 import tensorrt_bindings as trt
 found = {}
 for name in json.loads(sys.argv[1]):
@@ -45,24 +46,6 @@ def _bindings() -> list[Path]:
     installed = importlib.util.find_spec('tensorrt_bindings')
     folders = [Path(f) for f in os.environ.get('GEO_POSE_TENSORRT_BINDINGS', '').split(os.pathsep) if f]
     return folders + ([Path(str(installed.origin)).parent.parent] if installed else [])
-
-
-def _wanted_symbols(library: bytes) -> list[str]:
-    """Return the undefined symbols of an ELF library (x86-64) that have no version: those of the vendor's libraries."""
-    (offset,), (size, count) = struct.unpack_from('<Q', library, 40), struct.unpack_from('<HH', library, 58)
-    sections = [struct.unpack_from('<IIQQQQIIQQ', library, offset + i * size) for i in range(count)]
-    symbols = next(section for section in sections if section[1] == 11)
-    versions = next(section for section in sections if section[1] == 0x6FFFFFFF)
-    strings = sections[symbols[6]]
-    wanted = []
-    for index in range(1, symbols[5] // 24):
-        name, info, _, section = struct.unpack_from('<IBBH', library, symbols[4] + 24 * index)
-        (version,) = struct.unpack_from('<H', library, versions[4] + 2 * index)
-        # A strong function that no section defines.
-        if section == 0 and info == 0x12 and version <= 1:
-            begin = strings[4] + name
-            wanted.append(library[begin : library.index(b'\0', begin)].decode())
-    return wanted
 
 
 def _stand_in(soname: str, symbols: list[str]) -> bytes:
@@ -125,8 +108,10 @@ def _dotted(node: ast.Attribute) -> str:
 def _read(bindings: Path, names: list[str], stand_ins: Path) -> dict[str, Any]:
     """Return the version and the docstrings of ``names`` in ``bindings``, None where there is no such name."""
     linked = (bindings / 'tensorrt_bindings' / 'tensorrt.so').read_bytes()
+    # The vendor's functions whose addresses are taken; others are looked up when they are called, which is never.
+    symbols = [name.decode() for name in set(re.findall(rb'\0((?:get|create|initLib)\w+)(?=\0)', linked))]
     for soname in set(re.findall(rb'libnv[a-z_]+\.so\.\d+', linked)):
-        (stand_ins / soname.decode()).write_bytes(_stand_in(soname.decode(), _wanted_symbols(linked)))
+        (stand_ins / soname.decode()).write_bytes(_stand_in(soname.decode(), symbols))
     environment = {**os.environ, 'LD_LIBRARY_PATH': str(stand_ins), 'PYTHONPATH': str(bindings)}
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', _READ, json.dumps(names)], capture_output=True, text=True, check=False,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .arrays import NS_PER_S, FloatArray, IntArray, UInt8Array
 from .errors import CalibrationError, ShapeError
@@ -26,24 +26,27 @@ DISTORTION_COEFFICIENTS: Mapping[str, tuple[int, ...]] = {
 }
 
 
-def read_only(array: Any, dtype: Any, shape: tuple[int | None, ...], what: str) -> NDArray[Any]:
-    """Return ``array`` as a read-only ``dtype`` array of ``shape`` (None: any extent), copied if it was writable.
+def freeze(
+    owner: object, what: str, shapes: Mapping[str, tuple[int | None, ...]], dtype: DTypeLike = np.float64
+) -> None:
+    """Make fields of a frozen dataclass read-only arrays of ``dtype`` and ``shapes`` (None: any extent), by name.
+
+    An array is copied if it was writable.
 
     Raises:
-        ShapeError: naming ``what``, the received and the expected shape.
+        ShapeError: naming ``what`` and the field, the received and the expected shape.
     """
-    converted = np.array(array, dtype=dtype, copy=True) if _writable(array, dtype) else np.asarray(array)
-    if converted.ndim != len(shape) or any(
-        want is not None and have != want for have, want in zip(converted.shape, shape, strict=True)
-    ):
-        expected = '(' + ', '.join('any' if n is None else str(n) for n in shape) + ')'
-        raise ShapeError(f'{what}: received shape {converted.shape}, expected {expected}.')
-    converted.flags.writeable = False
-    return converted
-
-
-def _writable(array: Any, dtype: Any) -> bool:
-    return not (isinstance(array, np.ndarray) and array.dtype == dtype and not array.flags.writeable)
+    for name, shape in shapes.items():
+        given = getattr(owner, name)
+        frozen = isinstance(given, np.ndarray) and given.dtype == dtype and not given.flags.writeable
+        array = given if frozen else np.array(given, dtype, copy=True)
+        if array.ndim != len(shape) or any(
+            want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
+        ):
+            expected = '(' + ', '.join('any' if n is None else str(n) for n in shape) + ')'
+            raise ShapeError(f'{what}{name}: received shape {array.shape}, expected {expected}.')
+        array.flags.writeable = False
+        object.__setattr__(owner, name, array)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,8 +70,7 @@ class Intrinsics:
     height: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'K', read_only(self.K, np.float64, (3, 3), 'Intrinsics.K'))
-        object.__setattr__(self, 'D', read_only(self.D, np.float64, (None,), 'Intrinsics.D'))
+        freeze(self, 'Intrinsics.', {'K': (3, 3), 'D': (None,)})
         if not (np.isfinite(self.K).all() and np.isfinite(self.D).all()):
             raise CalibrationError('Intrinsics: K or D is not finite; calibrate the camera again.')
         if not np.any(self.K):
@@ -175,8 +177,8 @@ class Camera:
     def __post_init__(self) -> None:
         if not self.name:
             raise CalibrationError('A camera has no name; give each camera of the rig one.')
+        freeze(self, f"Camera '{self.name}': ", {'cam_from_world': (3, 4)})
         what = f"Camera '{self.name}': cam_from_world"
-        object.__setattr__(self, 'cam_from_world', read_only(self.cam_from_world, np.float64, (3, 4), what))
         if not np.isfinite(self.cam_from_world).all():
             raise CalibrationError(f'{what} is not finite; calibrate its extrinsics again.')
         R = self.cam_from_world[:, :3]
@@ -324,14 +326,13 @@ class Keypoints2D:
     def __post_init__(self) -> None:
         what = f"Keypoints2D of camera '{self.camera}'"
         joints = len(self.skeleton)
-        object.__setattr__(self, 'xy', read_only(self.xy, np.float64, (None, joints, 2), f'{what}: xy'))
-        people = self.xy.shape[0]
-        confidence = read_only(self.confidence, np.float64, (people, joints), f'{what}: confidence')
-        if not ((confidence >= 0.0) & (confidence <= 1.0)).all():
+        freeze(self, f'{what}: ', {'xy': (None, joints, 2)})
+        people = len(self.xy)
+        freeze(self, f'{what}: ', {'confidence': (people, joints)})
+        if not ((self.confidence >= 0.0) & (self.confidence <= 1.0)).all():
             raise ShapeError(f'{what}: a confidence is outside [0, 1]; scale the detector\'s scores.')
-        object.__setattr__(self, 'confidence', confidence)
-        hints = np.full(people, -1) if self.hints is None else self.hints
-        object.__setattr__(self, 'hints', read_only(hints, np.int64, (people,), f'{what}: hints'))
+        object.__setattr__(self, 'hints', np.full(people, -1) if self.hints is None else self.hints)
+        freeze(self, f'{what}: ', {'hints': (people,)}, np.int64)
 
     @classmethod
     def empty(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> Keypoints2D:
@@ -362,11 +363,9 @@ class PredictedPeople:
     def __post_init__(self) -> None:
         what = f"PredictedPeople of camera '{self.camera}'"
         joints = len(self.skeleton)
-        object.__setattr__(self, 'xy', read_only(self.xy, np.float64, (None, joints, 2), f'{what}: xy'))
-        people = self.xy.shape[0]
-        sigma_px = read_only(self.sigma_px, np.float64, (people, joints), f'{what}: sigma_px')
-        object.__setattr__(self, 'sigma_px', sigma_px)
-        object.__setattr__(self, 'body_ids', read_only(self.body_ids, np.int64, (people,), f'{what}: body_ids'))
+        freeze(self, f'{what}: ', {'xy': (None, joints, 2)})
+        freeze(self, f'{what}: ', {'sigma_px': (len(self.xy), joints)})
+        freeze(self, f'{what}: ', {'body_ids': (len(self.xy),)}, np.int64)
 
     def __len__(self) -> int:
         return int(self.xy.shape[0])
@@ -412,23 +411,18 @@ class Bodies3D:
 
     def __post_init__(self) -> None:
         joints = len(self.skeleton)
-        object.__setattr__(self, 'xyz', read_only(self.xyz, np.float64, (None, joints, 3), 'Bodies3D.xyz'))
-        people = self.xyz.shape[0]
-        for name, dtype, shape in (
-            ('covariance', np.float64, (people, joints, 3, 3)),
-            ('confidence', np.float64, (people, joints)),
-            ('num_views', np.int64, (people, joints)),
-            ('reprojection_error', np.float64, (people, joints)),
-            ('body_ids', np.int64, (people,)),
-        ):
-            object.__setattr__(self, name, read_only(getattr(self, name), dtype, shape, f'Bodies3D.{name}'))
+        freeze(self, 'Bodies3D.', {'xyz': (None, joints, 3)})
+        each = (len(self.xyz), joints)
         for name, unknown in (
-            ('velocity', np.full((people, joints, 3), np.nan)),
-            ('age_s', np.full((people, joints), np.nan)),
-            ('views', np.zeros((people, joints), np.int64)),
+            ('velocity', np.full((*each, 3), np.nan)), ('age_s', np.full(each, np.nan)), ('views', np.zeros(each)),
         ):
-            given = unknown if getattr(self, name) is None else getattr(self, name)
-            object.__setattr__(self, name, read_only(given, unknown.dtype, unknown.shape, f'Bodies3D.{name}'))
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, unknown)
+        freeze(self, 'Bodies3D.', {
+            'covariance': (*each, 3, 3), 'confidence': each, 'reprojection_error': each, 'velocity': (*each, 3),
+            'age_s': each,
+        })
+        freeze(self, 'Bodies3D.', {'num_views': each, 'views': each, 'body_ids': each[:1]}, np.int64)
 
     def __len__(self) -> int:
         return int(self.xyz.shape[0])

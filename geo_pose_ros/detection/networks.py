@@ -34,13 +34,21 @@ class RegionKeypoints:
     next_regions: Regions
 
 
-class PersonNetwork(Protocol):
-    """Finds people in images. Several threads may use it unless it is ``on_gpu``."""
+class Network(Protocol):
+    """What both kinds have in common. Several threads may use it unless it is ``on_gpu``."""
 
     @property
     def on_gpu(self) -> bool:
         """Whether it runs on a GPU."""
         ...
+
+    def close(self) -> None:
+        """Free the network."""
+        ...
+
+
+class PersonNetwork(Network, Protocol):
+    """Finds people in images."""
 
     def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
         """Return the regions (R) of people and their scores (R,), best first, in the given squares of each image.
@@ -50,22 +58,13 @@ class PersonNetwork(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """Free the network."""
-        ...
 
-
-class KeypointNetwork(Protocol):
-    """Estimates the keypoints of the one person that a region shows. Threads as of PersonNetwork."""
+class KeypointNetwork(Network, Protocol):
+    """Estimates the keypoints of the one person that a region shows."""
 
     @property
     def skeleton(self) -> Skeleton:
         """The joints it estimates."""
-        ...
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether it runs on a GPU."""
         ...
 
     def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
@@ -83,10 +82,6 @@ class KeypointNetwork(Protocol):
             body17_xy: (P, 17, 2) px, NaN = unknown.
             sigma_px: (P, 17) standard deviations.
         """
-        ...
-
-    def close(self) -> None:
-        """Free the network."""
         ...
 
 

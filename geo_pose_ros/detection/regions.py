@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import BoolArray, Float32Array, FloatArray, UInt8Array
-from ..types import read_only
+from ..types import freeze
 
 # Regions whose centres are nearer than this, in units of the smaller one, and whose sizes differ by less than this
 # factor, are of one person.
@@ -34,10 +34,8 @@ class Regions:
     angle: FloatArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'centre', read_only(self.centre, np.float64, (None, 2), 'Regions.centre'))
-        count = len(self.centre)
-        object.__setattr__(self, 'size', read_only(self.size, np.float64, (count, 2), 'Regions.size'))
-        object.__setattr__(self, 'angle', read_only(self.angle, np.float64, (count,), 'Regions.angle'))
+        freeze(self, 'Regions.', {'centre': (None, 2)})
+        freeze(self, 'Regions.', {'size': (len(self.centre), 2), 'angle': (len(self.centre),)})
 
     def __len__(self) -> int:
         return len(self.centre)

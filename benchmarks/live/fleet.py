@@ -9,8 +9,6 @@ numbers of workers take the same bags, one after the other; times are the comman
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -21,40 +19,31 @@ from typing import Any
 
 import numpy as np
 
-from geo_pose_ros.bags.message_factory import RosbagsFactory
-from geo_pose_ros.bags.write import BagWriter
+from benchmarks.harness import parser_of, provenance, write_json
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
-from geo_pose_ros.messages.transforms import rig_to_transforms
-from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Keypoints2D
-from test.scenes import ring_rig
-from test.training.people import moving_person
+from geo_pose_ros.simulation.cameras import ring_rig
+from geo_pose_ros.simulation.recordings import record_people, write_keypoints_bag
+from geo_pose_ros.simulation.walks import walker
+from geo_pose_ros.types import Camera
 
 OUT = Path('docs/benchmarks/fleet.json')
 WORKERS = (1, 2)
 LIMIT = 1.8
-PERIOD_NS = 33_333_333
+FPS = 30.0
 
 
 def write_bag(path: Path, sets: int, seed: int) -> None:
-    """Write what four cameras saw of one person."""
-    make, rig, rng = RosbagsFactory(), ring_rig(4), np.random.default_rng(seed)
-    truth = moving_person(sets, seed)
-    with BagWriter(path) as writer:
-        writer.write('/tf_static', rig_to_transforms(make, rig, 0), 0)
-        for camera in rig.cameras:
-            info = camera_info_from_intrinsics(make, camera.intrinsics, PERIOD_NS, camera.frame_id)
-            writer.write(f'/{camera.name}/camera_info', info, PERIOD_NS)
-        seen = {camera: project_world(camera, truth) for camera in rig.cameras}
-        for number in range(sets):
-            stamp_ns = PERIOD_NS * (number + 1)
-            for camera, exact in seen.items():
-                xy = exact[number][None] + rng.standard_normal((1, len(BODY17), 2))
-                found = Keypoints2D(camera.name, stamp_ns, BODY17, xy, np.ones(xy.shape[:2]))
-                cloud = keypoints_to_cloud(make, found, camera.frame_id)
-                writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp_ns)
+    """Write what four cameras saw of one person, with 1 px of noise."""
+    rng = np.random.default_rng(seed)
+    rig = ring_rig(4, 1.0, rng)
+
+    def detect(camera: Camera, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+        xy = project_world(camera, joints)
+        return xy + rng.standard_normal(xy.shape), np.ones(xy.shape[:-1])
+
+    clip = walker(rng, sets / FPS)
+    write_keypoints_bag(path, rig, record_people(rig, [clip.joints], FPS, detect, rng))
 
 
 def process(bags: Path, out: Path, workers: int) -> dict[str, Any]:
@@ -74,9 +63,9 @@ def process(bags: Path, out: Path, workers: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument('--bags', type=int, default=200)
-    parser.add_argument('--sets', type=int, default=40, help='frame sets in each bag')
+    parser.add_argument('--sets', type=int, default=40, help='sets in each bag')
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
@@ -92,11 +81,11 @@ def main() -> None:
             )
     one, two = (runs[workers]['wall_s'] for workers in WORKERS)
     print(f'2 workers are {one / two:.2f} x as fast ({LIMIT} asked); load before: {load:.1f}')
-    OUT.write_text(json.dumps({
-        'command': 'python benchmarks/live/fleet.py', 'date': time.strftime('%Y-%m-%d'), 'bags': arguments.bags,
+    write_json(OUT, {
+        **provenance('python benchmarks/live/fleet.py'), 'bags': arguments.bags,
         'sets_per_bag': arguments.sets, 'cores': os.cpu_count(), 'load_before': load, 'runs': runs,
         'speed_up': one / two, 'asked': LIMIT,
-    }, indent=1) + '\n')
+    })
 
 
 if __name__ == '__main__':

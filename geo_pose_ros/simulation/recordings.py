@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..arrays import NS_PER_S, BoolArray, FloatArray
+from ..bags.message_factory import RosbagsFactory
+from ..bags.write import BagWriter
+from ..messages.camera_info import camera_info_from_intrinsics
+from ..messages.clouds.keypoints import keypoints_to_cloud
+from ..messages.transforms import rig_to_transforms
 from ..skeleton import BODY17
 from ..types import Camera, CameraRig, Keypoints2D
 
@@ -47,3 +53,18 @@ def record_people(
                 Keypoints2D(camera.name, stamp_ns, BODY17, xy[who, frame], confidence[who, frame])
             )
     return recorded
+
+
+def write_keypoints_bag(path: Path, rig: CameraRig, recorded: Mapping[str, Sequence[Keypoints2D]]) -> None:
+    """Write a bag of what each camera's detector gave, with the calibration of ``rig`` on its usual topics."""
+    make = RosbagsFactory()
+    seen = sorted((found for camera in recorded.values() for found in camera), key=lambda found: found.stamp_ns)
+    start_ns = seen[0].stamp_ns
+    with BagWriter(path) as writer:
+        writer.write('/tf_static', rig_to_transforms(make, rig, start_ns), start_ns)
+        for camera in rig.cameras:
+            info = camera_info_from_intrinsics(make, camera.intrinsics, start_ns, camera.frame_id)
+            writer.write(f'/{camera.name}/camera_info', info, start_ns)
+        for found in seen:
+            cloud = keypoints_to_cloud(make, found, rig[found.camera].frame_id)
+            writer.write(f'/pose_node/keypoints/{found.camera}', cloud, found.stamp_ns)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from geo_pose_training.data.recording import PersonRecording
 
-from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.bags.message_factory import RosbagsFactory
-from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.arrays import NS_PER_S, FloatArray
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
-from geo_pose_ros.messages.image import compressed_from_frame
-from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.simulation.recordings import write_keypoints_bag
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
+from geo_pose_ros.types import CameraRig, Keypoints2D
 from test.scenes import STANDING, ring_rig
 
 PERIOD_NS = 33_333_333
@@ -54,36 +50,21 @@ def recorded_person(
     return PersonRecording(name, 'someone', name, rig, xy, np.ones(xy.shape[:3]), 30.0, truth)
 
 
-def write_bag(
-    path: Path, seen: PersonRecording, *others: PersonRecording, images: bool = False,
-    lost: tuple[int, int] | None = None,
-) -> None:
-    """Write people as a bag of keypoints (or dark images); ``lost`` (frame, camera) was not recorded."""
-    make = RosbagsFactory()
-    with BagWriter(path) as writer:
-        writer.write('/tf_static', rig_to_transforms(make, seen.rig, 0), 0)
-        for frame in range(len(seen)):
-            stamp = 1_000_000_000 + frame * PERIOD_NS
-            for index, camera in enumerate(seen.rig.cameras):
-                info = camera_info_from_intrinsics(make, camera.intrinsics, stamp, camera.frame_id)
-                writer.write(f'/{camera.name}/camera_info', info, stamp)
-                if (frame, index) == lost:
-                    continue
-                if images:
-                    image = np.full((960, 1280, 3), 10 + frame, np.uint8)
-                    message = compressed_from_frame(make, Frame(camera.name, stamp, image), camera.frame_id)
-                    writer.write(f'/{camera.name}/image_raw/compressed', message, stamp)
-                    continue
-                # Cameras are a millisecond apart; who comes first changes; the first camera sees a reflection.
-                people = [seen, *others][:: 1 - 2 * ((frame + index) % 2)]
-                xy, confidence = [p.xy[frame, index] for p in people], [p.confidence[frame, index] for p in people]
-                if index == 0:
-                    xy, confidence = [seen.xy[frame, 0] + 250.0, *xy], [seen.confidence[frame, 0], *confidence]
-                keypoints = Keypoints2D(
-                    camera.name, stamp + 1_000_000 * index, BODY17, np.stack(xy), np.stack(confidence)
-                )
-                cloud = keypoints_to_cloud(make, keypoints, camera.frame_id)
-                writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp)
+def write_bag(path: Path, seen: PersonRecording, *others: PersonRecording, lost: tuple[int, int] | None = None) -> None:
+    """Write people as a bag of keypoints; ``lost`` (frame, camera) was not recorded.
+
+    Cameras are a millisecond apart; who comes first changes; the first camera sees a reflection.
+    """
+    recorded: dict[str, list[Keypoints2D]] = {name: [] for name in seen.rig.names}
+    for frame, (index, name) in product(range(len(seen)), enumerate(seen.rig.names)):
+        people = [seen, *others][:: 1 - 2 * ((frame + index) % 2)]
+        xy, confidence = [p.xy[frame, index] for p in people], [p.confidence[frame, index] for p in people]
+        if index == 0:
+            xy, confidence = [seen.xy[frame, 0] + 250.0, *xy], [seen.confidence[frame, 0], *confidence]
+        if (frame, index) != lost:
+            stamp_ns = NS_PER_S + frame * PERIOD_NS + 1_000_000 * index
+            recorded[name].append(Keypoints2D(name, stamp_ns, BODY17, np.stack(xy), np.stack(confidence)))
+    write_keypoints_bag(path, seen.rig, recorded)
 
 
 def write_motion(folder: Path) -> Path:

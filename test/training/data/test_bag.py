@@ -17,6 +17,8 @@ from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
+from test.recorded import write_scene
+from test.scenes import ring_rig
 from test.training.people import recorded_person, write_bag
 
 
@@ -78,10 +80,10 @@ class _Brightness:
 
 def test_images_are_detected_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bag_module, 'create_detector', _Brightness)
-    write_bag(tmp_path / 'walk', recorded_person(frames=3, cameras=2), images=True)
+    write_scene(tmp_path / 'walk', frames=3, rig=ring_rig(2))
     for _ in range(2):
         (found,) = load_people(tmp_path / 'walk')
-        np.testing.assert_allclose(found.xy[:, 0, 0, 0], (10.0, 11.0, 12.0), atol=1.0)
+        np.testing.assert_allclose(found.xy[:, 0, 0, 0], (20.0, 35.0, 50.0), atol=1.0)
     assert _Brightness.calls == 6
 
 

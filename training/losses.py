@@ -103,11 +103,11 @@ def label_distances(pose: Tensor, batch: Batch, origin: str, root: int) -> tuple
     difference = pose - batch.label
     if origin == 'root':
         weights = weights * (weights[..., root : root + 1] > 0.0)
-        shift = difference[..., root : root + 1, :]
+        offset = difference[..., root : root + 1, :]
     else:
         share = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
-        shift = (share[..., None] * difference).sum(-2, keepdim=True)
-    return length(difference - shift), weights
+        offset = (share[..., None] * difference).sum(-2, keepdim=True)
+    return length(difference - offset), weights
 
 
 def sigma_likelihood(error: Tensor, sigma: Tensor) -> Tensor:

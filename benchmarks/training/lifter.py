@@ -19,7 +19,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import yaml
@@ -37,7 +37,9 @@ from geo_pose_training.trainer import Trainer
 from benchmarks.harness import OUT, SHARED_DATA, parser_of, provenance, write_json
 from geo_pose_ros.inference.model_card import VIEW_SIZE
 
-PLAN: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_suffix('.yaml').read_text(encoding='utf-8'))
+# Numbers by name, nested as in the result's JSON.
+Numbers: TypeAlias = dict[str, Any]
+PLAN: Numbers = yaml.safe_load(Path(__file__).with_suffix('.yaml').read_text(encoding='utf-8'))
 TRAIN_RIGS = ('h36m_S1', 'h36m_S5', 'h36m_S6', 'h36m_S7', 'h36m_S8')
 TEST_RIGS = ('h36m_S9', 'h36m_S11')
 UNSEEN_RIGS = ('pose2sim_demo',)
@@ -139,7 +141,7 @@ class Data:
         return bank
 
 
-def run_cell(cell: Cell, seed: int, data: Data) -> dict[str, Any]:
+def run_cell(cell: Cell, seed: int, data: Data) -> Numbers:
     """Train and evaluate one run; return its numbers."""
     recipe = cell.settings()
     trainer = Trainer(recipe, data.bank(cell), seed=seed)
@@ -200,9 +202,9 @@ def throughput(bank: Bank, recipe: Recipe, *, blocks: int = 7, steps: int) -> di
     }
 
 
-def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarise(runs: Sequence[Numbers]) -> Numbers:
     """Return mean, standard deviation and number of seeds of each metric."""
-    summary: dict[str, Any] = {}
+    summary: Numbers = {}
     for name in (*METRICS, *ELSEWHERE.values(), 'pck150', 'auc'):
         values = [run[name] for run in runs if name in run]
         if values:
@@ -211,7 +213,7 @@ def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**summary, **{name: statistics.fmean(run[name] for run in runs) for name in ('train_s', 'poses_per_s')}}
 
 
-def check_targets(recipes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def check_targets(recipes: Numbers) -> list[Numbers]:
     """Return the numbers to reach as ratios: what, value, limit, reached; what was not measured is left out."""
 
     def mean(of: str) -> float:
@@ -227,7 +229,7 @@ def check_targets(recipes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def table(recipes: Mapping[str, Any]) -> str:
+def table(recipes: Numbers) -> str:
     """Return the rows as a Markdown table."""
     names = (*METRICS, *ELSEWHERE.values(), 'auc')
     lines = ['| recipe | ' + ' | '.join(names) + ' | train_s | seeds |', '|---|' + '---:|' * (len(names) + 2)]
@@ -241,7 +243,7 @@ def table(recipes: Mapping[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def report(runs: Mapping[str, list[dict[str, Any]]], speed: list[dict[str, float]]) -> dict[str, Any]:
+def report(runs: Mapping[str, list[Numbers]], speed: list[dict[str, float]]) -> Numbers:
     """Return the whole result as written to lifter.json."""
     headline = {cell.name for cell in HEADLINE}
     done = {name: summarise(found) for name, found in runs.items() if found}
@@ -269,9 +271,9 @@ def turns(ablations: bool) -> Iterator[tuple[Cell, int]]:
     yield from ((cell, seed) for seed in later for cell in dear)
 
 
-def train_all(args: Namespace, kept: Path, data: Data, speed: list[dict[str, float]]) -> dict[str, list[Any]]:
+def train_all(args: Namespace, kept: Path, data: Data, speed: list[dict[str, float]]) -> dict[str, list[Numbers]]:
     """Run what is missing and wanted; return all runs by row. The result is written after each."""
-    runs: dict[str, list[Any]] = {cell.name: [] for cell in (*HEADLINE, *ABLATIONS)}
+    runs: dict[str, list[Numbers]] = {cell.name: [] for cell in (*HEADLINE, *ABLATIONS)}
     for cell, seed in turns(not args.no_ablations):
         file = kept / f'{cell.key(seed)}.json'
         if not file.is_file():

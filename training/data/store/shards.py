@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -28,9 +29,14 @@ from geo_pose_ros.skeleton import BODY17
 from ...labels.triangulation import refined_labels
 from ..recording import PersonRecording, data_hash
 
+if TYPE_CHECKING:
+    import pyarrow
+
 SUFFIX = '.parquet'
 # Of the file's metadata: what the shard says of itself, and the sha256 of that; Parquet guards pages only.
 _KEY, _SHA256 = b'geo_pose', b'geo_pose_sha256'
+# What a file says of itself, and what it was made from.
+Json = dict[str, Any]
 # Of the columns; a store of another version is made again.
 _VERSION = 1
 
@@ -64,7 +70,7 @@ class Shard:
     frames: int
     pieces: int
     hash: str
-    made_from: Mapping[str, Any]
+    made_from: Json
 
     @property
     def bag(self) -> str:
@@ -72,7 +78,7 @@ class Shard:
         return str(self.made_from.get('bag', self.path))
 
 
-def write_shard(path: Path, recording: PersonRecording, settings: StoreSettings, made_from: Mapping[str, Any]) -> None:
+def write_shard(path: Path, recording: PersonRecording, settings: StoreSettings, made_from: Json) -> None:
     """Write ``recording``, with its refined labels, as the shard ``path``.
 
     Args:
@@ -91,7 +97,7 @@ def write_shard(path: Path, recording: PersonRecording, settings: StoreSettings,
         'hash': data_hash([recording]), 'made_from': dict(made_from),
     }
 
-    def column(values: FloatArray, dtype: type) -> Any:
+    def column(values: FloatArray, dtype: type) -> pyarrow.Array:
         flat: np.ndarray = np.ascontiguousarray(values.reshape(count, -1), dtype)
         return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
 
@@ -148,16 +154,16 @@ def seen_joints(shard: Shard) -> Iterator[np.ndarray]:
 def read_piece(shard: Shard, piece: int) -> PersonRecording:
     """Return the frames of a piece, with their refined labels; raise StoreError if the shard is damaged."""
     with _opened(shard.path) as (file, about):
-        return _sequence(file.read_row_group(piece, use_threads=False), about)
+        return _recording(file.read_row_group(piece, use_threads=False), about)
 
 
 def read_whole(shard: Shard) -> PersonRecording:
     """Return all frames of a shard, with their refined labels; raise StoreError if it is damaged."""
     with _opened(shard.path) as (file, about):
-        return _sequence(file.read(use_threads=False), about)
+        return _recording(file.read(use_threads=False), about)
 
 
-def _sequence(table: Any, about: Mapping[str, Any]) -> PersonRecording:
+def _recording(table: pyarrow.Table, about: Json) -> PersonRecording:
     rig = parse_rig(about['rig'])
     shape = len(table), len(rig), len(BODY17)
 
@@ -172,7 +178,7 @@ def _sequence(table: Any, about: Mapping[str, Any]) -> PersonRecording:
     )
 
 
-def _numbers(table: Any, name: str) -> np.ndarray:
+def _numbers(table: pyarrow.Table, name: str) -> np.ndarray:
     """Return the column ``name`` of lists of equal length as an array (F, length)."""
     column = table.column(name)
     values: np.ndarray = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -180,7 +186,7 @@ def _numbers(table: Any, name: str) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _opened(path: Path) -> Iterator[tuple[Any, Json]]:
     """Yield the open Parquet file and what it says of itself; raise StoreError if it is damaged, then or later."""
     pa, pq = _arrow()
     try:
@@ -207,7 +213,7 @@ def _sha256(text: bytes) -> bytes:
     return hashlib.sha256(text).hexdigest().encode()
 
 
-def _arrow() -> tuple[Any, Any]:
+def _arrow() -> tuple[ModuleType, ModuleType]:
     try:
         import pyarrow
         import pyarrow.parquet

@@ -1,4 +1,4 @@
-"""What a run is fed: a bank of all recordings in memory, or a stream from a store."""
+"""The data of a run: a bank of all recordings in memory, or a stream from a store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .settings import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a run trains on, and what identifies it.
+    """The data that a run trains on, and their identity.
 
     Attributes:
         source: to draw batches from.

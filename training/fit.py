@@ -1,4 +1,4 @@
-"""A training run in its folder: checkpoints, metrics, what it was fed; interrupted and resumed; rank 0 writes."""
+"""A training run in its folder: checkpoints, metrics, description of the data; interrupt and resume; rank 0 writes."""
 
 from __future__ import annotations
 

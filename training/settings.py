@@ -25,7 +25,7 @@ class ModelSettings:
     dropout: float = setting(0.0, 'Dropout probability', low=0.0, high=0.9)
     receptive_field: int = setting(1, 'Frames of input per output, odd; 1 for residual', low=1, high=2187)
     causal: bool = setting(False, 'The output belongs to the last frame of the window instead of the middle one')
-    gravity: bool = setting(False, 'The input is turned upright, and says how steep the view, how large the person is')
+    gravity: bool = setting(False, 'The input is upright, with steepness of the view and size of the person')
     sigma_width: int = setting(
         0, 'Features of a hidden layer before the standard deviation; 0: none', low=0, high=8192
     )
@@ -44,7 +44,7 @@ class VirtualCameraSettings:
         0, 'Frames of a copy before they move elsewhere; 0: never', unit='frames', low=0, formerly='data.virtual_frames'
     )
     elevation_margin_deg: float = setting(
-        0.0, 'They go so far above and below the real cameras', unit='deg', low=0.0, high=60.0,
+        0.0, 'Largest elevation above and below the real cameras', unit='deg', low=0.0, high=60.0,
         formerly='data.virtual_elevation_deg',
     )
     lowest_deg: float = setting(
@@ -146,7 +146,7 @@ class CopySettings:
 class DataSettings:
     """What is made of the recordings before training."""
 
-    cameras: int = setting(0, 'Use only the first so many cameras of each rig; 0: all', low=0, high=64)
+    cameras: int = setting(0, 'Use only the first cameras of each rig, this number; 0: all', low=0, high=64)
     min_joints: int = setting(14, 'A view with fewer seen joints is not lifted', low=4, high=1000)
     labels: str = setting(
         'none', '3D labels: the truth, weighted DLT triangulation, or triangulation made robust over views, time and '
@@ -203,7 +203,7 @@ class OptimSettings:
                             choices=('one_cycle', 'steps'))
     weight_decay: float = setting(0.0, 'AdamW weight decay', low=0.0)
     rehearsal_poses: int = setting(
-        4000, 'Poses that are made up to rehearse what a lifter knew when it is fine-tuned; 0: nothing is', low=0
+        4000, 'Synthetic poses on which a fine-tuned lifter rehearses; 0: no rehearsal', low=0
     )
     clip_norm: float = setting(0.0, 'Largest norm of the gradient; 0: not clipped', low=0.0)
 

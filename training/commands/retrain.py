@@ -36,7 +36,7 @@ from .options import (
     print_check,
 )
 
-# Of the poses that are made up to rehearse with, one in so many more is, to check what was forgotten.
+# For this number of synthetic poses to rehearse with, one more is synthesised to check on.
 _MADE_UP_TO_CHECK = 10
 
 
@@ -62,7 +62,7 @@ def register(subparsers: Subparsers) -> None:
     add_hold_out_arguments(parser, 'camera that is kept aside, to check on [default: the last one, if there are three]')
     parser.add_argument(
         '--replay', action='append', default=[],
-        help='data to train on as well, and to check on, so that nothing is forgotten [default: made-up people, in '
+        help='data to train on as well, and to check on, so that nothing is forgotten [default: synthetic people, in '
         f'poses that the old model knows]; {DATA_HELP}',
     )
     parser.add_argument('--report', type=Path, help='folder of the report and the run [default: beside --out]')
@@ -169,7 +169,7 @@ def _recorded(
 def _other_people(
     arguments: argparse.Namespace, recipe: Recipe, old: Predictor, training: Sequence[PersonRecording]
 ) -> tuple[Bank | None, list[PersonRecording]]:
-    """Return other people to rehearse with, and others to check on: replayed, or made up from ``training``."""
+    """Return other people to rehearse with, and others to check on: replayed, or synthesised from ``training``."""
     if arguments.replay:
         replayed, sources = load_recipe('body17', {'data.up': recipe.data.up}), parse_sources(arguments.replay)
         bank = prepare(

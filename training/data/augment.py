@@ -78,7 +78,7 @@ def exchange_parts(
 
 
 def _piece(others: Sequence[FloatArray], frames: int, up: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Return so many successive frames of another clip, mirrored or not; its last frame repeats."""
+    """Return ``frames`` successive frames of another clip, mirrored or not; its last frame repeats."""
     clip = others[int(rng.integers(len(others)))]
     start = int(rng.integers(max(len(clip) - frames, 0) + 1))
     taken: FloatArray = clip[np.minimum(np.arange(start, start + frames), len(clip) - 1)]

@@ -110,7 +110,7 @@ class Bank:
 class Batch:
     """N frames, of each K views to lift and M >= K views to measure in; the first K of the M are the lifted ones.
 
-    What the lifter reads, and its label, are mirrored where ``flip`` says so; the measurements are not.
+    Input and label are mirrored where ``flip`` is true; the measurements are not.
 
     Attributes:
         window: (N, K, T, J, 3) lifter input, mirrored.
@@ -174,7 +174,7 @@ def gather(bank: Bank, frames: Tensor, views: Tensor, lifted: int, offsets: Tens
     """Return the batch of ``frames`` (N,) and ``views`` (N, M), the first ``lifted`` of them with their windows.
 
     ``offsets`` (T,) are the window's frames relative to the lifted one; beyond the ends the last frame repeats.
-    ``flip`` (N, K) says what to mirror.
+    Views with ``flip`` (N, K) are mirrored.
     """
     width = bank.valid.shape[1]
 

@@ -1,4 +1,4 @@
-"""Who is who in a recording of several people: as the scene tells them apart, by their bodies' ids."""
+"""The people of a recording, separated by the body ids of the scene."""
 
 from __future__ import annotations
 

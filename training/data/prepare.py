@@ -24,7 +24,7 @@ from .bank import Bank, Views
 from .recording import PersonRecording
 from .virtual_cameras import FRAMES_PER_BODY, Residuals, VirtualCameras, hidden_limbs
 
-# Labels whose every joint has at least this weight may lend their limbs.
+# Motion is taken from labels whose every joint has at least this weight.
 _SURE = 0.2
 
 
@@ -34,7 +34,7 @@ def prepare(
 ) -> Bank:
     """Return the bank of all recordings; with ``gravity`` its views are turned upright.
 
-    What is made up for a recording follows from ``seed`` and its number, the one in ``numbers`` or its index.
+    Random data of a recording follow from ``seed`` and its number: the one in ``numbers``, or its index.
 
     Raises:
         ConfigError: if there is no recording, they differ in their number of cameras, or truth is asked for and absent.
@@ -56,7 +56,7 @@ def prepare(
 
 
 def check_cameras(cameras: Iterable[int], settings: DataSettings) -> None:
-    """Raise ConfigError unless rigs of so many ``cameras`` have as many when the settings have chosen among them."""
+    """Raise ConfigError unless all rigs, of ``cameras`` cameras each, have as many after the settings' choice."""
     counts = {min(count, settings.cameras or count) for count in cameras}
     if len(counts) > 1:
         raise ConfigError(
@@ -119,8 +119,8 @@ class _KnownMotion:
         clips = [clip for clip in clips if len(clip)]
         if not clips:
             raise ConfigError(
-                'No recording has enough surely known frames to take motion from; set data.copies.motion.'
-                'exchanged_parts and data.copies.motion.bent_joints_deg to 0.'
+                'No recording has frames whose joints all have enough weight to take motion from; set '
+                'data.copies.motion.exchanged_parts and data.copies.motion.bent_joints_deg to 0.'
             )
         if not motion.bent_joints_deg:
             return cls(clips, None)

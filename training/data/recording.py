@@ -98,7 +98,7 @@ class PersonRecording:
 
 
 def window_rate_hz(recordings: Iterable[PersonRecording], frames: int) -> float:
-    """Return the frames per second of windows of so many ``frames``; 0 for single frames.
+    """Return the frames per second of windows of ``frames`` frames; 0 for single frames.
 
     Raises:
         ConfigError: if the recordings have several rates.

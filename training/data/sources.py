@@ -121,7 +121,7 @@ class StoreSource:
     """What `geo_pose store` keeps of many bags; streamed in training."""
 
     store: str = setting('', 'Folder of the store')
-    aside: int = setting(5, 'One bag in so many, by name and from the second on, is the test part', low=2)
+    aside: int = setting(5, 'One of this number of bags, by name and from the second on, is a test bag', low=2)
 
     def load(self, *, test: bool) -> list[PersonRecording]:
         """Return the recordings of a part as a whole, with their refined labels."""

@@ -23,7 +23,7 @@ _NEAREST_M = 0.1
 FRAMES_PER_BODY = 25
 # Joints of a limb at most: an arm, a leg, neck and head.
 _LIMB_JOINTS = 3
-# A cut-off view keeps so many joints at least; the outward normals of the image's edges, and how often each cuts.
+# Least number of joints of a cut-off view; outward normals of the image's edges, and probability of each.
 _CUT_MIN = 5
 _EDGES = np.array(((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0)))
 _EDGE_CHANCES = np.array((0.5, 0.1, 0.2, 0.2))

@@ -59,7 +59,7 @@ def _normalised_errors(
 ) -> tuple[FloatArray, FloatArray]:
     """Return distances of joints in units of sigma, of those that the view sees, and of others.
 
-    They are distances from the truth, or from the refined labels that are sure.
+    They are distances from the truth, or from the refined labels with enough weight.
     """
     rng = np.random.default_rng(0)
     ratios: dict[bool, list[FloatArray]] = {True: [np.zeros(0)], False: [np.zeros(0)]}

@@ -73,7 +73,7 @@ def evaluate(
 ) -> Report:
     """Return the metrics of a lifter on recordings, every view lifted on its own.
 
-    ``stride`` lifts only every so many frames, ``cross_views=False`` leaves the held-out reprojection out.
+    Only every ``stride``-th frame is lifted; ``cross_views=False`` leaves the held-out reprojection out.
 
     Raises:
         ConfigError: if no view of any recording could be lifted.

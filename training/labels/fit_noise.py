@@ -27,7 +27,7 @@ _OUTLIER = 0.07
 _SURE = 0.3
 # Nearer joints have no image.
 _NEAREST_M = 0.1
-# Fewer residuals than this tell nothing.
+# Fewer residuals than this are too few for an estimate.
 _LEAST = 200
 _BINS = 6
 # Of a half-normal distribution the median is this part of the standard deviation.
@@ -58,7 +58,7 @@ def fit_noise(recordings: Sequence[PersonRecording], start: NoiseSettings | None
 
     Args:
         recordings: recordings with at least three views each; others are left out.
-        start: what is kept where the recordings do not tell; None for the defaults.
+        start: keeps the values that the recordings do not show; None: the defaults.
 
     Raises:
         ConfigError: if too few joints are seen by three views.
@@ -70,7 +70,7 @@ def fit_noise(recordings: Sequence[PersonRecording], start: NoiseSettings | None
             f'{counted} joints were seen by three cameras or more, expected at least {_LEAST}; record longer, or with '
             'more cameras.'
         )
-    begun = start or NoiseSettings()
+    before = start or NoiseSettings()
     size = [np.abs(view.offset).max(-1) for view in views]
     outlier = [values > _OUTLIER for values in size]
     seen = [np.isfinite(values) for values in size]
@@ -78,14 +78,14 @@ def fit_noise(recordings: Sequence[PersonRecording], start: NoiseSettings | None
     missing = np.concatenate([(view.confidence[view.present] <= 0.0).ravel() for view in views]).mean()
     gross = np.concatenate([values[far] for values, far in zip(size, outlier, strict=True)])
     return replace(
-        begun,
+        before,
         jitter=jitter, jitter_unsure=growth,
         outlier_rate=float(min(sum(far.sum() for far in outlier) / sum(known.sum() for known in seen), 1.0)),
         # Outliers are even up to their reach, each axis by itself; a few that are farther off do not count.
         outlier_reach=float(np.clip(np.quantile(gross, 0.9) / 0.95, _OUTLIER, 1.0)) if len(gross) else 0.0,
         swap_rate=float(np.concatenate([view.swapped for view in views]).mean()),
-        missing_rate=float(missing), burst_frames=_burst(outlier, begun.burst_frames),
-        memory=_memory(views, outlier, begun.memory),
+        missing_rate=float(missing), burst_frames=_burst(outlier, before.burst_frames),
+        memory=_memory(views, outlier, before.memory),
     )
 
 
@@ -147,7 +147,7 @@ def _jitter(views: Sequence[_Residuals], outlier: Sequence[BoolArray]) -> tuple[
             spread.append(float(np.median(y[inside]) / _MEDIAN))
             weight.append(float(np.sqrt(inside.sum())))
     if np.ptp(middle) < 0.02:
-        # All are equally sure: nothing is known about others.
+        # All have the same confidence: the growth is unknown.
         return float(np.clip(np.average(spread, weights=weight), 0.0, 0.5)), 0.0
     slope, start = np.polyfit(middle, spread, 1, w=weight)
     return float(np.clip(start, 0.0, 0.5)), float(np.clip(slope, 0.0, 0.5))

@@ -32,9 +32,9 @@ _DOUBTFUL, _FAR = 0.03, 0.04
 _OTHER_LENGTH, _WANDERED_M, _SPEED_M_S = 0.15, 0.05, 2.5
 # In joints that lie far off: a view's limb exchanged, and one that is from now on, or no longer.
 _EXCHANGE, _CHANGE = 0.5, 1.0
-# A joint's jump counts as much as its being far off in so many views.
+# A joint's jump costs as much as an outlier in this number of views.
 _JUMP = 2.0
-# With more cameras no more than two at a time are thought to be wrong.
+# With more cameras at most two views exchange sides at the same time.
 _MANY_CAMERAS = 4
 
 
@@ -75,11 +75,11 @@ def find_exchanges(views: SeenJoints, labels: FloatArray) -> BoolArray:
     """Return (F, C, 2) where views exchanged the sides of legs, and of arms, as all views and instants say together.
 
     The cheapest series of exchanges (Viterbi): joints should lie where the views see them, bones have their usual
-    lengths, and limbs stay where they were. Only instants in which a limb lies off the labels are in doubt.
+    lengths, and limbs stay where they were. Exchanges are sought only where a limb lies off the labels.
 
     Args:
         views: as they were seen.
-        labels: (F, J, 3) m, as they are without regard to sides.
+        labels: (F, J, 3) m, made from the views as they are.
     """
     found = np.zeros((*views.confidence.shape[:2], len(_LIMBS)), bool)
     off = _distances(views.cam_from_world, views.rays, labels) / views.extent()[..., None]

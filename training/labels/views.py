@@ -1,4 +1,4 @@
-"""What C views say of the joints of one person over F frames, view by view."""
+"""Keypoints of one person in C views over F frames, and their triangulation."""
 
 from __future__ import annotations
 

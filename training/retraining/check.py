@@ -37,7 +37,7 @@ class Check:
         mpjpe_mm, p_mpjpe_mm: root-relative, and after the best similarity transform.
         reprojection_px: median distance of the lifted joints, in the other cameras, from what these saw.
         inside_percent: joints within 2.8 sigma; 95 for a Gaussian.
-        elsewhere_mm: MPJPE of other people, replayed or made up, with truth; NaN without.
+        elsewhere_mm: MPJPE of other people, replayed or synthetic, with truth; NaN without.
     """
 
     poses: int
@@ -82,8 +82,8 @@ def check(
 def held_out_sigma_factor(predictor: Predictor, hold_outs: Sequence[HoldOut]) -> float:
     """Return the factor that makes sigma true for cameras that were not trained on, on the frames that were.
 
-    1 where no camera was held out: sigma is too small on data that the lifter was trained on. Never less: these frames
-    are known by heart, and a smaller sigma would be too small for other people, which were only rehearsed.
+    1 where no camera was held out: errors on the data of training are too small to calibrate sigma. Never less than 1:
+    the lifter was trained on these frames, so a smaller sigma would be too small for other people.
     """
     known = (replace(one, test=one.train) for one in hold_outs if one.camera)
     found = [views.in_sigmas() for one in known for views in _compared(predictor, one)]
@@ -108,7 +108,7 @@ class _Compared:
     residuals_px: FloatArray
 
     def in_sigmas(self) -> FloatArray:
-        """Return the distances (M,) of the joints with a sure reference, but the root, in units of sigma."""
+        """Return the distances (M,) of joints but the root, whose reference has enough weight, in units of sigma."""
         distance = np.linalg.norm(self.poses - (self.reference - self.reference[:, :1]), axis=-1)
         ratios: FloatArray = (distance / self.sigma)[:, 1:][self.weight[:, 1:] > SURE]
         return ratios

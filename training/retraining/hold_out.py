@@ -92,7 +92,7 @@ def hold_out(
 
 
 def all_held_out(whole: PersonRecording) -> HoldOut:
-    """Return a recording of which nothing is trained on: of three cameras or more the others say what the last sees."""
+    """Return a recording of which nothing is trained on; of three cameras or more, the last one is tested."""
     names = whole.rig.names
     spare = len(names) >= _CAMERAS_TO_SPARE
     return HoldOut(whole, names[:-1] if spare else names, names[-1] if spare else '', slice(0, 0), slice(None))

@@ -1,4 +1,4 @@
-"""Rehearsal: what a lifter is trained on beside new data, so that it does not forget what it knew.
+"""Rehearsal: other people that a lifter is trained on beside new data, so that it stays accurate on them.
 
 A robot's recordings show few people before one rig. Fine-tuned on these alone a lifter gets worse for all others. So
 every other step it sees other people before cameras anywhere, labelled with the output of the lifter before (Robins,
@@ -55,7 +55,7 @@ _SEEN_ANYWHERE = DataSettings(
     ),
     copies=CopySettings(1, BodySettings(ansur=1.0), occlusion=OcclusionSettings(limbs=0.3, cut_off=0.1)),
 )
-# A pose comes close to one that the lifter knows in so many rounds.
+# Rounds after which a pose is close to one that the lifter knows.
 _ROUNDS = 3
 # Elevation, rad, and distance, m, of the camera of a round.
 _ELEVATION, _DISTANCE_M = (-0.2, 1.1), (2.5, 6.0)

@@ -24,7 +24,7 @@ def load_exported(model: Path) -> Lifter:
 
     Raises:
         BackendError: if the model or its card is missing or they do not belong together.
-        ConfigError: if the card does not say how the network is built, or the weights do not fit.
+        ConfigError: if the card lacks the settings of the network, or the weights do not fit.
     """
     import onnx
 

@@ -66,7 +66,7 @@ def test_frames_with_unknown_joints_stay_and_there_must_be_other_clips() -> None
     np.testing.assert_array_equal(bend_joints(own, limits, 0.3, 10, np.random.default_rng(0))[3], own[3])
     with pytest.raises(ConfigError, match=r'no clip to take limbs from; set data.copies.motion.exchanged_parts to 0'):
         exchange_parts(own, [], 1.0, _UP, 10, np.random.default_rng(0))
-    with pytest.raises(ConfigError, match='enough surely known frames'):
+    with pytest.raises(ConfigError, match='enough weight to take motion from'):
         unseen = replace(recorded_person(frames=4), truth=np.full((4, 17, 3), np.nan))
         copies = CopySettings(1, motion=MotionSettings(exchanged_parts=0.5))
         prepare([unseen], DataSettings(labels='truth', copies=copies), 0)

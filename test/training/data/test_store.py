@@ -123,7 +123,7 @@ def test_a_store_that_is_none_empty_damaged_or_foreign_is_refused(
     about['skeleton'] = ['head', 'tail']
     text = json.dumps(about).encode()
     pyarrow.parquet.write_table(table.replace_schema_metadata({b'geo_pose': text}), path)
-    with pytest.raises(StoreError, match='what it says of itself has changed'):
+    with pytest.raises(StoreError, match='its description has changed'):
         open_store(tmp_path)
     signed = {b'geo_pose': text, b'geo_pose_sha256': hashlib.sha256(text).hexdigest()}
     pyarrow.parquet.write_table(table.replace_schema_metadata(signed), path)

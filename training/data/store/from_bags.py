@@ -22,7 +22,7 @@ from ..bag import load_people
 from ..recording import PersonRecording
 from .shards import SUFFIX, StoreError, StoreSettings, read_shard, write_shard
 
-# A refined joint of less weight is a guess.
+# Refined joints of less weight do not count.
 _SURE = 0.2
 
 
@@ -62,7 +62,7 @@ class StoreJob:
             return None
 
     def run(self) -> Outcome:
-        """Write the shards; ``bodies`` are frames in which some joint of a person is surely known."""
+        """Write the shards; ``bodies`` counts frames with a joint of enough weight."""
         began = perf_counter()
         outcome = Outcome(str(self.bag), str(self.shard()))
         try:
@@ -90,7 +90,7 @@ class StoreJob:
 
 
 def _quality(people: list[PersonRecording]) -> tuple[int, float]:
-    """Return how many frames have a sure joint, and the median distance, px, of such joints from what was seen."""
+    """Return the number of frames with a joint of enough weight, and the median residual, px, of such joints."""
     bodies, distances = 0, [np.zeros(0)]
     for recording in people:
         xyz, weight = refined_labels(recording)

@@ -2,7 +2,7 @@
 
 A row is a set; a row group is a piece, some hundreds of successive frames. Keypoints, confidences, labels and
 stamps are columns; what a whole recording has in common (rig, skeleton, rate) is in the file's own metadata, and so is
-what it was made from. Pages and metadata carry checksums. A shard is written beside its place and then moved there:
+its origin. Pages and metadata carry checksums. A shard is written beside its place and then moved there:
 one that can be opened is whole.
 """
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     import pyarrow
 
 SUFFIX = '.parquet'
-# Of the file's metadata: what the shard says of itself, and the sha256 of that; Parquet guards pages only.
+# Keys of the file's metadata: the description of the shard, and its sha256, as Parquet's checksums cover pages only.
 _KEY, _SHA256 = b'geo_pose', b'geo_pose_sha256'
-# What a file says of itself, and what it was made from.
+# The description of a shard, and of its origin.
 Json = dict[str, Any]
 # Of the columns; a store of another version is made again.
 _VERSION = 1
@@ -49,7 +49,7 @@ class StoreError(GeoPoseError):
 class StoreSettings:
     """How recordings are cut into pieces."""
 
-    piece_frames: int = setting(512, 'A piece, read at once, has so many frames at most', unit='frames', low=1)
+    piece_frames: int = setting(512, 'Largest number of frames of a piece, which is read at once', unit='frames', low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def open_store(folder: Path) -> list[Shard]:
 
 
 def read_shard(path: Path) -> Shard:
-    """Return what a shard says of itself; raise StoreError if it is damaged or of another skeleton or version."""
+    """Return the description of a shard; raise StoreError if it is damaged or of another skeleton or version."""
     with _opened(path) as (file, about):
         if about['skeleton'] != list(BODY17.joint_names):
             raise StoreError(
@@ -187,14 +187,14 @@ def _numbers(table: pyarrow.Table, name: str) -> np.ndarray:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Json]]:
-    """Yield the open Parquet file and what it says of itself; raise StoreError if it is damaged, then or later."""
+    """Yield the open Parquet file and its description; raise StoreError if it is damaged, then or later."""
     pa, pq = _arrow()
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             metadata = file.schema_arrow.metadata or {}
             text = metadata.get(_KEY, b'{}')
             if _KEY in metadata and metadata.get(_SHA256) != _sha256(text):
-                raise ValueError('what it says of itself has changed')
+                raise ValueError('its description has changed')
             about = json.loads(text)
             if about.get('version') != _VERSION:
                 raise StoreError(

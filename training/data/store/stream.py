@@ -1,7 +1,7 @@
 """Banks of some pieces of a store at a time, so that memory does not grow with the data.
 
 An epoch is drawn from a buffer of pieces, the next ones of an endless series of shuffles of all; the buffer follows
-from (seed, epoch) alone, so a resumed run goes on with the same. It is divided into lanes, of which each batch holds
+from (seed, epoch) alone, so a resumed run continues with the same. It is divided into lanes, of which each batch holds
 equal parts: a process reads and prepares its own lanes only, and however many there are they see the same batches.
 """
 
@@ -34,8 +34,8 @@ class Stream:
 
     Args:
         shards: to train on.
-        recipe: says how many pieces to hold, and what to make of them.
-        seed: of the shuffles, and of what is made up.
+        recipe: number of pieces in memory, and how they are prepared.
+        seed: of the shuffles and of synthetic data.
         rank, world: which of how many processes this is.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Bags of a walk, as a node or `geo_pose process` leaves them, with pictures on demand."""
+"""Bags of a walk, as a node or `geo_pose process` leaves them, with images on demand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.read import BagMessage, BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
@@ -16,7 +17,7 @@ from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
 from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.messages.transforms import rig_to_transforms
-from geo_pose_ros.types import CameraRig, Frame
+from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
 
 from ..evaluation.moving import RATE_HZ, START_NS, bodies_at, pose, seen_by, stamp_of
 from ..scenes import person, ring_rig
@@ -31,13 +32,12 @@ def second_person(time_s: float) -> FloatArray:
 
 def write_walk(
     path: Path, *, sets: int = 60, rig: CameraRig | None = None, people: int = 1, bodies: bool = True,
-    keypoints: bool = True, images: bool = False, infos: bool = True, picture_px: tuple[int, int] = (96, 128),
-    storage: str = 'mcap', there: Callable[[str, int], bool] = lambda name, number: True,
-    shift: Callable[[str, int], tuple[float, float]] = lambda name, number: (0.0, 0.0), latency_ms: float = 0.0,
+    keypoints: bool = True, images: bool = False, infos: bool = True, latency_ms: float = 0.0,
+    shift: Callable[[str, int], tuple[float, float]] = lambda name, number: (0.0, 0.0),
 ) -> CameraRig:
-    """Write a bag; return its rig."""
+    """Write a bag; return its rig. A camera's images are as bright as 40 + the number of the set, modulo 100."""
     rig = rig or ring_rig(4)
-    with BagWriter(path, storage) as writer:
+    with BagWriter(path) as writer:
         if infos:
             writer.write('/tf_static', rig_to_transforms(MAKE, rig, START_NS), START_NS)
             for camera in rig.cameras:
@@ -49,12 +49,12 @@ def write_walk(
             walkers = [pose(number / RATE_HZ), second_person(number / RATE_HZ)][:people]
             for camera in rig.cameras:
                 if images:
-                    grey = np.full((*picture_px, 3), 40 + number % 100, np.uint8)
+                    grey = np.full((96, 128, 3), 40 + number % 100, np.uint8)
                     message = compressed_from_frame(MAKE, Frame(camera.name, stamp_ns, grey), camera.frame_id)
                     writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_ns)
-                if keypoints and there(camera.name, number) and walkers:
+                if keypoints and walkers:
                     found = [seen_by(rig, camera.name, w, stamp_ns, shift(camera.name, number)) for w in walkers]
-                    both = type(found[0])(
+                    both = Keypoints2D(
                         camera.name, stamp_ns, found[0].skeleton, np.concatenate([f.xy for f in found]),
                         np.concatenate([f.confidence for f in found]),
                     )
@@ -70,3 +70,19 @@ def write_walk(
                 ]
                 writer.write('/diagnostics', diagnostics_to_message(MAKE, 'pose_node', statuses, at_ns), at_ns)
     return rig
+
+
+def copy_bag(source: Path, path: Path, change: Callable[[int, BagMessage], bytes | None]) -> None:
+    """Write a bag whose messages have the bytes that ``change`` returns of number and message; None: left out."""
+    with BagReader(source) as reader, BagWriter(path) as writer:
+        for number, message in enumerate(reader.messages()):
+            raw = change(number, message)
+            if raw is not None:
+                writer.write_raw(message.topic, message.message_type, raw, message.time_ns)
+
+
+def cut_short(path: Path) -> None:
+    """Leave two thirds of a bag's file, and no metadata, as a recorder that still runs does."""
+    [file] = path.glob('*.mcap')
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    (path / 'metadata.yaml').unlink()

@@ -15,14 +15,21 @@ from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io.middleware import large_data_environment
 
 if find_spec('rclpy') is None:
-    collect_ignore_glob = ['test_*.py']
+    collect_ignore_glob = ['test_*.py', '*/test_*.py']
+
+
+def domain_id() -> int:
+    """Return a domain that no other run is likely to have, nor another worker of this one (pytest-xdist)."""
+    run, worker = os.environ.get('PYTEST_XDIST_TESTRUNUID'), os.environ.get('PYTEST_XDIST_WORKER', 'gw0')
+    base = random.SystemRandom().randrange(90) if run is None else random.Random(run).randrange(90)
+    return 1 + (base + int(worker.removeprefix('gw'))) % 100
 
 
 @pytest.fixture(scope='session', autouse=True)
 def ros() -> Iterator[None]:
     import rclpy
 
-    os.environ['ROS_DOMAIN_ID'] = str(random.SystemRandom().randrange(1, 100))
+    os.environ['ROS_DOMAIN_ID'] = str(domain_id())
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     os.environ.update(large_data_environment(os.environ))
     rclpy.init()

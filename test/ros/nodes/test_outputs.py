@@ -16,7 +16,7 @@ from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.scene.scene import SceneResult
 from test.messages.test_detections3d import MAKE
 from test.ros.harness import RIG
-from test.ros.test_humans import FakeNode, bodies
+from test.ros.nodes.test_humans import FakeNode, bodies
 
 TOPIC = '~/detections3d'
 

@@ -82,6 +82,7 @@ def few_instants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, 'CalibrateConfig', lambda: FEW)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(450)
 @pytest.mark.usefixtures('few_instants')
 def test_a_turned_camera_is_named_and_repaired_and_ids_stay(rig_path: str, tmp_path: Path) -> None:

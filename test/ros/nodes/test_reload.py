@@ -23,7 +23,7 @@ from geo_pose_ros.ros.nodes import lifter_changes
 from geo_pose_ros.ros.tools.reload import reload_model
 from test.onnx_models import gravity_lifter, temporal_lifter
 from test.ros.harness import World, until, world
-from test.ros.test_lifecycle import call
+from test.ros.nodes.test_lifecycle import call
 
 SHIPPED = sha256(default_model())
 

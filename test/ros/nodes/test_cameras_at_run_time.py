@@ -18,18 +18,14 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
 
 from geo_pose_ros.errors import CalibrationError, ConfigError
-from geo_pose_ros.geometry.rigid import compose
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.rigs.builder import RigBuilder
-from geo_pose_ros.rigs.transform_buffer import TransformBuffer
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes.camera_set import CameraSet
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.types import Bodies3D, CameraRig
-from test.ros.harness import MAKE, PERSON, RIG, Console, World, until, world
-from test.ros.test_lifecycle import call
-from test.ros.test_moving import Robot, robot
-from test.ros.test_pose_node import Transforms, transforms
+from test.ros.harness import PERSON, Console, World, until, world
+from test.ros.nodes.test_lifecycle import call
+from test.ros.nodes.test_moving import Robot, robot
+from test.ros.nodes.test_pose_node import Transforms, transforms
 
 __all__ = ['robot', 'transforms']
 
@@ -194,58 +190,3 @@ def test_no_cameras_and_a_name_twice() -> None:
         CameraSet.of(None, NodeConfig())
     with pytest.raises(ConfigError, match=r"received \['a', 'a'\], expected every name once"):
         CameraSet.of(None, NodeConfig(cameras=('a', 'a')))
-
-
-def shifted(rig: CameraRig, *names: str) -> CameraRig:
-    """Return ``rig`` with some of its cameras calibrated otherwise."""
-    move = np.eye(3, 4)
-    move[0, 3] = 0.01
-    return replace(rig, cameras=tuple(
-        replace(c, cam_from_world=compose(move, c.cam_from_world)) if c.name in names else c for c in rig.cameras
-    ))
-
-
-def test_a_better_rig_stays_for_those_that_stay() -> None:
-    calibration = RigBuilder(['cam0', 'cam1'], 'world', RIG)
-    better = shifted(RIG, 'cam0', 'cam1')
-    calibration.use_refined(better.subset(['cam0', 'cam1']), 0)
-    calibration.use_cameras(['cam1', 'cam2'], RIG, [], S)
-    assert calibration.rig is not None and calibration.rig.names == ('cam1', 'cam2')
-    np.testing.assert_array_equal(calibration.rig['cam1'].cam_from_world, better['cam1'].cam_from_world)
-    np.testing.assert_array_equal(calibration.rig['cam2'].cam_from_world, RIG['cam2'].cam_from_world)
-    # A refinement of cameras that have gone meanwhile.
-    calibration.use_refined(shifted(RIG, 'cam0').subset(['cam0']), S)
-    assert calibration.rig.names == ('cam1', 'cam2')
-    # The file was calibrated anew: it tells of all of them.
-    anew = shifted(RIG, 'cam1', 'cam3')
-    calibration.use_cameras(['cam1', 'cam3'], anew, [], S)
-    for name in ('cam1', 'cam3'):
-        np.testing.assert_array_equal(calibration.rig[name].cam_from_world, anew[name].cam_from_world)
-    with pytest.raises(CalibrationError, match='cam9'):
-        calibration.use_cameras(['cam9'], RIG, [], S)
-    assert calibration.rig.names == ('cam1', 'cam3')
-
-
-def test_a_refinement_of_a_camera_that_camera_info_no_longer_tells_of() -> None:
-    calibration = RigBuilder(['cam0', 'cam1'], 'world')
-    for name in ('cam0', 'cam1'):
-        intrinsics, frame_id = RIG[name].intrinsics, RIG[name].frame_id
-        calibration.on_camera_info(name, camera_info_from_intrinsics(MAKE, intrinsics, 0, frame_id), 0)
-    calibration.on_transforms(Transforms(), 0)
-    better = shifted(RIG, 'cam0', 'cam1')
-    calibration.use_cameras(['cam1'], None, [], S)
-    calibration.use_refined(better.subset(['cam0', 'cam1']), S)
-    assert calibration.rig is not None and calibration.rig.names == ('cam1',)
-    np.testing.assert_array_equal(calibration.rig['cam1'].cam_from_world, better['cam1'].cam_from_world)
-    # Nothing is known any more of one that comes back.
-    calibration.use_cameras(['cam0', 'cam1'], None, [], S)
-    assert calibration.rig.names == ('cam1',)
-    assert 'no camera_info came yet' in calibration.problems['cam0']
-
-
-def test_a_moving_rig_takes_other_cameras_of_its_file() -> None:
-    calibration = RigBuilder(['cam0', 'cam1'], 'odom', RIG, moving=TransformBuffer())
-    calibration.use_cameras(['cam1', 'cam3'], RIG, [], S)
-    assert calibration.rig is not None and calibration.rig.world_frame_id == 'odom'
-    assert set(calibration.mounts) == {'cam1', 'cam3'}
-    assert {mount.frame for mount in calibration.mounts.values()} == {'world'}

@@ -28,7 +28,7 @@ from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.messages.test_humans import MAKE as HRI_MAKE
 from test.ros.harness import MAKE, PERSON, RIG, until, world
-from test.ros.test_lifecycle import change
+from test.ros.nodes.test_lifecycle import change
 
 S = 1_000_000_000
 TOPICS = ('joint_states', 'position', 'velocity', 'skeleton2d', 'roi')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,16 +18,17 @@ from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.ros.io import parameters
 from geo_pose_ros.ros.io.parameter_files import shared_names
 from geo_pose_ros.ros.io.qos import UnsupportedEventTypeError
 from geo_pose_ros.ros.nodes.pose_node import PoseNode
 from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.scene.settings import SyncConfig
 from geo_pose_ros.settings import build, flatten, to_ros_yaml, walk
 from test.ros.harness import World, until, world
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def call(w: World, kind: Any, name: str, request: Any) -> Any:
@@ -136,13 +136,6 @@ def test_a_transition_in_another_thread_waits_for_the_report(rig_path: str, monk
         session.apply(w.node.config)
 
 
-def test_what_nobody_expected_is_logged_and_an_error(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with world('keypoints', rig_path=rig_path, autostart=False) as w:
-        monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_node.PoseSession', lambda *a: 1 / 0)
-        assert w.node.trigger_configure() == TransitionCallbackReturn.ERROR
-        assert state(w) == 'unconfigured'
-
-
 def test_autostart_says_why_it_cannot(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with world('keypoints', rig_path=rig_path, autostart=False) as w:
         assert w.node.on_activate(None) == TransitionCallbackReturn.FAILURE
@@ -150,6 +143,9 @@ def test_autostart_says_why_it_cannot(rig_path: str, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_node.PoseSession', lambda *a: 1 / 0)
         with pytest.raises(ConfigError, match='did not start; the log says why'):
             w.node.autostart()
+        # What nobody expected is an error, and undone.
+        assert w.node.trigger_configure() == TransitionCallbackReturn.ERROR
+        assert state(w) == 'unconfigured'
 
 
 def test_a_middleware_that_does_not_count_losses(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,19 +222,11 @@ def node_with(**overrides: Any) -> PoseNode:
 
 
 def test_every_setting_is_a_parameter_with_its_default() -> None:
-    node = node_with()
-    try:
-        assert node.config == NodeConfig()
-        for setting in walk(NodeConfig):
-            assert node.has_parameter(setting.name)
-    finally:
-        node.destroy_node()
-
-
-def test_a_whole_number_is_taken_for_a_float() -> None:
     node = node_with(sync__deadline_ms=50)
     try:
-        assert node.config.sync.deadline_ms == 50.0
+        # A whole number is taken for a float.
+        assert node.config == NodeConfig(sync=SyncConfig(deadline_ms=50.0))
+        assert all(node.has_parameter(setting.name) for setting in walk(NodeConfig))
     finally:
         node.destroy_node()
 
@@ -265,57 +253,31 @@ def test_the_parameter_file_is_the_config() -> None:
     assert build(NodeConfig, flatten(tree)) == NodeConfig()
 
 
-def run_node(*arguments: str, first_path: str = '') -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, '-m', 'geo_pose_ros.ros.nodes.pose_node', '--ros-args', *arguments],
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join([first_path, str(ROOT), os.environ.get('PYTHONPATH', '')])},
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )
-
-
-def started_node(rig_path: str) -> Any:
-    """Return the process of a node that waits for keypoints."""
+def run_node(*arguments: str) -> subprocess.Popen[str]:
+    """Return the process of a pose_node."""
     return subprocess.Popen(
-        [sys.executable, '-m', 'geo_pose_ros.ros.nodes.pose_node', '--ros-args', '-p', f'rig:={rig_path}', '-p',
-         'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false'],
-        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        [sys.executable, '-m', 'geo_pose_ros.ros.nodes.pose_node', '--ros-args', *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_in_order(rig_path: str, number: signal.Signals) -> None:
-    node = started_node(rig_path)
-    try:
-        lines = []
-        for line in node.stderr:
-            lines.append(line)
-            if 'active: 4 cameras' in line:
-                node.send_signal(number)
-        assert node.wait(30) == 0
-    finally:
-        node.kill()
-        node.stderr.close()
-    assert '0 frames in, 0 sets published, frames dropped: none' in lines[-1]
-    assert len(lines) == 2, lines
-
-
-def test_more_of_the_same_signal_changes_nothing(rig_path: str) -> None:
-    # Ctrl-C of a terminal reaches the node itself, and launch passes it on.
-    node = started_node(rig_path)
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['int', 'term'])
+def test_a_signal_ends_it_in_order_and_more_of_them_change_nothing(rig_path: str, number: signal.Signals) -> None:
+    node = run_node('-p', f'rig:={rig_path}', '-p', 'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false')
     try:
         assert 'active: 4 cameras' in node.stderr.readline()
-        until(lambda: node.send_signal(signal.SIGINT) or node.poll() is not None, 'it ends')
-        assert node.returncode == 0
-        assert 'sets published' in node.stderr.readline()
+        if number == signal.SIGTERM:
+            node.send_signal(number)
+            assert node.wait(30) == 0
+        else:
+            # Ctrl-C of a terminal reaches the node itself, and launch passes it on.
+            until(lambda: node.send_signal(number) or node.poll() is not None, 'it ends')
+            assert node.returncode == 0
+        assert '0 frames in, 0 sets published, frames dropped: none' in node.stderr.readline()
         assert node.stderr.read() == ''
     finally:
         node.kill()
-        node.stderr.close()
-
-
-def bad_rig(tmp_path: Path) -> list[str]:
-    (tmp_path / 'bad.yaml').write_text('world_frame_id: world\ncameras: {}\ncolour: red\n', encoding='utf-8')
-    return ['-p', f'rig:={tmp_path / "bad.yaml"}']
+        node.communicate()
 
 
 def bad_file(tmp_path: Path) -> list[str]:
@@ -325,45 +287,74 @@ def bad_file(tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ('arguments', 'words'),
+    [(lambda _: [], 'No cameras. Name them'), (bad_file, 'parameter file: ')], ids=['configure', 'arguments'],
+)
+def test_a_start_up_fault_is_one_line_and_an_exit_status(arguments: Any, words: str, tmp_path: Path) -> None:
+    node = run_node(*arguments(tmp_path))
+    out, said = node.communicate(timeout=60)
+    assert (node.returncode, out) == (1, '')
+    (line,) = said.strip().splitlines()
+    assert words in line
+
+
+def start(*arguments: str) -> str:
+    """Return why a pose_node with these ROS arguments does not start."""
+    try:
+        node = PoseNode(cli_args=['--ros-args', *arguments])
+    except ConfigError as error:
+        return str(error)
+    try:
+        node.autostart()
+    except GeoPoseError as error:
+        return str(error)
+    finally:
+        node.close()
+        node.destroy_node()
+    return ''
+
+
+TWO = ('-p', "cameras:=['a','b']")
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
     [
-        (bad_rig, "unknown key ['colour']"),
-        (lambda _: ['-p', 'rig:=/nowhere/rig.yaml'], "Rig file '/nowhere/rig.yaml' cannot be read"),
-        (lambda _: ['-p', 'queue:=3'], 'Unknown parameter queue; known: '),
-        (lambda _: [], 'No cameras. Name them'),
-        (lambda _: ['-p', "cameras:=['a','b']", '-p', 'image_topic:=/x/{name}'], 'the only field is {camera}'),
-        (lambda _: ['-p', "cameras:=['a','b']", '-p', 'image_topic:=picture'],
-         "The cameras a, b share the topic '/picture/compressed'. Put {camera} into its template"),
-        (lambda _: ['-p', "cameras:=['a','b']", '-p', "image_topics:=['c=/x']"],
-         "Parameter 'image_topics': received 'c=/x', expected camera=topic with one of the cameras a, b."),
-        (lambda _: ['-p', "cameras:=['a','b']", '-p', "image_topics:=['a']"],
-         "Parameter 'image_topics': received 'a', expected camera=topic"),
-        (lambda _: ['-p', "cameras:=['a-1']"], "Camera 'a-1', topic template '{camera}/image_raw': Invalid topic name"),
-        (lambda _: ['-p', "cameras:=['/a']"], "Camera '/a', topic template '/pose_node/keypoints/{camera}': Invalid"),
-        (bad_file, 'parameter file: '),
+        pytest.param(arguments, words, id=name) for name, arguments, words in (
+            ('no rig', ['-p', 'rig:=/nowhere/rig.yaml'], "Rig file '/nowhere/rig.yaml' cannot be read"),
+            ('unknown', ['-p', 'queue:=3'], 'Unknown parameter queue; known: '),
+            ('field', [*TWO, '-p', 'image_topic:=/x/{name}'], 'the only field is {camera}'),
+            ('shared', [*TWO, '-p', 'image_topic:=picture'],
+             "The cameras a, b share the topic '/picture/compressed'. Put {camera} into its template"),
+            ('nobody', [*TWO, '-p', "image_topics:=['c=/x']"],
+             "Parameter 'image_topics': received 'c=/x', expected camera=topic with one of the cameras a, b."),
+            ('no topic', [*TWO, '-p', "image_topics:=['a']"],
+             "Parameter 'image_topics': received 'a', expected camera=topic"),
+            ('name', ['-p', "cameras:=['a-1']"], "Camera 'a-1', topic template '{camera}/image_raw': Invalid topic"),
+            ('slash', ['-p', "cameras:=['/a']"], "'/a', topic template '/pose_node/keypoints/{camera}': Invalid topic"),
+            ('as generated', ['--params-file', str(ROOT / 'config' / 'pose_node.yaml')], 'No cameras. Name them'),
+        )
     ],
 )
-def test_start_up_faults_are_one_line_and_an_exit_status(arguments: Any, words: str, tmp_path: Path) -> None:
-    ended = run_node(*arguments(tmp_path))
-    assert ended.returncode == 1
-    lines = ended.stderr.strip().splitlines()
-    assert len(lines) == 1, ended.stderr
-    assert words in lines[0]
-    assert ended.stdout == ''
+def test_what_is_wrong_at_the_start_is_said(arguments: list[str], words: str) -> None:
+    said = start(*arguments)
+    assert words in said and '\n' not in said
 
 
-def test_a_foreign_parameter_for_all_nodes_is_left_alone(tmp_path: Path) -> None:
+def test_a_rig_file_that_is_wrong_is_said(tmp_path: Path) -> None:
+    (tmp_path / 'bad.yaml').write_text('world_frame_id: world\ncameras: {}\ncolour: red\n', encoding='utf-8')
+    assert "unknown key ['colour']" in start('-p', f'rig:={tmp_path / "bad.yaml"}')
+
+
+def test_a_foreign_parameter_for_all_nodes_is_left_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / 'shared.yaml'
     path.write_text(
         '/**:\n  ros__parameters: {robot_description: x, arm: {gain: 1.0}, queue_depth: 3}\n', encoding='utf-8'
     )
-    ended = run_node('--params-file', str(path))
-    assert 'No cameras. Name them' in ended.stderr
-    assert 'does not know, and leaves alone: arm.gain, robot_description' in ended.stderr
+    assert 'No cameras. Name them' in start('--params-file', str(path))
+    assert 'does not know, and leaves alone: arm.gain, robot_description' in capfd.readouterr().err
     # The same name for this node is a typing error.
     path.write_text(path.read_text() + 'pose_node:\n  ros__parameters: {robot_description: x}\n', encoding='utf-8')
-    ended = run_node('--params-file', str(path))
-    assert ended.returncode == 1
-    assert 'Unknown parameter robot_description; known: ' in ended.stderr
+    assert 'Unknown parameter robot_description; known: ' in start('--params-file', str(path))
 
 
 def test_which_parameters_are_for_all_nodes(tmp_path: Path) -> None:
@@ -378,29 +369,10 @@ def test_which_parameters_are_for_all_nodes(tmp_path: Path) -> None:
     assert shared_names(words, ['--params-file'], ['--params-file', '/nowhere']) == {'a', 'b.c'}
 
 
-def test_a_missing_detector_is_one_line_and_an_exit_status(rig_path: str, tmp_path: Path) -> None:
-    (tmp_path / 'rtmlib.py').write_text("raise ImportError('not here')\n", encoding='utf-8')
-    named = '-p', 'pipeline.detector.name:=rtmpose'
-    ended = run_node('-p', f'rig:={rig_path}', *named, first_path=str(tmp_path))
-    assert ended.returncode == 1
-    assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
-    assert "Detector 'rtmpose': rtmlib cannot be imported (not here)" in ended.stderr
-
-
-def test_extrinsics_from_tf_need_tf2_msgs() -> None:
-    pytest.importorskip('rclpy')
-    try:
-        import tf2_msgs  # noqa: F401
-    except ImportError:
-        ended = run_node('-p', "cameras:=['a','b']", '-p', 'transport:=keypoints')
-        assert ended.returncode == 1
-        assert 'tf2_msgs' in ended.stderr and 'give a rig file with rig:=' in ended.stderr
-        assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
-    else:
-        pytest.skip('tf2_msgs is installed')
-
-
-def test_the_generated_parameter_file_starts_the_node_as_far_as_cameras() -> None:
-    ended = run_node('--params-file', str(ROOT / 'config' / 'pose_node.yaml'))
-    assert 'No cameras. Name them' in ended.stderr
-    assert ended.returncode == 1
+def test_what_is_not_installed_is_said(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'rtmlib', None)
+    said = start('-p', f'rig:={rig_path}', '-p', 'pipeline.detector.name:=rtmpose')
+    assert "Detector 'rtmpose': rtmlib" in said
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    said = start(*TWO, '-p', 'transport:=keypoints')
+    assert 'tf2_msgs' in said and 'give a rig file with rig:=' in said

@@ -26,6 +26,7 @@ from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.rigs.moving import Mount
+from geo_pose_ros.ros.health import statistics
 from geo_pose_ros.ros.io import transforms
 from geo_pose_ros.ros.io.transforms import OwnTransforms, Tf2Transforms, listen_to_transforms
 from geo_pose_ros.ros.nodes import outputs, rig_source
@@ -303,7 +304,10 @@ def test_bodies_are_published_in_the_frame_asked_for(robot: Robot, rig_path: str
         assert w.bodies == []
 
 
-def test_transforms_that_stop_or_jump_are_told_and_cost_their_sets_only(robot: Robot, rig_path: str) -> None:
+def test_transforms_that_stop_or_jump_are_told_and_cost_their_sets_only(
+    robot: Robot, rig_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, '_RECENT_NS', S // 2)
     with driving(robot, rig_path, transform_wait_ms=5.0) as w:
         before = w.new_bodies(3, views=4)
         robot.tells = False

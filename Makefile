@@ -96,7 +96,7 @@ SECONDS ?= 60
 
 fuzz:
 	@tools/venv.sh test
-	@.venv/bin/python -W ignore -m test.messages.fuzz --seconds $(SECONDS) 2>/dev/null  # of the decoders' own words
+	@.venv/bin/python -W ignore -m test.fuzz.messages --seconds $(SECONDS) 2>/dev/null  # of the decoders' own words
 
 HOURS ?= 0.5
 

@@ -8,18 +8,18 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from . import fuzz
+from . import messages
 
 
 @pytest.mark.filterwarnings('ignore::RuntimeWarning')
 def test_damaged_messages_cost_an_error_of_ours_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     # Time is for `make fuzz`, on a machine of its own.
-    monkeypatch.setattr(fuzz, 'LIMIT_S', float('inf'))
-    outcomes, _, worst_mb = fuzz.fuzz(float('inf'), 600, 1)
+    monkeypatch.setattr(messages, 'LIMIT_S', float('inf'))
+    outcomes, _, worst_mb = messages.fuzz(float('inf'), 600, 1)
     assert sum(outcomes.values()) == 600
-    assert worst_mb < fuzz.LIMIT_MB
+    assert worst_mb < messages.LIMIT_MB
     # Both what is read and what is refused occur, for each kind of message.
-    for target in fuzz.TARGETS:
+    for target in messages.TARGETS:
         assert outcomes[f'{target}: read'] > 0
     assert outcomes['compressed: FrameError'] > 0 and outcomes['camera_info: CalibrationError'] > 0
 
@@ -43,11 +43,11 @@ def slow(data: bytes) -> None:
 def test_what_breaks_a_limit_is_told_with_its_seed(
     monkeypatch: pytest.MonkeyPatch, read: object, words: str
 ) -> None:
-    monkeypatch.setattr(fuzz, 'TARGETS', {'bad': (lambda rng: b'x' * 99, read)})
+    monkeypatch.setattr(messages, 'TARGETS', {'bad': (lambda rng: b'x' * 99, read)})
     if read is hungry:
         # The peak of this process may be higher already, and only rises once.
         taken = iter([0, 300 * 1024] * 2)
         usage = type('Usage', (), {'ru_maxrss': property(lambda self: next(taken))})
-        monkeypatch.setattr(fuzz.resource, 'getrusage', lambda who: usage())
+        monkeypatch.setattr(messages.resource, 'getrusage', lambda who: usage())
     with pytest.raises(RuntimeError, match=words):
-        fuzz.fuzz(60.0, 10, 7)
+        messages.fuzz(60.0, 10, 7)

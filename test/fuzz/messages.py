@@ -1,6 +1,6 @@
 """Feed damaged messages of every type the node takes to what reads them, within limits of time and memory.
 
-    make fuzz SECONDS=60, or python -m test.messages.fuzz [--seconds 60] [--messages N] [--seed 0]
+    make fuzz SECONDS=60, or python -m test.fuzz.messages [--seconds 60] [--messages N] [--seed 0]
 
 Each message is a valid one, serialised, with bytes changed, cut, doubled or exchanged; images are also damaged before
 they are serialised. Only the package's own errors may come of it, within the time and memory of one message. Prints

@@ -16,8 +16,8 @@ from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import to_markdown
 
 RESULTS = Path(__file__).parents[1] / 'docs' / 'benchmarks'
-# Shown below each public name, and run by a test.
-EXAMPLES = Path(__file__).with_name('reference_examples.py')
+# Its blocks are shown with the public names that they are titled with.
+SCRIPTING = Path(__file__).parents[1] / 'docs' / 'scripting.md'
 # What the page shows of one file.
 MOST_ROWS = 40
 # Of files that do not say it themselves.
@@ -61,14 +61,14 @@ def _help_of(name: str, module: str) -> str:
 
 def python() -> str:
     """Return the page of the public Python names."""
-    parts = ['# Python\n\n`from geo_pose_ros import ...`. Programs that use them: `examples/`.\n']
-    examples = sections()
+    parts = ['# Python\n\n`from geo_pose_ros import ...`. How they go together: [From Python](../scripting.md).\n']
+    blocks = examples()
     for name in geo_pose_ros.__all__:
         public = getattr(geo_pose_ros, name)
         parts.append(f'## {name}\n')
         if inspect.isclass(public) or inspect.isfunction(public):
             parts.append(f'```python\n{name}{_signature(public)}\n```\n')
-        parts.append(f'```text\n{inspect.getdoc(public)}\n```\n\n```python\n{examples[name]}\n```\n')
+        parts.append(f'```text\n{inspect.getdoc(public)}\n```\n\n```python\n{blocks[name]}\n```\n')
         if inspect.isclass(public):
             for member, value in vars(public).items():
                 shown = inspect.isfunction(value) or isinstance(value, (property, classmethod))
@@ -81,10 +81,10 @@ def python() -> str:
     return '\n'.join(parts)
 
 
-def sections() -> dict[str, str]:
-    """Return the examples by the public name that each shows."""
-    _, *parts = re.split(r'^# --- (\w+)\n', EXAMPLES.read_text(), flags=re.MULTILINE)
-    return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
+def examples() -> dict[str, str]:
+    """Return the blocks of docs/scripting.md in order, by title; the first has none."""
+    found = re.findall(r'^```python(?: title="(\w+)")?\n(.*?)^```', SCRIPTING.read_text(), re.DOTALL | re.MULTILINE)
+    return {title: text.strip() for title, text in found}
 
 
 def benchmarks() -> str:

@@ -205,7 +205,7 @@ class PosePipeline:
 
 
 def _sizes(rig: CameraRig) -> dict[str, tuple[int, int]]:
-    """Return width and height of the cameras' pictures, px, by name."""
+    """Return width and height of the cameras' images, px, by name."""
     return {camera.name: (camera.intrinsics.width, camera.intrinsics.height) for camera in rig.cameras}
 
 

@@ -4,8 +4,8 @@ The views of one body vote: where a view disagrees about a limb group, its label
 triangulated again, and the exchange is kept if all views then agree much better. All bodies at once.
 
 Often the vote is a tie: of four views two look at the limbs from the side, where left and right are one, and the others
-contradict each other. Where the body was expected decides a tie, and nothing else: a track that has its sides exchanged
-would never be put right.
+contradict each other. The predicted joints decide a tie, and nothing else: a track that has its sides exchanged would
+never be put right.
 """
 
 from __future__ import annotations

@@ -12,23 +12,26 @@ class SolverConfig:
     """How reprojections and lifted poses are weighed; docs/fusion.md says how the values were found."""
 
     noise_px: float = setting(
-        8.0, 'Standard deviation of a keypoint of confidence 1, at a body 600 px tall; scales with it', unit='px',
-        low=0.1, high=100.0,
+        8.0, 'Standard deviation of a keypoint of confidence 1 of a body 600 px tall; proportional to the height',
+        unit='px', low=0.1, high=100.0,
     )
-    iterations: int = setting(4, 'Steps of the solver', low=1, high=50)
+    iterations: int = setting(4, 'Gauss-Newton steps of the solver', low=1, high=50)
     robust_sigmas: float = setting(
-        2.5, 'Residual, in standard deviations of the keypoint, at which a view counts a quarter', low=0.5, high=100.0
+        2.5, 'Scale of the robust loss (Geman-McClure): residual, in standard deviations of the keypoint, at which the '
+        'robust weight is a quarter; up to it a keypoint is an inlier', low=0.5, high=100.0,
     )
     lifter_across: float = setting(
         1.5, 'Standard deviation of a lifted joint across the view axis, in units of the lifter\'s sigma',
         low=0.01, high=100.0,
     )
-    lifter_along: float = setting(2.2, 'The same along the view axis', low=0.01, high=100.0)
+    lifter_along: float = setting(
+        2.2, 'Its standard deviation along the view axis, in the same units', low=0.01, high=100.0
+    )
     lifter_rotation_rad: float = setting(
-        0.12, 'Standard deviation of the rotation by which a whole lifted pose errs', unit='rad', low=0.0, high=1.0
+        0.12, 'Standard deviation of the rotation error of a whole lifted pose', unit='rad', low=0.0, high=1.0
     )
     lifter_scale: float = setting(
-        0.05, 'Standard deviation of the relative scale by which a whole lifted pose errs', low=0.0, high=1.0
+        0.05, 'Standard deviation of the relative scale error of a whole lifted pose', low=0.0, high=1.0
     )
     bone_spread: float = setting(
         0.03, 'Relative standard deviation of a tracked body\'s bone length from set to set; 0: lengths are not used',

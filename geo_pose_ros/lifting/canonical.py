@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray
+from ..arrays import BoolArray, Float32Array, FloatArray
 from ..errors import ShapeError
+from ..geometry.stats import nan_median
 from ..geometry.virtual_camera import rotation_to_axis
 
-Poses = NDArray[np.float32]
+Poses = Float32Array
 
 # A pose seen through fewer joints has no meaningful centre and size.
 MIN_JOINTS = 4
@@ -44,13 +44,13 @@ class CanonicalPoses:
         steepness: (...,) sine of the angle by which the virtual camera looks down; NaN where up is not known.
     """
 
-    pose2d: NDArray[np.float32]
+    pose2d: Float32Array
     view_from_cam: FloatArray
     size: FloatArray
     steepness: FloatArray
 
     @property
-    def view(self) -> NDArray[np.float32]:
+    def view(self) -> Float32Array:
         """(..., 2) float32, what a lifter that knows gravity reads beside ``pose2d``: steepness, and log of the size.
 
         Both are about 0 in the mean; 0 where unknown.
@@ -103,7 +103,7 @@ def canonical_poses(
         view_from_cam, steepness = rotation_to_axis(centre), np.full(usable.shape, np.nan)
     else:
         up = np.broadcast_to(up_in_cam, centre.shape)
-        # A median per axis turns with the camera's roll: it is taken again in the upright picture.
+        # A median per axis turns with the camera's roll: it is taken again in the upright image.
         roughly, _ = _upright(centre, up)
         seen_upright = _ahead(bearings @ np.swapaxes(roughly, -1, -2))
         again = _centre(seen_upright, kept & (seen_upright[..., 2] > 0.0))
@@ -112,7 +112,8 @@ def canonical_poses(
     seen_ahead = _ahead(turned)
     kept &= seen_ahead[..., 2] > 0.0
     turned_xy = seen_ahead[..., :2]
-    size = np.maximum(_median(np.sqrt((turned_xy * turned_xy).sum(-1)), kept), 1e-4)
+    distance = np.where(kept, np.sqrt((turned_xy * turned_xy).sum(-1)), np.nan)
+    size = np.fmax(nan_median(distance), 1e-4)
     pose2d = np.empty((*confidence.shape, 3), np.float32)
     pose2d[..., :2] = turned_xy / size[..., None, None]
     pose2d[..., 2] = confidence
@@ -127,11 +128,11 @@ def _ahead(bearings: FloatArray) -> FloatArray:
     return np.concatenate((bearings[..., :2] / depth, bearings[..., 2:] > _OFF_AXIS), -1)
 
 
-def _centre(bearings: FloatArray, kept: NDArray[np.bool_]) -> FloatArray:
+def _centre(bearings: FloatArray, kept: BoolArray) -> FloatArray:
     """Return the median bearing (..., 3), z = 1, per axis, of those (..., J, 3) that are ``kept``."""
+    known = np.where(kept[..., None], bearings[..., :2], np.nan)
     centre = np.ones((*kept.shape[:-1], 3))
-    for axis in range(2):
-        centre[..., axis] = _median(bearings[..., axis], kept)
+    centre[..., :2] = np.nan_to_num(nan_median(np.swapaxes(known, -1, -2)))
     return centre
 
 
@@ -156,14 +157,3 @@ def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         product[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
     return product
-
-
-def _median(values: FloatArray, kept: NDArray[np.bool_]) -> FloatArray:
-    """Return the median over the joints (..., J) that are ``kept``, 0 where there is none: (...)."""
-    joints = values.shape[-1]
-    ordered = np.where(kept, values, np.inf).reshape(-1, joints)
-    ordered.sort(-1)
-    count = kept.sum(-1).ravel()
-    rows = np.arange(len(ordered))
-    middle = 0.5 * (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, np.minimum(count // 2, joints - 1)])
-    return np.where(count > 0, middle, 0.0).reshape(kept.shape[:-1])

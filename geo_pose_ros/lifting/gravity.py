@@ -1,4 +1,4 @@
-"""Which way is up in a camera's picture: the rig knows it, one view's joints do not."""
+"""Up in a camera's frame: the rig knows it, one view's joints do not."""
 
 from __future__ import annotations
 

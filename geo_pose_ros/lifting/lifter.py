@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray
+from ..arrays import BoolArray, FloatArray
 from ..errors import BackendError, ShapeError
 from ..inference.base import InferenceBackend, create_backend, warm_up
 from ..inference.model_card import INPUT_NAME, VIEW_NAME, ModelCard, default_model, load_card
 from ..skeleton import BODY17
 from .canonical import CanonicalPoses, Poses, canonical_poses
 from .gravity import camera_heights, up_in_cameras
-from .root import place
+from .root import locate_root
 from .settings import LifterConfig
 
 # Poses (C, B, J, 3) to windows (C, B, T, J, 3).
@@ -74,11 +73,11 @@ class PoseLifter:
         self._backend: InferenceBackend = create_backend(path, config.engine)
         inputs = self._backend.inputs
         given = {spec.name: spec.shape for spec in inputs}
-        expected = {name: (None, *shape) for name, shape in self.card.input_shapes.items()}
-        if given != expected:
+        declared = {name: (None, *shape) for name, shape in self.card.input_shapes.items()}
+        if given != declared:
             self.close()
             takes = ', '.join(map(str, inputs))
-            says = ', '.join(f'{name} (any, {shape[1:]})' for name, shape in expected.items())
+            says = ', '.join(f'{name} (any, {shape[1:]})' for name, shape in declared.items())
             raise BackendError(f"Lifter '{path}' takes {takes}, its card says {says}; export it again.")
         warm_up(self._backend, _BATCHES)
 
@@ -163,7 +162,7 @@ class PoseLifter:
             up = (view_from_cam @ _of_views(up_in_cam, usable, 3)[..., None])[..., 0]
             height = _of_views(height_m, usable, 2)
         # Confidence 0 and not seen are the same, so that the zeros of unseen rays do not count.
-        found = place(
+        found = locate_root(
             xyz, lifted['sigma'].astype(np.float64), canonical.rays[usable], batch[..., 2].astype(np.float64),
             up=up, height_m=height, lengths=None if lengths is None else lengths[np.nonzero(usable)[1]],
         )
@@ -178,7 +177,7 @@ class PoseLifter:
         self._backend.close()
 
 
-def _of_views(given: FloatArray, usable: NDArray[np.bool_], per_view: int) -> FloatArray:
+def _of_views(given: FloatArray, usable: BoolArray, per_view: int) -> FloatArray:
     """Return what is ``given`` per camera (C, ...), or per view (C, B, ...), with ``per_view`` axes, of ``usable``."""
     if given.ndim == per_view:
         return given[usable]

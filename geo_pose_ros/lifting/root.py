@@ -12,9 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import FloatArray
+from ..arrays import BoolArray, FloatArray
 from ..errors import ShapeError
 from ..skeleton import BODY17
 
@@ -126,7 +125,7 @@ def bone_scale(pose: FloatArray, lengths: FloatArray, ray: FloatArray) -> FloatA
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
-    """Where bodies are, with all that is known.
+    """Roots and sizes of bodies, from all that is known.
 
     Attributes:
         root: (..., 3) m, the pelvis in the frame of the pose; NaN where undefined.
@@ -138,10 +137,10 @@ class Placement:
     root: FloatArray
     scale: FloatArray
     spread: FloatArray
-    grounded: NDArray[np.bool_]
+    grounded: BoolArray
 
 
-def place(
+def locate_root(
     pose: FloatArray, sigma: FloatArray, rays: FloatArray, weights: FloatArray, *,
     up: FloatArray | None = None, height_m: FloatArray | None = None, lengths: FloatArray | None = None,
 ) -> Placement:
@@ -161,7 +160,7 @@ def place(
         ShapeError: if shapes do not agree, or ``up`` is given without ``height_m``.
     """
     if (up is None) != (height_m is None):
-        raise ShapeError("place: received one of up and height_m; expected both, the floor's place, or neither.")
+        raise ShapeError("locate_root: received one of up and height_m; expected both (the floor), or neither.")
     root = solve_root(pose, rays, weights)
     shape2 = root_spread(pose, sigma, rays, weights) ** 2 - _SIZE_SPREAD**2 + _SHAPE_SPREAD**2
     distance, distance2 = np.zeros(root.shape[:-1]), np.full(root.shape[:-1], _SIZE_SPREAD**2)

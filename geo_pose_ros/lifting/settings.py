@@ -19,7 +19,7 @@ class LifterConfig:
         choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
     )
     floor: bool = setting(
-        False, 'People stand on the plane through the origin of the world, across that axis: then one camera shows how '
-        'tall they are, and with it how far away',
+        False, 'People stand on the plane through the origin of the world, across that axis: then one camera is enough '
+        'to estimate their height and their distance',
     )
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -73,7 +73,7 @@ def measure_bodies(
         relift: see ``estimate_bodies``.
 
     Returns:
-        Those of whom any joint was found.
+        The people with at least one known joint.
     """
     prior, velocity = predicted
     estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, relift)

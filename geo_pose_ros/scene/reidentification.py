@@ -1,4 +1,4 @@
-"""Who is who among the measured people: duplicates, people who come back, and people whom only prompts show."""
+"""Identities of the measured people: duplicates, people who come back, and people that only prompts show."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reidentify(
 ) -> tuple[Measured, IntArray]:
     """Return the people, new ones as the lost tracks that they continue, and the tracks (K,) found again.
 
-    A track may have been missed if it has no view, or a lone one beside somebody whom several cameras see.
+    A track may have been missed if it has no view, or a lone one beside a person that several cameras see.
     """
     cameras = measured.views.shape[1]
     views = (measured.views >= 0).sum(1)
@@ -72,7 +72,7 @@ def match_lost(
         config: settings.
     """
     apart = np.linalg.norm(nan_mean(xyz, 1)[:, None] - nan_mean(lost, 1), axis=-1)
-    reach = config.back_within_m + config.hidden_speed_m_s * unseen_s
+    reach = config.reidentify_m + config.hidden_speed_m_s * unseen_s
     with np.errstate(divide='ignore', invalid='ignore'):
         price = apart / reach
     if lengths is not None:

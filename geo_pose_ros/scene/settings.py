@@ -15,8 +15,8 @@ class SyncConfig:
     """When frames of several cameras make one set."""
 
     tolerance_ms: float = setting(
-        0.0, 'Largest difference of two stamps in one set; 0: nine tenths of the fastest camera\'s measured period, so '
-        'that any mix of rates and phases gives sets of all cameras', unit='ms', low=0.0, high=1000.0,
+        0.0, 'Largest difference of two stamps in one set; 0: nine tenths of the fastest camera\'s measured period, '
+        'which gives sets of all cameras for any mix of rates and phases', unit='ms', low=0.0, high=1000.0,
     )
     deadline_ms: float = setting(
         40.0, 'A set is closed this long after its first frame arrived, with the cameras that came', unit='ms', low=1.0,
@@ -24,45 +24,45 @@ class SyncConfig:
     )
     min_cameras: int = setting(1, 'Sets with fewer frames are dropped and counted', low=1, high=64)
     clock_limit_ms: float = setting(
-        250.0, 'A camera whose clock differs from the others\' by more is refused until it is put right; smaller '
-        'differences are found from people\'s motion and taken off', unit='ms', low=1.0, high=10_000.0,
+        250.0, 'A camera whose clock differs from the others\' by more is refused until the clock is set; smaller '
+        'differences are estimated from people\'s motion and corrected', unit='ms', low=1.0, high=10_000.0,
     )
     silent_ms: float = setting(
-        1000.0, 'A camera silent for longer is not waited for', unit='ms', low=1.0, high=60_000.0
+        1000.0, 'A set does not wait for a camera that has been silent for longer', unit='ms', low=1.0, high=60_000.0
     )
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingConfig:
-    """Bodies over time: who is who, and when somebody is somebody."""
+    """Bodies over time: assignment, tracks, re-identification, filter."""
 
     new_body_views: int = setting(
-        2, 'Cameras that must see a new body, if as many delivered within a second; a known one may go on with one',
-        low=1, high=64,
+        2, 'Cameras that must detect a new body, or all that delivered within the last second if these are fewer; a '
+        'known body goes on with one', low=1, high=64,
     )
     gate_m: float = setting(
-        0.25, 'Mean distance of a known body\'s joints from a detection\'s rays up to which the detection may be its: '
-        'the error of a prediction and of a poor detection, and less than the distance of people',
-        unit='m', low=0.02, high=1.0,
+        0.25, 'Gate of the assignment: mean distance between a known body\'s predicted joints and the rays of a '
+        'detection up to which the detection may be of that body. Larger than errors of predictions, smaller than the '
+        'distance of people', unit='m', low=0.02, high=1.0,
     )
     new_gate_m: float = setting(
-        0.12, 'Mean distance between the rays of two detections up to which they may be one new person', unit='m',
+        0.12, 'Mean distance between the rays of two detections up to which they may be of one new body', unit='m',
         low=0.01, high=1.0,
     )
     confirm_sets: int = setting(
-        2, 'Sets in which a new body must be seen before it is published, unless three cameras or all that should see '
-        'it agree at once', low=1, high=100,
+        2, 'Sets in which a new body must be detected before it is published; one is enough where three cameras, or '
+        'all that should see it, agree', low=1, high=100,
     )
     tentative_s: float = setting(
         0.3, 'A new body that is not confirmed is dropped when no camera sees it for this long', unit='s', low=0.0,
         high=10.0,
     )
     confirm_s: float = setting(
-        0.6, 'A new body that only a few of the cameras that should see it do (furniture) is published after this',
-        unit='s', low=0.0, high=10.0,
+        0.6, 'A new body that less than half of the cameras in view of it detect (furniture hides it) is published '
+        'after this time', unit='s', low=0.0, high=10.0,
     )
     same_body_m: float = setting(
-        0.2, 'Two bodies whose joints are nearer than this in the mean, and that no camera sees both of, are one',
+        0.2, 'Two bodies are duplicates if their joints are closer than this on average and no camera detects both',
         unit='m', low=0.0, high=1.0,
     )
     second_detection_m: float = setting(
@@ -70,32 +70,37 @@ class TrackingConfig:
         'second time; such a view does not keep a body alive', unit='m', low=0.0, high=3.0, formerly='arms_length_m',
     )
     person_breadth_m: float = setting(
-        0.35, 'Whoever stands less than this beside a nearer person is hidden by that one', unit='m', low=0.0, high=2.0
+        0.35, 'A person is occluded in a view by a nearer person who is less than this beside them', unit='m', low=0.0,
+        high=2.0,
     )
-    enabled: bool = setting(True, 'Smooth joints by a Kalman filter and predict those not seen; ids are kept anyway')
+    enabled: bool = setting(
+        True, 'Smooth joints by a Kalman filter and predict joints that no camera sees; ids are kept in any case'
+    )
     max_gap_s: float = setting(
-        0.5, 'A joint or body not measured for longer than this is not published any more', unit='s', low=0.0, high=5.0
+        0.5, 'A joint or body is published for this long after its last measurement', unit='s', low=0.0, high=5.0
     )
     max_sigma_m: float = setting(
-        0.2, 'A body that is predicted only is not published when its joints are less certain than this', unit='m',
-        low=0.0, high=5.0,
+        0.2, 'A body without a measurement is published while the standard deviation of its joints is below this',
+        unit='m', low=0.0, high=5.0,
     )
     remember_s: float = setting(
-        4.0, 'Whoever comes back within this is the same body', unit='s', low=0.0, high=60.0
+        4.0, 'Re-identification: a person who comes back within this time keeps the id', unit='s', low=0.0, high=60.0
     )
-    back_within_m: float = setting(
-        0.4, 'Whoever was just lost comes back within this of where they were expected', unit='m', low=0.0, high=5.0
+    reidentify_m: float = setting(
+        0.4, 'Re-identification: largest distance from the predicted place of a person who was just lost', unit='m',
+        low=0.0, high=5.0, formerly='back_within_m',
     )
     hidden_speed_m_s: float = setting(
-        1.5, 'Speed at which somebody who is not seen may have moved away from where they were expected', unit='m/s',
-        low=0.0, high=10.0,
+        1.5, 'Re-identification: that distance grows at this speed while nobody sees the person', unit='m/s', low=0.0,
+        high=10.0,
     )
     acceleration_noise: float = setting(
-        3.0, 'Square root of the spectral density of the joints\' acceleration at rest: larger follows faster, smooths '
-        'less', unit='m/s^2/sqrt(Hz)', low=0.01, high=100.0,
+        3.0, 'Process noise of a joint at rest, the square root of the spectral density of its acceleration: larger '
+        'follows faster and smooths less', unit='m/s^2/sqrt(Hz)', low=0.01, high=100.0,
     )
     acceleration_noise_fast: float = setting(
-        20.0, 'The same for a joint that is found elsewhere than predicted', unit='m/s^2/sqrt(Hz)', low=0.01, high=500.0
+        20.0, 'Process noise of a joint whose measurements run away from its prediction', unit='m/s^2/sqrt(Hz)',
+        low=0.01, high=500.0,
     )
 
 
@@ -103,17 +108,18 @@ class TrackingConfig:
 class CameraStateConfig:
     """What is learned of the cameras while people move before them."""
 
-    clock_offsets: bool = setting(True, 'Estimate and take off constant clock offsets between cameras')
+    clock_offsets: bool = setting(True, 'Estimate constant clock offsets between cameras and correct them')
     moved_px: float = setting(
-        2.0, 'Least change of a camera\'s shift against the bodies the others see that is reported; more where its '
-        'shift usually scatters', unit='px', low=0.5, high=1000.0,
+        2.0, 'Extrinsic drift: least change of a camera\'s calibration error that is reported; more where the error '
+        'usually scatters', unit='px', low=0.5, high=1000.0,
     )
     wrong_px: float = setting(
-        25.0, 'Shift of a camera against the bodies the others see at which its calibration is reported as wrong',
-        unit='px', low=1.0, high=1000.0,
+        25.0, 'Calibration error of a camera (its keypoints against the bodies that the others see) from which the '
+        'calibration is reported as wrong', unit='px', low=1.0, high=1000.0,
     )
     moved_after_s: float = setting(
-        1.0, 'A camera is reported when its shift has been unusual for so long', unit='s', low=0.0, high=60.0
+        1.0, 'A camera is reported as moved when its calibration error has been unusual for this long', unit='s',
+        low=0.0, high=60.0,
     )
 
 

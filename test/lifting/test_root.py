@@ -8,7 +8,7 @@ import pytest
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.gravity import up_in_cameras
-from geo_pose_ros.lifting.root import bone_scale, place, root_spread, solve_root
+from geo_pose_ros.lifting.root import bone_scale, locate_root, root_spread, solve_root
 from geo_pose_ros.skeleton import BODY17
 from test.scenes import person, ring_rig
 
@@ -29,10 +29,10 @@ def _standing() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_a_floor_finds_the_size_that_perspective_cannot() -> None:
     pose, root, rays = _standing()
     guessed = 0.9 * pose
-    alone = place(guessed, _SIGMA, rays, np.ones(17))
+    alone = locate_root(guessed, _SIGMA, rays, np.ones(17))
     np.testing.assert_allclose(alone.root, 0.9 * root, rtol=1e-6)
     assert (alone.scale, bool(alone.grounded)) == (1.0, False)
-    found = place(guessed, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(_HEIGHT_M))
+    found = locate_root(guessed, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(_HEIGHT_M))
     assert found.grounded
     # Nearly all of the way: the floor is surer than people's sizes.
     assert np.linalg.norm(found.root - root) < 0.1 * np.linalg.norm(alone.root - root)
@@ -46,8 +46,8 @@ def test_a_floor_is_worth_less_where_the_foot_on_it_is_less_sure() -> None:
     guessed, unsure = 0.9 * pose, _SIGMA.copy()
     unsure[[3, 6]] = 0.15
     height = np.array(_HEIGHT_M)
-    sure = place(guessed, _SIGMA, rays, np.ones(17), up=_UP, height_m=height)
-    doubted = place(guessed, unsure, rays, np.ones(17), up=_UP, height_m=height)
+    sure = locate_root(guessed, _SIGMA, rays, np.ones(17), up=_UP, height_m=height)
+    doubted = locate_root(guessed, unsure, rays, np.ones(17), up=_UP, height_m=height)
     assert 1.0 < doubted.scale < sure.scale < 1.0 / 0.9
     assert doubted.spread > 1.3 * sure.spread
 
@@ -56,7 +56,7 @@ def test_known_bones_give_the_size() -> None:
     pose, root, rays = _standing()
     lengths = np.linalg.norm(pose[_CHILD] - pose[_PARENT], axis=-1)
     lengths[4] = np.nan
-    found = place(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=lengths)
+    found = locate_root(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=lengths)
     assert found.scale == pytest.approx(1.25)
     np.testing.assert_allclose(found.root, root, rtol=1e-6)
     assert np.isnan(bone_scale(pose, np.full(16, np.nan), root))
@@ -66,19 +66,19 @@ def test_known_bones_give_the_size() -> None:
     lengths[0] = 7.0
     assert np.isnan(bone_scale(pose, lengths, ray))
     # Unknown lengths change nothing.
-    same = place(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=np.full(16, np.nan))
+    same = locate_root(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=np.full(16, np.nan))
     np.testing.assert_allclose(same.root, 0.8 * root, rtol=1e-6)
 
 
 def test_a_floor_that_cannot_be_what_a_foot_stands_on_is_not_used() -> None:
     pose, _, rays = _standing()
-    high = place(pose, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(_HEIGHT_M + 1.5))
+    high = locate_root(pose, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(_HEIGHT_M + 1.5))
     assert not high.grounded
-    np.testing.assert_array_equal(high.root, place(pose, _SIGMA, rays, np.ones(17)).root)
+    np.testing.assert_array_equal(high.root, locate_root(pose, _SIGMA, rays, np.ones(17)).root)
     unseen = np.ones(17)
     unseen[[3, 6]] = 0.0
-    assert not place(pose, _SIGMA, rays, unseen, up=_UP, height_m=np.array(_HEIGHT_M)).grounded
-    upwards = place(pose, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(0.05))
+    assert not locate_root(pose, _SIGMA, rays, unseen, up=_UP, height_m=np.array(_HEIGHT_M)).grounded
+    upwards = locate_root(pose, _SIGMA, rays, np.ones(17), up=_UP, height_m=np.array(0.05))
     assert not upwards.grounded
 
 
@@ -105,6 +105,6 @@ def test_the_spread_is_that_of_the_solved_distance() -> None:
 def test_what_does_not_agree_is_refused() -> None:
     pose, _, rays = _standing()
     with pytest.raises(ShapeError, match='received one of up and height_m'):
-        place(pose, _SIGMA, rays, np.ones(17), up=_UP)
+        locate_root(pose, _SIGMA, rays, np.ones(17), up=_UP)
     with pytest.raises(ShapeError, match=r'bone_scale: received poses \(17, 2\)'):
         bone_scale(rays, np.ones(16), np.ones(3))

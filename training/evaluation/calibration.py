@@ -10,7 +10,7 @@ import numpy as np
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.gravity import camera_heights, up_in_cameras
-from geo_pose_ros.lifting.root import place
+from geo_pose_ros.lifting.root import locate_root
 
 from ..data.recording import PersonRecording
 from ..data.virtual_cameras import hidden_limbs
@@ -109,7 +109,7 @@ def root_errors_mm(
             if floor:
                 local_up = np.broadcast_to(up_in_cameras(camera, floor), (len(recording), 3))
                 ground = {'up': local_up, 'height_m': np.full(len(recording), camera_heights(camera, floor))}
-            placed = place(
+            placed = locate_root(
                 lifted.xyz[:, view], lifted.sigma[:, view], rays[:, view], recording.confidence[:, view],
                 lengths=lengths, **ground,
             )

@@ -42,8 +42,8 @@ class StampedSet(Generic[T]):
 
     Attributes:
         payloads, stamps_ns: by camera; the stamps as they came.
-        stamp_ns: the lower median of the stamps, their clocks' known errors taken off.
-        span_ns: newest minus oldest of these.
+        stamp_ns: the lower median of the stamps, corrected by their clocks' known errors.
+        span_ns: newest minus oldest corrected stamp.
         opened_ns: when its first frame arrived.
     """
 

@@ -1,15 +1,16 @@
-"""rclpy's message classes for the builders of ``messages``."""
+"""rclpy's classes of messages and services; a robot may lack some of their packages."""
 
 from __future__ import annotations
 
 import array
 from functools import cache
 from importlib import import_module
-from typing import Any
 
 import numpy as np
+from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from ...errors import ConfigError
+from ...messages.factory import Message
 
 # numpy -> array.array, the type rclpy's setters take without looking at every element.
 _TYPECODES = {
@@ -17,20 +18,29 @@ _TYPECODES = {
 }
 
 
-@cache
-def message_class(message_type: str) -> Any:
-    """Return the class of ``message_type`` ('package/msg/Name'); raise ConfigError if it is not installed."""
-    package, _, name = message_type.split('/')
+def message_class(message_type: str, needed_for: str = '', otherwise: str = '') -> Message:
+    """Return the class of ``message_type`` ('package/msg/Name', or 'package/srv/Name' of a service).
+
+    Args:
+        message_type: see above.
+        needed_for, otherwise: what needs it, and what to do without it, for the error.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
+    package, folder, name = message_type.split('/')
     try:
-        return getattr(import_module(f'{package}.msg'), name)
+        return getattr(import_module(f'{package}.{folder}'), name)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"ROS message '{message_type}' is not installed ({error}). "
-            f'Install ros-$ROS_DISTRO-{package.replace("_", "-")}.'
-        ) from error
+        remedy = f'Install ros-$ROS_DISTRO-{package.replace("_", "-")}'
+        if needed_for:
+            raise ConfigError(
+                f'{needed_for} needs the ROS package {package} ({error}). {remedy}, or {otherwise}.'
+            ) from error
+        raise ConfigError(f"ROS message '{message_type}' is not installed ({error}). {remedy}.") from error
 
 
-def installed_class(message_type: str) -> Any:
+def installed_class(message_type: str) -> Message | None:
     """Return the class of ``message_type``; None if it is not installed."""
     try:
         return message_class(message_type)
@@ -38,19 +48,31 @@ def installed_class(message_type: str) -> Any:
         return None
 
 
+def trigger_class(logger: RcutilsLogger, service: str, otherwise: str) -> Message | None:
+    """Return std_srvs/Trigger; None, with a warning that there is no ``service`` and what to do ``otherwise``."""
+    try:
+        return message_class('std_srvs/srv/Trigger', f'The service {service}', otherwise)
+    except ConfigError as error:
+        logger.warning(str(error))
+        return None
+
+
 @cache
-def _sequences(cls: Any) -> frozenset[str]:
+def _with_sequences(message_type: str) -> tuple[Message, frozenset[str]]:
+    """Return the class of ``message_type``, and the names of its fields that are sequences."""
+    cls = message_class(message_type)
     kinds = cls.get_fields_and_field_types()
-    return frozenset(name for name, kind in kinds.items() if kind.startswith('sequence<'))
+    return cls, frozenset(name for name, kind in kinds.items() if kind.startswith('sequence<'))
 
 
 class RclpyFactory:
     """A ``MessageFactory`` of rclpy's classes; unnamed fields are zero or empty."""
 
-    def __call__(self, message_type: str, /, **fields: Any) -> Any:
+    def __call__(self, message_type: str, /, **fields: object) -> Message:
         """Return a message of ``message_type``; raise ConfigError if its package is not installed."""
-        cls = message_class(message_type)
-        for name in _sequences(cls).intersection(fields):
-            if isinstance(fields[name], np.ndarray):
-                fields[name] = array.array(_TYPECODES[fields[name].dtype.str], fields[name].tobytes())
+        cls, sequences = _with_sequences(message_type)
+        for name in sequences.intersection(fields):
+            value = fields[name]
+            if isinstance(value, np.ndarray):
+                fields[name] = array.array(_TYPECODES[value.dtype.str], value.tobytes())
         return cls(**fields)

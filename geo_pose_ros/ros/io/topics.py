@@ -1,37 +1,35 @@
-"""Which topics a camera publishes on: templates, single names, remapping and transports."""
+"""The topics that a node subscribes to, by camera: templates, single names, remapping and transports."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rclpy.exceptions import InvalidTopicNameException
+from rclpy.node import Node
 from rclpy.validate_full_topic_name import validate_full_topic_name
 from rclpy.validate_topic_name import validate_topic_name
 
 from ...errors import ConfigError
+from ...rigs.topics import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
 from ..nodes.settings import NodeConfig
 
 # Transport -> type of its messages.
-MESSAGE_TYPES = {
-    'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage',
-    'keypoints': 'sensor_msgs/msg/PointCloud2',
-}
+MESSAGE_TYPES = {'raw': IMAGE, 'compressed': COMPRESSED_IMAGE, 'keypoints': POINT_CLOUD}
 # image_proc names what it rectified image_rect and image_rect_color.
 _RECTIFIED = 'image_rect'
 
 
 @dataclass(frozen=True, slots=True)
-class CameraTopics:
-    """The topics of one camera, by their full names.
+class InputTopics:
+    """The topics that a node takes from one camera, by their full names.
 
     Attributes:
-        frames: its pictures or keypoints, by its transport.
+        frames: the camera's images or keypoints, by its transport.
         camera_info: its calibration.
-        rectified: its pictures are undistorted and turned as P and R of camera_info say.
+        rectified: whether its images are undistorted and turned as P and R of camera_info say.
         by_transport: ``frames`` as it would be by each transport.
-        transport: what it sends.
+        transport: what the camera sends.
     """
 
     frames: str
@@ -51,7 +49,7 @@ def sends_only_keypoints(config: NodeConfig, cameras: Sequence[str]) -> bool:
     return all(transport_of(config, name) == 'keypoints' for name in cameras)
 
 
-def camera_topics(node: Any, config: NodeConfig, cameras: Sequence[str]) -> dict[str, CameraTopics]:
+def input_topics(node: Node, config: NodeConfig, cameras: Sequence[str]) -> dict[str, InputTopics]:
     """Return the topics of all cameras as ``node`` expands and remaps them.
 
     Remapping is of the image topic itself: the transport is added behind it, as image_transport does.
@@ -60,9 +58,9 @@ def camera_topics(node: Any, config: NodeConfig, cameras: Sequence[str]) -> dict
         ConfigError: for a template with other fields than {camera}, an impossible name, a name of no camera, or
             cameras that share a topic.
     """
-    strangers = sorted(set(config.keypoints_cameras) - set(cameras))
-    if strangers:
-        raise ConfigError(f'keypoints_cameras: received {strangers}, expected some of {", ".join(cameras)}.')
+    unknown = sorted(set(config.keypoints_cameras) - set(cameras))
+    if unknown:
+        raise ConfigError(f'keypoints_cameras: received {unknown}, expected some of {", ".join(cameras)}.')
     images = _single('image_topics', config.image_topics, cameras)
     infos = _single('camera_info_topics', config.camera_info_topics, cameras)
     keypoints = _single('keypoints_topics', config.keypoints_topics, cameras)
@@ -78,7 +76,7 @@ def camera_topics(node: Any, config: NodeConfig, cameras: Sequence[str]) -> dict
         frames = by_transport[transport]
         named = transport != 'keypoints' and image.rpartition('/')[2].startswith(_RECTIFIED)
         rectified = config.rectified == 'yes' or (config.rectified == 'auto' and named)
-        topics[name] = CameraTopics(
+        topics[name] = InputTopics(
             frames, _full_name(node, infos.get(name, beside), name), rectified, by_transport, transport
         )
     _refuse_shared(topics)
@@ -106,7 +104,7 @@ def fill(template: str, camera: str) -> str:
     return topic
 
 
-def _full_name(node: Any, template: str, camera: str) -> str:
+def _full_name(node: Node, template: str, camera: str) -> str:
     return str(node.resolve_topic_name(fill(template, camera)))
 
 
@@ -124,7 +122,7 @@ def _single(parameter: str, given: Sequence[str], cameras: Sequence[str]) -> dic
     return topics
 
 
-def _refuse_shared(topics: Mapping[str, CameraTopics]) -> None:
+def _refuse_shared(topics: Mapping[str, InputTopics]) -> None:
     by_topic: dict[str, list[str]] = {}
     for name, of_camera in topics.items():
         by_topic.setdefault(of_camera.frames, []).append(name)

@@ -1,4 +1,8 @@
-"""/tf and /tf_static of a live node: tf2_ros where it is installed, the package's own reader where it is not."""
+"""/tf and /tf_static of a live node, in and out.
+
+tf2_ros reads them where it is installed, else the package's own reader. The messages need tf2_msgs, which the ROS
+wheels on PyPI lack.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,35 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 from rclpy.time import Time
 
 from ...arrays import FloatArray
 from ...errors import TransformError
 from ...geometry.rigid import from_quaternion
+from ...messages.factory import Message, MessageFactory
+from ...messages.transforms import rig_to_transforms_stamped
+from ...rigs.topics import TF_MESSAGE
 from ...rigs.transform_buffer import TransformBuffer, TransformSource
+from ...types import CameraRig
+from .message_factory import message_class
 from .qos import profile
-from .tf import transform_message
 
-# Of tf2_ros.TransformListener.
+_TF_STATIC = '/tf_static'
+# As tf2_ros.TransformListener has it.
 _DEPTH = 100
+
+
+def transform_message(what: str, otherwise: str) -> Message:
+    """Return the class tf2_msgs/TFMessage; raise ConfigError, for ``what`` and what to do ``otherwise``, without it."""
+    return message_class(TF_MESSAGE, what, otherwise)
 
 
 class LiveTransforms(TransformSource, Protocol):
@@ -31,7 +48,7 @@ class LiveTransforms(TransformSource, Protocol):
         """Stop listening."""
 
 
-def listen_to_transforms(node: Any, complain: Callable[[str], None]) -> LiveTransforms:
+def listen_to_transforms(node: Node, complain: Callable[[str], None]) -> LiveTransforms:
     """Return what listens to /tf and /tf_static; ``complain`` gets what is wrong with a message, in words.
 
     Raises:
@@ -43,7 +60,7 @@ def listen_to_transforms(node: Any, complain: Callable[[str], None]) -> LiveTran
 class OwnTransforms:
     """The package's own reader."""
 
-    def __init__(self, node: Any, complain: Callable[[str], None]) -> None:
+    def __init__(self, node: Node, complain: Callable[[str], None]) -> None:
         """Subscribe; raise ConfigError if tf2_msgs is not installed."""
         kind = transform_message('Cameras that move', 'set no tracking_frame')
         self._node, self._complain = node, complain
@@ -51,10 +68,10 @@ class OwnTransforms:
         self._buffer = TransformBuffer()
         self._inputs = [
             node.create_subscription(kind, '/tf', partial(self.add, static=False), profile(_DEPTH)),
-            node.create_subscription(kind, '/tf_static', partial(self.add, static=True), profile(_DEPTH, latched=True)),
+            node.create_subscription(kind, _TF_STATIC, partial(self.add, static=True), profile(_DEPTH, latched=True)),
         ]
 
-    def add(self, message: Any, *, static: bool) -> None:
+    def add(self, message: Message, *, static: bool) -> None:
         """Take a TFMessage."""
         with self._lock:
             wrong = self._buffer.add(message.transforms, static=static)
@@ -75,7 +92,7 @@ class OwnTransforms:
 class Tf2Transforms:
     """tf2_ros.Buffer and its listener, which the node's executor feeds."""
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Node) -> None:
         """Subscribe."""
         import tf2_ros
 
@@ -83,8 +100,8 @@ class Tf2Transforms:
         self._outside = tf2_ros.ExtrapolationException
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
-        # Simulated time that begins anew. The buffer by itself watches the node's clock only beside a service that it
-        # leaves behind, and on Humble not at all.
+        # For simulated time that begins again. The buffer itself watches the node's clock only with a service that it
+        # never destroys, and on Humble not at all.
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True),
             post_callback=lambda jump: self._buffer.clear(),
@@ -92,7 +109,7 @@ class Tf2Transforms:
 
     def lookup(self, target: str, source: str, stamp_ns: int | None) -> FloatArray:
         """See TransformSource."""
-        # Time 0 is tf2's word for the newest; before it there is no time.
+        # Time 0 asks tf2 for the newest; it takes no negative time.
         instant = Time(nanoseconds=0 if stamp_ns is None else max(stamp_ns, 1))
         try:
             stamped = self._buffer.lookup_transform(target, source, instant)
@@ -108,3 +125,43 @@ class Tf2Transforms:
         """Unsubscribe."""
         self._jumps.unregister()
         self._listener.unregister()
+
+
+def subscribe_static_transforms(node: Node, callback: Callable[[Message], None]) -> Subscription[Message]:
+    """Return a subscription to /tf_static; ``callback`` gets tf2_msgs/TFMessage, also those sent before.
+
+    Raises:
+        ConfigError: if tf2_msgs is not installed.
+    """
+    kind = transform_message(f'Calibration from {_TF_STATIC}', 'give a rig file with rig:=FILE')
+    return node.create_subscription(kind, _TF_STATIC, callback, profile(_DEPTH, latched=True))
+
+
+class CameraFrames:
+    """World -> optical frame of each camera of a rig, on /tf_static; thread-safe."""
+
+    def __init__(self, node: Node, make: MessageFactory) -> None:
+        """Prepare; raise ConfigError if tf2_msgs is not installed."""
+        self._node, self._make = node, make
+        self._kind = transform_message('publish_camera_frames', 'set it to false')
+        self._publisher: Publisher[Message] | None = None
+        self._lock = threading.Lock()
+
+    def publish(self, rig: CameraRig) -> None:
+        """Publish the frames of ``rig`` instead of what was published before."""
+        stamp_ns = self._node.get_clock().now().nanoseconds
+        message = self._kind(transforms=rig_to_transforms_stamped(self._make, rig, stamp_ns))
+        with self._lock:
+            before = self._publisher
+            # A new publisher: late subscribers get its last message, and no frames that are gone.
+            self._publisher = self._node.create_publisher(self._kind, _TF_STATIC, profile(1, latched=True))
+            self._publisher.publish(message)
+            if before is not None:
+                self._node.destroy_publisher(before)
+
+    def close(self) -> None:
+        """Publish them no longer."""
+        with self._lock:
+            publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            self._node.destroy_publisher(publisher)

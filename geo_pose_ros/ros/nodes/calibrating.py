@@ -19,7 +19,7 @@ from ...errors import CalibrationError
 from ...pipeline import PipelineResult
 from ...rigs.files import write_calibration
 from ...types import CameraRig
-from ..io.triggers import trigger_class
+from ..io.message_factory import trigger_class
 
 if TYPE_CHECKING:
     from rclpy.service import Service

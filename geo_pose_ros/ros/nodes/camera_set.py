@@ -11,7 +11,7 @@ from rclpy.node import Node
 from ...errors import ConfigError
 from ...rigs.rig_file import load_rig
 from ...types import CameraRig
-from ..io.topics import CameraTopics, camera_topics, fill
+from ..io.topics import InputTopics, fill, input_topics
 from .settings import NodeConfig
 
 
@@ -24,7 +24,7 @@ class CameraSet:
         rig_file: the rig of the file, which may have more cameras; None where camera_info and TF tell.
     """
 
-    topics: Mapping[str, CameraTopics]
+    topics: Mapping[str, InputTopics]
     rig_file: CameraRig | None
 
     @property
@@ -53,7 +53,7 @@ class CameraSet:
             )
         if len(set(names)) != len(names):
             raise ConfigError(f"Parameter 'cameras': received {list(names)}, expected every name once.")
-        topics = camera_topics(node, config, names)
+        topics = input_topics(node, config, names)
         for name in names:
             fill('/pose_node/keypoints/{camera}', name)
         return cls(topics, rig_file)

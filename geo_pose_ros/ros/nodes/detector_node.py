@@ -30,7 +30,7 @@ from ..health.statistics import NodeStatistics
 from ..io.cdr import read_compressed_image, read_image
 from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
-from ..io.topics import CameraTopics, fill
+from ..io.topics import InputTopics, fill
 from .inputs import CameraInput, PolledInputs
 from .lifecycle import LifecycleHost
 from .lifecycle import main as run_node
@@ -91,11 +91,11 @@ class DetectorSession:
         made.callback(self._health.close)
         made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
 
-    def _topics_of(self, camera: str) -> CameraTopics:
+    def _topics_of(self, camera: str) -> InputTopics:
         resolve, image = self._node.resolve_topic_name, fill(self._config.image_topic, camera)
         by_transport = {'raw': resolve(image), 'compressed': resolve(f'{resolve(image)}/compressed')}
         transport = self._config.transport
-        return CameraTopics(by_transport[transport], '', False, by_transport, transport)
+        return InputTopics(by_transport[transport], '', False, by_transport, transport)
 
     def activate(self) -> None:
         """Subscribe to the cameras and start to detect."""

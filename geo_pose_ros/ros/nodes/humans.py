@@ -27,7 +27,7 @@ from ...skeleton import BODY17
 from ...types import Bodies3D, CameraRig
 from ..io.message_factory import message_class
 from ..io.qos import NO_PUBLISHER_EVENTS, profile
-from ..io.tf import transform_message
+from ..io.transforms import transform_message
 
 _NAMESPACE = '/humans/bodies'
 _IN_SPACE = {

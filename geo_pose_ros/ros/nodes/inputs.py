@@ -23,7 +23,7 @@ from ..health.statistics import NodeStatistics
 from ..io.cdr import header_stamp_ns, with_header_stamp
 from ..io.message_factory import message_class
 from ..io.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError, explain_incompatible
-from ..io.topics import MESSAGE_TYPES, CameraTopics
+from ..io.topics import MESSAGE_TYPES, InputTopics
 
 if TYPE_CHECKING:
     from rclpy.event_handler import QoSMessageLostInfo, QoSRequestedIncompatibleQoSInfo
@@ -137,7 +137,7 @@ class CameraInput:
     """What one camera sends: its subscription, its numbers, and why nothing may come of its topic."""
 
     def __init__(
-        self, node: Node, name: str, topics: CameraTopics, qos: QoSProfile, statistics: NodeStatistics,
+        self, node: Node, name: str, topics: InputTopics, qos: QoSProfile, statistics: NodeStatistics,
         take: Callable[[str, int, bytes], None],
     ) -> None:
         """Prepare; ``subscribe`` begins to listen.

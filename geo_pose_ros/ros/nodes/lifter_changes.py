@@ -11,7 +11,7 @@ from rclpy.node import Node
 from ...errors import ConfigError, GeoPoseError
 from ...lifting.lifter import PoseLifter
 from ...lifting.settings import LifterConfig
-from ..io.triggers import trigger_class
+from ..io.message_factory import trigger_class
 
 if TYPE_CHECKING:
     from rclpy.service import Service

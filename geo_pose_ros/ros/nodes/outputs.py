@@ -28,7 +28,7 @@ from ...types import Bodies3D, CameraRig, Frame, Keypoints2D, PredictedPeople
 from ...view.drawing import draw_skeleton
 from ..io.message_factory import RclpyFactory, installed_class
 from ..io.qos import profile
-from ..io.tf import transform_message
+from ..io.transforms import transform_message
 from .humans import Humans
 from .settings import NodeConfig
 

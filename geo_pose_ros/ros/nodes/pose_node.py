@@ -29,8 +29,8 @@ from ..health.faults import HealthLog
 from ..health.statistics import NodeStatistics
 from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
-from ..io.tf import CameraFrames
 from ..io.topics import sends_only_keypoints
+from ..io.transforms import CameraFrames
 from .calibrating import Calibrating
 from .camera_set import CameraSet, same_cameras
 from .inputs import CameraInput, PolledInputs

@@ -19,8 +19,7 @@ from ...rigs.builder import RigBuilder, check_file
 from ...rigs.moving import CameraPoses, Mount, MovingCameras
 from ...types import Bodies3D, CameraRig
 from ..io.qos import profile
-from ..io.tf import subscribe_static_transforms
-from ..io.transforms import LiveTransforms, listen_to_transforms
+from ..io.transforms import LiveTransforms, listen_to_transforms, subscribe_static_transforms
 from .camera_set import CameraSet
 from .settings import NodeConfig
 

@@ -28,7 +28,7 @@ from ...view.stage import Stage, serve
 from ...view.viewer import IMAGE_SIDE_PX, Screen
 from ..io.message_factory import message_class
 from ..io.qos import profile
-from ..io.tf import subscribe_static_transforms
+from ..io.transforms import subscribe_static_transforms
 from .standalone import standalone_node, stop_at_signals
 
 _CLOUD = 'sensor_msgs/msg/PointCloud2'

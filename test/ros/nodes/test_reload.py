@@ -169,5 +169,5 @@ def test_without_std_srvs_there_is_no_service(monkeypatch: pytest.MonkeyPatch) -
     node = SimpleNamespace(get_logger=lambda: SimpleNamespace(warning=said.append))
     assert lifter_changes.offer_reload(node, lambda: '') is None
     assert len(said) == 1
-    assert said[0].startswith('no service ~/reload_model: std_srvs is not installed (')
+    assert said[0].startswith('The service ~/reload_model needs the ROS package std_srvs (')
     assert said[0].endswith('or set the parameter pipeline.lifter.model.')

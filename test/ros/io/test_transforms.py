@@ -10,7 +10,7 @@ import pytest
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, ReliabilityPolicy
 
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.ros.io import tf
+from geo_pose_ros.ros.io.transforms import CameraFrames, subscribe_static_transforms
 from geo_pose_ros.ros.io.qos import explain_incompatible, profile
 from test.ros.harness import MAKE, RIG
 
@@ -37,11 +37,11 @@ def test_tf_static_is_subscribed_late(monkeypatch: pytest.MonkeyPatch) -> None:
     node = SimpleNamespace(create_subscription=lambda *a: asked.append(a))
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
     with pytest.raises(ConfigError, match=r'Install ros-.*-tf2-msgs, or give a rig file'):
-        tf.subscribe_static_transforms(node, print)
+        subscribe_static_transforms(node, print)
     module = SimpleNamespace(TFMessage=int)
     monkeypatch.setitem(sys.modules, 'tf2_msgs', SimpleNamespace(msg=module))
     monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
-    tf.subscribe_static_transforms(node, print)
+    subscribe_static_transforms(node, print)
     kind, topic, callback, qos = asked[0]
     assert (kind, topic, callback) == (int, '/tf_static', print)
     assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -63,11 +63,11 @@ def test_camera_frames_are_published_latched(monkeypatch: pytest.MonkeyPatch) ->
     )
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
     with pytest.raises(ConfigError, match='publish_camera_frames needs the ROS package tf2_msgs'):
-        tf.CameraFrames(node, MAKE)
+        CameraFrames(node, MAKE)
     module = SimpleNamespace(TFMessage=lambda transforms: SimpleNamespace(transforms=transforms))
     monkeypatch.setitem(sys.modules, 'tf2_msgs', SimpleNamespace(msg=module))
     monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
-    frames = tf.CameraFrames(node, MAKE)
+    frames = CameraFrames(node, MAKE)
     frames.publish(RIG)
     assert asked[0][1] == '/tf_static' and asked[0][2].durability == DurabilityPolicy.TRANSIENT_LOCAL
     assert [t.child_frame_id for t in sent[0].transforms] == [camera.frame_id for camera in RIG.cameras]

@@ -10,8 +10,8 @@ import pytest
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, ReliabilityPolicy
 
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.ros.io.transforms import CameraFrames, subscribe_static_transforms
 from geo_pose_ros.ros.io.qos import explain_incompatible, profile
+from geo_pose_ros.ros.io.transforms import CameraFrames, subscribe_static_transforms
 from test.ros.harness import MAKE, RIG
 
 S = 1_000_000_000

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from ..calibration.calibrate import Calibrated, calibrate
 from ..calibration.report import write_report
 from ..calibration.task import CalibrateTask
 from ..detection.settings import DetectorConfig
 from ..errors import CalibrationError
-from ..lifting.settings import LifterConfig
 from ..messages.camera_info import intrinsics_from_camera_info
-from ..messages.clouds.keypoints import keypoints_from_cloud
 from ..messages.factory import Message
-from ..messages.image import frame_from_message
 from ..messages.transforms import optical_frame_id
-from ..pipeline import PosePipeline
 from ..rigs.files import write_calibration
-from ..rigs.topics import CameraTopics
-from ..scene.settings import PipelineConfig
-from ..skeleton import get_skeleton
-from ..types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D
+from ..types import Camera, CameraRig, Intrinsics
 from .cameras import camera_infos, choose_cameras, rig_from_bag
-from .read import BagMessage, BagReader, until_damage
-
-_LOG = logging.getLogger(__name__)
+from .keypoints import read_keypoints
+from .read import BagReader
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,65 +78,6 @@ def _intrinsics(info: Message, name: str, focal_guess: float | None) -> Intrinsi
     return Intrinsics(K, np.zeros(5), 'plumb_bob', width, height)
 
 
-def read_keypoints(
-    reader: BagReader, cameras: Mapping[str, CameraTopics], rig: CameraRig, bag: CalibrationBag
-) -> dict[str, list[Keypoints2D]]:
-    """Return every camera's detections in the order received: recorded ones, or found in its images.
-
-    Raises:
-        BagError: if the bag cannot be read.
-    """
-    recorded = {topics.keypoints: name for name, topics in cameras.items() if topics.keypoints}
-    images = {topics.image: name for name, topics in cameras.items() if not topics.keypoints and topics.image}
-    keypoints: dict[str, list[Keypoints2D]] = {name: [] for name in cameras}
-    skeleton = get_skeleton(bag.skeleton)
-    for message in until_damage(reader.messages(recorded)) if recorded else ():
-        name = recorded[message.topic]
-        keypoints[name].append(keypoints_from_cloud(message.decode(), name, skeleton))
-    if images:
-        _detect(reader, images, rig, bag.detector, keypoints)
-    return keypoints
-
-
-def _detect(
-    reader: BagReader, images: Mapping[str, str], rig: CameraRig, detector: DetectorConfig,
-    keypoints: dict[str, list[Keypoints2D]],
-) -> None:
-    total = sum(reader.topics[topic].count for topic in images)
-    messages = tqdm(until_damage(reader.messages(images)), desc='detect', total=total, unit='frame', disable=None)
-    config = PipelineConfig(detector=detector, lifter=LifterConfig(enabled=False))
-    errors: Counter[str] = Counter()
-    with PosePipeline(rig, config) as pipeline:
-        for frames in _batches(messages, images):
-            loaders = {
-                name: partial(_load, message, name, rig[name].intrinsics, detector.max_side_px)
-                for name, message in frames.items()
-            }
-            views = pipeline.begin(loaders).views()
-            errors.update(views.camera_errors.keys())
-            for name, found in views.keypoints.items():
-                keypoints[name].append(found)
-    for name, count in errors.items():
-        _LOG.warning("Camera '%s': %d images could not be used.", name, count)
-
-
-def _batches(messages: Iterable[BagMessage], images: Mapping[str, str]) -> Iterator[dict[str, BagMessage]]:
-    """Yield images to be detected at the same time, one of each camera: their clocks may not agree yet."""
-    batch: dict[str, BagMessage] = {}
-    for message in messages:
-        name = images[message.topic]
-        if name in batch:
-            yield batch
-            batch = {}
-        batch[name] = message
-    if batch:
-        yield batch
-
-
-def _load(message: BagMessage, camera: str, intrinsics: Intrinsics, max_side_px: int) -> Frame:
-    return frame_from_message(message.decode(), camera, intrinsics, max_side_px)
-
-
 def calibrate_bag(
     bag: CalibrationBag, out: Path, task: CalibrateTask | None = None, *, report: Path | None = None,
     overwrite: bool = False,
@@ -181,7 +110,7 @@ def calibrate_bag(
                 reader, tuple(chosen)
             )
         rig = rig.subset(list(chosen))
-        keypoints = read_keypoints(reader, chosen, rig, bag)
+        keypoints = read_keypoints(reader, chosen, rig, bag.skeleton, bag.detector)
     found = calibrate(keypoints, rig, task)
     if report is not None:
         write_report(report, found, f'Calibration of {bag.path.name}')

@@ -8,20 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from geo_pose_ros.arrays import NS_PER_S
 from geo_pose_ros.bags.cameras import choose_cameras, rig_from_bag
+from geo_pose_ros.bags.keypoints import read_keypoints
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.sets import Stamped, synchronised
-from geo_pose_ros.detection.base import create_detector
-from geo_pose_ros.detection.settings import DetectorConfig
-from geo_pose_ros.errors import BagError, ConfigError, FrameError
-from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud
-from geo_pose_ros.messages.image import frame_from_message
+from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.rigs.topics import CameraTopics
 from geo_pose_ros.scene.sync import FrameSynchronizer
-from geo_pose_ros.skeleton import BODY17, get_skeleton, map_to_body17
+from geo_pose_ros.skeleton import BODY17, map_to_body17
 from geo_pose_ros.types import CameraRig, Keypoints2D
 
 from .people import tell_apart
@@ -56,7 +52,7 @@ def load_people(
         elif cameras:
             rig = rig.subset(cameras)
         topics = choose_cameras(reader, rig.names)
-    found = {name: _cached(path, topics[name], skeleton) for name in rig.names}
+    found = {name: _cached(path, topics[name], rig, skeleton) for name in rig.names}
     sets = _synchronised(rig.names, found)
     if not sets[frames]:
         raise BagError(f"Bag '{path}' has {len(sets)} sets, none of them in the chosen range; choose another.")
@@ -81,7 +77,8 @@ def parse_range(text: str) -> slice:
     return slice(int(start or 0), int(stop) if stop else None)
 
 
-def _cached(path: Path, topics: CameraTopics, skeleton: str) -> Cached:
+def _cached(path: Path, topics: CameraTopics, rig: CameraRig, skeleton: str) -> Cached:
+    """Return the detections of a camera, which are read once."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     key = hashlib.sha256(repr((states, topics, skeleton)).encode()).hexdigest()
@@ -89,7 +86,8 @@ def _cached(path: Path, topics: CameraTopics, skeleton: str) -> Cached:
     cache = folder / f'people-{key[:24]}.npz'
     if not cache.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        keypoints = _read(path, topics, skeleton)
+        with BagReader(path) as reader:
+            keypoints = read_keypoints(reader, {topics.name: topics}, rig, skeleton)[topics.name]
         mapped = [map_to_body17(k.skeleton).apply(k.xy, k.confidence) for k in keypoints]
         nobody = np.zeros((0, len(BODY17)))
         partial = cache.with_suffix('.partial.npz')
@@ -102,26 +100,6 @@ def _cached(path: Path, topics: CameraTopics, skeleton: str) -> Cached:
         partial.replace(cache)
     with np.load(cache) as stored:
         return dict(stored)
-
-
-def _read(path: Path, topics: CameraTopics, skeleton: str) -> list[Keypoints2D]:
-    with BagReader(path) as reader:
-        if topics.keypoints:
-            given = get_skeleton(skeleton)
-            return [keypoints_from_cloud(m.decode(), topics.name, given) for m in reader.messages([topics.keypoints])]
-        config = DetectorConfig()
-        detector = create_detector(config)
-        found = []
-        total = reader.topics[topics.image].count
-        for message in tqdm(reader.messages([topics.image]), total=total, desc=f'detect {topics.name}', unit='frame'):
-            try:
-                frame = frame_from_message(message.decode(), topics.name)
-                found.append(detector.detect({topics.name: frame}, {})[topics.name])
-            except FrameError:
-                # In a broken image nobody is seen.
-                found.append(Keypoints2D.empty(topics.name, message.time_ns, detector.skeleton))
-        detector.close()
-        return found
 
 
 def _synchronised(

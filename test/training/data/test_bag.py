@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from geo_pose_training.data import bag as bag_module
 from geo_pose_training.data.bag import load_people, parse_range
 from geo_pose_training.data.sources import load_all, parse_sources
 
+from geo_pose_ros.detection import stage
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.rigs.rig_file import dump_rig
-from geo_pose_ros.skeleton import BODY17, Skeleton
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
 from test.recorded import write_scene
 from test.scenes import ring_rig
@@ -60,13 +60,11 @@ class _Brightness:
     """A detector that puts every joint at the image's brightness."""
 
     calls = 0
+    skeleton = BODY17
+    is_batched = False
 
     def __init__(self, config: DetectorConfig) -> None:
         pass
-
-    @property
-    def skeleton(self) -> Skeleton:
-        return BODY17
 
     def detect(self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]) -> dict[str, Keypoints2D]:
         type(self).calls += 1
@@ -79,7 +77,7 @@ class _Brightness:
 
 
 def test_images_are_detected_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bag_module, 'create_detector', _Brightness)
+    monkeypatch.setattr(stage, 'create_detector', _Brightness)
     write_scene(tmp_path / 'walk', frames=3, rig=ring_rig(2))
     for _ in range(2):
         (found,) = load_people(tmp_path / 'walk')

@@ -1,21 +1,19 @@
-"""What looking costs: the viewer's first picture and smoothness, the report of ten minutes, live view beside a node.
+"""What looking costs: the viewer's first image and smoothness, the report of ten minutes, live view beside a node.
 
     make bench-view      ->  a few lines, and docs/benchmarks/view.json
     python benchmarks/live/view.py --parts open report live large
 
-Bags are made first: four cameras and two bodies at 30 Hz; 1280 x 960 pictures in the minute that is viewed, and in the
+Bags are made first: four cameras and two bodies at 30 Hz; 1280 x 960 images in the minute that is viewed, and in the
 one bag of 10 GB of the part `large`, which needs so much room in the folder for temporary files. A browser (Debian's
 chromium and playwright, as `make test-browser` installs them) draws with the processor; without one the server's own
-numbers are given alone. Linux only: processor time is read from /proc.
+numbers are given alone. Linux only: memory is read from /proc.
 
-`first_picture_s` is from the command to the frame that shows the bodies: the browser, already running, opens the page
+`first_image_s` is from the command to the frame that shows the bodies: the browser, already running, opens the page
 as soon as it is served. `fps` counts the frames that are drawn while the recording plays.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import json
 import os
 import random
@@ -32,20 +30,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import psutil
 
-from benchmarks.harness import ROOT
+from benchmarks.harness import ROOT, parser_of, write_json
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.messages.factory import Message
 from geo_pose_ros.messages.image import compressed_from_frame
+from geo_pose_ros.messages.stamps import to_time
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig, Frame
 from test.evaluation.moving import RATE_HZ, pose, seen_by, stamp_of
 from test.scenes import ring_rig
 from test.view.recordings import MAKE, write_walk
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 OUT = ROOT / 'docs' / 'benchmarks' / 'view.json'
 GEO_POSE = [sys.executable, '-m', 'geo_pose_ros.cli']
@@ -72,46 +76,46 @@ LARGE_BYTES = 10_000_000_000
 WATCH_S, LIVE_S, LIVE_ROUNDS, LIVE_HZ = 8.0, 15.0, 3, 20.0
 
 
-def write_pictures(writer: BagWriter, rig: CameraRig, number: int) -> int:
-    """Write the cameras' pictures of one set; return their bytes. Every camera shows one noisy picture all the time."""
+def write_images(writer: BagWriter, rig: CameraRig, number: int) -> int:
+    """Write the images of all cameras of one set, the same noisy image every time; return their bytes."""
     written = 0
     for camera in rig.cameras:
-        message = noisy_picture(camera.name, camera.frame_id)
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_of(number), 1_000_000_000)
+        message = noisy_image(camera.name, camera.frame_id)
+        message.header.stamp = to_time(MAKE, stamp_of(number))
         writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_of(number))
         written += len(message.data)
     return written
 
 
 @cache
-def noisy_picture(name: str, frame_id: str) -> Any:
+def noisy_image(name: str, frame_id: str) -> Message:
     """Return a CompressedImage of a camera."""
     coarse = np.random.default_rng(0).integers(0, 255, (60, 80, 3)).astype(np.uint8)
-    picture = cv2.resize(coarse, (1280, 960), interpolation=cv2.INTER_CUBIC)
-    return compressed_from_frame(MAKE, Frame(name, stamp_of(0), picture), frame_id)
+    image = np.asarray(cv2.resize(coarse, (1280, 960), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return compressed_from_frame(MAKE, Frame(name, stamp_of(0), image), frame_id)
 
 
 def write_large(path: Path, folder: Path) -> int:
-    """Write one bag of LARGE_BYTES with results and pictures, as a recorder of everything does; return its bytes."""
+    """Write one bag of LARGE_BYTES with results and images, as a recorder of everything does; return its bytes."""
     rig = ring_rig(4)
     with BagWriter(folder / 'probe') as writer:
-        per_set = write_pictures(writer, rig, 0)
+        per_set = write_images(writer, rig, 0)
     sets = LARGE_BYTES // per_set
     write_walk(folder / 'results', sets=sets, people=2, rig=rig)
     number = 0
     with BagReader(folder / 'results') as reader, BagWriter(path) as writer:
         for message in reader.messages():
             while number < sets and stamp_of(number) <= message.time_ns:
-                write_pictures(writer, rig, number)
+                write_images(writer, rig, number)
                 number += 1
             writer.write_raw(message.topic, message.message_type, message.raw, message.time_ns)
     return sum(file.stat().st_size for file in path.iterdir())
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process until the block ends."""
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:
@@ -135,34 +139,34 @@ def answers(port: int) -> bool:
         return False
 
 
-def measure_opening(folder: Path) -> dict[str, Any]:
+def measure_opening(folder: Path) -> dict[str, object]:
     """Return what it takes to look at a minute: seconds to the page and to the first bodies, frames per second."""
     sets = round(60 * RATE_HZ)
     rig = write_walk(folder / 'result', sets=sets, people=2)
-    with BagWriter(folder / 'pictures') as writer:
+    with BagWriter(folder / 'images') as writer:
         for number in range(sets):
-            write_pictures(writer, rig, number)
-    return measure_viewing([folder / 'result', folder / 'pictures'])
+            write_images(writer, rig, number)
+    return measure_viewing([folder / 'result', folder / 'images'])
 
 
-def measure_viewing(bags: list[Path]) -> dict[str, Any]:
+def measure_viewing(bags: list[Path]) -> dict[str, object]:
     """Return seconds to the page and to the first bodies, frames per second while it plays, memory and time used."""
     with browsing() as page:
         began_s = time.time()
-        with viewing(bags) as (viewer, port, page_s):
-            result: dict[str, Any] = {'page_s': page_s}
+        with viewing([str(bag) for bag in bags]) as (viewer, port, page_s):
+            result: dict[str, object] = {'page_s': page_s}
             if page is None:
                 time.sleep(WATCH_S)
             else:
                 page.goto(f'http://127.0.0.1:{port}', wait_until='commit')
                 page.wait_for_function('window.first', timeout=120_000)
-                result['first_picture_s'] = round(page.evaluate('window.first') / 1e3 - began_s, 2)
+                result['first_image_s'] = round(page.evaluate('window.first') / 1e3 - began_s, 2)
                 page.wait_for_timeout(3000)
                 result |= watched(page, viewer.pid)
             return result | {'viewer_peak_mb': peak_mb(viewer.pid)}
 
 
-def watched(page: Any, viewer_pid: int) -> dict[str, float]:
+def watched(page: Page, viewer_pid: int) -> dict[str, float]:
     """Return frames per second, and what browser and viewer use, while a recording plays."""
     drawn, began_s = page.evaluate('window.drawn'), time.monotonic()
     began_cpu_s, browser_cpu_s = cpu_s(viewer_pid), cpu_of_chromium_s()
@@ -176,7 +180,7 @@ def watched(page: Any, viewer_pid: int) -> dict[str, float]:
 
 
 @contextmanager
-def browsing() -> Iterator[Any]:
+def browsing() -> Iterator[Page | None]:
     """Yield an empty page of a browser that counts what it draws; None without a browser."""
     if shutil.which('chromium') is None:
         yield None
@@ -192,10 +196,10 @@ def browsing() -> Iterator[Any]:
 
 
 @contextmanager
-def viewing(bags: list[Path]) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
+def viewing(words: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
     """Run `geo_pose view`; yield it, its port and the seconds until it served the page."""
     port, began_s = free_port(), time.monotonic()
-    with running([*GEO_POSE, 'view', *map(str, bags), '--port', str(port)]) as viewer:
+    with running([*GEO_POSE, 'view', *words, '--port', str(port)]) as viewer:
         while not answers(port):
             time.sleep(0.01)
         yield viewer, port, round(time.monotonic() - began_s, 2)
@@ -207,7 +211,7 @@ def peak_mb(pid: int) -> float:
     return round(int(line.split()[1]) / 1024, 1)
 
 
-def measure_large(folder: Path) -> dict[str, Any]:
+def measure_large(folder: Path) -> dict[str, object]:
     """Return what it takes to look at, and to judge, one bag of 10 GB."""
     size = write_large(folder / 'large', folder)
     viewed = measure_viewing([folder / 'large'])
@@ -215,33 +219,17 @@ def measure_large(folder: Path) -> dict[str, Any]:
 
 
 def cpu_of_chromium_s() -> float:
-    """Return the processor time of all of this program's browser processes, descendants of this one."""
-    parents, names = {}, {}
-    for stat in Path('/proc').glob('[0-9]*/stat'):
-        try:
-            name, rest = stat.read_text().rsplit(')', 1)
-        except OSError:
-            continue
-        pid = int(stat.parent.name)
-        parents[pid], names[pid] = int(rest.split()[1]), name.split('(', 1)[1]
-    total_s = 0.0
-    for pid, name in names.items():
-        ancestor = pid
-        while ancestor in parents and ancestor != os.getpid():
-            ancestor = parents[ancestor]
-        if ancestor == os.getpid() and 'chrom' in name:
-            with contextlib.suppress(OSError):
-                total_s += cpu_s(pid)
-    return total_s
+    """Return the processor time of all browser processes that this program started."""
+    return sum(cpu_s(child.pid) for child in psutil.Process().children(recursive=True) if 'chrom' in child.name())
 
 
-def measure_report(folder: Path) -> dict[str, Any]:
+def measure_report(folder: Path) -> dict[str, object]:
     """Return what the report of ten minutes takes."""
     write_walk(folder / 'ten_minutes', sets=round(600 * RATE_HZ), people=2)
     return report_of(folder / 'ten_minutes', folder / 'report.html')
 
 
-def report_of(bag: Path, page: Path) -> dict[str, Any]:
+def report_of(bag: Path, page: Path) -> dict[str, object]:
     """Return seconds, of the clock and of the processor, memory and megabytes of the report of a bag."""
     began_s = time.monotonic()
     process = subprocess.Popen([*GEO_POSE, 'report', str(bag), '--out', str(page)], stdout=subprocess.DEVNULL,
@@ -256,12 +244,15 @@ def report_of(bag: Path, page: Path) -> dict[str, Any]:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor time a process has used."""
-    fields = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+    """Return the processor time a process has used; 0 once it has ended."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
 
 
-def measure_live(folder: Path) -> dict[str, Any]:
+def measure_live(folder: Path) -> dict[str, object]:
     """Return a node's share of a core, sets per second and sets lost, alone and with a live view, in turns."""
     os.environ['ROS_DOMAIN_ID'] = str(random.SystemRandom().randrange(1, 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
@@ -273,8 +264,8 @@ def measure_live(folder: Path) -> dict[str, Any]:
     from geo_pose_ros.ros.io.message_factory import RclpyFactory
     from geo_pose_ros.ros.io.qos import profile
 
-    rig = ring_rig(4)
-    (folder / 'rig.yaml').write_text(dump_rig(rig))
+    rig, path = ring_rig(4), folder / 'rig.yaml'
+    path.write_text(dump_rig(rig))
     rclpy.init()
     node, make = rclpy.create_node('cameras'), RclpyFactory()
     publishers = {name: node.create_publisher(PointCloud2, f'{name}/keypoints', profile(2)) for name in rig.names}
@@ -296,35 +287,29 @@ def measure_live(folder: Path) -> dict[str, Any]:
         PointCloud2, '/pose_node/bodies', lambda bodies: received.add(stamp_of_message(bodies)), 20)
     threading.Thread(target=lambda: rclpy.spin(counter), daemon=True).start()
     threading.Thread(target=send, daemon=True).start()
-    command = [*GEO_POSE, 'node', '--ros-args', '-p', f'rig:={folder / "rig.yaml"}', '-p', 'transport:=keypoints']
-    rounds: dict[str, list[tuple[float, float, int]]] = {'alone': [], 'viewed': []}
-    with running(command) as pose_node:
+    alone, viewed = [], []
+    with running([*GEO_POSE, 'node', '--ros-args', '-p', f'rig:={path}', '-p', 'transport:=keypoints']) as pose_node:
         while len(received) < 5:
             time.sleep(0.1)
         for _ in range(LIVE_ROUNDS):
-            rounds['alone'].append(over(pose_node.pid, sent, received))
-            port = free_port()
-            viewer = [*GEO_POSE, 'view', '--live', '--rig', str(folder / 'rig.yaml'), '--port', str(port)]
-            with running(viewer), browsing() as page:
-                while not answers(port):
-                    time.sleep(0.1)
+            alone.append(over(pose_node.pid, sent, received))
+            with viewing(['--live', '--rig', str(path)]) as (_, port, _), browsing() as page:
                 if page is not None:
                     page.goto(f'http://127.0.0.1:{port}')
                 time.sleep(3.0)
-                rounds['viewed'].append(over(pose_node.pid, sent, received))
+                viewed.append(over(pose_node.pid, sent, received))
     stop.set()
-    result: dict[str, Any] = {}
-    for name, measured in rounds.items():
-        result[f'{name}_cpu_percent'] = [round(100.0 * cpu, 1) for cpu, _, _ in measured]
-        result[f'{name}_sets_per_s'] = [round(rate, 2) for _, rate, _ in measured]
-        result[f'{name}_sets_lost'] = [lost for _, _, lost in measured]
-    result['cpu_percent_more'] = round(
-        float(np.median(result['viewed_cpu_percent']) - np.median(result['alone_cpu_percent'])), 1)
-    return result
+    numbers = ('cpu_percent', 'sets_per_s', 'sets_lost')
+    result: dict[str, object] = {
+        f'{name}_{number}': list(values) for name, rounds in (('alone', alone), ('viewed', viewed))
+        for number, values in zip(numbers, zip(*rounds, strict=True), strict=True)
+    }
+    more = np.median([cpu for cpu, _, _ in viewed]) - np.median([cpu for cpu, _, _ in alone])
+    return result | {'cpu_percent_more': round(float(more), 1)}
 
 
 def over(pid: int, sent: list[int], received: set[int]) -> tuple[float, float, int]:
-    """Return a process' share of a core, the sets sent per second and those without bodies, over LIVE_S seconds."""
+    """Return a process' percent of a core, the sets sent per second and those without bodies, over LIVE_S seconds."""
     began_s, began_cpu_s, first = time.monotonic(), cpu_s(pid), len(sent)
     time.sleep(LIVE_S)
     elapsed_s, last = time.monotonic() - began_s, len(sent)
@@ -334,7 +319,7 @@ def over(pid: int, sent: list[int], received: set[int]) -> tuple[float, float, i
     # A set's stamp is within its views'.
     came = np.sort(np.array(list(received)))
     lost = sum(not np.abs(came - stamp).min(initial=2**62) < 0.3e9 / LIVE_HZ for stamp in sent[first:last])
-    return share, (last - first) / elapsed_s, lost
+    return round(100.0 * share, 1), round((last - first) / elapsed_s, 2), lost
 
 
 PARTS = {'open': measure_opening, 'report': measure_report, 'live': measure_live, 'large': measure_large}
@@ -344,10 +329,10 @@ USUAL = ('open', 'report', 'live')
 
 def main() -> None:
     """Measure and write docs/benchmarks/view.json."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument('--parts', nargs='+', choices=tuple(PARTS), default=USUAL)
     parts = parser.parse_args().parts
-    results: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {}
+    results = json.loads(OUT.read_text()) if OUT.exists() else {}
     results['command'] = 'make bench-view'
     for part in parts:
         load_before = os.getloadavg()[0]
@@ -356,7 +341,7 @@ def main() -> None:
         loads = [round(load_before, 1), round(os.getloadavg()[0], 1)]
         results[part] |= {'cores': os.cpu_count(), 'load_average': loads}
         print(part, json.dumps(results[part]), flush=True)
-    OUT.write_text(json.dumps(results, indent=2) + '\n')
+    write_json(OUT, results)
 
 
 if __name__ == '__main__':

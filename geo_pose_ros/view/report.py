@@ -88,7 +88,7 @@ _WITHOUT_NUMBERS = str.maketrans('', '', '0123456789.')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class MeasuredRecording:
     """A recording that was read: its numbers, what nodes said, and when bodies were received, by their stamps."""
 
     report: RecordingReport
@@ -96,7 +96,7 @@ class Measured:
     received_ns: Mapping[int, int]
 
 
-def measure_recording(recording: Recording, config: ReportConfig) -> Measured:
+def measure_recording(recording: Recording, config: ReportConfig) -> MeasuredRecording:
     """Read a recording once and return what it is like.
 
     Images are not read where a camera has keypoints: their stamps say the same.
@@ -124,7 +124,7 @@ def measure_recording(recording: Recording, config: ReportConfig) -> Measured:
                 statistics.add_frame(one.source.camera, one.message.stamp_ns)
         except GeoPoseError as error:
             recording.count_damaged(one, error)
-    return Measured(statistics.report(), reported, received_ns)
+    return MeasuredRecording(statistics.report(), reported, received_ns)
 
 
 def write_report(
@@ -154,7 +154,9 @@ def write_report(
     return found, len(page)
 
 
-def build_page(recording: Recording, measured: Measured, config: ReportConfig, found: Sequence[Finding]) -> str:
+def build_page(
+    recording: Recording, measured: MeasuredRecording, config: ReportConfig, found: Sequence[Finding]
+) -> str:
     """Return the page of a recording as HTML."""
     report = measured.report
     bodies, moments = report.bodies[:_MOST_BODIES], Moments(report.start_ns)
@@ -195,7 +197,7 @@ def _lead(recording: Recording, report: RecordingReport, moments: Moments) -> st
     return '; '.join(parts)
 
 
-def _key_numbers(measured: Measured) -> list[tuple[str, str]]:
+def _key_numbers(measured: MeasuredRecording) -> list[tuple[str, str]]:
     report = measured.report
     cameras = report.cameras.values()
     residuals = [camera.residual_px for camera in cameras if np.isfinite(camera.residual_px)]
@@ -292,7 +294,7 @@ def _bodies(report: RecordingReport) -> dict[str, object]:
 
 
 def _worst(
-    recording: Recording, measured: Measured, moments: Moments
+    recording: Recording, measured: MeasuredRecording, moments: Moments
 ) -> list[tuple[str, float, UInt8Array | None]]:
     """Return name, residual px and image (None without one) of the worst moments."""
     report, worst = measured.report, []

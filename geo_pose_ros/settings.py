@@ -84,8 +84,8 @@ class Setting:
             above = self.low is None or value >= self.low
             below = self.high is None or value <= self.high
             if not (above and below):
-                expected = f'{self.bounds} {self.unit}'.rstrip()
-                raise ConfigError(f"Parameter '{self.name}': received {value}, expected {expected}")
+                allowed = f'{self.bounds} {self.unit}'.rstrip()
+                raise ConfigError(f"Parameter '{self.name}': received {value}, expected {allowed}")
         if self.choices and value not in self.choices:
             raise ConfigError(f"Parameter '{self.name}': received '{value}', expected {self.bounds}.")
         return cast(Value, value)

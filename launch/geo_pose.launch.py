@@ -81,27 +81,22 @@ def player(context) -> list:
 
 def generate_launch_description() -> LaunchDescription:
     """Return what `ros2 launch` starts."""
+    as_in_file = {name: ('', f'{what}; empty: as in the parameter file') for name, what in PARAMETERS.items()}
+    # Launch argument -> its default, and what it is.
+    declared = {
+        'params': (share('config', 'pose_node.yaml'), 'parameter file of pose_node'),
+        'rig': ('', 'rig file; empty: calibration from camera_info and /tf_static'),
+        **as_in_file,
+        'namespace': ('', 'namespace of pose_node'),
+        'log_level': ('info', 'least severity that is logged'),
+        'respawn': ('false', 'whether pose_node is started again'),
+        'bag': ('', 'bag to play in a loop, as if it happened now'),
+        'rviz': ('false', 'whether to start RViz'),
+        'rviz_config': (share('config', 'rviz', 'geo_pose.rviz'), 'configuration of RViz'),
+    }
     return LaunchDescription([
-        DeclareLaunchArgument(
-            'params', default_value=share('config', 'pose_node.yaml'), description='parameter file of pose_node'
-        ),
-        DeclareLaunchArgument(
-            'rig', default_value='', description='rig file; empty: calibration from camera_info and /tf_static'
-        ),
-        *(
-            DeclareLaunchArgument(name, default_value='', description=f'{what}; empty: as in the parameter file')
-            for name, what in PARAMETERS.items()
-        ),
-        DeclareLaunchArgument('namespace', default_value='', description='namespace of pose_node'),
-        DeclareLaunchArgument('log_level', default_value='info', description='least severity that is logged'),
-        DeclareLaunchArgument('respawn', default_value='false', description='whether pose_node is started again'),
-        DeclareLaunchArgument('bag', default_value='', description='bag to play in a loop, as if it happened now'),
-        DeclareLaunchArgument('rviz', default_value='false', description='whether to start RViz'),
-        DeclareLaunchArgument(
-            'rviz_config', default_value=share('config', 'rviz', 'geo_pose.rviz'), description='configuration of RViz'
-        ),
+        *(DeclareLaunchArgument(name, default_value=value, description=what)
+          for name, (value, what) in declared.items()),
         *(SetEnvironmentVariable(name, value) for name, value in large_data_environment(os.environ).items()),
-        OpaqueFunction(function=rviz),
-        OpaqueFunction(function=pose_node),
-        OpaqueFunction(function=player),
+        *(OpaqueFunction(function=function) for function in (rviz, pose_node, player)),
     ])

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +21,7 @@ from ..scene.settings import PipelineConfig
 from ..types import Bodies3D, CameraRig, Frame
 from ..view.drawing import overlay, plot_bodies
 from .live import NODE, LiveSystem, Material, geo_pose, prepare
-from .summary import drops, latency_ms, quality_summary, read_diagnostics, read_observations, stage_ms
+from .summary import Json, drops, latency_ms, quality_summary, read_diagnostics, read_observations, stage_ms
 
 # Not the annotated images, which the node draws only while somebody looks at them.
 RECORDED = f'{NODE}/(bodies|markers|skeleton|keypoints/.*)|/diagnostics'
@@ -68,8 +67,8 @@ def run_demo(out: Path, cache: Path, scene: str, loops: int, *, view: bool = Fal
 
 
 def summarise(
-    recording: Path, rig: CameraRig, observations: Sequence[Observation], played: Mapping[str, Any]
-) -> dict[str, Any]:
+    recording: Path, rig: CameraRig, observations: Sequence[Observation], played: Mapping[str, Json]
+) -> dict[str, Json]:
     """Return the contents of summary.json."""
     images = [count for topic, count in played['published'].items() if '/image_raw' in topic]
     elapsed_s = (observations[-1].stamp_ns - observations[0].stamp_ns) / 1e9
@@ -87,7 +86,7 @@ def summarise(
 
 def run_live(
     out: Path, material: Material, loops: int, watch: Callable[[int], None] = lambda pid: None, *, view: bool = False
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Start recorder and node, play the bag, stop both; return the player's report.
 
     Args:
@@ -113,7 +112,7 @@ def run_live(
             'play', material.player('--loop', str(loops), '--report', str(report)), lambda: watch(node.pid)
         )
         time.sleep(_LAST_DIAGNOSTICS_S)
-    played: dict[str, Any] = json.loads(report.read_text())
+    played: dict[str, Json] = json.loads(report.read_text())
     return played
 
 
@@ -185,7 +184,7 @@ def frames_of(
     return found
 
 
-def _print_result(out: Path, summary: Mapping[str, Any]) -> None:
+def _print_result(out: Path, summary: Mapping[str, Json]) -> None:
     latency, quality = summary['latency_ms'], summary['reprojection_px']
     print(
         f'\n{summary["sets_published"]} of {summary["sets_in"]} sets published, '

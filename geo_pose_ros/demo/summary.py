@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from ..scene.settings import PipelineConfig
 from ..skeleton import BODY17
 from ..types import Bodies3D, CameraRig, Keypoints2D
 
+# What JSON holds.
+Json: TypeAlias = Any
 # Nothing farther than this is of the same instant.
 _NEAR_NS = 60_000_000.0
 
@@ -65,7 +67,7 @@ def in_sets(stamps_ns: IntArray, keypoints: Sequence[Keypoints2D]) -> list[dict[
     return sets
 
 
-def quality_summary(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Any]:
+def quality_summary(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Json]:
     """Return reprojection, leave-one-out and bone-length figures as JSON-ready numbers (px, ratios).
 
     ``triangulation_alone`` has them for the same keypoints without lifter, bones and filter; left-out cameras there on
@@ -89,7 +91,7 @@ def quality_summary(rig: CameraRig, observations: list[Observation], config: Pip
     }
 
 
-def _triangulation_alone(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Any]:
+def _triangulation_alone(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Json]:
     alone = replace(
         config, lifter=replace(config.lifter, enabled=False), tracking=replace(config.tracking, enabled=False)
     )

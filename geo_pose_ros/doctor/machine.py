@@ -70,7 +70,7 @@ def check_shared_memory(free_bytes: int) -> Iterator[Finding]:
 def check_clock(state: int | None) -> Iterator[Finding]:
     """Check that the clock is synchronised, by the state that adjtimex returned; None: unknown."""
     if state is None:
-        yield Finding(Severity.OK, 'whether the clock is synchronised cannot be told here')
+        yield Finding(Severity.OK, 'whether the clock is synchronised is not known here')
     elif state == _TIME_ERROR:
         yield Finding(
             Severity.WARNING, 'the clock is not synchronised',

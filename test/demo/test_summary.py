@@ -66,23 +66,6 @@ def test_keypoints_with_stamps_of_their_own_go_to_the_nearest_bodies():
     assert [len(one) for one in in_sets(stamps[:1], keypoints_at('a', 60_000_001))] == [0]
 
 
-def test_a_recording_of_cameras_with_phases_is_summarised(tmp_path):
-    rig, make, period = ring_rig(4), RosbagsFactory(), 100_000_000
-    with BagWriter(tmp_path / 'bag', 'mcap') as writer, PosePipeline(rig) as pipeline:
-        for i in range(4):
-            stamp = 1_000_000_000 + i * period
-            seen = {
-                name: replace(k, stamp_ns=stamp + 7_000_000 * index)
-                for index, (name, k) in enumerate(keypoints(rig, [person()], stamp, 1.0, seed=i).items())
-            }
-            for name, k in seen.items():
-                writer.write(f'/pose_node/keypoints/{name}', keypoints_to_cloud(make, k, name), stamp)
-            writer.write('/pose_node/bodies', bodies_to_cloud(make, pipeline.fuse(stamp, seen).bodies), stamp)
-    observations = read_observations(tmp_path / 'bag')
-    assert [len(one.keypoints) for one in observations] == [4] * 4
-    assert quality_summary(rig, observations, PipelineConfig())['reprojection_px']['median'] < 3.0
-
-
 def test_silent_node_is_an_error(tmp_path):
     record(tmp_path / 'bag', 0)
     with pytest.raises(BagError, match='holds 0 bodies and 0 keypoints messages'):

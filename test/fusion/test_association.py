@@ -68,12 +68,6 @@ def test_the_gate_is_metric_and_each_bodys_own():
     np.testing.assert_allclose(nearest, [np.inf, 0.2])
 
 
-def test_two_bodies_never_share_a_detection():
-    views, nearest = assigned(at(0.0, 0.1), detected(0.02))
-    assert views.tolist() == [[0], [-1]]
-    np.testing.assert_allclose(nearest, [0.02])
-
-
 def test_a_body_of_good_weight_wins_the_detection():
     bodies, seen = at(0.0, 0.08), detected(0.02)
     assert assigned(bodies, seen, weight=np.array([1.0, 1.0]))[0].tolist() == [[0], [-1]]
@@ -85,10 +79,6 @@ def test_the_assignment_is_optimal_not_greedy():
     views, nearest = assigned(at(0.0, 0.14), detected(0.1, 0.3))
     assert views.tolist() == [[0], [1]]
     np.testing.assert_allclose(nearest, [0.04, 0.16])
-
-
-def test_nobody_is_pushed_to_a_detection_beyond_the_gate():
-    assert assigned(at(0.0, 0.05), detected(0.02, 0.5))[0].tolist() == [[0], [-1]]
 
 
 def test_bodies_that_are_only_remembered_claim_nothing():

@@ -67,13 +67,6 @@ def test_too_few_joints_give_no_pose() -> None:
     assert np.isfinite(poses.view_from_cam).all()
 
 
-def test_a_batch_equals_its_items() -> None:
-    rays = np.stack([_seen()[1], _seen()[1] * 0.7 + 0.1])
-    together = canonical_poses(rays, np.ones((2, 17)))
-    for index in range(2):
-        np.testing.assert_array_equal(together.pose2d[index], canonical_poses(rays[index], np.ones(17)).pose2d)
-
-
 def _rolled(rays: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Return what the camera sees when rolled by ``angle``, and the rotation (3, 3) that did it."""
     c, s = np.cos(angle), np.sin(angle)

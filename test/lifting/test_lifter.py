@@ -100,11 +100,6 @@ def test_unseen_joints_are_left_to_the_lifter_and_views_with_too_few_are_nan(lif
     assert empty.pose.shape == (2, 0, 17, 3)
 
 
-def test_the_canonical_input_is_what_the_card_declares(lifter):
-    xn, confidence, _ = views(1, 1)
-    assert canonical_poses(xn, confidence).pose2d.shape[-2:] == lifter.card.input_shape[1:]
-
-
 @pytest.mark.parametrize(
     ('xn', 'confidence'), [((2, 1, 17, 3), (2, 1, 17)), ((2, 1, 5, 2), (2, 1, 5)), ((17, 2), (17,))]
 )

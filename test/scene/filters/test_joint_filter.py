@@ -202,15 +202,6 @@ def test_bodies_are_kept_in_the_order_asked_for_and_new_ones_are_unknown():
     np.testing.assert_array_equal(found[2], xyz[0])
 
 
-def test_time_that_stands_still_changes_nothing():
-    joint_filter = started(1)
-    step(joint_filter, np.ones((1, 1, 3)))
-    before = joint_filter.position.copy(), joint_filter.covariance.copy()
-    joint_filter.predict(0.0, SEEN)
-    np.testing.assert_array_equal(joint_filter.position, before[0])
-    np.testing.assert_array_equal(joint_filter.covariance, before[1])
-
-
 def along_the_ray(seconds, speed=(0.0, 0.0, 0.0), seed=0):
     """What a lone view along x gives of a body that walks: truth and measurement (S, 1, 4, 3), and its covariance."""
     rng = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ from geo_pose_ros.scene.sync import FrameSynchronizer, StampedSet
 from geo_pose_ros.types import ClockModel
 
 MS = 1_000_000
-SECONDS = 20
+SECONDS = 6
 
 
 @dataclass
@@ -82,10 +82,10 @@ def used_share(outcome: Outcome, skip_s: float = 1.0) -> float:
     return sum(frame in used for frame in sent) / len(sent)
 
 
-@pytest.mark.parametrize('loss', [0.0, 0.03, 0.1])
+@pytest.mark.parametrize('loss', [0.0, 0.1])
 @pytest.mark.parametrize('phase', ['trigger', 'half', 'random'])
 @pytest.mark.parametrize('rates_hz', [[15.0], [30.0], [60.0], [60.0, 30.0, 15.0]], ids=['15', '30', '60', 'mixed'])
-@pytest.mark.parametrize('cameras', [1, 2, 4, 12])
+@pytest.mark.parametrize('cameras', [1, 3, 6])
 def test_no_delivered_frame_is_thrown_away(cameras, rates_hz, phase, loss):
     outcome = run(cameras, rates_hz, phase, loss, seed=cameras)
     assert used_share(outcome) >= 0.995, outcome.sync.counts.drops
@@ -94,7 +94,7 @@ def test_no_delivered_frame_is_thrown_away(cameras, rates_hz, phase, loss):
 
 
 @pytest.mark.parametrize('phase', ['trigger', 'half', 'random'])
-@pytest.mark.parametrize('cameras', [2, 4, 12])
+@pytest.mark.parametrize('cameras', [2, 6])
 def test_cameras_of_one_rate_are_in_one_set(cameras, phase):
     outcome = run(cameras, [30.0], phase, 0.0, seed=3)
     late = outcome.sets[30:]

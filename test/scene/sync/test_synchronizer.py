@@ -136,14 +136,6 @@ def test_a_restarted_camera_is_waited_for_again() -> None:
     assert [names(s) for s in sets[-20:]] == ['abcd'] * 20
 
 
-def test_a_camera_that_is_always_last_gets_back_in() -> None:
-    f = settled(feed())
-    f.run(10, 30, 'abc')  # lost patience with d, though it is not silent for long
-    sets = f.run(30, 30 + 60)
-    assert 'abcd' in {names(s) for s in sets}
-    assert [names(s) for s in sets[-5:]] == ['abcd'] * 5
-
-
 def test_the_newest_set_wins_and_the_others_are_counted() -> None:
     f = settled(feed())
     for k in range(10, 15):
@@ -181,12 +173,6 @@ def test_too_few_cameras_are_incomplete() -> None:
     f.sync.take(10_000 * MS)
     assert drops(f, 'a') == {'incomplete': 20}
     assert f.sync.counts.sets == {'incomplete': 20}
-
-
-def test_a_set_is_what_arrived() -> None:
-    f = settled(feed(min_cameras=1))
-    assert {names(s) for s in f.run(10, 30, 'ab')[-10:]} == {'ab'}
-    assert {names(s) for s in f.run(30, 90, 'a')[-10:]} == {'a'}
 
 
 def test_one_camera_needs_no_other() -> None:
@@ -281,7 +267,7 @@ frames = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(frames, st.integers(1, 4), st.sampled_from([1.0, 12.0, 60.0]))
 def test_every_frame_is_in_a_set_or_counted(
     events: list[tuple[str, int, int, str]], min_cameras: int, tolerance_ms: float
@@ -311,7 +297,7 @@ def test_every_frame_is_in_a_set_or_counted(
     assert sync.pending == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 40), st.integers(1, 30), st.randoms(use_true_random=False))
 def test_healthy_cameras_never_lose_a_set_to_one_that_comes_and_goes(dead: int, for_sets: int, order: Random) -> None:
     """Whenever a camera stops and restarts, each instant of the other three still gives a set of at least them."""
@@ -328,20 +314,6 @@ def test_healthy_cameras_never_lose_a_set_to_one_that_comes_and_goes(dead: int, 
     wanted = {(EPOCH_MS + k * PERIOD_MS) * MS for k in range(5, 76)}
     # When patience ends two instants are closed at once, and the newer wins.
     assert len(wanted - stamps) <= 3
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(CAMERAS), st.integers(-15, 15), st.integers(0, 30), st.booleans())))
-def test_stamps_of_sets_increase(events: list[tuple[str, int, int, bool]]) -> None:
-    sync: FrameSynchronizer[None] = FrameSynchronizer(CAMERAS)
-    now_ms, last_ns = 0, 0
-    for camera, wobble_ms, step_ms, take in events:
-        now_ms += step_ms
-        sync.add(camera, (EPOCH_MS + now_ms + wobble_ms) * MS, None, now_ms * MS)
-        found = sync.take(now_ms * MS) if take else None
-        if found is not None:
-            assert found.stamp_ns > last_ns
-            last_ns = found.stamp_ns
 
 
 def test_other_cameras_while_those_that_stay_go_on() -> None:

@@ -9,7 +9,6 @@ training: of four networks, and of their mean. A lifter has less to go by: noisy
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch
 from geo_pose_training.data.bank import mirror
 from numpy.typing import NDArray
 
+from benchmarks.harness import SHARED_DATA, parser_of
 from geo_pose_ros.simulation.motion_files import load_motion
 from geo_pose_ros.skeleton import BODY17
 
@@ -68,8 +68,8 @@ def predict_arm(known: torch.Tensor, arm: torch.Tensor, asked: torch.Tensor, see
 
 def main() -> int:
     """Print the errors of a constant arm, of one frame and of a window."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--motion', type=Path, default=Path('../shared/data/mocap17.npz'))
+    parser = parser_of(__doc__)
+    parser.add_argument('--motion', type=Path, default=SHARED_DATA / 'mocap17.npz')
     clips = load_motion(parser.parse_args().motion)
     train = [clip.joints for clip in clips if not clip.validation]
     both = torch.ones(1, 1, dtype=torch.bool)

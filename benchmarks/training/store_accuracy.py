@@ -2,14 +2,12 @@
 
     python benchmarks/training/store_accuracy.py [--seeds 3] [--recipe pseudo_label]
 
-Prints a line per way, and writes docs/benchmarks/train_stream.json. Synthetic people as in train_memory.py, whose
+Prints a line per way, and writes docs/benchmarks/train_stream.json. Synthetic people as in store_memory.py, whose
 settings these are; measured on other people, with truth. The store is larger than the buffer of the stream.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import numpy as np
 from geo_pose_training.evaluation.metrics import evaluate
 from geo_pose_training.evaluation.predictor import Predictor
 
-from benchmarks.harness import provenance
+from benchmarks.harness import parser_of, provenance, write_json
 from benchmarks.training.store_memory import FRAMES, PIECES, SETTINGS, make_store, train
 from test.training.people import recorded_person
 
@@ -31,7 +29,7 @@ OTHERS = range(1000, 1006)
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--recipe', default='pseudo_label')
     arguments = parser.parse_args()
@@ -51,7 +49,7 @@ def main() -> None:
                 errors.append(evaluate(Predictor.load(run), others, cross_views=False)['mpjpe_mm'])
             found['mpjpe_mm'][kind] = errors
             print(f'{kind}: {np.mean(errors):.1f} +- {np.std(errors):.1f} mm over {arguments.seeds} seeds', flush=True)
-    OUT.write_text(json.dumps(found, indent=1) + '\n')
+    write_json(OUT, found)
 
 
 if __name__ == '__main__':

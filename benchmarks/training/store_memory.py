@@ -10,23 +10,19 @@ stream, as other data are trained on. Times are the processes' CPU seconds, as r
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.data.store.shards import SUFFIX, StoreSettings, write_shard
 
-from benchmarks.harness import provenance
-from geo_pose_ros.geometry.projection import project_world
-from test.scenes import ring_rig
-from test.training.people import moving_person
+from benchmarks.harness import parser_of, provenance, write_json
+from test.training.people import recorded_person
 
 OUT = Path('docs/benchmarks/train_memory.json')
 LIMIT = 1.05
@@ -51,19 +47,12 @@ sys.exit(status)
 
 
 def make_store(folder: Path, bags: int) -> None:
-    """Write so many recordings, each of another person."""
-    rig = ring_rig(4)
+    """Write a store of ``bags`` recordings, each of another person."""
     for number in range(bags):
-        rng = np.random.default_rng(number)
-        truth = moving_person(FRAMES, number)
-        xy = np.stack([project_world(camera, truth) for camera in rig.cameras], 1)
-        xy += rng.standard_normal(xy.shape)
+        seen = recorded_person(FRAMES, noise_px=1.0, seed=number, name=f'bag{number:04d}')
         # Labels that cost nothing here: what is measured is training.
-        seen = PersonRecording(
-            f'bag{number:04d}', 'someone', 'walk', rig, xy, np.ones(xy.shape[:3]), 30.0,
-            refined=(truth, np.ones(truth.shape[:2])),
-        )
-        write_shard(folder / f'{seen.name}{SUFFIX}', seen, StoreSettings(PIECE_FRAMES), {})
+        labelled = replace(seen, refined=(seen.truth, np.ones(seen.truth.shape[:2])))
+        write_shard(folder / f'{seen.name}{SUFFIX}', labelled, StoreSettings(PIECE_FRAMES), {})
 
 
 def train(kind: str, recipe: str, store: Path, folder: Path, seed: int = 0) -> dict[str, float]:
@@ -84,7 +73,7 @@ def train(kind: str, recipe: str, store: Path, folder: Path, seed: int = 0) -> d
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument('--times', type=int, default=20, help='how much larger the larger store is')
     parser.add_argument('--recipe', nargs='+', default=['pseudo_label', 'li2020', 'retrain', 'geo'])
     arguments = parser.parse_args()
@@ -111,7 +100,7 @@ def main() -> None:
                 f'{kind} {recipe:<14} {one["peak_mib"]:7.1f} -> {many["peak_mib"]:7.1f} MiB, x {ratio:.3f}'
                 f'{"" if ratio <= LIMIT else " (more than 5 %)"}; CPU x {many["cpu_s"] / one["cpu_s"]:.2f}', flush=True,
             )
-    OUT.write_text(json.dumps(found, indent=1) + '\n')
+    write_json(OUT, found)
 
 
 if __name__ == '__main__':

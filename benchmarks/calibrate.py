@@ -141,9 +141,9 @@ def ring(cameras: int) -> CameraRig:
     made = []
     for c in range(cameras):
         angle = 2.0 * np.pi * c / cameras
-        place = np.array([7.5 * np.cos(angle), 7.5 * np.sin(angle), 2.4 + 0.3 * (c % 2)])
+        position = np.array([7.5 * np.cos(angle), 7.5 * np.sin(angle), 2.4 + 0.3 * (c % 2)])
         target = np.array([3.4 * np.cos(angle), 3.4 * np.sin(angle), 1.0])
-        made.append(Camera(f'cam{c:02d}', f'cam{c:02d}', lens, look_at(place, target, np.array([0.0, 0.0, 1.0]))))
+        made.append(Camera(f'cam{c:02d}', f'cam{c:02d}', lens, look_at(position, target, np.array([0.0, 0.0, 1.0]))))
     return CameraRig(tuple(made))
 
 
@@ -154,12 +154,12 @@ def aligned_errors(found: CameraRig, truth: CameraRig, centre: FloatArray) -> tu
     """Return rotation (C, 3) rad and position (C, 3) m errors in the cameras' frames, and the scale to the truth."""
     lever = float(np.median([np.linalg.norm(c.position_m - centre) for c in truth.cameras]))
     change = align_rig(found, truth, lever)
-    turn, shift = [], []
+    turn, move = [], []
     for here, true in zip(change.rig(found).cameras, truth.cameras, strict=True):
         R = true.cam_from_world[:, :3]
         turn.append(Rotation.from_matrix(here.cam_from_world[:, :3] @ R.T).as_rotvec())
-        shift.append(R @ (here.position_m - true.position_m))
-    return np.array(turn), np.array(shift), change.scale
+        move.append(R @ (here.position_m - true.position_m))
+    return np.array(turn), np.array(move), change.scale
 
 
 def rms(vectors: FloatArray) -> float:
@@ -172,7 +172,7 @@ class Tally:
 
     def __init__(self) -> None:
         """Start with none."""
-        self.turn, self.shift, self.scale, self.inside = [], [], [], []
+        self.turn, self.move, self.scale, self.inside = [], [], [], []
         self.clock_s: list[FloatArray] = []
         self.wall_s, self.cpu_s = [], []
         self.gravity_rad, self.floor_m = [], []
@@ -180,12 +180,12 @@ class Tally:
 
     def add(self, found: Calibrated, truth: CameraRig, centre: FloatArray, late_s: FloatArray | None = None) -> None:
         """Take one run; ``late_s`` (C,) is the true clock offset in the middle of the recording."""
-        turn, shift, scale = aligned_errors(found.rig, truth, centre)
+        turn, move, scale = aligned_errors(found.rig, truth, centre)
         self.turn.append(turn)
-        self.shift.append(shift)
+        self.move.append(move)
         self.scale.append(scale)
         # Variances are of the whole vector: a third belongs to each axis, more or less; judged by chi-square of 3.
-        for vectors, sigma in ((turn, found.sigma_rotation_rad), (shift, found.sigma_position_m)):
+        for vectors, sigma in ((turn, found.sigma_rotation_rad), (move, found.sigma_position_m)):
             self.inside.append((vectors**2).sum(1) <= _CHI2_95_OVER_3 * sigma**2)
         if found.refusal:
             self.refused.append(found.refusal.in_words)
@@ -199,8 +199,8 @@ class Tally:
             'runs': len(self.turn),
             'rotation_deg': round(float(np.degrees(rms(np.concatenate(self.turn)))), 4),
             'rotation_max_deg': round(float(np.degrees(np.linalg.norm(np.concatenate(self.turn), axis=1).max())), 4),
-            'position_mm': round(1e3 * rms(np.concatenate(self.shift)), 2),
-            'position_max_mm': round(1e3 * float(np.linalg.norm(np.concatenate(self.shift), axis=1).max()), 2),
+            'position_mm': round(1e3 * rms(np.concatenate(self.move)), 2),
+            'position_max_mm': round(1e3 * float(np.linalg.norm(np.concatenate(self.move), axis=1).max()), 2),
             'inside_95': round(float(np.concatenate(self.inside).mean()), 3),
             'scale_error_percent': round(100.0 * float(np.sqrt(np.mean((np.array(self.scale) - 1.0) ** 2))), 2),
             'refused': len(self.refused),
@@ -396,7 +396,7 @@ def demo(data: Path, seeds: int) -> dict[str, Any]:
     rows: dict[str, Any] = {'refusal': found.refusal.in_words if found.refusal else ''}
     rigs = {
         'before': rig, 'after': with_clocks(found.rig, found.offset_s, found.drift),
-        # What judges entered too: nothing fitted to less can be expected to be better.
+        # What judges entered too: nothing fitted to less is better.
         'adjusted_to_all': with_clocks(bound.rig, bound.offset_s, bound.drift),
     }
     for label, state in rigs.items():
@@ -426,9 +426,9 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
         xy = np.where((fitted.weight > 0.0)[..., None], fitted.xy, np.nan)
         results |= {peer: adjusted_by(peer, start, xy) for peer in PEERS}
         for name, (found, seconds) in results.items():
-            turn, shift, _ = aligned_errors(found, rig, centre)
+            turn, move, _ = aligned_errors(found, rig, centre)
             row = {
-                'rotation_deg': np.degrees(rms(turn)), 'position_mm': 1e3 * rms(shift), 'wall_s': seconds,
+                'rotation_deg': np.degrees(rms(turn)), 'position_mm': 1e3 * rms(move), 'wall_s': seconds,
                 'held_out_px': judge(found, kept).score_px,
             }
             for key, value in row.items():

@@ -80,7 +80,7 @@ class CalibrateConfig:
         0.2, 'Share of the recording that the result is judged on and that does not enter', low=0.05, high=0.5
     )
     least_poses: int = setting(
-        4, 'Clearly different poses or places that people must take up; fewer cannot tell a detector\'s habits from '
+        4, 'Clearly different poses or positions that people must take up; fewer cannot tell a detector\'s habits from '
         'the cameras\' errors', low=1, high=10_000,
     )
     pose_change: float = setting(

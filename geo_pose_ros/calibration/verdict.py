@@ -33,7 +33,7 @@ def check_motion(tracklets: Mapping[str, Sequence[Tracklet]], config: CalibrateC
         poses = 1 + sum(different_poses(t, config.pose_change) - 1 for t in found)
         if poses < config.least_poses:
             raise RefusalError(
-                f"Camera '{name}' saw {poses} clearly different poses or places of people, expected "
+                f"Camera '{name}' saw {poses} clearly different poses or positions of people, expected "
                 f'{config.least_poses} or more: who stands still shows the detector\'s habits, not the cameras.',
                 'Record somebody who walks through the volume.',
             )

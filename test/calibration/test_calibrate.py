@@ -85,10 +85,13 @@ def test_clock_offsets_must_help_at_the_instants_kept_aside(monkeypatch, late_fr
     assert found.sigma_offset_s[1] < 0.005
 
 
-def test_clocks_that_are_seconds_apart():
+@pytest.mark.parametrize(
+    'from_scratch', [pytest.param(False, id='refined'), pytest.param(True, id='from scratch', marks=pytest.mark.slow)]
+)
+def test_clocks_that_are_seconds_apart(from_scratch):
     offsets, drift = np.array((0.0, 2.31, -3.07)), np.array((0.0, 4e-5, -3e-5))
     seen = images(TRUTH, [walk(25.0)], noise_px=1.5, offsets_s=offsets, drift=drift)
-    found = calibrate(seen, START, replace(FEWER, sync=True))
+    found = calibrate(seen, START, replace(FEWER, sync=True, from_scratch=from_scratch))
     # The clock of the recording starts with the earliest stamp, of cam2.
     time_s = 12.0
     error_s = found.offset_s + found.drift * time_s - offsets - drift * time_s

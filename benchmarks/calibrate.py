@@ -36,11 +36,11 @@ from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration.bundle.solver import adjust
 from geo_pose_ros.calibration.calibrate import Calibrated, calibrate, tracklets_of
 from geo_pose_ros.calibration.clocks import synchronous, with_clocks
-from geo_pose_ros.calibration.judgement import judge
 from geo_pose_ros.calibration.people.matching import sight_people
 from geo_pose_ros.calibration.report import write_report
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig, WatchConfig
 from geo_pose_ros.calibration.task import CalibrateTask, ScaleSource
+from geo_pose_ros.calibration.verdict import judge
 from geo_pose_ros.calibration.watch import CalibrationWatch
 from geo_pose_ros.calibration.world import align_rig
 from geo_pose_ros.demo.footage import fetch_footage

@@ -13,7 +13,6 @@ from ..types import CameraRig, Keypoints2D
 from .bundle.parameters import LOG_FOCAL, OFFSET
 from .bundle.solver import Adjustment, adjust
 from .clocks import clock_drifts, clock_offsets_s, synchronous, with_clocks, with_clocks_beyond
-from .judgement import Judgement, judge
 from .lags import coarse_clocks
 from .people.matching import Sightings, sight_people
 from .people.tracklets import Tracklet, link_detections
@@ -23,10 +22,12 @@ from .scratch.growth import rig_from_scratch
 from .settings import AdjustConfig, CalibrateConfig
 from .task import CalibrateTask
 from .verdict import (
+    Judgement,
     check_determined,
     check_motion,
     check_overlap,
     clock_refusal,
+    judge,
     lens_refusal,
     rig_refusal,
 )

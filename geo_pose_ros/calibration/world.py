@@ -113,8 +113,10 @@ _BEYOND_JOINTS_M = 0.2
 _MEAN_STATURE_M = 1.69
 _LEGS = (('right_hip', 'right_knee', 'right_ankle'), ('left_hip', 'left_knee', 'left_ankle'))
 _TRUNK = ('pelvis', 'spine', 'thorax', 'nose', 'head')
-# A planted foot's ankle moves slower than this.
-_PLANTED_M_S = 0.25
+# Who reaches this part of nearly their largest height from feet to shoulders is upright.
+_UPRIGHT = 0.93
+# A planted foot's ankle moves slower than this between two instants nearer than that, and is as low as the other one.
+_PLANTED_M_S, _PLANTED_S, _LEVEL_M = 0.25, 0.5, 0.03
 _LEAST_PLANTED = 20
 # How far the mean axis of upright people is from gravity.
 _AXIS_SPREAD_RAD = 0.05
@@ -179,7 +181,7 @@ def upright_axis(xyz: FloatArray, person: IntArray) -> FloatArray:
     for p in range(int(person.max()) + 1):
         own = (person == p) & np.isfinite(length)
         if own.any():
-            upright |= own & (length >= 0.93 * np.percentile(length[own], 90))
+            upright |= own & (length >= _UPRIGHT * np.percentile(length[own], 90))
     if upright.sum() < 3:
         raise RefusalError(
             'Nobody is seen from feet to shoulders, so that up is unknown;', 'use --keep-world CAMERA.'
@@ -204,9 +206,9 @@ def planted_ankles(xyz: FloatArray, time_s: FloatArray, person: IntArray, up: Fl
         both, dt_s = xyz[order][:, ankles], np.diff(time_s[order])
         with np.errstate(invalid='ignore'):
             speed = np.linalg.norm(np.diff(both, axis=0), axis=-1) / np.maximum(dt_s, 1e-6)[:, None]
-            still = (speed < _PLANTED_M_S) & (dt_s < 0.5)[:, None]
+            still = (speed < _PLANTED_M_S) & (dt_s < _PLANTED_S)[:, None]
             height = both @ up
-            lower = height <= np.fmin.reduce(height, axis=1, keepdims=True) + 0.03
+            lower = height <= np.fmin.reduce(height, axis=1, keepdims=True) + _LEVEL_M
         middle = 0.5 * (both[1:] + both[:-1])
         chosen = still & lower[1:] & np.isfinite(middle).all(-1)
         points.append(middle[chosen])

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.calibration.judgement import Judgement
 from geo_pose_ros.calibration.people.views import PoseViews
 from geo_pose_ros.calibration.settings import CalibrateConfig
-from geo_pose_ros.calibration.verdict import check_overlap, rig_refusal
+from geo_pose_ros.calibration.verdict import Judgement, check_overlap, rig_refusal
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.skeleton import BODY17
 

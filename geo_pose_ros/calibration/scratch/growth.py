@@ -19,7 +19,6 @@ from ...errors import CalibrationError
 from ...types import CameraRig
 from ..bundle.solver import adjust
 from ..clocks import common_instants, synchronous, with_clocks_beyond
-from ..judgement import judge
 from ..lags import coarse_clocks_from_scratch
 from ..people.matching import match_people
 from ..people.tracklets import Tracklet
@@ -27,6 +26,7 @@ from ..people.views import UNIT_EXTENT_PX, Person, PoseViews, triangulate_views,
 from ..refusal import RefusalError
 from ..settings import CalibrateConfig
 from ..task import CalibrateTask
+from ..verdict import judge
 from ..world import Similarity, align_rig, usual_size
 from .pairs import CameraPair, Track, camera_pairs, inlier_bound, pair_baseline, tracks_of
 

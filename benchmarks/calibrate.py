@@ -419,7 +419,7 @@ def peers(data: Path, seeds: int) -> dict[str, Any]:
         start = perturb_rig(rig, 2.0, 0.05, rng)
         config = CalibrateConfig()
         sightings = sight_people(tracklets_of(seen, start, config), start, config)
-        fitted, kept = sightings.fitted(start), sightings.kept(start)
+        fitted, kept = (sightings.views(start, mask) for mask in (~sightings.is_kept, sightings.is_kept))
         began = perf_counter()
         ours = adjust(fitted, start, AdjustConfig(clocks=False), given=start).rig
         results = {'ours': (ours, perf_counter() - began)}

@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import FloatArray
 from ..findings import Finding
 from ..types import CameraRig, Keypoints2D
+from . import verdict
 from .bundle.parameters import LOG_FOCAL, OFFSET
 from .bundle.solver import Adjustment, adjust
 from .clocks import clock_drifts, clock_offsets_s, synchronous, with_clocks, with_clocks_beyond
@@ -21,16 +22,7 @@ from .refusal import RefusalError
 from .scratch.growth import rig_from_scratch
 from .settings import AdjustConfig, CalibrateConfig
 from .task import CalibrateTask
-from .verdict import (
-    Judgement,
-    check_determined,
-    check_motion,
-    check_overlap,
-    clock_refusal,
-    judge,
-    lens_refusal,
-    rig_refusal,
-)
+from .verdict import Judgement, judge
 from .world import WorldReport, align_rig, choose_world, lever_m
 
 # The first adjustment only brings the cameras near; it needs few poses and stages.
@@ -79,8 +71,8 @@ class Calibrated:
     refusal: Finding | None
 
     def __repr__(self) -> str:
-        verdict = f'refused: {self.refusal.in_words}' if self.refusal else f'{self.after.score_px:.1f} px'
-        return f'Calibrated({", ".join(self.rig.names)}; {self.people} people, {self.poses} poses; {verdict})'
+        said = f'refused: {self.refusal.in_words}' if self.refusal else f'{self.after.score_px:.1f} px'
+        return f'Calibrated({", ".join(self.rig.names)}; {self.people} people, {self.poses} poses; {said})'
 
 
 def calibrate(
@@ -88,13 +80,12 @@ def calibrate(
 ) -> Calibrated:
     """Refine ``rig``, or find it from scratch, from what its cameras saw of people.
 
+    ``refusal`` of the result says why the rig must not be used, if so.
+
     Args:
         keypoints: by camera, its detections in the order received, of any skeleton that maps to body17.
         rig: intrinsics, clock offsets and, unless from scratch, extrinsics to begin with.
         task: what is asked; None: refine.
-
-    Returns:
-        The rig; ``refusal`` says why it must not be used, if so.
 
     Raises:
         CalibrationError: if people or motion cannot determine the cameras; says which camera, and what to record.
@@ -105,7 +96,7 @@ def calibrate(
 
     # 1. Link each camera's detections over time.
     tracklets = tracklets_of(keypoints, rig, config)
-    check_motion(tracklets, config)
+    verdict.check_motion(tracklets, config)
 
     # 2. Find cameras and clocks to begin with, and bring them near with few poses.
     start = _first_rig(tracklets, rig, task)
@@ -114,19 +105,19 @@ def calibrate(
     # 3. Tell people apart, and keep a part of the recording aside.
     sightings = sight_people(tracklets, start, config)
     shared = shared_instants(sightings.views(start))
-    check_overlap(shared, rig.names, config)
+    verdict.check_overlap(shared, rig.names, config)
 
     # 4. Adjust all to the other part.
     fit = _fit(sightings, start, config, given, choose_clocks=config.adjust.clocks and not task.sync)
-    check_determined(fit.found, config, shared)
+    verdict.check_determined(fit.found, config, shared)
 
     # 5. Judge the rig by the part kept aside.
     before = None if given is None else _judge_kept(sightings, synchronous(rig))
     after = _judge_kept(sightings, fit.rig)
     refusal = (
-        rig_refusal(before, after, sightings.kept(fit.rig), config)
-        or clock_refusal(sightings.views(fit.rig), synchronous(fit.rig), config)
-        or lens_refusal(fit.views, fit.found, config)
+        verdict.rig_refusal(before, after, sightings.views(fit.rig, sightings.is_kept), config)
+        or verdict.clock_refusal(sightings.views(fit.rig), synchronous(fit.rig), config)
+        or verdict.lens_refusal(fit.views, fit.found, config)
     )
 
     # 6. Where it is accepted, what was kept aside may help now.
@@ -192,7 +183,7 @@ def _near_rig(
         CalibrationError: if cameras do not see the same people.
     """
     views = sightings.views(start)
-    check_overlap(shared_instants(views), start.names, config)
+    verdict.check_overlap(shared_instants(views), start.names, config)
     found = adjust(views.thinned(_FIRST_POSES), synchronous(start), config.adjust, given=given, stages=_FIRST_STAGES)
     # Nothing else holds the world where it was.
     change = align_rig(found.rig, start, lever_m(start, found.xyz))
@@ -230,13 +221,13 @@ def _fit(
 
     Offsets that noise explains, or that do not help at the instants kept aside, only make the rest less sure.
     """
-    views = sightings.fitted(start)
+    views = sightings.views(start, ~sightings.is_kept)
     found = adjust(views, synchronous(start), config.adjust, given=given)
     free = _Fit(config.adjust, start, views, found, found.sigma[:, OFFSET])
     if not choose_clocks:
         return free
     start = synchronous(start)
-    views = sightings.fitted(start)
+    views = sightings.views(start, ~sightings.is_kept)
     without_clocks = replace(config.adjust, clocks=False)
     found = adjust(views, synchronous(found.rig), without_clocks, given=given)
     still = replace(free, config=without_clocks, start=start, views=views, found=found)
@@ -253,4 +244,4 @@ def _with_all(fit: _Fit, sightings: Sightings, given: CameraRig | None) -> _Fit:
 
 def _judge_kept(sightings: Sightings, rig: CameraRig) -> Judgement:
     """Return how well ``rig`` explains the instants kept aside."""
-    return judge(synchronous(rig), sightings.kept(rig))
+    return judge(synchronous(rig), sightings.views(rig, sightings.is_kept))

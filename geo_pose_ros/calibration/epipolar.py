@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ..arrays import BoolArray, FloatArray
+from ..geometry.rays import bearings
 from ..geometry.rigid import cross_matrix
 
 LEAST_POINTS = 40
@@ -19,18 +20,21 @@ class PairGeometry:
     """Two cameras.
 
     Attributes:
-        E: (3, 3) essential matrix: x_second^T E x_first = 0.
         second_from_first: (3, 4), translation of length 1.
         inlier_share: share of the points that fit and lie in front of both.
         points: how many were given.
         parallax_rad: median angle between the rays of those that fit.
     """
 
-    E: FloatArray
     second_from_first: FloatArray
     inlier_share: float
     points: int
     parallax_rad: float
+
+    @property
+    def E(self) -> FloatArray:
+        """(3, 3) essential matrix: x_second^T E x_first = 0."""
+        return essential_of(self.second_from_first)
 
     @property
     def score(self) -> float:
@@ -73,11 +77,9 @@ def pair_geometry(
     if inliers.sum() < LEAST_POINTS // 2:
         return None
     ahead, R, t, _ = cv2.recoverPose(E, first[inliers], second[inliers], np.eye(3))
-    u = np.column_stack([first[inliers], np.ones(inliers.sum())]) @ R.T
-    v = np.column_stack([second[inliers], np.ones(inliers.sum())])
-    cosine = (u * v).sum(1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+    cosine = (bearings(first[inliers]) @ R.T * bearings(second[inliers])).sum(1)
     return PairGeometry(
-        np.asarray(E, np.float64), np.column_stack([R, t]), float(ahead) / len(first), count,
+        np.column_stack([R, t]), float(ahead) / len(first), count,
         float(np.median(np.arccos(np.clip(cosine, -1.0, 1.0)))),
     )
 

@@ -14,18 +14,8 @@ from ...geometry.robust import geman_mcclure_cost
 from ...types import CameraRig, Intrinsics
 from ..people.views import PoseViews
 from ..settings import AdjustConfig
-from .parameters import (
-    CHILD,
-    DISTORTION,
-    DRIFT,
-    LOG_FOCAL,
-    OFFSET,
-    PARAMETERS,
-    PARENT,
-    ROTATION,
-    TRANSLATION,
-    Unknowns,
-)
+from . import parameters
+from .parameters import CHILD, PARAMETERS, PARENT, Unknowns
 
 _ZERO = np.zeros(3)
 _LEAST_DEPTH_M = 0.1
@@ -87,12 +77,12 @@ class Problem:
         residual = np.where(ahead[:, None], pixels - seen, np.nan)
         J = np.empty((len(pose), 2, PARAMETERS))
         # d local / d rotation = -[local]x; d local / d translation = 1.
-        J[..., ROTATION] = np.cross(safe[:, None], by_point)
-        J[..., TRANSLATION] = by_point
-        J[..., OFFSET] = -velocity
-        J[..., DRIFT] = -velocity * time_s[:, None]
-        J[..., LOG_FOCAL] = by_focal
-        J[..., DISTORTION] = by_distortion
+        J[..., parameters.ROTATION] = np.cross(safe[:, None], by_point)
+        J[..., parameters.TRANSLATION] = by_point
+        J[..., parameters.OFFSET] = -velocity
+        J[..., parameters.DRIFT] = -velocity * time_s[:, None]
+        J[..., parameters.LOG_FOCAL] = by_focal
+        J[..., parameters.DISTORTION] = by_distortion
         return residual, J, by_point @ at.R[c]
 
     def bone_residuals(self, at: Unknowns) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -123,10 +113,10 @@ class Problem:
         if self.given is not None:
             R = np.stack([camera.cam_from_world[:, :3] for camera in self.given.cameras])
             position = np.stack([camera.position_m for camera in self.given.cameras])
-            change[:, ROTATION] = Rotation.from_matrix(at.R @ R.swapaxes(1, 2)).as_rotvec()
-            change[:, TRANSLATION] = at.t + (at.R @ position[..., None])[..., 0]
-        change[:, OFFSET:] = at.others
-        change[:, OFFSET] -= self.start.offset_s
+            change[:, parameters.ROTATION] = Rotation.from_matrix(at.R @ R.swapaxes(1, 2)).as_rotvec()
+            change[:, parameters.TRANSLATION] = at.t + (at.R @ position[..., None])[..., 0]
+        change[:, parameters.OFFSET:] = at.others
+        change[:, parameters.OFFSET] -= self.start.offset_s
         return change
 
     def prior_information(self) -> FloatArray:
@@ -134,11 +124,11 @@ class Problem:
         config = self.config
         spread = np.full(PARAMETERS, np.inf)
         if self.given is not None:
-            spread[ROTATION], spread[TRANSLATION] = config.given_rotation_rad, config.given_position_m
-        spread[OFFSET], spread[DRIFT], spread[LOG_FOCAL] = (
-            config.clock_spread_s, config.drift_spread, config.focal_spread
-        )
-        spread[DISTORTION] = _DISTORTION_SPREAD
+            spread[parameters.ROTATION] = config.given_rotation_rad
+            spread[parameters.TRANSLATION] = config.given_position_m
+        spread[parameters.OFFSET], spread[parameters.DRIFT] = config.clock_spread_s, config.drift_spread
+        spread[parameters.LOG_FOCAL] = config.focal_spread
+        spread[parameters.DISTORTION] = _DISTORTION_SPREAD
         return np.where(self.free, 1.0 / spread**2, 0.0)
 
 

@@ -46,19 +46,9 @@ class Sightings:
     person: IntArray
     is_kept: BoolArray
 
-    def views(self, rig: CameraRig) -> PoseViews:
-        """Return what the cameras see, sampled under their clocks."""
-        return self._sampled(rig, np.ones(len(self.time_s), bool))
-
-    def fitted(self, rig: CameraRig) -> PoseViews:
-        """Return the same of the poses that are not kept aside."""
-        return self._sampled(rig, ~self.is_kept)
-
-    def kept(self, rig: CameraRig) -> PoseViews:
-        """Return the same of the poses that are kept aside."""
-        return self._sampled(rig, self.is_kept)
-
-    def _sampled(self, rig: CameraRig, chosen: BoolArray) -> PoseViews:
+    def views(self, rig: CameraRig, chosen: BoolArray | None = None) -> PoseViews:
+        """Return what the cameras see of the poses ``chosen`` (M,), None: all, sampled under their clocks."""
+        chosen = np.ones(len(self.time_s), bool) if chosen is None else chosen
         return PoseViews.joined([
             view_person(person, rig, self.time_s[chosen & (self.person == number)])
             for number, person in enumerate(self.people)

@@ -11,7 +11,7 @@ from ...arrays import BoolArray, FloatArray
 from ...geometry.projection import normalize
 from ...geometry.triangulation import triangulate_dlt
 from ...types import Camera
-from ..epipolar import PairGeometry, essential_of, finite_pairs, pair_geometry, sampson
+from ..epipolar import PairGeometry, finite_pairs, pair_geometry, sampson
 from ..people.tracklets import Tracklet, extent_px, sample
 from ..refusal import RefusalError
 from ..settings import ScratchConfig
@@ -105,7 +105,7 @@ def _best_geometry(
             best = found
     if best is None or best.inlier_share < config.least_inliers or len(first) * len(second) == 1:
         return best
-    fitting = [(a.xn[both], b.xn[both], bound) for a, b, both, bound in _fitting(first, second, best.E)]
+    fitting = [(a.xn[both], b.xn[both], bound) for a, b, both, bound in _fitting(first, second, best)]
     if not fitting:
         return best
     x, y, bounds = zip(*fitting, strict=True)
@@ -114,10 +114,9 @@ def _best_geometry(
 
 def pair_baseline(pair: CameraPair, tracks: Mapping[str, Sequence[Track]]) -> float:
     """Return the distance of the two cameras, m, that gives people usual bones; 1 if nobody is seen whole."""
-    E = essential_of(pair.geometry.second_from_first)
     cams = np.stack([np.eye(3, 4), pair.geometry.second_from_first])
     factors = []
-    for a, b, both, _ in _fitting(tracks[pair.first], tracks[pair.second], E):
+    for a, b, both, _ in _fitting(tracks[pair.first], tracks[pair.second], pair.geometry):
         if both.sum() >= _LEAST_SHARED:
             xn = np.stack([a.xn, b.xn]).reshape(2, -1, 2)
             weight = np.broadcast_to(both.ravel().astype(float), (2, both.size))
@@ -136,9 +135,10 @@ def _candidates(
 
 
 def _fitting(
-    first: Sequence[Track], second: Sequence[Track], E: FloatArray
+    first: Sequence[Track], second: Sequence[Track], geometry: PairGeometry
 ) -> Iterator[tuple[Track, Track, BoolArray, float]]:
-    """Yield the candidates of which most joints fit the essential matrix."""
+    """Yield the candidates of which most joints fit the geometry."""
+    E = geometry.E
     for a, b, both, bound in _candidates(first, second):
         if both.any() and np.median(sampson(E, a.xn[both], b.xn[both])) < bound:
             yield a, b, both, bound

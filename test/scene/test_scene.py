@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import CalibrationError
+from geo_pose_ros.fusion.left_right import limb_groups
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
+from geo_pose_ros.scene import measurement
 from geo_pose_ros.scene.scene import Scene
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17
@@ -265,6 +267,47 @@ def test_what_was_found_where_somebody_was_expected_is_news_only_if_that_one_is_
                 for name, k in elsewhere.items()
             }
         assert scene.step(stamp_ns, elsewhere).bodies.body_ids.tolist() == ids
+
+
+@pytest.fixture
+def lifted_bodies(monkeypatch):
+    """How many bodies each call of the lifter was for."""
+    calls, lift = [], PoseLifter.lift
+
+    def counted(self, xn, *args, **kw):
+        calls.append(xn.shape[1])
+        return lift(self, xn, *args, **kw)
+
+    monkeypatch.setattr(PoseLifter, 'lift', counted)
+    return calls
+
+
+def test_a_set_is_lifted_once_and_bodies_with_repaired_sides_once_more(lifted_bodies):
+    rig = ring_rig(4)
+    scene = Scene(rig, PipelineConfig(), PoseLifter(LifterConfig()))
+    stepped(scene, PEOPLE)
+    assert lifted_bodies == [2]
+    seen = keypoints(rig, PEOPLE, START_NS + DT_NS)
+    swapped = seen['cam1'].xy.copy()
+    left, right = np.array(limb_groups(BODY17)[0]).T
+    swapped[1, left], swapped[1, right] = seen['cam1'].xy[1, right], seen['cam1'].xy[1, left]
+    scene.step(START_NS + DT_NS, seen | {'cam1': replace(seen['cam1'], xy=swapped)})
+    assert lifted_bodies == [2, 2, 1]
+
+
+def test_a_set_that_shows_another_velocity_is_solved_twice_and_lifted_once(lifted_bodies, monkeypatch):
+    rig, solved = ring_rig(4), []
+    estimate = measurement.estimate_bodies
+    monkeypatch.setattr(measurement, 'estimate_bodies', lambda *args: solved.append(0) or estimate(*args))
+    scene = Scene(rig, PipelineConfig(), PoseLifter(LifterConfig()))
+    late_ns = dict(zip(rig.names, (-16_000_000, 0, 8_000_000, 16_000_000), strict=True))
+    for k in range(12):
+        now = START_NS + k * DT_NS
+        # Somebody stands, and then walks.
+        moved = {n: PEOPLE[0] + (3e-9 * max(now + late - START_NS - 8 * DT_NS, 0), 0, 0) for n, late in late_ns.items()}
+        scene.step(now, {n: keypoints(rig, [moved[n]], now + late)[n] for n, late in late_ns.items()})
+    assert lifted_bodies == [1] * 12
+    assert 12 < len(solved) <= 16
 
 
 def test_unknown_cameras_are_refused():

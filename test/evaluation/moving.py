@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
@@ -25,7 +27,7 @@ def pose(time_s: float, seed: int = 0) -> FloatArray:
     return person(seed, (0.5 * np.cos(3.0 * time_s), 0.5 * np.sin(3.0 * time_s)))
 
 
-def bodies_at(number: int, people: tuple[FloatArray, ...], ids: tuple[int, ...] = (0,), views: int = 4) -> Bodies3D:
+def bodies_at(number: int, people: Sequence[FloatArray], ids: Sequence[int] = (0,), views: int = 4) -> Bodies3D:
     """Return bodies with sigma 2 cm and ``views`` views at every joint."""
     count = len(people)
     xyz = np.stack(people) if count else np.zeros((0, 17, 3))
@@ -40,28 +42,38 @@ def stamp_of(number: int) -> int:
     return START_NS + round(number * 1e9 / RATE_HZ)
 
 
-def seen_by(rig: CameraRig, name: str, joints: FloatArray, stamp_ns: int, shift_px: tuple[float, float] = (0.0, 0.0)):
-    """Return keypoints of one person in one camera, shifted."""
-    xy = project_world(rig[name], joints)[None] + np.array(shift_px)
-    return Keypoints2D(name, stamp_ns, BODY17, xy, np.ones((1, 17)))
+def seen_by(
+    rig: CameraRig, name: str, joints: FloatArray, stamp_ns: int, shift_px: tuple[float, float] = (0.0, 0.0)
+) -> Keypoints2D:
+    """Return keypoints of people (P, 17, 3) m, or of one (17, 3), in one camera, shifted."""
+    xy = project_world(rig[name], np.reshape(joints, (-1, 17, 3))) + np.array(shift_px)
+    return Keypoints2D(name, stamp_ns, BODY17, xy, np.ones(xy.shape[:2]))
 
 
 def recorded(
-    sets: int = 300, *, rig: CameraRig | None = None, late_ms: dict[str, float] | None = None,
-    shift=lambda name, number: (0.0, 0.0), there=lambda name, number: True, change=lambda name, number, k: k,
-    bodies=lambda number: bodies_at(number, (pose(number / RATE_HZ),)), config: ReportConfig | None = None,
+    sets: int = 300, *, rig: CameraRig | None = None, people: Callable[[float], Sequence[FloatArray]] | None = None,
+    late_ms: Mapping[str, float] | None = None, after_ms: Mapping[str, float] | None = None,
+    shift: Callable[[str, int], tuple[float, float]] = lambda name, number: (0.0, 0.0),
+    there: Callable[[str, int], bool] = lambda name, number: True,
+    change: Callable[[str, int, Keypoints2D], Keypoints2D] = lambda name, number, k: k,
+    bodies: Callable[[int], Bodies3D] | None = None, config: ReportConfig | None = None, rounds: int = 1,
 ) -> RecordingReport:
-    """Return the report of a walk in which cameras err as told."""
+    """Return the report of people, by default one who walks, in which cameras err as told.
+
+    A stamp that is late by d belongs to what was there d earlier. A camera of ``after_ms`` looks so long after the set.
+    """
     rig = rig or ring_rig(4)
     config = config or ReportConfig(left_out_sets=0)
+    people = people or (lambda time_s: (pose(time_s),))
+    bodies = bodies or (lambda number: bodies_at(number, people(number / RATE_HZ), range(9)))
     statistics = RecordingStatistics(BODY17, rig, config, sets)
-    for number in range(sets):
+    for number in [*range(sets)] * rounds:
         statistics.add_bodies(bodies(number))
         for name in rig.names:
             if there(name, number):
-                # A stamp that is late by d belongs to what was there d earlier.
-                shown = pose(number / RATE_HZ - (late_ms or {}).get(name, 0.0) / 1e3)
-                found = seen_by(rig, name, shown, stamp_of(number), shift(name, number))
+                after_s = (after_ms or {}).get(name, 0.0) / 1e3
+                shown = np.stack(people(number / RATE_HZ + after_s - (late_ms or {}).get(name, 0.0) / 1e3))
+                found = seen_by(rig, name, shown, stamp_of(number) + round(1e9 * after_s), shift(name, number))
                 statistics.add_frame(name, found.stamp_ns)
                 statistics.add_keypoints(change(name, number, found))
     # Triangulation alone, so that exact keypoints give exact joints.

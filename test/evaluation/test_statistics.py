@@ -5,23 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.evaluation.settings import ReportConfig
 from geo_pose_ros.evaluation.statistics import RecordingStatistics
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import CameraStateConfig, PipelineConfig
-from geo_pose_ros.settings import build
-from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.skeleton import BODY17, mirror_of
 from geo_pose_ros.types import CameraRig, ClockModel, Keypoints2D
 
 from ..scenes import person, ring_rig
 from .moving import RATE_HZ, START_NS, bodies_at, pose, recorded, seen_by, stamp_of
-
-NOISE = np.random.default_rng(3)
-FLIP = np.arange(17)
-for left, right in BODY17.flip_pairs:
-    FLIP[[left, right]] = right, left
 
 
 def test_a_perfect_recording():
@@ -45,7 +38,7 @@ def test_a_perfect_recording():
     np.testing.assert_allclose(report.sigma_m, 0.02)
 
 
-def test_a_moved_camera_has_its_shift_everywhere_and_the_others_none():
+def test_a_moved_camera_has_its_error_everywhere_and_the_others_none():
     report = recorded(shift=lambda name, number: (12.0, -5.0) if name == 'cam2' else (0.0, 0.0))
     moved = report.cameras['cam2']
     assert moved.residual_px == pytest.approx(13.0) and moved.p95_px == pytest.approx(13.0)
@@ -55,6 +48,8 @@ def test_a_moved_camera_has_its_shift_everywhere_and_the_others_none():
     assert np.isnan(moved.field.mean_px[~seen]).all()
     assert 13.0 / moved.residual_ratio == pytest.approx(400.0, rel=0.5)
     assert report.cameras['cam1'].residual_px == pytest.approx(0.0, abs=1e-6)
+    # A wrong calibration is not taken for a wrong clock.
+    assert all(abs(camera.clock_ms) < 0.5 for camera in report.cameras.values())
 
 
 def test_residual_over_time_shows_when_a_camera_was_moved():
@@ -65,11 +60,10 @@ def test_residual_over_time_shows_when_a_camera_was_moved():
     np.testing.assert_allclose(series.value[after], 20.0, atol=1e-6)
     assert report.worst_px[0] == pytest.approx(20.0, abs=0.01)
     assert all(stamp >= stamp_of(200) for stamp in report.worst_ns[:2])
-    apart = np.diff(np.sort(report.worst_ns))
-    assert (apart >= 2_000_000_000).all()
+    assert (np.diff(np.sort(report.worst_ns)) >= 2_000_000_000).all()
 
 
-@pytest.mark.parametrize('late_ms', [-40.0, 25.0, 80.0])
+@pytest.mark.parametrize('late_ms', [-40.0, 80.0])
 def test_the_clock_of_a_camera_is_found_from_how_people_move(late_ms):
     cameras = recorded(120, late_ms={'cam1': late_ms}).cameras
     assert cameras['cam1'].clock_ms == pytest.approx(late_ms, rel=0.05)
@@ -78,7 +72,7 @@ def test_the_clock_of_a_camera_is_found_from_how_people_move(late_ms):
 
 
 def test_the_clock_is_found_although_the_late_camera_had_its_say_in_the_bodies():
-    rig, late_ms = ring_rig(4), 40.0
+    rig, late_ms, rng = ring_rig(4), 40.0, np.random.default_rng(3)
     statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0), 90)
     # Left on, the scene would find the clock itself, and the late camera would have no say.
     config = PipelineConfig(lifter=LifterConfig(enabled=False), cameras=CameraStateConfig(clock_offsets=False))
@@ -87,7 +81,7 @@ def test_the_clock_is_found_although_the_late_camera_had_its_say_in_the_bodies()
             seen = {}
             for name in rig.names:
                 shown = pose(number / RATE_HZ - (late_ms / 1e3 if name == 'cam1' else 0.0))
-                seen[name] = seen_by(rig, name, shown, stamp_of(number), tuple(NOISE.normal(0.0, 2.0, 2)))
+                seen[name] = seen_by(rig, name, shown, stamp_of(number), tuple(rng.normal(0.0, 2.0, 2)))
                 statistics.add_keypoints(seen[name])
             statistics.add_bodies(pipeline.fuse(stamp_of(number), seen).bodies)
     cameras = statistics.report().cameras
@@ -98,93 +92,70 @@ def test_the_clock_is_found_although_the_late_camera_had_its_say_in_the_bodies()
 @pytest.mark.parametrize('late_s', [-0.3, 0.04])
 def test_a_clock_that_the_rig_corrects_is_not_called_off(late_s):
     rig = ring_rig(4)
-    corrected = CameraRig(tuple(replace(c, clock=ClockModel(late_s if c.name == 'cam1' else 0.0)) for c in rig.cameras))
+    corrected = CameraRig(tuple(
+        replace(c, clock=ClockModel(late_s if c.name == 'cam1' else 0.0)) for c in rig.cameras
+    ))
     config = ReportConfig(left_out_sets=20)
     report = recorded(120, rig=corrected, late_ms={'cam1': 1e3 * late_s}, config=config)
     for camera in report.cameras.values():
         assert camera.clock_ms == pytest.approx(0.0, abs=0.5)
         assert camera.residual_px == pytest.approx(0.0, abs=0.1)
         assert camera.left_out_px < 2.0
-    uncorrected = recorded(120, rig=rig, late_ms={'cam1': 1e3 * late_s}, config=config)
+    uncorrected = recorded(120, rig=rig, late_ms={'cam1': 1e3 * late_s})
     assert uncorrected.cameras['cam1'].residual_px > 5.0
 
 
-def test_a_wrong_calibration_is_not_taken_for_a_wrong_clock():
-    report = recorded(120, shift=lambda name, number: (25.0, 10.0) if name == 'cam2' else (0.0, 0.0))
-    assert all(abs(camera.clock_ms) < 0.5 for camera in report.cameras.values())
-
-
 def test_views_with_stamps_of_their_own_are_compared_at_their_own_time():
-    rig = ring_rig(3)
-    statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0), 90)
-    for number in range(90):
-        for index, name in enumerate(rig.names):
-            # Free-running cameras: right stamps, 0, 8 and 16 ms after the set's.
-            own_ns = stamp_of(number) + 8_000_000 * index
-            statistics.add_keypoints(seen_by(rig, name, pose((own_ns - START_NS) / 1e9), own_ns))
-        statistics.add_bodies(bodies_at(number, (pose(number / RATE_HZ),)))
-    cameras = statistics.report().cameras
-    for camera in cameras.values():
+    # Free-running cameras: right stamps, 0, 8 and 16 ms after the set's.
+    report = recorded(90, rig=ring_rig(3), after_ms={'cam1': 8.0, 'cam2': 16.0})
+    for camera in report.cameras.values():
         assert camera.residual_px < 0.2
         assert abs(camera.clock_ms) < 0.3
 
 
 def test_nothing_is_said_of_the_clock_when_nobody_moves():
-    still = person(0)
-    rig = ring_rig(3)
-    statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0), 60)
-    for number in range(60):
-        statistics.add_bodies(bodies_at(number, (still,)))
-        for name in rig.names:
-            statistics.add_keypoints(seen_by(rig, name, still, stamp_of(number)))
-    assert all(np.isnan(camera.clock_ms) for camera in statistics.report().cameras.values())
+    report = recorded(60, rig=ring_rig(3), people=lambda time_s: (person(0),))
+    assert all(np.isnan(camera.clock_ms) for camera in report.cameras.values())
 
 
 def test_gaps_and_missing_frames():
     report = recorded(there=lambda name, number: not (name == 'cam0' and 60 <= number < 150)
                       and not (name == 'cam1' and number % 10 == 5) and not (name == 'cam2' and number >= 240))
     assert report.cameras['cam0'].gaps_ns == ((stamp_of(59), stamp_of(150)),)
+    assert report.cameras['cam0'].silent_s == pytest.approx(91 / RATE_HZ)
     assert report.cameras['cam1'].missing == 30 and report.cameras['cam1'].gaps_ns == ()
     assert report.cameras['cam2'].gaps_ns == ((stamp_of(239), stamp_of(299)),)
-    assert (report.cameras['cam0'].residual.value[5:9] != report.cameras['cam0'].residual.value[5:9]).all()
+    assert np.isnan(report.cameras['cam0'].residual.value[5:9]).all()
 
 
-def test_somebody_else_is_counted_apart():
-    far = person(5, (0.0, 3.0))
-    rig = ring_rig(4)
+def test_people_without_a_body_and_exchanged_sides_do_not_count_as_residuals():
+    rig, bystander = ring_rig(4), person(5, (0.0, 3.0))
 
-    def with_bystander(name, number, found):
-        both = np.concatenate([found.xy, seen_by(rig, name, far, found.stamp_ns).xy])
-        return Keypoints2D(name, found.stamp_ns, BODY17, both, np.ones((2, 17))) if name == 'cam3' else found
-
-    report = recorded(change=with_bystander)
-    assert report.cameras['cam3'].unmatched == pytest.approx(0.5)
-    assert report.cameras['cam3'].residual_px == pytest.approx(0.0, abs=1e-6)
-    assert report.cameras['cam0'].unmatched == 0.0
-
-
-def test_exchanged_sides_are_counted_and_do_not_count_as_residuals():
-    def turned(name, number, found):
+    def change(name, number, found):
+        if name == 'cam3':
+            both = np.concatenate([found.xy, seen_by(rig, name, bystander, found.stamp_ns).xy])
+            return Keypoints2D(name, found.stamp_ns, BODY17, both, np.ones((2, 17)))
         if name == 'cam2' and number % 4 == 0:
-            return Keypoints2D(name, found.stamp_ns, BODY17, found.xy[:, FLIP], found.confidence)
+            return replace(found, xy=found.xy[:, mirror_of(BODY17)])
+        if name == 'cam1':
+            # Keypoints of little confidence are left out.
+            xy, confidence = found.xy.copy(), found.confidence.copy()
+            xy[:, 4], confidence[:, 4] = 0.0, 0.1
+            return replace(found, xy=xy, confidence=confidence)
         return found
 
-    report = recorded(change=turned)
-    assert report.cameras['cam2'].exchanged == pytest.approx(0.25)
-    assert report.cameras['cam2'].p95_px == pytest.approx(0.0, abs=1e-6)
-    assert report.cameras['cam1'].exchanged == 0.0
+    cameras = recorded(rig=rig, change=change).cameras
+    assert [camera.unmatched for camera in cameras.values()] == pytest.approx([0.0, 0.0, 0.0, 0.5])
+    assert [camera.exchanged for camera in cameras.values()] == pytest.approx([0.0, 0.0, 0.25, 0.0])
+    assert all(camera.p95_px == pytest.approx(0.0, abs=1e-6) for camera in cameras.values())
 
 
-def test_two_people_are_told_apart_whatever_their_order():
-    rig = ring_rig(4)
-    statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0), 60)
-    for number in range(60):
-        people = pose(number / RATE_HZ), person(7, (1.2, -1.0))
-        statistics.add_bodies(bodies_at(number, people, (3, 9)))
-        for name in rig.names:
-            xy = np.stack([seen_by(rig, name, p, 0).xy[0] for p in (people if number % 2 else people[::-1])])
-            statistics.add_keypoints(Keypoints2D(name, stamp_of(number), BODY17, xy, np.ones((2, 17))))
-    report = statistics.report()
+def test_two_people_are_matched_whatever_their_order():
+    report = recorded(
+        60, people=lambda time_s: (pose(time_s), person(7, (1.2, -1.0))),
+        change=lambda name, number, found: replace(found, xy=found.xy[:: 1 if number % 2 else -1]),
+        bodies=lambda number: bodies_at(number, (pose(number / RATE_HZ), person(7, (1.2, -1.0))), (3, 9)),
+    )
     assert report.most_people == 2 and [body.body_id for body in report.bodies] == [3, 9]
     assert all(camera.p95_px < 1e-6 and camera.unmatched == 0.0 for camera in report.cameras.values())
 
@@ -207,8 +178,7 @@ def test_ids_bones_and_views_over_time():
     bone = BODY17.bones.index('left_knee-left_ankle')
     assert first.length_cv[bone] == pytest.approx(0.1, abs=1e-3)
     assert np.delete(first.length_cv, bone).max() < 1e-6
-    np.testing.assert_allclose(report.views[:, 2], 0.5)
-    np.testing.assert_allclose(report.views[:, 3], 0.5)
+    np.testing.assert_allclose(report.views[:, 2:4], 0.5)
 
 
 def test_predicted_bodies_do_not_count():
@@ -227,14 +197,7 @@ def test_left_out_cameras_are_measured_on_a_spread_of_sets():
 
 
 def test_a_recording_that_is_looped_or_whose_clock_is_set_back_is_read_on():
-    rig = ring_rig(3)
-    statistics = RecordingStatistics(BODY17, rig, ReportConfig(left_out_sets=0))
-    for _ in range(2):
-        for number in range(90):
-            statistics.add_bodies(bodies_at(number, (pose(number / RATE_HZ),)))
-            for name in rig.names:
-                statistics.add_keypoints(seen_by(rig, name, pose(number / RATE_HZ), stamp_of(number)))
-    report = statistics.report()
+    report = recorded(90, rig=ring_rig(3), rounds=2)
     assert report.sets == 180 and report.with_bodies == 180
     assert all(camera.p95_px < 1e-6 for camera in report.cameras.values())
 
@@ -250,17 +213,3 @@ def test_no_rig_no_camera_no_body():
 
     empty = RecordingStatistics(BODY17, ring_rig(2), ReportConfig()).report()
     assert (empty.sets, empty.bodies, empty.cameras, empty.duration_s) == (0, (), {}, 0.0)
-
-
-def test_uncertain_keypoints_are_left_out():
-    def doubtful(name, number, found):
-        xy, confidence = found.xy.copy(), found.confidence.copy()
-        xy[:, 4], confidence[:, 4] = 0.0, 0.1
-        return replace(found, xy=xy, confidence=confidence)
-
-    assert recorded(60, change=doubtful).cameras['cam0'].p95_px == pytest.approx(0.0, abs=1e-6)
-
-
-def test_settings_are_checked():
-    with pytest.raises(ConfigError, match='outlier_ratio'):
-        build(ReportConfig, {'outlier_ratio': 0.5})

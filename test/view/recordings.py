@@ -17,7 +17,7 @@ from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
 from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.messages.transforms import rig_to_transforms
-from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
+from geo_pose_ros.types import CameraRig, Frame
 
 from ..evaluation.moving import RATE_HZ, START_NS, bodies_at, pose, seen_by, stamp_of
 from ..scenes import person, ring_rig
@@ -53,15 +53,11 @@ def write_walk(
                     message = compressed_from_frame(MAKE, Frame(camera.name, stamp_ns, grey), camera.frame_id)
                     writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_ns)
                 if keypoints and walkers:
-                    found = [seen_by(rig, camera.name, w, stamp_ns, shift(camera.name, number)) for w in walkers]
-                    both = Keypoints2D(
-                        camera.name, stamp_ns, found[0].skeleton, np.concatenate([f.xy for f in found]),
-                        np.concatenate([f.confidence for f in found]),
-                    )
-                    cloud = keypoints_to_cloud(MAKE, both, camera.frame_id)
+                    found = seen_by(rig, camera.name, np.stack(walkers), stamp_ns, shift(camera.name, number))
+                    cloud = keypoints_to_cloud(MAKE, found, camera.frame_id)
                     writer.write(f'/pose_node/keypoints/{camera.name}', cloud, at_ns)
             if bodies:
-                found_bodies = bodies_at(number, tuple(walkers), (0, 1))
+                found_bodies = bodies_at(number, walkers, (0, 1))
                 writer.write('/pose_node/bodies', bodies_to_cloud(MAKE, found_bodies), at_ns)
             if number % 30 == 0:
                 statuses = [

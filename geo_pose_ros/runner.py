@@ -206,7 +206,7 @@ class SetRunner(Generic[T]):
         self.use_clocks(self.pipeline.clocks())
 
     def process(self, found: StampedSet[T]) -> None:
-        """Begin with a set; a set that cannot be used is told to the sink."""
+        """Begin with a set; the sink gets the error of a set that cannot be used."""
         begun = self._begin(found)
         if self._finisher is None:
             waiting, self._waiting = self._waiting, begun

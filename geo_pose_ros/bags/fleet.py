@@ -117,7 +117,7 @@ class Outcome:
     Attributes:
         bag, out: paths.
         error: why it failed.
-        sets, bodies: frame sets and bodies, see ProcessSummary.
+        sets, bodies: how many, see ProcessSummary.
         reprojection_px: median, NaN if nothing was reprojected.
         seconds: that it took.
         fingerprint: of the job.
@@ -283,7 +283,7 @@ def process_fleet(
         state = f'failed: {outcome.error}' if outcome.error else f'{outcome.sets} sets, {outcome.bodies} bodies'
         show(f'[{len(outcomes)}/{len(jobs)}] {outcome.bag}: {state}')
     out.mkdir(parents=True, exist_ok=True)
-    told = json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=1).replace('NaN', 'null')
-    (out / 'fleet.json').write_text(told + '\n', encoding='utf-8')
+    numbers = json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=1).replace('NaN', 'null')
+    (out / 'fleet.json').write_text(numbers + '\n', encoding='utf-8')
     show(summary_table(outcomes))
     return sum(bool(outcome.error) for outcome in outcomes)

@@ -61,14 +61,14 @@ class ProcessSummary:
     """What processing a bag gave.
 
     Attributes:
-        sets: frame sets processed.
-        complete_sets: of these, with a usable frame of every camera.
-        sets_with_bodies: of these, in which somebody was found.
+        sets: how many were processed.
+        complete_sets: those with a usable frame of every camera.
+        sets_with_bodies: those in which somebody was found.
         bodies: found in all sets together.
         unusable_frames: by camera.
         dropped_frames: in no set that was used, by camera and cause.
-        incomplete_sets: left out, with fewer cameras than sync.min_cameras.
-        failed_sets: that the pipeline could not fuse.
+        incomplete_sets: those left out, with fewer cameras than sync.min_cameras.
+        failed_sets: those that the pipeline could not fuse.
         reprojection_px: (n,) distances of all keypoints from the reprojected joints.
         stage_ms: by stage, one value per set.
     """
@@ -87,7 +87,7 @@ class ProcessSummary:
     def __str__(self) -> str:
         residuals = np.concatenate(self.reprojection_px) if self.reprojection_px else np.zeros(0)
         parts = [
-            f'{self.sets} frame sets ({self.complete_sets} with every camera), '
+            f'{self.sets} sets ({self.complete_sets} with every camera), '
             f'bodies in {self.sets_with_bodies} of them, {self.bodies} bodies in all'
         ]
         if residuals.size:

@@ -68,7 +68,8 @@ def test_patterns_and_paths_name_bags(bags, tmp_path):
         jobs_for([bags[0], other], tmp_path / 'out', make_job)
 
 
-def test_a_bag_that_fails_costs_only_itself(bags, tmp_path):
+def test_a_bag_that_fails_costs_only_itself(bags, tmp_path, monkeypatch):
+    monkeypatch.setattr(fleet, '_here', lambda waiting, workers: map(run_job, waiting))
     told = []
     failed = process_fleet(
         jobs_for(bags, tmp_path / 'out', make_job), tmp_path / 'out', workers=2, scheduler='', show=told.append
@@ -112,6 +113,7 @@ def _die(job):
     return run_job(job)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_only_its_bag(bags, tmp_path, monkeypatch):
     monkeypatch.setattr(fleet, 'run_job', _die)
     outcomes = {o.bag: o for o in process_jobs(jobs_for(bags[:2], tmp_path / 'out', make_job), workers=2)}
@@ -191,6 +193,7 @@ def _results(outcomes):
     return found
 
 
+@pytest.mark.slow
 def test_a_real_cluster_makes_what_this_machine_makes(bags, tmp_path, cluster):
     there = list(process_jobs(jobs_for(bags, tmp_path / 'there', make_job), scheduler=cluster))
     here = list(process_jobs(jobs_for(bags, tmp_path / 'here', make_job), workers=1))
@@ -208,6 +211,7 @@ class Deadly(Job):
         os._exit(1)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_only_its_bag(bags, tmp_path, cluster):
     good, bad = jobs_for(bags[:2], tmp_path / 'out', make_job)
     bad = Deadly(*(getattr(bad, field.name) for field in dataclasses.fields(bad)))
@@ -216,6 +220,7 @@ def test_a_worker_that_dies_costs_only_its_bag(bags, tmp_path, cluster):
     assert 'its worker failed' in outcomes[str(bad.bag)].error
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers_is_waited_for_and_said_so(bags, tmp_path, monkeypatch):
     distributed = pytest.importorskip('distributed')
     said = []
@@ -232,6 +237,7 @@ def test_a_cluster_without_workers_is_waited_for_and_said_so(bags, tmp_path, mon
     assert said == [f"Dask scheduler '{address}' has no workers; waiting for some: dask worker {address}."]
 
 
+@pytest.mark.slow
 def test_a_killed_call_is_taken_up_by_the_next(tmp_path):
     names = [f'bag{number}' for number in range(4)]
     for name in names:
@@ -271,7 +277,7 @@ def test_the_command_takes_one_bag_or_many(bags, tmp_path, monkeypatch, capsys):
         return map(run_job, jobs)
 
     assert run(bags[0], '--out', tmp_path / 'one') == 0
-    assert '4 frame sets' in capsys.readouterr().out
+    assert '4 sets (' in capsys.readouterr().out
     monkeypatch.setattr(fleet, '_here', at_once)
     assert run(tmp_path / 'bags' / '*', '--out', tmp_path / 'many', '--workers', 2) == 1
     assert '3 bags, 1 failed, 8 sets, 8 bodies' in capsys.readouterr().out

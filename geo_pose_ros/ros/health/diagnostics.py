@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...arrays import NS_PER_S
 from ...findings import Finding, Severity
 from ...scene.cameras.states import CameraState
-from ...scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer
+from ...scene.sync import DROP_CAUSES, DropCause, FrameCounts
 from .faults import Part
 from .statistics import Event, NodeStatistics
 
@@ -19,26 +19,6 @@ _LOSSES_NS = 5 * NS_PER_S
 # Whether frames of a camera are used is judged over so long, and over so many frames: fewer may be unused by chance.
 _LOOK_BACK_NS = 2 * NS_PER_S
 _MIN_FRAMES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class SyncCounts:
-    """A copy of a synchroniser's counters, by camera; ``sets`` by fate."""
-
-    received: Mapping[str, int] = field(default_factory=dict)
-    used: Mapping[str, int] = field(default_factory=dict)
-    drops: Mapping[str, Mapping[DropCause, int]] = field(default_factory=dict)
-    sets: Mapping[str, int] = field(default_factory=dict)
-    clock_error_ns: Mapping[str, int | None] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, synchronizer: FrameSynchronizer[bytes], cameras: Iterable[str]) -> SyncCounts:
-        """Return the counters as they are now."""
-        counts = synchronizer.counts
-        return cls(
-            counts.received, counts.used, counts.drops, counts.sets,
-            {name: synchronizer.clock_error_ns(name) for name in cameras},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +72,19 @@ def camera_part(about: CameraInfo, statistics: NodeStatistics, stale_after_s: fl
     return Part(where, faults, values)
 
 
-def synchronised_part(part: Part, camera: str, before: SyncCounts, counts: SyncCounts, clock_limit_ms: float) -> Part:
-    """Return ``part`` of ``camera`` with what the synchroniser knows of it, now and ``before``."""
+def synchronised_part(
+    part: Part, camera: str, before: FrameCounts, counts: FrameCounts, clock_ns: int | None, clock_limit_ms: float
+) -> Part:
+    """Return ``part`` of ``camera`` with what the synchroniser knows of it.
+
+    Args:
+        part: what any node says of the camera.
+        camera: its name.
+        before, counts: the synchroniser's counters, some time ago and now.
+        clock_ns: how far the camera's stamps are ahead of the others'; None if that is not known.
+        clock_limit_ms: frames of a camera whose clock is off by more are not used.
+    """
     faults = list(part.faults)
-    clock_ns = counts.clock_error_ns.get(camera)
     if clock_ns is not None and abs(clock_ns) > clock_limit_ms * 1e6:
         side = 'ahead of' if clock_ns > 0 else 'behind'
         faults.append(Finding(
@@ -129,14 +118,14 @@ def _state_values(state: CameraState | None) -> dict[str, str]:
     }
 
 
-def _why_unused(camera: str, before: SyncCounts, counts: SyncCounts) -> str:
+def _why_unused(camera: str, before: FrameCounts, counts: FrameCounts) -> str:
     """Return why none of the frames that came since ``before`` was used; '' if one was, or few came.
 
     Sets that a newer one superseded do not count: then the machine is slow, and no camera is to blame.
     """
     received = counts.received.get(camera, 0) - before.received.get(camera, 0)
     used = counts.used.get(camera, 0) - before.used.get(camera, 0)
-    earlier = before.drops.get(camera, {})
+    earlier: Mapping[DropCause, int] = before.drops.get(camera, {})
     drops = {cause: n - earlier.get(cause, 0) for cause, n in counts.drops.get(camera, {}).items()}
     blamed = {c: n for c, n in drops.items() if n > 0 and c not in (DropCause.SUPERSEDED, DropCause.SHUTDOWN)}
     if received < _MIN_FRAMES or used or sum(blamed.values()) < received // 2:
@@ -150,13 +139,13 @@ class CountsHistory:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._counts: deque[tuple[int, SyncCounts]] = deque()
+        self._counts: deque[tuple[int, FrameCounts]] = deque()
 
     def clear(self) -> None:
         """Forget all: the cameras have changed."""
         self._counts.clear()
 
-    def add(self, counts: SyncCounts, now_ns: int) -> SyncCounts:
+    def add(self, counts: FrameCounts, now_ns: int) -> FrameCounts:
         """Remember ``counts`` and return those of about two seconds ago, or the oldest there are."""
         self._counts.append((now_ns, counts))
         while len(self._counts) > 1 and now_ns - self._counts[1][0] >= _LOOK_BACK_NS:
@@ -164,7 +153,7 @@ class CountsHistory:
         return self._counts[0][1]
 
 
-def pipeline_part(statistics: NodeStatistics, counts: SyncCounts, stale_after_s: float, now_ns: int) -> Part:
+def pipeline_part(statistics: NodeStatistics, counts: FrameCounts, stale_after_s: float, now_ns: int) -> Part:
     """Return rates, latencies, stage times and sets by fate, and why nothing is published."""
     latency_ms = statistics.latency_ms()
     values = {
@@ -182,7 +171,7 @@ def pipeline_part(statistics: NodeStatistics, counts: SyncCounts, stale_after_s:
 
 
 def _pipeline_faults(
-    statistics: NodeStatistics, counts: SyncCounts, stale_after_s: float, now_ns: int
+    statistics: NodeStatistics, counts: FrameCounts, stale_after_s: float, now_ns: int
 ) -> Sequence[Finding]:
     """Return why nothing is published, or what failed lately."""
     events = statistics.recent('pipeline', now_ns)

@@ -20,8 +20,8 @@ _RECENT_NS = 5 * NS_PER_S
 
 
 @dataclass(slots=True)
-class CameraStatistics:
-    """One camera's numbers.
+class CameraHistory:
+    """What one camera sent lately, and what became of it.
 
     Attributes:
         arrivals_ns: when its last frames arrived, monotonic.
@@ -75,7 +75,7 @@ class NodeStatistics:
     def __init__(self, cameras: Iterable[str] = ()) -> None:
         """Start empty."""
         self._lock = threading.Lock()
-        self.cameras = {name: CameraStatistics() for name in cameras}
+        self.cameras = {name: CameraHistory() for name in cameras}
         self._latency_ms: deque[float] = deque(maxlen=_WINDOW)
         self._spans_ms: deque[float] = deque(maxlen=_WINDOW)
         self._stages_ms: dict[str, deque[float]] = {}
@@ -88,7 +88,7 @@ class NodeStatistics:
     def add(self, camera: str) -> None:
         """Begin to count what ``camera`` does."""
         with self._lock:
-            self.cameras = {**self.cameras, camera: CameraStatistics()}
+            self.cameras = {**self.cameras, camera: CameraHistory()}
 
     def remove(self, camera: str) -> None:
         """Forget ``camera``."""
@@ -162,7 +162,7 @@ class NodeStatistics:
     def rate_hz(self, now_ns: int) -> float:
         """Return the rate of published sets."""
         with self._lock:
-            return CameraStatistics(arrivals_ns=self._published_ns).rate_hz(now_ns)
+            return CameraHistory(arrivals_ns=self._published_ns).rate_hz(now_ns)
 
     def latency_ms(self) -> Mapping[str, float]:
         """Return p50, p95 and max of stamp to publication over the last sets, ms."""

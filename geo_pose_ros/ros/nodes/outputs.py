@@ -36,13 +36,13 @@ from .settings import NodeConfig
 class CameraOutputs:
     """The topics of one camera."""
 
-    def __init__(self, node: LifecycleNode, camera: str, *, active: bool) -> None:
-        """Create the publishers; where the node is ``active`` already, they are too."""
+    def __init__(self, node: LifecycleNode, name: str, *, active: bool) -> None:
+        """Create the publishers of camera ``name``; where the node is ``active`` already, they are too."""
         self._node = node
         create = node.create_lifecycle_publisher
-        self.keypoints = create(PointCloud2, f'~/keypoints/{camera}', profile(10))
-        self.predictions = create(PointCloud2, f'~/expected/{camera}', profile(1, reliable=False))
-        self.annotated = create(CompressedImage, f'~/annotated/{camera}/compressed', profile(1))
+        self.keypoints = create(PointCloud2, f'~/keypoints/{name}', profile(10))
+        self.predictions = create(PointCloud2, f'~/expected/{name}', profile(1, reliable=False))
+        self.annotated = create(CompressedImage, f'~/annotated/{name}/compressed', profile(1))
         self._all = self.keypoints, self.predictions, self.annotated
         if active:
             for publisher in self._all:
@@ -133,7 +133,7 @@ class Outputs:
         return compressed_from_frame(self._make, drawn, frame_id, self._config.annotated_quality)
 
     def publish_nobody(self) -> None:
-        """Say that nobody is tracked any more, to those who would wait for the next set to be told."""
+        """Publish that nobody is tracked any more; no further set would say so."""
         if self._humans is not None:
             self._humans.publish_nobody()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,12 +15,11 @@ from ...detection import create_detector
 from ...errors import GeoPoseError
 from ...pipeline import PipelineResult
 from ...rigs.builder import check_file
-from ...scene.sync import FrameSynchronizer
+from ...scene.sync import FrameCounts, FrameSynchronizer
 from ...types import CameraRig, ClockModel
 from ..health.diagnostics import (
     CameraInfo,
     CountsHistory,
-    SyncCounts,
     camera_part,
     pipeline_part,
     rig_part,
@@ -27,10 +27,8 @@ from ..health.diagnostics import (
 )
 from ..health.faults import HealthLog
 from ..health.statistics import NodeStatistics
-from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
 from ..io.topics import sends_only_keypoints
-from ..io.transforms import CameraFrames
 from .calibrating import Calibrating
 from .camera_set import CameraSet, same_cameras
 from .inputs import CameraInput, PolledInputs
@@ -79,7 +77,6 @@ class PoseSession:
         made.callback(self._lifters.close)
         self._outputs = Outputs(node, config)
         made.callback(self._outputs.close)
-        self._frames = self._make_frames(made)
         self._calibrating = self._make_calibrating(made)
         make_sink = partial(NodeSink, node, self._source, self._statistics, self._outputs, self._on_published)
         self._processor = SetProcessor(
@@ -98,15 +95,6 @@ class PoseSession:
         made.callback(self._health.close)
         made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
 
-    def _make_frames(self, made: ExitStack) -> CameraFrames | None:
-        """Return what publishes the camera frames of the rig file, if that is wanted."""
-        if self._cameras.rig_file is None or not self._config.publish_camera_frames:
-            return None
-        frames = CameraFrames(self._node, RclpyFactory())
-        made.callback(frames.close)
-        self._publish_frames(frames)
-        return frames
-
     def _make_calibrating(self, made: ExitStack) -> Calibrating | None:
         """Return what refines the rig on demand, if that is wanted."""
         config = self._config
@@ -114,7 +102,7 @@ class PoseSession:
         if not config.calibration.watch or config.tracking_frame:
             return None
         rig_path = Path(config.rig).expanduser() if config.rig else None
-        calibrating = Calibrating(self._node, config.calibration, self._use_refined, rig_path)
+        calibrating = Calibrating(self._node, config.calibration, self._source.use_refined, rig_path)
         made.callback(calibrating.close)
         return calibrating
 
@@ -141,7 +129,7 @@ class PoseSession:
             for camera in self._inputs.values():
                 camera.subscribe(self._polled)
             self._processor.publish_skeleton()
-            self._source.listen_for_camera_info(self._away())
+            self._source.listen_for_camera_info(self._inputs)
             self._worker.start()
             self._begin_to_judge()
             self._polled.start()
@@ -168,13 +156,12 @@ class PoseSession:
             self._processor.wait()
             self._outputs.publish_nobody()
         counts = self._read_counts()
-        drops: dict[str, int] = {}
+        drops: Counter[str] = Counter()
         for causes in counts.drops.values():
-            for cause, n in causes.items():
-                drops[cause.value] = drops.get(cause.value, 0) + n
+            drops.update({cause.value: n for cause, n in causes.items()})
         self._logger.info(
             f'{sum(counts.received.values())} frames in, {self._statistics.published} sets published, '
-            f'frames dropped: {drops or "none"}'
+            f'frames dropped: {dict(drops) or "none"}'
         )
 
     def close(self) -> None:
@@ -242,7 +229,6 @@ class PoseSession:
 
         self._worker.between_works(change)
         self._processor.publish_skeleton()
-        self._publish_frames(self._frames)
         if self._polled is not None:
             # Nobody blames a camera for the time before it was one.
             self._begin_to_judge()
@@ -261,17 +247,6 @@ class PoseSession:
 
     # What the parts tell each other.
 
-    def _use_refined(self, rig: CameraRig) -> None:
-        self._source.use_refined(rig)
-        self._publish_frames(self._frames)
-
-    def _publish_frames(self, frames: CameraFrames | None) -> None:
-        """Publish where the cameras are in the rig, if that is wanted: refined, or as the file has what is carried."""
-        of_file, carried = self._cameras.rig_file, self._source.moving is not None
-        rig = of_file.subset(self._cameras.names) if of_file is not None and carried else self._source.rig
-        if frames is not None and rig is not None:
-            frames.publish(rig)
-
     def _on_published(self, result: PipelineResult, rig: CameraRig) -> None:
         if self._calibrating is not None:
             self._calibrating.add(result, rig)
@@ -284,12 +259,8 @@ class PoseSession:
 
     # Health.
 
-    def _away(self) -> set[str]:
-        """Return the cameras that send nothing now."""
-        return self._statistics.away(self._config.stale_after_s, monotonic_ns())
-
-    def _read_counts(self) -> SyncCounts:
-        return self._worker.locked(lambda: SyncCounts.of(self._synchronizer, self._cameras.names))
+    def _read_counts(self) -> FrameCounts:
+        return self._worker.locked(lambda: self._synchronizer.counts)
 
     def _tick(self) -> None:
         with self._lock:
@@ -297,14 +268,18 @@ class PoseSession:
                 self._report()
 
     def _report(self) -> None:
+        """Publish how the node is, and subscribe to what the rig lacks now."""
         config, now_ns = self._config, monotonic_ns()
-        away = self._away()
+        away = self._statistics.away(config.stale_after_s, now_ns)
         if self._polled is not None:
             self._source.listen_for_camera_info(away)
             if len(away) == len(self._inputs):
                 self._outputs.publish_nobody()
         problems, counts = self._source.problems, self._read_counts()
         before = self._history.add(counts, now_ns)
+        clocks_ns = self._worker.locked(
+            lambda: {name: self._synchronizer.clock_error_ns(name) for name in self._inputs}
+        )
         parts = [
             pipeline_part(self._statistics, counts, config.stale_after_s, now_ns),
             rig_part(self._statistics, problems, now_ns),
@@ -312,7 +287,8 @@ class PoseSession:
         for name, camera in self._inputs.items():
             about = CameraInfo(name, camera.topics.frames, problems.get(name, ''), camera.notes(name in away))
             part = camera_part(about, self._statistics, config.stale_after_s, now_ns)
-            parts.append(synchronised_part(part, name, before, counts, config.sync.clock_limit_ms))
+            clock_ns = clocks_ns[name]
+            parts.append(synchronised_part(part, name, before, counts, clock_ns, config.sync.clock_limit_ms))
         self._health.publish(parts, config.stale_after_s)
 
 

@@ -18,8 +18,9 @@ from ...geometry.bodies import bodies_in
 from ...rigs.builder import RigBuilder, check_file
 from ...rigs.moving import CameraPoses, Mount, MovingCameras
 from ...types import Bodies3D, CameraRig
+from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
-from ..io.transforms import LiveTransforms, listen_to_transforms, subscribe_static_transforms
+from ..io.transforms import CameraFrames, LiveTransforms, listen_to_transforms, subscribe_static_transforms
 from .camera_set import CameraSet
 from .settings import NodeConfig
 
@@ -28,7 +29,7 @@ _POLL_S = 0.002
 
 
 class RigSource:
-    """Subscribes to what the rig lacks, and hands out the rig as far as it is known; thread-safe."""
+    """Subscribes to what the rig lacks, hands out the rig as far as it is known, and publishes it; thread-safe."""
 
     def __init__(
         self, node: Node, cameras: CameraSet, config: NodeConfig, complain: Callable[[str], None]
@@ -57,9 +58,12 @@ class RigSource:
         )
         self._builder = RigBuilder(names, frame, rig_file, rectified, transforms)
         self._lock = threading.Lock()
-        self._from_file = rig_file is not None
+        self._names, self._rig_file = names, rig_file
         self._info_inputs: dict[str, Subscription[CameraInfo]] = {}
         self._tf_input: Subscription[Any] | None = None
+        wanted = config.publish_camera_frames and rig_file is not None
+        self._frames = CameraFrames(node, RclpyFactory()) if wanted else None
+        self._publish_frames()
 
     def subscribe_transforms(self) -> None:
         """Subscribe to /tf_static, unless there is a rig file, or cameras move and transforms are listened to already.
@@ -67,7 +71,7 @@ class RigSource:
         Raises:
             ConfigError: if tf2_msgs is missing.
         """
-        if not self._from_file and self.moving is None:
+        if self._rig_file is None and self.moving is None:
             self._tf_input = subscribe_static_transforms(self._node, self._on_transforms)
 
     def use_cameras(self, cameras: CameraSet) -> None:
@@ -78,6 +82,8 @@ class RigSource:
         """
         with self._lock:
             self._builder.use_cameras(cameras.names, cameras.rig_file, cameras.rectified, monotonic_ns())
+        self._names, self._rig_file = cameras.names, cameras.rig_file
+        self._publish_frames()
         before, self._topics = self._topics, cameras.topics
         for name in [name for name in self._info_inputs if cameras.topics.get(name) != before[name]]:
             self._node.destroy_subscription(self._info_inputs.pop(name))
@@ -117,13 +123,21 @@ class RigSource:
         """Take better extrinsics of the cameras, until somebody tells others."""
         with self._lock:
             self._builder.use_refined(rig, monotonic_ns())
+        self._publish_frames()
+
+    def _publish_frames(self) -> None:
+        """Publish where the cameras are in the rig, if that is wanted: refined, or as the file has what is carried."""
+        of_file = self._rig_file
+        rig = self.rig if of_file is None or self.moving is None else of_file.subset(self._names)
+        if self._frames is not None and rig is not None:
+            self._frames.publish(rig)
 
     def listen_for_camera_info(self, away: Collection[str]) -> None:
         """Subscribe where intrinsics are missing or the camera is ``away``; unsubscribe where they are known.
 
         A driver sends them with every image, and one is enough.
         """
-        if self._from_file:
+        if self._rig_file is not None:
             return
         with self._lock:
             known = {name for name in self._topics if self._builder.has_intrinsics(name)}
@@ -146,6 +160,8 @@ class RigSource:
     def close(self) -> None:
         """Unsubscribe from everything."""
         self.stop_listening()
+        if self._frames is not None:
+            self._frames.close()
         if self._tf_input is not None:
             self._node.destroy_subscription(self._tf_input)
         if self.moving is not None:

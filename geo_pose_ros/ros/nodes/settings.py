@@ -32,7 +32,7 @@ class NodeConfig:
         (), 'Image topics of single cameras, camera=topic; their camera_info is beside them', live=True
     )
     rectified: str = setting(
-        'auto', 'Whether pictures are rectified, so that P and R of camera_info describe them; auto: those of topics '
+        'auto', 'Whether images are rectified, so that P and R of camera_info describe them; auto: those of topics '
         'named image_rect', choices=('auto', 'yes', 'no'),
     )
     camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
@@ -41,7 +41,7 @@ class NodeConfig:
     )
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
     keypoints_cameras: tuple[str, ...] = setting(
-        (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for pictures', live=True
+        (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for images', live=True
     )
     keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic', live=True)
     keypoints_skeleton: str = setting(
@@ -64,16 +64,16 @@ class NodeConfig:
         False, 'Publish /humans/bodies/... and frames body_b<id> after REP-155 (ROS4HRI); needs hri_msgs'
     )
     annotated_max_side_px: int = setting(
-        960, 'Longer side of the annotated pictures', unit='px', low=64, high=10_000, live=True
+        960, 'Longer side of the annotated images', unit='px', low=64, high=10_000, live=True
     )
-    annotated_quality: int = setting(80, 'JPEG quality of the annotated pictures', low=1, high=100, live=True)
+    annotated_quality: int = setting(80, 'JPEG quality of the annotated images', low=1, high=100, live=True)
     diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
     stale_after_s: float = setting(
         2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
     )
     transform_wait_ms: float = setting(
-        50.0, 'A set waits so long for transforms that are older than its pictures; then the cameras they carry do '
-        'without it', unit='ms', low=0.0, high=2000.0,
+        50.0, 'A set waits so long for transforms that are older than its images; then it is made without the cameras '
+        'they carry', unit='ms', low=0.0, high=2000.0,
     )
     transforms: TransformConfig = field(default_factory=TransformConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
@@ -83,7 +83,7 @@ class NodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class DetectorNodeConfig:
-    """``detector_node``: pictures of some cameras in, their keypoints out."""
+    """``detector_node``: images of some cameras in, their keypoints out."""
 
     autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
     cameras: tuple[str, ...] = setting((), 'Camera names')

@@ -11,7 +11,7 @@ undecoded. The same class serves the node, `geo_pose process` (its arrival clock
 
 from __future__ import annotations
 
-from .sets import DROP_CAUSES, DropCause, StampedSet
+from .sets import DROP_CAUSES, DropCause, FrameCounts, StampedSet
 from .synchronizer import FrameSynchronizer
 
-__all__ = ['DROP_CAUSES', 'DropCause', 'FrameSynchronizer', 'StampedSet']
+__all__ = ['DROP_CAUSES', 'DropCause', 'FrameCounts', 'FrameSynchronizer', 'StampedSet']

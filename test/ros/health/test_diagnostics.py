@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,22 +13,20 @@ from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros.health.diagnostics import (
     CameraInfo,
     CountsHistory,
-    SyncCounts,
     camera_part,
     pipeline_part,
     rig_part,
     synchronised_part,
 )
 from geo_pose_ros.ros.health.faults import FaultLog, Part
-from geo_pose_ros.ros.health.statistics import CameraStatistics, NodeStatistics
+from geo_pose_ros.ros.health.statistics import CameraHistory, NodeStatistics
 from geo_pose_ros.scene.cameras.states import CameraState
 from geo_pose_ros.scene.scene import SceneResult
-from geo_pose_ros.scene.sync import DropCause
+from geo_pose_ros.scene.sync import DropCause, FrameCounts
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 
 S = 1_000_000_000
-NONE = SyncCounts()
 STALE_S, CLOCK_LIMIT_MS = 2.0, 500.0
 
 
@@ -41,7 +38,7 @@ def result(
 
 
 def test_rates_count_the_silence_since() -> None:
-    camera = CameraStatistics()
+    camera = CameraHistory()
     assert camera.rate_hz(0) == 0.0
     assert camera.age_s(0) is None
     camera.arrivals_ns.extend(k * S // 10 for k in range(11))
@@ -83,6 +80,16 @@ def test_a_camera_that_was_moved_is_named(moved: bool) -> None:
     assert 'clock_offset_ms' not in camera_part(CameraInfo('cam01', '/t'), statistics, STALE_S, S).values
 
 
+def counted(
+    received: int = 0, used: int = 0, drops: dict[DropCause, int] | None = None, camera: str = 'left'
+) -> FrameCounts:
+    """Return the synchroniser's counters of one camera."""
+    counts = FrameCounts([camera])
+    counts.received[camera], counts.used[camera] = received, used
+    counts.drops[camera].update(drops or {})
+    return counts
+
+
 def left(*arrivals_s: int) -> NodeStatistics:
     """Return the statistics of one camera whose frames arrived then."""
     statistics = NodeStatistics(['left'])
@@ -92,15 +99,17 @@ def left(*arrivals_s: int) -> NodeStatistics:
 
 
 def camera_status(
-    statistics: NodeStatistics, counts: SyncCounts = NONE, now_s: int = 10, before: SyncCounts = NONE, **known: Any
+    statistics: NodeStatistics, now_s: int = 10, *, counts: FrameCounts | None = None,
+    before: FrameCounts | None = None, clock_ns: int | None = None, **known: Any,
 ) -> Any:
     part = camera_part(CameraInfo('left', '/left/image_raw', **known), statistics, STALE_S, now_s * S)
-    return synchronised_part(part, 'left', before, counts, CLOCK_LIMIT_MS).status()
+    return synchronised_part(
+        part, 'left', before or counted(), counts or counted(), clock_ns, CLOCK_LIMIT_MS
+    ).status()
 
 
 def test_a_healthy_camera_is_ok() -> None:
-    counts = SyncCounts({'left': 7}, {'left': 5}, {'left': {DropCause.LATE: 2}}, {}, {'left': 1_000_000})
-    status = camera_status(left(9, 10), counts)
+    status = camera_status(left(9, 10), counts=counted(7, 5, {DropCause.LATE: 2}), clock_ns=1_000_000)
     assert (status.name, status.level, status.message) == ('camera left', Level.OK, 'ok')
     assert status.values == {
         'topic': '/left/image_raw', 'rate_hz': '1.0', 'age_s': '0.000', 'clock_error_ms': '1.0', 'frames_received': '7',
@@ -147,7 +156,7 @@ def test_losses_of_the_middleware_count() -> None:
 
 def test_clock_errors_in_words() -> None:
     for error_ns, words in ((3 * S, 'its clock is 3.000 s ahead of'), (-S, 'its clock is 1.000 s behind')):
-        status = camera_status(left(10), SyncCounts(clock_error_ns={'left': error_ns}))
+        status = camera_status(left(10), clock_ns=error_ns)
         assert status.level == Level.ERROR
         assert words in status.message
 
@@ -166,18 +175,18 @@ def test_clock_errors_in_words() -> None:
 def test_frames_that_come_and_are_never_used(
     received: int, used: int, drops: dict[DropCause, int], words: str
 ) -> None:
-    before = SyncCounts({'left': 100}, {'left': 50}, {'left': {DropCause.LATE: 50}})
-    now = SyncCounts({'left': 100 + received}, {'left': 50 + used}, {'left': {DropCause.LATE: 50, **drops}})
-    status = camera_status(left(10), now, before=before)
+    before = counted(100, 50, {DropCause.LATE: 50})
+    now = counted(100 + received, 50 + used, {DropCause.LATE: 50, **drops})
+    status = camera_status(left(10), counts=now, before=before)
     assert status.message.startswith(words) and status.level == (Level.OK if words == 'ok' else Level.ERROR)
     # What is known to be wrong with it says more.
-    assert 'none of its last' not in camera_status(left(10), now, before=before, notes={'qos': 'wrong'}).message
+    assert 'none of its last' not in camera_status(left(10), counts=now, before=before, notes={'qos': 'wrong'}).message
 
 
 def test_counts_of_two_seconds_ago() -> None:
     history = CountsHistory()
-    counts = [replace(NONE, received={'a': number}) for number in range(4)]
-    assert [history.add(one, number * S).received['a'] for number, one in enumerate(counts)] == [0, 0, 0, 1]
+    counts = [counted(number) for number in range(4)]
+    assert [history.add(one, number * S).received['left'] for number, one in enumerate(counts)] == [0, 0, 0, 1]
     history.clear()
     assert history.add(counts[3], 4 * S) is counts[3]
 
@@ -185,12 +194,13 @@ def test_counts_of_two_seconds_ago() -> None:
 def test_the_pipeline_says_why_nothing_comes() -> None:
     statistics = NodeStatistics(['a'])
 
-    def status(counts: SyncCounts, now_s: int) -> Any:
+    def status(counts: FrameCounts, now_s: int) -> Any:
         return pipeline_part(statistics, counts, STALE_S, now_s * S).status()
 
-    assert status(NONE, 0).message == 'no set published yet: no camera has sent a frame'
+    assert status(counted(), 0).message == 'no set published yet: no camera has sent a frame'
     statistics.arrived('a', S)
-    some = SyncCounts({'a': 9}, {'a': 9}, {}, {'taken': 2}, {})
+    some = counted(9, 9, camera='a')
+    some.sets['taken'] = 2
     statistics.processed(result({}, triangulate=1.0), 0, 20_000_000, 0)
     statistics.processed(result({}, triangulate=3.0), 0, 20_000_000, S)
     found = status(some, 1)

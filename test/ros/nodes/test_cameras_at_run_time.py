@@ -175,7 +175,7 @@ def test_the_frames_of_the_cameras_that_there_are(
 ) -> None:
     published: list[CameraRig] = []
     frames = SimpleNamespace(publish=published.append, close=lambda: None)
-    monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_node.CameraFrames', lambda node, make: frames)
+    monkeypatch.setattr('geo_pose_ros.ros.nodes.rig_source.CameraFrames', lambda node, make: frames)
     given = {'tracking_frame': 'odom'} if carried else {}
     with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1'], publish_camera_frames=True, **given) as w:
         assert set_cameras(w, 'cam1', 'cam2') == ''

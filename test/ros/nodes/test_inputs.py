@@ -61,7 +61,7 @@ def test_sets_that_get_ready_during_work_supersede_each_other() -> None:
     go_on.set()
     # Four wait for who does not keep up, the newest ones.
     until(lambda: taken == ['a0', 'a8', 'a9', 'a10', 'a11'], 'the newest sets')
-    assert w.locked(lambda: synchronizer.sets) == {'taken': 5, 'superseded': 7}
+    assert w.locked(lambda: synchronizer.counts.sets) == {'taken': 5, 'superseded': 7}
     w.stop()
     assert crashes == []
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# A wheel is built.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
@@ -31,18 +33,16 @@ def wheel_names(tmp_path_factory):
         return wheel.namelist()
 
 
-@pytest.mark.parametrize(
-    'ending',
-    [
+def test_files_read_at_run_time_are_installed(wheel_names):
+    for ending in (
         'geo_pose_ros/models/body17.onnx', 'geo_pose_ros/models/body17.json', 'geo_pose_ros/ros/io/fastdds.xml',
+        'geo_pose_ros/templates/report.html.j2', 'geo_pose_ros/templates/style.css',
         'geo_pose_training/recipes/geo.yaml', 'geo_pose_training/recipes/li2020.yaml',
         'share/geo_pose_ros/package.xml', 'share/geo_pose_ros/launch/geo_pose.launch.py',
         'share/geo_pose_ros/config/pose_node.yaml', 'share/geo_pose_ros/config/rviz/geo_pose.rviz',
         'share/ament_index/resource_index/packages/geo_pose_ros',
-    ],
-)
-def test_files_read_at_run_time_are_installed(wheel_names, ending):
-    assert [name for name in wheel_names if name.endswith(ending)] != []
+    ):
+        assert [name for name in wheel_names if name.endswith(ending)] != []
 
 
 def test_every_module_is_installed_and_no_test(wheel_names):

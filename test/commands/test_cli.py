@@ -69,9 +69,10 @@ def test_process_passes_settings(files, monkeypatch, capsys):
     assert capsys.readouterr().out == 'out: done\n'
     [(paths, options)] = calls
     assert [str(path) for path in paths] == ['bag', 'out']
-    assert (options['config'].sync.tolerance_ms, options['config'].pipeline.detector.max_side_px) == (3.0, 640)
-    assert options['rig'].names == ('cam0', 'cam1') and options['cameras'] == ['cam1']
-    assert (options['overwrite'], options['storage'], options['world_frame_id']) == (True, 'mcap', 'map')
+    config = options['config']
+    assert (config.sync.tolerance_ms, config.pipeline.detector.max_side_px) == (3.0, 640)
+    assert (config.cameras, config.world_frame) == (('cam1',), 'map')
+    assert options['rig'].names == ('cam0', 'cam1') and (options['overwrite'], options['storage']) == (True, 'mcap')
 
 
 @pytest.mark.parametrize(

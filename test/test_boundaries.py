@@ -136,6 +136,12 @@ def test_the_architecture_page_shows_these_layers():
     assert tuple(tuple(re.findall(r'`([\w]+)', row)) for row in rows) == LAYERS
 
 
+def test_the_drawing_for_contributors_shows_these_layers():
+    house = (ROOT / 'CONTRIBUTING.md').read_text().split('## 2. The house')[1].split('```')[1]
+    rows = [re.split(r'\s{3,}', line.strip())[0] for line in house.splitlines()[1:]]
+    assert tuple(tuple(row.replace('/', '').split()) for row in rows if row) == LAYERS
+
+
 def blocked_import(statement):
     code = f"""
 import importlib.abc, sys

@@ -11,8 +11,8 @@ from geo_pose_ros.errors import ConfigError
 
 from .data.bank import Bank, Batch, gather
 from .data.store.stream import Stream
+from .model import InputWindow
 from .settings import MOST_LANES, Recipe
-from .window import InputWindow
 
 # Single poses of windows gathered at once, for several steps.
 _GATHERED = 4096

@@ -26,8 +26,7 @@ from geo_pose_ros.inference.model_card import (
 from geo_pose_ros.skeleton import BODY17
 
 from .evaluation.predictor import Predictor, ScaledLifter, SigmaScale
-from .model import Lifter
-from .window import InputWindow
+from .model import InputWindow, Lifter
 
 TOLERANCE_M = 1e-4
 _OPSET = 17

@@ -8,17 +8,59 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from geo_pose_ros.arrays import IntArray
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.inference.model_card import VIEW_SIZE
 
 from .distributed import SharedBatchNorm1d
-from .settings import ModelSettings
+from .settings import ModelSettings, Recipe
 
 # log of the standard deviation (m) that an untrained network reports.
 _INITIAL_LOG_SIGMA_M = -2.5
+
+
+@dataclass(frozen=True, slots=True)
+class InputWindow:
+    """The input of a lifter.
+
+    Attributes:
+        receptive_field: T, the number of frames, odd.
+        causal: the lifted frame is the last one of the window, not the middle one.
+        up: the axis of the world that points upwards, '' for a lifter that does not know gravity.
+    """
+
+    receptive_field: int = 1
+    causal: bool = False
+    up: str = ''
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> InputWindow:
+        """Return the input of the lifters that a recipe trains."""
+        return cls.of_model(recipe.model, recipe.data.up)
+
+    @classmethod
+    def of_model(cls, settings: ModelSettings, up: str = 'z') -> InputWindow:
+        """Return the input of a network in a world with that upward axis."""
+        return cls(settings.receptive_field, settings.causal, up if settings.gravity else '')
+
+    @property
+    def lifted_frame(self) -> int:
+        """Index of the lifted frame in the window."""
+        return self.receptive_field - 1 if self.causal else self.receptive_field // 2
+
+    @property
+    def offsets(self) -> IntArray:
+        """(T,) frames of the window relative to the lifted one."""
+        return np.arange(self.receptive_field) - self.lifted_frame
+
+    def rows(self, frames: int) -> IntArray:
+        """Return the frames (F, T) of each frame's window; beyond the ends the first or last frame repeats."""
+        rows: IntArray = np.clip(np.arange(frames)[:, None] + self.offsets, 0, frames - 1)
+        return rows
 
 
 class ResidualBlock(nn.Module):

@@ -13,10 +13,9 @@ import torch
 from geo_pose_training.evaluation.metrics import evaluate
 from geo_pose_training.evaluation.predictor import Predictor, SigmaScale
 from geo_pose_training.export import Origin, export
-from geo_pose_training.model import Lifter
+from geo_pose_training.model import InputWindow, Lifter
 from geo_pose_training.retraining.retrain import load_exported
 from geo_pose_training.settings import ModelSettings
-from geo_pose_training.window import InputWindow
 
 from geo_pose_ros.arrays import Float32Array
 from geo_pose_ros.errors import BackendError, ConfigError

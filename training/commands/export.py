@@ -10,7 +10,7 @@ from geo_pose_ros.commands import Subparsers
 from geo_pose_ros.inference.settings import EngineConfig
 
 from ..data.recording import window_rate_hz
-from ..data.sources import MotionSource, describe, load_all, parse_sources
+from ..data.sources import describe, load_all, parse_sources
 from ..evaluation.calibration import calibrate_sigma
 from ..evaluation.metrics import evaluate, format_report
 from ..evaluation.predictor import Predictor, lifter_inputs
@@ -42,15 +42,15 @@ def register(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export; return 0."""
     recipe, lifter, data = load_run(arguments.folder)
-    trained_on = parse_sources(data['sources'])
-    sources = parse_sources(arguments.data) if arguments.data else trained_on
+    sources = parse_sources(arguments.data or data['sources'])
     recordings = load_all(sources, test=True)
     predictor = Predictor.of_lifter(lifter, up=recipe.data.up)
     metrics = {'data': [describe(source) for source in sources], **evaluate(predictor, recordings)}
     scale = calibrate_sigma(predictor, recordings)
     acknowledgement = arguments.acknowledgement
     if acknowledgement is None:
-        uses_motion = any(isinstance(source, MotionSource) for source in trained_on)
+        # Also in the form of older runs, which is not parsed.
+        uses_motion = any(source.lstrip('{').startswith('motion:') for source in data['sources'])
         acknowledgement = _MOCAP_ACKNOWLEDGEMENT if uses_motion else ''
     training = {**data, 'recipe_name': data['recipe'], 'recipe': asdict(recipe), 'sigma_scale': asdict(scale)}
     card = export(

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from geo_pose_ros.arrays import Float32Array, FloatArray
 from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, VIEW_NAME, load_card
+from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses
+from geo_pose_ros.lifting.gravity import up_in_cameras
 from geo_pose_ros.lifting.root import solve_root
 
 from ..data.recording import PersonRecording
 from ..fit import load_run
-from ..model import Lifter
-from ..window import InputWindow
+from ..model import InputWindow, Lifter
 
 _CHUNK = 4096
 
@@ -128,11 +129,17 @@ class LiftedRecording:
     sigma: FloatArray
 
 
+def canonical_input(recording: PersonRecording, up: str) -> CanonicalPoses:
+    """Return the canonical poses (F, C, J) of a recording, upright if ``up`` names an axis of the world."""
+    ups = up_in_cameras(recording.cam_from_world, up) if up else None
+    return canonical_poses(recording.rays(), recording.confidence, ups)
+
+
 def lift_recording(
     predictor: Predictor, recording: PersonRecording, *, min_joints: int = 14, stride: int = 1
 ) -> LiftedRecording:
     """Lift all views of every ``stride``-th frame in which at least ``min_joints`` joints are seen."""
-    poses = predictor.window.poses(recording)
+    poses = canonical_input(recording, predictor.window.up)
     frames, views, joints = recording.confidence.shape
     usable = ((poses.pose2d[..., 2] > 0.0).sum(-1) >= min_joints) & np.isfinite(poses.size)
     usable &= (np.arange(frames) % stride == 0)[:, None]
@@ -158,7 +165,7 @@ def lifter_inputs(
     """Return up to ``count`` inputs of the recordings' first views: (N, T, J, 3), and where gravity counts (N, 2)."""
     windows, views, total = [], [], 0
     for recording in recordings:
-        poses = window.poses(recording.views(recording.rig.names[:1]))
+        poses = canonical_input(recording.views(recording.rig.names[:1]), window.up)
         windows.append(poses.pose2d[window.rows(len(recording)), 0])
         views.append(poses.view[:, 0])
         total += len(recording)

@@ -12,9 +12,8 @@ from geo_pose_training.evaluation import calibration
 from geo_pose_training.evaluation.calibration import calibrate_sigma, root_errors_mm, sigma_coverage
 from geo_pose_training.evaluation.metrics import auc, evaluate, format_report, pck, pose_errors_mm
 from geo_pose_training.evaluation.predictor import Predictor, SigmaScale, lift_recording, lifter_inputs
-from geo_pose_training.model import Lifter
+from geo_pose_training.model import InputWindow, Lifter
 from geo_pose_training.settings import ModelSettings, load_recipe
-from geo_pose_training.window import InputWindow
 from numpy.typing import NDArray
 
 from geo_pose_ros.errors import ConfigError, ShapeError

@@ -12,13 +12,12 @@ from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.evaluation.metrics import pose_errors_mm
 from geo_pose_training.evaluation.predictor import Predictor, SigmaScale
 from geo_pose_training.feed import Feed
-from geo_pose_training.model import Lifter
+from geo_pose_training.model import InputWindow, Lifter
 from geo_pose_training.retraining.check import Check, check, held_out_sigma_factor, objections
 from geo_pose_training.retraining.hold_out import all_held_out, hold_out
 from geo_pose_training.retraining.rehearsal import rehearsal_bank, rehearsal_people
 from geo_pose_training.retraining.retrain import fine_tune
 from geo_pose_training.settings import ModelSettings, Recipe, load_recipe
-from geo_pose_training.window import InputWindow
 from numpy.typing import NDArray
 
 from geo_pose_ros.errors import ConfigError

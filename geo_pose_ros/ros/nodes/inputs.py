@@ -22,6 +22,7 @@ from ...errors import FrameError
 from ..health.statistics import NodeStatistics
 from ..io.cdr import header_stamp_ns, with_header_stamp
 from ..io.message_factory import message_class
+from ..io.polling import waiting_messages
 from ..io.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError, explain_incompatible
 from ..io.topics import MESSAGE_TYPES, InputTopics
 
@@ -116,21 +117,11 @@ class PolledInputs:
                 time.sleep(_PERIOD_S)
                 with self._lock:
                     for subscription, callback in self._subscriptions.values():
-                        self._drain(subscription, callback)
+                        for cdr in waiting_messages(subscription, raw=True):
+                            callback(cdr)
         except Exception as error:  # noqa: BLE001 - handed on, the thread ends
             if self._node.context.ok():
                 self._on_crash(error)
-
-    @staticmethod
-    def _drain(subscription: Subscription[Any], callback: Callable[[bytes], None]) -> None:
-        with subscription.handle:
-            # Bounded: a flood must not keep the other topics waiting.
-            for _ in range(subscription.qos_profile.depth):
-                # None if there is no message, which rclpy's stub does not say.
-                taken: Any = subscription.handle.take_message(subscription.msg_type, True)
-                if taken is None:
-                    return
-                callback(taken[0])
 
 
 class CameraInput:

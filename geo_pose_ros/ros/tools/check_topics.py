@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 from ...errors import GeoPoseError
 from ...findings import Finding, Severity
 from ...messages.camera_info import intrinsics_from_camera_info
+from ...messages.factory import Message
 from ...rigs.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from ..io.message_factory import message_class
+from ..io.polling import ignore, waiting_messages
 from ..io.qos import profile
 from .standalone import standalone_node
 
@@ -26,31 +28,13 @@ def check_topics(listen_s: float) -> Iterator[Finding]:
 
 def check_graph(node: Node, listen_s: float) -> Iterator[Finding]:
     """Check what ``node`` sees of others within ``listen_s`` seconds."""
-    infos: dict[str, Any] = {}
-    subscriptions: dict[str, Any] = {}
-    ends_s = time.monotonic() + listen_s
-    kinds: dict[str, str] = {}
-    while time.monotonic() < ends_s:
-        kinds = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
-        for topic, kind in kinds.items():
-            if kind == CAMERA_INFO and topic not in subscriptions:
-                subscriptions[topic] = node.create_subscription(
-                    message_class(kind), topic, lambda _: None, profile(1, reliable=False)
-                )
-        for topic, subscription in subscriptions.items():
-            with subscription.handle:
-                taken = subscription.handle.take_message(subscription.msg_type, False)
-            if taken is not None:
-                infos[topic] = taken[0]
-        time.sleep(0.02)
-    for subscription in subscriptions.values():
-        node.destroy_subscription(subscription)
+    kinds, infos = _listen(node, listen_s)
     published = [
         topic for topic, kind in kinds.items()
         if kind in (IMAGE, COMPRESSED_IMAGE) and '/annotated/' not in topic and node.get_publishers_info_by_topic(topic)
     ]
     if not published:
-        yield Finding(Severity.WARNING, 'no camera publishes pictures',
+        yield Finding(Severity.WARNING, 'no camera publishes images',
                         'Start the drivers, with the same ROS_DOMAIN_ID and discovery range.')
     for topic in sorted(published):
         yield from _check_publishers(node, topic)
@@ -58,11 +42,33 @@ def check_graph(node: Node, listen_s: float) -> Iterator[Finding]:
         yield from _check_info(topic, infos.get(topic))
 
 
+def _listen(node: Node, listen_s: float) -> tuple[dict[str, str], dict[str, Message]]:
+    """Return the type of every topic, and the last camera_info of those that have one, after ``listen_s`` seconds."""
+    kinds: dict[str, str] = {}
+    infos: dict[str, Message] = {}
+    subscriptions: dict[str, Subscription[Message]] = {}
+    ends_s = time.monotonic() + listen_s
+    while time.monotonic() < ends_s:
+        kinds = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
+        for topic, kind in kinds.items():
+            if kind == CAMERA_INFO and topic not in subscriptions:
+                subscriptions[topic] = node.create_subscription(
+                    message_class(kind), topic, ignore, profile(1, reliable=False)
+                )
+        for topic, subscription in subscriptions.items():
+            for message in waiting_messages(subscription):
+                infos[topic] = message
+        time.sleep(0.02)
+    for subscription in subscriptions.values():
+        node.destroy_subscription(subscription)
+    return kinds, infos
+
+
 def _check_publishers(node: Node, topic: str) -> Iterator[Finding]:
     publishers = node.get_publishers_info_by_topic(topic)
     names = ', '.join(sorted({f'{one.node_namespace.rstrip("/")}/{one.node_name}' for one in publishers}))
     if len(publishers) > 1:
-        yield Finding(Severity.ERROR, f'{topic} has {len(publishers)} publishers ({names}); their pictures are mixed',
+        yield Finding(Severity.ERROR, f'{topic} has {len(publishers)} publishers ({names}); their images are mixed',
                         'Give each driver its own namespace.')
         return
     reliable = publishers[0].qos_profile.reliability == ReliabilityPolicy.RELIABLE
@@ -80,10 +86,10 @@ def _check_publishers(node: Node, topic: str) -> Iterator[Finding]:
         yield Finding(Severity.OK, words)
 
 
-def _check_info(topic: str, message: Any) -> Iterator[Finding]:
+def _check_info(topic: str, message: Message | None) -> Iterator[Finding]:
     if message is None:
         yield Finding(Severity.WARNING, f'{topic}: nothing came',
-                        'Does its driver run, and publish it with each picture?')
+                        'Does its driver run, and publish it with each image?')
         return
     camera = topic.rsplit('/', 2)[-2] or topic
     try:

@@ -6,32 +6,35 @@ that a slow browser costs images here and nothing in the node. Images come from 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 
 from ...errors import ConfigError, GeoPoseError
 from ...messages.clouds.bodies import bodies_from_cloud
 from ...messages.clouds.keypoints import keypoints_from_cloud
 from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Level, Status, diagnostics_from_message
+from ...messages.factory import Message
 from ...messages.image import frame_from_message
 from ...rigs.builder import RigBuilder
-from ...rigs.topics import CAMERA_INFO, CameraTopics, Topic, find_cameras
+from ...rigs.topics import CAMERA_INFO, POINT_CLOUD, CameraTopics, Topic, find_cameras
 from ...types import Bodies3D, CameraRig, Frame, Keypoints2D
 from ...view.instant import Instant, LazyFrames
 from ...view.settings import ViewConfig
 from ...view.stage import Stage, serve
 from ...view.viewer import IMAGE_SIDE_PX, Screen
 from ..io.message_factory import message_class
+from ..io.polling import ignore, waiting_messages
 from ..io.qos import profile
 from ..io.transforms import subscribe_static_transforms
 from .standalone import standalone_node, stop_at_signals
 
-_CLOUD = 'sensor_msgs/msg/PointCloud2'
 _DISCOVERY_S = 1.0
 # Bodies older than this are no longer shown.
 _STALE_S = 2.0
@@ -49,24 +52,23 @@ class LiveTopics:
             rig: None: from camera_info and /tf_static.
         """
         self._node, self._name, self._given = node, '/' + pose_node.strip('/'), rig
-        self._bodies_topic = f'{self._name}/bodies'
-        self._inputs: dict[str, Any] = {}
-        self._calibration: RigBuilder | None = None
-        self._transforms: list[Any] = []
-        self._infos: dict[str, Any] = {}
+        # By topic: its subscription, and what takes its messages.
+        self._inputs: dict[str, tuple[Subscription[Message], Callable[[Message], None]]] = {}
+        self._builder: RigBuilder | None = None
+        self._transforms: list[Message] = []
+        self._infos: dict[str, Message] = {}
         self._cameras: dict[str, CameraTopics] = {}
-        self._discovered_s = -1e9
+        self._discovered_s = self._received_s = -math.inf
         self._bodies: Bodies3D | None = None
-        self._received_s = -1e9
         self._keypoints: dict[str, Keypoints2D] = {}
-        self._images: dict[str, Any] = {}
+        self._images: dict[str, Message] = {}
         self._statuses: dict[str, Status] = {}
         self.faults: dict[str, str] = {}
-        self._subscribe(self._bodies_topic, _CLOUD, 10)
-        self._subscribe('/diagnostics', DIAGNOSTIC_ARRAY, 10)
+        self._subscribe(f'{self._name}/bodies', POINT_CLOUD, self._on_bodies, 10)
+        self._subscribe('/diagnostics', DIAGNOSTIC_ARRAY, self._on_diagnostics, 10)
         if rig is None:
             try:
-                self._inputs['/tf_static'] = subscribe_static_transforms(node, self._transforms.append)
+                self._inputs['/tf_static'] = subscribe_static_transforms(node, ignore), self._on_transforms
             except ConfigError as error:
                 self.faults['/tf_static'] = str(error)
 
@@ -75,7 +77,7 @@ class LiveTopics:
         """The cameras known so far."""
         if self._given is not None:
             return self._given
-        return self._calibration.rig if self._calibration is not None else None
+        return self._builder.rig if self._builder is not None else None
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -88,10 +90,10 @@ class LiveTopics:
         if now_s - self._discovered_s > _DISCOVERY_S:
             self._discovered_s = now_s
             self._discover()
-        for topic, subscription in self._inputs.items():
-            for message in _taken(subscription):
+        for topic, (subscription, take) in self._inputs.items():
+            for message in waiting_messages(subscription):
                 try:
-                    self._take(topic, message, now_s)
+                    take(message)
                     self.faults.pop(topic, None)
                 except GeoPoseError as error:
                     self.faults[topic] = str(error)
@@ -99,7 +101,7 @@ class LiveTopics:
         stamp_ns = bodies.stamp_ns if bodies is not None else time.time_ns()
         statuses = dict(self._statuses)
         if bodies is None:
-            said = f'Nothing comes on {self._bodies_topic}.'
+            said = f'Nothing comes on {self._name}/bodies.'
             if 'pipeline' in statuses:
                 said += f' {statuses["pipeline"].message}'
             statuses['pipeline'] = Status('pipeline', Level.WARN, said, {})
@@ -117,76 +119,64 @@ class LiveTopics:
         kinds = {topic.name: topic.message_type for topic in topics}
         wanted = set(self._given.names) if self._given is not None else None
         for name, camera in find_cameras(topics).items():
-            if wanted is not None and name not in wanted:
-                continue
-            if 'annotated' in camera.image:
+            if (wanted is not None and name not in wanted) or 'annotated' in camera.image:
                 continue
             self._cameras[name] = camera
-            for topic in (camera.image, camera.keypoints):
-                if topic and topic not in self._inputs:
-                    self._subscribe(topic, kinds[topic], 1)
-            if camera.camera_info and self._given is None and camera.camera_info not in self._inputs:
-                self._subscribe(camera.camera_info, CAMERA_INFO, 1)
-        if self._given is None and self._bodies is not None and self._calibration is None and self._cameras:
-            self._calibration = RigBuilder(tuple(self._cameras), self._bodies.frame_id)
+            self._subscribe(camera.image, kinds.get(camera.image, ''), partial(self._on_image, name, camera.image))
+            self._subscribe(camera.keypoints, POINT_CLOUD, partial(self._on_keypoints, name))
+            if self._given is None:
+                self._subscribe(camera.camera_info, CAMERA_INFO, partial(self._on_camera_info, name))
+        if self._given is None and self._bodies is not None and self._builder is None and self._cameras:
+            self._builder = RigBuilder(tuple(self._cameras), self._bodies.frame_id)
             for transform in self._transforms:
-                self._calibration.on_transforms(transform, time.monotonic_ns())
+                self._builder.on_transforms(transform, time.monotonic_ns())
             for name, info in self._infos.items():
-                self._calibration.on_camera_info(name, info, time.monotonic_ns())
+                self._builder.on_camera_info(name, info, time.monotonic_ns())
 
-    def _subscribe(self, topic: str, kind: str, depth: int) -> None:
-        # Polled, never executed.
-        self._inputs[topic] = self._node.create_subscription(
-            message_class(kind), topic, lambda _: None, profile(depth, reliable=False)
-        )
+    def _subscribe(self, topic: str, kind: str, take: Callable[[Message], None], depth: int = 1) -> None:
+        """Subscribe to ``topic``, unless it is '' or subscribed to already."""
+        if topic and topic not in self._inputs:
+            subscription = self._node.create_subscription(
+                message_class(kind), topic, ignore, profile(depth, reliable=False)
+            )
+            self._inputs[topic] = subscription, take
 
-    def _take(self, topic: str, message: Any, now_s: float) -> None:
-        if topic == self._bodies_topic:
-            self._bodies, self._received_s = bodies_from_cloud(message), now_s
-        elif topic == '/diagnostics':
-            for status in diagnostics_from_message(message, self._name.strip('/')):
-                self._statuses[status.name] = status
-        elif topic == '/tf_static':
-            self._transforms.append(message)
-            if self._calibration is not None:
-                self._calibration.on_transforms(message, time.monotonic_ns())
-        else:
-            self._take_of_camera(topic, message)
+    def _on_bodies(self, message: Message) -> None:
+        self._bodies, self._received_s = bodies_from_cloud(message), time.monotonic()
 
-    def _take_of_camera(self, topic: str, message: Any) -> None:
-        for name, camera in self._cameras.items():
-            if topic == camera.image:
-                self._images[name] = message
-            elif topic == camera.keypoints:
-                self._keypoints[name] = keypoints_from_cloud(message, name)
-            elif topic == camera.camera_info:
-                self._infos[name] = message
-                if self._calibration is not None:
-                    self._calibration.on_camera_info(name, message, time.monotonic_ns())
+    def _on_diagnostics(self, message: Message) -> None:
+        for status in diagnostics_from_message(message, self._name.strip('/')):
+            self._statuses[status.name] = status
+
+    def _on_transforms(self, message: Message) -> None:
+        self._transforms.append(message)
+        if self._builder is not None:
+            self._builder.on_transforms(message, time.monotonic_ns())
+
+    def _on_camera_info(self, camera: str, message: Message) -> None:
+        self._infos[camera] = message
+        if self._builder is not None:
+            self._builder.on_camera_info(camera, message, time.monotonic_ns())
+
+    def _on_keypoints(self, camera: str, message: Message) -> None:
+        self._keypoints[camera] = keypoints_from_cloud(message, camera)
+
+    def _on_image(self, camera: str, topic: str, message: Message) -> None:
+        # A driver may begin to publish compressed images beside raw ones.
+        if topic == self._cameras[camera].image:
+            self._images[camera] = message
 
     def _on_bad_image(self, name: str, error: GeoPoseError) -> None:
         self.faults[name] = str(error)
 
     def close(self) -> None:
         """Unsubscribe."""
-        for subscription in self._inputs.values():
+        for subscription, _ in self._inputs.values():
             self._node.destroy_subscription(subscription)
 
 
-def _frame(message: Any, camera: str) -> Frame:
+def _frame(message: Message, camera: str) -> Frame:
     return frame_from_message(message, camera, max_side_px=IMAGE_SIDE_PX)
-
-
-def _taken(subscription: Any) -> list[Any]:
-    """Return the messages that wait, the oldest first."""
-    messages = []
-    with subscription.handle:
-        for _ in range(max(1, subscription.qos_profile.depth)):
-            taken = subscription.handle.take_message(subscription.msg_type, False)
-            if taken is None:
-                break
-            messages.append(taken[0])
-    return messages
 
 
 def show_live(stage: Stage, topics: LiveTopics, config: ViewConfig, stop: threading.Event) -> None:

@@ -13,9 +13,8 @@ from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
 from geo_pose_ros.ros.tools.live_view import LiveTopics, show_live
 from geo_pose_ros.view.settings import ViewConfig
 from geo_pose_ros.view.stage import Stage
-
-from ..evaluation.moving import bodies_at
-from .harness import MAKE, PERSON, RIG, until, world
+from test.evaluation.moving import bodies_at
+from test.ros.harness import MAKE, PERSON, RIG, until, world
 
 pytest.importorskip('viser')
 

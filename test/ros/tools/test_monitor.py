@@ -20,8 +20,7 @@ from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_mess
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.tools.check_topics import check_graph
 from geo_pose_ros.ros.tools.monitor import Board, show
-
-from .harness import MAKE, RIG, world
+from test.ros.harness import MAKE, RIG, world
 
 PIPELINE = Status('pipeline', Level.OK, '8 sets/s', {
     'rate_hz': '8.31', 'latency_ms p50': '120.5', 'latency_ms p95': '180.0', 'bodies': '2', 'sets_published': '77',
@@ -114,7 +113,7 @@ def test_cameras_that_are_well(listener, rig_path):
 
 
 def test_nobody_two_at_once_and_deaf_ones(listener):
-    assert said(listener) == {'no camera publishes pictures': Severity.WARNING}
+    assert said(listener) == {'no camera publishes images': Severity.WARNING}
     soft = QoSProfile(depth=1, reliability=profile(1, reliable=False).reliability)
     publishers = [listener.create_publisher(CompressedImage, '/a/image_raw/compressed', soft)]
     info = listener.create_publisher(CameraInfo, '/a/camera_info', 1)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..errors import BagError, CalibrationError, ConfigError
 from ..messages.camera_info import camera_info_from_intrinsics, uncalibrated_camera_info
+from ..messages.factory import Message
 from ..messages.image import compressed_from_frame
 from ..messages.transforms import optical_frame_id, rig_to_transforms
 from ..rigs.files import ros_name
@@ -42,6 +43,21 @@ class ImportedVideo:
     last_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class ImportConfig:
+    """How videos become frames.
+
+    Attributes:
+        start_ns: stamp of the first frames; None: the modification time of the first video.
+        fps: frames per second of all videos; None: the times in the containers.
+        jpeg_quality: of the images in the bag, 1 to 100.
+    """
+
+    start_ns: int | None = None
+    fps: float | None = None
+    jpeg_quality: int = JPEG_QUALITY
+
+
 class _Video:
     """An open video whose frames are read in order, with their times."""
 
@@ -58,7 +74,7 @@ class _Video:
             raise BagError(f"Video '{path}' does not say its frame rate. Give it with --fps.")
         self.width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        self.expected_frames = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.stated_frames = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def frames(self, start_ns: int) -> Iterator[Frame]:
         """Yield the frames, the first at ``start_ns``; times are the container's, or the given rate's."""
@@ -70,6 +86,11 @@ class _Video:
             at_ms = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
             if number == 0:
                 first_ms = at_ms
+            if image.shape[:2] != (self.height, self.width):
+                raise BagError(
+                    f"Video '{self._path}': a frame of {image.shape[1]}x{image.shape[0]} px in a video of "
+                    f'{self.width}x{self.height} px; encode it at one size.'
+                )
             offset_ns = round((at_ms - first_ms) * 1e6)
             if self.use_nominal or offset_ns <= last_ns:
                 if not self.use_nominal:
@@ -83,21 +104,14 @@ class _Video:
         if number == 0:
             raise BagError(f"Video '{self._path}' holds no frame that can be decoded.")
         # Some containers only estimate their number of frames.
-        if number < self.expected_frames - 1:
+        if number < self.stated_frames - 1:
             _LOG.warning("Video '%s' ends after %d of %d frames; it is cut off or damaged there.",
-                         self._path, number, self.expected_frames)
+                         self._path, number, self.stated_frames)
 
 
 def import_videos(
-    videos: Sequence[Path],
-    rig: CameraRig | None,
-    out: Path,
-    *,
-    storage: str = 'mcap',
-    jpeg_quality: int = JPEG_QUALITY,
-    overwrite: bool = False,
-    start_ns: int | None = None,
-    fps: float | None = None,
+    videos: Sequence[Path], rig: CameraRig | None, out: Path, config: ImportConfig | None = None, *,
+    storage: str = 'mcap', overwrite: bool = False,
 ) -> list[ImportedVideo]:
     """Write a bag of ``videos`` with `/<camera>/image_raw/compressed`, `/<camera>/camera_info` and `/tf_static`.
 
@@ -105,50 +119,51 @@ def import_videos(
     interleaved by time.
 
     Args:
-        rig: None: nothing is known; camera_info says uncalibrated (K = 0) and there is no `/tf_static`, for
+        videos: one per camera.
+        rig: None: no calibration; camera_info says uncalibrated (K = 0) and there is no `/tf_static`, for
             `geo_pose calibrate --from-scratch --focal-guess`.
-        start_ns: stamp of the first frames; None: the modification time of the first video.
-        fps: frames per second of all videos; None: the times in the containers.
+        out: the bag.
+        config: times of the frames, and quality of the images.
+        storage, overwrite: see BagWriter.
 
     Raises:
         CalibrationError: if a video has no camera in the rig, or another size than its calibration.
         BagError: if a video cannot be decoded or the bag cannot be written.
     """
+    config = config or ImportConfig()
     by_camera = _match(videos, rig)
-    opened = [_Video(path, camera, fps) for camera, path in by_camera.items()]
+    opened = [_Video(path, camera, config.fps) for camera, path in by_camera.items()]
     if rig is not None:
         rig = _with_video_sizes(rig.subset([video.camera for video in opened]), opened)
-    sizes = {video.camera: (video.height, video.width) for video in opened}
-    if start_ns is None:
-        start_ns = videos[0].stat().st_mtime_ns
+    start_ns = videos[0].stat().st_mtime_ns if config.start_ns is None else config.start_ns
     make = RosbagsFactory()
     times: dict[str, list[int]] = {video.camera: [] for video in opened}
     with BagWriter(out, storage, overwrite=overwrite) as writer:
         if rig is not None:
             writer.write('/tf_static', rig_to_transforms(make, rig, start_ns), start_ns)
         merged = heapq.merge(*(video.frames(start_ns) for video in opened), key=lambda frame: frame.stamp_ns)
-        total = sum(video.expected_frames for video in opened) or None
+        total = sum(video.stated_frames for video in opened) or None
         for frame in tqdm(merged, desc='import', total=total, unit='frame', disable=None):
-            name, (height, width) = frame.camera, sizes[frame.camera]
-            if frame.image.shape[:2] != (height, width):
-                raise BagError(
-                    f"Video of camera '{name}': a frame of {frame.image.shape[1]}x{frame.image.shape[0]} px in "
-                    f'a video of {width}x{height} px; encode it at one size.'
-                )
-            frame_id = optical_frame_id(name) if rig is None else rig[name].frame_id
-            if rig is None:
-                info = uncalibrated_camera_info(make, width, height, frame.stamp_ns, frame_id)
-            else:
-                info = camera_info_from_intrinsics(make, rig[name].intrinsics, frame.stamp_ns, frame_id)
-            writer.write(f'/{name}/camera_info', info, frame.stamp_ns)
-            image = compressed_from_frame(make, frame, frame_id, jpeg_quality)
-            writer.write(f'/{name}/image_raw/compressed', image, frame.stamp_ns)
-            times[name].append(frame.stamp_ns)
+            frame_id, info = _camera_info(make, frame, rig)
+            writer.write(f'/{frame.camera}/camera_info', info, frame.stamp_ns)
+            image = compressed_from_frame(make, frame, frame_id, config.jpeg_quality)
+            writer.write(f'/{frame.camera}/image_raw/compressed', image, frame.stamp_ns)
+            times[frame.camera].append(frame.stamp_ns)
     done = [
         ImportedVideo(v.camera, len(times[v.camera]), v.fps, times[v.camera][0], times[v.camera][-1]) for v in opened
     ]
     _report_differences(done)
     return done
+
+
+def _camera_info(make: RosbagsFactory, frame: Frame, rig: CameraRig | None) -> tuple[str, Message]:
+    """Return the frame id and the CameraInfo of an image; without a rig it is uncalibrated."""
+    if rig is None:
+        frame_id = optical_frame_id(frame.camera)
+        height, width = frame.image.shape[:2]
+        return frame_id, uncalibrated_camera_info(make, width, height, frame.stamp_ns, frame_id)
+    camera = rig[frame.camera]
+    return camera.frame_id, camera_info_from_intrinsics(make, camera.intrinsics, frame.stamp_ns, camera.frame_id)
 
 
 def _match(videos: Sequence[Path], rig: CameraRig | None) -> Mapping[str, Path]:
@@ -160,10 +175,10 @@ def _match(videos: Sequence[Path], rig: CameraRig | None) -> Mapping[str, Path]:
         by_camera[camera] = path
     if rig is None:
         return by_camera
-    strangers = [name for name in by_camera if name not in rig.names]
-    if strangers:
+    unknown = [name for name in by_camera if name not in rig.names]
+    if unknown:
         raise CalibrationError(
-            f'No calibration for the videos {", ".join(strangers)}; the calibration has: {", ".join(rig.names)}. '
+            f'No calibration for the videos {", ".join(unknown)}; the calibration has: {", ".join(rig.names)}. '
             'Name each video file after its camera.'
         )
     unused = [name for name in rig.names if name not in by_camera]

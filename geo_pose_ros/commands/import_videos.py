@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..bags.import_videos import JPEG_QUALITY, import_videos, parse_start
+from ..bags.import_videos import JPEG_QUALITY, ImportConfig, import_videos, parse_start
 from ..errors import ConfigError
 from ..rigs.files import read_calibration
 from . import Subparsers
@@ -38,11 +38,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Import the videos and print the frames of each camera."""
     if arguments.fps is not None and not 0.0 < arguments.fps < 1e6:
         raise ConfigError(f'--fps: received {arguments.fps}, expected more than 0.')
+    start_ns = parse_start(arguments.start_time) if arguments.start_time else None
     done = import_videos(
         arguments.videos, read_calibration(arguments.calibration, arguments.unit) if arguments.calibration else None,
-        arguments.out,
-        storage=arguments.storage, jpeg_quality=arguments.jpeg_quality, overwrite=arguments.overwrite,
-        start_ns=parse_start(arguments.start_time) if arguments.start_time else None, fps=arguments.fps,
+        arguments.out, ImportConfig(start_ns, arguments.fps, arguments.jpeg_quality),
+        storage=arguments.storage, overwrite=arguments.overwrite,
     )
     frames = ', '.join(f'{video.camera} {video.frames}' for video in done)
     print(f'{arguments.out}: {len(done)} cameras; frames: {frames}')

@@ -9,7 +9,7 @@ import pytest
 
 from geo_pose_ros.bags.calibrate import rig_with_intrinsics
 from geo_pose_ros.bags.cameras import rig_from_bag
-from geo_pose_ros.bags.import_videos import ImportedVideo, import_videos, parse_start
+from geo_pose_ros.bags.import_videos import ImportConfig, ImportedVideo, import_videos, parse_start
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.errors import BagError, CalibrationError, ConfigError
 from geo_pose_ros.messages.image import frame_from_message
@@ -40,7 +40,7 @@ def film(path: Path, frames: int = 4, fps: float = 25.0) -> Path:
 def test_videos_become_a_bag(tmp_path, storage):
     rig = small_rig(cameras=2)
     videos = [film(tmp_path / f'{name}.mp4') for name in ('cam1', 'cam0')]
-    done = import_videos(videos, rig, tmp_path / 'bag', storage=storage, start_ns=START_NS)
+    done = import_videos(videos, rig, tmp_path / 'bag', ImportConfig(START_NS), storage=storage)
     last_ns = START_NS + 120_000_000
     assert done == [ImportedVideo(name, 4, 25.0, START_NS, last_ns) for name in ('cam1', 'cam0')]
     with BagReader(tmp_path / 'bag') as reader:
@@ -73,14 +73,14 @@ def test_videos_become_a_bag(tmp_path, storage):
 
 def test_frame_rate_may_be_given_and_start_defaults_to_the_file_time(tmp_path):
     video = film(tmp_path / 'cam0.mp4', frames=3)
-    [done] = import_videos([video], small_rig(cameras=1), tmp_path / 'bag', fps=29.97)
+    [done] = import_videos([video], small_rig(cameras=1), tmp_path / 'bag', ImportConfig(fps=29.97))
     start_ns = video.stat().st_mtime_ns
     assert (done.first_ns, done.last_ns) == (start_ns, start_ns + round(2e9 / 29.97))
 
 
 @pytest.mark.parametrize(('options', 'first_step'), [({}, 6), ({'jpeg_quality': 95}, 2)])
 def test_jpeg_quality(tmp_path, options, first_step):
-    import_videos([film(tmp_path / 'cam0.mp4')], small_rig(cameras=1), tmp_path / 'bag', **options)
+    import_videos([film(tmp_path / 'cam0.mp4')], small_rig(cameras=1), tmp_path / 'bag', ImportConfig(**options))
     with BagReader(tmp_path / 'bag') as reader:
         message = next(iter(reader.messages(['/cam0/image_raw/compressed'])))
         data = bytes(message.decode().data)
@@ -90,7 +90,7 @@ def test_jpeg_quality(tmp_path, options, first_step):
 
 def test_rates_and_lengths_may_differ(tmp_path, caplog):
     videos = [film(tmp_path / 'cam0.mp4', 5, 50.0), film(tmp_path / 'cam1.mp4', 2, 25.0)]
-    import_videos(videos, small_rig(cameras=2), tmp_path / 'bag', start_ns=0)
+    import_videos(videos, small_rig(cameras=2), tmp_path / 'bag', ImportConfig(0))
     with BagReader(tmp_path / 'bag') as reader:
         order = [(m.topic[1:5], m.time_ns // 10**6) for m in reader.messages() if 'image_raw' in m.topic]
     assert sorted(order) == [*(('cam0', ms) for ms in (0, 20, 40, 60, 80)), ('cam1', 0), ('cam1', 40)]
@@ -179,7 +179,7 @@ class FakeCapture:
 def import_fake(tmp_path, monkeypatch, capture, **options):
     (tmp_path / 'cam0.mp4').write_bytes(b'')
     monkeypatch.setattr(cv2, 'VideoCapture', lambda _: capture)
-    import_videos([tmp_path / 'cam0.mp4'], small_rig(cameras=1), tmp_path / 'bag', start_ns=0, **options)
+    import_videos([tmp_path / 'cam0.mp4'], small_rig(cameras=1), tmp_path / 'bag', ImportConfig(0, **options))
     with BagReader(tmp_path / 'bag') as reader:
         return [message.time_ns for message in reader.messages(['/cam0/image_raw/compressed'])]
 
@@ -216,7 +216,7 @@ def test_video_without_frames(tmp_path, monkeypatch):
 
 def test_video_that_changes_size(tmp_path, monkeypatch):
     capture = FakeCapture([picture(0, HEIGHT, WIDTH), picture(0, HEIGHT, WIDTH // 2)], [0.0, 20.0])
-    with pytest.raises(BagError, match=r"camera 'cam0': a frame of 48x64 px in a video of 96x64 px"):
+    with pytest.raises(BagError, match=r"cam0\.mp4': a frame of 48x64 px in a video of 96x64 px"):
         import_fake(tmp_path, monkeypatch, capture)
     assert not (tmp_path / 'bag').exists()
 
@@ -237,7 +237,8 @@ def test_start_time_that_is_none(text):
 
 def test_videos_without_any_calibration(tmp_path):
     """Uncalibrated as ROS says it; `geo_pose calibrate --from-scratch --focal-guess` begins from there."""
-    import_videos([film(tmp_path / f'{name}.mp4') for name in ('a', 'b')], None, tmp_path / 'bag', start_ns=START_NS)
+    videos = [film(tmp_path / f'{name}.mp4') for name in ('a', 'b')]
+    import_videos(videos, None, tmp_path / 'bag', ImportConfig(START_NS))
     with BagReader(tmp_path / 'bag') as reader:
         assert '/tf_static' not in reader.topics
         info = next(reader.messages(['/a/camera_info'])).decode()

@@ -25,10 +25,10 @@ from ..errors import BagError
 from ..messages.factory import Message
 from ..rigs.topics import Topic
 from .message_factory import TYPESTORE
-from .paths import storage_files
 from .recover import CutMcap, salvage_sqlite
 
 _LOG = logging.getLogger(__name__)
+_SUFFIXES = ('.mcap', '.db3')
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,3 +213,32 @@ def _opened(paths: list[Any]) -> AnyReader:
     reader = AnyReader(paths, default_typestore=TYPESTORE)
     reader.open()
     return reader
+
+
+def storage_files(path: Path) -> list[Path]:
+    """Return the storage files of a bag: a folder (with none, if its metadata lists what is gone), or the file itself.
+
+    Raises:
+        BagError: if there is nothing, or something else.
+    """
+    if not path.exists():
+        raise BagError(f"There is no bag at '{path}'. Give the folder that holds metadata.yaml.")
+    if path.suffix == '.bag':
+        raise BagError(f"'{path}' is a ROS 1 bag. Convert it: rosbags-convert --src {path} --dst {path.stem}")
+    if path.is_dir():
+        files = sorted(child for child in path.iterdir() if child.suffix in _SUFFIXES)
+        if not files and not (path / 'metadata.yaml').exists():
+            raise BagError(f"'{path}' is not a bag: it holds no metadata.yaml and no .mcap or .db3 file.")
+        return files
+    if path.suffix not in _SUFFIXES:
+        raise BagError(f"'{path}' is not a bag: expected a folder with metadata.yaml, an .mcap or a .db3 file.")
+    return [path]
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether ``path`` is a bag's folder, with metadata or storage files."""
+    try:
+        storage_files(path)
+    except BagError:
+        return False
+    return path.is_dir()

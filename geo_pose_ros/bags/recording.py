@@ -1,6 +1,6 @@
-"""Recordings as people look at them: results, pictures and the rig, from one bag or from several of the same time.
+"""Recordings as people look at them: results, images and the rig, from one bag or from several of the same time.
 
-`geo_pose process` and a recorder of the node's topics write no pictures; the cameras' own bag has no bodies. Given
+`geo_pose process` and a recorder of the node's topics write no images; the cameras' own bag has no bodies. Given
 together they are one recording. Messages are read as they are asked for, never the whole bag at once.
 """
 
@@ -78,7 +78,7 @@ class Recording:
     Attributes:
         paths: of the bags.
         rig: None where there is none; ``rig_fault`` says why then.
-        cameras: names of those with pictures or keypoints, or in the rig, sorted.
+        cameras: names of those with images or keypoints, or in the rig, sorted.
         counts: messages per source.
         start_ns, end_ns: time of the first and last message.
         damage: what is missing of the bags, in words.

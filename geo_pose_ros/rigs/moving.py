@@ -1,4 +1,4 @@
-"""Cameras that move: where each was at its own picture's instant, in the frame that people are tracked in."""
+"""Cameras that move: the pose of each at the stamp of its own image, in the frame in which people are tracked."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
 from geo_pose_ros.rigs.rig_file import dump_rig
 from test.ros.harness import RIG
-from test.ros.test_play_record import bag
+from test.ros.tools.test_play_record import bag
 
 __all__ = ['bag']
 

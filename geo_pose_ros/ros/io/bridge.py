@@ -18,7 +18,7 @@ from ...errors import FrameError
 def raw_converter() -> Callable[[Any], UInt8Array] | None:
     """Return what converts a sensor_msgs/Image to BGR (H, W, 3) of its own memory; None without cv_bridge.
 
-    What is returned raises FrameError for a picture that cv_bridge refuses.
+    The converter raises FrameError for an image that cv_bridge refuses.
     """
     try:
         from cv_bridge import CvBridge, CvBridgeError

@@ -4,7 +4,7 @@ CDR (OMG DDS-XTypes 7.4): four bytes of encapsulation, the second one's lowest b
 fields in order, each aligned to its size counted from after the encapsulation. A std_msgs/Header is int32 sec, uint32
 nanosec and a string; a string is its length with the final NUL, then its bytes.
 
-rclpy's own decoder takes 2 ms for a picture of 270 kB, because it copies it twice; these take microseconds.
+rclpy's own decoder takes 2 ms for an image of 270 kB, because it copies it twice; these take microseconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fast DDS settings that carry several cameras' pictures; no rclpy needed."""
+"""Fast DDS settings that carry several cameras' images; no rclpy needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WITH_FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 
 
 def large_data_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables to add to ``environment`` so that Fast DDS carries bursts of pictures.
+    """Return the variables to add to ``environment`` so that Fast DDS carries bursts of images.
 
     Empty if the user chose a middleware, a profile file or a transport other than LARGE_DATA. LARGE_DATA alone is
     not enough: its shared memory is as small, and rmw_fastrtps ignores it where discovery is limited to this host.

@@ -13,6 +13,7 @@ from ..arrays import FloatArray, IntArray
 from ..bags.recording import BODIES, DIAGNOSTICS, KEYPOINTS, Recording
 from ..errors import BagError
 from ..evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
+from ..geometry.stats import nan_percentile
 from ..messages.stamps import nearest_indices
 from ..pipeline import PosePipeline
 from ..scene.settings import PipelineConfig
@@ -113,8 +114,8 @@ def _all(per_camera: dict[str, FloatArray]) -> FloatArray:
 
 
 def _percentile(values: FloatArray, percent: float, digits: int = 2) -> float | None:
-    finite = values[np.isfinite(values)]
-    return round(float(np.percentile(finite, percent)), digits) if finite.size else None
+    found = nan_percentile(values, percent)
+    return None if np.isnan(found) else round(found, digits)
 
 
 def read_diagnostics(recording: Path) -> dict[str, Mapping[str, str]]:

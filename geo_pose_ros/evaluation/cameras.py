@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arrays import NS_PER_S, BoolArray, Float32Array, FloatArray, IntArray
-from ..geometry.stats import nan_lower_median
+from ..geometry.stats import nan_lower_median, nan_percentile
 from ..messages.stamps import nearest_indices
 from ..types import Camera, Keypoints2D
 from .report import CameraSummary, ResidualField, Series
@@ -127,8 +126,9 @@ class CameraStatistics:
             name=self._name, frames=len(stamps_ns), rate_hz=NS_PER_S / period_ns if period_ns > 0.0 else 0.0,
             missing=int(np.maximum(np.round(steps / period_ns) - 1, 0).sum()) if period_ns > 0.0 else 0,
             gaps_ns=_gaps(stamps_ns, bins, config.gap_s * NS_PER_S, period_ns), rate=bins.rates(stamps_ns),
-            residual=self._over_time(bins, sets_ns, of_set), residual_px=median(_joined(self._residual_px)),
-            p95_px=_percentile(_joined(self._residual_px), 95), residual_ratio=median(_joined(self._residual_ratio)),
+            residual=self._over_time(bins, sets_ns, of_set), residual_px=nan_percentile(_joined(self._residual_px), 50),
+            p95_px=nan_percentile(_joined(self._residual_px), 95),
+            residual_ratio=nan_percentile(_joined(self._residual_ratio), 50),
             bias_px=bias_px, field=field, clock_ms=clock_ms[0], clock_sigma_ms=clock_ms[1], left_out_px=left_out_px,
             unmatched=self._unmatched / self._people if self._people else _NAN,
             exchanged=self._exchanged / self._matched if self._matched else _NAN,
@@ -162,13 +162,3 @@ def _gaps(stamps_ns: IntArray, bins: TimeBins, least_ns: float, period_ns: float
 
 def _joined(parts: Sequence[Float32Array]) -> Float32Array:
     return np.concatenate([np.zeros(0, np.float32), *parts])
-
-
-def median(values: NDArray[np.floating]) -> float:
-    """Return the median of the finite ones of values (N,), NaN without one."""
-    return _percentile(values, 50)
-
-
-def _percentile(values: NDArray[np.floating], percent: float) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.percentile(finite, percent)) if len(finite) else _NAN

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays import NS_PER_S, Float32Array, IntArray
+from ..geometry.stats import nan_percentile
 from ..scene.settings import PipelineConfig
 from ..skeleton import Skeleton
 from ..types import Bodies3D, CameraRig, Keypoints2D
 from .bodies import BodyStatistics, BodyTracks
-from .cameras import CameraStatistics, median
+from .cameras import CameraStatistics
 from .clocks import ClockSums
 from .quality import Observation, leave_one_out_px, measured
 from .report import RecordingReport
@@ -165,7 +166,7 @@ class RecordingStatistics:
         if self._rig is None or not self._kept or len(names) < 3:
             return {}
         found = leave_one_out_px(self._rig.subset(names), self._kept, pipeline)
-        return {name: median(values) for name, values in found.items()}
+        return {name: nan_percentile(values, 50) for name, values in found.items()}
 
     def _clocks_ms(self) -> dict[str, tuple[float, float]]:
         """Return how late each camera's stamps are and the standard error, ms."""

@@ -6,6 +6,7 @@ They sort or sum at once: numpy's own take many times as long for short rows, an
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..arrays import FloatArray, IntArray
 
@@ -20,6 +21,13 @@ def nan_lower_median(values: FloatArray) -> FloatArray:
     """Return the lower medians (...) of the known of ``values`` (..., N), each one of them; NaN where there is none."""
     ordered, count = _ordered(values)
     return _taken(ordered, (count - 1) // 2)
+
+
+def nan_percentile(values: ArrayLike, percent: float) -> float:
+    """Return the ``percent`` percentile of the finite of all ``values``, interpolated linearly; NaN without one."""
+    array = np.asarray(values, np.float64)
+    finite = array[np.isfinite(array)]
+    return float(np.percentile(finite, percent)) if finite.size else float('nan')
 
 
 def nan_mean(values: FloatArray, axis: int, least: int = 1) -> FloatArray:

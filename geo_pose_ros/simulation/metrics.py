@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
+from ..geometry.stats import nan_percentile
 from ..skeleton import BODY17
 from .scenario import EPOCH_NS, World
 from .simulate import SimulatedRun
@@ -190,7 +191,7 @@ def measure(simulated: SimulatedRun) -> Metrics:
         'ids': _mean(distinct),
         'ids_all': len(everyone) / people,
         'mpjpe_m': _mean(error),
-        'wrist_p95_m': _percentile(wrists, 95.0),
+        'wrist_p95_m': nan_percentile(wrists, 95.0),
         'views': _mean([
             s.bodies.num_views[b].mean() for s, m in zip(sets, matched, strict=True) for b in m.body[m.body >= 0]
         ]),
@@ -204,12 +205,6 @@ def _mean(values: Sequence[float] | FloatArray) -> float:
     array = np.asarray(values, float)
     array = array[np.isfinite(array)]
     return float(array.mean()) if array.size else NAN
-
-
-def _percentile(values: Sequence[float] | FloatArray, q: float) -> float:
-    array = np.asarray(values, float)
-    array = array[np.isfinite(array)]
-    return float(np.percentile(array, q)) if array.size else NAN
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -233,7 +228,7 @@ def delivered(simulated: SimulatedRun) -> dict[str, float]:
         'instants': _ratio(len(set(used)), len(delivering)),
         'sets_per_instant': _ratio(len(simulated.sets), len(delivering)),
         'frames_used': _ratio(len(used), len(instant_of)),
-        'latency_p95_ms': _percentile([(s.now_ns - s.stamp_ns) / 1e6 for s in simulated.sets], 95.0),
+        'latency_p95_ms': nan_percentile([(s.now_ns - s.stamp_ns) / 1e6 for s in simulated.sets], 95.0),
     }
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from geo_pose_ros.geometry.rays import bearings, closest_points
 from geo_pose_ros.geometry.robust import geman_mcclure_cost, geman_mcclure_weight, median_spread
-from geo_pose_ros.geometry.stats import nan_lower_median, nan_mean, nan_median
+from geo_pose_ros.geometry.stats import nan_lower_median, nan_mean, nan_median, nan_percentile
 
 
 def test_weights_and_costs_go_from_no_residual_to_an_infinite_one():
@@ -59,3 +59,8 @@ def test_bearings_are_unit_vectors_through_the_image_points():
     np.testing.assert_allclose(found[0], (0.0, 0.0, 1.0))
     np.testing.assert_allclose(found[1] * np.sqrt(26.0), (3.0, 4.0, 1.0))
     assert np.isnan(found[2]).all()
+
+
+def test_percentiles_are_those_of_the_finite_values():
+    assert nan_percentile([[4.0, np.nan], [2.0, np.inf]], 50) == 3.0
+    assert np.isnan(nan_percentile([np.nan], 50))

@@ -13,14 +13,15 @@ from ..arrays import FloatArray, IntArray
 
 def nan_median(values: FloatArray) -> FloatArray:
     """Return the medians (...) of the known of ``values`` (..., N), NaN where there is none."""
-    ordered, count = _ordered(values)
-    return 0.5 * (_taken(ordered, (count - 1) // 2) + _taken(ordered, count // 2))
+    ordered, first, count = _ordered(values)
+    low = ordered[first + np.maximum(count - 1, 0) // 2]
+    return np.asarray(0.5 * (low + ordered[first + np.minimum(count // 2, max(values.shape[-1], 1) - 1)]))
 
 
 def nan_lower_median(values: FloatArray) -> FloatArray:
     """Return the lower medians (...) of the known of ``values`` (..., N), each one of them; NaN where there is none."""
-    ordered, count = _ordered(values)
-    return _taken(ordered, (count - 1) // 2)
+    ordered, first, count = _ordered(values)
+    return np.asarray(ordered[first + np.maximum(count - 1, 0) // 2])
 
 
 def nan_percentile(values: ArrayLike, percent: float) -> float:
@@ -37,15 +38,14 @@ def nan_mean(values: FloatArray, axis: int, least: int = 1) -> FloatArray:
     return np.where(count >= least, np.where(known, values, 0.0).sum(axis) / np.maximum(count, 1), np.nan)
 
 
-def _ordered(values: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Return ``values`` sorted along the last axis, unknown ones last, and the number (...) of known ones."""
+def _ordered(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return ``values`` sorted along the last axis, unknown ones last, as one row.
+
+    And of each (...) where its values begin in that row and how many are known.
+    """
     if not values.shape[-1]:
         values = np.full((*values.shape[:-1], 1), np.nan)
-    return np.sort(values, -1), (~np.isnan(values)).sum(-1)
-
-
-def _taken(ordered: FloatArray, index: IntArray) -> FloatArray:
-    """Return the values (...) of ``ordered`` (..., N) at ``index`` (...), clipped to the row."""
-    index = np.clip(index, 0, ordered.shape[-1] - 1)
-    taken: FloatArray = np.take_along_axis(ordered, index[..., None], -1)[..., 0]
-    return taken
+    # take_along_axis takes several times as long as flat indices.
+    count = values.shape[-1] - np.isnan(values).sum(-1)
+    first = np.arange(0, values.size, values.shape[-1]).reshape(count.shape)
+    return np.sort(values, -1).ravel(), first, count

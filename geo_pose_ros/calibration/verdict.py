@@ -12,6 +12,7 @@ from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..findings import Finding, Severity
 from ..geometry.projection import project_world
+from ..geometry.stats import nan_percentile
 from ..types import CameraRig
 from .bundle.parameters import LOG_FOCAL, OFFSET
 from .bundle.solver import Adjustment, adjust
@@ -52,15 +53,11 @@ class Judgement:
         """Return camera -> median left-out and reprojection distance, px; NaN where there is none."""
         return {
             name: {
-                'left_out_px': _median(self.left_out_px.get(name, np.zeros(0))),
-                'reprojection_px': _median(self.reprojection_px[name]),
+                'left_out_px': nan_percentile(self.left_out_px.get(name, np.zeros(0)), 50),
+                'reprojection_px': nan_percentile(self.reprojection_px[name], 50),
             }
             for name in self.reprojection_px
         }
-
-
-def _median(values: FloatArray) -> float:
-    return float(np.median(values)) if len(values) else float('nan')
 
 
 def judge(rig: CameraRig, views: PoseViews) -> Judgement:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 
 from tqdm import tqdm
 
 from ..detection.settings import DetectorConfig
 from ..lifting.settings import LifterConfig
-from ..messages.clouds.keypoints import keypoints_from_cloud
-from ..messages.image import frame_from_message
 from ..pipeline import PosePipeline
 from ..rigs.topics import CameraTopics
+from ..runner import MessageReader, ViewReader
 from ..scene.settings import PipelineConfig
 from ..skeleton import get_skeleton
-from ..types import CameraRig, Frame, Intrinsics, Keypoints2D
+from ..types import CameraRig, Keypoints2D
 from .read import BagMessage, BagReader, until_damage
 
 _LOG = logging.getLogger(__name__)
@@ -39,52 +37,40 @@ def read_keypoints(
     Raises:
         BagError: if the bag cannot be read.
     """
-    recorded = {topics.keypoints: name for name, topics in cameras.items() if topics.keypoints}
-    images = {topics.image: name for name, topics in cameras.items() if not topics.keypoints and topics.image}
+    detector = detector or DetectorConfig()
+    names = {topics.keypoints or topics.image: name for name, topics in cameras.items()}
+    total = sum(reader.topics[topic].count for topic in names)
+    messages = tqdm(until_damage(reader.messages(names)), desc='read', total=total, unit='message', disable=None)
+    read: MessageReader[BagMessage] = MessageReader(
+        lambda camera, message: message.decode(), detector, get_skeleton(skeleton),
+        [name for name, topics in cameras.items() if topics.keypoints],
+    )
     keypoints: dict[str, list[Keypoints2D]] = {name: [] for name in cameras}
-    joints = get_skeleton(skeleton)
-    for message in until_damage(reader.messages(recorded)) if recorded else ():
-        name = recorded[message.topic]
-        keypoints[name].append(keypoints_from_cloud(message.decode(), name, joints))
-    if images:
-        _detect(reader, images, rig, detector or DetectorConfig(), keypoints)
-    return keypoints
-
-
-def _detect(
-    reader: BagReader, images: Mapping[str, str], rig: CameraRig, detector: DetectorConfig,
-    keypoints: dict[str, list[Keypoints2D]],
-) -> None:
-    total = sum(reader.topics[topic].count for topic in images)
-    messages = tqdm(until_damage(reader.messages(images)), desc='detect', total=total, unit='frame', disable=None)
-    config = PipelineConfig(detector=detector, lifter=LifterConfig(enabled=False))
     errors: Counter[str] = Counter()
-    with PosePipeline(rig, config) as pipeline:
-        for frames in _batches(messages, images):
-            loaders = {
-                name: partial(_load, message, name, rig[name].intrinsics, detector.max_side_px)
-                for name, message in frames.items()
-            }
-            views = pipeline.begin(loaders).views()
+    with PosePipeline(rig, PipelineConfig(detector=detector, lifter=LifterConfig(enabled=False))) as pipeline:
+        views_of = ViewReader(pipeline, read)
+        for batch in _batches(messages, names):
+            views = views_of.begin(batch).views()
             errors.update(views.camera_errors.keys())
             for name, found in views.keypoints.items():
                 keypoints[name].append(found)
     for name, count in errors.items():
-        _LOG.warning("Camera '%s': %d images could not be used.", name, count)
+        _LOG.warning("Camera '%s': %d messages could not be used.", name, count)
+    return keypoints
 
 
-def _batches(messages: Iterable[BagMessage], images: Mapping[str, str]) -> Iterator[dict[str, BagMessage]]:
-    """Yield images to be detected at the same time, one of each camera: their clocks may not agree yet."""
+def _batches(messages: Iterable[BagMessage], names: Mapping[str, str]) -> Iterator[dict[str, BagMessage]]:
+    """Yield messages to be read at the same time, one of each camera: their clocks may not agree yet.
+
+    Args:
+        names: of the cameras, by topic.
+    """
     batch: dict[str, BagMessage] = {}
     for message in messages:
-        name = images[message.topic]
+        name = names[message.topic]
         if name in batch:
             yield batch
             batch = {}
         batch[name] = message
     if batch:
         yield batch
-
-
-def _load(message: BagMessage, camera: str, intrinsics: Intrinsics, max_side_px: int) -> Frame:
-    return frame_from_message(message.decode(), camera, intrinsics, max_side_px)

@@ -50,9 +50,9 @@ def bag(tmp_path_factory):
 def test_refine(bag, tmp_path, capsys):
     out, report = tmp_path / 'rig.yaml', tmp_path / 'report'
     assert main(['calibrate', str(bag), '--out', str(out), '--report', str(report), '--instants', '80']) == 0
-    turns, shifts, _ = pose_errors(read_calibration(out), TRUTH)
+    turns, moves, _ = pose_errors(read_calibration(out), TRUTH)
     assert turns.max() < 0.15
-    assert shifts.max() < 10.0
+    assert moves.max() < 10.0
     tree = json.loads((report / 'report.json').read_text())
     assert tree['score_px']['after'] < tree['score_px']['before']
     assert {path.name for path in report.iterdir()} == {'report.json', 'residuals.png', 'above.png', 'index.html'}

@@ -75,9 +75,9 @@ def test_it_is_repaired_and_the_others_stay(watched):
     proposal = watch.refine_in_background().result(timeout=120)
     assert proposal.refusal == ''
     assert proposal.moved == ('cam2',)
-    turns, shifts = errors_as_is(proposal.rig, now)
+    turns, moves = errors_as_is(proposal.rig, now)
     assert turns.max() < 0.3
-    assert shifts.max() < 20.0
+    assert moves.max() < 20.0
     # What the moved camera saw before it was moved did not enter.
     assert proposal.found.shared[2, 2] < 0.8 * proposal.found.shared[0, 0]
     # It came from another process, and is as good as any.

@@ -37,9 +37,9 @@ def test_align_finds_the_similarity_back():
     rig = ring_rig(4)
     change = align_rig(TILT.rig(rig), rig, 4.0)
     assert change.scale == pytest.approx(1.0 / 0.7)
-    turns, shifts = errors_as_is(change.rig(TILT.rig(rig)), rig)
+    turns, moves = errors_as_is(change.rig(TILT.rig(rig)), rig)
     assert turns.max() < 1e-5
-    assert shifts.max() < 1e-4
+    assert moves.max() < 1e-4
 
 
 def test_a_moved_camera_does_not_take_the_world_with_it():
@@ -48,9 +48,9 @@ def test_a_moved_camera_does_not_take_the_world_with_it():
     R = Rotation.from_rotvec((0.0, 0.2, 0.0)).as_matrix() @ camera.cam_from_world[:, :3]
     moved = replace(camera, cam_from_world=np.column_stack([R, -R @ (camera.position_m + 0.3)]))
     now = CameraRig((*rig.cameras[:2], moved, rig.cameras[3]))
-    turns, shifts = errors_as_is(align_rig(now, rig, 4.0).rig(now), rig)
+    turns, moves = errors_as_is(align_rig(now, rig, 4.0).rig(now), rig)
     np.testing.assert_allclose(turns, (0.0, 0.0, np.degrees(0.2), 0.0), atol=0.3)
-    assert shifts[[0, 1, 3]].max() < 20.0
+    assert moves[[0, 1, 3]].max() < 20.0
 
 
 @pytest.mark.parametrize('noise_m', [0.0, 0.01])

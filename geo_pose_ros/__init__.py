@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .types import Bodies3D as Bodies3D
     from .types import Camera as Camera
     from .types import CameraRig as CameraRig
+    from .types import ClockModel as ClockModel
     from .types import Frame as Frame
     from .types import FrameSet as FrameSet
     from .types import Intrinsics as Intrinsics
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 # Public name -> its module. Help of the command line must not load numpy, so nothing is imported here.
 _PUBLIC = {
     'BODY17': 'skeleton', 'Bodies3D': 'types', 'CalibrateTask': 'calibration.task', 'Camera': 'types',
-    'CameraRig': 'types', 'Frame': 'types', 'FrameSet': 'types', 'GeoPoseError': 'errors', 'Intrinsics': 'types',
-    'Keypoints2D': 'types',
+    'CameraRig': 'types', 'ClockModel': 'types', 'Frame': 'types', 'FrameSet': 'types',
+    'GeoPoseError': 'errors', 'Intrinsics': 'types', 'Keypoints2D': 'types',
     'PipelineConfig': 'scene.settings', 'PipelineResult': 'pipeline', 'PosePipeline': 'pipeline',
     'Recorded': 'bags.recording', 'Recording': 'bags.recording', 'Scene': 'scene.scene',
     'SceneResult': 'scene.scene', 'Skeleton': 'skeleton', 'calibrate': 'calibration.calibrate',

@@ -12,9 +12,9 @@ import geo_pose_ros
 
 # A name that leaves this list breaks somebody's program.
 NAMES = [
-    'BODY17', 'Bodies3D', 'CalibrateTask', 'Camera', 'CameraRig', 'Frame', 'FrameSet', 'GeoPoseError', 'Intrinsics',
-    'Keypoints2D', 'PipelineConfig', 'PipelineResult', 'PosePipeline', 'Recorded', 'Recording', 'Scene', 'SceneResult',
-    'Skeleton', 'calibrate', 'get_skeleton', 'load_rig', 'process_bag', 'read_calibration',
+    'BODY17', 'Bodies3D', 'CalibrateTask', 'Camera', 'CameraRig', 'ClockModel', 'Frame', 'FrameSet', 'GeoPoseError',
+    'Intrinsics', 'Keypoints2D', 'PipelineConfig', 'PipelineResult', 'PosePipeline', 'Recorded', 'Recording', 'Scene',
+    'SceneResult', 'Skeleton', 'calibrate', 'get_skeleton', 'load_rig', 'process_bag', 'read_calibration',
 ]
 
 

@@ -241,23 +241,6 @@ def test_refusals():
         pipeline.process(FrameSet({'cam9': Frame('cam9', 0, IMAGE)}))
 
 
-def test_with_the_lifter_an_arm_hidden_from_all_cameras_and_a_joint_of_one_view_are_there():
-    rig, truth = ring_rig(4), person()
-    seen = keypoints(rig, [truth], noise_px=1.0)
-    hidden = {}
-    for name, k in seen.items():
-        xy, confidence = k.xy.copy(), k.confidence.copy()
-        xy[:, 12:14], confidence[:, 12:14] = np.nan, 0.0
-        hidden[name] = Keypoints2D(name, 0, BODY17, xy, confidence)
-    with PosePipeline(rig, PipelineConfig()) as pipeline:
-        bodies = pipeline.fuse(0, hidden).bodies
-    assert np.isfinite(bodies.xyz).all()
-    assert bodies.num_views[0, 12:14].tolist() == [0, 0]
-    assert np.linalg.norm(bodies.xyz - truth, axis=-1)[0].max() < 0.45
-    assert np.delete(np.linalg.norm(bodies.xyz - truth, axis=-1)[0], [12, 13]).max() < 0.05
-    assert bodies.confidence[0, 12:14].max() < 0.5 < np.delete(bodies.confidence[0], [12, 13]).min()
-
-
 def test_a_temporal_lifter_sees_what_each_view_saw_of_the_body_before(tmp_path, monkeypatch):
     model = onnx_models.temporal_lifter(tmp_path / 'temporal.onnx', 3)
     card = replace(

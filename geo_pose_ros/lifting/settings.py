@@ -22,4 +22,8 @@ class LifterConfig:
         False, 'People stand on the plane through the origin of the world, across that axis: then one camera is enough '
         'to estimate their height and their distance',
     )
+    views: int = setting(
+        3, 'Views of a body that are lifted, those that show most of it; lifters err alike, so that more add little. A '
+        'lifter of several frames lifts all', low=1, high=64,
+    )
     engine: EngineConfig = field(default_factory=EngineConfig)

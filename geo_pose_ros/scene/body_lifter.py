@@ -12,22 +12,19 @@ from ..fusion.views import BodyViews, Cameras
 from ..lifting.lifter import PoseLifter
 from .history import PoseHistory
 
-# Views of a body that are lifted: those that show most of it. Lifters err alike, so that more add little.
-_LIFTED_VIEWS = 3
-
 
 class BodyLifter:
     """Lifts the bodies of one scene."""
 
-    def __init__(self, lifter: PoseLifter) -> None:
-        """Start with no past; the lifter stays the caller's to close."""
-        self._lifter, card = lifter, lifter.card
+    def __init__(self, lifter: PoseLifter, views: int) -> None:
+        """Start with no past; the lifter stays the caller's to close, and lifts at most ``views`` of a body."""
+        self._lifter, self._views, card = lifter, views, lifter.card
         # Only a lifter that reads several frames needs one.
         self._history = PoseHistory(card.receptive_field, card.rate_hz) if card.receptive_field > 1 else None
 
     def lift(self, stamp_ns: int, cameras: Cameras, keypoints: BodyViews, body_ids: IntArray) -> LiftedViews:
         """Return the lifted poses of the bodies ``body_ids`` (B,), -1 for new ones."""
-        camera = _views_to_lift(keypoints, None if self._history else _LIFTED_VIEWS)
+        camera = _views_to_lift(keypoints, None if self._history else self._views)
         body = np.arange(camera.shape[1])
         cam_from_world = cameras.cam_from_world[camera]
         lifted = self._lifter.lift(

@@ -116,11 +116,11 @@ class Scene:
         self._cameras = CameraStates(self._observer.focal_px, self._config.cameras)
         self._learner = CameraLearner(self._cameras, self._config.tracking.gate_m)
         # Its past is of the cameras before.
-        self._lifter = None if self._pose_lifter is None else BodyLifter(self._pose_lifter)
+        self._lifter = None if self._pose_lifter is None else BodyLifter(self._pose_lifter, self._config.lifter.views)
 
     def with_lifter(self, lifter: PoseLifter) -> None:
         """Go on with another lifter: all survives but the windows that the lifter before was given."""
-        self._pose_lifter, self._lifter = lifter, BodyLifter(lifter)
+        self._pose_lifter, self._lifter = lifter, BodyLifter(lifter, self._config.lifter.views)
         # The solver uses bone lengths only where a lifter couples the joints.
         if self._bones is None and self._config.solver.bone_spread:
             self._bones = BoneLengths(BODY17)

@@ -174,16 +174,6 @@ def test_a_noisy_camera_counts_less_and_the_covariance_follows_the_level():
     np.testing.assert_allclose(louder.solution.covariance, 9.0 * run(P, focal, xn, confidence).solution.covariance)
 
 
-def test_selected_bodies_carry_all_that_is_theirs():
-    found = run(*scene(bodies=3)[:4])
-    kept = np.array([True, False, True])
-    part = found.select(kept)
-    np.testing.assert_array_equal(part.solution.xyz, found.solution.xyz[kept])
-    np.testing.assert_array_equal(part.views.xn, found.views.xn[:, kept])
-    np.testing.assert_array_equal(part.weights, found.weights[:, kept])
-    assert found.select(np.ones(3, bool)) is found
-
-
 def tracked(found, views, config) -> Tracks:
     """Tracks that have taken in an estimate, at time 0."""
     tracks, solution = Tracks(config, 17), found.solution

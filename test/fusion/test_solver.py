@@ -10,7 +10,7 @@ from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.fusion.lifted import LiftedViews, lifted_prior
 from geo_pose_ros.fusion.prior import BodyPrior
 from geo_pose_ros.fusion.settings import SolverConfig
-from geo_pose_ros.fusion.solver import Solution, solve
+from geo_pose_ros.fusion.solver import solve
 from geo_pose_ros.fusion.views import Noise
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at
@@ -363,16 +363,3 @@ def test_a_joint_whose_views_contradict_each_other_is_doubted():
     before = run(cams, xn, weights).covariance[0, 13]
     xn[3, 0, 13, 0] += 0.3 / depth
     assert np.trace(run(cams, xn, weights).covariance[0, 13]) < 4.0 * np.trace(before)
-
-
-def test_solutions_are_selected_and_replaced_body_by_body():
-    cams, truth = ring(3), crowd(3)
-    found = run(cams, *observe(cams, truth))
-    other = found.select(np.array([2]))
-    assert isinstance(other, Solution)
-    np.testing.assert_array_equal(other.xyz[0], found.xyz[2])
-    changed = found.with_rows(np.array([0]), other)
-    for name in ('xyz', 'covariance', 'random_covariance', 'seen_xyz', 'seen_covariance'):
-        np.testing.assert_array_equal(getattr(changed, name)[0], getattr(other, name)[0])
-    np.testing.assert_array_equal(changed.robust_weight[:, 0], other.robust_weight[:, 0])
-    np.testing.assert_allclose(found.xyz, truth, atol=1e-6)

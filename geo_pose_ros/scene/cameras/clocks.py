@@ -24,7 +24,7 @@ _MOST_JOINTS = 48
 # What was learned is forgotten over this, s: clocks drift.
 _MEMORY_S = 20.0
 # Errors of successive sets are alike: so many sets count as one.
-_ALIKE_SETS = 4.0
+ALIKE_SETS = 4.0
 # Standard deviations of clock offsets (s) and view offsets (at focal length 1) before anything is known.
 _OFFSET_S = 0.05
 _VIEW_OFFSET = 0.01
@@ -130,7 +130,7 @@ class ClockOffsets:
         image = local[..., :2] / depth
         jacobian = cameras.image_jacobian(local)
         flow = (jacobian @ velocity[..., None])[..., 0]
-        weight = np.where(np.isfinite(xn[..., 0]), information / _ALIKE_SETS, 0.0)[..., None]
+        weight = np.where(np.isfinite(xn[..., 0]), information / ALIKE_SETS, 0.0)[..., None]
         error = np.where(weight > 0.0, xn - image, 0.0) - flow * self.offset_s[:, None, None]
         count, joints = xn.shape[:2]
         design = np.zeros((count, joints, 2, 3))

@@ -16,7 +16,7 @@ from ...fusion.estimate import Estimate
 from ...fusion.views import NEAR_M, Cameras, Noise
 from ...geometry.stats import nan_mean, nan_median
 from ..settings import CameraStateConfig
-from .clocks import ClockOffsets
+from .clocks import ALIKE_SETS, ClockOffsets
 from .drift import DriftDetector
 
 # Joints of a view that its mean offset needs.
@@ -25,8 +25,6 @@ _LEAST_JOINTS = 6
 _MEMORY_S = 10.0
 # Bodies that are used per set: the cost is bounded.
 _MOST_BODIES = 6
-# Successive sets err alike: so many count as one.
-_ALIKE_SETS = 4.0
 # Before anything is known: relative noise, and standard deviation of what is shared (at focal length 1), each worth so
 # many sets.
 _FIRST_SHARED = 0.0015
@@ -190,7 +188,7 @@ class CameraStates:
         left = np.where((left >= _LEAST_FREEDOM) & np.isfinite(squared), left, 0.0)
         sums = np.stack([np.where(left > 0.0, squared, 0.0).sum((1, 2)), left.sum((1, 2))], 1)
         # The prior stays.
-        self._noise = forget * self._noise + sums / _ALIKE_SETS + (1.0 - forget) * _PRIOR_WEIGHT
+        self._noise = forget * self._noise + sums / ALIKE_SETS + (1.0 - forget) * _PRIOR_WEIGHT
 
     def _learn_shared(self, offset: FloatArray, information: FloatArray, inlier: BoolArray, dt_s: float) -> None:
         """Learn what all joints of a view share from the views' offsets (C, B, 2)."""
@@ -211,7 +209,7 @@ class CameraStates:
         limit = np.square(6.0 * np.sqrt(self._shared[0] / self._shared[1]) + 0.004) * freedom
         sums = np.array((np.clip(found - chance, 0.0, limit)[several].sum(), freedom.sum()))
         self._freedom += (1.0 - forget) * (float(freedom[several].mean()) - self._freedom)
-        self._shared = forget * self._shared + sums / _ALIKE_SETS
+        self._shared = forget * self._shared + sums / ALIKE_SETS
         self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0))
 
 

@@ -106,7 +106,6 @@ class Stage:
         self._frusta: dict[str, CameraFrustumHandle] = {}
         self._ghost: LineSegmentsHandle | None = None
         self.on_body: Callable[[int], None] = lambda body_id: None
-        self.on_camera: Callable[[str], None] = lambda name: None
 
     @property
     def gui(self) -> GuiApi:
@@ -164,7 +163,6 @@ class Stage:
         @frustum.on_click
         def _(event: SceneNodePointerEvent[CameraFrustumHandle]) -> None:
             self.look_through(camera.name, event.client)
-            self.on_camera(camera.name)
 
         return frustum
 

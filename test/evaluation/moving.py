@@ -58,7 +58,7 @@ def recorded(
     change: Callable[[str, int, Keypoints2D], Keypoints2D] = lambda name, number, k: k,
     bodies: Callable[[int], Bodies3D] | None = None, config: ReportConfig | None = None, rounds: int = 1,
 ) -> RecordingReport:
-    """Return the report of people, by default one who walks, in which cameras err as told.
+    """Return the report of people, by default one who walks, whose cameras err.
 
     A stamp that is late by d belongs to what was there d earlier. A camera of ``after_ms`` looks so long after the set.
     """

@@ -222,14 +222,6 @@ def test_not_one_usable_frame(tmp_path, truth_detector):
     assert not (tmp_path / 'out').exists()
 
 
-def test_images_of_another_size_than_camera_info(tmp_path, truth_detector):
-    rig = write_scene(tmp_path / 'bag')
-    lens = [replace(camera.intrinsics, width=640, height=480) for camera in rig.cameras]
-    other = CameraRig(tuple(replace(c, intrinsics=i) for c, i in zip(rig.cameras, lens, strict=True)), 'world')
-    with pytest.raises(FrameError, match='received an image of 1280x960 px, camera_info says 640x480'):
-        process_bag(tmp_path / 'bag', tmp_path / 'out', rig=other)
-
-
 def test_missing_frames_give_smaller_sets_or_none(tmp_path, truth_detector):
     write_scene(tmp_path / 'bag')
 

@@ -15,6 +15,7 @@ import yaml
 from geo_pose_ros.ros.io.middleware import PROFILE, large_data_environment
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import walk
+from test.ros.harness import RIG
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
@@ -162,6 +163,25 @@ def test_the_example_of_four_cameras(
     assert given['cameras'] == 'cam01,cam02,cam03,cam04' and set(given) <= set(ARGUMENTS)
     with pytest.raises(RuntimeError, match=r'driver:=webcam: expected one of usb_cam, v4l2_camera\.'):
         start.kwargs['function']({**context, 'driver': 'webcam'})
+
+
+@pytest.mark.parametrize(('processes', 'shares'), [('2', 2), ('9', 4), ('0', 1)])
+def test_each_detector_process_gets_its_share_and_is_started_again(
+    load: Callable[[str], list[Any]], rig_path: str, processes: str, shares: int
+) -> None:
+    description = load('detectors.launch.py')
+    (function,) = of(description, 'OpaqueFunction')
+    context = {'rig': rig_path, 'params': 'p.yaml', 'processes': processes, 'detector_params': ''}
+    pose_node, *detectors = function.kwargs['function'](context)
+    assert pose_node.kwargs['parameters'] == ['p.yaml', {'rig': str(Path(rig_path)), 'transport': 'keypoints'}]
+    assert len(detectors) == shares
+    cameras = [name for node in detectors for name in node.kwargs['parameters'][0]['cameras']]
+    assert sorted(cameras) == sorted(RIG.names)
+    assert len({node.kwargs['name'] for node in detectors}) == shares
+    assert all(node.kwargs['respawn'] and node.kwargs['respawn_delay'] < 2.0 for node in detectors)
+    assert all(node.kwargs['executable'] == 'detector_node' for node in detectors)
+    names = [argument.args[0] for argument in of(description, 'DeclareLaunchArgument')]
+    assert names == ['rig', 'processes', 'params', 'detector_params']
 
 
 def test_the_play_arguments_exist() -> None:

@@ -163,25 +163,14 @@ def test_an_unexpected_error_is_an_answer(rig_path: str, refinement: Refinement)
         )
 
 
-def test_a_proposal_is_written_and_not_used(rig_path: str, refinement: Refinement, tmp_path: Path) -> None:
-    out = tmp_path / 'proposed.yaml'
-    refinement.done.set_result(Proposal(after_turning(), '', (TURNED,), None))
-    with world('keypoints', rig_path=rig_path, calibration__out=str(out)) as w:
-        w.new_bodies(3, views=4)
-        assert until(call(w), 'the service answers').message == f'a better rig is written to {out}'
-        w.new_bodies(3, views=4)
-    assert errors_as_is(load_rig(out), after_turning())[0].max() < 1e-6
-
-
-@pytest.mark.parametrize('apply', ['propose', 'apply'])
-def test_the_rig_file_in_use_is_never_replaced(rig_path: str, refinement: Refinement, apply: str) -> None:
+def test_a_proposal_is_written_and_neither_used_nor_over_the_rig_file(rig_path: str, refinement: Refinement) -> None:
     before, beside = Path(rig_path).read_bytes(), Path(rig_path).with_name(f'proposed_{Path(rig_path).name}')
     refinement.done.set_result(Proposal(after_turning(), '', (TURNED,), None))
     same = str(Path(rig_path).parent / '.' / Path(rig_path).name)
-    with world('keypoints', rig_path=rig_path, calibration__out=same, calibration__apply=apply) as w:
-        response = until(call(w), 'the service answers')
-        assert response.success
-        assert response.message.endswith(f'written to {beside}')
+    with world('keypoints', rig_path=rig_path, calibration__out=same) as w:
+        w.new_bodies(3, views=4)
+        assert until(call(w), 'the service answers').message == f'a better rig is written to {beside}'
+        w.new_bodies(3, views=4)
     assert Path(rig_path).read_bytes() == before
     assert errors_as_is(load_rig(beside), after_turning())[0].max() < 1e-6
 
@@ -211,25 +200,16 @@ def test_a_call_is_answered_when_the_node_is_cleaned_up(rig_path: str, refinemen
         w.node.trigger_deactivate()
         w.node.trigger_cleanup()
         assert 'stopped' in until(response, 'the service answers').message
+    assert not [t for t in threading.enumerate() if 'calibrate' in t.name]
 
 
-def test_without_the_watch_there_is_no_service(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path, calibration__watch=False) as w:
+@pytest.mark.parametrize('watch', [False, True], ids=['no watch', 'no std_srvs'])
+def test_without_the_watch_or_std_srvs_the_node_runs_without_service(
+    rig_path: str, monkeypatch: pytest.MonkeyPatch, watch: bool
+) -> None:
+    if watch:
+        monkeypatch.setitem(sys.modules, 'std_srvs.srv', None)
+    with world('keypoints', rig_path=rig_path, calibration__watch=watch) as w:
         w.new_bodies(1)
         names = [name for name, _ in w.tester.get_service_names_and_types()]
-        assert '/pose_node/calibrate' not in names
-        assert '/pose_node/get_parameters' in names
-
-
-def test_without_std_srvs_the_node_runs_and_says_so(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, 'std_srvs.srv', None)
-    with world('keypoints', rig_path=rig_path) as w:
-        w.new_bodies(1)
-        assert '/pose_node/calibrate' not in [name for name, _ in w.tester.get_service_names_and_types()]
-
-
-def test_no_thread_is_left(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path) as w:
-        w.new_bodies(1)
-        assert [t for t in threading.enumerate() if 'calibrate' in t.name]
-    assert not [t for t in threading.enumerate() if 'calibrate' in t.name]
+        assert '/pose_node/calibrate' not in names and '/pose_node/get_parameters' in names

@@ -17,10 +17,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
 
-from geo_pose_ros.errors import CalibrationError, ConfigError
+from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.ros.io.qos import profile
-from geo_pose_ros.ros.nodes.camera_set import CameraSet
-from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.types import Bodies3D, CameraRig
 from test.ros.harness import PERSON, Console, World, until, world
 from test.ros.nodes.test_lifecycle import call
@@ -80,17 +78,12 @@ def test_a_camera_comes_and_another_goes_and_people_stay(rig_path: str) -> None:
         assert not [line for line in console.lines if 'silent' in line or 'no frame' in line]
 
 
-def test_the_only_camera_is_exchanged(rig_path: str) -> None:
+def test_all_cameras_are_exchanged(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1']) as w:
         first = settled(w, 2)
         assert set_cameras(w, 'cam2', 'cam3') == ''
         assert {int(b.body_ids[0]) for b in first + settled(w, 2)} == {0}
-
-
-def test_all_of_the_rig_file_is_what_no_names_mean(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path, cameras=['cam0', 'cam1']) as w:
-        settled(w, 2)
-        # ROS has no empty list of strings.
+        # All of the rig file; ROS has no empty list of strings.
         assert set_cameras(w, '') == ''
         settled(w, 4)
 
@@ -183,10 +176,3 @@ def test_the_frames_of_the_cameras_that_there_are(
     assert [rig.names for rig in published] == [('cam0', 'cam1'), ('cam1', 'cam2')]
     # Not against what the rig is carried through.
     assert {rig.world_frame_id for rig in published} == {'world'}
-
-
-def test_no_cameras_and_a_name_twice() -> None:
-    with pytest.raises(ConfigError, match=r'No cameras\. Name them'):
-        CameraSet.of(None, NodeConfig())
-    with pytest.raises(ConfigError, match=r"received \['a', 'a'\], expected every name once"):
-        CameraSet.of(None, NodeConfig(cameras=('a', 'a')))

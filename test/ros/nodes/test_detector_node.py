@@ -73,8 +73,8 @@ def test_bodies_from_keypoints_of_a_detector_node_and_whom_it_is_told_to_expect(
             w.new_bodies(3, views=4)
 
 
-@pytest.mark.parametrize('elsewhere', [['cam1'], ['cam0', 'cam2', 'cam3']])
-def test_any_mix_of_pictures_and_keypoints(elsewhere: list[str], rig_path: str) -> None:
+def test_a_mix_of_images_and_keypoints(rig_path: str) -> None:
+    elsewhere = ['cam0', 'cam2', 'cam3']
     with (
         world('compressed', rig_path=rig_path, keypoints_cameras=elsewhere) as w, detecting(w, elsewhere),
     ):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros.io.message_factory import installed_class
 from geo_pose_ros.ros.nodes import outputs
-from geo_pose_ros.ros.nodes.outputs import Outputs
+from geo_pose_ros.ros.nodes.outputs import CameraOutputs, Outputs
 from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.scene.scene import SceneResult
 from test.messages.test_detections3d import MAKE
@@ -56,3 +57,22 @@ def test_a_class_is_there_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) ->
     assert installed_class('some_msgs/msg/Some') is int
     assert installed_class('some_msgs/msg/Other') is None
     assert installed_class('no_such_msgs/msg/Some') is None
+
+
+def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = FakeNode()
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    with pytest.raises(ConfigError, match='publish_body_frames needs the ROS package tf2_msgs'):
+        Outputs(node, NodeConfig(publish_body_frames=True))
+    monkeypatch.setattr(outputs, 'transform_message', lambda what, otherwise: SimpleNamespace)
+    monkeypatch.setattr(outputs, 'installed_class', lambda kind: None)
+    made = Outputs(node, NodeConfig(publish_body_frames=True))
+    made.cameras |= {name: CameraOutputs(node, name, active=False) for name in RIG.names}
+    made.publish(PipelineResult(SceneResult(bodies(4))), RIG)
+    (frame,) = node.sent['/tf'][0].transforms
+    assert (frame.header.frame_id, frame.child_frame_id) == ('world', 'body_4')
+    made.close()
+    assert node.topics == {}
+    # Not asked for, nothing is created.
+    Outputs(node, NodeConfig())
+    assert '/tf' not in node.topics

@@ -23,7 +23,6 @@ from geo_pose_ros.messages.clouds.details import with_details
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
-from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import outputs, rig_source
@@ -128,16 +127,6 @@ def test_a_camera_that_comes_late_stops_and_restarts(rig_path: str) -> None:
         w.cameras.behaviour['cam3'] = right
         check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
         w.reported('camera cam3', 'ok')
-
-
-def test_a_camera_that_sends_old_stamps_stays_in_the_sets(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path) as w:
-        w.new_bodies(3, views=4)
-        right = w.cameras.behaviour['cam0']
-        # Half-way between two sets of the others, and later than a set is waited for: grouped by arrival.
-        w.cameras.behaviour['cam0'] = lambda stamp_ns: right(stamp_ns - 45_000_000)
-        w.new_bodies(30)
-        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
 
 
 def test_a_camera_whose_clock_jumps(rig_path: str) -> None:
@@ -281,21 +270,6 @@ def test_an_uncalibrated_camera_costs_only_itself(transforms: list[Callable[[Any
         w.reported('rig', 'ok')
 
 
-def test_sets_are_made_by_the_clocks_that_people_have_shown(
-    rig_path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clocks = {f'cam{c}': ClockModel(0.02 if c == 1 else 0.0) for c in range(4)}
-    monkeypatch.setattr(PosePipeline, 'clocks', lambda pipeline: clocks)
-
-    def ahead(cameras: Cameras) -> None:
-        cameras.shift('cam1', 20_000_000)
-
-    with world('keypoints', rig_path=rig_path, before_start=ahead) as w:
-        w.new_bodies(20, views=4)
-        # The stamps of a set lie 20 ms apart, its instants do not.
-        until(lambda: w.values('pipeline').get('spread_ms p50') == '0.0', 'the clocks are corrected')
-
-
 def test_the_console_tells_when_a_camera_dies_and_when_it_is_back(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path) as w:
         console = Console(w)
@@ -330,30 +304,6 @@ def test_drivers_that_leave_their_stamps_at_zero(rig_path: str) -> None:
         assert all(w.cameras.sent_ns[0] <= stamp <= time.time_ns() for stamp in stamps)
         status = w.reported('camera cam0', 'its stamps are 0; the time of arrival stands for them')
         assert status.level == b'\x01'
-
-
-def test_stamps_that_never_change_are_a_fault(rig_path: str) -> None:
-    def stuck(cameras: Cameras) -> None:
-        cameras.behaviour['cam2'] = lambda stamp_ns: cameras.keypoints('cam2', cameras.sent_ns[0])
-
-    with world('keypoints', rig_path=rig_path, before_start=stuck) as w:
-        w.new_bodies(3, views=3)
-        w.reported('camera cam2', 'none of its last', 'was used')
-
-
-def test_transforms_that_concern_no_camera_cost_nothing(transforms: list[Callable[[Any], None]]) -> None:
-    with world('compressed', cameras=list(RIG.names)) as w:
-        transforms[0](Transforms())
-        before = w.new_bodies(3, views=4)
-        pipeline = w.node._session._processor._runner.pipeline
-        for _ in range(3):
-            foreign = Transforms(('cam0',))
-            foreign.transforms[0].child_frame_id = 'gripper'
-            transforms[0](foreign)
-            transforms[0](Transforms())
-        after = w.new_bodies(3, views=4)
-        assert w.node._session._processor._runner.pipeline is pipeline
-        assert {b.body_ids[0] for b in after} == {b.body_ids[0] for b in before}
 
 
 def test_a_picture_of_another_frame_is_told(transforms: list[Callable[[Any], None]]) -> None:

@@ -13,9 +13,8 @@ import struct
 from types import SimpleNamespace
 from typing import Any
 
+from ...arrays import NS_PER_S
 from ...errors import FrameError
-
-_NS_PER_S = 1_000_000_000
 
 
 class _Reader:
@@ -59,12 +58,12 @@ class _Reader:
 def header_stamp_ns(cdr: bytes) -> int:
     """Return the stamp of a message that begins with a Header, ns; raise FrameError if it is too short."""
     reader = _Reader(cdr)
-    return reader.number('i') * _NS_PER_S + reader.number('I')
+    return reader.number('i') * NS_PER_S + reader.number('I')
 
 
 def with_header_stamp(cdr: bytes, stamp_ns: int) -> bytes:
     """Return the message with another stamp; raise FrameError if it is too short."""
-    stamp = struct.pack(f'{_Reader(cdr).order}iI', *divmod(stamp_ns, _NS_PER_S))
+    stamp = struct.pack(f'{_Reader(cdr).order}iI', *divmod(stamp_ns, NS_PER_S))
     return b''.join((cdr[:4], stamp, cdr[12:]))
 
 

@@ -14,14 +14,10 @@ from scipy.spatial.transform import Rotation
 
 from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.skeleton import BODY17, mirror_of
 
 _PARENT, _CHILD = np.array(BODY17.edges).T
 _BONE = {int(child): bone for bone, child in enumerate(_CHILD)}
-# Mirroring exchanges left and right.
-_MIRRORED = np.arange(len(BODY17))
-for _left, _right in BODY17.flip_pairs:
-    _MIRRORED[[_left, _right]] = _right, _left
 
 
 def _bones(*joints: str) -> BoolArray:
@@ -87,7 +83,7 @@ def _piece(others: Sequence[FloatArray], frames: int, up: FloatArray, rng: np.ra
         side = np.eye(3)[np.abs(up).argmin()]
         side = side - (side @ up) * up
         side /= np.linalg.norm(side)
-        taken = (taken - 2.0 * (taken @ side)[..., None] * side)[:, _MIRRORED]
+        taken = (taken - 2.0 * (taken @ side)[..., None] * side)[:, mirror_of(BODY17)]
     return taken
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.lifting.canonical import CanonicalPoses
-from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.skeleton import BODY17, mirror_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,9 +153,7 @@ class Batch:
 
 def _mirror_matrix() -> Tensor:
     """Return (3J, 3J): the flattened joints of body17, x to -x and left to right."""
-    order = torch.arange(len(BODY17))
-    for left, right in BODY17.flip_pairs:
-        order[left], order[right] = right, left
+    order = torch.from_numpy(mirror_of(BODY17))
     return torch.kron(torch.eye(len(BODY17))[:, order], torch.diag(torch.tensor([-1.0, 1.0, 1.0])))
 
 

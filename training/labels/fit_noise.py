@@ -13,14 +13,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from geo_pose_ros.arrays import BoolArray, FloatArray
+from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.projection import project_rays
 from geo_pose_ros.geometry.stats import nan_mean, nan_median
-from geo_pose_ros.simulation.detector import ARMS, LEGS, NoiseSettings
+from geo_pose_ros.simulation.detector import NoiseSettings
+from geo_pose_ros.skeleton import BODY17, mirror_of
 
 from ..data.recording import PersonRecording
+from .sides import LIMBS, exchange_sides
 from .triangulation import refined_labels
+from .views import SeenJoints
 
 # A residual above this many person heights is no jitter; labels less certain than this say nothing.
 _OUTLIER = 0.07
@@ -43,7 +46,7 @@ class _Residuals:
         inflate: (F, J) by how much jitter is larger than ``offset``: the label has been fitted to it.
         confidence: (F, J).
         present: (F,) whether the person was seen at all.
-        swapped: (F, 2) whether arms, and legs, fit better when left and right are exchanged.
+        swapped: (F, 2) whether legs, and arms, fit better when left and right are exchanged.
     """
 
     offset: FloatArray
@@ -90,42 +93,35 @@ def fit_noise(recordings: Sequence[PersonRecording], start: NoiseSettings | None
 
 
 def _residuals(recording: PersonRecording) -> list[_Residuals]:
-    rays, confidence = recording.rays(), recording.confidence
-    labels, weight = refined_labels(recording)
+    """Return the residuals of each view, sides exchanged back where they are swapped."""
+    views, (labels, weight) = SeenJoints.of(recording), refined_labels(recording)
     projected = project_rays(recording.cam_from_world, labels, _NEAREST_M)
-    size = np.maximum((projected.max(2) - projected.min(2)).max(-1), 1e-3)
+    size = np.maximum((projected.max(2) - projected.min(2)).max(-1), 1e-3)[..., None]
+    labelled = np.where((weight > _SURE)[:, None, :, None], projected, np.nan)
+    rays = np.where(views.seen[..., None], views.rays, np.nan)
+    swapped = np.stack([_swapped(rays, labelled, size, joints) for joints in LIMBS], -1)
+    rays, _ = exchange_sides(rays, views.confidence, swapped)
+    offset = (rays - labelled) / size[..., None]
+    known = views.confidence > 0.0
     # Of 2 C numbers 3 are used up. Not so for outliers, which the label does not follow.
-    views = np.maximum((confidence > 0.0).sum(1), 2)
-    inflate = np.sqrt(2.0 * views / (2.0 * views - 3.0))
+    count = np.maximum(known.sum(1), 2)
+    inflate = np.sqrt(2.0 * count / (2.0 * count - 3.0))
     made = []
     for view in range(len(recording.rig)):
-        labelled = np.where((weight > _SURE)[..., None], projected[:, view], np.nan)
-        known = confidence[:, view] > 0.0
-        present = np.asarray(known.sum(-1) >= 4)
-        extent = size[:, view, None, None]
-        seen = np.where(known[..., None], rays[:, view], np.nan)
-        swapped = np.stack([_swapped(seen, labelled, pairs, extent) for pairs in (ARMS, LEGS)], -1)
-        for part, pairs in enumerate((ARMS, LEGS)):
-            for left, right in pairs:
-                exchanged = swapped[:, part]
-                seen[exchanged, left], seen[exchanged, right] = seen[exchanged, right], seen[exchanged, left].copy()
+        present: BoolArray = np.asarray(known[:, view].sum(-1) >= 4)
         made.append(
-            _Residuals((seen - labelled) / extent, inflate, confidence[:, view], present, swapped[present])
+            _Residuals(offset[:, view], inflate, views.confidence[:, view], present, swapped[present, view])
         )
     return made
 
 
-def _swapped(
-    seen: FloatArray, labelled: FloatArray, pairs: tuple[tuple[int, int], ...], extent: FloatArray
-) -> BoolArray:
-    """Return (F,) where a limb pair fits with left and right exchanged, and does not as it is."""
-    left, right = (list(side) for side in zip(*pairs, strict=True))
-    both = left + right
+def _swapped(rays: FloatArray, labelled: FloatArray, size: FloatArray, joints: IntArray) -> BoolArray:
+    """Return (F, C) where a limb group fits the labels with left and right exchanged, and does not as it is."""
 
-    def misfit(order: list[int]) -> FloatArray:
-        return nan_mean(np.linalg.norm(seen[:, order] - labelled[:, both], axis=-1) / extent[..., 0], -1, least=4)
+    def misfit(order: IntArray) -> FloatArray:
+        return nan_mean(np.linalg.norm(rays[:, :, order] - labelled[:, :, joints], axis=-1) / size, -1, least=4)
 
-    straight, crossed = misfit(both), misfit(right + left)
+    straight, crossed = misfit(joints), misfit(mirror_of(BODY17)[joints])
     swapped: BoolArray = np.asarray((crossed < 0.5 * straight) & (straight > 0.5 * _OUTLIER))
     return swapped
 

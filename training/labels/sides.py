@@ -24,7 +24,7 @@ from geo_pose_ros.skeleton import BODY17
 from .views import SeenJoints, triangulated
 
 # Legs and arms: (2, 6) joints.
-_LIMBS = np.array([np.ravel(group) for group in limb_groups(BODY17)])
+LIMBS = np.array([np.ravel(group) for group in limb_groups(BODY17)])
 # Of the person's extent: the distance from the labels that, of half a limb's joints, makes an instant doubtful, and the
 # one that counts half.
 _DOUBTFUL, _FAR = 0.03, 0.04
@@ -81,9 +81,9 @@ def find_exchanges(views: SeenJoints, labels: FloatArray) -> BoolArray:
         views: as they were seen.
         labels: (F, J, 3) m, made from the views as they are.
     """
-    found = np.zeros((*views.confidence.shape[:2], len(_LIMBS)), bool)
+    found = np.zeros((*views.confidence.shape[:2], len(LIMBS)), bool)
     off = _distances(views.cam_from_world, views.rays, labels) / views.extent()[..., None]
-    for group, joints in enumerate(_LIMBS):
+    for group, joints in enumerate(LIMBS):
         # NaN, what is not seen, is neither.
         far, near = (off[..., joints] > _DOUBTFUL).sum(-1), (off[..., joints] <= _DOUBTFUL).sum(-1)
         doubtful: BoolArray = np.asarray(((far >= near) & (far > 0)).any(1))
@@ -94,13 +94,13 @@ def find_exchanges(views: SeenJoints, labels: FloatArray) -> BoolArray:
 
 def _cheapest(views: SeenJoints, labels: FloatArray, group: int, doubtful: BoolArray) -> BoolArray:
     """Return (F, C) where the cheapest series has a limb group exchanged; nowhere but in ``doubtful`` (F,)."""
-    states, joints = _states(len(views.cam_from_world)), _LIMBS[group]
+    states, joints = _states(len(views.cam_from_world)), LIMBS[group]
     frames, extent = len(views.rays), views.extent()
     cost = np.full((frames, len(states)), np.inf)
     xyz = np.full((frames, len(states), len(joints), 3), np.nan)
     for number, state in enumerate(states):
         chosen = doubtful if state.any() else np.ones(frames, bool)
-        confused = np.zeros((int(chosen.sum()), len(state), len(_LIMBS)), bool)
+        confused = np.zeros((int(chosen.sum()), len(state), len(LIMBS)), bool)
         confused[..., group] = state
         seen, confidence = exchange_sides(views.rays[chosen], views.confidence[chosen], confused)
         seen, confidence = seen[:, :, joints], confidence[:, :, joints]
@@ -157,7 +157,7 @@ def _distances(cam_from_world: FloatArray, rays: FloatArray, xyz: FloatArray) ->
 
 def _misfits(points: FloatArray, labels: FloatArray, group: int) -> FloatArray:
     """Return (F, B) how far the bones within a limb group (F, 6, 3) are from the labels' median lengths."""
-    row = {int(joint): index for index, joint in enumerate(_LIMBS[group])}
+    row = {int(joint): index for index, joint in enumerate(LIMBS[group])}
     ends = np.array([(a, b) for a, b in BODY17.edges if a in row and b in row])
     usual = nan_median(np.linalg.norm(labels[:, ends[:, 0]] - labels[:, ends[:, 1]], axis=-1).T)
     parent, child = np.vectorize(row.__getitem__)(ends).T

@@ -13,21 +13,21 @@ from ..types import CameraRig
 from .settings import TransformConfig
 from .transform_buffer import TransformSource
 
-# Poses farther apart in time say nothing about speed.
+# Poses farther apart in time are not compared.
 _COMPARED_S = 1.0
 
 
-# What TF may scatter by between two instants, however near: m, rad.
+# Noise of TF between two stamps, however near: m, rad.
 _NOISE_M, _NOISE_RAD = 0.05, 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mount:
-    """What carries a camera.
+    """The frame that carries a camera.
 
     Attributes:
-        frame: the frame that moves: a robot's base, or the camera's own.
-        cam_from_frame: (3, 4) m.
+        frame: its name: a robot's base, or the camera's own frame.
+        cam_from_frame: (3, 4) m, constant.
     """
 
     frame: str
@@ -35,7 +35,7 @@ class Mount:
 
 
 def mounts_of(rig: CameraRig) -> dict[str, Mount]:
-    """Return the mounts of a rig whose world is what carries all of it."""
+    """Return the mounts of a rig whose world is the frame that carries it, by camera."""
     return {camera.name: Mount(rig.world_frame_id, camera.cam_from_world) for camera in rig.cameras}
 
 
@@ -53,18 +53,18 @@ class CameraPoses:
 
 
 class MovingCameras:
-    """Looks up where cameras are, and tells where they cannot be. Not thread-safe."""
+    """Looks up the poses of cameras, and refuses jumps. Not thread-safe."""
 
     def __init__(self, source: TransformSource, tracking_frame: str, config: TransformConfig) -> None:
-        """Start without a past.
+        """Start without a pose before.
 
         Args:
-            source: knows where frames are.
-            tracking_frame: that people are tracked in.
-            config: what counts as a jump.
+            source: of the transforms.
+            tracking_frame: the frame in which people are tracked.
+            config: which motion is a jump.
         """
         self._source, self._tracking_frame, self._config = source, tracking_frame, config
-        # Of each frame that carries cameras, the last instant and where it was.
+        # Of each frame that carries cameras, the last stamp and its pose.
         self._last: dict[str, tuple[int, FloatArray]] = {}
 
     def poses_at(self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int]) -> CameraPoses:
@@ -74,11 +74,11 @@ class MovingCameras:
         """
         poses: dict[str, FloatArray] = {}
         faults: dict[str, TransformError] = {}
-        # Cameras on one frame at one instant ask once.
+        # Cameras on one frame at one stamp share a lookup.
         known: dict[tuple[str, int], FloatArray | TransformError] = {}
         for name, stamp_ns in stamps_ns.items():
             if name not in mounts:
-                faults[name] = TransformError('missing', f"nothing is known to carry camera '{name}' now")
+                faults[name] = TransformError('missing', f"no frame is known that carries camera '{name}'")
                 continue
             key = mounts[name].frame, stamp_ns
             if key not in known:
@@ -133,8 +133,8 @@ class MovingCameras:
         moved_m = math.dist(pose[:, 3], before[:, 3])
         turned_rad = angle_between(pose, before)
         if (
-            moved_m > self._config.most_speed_m_s * dt_s + _NOISE_M
-            or turned_rad > self._config.most_turn_rad_s * dt_s + _NOISE_RAD
+            moved_m > self._config.max_speed_m_s * dt_s + _NOISE_M
+            or turned_rad > self._config.max_turn_rad_s * dt_s + _NOISE_RAD
         ):
             raise TransformError(
                 'jump', f"frame '{frame}' jumped by {moved_m:.2f} m and {math.degrees(turned_rad):.0f} degrees within "

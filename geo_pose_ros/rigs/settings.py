@@ -9,17 +9,21 @@ from ..settings import setting
 
 @dataclass(frozen=True, slots=True)
 class TransformConfig:
-    """What transforms of cameras that move can be."""
+    """Which motion of a frame that carries cameras is a jump of its transforms."""
 
-    most_speed_m_s: float = setting(
-        10.0, 'What carries cameras is not faster: more is a jump of its transforms', unit='m/s', low=0.1, high=1000.0
+    max_speed_m_s: float = setting(
+        10.0, 'Highest speed of a frame that carries cameras; above it, the transform jumped', unit='m/s', low=0.1,
+        high=1000.0, formerly='most_speed_m_s',
     )
-    most_turn_rad_s: float = setting(10.0, 'The same of its turning', unit='rad/s', low=0.1, high=1000.0)
+    max_turn_rad_s: float = setting(
+        10.0, 'Highest turning rate of a frame that carries cameras; above it, the transform jumped', unit='rad/s',
+        low=0.1, high=1000.0, formerly='most_turn_rad_s',
+    )
 
 
-# What a camera that moves is looked up in, for the node and for bags alike.
+# Description of the setting tracking_frame, of the node and of bags.
 TRACKING_FRAME = (
-    'Frame that people are tracked in where cameras move: one that stands and does not jump, as odom. Cameras are '
-    'looked up in it on /tf, each at its picture\'s instant; a rig file\'s world is then what carries the rig. Empty: '
-    'cameras stand'
+    'Frame in which people are tracked where cameras move: it stands and does not jump, as odom. /tf gives the pose of '
+    'each camera in it at the stamp of its image; the world of a rig file is then the frame that carries the rig. '
+    'Empty: cameras stand'
 )

@@ -72,17 +72,34 @@ class MovingCameras:
 
         A jump costs the stamps around it; the poses after it are used again.
         """
+        return self._look_up(mounts, stamps_ns, may_jump=False)
+
+    def poses_about(
+        self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int] | None = None
+    ) -> Mapping[str, FloatArray]:
+        """Return the poses (3, 4) m that are known of the cameras of ``mounts``, by name; jumps are not refused.
+
+        Args:
+            mounts: the frames that carry the cameras, by name.
+            stamps_ns: by name; None: the newest poses.
+        """
+        stamps = {name: None if stamps_ns is None else stamps_ns[name] for name in mounts}
+        return self._look_up(mounts, stamps, may_jump=True).cam_from_tracking
+
+    def _look_up(
+        self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int | None], *, may_jump: bool
+    ) -> CameraPoses:
         poses: dict[str, FloatArray] = {}
         faults: dict[str, TransformError] = {}
         # Cameras on one frame at one stamp share a lookup.
-        known: dict[tuple[str, int], FloatArray | TransformError] = {}
+        known: dict[tuple[str, int | None], FloatArray | TransformError] = {}
         for name, stamp_ns in stamps_ns.items():
             if name not in mounts:
                 faults[name] = TransformError('missing', f"no frame is known that carries camera '{name}'")
                 continue
             key = mounts[name].frame, stamp_ns
             if key not in known:
-                known[key] = self._frame_from_tracking(*key)
+                known[key] = self._frame_from_tracking(*key, may_jump=may_jump)
             found = known[key]
             if isinstance(found, TransformError):
                 faults[name] = found
@@ -90,36 +107,13 @@ class MovingCameras:
                 poses[name] = compose(mounts[name].cam_from_frame, found)
         return CameraPoses(poses, faults)
 
-    def poses_about(
-        self, mounts: Mapping[str, Mount], stamps_ns: Mapping[str, int] | None = None
-    ) -> dict[str, FloatArray]:
-        """Return the poses (3, 4) m that are known of the cameras of ``mounts``, by name; jumps are not looked for.
-
-        Args:
-            mounts: what carries the cameras, by name.
-            stamps_ns: by name; None: the newest poses.
-        """
-        poses: dict[str, FloatArray] = {}
-        known: dict[tuple[str, int | None], FloatArray | None] = {}
-        for name, mount in mounts.items():
-            key = mount.frame, None if stamps_ns is None else stamps_ns[name]
-            if key not in known:
-                known[key] = self._find(*key)
-            found = known[key]
-            if found is not None:
-                poses[name] = compose(mount.cam_from_frame, found)
-        return poses
-
-    def _find(self, frame: str, stamp_ns: int | None) -> FloatArray | None:
-        try:
-            return invert(self._source.lookup(self._tracking_frame, frame, stamp_ns))
-        except TransformError:
-            return None
-
-    def _frame_from_tracking(self, frame: str, stamp_ns: int) -> FloatArray | TransformError:
+    def _frame_from_tracking(
+        self, frame: str, stamp_ns: int | None, *, may_jump: bool
+    ) -> FloatArray | TransformError:
         try:
             pose = self._source.lookup(self._tracking_frame, frame, stamp_ns)
-            self._refuse_jump(frame, stamp_ns, pose)
+            if stamp_ns is not None and not may_jump:
+                self._refuse_jump(frame, stamp_ns, pose)
         except TransformError as error:
             return error
         return invert(pose)

@@ -139,8 +139,9 @@ def test_a_camera_without_transforms_costs_itself():
     mounts = {'eye': Mount('head', np.eye(3, 4)), 'hand': Mount('hand', np.eye(3, 4))}
     looked = cameras(driven()).poses_at(mounts, {'eye': 1 * S, 'hand': 1 * S})
     assert set(looked.cam_from_tracking) == {'eye'} and looked.faults['hand'].kind == 'missing'
-    # One whose calibration went while its picture was on the way.
-    assert "no frame is known that carries camera 'eye'" in str(cameras(driven()).poses_at({}, {'eye': 1 * S}).faults['eye'])
+    # A camera whose calibration went while its image was on the way.
+    looked = cameras(driven()).poses_at({}, {'eye': 1 * S})
+    assert "no frame is known that carries camera 'eye'" in str(looked.faults['eye'])
     assert set(cameras(driven()).poses_about(mounts)) == {'eye'}
 
 

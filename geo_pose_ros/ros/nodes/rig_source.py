@@ -202,7 +202,7 @@ class MovingRig:
         # Cameras that were waited for in vain: not again before they were in time.
         self._late: set[str] = set()
 
-    def poses_about(self, stamps_ns: Mapping[str, int]) -> dict[str, FloatArray]:
+    def poses_about(self, stamps_ns: Mapping[str, int]) -> Mapping[str, FloatArray]:
         """Return the newest poses of the cameras of ``stamps_ns``, (3, 4) m by name; see runner.MovingPoses."""
         mounts = self._mounts()
         with self._lock:

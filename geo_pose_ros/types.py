@@ -43,8 +43,8 @@ def freeze(
         if array.ndim != len(shape) or any(
             want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
         ):
-            expected = '(' + ', '.join('any' if n is None else str(n) for n in shape) + ')'
-            raise ShapeError(f'{what}{name}: received shape {array.shape}, expected {expected}.')
+            wanted = '(' + ', '.join('any' if n is None else str(n) for n in shape) + ')'
+            raise ShapeError(f'{what}{name}: received shape {array.shape}, expected {wanted}.')
         array.flags.writeable = False
         object.__setattr__(owner, name, array)
 

@@ -42,22 +42,20 @@ class Measured(BodyTable):
 
 def predict_bodies(
     cameras: Cameras, assignment: Assignment, tracks: Tracks, bones: BoneLengths | None
-) -> tuple[BodyPrior, FloatArray]:
-    """Return what the tracks know of the people of a set, and their velocity (B, J, 3) m/s, 0 where unknown."""
+) -> BodyPrior:
+    """Return what the tracks know of the people of a set; nothing is lifted yet."""
     index = assignment.tracks
     position = gather(tracks.filter.position, index, np.nan)
-    velocity = np.nan_to_num(gather(tracks.filter.velocity, index, 0.0))
-    prior = BodyPrior(
+    return BodyPrior(
         bones=None if bones is None else bones.prior(gather(tracks.ids, index, -1)), centre=position.mean(1),
         centre_variance=gather(tracks.centre_variance, index, np.inf), joints=position,
-        displacement=_displacement(cameras, velocity),
+        displacement=_displacement(cameras, _velocity(assignment, tracks)),
     )
-    return prior, velocity
 
 
 def measure_bodies(
-    cameras: Cameras, assignment: Assignment, predicted: tuple[BodyPrior, FloatArray], tracks: Tracks,
-    config: SolverConfig, noise: Noise, relift: Relift | None,
+    cameras: Cameras, assignment: Assignment, prior: BodyPrior, tracks: Tracks, config: SolverConfig, noise: Noise,
+    relift: Relift | None,
 ) -> Measured:
     """Solve the joints of a set's people.
 
@@ -66,8 +64,8 @@ def measure_bodies(
 
     Args:
         cameras, assignment: of the set.
-        predicted: from ``predict_bodies``, with the lifted poses.
-        tracks: the tracks.
+        prior: from ``predict_bodies``, with the lifted poses.
+        tracks: those that the people continue.
         config: settings.
         noise: of the views.
         relift: see ``estimate_bodies``.
@@ -75,7 +73,7 @@ def measure_bodies(
     Returns:
         The people with at least one known joint.
     """
-    prior, velocity = predicted
+    velocity = _velocity(assignment, tracks)
     estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, relift)
     if prior.displacement is not None:
         old = np.flatnonzero(assignment.tracks >= 0)
@@ -90,6 +88,11 @@ def measure_bodies(
             estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, relift)
     found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
     return Measured(assignment.views, assignment.tracks, velocity, estimate).select(found)
+
+
+def _velocity(assignment: Assignment, tracks: Tracks) -> FloatArray:
+    """Return the predicted velocity (B, J, 3) m/s, 0 where unknown."""
+    return np.nan_to_num(gather(tracks.filter.velocity, assignment.tracks, 0.0))
 
 
 def _displacement(cameras: Cameras, velocity: FloatArray) -> FloatArray | None:

@@ -194,10 +194,9 @@ class Scene:
         def relift(keypoints: BodyViews, rows: IntArray) -> LiftedViews | None:
             return self._lift(observation, keypoints, assignment.tracks[rows])
 
-        prior, velocity = predict_bodies(observation.cameras, assignment, tracks, self._bones)
+        prior = replace(predict_bodies(observation.cameras, assignment, tracks, self._bones), lifted=lifted)
         return measure_bodies(
-            observation.cameras, assignment, (replace(prior, lifted=lifted), velocity), tracks, self._config.solver,
-            self._cameras.noise, relift,
+            observation.cameras, assignment, prior, tracks, self._config.solver, self._cameras.noise, relift
         )
 
     def _update(self, observation: Observation, measured: Measured, dt_s: float) -> tuple[Measured, Bodies3D]:

@@ -52,6 +52,7 @@ class SetProcessor:
         self._config, self._source, self._statistics = config, source, statistics
         self._lifters, self._make_sink, self._use_clocks = lifters, make_sink, use_clocks
         self._bridge = raw_converter() if config.transport == 'raw' else None
+        self._names: tuple[str, ...] = ()
         self._only_keypoints = False
         self._runner: SetRunner[bytes] | None = None
         self._sink: NodeSink | None = None
@@ -64,7 +65,8 @@ class SetProcessor:
         Raises:
             GeoPoseError: if the models cannot be loaded.
         """
-        self._config, self._only_keypoints = config, sends_only_keypoints(config, cameras)
+        self._config, self._names = config, tuple(cameras)
+        self._only_keypoints = sends_only_keypoints(config, cameras)
         rig = self._source.rig
         if rig is not None:
             self._use_rig(rig)
@@ -75,7 +77,7 @@ class SetProcessor:
                 # Whether the detector works is found out now.
                 create_detector(config.pipeline.detector).close()
         if self._runner is not None:
-            self._runner.read = self._reader(cameras)
+            self._runner.read = self._reader()
 
     def _use_rig(self, rig: CameraRig) -> None:
         """Take ``rig`` from now on; people and their ids stay."""
@@ -83,7 +85,7 @@ class SetProcessor:
             pipeline = PosePipeline(rig, self._config.pipeline)
             self._sink = self._make_sink(pipeline)
             self._runner = SetRunner(
-                pipeline, self._reader(rig.names), self._sink, self._source.moving, self._use_clocks, online=True
+                pipeline, self._reader(), self._sink, self._source.moving, self._use_clocks, online=True
             )
         else:
             self._runner.wait()
@@ -93,8 +95,8 @@ class SetProcessor:
             self._runner.pipeline.load()
         self._rig = rig
 
-    def _reader(self, cameras: Sequence[str]) -> MessageReader[bytes]:
-        keypoints_cameras = [name for name in cameras if transport_of(self._config, name) == 'keypoints']
+    def _reader(self) -> MessageReader[bytes]:
+        keypoints_cameras = [name for name in self._names if transport_of(self._config, name) == 'keypoints']
         skeleton = get_skeleton(self._config.keypoints_skeleton)
         return MessageReader(self._decode, self._config.pipeline.detector, skeleton, keypoints_cameras, self._bridge)
 
@@ -189,16 +191,18 @@ class NodeSink:
         self._outputs.publish_skeleton(described, self._pipeline.model_sha256)
 
     def take(self, found: StampedSet[bytes], result: PipelineResult) -> None:
-        """Publish a result."""
+        """Publish a result, and count it."""
+        try:
+            self._publish(found, result)
+        except GeoPoseError as error:
+            self.failed(found.stamp_ns, error)
+
+    def _publish(self, found: StampedSet[bytes], result: PipelineResult) -> None:
         for name, error in result.views.camera_errors.items():
             self._statistics.problem(name, 'unreadable', f'{error} (at {found.stamp_ns} ns)', monotonic_ns())
         rig, moving = self._pipeline.rig, self._source.moving
-        try:
-            if moving is not None:
-                result = replace(result, scene=replace(result.scene, bodies=moving.published(result.bodies)))
-        except GeoPoseError as error:
-            self.failed(found.stamp_ns, error)
-            return
+        if moving is not None:
+            result = replace(result, scene=replace(result.scene, bodies=moving.published(result.bodies)))
         self._outputs.publish(result, rig)
         self._publish_predictions(found.stamp_ns)
         self._on_published(result, rig)

@@ -252,7 +252,7 @@ def test_an_uncalibrated_camera_costs_only_itself(transforms: list[Callable[[Any
     def mute(cameras: Cameras) -> None:
         cameras.info['cam1'] = lambda stamp_ns: None
 
-    with world('compressed', cameras=list(RIG.names), before_start=mute) as w:
+    with world('keypoints', cameras=list(RIG.names), before_start=mute) as w:
         console = Console(w)
         transforms[0](Transforms())
         check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import cv2
+import numpy as np
 import pytest
 
 CHROMIUM = shutil.which('chromium')
@@ -77,3 +79,16 @@ def watch(browser: Any) -> Iterator[Any]:
     for watched in opened:
         watched.page.close()
         assert watched.errors == [] and watched.outside == []
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR).astype(int)
+
+
+def differing(one: bytes, other: bytes, box: tuple[int, int, int, int] | None = None) -> float:
+    """Return the share of pixels that differ visibly, in ``box`` (left, top, right, bottom) or everywhere."""
+    a, b = pixels(one), pixels(other)
+    if box is not None:
+        left, top, right, bottom = box
+        a, b = a[top:bottom, left:right], b[top:bottom, left:right]
+    return float((np.abs(a - b).max(-1) > 24).mean())

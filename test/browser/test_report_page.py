@@ -5,7 +5,7 @@ import pytest
 from geo_pose_ros.view.report import write_report
 
 from ..view.recordings import write_walk
-from .pictures import pixels
+from .conftest import pixels
 
 
 @pytest.fixture(scope='module')

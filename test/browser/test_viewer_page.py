@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from geo_pose_ros.bags.recording import Recording
@@ -14,7 +15,8 @@ from geo_pose_ros.view.stage import Stage
 from geo_pose_ros.view.viewer import play
 
 from ..view.recordings import write_walk
-from .pictures import differing
+from ..view.test_shapes import rotation_of
+from .conftest import differing
 
 # Left of the panel.
 SCENE = (320, 60, 930, 780)
@@ -121,14 +123,9 @@ def test_a_click_on_a_body_shows_its_joints(watch, walk):
 
 def joint_on_screen(seen, stage):
     """Return where the middle of body 0's pelvis lies in the window, px."""
-    import numpy as np
-
     client = next(iter(stage._server.get_clients().values()))
     camera = client.camera
-    w, x, y, z = camera.wxyz
-    from geo_pose_ros.geometry.rigid import from_quaternion
-
-    rotation = from_quaternion(np.array([x, y, z, w]), np.zeros(3))[:, :3]
+    rotation = rotation_of(camera.wxyz)
     joint = stage._server.scene.get_handle_by_name('/bodies/0/figure').batched_positions[0]
     local = rotation.T @ (np.asarray(joint) - camera.position)
     size = seen.page.viewport_size

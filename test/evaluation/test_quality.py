@@ -19,9 +19,10 @@ from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, Keypoints2D
+from geo_pose_ros.types import Keypoints2D
 
 from ..scenes import keypoints, person, ring_rig
+from .moving import bodies_at
 
 # The lifter's prior moves even exact joints by a pixel or two.
 CONFIG = PipelineConfig(lifter=LifterConfig(enabled=False))
@@ -61,12 +62,10 @@ def test_configurations_are_compared_where_both_predict():
     # One camera sees a wrist wrong: without a lifter the other two views of it disagree.
     wrong = []
     for observation in seen:
-        k = observation.keypoints['cam0']
-        xy = k.xy.copy()
+        xy = observation.keypoints['cam0'].xy.copy()
         xy[:, 13] += 200.0
-        wrong.append(replace(observation, keypoints={
-            **observation.keypoints, 'cam0': Keypoints2D('cam0', k.stamp_ns, BODY17, xy, k.confidence)
-        }))
+        cam0 = replace(observation.keypoints['cam0'], xy=xy)
+        wrong.append(replace(observation, keypoints={**observation.keypoints, 'cam0': cam0}))
     alone = replace(CONFIG, tracking=TrackingConfig(enabled=False))
     with_lifter, without = leave_one_out_compared(rig, wrong, PipelineConfig(), alone)
     assert len(with_lifter) == len(without)
@@ -81,17 +80,13 @@ def test_each_body_is_compared_with_its_own_person():
 
 
 def test_bodies_that_are_only_predicted_do_not_count():
-    (seen, coasting) = observe(ring_rig(4), [person()], instants=1)[0], Bodies3D(
-        0, 'world', BODY17, person()[None] + 1.0, np.zeros((1, 17, 3, 3)), np.ones((1, 17)), np.zeros((1, 17)),
-        np.full((1, 17), np.nan), np.array([9]),
-    )
-    fields = ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids')
-    both = Bodies3D(
-        0, 'world', BODY17, *(np.concatenate([getattr(b, f) for b in (seen.bodies, coasting)]) for f in fields)
-    )
+    [seen] = observe(ring_rig(4), [person()], instants=1)
+    coasting = bodies_at(0, (person() + 1.0,), (9,), views=0)
+    both = bodies_at(0, (seen.bodies.xyz[0], person() + 1.0), (0, 9))
+    both = replace(both, num_views=both.num_views * np.array([[1], [0]]))
     errors = reprojection_px(ring_rig(4), [Observation(0, seen.keypoints, both)], 0.3)
     assert max(e.max() for e in errors.values()) < 0.5
-    assert measured(both).body_ids.tolist() == seen.bodies.body_ids.tolist()
+    assert measured(both).body_ids.tolist() == [0]
     assert np.isnan(bone_length_cv(BODY17, [coasting, coasting])['pelvis-spine'])
 
 
@@ -109,17 +104,12 @@ def test_unconfident_and_missing_keypoints_are_left_out():
 
 
 def with_bone(lengths, body_id=0):
-    instants = []
-    for length in lengths:
-        xyz = np.full((1, 17, 3), np.nan)
-        xyz[0, 1], xyz[0, 2] = 0.0, (0.0, 0.0, length)
-        instants.append(
-            Bodies3D(
-                0, 'w', BODY17, xyz, np.zeros((1, 17, 3, 3)), np.ones((1, 17)), np.ones((1, 17)), np.ones((1, 17)),
-                np.array([body_id]),
-            )
-        )
-    return instants
+    """Return instants of a body with one bone, upright."""
+    xyz = np.full((len(lengths), 1, 17, 3), np.nan)
+    xyz[:, 0, 1:3] = 0.0
+    xyz[:, 0, 2, 2] = lengths
+    sound = bodies_at(0, (person(),), (body_id,))
+    return [replace(sound, xyz=joints) for joints in xyz]
 
 
 def test_bone_length_cv_by_hand_per_body():

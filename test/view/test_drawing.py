@@ -1,4 +1,4 @@
-"""Pictures show the body where it is."""
+"""Drawings show the body where it is."""
 
 import cv2
 import numpy as np
@@ -10,14 +10,8 @@ from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Frame
 from geo_pose_ros.view.drawing import LEFT, RIGHT, draw_skeleton, joint_colours, overlay, plot_bodies
 
+from ..evaluation.moving import bodies_at
 from ..scenes import HEIGHT, WIDTH, keypoints, person, ring_rig
-
-
-def bodies(joints):
-    return Bodies3D(
-        0, 'world', BODY17, joints[None], np.zeros((1, 17, 3, 3)), np.ones((1, 17)), np.full((1, 17), 4),
-        np.zeros((1, 17)), np.array([0]),
-    )
 
 
 def test_colours_tell_left_from_right():
@@ -50,7 +44,7 @@ def test_shapes_are_refused():
     with pytest.raises(ShapeError, match=r'xy \(17, 2\).*expected \(P, 17, 2\)'):
         draw_skeleton(np.zeros((9, 9, 3), np.uint8), np.zeros((17, 2)), np.ones((1, 17)), BODY17)
     with pytest.raises(ShapeError, match='received no frame'):
-        overlay(ring_rig(2), {}, {}, bodies(person()))
+        overlay(ring_rig(2), {}, {}, bodies_at(0, (person(),)))
     with pytest.raises(ShapeError, match='received no joint'):
         plot_bodies('never.png', [('empty', [Bodies3D.empty(0, 'world', BODY17)])])
 
@@ -60,17 +54,18 @@ def test_overlay_puts_the_reprojected_joints_into_every_view(reduction):
     rig, truth = ring_rig(3), person()
     image = np.zeros((HEIGHT // reduction, WIDTH // reduction, 3), np.uint8)
     frames = {name: Frame(name, 0, image, reduction) for name in rig.names[:2]}
-    picture = overlay(rig, frames, keypoints(rig, [truth]), bodies(truth), height_px=HEIGHT // 2)
-    assert picture.shape == (HEIGHT // 2, WIDTH, 3)
+    drawn = overlay(rig, frames, keypoints(rig, [truth]), bodies_at(0, (truth,)), height_px=HEIGHT // 2)
+    assert drawn.shape == (HEIGHT // 2, WIDTH, 3)
     for panel, name in enumerate(rig.names[:2]):
         x, y = (project_world(rig[name], truth)[13] + 0.5) / 2.0 - 0.5
         column = round(x) + panel * WIDTH // 2
-        assert tuple(picture[round(y), column]) == LEFT
+        assert tuple(drawn[round(y), column]) == LEFT
 
 
 def test_plot_bodies_draws_both_sides(tmp_path):
     path = tmp_path / 'bodies.png'
-    plot_bodies(path, [('one', [bodies(person())]), ('two', [bodies(person(1)), bodies(person(2))])], ring_rig(2))
+    one, two, three = (bodies_at(0, (person(seed),)) for seed in range(3))
+    plot_bodies(path, [('one', [one]), ('two', [two, three])], ring_rig(2))
     colours = {tuple(c) for c in cv2.imread(str(path)).reshape(-1, 3)}
     assert LEFT in colours
     assert RIGHT in colours

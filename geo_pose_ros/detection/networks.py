@@ -85,12 +85,12 @@ class KeypointNetwork(Network, Protocol):
         ...
 
 
-class CropNetwork:
-    """A network that takes crops of image regions; what all networks here have in common."""
+class EngineNetwork:
+    """A network on an inference engine."""
 
-    def __init__(self, network: Batches, crop: Crop) -> None:
-        """Take over ``network``, whose input is made as ``crop`` says."""
-        self._network, self._crop = network, crop
+    def __init__(self, network: Batches) -> None:
+        """Take over ``network``."""
+        self._network = network
 
     @property
     def on_gpu(self) -> bool:
@@ -100,6 +100,15 @@ class CropNetwork:
     def close(self) -> None:
         """Free the network."""
         self._network.close()
+
+
+class CropNetwork(EngineNetwork):
+    """A network on an inference engine that takes crops of image regions."""
+
+    def __init__(self, network: Batches, crop: Crop) -> None:
+        """Take over ``network``, whose input is made as ``crop`` says."""
+        super().__init__(network)
+        self._crop = crop
 
     def _infer(self, images: Sequence[ImageRegions]) -> list[dict[str, Float32Array]]:
         """Return the outputs of each image's regions by name, each (R, ...); all images make one call."""

@@ -18,6 +18,7 @@ from ...types import Frame, Keypoints2D, PredictedPeople
 from ..batches import Batches
 from ..checks import keypoints_in_image
 from ..matching import prediction_errors, predictions_in_image
+from ..networks import EngineNetwork
 from ..settings import DetectorConfig
 from .boxes import LEAST_SCORE, image_size, letterbox, suppress_overlapping
 
@@ -67,14 +68,15 @@ READERS: Mapping[str, tuple[Reader, bool]] = {
 }
 
 
-class OneStageDetector:
+class OneStageDetector(EngineNetwork):
     """One network over full images, for any number of cameras; see Detector."""
 
     def __init__(
         self, network: Batches, reader: tuple[Reader, bool], skeleton: Skeleton, config: DetectorConfig
     ) -> None:
         """Take over ``network``, whose first joints are those of ``skeleton``."""
-        self._network, self._skeleton, self._config = network, skeleton, config
+        super().__init__(network)
+        self._skeleton, self._config = skeleton, config
         self._read, self._rgb = reader
         self._size = image_size(network.engine, (640, 640))
         self._to_body17 = map_to_body17(skeleton)
@@ -87,7 +89,7 @@ class OneStageDetector:
     @property
     def is_batched(self) -> bool:
         """Whether the network runs on a GPU."""
-        return self._network.on_gpu
+        return self.on_gpu
 
     def detect(
         self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
@@ -109,10 +111,6 @@ class OneStageDetector:
     def use_min_confidence(self, min_confidence: float) -> None:
         """See Adjustable."""
         self._config = replace(self._config, min_confidence=min_confidence)
-
-    def close(self) -> None:
-        """Free the network."""
-        self._network.close()
 
     def _prepare(self, image: UInt8Array) -> tuple[Float32Array, float]:
         """Return the input (3, H, W) of ``image``, and the px of the input per px of ``image``."""

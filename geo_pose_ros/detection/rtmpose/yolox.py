@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arrays import FloatArray, UInt8Array
 from ..batches import Batches
-from ..networks import ImageRegions
+from ..networks import EngineNetwork, ImageRegions
 from ..regions import Regions
 from .boxes import (
     LEAST_SCORE,
@@ -24,7 +24,7 @@ from .boxes import (
 from .vendor import import_rtmlib
 
 
-class YoloxPersons:
+class YoloxPersons(EngineNetwork):
     """The network with its pre- and post-processing; see PersonNetwork."""
 
     def __init__(self, network: Batches, aspect: float) -> None:
@@ -36,17 +36,13 @@ class YoloxPersons:
         Raises:
             DetectorError: if rtmlib is missing.
         """
-        self._network, self._aspect = network, aspect
+        super().__init__(network)
+        self._aspect = aspect
         # Only its post-processing: the engine is ours.
         self._size = image_size(network.engine, (640, 640))
         self._tool = object.__new__(import_rtmlib().YOLOX)
         self._tool.model_input_size = self._size
         self._tool.det_mode, self._tool.nms_thr, self._tool.score_thr = 'human', NMS_OVERLAP, LEAST_SCORE
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the engine runs on a GPU."""
-        return self._network.on_gpu
 
     def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
         """Return the regions of people, best first; see PersonNetwork."""
@@ -66,10 +62,6 @@ class YoloxPersons:
         scores = np.linspace(1.0, LEAST_SCORE, len(boxes))
         kept = suppress_overlapping(boxes, scores, 0.0)
         return regions_of_boxes(boxes[kept], self._aspect), scores[kept]
-
-    def close(self) -> None:
-        """Free the network."""
-        self._network.close()
 
 
 class FullImage:

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from ...errors import ConfigError
 from ...settings import Setting, build, to_ros_yaml, walk
@@ -53,8 +55,8 @@ class NodeParameters(Generic[T]):
     """
 
     def __init__(
-        self, node: Any, kind: type[T], refuse: Callable[[], str], shared: Collection[str] = (), *,
-        vet: Callable[[Mapping[str, Any]], str] = lambda changed: '',
+        self, node: Node, kind: type[T], refuse: Callable[[], str], shared: Collection[str] = (), *,
+        vet: Callable[[Mapping[str, object]], str] = lambda changed: '',
     ) -> None:
         """Declare them with the values of the command line and parameter files.
 
@@ -92,18 +94,18 @@ class NodeParameters(Generic[T]):
             )
         node.add_on_set_parameters_callback(self._on_set)
 
-    def _empty_list(self, name: str, value: Any) -> Any:
+    def _empty_list(self, name: str, value: object) -> object:
         """ROS has no empty list of strings: a YAML [] has no type, and [''] stands for it."""
         known = self._known.get(name)
         return [] if known is not None and known.type is tuple and value in ([''], [], None) else value
 
-    def read(self, changed: Mapping[str, Any] | None = None) -> T:
+    def read(self, changed: Mapping[str, object] | None = None) -> T:
         """Return the settings as they are, but for those ``changed``; raise ConfigError if they do not fit together."""
         values = {name: _plain(self._node.get_parameter(name).value) for name in self._known} | dict(changed or {})
         return build(self._kind, {name: self._empty_list(name, value) for name, value in values.items()})
 
-    def _on_set(self, parameters: list[Any]) -> SetParametersResult:
-        changed: dict[str, Any] = {}
+    def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        changed: dict[str, object] = {}
         for parameter in parameters:
             known = self._known.get(parameter.name)
             if known is None:
@@ -128,9 +130,9 @@ class NodeParameters(Generic[T]):
         return changed
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return arrays of rclpy (array.array, tuples) as lists."""
-    return list(value) if not isinstance(value, (bool, int, float, str, bytes)) and value is not None else value
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else value
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ _NICE = 5
 
 
 class BackgroundCalibration:
-    """One refinement; ``stop`` ends it from another thread."""
+    """Refinements, one after the other; ``stop`` from another thread ends the one that runs, and no other begins."""
 
     def __init__(self) -> None:
         """Prepare."""
@@ -79,7 +79,7 @@ class BackgroundCalibration:
             return self._process
 
     def stop(self) -> None:
-        """End it; nothing if it has not begun or is done."""
+        """End the refinement that runs, if one does, and let no other begin."""
         with self._lock:
             self._stopped = True
             if self._process is not None:

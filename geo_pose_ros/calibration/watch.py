@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from ..arrays import NS_PER_S
 from ..errors import CalibrationError
 from ..scene.cameras.states import CameraState
 from ..scene.scene import SceneResult
-from ..types import CameraRig, ClockModel, Keypoints2D
+from ..types import CameraRig, Keypoints2D
 from .background import BackgroundCalibration
 from .calibrate import Calibrated
+from .clocks import clock_offsets_s, with_clocks
 from .settings import CalibrateConfig, WatchConfig
 from .task import CalibrateTask
 
@@ -54,8 +55,7 @@ class CalibrationWatch:
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix='calibrate')
         self._running: Future[Proposal] | None = None
-        self._process: BackgroundCalibration | None = None
-        self._closed = False
+        self._background = BackgroundCalibration()
         self._rig: CameraRig | None = None
         self._sets: deque[tuple[int, Mapping[str, Keypoints2D]]] = deque(maxlen=self._config.most_sets)
         # How late the cameras' stamps are beyond what the rig says.
@@ -119,34 +119,18 @@ class CalibrationWatch:
             late_s = self._late_s
         if rig is None:
             return Proposal(None, 'no set of calibrated cameras has come yet.', moved, None)
-        rig = replace(rig, cameras=tuple(
-            replace(camera, clock=ClockModel(camera.clock.offset_s + late_s.get(camera.name, 0.0)))
-            for camera in rig.cameras
-        ))
-        keypoints = _usable(sets, rig, since_ns)
+        rig = with_clocks(rig, clock_offsets_s(rig) + [late_s.get(name, 0.0) for name in rig.names])
         try:
-            found = self._calibrated(keypoints, rig)
+            found = self._background.run(_usable(sets, rig, since_ns), rig, CalibrateTask(self._calibrate))
         except CalibrationError as error:
             return Proposal(None, str(error), moved, None)
         if found.refusal:
             return Proposal(None, found.refusal.in_words, moved, found)
         return Proposal(found.rig, '', moved, found)
 
-    def _calibrated(self, keypoints: Mapping[str, list[Keypoints2D]], rig: CameraRig) -> Calibrated:
-        process = BackgroundCalibration()
-        with self._lock:
-            if self._closed:
-                raise CalibrationError('the refinement was stopped.')
-            self._process = process
-        return process.run(keypoints, rig, CalibrateTask(self._calibrate))
-
     def close(self) -> None:
         """Stop a refinement that is running, and end the thread."""
-        with self._lock:
-            self._closed = True
-            process = self._process
-        if process is not None:
-            process.stop()
+        self._background.stop()
         self._worker.shutdown()
 
 

@@ -40,7 +40,7 @@ from benchmarks.harness import (
 from benchmarks.pipeline import detect
 from geo_pose_ros.arrays import FloatArray, IntArray
 from geo_pose_ros.demo.footage import fetch_footage
-from geo_pose_ros.evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px
+from geo_pose_ros.evaluation.quality import ObservedSet, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
 from geo_pose_ros.fusion.lifted import LiftedViews
 from geo_pose_ros.fusion.prior import BodyPrior
@@ -410,7 +410,7 @@ def real(rig: CameraRig, sets: list[dict[str, Keypoints2D]]) -> dict[str, Any]:
             for found in sets:
                 stamp_ns = next(iter(found.values())).stamp_ns
                 fused = pipeline.fuse(stamp_ns, found)
-                observations.append(Observation(stamp_ns, fused.keypoints, fused.bodies))
+                observations.append(ObservedSet(stamp_ns, fused.keypoints, fused.bodies))
         errors = leave_one_out_px(rig, observations, config)
         variation = bone_length_cv(BODY17, [seen.bodies for seen in observations])
         rows[name] = {

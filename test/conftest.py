@@ -13,6 +13,7 @@ _WORKSTATION_ONLY = tuple(
     name for name in ('torch', 'onnx', 'h5py', 'pyarrow', 'hypothesis') if find_spec(name) is None
 )
 _ROOT = Path(__file__).parent
+_HELPERS = {path.stem: path for path in _ROOT.rglob('*.py') if not path.name.startswith(('test_', '__'))}
 
 
 def _imports(path: Path) -> set[str]:
@@ -25,8 +26,8 @@ def _imports(path: Path) -> set[str]:
             found.add(node.module.split('.')[0])
         if isinstance(node, ast.ImportFrom):
             helpers = [alias.name for alias in node.names] + [(node.module or '').rsplit('.', 1)[-1]]
-            for helper in {_ROOT / f'{name}.py' for name in helpers if name} - {path}:
-                found |= _imports(helper) if helper.is_file() else set()
+            for helper in {_HELPERS[name] for name in helpers if name in _HELPERS} - {path}:
+                found |= _imports(helper)
     return found
 
 

@@ -15,7 +15,7 @@ from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
 from geo_pose_ros.skeleton import BODY17, COCO17, Skeleton
 from geo_pose_ros.types import Frame, FrameSet, Keypoints2D
 
-from . import onnx_models
+from .inference import onnx_models
 from .scenes import keypoints, person, ring_rig
 
 # Triangulation alone, so that exact keypoints give exact joints.

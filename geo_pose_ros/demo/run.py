@@ -14,7 +14,7 @@ import numpy as np
 
 from ..bags.recording import IMAGE, Recording
 from ..errors import BagError
-from ..evaluation.quality import Observation
+from ..evaluation.quality import ObservedSet
 from ..messages.stamps import nearest_indices
 from ..pipeline import PosePipeline
 from ..scene.settings import PipelineConfig
@@ -67,7 +67,7 @@ def run_demo(out: Path, cache: Path, scene: str, loops: int, *, view: bool = Fal
 
 
 def summarise(
-    recording: Path, rig: CameraRig, observations: Sequence[Observation], played: Mapping[str, Json]
+    recording: Path, rig: CameraRig, observations: Sequence[ObservedSet], played: Mapping[str, Json]
 ) -> dict[str, Json]:
     """Return the contents of summary.json."""
     images = [count for topic, count in played['published'].items() if '/image_raw' in topic]
@@ -116,7 +116,7 @@ def run_live(
     return played
 
 
-def draw(out: Path, material: Material, observations: Sequence[Observation], times: Played) -> None:
+def draw(out: Path, material: Material, observations: Sequence[ObservedSet], times: Played) -> None:
     """Write overlay.png, overlay.mp4 and bodies.png."""
     rig = material.rig
     complete = [seen for seen in observations if len(seen.bodies) and len(seen.keypoints) == len(rig)]
@@ -145,7 +145,7 @@ def draw(out: Path, material: Material, observations: Sequence[Observation], tim
     plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, one_loop)], rig)
 
 
-def _by_cameras(rig: CameraRig, seen: Sequence[Observation]) -> list[tuple[str, list[Bodies3D]]]:
+def _by_cameras(rig: CameraRig, seen: Sequence[ObservedSet]) -> list[tuple[str, list[Bodies3D]]]:
     """Return panels of the last instant as one, two and all cameras give it."""
     panels = []
     for count in sorted({1, 2, len(rig)}):
@@ -159,7 +159,7 @@ def _by_cameras(rig: CameraRig, seen: Sequence[Observation]) -> list[tuple[str, 
 
 
 def frames_of(
-    material: Material, shown: Sequence[Observation], times: Played
+    material: Material, shown: Sequence[ObservedSet], times: Played
 ) -> dict[tuple[str, int], Frame]:
     """Return the frames, half size, in which the keypoints of ``shown`` were found, by camera and published stamp."""
     found: dict[tuple[str, int], Frame] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays import FloatArray, IntArray
 from ..bags.recording import BODIES, DIAGNOSTICS, KEYPOINTS, Recording
 from ..errors import BagError
-from ..evaluation.quality import Observation, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
+from ..evaluation.quality import ObservedSet, bone_length_cv, leave_one_out_compared, leave_one_out_px, reprojection_px
 from ..geometry.stats import nan_percentile
 from ..messages.stamps import nearest_indices
 from ..pipeline import PosePipeline
@@ -26,7 +26,7 @@ Json: TypeAlias = Any
 _NEAR_NS = 60_000_000.0
 
 
-def read_observations(recording: Path) -> list[Observation]:
+def read_observations(recording: Path) -> list[ObservedSet]:
     """Return the bodies and keypoints of a recording, in time order; keypoints go to the bodies nearest in time.
 
     Cameras without a common trigger have stamps of their own, so that those of a set differ from its bodies'.
@@ -48,7 +48,7 @@ def read_observations(recording: Path) -> list[Observation]:
                        'the node published nothing to judge.')
     stamps_ns = np.array(sorted(bodies))
     sets = in_sets(stamps_ns, keypoints)
-    return [Observation(stamp, seen, bodies[stamp]) for stamp, seen in zip(stamps_ns.tolist(), sets, strict=True)]
+    return [ObservedSet(stamp, seen, bodies[stamp]) for stamp, seen in zip(stamps_ns.tolist(), sets, strict=True)]
 
 
 def in_sets(stamps_ns: IntArray, keypoints: Sequence[Keypoints2D]) -> list[dict[str, Keypoints2D]]:
@@ -68,7 +68,7 @@ def in_sets(stamps_ns: IntArray, keypoints: Sequence[Keypoints2D]) -> list[dict[
     return sets
 
 
-def quality_summary(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Json]:
+def quality_summary(rig: CameraRig, observations: list[ObservedSet], config: PipelineConfig) -> dict[str, Json]:
     """Return reprojection, leave-one-out and bone-length figures as JSON-ready numbers (px, ratios).
 
     ``triangulation_alone`` has them for the same keypoints without lifter, bones and filter; left-out cameras there on
@@ -92,7 +92,7 @@ def quality_summary(rig: CameraRig, observations: list[Observation], config: Pip
     }
 
 
-def _triangulation_alone(rig: CameraRig, observations: list[Observation], config: PipelineConfig) -> dict[str, Json]:
+def _triangulation_alone(rig: CameraRig, observations: list[ObservedSet], config: PipelineConfig) -> dict[str, Json]:
     alone = replace(
         config, lifter=replace(config.lifter, enabled=False), tracking=replace(config.tracking, enabled=False)
     )

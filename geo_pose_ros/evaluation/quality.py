@@ -19,7 +19,7 @@ from .views import confident, median_distances
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Observation:
+class ObservedSet:
     """The 2D keypoints of one instant, by camera, and the bodies found from them."""
 
     stamp_ns: int
@@ -61,7 +61,7 @@ def _best_fits(projected: FloatArray, found: Keypoints2D, min_confidence: float)
 
 
 def reprojection_px(
-    rig: CameraRig, observations: Iterable[Observation], min_confidence: float
+    rig: CameraRig, observations: Iterable[ObservedSet], min_confidence: float
 ) -> dict[str, FloatArray]:
     """Return per camera the px (n,) between its confident keypoints and the reprojected joints, outliers included."""
     per_camera: dict[str, list[FloatArray]] = {name: [np.zeros(0)] for name in rig.names}
@@ -74,7 +74,7 @@ def reprojection_px(
 
 
 def leave_one_out_px(
-    rig: CameraRig, observations: Sequence[Observation], config: PipelineConfig
+    rig: CameraRig, observations: Sequence[ObservedSet], config: PipelineConfig
 ) -> dict[str, FloatArray]:
     """Return per camera the px (n,) between its keypoints and the bodies fused from all other cameras."""
     errors = {}
@@ -86,7 +86,7 @@ def leave_one_out_px(
 
 
 def leave_one_out_compared(
-    rig: CameraRig, observations: Sequence[Observation], first: PipelineConfig, second: PipelineConfig
+    rig: CameraRig, observations: Sequence[ObservedSet], first: PipelineConfig, second: PipelineConfig
 ) -> tuple[FloatArray, FloatArray]:
     """Return ``leave_one_out_px`` (n,), (n,) of two configurations on the keypoints that both predict, all cameras.
 
@@ -111,7 +111,7 @@ def leave_one_out_compared(
 
 
 def _left_out(
-    rig: CameraRig, observations: Sequence[Observation], config: PipelineConfig, name: str
+    rig: CameraRig, observations: Sequence[ObservedSet], config: PipelineConfig, name: str
 ) -> Iterator[tuple[int, IntArray, FloatArray]]:
     """Yield stamp, and persons (P,) and px (P, J) as ``_best_fits`` of camera ``name``, predicted by the others."""
     # The viewer needs distances alone, and nothing of the pipeline.

@@ -18,7 +18,7 @@ from ..types import Bodies3D, CameraRig, Keypoints2D
 from .bodies import BodyStatistics, BodyTracks
 from .cameras import CameraStatistics
 from .clocks import ClockSums
-from .quality import Observation, leave_one_out_px, measured
+from .quality import ObservedSet, leave_one_out_px, measured
 from .report import RecordingReport
 from .settings import ReportConfig
 from .time_bins import TimeBins
@@ -56,7 +56,7 @@ class RecordingStatistics:
         self._stamps_ns: list[IntArray] = []
         self._people: list[IntArray] = []
         self._worst_px: list[Float32Array] = []
-        self._kept: list[Observation] = []
+        self._kept: list[ObservedSet] = []
         self._keep = _spread(num_sets, config.left_out_sets if rig is not None and len(rig) >= 3 else 0)
         self._number = 0
 
@@ -140,7 +140,7 @@ class RecordingStatistics:
         for offset, bodies in enumerate(sets, start=self._number):
             if offset in self._keep:
                 seen = {name: k for name, ks in found.items() if (k := ks[offset - self._number]) is not None}
-                self._kept.append(Observation(bodies.stamp_ns, seen, bodies))
+                self._kept.append(ObservedSet(bodies.stamp_ns, seen, bodies))
         self._number += len(sets)
         self._worst_px.append(self._compare(tracks, found))
 

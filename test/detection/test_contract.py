@@ -1,4 +1,4 @@
-"""One contract for all detectors; small generated ONNX files (test/onnx_models.py) stand in for real weights."""
+"""One contract for all detectors; small generated ONNX files (test/inference/onnx_models.py) stand in for real weights."""
 
 import sys
 
@@ -13,7 +13,7 @@ from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
 from geo_pose_ros.types import Frame, PredictedPeople
 
-from .. import onnx_models
+from ..inference import onnx_models
 
 rtmlib = pytest.importorskip('rtmlib')
 

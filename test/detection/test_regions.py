@@ -13,7 +13,7 @@ from geo_pose_ros.detection.searches import Searches
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.inference.settings import EngineConfig
 
-from .. import onnx_models
+from ..inference import onnx_models
 
 SECOND = 1_000_000_000
 

@@ -7,7 +7,7 @@ import pytest
 
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.evaluation.quality import (
-    Observation,
+    ObservedSet,
     bone_length_cv,
     distances_to_keypoints,
     leave_one_out_compared,
@@ -34,7 +34,7 @@ def observe(rig, people, noise_px=0.0, instants=3):
         for i in range(instants):
             seen = keypoints(rig, people, stamp_ns=i * 100_000_000, noise_px=noise_px, seed=i)
             result = pipeline.fuse(i * 100_000_000, seen)
-            made.append(Observation(i * 100_000_000, result.keypoints, result.bodies))
+            made.append(ObservedSet(i * 100_000_000, result.keypoints, result.bodies))
     return made
 
 
@@ -84,7 +84,7 @@ def test_bodies_that_are_only_predicted_do_not_count():
     coasting = bodies_at(0, (person() + 1.0,), (9,), views=0)
     both = bodies_at(0, (seen.bodies.xyz[0], person() + 1.0), (0, 9))
     both = replace(both, num_views=both.num_views * np.array([[1], [0]]))
-    errors = reprojection_px(ring_rig(4), [Observation(0, seen.keypoints, both)], 0.3)
+    errors = reprojection_px(ring_rig(4), [ObservedSet(0, seen.keypoints, both)], 0.3)
     assert max(e.max() for e in errors.values()) < 0.5
     assert measured(both).body_ids.tolist() == [0]
     assert np.isnan(bone_length_cv(BODY17, [coasting, coasting])['pelvis-spine'])

@@ -9,7 +9,7 @@ from geo_pose_ros.errors import BackendError, ConfigError, ShapeError
 from geo_pose_ros.inference.base import TensorSpec, create_backend, warm_up
 from geo_pose_ros.inference.settings import EngineConfig
 
-from .. import onnx_models
+from . import onnx_models
 from .fakes import fake_tensorrt
 
 

@@ -15,7 +15,7 @@ from geo_pose_ros.inference.base import create_backend
 from geo_pose_ros.inference.model_card import sha256
 from geo_pose_ros.inference.settings import EngineConfig
 
-from .. import onnx_models
+from . import onnx_models
 from .fakes import fake_tensorrt
 
 CONFIG = EngineConfig(engine='tensorrt', max_batch=8)

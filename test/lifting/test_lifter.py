@@ -23,7 +23,7 @@ from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.skeleton import BODY17
 
-from .. import onnx_models
+from ..inference import onnx_models
 from ..scenes import keypoints, person, ring_rig
 
 

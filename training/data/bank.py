@@ -20,7 +20,7 @@ from geo_pose_ros.skeleton import BODY17, mirror_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Views:
+class CanonicalViews:
     """What V views see of a person over F frames.
 
     Attributes:
@@ -33,13 +33,13 @@ class Views:
     cam_from_world: FloatArray
     focal_px: FloatArray
 
-    def beside(self, other: Views) -> Views:
+    def beside(self, other: CanonicalViews) -> CanonicalViews:
         """Return the views of both."""
         parts = (f.name for f in fields(CanonicalPoses))
         poses = CanonicalPoses(
             *(np.concatenate((getattr(self.poses, part), getattr(other.poses, part)), 1) for part in parts)
         )
-        return Views(
+        return CanonicalViews(
             poses, np.concatenate((self.cam_from_world, other.cam_from_world)),
             np.concatenate((self.focal_px, other.focal_px)),
         )
@@ -76,7 +76,7 @@ class Bank:
         return len(self.pose2d)
 
     @classmethod
-    def of_views(cls, views: Views, labels: FloatArray, label_weight: FloatArray, min_joints: int) -> Bank:
+    def of_views(cls, views: CanonicalViews, labels: FloatArray, label_weight: FloatArray, min_joints: int) -> Bank:
         """Make the bank of one recording with labels (F, J, 3) m and their weights (F, J)."""
         poses = views.poses
         frames = len(poses.pose2d)

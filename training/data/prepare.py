@@ -20,7 +20,7 @@ from ..labels.triangulation import refined_labels
 from ..labels.views import triangulated
 from ..settings import CopySettings, DataSettings
 from .augment import JointLimits, bend_joints, exchange_parts
-from .bank import Bank, Views
+from .bank import Bank, CanonicalViews
 from .recording import PersonRecording
 from .virtual_cameras import FRAMES_PER_BODY, Residuals, VirtualCameras, hidden_limbs
 
@@ -137,7 +137,7 @@ def _prepare_recording(
     if settings.sides == 'repaired':
         rays, confidence = exchange_sides(rays, confidence, confused_sides(cam_from_world, rays, labels))
     local_up = None if up is None else cam_from_world[..., :3] @ up
-    real = Views(canonical_poses(rays, confidence, local_up), cam_from_world, recording.focal_px)
+    real = CanonicalViews(canonical_poses(rays, confidence, local_up), cam_from_world, recording.focal_px)
     cameras = VirtualCameras(recording, settings.virtual_cameras, up)
     views, added = real, settings.virtual_cameras.count
     if added:

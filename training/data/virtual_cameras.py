@@ -14,7 +14,7 @@ from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.skeleton import BODY17
 
 from ..settings import VirtualCameraSettings
-from .bank import Views
+from .bank import CanonicalViews
 from .recording import PersonRecording
 
 # Nearer joints have no image.
@@ -42,7 +42,7 @@ class Residuals:
     confidence: FloatArray
 
     @classmethod
-    def of(cls, labels: FloatArray, views: Views, rays: FloatArray, confidence: FloatArray) -> Residuals:
+    def of(cls, labels: FloatArray, views: CanonicalViews, rays: FloatArray, confidence: FloatArray) -> Residuals:
         """Return the residuals of ``rays`` (F, C, J, 2) from labels (F, J, 3)."""
         projected = project_rays(views.cam_from_world, labels, _NEAREST_M)
         return cls((rays - projected) / views.poses.size[..., None, None], confidence)
@@ -77,7 +77,7 @@ class VirtualCameras:
     def see(
         self, xyz: FloatArray, residuals: Residuals, count: int, rng: np.random.Generator, *,
         hidden: BoolArray | None = None, cut_off_share: float = 0.0,
-    ) -> Views:
+    ) -> CanonicalViews:
         """Return what ``count`` virtual cameras see of the joints (F, J, 3), with the residuals of real views.
 
         Each takes the residuals and confidences of one real view: noise as detectors make it. Joints of ``hidden``
@@ -105,7 +105,7 @@ class VirtualCameras:
             local_up = cameras[..., :3] @ self.up + error
             local_up /= np.linalg.norm(local_up, axis=-1, keepdims=True)
         poses = canonical_poses(rays, np.where(seen, residuals.confidence[:, donor], 0.0), local_up)
-        return Views(poses, cameras, np.full(count, self.recording.focal_px.mean()))
+        return CanonicalViews(poses, cameras, np.full(count, self.recording.focal_px.mean()))
 
     def _cameras(self, centre: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
         """Return extrinsics (V, 3, 4) of cameras all around ``centre`` (3,), which look at it."""

@@ -44,7 +44,7 @@ _MISPLACED = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recorded:
+class RecordedTracks:
     """What the cameras recorded: by camera, its tracklets and its tracks at the common instants ``time_s`` (T,)."""
 
     tracklets: Mapping[str, Sequence[Tracklet]]
@@ -74,7 +74,7 @@ def rig_from_scratch(
         rig = coarse_clocks_from_scratch(tracklets, rig, task.max_offset_s, bounds)
     time_s = common_instants(tracklets, rig, _PAIR_INSTANTS)
     tracks = {c.name: tracks_of(tracklets[c.name], c, time_s, config.scratch) for c in rig.cameras}
-    recorded = Recorded(tracklets, tracks, time_s)
+    recorded = RecordedTracks(tracklets, tracks, time_s)
     best: tuple[float, CameraRig] | None = None
     failures = []
     for pair in camera_pairs(tracks, config.scratch)[:_STARTS]:
@@ -94,7 +94,7 @@ def rig_from_scratch(
 
 
 def _grow(
-    recorded: Recorded, rig: CameraRig, pair: CameraPair, config: CalibrateConfig
+    recorded: RecordedTracks, rig: CameraRig, pair: CameraPair, config: CalibrateConfig
 ) -> tuple[CameraRig, float]:
     """Return all cameras from a first pair, and their error in extents of the people.
 

@@ -21,7 +21,7 @@ from geo_pose_ros.inference.model_card import GRAVITY_CONVENTION, ModelCard, car
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import lifter_changes
 from geo_pose_ros.ros.tools.reload import reload_model
-from test.onnx_models import gravity_lifter, temporal_lifter
+from test.inference.onnx_models import gravity_lifter, temporal_lifter
 from test.ros.harness import World, until, world
 from test.ros.nodes.test_lifecycle import call
 

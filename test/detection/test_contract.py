@@ -1,4 +1,4 @@
-"""One contract for all detectors; small generated ONNX files (test/inference/onnx_models.py) stand in for real weights."""
+"""One contract for all detectors; small generated ONNX files (inference/onnx_models.py) stand in for real weights."""
 
 import sys
 

@@ -119,8 +119,7 @@ def test_bad_metadata_does_not_lose_the_messages(tmp_path, metadata, caplog):
     assert reader.damage in caplog.text
 
 
-@pytest.mark.parametrize('metadata', [True, False])
-@pytest.mark.parametrize('fraction', [0.3, 0.6, 0.95, 0.9999])
+@pytest.mark.parametrize(('fraction', 'metadata'), [(0.3, True), (0.6, False), (0.9999, True)])
 def test_cut_mcap_is_read_up_to_the_cut(tmp_path, fraction, metadata, caplog):
     """A recorder that was killed leaves no metadata; a copy that broke off leaves metadata of the whole."""
     bag = big_bag(tmp_path / 'bag')
@@ -156,7 +155,7 @@ def test_cut_mcap_of_compressed_chunks(tmp_path):
     assert read == list(range(len(read))) and 17 < len(read) <= 24
 
 
-@pytest.mark.parametrize('size', [0, 5, 8, 30, 500])
+@pytest.mark.parametrize('size', [0, 8, 500])
 def test_mcap_cut_before_its_first_message(tmp_path, size):
     bag = big_bag(tmp_path / 'bag')
     file = bag / 'bag.mcap'
@@ -194,7 +193,7 @@ def test_mcap_damaged_in_the_middle(tmp_path):
     assert read == [10 * i for i in range(len(read))] and 10 <= len(read) < 25
 
 
-@pytest.mark.parametrize('fraction', [0.3, 0.6, 0.95])
+@pytest.mark.parametrize('fraction', [0.3, 0.95])
 def test_cut_sqlite_is_read_up_to_the_cut(tmp_path, fraction):
     bag = big_bag(tmp_path / 'bag', 'sqlite3')
     file = bag / 'bag.db3'

@@ -35,7 +35,7 @@ _VERIFY_INSTANTS = 150
 _SPEED_FLOOR = 0.05
 _LEAST_FIT = 0.02
 
-# Cost of a lag (s) between two cameras' tracklets: smaller is better, NaN if it cannot be told.
+# Cost of a lag (s) between two cameras' tracklets: smaller is better, NaN if it is unknown.
 LagCost = Callable[[Tracklet, Tracklet, float], float]
 
 

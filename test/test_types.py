@@ -17,7 +17,7 @@ from geo_pose_ros.types import (
     PredictedPeople,
 )
 
-from .scenes import intrinsics, ring_rig
+from .scenes import ring_rig
 
 K = np.array([[900.0, 0.0, 640.0], [0.0, 900.0, 480.0], [0.0, 0.0, 1.0]])
 POSE = np.eye(4)[:3]
@@ -144,12 +144,6 @@ def test_bodies_refuse_arrays_that_do_not_fit():
     one = bodies([7])
     with pytest.raises(ShapeError, match=r'Bodies3D.num_views: received shape \(1, 16\)'):
         Bodies3D(5, 'world', BODY17, one.xyz, one.covariance, one.confidence, np.ones((1, 16)), one.confidence, [0])
-
-
-def test_scene_intrinsics_cover_every_distortion_model():
-    assert {intrinsics(m).distortion_model for m in ('plumb_bob', 'rational_polynomial', 'equidistant')} == {
-        'plumb_bob', 'rational_polynomial', 'equidistant',
-    }
 
 
 def test_keypoints_without_hints_were_made_for_nobody():

@@ -47,13 +47,14 @@ def test_limb_groups():
 
 
 @pytest.mark.parametrize('groups', [(LEGS,), (ARMS,), (LEGS, ARMS)])
-@pytest.mark.parametrize('view', range(4))
-def test_swapped_sides_of_one_view_are_exchanged_back(groups, view):
+def test_swapped_sides_of_one_view_are_exchanged_back(groups):
     P, focal, xn, confidence, truth = scene()
     clean = run(P, focal, xn, confidence).solution
     for group in groups:
-        swap(xn, view, 0, group)
+        swap(xn, 1, 0, group)
+    given = xn.copy()
     found = run(P, focal, xn, confidence)
+    np.testing.assert_array_equal(xn, given)
     assert found.swaps.sum() == len(groups)
     np.testing.assert_allclose(found.solution.xyz, clean.xyz, atol=1e-9)
     np.testing.assert_allclose(found.solution.robust_weight, clean.robust_weight, atol=1e-9)
@@ -129,15 +130,6 @@ def test_views_that_disagree_for_another_reason_are_left_alone():
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.05
 
 
-def test_inputs_are_left_alone():
-    P, focal, xn, confidence, _ = scene()
-    swap(xn, 1, 0, ARMS)
-    before = xn.copy(), confidence.copy()
-    run(P, focal, xn, confidence)
-    np.testing.assert_array_equal(xn, before[0])
-    np.testing.assert_array_equal(confidence, before[1])
-
-
 def weights_of(noise: Noise) -> np.ndarray:
     xn = np.zeros((3, 1, 2, 2))
     xn[0, 0, 1] = (0.0, 0.5)
@@ -148,11 +140,8 @@ def weights_of(noise: Noise) -> np.ndarray:
     return noise.applied(BodyViews(xn, confidence).weights(focal_px, 4.0), focal_px)[:, 0]
 
 
-def test_weights_follow_the_size_in_the_image():
+def test_weights_follow_the_size_in_the_image_and_the_noise_of_each_camera():
     np.testing.assert_allclose(weights_of(Noise.as_set(3)), [[0.25, 0.25], [0.25, 0.25], [0.0, 0.0]])
-
-
-def test_weights_follow_the_noise_of_each_camera_and_what_its_joints_share():
     scaled = weights_of(Noise(5.0, np.array([1.0, 2.0, 1.0]), np.zeros(3)))
     np.testing.assert_allclose(scaled, [[0.25, 0.25], [0.125, 0.125], [0.0, 0.0]])
     # 4 px of its own and 3 px shared are 5 px.

@@ -105,14 +105,6 @@ def test_keypoints_without_confidence_or_place_are_not_seen():
     np.testing.assert_allclose(d.centre[0], np.delete(xn[0], [1, 2], 0).mean(0))
 
 
-def test_nobody_is_gathered_from_nothing():
-    none = Detections.of([np.zeros((0, 5, 2))] * 2, [np.zeros((0, 5))] * 2)
-    found = none.gather(np.full((3, 2), -1))
-    assert found.xn.shape == (2, 3, 5, 2) and np.isnan(found.xn).all()
-    confidence = found.confidence
-    assert confidence.shape == (2, 3, 5) and not confidence.any()
-
-
 def test_selected_detections_keep_their_cameras():
     d = observe(ring(3), crowd(2)).detections
     part = d.select(np.array([1, 4, 5]))

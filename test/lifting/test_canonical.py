@@ -29,17 +29,6 @@ def test_canonical_pose_is_centred_has_unit_size_and_keeps_the_rays() -> None:
     np.testing.assert_allclose(poses.pose2d[:, 2], 0.8, atol=1e-6)
 
 
-def test_turning_the_camera_does_not_change_the_canonical_pose_but_its_roll() -> None:
-    local, rays = _seen()
-    angle = 0.15
-    R = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    turned = local @ R.T
-    a = canonical_poses(rays, np.ones(17)).pose2d[:, :2]
-    b = canonical_poses(turned[:, :2] / turned[:, 2:], np.ones(17)).pose2d[:, :2]
-    roll = np.linalg.svd(b.T @ a)
-    np.testing.assert_allclose(b, a @ (roll[0] @ roll[2]).T, atol=0.02)
-
-
 def test_one_gross_outlier_hardly_moves_centre_and_size() -> None:
     _, rays = _seen()
     spoiled = rays.copy()
@@ -92,7 +81,9 @@ def test_with_gravity_up_is_up_in_the_picture_and_the_roll_of_the_camera_does_no
     np.testing.assert_allclose(again.pose2d, poses.pose2d, atol=0.1)
     np.testing.assert_allclose(again.steepness, poses.steepness, atol=0.02)
     # Without gravity the roll stays in the picture.
-    assert np.abs(canonical_poses(turned, np.ones(17)).pose2d - canonical_poses(rays, np.ones(17)).pose2d).max() > 1.0
+    rolled = canonical_poses(turned, np.ones(17))
+    assert np.abs(rolled.pose2d - canonical_poses(rays, np.ones(17)).pose2d).max() > 1.0
+    assert np.isnan(rolled.steepness) and not rolled.view.any()
 
 
 def test_a_view_from_right_above_keeps_the_roll_of_the_camera() -> None:
@@ -101,13 +92,6 @@ def test_a_view_from_right_above_keeps_the_roll_of_the_camera() -> None:
     poses = canonical_poses(centred, np.ones(17), np.array((0.0, 0.0, -1.0)))
     np.testing.assert_allclose(poses.view_from_cam, np.eye(3), atol=1e-9)
     assert poses.steepness == pytest.approx(1.0)
-
-
-def test_without_gravity_there_is_no_view() -> None:
-    _, rays = _seen()
-    poses = canonical_poses(rays, np.ones(17))
-    assert np.isnan(poses.steepness)
-    np.testing.assert_array_equal(poses.view, 0.0)
 
 
 def test_an_axis_that_is_none_is_refused() -> None:
@@ -121,13 +105,6 @@ def test_shapes_that_do_not_agree_are_refused() -> None:
         canonical_poses(np.zeros((17, 3)), np.zeros(17))
     with pytest.raises(ShapeError, match='solve_root'):
         solve_root(np.zeros((17, 3)), np.zeros((17, 3)), np.zeros(17))
-
-
-def test_root_of_an_exact_pose_is_exact_and_scales_with_it() -> None:
-    local, rays = _seen()
-    relative = local - local[0]
-    np.testing.assert_allclose(solve_root(relative, rays, np.ones(17)), local[0], atol=1e-9)
-    np.testing.assert_allclose(solve_root(1.1 * relative, rays, np.ones(17)), 1.1 * local[0], atol=1e-9)
 
 
 def test_root_ignores_joints_without_weight_or_measurement() -> None:

@@ -33,11 +33,6 @@ def test_a_new_body_repeats_its_first_pose():
     assert xs(windows) == [3.0] * 5 and xs(windows, view=1) == [13.0] * 5
 
 
-def test_sets_at_the_rate_of_the_lifter_are_taken_as_they_are():
-    history = remembered(PoseHistory(5, 10.0), (0, 100, 200), (0.0, 1.0, 5.0))
-    np.testing.assert_allclose(xs(history.windows(300 * MS, np.array([5]), pose(6.0))), [0.0, 0.0, 1.0, 5.0, 6.0])
-
-
 def test_slower_and_uneven_sets_are_interpolated():
     history = remembered(PoseHistory(5, 10.0), (0, 250), (0.0, 5.0))
     found = xs(history.windows(400 * MS, np.array([5]), pose(8.0)))

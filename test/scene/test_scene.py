@@ -142,36 +142,6 @@ def test_clock_offsets_of_the_rig_are_taken_off():
     assert np.abs(expected - project_world(rig['cam1'], joints)).max() < 2.0
 
 
-def test_people_are_expected_where_they_will_be():
-    rig = ring_rig(3)
-    scene = Scene(rig, CONFIG)
-    assert len(scene.predictions().in_image(rig['cam0'], START_NS).body_ids) == 0
-    stepped(scene, [PEOPLE[0]])
-    for name in ('cam0', 'cam2'):
-        found = scene.predictions().in_image(rig[name], START_NS)
-        np.testing.assert_allclose(found.xy[0], project_world(rig[name], PEOPLE[0]), atol=0.01)
-        assert found.body_ids.tolist() == [0] and (found.sigma_px > 0.0).all()
-    for k in range(1, 40):
-        now = START_NS + k * DT_NS
-        stepped(scene, [PEOPLE[0] + (1e-9 * (now - START_NS), 0.0, 0.0)], now)
-    ahead = now + 100_000_000
-    found = scene.predictions().in_image(rig['cam1'], ahead)
-    truth = PEOPLE[0] + (1e-9 * (ahead - START_NS), 0.0, 0.0)
-    np.testing.assert_allclose(found.xy[0], project_world(rig['cam1'], truth), atol=2.0)
-    assert found.stamp_ns == ahead
-
-
-def test_a_better_rig_keeps_everybody():
-    rig = ring_rig(4)
-    scene = Scene(rig, CONFIG)
-    assert stepped(scene, PEOPLE).body_ids.tolist() == [0, 1]
-    more = ring_rig(6)
-    scene.with_rig(more)
-    assert scene.rig is more
-    bodies = stepped(scene, PEOPLE, START_NS + DT_NS)
-    assert bodies.body_ids.tolist() == [0, 1] and (bodies.num_views == 6).all()
-
-
 def test_reset_forgets_everybody_and_uses_no_id_again():
     scene = Scene(ring_rig(4), CONFIG)
     stepped(scene, PEOPLE)

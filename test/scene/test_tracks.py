@@ -161,13 +161,6 @@ def test_what_lasts_of_the_covariance_is_kept_apart():
     assert Tracks(TrackingConfig(), JOINTS).sigma_m().shape == (0,)
 
 
-def test_it_says_who_is_there():
-    tracks = Tracks(TrackingConfig(), JOINTS)
-    measure(tracks, 0, [-1, -1], at(0.0, 2.0), views=3)
-    measure(tracks, 10**8, [0, -1], at(0.0, 4.0))
-    assert repr(tracks) == 'Tracks(0 (2 views, 1.00), 2? (2 views, 1.00), 1 (3 views, 1.00, unseen 0.1 s))'
-
-
 @pytest.mark.parametrize('rows', [[0, 0], [7, -1]])
 def test_impossible_tracks_are_refused(rows):
     tracks = Tracks(TrackingConfig(), JOINTS)

@@ -43,17 +43,15 @@ def learned(offset_s, seconds=10.0, moves=1.0, noise_px=0.0, calibration_px=0.0)
     return clocks
 
 
-@pytest.mark.parametrize('offsets_ms', [(50.0, -50.0), (50.0, -20.0, -30.0), (-50.0, 10.0, 10.0, 30.0, 40.0, -40.0)])
-def test_offsets_are_found(offsets_ms):
+@pytest.mark.parametrize(
+    'offsets_ms', [(50.0, -50.0), (-50.0, 10.0, 10.0, 30.0, 40.0, -40.0), (0.0, 0.0, 0.0, 0.0), (30.0, 10.0, 20.0)]
+)
+def test_offsets_are_found_but_for_what_all_cameras_share(offsets_ms):
     offset_s = np.array(offsets_ms) / 1e3
     clocks = learned(offset_s, noise_px=4.0, calibration_px=6.0)
-    np.testing.assert_allclose(clocks.offset_s, offset_s, atol=0.003)
+    np.testing.assert_allclose(clocks.offset_s, offset_s - offset_s.mean(), atol=0.003)
     assert clocks.offset_s.sum() == pytest.approx(0.0, abs=1e-12)
     assert clocks.sigma_s.max() < 0.05 / np.sqrt(len(offset_s)) + 0.002
-
-
-def test_clocks_that_agree_stay_so():
-    np.testing.assert_allclose(learned(np.zeros(4), noise_px=4.0, calibration_px=6.0).offset_s, 0.0, atol=0.002)
 
 
 START_NS = 1_700_000_000_000_000_000
@@ -102,12 +100,6 @@ def test_the_stamp_of_a_camera_that_did_not_deliver_does_not_count():
     clocks.note_stamps(np.full(3, START_NS), np.zeros(3), np.array([True, True, False]))
     clocks.note_stamps(np.full(3, START_NS + 10**8), np.zeros(3), np.array([True, False, False]))
     np.testing.assert_array_equal(clocks._triggered, [1.0, 1.0, np.nan])
-
-
-def test_only_differences_count():
-    """Offsets that all cameras share say nothing: the mean is taken for right."""
-    clocks = learned(np.array([0.03, 0.01, 0.02]))
-    np.testing.assert_allclose(clocks.offset_s, [0.01, -0.01, 0.0], atol=0.002)
 
 
 def test_nothing_is_learned_without_motion():

@@ -83,12 +83,3 @@ def test_clock_offsets_are_not_learned_where_the_settings_say_so():
     states = learned(np.ones(3), seconds=1.0, config=CameraStateConfig(clock_offsets=False))
     assert [s.clock_offset_s for s in states.states()] == [0.0] * 3
     np.testing.assert_allclose([s.clock_sigma_s for s in states.states()], 0.05)
-
-
-def test_a_set_without_people_changes_nothing_that_counts():
-    states = CameraStates(np.full(2, FOCAL_PX), CameraStateConfig())
-    nobody = estimate_bodies(
-        ring(2), BodyViews(np.zeros((2, 0, 17, 2)), np.zeros((2, 0, 17))), BodyPrior(), SolverConfig(), states.noise
-    )
-    states.learn(ring(2), nobody, np.zeros((0, 17, 3)), np.full((2, 2), np.nan), DT_S)
-    assert states.noise.level == pytest.approx(1.0) and states.noise.scale.tolist() == [1.0, 1.0]

@@ -29,30 +29,6 @@ def step(joint_filter, xyz, cov=None, dt_s=DT_S, fleeting=None) -> np.ndarray:
     return joint_filter.position.copy()
 
 
-def test_the_first_measurement_is_the_state():
-    joint_filter = started(2)
-    xyz = np.random.default_rng(0).standard_normal((1, 2, 3))
-    np.testing.assert_array_equal(step(joint_filter, xyz), xyz)
-    assert not joint_filter.velocity.any()
-    np.testing.assert_allclose(joint_filter.covariance, covariance(2), atol=1e-5)
-
-
-def test_constant_velocity_is_followed_without_lag_and_noise_is_reduced():
-    rng = np.random.default_rng(0)
-    joint_filter = started(4, TrackingConfig(acceleration_noise=1.0))
-    velocity = rng.uniform(-1.0, 1.0, (1, 4, 3))
-    raw, smooth = [], []
-    for k in range(90):
-        truth = velocity * (k * DT_S)
-        measured = truth + SIGMA_M * rng.standard_normal(truth.shape)
-        found = step(joint_filter, measured)
-        if k >= 30:
-            raw.append(measured - truth)
-            smooth.append(found - truth)
-    assert np.std(smooth) < 0.75 * np.std(raw)
-    assert np.abs(np.mean(smooth, 0)).max() < 0.01
-
-
 def test_covariance_of_the_output_matches_its_error():
     rng = np.random.default_rng(1)
     config = TrackingConfig()
@@ -186,20 +162,6 @@ def test_an_unseen_body_stiffens_and_comes_to_rest():
     np.testing.assert_allclose(moved.mean(0), [0.95, 0.0, 0.0], atol=0.05)
     np.testing.assert_allclose(moved - moved.mean(0), 0.1 * own, atol=0.07)
     assert np.abs(joint_filter.velocity).max() < 0.06
-
-
-def test_bodies_are_kept_in_the_order_asked_for_and_new_ones_are_unknown():
-    joint_filter = started(2, bodies=2)
-    xyz = np.arange(12.0).reshape(2, 2, 3)
-    step(joint_filter, xyz)
-    joint_filter.take(np.array([1, -1, 0]))
-    np.testing.assert_array_equal(joint_filter.position[[0, 2]], xyz[::-1])
-    assert np.isnan(joint_filter.position[1]).all() and len(joint_filter) == 3
-    joint_filter.restart(np.array([0]))
-    found = step(joint_filter, np.full((1, 2, 3), 9.0))
-    np.testing.assert_array_equal(found[0], 9.0)
-    # The others went on as predicted.
-    np.testing.assert_array_equal(found[2], xyz[0])
 
 
 def along_the_ray(seconds, speed=(0.0, 0.0, 0.0), seed=0):

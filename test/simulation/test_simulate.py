@@ -22,7 +22,7 @@ from geo_pose_ros.simulation.sight import find_occluders
 from geo_pose_ros.simulation.simulate import SetRecord, SimulatedRun, arrivals, run
 from geo_pose_ros.simulation.walks import crossing_paths, walks
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, Keypoints2D
+from geo_pose_ros.types import Bodies3D
 from test.scenes import STANDING
 
 # Nothing here needs ../shared: the people are synthetic.
@@ -32,9 +32,6 @@ NS = 1_000_000_000
 
 def arrays(world: World) -> list[np.ndarray]:
     return [record.detections.xy for record in world.cameras]
-
-
-# What the cameras see.
 
 
 @pytest.mark.parametrize('phase', ['trigger', 'random', 'half'])
@@ -53,18 +50,14 @@ def test_keypoints_are_the_projection_at_the_cameras_own_exposure(phase: str) ->
         assert np.nanmedian(np.abs(record.detections.xy - late)) > 0.5
 
 
-def test_phases_are_as_named() -> None:
+def test_phases_and_mixed_rates_are_as_named() -> None:
     starts = {phase: [r.exposure_s[0] for r in build(replace(PLAIN, phase=phase)).cameras]
               for phase in ('trigger', 'half', 'random')}
     assert starts['trigger'] == [0.0, 0.0, 0.0]
     assert starts['half'] == [0.0, pytest.approx(1.0 / 60.0), 0.0]
     assert len(set(starts['random'])) == 3 and all(0.0 <= s < 1.0 / 30.0 for s in starts['random'])
-
-
-def test_mixed_rates_take_turns() -> None:
-    world = build(replace(PLAIN, cameras=4, rate_hz=0.0))
-    assert [len(r.exposure_s) for r in world.cameras] == [15, 30, 60, 15]
-    assert world.period_s == 1.0 / 60.0
+    mixed = build(replace(PLAIN, cameras=4, rate_hz=0.0))
+    assert [len(r.exposure_s) for r in mixed.cameras] == [15, 30, 60, 15] and mixed.period_s == 1.0 / 60.0
 
 
 def test_loss_and_misses_have_the_asked_rates() -> None:
@@ -103,9 +96,6 @@ def test_the_given_rig_is_off_by_the_calibration_error() -> None:
         assert given.position_m == pytest.approx(true.position_m)
 
 
-# Occlusion.
-
-
 def test_a_person_behind_another_is_hidden_and_nobody_else() -> None:
     camera = ring_rig(1, 0.5, np.random.default_rng(0)).cameras[0]
     towards = -camera.position_m[:2] / np.linalg.norm(camera.position_m[:2])
@@ -139,9 +129,6 @@ def test_hidden_joints_are_missing_or_on_the_person_who_hides_them() -> None:
     assert foreign > 20 and missing > foreign
 
 
-# A detector's errors, each known.
-
-
 def test_what_is_marked_is_wrong_and_what_is_not_is_right() -> None:
     noise = replace(CLEAN, outlier_rate=0.05, swap_rate=0.1, missing_rate=0.05)
     world = build(replace(PLAIN, duration_s=8.0, noise=noise))
@@ -161,9 +148,6 @@ def test_what_is_marked_is_wrong_and_what_is_not_is_right() -> None:
         assert np.isfinite(clean[d.exchanged & ~d.gross]).mean() > 0.8
 
 
-# People who hide, cameras that are knocked.
-
-
 def test_a_hidden_person_is_seen_by_nobody_while_hidden() -> None:
     world = build(replace(PLAIN, people=2, hidden=(Hidden(1, 0.3, 0.6),)))
     for record in world.cameras:
@@ -180,9 +164,6 @@ def test_a_knock_moves_the_image_while_it_lasts() -> None:
     assert np.nanmedian(moved[during]) == pytest.approx(20.0, rel=0.2)
     assert np.nanmax(moved[~during]) == 0.0
     assert np.array_equal(plain.cameras[0].detections.xy, knocked.cameras[0].detections.xy, equal_nan=True)
-
-
-# Motion.
 
 
 def test_bones_are_rigid_and_statures_differ() -> None:
@@ -221,9 +202,6 @@ def test_the_wrist_swings_with_eight_metres_a_second() -> None:
     assert np.ptp(world.motion(time)[:, 0, BODY17.index('left_wrist')], axis=0).max() < 1e-9
 
 
-# The way through synchroniser and pipeline.
-
-
 def test_a_clean_scene_is_found_exactly() -> None:
     simulated = run(build(replace(PLAIN, cameras=4)), config_of(NodeConfig, {
         'pipeline.lifter.enabled': False, 'pipeline.tracking.enabled': False,
@@ -243,9 +221,6 @@ def test_a_set_may_cost_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(free.sets) >= 30 > 21 >= len(busy.sets) >= 15
     assert np.diff([s.now_ns for s in busy.sets]).min() >= 50_000_000
     assert busy.drops != free.drops
-
-
-# The judge, on results made by hand.
 
 
 def bodies(stamp_ns: int, xyz: FloatArray, ids: list[int], views: int = 2, sigma_m: float = 0.01) -> Bodies3D:
@@ -408,9 +383,6 @@ def test_nothing_published_is_not_good() -> None:
     assert isinstance(found, Metrics)
 
 
-# Refused.
-
-
 @pytest.mark.parametrize(
     ('wrong', 'said'),
     [
@@ -423,7 +395,3 @@ def test_nothing_published_is_not_good() -> None:
 def test_a_scenario_that_cannot_be_is_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Scenario(**wrong)  # type: ignore[arg-type]
-
-
-def test_keypoints_reach_the_node_as_its_type() -> None:
-    assert all(isinstance(e.keypoints, Keypoints2D) and e.keypoints.skeleton is BODY17 for e in arrivals(build(PLAIN)))

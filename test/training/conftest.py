@@ -13,6 +13,12 @@ from test.training.people import write_motion, write_rigs
 # Settings of a run of some milliseconds.
 TINY = {'model.width': 32, 'model.blocks': 1, 'optim.batch': 16, 'optim.steps': 4, 'optim.steps_per_epoch': 2}
 
+# The same of a run from a store.
+TINY_STREAM = {
+    'model.width': 16, 'model.blocks': 1, 'optim.steps': 4, 'optim.steps_per_epoch': 2, 'optim.batch': 32,
+    'stream.pieces': 4, 'stream.lanes': 2,
+}
+
 
 def set_options(settings: dict[str, object]) -> list[str]:
     """Return settings as --set arguments."""

@@ -18,23 +18,20 @@ from geo_pose_training.fit import METRICS, fit
 from geo_pose_training.settings import Recipe, load_recipe
 from geo_pose_training.trainer import Trainer
 
+from test.training.conftest import TINY_STREAM
 from test.training.people import recorded_person
 
-_SMALL = {
-    'model.width': 16, 'model.blocks': 1, 'optim.steps': 4, 'optim.steps_per_epoch': 2, 'optim.batch': 32,
-    'stream.pieces': 4, 'stream.lanes': 2,
-}
 CASES = ('label', 'pixels', 'store', 'store with virtual views')
 
 
 def _case(name: str, store: Path) -> tuple[Recipe, Feed]:
     if name.startswith('store'):
-        recipe = load_recipe('pseudo_label', _SMALL) if name == 'store' else load_recipe(
-            'li2020', {**_SMALL, 'data.virtual_cameras.count': 2}
+        recipe = load_recipe('pseudo_label', TINY_STREAM) if name == 'store' else load_recipe(
+            'li2020', {**TINY_STREAM, 'data.virtual_cameras.count': 2}
         )
         return recipe, Feed.streamed(open_store(store), recipe, 0)
-    recipe = load_recipe('supervised', _SMALL) if name == 'label' else load_recipe(
-        'li2020', {**_SMALL, 'data.labels': 'truth', 'data.virtual_cameras.count': 0}
+    recipe = load_recipe('supervised', TINY_STREAM) if name == 'label' else load_recipe(
+        'li2020', {**TINY_STREAM, 'data.labels': 'truth', 'data.virtual_cameras.count': 0}
     )
     bank = prepare([recorded_person(frames=20, noise_px=1.0)], recipe.data, 0, gravity=recipe.model.gravity)
     # Joints that count differently, so that the mean over shares is not the mean of their means.

@@ -41,14 +41,10 @@ from geo_pose_training.trainer import Trainer
 from geo_pose_ros import cli
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import load_card
-from test.training.conftest import set_options
+from test.training.conftest import TINY_STREAM, set_options
 from test.training.people import recorded_person, write_bag
 
 INFO: dict[str, Any] = {'hash': 'abc'}
-_SMALL = {
-    'model.width': 16, 'model.blocks': 1, 'optim.steps': 4, 'optim.steps_per_epoch': 2, 'optim.batch': 32,
-    'stream.pieces': 4, 'stream.lanes': 2,
-}
 
 
 def _write(folder: Path, count: int = 3, frames: int = 20, piece: int = 8) -> list[PersonRecording]:
@@ -60,7 +56,7 @@ def _write(folder: Path, count: int = 3, frames: int = 20, piece: int = 8) -> li
 
 
 def _recipe(name: str = 'pseudo_label', **changes: object) -> Recipe:
-    return load_recipe(name, {**_SMALL, **changes})
+    return load_recipe(name, {**TINY_STREAM, **changes})
 
 
 def test_what_is_written_comes_back(tmp_path: Path) -> None:
@@ -324,7 +320,7 @@ def test_train_evaluate_and_retrain_from_a_store(
     store = tmp_path / 'store'
     assert cli.main(['store', str(bags / 'walk*'), '--out', str(store), '--workers', '1', '--piece-frames', '10']) == 0
     run = tmp_path / 'run'
-    command = ['train', '--recipe', 'pseudo_label', '--out', str(run), *set_options(_SMALL), '--quiet']
+    command = ['train', '--recipe', 'pseudo_label', '--out', str(run), *set_options(TINY_STREAM), '--quiet']
     assert main([*command, '--data', f'store:{store}']) == 0
     data = json.loads((run / 'data.json').read_text())
     training = StoreSource(str(store)).shards(test=False)

@@ -42,14 +42,6 @@ def test_the_parameters_come_back() -> None:
     assert 2.0 < found.burst_frames < 6.0
 
 
-def test_a_better_detector_is_told_from_a_worse_one() -> None:
-    good = fit_noise([_seen(NoiseSettings(jitter=0.002, jitter_unsure=0.005, outlier_rate=0.0, swap_rate=0.0))])
-    bad = fit_noise([_seen(NoiseSettings(jitter=0.012, jitter_unsure=0.05, outlier_rate=0.08, swap_rate=0.0))])
-    assert bad.jitter + 0.1 * bad.jitter_unsure > 3.0 * (good.jitter + 0.1 * good.jitter_unsure)
-    assert good.outlier_rate < 0.005 < 0.04 < bad.outlier_rate
-    assert good.swap_rate == 0.0
-
-
 def test_too_little_is_refused() -> None:
     with pytest.raises(ConfigError, match=r'0 joints were seen by three cameras or more, expected at least 200'):
         fit_noise([recorded_person(frames=30, cameras=2)])

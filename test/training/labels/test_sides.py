@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from geo_pose_training.data.prepare import prepare
 from geo_pose_training.data.recording import PersonRecording
-from geo_pose_training.labels.sides import confused_sides, exchange_sides, find_exchanges
+from geo_pose_training.labels.sides import exchange_sides, find_exchanges
 from geo_pose_training.labels.triangulation import refined_labels
 from geo_pose_training.labels.views import SeenJoints
 from geo_pose_training.settings import CopySettings, DataSettings
@@ -35,20 +35,6 @@ def _errors_mm(seen: PersonRecording) -> np.ndarray:
     assert seen.truth is not None
     errors: np.ndarray = 1e3 * np.linalg.norm(refined_labels(seen)[0] - seen.truth, axis=-1)
     return errors
-
-
-def test_sides_are_exchanged_for_the_limbs_that_are_named() -> None:
-    seen = recorded_person(frames=3)
-    confused = _nothing(seen)
-    confused[1, 2, _LEGS] = True
-    numbered = np.arange(seen.confidence.size).reshape(seen.confidence.shape)
-    points, confidence = exchange_sides(seen.xy, numbered, confused)
-    order = np.arange(17)
-    order[[1, 2, 3, 4, 5, 6]] = 4, 5, 6, 1, 2, 3
-    np.testing.assert_array_equal(points[1, 2], seen.xy[1, 2, order])
-    np.testing.assert_array_equal(confidence[1, 2], 17 * 6 + order)
-    points[1, 2] = seen.xy[1, 2]
-    np.testing.assert_array_equal(points, seen.xy)
 
 
 # Two views contradict each other about an exchange across the epipolar lines only.
@@ -84,15 +70,6 @@ def test_nothing_is_exchanged_where_nothing_is_wrong() -> None:
     assert not _found(seen, seen.truth).any()
     unseen = replace(seen, xy=np.full_like(seen.xy, np.nan), confidence=np.zeros_like(seen.confidence))
     assert not _found(unseen, seen.truth).any()
-
-
-def test_labels_say_which_views_are_confused() -> None:
-    seen = recorded_person(frames=20, cameras=3)
-    confused = _nothing(seen)
-    confused[4:9, 2, _ARMS] = True
-    spoiled = _exchanged(seen, confused)
-    assert spoiled.truth is not None
-    np.testing.assert_array_equal(confused_sides(spoiled.cam_from_world, spoiled.rays(), spoiled.truth), confused)
 
 
 def test_views_are_repaired_where_the_recipe_says_so() -> None:

@@ -26,11 +26,6 @@ def _with_outliers(seen: PersonRecording, share: float) -> PersonRecording:
     return replace(seen, xy=seen.xy + 150.0 * spoiled[..., None] * rng.uniform(-1.0, 1.0, seen.xy.shape))
 
 
-def test_triangulation_of_exact_views_is_exact() -> None:
-    seen = recorded_person(frames=5)
-    assert _errors(triangulated(seen.cam_from_world, seen.rays(), seen.confidence), seen).max() < 1e-3
-
-
 def test_refined_labels_follow_exact_views() -> None:
     labels, weight = refined_labels(recorded_person(frames=40))
     # Smoothness in time costs a few millimetres where a hand turns around.

@@ -1,6 +1,6 @@
 """Accuracy and cost of lifting and fusion: against triangulation, against peers, and on real footage.
 
-    python benchmarks/fusion.py [--data ../shared/data]     ->  tables, out/bench/fusion.json and fusion.png
+    python benchmarks/fusion.py [--data ../shared/data]     ->  tables, and out/bench/fusion.json
 
 Motion: the validation clips of mocap17 before the rigs of S9 and S11, through the detector noise model of
 training/data/noise.py, seed 0; each clip runs through PosePipeline as a live stream of 30 sets a second, and what it
@@ -77,7 +77,7 @@ VARIANTS = {
 LEFT_ARM = [BODY17.index(f'left_{joint}') for joint in ('shoulder', 'elbow', 'wrist')]
 FOOTAGE_HZ = 60
 ROUNDS = 4
-STAGES = ('solver_ms', 'triangulation_ms', 'lifter_ms', 'pipeline_ms')
+STAGES = ('solver_ms', 'triangulation_ms', 'lifter_ms')
 
 
 def mean_mm(error_m: FloatArray) -> float:
@@ -247,24 +247,8 @@ def scene(cameras: int, bodies: int, truth: FloatArray) -> tuple[FloatArray, Flo
     return cams, np.full(cameras, 1100.0), xn, rng.uniform(0.6, 0.95, xn.shape[:-1])
 
 
-def pipeline_call(cameras: int, bodies: int, truth: FloatArray) -> tuple[PosePipeline, Callable[[], object]]:
-    """Return a pipeline (to close) and a call that feeds it the next set of a ring of cameras with distorted lenses."""
-    from geo_pose_ros.types import Camera, Intrinsics
-
-    cams, focal, xn, confidence = scene(cameras, bodies, truth)
-    K = np.array([[focal[0], 0.0, 960.0], [0.0, focal[0], 540.0], [0.0, 0.0, 1.0]])
-    lens = Intrinsics(K, np.zeros(5), 'plumb_bob', 1920, 1080)
-    rig = CameraRig(tuple(Camera(f'cam{c}', f'cam{c}', lens, cam) for c, cam in enumerate(cams)))
-    seen = {
-        f'cam{c}': Keypoints2D(f'cam{c}', 0, BODY17, xn[c] * focal[0] + K[:2, 2], confidence[c])
-        for c in range(cameras)
-    }
-    pipeline, stamp_ns = PosePipeline(rig), itertools.count(0, 33_000_000)
-    return pipeline, lambda: pipeline.fuse(next(stamp_ns), seen)
-
-
 def costs(inputs: Inputs) -> dict[str, Any]:
-    """Return times of solver, lifter and pipeline, and how they grow.
+    """Return times of solver and lifter, and how they grow; benchmarks/scenes.py has those of the pipeline.
 
     Of each the round with the least median: the speed of a shared machine changes within a minute, and what disturbs
     only adds.
@@ -277,12 +261,10 @@ def costs(inputs: Inputs) -> dict[str, Any]:
         rows[0] | {stage: min((row[stage] for row in rows), key=lambda time: time['p50']) for stage in STAGES}
         for rows in zip(*rounds, strict=True)
     ]
-    plot(growth, OUT / 'fusion.png')
     p50 = {(row['cameras'], row['bodies']): {stage: row[stage]['p50'] for stage in STAGES} for row in growth}
     return {
         'growth': growth, 'rounds': ROUNDS, 'solver_ms_4x1_p50': p50[4, 1]['solver_ms'],
         'solver_ms_12x8_p50': p50[12, 8]['solver_ms'], 'lifter_ms_4_views_p50': p50[4, 1]['lifter_ms'],
-        'pipeline_ms_4x1_p50': p50[4, 1]['pipeline_ms'],
     }
 
 
@@ -293,15 +275,12 @@ def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLif
         up = lifter.up_in_cam(cams)
         weights, own = confidence / FULL.solver.noise_px, lifter.lift(xn, confidence, up_in_cam=up)
         known = BodyPrior(lifted=LiftedViews.of_cameras(own.pose, own.sigma, own.root, cams[:, None]))
-        pipeline, call = pipeline_call(cameras, bodies, truth)
-        with pipeline:
-            row = {
-                'cameras': cameras, 'bodies': bodies,
-                'solver_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver, known), 0.7),  # noqa: B023
-                'triangulation_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver), 0.7),  # noqa: B023
-                'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence, up_in_cam=up), 0.7),  # noqa: B023
-                'pipeline_ms': time_ms(call, 0.7),
-            }
+        row = {
+            'cameras': cameras, 'bodies': bodies,
+            'solver_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver, known), 0.7),  # noqa: B023
+            'triangulation_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver), 0.7),  # noqa: B023
+            'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence, up_in_cam=up), 0.7),  # noqa: B023
+        }
         rows.append(row)
         print(f'  {cameras:2d} cameras x {bodies} bodies: ' + ', '.join(
             f'{k.removesuffix("_ms")} {v["p50"]:.2f} (p99 {v["p99"]:.2f})' for k, v in row.items() if k.endswith('_ms')
@@ -378,7 +357,6 @@ def against_peers(
         if truth is not None:
             error = np.linalg.norm(body - truth, axis=-1)
             rows[name]['mpjpe_mm'] = mean_mm(error)
-            rows[name]['mpjpe_where_pose2sim_has_it_mm'] = mean_mm(error[common])
         else:
             rows[name]['bone_length_cv'] = round(float(np.median(list(_bone_cv(body)))), 4)
     return rows
@@ -426,30 +404,6 @@ def real(rig: CameraRig, sets: list[dict[str, Keypoints2D]]) -> dict[str, Any]:
             'ratio_of_means': round(float(ours.mean() / alone.mean()), 4),
         }
     return rows
-
-
-def plot(growth: list[dict[str, Any]], path: Path) -> None:
-    """Draw how the times grow with cameras and with bodies."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.5), sharey=True)
-    for axis, (label, fixed) in zip(axes, (('cameras', 'bodies'), ('bodies', 'cameras')), strict=True):
-        for value in sorted({row[fixed] for row in growth}):
-            rows = sorted((r for r in growth if r[fixed] == value), key=lambda r, k=label: r[k])
-            if len(rows) < 2:
-                continue
-            for stage, style in (('solver', '-o'), ('pipeline', '--s')):
-                times = [r[f'{stage}_ms']['p50'] for r in rows]
-                axis.plot([r[label] for r in rows], times, style, label=f'{stage}, {value} {fixed}')
-        axis.set_xlabel(label)
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
-    axes[0].set_ylabel('ms per set, p50, one core')
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
 
 
 @dataclass

@@ -21,7 +21,6 @@ FUSION_ASKED = (
     ('solver 4 x 1, ms', ('solver_ms_4x1_p50',), 1.0, False),
     ('solver 12 x 8, ms', ('solver_ms_12x8_p50',), 10.0, False),
     ('lifter, 4 views, ms', ('lifter_ms_4_views_p50',), 1.5, False),
-    ('pipeline without detection, 4 x 1, ms', ('pipeline_ms_4x1_p50',), 4.0, False),
     ('times as fast as the faster peer', ('speedup_vs_fastest_peer',), 5.0, True),
 )
 CALIBRATION_COLUMNS = {
@@ -60,7 +59,7 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
         'dlt_median_mm': 'DLT median', 'ours_all_joints_mm': 'ours, all joints', 'complete': 'complete',
         'dlt_complete': 'DLT complete',
     }
-    stages = ('solver_ms', 'triangulation_ms', 'lifter_ms', 'pipeline_ms')
+    stages = ('solver_ms', 'triangulation_ms', 'lifter_ms')
     growth = [
         (f'{row["cameras"]} x {row["bodies"]}', *(f'{row[s]["p50"]} / {row[s]["p99"]}' for s in stages))
         for row in r['growth']
@@ -101,8 +100,8 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
             },
         ),
         f'### Cost, ms per set, p50 / p99, one core, the best of {r["rounds"]} rounds', '',
-        *markdown_table(('cameras x bodies', 'solver', 'without lifter', 'lifter', 'pipeline'), growth),
-        '![growth](benchmarks/fusion.png)',
+        *markdown_table(('cameras x bodies', 'solver', 'without lifter', 'lifter'), growth),
+        'How the whole pipeline grows is in [scenes.md](scenes.md), rows "cost".',
     ]
 
 

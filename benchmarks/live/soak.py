@@ -257,7 +257,7 @@ def judge(
         'hours': hours, 'faults': faults, 'memory_mb': round(warm[-1], 1), 'memory_growth': round(growth, 4),
         'pipeline': values['pipeline'], 'frames': dict(frames),
     }
-    broken = [f'{name}: named after {f["named_s"]} s' for name, f in faults.items() if f['told_s'] > NAMED_S]
+    broken = [f'{name}: named after {f["named_s"]} s' for name, f in faults.items() if f['named_s'] > NAMED_S]
     broken += [f'{name}: never over' for name, f in faults.items() if f['over_s'] == float('inf')]
     broken += ['the node crashed'] if crashed else []
     broken += [f'memory grew by {growth:.1%}'] if growth > GROWTH else []

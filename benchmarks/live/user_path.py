@@ -9,7 +9,6 @@ which serves until it is stopped, ends when the page is there. Needs the network
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -24,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import ROOT
+from benchmarks.harness import ROOT, write_json
 from benchmarks.live.view import answers, free_port
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.rigs.files import read_calibration, write_calibration
@@ -118,8 +117,7 @@ def main() -> None:
         'commands': len(steps), 'minutes': round(sum(step['minutes'] for step in steps), 2), 'steps': steps,
         'cores': os.cpu_count(), 'load_average_before': round(load, 1), 'videos': 'two of 100 pictures, 1080 x 1920',
     }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=2) + '\n')
+    write_json(OUT, result)
     for step in steps:
         print(f'{step["minutes"]:6.2f} min  {step["command"]}')
     print(f'{result["minutes"]:6.2f} min  in all, {len(steps)} commands')

@@ -1,1 +1,1 @@
-"""Benchmarks of training: stores, single cameras, hidden limbs."""
+"""Benchmarks of training: recipes, stores, single cameras."""

@@ -32,11 +32,14 @@ from ..recorded import FRAMES, PERIOD_NS, START_NS, picture, write_scene
 from ..scenes import keypoints, person, ring_rig
 
 make = RosbagsFactory()
+# Triangulation alone, so that exact keypoints give exact joints.
+TRIANGULATED = PipelineConfig(lifter=LifterConfig(enabled=False))
+IN_ODOM = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='odom')
 STAMPS = [START_NS + number * PERIOD_NS for number in range(FRAMES)]
 
 
 class TruthDetector:
-    """Sees the person of the scene at the instant that the picture's grey level tells."""
+    """Sees the person of the scene at the instant that the image's grey level tells."""
 
     skeleton = BODY17
     is_batched = False
@@ -47,11 +50,11 @@ class TruthDetector:
     def detect(
         self, frames: Mapping[str, Frame], expected: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
-        return {name: self._look(frame) for name, frame in frames.items()}
-
-    def _look(self, frame: Frame) -> Keypoints2D:
-        number = round((frame.image.mean() - picture(0).mean()) / 15)
-        return keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[frame.camera]
+        found = {}
+        for name, frame in frames.items():
+            number = round((frame.image.mean() - picture(0).mean()) / 15)
+            found[name] = keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[name]
+        return found
 
     def close(self) -> None:
         pass
@@ -59,10 +62,9 @@ class TruthDetector:
 
 @pytest.fixture
 def truth_detector(monkeypatch):
-    def pipeline(rig, config):
-        return PosePipeline(rig, config, detector=TruthDetector(rig))
-
-    monkeypatch.setattr(process, 'PosePipeline', pipeline)
+    monkeypatch.setattr(
+        process, 'PosePipeline', lambda rig, config: PosePipeline(rig, config, detector=TruthDetector(rig))
+    )
 
 
 def messages(bag, topic):
@@ -76,8 +78,7 @@ def bodies_of(bag):
 
 def test_images_become_bodies(tmp_path, truth_detector):
     rig = write_scene(tmp_path / 'bag')
-    # Triangulation alone, so that exact keypoints give exact joints.
-    config = ProcessConfig(pipeline=PipelineConfig(lifter=LifterConfig(enabled=False)))
+    config = ProcessConfig(pipeline=TRIANGULATED)
     summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config, storage='sqlite3')
     assert (summary.sets, summary.complete_sets, summary.sets_with_bodies, summary.bodies) == (5, 5, 5, 5)
     assert summary.incomplete_sets == summary.failed_sets == 0 and not summary.unusable_frames
@@ -157,6 +158,9 @@ def test_some_cameras_only(tmp_path, truth_detector):
         assert rig_from_bag(reader).names == ('cam0', 'cam2')
     with pytest.raises(BagError, match='has no camera cam9; it has: cam0, cam1, cam2'):
         process_bag(tmp_path / 'bag', tmp_path / 'out2', config=ProcessConfig(cameras=('cam9',)))
+    with pytest.raises(BagError, match='exists already'):
+        process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert process_bag(tmp_path / 'bag', tmp_path / 'out', overwrite=True).sets == FRAMES
 
 
 def test_rig_given_instead_of_recorded(tmp_path, truth_detector):
@@ -172,9 +176,10 @@ def test_rig_given_instead_of_recorded(tmp_path, truth_detector):
         process_bag(tmp_path / 'bag', tmp_path / 'out2', rig=ring_rig(2))
 
 
-def corrupt(bag, damaged, change):
-    """Rewrite a bag, each image message as ``change(topic, number, message)``; None leaves it out."""
-    with BagReader(bag) as reader, BagWriter(damaged) as writer:
+def damaged(folder, change, **scene):
+    """Write a scene with each image message as ``change(topic, number, message)``; None leaves it out."""
+    write_scene(folder / 'bag', **scene)
+    with BagReader(folder / 'bag') as reader, BagWriter(folder / 'damaged') as writer:
         numbers: dict[str, int] = {}
         for message in reader.messages():
             decoded = message.decode()
@@ -184,24 +189,26 @@ def corrupt(bag, damaged, change):
             if decoded is not None:
                 raw = TYPESTORE.serialize_cdr(decoded, message.message_type)
                 writer.write_raw(message.topic, message.message_type, raw, message.time_ns)
-    return damaged
+    return folder / 'damaged'
+
+
+def diagnostics_of(bag):
+    [diagnostics] = messages(bag, '/diagnostics')
+    return {status.name: {pair.key: pair.value for pair in status.values} for status in diagnostics.status}
 
 
 def test_unusable_frames_cost_only_themselves(tmp_path, truth_detector, caplog):
-    write_scene(tmp_path / 'bag')
-
     def change(topic, number, message):
         if topic.startswith('/cam1') and number in (1, 2):
             message.data = message.data[: len(message.data) // 2]
         return message
 
-    summary = process_bag(corrupt(tmp_path / 'bag', tmp_path / 'damaged', change), tmp_path / 'out')
+    summary = process_bag(damaged(tmp_path, change), tmp_path / 'out')
     assert (summary.sets, summary.complete_sets, dict(summary.unusable_frames)) == (5, 3, {'cam1': 2})
     assert [b.num_views.max() for b in bodies_of(tmp_path / 'out')] == [3, 2, 2, 3, 3]
     assert caplog.text.count("Camera 'cam1': truncated JPEG") == 1
     assert 'unusable frames: cam1 2' in str(summary)
-    [diagnostics] = messages(tmp_path / 'out', '/diagnostics')
-    values = {status.name: {pair.key: pair.value for pair in status.values} for status in diagnostics.status}
+    values = diagnostics_of(tmp_path / 'out')
     assert values['pose_node: camera cam1'] == {'unusable: frame': '2'}
     pipeline = values['pose_node: pipeline']
     assert (pipeline['sets_published'], pipeline['sets failed']) == ('5', '0')
@@ -210,71 +217,42 @@ def test_unusable_frames_cost_only_themselves(tmp_path, truth_detector, caplog):
 
 
 def test_not_one_usable_frame(tmp_path, truth_detector):
-    write_scene(tmp_path / 'bag')
-
     def change(topic, number, message):
         message.data = message.data[:50]
         return message
 
-    bag = corrupt(tmp_path / 'bag', tmp_path / 'damaged', change)
     with pytest.raises(FrameError, match=r"Not one frame of bag '.*damaged' is usable\. Camera 'cam.': truncated JPEG"):
-        process_bag(bag, tmp_path / 'out')
+        process_bag(damaged(tmp_path, change), tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 
 def test_missing_frames_give_smaller_sets_or_none(tmp_path, truth_detector):
-    write_scene(tmp_path / 'bag')
-
     def change(topic, number, message):
         gone = {'/cam1': (1, 3), '/cam2': (3,)}
         return None if number in gone.get(topic[:5], ()) else message
 
-    bag = corrupt(tmp_path / 'bag', tmp_path / 'damaged', change)
+    bag = damaged(tmp_path, change)
     summary = process_bag(bag, tmp_path / 'out', config=ProcessConfig(sync=SyncConfig(min_cameras=2)))
     assert (summary.sets, summary.complete_sets, summary.incomplete_sets) == (4, 3, 1)
     assert [b.stamp_ns for b in bodies_of(tmp_path / 'out')] == [STAMPS[i] for i in (0, 1, 2, 4)]
     assert '1 sets left out with too few cameras' in str(summary)
-    config = ProcessConfig(sync=SyncConfig(min_cameras=1))
-    assert process_bag(bag, tmp_path / 'all', config=config).sets == 5
 
 
 def test_frames_that_are_not_used_are_counted_by_cause(tmp_path, truth_detector):
-    write_scene(tmp_path / 'bag')
-
     def change(topic, _, message):
-        if topic.startswith('/cam1'):
-            message.header.stamp.sec -= 100
+        message.header.stamp.sec -= 100 if topic.startswith('/cam1') else 0
         return message
 
-    summary = process_bag(corrupt(tmp_path / 'bag', tmp_path / 'damaged', change), tmp_path / 'out')
+    summary = process_bag(damaged(tmp_path, change), tmp_path / 'out')
     assert (summary.sets, summary.complete_sets) == (5, 0)
     assert summary.dropped_frames == {'cam1': {DropCause.CLOCK: 5}}
     words = "its camera's clock disagrees with the others', or jumped"
     assert f'5 frames of cam1 not used: {words}' in str(summary)
-    [diagnostics] = messages(tmp_path / 'out', '/diagnostics')
-    values = {status.name: {pair.key: pair.value for pair in status.values} for status in diagnostics.status}
-    assert values['pose_node: camera cam1'][f'dropped: {words}'] == '5'
-
-
-def test_a_clock_that_jumps_back(tmp_path, truth_detector):
-    """As in a bag that was played in a loop while it was recorded."""
-    write_scene(tmp_path / 'bag')
-
-    def change(_, number, message):
-        message.header.stamp.sec -= 100 if number >= 3 else 0
-        return message
-
-    summary = process_bag(corrupt(tmp_path / 'bag', tmp_path / 'damaged', change), tmp_path / 'out')
-    # The first camera that jumps is alone with its clock.
-    assert (summary.sets, summary.complete_sets, summary.failed_sets) == (5, 4, 0)
-    jump = 100 * 10**9
-    stamps = [b.stamp_ns for b in bodies_of(tmp_path / 'out')]
-    assert sorted(stamps) == sorted([*STAMPS[:3], *(stamp - jump for stamp in STAMPS[3:])])
+    assert diagnostics_of(tmp_path / 'out')['pose_node: camera cam1'][f'dropped: {words}'] == '5'
 
 
 def test_camera_without_images_is_not_used(tmp_path, truth_detector, caplog):
-    write_scene(tmp_path / 'bag', clouds=True)
-    bag = corrupt(tmp_path / 'bag', tmp_path / 'damaged', lambda topic, _, m: None if topic[:5] == '/cam0' else m)
+    bag = damaged(tmp_path, lambda topic, _, m: None if topic[:5] == '/cam0' else m, clouds=True)
     assert process_bag(bag, tmp_path / 'out').complete_sets == 0
     assert 'No image of the cameras cam0; they are not used.' in caplog.text
 
@@ -295,21 +273,13 @@ def test_set_that_cannot_be_fused_is_counted(tmp_path, caplog, monkeypatch):
 
 
 def test_cut_bag_is_processed_up_to_the_cut(tmp_path, truth_detector, caplog):
-    write_scene(tmp_path / 'bag', frames=60)
+    write_scene(tmp_path / 'bag', frames=30)
     file = tmp_path / 'bag' / 'bag.mcap'
     whole = file.read_bytes()
     file.write_bytes(whole[: int(len(whole) * 0.9)])
     summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
-    assert 10 < summary.sets < 60 and len(bodies_of(tmp_path / 'out')) == summary.sets
+    assert 10 < summary.sets < 30 and len(bodies_of(tmp_path / 'out')) == summary.sets
     assert 'is cut off' in caplog.text
-
-
-def test_result_is_not_overwritten(tmp_path, truth_detector):
-    write_scene(tmp_path / 'bag')
-    process_bag(tmp_path / 'bag', tmp_path / 'out')
-    with pytest.raises(BagError, match='exists already'):
-        process_bag(tmp_path / 'bag', tmp_path / 'out')
-    assert process_bag(tmp_path / 'bag', tmp_path / 'out', overwrite=True).sets == FRAMES
 
 
 # Cameras that move.
@@ -342,28 +312,23 @@ def write_drive(path, rig, sets=40, *, until=1_000_000_000_000):
                 writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp)
 
 
-TRIANGULATED = PipelineConfig(lifter=LifterConfig(enabled=False))
-
-
 @pytest.mark.parametrize('from_file', [False, True])
 def test_a_robot_that_drives(tmp_path, from_file):
     rig = ring_rig(3)
-    write_drive(tmp_path / 'bag', rig)
-    config = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='odom')
-    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config, rig=rig if from_file else None)
-    assert summary.sets == summary.sets_with_bodies == 40 and not summary.unusable_frames
+    write_drive(tmp_path / 'bag', rig, sets=20)
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=IN_ODOM, rig=rig if from_file else None)
+    assert summary.sets == summary.sets_with_bodies == 20 and not summary.unusable_frames
     for found in bodies_of(tmp_path / 'out'):
         assert (found.frame_id, found.body_ids.tolist()) == ('odom', [0])
         np.testing.assert_allclose(found.xyz[0], person(0), atol=2e-3)
     # The results carry the transforms, so that they can be processed again.
-    again = process_bag(tmp_path / 'out', tmp_path / 'again', config=config)
-    assert again.sets_with_bodies == 40
+    again = process_bag(tmp_path / 'out', tmp_path / 'again', config=IN_ODOM)
+    assert again.sets_with_bodies == 20
 
 
 def test_pictures_that_no_transform_places_are_counted(tmp_path):
     write_drive(tmp_path / 'bag', ring_rig(3), until=10 * PERIOD_NS)
-    config = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='odom')
-    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=IN_ODOM)
     assert 25 <= summary.unusable_frames['cam0'] <= 30 and summary.sets_with_bodies >= 10
 
 
@@ -382,6 +347,5 @@ def test_an_impossible_transform_stops_a_moving_bag(tmp_path):
         for message in reader.messages(reader.topics):
             writer.write(message.topic, message.decode(), message.time_ns)
         writer.write('/tf', make('tf2_msgs/msg/TFMessage', transforms=wrong), START_NS)
-    config = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='odom')
     with pytest.raises(CalibrationError, match='expected a unit quaternion and finite metres'):
-        process_bag(tmp_path / 'wrong', tmp_path / 'out', config=config)
+        process_bag(tmp_path / 'wrong', tmp_path / 'out', config=IN_ODOM)

@@ -145,6 +145,10 @@ class Cameras:
     def silence(self, name: str) -> None:
         self.behaviour[name] = lambda stamp_ns: None
 
+    def silence_all(self) -> None:
+        for name in RIG.names:
+            self.silence(name)
+
     def shift(self, name: str, offset_ns: int) -> None:
         """Let the clock of a camera be wrong from now on."""
         right = self.behaviour[name]

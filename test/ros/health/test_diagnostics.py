@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from geo_pose_ros.ros.health.diagnostics import (
     rig_part,
     synchronised_part,
 )
-from geo_pose_ros.ros.health.faults import FaultLog, Part
+from geo_pose_ros.ros.health.faults import FaultLog
 from geo_pose_ros.ros.health.statistics import CameraHistory, NodeStatistics
 from geo_pose_ros.scene.cameras.states import CameraState
 from geo_pose_ros.scene.scene import SceneResult
@@ -129,17 +130,14 @@ def test_the_worst_comes_first() -> None:
     # An old problem is history.
     statistics.arrived('left', 14 * S)
     assert camera_status(statistics, now_s=14).level == Level.OK
+    # Why it is not calibrated says more than that its frames cannot be used.
+    statistics.problem('left', 'not calibrated', 'not calibrated yet', 14 * S)
+    status = camera_status(statistics, now_s=14, calibration='no camera_info came yet')
+    assert (status.level, status.message) == (Level.ERROR, 'no camera_info came yet')
     # What was noted of a camera goes with it.
     statistics.remove('left')
     statistics.add('left')
     assert statistics.recent('camera left', 10 * S) == [] and statistics.away(STALE_S, 14 * S) == {'left'}
-
-
-def test_a_camera_that_is_not_calibrated_is_not_ok() -> None:
-    statistics = left(10)
-    statistics.problem('left', 'not calibrated', 'not calibrated yet', 10 * S)
-    status = camera_status(statistics, calibration='no camera_info came yet')
-    assert (status.level, status.message) == (Level.ERROR, 'no camera_info came yet')
 
 
 def test_losses_of_the_middleware_count() -> None:
@@ -179,16 +177,11 @@ def test_frames_that_come_and_are_never_used(
     now = counted(100 + received, 50 + used, {DropCause.LATE: 50, **drops})
     status = camera_status(left(10), counts=now, before=before)
     assert status.message.startswith(words) and status.level == (Level.OK if words == 'ok' else Level.ERROR)
+    # Those of about two seconds ago, or the oldest there are.
+    history = CountsHistory()
+    assert [history.add(one, k * S) for k, one in enumerate((before, now, now, now))] == [before, before, before, now]
     # What is known to be wrong with it says more.
     assert 'none of its last' not in camera_status(left(10), counts=now, before=before, notes={'qos': 'wrong'}).message
-
-
-def test_counts_of_two_seconds_ago() -> None:
-    history = CountsHistory()
-    counts = [counted(number) for number in range(4)]
-    assert [history.add(one, number * S).received['left'] for number, one in enumerate(counts)] == [0, 0, 0, 1]
-    history.clear()
-    assert history.add(counts[3], 4 * S) is counts[3]
 
 
 def test_the_pipeline_says_why_nothing_comes() -> None:
@@ -219,25 +212,12 @@ def test_the_pipeline_says_why_nothing_comes() -> None:
     assert status(some, 110).message == 'no set published for 109.0 s: no camera sends'
 
 
-def test_a_part_is_as_bad_as_its_worst_fault() -> None:
-    faults = [Finding(Severity.WARNING, 'a'), Finding(Severity.ERROR, 'b', 'Do c.')]
-    status = Part('rig', faults, {'key': 'value'}).status()
-    assert (status.name, status.level, status.message) == ('rig', Level.ERROR, 'b. Do c.; a')
-    assert status.values == {'key': 'value'}
-
-
-class Logger:
-    """What was logged, by severity."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-
-    def __getattr__(self, severity: str) -> Any:
-        return lambda text: self.lines.append((severity, text))
-
-
 def test_a_fault_is_one_line_when_it_begins_and_one_when_it_is_over() -> None:
-    logger = Logger()
+    lines: list[tuple[str, str]] = []
+    logger = SimpleNamespace(**{
+        severity: lambda text, severity=severity: lines.append((severity, text))
+        for severity in ('error', 'warning', 'info')
+    })
     log = FaultLog(logger)
     silent = [Finding(Severity.ERROR, f'silent for {n} s', '', 'camera left', 'silent') for n in (2, 3)]
     lost = Finding(Severity.WARNING, "Camera 'left': frames are lost", '', 'camera left', 'lost')
@@ -247,7 +227,7 @@ def test_a_fault_is_one_line_when_it_begins_and_one_when_it_is_over() -> None:
     log.update([lost], 3 * S)
     log.update([], 4 * S)
     log.update(silent[:1], 5 * S)
-    assert logger.lines == [
+    assert lines == [
         ('error', 'camera left: silent for 2 s'),
         ('warning', "Camera 'left': frames are lost"),
         ('info', 'over after 2.0 s: camera left: silent for 2 s'),

@@ -59,10 +59,7 @@ def test_transitions_do_and_undo(rig_path: str) -> None:
             w.new_bodies(3, views=4)
             assert change(w, Transition.TRANSITION_DEACTIVATE)
             until(lambda: not w.node.get_subscriptions_info_by_topic('cam0/keypoints'), 'unsubscribed')
-        sent = len(w.cameras.sent_ns)
         w.reported('pipeline', 'not active')
-        until(lambda: len(w.cameras.sent_ns) > sent + 5, 'the cameras go on')
-        assert not {b.stamp_ns for b in w.bodies} & set(w.cameras.sent_ns[sent:])
         assert change(w, Transition.TRANSITION_CLEANUP)
         assert state(w) == 'unconfigured'
         until(lambda: not w.node.get_publishers_info_by_topic('/pose_node/bodies'), 'no publisher')
@@ -71,15 +68,6 @@ def test_transitions_do_and_undo(rig_path: str) -> None:
         w.new_bodies(3)
         assert change(w, Transition.TRANSITION_ACTIVE_SHUTDOWN)
         assert state(w) == 'finalized'
-
-
-def test_a_failed_configure_can_be_repeated(rig_path: str, tmp_path: Path) -> None:
-    with world('keypoints', rig_path=str(tmp_path / 'none.yaml'), autostart=False) as w:
-        assert not change(w, Transition.TRANSITION_CONFIGURE)
-        assert "none.yaml' cannot be read" in str(w.node.fault)
-        assert state(w) == 'unconfigured'
-        w.node.set_parameters([Parameter('rig', value=rig_path)])
-        assert change(w, Transition.TRANSITION_CONFIGURE)
 
 
 def held(w: World) -> dict[str, list[str]]:
@@ -93,13 +81,15 @@ def held(w: World) -> dict[str, list[str]]:
     }
 
 
-def test_nothing_is_left_of_a_refused_configure(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_of_a_refused_configure_which_can_be_repeated(
+    rig_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
     with world('keypoints', rig_path=rig_path, autostart=False, publish_humans=True) as w:
         before = held(w)
         assert not change(w, Transition.TRANSITION_CONFIGURE)
         assert 'publish_humans needs the ROS package tf2_msgs' in str(w.node.fault)
-        assert held(w) == before
+        assert held(w) == before and state(w) == 'unconfigured'
         # Nor of one that went well and was undone.
         w.node.set_parameters([Parameter('publish_humans', value=False)])
         assert change(w, Transition.TRANSITION_CONFIGURE)
@@ -161,24 +151,18 @@ def test_a_middleware_that_does_not_count_losses(rig_path: str, monkeypatch: pyt
         w.new_bodies(2, views=4)
 
 
-def test_a_crash_of_the_inputs_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('called', ['inputs.header_stamp_ns', 'outputs.bodies_to_cloud'], ids=['inputs', 'worker'])
+def test_a_crash_of_a_thread_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch, called: str) -> None:
     with world('keypoints', rig_path=rig_path) as w:
         w.new_bodies(1)
-        monkeypatch.setattr('geo_pose_ros.ros.nodes.inputs.header_stamp_ns', lambda *a: 1 / 0)
-        until(lambda: w.node.crashed, 'crashed')
-
-
-def test_a_crash_of_the_worker_is_noticed(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with world('keypoints', rig_path=rig_path) as w:
-        w.new_bodies(1)
-        monkeypatch.setattr('geo_pose_ros.ros.nodes.outputs.bodies_to_cloud', lambda *a: 1 / 0)
+        monkeypatch.setattr(f'geo_pose_ros.ros.nodes.{called}', lambda *a: 1 / 0)
         until(lambda: w.node.crashed, 'crashed')
 
 
 def test_parameters_are_described_and_checked(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path, autostart=False) as w:
-        names = ['sync.tolerance_ms', 'queue_depth', 'transport']
-        tolerance, depth, transport = call(
+        names = ['sync.tolerance_ms', 'queue_depth', 'transport', 'annotated_max_side_px']
+        tolerance, depth, transport, drawn = call(
             w, DescribeParameters, 'describe_parameters', DescribeParameters.Request(names=names)
         ).descriptors
         assert tolerance.type == ParameterType.PARAMETER_DOUBLE
@@ -187,9 +171,6 @@ def test_parameters_are_described_and_checked(rig_path: str) -> None:
         assert ranges == [(0.0, 1000.0)]
         assert [(r.from_value, r.to_value) for r in depth.integer_range] == [(1, 100)]
         assert 'one of raw, compressed, keypoints' in transport.description
-        (drawn,) = call(
-            w, DescribeParameters, 'describe_parameters', DescribeParameters.Request(names=['annotated_max_side_px'])
-        ).descriptors
         assert drawn.description.endswith('[px, at run time too]')
 
         def set_to(name: str, value: Any) -> Any:
@@ -199,9 +180,7 @@ def test_parameters_are_described_and_checked(rig_path: str) -> None:
         assert set_to('queue_depth', 7).successful
         assert w.node.config.queue_depth == 7
         for name, value in (('queue_depth', 0), ('sync.tolerance_ms', -1.0), ('transport', 'telepathy')):
-            refused = set_to(name, value)
-            assert not refused.successful
-            assert refused.reason
+            assert not set_to(name, value).successful
         assert set_to('cameras', ['cam0', 'cam1']).successful
         assert w.node.config.cameras == ('cam0', 'cam1')
         assert change(w, Transition.TRANSITION_CONFIGURE)
@@ -215,33 +194,14 @@ def test_parameters_are_described_and_checked(rig_path: str) -> None:
         assert not set_to('annotated_max_side_px', 1).successful
 
 
-def node_with(**overrides: Any) -> PoseNode:
-    return PoseNode(
-        parameter_overrides=[Parameter(name.replace('__', '.'), value=value) for name, value in overrides.items()]
-    )
-
-
 def test_every_setting_is_a_parameter_with_its_default() -> None:
-    node = node_with(sync__deadline_ms=50)
+    # A whole number is taken for a float.
+    node = PoseNode(parameter_overrides=[Parameter('sync.deadline_ms', value=50)])
     try:
-        # A whole number is taken for a float.
         assert node.config == NodeConfig(sync=SyncConfig(deadline_ms=50.0))
         assert all(node.has_parameter(setting.name) for setting in walk(NodeConfig))
     finally:
         node.destroy_node()
-
-
-@pytest.mark.parametrize(
-    ('overrides', 'words'),
-    [
-        ({'que_depth': 3}, 'Unknown parameter que_depth; known: '),
-        ({'queue_depth': 0}, "Parameter 'queue_depth': received 0, expected 1 .. 100"),
-        ({'queue_depth': 'two'}, "Parameter 'queue_depth': received 'two', expected a int"),
-    ],
-)
-def test_wrong_overrides_are_refused(overrides: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        node_with(**overrides)
 
 
 def test_the_parameter_file_is_the_config() -> None:
@@ -266,13 +226,11 @@ def test_a_signal_ends_it_in_order_and_more_of_them_change_nothing(rig_path: str
     node = run_node('-p', f'rig:={rig_path}', '-p', 'transport:=keypoints', '-p', 'pipeline.lifter.enabled:=false')
     try:
         assert 'active: 4 cameras' in node.stderr.readline()
-        if number == signal.SIGTERM:
-            node.send_signal(number)
-            assert node.wait(30) == 0
-        else:
+        node.send_signal(number)
+        if number == signal.SIGINT:
             # Ctrl-C of a terminal reaches the node itself, and launch passes it on.
             until(lambda: node.send_signal(number) or node.poll() is not None, 'it ends')
-            assert node.returncode == 0
+        assert node.wait(30) == 0
         assert '0 frames in, 0 sets published, frames dropped: none' in node.stderr.readline()
         assert node.stderr.read() == ''
     finally:
@@ -280,17 +238,14 @@ def test_a_signal_ends_it_in_order_and_more_of_them_change_nothing(rig_path: str
         node.communicate()
 
 
-def bad_file(tmp_path: Path) -> list[str]:
-    (tmp_path / 'parameters.yaml').write_text('{\n', encoding='utf-8')
-    return ['--params-file', str(tmp_path / 'parameters.yaml')]
-
-
 @pytest.mark.parametrize(
-    ('arguments', 'words'),
-    [(lambda _: [], 'No cameras. Name them'), (bad_file, 'parameter file: ')], ids=['configure', 'arguments'],
+    ('text', 'words'),
+    [('pose_node: {ros__parameters: {queue_depth: 2}}', 'No cameras. Name them'), ('{', 'parameter file: ')],
+    ids=['configure', 'arguments'],
 )
-def test_a_start_up_fault_is_one_line_and_an_exit_status(arguments: Any, words: str, tmp_path: Path) -> None:
-    node = run_node(*arguments(tmp_path))
+def test_a_start_up_fault_is_one_line_and_an_exit_status(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / 'parameters.yaml').write_text(f'{text}\n', encoding='utf-8')
+    node = run_node('--params-file', str(tmp_path / 'parameters.yaml'))
     out, said = node.communicate(timeout=60)
     assert (node.returncode, out) == (1, '')
     (line,) = said.strip().splitlines()
@@ -299,17 +254,16 @@ def test_a_start_up_fault_is_one_line_and_an_exit_status(arguments: Any, words: 
 
 def start(*arguments: str) -> str:
     """Return why a pose_node with these ROS arguments does not start."""
+    node = None
     try:
         node = PoseNode(cli_args=['--ros-args', *arguments])
-    except ConfigError as error:
-        return str(error)
-    try:
         node.autostart()
     except GeoPoseError as error:
         return str(error)
     finally:
-        node.close()
-        node.destroy_node()
+        if node is not None:
+            node.close()
+            node.destroy_node()
     return ''
 
 
@@ -322,6 +276,8 @@ TWO = ('-p', "cameras:=['a','b']")
         pytest.param(arguments, words, id=name) for name, arguments, words in (
             ('no rig', ['-p', 'rig:=/nowhere/rig.yaml'], "Rig file '/nowhere/rig.yaml' cannot be read"),
             ('unknown', ['-p', 'queue:=3'], 'Unknown parameter queue; known: '),
+            ('bounds', ['-p', 'queue_depth:=0'], "Parameter 'queue_depth': received 0, expected 1 .. 100"),
+            ('type', ['-p', 'queue_depth:=two'], "Parameter 'queue_depth': received 'two', expected a int"),
             ('field', [*TWO, '-p', 'image_topic:=/x/{name}'], 'the only field is {camera}'),
             ('shared', [*TWO, '-p', 'image_topic:=picture'],
              "The cameras a, b share the topic '/picture/compressed'. Put {camera} into its template"),

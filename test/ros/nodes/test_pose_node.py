@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import runpy
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import outputs, rig_source
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, ClockModel, Keypoints2D
-from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, picture, published_at, until, world
+from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, picture, published_at, until, world
 
 HOUR_NS = 3_600_000_000_000
 
@@ -81,21 +81,16 @@ def test_the_other_outputs(rig_path: str) -> None:
         assert json.loads(got['skeleton'][0].data)['joint_names'] == list(BODY17.joint_names)
 
 
-def test_pictures_are_drawn_only_while_somebody_looks(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_drawn_only_while_somebody_looks(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
-
-    def spy(frame: Any, *rest: Any) -> Any:
-        drawn.append(frame.camera)
-        return annotate(frame, *rest)
-
     annotate = outputs.annotate
-    monkeypatch.setattr(outputs, 'annotate', spy)
+    monkeypatch.setattr(outputs, 'annotate', lambda frame, *rest: drawn.append(frame.camera) or annotate(frame, *rest))
     with world('compressed', rig_path=rig_path, annotated_max_side_px=200) as w:
         w.new_bodies(5)
         assert drawn == []
         got: list[Any] = []
-        listener = w.listen(CompressedImage, '/pose_node/annotated/cam2/compressed', got.append)
-        until(lambda: len(got) >= 2, 'two pictures')
+        w.listen(CompressedImage, '/pose_node/annotated/cam2/compressed', got.append)
+        until(lambda: len(got) >= 2, 'two images')
         assert set(drawn) == {'cam2'}
         frame = frame_from_message(got[0], 'cam2')
         assert frame.image.shape == (120, 160, 3)
@@ -103,30 +98,6 @@ def test_pictures_are_drawn_only_while_somebody_looks(rig_path: str, monkeypatch
         # Joints are drawn where they are: half the size, so half the coordinates.
         x, y = (w.cameras.xy['cam2'][BODY17.index('left_wrist')] / 2.0).round().astype(int)
         assert frame.image[y, x].max() > 100
-        w.tester.destroy_subscription(listener)
-        until(lambda: not _grows(w, drawn), 'no more drawing')
-
-
-def _grows(w: World, drawn: list[str]) -> bool:
-    before = len(drawn)
-    w.new_bodies(3)
-    return len(drawn) > before
-
-
-def test_a_camera_that_comes_late_stops_and_restarts(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path, before_start=lambda c: c.silence('cam3')) as w:
-        check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
-        w.reported('camera cam3', "no frame on '/cam3/keypoints' yet")
-        w.reported('camera cam0', 'ok')
-        w.cameras.behaviour['cam3'] = right = partial(w.cameras.keypoints, 'cam3')
-        w.new_bodies(5, views=4)
-        w.cameras.silence('cam3')
-        check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
-        status = w.reported('camera cam3', 'silent for', 'Check its driver')
-        assert status.level == b'\x02'
-        w.cameras.behaviour['cam3'] = right
-        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
-        w.reported('camera cam3', 'ok')
 
 
 def test_a_camera_whose_clock_jumps(rig_path: str) -> None:
@@ -243,8 +214,14 @@ def _unknown_model(cameras: Cameras, stamp_ns: int) -> Any:
 
 
 def _zero_k(cameras: Cameras, stamp_ns: int) -> Any:
-    info = MAKE('sensor_msgs/msg/CameraInfo', width=320, height=240, distortion_model='plumb_bob')
-    info.header.frame_id = 'cam1_optical_frame'
+    info = cameras.camera_info('cam1', stamp_ns)
+    info.k = np.zeros(9)
+    return info
+
+
+def _other_frame(cameras: Cameras, stamp_ns: int) -> Any:
+    info = cameras.camera_info('cam1', stamp_ns)
+    info.header.frame_id = 'cam0_optical_frame'
     return info
 
 
@@ -252,7 +229,7 @@ def test_an_uncalibrated_camera_costs_only_itself(transforms: list[Callable[[Any
     def mute(cameras: Cameras) -> None:
         cameras.info['cam1'] = lambda stamp_ns: None
 
-    with world('keypoints', cameras=list(RIG.names), before_start=mute) as w:
+    with world('compressed', cameras=list(RIG.names), before_start=mute) as w:
         console = Console(w)
         transforms[0](Transforms())
         check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
@@ -264,6 +241,10 @@ def test_an_uncalibrated_camera_costs_only_itself(transforms: list[Callable[[Any
         ):
             w.cameras.info['cam1'] = partial(fault, w.cameras)
             w.reported('rig', f"Camera 'cam1': {words}")
+        w.cameras.info['cam1'] = partial(_other_frame, w.cameras)
+        w.reported(
+            'camera cam1', "its images are of frame 'cam1_optical_frame', its camera_info of 'cam0_optical_frame'"
+        )
         # It gets calibrated while the node runs.
         w.cameras.info['cam1'] = lambda stamp_ns: w.cameras.camera_info('cam1', stamp_ns)
         check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
@@ -271,21 +252,24 @@ def test_an_uncalibrated_camera_costs_only_itself(transforms: list[Callable[[Any
 
 
 def test_the_console_tells_when_a_camera_dies_and_when_it_is_back(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path) as w:
+    with world('keypoints', rig_path=rig_path, before_start=lambda c: c.silence('cam3')) as w:
         console = Console(w)
-        w.new_bodies(3, views=4)
+        check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
+        w.reported('camera cam3', "no frame on '/cam3/keypoints' yet")
+        w.reported('camera cam0', 'ok')
+        w.cameras.behaviour['cam3'] = partial(w.cameras.keypoints, 'cam3')
+        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
         right = dict(w.cameras.behaviour)
-        w.cameras.silence('cam3')
+        w.cameras.silence_all()
+        assert w.reported('camera cam3', 'silent for', 'Check its driver').level == b'\x02'
+        assert w.reported('pipeline', 'no set published for', 'no camera sends').level == b'\x02'
         console.says("camera cam3: silent for", "'/cam3/keypoints'. Check its driver")
-        for name in RIG.names:
-            w.cameras.silence(name)
-        status = w.reported('pipeline', 'no set published for', 'no camera sends')
-        assert status.level == b'\x02'
         console.says('pipeline: no set published for', 'no camera sends')
         w.cameras.behaviour.update(right)
-        w.new_bodies(3, views=4)
+        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
         console.says('over after', 'camera cam3: silent for')
         console.says('over after', 'pipeline: no set published')
+        w.reported('camera cam3', 'ok')
         until(lambda: w.reported('pipeline', 'sets/s').level == b'\x00', 'the pipeline is well')
         # One line when it begins, not one per look; a machine that stalls may let it begin again.
         began = sum(line.startswith('camera cam3: silent') for line in console.lines)
@@ -304,22 +288,6 @@ def test_drivers_that_leave_their_stamps_at_zero(rig_path: str) -> None:
         assert all(w.cameras.sent_ns[0] <= stamp <= time.time_ns() for stamp in stamps)
         status = w.reported('camera cam0', 'its stamps are 0; the time of arrival stands for them')
         assert status.level == b'\x01'
-
-
-def test_a_picture_of_another_frame_is_told(transforms: list[Callable[[Any], None]]) -> None:
-    def elsewhere(cameras: Cameras) -> None:
-        def info(stamp_ns: int) -> Any:
-            message = cameras.camera_info('cam0', stamp_ns)
-            message.header.frame_id = 'cam1_optical_frame'
-            return message
-
-        cameras.info['cam0'] = info
-
-    with world('compressed', cameras=list(RIG.names), before_start=elsewhere) as w:
-        transforms[0](Transforms())
-        w.reported(
-            'camera cam0', "its images are of frame 'cam0_optical_frame', its camera_info of 'cam1_optical_frame'"
-        )
 
 
 def test_single_topics_and_remapping(rig_path: str) -> None:
@@ -343,10 +311,10 @@ def test_single_topics_and_remapping(rig_path: str) -> None:
 def test_the_least_confidence_is_set_at_run_time(rig_path: str) -> None:
     with world('keypoints', rig_path=rig_path) as w:
         before = w.new_bodies(3, views=4)
-        weak = Keypoints2D('cam3', 0, BODY17, w.cameras.xy['cam3'][None], np.full((1, 17), 0.5))
 
         def doubtful(stamp_ns: int) -> Any:
-            return keypoints_to_cloud(MAKE, replace(weak, stamp_ns=stamp_ns), RIG['cam3'].frame_id)
+            weak = Keypoints2D('cam3', stamp_ns, BODY17, w.cameras.xy['cam3'][None], np.full((1, 17), 0.5))
+            return keypoints_to_cloud(MAKE, weak, RIG['cam3'].frame_id)
 
         w.cameras.behaviour['cam3'] = doubtful
         w.new_bodies(3, views=4)
@@ -357,13 +325,9 @@ def test_the_least_confidence_is_set_at_run_time(rig_path: str) -> None:
 
 def test_another_node_shares_process_and_executor(rig_path: str) -> None:
     """examples/one_process.py's node beside pose_node, on its executor."""
-    path = Path(__file__).parents[3] / 'examples' / 'one_process.py'
-    spec = importlib.util.spec_from_file_location('one_process', path)
-    assert spec is not None and spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = runpy.run_path(str(Path(__file__).parents[3] / 'examples' / 'one_process.py'))
     with world('keypoints', rig_path=rig_path) as w:
-        nearest = example.Nearest()
+        nearest = example['Nearest']()
         w.executor.add_node(nearest)
         until(lambda: np.isfinite(nearest.distance_m), 'it hears of the person')
         assert nearest.distance_m == pytest.approx(np.linalg.norm(PERSON[0, :2]), abs=0.01)

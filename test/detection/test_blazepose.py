@@ -15,10 +15,8 @@ from geo_pose_ros.detection import create_detector
 from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints, refine, regions_around
 from geo_pose_ros.detection.blazepose.person import (
     BlazePosePersons,
-    anchor_centres,
     average_overlapping,
     packaged,
-    regions_from_points,
 )
 from geo_pose_ros.detection.regions import Regions, full_image_square
 from geo_pose_ros.detection.settings import DetectorConfig
@@ -154,31 +152,6 @@ def test_the_detector_finds_both_people(recorded):
     assert apart.min() < 0.1 and apart.max() > 50.0
 
 
-def test_a_process_for_one_camera_gives_what_one_for_all_gives_bit_for_bit():
-    pictures = {name: picture(name) for name in PICTURES}
-    everywhere = create_detector(DetectorConfig())
-    alone = {name: create_detector(DetectorConfig()) for name in PICTURES}
-    try:
-        for step in range(3):
-            frames = {name: Frame(name, step * 100_000_000, image) for name, image in pictures.items()}
-            together = everywhere.detect(frames, {})
-            for name, frame in frames.items():
-                single = alone[name].detect({name: frame}, {})[name]
-                np.testing.assert_array_equal(together[name].xy, single.xy)
-                np.testing.assert_array_equal(together[name].confidence, single.confidence)
-    finally:
-        for detector in (everywhere, *alone.values()):
-            detector.close()
-
-
-def test_anchors_are_the_centres_of_the_cells():
-    anchors = anchor_centres()
-    assert anchors.shape == (2254, 2)
-    np.testing.assert_allclose(anchors[[0, 1, 2]], [[1 / 56, 1 / 56], [1 / 56, 1 / 56], [3 / 56, 1 / 56]])
-    np.testing.assert_allclose(anchors[28 * 28 * 2], [1 / 28, 1 / 28])
-    np.testing.assert_allclose(anchors[-1], [13 / 14, 13 / 14])
-
-
 def test_overlapping_detections_are_averaged_by_their_scores():
     def detection(left, top, right, bottom):
         return [left, top, right, bottom, *([left, top] * 4)]
@@ -190,14 +163,6 @@ def test_overlapping_detections_are_averaged_by_their_scores():
     np.testing.assert_allclose(kept[1], boxes[2])
     # Without area: overlaps nothing, and comes through.
     assert len(average_overlapping(np.zeros((1, 12)), np.ones(1))[0]) == 1
-
-
-def test_a_region_stands_on_the_body_and_turns_with_it():
-    found = regions_from_points(np.array([[50.0, 60.0]] * 3), np.array([[50.0, 40.0], [70.0, 60.0], [50.0, 80.0]]))
-    np.testing.assert_allclose(found.angle, [0.0, np.pi / 2.0, np.pi])
-    np.testing.assert_allclose(found.size, 50.0)
-    # The top of the second lies to the right.
-    np.testing.assert_allclose(found.to_image(np.full((3, 1, 2), [0.5, 0.0]))[1, 0], [75.0, 60.0])
 
 
 def test_landmarks_move_to_the_centre_of_their_heat():

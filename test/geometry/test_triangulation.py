@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.geometry import rigid
 from geo_pose_ros.geometry.projection import normalize, project_world
 from geo_pose_ros.geometry.triangulation import reprojection_residuals, triangulate_dlt, triangulate_robust
 
@@ -28,7 +25,7 @@ def robust(P, focal, xn, weights, outlier_px=30.0):
 
 
 @pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])
-@pytest.mark.parametrize('cameras', [2, 3, 4, 12])
+@pytest.mark.parametrize('cameras', [2, 4])
 def test_project_then_triangulate_is_identity(model, cameras):
     P, focal, xn, weights, truth = views(cameras, model=model)
     np.testing.assert_allclose(triangulate_dlt(P, xn, weights), truth, atol=1e-6)
@@ -36,26 +33,6 @@ def test_project_then_triangulate_is_identity(model, cameras):
     np.testing.assert_allclose(xyz, truth, atol=1e-6)
     assert (inliers.sum(0) == cameras).all()
     assert reprojection_residuals(P, focal, xn, xyz).max() < 1e-3
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.tuples(*[st.floats(-2.0, 2.0)] * 6))
-def test_moving_the_world_moves_the_answer(pose):
-    P, focal, xn, weights, _ = views(noise_px=0.5)
-    b_from_a = rigid.from_rotation_vector(np.array(pose[:3]), np.array(pose[3:]))
-    moved = robust(rigid.compose(P, rigid.invert(b_from_a)), focal, xn, weights)[0]
-    expected = rigid.transform_points(b_from_a, robust(P, focal, xn, weights)[0])
-    # Linear triangulation depends on the origin, by less than the noise.
-    np.testing.assert_allclose(moved, expected, atol=1e-3)
-
-
-@given(st.permutations(range(4)))
-@settings(max_examples=20, deadline=None)
-def test_camera_order_is_irrelevant(order):
-    P, focal, xn, weights, _ = views(noise_px=3.0)
-    order = list(order)
-    again = robust(P[order], focal[order], xn[order], weights[order])[0]
-    np.testing.assert_allclose(again, robust(P, focal, xn, weights)[0], atol=1e-7)
 
 
 def test_missing_view_equals_absent_view():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
+from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.messages.factory import MessageFactory
 
 
@@ -16,7 +17,6 @@ from geo_pose_ros.messages.factory import MessageFactory
 class Library:
     """A message library: its factory and its serialisation."""
 
-    name: str
     make: MessageFactory
     dump: Callable[[Any, str], bytes]
     load: Callable[[bytes, str], Any]
@@ -26,8 +26,12 @@ class Library:
         return self.load(self.dump(message, message_type), message_type)
 
 
-def rosbags_library() -> Library:
-    return Library('rosbags', RosbagsFactory(), TYPESTORE.serialize_cdr, TYPESTORE.deserialize_cdr)
+def rosbags_library(definitions: Mapping[str, str] | None = None) -> Library:
+    """Return rosbags' messages, and those that ``definitions`` give by name."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    for name, definition in (definitions or {}).items():
+        store.register(get_types_from_msg(definition, name))
+    return Library(RosbagsFactory(store), store.serialize_cdr, store.deserialize_cdr)
 
 
 def rclpy_library() -> Library:
@@ -36,7 +40,7 @@ def rclpy_library() -> Library:
 
     make = RclpyFactory()
     return Library(
-        'rclpy', make, lambda message, _: serialization.serialize_message(message),
+        make, lambda message, _: serialization.serialize_message(message),
         lambda raw, message_type: serialization.deserialize_message(bytes(raw), type(make(message_type))),
     )
 

@@ -1,4 +1,4 @@
-"""~/bodies and ~/keypoints as PointCloud2."""
+"""~/bodies, ~/details, ~/keypoints and ~/expected as PointCloud2."""
 
 import copy
 from dataclasses import replace
@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.messages.clouds.bodies import BODIES_DTYPE, bodies_from_cloud, bodies_to_cloud, sigma_m
+from geo_pose_ros.messages.clouds.bodies import BODIES_DTYPE, bodies_from_cloud, bodies_to_cloud
 from geo_pose_ros.messages.clouds.details import details_to_cloud, with_details
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from geo_pose_ros.messages.clouds.predictions import predicted_from_cloud, predicted_to_cloud
 from geo_pose_ros.skeleton import BODY17, HALPE26
-from geo_pose_ros.types import Bodies3D, Keypoints2D
+from geo_pose_ros.types import Bodies3D, Keypoints2D, PredictedPeople
+
+from .conftest import rclpy_library, rosbags_library
 
 CLOUD = 'sensor_msgs/msg/PointCloud2'
 STAMP_NS = 1_700_000_000_123_456_789
@@ -50,6 +53,18 @@ def test_bodies_round_trip(library):
     np.testing.assert_allclose(
         np.trace(back.covariance, axis1=2, axis2=3), np.trace(bodies.covariance, axis1=2, axis2=3), rtol=1e-6
     )
+    nobody = library.wire(bodies_to_cloud(library.make, Bodies3D.empty(5, 'map', BODY17)), CLOUD)
+    assert (nobody.height, nobody.width, len(nobody.data), nobody.is_dense) == (0, 17, 0, True)
+    back = bodies_from_cloud(nobody)
+    assert len(back) == 0 and back.frame_id == 'map' and back.stamp_ns == 5
+
+
+def with_points(library, message, points):
+    """Return ``message`` with other points of the same fields."""
+    return library.make(
+        CLOUD, header=message.header, height=message.height, width=17, fields=message.fields,
+        point_step=message.point_step, row_step=message.row_step, data=np.frombuffer(points.tobytes(), np.uint8),
+    )
 
 
 def test_details_carry_the_rest(library):
@@ -81,24 +96,6 @@ def test_details_carry_the_rest(library):
         with_details(plain, message)
 
 
-def test_sigma_is_root_of_mean_variance():
-    assert sigma_m(np.diag([1.0, 4.0, 7.0])) == pytest.approx(2.0)
-
-
-def test_nobody(library):
-    message = library.wire(bodies_to_cloud(library.make, Bodies3D.empty(5, 'map', BODY17)), CLOUD)
-    assert (message.height, message.width, len(message.data), message.is_dense) == (0, 17, 0, True)
-    back = bodies_from_cloud(message)
-    assert len(back) == 0 and back.frame_id == 'map' and back.stamp_ns == 5
-
-
-@pytest.mark.parametrize('body_id', [-1, 2**31])
-def test_body_id_out_of_range(library, body_id):
-    bodies = replace(some_bodies(), body_ids=np.array([1, body_id]))
-    with pytest.raises(ShapeError, match=r'Body ids \[1, -?\d+\]: expected 0 \.\. 2\^31 - 1'):
-        bodies_to_cloud(library.make, bodies)
-
-
 def test_big_endian_and_reordered_fields_are_read(library):
     bodies = some_bodies()
     message = bodies_to_cloud(library.make, bodies)
@@ -122,40 +119,38 @@ def test_big_endian_and_reordered_fields_are_read(library):
     np.testing.assert_array_equal(bodies_from_cloud(library.wire(rewritten, CLOUD)).xyz, bodies_from_cloud(message).xyz)
 
 
-def test_wrong_clouds_are_refused(library):
-    make = library.make
-    message = bodies_to_cloud(make, some_bodies())
-    message.fields = [field for field in message.fields if field.name != 'sigma']
-    with pytest.raises(ShapeError, match=r"Bodies message: the cloud lacks \['sigma'\]; it has \['body_id'"):
-        bodies_from_cloud(message)
-
-    message = bodies_to_cloud(make, some_bodies())
-    message.height = 3
-    with pytest.raises(ShapeError, match='received 1088 bytes for height 3, width 17'):
-        bodies_from_cloud(message)
-
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        (lambda m: m.fields.pop(4), r"the cloud lacks \['sigma'\]; it has \['body_id'"),
+        (lambda m: setattr(m, 'height', 3), 'received 1088 bytes for height 3, width 17'),
+        (lambda m: setattr(m.fields[0], 'datatype', 9), r"unknown PointField datatypes \{'x': 9\}"),
+        (lambda m: setattr(m.fields[0], 'offset', 30), 'overrun its point_step 32'),
+    ],
+    ids=['field', 'height', 'datatype', 'offset'],
+)
+def test_damaged_clouds_are_refused(library, change, reason):
     # Clouds of a kind share their fields.
-    message = copy.deepcopy(bodies_to_cloud(make, some_bodies()))
-    message.fields[0].datatype = 9
-    with pytest.raises(ShapeError, match=r"unknown PointField datatypes \{'x': 9\}"):
+    message = copy.deepcopy(bodies_to_cloud(library.make, some_bodies()))
+    change(message)
+    with pytest.raises(ShapeError, match=f'Bodies message: .*{reason}'):
         bodies_from_cloud(message)
 
-    # Clouds of a kind share their fields.
-    message = copy.deepcopy(bodies_to_cloud(make, some_bodies()))
-    message.fields[0].offset = 30
-    with pytest.raises(ShapeError, match='overrun its point_step 32'):
-        bodies_from_cloud(message)
 
+def test_other_bodies_are_refused(library):
+    message = bodies_to_cloud(library.make, some_bodies())
     with pytest.raises(ShapeError, match="received width 17, expected 26 joints of skeleton 'halpe26'"):
-        bodies_from_cloud(bodies_to_cloud(make, some_bodies()), HALPE26)
-
-    message = bodies_to_cloud(make, some_bodies())
+        bodies_from_cloud(message, HALPE26)
     points = np.frombuffer(bytes(message.data), BODIES_DTYPE).copy()
     points['body_id'][3] = 99
-    message = make(CLOUD, header=message.header, height=2, width=17, fields=message.fields, point_step=32,
-                   row_step=544, data=np.frombuffer(points.tobytes(), np.uint8))
     with pytest.raises(ShapeError, match='a row holds several body ids'):
-        bodies_from_cloud(message)
+        bodies_from_cloud(with_points(library, message, points))
+    points['joint'][3] = 99
+    with pytest.raises(ShapeError, match=r'received joints \[0, 1, 2, 99, .*expected 0 \.\. 16 of skeleton'):
+        bodies_from_cloud(with_points(library, message, points))
+    for body_id in (-1, 2**31):
+        with pytest.raises(ShapeError, match=rf'Body ids \[1, {body_id}\]: expected 0 \.\. 2\^31 - 1'):
+            bodies_to_cloud(library.make, replace(some_bodies(), body_ids=np.array([1, body_id])))
 
 
 def some_keypoints() -> Keypoints2D:
@@ -184,23 +179,41 @@ def test_half_seen_keypoint_is_not_seen(library):
     points = np.frombuffer(bytes(message.data), np.float32).reshape(3, 17, 3).copy()
     points[0, 2, 1] = np.nan
     points[0, 3, 0] = np.inf
-    message = library.make(CLOUD, header=message.header, height=3, width=17, fields=message.fields, point_step=12,
-                           row_step=204, data=np.frombuffer(points.tobytes(), np.uint8))
-    back = keypoints_from_cloud(message, 'left')
+    back = keypoints_from_cloud(with_points(library, message, points), 'left')
     assert np.isnan(back.xy[0, 2:4]).all() and (back.confidence[0, 2:4] == 0.0).all()
 
 
-def test_keypoints_of_another_skeleton_are_refused(library):
-    message = keypoints_to_cloud(library.make, some_keypoints(), 'f')
-    with pytest.raises(ShapeError, match="camera 'left': received width 17, expected 26 joints of skeleton 'halpe26'"):
-        keypoints_from_cloud(message, 'left', HALPE26)
-
-
-def test_libraries_serialise_to_the_same_bytes():
-    from .conftest import rclpy_library, rosbags_library
-
+def test_libraries_read_each_other():
     a, b = rosbags_library(), rclpy_library()
     raw = a.dump(bodies_to_cloud(a.make, some_bodies()), CLOUD)
     np.testing.assert_array_equal(bodies_from_cloud(b.load(raw, CLOUD)).xyz, bodies_from_cloud(a.load(raw, CLOUD)).xyz)
     raw = b.dump(bodies_to_cloud(b.make, some_bodies()), CLOUD)
     np.testing.assert_array_equal(bodies_from_cloud(a.load(raw, CLOUD)).body_ids, [7, 2_000_000_000])
+
+
+def test_hints_travel_only_where_they_are_asked_for(library):
+    given = Keypoints2D('cam0', 5, BODY17, np.ones((3, 17, 2)), np.ones((3, 17)), np.array([4, -1, 2_000_000_000]))
+    cloud = keypoints_to_cloud(library.make, given, '', hints=True)
+    assert keypoints_from_cloud(cloud, 'cam0').hints.tolist() == [4, -1, 2_000_000_000]
+    # 30 Hz: within 15 kB/s per camera and person, header and fields included.
+    assert len(cloud.data) / 3 == 17 * 16
+    assert keypoints_from_cloud(keypoints_to_cloud(library.make, given, ''), 'cam0').hints.tolist() == [-1] * 3
+
+
+def test_predicted_people_round_trip(library):
+    xy, sigma = np.arange(68.0).reshape(2, 17, 2), np.full((2, 17), 1.5)
+    xy[0, 3], sigma[0, 3:7] = np.nan, (np.nan, np.inf, 0.0, -3.0)
+    given = PredictedPeople('cam0', 12_345, BODY17, xy, sigma, np.array([70_000, 70_001]))
+    cloud = library.wire(predicted_to_cloud(library.make, given, 'optical'), CLOUD)
+    assert (cloud.height, cloud.width, cloud.header.frame_id, cloud.is_dense) == (2, 17, 'optical', False)
+    found = predicted_from_cloud(cloud, 'cam0')
+    assert (found.camera, found.stamp_ns, found.body_ids.tolist()) == ('cam0', 12_345, [70_000, 70_001])
+    # A joint without a usable sigma is unknown.
+    xy[0, 3:7], sigma[0, 3:7] = np.nan, np.nan
+    np.testing.assert_array_equal(found.xy, xy)
+    np.testing.assert_array_equal(found.sigma_px, sigma)
+    nobody = predicted_to_cloud(library.make, PredictedPeople.nobody('cam0', 0, BODY17), '')
+    assert len(predicted_from_cloud(nobody, 'cam0')) == 0
+    plain = keypoints_to_cloud(library.make, some_keypoints(), '')
+    with pytest.raises(ShapeError, match=r"camera 'cam0': the cloud lacks \['sigma', 'body_id'\]"):
+        predicted_from_cloud(plain, 'cam0')

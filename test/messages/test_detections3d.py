@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.geometry.body_frame import frame_covariance
 from geo_pose_ros.geometry.rigid import from_quaternion, from_rotation_vector, transform_points
 from geo_pose_ros.messages.detections3d import bodies_to_detections3d
 from geo_pose_ros.messages.stamps import stamp_of
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
+from test.messages.conftest import rosbags_library
 from test.scenes import STANDING
 
 VISION = {
@@ -33,10 +32,7 @@ VISION = {
     'vision_msgs/msg/Detection3DArray': 'std_msgs/Header header\nvision_msgs/Detection3D[] detections',
 }  # fmt: skip
 TYPE = 'vision_msgs/msg/Detection3DArray'
-STORE = get_typestore(Stores.ROS2_HUMBLE)
-for name, definition in VISION.items():
-    STORE.register(get_types_from_msg(definition, name))
-MAKE = RosbagsFactory(STORE)
+LIBRARY = rosbags_library(VISION)
 PELVIS, THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
 
 
@@ -49,7 +45,7 @@ def bodies(*xyz: Any) -> Bodies3D:
 
 
 def sent(found: Bodies3D) -> Any:
-    message = STORE.deserialize_cdr(STORE.serialize_cdr(bodies_to_detections3d(MAKE, found), TYPE), TYPE)
+    message = LIBRARY.wire(bodies_to_detections3d(LIBRARY.make, found), TYPE)
     assert message.header.frame_id == 'map' and stamp_of(message) == 3
     return message.detections
 

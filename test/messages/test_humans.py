@@ -5,14 +5,11 @@ hri_msgs as upstream defines it: ros4hri/hri_msgs, msg/*.msg at 4e7c1765216e7a60
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.geometry.joint_angles import JOINT_NAMES, joint_angles
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.messages.humans import (
@@ -28,7 +25,7 @@ from geo_pose_ros.messages.humans import (
 from geo_pose_ros.messages.stamps import stamp_of
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
-from test.messages.conftest import Library
+from test.messages.conftest import Library, rosbags_library
 from test.scenes import STANDING, person, ring_rig
 
 HRI = {
@@ -48,19 +45,8 @@ RIG = ring_rig(4)
 S = 1_000_000_000
 
 
-def hri_store() -> Any:
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for name, definition in HRI.items():
-        store.register(get_types_from_msg(definition, name))
-    return store
-
-
-STORE = hri_store()
-MAKE = RosbagsFactory(STORE)
-
-
-def wire(message: Any, message_type: str) -> Any:
-    return STORE.deserialize_cdr(STORE.serialize_cdr(message, message_type), message_type)
+LIBRARY = rosbags_library(HRI)
+MAKE, wire = LIBRARY.make, LIBRARY.wire
 
 
 def bodies(*xyz: Any, **fields: Any) -> Bodies3D:
@@ -124,19 +110,6 @@ def test_the_skeleton_is_where_the_picture_shows_it() -> None:
         joint = BODY17.index({'NECK': 'thorax'}.get(name, name.lower()))
         np.testing.assert_allclose((point.x, point.y), expected[joint], atol=1e-6)
         assert point.c == pytest.approx(found.confidence[0, joint])
-
-
-def test_the_corner_of_the_picture_is_zero() -> None:
-    """A point that is seen in the middle of the first pixel is half a pixel from both sides."""
-    camera = RIG.cameras[0]
-    flat = replace(
-        camera, intrinsics=replace(camera.intrinsics, D=np.zeros(5)), cam_from_world=np.eye(3, 4),
-    )
-    K = flat.intrinsics.K
-    xyz = np.full((17, 3), (-K[0, 2] / K[0, 0], -K[1, 2] / K[1, 1], 1.0))
-    nose = skeleton2d_to_message(MAKE, bodies(xyz), 0, flat).skeleton[0]
-    assert nose.x == pytest.approx(0.5 / flat.intrinsics.width)
-    assert nose.y == pytest.approx(0.5 / flat.intrinsics.height)
 
 
 def test_what_is_outside_of_the_picture_or_unknown_has_no_place() -> None:

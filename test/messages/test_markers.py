@@ -42,18 +42,16 @@ def test_markers(library):
     np.testing.assert_array_equal(first, bodies.xyz[0, [0, 1]])
 
 
-def test_missing_joint_and_its_bone_are_left_out(library):
-    joints, bones = bodies_to_markers(library.make, two_bodies()).markers[2:]
+def test_colours_tell_left_from_right_and_unknown_joints_are_left_out(library):
+    markers = bodies_to_markers(library.make, two_bodies()).markers
+    colours = markers[0].colors
+    left, right, middle = (colours[BODY17.index(name)] for name in ('left_knee', 'right_knee', 'pelvis'))
+    assert left.b > left.r and right.r > right.b and middle.r == middle.b
+    # The confidence is seen; that of a joint hardly seen is raised.
+    assert left.a == pytest.approx(0.8) and colours[13].a == pytest.approx(0.25)
+    joints, bones = markers[2:]
     assert (len(joints.points), len(joints.colors), len(bones.points), len(bones.colors)) == (16, 16, 30, 30)
     assert np.isfinite([(p.x, p.y, p.z) for p in [*joints.points, *bones.points]]).all()
-
-
-def test_colours_tell_left_from_right_and_alpha_is_confidence(library):
-    joints = bodies_to_markers(library.make, two_bodies()).markers[0]
-    left, right, middle = (joints.colors[BODY17.index(name)] for name in ('left_knee', 'right_knee', 'pelvis'))
-    assert left.b > left.r and right.r > right.b and middle.r == middle.b
-    assert left.a == pytest.approx(0.8)
-    assert joints.colors[13].a == pytest.approx(0.25)
 
 
 def test_vanished_bodies_are_deleted(library):
@@ -63,13 +61,7 @@ def test_vanished_bodies_are_deleted(library):
     assert [(m.ns, m.id, m.action) for m in message.markers] == [
         ('joints', 3, 0), ('bones', 3, 0), ('joints', 1, 2), ('bones', 1, 2), ('joints', 5, 2), ('bones', 5, 2),
     ]  # fmt: skip
-
-
-def test_nobody_deletes_all(library):
     message = bodies_to_markers(library.make, Bodies3D.empty(0, 'world', BODY17), previous_ids={3})
     assert [(m.ns, m.id, m.action) for m in message.markers] == [('joints', 3, 2), ('bones', 3, 2)]
-
-
-def test_body_id_too_large(library):
     with pytest.raises(ShapeError, match='Body ids'):
-        bodies_to_markers(library.make, replace(two_bodies(), body_ids=np.array([3, 2**31])))
+        bodies_to_markers(library.make, replace(bodies, body_ids=np.array([3, 2**31])))

@@ -14,27 +14,34 @@ from geo_pose_ros.messages.camera_info import (
     rectified_from_camera_info,
 )
 from geo_pose_ros.messages.skeleton import skeleton_from_message, skeleton_to_message
-from geo_pose_ros.messages.stamps import from_time, to_time
+from geo_pose_ros.messages.stamps import from_time, nearest_indices, to_time
 from geo_pose_ros.messages.transforms import optical_frame_id, rig_to_transforms, rig_to_transforms_stamped
 from geo_pose_ros.rigs.rig_file import rig_hash
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
 from geo_pose_ros.skeleton import BODY17
 
 from ..scenes import intrinsics, ring_rig
+from .conftest import rosbags_library
 
 INFO = 'sensor_msgs/msg/CameraInfo'
 
 
-@pytest.mark.parametrize('stamp_ns', [0, 1, 999_999_999, 1_783_653_482_016_666_667, -1])
-def test_time_round_trip(library, stamp_ns):
-    time = library.wire(to_time(library.make, stamp_ns), 'builtin_interfaces/msg/Time')
-    assert 0 <= time.nanosec < 10**9
-    assert from_time(time) == stamp_ns
-
-
-def test_time_beyond_32_bit(library):
+def test_times(library):
+    for stamp_ns in (0, 999_999_999, 1_783_653_482_016_666_667, -1):
+        time = library.wire(to_time(library.make, stamp_ns), 'builtin_interfaces/msg/Time')
+        assert 0 <= time.nanosec < 10**9
+        assert from_time(time) == stamp_ns
     with pytest.raises(ShapeError, match='expected 32-bit seconds'):
         to_time(library.make, 2**31 * 10**9)
+
+
+def test_nearest_stamps():
+    """Before all, between, in the middle (the earlier one), at the edge of what is near, too far."""
+    stamps_ns = [10, 20, 40]
+    assert nearest_indices(stamps_ns, [7, 14, 15, 16, 43, 44], 3).tolist() == [0, -1, -1, -1, 2, -1]
+    assert nearest_indices(stamps_ns, [14, 15, 16, 30, 31], 10).tolist() == [0, 0, 1, 1, 2]
+    assert nearest_indices([5], [4, 9], 2).tolist() == [0, -1]
+    assert nearest_indices([], [4, 9], 2).tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])
@@ -50,29 +57,20 @@ def test_camera_info_round_trip(library, model):
     np.testing.assert_array_equal(back.D, lens.D)
 
 
-def test_uncalibrated_camera(library):
+def test_camera_info_without_lens_is_a_pinhole_and_others_are_refused(library):
+    message = library.make(INFO, width=640, height=480, k=np.array([500.0, 0, 320, 0, 500, 240, 0, 0, 1]))
+    lens = intrinsics_from_camera_info(message, 'left')
+    assert (lens.distortion_model, lens.D.tolist(), lens.distorted) == ('plumb_bob', [], False)
     with pytest.raises(CalibrationError) as caught:
         intrinsics_from_camera_info(library.make(INFO, width=640, height=480), 'left')
     assert str(caught.value) == (
         "Camera 'left': camera_info has K = 0; the driver is uncalibrated. "
         'Calibrate it or give a rig file with rig:=...'
     )
-
-
-def test_unknown_distortion_model(library):
     message = camera_info_from_intrinsics(library.make, intrinsics(), 0, 'f')
-    message.distortion_model = 'thin_prism'
-    with pytest.raises(CalibrationError, match="Camera 'left': camera_info: Unknown distortion model 'thin_prism'"):
-        intrinsics_from_camera_info(message, 'left')
-    message.distortion_model = ''
-    with pytest.raises(CalibrationError, match="Unknown distortion model ''"):
-        intrinsics_from_camera_info(message, 'left')
-
-
-def test_camera_info_without_lens_is_a_pinhole(library):
-    message = library.make(INFO, width=640, height=480, k=np.array([500.0, 0, 320, 0, 500, 240, 0, 0, 1]))
-    lens = intrinsics_from_camera_info(message, 'left')
-    assert (lens.distortion_model, lens.D.tolist(), lens.distorted) == ('plumb_bob', [], False)
+    for message.distortion_model in ('thin_prism', ''):
+        with pytest.raises(CalibrationError, match=r"Camera 'left': camera_info: Unknown distortion model '(thin_prism)?'"):
+            intrinsics_from_camera_info(message, 'left')
 
 
 def rectifying(library):
@@ -99,18 +97,15 @@ def test_rectified_pictures_are_as_p_and_r_say(library):
     assert rectified_from_camera_info(message, 'right')[0].K[0, 0] == 400.0
 
 
-def test_impossible_rectification(library):
+@pytest.mark.parametrize(('field', 'value', 'reason'), [
+    ('p', np.zeros(12), 'its images are rectified, but camera_info has P = '),
+    ('r', np.full(9, np.nan), 'camera_info has R = '),
+    ('r', 2.0 * np.eye(3).ravel(), 'camera_info has R = .*, expected a rotation'),
+], ids=['no P', 'NaN', 'no rotation'])  # fmt: skip
+def test_impossible_rectification(library, field, value, reason):
     message, _ = rectifying(library)
-    message.p = np.zeros(12)
-    with pytest.raises(CalibrationError, match="Camera 'right': its images are rectified, but camera_info has P = "):
-        rectified_from_camera_info(message, 'right')
-    message, _ = rectifying(library)
-    message.p[3] = np.nan
-    with pytest.raises(CalibrationError, match='camera_info has R = '):
-        rectified_from_camera_info(message, 'right')
-    message, _ = rectifying(library)
-    message.r = 2.0 * np.eye(3).ravel()
-    with pytest.raises(CalibrationError, match=r"Camera 'right': camera_info has R = .*, expected a rotation"):
+    setattr(message, field, value)
+    with pytest.raises(CalibrationError, match=f"Camera 'right': {reason}"):
         rectified_from_camera_info(message, 'right')
 
 
@@ -130,6 +125,9 @@ def test_binning_and_region_of_interest(library):
 def test_transforms_round_trip(library):
     rig = ring_rig(4)
     # tf2_msgs is not among the rclpy wheels; its content is.
+    rosbags = rosbags_library()
+    message = rosbags.wire(rig_to_transforms(rosbags.make, rig, 0), 'tf2_msgs/msg/TFMessage')
+    assert [t.child_frame_id for t in message.transforms] == [f'cam{i}_optical_frame' for i in range(4)]
     stamped = [library.wire(t, 'geometry_msgs/msg/TransformStamped')
                for t in rig_to_transforms_stamped(library.make, rig, 9)]
     assert [from_time(t.header.stamp) for t in stamped] == [9] * 4
@@ -139,15 +137,6 @@ def test_transforms_round_trip(library):
         assert camera.frame_id == optical_frame_id(camera.name)
         pose = buffer.lookup(camera.frame_id, 'world', None)
         np.testing.assert_allclose(pose, camera.cam_from_world, atol=1e-12)
-
-
-def test_tf_message_of_rosbags():
-    from .conftest import rosbags_library
-
-    library = rosbags_library()
-    message = library.wire(rig_to_transforms(library.make, ring_rig(3), 0), 'tf2_msgs/msg/TFMessage')
-    frames = [t.child_frame_id for t in message.transforms]
-    assert frames == ['cam0_optical_frame', 'cam1_optical_frame', 'cam2_optical_frame']
 
 
 def test_skeleton_round_trip(library):

@@ -33,6 +33,7 @@ VISION = {
 }  # fmt: skip
 TYPE = 'vision_msgs/msg/Detection3DArray'
 LIBRARY = rosbags_library(VISION)
+MAKE = LIBRARY.make
 PELVIS, THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
 
 
@@ -45,7 +46,7 @@ def bodies(*xyz: Any) -> Bodies3D:
 
 
 def sent(found: Bodies3D) -> Any:
-    message = LIBRARY.wire(bodies_to_detections3d(LIBRARY.make, found), TYPE)
+    message = LIBRARY.wire(bodies_to_detections3d(MAKE, found), TYPE)
     assert message.header.frame_id == 'map' and stamp_of(message) == 3
     return message.detections
 

@@ -44,9 +44,8 @@ from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.messages.stamps import to_time
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig, Frame
-from test.evaluation.moving import RATE_HZ, pose, seen_by, stamp_of
+from test.evaluation.moving import MAKE, RATE_HZ, pose, seen_by, stamp_of, write_walk
 from test.scenes import ring_rig
-from test.view.recordings import MAKE, write_walk
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -59,12 +59,17 @@ def write_keypoints_bag(path: Path, rig: CameraRig, recorded: Mapping[str, Seque
     """Write a bag of what each camera's detector gave, with the calibration of ``rig`` on its usual topics."""
     make = RosbagsFactory()
     seen = sorted((found for camera in recorded.values() for found in camera), key=lambda found: found.stamp_ns)
-    start_ns = seen[0].stamp_ns
     with BagWriter(path) as writer:
-        writer.write('/tf_static', rig_to_transforms(make, rig, start_ns), start_ns)
-        for camera in rig.cameras:
-            info = camera_info_from_intrinsics(make, camera.intrinsics, start_ns, camera.frame_id)
-            writer.write(f'/{camera.name}/camera_info', info, start_ns)
+        write_rig(writer, rig, seen[0].stamp_ns)
         for found in seen:
             cloud = keypoints_to_cloud(make, found, rig[found.camera].frame_id)
             writer.write(f'/pose_node/keypoints/{found.camera}', cloud, found.stamp_ns)
+
+
+def write_rig(writer: BagWriter, rig: CameraRig, stamp_ns: int) -> None:
+    """Write the calibration of ``rig`` on its usual topics: /tf_static, and camera_info beside each camera's images."""
+    make = RosbagsFactory()
+    writer.write('/tf_static', rig_to_transforms(make, rig, stamp_ns), stamp_ns)
+    for camera in rig.cameras:
+        info = camera_info_from_intrinsics(make, camera.intrinsics, stamp_ns, camera.frame_id)
+        writer.write(f'/{camera.name}/camera_info', info, stamp_ns)

@@ -4,7 +4,7 @@ import pytest
 
 from geo_pose_ros.view.report import write_report
 
-from ..view.recordings import write_walk
+from ..evaluation.moving import write_walk
 from .conftest import pixels
 
 

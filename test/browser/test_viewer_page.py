@@ -14,7 +14,7 @@ from geo_pose_ros.view.settings import ExportConfig, ViewConfig
 from geo_pose_ros.view.stage import Stage
 from geo_pose_ros.view.viewer import play
 
-from ..view.recordings import write_walk
+from ..evaluation.moving import write_walk
 from ..view.test_shapes import rotation_of
 from .conftest import differing
 

@@ -14,9 +14,8 @@ from geo_pose_ros.demo.run import Played, draw, frames_of, summarise
 from geo_pose_ros.demo.summary import drops, latency_ms, read_diagnostics, read_observations, stage_ms
 from geo_pose_ros.errors import BagError
 
-from ..evaluation.moving import RATE_HZ, START_NS
+from ..evaluation.moving import RATE_HZ, START_NS, write_walk
 from ..scenes import ring_rig
-from ..view.recordings import write_walk
 
 RIG, SETS = ring_rig(2), 12
 PERIOD_NS = round(1e9 / RATE_HZ)

@@ -15,7 +15,7 @@ from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import walk
 
 from ..commands.two_videos import write_two_videos
-from ..view.recordings import write_walk
+from ..evaluation.moving import write_walk
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'

@@ -1,25 +1,40 @@
-"""A person who walks in circles before a rig, with exact bodies and keypoints at every instant."""
+"""A person who walks in circles before a rig, exact bodies and keypoints at every instant, and bags of the walk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.arrays import FloatArray, UInt8Array
+from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.read import BagMessage, BagReader
+from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.evaluation.report import RecordingReport
 from geo_pose_ros.evaluation.settings import ReportConfig
 from geo_pose_ros.evaluation.statistics import RecordingStatistics
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.lifting.settings import LifterConfig
+from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
+from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
+from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.simulation.recordings import START_NS, write_rig
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, CameraRig, Keypoints2D
+from geo_pose_ros.types import Bodies3D, CameraRig, Frame, Keypoints2D
 
 from ..scenes import person, ring_rig
 
-START_NS = 1_700_000_000_000_000_000
 RATE_HZ = 30.0
+MAKE = RosbagsFactory()
+# How far off, px, a camera shows everything in a set, by its name and the set's number.
+Shift = Callable[[str, int], tuple[float, float]]
+
+
+def no_shift(name: str, number: int) -> tuple[float, float]:
+    return 0.0, 0.0
 
 
 def pose(time_s: float, seed: int = 0) -> FloatArray:
@@ -52,8 +67,7 @@ def seen_by(
 
 def recorded(
     sets: int = 300, *, rig: CameraRig | None = None, people: Callable[[float], Sequence[FloatArray]] | None = None,
-    late_ms: Mapping[str, float] | None = None, after_ms: Mapping[str, float] | None = None,
-    shift: Callable[[str, int], tuple[float, float]] = lambda name, number: (0.0, 0.0),
+    late_ms: Mapping[str, float] | None = None, after_ms: Mapping[str, float] | None = None, shift: Shift = no_shift,
     there: Callable[[str, int], bool] = lambda name, number: True,
     change: Callable[[str, int, Keypoints2D], Keypoints2D] = lambda name, number, k: k,
     bodies: Callable[[int], Bodies3D] | None = None, config: ReportConfig | None = None, rounds: int = 1,
@@ -78,3 +92,51 @@ def recorded(
                 statistics.add_keypoints(change(name, number, found))
     # Triangulation alone, so that exact keypoints give exact joints.
     return statistics.report(PipelineConfig(lifter=LifterConfig(enabled=False)))
+
+
+def grey_image(number: int) -> UInt8Array:
+    """Return an image as bright as 40 + the number of its set, modulo 100."""
+    return np.full((96, 128, 3), 40 + number % 100, np.uint8)
+
+
+def write_walk(
+    path: Path, *, sets: int = 60, rig: CameraRig | None = None, people: int = 1, bodies: bool = True,
+    keypoints: bool = True, images: bool = False, infos: bool = True, latency_ms: float = 0.0, shift: Shift = no_shift,
+    image: Callable[[int], UInt8Array] = grey_image, storage: str = 'mcap',
+) -> CameraRig:
+    """Write a bag of a walk as a node or `geo_pose process` leaves it; return its rig."""
+    rig = rig or ring_rig(4)
+    with BagWriter(path, storage) as writer:
+        if infos:
+            write_rig(writer, rig, START_NS)
+        for number in range(sets):
+            time_s, stamp_ns = number / RATE_HZ, stamp_of(number)
+            at_ns = stamp_ns + round(latency_ms * 1e6)
+            # The second one stands beside the walk.
+            walkers = [pose(time_s), person(7, (1.3, -0.9), 0.4 * time_s)][:people]
+            for camera in rig.cameras:
+                if images:
+                    message = compressed_from_frame(MAKE, Frame(camera.name, stamp_ns, image(number)), camera.frame_id)
+                    writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_ns)
+                if keypoints:
+                    found = seen_by(rig, camera.name, np.stack(walkers), stamp_ns, shift(camera.name, number))
+                    cloud = keypoints_to_cloud(MAKE, found, camera.frame_id)
+                    writer.write(f'/pose_node/keypoints/{camera.name}', cloud, at_ns)
+            if bodies:
+                writer.write('/pose_node/bodies', bodies_to_cloud(MAKE, bodies_at(number, walkers, (0, 1))), at_ns)
+            if number % 30 == 0:
+                statuses = [
+                    Status('pipeline', Level.OK, 'ok', {'rate_hz': '30', 'stage_ms fuse': '4.2'}),
+                    Status('camera cam1', Level.WARN, f'silent for {number}.5 s', {'dropped: late': str(number)}),
+                ]
+                writer.write('/diagnostics', diagnostics_to_message(MAKE, 'pose_node', statuses, at_ns), at_ns)
+    return rig
+
+
+def copy_bag(source: Path, path: Path, change: Callable[[int, BagMessage], bytes | None]) -> None:
+    """Write a bag whose messages have the bytes that ``change`` returns of number and message; None: left out."""
+    with BagReader(source) as reader, BagWriter(path) as writer:
+        for number, message in enumerate(reader.messages()):
+            raw = change(number, message)
+            if raw is not None:
+                writer.write_raw(message.topic, message.message_type, raw, message.time_ns)

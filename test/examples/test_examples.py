@@ -12,9 +12,8 @@ from geo_pose_ros.detection import base
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.skeleton import BODY17
 
-from ..evaluation.moving import pose
+from ..evaluation.moving import pose, write_walk
 from ..scenes import keypoints, ring_rig
-from ..view.recordings import write_walk
 
 EXAMPLES = Path(__file__).parents[2] / 'examples'
 RIG = ring_rig(2)

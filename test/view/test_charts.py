@@ -47,13 +47,10 @@ def test_lines_draw_every_series_and_name_it():
     assert charts.lines({'cam1': series(1, 2)}, unit='px', duration_s=2.0).legend == ()
     assert outside(chart.svg) == [] and drawn_in(chart, 'text', 'fill:#010204')
 
-
-def test_one_point_is_a_dot_and_nothing_is_an_empty_chart():
-    colour = f'stroke:{FIRST}'
     dot = charts.lines({'a': series(np.nan, 2.0, np.nan)}, unit='px', duration_s=3.0)
-    assert len(drawn_in(dot, 'use', colour)) == 1
+    assert len(drawn_in(dot, 'use', f'stroke:{FIRST}')) == 1
     nothing = charts.lines({'a': series(np.nan)}, unit='px', duration_s=0.0)
-    assert not [corners for corners in points(nothing, colour) if len(corners)] and 'px' in nothing.svg
+    assert not [corners for corners in points(nothing, f'stroke:{FIRST}') if len(corners)] and 'px' in nothing.svg
 
 
 def test_charts_are_the_same_every_time_and_do_not_share_ids():

@@ -8,36 +8,26 @@ from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Frame
-from geo_pose_ros.view.drawing import LEFT, RIGHT, draw_skeleton, joint_colours, overlay, plot_bodies
+from geo_pose_ros.view.drawing import LEFT, MIDDLE, RIGHT, draw_skeleton, overlay, plot_bodies
 
 from ..evaluation.moving import bodies_at
 from ..scenes import HEIGHT, WIDTH, keypoints, person, ring_rig
 
 
-def test_colours_tell_left_from_right():
-    colours = joint_colours(BODY17)
-    assert colours[BODY17.index('left_wrist')] == LEFT
-    assert colours[BODY17.index('right_wrist')] == RIGHT
-    assert colours[BODY17.index('head')] not in (LEFT, RIGHT)
-
-
-def test_joints_are_painted_at_their_pixels_and_missing_ones_nowhere():
+def test_joints_are_painted_at_their_pixels_the_fainter_the_less_confident_and_missing_ones_nowhere():
     image = np.zeros((200, 300, 3), np.uint8)
-    xy = np.full((1, 17, 2), np.nan)
-    xy[0, BODY17.index('left_wrist')] = (150.0, 80.0)
-    draw_skeleton(image, xy, np.ones((1, 17)), BODY17)
-    assert tuple(image[80, 150]) == LEFT
-    painted = np.argwhere(image.any(-1))
-    assert np.abs(painted - (80, 150)).max() <= 3
-
-
-def test_low_confidence_is_fainter_and_far_points_do_not_overflow():
-    image = np.zeros((200, 300, 3), np.uint8)
-    xy = np.full((1, 17, 2), np.nan)
-    xy[0, 13], xy[0, 12] = (150.0, 80.0), (1e12, -1e12)
-    draw_skeleton(image, xy, np.zeros((1, 17)), BODY17)
-    assert tuple(image[80, 150]) == tuple(int(c * 0.35) for c in LEFT)
-    assert np.abs(np.argwhere(image.any(-1)) - (80, 150)).max() <= 3
+    xy, confidence = np.full((1, 17, 2), np.nan), np.ones((1, 17))
+    at = {'left_wrist': (150.0, 80.0), 'right_wrist': (50.0, 80.0), 'head': (250.0, 80.0), 'left_ankle': (150.0, 20.0)}
+    for name, point in at.items():
+        xy[0, BODY17.index(name)] = point
+    confidence[0, BODY17.index('left_ankle')] = 0.0
+    # A joint far away does not overflow.
+    xy[0, BODY17.index('left_elbow')] = 1e12, -1e12
+    draw_skeleton(image, xy, confidence, BODY17)
+    painted = [tuple(image[round(y), round(x)]) for x, y in at.values()]
+    assert painted == [LEFT, RIGHT, MIDDLE, tuple(int(c * 0.35) for c in LEFT)]
+    offsets = np.argwhere(image.any(-1))[:, None, ::-1] - np.array(list(at.values()))
+    assert np.abs(offsets).max(-1).min(1).max() <= 3
 
 
 def test_shapes_are_refused():
@@ -67,5 +57,4 @@ def test_plot_bodies_draws_both_sides(tmp_path):
     one, two, three = (bodies_at(0, (person(seed),)) for seed in range(3))
     plot_bodies(path, [('one', [one]), ('two', [two, three])], ring_rig(2))
     colours = {tuple(c) for c in cv2.imread(str(path)).reshape(-1, 3)}
-    assert LEFT in colours
-    assert RIGHT in colours
+    assert {LEFT, RIGHT} <= colours

@@ -1,9 +1,12 @@
 """Shapes of the scene: ellipsoids, bones, balls, the floor, the way up."""
 
-import numpy as np
+from dataclasses import replace
 
-from geo_pose_ros.geometry.rigid import from_quaternion
-from geo_pose_ros.types import Camera, CameraRig
+import numpy as np
+from scipy.linalg import block_diag
+from scipy.spatial.transform import Rotation
+
+from geo_pose_ros.types import CameraRig
 from geo_pose_ros.view.shapes import (
     balls,
     bones,
@@ -21,17 +24,14 @@ Y_DOWN = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
 
 
 def rotation_of(wxyz):
-    w, x, y, z = wxyz.tolist()
-    return from_quaternion(np.array([x, y, z, w]), np.zeros(3))[:, :3]
+    return Rotation.from_quat(np.roll(wxyz, -1)).as_matrix()
 
 
 def turned(rig, rotation):
     """Return the rig in a world turned by ``rotation``."""
-    cameras = []
-    for camera in rig.cameras:
-        pose = np.column_stack([camera.cam_from_world[:, :3] @ rotation.T, camera.cam_from_world[:, 3]])
-        cameras.append(Camera(camera.name, camera.frame_id, camera.intrinsics, pose))
-    return CameraRig(tuple(cameras))
+    return CameraRig(tuple(
+        replace(camera, cam_from_world=camera.cam_from_world @ block_diag(rotation.T, 1.0)) for camera in rig.cameras
+    ))
 
 
 def test_uncertainties_are_two_standard_deviations_along_their_axes():

@@ -1,6 +1,7 @@
 """What is drawn, and the server: bodies, cameras, images, colours, tables, ports, no tunnel."""
 
 import socket
+import sys
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..evaluation.moving import bodies_at, pose
 from ..scenes import ring_rig
 from .test_shapes import Y_DOWN, turned
 
-pytest.importorskip('viser')
+viser = pytest.importorskip('viser')
 
 
 def status(level, message='', name='camera cam0'):
@@ -55,13 +56,18 @@ def test_it_serves_this_machine_only_and_offers_no_tunnel(stage, caplog):
         assert probe.connect_ex(('127.0.0.2', port)) != 0
     assert stage._server.request_share_url() is None
     assert 'SSH tunnel' in caplog.text
+    served = Path(stage._page._folder.name)
+    assert (served / 'index.html').exists() and isinstance(viser.infra.WebsockServer, type)
+    stage.close()
+    assert not served.exists()
 
 
-def test_bodies_come_and_go(stage):
-    rig = ring_rig(4)
-    stage.set_rig(rig)
-    scene = stage._server.scene
-    stage.show(Instant(0, 0, bodies_at(0, (pose(0.0), pose(1.0)), (3, 4))), Shown())
+def test_bodies_come_and_go_and_cameras_have_the_colours_of_their_states(stage):
+    stage.set_rig(ring_rig(4))
+    scene, statuses = stage._server.scene, {'camera cam0': status(Level.ERROR)}
+    stage.show(Instant(0, 0, bodies_at(0, (pose(0.0), pose(1.0)), (3, 4)), statuses=statuses), Shown())
+    colours = [tuple(stage._frusta[name].color) for name in ('cam0', 'cam1')]
+    assert colours == [level_colour(status(Level.ERROR)), level_colour(None)]
     assert scene.get_handle_by_name('/bodies/3/figure') is not None
     figure = scene.get_handle_by_name('/bodies/4/figure').batched_positions
     np.testing.assert_allclose(figure[:17], pose(1.0), atol=1e-6)
@@ -70,9 +76,9 @@ def test_bodies_come_and_go(stage):
     xyz[0, 16] = np.nan
     stage.show(Instant(1, 1, replace(missing, xyz=xyz)), Shown(covariance=False, names=False))
     assert scene.get_handle_by_name('/bodies/4/figure') is None
-    assert scene.get_handle_by_name('/bodies/3/figure').batched_scales[16].max() == 0.0
     assert not scene.get_handle_by_name('/bodies/3/spread').visible
     figure = scene.get_handle_by_name('/bodies/3/figure')
+    assert figure.batched_scales[16].max() == 0.0
     assert figure.batched_positions.shape == (17 + 16, 3) and np.isfinite(figure.batched_positions).all()
     # The joint and the bone to it have no size.
     assert (figure.batched_scales.max(1) == 0.0).sum() == 2
@@ -101,14 +107,13 @@ def test_a_trail_is_every_third_place_and_ids_are_above_the_head_whatever_is_up(
     assert not trail.visible
 
 
-def grey(name, level):
-    return Frame(name, 0, np.full((48, 64, 3), level, np.uint8))
-
-
 def test_images_of_the_cameras_whose_turn_it_is(stage):
     stage.set_rig(ring_rig(2))
-    first = Instant(0, 0, frames={name: grey(name, 10) for name in ('cam0', 'cam1')})
-    second = Instant(1, 1, frames={name: grey(name, 200) for name in ('cam0', 'cam1')})
+    first, second = (
+        Instant(number, number, frames={
+            name: Frame(name, 0, np.full((48, 64, 3), level, np.uint8)) for name in ('cam0', 'cam1')
+        }) for number, level in enumerate((10, 200))
+    )
     stage.show(first, Shown())
     stage.show(second, Shown(), ('cam1',))
     means = [stage._frusta[name].image.mean() for name in ('cam0', 'cam1')]
@@ -120,30 +125,9 @@ def test_images_of_the_cameras_whose_turn_it_is(stage):
     assert stage._frusta['cam0'].image is None
 
 
-def test_a_click_on_a_body_and_states_of_cameras(stage):
-    stage.set_rig(ring_rig(2))
-    clicked, statuses = [], {'camera cam0': status(Level.ERROR)}
-    stage.on_body = clicked.append
-    stage.show(Instant(0, 0, bodies_at(0, (pose(0.0),), (8,)), statuses=statuses), Shown())
-    stage._clicked(8)
-    assert clicked == [8]
-    assert tuple(stage._frusta['cam0'].color) == level_colour(status(Level.ERROR))
-    assert tuple(stage._frusta['cam1'].color) == level_colour(None)
-
-
-def test_viser_is_as_it_was_and_the_page_is_gone_when_it_ends():
-    import viser
-
-    with Stage() as made:
-        served = Path(made._page._folder.name)
-        assert (served / 'index.html').exists() and isinstance(viser.infra.WebsockServer, type)
-    assert not served.exists()
-
-
 def test_a_page_of_another_viser_is_served_as_it_is(tmp_path, caplog):
-    own, folder = tmp_path / 'own', tmp_path / 'folder'
+    own, folder = tmp_path / 'own', tmp_path
     own.mkdir()
-    folder.mkdir()
     (own / 'index.html').write_text('<head></head>')
     assert lightened_folder(own, folder) == folder
     assert (folder / 'index.html').read_text().startswith('<head><script>')
@@ -162,8 +146,6 @@ def test_a_busy_port(stage):
 
 
 def test_without_viser_it_says_what_to_install(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, 'viser', None)
     with pytest.raises(ConfigError, match='pip install viser'):
         Stage()

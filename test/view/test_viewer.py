@@ -20,9 +20,7 @@ from geo_pose_ros.view.settings import ExportConfig, ViewConfig
 from geo_pose_ros.view.stage import Stage
 from geo_pose_ros.view.viewer import ImageTurns, opening, play, problems
 
-from ..evaluation.moving import stamp_of
-from ..scenes import ring_rig
-from .recordings import write_walk
+from ..evaluation.moving import stamp_of, write_walk
 
 pytest.importorskip('viser')
 
@@ -73,8 +71,7 @@ def test_it_shows_the_recording_until_it_is_stopped(recording):
 
 def test_cameras_take_turns_to_get_a_new_picture():
     turns = ImageTurns(('a', 'b'))
-    due = [turns.due(0.125 * number) for number in range(9)]
-    assert due == [('a',), (), ('b',), (), ('a',), (), ('b',), (), ('a',)]
+    assert [turns.due(0.125 * number) for number in range(5)] == [('a',), (), ('b',), (), ('a',)]
     assert ImageTurns(()).due(1.0) == ()
     # More cameras than instants: one each time.
     many = ImageTurns(tuple('abcdefgh'))
@@ -93,12 +90,6 @@ def test_the_panel_says_what_cameras_and_bodies_are_like(recording):
         assert panel._body.content.startswith('**Body 1**')
         panel._boxes['images'].value = False
         assert not panel.shown.images and panel.shown.trails and panel.kind == NONE
-
-
-def test_the_scene_opens_on_the_people_and_their_floor(recording):
-    floor_m, centre = opening(recording)
-    assert floor_m == 0.0
-    assert np.linalg.norm(centre[:2]) < 1.5 and 0.5 < centre[2] < 1.5
 
 
 def test_poses_to_compare(recording):
@@ -131,19 +122,14 @@ def test_an_exported_page_is_whole(recording, tmp_path):
 
 def test_what_is_missing_is_said(tmp_path, recording):
     assert problems(recording) == []
+    floor_m, centre = opening(recording)
+    assert floor_m == 0.0 and np.linalg.norm(centre[:2]) < 1.5 and 0.5 < centre[2] < 1.5
     write_walk(tmp_path / 'bare', sets=5, bodies=False, infos=False)
     with Recording([tmp_path / 'bare']) as bare:
         said = ' '.join(problems(bare))
         assert 'No bodies' in said and 'No cameras' in said and 'No images' in said
         with Stage() as stage:
             play(stage, bare, ViewConfig(), iter([False, True]).__next__)
-
-
-def test_twelve_cameras(tmp_path):
-    write_walk(tmp_path / 'walk', sets=5, rig=ring_rig(12), images=True)
-    with Recording([tmp_path / 'walk']) as opened, Stage() as stage:
-        play(stage, opened, ViewConfig(), iter([False, False, True]).__next__)
-        assert len(stage._frusta) == 12
 
 
 @pytest.mark.parametrize(
@@ -163,14 +149,11 @@ def test_wrong_usage_is_one_line(words, message, capsys):
     assert message in error and error.count('\n') == 1
 
 
-def test_an_empty_bag(tmp_path, capsys):
+def test_the_command_exports_or_serves(tmp_path, capsys, monkeypatch):
     with BagWriter(tmp_path / 'empty') as writer:
         writer.add_topic('/pose_node/bodies', 'sensor_msgs/msg/PointCloud2')
     assert cli.main(['view', str(tmp_path / 'empty')]) == 1
     assert 'holds no message' in capsys.readouterr().err
-
-
-def test_the_command_exports_or_serves(tmp_path, capsys, monkeypatch):
     write_walk(tmp_path / 'walk', sets=10)
     page = tmp_path / 'page.html'
     assert cli.main(['view', str(tmp_path / 'walk'), '--export', str(page), '--export-hz', '5']) == 0

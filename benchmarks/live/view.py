@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 
 OUT = ROOT / 'docs' / 'benchmarks' / 'view.json'
 GEO_POSE = [sys.executable, '-m', 'geo_pose_ros.cli']
-FLAGS = [
+# A processor draws WebGL.
+CHROMIUM_FLAGS = [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-gl=angle',
     '--use-angle=swiftshader', '--enable-unsafe-swiftshader',
@@ -187,7 +188,7 @@ def browsing() -> Iterator[Page | None]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which('chromium'), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=shutil.which('chromium'), args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={'width': 1280, 'height': 800})
         page.add_init_script(WATCH_DRAWING)
         yield page

@@ -17,13 +17,9 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.live.view import CHROMIUM_FLAGS
+
 CHROMIUM = shutil.which('chromium')
-FLAGS = (
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-    # A processor draws WebGL.
-    '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader',
-)
 SCREENSHOTS = Path(__file__).parents[2] / 'out' / 'browser'
 
 if not os.environ.get('GEO_POSE_BROWSER'):
@@ -54,7 +50,7 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield running
         running.close()
 

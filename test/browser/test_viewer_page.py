@@ -81,17 +81,17 @@ def settled(seen, rest_s=2.0, limit_s=60.0):
 def test_bodies_are_drawn_and_time_moves_them(watch, walk):
     with viewer(walk) as stage:
         seen = opened(watch, stage)
+        # A processor that draws is spared.
+        smooth = 'document.querySelector("canvas").getContext("webgl2").getContextAttributes().antialias'
+        assert seen.page.evaluate(smooth) is False and 'fixedDpr=0.75' in seen.page.url
         first = settled(seen)
         seen.shot('viewer-start')
         # Without its bodies the scene is another.
-        for body_id in (0, 1):
-            stage._server.scene.get_handle_by_name(f'/bodies/{body_id}').visible = False
-        until(seen, lambda shot: differing(first, shot, SCENE) > 5e-4)
-        without = settled(seen)
-        for body_id in (0, 1):
-            stage._server.scene.get_handle_by_name(f'/bodies/{body_id}').visible = True
-        until(seen, lambda shot: differing(without, shot, SCENE) > 5e-4)
-        first = settled(seen)
+        for visible in (False, True):
+            for body_id in (0, 1):
+                stage._server.scene.get_handle_by_name(f'/bodies/{body_id}').visible = visible
+            until(seen, lambda shot, last=first: differing(last, shot, SCENE) > 5e-4)
+            first = settled(seen)
         box = seen.page.get_by_role('textbox').first
         box.fill('3')
         box.press('Enter')
@@ -103,19 +103,11 @@ def test_bodies_are_drawn_and_time_moves_them(watch, walk):
         wait_for_time(seen, 4)
 
 
-def test_a_processor_that_draws_is_spared(watch, walk):
-    with viewer(walk) as stage:
-        seen = opened(watch, stage)
-        smooth = 'document.querySelector("canvas").getContext("webgl2").getContextAttributes().antialias'
-        assert seen.page.evaluate(smooth) is False and 'fixedDpr=0.75' in seen.page.url
-
-
 def test_a_click_on_a_body_shows_its_joints(watch, walk):
     with viewer(walk) as stage:
         seen = opened(watch, stage)
         settled(seen)
-        place = joint_on_screen(seen, stage)
-        seen.page.mouse.click(*place)
+        seen.page.mouse.click(*joint_on_screen(seen, stage))
         seen.page.get_by_text('Body 0').wait_for()
         assert 'left_wrist' in seen.page.content()
         seen.shot('viewer-body')
@@ -123,11 +115,9 @@ def test_a_click_on_a_body_shows_its_joints(watch, walk):
 
 def joint_on_screen(seen, stage):
     """Return where the middle of body 0's pelvis lies in the window, px."""
-    client = next(iter(stage._server.get_clients().values()))
-    camera = client.camera
-    rotation = rotation_of(camera.wxyz)
+    camera = next(iter(stage._server.get_clients().values())).camera
     joint = stage._server.scene.get_handle_by_name('/bodies/0/figure').batched_positions[0]
-    local = rotation.T @ (np.asarray(joint) - camera.position)
+    local = rotation_of(camera.wxyz).T @ (np.asarray(joint) - camera.position)
     size = seen.page.viewport_size
     focal = size['height'] / 2 / np.tan(camera.fov / 2)
     return size['width'] / 2 + focal * local[0] / local[2], size['height'] / 2 + focal * local[1] / local[2]
@@ -145,24 +135,17 @@ def test_looking_through_a_camera(watch, walk):
         seen.shot('viewer-through-cam2')
 
 
-def test_a_phone_can_use_it_and_two_browsers_may_look(watch, walk):
+def test_a_phone_can_use_it_and_a_browser_that_goes_away_disturbs_no_other(watch, walk):
     with viewer(walk) as stage:
         phone, desk = opened(watch, stage, 390, 800), opened(watch, stage)
         assert phone.page.evaluate('document.documentElement.scrollWidth') <= 390
-        assert phone.page.get_by_role('button', name='Play', exact=True).bounding_box()['width'] > 100
+        play_button = phone.page.get_by_role('button', name='Play', exact=True)
+        assert play_button.bounding_box()['width'] > 100 and stage.browsers == 2
         phone.shot('viewer-phone')
-        phone.page.get_by_role('button', name='Play', exact=True).click()
+        play_button.click()
         desk.page.get_by_role('button', name='Pause', exact=True).wait_for()
-        assert stage.browsers == 2
-
-
-def test_a_browser_that_goes_away_disturbs_nothing(watch, walk):
-    with viewer(walk) as stage:
-        gone = opened(watch, stage)
-        gone.page.goto('about:blank')
-        stays = opened(watch, stage)
-        stays.page.get_by_role('button', name='Play', exact=True).click()
-        wait_for_time(stays, 1)
+        phone.page.goto('about:blank')
+        wait_for_time(desk, 1)
 
 
 def test_an_exported_page_plays_alone(watch, walk, tmp_path):

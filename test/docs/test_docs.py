@@ -1,6 +1,5 @@
 """The documentation: its commands run, its reference is the code's, its links lead somewhere."""
 
-import importlib.util
 import json
 import re
 import shlex
@@ -16,6 +15,7 @@ from geo_pose_ros.settings import walk
 
 from ..commands.two_videos import write_two_videos
 from ..evaluation.moving import write_walk
+from ..examples.test_examples import load_module
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
@@ -75,31 +75,20 @@ def test_commands_that_cannot_run_here_exist_and_take_their_flags(page, capsys):
                 cli._parser(words[0], cli._ENGINE if cli._from_onnx(words) else '').parse_args(words)
 
 
-def test_every_shell_block_of_the_readme_is_tested():
+def test_every_shell_block_of_the_readme_is_tested_and_there_is_something_to_run():
+    assert sum(len(commands) for page in PAGES for need, commands in blocks(page) if not need) >= 10
     text = (ROOT / 'README.md').read_text()
     assert len(re.findall(r'^```(?!sh[ \n])\S*\n', text, re.MULTILINE)) == text.count('```') // 2
 
 
-def test_there_is_something_to_run():
-    assert sum(len(commands) for page in PAGES for need, commands in blocks(page) if not need) >= 10
-
-
 def tool(name):
     """Return a program of tools/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(ROOT / 'tools' / f'{name}.py')
 
 
 @pytest.fixture(scope='module')
 def reference():
     return tool('reference')
-
-
-@pytest.fixture(scope='module')
-def figures():
-    return tool('figures')
 
 
 @pytest.mark.slow
@@ -163,17 +152,11 @@ def test_links_lead_somewhere(page):
             assert there.exists() or there.name in generated, f'{page}: {target}'
 
 
-def test_the_picture_is_small_enough_for_a_readme():
+def test_the_images_are_those_that_the_command_draws_and_small(tmp_path):
     assert 0 < (DOCS / 'media' / 'demo.webp').stat().st_size <= 1_500_000
-
-
-def test_the_pictures_of_the_concepts_are_those_that_the_command_draws(figures):
-    text = (DOCS / 'concepts.md').read_text()
+    figures, text = tool('figures'), (DOCS / 'concepts.md').read_text()
     assert set(re.findall(r'media/(\w+)\.svg', text)) == set(figures.FIGURES)
     assert all((DOCS / 'media' / f'{name}.svg').stat().st_size < 100_000 for name in figures.FIGURES)
-
-
-def test_the_figure_of_ids_says_what_the_text_says(figures, tmp_path):
     figures.plt.rcParams['svg.fonttype'] = 'none'
     figures.ids(tmp_path / 'ids.svg')
     drawn = (tmp_path / 'ids.svg').read_text()

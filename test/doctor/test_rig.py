@@ -19,20 +19,19 @@ def wrong(rig):
 
 def scaled(rig, factor):
     """Return the rig with its lengths in another unit."""
-    poses = [np.column_stack([c.cam_from_world[:, :3], factor * c.cam_from_world[:, 3]]) for c in rig.cameras]
-    return CameraRig(tuple(replace(c, cam_from_world=p) for c, p in zip(rig.cameras, poses, strict=True)))
+    scale = (1.0, 1.0, 1.0, factor)
+    return CameraRig(tuple(replace(c, cam_from_world=c.cam_from_world * scale) for c in rig.cameras))
 
 
-@pytest.mark.parametrize('count', [1, 2, 4, 8])
+@pytest.mark.parametrize('count', [1, 2, 8])
 def test_a_fit_rig(count):
     assert wrong(ring_rig(count)) == []
 
 
 def test_units():
-    [(health, what, remedy)] = [entry for entry in wrong(scaled(ring_rig(4), 1000.0)) if 'apart' in entry[1]]
-    assert health == Severity.ERROR and 'farther than cameras are' in what and '--unit mm' in remedy
-    [(health, what, _)] = [entry for entry in wrong(scaled(ring_rig(4), 0.001)) if 'apart' in entry[1]]
-    assert health == Severity.ERROR and 'at one position' in what
+    for factor, words, remedy in ((1000.0, 'farther than cameras are', '--unit mm'), (0.001, 'at one position', '')):
+        [found] = [entry for entry in wrong(scaled(ring_rig(4), factor)) if 'apart' in entry[1]]
+        assert found[0] == Severity.ERROR and words in found[1] and remedy in found[2]
 
 
 @pytest.mark.parametrize(

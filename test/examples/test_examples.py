@@ -19,11 +19,16 @@ EXAMPLES = Path(__file__).parents[2] / 'examples'
 RIG = ring_rig(2)
 
 
-def example(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f'{name}.py')
+def load_module(path):
+    """Return a program as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def example(name):
+    return load_module(EXAMPLES / f'{name}.py')
 
 
 class Walks:

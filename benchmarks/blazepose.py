@@ -72,7 +72,7 @@ def main() -> None:
             if len(people) and np.isfinite(looked).all():
                 (reading,) = keypoints.estimate_keypoints([(image, people.select(np.arange(1)))])
                 found['full image, px'].append(compare(reading, looked, width, height))
-    result: dict = {'images': images, 'of these, with people found by both or by neither': agree}
+    result: dict = {'images': images, 'images with people found by both or by neither': agree}
     for name, values in found.items():
         each = np.concatenate(values)
         result[name] = {

@@ -326,7 +326,7 @@ def reprojection(rig: CameraRig, xy: FloatArray, joints: FloatArray) -> float:
 def against_peers(
     rig: CameraRig, xy: FloatArray, confidence: FloatArray, truth: FloatArray | None, lifter: PoseLifter
 ) -> dict[str, Any]:
-    """Return reprojection, accuracy and time per frame set of ours and the peers on the same keypoints (C, F, J, 2)."""
+    """Return reprojection, accuracy and time per set of ours and the peers on the same keypoints (C, F, J, 2)."""
     sets = xy.shape[1]
     lenses = [camera.intrinsics for camera in rig.cameras]
     found = run_peer(peer_python('peers', PEERS), ['triangulate'], {

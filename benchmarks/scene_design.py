@@ -222,12 +222,12 @@ def _uncertainty() -> Iterator[Row]:
     asked = tuple(Target(f'inside_{views}', 0.9, 0.99) for views in (2, 1, 0))
     for angle in CALIBRATION_DEG:
         yield _row(
-            f'claimed 95 %, {angle:g} deg', Scenario(people=3, calibration_error_deg=angle, duration_s=10.0),
+            f'covariance 95 %, {angle:g} deg', Scenario(people=3, calibration_error_deg=angle, duration_s=10.0),
             *asked, seeds=3, quick=angle == 0.5,
         )
     # Few cameras and many people: joints of one view and of none.
     yield _row(
-        'claimed 95 %, 2 cameras x 6', Scenario(cameras=2, people=6, duration_s=10.0, calibration_error_deg=0.25),
+        'covariance 95 %, 2 cameras x 6', Scenario(cameras=2, people=6, duration_s=10.0, calibration_error_deg=0.25),
         *asked, seeds=2,
     )
 

@@ -146,7 +146,7 @@ def markdown(done: Sequence[Row], results: Mapping[str, Result]) -> list[str]:
     count = {word: sum(v[3] == word for v in found) for word in ('met', 'short', 'n/a')}
     lines = [
         'Written by `make bench-scenes` from [benchmarks/scenes.json](benchmarks/scenes.json). '
-        f'{count["met"]} of {len(found)} targets met, {count["short"]} short, {count["n/a"]} not to be told.', '',
+        f'{count["met"]} of {len(found)} targets met, {count["short"]} short, {count["n/a"]} without a value.', '',
         '![joint error and recall by factor](benchmarks/scenes.png)', '',
         '### Short', '', *markdown_table(('row', 'what'), (
             (row.name, in_words(t, value, verdict)) for row, t, value, verdict in found if verdict == 'short'

@@ -34,7 +34,7 @@ def freeze(
     An array is copied if it was writable.
 
     Raises:
-        ShapeError: naming ``what`` and the field, the received and the expected shape.
+        ShapeError: naming ``what`` and the field, the received and the right shape.
     """
     for name, shape in shapes.items():
         given = getattr(owner, name)
@@ -87,7 +87,7 @@ class Intrinsics:
         if self.distortion_model not in DISTORTION_COEFFICIENTS:
             raise CalibrationError(
                 f"Unknown distortion model '{self.distortion_model}'; expected one of "
-                f'{", ".join(DISTORTION_COEFFICIENTS)}. Calibrate with one of these.'
+                f'{", ".join(DISTORTION_COEFFICIENTS)}. Calibrate with one of them.'
             )
         counts = DISTORTION_COEFFICIENTS[self.distortion_model]
         if len(self.D) not in counts:
@@ -372,7 +372,7 @@ class PredictedPeople:
 
     @classmethod
     def nobody(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> PredictedPeople:
-        """Return the expectation of nobody."""
+        """Return a prediction of nobody."""
         joints = len(skeleton)
         return cls(camera, stamp_ns, skeleton, np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros(0, np.int64))
 
@@ -388,12 +388,12 @@ class Bodies3D:
         xyz: (P, J, 3) m, NaN = unknown.
         covariance: (P, J, 3, 3) m^2, NaN where unknown.
         confidence: (P, J) in [0, 1].
-        num_views: (P, J) views that support the joint.
-        reprojection_error: (P, J) px, mean over the supporting views, NaN where there is none.
+        num_views: (P, J) inlier views of the joint.
+        reprojection_error: (P, J) px, mean over the inlier views, NaN where there is none.
         body_ids: (P,) stable over time.
         velocity: (P, J, 3) m/s, NaN where unknown; None: nowhere known.
         age_s: (P, J) since the joint was last measured, NaN where unknown; None: nowhere known.
-        views: (P, J) the views that support the joint: bit c of camera c of the rig; None: not told.
+        views: (P, J) the inlier views of the joint: bit c of camera c of the rig; None: unknown.
     """
 
     stamp_ns: int

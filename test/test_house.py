@@ -1,6 +1,6 @@
 """The rules of the house, over the whole tree: sizes that can be read, one name for one thing, the words of the field.
 
-Each rule is a function that yields its breaches. ``ALLOWED`` holds the number that is left of each; it only shrinks.
+Each rule is a function that yields its breaches.
 """
 
 from __future__ import annotations
@@ -34,11 +34,7 @@ PROSE = re.compile(
 # A message names what it received and expected.
 MESSAGE = re.compile(r'\bexpected?\b', re.IGNORECASE)
 
-ALLOWED = {
-    'functions_of_at_most_60_lines': 0, 'classes_of_at_most_250_lines': 0, 'at_most_7_parameters': 0,
-    'at_most_14_files_in_a_folder': 0, 'one_class_of_a_name': 0, 'any_at_the_borders_alone': 40,
-    'words_of_the_field_in_names': 1, 'words_of_the_field_in_prose': 49,
-}
+MOST_ANY = 40
 
 
 @cache
@@ -112,11 +108,11 @@ def one_class_of_a_name() -> Iterator[str]:
 
 def any_at_the_borders_alone() -> Iterator[str]:
     """Any switches the type checker off: it belongs to the borders, to ROS and to libraries without types."""
-    for path in code():
-        if path.parts[0] == 'geo_pose_ros':
-            for node in nodes(path):
-                if isinstance(node, ast.Name) and node.id == 'Any':
-                    yield f'{path}:{node.lineno}'
+    found = [
+        f'{path}:{node.lineno}' for path in code() if path.parts[0] == 'geo_pose_ros'
+        for node in nodes(path) if isinstance(node, ast.Name) and node.id == 'Any'
+    ]
+    yield from found if len(found) > MOST_ANY else ()
 
 
 def words_of_the_field_in_names() -> Iterator[str]:
@@ -169,5 +165,4 @@ RULES: tuple[Callable[[], Iterator[str]], ...] = (
 @pytest.mark.parametrize('rule', RULES, ids=lambda rule: rule.__name__)
 def test_the_house_keeps_its_rule(rule: Callable[[], Iterator[str]]) -> None:
     found = list(rule())
-    allowed = ALLOWED.get(rule.__name__, 0)
-    assert len(found) <= allowed, f'{rule.__doc__}\n{len(found)} breaches, {allowed} allowed:\n' + '\n'.join(found)
+    assert not found, f'{rule.__doc__}\n{len(found)} breaches:\n' + '\n'.join(found)

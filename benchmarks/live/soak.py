@@ -2,7 +2,7 @@
 
     benchmarks/live/soak.py [--hours 0.5] [--fault-every 10] [--seed 0]
 
-Four simulated cameras send pictures (33 Hz, PNG) to a live pose_node, half of the time as a rig that stands, half as
+Four simulated cameras send images (33 Hz, PNG) to a live pose_node, half of the time as a rig that stands, half as
 one that is carried. Every ``--fault-every`` seconds one fault begins and ends after half of that time: a camera dies,
 sends garbage, half images, another clock, or no stamps; all cameras die; a parameter is changed; a camera is taken
 away and put back; of the carried rig, its transform jumps, is late, stops, or is no rotation. Ends with a table for
@@ -110,8 +110,8 @@ class Carrier:
 
         return (
             of('transform jumps', 'jumped by', {'jump_m': 3.0}, {'jump_m': 0.0}),
-            of('transform late', 'older than the picture', {'late_s': 0.3}, {'late_s': 0.0}),
-            of('transform stops', 'older than the picture', {'tells': False}, {'tells': True}),
+            of('transform late', 'older than the image', {'late_s': 0.3}, {'late_s': 0.0}),
+            of('transform stops', 'older than the image', {'tells': False}, {'tells': True}),
             of('transform wrong', 'expected a unit quaternion', {'turn': (0.0,) * 4}, {'turn': (0.0, 0.0, 0.0, 1.0)}),
         )
 
@@ -160,7 +160,7 @@ def _wait(condition: Callable[[], object], limit_s: float) -> None:
 def _play(
     w: World, console: Console, troubles: Sequence[Trouble], hours: float, every_s: float, seed: int
 ) -> Iterator[tuple[str, float, float]]:
-    """Yield per fault its name, and after how many s the console told of it, and of its end (inf: never)."""
+    """Yield per fault its name, and after how many s the console reported it, and its end (inf: never)."""
     rng = np.random.default_rng(seed)
     ends = time.monotonic() + hours * 3600
     right = dict(w.cameras.behaviour)

@@ -115,7 +115,7 @@ def main() -> None:
         steps = walk(Path(folder))
     result = {
         'commands': len(steps), 'minutes': round(sum(step['minutes'] for step in steps), 2), 'steps': steps,
-        'cores': os.cpu_count(), 'load_average_before': round(load, 1), 'videos': 'two of 100 pictures, 1080 x 1920',
+        'cores': os.cpu_count(), 'load_average_before': round(load, 1), 'videos': 'two of 100 images, 1080 x 1920',
     }
     write_json(OUT, result)
     for step in steps:

@@ -63,7 +63,7 @@ class Recorded:
         return diagnostics_from_message(self.message.decode())
 
     def frame(self, max_side_px: int = 0) -> Frame:
-        """Return the picture, its longer side at most ``max_side_px`` (0: as it is).
+        """Return the image, its longer side at most ``max_side_px`` (0: as it is).
 
         Raises:
             FrameError: if it cannot be decoded.

@@ -1,7 +1,7 @@
 """Clock offsets of seconds between free-running cameras, from the motion of people.
 
 First what needs no calibration: how fast each joint moves in the image, in body sizes per second, rises and falls
-together in all views; the correlation of these speeds over the lag has few peaks (a walk repeats itself). Then
+together in all views; the correlation of the speeds over the lag has few peaks (a walk repeats itself). Then
 geometry decides between the peaks: at the right lag the rays of the two cameras meet.
 """
 
@@ -91,7 +91,7 @@ def _best_lag(
 ) -> tuple[float, float]:
     """Return the lag (s) of the second camera's stamps behind the first's, and how well it fits (0 bad .. 1 good).
 
-    Over the longest tracklets of both; (0, 0) if nothing can be told.
+    Over the longest tracklets of both; (0, 0) if no lag fits.
     """
     pairs = [(a, b) for a in sorted(first, key=len)[-_LONGEST:] for b in sorted(second, key=len)[-_LONGEST:]]
     return max((_pair_lag(a, b, max_offset_s, cost) for a, b in pairs), key=lambda found: found[1])

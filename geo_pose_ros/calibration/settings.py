@@ -55,7 +55,7 @@ class ScratchConfig:
         0.35, 'Share of the joints that must fit; of two different people far fewer do', low=0.05, high=1.0
     )
     least_parallax_rad: float = setting(
-        0.08, 'Angle between two cameras\' rays below which depth cannot be told', unit='rad', low=0.001, high=1.5
+        0.08, 'Angle between two cameras\' rays below which the depth is unknown', unit='rad', low=0.001, high=1.5
     )
 
 

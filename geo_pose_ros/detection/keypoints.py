@@ -35,7 +35,7 @@ class KeypointsDetector:
     ) -> dict[str, Keypoints2D]:
         """Refuse images; raise DetectorError."""
         raise DetectorError(
-            f"Camera '{', '.join(frames)}' sent an image, but detector 'keypoints' expects keypoints made elsewhere. "
+            f"Camera '{', '.join(frames)}' sent an image, but detector 'keypoints' takes keypoints made elsewhere. "
             'Set transport to keypoints, or choose a detector for images.'
         )
 

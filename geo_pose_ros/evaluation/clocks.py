@@ -37,7 +37,7 @@ class ClockSums:
         self._blocks: list[tuple[FloatArray, FloatArray]] = []
 
     def add(self, xyz: FloatArray, views: Sequence[ComparedView | None]) -> None:
-        """Take bodies (S, U, J, 3) m into account; each camera's view is of these sets or of more after them."""
+        """Take bodies (S, U, J, 3) m into account; each camera's view holds the same sets, or more after them."""
         for start in range(0, len(xyz), _BLOCK):
             rows = slice(start, min(start + _BLOCK, len(xyz)))
             block = self._block(xyz[rows], [

@@ -83,7 +83,7 @@ def _best(
 def find_missing_views(
     local: FloatArray, present: BoolArray, in_image: BoolArray, views: IntArray, shadow_m: float
 ) -> tuple[BoolArray, BoolArray]:
-    """Return which cameras should see each body, (T, C), and which of these miss it without being occluded, (T, C).
+    """Return which cameras should see each body, (T, C), and which miss it without being occluded, (T, C).
 
     A camera should see a body if most of its joints lie in the image. The body is occluded if another body stands in
     front: nearer, and within ``shadow_m`` across the view.

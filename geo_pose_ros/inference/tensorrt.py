@@ -150,7 +150,7 @@ def _import_tensorrt() -> ModuleType:
     major = int(str(tensorrt.__version__).split('.')[0])
     if not _OLDEST <= major <= _NEWEST:
         raise BackendError(
-            f'TensorRT {tensorrt.__version__}: expected {_OLDEST}.x or {_NEWEST}.x; install one of these, or go on '
+            f'TensorRT {tensorrt.__version__}: expected {_OLDEST}.x or {_NEWEST}.x; install one of them, or go on '
             'with engine:=onnxruntime.'
         )
     return tensorrt

@@ -120,7 +120,7 @@ class PoseLifter:
         Args:
             xn: (C, B, J, 2) undistorted normalised keypoints, NaN = not seen.
             confidence: (C, B, J) in [0, 1], 0 = not used.
-            windows: makes windows (C, B, T, J, 3) of these poses (C, B, J, 3) for a lifter of T frames; None: the poses
+            windows: makes windows (C, B, T, J, 3) of poses (C, B, J, 3) for a lifter of T frames; None: the poses
                 repeat.
             up_in_cam: (C, 3), or (C, B, 3) where a row holds views of several cameras: unit vectors, the world's up in
                 each camera's frame (``up_in_cam`` makes them); only models that know gravity, and the floor, need it.

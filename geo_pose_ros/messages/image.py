@@ -219,7 +219,7 @@ def _decode_raw(
     if name not in _ENCODINGS:
         raise FrameError(
             f"Camera '{camera}': unknown image encoding '{message.encoding}'; supported: {', '.join(_ENCODINGS)}. "
-            'Set the driver to one of these.'
+            'Set the driver to one of them.'
         )
     encoding = _ENCODINGS[name]
     width, height, step = int(message.width), int(message.height), int(message.step)

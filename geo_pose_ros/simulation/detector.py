@@ -68,7 +68,7 @@ DEFINITION: Mapping[str, tuple[tuple[str, str, float], ...]] = {
     'head': (('head', 'nose', 0.1),),
 }
 
-# How much less confident a detector is of these joints, left and right.
+# How much less confident a detector is of a joint, left and right.
 _LESS_CONFIDENT = np.array([
     {'wrist': 0.12, 'ankle': 0.1, 'elbow': 0.07, 'knee': 0.05}.get(name.rsplit('_', 1)[-1], 0.0)
     for name in BODY17.joint_names
@@ -259,7 +259,7 @@ def _move_to_occluder(
 def _merged(
     low: FloatArray, high: FloatArray, sight: Sight, rng: np.random.Generator, length: float
 ) -> tuple[BoolArray, IntArray]:
-    """Return whose detection is swallowed (F, P), and by whom (F, P): the more visible of two who overlap."""
+    """Return whose detection is swallowed (F, P), and which person (F, P) swallows it: the more visible of two."""
     frames, people = low.shape[:2]
     merged, into = np.zeros((frames, people), bool), np.full((frames, people), -1, np.int64)
     if people < 2:

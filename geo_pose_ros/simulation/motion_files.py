@@ -121,9 +121,9 @@ def _hierarchy(words: list[str]) -> list[_Joint]:
 
 def _forward(joints: list[_Joint], values: FloatArray) -> FloatArray:
     """Return joint positions (F, B, 3): each channel's elementary transform in the order given (BVH convention)."""
-    expected = sum(len(joint.channels) for joint in joints)
-    if values.ndim != 2 or values.shape[1] != expected:
-        raise ValueError(f'{values.shape} motion values, expected (F, {expected})')
+    channels = sum(len(joint.channels) for joint in joints)
+    if values.ndim != 2 or values.shape[1] != channels:
+        raise ValueError(f'{values.shape} motion values, expected (F, {channels})')
     frames, column = len(values), 0
     rotation: list[FloatArray] = []
     position = np.zeros((frames, len(joints), 3))

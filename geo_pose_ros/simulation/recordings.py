@@ -17,7 +17,7 @@ from ..skeleton import BODY17
 from ..types import Camera, CameraRig, Keypoints2D
 
 START_NS = 1_700_000_000_000_000_000
-# An image holds a person of whom a detector finds so many joints.
+# An image holds a person if a detector finds at least so many joints.
 _LEAST_JOINTS = 4
 
 # Returns keypoints (F, 17, 2) px and confidences (F, 17) of a person (F, 17, 3) m before a camera.

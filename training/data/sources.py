@@ -155,7 +155,7 @@ def parse_sources(texts: Sequence[str]) -> list[Source]:
     """Return the sources that ``--data`` names: YAML files, YAML text, or KIND:PATH.
 
     Raises:
-        ConfigError: for an unknown kind or option, or text that is none of these.
+        ConfigError: for an unknown kind or option, or text that is neither.
     """
     return [source for text in texts for source in _parsed(text)]
 

@@ -1,4 +1,4 @@
-"""The report of a retraining: numbers before and after, pictures, one page of HTML that needs no other file."""
+"""The report of a retraining: numbers before and after, figures, one page of HTML that needs no other file."""
 
 from __future__ import annotations
 

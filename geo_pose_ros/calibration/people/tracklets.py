@@ -39,7 +39,7 @@ class Tracklet:
         time_s: (F,) ascending, the camera's own clock.
         xy: (F, J, 2) raw px, NaN = not seen.
         confidence: (F, J).
-        velocity: (F, J, 2) px/s, NaN where it cannot be told.
+        velocity: (F, J, 2) px/s, NaN where it is unknown.
     """
 
     camera: str

@@ -38,7 +38,7 @@ def sigma_m(covariance: FloatArray) -> FloatArray:
 def bodies_to_cloud(make: MessageFactory, bodies: Bodies3D) -> Message:
     """Return `~/bodies`; x y z in m of ``bodies.frame_id``, sigma in m, reprojection_error in px.
 
-    ``is_dense`` is False where a joint is unknown (x y z NaN), as PCL and RViz expect.
+    ``is_dense`` is False where a joint is unknown (x y z NaN), as PCL and RViz require.
 
     Raises:
         ShapeError: for a body id outside 0 .. 2^31 - 1.

@@ -1,6 +1,6 @@
 """Human3.6M in the npz convention of VideoPose3D (Pavllo et al. 2019).
 
-Expected in the folder: `data_3d_h36m.npz` (positions_3d: subject -> action -> (F, 32, 3) m in the world),
+The folder holds `data_3d_h36m.npz` (positions_3d: subject -> action -> (F, 32, 3) m in the world),
 `data_2d_h36m_<keypoints>.npz` (positions_2d: subject -> action -> list over cameras of (F, 17, 2) px) and
 `cameras.json` (load_rigs' format, rigs `h36m_<subject>` or `<subject>`, cameras in the order of the 2D lists), since
 the npz files carry no calibration. These 2D files carry no confidences either: every keypoint gets confidence 1, so

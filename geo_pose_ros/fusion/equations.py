@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import FloatArray
-from .prior import BonePrior
+from .prior import INCIDENCE, BonePrior
 from .views import NEAR_M
 
 # Squared residual, at focal length 1, of a joint behind the camera.
@@ -128,10 +128,10 @@ class LinearBones:
         """Linearise at joints (3, B, J): a length is |d|, d the bone's vector, and its gradient d / |d|."""
         _, bodies, joints = xyz.shape
         # (3, B, E)
-        bone = xyz @ bones.incidence.T
+        bone = xyz @ INCIDENCE.T
         length = np.sqrt((bone * bone).sum(0))
         direction = bone / np.maximum(length, NEAR_M * NEAR_M)
-        rows = direction.transpose(1, 2, 0)[..., None] * bones.incidence[:, None]
+        rows = direction.transpose(1, 2, 0)[..., None] * INCIDENCE[:, None]
         certain = 1.0 / (bones.variance + np.square(spread * bones.length))
         return cls(rows.reshape(bodies, -1, 3 * joints), bones.length[..., None], certain[..., None])
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from ..skeleton import BODY17, Skeleton
 from .left_right import find_suspects, repair_sides
 from .lifted import LiftedViews
 from .prior import BodyPrior
@@ -33,7 +32,7 @@ class Estimate(BodyTable):
         swaps: (B,) limb groups of views whose sides were exchanged.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {'weights': 1}
+    BODY_AXIS: ClassVar[Mapping[str, int]] = {'weights': 1}
 
     solution: Solution
     views: BodyViews
@@ -43,7 +42,7 @@ class Estimate(BodyTable):
 
 def estimate_bodies(
     cameras: Cameras, views: BodyViews, prior: BodyPrior, config: SolverConfig, noise: Noise,
-    relift: Relift | None = None, skeleton: Skeleton = BODY17,
+    relift: Relift | None = None,
 ) -> Estimate:
     """Estimate B bodies from C views.
 
@@ -54,7 +53,6 @@ def estimate_bodies(
         config: settings.
         noise: of the views.
         relift: lifts bodies again whose sides were repaired; None to triangulate those only.
-        skeleton: J joints.
     """
 
     def solved(views: BodyViews, weights: FloatArray, prior: BodyPrior) -> Solution:
@@ -64,23 +62,23 @@ def estimate_bodies(
     weights = views.weights(cameras.focal_px, config.noise_px)
     solution = solved(views, weights, prior)
     swaps = np.zeros(views.xn.shape[1], np.int64)
-    suspects = find_suspects(
-        cameras, views, noise.applied(weights, cameras.focal_px), solution, prior, config.robust_sigmas, skeleton
+    suspects, against_prediction = find_suspects(
+        cameras, views, noise.applied(weights, cameras.focal_px), solution, prior, config.robust_sigmas
     )
-    if not len(suspects.bodies):
+    if not len(suspects):
         return Estimate(solution, views, weights, swaps)
-    bare = BodyPrior(displacement=prior.displacement).select(suspects.bodies)
+    bare = BodyPrior(displacement=prior.displacement).select(suspects)
 
     def triangulated(some: BodyViews, rows: IntArray) -> Solution:
         weights = noise.applied(some.weights(cameras.focal_px, config.noise_px), cameras.focal_px)
         moved = bare.select(rows)
         return solve(cameras.cam_from_world, cameras.focal_px, some.xn, weights, config, moved)
 
-    repaired, count = repair_sides(views.select(suspects.bodies), suspects.against_prediction, triangulated, skeleton)
+    repaired, count = repair_sides(views.select(suspects), against_prediction, triangulated)
     changed = count > 0
     if not changed.any():
         return Estimate(solution, views, weights, swaps)
-    again, repaired = suspects.bodies[changed], repaired.select(changed)
+    again, repaired = suspects[changed], repaired.select(changed)
     swaps[again] = count[changed]
     known = prior.select(again)
     if relift is not None:

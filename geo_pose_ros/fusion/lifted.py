@@ -40,7 +40,7 @@ class LiftedViews(BodyTable):
         axis: (V, B, 3) unit vector from the camera to the pelvis, along which depth is least known.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int | None]] = dict.fromkeys(('pose', 'sigma', 'root', 'axis'), 1)
+    BODY_AXIS: ClassVar[Mapping[str, int]] = dict.fromkeys(('pose', 'sigma', 'root', 'axis'), 1)
 
     pose: FloatArray
     sigma: FloatArray

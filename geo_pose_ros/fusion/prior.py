@@ -9,34 +9,26 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays import FloatArray
-from ..skeleton import Skeleton
+from ..skeleton import BODY17
 from .lifted import LiftedViews
 from .table import BodyTable
+
+# (E, J) of body17: -1 at the parent and 1 at the child of each bone.
+INCIDENCE: FloatArray = np.eye(len(BODY17))[[child for _, child in BODY17.edges]]
+INCIDENCE -= np.eye(len(BODY17))[[parent for parent, _ in BODY17.edges]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BonePrior(BodyTable):
-    """What is known of the bone lengths of B bodies, bones in the order of the skeleton's edges.
+    """What is known of the lengths of B bodies' bones, the E edges of body17.
 
     Attributes:
         length: (B, E) m; 0 where nothing is known.
         variance: (B, E) m^2 of ``length``; infinite where nothing is known.
-        incidence: (E, J) -1 at the parent and 1 at the child of each bone.
     """
-
-    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {'incidence': None}
 
     length: FloatArray
     variance: FloatArray
-    incidence: FloatArray
-
-
-def incidence(skeleton: Skeleton) -> FloatArray:
-    """Return (E, J): -1 at the parent and 1 at the child of each bone."""
-    matrix = np.zeros((len(skeleton.edges), len(skeleton)))
-    for row, (parent, child) in zip(matrix, skeleton.edges, strict=True):
-        row[parent], row[child] = -1.0, 1.0
-    return matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +44,7 @@ class BodyPrior(BodyTable):
         displacement: (C, B, J, 3) m, from each joint at the set's instant to the joint at the view's instant.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {'displacement': 1}
+    BODY_AXIS: ClassVar[Mapping[str, int]] = {'displacement': 1}
 
     lifted: LiftedViews | None = None
     bones: BonePrior | None = None

@@ -48,7 +48,7 @@ class Solution(BodyTable):
         seen_covariance: (B, J, 3, 3) m^2 of ``seen_xyz``.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {'residual_px': 1, 'robust_weight': 1}
+    BODY_AXIS: ClassVar[Mapping[str, int]] = {'residual_px': 1, 'robust_weight': 1}
 
     xyz: FloatArray
     covariance: FloatArray

@@ -28,10 +28,10 @@ class BodyTable:
     """Base of tables of B bodies: frozen dataclasses of arrays, of other such tables, or of None.
 
     Attributes:
-        BODY_AXIS: axis of the bodies in the arrays in which it is not the first; None: the same for all bodies.
+        BODY_AXIS: axis of the bodies in the arrays in which it is not the first.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {}
+    BODY_AXIS: ClassVar[Mapping[str, int]] = {}
 
     def select(self: _Table, kept: BoolArray | IntArray) -> _Table:
         """Return the bodies of the mask or the indices ``kept``."""
@@ -42,7 +42,7 @@ class BodyTable:
             value, axis = getattr(self, field.name), self.BODY_AXIS.get(field.name, 0)
             if isinstance(value, BodyTable):
                 chosen[field.name] = value.select(kept)
-            elif value is not None and axis is not None:
+            elif value is not None:
                 chosen[field.name] = value[(slice(None),) * axis + (kept,)]
         return replace(self, **chosen)
 
@@ -54,7 +54,7 @@ class BodyTable:
             new = getattr(other, field.name)
             if isinstance(value, BodyTable):
                 changed[field.name] = value.with_rows(rows, new)
-            elif value is not None and axis is not None:
+            elif value is not None:
                 changed[field.name] = value.copy()
                 changed[field.name][(slice(None),) * axis + (rows,)] = new  # type: ignore[index]
         return replace(self, **changed)

@@ -114,7 +114,7 @@ class BodyViews(BodyTable):
         confidence: (C, B, J) in [0, 1], 0 where not seen.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int | None]] = {'xn': 1, 'confidence': 1}
+    BODY_AXIS: ClassVar[Mapping[str, int]] = {'xn': 1, 'confidence': 1}
 
     xn: FloatArray
     confidence: FloatArray

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from ..fusion.prior import BonePrior, incidence
-from ..skeleton import Skeleton
+from ..fusion.prior import BonePrior
+from ..skeleton import BODY17
 
 # Errors of successive sets are alike: a detector puts a joint too low for seconds. So many sets count as one.
 _ALIKE_SETS = 10.0
@@ -21,15 +21,15 @@ _SPREAD = 0.02
 # Joints this close to each other have no direction, m.
 _SHORT_M = 1e-3
 
+_PARENT, _CHILD = np.array(BODY17.edges).T
+_UNKNOWN = np.zeros((2, len(BODY17.edges)))
+
 
 class BoneLengths:
     """The lengths of all tracked bodies."""
 
-    def __init__(self, skeleton: Skeleton) -> None:
+    def __init__(self) -> None:
         """Start with no body."""
-        self._incidence = incidence(skeleton)
-        self._parent, self._child = np.array(skeleton.edges).T
-        self._unknown = np.zeros((2, len(skeleton.edges)))
         # By body id: (2, E), sum of lengths weighted by their information, and the information, 1/m and 1/m^2.
         self._sums: dict[int, FloatArray] = {}
 
@@ -38,11 +38,11 @@ class BoneLengths:
         ids = body_ids.tolist()
         if not any(body in self._sums for body in ids):
             return None
-        weighted, information = np.stack([self._sums.get(body, self._unknown) for body in ids], 1)
+        weighted, information = np.stack([self._sums.get(body, _UNKNOWN) for body in ids], 1)
         known = information > 0.0
         length = np.divide(weighted, information, out=np.zeros_like(weighted), where=known)
         variance = np.divide(_ALIKE_SETS, information, out=np.full_like(weighted, np.inf), where=known)
-        return BonePrior(length, variance, self._incidence)
+        return BonePrior(length, variance)
 
     def learn(self, body_ids: IntArray, tracked: IntArray, xyz: FloatArray, covariance: FloatArray) -> None:
         """Take in bodies as measured, and forget those that are no longer tracked.
@@ -57,9 +57,9 @@ class BoneLengths:
         if len(self._sums) > len(tracked):
             alive = set(tracked.tolist())
             self._sums = {body: sums for body, sums in self._sums.items() if body in alive}
-        bone = xyz[:, self._child] - xyz[:, self._parent]
+        bone = xyz[:, _CHILD] - xyz[:, _PARENT]
         length = np.sqrt((bone * bone).sum(-1))
-        both = covariance[:, self._child] + covariance[:, self._parent]
+        both = covariance[:, _CHILD] + covariance[:, _PARENT]
         along = (bone[..., None, :] @ both @ bone[..., None])[..., 0, 0]
         # NaN is not greater.
         good = (length > _SHORT_M) & (along > 0.0)
@@ -70,7 +70,7 @@ class BoneLengths:
         for body, surprised, sums in zip(body_ids.tolist(), surprise, new, strict=True):
             share = _KEPT if surprised <= _SURPRISED else _KEPT_BY_SURPRISED
             if sums[1].any():
-                self._sums[body] = share * self._sums.get(body, self._unknown) + sums
+                self._sums[body] = share * self._sums.get(body, _UNKNOWN) + sums
 
 
 def _surprise(length: FloatArray, information: FloatArray, prior: BonePrior) -> FloatArray:

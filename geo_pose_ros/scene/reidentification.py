@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..fusion.merging import find_duplicate_bodies, find_duplicate_views
-from ..fusion.prior import BonePrior
+from ..fusion.prior import INCIDENCE, BonePrior
 from ..fusion.table import gather
 from ..geometry.stats import nan_mean
 from .bones import BoneLengths
@@ -76,7 +76,7 @@ def match_lost(
     with np.errstate(divide='ignore', invalid='ignore'):
         price = apart / reach
     if lengths is not None:
-        bone = np.linalg.norm(lengths.incidence @ np.nan_to_num(xyz), axis=-1)
+        bone = np.linalg.norm(INCIDENCE @ np.nan_to_num(xyz), axis=-1)
         known = (lengths.length > 0.0) & (bone[:, None] > 0.0)
         with np.errstate(divide='ignore', invalid='ignore'):
             ratio = np.where(known, np.abs(np.log(bone[:, None] / lengths.length)), 0.0)

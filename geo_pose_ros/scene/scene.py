@@ -29,7 +29,7 @@ from .observation import Observation, Observer
 from .predictions import Predictions
 from .reidentification import find_only_prompted, merge_duplicates, reidentify
 from .settings import SceneConfig
-from .tracks import Measurement, Tracks
+from .tracks import Tracks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +123,7 @@ class Scene:
         self._pose_lifter, self._lifter = lifter, BodyLifter(lifter, self._config.lifter.views)
         # The solver uses bone lengths only where a lifter couples the joints.
         if self._bones is None and self._config.solver.bone_spread:
-            self._bones = BoneLengths(BODY17)
+            self._bones = BoneLengths()
 
     def use_min_confidence(self, min_confidence: float) -> None:
         """Use keypoints from ``min_confidence`` on from the next set."""
@@ -215,13 +215,8 @@ class Scene:
         solution = measured.estimate.solution
         seen = (measured.views >= 0).sum(1)
         most = int(np.diff(observation.detections.starts).max(initial=0))
-        tracks.update(
-            Measurement(
-                measured.tracks, solution.xyz, solution.covariance, solution.random_covariance, seen,
-                solution.num_views, seen / np.maximum(seen + missing.sum(1), 1),
-            ),
-            alone=most <= 1,
-        )
+        rate = seen / np.maximum(seen + missing.sum(1), 1)
+        tracks.update(measured.tracks, solution, seen, rate, alone=most <= 1)
         ids = tracks.ids[: len(measured)]
         self._learner.add(observation, measured, ids, local, visible, dt_s)
         if self._bones is not None:

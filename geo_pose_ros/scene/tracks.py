@@ -8,14 +8,14 @@ after that it is only remembered, so that the person who comes back is the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from ..arrays import NS_PER_S, BoolArray, FloatArray, IntArray
 from ..errors import ShapeError
-from ..fusion.table import BodyTable, Columns
+from ..fusion.solver import Solution
+from ..fusion.table import Columns
 from ..geometry.matrices import traces
 from .filters.joint_filter import JointFilter
 from .settings import TrackingConfig
@@ -35,29 +35,6 @@ _CENTRE_GROWTH_M2_S = 0.08
 # How much less a tentative track counts in the assignment than a confirmed one, and one that was not seen for so long.
 _TENTATIVE_WEIGHT = 0.5
 _UNSEEN_WEIGHT, _UNSEEN_S = 0.6, 0.15
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Measurement(BodyTable):
-    """B bodies as measured in one set, for their tracks.
-
-    Attributes:
-        tracks: (B,) the track that each continues, -1 for a new one.
-        xyz: (B, J, 3) m, NaN = not measured.
-        covariance: (B, J, 3, 3) m^2.
-        random_covariance: (B, J, 3, 3) m^2, the part of ``covariance`` that is new in every set.
-        views: (B,) cameras that see each.
-        num_views: (B, J) cameras whose keypoint is an inlier.
-        detection_rate: (B,) share of the cameras that should see it that do.
-    """
-
-    tracks: IntArray
-    xyz: FloatArray
-    covariance: FloatArray
-    random_covariance: FloatArray
-    views: IntArray
-    num_views: IntArray
-    detection_rate: FloatArray
 
 
 class Tracks(Columns):
@@ -176,18 +153,22 @@ class Tracks(Columns):
         self.ids[new] = self._next_id + np.arange(fresh)
         self._next_id += fresh
 
-    def update(self, measured: Measurement, alone: bool) -> None:
+    def update(
+        self, tracks: IntArray, solution: Solution, views: IntArray, detection_rate: FloatArray, alone: bool
+    ) -> None:
         """Take in the bodies measured now; they come first from here on, in the order given.
 
         Args:
-            measured: B bodies.
+            tracks: (B,) the track that each body continues, -1 for a new one.
+            solution: their joints.
+            views: (B,) cameras that see each.
+            detection_rate: (B,) share of the cameras that should see it that do.
             alone: no camera sees more than one person, so that there is nobody to be confused with.
 
         Raises:
             ShapeError: if the arrays do not agree or name a track twice.
         """
-        tracks, xyz, covariance = measured.tracks, measured.xyz, measured.covariance
-        bodies = len(tracks)
+        xyz, covariance, bodies = solution.xyz, solution.covariance, len(tracks)
         if xyz.shape != (bodies, self._joints, 3) or covariance.shape != (bodies, self._joints, 3, 3):
             raise ShapeError(
                 f'Tracks: received {bodies} tracks, xyz {xyz.shape}, covariance {covariance.shape}; expected '
@@ -200,18 +181,18 @@ class Tracks(Columns):
         self.take(np.array([*tracks.tolist(), *others], np.int64))
         # A body that was only remembered starts anew where it is found.
         self.filter.restart(np.flatnonzero(self.lost[:bodies]))
-        self.filter.update(xyz, measured.random_covariance, covariance)
-        systematic = covariance - measured.random_covariance
+        self.filter.update(xyz, solution.random_covariance, covariance)
+        systematic = covariance - solution.random_covariance
         self.systematic[:bodies] = np.where(np.isfinite(covariance), systematic, self.systematic[:bodies])
         since_s = self.unseen_s[:bodies]
         kept = np.where(self.sets[:bodies] > 0, np.exp(-since_s / _RATE_S), 0.0)
-        self.detection_rate[:bodies] = kept * self.detection_rate[:bodies] + (1.0 - kept) * measured.detection_rate
+        self.detection_rate[:bodies] = kept * self.detection_rate[:bodies] + (1.0 - kept) * detection_rate
         self.sets[:bodies] += 1
-        self.views[:bodies] = measured.views
-        located = (measured.num_views >= 2).sum(1) >= _LEAST_JOINTS
+        self.views[:bodies] = views
+        located = (solution.num_views >= 2).sum(1) >= _LEAST_JOINTS
         self.centre_variance[:bodies][located] = _CENTRE_M2
         self.unseen_s[:bodies] = 0.0
-        self.confirmed[:bodies] |= self._convincing(measured.views, alone)
+        self.confirmed[:bodies] |= self._convincing(views, alone)
 
     def _convincing(self, views: IntArray, alone: bool) -> BoolArray:
         """Return which of the measured bodies (B,) are to be confirmed."""

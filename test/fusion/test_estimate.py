@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.fusion.estimate import Estimate, estimate_bodies
-from geo_pose_ros.fusion.left_right import limb_groups, sides_against_prediction
+from geo_pose_ros.fusion.left_right import LIMB_PAIRS, sides_against_prediction
 from geo_pose_ros.fusion.prior import BodyPrior
 from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.views import BodyViews, Cameras, Noise
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.scene.bodies import to_bodies
 from geo_pose_ros.scene.settings import TrackingConfig
-from geo_pose_ros.scene.tracks import Measurement, Tracks
-from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17
+from geo_pose_ros.scene.tracks import Tracks
+from geo_pose_ros.skeleton import BODY17
 
 from ..scenes import keypoints, person, ring_rig
 
-LEGS, ARMS = limb_groups(BODY17)
+LEGS, ARMS = LIMB_PAIRS
 
 
 def scene(cameras=4, bodies=1, noise_px=2.0):
@@ -36,14 +36,13 @@ def run(P, focal, xn, confidence, noise=None, **known):
 
 
 def swap(xn, view, body, group):
-    left, right = np.array(group).T
+    left, right = group.T
     xn[view, body, np.concatenate([left, right])] = xn[view, body, np.concatenate([right, left])]
 
 
-def test_limb_groups():
-    assert LEGS == ((4, 1), (5, 2), (6, 3))
-    assert ARMS == ((11, 14), (12, 15), (13, 16))
-    assert [len(g) for g in limb_groups(BLAZEPOSE33)] == [3, 3]
+def test_limbs_are_legs_and_arms():
+    assert LEGS.tolist() == [[4, 1], [5, 2], [6, 3]]
+    assert ARMS.tolist() == [[11, 14], [12, 15], [13, 16]]
 
 
 @pytest.mark.parametrize('groups', [(LEGS,), (ARMS,), (LEGS, ARMS)])
@@ -95,7 +94,7 @@ def test_where_the_body_is_expected_decides_a_tie(cameras, swapped):
 def test_most_views_outvote_what_is_expected():
     P, focal, xn, confidence, truth = scene()
     mirror = truth.copy()
-    left, right = np.array(ARMS).T
+    left, right = ARMS.T
     mirror[:, left], mirror[:, right] = truth[:, right], truth[:, left]
     for swapped in ([], [1]):
         seen = xn.copy()
@@ -110,16 +109,16 @@ def test_sides_are_expected_where_each_view_saw_them():
     P, _, xn, _, truth = scene()
     swap(xn, 2, 0, LEGS)
     away = np.broadcast_to(np.array([0.4, 0.3, 0.1]), (4, *truth.shape))
-    expected = sides_against_prediction(P, xn, truth - away[0], away, BODY17)
+    expected = sides_against_prediction(P, xn, truth - away[0], away)
     assert np.argwhere(expected).tolist() == [[0, 2, 0]]
     # A lone view is believed, unless several have just seen the body.
     alone = np.full_like(xn, np.nan)
     alone[2] = xn[2]
     for sure, found in ((None, []), (np.array([False]), []), (np.array([True]), [[0, 2, 0]])):
-        assert np.argwhere(sides_against_prediction(P, alone, truth - away[0], away, BODY17, sure)).tolist() == found
+        assert np.argwhere(sides_against_prediction(P, alone, truth - away[0], away, sure)).tolist() == found
     # Nothing is said where it is not known, or where the expected is too far off.
-    assert not sides_against_prediction(P, xn, np.full_like(truth, np.nan), None, BODY17).any()
-    assert not sides_against_prediction(P, xn, truth - 3.0 * away[0], None, BODY17).any()
+    assert not sides_against_prediction(P, xn, np.full_like(truth, np.nan), None).any()
+    assert not sides_against_prediction(P, xn, truth - 3.0 * away[0], None).any()
 
 
 def test_views_that_disagree_for_another_reason_are_left_alone():
@@ -165,15 +164,9 @@ def test_a_noisy_camera_counts_less_and_the_covariance_follows_the_level():
 
 def tracked(found, views, config) -> Tracks:
     """Tracks that have taken in an estimate, at time 0."""
-    tracks, solution = Tracks(config, 17), found.solution
+    tracks, bodies = Tracks(config, 17), len(found.solution.xyz)
     tracks.predict(0)
-    bodies = len(solution.xyz)
-    tracks.update(
-        Measurement(
-            np.full(bodies, -1), solution.xyz, solution.covariance, solution.random_covariance,
-            np.full(bodies, views), solution.num_views, np.ones(bodies),
-        ), alone=True,
-    )
+    tracks.update(np.full(bodies, -1), found.solution, np.full(bodies, views), np.ones(bodies), alone=True)
     return tracks
 
 

@@ -5,20 +5,18 @@ import numpy as np
 from geo_pose_ros.fusion.prior import BodyPrior, BonePrior
 from geo_pose_ros.fusion.table import gather
 
-INCIDENCE = np.array([[-1.0, 1.0]])
-
 
 def prior(*values: float) -> BodyPrior:
     """Bodies of which all numbers are ``values``; nothing is lifted."""
     rows = np.array(values)[:, None]
     return BodyPrior(
-        bones=BonePrior(rows, rows, INCIDENCE), centre=rows * np.ones(3),
+        bones=BonePrior(rows, rows), centre=rows * np.ones(3),
         displacement=rows[None, ..., None] * np.ones(3),
     )
 
 
 def values(found: BodyPrior) -> list[list[float]]:
-    assert found.lifted is None and found.bones.incidence is INCIDENCE
+    assert found.lifted is None
     return [a.tolist() for a in (found.bones.length[:, 0], found.centre[:, 2], found.displacement[0, :, 0, 1])]
 
 

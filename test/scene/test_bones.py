@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.fusion.prior import BodyPrior, BonePrior, incidence
+from geo_pose_ros.fusion.prior import BodyPrior, BonePrior
 from geo_pose_ros.fusion.solver import solve
 from geo_pose_ros.scene.bones import BoneLengths
 from geo_pose_ros.skeleton import BODY17
@@ -32,7 +32,7 @@ def feed(bones: BoneLengths, xyz: np.ndarray, body_id: int, sets: int, seed: int
 
 
 def test_lengths_are_means_and_the_more_sets_the_surer():
-    body, bones = person(1)[None], BoneLengths(BODY17)
+    body, bones = person(1)[None], BoneLengths()
     assert bones.prior(np.array([7])) is None
     feed(bones, body, 7, 4)
     early = bones.prior(np.array([7]))
@@ -46,7 +46,7 @@ def test_lengths_are_means_and_the_more_sets_the_surer():
 
 
 def test_bones_that_are_not_seen_are_unknown_and_bodies_without_id_too():
-    body, bones = person(2)[None], BoneLengths(BODY17)
+    body, bones = person(2)[None], BoneLengths()
     body[:, 13] = np.nan
     feed(bones, body, 0, 3)
     prior = bones.prior(np.array([-1, 0]))
@@ -59,7 +59,7 @@ def test_bones_that_are_not_seen_are_unknown_and_bodies_without_id_too():
 
 
 def test_bodies_that_are_gone_are_forgotten():
-    body, bones = person(3)[None], BoneLengths(BODY17)
+    body, bones = person(3)[None], BoneLengths()
     feed(bones, body, 0, 3)
     feed(bones, body, 1, 3)
     assert bones.prior(np.array([0])) is None
@@ -69,7 +69,7 @@ def test_bodies_that_are_gone_are_forgotten():
 @pytest.mark.parametrize(('ratio', 'left'), [(0.85, 0.25), (0.99, 0.75)])
 def test_another_person_is_learned_within_a_few_sets_and_a_little_difference_slowly(ratio, left):
     """What is left of the difference of the lengths after twenty sets of a body ``ratio`` as large."""
-    body, bones = person(4)[None], BoneLengths(BODY17)
+    body, bones = person(4)[None], BoneLengths()
     feed(bones, body, 0, 100)
     feed(bones, ratio * body, 0, 20, seed=1)
     found = bones.prior(np.array([0])).length / lengths_of(body)
@@ -78,7 +78,7 @@ def test_another_person_is_learned_within_a_few_sets_and_a_little_difference_slo
 
 
 def known(body: np.ndarray, sigma_m: float = 0.002) -> BonePrior:
-    return BonePrior(lengths_of(body), np.full((len(body), len(EDGES)), sigma_m**2), incidence(BODY17))
+    return BonePrior(lengths_of(body), np.full((len(body), len(EDGES)), sigma_m**2))
 
 
 def test_known_lengths_make_joints_better_and_bones_steadier():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geo_pose_ros.fusion.prior import BonePrior, incidence
+from geo_pose_ros.fusion.prior import BonePrior
 from geo_pose_ros.scene.reidentification import match_lost
 from geo_pose_ros.scene.settings import TrackingConfig
 from geo_pose_ros.skeleton import BODY17
@@ -20,7 +20,7 @@ def at(x_m: float, scale: float = 1.0, seed: int = 0) -> np.ndarray:
 def lengths(*bodies: np.ndarray) -> BonePrior:
     xyz = np.stack(bodies)
     length = np.linalg.norm(xyz[:, EDGES[:, 1]] - xyz[:, EDGES[:, 0]], axis=-1)
-    return BonePrior(length, np.full(length.shape, 1e-4), incidence(BODY17))
+    return BonePrior(length, np.full(length.shape, 1e-4))
 
 
 def found(new, lost, unseen_s, known=None) -> list[int]:
@@ -56,5 +56,5 @@ def test_unknown_joints_and_lengths_do_not_decide():
     part = at(0.1)
     part[12:14] = np.nan
     assert found([part], [at(0.0)], [0.5], lengths(at(0.0))) == [0]
-    nothing = BonePrior(np.zeros((1, len(EDGES))), np.full((1, len(EDGES)), np.inf), incidence(BODY17))
+    nothing = BonePrior(np.zeros((1, len(EDGES))), np.full((1, len(EDGES)), np.inf))
     assert found([part], [at(0.0)], [0.5], nothing) == [0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import CalibrationError
-from geo_pose_ros.fusion.left_right import limb_groups
+from geo_pose_ros.fusion.left_right import LIMB_PAIRS
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
@@ -259,7 +259,7 @@ def test_a_set_is_lifted_once_and_bodies_with_repaired_sides_once_more(lifted_bo
     assert lifted_bodies == [2]
     seen = keypoints(rig, PEOPLE, START_NS + DT_NS)
     swapped = seen['cam1'].xy.copy()
-    left, right = np.array(limb_groups(BODY17)[0]).T
+    left, right = LIMB_PAIRS[0].T
     swapped[1, left], swapped[1, right] = seen['cam1'].xy[1, right], seen['cam1'].xy[1, left]
     scene.step(START_NS + DT_NS, seen | {'cam1': replace(seen['cam1'], xy=swapped)})
     assert lifted_bodies == [2, 2, 1]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.fusion.solver import Solution
 from geo_pose_ros.scene.settings import TrackingConfig
-from geo_pose_ros.scene.tracks import Measurement, Tracks
+from geo_pose_ros.scene.tracks import Tracks
 
 DT_NS = 33_000_000
 JOINTS = 5
@@ -27,13 +28,9 @@ def measure(
     tracks.predict(stamp_ns)
     bodies = len(rows)
     xyz = at(*([0.0] * bodies)) if xyz is None else xyz
-    random = covariance(bodies)
-    tracks.update(
-        Measurement(
-            np.array(rows, np.int64), xyz, random + lasting * np.eye(3), random, np.full(bodies, views),
-            np.full((bodies, JOINTS), num_views), np.full(bodies, standing),
-        ), alone,
-    )
+    random, agreed = covariance(bodies), np.ones((num_views, bodies, JOINTS))
+    solution = Solution(xyz, random + lasting * np.eye(3), random, 0.0 * agreed, agreed, xyz, random)
+    tracks.update(np.array(rows, np.int64), solution, np.full(bodies, views), np.full(bodies, standing), alone)
     return tracks.ids[:bodies].tolist()
 
 

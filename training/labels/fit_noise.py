@@ -15,13 +15,14 @@ import numpy as np
 
 from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.fusion.left_right import LIMBS
 from geo_pose_ros.geometry.projection import project_rays
 from geo_pose_ros.geometry.stats import nan_mean, nan_median
 from geo_pose_ros.simulation.detector import NoiseSettings
 from geo_pose_ros.skeleton import BODY17, mirror_of
 
 from ..data.recording import PersonRecording
-from .sides import LIMBS, exchange_sides
+from .sides import exchange_sides
 from .triangulation import refined_labels
 from .views import SeenJoints
 

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
-from geo_pose_ros.fusion.left_right import exchanged, limb_groups, sides_against_prediction
+from geo_pose_ros.fusion.left_right import LIMBS, exchanged, sides_against_prediction
 from geo_pose_ros.fusion.views import BodyViews
 from geo_pose_ros.geometry.robust import geman_mcclure_cost
 from geo_pose_ros.geometry.stats import nan_median
@@ -24,7 +24,6 @@ from geo_pose_ros.skeleton import BODY17
 from .views import SeenJoints, triangulated
 
 # Legs and arms: (2, 6) joints.
-LIMBS = np.array([np.ravel(group) for group in limb_groups(BODY17)])
 # Of the person's extent: the distance from the labels that, of half a limb's joints, makes an instant doubtful, and the
 # one that counts half.
 _DOUBTFUL, _FAR = 0.03, 0.04
@@ -49,7 +48,7 @@ def confused_sides(cam_from_world: FloatArray, rays: FloatArray, labels: FloatAr
         labels: (F, J, 3) m, NaN = unknown.
     """
     seen = np.moveaxis(rays, 1, 0)
-    return sides_against_prediction(cam_from_world, seen, labels, None, BODY17).transpose(2, 1, 0)
+    return sides_against_prediction(cam_from_world, seen, labels, None).transpose(2, 1, 0)
 
 
 def exchange_sides(points: FloatArray, confidence: FloatArray, confused: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -61,7 +60,7 @@ def exchange_sides(points: FloatArray, confidence: FloatArray, confused: BoolArr
         confused: (F, C, 2), of legs and arms.
     """
     views = BodyViews(np.moveaxis(points, 1, 0), np.moveaxis(confidence, 1, 0))
-    found = exchanged(views, confused.transpose(2, 1, 0), BODY17)
+    found = exchanged(views, confused.transpose(2, 1, 0))
     return np.moveaxis(found.xn, 0, 1), np.moveaxis(found.confidence, 0, 1)
 
 

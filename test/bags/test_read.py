@@ -8,7 +8,7 @@ import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
-from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.read import BagMessage, BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError
 
@@ -31,6 +31,20 @@ def big_bag(path, storage='mcap', messages=40, size=200_000):
 
 def numbers(reader):
     return [int(message.decode().format) for message in reader.messages()]
+
+
+def cut(file, fraction):
+    """Keep the first ``fraction`` of a file."""
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * fraction)])
+
+
+def damage(file, fraction=0.5, size=300_000):
+    """Overwrite ``size`` bytes of a file from ``fraction`` of it on."""
+    data = bytearray(file.read_bytes())
+    at = int(len(data) * fraction)
+    data[at : at + size] = b'\xff' * size
+    file.write_bytes(data)
 
 
 @pytest.mark.parametrize('storage', STORAGES)
@@ -75,9 +89,7 @@ def test_compressed_bags(tmp_path, mode):
         assert [m.decode().data for m in reader.messages()] == ['hi']
 
 
-def test_big_endian_stamp(tmp_path):
-    from geo_pose_ros.bags.read import BagMessage
-
+def test_damaged_messages():
     raw = b'\x00\x00\x00\x00' + struct.pack('>iI', 3, 4)
     assert BagMessage('/a', 'std_msgs/msg/Header', 0, raw, TYPESTORE).stamp_ns == 3_000_000_004
     with pytest.raises(BagError, match="A message of '/a' at 7 ns is damaged: 11 bytes long"):
@@ -86,27 +98,31 @@ def test_big_endian_stamp(tmp_path):
         BagMessage('/a', 'std_msgs/msg/Header', 7, raw[:14], TYPESTORE).decode()
 
 
-def test_no_bag(tmp_path):
-    with pytest.raises(BagError, match=r"There is no bag at .*Give the folder that holds metadata\.yaml"):
-        BagReader(tmp_path / 'nowhere')
+@pytest.mark.parametrize(
+    ('name', 'content', 'message'),
+    [
+        ('nowhere', None, r'There is no bag at .*Give the folder that holds metadata\.yaml'),
+        ('old.bag', '#ROSBAG V2.0\n', r'is a ROS 1 bag\. Convert it: rosbags-convert'),
+        ('clip.mp4', '', r"clip\.mp4' is not a bag: expected a folder with metadata\.yaml"),
+        ('text.mcap', 'not a container at all, only some longer text in a file', 'cannot be read'),
+        ('text.db3', 'not a database' * 100, r'cannot be read: file is not a database\. No message'),
+    ],
+)
+def test_other_things_are_no_bag(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(BagError, match=message):
+        BagReader(tmp_path / name)
 
 
-def test_other_things_are_no_bag(tmp_path):
-    (tmp_path / 'old.bag').write_bytes(b'#ROSBAG V2.0\n')
-    with pytest.raises(BagError, match=r'is a ROS 1 bag\. Convert it: rosbags-convert'):
-        BagReader(tmp_path / 'old.bag')
-    (tmp_path / 'clip.mp4').write_bytes(b'')
-    with pytest.raises(BagError, match=r"clip\.mp4' is not a bag: expected a folder with metadata\.yaml"):
-        BagReader(tmp_path / 'clip.mp4')
-    (tmp_path / 'folder').mkdir()
-    with pytest.raises(BagError, match=r"folder' is not a bag: it holds no metadata\.yaml"):
-        BagReader(tmp_path / 'folder')
-    (tmp_path / 'text.mcap').write_text('not a container at all, only some longer text in a file')
-    with pytest.raises(BagError, match='cannot be read'):
-        BagReader(tmp_path / 'text.mcap')
-    (tmp_path / 'text.db3').write_text('not a database' * 100)
-    with pytest.raises(BagError, match=r'cannot be read: file is not a database\. No message'):
-        BagReader(tmp_path / 'text.db3')
+def test_folders_without_messages_are_no_bag(tmp_path):
+    bag = big_bag(tmp_path / 'bag', messages=2)
+    (bag / 'bag.mcap').unlink()
+    with pytest.raises(BagError, match=r'cannot be read: '):
+        BagReader(bag)
+    (bag / 'metadata.yaml').unlink()
+    with pytest.raises(BagError, match=r"bag' is not a bag: it holds no metadata\.yaml"):
+        BagReader(bag)
 
 
 @pytest.mark.parametrize('metadata', ['', 'a: [', 'rosbag2_bagfile_information: {version: 99}'])
@@ -119,73 +135,50 @@ def test_bad_metadata_does_not_lose_the_messages(tmp_path, metadata, caplog):
     assert reader.damage in caplog.text
 
 
-@pytest.mark.parametrize(('fraction', 'metadata'), [(0.3, True), (0.6, False), (0.9999, True)])
-def test_cut_mcap_is_read_up_to_the_cut(tmp_path, fraction, metadata, caplog):
+@pytest.mark.parametrize(
+    ('storage', 'fraction', 'metadata'),
+    [('mcap', 0.6, False), ('mcap', 0.9999, True), ('sqlite3', 0.3, True), ('sqlite3', 0.95, False)],
+)
+def test_a_cut_bag_is_read_up_to_the_cut(tmp_path, storage, fraction, metadata, caplog):
     """A recorder that was killed leaves no metadata; a copy that broke off leaves metadata of the whole."""
-    bag = big_bag(tmp_path / 'bag')
-    file = bag / 'bag.mcap'
-    whole = file.read_bytes()
-    file.write_bytes(whole[: int(len(whole) * fraction)])
+    bag = big_bag(tmp_path / 'bag', storage)
+    file = next(bag.glob('bag.*'))
+    cut(file, fraction)
     if not metadata:
         (bag / 'metadata.yaml').unlink()
+    size = file.stat().st_size
     with BagReader(bag) as reader:
         read = numbers(reader)
         # Chunks of 1 MiB: at most the six messages of the last one are lost.
         assert read == list(range(len(read))) and len(read) > 40 * fraction - 7
-        assert 'bag.mcap is cut off: ' in reader.damage and f'the {len(read)} messages of its first' in reader.damage
+        assert f'{file.name} is cut off: ' in reader.damage or storage == 'sqlite3'
+        assert f'the {len(read)} messages of its first' in reader.damage
         assert reader.topics['/cam/image_raw/compressed'].count == len(read)
-    assert 'is cut off' in caplog.text
+    assert reader.damage in caplog.text
+    assert file.stat().st_size == size
 
 
-def test_cut_mcap_of_compressed_chunks(tmp_path):
-    writer = Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP)
-    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-    rng = np.random.default_rng(0)
-    with writer:
-        connection = writer.add_connection('/words', 'std_msgs/msg/String', typestore=TYPESTORE)
-        for number in range(40):
-            noise = rng.integers(97, 120, 200_000, np.uint8).tobytes().decode()
-            text = make('std_msgs/msg/String', data=f'{number} {noise}')
-            writer.write(connection, number, TYPESTORE.serialize_cdr(text, 'std_msgs/msg/String'))
-    file = tmp_path / 'bag' / 'bag.mcap'
-    whole = file.read_bytes()
-    file.write_bytes(whole[: int(len(whole) * 0.6)])
-    with BagReader(tmp_path / 'bag') as reader:
-        read = [int(message.decode().data.split()[0]) for message in reader.messages()]
-    assert read == list(range(len(read))) and 17 < len(read) <= 24
-
-
-@pytest.mark.parametrize('size', [0, 8, 500])
-def test_mcap_cut_before_its_first_message(tmp_path, size):
-    bag = big_bag(tmp_path / 'bag')
-    file = bag / 'bag.mcap'
+@pytest.mark.parametrize(('storage', 'size'), [('mcap', 0), ('mcap', 500), ('sqlite3', 4096)])
+def test_a_bag_cut_before_its_first_message(tmp_path, storage, size):
+    bag = big_bag(tmp_path / 'bag', storage, messages=6)
+    file = next(bag.glob('bag.*'))
     file.write_bytes(file.read_bytes()[:size])
     with pytest.raises(BagError, match=r'cannot be read: .* No message before the damage can be recovered\. Copy the'):
         BagReader(bag)
 
 
 def test_mcap_without_usable_summary(tmp_path):
-    bag = big_bag(tmp_path / 'bag')
+    bag = big_bag(tmp_path / 'bag', messages=12)
     file = bag / 'bag.mcap'
     whole = file.read_bytes()
     file.write_bytes(whole[:-28] + b'\xff' * 20 + whole[-8:])
     with BagReader(bag) as reader:
-        assert numbers(reader) == list(range(40))
-
-
-def test_metadata_without_files(tmp_path):
-    bag = big_bag(tmp_path / 'bag', messages=2)
-    (bag / 'bag.mcap').unlink()
-    with pytest.raises(BagError, match=r'cannot be read: '):
-        BagReader(bag)
+        assert numbers(reader) == list(range(12))
 
 
 def test_mcap_damaged_in_the_middle(tmp_path):
     bag = big_bag(tmp_path / 'bag')
-    file = bag / 'bag.mcap'
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 300_000] = b'\xff' * 300_000
-    file.write_bytes(data)
+    damage(bag / 'bag.mcap')
     read = []
     with BagReader(bag) as reader, pytest.raises(BagError, match=r'damaged after \d+ messages, 0\.000 s'):
         for message in reader.messages():
@@ -193,43 +186,12 @@ def test_mcap_damaged_in_the_middle(tmp_path):
     assert read == [10 * i for i in range(len(read))] and 10 <= len(read) < 25
 
 
-@pytest.mark.parametrize('fraction', [0.3, 0.95])
-def test_cut_sqlite_is_read_up_to_the_cut(tmp_path, fraction):
-    bag = big_bag(tmp_path / 'bag', 'sqlite3')
-    file = bag / 'bag.db3'
-    whole = file.read_bytes()
-    file.write_bytes(whole[: int(len(whole) * fraction)])
-    with BagReader(bag) as reader:
-        read = numbers(reader)
-        assert read == list(range(len(read))) and 40 * fraction - 3 < len(read) < 40
-        assert 'bag.db3: ' in reader.damage and f'the {len(read)} messages of its first' in reader.damage
-    assert file.stat().st_size == int(len(whole) * fraction)
-
-
 def test_sqlite_damaged_in_the_middle(tmp_path):
     bag = big_bag(tmp_path / 'bag', 'sqlite3')
-    file = bag / 'bag.db3'
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 300_000] = b'\xff' * 300_000
-    file.write_bytes(data)
+    damage(bag / 'bag.db3')
     with BagReader(bag) as reader:
         read = numbers(reader)
     assert read == list(range(len(read))) and 10 <= len(read) < 25
-
-
-def test_sqlite_cut_before_its_first_message(tmp_path):
-    bag = big_bag(tmp_path / 'bag', 'sqlite3')
-    file = bag / 'bag.db3'
-    file.write_bytes(file.read_bytes()[:4096])
-    with pytest.raises(BagError, match=r'cannot be read: .* No message before the damage can be recovered'):
-        BagReader(bag)
-
-
-def test_sqlite_without_metadata(tmp_path):
-    bag = big_bag(tmp_path / 'bag', 'sqlite3', messages=3)
-    (bag / 'metadata.yaml').unlink()
-    with BagReader(bag) as reader:
-        assert numbers(reader) == [0, 1, 2] and 'is damaged' in reader.damage
 
 
 def test_split_recording_without_metadata(tmp_path):

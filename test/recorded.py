@@ -1,4 +1,4 @@
-"""A small recorded scene: two cameras, coded pictures, keypoints of a person with known truth."""
+"""A small recorded scene: two cameras, coded images, keypoints of a person with known truth."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PERIOD_NS = 20_000_000
 FRAMES = 5
 
 
-def picture(number: int, height: int = 960, width: int = 1280) -> np.ndarray:
-    """A grey picture whose level tells its number (modulo 15), after JPEG and video coding too."""
+def grey_image(number: int, height: int = 960, width: int = 1280) -> np.ndarray:
+    """A grey image whose level tells its number (modulo 15), after JPEG and video coding too."""
     return np.full((height, width, 3), 20 + 15 * (number % 15), np.uint8)
 
 
@@ -43,10 +43,24 @@ def write_scene(
                     info = camera_info_from_intrinsics(make, camera.intrinsics, stamp_ns, camera.frame_id)
                     writer.write(f'/{camera.name}/camera_info', info, stamp_ns)
                 if images:
-                    frame = Frame(camera.name, stamp_ns, picture(number))
+                    frame = Frame(camera.name, stamp_ns, grey_image(number))
                     image = compressed_from_frame(make, frame, camera.frame_id)
                     writer.write(f'/{camera.name}/image_raw/compressed', image, stamp_ns)
                 if clouds:
                     cloud = keypoints_to_cloud(make, seen[camera.name], camera.frame_id)
                     writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp_ns)
     return rig
+
+
+def cut(file: Path, fraction: float) -> None:
+    """Keep the first ``fraction`` of a file."""
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * fraction)])
+
+
+def damage(file: Path, fraction: float = 0.5, size: int = 300_000) -> None:
+    """Overwrite ``size`` bytes of a file from ``fraction`` of it on."""
+    data = bytearray(file.read_bytes())
+    at = int(len(data) * fraction)
+    data[at : at + size] = b'\xff' * size
+    file.write_bytes(data)

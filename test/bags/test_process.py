@@ -28,7 +28,7 @@ from geo_pose_ros.scene.sync import DropCause
 from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
 
-from ..recorded import FRAMES, PERIOD_NS, START_NS, picture, write_scene
+from ..recorded import FRAMES, PERIOD_NS, START_NS, grey_image, write_scene
 from ..scenes import keypoints, person, ring_rig
 
 make = RosbagsFactory()
@@ -52,7 +52,7 @@ class TruthDetector:
     ) -> dict[str, Keypoints2D]:
         found = {}
         for name, frame in frames.items():
-            number = round((frame.image.mean() - picture(0).mean()) / 15)
+            number = round((frame.image.mean() - grey_image(0).mean()) / 15)
             found[name] = keypoints(self.rig, [person(0) + (0.01 * number, 0.0, 0.0)], frame.stamp_ns)[name]
         return found
 

@@ -12,7 +12,7 @@ from geo_pose_ros.bags.read import BagMessage, BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError
 
-from ..recorded import FRAMES, PERIOD_NS, START_NS, write_scene
+from ..recorded import FRAMES, PERIOD_NS, START_NS, cut, damage, write_scene
 
 STORAGES = ('mcap', 'sqlite3')
 make = RosbagsFactory()
@@ -31,20 +31,6 @@ def big_bag(path, storage='mcap', messages=40, size=200_000):
 
 def numbers(reader):
     return [int(message.decode().format) for message in reader.messages()]
-
-
-def cut(file, fraction):
-    """Keep the first ``fraction`` of a file."""
-    whole = file.read_bytes()
-    file.write_bytes(whole[: int(len(whole) * fraction)])
-
-
-def damage(file, fraction=0.5, size=300_000):
-    """Overwrite ``size`` bytes of a file from ``fraction`` of it on."""
-    data = bytearray(file.read_bytes())
-    at = int(len(data) * fraction)
-    data[at : at + size] = b'\xff' * size
-    file.write_bytes(data)
 
 
 @pytest.mark.parametrize('storage', STORAGES)

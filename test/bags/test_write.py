@@ -63,49 +63,30 @@ def test_existing_bag_is_kept_unless_asked(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['talk']
 
 
-@pytest.mark.parametrize('kind', ['folder', 'file'])
-def test_what_is_no_bag_is_never_replaced(tmp_path, kind):
-    target = tmp_path / 'thesis'
-    if kind == 'folder':
-        target.mkdir()
-        (target / 'chapter.txt').write_text('years of work')
-    else:
-        target.write_text('years of work')
-    assert not is_bag(target)
-    with pytest.raises(BagError, match='exists and is not a bag; it is not replaced'):
-        BagWriter(target, overwrite=True)
-    assert target.exists()
+def test_what_is_no_bag_is_never_replaced(tmp_path):
+    folder, file = tmp_path / 'folder', tmp_path / 'thesis'
+    folder.mkdir()
+    file.write_text('years of work')
+    for target in (folder, file):
+        assert not is_bag(target)
+        with pytest.raises(BagError, match='exists and is not a bag; it is not replaced'):
+            BagWriter(target, overwrite=True)
+        assert target.exists()
 
 
-@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
-def test_an_error_leaves_no_half_bag(tmp_path, error):
+@pytest.mark.parametrize(
+    ('error', 'texts', 'keep_partial'),
+    [(ValueError, ['half'], False), (KeyboardInterrupt, ['half'], False), (ValueError, [], True)],
+    ids=['error', 'interrupt', 'recording that did not begin'],
+)
+def test_an_error_leaves_no_half_bag(tmp_path, error, texts, keep_partial):
     bag = tmp_path / 'talk'
     write_words(bag, 'old')
-
-    def fail(path: Path, **options) -> None:
-        with BagWriter(path, **options) as writer:
-            say(writer, 'half')
+    for path in (tmp_path / 'other', bag):
+        with pytest.raises(error), BagWriter(path, overwrite=True, keep_partial=keep_partial) as writer:
+            for text in texts:
+                say(writer, text)
             raise error('stop')
-
-    with pytest.raises(error):
-        fail(tmp_path / 'other')
-    with pytest.raises(error):
-        fail(bag, overwrite=True)
-    assert [p.name for p in tmp_path.iterdir()] == ['talk'] and words(bag) == ['old']
-
-
-def test_a_recording_that_fails_before_it_began_changes_nothing(tmp_path):
-    bag = tmp_path / 'talk'
-    write_words(bag, 'old')
-
-    def fail(path: Path, **options) -> None:
-        with BagWriter(path, keep_partial=True, **options):
-            raise ValueError('stop')
-
-    with pytest.raises(ValueError, match='stop'):
-        fail(tmp_path / 'other')
-    with pytest.raises(ValueError, match='stop'):
-        fail(bag, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ['talk'] and words(bag) == ['old']
 
 
@@ -129,16 +110,11 @@ with BagWriter(pathlib.Path({str(tmp_path / 'talk')!r}), keep_partial=True) as w
 
 def test_an_interrupted_recording_is_kept(tmp_path):
     bag = tmp_path / 'talk'
-
-    def record() -> None:
-        with BagWriter(bag, keep_partial=True, overwrite=True) as writer:
-            say(writer, 'one')
-            say(writer, 'two', 20)
-            raise KeyboardInterrupt
-
     write_words(bag, 'old')
-    with pytest.raises(KeyboardInterrupt):
-        record()
+    with pytest.raises(KeyboardInterrupt), BagWriter(bag, keep_partial=True, overwrite=True) as writer:
+        say(writer, 'one')
+        say(writer, 'two', 20)
+        raise KeyboardInterrupt
     assert words(bag) == ['one', 'two'] and [p.name for p in tmp_path.iterdir()] == ['talk']
 
 
@@ -149,12 +125,9 @@ def test_topic_has_one_type(tmp_path):
             writer.write('/words', make('std_msgs/msg/Header'), 20)
 
 
-def test_unknown_storage(tmp_path):
+def test_refusals(tmp_path):
     with pytest.raises(BagError, match="Unknown bag storage 'tape'; expected one of mcap, sqlite3"):
         BagWriter(tmp_path / 'talk', 'tape')
-
-
-def test_place_that_cannot_be_written(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(BagError, match='cannot be written'), BagWriter(tmp_path / 'file' / 'talk'):
         pass

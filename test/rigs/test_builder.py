@@ -35,6 +35,24 @@ def transforms(*cameras: str) -> Any:
     return SimpleNamespace(transforms=rig_to_transforms_stamped(MAKE, RIG.subset(cameras), 0))
 
 
+def calibrated(*cameras: str) -> RigBuilder:
+    """Return a builder that got camera_info and transforms of ``cameras``."""
+    builder = RigBuilder(cameras, 'world')
+    for name in cameras:
+        builder.on_camera_info(name, info(name), 0)
+    builder.on_transforms(transforms(*cameras), 0)
+    return builder
+
+
+def moved_cameras(rig: CameraRig, *names: str) -> CameraRig:
+    """Return ``rig`` with some of its cameras calibrated otherwise."""
+    move = np.eye(3, 4)
+    move[0, 3] = 0.01
+    return replace(rig, cameras=tuple(
+        replace(c, cam_from_world=compose(move, c.cam_from_world)) if c.name in names else c for c in rig.cameras
+    ))
+
+
 def test_a_rig_grows_from_messages() -> None:
     builder = RigBuilder(['cam0', 'cam1'], 'world')
     assert builder.rig is None
@@ -79,14 +97,10 @@ def test_what_is_wrong_is_said_and_does_not_undo_what_was_right() -> None:
 
 
 def test_refined_extrinsics_stand_until_tf_tells_others() -> None:
-    builder = RigBuilder(('cam0', 'cam1'), 'world')
-    for name in ('cam0', 'cam1'):
-        builder.on_camera_info(name, info(name), 0)
-    builder.on_transforms(transforms('cam0', 'cam1'), 0)
+    builder = calibrated('cam0', 'cam1')
     told = builder.rig
     assert told is not None
-    step = np.column_stack([np.zeros((3, 3)), (0.0, 0.0, 0.1)])
-    better = CameraRig(tuple(replace(c, cam_from_world=c.cam_from_world + step) for c in told.cameras))
+    better = moved_cameras(told, 'cam0', 'cam1')
     builder.use_refined(better, 1)
     used = builder.rig
     assert used is not None
@@ -99,8 +113,8 @@ def test_refined_extrinsics_stand_until_tf_tells_others() -> None:
     moved.transforms[0].transform.translation.x += 0.5
     builder.on_transforms(moved, 3)
     assert builder.rig is not None
-    shift = builder.rig['cam0'].position_m - told['cam0'].position_m
-    assert shift == pytest.approx((0.5, 0.0, 0.0))
+    moved_m = builder.rig['cam0'].position_m - told['cam0'].position_m
+    assert moved_m == pytest.approx((0.5, 0.0, 0.0))
     assert np.array_equal(builder.rig['cam1'].cam_from_world, better['cam1'].cam_from_world)
 
 
@@ -136,39 +150,27 @@ def test_rectified_images_are_turned_against_their_frame() -> None:
     np.testing.assert_allclose(apart, [[0, 0, 0, -0.1], [0, 0, 0, 0], [0, 0, 0, 0]], atol=1e-12)
 
 
-def test_a_rig_file_of_raw_images_does_not_fit_rectified_ones() -> None:
+def test_a_rig_file_must_fit_the_cameras() -> None:
+    assert RigBuilder(['cam1'], 'ignored', RIG).rig is not None
+    with pytest.raises(CalibrationError, match="no camera 'left'"):
+        RigBuilder(['left'], 'world', RIG)
     with pytest.raises(CalibrationError, match="Camera 'cam1': its images are rectified, but the rig file gives its"):
         RigBuilder(['cam1'], 'ignored', RIG, rectified=['cam1'])
 
 
-def test_a_rig_file_must_hold_the_cameras() -> None:
-    assert RigBuilder(['cam1'], 'ignored', RIG).rig is not None
-    with pytest.raises(CalibrationError, match="no camera 'left'"):
-        RigBuilder(['left'], 'world', RIG)
-
-
-def shifted(rig: CameraRig, *names: str) -> CameraRig:
-    """Return ``rig`` with some of its cameras calibrated otherwise."""
-    move = np.eye(3, 4)
-    move[0, 3] = 0.01
-    return replace(rig, cameras=tuple(
-        replace(c, cam_from_world=compose(move, c.cam_from_world)) if c.name in names else c for c in rig.cameras
-    ))
-
-
 def test_a_better_rig_stays_for_those_that_stay() -> None:
     builder = RigBuilder(['cam0', 'cam1'], 'world', RIG)
-    better = shifted(RIG, 'cam0', 'cam1')
+    better = moved_cameras(RIG, 'cam0', 'cam1')
     builder.use_refined(better.subset(['cam0', 'cam1']), 0)
     builder.use_cameras(['cam1', 'cam2'], RIG, [], S)
     assert builder.rig is not None and builder.rig.names == ('cam1', 'cam2')
     np.testing.assert_array_equal(builder.rig['cam1'].cam_from_world, better['cam1'].cam_from_world)
     np.testing.assert_array_equal(builder.rig['cam2'].cam_from_world, RIG['cam2'].cam_from_world)
     # A refinement of cameras that have gone meanwhile.
-    builder.use_refined(shifted(RIG, 'cam0').subset(['cam0']), S)
+    builder.use_refined(moved_cameras(RIG, 'cam0').subset(['cam0']), S)
     assert builder.rig.names == ('cam1', 'cam2')
     # The file was calibrated anew: it tells of all of them.
-    anew = shifted(RIG, 'cam1', 'cam3')
+    anew = moved_cameras(RIG, 'cam1', 'cam3')
     builder.use_cameras(['cam1', 'cam3'], anew, [], S)
     for name in ('cam1', 'cam3'):
         np.testing.assert_array_equal(builder.rig[name].cam_from_world, anew[name].cam_from_world)
@@ -178,11 +180,8 @@ def test_a_better_rig_stays_for_those_that_stay() -> None:
 
 
 def test_a_refinement_of_a_camera_that_camera_info_no_longer_tells_of() -> None:
-    builder = RigBuilder(['cam0', 'cam1'], 'world')
-    for name in ('cam0', 'cam1'):
-        builder.on_camera_info(name, info(name), 0)
-    builder.on_transforms(transforms(*RIG.names), 0)
-    better = shifted(RIG, 'cam0', 'cam1')
+    builder = calibrated('cam0', 'cam1')
+    better = moved_cameras(RIG, 'cam0', 'cam1')
     builder.use_cameras(['cam1'], None, [], S)
     builder.use_refined(better.subset(['cam0', 'cam1']), S)
     assert builder.rig is not None and builder.rig.names == ('cam1',)
@@ -199,3 +198,4 @@ def test_a_moving_rig_takes_other_cameras_of_its_file() -> None:
     assert builder.rig is not None and builder.rig.world_frame_id == 'odom'
     assert set(builder.mounts) == {'cam1', 'cam3'}
     assert {mount.frame for mount in builder.mounts.values()} == {'world'}
+    np.testing.assert_array_equal(builder.mounts['cam1'].cam_from_frame, RIG['cam1'].cam_from_world)

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import CalibrationError
-from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.rigs.files import in_words, read_calibration, ros_name, write_calibration
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.types import CameraRig, ClockModel
 
-from ..scenes import person, ring_rig
+from ..scenes import ring_rig
 
 QCA = """<?xml version='1.0' encoding='ASCII'?>
 <calibration created="2026-01-01" type="regular">
@@ -86,12 +85,9 @@ def assert_same_rig(a: CameraRig, b: CameraRig, atol: float = 1e-12) -> None:
         np.testing.assert_allclose(one.cam_from_world, other.cam_from_world, atol=atol)
 
 
-@pytest.mark.parametrize(
-    ('name', 'token'), [('cam01', 'cam01'), ('21486', 'cam_21486'), ('left eye-2', 'left_eye_2'), ('', 'cam_'),
-                        ('größe', 'gr__e')],
-)  # fmt: skip
-def test_ros_name(name, token):
-    assert ros_name(name) == token
+def test_ros_name():
+    given = ('cam01', '21486', 'left eye-2', '', 'größe')
+    assert [ros_name(name) for name in given] == ['cam01', 'cam_21486', 'left_eye_2', 'cam_', 'gr__e']
 
 
 def test_qualisys(tmp_path):
@@ -114,10 +110,7 @@ def test_pose2sim(tmp_path):
     assert (camera.name, camera.intrinsics.width, camera.intrinsics.height) == ('left', 1088, 1920)
     assert camera.intrinsics.D.tolist() == [-0.046, 0.139, 0.0006, 0.0007]
     np.testing.assert_allclose(camera.cam_from_world, [[0, -1, 0, 0.5], [1, 0, 0, -1], [0, 0, 1, 2]], atol=1e-15)
-
-
-def test_unit_of_toml(tmp_path):
-    camera = read_calibration(written(tmp_path, 'Calib.toml', POSE2SIM), 'mm').cameras[0]
+    camera = read_calibration(tmp_path / 'Calib.toml', 'mm').cameras[0]
     np.testing.assert_allclose(camera.cam_from_world[:, 3], [0.0005, -0.001, 0.002])
 
 
@@ -128,15 +121,12 @@ def test_caliscope(tmp_path):
     np.testing.assert_array_equal(rig['cam_0'].cam_from_world, [[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 1]])
 
 
-@pytest.mark.parametrize('suffix', ['.yaml', '.yml', '.toml', '.qca.txt'])
+@pytest.mark.parametrize('suffix', ['.yml', '.toml', '.qca.txt'])
 def test_round_trip(tmp_path, suffix):
     rig = ring_rig(3)
     path = tmp_path / f'rig{suffix}'
     write_calibration(path, rig)
     assert_same_rig(read_calibration(path), rig)
-    truth = person(1)
-    for camera, back in zip(rig.cameras, read_calibration(path).cameras, strict=True):
-        np.testing.assert_allclose(project_world(back, truth), project_world(camera, truth), atol=1e-9)
 
 
 @pytest.mark.parametrize('model', ['rational_polynomial', 'equidistant'])
@@ -170,7 +160,9 @@ def test_formats_without_clocks_say_what_they_lose(tmp_path, caplog):
     assert in_words(late) == 'cam0, cam1 (clock +12.0 ms)'
 
 
-def test_places_and_suffixes_that_cannot_be_written(tmp_path):
+def test_paths_that_cannot_be_read_or_written(tmp_path):
+    with pytest.raises(CalibrationError, match='cannot be read'):
+        read_calibration(tmp_path / 'a.toml')
     with pytest.raises(CalibrationError, match=r'unknown suffix; expected one of \.yaml, \.yml, \.toml, \.qca\.txt'):
         write_calibration(tmp_path / 'rig.json', ring_rig(2))
     with pytest.raises(CalibrationError, match='cannot be written'):
@@ -196,7 +188,6 @@ def test_places_and_suffixes_that_cannot_be_written(tmp_path):
         ('a.qca.txt', QCA.replace('<fov_video', '<fov'), "camera '21486' lacks '<fov_video left="),
         ('a.qca.txt', QCA.replace('"1000.0"', '"one"'), "camera '21486': a value is not a number"),
         ('a.qca.txt', QCA.replace('skew="0"', 'skew="1"'), 'skew or viewrotation is not 0; neither is supported'),
-        ('a.qca.txt', QCA.replace('viewrotation="0"', 'viewrotation="90"'), 'skew or viewrotation is not 0'),
         ('a.qca.txt', QCA.replace('r11="1"', 'r11="2"'), 'its left 3x3 is not a rotation'),
         ('a.yaml', 'a: 1', r'expected a mapping with'),
     ],
@@ -205,8 +196,3 @@ def test_wrong_calibrations_name_file_and_fault(tmp_path, name, text, message):
     with pytest.raises(CalibrationError, match=message) as caught:
         read_calibration(written(tmp_path, name, text))
     assert str(tmp_path / name) in str(caught.value)
-
-
-def test_calibration_that_is_not_there(tmp_path):
-    with pytest.raises(CalibrationError, match='cannot be read'):
-        read_calibration(tmp_path / 'a.toml')

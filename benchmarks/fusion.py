@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from geo_pose_training.data.recording import PersonRecording
-from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, synthesise
+from geo_pose_training.data.synthetic import load_rigs, synthesise
 from numpy.typing import NDArray
 
 from benchmarks.harness import (
@@ -57,6 +57,7 @@ from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.cameras.clocks import ClockOffsets
 from geo_pose_ros.scene.observation import Observer
 from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
+from geo_pose_ros.simulation.detector import NoiseSettings
 from geo_pose_ros.simulation.motion_files import load_motion
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
@@ -89,7 +90,7 @@ def recordings(data: Path, every: int) -> list[PersonRecording]:
     """Return the validation clips before the test rigs."""
     rigs = load_rigs(data / 'rigs.json')
     clips = [clip for clip in load_motion(data / 'mocap17.npz') if clip.validation][::every]
-    return [synthesise(clip, name, rigs[name], SyntheticSettings(), 0) for name in RIGS for clip in clips]
+    return [synthesise(clip, name, rigs[name], NoiseSettings(), 0) for name in RIGS for clip in clips]
 
 
 def published(

@@ -25,12 +25,11 @@ from geo_pose_ros.inference.model_card import (
 )
 from geo_pose_ros.skeleton import BODY17
 
-from .evaluation.predictor import Predictor, ScaledLifter, SigmaScale
+from .evaluation.predictor import UNSCALED, Predictor, ScaledLifter, SigmaScale
 from .model import InputWindow, Lifter
 
 TOLERANCE_M = 1e-4
 _OPSET = 17
-_UNSCALED = SigmaScale()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Origin:
 
 def export(
     lifter: Lifter, model: Path, origin: Origin, samples: tuple[Float32Array, ...], *,
-    sigma_scale: SigmaScale = _UNSCALED, rate_hz: float = 0.0,
+    sigma_scale: SigmaScale = UNSCALED, rate_hz: float = 0.0,
 ) -> ModelCard:
     """Write ``model`` (ONNX, dynamic batch) and its card; return the card.
 

@@ -93,7 +93,7 @@ def reprojection(world: Tensor, batch: Batch, settings: LossSettings) -> tuple[T
     return mean(pixels, weights * own), mean(pixels, weights * (1.0 - own))
 
 
-def label_distances(pose: Tensor, batch: Batch, origin: str, root: int) -> tuple[Tensor, Tensor]:
+def label_distances(pose: Tensor, batch: Batch, origin: str) -> tuple[Tensor, Tensor]:
     """Return the distances (N, K, J), m, of ``pose`` (N, K, J, 3) from the labels, and their weights.
 
     The two are first moved so that the roots meet: then the root's own error is in every joint's distance, and a frame
@@ -102,8 +102,8 @@ def label_distances(pose: Tensor, batch: Batch, origin: str, root: int) -> tuple
     weights = batch.label_weight
     difference = pose - batch.label
     if origin == 'root':
-        weights = weights * (weights[..., root : root + 1] > 0.0)
-        offset = difference[..., root : root + 1, :]
+        weights = weights * (weights[..., :1] > 0.0)
+        offset = difference[..., :1, :]
     else:
         share = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
         offset = (share[..., None] * difference).sum(-2, keepdim=True)
@@ -116,13 +116,7 @@ def sigma_likelihood(error: Tensor, sigma: Tensor) -> Tensor:
 
 
 def compute_losses(
-    lifted: Lifted,
-    branch_root: Tensor | None,
-    batch: Batch,
-    settings: LossSettings,
-    *,
-    pretraining: bool,
-    root: int = 0,
+    lifted: Lifted, branch_root: Tensor | None, batch: Batch, settings: LossSettings, *, pretraining: bool
 ) -> dict[str, Tensor]:
     """Return the losses by name, with their weighted sum as ``total``.
 
@@ -131,7 +125,6 @@ def compute_losses(
         branch_root: (N, K, 3) from the second branch, mirrored alike; None: the root is solved from the pose.
         batch: the measurements.
         pretraining: only L_pre counts.
-        root: index of the joint at the origin.
     """
     pose = lifted.xyz
     views = pose.shape[1]
@@ -152,7 +145,7 @@ def compute_losses(
         losses['reprojection'], losses['transform'] = reprojection(world, batch, settings)
         total = total + settings.reprojection * losses['reprojection'] + settings.transform * losses['transform']
     if settings.label:
-        error, weights = label_distances(pose, batch, settings.label_origin, root)
+        error, weights = label_distances(pose, batch, settings.label_origin)
         losses['label'] = mean(error, weights)
         total = total + settings.label * losses['label']
         if settings.sigma:

@@ -18,23 +18,24 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.data.sources import MotionSource
+from geo_pose_training.data.synthetic import detect_in_rig
 from geo_pose_training.evaluation.calibration import INSIDE, mean_root_errors_mm
 from geo_pose_training.evaluation.predictor import Predictor
 
 from benchmarks.harness import SHARED_DATA, parser_of, provenance, use_one_thread, write_json
 from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.inference.model_card import default_model
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import PipelineConfig
-from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints
+from geo_pose_ros.simulation.detector import NoiseSettings
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
 
@@ -96,15 +97,8 @@ def leaving(recording: PersonRecording, camera: int, seed: int) -> PersonRecordi
     aside *= rng.choice((-1.0, 1.0)) / np.linalg.norm(aside)
     later_s = np.maximum(np.arange(len(recording)) / recording.fps - TOGETHER_S, 0.0)
     truth = recording.truth + SPEED_M_S * later_s[:, None, None] * aside
-    by_detector = detector_joints(truth)
-    xy, confidence = zip(*(
-        detect_person(project_world(c, by_detector), (c.intrinsics.width, c.intrinsics.height), NoiseSettings(), rng)
-        for c in recording.rig.cameras
-    ), strict=True)
-    return PersonRecording(
-        recording.name, recording.subject, recording.action, recording.rig, np.stack(xy, 1), np.stack(confidence, 1),
-        recording.fps, truth,
-    )
+    xy, confidence = detect_in_rig(recording.rig, truth, NoiseSettings(), rng)
+    return replace(recording, xy=xy, confidence=confidence, truth=truth)
 
 
 def summary(rows: Sequence[tuple[int, float, float, float]]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from scipy.signal import lfilter
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..settings import setting
 from ..skeleton import BODY17
-from .sight import Sight
+from .sight import Sight, is_inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def detect(
     _move_to_occluder(noisy, confidence, foreign, hidden_by, np.where(finite[..., None], jittered, np.inf))
     missing = bursts(rng, shape, noise.missing_rate, length)
     # An image holds what a swap brings from the other side only if that is there itself.
-    present = (visible | foreign) & _is_inside(noisy, size_px) & ~missing
+    present = (visible | foreign) & is_inside(noisy, size_px) & ~missing
     lost = rng.random(shape[:2]) < miss
     merged, into = _merged(low, high, sight, rng, length)
     found = (present.sum(-1) >= LEAST_JOINTS) & ~lost & ~merged
@@ -187,7 +187,7 @@ def detect(
 
     # What the oracle removes or repairs; exchanged sides come back where the other one was present.
     back = np.take_along_axis(~(gross | foreign | missing), order, 2)
-    clean = sight.visible & _is_inside(jittered, size_px) & back
+    clean = sight.visible & is_inside(jittered, size_px) & back
     clean_found = (clean.sum(-1) >= LEAST_JOINTS) & found
     return SimulatedDetections(
         np.where(present[..., None], noisy, np.nan), np.where(present, confidence, 0.0), found,
@@ -208,15 +208,9 @@ def detect_person(
         rng: where they are drawn from.
     """
     alone = xy[:, None]
-    visible = _is_inside(alone, size_px)
+    visible = is_inside(alone, size_px)
     seen = detect(Sight(alone, visible, np.full(visible.shape, -1)), size_px, _SETTINGS_HZ, 0.0, noise, rng)
     return seen.xy[:, 0], seen.confidence[:, 0]
-
-
-def _is_inside(xy: FloatArray, size_px: tuple[int, int]) -> BoolArray:
-    """Return which points (..., 2) px are inside an image; NaN is not."""
-    with np.errstate(invalid='ignore'):
-        return np.asarray(((xy >= 0.0) & (xy <= np.subtract(size_px, 1.0))).all(-1))
 
 
 def _jittered(

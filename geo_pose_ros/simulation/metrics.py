@@ -132,9 +132,8 @@ def match(xyz: FloatArray, truth: FloatArray, centre_m: FloatArray | None = None
     bodies, people = len(xyz), len(truth)
     aligned = np.broadcast_to(xyz[:, None], (bodies, people, *xyz.shape[1:])).copy()
     if centre_m is not None:
-        for b in range(bodies):
-            for p in range(people):
-                aligned[b, p] = along_ray(xyz[b], truth[p], centre_m)
+        for b, p in np.ndindex(bodies, people):
+            aligned[b, p] = along_ray(xyz[b], truth[p], centre_m)
     distance = np.linalg.norm(aligned - truth[None], axis=-1)
     known = np.isfinite(distance)
     mean = np.where(known, distance, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)

@@ -51,31 +51,25 @@ def rescale_bones(joints: FloatArray, factors: FloatArray) -> FloatArray:
     return scaled
 
 
-def random_proportions(rng: np.random.Generator, spread: float, count: int) -> FloatArray:
-    """Return ``count`` sets of bone factors (count, 17): log-normal by limb, standard deviation ``spread``."""
-    factors = np.ones((count, len(BODY17)))
-    for names in _GROUPS.values():
-        drawn = np.exp(spread * rng.standard_normal(count))
-        for name in names:
-            factors[:, BODY17.index(name)] = drawn
-    return factors
-
-
 # Standard deviation of segment lengths relative to stature among people: ANSUR II, men and women in the mean; that of
 # torso and head, which are not in it, assumed.
-_ANSUR: Mapping[str, float] = {
+ANSUR: Mapping[str, float] = {
     'pelvis': 0.065, 'thigh': 0.049, 'shin': 0.039, 'torso': 0.03, 'head': 0.03, 'shoulders': 0.0425,
     'upper_arm': 0.033, 'forearm': 0.043,
 }
 
 
-def ansur_proportions(rng: np.random.Generator, strength: float, count: int) -> FloatArray:
-    """Return ``count`` sets of bone factors (count, 17) that vary as among people, times ``strength``."""
+def random_proportions(
+    rng: np.random.Generator, spread: float, count: int, limbs: Mapping[str, float] | None = None
+) -> FloatArray:
+    """Return ``count`` sets of bone factors (count, 17): log-normal by limb, standard deviation ``spread``.
+
+    ``limbs``, as ANSUR, has a factor on the standard deviation of each limb.
+    """
     factors = np.ones((count, len(BODY17)))
-    for group, names in _GROUPS.items():
-        drawn = np.exp(strength * _ANSUR[group] * rng.standard_normal(count))
-        for name in names:
-            factors[:, BODY17.index(name)] = drawn
+    for limb, names in _GROUPS.items():
+        sigma = spread if limbs is None else spread * limbs[limb]
+        factors[:, [BODY17.index(name) for name in names]] = np.exp(sigma * rng.standard_normal(count))[:, None]
     return factors
 
 

@@ -21,7 +21,6 @@ from .sight import Sight, see_people
 from .walks import (
     GRID_HZ,
     MARGIN_S,
-    Motion,
     acted,
     as_motion,
     cells,
@@ -206,7 +205,7 @@ class World:
         return float(1.0 / self.scenario.rates_hz().max())
 
 
-def _people(scenario: Scenario) -> tuple[Motion, float, BoolArray]:
+def _people(scenario: Scenario) -> tuple[Callable[[FloatArray], FloatArray], float, BoolArray]:
     """Return the people's mocap joints by time, how far they get from the origin, m, and the mask of the swing."""
     rng = scenario.random(_MOTION)
     span_s = scenario.duration_s * scenario.speed + 2.0 * MARGIN_S * scenario.speed

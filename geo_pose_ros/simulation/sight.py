@@ -97,7 +97,11 @@ def see_people(camera: Camera, joints: FloatArray) -> Sight:
     """Return what the camera can see of ``joints`` (F, P, 17, 3) m."""
     xy = project(camera.intrinsics, transform_points(camera.cam_from_world, joints))
     hidden_by = find_occluders(camera, joints)
-    limit = camera.intrinsics.width - 1.0, camera.intrinsics.height - 1.0
-    with np.errstate(invalid='ignore'):
-        inside = ((xy >= 0.0) & (xy <= limit)).all(-1)
+    inside = is_inside(xy, (camera.intrinsics.width, camera.intrinsics.height))
     return Sight(xy, inside & (hidden_by < 0), hidden_by)
+
+
+def is_inside(xy: FloatArray, size_px: tuple[int, int]) -> BoolArray:
+    """Return which points (..., 2) px are inside an image of that width and height; NaN is not."""
+    with np.errstate(invalid='ignore'):
+        return np.asarray(((xy >= 0.0) & (xy <= np.subtract(size_px, 1.0))).all(-1))

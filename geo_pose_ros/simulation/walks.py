@@ -8,7 +8,6 @@ people keep their distance (`walk`). World frame, m, z up; joints are body17's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,18 +35,6 @@ STANDING = np.array(
         (0.05, -0.24, 1.16), (0.22, -0.22, 1.00),
     ]
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Motion:
-    """Joints of P people as a function of time (cubic between the samples of a grid)."""
-
-    spline: CubicSpline
-
-    def __call__(self, time_s: FloatArray) -> FloatArray:
-        """Return joints (..., P, 17, 3) m at ``time_s`` (...)."""
-        joints: FloatArray = self.spline(time_s)
-        return joints
 
 
 def turn(joints: FloatArray, angle_rad: FloatArray) -> FloatArray:
@@ -282,7 +269,10 @@ def placed(bodies: FloatArray, paths: FloatArray, heading_rad: FloatArray) -> Fl
     return moved
 
 
-def as_motion(joints: FloatArray, speed: float, rate_hz: float = GRID_HZ) -> Motion:
-    """Return joints (F, P, 17, 3) sampled at ``rate_hz`` from -MARGIN_S on, played ``speed`` times as fast."""
+def as_motion(joints: FloatArray, speed: float, rate_hz: float = GRID_HZ) -> CubicSpline:
+    """Return joints (F, P, 17, 3) sampled at ``rate_hz`` from -MARGIN_S on, played ``speed`` times as fast.
+
+    The spline takes times (...), s, and gives joints (..., P, 17, 3), m.
+    """
     times = (np.arange(len(joints)) / rate_hz - MARGIN_S) / speed
-    return Motion(CubicSpline(times, joints, axis=0))
+    return CubicSpline(times, joints, axis=0)

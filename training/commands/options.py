@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,3 +78,14 @@ def write_numbers(path: Path | None, numbers: Mapping[str, object]) -> None:
 def command_line() -> str:
     """Return the command that this process was started by."""
     return shlex.join(['geo_pose', *sys.argv[1:]])
+
+
+def source_commit() -> str:
+    """Return the commit of the source tree this package runs from, or '' outside one (or without git)."""
+    try:
+        found = subprocess.run(
+            ['git', 'rev-parse', 'HEAD'], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ''
+    return found.stdout.strip()

@@ -15,11 +15,10 @@ from ..data.bank import Bank
 from ..data.prepare import prepare
 from ..data.recording import PersonRecording, window_rate_hz
 from ..data.sources import BagSource, Source, StoreSource, describe, load_all, parse_sources
-from ..data.store.shards import read_piece
+from ..data.store.shards import read_recording
 from ..evaluation.predictor import Predictor, SigmaScale, lifter_inputs
 from ..export import Origin, export
 from ..feed import Feed
-from ..provenance import source_commit
 from ..retraining.check import RetrainError, check, held_out_sigma_factor, objections
 from ..retraining.hold_out import HoldOut, all_held_out
 from ..retraining.rehearsal import rehearsal_bank, rehearsal_people
@@ -34,6 +33,7 @@ from .options import (
     held_out,
     overrides,
     print_check,
+    source_commit,
 )
 
 # For this number of synthetic poses to rehearse with, one more is synthesised to check on.
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     print_check('before', before)
     folder = arguments.report or arguments.out.with_name(f'{arguments.out.stem}_report')
     progress = fine_tune(
-        lifter, feed, recipe, arguments.seed, rehearsal=rehearsal, folder=folder / 'run', resume=arguments.resume
+        lifter, feed, recipe, folder / 'run', arguments.seed, rehearsal=rehearsal, resume=arguments.resume
     )
     if progress.interrupted:
         return 130
@@ -156,7 +156,7 @@ def _recorded(
     """Return what to check on, recordings of those to train on (of a store, a sample), and what the run is fed."""
     if arguments.data:
         shards = [shard for store in sources if isinstance(store, StoreSource) for shard in store.shards(test=False)]
-        sample = [read_piece(shard, 0) for shard in shards[: recipe.stream.pieces]]
+        sample = [read_recording(shard, 0) for shard in shards[: recipe.stream.pieces]]
         tested = [all_held_out(recording) for recording in load_all(sources, test=True)]
         return tested, sample, Feed.streamed(shards, recipe, arguments.seed)
     everybody = [held_out(person, arguments, arguments.cameras) for person in load_all(sources, test=False)]

@@ -11,10 +11,9 @@ from ..data.sources import describe, parse_sources
 from ..distributed import process_group
 from ..feed import Feed
 from ..fit import CHECKPOINT, fit
-from ..provenance import source_commit
 from ..settings import load_recipe, recipe_names
 from ..trainer import Trainer
-from .options import DATA_HELP, add_recipe_arguments, command_line, overrides
+from .options import DATA_HELP, add_recipe_arguments, command_line, overrides, source_commit
 
 
 def register(subparsers: Subparsers) -> None:

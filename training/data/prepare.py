@@ -12,7 +12,7 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.gravity import UP_AXES
 from geo_pose_ros.rigs.rig_file import rig_hash
-from geo_pose_ros.simulation.motion import ansur_proportions, random_proportions, rescale_bones
+from geo_pose_ros.simulation.motion import ANSUR, random_proportions, rescale_bones
 
 from ..labels.extrinsics import extrinsics_from_joints
 from ..labels.sides import confused_sides, exchange_sides
@@ -85,22 +85,17 @@ class _Labelled:
 
     @classmethod
     def of(cls, recording: PersonRecording, kind: str) -> _Labelled:
-        rays = recording.rays()
-        return cls(recording, rays, *_labels(recording, rays, kind))
-
-
-def _labels(recording: PersonRecording, rays: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
-    """Return 3D labels (F, J, 3) m and their weights (F, J)."""
-    shape = recording.confidence.shape[0], recording.confidence.shape[2]
-    if kind == 'none':
-        return np.full((*shape, 3), np.nan), np.zeros(shape)
-    if kind == 'triangulated':
-        return triangulated(recording.cam_from_world, rays, recording.confidence), np.ones(shape)
-    if kind == 'refined':
-        return refined_labels(recording)
-    if recording.truth is None:
-        raise ConfigError(f"Recording '{recording.name}' has no 3D truth; choose other data.labels.")
-    return recording.truth, np.ones(shape)
+        rays, shape = recording.rays(), (len(recording), recording.confidence.shape[2])
+        if kind == 'none':
+            return cls(recording, rays, np.full((*shape, 3), np.nan), np.zeros(shape))
+        if kind == 'refined':
+            return cls(recording, rays, *refined_labels(recording))
+        labels = recording.truth
+        if kind == 'triangulated':
+            labels = triangulated(recording.cam_from_world, rays, recording.confidence)
+        if labels is None:
+            raise ConfigError(f"Recording '{recording.name}' has no 3D truth; choose other data.labels.")
+        return cls(recording, rays, labels, np.ones(shape))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +169,7 @@ def _reshaped(
     bodies = random_proportions(rng, body.proportions, len(labels) // FRAMES_PER_BODY + 1)
     bodies *= np.exp(body.statures * rng.standard_normal((len(bodies), 1)))
     if body.ansur:
-        bodies *= ansur_proportions(rng, body.ansur, len(bodies))
+        bodies *= random_proportions(rng, body.ansur, len(bodies), ANSUR)
     if settings.motion.exchanged_parts:
         labels = exchange_parts(labels, motion.clips, settings.motion.exchanged_parts, up, FRAMES_PER_BODY, rng)
     if motion.limits is not None:

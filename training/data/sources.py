@@ -26,8 +26,8 @@ from geo_pose_ros.types import CameraRig
 from .formats.h36m import load_h36m
 from .formats.mpi import load_mpi_test, load_mpi_train
 from .recording import PersonRecording
-from .store.shards import Shard, StoreError, open_store, read_whole
-from .synthetic import SyntheticSettings, load_rigs, synthesise_all
+from .store.shards import Shard, StoreError, open_store, read_recording
+from .synthetic import load_rigs, synthesise
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ class MotionSource:
             clips = [clip for clip in clips if clip.name.startswith(tuple(f'{name}/' for name in self.clips))]
         if not clips:
             raise ConfigError(f"'{self.motion}' has no {'validation' if test else 'training'} clips.")
-        seed = int(test) if self.seed < 0 else self.seed
-        return synthesise_all(clips, rigs, SyntheticSettings(noise=self._noise()), seed)
+        noise, seed = self._noise(), int(test) if self.seed < 0 else self.seed
+        return [synthesise(clip, name, rig, noise, seed) for name, rig in rigs.items() for clip in clips]
 
     def _rigs(self) -> dict[str, CameraRig]:
         if bool(self.rigs) == (self.ceiling >= 0):
@@ -125,7 +125,7 @@ class StoreSource:
 
     def load(self, *, test: bool) -> list[PersonRecording]:
         """Return the recordings of a part as a whole, with their refined labels."""
-        return [read_whole(shard) for shard in self.shards(test=test)]
+        return [read_recording(shard) for shard in self.shards(test=test)]
 
     def shards(self, *, test: bool) -> list[Shard]:
         """Return the shards of the training part, or of the test part.

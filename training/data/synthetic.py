@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +10,16 @@ import numpy as np
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.settings import setting
 from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints
 from geo_pose_ros.simulation.motion import MotionClip, random_body
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
 from .recording import PersonRecording
 
-
-@dataclass(frozen=True, slots=True)
-class SyntheticSettings:
-    """How mocap becomes keypoints."""
-
-    stature_low_m: float = setting(1.45, 'Shortest body', unit='m', low=0.5, high=2.5)
-    stature_high_m: float = setting(1.95, 'Tallest body', unit='m', low=0.5, high=2.5)
-    proportions: float = setting(0.03, 'Standard deviation of the logarithm of limb lengths', low=0.0, high=0.5)
-    wander_m: float = setting(
-        0.5, 'Largest distance of a clip from the centre of the room, per axis', unit='m', low=0.0, high=10.0
-    )
-    noise: NoiseSettings = field(default_factory=NoiseSettings)
+# Bodies: shortest and tallest; standard deviation of the logarithm of limb lengths.
+_SHORTEST_M, _TALLEST_M, _PROPORTIONS = 1.45, 1.95, 0.03
+# Largest distance of a clip from the centre of the room, per axis.
+_WANDER_M = 0.5
 
 
 def load_rigs(path: Path) -> dict[str, CameraRig]:
@@ -69,33 +58,23 @@ def room_centre(rig: CameraRig) -> FloatArray:
     return centre
 
 
-def synthesise(
-    clip: MotionClip, rig_name: str, rig: CameraRig, settings: SyntheticSettings, seed: int
-) -> PersonRecording:
+def synthesise(clip: MotionClip, rig_name: str, rig: CameraRig, noise: NoiseSettings, seed: int) -> PersonRecording:
     """Return what ``rig`` and a noisy detector see of ``clip``; the same arguments give the same numbers."""
-    words = [seed, *f'{rig_name}/{clip.name}'.encode()]
-    rng = np.random.default_rng(words)
-    truth = random_body(
-        clip, rng, low_m=settings.stature_low_m, high_m=settings.stature_high_m, spread=settings.proportions
-    )
-    truth = truth + room_centre(rig)
-    truth[..., :2] += rng.uniform(-settings.wander_m, settings.wander_m, 2)
-    seen_by_detector = detector_joints(truth, settings.noise.definition)
-    xy, confidence = [], []
-    for camera in rig.cameras:
-        exact = project_world(camera, seen_by_detector)
-        size = camera.intrinsics.width, camera.intrinsics.height
-        noisy = detect_person(exact, size, settings.noise, rng)
-        xy.append(noisy[0])
-        confidence.append(noisy[1])
+    rng = np.random.default_rng([seed, *f'{rig_name}/{clip.name}'.encode()])
+    truth = random_body(clip, rng, low_m=_SHORTEST_M, high_m=_TALLEST_M, spread=_PROPORTIONS) + room_centre(rig)
+    truth[..., :2] += rng.uniform(-_WANDER_M, _WANDER_M, 2)
+    xy, confidence = detect_in_rig(rig, truth, noise, rng)
     action = clip.name.split('/')[-1].rsplit('_', 1)[0]
-    return PersonRecording(
-        f'{rig_name}/{clip.name}', rig_name, action, rig, np.stack(xy, 1), np.stack(confidence, 1), clip.fps, truth
-    )
+    return PersonRecording(f'{rig_name}/{clip.name}', rig_name, action, rig, xy, confidence, clip.fps, truth)
 
 
-def synthesise_all(
-    clips: Sequence[MotionClip], rigs: dict[str, CameraRig], settings: SyntheticSettings, seed: int
-) -> list[PersonRecording]:
-    """Return every clip before every rig."""
-    return [synthesise(clip, name, rig, settings, seed) for name, rig in rigs.items() for clip in clips]
+def detect_in_rig(
+    rig: CameraRig, joints: FloatArray, noise: NoiseSettings, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Return what a noisy detector finds in each view of joints (F, J, 3) m: px (F, C, J, 2), confidence (F, C, J)."""
+    by_detector = detector_joints(joints, noise.definition)
+    xy, confidence = zip(*(
+        detect_person(project_world(c, by_detector), (c.intrinsics.width, c.intrinsics.height), noise, rng)
+        for c in rig.cameras
+    ), strict=True)
+    return np.stack(xy, 1), np.stack(confidence, 1)

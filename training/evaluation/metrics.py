@@ -42,7 +42,7 @@ class Report(TypedDict, total=False):
     held_out_px: dict[str, float]
 
 
-def pose_errors_mm(predicted: FloatArray, truth: FloatArray, root: int = 0) -> dict[str, FloatArray]:
+def pose_errors_mm(predicted: FloatArray, truth: FloatArray) -> dict[str, FloatArray]:
     """Return distances (N, J), mm, of poses (N, J, 3) m by alignment: 'mpjpe', 'n_mpjpe', 'p_mpjpe'.
 
     Raises:
@@ -50,8 +50,8 @@ def pose_errors_mm(predicted: FloatArray, truth: FloatArray, root: int = 0) -> d
     """
     if predicted.shape != truth.shape or predicted.ndim != 3 or predicted.shape[-1] != 3:
         raise ShapeError(f'pose_errors_mm: received {predicted.shape} and {truth.shape}, expected (N, J, 3) twice.')
-    p = predicted - predicted[:, root : root + 1]
-    t = truth - truth[:, root : root + 1]
+    p = predicted - predicted[:, :1]
+    t = truth - truth[:, :1]
     scale = (p * t).sum((1, 2)) / np.maximum((p * p).sum((1, 2)), 1e-12)
     aligned = {'mpjpe': p, 'n_mpjpe': scale[:, None, None] * p, 'p_mpjpe': align(p, t)}
     return {name: 1e3 * np.linalg.norm(moved - t, axis=-1) for name, moved in aligned.items()}

@@ -31,7 +31,7 @@ class SigmaScale:
     hidden: float = 1.0
 
 
-_UNSCALED = SigmaScale()
+UNSCALED = SigmaScale()
 
 
 class ScaledLifter(nn.Module):
@@ -68,7 +68,7 @@ class Predictor:
         return self.lift(pose2d, view) if self.window.up and view is not None else self.lift(pose2d)
 
     @classmethod
-    def of_lifter(cls, lifter: Lifter, scale: SigmaScale = _UNSCALED, up: str = 'z') -> Predictor:
+    def of_lifter(cls, lifter: Lifter, scale: SigmaScale = UNSCALED, up: str = 'z') -> Predictor:
         """Return the predictor of a network, its sigma times ``scale``, in a world with that upward axis.
 
         It leaves the network's mode and torch's random state alone.

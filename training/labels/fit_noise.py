@@ -57,12 +57,10 @@ class _Residuals:
     swapped: BoolArray
 
 
-def fit_noise(recordings: Sequence[PersonRecording], start: NoiseSettings | None = None) -> NoiseSettings:
+def fit_noise(recordings: Sequence[PersonRecording]) -> NoiseSettings:
     """Return the noise settings under which simulated keypoints would err as those of ``recordings`` do.
 
-    Args:
-        recordings: recordings with at least three views each; others are left out.
-        start: keeps the values that the recordings do not show; None: the defaults.
+    Recordings of fewer than three views are left out; what the others do not show keeps its default.
 
     Raises:
         ConfigError: if too few joints are seen by three views.
@@ -74,7 +72,7 @@ def fit_noise(recordings: Sequence[PersonRecording], start: NoiseSettings | None
             f'{counted} joints were seen by three cameras or more, expected at least {_LEAST}; record longer, or with '
             'more cameras.'
         )
-    before = start or NoiseSettings()
+    before = NoiseSettings()
     size = [np.abs(view.offset).max(-1) for view in views]
     outlier = [values > _OUTLIER for values in size]
     seen = [np.isfinite(values) for values in size]

@@ -8,7 +8,6 @@ view is wrong: seen from the side left and right are one. Motion does not: limbs
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -62,12 +61,6 @@ def exchange_sides(points: FloatArray, confidence: FloatArray, confused: BoolArr
     views = BodyViews(np.moveaxis(points, 1, 0), np.moveaxis(confidence, 1, 0))
     found = exchanged(views, confused.transpose(2, 1, 0))
     return np.moveaxis(found.xn, 0, 1), np.moveaxis(found.confidence, 0, 1)
-
-
-def without_exchanges(views: SeenJoints, confused: BoolArray) -> SeenJoints:
-    """Return the views with the sides exchanged back where ``confused`` (F, C, 2)."""
-    rays, confidence = exchange_sides(views.rays, views.confidence, confused)
-    return replace(views, rays=rays, confidence=confidence)
 
 
 def find_exchanges(views: SeenJoints, labels: FloatArray) -> BoolArray:

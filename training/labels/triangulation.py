@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -13,7 +15,7 @@ from geo_pose_ros.geometry.triangulation import triangulate_robust
 from geo_pose_ros.skeleton import BODY17
 
 from ..data.recording import PersonRecording
-from .sides import find_exchanges, without_exchanges
+from .sides import exchange_sides, find_exchanges
 from .views import SeenJoints, by_point
 
 # Lengths relative to the person's extent in the image, so that near and far people are treated alike.
@@ -44,7 +46,8 @@ def refined_labels(recording: PersonRecording) -> tuple[FloatArray, FloatArray]:
     confused = find_exchanges(views, labels)
     if not confused.any():
         return labels, weight
-    return _solved(without_exchanges(views, confused), focal_px)
+    rays, confidence = exchange_sides(views.rays, views.confidence, confused)
+    return _solved(replace(views, rays=rays, confidence=confidence), focal_px)
 
 
 def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatArray]:

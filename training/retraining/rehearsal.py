@@ -22,12 +22,13 @@ from geo_pose_ros.geometry.virtual_camera import look_at, rotation_to_axis
 from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.lifting.gravity import UP_AXES
 from geo_pose_ros.simulation.cameras import room_rig
+from geo_pose_ros.simulation.detector import NoiseSettings
 from geo_pose_ros.simulation.motion import MotionClip
 
 from ..data.bank import Bank
 from ..data.prepare import prepare
 from ..data.recording import PersonRecording
-from ..data.synthetic import SyntheticSettings, synthesise
+from ..data.synthetic import synthesise
 from ..evaluation.predictor import Predictor
 from ..settings import (
     BodySettings,
@@ -91,7 +92,7 @@ def rehearsal_people(
     return [
         synthesise(
             MotionClip(f'rehearsal/{start}', posed[start : start + _FRAMES_PER_CLIP], _FPS), 'room',
-            room_rig(int(rng.integers(2**31))), SyntheticSettings(), seed,
+            room_rig(int(rng.integers(2**31))), NoiseSettings(), seed,
         )
         for start in range(0, len(posed), _FRAMES_PER_CLIP)
     ]

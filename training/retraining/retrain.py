@@ -54,8 +54,8 @@ def load_exported(model: Path) -> Lifter:
 
 
 def fine_tune(
-    lifter: Lifter, feed: Feed, recipe: Recipe, seed: int = 0, *, rehearsal: Bank | None = None,
-    folder: Path | None = None, resume: bool = False,
+    lifter: Lifter, feed: Feed, recipe: Recipe, folder: Path, seed: int = 0, *, rehearsal: Bank | None = None,
+    resume: bool = False,
 ) -> Progress:
     """Fine-tune ``lifter``, in place, on ``feed``; return where it stands.
 
@@ -65,9 +65,9 @@ def fine_tune(
         lifter: as load_exported returns it.
         feed: what it is trained on.
         recipe: of the fine-tuning.
+        folder: of checkpoints and losses.
         seed: of the batches.
         rehearsal: what every other step is taken on, see rehearsal.py; None: nothing.
-        folder: of checkpoints and losses; None: none are kept.
         resume: continue from the checkpoint in ``folder``.
 
     Raises:
@@ -76,11 +76,6 @@ def fine_tune(
     trainer = Trainer(recipe, feed.source, seed=seed, rehearsal=rehearsal)
     trainer.networks.lifter.load_state_dict(lifter.state_dict())
     trainer.freeze_normalisation()
-    if folder is None:
-        while trainer.step < recipe.optim.steps:
-            trainer.train_epoch()
-        progress = Progress(trainer.step, False)
-    else:
-        progress = fit(trainer, folder, {'hash': feed.hash}, resume=resume)
+    progress = fit(trainer, folder, {'hash': feed.hash}, resume=resume)
     lifter.load_state_dict(trainer.lifter.state_dict())
     return progress

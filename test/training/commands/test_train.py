@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from geo_pose_training.cli import main
+from geo_pose_training.commands import options
 from geo_pose_training.fit import CHECKPOINT, load_run
 
 from geo_pose_ros.errors import ConfigError
@@ -79,3 +80,13 @@ def test_tensorrt_format_builds_the_engine_from_the_onnx(
     assert main(['export', str(tiny_run), '--out', str(model), '--format', 'tensorrt']) == 0
     assert built == [(model, 'tensorrt')]
     assert load_card(model).skeleton == 'body17'
+
+
+def test_commit_of_this_tree_and_of_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = options.source_commit()
+    assert commit == '' or len(commit) == 40
+    monkeypatch.setattr(options, '__file__', str(tmp_path / 'options.py'))
+    monkeypatch.setenv('GIT_CEILING_DIRECTORIES', str(tmp_path))
+    assert options.source_commit() == ''
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert options.source_commit() == ''

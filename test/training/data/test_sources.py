@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.data.sources import BagSource, MotionSource, describe, load_all, parse_sources
-from geo_pose_training.data.synthetic import SyntheticSettings, load_rigs, room_centre, synthesise
+from geo_pose_training.data.synthetic import load_rigs, room_centre, synthesise
 
 from geo_pose_ros.errors import CalibrationError, ConfigError
 from geo_pose_ros.geometry.projection import project_world
@@ -90,8 +90,8 @@ def test_rigs_are_named_and_read_from_json(motion: str, tmp_path: Path) -> None:
 
 
 def test_synthesis_is_seeded_and_truthful() -> None:
-    clip, settings = MotionClip('a/walk_1', moving_person(30), 30.0), SyntheticSettings(noise=CLEAN)
-    a, b, other = (synthesise(clip, 'ring', ring_rig(), settings, seed) for seed in (3, 3, 4))
+    clip = MotionClip('a/walk_1', moving_person(30), 30.0)
+    a, b, other = (synthesise(clip, 'ring', ring_rig(), CLEAN, seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(a.xy, b.xy)
     assert a.truth is not None
     seen = project_world(a.rig.cameras[1], a.truth)

@@ -26,9 +26,8 @@ from geo_pose_training.data.store.shards import (
     StoreError,
     StoreSettings,
     open_store,
-    read_piece,
+    read_recording,
     read_shard,
-    read_whole,
     seen_joints,
     write_shard,
 )
@@ -69,8 +68,8 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert (shard.cameras, shard.frames, shard.pieces, shard.made_from) == (4, 20, 3, {'bag': 'walk'})
     assert shard.hash == data_hash([seen])
     labels, weight = refined_labels(seen)
-    whole = read_whole(shard)
-    pieces = (read_piece(shard, 1), slice(8, 16)), (read_piece(shard, 2), slice(16, 20))
+    whole = read_recording(shard)
+    pieces = (read_recording(shard, 1), slice(8, 16)), (read_recording(shard, 2), slice(16, 20))
     for found, chosen in ((whole, slice(None)), *pieces):
         # Kept with single precision.
         np.testing.assert_array_equal(found.xy, seen.xy[chosen].astype(np.float32))
@@ -105,11 +104,11 @@ def test_a_store_that_is_none_empty_damaged_or_foreign_is_refused(
     middle = column.data_page_offset + column.total_compressed_size // 2
     path.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
     assert read_shard(path) == shard
-    read_piece(shard, 0)
+    read_recording(shard, 0)
     with pytest.raises(StoreError, match='is damaged or cannot be read'):
-        read_piece(shard, 1)
+        read_recording(shard, 1)
     path.write_bytes(good)
-    read_piece(shard, 1)
+    read_recording(shard, 1)
     monkeypatch.setattr('geo_pose_training.data.store.shards._VERSION', 2)
     with pytest.raises(StoreError, match=r'no shard of version 2 \(it says 1\)'):
         open_store(tmp_path)
@@ -137,12 +136,12 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
     _write(tmp_path, count=1, frames=4)
     path = tmp_path / f'walk0{SUFFIX}'
     good, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
-    whole, refused = read_whole(read_shard(path)), 0
+    whole, refused = read_recording(read_shard(path)), 0
     assert whole.refined is not None
     for byte in rng.integers(len(good), size=150):
         path.write_bytes(good[:byte] + bytes([good[byte] ^ (1 << int(rng.integers(8)))]) + good[byte + 1 :])
         try:
-            found = read_whole(read_shard(path))
+            found = read_recording(read_shard(path))
         except StoreError:
             refused += 1
             continue
@@ -172,7 +171,7 @@ def test_a_stream_prepares_what_memory_would(name: str, tmp_path: Path) -> None:
     recipe = _recipe(name, **{'stream.pieces': 3, 'stream.lanes': 1})
     (streamed,) = Stream(shards, recipe, 5).banks(0).values()
     numbers = [int(n) for n in np.random.default_rng((5, 0)).permutation(3)]
-    people = [read_whole(shards[number]) for number in numbers]
+    people = [read_recording(shards[number]) for number in numbers]
     expected = prepare(people, recipe.data, 5, gravity=recipe.model.gravity, numbers=numbers)
     for part in ('pose2d', 'view_from_world', 'label', 'label_weight', 'valid', 'first', 'last'):
         assert torch.equal(getattr(streamed, part), getattr(expected, part)), part
@@ -222,7 +221,7 @@ def test_pieces_without_a_whole_view_are_left_out(tmp_path: Path) -> None:
     seen = recorded_person(20)
     seen.confidence[8:16] = 0.0
     write_shard(tmp_path / f'walk{SUFFIX}', seen, StoreSettings(8), {})
-    assert [piece.index for piece in Stream(open_store(tmp_path), _recipe(), 0)._pieces] == [0, 2]
+    assert [piece for _, piece in Stream(open_store(tmp_path), _recipe(), 0)._pieces] == [0, 2]
     seen.confidence[:] = 0.0
     write_shard(tmp_path / f'walk{SUFFIX}', seen, StoreSettings(8), {})
     with pytest.raises(StoreError, match='No frame of 1 shards has 1 views with 14 joints'):

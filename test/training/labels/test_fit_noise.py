@@ -10,7 +10,7 @@ import yaml
 from geo_pose_training.cli import main
 from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.data.sources import load_all, parse_sources
-from geo_pose_training.data.synthetic import SyntheticSettings, synthesise
+from geo_pose_training.data.synthetic import synthesise
 from geo_pose_training.labels.fit_noise import fit_noise
 
 from geo_pose_ros.errors import ConfigError
@@ -22,7 +22,7 @@ from test.training.people import moving_person, recorded_person, write_bag
 
 def _seen(noise: NoiseSettings, frames: int = 300) -> PersonRecording:
     clip = MotionClip('a/walk_1', moving_person(frames), 30.0)
-    return synthesise(clip, 'ring', ring_rig(4), SyntheticSettings(noise=noise), 3)
+    return synthesise(clip, 'ring', ring_rig(4), noise, 3)
 
 
 def test_the_parameters_come_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def _rehearsal(teacher: Predictor, source: PersonRecording, recipe: Recipe, seed
     return rehearsal_bank(teacher, people, recipe, seed)
 
 
-def _tuned(rehearse: bool) -> tuple[float, float, float]:
+def _tuned(folder: Path, rehearse: bool) -> tuple[float, float, float]:
     """Return the error on the recording before and after, and how far the output moved for other people, mm."""
     torch.manual_seed(0)
     settings = {'model.width': 32, 'model.blocks': 1, 'model.gravity': True, 'optim.steps': 60, 'optim.batch': 64}
@@ -92,15 +93,15 @@ def _tuned(rehearse: bool) -> tuple[float, float, float]:
     teacher = Predictor.of_lifter(lifter)
     said, _ = teacher(others.pose2d.numpy(), others.view[:, 0].numpy())
     bank = _rehearsal(teacher, kept.training, recipe, 0) if rehearse else None
-    fine_tune(lifter, Feed.in_memory([kept.training], recipe, 0), recipe, rehearsal=bank)
+    fine_tune(lifter, Feed.in_memory([kept.training], recipe, 0), recipe, folder, rehearsal=bank)
     after = check(Predictor.of_lifter(lifter), [kept])
     now, _ = Predictor.of_lifter(lifter)(others.pose2d.numpy(), others.view[:, 0].numpy())
     return before.mpjpe_mm, after.mpjpe_mm, float(pose_errors_mm(now, said)['mpjpe'].mean())
 
 
-def test_rehearsal_keeps_what_the_lifter_said_of_others() -> None:
-    before, plain, moved = _tuned(False)
-    _, rehearsed, kept = _tuned(True)
+def test_rehearsal_keeps_what_the_lifter_said_of_others(tmp_path: Path) -> None:
+    before, plain, moved = _tuned(tmp_path / 'plain', rehearse=False)
+    _, rehearsed, kept = _tuned(tmp_path / 'rehearsed', rehearse=True)
     assert max(plain, rehearsed) < before
     assert kept < 0.75 * moved
 

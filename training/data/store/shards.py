@@ -151,31 +151,22 @@ def seen_joints(shard: Shard) -> Iterator[np.ndarray]:
             yield _numbers(file.read_row_group(piece, ['seen_joints'], use_threads=False), 'seen_joints')
 
 
-def read_piece(shard: Shard, piece: int) -> PersonRecording:
-    """Return the frames of a piece, with their refined labels; raise StoreError if the shard is damaged."""
+def read_recording(shard: Shard, piece: int | None = None) -> PersonRecording:
+    """Return the frames of a piece (None: all), with their refined labels; raise StoreError if the shard is damaged."""
     with _opened(shard.path) as (file, about):
-        return _recording(file.read_row_group(piece, use_threads=False), about)
+        table = file.read(use_threads=False) if piece is None else file.read_row_group(piece, use_threads=False)
+        rig = parse_rig(about['rig'])
+        shape = len(table), len(rig), len(BODY17)
 
+        def numbers(name: str, *rest: int) -> FloatArray:
+            return _numbers(table, name).astype(np.float64).reshape(shape[0], *rest)
 
-def read_whole(shard: Shard) -> PersonRecording:
-    """Return all frames of a shard, with their refined labels; raise StoreError if it is damaged."""
-    with _opened(shard.path) as (file, about):
-        return _recording(file.read(use_threads=False), about)
-
-
-def _recording(table: pyarrow.Table, about: Json) -> PersonRecording:
-    rig = parse_rig(about['rig'])
-    shape = len(table), len(rig), len(BODY17)
-
-    def numbers(name: str, *rest: int) -> FloatArray:
-        return _numbers(table, name).astype(np.float64).reshape(shape[0], *rest)
-
-    return PersonRecording(
-        about['name'], about['subject'], about['action'], rig, numbers('xy', *shape[1:], 2),
-        numbers('confidence', *shape[1:]), float(about['fps']),
-        refined=(numbers('label', shape[2], 3), numbers('label_weight', shape[2])),
-        stamp_ns=table.column('stamp_ns').to_numpy(),
-    )
+        return PersonRecording(
+            about['name'], about['subject'], about['action'], rig, numbers('xy', *shape[1:], 2),
+            numbers('confidence', *shape[1:]), float(about['fps']),
+            refined=(numbers('label', shape[2], 3), numbers('label_weight', shape[2])),
+            stamp_ns=table.column('stamp_ns').to_numpy(),
+        )
 
 
 def _numbers(table: pyarrow.Table, name: str) -> np.ndarray:

@@ -8,7 +8,6 @@ equal parts: a process reads and prepares its own lanes only, and however many t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
@@ -18,15 +17,7 @@ from geo_pose_ros.errors import ConfigError
 from ...settings import Recipe
 from ..bank import Bank
 from ..prepare import check_cameras, prepare
-from .shards import Shard, StoreError, read_piece, seen_joints
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A piece that can be trained on."""
-
-    shard: Shard
-    index: int
+from .shards import Shard, StoreError, read_recording, seen_joints
 
 
 class Stream:
@@ -82,11 +73,8 @@ class Stream:
         return {lane: [int(orders[draw // count][draw % count]) for draw in own] for lane, own in drawn.items()}
 
     def _bank(self, numbers: Sequence[int]) -> Bank:
-        pieces = [self._pieces[number] for number in numbers]
-        recordings = [read_piece(piece.shard, piece.index) for piece in pieces]
-        return prepare(
-            recordings, self._recipe.data, self._seed, gravity=self._recipe.model.gravity, numbers=numbers
-        )
+        recordings = [read_recording(*self._pieces[number]) for number in numbers]
+        return prepare(recordings, self._recipe.data, self._seed, gravity=self._recipe.model.gravity, numbers=numbers)
 
 
 def store_hash(shards: Sequence[Shard]) -> str:
@@ -112,10 +100,10 @@ def _check_recipe(recipe: Recipe, world: int) -> None:
         )
 
 
-def _liftable(shard: Shard, recipe: Recipe) -> list[_Piece]:
+def _liftable(shard: Shard, recipe: Recipe) -> list[tuple[Shard, int]]:
     """Return the pieces in which some frame has as many whole views as the recipe lifts together."""
     cameras, data = slice(recipe.data.cameras or None), recipe.data
     return [
-        _Piece(shard, index) for index, seen in enumerate(seen_joints(shard))
+        (shard, index) for index, seen in enumerate(seen_joints(shard))
         if ((seen[:, cameras] >= data.min_joints).sum(1) >= recipe.optim.lifted_views).any()
     ]

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from ..arrays import FloatArray, IntArray
 from ..geometry.rigid import cross_matrix
-from ..geometry.robust import geman_mcclure_weight, median_spread
+from ..geometry.stats import geman_mcclure_weight, median_spread
 from ..skeleton import BODY17
 from ..types import CameraRig
 from .people.views import PoseViews

@@ -22,12 +22,10 @@ class Detector(Protocol):
     @property
     def skeleton(self) -> Skeleton:
         """The joints it returns."""
-        ...
 
     @property
     def is_batched(self) -> bool:
         """Whether one call for all images of a set is faster than concurrent calls, as on a GPU; one thread calls."""
-        ...
 
     def detect(
         self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
@@ -42,11 +40,9 @@ class Detector(Protocol):
         Raises:
             DetectorError: if the model fails.
         """
-        ...
 
     def close(self) -> None:
         """Free the model."""
-        ...
 
 
 @runtime_checkable
@@ -55,7 +51,6 @@ class Adjustable(Detector, Protocol):
 
     def use_min_confidence(self, min_confidence: float) -> None:
         """Do not use keypoints below ``min_confidence`` from now on."""
-        ...
 
 
 # Plugin name -> 'module:factory'; imported when used, so that no other vendor library is needed.

@@ -9,26 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import DetectorError
-from ..skeleton import BODY17, Skeleton
+from ..skeleton import BODY17
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .settings import DetectorConfig
 
 
 class KeypointsDetector:
-    """Stands for a detector elsewhere."""
+    """Stands for a detector elsewhere; what arrives says its own skeleton."""
+
+    skeleton = BODY17
+    is_batched = False
 
     def __init__(self, config: DetectorConfig) -> None:
         """Nothing to load."""
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """body17; what arrives says its own."""
-        return BODY17
-
-    @property
-    def is_batched(self) -> bool:
-        """Nothing is gained."""
-        return False
 
     def detect(
         self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]

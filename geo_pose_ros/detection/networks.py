@@ -1,20 +1,29 @@
-"""The two networks of a top-down detector: one finds people in an image, one estimates the keypoints of one person."""
+"""The two networks of a top-down detector: one finds people in an image, one estimates the keypoints of one person.
+
+Both run on an inference engine, in calls of at most its largest batch (``Batches``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import Float32Array, FloatArray, UInt8Array
+from ..errors import BackendError
+from ..inference.base import InferenceBackend, create_backend
+from ..inference.settings import EngineConfig
 from ..skeleton import Skeleton
-from .batches import Batches
 from .regions import Crop, Regions
 
 # An image (H, W, 3) BGR, and regions of it, px.
 ImageRegions = tuple[UInt8Array, Regions]
+# A CPU gains nothing by more, and needs memory for each.
+_LARGEST_ON_CPU = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +49,9 @@ class Network(Protocol):
     @property
     def on_gpu(self) -> bool:
         """Whether it runs on a GPU."""
-        ...
 
     def close(self) -> None:
         """Free the network."""
-        ...
 
 
 class PersonNetwork(Network, Protocol):
@@ -56,7 +63,6 @@ class PersonNetwork(Network, Protocol):
         Raises:
             BackendError, ShapeError: if the engine fails.
         """
-        ...
 
 
 class KeypointNetwork(Network, Protocol):
@@ -65,7 +71,6 @@ class KeypointNetwork(Network, Protocol):
     @property
     def skeleton(self) -> Skeleton:
         """The joints it estimates."""
-        ...
 
     def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
         """Return the keypoints in the regions of each image.
@@ -73,7 +78,6 @@ class KeypointNetwork(Network, Protocol):
         Raises:
             BackendError, ShapeError: if the engine fails.
         """
-        ...
 
     def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
         """Return the regions (P) in which to look for predicted people.
@@ -82,7 +86,58 @@ class KeypointNetwork(Network, Protocol):
             body17_xy: (P, 17, 2) px, NaN = unknown.
             sigma_px: (P, 17) standard deviations.
         """
-        ...
+
+
+class Batches:
+    """A network of one image input, of any batch.
+
+    An engine on the CPU serves several threads at a time (ONNX Runtime's sessions do); others one.
+    """
+
+    def __init__(self, model: Path, config: EngineConfig) -> None:
+        """Load ``model``; raise BackendError as ``create_backend``."""
+        self.engine: InferenceBackend = create_backend(model, config)
+        self._name = model.name
+        on_cpu = config.engine == 'onnxruntime' and config.device == 'cpu'
+        self.on_gpu = not on_cpu
+        fixed = self.engine.inputs[0].shape[0]
+        self._largest = fixed or (_LARGEST_ON_CPU if on_cpu else config.max_batch)
+        self._fixed = fixed is not None
+
+    def require(self, image: tuple[int, int], outputs: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise BackendError unless the model takes 'image' of (height, width) px and gives ``outputs`` per image."""
+        wanted = {name: (None, *shape) for name, shape in outputs.items()}
+        given = {spec.name: (None, *spec.shape[1:]) for spec in self.engine.outputs}
+        taken = {spec.name: (None, *spec.shape[1:]) for spec in self.engine.inputs}
+        if taken != {'image': (None, 3, *image)} or given != wanted:
+            raise BackendError(
+                f"'{self._name}' takes {taken} and gives {given}, expected image (any, 3, {image[0]}, {image[1]}) and "
+                f'{wanted}; it is another kind of model.'
+            )
+
+    def infer(self, images: NDArray[np.number]) -> dict[str, Float32Array]:
+        """Return all outputs of ``images`` (N, ...) by name, each (N, ...).
+
+        Raises:
+            BackendError, ShapeError: as the engine's ``infer``.
+        """
+        if not len(images):
+            return {s.name: np.zeros((0, *(n or 1 for n in s.shape[1:])), np.float32) for s in self.engine.outputs}
+        parts = []
+        for start in range(0, len(images), self._largest):
+            part = images[start : start + self._largest]
+            short = self._largest - len(part) if self._fixed else 0
+            if short:
+                part = np.concatenate([part, np.zeros((short, *part.shape[1:]), part.dtype)])
+            found = self.engine.infer({self.engine.inputs[0].name: np.ascontiguousarray(part)})
+            parts.append({name: np.asarray(value, np.float32)[: len(value) - short] for name, value in found.items()})
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def close(self) -> None:
+        """Free the engine."""
+        self.engine.close()
 
 
 class EngineNetwork:
@@ -91,11 +146,7 @@ class EngineNetwork:
     def __init__(self, network: Batches) -> None:
         """Take over ``network``."""
         self._network = network
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the engine runs on a GPU."""
-        return self._network.on_gpu
+        self.on_gpu = network.on_gpu
 
     def close(self) -> None:
         """Free the network."""

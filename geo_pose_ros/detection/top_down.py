@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
-from ..skeleton import Skeleton, map_to_body17
+from ..skeleton import map_to_body17
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .checks import keypoints_in_image
 from .matching import LEAST_JOINTS, distinct, prediction_errors, predictions_in_image
@@ -77,18 +77,9 @@ class TopDownDetector:
     def __init__(self, persons: PersonNetwork, keypoints: KeypointNetwork, config: DetectorConfig) -> None:
         """Take over both networks."""
         self._persons, self._keypoints, self._config = persons, keypoints, config
-        self._to_body17 = map_to_body17(keypoints.skeleton)
+        self.skeleton, self.is_batched = keypoints.skeleton, persons.on_gpu or keypoints.on_gpu
+        self._to_body17 = map_to_body17(self.skeleton)
         self._memories: dict[str, _Memory] = {}
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The keypoint network's."""
-        return self._keypoints.skeleton
-
-    @property
-    def is_batched(self) -> bool:
-        """Whether the networks run on a GPU."""
-        return self._persons.on_gpu or self._keypoints.on_gpu
 
     def detect(
         self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]

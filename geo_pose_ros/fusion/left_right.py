@@ -15,8 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import BoolArray, FloatArray, IntArray
-from ..geometry.robust import geman_mcclure_cost
-from ..geometry.stats import nan_lower_median
+from ..geometry.stats import geman_mcclure_cost, nan_lower_median
 from ..geometry.triangulation import reprojection_residuals
 from ..skeleton import BODY17, mirror_of
 from .prior import BodyPrior

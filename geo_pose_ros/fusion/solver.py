@@ -22,8 +22,7 @@ from scipy.linalg.lapack import dposv, dpotri
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..errors import ShapeError
 from ..geometry.matrices import diagonal_blocks
-from ..geometry.robust import geman_mcclure_weight
-from ..geometry.stats import nan_mean
+from ..geometry.stats import geman_mcclure_weight, nan_mean
 from .equations import NINE, LinearBones, ViewEquations, triangulate
 from .lifted import LiftedPrior, LiftedViews, lifted_prior
 from .prior import BodyPrior

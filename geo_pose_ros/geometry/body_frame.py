@@ -1,11 +1,15 @@
-"""The frame of a body after REP-155: at the pelvis, x forward, y left, z towards the head."""
+"""The frame of a body after REP-155: at the pelvis, x forward, y left, z towards the head; bodies in other frames."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from ..arrays import FloatArray
 from ..skeleton import BODY17
+from ..types import Bodies3D
+from .rigid import transform_points
 
 _PELVIS, _THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
 _LEFT = [BODY17.index('left_hip'), BODY17.index('left_shoulder')]
@@ -53,3 +57,12 @@ def frame_covariance(xyz: FloatArray, covariance: FloatArray) -> FloatArray:
     J = np.concatenate([moved, np.stack(about, -1)], -1)
     found: FloatArray = np.einsum('pjai,pjab,pjbk->pik', J, covariance[:, joints], J)
     return found
+
+
+def bodies_in(b_from_a: FloatArray, bodies: Bodies3D, frame_id: str) -> Bodies3D:
+    """Return ``bodies`` of frame a in frame b, called ``frame_id``, for ``b_from_a`` (3, 4) at their instant."""
+    R = b_from_a[:, :3]
+    return replace(
+        bodies, frame_id=frame_id, xyz=transform_points(b_from_a, bodies.xyz), velocity=bodies.velocity @ R.T,
+        covariance=R @ bodies.covariance @ R.T,
+    )

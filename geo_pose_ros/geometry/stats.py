@@ -1,6 +1,7 @@
-"""Means and medians of known values, where NaN is an unknown one.
+"""Statistics of known values, where NaN is an unknown one, and robust ones of residuals.
 
-They sort or sum at once: numpy's own take many times as long for short rows, and warn where a row is all NaN.
+Means and medians sort or sum at once: numpy's own take many times as long for short rows, and warn where a row is all
+NaN. The robust loss is Geman and McClure's (1987).
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import FloatArray, IntArray
+
+# Standard deviation of a normal distribution over the median of |x|.
+_SIGMAS_PER_MEDIAN = 1.4826
 
 
 def nan_median(values: FloatArray) -> FloatArray:
@@ -49,3 +53,26 @@ def _ordered(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:
     count = values.shape[-1] - np.isnan(values).sum(-1)
     first = np.arange(0, values.size, values.shape[-1]).reshape(count.shape)
     return np.sort(values, -1).ravel(), first, count
+
+
+def geman_mcclure_weight(squared: FloatArray) -> FloatArray:
+    """Return the weights (...) in [0, 1] of squared residuals (...), each divided by its squared scale.
+
+    At the scale itself the weight is 1/4. Infinity has weight 0; NaN stays NaN.
+    """
+    weight: FloatArray = 1.0 / np.square(1.0 + squared)
+    return weight
+
+
+def geman_mcclure_cost(squared: FloatArray) -> FloatArray:
+    """Return the costs (...) in [0, 1] of squared residuals (...), each divided by its squared scale.
+
+    Infinity costs 1; NaN stays NaN. The weight above is the derivative with respect to ``squared``.
+    """
+    cost: FloatArray = 1.0 - 1.0 / (1.0 + squared)
+    return cost
+
+
+def median_spread(residual: FloatArray) -> float:
+    """Return the standard deviation of residuals (N,) around 0 from the median of their sizes."""
+    return _SIGMAS_PER_MEDIAN * float(np.median(np.abs(residual)))

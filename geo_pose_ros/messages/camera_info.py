@@ -86,7 +86,6 @@ def uncalibrated_camera_info(make: MessageFactory, width: int, height: int, stam
     """Return CameraInfo of a camera whose intrinsics are unknown: K = 0, as the message's definition says."""
     return make(
         'sensor_msgs/msg/CameraInfo', header=to_header(make, stamp_ns, frame_id), height=height, width=width,
-        distortion_model='', d=np.zeros(0), k=np.zeros(9), r=np.zeros(9), p=np.zeros(12),
     )
 
 

@@ -18,6 +18,5 @@ class MessageFactory(Protocol):
 
     def __call__(self, message_type: str, /, **fields: object) -> Message:
         """Return a message of ``message_type`` ('package/msg/Name')."""
-        ...
 
     def __hash__(self) -> int: ...

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from geo_pose_ros.detection.batches import Batches
 from geo_pose_ros.detection.matching import prediction_errors
+from geo_pose_ros.detection.networks import Batches
 from geo_pose_ros.detection.regions import Crop, Regions, full_image_square
 from geo_pose_ros.detection.rtmpose.boxes import box_of, image_size, regions_of_boxes
 from geo_pose_ros.detection.rtmpose.yolox import _parts

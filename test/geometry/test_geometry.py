@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from geo_pose_ros.errors import CalibrationError, ShapeError
 from geo_pose_ros.geometry import rigid
 from geo_pose_ros.geometry.alignment import align
-from geo_pose_ros.geometry.bodies import bodies_in
+from geo_pose_ros.geometry.body_frame import bodies_in
 from geo_pose_ros.geometry.matrices import traces
 from geo_pose_ros.geometry.projection import normalize, project, undistort, valid_radius
 from geo_pose_ros.geometry.virtual_camera import look_at, rotation_to_axis

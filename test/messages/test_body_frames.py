@@ -8,7 +8,7 @@ import pytest
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.geometry.body_frame import world_from_body
 from geo_pose_ros.geometry.rigid import from_rotation_vector, transform_points
-from geo_pose_ros.messages.body_frames import bodies_to_transforms
+from geo_pose_ros.messages.transforms import bodies_to_transforms
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D

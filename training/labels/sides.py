@@ -15,8 +15,7 @@ import numpy as np
 from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
 from geo_pose_ros.fusion.left_right import LIMBS, exchanged, sides_against_prediction
 from geo_pose_ros.fusion.views import BodyViews
-from geo_pose_ros.geometry.robust import geman_mcclure_cost
-from geo_pose_ros.geometry.stats import nan_median
+from geo_pose_ros.geometry.stats import geman_mcclure_cost, nan_median
 from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.skeleton import BODY17
 

@@ -9,8 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from geo_pose_ros.arrays import BoolArray, FloatArray
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.geometry.robust import geman_mcclure_weight
-from geo_pose_ros.geometry.stats import nan_median
+from geo_pose_ros.geometry.stats import geman_mcclure_weight, nan_median
 from geo_pose_ros.geometry.triangulation import triangulate_robust
 from geo_pose_ros.skeleton import BODY17
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import FloatArray
-from ...geometry.robust import geman_mcclure_cost, geman_mcclure_weight
+from ...geometry.stats import geman_mcclure_cost, geman_mcclure_weight
 from .parameters import CHILD, PARENT, Unknowns
 from .residuals import HOLD_M, Problem
 

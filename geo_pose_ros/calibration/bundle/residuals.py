@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ...arrays import BoolArray, FloatArray
-from ...geometry.robust import geman_mcclure_cost
+from ...geometry.stats import geman_mcclure_cost
 from ...types import CameraRig, Intrinsics
 from ..people.views import PoseViews
 from ..settings import AdjustConfig

@@ -16,8 +16,7 @@ from ...arrays import Float32Array, FloatArray
 from ...geometry.stats import nan_median
 from ...inference.settings import EngineConfig
 from ...skeleton import BLAZEPOSE33, BODY17
-from ..batches import Batches
-from ..networks import CropNetwork, ImageRegions, RegionKeypoints
+from ..networks import Batches, CropNetwork, ImageRegions, RegionKeypoints
 from ..regions import Crop, Regions
 from .person import packaged, regions_from_points
 

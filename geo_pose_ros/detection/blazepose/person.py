@@ -15,8 +15,7 @@ import numpy as np
 
 from ...arrays import Float32Array, FloatArray
 from ...inference.settings import EngineConfig
-from ..batches import Batches
-from ..networks import CropNetwork, ImageRegions
+from ..networks import Batches, CropNetwork, ImageRegions
 from ..regions import Crop, Regions
 
 INPUT_PX = 224

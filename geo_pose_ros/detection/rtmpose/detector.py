@@ -17,7 +17,7 @@ from ...errors import DetectorError, GeoPoseError
 from ...inference.base import InferenceBackend, warm_up
 from ...skeleton import COCO17, HALPE26, Skeleton
 from ..base import Detector
-from ..batches import Batches
+from ..networks import Batches
 from ..settings import DetectorConfig
 from ..top_down import TopDownDetector
 from .one_stage import READERS, OneStageDetector

@@ -15,10 +15,9 @@ from ...arrays import Float32Array, FloatArray, IntArray, UInt8Array
 from ...errors import DetectorError, GeoPoseError
 from ...skeleton import Skeleton, map_to_body17
 from ...types import Frame, Keypoints2D, PredictedPeople
-from ..batches import Batches
 from ..checks import keypoints_in_image
 from ..matching import prediction_errors, predictions_in_image
-from ..networks import EngineNetwork
+from ..networks import Batches, EngineNetwork
 from ..settings import DetectorConfig
 from .boxes import LEAST_SCORE, image_size, letterbox, suppress_overlapping
 
@@ -76,20 +75,11 @@ class OneStageDetector(EngineNetwork):
     ) -> None:
         """Take over ``network``, whose first joints are those of ``skeleton``."""
         super().__init__(network)
-        self._skeleton, self._config = skeleton, config
+        self.skeleton, self.is_batched = skeleton, network.on_gpu
+        self._config = config
         self._read, self._rgb = reader
         self._size = image_size(network.engine, (640, 640))
         self._to_body17 = map_to_body17(skeleton)
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The joints it returns."""
-        return self._skeleton
-
-    @property
-    def is_batched(self) -> bool:
-        """Whether the network runs on a GPU."""
-        return self.on_gpu
 
     def detect(
         self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
@@ -126,14 +116,14 @@ class OneStageDetector(EngineNetwork):
         if not people.is_distinct:
             order = suppress_overlapping(boxes, scores, LEAST_SCORE)
         order = order[: self._config.max_people]
-        joints = len(self._skeleton)
+        joints = len(self.skeleton)
         height, width = frame.image.shape[:2]
         marks = keypoints[order, :joints].astype(float)
         xy, confidence = keypoints_in_image(marks[..., :2] / ratio, marks[..., 2], width, height)
         seen = (confidence > 0.0).any(1)
         xy, confidence = xy[seen], confidence[seen]
         hints = self._recognise(frame, xy, confidence, predicted)
-        return Keypoints2D(frame.camera, frame.stamp_ns, self._skeleton, frame.to_raw(xy), confidence, hints)
+        return Keypoints2D(frame.camera, frame.stamp_ns, self.skeleton, frame.to_raw(xy), confidence, hints)
 
     def _recognise(
         self, frame: Frame, xy: FloatArray, confidence: FloatArray, predicted: PredictedPeople | None

@@ -13,8 +13,7 @@ import numpy as np
 from ...arrays import Float32Array, FloatArray
 from ...geometry.stats import nan_mean
 from ...skeleton import Skeleton
-from ..batches import Batches
-from ..networks import CropNetwork, ImageRegions, RegionKeypoints
+from ..networks import Batches, CropNetwork, ImageRegions, RegionKeypoints
 from ..regions import Crop, Regions
 from .boxes import box_of, image_size, regions_of_boxes
 
@@ -33,15 +32,10 @@ class SimccKeypoints(CropNetwork):
         """Take over ``network``, whose first joints are those of ``skeleton``."""
         height, width = image_size(network.engine, (256, 192))
         super().__init__(network, Crop(width, height, cv2.BORDER_CONSTANT, 1.0 / _STD, -_MEAN / _STD))
-        self._skeleton = skeleton
+        self.skeleton = skeleton
         self._names = [spec.name for spec in network.engine.outputs]
         # Width by height of its regions.
         self.aspect = width / height
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The joints it estimates."""
-        return self._skeleton
 
     def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
         """Return the keypoints in the regions of each image; see KeypointNetwork.
@@ -54,7 +48,7 @@ class SimccKeypoints(CropNetwork):
         ]
 
     def _decode(self, regions: Regions, along_x: Float32Array, along_y: Float32Array) -> RegionKeypoints:
-        joints = len(self._skeleton)
+        joints = len(self.skeleton)
         along_x, along_y = along_x[:, :joints], along_y[:, :joints]
         bins = np.stack([along_x.argmax(-1), along_y.argmax(-1)], -1)
         confidence = np.clip(np.minimum(along_x.max(-1), along_y.max(-1)).astype(float), 0.0, 1.0)

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...arrays import FloatArray, UInt8Array
-from ..batches import Batches
-from ..networks import EngineNetwork, ImageRegions
+from ..networks import Batches, EngineNetwork, ImageRegions
 from ..regions import Regions
 from .boxes import (
     LEAST_SCORE,

@@ -11,7 +11,6 @@ from rclpy.publisher import Publisher
 
 from ...errors import ConfigError
 from ...geometry.joint_angles import joint_angles
-from ...messages.body_frames import bodies_to_transforms
 from ...messages.factory import MessageFactory
 from ...messages.humans import (
     camera_that_shows,
@@ -23,6 +22,7 @@ from ...messages.humans import (
     skeleton2d_to_message,
     velocity_to_message,
 )
+from ...messages.transforms import bodies_to_transforms
 from ...skeleton import BODY17
 from ...types import Bodies3D, CameraRig
 from ..io.message_factory import message_class

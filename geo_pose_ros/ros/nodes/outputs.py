@@ -12,7 +12,6 @@ from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
-from ...messages.body_frames import bodies_to_transforms
 from ...messages.clouds.bodies import bodies_to_cloud
 from ...messages.clouds.details import details_to_cloud
 from ...messages.clouds.keypoints import keypoints_to_cloud
@@ -21,6 +20,7 @@ from ...messages.detections3d import bodies_to_detections3d
 from ...messages.image import compressed_from_frame
 from ...messages.markers import bodies_to_markers
 from ...messages.skeleton import skeleton_to_message
+from ...messages.transforms import bodies_to_transforms
 from ...pipeline import PipelineResult
 from ...rigs.rig_file import rig_hash
 from ...skeleton import BODY17

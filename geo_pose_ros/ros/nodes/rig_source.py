@@ -14,7 +14,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
 from ...arrays import FloatArray
-from ...geometry.bodies import bodies_in
+from ...geometry.body_frame import bodies_in
 from ...rigs.builder import RigBuilder, check_file
 from ...rigs.moving import CameraPoses, Mount, MovingCameras
 from ...types import Bodies3D, CameraRig

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.geometry.rays import bearings, closest_points
-from geo_pose_ros.geometry.robust import geman_mcclure_cost, geman_mcclure_weight, median_spread
-from geo_pose_ros.geometry.stats import nan_lower_median, nan_mean, nan_median, nan_percentile
+from geo_pose_ros.geometry.stats import (
+    geman_mcclure_cost,
+    geman_mcclure_weight,
+    median_spread,
+    nan_lower_median,
+    nan_mean,
+    nan_median,
+    nan_percentile,
+)
 
 
 def test_weights_and_costs_go_from_no_residual_to_an_infinite_one():

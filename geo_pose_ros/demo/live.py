@@ -112,12 +112,9 @@ class LiveSystem:
         return self.running(f'record_{bag}', words)
 
     def finish(self, name: str, words: list[str], each: Callable[[], None] = lambda: None) -> None:
-        """Run a command to its end while all parts run; it prints where this program does.
+        """Run a command, with a log ``name``, to its end while all parts run; it prints where this program does.
 
-        Args:
-            name: of the command, for its log.
-            words: of the command.
-            each: called some times a second meanwhile.
+        ``each`` is called some times a second meanwhile.
 
         Raises:
             BagError: if it fails or a part ends before it; names which, and its log.

@@ -60,11 +60,7 @@ class Exchange:
 def run_loop(out: Path, cache: Path, rate: float, split: Split) -> Exchange:
     """Go round once; everything is written under ``out``: before, during and after (bags), model.onnx, model_report.
 
-    Args:
-        out: a folder.
-        cache: where downloads are kept.
-        rate: at which the footage is played; slow enough for the node to take every frame.
-        split: what is trained on.
+    Downloads are kept in ``cache``; the footage is played at ``rate``, slow enough for the node to take every frame.
 
     Raises:
         BagError: if a part of it failed, or the new model is not better; names the part and its log.

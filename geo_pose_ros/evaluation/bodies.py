@@ -15,8 +15,7 @@ from ..arrays import NS_PER_S, Float32Array, FloatArray, IntArray
 from ..geometry.stats import nan_mean
 from ..skeleton import Skeleton
 from ..types import Bodies3D
-from .report import BodySummary
-from .time_bins import TimeBins
+from .report import BodySummary, TimeBins
 
 # A joint's velocity is not taken over a longer gap.
 _VELOCITY_SPAN_S = 0.3

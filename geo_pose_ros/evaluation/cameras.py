@@ -10,9 +10,8 @@ from ..arrays import NS_PER_S, BoolArray, Float32Array, FloatArray, IntArray
 from ..geometry.stats import nan_lower_median, nan_percentile
 from ..messages.stamps import nearest_indices
 from ..types import Camera, Keypoints2D
-from .report import CameraSummary, ResidualField, Series
+from .report import CameraSummary, ResidualField, TimeBins
 from .settings import ReportConfig
-from .time_bins import TimeBins
 from .views import ComparedView
 
 # Cells of a residual field along the longer side of the image.
@@ -26,12 +25,7 @@ class CameraStatistics:
     """Takes the frames, keypoints and compared views of one camera, and says what they are like."""
 
     def __init__(self, name: str, camera: Camera | None) -> None:
-        """Begin with nothing.
-
-        Args:
-            name: of the camera.
-            camera: its calibration; None: there are no residuals.
-        """
+        """Begin with nothing; without a calibrated ``camera`` there are no residuals."""
         self._name, self._camera = name, camera
         self._stamps_ns: list[int] = []
         self._waiting: list[Keypoints2D] = []
@@ -47,7 +41,8 @@ class CameraStatistics:
         self._stamps_ns.append(stamp_ns)
 
     def add_keypoints(self, keypoints: Keypoints2D) -> None:
-        """Take keypoints, which wait for the bodies of their set."""
+        """Count keypoints, which wait for the bodies of their set."""
+        self.add_frame(keypoints.stamp_ns)
         self._waiting.append(keypoints)
 
     def common_ns(self, keypoints: Keypoints2D) -> int:
@@ -108,36 +103,25 @@ class CameraStatistics:
         self, bins: TimeBins, sets_ns: IntArray, config: ReportConfig, left_out_px: float,
         clock_ms: tuple[float, float],
     ) -> CameraSummary:
-        """Return what the camera is like.
-
-        Args:
-            bins: over the recording.
-            sets_ns: stamps of all sets.
-            config: settings.
-            left_out_px: residual against the bodies of the other cameras.
-            clock_ms: how late its stamps are, and the standard error.
-        """
+        """Return what the camera is like; ``clock_ms``: how late its stamps are, and the standard error."""
         stamps_ns = np.sort(np.array(self._stamps_ns, np.int64))
         steps = np.diff(stamps_ns)
         period_ns = float(np.median(steps)) if len(steps) else 0.0
         of_set = _joined(self._of_set_px)
+        # A camera that came later has no residual in the sets before.
+        residual = bins.medians(sets_ns[len(sets_ns) - len(of_set) :], of_set.astype(float))
         bias_px, field = self._over_the_image()
         return CameraSummary(
             name=self._name, frames=len(stamps_ns), rate_hz=NS_PER_S / period_ns if period_ns > 0.0 else 0.0,
             missing=int(np.maximum(np.round(steps / period_ns) - 1, 0).sum()) if period_ns > 0.0 else 0,
             gaps_ns=_gaps(stamps_ns, bins, config.gap_s * NS_PER_S, period_ns), rate=bins.rates(stamps_ns),
-            residual=self._over_time(bins, sets_ns, of_set), residual_px=nan_percentile(_joined(self._residual_px), 50),
+            residual=residual, residual_px=nan_percentile(_joined(self._residual_px), 50),
             p95_px=nan_percentile(_joined(self._residual_px), 95),
             residual_ratio=nan_percentile(_joined(self._residual_ratio), 50),
             bias_px=bias_px, field=field, clock_ms=clock_ms[0], clock_sigma_ms=clock_ms[1], left_out_px=left_out_px,
             unmatched=self._unmatched / self._people if self._people else _NAN,
             exchanged=self._exchanged / self._matched if self._matched else _NAN,
         )
-
-    @staticmethod
-    def _over_time(bins: TimeBins, sets_ns: IntArray, of_set: Float32Array) -> Series:
-        # A camera that came later has no residual in the sets before.
-        return bins.medians(sets_ns[len(sets_ns) - len(of_set) :], of_set.astype(float))
 
     def _over_the_image(self) -> tuple[FloatArray, ResidualField | None]:
         """Return the mean residual (2,) px, and the residuals over the image."""

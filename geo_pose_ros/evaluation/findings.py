@@ -15,6 +15,8 @@ from .settings import ReportConfig
 
 _MOST_NAMED = 4
 _ALWAYS = 'all the time'
+NO_BODIES = Finding(Severity.ERROR, 'There are no bodies in this recording.',
+                    'If it holds images or keypoints, make them: geo_pose process BAG --out RESULT')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,7 @@ TimeName = Callable[[float], str]
 def find_problems(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> tuple[Finding, ...]:
     """Return what is wrong with a recording, the worst first; one good word if nothing is.
 
-    Args:
-        report: the numbers.
-        config: the least numbers that are reported.
-        name_time: turns seconds from the start into a time of day or an offset.
+    ``config`` has the least numbers that are reported; ``name_time`` turns seconds from the start into words.
     """
     found = [
         *_people(report, config), *_streams(report, config, name_time), *_clocks(report, config),
@@ -105,11 +104,10 @@ def _longest(time_s: FloatArray, bad: BoolArray, known: BoolArray) -> tuple[int,
 
 def _people(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
     if not report.sets:
-        yield Finding(Severity.ERROR, 'There are no bodies in this recording.',
-                      'If it holds images or keypoints, make them: geo_pose process BAG --out RESULT')
+        yield NO_BODIES
         return
     share = report.with_bodies / report.sets
-    if not report.with_bodies:
+    if not share:
         yield Finding(Severity.ERROR, f'None of the {report.sets} sets has a body.',
                       'Look at the images: do two cameras see a person, and is the light good enough?')
         return

@@ -68,7 +68,7 @@ def reprojection_px(
     for seen in observations:
         bodies = measured(seen.bodies)
         for name, found in seen.keypoints.items():
-            projected = _project(rig, name, bodies)
+            projected = project_world(rig[name], bodies.xyz)
             per_camera[name].append(distances_to_keypoints(projected, found, min_confidence))
     return {name: np.concatenate(values) for name, values in per_camera.items()}
 
@@ -123,15 +123,9 @@ def _left_out(
             rest = {other: k for other, k in seen.keypoints.items() if other != name}
             bodies = measured(pipeline.fuse(seen.stamp_ns, rest).bodies)
             if name in seen.keypoints:
-                projected = _project(rig, name, bodies)
+                projected = project_world(rig[name], bodies.xyz)
                 fits = _best_fits(projected, seen.keypoints[name], config.detector.min_confidence)
                 yield seen.stamp_ns, *fits
-
-
-def _project(rig: CameraRig, name: str, bodies: Bodies3D) -> FloatArray:
-    if not len(bodies):
-        return np.zeros((0, len(bodies.skeleton), 2))
-    return project_world(rig[name], bodies.xyz)
 
 
 def bone_length_cv(skeleton: Skeleton, bodies: Iterable[Bodies3D]) -> dict[str, float]:

@@ -19,9 +19,8 @@ from .bodies import BodyStatistics, BodyTracks
 from .cameras import CameraStatistics
 from .clocks import ClockSums
 from .quality import ObservedSet, leave_one_out_px, measured
-from .report import RecordingReport
+from .report import RecordingReport, TimeBins
 from .settings import ReportConfig
-from .time_bins import TimeBins
 from .views import ComparedView, compare_view
 
 # Sets that are worked on at once.
@@ -61,7 +60,7 @@ class RecordingStatistics:
         self._number = 0
 
     def add_frame(self, camera: str, stamp_ns: int) -> None:
-        """Count an image, or keypoints, of ``camera``."""
+        """Count an image of a camera without keypoints."""
         self._camera(camera).add_frame(stamp_ns)
 
     def add_keypoints(self, keypoints: Keypoints2D) -> None:
@@ -78,11 +77,7 @@ class RecordingStatistics:
             self._work(self._newest_ns - _REORDER_NS)
 
     def report(self, pipeline: PipelineConfig | None = None) -> RecordingReport:
-        """Return the report; nothing can be added after it.
-
-        Args:
-            pipeline: settings for the left-out camera; None for the defaults.
-        """
+        """Return the report; nothing can be added after it. ``pipeline``: settings for the left-out camera."""
         self._work(_ALL_NS)
         nothing = np.zeros(0, np.int64)
         stamps_ns, people = (np.concatenate([nothing, *parts]) for parts in (self._stamps_ns, self._people))
@@ -176,13 +171,11 @@ class RecordingStatistics:
         return dict(zip(self._rig.names, zip(late_ms.tolist(), sigma_ms.tolist(), strict=True), strict=True))
 
 
-def _spread(total: int, wanted: int, window: int = _WINDOW) -> frozenset[int]:
+def _spread(total: int, wanted: int) -> frozenset[int]:
     """Return the numbers of ``wanted`` of ``total`` sets, in windows of consecutive ones spread evenly."""
-    if wanted <= 0 or total <= 0:
-        return frozenset()
     if wanted >= total:
         return frozenset(range(total))
-    windows = max(1, wanted // window)
+    windows = max(1, wanted // _WINDOW)
     length = wanted // windows
     starts = np.linspace(0, total - length, windows).astype(int)
     return frozenset(number for start in starts.tolist() for number in range(start, start + length))

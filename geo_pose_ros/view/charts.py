@@ -110,10 +110,7 @@ def shares(names: Sequence[str], values: FloatArray, labels: Sequence[str]) -> C
 def arrows(field: ResidualField, width: int, height: int, *, darkest_px: float) -> Chart:
     """Return the mean residual over the image (width x height px): arrows over cells shaded by its size.
 
-    Args:
-        field: the residuals.
-        width, height: of the image.
-        darkest_px: residual that is drawn darkest; the same for images that are compared.
+    The residual ``darkest_px`` is drawn darkest; it is the same for images that are compared.
     """
     with _figure(_WIDTH * height / width) as (axes, chart):
         rows, columns = field.size_px.shape

@@ -101,7 +101,7 @@ def overlay(
         found = keypoints.get(name)
         if found is not None:
             _ring(panel, (found.xy + 0.5) * scale - 0.5)
-        projected = project_world(rig[name], bodies.xyz) if len(bodies) else np.zeros((0, len(bodies.skeleton), 2))
+        projected = project_world(rig[name], bodies.xyz)
         draw_skeleton(panel, (projected + 0.5) * scale - 0.5, bodies.confidence, bodies.skeleton)
         _caption(panel, name, np.zeros(0) if found is None else distances_to_keypoints(projected, found, 0.0))
         panels.append(panel)

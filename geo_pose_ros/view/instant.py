@@ -16,12 +16,7 @@ class LazyFrames(Mapping[str, Frame]):
     def __init__(
         self, decoders: Mapping[str, Callable[[], Frame]], on_error: Callable[[str, GeoPoseError], None]
     ) -> None:
-        """Decode nothing yet.
-
-        Args:
-            decoders: by camera; may raise GeoPoseError.
-            on_error: gets the camera and what a decoder raised, once.
-        """
+        """Decode nothing yet; ``on_error`` gets the camera and the GeoPoseError that its decoder raised, once."""
         self._decoders, self._on_error = decoders, on_error
         self._frames: dict[str, Frame | None] = {}
 

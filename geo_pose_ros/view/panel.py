@@ -30,13 +30,7 @@ class Panel:
     """The controls beside the scene, and what is chosen with them."""
 
     def __init__(self, stage: Stage, names: Sequence[str], kinds: Sequence[str]) -> None:
-        """Add the controls.
-
-        Args:
-            stage: the scene.
-            names: of the cameras.
-            kinds: of poses to compare with.
-        """
+        """Add the controls, for the cameras ``names`` and the ``kinds`` of poses to compare with."""
         self._names = tuple(names)
         gui = stage.gui
         self.selected: int | None = None
@@ -134,7 +128,7 @@ class TimeLine:
         """Go to the next or the previous instant, and pause."""
         if self.playing:
             self.toggle()
-        at_ns = self._playback.after(self.time_ns) if forward else self._playback.before(self.time_ns)
+        at_ns = self._playback.neighbour(self.time_ns, forward=forward)
         if at_ns is not None:
             self.seek(at_ns)
 

@@ -6,7 +6,7 @@ their keypoints, the images) is found by stamps, so that a simulated clock or a 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from threading import Lock
 from ..arrays import NS_PER_S
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recorded, Recording, Source
 from ..errors import GeoPoseError
+from ..evaluation.findings import NO_BODIES
+from ..findings import Finding, Severity
 from ..messages.diagnostics import Status
 from ..messages.stamps import nearest_indices
 from ..types import Bodies3D, Keypoints2D
@@ -24,6 +26,12 @@ from .instant import Instant, LazyFrames
 # What is read at once, and what is read around it because stamps are not in the order of receiving.
 _BLOCK_NS, _BEFORE_NS, _AFTER_NS = NS_PER_S, NS_PER_S, NS_PER_S // 2
 _BLOCKS_KEPT = 6
+_MISSING = {
+    BODIES: NO_BODIES,
+    KEYPOINTS: Finding(Severity.WARNING, 'There are no keypoints, so that cameras cannot be judged.',
+                       'Record .../keypoints/<camera> with the bodies, or run geo_pose process.'),
+    IMAGE: Finding(Severity.WARNING, 'There are no images.', 'Name the bag that has them too.'),
+}
 # An image or keypoints belong to bodies whose stamp is this near.
 _NEAR_NS = 60_000_000
 
@@ -77,22 +85,14 @@ class Playback:
         received_ns, stamp_ns, tick = block.ticks[index]
         return self._instant(block, received_ns, stamp_ns, tick)
 
-    def after(self, time_ns: int) -> int | None:
-        """Return the time of the first instant after ``time_ns``; None if there is none."""
-        for number in range(self._number(time_ns), self._number(self.end_ns) + 1):
-            ticks = self._block(number).ticks
-            index = bisect_right(ticks, time_ns, key=lambda tick: tick[0])
-            if index < len(ticks):
-                return ticks[index][0]
-        return None
-
-    def before(self, time_ns: int) -> int | None:
-        """Return the time of the last instant before ``time_ns``; None if there is none."""
-        for number in range(self._number(time_ns), -1, -1):
-            ticks = self._block(number).ticks
-            index = bisect_left(ticks, time_ns, key=lambda tick: tick[0])
-            if index > 0:
-                return ticks[index - 1][0]
+    def neighbour(self, time_ns: int, *, forward: bool) -> int | None:
+        """Return the time of the first instant after ``time_ns``, or of the last one before; None if there is none."""
+        last = self._number(self.end_ns) if forward else 0
+        way = 1 if forward else -1
+        for number in range(self._number(time_ns), last + way, way):
+            for received_ns, _, _ in self._block(number).ticks[::way]:
+                if (received_ns - time_ns) * way > 0:
+                    return received_ns
         return None
 
     def prepare(self, time_ns: int) -> None:
@@ -179,3 +179,15 @@ def _last_statuses(block: _Block, time_ns: int) -> dict[str, Status]:
         status.name: status for received_ns, statuses in block.statuses if received_ns <= time_ns
         for status in statuses
     }
+
+
+def find_missing(recording: Recording, *needed: str) -> list[Finding]:
+    """Return what a recording lacks: a rig, all of its bags, bodies, and messages of the kinds ``needed``."""
+    found = []
+    if recording.damage:
+        found.append(Finding(Severity.ERROR, recording.damage,
+                             'If it is still being recorded, read it again later.'))
+    if recording.rig is None:
+        found.append(Finding(Severity.WARNING, 'There is no rig, so that cameras cannot be judged. '
+                             f'{recording.rig_fault}', 'Give the calibration with --rig RIG.yaml.'))
+    return found + [_MISSING[kind] for kind in needed if not recording.has(kind)]

@@ -25,7 +25,7 @@ from ..skeleton import BODY17
 from ..types import CameraRig
 from . import charts
 from .drawing import overlay
-from .playback import Playback
+from .playback import Playback, find_missing
 
 # Stamps below 2001 are of a simulated or a monotonic clock: their time of day says nothing.
 _FIRST_DATE_NS = 978_307_200 * NS_PER_S
@@ -115,9 +115,7 @@ def measure_recording(recording: Recording, config: ReportConfig) -> MeasuredRec
                 received_ns[bodies.stamp_ns] = one.time_ns
                 statistics.add_bodies(bodies)
             elif one.source.kind == KEYPOINTS:
-                keypoints = one.keypoints()
-                statistics.add_frame(keypoints.camera, keypoints.stamp_ns)
-                statistics.add_keypoints(keypoints)
+                statistics.add_keypoints(one.keypoints())
             elif one.source.kind == DIAGNOSTICS:
                 reported.add(one.statuses(), one.time_ns)
             elif one.source.camera in only_images:
@@ -146,7 +144,11 @@ def write_report(
     with Recording(bags, rig) as recording:
         measured = measure_recording(recording, config)
         found = find_problems(measured.report, config, Moments(measured.report.start_ns).name)
-        page = build_page(recording, measured, config, found).encode()
+        missing = find_missing(recording, KEYPOINTS)
+        if recording.damaged:
+            named = ', '.join(f'{topic} {count}' for topic, count in sorted(recording.damaged.items()))
+            missing.append(Finding(Severity.WARNING, f'Messages that could not be read: {named}.'))
+        page = build_page(recording, measured, config, [*found, *missing]).encode()
     try:
         out.write_bytes(page)
     except OSError as error:
@@ -164,7 +166,7 @@ def build_page(
     return render(
         'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report, moments),
         made_by='geo_pose report', numbers=_key_numbers(measured),
-        found=sorted([*found, *_reading_findings(recording)], key=lambda one: -one.severity), report=report,
+        found=sorted(found, key=lambda one: -one.severity), report=report,
         bodies=bodies, body_names=[f'body {body.body_id}' for body in bodies], has_images=recording.has(IMAGE),
         worst=_worst(recording, measured, moments), complaints=complaints[:_MOST_ROWS], reported=measured.reported,
         **_cameras(report), **_residuals(recording, report, config), **_bodies(report),
@@ -217,24 +219,6 @@ def _key_numbers(measured: MeasuredRecording) -> list[tuple[str, str]]:
         p50, p95 = np.percentile(delays, (50, 95))
         numbers.append((f'{p50:.0f} ms', f'latency, p95 {p95:.0f} ms'))
     return numbers
-
-
-def _reading_findings(recording: Recording) -> list[Finding]:
-    """Return what keeps the recording from being judged."""
-    found = []
-    if recording.damage:
-        found.append(Finding(Severity.ERROR, recording.damage,
-                             'If it is still being recorded, make the report again later.'))
-    if recording.damaged:
-        named = ', '.join(f'{topic} {count}' for topic, count in sorted(recording.damaged.items()))
-        found.append(Finding(Severity.WARNING, f'Messages that could not be read: {named}.'))
-    if recording.rig is None:
-        found.append(Finding(Severity.WARNING, 'There is no rig, so that cameras cannot be judged. '
-                             f'{recording.rig_fault}', 'Give the calibration with --rig RIG.yaml.'))
-    elif not recording.has(KEYPOINTS):
-        found.append(Finding(Severity.WARNING, 'There are no keypoints, so that cameras cannot be judged.',
-                             'Record .../keypoints/<camera> with the bodies, or run geo_pose process.'))
-    return found
 
 
 def _cameras(report: RecordingReport) -> dict[str, object]:

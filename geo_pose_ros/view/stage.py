@@ -13,6 +13,7 @@ import threading
 import webbrowser
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,8 @@ class Shown:
     names: bool = True
 
 
-class Stage:
-    """A scene that browsers at ``url`` look at; a context manager."""
+class Stage(AbstractContextManager['Stage']):
+    """A scene that browsers at ``url`` look at, with viser's panel ``gui``; a context manager."""
 
     def __init__(self, host: str = '127.0.0.1', port: int = 0, *, exact_port: bool = False) -> None:
         """Serve.
@@ -95,6 +96,7 @@ class Stage:
         """
         self._page = SceneServer(host, port, exact_port=exact_port)
         self._server, self.url = self._page.viser, self._page.url
+        self.gui: GuiApi = self._server.gui
         # Where a processor draws, shadows and light from surroundings cost more than all that is lit.
         self._server.scene.configure_default_lights(cast_shadow=False)
         self._server.scene.configure_environment_map(None)
@@ -107,27 +109,14 @@ class Stage:
         self._ghost: LineSegmentsHandle | None = None
         self.on_body: Callable[[int], None] = lambda body_id: None
 
-    @property
-    def gui(self) -> GuiApi:
-        """viser's panel, to add controls to."""
-        return self._server.gui
-
-    @property
-    def browsers(self) -> int:
-        """How many look on."""
-        return len(self._server.get_clients())
-
     def recorder(self) -> StateSerializer:
         """Return viser's recorder of the scene: ``insert_sleep`` between changes, then ``as_html``."""
         return self._server.get_scene_serializer()
 
     def set_rig(self, rig: CameraRig | None, floor_m: float = 0.0, look_at: FloatArray | None = None) -> None:
-        """Draw cameras and floor, and look at them from where all is in view.
+        """Draw cameras, if there is a rig, and floor, ``floor_m`` along up, and look from where all is in view.
 
-        Args:
-            rig: None: floor only.
-            floor_m: height of the floor along up.
-            look_at: (3,) m, what to look at; None for where the cameras do.
+        What is looked at is ``look_at`` (3,) m; None for what the cameras look at.
         """
         scene = self._server.scene
         with self._lock:
@@ -186,37 +175,36 @@ class Stage:
         if self._rig is None:
             return
         camera = self._rig[name]
-        for one in [client] if client is not None else list(self._server.get_clients().values()):
-            with one.atomic():
-                one.camera.up_direction = tuple(-camera.cam_from_world[1, :3])
-                one.camera.position = tuple(camera.position_m)
-                one.camera.look_at = tuple(camera.position_m + 3.0 * camera.cam_from_world[2, :3])
-                one.camera.fov = _field_of_view(camera)
+        self._put(client, -camera.cam_from_world[1, :3], camera.position_m,
+                  camera.position_m + 3.0 * camera.cam_from_world[2, :3], _field_of_view(camera))
 
     def look_around(self) -> None:
         """Put every browser back to where it began."""
         start = self._server.initial_camera
-        for one in list(self._server.get_clients().values()):
+        self._put(None, self._up, start.position, start.look_at, float(np.radians(50.0)))
+
+    def _put(
+        self, client: ClientHandle | None, up: FloatArray, position: FloatArray, look_at: FloatArray, fov_rad: float
+    ) -> None:
+        for one in [client] if client is not None else list(self._server.get_clients().values()):
             with one.atomic():
-                one.camera.up_direction = tuple(self._up)
-                one.camera.position = start.position
-                one.camera.look_at = start.look_at
-                one.camera.fov = float(np.radians(50.0))
+                one.camera.up_direction, one.camera.position = up, position
+                one.camera.look_at, one.camera.fov = look_at, fov_rad
 
     def show(self, instant: Instant, shown: Shown, images_of: Collection[str] | None = None) -> None:
         """Draw an instant; only the cameras ``images_of`` (None: all) get a new image."""
         with self._lock, self._server.atomic():
             bodies = instant.bodies
-            present = set() if bodies is None else set(bodies.body_ids.tolist())
-            for body_id in set(self._bodies) - present:
-                self._bodies.pop(body_id).remove()
-            if bodies is not None:
-                for row, body_id in enumerate(bodies.body_ids.tolist()):
-                    nodes = self._bodies.get(body_id)
-                    if nodes is None:
-                        nodes = _BodyNodes(self._server.scene, body_id, bodies.skeleton, self._up, self._clicked)
-                        self._bodies[body_id] = nodes
-                    nodes.update(bodies.xyz[row], bodies.covariance[row], shown)
+            if bodies is None:
+                bodies = Bodies3D.empty(instant.stamp_ns, '', BODY17)
+            present = bodies.body_ids.tolist()
+            for body_id in set(self._bodies) - set(present):
+                self._bodies.pop(body_id).root.remove()
+            for row, body_id in enumerate(present):
+                if body_id not in self._bodies:
+                    self._bodies[body_id] = _BodyNodes(
+                        self._server.scene, body_id, bodies.skeleton, self._up, lambda clicked: self.on_body(clicked))
+                self._bodies[body_id].update(bodies.xyz[row], bodies.covariance[row], shown)
             self._show_cameras(instant, shown, images_of)
 
     def forget_trails(self) -> None:
@@ -231,18 +219,14 @@ class Stage:
             if self._ghost is not None:
                 self._ghost.remove()
                 self._ghost = None
-            if bodies is None or not len(bodies):
+            if bodies is None:
                 return
-            edges = np.array(bodies.skeleton.edges)
-            segments = bodies.xyz[:, edges].reshape(-1, 2, 3)
+            segments = bodies.xyz[:, np.array(bodies.skeleton.edges)].reshape(-1, 2, 3)
             segments = segments[np.isfinite(segments).all((1, 2))]
             if len(segments):
                 self._ghost = self._server.scene.add_line_segments(
                     '/ghost', segments.astype(np.float32), _GHOST_COLOUR, thickness=_GHOST_M
                 )
-
-    def _clicked(self, body_id: int) -> None:
-        self.on_body(body_id)
 
     def _show_cameras(self, instant: Instant, shown: Shown, images_of: Collection[str] | None) -> None:
         for name, frustum in self._frusta.items():
@@ -270,15 +254,8 @@ class Stage:
         drawn = overlay(self._rig.subset([name]), {name: frame}, instant.keypoints, bodies, height_px=height)
         return np.ascontiguousarray(drawn[..., ::-1])
 
-    def close(self) -> None:
-        """Stop serving."""
-        self._page.close()
-
-    def __enter__(self) -> Stage:
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._page.close()
 
 
 class _BodyNodes:
@@ -288,14 +265,14 @@ class _BodyNodes:
         self, scene: SceneApi, body_id: int, skeleton: Skeleton, up: FloatArray, clicked: Callable[[int], None]
     ) -> None:
         self._edges, self._up = np.array(skeleton.edges), up
-        colour = body_colour(body_id)
+        colour: FloatArray = _COLOURS[body_id % len(_COLOURS)]
         sides = np.zeros(len(skeleton))
         for left, right in skeleton.flip_pairs:
             sides[left], sides[right] = 1.0, -1.0
         joints = np.stack([_shaded(colour, side) for side in sides])
         figure = np.concatenate([joints, joints[self._edges[:, 1]]])
         root, ball, dot = f'/bodies/{body_id}', sphere(5, 8), sphere(3, 4)
-        self._root = scene.add_frame(root, show_axes=False)
+        self.root = scene.add_frame(root, show_axes=False)
         self._figure = _add_spheres(scene, f'{root}/figure', ball, figure)
         self._spread = _add_spheres(scene, f'{root}/spread', ball, joints, _UNCERTAINTY_OPACITY)
         self._trail = _add_spheres(scene, f'{root}/trail', dot, np.tile(colour, (_TRAIL_DOTS, 1)))
@@ -325,9 +302,6 @@ class _BodyNodes:
             top = xyz[known][(xyz[known] @ self._up).argmax()]
             self._name.position = top + 0.12 * self._up
 
-    def remove(self) -> None:
-        self._root.remove()
-
 
 def _add_spheres(
     scene: SceneApi, name: str, unit: tuple[FloatArray, IntArray], colours: FloatArray, opacity: float | None = None
@@ -344,12 +318,6 @@ def _set_shapes(handle: BatchedMeshHandle, shapes: Ellipsoids) -> None:
     handle.batched_positions = shapes.centres.astype(np.float32)
     handle.batched_wxyzs = shapes.wxyz.astype(np.float32)
     handle.batched_scales = shapes.half_axes.astype(np.float32)
-
-
-def body_colour(body_id: int) -> FloatArray:
-    """Return the colour (3,) RGB of a body."""
-    colour: FloatArray = _COLOURS[body_id % len(_COLOURS)]
-    return colour
 
 
 def level_colour(status: Status | None) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..errors import GeoPoseError
 from ..types import Bodies3D, CameraRig
 from .instant import Instant
 from .panel import Panel, TimeLine
-from .playback import Playback
+from .playback import Playback, find_missing
 from .poses import OtherPoses
 from .settings import ViewConfig
 from .shapes import up_direction
@@ -47,17 +48,11 @@ class ImageTurns:
         return (name,)
 
 
-class Screen:
+class Screen(AbstractContextManager['Screen']):
     """A stage with its panel, which draw one instant after the other; a context manager."""
 
     def __init__(self, stage: Stage, rig: CameraRig | None, cameras: Sequence[str]) -> None:
-        """Add the panel.
-
-        Args:
-            stage: the scene.
-            rig: None: there are no poses to compare with.
-            cameras: their names.
-        """
+        """Add the panel; without a rig there are no poses to compare with."""
         self._stage = stage
         self._others = OtherPoses(rig)
         self.panel = Panel(stage, cameras, self._others.kinds)
@@ -66,12 +61,9 @@ class Screen:
         self._described_s = -math.inf
 
     def draw(self, instant: Instant, now_s: float, *, whole: bool = False) -> bool:
-        """Draw an instant unless it is there already; return whether words are due too.
+        """Draw an instant unless it is there already; return whether words are due too at ``now_s``, monotonic.
 
-        Args:
-            instant: what was known.
-            now_s: monotonic time.
-            whole: with the images of all cameras, as always when the panel was changed; else of one in turn.
+        ``whole``: with the images of all cameras, as always when the panel was changed; else of one in turn.
         """
         whole = whole or self.panel.changed
         if instant.time_ns != self._drawn_ns or self.panel.changed:
@@ -86,9 +78,6 @@ class Screen:
         self.panel.describe(instant)
         return True
 
-    def __enter__(self) -> Screen:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self._others.close()
 
@@ -102,8 +91,8 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
     period_s = 1.0 / config.rate_hz
     line = TimeLine(stage, playback, config.play)
     with Screen(stage, recording.rig, recording.cameras) as screen, ThreadPoolExecutor(1, 'read ahead') as reader:
-        for words in problems(recording):
-            stage.gui.add_markdown(f'\N{WARNING SIGN} {words}')
+        for finding in find_missing(recording, BODIES, IMAGE):
+            stage.gui.add_markdown(f'\N{WARNING SIGN} {finding.text}')
         ahead: Future[None] | None = None
         last_s, played = time.monotonic(), line.playing
         while not stop():
@@ -149,15 +138,3 @@ def _bodies_from(recording: Recording, time_ns: int) -> Bodies3D | None:
         except GeoPoseError as error:
             recording.count_damaged(one, error)
     return None
-
-
-def problems(recording: Recording) -> list[str]:
-    """Return what a recording lacks, in words."""
-    found = [recording.damage] if recording.damage else []
-    if not recording.has(BODIES):
-        found.append('No bodies: make them with geo_pose process BAG --out RESULT, then geo_pose view RESULT BAG.')
-    if recording.rig is None:
-        found.append(f'No cameras: {recording.rig_fault} Give the calibration with --rig.')
-    if not recording.has(IMAGE):
-        found.append('No images: name the bag that has them too.')
-    return found

@@ -88,7 +88,6 @@ def recorded(
                 after_s = (after_ms or {}).get(name, 0.0) / 1e3
                 shown = np.stack(people(number / RATE_HZ + after_s - (late_ms or {}).get(name, 0.0) / 1e3))
                 found = seen_by(rig, name, shown, stamp_of(number) + round(1e9 * after_s), shift(name, number))
-                statistics.add_frame(name, found.stamp_ns)
                 statistics.add_keypoints(change(name, number, found))
     # Triangulation alone, so that exact keypoints give exact joints.
     return statistics.report(PipelineConfig(lifter=LifterConfig(enabled=False)))

@@ -199,7 +199,6 @@ def test_no_rig_no_camera_no_body():
     statistics = RecordingStatistics(BODY17, None, ReportConfig())
     for number in range(10):
         statistics.add_bodies(bodies_at(number, (pose(0.0),)))
-        statistics.add_frame('cam0', stamp_of(number))
         statistics.add_keypoints(seen_by(ring_rig(1), 'cam0', pose(0.0), stamp_of(number)))
     report = statistics.report()
     assert report.sets == 10 and report.worst_ns == () and np.isnan(report.cameras['cam0'].residual_px)

@@ -40,10 +40,10 @@ def test_an_instant_holds_what_belongs_together(walk, number):
 def test_steps_and_between_instants_the_last_one_stays(walk):
     assert walk.at(stamp_of(40) + 20_000_000).stamp_ns == stamp_of(40)
     assert walk.period_ns == pytest.approx(1e9 / RATE_HZ, rel=1e-3)
-    assert walk.after(stamp_of(29)) == stamp_of(30)
-    assert walk.before(stamp_of(30)) == stamp_of(29)
-    assert walk.after(stamp_of(119)) is None
-    assert walk.before(stamp_of(0)) is None
+    assert walk.neighbour(stamp_of(29), forward=True) == stamp_of(30)
+    assert walk.neighbour(stamp_of(30), forward=False) == stamp_of(29)
+    assert walk.neighbour(stamp_of(119), forward=True) is None
+    assert walk.neighbour(stamp_of(0), forward=False) is None
 
 
 def test_states_are_those_last_reported(walk):
@@ -69,8 +69,8 @@ def test_a_gap_is_empty_and_steps_go_over_it(tmp_path):
     with Recording([tmp_path / 'gap']) as recording:
         walk = Playback(recording, 64)
         assert walk.at(stamp_of(150)).bodies is None
-        assert walk.after(stamp_of(59)) == stamp_of(240)
-        assert walk.before(stamp_of(240)) == stamp_of(59)
+        assert walk.neighbour(stamp_of(59), forward=True) == stamp_of(240)
+        assert walk.neighbour(stamp_of(240), forward=False) == stamp_of(59)
 
 
 def test_images_alone_and_late_results(tmp_path):

@@ -101,7 +101,7 @@ def test_a_bag_that_is_still_being_written_is_read_as_far_as_it_is(tmp_path):
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
     (tmp_path / 'walk' / 'metadata.yaml').unlink()
     said = words(page_of(tmp_path / 'walk'))
-    assert 'is damaged' in said and 'make the report again later' in said
+    assert 'is damaged' in said and 'read it again later' in said
     with Recording([tmp_path / 'walk']) as recording:
         assert stamp_of(200) < recording.end_ns < stamp_of(599)
         assert len(Playback(recording, 64).at(stamp_of(150)).bodies) == 2

@@ -58,7 +58,7 @@ def test_it_serves_this_machine_only_and_offers_no_tunnel(stage, caplog):
     assert 'SSH tunnel' in caplog.text
     served = Path(stage._page._folder.name)
     assert (served / 'index.html').exists() and isinstance(viser.infra.WebsockServer, type)
-    stage.close()
+    stage.__exit__()
     assert not served.exists()
 
 

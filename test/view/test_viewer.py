@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from geo_pose_ros import cli
-from geo_pose_ros.bags.recording import Recording
+from geo_pose_ros.bags.recording import BODIES, IMAGE, KEYPOINTS, Recording
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.view import stage, viewer
 from geo_pose_ros.view.export import export_page
 from geo_pose_ros.view.panel import Panel, TimeLine
-from geo_pose_ros.view.playback import Playback
+from geo_pose_ros.view.playback import Playback, find_missing
 from geo_pose_ros.view.poses import NONE, RAW, OtherPoses
 from geo_pose_ros.view.settings import ExportConfig, ViewConfig
 from geo_pose_ros.view.stage import Stage
-from geo_pose_ros.view.viewer import ImageTurns, opening, play, problems
+from geo_pose_ros.view.viewer import ImageTurns, opening, play
 
 from ..evaluation.moving import stamp_of, write_walk
 
@@ -121,13 +121,13 @@ def test_an_exported_page_is_whole(recording, tmp_path):
 
 
 def test_what_is_missing_is_said(tmp_path, recording):
-    assert problems(recording) == []
+    assert find_missing(recording, BODIES, KEYPOINTS, IMAGE) == []
     floor_m, centre = opening(recording)
     assert floor_m == 0.0 and np.linalg.norm(centre[:2]) < 1.5 and 0.5 < centre[2] < 1.5
     write_walk(tmp_path / 'bare', sets=5, bodies=False, infos=False)
     with Recording([tmp_path / 'bare']) as bare:
-        said = ' '.join(problems(bare))
-        assert 'No bodies' in said and 'No cameras' in said and 'No images' in said
+        said = ' '.join(finding.text for finding in find_missing(bare, BODIES, IMAGE))
+        assert 'There are no bodies' in said and 'There is no rig' in said and 'There are no images' in said
         with Stage() as stage:
             play(stage, bare, ViewConfig(), iter([False, True]).__next__)
 

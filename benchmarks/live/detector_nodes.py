@@ -36,8 +36,8 @@ from benchmarks.harness import CACHE, parser_of
 from geo_pose_ros.bags.cameras import choose_cameras
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.demo.live import prepare
+from geo_pose_ros.messages.cdr import with_header_stamp
 from geo_pose_ros.rigs.rig_file import dump_rig
-from geo_pose_ros.ros.io.cdr import with_header_stamp
 from geo_pose_ros.ros.io.middleware import large_data_environment
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.types import Camera, CameraRig

@@ -7,21 +7,19 @@ rosbags, SQLite and the decompressors raise errors of a dozen kinds on damaged b
 from __future__ import annotations
 
 import logging
-import struct
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, Qos
 from rosbags.typesys.store import Typestore
 
-from ..arrays import NS_PER_S
-from ..errors import BagError
+from ..errors import BagError, FrameError
+from ..messages.cdr import header_stamp_ns
 from ..messages.factory import Message
 from ..rigs.topics import Topic
 from .message_factory import TYPESTORE
@@ -48,11 +46,10 @@ class BagMessage:
         Raises:
             BagError: if the message is shorter than a header.
         """
-        # CDR: 4 bytes of encapsulation (the second one's lowest bit: little-endian), then sec and nanosec.
-        if len(self.raw) < 12:
-            raise BagError(f"A message of '{self.topic}' at {self.time_ns} ns is damaged: {len(self.raw)} bytes long.")
-        sec, nanosec = struct.unpack_from('<iI' if self.raw[1] & 1 else '>iI', self.raw, 4)
-        return int(sec) * NS_PER_S + int(nanosec)
+        try:
+            return header_stamp_ns(self.raw)
+        except FrameError as error:
+            raise BagError(f"A message of '{self.topic}' at {self.time_ns} ns is damaged: {error}") from error
 
     def decode(self) -> Message:
         """Return the message as rosbags' dataclass; raise BagError if it is damaged."""
@@ -64,7 +61,7 @@ class BagMessage:
             ) from error
 
 
-class BagReader:
+class BagReader(AbstractContextManager['BagReader']):
     """An open bag; a context manager.
 
     A bag whose recorder was killed (no metadata, file cut off) is read up to the cut, with a warning in the log and
@@ -190,12 +187,7 @@ class BagReader:
                 f'start: {error}. Copy it again; what was read before is sound.'
             ) from error
 
-    def __enter__(self) -> BagReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._reader.close()
         self._stack.close()
 

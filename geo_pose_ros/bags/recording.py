@@ -10,10 +10,9 @@ import heapq
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from ..errors import BagError, GeoPoseError
 from ..messages.clouds.bodies import bodies_from_cloud
@@ -72,7 +71,7 @@ class Recorded:
         return frame_from_message(self.message.decode(), self.source.camera, max_side_px=max_side_px)
 
 
-class Recording:
+class Recording(AbstractContextManager['Recording']):
     """One or several bags of the same time, open; a context manager.
 
     Attributes:
@@ -125,12 +124,12 @@ class Recording:
 
         A bag that is damaged inside ends there, with a warning in the log.
         """
-        streams = [
-            _recorded(reader, {name: source for name, source in topics.items() if source.kind in kinds},
-                      start_ns, stop_ns)
-            for reader, topics in zip(self._readers, self._topics, strict=True)
-        ]
-        yield from heapq.merge(*streams, key=lambda recorded: recorded.time_ns)
+        def read(reader: BagReader, topics: Mapping[str, Source]) -> Iterator[Recorded]:
+            wanted = [name for name, source in topics.items() if source.kind in kinds]
+            for message in until_damage(reader.messages(wanted, start_ns, stop_ns)):
+                yield Recorded(topics[message.topic], message)
+
+        yield from heapq.merge(*map(read, self._readers, self._topics), key=lambda recorded: recorded.time_ns)
 
     def count_damaged(self, recorded: Recorded, error: GeoPoseError) -> None:
         """Count a message that could not be read; the first of each topic is logged."""
@@ -139,12 +138,7 @@ class Recording:
         if self.damaged[topic] == 1:
             _LOG.warning('%s (further messages of %s are counted)', error, topic)
 
-    def __enter__(self) -> Recording:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 
@@ -174,10 +168,3 @@ def _first_rig(readers: Sequence[BagReader]) -> tuple[CameraRig | None, str]:
         except GeoPoseError as error:
             faults.append(str(error))
     return (max(rigs, key=len), '') if rigs else (None, ' '.join(faults))
-
-
-def _recorded(
-    reader: BagReader, topics: Mapping[str, Source], start_ns: int | None, stop_ns: int | None
-) -> Iterator[Recorded]:
-    for message in until_damage(reader.messages(topics, start_ns, stop_ns)):
-        yield Recorded(topics[message.topic], message)

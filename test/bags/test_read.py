@@ -78,7 +78,7 @@ def test_compressed_bags(tmp_path, mode):
 def test_damaged_messages():
     raw = b'\x00\x00\x00\x00' + struct.pack('>iI', 3, 4)
     assert BagMessage('/a', 'std_msgs/msg/Header', 0, raw, TYPESTORE).stamp_ns == 3_000_000_004
-    with pytest.raises(BagError, match="A message of '/a' at 7 ns is damaged: 11 bytes long"):
+    with pytest.raises(BagError, match="A message of '/a' at 7 ns is damaged: A serialised message of 11 bytes"):
         _ = BagMessage('/a', 'std_msgs/msg/Header', 7, raw[:11], TYPESTORE).stamp_ns
     with pytest.raises(BagError, match=r"A message of '/a' \(std_msgs/msg/Header\) at 7 ns is damaged"):
         BagMessage('/a', 'std_msgs/msg/Header', 7, raw[:14], TYPESTORE).decode()

@@ -19,7 +19,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.typesys.store import Typestore
 
 from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
 from geo_pose_ros.errors import GeoPoseError
@@ -28,12 +27,13 @@ from geo_pose_ros.messages.camera_info import (
     intrinsics_from_camera_info,
     rectified_from_camera_info,
 )
+from geo_pose_ros.messages.cdr import header_stamp_ns, read_compressed_image, read_image
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.image import ENCODINGS, frame_from_message
 from geo_pose_ros.messages.stamps import to_header
 from geo_pose_ros.messages.transforms import rig_to_transforms
+from geo_pose_ros.rigs.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, TF_MESSAGE
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
-from geo_pose_ros.ros.io.cdr import header_stamp_ns, read_compressed_image, read_image
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
 
@@ -68,24 +68,21 @@ def damage(data: bytes, rng: Rng) -> bytes:
     return bytes(out)
 
 
-def cdr(message: Any, message_type: str) -> bytes:
+def cdr(message: Any) -> bytes:
     """Return ``message`` serialised."""
-    return bytes(TYPESTORE.serialize_cdr(message, message_type))
+    return bytes(TYPESTORE.serialize_cdr(message, message.__msgtype__))
 
 
 def compressed(rng: Rng) -> bytes:
-    """Return a CompressedImage, its picture damaged in half of the cases."""
-    size = [int(n) for n in rng.integers(2, 100, 2)]
-    picture = rng.integers(0, 256, (*size, 3), np.uint8) if rng.random() < 0.5 else np.zeros((*size, 3), np.uint8)
+    """Return a CompressedImage, its image damaged in half of the cases."""
+    size = rng.integers(2, 100, 2).tolist()
+    image = rng.integers(0, 256, (*size, 3), np.uint8) if rng.random() < 0.5 else np.zeros((*size, 3), np.uint8)
     options = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(rng.integers(2))]
     codec = rng.choice(['.jpg', '.png'])
-    data = cv2.imencode(str(codec), picture, options if codec == '.jpg' else [])[1].tobytes()
+    data = cv2.imencode(str(codec), image, options if codec == '.jpg' else [])[1].tobytes()
     data = damage(data, rng) if rng.random() < 0.5 else data
-    return cdr(
-        MAKE('sensor_msgs/msg/CompressedImage', header=to_header(MAKE, 5, 'left'), format=str(codec[1:]),
-             data=np.frombuffer(data, np.uint8)),
-        'sensor_msgs/msg/CompressedImage',
-    )
+    return cdr(MAKE(COMPRESSED_IMAGE, header=to_header(MAKE, 5, 'left'), format=str(codec[1:]),
+                    data=np.frombuffer(data, np.uint8)))
 
 
 def raw(rng: Rng) -> bytes:
@@ -96,45 +93,46 @@ def raw(rng: Rng) -> bytes:
     if rng.random() < 0.5:
         height, width, step = (int(n) for n in rng.integers(0, 2 ** int(rng.integers(1, 32)), 3))
     data = rng.integers(0, 256, min(rows * step, 100_000), np.uint8)
-    return cdr(
-        MAKE('sensor_msgs/msg/Image', header=to_header(MAKE, 5, 'left'), height=height, width=width, step=step,
-             encoding=str(rng.choice(ENCODINGS)), is_bigendian=int(rng.integers(2)), data=data),
-        'sensor_msgs/msg/Image',
-    )
+    return cdr(MAKE(IMAGE, header=to_header(MAKE, 5, 'left'), height=height, width=width, step=step,
+                    encoding=str(rng.choice(ENCODINGS)), is_bigendian=int(rng.integers(2)), data=data))
 
 
 def keypoints(rng: Rng) -> bytes:
     """Return a keypoint cloud."""
     people = int(rng.integers(0, 4))
     found = Keypoints2D('left', 5, BODY17, rng.normal(0, 1e3, (people, 17, 2)), rng.random((people, 17)))
-    return cdr(keypoints_to_cloud(MAKE, found, 'left'), 'sensor_msgs/msg/PointCloud2')
+    return cdr(keypoints_to_cloud(MAKE, found, 'left'))
 
 
 def camera_info(rng: Rng) -> bytes:
     """Return a CameraInfo."""
-    return cdr(camera_info_from_intrinsics(MAKE, LENS, 5, 'left'), 'sensor_msgs/msg/CameraInfo')
+    return cdr(camera_info_from_intrinsics(MAKE, LENS, 5, 'left'))
 
 
 def transforms(rng: Rng) -> bytes:
     """Return a TFMessage."""
-    return cdr(rig_to_transforms(MAKE, RIG, 5), 'tf2_msgs/msg/TFMessage')
+    return cdr(rig_to_transforms(MAKE, RIG, 5))
 
 
-def decode(data: bytes, message_type: str, store: Typestore = TYPESTORE) -> Any:
+def decode(data: bytes, message_type: str) -> Any:
     """Return the message; what the middleware's own decoder cannot read never reaches the node."""
     try:
-        return store.deserialize_cdr(data, message_type)
+        return TYPESTORE.deserialize_cdr(data, message_type)
     except Exception:  # noqa: BLE001 - not ours to judge
         return None
 
 
-def _take(data: bytes, message_type: str, read: Callable[[Any], Any]) -> None:
-    message = decode(data, message_type)
-    if message is not None:
-        read(message)
+def _decoded(message_type: str, read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
+    """Return what decodes a message and, where that is possible, reads it."""
+    def take(data: bytes) -> None:
+        message = decode(data, message_type)
+        if message is not None:
+            read(message)
+
+    return take
 
 
-def _place(message: Any) -> None:
+def _look_up(message: Any) -> None:
     buffer = TransformBuffer()
     for static in (False, True):
         buffer.add(message.transforms, static=static)
@@ -145,17 +143,10 @@ def _place(message: Any) -> None:
 TARGETS: dict[str, tuple[Callable[[Rng], bytes], Callable[[bytes], Any]]] = {
     'compressed': (compressed, lambda b: (header_stamp_ns(b), frame_from_message(read_compressed_image(b), 'left'))),
     'raw': (raw, lambda b: (header_stamp_ns(b), frame_from_message(read_image(b), 'left', None, 64))),
-    'keypoints': (
-        keypoints, lambda b: _take(b, 'sensor_msgs/msg/PointCloud2', lambda m: keypoints_from_cloud(m, 'left'))
-    ),
-    'camera_info': (
-        camera_info,
-        lambda b: _take(b, 'sensor_msgs/msg/CameraInfo', lambda m: intrinsics_from_camera_info(m, 'left')),
-    ),
-    'camera_info of rectified': (
-        camera_info, lambda b: _take(b, 'sensor_msgs/msg/CameraInfo', lambda m: rectified_from_camera_info(m, 'left'))
-    ),
-    'transforms': (transforms, lambda b: _take(b, 'tf2_msgs/msg/TFMessage', _place)),
+    'keypoints': (keypoints, _decoded(POINT_CLOUD, lambda m: keypoints_from_cloud(m, 'left'))),
+    'camera_info': (camera_info, _decoded(CAMERA_INFO, lambda m: intrinsics_from_camera_info(m, 'left'))),
+    'camera_info of rectified': (camera_info, _decoded(CAMERA_INFO, lambda m: rectified_from_camera_info(m, 'left'))),
+    'transforms': (transforms, _decoded(TF_MESSAGE, _look_up)),
 }
 
 

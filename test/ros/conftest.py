@@ -38,6 +38,16 @@ def ros() -> Iterator[None]:
 
 
 @pytest.fixture
+def node() -> Iterator[object]:
+    """Give a node of nobody's, for tools that talk to others."""
+    from rclpy.node import Node
+
+    made = Node('tool')
+    yield made
+    made.destroy_node()
+
+
+@pytest.fixture
 def rig_path(tmp_path: Path) -> str:
     from test.ros.harness import small_rig
 

@@ -49,4 +49,4 @@ def run(arguments: argparse.Namespace) -> None:
             stop.set()
             print(player.report, file=sys.stderr)
             if arguments.report:
-                arguments.report.write_text(json.dumps(player.report.as_json(), indent=2) + '\n')
+                arguments.report.write_text(json.dumps(vars(player.report), indent=2) + '\n')

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
           f"'{arguments.out}'", file=sys.stderr)
     if recorder.failure is not None:
         print(f"geo_pose: writing '{arguments.out}' failed: {recorder.failure}", file=sys.stderr)
-    missing = sorted(set(arguments.topics) - recorder.subscribed)
+    missing = sorted(set(arguments.topics) - recorder.subscriptions.keys())
     if missing:
         print(f'geo_pose: never published: {", ".join(missing)}', file=sys.stderr)
     return 1 if recorder.failure is not None or missing else 0

@@ -1,10 +1,14 @@
-"""QoS profiles, and what to do when they do not match."""
+"""QoS profiles, what to do when they do not match, and subscriptions that are polled: no executor serves them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.subscription import Subscription
+
+from ...messages.factory import Message
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -12,7 +16,8 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 __all__ = [
-    'NO_PUBLISHER_EVENTS', 'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'explain_incompatible', 'profile',
+    'NO_PUBLISHER_EVENTS', 'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'explain_incompatible', 'ignore',
+    'profile', 'waiting_messages',
 ]
 
 NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
@@ -35,3 +40,18 @@ def explain_incompatible(topic: str, event: Any) -> str:
         'set reliability:=best_effort' if policy == 'RELIABILITY' else f'change {policy.lower()} of the publisher'
     )
     return f"A publisher on '{topic}' offers an incompatible {policy.lower()}; nothing is received from it: {remedy}."
+
+
+def ignore(_message: Message) -> None:
+    """Do nothing: the callback of a subscription that is polled."""
+
+
+def waiting_messages(subscription: Subscription[Message], *, raw: bool = False) -> Iterator[Message]:
+    """Yield the messages that wait, the oldest first and as many as the queue holds; ``raw``: as CDR."""
+    with subscription.handle:
+        # Bounded: a flood must not keep other topics waiting.
+        for _ in range(max(1, subscription.qos_profile.depth)):
+            taken: Message = subscription.handle.take_message(subscription.msg_type, raw)
+            if taken is None:
+                return
+            yield taken[0]

@@ -19,6 +19,7 @@ from ...arrays import NS_PER_S
 from ...detection.stage import DetectionStage
 from ...errors import ConfigError, GeoPoseError
 from ...findings import Finding, Severity
+from ...messages.cdr import read_compressed_image, read_image
 from ...messages.clouds.keypoints import keypoints_to_cloud
 from ...messages.clouds.predictions import predicted_from_cloud
 from ...messages.image import frame_from_message
@@ -27,7 +28,6 @@ from ...types import Frame, Keypoints2D, PredictedPeople
 from ..health.diagnostics import CameraInfo, camera_part
 from ..health.faults import HealthLog, Part
 from ..health.statistics import NodeStatistics
-from ..io.cdr import read_compressed_image, read_image
 from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
 from ..io.topics import InputTopics, fill

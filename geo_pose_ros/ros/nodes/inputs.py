@@ -19,11 +19,15 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 
 from ...errors import FrameError
+from ...messages.cdr import header_stamp_ns, with_header_stamp
 from ..health.statistics import NodeStatistics
-from ..io.cdr import header_stamp_ns, with_header_stamp
 from ..io.message_factory import message_class
-from ..io.polling import waiting_messages
-from ..io.qos import SubscriptionEventCallbacks, UnsupportedEventTypeError, explain_incompatible
+from ..io.qos import (
+    SubscriptionEventCallbacks,
+    UnsupportedEventTypeError,
+    explain_incompatible,
+    waiting_messages,
+)
 from ..io.topics import MESSAGE_TYPES, InputTopics
 
 if TYPE_CHECKING:

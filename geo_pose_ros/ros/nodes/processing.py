@@ -14,6 +14,7 @@ from sensor_msgs.msg import PointCloud2
 from ...arrays import NS_PER_S
 from ...detection import create_detector
 from ...errors import GeoPoseError, TransformError
+from ...messages.cdr import read_compressed_image, read_image
 from ...pipeline import PipelineResult, PosePipeline
 from ...runner import MessageReader, SetRunner
 from ...scene.sync import StampedSet
@@ -21,7 +22,6 @@ from ...skeleton import get_skeleton
 from ...types import Camera, CameraRig, ClockModel
 from ..health.statistics import NodeStatistics
 from ..io.bridge import raw_converter
-from ..io.cdr import read_compressed_image, read_image
 from ..io.topics import sends_only_keypoints, transport_of
 from .lifter_changes import LifterChanges
 from .outputs import Outputs

@@ -15,8 +15,7 @@ from ...messages.camera_info import intrinsics_from_camera_info
 from ...messages.factory import Message
 from ...rigs.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from ..io.message_factory import message_class
-from ..io.polling import ignore, waiting_messages
-from ..io.qos import profile
+from ..io.qos import ignore, profile, waiting_messages
 from .standalone import standalone_node
 
 

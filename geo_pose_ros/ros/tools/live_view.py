@@ -30,8 +30,7 @@ from ...view.settings import ViewConfig
 from ...view.stage import Stage, serve
 from ...view.viewer import IMAGE_SIDE_PX, Screen
 from ..io.message_factory import message_class
-from ..io.polling import ignore, waiting_messages
-from ..io.qos import profile
+from ..io.qos import ignore, profile, waiting_messages
 from ..io.transforms import subscribe_static_transforms
 from .standalone import standalone_node, stop_at_signals
 

@@ -17,13 +17,12 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rosbags.interfaces import Qos, QosDurability, QosReliability
-from rosbags.typesys.store import Typestore
 
 from ...arrays import NS_PER_S
 from ...bags.read import BagMessage, BagReader
 from ...errors import BagError, ConfigError
+from ...messages.cdr import header_stamp_ns, with_header_stamp
 from ...messages.factory import Message
-from ..io.cdr import header_stamp_ns, with_header_stamp
 from ..io.message_factory import message_class
 from ..io.qos import profile
 
@@ -38,7 +37,7 @@ _SETTLE_S = 1.0
 _HEADER = 'std_msgs/msg/Header'
 
 
-@dataclass(slots=True)
+@dataclass
 class PlayReport:
     """What was played.
 
@@ -56,22 +55,9 @@ class PlayReport:
     origin_ns: int = 0
     loop_ns: int = 0
 
-    def as_json(self) -> dict[str, object]:
-        """Return it as JSON-ready values."""
-        return {
-            'published': dict(self.published), 'latest_ms': self.latest_ms, 'skipped': self.skipped,
-            'origin_ns': self.origin_ns, 'loop_ns': self.loop_ns,
-        }
-
     def __str__(self) -> str:
         counts = ', '.join(f'{topic} {count}' for topic, count in sorted(self.published.items()))
         return f'published {sum(self.published.values())} messages, at most {self.latest_ms:.0f} ms late: {counts}'
-
-
-def begins_with_header(typestore: Typestore, message_type: str) -> bool:
-    """Return whether the first field of ``message_type`` is a header, so that it can be restamped."""
-    _, fields = typestore.fielddefs[message_type]
-    return bool(fields) and fields[0][1][1] == _HEADER
 
 
 class Player:
@@ -89,10 +75,12 @@ class Player:
         with BagReader(bag) as reader:
             for name in topics:
                 if name not in reader.topics:
-                    raise BagError(f"Bag '{bag}' has no topic '{name}'; it has: {', '.join(sorted(reader.topics))}.")
+                    raise BagError(f"Bag '{bag}' has no topic '{name}'; it has: {reader.topic_names}.")
             self._start_ns, self._end_ns = reader.start_ns, reader.end_ns
             wanted = [topic for name, topic in reader.topics.items() if not topics or name in topics]
-            self._stamped = {t.name for t in wanted if begins_with_header(reader.typestore, t.message_type)}
+            # Messages whose first field is a header can be restamped.
+            first_fields = {t.name: reader.typestore.fielddefs[t.message_type][1][:1] for t in wanted}
+            self._stamped = {name for name, fields in first_fields.items() if fields and fields[0][1][1] == _HEADER}
             # The next loop follows where one more message of the busiest topic would.
             most = max((topic.count for topic in wanted), default=0)
             self._gap_ns = (self._end_ns - self._start_ns) // max(1, most - 1)

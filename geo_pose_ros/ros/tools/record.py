@@ -35,6 +35,11 @@ class Recorder:
 
     Messages are queued without bound and written by a thread of its own, so that a slow disk delays nothing and
     loses nothing; ``close`` writes what is queued.
+
+    Attributes:
+        subscriptions: by the topics found so far.
+        recorded: messages written, by topic.
+        failure: what ended the writing (a full disk), or None.
     """
 
     def __init__(self, node: Node, writer: BagWriter, topics: Collection[str] = (), pattern: str = '') -> None:
@@ -56,27 +61,22 @@ class Recorder:
         self._node = node
         self._writer = writer
         self._topics = set(topics)
-        self._subscriptions: dict[str, Subscription[Message]] = {}
+        self.subscriptions: dict[str, Subscription[Message]] = {}
         self._unusable: set[str] = set()
         self._queue: SimpleQueue[tuple[str, str, bytes, int] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write, name='write bag', daemon=True)
-        self._failure: Exception | None = None
+        self.failure: Exception | None = None
         self.recorded: Counter[str] = Counter()
         self._group = ReentrantCallbackGroup()
         self._thread.start()
         self.discover()
         self._timer = node.create_timer(_DISCOVERY_PERIOD_S, self.discover, callback_group=self._group)
 
-    @property
-    def subscribed(self) -> frozenset[str]:
-        """The topics found so far."""
-        return frozenset(self._subscriptions)
-
     def discover(self) -> None:
         """Subscribe to wanted topics that appeared since."""
         for topic, kinds in self._node.get_topic_names_and_types():
             wanted = topic in self._topics if self._topics else bool(self._pattern.fullmatch(topic))
-            if wanted and topic not in self._subscriptions and topic not in self._unusable:
+            if wanted and topic not in self.subscriptions and topic not in self._unusable:
                 self._subscribe(topic, kinds[0])
 
     def _subscribe(self, topic: str, message_type: str) -> None:
@@ -99,7 +99,7 @@ class Recorder:
         def take(raw: bytes) -> None:
             self._queue.put((topic, message_type, raw, time.time_ns()))
 
-        self._subscriptions[topic] = self._node.create_subscription(
+        self.subscriptions[topic] = self._node.create_subscription(
             kind, topic, take, qos, raw=True, callback_group=self._group
         )
 
@@ -109,19 +109,14 @@ class Recorder:
             try:
                 self._writer.write_raw(topic, message_type, raw, time_ns)
             except OSError as error:
-                self._failure = error
+                self.failure = error
                 return
             self.recorded[topic] += 1
-
-    @property
-    def failure(self) -> Exception | None:
-        """What ended the writing (a full disk), or None."""
-        return self._failure
 
     def close(self) -> None:
         """Stop subscribing and write what is queued."""
         self._node.destroy_timer(self._timer)
-        for subscription in self._subscriptions.values():
+        for subscription in self.subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._queue.put(None)
         self._thread.join()

@@ -9,6 +9,7 @@ import sys
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -41,12 +42,12 @@ class CvBridge:
         channels = CHANNELS.get(message.encoding, 1)
         shape = (message.height, message.step // channels, channels)
         buffer = np.ndarray(shape=shape if channels > 1 else shape[:2], dtype=np.uint8, buffer=message.data)
-        picture = buffer[:, : message.width]
+        image = buffer[:, : message.width]
         if message.encoding == 'bgr8':
-            return picture
+            return image
         if message.encoding not in CODES:
             raise CvBridgeError(f'[{message.encoding}] is not a color format. but [bgr8] is.')
-        return cv2.cvtColor(np.ascontiguousarray(picture), CODES[message.encoding])
+        return cv2.cvtColor(np.ascontiguousarray(image), CODES[message.encoding])
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> Any:
     return raw_converter()
 
 
-def picture(encoding: str) -> Any:
+def image_message(encoding: str) -> Any:
     step = WIDTH * CHANNELS.get(encoding, 1)
     data = np.random.default_rng(0).integers(0, 256, HEIGHT * step, np.uint8)
     stamp = SimpleNamespace(sec=0, nanosec=5)
@@ -70,33 +71,25 @@ def picture(encoding: str) -> Any:
 
 @pytest.mark.parametrize('encoding', BRIDGED)
 def test_both_give_the_same_pixels(bridge: Any, encoding: str) -> None:
-    own = frame_from_message(picture(encoding), 'left').image
-    bridged = frame_from_message(picture(encoding), 'left', bridge=bridge).image
+    own = frame_from_message(image_message(encoding), 'left').image
+    bridged = frame_from_message(image_message(encoding), 'left', bridge=bridge).image
     np.testing.assert_array_equal(own, bridged)
 
 
 def test_it_is_asked_for_what_it_knows_only() -> None:
-    asked: list[str] = []
-
-    def convert(message: Any) -> Any:
-        asked.append(message.encoding)
-        return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-
-    deep = picture('mono8')
+    convert = Mock(return_value=np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    deep = image_message('mono8')
     deep.encoding, deep.step, deep.data = 'mono16', 2 * WIDTH, bytes(2 * WIDTH * HEIGHT)
-    for message in (picture('rgb8'), deep, picture('8UC1')):
+    for message in (image_message('rgb8'), deep, image_message('8UC1')):
         frame_from_message(message, 'left', bridge=convert)
-    assert asked == ['rgb8']
+    assert [call.args[0].encoding for call in convert.call_args_list] == ['rgb8']
 
 
-def test_the_picture_is_not_the_middleware_s(bridge: Any) -> None:
-    message = picture('bgr8')
+def test_its_image_is_not_the_middleware_s_and_its_error_ours(bridge: Any) -> None:
+    message = image_message('bgr8')
     assert not np.shares_memory(bridge(message), np.frombuffer(message.data, np.uint8))
-
-
-def test_what_it_refuses_is_an_error_of_ours(bridge: Any) -> None:
     with pytest.raises(FrameError, match="cv_bridge cannot convert '32FC1'"):
-        bridge(picture('32FC1'))
+        bridge(image_message('32FC1'))
 
 
 def test_without_it_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -23,13 +24,14 @@ from test.ros.nodes.test_moving import IDENTITY, S, along_x, told
 # the newest; clear(); TransformListener(buffer, node, *, spin_thread, qos, static_qos, ...) with unregister();
 # LookupException, ConnectivityException, InvalidArgumentException and ExtrapolationException below
 # TransformException; the words from tf2/src/{cache,buffer_core}.cpp.
+# By frame: the exception, its words, and the kind of our error.
 ERRORS = {
-    '/base': ('InvalidArgumentException', 'Invalid argument "/base" passed to lookupTransform argument source_frame'),
-    'apart': ('ConnectivityException', "Could not find a connection between 'odom' and 'apart'"),
-    'nowhere': ('LookupException', '"nowhere" passed to lookupTransform argument source_frame does not exist. '),
-    'once': ('ExtrapolationException', 'Lookup would require extrapolation at time 1.0, but only time 2.0 is in the '),
-    'future': ('ExtrapolationException', 'Lookup would require extrapolation into the future.  Requested ...'),
-    'past': ('ExtrapolationException', 'Lookup would require extrapolation into the past.  Requested ...'),
+    '/base': ('InvalidArgumentException', 'Invalid argument "/base" passed to lookupTransform argument ...', 'missing'),
+    'apart': ('ConnectivityException', "Could not find a connection between 'odom' and 'apart'", 'missing'),
+    'nowhere': ('LookupException', '"nowhere" passed to lookupTransform ... source_frame does not exist. ', 'missing'),
+    'once': ('ExtrapolationException', 'Lookup would require extrapolation at time 1.0, but only time 2.0 ...', 'late'),
+    'future': ('ExtrapolationException', 'Lookup would require extrapolation into the future.  Requested ...', 'late'),
+    'past': ('ExtrapolationException', 'Lookup would require extrapolation into the past.  Requested ...', 'old'),
 }
 
 
@@ -37,7 +39,7 @@ class FakeTf2(ModuleType):
     def __init__(self) -> None:
         super().__init__('tf2_ros')
         self.TransformException = type('TransformException', (Exception,), {})
-        for name, _ in ERRORS.values():
+        for name, *_ in ERRORS.values():
             setattr(self, name, type(name, (self.TransformException,), {}))
         self.closed, self.cleared = False, 0
 
@@ -47,7 +49,7 @@ class FakeTf2(ModuleType):
 
             def lookup_transform(inner, target_frame: str, source_frame: str, time: Time) -> Any:
                 if source_frame in ERRORS:
-                    name, words = ERRORS[source_frame]
+                    name, words, _ = ERRORS[source_frame]
                     raise getattr(self, name)(words)
                 at_ns = time.nanoseconds or 2 * S
                 return told(target_frame, source_frame, at_ns, along_x(at_ns / S)).transforms[0]
@@ -71,10 +73,7 @@ def test_tf2_answers_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(source, Tf2Transforms)
     np.testing.assert_array_equal(source.lookup('odom', 'base', S), along_x(1.0))
     np.testing.assert_array_equal(source.lookup('odom', 'base', None), along_x(2.0))
-    for frame, kind in (
-        ('nowhere', 'missing'), ('apart', 'missing'), ('/base', 'missing'), ('once', 'late'), ('future', 'late'),
-        ('past', 'old'),
-    ):
+    for frame, (*_, kind) in ERRORS.items():
         with pytest.raises(TransformError, match=f"'{frame}' in 'odom': ") as caught:
             source.lookup('odom', frame, S)
         assert caught.value.kind == kind
@@ -95,32 +94,25 @@ def test_tf2_answers_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_without_tf2_our_reader_listens_to_both_topics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transforms, 'find_spec', lambda name: None)
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
-    node, said = FakeNode(), []
+    callbacks: dict[str, Callable[[Any], None]] = {}
+    node, said = Mock(), []
+
+    def subscribe(kind: Any, topic: str, callback: Callable[[Any], None], qos: Any) -> str:
+        callbacks[topic] = callback
+        return topic
+
+    node.create_subscription, node.destroy_subscription = subscribe, callbacks.pop
     with pytest.raises(ConfigError, match=r'Cameras that move needs the ROS package tf2_msgs .* set no tracking_frame'):
         listen_to_transforms(node, said.append)
     monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: int)
     source = listen_to_transforms(node, said.append)
     assert isinstance(source, OwnTransforms)
-    node.callbacks['/tf_static'](told('base', 'eye', 0, IDENTITY))
-    node.callbacks['/tf'](told('odom', 'base', S, IDENTITY))
+    callbacks['/tf_static'](told('base', 'eye', 0, IDENTITY))
+    callbacks['/tf'](told('odom', 'base', S, IDENTITY))
     np.testing.assert_array_equal(source.lookup('odom', 'eye', S), IDENTITY)
     broken = told('odom', 'base', S, IDENTITY)
     broken.transforms[0].transform.rotation.w = 0.0
-    node.callbacks['/tf'](broken)
+    callbacks['/tf'](broken)
     assert len(said) == 1 and 'expected a unit quaternion' in said[0]
     source.close()
-    assert not node.callbacks
-
-
-class FakeNode:
-    """Remembers who subscribed to what."""
-
-    def __init__(self) -> None:
-        self.callbacks: dict[str, Callable[[Any], None]] = {}
-
-    def create_subscription(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: Any) -> str:
-        self.callbacks[topic] = callback
-        return topic
-
-    def destroy_subscription(self, topic: str) -> None:
-        del self.callbacks[topic]
+    assert not callbacks

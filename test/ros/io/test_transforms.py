@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, ReliabilityPolicy
 
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.ros.io import transforms
 from geo_pose_ros.ros.io.qos import explain_incompatible, profile
 from geo_pose_ros.ros.io.transforms import CameraFrames, subscribe_static_transforms
 from test.ros.harness import MAKE, RIG
@@ -32,49 +34,42 @@ def test_incompatible_qos_in_words() -> None:
     assert 'change deadline of the publisher' in said(QoSPolicyKind.DEADLINE)
 
 
-def test_tf_static_is_subscribed_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[Any, ...]] = []
-    node = SimpleNamespace(create_subscription=lambda *a: asked.append(a))
+@pytest.fixture(autouse=True)
+def no_tf2_msgs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+
+
+def test_tf_static_is_subscribed_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Mock()
     with pytest.raises(ConfigError, match=r'Install ros-.*-tf2-msgs, or give a rig file'):
         subscribe_static_transforms(node, print)
-    module = SimpleNamespace(TFMessage=int)
-    monkeypatch.setitem(sys.modules, 'tf2_msgs', SimpleNamespace(msg=module))
-    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
+    monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: int)
     subscribe_static_transforms(node, print)
-    kind, topic, callback, qos = asked[0]
+    kind, topic, callback, qos = node.create_subscription.call_args.args
     assert (kind, topic, callback) == (int, '/tf_static', print)
     assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
 
 def test_camera_frames_are_published_latched(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[Any] = []
-    asked: list[tuple[Any, ...]] = []
-
-    def create_publisher(*arguments: Any) -> Any:
-        asked.append(arguments)
-        made.append(SimpleNamespace(publish=sent.append))
-        return made[-1]
-
-    made: list[Any] = []
-    clock = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=S))
-    node = SimpleNamespace(
-        create_publisher=create_publisher, destroy_publisher=made.remove, get_clock=lambda: clock
-    )
-    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    publishers = [Mock(), Mock()]
+    node = Mock(**{'create_publisher.side_effect': publishers})
+    node.get_clock().now().nanoseconds = S
     with pytest.raises(ConfigError, match='publish_camera_frames needs the ROS package tf2_msgs'):
         CameraFrames(node, MAKE)
-    module = SimpleNamespace(TFMessage=lambda transforms: SimpleNamespace(transforms=transforms))
-    monkeypatch.setitem(sys.modules, 'tf2_msgs', SimpleNamespace(msg=module))
-    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
+    monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: SimpleNamespace)
     frames = CameraFrames(node, MAKE)
+
+    def published(publisher: Mock) -> list[str]:
+        return [t.child_frame_id for t in publisher.publish.call_args.args[0].transforms]
+
     frames.publish(RIG)
-    assert asked[0][1] == '/tf_static' and asked[0][2].durability == DurabilityPolicy.TRANSIENT_LOCAL
-    assert [t.child_frame_id for t in sent[0].transforms] == [camera.frame_id for camera in RIG.cameras]
+    _, topic, qos = node.create_publisher.call_args.args
+    assert topic == '/tf_static' and qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    assert published(publishers[0]) == [camera.frame_id for camera in RIG.cameras]
     # Another rig stands instead of the one before.
     frames.publish(RIG.subset(['cam1']))
-    assert len(made) == 1
-    assert [t.child_frame_id for t in sent[1].transforms] == [RIG['cam1'].frame_id]
+    node.destroy_publisher.assert_called_once_with(publishers[0])
+    assert published(publishers[1]) == [RIG['cam1'].frame_id]
     frames.close()
     frames.close()
-    assert made == []
+    assert [call.args for call in node.destroy_publisher.call_args_list] == [(one,) for one in publishers]

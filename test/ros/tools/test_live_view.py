@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
 import pytest
-from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
 from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
@@ -19,13 +19,6 @@ from test.ros.harness import MAKE, PERSON, RIG, until, world
 pytest.importorskip('viser')
 
 
-@pytest.fixture
-def listener():
-    node = Node('viewer')
-    yield node
-    node.destroy_node()
-
-
 def latest(topics, condition, what):
     """Poll until the instant fulfils ``condition``."""
     def fitting():
@@ -35,9 +28,9 @@ def latest(topics, condition, what):
     return until(fitting, what)
 
 
-def test_bodies_pictures_and_states_arrive(rig_path, listener):
+def test_bodies_images_and_states_arrive(rig_path, node):
     with world('compressed', rig_path=rig_path) as running:
-        topics = LiveTopics(listener, 'pose_node', RIG)
+        topics = LiveTopics(node, 'pose_node', RIG)
         instant = latest(topics, lambda i: i.bodies is not None and len(i.bodies) and len(i.frames) == 4, 'all of it')
         np.testing.assert_allclose(instant.bodies.xyz[0], PERSON, atol=1e-2)
         assert set(topics.cameras) == set(RIG.names)
@@ -48,12 +41,12 @@ def test_bodies_pictures_and_states_arrive(rig_path, listener):
         topics.close()
 
 
-def test_it_draws_what_runs_and_says_when_nothing_does(rig_path, listener):
+def test_it_draws_what_runs_and_says_when_nothing_does(rig_path, node):
     stop, drawn = threading.Event(), []
     with world('keypoints', rig_path=rig_path), Stage() as stage:
         original = stage.show
         stage.show = lambda instant, *rest, **more: (drawn.append(instant), original(instant, *rest, **more))
-        topics = LiveTopics(listener, '/pose_node', RIG)
+        topics = LiveTopics(node, '/pose_node', RIG)
         thread = threading.Thread(target=show_live, args=(stage, topics, ViewConfig(), stop))
         thread.start()
         try:
@@ -63,14 +56,14 @@ def test_it_draws_what_runs_and_says_when_nothing_does(rig_path, listener):
             stop.set()
             thread.join()
             topics.close()
-    silent = LiveTopics(listener, '/nobody', RIG)
+    silent = LiveTopics(node, '/nobody', RIG)
     assert 'Nothing comes on /nobody/bodies' in silent.poll().pipeline
     silent.close()
 
 
-def test_garbage_is_named_and_forgotten_when_it_ends(listener):
-    publisher = listener.create_publisher(PointCloud2, '/somebody/bodies', 10)
-    topics = LiveTopics(listener, 'somebody', RIG)
+def test_garbage_is_named_and_forgotten_when_it_ends(node):
+    publisher = node.create_publisher(PointCloud2, '/somebody/bodies', 10)
+    topics = LiveTopics(node, 'somebody', RIG)
     sound = bodies_to_cloud(MAKE, bodies_at(0, (PERSON,)))
 
     def said(message):
@@ -84,11 +77,8 @@ def test_garbage_is_named_and_forgotten_when_it_ends(listener):
     topics.close()
 
 
-def test_without_a_rig_or_tf_it_says_so(listener, monkeypatch):
-    import sys
-
+def test_without_a_rig_or_tf_it_says_so(node, monkeypatch):
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
-    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
-    topics = LiveTopics(listener, 'pose_node', None)
+    topics = LiveTopics(node, 'pose_node', None)
     assert topics.rig is None and 'tf2_msgs' in topics.faults['/tf_static']
     topics.close()

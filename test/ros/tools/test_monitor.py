@@ -9,8 +9,6 @@ import sys
 import threading
 from types import SimpleNamespace
 
-import pytest
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
@@ -89,40 +87,33 @@ def test_the_command_says_when_nothing_runs():
     assert done.returncode == 2 and 'nobody: nothing on /diagnostics yet' in done.stdout
 
 
-@pytest.fixture
-def listener():
-    node = Node('doctor')
-    yield node
-    node.destroy_node()
-
-
 def said(node):
     return {d.what: d.severity for d in check_graph(node, 0.5)}
 
 
-def test_cameras_that_are_well(listener, rig_path):
+def test_cameras_that_are_well(node, rig_path):
     with world('compressed', rig_path=rig_path, camera_qos=profile(5)) as running:
         info = running.tester.create_publisher(CameraInfo, '/cam0/camera_info', 5)
         message = camera_info_from_intrinsics(MAKE, RIG['cam0'].intrinsics, 0, 'cam0')
         timer = running.tester.create_timer(0.05, lambda: info.publish(message))
-        found = said(listener)
+        found = said(node)
         running.tester.destroy_timer(timer)
     assert found['/cam0/camera_info: 320x240 px, plumb_bob'] == Severity.OK
     assert found['/cam0/image_raw/compressed: reliable, from /tester'] == Severity.OK
     assert set(found.values()) == {Severity.OK}
 
 
-def test_nobody_two_at_once_and_deaf_ones(listener):
-    assert said(listener) == {'no camera publishes images': Severity.WARNING}
+def test_nobody_two_at_once_and_deaf_ones(node):
+    assert said(node) == {'no camera publishes images': Severity.WARNING}
     soft = QoSProfile(depth=1, reliability=profile(1, reliable=False).reliability)
-    publishers = [listener.create_publisher(CompressedImage, '/a/image_raw/compressed', soft)]
-    info = listener.create_publisher(CameraInfo, '/a/camera_info', 1)
-    listener.create_subscription(CompressedImage, '/a/image_raw/compressed', lambda _: None, profile(1))
-    found = said(listener)
+    publishers = [node.create_publisher(CompressedImage, '/a/image_raw/compressed', soft)]
+    info = node.create_publisher(CameraInfo, '/a/camera_info', 1)
+    node.create_subscription(CompressedImage, '/a/image_raw/compressed', lambda _: None, profile(1))
+    found = said(node)
     [deaf] = [what for what, health in found.items() if 'image_raw' in what and health == Severity.ERROR]
-    assert 'doctor asks for more and receives nothing' in deaf
+    assert 'tool asks for more and receives nothing' in deaf
     assert found['/a/camera_info: nothing came'] == Severity.WARNING
-    publishers.append(listener.create_publisher(CompressedImage, '/a/image_raw/compressed', soft))
+    publishers.append(node.create_publisher(CompressedImage, '/a/image_raw/compressed', soft))
     ended = threading.Event()
 
     def publish():
@@ -131,7 +122,7 @@ def test_nobody_two_at_once_and_deaf_ones(listener):
 
     thread = threading.Thread(target=publish)
     thread.start()
-    found = said(listener)
+    found = said(node)
     ended.set()
     thread.join()
     assert any('has 2 publishers' in what and health == Severity.ERROR for what, health in found.items())

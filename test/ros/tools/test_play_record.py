@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
@@ -25,6 +27,7 @@ from geo_pose_ros.commands.live import play, record
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.messages.stamps import stamp_of, to_header
 from geo_pose_ros.ros.io.middleware import PROFILE
+from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.tools.play import Player, publisher_qos
 from geo_pose_ros.ros.tools.record import Recorder, subscription_qos
 from test.ros.harness import until
@@ -37,7 +40,7 @@ COUNT = 10
 
 @pytest.fixture
 def bag(tmp_path: Path) -> Path:
-    """Ten pictures 20 ms apart, stamped 3 ms before they were received, and one word."""
+    """Ten images 20 ms apart, stamped 3 ms before they were received, and one word."""
     path, make = tmp_path / 'bag', RosbagsFactory()
     with BagWriter(path) as writer:
         writer.write(WORDS, make('std_msgs/msg/String', data='hello'), START_NS)
@@ -49,57 +52,42 @@ def bag(tmp_path: Path) -> Path:
     return path
 
 
-class Heard:
-    """Subscribes and spins in a thread."""
-
-    def __init__(self, *topics):
-        self.node = rclpy.create_node('heard')
-        self.images, self.words = [], []
-        if IMAGES in topics:
-            self.node.create_subscription(CompressedImage, IMAGES, self.images.append, 100)
-        if WORDS in topics:
-            self.node.create_subscription(String, WORDS, self.words.append, 100)
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.executor.shutdown()
-        self.thread.join()
-        self.node.destroy_node()
-
-
-@pytest.fixture
-def node():
-    made = rclpy.create_node('player')
-    yield made
-    made.destroy_node()
+@contextmanager
+def listening(*topics):
+    """Give the messages of ``topics`` that a thread receives, by topic."""
+    node, executor = rclpy.create_node('listening'), SingleThreadedExecutor()
+    heard = {topic: [] for topic in topics}
+    for topic in topics:
+        node.create_subscription(String if topic == WORDS else CompressedImage, topic, heard[topic].append, 100)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield heard
+    executor.shutdown()
+    thread.join()
+    node.destroy_node()
 
 
 def test_every_message_arrives_as_it_was(bag, node):
-    with Heard(IMAGES, WORDS) as heard:
+    with listening(IMAGES, WORDS) as heard:
         player = Player(node, bag)
         assert player.wait_for_subscribers(15.0) == []
         report = player.play(rate=4.0)
-        until(lambda: len(heard.images) == COUNT and heard.words, 'all messages')
-    assert [m.format for m in heard.images] == [str(i) for i in range(COUNT)]
-    assert [stamp_of(m) for m in heard.images] == [START_NS + i * PERIOD_NS - 3_000_000 for i in range(COUNT)]
-    assert heard.words[0].data == 'hello'
+        until(lambda: len(heard[IMAGES]) == COUNT and heard[WORDS], 'all messages')
+    assert [m.format for m in heard[IMAGES]] == [str(i) for i in range(COUNT)]
+    assert [stamp_of(m) for m in heard[IMAGES]] == [START_NS + i * PERIOD_NS - 3_000_000 for i in range(COUNT)]
+    assert heard[WORDS][0].data == 'hello'
     assert report.published == {IMAGES: COUNT, WORDS: 1}
 
 
 def test_restamped_loops_go_on_in_time_at_the_rate(bag, node):
     rate = 8.0
-    with Heard(IMAGES) as heard:
+    with listening(IMAGES) as heard:
         player = Player(node, bag, [IMAGES])
         player.wait_for_subscribers(15.0)
         report = player.play(rate=rate, loops=3, restamp=True)
-        until(lambda: len(heard.images) == 3 * COUNT, 'three loops')
-    stamps = [stamp_of(m) for m in heard.images]
+        until(lambda: len(heard[IMAGES]) == 3 * COUNT, 'three loops')
+    stamps = [stamp_of(m) for m in heard[IMAGES]]
     steps = {b - a for a, b in pairwise(stamps)}
     assert max(abs(step - PERIOD_NS / rate) for step in steps) <= 1
     # Acquired 3 ms before it was received, at this rate, and due when the playing began.
@@ -108,12 +96,12 @@ def test_restamped_loops_go_on_in_time_at_the_rate(bag, node):
 
 
 def test_start_skips_and_stop_stops(bag, node):
-    with Heard(IMAGES) as heard:
+    with listening(IMAGES) as heard:
         player = Player(node, bag, [IMAGES])
         player.wait_for_subscribers(15.0)
         player.play(start_s=0.1, rate=10.0)
-        until(lambda: len(heard.images) == 5, 'the second half')
-        assert [m.format for m in heard.images] == ['5', '6', '7', '8', '9']
+        until(lambda: len(heard[IMAGES]) == 5, 'the second half')
+        assert [m.format for m in heard[IMAGES]] == ['5', '6', '7', '8', '9']
     stop = threading.Event()
     stop.set()
     assert Player(node, bag, [IMAGES]).play(loops=0, stop=stop).published == {}
@@ -137,6 +125,8 @@ def test_refusals(bag, node, tmp_path):
         Player(node, bag).play(rate=0.0)
     with pytest.raises(ConfigError, match=r'--start: received 9.0 s, expected 0 .. 0\.180 s'):
         Player(node, bag).play(start_s=9.0)
+    with pytest.raises(ConfigError, match=r"--regex: '\*'"):
+        Recorder(node, Mock(), pattern='*')
     with BagWriter(tmp_path / 'foreign') as writer:
         writer.write('/tf', RosbagsFactory()('tf2_msgs/msg/TFMessage'), START_NS)
     try:
@@ -146,19 +136,12 @@ def test_refusals(bag, node, tmp_path):
             Player(node, tmp_path / 'foreign')
 
 
-def test_nobody_listening_is_told(bag, node):
-    assert Player(node, bag, [WORDS]).wait_for_subscribers(0.05) == [WORDS]
-
-
-def test_topics_that_nobody_needs_are_not_waited_for(bag, node):
-    """With a rig file, a node does not subscribe to camera_info and /tf_static."""
-    with Heard(IMAGES):
-        player = Player(node, bag)
-        assert player.wait_for_subscribers(60.0) == [WORDS]
-
-
-def test_waiting_can_be_stopped(bag, node):
+def test_subscribers_are_waited_for(bag, node):
     stop = threading.Event()
+    assert Player(node, bag, [WORDS]).wait_for_subscribers(0.05) == [WORDS]
+    with listening(IMAGES):
+        # With a rig file, a node does not subscribe to camera_info and /tf_static.
+        assert Player(node, bag).wait_for_subscribers(60.0, stop) == [WORDS]
     stop.set()
     assert Player(node, bag, [WORDS]).wait_for_subscribers(60.0, stop) == [WORDS]
 
@@ -169,8 +152,8 @@ def test_a_loop_that_is_stopped_is_no_error(bag):
         [sys.executable, '-m', 'geo_pose_ros.cli', 'play', str(bag), '--loop', '--wait', '60'],
         stderr=subprocess.PIPE, text=True,
     )
-    with Heard(IMAGES) as heard:
-        until(lambda: heard.images, 'a picture')
+    with listening(IMAGES) as heard:
+        until(lambda: heard[IMAGES], 'an image')
         player.send_signal(signal.SIGTERM)
         _, errors = player.communicate(timeout=30)
     assert player.returncode == 0, errors
@@ -178,31 +161,20 @@ def test_a_loop_that_is_stopped_is_no_error(bag):
 
 
 @pytest.mark.parametrize('command', [play, record])
-def test_pictures_get_room_in_shared_memory(command, bag, monkeypatch):
+def test_images_get_room_in_shared_memory(command, bag, monkeypatch):
     """The segment belongs to the sender, so that its process needs the profile."""
     for name in ('RMW_IMPLEMENTATION', 'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE'):
         monkeypatch.delenv(name, raising=False)
-    seen = []
-
-    def init(**options):
-        seen.append(os.environ['FASTDDS_DEFAULT_PROFILES_FILE'])
-        raise BagError('that is enough')
-
-    monkeypatch.setattr(rclpy, 'init', init)
+    monkeypatch.setattr(rclpy, 'init', Mock(side_effect=BagError('that is enough')))
     out = bag.parent / 'recorded'
     arguments = argparse.Namespace(bag=bag, out=out, storage='mcap', overwrite=True, topics=[], regex='', duration=0.0)
     with pytest.raises(BagError, match='enough'):
         command.run(arguments)
-    assert seen == [str(PROFILE)]
-
-
-def profile(reliability, durability=DurabilityPolicy.VOLATILE):
-    return QoSProfile(depth=5, reliability=reliability, durability=durability)
+    assert os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] == str(PROFILE)
 
 
 def test_quality_of_service_follows_the_publishers():
-    best, reliable = profile(ReliabilityPolicy.BEST_EFFORT), profile(ReliabilityPolicy.RELIABLE)
-    latched = profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+    best, reliable, latched = profile(5, reliable=False), profile(5), profile(5, latched=True)
     assert subscription_qos([reliable, reliable]).reliability == ReliabilityPolicy.RELIABLE
     assert subscription_qos([reliable, best]).reliability == ReliabilityPolicy.BEST_EFFORT
     assert subscription_qos([latched]).durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -218,9 +190,8 @@ def test_recorder_keeps_every_message_of_topics_that_appear_later(tmp_path, node
     talker = rclpy.create_node('talker')
     with BagWriter(tmp_path / 'bag', keep_partial=True) as writer:
         recorder = Recorder(node, writer, pattern='/later/.*')
-        assert recorder.subscribed == frozenset()
-        latched = profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
-        publisher = talker.create_publisher(String, '/later/words', latched)
+        assert recorder.subscriptions == {}
+        publisher = talker.create_publisher(String, '/later/words', profile(5, latched=True))
         ignored = talker.create_publisher(String, '/other/words', 10)
         until(lambda: executor.spin_once(timeout_sec=0.05) or publisher.get_subscription_count(), 'the recorder')
         sent = [f'{i}' for i in range(50)]
@@ -235,11 +206,6 @@ def test_recorder_keeps_every_message_of_topics_that_appear_later(tmp_path, node
     with BagReader(tmp_path / 'bag') as reader:
         assert [m.decode().data for m in reader.messages()] == sent
         assert reader.offered_qos['/later/words'] == (LATCHED_QOS,)
-
-
-def test_recorder_refuses_a_broken_expression(tmp_path, node):
-    with BagWriter(tmp_path / 'bag', keep_partial=True) as writer, pytest.raises(ConfigError, match=r"--regex: '\*'"):
-        Recorder(node, writer, pattern='*')
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ import struct
 from types import SimpleNamespace
 from typing import Any
 
-from ...arrays import NS_PER_S
-from ...errors import FrameError
+from ..arrays import NS_PER_S
+from ..errors import FrameError
 
 
 class _Reader:

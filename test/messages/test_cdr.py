@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip('rclpy')
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from geo_pose_ros.errors import FrameError
+from geo_pose_ros.messages.cdr import header_stamp_ns, read_compressed_image, read_image, with_header_stamp
 from geo_pose_ros.messages.stamps import stamp_of, to_header
-from geo_pose_ros.ros.io.cdr import header_stamp_ns, read_compressed_image, read_image, with_header_stamp
 from test.ros.harness import MAKE
 
 STAMP_NS = 1_700_000_000_123_456_789

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,18 +31,21 @@ class _Lens:
     intrinsics: Intrinsics
     image_from_frame: FloatArray
 
-    def equals(self, other: _Lens) -> bool:
-        mine, yours = self.intrinsics, other.intrinsics
-        return (
-            (self.frame_id, mine.width, mine.height, mine.distortion_model)
-            == (other.frame_id, yours.width, yours.height, yours.distortion_model)
-            and np.array_equal(mine.K, yours.K) and np.array_equal(mine.D, yours.D)
-            and np.array_equal(self.image_from_frame, other.image_from_frame)
-        )
+    def content(self) -> tuple[object, ...]:
+        """Return what differs between two lenses that differ."""
+        lens = self.intrinsics
+        arrays = (array.tobytes() for array in (lens.K, lens.D, self.image_from_frame))
+        return self.frame_id, lens.width, lens.height, lens.distortion_model, *arrays
 
 
 class RigBuilder:
-    """Knows each camera's intrinsics and pose as far as they came; a fault costs only its camera. Not thread-safe."""
+    """Knows each camera's intrinsics and pose as far as they came; a fault costs only its camera. Not thread-safe.
+
+    Attributes:
+        rig: the cameras calibrated so far; the same object until something changes.
+        problems: why a camera is not calibrated, by camera.
+        mounts: the frame that carries each camera of ``rig``, by name, where cameras move.
+    """
 
     def __init__(
         self, cameras: Sequence[str], world_frame: str, rig: CameraRig | None = None, rectified: Collection[str] = (),
@@ -61,9 +64,7 @@ class RigBuilder:
         Raises:
             CalibrationError: if the rig lacks one of ``cameras``, or has a distorted lens for rectified images.
         """
-        self._cameras = tuple(cameras)
         self._world_frame = world_frame
-        self._rectified = frozenset(rectified)
         self._static = TransformBuffer()
         self._transforms = self._static if moving is None else moving
         self._moves = moving is not None
@@ -73,14 +74,10 @@ class RigBuilder:
         # Per camera the pose of TF when a refinement was taken, and the refined camera.
         self._refined: dict[str, tuple[FloatArray, Camera]] = {}
         self._file: CameraRig | None = None
-        self._rig: CameraRig | None = None
-        self._missing: dict[str, str] = {}
-        self._mounts: dict[str, Mount] = {}
-        if rig is None:
-            self._assemble(0)
-        else:
-            check_file(rig, cameras, rectified)
-            self._use_file(rig)
+        self.rig: CameraRig | None = None
+        self.problems: dict[str, str] = {}
+        self.mounts: dict[str, Mount] = {}
+        self.use_cameras(cameras, rig, rectified, 0)
 
     def use_cameras(
         self, cameras: Sequence[str], rig: CameraRig | None, rectified: Collection[str], now_ns: int
@@ -109,42 +106,27 @@ class RigBuilder:
 
     def _use_file(self, rig: CameraRig) -> None:
         used = rig.subset(self._cameras)
-        if self._file is not None and self._rig is not None:
-            stay = [name for name in self._cameras if name in self._rig.names]
+        if self._file is not None and self.rig is not None:
+            stay = [name for name in self._cameras if name in self.rig.names]
             if stay and rig_hash(rig.subset(stay)) == rig_hash(self._file.subset(stay)):
-                used = _with(used, self._rig.cameras)
+                used = _with(used, self.rig.cameras)
         if self._moves:
-            self._mounts = mounts_of(used)
+            self.mounts = mounts_of(used)
             used = replace(used, world_frame_id=self._world_frame)
-        self._file, self._rig = rig, used
-
-    @property
-    def rig(self) -> CameraRig | None:
-        """The cameras calibrated so far; the same object until something changes."""
-        return self._rig
-
-    @property
-    def problems(self) -> Mapping[str, str]:
-        """Why a camera is not calibrated, by camera."""
-        return self._missing
-
-    @property
-    def mounts(self) -> Mapping[str, Mount]:
-        """The frame that carries each camera of ``rig``, by name, where cameras move."""
-        return self._mounts
+        self._file, self.rig = rig, used
 
     def retry(self, now_ns: int) -> None:
         """Look up again the cameras that move and had no transform."""
-        if self._missing and self._moves:
+        if self.problems and self._moves:
             self._assemble(now_ns)
 
     def has_intrinsics(self, camera: str) -> bool:
         """Return whether a valid camera_info came, or a rig file holds them."""
-        return camera in self._lenses or (self._rig is not None and camera in self._rig.names)
+        return camera in self._lenses or (self.rig is not None and camera in self.rig.names)
 
     def is_settled(self, now_ns: int) -> bool:
         """Return whether all cameras are calibrated, or nothing changed for a second."""
-        return not self._missing or now_ns - self._changed_ns > _SETTLE_NS
+        return not self.problems or now_ns - self._changed_ns > _SETTLE_NS
 
     def on_camera_info(self, camera: str, message: Message, now_ns: int) -> None:
         """Take a camera_info; one that is wrong becomes the camera's problem."""
@@ -153,11 +135,11 @@ class RigBuilder:
         except GeoPoseError as error:
             self._faults[camera] = str(error)
             if camera not in self._lenses:
-                self._missing[camera] = str(error)
+                self.problems[camera] = str(error)
             return
         self._faults.pop(camera, None)
         before = self._lenses.get(camera)
-        if before is None or not before.equals(known):
+        if before is None or before.content() != known.content():
             self._lenses[camera] = known
             self._assemble(now_ns)
 
@@ -175,8 +157,8 @@ class RigBuilder:
 
     def use_refined(self, rig: CameraRig, now_ns: int) -> None:
         """Take refined extrinsics and clocks; a camera loses them when TF gives it a new pose."""
-        if self._file is not None and self._rig is not None:
-            self._rig = _with(self._rig, rig.cameras)
+        if self._file is not None and self.rig is not None:
+            self.rig = _with(self.rig, rig.cameras)
             return
         self._refined = {
             camera.name: (self._tf_pose(self._mount(camera.name)), camera)
@@ -225,12 +207,12 @@ class RigBuilder:
                 mounts[name] = mount
             except GeoPoseError as error:
                 missing[name] = f"Camera '{name}': {error}"
-        changed = not _same_cameras(cameras, self._rig, stand=not self._moves)
-        if changed or missing != self._missing:
+        changed = not _same_cameras(cameras, self.rig, stand=not self._moves)
+        if changed or missing != self.problems:
             self._changed_ns = now_ns
         if changed:
-            self._rig = CameraRig(tuple(cameras), self._world_frame) if cameras else None
-        self._missing, self._mounts = missing, mounts
+            self.rig = CameraRig(tuple(cameras), self._world_frame) if cameras else None
+        self.problems, self.mounts = missing, mounts
 
 
 def check_file(rig: CameraRig, cameras: Sequence[str], rectified: Collection[str]) -> None:

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from ..errors import CalibrationError
 from ..types import CameraRig
-from .formats.camera_info_files import is_camera_info, parse_camera_info
 from .formats.colmap import parse_colmap
 from .formats.common import name_file, parse_yaml, ros_name
-from .formats.kalibr import is_kalibr, parse_kalibr
 from .formats.qualisys import dump_qca, parse_qca
 from .formats.toml_files import dump_toml, parse_toml
+from .formats.yaml_files import is_camera_info, is_kalibr, parse_camera_info, parse_kalibr
 from .rig_file import dump_rig, parse_rig
 
 _LOG = logging.getLogger(__name__)

@@ -15,8 +15,6 @@ from .transform_buffer import TransformSource
 
 # Poses farther apart in time are not compared.
 _COMPARED_S = 1.0
-
-
 # Noise of TF between two stamps, however near: m, rad.
 _NOISE_M, _NOISE_RAD = 0.05, 0.05
 
@@ -107,9 +105,7 @@ class MovingCameras:
                 poses[name] = compose(mounts[name].cam_from_frame, found)
         return CameraPoses(poses, faults)
 
-    def _frame_from_tracking(
-        self, frame: str, stamp_ns: int | None, *, may_jump: bool
-    ) -> FloatArray | TransformError:
+    def _frame_from_tracking(self, frame: str, stamp_ns: int | None, *, may_jump: bool) -> FloatArray | TransformError:
         try:
             pose = self._source.lookup(self._tracking_frame, frame, stamp_ns)
             if stamp_ns is not None and not may_jump:

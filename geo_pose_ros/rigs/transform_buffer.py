@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -39,16 +40,13 @@ class TransformSource(Protocol):
         ...
 
 
+@dataclass(slots=True)
 class _Edge:
-    """One frame in its parent, over time."""
+    """One frame in its parent, over time: stamps rise; a static one has a pose and no stamp."""
 
-    __slots__ = ('parent', 'poses', 'stamps')
-
-    def __init__(self, parent: str) -> None:
-        self.parent = parent
-        # Rising; a static one has a pose and no stamp.
-        self.stamps: list[int] = []
-        self.poses: list[FloatArray] = []
+    parent: str
+    stamps: list[int] = field(default_factory=list)
+    poses: list[FloatArray] = field(default_factory=list)
 
     @property
     def is_static(self) -> bool:
@@ -99,16 +97,12 @@ class TransformBuffer:
             # Time has begun anew.
             stamps.clear()
             poses.clear()
-        if not stamps or stamp_ns > stamps[-1]:
-            stamps.append(stamp_ns)
-            poses.append(pose)
+        at = bisect_left(stamps, stamp_ns)
+        if stamps[at : at + 1] == [stamp_ns]:
+            poses[at] = pose
         else:
-            at = bisect_left(stamps, stamp_ns)
-            if stamps[at] == stamp_ns:
-                poses[at] = pose
-            else:
-                stamps.insert(at, stamp_ns)
-                poses.insert(at, pose)
+            stamps.insert(at, stamp_ns)
+            poses.insert(at, pose)
         past = bisect_left(stamps, stamps[-1] - self._keep_ns)
         if past >= _TRIM:
             del stamps[:past], poses[:past]
@@ -121,7 +115,7 @@ class TransformBuffer:
         """
         down, up = self._chains(target, source)
         if stamp_ns is None:
-            stamp_ns = self._newest([*down, *up])
+            stamp_ns = min((stamps[-1] for frame in (*down, *up) if (stamps := self._edges[frame].stamps)), default=0)
         return compose(invert(self._along(down, stamp_ns)), self._along(up, stamp_ns))
 
     def _chains(self, target: str, source: str) -> tuple[list[str], list[str]]:
@@ -156,9 +150,6 @@ class TransformBuffer:
                 raise TransformError('missing', f'The transforms go round in a circle: {circle}; break it.')
             seen.append(parent)
         return seen
-
-    def _newest(self, frames: Sequence[str]) -> int:
-        return min((self._edges[f].stamps[-1] for f in frames if not self._edges[f].is_static), default=0)
 
     def _along(self, frames: Sequence[str], stamp_ns: int) -> FloatArray:
         """Return the pose of the first of ``frames`` in the parent of the last."""

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import yaml
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ...errors import ConfigError
-from ...settings import Setting, build, to_ros_yaml, walk
+from ...settings import Setting, build, flatten, to_ros_yaml, walk
 from ..nodes.settings import NodeConfig
 
 T = TypeVar('T')
@@ -23,6 +26,8 @@ _INT64_MAX = 2**63 - 1
 # rclpy takes these from the overrides itself.
 _RCLPY_PREFIX = 'qos_overrides.'
 
+# Node names that stand for all in a parameter file.
+_ALL_NODES = ('*', '**')
 # Matches in every namespace.
 NODE_KEY = '/**/pose_node'
 YAML_HEADER = """Parameters of pose_node with their defaults.
@@ -133,6 +138,43 @@ class NodeParameters(Generic[T]):
 def _plain(value: object) -> object:
     """Return arrays of rclpy (array.array, tuples) as lists."""
     return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else value
+
+
+def shared_names(*command_lines: Sequence[str]) -> frozenset[str]:
+    """Return the parameters that files on ``command_lines`` give to all nodes and to none by its name.
+
+    rclpy gives a node both its own parameters and those of all nodes without saying which. Files that cannot be read
+    are left to rcl, which has refused them already.
+    """
+    to_all: set[str] = set()
+    to_some: set[str] = set()
+    for words in command_lines:
+        for path in _files(words):
+            for node_name, names in _sections(path):
+                (to_all if node_name.rsplit('/', 1)[-1] in _ALL_NODES else to_some).update(names)
+    return frozenset(to_all - to_some)
+
+
+def _files(words: Sequence[str]) -> Iterator[Path]:
+    for word, following in pairwise(words):
+        if word == '--params-file':
+            yield Path(following)
+
+
+def _sections(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """Yield the full node name and parameter names of each section; namespaces may be nested."""
+    try:
+        tree: Any = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return
+    pending: list[tuple[str, Any]] = [('', tree)]
+    while pending:
+        name, section = pending.pop()
+        for key, value in section.items() if isinstance(section, Mapping) else ():
+            if key == 'ros__parameters' and isinstance(value, Mapping):
+                yield name, set(flatten(value))
+            else:
+                pending.append((f'{name}/{key}', value))
 
 
 def main() -> None:

@@ -19,8 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from ...errors import ConfigError, GeoPoseError
 from ..io.middleware import large_data_environment
-from ..io.parameter_files import shared_names
-from ..io.parameters import NodeParameters
+from ..io.parameters import NodeParameters, shared_names
 from .settings import DetectorNodeConfig, NodeConfig
 
 # How often the node looks for a parameter that was set: Humble calls nobody after that.

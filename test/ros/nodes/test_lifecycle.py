@@ -20,7 +20,7 @@ from rclpy.parameter import Parameter
 
 from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.ros.io import parameters
-from geo_pose_ros.ros.io.parameter_files import shared_names
+from geo_pose_ros.ros.io.parameters import shared_names
 from geo_pose_ros.ros.io.qos import UnsupportedEventTypeError
 from geo_pose_ros.ros.nodes.pose_node import PoseNode
 from geo_pose_ros.ros.nodes.settings import NodeConfig

@@ -1,4 +1,8 @@
-"""Kalibr's camchain YAML: a chain of cameras, each relative to the one before; the first is the world."""
+"""YAML of other tools: Kalibr's camchain, and the camera_info of one camera.
+
+A camchain has cameras each relative to the one before; the first is the world. `camera_calibration` and camera drivers
+keep a camera_info: intrinsics without a pose.
+"""
 
 from __future__ import annotations
 
@@ -60,3 +64,27 @@ def _intrinsics(entry: Tree) -> Intrinsics:
     D = np.array([] if model == 'none' else entry['distortion_coeffs'], float)
     width, height = (int(side) for side in entry['resolution'])
     return Intrinsics(camera_matrix(fx, fy, cx, cy), D, _MODELS[model], width, height)
+
+
+def is_camera_info(tree: Tree) -> bool:
+    """Return whether a parsed YAML is one."""
+    return isinstance(tree, Mapping) and 'camera_matrix' in tree
+
+
+def parse_camera_info(tree: Tree, file_name: str) -> Camera:
+    """Return the camera, at the world's origin because the file has no pose.
+
+    Args:
+        tree: the parsed YAML.
+        file_name: the camera's name where the file gives none, or the drivers' default.
+
+    Raises:
+        CalibrationError: naming the camera, if something is missing or impossible.
+    """
+    given = str(tree.get('camera_name', ''))
+    name = file_name if given in ('', 'camera', 'narrow_stereo') else given
+    with name_camera(name):
+        K = np.array(tree['camera_matrix']['data'], float).reshape(3, 3)
+        D = np.array(tree['distortion_coefficients']['data'], float).ravel()
+        size = int(tree['image_width']), int(tree['image_height'])
+        return ros_camera(name, Intrinsics(K, D, str(tree['distortion_model']), *size), np.eye(3, 4))

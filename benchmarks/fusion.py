@@ -306,7 +306,7 @@ def ours_on(
     def block(frames: slice) -> FloatArray:
         xn = np.stack([normalize(camera.intrinsics, xy[c, frames]) for c, camera in enumerate(rig.cameras)])
         views = BodyViews(np.where(used[:, frames, :, None] > 0.0, xn, np.nan), used[:, frames])
-        noise = Noise.as_set(len(rig))
+        noise = Noise(1.0, np.ones(len(rig)), np.zeros(len(rig)))
         found = estimate_bodies(cameras, views, BodyPrior(lifted=lift(views)), FULL.solver, noise, lift)
         return found.solution.xyz
 

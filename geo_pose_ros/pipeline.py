@@ -17,7 +17,7 @@ from .scene.predictions import Predictions
 from .scene.scene import Scene, SceneResult
 from .scene.settings import PipelineConfig
 from .skeleton import BODY17, map_to_body17
-from .types import Bodies3D, CameraRig, ClockModel, Frame, FrameSet, Keypoints2D, PredictedPeople
+from .types import Bodies3D, CameraRig, ClockModel, FrameSet, Keypoints2D, PredictedPeople
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +136,7 @@ class PosePipeline:
         Raises:
             CalibrationError: if a camera is not in the rig.
         """
-        detection = self.begin({name: partial(_frame, frame) for name, frame in frames.frames.items()})
+        detection = self.begin({name: partial(frames.frames.__getitem__, name) for name in frames.frames})
         return self.finish(frames.stamp_ns, detection.views())
 
     def begin(
@@ -207,10 +207,6 @@ class PosePipeline:
 def _sizes(rig: CameraRig) -> dict[str, tuple[int, int]]:
     """Return width and height of the cameras' images, px, by name."""
     return {camera.name: (camera.intrinsics.width, camera.intrinsics.height) for camera in rig.cameras}
-
-
-def _frame(frame: Frame) -> Frame:
-    return frame
 
 
 def _in_images(

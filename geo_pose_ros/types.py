@@ -7,7 +7,7 @@ z forward, REP-103); the centre of the top-left pixel is (0, 0). NaN marks what 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -370,12 +370,6 @@ class PredictedPeople:
     def __len__(self) -> int:
         return int(self.xy.shape[0])
 
-    @classmethod
-    def nobody(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> PredictedPeople:
-        """Return a prediction of nobody."""
-        joints = len(skeleton)
-        return cls(camera, stamp_ns, skeleton, np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros(0, np.int64))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bodies3D:
@@ -438,8 +432,5 @@ class Bodies3D:
 
     def select(self, kept: NDArray[np.bool_]) -> Bodies3D:
         """Return the bodies of the mask ``kept`` (P,)."""
-        per_body = (
-            'xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids', 'velocity', 'age_s',
-            'views',
-        )
-        return replace(self, **{name: getattr(self, name)[kept] for name in per_body})
+        # The first three are of the set.
+        return replace(self, **{field.name: getattr(self, field.name)[kept] for field in fields(self)[3:]})

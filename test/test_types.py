@@ -160,7 +160,6 @@ def test_expected_people_are_checked_and_read_only():
         people.xy[0, 0, 0] = 1.0
     with pytest.raises(ShapeError, match='sigma_px'):
         PredictedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((1, 17)), np.array([7, 3]))
-    assert len(PredictedPeople.nobody('a', 5, BODY17)) == 0
 
 
 def test_clock_model_converts_both_ways():

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.lifting.gravity import UP_AXES
+from geo_pose_ros.lifting.canonical import UP_AXES
 from geo_pose_ros.settings import build, flatten, setting, walk
 
 

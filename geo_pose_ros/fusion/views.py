@@ -93,11 +93,6 @@ class Noise:
     scale: FloatArray
     shared: FloatArray
 
-    @classmethod
-    def as_set(cls, cameras: int) -> Noise:
-        """Return the noise of cameras of which only the settings are known."""
-        return cls(1.0, np.ones(cameras), np.zeros(cameras))
-
     def applied(self, weights: FloatArray, focal_px: FloatArray) -> FloatArray:
         """Return weights (C, B, J), 1/px, of keypoints that have this noise instead of that of the settings."""
         own = weights / self.scale[:, None, None]

@@ -11,12 +11,13 @@ the image's, and two numbers say what that takes away: how steeply it looks down
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import BoolArray, Float32Array, FloatArray
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 from ..geometry.stats import nan_median
 from ..geometry.virtual_camera import rotation_to_axis
 
@@ -30,6 +31,11 @@ _OFF_AXIS = 0.05
 _NADIR = 0.05
 # log of the size of a person some 5 m away: about the mean over rooms.
 _USUAL_LOG_SIZE = -2.5
+# Names of the world's upward axis, as settings spell them; REP-103's worlds have z up.
+UP_AXES: Mapping[str, tuple[float, float, float]] = {
+    'z': (0.0, 0.0, 1.0), 'y': (0.0, 1.0, 0.0), 'x': (1.0, 0.0, 0.0),
+    '-z': (0.0, 0.0, -1.0), '-y': (0.0, -1.0, 0.0), '-x': (-1.0, 0.0, 0.0),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,3 +163,30 @@ def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         product[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
     return product
+
+
+def up_in_cameras(cam_from_world: FloatArray, up: str) -> FloatArray:
+    """Return the unit vectors (..., 3) of the world's ``up`` in the frames of cameras (..., 3, 4).
+
+    Raises:
+        ConfigError: for a name that is not in UP_AXES.
+    """
+    turned: FloatArray = cam_from_world[..., :3] @ _axis(up)
+    return turned
+
+
+def camera_heights(cam_from_world: FloatArray, up: str) -> FloatArray:
+    """Return how high (...,), m, cameras (..., 3, 4) are above the plane through the world's origin, across ``up``.
+
+    Raises:
+        ConfigError: for a name that is not in UP_AXES.
+    """
+    centre = -np.swapaxes(cam_from_world[..., :3], -1, -2) @ cam_from_world[..., 3:]
+    heights: FloatArray = centre[..., 0] @ _axis(up)
+    return heights
+
+
+def _axis(up: str) -> FloatArray:
+    if up not in UP_AXES:
+        raise ConfigError(f"World axis '{up}': expected one of {', '.join(UP_AXES)}; name the one that is upwards.")
+    return np.array(UP_AXES[up])

@@ -13,8 +13,7 @@ from ..errors import BackendError, ShapeError
 from ..inference.base import InferenceBackend, create_backend, warm_up
 from ..inference.model_card import INPUT_NAME, VIEW_NAME, ModelCard, default_model, load_card
 from ..skeleton import BODY17
-from .canonical import CanonicalPoses, Poses, canonical_poses
-from .gravity import camera_heights, up_in_cameras
+from .canonical import CanonicalPoses, Poses, camera_heights, canonical_poses, up_in_cameras
 from .root import locate_root
 from .settings import LifterConfig
 

@@ -18,13 +18,12 @@ from ..geometry.matrices import traces
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17
 from ..types import Bodies3D, CameraRig, ClockModel, Keypoints2D
-from .assignment import Assignment, assign
 from .bodies import to_bodies
 from .body_lifter import BodyLifter
 from .bones import BoneLengths
 from .cameras.learner import CameraLearner
 from .cameras.states import CameraState, CameraStates
-from .measurement import Measured, measure_bodies, predict_bodies
+from .measurement import Assignment, Measured, assign, measure_bodies, predict_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions
 from .reidentification import find_only_prompted, merge_duplicates, reidentify

@@ -28,11 +28,15 @@ def scene(cameras=4, bodies=1, noise_px=2.0):
     return P, np.full(cameras, 902.5), xn, np.ones((cameras, bodies, 17)), np.stack(people)
 
 
+def noise_of(cameras: int) -> Noise:
+    return Noise(1.0, np.ones(cameras), np.zeros(cameras))
+
+
 def run(P, focal, xn, confidence, noise=None, **known):
     count = len(P)
     cameras = Cameras(P, focal, np.zeros((count, 4)), np.zeros(count), np.ones(count, bool))
     views = BodyViews(np.where(confidence[..., None] > 0.0, xn, np.nan), confidence * np.isfinite(xn).all(-1))
-    return estimate_bodies(cameras, views, BodyPrior(**known), SolverConfig(), noise or Noise.as_set(count))
+    return estimate_bodies(cameras, views, BodyPrior(**known), SolverConfig(), noise or noise_of(count))
 
 
 def swap(xn, view, body, group):
@@ -140,7 +144,7 @@ def weights_of(noise: Noise) -> np.ndarray:
 
 
 def test_weights_follow_the_size_in_the_image_and_the_noise_of_each_camera():
-    np.testing.assert_allclose(weights_of(Noise.as_set(3)), [[0.25, 0.25], [0.25, 0.25], [0.0, 0.0]])
+    np.testing.assert_allclose(weights_of(noise_of(3)), [[0.25, 0.25], [0.25, 0.25], [0.0, 0.0]])
     scaled = weights_of(Noise(5.0, np.array([1.0, 2.0, 1.0]), np.zeros(3)))
     np.testing.assert_allclose(scaled, [[0.25, 0.25], [0.125, 0.125], [0.0, 0.0]])
     # 4 px of its own and 3 px shared are 5 px.

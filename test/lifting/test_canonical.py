@@ -7,8 +7,7 @@ import pytest
 
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.lifting.canonical import MIN_JOINTS, canonical_poses
-from geo_pose_ros.lifting.gravity import up_in_cameras
+from geo_pose_ros.lifting.canonical import MIN_JOINTS, canonical_poses, up_in_cameras
 from geo_pose_ros.lifting.root import solve_root
 from test.scenes import person, ring_rig
 

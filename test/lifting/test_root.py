@@ -7,7 +7,7 @@ import pytest
 
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.lifting.gravity import up_in_cameras
+from geo_pose_ros.lifting.canonical import up_in_cameras
 from geo_pose_ros.lifting.root import bone_scale, locate_root, root_spread, solve_root
 from geo_pose_ros.skeleton import BODY17
 from test.scenes import person, ring_rig

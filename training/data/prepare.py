@@ -9,8 +9,7 @@ import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.lifting.canonical import canonical_poses
-from geo_pose_ros.lifting.gravity import UP_AXES
+from geo_pose_ros.lifting.canonical import UP_AXES, canonical_poses
 from geo_pose_ros.rigs.rig_file import rig_hash
 from geo_pose_ros.simulation.motion import ANSUR, random_proportions, rescale_bones
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.lifting.gravity import camera_heights, up_in_cameras
+from geo_pose_ros.lifting.canonical import camera_heights, up_in_cameras
 from geo_pose_ros.lifting.root import locate_root
 
 from ..data.recording import PersonRecording

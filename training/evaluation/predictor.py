@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from geo_pose_ros.arrays import Float32Array, FloatArray
 from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, VIEW_NAME, load_card
-from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses
-from geo_pose_ros.lifting.gravity import up_in_cameras
+from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses, up_in_cameras
 from geo_pose_ros.lifting.root import solve_root
 
 from ..data.recording import PersonRecording

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geo_pose_ros.scene.history import PoseHistory
+from geo_pose_ros.scene.body_lifter import PoseHistory
 
 MS = 1_000_000
 

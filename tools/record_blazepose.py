@@ -135,15 +135,12 @@ def follow(reference: Reference, images: list[Any]) -> dict[str, Any]:
     region, seconds = None, 0.0
     for image in images:
         people, found, looked, _ = reference.find(image)
-        rows['score'].append(people[:, 0].max(initial=0.0))
-        rows['found'].append(found)
-        rows['looked'].append(looked)
         began = perf_counter()
         _, used, landmarks, following = reference.find(image, region)
         seconds += perf_counter() - began
-        rows['used'].append(used)
-        rows['followed'].append(landmarks)
-        rows['next'].append(following)
+        values = people[:, 0].max(initial=0.0), found, looked, used, landmarks, following
+        for name, value in zip(rows, values, strict=True):
+            rows[name].append(value)
         region = None if np.isnan(following).any() else following
     print(f'{1e3 * seconds / len(images):.1f} ms per image, following')
     return {name: np.array(values) for name, values in rows.items()}
@@ -183,10 +180,8 @@ def main() -> None:
         image = cv2.imread(str(still))
         people, found, looked, following = reference.find(image)
         _, _, followed, _ = reference.find(image, following)
-        rows |= {
-            f'{name}/people': people, f'{name}/found': found, f'{name}/looked': looked, f'{name}/next': following,
-            f'{name}/followed': followed,
-        }
+        result = {'people': people, 'found': found, 'looked': looked, 'next': following, 'followed': followed}
+        rows |= {f'{name}/{key}': value for key, value in result.items()}
     np.savez_compressed(arguments.out / 'mediapipe.npz', **rows)
 
 

@@ -74,10 +74,8 @@ def python() -> str:
                 shown = inspect.isfunction(value) or isinstance(value, (property, classmethod))
                 if shown and not member.startswith('_'):
                     function: Any = getattr(value, '__func__', value)
-                    signature = '' if isinstance(value, property) else _signature(function)
-                    said = inspect.getdoc(value if isinstance(value, property) else function) or ''
-                    parts.append(f'**{name}.{member}**`{signature}`\n\n```text\n{said}\n```\n' if signature
-                                 else f'**{name}.{member}**\n\n```text\n{said}\n```\n')
+                    signature = '' if isinstance(value, property) else f'`{_signature(function)}`'
+                    parts.append(f'**{name}.{member}**{signature}\n\n```text\n{inspect.getdoc(function) or ""}\n```\n')
     return '\n'.join(parts)
 
 

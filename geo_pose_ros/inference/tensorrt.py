@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -329,20 +329,18 @@ class TensorRtBackend(InferenceBackend):
     def _enqueue(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Put the copies in, the inference and the copies out on the stream."""
         kinds = self._cuda.api.cudaMemcpyKind
-        for spec in self.inputs:
-            buffer = self._buffers[spec.name]
-            size = buffer.bytes_of(shapes[spec.name])
-            self._cuda(
-                'cudaMemcpyAsync', buffer.device, buffer.pinned, size, kinds.cudaMemcpyHostToDevice, self._stream
-            )
+
+        def copy(specs: Sequence[TensorSpec], kind: int) -> None:
+            for spec in specs:
+                buffer = self._buffers[spec.name]
+                ends = buffer.device, buffer.pinned
+                target, source = ends if kind == kinds.cudaMemcpyHostToDevice else ends[::-1]
+                self._cuda('cudaMemcpyAsync', target, source, buffer.bytes_of(shapes[spec.name]), kind, self._stream)
+
+        copy(self.inputs, kinds.cudaMemcpyHostToDevice)
         if not self._context.execute_async_v3(int(self._stream)):
             raise BackendError(f"TensorRT failed on '{self.model}' (see its log above).")
-        for spec in self.outputs:
-            buffer = self._buffers[spec.name]
-            size = buffer.bytes_of(shapes[spec.name])
-            self._cuda(
-                'cudaMemcpyAsync', buffer.pinned, buffer.device, size, kinds.cudaMemcpyDeviceToHost, self._stream
-            )
+        copy(self.outputs, kinds.cudaMemcpyDeviceToHost)
 
     def _recorded(self, shapes: Mapping[str, tuple[int, ...]]) -> object:
         """Return an executable graph of ``_enqueue``."""

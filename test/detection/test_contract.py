@@ -120,18 +120,17 @@ def test_rtmpose_with_a_person_detector_crops_to_each_person(tmp_path):
 
 
 def test_nobody(tmp_path):
-    boxes = onnx_models.constant(
-        tmp_path / 'persons.onnx', 'images', (640, 640), {'dets': np.array([[0.0, 0.0, 9.0, 9.0, 0.1]])}
-    )
-    pose = onnx_models.rtmpose(tmp_path / 'pose.onnx')
-    image = np.zeros((64, 64, 3), np.uint8)
-    assert len(detect(DetectorConfig(name='rtmpose', model=str(pose), person_model=str(boxes)), image).xy) == 0
-    empty = onnx_models.constant(
-        tmp_path / 'rtmo.onnx', 'input', (640, 640), {'dets': np.zeros((2, 5)), 'keypoints': np.zeros((2, 17, 3))}
-    )
-    assert len(detect(DetectorConfig(name='rtmpose', model=str(empty)), image).xy) == 0
-    empty = onnx_models.constant(tmp_path / 'yolo.onnx', 'images', (640, 640), {'output0': np.zeros((56, 3))})
-    assert len(detect(DetectorConfig(name='rtmpose', model=str(empty)), image).xy) == 0
+    def model(name, image, **outputs):
+        return str(onnx_models.constant(tmp_path / f'{name}.onnx', image, (640, 640), outputs))
+
+    persons = model('persons', 'images', dets=np.array([[0.0, 0.0, 9.0, 9.0, 0.1]]))
+    for settings in (
+        {'model': str(onnx_models.rtmpose(tmp_path / 'pose.onnx')), 'person_model': persons},
+        {'model': model('rtmo', 'input', dets=np.zeros((2, 5)), keypoints=np.zeros((2, 17, 3)))},
+        {'model': model('yolo', 'images', output0=np.zeros((56, 3)))},
+    ):
+        image = np.zeros((64, 64, 3), np.uint8)
+        assert len(detect(DetectorConfig(name='rtmpose', **settings), image).xy) == 0
 
 
 def test_other_outputs_a_missing_file_and_a_silly_name_are_refused(tmp_path):

@@ -114,9 +114,8 @@ SIDECAR = engine.Sidecar('A', '8.9', '10.13.0', '13010', 'a' * 64, 'fp32', 8)
         ({'max_batch': 16}, ''),
         ({'max_batch': 4}, 'max_batch 4 below 8'),
         ({'gpu': 'B', 'driver': '1'}, 'gpu B instead of A, driver 1 instead of 13010'),
-        ({'compute_capability': '9.0'}, 'compute_capability 9.0 instead of 8.9'),
-        ({'tensorrt': '11.0.0'}, 'tensorrt 11.0.0 instead of 10.13.0'),
-        ({'precision': 'fp16'}, 'precision fp16 instead of fp32'),
+        ({'compute_capability': '9.0', 'tensorrt': '11.0.0', 'precision': 'fp16'},
+         'compute_capability 9.0 instead of 8.9, tensorrt 11.0.0 instead of 10.13.0, precision fp16 instead of fp32'),
         ({'onnx_sha256': 'b' * 64}, 'onnx_sha256 bbbbbbbbbbbb instead of aaaaaaaaaaaa'),
     ],
 )

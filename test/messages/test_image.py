@@ -199,7 +199,7 @@ def test_reduced_frames_keep_the_pixel_grid(library, kind, shape):
     message = {
         'raw': lambda: raw(library, image, 'bgr8'),
         'jpeg': lambda: compressed(library, jpeg(image)),
-        'png': lambda: compressed(library, cv2.imencode('.png', image)[1].tobytes(), 'bgr8; png compressed bgr8'),
+        'png': lambda: compressed(library, png(image), 'bgr8; png compressed bgr8'),
     }[kind]()
     frame = frame_from_message(message, 'left', None, max_side_px=34)
     assert frame.reduction == 2 and frame.image.shape[1] in (shape[1] // 2, -(-shape[1] // 2))

@@ -11,17 +11,15 @@ from ..arrays import FloatArray
 from ..findings import Finding
 from ..types import CameraRig, Keypoints2D
 from . import verdict
-from .bundle.parameters import LOG_FOCAL, OFFSET
+from .bundle.residuals import LOG_FOCAL, OFFSET
 from .bundle.solver import Adjustment, adjust
-from .clocks import clock_drifts, clock_offsets_s, synchronous, with_clocks, with_clocks_beyond
-from .lags import coarse_clocks
+from .clocks import clock_drifts, clock_offsets_s, coarse_clocks, synchronous, with_clocks, with_clocks_beyond
 from .people.matching import Sightings, sight_people
 from .people.tracklets import Tracklet, link_detections
 from .people.views import PoseViews, shared_instants
-from .refusal import RefusalError
 from .scratch.growth import rig_from_scratch
 from .settings import AdjustConfig, CalibrateConfig
-from .task import CalibrateTask
+from .task import CalibrateTask, RefusalError
 from .verdict import Judgement, judge
 from .world import WorldReport, align_rig, choose_world, lever_m
 

@@ -1,4 +1,4 @@
-"""What is asked of a calibration."""
+"""What is asked of a calibration, and the error that says why it cannot be done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import CalibrationError
+from ..findings import Finding, Severity
 from .settings import CalibrateConfig
+
+
+class RefusalError(CalibrationError):
+    """A calibration that ends without a rig; ``finding`` says why, and what to do."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        # Both, so that it can be pickled.
+        super().__init__(what, remedy)
+        self.finding = Finding(Severity.ERROR, what, remedy)
+
+    def __str__(self) -> str:
+        return self.finding.in_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from ..findings import Finding, Severity
 from ..geometry.projection import project_world
 from ..geometry.stats import nan_percentile
 from ..types import CameraRig
-from .bundle.parameters import LOG_FOCAL, OFFSET
+from .bundle.residuals import LOG_FOCAL, OFFSET
 from .bundle.solver import Adjustment, adjust
 from .clocks import clock_offsets_s
 from .people.tracklets import Tracklet, different_poses
 from .people.views import PoseViews, at_clocks, triangulate_views
-from .refusal import RefusalError
 from .settings import CalibrateConfig
+from .task import RefusalError
 from .world import lever_m
 
 # The tests of clocks and lenses need few poses.

@@ -14,8 +14,7 @@ from ..geometry.stats import geman_mcclure_weight, median_spread
 from ..skeleton import BODY17
 from ..types import CameraRig
 from .people.views import PoseViews
-from .refusal import RefusalError
-from .task import CalibrateTask, ScaleSource
+from .task import CalibrateTask, RefusalError, ScaleSource
 
 _ITERATIONS = 30
 

@@ -1,27 +1,113 @@
-"""The residuals of the bundle adjustment: keypoints, bones, and what is known beforehand, with their derivatives."""
+"""The unknowns of the bundle adjustment, and its residuals with their derivatives.
+
+Unknowns are named blocks of a camera's row, which of them are free, and their values. Residuals are of keypoints,
+bones, and what is known beforehand.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ...arrays import BoolArray, FloatArray
+from ...arrays import BoolArray, FloatArray, IntArray
 from ...geometry.stats import geman_mcclure_cost
+from ...skeleton import BODY17
 from ...types import CameraRig, Intrinsics
 from ..people.views import PoseViews
 from ..settings import AdjustConfig
-from . import parameters
-from .parameters import CHILD, PARAMETERS, PARENT, Unknowns
+
+# A camera's row: rotation (rad) and translation (m) in its own frame, clock offset (s) and drift, the logarithm of
+# the focal length, and the first two coefficients of distortion.
+PARAMETERS = 11
+ROTATION, TRANSLATION, POSE = slice(0, 3), slice(3, 6), slice(0, 6)
+OFFSET, DRIFT, LOG_FOCAL = 6, 7, 8
+DISTORTION = slice(9, 11)
+# Clock and lens.
+_OTHERS = slice(6, 11)
+
+# The bones of a person.
+PARENT, CHILD = np.array(BODY17.edges, np.int64).T
 
 _ZERO = np.zeros(3)
 _LEAST_DEPTH_M = 0.1
 # A joint is held where it is with this standard deviation, so that one that is hardly seen stays solvable.
 HOLD_M = 1.0
 _DISTORTION_SPREAD = 0.1
+
+
+def free_parameters(cameras: int, config: AdjustConfig) -> BoolArray:
+    """Return which parameters (C, 11) the adjustment estimates; the first camera's clock is the time."""
+    free = np.zeros((cameras, PARAMETERS), bool)
+    free[:, POSE] = True
+    free[1:, OFFSET], free[1:, DRIFT] = config.clocks, config.drift
+    free[:, LOG_FOCAL] = config.intrinsics != 'fixed'
+    free[:, DISTORTION] = config.intrinsics == 'focal+distortion'
+    return free
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unknowns:
+    """The current values.
+
+    Attributes:
+        R, t: (C, 3, 3) and (C, 3) m, world to camera.
+        others: (C, 5) clock offset, drift, and what the lens differs by from the given one.
+        xyz: (M, J, 3) m, the joints of every pose.
+        bones_m: (P, B), the lengths of every person's bones.
+    """
+
+    R: FloatArray
+    t: FloatArray
+    others: FloatArray
+    xyz: FloatArray
+    bones_m: FloatArray
+
+    @property
+    def offset_s(self) -> FloatArray:
+        """(C,)."""
+        return self.others[:, 0]
+
+    @property
+    def drift(self) -> FloatArray:
+        """(C,)."""
+        return self.others[:, 1]
+
+    def moved(self, step: FloatArray, points: FloatArray, bones: FloatArray) -> Unknowns:
+        """Return the values after a step: cameras (C, 11), points (M, J, 3), bones (P, B)."""
+        turn = Rotation.from_rotvec(step[:, ROTATION]).as_matrix()
+        return Unknowns(
+            turn @ self.R, (turn @ self.t[..., None])[..., 0] + step[:, TRANSLATION], self.others + step[:, _OTHERS],
+            self.xyz + points, self.bones_m + bones,
+        )
+
+    def lens(self, given: Intrinsics, camera: int) -> Intrinsics:
+        """Return the intrinsics of a camera, which differ from the given ones by its parameters."""
+        log_focal, *distortion = self.others[camera, 2:]
+        if not log_focal and not any(distortion):
+            return given
+        K = given.K.copy()
+        K[[0, 1], [0, 1]] *= np.exp(log_focal)
+        D = given.D
+        if any(distortion):
+            D = np.pad(D, (0, max(0, 4 - len(D))))
+            D[:2] += distortion
+        return replace(given, K=K, D=D)
+
+
+def bone_lengths(xyz: FloatArray, person: IntArray) -> FloatArray:
+    """Return the median length (P, B) m of every person's bones over the poses (M, J, 3); 0.3 where never seen."""
+    length = np.linalg.norm(xyz[:, CHILD] - xyz[:, PARENT], axis=-1)
+    bones = np.full((int(person.max()) + 1, len(PARENT)), 0.3)
+    for p in range(len(bones)):
+        own = length[person == p]
+        seen = np.isfinite(own).any(0)
+        if seen.any():
+            bones[p, seen] = np.nanmedian(own[:, seen], axis=0)
+    return bones
 
 
 @dataclass(slots=True, eq=False)
@@ -77,12 +163,12 @@ class Problem:
         residual = np.where(ahead[:, None], pixels - seen, np.nan)
         J = np.empty((len(pose), 2, PARAMETERS))
         # d local / d rotation = -[local]x; d local / d translation = 1.
-        J[..., parameters.ROTATION] = np.cross(safe[:, None], by_point)
-        J[..., parameters.TRANSLATION] = by_point
-        J[..., parameters.OFFSET] = -velocity
-        J[..., parameters.DRIFT] = -velocity * time_s[:, None]
-        J[..., parameters.LOG_FOCAL] = by_focal
-        J[..., parameters.DISTORTION] = by_distortion
+        J[..., ROTATION] = np.cross(safe[:, None], by_point)
+        J[..., TRANSLATION] = by_point
+        J[..., OFFSET] = -velocity
+        J[..., DRIFT] = -velocity * time_s[:, None]
+        J[..., LOG_FOCAL] = by_focal
+        J[..., DISTORTION] = by_distortion
         return residual, J, by_point @ at.R[c]
 
     def bone_residuals(self, at: Unknowns) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -113,10 +199,10 @@ class Problem:
         if self.given is not None:
             R = np.stack([camera.cam_from_world[:, :3] for camera in self.given.cameras])
             position = np.stack([camera.position_m for camera in self.given.cameras])
-            change[:, parameters.ROTATION] = Rotation.from_matrix(at.R @ R.swapaxes(1, 2)).as_rotvec()
-            change[:, parameters.TRANSLATION] = at.t + (at.R @ position[..., None])[..., 0]
-        change[:, parameters.OFFSET:] = at.others
-        change[:, parameters.OFFSET] -= self.start.offset_s
+            change[:, ROTATION] = Rotation.from_matrix(at.R @ R.swapaxes(1, 2)).as_rotvec()
+            change[:, TRANSLATION] = at.t + (at.R @ position[..., None])[..., 0]
+        change[:, OFFSET:] = at.others
+        change[:, OFFSET] -= self.start.offset_s
         return change
 
     def prior_information(self) -> FloatArray:
@@ -124,11 +210,11 @@ class Problem:
         config = self.config
         spread = np.full(PARAMETERS, np.inf)
         if self.given is not None:
-            spread[parameters.ROTATION] = config.given_rotation_rad
-            spread[parameters.TRANSLATION] = config.given_position_m
-        spread[parameters.OFFSET], spread[parameters.DRIFT] = config.clock_spread_s, config.drift_spread
-        spread[parameters.LOG_FOCAL] = config.focal_spread
-        spread[parameters.DISTORTION] = _DISTORTION_SPREAD
+            spread[ROTATION] = config.given_rotation_rad
+            spread[TRANSLATION] = config.given_position_m
+        spread[OFFSET], spread[DRIFT] = config.clock_spread_s, config.drift_spread
+        spread[LOG_FOCAL] = config.focal_spread
+        spread[DISTORTION] = _DISTORTION_SPREAD
         return np.where(self.free, 1.0 / spread**2, 0.0)
 
 

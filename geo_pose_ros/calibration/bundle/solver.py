@@ -26,10 +26,8 @@ from ...types import CameraRig
 from ..clocks import clock_drifts, clock_offsets_s, with_clocks
 from ..people.views import PoseViews, triangulate_views
 from ..settings import AdjustConfig
-from .covariance import camera_covariance
-from .normal import NormalEquations, normal_equations
-from .parameters import PARAMETERS, ROTATION, TRANSLATION, Unknowns, bone_lengths, free_parameters
-from .residuals import Problem
+from .normal import NormalEquations, camera_covariance, normal_equations
+from .residuals import PARAMETERS, ROTATION, TRANSLATION, Problem, Unknowns, bone_lengths, free_parameters
 
 _STAGES = 12
 _STEPS = 4

@@ -12,8 +12,8 @@ from ...geometry.projection import normalize
 from ...geometry.rays import bearings, closest_points
 from ...types import Camera, CameraRig
 from ..clocks import common_instants
-from ..refusal import RefusalError
 from ..settings import CalibrateConfig
+from ..task import RefusalError
 from .tracklets import Tracklet, evenly, kept_aside, merged, sample
 from .views import LEAST_JOINTS, Person, PoseViews, view_people, view_person
 

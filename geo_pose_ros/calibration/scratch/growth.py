@@ -18,14 +18,12 @@ from ...arrays import FloatArray
 from ...errors import CalibrationError
 from ...types import CameraRig
 from ..bundle.solver import adjust
-from ..clocks import common_instants, synchronous, with_clocks_beyond
-from ..lags import coarse_clocks_from_scratch
+from ..clocks import coarse_clocks_from_scratch, common_instants, synchronous, with_clocks_beyond
 from ..people.matching import match_people
 from ..people.tracklets import Tracklet
 from ..people.views import UNIT_EXTENT_PX, Person, PoseViews, triangulate_views, view_people, view_person
-from ..refusal import RefusalError
 from ..settings import CalibrateConfig
-from ..task import CalibrateTask
+from ..task import CalibrateTask, RefusalError
 from ..verdict import judge
 from ..world import Similarity, align_rig, usual_size
 from .pairs import CameraPair, Track, camera_pairs, inlier_bound, pair_baseline, tracks_of

@@ -13,8 +13,8 @@ from ...geometry.triangulation import triangulate_dlt
 from ...types import Camera
 from ..epipolar import PairGeometry, finite_pairs, pair_geometry, sampson
 from ..people.tracklets import Tracklet, extent_px, sample
-from ..refusal import RefusalError
 from ..settings import ScratchConfig
+from ..task import RefusalError
 from ..world import usual_size
 
 # Tracklets of a camera that are looked at, the longest.

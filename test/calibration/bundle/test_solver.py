@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from geo_pose_ros.calibration.bundle.covariance import gauge
-from geo_pose_ros.calibration.bundle.normal import normal_equations
+from geo_pose_ros.calibration.bundle.normal import gauge, normal_equations
 from geo_pose_ros.calibration.bundle.residuals import project_with_jacobian
 from geo_pose_ros.calibration.bundle.solver import adjust, pose_problem
 from geo_pose_ros.calibration.clocks import clock_offsets_s

@@ -3,7 +3,7 @@
 import pytest
 
 from geo_pose_ros.calibration.calibrate import tracklets_of
-from geo_pose_ros.calibration.lags import coarse_clocks, motion_peaks
+from geo_pose_ros.calibration.clocks import coarse_clocks, motion_peaks
 from geo_pose_ros.calibration.settings import CalibrateConfig
 from geo_pose_ros.errors import CalibrationError
 

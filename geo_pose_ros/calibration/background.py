@@ -6,28 +6,21 @@ interpreter from whoever makes bodies meanwhile.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import IO
 
-import numpy as np
-import yaml
-
-from ..arrays import FloatArray, IntArray
 from ..errors import CalibrationError
-from ..rigs.rig_file import dump_rig, parse_rig
-from ..skeleton import get_skeleton
 from ..types import CameraRig, Keypoints2D
 from .calibrate import Calibrated, calibrate
 from .task import CalibrateTask
 
-# What one camera saw: name and skeleton, stamps and number of people per image, their keypoints one after the other.
-_Packed = tuple[str, str, IntArray, IntArray, FloatArray, FloatArray]
 # Two processes that each take all cores are slower than two that take one.
 _ONE_THREAD = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
 _NICE = 5
@@ -87,36 +80,22 @@ class BackgroundCalibration:
 
 
 def pack_task(keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, task: CalibrateTask) -> bytes:
-    """Return what ``answer`` reads. It is made camera by camera: each is too short for other threads to notice."""
-    parts = [(dump_rig(rig), task), *(_pack(name, keypoints.get(name, ())) for name in rig.names)]
-    return b''.join(pickle.dumps(part) for part in parts)
-
-
-def _pack(camera: str, seen: Sequence[Keypoints2D]) -> _Packed | None:
-    if not seen:
-        return None
-    return (
-        camera, seen[0].skeleton.name, np.array([k.stamp_ns for k in seen]), np.array([len(k.xy) for k in seen]),
-        np.concatenate([k.xy for k in seen]), np.concatenate([k.confidence for k in seen]),
-    )
-
-
-def _unpack(packed: _Packed) -> Iterator[Keypoints2D]:
-    camera, skeleton, stamps_ns, counts, xy, confidence = packed
-    last = np.cumsum(counts)
-    for stamp_ns, end, count in zip(stamps_ns.tolist(), last.tolist(), counts.tolist(), strict=True):
-        mine = slice(end - count, end)
-        yield Keypoints2D(camera, stamp_ns, get_skeleton(skeleton), xy[mine], confidence[mine])
+    """Return what ``answer`` reads. It is made image by image: each is too short for other threads to notice."""
+    packed = io.BytesIO()
+    # One pickler writes what images share, their skeleton, once.
+    pickler = pickle.Pickler(packed)
+    pickler.dump((rig, task, {name: len(keypoints.get(name, ())) for name in rig.names}))
+    for name in rig.names:
+        for seen in keypoints.get(name, ()):
+            pickler.dump(seen)
+    return packed.getvalue()
 
 
 def answer(task: IO[bytes], reply: IO[bytes]) -> None:
     """Read a task, and write its Calibrated or its CalibrationError."""
-    rig_text, asked = pickle.load(task)
-    rig = parse_rig(yaml.safe_load(rig_text))
-    keypoints: dict[str, list[Keypoints2D]] = {}
-    for name in rig.names:
-        packed = pickle.load(task)
-        keypoints[name] = [] if packed is None else list(_unpack(packed))
+    packed = pickle.Unpickler(task)
+    rig, asked, counts = packed.load()
+    keypoints = {name: [packed.load() for _ in range(count)] for name, count in counts.items()}
     found: Calibrated | CalibrationError
     try:
         found = calibrate(keypoints, rig, asked)

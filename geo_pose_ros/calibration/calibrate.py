@@ -97,7 +97,9 @@ def calibrate(
     verdict.check_motion(tracklets, config)
 
     # 2. Find cameras and clocks to begin with, and bring them near with few poses.
-    start = _first_rig(tracklets, rig, task)
+    start = rig_from_scratch(tracklets, rig, task) if task.from_scratch else synchronous(rig)
+    if task.sync and not task.from_scratch:
+        start = coarse_clocks(tracklets, start, task.max_offset_s)
     start = _near_rig(sight_people(tracklets, start, config), start, config, given)
 
     # 3. Tell people apart, and keep a part of the recording aside.
@@ -120,7 +122,9 @@ def calibrate(
 
     # 6. Where it is accepted, what was kept aside may help now.
     if refusal is None:
-        fit = _with_all(fit, sightings, given)
+        views = sightings.views(fit.start)
+        found = adjust(views, fit.found.rig, fit.config, given=given, stages=_FIRST_STAGES)
+        fit = replace(fit, views=views, found=found)
 
     # 7. Move it into the world that was asked for.
     found = fit.found
@@ -163,13 +167,6 @@ def tracklets_of(
             'let people walk where every camera sees them, or leave the camera out with --cameras.',
         )
     return tracklets
-
-
-def _first_rig(tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig, task: CalibrateTask) -> CameraRig:
-    """Return the cameras to begin with: those given or found from scratch, with clocks where they are asked for."""
-    if task.from_scratch:
-        return rig_from_scratch(tracklets, rig, task)
-    return coarse_clocks(tracklets, synchronous(rig), task.max_offset_s) if task.sync else synchronous(rig)
 
 
 def _near_rig(
@@ -232,12 +229,6 @@ def _fit(
     is_clear = (np.abs(clock_offsets_s(free.rig)[1:]) > _SURE * free.sigma_offset_s[1:]).any()
     helps = _judge_kept(sightings, free.rig).score_px < _judge_kept(sightings, still.rig).score_px
     return free if is_clear and helps else still
-
-
-def _with_all(fit: _Fit, sightings: Sightings, given: CameraRig | None) -> _Fit:
-    """Return the fit to the whole recording, which begins where ``fit`` ended."""
-    views = sightings.views(fit.start)
-    return replace(fit, views=views, found=adjust(views, fit.found.rig, fit.config, given=given, stages=_FIRST_STAGES))
 
 
 def _judge_kept(sightings: Sightings, rig: CameraRig) -> Judgement:

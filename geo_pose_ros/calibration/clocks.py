@@ -8,6 +8,7 @@ of the two cameras meet.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -77,34 +78,29 @@ def common_instants(tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig,
 
 
 def coarse_clocks(
-    tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig, max_offset_s: float
+    tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig, max_offset_s: float,
+    bounds: Mapping[str, float] | None = None,
 ) -> CameraRig:
-    """Return ``rig`` with clock offsets to a fraction of an image, under its calibration.
+    """Return ``rig`` with clock offsets to a fraction of an image.
+
+    Args:
+        tracklets: by camera.
+        rig: calibrated, or of unknown extrinsics with ``bounds``.
+        max_offset_s: of a camera against the first one.
+        bounds: by camera, the normalised distance within which a joint fits: at the right lag an essential matrix
+            explains most. None: joints lie nearest to the epipolar lines of ``rig``.
 
     Raises:
         CalibrationError: if a camera's motion fits no other's at any lag.
     """
     def cost(first: Tracklet, second: Tracklet, lag_s: float) -> float:
         xn, yn = _corresponding(first, second, lag_s, rig)
+        if bounds is not None:
+            found = pair_geometry(xn, yn, 0.5 * (bounds[first.camera] + bounds[second.camera]), 150, 400)
+            return float('nan') if found is None else 1.0 - found.inlier_share
         second_from_first = compose(rig[second.camera].cam_from_world, invert(rig[first.camera].cam_from_world))
         distance = sampson(essential_of(second_from_first), xn, yn)
         return float(np.median(distance)) if len(distance) >= LEAST_POINTS else float('nan')
-
-    return with_clocks(rig, _chain_lags(rig.names, tracklets, max_offset_s, cost))
-
-
-def coarse_clocks_from_scratch(
-    tracklets: Mapping[str, Sequence[Tracklet]], rig: CameraRig, max_offset_s: float, bounds: Mapping[str, float]
-) -> CameraRig:
-    """Return the same of cameras whose extrinsics are unknown: at the right lag an essential matrix explains most.
-
-    Args:
-        bounds: by camera, the normalised distance within which a joint fits.
-    """
-    def cost(first: Tracklet, second: Tracklet, lag_s: float) -> float:
-        xn, yn = _corresponding(first, second, lag_s, rig)
-        found = pair_geometry(xn, yn, 0.5 * (bounds[first.camera] + bounds[second.camera]), 150, 400)
-        return float('nan') if found is None else 1.0 - found.inlier_share
 
     return with_clocks(rig, _chain_lags(rig.names, tracklets, max_offset_s, cost))
 
@@ -123,18 +119,8 @@ def _corresponding(
     return xn[both], yn[both]
 
 
-def _best_lag(
-    first: Sequence[Tracklet], second: Sequence[Tracklet], max_offset_s: float, cost: LagCost
-) -> tuple[float, float]:
-    """Return the lag (s) of the second camera's stamps behind the first's, and how well it fits (0 bad .. 1 good).
-
-    Over the longest tracklets of both; (0, 0) if nothing can be told.
-    """
-    pairs = [(a, b) for a in sorted(first, key=len)[-_LONGEST:] for b in sorted(second, key=len)[-_LONGEST:]]
-    return max((_pair_lag(a, b, max_offset_s, cost) for a, b in pairs), key=lambda found: found[1])
-
-
 def _pair_lag(a: Tracklet, b: Tracklet, max_offset_s: float, cost: LagCost) -> tuple[float, float]:
+    """Return the lag (s) of b's stamps behind a's, and how well it fits (0 bad .. 1 good); (0, 0) if none does."""
     peaks = motion_peaks(a, b, max_offset_s)
     tried = {lag: cost(a, b, lag) for lag, _ in peaks}
     tried = {lag: value for lag, value in tried.items() if np.isfinite(value)}
@@ -198,18 +184,20 @@ def _chain_lags(
         CalibrationError: for cameras that no pair joins to the first.
     """
     promising = []
-    for i, a in enumerate(names):
-        for j, b in enumerate(names[i + 1 :], i + 1):
-            # Two cameras that are each so far from the first may be twice as far from each other.
-            reach_s = max_offset_s if i == 0 else 2.0 * max_offset_s
-            peaks = motion_peaks(max(tracklets[a], key=len), max(tracklets[b], key=len), reach_s)
-            if peaks and peaks[0][1] > 0.0:
-                promising.append((peaks[0][1], i, j, reach_s))
+    for i, j in itertools.combinations(range(len(names)), 2):
+        # Two cameras that are each so far from the first may be twice as far from each other.
+        reach_s = max_offset_s if i == 0 else 2.0 * max_offset_s
+        first, second = (max(tracklets[names[k]], key=len) for k in (i, j))
+        peaks = motion_peaks(first, second, reach_s)
+        if peaks and peaks[0][1] > 0.0:
+            promising.append((peaks[0][1], i, j, reach_s))
     group, offset_s = np.arange(len(names)), np.zeros(len(names))
     for _, i, j, reach_s in sorted(promising, key=lambda pair: -pair[0]):
         if group[i] == group[j]:
             continue
-        lag_s, fit = _best_lag(tracklets[names[i]], tracklets[names[j]], reach_s, cost)
+        longest = (sorted(tracklets[names[k]], key=len)[-_LONGEST:] for k in (i, j))
+        lags = (_pair_lag(a, b, reach_s, cost) for a, b in itertools.product(*longest))
+        lag_s, fit = max(lags, key=lambda found: found[1])
         if fit < _LEAST_FIT:
             continue
         # The second's group moves so that stamp_j - stamp_i = lag.

@@ -32,11 +32,6 @@ class PairGeometry:
     parallax_rad: float
 
     @property
-    def E(self) -> FloatArray:
-        """(3, 3) essential matrix: x_second^T E x_first = 0."""
-        return essential_of(self.second_from_first)
-
-    @property
     def score(self) -> float:
         """How much speaks for it: many points, of which most fit."""
         return self.inlier_share**2 * float(np.sqrt(self.points))
@@ -95,7 +90,7 @@ def sampson(E: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
 
 
 def essential_of(second_from_first: FloatArray) -> FloatArray:
-    """Return the essential matrix (3, 3) of a relative pose (3, 4)."""
+    """Return the essential matrix E (3, 3) of a relative pose (3, 4): x_second^T E x_first = 0."""
     return np.asarray(cross_matrix(second_from_first[:, 3]) @ second_from_first[:, :3])
 
 

@@ -46,8 +46,7 @@ class Judgement:
     def score_px(self) -> float:
         """The median over all keypoints of the left-out distance, or with two cameras of the reprojection."""
         chosen = self.left_out_px if any(len(v) for v in self.left_out_px.values()) else self.reprojection_px
-        values = np.concatenate([np.zeros(0), *chosen.values()])
-        return float(np.median(values)) if len(values) else float('nan')
+        return nan_percentile(np.concatenate([np.zeros(0), *chosen.values()]), 50)
 
     def medians(self) -> dict[str, dict[str, float]]:
         """Return camera -> median left-out and reprojection distance, px; NaN where there is none."""
@@ -63,19 +62,19 @@ class Judgement:
 def judge(rig: CameraRig, views: PoseViews) -> Judgement:
     """Return how far the keypoints of ``views`` (sampled without the clocks of ``rig``) lie from the joints."""
     seen = at_clocks(rig, views)
-    used = views.weight > 0.0
     left_out, reprojection, where, offset = {}, {}, {}, {}
+
+    def differences(c: int, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+        difference = project_world(rig.cameras[c], joints) - seen[c]
+        known = (views.weight[c] > 0.0) & np.isfinite(difference).all(-1)
+        return seen[c][known], difference[known]
+
     everything = triangulate_views(rig, views)
-    for c, camera in enumerate(rig.cameras):
-        difference = project_world(camera, everything) - seen[c]
-        known = used[c] & np.isfinite(difference).all(-1)
-        reprojection[camera.name] = np.linalg.norm(difference[known], axis=-1)
-        where[camera.name], offset[camera.name] = seen[c][known], difference[known]
-        if len(rig) < 3:
-            continue
-        difference = project_world(camera, triangulate_views(rig, views.without(c))) - seen[c]
-        known = used[c] & np.isfinite(difference).all(-1)
-        left_out[camera.name] = np.linalg.norm(difference[known], axis=-1)
+    for c, name in enumerate(rig.names):
+        where[name], offset[name] = differences(c, everything)
+        reprojection[name] = np.linalg.norm(offset[name], axis=-1)
+        if len(rig) > 2:
+            left_out[name] = np.linalg.norm(differences(c, triangulate_views(rig, views.without(c)))[1], axis=-1)
     return Judgement(left_out, reprojection, where, offset)
 
 
@@ -203,11 +202,8 @@ def lens_refusal(views: PoseViews, found: Adjustment, config: CalibrateConfig) -
     """Return what is wrong with the intrinsics: with free focal lengths one clearly differs from the given."""
     if config.adjust.intrinsics != 'fixed':
         return None
-    keep = np.zeros(len(views), bool)
-    keep[:: max(len(views) // _LENS_POSES, 1)] = True
-    freed = adjust(
-        views.select(keep), found.rig, replace(config.adjust, intrinsics='focal', clocks=False, drift=False)
-    )
+    freeing = replace(config.adjust, intrinsics='focal', clocks=False, drift=False)
+    freed = adjust(views.thinned(_LENS_POSES), found.rig, freeing)
     wrong = []
     for given, new, sigma in zip(found.rig.cameras, freed.rig.cameras, freed.sigma[:, LOG_FOCAL], strict=True):
         given_px, new_px = given.intrinsics.K[0, 0], new.intrinsics.K[0, 0]

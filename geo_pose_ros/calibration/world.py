@@ -111,6 +111,7 @@ _BEYOND_JOINTS_M = 0.2
 # Mean stature of adults, men and women; its spread is 5 %.
 _MEAN_STATURE_M = 1.69
 _LEGS = (('right_hip', 'right_knee', 'right_ankle'), ('left_hip', 'left_knee', 'left_ankle'))
+_ANKLES = [BODY17.index('left_ankle'), BODY17.index('right_ankle')]
 _TRUNK = ('pelvis', 'spine', 'thorax', 'nose', 'head')
 # Who reaches this part of nearly their largest height from feet to shoulders is upright.
 _UPRIGHT = 0.93
@@ -173,8 +174,7 @@ def upright_axis(xyz: FloatArray, person: IntArray) -> FloatArray:
     Raises:
         CalibrationError: if nobody was seen upright.
     """
-    feet = 0.5 * (xyz[:, BODY17.index('left_ankle')] + xyz[:, BODY17.index('right_ankle')])
-    axis = xyz[:, BODY17.index('thorax')] - feet
+    axis = xyz[:, BODY17.index('thorax')] - xyz[:, _ANKLES].mean(1)
     length = np.linalg.norm(axis, axis=-1)
     upright = np.zeros(len(xyz), bool)
     for p in range(int(person.max()) + 1):
@@ -198,11 +198,10 @@ def upright_axis(xyz: FloatArray, person: IntArray) -> FloatArray:
 def planted_ankles(xyz: FloatArray, time_s: FloatArray, person: IntArray, up: FloatArray) -> FloatArray:
     """Return the ankles (N, 3) that hardly move between two instants, while the other one is not lower."""
     points = [np.zeros((0, 3))]
-    ankles = [BODY17.index('left_ankle'), BODY17.index('right_ankle')]
     for p in range(int(person.max()) + 1):
         order = np.flatnonzero(person == p)
         order = order[np.argsort(time_s[order])]
-        both, dt_s = xyz[order][:, ankles], np.diff(time_s[order])
+        both, dt_s = xyz[order][:, _ANKLES], np.diff(time_s[order])
         with np.errstate(invalid='ignore'):
             speed = np.linalg.norm(np.diff(both, axis=0), axis=-1) / np.maximum(dt_s, 1e-6)[:, None]
             still = (speed < _PLANTED_M_S) & (dt_s < _PLANTED_S)[:, None]
@@ -260,7 +259,7 @@ def floor_world(
     feet = planted_ankles(xyz, time_s, person, up)
     axes = 'the axis of upright people and the feet that stand on the floor'
     if len(feet) < _LEAST_PLANTED:
-        ankles = xyz[:, [BODY17.index('left_ankle'), BODY17.index('right_ankle')]].reshape(-1, 3)
+        ankles = xyz[:, _ANKLES].reshape(-1, 3)
         ankles = ankles[np.isfinite(ankles).all(-1)]
         height = ankles @ up
         feet = ankles[height <= np.percentile(height, 20)]

@@ -52,7 +52,8 @@ def relative_pose(first: FloatArray, second: FloatArray, focal_px: float) -> tup
             f'Fewer than {_LEAST_INLIERS:.0%} of {len(first)} joints fit one pose of the two cameras and lie in front '
             'of both; it must be one person, who moves through the volume.'
         )
-    inliers: BoolArray = np.asarray(sampson(found.E, first, second) <= _RANSAC_PX / focal_px)
+    distance = sampson(essential_of(found.second_from_first), first, second)
+    inliers: BoolArray = np.asarray(distance <= _RANSAC_PX / focal_px)
     some = np.flatnonzero(inliers)
     some = some[np.linspace(0, len(some) - 1, min(len(some), _MAX_POINTS)).astype(int)]
     return _least_sampson(found.second_from_first, first[some], second[some], focal_px), inliers

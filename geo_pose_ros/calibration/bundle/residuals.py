@@ -55,7 +55,7 @@ class Unknowns:
 
     Attributes:
         R, t: (C, 3, 3) and (C, 3) m, world to camera.
-        others: (C, 5) clock offset, drift, and what the lens differs by from the given one.
+        others: (C, 5) clock offset (s), drift, and what the lens differs by from the given one.
         xyz: (M, J, 3) m, the joints of every pose.
         bones_m: (P, B), the lengths of every person's bones.
     """
@@ -65,16 +65,6 @@ class Unknowns:
     others: FloatArray
     xyz: FloatArray
     bones_m: FloatArray
-
-    @property
-    def offset_s(self) -> FloatArray:
-        """(C,)."""
-        return self.others[:, 0]
-
-    @property
-    def drift(self) -> FloatArray:
-        """(C,)."""
-        return self.others[:, 1]
 
     def moved(self, step: FloatArray, points: FloatArray, bones: FloatArray) -> Unknowns:
         """Return the values after a step: cameras (C, 11), points (M, J, 3), bones (P, B)."""
@@ -159,7 +149,8 @@ class Problem:
         pixels, by_point, by_focal, by_distortion = project_with_jacobian(at.lens(self.lenses[c], c), safe)
         velocity = np.nan_to_num(self.views.velocity[c, pose, joint])
         time_s = self.views.time_s[pose]
-        seen = self.views.xy[c, pose, joint] + velocity * (at.offset_s[c] + at.drift[c] * time_s)[:, None]
+        offset_s, drift = at.others[c, :2]
+        seen = self.views.xy[c, pose, joint] + velocity * (offset_s + drift * time_s)[:, None]
         residual = np.where(ahead[:, None], pixels - seen, np.nan)
         J = np.empty((len(pose), 2, PARAMETERS))
         # d local / d rotation = -[local]x; d local / d translation = 1.
@@ -202,7 +193,7 @@ class Problem:
             change[:, ROTATION] = Rotation.from_matrix(at.R @ R.swapaxes(1, 2)).as_rotvec()
             change[:, TRANSLATION] = at.t + (at.R @ position[..., None])[..., 0]
         change[:, OFFSET:] = at.others
-        change[:, OFFSET] -= self.start.offset_s
+        change[:, OFFSET] -= self.start.others[:, 0]
         return change
 
     def prior_information(self) -> FloatArray:

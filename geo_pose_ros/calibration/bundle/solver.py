@@ -169,7 +169,7 @@ def _finish(problem: Problem, at: Unknowns, start: CameraRig) -> Adjustment:
         replace(camera, intrinsics=at.lens(camera.intrinsics, c), cam_from_world=np.column_stack([at.R[c], at.t[c]]))
         for c, camera in enumerate(start.cameras)
     )
-    rig = with_clocks(replace(start, cameras=cameras), at.offset_s, at.drift)
+    rig = with_clocks(replace(start, cameras=cameras), *at.others[:, :2].T)
     normal = normal_equations(problem, at)
     variance = np.diag(camera_covariance(problem, normal, at)).reshape(len(cameras), PARAMETERS)
     xyz = np.where(problem.known[..., None], at.xyz, np.nan)

@@ -106,7 +106,8 @@ def match_people(
     for i in range(count):
         for j in range(i + 1, count):
             if flat[i][0] == flat[j][0]:
-                apart[i, j] = apart[j, i] = _overlap(flat[i][1], flat[j][1])
+                begin_s, end_s = zip(*((t.time_s[0], t.time_s[-1]) for _, t in (flat[i], flat[j])), strict=True)
+                apart[i, j] = apart[j, i] = max(begin_s) <= min(end_s)
             else:
                 cost[i, j] = cost[j, i] = _ray_distance_m(rays[i], rays[j])
     people = []
@@ -117,10 +118,6 @@ def match_people(
         if len(by_camera) >= 2:
             people.append({name: merged(parts) for name, parts in by_camera.items()})
     return sorted(people, key=lambda person: -sum(len(t) for t in person.values()))
-
-
-def _overlap(a: Tracklet, b: Tracklet) -> bool:
-    return bool(a.time_s[0] <= b.time_s[-1] and b.time_s[0] <= a.time_s[-1])
 
 
 def _rays(tracklet: Tracklet, camera: Camera, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:

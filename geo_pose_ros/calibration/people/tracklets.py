@@ -118,15 +118,6 @@ def extent_px(xy: FloatArray) -> FloatArray:
     return np.asarray(span.max(-1), np.float64)
 
 
-@dataclass(slots=True)
-class _Open:
-    """A tracklet that may go on."""
-
-    times: list[float]
-    xy: list[FloatArray]
-    confidence: list[FloatArray]
-
-
 def link_detections(
     detections: Sequence[Keypoints2D], origin_ns: int, config: CalibrateConfig
 ) -> list[Tracklet]:
@@ -141,44 +132,41 @@ def link_detections(
         origin_ns: the instant of time 0.
         config: see CalibrateConfig.
     """
-    done: list[_Open] = []
-    alive: list[_Open] = []
+    # Of each image of a tracklet its time, keypoints and confidence.
+    done: list[list[tuple[float, FloatArray, FloatArray]]] = []
+    alive: list[list[tuple[float, FloatArray, FloatArray]]] = []
     last_s = -np.inf
-    for image in detections:
-        time_s = (image.stamp_ns - origin_ns) / NS_PER_S
+    for found in detections:
+        time_s = (found.stamp_ns - origin_ns) / NS_PER_S
         if time_s <= last_s:
             if time_s > last_s - 1.0:
                 continue
             done, alive = done + alive, []
         last_s = time_s
-        xy, confidence = map_to_body17(image.skeleton).apply(image.xy, image.confidence)
+        xy, confidence = map_to_body17(found.skeleton).apply(found.xy, found.confidence)
         seen = np.isfinite(xy).all(-1) & (confidence >= max(config.min_confidence, 1e-9))
         xy = np.where(seen[..., None], xy, np.nan)
         usable = np.flatnonzero(seen.sum(-1) >= 4)
-        done += [track for track in alive if time_s - track.times[-1] > config.max_gap_s]
-        alive = [track for track in alive if time_s - track.times[-1] <= config.max_gap_s]
-        taken = _assign(alive, xy[usable], config.max_step)
+        done += [track for track in alive if time_s - track[-1][0] > config.max_gap_s]
+        alive = [track for track in alive if time_s - track[-1][0] <= config.max_gap_s]
+        taken = _assign([track[-1][1] for track in alive], xy[usable], config.max_step)
         for row, person in enumerate(usable.tolist()):
+            image = time_s, xy[person], np.where(seen[person], confidence[person], 0.0)
             if row in taken:
-                track = alive[taken[row]]
+                alive[taken[row]].append(image)
             else:
-                track = _Open([], [], [])
-                alive.append(track)
-            track.times.append(time_s)
-            track.xy.append(xy[person])
-            track.confidence.append(np.where(seen[person], confidence[person], 0.0))
+                alive.append([image])
     return [
-        make_tracklet(detections[0].camera, np.array(t.times), np.stack(t.xy), np.stack(t.confidence))
-        for t in done + alive if len(t.times) >= _LEAST_IMAGES
+        make_tracklet(detections[0].camera, *(np.array(values) for values in zip(*track, strict=True)))
+        for track in done + alive if len(track) >= _LEAST_IMAGES
     ]
 
 
-def _assign(alive: Sequence[_Open], xy: FloatArray, max_step: float) -> dict[int, int]:
-    """Return detection -> tracklet for the detections (P, J, 2) that go on with one."""
-    if not alive or not len(xy):
+def _assign(last: Sequence[FloatArray], xy: FloatArray, max_step: float) -> dict[int, int]:
+    """Return detection -> tracklet for the detections (P, J, 2) that go on with one, last seen at (J, 2)."""
+    if not last or not len(xy):
         return {}
-    last = np.stack([track.xy[-1] for track in alive])
-    distance = np.linalg.norm(xy[:, None] - last[None], axis=-1)
+    distance = np.linalg.norm(xy[:, None] - np.stack(last), axis=-1)
     common = np.isfinite(distance).sum(-1)
     cost = np.where(common >= 4, nan_median(distance), 1e6) / np.maximum(extent_px(xy), 1.0)[:, None]
     rows, columns = linear_sum_assignment(np.minimum(cost, 2.0 * max_step))

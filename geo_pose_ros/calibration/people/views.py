@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class PoseViews:
         """Return the poses as all cameras but one see them."""
         weight = self.weight.copy()
         weight[camera] = 0.0
-        return PoseViews(self.time_s, self.person, self.xy, self.velocity, weight)
+        return replace(self, weight=weight)
 
     @classmethod
     def joined(cls, parts: Sequence[PoseViews]) -> PoseViews:

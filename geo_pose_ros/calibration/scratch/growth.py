@@ -18,7 +18,7 @@ from ...arrays import FloatArray
 from ...errors import CalibrationError
 from ...types import CameraRig
 from ..bundle.solver import adjust
-from ..clocks import coarse_clocks_from_scratch, common_instants, synchronous, with_clocks_beyond
+from ..clocks import coarse_clocks, common_instants, synchronous, with_clocks_beyond
 from ..people.matching import match_people
 from ..people.tracklets import Tracklet
 from ..people.views import UNIT_EXTENT_PX, Person, PoseViews, triangulate_views, view_people, view_person
@@ -69,7 +69,7 @@ def rig_from_scratch(
             c.name: inlier_bound(np.concatenate([t.xy for t in tracklets[c.name]]), c, config.scratch)
             for c in rig.cameras
         }
-        rig = coarse_clocks_from_scratch(tracklets, rig, task.max_offset_s, bounds)
+        rig = coarse_clocks(tracklets, rig, task.max_offset_s, bounds)
     time_s = common_instants(tracklets, rig, _PAIR_INSTANTS)
     tracks = {c.name: tracks_of(tracklets[c.name], c, time_s, config.scratch) for c in rig.cameras}
     recorded = RecordedTracks(tracklets, tracks, time_s)

@@ -11,7 +11,7 @@ from ...arrays import BoolArray, FloatArray
 from ...geometry.projection import normalize
 from ...geometry.triangulation import triangulate_dlt
 from ...types import Camera
-from ..epipolar import PairGeometry, finite_pairs, pair_geometry, sampson
+from ..epipolar import PairGeometry, essential_of, finite_pairs, pair_geometry, sampson
 from ..people.tracklets import Tracklet, extent_px, sample
 from ..settings import ScratchConfig
 from ..task import RefusalError
@@ -138,7 +138,7 @@ def _fitting(
     first: Sequence[Track], second: Sequence[Track], geometry: PairGeometry
 ) -> Iterator[tuple[Track, Track, BoolArray, float]]:
     """Yield the candidates of which most joints fit the geometry."""
-    E = geometry.E
+    E = essential_of(geometry.second_from_first)
     for a, b, both, bound in _candidates(first, second):
         if both.any() and np.median(sampson(E, a.xn[both], b.xn[both])) < bound:
             yield a, b, both, bound

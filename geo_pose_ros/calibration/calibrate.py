@@ -76,9 +76,7 @@ class Calibrated:
 def calibrate(
     keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, task: CalibrateTask | None = None
 ) -> Calibrated:
-    """Refine ``rig``, or find it from scratch, from what its cameras saw of people.
-
-    ``refusal`` of the result says why the rig must not be used, if so.
+    """Refine ``rig``, or find it from scratch, from what its cameras saw of people; see Calibrated.refusal.
 
     Args:
         keypoints: by camera, its detections in the order received, of any skeleton that maps to body17.
@@ -122,9 +120,7 @@ def calibrate(
 
     # 6. Where it is accepted, what was kept aside may help now.
     if refusal is None:
-        views = sightings.views(fit.start)
-        found = adjust(views, fit.found.rig, fit.config, given=given, stages=_FIRST_STAGES)
-        fit = replace(fit, views=views, found=found)
+        fit = _with_all(fit, sightings, given)
 
     # 7. Move it into the world that was asked for.
     found = fit.found
@@ -229,6 +225,12 @@ def _fit(
     is_clear = (np.abs(clock_offsets_s(free.rig)[1:]) > _SURE * free.sigma_offset_s[1:]).any()
     helps = _judge_kept(sightings, free.rig).score_px < _judge_kept(sightings, still.rig).score_px
     return free if is_clear and helps else still
+
+
+def _with_all(fit: _Fit, sightings: Sightings, given: CameraRig | None) -> _Fit:
+    """Return the fit to the whole recording, which begins where ``fit`` ended."""
+    views = sightings.views(fit.start)
+    return replace(fit, views=views, found=adjust(views, fit.found.rig, fit.config, given=given, stages=_FIRST_STAGES))
 
 
 def _judge_kept(sightings: Sightings, rig: CameraRig) -> Judgement:

@@ -10,12 +10,6 @@ aligning the world by a similarity; the scale is reported apart.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault('OMP_NUM_THREADS', '1')
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
-
-import argparse
 import json
 import resource
 import sys
@@ -30,7 +24,17 @@ import numpy as np
 from geo_pose_training.data.synthetic import load_rigs, room_centre
 from scipy.spatial.transform import Rotation
 
-from benchmarks.harness import CACHE, OUT, peer_python, provenance, run_peer, write_json
+from benchmarks.harness import (
+    CACHE,
+    OUT,
+    SHARED_DATA,
+    parser_of,
+    peer_python,
+    provenance,
+    run_peer,
+    use_one_thread,
+    write_json,
+)
 from benchmarks.pipeline import detect as detect_demo
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration.bundle.solver import adjust
@@ -42,7 +46,7 @@ from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig, Wat
 from geo_pose_ros.calibration.task import CalibrateTask, ScaleSource
 from geo_pose_ros.calibration.verdict import judge
 from geo_pose_ros.calibration.watch import CalibrationWatch
-from geo_pose_ros.calibration.world import align_rig
+from geo_pose_ros.calibration.world import align_rig, lever_m
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
@@ -152,8 +156,7 @@ def ring(cameras: int) -> CameraRig:
 
 def aligned_errors(found: CameraRig, truth: CameraRig, centre: FloatArray) -> tuple[FloatArray, FloatArray, float]:
     """Return rotation (C, 3) rad and position (C, 3) m errors in the cameras' frames, and the scale to the truth."""
-    lever = float(np.median([np.linalg.norm(c.position_m - centre) for c in truth.cameras]))
-    change = align_rig(found, truth, lever)
+    change = align_rig(found, truth, lever_m(truth, centre))
     turn, move = [], []
     for here, true in zip(change.rig(found).cameras, truth.cameras, strict=True):
         R = true.cam_from_world[:, :3]
@@ -172,11 +175,9 @@ class Tally:
 
     def __init__(self) -> None:
         """Start with none."""
-        self.turn, self.move, self.scale, self.inside = [], [], [], []
-        self.clock_s: list[FloatArray] = []
-        self.wall_s, self.cpu_s = [], []
-        self.gravity_rad, self.floor_m = [], []
-        self.refused: list[str] = []
+        self.turn, self.move, self.scale, self.inside, self.clock_s = [], [], [], [], []
+        self.wall_s, self.cpu_s, self.gravity_rad, self.floor_m = [], [], [], []
+        self.refused = 0
 
     def add(self, found: Calibrated, truth: CameraRig, centre: FloatArray, late_s: FloatArray | None = None) -> None:
         """Take one run; ``late_s`` (C,) is the true clock offset in the middle of the recording."""
@@ -187,23 +188,23 @@ class Tally:
         # Variances are of the whole vector: a third belongs to each axis, more or less; judged by chi-square of 3.
         for vectors, sigma in ((turn, found.sigma_rotation_rad), (move, found.sigma_position_m)):
             self.inside.append((vectors**2).sum(1) <= _CHI2_95_OVER_3 * sigma**2)
-        if found.refusal:
-            self.refused.append(found.refusal.in_words)
+        self.refused += found.refusal is not None
         if late_s is not None:
             error = found.offset_s + found.drift * 30.0 - late_s
             self.clock_s.append((error - error[0])[1:])
 
     def result(self) -> dict[str, Any]:
         """Return the case's row."""
+        turn_deg, move_mm = np.degrees(np.concatenate(self.turn)), 1e3 * np.concatenate(self.move)
         row: dict[str, Any] = {
             'runs': len(self.turn),
-            'rotation_deg': round(float(np.degrees(rms(np.concatenate(self.turn)))), 4),
-            'rotation_max_deg': round(float(np.degrees(np.linalg.norm(np.concatenate(self.turn), axis=1).max())), 4),
-            'position_mm': round(1e3 * rms(np.concatenate(self.move)), 2),
-            'position_max_mm': round(1e3 * float(np.linalg.norm(np.concatenate(self.move), axis=1).max()), 2),
+            'rotation_deg': round(rms(turn_deg), 4),
+            'rotation_max_deg': round(float(np.linalg.norm(turn_deg, axis=1).max()), 4),
+            'position_mm': round(rms(move_mm), 2),
+            'position_max_mm': round(float(np.linalg.norm(move_mm, axis=1).max()), 2),
             'inside_95': round(float(np.concatenate(self.inside).mean()), 3),
             'scale_error_percent': round(100.0 * float(np.sqrt(np.mean((np.array(self.scale) - 1.0) ** 2))), 2),
-            'refused': len(self.refused),
+            'refused': self.refused,
         }
         if self.clock_s:
             clock = np.abs(np.concatenate(self.clock_s)) * 1e3
@@ -266,8 +267,7 @@ def scratch(data: Path, seeds: int) -> dict[str, Any]:
         task = CalibrateTask(from_scratch=True, scale=ScaleSource(stature_m=stature_m(motion)))
         found = timed(tally, record(rig, [motion], rng), rig, task)
         tally.add(found, rig, centre)
-        lever = float(np.median([np.linalg.norm(c.position_m - centre) for c in rig.cameras]))
-        change = align_rig(rig, found.rig, lever)
+        change = align_rig(rig, found.rig, lever_m(rig, centre))
         up = change.R @ (0.0, 0.0, 1.0)
         tally.gravity_rad.append(float(np.arccos(np.clip(up[2], -1.0, 1.0))))
         tally.floor_m.append(float(change.points(centre * (1.0, 1.0, 0.0))[2]))
@@ -288,7 +288,7 @@ def sync(data: Path, seeds: int) -> dict[str, Any]:
 
 def ring_of_twelve(data: Path, seeds: int) -> dict[str, Any]:
     """Twelve cameras round a corridor, three people, refined and from scratch."""
-    clips, rig, rows = walking_clips(data), ring(12), {}
+    clips, rig = walking_clips(data), ring(12)
     tallies = {'refined': Tally(), 'scratch': Tally()}
     people_found = []
     for seed in range(max(1, seeds // 2)):
@@ -300,12 +300,11 @@ def ring_of_twelve(data: Path, seeds: int) -> dict[str, Any]:
             found = timed(tally, seen, start, CalibrateTask(from_scratch=name == 'scratch'))
             tally.add(found, rig, np.zeros(3))
             people_found.append(found.people)
-    for name, tally in tallies.items():
-        rows[name] = tally.result()
-    rows['tracks_of_people'] = people_found
-    rows['peak_memory_gb'] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
     write_report(OUT / 'calibrate_ring', found, 'Ring of twelve, from scratch')
-    return rows
+    return {
+        **{name: tally.result() for name, tally in tallies.items()}, 'tracks_of_people': people_found,
+        'peak_memory_gb': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
 
 
 def live(data: Path, seeds: int) -> dict[str, Any]:
@@ -462,8 +461,9 @@ CASES = {
 
 def main() -> int:
     """Measure, print and write; return 0."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--data', type=Path, default=Path('../shared/data'))
+    use_one_thread()
+    parser = parser_of(__doc__)
+    parser.add_argument('--data', type=Path, default=SHARED_DATA)
     parser.add_argument('--only', nargs='+', choices=tuple(CASES), default=tuple(CASES))
     parser.add_argument('--seeds', type=int, default=3, help='runs per rig')
     args = parser.parse_args()

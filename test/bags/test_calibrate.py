@@ -44,12 +44,12 @@ def write_bag(path, motion=None, *, seen=None, rig=START, transforms=True, infos
 
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory):
-    return write_bag(tmp_path_factory.mktemp('calibrate') / 'bag', walk(12.0))
+    return write_bag(tmp_path_factory.mktemp('calibrate') / 'bag', walk(8.0))
 
 
 def test_refine(bag, tmp_path, capsys):
     out, report = tmp_path / 'rig.yaml', tmp_path / 'report'
-    assert main(['calibrate', str(bag), '--out', str(out), '--report', str(report), '--instants', '80']) == 0
+    assert main(['calibrate', str(bag), '--out', str(out), '--report', str(report), '--instants', '40']) == 0
     turns, moves, _ = pose_errors(read_calibration(out), TRUTH)
     assert turns.max() < 0.15
     assert moves.max() < 10.0
@@ -64,8 +64,8 @@ def test_refine(bag, tmp_path, capsys):
 
 
 def test_from_scratch_uses_no_transforms(tmp_path):
-    bag = write_bag(tmp_path / 'bag', walk(12.0), transforms=False)
-    words = ['calibrate', str(bag), '--out', str(tmp_path / 'rig.toml'), '--from-scratch', '--instants', '80']
+    bag = write_bag(tmp_path / 'bag', walk(8.0), transforms=False)
+    words = ['calibrate', str(bag), '--out', str(tmp_path / 'rig.toml'), '--from-scratch', '--instants', '40']
     assert main([*words, '--distance', 'cam0', 'cam1', '7.0']) == 0
     found = read_calibration(tmp_path / 'rig.toml')
     assert np.linalg.norm(found['cam0'].position_m - found['cam1'].position_m) == pytest.approx(7.0)
@@ -78,7 +78,7 @@ def test_a_refusal_has_a_report(bag, tmp_path, capsys):
     text = dump_rig(START).replace(str(TRUTH.cameras[0].intrinsics.K[0, 0]), str(K[0, 0]), 1)
     (tmp_path / 'start.yaml').write_text(text)
     words = ['calibrate', str(bag), '--out', str(tmp_path / 'rig.yaml'), '--rig', str(tmp_path / 'start.yaml')]
-    assert main([*words, '--report', str(tmp_path / 'report'), '--instants', '80']) == 1
+    assert main([*words, '--report', str(tmp_path / 'report'), '--instants', '40']) == 1
     streams = capsys.readouterr()
     assert 'No rig is written' in streams.err
     assert 'index.html says what was found' in streams.out

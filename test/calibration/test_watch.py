@@ -20,7 +20,7 @@ from ..scenes import ring_rig
 from .walking import FPS, START_NS, errors_as_is, images, walk
 
 MOVED_AT = 100
-FEW = CalibrateConfig(instants=100)
+FEW = CalibrateConfig(instants=50)
 NO_LIFTER = PipelineConfig(lifter=LifterConfig(enabled=False))
 
 

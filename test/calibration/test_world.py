@@ -27,14 +27,10 @@ from .walking import errors_as_is, walk
 TILT = Similarity(0.7, Rotation.from_rotvec((0.9, -0.4, 0.3)).as_matrix(), np.array([1.0, -2.0, 0.5]))
 
 
-def test_a_similarity_moves_rig_and_points_alike():
-    rig, truth = ring_rig(3), person(0)
+def test_a_similarity_keeps_pixels_and_align_finds_it_back():
+    rig, truth = ring_rig(4), person(0)
     for old, new in zip(rig.cameras, TILT.rig(rig).cameras, strict=True):
         np.testing.assert_allclose(project_world(new, TILT.points(truth)), project_world(old, truth), atol=1e-8)
-
-
-def test_align_finds_the_similarity_back():
-    rig = ring_rig(4)
     change = align_rig(TILT.rig(rig), rig, 4.0)
     assert change.scale == pytest.approx(1.0 / 0.7)
     turns, moves = errors_as_is(change.rig(TILT.rig(rig)), rig)
@@ -53,15 +49,12 @@ def test_a_moved_camera_does_not_take_the_world_with_it():
     assert moves[[0, 1, 3]].max() < 20.0
 
 
-@pytest.mark.parametrize('noise_m', [0.0, 0.01])
-def test_floor_and_gravity(noise_m):
+def test_floor_and_gravity():
     """A camera world, tilted: z becomes up, planted ankles are 8.5 cm above the floor."""
-    truth = walk(30.0, reach_m=2.0)[::3] + np.random.default_rng(0).normal(0.0, noise_m, (200, 17, 3))
+    truth = walk(30.0, reach_m=2.0)[::3] + np.random.default_rng(0).normal(0.0, 0.01, (200, 17, 3))
     rig = ring_rig(4)
     turned = Similarity(1.0, TILT.R, TILT.t)
-    floor, report = floor_world(
-        turned.points(truth), np.arange(200) * 0.15, np.zeros(200, int), turned.rig(rig)
-    )
+    floor, report = floor_world(turned.points(truth), np.arange(200) * 0.15, np.zeros(200, int), turned.rig(rig))
     up = floor.R @ TILT.R @ (0.0, 0.0, 1.0)
     assert np.degrees(np.arccos(up[2])) < 1.0
     ankles = floor.points(turned.points(truth))[:, [3, 6], 2]

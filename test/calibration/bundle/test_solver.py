@@ -9,7 +9,6 @@ from scipy.optimize import least_squares
 from geo_pose_ros.calibration.bundle.normal import gauge, normal_equations
 from geo_pose_ros.calibration.bundle.residuals import project_with_jacobian
 from geo_pose_ros.calibration.bundle.solver import adjust, pose_problem
-from geo_pose_ros.calibration.clocks import clock_offsets_s
 from geo_pose_ros.calibration.people.tracklets import link_detections
 from geo_pose_ros.calibration.people.views import PoseViews, triangulate_views, view_people
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
@@ -56,20 +55,15 @@ def test_projection_and_its_derivatives(model):
         np.testing.assert_allclose(by_distortion[..., k], slope, rtol=1e-3, atol=1e-3)
 
 
-def test_exact_keypoints_give_the_exact_rig():
+def test_exact_keypoints_give_the_exact_rig_and_bones_up_to_scale():
     truth = ring_rig(4)
     start = perturbed(truth, 2.0, 0.05)
     assert pose_errors(start, truth)[0].max() > 1.0
-    found = adjust(views(truth, [walk(8.0)]), start, replace(FIXED, bone_spread=0.01))
+    people = [walk(6.0), walk(6.0, seed=3) * 1.2]
+    found = adjust(views(truth, people), start, replace(FIXED, bone_spread=0.01))
     turns, moves, _ = pose_errors(found.rig, truth)
     assert turns.max() < 1e-4
     assert moves.max() < 0.01
-
-
-def test_bones_are_those_of_the_person_up_to_scale():
-    truth = ring_rig(4)
-    people = [walk(8.0), walk(8.0, seed=3) * 1.2]
-    found = adjust(views(truth, people), perturbed(truth, 1.0, 0.03), FIXED)
     np.testing.assert_allclose(found.bones_m[1] / found.bones_m[0], 1.2, rtol=1e-4)
 
 
@@ -81,16 +75,6 @@ def test_outliers_do_not_matter_and_are_named():
     assert turns.max() < 0.1
     assert moves.max() < 6.0
     assert 0.03 < np.mean(found.robust_weight[np.isfinite(found.robust_weight)] < 0.25) < 0.08
-
-
-def test_clock_offsets():
-    truth = ring_rig(4)
-    offsets = (0.0, 0.02, -0.035, 0.05)
-    found = adjust(
-        views(truth, [walk(10.0)], offsets_s=offsets), perturbed(truth, 1.0, 0.03), AdjustConfig()
-    )
-    # Linear between images of 20 Hz: some ms are left.
-    np.testing.assert_allclose(clock_offsets_s(found.rig), offsets, atol=4e-3)
 
 
 def test_focal_length_and_distortion():
@@ -157,9 +141,6 @@ def test_claimed_deviations_are_of_the_size_of_the_errors():
     turns, moves, _ = pose_errors(found.rig, truth)
     assert 0.3 < np.sqrt(np.mean((np.radians(turns) / found.sigma_rotation_rad) ** 2)) < 2.0
     assert 0.3 < np.sqrt(np.mean((moves / 1e3 / found.sigma_position_m) ** 2)) < 2.0
-    # Half of the data: surely less sure.
-    few = adjust(seen.select(np.arange(len(seen)) % 2 == 0), found.rig, FIXED)
-    assert 1.15 < few.sigma_rotation_rad.mean() / found.sigma_rotation_rad.mean() < 2.5
 
 
 def test_errors_that_last_are_not_taken_for_many():
@@ -175,12 +156,9 @@ def test_errors_that_last_are_not_taken_for_many():
     assert often.sigma_rotation_rad.mean() > 0.75 * once.sigma_rotation_rad.mean()
 
 
-def test_nothing_in_common_is_refused():
+def test_nothing_in_common_and_wrong_shapes_are_refused():
     rig = ring_rig(2)
     with pytest.raises(CalibrationError, match='Not one joint is seen by two cameras'):
         adjust(views(rig, [walk(4.0)]).without(0), rig, FIXED)
-
-
-def test_shapes_are_checked():
     with pytest.raises(ShapeError, match=r'PoseViews: received 2 times'):
         PoseViews(np.zeros(2), np.zeros(1, int), np.zeros((1, 2, 17, 2)), np.zeros((1, 2, 17, 2)), np.zeros((1, 2, 17)))

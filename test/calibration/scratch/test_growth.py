@@ -12,19 +12,19 @@ from geo_pose_ros.types import CameraRig
 from ...scenes import ring_rig
 from ..walking import images, pose_errors, walk
 
-FEWER = CalibrateConfig(instants=60)
+FEW = CalibrateConfig(instants=40)
 TRUTH = ring_rig(5)
 
 
 def test_a_misplaced_camera_is_found():
-    seen = tracklets_of(images(TRUTH, [walk(10.0)], noise_px=1.0), TRUTH, FEWER)
-    views = sight_people(seen, TRUTH, FEWER).views(TRUTH)
+    seen = tracklets_of(images(TRUTH, [walk(10.0)], noise_px=1.0), TRUTH, FEW)
+    views = sight_people(seen, TRUTH, FEW).views(TRUTH)
     assert growth._misplaced(TRUTH, views) == ''
     elsewhere = replace(TRUTH['cam3'], cam_from_world=TRUTH['cam3'].cam_from_world + (0, 0, 0, 0.3))
     wrong = CameraRig(tuple(elsewhere if c.name == 'cam3' else c for c in TRUTH.cameras))
     assert growth._misplaced(wrong, views) == 'cam3'
     two = wrong.subset(('cam0', 'cam3'))
-    assert growth._misplaced(two, sight_people({n: seen[n] for n in two.names}, two, FEWER).views(two)) == ''
+    assert growth._misplaced(two, sight_people({n: seen[n] for n in two.names}, two, FEW).views(two)) == ''
 
 
 def test_a_misplaced_camera_is_joined_again(monkeypatch):
@@ -39,6 +39,6 @@ def test_a_misplaced_camera_is_joined_again(monkeypatch):
     monkeypatch.setattr(growth, '_next_camera', wrong_at_first)
     monkeypatch.setattr(growth, '_misplaced', lambda rig, views: joined[-1] if len(joined) == 2 else '')
     truth = TRUTH.subset(TRUTH.names[:4])
-    rig = calibrate(images(truth, [walk(8.0)], noise_px=1.0), truth, CalibrateTask(FEWER, from_scratch=True)).rig
+    rig = calibrate(images(truth, [walk(8.0)], noise_px=1.0), truth, CalibrateTask(FEW, from_scratch=True)).rig
     assert joined[1] == joined[2] and len(joined) == 3
     assert pose_errors(rig, truth)[0].max() < 0.3

@@ -18,15 +18,15 @@ from .errors import GeoPoseError
 # As ros/__init__.py does for the node, and for its reason; no command has loaded numpy yet.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
-_NODE = 'geo_pose_ros.ros.nodes.pose_node'
+NODE = 'geo_pose_ros.ros.nodes.pose_node'
 # `export` of an ONNX file instead of a training run; needs no torch.
 _ENGINE = 'geo_pose_ros.commands.export_engine'
 
-# Command -> module that registers it, and one line of help.
-_COMMANDS: Mapping[str, tuple[str, str]] = {
+# Command -> its module, and one line of help.
+COMMANDS: Mapping[str, tuple[str, str]] = {
     'demo': ('geo_pose_ros.commands.demo', 'the whole way on real footage'),
-    'loop': ('geo_pose_ros.commands.demo', 'real footage, live: record, retrain, redeploy, measure again'),
-    'node': (_NODE, 'run pose_node, with ROS arguments as of ros2 run'),
+    'loop': ('geo_pose_ros.commands.loop', 'real footage, live: record, retrain, redeploy, measure again'),
+    'node': (NODE, 'run pose_node, with ROS arguments as of ros2 run'),
     'import': ('geo_pose_ros.commands.import_videos', 'make a bag from videos and a calibration'),
     'process': ('geo_pose_ros.commands.process', 'run the pipeline over every frame of a bag, without ROS'),
     'info': ('geo_pose_ros.commands.info', 'say what a bag holds'),
@@ -86,44 +86,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    parser = _parser(_command(words), _ENGINE if _from_onnx(words) else '')
+    parser = parser_for(words)
     arguments, unknown = parser.parse_known_args(words)
     run: Callable[[argparse.Namespace], int | None] | None = arguments.run
     if run is None:
-        return import_module(_NODE).main([_NODE, *unknown]) or 0
+        return import_module(NODE).main([NODE, *unknown]) or 0
     if unknown:
         parser.error(f'unrecognized arguments: {" ".join(unknown)}')
     return run(arguments) or 0
 
 
-def _command(words: Sequence[str]) -> str:
-    """Return the command among ``words``; '' if there is none before the first of its arguments."""
-    return next((word for word in words if not word.startswith('-')), '')
-
-
-def _from_onnx(words: Sequence[str]) -> bool:
-    return len(words) > 1 and words[0] == 'export' and words[1].endswith('.onnx')
-
-
-def _parser(command: str, module: str = '') -> argparse.ArgumentParser:
-    """Return the parser, complete for ``command`` (of ``module``, if not its usual one), one line for the others."""
+def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser, complete for the command among ``words``, with one line of help for the others."""
     parser = argparse.ArgumentParser(
         prog='geo_pose', description='Calibrated cameras in, 3D human skeletons out.', allow_abbrev=False
     )
     parser.add_argument('--debug', action='store_true', help='show where an error came from')
     subparsers = parser.add_subparsers(required=True, metavar='COMMAND')
-    chosen = module or (_COMMANDS[command][0] if command in _COMMANDS else '')
-    # A module may register several commands at once.
-    for name, (usual, description) in _COMMANDS.items():
-        if usual != chosen and not (module and name == command):
-            subparsers.add_parser(name, help=description)
-    if chosen == _NODE:
-        # It parses its arguments itself, as rclpy does.
-        node = subparsers.add_parser('node', help=_COMMANDS['node'][1], usage='geo_pose node [--ros-args ...]')
-        node.set_defaults(run=None)
-    elif chosen:
-        import_module(chosen).register(subparsers)
+    command = next((word for word in words if not word.startswith('-')), '')
+    for name, (module, line) in COMMANDS.items():
+        if name != command:
+            subparsers.add_parser(name, help=line)
+        elif module == NODE:
+            # It parses its arguments itself, as rclpy does.
+            node = subparsers.add_parser(name, help=line, usage='geo_pose node [--ros-args ...]')
+            node.set_defaults(run=None)
+        else:
+            from_onnx = words[0] == 'export' and words[1:2] and words[1].endswith('.onnx')
+            add_command(subparsers, name, _ENGINE if from_onnx else module)
     return parser
+
+
+def add_command(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module_name: str
+) -> None:
+    """Add the complete parser of a command."""
+    module = import_module(module_name)
+    parser = subparsers.add_parser(name, help=COMMANDS[name][1], description=module.__doc__)
+    parser.set_defaults(run=module.run)
+    module.add_arguments(parser)
 
 
 def _package(error: ModuleNotFoundError) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import yaml
 
-from geo_pose_ros.commands.flags import add_arguments, from_arguments
+from geo_pose_ros.commands.flags import add_settings, settings_from
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.settings import build, flatten, setting, to_markdown, to_ros_yaml, walk
@@ -69,11 +69,11 @@ def test_every_shipped_default_is_within_its_own_bounds():
 
 def test_flags():
     parser = argparse.ArgumentParser()
-    add_arguments(parser, Outer)
+    add_settings(parser, Outer)
     given = parser.parse_args(['--inner.gain', '0.75', '--no-enabled', '--names', 'a', 'b'])
-    assert from_arguments(Outer, given) == Outer(('a', 'b'), Inner(0.75), 3, False)
+    assert settings_from(Outer, given) == Outer(('a', 'b'), Inner(0.75), 3, False)
     with pytest.raises(ConfigError, match=r'received 7\.0'):
-        from_arguments(Outer, parser.parse_args(['--inner.gain', '7']))
+        settings_from(Outer, parser.parse_args(['--inner.gain', '7']))
 
 
 def test_markdown_lists_every_setting():

@@ -36,7 +36,7 @@ def parameters() -> str:
 def commands() -> str:
     """Return the page of commands; those whose packages are missing here are named with their line of help."""
     parts = ['# Commands\n']
-    for name, (module, line) in cli._COMMANDS.items():
+    for name, (module, line) in cli.COMMANDS.items():
         parts.append(f'## geo_pose {name}\n\n{line[0].upper()}{line[1:]}.\n')
         help_text = _help_of(name, module)
         if help_text:
@@ -45,13 +45,13 @@ def commands() -> str:
 
 
 def _help_of(name: str, module: str) -> str:
-    if module == cli._NODE:
+    if module == cli.NODE:
         return ''
     try:
         importlib.import_module(module)
     except ModuleNotFoundError:
         return ''
-    parser = cli._parser(name)
+    parser = cli.parser_for([name])
     for action in parser._subparsers._group_actions if parser._subparsers is not None else ():
         chosen = (action.choices or {}).get(name)  # type: ignore[union-attr, call-overload]
         if chosen is not None:

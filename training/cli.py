@@ -6,15 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .commands import evaluate, export, fit_noise, retrain, store, train
+from geo_pose_ros.cli import COMMANDS, add_command
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status."""
     parser = argparse.ArgumentParser(prog='python -m geo_pose_training.cli')
     subparsers = parser.add_subparsers(required=True)
-    for command in (train, evaluate, export, retrain, fit_noise, store):
-        command.register(subparsers)
+    for name, (module, _) in COMMANDS.items():
+        if module.startswith('geo_pose_training.'):
+            add_command(subparsers, name, module)
     arguments = parser.parse_args(words)
     return int(arguments.run(arguments))
 

@@ -12,13 +12,11 @@ from ..calibration.task import CalibrateTask, ScaleSource
 from ..errors import ConfigError, GeoPoseError
 from ..rigs.files import in_words
 from ..skeleton import SKELETONS
-from . import Subparsers
-from .flags import add_arguments, add_rig_arguments, from_arguments, rig_from_arguments
+from .flags import add_rig_arguments, add_settings, rig_from_arguments, settings_from
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose calibrate`."""
-    parser = subparsers.add_parser('calibrate', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('bag', type=Path, help='with keypoints or images of every camera')
     parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='rig to write: .yaml, .toml or .qca.txt')
     parser.add_argument('--report', type=Path, metavar='DIR', help='folder for a report: index.html, report.json')
@@ -46,8 +44,7 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument('--skeleton', choices=tuple(SKELETONS), default='body17', help='of recorded keypoints')
     parser.add_argument('--overwrite', action='store_true', help='replace the rig at --out')
-    add_arguments(parser, CalibrateConfig)
-    parser.set_defaults(run=run)
+    add_settings(parser, CalibrateConfig)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -66,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.bag, arguments.cameras, rig_from_arguments(arguments), arguments.focal_guess, arguments.skeleton
         )
         task = CalibrateTask(
-            from_arguments(CalibrateConfig, arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,
+            settings_from(CalibrateConfig, arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,
             _scale(arguments), arguments.keep_world,
         )
         found = calibrate_bag(bag, arguments.out, task, report=arguments.report, overwrite=arguments.overwrite)

@@ -9,12 +9,10 @@ import argparse
 
 from ..doctor.installation import check_installation
 from ..findings import Severity, as_lines, worst
-from . import Subparsers
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose check`."""
-    subparsers.add_parser('check', description=__doc__).set_defaults(run=run)
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """Add no flags."""
 
 
 def run(_: argparse.Namespace) -> int:

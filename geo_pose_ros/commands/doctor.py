@@ -1,4 +1,7 @@
-"""`geo_pose doctor`: whether installation, machine, ROS set-up and a rig are fit, and what to do where they are not."""
+"""`geo_pose doctor`: whether installation, machine, ROS set-up and a rig are fit, and what to do where they are not.
+
+Exit status: 0 all is well, 1 a warning, 2 an error.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,15 @@ from ..doctor.installation import check_installation
 from ..doctor.machine import check_machine
 from ..doctor.rig import check_rig
 from ..findings import Severity, as_lines, worst
-from . import Subparsers
 from .flags import add_rig_arguments, rig_from_arguments
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose doctor`."""
-    parser = subparsers.add_parser(
-        'doctor', description=f'{__doc__} Exit status: 0 all is well, 1 a warning, 2 an error.'
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     add_rig_arguments(parser, 'calibration to check')
     parser.add_argument('--live', action='store_true', help='check the topics that are published now')
     parser.add_argument('--listen', type=float, default=3.0, metavar='S', help='with --live: for so long [default: 3]')
     parser.add_argument('--quiet', action='store_true', help='only what is wrong')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

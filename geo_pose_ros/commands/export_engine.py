@@ -9,20 +9,17 @@ from ..errors import BackendError
 from ..inference.settings import EngineConfig
 from ..inference.tensorrt import build_engine
 from ..settings import walk
-from . import Subparsers
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose export` for ONNX files."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     limits = {setting.name: setting for setting in walk(EngineConfig)}['max_batch']
-    parser = subparsers.add_parser('export', description=__doc__)
     parser.add_argument('model', metavar='MODEL', type=Path, help='ONNX file; the engine is written beside it')
     parser.add_argument('--format', choices=('tensorrt',), required=True)
     parser.add_argument('--fp16', action='store_true', help='compute in half precision')
     parser.add_argument(
         '--max-batch', type=int, default=limits.default, help=f'{limits.description} [{limits.default}]'
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:

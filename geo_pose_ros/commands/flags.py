@@ -43,7 +43,7 @@ def add_bag_arguments(parser: argparse.ArgumentParser, what: str = 'bag to write
     parser.add_argument('--overwrite', action='store_true', help='replace the bag at --out')
 
 
-def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
+def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
     """Add one flag per setting, ``--group.name``; unset flags are absent from the parsed namespace."""
     for s in walk(kind):
         extra = ', '.join(part for part in (s.unit, s.bounds, f'default {s.default}') if part)
@@ -62,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
                                 default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
-def from_arguments(kind: type[T], arguments: argparse.Namespace, *others: type) -> T:
-    """Return settings of ``kind`` from the flags of ``add_arguments``.
+def settings_from(kind: type[T], arguments: argparse.Namespace, *others: type) -> T:
+    """Return settings of ``kind`` from the flags of ``add_settings``.
 
     Args:
         kind: settings dataclass.

@@ -8,13 +8,11 @@ from pathlib import Path
 from ..bags.import_videos import JPEG_QUALITY, ImportConfig, import_videos, parse_start
 from ..errors import ConfigError
 from ..rigs.files import read_calibration
-from . import Subparsers
 from .flags import add_bag_arguments, add_unit_argument
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose import`."""
-    parser = subparsers.add_parser('import', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('--videos', type=Path, nargs='+', required=True, help='one per camera, named after it')
     parser.add_argument(
         '--calibration', type=Path,
@@ -31,7 +29,6 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument('--fps', type=float, help='frames per second [default: the times in the videos]')
     add_unit_argument(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:

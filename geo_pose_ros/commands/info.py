@@ -7,14 +7,11 @@ from pathlib import Path
 
 from ..bags.info import format_report, inspect_bag
 from ..bags.read import BagReader
-from . import Subparsers
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose info`."""
-    parser = subparsers.add_parser('info', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('bag', type=Path)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:

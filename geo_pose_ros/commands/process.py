@@ -9,25 +9,22 @@ from pathlib import Path
 
 from ..bags.fleet import Job, find_bags, jobs_for, process_fleet
 from ..bags.process import ProcessConfig, process_bag
-from . import Subparsers
-from .flags import add_arguments, add_bag_arguments, add_rig_arguments, from_arguments, rig_from_arguments
+from .flags import add_bag_arguments, add_rig_arguments, add_settings, rig_from_arguments, settings_from
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose process`."""
-    parser = subparsers.add_parser('process', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap': then --out is a folder of results")
     add_bag_arguments(parser, 'bag to write, or folder for several')
     parser.add_argument('--workers', type=int, default=0, help='processes for several bags [default: one per core]')
     parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) for several bags')
     add_rig_arguments(parser)
-    add_arguments(parser, ProcessConfig)
-    parser.set_defaults(run=run)
+    add_settings(parser, ProcessConfig)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Process one bag or several; return 1 if one of several failed."""
-    config = from_arguments(ProcessConfig, arguments)
+    config = settings_from(ProcessConfig, arguments)
     rig = rig_from_arguments(arguments)
     if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
         def make(bag: Path, out: Path) -> Job:

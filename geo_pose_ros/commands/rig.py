@@ -6,19 +6,17 @@ import argparse
 from pathlib import Path
 
 from ..rigs.files import in_words, read_calibration, write_calibration
-from . import Subparsers
 from .flags import add_unit_argument
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose rig convert`."""
-    commands = subparsers.add_parser('rig').add_subparsers(required=True, metavar='COMMAND')
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
     convert = commands.add_parser('convert', help='write a calibration in another format', description=__doc__)
     convert.add_argument('source', type=Path, metavar='IN')
     convert.add_argument('target', type=Path, metavar='OUT', help='.yaml, .toml or .qca.txt')
     add_unit_argument(convert)
     convert.add_argument('--overwrite', action='store_true', help='replace OUT')
-    convert.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:

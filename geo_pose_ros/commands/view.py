@@ -1,8 +1,4 @@
-"""`geo_pose view`: a recording, or a running node, in 3D in the browser; or a page of it to send to somebody.
-
-The page is served before the recording is opened, so that the browser and this program begin together; therefore what
-reads recordings is imported only then.
-"""
+"""`geo_pose view`: a recording, or a running node, in 3D in the browser; or a page of it to send to somebody."""
 
 from __future__ import annotations
 
@@ -15,26 +11,23 @@ from typing import TYPE_CHECKING
 from ..errors import BagError, ConfigError
 from ..view.settings import ExportConfig, ViewConfig
 from ..view.stage import serve
-from . import Subparsers
-from .flags import add_arguments, add_rig_arguments, from_arguments, rig_from_arguments
+from .flags import add_rig_arguments, add_settings, rig_from_arguments, settings_from
 
 if TYPE_CHECKING:
     from ..bags.recording import Recording
     from ..types import CameraRig
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose view`."""
-    parser = subparsers.add_parser('view', description=(__doc__ or '').splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('bags', type=Path, nargs='*', metavar='BAG',
                         help='the recording; several of the same time (results, images) are put together')
     parser.add_argument('--live', action='store_true', help='what a running pose_node publishes')
     parser.add_argument('--node', default='/pose_node', help='its name, with --live')
     add_rig_arguments(parser)
     parser.add_argument('--export', type=Path, metavar='HTML', help='write a page that needs no server, and end')
-    add_arguments(parser, ViewConfig)
-    add_arguments(parser, ExportConfig)
-    parser.set_defaults(run=run)
+    add_settings(parser, ViewConfig)
+    add_settings(parser, ExportConfig)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -44,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f'geo_pose view takes bags, or --live; received {received}.')
     if arguments.live and arguments.export:
         raise ConfigError('--export takes bags; record the topics with geo_pose record first.')
-    config = from_arguments(ViewConfig, arguments, ExportConfig)
+    config = settings_from(ViewConfig, arguments, ExportConfig)
     rig = rig_from_arguments(arguments)
     if arguments.live:
         from ..ros.tools.live_view import view_live
@@ -54,12 +47,13 @@ def run(arguments: argparse.Namespace) -> None:
         from ..view.export import export_page
 
         with _recording(arguments.bags, rig) as recording:
-            size = export_page(recording, arguments.export, from_arguments(ExportConfig, arguments, ViewConfig))
+            size = export_page(recording, arguments.export, settings_from(ExportConfig, arguments, ViewConfig))
         print(f'{arguments.export}: {size / 1e6:.1f} MB')
     else:
         for path in arguments.bags:
             if not path.exists():
                 raise BagError(f"There is no bag at '{path}'. Give the folder that holds metadata.yaml.")
+        # What reads recordings is imported after that, so that the browser and this program begin together.
         with serve(config) as stage, contextlib.suppress(KeyboardInterrupt):
             from ..view.viewer import play
 

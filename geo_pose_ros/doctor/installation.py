@@ -19,6 +19,7 @@ _PYTHONS = ((3, 10), (3, 14))
 _APT = 'sudo apt-get install -y {}'
 _ROBOT = 'Run tools/install_robot.sh, and activate its environment: . venv/bin/activate'
 _ROS = 'sudo apt-get install -y ros-$ROS_DISTRO-{}, and source ROS 2'
+_SOURCE = 'Source ROS 2: . /opt/ros/$ROS_DISTRO/setup.bash'
 _PIP = 'python3 -m pip install {}'
 
 
@@ -32,6 +33,7 @@ class Need:
         remedy: how to get it.
         missing: how bad it is to lack it. OK: something else takes its place, as ``purpose`` says, or few use it.
         slow: it takes seconds to load, so that it is only looked for.
+        ros: part of ROS; to lack it is a fault only where ROS_DISTRO says that there is ROS.
     """
 
     module: str
@@ -39,6 +41,7 @@ class Need:
     remedy: str
     missing: Severity = Severity.ERROR
     slow: bool = False
+    ros: bool = False
 
 
 NEEDS = (
@@ -52,10 +55,11 @@ NEEDS = (
     Need('rosbags', 'import, process, play, record, info', _ROBOT),
     Need('matplotlib', 'figures of demo and reports', _APT.format('python3-matplotlib'), Severity.WARNING),
     Need('jinja2', 'pages of reports', _APT.format('python3-jinja2'), Severity.WARNING),
-    Need('rclpy', 'pose_node, play, record', 'Source ROS 2: . /opt/ros/$ROS_DISTRO/setup.bash', Severity.WARNING),
-    Need('sensor_msgs.msg', 'pose_node', _ROS.format('sensor-msgs'), Severity.WARNING),
-    Need('visualization_msgs.msg', 'pose_node', _ROS.format('visualization-msgs'), Severity.WARNING),
-    Need('diagnostic_msgs.msg', 'pose_node', _ROS.format('diagnostic-msgs'), Severity.WARNING),
+    Need('rclpy', 'without it no pose_node, play and record', _SOURCE, Severity.WARNING, ros=True),
+    *(
+        Need(f'{name}_msgs.msg', 'without it no pose_node', _ROS.format(f'{name}-msgs'), Severity.WARNING, ros=True)
+        for name in ('sensor', 'visualization', 'diagnostic')
+    ),
     Need('tf2_msgs.msg', 'without it a rig file is needed', _ROS.format('tf2-msgs'), Severity.OK),
     Need('std_srvs.srv', 'without it no service ~/calibrate', _ROS.format('std-srvs'), Severity.OK),
     Need('cv_bridge', 'without it our own table converts raw images', _ROS.format('cv-bridge'), Severity.OK),
@@ -99,7 +103,8 @@ def check_need(
             return Finding(Severity.OK, need.module)
         module = import_module(need.module)
     except Exception as error:  # noqa: BLE001 - a broken binary raises anything; it becomes the finding
-        if need.missing == Severity.OK and isinstance(error, ModuleNotFoundError):
+        optional = need.missing == Severity.OK or (need.ros and not environment.get('ROS_DISTRO'))
+        if optional and isinstance(error, ModuleNotFoundError):
             return Finding(Severity.OK, f'no {need.module}: {need.purpose}')
         said = f'{type(error).__name__}: {" ".join(str(error).split())}'
         return Finding(need.missing, f'{need.module}: {said}; {need.purpose}', need.remedy)

@@ -217,11 +217,11 @@ def test_a_killed_call_is_taken_up_by_the_next(tmp_path):
 
 def test_the_command_takes_one_bag_or_many(bags, tmp_path, monkeypatch, capsys):
     parser = argparse.ArgumentParser()
-    process.register(parser.add_subparsers())
+    process.add_arguments(parser)
 
     def run(*words):
-        arguments = parser.parse_args(['process', *map(str, words), '--no-pipeline.lifter.enabled'])
-        return arguments.run(arguments)
+        arguments = parser.parse_args([*map(str, words), '--no-pipeline.lifter.enabled'])
+        return process.run(arguments)
 
     assert run(bags[0], '--out', tmp_path / 'one') == 0
     assert '4 sets (' in capsys.readouterr().out

@@ -101,7 +101,7 @@ def test_debug_shows_where_an_error_came_from(files):
 def with_command(monkeypatch, run):
     """Make `geo_pose info` run ``run``."""
     module = ModuleType('fake')
-    module.register = lambda subparsers: subparsers.add_parser('info').set_defaults(run=run)
+    module.add_arguments, module.run = (lambda _: None), run
     monkeypatch.setattr(cli, 'import_module', lambda _: module)
 
 
@@ -161,7 +161,7 @@ def run_blocked(blocked, words):
 def test_help_lists_every_command_and_imports_nothing_heavy():
     done = run_blocked([], ['--help'])
     assert done.returncode == 0
-    assert all(re.search(rf'^    {command}\s', done.stdout, re.MULTILINE) for command in cli._COMMANDS)
+    assert all(re.search(rf'^    {command}\s', done.stdout, re.MULTILINE) for command in cli.COMMANDS)
     imported = set(done.stdout.rsplit('IMPORTED', 1)[1].split())
     assert not imported & {'numpy', 'cv2', 'rosbags', 'rclpy', 'torch', 'rtmlib', 'geo_pose_training'}
 
@@ -186,7 +186,7 @@ def test_a_missing_package_is_one_clear_line(command, missing, remedy):
 
 
 def test_a_broken_module_of_our_own_is_not_hidden(monkeypatch):
-    monkeypatch.setitem(cli._COMMANDS, 'info', ('geo_pose_ros.no_such_module', ''))
+    monkeypatch.setitem(cli.COMMANDS, 'info', ('geo_pose_ros.no_such_module', ''))
     with pytest.raises(ModuleNotFoundError, match='no_such_module'):
         cli.main(['info', 'bag'])
 

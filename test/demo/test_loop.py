@@ -8,7 +8,7 @@ import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.commands import demo
+from geo_pose_ros.commands import loop as command
 from geo_pose_ros.demo import live, loop
 from geo_pose_ros.demo.live import Material
 from geo_pose_ros.demo.loop import Exchange, Split, read_exchange, run_loop
@@ -71,9 +71,9 @@ def test_the_round_and_what_it_tells(commands, tmp_path, capfd):
     (tmp_path / 'model.onnx').touch()
     (tmp_path / 'model_report_1').mkdir()
     parser = argparse.ArgumentParser()
-    demo.register(parser.add_subparsers())
-    arguments = parser.parse_args(['loop', '--out', str(tmp_path), '--rate', '0.5', '--held-out', 'cam1'])
-    assert arguments.run(arguments) == 0
+    command.add_arguments(parser)
+    arguments = parser.parse_args(['--out', str(tmp_path), '--rate', '0.5', '--held-out', 'cam1'])
+    assert command.run(arguments) == 0
     assert not (tmp_path / 'model.onnx').exists()
     words = commands.read_text().splitlines()
     assert {line.split()[0] for line in words} == {'node', 'record', 'play', 'retrain', 'reload', 'evaluate'}

@@ -68,11 +68,11 @@ def test_commands_that_cannot_run_here_exist_and_take_their_flags(page, capsys):
             program, *words = shlex.split(command, comments=True)
             if program != 'geo_pose':
                 continue
-            assert words[0] in cli._COMMANDS, f'{page}: {command}'
+            assert words[0] in cli.COMMANDS, f'{page}: {command}'
             # Modules of the live commands want rclpy, and the node's own parser takes what ROS's does; training's want
             # torch, which a robot has not.
             if need != 'robot' and (need != 'training' or find_spec('torch') is not None):
-                cli._parser(words[0], cli._ENGINE if cli._from_onnx(words) else '').parse_args(words)
+                cli.parser_for(words).parse_args(words)
 
 
 def test_every_shell_block_of_the_readme_is_tested_and_there_is_something_to_run():
@@ -97,7 +97,7 @@ def test_the_reference_has_every_parameter_command_and_public_name(reference):
 
     parameters, commands, python = reference.parameters(), reference.commands(), reference.python()
     assert all(f'| `{s.name}` |' in parameters for s in walk(NodeConfig))
-    assert all(f'## geo_pose {name}\n' in commands for name in cli._COMMANDS)
+    assert all(f'## geo_pose {name}\n' in commands for name in cli.COMMANDS)
     assert '--left-out-sets' in commands and '--export' in commands
     assert all(f'## {name}\n' in python for name in geo_pose_ros.__all__)
     assert 'PosePipeline.fuse' in python and 'None' not in re.findall(r'```text\n(\w+)\n```', python)

@@ -14,7 +14,7 @@ import pytest
 from geo_pose_ros import cli
 from geo_pose_ros.doctor import installation
 from geo_pose_ros.doctor.installation import NEEDS, Need, check_need, check_python
-from geo_pose_ros.findings import Severity
+from geo_pose_ros.findings import Finding, Severity
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'tools' / 'install_robot.sh'
@@ -38,6 +38,10 @@ def test_what_is_missing_or_broken_is_named_with_its_remedy(tmp_path: Path, monk
     assert found.what == "no_such_thing: ModuleNotFoundError: No module named 'no_such_thing'; images"
     optional = check_need(need('no_such_thing', Severity.OK), {})
     assert (optional.severity, optional.what) == (Severity.OK, 'no no_such_thing: images')
+    # A lab without ROS is no fault; a robot whose ROS lacks a part is.
+    part = Need('no_such_thing', 'without it no pose_node', 'Source ROS 2.', Severity.WARNING, ros=True)
+    assert check_need(part, {}) == Finding(Severity.OK, 'no no_such_thing: without it no pose_node')
+    assert check_need(part, {'ROS_DISTRO': 'jazzy'}).severity == Severity.WARNING
     # A binary for another numpy raises what it likes.
     (tmp_path / 'broken_binary.py').write_text("raise RuntimeError('module compiled against\\n API 0xf')\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from geo_pose_ros.commands import Subparsers
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import default_model
 
@@ -19,9 +18,8 @@ from ..retraining.check import check
 from .options import DATA_HELP, add_hold_out_arguments, held_out, print_check, write_numbers
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose evaluate`."""
-    parser = subparsers.add_parser('evaluate', help='measure a lifter on the test part of data', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument(
         'model', type=Path, nargs='?', default=default_model(), help='run folder or .onnx [default: the package\'s]'
     )
@@ -31,7 +29,6 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument('--every', type=int, default=1, metavar='N', help='measure on every N-th frame only')
     parser.add_argument('--json', type=Path, help='also write the numbers here')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

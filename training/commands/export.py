@@ -6,7 +6,6 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from geo_pose_ros.commands import Subparsers
 from geo_pose_ros.inference.settings import EngineConfig
 
 from ..data.recording import window_rate_hz
@@ -24,9 +23,8 @@ _MOCAP_ACKNOWLEDGEMENT = (
 )
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose export`."""
-    parser = subparsers.add_parser('export', help='write a run as ONNX with its model card', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('folder', metavar='RUN', type=Path, help='run folder')
     parser.add_argument('--out', required=True, type=Path, help='the model file')
     parser.add_argument(
@@ -36,7 +34,6 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument('--data', action='append', help=f'for metrics and sigma [default: the run\'s]; {DATA_HELP}')
     parser.add_argument('--licence', default='Apache-2.0', help='of the weights')
     parser.add_argument('--acknowledgement', help='who has to be named; default: CMU for motion data, else nobody')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,19 +8,13 @@ from pathlib import Path
 
 import yaml
 
-from geo_pose_ros.commands import Subparsers
-
 from ..labels.fit_noise import fit_noise
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose fit-noise`."""
-    parser = subparsers.add_parser(
-        'fit-noise', help="estimate a detector's noise from bags", description=__doc__
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('bag', nargs='+', type=Path, help='bags of one person before three cameras or more')
     parser.add_argument('--out', required=True, type=Path, help='the YAML file')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from geo_pose_ros.errors import ConfigError
 from ..data.recording import PersonRecording
 from ..retraining.check import Check
 from ..retraining.hold_out import HoldOut, hold_out
+from ..settings import recipe_names
 
 DATA_HELP = (
     "KIND:PATH, KIND one of h36m, mpi, bag, store; or YAML, text or file, e.g. '{motion: NPZ_OR_BVH_FOLDER, rigs: "
@@ -26,7 +27,8 @@ DATA_HELP = (
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     """Add --recipe, --set, --seed and --resume."""
-    parser.add_argument('--recipe', default=recipe, help=f'name or YAML file [default {recipe}]')
+    names = ', '.join(recipe_names())
+    parser.add_argument('--recipe', default=recipe, help=f'{names}, or a YAML file [default {recipe}]')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a recipe setting')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run')

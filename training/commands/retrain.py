@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from geo_pose_ros.commands import Subparsers
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import ModelCard, default_model, load_card
 
@@ -40,11 +39,8 @@ from .options import (
 _MADE_UP_TO_CHECK = 10
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose retrain`."""
-    parser = subparsers.add_parser(
-        'retrain', help='fine-tune an exported lifter on a bag, without labels', description=__doc__
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument(
         '--from', dest='source', type=Path, default=default_model(), help='model [default: the package\'s]'
     )
@@ -67,7 +63,6 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument('--report', type=Path, help='folder of the report and the run [default: beside --out]')
     parser.add_argument('--force', action='store_true', help='write the model even if it is not better')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,19 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from geo_pose_ros.bags.fleet import find_bags, jobs_for, process_fleet
-from geo_pose_ros.commands import Subparsers
-from geo_pose_ros.commands.flags import add_arguments, from_arguments
+from geo_pose_ros.commands.flags import add_settings, settings_from
 from geo_pose_ros.rigs.rig_file import load_rig
 
 from ..data.store.from_bags import StoreJob
 from ..data.store.shards import StoreSettings
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose store`."""
-    parser = subparsers.add_parser(
-        'store', help='keep what training needs of many bags in Parquet files', description=__doc__
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap'")
     parser.add_argument('--out', type=Path, required=True, metavar='STORE', help='folder of the store')
     parser.add_argument('--workers', type=int, default=0, help='processes [default: one per core]')
@@ -27,13 +23,12 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument('--rig', type=Path, help='rig file of the cameras [default: what the bags say]')
     parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
     parser.add_argument('--skeleton', default='body17', help='of the keypoint topics [default body17]')
-    add_arguments(parser, StoreSettings)
-    parser.set_defaults(run=run)
+    add_settings(parser, StoreSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Store the bags; return 1 if one failed."""
-    settings = from_arguments(StoreSettings, arguments)
+    settings = settings_from(StoreSettings, arguments)
     rig = None if arguments.rig is None else load_rig(arguments.rig)
 
     def make(bag: Path, out: Path) -> StoreJob:

@@ -5,30 +5,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from geo_pose_ros.commands import Subparsers
-
 from ..data.sources import describe, parse_sources
 from ..distributed import process_group
 from ..feed import Feed
 from ..fit import CHECKPOINT, fit
-from ..settings import load_recipe, recipe_names
+from ..settings import load_recipe
 from ..trainer import Trainer
 from .options import DATA_HELP, add_recipe_arguments, command_line, overrides, source_commit
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose train`."""
-    parser = subparsers.add_parser(
-        'train', help='train a lifter from calibrated multi-view 2D keypoints',
-        description=f'Train a lifter. Recipes: {", ".join(recipe_names())}, or a YAML file.',
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('--data', required=True, action='append', help=DATA_HELP)
     parser.add_argument('--out', required=True, type=Path, help='folder of the run')
     add_recipe_arguments(parser, 'geo')
     parser.add_argument('--overfit', action='store_true', help='train on one batch: its loss must go to zero')
     parser.add_argument('--tensorboard', action='store_true', help='also write TensorBoard events')
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

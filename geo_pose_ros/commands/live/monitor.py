@@ -6,18 +6,15 @@ import argparse
 import sys
 
 from ...ros.tools.monitor import monitor
-from .. import Subparsers
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose monitor`."""
-    parser = subparsers.add_parser('monitor', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('--node', default='pose_node', help='its name [default: pose_node]')
     parser.add_argument('--period', type=float, default=1.0, metavar='S', help='time between two tables [default: 1]')
     parser.add_argument('--once', action='store_true',
                         help='one table, then end: status 0 if all is well, 1 after a warning, 2 after an error')
     parser.add_argument('--wait', type=float, default=10.0, metavar='S', help='with --once: wait up to so long')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

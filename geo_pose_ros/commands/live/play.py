@@ -10,14 +10,12 @@ from pathlib import Path
 
 from ...ros.tools.play import Player
 from ...ros.tools.standalone import standalone_node, stop_at_signals
-from .. import Subparsers
 
 _LOG = logging.getLogger(__name__)
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose play`."""
-    parser = subparsers.add_parser('play', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('bag', type=Path)
     parser.add_argument('--rate', type=float, default=1.0, help='2 is twice as fast (default 1)')
     parser.add_argument('--start', type=float, default=0.0, metavar='S', help='begin so many seconds into the bag')
@@ -28,7 +26,6 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument('--wait', type=float, default=0.0, metavar='S',
                         help='wait up to so many seconds for subscribers')
     parser.add_argument('--report', type=Path, metavar='FILE', help='write what was played as JSON')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -7,18 +7,15 @@ import math
 import sys
 
 from ...ros.tools.record import record
-from .. import Subparsers
 from ..flags import add_bag_arguments
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose record`."""
-    parser = subparsers.add_parser('record', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     add_bag_arguments(parser)
     parser.add_argument('--topics', nargs='*', default=[], help='only these; without, all')
     parser.add_argument('--regex', default='', help='only topics whose whole name matches')
     parser.add_argument('--duration', type=float, default=0.0, metavar='S', help='stop by itself after so long')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,16 +7,13 @@ from pathlib import Path
 
 from ...ros.tools.reload import reload_model
 from ...ros.tools.standalone import standalone_node
-from .. import Subparsers
 
 
-def register(subparsers: Subparsers) -> None:
-    """Add `geo_pose reload`."""
-    parser = subparsers.add_parser('reload', description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
     parser.add_argument('model', type=Path, help='the model, as `geo_pose export` or `retrain` writes it')
     parser.add_argument('--node', default='/pose_node', help='name of the node [default /pose_node]')
     parser.add_argument('--timeout', type=float, default=20.0, metavar='S', help='to wait for its answer')
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:

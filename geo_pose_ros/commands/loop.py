@@ -1,0 +1,34 @@
+"""`geo_pose loop`: the demo, and round once more.
+
+It records a running node, retrains its lifter on that recording, puts the new lifter into the node, and measures again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument('--out', type=Path, default=Path('out/loop'))
+    parser.add_argument('--rate', type=float, default=0.05, help='of playing; the node must take every frame')
+    parser.add_argument('--held-out', default='cam04', help='camera that is not trained on')
+    parser.add_argument('--frames', default='0-60', help='to train on')
+    parser.add_argument('--held-out-frames', default='60-100', help='to check on')
+    parser.add_argument('--cache', type=Path, default=Path('.cache'), help='where downloads are kept')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the loop and say how the node took its new lifter; return 1 if it lost somebody."""
+    from ..demo.loop import Split, run_loop
+
+    split = Split(arguments.held_out, arguments.frames, arguments.held_out_frames)
+    exchange = run_loop(arguments.out, arguments.cache, arguments.rate, split)
+    print(
+        f'\nThe node went from {exchange.before[:12]} to {exchange.after[:12]} between two sets '
+        f'({exchange.sets_before} before, {exchange.sets_after} after): {len(exchange.kept)} bodies kept, '
+        f'{len(exchange.lost)} lost.\n'
+        f'Look at {arguments.out}/model_report_*/index.html'
+    )
+    return 0 if not exchange.lost else 1

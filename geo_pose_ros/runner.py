@@ -9,7 +9,7 @@ were, fuse, and tell the synchroniser the cameras' clocks. A ``Sink`` takes the 
             runner.process(found)
         runner.wait()
 
-Who wants views alone, without bodies, asks ``ViewReader``.
+Who wants views alone, without bodies, calls ``begin_views``.
 """
 
 from __future__ import annotations
@@ -99,41 +99,37 @@ class PendingViews:
             self.detection.wait_for_a_worker()
 
 
-class ViewReader(Generic[T]):
-    """Reads and detects: what cameras sent in, views out."""
+def begin_views(
+    pipeline: PosePipeline, read: Read[T], payloads: Mapping[str, T],
+    cam_from_world: Mapping[str, FloatArray] | None = None,
+) -> PendingViews:
+    """Begin to read and detect with the detector and the rig of ``pipeline``; the next call may come before the end.
 
-    def __init__(self, pipeline: PosePipeline, read: Read[T]) -> None:
-        """Use the detector and the rig of ``pipeline``."""
-        self._pipeline, self._read = pipeline, read
+    Args:
+        pipeline: see above.
+        read: reads what one camera sent.
+        payloads: what was sent, by camera.
+        cam_from_world: (3, 4) m of cameras that move, about where they are now.
 
-    def begin(
-        self, payloads: Mapping[str, T], cam_from_world: Mapping[str, FloatArray] | None = None
-    ) -> PendingViews:
-        """Begin to read and detect; the next call may come before this one is done.
-
-        Args:
-            payloads: what was sent, by camera.
-            cam_from_world: (3, 4) m of cameras that move, about where they are now.
-
-        Raises:
-            CalibrationError: if a camera is not in the rig.
-            DetectorError: if the detector cannot be loaded.
-        """
-        keypoints: dict[str, Keypoints2D] = {}
-        loaders: dict[str, FrameLoader] = {}
-        errors: dict[str, str] = {}
-        for name, payload in payloads.items():
-            camera = self._pipeline.rig[name]
-            try:
-                read = self._read(camera, payload)
-            except GeoPoseError as error:
-                errors[name] = str(error)
-                continue
-            if isinstance(read, Keypoints2D):
-                keypoints[name] = read
-            else:
-                loaders[name] = read
-        return PendingViews(keypoints, errors, self._pipeline.begin(loaders, cam_from_world) if loaders else None)
+    Raises:
+        CalibrationError: if a camera is not in the rig.
+        DetectorError: if the detector cannot be loaded.
+    """
+    keypoints: dict[str, Keypoints2D] = {}
+    loaders: dict[str, FrameLoader] = {}
+    errors: dict[str, str] = {}
+    for name, payload in payloads.items():
+        camera = pipeline.rig[name]
+        try:
+            seen = read(camera, payload)
+        except GeoPoseError as error:
+            errors[name] = str(error)
+            continue
+        if isinstance(seen, Keypoints2D):
+            keypoints[name] = seen
+        else:
+            loaders[name] = seen
+    return PendingViews(keypoints, errors, pipeline.begin(loaders, cam_from_world) if loaders else None)
 
 
 class Sink(Protocol[T]):
@@ -231,7 +227,7 @@ class SetRunner(Generic[T]):
     def _begin(self, found: StampedSet[T]) -> _Begun[T] | None:
         poses = None if self.moving is None else self.moving.poses_about(self._common_stamps_ns(found.stamps_ns))
         try:
-            return _Begun(found, ViewReader(self.pipeline, self.read).begin(found.payloads, poses))
+            return _Begun(found, begin_views(self.pipeline, self.read, found.payloads, poses))
         except GeoPoseError as error:
             self.sink.failed(found.stamp_ns, error)
             return None

@@ -139,11 +139,6 @@ def bag_state(bag: Path) -> list[tuple[str, int, int]]:
     return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
-def is_pattern(text: str) -> bool:
-    """Return whether ``text`` is a glob pattern rather than a path."""
-    return glob.has_magic(text)
-
-
 def find_bags(patterns: Sequence[str]) -> list[Path]:
     """Return the bags that paths and glob patterns name, sorted, each once.
 
@@ -153,7 +148,7 @@ def find_bags(patterns: Sequence[str]) -> list[Path]:
     found: set[Path] = set()
     for pattern in patterns:
         # A pattern may begin at the root, which Path.glob does not take.
-        matches = [Path(match) for match in glob.glob(pattern)] if is_pattern(pattern) else [Path(pattern)]  # noqa: PTH207
+        matches = [Path(match) for match in glob.glob(pattern)] if glob.has_magic(pattern) else [Path(pattern)]  # noqa: PTH207
         if not matches:
             raise BagError(f"No bag matches '{pattern}'; give paths of bags, or a pattern as 'bags/*.mcap' in quotes.")
         found.update(matches)

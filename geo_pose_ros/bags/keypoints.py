@@ -12,7 +12,7 @@ from ..detection.settings import DetectorConfig
 from ..lifting.settings import LifterConfig
 from ..pipeline import PosePipeline
 from ..rigs.topics import CameraTopics
-from ..runner import MessageReader, ViewReader
+from ..runner import MessageReader, begin_views
 from ..scene.settings import PipelineConfig
 from ..skeleton import get_skeleton
 from ..types import CameraRig, Keypoints2D
@@ -48,9 +48,8 @@ def read_keypoints(
     keypoints: dict[str, list[Keypoints2D]] = {name: [] for name in cameras}
     errors: Counter[str] = Counter()
     with PosePipeline(rig, PipelineConfig(detector=detector, lifter=LifterConfig(enabled=False))) as pipeline:
-        views_of = ViewReader(pipeline, read)
         for batch in _batches(messages, names):
-            views = views_of.begin(batch).views()
+            views = begin_views(pipeline, read, batch).views()
             errors.update(views.camera_errors.keys())
             for name, found in views.keypoints.items():
                 keypoints[name].append(found)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ...arrays import NS_PER_S
 from ...findings import Finding, Severity
 from ...scene.cameras.states import CameraState
 from ...scene.sync import DROP_CAUSES, DropCause, FrameCounts
 from .faults import Part
-from .statistics import Event, NodeStatistics
+from .statistics import NodeStatistics
 
 # The middleware tells of losses now and then only.
 _LOSSES_NS = 5 * NS_PER_S
@@ -21,35 +20,26 @@ _LOOK_BACK_NS = 2 * NS_PER_S
 _MIN_FRAMES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class CameraInfo:
-    """What is known of one camera beyond its numbers.
+def camera_part(
+    name: str, topic: str, notes: Mapping[str, str], statistics: NodeStatistics, stale_after_s: float, now_ns: int
+) -> Part:
+    """Return what any node says of one camera; a camera without a frame for ``stale_after_s`` is at fault.
 
-    Attributes:
-        name: the camera's.
-        topic: its full name.
-        calibration: why the camera is not calibrated; '' if it is.
-        notes: standing troubles of its topics, by kind, in words.
+    Args:
+        name, topic: the camera's, and its topic's full name.
+        notes: standing troubles, by kind, in words: of its topics, or 'calibration': why it is not calibrated.
+        statistics: the node's.
+        stale_after_s: see above.
+        now_ns: a monotonic clock.
     """
-
-    name: str
-    topic: str
-    calibration: str = ''
-    notes: Mapping[str, str] = field(default_factory=dict)
-
-
-def camera_part(about: CameraInfo, statistics: NodeStatistics, stale_after_s: float, now_ns: int) -> Part:
-    """Return what any node says of one camera; a camera without a frame for ``stale_after_s`` is at fault."""
-    where, camera = f'camera {about.name}', statistics.cameras[about.name]
+    where, camera = f'camera {name}', statistics.cameras[name]
     age_s = camera.age_s(now_ns)
     errors: dict[str, tuple[str, str]] = {}
     if age_s is None:
-        errors['silent'] = f"no frame on '{about.topic}' yet", ''
+        errors['silent'] = f"no frame on '{topic}' yet", ''
     elif age_s > stale_after_s:
-        errors['silent'] = f"silent for {age_s:.1f} s on '{about.topic}'", 'Check its driver.'
-    errors |= {kind: (note, '') for kind, note in about.notes.items()}
-    if about.calibration:
-        errors['calibration'] = about.calibration, ''
+        errors['silent'] = f"silent for {age_s:.1f} s on '{topic}'", 'Check its driver.'
+    errors |= {kind: (note, '') for kind, note in notes.items()}
     faults = [Finding(Severity.ERROR, *words, where, kind) for kind, words in errors.items()]
     if camera.lost_ns is not None and now_ns - camera.lost_ns < _LOSSES_NS:
         faults.append(Finding(
@@ -58,11 +48,11 @@ def camera_part(about: CameraInfo, statistics: NodeStatistics, stale_after_s: fl
         ))
     # The reason why it is not calibrated says more.
     faults += [
-        _warning(event) for event in statistics.recent(where, now_ns)
-        if not (event.kind == 'not calibrated' and about.calibration)
+        event for event in statistics.recent(where, now_ns)
+        if not (event.kind == 'not calibrated' and 'calibration' in notes)
     ]
     values = {
-        'topic': about.topic,
+        'topic': topic,
         'rate_hz': f'{camera.rate_hz(now_ns):.1f}',
         'age_s': 'never' if age_s is None else f'{age_s:.3f}',
         **_state_values(camera.state),
@@ -177,7 +167,7 @@ def _pipeline_faults(
     events = statistics.recent('pipeline', now_ns)
     silent_s = statistics.silent_s(now_ns)
     if silent_s is not None and silent_s <= stale_after_s:
-        return [_warning(event) for event in events]
+        return events
     what = 'no set published yet' if silent_s is None else f'no set published for {silent_s:.1f} s'
     ages_s = [camera.age_s(now_ns) for camera in statistics.cameras.values()]
     if all(age_s is None or age_s > stale_after_s for age_s in ages_s):
@@ -199,7 +189,7 @@ def rig_part(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: in
     faults = [
         Finding(Severity.ERROR, text, '', f'camera {name}', 'calibration') for name, text in problems.items()
     ]
-    faults += [_warning(event) for event in statistics.recent('rig', now_ns)]
+    faults += statistics.recent('rig', now_ns)
     faults += [
         Finding(
             Severity.WARNING,
@@ -210,8 +200,4 @@ def rig_part(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: in
         for name, camera in statistics.cameras.items() if camera.state is not None and camera.state.moved
     ]
     errors_px = statistics.reprojection_px()
-    return Part('rig', faults, {f'reprojection_px {name}': f'{error:.1f}' for name, (error, _) in errors_px.items()})
-
-
-def _warning(event: Event) -> Finding:
-    return Finding(Severity.WARNING, event.text, '', event.where, event.kind)
+    return Part('rig', faults, {f'reprojection_px {name}': f'{error:.1f}' for name, error in errors_px.items()})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...arrays import NS_PER_S
+from ...findings import Finding, Severity
 from ...pipeline import PipelineResult
 from ...scene.cameras.states import CameraState
 
@@ -53,22 +54,6 @@ class CameraHistory:
         return count / ((max(now_ns, last + period_ns) - first) / NS_PER_S) if last > first else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that went wrong once, and may go on.
-
-    Attributes:
-        where, kind: what has it ('camera left', 'pipeline', 'rig'), and which sort.
-        text: in words.
-        last_ns: when it last happened, monotonic.
-    """
-
-    where: str
-    kind: str
-    text: str
-    last_ns: int
-
-
 class NodeStatistics:
     """All numbers of a node; thread-safe by one lock."""
 
@@ -83,7 +68,8 @@ class NodeStatistics:
         self.published = 0
         self.failed: Counter[str] = Counter()
         self.bodies = 0
-        self._events: dict[tuple[str, str], Event] = {}
+        # With the time when it last happened, monotonic ns; by place and kind.
+        self._events: dict[tuple[str, str], tuple[Finding, int]] = {}
 
     def add(self, camera: str) -> None:
         """Begin to count what ``camera`` does."""
@@ -94,7 +80,7 @@ class NodeStatistics:
         """Forget ``camera``."""
         with self._lock:
             self.cameras = {name: known for name, known in self.cameras.items() if name != camera}
-            self._events = {key: event for key, event in self._events.items() if event.where != f'camera {camera}'}
+            self._events = {key: event for key, event in self._events.items() if key[0] != f'camera {camera}'}
 
     def away(self, stale_after_s: float, now_ns: int) -> set[str]:
         """Return the cameras without a frame in the last ``stale_after_s``."""
@@ -130,13 +116,13 @@ class NodeStatistics:
     def happened(self, where: str, kind: str, text: str, now_ns: int) -> None:
         """Note that something went wrong with ``where``."""
         with self._lock:
-            self._events[where, kind] = Event(where, kind, text, now_ns)
+            self._events[where, kind] = Finding(Severity.WARNING, text, '', where, kind), now_ns
 
-    def recent(self, where: str, now_ns: int) -> list[Event]:
+    def recent(self, where: str, now_ns: int) -> list[Finding]:
         """Return what went wrong with ``where`` in the last five seconds."""
         with self._lock:
             events = list(self._events.values())
-        return [e for e in events if e.where == where and now_ns - e.last_ns < _RECENT_NS]
+        return [found for found, last_ns in events if found.where == where and now_ns - last_ns < _RECENT_NS]
 
     def processed(self, result: PipelineResult, span_ns: int, latency_ns: int, now_ns: int) -> None:
         """Count a published set."""
@@ -179,13 +165,12 @@ class NodeStatistics:
         with self._lock:
             return {stage: float(np.median(values)) for stage, values in self._stages_ms.items()}
 
-    def reprojection_px(self) -> Mapping[str, tuple[float, int]]:
-        """Return per camera the median reprojection error over its last sets, and over how many."""
+    def reprojection_px(self) -> Mapping[str, float]:
+        """Return per camera the median reprojection error over its last sets."""
         with self._lock:
             return {
-                name: (float(np.median(camera.residuals_px)), len(camera.residuals_px))
-                for name, camera in self.cameras.items()
-                if camera.residuals_px
+                name: float(np.median(camera.residuals_px))
+                for name, camera in self.cameras.items() if camera.residuals_px
             }
 
 

@@ -1,10 +1,11 @@
-"""QoS profiles, what to do when they do not match, and subscriptions that are polled: no executor serves them."""
+"""QoS profiles, what to do when they do not match, publishing for who listens, and subscriptions that are polled."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.subscription import Subscription
 
@@ -17,7 +18,7 @@ except ImportError:  # Humble
 
 __all__ = [
     'NO_PUBLISHER_EVENTS', 'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'explain_incompatible', 'ignore',
-    'profile', 'waiting_messages',
+    'offer', 'profile', 'waiting_messages',
 ]
 
 NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
@@ -55,3 +56,9 @@ def waiting_messages(subscription: Subscription[Message], *, raw: bool = False) 
             if taken is None:
                 return
             yield taken[0]
+
+
+def offer(publisher: Publisher[Any], message: Callable[[], object]) -> None:
+    """Publish ``message``, which is made only if somebody subscribes; nothing if it is None: unknown."""
+    if publisher.get_subscription_count() and (made := message()) is not None:
+        publisher.publish(made)

@@ -7,9 +7,9 @@ where it predicts people. Without that, or while it is silent, this node finds p
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from time import monotonic_ns
 
@@ -25,53 +25,33 @@ from ...messages.clouds.predictions import predicted_from_cloud
 from ...messages.image import frame_from_message
 from ...skeleton import BODY17, map_to_body17
 from ...types import Frame, Keypoints2D, PredictedPeople
-from ..health.diagnostics import CameraInfo, camera_part
-from ..health.faults import HealthLog, Part
-from ..health.statistics import NodeStatistics
+from ..health.faults import Part
 from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
 from ..io.topics import InputTopics, fill
-from .inputs import CameraInput, PolledInputs
 from .lifecycle import LifecycleHost
-from .lifecycle import main as run_node
+from .session import CameraSession
 from .settings import DetectorNodeConfig
 from .worker import NewestFrames, NewestWorker
 
 
-class DetectorSession:
+class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
     """Model, topics and the worker of a configured detector_node."""
 
-    def __init__(self, node: LifecycleHost[DetectorNodeConfig], config: DetectorNodeConfig) -> None:
-        """Load the model and create the outputs.
+    STATUS = 'detector'
 
-        Raises:
-            GeoPoseError: if the set-up cannot work.
-        """
-        self._node, self._config = node, config
-        # Transitions may come from any thread, the timer from the executor's.
-        self._lock = threading.RLock()
-        self._closed = False
-        names = config.cameras
+    def _make(self, made: ExitStack) -> None:
+        node, config, names = self._node, self._config, self._config.cameras
         if not names or len(set(names)) != len(names):
             raise ConfigError(
                 f"detector_node: received cameras {list(names)}, expected unique names: cameras:=\"['left', 'right']\"."
             )
-        self._statistics = NodeStatistics(names)
         self._predictions: dict[str, PredictedPeople] = {}
         self._frame_ids: dict[str, str] = {}
-        self._make = RclpyFactory()
-        # None while inactive.
-        self._polled: PolledInputs | None = None
-        with ExitStack() as made:
-            self._make_parts(made)
-            self._made = made.pop_all()
-
-    def _make_parts(self, made: ExitStack) -> None:
-        """Make the parts; ``made`` undoes them, the last one first."""
-        node, config = self._node, self._config
-        topics = {name: self._topics_of(name) for name in config.cameras}
-        sent = {name: fill(config.keypoints_topic, name) for name in config.cameras}
-        self._predictions_topics = {name: fill(config.predictions_topic, name) for name in config.cameras}
+        self._make_message = RclpyFactory()
+        topics = {name: self._topics_of(name) for name in names}
+        sent = {name: fill(config.keypoints_topic, name) for name in names}
+        self._predictions_topics = {name: fill(config.predictions_topic, name) for name in names}
         self._stage = DetectionStage(config.detector, len(topics))
         made.callback(self._stage.close)
         self._stage.load()
@@ -81,15 +61,9 @@ class DetectorSession:
         for publisher in self._publishers.values():
             made.callback(node.destroy_lifecycle_publisher, publisher)
         dropped = partial(self._statistics.count, key='dropped: a newer image came before it was taken')
-        self._worker = NewestWorker(NewestFrames(dropped), self._detect, node.crash)
-        qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
-        self._inputs = {
-            name: CameraInput(node, name, of_camera, qos, self._statistics, self._worker.add)
-            for name, of_camera in topics.items()
-        }
-        self._health = HealthLog(node, 'detector')
-        made.callback(self._health.close)
-        made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
+        self._worker = NewestWorker(NewestFrames(dropped), self._detect, self._on_crash)
+        for name, of_camera in topics.items():
+            self._add_input(name, of_camera)
 
     def _topics_of(self, camera: str) -> InputTopics:
         resolve, image = self._node.resolve_topic_name, fill(self._config.image_topic, camera)
@@ -97,52 +71,25 @@ class DetectorSession:
         transport = self._config.transport
         return InputTopics(by_transport[transport], '', False, by_transport, transport)
 
-    def activate(self) -> None:
-        """Subscribe to the cameras and start to detect."""
-        with self._lock:
-            self._polled = PolledInputs(self._node, self._node.crash)
-            for camera in self._inputs.values():
-                camera.subscribe(self._polled)
-            self._prediction_inputs = [
-                self._node.create_subscription(
-                    PointCloud2, topic, partial(self._on_predictions, name), profile(1, reliable=False)
-                )
-                for name, topic in self._predictions_topics.items()
-            ]
-            self._worker.start()
-            self._health.activated()
-            self._polled.start()
-        names = self._config.cameras
-        detector = self._config.detector.name
-        self._node.get_logger().info(f'active: {len(names)} cameras ({", ".join(names)}), detector {detector}')
+    def _subscribe(self) -> None:
+        self._prediction_inputs = [
+            self._node.create_subscription(
+                PointCloud2, topic, partial(self._on_predictions, name), profile(1, reliable=False)
+            )
+            for name, topic in self._predictions_topics.items()
+        ]
 
-    def deactivate(self) -> None:
-        """Stop detecting and unsubscribe; nothing if it is not active."""
-        with self._lock:
-            if self._polled is None:
-                return
-            self._polled.close()
-            self._polled = None
-            for subscription in self._prediction_inputs:
-                self._node.destroy_subscription(subscription)
-            self._health.deactivated()
-            self._worker.stop()
-            self._predictions.clear()
+    def _unsubscribe(self) -> None:
+        for subscription in self._prediction_inputs:
+            self._node.destroy_subscription(subscription)
+        self._predictions.clear()
+
+    def _describe(self) -> str:
+        return f'detector {self._config.detector.name}'
+
+    def _totals(self) -> str:
         published = sum(camera.counts['published'] for camera in self._statistics.cameras.values())
-        self._node.get_logger().info(f'{published} keypoint messages published')
-
-    def prepare(self, config: DetectorNodeConfig) -> None:
-        """Make ready what ``apply`` needs: nothing."""
-
-    def apply(self, config: DetectorNodeConfig) -> None:
-        """Take over the settings that are live."""
-        self._config = config
-
-    def close(self) -> None:
-        """Undo the rest."""
-        with self._lock:
-            self._closed = True
-            self._made.close()
+        return f'{published} keypoint messages published'
 
     def _on_predictions(self, camera: str, message: PointCloud2) -> None:
         try:
@@ -159,7 +106,8 @@ class DetectorSession:
         for name, error in views.camera_errors.items():
             self._statistics.problem(name, 'unreadable', error, monotonic_ns())
         for name, keypoints in views.keypoints.items():
-            cloud = keypoints_to_cloud(self._make, _as_body17(keypoints), self._frame_ids.get(name, name), hints=True)
+            frame_id = self._frame_ids.get(name, name)
+            cloud = keypoints_to_cloud(self._make_message, _as_body17(keypoints), frame_id, hints=True)
             self._publishers[name].publish(cloud)
             self._statistics.count(name, 'published')
 
@@ -183,25 +131,19 @@ class DetectorSession:
 
     # Health.
 
-    def _tick(self) -> None:
-        with self._lock:
-            if not self._closed:
-                self._health.publish(self._parts(monotonic_ns()), self._config.stale_after_s)
-
     def _parts(self, now_ns: int) -> list[Part]:
-        stale_after_s = self._config.stale_after_s
-        away = self._statistics.away(stale_after_s, now_ns)
+        away = self._statistics.away(self._config.stale_after_s, now_ns)
         parts = []
-        for name, camera in self._inputs.items():
-            about = CameraInfo(name, camera.topics.frames, '', camera.notes(name in away))
-            part = camera_part(about, self._statistics, stale_after_s, now_ns)
+        for name in self._inputs:
+            part = self._camera_part(name, name in away, now_ns)
             topic = self._publishers[name].topic_name
             others = self._node.count_publishers(topic) - 1
-            twice = Finding(
-                Severity.ERROR, f"{others} more publish '{topic}'", 'Stop all but one detector.', part.name, 'twice'
-            )
-            faults = [*part.faults, *([twice] if others > 0 else [])]
-            parts.append(Part(part.name, faults, part.values))
+            if others > 0:
+                twice = Finding(
+                    Severity.ERROR, f"{others} more publish '{topic}'", 'Stop all but one detector.', part.name, 'twice'
+                )
+                part = replace(part, faults=[*part.faults, twice])
+            parts.append(part)
         return parts
 
 
@@ -218,16 +160,10 @@ class DetectorNode(LifecycleHost[DetectorNodeConfig]):
 
     NAME = 'detector_node'
     CONFIG = DetectorNodeConfig
-
-    def make_session(self, config: DetectorNodeConfig) -> DetectorSession:
-        """Return model, topics and the worker."""
-        return DetectorSession(self, config)
+    SESSION = DetectorSession
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of ``detector_node``; a start-up fault is one line and a non-zero exit status."""
-    return run_node(DetectorNode, DetectorNode.NAME, arguments)
-
+main = DetectorNode.main
 
 if __name__ == '__main__':
     sys.exit(main())

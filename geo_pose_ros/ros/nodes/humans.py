@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -26,7 +27,7 @@ from ...messages.transforms import bodies_to_transforms
 from ...skeleton import BODY17
 from ...types import Bodies3D, CameraRig
 from ..io.message_factory import message_class
-from ..io.qos import NO_PUBLISHER_EVENTS, profile
+from ..io.qos import NO_PUBLISHER_EVENTS, offer, profile
 from ..io.transforms import transform_message
 
 _NAMESPACE = '/humans/bodies'
@@ -44,15 +45,6 @@ class _Topics:
 
     publishers: dict[str, Publisher[Any]]
     camera: int | None = None
-
-    def wanted(self, name: str) -> bool:
-        """Return whether somebody subscribes to ``name``."""
-        return bool(self.publishers[name].get_subscription_count())
-
-    def publish(self, name: str, message: object) -> None:
-        """Publish ``message``; nothing if it is None: unknown."""
-        if message is not None:
-            self.publishers[name].publish(message)
 
 
 class Humans:
@@ -84,13 +76,10 @@ class Humans:
         """Publish ``bodies``; nothing of images where ``rig`` does not say where the cameras were: None."""
         with self._lock:
             self._follow(bodies.body_ids.tolist())
-            self._publish_ids(bodies)
-            if self._tf.get_subscription_count():
-                self._tf.publish(self._transforms(transforms=bodies_to_transforms(self._make, bodies, human_id)))
-            topics = [self._topics[body_id] for body_id in bodies.body_ids.tolist()]
-            self._publish_in_space(bodies, topics)
-            if rig is not None:
-                self._publish_in_images(bodies, topics, rig)
+            offer(self._tracked, lambda: ids_to_message(self._make, bodies))
+            offer(self._tf, lambda: self._transforms(transforms=bodies_to_transforms(self._make, bodies, human_id)))
+            for body in range(len(bodies)):
+                self._publish_body(bodies, body, rig)
 
     def publish_nobody(self) -> None:
         """Say that no body is tracked any more: the node stops, or no camera sends."""
@@ -99,7 +88,8 @@ class Humans:
             return
         with self._lock:
             self._follow([])
-            self._publish_ids(Bodies3D.empty(self._node.get_clock().now().nanoseconds, '', BODY17))
+            nobody = Bodies3D.empty(self._node.get_clock().now().nanoseconds, '', BODY17)
+            offer(self._tracked, lambda: ids_to_message(self._make, nobody))
 
     def close(self) -> None:
         """Destroy the publishers."""
@@ -123,29 +113,19 @@ class Humans:
                 for name, kind in self._kinds.items()
             })
 
-    def _publish_ids(self, bodies: Bodies3D) -> None:
-        if self._tracked.get_subscription_count():
-            self._tracked.publish(ids_to_message(self._make, bodies))
-
-    def _publish_in_space(self, bodies: Bodies3D, topics: list[_Topics]) -> None:
-        """Publish what is known of the bodies without cameras."""
-        angled = [body for body, of_body in enumerate(topics) if of_body.wanted('joint_states')]
-        for body, angles in zip(angled, joint_angles(bodies.xyz[angled]) if angled else (), strict=True):
-            topics[body].publish('joint_states', joint_states_to_message(self._make, bodies, body, angles))
-        for body, of_body in enumerate(topics):
-            if of_body.wanted('position'):
-                of_body.publish('position', position_to_message(self._make, bodies, body))
-            if of_body.wanted('velocity'):
-                of_body.publish('velocity', velocity_to_message(self._make, bodies, body))
-
-    def _publish_in_images(self, bodies: Bodies3D, topics: list[_Topics], rig: CameraRig) -> None:
-        """Publish where the bodies are in one image each."""
-        for body, of_body in enumerate(topics):
+    def _publish_body(self, bodies: Bodies3D, body: int, rig: CameraRig | None) -> None:
+        """Publish what is known of one body: in space, and in one image."""
+        make, of_body = self._make, self._topics[int(bodies.body_ids[body])]
+        messages: dict[str, Callable[[], object]] = {
+            'joint_states': lambda: joint_states_to_message(make, bodies, body, joint_angles(bodies.xyz[[body]])[0]),
+            'position': lambda: position_to_message(make, bodies, body),
+            'velocity': lambda: velocity_to_message(make, bodies, body),
+        }
+        if rig is not None:
             of_body.camera = camera_that_shows(bodies.views[body], len(rig), of_body.camera)
-            if of_body.camera is None:
-                continue
-            camera = rig.cameras[of_body.camera]
-            if of_body.wanted('skeleton2d'):
-                of_body.publish('skeleton2d', skeleton2d_to_message(self._make, bodies, body, camera))
-            if of_body.wanted('roi'):
-                of_body.publish('roi', roi_to_message(self._make, bodies, body, camera))
+            if of_body.camera is not None:
+                camera = rig.cameras[of_body.camera]
+                messages['skeleton2d'] = lambda: skeleton2d_to_message(make, bodies, body, camera)
+                messages['roi'] = lambda: roi_to_message(make, bodies, body, camera)
+        for name, message in messages.items():
+            offer(of_body.publishers[name], message)

@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -20,45 +20,27 @@ from rclpy.signals import SignalHandlerOptions
 from ...errors import ConfigError, GeoPoseError
 from ..io.middleware import large_data_environment
 from ..io.parameters import NodeParameters, shared_names
-from .settings import DetectorNodeConfig, NodeConfig
+from .session import CameraSession
+from .settings import CameraNodeConfig
 
 # How often the node looks for a parameter that was set: Humble calls nobody after that.
 _PARAMETER_PERIOD_S = 0.25
 
-Config = TypeVar('Config', NodeConfig, DetectorNodeConfig)
-SessionConfig = TypeVar('SessionConfig', contravariant=True)
-
-
-class Session(Protocol[SessionConfig]):
-    """What a node holds between configure and cleanup. Making it loads models and creates publishers."""
-
-    def activate(self) -> None:
-        """Subscribe and process."""
-
-    def deactivate(self) -> None:
-        """Stop processing and unsubscribe; nothing if it is not active."""
-
-    def prepare(self, config: SessionConfig) -> None:
-        """Make ready what ``apply`` needs; raise GeoPoseError if ``config`` cannot be taken over."""
-
-    def apply(self, config: SessionConfig) -> None:
-        """Take over the settings that are live."""
-
-    def close(self) -> None:
-        """Free everything; it is not active."""
+Config = TypeVar('Config', bound=CameraNodeConfig)
 
 
 class LifecycleHost(LifecycleNode, Generic[Config]):
     """A lifecycle node that makes a session at configure, and frees it at cleanup.
 
     Attributes:
-        NAME, CONFIG: the node's default name and its settings class.
+        NAME, CONFIG, SESSION: the node's default name, the class of its settings and that of what it holds.
         fault: why the last transition failed; None if it did not.
         crashed: a thread of the session has ended by an unexpected error; the process should end too.
     """
 
     NAME: str
     CONFIG: type[Config]
+    SESSION: type[CameraSession[Config, object]]
 
     def __init__(
         self, *, cli_args: list[str] | None = None, parameter_overrides: list[Parameter[Any]] | None = None
@@ -71,20 +53,29 @@ class LifecycleHost(LifecycleNode, Generic[Config]):
         super().__init__(self.NAME, cli_args=cli_args, parameter_overrides=parameter_overrides)
         self.fault: GeoPoseError | None = None
         self.crashed = False
-        self._session: Session[Config] | None = None
+        self._session: CameraSession[Config, object] | None = None
         self._settings: NodeParameters[Config] = NodeParameters(
             self, self.CONFIG, self._why_read_only, shared_names(cli_args or (), sys.argv), vet=self._prepare
         )
         self.create_timer(_PARAMETER_PERIOD_S, self._apply_changes)
 
-    def make_session(self, config: Config) -> Session[Config]:
-        """Return what the node holds while it is configured; raise GeoPoseError if the set-up cannot work."""
-        raise NotImplementedError
-
     @property
     def config(self) -> Config:
         """The settings as the parameters are now."""
         return self._settings.read()
+
+    @classmethod
+    def main(cls, arguments: Sequence[str] | None = None) -> int:
+        """Run a node until Ctrl-C; return the exit status. A start-up fault is one line and a non-zero status.
+
+        Args:
+            arguments: of the command line; None: the process's own.
+        """
+        try:
+            return _run(cls, arguments)
+        except GeoPoseError as error:
+            print(f'{cls.NAME}: {error}', file=sys.stderr)
+            return 1
 
     def autostart(self) -> None:
         """Configure and activate.
@@ -133,7 +124,7 @@ class LifecycleHost(LifecycleNode, Generic[Config]):
         self.crashed = True
 
     def _configure(self) -> None:
-        self._session = self.make_session(self._settings.read())
+        self._session = self.SESSION(self, self._settings.read(), self.crash)
 
     def _activate(self) -> None:
         if self._session is None:
@@ -182,21 +173,6 @@ class LifecycleHost(LifecycleNode, Generic[Config]):
             self.get_logger().fatal(traceback.format_exc())
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
-
-
-def main(kind: Callable[[], LifecycleHost[Config]], name: str, arguments: Sequence[str] | None) -> int:
-    """Run a node until Ctrl-C; return the exit status. A start-up fault is one line and a non-zero status.
-
-    Args:
-        kind: makes the node.
-        name: its default name, for that line.
-        arguments: of the command line; None: the process's own.
-    """
-    try:
-        return _run(kind, arguments)
-    except GeoPoseError as error:
-        print(f'{name}: {error}', file=sys.stderr)
-        return 1
 
 
 def _run(kind: Callable[[], LifecycleHost[Config]], arguments: Sequence[str] | None) -> int:

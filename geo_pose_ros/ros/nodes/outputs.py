@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
-from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
@@ -27,7 +26,7 @@ from ...skeleton import BODY17
 from ...types import Bodies3D, CameraRig, Frame, Keypoints2D, PredictedPeople
 from ...view.drawing import draw_skeleton
 from ..io.message_factory import RclpyFactory, installed_class
-from ..io.qos import profile
+from ..io.qos import offer, profile
 from ..io.transforms import transform_message
 from .humans import Humans
 from .settings import NodeConfig
@@ -94,17 +93,17 @@ class Outputs:
         """Publish what one set gave; `~/bodies` first, the rest only while somebody subscribes."""
         make, bodies = self._make, result.bodies
         self._bodies.publish(bodies_to_cloud(make, bodies))
-        _offer(self._details, lambda: details_to_cloud(make, bodies))
+        offer(self._details, lambda: details_to_cloud(make, bodies))
         if self._boxes is not None:
-            _offer(self._boxes, lambda: bodies_to_detections3d(make, bodies))
+            offer(self._boxes, lambda: bodies_to_detections3d(make, bodies))
         if self._tf is not None:
             self._tf.publish(self._transforms(transforms=bodies_to_transforms(make, bodies)))
         if self._humans is not None:
             # Where cameras move, the rig does not say where they were.
             self._humans.publish(bodies, None if self._config.tracking_frame else rig)
-        _offer(self._markers, lambda: self._markers_of(bodies))
+        offer(self._markers, lambda: self._markers_of(bodies))
         for name, seen in result.keypoints.items():
-            _offer(self.cameras[name].keypoints, partial(keypoints_to_cloud, make, seen, rig[name].frame_id))
+            offer(self.cameras[name].keypoints, partial(keypoints_to_cloud, make, seen, rig[name].frame_id))
 
     def _markers_of(self, bodies: Bodies3D) -> MarkerArray:
         shown_ids, self._shown_ids = self._shown_ids, bodies.body_ids.tolist()
@@ -118,12 +117,12 @@ class Outputs:
         """Tell detectors elsewhere who is predicted for the next images, by camera."""
         for name, people in predicted.items():
             message = partial(predicted_to_cloud, self._make, people, rig[name].frame_id)
-            _offer(self.cameras[name].predictions, message)
+            offer(self.cameras[name].predictions, message)
 
     def publish_annotated(self, result: PipelineResult, rig: CameraRig) -> None:
         """Draw and publish the images somebody subscribes to."""
         for name, frame in result.views.frames.items():
-            _offer(
+            offer(
                 self.cameras[name].annotated,
                 partial(self._annotated, frame, result.keypoints[name], rig[name].frame_id),
             )
@@ -146,12 +145,6 @@ class Outputs:
         for publisher in (self._bodies, self._details, self._markers, self._skeleton, self._tf, self._boxes):
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
-
-
-def _offer(publisher: Publisher[Any], message: Callable[[], object]) -> None:
-    """Publish ``message``, which is made only if somebody subscribes."""
-    if publisher.get_subscription_count():
-        publisher.publish(message())
 
 
 def annotate(frame: Frame, keypoints: Keypoints2D, max_side_px: int) -> Frame:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from time import monotonic_ns
 
@@ -15,85 +13,50 @@ from ...detection import create_detector
 from ...errors import GeoPoseError
 from ...pipeline import PipelineResult
 from ...rigs.builder import check_file
-from ...scene.sync import FrameCounts, FrameSynchronizer
+from ...scene.sync import FrameCounts, FrameSynchronizer, StampedSet
 from ...types import CameraRig, ClockModel
-from ..health.diagnostics import (
-    CameraInfo,
-    CountsHistory,
-    camera_part,
-    pipeline_part,
-    rig_part,
-    synchronised_part,
-)
-from ..health.faults import HealthLog
-from ..health.statistics import NodeStatistics
-from ..io.qos import profile
+from ..health.diagnostics import CountsHistory, pipeline_part, rig_part, synchronised_part
+from ..health.faults import Part
 from ..io.topics import sends_only_keypoints
 from .calibrating import Calibrating
-from .camera_set import CameraSet, same_cameras
-from .inputs import CameraInput, PolledInputs
 from .lifecycle import LifecycleHost
-from .lifecycle import main as run_node
-from .lifter_changes import LifterChanges, offer_reload
+from .lifter_changes import offer_reload
 from .outputs import CameraOutputs, Outputs
-from .processing import NodeSink, SetProcessor
-from .rig_source import RigSource
+from .processing import SetProcessor
+from .rig_source import CameraSet, RigSource, same_cameras
+from .session import CameraSession
 from .settings import NodeConfig
 from .worker import NewestWorker
 
 
-class PoseSession:
+class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
     """Rig, models, topics and the worker of a configured pose_node."""
 
-    def __init__(self, node: LifecycleHost[NodeConfig], config: NodeConfig) -> None:
-        """Load the rig and the models, and create the outputs.
-
-        Raises:
-            GeoPoseError: if the set-up cannot work.
-        """
-        self._node, self._config = node, config
-        self._logger = node.get_logger()
-        # Transitions may come from any thread, the timer from the executor's.
-        self._lock = threading.RLock()
-        self._closed = False
-        # None while inactive.
-        self._polled: PolledInputs | None = None
-        self._inputs: dict[str, CameraInput] = {}
-        self._history = CountsHistory()
-        with ExitStack() as made:
-            self._make(made)
-            self._made = made.pop_all()
+    STATUS = 'pipeline'
 
     def _make(self, made: ExitStack) -> None:
-        """Make the parts; ``made`` undoes them, the last one first."""
         node, config = self._node, self._config
+        self._history = CountsHistory()
         self._cameras = cameras = CameraSet.of(node, config)
-        self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
-        self._statistics = NodeStatistics()
         self._source = RigSource(node, cameras, config, self._on_bad_transform)
         made.callback(self._source.close)
         self._source.subscribe_transforms()
-        self._lifters = LifterChanges()
-        made.callback(self._lifters.close)
         self._outputs = Outputs(node, config)
         made.callback(self._outputs.close)
         self._calibrating = self._make_calibrating(made)
-        make_sink = partial(NodeSink, node, self._source, self._statistics, self._outputs, self._on_published)
         self._processor = SetProcessor(
-            config, self._source, self._statistics, self._lifters, make_sink, self._use_clocks
+            node, config, self._source, self._statistics, self._outputs, self._on_published, self._use_clocks
         )
         made.callback(self._processor.close)
+        self._lifters = self._processor.lifters
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(cameras.names, config.sync)
-        self._worker = NewestWorker(self._synchronizer, self._processor.process, node.crash)
+        self._worker = NewestWorker(self._synchronizer, self._processor.process, self._on_crash)
         self._processor.use_cameras(cameras.names, config)
         for name in cameras.names:
             self._add_camera(name)
         reload = offer_reload(node, self._reload_model)
         if reload is not None:
             made.callback(node.destroy_service, reload)
-        self._health = HealthLog(node, 'pipeline')
-        made.callback(self._health.close)
-        made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
 
     def _make_calibrating(self, made: ExitStack) -> Calibrating | None:
         """Return what refines the rig on demand, if that is wanted."""
@@ -107,68 +70,41 @@ class PoseSession:
         return calibrating
 
     def _add_camera(self, name: str) -> None:
-        """Begin to count and publish what ``name`` gives; subscribe to it if the node is active."""
-        self._statistics.add(name)
         self._outputs.cameras[name] = CameraOutputs(self._node, name, active=self._polled is not None)
-        self._inputs[name] = CameraInput(
-            self._node, name, self._cameras.topics[name], self._qos, self._statistics, self._worker.add
-        )
-        if self._polled is not None:
-            self._inputs[name].subscribe(self._polled)
+        self._add_input(name, self._cameras.topics[name])
 
     def _remove_camera(self, name: str) -> None:
         self._inputs.pop(name)
         self._outputs.cameras.pop(name).close()
         self._statistics.remove(name)
 
-    def activate(self) -> None:
-        """Subscribe to the cameras and start to process."""
-        config, names = self._config, self._cameras.names
-        with self._lock:
-            self._polled = PolledInputs(self._node, self._node.crash)
-            for camera in self._inputs.values():
-                camera.subscribe(self._polled)
-            self._processor.publish_skeleton()
-            self._source.listen_for_camera_info(self._inputs)
-            self._worker.start()
-            self._begin_to_judge()
-            self._polled.start()
-        self._logger.info(
-            f'active: {len(names)} cameras ({", ".join(names)}), transport {config.transport}, '
+    def _subscribe(self) -> None:
+        self._processor.publish_skeleton()
+        self._source.listen_for_camera_info(self._inputs)
+        self._history.clear()
+
+    def _unsubscribe(self) -> None:
+        self._source.stop_listening()
+        self._processor.wait()
+        self._outputs.publish_nobody()
+
+    def _describe(self) -> str:
+        config = self._config
+        return (
+            f'transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
             + (f', moving in {config.tracking_frame}' if config.tracking_frame else '')
         )
 
-    def _begin_to_judge(self) -> None:
-        self._health.activated()
-        self._history.clear()
-
-    def deactivate(self) -> None:
-        """Stop processing and unsubscribe; nothing if it is not active."""
-        with self._lock:
-            if self._polled is None:
-                return
-            self._polled.close()
-            self._polled = None
-            self._health.deactivated()
-            self._source.stop_listening()
-            self._worker.stop()
-            self._processor.wait()
-            self._outputs.publish_nobody()
+    def _totals(self) -> str:
         counts = self._read_counts()
         drops: Counter[str] = Counter()
         for causes in counts.drops.values():
             drops.update({cause.value: n for cause, n in causes.items()})
-        self._logger.info(
+        return (
             f'{sum(counts.received.values())} frames in, {self._statistics.published} sets published, '
             f'frames dropped: {dict(drops) or "none"}'
         )
-
-    def close(self) -> None:
-        """Undo the rest."""
-        with self._lock:
-            self._closed = True
-            self._made.close()
 
     # Live settings.
 
@@ -231,7 +167,8 @@ class PoseSession:
         self._processor.publish_skeleton()
         if self._polled is not None:
             # Nobody blames a camera for the time before it was one.
-            self._begin_to_judge()
+            self._health.activated()
+            self._history.clear()
         new = ', '.join(name for name in changed if name in cameras.names)
         gone = ', '.join(name for name in before.names if name not in cameras.names)
         self._logger.info(
@@ -262,14 +199,9 @@ class PoseSession:
     def _read_counts(self) -> FrameCounts:
         return self._worker.locked(lambda: self._synchronizer.counts)
 
-    def _tick(self) -> None:
-        with self._lock:
-            if not self._closed:
-                self._report()
-
-    def _report(self) -> None:
-        """Publish how the node is, and subscribe to what the rig lacks now."""
-        config, now_ns = self._config, monotonic_ns()
+    def _parts(self, now_ns: int) -> list[Part]:
+        """Return how the node is, and subscribe to what the rig lacks now."""
+        config = self._config
         away = self._statistics.away(config.stale_after_s, now_ns)
         if self._polled is not None:
             self._source.listen_for_camera_info(away)
@@ -284,12 +216,10 @@ class PoseSession:
             pipeline_part(self._statistics, counts, config.stale_after_s, now_ns),
             rig_part(self._statistics, problems, now_ns),
         ]
-        for name, camera in self._inputs.items():
-            about = CameraInfo(name, camera.topics.frames, problems.get(name, ''), camera.notes(name in away))
-            part = camera_part(about, self._statistics, config.stale_after_s, now_ns)
-            clock_ns = clocks_ns[name]
+        for name, clock_ns in clocks_ns.items():
+            part = self._camera_part(name, name in away, now_ns, problems.get(name, ''))
             parts.append(synchronised_part(part, name, before, counts, clock_ns, config.sync.clock_limit_ms))
-        self._health.publish(parts, config.stale_after_s)
+        return parts
 
 
 class PoseNode(LifecycleHost[NodeConfig]):
@@ -297,16 +227,10 @@ class PoseNode(LifecycleHost[NodeConfig]):
 
     NAME = 'pose_node'
     CONFIG = NodeConfig
-
-    def make_session(self, config: NodeConfig) -> PoseSession:
-        """Return rig, models, topics and the worker."""
-        return PoseSession(self, config)
+    SESSION = PoseSession
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of ``pose_node``; a start-up fault is one line and a non-zero exit status."""
-    return run_node(PoseNode, PoseNode.NAME, arguments)
-
+main = PoseNode.main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -33,31 +33,39 @@ _LONGEST_STEP_NS = NS_PER_S // 2
 
 
 class SetProcessor:
-    """Owns the pipeline; ``process`` begins with a set, a second thread finishes and publishes it."""
+    """Owns the pipeline; ``process`` begins with a set, a second thread finishes and publishes it: a runner's sink.
+
+    Attributes:
+        lifters: hands on another lifter.
+    """
 
     def __init__(
-        self, config: NodeConfig, source: RigSource, statistics: NodeStatistics, lifters: LifterChanges,
-        make_sink: Callable[[PosePipeline], NodeSink], use_clocks: Callable[[Mapping[str, ClockModel]], None],
+        self, node: Node, config: NodeConfig, source: RigSource, statistics: NodeStatistics, outputs: Outputs,
+        on_published: Callable[[PipelineResult, CameraRig], None],
+        use_clocks: Callable[[Mapping[str, ClockModel]], None],
     ) -> None:
         """Prepare; ``use_cameras`` loads the models.
 
         Args:
+            node: an rclpy node.
             config: the node's settings.
             source: tells the rig.
-            statistics: counts what cannot be used.
-            lifters: hands on another lifter.
-            make_sink: returns what publishes the results of the pipeline.
+            statistics: counts what is published, and what cannot be used.
+            outputs: publish the results.
+            on_published: gets every result after that, and the rig it was made with.
             use_clocks: gets the cameras' clocks after each set.
         """
-        self._config, self._source, self._statistics = config, source, statistics
-        self._lifters, self._make_sink, self._use_clocks = lifters, make_sink, use_clocks
+        self._node, self._config, self._source, self._statistics = node, config, source, statistics
+        self._outputs, self._on_published, self._use_clocks = outputs, on_published, use_clocks
+        self.lifters = LifterChanges()
         self._bridge = raw_converter() if config.transport == 'raw' else None
         self._names: tuple[str, ...] = ()
         self._only_keypoints = False
         self._runner: SetRunner[bytes] | None = None
-        self._sink: NodeSink | None = None
         # Of the pipeline; None while no camera is calibrated.
         self._rig: CameraRig | None = None
+        # The stamp of the last set.
+        self._last_ns = 0
 
     def use_cameras(self, cameras: Sequence[str], config: NodeConfig) -> None:
         """Go on with ``cameras``, as far as their rig is known; people and their ids stay. Not while a set is made.
@@ -83,9 +91,8 @@ class SetProcessor:
         """Take ``rig`` from now on; people and their ids stay."""
         if self._runner is None:
             pipeline = PosePipeline(rig, self._config.pipeline)
-            self._sink = self._make_sink(pipeline)
             self._runner = SetRunner(
-                pipeline, self._reader(), self._sink, self._source.moving, self._use_clocks, online=True
+                pipeline, self._reader(), self, self._source.moving, self._use_clocks, online=True
             )
         else:
             self._runner.wait()
@@ -122,16 +129,17 @@ class SetProcessor:
 
     def publish_skeleton(self) -> None:
         """Publish `~/skeleton`, if there is a rig."""
-        if self._rig is not None and self._sink is not None:
-            self._sink.publish_skeleton(self._rig)
+        if self._rig is not None and self._runner is not None:
+            moving = self._source.moving
+            described = self._rig if moving is None else replace(self._rig, world_frame_id=moving.output_frame)
+            self._outputs.publish_skeleton(described, self._runner.pipeline.model_sha256)
 
     def process(self, found: StampedSet[bytes]) -> None:
         """Begin to detect, and return when the next set can begin; the runner's thread does the rest."""
         try:
             self._take_changes()
         except GeoPoseError as error:
-            text = f'set at {found.stamp_ns} ns: {error}'
-            self._statistics.set_failed(type(error).__name__, text, monotonic_ns())
+            self.failed(found.stamp_ns, error)
             return
         if self._rig is None or self._runner is None:
             self._statistics.set_failed('not calibrated', 'no camera is calibrated', monotonic_ns())
@@ -148,6 +156,7 @@ class SetProcessor:
         if self._runner is not None:
             self._runner.close()
             self._runner.pipeline.close()
+        self.lifters.close()
 
     def _take_changes(self) -> None:
         """Take another rig and another lifter, where there is one."""
@@ -155,7 +164,7 @@ class SetProcessor:
         if rig is not None and rig is not self._rig:
             self._use_rig(rig)
             self.publish_skeleton()
-        if self._runner is not None and (lifter := self._lifters.take()) is not None:
+        if self._runner is not None and (lifter := self.lifters.take()) is not None:
             self._runner.wait()
             self._runner.pipeline.with_lifter(lifter)
             self.publish_skeleton()
@@ -171,40 +180,25 @@ class SetProcessor:
         known = {name: cdr for name, cdr in found.payloads.items() if name in rig.names}
         return replace(found, payloads=known, stamps_ns={name: found.stamps_ns[name] for name in known})
 
-
-class NodeSink:
-    """Publishes the results of a pipeline, and counts what could not be used."""
-
-    def __init__(
-        self, node: Node, source: RigSource, statistics: NodeStatistics, outputs: Outputs,
-        on_published: Callable[[PipelineResult, CameraRig], None], pipeline: PosePipeline,
-    ) -> None:
-        """Publish on ``outputs``; ``on_published`` gets every result after that, and the rig it was made with."""
-        self._node, self._source, self._statistics, self._outputs = node, source, statistics, outputs
-        self._on_published, self._pipeline = on_published, pipeline
-        self._last_ns = 0
-
-    def publish_skeleton(self, rig: CameraRig) -> None:
-        """Publish `~/skeleton`."""
-        moving = self._source.moving
-        described = rig if moving is None else replace(rig, world_frame_id=moving.output_frame)
-        self._outputs.publish_skeleton(described, self._pipeline.model_sha256)
+    # What the runner hands over, in its thread.
 
     def take(self, found: StampedSet[bytes], result: PipelineResult) -> None:
         """Publish a result, and count it."""
+        if self._runner is None:
+            return
         try:
-            self._publish(found, result)
+            self._publish(found, result, self._runner.pipeline)
         except GeoPoseError as error:
             self.failed(found.stamp_ns, error)
 
-    def _publish(self, found: StampedSet[bytes], result: PipelineResult) -> None:
+    def _publish(self, found: StampedSet[bytes], result: PipelineResult, pipeline: PosePipeline) -> None:
         for name, error in result.views.camera_errors.items():
             self._statistics.problem(name, 'unreadable', f'{error} (at {found.stamp_ns} ns)', monotonic_ns())
-        rig, moving = self._pipeline.rig, self._source.moving
+        rig, moving = pipeline.rig, self._source.moving
         if moving is not None:
             result = replace(result, scene=replace(result.scene, bodies=moving.published(result.bodies)))
         self._outputs.publish(result, rig)
-        self._publish_predictions(found.stamp_ns)
+        self._publish_predictions(found.stamp_ns, pipeline)
         self._on_published(result, rig)
         latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
         self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
@@ -224,11 +218,11 @@ class NodeSink:
         """Count a set that gave nothing."""
         self._statistics.set_failed(type(error).__name__, f'set at {stamp_ns} ns: {error}', monotonic_ns())
 
-    def _publish_predictions(self, stamp_ns: int) -> None:
+    def _publish_predictions(self, stamp_ns: int, pipeline: PosePipeline) -> None:
         """Publish who is predicted for the next images: one period from now, if that is known."""
         step_ns, self._last_ns = stamp_ns - self._last_ns, stamp_ns
         if self._outputs.wants_predictions():
-            rig, moving = self._pipeline.rig, self._source.moving
+            rig, moving = pipeline.rig, self._source.moving
             next_ns = dict.fromkeys(rig.names, stamp_ns + (step_ns if 0 < step_ns < _LONGEST_STEP_NS else 0))
             poses = None if moving is None else moving.poses_about(next_ns)
-            self._outputs.publish_predictions(self._pipeline.predict_people(next_ns, poses), rig)
+            self._outputs.publish_predictions(pipeline.predict_people(next_ns, poses), rig)

@@ -1,11 +1,13 @@
-"""Where the node's rig comes from: a rig file, or camera_info and /tf_static; with /tf where cameras move."""
+"""Which cameras a node has, and where their rig comes from: a rig file, or camera_info and TF."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
@@ -14,18 +16,73 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
 from ...arrays import FloatArray
+from ...errors import ConfigError
 from ...geometry.body_frame import bodies_in
 from ...rigs.builder import RigBuilder, check_file
 from ...rigs.moving import CameraPoses, Mount, MovingCameras
+from ...rigs.rig_file import load_rig
 from ...types import Bodies3D, CameraRig
 from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
+from ..io.topics import InputTopics, fill, input_topics
 from ..io.transforms import CameraFrames, LiveTransforms, listen_to_transforms, subscribe_static_transforms
-from .camera_set import CameraSet
 from .settings import NodeConfig
 
 # Between two looks for a transform that is late.
 _POLL_S = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSet:
+    """The cameras of a node.
+
+    Attributes:
+        topics: of each camera, by name, in the order of their names.
+        rig_file: the rig of the file, which may have more cameras; None where camera_info and TF tell.
+    """
+
+    topics: Mapping[str, InputTopics]
+    rig_file: CameraRig | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the cameras."""
+        return tuple(self.topics)
+
+    @property
+    def rectified(self) -> tuple[str, ...]:
+        """The cameras whose images are rectified."""
+        return tuple(name for name, of_camera in self.topics.items() if of_camera.rectified)
+
+    @classmethod
+    def of(cls, node: Node, config: NodeConfig) -> CameraSet:
+        """Read the rig file, if there is one, and find out the topics as ``node`` expands and remaps them.
+
+        Raises:
+            ConfigError: if there is no camera, a name is given twice or no topic can have it, or topics are wrong.
+            CalibrationError: if the rig file cannot be read.
+        """
+        rig_file = load_rig(Path(config.rig).expanduser()) if config.rig else None
+        names = config.cameras or (rig_file.names if rig_file is not None else ())
+        if not names:
+            raise ConfigError(
+                "No cameras. Name them (cameras:=\"['left', 'right']\") or give a rig file (rig:=/path/to/rig.yaml)."
+            )
+        if len(set(names)) != len(names):
+            raise ConfigError(f"Parameter 'cameras': received {list(names)}, expected every name once.")
+        topics = input_topics(node, config, names)
+        for name in names:
+            fill('/pose_node/keypoints/{camera}', name)
+        return cls(topics, rig_file)
+
+
+# The settings that say which cameras there are and what they send, as far as a running node takes them.
+_FIELDS = ('cameras', 'image_topics', 'camera_info_topics', 'keypoints_topics', 'keypoints_cameras')
+
+
+def same_cameras(a: NodeConfig, b: NodeConfig) -> bool:
+    """Return whether two settings name the same cameras with the same topics."""
+    return all(getattr(a, field) == getattr(b, field) for field in _FIELDS)
 
 
 class RigSource:

@@ -12,10 +12,30 @@ from ...settings import setting
 
 
 @dataclass(frozen=True, slots=True)
-class NodeConfig:
-    """``pose_node``: topics, calibration, and everything below it."""
+class CameraNodeConfig:
+    """What both nodes are told of their cameras."""
 
     autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
+    cameras: tuple[str, ...] = setting((), 'Camera names')
+    transport: str = setting('compressed', 'What the cameras send', choices=('raw', 'compressed'))
+    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
+    reliability: str = setting(
+        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
+        choices=('best_effort', 'reliable'),
+    )
+    queue_depth: int = setting(
+        2, 'QoS history per camera, keep last; what is older than one set is not wanted', low=1, high=100
+    )
+    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
+    stale_after_s: float = setting(
+        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig(CameraNodeConfig):
+    """``pose_node``: topics, calibration, and everything below it."""
+
     cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the rig file', live=True)
     rig: str = setting('', 'Rig file (YAML); empty: intrinsics from camera_info, extrinsics from /tf_static')
     world_frame: str = setting('world', 'Frame of the output where there is no rig file')
@@ -27,7 +47,6 @@ class NodeConfig:
         'compressed', 'What the cameras send; keypoints: 2D of a detector elsewhere',
         choices=('raw', 'compressed', 'keypoints'),
     )
-    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
     image_topics: tuple[str, ...] = setting(
         (), 'Image topics of single cameras, camera=topic; their camera_info is beside them', live=True
     )
@@ -47,13 +66,6 @@ class NodeConfig:
     keypoints_skeleton: str = setting(
         'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
     )
-    reliability: str = setting(
-        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
-        choices=('best_effort', 'reliable'),
-    )
-    queue_depth: int = setting(
-        2, 'QoS history per camera, keep last; what is older than one set is not wanted', low=1, high=100
-    )
     publish_camera_frames: bool = setting(
         False, 'Publish the camera frames of the rig file on /tf_static; off where a robot description does'
     )
@@ -67,10 +79,6 @@ class NodeConfig:
         960, 'Longer side of the annotated images', unit='px', low=64, high=10_000, live=True
     )
     annotated_quality: int = setting(80, 'JPEG quality of the annotated images', low=1, high=100, live=True)
-    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
-    stale_after_s: float = setting(
-        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
-    )
     transform_wait_ms: float = setting(
         50.0, 'A set waits so long for transforms that are older than its images; then it is made without the cameras '
         'they carry', unit='ms', low=0.0, high=2000.0,
@@ -82,13 +90,9 @@ class NodeConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorNodeConfig:
+class DetectorNodeConfig(CameraNodeConfig):
     """``detector_node``: images of some cameras in, their keypoints out."""
 
-    autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
-    cameras: tuple[str, ...] = setting((), 'Camera names')
-    transport: str = setting('compressed', 'What the cameras send', choices=('raw', 'compressed'))
-    image_topic: str = setting('{camera}/image_raw', 'Image topic of a camera; compressed adds /compressed')
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, to be published; body17')
     predictions_topic: str = setting(
         '/pose_node/expected/{camera}', 'Topic of pose_node with the people predicted for the images of a camera',
@@ -97,14 +101,5 @@ class DetectorNodeConfig:
     max_prediction_age_s: float = setting(
         0.5, 'A prediction for a time farther than this from an image\'s stamp is not used', unit='s', low=0.0,
         high=10.0, formerly='expected_age_s',
-    )
-    reliability: str = setting(
-        'best_effort', 'QoS asked of the cameras; best_effort also takes what a reliable publisher sends',
-        choices=('best_effort', 'reliable'),
-    )
-    queue_depth: int = setting(2, 'QoS history per camera, keep last', low=1, high=100)
-    diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
-    stale_after_s: float = setting(
-        2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0
     )
     detector: DetectorConfig = field(default_factory=DetectorConfig)

@@ -12,7 +12,6 @@ from geo_pose_ros.findings import Finding, Severity
 from geo_pose_ros.messages.diagnostics import Level
 from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros.health.diagnostics import (
-    CameraInfo,
     CountsHistory,
     camera_part,
     pipeline_part,
@@ -58,7 +57,7 @@ def test_latency_stages_and_reprojection() -> None:
     assert statistics.span_ms()['p50'] == 3.0
     assert statistics.stages_ms() == {'solve': 4.0}
     assert statistics.rate_hz(4 * S) == pytest.approx(1.0)
-    assert statistics.reprojection_px() == {'a': (2.0, 5)}
+    assert statistics.reprojection_px() == {'a': 2.0}
 
 
 @pytest.mark.parametrize('moved', [False, True])
@@ -72,13 +71,13 @@ def test_a_camera_that_was_moved_is_named(moved: bool) -> None:
         'again (the service ~/calibrate, or geo_pose calibrate).'
     )
     assert (status.level, status.message) == ((Level.WARN, words) if moved else (Level.OK, 'ok'))
-    values = camera_part(CameraInfo('cam02', '/cam02/image_raw'), statistics, STALE_S, S).values
+    values = camera_part('cam02', '/cam02/image_raw', {}, statistics, STALE_S, S).values
     assert values.items() >= {
         'clock_offset_ms': '12.3', 'clock_sigma_ms': '0.4', 'noise_scale': '1.25', 'calibration_error_px': '3.0 -4.0',
         'calibration_error_deg': '0.57',
     }.items()
     # Nothing is invented of a camera that nothing is known of.
-    assert 'clock_offset_ms' not in camera_part(CameraInfo('cam01', '/t'), statistics, STALE_S, S).values
+    assert 'clock_offset_ms' not in camera_part('cam01', '/t', {}, statistics, STALE_S, S).values
 
 
 def counted(
@@ -101,9 +100,9 @@ def left(*arrivals_s: int) -> NodeStatistics:
 
 def camera_status(
     statistics: NodeStatistics, now_s: int = 10, *, counts: FrameCounts | None = None,
-    before: FrameCounts | None = None, clock_ns: int | None = None, **known: Any,
+    before: FrameCounts | None = None, clock_ns: int | None = None, **notes: str,
 ) -> Any:
-    part = camera_part(CameraInfo('left', '/left/image_raw', **known), statistics, STALE_S, now_s * S)
+    part = camera_part('left', '/left/image_raw', notes, statistics, STALE_S, now_s * S)
     return synchronised_part(
         part, 'left', before or counted(), counts or counted(), clock_ns, CLOCK_LIMIT_MS
     ).status()
@@ -121,7 +120,7 @@ def test_a_healthy_camera_is_ok() -> None:
 def test_the_worst_comes_first() -> None:
     statistics = left()
     statistics.problem('left', 'unreadable', 'truncated', 9 * S)
-    status = camera_status(statistics, notes={'qos': 'QoS is wrong'})
+    status = camera_status(statistics, qos='QoS is wrong')
     assert status.level == Level.ERROR
     assert status.message == "no frame on '/left/image_raw' yet; QoS is wrong; truncated"
     assert status.values['unusable: unreadable'] == '1'
@@ -181,7 +180,7 @@ def test_frames_that_come_and_are_never_used(
     history = CountsHistory()
     assert [history.add(one, k * S) for k, one in enumerate((before, now, now, now))] == [before, before, before, now]
     # What is known to be wrong with it says more.
-    assert 'none of its last' not in camera_status(left(10), counts=now, before=before, notes={'qos': 'wrong'}).message
+    assert 'none of its last' not in camera_status(left(10), counts=now, before=before, qos='wrong').message
 
 
 def test_the_pipeline_says_why_nothing_comes() -> None:

@@ -130,7 +130,7 @@ def test_autostart_says_why_it_cannot(rig_path: str, monkeypatch: pytest.MonkeyP
     with world('keypoints', rig_path=rig_path, autostart=False) as w:
         assert w.node.on_activate(None) == TransitionCallbackReturn.FAILURE
         assert str(w.node.fault) == 'pose_node is not configured.'
-        monkeypatch.setattr('geo_pose_ros.ros.nodes.pose_node.PoseSession', lambda *a: 1 / 0)
+        monkeypatch.setattr(PoseNode, 'SESSION', lambda *a: 1 / 0)
         with pytest.raises(ConfigError, match='did not start; the log says why'):
             w.node.autostart()
         # What nobody expected is an error, and undone.

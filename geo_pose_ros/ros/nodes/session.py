@@ -1,0 +1,136 @@
+"""What a node holds between configure and cleanup: cameras, a worker, and how it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from time import monotonic_ns
+from typing import Generic, TypeVar
+
+from rclpy.lifecycle import LifecycleNode
+
+from ..health.diagnostics import camera_part
+from ..health.faults import HealthLog, Part
+from ..health.statistics import NodeStatistics
+from ..io.qos import profile
+from ..io.topics import InputTopics
+from .inputs import CameraInput, PolledInputs
+from .settings import CameraNodeConfig
+from .worker import NewestWorker
+
+Config = TypeVar('Config', bound=CameraNodeConfig)
+Work = TypeVar('Work', covariant=True)
+
+
+class CameraSession(Generic[Config, Work]):
+    """What both nodes do alike: poll cameras, feed a worker, say how they are. Transitions may come from any thread.
+
+    Attributes:
+        STATUS: name of the status of an inactive node.
+    """
+
+    STATUS: str
+
+    def __init__(self, node: LifecycleNode, config: Config, on_crash: Callable[[BaseException], None]) -> None:
+        """Load the models and create the outputs; ``on_crash`` gets what ended a thread.
+
+        Raises:
+            GeoPoseError: if the set-up cannot work.
+        """
+        self._node, self._config, self._on_crash = node, config, on_crash
+        self._logger = node.get_logger()
+        # The timer comes from the executor's thread.
+        self._lock = threading.RLock()
+        self._closed = False
+        # None while inactive.
+        self._polled: PolledInputs | None = None
+        self._inputs: dict[str, CameraInput] = {}
+        self._statistics = NodeStatistics()
+        self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
+        self._worker: NewestWorker[Work]
+        with ExitStack() as made:
+            self._make(made)
+            self._health = HealthLog(node, self.STATUS)
+            made.callback(self._health.close)
+            made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
+            self._made = made.pop_all()
+
+    def _make(self, made: ExitStack) -> None:
+        """Make the parts, the worker among them; ``made`` undoes them, the last one first."""
+        raise NotImplementedError
+
+    def _subscribe(self) -> None:
+        """Subscribe to more than the cameras, before the worker starts."""
+        raise NotImplementedError
+
+    def _unsubscribe(self) -> None:
+        """Undo ``_subscribe``, after the worker has stopped."""
+        raise NotImplementedError
+
+    def _parts(self, now_ns: int) -> Sequence[Part]:
+        """Return how the node is (``now_ns``: a monotonic clock)."""
+        raise NotImplementedError
+
+    def _describe(self) -> str:
+        """Return what the log says of the settings when the node gets active."""
+        raise NotImplementedError
+
+    def _totals(self) -> str:
+        """Return what the log says at the end of what was done."""
+        raise NotImplementedError
+
+    def prepare(self, config: Config) -> None:
+        """Make ready what ``apply`` needs; raise GeoPoseError if ``config`` cannot be taken over."""
+
+    def apply(self, config: Config) -> None:
+        """Take over the settings that are live."""
+        self._config = config
+
+    def activate(self) -> None:
+        """Subscribe and process."""
+        with self._lock:
+            self._polled = PolledInputs(self._node, self._on_crash)
+            for camera in self._inputs.values():
+                camera.subscribe(self._polled)
+            self._subscribe()
+            self._worker.start()
+            self._health.activated()
+            self._polled.start()
+        self._logger.info(f'active: {len(self._inputs)} cameras ({", ".join(self._inputs)}), {self._describe()}')
+
+    def deactivate(self) -> None:
+        """Stop processing and unsubscribe; nothing if it is not active."""
+        with self._lock:
+            if self._polled is None:
+                return
+            self._polled.close()
+            self._polled = None
+            self._health.deactivated()
+            self._worker.stop()
+            self._unsubscribe()
+        self._logger.info(self._totals())
+
+    def close(self) -> None:
+        """Free everything; it is not active."""
+        with self._lock:
+            self._closed = True
+            self._made.close()
+
+    def _add_input(self, name: str, topics: InputTopics) -> None:
+        """Begin to count what camera ``name`` sends; subscribe to it if the node is active."""
+        self._statistics.add(name)
+        self._inputs[name] = CameraInput(self._node, name, topics, self._qos, self._statistics, self._worker.add)
+        if self._polled is not None:
+            self._inputs[name].subscribe(self._polled)
+
+    def _camera_part(self, name: str, is_away: bool, now_ns: int, calibration: str = '') -> Part:
+        """Return how camera ``name`` is; ``calibration``: why it is not calibrated."""
+        camera = self._inputs[name]
+        notes = camera.notes(is_away) | ({'calibration': calibration} if calibration else {})
+        return camera_part(name, camera.topics.frames, notes, self._statistics, self._config.stale_after_s, now_ns)
+
+    def _tick(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._health.publish(self._parts(monotonic_ns()), self._config.stale_after_s)

@@ -155,12 +155,8 @@ class MovingPoses(Protocol):
         """Return where the cameras of ``stamps_ns`` were then, on the clock of the transforms."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun(Generic[T]):
-    """A set whose images are being detected."""
-
-    found: StampedSet[T]
-    pending: PendingViews
+# A set whose images are being detected.
+Begun = tuple[StampedSet[T], PendingViews]
 
 
 def _ignore(clocks: Mapping[str, ClockModel]) -> None:
@@ -190,7 +186,7 @@ class SetRunner(Generic[T]):
     moving: MovingPoses | None = None
     use_clocks: Callable[[Mapping[str, ClockModel]], None] = _ignore
     online: bool = False
-    _waiting: _Begun[T] | None = field(init=False, default=None)
+    _waiting: Begun[T] | None = field(init=False, default=None)
     _finisher: ThreadPoolExecutor | None = field(init=False, default=None)
     _finished: Future[None] = field(init=False, default_factory=Future)
 
@@ -210,7 +206,7 @@ class SetRunner(Generic[T]):
         elif begun is not None:
             before, self._finished = self._finished, self._finisher.submit(self._finish, begun)
             before.result()
-            begun.pending.wait_for_a_worker()
+            begun[1].wait_for_a_worker()
 
     def wait(self) -> None:
         """Finish all sets that were begun."""
@@ -224,24 +220,25 @@ class SetRunner(Generic[T]):
         if self._finisher is not None:
             self._finisher.shutdown()
 
-    def _begin(self, found: StampedSet[T]) -> _Begun[T] | None:
+    def _begin(self, found: StampedSet[T]) -> Begun[T] | None:
         poses = None if self.moving is None else self.moving.poses_about(self._common_stamps_ns(found.stamps_ns))
         try:
-            return _Begun(found, begin_views(self.pipeline, self.read, found.payloads, poses))
+            return found, begin_views(self.pipeline, self.read, found.payloads, poses)
         except GeoPoseError as error:
             self.sink.failed(found.stamp_ns, error)
             return None
 
-    def _finish(self, begun: _Begun[T] | None) -> None:
+    def _finish(self, begun: Begun[T] | None) -> None:
         if begun is None:
             return
+        found, pending = begun
         try:
-            result = self._fuse(begun.found.stamp_ns, begun.pending.views())
+            result = self._fuse(found.stamp_ns, pending.views())
         except GeoPoseError as error:
-            self.sink.failed(begun.found.stamp_ns, error)
+            self.sink.failed(found.stamp_ns, error)
             return
         self.use_clocks(self.pipeline.clocks())
-        self.sink.take(begun.found, result)
+        self.sink.take(found, result)
 
     def _fuse(self, stamp_ns: int, views: Views) -> PipelineResult:
         """Fuse the views of the cameras whose poses are known."""

@@ -141,12 +141,18 @@ def process_bag(
         elif rig is None:
             rig = rig_from_bag(reader, tuple(chosen), config.world_frame)
         rig = rig.subset(list(chosen))
-        source = _source_of(reader, chosen, from_keypoints=config.pipeline.detector.name == 'keypoints')
+        detector = config.pipeline.detector
+        has_images = detector.name != 'keypoints' and any(topics.image for topics in chosen.values())
+        cameras = _topics_of(reader, chosen, 'image' if has_images else 'keypoints')
+        read: MessageReader[BagMessage] = MessageReader(
+            lambda camera, message: message.decode(), detector, get_skeleton(config.keypoints_skeleton),
+            () if has_images else tuple(cameras.values()),
+        )
         with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
             synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync, newest_wins=False)
             sink = _BagSink(rig, writer)
-            runner = SetRunner(pipeline, source.reader(config), sink, moving, synchronizer.use_clocks)
-            sets = synchronised(source.frames(reader), synchronizer, source.cameras.values())
+            runner = SetRunner(pipeline, read, sink, moving, synchronizer.use_clocks)
+            sets = synchronised(_frames(reader, cameras), synchronizer, cameras.values())
             for number, found in enumerate(sets):
                 if number == 0:
                     transforms = () if moving is None else read_transforms(reader)
@@ -156,43 +162,23 @@ def process_bag(
             return sink.finish(reader.path, synchronizer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What of a bag is processed: its images or its keypoints.
-
-    Attributes:
-        cameras: topic -> camera.
-        of_keypoints: whether the topics hold keypoints.
-    """
-
-    cameras: Mapping[str, str]
-    of_keypoints: bool
-
-    def frames(self, reader: BagReader) -> Iterator[Stamped[BagMessage]]:
-        """Yield the messages in the order received, up to where the bag is damaged; a bar shows how many are done."""
-        total = sum(reader.topics[topic].count for topic in self.cameras)
-        messages = until_damage(reader.messages(self.cameras))
-        for message in tqdm(messages, desc='process', total=total, unit='frame', disable=None):
-            yield Stamped(self.cameras[message.topic], message.stamp_ns, message.time_ns, message)
-
-    def reader(self, config: ProcessConfig) -> MessageReader[BagMessage]:
-        """Return what reads the messages."""
-        return MessageReader(
-            lambda camera, message: message.decode(), config.pipeline.detector, get_skeleton(config.keypoints_skeleton),
-            tuple(self.cameras.values()) if self.of_keypoints else (),
-        )
-
-
-def _source_of(reader: BagReader, cameras: Mapping[str, CameraTopics], *, from_keypoints: bool) -> _Source:
-    """Return what to process: images where there are any, else keypoints."""
-    kind = 'keypoints' if from_keypoints or not any(topics.image for topics in cameras.values()) else 'image'
+def _topics_of(reader: BagReader, cameras: Mapping[str, CameraTopics], kind: str) -> dict[str, str]:
+    """Return the cameras by the topics of their images (``kind`` image) or keypoints, as far as they have one."""
     by_topic = {getattr(topics, kind): name for name, topics in cameras.items() if getattr(topics, kind)}
     if not by_topic:
         raise BagError(f"Bag '{reader.path}' has no keypoints; it has: {', '.join(sorted(reader.topics))}.")
     without = sorted(set(cameras) - set(by_topic.values()))
     if without:
         _LOG.warning('No %s of the cameras %s; they are not used.', kind, ', '.join(without))
-    return _Source(by_topic, kind == 'keypoints')
+    return by_topic
+
+
+def _frames(reader: BagReader, cameras: Mapping[str, str]) -> Iterator[Stamped[BagMessage]]:
+    """Yield the messages of ``cameras``, by topic, in the order received, up to where the bag is damaged."""
+    total = sum(reader.topics[topic].count for topic in cameras)
+    messages = until_damage(reader.messages(cameras))
+    for message in tqdm(messages, desc='process', total=total, unit='frame', disable=None):
+        yield Stamped(cameras[message.topic], message.stamp_ns, message.time_ns, message)
 
 
 class _BagSink:
@@ -261,11 +247,10 @@ class _BagSink:
             stamp_ns: of the first set.
             model_sha256: the lifter's.
         """
-        moves = False
+        message = None
         for message in transforms:
-            moves = True
             self._send(message.topic, message.decode(), message.time_ns)
-        if not moves:
+        if message is None:
             self._send('/tf_static', rig_to_transforms(self._make, self._rig, stamp_ns), stamp_ns)
         for camera in self._rig.cameras:
             info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)

@@ -31,12 +31,14 @@ from ..io.qos import NO_PUBLISHER_EVENTS, offer, profile
 from ..io.transforms import transform_message
 
 _NAMESPACE = '/humans/bodies'
-_IN_SPACE = {
+# Topic of a body -> type of its messages.
+_KINDS = {
     'joint_states': 'sensor_msgs/msg/JointState',
     'position': 'geometry_msgs/msg/PointStamped',
     'velocity': 'geometry_msgs/msg/TwistStamped',
+    'skeleton2d': 'hri_msgs/msg/Skeleton2D',
+    'roi': 'hri_msgs/msg/NormalizedRegionOfInterest2D',
 }
-_IN_IMAGE = {'skeleton2d': 'hri_msgs/msg/Skeleton2D', 'roi': 'hri_msgs/msg/NormalizedRegionOfInterest2D'}
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Humans:
         self._transforms = transform_message('publish_humans', 'set it to false')
         try:
             tracked = message_class('hri_msgs/msg/IdsList')
-            self._kinds = {name: message_class(kind) for name, kind in {**_IN_SPACE, **_IN_IMAGE}.items()}
+            self._kinds = {name: message_class(kind) for name, kind in _KINDS.items()}
         except ConfigError as error:
             raise ConfigError(f'publish_humans: {error} Or set it to false.') from error
         self._tracked = node.create_lifecycle_publisher(tracked, f'{_NAMESPACE}/tracked', profile(10))

@@ -13,7 +13,7 @@ from ...settings import setting
 
 @dataclass(frozen=True, slots=True)
 class CameraNodeConfig:
-    """What both nodes are told of their cameras."""
+    """What both nodes have: their cameras, and how they report."""
 
     autostart: bool = setting(True, 'Configure and activate at start; off: a lifecycle manager does')
     cameras: tuple[str, ...] = setting((), 'Camera names')

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,4 @@ def read_exchange(recording: Path) -> Exchange:
 
 def _fresh(folder: Path) -> Path:
     """Return a folder beside ``folder`` that does not exist yet: a run is never overwritten."""
-    number = 1
-    while (made := folder.with_name(f'{folder.name}_{number}')).exists():
-        number += 1
-    return made
+    return next(made for n in count(1) if not (made := folder.with_name(f'{folder.name}_{n}')).exists())

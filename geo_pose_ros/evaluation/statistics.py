@@ -38,13 +38,9 @@ class RecordingStatistics:
     """Takes bodies and keypoints in any order within a second, and says what they are like."""
 
     def __init__(self, skeleton: Skeleton, rig: CameraRig | None, config: ReportConfig, num_sets: int = 0) -> None:
-        """Begin with nothing.
+        """Begin with nothing; without a rig there are no residuals.
 
-        Args:
-            skeleton: of bodies and keypoints.
-            rig: None: there are no residuals.
-            config: settings.
-            num_sets: how many sets will come; the sets for the left-out camera are chosen by it.
+        The sets for the left-out camera are chosen by ``num_sets``, how many will come.
         """
         self._skeleton, self._rig, self._config = skeleton, rig, config
         self._clocks = ClockSums(rig.cameras) if rig is not None else None

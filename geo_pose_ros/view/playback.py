@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -56,12 +55,9 @@ class Playback:
     """
 
     def __init__(self, recording: Recording, max_side_px: int, images_hz: float = 20.0) -> None:
-        """Begin.
+        """Begin; images have ``max_side_px`` on their longer side.
 
-        Args:
-            recording: open.
-            max_side_px: longer side of the images.
-            images_hz: images per second and camera that are kept; bodies are kept all.
+        Of each camera ``images_hz`` images per second are kept; bodies are kept all.
         """
         self._recording, self._max_side_px = recording, max_side_px
         self._image_period_ns = 0.99 * NS_PER_S / images_hz
@@ -148,9 +144,10 @@ class Playback:
         keypoints: dict[str, Keypoints2D] = {}
         images: dict[str, Recorded] = {}
         for source, (stamps, messages) in block.by_source.items():
-            one = tick if source == self._tick else _nearest(stamps, messages, stamp_ns)
-            if one is None:
+            [index] = nearest_indices(stamps, [stamp_ns], _NEAR_NS)
+            if source != self._tick and index < 0:
                 continue
+            one = tick if source == self._tick else messages[index]
             try:
                 if source.kind == BODIES:
                     bodies = one.bodies()
@@ -165,12 +162,6 @@ class Playback:
             lambda name, error: self._recording.count_damaged(images[name], error),
         )
         return Instant(received_ns, stamp_ns, bodies, keypoints, frames, _last_statuses(block, received_ns))
-
-
-def _nearest(stamps: Sequence[int], messages: Sequence[Recorded], stamp_ns: int) -> Recorded | None:
-    """Return the message whose stamp is nearest; None if none is near."""
-    [index] = nearest_indices(stamps, [stamp_ns], _NEAR_NS)
-    return messages[index] if index >= 0 else None
 
 
 def _last_statuses(block: _Block, time_ns: int) -> dict[str, Status]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,7 @@ def write_report(
     config = config or ReportConfig()
     with Recording(bags, rig) as recording:
         measured = measure_recording(recording, config)
-        found = find_problems(measured.report, config, Moments(measured.report.start_ns).name)
+        found = find_problems(measured.report, config, partial(name_moment, measured.report.start_ns))
         missing = find_missing(recording, KEYPOINTS)
         if recording.damaged:
             named = ', '.join(f'{topic} {count}' for topic, count in sorted(recording.damaged.items()))
@@ -161,40 +162,35 @@ def build_page(
 ) -> str:
     """Return the page of a recording as HTML."""
     report = measured.report
-    bodies, moments = report.bodies[:_MOST_BODIES], Moments(report.start_ns)
+    bodies = report.bodies[:_MOST_BODIES]
     complaints = sorted(measured.reported.complaints.values(), key=lambda one: (-one.status.level, one.first_ns))
     return render(
-        'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report, moments),
+        'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report),
         made_by='geo_pose report', numbers=_key_numbers(measured),
         found=sorted(found, key=lambda one: -one.severity), report=report,
         bodies=bodies, body_names=[f'body {body.body_id}' for body in bodies], has_images=recording.has(IMAGE),
-        worst=_worst(recording, measured, moments), complaints=complaints[:_MOST_ROWS], reported=measured.reported,
+        worst=_worst(recording, measured), complaints=complaints[:_MOST_ROWS], reported=measured.reported,
         **_cameras(report), **_residuals(recording, report, config), **_bodies(report),
     )
 
 
-class Moments:
-    """Names moments of a recording: by the time of day (UTC) where the stamps are of a real clock."""
+def name_moment(start_ns: int, offset_s: float) -> str:
+    """Return the moment ``offset_s`` after the start as '12:03:10 (4:05)': time of day (UTC) and time into it.
 
-    def __init__(self, start_ns: int) -> None:
-        """Begin with the stamp of the start."""
-        self._start_ns = start_ns
-        self.dated = start_ns >= _FIRST_DATE_NS
-
-    def date(self, offset_s: float) -> datetime:
-        """Return the moment ``offset_s`` after the start."""
-        return datetime.fromtimestamp(self._start_ns / NS_PER_S + offset_s, timezone.utc)
-
-    def name(self, offset_s: float) -> str:
-        """Return the moment ``offset_s`` after the start as '12:03:10 (4:05)': time of day (UTC) and time into it."""
-        offset = clock(offset_s)
-        return f'{self.date(offset_s):%H:%M:%S} ({offset})' if self.dated else offset
+    Where the stamps are not of a real clock, there is no time of day.
+    """
+    offset = clock(offset_s)
+    return f'{_date(start_ns, offset_s):%H:%M:%S} ({offset})' if start_ns >= _FIRST_DATE_NS else offset
 
 
-def _lead(recording: Recording, report: RecordingReport, moments: Moments) -> str:
+def _date(start_ns: int, offset_s: float) -> datetime:
+    return datetime.fromtimestamp(start_ns / NS_PER_S + offset_s, timezone.utc)
+
+
+def _lead(recording: Recording, report: RecordingReport) -> str:
     parts = [', '.join(str(path) for path in recording.paths), clock(report.duration_s)]
-    if moments.dated:
-        parts.append(f'from {moments.date(0.0):%Y-%m-%d %H:%M:%S} UTC')
+    if report.start_ns >= _FIRST_DATE_NS:
+        parts.append(f'from {_date(report.start_ns, 0.0):%Y-%m-%d %H:%M:%S} UTC')
     parts.append(f'{len(report.cameras)} cameras' if len(report.cameras) != 1 else '1 camera')
     return '; '.join(parts)
 
@@ -277,9 +273,7 @@ def _bodies(report: RecordingReport) -> dict[str, object]:
     }
 
 
-def _worst(
-    recording: Recording, measured: MeasuredRecording, moments: Moments
-) -> list[tuple[str, float, UInt8Array | None]]:
+def _worst(recording: Recording, measured: MeasuredRecording) -> list[tuple[str, float, UInt8Array | None]]:
     """Return name, residual px and image (None without one) of the worst moments."""
     report, worst = measured.report, []
     playback = Playback(recording, 2 * _IMAGE_HEIGHT_PX, images_hz=math.inf)
@@ -289,5 +283,5 @@ def _worst(
         if instant.frames and recording.rig is not None and instant.bodies is not None:
             image = overlay(recording.rig, instant.frames, instant.keypoints, instant.bodies,
                             height_px=_IMAGE_HEIGHT_PX)
-        worst.append((moments.name(report.offset_s(stamp_ns)), px, image))
+        worst.append((name_moment(report.start_ns, report.offset_s(stamp_ns)), px, image))
     return worst

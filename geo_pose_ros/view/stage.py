@@ -266,10 +266,10 @@ class _BodyNodes:
     ) -> None:
         self._edges, self._up = np.array(skeleton.edges), up
         colour: FloatArray = _COLOURS[body_id % len(_COLOURS)]
-        sides = np.zeros(len(skeleton))
+        joints = np.tile(colour, (len(skeleton), 1))
         for left, right in skeleton.flip_pairs:
-            sides[left], sides[right] = 1.0, -1.0
-        joints = np.stack([_shaded(colour, side) for side in sides])
+            joints[left] += 0.12 * (255.0 - colour)
+            joints[right] *= 0.5
         figure = np.concatenate([joints, joints[self._edges[:, 1]]])
         root, ball, dot = f'/bodies/{body_id}', sphere(5, 8), sphere(3, 4)
         self.root = scene.add_frame(root, show_axes=False)
@@ -329,12 +329,6 @@ def _field_of_view(camera: Camera) -> float:
     """Return the vertical angle of view, rad, as of an image centred on the optical axis."""
     lens = camera.intrinsics
     return 2.0 * float(np.arctan2(lens.height, 2.0 * lens.K[1, 1]))
-
-
-def _shaded(colour: FloatArray, side: float) -> FloatArray:
-    """Return a colour a little lighter for side 1, much darker for -1."""
-    mixed: FloatArray = colour + (255.0 - colour) * 0.12 * max(side, 0.0) - colour * 0.5 * max(-side, 0.0)
-    return mixed
 
 
 def serve(config: ViewConfig) -> Stage:

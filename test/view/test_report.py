@@ -12,7 +12,7 @@ from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.evaluation.settings import ReportConfig
 from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
 from geo_pose_ros.view.playback import Playback
-from geo_pose_ros.view.report import Moments, write_report
+from geo_pose_ros.view.report import name_moment, write_report
 
 from ..evaluation.moving import MAKE, START_NS, bodies_at, copy_bag, pose, stamp_of, write_walk
 from ..scenes import ring_rig
@@ -81,7 +81,7 @@ def test_images_or_bodies_alone(tmp_path):
     write_walk(tmp_path / 'one', rig=ring_rig(1), sets=30)
     assert '1 camera' in words(page_of(tmp_path / 'one'))
     # The stamps of a simulated clock tell no time of day.
-    assert (Moments(5_000_000_000).name(63.0), Moments(START_NS).name(63.0)) == ('1:03', '22:14:23 (1:03)')
+    assert (name_moment(5_000_000_000, 63.0), name_moment(START_NS, 63.0)) == ('1:03', '22:14:23 (1:03)')
 
 
 def test_no_message_no_bag_and_no_folder(tmp_path):

@@ -50,20 +50,16 @@ def test_a_part_that_ends_early_is_named_with_its_last_words(run_with, programs,
         run_with(programs, view='view' in programs)
 
 
-def test_the_node_can_be_watched_while_the_bag_is_played(run_with):
+def test_the_node_can_be_watched_and_the_viewer_says_where_it_is_and_ends_with_the_demo(run_with, tmp_path, capsys):
     commands = set()
 
     def watch(pid):
         # It is empty until the program has begun.
         commands.update(Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')[3:4])
 
-    assert run_with({'play': PLAYS}, watch=watch) == {'loop_ns': 7}
-    assert commands == {b'node'}
-
-
-def test_the_viewer_says_where_it_is_and_ends_with_the_demo(run_with, tmp_path, capsys):
     viewer = f'import os, sys; print("Look at http://x:1", os.getpid(), sys.argv[2:], flush=True); {WAITS}'
-    run_with({'play': PLAYS, 'view': viewer}, view=True)
+    assert run_with({'play': PLAYS, 'view': viewer}, watch=watch, view=True) == {'loop_ns': 7}
+    assert commands == {b'node'}
     said = capsys.readouterr().out
     assert '--live' in said and f'{tmp_path / "rig.yaml"}' in said
     with pytest.raises(ProcessLookupError):

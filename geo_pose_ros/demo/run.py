@@ -87,14 +87,10 @@ def summarise(
 def run_live(
     out: Path, material: Material, loops: int, watch: Callable[[int], None] = lambda pid: None, *, view: bool = False
 ) -> dict[str, Json]:
-    """Start recorder and node, play the bag, stop both; return the player's report.
+    """Start recorder and node, play the bag ``loops`` times, stop both; return the player's report.
 
-    Args:
-        out: gets ``recording`` and ``logs``; holds the rig that ``prepare`` wrote.
-        material: what is played.
-        loops: how often.
-        watch: gets the node's process id some times a second while the bag is played.
-        view: serve the live viewer meanwhile, and say where.
+    ``out`` gets ``recording`` and ``logs``; it holds the rig that ``prepare`` wrote. ``watch`` gets the node's process
+    id some times a second while the bag is played. ``view``: serve the live viewer meanwhile, and say where.
 
     Raises:
         BagError: if a part of it failed; names the part and its log.

@@ -19,8 +19,6 @@ _SHM_BYTES, _SOCKET_BYTES, _MEMORY_BYTES, _DISK_BYTES = 64 * 2**20, 4 * 2**20, 2
 # glibc's adjtimex: the clock is not synchronised.
 _TIME_ERROR = 5
 
-Find = Callable[[str], bool]
-
 
 def _at_least(found: float, least: float, words: str, problem: str, remedy: str) -> Finding:
     """Return that all is well with ``words`` where enough was found, otherwise the problem and its remedy."""
@@ -91,7 +89,7 @@ def clock_state() -> int | None:
     return None if state < 0 else int(state)
 
 
-def check_gpu(has_device: bool, is_there: Find, providers: tuple[str, ...]) -> Iterator[Finding]:
+def check_gpu(has_device: bool, is_there: Callable[[str], bool], providers: tuple[str, ...]) -> Iterator[Finding]:
     """Check whether a GPU is there and used."""
     if not has_device:
         yield Finding(Severity.OK, 'no NVIDIA GPU; the processor does it all')

@@ -49,9 +49,9 @@ class CameraStatistics:
         """Return when keypoints were seen, in the time of the bodies."""
         return keypoints.stamp_ns if self._camera is None else self._camera.clock.common_ns(keypoints.stamp_ns)
 
-    def ends_ns(self) -> tuple[int, ...]:
-        """Return the stamps of the first and last frame; nothing without one."""
-        return (min(self._stamps_ns), max(self._stamps_ns)) if self._stamps_ns else ()
+    def ends_ns(self) -> tuple[int, int]:
+        """Return the stamps of the first and last frame."""
+        return min(self._stamps_ns), max(self._stamps_ns)
 
     def nearest(self, stamps_ns: IntArray, within_ns: float) -> list[Keypoints2D | None]:
         """Return the waiting keypoints nearest to each stamp (S,), None where there are none near."""
@@ -136,8 +136,6 @@ class CameraStatistics:
 
 def _gaps(stamps_ns: IntArray, bins: TimeBins, least_ns: float, period_ns: float) -> tuple[tuple[int, int], ...]:
     """Return begin and end of each time without a frame, also before the first one and after the last."""
-    if not len(stamps_ns):
-        return ()
     long = np.flatnonzero(np.diff(stamps_ns) > max(least_ns, 1.5 * period_ns))
     gaps = list(zip(stamps_ns[long].tolist(), stamps_ns[long + 1].tolist(), strict=True))
     ends = (bins.start_ns, int(stamps_ns[0])), (int(stamps_ns[-1]), bins.end_ns)

@@ -48,14 +48,10 @@ class ComparedView:
 def compare_view(
     camera: Camera, tracks: BodyTracks, found: Sequence[Keypoints2D | None], skeleton: Skeleton, config: ReportConfig
 ) -> ComparedView:
-    """Compare bodies with what a camera detected.
+    """Compare the bodies of S sets with what a camera detected in each, None where it detected nothing.
 
-    Args:
-        camera: whose view it is.
-        tracks: the bodies of S sets; their velocity carries them to the view's own stamps.
-        found: one per set, None where the camera detected nothing.
-        skeleton: J joints.
-        config: least confidence of a keypoint, and when a person is too far from a body to be it.
+    The bodies' velocity carries them to the view's own stamps. ``config`` has the least confidence of a keypoint, and
+    when a person is too far from a body to be it.
     """
     people, own_ns = _padded(found, tracks.stamps_ns, len(skeleton), config.min_confidence)
     after_s = (own_ns - tracks.stamps_ns) / NS_PER_S - camera.clock.offset_s

@@ -63,12 +63,9 @@ def bones(ends: FloatArray) -> Ellipsoids:
 
 
 def uncertainties(centres: FloatArray, covariance: FloatArray, known: BoolArray) -> Ellipsoids:
-    """Return ellipsoids of two standard deviations.
+    """Return ellipsoids of two standard deviations around centres (J, 3) m, of covariances (J, 3, 3) m^2.
 
-    Args:
-        centres: (J, 3) m.
-        covariance: (J, 3, 3) m^2.
-        known: (J,) whether a joint is known; the others, and those with an unknown covariance, have no size.
+    Joints that are not ``known`` (J,), and those with an unknown covariance, have no size.
     """
     there = known & known_points(covariance, (1, 2))
     variances, axes = np.linalg.eigh(np.where(there[:, None, None], covariance, np.eye(3)))

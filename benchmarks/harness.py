@@ -8,9 +8,11 @@ import gc
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 import venv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -100,6 +102,25 @@ def resident_mb(pid: int | str = 'self') -> float:
     """Return the memory that a process has now, MB (Linux: read from /proc)."""
     status = Path(f'/proc/{pid}/status').read_text(encoding='ascii')
     return float(next(line.split()[1] for line in status.splitlines() if line.startswith('VmRSS'))) / 1024.0
+
+
+# Pages that are served.
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Return whether somebody serves a page there."""
+    try:
+        with urllib.request.urlopen(f'http://127.0.0.1:{port}', timeout=1.0) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 # Results.

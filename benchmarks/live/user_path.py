@@ -23,8 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import ROOT, write_json
-from benchmarks.live.view import answers, free_port
+from benchmarks.harness import ROOT, answers, free_port, write_json
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.rigs.files import read_calibration, write_calibration
 from geo_pose_ros.types import CameraRig

@@ -19,13 +19,11 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -36,7 +34,7 @@ import cv2
 import numpy as np
 import psutil
 
-from benchmarks.harness import ROOT, parser_of, write_json
+from benchmarks.harness import ROOT, answers, free_port, parser_of, write_json
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.messages.factory import Message
@@ -121,22 +119,6 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(port: int) -> bool:
-    """Return whether somebody serves a page there."""
-    try:
-        with urllib.request.urlopen(f'http://127.0.0.1:{port}', timeout=1.0) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
 
 
 def measure_opening(folder: Path) -> dict[str, object]:

@@ -9,7 +9,6 @@ to region; a chain of regions is chaotic, and two of them drift apart by some px
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +16,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 
+from benchmarks.harness import parser_of
 from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints
 from geo_pose_ros.detection.blazepose.person import BlazePosePersons
 from geo_pose_ros.detection.regions import Regions, full_image_square
@@ -45,7 +45,7 @@ def compare(reading, landmarks, width: int, height: int):
 
 def main() -> None:
     """Compare, and print the result as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument('reference', type=Path)
     parser.add_argument('videos', type=Path, nargs='+')
     arguments = parser.parse_args()

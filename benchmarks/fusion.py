@@ -86,13 +86,6 @@ def mean_mm(error_m: FloatArray) -> float:
     return round(1e3 * float(np.nanmean(error_m)), 2)
 
 
-def recordings(data: Path, every: int) -> list[PersonRecording]:
-    """Return the validation clips before the test rigs."""
-    rigs = load_rigs(data / 'rigs.json')
-    clips = [clip for clip in load_motion(data / 'mocap17.npz') if clip.validation][::every]
-    return [synthesise(clip, name, rigs[name], NoiseSettings(), 0) for name in RIGS for clip in clips]
-
-
 def published(
     recording: PersonRecording, names: Sequence[str], config: PipelineConfig, hidden: NDArray[np.bool_] | None = None
 ) -> FloatArray:
@@ -359,51 +352,9 @@ def against_peers(
             error = np.linalg.norm(body - truth, axis=-1)
             rows[name]['mpjpe_mm'] = mean_mm(error)
         else:
-            rows[name]['bone_length_cv'] = round(float(np.median(list(_bone_cv(body)))), 4)
-    return rows
-
-
-def _bone_cv(joints: FloatArray) -> list[float]:
-    parent, child = np.array(BODY17.edges).T
-    lengths = np.linalg.norm(joints[:, parent] - joints[:, child], axis=-1)
-    return list(np.nanstd(lengths, 0) / np.nanmean(lengths, 0))
-
-
-def footage() -> tuple[CameraRig, list[dict[str, Keypoints2D]]]:
-    """Return rig and body17 keypoints of the demo's footage, by set, detected once and cached."""
-    files = fetch_footage(CACHE)
-    rig = read_calibration(files.calibration)
-    sets, _ = detect(files.videos, rig)
-    return rig, [
-        {n: Keypoints2D(n, int(i * 1e9 / FOOTAGE_HZ), k.skeleton, k.xy, k.confidence) for n, k in found.items()}
-        for i, found in enumerate(sets)
-    ]
-
-
-def real(rig: CameraRig, sets: list[dict[str, Keypoints2D]]) -> dict[str, Any]:
-    """Return leave-one-camera-out error and bone-length variation on real footage, by what is switched on."""
-    rows: dict[str, dict[str, Any]] = {}
-    for name, config in VARIANTS.items():
-        observations = []
-        with PosePipeline(rig, config) as pipeline:
-            for found in sets:
-                stamp_ns = next(iter(found.values())).stamp_ns
-                fused = pipeline.fuse(stamp_ns, found)
-                observations.append(ObservedSet(stamp_ns, fused.keypoints, fused.bodies))
-        errors = leave_one_out_px(rig, observations, config)
-        variation = bone_length_cv(BODY17, [seen.bodies for seen in observations])
-        rows[name] = {
-            'leave_one_out_px': round(float(np.median(np.concatenate(list(errors.values())))), 2),
-            'leave_one_out_mean_px': round(float(np.mean(np.concatenate(list(errors.values())))), 2),
-            'bone_length_cv': round(float(np.nanmedian(list(variation.values()))), 4),
-            'complete': round(float(np.mean([np.isfinite(o.bodies.xyz).all(-1).mean() for o in observations])), 4),
-        }
-        # On the joints that triangulation alone has: it leaves out those that it is unsure of.
-        ours, alone = leave_one_out_compared(rig, observations, config, NEITHER)
-        rows[name] |= {
-            'common_px': round(float(np.median(ours)), 2), 'common_mean_px': round(float(ours.mean()), 2),
-            'ratio_of_means': round(float(ours.mean() / alone.mean()), 4),
-        }
+            parent, child = np.array(BODY17.edges).T
+            lengths = np.linalg.norm(body[:, parent] - body[:, child], axis=-1)
+            rows[name]['bone_length_cv'] = round(float(np.median(np.nanstd(lengths, 0) / np.nanmean(lengths, 0))), 4)
     return rows
 
 
@@ -417,7 +368,9 @@ class Inputs:
     @cached_property
     def clips(self) -> list[PersonRecording]:
         """The validation clips before the test rigs."""
-        return recordings(self.data, self.every)
+        rigs = load_rigs(self.data / 'rigs.json')
+        clips = [clip for clip in load_motion(self.data / 'mocap17.npz') if clip.validation][:: self.every]
+        return [synthesise(clip, name, rigs[name], NoiseSettings(), 0) for name in RIGS for clip in clips]
 
     @cached_property
     def lifter(self) -> PoseLifter:
@@ -426,8 +379,14 @@ class Inputs:
 
     @cached_property
     def footage(self) -> tuple[CameraRig, list[dict[str, Keypoints2D]]]:
-        """Rig and sets of the demo."""
-        return footage()
+        """Rig of the demo's footage, and its keypoints by set, detected once and cached."""
+        files = fetch_footage(CACHE)
+        rig = read_calibration(files.calibration)
+        sets, _ = detect(files.videos, rig)
+        return rig, [
+            {n: Keypoints2D(n, int(i * 1e9 / FOOTAGE_HZ), k.skeleton, k.xy, k.confidence) for n, k in found.items()}
+            for i, found in enumerate(sets)
+        ]
 
 
 def accuracy(inputs: Inputs) -> dict[str, Any]:
@@ -482,8 +441,30 @@ def peers(inputs: Inputs) -> dict[str, Any]:
 
 
 def real_footage(inputs: Inputs) -> dict[str, Any]:
-    """Measure on the demo's footage."""
-    rows = real(*inputs.footage)
+    """Return leave-one-camera-out error and bone-length variation on the demo's footage, by what is switched on."""
+    rig, sets = inputs.footage
+    rows: dict[str, dict[str, Any]] = {}
+    for name, config in VARIANTS.items():
+        observations = []
+        with PosePipeline(rig, config) as pipeline:
+            for found in sets:
+                stamp_ns = next(iter(found.values())).stamp_ns
+                fused = pipeline.fuse(stamp_ns, found)
+                observations.append(ObservedSet(stamp_ns, fused.keypoints, fused.bodies))
+        errors = leave_one_out_px(rig, observations, config)
+        variation = bone_length_cv(BODY17, [seen.bodies for seen in observations])
+        rows[name] = {
+            'leave_one_out_px': round(float(np.median(np.concatenate(list(errors.values())))), 2),
+            'leave_one_out_mean_px': round(float(np.mean(np.concatenate(list(errors.values())))), 2),
+            'bone_length_cv': round(float(np.nanmedian(list(variation.values()))), 4),
+            'complete': round(float(np.mean([np.isfinite(o.bodies.xyz).all(-1).mean() for o in observations])), 4),
+        }
+        # On the joints that triangulation alone has: it leaves out those that it is unsure of.
+        ours, alone = leave_one_out_compared(rig, observations, config, NEITHER)
+        rows[name] |= {
+            'common_px': round(float(np.median(ours)), 2), 'common_mean_px': round(float(ours.mean()), 2),
+            'ratio_of_means': round(float(ours.mean() / alone.mean()), 4),
+        }
     show('real footage', rows)
     return {'real_footage': rows}
 

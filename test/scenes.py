@@ -7,20 +7,11 @@ import numpy as np
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.simulation.walks import STANDING
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
 
 WIDTH, HEIGHT = 1280, 960
-
-# A standing person, body17, metres, z up, facing +x.
-STANDING = np.array(
-    [
-        (0.00, 0.00, 0.95), (0.00, -0.12, 0.93), (0.03, -0.13, 0.50), (0.00, -0.13, 0.08), (0.00, 0.12, 0.93),
-        (0.05, 0.13, 0.50), (0.02, 0.13, 0.08), (0.00, 0.00, 1.20), (0.00, 0.00, 1.45), (0.09, 0.00, 1.58),
-        (0.02, 0.00, 1.68), (0.00, 0.17, 1.43), (0.03, 0.25, 1.15), (0.15, 0.28, 0.92), (0.00, -0.17, 1.43),
-        (0.05, -0.24, 1.16), (0.22, -0.22, 1.00),
-    ]
-)  # fmt: skip
 
 
 def person(seed: int = 0, position_m: tuple[float, float] = (0.0, 0.0), heading_rad: float = 0.0) -> FloatArray:

@@ -69,7 +69,7 @@ def _bank_batches(bank: Bank, recipe: Recipe, draw: EpochDraw) -> Iterator[Batch
         )
     crosses = recipe.loss.transform > 0.0
     measured = views if lifted == 1 and crosses else lifted
-    offsets = torch.from_numpy(InputWindow.of(recipe).offsets)
+    offsets = torch.from_numpy(InputWindow.of(recipe.model, recipe.data.up).offsets)
     count = max(draw.share // lifted, 1)
     together = max(_GATHERED // (count * lifted * len(offsets)), 1)
     # Drawn for the whole epoch at once: small operations per step cost more than they compute.

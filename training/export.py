@@ -104,7 +104,7 @@ def _check(wrapped: ScaledLifter, model: Path, kind: str, given: tuple[Float32Ar
     """Raise BackendError if the exported model gives other numbers than the network."""
     with torch.no_grad():
         wanted = wrapped(*map(torch.from_numpy, given))
-    found = Predictor.of_onnx(model, InputWindow.of_model(wrapped.lifter.settings))(*given)
+    found = Predictor.of_onnx(model, InputWindow.of(wrapped.lifter.settings))(*given)
     for name, want, have in zip(OUTPUT_NAMES, wanted, found, strict=True):
         worst = float(np.abs(want.numpy() - have).max()) if len(have) else 0.0
         if not worst <= TOLERANCE_M:

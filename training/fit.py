@@ -57,14 +57,8 @@ def finish_epoch_on_interrupt() -> Iterator[list[bool]]:
 
 
 def fit(
-    trainer: Trainer,
-    folder: Path,
-    data: RunData,
-    *,
-    resume: bool = False,
-    overfit: bool = False,
-    progress: bool = True,
-    tensorboard: bool = False,
+    trainer: Trainer, folder: Path, data: RunData, *, resume: bool = False, overfit: bool = False,
+    progress: bool = True, tensorboard: bool = False,
 ) -> Progress:
     """Train to the recipe's number of steps, with a checkpoint, metrics and the data's identity in ``folder``.
 

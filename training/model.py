@@ -17,7 +17,7 @@ from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.inference.model_card import VIEW_SIZE
 
 from .distributed import SharedBatchNorm1d
-from .settings import ModelSettings, Recipe
+from .settings import ModelSettings
 
 # log of the standard deviation (m) that an untrained network reports.
 _INITIAL_LOG_SIGMA_M = -2.5
@@ -38,12 +38,7 @@ class InputWindow:
     up: str = ''
 
     @classmethod
-    def of(cls, recipe: Recipe) -> InputWindow:
-        """Return the input of the lifters that a recipe trains."""
-        return cls.of_model(recipe.model, recipe.data.up)
-
-    @classmethod
-    def of_model(cls, settings: ModelSettings, up: str = 'z') -> InputWindow:
+    def of(cls, settings: ModelSettings, up: str = 'z') -> InputWindow:
         """Return the input of a network in a world with that upward axis."""
         return cls(settings.receptive_field, settings.causal, up if settings.gravity else '')
 
@@ -59,8 +54,7 @@ class InputWindow:
 
     def rows(self, frames: int) -> IntArray:
         """Return the frames (F, T) of each frame's window; beyond the ends the first or last frame repeats."""
-        rows: IntArray = np.clip(np.arange(frames)[:, None] + self.offsets, 0, frames - 1)
-        return rows
+        return np.asarray(np.clip(np.arange(frames)[:, None] + self.offsets, 0, frames - 1))
 
 
 class ResidualBlock(nn.Module):

@@ -78,16 +78,18 @@ class Trainer:
         seed: of the initial weights and of every epoch.
         device: 'cpu' or 'cuda[:n]'.
         rehearsal: what every other step is taken on; None: nothing.
+        freeze_normalisation: batch norm uses and keeps the statistics it has.
     """
 
     def __init__(
         self, recipe: Recipe, source: Bank | Stream, *, seed: int, device: str = 'cpu', rehearsal: Bank | None = None,
+        freeze_normalisation: bool = False,
     ) -> None:
         self.recipe, self.source, self.seed, self.device = recipe, source, seed, torch.device(device)
         self.rank, self.world = rank(), world()
         self.step = 0
         self._rehearsal = rehearsal
-        self._frozen_normalisation = False
+        self._freeze_normalisation = freeze_normalisation
         torch.manual_seed(seed)
         self.networks = Networks(recipe).to(self.device)
         self._parameters = list(self.networks.parameters())
@@ -103,10 +105,6 @@ class Trainer:
     def lifter(self) -> Lifter:
         """The lifting branch: what is used at run time."""
         return self.networks.lifter
-
-    def freeze_normalisation(self) -> None:
-        """Let batch norm use and keep the statistics it has."""
-        self._frozen_normalisation = True
 
     def state(self) -> dict[str, Any]:
         """Return everything that a resumed run needs, as torch.save takes it."""
@@ -173,7 +171,7 @@ class Trainer:
         steps = min((epoch + 1) * optim.steps_per_epoch, optim.steps) - self.step
         torch.manual_seed(self.seed * 7919 + epoch * self.world + self.rank)
         self.networks.train()
-        if self._frozen_normalisation:
+        if self._freeze_normalisation:
             for module in self.networks.modules():
                 if isinstance(module, nn.BatchNorm1d):
                     module.eval()

@@ -23,20 +23,6 @@ SAMPLE_S = 5.0
 SETTLED_S = 60.0
 
 
-class Sampler:
-    """Keeps (wall time s, resident set MB) of a process, at most every SAMPLE_S."""
-
-    def __init__(self) -> None:
-        self.samples: list[tuple[float, float]] = []
-
-    def __call__(self, pid: int) -> None:
-        """Take a sample, if it is time."""
-        now_s = time.time()
-        if self.samples and now_s < self.samples[-1][0] + SAMPLE_S:
-            return
-        self.samples.append((now_s, resident_mb(pid)))
-
-
 def main() -> None:
     """Measure, print and write."""
     parser = parser_of(__doc__)
@@ -46,10 +32,17 @@ def main() -> None:
     material = prepare(run_folder, CACHE, 'Demo_SinglePerson')
     with BagReader(material.bag) as reader:
         loop_s = (reader.end_ns - reader.start_ns) / 1e9
-    sampler = Sampler()
-    played = run_live(run_folder, material, math.ceil(minutes * 60.0 / loop_s), sampler)
+    # Wall time, s, and resident set, MB.
+    samples: list[tuple[float, float]] = []
+
+    def sample(pid: int) -> None:
+        now_s = time.time()
+        if not samples or now_s >= samples[-1][0] + SAMPLE_S:
+            samples.append((now_s, resident_mb(pid)))
+
+    played = run_live(run_folder, material, math.ceil(minutes * 60.0 / loop_s), sample)
     delays = delays_ms(run_folder / 'recording')
-    seconds, rss_mb = (np.array(sampler.samples) - (played['origin_ns'] / 1e9, 0.0)).T
+    seconds, rss_mb = (np.array(samples) - (played['origin_ns'] / 1e9, 0.0)).T
     settled = int(np.abs(seconds - SETTLED_S).argmin())
     halves = np.array_split(delays, 2)
     report = {

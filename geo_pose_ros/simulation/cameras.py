@@ -57,11 +57,6 @@ def _looking_in(name: str, positions: list[FloatArray]) -> CameraRig:
     return CameraRig(tuple(made))
 
 
-def camera_name(index: int) -> str:
-    """Return the name of a camera."""
-    return f'cam{index:02d}'
-
-
 def ring_rig(cameras: int, reach_m: float, rng: np.random.Generator) -> CameraRig:
     """Return cameras around people who stay within ``reach_m`` of the origin, 1.5 to 3 m high, all in sight of all."""
     intrinsics = Intrinsics(
@@ -76,7 +71,7 @@ def ring_rig(cameras: int, reach_m: float, rng: np.random.Generator) -> CameraRi
         distance = 1.35 * reach_m + rng.uniform(2.6, 3.4)
         position = np.array([distance * np.cos(angle), distance * np.sin(angle), rng.uniform(1.5, 3.0)])
         pose = look_at(position, np.array([0.0, 0.0, 0.95]), np.array([0.0, 0.0, 1.0]))
-        rig.append(Camera(camera_name(k), f'{camera_name(k)}_optical_frame', intrinsics, pose))
+        rig.append(Camera(f'cam{k:02d}', f'cam{k:02d}_optical_frame', intrinsics, pose))
     return CameraRig(tuple(rig), 'world')
 
 

@@ -123,8 +123,7 @@ def autoregressive(rng: np.random.Generator, shape: tuple[int, ...], memory: flo
     """Return unit-variance Gaussian noise (F, ...) whose successive frames correlate by ``memory``."""
     fresh = rng.standard_normal(shape)
     fresh[1:] *= np.sqrt(1.0 - memory**2)
-    noise: FloatArray = lfilter((1.0,), (1.0, -memory), fresh, axis=0)
-    return noise
+    return np.asarray(lfilter((1.0,), (1.0, -memory), fresh, axis=0))
 
 
 def bursts(rng: np.random.Generator, shape: tuple[int, ...], rate: float, length: float) -> BoolArray:

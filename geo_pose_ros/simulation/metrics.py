@@ -118,8 +118,7 @@ def along_ray(xyz: FloatArray, truth: FloatArray, centre_m: FloatArray) -> Float
     One camera cannot measure distance; what it can, direction and shape, is what is compared then.
     """
     ours, true = np.linalg.norm(xyz[0] - centre_m), np.linalg.norm(truth[0] - centre_m)
-    scaled: FloatArray = centre_m + (xyz - centre_m) * (true / ours if ours > 0.0 else 1.0)
-    return scaled
+    return np.asarray(centre_m + (xyz - centre_m) * (true / ours if ours > 0.0 else 1.0))
 
 
 def match(xyz: FloatArray, truth: FloatArray, centre_m: FloatArray | None = None) -> Matched:

@@ -39,7 +39,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     'forearm': ('left_wrist', 'right_wrist'),
 }
 # From the ankle to the floor and from the head joint to the crown.
-_BEYOND_JOINTS_M = 0.2
+BEYOND_JOINTS_M = 0.2
 
 
 def rescale_bones(joints: FloatArray, factors: FloatArray) -> FloatArray:
@@ -76,7 +76,7 @@ def random_proportions(
 def stature_m(joints: FloatArray) -> float:
     """Return the standing height of a body from its bones: legs, torso and head, joints (F, 17, 3)."""
     chain = ('right_hip', 'right_knee', 'right_ankle'), ('pelvis', 'spine', 'thorax', 'nose', 'head')
-    total = _BEYOND_JOINTS_M
+    total = BEYOND_JOINTS_M
     for names in chain:
         for a, b in pairwise(names):
             bone = joints[:, BODY17.index(b)] - joints[:, BODY17.index(a)]
@@ -101,5 +101,4 @@ def random_body(
     reshaped[..., :2] -= reshaped[:, 0, :2].mean(0)
     angle = rng.uniform(0.0, 2.0 * np.pi)
     c, s = np.cos(angle), np.sin(angle)
-    turned: FloatArray = reshaped @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
-    return turned
+    return np.asarray(reshaped @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T)

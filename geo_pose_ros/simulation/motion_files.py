@@ -12,7 +12,9 @@ from scipy.spatial.transform import Rotation
 from ..arrays import FloatArray
 from ..errors import ConfigError
 from ..skeleton import BODY17
-from .motion import MotionClip, stature_m
+from .motion import BEYOND_JOINTS_M, MotionClip, stature_m
+
+_STATURE_M = 1.75
 
 # For each body17 joint, the names it has in common BVH files (CMU conversions, Mixamo, MotionBuilder).
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -69,8 +71,8 @@ def load_motion(path: Path) -> list[MotionClip]:
         ]
 
 
-def load_bvh(path: Path, *, stature: float = 1.75) -> MotionClip:
-    """Load a BVH file; its lengths, in no fixed unit, are scaled to a body of ``stature`` m, and y up becomes z up.
+def load_bvh(path: Path) -> MotionClip:
+    """Load a BVH file; its lengths, in no fixed unit, are scaled to a body of 1.75 m, and y up becomes z up.
 
     Raises:
         ConfigError: if the file is not BVH or lacks a joint of body17.
@@ -86,14 +88,9 @@ def load_bvh(path: Path, *, stature: float = 1.75) -> MotionClip:
         raise ConfigError(f"'{path}' is not a BVH file this reader understands: {error!r}.") from error
     body = _body17(joints, positions, path)
     upright = body[..., [0, 2, 1]] * (1.0, -1.0, 1.0)
-    return MotionClip(path.stem, upright * (stature / stature_m_unscaled(upright)), 1.0 / frame_time)
-
-
-def stature_m_unscaled(body: FloatArray) -> float:
-    """Return the stature of a body (F, 17, 3) in its own unit of length."""
-    legs_and_torso = stature_m(body) - stature_m(np.zeros_like(body))
-    # The part beyond the joints is 0.2 m of a body of 1.75 m.
-    return legs_and_torso * 1.75 / 1.55
+    # The part beyond the joints is in metres; the bones are not yet.
+    scale = (_STATURE_M - BEYOND_JOINTS_M) / (stature_m(upright) - BEYOND_JOINTS_M)
+    return MotionClip(path.stem, scale * upright, 1.0 / frame_time)
 
 
 def _hierarchy(words: list[str]) -> list[_Joint]:

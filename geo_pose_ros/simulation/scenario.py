@@ -241,14 +241,11 @@ def build(scenario: Scenario, carried: Callable[[FloatArray], FloatArray] | None
     motion, reach_m, swinging = _people(scenario)
 
     def truth(time_s: FloatArray) -> FloatArray:
-        joints: FloatArray = detector_joints(motion(time_s), scenario.noise.definition)
-        return joints
+        return np.asarray(detector_joints(motion(time_s), scenario.noise.definition))
 
     def before_rig(time_s: FloatArray) -> FloatArray:
         joints = truth(time_s)
-        if carried is None:
-            return joints
-        return transform_points(carried(time_s)[:, None], joints)
+        return joints if carried is None else transform_points(carried(time_s)[:, None], joints)
 
     rig = ring_rig(scenario.cameras, reach_m, scenario.random(_RIG))
     given = perturb_rotations(rig, scenario.calibration_error_deg, scenario.random(_CALIBRATION))

@@ -89,8 +89,7 @@ def _blocked_at(flat: FloatArray, depth: FloatArray, pairs: IntArray) -> FloatAr
     z = (1.0 - along) * depth[f, b][:, None, starts] + along * depth[f, b][:, None, ends]
     # A tenth of a metre before the joint, so that bodies that touch do not hide their own outline.
     blocks = ((off * off).sum(-1) < (radii / z) ** 2) & (z < depth[f, a][:, :, None] - 0.1)
-    blocked: FloatArray = np.where(blocks, z, np.inf).min(-1)
-    return blocked
+    return np.asarray(np.where(blocks, z, np.inf).min(-1))
 
 
 def see_people(camera: Camera, joints: FloatArray) -> Sight:

@@ -28,17 +28,11 @@ from .scenario import World
 CameraPoses = Callable[[Mapping[str, int]], Mapping[str, FloatArray]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrival:
-    """Keypoints of an image reach the node: when, from which camera, what."""
+def arrivals(world: World, oracle_of: int | None = None) -> list[tuple[int, Keypoints2D]]:
+    """Return when, ns, which keypoints reach the node, in order.
 
-    arrival_ns: int
-    camera: str
-    keypoints: Keypoints2D
-
-
-def arrivals(world: World, oracle_of: int | None = None) -> list[Arrival]:
-    """Return what reaches the node, in order; ``oracle_of``: only this person, without errors an oracle knows."""
+    ``oracle_of``: only this person, without errors an oracle knows.
+    """
     found = []
     for record in world.cameras:
         d = record.detections
@@ -51,8 +45,8 @@ def arrivals(world: World, oracle_of: int | None = None) -> list[Arrival]:
                 rows = np.array([oracle_of] if d.clean_found[f, oracle_of] else [], np.int64)
                 xy, confidence = d.clean_xy[f, rows], d.clean_confidence[f, rows]
             keypoints = Keypoints2D(record.camera.name, int(record.stamp_ns[f]), BODY17, xy, confidence)
-            found.append(Arrival(int(record.arrival_ns[f]), record.camera.name, keypoints))
-    return sorted(found, key=lambda arrival: (arrival.arrival_ns, arrival.camera))
+            found.append((int(record.arrival_ns[f]), keypoints))
+    return sorted(found, key=lambda arrival: (arrival[0], arrival[1].camera))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,12 +105,12 @@ def run(
     with PosePipeline(world.given_rig, config.pipeline) as pipeline:
         worker = _Worker(pipeline, synchronizer, charge, memory, camera_poses)
         end_ns = 0
-        for arrival in arrivals(world, oracle_of):
+        for arrival_ns, seen in arrivals(world, oracle_of):
             if limit is not None and len(worker.done) >= limit:
                 break
-            end_ns = arrival.arrival_ns
+            end_ns = arrival_ns
             worker.work_until(end_ns)
-            synchronizer.add(arrival.camera, arrival.keypoints.stamp_ns, arrival.keypoints, end_ns)
+            synchronizer.add(seen.camera, seen.stamp_ns, seen, end_ns)
             if synchronizer.is_ready and worker.free_ns <= end_ns:
                 worker.take(end_ns)
         worker.work_until(end_ns + NS_PER_S)

@@ -22,6 +22,8 @@ from .motion_files import load_motion
 MOCAP = Path(__file__).resolve().parents[3] / 'shared/data/mocap17.npz'
 GRID_HZ = 60.0
 _LEFT_HIP, _RIGHT_HIP = BODY17.index('left_hip'), BODY17.index('right_hip')
+_PARENT, _CHILD = np.array(BODY17.edges).T
+_SHORTEST_M, _TALLEST_M = 1.45, 1.95
 _FADE_S = 0.5
 # Paths begin before the first image and end after the last.
 MARGIN_S = 1.0
@@ -47,13 +49,11 @@ def turn(joints: FloatArray, angle_rad: FloatArray) -> FloatArray:
 def facing(joints: FloatArray) -> FloatArray:
     """Return the heading (F,) rad, continuous, of bodies (F, 17, 3): square to the line through the hips."""
     across = joints[:, _LEFT_HIP, :2] - joints[:, _RIGHT_HIP, :2]
-    heading: FloatArray = np.unwrap(np.arctan2(-across[:, 0], across[:, 1]))
-    return heading
+    return np.asarray(np.unwrap(np.arctan2(-across[:, 0], across[:, 1])))
 
 
 def _smooth(values: FloatArray, rate_hz: float, sigma_s: float) -> FloatArray:
-    smoothed: FloatArray = gaussian_filter1d(values, sigma_s * rate_hz, axis=0, mode='nearest')
-    return smoothed
+    return np.asarray(gaussian_filter1d(values, sigma_s * rate_hz, axis=0, mode='nearest'))
 
 
 def walk_on_spot(clip: MotionClip, sway_s: float) -> FloatArray:
@@ -115,9 +115,8 @@ def recorded_clips() -> list[MotionClip]:
 def _directions(joints: FloatArray) -> FloatArray:
     """Return the unit vector of the bone to every joint, (..., 17, 3); zero for the pelvis."""
     directions = np.zeros(joints.shape)
-    for parent, child in BODY17.edges:
-        bone = joints[..., child, :] - joints[..., parent, :]
-        directions[..., child, :] = bone / np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-9)
+    bones = joints[..., _CHILD, :] - joints[..., _PARENT, :]
+    directions[..., _CHILD, :] = bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-9)
     return directions
 
 
@@ -137,9 +136,7 @@ def _slerp(a: FloatArray, b: FloatArray, share: FloatArray) -> FloatArray:
     return np.asarray(turned / length)
 
 
-def _joined(
-    clips: list[FloatArray], rng: np.random.Generator, frames: int
-) -> tuple[FloatArray, FloatArray]:
+def _joined(clips: list[FloatArray], rng: np.random.Generator, frames: int) -> tuple[FloatArray, FloatArray]:
     """Return pelvis (F, 3) and bone directions (F, 17, 3) of clips in random order from a random start.
 
     Each is cross-faded into the next; bones turn on the shortest arc.
@@ -163,19 +160,16 @@ def _joined(
 
 def _lengths(joints: FloatArray) -> FloatArray:
     lengths = np.zeros(len(BODY17))
-    for parent, child in BODY17.edges:
-        lengths[child] = np.median(np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1))
+    lengths[_CHILD] = np.median(np.linalg.norm(joints[:, _CHILD] - joints[:, _PARENT], axis=-1), axis=0)
     return lengths
 
 
-def acted(
-    clips: list[FloatArray], rng: np.random.Generator, frames: int, low_m: float = 1.45, high_m: float = 1.95
-) -> FloatArray:
+def acted(clips: list[FloatArray], rng: np.random.Generator, frames: int) -> FloatArray:
     """Return (frames, 17, 3): one person of random stature and proportions acting clips in place."""
     pelvis, bones = _joined(clips, rng, frames)
     own = _lengths(clips[0])
     lengths_m = own * random_proportions(rng, 0.04, 1)[0]
-    lengths_m *= rng.uniform(low_m, high_m) / stature_m(_posed(pelvis[:1], bones[:1], lengths_m))
+    lengths_m *= rng.uniform(_SHORTEST_M, _TALLEST_M) / stature_m(_posed(pelvis[:1], bones[:1], lengths_m))
     leg = [BODY17.index('right_knee'), BODY17.index('right_ankle')]
     # The pelvis is as high above the floor as the legs are long.
     return _posed(pelvis * lengths_m[leg].sum() / own[leg].sum(), bones, lengths_m)
@@ -200,8 +194,7 @@ def walks(rng: np.random.Generator, people: int, spacing_m: float, room_m: float
 
     def goal() -> FloatArray:
         radius, angle = room_m * np.sqrt(rng.uniform()), rng.uniform(0.0, 2.0 * np.pi)
-        position: FloatArray = radius * np.array([np.cos(angle), np.sin(angle)])
-        return position
+        return np.asarray(radius * np.array([np.cos(angle), np.sin(angle)]))
 
     goals = np.stack([goal() for _ in range(people)])
     paths = np.empty((frames, people, 2))
@@ -228,8 +221,7 @@ def walks(rng: np.random.Generator, people: int, spacing_m: float, room_m: float
             distance_m = np.linalg.norm(apart, axis=-1) + 1e3 * np.eye(people)
             lack = np.maximum(0.0, keep_m - distance_m) / 2.0
             position = position + ((lack / distance_m)[..., None] * apart).sum(1)
-    smoothed: FloatArray = _smooth(paths, GRID_HZ, 0.15)
-    return smoothed
+    return np.asarray(_smooth(paths, GRID_HZ, 0.15))
 
 
 def headings(paths: FloatArray, rng: np.random.Generator) -> FloatArray:

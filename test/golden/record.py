@@ -200,7 +200,7 @@ def scene(number: int) -> dict[str, Any]:
     fields['knocks'] = tuple(Knock(**k) for k in fields.get('knocks', ()))
     # Recorded motion is not everywhere.
     world = build(Scenario(seed=number, recorded=False, **fields))
-    seen = [event.keypoints for event in arrivals(world)]
+    seen = [keypoints for _, keypoints in arrivals(world)]
     recording = run(world)
     moved = {}
     for n, s in enumerate(recording.sets):

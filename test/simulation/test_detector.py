@@ -21,12 +21,6 @@ def _projected(frames: int = 3000) -> np.ndarray:
     return np.repeat(still[None], frames, 0)
 
 
-def test_no_noise_changes_nothing() -> None:
-    exact = _projected(10)
-    xy, _ = detect_person(exact, (1280, 960), CLEAN, np.random.default_rng(0))
-    np.testing.assert_allclose(xy, exact)
-
-
 def test_jitter_has_the_stated_size_and_memory() -> None:
     exact = _projected()
     xy, _ = detect_person(exact, (1280, 960), _JITTER_ONLY, np.random.default_rng(0))

@@ -53,7 +53,7 @@ def test_random_bodies_have_stature_centre_and_floor() -> None:
 
 
 _LIMB = """JOINT {side}{upper}
- {{ OFFSET {sign}{x} {y} 0
+ {{ OFFSET {sign}{x} 0 0
  CHANNELS 3 Zrotation Xrotation Yrotation
  JOINT {side}{middle}
  {{ OFFSET 0 {down} 0
@@ -67,13 +67,12 @@ _LIMB = """JOINT {side}{upper}
 
 
 def _bvh(path: Path) -> Path:
-    legs = ''.join(
-        _LIMB.format(side=side, sign=sign, upper='UpLeg', middle='Leg', lower='Foot', x=1, y=0, down=-4)
-        for side, sign in (('Left', ''), ('Right', '-'))
-    )
-    arms = ''.join(
-        _LIMB.format(side=side, sign=sign, upper='Arm', middle='ForeArm', lower='Hand', x=2, y=0, down=-3)
-        for side, sign in (('Left', ''), ('Right', '-'))
+    legs, arms = (
+        ''.join(
+            _LIMB.format(side=side, sign=sign, upper=upper, middle=middle, lower=lower, x=x, down=down)
+            for side, sign in (('Left', ''), ('Right', '-'))
+        )
+        for upper, middle, lower, x, down in (('UpLeg', 'Leg', 'Foot', 1, -4), ('Arm', 'ForeArm', 'Hand', 2, -3))
     )
     text = (
         'HIERARCHY\nROOT Hips\n{ OFFSET 0 0 0\nCHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation\n'

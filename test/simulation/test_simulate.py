@@ -15,6 +15,7 @@ from geo_pose_ros.ros.nodes.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation import simulate as simulation
 from geo_pose_ros.simulation.cameras import ring_rig
+from geo_pose_ros.simulation.carried import base_from_odom, carry_rig
 from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
 from geo_pose_ros.simulation.metrics import Metrics, gauge_s, match, measure, oracle_ratio
 from geo_pose_ros.simulation.scenario import EPOCH_NS, Hidden, Knock, Scenario, World, build
@@ -38,7 +39,7 @@ def arrays(world: World) -> list[np.ndarray]:
 def test_keypoints_are_the_projection_at_the_cameras_own_exposure(phase: str) -> None:
     world = build(replace(PLAIN, phase=phase, clock_offset_ms=30.0))
     for record, offset_s in zip(world.cameras, world.clock_offset_s, strict=True):
-        taken = [e.keypoints for e in arrivals(world) if e.camera == record.camera.name]
+        taken = [seen for _, seen in arrivals(world) if seen.camera == record.camera.name]
         assert len(taken) == len(record.exposure_s) >= 29
         for k, exposure_s in zip(taken, record.exposure_s, strict=True):
             exact = project_world(record.camera, world.motion(exposure_s))
@@ -76,7 +77,7 @@ def test_the_same_seed_gives_the_same_scene_and_another_another() -> None:
     for a, b in zip(arrays(first), arrays(again), strict=True):
         assert np.array_equal(a, b, equal_nan=True)
     assert not np.allclose(first.motion(np.array(0.5)), other.motion(np.array(0.5)), atol=0.05)
-    assert [e.arrival_ns for e in arrivals(first)] == [e.arrival_ns for e in arrivals(again)]
+    assert [at for at, _ in arrivals(first)] == [at for at, _ in arrivals(again)]
 
 
 def test_a_factor_leaves_the_others_alone() -> None:
@@ -395,3 +396,42 @@ def test_nothing_published_is_not_good() -> None:
 def test_a_scenario_that_cannot_be_is_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Scenario(**wrong)  # type: ignore[arg-type]
+
+
+# Every value of every axis, and all pairs of rate and phase.
+ROWS = [
+    # rate Hz (0: 15, 30 and 60 mixed), phase, loss, people, cameras
+    (30.0, 'trigger', 0.0, 1, 4),
+    (30.0, 'half', 0.0, 1, 2),
+    (30.0, 'random', 0.1, 2, 4),
+    (60.0, 'trigger', 0.1, 2, 3),
+    (0.0, 'random', 0.03, 2, 4),
+    (0.0, 'trigger', 0.0, 1, 3),
+]
+
+
+@pytest.mark.parametrize(('rate_hz', 'phase', 'loss', 'people', 'cameras'), ROWS)
+def test_everybody_is_one_body_with_one_id(rate_hz: float, phase: str, loss: float, people: int, cameras: int) -> None:
+    scenario = Scenario(
+        cameras=cameras, people=people, rate_hz=rate_hz, phase=phase, loss=loss, duration_s=2.0, seed=people,
+        recorded=False,
+    )
+    found = measure(run(build(scenario)))
+    assert found.recall >= 0.95
+    assert found.ghosts <= 0.05
+    assert found.ids <= 1.1
+    assert found.mpjpe_m < 0.08
+
+
+@pytest.mark.parametrize(('off_ms', 'most_wrong_ms'), [(0.0, 4.0), (100.0, 10.0)])
+def test_clocks_of_a_rig_that_drives_and_turns(off_ms: float, most_wrong_ms: float) -> None:
+    """1 m/s, 60 degrees/s. Clocks that are right are not blamed, those that are wrong are found."""
+    scenario = Scenario(phase='random', duration_s=6.0, clock_offset_ms=off_ms, recorded=False)
+    world = build(scenario, base_from_odom)
+    cameras, mounts = carry_rig(world.rig, scenario.duration_s)
+    played = run(world, camera_poses=lambda stamps_ns: cameras.poses_at(mounts, stamps_ns).cam_from_tracking)
+    last = played.sets[-1].cameras
+    found_ms = 1e3 * np.array([last[name].clock_offset_s for name in world.rig.names])
+    true_ms = 1e3 * world.clock_offset_s
+    assert (np.abs(true_ms).max() > 30.0) == (off_ms > 0.0)
+    np.testing.assert_allclose(found_ms - found_ms.mean(), true_ms - true_ms.mean(), atol=most_wrong_ms)

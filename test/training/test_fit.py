@@ -173,8 +173,7 @@ def test_interrupt_finishes_the_epoch_and_saves(tmp_path: Path, monkeypatch: pyt
 
 
 def test_frozen_normalisation_keeps_its_statistics() -> None:
-    trainer = Trainer(_recipe(2), _bank(), seed=0)
-    trainer.freeze_normalisation()
+    trainer = Trainer(_recipe(2), _bank(), seed=0, freeze_normalisation=True)
     before = trainer.lifter.trunk.stem[1].running_mean.clone()
     trainer.train_epoch()
     assert torch.equal(trainer.lifter.trunk.stem[1].running_mean, before)

@@ -89,8 +89,7 @@ def _piece(others: Sequence[FloatArray], frames: int, up: FloatArray, rng: np.ra
 
 def _vectors(joints: FloatArray) -> FloatArray:
     """Return the bones (F, E, 3) of joints (F, J, 3)."""
-    bones: FloatArray = joints[:, _CHILD] - joints[:, _PARENT]
-    return bones
+    return np.asarray(joints[:, _CHILD] - joints[:, _PARENT])
 
 
 def _joints(pelvis: FloatArray, bones: FloatArray) -> FloatArray:
@@ -110,8 +109,7 @@ def _frame(across: FloatArray, along: FloatArray) -> FloatArray:
 
 
 def _side(joints: FloatArray, what: str) -> FloatArray:
-    side: FloatArray = joints[:, BODY17.index(f'left_{what}')] - joints[:, BODY17.index(f'right_{what}')]
-    return side
+    return np.asarray(joints[:, BODY17.index(f'left_{what}')] - joints[:, BODY17.index(f'right_{what}')])
 
 
 def _heading(joints: FloatArray, up: FloatArray) -> FloatArray:

@@ -151,13 +151,10 @@ class Batch:
         return cls(*(torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(cls)))
 
 
-def _mirror_matrix() -> Tensor:
-    """Return (3J, 3J): the flattened joints of body17, x to -x and left to right."""
-    order = torch.from_numpy(mirror_of(BODY17))
-    return torch.kron(torch.eye(len(BODY17))[:, order], torch.diag(torch.tensor([-1.0, 1.0, 1.0])))
-
-
-_MIRROR = _mirror_matrix()
+# (3J, 3J): the flattened joints of body17, x to -x and left to right.
+_MIRROR = torch.kron(
+    torch.eye(len(BODY17))[:, torch.from_numpy(mirror_of(BODY17))], torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
+)
 
 
 def mirror(poses: Tensor, flip: Tensor) -> Tensor:

@@ -145,19 +145,15 @@ def _prepare_recording(
     for _ in range(settings.copies.count):
         copied = _reshaped(labels, motion, settings.copies, cameras.vertical, rng)
         hidden = hidden_limbs(rng, occlusion.limbs, (len(labels), count)) if occlusion.limbs else None
-        for some in _pieces(len(labels), settings.virtual_cameras.frames):
+        step = settings.virtual_cameras.frames or max(len(labels), 1)
+        for start in range(0, len(labels), step):
+            some = slice(start, start + step)
             virtual = cameras.see(
                 copied[some], residuals.frames(some), count, rng, hidden=None if hidden is None else hidden[some],
                 cut_off_share=occlusion.cut_off,
             )
             banks.append(Bank.of_views(virtual, copied[some], weight[some], settings.min_joints))
     return banks
-
-
-def _pieces(frames: int, length: int) -> list[slice]:
-    """Return slices of ``length`` frames that cover all ``frames``; one slice for length 0."""
-    step = length or max(frames, 1)
-    return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
 
 
 def _reshaped(

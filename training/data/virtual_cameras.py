@@ -151,8 +151,7 @@ def cut_off(rng: np.random.Generator, share: float, projected: FloatArray) -> Bo
     left = rng.integers(_CUT_MIN, joints, runs)[row]
     beyond = (np.nan_to_num(projected) * outward[..., None, :]).sum(-1)
     rank = beyond.argsort(-1).argsort(-1)
-    gone: BoolArray = (rank >= left[..., None]) & (rng.random(runs) < share)[row][..., None]
-    return gone
+    return np.asarray((rank >= left[..., None]) & (rng.random(runs) < share)[row][..., None])
 
 
 def hidden_limbs(rng: np.random.Generator, share: float, shape: tuple[int, int]) -> BoolArray:
@@ -176,5 +175,4 @@ def _limbs() -> BoolArray:
     # Edges run from the pelvis outwards, so that backwards a child's branch is complete before its parent's.
     for parent, child in reversed(BODY17.edges):
         branch[parent] |= branch[child]
-    limbs: BoolArray = branch[branch.sum(1) <= _LIMB_JOINTS]
-    return limbs
+    return np.asarray(branch[branch.sum(1) <= _LIMB_JOINTS])

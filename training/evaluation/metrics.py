@@ -127,8 +127,7 @@ def reprojection_px(recording: PersonRecording, xyz: FloatArray) -> FloatArray:
     """Return the known distances (N,), px, of joints (F, J, 3) m from what the views of ``recording`` saw."""
     rays = np.swapaxes(recording.rays(), 0, 1).reshape(len(recording.rig), -1, 2)
     residuals = reprojection_residuals(recording.cam_from_world, recording.focal_px, rays, xyz.reshape(-1, 3))
-    known: FloatArray = residuals[np.isfinite(residuals)]
-    return known
+    return np.asarray(residuals[np.isfinite(residuals)])
 
 
 def format_report(report: Mapping[str, object]) -> str:

@@ -39,7 +39,7 @@ class ScaledLifter(nn.Module):
     def __init__(self, lifter: Lifter, scale: SigmaScale) -> None:
         super().__init__()
         self.lifter, self.scale = lifter, scale
-        self.lifted_frame = InputWindow.of_model(lifter.settings).lifted_frame
+        self.lifted_frame = InputWindow.of(lifter.settings).lifted_frame
 
     def forward(self, pose2d: Tensor, view: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Lift ``pose2d``; ``view`` (B, 2) where gravity counts."""
@@ -84,7 +84,7 @@ class Predictor:
                 lifter.train(was_training)
             return xyz.numpy(), sigma.numpy()
 
-        return cls(lift, InputWindow.of_model(lifter.settings, up))
+        return cls(lift, InputWindow.of(lifter.settings, up))
 
     @classmethod
     def of_onnx(cls, model: Path, window: InputWindow) -> Predictor:

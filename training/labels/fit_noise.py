@@ -121,8 +121,7 @@ def _swapped(rays: FloatArray, labelled: FloatArray, size: FloatArray, joints: I
         return nan_mean(np.linalg.norm(rays[:, :, order] - labelled[:, :, joints], axis=-1) / size, -1, least=4)
 
     straight, crossed = misfit(joints), misfit(mirror_of(BODY17)[joints])
-    swapped: BoolArray = np.asarray((crossed < 0.5 * straight) & (straight > 0.5 * _OUTLIER))
-    return swapped
+    return np.asarray((crossed < 0.5 * straight) & (straight > 0.5 * _OUTLIER))
 
 
 def _jitter(views: Sequence[_Residuals], outlier: Sequence[BoolArray]) -> tuple[float, float]:

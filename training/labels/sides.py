@@ -106,8 +106,7 @@ def _cheapest(views: SeenJoints, labels: FloatArray, group: int, doubtful: BoolA
 
     def change_and_jump(frame: int) -> FloatArray:
         jump = np.linalg.norm(xyz[frame - 1, :, None] - xyz[frame, None], axis=-1)
-        costs: FloatArray = change + _JUMP * _saturated(jump / reach).sum(-1)
-        return costs
+        return np.asarray(change + _JUMP * _saturated(jump / reach).sum(-1))
 
     return states[_cheapest_path(cost, change_and_jump)]
 
@@ -153,8 +152,7 @@ def _misfits(points: FloatArray, labels: FloatArray, group: int) -> FloatArray:
     usual = nan_median(np.linalg.norm(labels[:, ends[:, 0]] - labels[:, ends[:, 1]], axis=-1).T)
     parent, child = np.vectorize(row.__getitem__)(ends).T
     lengths = np.linalg.norm(points[:, parent] - points[:, child], axis=-1)
-    misfits: FloatArray = (lengths / usual - 1.0) / _OTHER_LENGTH
-    return misfits
+    return np.asarray((lengths / usual - 1.0) / _OTHER_LENGTH)
 
 
 def _saturated(ratio: FloatArray) -> FloatArray:

@@ -124,8 +124,7 @@ def _smooth(xyz: FloatArray, information: FloatArray, fps: float) -> FloatArray:
     width = _SMOOTH_S * fps
     weights = information + 1e-3
     total = gaussian_filter1d(weights, width, axis=0, mode='nearest')
-    smooth: FloatArray = gaussian_filter1d(xyz * weights[..., None], width, axis=0, mode='nearest') / total[..., None]
-    return smooth
+    return np.asarray(gaussian_filter1d(xyz * weights[..., None], width, axis=0, mode='nearest') / total[..., None])
 
 
 def bone_lengths(xyz: FloatArray) -> FloatArray:
@@ -146,5 +145,4 @@ def _with_bone_lengths(xyz: FloatArray, lengths: FloatArray) -> FloatArray:
         moved[:, child] += step
         moved[:, parent] -= step
         count[[parent, child]] += 1
-    corrected: FloatArray = xyz + moved / np.maximum(count, 1.0)[:, None]
-    return corrected
+    return np.asarray(xyz + moved / np.maximum(count, 1.0)[:, None])

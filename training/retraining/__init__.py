@@ -1,1 +1,1 @@
-"""Fine-tuning of a lifter on hold_outs, and its proof."""
+"""Fine-tuning of a lifter on recordings, and its check on what is held out."""

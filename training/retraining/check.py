@@ -110,8 +110,7 @@ class _Compared:
     def in_sigmas(self) -> FloatArray:
         """Return the distances (M,) of joints but the root, whose reference has enough weight, in units of sigma."""
         distance = np.linalg.norm(self.poses - (self.reference - self.reference[:, :1]), axis=-1)
-        ratios: FloatArray = (distance / self.sigma)[:, 1:][self.weight[:, 1:] > SURE]
-        return ratios
+        return np.asarray((distance / self.sigma)[:, 1:][self.weight[:, 1:] > SURE])
 
 
 def _compared(predictor: Predictor, held: HoldOut) -> Iterator[_Compared]:

@@ -1,4 +1,4 @@
-"""Fine-tuning of an exported lifter on hold_outs."""
+"""Fine-tuning of an exported lifter on recordings."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ def fine_tune(
     Raises:
         ConfigError: if ``folder`` holds another run, or none to resume.
     """
-    trainer = Trainer(recipe, feed.source, seed=seed, rehearsal=rehearsal)
+    trainer = Trainer(recipe, feed.source, seed=seed, rehearsal=rehearsal, freeze_normalisation=True)
     trainer.networks.lifter.load_state_dict(lifter.state_dict())
-    trainer.freeze_normalisation()
     progress = fit(trainer, folder, {'hash': feed.hash}, resume=resume)
     lifter.load_state_dict(trainer.lifter.state_dict())
     return progress

@@ -34,9 +34,9 @@ def live(scene: World, folder: Path) -> SimulatedRun:
             'the node and the detectors have found each other',
         )
         shift_ns, began_ns = time.time_ns() - EPOCH_NS, time.monotonic_ns() - EPOCH_NS
-        for event in arrivals(scene):
-            time.sleep(max(0.0, (event.arrival_ns + began_ns - time.monotonic_ns()) / 1e9))
-            seen = replace(event.keypoints, stamp_ns=event.keypoints.stamp_ns + shift_ns)
+        for arrival_ns, keypoints in arrivals(scene):
+            time.sleep(max(0.0, (arrival_ns + began_ns - time.monotonic_ns()) / 1e9))
+            seen = replace(keypoints, stamp_ns=keypoints.stamp_ns + shift_ns)
             senders[seen.camera].publish(keypoints_to_cloud(MAKE, seen, scene.rig[seen.camera].frame_id))
         last_ns = max(int(r.stamp_ns[-1]) for r in scene.cameras) + shift_ns
         until(lambda: w.bodies and w.bodies[-1].stamp_ns > last_ns - 100_000_000, 'the last sets are published')

@@ -20,14 +20,12 @@ _PARENT, _CHILD = np.array(BODY17.edges).T
 
 
 def _lengths(joints: FloatArray) -> FloatArray:
-    lengths: FloatArray = np.linalg.norm(joints[:, _CHILD] - joints[:, _PARENT], axis=-1)
-    return lengths
+    return np.asarray(np.linalg.norm(joints[:, _CHILD] - joints[:, _PARENT], axis=-1))
 
 
 def _turned(joints: FloatArray, angle: float) -> FloatArray:
     c, s = np.cos(angle), np.sin(angle)
-    turned: FloatArray = joints @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
-    return turned
+    return np.asarray(joints @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T)
 
 
 def test_exchanged_parts_keep_lengths_and_pelvis() -> None:

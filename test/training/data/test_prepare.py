@@ -20,7 +20,6 @@ from geo_pose_training.settings import (
 )
 
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.skeleton import BODY17
 from test.training.people import recorded_person
 
@@ -35,15 +34,6 @@ def _off_labels(bank: Bank) -> torch.Tensor:
     )
     rays = bank.pose2d[..., :2] * bank.size[..., None, None]
     return (local[..., :2] / local[..., 2:] - rays).norm(dim=-1)
-
-
-def test_bank_holds_canonical_input_and_labels_in_the_same_frames() -> None:
-    seen = recorded_person(frames=4)
-    bank = prepare([seen], DataSettings(labels='truth'), 0)
-    local = transform_points(bank.view_from_world[2, 1].numpy().astype(float), seen.truth[2])
-    rays = bank.pose2d[2, 1, :, :2].numpy() * float(bank.size[2, 1])
-    np.testing.assert_allclose(local[:, :2] / local[:, 2:], rays, atol=1e-5)
-    assert bank.valid.all()
 
 
 def test_windows_do_not_cross_sequences() -> None:

@@ -176,8 +176,8 @@ def test_a_floor_and_known_bones_find_roots_that_a_wrong_size_moves() -> None:
 
 
 def test_a_window_names_up_only_where_gravity_counts() -> None:
-    assert InputWindow.of(load_recipe('geo', {'model.gravity': False})).up == ''
-    assert InputWindow.of(load_recipe('body17', {'data.up': '-y'})).up == '-y'
+    assert InputWindow.of(load_recipe('geo', {'model.gravity': False}).model, 'z').up == ''
+    assert InputWindow.of(load_recipe('body17').model, '-y').up == '-y'
 
 
 def test_predictor_leaves_the_network_and_the_random_state_alone() -> None:

@@ -33,8 +33,7 @@ def _found(seen: PersonRecording, labels: np.ndarray) -> np.ndarray:
 
 def _errors_mm(seen: PersonRecording) -> np.ndarray:
     assert seen.truth is not None
-    errors: np.ndarray = 1e3 * np.linalg.norm(refined_labels(seen)[0] - seen.truth, axis=-1)
-    return errors
+    return np.asarray(1e3 * np.linalg.norm(refined_labels(seen)[0] - seen.truth, axis=-1))
 
 
 # Two views contradict each other about an exchange across the epipolar lines only.

@@ -16,8 +16,7 @@ from test.training.people import recorded_person
 
 def _errors(labels: FloatArray, seen: PersonRecording) -> FloatArray:
     assert seen.truth is not None
-    distances: FloatArray = 1e3 * np.linalg.norm(labels - seen.truth, axis=-1)
-    return distances
+    return np.asarray(1e3 * np.linalg.norm(labels - seen.truth, axis=-1))
 
 
 def _with_outliers(seen: PersonRecording, share: float) -> PersonRecording:

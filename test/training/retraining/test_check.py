@@ -108,7 +108,7 @@ def test_rehearsal_keeps_what_the_lifter_said_of_others(tmp_path: Path) -> None:
 
 def test_people_to_rehearse_with_are_in_poses_that_the_lifter_knows() -> None:
     recipe = load_recipe('retrain', {'model.gravity': True})
-    window = InputWindow.of(recipe)
+    window = InputWindow.of(recipe.model, recipe.data.up)
     # It knows one pose only, 1 m above the pelvis.
     only = np.zeros((17, 3), np.float32)
     only[1:, 1] = -np.linspace(0.1, 1.0, 16)

@@ -92,8 +92,7 @@ def load_mpi_test(folder: Path) -> list[PersonRecording]:
 def _joints(flat: np.ndarray, dimensions: int, path: Path) -> FloatArray:
     if flat.ndim != 2 or flat.shape[1] != 28 * dimensions:
         raise ConfigError(f"'{path}': received an annotation {flat.shape}, expected (F, {28 * dimensions}).")
-    joints: FloatArray = flat.astype(np.float64).reshape(len(flat), 28, dimensions)[:, _FROM_28]
-    return joints
+    return np.asarray(flat.astype(np.float64).reshape(len(flat), 28, dimensions)[:, _FROM_28])
 
 
 def read_calibration(path: Path) -> CameraRig:

@@ -60,14 +60,10 @@ def split_each(covariance: FloatArray, pulls: FloatArray | None, level: float) -
 def _sum_of_parts(
     others: FloatArray, keypoints: FloatArray, moved: FloatArray | None, level: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return covariance and random part (B, J, 3, 3).
+    """Return covariance and random part (B, J, 3, 3) of the parts that come from lifted poses and bones, and keypoints.
 
-    Args:
-        others: the part that comes from the lifted poses and bones.
-        keypoints: the part that comes from the keypoints, in which what a view's joints share counts as if each had its
-            own.
-        moved: (B, 3J, 2C) m, displacement of the joints by one standard deviation of what each view shares.
-        level: see Noise.
+    ``keypoints`` counts what a view's joints share as if each had its own. ``moved`` (B, 3J, 2C) m is how far one
+    standard deviation of what each view shares moves the joints.
     """
     if moved is None:
         random = level**2 * keypoints

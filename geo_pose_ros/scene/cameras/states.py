@@ -102,37 +102,33 @@ class CameraStates:
     def noise(self) -> Noise:
         """The errors of the keypoints of each view."""
         if self._noise_now is None:
-            self._noise_now = self._estimate()
+            # An estimate of so few degrees of freedom is as often too small: the variance of Student's distribution is
+            # larger.
+            unsure = 1.0 + 1.5 / self._freedom
+            shared = np.full(len(self._focal_px), np.sqrt(unsure * self._shared[0] / self._shared[1]))
+            own = np.hypot(*self._drift.error.T) / np.sqrt(2.0)
+            scale = self.scale
+            level = float(np.median(scale))
+            shared = np.where(self._drift.moved, np.maximum(own, shared), shared)
+            self._noise_now = Noise(level, scale / level, shared)
         return self._noise_now
-
-    def _estimate(self) -> Noise:
-        # An estimate of so few degrees of freedom is as often too small: the variance of Student's distribution is
-        # larger.
-        unsure = 1.0 + 1.5 / self._freedom
-        shared = np.full(len(self._focal_px), np.sqrt(unsure * self._shared[0] / self._shared[1]))
-        own = np.hypot(*self._drift.error.T) / np.sqrt(2.0)
-        scale = self.scale
-        level = float(np.median(scale))
-        return Noise(level, scale / level, np.where(self._drift.moved, np.maximum(own, shared), shared))
 
     def states(self) -> list[CameraState]:
         """Return what is known of each camera, in the order of the rig; the same list until something is learned."""
         if self._states_now is None:
-            self._states_now = self._describe()
-        return self._states_now
-
-    def _describe(self) -> list[CameraState]:
-        noise, moved = self.noise, self._drift.moved
-        error_px = self._drift.error * self._focal_px[:, None]
-        error_rad = np.arctan(np.hypot(*self._drift.error.T))
-        return [
-            CameraState(
-                float(self.clocks.offset_s[c]), float(self.clocks.sigma_s[c]), float(noise.level * noise.scale[c]),
-                float(noise.shared[c] * self._focal_px[c]), (float(error_px[c, 0]), float(error_px[c, 1])),
-                float(error_rad[c]), bool(moved[c]),
+            noise, error = self.noise, self._drift.error
+            error_px = error * self._focal_px[:, None]
+            columns = (
+                self.clocks.offset_s, self.clocks.sigma_s, noise.level * noise.scale, noise.shared * self._focal_px,
+                error_px[:, 0], error_px[:, 1], np.arctan(np.hypot(*error.T)), self._drift.moved,
             )
-            for c in range(len(self._focal_px))
-        ]
+            self._states_now = [
+                CameraState(offset_s, sigma_s, scale, shared_px, (x_px, y_px), error_rad, moved)
+                for offset_s, sigma_s, scale, shared_px, x_px, y_px, error_rad, moved in zip(
+                    *(column.tolist() for column in columns), strict=True
+                )
+            ]
+        return self._states_now
 
     def learn(
         self, cameras: Cameras, estimate: Estimate, velocity: FloatArray, gross_errors: FloatArray, dt_s: float
@@ -148,7 +144,8 @@ class CameraStates:
         """
         self._noise_now = self._states_now = None
         # Those with most inliers.
-        estimate, velocity = _most_seen(estimate, velocity)
+        chosen = np.argsort(-estimate.solution.inlier.sum((0, 2)), kind='stable')[:_MOST_BODIES]
+        estimate, velocity = estimate.select(chosen), velocity[chosen]
         solution, xn = estimate.solution, estimate.views.xn
         xyz, inlier = solution.seen_xyz, solution.inlier
         information = np.square(estimate.weights * self._focal_px[:, None, None])
@@ -213,23 +210,11 @@ class CameraStates:
         self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0))
 
 
-def _most_seen(estimate: Estimate, velocity: FloatArray) -> tuple[Estimate, FloatArray]:
-    """Return the bodies with most inliers, and their velocity."""
-    inliers = estimate.solution.inlier.sum((0, 2))
-    chosen = np.argsort(-inliers, kind='stable')[:_MOST_BODIES]
-    return estimate.select(chosen), velocity[chosen]
-
-
 def _leverage(cameras: Cameras, local: FloatArray, covariance: FloatArray, information: FloatArray) -> FloatArray:
-    """Return (C, B, J) in [0, 1], how far each keypoint has placed its joint itself.
+    """Return (C, B, J), mean diagonal of the hat matrix: in [0, 1], how far each keypoint has placed its joint itself.
 
-    The mean diagonal of the hat matrix.
-
-    Args:
-        cameras: C cameras.
-        local: (C, B, J, 3) m, the joints from ``Cameras.see``.
-        covariance: (B, J, 3, 3) m^2 of the joints.
-        information: (C, B, J) of the keypoints, robust weights counted.
+    Of joints (C, B, J, 3) m from ``Cameras.see``, their covariance (B, J, 3, 3) m^2, and the keypoints' information
+    (C, B, J), robust weights counted.
     """
     with np.errstate(invalid='ignore'):
         jacobian = cameras.image_jacobian(local)

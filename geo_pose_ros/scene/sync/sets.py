@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -116,10 +117,7 @@ class FrameCounts:
 
     def copy(self) -> FrameCounts:
         """Return the counts as they are now."""
-        copied = FrameCounts(())
-        copied.received, copied.used, copied.sets = self.received.copy(), self.used.copy(), self.sets.copy()
-        copied.drops = {name: counter.copy() for name, counter in self.drops.items()}
-        return copied
+        return deepcopy(self)
 
     def use_cameras(self, cameras: Sequence[str]) -> None:
         """Go on with other cameras; those that stay keep their counts."""

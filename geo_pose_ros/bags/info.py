@@ -26,7 +26,6 @@ class RecordedCamera:
         rate_hz: 1 / median distance of their stamps; 0 for fewer than two frames.
         dropped: frames missing at that rate between the first and the last, estimated.
         calibration: lens in words, or why it cannot be used.
-        calibrated: whether it can.
     """
 
     topics: CameraTopics
@@ -34,7 +33,6 @@ class RecordedCamera:
     rate_hz: float
     dropped: int
     calibration: str
-    calibrated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +82,15 @@ def estimate_drops(stamps_ns: list[int]) -> tuple[float, int]:
 
 def _describe_camera(reader: BagReader, topics: CameraTopics, stamps_ns: list[int]) -> RecordedCamera:
     rate_hz, dropped = estimate_drops(stamps_ns)
-    calibration, calibrated = 'no camera_info', False
+    calibration = 'no camera_info'
     if topics.camera_info:
         try:
             info = next(reader.messages([topics.camera_info])).decode()
             lens = intrinsics_from_camera_info(info, topics.name)
-            calibration, calibrated = f'{lens.width}x{lens.height} px, {lens.distortion_model}', True
+            calibration = f'{lens.width}x{lens.height} px, {lens.distortion_model}'
         except GeoPoseError as error:
             calibration = str(error)
-    return RecordedCamera(topics, len(stamps_ns), rate_hz, dropped, calibration, calibrated)
+    return RecordedCamera(topics, len(stamps_ns), rate_hz, dropped, calibration)
 
 
 def format_report(reader: BagReader, report: BagContent) -> str:

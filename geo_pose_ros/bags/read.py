@@ -72,6 +72,7 @@ class BagReader(AbstractContextManager['BagReader']):
         topics: by name.
         offered_qos: quality of service of the recorded publishers, by topic.
         start_ns, end_ns: time of the first and last message (0 if there is none).
+        typestore: the message definitions of the bag.
         damage: what is missing, in words; '' for a whole bag.
 
     Raises:
@@ -87,6 +88,7 @@ class BagReader(AbstractContextManager['BagReader']):
             self._stack = self._stack.pop_all()
         if self.damage:
             _LOG.warning('%s', self.damage)
+        self.typestore = self._reader.typestore
         self.offered_qos: dict[str, tuple[Qos, ...]] = {}
         self.topics: Mapping[str, Topic] = self._list_topics()
         self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time - 1
@@ -156,11 +158,6 @@ class BagReader(AbstractContextManager['BagReader']):
         """The names of the topics, for error messages."""
         return ', '.join(sorted(self.topics)) or 'none'
 
-    @property
-    def typestore(self) -> Typestore:
-        """The message definitions of the bag."""
-        return self._reader.typestore
-
     def messages(
         self, topics: Collection[str] | None = None, start_ns: int | None = None, stop_ns: int | None = None
     ) -> Iterator[BagMessage]:
@@ -180,7 +177,7 @@ class BagReader(AbstractContextManager['BagReader']):
         try:
             for connection, time_ns, raw in self._reader.messages(wanted, start_ns, stop_ns):
                 read, last_ns = read + 1, time_ns
-                yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(raw), self._reader.typestore)
+                yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(raw), self.typestore)
         except Exception as error:
             raise BagError(
                 f"Bag '{self.path}' is damaged after {read} messages, {(last_ns - self.start_ns) / 1e9:.3f} s from its "

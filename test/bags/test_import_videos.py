@@ -212,18 +212,12 @@ def test_videos_that_cannot_be_used(tmp_path, monkeypatch, capture, message):
     assert not (tmp_path / 'bag').exists()
 
 
-@pytest.mark.parametrize(
-    ('text', 'expected'),
-    [('0', 0), ('1700000000.123456789', 1_700_000_000_123_456_789), ('1970-01-01T01:00:02.500+01:00', 2_500_000_000)],
-)
-def test_start_time(text, expected):
-    assert parse_start(text) == expected
-
-
-@pytest.mark.parametrize('text', ['noon', 'nan', 'inf'])
-def test_start_time_that_is_none(text):
-    with pytest.raises(ConfigError, match=f"--start-time: received '{text}', expected seconds since 1970 or ISO 8601"):
-        parse_start(text)
+def test_start_time():
+    assert parse_start('1700000000.123456789') == 1_700_000_000_123_456_789
+    assert parse_start('1970-01-01T01:00:02.500+01:00') == 2_500_000_000
+    for text in ('noon', 'nan', 'inf'):
+        with pytest.raises(ConfigError, match=f"--start-time: received '{text}', expected seconds since 1970 or ISO"):
+            parse_start(text)
 
 
 def test_videos_without_any_calibration(tmp_path):

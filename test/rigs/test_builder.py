@@ -118,14 +118,6 @@ def test_refined_extrinsics_stand_until_tf_tells_others() -> None:
     assert np.array_equal(builder.rig['cam1'].cam_from_world, better['cam1'].cam_from_world)
 
 
-def test_a_refined_rig_replaces_a_rig_file() -> None:
-    builder = RigBuilder(('cam1', 'cam0'), 'world', RIG)
-    better = CameraRig(tuple(replace(c, frame_id='other') for c in RIG.cameras))
-    builder.use_refined(better, 1)
-    assert builder.rig is not None
-    assert [(c.name, c.frame_id) for c in builder.rig.cameras] == [('cam1', 'other'), ('cam0', 'other')]
-
-
 def test_rectified_images_are_turned_against_their_frame() -> None:
     turn = from_rotation_vector(np.array([0.0, 0.05, 0.0]), np.zeros(3))
     baseline = np.array([900.0, 0, 640, -90.0, 0, 900, 480, 0, 0, 0, 1, 0])

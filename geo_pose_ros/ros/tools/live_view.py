@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 
 from rclpy.node import Node
@@ -24,7 +24,7 @@ from ...messages.factory import Message
 from ...messages.image import frame_from_message
 from ...rigs.builder import RigBuilder
 from ...rigs.topics import CAMERA_INFO, POINT_CLOUD, CameraTopics, Topic, find_cameras
-from ...types import Bodies3D, CameraRig, Frame, Keypoints2D
+from ...types import Bodies3D, CameraRig, Keypoints2D
 from ...view.instant import Instant, LazyFrames
 from ...view.settings import ViewConfig
 from ...view.stage import Stage, serve
@@ -106,8 +106,11 @@ class LiveTopics:
             statuses['pipeline'] = Status('pipeline', Level.WARN, said, {})
         for name, said in self.faults.items():
             statuses[f'camera {name}'] = Status(f'camera {name}', Level.ERROR, said, {})
-        frames = LazyFrames({name: partial(_frame, message, name) for name, message in self._images.items()},
-                            self._on_bad_image)
+        frames = LazyFrames(
+            {name: partial(frame_from_message, message, name, max_side_px=IMAGE_SIDE_PX)
+             for name, message in self._images.items()},
+            lambda name, error: self.faults.update({name: str(error)}),
+        )
         return Instant(stamp_ns, stamp_ns, bodies, dict(self._keypoints), frames, statuses)
 
     def _discover(self) -> None:
@@ -165,17 +168,10 @@ class LiveTopics:
         if topic == self._cameras[camera].image:
             self._images[camera] = message
 
-    def _on_bad_image(self, name: str, error: GeoPoseError) -> None:
-        self.faults[name] = str(error)
-
     def close(self) -> None:
         """Unsubscribe."""
         for subscription, _ in self._inputs.values():
             self._node.destroy_subscription(subscription)
-
-
-def _frame(message: Message, camera: str) -> Frame:
-    return frame_from_message(message, camera, max_side_px=IMAGE_SIDE_PX)
 
 
 def show_live(stage: Stage, topics: LiveTopics, config: ViewConfig, stop: threading.Event) -> None:
@@ -205,8 +201,5 @@ def view_live(config: ViewConfig, pose_node: str, rig: CameraRig | None) -> None
     """
     with serve(config) as stage, standalone_node('geo_pose_view') as node:
         stop = stop_at_signals()
-        topics = LiveTopics(node, pose_node, rig)
-        try:
+        with closing(LiveTopics(node, pose_node, rig)) as topics:
             show_live(stage, topics, config, stop)
-        finally:
-            topics.close()

@@ -60,6 +60,15 @@ def test_silence_and_other_nodes():
     assert Board('nobody').worst == 2
 
 
+def test_a_camera_that_the_node_no_longer_has_is_gone():
+    made = board(PIPELINE, *CAMERAS)
+    assert any(line.startswith('left') for line in made.lines(100.0, 200, colour=False))
+    made.take(diagnostics_to_message(MAKE, 'pose_node', [Status('pipeline', Level.OK, 'not active', {})], 0), 101.0)
+    assert set(made.statuses) == {'pipeline'}
+    made.take(diagnostics_to_message(MAKE, 'another', [Status('pipeline', Level.OK, 'ok', {})], 0), 102.0)
+    assert made.statuses['pipeline'].message == 'not active'
+
+
 def test_a_terminal_is_drawn_over_and_a_file_is_not():
     out = io.StringIO()
     show(board(PIPELINE), out, 100.0)
@@ -127,12 +136,3 @@ def test_nobody_two_at_once_and_deaf_ones(node):
     thread.join()
     assert any('has 2 publishers' in what and health == Severity.ERROR for what, health in found.items())
     assert any('K = 0' in what and health == Severity.ERROR for what, health in found.items())
-
-
-def test_a_camera_that_the_node_no_longer_has_is_gone():
-    made = board(PIPELINE, *CAMERAS)
-    assert any(line.startswith('left') for line in made.lines(100.0, 200, colour=False))
-    made.take(diagnostics_to_message(MAKE, 'pose_node', [Status('pipeline', Level.OK, 'not active', {})], 0), 101.0)
-    assert set(made.statuses) == {'pipeline'}
-    made.take(diagnostics_to_message(MAKE, 'another', [Status('pipeline', Level.OK, 'ok', {})], 0), 102.0)
-    assert made.statuses['pipeline'].message == 'not active'

@@ -68,21 +68,13 @@ def with_header_stamp(cdr: bytes, stamp_ns: int) -> bytes:
 
 
 def read_compressed_image(cdr: bytes) -> Any:
-    """Return the fields of a sensor_msgs/CompressedImage; ``data`` is a view, not a copy.
-
-    Raises:
-        FrameError: if the message is too short.
-    """
+    """Return the fields of a sensor_msgs/CompressedImage, ``data`` a view; raise FrameError if it is too short."""
     reader = _Reader(cdr)
     return SimpleNamespace(header=reader.header(), format=reader.text(), data=reader.data())
 
 
 def read_image(cdr: bytes) -> Any:
-    """Return the fields of a sensor_msgs/Image; ``data`` is a view, not a copy.
-
-    Raises:
-        FrameError: if the message is too short.
-    """
+    """Return the fields of a sensor_msgs/Image, ``data`` a view, not a copy; raise FrameError if it is too short."""
     reader = _Reader(cdr)
     return SimpleNamespace(
         header=reader.header(), height=reader.number('I'), width=reader.number('I'), encoding=reader.text(),

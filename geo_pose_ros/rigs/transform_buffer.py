@@ -35,7 +35,7 @@ class TransformSource(Protocol):
         """Return target_from_source (3, 4) m at ``stamp_ns``; None: at the newest stamp that the whole chain has.
 
         Raises:
-            TransformError: if it is not known.
+            TransformError: if no chain joins the frames, or the stamp is outside of the known time.
         """
         ...
 
@@ -108,11 +108,7 @@ class TransformBuffer:
             del stamps[:past], poses[:past]
 
     def lookup(self, target: str, source: str, stamp_ns: int | None) -> FloatArray:
-        """Return target_from_source (3, 4) m at ``stamp_ns``; None: at the newest stamp that the whole chain has.
-
-        Raises:
-            TransformError: if no chain joins the frames, or the stamp is outside of the known time.
-        """
+        """See TransformSource."""
         down, up = self._chains(target, source)
         if stamp_ns is None:
             stamp_ns = min((stamps[-1] for frame in (*down, *up) if (stamps := self._edges[frame].stamps)), default=0)

@@ -128,6 +128,19 @@ def test_searches_are_periodic_staggered_alike_everywhere_and_sooner_with_a_reas
     assert np.diff(busy).min() >= 2 and np.diff(busy)[2:].min() >= 4
 
 
+def test_searches_change_with_what_is_unassigned():
+    searches = Searches('cam0', 100.0, 0.1)
+    searches.note_search(0)
+    searches.note_unassigned((1, 0))
+    # Both the time and two images must have passed.
+    assert not searches.is_due(SECOND // 5)
+    assert searches.is_due(SECOND // 5)
+    searches.note_unassigned((0, 0))
+    assert not any(searches.is_due(SECOND) for _ in range(20))
+    searches.note_unassigned((2, 0))
+    assert searches.is_due(SECOND)
+
+
 def test_a_slow_machine_does_not_search_every_image():
     searches, found = Searches('cam0', 0.5, 0.1), []
     for second in range(30):

@@ -31,7 +31,10 @@ def phases_of(kind: str, cameras: int, rng: Random) -> list[float]:
     }[kind]
 
 
-def run(cameras: int, rates_hz: list[float], phase: str, loss: float, seed: int = 0, busy_ms: float = 0.0) -> Outcome:
+def run(
+    cameras: int, rates_hz: list[float], phase: str, loss: float, seed: int = 0, busy_ms: float = 0.0,
+    seconds: float = SECONDS,
+) -> Outcome:
     """Play cameras of ``rates_hz`` by turns; frames arrive 20 to 26 ms after their exposure."""
     rng = Random(seed)
     names = [f'c{i}' for i in range(cameras)]
@@ -39,7 +42,7 @@ def run(cameras: int, rates_hz: list[float], phase: str, loss: float, seed: int 
     frames = []
     for i, name in enumerate(names):
         period_ms = 1000.0 / rates_hz[i % len(rates_hz)]
-        for k in range(int(SECONDS * 1000.0 / period_ms)):
+        for k in range(int(seconds * 1000.0 / period_ms)):
             stamp_ns = round((k + phases[i]) * period_ms * MS + rng.uniform(-0.2, 0.2) * MS)
             if rng.random() >= loss:
                 frames.append((stamp_ns + round(rng.uniform(20.0, 26.0) * MS), stamp_ns, name))
@@ -82,18 +85,32 @@ def used_share(outcome: Outcome, skip_s: float = 1.0) -> float:
     return sum(frame in used for frame in sent) / len(sent)
 
 
+RATES = pytest.mark.parametrize(
+    'rates_hz', [[15.0], [30.0], [60.0], [60.0, 30.0, 15.0]], ids=['15', '30', '60', 'mixed']
+)
+PHASES = pytest.mark.parametrize('phase', ['trigger', 'half', 'random'])
+
+
 @pytest.mark.parametrize('loss', [0.0, 0.1])
-@pytest.mark.parametrize('phase', ['trigger', 'half', 'random'])
-@pytest.mark.parametrize('rates_hz', [[15.0], [30.0], [60.0], [60.0, 30.0, 15.0]], ids=['15', '30', '60', 'mixed'])
+@PHASES
+@RATES
 @pytest.mark.parametrize('cameras', [1, 3, 6])
-def test_no_delivered_frame_is_thrown_away(cameras, rates_hz, phase, loss):
-    outcome = run(cameras, rates_hz, phase, loss, seed=cameras)
+def test_no_delivered_frame_is_thrown_away(cameras, rates_hz, phase, loss, seconds=SECONDS):
+    outcome = run(cameras, rates_hz, phase, loss, seed=cameras, seconds=seconds)
     assert used_share(outcome) >= 0.995, outcome.sync.counts.drops
     stamps = [s.stamp_ns for s in outcome.sets]
     assert all(a < b for a, b in pairwise(stamps))
 
 
-@pytest.mark.parametrize('phase', ['trigger', 'half', 'random'])
+@pytest.mark.slow
+@pytest.mark.parametrize('loss', [0.0, 0.03, 0.1])
+@PHASES
+@RATES
+def test_no_frame_of_twelve_cameras_is_thrown_away_in_twenty_seconds(rates_hz, phase, loss):
+    test_no_delivered_frame_is_thrown_away(12, rates_hz, phase, loss, seconds=20.0)
+
+
+@PHASES
 @pytest.mark.parametrize('cameras', [2, 6])
 def test_cameras_of_one_rate_are_in_one_set(cameras, phase):
     outcome = run(cameras, [30.0], phase, 0.0, seed=3)

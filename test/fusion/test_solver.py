@@ -333,3 +333,16 @@ def test_a_joint_whose_views_contradict_each_other_is_doubted():
     before = run(cams, xn, weights).covariance[0, 13]
     xn[3, 0, 13, 0] += 0.3 / depth
     assert np.trace(run(cams, xn, weights).covariance[0, 13]) < 4.0 * np.trace(before)
+
+
+@pytest.mark.parametrize('shared', [None, np.array([0.004, 0.001, 0.008])])
+@pytest.mark.parametrize('lifted', [False, True])
+def test_what_is_random_is_a_part_of_the_covariance(lifted, shared):
+    cams, truth = ring(3), crowd(2)
+    xn, weights = observe(cams, truth, noise_px=SIGMA_PX)
+    xn[1:, 0, 13] = np.nan
+    found = run(cams, xn, weights, lift(cams, truth, 0.03) if lifted else None, shared=shared)
+    known = np.isfinite(found.xyz[..., 0])
+    rest = np.linalg.eigvalsh((found.covariance - found.random_covariance)[known])
+    assert rest.min() > -1e-9
+    assert np.linalg.eigvalsh(found.random_covariance[known]).min() > -1e-12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from geo_pose_training.model import Lifter, RootBranch
+from geo_pose_training.model import Lifter, RootBranch, prime_factors
 from geo_pose_training.settings import ModelSettings
 
 from geo_pose_ros.errors import ConfigError
@@ -24,6 +24,18 @@ def test_pose_is_root_relative_and_sigma_positive() -> None:
     assert torch.equal(lifted.xyz[:, 0], torch.zeros(5, 3))
     assert (lifted.sigma > 0.0).all()
     assert lifted.sigma.shape == (5, 17)
+
+
+def test_paper_backbone_and_reslinear_have_the_published_size() -> None:
+    # Martinez et al.: 4.29 M parameters for 16 joints in 2D; two blocks of two 1024 x 1024 layers.
+    def weights(blocks: int) -> int:
+        lifter = Lifter(17, ModelSettings(width=1024, blocks=blocks))
+        return sum(
+            p.numel() for name, p in lifter.named_parameters() if name.startswith('trunk.blocks') and p.ndim == 2
+        )
+
+    assert weights(2) == 4 * 1024 * 1024
+    assert weights(4) == 8 * 1024 * 1024
 
 
 def test_sigma_does_not_shape_the_features() -> None:
@@ -66,6 +78,13 @@ def test_even_receptive_field_and_residual_window_are_refused() -> None:
         ModelSettings(receptive_field=4)
     with pytest.raises(ConfigError, match='one frame'):
         Lifter(17, ModelSettings(receptive_field=3))
+
+
+def test_prime_factors() -> None:
+    assert prime_factors(243) == (3, 3, 3, 3, 3)
+    assert prime_factors(1) == (1,)
+    assert prime_factors(15) == (3, 5)
+    assert prime_factors(13) == (13,)
 
 
 def test_root_branch_starts_metres_away_and_in_front() -> None:

@@ -168,6 +168,13 @@ def test_too_few_cameras_are_incomplete() -> None:
     assert f.sync.counts.sets == {'incomplete': 20}
 
 
+def test_one_camera_needs_no_other() -> None:
+    sync: FrameSynchronizer[str] = FrameSynchronizer(['a'], SyncConfig(min_cameras=2))
+    sync.add('a', 7, 'x', 0)
+    found = sync.take(0)
+    assert found is not None and found.stamps_ns == {'a': 7}
+
+
 def test_old_and_repeated_stamps_cost_their_frames_only() -> None:
     f = settled(feed())
     now_ns = 205 * MS

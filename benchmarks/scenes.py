@@ -35,7 +35,7 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_name
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation.metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
 from geo_pose_ros.simulation.scenario import Scenario, build

@@ -117,6 +117,13 @@ def test_no_imports_go_in_circles():
     assert [circle for circle in circles if len(circle) > 1] == []
 
 
+def test_the_middleware_of_ros_knows_no_node():
+    below = [m for m in MODULES if m.startswith('geo_pose_ros.ros.io.')]
+    assert len(below) > 5
+    above = re.compile(r'geo_pose_ros\.ros\.(nodes|health|tools)\b')
+    assert [(m, name) for m in below for name in IMPORTS[m] if above.match(name)] == []
+
+
 def importers(library):
     return sorted(module for module, names in IMPORTS.items() if library in {name.split('.')[0] for name in names})
 

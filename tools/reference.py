@@ -12,7 +12,7 @@ from typing import Any
 
 import geo_pose_ros
 from geo_pose_ros import cli
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import to_markdown
 
 RESULTS = Path(__file__).parents[1] / 'docs' / 'benchmarks'

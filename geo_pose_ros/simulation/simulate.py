@@ -17,7 +17,7 @@ import numpy as np
 
 from ..arrays import NS_PER_S, FloatArray
 from ..pipeline import PosePipeline
-from ..ros.nodes.settings import NodeConfig
+from ..ros.settings import NodeConfig
 from ..scene.cameras.states import CameraState
 from ..scene.sync import FrameSynchronizer, StampedSet
 from ..skeleton import BODY17

@@ -10,7 +10,7 @@ import pytest
 
 from geo_pose_ros import cli
 from geo_pose_ros.rigs.files import write_calibration
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import walk
 
 from ..commands.two_videos import write_two_videos

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from geo_pose_ros.ros.io.middleware import PROFILE, large_data_environment
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import walk
 from test.ros.harness import RIG
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.scene_design import CELLS, FACTORS, Row, Target, cells, rows, sweep_name
 from benchmarks.scenes import in_words, markdown, reached, run_row, verdicts, wanted
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import build
 from geo_pose_ros.simulation.detector import CLEAN
 from geo_pose_ros.simulation.metrics import METRICS

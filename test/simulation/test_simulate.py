@@ -11,7 +11,7 @@ import pytest
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation import simulate as simulation
 from geo_pose_ros.simulation.cameras import ring_rig

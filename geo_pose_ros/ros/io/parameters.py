@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 
 from ...errors import ConfigError
 from ...settings import Setting, build, flatten, to_ros_yaml, walk
-from ..nodes.settings import NodeConfig
+from ..settings import NodeConfig
 
 T = TypeVar('T')
 

@@ -12,7 +12,7 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from ...errors import ConfigError
 from ...rigs.topics import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
-from ..nodes.settings import NodeConfig
+from ..settings import NodeConfig
 
 # Transport -> type of its messages.
 MESSAGE_TYPES = {'raw': IMAGE, 'compressed': COMPRESSED_IMAGE, 'keypoints': POINT_CLOUD}

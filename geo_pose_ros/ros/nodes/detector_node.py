@@ -29,9 +29,9 @@ from ..health.faults import Part
 from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
 from ..io.topics import InputTopics, fill
+from ..settings import DetectorNodeConfig
 from .lifecycle import LifecycleHost
 from .session import CameraSession
-from .settings import DetectorNodeConfig
 from .worker import NewestFrames, NewestWorker
 
 

@@ -20,8 +20,8 @@ from rclpy.signals import SignalHandlerOptions
 from ...errors import ConfigError, GeoPoseError
 from ..io.middleware import large_data_environment
 from ..io.parameters import NodeParameters, shared_names
+from ..settings import CameraNodeConfig
 from .session import CameraSession
-from .settings import CameraNodeConfig
 
 # How often the node looks for a parameter that was set: Humble calls nobody after that.
 _PARAMETER_PERIOD_S = 0.25

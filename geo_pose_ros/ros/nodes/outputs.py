@@ -28,8 +28,8 @@ from ...view.drawing import draw_skeleton
 from ..io.message_factory import RclpyFactory, installed_class
 from ..io.qos import offer, profile
 from ..io.transforms import transform_message
+from ..settings import NodeConfig
 from .humans import Humans
-from .settings import NodeConfig
 
 
 class CameraOutputs:

@@ -18,6 +18,7 @@ from ...types import CameraRig, ClockModel
 from ..health.diagnostics import CountsHistory, pipeline_part, rig_part, synchronised_part
 from ..health.faults import Part
 from ..io.topics import sends_only_keypoints
+from ..settings import NodeConfig
 from .calibrating import Calibrating
 from .lifecycle import LifecycleHost
 from .lifter_changes import offer_reload
@@ -25,7 +26,6 @@ from .outputs import CameraOutputs, Outputs
 from .processing import SetProcessor
 from .rig_source import CameraSet, RigSource, same_cameras
 from .session import CameraSession
-from .settings import NodeConfig
 from .worker import NewestWorker
 
 

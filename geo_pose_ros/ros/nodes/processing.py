@@ -23,10 +23,10 @@ from ...types import Camera, CameraRig, ClockModel
 from ..health.statistics import NodeStatistics
 from ..io.bridge import raw_converter
 from ..io.topics import sends_only_keypoints, transport_of
+from ..settings import NodeConfig
 from .lifter_changes import LifterChanges
 from .outputs import Outputs
 from .rig_source import RigSource
-from .settings import NodeConfig
 
 # Sets farther apart than this do not tell when the next one will be.
 _LONGEST_STEP_NS = NS_PER_S // 2

@@ -26,7 +26,7 @@ from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
 from ..io.topics import InputTopics, fill, input_topics
 from ..io.transforms import CameraFrames, LiveTransforms, listen_to_transforms, subscribe_static_transforms
-from .settings import NodeConfig
+from ..settings import NodeConfig
 
 # Between two looks for a transform that is late.
 _POLL_S = 0.002

@@ -15,8 +15,8 @@ from ..health.faults import HealthLog, Part
 from ..health.statistics import NodeStatistics
 from ..io.qos import profile
 from ..io.topics import InputTopics
+from ..settings import CameraNodeConfig
 from .inputs import CameraInput, PolledInputs
-from .settings import CameraNodeConfig
 from .worker import NewestWorker
 
 Config = TypeVar('Config', bound=CameraNodeConfig)

@@ -22,7 +22,7 @@ from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros.nodes import humans, outputs
 from geo_pose_ros.ros.nodes.humans import Humans
 from geo_pose_ros.ros.nodes.outputs import Outputs
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D

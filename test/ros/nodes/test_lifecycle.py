@@ -23,7 +23,7 @@ from geo_pose_ros.ros.io import parameters
 from geo_pose_ros.ros.io.parameters import shared_names
 from geo_pose_ros.ros.io.qos import UnsupportedEventTypeError
 from geo_pose_ros.ros.nodes.pose_node import PoseNode
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.scene.settings import SyncConfig
 from geo_pose_ros.settings import build, flatten, to_ros_yaml, walk
 from test.ros.harness import World, until, world

@@ -25,7 +25,7 @@ from geo_pose_ros.ros.io import transforms
 from geo_pose_ros.ros.io.transforms import OwnTransforms
 from geo_pose_ros.ros.nodes import rig_source
 from geo_pose_ros.ros.nodes.rig_source import MovingRig
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
 from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, until, world

@@ -12,7 +12,7 @@ from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros.io.message_factory import installed_class
 from geo_pose_ros.ros.nodes import outputs
 from geo_pose_ros.ros.nodes.outputs import CameraOutputs, Outputs
-from geo_pose_ros.ros.nodes.settings import NodeConfig
+from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.scene.scene import SceneResult
 from test.messages.test_detections3d import MAKE
 from test.ros.harness import RIG

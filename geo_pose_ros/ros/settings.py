@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...calibration.settings import WatchConfig
-from ...detection.settings import DetectorConfig
-from ...rigs.settings import TRACKING_FRAME, TransformConfig
-from ...scene.settings import PipelineConfig, SyncConfig
-from ...settings import setting
+from ..calibration.settings import WatchConfig
+from ..detection.settings import DetectorConfig
+from ..rigs.settings import TRACKING_FRAME, TransformConfig
+from ..scene.settings import PipelineConfig, SyncConfig
+from ..settings import setting
 
 
 @dataclass(frozen=True, slots=True)

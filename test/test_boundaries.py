@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {'geo_pose_ros': ROOT / 'geo_pose_ros', 'geo_pose_training': ROOT / 'training'}
 # The layers, lowest first: the only place that states them. A part imports its own layer and lower ones.
 LAYERS = (
-    ('errors', 'arrays', 'types', 'skeleton', 'findings', 'settings'),
+    ('errors', 'arrays', 'compiled', 'types', 'skeleton', 'findings', 'settings'),
     ('geometry', 'page'),
     ('messages',),
     ('rigs', 'detection', 'inference', 'lifting', 'fusion'),
@@ -41,7 +41,7 @@ ONLY_IN = {
     'onnxruntime': r'geo_pose_ros\.inference\.|geo_pose_training\.evaluation\.predictor',
     'rosbags': r'geo_pose_ros\.(bags|ros)\.',
 }
-ONCE = ('cuda', 'cv_bridge', 'distributed', 'h5py', 'pyarrow', 'rtmlib', 'tensorrt', 'tf2_ros', 'viser')
+ONCE = ('cuda', 'cv_bridge', 'distributed', 'h5py', 'numba', 'pyarrow', 'rtmlib', 'tensorrt', 'tf2_ros', 'viser')
 BLOCKED = (
     'rclpy', 'torch', 'mediapipe', 'rtmlib', 'tensorrt', 'cuda', 'rerun', 'tf2_ros', 'cv_bridge', 'hri_msgs',
     'sensor_msgs', 'geo_pose_training', 'distributed', 'viser',

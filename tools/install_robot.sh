@@ -14,7 +14,7 @@ venv=${1:-$PWD/venv}
 python=${PYTHON:-/usr/bin/python3}
 
 # Import -> package of Debian and Ubuntu.
-wanted='numpy=python3-numpy scipy=python3-scipy cv2=python3-opencv PIL=python3-pil yaml=python3-yaml
+wanted='numpy=python3-numpy scipy=python3-scipy numba=python3-numba cv2=python3-opencv PIL=python3-pil yaml=python3-yaml
 tqdm=python3-tqdm matplotlib=python3-matplotlib jinja2=python3-jinja2 ensurepip=python3-venv'
 
 missing() {

@@ -46,7 +46,8 @@ class Need:
 
 NEEDS = (
     Need('numpy', 'everything', _APT.format('python3-numpy')),
-    Need('scipy', 'fusion', _APT.format('python3-scipy')),
+    Need('scipy', 'calibration and tracking', _APT.format('python3-scipy')),
+    Need('numba', 'fusion', _APT.format('python3-numba')),
     Need('cv2', 'images', _APT.format('python3-opencv')),
     Need('PIL', 'compressed images', _APT.format('python3-pil')),
     Need('yaml', 'rig and parameter files', _APT.format('python3-yaml')),

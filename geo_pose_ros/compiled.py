@@ -1,0 +1,201 @@
+"""Numba as this package uses it: kernels of declared types, one cache on disk, nothing compiled while a set waits.
+
+A module named ``kernels``, or in a folder of that name, holds plain loops over arrays. ``kernel`` marks a function that
+Python calls: its annotations are its signature, so that another type or layout is an error and never compiles in
+mid-run. ``helper`` marks a function that kernels call. NUMBA_DISABLE_JIT=1 runs both as plain Python, for a debugger.
+
+Numba's own cache sees no changes in other files, and finds no cache of another user. Here each module of kernels has a
+folder named after all that its compiled code depends on: its text, that of the modules whose helpers it takes, the
+constants it imports, the versions of numba and Python, and the processor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Annotated, TypeVar, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BackendError
+
+try:
+    import numba
+    from llvmlite import binding
+    from numba.core import types
+except ImportError as error:
+    raise BackendError(
+        f'numba cannot be imported ({error}); the fusion is compiled with it. On a robot run: sudo apt-get install -y '
+        'python3-numba; in a virtual environment: python3 -m pip install numba'
+    ) from error
+
+# Row-major arrays, with numba's name of the element and the number of axes.
+Float1D = Annotated[NDArray[np.float64], 'float64', 1]
+Float2D = Annotated[NDArray[np.float64], 'float64', 2]
+Float3D = Annotated[NDArray[np.float64], 'float64', 3]
+Float4D = Annotated[NDArray[np.float64], 'float64', 4]
+Float5D = Annotated[NDArray[np.float64], 'float64', 5]
+Int1D = Annotated[NDArray[np.int64], 'int64', 1]
+Int2D = Annotated[NDArray[np.int64], 'int64', 2]
+Bool1D = Annotated[NDArray[np.bool_], 'boolean', 1]
+Bool2D = Annotated[NDArray[np.bool_], 'boolean', 2]
+Bool3D = Annotated[NDArray[np.bool_], 'boolean', 3]
+
+_SCALARS: dict[object, types.Type] = {float: types.float64, int: types.int64, bool: types.boolean}
+# Products and sums may be fused. Nothing else is: 'reassoc' lets isfinite(a + b) be true of NaN. Division by zero gives
+# infinity, as in numpy.
+_OPTIONS = {'nogil': True, 'error_model': 'numpy', 'fastmath': {'contract'}}
+# Lies in the folder of a module whose kernels are all compiled.
+_COMPLETE = 'complete'
+
+F = TypeVar('F', bound=Callable[..., object])
+# Each kernel with its folder and the parameters that it writes into.
+_kernels: list[tuple[Callable[..., object], Path, tuple[str, ...]]] = []
+_prepared = 0
+
+
+def helper(function: F) -> F:
+    """Compile a function that kernels call, for the types that they give it."""
+    compiled: F = numba.njit(**_OPTIONS)(function)
+    return compiled
+
+
+def kernel(*writes: str) -> Callable[[F], F]:
+    """Return a decorator that compiles a function that Python calls, for the types of its annotations.
+
+    These are float, int, bool, the aliases above and NamedTuples of them. Arrays are row-major. Arrays of the
+    parameters ``writes`` and those in NamedTuples have to be writable; the kernel cannot write into others.
+    """
+    def decorate(function: F) -> F:
+        folder = _folder(function.__module__)
+        with _cache_in(folder):
+            compiled: F = numba.njit(cache=True, **_OPTIONS)(function)
+        _kernels.append((compiled, folder, writes))
+        return compiled
+
+    return decorate
+
+
+def prepare(say: Callable[[str], object] = lambda _: None) -> bool:
+    """Load or compile all kernels that are imported; afterwards none compiles for other types.
+
+    Args:
+        say: receives one line before a compilation, which takes up to a minute.
+
+    Returns:
+        Whether anything was compiled.
+    """
+    global _prepared
+    new, _prepared = _kernels[_prepared:], len(_kernels)
+    if numba.config.DISABLE_JIT or not new:
+        return False
+    folders = list(dict.fromkeys(folder for _, folder, _ in new))
+    cold = [folder for folder in folders if not (folder / _COMPLETE).exists()]
+    if cold:
+        say(f'Compiling the fusion for this machine, once: up to a minute. It is kept in {cold[0].parent}.')
+    for function, _, writes in new:
+        function.compile(signature_of(function.py_func, writes))  # type: ignore[attr-defined]
+        function.disable_compile()  # type: ignore[attr-defined]
+    for folder in cold:
+        (folder / _COMPLETE).touch()
+    return bool(cold)
+
+
+def signature_of(function: Callable[..., object], writes: tuple[str, ...] = ()) -> tuple[types.Type, ...]:
+    """Return numba's types of a function's parameters, of which it writes into ``writes``.
+
+    Raises:
+        BackendError: if an annotation has no type of numba's.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    hints.pop('return', None)
+    return tuple(_type_of(hint, name not in writes, f'{function.__name__}({name})') for name, hint in hints.items())
+
+
+def _type_of(hint: object, readonly: bool, where: str) -> types.Type:
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if isinstance(hint, type) and hasattr(hint, '_fields'):
+        fields = get_type_hints(hint, include_extras=True)
+        return types.NamedTuple([_type_of(fields[name], False, f'{where}.{name}') for name in hint._fields], hint)
+    element, axes = getattr(hint, '__metadata__', ('', 0))
+    if not element:
+        raise BackendError(
+            f'{where}: received the type {hint}; expected float, int, bool, an alias of geo_pose_ros.compiled or a '
+            'NamedTuple of these.'
+        )
+    return types.Array(getattr(types, element), axes, 'C', readonly=readonly)
+
+
+@contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Let numba keep what it decorates meanwhile in ``folder``."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def _folder(module: str) -> Path:
+    """Return the folder for the compiled code of a module, which can be written; a finished one is copied if need be.
+
+    It is asked for when the module's first kernel is decorated, after its imports.
+    """
+    digest = hashlib.sha256()
+    for text in _dependencies(module):
+        digest.update(text.encode())
+    name = f'{module}-{digest.hexdigest()[:16]}'
+    installed = Path(__file__).parent / '__pycache__' / 'kernels'
+    for base in _bases(installed):
+        folder = base / name
+        if _is_writable(folder):
+            if base != installed and (installed / name / _COMPLETE).exists() and not (folder / _COMPLETE).exists():
+                shutil.copytree(installed / name, folder, dirs_exist_ok=True)
+            return folder
+    return Path(tempfile.mkdtemp(prefix='geo_pose_ros-kernels-')) / name
+
+
+def _bases(installed: Path) -> Iterator[Path]:
+    """Yield where compiled code may be kept, the best first: where it is asked for, beside the code, at the user's."""
+    if os.environ.get('NUMBA_CACHE_DIR'):
+        yield Path(os.environ['NUMBA_CACHE_DIR']) / 'geo_pose_ros'
+    yield installed
+    yield Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'geo_pose_ros' / 'kernels'
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _dependencies(module: str) -> Iterator[str]:
+    """Yield the texts that decide what the kernels of a module compile to."""
+    yield f'{numba.__version__} {sys.version} {binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}'
+    unread, read = [module], set()
+    while unread:
+        name = unread.pop(0)
+        if name in read:
+            continue
+        read.add(name)
+        yield Path(str(sys.modules[name].__file__)).read_text()
+        for key, value in sorted(vars(sys.modules[name]).items(), key=lambda item: item[0]):
+            function = getattr(value, 'py_func', None)
+            if function is not None:
+                unread.append(function.__module__)
+            elif name == module and isinstance(value, (bool, int, float, tuple, np.ndarray)):
+                yield f'{key} {value!r}'

@@ -51,6 +51,28 @@ class Finding:
         return f'{prefix}{self.text}'
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said of a recording or of a running node, the same wherever it is said.
+
+    Attributes:
+        headline: people first, in one line.
+        findings: what was found, the worst first, one for each place and kind.
+    """
+
+    headline: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """The greatest severity of a finding; OK without one."""
+        return worst(self.findings)
+
+    def about(self, where: str) -> tuple[Finding, ...]:
+        """Return the findings of one place."""
+        return tuple(finding for finding in self.findings if finding.where == where)
+
+
 def worst(findings: Iterable[Finding]) -> Severity:
     """Return the greatest severity; OK if nothing was found."""
     return max((finding.severity for finding in findings), default=Severity.OK)

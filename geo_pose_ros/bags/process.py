@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,16 @@ from tqdm import tqdm
 
 from ..arrays import FloatArray
 from ..errors import BagError, FrameError, GeoPoseError, TransformError
+from ..evaluation.quality import ObservedSet
+from ..evaluation.settings import ReportConfig
+from ..evaluation.statistics import RecordingStatistics
+from ..evaluation.verdict import verdict_of
+from ..findings import Verdict
 from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.clouds.bodies import bodies_to_cloud
 from ..messages.clouds.details import details_to_cloud
 from ..messages.clouds.keypoints import keypoints_to_cloud
-from ..messages.diagnostics import Level, Status, diagnostics_to_message
+from ..messages.diagnostics import Level, Status, diagnostics_to_message, verdict_to_status
 from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
@@ -71,6 +77,7 @@ class ProcessSummary:
         failed_sets: those that the pipeline could not fuse.
         reprojection_px: (n,) distances of all keypoints from the reprojected joints.
         stage_ms: by stage, one value per set.
+        verdict: of the whole.
     """
 
     sets: int = 0
@@ -83,6 +90,7 @@ class ProcessSummary:
     failed_sets: int = 0
     reprojection_px: list[FloatArray] = field(default_factory=list)
     stage_ms: dict[str, list[float]] = field(default_factory=dict)
+    verdict: Verdict = field(default_factory=partial(Verdict, 'no set'))
 
     def __str__(self) -> str:
         residuals = np.concatenate(self.reprojection_px) if self.reprojection_px else np.zeros(0)
@@ -191,6 +199,7 @@ class _BagSink:
         self._first_error = ''
         self._last_ns = 0
         self._summary = ProcessSummary()
+        self._statistics = RecordingStatistics(BODY17, rig, ReportConfig())
 
     def take(self, found: StampedSet[BagMessage], result: PipelineResult) -> None:
         """Write and count a result; one without a usable camera is none."""
@@ -201,6 +210,7 @@ class _BagSink:
             self._last_ns = found.stamp_ns
             self._write(found.stamp_ns, result)
             self._count(result)
+            self._statistics.add_set(ObservedSet(result.bodies.stamp_ns, result.keypoints, result.bodies))
 
     def unplaced(self, faults: Mapping[str, TransformError]) -> None:
         """Count the frames of moving cameras whose poses are not known."""
@@ -220,6 +230,7 @@ class _BagSink:
         summary.dropped_frames = {n: causes for n, causes in synchronizer.counts.drops.items() if causes}
         if not summary.sets:
             raise FrameError(f"Not one frame of bag '{bag}' is usable. {self._first_error}".rstrip())
+        summary.verdict = verdict_of(self._statistics.report(), ReportConfig())
         self._write_diagnostics()
         return summary
 
@@ -284,6 +295,7 @@ class _BagSink:
             for name in self._rig.names
         }
         statuses = [Status(name, Level.OK, 'processed offline', report) for name, report in reports.items()]
+        statuses.append(verdict_to_status(summary.verdict))
         message = diagnostics_to_message(self._make, NODE.lstrip('/'), statuses, self._last_ns)
         self._send('/diagnostics', message, self._last_ns)
 

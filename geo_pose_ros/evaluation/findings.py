@@ -48,7 +48,7 @@ def find_problems(report: RecordingReport, config: ReportConfig, name_time: Time
     found = [
         *_people(report, config), *_streams(report, config, name_time), *_clocks(report, config),
         *_residuals(report, config, name_time), *_unmatched(report, config), *_exchanged(report, config),
-        *_bones(report, config), *_few_views(report),
+        *_bones(report, config), *_few_views(report), *report.contributed,
     ]
     if not found:
         found = [Finding(Severity.OK, 'Nothing stands out: every camera delivers, agrees with the others and keeps '

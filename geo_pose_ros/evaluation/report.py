@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
+from ..findings import Finding
 from ..skeleton import Skeleton
 
 # A rate needs some frames to count.
@@ -173,6 +174,7 @@ class RecordingReport:
         left_out_sets: sets that left_out_px was measured on.
         worst_ns: stamps of the sets with the largest residuals.
         worst_px: their residuals.
+        contributed: what contributions found, see ``evaluation.contributions``.
     """
 
     start_ns: int
@@ -189,6 +191,7 @@ class RecordingReport:
     left_out_sets: int
     worst_ns: tuple[int, ...]
     worst_px: tuple[float, ...]
+    contributed: tuple[Finding, ...] = ()
 
     @property
     def duration_s(self) -> float:

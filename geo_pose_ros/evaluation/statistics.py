@@ -18,6 +18,7 @@ from ..types import Bodies3D, CameraRig, Keypoints2D
 from .bodies import BodyStatistics, BodyTracks
 from .cameras import CameraStatistics
 from .clocks import ClockSums
+from .contributions import contributions_for
 from .quality import ObservedSet, leave_one_out_px, measured
 from .report import RecordingReport, TimeBins
 from .settings import ReportConfig
@@ -44,6 +45,7 @@ class RecordingStatistics:
         """
         self._skeleton, self._rig, self._config = skeleton, rig, config
         self._clocks = ClockSums(rig.cameras) if rig is not None else None
+        self._contributions = contributions_for(rig) if rig is not None else ()
         self._waiting: list[Bodies3D] = []
         self._newest_ns = -_ALL_NS
         self._cameras: dict[str, CameraStatistics] = {}
@@ -72,6 +74,12 @@ class RecordingStatistics:
         if len(self._waiting) >= _BATCH and self._waiting[_BATCH // 2].stamp_ns < self._newest_ns - _REORDER_NS:
             self._work(self._newest_ns - _REORDER_NS)
 
+    def add_set(self, seen: ObservedSet) -> None:
+        """Take the keypoints and bodies of one set."""
+        for keypoints in seen.keypoints.values():
+            self.add_keypoints(keypoints)
+        self.add_bodies(seen.bodies)
+
     def report(self, pipeline: PipelineConfig | None = None) -> RecordingReport:
         """Return the report; nothing can be added after it. ``pipeline``: settings for the left-out camera."""
         self._work(_ALL_NS)
@@ -96,6 +104,7 @@ class RecordingStatistics:
             bodies=self._bodies.summaries(bins), views=self._bodies.view_shares(), sigma_m=self._bodies.sigma_m(),
             left_out_sets=len(self._kept), worst_ns=tuple(stamps_ns[chosen].tolist()),
             worst_px=tuple(np.round(worst_px[chosen].astype(float), 2).tolist()),
+            contributed=tuple(found for one in self._contributions for found in one.findings()),
         )
 
     def _camera(self, name: str) -> CameraStatistics:
@@ -129,9 +138,12 @@ class RecordingStatistics:
         within_ns = self._config.match_ms * 1e6
         found = {name: camera.nearest(tracks.stamps_ns, within_ns) for name, camera in self._cameras.items()}
         for offset, bodies in enumerate(sets, start=self._number):
+            keypoints = {name: k for name, ks in found.items() if (k := ks[offset - self._number]) is not None}
+            seen = ObservedSet(bodies.stamp_ns, keypoints, bodies)
+            for contribution in self._contributions:
+                contribution.add(seen)
             if offset in self._keep:
-                seen = {name: k for name, ks in found.items() if (k := ks[offset - self._number]) is not None}
-                self._kept.append(ObservedSet(bodies.stamp_ns, seen, bodies))
+                self._kept.append(seen)
         self._number += len(sets)
         self._worst_px.append(self._compare(tracks, found))
 

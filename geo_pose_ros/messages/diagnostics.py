@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 
+from ..findings import Finding, Severity, Verdict
 from .factory import Message, MessageFactory
 from .stamps import to_header
 
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
+# Name of the status that holds the verdict, and of its values.
+VERDICT = 'verdict'
+_HEADLINE, _FINDING = 'headline', 'finding '
 
 
 class Level(IntEnum):
@@ -60,3 +65,32 @@ def diagnostics_from_message(message: Message, node_name: str = '') -> list[Stat
         values = {str(pair.key): str(pair.value) for pair in status.values}
         statuses.append(Status(name.split(': ', 1)[-1], Level(min(level, Level.STALE)), str(status.message), values))
     return statuses
+
+
+def verdict_to_status(verdict: Verdict) -> Status:
+    """Return a verdict as one status: the worst finding is its message, each finding a value in JSON."""
+    findings = {
+        f'{_FINDING}{number}': json.dumps(asdict(finding), ensure_ascii=False)
+        for number, finding in enumerate(verdict.findings, start=1)
+    }
+    message = verdict.findings[0].in_words if verdict.severity else verdict.headline
+    return Status(VERDICT, Level(verdict.severity), message, {_HEADLINE: verdict.headline, **findings})
+
+
+def verdict_from_statuses(statuses: Iterable[Status]) -> Verdict | None:
+    """Return the verdict among the statuses of one node; None where there is none. A damaged finding is left out."""
+    for status in statuses:
+        if status.name == VERDICT:
+            said = (value for key, value in status.values.items() if key.startswith(_FINDING))
+            findings = tuple(found for found in map(_finding_from_json, said) if found is not None)
+            return Verdict(status.values.get(_HEADLINE, status.message), findings)
+    return None
+
+
+def _finding_from_json(text: str) -> Finding | None:
+    try:
+        fields = json.loads(text)
+        severity = Severity(fields.pop('severity'))
+        return Finding(severity, **{str(name): str(value) for name, value in fields.items()})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

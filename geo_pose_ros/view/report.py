@@ -20,7 +20,7 @@ from ..evaluation.report import RecordingReport, Series
 from ..evaluation.settings import ReportConfig
 from ..evaluation.statistics import RecordingStatistics
 from ..findings import Finding, Severity
-from ..messages.diagnostics import Level, Status
+from ..messages.diagnostics import VERDICT, Level, Status
 from ..page import clock, render
 from ..skeleton import BODY17
 from ..types import CameraRig
@@ -60,7 +60,7 @@ class Reported:
 
     def add(self, statuses: Sequence[Status], time_ns: int) -> None:
         """Take a DiagnosticArray into account."""
-        for status in statuses:
+        for status in (one for one in statuses if one.name != VERDICT):
             self.values[status.name] = status.values
             if status.level == Level.OK:
                 continue

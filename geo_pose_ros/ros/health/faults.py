@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic_ns
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 
 from ...arrays import NS_PER_S
-from ...findings import Finding, Severity, worst
-from ...messages.diagnostics import Level, Status, diagnostics_to_message
+from ...findings import Finding, Severity, Verdict, worst
+from ...messages.diagnostics import Level, Status, diagnostics_to_message, verdict_to_status
 from ..io.message_factory import RclpyFactory, message_class
 from ..io.qos import profile
 
@@ -36,6 +36,12 @@ class Part:
         """Return the part as a status; the worst fault comes first in its message."""
         ranked = [fault.text for fault in sorted(self.faults, key=lambda fault: -fault.severity)]
         return Status(self.name, Level(worst(self.faults)), '; '.join(ranked) or self.summary, self.values)
+
+    def judged(self, verdict: Verdict) -> Part:
+        """Return the part with what a verdict says of it."""
+        known = {(fault.where, fault.kind) for fault in self.faults}
+        more = [found for found in verdict.about(self.name) if (found.where, found.kind) not in known]
+        return replace(self, faults=[*self.faults, *more])
 
 
 class FaultLog:
@@ -84,15 +90,16 @@ class HealthLog:
         self._active_ns = None
         self._log = FaultLog(self._node.get_logger())
 
-    def publish(self, parts: Sequence[Part], grace_s: float) -> None:
-        """Publish how the node is; tell the console of faults, from ``grace_s`` after the activation on."""
+    def publish(self, parts: Sequence[Part], verdict: Verdict, grace_s: float) -> None:
+        """Publish how the node is, the verdict last; tell the console its faults from ``grace_s`` after activation."""
         now_ns = monotonic_ns()
         if self._active_ns is None:
-            parts = [Part(self._name, (), {}, 'not active')]
-        elif now_ns - self._active_ns > grace_s * NS_PER_S:
-            self._log.update((fault for part in parts for fault in part.faults), now_ns)
+            statuses = [Part(self._name, (), {}, 'not active').status()]
+        else:
+            statuses = [*(part.judged(verdict).status() for part in parts), verdict_to_status(verdict)]
+            if now_ns - self._active_ns > grace_s * NS_PER_S:
+                self._log.update((found for found in verdict.findings if found.severity), now_ns)
         stamp_ns = self._node.get_clock().now().nanoseconds
-        statuses = [part.status() for part in parts]
         self._publisher.publish(diagnostics_to_message(self._make, self._node.get_name(), statuses, stamp_ns))
 
     def close(self) -> None:

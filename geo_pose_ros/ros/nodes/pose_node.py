@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic_ns
 
 from ...detection import create_detector
 from ...errors import GeoPoseError
+from ...evaluation.quality import ObservedSet
+from ...evaluation.verdict import RecentVerdict
+from ...findings import Finding, Verdict
 from ...pipeline import PipelineResult
 from ...rigs.builder import check_file
 from ...scene.sync import FrameCounts, FrameSynchronizer, StampedSet
@@ -37,6 +40,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
     def _make(self, made: ExitStack) -> None:
         node, config = self._node, self._config
         self._history = CountsHistory()
+        self._recent = RecentVerdict()
         self._cameras = cameras = CameraSet.of(node, config)
         self._source = RigSource(node, cameras, config, self._on_bad_transform)
         made.callback(self._source.close)
@@ -187,6 +191,9 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
     def _on_published(self, result: PipelineResult, rig: CameraRig) -> None:
         if self._calibrating is not None:
             self._calibrating.add(result, rig)
+        if self._source.moving is None:
+            # The bodies of a rig that moves are in another frame.
+            self._recent.add(ObservedSet(result.bodies.stamp_ns, result.keypoints, result.bodies), rig)
 
     def _on_bad_transform(self, problem: str) -> None:
         self._statistics.happened('rig', 'transform', problem, monotonic_ns())
@@ -220,6 +227,9 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
             part = self._camera_part(name, name in away, now_ns, problems.get(name, ''))
             parts.append(synchronised_part(part, name, before, counts, clock_ns, config.sync.clock_limit_ms))
         return parts
+
+    def _verdict(self, noted: Sequence[Finding]) -> Verdict:
+        return self._recent.verdict(noted)
 
 
 class PoseNode(LifecycleHost[NodeConfig]):

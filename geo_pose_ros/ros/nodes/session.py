@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
+from ...findings import Finding, Verdict
 from ..health.diagnostics import camera_part
 from ..health.faults import HealthLog, Part
 from ..health.statistics import NodeStatistics
@@ -72,6 +73,10 @@ class CameraSession(Generic[Config, Work]):
         """Return how the node is (``now_ns``: a monotonic clock)."""
         raise NotImplementedError
 
+    def _verdict(self, noted: Sequence[Finding]) -> Verdict:
+        """Return the verdict of now; ``noted``: what is wrong with the parts."""
+        return Verdict('ok', tuple(sorted(noted, key=lambda fault: -fault.severity)))
+
     def _describe(self) -> str:
         """Return what the log says of the settings when the node gets active."""
         raise NotImplementedError
@@ -133,4 +138,6 @@ class CameraSession(Generic[Config, Work]):
     def _tick(self) -> None:
         with self._lock:
             if not self._closed:
-                self._health.publish(self._parts(monotonic_ns()), self._config.stale_after_s)
+                parts = self._parts(monotonic_ns())
+                verdict = self._verdict([fault for part in parts for fault in part.faults])
+                self._health.publish(parts, verdict, self._config.stale_after_s)

@@ -1,0 +1,29 @@
+"""What judges one aspect of the sets of a recording or a running node, set by set: the parts of a verdict.
+
+To add one: write a class with the two methods of ``Contribution``, in a module of its own, and name it in
+``contributions_for``. Report, `process`, the node and all that listens to it say its findings then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from ..findings import Finding
+from ..types import CameraRig
+from .quality import ObservedSet
+
+
+class Contribution(Protocol):
+    """Judges one aspect, from keypoints and bodies alone, so that it says the same live and of a bag."""
+
+    def add(self, seen: ObservedSet) -> None:
+        """Take one set into account; sets come in the order of their stamps, also those without bodies."""
+
+    def findings(self) -> Iterable[Finding]:
+        """Return what is wrong by the sets so far, each with its place and kind; nothing if all is well."""
+
+
+def contributions_for(rig: CameraRig) -> tuple[Contribution, ...]:
+    """Return new contributions, without a set, for the cameras of ``rig``."""
+    return ()

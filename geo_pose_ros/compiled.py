@@ -53,6 +53,8 @@ _SCALARS: dict[object, types.Type] = {float: types.float64, int: types.int64, bo
 # Products and sums may be fused. Nothing else is: 'reassoc' lets isfinite(a + b) be true of NaN. Division by zero gives
 # infinity, as in numpy.
 _OPTIONS = {'nogil': True, 'error_model': 'numpy', 'fastmath': {'contract'}}
+# Where an installation keeps compiled code, for all users.
+_INSTALLED = Path(__file__).parent / '__pycache__' / 'kernels'
 # Lies in the folder of a module whose kernels are all compiled.
 _COMPLETE = 'complete'
 
@@ -129,8 +131,8 @@ def _type_of(hint: object, readonly: bool, where: str) -> types.Type:
     element, axes = getattr(hint, '__metadata__', ('', 0))
     if not element:
         raise BackendError(
-            f'{where}: received the type {hint}; expected float, int, bool, an alias of geo_pose_ros.compiled or a '
-            'NamedTuple of these.'
+            f'{where}: received the type {hint}; expected float, int, bool, an alias of geo_pose_ros.compiled, '
+            'or a NamedTuple.'
         )
     return types.Array(getattr(types, element), axes, 'C', readonly=readonly)
 
@@ -156,21 +158,21 @@ def _folder(module: str) -> Path:
     for text in _dependencies(module):
         digest.update(text.encode())
     name = f'{module}-{digest.hexdigest()[:16]}'
-    installed = Path(__file__).parent / '__pycache__' / 'kernels'
-    for base in _bases(installed):
+    installed = _INSTALLED / name
+    for base in _bases():
         folder = base / name
         if _is_writable(folder):
-            if base != installed and (installed / name / _COMPLETE).exists() and not (folder / _COMPLETE).exists():
-                shutil.copytree(installed / name, folder, dirs_exist_ok=True)
+            if folder != installed and (installed / _COMPLETE).exists() and not (folder / _COMPLETE).exists():
+                shutil.copytree(installed, folder, dirs_exist_ok=True)
             return folder
     return Path(tempfile.mkdtemp(prefix='geo_pose_ros-kernels-')) / name
 
 
-def _bases(installed: Path) -> Iterator[Path]:
+def _bases() -> Iterator[Path]:
     """Yield where compiled code may be kept, the best first: where it is asked for, beside the code, at the user's."""
     if os.environ.get('NUMBA_CACHE_DIR'):
         yield Path(os.environ['NUMBA_CACHE_DIR']) / 'geo_pose_ros'
-    yield installed
+    yield _INSTALLED
     yield Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'geo_pose_ros' / 'kernels'
 
 

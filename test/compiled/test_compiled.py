@@ -36,6 +36,9 @@ def scale(x: float) -> float:
 RUN = '''
 import sys; sys.path.insert(0, '.')
 import numpy as np
+from pathlib import Path
+from geo_pose_ros import compiled
+compiled._INSTALLED = Path('installed')
 from geo_pose_ros.compiled import prepare
 import kernels
 print('compiled', prepare(print))
@@ -52,7 +55,7 @@ def run(tmp_path):
     def in_process(code: str = RUN, factor: float = 2.0, offset: float = 0.0, **environment: str) -> str:
         (tmp_path / 'kernels.py').write_text(KERNELS)
         (tmp_path / 'shared.py').write_text(SHARED.format(factor=factor, offset=offset))
-        given = {'NUMBA_CACHE_DIR': str(tmp_path / 'cache'), 'PYTHONPATH': str(Path(__file__).parents[1])}
+        given = {'NUMBA_CACHE_DIR': str(tmp_path / 'cache'), 'PYTHONPATH': str(Path(__file__).parents[2])}
         done = subprocess.run(
             [sys.executable, '-c', code], cwd=tmp_path, env={**os.environ, **given, **environment}, text=True,
             capture_output=True, check=False,
@@ -83,10 +86,17 @@ def test_without_the_compiler_it_runs_as_python(run):
     assert run(NUMBA_DISABLE_JIT='1') == 'compiled False\n[0.0, 2.0, 4.0]\n'
 
 
-def test_a_folder_that_cannot_be_written_is_passed_over(run, tmp_path):
+def test_folders_that_cannot_be_written_are_passed_over(run, tmp_path):
     (tmp_path / 'file').write_text('')
+    (tmp_path / 'installed').write_text('')
     out = run(NUMBA_CACHE_DIR=str(tmp_path / 'file'), XDG_CACHE_HOME=str(tmp_path / 'home'))
+    assert f'It is kept in {tmp_path}/home/geo_pose_ros/kernels' in out
     assert out.splitlines()[-1] == '[0.0, 2.0, 4.0]'
+
+
+def test_what_an_installation_compiled_is_found_by_others(run):
+    run(NUMBA_CACHE_DIR='')
+    assert run() == 'compiled False\n[0.0, 2.0, 4.0]\n'
 
 
 def test_another_layout_is_refused_and_not_compiled(run):

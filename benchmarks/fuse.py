@@ -3,8 +3,8 @@
     python benchmarks/fuse.py SETS.npz LIFTER     LIFTER: 0 or 1
 
 Every line on standard input asks for one run over all sets by a new pipeline; a line of JSON answers. ``time``: ms of
-every set; ``count``: calls of Python and C functions in every set, by stage. It needs no name that commit 51b5f6e lacks:
-two commits are measured by one program.
+every set; ``count``: calls of Python and C functions in every set, by stage. It needs no name that commit 51b5f6e
+lacks: two commits are measured by one program.
 """
 
 from __future__ import annotations

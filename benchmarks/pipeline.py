@@ -3,8 +3,8 @@
     python benchmarks/pipeline.py                  ->  a table, and out/bench/pipeline.json
     python benchmarks/pipeline.py --against REV    ->  and another commit, measured in turns, with the ratio
 
-One core. Simulated people (``simulation``), with and without the lifter. ``best``: the median over the warm sets of each
-set's fastest turn, as what disturbs only adds; ``median`` over all turns; ``cold``: the first set of a process, its
+One core. Simulated people (``simulation``), with and without the lifter. ``best``: the median over the warm sets of
+each set's fastest turn, as what disturbs only adds; ``median`` over all turns; ``cold``: a process's first set, its
 pipeline made. The machine's speed changes within a minute: of two commits each case runs in turns. ``calls``: of Python
 and C functions in a warm set, the median, by stage.
 """
@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -69,17 +69,14 @@ class Worker:
 
     def ask(self, word: str) -> list[Any]:
         """Return what the process answers; see benchmarks/fuse.py."""
-        assert self._process.stdin is not None and self._process.stdout is not None
         print(word, file=self._process.stdin, flush=True)
-        return list(json.loads(self._process.stdout.readline()))
+        return list(json.loads(cast(IO[str], self._process.stdout).readline()))
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 def measure(roots: Mapping[str, Path], sets: Path, lifter: bool, turns: int) -> dict[str, dict[str, float]]:

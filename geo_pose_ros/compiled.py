@@ -12,6 +12,7 @@ constants it imports, the versions of numba and Python, and the processor.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -53,6 +54,7 @@ _SCALARS: dict[object, types.Type] = {float: types.float64, int: types.int64, bo
 # Products and sums may be fused. Nothing else is: 'reassoc' lets isfinite(a + b) be true of NaN. Division by zero gives
 # infinity, as in numpy.
 _OPTIONS = {'nogil': True, 'error_model': 'numpy', 'fastmath': {'contract'}}
+_LOG = logging.getLogger(__name__)
 # Where an installation keeps compiled code, for all users.
 _INSTALLED = Path(__file__).parent / '__pycache__' / 'kernels'
 # Lies in the folder of a module whose kernels are all compiled.
@@ -86,8 +88,10 @@ def kernel(*writes: str) -> Callable[[F], F]:
     return decorate
 
 
-def prepare(say: Callable[[str], object] = lambda _: None) -> bool:
+def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
     """Load or compile all kernels that are imported; afterwards none compiles for other types.
+
+    Whoever makes a scene has it called. A node, whose sets must not wait, calls it before.
 
     Args:
         say: receives one line before a compilation, which takes up to a minute.
@@ -109,6 +113,11 @@ def prepare(say: Callable[[str], object] = lambda _: None) -> bool:
     for folder in cold:
         (folder / _COMPLETE).touch()
     return bool(cold)
+
+
+def cache_folders() -> list[Path]:
+    """Return the folders in which the compiled code of the imported kernels is kept."""
+    return list(dict.fromkeys(folder.parent for _, folder, _ in _kernels))
 
 
 def signature_of(function: Callable[..., object], writes: tuple[str, ...] = ()) -> tuple[types.Type, ...]:

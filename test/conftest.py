@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,3 +47,13 @@ def pytest_report_header(config: pytest.Config) -> str:
         return ''
     files = ', '.join(str(Path(path).relative_to(_ROOT)) for path in collect_ignore)
     return f'left out, for want of {", ".join(_WORKSTATION_ONLY)}: {files}'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _kernels_are_compiled() -> None:
+    """Let no test compile a kernel for types or layouts that are not declared."""
+    # Imports all kernels.
+    import_module('geo_pose_ros.pipeline')
+    from geo_pose_ros import compiled
+
+    compiled.prepare()

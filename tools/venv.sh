@@ -44,4 +44,6 @@ $pip --no-deps -r requirements/detector.txt
 $pip --no-deps --no-build-isolation --editable .
 # Benchmarks and tests find each other by name, wherever they are started.
 $venv/bin/python -c 'import os, site; print(os.getcwd(), file=open(f"{site.getsitepackages()[0]}/repository.pth", "w"))'
+# Now, so that no first set waits.
+$venv/bin/python -c 'import geo_pose_ros.pipeline as _; from geo_pose_ros.compiled import prepare; prepare(print)'
 echo "$pins" > "$stamp"

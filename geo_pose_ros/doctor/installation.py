@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..findings import Finding, Severity
+from ..findings import Finding, Severity, worst
 
 _PYTHONS = ((3, 10), (3, 14))
 _APT = 'sudo apt-get install -y {}'
@@ -73,10 +73,24 @@ _OF_THE_SYSTEM = ('numpy', 'cv2')
 
 
 def check_installation(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """Check the interpreter and every module of ``NEEDS``; ROS_DISTRO in ``environment``: ROS comes from apt."""
-    yield check_python()
-    for need in NEEDS:
-        yield check_need(need, environment)
+    """Check the interpreter, every module of ``NEEDS`` and, where none is missing, the compiled fusion.
+
+    ROS_DISTRO in ``environment``: ROS comes from apt.
+    """
+    found = [check_python(), *(check_need(need, environment) for need in NEEDS)]
+    yield from found
+    if worst(found) < Severity.ERROR:
+        yield check_kernels()
+
+
+def check_kernels() -> Finding:
+    """Compile the fusion, unless it is; say where it is kept."""
+    # Imports all kernels.
+    import_module('geo_pose_ros.pipeline')
+    from .. import compiled
+
+    when = 'now' if compiled.prepare() else 'before'
+    return Finding(Severity.OK, f'fusion: compiled {when}, kept in {", ".join(map(str, compiled.cache_folders()))}')
 
 
 def check_python(found: tuple[int, int] = sys.version_info[:2]) -> Finding:

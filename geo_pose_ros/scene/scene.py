@@ -8,6 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
+from .. import compiled
 from ..arrays import FloatArray, IntArray
 from ..detection.settings import DetectorConfig
 from ..fusion.association import find_missing_views
@@ -82,6 +83,7 @@ class Scene:
             lifter: lifts single views; None to triangulate only.
             min_confidence: keypoints of less confidence are not used.
         """
+        compiled.prepare()
         self._config = config = config or SceneConfig()
         self._min_confidence = min_confidence
         self._tracks = Tracks(config.tracking, len(BODY17))

@@ -11,9 +11,9 @@ from types import ModuleType
 
 import pytest
 
-from geo_pose_ros import cli
+from geo_pose_ros import cli, compiled
 from geo_pose_ros.doctor import installation
-from geo_pose_ros.doctor.installation import NEEDS, Need, check_need, check_python
+from geo_pose_ros.doctor.installation import NEEDS, Need, check_kernels, check_need, check_python
 from geo_pose_ros.findings import Finding, Severity
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,13 @@ def test_what_is_there_is_named_with_version_and_place() -> None:
     assert re.fullmatch(r'yaml \d\S+ \S+yaml', found.what)
     # torch is not loaded to see whether it is there.
     assert check_need(Need('numpy', 'everything', '', slow=True), {}).what == 'numpy'
+
+
+@pytest.mark.parametrize(('cold', 'when'), [(True, 'now'), (False, 'before')], ids=['cold', 'warm'])
+def test_the_compiled_fusion_is_named_with_its_place(monkeypatch: pytest.MonkeyPatch, cold: bool, when: str) -> None:
+    monkeypatch.setattr(compiled, 'prepare', lambda: cold)
+    monkeypatch.setattr(compiled, 'cache_folders', lambda: [Path('/kept/here')])
+    assert check_kernels() == Finding(Severity.OK, f'fusion: compiled {when}, kept in /kept/here')
 
 
 def test_what_is_missing_or_broken_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

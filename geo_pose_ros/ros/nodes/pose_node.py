@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic_ns
 
+from ... import compiled
 from ...detection import create_detector
 from ...errors import GeoPoseError
 from ...evaluation.quality import ObservedSet
@@ -39,6 +40,8 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
 
     def _make(self, made: ExitStack) -> None:
         node, config = self._node, self._config
+        # No set waits for it.
+        compiled.prepare(self._logger.info)
         self._history = CountsHistory()
         self._recent = RecentVerdict()
         self._cameras = cameras = CameraSet.of(node, config)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..rigs.files import in_words, read_calibration, write_calibration
+from ..findings import as_lines
+from ..rigs.files import in_words, read_calibration_file, write_calibration
 from .flags import add_unit_argument
 
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Convert the file and print its cameras."""
-    rig = read_calibration(arguments.source, arguments.unit)
-    write_calibration(arguments.target, rig, overwrite=arguments.overwrite)
-    print(f'{arguments.target}: {len(rig)} cameras: {in_words(rig)}')
+    found = read_calibration_file(arguments.source, arguments.unit)
+    write_calibration(arguments.target, found.rig, overwrite=arguments.overwrite)
+    print(f'{arguments.target}: {len(found.rig)} cameras: {in_words(found.rig)}; read as {found.kind}')
+    print('\n'.join(as_lines(found.findings)), end='\n' if found.findings else '')

@@ -26,7 +26,8 @@ import yaml
 
 from ..errors import CalibrationError
 from ..types import Camera, CameraRig, ClockModel, Intrinsics
-from .formats.common import Tree, name_camera, name_file, parse_yaml
+from .formats.common import Tree, name_camera, name_file
+from .formats.recognise import parse_yaml, read_text
 
 _CLOCK = 'clock_offset_s'
 _CAMERA_KEYS = ('frame_id', 'width', 'height', 'K', 'distortion_model', 'D', 'cam_from_world')
@@ -39,7 +40,7 @@ def load_rig(path: Path) -> CameraRig:
         CalibrationError: naming the file and the camera, if it cannot be read or is not a rig.
     """
     with name_file(path, 'Rig file'):
-        return parse_rig(parse_yaml(path.read_text(encoding='utf-8')))
+        return parse_rig(parse_yaml(read_text(path)))
 
 
 def parse_rig(tree: Tree) -> CameraRig:

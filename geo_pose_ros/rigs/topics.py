@@ -42,6 +42,23 @@ class CameraTopics:
     keypoints: str = ''
 
 
+def namespace_of(image_topic: str) -> str:
+    """Return the namespace of an image topic, '' if it has none: /rig/left/image_raw/compressed -> rig/left."""
+    parts = image_topic.strip('/').split('/')
+    names = [part for part in parts if part not in ('compressed', 'compressedDepth', 'theora', 'ffmpeg')]
+    return '/'.join(names[:-1])
+
+
+def camera_names(namespaces: Iterable[str]) -> dict[str, str]:
+    """Return the names of cameras by their namespaces: the last part, or all of it where two would share a name."""
+    spaces = [space.strip('/') for space in namespaces]
+    last = [space.rsplit('/', 1)[-1] for space in spaces]
+    return {
+        space: short if last.count(short) == 1 else space.replace('/', '_')
+        for space, short in sorted(zip(spaces, last, strict=True))
+    }
+
+
 def find_cameras(topics: Iterable[Topic]) -> dict[str, CameraTopics]:
     """Return the cameras of a bag or a running system that have images or keypoints, by name, sorted.
 
@@ -55,10 +72,5 @@ def find_cameras(topics: Iterable[Topic]) -> dict[str, CameraTopics]:
             if match and topic.message_type == message_type and topic.count:
                 found.setdefault(match['camera'], {}).setdefault(kind, topic.name)
                 break
-    spaces = [space for space, of_camera in found.items() if {'image', 'keypoints'} & set(of_camera)]
-    short = [space.rsplit('/', 1)[-1] for space in spaces]
-    cameras: dict[str, CameraTopics] = {}
-    for space, last in sorted(zip(spaces, short, strict=True)):
-        name = last if short.count(last) == 1 else space.replace('/', '_')
-        cameras[name] = CameraTopics(name, **found[space])
-    return cameras
+    names = camera_names(space for space, of_camera in found.items() if {'image', 'keypoints'} & set(of_camera))
+    return {name: CameraTopics(name, **found[space]) for space, name in names.items()}

@@ -48,7 +48,7 @@ def test_import_info_and_overwrite(files, capsys):
 
 def test_rig_convert(files, capsys):
     assert cli.main(['rig', 'convert', 'rig.yaml', 'rig.qca.txt']) == 0
-    assert capsys.readouterr().out == 'rig.qca.txt: 2 cameras: cam0, cam1\n'
+    assert capsys.readouterr().out == 'rig.qca.txt: 2 cameras: cam0, cam1; read as a rig file\n'
     assert cli.main(['rig', 'convert', 'rig.qca.txt', 'rig.toml']) == 0
     assert cli.main(['rig', 'convert', '--unit', 'mm', 'rig.toml', 'small.yaml']) == 0
     want, have = read_calibration(files / 'rig.yaml'), read_calibration(files / 'small.yaml')

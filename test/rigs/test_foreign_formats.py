@@ -6,6 +6,7 @@ import yaml
 
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.rigs.files import read_calibration
+from geo_pose_ros.rigs.topics import COMPRESSED_IMAGE, IMAGE, Topic, find_cameras
 
 KALIBR = """
 cam0:
@@ -114,20 +115,38 @@ def test_colmap(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('old', 'new', 'message'),
+    ('old', 'new', 'names', 'message'),
     [
-        ('cam0:\n  camera_model: pinhole', 'cam0:\n  camera_model: omni', "'omni' is not supported"),
-        ('radtan', 'fov', "distortion_model 'fov' is not supported"),
-        ('T_cn_cnm1', 'T_cam_imu', "camera 'cam1' lacks 'T_cn_cnm1'"),
-        ('[461.6, 460.3, 363.0, 248.1]', '[461.6]', "camera 'left': a value is not a number or has a wrong shape"),
-        ('cam2:\n', 'note: 3\ncam2:\n', "camera 'note': expected a mapping"),
+        ('cam0:\n  camera_model: pinhole', 'cam0:\n  camera_model: omni', 'cam1 cam2', "'omni' is not supported"),
+        ('radtan', 'fov', 'cam1 cam2', "distortion_model 'fov' is not supported"),
+        ('cam1:\n  T_cn_cnm1', 'cam1:\n  T_cam_imu', 'left', "Camera 'cam1' lacks 'T_cn_cnm1'"),
+        ('[461.6, 460.3, 363.0, 248.1]', '[461.6]', 'cam1 cam2', "'left': a value is not a number"),
+        ('cam2:\n', 'note: 3\ncam2:\n', 'left cam1 cam2', ''),
     ],
 )
-def test_wrong_kalibr(tmp_path, old, new, message):
-    (tmp_path / 'chain.yaml').write_text(KALIBR.replace(old, new))
-    with pytest.raises(CalibrationError, match=message) as caught:
-        read_calibration(tmp_path / 'chain.yaml')
-    assert 'chain.yaml' in str(caught.value)
+def test_kalibr_without_cameras_that_cannot_be_used(tmp_path, old, new, names, message, caplog):
+    """They are left out and named; the poses of the others stay. The camera behind a missing transform is lost too."""
+    path = tmp_path / 'chain.yaml'
+    path.write_text(KALIBR.replace(old, new))
+    rig = read_calibration(path)
+    assert ' '.join(rig.names) == names
+    assert message in caplog.text and ('It is left out.' in caplog.text) == bool(message)
+    if 'cam2' in rig.names:
+        np.testing.assert_array_equal(rig['cam2'].cam_from_world[:, 3], [0.5, 0, 2])
+    path.write_text(KALIBR.replace('pinhole', 'omni'))
+    with pytest.raises(CalibrationError, match=r"chain\.yaml': camera 'left': .*'omni' is not sup.* camera 'cam2'"):
+        read_calibration(path)
+
+
+def test_kalibr_names_cameras_as_a_bag_of_their_topics_does(tmp_path):
+    """Of two that end alike, the whole namespace; a camera without a topic keeps its key."""
+    text = KALIBR.replace('/rig/left/image_raw', '/front/eye/image_raw').replace(
+        'cam2:\n', 'cam2:\n  rostopic: /back/eye/image_rect/compressed\n'
+    )
+    (tmp_path / 'chain.yaml').write_text(text)
+    topics = [Topic('/front/eye/image_raw', IMAGE), Topic('/back/eye/image_raw/compressed', COMPRESSED_IMAGE)]
+    rig = read_calibration(tmp_path / 'chain.yaml')
+    assert rig.names == ('front_eye', 'cam1', 'back_eye') and set(find_cameras(topics)) == {'front_eye', 'back_eye'}
 
 
 @pytest.mark.parametrize(
@@ -135,17 +154,37 @@ def test_wrong_kalibr(tmp_path, old, new, message):
     [
         (CAMERAS.replace('SIMPLE_RADIAL', 'THIN_PRISM'), IMAGES, "model 'THIN_PRISM' is not supported"),
         (CAMERAS.replace(' -0.1\n', '\n'), IMAGES, 'SIMPLE_RADIAL has 3 parameters, expected 4'),
+        (CAMERAS.replace('900 640.5', 'x 640.5'), IMAGES, "Camera 'left': a value is not a number"),
+        (CAMERAS, IMAGES.replace('0.3 1 left', '0.3 9 left'), 'no camera 9'),
+    ],
+)
+def test_colmap_without_a_camera_that_cannot_be_used(tmp_path, cameras, images, message, caplog):
+    assert read_calibration(colmap(tmp_path / 'model', cameras, images)).names == ('right_cam', 'top')
+    assert message in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('cameras', 'images', 'message'),
+    [
         (CAMERAS, '# nothing\n', 'names no image'),
         (CAMERAS, IMAGES.replace(' 1 left.png', ' left.png'), 'has 9 words, expected 10'),
-        (CAMERAS, IMAGES.replace('0 0 0 3 top', '0 0 0 9 top'), 'no camera 9'),
-        (CAMERAS, IMAGES.replace('0 0 0 3 top', '0 0 0 1 top'), 'camera 1 took several images'),
-        (CAMERAS.replace('900 640.5', 'x 640.5'), IMAGES, "camera 'left': a value is not a number"),
+        ('', IMAGES, 'no camera 1, which'),
+        (CAMERAS, IMAGES.replace('top.jpg', 'right cam/0002.png'), 'right cam took several images'),
     ],
 )
 def test_wrong_colmap(tmp_path, cameras, images, message):
     with pytest.raises(CalibrationError, match=message) as caught:
         read_calibration(colmap(tmp_path / 'model', cameras, images))
     assert 'model' in str(caught.value)
+
+
+def test_images_of_colmap_may_share_a_lens_and_a_folder(tmp_path):
+    images = IMAGES.replace('0 0 0 3 top', '0 0 0 1 top')
+    shared = read_calibration(colmap(tmp_path / 'model', images=images))
+    assert shared.names == ('left', 'right_cam', 'top')
+    assert shared['top'].intrinsics.D.tolist() == shared['left'].intrinsics.D.tolist() == [-0.1, 0, 0, 0]
+    one_folder = IMAGES.replace('right cam/0001.png', 'all/b.png').replace('left', 'all/a').replace('top', 'all/c')
+    assert read_calibration(colmap(tmp_path / 'flat', images=one_folder)).names == ('a', 'b', 'c')
 
 
 def test_wrong_folders_and_camera_infos(tmp_path):

@@ -12,8 +12,8 @@ import numpy as np
 
 from ...errors import CalibrationError
 from ...geometry.rigid import from_quaternion
-from ...types import Camera, CameraRig, Intrinsics
-from .common import camera_matrix, name_camera, ros_camera
+from ...types import Camera, Intrinsics
+from .common import Calibration, camera_matrix, read_cameras, ros_camera
 
 # Model -> (number of parameters, how they become fx fy cx cy, ROS's model and coefficients).
 _Parts = tuple[Sequence[float], str, Sequence[float]]
@@ -28,15 +28,17 @@ _MODELS: Mapping[str, tuple[int, Callable[[Sequence[float]], _Parts]]] = {
 }
 
 
-def parse_colmap(cameras_text: str, images_text: str, unit_m: float) -> CameraRig:
-    """Return the rig; a camera is named after its image's folder, or the image where there is none.
+def parse_colmap(cameras_text: str, images_text: str, unit_m: float) -> Calibration:
+    """Return the cameras; one is named after its image's folder, or the image where all are in one folder.
+
+    Several images may share one lens, a camera of COLMAP's.
 
     Args:
         cameras_text, images_text: content of cameras.txt and images.txt.
         unit_m: length of the model's unit, which the file does not say.
 
     Raises:
-        CalibrationError: for an unknown model, a damaged line, or a camera with several images.
+        CalibrationError: for a damaged line, a camera that moves, or if no camera can be used.
     """
     lines = [line.split() for line in cameras_text.splitlines() if line.strip() and not line.startswith('#')]
     lenses = {number: words for number, *words in lines}
@@ -45,26 +47,35 @@ def parse_colmap(cameras_text: str, images_text: str, unit_m: float) -> CameraRi
     images = [line.split(maxsplit=9) for line in rows if line.strip()]
     if not images:
         raise CalibrationError('images.txt names no image; give a model in which the cameras are registered.')
-    used: list[str] = []
-    cameras: list[Camera] = []
     for row in images:
         if len(row) < 10:
             raise CalibrationError(f"images.txt: the line '{' '.join(row)}' has {len(row)} words, expected 10.")
-        number = row[8]
-        if number in used:
-            raise CalibrationError(
-                f'camera {number} took several images; expected one of each, since the cameras of a rig stand still.'
-            )
-        used.append(number)
-        path = PurePosixPath(row[9])
-        name = path.parent.name or path.stem
-        with name_camera(name):
-            if number not in lenses:
-                raise CalibrationError(f'cameras.txt has no camera {number}, which images.txt names.')
-            w, x, y, z, *t = (float(word) for word in row[1:8])
-            pose = from_quaternion(np.array([x, y, z, w]), np.array(t) * unit_m)
-            cameras.append(ros_camera(name, _intrinsics(lenses[number]), pose))
-    return CameraRig(tuple(cameras))
+
+    def read(name: str, row: Sequence[str]) -> Camera:
+        if row[8] not in lenses:
+            raise CalibrationError(f'cameras.txt has no camera {row[8]}, which images.txt names.')
+        w, x, y, z, *t = (float(word) for word in row[1:8])
+        pose = from_quaternion(np.array([x, y, z, w]), np.array(t) * unit_m)
+        return ros_camera(name, _intrinsics(lenses[row[8]]), pose)
+
+    names = _names([PurePosixPath(row[9]) for row in images])
+    rig, findings = read_cameras(zip(names, images, strict=True), read)
+    return Calibration(rig, 'a model of COLMAP', findings=findings)
+
+
+def _names(paths: Sequence[PurePosixPath]) -> list[str]:
+    """Return the cameras' names by their images; raise CalibrationError if one took several."""
+    folders = [path.parent.name for path in paths]
+    if len(set(folders)) == 1:
+        return [path.stem for path in paths] if len(paths) > 1 or not folders[0] else folders
+    names = [path.parent.name or path.stem for path in paths]
+    several = sorted({name for name in names if names.count(name) > 1})
+    if several:
+        raise CalibrationError(
+            f'{", ".join(several)} took several images; expected one of each camera, in a folder of its name, since '
+            'the cameras of a rig stand still. Register one image of each.'
+        )
+    return names
 
 
 def _intrinsics(words: Sequence[str]) -> Intrinsics:

@@ -1,23 +1,74 @@
-"""Parts of all formats: YAML, names that ROS accepts, and errors that name the file and the camera."""
+"""Parts of all formats: what a file gives, names that ROS accepts, and errors that name the file and the camera."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
-import yaml
 
 from ...arrays import FloatArray
 from ...errors import CalibrationError, GeoPoseError
+from ...findings import Finding, Severity
 from ...messages.transforms import optical_frame_id
-from ...types import Camera, Intrinsics
+from ...types import Camera, CameraRig, Intrinsics
 
 # The content of a YAML or TOML file, or a part of it. Whoever parses it checks it.
 Tree: TypeAlias = Any
+# Which way is up in a file's world, where its format or its author says so.
+Up: TypeAlias = Literal['z', 'unknown']
+T = TypeVar('T')
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What a calibration file gives.
+
+    Attributes:
+        rig: its cameras that can be used.
+        kind: of the file, in words: 'a camchain of Kalibr'.
+        up: 'z' where z is up in the world by the format; 'unknown' where the world is a camera or a board.
+        findings: which cameras are left out and why, and what was assumed or changed.
+        has_poses: False for intrinsics alone: all cameras are at the world's origin.
+    """
+
+    rig: CameraRig
+    kind: str
+    up: Up = 'unknown'
+    findings: tuple[Finding, ...] = ()
+    has_poses: bool = True
+
+
+def read_cameras(
+    entries: Iterable[tuple[str, T]], read: Callable[[str, T], Camera]
+) -> tuple[CameraRig, tuple[Finding, ...]]:
+    """Return the cameras that ``read`` makes of names and entries, and why others are left out.
+
+    Raises:
+        CalibrationError: if no camera can be used, saying why; or if two share a name.
+    """
+    cameras: list[Camera] = []
+    faults: list[str] = []
+    for name, entry in entries:
+        try:
+            with name_camera(name):
+                cameras.append(read(name, entry))
+        except CalibrationError as error:
+            faults.append(str(error))
+    if not cameras and faults:
+        raise CalibrationError(' '.join(faults[:3]) + (f' And {len(faults) - 3} more.' if len(faults) > 3 else ''))
+    return CameraRig(tuple(cameras)), tuple(map(left_out, faults))
+
+
+def left_out(fault: str) -> Finding:
+    """Return the finding that a camera of a file is left out for a ``fault`` that names it."""
+    return Finding(
+        Severity.WARNING, f'{fault[0].upper()}{fault[1:].rstrip(".")}', 'It is left out.', 'rig', 'left out'
+    )
 
 
 @contextmanager
@@ -59,23 +110,3 @@ def ros_camera(name: str, intrinsics: Intrinsics, cam_from_world: FloatArray) ->
 def camera_matrix(fx: float, fy: float, cx: float, cy: float) -> FloatArray:
     """Return K (3, 3) px."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice; PyYAML keeps the last one silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            line = node.start_mark.line + 1
-            raise CalibrationError(f'{twice} given more than once at line {line}; names are unique.')
-        return super().construct_mapping(node, deep=deep)
-
-
-def parse_yaml(text: str) -> Tree:
-    """Return the content of a YAML file; raise CalibrationError if it is none or repeats a key."""
-    try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise CalibrationError(f'not YAML: {error}') from error

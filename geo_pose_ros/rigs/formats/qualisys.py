@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 
 from ...errors import CalibrationError
+from ...findings import Finding, Severity
 from ...types import Camera, CameraRig, Intrinsics
-from .common import camera_matrix, name_camera, ros_camera
+from .common import Calibration, camera_matrix, read_cameras, ros_camera
 
 _QCA_SUBPIXELS = 64.0
 _QCA_AXES = np.diag([1.0, -1.0, -1.0])
@@ -20,42 +22,42 @@ _QCA_DISTORTION = (
 )
 
 
-def parse_qca(text: str) -> CameraRig:
-    """Return the rig of a Qualisys calibration; raise CalibrationError if it holds none."""
-    try:
-        # Bytes, because the XML declaration of QTM names an encoding.
-        root = ET.fromstring(text.encode('utf-8'))
-    except ET.ParseError as error:
-        raise CalibrationError(f'not XML: {error}.') from error
+# Models that film, in part: Miqus Video, Miqus Hybrid, Oqus 210c; converted files say none.
+_FILM = re.compile(r'video|hybrid|none|oqus \S*c\b', re.IGNORECASE)
+
+
+def parse_qca(root: ET.Element) -> Calibration:
+    """Return the cameras of a Qualisys calibration that film; raise CalibrationError if none can be used."""
     elements = root.findall('cameras/camera')
-    # Marker cameras stand in the same file; video cameras say so, converted files say none.
-    video = [e for e in elements if any(word in e.get('model', 'none').lower() for word in ('video', 'none'))]
+    video = [e for e in elements if _FILM.search(e.get('model', 'none'))]
+    models = sorted({str(e.get('model')) for e in elements if e not in video})
     if not video:
-        models = sorted({str(e.get('model')) for e in elements})
         raise CalibrationError(f'no video camera; the models are: {", ".join(models) or "none"}. Export video cameras.')
-    return CameraRig(tuple(_qca_camera(element) for element in video))
+    rig, findings = read_cameras(((e.get('serial', ''), e) for e in video), _qca_camera)
+    if models:
+        what = f'{len(elements) - len(video)} marker cameras are left out ({", ".join(models)})'
+        findings += (Finding(Severity.OK, what, '', 'rig'),)
+    return Calibration(rig, 'a calibration of Qualisys', 'z', findings)
 
 
-def _qca_camera(element: ET.Element) -> Camera:
+def _qca_camera(name: str, element: ET.Element) -> Camera:
     def number(child: str, attribute: str) -> float:
         node = element.find(child)
         if node is None or attribute not in node.attrib:
             raise KeyError(f'<{child} {attribute}="...">')
         return float(node.attrib[attribute])
 
-    name = element.get('serial', '')
-    with name_camera(name):
-        if number('intrinsic', 'skew') != 0.0 or float(element.get('viewrotation', '0')) != 0.0:
-            raise CalibrationError('skew or viewrotation is not 0; neither is supported. Calibrate without.')
-        left, top = number('fov_video', 'left'), number('fov_video', 'top')
-        fx, fy, cx, cy = (number('intrinsic', key) / _QCA_SUBPIXELS for key in _QCA_PINHOLE)
-        D = np.array([number('intrinsic', key) for key in _QCA_DISTORTION])
-        width, height = number('fov_video', 'right') - left + 1, number('fov_video', 'bottom') - top + 1
-        lens = Intrinsics(camera_matrix(fx, fy, cx - left, cy - top), D, 'plumb_bob', round(width), round(height))
-        R_file = np.array([[number('transform', f'r{row}{column}') for column in (1, 2, 3)] for row in (1, 2, 3)])
-        centre = np.array([number('transform', axis) for axis in 'xyz']) / _MM
-        R = _QCA_AXES @ R_file
-        return ros_camera(name, lens, np.column_stack([R, -R @ centre]))
+    if number('intrinsic', 'skew') != 0.0 or float(element.get('viewrotation', '0')) != 0.0:
+        raise CalibrationError('skew or viewrotation is not 0; neither is supported. Calibrate without.')
+    left, top = number('fov_video', 'left'), number('fov_video', 'top')
+    fx, fy, cx, cy = (number('intrinsic', key) / _QCA_SUBPIXELS for key in _QCA_PINHOLE)
+    D = np.array([number('intrinsic', key) for key in _QCA_DISTORTION])
+    width, height = number('fov_video', 'right') - left + 1, number('fov_video', 'bottom') - top + 1
+    lens = Intrinsics(camera_matrix(fx, fy, cx - left, cy - top), D, 'plumb_bob', round(width), round(height))
+    R_file = np.array([[number('transform', f'r{row}{column}') for column in (1, 2, 3)] for row in (1, 2, 3)])
+    centre = np.array([number('transform', axis) for axis in 'xyz']) / _MM
+    R = _QCA_AXES @ R_file
+    return ros_camera(name, lens, np.column_stack([R, -R @ centre]))
 
 
 def dump_qca(rig: CameraRig) -> str:

@@ -1,17 +1,18 @@
-"""TOML of aniposelib, Pose2Sim and Caliscope, and what Pose2Sim reads."""
+"""TOML of aniposelib, FreeMoCap, Pose2Sim and Caliscope, and what Pose2Sim reads."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ...errors import CalibrationError
+from ...findings import Finding, Severity
 from ...geometry.rigid import from_rotation_vector
 from ...types import Camera, CameraRig, Intrinsics
-from .common import Tree, name_camera, ros_camera
+from .common import Calibration, Tree, Up, read_cameras, ros_camera
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,8 +20,12 @@ else:
     import tomli as tomllib
 
 
-def parse_toml(text: str, unit_m: float) -> CameraRig:
-    """Return the rig of a TOML calibration whose translations are in ``unit_m``; raise CalibrationError if none."""
+def parse_toml(text: str, unit_m: float) -> Calibration:
+    """Return the cameras of a TOML calibration whose translations are in ``unit_m``.
+
+    Raises:
+        CalibrationError: if it is no calibration, or no camera of it can be used.
+    """
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -28,33 +33,55 @@ def parse_toml(text: str, unit_m: float) -> CameraRig:
     # Caliscope nests its cameras below [cameras.N]; the others have one table per camera beside [metadata].
     nested = tree.get('cameras')
     tables: Mapping[str, Tree] = nested if isinstance(nested, dict) else tree
-    entries = {
-        key: entry for key, entry in tables.items()
-        if isinstance(entry, dict) and 'matrix' in entry and not entry.get('ignore', False)
-    }
-    if not entries:
+    entries = {key: entry for key, entry in tables.items() if isinstance(entry, dict) and _KEYS & entry.keys()}
+    ignored = [key for key, entry in entries.items() if entry.get('ignore', False)]
+    if not any('matrix' in entry for entry in entries.values()):
         raise CalibrationError(
             f"no table with a 'matrix'; found: {', '.join(tables) or 'nothing'}. "
             'Give the calibration of Pose2Sim, Caliscope or aniposelib, not their configuration.'
         )
-    return CameraRig(tuple(_toml_camera(key, entry, unit_m) for key, entry in entries.items()))
+    kind, up = _author(tree, [entry for key, entry in entries.items() if key not in ignored])
+    rig, findings = read_cameras(
+        ((str(entry.get('name', key)), entry) for key, entry in entries.items() if key not in ignored),
+        lambda name, entry: _toml_camera(name, entry, unit_m),
+    )
+    if ignored:
+        findings += (Finding(Severity.OK, f'{", ".join(ignored)} left out: the file says to ignore them', '', 'rig'),)
+    return Calibration(rig, kind, up, findings)
 
 
-def _toml_camera(key: str, entry: Tree, unit_m: float) -> Camera:
-    name = str(entry.get('name', key))
-    with name_camera(name):
-        D = np.array(entry['distortions'], float).ravel()
-        model = 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
-        if entry.get('fisheye', False):
-            model, D = 'equidistant', D[:4]
-        # Pose2Sim writes the size as floats.
-        width, height = (round(float(side)) for side in entry['size'])
-        lens = Intrinsics(np.array(entry['matrix'], float), D, model, width, height)
-        rotation = np.array(entry['rotation'], float)
-        translation = np.array(entry['translation'], float).ravel() * unit_m
-        if rotation.shape == (3, 3):
-            return ros_camera(name, lens, np.column_stack([rotation, translation]))
-        return ros_camera(name, lens, from_rotation_vector(rotation.ravel(), translation))
+# A table with one of them is a camera.
+_KEYS = frozenset({'matrix', 'distortions', 'rotation', 'rotation_count', 'size'})
+
+
+def _author(tree: Mapping[str, Tree], entries: Sequence[Mapping[str, Tree]]) -> tuple[str, Up]:
+    """Return who wrote the file, and which way is up: Pose2Sim's world has z up, the others' is a camera or a board."""
+    if isinstance(tree.get('cameras'), dict):
+        return 'a calibration of Caliscope', 'unknown'
+    metadata = tree.get('metadata', {})
+    if any('freemocap' in str(key) or 'charuco' in str(key) for key in metadata) or any(
+        'world_position' in entry for entry in entries
+    ):
+        return 'a calibration of FreeMoCap', 'unknown'
+    # aniposelib says so of fisheyes alone.
+    if all('fisheye' in entry for entry in entries) and not all(entry['fisheye'] for entry in entries):
+        return 'a calibration of Pose2Sim', 'z'
+    return 'a calibration of aniposelib', 'unknown'
+
+
+def _toml_camera(name: str, entry: Tree, unit_m: float) -> Camera:
+    D = np.array(entry['distortions'], float).ravel()
+    model = 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
+    if entry.get('fisheye', False):
+        model, D = 'equidistant', D[:4]
+    # Pose2Sim writes the size as floats.
+    width, height = (round(float(side)) for side in entry['size'])
+    lens = Intrinsics(np.array(entry['matrix'], float), D, model, width, height)
+    rotation = np.array(entry['rotation'], float)
+    translation = np.array(entry['translation'], float).ravel() * unit_m
+    if rotation.shape == (3, 3):
+        return ros_camera(name, lens, np.column_stack([rotation, translation]))
+    return ros_camera(name, lens, from_rotation_vector(rotation.ravel(), translation))
 
 
 def dump_toml(rig: CameraRig) -> str:

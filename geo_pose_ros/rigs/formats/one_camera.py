@@ -1,0 +1,142 @@
+"""Files of one camera without a pose: camera_info as a file and as a message, OpenCV's, and camodocal's.
+
+`camera_calibration` and camera drivers keep a camera_info as YAML; `ros2 topic echo` prints the message; OpenCV's
+samples write a FileStorage with one camera matrix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+
+import numpy as np
+
+from ...arrays import FloatArray
+from ...errors import CalibrationError
+from ...messages.camera_info import intrinsics_from_camera_info
+from ...types import DISTORTION_COEFFICIENTS, Camera, Intrinsics
+from .common import Tree, camera_matrix, name_camera, ros_camera
+
+# Names that OpenCV's users give, in lower case without other signs.
+MATRIX = ('cameramatrix', 'intrinsicmatrix', 'intrinsic', 'intrinsics', 'k', 'mtx', 'm')
+_DISTORTION = (
+    'distortioncoefficients', 'distortionvector', 'distortion', 'distcoeffs', 'distcoef', 'distcoeff', 'dist', 'd',
+)
+_SIDES = (('imagewidth', 'imgwidth', 'width', 'w'), ('imageheight', 'imgheight', 'height', 'h'))
+_SIZE = ('imagesize', 'imgsize', 'size', 'resolution')
+# What drivers write where nobody gave a name.
+_NO_NAMES = ('', 'camera', 'narrow_stereo')
+
+
+def plain(key: object) -> str:
+    """Return a key in lower case without other signs than letters and digits."""
+    return re.sub(r'[^a-z0-9]', '', str(key).lower())
+
+
+def matrix(tree: Tree) -> FloatArray:
+    """Return a matrix: OpenCV's rows, cols and data, or nested lists; raise ValueError for another shape."""
+    if isinstance(tree, Mapping):
+        return np.array(tree['data'], float).reshape(int(tree['rows']), int(tree['cols']))
+    return np.array(tree, float)
+
+
+def first_of(tree: Mapping[str, Tree], names: Iterable[str], what: str) -> Tree:
+    """Return the entry of ``tree`` (plain keys) with one of ``names``; raise KeyError, with ``what``, if none has."""
+    for name in names:
+        if name in tree:
+            return tree[name]
+    raise KeyError(what)
+
+
+def lens_of(tree: Mapping[str, Tree], suffix: str = '') -> Intrinsics:
+    """Return OpenCV's intrinsics of a tree with plain keys, those of one camera ending with ``suffix``.
+
+    Raises:
+        KeyError: if the matrix or the size of the images is missing.
+        CalibrationError: if the numbers are impossible.
+    """
+    K = matrix(first_of(tree, [f'{name}{suffix}' for name in MATRIX], 'camera_matrix'))
+    D = next((matrix(tree[f'{n}{suffix}']).ravel() for n in _DISTORTION if f'{n}{suffix}' in tree), np.zeros(0))
+    size = next((tree[name] for name in (*(f'{n}{suffix}' for n in _SIZE), *_SIZE) if name in tree), None)
+    width, height = (matrix(size).ravel() if size is not None else (
+        first_of(tree, (*(f'{n}{suffix}' for n in names), *names), f'image_{side}: the size of its images in px')
+        for names, side in zip(_SIDES, ('width', 'height'), strict=True)
+    ))
+    fisheye = float(first_of({'fisheyemodel': 0, **tree}, ('fisheyemodel',), '')) or tree.get('distortiontype') == 1
+    model = 'equidistant' if fisheye else 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
+    given = str(tree.get('distortionmodel', tree.get('cameramodel', '')))
+    # Trailing zeros of a model of fewer coefficients.
+    D = D[:4] if fisheye else D
+    return Intrinsics(K, D, given if given in DISTORTION_COEFFICIENTS else model, int(width), int(height))
+
+
+def is_one_camera(tree: Tree) -> bool:
+    """Return whether a parsed file holds the intrinsics of one camera."""
+    if not isinstance(tree, Mapping):
+        return False
+    keys = {plain(key) for key in tree}
+    return bool(keys & {'cameramatrix', 'intrinsicmatrix', 'projectionparameters', 'mirrorparameters'}) or (
+        bool(keys & {'k', 'mtx'}) and bool(keys & {'width', 'imagewidth', 'imagesize', 'd', 'dist'})
+    )
+
+
+def parse_one_camera(tree: Tree, file_name: str) -> Camera:
+    """Return the camera, at the world's origin because the file has no pose.
+
+    Args:
+        tree: the parsed file.
+        file_name: the camera's name where the file gives none, or the drivers' default.
+
+    Raises:
+        CalibrationError: naming the camera, if something is missing or impossible.
+    """
+    given = str(tree.get('camera_name', ''))
+    name = file_name if given in _NO_NAMES else given
+    with name_camera(name):
+        return ros_camera(name, _lens(tree, name), np.eye(3, 4))
+
+
+def _lens(tree: Tree, name: str) -> Intrinsics:
+    keys = {plain(key): value for key, value in tree.items()}
+    if 'projectionparameters' in keys or 'mirrorparameters' in keys:
+        return _camodocal(tree)
+    if {'k', 'p', 'width', 'height'} <= keys.keys() and not isinstance(keys['k'], Mapping):
+        return _of_a_message(keys, name)
+    if 'distortionmodel' in keys and str(keys['distortionmodel']) not in DISTORTION_COEFFICIENTS:
+        # Intrinsics says which there are.
+        return Intrinsics(np.eye(3), np.zeros(0), str(keys['distortionmodel']), 1, 1)
+    return lens_of(keys)
+
+
+def _of_a_message(keys: Mapping[str, Tree], name: str) -> Intrinsics:
+    """Return the intrinsics of a camera_info that `topic echo` printed, of ROS 1 or 2."""
+    if any('...' in map(str, keys.get(key) or ()) for key in 'dk'):
+        raise CalibrationError('its numbers are cut off (...); print them with: ros2 topic echo --full-length')
+    roi = {plain(key): value for key, value in (keys.get('roi') or {}).items()}
+    return intrinsics_from_camera_info(SimpleNamespace(
+        k=keys['k'], d=keys.get('d') or (), distortion_model=keys.get('distortionmodel', ''),
+        width=keys['width'], height=keys['height'], binning_x=keys.get('binningx', 0),
+        binning_y=keys.get('binningy', 0),
+        roi=SimpleNamespace(
+            width=roi.get('width', 0), height=roi.get('height', 0), x_offset=roi.get('xoffset', 0),
+            y_offset=roi.get('yoffset', 0),
+        ),
+    ), name)
+
+
+def _camodocal(tree: Tree) -> Intrinsics:
+    """Return the intrinsics of camodocal's PINHOLE, or KANNALA_BRANDT, which is OpenCV's fisheye."""
+    model, K = str(tree.get('model_type')), tree.get('projection_parameters', {})
+    width, height = int(tree['image_width']), int(tree['image_height'])
+    if model == 'PINHOLE':
+        D = [float(tree['distortion_parameters'][key]) for key in ('k1', 'k2', 'p1', 'p2')]
+        return Intrinsics(camera_matrix(*(float(K[key]) for key in ('fx', 'fy', 'cx', 'cy'))), np.array(D),
+                          'plumb_bob', width, height)
+    if model == 'KANNALA_BRANDT':
+        D = [float(K[key]) for key in ('k2', 'k3', 'k4', 'k5')]
+        return Intrinsics(camera_matrix(*(float(K[key]) for key in ('mu', 'mv', 'u0', 'v0'))), np.array(D),
+                          'equidistant', width, height)
+    raise CalibrationError(
+        f"camodocal's model '{model}' is not supported; expected PINHOLE or KANNALA_BRANDT. Calibrate with one of them."
+    )

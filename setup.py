@@ -13,8 +13,14 @@ def files(folder: str, pattern: str) -> list[str]:
     return sorted(str(path) for path in Path(folder).glob(pattern))
 
 
-# colcon says that it is it; pip puts its own script into bin.
-on_path = [('bin', ['tools/geo_pose'])] if os.environ.get('COLCON') else []
+# colcon says that it is it: ROS's own packages come from apt, and ``package.xml`` names them. pip brings what the
+# runtime needs, and puts its own script into bin.
+of_colcon = bool(os.environ.get('COLCON'))
+on_path = [('bin', ['tools/geo_pose'])] if of_colcon else []
+runtime = [] if of_colcon else [
+    'numpy>=1.21', 'scipy>=1.8', 'numba>=0.55', 'opencv-python-headless>=4.5', 'pillow>=9', 'PyYAML>=5.4', 'tqdm>=4.57',
+    'Jinja2>=3', 'matplotlib>=3.5', 'onnxruntime>=1.17', 'rosbags>=0.10', 'tomli>=1.2; python_version < "3.11"',
+]
 training = ['geo_pose_training', *(f'geo_pose_training.{name}' for name in find_packages('training'))]
 
 setup(
@@ -35,10 +41,11 @@ setup(
         *on_path,
     ],
     python_requires='>=3.10',
-    install_requires=['setuptools'],
+    install_requires=['setuptools', *runtime],
     # colcon test runs pytest where it is named here, and unittest otherwise.
     extras_require={
         'test': ['pytest'], 'view': ['viser>=1.1,<2'], 'store': ['pyarrow>=24'], 'fleet': ['distributed>=2026'],
+        'train': ['torch>=2.4', 'onnx>=1.16', 'h5py>=3'], 'ros': ['ros-rclpy[fastrtps]', 'ros-common-interfaces'],
     },
     zip_safe=False,
     author='geo_pose_ros maintainers',

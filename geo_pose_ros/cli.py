@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
+from . import __version__
 from .errors import GeoPoseError
 
 # As ros/__init__.py does for the node, and for its reason; no command has loaded numpy yet.
@@ -56,6 +57,9 @@ _REMEDIES: Mapping[str, str] = {
     'rclpy': 'Source ROS 2 (. /opt/ros/$ROS_DISTRO/setup.sh), or install its wheels: '
              'python3 -m pip install -r requirements/runtime.txt',
 }
+
+# Module -> what PyPI calls it, where that differs.
+_DISTRIBUTIONS: Mapping[str, str] = {'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml': 'PyYAML'}
 
 # As shells count them: 128 and the number of the signal.
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
@@ -101,6 +105,7 @@ def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='geo_pose', description='Calibrated cameras in, 3D human skeletons out.', allow_abbrev=False
     )
+    parser.add_argument('--version', action='version', version=f'geo_pose {__version__}')
     parser.add_argument('--debug', action='store_true', help='show where an error came from')
     subparsers = parser.add_subparsers(required=True, metavar='COMMAND')
     command = next((word for word in words if not word.startswith('-')), '')
@@ -135,7 +140,7 @@ def _package(error: ModuleNotFoundError) -> str:
 def _missing(error: ModuleNotFoundError) -> str:
     """Return which package is missing and how to get it."""
     package = _package(error)
-    remedy = _REMEDIES.get(package, f'Install it: python3 -m pip install {package}')
+    remedy = _REMEDIES.get(package, f'Install it: python3 -m pip install {_DISTRIBUTIONS.get(package, package)}')
     return f"This needs the Python package '{package}', which is not installed. {remedy}"
 
 

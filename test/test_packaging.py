@@ -1,5 +1,6 @@
 """What a wheel of the package holds: everything that is read at run time."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -14,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
-def wheel_names(tmp_path_factory):
-    """Names in a wheel built from the files that git tracks."""
+def wheel(tmp_path_factory):
+    """Names in a wheel built from the files that git tracks, and its metadata."""
     if find_spec('wheel') is None and find_spec('setuptools.command.bdist_wheel') is None:
         pytest.skip('needs the package wheel, or setuptools 70.1')
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
@@ -30,7 +31,14 @@ def wheel_names(tmp_path_factory):
     wheel = ['wheel', '-qq', '--no-deps', '--no-build-isolation', '-w', str(out), str(source)]
     subprocess.run([sys.executable, '-m', 'pip', *wheel], check=True, capture_output=True)
     with zipfile.ZipFile(next(out.glob('*.whl'))) as wheel:
-        return wheel.namelist()
+        metadata = next(name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
+        return wheel.namelist(), wheel.read(metadata).decode()
+
+
+@pytest.fixture(scope='module')
+def wheel_names(wheel):
+    """Names of the files in the wheel."""
+    return wheel[0]
 
 
 def test_files_read_at_run_time_are_installed(wheel_names):
@@ -43,6 +51,15 @@ def test_files_read_at_run_time_are_installed(wheel_names):
         'share/ament_index/resource_index/packages/geo_pose_ros',
     ):
         assert [name for name in wheel_names if name.endswith(ending)] != []
+
+
+def test_pip_brings_what_the_runtime_needs(wheel):
+    pinned = (ROOT / 'requirements' / 'runtime.txt').read_text()
+    needs = {re.split(r'[=<>; ]', line)[0] for line in pinned.splitlines() if line and line[0] not in '#-'}
+    found = {re.split(r'[=<>; ]', line.split(': ')[1])[0] for line in wheel[1].splitlines()
+             if line.startswith('Requires-Dist') and 'extra ==' not in line}
+    # ROS's own are in the extra `ros`: a robot has them.
+    assert {need for need in needs if not need.startswith('ros-')} <= found
 
 
 def test_every_module_is_installed_and_no_test(wheel_names):

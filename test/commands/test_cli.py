@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
+import geo_pose_ros
 from geo_pose_ros import cli
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.errors import BagError
@@ -166,6 +168,15 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
     assert not imported & {'numpy', 'cv2', 'rosbags', 'rclpy', 'torch', 'rtmlib', 'geo_pose_training'}
 
 
+def test_the_version_is_that_of_the_package_and_of_the_citation(capsys):
+    with pytest.raises(SystemExit, match='0'):
+        cli.main(['--version'])
+    assert capsys.readouterr().out == f'geo_pose {geo_pose_ros.__version__}\n'
+    root = Path(__file__).parents[2]
+    assert f'version: {geo_pose_ros.__version__}\n' in (root / 'CITATION.cff').read_text()
+    assert f'<version>{geo_pose_ros.__version__}</version>' in (root / 'package.xml').read_text()
+
+
 @pytest.mark.parametrize(
     ('command', 'missing', 'remedy'),
     [
@@ -173,6 +184,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
         ('retrain', 'geo_pose_training', 'Install geo_pose_ros from its source tree'),
         ('play', 'rclpy', 'Source ROS 2 (. /opt/ros/$ROS_DISTRO/setup.sh), or install its wheels'),
         ('info', 'rosbags', 'Install it: python3 -m pip install rosbags'),
+        ('process', 'cv2', 'Install it: python3 -m pip install opencv-python-headless'),
     ],
 )
 def test_a_missing_package_is_one_clear_line(command, missing, remedy):

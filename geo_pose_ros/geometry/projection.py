@@ -9,28 +9,18 @@ of the camera, the answer is NaN.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.polynomial.polynomial import polyadd, polyder, polymul, polyroots, polysub, polyval
+from numpy.polynomial.polynomial import polyadd, polyder, polymul, polyroots, polysub
 
 from ..arrays import FloatArray
 from ..errors import ShapeError
 from ..types import Camera, Intrinsics
+from .kernels import Lenses, project_points, undistort_pixels
 from .rigid import transform_points
 
-# Newton steps of the undistortion: to 1e-8 of the normalised plane, about 1e-5 px.
-_CRITERIA = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 1e-9)
-# OpenCV computes derivatives with every projection, 30 numbers per point; for more points they do not fit the cache.
-_AT_ONCE = 1024
-_ORIGIN = np.zeros(3)
-_IDENTITY = np.eye(3)
-# An undistorted pixel must project back to within this, which no detector can tell apart.
-_ROUND_TRIP_PX = 0.5
 # The normalised plane ends at 90 degrees, at infinity.
 _WIDEST_RAD = np.deg2rad(89.0)
-_NEWTON_STEPS = 20
 
 
 def project(intrinsics: Intrinsics, xyz_cam: FloatArray) -> FloatArray:
@@ -41,30 +31,12 @@ def project(intrinsics: Intrinsics, xyz_cam: FloatArray) -> FloatArray:
     Raises:
         ShapeError: if the last axis is not 3.
     """
-    xyz_cam = np.asarray(xyz_cam, np.float64)
+    xyz_cam = np.asarray(xyz_cam, np.float64, order='C')
     if xyz_cam.ndim == 0 or xyz_cam.shape[-1] != 3:
         raise ShapeError(f'project: received points {xyz_cam.shape}, expected (..., 3).')
-    points = xyz_cam.reshape(-1, 3)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        radius = np.hypot(points[:, 0], points[:, 1]) / points[:, 2]
-        visible = (points[:, 2] > 0.0) & (radius <= valid_radius(intrinsics))
-    xy = np.full((len(points), 2), np.nan)
-    if visible.any():
-        xy[visible] = _distort(intrinsics, points[visible])
-    return xy.reshape(*xyz_cam.shape[:-1], 2)
-
-
-def _distort(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
-    """Return ``project`` of points (N, 3) within the valid range."""
-    ahead = points[:, None, :]
-    if intrinsics.distortion_model == 'equidistant':
-        pixels, _ = cv2.fisheye.projectPoints(ahead, _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)
-    else:
-        pixels = np.concatenate([
-            cv2.projectPoints(ahead[begin : begin + _AT_ONCE], _ORIGIN, _ORIGIN, intrinsics.K, intrinsics.D)[0]
-            for begin in range(0, len(ahead), _AT_ONCE)
-        ])
-    return np.asarray(pixels, np.float64)[:, 0, :]
+    xy = np.empty((*xyz_cam.shape[:-1], 2))
+    project_points(lenses_of(intrinsics), xyz_cam.reshape(-1, 3), xy.reshape(-1, 2))
+    return xy
 
 
 def project_world(camera: Camera, xyz_world: FloatArray) -> FloatArray:
@@ -91,69 +63,36 @@ def normalize(intrinsics: Intrinsics, xy: FloatArray) -> FloatArray:
     Raises:
         ShapeError: if the last axis is not 2.
     """
-    xy = np.asarray(xy, np.float64)
+    xy = np.asarray(xy, np.float64, order='C')
     if xy.ndim == 0 or xy.shape[-1] != 2:
         raise ShapeError(f'normalize: received pixels {xy.shape}, expected (..., 2).')
-    pixels = xy.reshape(-1, 2)
-    # A sum is finite only if all its terms are.
-    seen = np.isfinite(pixels.sum(-1))
-    if seen.all():
-        return _normalize(intrinsics, pixels).reshape(xy.shape)
-    normal = np.full(pixels.shape, np.nan)
-    normal[seen] = _normalize(intrinsics, pixels[seen])
-    return normal.reshape(xy.shape)
+    xn = np.empty(xy.shape)
+    undistort_pixels(lenses_of(intrinsics), xy.reshape(-1, 2), xn.reshape(-1, 2))
+    return xn
 
 
-def _normalize(intrinsics: Intrinsics, pixels: FloatArray) -> FloatArray:
-    """Return ``normalize`` of finite pixels (N, 2)."""
-    K = intrinsics.K
-    if not len(pixels) or not intrinsics.distorted:
-        ideal: FloatArray = (pixels - K[:2, 2]) / (K[0, 0], K[1, 1])
-        return ideal
-    if intrinsics.distortion_model == 'equidistant':
-        return _normalize_equidistant(intrinsics, pixels)
-    normal = _undistort_points(pixels[:, None, :], K, intrinsics.D)[:, 0]
-    seen_at = _distort(intrinsics, np.column_stack([normal, np.ones(len(normal))]))
-    with np.errstate(invalid='ignore'):
-        found = np.abs(seen_at - pixels).max(-1) < _ROUND_TRIP_PX
-        found &= np.hypot(normal[:, 0], normal[:, 1]) <= valid_radius(intrinsics)
-    normal[~found] = np.nan
-    return normal
+@lru_cache(maxsize=256)
+def lenses_of(*intrinsics: Intrinsics) -> Lenses:
+    """Return the lenses of C cameras, as kernels take them."""
+    count = len(intrinsics)
+    equidistant = np.array([lens.distortion_model == 'equidistant' for lens in intrinsics], np.bool_)
+    D, px_from_plane = np.zeros((count, 12)), np.empty((count, 3, 3))
+    for c, lens in enumerate(intrinsics):
+        given = lens.D[:12]
+        D[c, : len(given)] = given
+        px_from_plane[c] = lens.K @ _tilt(*lens.D[12:]) if len(lens.D) > 12 else lens.K
+    radius = np.array([valid_radius(lens) for lens in intrinsics], np.float64)
+    return Lenses(equidistant, np.ascontiguousarray(np.linalg.inv(px_from_plane)), px_from_plane, D, radius)
 
 
-def _normalize_equidistant(intrinsics: Intrinsics, pixels: FloatArray) -> FloatArray:
-    """Return ``normalize`` of pixels (N, 2) of the equidistant model: Newton's method on the angle to the axis."""
-    K = intrinsics.K
-    offset: FloatArray = (pixels - K[:2, 2]) / (K[0, 0], K[1, 1])
-    distorted = np.hypot(offset[:, 0], offset[:, 1])
-    limit = np.arctan(valid_radius(intrinsics))
-    theta = np.minimum(distorted, limit)
-    for _ in range(_NEWTON_STEPS):
-        error = _distorted_angle(intrinsics, theta) - distorted
-        step = error / np.maximum(polyval(theta, _angle_slope(intrinsics)), 1e-6)
-        theta = np.clip(theta - step, 0.0, limit)
-        if np.abs(step).max() < 1e-12:
-            break
-    found = np.abs(_distorted_angle(intrinsics, theta) - distorted) * K[0, 0] < _ROUND_TRIP_PX
-    # At the centre tan(theta) / distorted is 1 / 1.
-    scale = np.tan(theta) / np.where(distorted > 1e-9, distorted, 1.0)
-    scale[distorted <= 1e-9] = 1.0
-    normal: FloatArray = offset * np.where(found, scale, np.nan)[:, None]
-    return normal
-
-
-def _distorted_angle(intrinsics: Intrinsics, theta: FloatArray) -> FloatArray:
-    """Return the equidistant model's distorted angles of the true ones (N,), rad."""
-    square = theta * theta
-    distorted: FloatArray = theta * polyval(square, np.concatenate([[1.0], intrinsics.D]))
-    return distorted
-
-
-def _angle_slope(intrinsics: Intrinsics) -> FloatArray:
-    """Return the derivative of ``_distorted_angle`` as coefficients of the powers 0, 1, .. of the angle."""
-    slope = np.zeros(9)
-    slope[::2] = np.array([1.0, 3.0, 5.0, 7.0, 9.0]) * np.concatenate([[1.0], intrinsics.D])
-    return slope
+def _tilt(x_rad: float, y_rad: float) -> FloatArray:
+    """Return the homography (3, 3) of a sensor that is tilted by two angles (OpenCV: Tilted lens model, tau)."""
+    sin_x, cos_x, sin_y, cos_y = np.sin(x_rad), np.cos(x_rad), np.sin(y_rad), np.cos(y_rad)
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cos_x, sin_x], [0.0, -sin_x, cos_x]])
+    about_y = np.array([[cos_y, 0.0, -sin_y], [0.0, 1.0, 0.0], [sin_y, 0.0, cos_y]])
+    turn: FloatArray = about_y @ about_x
+    onto = np.array([[turn[2, 2], 0.0, -turn[0, 2]], [0.0, turn[2, 2], -turn[1, 2]], [0.0, 0.0, 1.0]])
+    return np.asarray(onto @ turn)
 
 
 @lru_cache(maxsize=256)
@@ -164,7 +103,10 @@ def valid_radius(intrinsics: Intrinsics) -> float:
     prism coefficients are small against the radial ones and left out.
     """
     if intrinsics.distortion_model == 'equidistant':
-        return float(np.tan(min([_WIDEST_RAD, *_positive_roots(_angle_slope(intrinsics))])))
+        # The derivative of the distorted angle, as coefficients of the powers 0, 1, .. of the angle.
+        slope = np.zeros(9)
+        slope[::2] = np.array([1.0, 3.0, 5.0, 7.0, 9.0]) * np.concatenate([[1.0], intrinsics.D])
+        return float(np.tan(min([_WIDEST_RAD, *_positive_roots(slope)])))
     D = np.zeros(8)
     D[: min(8, len(intrinsics.D))] = intrinsics.D[:8]
     # As polynomials of the squared radius s: r N(s) / M(s) grows while N M + 2 s (N' M - N M') > 0.
@@ -178,15 +120,6 @@ def _positive_roots(coefficients: FloatArray) -> list[float]:
     """Return the real roots above zero of a polynomial, given by its coefficients of the powers 0, 1, ..."""
     roots = polyroots(np.trim_zeros(coefficients, 'b'))
     return [float(root.real) for root in roots if abs(root.imag) < 1e-9 * max(1.0, abs(root)) and root.real > 0.0]
-
-
-def _undistort_points(points: FloatArray, K: FloatArray, D: FloatArray) -> FloatArray:
-    """Return (N, 1, 2) normalised points; the function with a stopping rule has another name from OpenCV 5 on."""
-    iterate: Any = getattr(cv2, 'undistortPointsIter', None)
-    if iterate is not None:
-        return np.asarray(iterate(points, K, D, _IDENTITY, _IDENTITY, _CRITERIA))
-    latest: Any = cv2.undistortPoints
-    return np.asarray(latest(points, K, D, None, _IDENTITY, _IDENTITY, _CRITERIA))
 
 
 def undistort(intrinsics: Intrinsics, xy: FloatArray) -> FloatArray:

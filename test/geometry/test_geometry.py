@@ -1,5 +1,6 @@
 """Rigid transforms, projection, alignment and virtual cameras, against exact truth."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -106,11 +107,27 @@ def test_a_fisheye_sees_up_to_a_right_angle():
     assert normalize(lens, np.zeros((0, 2))).shape == (0, 2)
 
 
-def test_an_old_opencv_needs_no_stopping_rule_for_fisheyes(monkeypatch):
-    """OpenCV 4.5.4 (Ubuntu 22.04) has no ``criteria`` there; the angle is found without it."""
-    monkeypatch.delattr('cv2.fisheye.undistortPoints')
-    lens = intrinsics('equidistant')
-    np.testing.assert_allclose(normalize(lens, lens.K[:2, 2]), [0.0, 0.0], atol=1e-12)
+RATIONAL = [0.1, -0.2, 0.001, 0.0003, 0.01, 0.05, -0.1, 0.003]
+PRISM = [0.001, -0.002, 0.003, 0.0004]
+
+
+@pytest.mark.parametrize(('model', 'D'), [
+    ('plumb_bob', []), ('plumb_bob', [-0.3, 0.12, 0.001, -0.0007]), ('plumb_bob', [-0.3, 0.12, 0.001, -0.0007, -0.02]),
+    ('rational_polynomial', RATIONAL), ('rational_polynomial', RATIONAL + PRISM),
+    ('rational_polynomial', [*RATIONAL, *PRISM, 0.02, -0.03]), ('equidistant', [0.05, -0.01, 0.002, -0.0003]),
+], ids=['none', 'four', 'five', 'rational', 'prism', 'tilted', 'equidistant'])
+def test_every_lens_model_is_that_of_opencv(model, D):
+    lens = Intrinsics([[900, 0, 640.5], [0, 905, 478], [0, 0, 1]], D, model, 1280, 960)
+    rng = np.random.default_rng(0)
+    points = np.column_stack([rng.uniform(-0.6, 0.6, (200, 2)), np.ones(200)]) * rng.uniform(0.5, 9.0, (200, 1))
+    points[0, :2] = 0.0
+    of_opencv = cv2.fisheye.projectPoints if model == 'equidistant' else cv2.projectPoints
+    expected, _ = of_opencv(points[:, None], np.zeros(3), np.zeros(3), lens.K, lens.D)
+    seen = project(lens, points)
+    np.testing.assert_allclose(seen, expected[:, 0], atol=1e-9)
+    np.testing.assert_allclose(normalize(lens, seen), points[:, :2] / points[:, 2:], atol=1e-12)
+    # The memory's order does not matter.
+    np.testing.assert_array_equal(normalize(lens, np.asfortranarray(seen)), normalize(lens, seen))
 
 
 @pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])

@@ -17,6 +17,7 @@ from ..messages.camera_info import intrinsics_from_camera_info
 from ..messages.factory import Message
 from ..messages.transforms import optical_frame_id
 from ..rigs.files import write_calibration
+from ..rigs.plausibility import log_findings, require_possible
 from ..types import Camera, CameraRig, Intrinsics
 from .cameras import camera_infos, choose_cameras, rig_from_bag
 from .keypoints import read_keypoints
@@ -110,6 +111,8 @@ def calibrate_bag(
                 reader, tuple(chosen)
             )
         rig = rig.subset(list(chosen))
+        if not task.from_scratch:
+            log_findings(require_possible(rig))
         keypoints = read_keypoints(reader, chosen, rig, bag.skeleton, bag.detector)
     found = calibrate(keypoints, rig, task)
     if report is not None:

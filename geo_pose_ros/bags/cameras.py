@@ -79,8 +79,11 @@ def rig_from_bag(reader: BagReader, names: Sequence[str] = (), world_frame_id: s
     if not world_frame_id:
         frames = {name: str(info.header.frame_id).lstrip('/') for name, info in infos.items()}
         roots = {name: buffer.root_of(frame) for name, frame in frames.items()}
-        if len(set(roots.values())) > 1:
-            listed = ', '.join(f'{name}: {frames[name]} below {root}' for name, root in roots.items())
+        if len(set(roots.values())) > 1 and all(frames.values()):
+            listed = ', '.join(
+                f'{name}: {frames[name]} ' + ('in no transform' if root == frames[name] else f'below {root}')
+                for name, root in roots.items()
+            )
             raise CalibrationError(
                 f"Bag '{reader.path}': no common world frame of the cameras in /tf_static ({listed}). "
                 'Record /tf_static with all cameras, or give the calibration with --rig.'

@@ -10,7 +10,9 @@ from tqdm import tqdm
 
 from ..arrays import IntArray
 from ..errors import GeoPoseError
+from ..findings import Finding, Severity, as_lines
 from ..messages.camera_info import intrinsics_from_camera_info
+from ..rigs.plausibility import check_rig
 from ..rigs.topics import CameraTopics, find_cameras
 from .cameras import rig_from_bag
 from .read import BagReader, until_damage
@@ -37,10 +39,11 @@ class RecordedCamera:
 
 @dataclass(frozen=True, slots=True)
 class BagContent:
-    """A bag: its cameras, and why it has no rig ('' if it has one)."""
+    """A bag: its cameras, why it has no rig that can be ('' if it has one), and what is improbable of the rig."""
 
     cameras: Mapping[str, RecordedCamera]
     rig_fault: str
+    rig_findings: tuple[Finding, ...] = ()
 
     @property
     def can_process(self) -> bool:
@@ -64,10 +67,10 @@ def inspect_bag(reader: BagReader) -> BagContent:
         stamps[sources[message.topic]].append(message.stamp_ns)
     reports = {name: _describe_camera(reader, topics, stamps[name]) for name, topics in cameras.items()}
     try:
-        rig_from_bag(reader)
+        found = check_rig(rig_from_bag(reader))
     except GeoPoseError as error:
         return BagContent(reports, str(error))
-    return BagContent(reports, '')
+    return BagContent(reports, ' '.join(f.text for f in found if f.severity == Severity.ERROR), found)
 
 
 def estimate_drops(stamps_ns: list[int]) -> tuple[float, int]:
@@ -111,6 +114,8 @@ def format_report(reader: BagReader, report: BagContent) -> str:
             f'{camera.calibration}'
         )
     lines += ['', f'rig: {report.rig_fault or "complete (camera_info and /tf_static of every camera)"}']
+    if not report.rig_fault:
+        lines += as_lines(report.rig_findings, least=Severity.WARNING)
     lines.append(f'geo_pose process: {"yes" if report.can_process else "only with --rig CALIBRATION"}')
     lines.append(f'geo_pose retrain: {"yes" if report.can_retrain else "no, needs a rig of at least two cameras"}')
     return '\n'.join(lines)

@@ -28,6 +28,7 @@ from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
 from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
+from ..rigs.plausibility import log_findings, require_possible
 from ..rigs.rig_file import rig_hash
 from ..rigs.settings import TRACKING_FRAME, TransformConfig
 from ..rigs.topics import CameraTopics
@@ -138,6 +139,7 @@ def process_bag(
     Raises:
         BagError: if the bag cannot be read, lacks a camera or camera_info, or ``out`` cannot be written.
         FrameError: if not one frame is usable.
+        CalibrationError: if the rig is impossible.
     """
     config = config or ProcessConfig()
     with BagReader(bag) as reader:
@@ -149,6 +151,8 @@ def process_bag(
         elif rig is None:
             rig = rig_from_bag(reader, tuple(chosen), config.world_frame)
         rig = rig.subset(list(chosen))
+        if moving is None:
+            log_findings(require_possible(rig, config.pipeline.lifter.up))
         detector = config.pipeline.detector
         has_images = detector.name != 'keypoints' and any(topics.image for topics in chosen.values())
         cameras = _topics_of(reader, chosen, 'image' if has_images else 'keypoints')

@@ -6,11 +6,12 @@ Exit status: 0 all is well, 1 a warning, 2 an error.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
 from ..doctor.installation import check_installation
 from ..doctor.machine import check_machine
-from ..doctor.rig import check_rig
-from ..findings import Severity, as_lines, worst
+from ..findings import Finding, Severity, as_lines, worst
+from ..rigs.plausibility import check_rig
 from .flags import add_rig_arguments, rig_from_arguments
 
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print all findings; return the worst severity."""
-    parts = {'installation': check_installation(), 'machine': check_machine()}
+    parts: dict[str, Iterable[Finding]] = {'installation': check_installation(), 'machine': check_machine()}
     rig = rig_from_arguments(arguments)
     if rig is not None:
         parts[f'rig {arguments.rig}'] = check_rig(rig)

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..bags.import_videos import JPEG_QUALITY, ImportConfig, import_videos, parse_start
 from ..errors import ConfigError
 from ..rigs.files import read_calibration
+from ..rigs.plausibility import check_rig, log_findings
 from .flags import add_bag_arguments, add_unit_argument
 
 
@@ -36,9 +37,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.fps is not None and not 0.0 < arguments.fps < 1e6:
         raise ConfigError(f'--fps: received {arguments.fps}, expected more than 0.')
     start_ns = parse_start(arguments.start_time) if arguments.start_time else None
+    rig = read_calibration(arguments.calibration, arguments.unit) if arguments.calibration else None
+    if rig is not None:
+        # `geo_pose calibrate --from-scratch` can do without extrinsics.
+        log_findings(check_rig(rig))
     done = import_videos(
-        arguments.videos, read_calibration(arguments.calibration, arguments.unit) if arguments.calibration else None,
-        arguments.out, ImportConfig(start_ns, arguments.fps, arguments.jpeg_quality),
+        arguments.videos, rig, arguments.out, ImportConfig(start_ns, arguments.fps, arguments.jpeg_quality),
         storage=arguments.storage, overwrite=arguments.overwrite,
     )
     frames = ', '.join(f'{video.camera} {video.frames}' for video in done)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..findings import as_lines
+from ..findings import Severity, as_lines
 from ..rigs.files import in_words, read_calibration_file, write_calibration
+from ..rigs.plausibility import check_rig
 from .flags import add_unit_argument
 
 
@@ -21,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Convert the file and print its cameras."""
+    """Convert the file, and print its cameras and what is improbable of them."""
     found = read_calibration_file(arguments.source, arguments.unit)
     write_calibration(arguments.target, found.rig, overwrite=arguments.overwrite)
     print(f'{arguments.target}: {len(found.rig)} cameras: {in_words(found.rig)}; read as {found.kind}')
-    print('\n'.join(as_lines(found.findings)), end='\n' if found.findings else '')
+    improbable = (finding for finding in check_rig(found.rig) if finding.severity > Severity.OK)
+    for line in as_lines((*found.findings, *improbable)):
+        print(line)

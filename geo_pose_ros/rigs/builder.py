@@ -14,6 +14,7 @@ from ..messages.camera_info import intrinsics_from_camera_info, rectified_from_c
 from ..messages.factory import Message
 from ..types import Camera, CameraRig, Intrinsics
 from .moving import Mount, mounts_of
+from .plausibility import require_possible
 from .rig_file import rig_hash
 from .transform_buffer import TransformBuffer, TransformSource
 
@@ -121,8 +122,10 @@ class RigBuilder:
             self._assemble(now_ns)
 
     def has_intrinsics(self, camera: str) -> bool:
-        """Return whether a valid camera_info came, or a rig file holds them."""
-        return camera in self._lenses or (self.rig is not None and camera in self.rig.names)
+        """Return whether a valid camera_info came that names a frame of its own, or a rig file holds them."""
+        if camera in self._lenses:
+            return not self._frame_fault(camera)
+        return self.rig is not None and camera in self.rig.names
 
     def is_settled(self, now_ns: int) -> bool:
         """Return whether all cameras are calibrated, or nothing changed for a second."""
@@ -166,6 +169,25 @@ class RigBuilder:
         }
         self._assemble(now_ns)
 
+    def _frame_fault(self, name: str) -> str:
+        """Return why the frame of one of several cameras cannot be its own: not named, or that of one known before."""
+        lens = self._lenses[name]
+        if len(self._cameras) < 2:
+            return ''
+        if not lens.frame_id:
+            return (
+                "its camera_info names no frame (frame_id is ''); let its driver name its optical frame, or give a "
+                'rig file.'
+            )
+        first = next(
+            other for other, of_other in self._lenses.items() if of_other.frame_id == lens.frame_id
+            and np.array_equal(of_other.image_from_frame, lens.image_from_frame)
+        )
+        return '' if first == name else (
+            f"its camera_info names the same frame '{lens.frame_id}' as that of {first}, so that they would be at one "
+            'place; let each driver name an optical frame of its own, or give a rig file.'
+        )
+
     def _mount(self, name: str) -> Mount:
         """Return the frame of a camera that TF knows, and the pose of its images in that frame."""
         lens = self._lenses[name]
@@ -202,6 +224,8 @@ class RigBuilder:
                 )
                 continue
             try:
+                if fault := self._frame_fault(name):
+                    raise CalibrationError(fault)
                 mount = self._mount(name)
                 cameras.append(self._camera(name, mount))
                 mounts[name] = mount
@@ -219,9 +243,9 @@ def check_file(rig: CameraRig, cameras: Sequence[str], rectified: Collection[str
     """Refuse a rig file that does not fit ``cameras``, some of them with ``rectified`` images.
 
     Raises:
-        CalibrationError: if it lacks one of the cameras, or has a distorted lens for rectified images.
+        CalibrationError: if it is impossible, lacks one of the cameras, or has a distorted lens for rectified images.
     """
-    rig.subset(tuple(cameras))
+    require_possible(rig.subset(tuple(cameras)))
     for name in rectified:
         if rig[name].intrinsics.distorted:
             raise CalibrationError(

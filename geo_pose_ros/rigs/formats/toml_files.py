@@ -12,7 +12,8 @@ from ...errors import CalibrationError
 from ...findings import Finding, Severity
 from ...geometry.rigid import from_rotation_vector
 from ...types import Camera, CameraRig, Intrinsics
-from .common import Calibration, Tree, Up, read_cameras, ros_camera
+from ..plausibility import require_radians
+from .common import Calibration, Tree, Up, name_camera, read_cameras, ros_camera
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,6 +41,10 @@ def parse_toml(text: str, unit_m: float) -> Calibration:
             f"no table with a 'matrix'; found: {', '.join(tables) or 'nothing'}. "
             'Give the calibration of Pose2Sim, Caliscope or aniposelib, not their configuration.'
         )
+    for key, entry in entries.items():
+        # One camera in degrees means that all are.
+        with name_camera(key):
+            require_radians(np.array(entry.get('rotation', (0.0, 0.0, 0.0)), float))
     kind, up = _author(tree, [entry for key, entry in entries.items() if key not in ignored])
     rig, findings = read_cameras(
         ((str(entry.get('name', key)), entry) for key, entry in entries.items() if key not in ignored),

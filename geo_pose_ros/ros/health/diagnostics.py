@@ -178,18 +178,21 @@ def _pipeline_faults(
     return [Finding(severity, f'{what}: {why}', '', 'pipeline', 'silent')]
 
 
-def rig_part(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: int) -> Part:
+def rig_part(
+    statistics: NodeStatistics, problems: Mapping[str, str], implausible: Sequence[Finding], now_ns: int
+) -> Part:
     """Return the cameras' reprojection errors; who moved, who is not calibrated, and what is wrong with transforms.
 
     Args:
         statistics: the node's.
         problems: why cameras are not calibrated, by name.
+        implausible: what is impossible or improbable of the rig.
         now_ns: a monotonic clock.
     """
     faults = [
         Finding(Severity.ERROR, text, '', f'camera {name}', 'calibration') for name, text in problems.items()
     ]
-    faults += statistics.recent('rig', now_ns)
+    faults += [*implausible, *statistics.recent('rig', now_ns)]
     faults += [
         Finding(
             Severity.WARNING,

@@ -224,7 +224,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         )
         parts = [
             pipeline_part(self._statistics, counts, config.stale_after_s, now_ns),
-            rig_part(self._statistics, problems, now_ns),
+            rig_part(self._statistics, problems, self._source.findings, now_ns),
         ]
         for name, clock_ns in clocks_ns.items():
             part = self._camera_part(name, name in away, now_ns, problems.get(name, ''))

@@ -65,7 +65,7 @@ def test_a_camera_that_was_moved_is_named(moved: bool) -> None:
     statistics = NodeStatistics(['cam01', 'cam02'])
     state = CameraState(0.0123, 0.0004, 1.25, 0.6, (3.0, -4.0), 0.01, moved)
     statistics.processed(result({}, {'cam02': state}), 0, 0, S)
-    status = rig_part(statistics, {}, S).status()
+    status = rig_part(statistics, {}, (), S).status()
     words = (
         "camera 'cam02' moved: its keypoints lie 5 px (0.6 degrees) beside the bodies that the others see. Calibrate "
         'again (the service ~/calibrate, or geo_pose calibrate).'

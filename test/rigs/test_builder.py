@@ -142,10 +142,31 @@ def test_rectified_images_are_turned_against_their_frame() -> None:
     np.testing.assert_allclose(apart, [[0, 0, 0, -0.1], [0, 0, 0, 0], [0, 0, 0, 0]], atol=1e-12)
 
 
+def test_every_camera_needs_a_frame_of_its_own() -> None:
+    builder = RigBuilder(['cam0', 'cam1'], 'world')
+    builder.on_transforms(transforms('cam0', 'cam1'), 0)
+    unnamed, same = info('cam1'), info('cam1')
+    unnamed.header.frame_id, same.header.frame_id = '', RIG['cam0'].frame_id
+    builder.on_camera_info('cam0', info('cam0'), 0)
+    for wrong, words in ((unnamed, 'names no frame'), (same, f"the same frame '{RIG['cam0'].frame_id}' as that of cam0")):
+        builder.on_camera_info('cam1', wrong, 0)
+        assert builder.rig is not None and builder.rig.names == ('cam0',)
+        assert words in builder.problems['cam1'] and not builder.has_intrinsics('cam1')
+    builder.on_camera_info('cam1', info('cam1'), 0)
+    assert builder.rig.names == ('cam0', 'cam1') and builder.has_intrinsics('cam1')
+    # One camera alone stands where it likes.
+    alone = RigBuilder(['cam1'], '')
+    alone.on_camera_info('cam1', unnamed, 0)
+    assert alone.rig is not None and alone.has_intrinsics('cam1')
+
+
 def test_a_rig_file_must_fit_the_cameras() -> None:
     assert RigBuilder(['cam1'], 'ignored', RIG).rig is not None
     with pytest.raises(CalibrationError, match="no camera 'left'"):
         RigBuilder(['left'], 'world', RIG)
+    far = CameraRig(tuple(replace(c, cam_from_world=c.cam_from_world * (1, 1, 1, 1e3)) for c in RIG.cameras))
+    with pytest.raises(CalibrationError, match='cannot be: cameras are .* it looks like mm'):
+        RigBuilder(RIG.names, 'world', far)
     with pytest.raises(CalibrationError, match="Camera 'cam1': its images are rectified, but the rig file gives its"):
         RigBuilder(['cam1'], 'ignored', RIG, rectified=['cam1'])
 

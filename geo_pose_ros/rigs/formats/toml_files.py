@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def parse_toml(text: str, unit_m: float) -> Calibration:
         )
     for key, entry in entries.items():
         # One camera in degrees means that all are.
-        with name_camera(key):
+        with name_camera(key), suppress(TypeError, ValueError):
             require_radians(np.array(entry.get('rotation', (0.0, 0.0, 0.0)), float))
     kind, up = _author(tree, [entry for key, entry in entries.items() if key not in ignored])
     rig, findings = read_cameras(

@@ -17,7 +17,7 @@ from ..errors import ShapeError
 from ..fusion.solver import Solution
 from ..fusion.table import Columns
 from ..geometry.matrices import traces
-from .filters.joint_filter import JointFilter
+from .joint_filter import JointFilter
 from .settings import TrackingConfig
 
 # Time over which the detection rate is averaged.

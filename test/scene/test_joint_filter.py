@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.scene.filters.joint_filter import JointFilter
+from geo_pose_ros.scene.joint_filter import JointFilter
 from geo_pose_ros.scene.settings import TrackingConfig
+from test.scene.reference import Body
 
 DT_S = 1.0 / 30.0
 SIGMA_M = 0.02
@@ -208,3 +209,30 @@ def test_whom_others_saw_before_stays_there_for_a_lone_view():
     step(joint_filter, seen[0], spread)
     joint_filter.restart(np.array([0]))
     np.testing.assert_allclose(step(joint_filter, seen[5] - (3.0, 0.0, 0.0), spread), seen[5] - (3.0, 0.0, 0.0))
+
+
+def test_the_kernels_are_kalman_filters_of_six_states():
+    """Jumps, brisk and missing joints, a body seen by a lone view and one that nobody sees, against plain matrices."""
+    rng = np.random.default_rng(5)
+    bodies, joints = 3, 6
+    joint_filter = started(joints, bodies=bodies)
+    wanted = [Body(joints) for _ in range(bodies)]
+    xyz = rng.standard_normal((bodies, joints, 3))
+    for k in range(40):
+        unseen = np.array([False, False, k in (21, 22)])
+        joint_filter.predict(DT_S, unseen)
+        xyz = xyz + DT_S * 2.0 + 0.02 * rng.standard_normal(xyz.shape)
+        xyz[0, 0] += 0.3 * (k > 20)
+        seen = np.where(rng.random((bodies, joints, 1)) < 0.9, xyz + 1.0 * (k == 15), np.nan)
+        a = rng.standard_normal((bodies, joints, 3, 3))
+        noise = 1e-4 * (a @ a.swapaxes(-1, -2)) * np.where(np.isnan(seen[..., :1, None]), np.nan, 1.0)
+        cov = noise + (0.05 * np.eye(3) if k % 20 > 12 else 0.0) * np.array([0.0, 1.0, 0.0])[:, None, None, None]
+        given = joint_filter.velocity_given(np.arange(bodies), seen, noise)
+        joint_filter.update(seen, noise, cov)
+        for b, body in enumerate(wanted):
+            body.predict(DT_S, bool(unseen[b]))
+            np.testing.assert_allclose(given[b], body.velocity_given(seen[b], noise[b]), rtol=1e-9, atol=1e-9)
+            body.update(seen[b], noise[b], cov[b])
+            np.testing.assert_allclose(joint_filter.position[b], body.x[:, :3], rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(joint_filter.velocity[b], body.x[:, 3:], rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(joint_filter.covariance[b], body.P[:, :3, :3], rtol=1e-7, atol=1e-12)

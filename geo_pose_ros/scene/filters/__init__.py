@@ -1,1 +1,0 @@
-"""Kalman filters of joints and roots."""

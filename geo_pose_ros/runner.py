@@ -40,6 +40,10 @@ T = TypeVar('T')
 Read = Callable[[Camera, T], Keypoints2D | FrameLoader]
 
 
+def _ignore(*_: object) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageReader(Generic[T]):
     """Reads ROS messages: sensor_msgs Image or CompressedImage, or the package's keypoint clouds.
@@ -50,6 +54,7 @@ class MessageReader(Generic[T]):
         skeleton: of the keypoint clouds.
         keypoints_cameras: the cameras that send keypoint clouds; the others send images.
         bridge: converts a sensor_msgs/Image to BGR (H, W, 3) in place of the package's own code.
+        note: gets the camera, and what is to be said of an image that can be used; from threads of the detector's.
     """
 
     decode: Callable[[Camera, T], Any]
@@ -57,6 +62,7 @@ class MessageReader(Generic[T]):
     skeleton: Skeleton
     keypoints_cameras: Collection[str] = ()
     bridge: Callable[[Any], UInt8Array] | None = None
+    note: Callable[[str, str], None] = field(default=_ignore, repr=False)
 
     def __call__(self, camera: Camera, payload: T) -> Keypoints2D | FrameLoader:
         """Return the keypoints that ``camera`` sent, or what decodes its image.
@@ -74,7 +80,10 @@ class MessageReader(Generic[T]):
 
     def _frame(self, camera: Camera, payload: T) -> Frame:
         message = self.decode(camera, payload)
-        return frame_from_message(message, camera.name, camera.intrinsics, self.detector.max_side_px, self.bridge)
+        return frame_from_message(
+            message, camera.name, camera.intrinsics, self.detector.max_side_px, self.bridge,
+            partial(self.note, camera.name),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +166,6 @@ class MovingPoses(Protocol):
 
 # A set whose images are being detected.
 Begun = tuple[StampedSet[T], PendingViews]
-
-
-def _ignore(clocks: Mapping[str, ClockModel]) -> None:
-    """Tell nobody the clocks."""
 
 
 @dataclass(slots=True, eq=False)

@@ -4,43 +4,52 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-import cv2
-import numpy as np
 from tqdm import tqdm
 
-from ..errors import BagError, CalibrationError, ConfigError
-from ..messages.camera_info import camera_info_from_intrinsics, uncalibrated_camera_info
+from ..errors import CalibrationError, ConfigError
+from ..messages.camera_info import camera_info_from_intrinsics, fit_to_images, uncalibrated_camera_info
 from ..messages.factory import Message
 from ..messages.image import compressed_from_frame
 from ..messages.transforms import optical_frame_id, rig_to_transforms
 from ..rigs.files import ros_name
 from ..types import CameraRig, Frame
 from .message_factory import RosbagsFactory
+from .videos import Video
 from .write import BagWriter
 
 _LOG = logging.getLogger(__name__)
 
 # Decoding takes a fifth less time than at 90, and the demo's keypoints are as good.
 JPEG_QUALITY = 80
-# Codecs code blocks of 16 px; players crop what was added at the right and the bottom.
-_CODEC_BLOCK_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedVideo:
-    """One camera's part of an import: its frames, nominal rate, and time of its first and last frame."""
+    """One camera's part of an import.
+
+    Attributes:
+        camera: whose.
+        frames, fps: how many, and the nominal rate.
+        first_ns, last_ns: time of its first and last frame.
+        turned_deg: the frames were turned clockwise by so much, as the video says.
+    """
 
     camera: str
     frames: int
     fps: float
     first_ns: int
     last_ns: int
+    turned_deg: int = 0
+
+    def __str__(self) -> str:
+        turned = f' (turned by {self.turned_deg} degrees, as the video says)' if self.turned_deg else ''
+        return f'{self.camera} {self.frames}{turned}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,57 +65,6 @@ class ImportConfig:
     start_ns: int | None = None
     fps: float | None = None
     jpeg_quality: int = JPEG_QUALITY
-
-
-class _Video:
-    """An open video whose frames are read in order, with their times."""
-
-    def __init__(self, path: Path, camera: str, fps: float | None) -> None:
-        self.camera = camera
-        self._path = path
-        self._capture = cv2.VideoCapture(str(path))
-        self._nominal_fps = float(self._capture.get(cv2.CAP_PROP_FPS))
-        if not path.is_file() or not self._capture.isOpened():
-            raise BagError(f"Video '{path}' cannot be opened. Give an existing video that OpenCV's FFmpeg can decode.")
-        self.use_nominal = fps is not None
-        self.fps = self._nominal_fps if fps is None else fps
-        if not self.fps > 0.0:
-            raise BagError(f"Video '{path}' does not say its frame rate. Give it with --fps.")
-        self.width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-        self.height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        self.stated_frames = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-
-    def frames(self, start_ns: int) -> Iterator[Frame]:
-        """Yield the frames, the first at ``start_ns``; times are the container's, or the given rate's."""
-        number, first_ms, last_ns = 0, 0.0, -1
-        while True:
-            ok, image = self._capture.read()
-            if not ok:
-                break
-            at_ms = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
-            if number == 0:
-                first_ms = at_ms
-            if image.shape[:2] != (self.height, self.width):
-                raise BagError(
-                    f"Video '{self._path}': a frame of {image.shape[1]}x{image.shape[0]} px in a video of "
-                    f'{self.width}x{self.height} px; encode it at one size.'
-                )
-            offset_ns = round((at_ms - first_ms) * 1e6)
-            if self.use_nominal or offset_ns <= last_ns:
-                if not self.use_nominal:
-                    _LOG.warning("Video '%s' has no usable times from frame %d on; the rate %g is used.",
-                                 self._path, number, self.fps)
-                    self.use_nominal = True
-                offset_ns = max(round(number * 1e9 / self.fps), last_ns + 1)
-            yield Frame(self.camera, start_ns + offset_ns, np.asarray(image, np.uint8))
-            number, last_ns = number + 1, offset_ns
-        self._capture.release()
-        if number == 0:
-            raise BagError(f"Video '{self._path}' holds no frame that can be decoded.")
-        # Some containers only estimate their number of frames.
-        if number < self.stated_frames - 1:
-            _LOG.warning("Video '%s' ends after %d of %d frames; it is cut off or damaged there.",
-                         self._path, number, self.stated_frames)
 
 
 def import_videos(
@@ -132,7 +90,7 @@ def import_videos(
     """
     config = config or ImportConfig()
     by_camera = _match(videos, rig)
-    opened = [_Video(path, camera, config.fps) for camera, path in by_camera.items()]
+    opened = [Video(path, camera, config.fps) for camera, path in by_camera.items()]
     if rig is not None:
         rig = _with_video_sizes(rig.subset([video.camera for video in opened]), opened)
     start_ns = videos[0].stat().st_mtime_ns if config.start_ns is None else config.start_ns
@@ -150,7 +108,8 @@ def import_videos(
             writer.write(f'/{frame.camera}/image_raw/compressed', image, frame.stamp_ns)
             times[frame.camera].append(frame.stamp_ns)
     done = [
-        ImportedVideo(v.camera, len(times[v.camera]), v.fps, times[v.camera][0], times[v.camera][-1]) for v in opened
+        ImportedVideo(v.camera, len(times[v.camera]), v.fps, times[v.camera][0], times[v.camera][-1], v.turned_deg)
+        for v in opened
     ]
     _report_differences(done)
     return done
@@ -187,23 +146,25 @@ def _match(videos: Sequence[Path], rig: CameraRig | None) -> Mapping[str, Path]:
     return by_camera
 
 
-def _with_video_sizes(rig: CameraRig, videos: Sequence[_Video]) -> CameraRig:
-    """Return the rig with the videos' sizes where a codec cropped a few px at the right and bottom; K stays."""
+def _with_video_sizes(rig: CameraRig, videos: Sequence[Video]) -> CameraRig:
+    """Return the rig with the videos' sizes where a codec cropped a few px at the right and bottom; K stays.
+
+    Raises:
+        CalibrationError: for a video of another size than its calibration.
+    """
     cameras = []
     for camera, video in zip(rig.cameras, videos, strict=True):
-        lens = camera.intrinsics
-        calibrated, filmed = (lens.width, lens.height), (video.width, video.height)
-        if max(abs(a - b) for a, b in zip(calibrated, filmed, strict=True)) >= _CODEC_BLOCK_PX:
-            raise CalibrationError(
-                f"Camera '{camera.name}': the video is {filmed[0]}x{filmed[1]} px, its calibration "
-                f'{calibrated[0]}x{calibrated[1]}. Film and calibrate at one size.'
-            )
-        if calibrated != filmed:
-            _LOG.warning(
-                "Camera '%s': the video is %dx%d px, its calibration %dx%d; taken as a crop at the right and bottom.",
-                camera.name, *filmed, *calibrated,
-            )
-        cameras.append(replace(camera, intrinsics=replace(lens, width=filmed[0], height=filmed[1])))
+        turned = f'The video says that it is to be turned by {video.turned_deg} degrees, and was.'
+        try:
+            lens, note = fit_to_images(camera.intrinsics, video.width, video.height, camera.name)
+        except CalibrationError as error:
+            raise CalibrationError(f'{error} {turned}' if video.turned_deg else str(error)) from error
+        if note:
+            _LOG.warning('%s', note)
+        if video.turned_deg == 180:
+            # Both ways fit in size.
+            _LOG.warning("Camera '%s': %s Its calibration must be of the turned images.", camera.name, turned)
+        cameras.append(replace(camera, intrinsics=lens))
     return CameraRig(tuple(cameras), rig.world_frame_id)
 
 

@@ -23,7 +23,7 @@ from ..messages.cdr import header_stamp_ns
 from ..messages.factory import Message
 from ..rigs.topics import Topic
 from .message_factory import TYPESTORE
-from .recover import CutMcap, salvage_sqlite
+from .storage.recover import CutMcap, salvage_sqlite
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = ('.mcap', '.db3')

@@ -45,5 +45,4 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.videos, rig, arguments.out, ImportConfig(start_ns, arguments.fps, arguments.jpeg_quality),
         storage=arguments.storage, overwrite=arguments.overwrite,
     )
-    frames = ', '.join(f'{video.camera} {video.frames}' for video in done)
-    print(f'{arguments.out}: {len(done)} cameras; frames: {frames}')
+    print(f'{arguments.out}: {len(done)} cameras; frames: {", ".join(map(str, done))}')

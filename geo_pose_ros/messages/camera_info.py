@@ -1,6 +1,8 @@
-"""sensor_msgs/CameraInfo <-> Intrinsics."""
+"""sensor_msgs/CameraInfo <-> Intrinsics, and which images they fit."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from .stamps import to_header
 _IDENTITY = np.eye(3).ravel()
 # As of Camera.
 _ROTATION_TOLERANCE = 1e-4
+# Codecs code blocks of 16 px; players crop what was added at the right and the bottom.
+_CODEC_BLOCK_PX = 16
 
 
 def intrinsics_from_camera_info(message: Message, camera: str) -> Intrinsics:
@@ -80,6 +84,28 @@ def _of_the_image(message: Message, camera: str, K: FloatArray, D: FloatArray, m
         return Intrinsics(K, D, model, width // bin_x, height // bin_y)
     except GeoPoseError as error:
         raise CalibrationError(f"Camera '{camera}': camera_info: {error}") from error
+
+
+def fit_to_images(intrinsics: Intrinsics, width: int, height: int, camera: str) -> tuple[Intrinsics, str]:
+    """Return the intrinsics of images of this size, and what is to be said of it; '' where the sizes agree.
+
+    Images that differ by less than a codec's block were cropped, or were filled up, at the right and bottom: K stays.
+    The one rule for the sizes of images, for videos, bags and nodes.
+
+    Raises:
+        CalibrationError: for another size; names the camera and both sizes.
+    """
+    calibrated, sent = (intrinsics.width, intrinsics.height), (width, height)
+    if calibrated == sent:
+        return intrinsics, ''
+    sizes = f"Camera '{camera}': its images are {width}x{height} px, its calibration is of {calibrated[0]}x{calibrated[1]}"
+    if max(abs(a - b) for a, b in zip(calibrated, sent, strict=True)) < _CODEC_BLOCK_PX:
+        fitted = replace(intrinsics, width=width, height=height)
+        return fitted, f'{sizes}; taken as a crop at the right and bottom.'
+    hint = 'Calibrate at the size that is streamed, or set binning or roi.'
+    if calibrated == sent[::-1]:
+        hint = f'One of them is turned by 90 degrees. {hint}'
+    raise CalibrationError(f'{sizes}. {hint}')
 
 
 def uncalibrated_camera_info(make: MessageFactory, width: int, height: int, stamp_ns: int, frame_id: str) -> Message:

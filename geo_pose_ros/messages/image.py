@@ -18,8 +18,9 @@ import numpy as np
 from PIL import Image
 
 from ..arrays import UInt8Array
-from ..errors import FrameError
+from ..errors import CalibrationError, FrameError
 from ..types import Frame, Intrinsics
+from .camera_info import fit_to_images
 from .factory import Message, MessageFactory
 from .stamps import stamp_of, to_header
 
@@ -64,6 +65,8 @@ ENCODINGS = tuple(_ENCODINGS)
 BRIDGED = ('bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', *(f'bayer_{order}8' for order in _BAYER), 'yuv422', 'yuv422_yuy2')
 # sensor_msgs/Image -> BGR (H, W, 3).
 Converter = Callable[[Message], UInt8Array]
+# The intrinsics that images must fit, None if any will do, and who gets what is to be said of it.
+_Calibrated = tuple[Intrinsics | None, Callable[[str], None] | None]
 # A header with more px is damaged; these take 150 MB.
 _MOST_PIXELS = 50_000_000
 # A block of 64 px of a JPEG takes a bit or more.
@@ -78,21 +81,21 @@ _REDUCED_DECODE = {
 
 def frame_from_message(
     message: Message, camera: str, intrinsics: Intrinsics | None = None, max_side_px: int = 0,
-    bridge: Converter | None = None,
+    bridge: Converter | None = None, note: Callable[[str], None] | None = None,
 ) -> Frame:
     """Return the frame of an Image or CompressedImage of ``camera``.
 
-    ``intrinsics``, if given, must be of this image size; ``bridge``, if given, converts raw images of the encodings
-    BRIDGED. The frame is made smaller by 2, 4 or 8 until its longer side is at most ``max_side_px`` (0: never); JPEGs
-    are decoded smaller, which takes less time.
+    ``intrinsics``, if given, must fit this image size (``fit_to_images``, whose words ``note`` gets); ``bridge``, if
+    given, converts raw images of the encodings BRIDGED. The frame is made smaller by 2, 4 or 8 until its longer side is
+    at most ``max_side_px`` (0: never); JPEGs are decoded smaller, which takes less time.
 
     Raises:
         FrameError: if the image cannot be used; says why.
     """
     if hasattr(message, 'encoding'):
-        image, reduction = _decode_raw(message, camera, intrinsics, max_side_px, bridge)
+        image, reduction = _decode_raw(message, camera, (intrinsics, note), max_side_px, bridge)
     else:
-        image, reduction = _decode_compressed(message, camera, intrinsics, max_side_px)
+        image, reduction = _decode_compressed(message, camera, (intrinsics, note), max_side_px)
     return Frame(camera, stamp_of(message), image, reduction)
 
 
@@ -169,21 +172,26 @@ def _next_start_or_end(data: bytes, at: int) -> int | None:
     return int(rest[found[0] + 1]) if len(found) else None
 
 
-def _check_size(width: int, height: int, camera: str, intrinsics: Intrinsics | None) -> None:
-    if intrinsics is not None and (width, height) != (intrinsics.width, intrinsics.height):
-        raise FrameError(
-            f"Camera '{camera}': received an image of {width}x{height} px, camera_info says "
-            f'{intrinsics.width}x{intrinsics.height}. Calibrate at the size that is streamed, or set binning or roi.'
-        )
+def _check_size(
+    width: int, height: int, camera: str, intrinsics: Intrinsics | None, note: Callable[[str], None] | None
+) -> None:
     if width * height > _MOST_PIXELS:
         raise FrameError(
             f"Camera '{camera}': an image of {width}x{height} px, expected at most {_MOST_PIXELS} px; send smaller "
             'ones.'
         )
+    if intrinsics is None:
+        return
+    try:
+        _, text = fit_to_images(intrinsics, width, height, camera)
+    except CalibrationError as error:
+        raise FrameError(str(error)) from error
+    if text and note is not None:
+        note(text)
 
 
 def _decode_compressed(
-    message: Message, camera: str, intrinsics: Intrinsics | None, max_side_px: int
+    message: Message, camera: str, calibrated: _Calibrated, max_side_px: int
 ) -> tuple[UInt8Array, int]:
     description = str(message.format)
     source, _, codec = description.partition(';')
@@ -195,7 +203,7 @@ def _decode_compressed(
         )
     buffer = np.frombuffer(message.data, np.uint8)
     width, height = compressed_size(buffer.tobytes(), camera)
-    _check_size(width, height, camera, intrinsics)
+    _check_size(width, height, camera, *calibrated)
     reduction = reduction_for(width, height, max_side_px)
     is_jpeg = buffer[0] == 0xFF
     # Calibrations are of the sensor's pixels, whatever orientation EXIF suggests.
@@ -213,7 +221,7 @@ def _decode_compressed(
 
 
 def _decode_raw(
-    message: Message, camera: str, intrinsics: Intrinsics | None, max_side_px: int, bridge: Converter | None
+    message: Message, camera: str, calibrated: _Calibrated, max_side_px: int, bridge: Converter | None
 ) -> tuple[UInt8Array, int]:
     name = str(message.encoding).lower()
     if name not in _ENCODINGS:
@@ -237,7 +245,7 @@ def _decode_raw(
             f"Camera '{camera}': received {width}x{height} {name}, whose colour is of pairs of pixels; expected even "
             'sides. Set the driver to another size or encoding.'
         )
-    _check_size(width, height, camera, intrinsics)
+    _check_size(width, height, camera, *calibrated)
     if bridge is not None and name in BRIDGED:
         image = bridge(message)
     else:

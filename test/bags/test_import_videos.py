@@ -124,14 +124,14 @@ def test_codec_crop_keeps_K(tmp_path, caplog, width, height):
         lens = rig_from_bag(reader)['cam0'].intrinsics
     assert (lens.width, lens.height) == (WIDTH, HEIGHT)
     np.testing.assert_array_equal(lens.K, rig['cam0'].intrinsics.K)
-    warning = f"Camera 'cam0': the video is 96x64 px, its calibration {width}x{height}; taken as a crop"
+    warning = f"Camera 'cam0': its images are 96x64 px, its calibration is of {width}x{height}; taken as a"
     assert [r.levelno for r in caplog.records if warning in r.message] == [logging.WARNING]
 
 
 @pytest.mark.parametrize(('width', 'height'), [(WIDTH + 16, HEIGHT), (HEIGHT, WIDTH)])
 def test_another_size_is_refused(tmp_path, width, height):
     with pytest.raises(
-        CalibrationError, match=f"Camera 'cam0': the video is 96x64 px, its calibration {width}x{height}. Film"
+        CalibrationError, match=f"Camera 'cam0': its images are 96x64 px, its calibration is of {width}x{height}"
     ):
         import_videos([film(tmp_path / 'cam0.mp4')], small_rig(width, height, 1), tmp_path / 'bag')
     assert not (tmp_path / 'bag').exists()
@@ -150,11 +150,11 @@ def test_what_is_no_video(tmp_path, content):
 class FakeCapture:
     """cv2.VideoCapture of frames ``width`` px wide, at given times."""
 
-    def __init__(self, times_ms, fps=50.0, count=None, widths=(WIDTH,) * 4):
+    def __init__(self, times_ms, fps=50.0, count=None, widths=(WIDTH,) * 40, flag=0.0):
         self.times_ms, self.widths, self.at = times_ms, widths, -1
         self.properties = {
             cv2.CAP_PROP_FPS: fps, cv2.CAP_PROP_FRAME_WIDTH: WIDTH, cv2.CAP_PROP_FRAME_HEIGHT: HEIGHT,
-            cv2.CAP_PROP_FRAME_COUNT: len(times_ms) if count is None else count,
+            cv2.CAP_PROP_FRAME_COUNT: len(times_ms) if count is None else count, cv2.CAP_PROP_ORIENTATION_META: flag,
         }  # fmt: skip
 
     def isOpened(self):
@@ -167,6 +167,9 @@ class FakeCapture:
 
     def get(self, key):
         return self.times_ms[self.at] if key == cv2.CAP_PROP_POS_MSEC else self.properties[key]
+
+    def set(self, key, value):
+        assert (key, value) == (cv2.CAP_PROP_ORIENTATION_AUTO, 0)
 
     def release(self):
         pass
@@ -184,17 +187,48 @@ def import_fake(tmp_path, monkeypatch, capture, **options):
     ('capture', 'fps', 'times_ns', 'warning'),
     [
         (FakeCapture([100.0, 110.0, 150.5]), None, [0, 10_000_000, 50_500_000], ''),
-        (FakeCapture([0.0, 20.0, 0.0, 0.0]), None, [0, 20_000_000, 40_000_000, 60_000_000],
+        (FakeCapture([0.0, 30.0, 0.0, 0.0]), None, [0, 30_000_000, 50_000_000, 70_000_000], ''),
+        (FakeCapture([0.0, 20.0] + 17 * [0.0]), None, [20_000_000 * n for n in range(19)],
          'has no usable times from frame 2 on; the rate 50 is used'),
         (FakeCapture([0.0, 20.0], count=10), None, [0, 20_000_000],
          'ends after 2 of 10 frames; it is cut off or damaged there'),
         (FakeCapture([0.0, 0.0], fps=0.0), 10.0, [0, 100_000_000], ''),
     ],
-    ids=['variable rate', 'unusable times', 'ends early', 'no rate'],
+    ids=['variable rate', 'frames that the decoder held', 'unusable times', 'ends early', 'no rate'],
 )  # fmt: skip
 def test_times_are_the_containers_or_the_rates(tmp_path, monkeypatch, caplog, capture, fps, times_ns, warning):
     assert import_fake(tmp_path, monkeypatch, capture, fps=fps) == times_ns
     assert warning in caplog.text if warning else not caplog.text
+
+
+@pytest.mark.parametrize('version', ['4.5.4', '4.6.0', '4.14.0'])
+@pytest.mark.parametrize('clockwise_deg', [0, 90, 180, 270])
+def test_videos_are_turned_alike_with_every_opencv(tmp_path, monkeypatch, caplog, version, clockwise_deg):
+    """4.6 gives the turn of the container counterclockwise. The corner that is dark tells how an image was turned."""
+    stored = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    stored[: HEIGHT // 2, : WIDTH // 2] = 20
+    flag = -clockwise_deg % 360 if version == '4.6.0' else clockwise_deg
+    capture = FakeCapture([0.0], flag=float(flag))
+    read = capture.read
+    monkeypatch.setattr(capture, 'read', lambda: (read()[0], stored))
+    monkeypatch.setattr(cv2, '__version__', version)
+    monkeypatch.setattr(cv2, 'VideoCapture', lambda _: capture)
+    (tmp_path / 'cam0.mp4').write_bytes(b'')
+    size = (HEIGHT, WIDTH) if clockwise_deg in (90, 270) else (WIDTH, HEIGHT)
+    [done] = import_videos([tmp_path / 'cam0.mp4'], small_rig(*size, 1), tmp_path / 'bag')
+    turned = f' (turned by {clockwise_deg} degrees, as the video says)' if clockwise_deg else ''
+    assert str(done) == f'cam0 1{turned}'
+    with BagReader(tmp_path / 'bag') as reader:
+        image = frame_from_message(next(reader.messages(['/cam0/image_raw/compressed'])).decode(), 'cam0').image
+    corners = [image[y, x].max() < 60 for y, x in ((4, 4), (4, -4), (-4, -4), (-4, 4))]
+    assert image.shape[1::-1] == size and corners.index(True) == clockwise_deg // 90 and sum(corners) == 1
+    assert ('to be turned by 180 degrees, and was. Its calibration must' in caplog.text) == (clockwise_deg == 180)
+
+
+def test_a_turned_video_of_another_size_names_its_flag(tmp_path, monkeypatch):
+    capture = FakeCapture([0.0], flag=90.0)
+    with pytest.raises(CalibrationError, match=r'is turned by 90 degrees\..* to be turned by 90 degrees, and'):
+        import_fake(tmp_path, monkeypatch, capture)
 
 
 @pytest.mark.parametrize(

@@ -174,12 +174,18 @@ def test_flat_images_are_no_bombs(library):
 
 def test_size_must_be_that_of_camera_info(library):
     lens = intrinsics()  # 1280 x 960
-    match = r"Camera 'left': received an image of 64x48 px, camera_info says 1280x960\. Calibrate"
+    match = r"Camera 'left': its images are 64x48 px, its calibration is of 1280x960\. Calibrate"
     with pytest.raises(FrameError, match=match):
         frame_from_message(raw(library, smooth_image(), 'bgr8'), 'left', lens)
     with pytest.raises(FrameError, match=match):
         frame_from_message(compressed(library, jpeg(smooth_image())), 'left', lens)
     assert frame_from_message(raw(library, smooth_image(960, 1280), 'bgr8'), 'left', lens).reduction == 1
+    notes = []
+    for message in (raw(library, smooth_image(952, 1280), 'bgr8'), compressed(library, jpeg(smooth_image(952, 1280)))):
+        assert frame_from_message(message, 'left', lens, note=notes.append).image.shape == (952, 1280, 3)
+    assert notes == 2 * [
+        "Camera 'left': its images are 1280x952 px, its calibration is of 1280x960; taken as a crop at the right and bottom."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,12 @@ class SetProcessor:
     def _reader(self) -> MessageReader[bytes]:
         keypoints_cameras = [name for name in self._names if transport_of(self._config, name) == 'keypoints']
         skeleton = get_skeleton(self._config.keypoints_skeleton)
-        return MessageReader(self._decode, self._config.pipeline.detector, skeleton, keypoints_cameras, self._bridge)
+        return MessageReader(
+            self._decode, self._config.pipeline.detector, skeleton, keypoints_cameras, self._bridge, self._note_size
+        )
+
+    def _note_size(self, camera: str, text: str) -> None:
+        self._statistics.happened(f'camera {camera}', 'size', text.rstrip('.'), monotonic_ns())
 
     def _decode(self, camera: Camera, cdr: bytes) -> PointCloud2 | SimpleNamespace:
         transport = transport_of(self._config, camera.name)

@@ -139,7 +139,7 @@ GARBAGE: dict[str, dict[str, Callable[[Cameras, int], Any]]] = {
         'truncated JPEG': _truncated, 'expected a JPEG': lambda c, stamp_ns: c.compressed('cam2', stamp_ns, b''),
     },
     'raw': {
-        '160x240 px, camera_info says 320x240': lambda c, stamp_ns: c.raw('cam2', stamp_ns, width=160),
+        '160x240 px, its calibration is of 320x240': lambda c, stamp_ns: c.raw('cam2', stamp_ns, width=160),
         "unknown image encoding 'rgb565'": lambda c, stamp_ns: c.raw('cam2', stamp_ns, encoding='rgb565'),
     },
     'keypoints': {'received width 16, expected 17 joints': _narrow},

@@ -1,4 +1,6 @@
-"""Read bags: ROS 2, MCAP or sqlite3, whole or cut off; every fault is a BagError that says what to do.
+"""Read bags: ROS 2, MCAP or sqlite3, whole or cut off, and ROS 1; every fault is a BagError that says what to do.
+
+Messages of ROS 1 become those of ROS 2. Frames of a driver that leaves their stamps at 0 get the time received.
 
 rosbags, SQLite and the decompressors raise errors of a dozen kinds on damaged bytes, so this module catches every
 ``Exception`` of theirs and raises a BagError from it.
@@ -10,7 +12,8 @@ import logging
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +22,18 @@ from rosbags.interfaces import Connection, Qos
 from rosbags.typesys.store import Typestore
 
 from ..errors import BagError, FrameError
-from ..messages.cdr import header_stamp_ns
+from ..messages.cdr import header_stamp_ns, with_header_stamp
 from ..messages.factory import Message
-from ..rigs.topics import Topic
+from ..messages.stamps import NO_STAMP, stamp_or_arrival
+from ..rigs.topics import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, Topic
 from .message_factory import TYPESTORE
-from .storage.recover import CutMcap, salvage_sqlite
+from .storage.kinds import is_ros1_bag, storage_files
+from .storage.recover import cut_mcap, salvage_sqlite
+from .storage.ros1 import Convert, converter, mcap_view, ros2_name
 
 _LOG = logging.getLogger(__name__)
-_SUFFIXES = ('.mcap', '.db3')
+# Types whose messages are of one instant: their stamp is when their content was true.
+_FRAMES = (IMAGE, COMPRESSED_IMAGE, POINT_CLOUD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,10 @@ class BagReader(AbstractContextManager['BagReader']):
         start_ns, end_ns: time of the first and last message (0 if there is none).
         typestore: the message definitions of the bag.
         damage: what is missing, in words; '' for a whole bag.
+        unstamped: topics of frames whose stamps are 0, as far as their messages were asked for.
 
     Raises:
-        BagError: if there is no bag, it is of ROS 1 or another kind, or not one message can be read.
+        BagError: if there is no bag, it is something else, or not one message can be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,6 +97,9 @@ class BagReader(AbstractContextManager['BagReader']):
         if self.damage:
             _LOG.warning('%s', self.damage)
         self.typestore = self._reader.typestore
+        self.unstamped: set[str] = set()
+        self._stamped: set[str] = set()
+        self._converters: dict[str, Convert] = {}
         self.offered_qos: dict[str, tuple[Qos, ...]] = {}
         self.topics: Mapping[str, Topic] = self._list_topics()
         self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time - 1
@@ -97,9 +108,16 @@ class BagReader(AbstractContextManager['BagReader']):
 
     def _open(self) -> AnyReader:
         files = storage_files(self.path)
+        views = [mcap_view(file) for file in files if file.suffix == '.mcap']
+        self._is_ros1 = is_ros1_bag(self.path) or any(view is not None for view in views)
         try:
-            return _opened([self.path])
-        except Exception as error:  # noqa: BLE001 - see the module's docstring
+            return _opened([view for view in views if view is not None] or [self.path])
+        except Exception as error:
+            if is_ros1_bag(self.path):
+                raise BagError(
+                    f"Bag '{self.path}' cannot be read: {str(error).rstrip('.')}. Mend it in ROS 1: rosbag reindex "
+                    f'{self.path}, or copy it again.'
+                ) from error
             return self._open_damaged(files or [self.path], error)
 
     def _open_damaged(self, files: list[Path], cause: Exception) -> AnyReader:
@@ -125,8 +143,8 @@ class BagReader(AbstractContextManager['BagReader']):
             _opened([file]).close()
         except Exception as error:  # noqa: BLE001 - see the module's docstring
             if file.suffix == '.mcap':
-                cut = CutMcap(file)
-                return cut, f'{file.name} is cut off: {cut.lost_bytes} of {file.stat().st_size} bytes are lost'
+                cut, lost_bytes = cut_mcap(file)
+                return cut, f'{file.name} is cut off: {lost_bytes} of {file.stat().st_size} bytes are lost'
             folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix='geo_pose_')))
             salvage_sqlite(file, folder / file.name)
             return folder / file.name, f'{file.name}: {error}'
@@ -142,14 +160,17 @@ class BagReader(AbstractContextManager['BagReader']):
     def _list_topics(self) -> dict[str, Topic]:
         topics: dict[str, Topic] = {}
         for connection in self._reader.connections:
-            old = topics.get(connection.topic)
-            if old is not None and old.message_type != connection.msgtype:
+            old, message_type = topics.get(connection.topic), ros2_name(connection.msgtype)
+            if old is not None and old.message_type != message_type:
                 raise BagError(
-                    f"Topic '{connection.topic}' of '{self.path}' holds {old.message_type} and {connection.msgtype}; "
+                    f"Topic '{connection.topic}' of '{self.path}' holds {old.message_type} and {message_type}; "
                     'record it with one type.'
                 )
             count = connection.msgcount + (old.count if old else 0)
-            topics[connection.topic] = Topic(connection.topic, connection.msgtype, count)
+            topics[connection.topic] = Topic(connection.topic, message_type, count)
+            convert = converter(self.typestore, message_type, ros1=self._is_ros1)
+            if convert is not None:
+                self._converters[message_type] = convert
             self.offered_qos[connection.topic] = tuple(getattr(connection.ext, 'offered_qos_profiles', ()))
         return topics
 
@@ -173,16 +194,47 @@ class BagReader(AbstractContextManager['BagReader']):
         wanted: list[Connection] = [c for c in self._reader.connections if topics is None or c.topic in topics]
         if not wanted:
             return
+        self._find_unstamped(wanted)
         read, last_ns = 0, self.start_ns
         try:
             for connection, time_ns, raw in self._reader.messages(wanted, start_ns, stop_ns):
                 read, last_ns = read + 1, time_ns
-                yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(raw), self.typestore)
+                message = self._message(connection, time_ns, raw)
+                if message.topic in self.unstamped:
+                    stamp_ns = stamp_or_arrival(message.stamp_ns, time_ns)
+                    message = replace(message, raw=with_header_stamp(message.raw, stamp_ns))
+                yield message
         except Exception as error:
             raise BagError(
                 f"Bag '{self.path}' is damaged after {read} messages, {(last_ns - self.start_ns) / 1e9:.3f} s from its "
                 f'start: {error}. Copy it again; what was read before is sound.'
             ) from error
+
+    def _message(self, connection: Connection, time_ns: int, raw: bytes) -> BagMessage:
+        message_type = self.topics[connection.topic].message_type
+        convert = self._converters.get(message_type)
+        known = convert is not None and message_type in TYPESTORE.fielddefs
+        return BagMessage(
+            connection.topic, message_type, time_ns, bytes(raw) if convert is None else convert(raw),
+            TYPESTORE if known else self.typestore,
+        )
+
+    def _find_unstamped(self, connections: Iterable[Connection]) -> None:
+        """Find the topics of frames whose first stamps are 0, and say so once; a simulation's first stamp may be 0."""
+        for connection in connections:
+            topic = connection.topic
+            if topic in self._stamped | self.unstamped or self.topics[topic].message_type not in _FRAMES:
+                continue
+            self._stamped.add(topic)
+            try:
+                first = [self._message(*m) for m in islice(self._reader.messages([connection]), 2)]
+                stamped = not first or any(message.stamp_ns for message in first) or first[0].time_ns == 0
+            except Exception:  # noqa: BLE001 - whoever reads the messages says what is wrong
+                continue
+            if not stamped:
+                self._stamped.discard(topic)
+                self.unstamped.add(topic)
+                _LOG.warning("Topic '%s': %s.", topic, NO_STAMP)
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
@@ -202,32 +254,3 @@ def _opened(paths: list[Any]) -> AnyReader:
     reader = AnyReader(paths, default_typestore=TYPESTORE)
     reader.open()
     return reader
-
-
-def storage_files(path: Path) -> list[Path]:
-    """Return the storage files of a bag: a folder (with none, if its metadata lists what is gone), or the file itself.
-
-    Raises:
-        BagError: if there is nothing, or something else.
-    """
-    if not path.exists():
-        raise BagError(f"There is no bag at '{path}'. Give the folder that holds metadata.yaml.")
-    if path.suffix == '.bag':
-        raise BagError(f"'{path}' is a ROS 1 bag. Convert it: rosbags-convert --src {path} --dst {path.stem}")
-    if path.is_dir():
-        files = sorted(child for child in path.iterdir() if child.suffix in _SUFFIXES)
-        if not files and not (path / 'metadata.yaml').exists():
-            raise BagError(f"'{path}' is not a bag: it holds no metadata.yaml and no .mcap or .db3 file.")
-        return files
-    if path.suffix not in _SUFFIXES:
-        raise BagError(f"'{path}' is not a bag: expected a folder with metadata.yaml, an .mcap or a .db3 file.")
-    return [path]
-
-
-def is_bag(path: Path) -> bool:
-    """Return whether ``path`` is a bag's folder, with metadata or storage files."""
-    try:
-        storage_files(path)
-    except BagError:
-        return False
-    return path.is_dir()

@@ -14,7 +14,7 @@ from rosbags.typesys.store import Typestore
 from ..errors import BagError
 from ..messages.factory import Message
 from .message_factory import TYPESTORE
-from .read import is_bag
+from .storage.kinds import is_bag
 
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 # Metadata version 8 is read by every distribution from Humble on; 9 is not.

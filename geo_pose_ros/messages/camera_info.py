@@ -98,7 +98,8 @@ def fit_to_images(intrinsics: Intrinsics, width: int, height: int, camera: str) 
     calibrated, sent = (intrinsics.width, intrinsics.height), (width, height)
     if calibrated == sent:
         return intrinsics, ''
-    sizes = f"Camera '{camera}': its images are {width}x{height} px, its calibration is of {calibrated[0]}x{calibrated[1]}"
+    of = f'{calibrated[0]}x{calibrated[1]}'
+    sizes = f"Camera '{camera}': its images are {width}x{height} px, its calibration is of {of}"
     if max(abs(a - b) for a, b in zip(calibrated, sent, strict=True)) < _CODEC_BLOCK_PX:
         fitted = replace(intrinsics, width=width, height=height)
         return fitted, f'{sizes}; taken as a crop at the right and bottom.'

@@ -37,6 +37,18 @@ def stamp_of(message: Message) -> int:
     return from_time(message.header.stamp)
 
 
+# What is said of frames without a stamp.
+NO_STAMP = 'its stamps are 0; the time of arrival stands for them. Let its driver stamp at acquisition'
+
+
+def stamp_or_arrival(stamp_ns: int, arrived_ns: int) -> int:
+    """Return the time of a frame: its stamp, or its arrival where the driver leaves the stamp at 0.
+
+    All frames without a stamp would be of one instant, and none but the first be used.
+    """
+    return stamp_ns or arrived_ns
+
+
 def nearest_indices(stamps_ns: ArrayLike, at_ns: ArrayLike, within_ns: float) -> IntArray:
     """Return for each of ``at_ns`` (M,) the index of the nearest of ``stamps_ns`` (N,), -1 where none is near.
 

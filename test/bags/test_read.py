@@ -88,8 +88,7 @@ def test_damaged_messages():
     ('name', 'content', 'message'),
     [
         ('nowhere', None, r'There is no bag at .*Give the folder that holds metadata\.yaml'),
-        ('old.bag', '#ROSBAG V2.0\n', r'is a ROS 1 bag\. Convert it: rosbags-convert'),
-        ('clip.mp4', '', r"clip\.mp4' is not a bag: expected a folder with metadata\.yaml"),
+        ('clip.mp4', '', r"clip\.mp4' is not a bag: expected a folder with metadata\.yaml, an \.mcap"),
         ('text.mcap', 'not a container at all, only some longer text in a file', 'cannot be read'),
         ('text.db3', 'not a database' * 100, r'cannot be read: file is not a database\. No message'),
     ],

@@ -9,7 +9,8 @@ from rosbags.rosbag2 import Reader
 
 from geo_pose_ros.bags import write
 from geo_pose_ros.bags.message_factory import RosbagsFactory
-from geo_pose_ros.bags.read import BagReader, is_bag
+from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.storage.kinds import is_bag
 from geo_pose_ros.bags.write import DEFAULT_QOS, LATCHED_QOS, BagWriter
 from geo_pose_ros.errors import BagError
 

@@ -184,7 +184,8 @@ def test_size_must_be_that_of_camera_info(library):
     for message in (raw(library, smooth_image(952, 1280), 'bgr8'), compressed(library, jpeg(smooth_image(952, 1280)))):
         assert frame_from_message(message, 'left', lens, note=notes.append).image.shape == (952, 1280, 3)
     assert notes == 2 * [
-        "Camera 'left': its images are 1280x952 px, its calibration is of 1280x960; taken as a crop at the right and bottom."
+        "Camera 'left': its images are 1280x952 px, its calibration is of 1280x960; taken as a crop at the right and "
+        'bottom.'
     ]
 
 

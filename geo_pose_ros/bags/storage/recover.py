@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import sqlite3
 import struct
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -21,19 +22,24 @@ _TAIL = (
 )
 
 
-class CutMcap:
-    """The part of a cut MCAP file before the cut, as a readable path that ends as a closed file does.
+class McapView:
+    """A readable path that shows an MCAP file otherwise than it is, without a copy.
 
     Attributes:
         name, suffix: of the file.
-        lost_bytes: after the last whole record.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, end: int | None = None, patches: Mapping[int, bytes] | None = None) -> None:
+        """Show the file.
+
+        Args:
+            path: of the file.
+            end: after so many bytes it ends as a closed file does; None: where it ends.
+            patches: other bytes, by their offset.
+        """
+        self._path, self._patches = path, patches or {}
         self.name, self.suffix = path.name, path.suffix
-        self._end = _end_of_whole_records(path)
-        self.lost_bytes = path.stat().st_size - self._end
+        self._end, self._tail = (path.stat().st_size, b'') if end is None else (end, _TAIL)
 
     def exists(self) -> bool:
         """Return whether the file is there."""
@@ -44,19 +50,25 @@ class CutMcap:
         return False
 
     def open(self, mode: str = 'rb') -> io.BufferedReader:
-        """Return the closed view, for reading."""
-        return io.BufferedReader(_CutFile(self._path, self._end))
+        """Return the view, for reading."""
+        return io.BufferedReader(_ViewedFile(self._path, self._end, self._tail, self._patches))
 
     def __str__(self) -> str:
         return str(self._path)
 
 
-class _CutFile(io.RawIOBase):
-    """The first ``end`` bytes of a file, followed by the tail of a closed MCAP."""
+def cut_mcap(path: Path) -> tuple[McapView, int]:
+    """Return the part of a cut MCAP file before the cut, and how many bytes are lost after its last whole record."""
+    end = _end_of_whole_records(path)
+    return McapView(path, end), path.stat().st_size - end
 
-    def __init__(self, path: Path, end: int) -> None:
+
+class _ViewedFile(io.RawIOBase):
+    """The first ``end`` bytes of a file with ``patches``, followed by ``tail``."""
+
+    def __init__(self, path: Path, end: int, tail: bytes, patches: Mapping[int, bytes]) -> None:
         self._file = path.open('rb')
-        self._end = end
+        self._end, self._tail, self._patches = end, tail, patches
         self._at = 0
 
     def readable(self) -> bool:
@@ -66,7 +78,7 @@ class _CutFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._end + len(_TAIL)}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._end + len(self._tail)}[whence]
         self._at = base + offset
         return self._at
 
@@ -74,9 +86,13 @@ class _CutFile(io.RawIOBase):
         size = len(buffer)
         if self._at < self._end:
             self._file.seek(self._at)
-            data = self._file.read(min(size, self._end - self._at))
+            data = bytearray(self._file.read(min(size, self._end - self._at)))
+            for offset, patch in self._patches.items():
+                first, last = max(offset, self._at), min(offset + len(patch), self._at + len(data))
+                if first < last:
+                    data[first - self._at : last - self._at] = patch[first - offset : last - offset]
         else:
-            data = _TAIL[self._at - self._end :][:size]
+            data = bytearray(self._tail[self._at - self._end :][:size])
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)

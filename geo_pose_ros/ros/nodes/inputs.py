@@ -20,6 +20,7 @@ from rclpy.subscription import Subscription
 
 from ...errors import FrameError
 from ...messages.cdr import header_stamp_ns, with_header_stamp
+from ...messages.stamps import NO_STAMP, stamp_or_arrival
 from ..health.statistics import NodeStatistics
 from ..io.message_factory import message_class
 from ..io.qos import (
@@ -164,11 +165,10 @@ class CameraInput:
             self._statistics.problem(self.name, 'no header', str(error), now_ns)
             return
         if stamp_ns == 0:
-            # All its frames would be one instant, and none but the first be used.
-            stamp_ns = self._node.get_clock().now().nanoseconds
+            # A simulation's clock that nobody publishes stands at 0.
+            stamp_ns = stamp_or_arrival(stamp_ns, self._node.get_clock().now().nanoseconds or time.time_ns())
             cdr = with_header_stamp(cdr, stamp_ns)
-            text = 'its stamps are 0; the time of arrival stands for them. Let its driver stamp at acquisition'
-            self._statistics.happened(f'camera {self.name}', 'no stamp', text, now_ns)
+            self._statistics.happened(f'camera {self.name}', 'no stamp', NO_STAMP, now_ns)
         self._take(self.name, stamp_ns, cdr)
 
     def notes(self, is_away: bool) -> dict[str, str]:

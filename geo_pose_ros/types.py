@@ -407,11 +407,9 @@ class Bodies3D:
         joints = len(self.skeleton)
         freeze(self, 'Bodies3D.', {'xyz': (None, joints, 3)})
         each = (len(self.xyz), joints)
-        for name, unknown in (
-            ('velocity', np.full((*each, 3), np.nan)), ('age_s', np.full(each, np.nan)), ('views', np.zeros(each)),
-        ):
+        for name, shape, unknown in (('velocity', (*each, 3), np.nan), ('age_s', each, np.nan), ('views', each, 0)):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, unknown)
+                object.__setattr__(self, name, np.full(shape, unknown))
         freeze(self, 'Bodies3D.', {
             'covariance': (*each, 3, 3), 'confidence': each, 'reprojection_error': each, 'velocity': (*each, 3),
             'age_s': each,

@@ -5,49 +5,36 @@ from __future__ import annotations
 import numpy as np
 
 from ..fusion.estimate import Estimate
-from ..geometry.matrices import traces
 from ..skeleton import Skeleton
 from ..types import Bodies3D
-from .settings import TrackingConfig
+from .kernels import tracks as kernels
 from .tracks import Tracks
 
-# A joint without an inlier has half of the largest confidence at this standard deviation.
-_HALF_CONFIDENCE_M = 0.1
 
-
-def to_bodies(
-    stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracks: Tracks, config: TrackingConfig
-) -> Bodies3D:
+def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracks: Tracks) -> Bodies3D:
     """Return the confirmed bodies, the first of which are those of ``estimate``, with the inliers of each joint.
 
-    Those not measured now are predicted, for as long as ``config`` says; with the filter off, bodies are as measured. A
-    joint's confidence is the mean of its inliers; of a joint without any, one that falls with its uncertainty.
+    Those not measured now are predicted, for as long as the tracks' settings say; with the filter off, bodies are as
+    measured. A joint's confidence is the mean of its inliers; of a joint without any, one that falls with its
+    uncertainty.
     """
-    solution, inlier = estimate.solution, estimate.solution.inlier
-    measured, joints = inlier.shape[1], len(skeleton)
-    shown = tracks.confirmed & ~tracks.lost
-    shown[measured:] &= tracks.sigma_m()[measured:] <= config.max_sigma_m
-    xyz, covariance = tracks.filter.position, tracks.filter.covariance + tracks.systematic
-    if not config.enabled:
-        shown[measured:] = False
-        xyz = np.concatenate([solution.xyz, xyz[measured:]])
-        covariance = np.concatenate([solution.covariance, covariance[measured:]])
-    known = np.isfinite(xyz[..., 0])
-    covariance = np.where(known[..., None, None], covariance, np.nan)
-    num_views = np.zeros((len(tracks), joints), np.int64)
-    error = np.full((len(tracks), joints), np.nan)
-    count = solution.num_views
-    num_views[:measured] = count
-    confidence = 0.5 / (1.0 + traces(covariance) / _HALF_CONFIDENCE_M**2)
-    confidence[np.isnan(confidence)] = 0.0
-    seen, divisor = count > 0, np.maximum(count, 1)
-    np.copyto(error[:measured], np.where(inlier, solution.residual_px, 0.0).sum(0) / divisor, where=seen)
-    np.copyto(confidence[:measured], (inlier * estimate.views.confidence).sum(0) / divisor, where=seen)
-    velocity = np.where(known[..., None], tracks.filter.velocity, np.nan)
-    age_s = np.where(known, tracks.filter.age_s, np.nan)
-    views = np.zeros((len(tracks), joints), np.int64)
-    views[:measured] = np.tensordot(1 << np.arange(len(inlier)), inlier.astype(np.int64), 1)
-    bodies = Bodies3D(
-        stamp_ns, frame_id, skeleton, xyz, covariance, confidence, num_views, error, tracks.ids, velocity, age_s, views
+    solution, columns, joints = estimate.solution, tracks.columns, tracks.filter.joints
+    xyz, covariance = np.ascontiguousarray(solution.xyz), np.ascontiguousarray(solution.covariance)
+    residual_px = np.ascontiguousarray(solution.residual_px)
+    confidence = np.ascontiguousarray(estimate.views.confidence)
+    measured = kernels.Measured(xyz, covariance, np.ascontiguousarray(solution.inlier), residual_px, confidence)
+    rows = np.empty(len(tracks), np.int64)
+    rows = rows[: kernels.choose_published(columns, joints, measured.inlier.shape[1], tracks.limits, rows)]
+    each = len(rows), len(skeleton)
+    out = kernels.Published(
+        np.empty((*each, 3)), np.empty((*each, 3, 3)), np.empty(each), np.empty(each, np.int64), np.empty(each),
+        np.empty((*each, 3)), np.empty(each), np.empty(each, np.int64),
     )
-    return bodies.select(shown)
+    kernels.write_published(columns, joints, measured, rows, tracks.limits, out)
+    for array in out:
+        # Bodies need no copy of their own.
+        array.flags.writeable = False
+    return Bodies3D(
+        stamp_ns, frame_id, skeleton, out.xyz, out.covariance, out.confidence, out.num_views, out.error,
+        tracks.ids[rows], out.velocity, out.age_s, out.views,
+    )

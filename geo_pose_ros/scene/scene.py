@@ -224,9 +224,8 @@ class Scene:
             self._bones.learn(ids, tracks.ids, solution.seen_xyz, solution.seen_covariance)
         if self._lifter is not None:
             self._lifter.remember(observation.stamp_ns, cameras, measured.estimate.views, ids, tracks.ids)
-        return measured, to_bodies(
-            observation.stamp_ns, self._rig.world_frame_id, BODY17, measured.estimate, tracks, config
-        )
+        bodies = to_bodies(observation.stamp_ns, self._rig.world_frame_id, BODY17, measured.estimate, tracks)
+        return measured, bodies
 
     def _report(
         self, observation: Observation, keypoints: Mapping[str, Keypoints2D], measured: Measured, bodies: Bodies3D,

@@ -16,25 +16,9 @@ from ..arrays import NS_PER_S, BoolArray, FloatArray, IntArray
 from ..errors import ShapeError
 from ..fusion.solver import Solution
 from ..fusion.table import Columns
-from ..geometry.matrices import traces
 from .joint_filter import JointFilter
+from .kernels import tracks as kernels
 from .settings import TrackingConfig
-
-# Time over which the detection rate is averaged.
-_RATE_S = 0.5
-# A body seen by this share of the cameras that should see it is confirmed at once, if three cameras or more do; by this
-# share after confirm_sets.
-_CONFIRMED_AT_ONCE, _CONFIRMED_SOON = 0.75, 0.5
-# One that few cameras see is confirmed when it has been seen so often too: at low rates, confirm_s is a set or two.
-_LASTED_SETS = 5
-# Variance of a body's centre after two views have seen so many of its joints, m^2, and how it grows while they do not,
-# m^2/s: one view, or the lifter's idea of a body's size, does not say how far away somebody is.
-_LEAST_JOINTS = 4
-_CENTRE_M2 = 0.05**2
-_CENTRE_GROWTH_M2_S = 0.08
-# How much less a tentative track counts in the assignment than a confirmed one, and one that was not seen for so long.
-_TENTATIVE_WEIGHT = 0.5
-_UNSEEN_WEIGHT, _UNSEEN_S = 0.6, 0.15
 
 
 class Tracks(Columns):
@@ -62,6 +46,10 @@ class Tracks(Columns):
         """Start with no body of ``joints`` joints."""
         self._config = config
         self._joints = joints
+        self.limits = kernels.Limits(
+            config.max_gap_s, config.remember_s, config.tentative_s, config.confirm_sets, config.confirm_s,
+            config.max_sigma_m, config.enabled,
+        )
         self._next_id = 0
         self.reset()
 
@@ -93,6 +81,14 @@ class Tracks(Columns):
         return f'Tracks({who})'
 
     @property
+    def columns(self) -> kernels.Columns:
+        """The arrays, as kernels take them."""
+        return kernels.Columns(
+            self.ids, self.confirmed, self.detection_rate, self.sets, self.unseen_s, self.age_s, self.views,
+            self.centre_variance, self.systematic,
+        )
+
+    @property
     def lost(self) -> BoolArray:
         """(T,) the tracks that are only remembered."""
         return np.asarray(self.unseen_s > self._config.max_gap_s)
@@ -107,15 +103,9 @@ class Tracks(Columns):
         dt_s = 0.0 if self.stamp_ns is None else (stamp_ns - self.stamp_ns) / NS_PER_S
         self.filter.predict(dt_s, self.unseen_s > 0.0)
         self.stamp_ns = stamp_ns
-        self.unseen_s = self.unseen_s + dt_s
-        self.age_s = self.age_s + dt_s
-        self.centre_variance = self.centre_variance + _CENTRE_GROWTH_M2_S * dt_s
-        gone = self.unseen_s > np.where(self.confirmed, self._config.remember_s, self._config.tentative_s)
-        # A joint that is not measured though its body is.
-        self.filter.position[(self.filter.age_s > max(self._config.max_gap_s, 1e-9)) & ~self.lost[:, None]] = np.nan
-        gone |= ~np.isfinite(self.filter.position[..., 0]).any(1)
-        if gone.any():
-            self.take(np.flatnonzero(~gone))
+        kept = np.empty(len(self), bool)
+        if kernels.age_tracks(self.columns, self.filter.joints, self.limits, dt_s, kept) < len(self):
+            self.take(np.flatnonzero(kept))
         return dt_s
 
     def predicted(self) -> FloatArray:
@@ -126,10 +116,9 @@ class Tracks(Columns):
 
     def priority(self) -> FloatArray:
         """Return (T,) in (0, 1], how well established each body is beside others in the assignment."""
-        sure = np.where(self.confirmed, 1.0, _TENTATIVE_WEIGHT) * np.where(
-            self.unseen_s > _UNSEEN_S, _UNSEEN_WEIGHT, 1.0
-        )
-        return np.asarray(sure * np.clip(self.detection_rate, 0.2, 1.0))
+        priority = np.empty(len(self))
+        kernels.priorities(self.columns, priority)
+        return priority
 
     def by_seniority(self) -> IntArray:
         """Return the tracks, the senior ones first: confirmed before tentative, old before young."""
@@ -137,10 +126,9 @@ class Tracks(Columns):
 
     def sigma_m(self) -> FloatArray:
         """Return (T,) m the standard deviation of each body's joints, per axis: the median of the random part."""
-        if not len(self):
-            return np.zeros(0)
-        variance: FloatArray = np.median(traces(self.filter.covariance), 1) / 3.0
-        return np.sqrt(variance)
+        sigma_m = np.empty(len(self))
+        kernels.sigmas(self.filter.joints, sigma_m)
+        return sigma_m
 
     def take(self, index: IntArray) -> None:
         """Keep the tracks of ``index`` in its order; -1 opens a new one."""
@@ -181,24 +169,7 @@ class Tracks(Columns):
         self.take(np.array([*tracks.tolist(), *others], np.int64))
         # A body that was only remembered starts anew where it is found.
         self.filter.restart(np.flatnonzero(self.lost[:bodies]))
-        self.filter.update(xyz, solution.random_covariance, covariance)
-        systematic = covariance - solution.random_covariance
-        self.systematic[:bodies] = np.where(np.isfinite(covariance), systematic, self.systematic[:bodies])
-        since_s = self.unseen_s[:bodies]
-        kept = np.where(self.sets[:bodies] > 0, np.exp(-since_s / _RATE_S), 0.0)
-        self.detection_rate[:bodies] = kept * self.detection_rate[:bodies] + (1.0 - kept) * detection_rate
-        self.sets[:bodies] += 1
-        self.views[:bodies] = views
-        located = (solution.num_views >= 2).sum(1) >= _LEAST_JOINTS
-        self.centre_variance[:bodies][located] = _CENTRE_M2
-        self.unseen_s[:bodies] = 0.0
-        self.confirmed[:bodies] |= self._convincing(views, alone)
-
-    def _convincing(self, views: IntArray, alone: bool) -> BoolArray:
-        """Return which of the measured bodies (B,) are to be confirmed."""
-        bodies = len(views)
-        sets, rate = self.sets[:bodies], self.detection_rate[:bodies]
-        at_once = (rate >= _CONFIRMED_AT_ONCE) & ((views >= 3) | alone)
-        soon = (sets >= self._config.confirm_sets) & (rate >= _CONFIRMED_SOON)
-        lasted = (sets >= _LASTED_SETS) & (self.age_s[:bodies] >= self._config.confirm_s)
-        return np.asarray(at_once | soon | lasted)
+        covariance, random_covariance = map(np.ascontiguousarray, (covariance, solution.random_covariance))
+        self.filter.update(xyz, random_covariance, covariance)
+        evidence = kernels.Evidence(views, detection_rate, np.ascontiguousarray(solution.inlier), alone)
+        kernels.update_tracks(self.columns, covariance, random_covariance, evidence, self.limits)

@@ -181,7 +181,7 @@ def test_bodies_carry_inliers_and_confidence():
     found = run(P, focal, xn, confidence)
     assert np.isnan(found.solution.xyz[0, 16]).all()
     tracks = tracked(found, 4, TrackingConfig())
-    bodies = to_bodies(7, 'world', BODY17, found, tracks, TrackingConfig())
+    bodies = to_bodies(7, 'world', BODY17, found, tracks)
     assert bodies.confidence[0, 0] == pytest.approx((0.4 + 3.0) / 4.0)
     assert bodies.num_views[0].tolist() == [4] * 16 + [0]
     assert bodies.confidence[0, 16] == 0.0
@@ -201,7 +201,7 @@ def test_a_predicted_body_is_little_trusted_and_not_shown_when_it_is_uncertain_o
     config = TrackingConfig()
     tracks = tracked(found, 4, config)
     tracks.predict(10**8)
-    bodies = to_bodies(10**8, 'world', BODY17, nobody(found), tracks, config)
+    bodies = to_bodies(10**8, 'world', BODY17, nobody(found), tracks)
     np.testing.assert_allclose(bodies.xyz, found.solution.xyz)
     assert (bodies.num_views == 0).all() and np.isnan(bodies.reprojection_error).all()
     variance = np.trace(bodies.covariance[0], axis1=-2, axis2=-1)
@@ -209,9 +209,11 @@ def test_a_predicted_body_is_little_trusted_and_not_shown_when_it_is_uncertain_o
     np.testing.assert_allclose(bodies.confidence[0], 0.5 / (1.0 + variance / 0.01))
     assert variance.min() > np.trace(found.solution.covariance[0], axis1=-2, axis2=-1).max()
     sigma = float(tracks.sigma_m()[0])
-    for change in ({'max_sigma_m': 0.99 * sigma}, {'enabled': False}):
-        assert len(to_bodies(0, 'world', BODY17, nobody(found), tracks, TrackingConfig(**change))) == 0
-    assert len(to_bodies(0, 'world', BODY17, nobody(found), tracks, TrackingConfig(max_sigma_m=1.01 * sigma))) == 1
+    shown = []
+    for change in ({'max_sigma_m': 0.99 * sigma}, {'enabled': False}, {'max_sigma_m': 1.01 * sigma}):
+        tracks.limits = Tracks(TrackingConfig(**change), 17).limits
+        shown.append(len(to_bodies(0, 'world', BODY17, nobody(found), tracks)))
+    assert shown == [0, 0, 1]
 
 
 def test_only_confirmed_bodies_are_shown_and_with_the_filter_off_as_measured():
@@ -220,7 +222,7 @@ def test_only_confirmed_bodies_are_shown_and_with_the_filter_off_as_measured():
     tracks = tracked(found, 4, config)
     tracks.confirmed[0] = False
     tracks.filter.position[:] += 1.0
-    bodies = to_bodies(0, 'world', BODY17, found, tracks, config)
+    bodies = to_bodies(0, 'world', BODY17, found, tracks)
     assert bodies.body_ids.tolist() == [1]
     np.testing.assert_array_equal(bodies.xyz[0], found.solution.xyz[1])
     np.testing.assert_array_equal(bodies.covariance[0], found.solution.covariance[1])

@@ -26,6 +26,8 @@ _REFUSED = 1e3
 
 def merge_duplicates(measured: Measured, tracks: Tracks, config: TrackingConfig) -> Measured:
     """Return the people without those who repeat a senior one."""
+    if len(measured) < 2:
+        return measured
     confirmed = gather(tracks.confirmed, measured.tracks, False)
     order = np.lexsort((_ids(measured, tracks), ~confirmed))
     kept = np.zeros(len(measured), bool)
@@ -41,13 +43,16 @@ def reidentify(
 
     A track may have been missed if it has no view, or a lone one beside a person that several cameras see.
     """
+    nobody = measured.tracks[:0]
+    if (measured.tracks >= 0).all():
+        return measured, nobody
     cameras = measured.views.shape[1]
     views = (measured.views >= 0).sum(1)
     new = np.flatnonzero((measured.tracks < 0) & (views >= min(2, cameras)))
     known = measured.tracks >= 0
     missed = np.setdiff1d(np.arange(len(tracks)), measured.tracks[known & (views > 1)])
     if not (len(new) and len(missed)):
-        return measured, missed[:0]
+        return measured, nobody
     again = match_lost(
         measured.estimate.solution.xyz[new], tracks.filter.position[missed], tracks.unseen_s[missed],
         None if bones is None else bones.prior(tracks.ids[missed]), config,
@@ -101,6 +106,8 @@ def find_only_prompted(
     see the person, ``visible`` (B, C), and do not, occluded or not: the ghost of somebody stands behind that person in
     most of them.
     """
+    if not (observation.hints >= 0).any():
+        return np.zeros(len(measured), bool)
     seen = measured.views >= 0
     prompted = seen & (gather(observation.hints, measured.views.ravel(), -1).reshape(seen.shape) >= 0)
     only: BoolArray = (prompted == seen).all(1) & seen.any(1)

@@ -24,6 +24,7 @@ from .body_lifter import BodyLifter
 from .bones import BoneLengths
 from .cameras.learner import CameraLearner
 from .cameras.states import CameraState, CameraStates
+from .kernels.report import Report, write_report
 from .measurement import Assignment, Measured, assign, measure_bodies, predict_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions
@@ -231,18 +232,25 @@ class Scene:
         self, observation: Observation, keypoints: Mapping[str, Keypoints2D], measured: Measured, bodies: Bodies3D,
         stages: _Stages,
     ) -> SceneResult:
-        names, detections, estimate = self._rig.names, observation.detections, measured.estimate
-        owners = np.full(len(detections), -1)
-        body, camera = np.nonzero(measured.views >= 0)
-        owners[measured.views[body, camera]] = self._tracks.ids[body]
-        inlier, residual_px = estimate.solution.inlier, estimate.solution.residual_px
-        used = (estimate.views.confidence > 0.0).any(-1).sum(1)
-        delivered = {names[c]: c for c in np.flatnonzero(observation.cameras.present)}
-        own = {name: slice(detections.starts[c], detections.starts[c + 1]) for name, c in delivered.items()}
+        names, starts, solution = self._rig.names, observation.detections.starts.tolist(), measured.estimate.solution
+        confidence, cameras = measured.estimate.views.confidence, len(self._rig)
+        report = Report(
+            np.empty(starts[-1], np.int64), np.empty(cameras, np.int64), np.empty(confidence.size),
+            np.empty(cameras, np.int64),
+        )
+        write_report(
+            np.ascontiguousarray(measured.views), self._tracks.ids, np.ascontiguousarray(confidence),
+            np.ascontiguousarray(solution.inlier), np.ascontiguousarray(solution.residual_px), report,
+        )
+        ends, used = report.ends.tolist(), report.used.tolist()
+        delivered = [(names[c], c) for c in np.flatnonzero(observation.cameras.present).tolist()]
         return SceneResult(
             bodies, keypoints,
-            residuals_px={name: residual_px[c][inlier[c]] for c, name in enumerate(names) if len(measured)},
+            residuals_px={
+                name: report.residuals_px[begin:end]
+                for name, begin, end in zip(names, [0, *ends], ends, strict=False) if len(measured)
+            },
             cameras=dict(zip(names, self._cameras.states(), strict=True)),
-            unassigned={name: int(own[name].stop - own[name].start - used[c]) for name, c in delivered.items()},
-            owners={name: owners[rows] for name, rows in own.items()}, stage_ms=stages.ms,
+            unassigned={name: starts[c + 1] - starts[c] - used[c] for name, c in delivered},
+            owners={name: report.owners[starts[c] : starts[c + 1]] for name, c in delivered}, stage_ms=stages.ms,
         )

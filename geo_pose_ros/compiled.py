@@ -26,6 +26,7 @@ from typing import Annotated, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import FloatArray
 from .errors import BackendError
 
 try:
@@ -86,6 +87,13 @@ def kernel(*writes: str) -> Callable[[F], F]:
         return compiled
 
     return decorate
+
+
+def ready(array: FloatArray) -> FloatArray:
+    """Return an array of floats as a NamedTuple for kernels holds it, row-major and writable: itself, or a copy."""
+    flags = array.flags
+    usable = flags.c_contiguous and flags.writeable and array.dtype == np.float64
+    return array if usable else np.array(array, float, order='C')
 
 
 def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:

@@ -2,12 +2,12 @@
 
 Model, per body with joints X (J, 3) in the world:
 
-- a keypoint lies where the joint projects, up to pixel noise with heavy tails (Geman & McClure 1987): ``equations``;
-- a view's lifted pose is the body up to errors that its joints share and errors of each joint: ``lifted``;
-- bones of a body that is tracked have the lengths they had, up to a few per cent: ``equations``;
+- a keypoint lies where the joint projects, up to pixel noise with heavy tails (Geman & McClure 1987);
+- a view's lifted pose is the body up to errors that its joints share and errors of each joint;
+- bones of a body that is tracked have the lengths they had, up to a few per cent;
 - every view has its own instant: the joint that it saw is X plus a known displacement.
 
-Each step solves the normal equations of all bodies at once; ``uncertainty`` says how good the last one's result is.
+``kernels`` solves that: equations, lifted, tree and covariance are its steps.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.linalg.lapack import dposv, dpotri
 
 from ..arrays import BoolArray, FloatArray, IntArray
+from ..compiled import ready
 from ..errors import ShapeError
-from ..geometry.matrices import diagonal_blocks
-from ..geometry.stats import geman_mcclure_weight, nan_mean
-from .equations import NINE, LinearBones, ViewEquations, triangulate
-from .lifted import LiftedPrior, LiftedViews, lifted_prior
+from .kernels.covariance import INLIER_WEIGHT
+from .kernels.solver import solve_bodies
+from .kernels.tables import Joints, Keypoints, Model, Prior
+from .lifted import LiftedViews
 from .prior import BodyPrior
 from .settings import SolverConfig
 from .table import BodyTable
-from .uncertainty import INLIER_WEIGHT, UNKNOWN_DEPTH_M, contradicted_variance, split_each, split_jointly
-from .views import NEAR_M, Noise
+from .views import Noise
+
+_NO_ROOTS, _NO_BONES = np.empty((0, 0, 3)), np.empty((0, 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,12 @@ class Solution(BodyTable):
     robust_weight: FloatArray
     seen_xyz: FloatArray
     seen_covariance: FloatArray
+
+    @classmethod
+    def empty(cls, cameras: int, bodies: int, joints: int) -> Solution:
+        """Return room for B bodies in C views."""
+        per_view, xyz = (cameras, bodies, joints), (bodies, joints, 3)
+        return cls(*map(np.empty, (xyz, (*xyz, 3), (*xyz, 3), per_view, per_view, xyz, (*xyz, 3))))
 
     @property
     def inlier(self) -> BoolArray:
@@ -93,89 +100,49 @@ def solve(
         ShapeError: if the arrays do not agree.
     """
     _check(cam_from_world, focal_px, xn, weights, prior.lifted)
-    views = ViewEquations.of(cam_from_world, focal_px, xn, weights, prior.displacement)
-    lifted: LiftedPrior | None = None
-    if prior.lifted is not None:
-        lifted = lifted_prior(prior.lifted, config, prior.centre, prior.centre_variance)
-    depth = _first_depth(cam_from_world, weights.shape[1], prior)
-    weight: FloatArray = np.ones(weights.shape)
-    scaled2 = views.weight2 / config.robust_sigmas**2
-    lengths: LinearBones | None = None
-    for step in range(config.iterations):
-        equations = views.normal_equations(weight, depth)
-        last = step == config.iterations - 1
-        if lifted is None:
-            xyz, covariance = triangulate(equations, last)
-        else:
-            # Bones need directions, which the first step finds and the others hardly change.
-            if prior.bones is not None and (step == 1 or (last and step)):
-                lengths = LinearBones.of(prior.bones, xyz, config.bone_spread)
-            xyz, covariance = _solve_jointly(equations, lifted, lengths, last)
-        if last:
-            shared = None if noise is None or not noise.shared.any() else noise.shared
-            pulls = None if shared is None else views.shared_pulls(weight, depth, shared)
-            level = 1.0 if noise is None else noise.level
-            if lifted is None:
-                covariance, random = split_each(covariance, pulls, level)
-            else:
-                covariance, random = split_jointly(covariance, equations, pulls, level)
-        depth, error2 = views.residuals(xyz)
-        weight = geman_mcclure_weight(scaled2 * error2)
-    seen = views.weight2 > 0.0
-    agreed = (seen & (weight >= INLIER_WEIGHT)).sum(0) >= 2
-    found, covariance = _known(agreed if lifted is None else agreed | lifted.known[:, None], xyz, covariance)
-    covariance = covariance + contradicted_variance(seen, weight, np.sqrt(error2) * depth)
-    alone = (found, covariance)
+    solution = Solution.empty(*weights.shape)
+    given = keypoints_table(cam_from_world, focal_px, xn, weights, prior.displacement)
+    solve_rows(given, np.arange(weights.shape[1]), config, prior, noise, solution)
+    return solution
+
+
+def solve_rows(
+    given: Keypoints, rows: IntArray, config: SolverConfig, prior: BodyPrior, noise: Noise | None, solution: Solution
+) -> None:
+    """Write what ``solve`` returns of the bodies ``rows`` (N,) into ``solution``; ``prior`` is of them."""
+    joints = Joints(*(getattr(solution, name) for name in Joints._fields))
+    cameras, _, count = given.weights.shape
+    solve_bodies(given, prior_table(prior, count), model_table(config, noise, cameras), rows, joints)
+
+
+def keypoints_table(
+    cam_from_world: FloatArray, focal_px: FloatArray, xn: FloatArray, weights: FloatArray,
+    displacement: FloatArray | None,
+) -> Keypoints:
+    """Return keypoints as kernels take them; arguments as of ``solve``."""
+    moved = np.empty((len(focal_px), 0, weights.shape[2], 3)) if displacement is None else displacement
+    return Keypoints(*map(ready, (cam_from_world, focal_px, xn, weights, moved)))
+
+
+def prior_table(prior: BodyPrior, joints: int) -> Prior:
+    """Return what is known of N bodies of J ``joints`` as kernels take it."""
+    lifted, bones = prior.lifted, prior.bones
+    poses = [np.empty((0, 0, joints, 3)), np.empty((0, 0, joints)), _NO_ROOTS, _NO_ROOTS]
     if lifted is not None:
-        alone = _known(agreed, *triangulate(views.normal_equations(weight, depth), True))
-    seen &= np.isfinite(covariance[..., 0, 0])
-    residual_px = np.where(seen, np.sqrt(error2) * focal_px[:, None, None], np.nan)
-    return Solution(found, covariance, random, residual_px, np.where(seen, weight, 0.0), *alone)
+        poses = [lifted.pose, lifted.sigma, lifted.root, lifted.axis]
+    centre = _NO_ROOTS[0:0].reshape(0, 3) if prior.centre is None else prior.centre
+    variance = np.empty(0) if prior.centre is None or prior.centre_variance is None else prior.centre_variance
+    lengths = [_NO_BONES, _NO_BONES] if bones is None else [bones.length, bones.variance]
+    return Prior(lifted is not None, *map(ready, (*poses, centre, variance, *lengths)))
 
 
-def _solve_jointly(
-    equations: FloatArray, prior: LiftedPrior, bones: LinearBones | None, with_covariance: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Solve all joints of each body with the prior and the bones, which couple them.
-
-    Returns xyz (3, B, J) and the covariance of all joints (B, 3J, 3J), empty unless it is asked for.
-    """
-    _, bodies, joints = equations.shape
-    total = prior.information.copy()
-    diagonal_blocks(total)[...] += equations[NINE]
-    both = prior.right + equations[6:].swapaxes(0, 1).reshape(bodies, 3 * joints)
-    if bones is not None:
-        bones.add_to(total, both)
-    inverse = np.full((bodies if with_covariance else 0, 3 * joints, 3 * joints), np.nan)
-    for body in range(bodies):
-        # Cholesky through LAPACK itself: numpy's batched solve takes twice as long. Transposed is column-major.
-        factor, both[body], failed = dposv(total[body].T, both[body], lower=True, overwrite_a=True)
-        if failed:
-            both[body] = np.nan
-        elif with_covariance:
-            lower = dpotri(factor, lower=True, overwrite_c=True)[0]
-            # LAPACK fills the lower triangle only.
-            inverse[body] = np.tril(lower) + np.tril(lower, -1).T
-    return both.reshape(bodies, 3, joints).swapaxes(0, 1), inverse
-
-
-def _first_depth(cam_from_world: FloatArray, bodies: int, prior: BodyPrior) -> FloatArray:
-    """Return the depth (C, B, 1) m at which each body is taken to be before the first step."""
-    centre = np.full((bodies, 3), np.nan) if prior.centre is None else prior.centre
-    if prior.lifted is not None:
-        centre = np.where(np.isfinite(centre), centre, nan_mean(prior.lifted.root, 0))
-    depth = centre @ cam_from_world[:, 2, :3].T + cam_from_world[:, 2, 3]
-    # NaN is not greater.
-    with np.errstate(invalid='ignore'):
-        return np.where(depth > NEAR_M, depth, UNKNOWN_DEPTH_M).T[..., None]
-
-
-def _known(known: BoolArray, xyz: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return xyz (3, B, J) as (B, J, 3), and covariance (B, J, 3, 3); NaN where not ``known``."""
-    known = known & np.isfinite(covariance[..., 0, 0])
-    return (
-        np.where(known[..., None], xyz.transpose(1, 2, 0), np.nan),
-        np.where(known[..., None, None], covariance, np.nan),
+def model_table(config: SolverConfig, noise: Noise | None, cameras: int) -> Model:
+    """Return how things are weighed, as kernels take it."""
+    shared = np.zeros(cameras) if noise is None else ready(noise.shared)
+    return Model(
+        config.iterations, config.robust_sigmas, config.lifter_across, config.lifter_along,
+        config.lifter_rotation_rad, config.lifter_scale, config.bone_spread, 1.0 if noise is None else noise.level,
+        shared,
     )
 
 

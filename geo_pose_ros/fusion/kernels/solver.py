@@ -1,0 +1,197 @@
+"""The joints of bodies: maximum a-posteriori over reprojections, lifted poses and bones; docs/fusion.md derives it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ...compiled import Float2D, Int1D, helper, kernel
+from .algebra import fill_square, times
+from .covariance import UNKNOWN_DEPTH_M, contradicted_variance, count_shared, keypoint_part
+from .equations import (
+    NEAR_M,
+    ViewEquations,
+    fill_pulls,
+    find_residuals,
+    make_views,
+    read_views,
+    sum_equations,
+    triangulate,
+)
+from .lifted import SHARED, read_prior
+from .tables import Joints, Keypoints, Model, Prior
+from .tree import PARENT, find_covariance, make_tree, read_bones, solve_tree
+
+__all__ = ['PARENT', 'solve_bodies']
+
+
+class Room(NamedTuple):
+    """Room for one body: its views, and its joints.
+
+    Attributes:
+        equations: (9, J) normal equations of the keypoints.
+        xyz: (3, J) m.
+        covariance, random: (J, 6) m^2.
+    """
+
+    views: ViewEquations
+    equations: Float2D
+    xyz: Float2D
+    covariance: Float2D
+    random: Float2D
+
+
+@helper
+def make_room(cameras: int, joints: int) -> Room:
+    """Return room for a body in C views."""
+    return Room(
+        make_views(cameras, joints), np.empty((9, joints)), np.empty((3, joints)), np.empty((joints, 6)),
+        np.empty((joints, 6)),
+    )
+
+
+@kernel()
+def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solved: Joints) -> None:
+    """Write the joints of the bodies ``rows`` (N,); ``solver.solve`` says what.
+
+    Args:
+        given: of B bodies.
+        prior: of the N bodies, in their order.
+        model: settings and noise.
+        rows: of the bodies.
+        solved: of B bodies.
+    """
+    cameras, _, joints = given.weights.shape
+    room = make_room(cameras, joints)
+    for n in range(len(rows)):
+        b, lifted = rows[n], 0
+        seen = read_views(given, b, room.views)
+        begin(given, prior, n, seen, room.views)
+        if prior.couples:
+            lifted = _solve_jointly(given, prior, model, n, seen, room)
+        else:
+            solve_alone(given, model, seen, room)
+            _count_shared_each(given, model, seen, room)
+        find_residuals(given, room.views, seen, room.xyz, model.robust_sigmas)
+        _write(given, b, seen, room, solved, lifted > 0)
+        if prior.couples:
+            # The views alone, at the same robust weights.
+            sum_equations(room.views, seen, room.equations)
+            triangulate(room.equations, room.xyz, room.covariance)
+            _write_seen(b, seen, room, solved)
+        else:
+            solved.seen_xyz[b], solved.seen_covariance[b] = solved.xyz[b], solved.covariance[b]
+
+
+@helper
+def begin(given: Keypoints, prior: Prior, n: int, seen: int, views: ViewEquations) -> None:
+    """Write the depths at which body ``n`` is taken to be before the first step: of its centre, or its lifted roots."""
+    at = np.full(3, np.nan)
+    for r in range(3):
+        if len(prior.centre):
+            at[r] = prior.centre[n, r]
+        if not math.isfinite(at[r]):
+            total, count = 0.0, 0
+            for v in range(len(prior.root)):
+                if math.isfinite(prior.root[v, n, r]):
+                    total += prior.root[v, n, r]
+                    count += 1
+            at[r] = total / count if count else np.nan
+    for k in range(seen):
+        P = given.cam_from_world[views.camera[k]]
+        z = P[2, 0] * at[0] + P[2, 1] * at[1] + P[2, 2] * at[2] + P[2, 3]
+        views.depth[k] = z if z > NEAR_M else UNKNOWN_DEPTH_M
+
+
+@helper
+def solve_alone(given: Keypoints, model: Model, seen: int, room: Room) -> None:
+    """Triangulate each joint, robustly; the last step's residuals are still to be found."""
+    for step in range(model.iterations):
+        if step:
+            find_residuals(given, room.views, seen, room.xyz, model.robust_sigmas)
+        sum_equations(room.views, seen, room.equations)
+        triangulate(room.equations, room.xyz, room.covariance)
+    room.random[:] = room.covariance
+
+
+@helper
+def _solve_jointly(given: Keypoints, prior: Prior, model: Model, n: int, seen: int, room: Room) -> int:
+    """Solve all joints with what couples them, and their covariance; return how many views are lifted."""
+    known, equations = read_prior(prior, model, n), room.equations
+    size, r = known.columns.shape
+    tree, own, fine = make_tree(size // 3, r), np.empty(known.own.shape), False
+    for step in range(model.iterations):
+        if step:
+            find_residuals(given, room.views, seen, room.xyz, model.robust_sigmas)
+        # Bones need directions, which the first step finds and the others hardly change.
+        if step == 1 or (step and step == model.iterations - 1):
+            read_bones(prior, model, n, room.xyz, tree)
+        sum_equations(room.views, seen, equations)
+        for j in range(size // 3):
+            for m in range(6):
+                own[j, m] = known.own[j, m] + equations[m, j]
+            for k in range(3):
+                tree.columns[3 * j + k, r] = known.right[3 * j + k] + equations[6 + k, j]
+        tree.columns[:, :r] = known.columns
+        fine = solve_tree(tree, own, SHARED * known.lifted, room.xyz)
+    P = find_covariance(tree) if fine else np.full((size, size), np.nan)
+    keypoint_part(P, equations, room.covariance, room.random)
+    views = seen if model.shared.any() else 0
+    moved = np.empty((size, 2 * views))
+    if views:
+        pulls = np.empty((size, 2 * views))
+        fill_pulls(given, room.views, seen, model.shared, pulls)
+        np.dot(P, pulls, moved)
+    for j in range(size // 3):
+        count_shared(moved[3 * j:3 * j + 3], model.level, room.covariance[j], room.random[j])
+    return known.lifted
+
+
+@helper
+def _count_shared_each(given: Keypoints, model: Model, seen: int, room: Room) -> None:
+    """Count in the covariance of joints solved alone what views share."""
+    joints = len(room.covariance)
+    views = seen if model.shared.any() else 0
+    pulls, moved = np.empty((3 * joints, 2 * views)), np.empty((3, 2 * views))
+    fill_pulls(given, room.views, views, model.shared, pulls)
+    for j in range(joints):
+        P, i = room.covariance[j], 3 * j
+        for m in range(2 * views):
+            moved[0, m], moved[1, m], moved[2, m] = times(P, pulls[i, m], pulls[i + 1, m], pulls[i + 2, m])
+        count_shared(moved, model.level, P, room.random[j])
+
+
+@helper
+def _write(given: Keypoints, b: int, seen: int, room: Room, solved: Joints, lifted: bool) -> None:
+    """Write the joints of body ``b`` and how its views agree; unknown without two inliers or a lifted pose."""
+    views = room.views
+    solved.residual_px[:, b], solved.robust_weight[:, b] = np.nan, 0.0
+    for j in range(len(room.covariance)):
+        inliers, variance = contradicted_variance(views, seen, j)
+        fill_square(room.random[j], solved.random_covariance[b, j])
+        if not ((inliers >= 2 or lifted) and math.isfinite(room.covariance[j, 0])):
+            solved.xyz[b, j], solved.covariance[b, j] = np.nan, np.nan
+            continue
+        fill_square(room.covariance[j], solved.covariance[b, j])
+        for r in range(3):
+            solved.xyz[b, j, r] = room.xyz[r, j]
+            solved.covariance[b, j, r, r] += variance
+        for k in range(seen):
+            if views.weight2[k, j] > 0.0:
+                c = views.camera[k]
+                solved.residual_px[c, b, j] = math.sqrt(views.error2[k, j]) * given.focal_px[c]
+                solved.robust_weight[c, b, j] = views.weight[k, j]
+
+
+@helper
+def _write_seen(b: int, seen: int, room: Room, solved: Joints) -> None:
+    """Write the joints of body ``b`` from the views alone; unknown without two inliers."""
+    for j in range(len(room.covariance)):
+        if contradicted_variance(room.views, seen, j)[0] >= 2 and math.isfinite(room.covariance[j, 0]):
+            fill_square(room.covariance[j], solved.seen_covariance[b, j])
+            for r in range(3):
+                solved.seen_xyz[b, j, r] = room.xyz[r, j]
+        else:
+            solved.seen_xyz[b, j], solved.seen_covariance[b, j] = np.nan, np.nan

@@ -1,0 +1,72 @@
+"""What kernels of the estimate are given, by name: C views, B bodies, J joints, V lifted views, E bones."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...compiled import Float1D, Float2D, Float3D, Float4D
+
+
+class Keypoints(NamedTuple):
+    """The keypoints of B bodies in C views.
+
+    Attributes:
+        cam_from_world: (C, 3, 4).
+        focal_px: (C,).
+        xn: (C, B, J, 2) normalised, NaN where not seen.
+        weights: (C, B, J) 1 / standard deviation, 1/px, 0 where not used.
+        displacement: (C, B, J, 3) m, from a joint at the set's instant to that at the view's; (C, 0, J, 3) for none.
+    """
+
+    cam_from_world: Float3D
+    focal_px: Float1D
+    xn: Float4D
+    weights: Float3D
+    displacement: Float4D
+
+
+class Prior(NamedTuple):
+    """What is known of B bodies beside their keypoints, as in ``fusion.prior``.
+
+    Attributes:
+        couples: whether it is used; else each joint is triangulated alone.
+        pose, sigma, root, axis: (V, B, J, 3), (V, B, J), (V, B, 3), (V, B, 3) of the lifted views.
+        centre, centre_variance: (B, 3) m, NaN = unknown, and (B,) m^2; (0,) of it for none.
+        length, variance: (B, E) m and m^2 of the bones; (0, E) for none.
+    """
+
+    couples: bool
+    pose: Float4D
+    sigma: Float3D
+    root: Float3D
+    axis: Float3D
+    centre: Float2D
+    centre_variance: Float1D
+    length: Float2D
+    variance: Float2D
+
+
+class Model(NamedTuple):
+    """How keypoints, lifted poses and bones are weighed; the settings, and ``level`` and ``shared`` of the noise."""
+
+    iterations: int
+    robust_sigmas: float
+    across: float
+    along: float
+    rotation_rad: float
+    scale: float
+    bone_spread: float
+    level: float
+    shared: Float1D
+
+
+class Joints(NamedTuple):
+    """The solved joints of B bodies, as in ``solver.Solution``, to be written."""
+
+    xyz: Float3D
+    covariance: Float4D
+    random_covariance: Float4D
+    residual_px: Float3D
+    robust_weight: Float3D
+    seen_xyz: Float3D
+    seen_covariance: Float4D

@@ -20,6 +20,10 @@ from .tracks import Tracks
 
 # Two people differ by more than this in the mean of |log| of the ratio of their bone lengths, if not in size.
 _SAME_LENGTHS = 0.15
+# Views that somebody loses at once, and that somebody new has, where the scene jumps.
+_VANISHED_VIEWS = 2
+# Who was in so few sets before is new.
+_NEW_SETS = 2
 # The price of a match that is refused.
 _REFUSED = 1e3
 
@@ -62,6 +66,32 @@ def reidentify(
     continued = measured.tracks.copy()
     continued[new] = gather(missed, again, -1)
     return replace(measured, tracks=continued).select(~replaced), found
+
+
+def find_left_behind(measured: Measured, tracks: Tracks, expected: IntArray, dt_s: float) -> BoolArray:
+    """Return which tracks (T,) a jump of the scene leaves behind: a bag that loops begins again, a stream was cut.
+
+    Nobody vanishes from several cameras at once between two sets while somebody new stands elsewhere. An occluded
+    person loses one view after the other.
+
+    Args:
+        measured: the people of the set.
+        tracks: predicted to its instant.
+        expected: (T,) cameras that delivered and have the track in their image.
+        dt_s: since the last set.
+    """
+    views = (measured.views >= 0).sum(1)
+    known = measured.tracks >= 0
+    now = np.zeros(len(tracks), np.int64)
+    now[measured.tracks[known]] = views[known]
+    seen_last = tracks.confirmed & (tracks.unseen_s <= dt_s)
+    vanished: BoolArray = np.asarray(
+        seen_last & (now <= 1) & (tracks.views - now >= _VANISHED_VIEWS) & (expected - now >= _VANISHED_VIEWS)
+    )
+    # A set of images from before and after a jump shows both.
+    sets = gather(tracks.sets, measured.tracks, 0)
+    new = int(((sets <= _NEW_SETS) & (views >= _VANISHED_VIEWS)).sum())
+    return np.asarray(vanished & (vanished.sum() <= new))
 
 
 def match_lost(

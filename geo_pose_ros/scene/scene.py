@@ -28,7 +28,7 @@ from .kernels.report import Report, write_report
 from .measurement import Assignment, Measured, assign, measure_bodies, predict_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions
-from .reidentification import find_only_prompted, merge_duplicates, reidentify
+from .reidentification import find_left_behind, find_only_prompted, merge_duplicates, reidentify
 from .settings import SceneConfig
 from .tracks import Tracks
 
@@ -207,6 +207,7 @@ class Scene:
         measured = merge_duplicates(measured, tracks, config)
         measured, found = reidentify(measured, tracks, self._bones, config)
         tracks.filter.restart(found)
+        measured = self._leave_behind(observation, measured, dt_s)
         local = cameras.see(measured.estimate.solution.xyz, measured.velocity)
         visible, missing = find_missing_views(
             local, cameras.present, cameras.in_image(local), measured.views, config.person_breadth_m
@@ -227,6 +228,14 @@ class Scene:
             self._lifter.remember(observation.stamp_ns, cameras, measured.estimate.views, ids, tracks.ids)
         bodies = to_bodies(observation.stamp_ns, self._rig.world_frame_id, BODY17, measured.estimate, tracks)
         return measured, bodies
+
+    def _leave_behind(self, observation: Observation, measured: Measured, dt_s: float) -> Measured:
+        """Return the people without those whom a jump of the scene leaves behind; they are only remembered."""
+        cameras, tracks = observation.cameras, self._tracks
+        in_image = cameras.in_image(cameras.see(tracks.predicted(), tracks.filter.velocity)).mean(2) > 0.5
+        left = find_left_behind(measured, tracks, in_image[cameras.present].sum(0), dt_s)
+        tracks.leave(left)
+        return measured.select(~gather(left, measured.tracks, False))
 
     def _report(
         self, observation: Observation, keypoints: Mapping[str, Keypoints2D], measured: Measured, bodies: Bodies3D,

@@ -108,6 +108,10 @@ class Tracks(Columns):
             self.take(np.flatnonzero(kept))
         return dt_s
 
+    def leave(self, tracks: BoolArray) -> None:
+        """Only remember ``tracks`` (T,) from now on: they are no longer predicted or published."""
+        self.unseen_s = np.where(tracks, np.nextafter(self._config.max_gap_s, np.inf), self.unseen_s)
+
     def predicted(self) -> FloatArray:
         """Return the predicted joints (T, J, 3) m; NaN where a body is only remembered."""
         if not self.lost.any():

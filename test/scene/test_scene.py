@@ -220,7 +220,8 @@ def test_second_readings_of_somebody_near_keep_no_ghost_alive(told):
 
 def test_what_was_found_where_somebody_was_expected_is_news_only_if_that_one_is_lost():
     rig = ring_rig(4)
-    for lost, ids in ((True, [1, 0]), (False, [0])):
+    # Who vanishes at once from all views is left behind.
+    for lost, ids in ((True, [1]), (False, [0])):
         scene = Scene(rig, CONFIG)
         for k in range(10):
             stepped(scene, [PEOPLE[0]], START_NS + k * DT_NS)
@@ -287,3 +288,43 @@ def test_unknown_cameras_are_refused():
         scene.step(0, {'cam9': Keypoints2D.empty('cam9', 0, BODY17)})
     with pytest.raises(CalibrationError, match=message):
         scene.step(0, {}, {'cam9': np.eye(3, 4)})
+
+
+def ids_after(rig: CameraRig, *sets, start=None, lasting: int = 10) -> list[list[int]]:
+    """Return the ids of each of ``sets``, {camera: people} or people that all see, after people were there a while."""
+    scene, ids = Scene(rig, CONFIG), []
+    for number, people in enumerate([*[start or PEOPLE] * lasting, *sets]):
+        stamp_ns = START_NS + number * DT_NS
+        by_camera = people if isinstance(people, dict) else dict.fromkeys(rig.names, people)
+        seen = {name: keypoints(rig, who, stamp_ns)[name] for name, who in by_camera.items()}
+        ids.append(sorted(scene.step(stamp_ns, seen).bodies.body_ids.tolist()))
+    return ids[lasting:]
+
+
+JUMPED = [person(0, (1.5, 1.2)), person(1, (-1.3, 1.4), 2.0)]
+
+
+@pytest.mark.parametrize('cameras', [2, 4])
+def test_where_a_bag_begins_again_nobody_hangs_in_the_air(cameras):
+    """Stamps go on, people are elsewhere at once; one who stays is the same."""
+    rig = ring_rig(cameras)
+    assert ids_after(rig, *[JUMPED] * 3)[-1] == [2, 3]
+    [one, new] = ids_after(rig, *[[PEOPLE[0], JUMPED[1]]] * 3)[-1]
+    assert one in (0, 1) and new == 2
+
+
+def test_a_set_of_images_from_before_and_after_a_jump_leaves_no_ghost():
+    rig = ring_rig(4)
+    mixed = {'cam0': PEOPLE, 'cam1': PEOPLE, 'cam2': JUMPED, 'cam3': JUMPED}
+    assert ids_after(rig, mixed, *[JUMPED] * 3)[-1] == [2, 3]
+
+
+def test_who_is_occluded_or_leaves_while_somebody_comes_is_still_predicted():
+    rig = ring_rig(4)
+    # Nobody new.
+    assert ids_after(rig, PEOPLE[:1], PEOPLE[:1]) == [[0, 1], [0, 1]]
+    # Somebody new, while views go one by one.
+    rest = [dict(zip(rig.names, [PEOPLE[:1]] * n + [PEOPLE] * (4 - n), strict=True)) for n in (1, 2, 3)]
+    assert ids_after(rig, *rest, [PEOPLE[0], JUMPED[1]])[-1] == [0, 1, 2]
+    # More are gone than came.
+    assert ids_after(rig, JUMPED[:1])[-1] == [0, 1, 2]

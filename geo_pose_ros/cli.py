@@ -63,10 +63,12 @@ _DISTRIBUTIONS: Mapping[str, str] = {'cv2': 'opencv-python-headless', 'PIL': 'pi
 
 # As shells count them: 128 and the number of the signal.
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
+# What was asked for cannot be done; argparse ends with the same.
+_CANNOT = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `geo_pose`; return the exit status: 0, 1 after a GeoPoseError, 130 after Ctrl-C, 141 at a closed pipe."""
+    """Run `geo_pose`; return the exit status: the command's, 2 if it cannot, 130 after Ctrl-C, 141 at a closed pipe."""
     logging.basicConfig(format='%(levelname)s: %(message)s', level=logging.WARNING)
     words = list(sys.argv[1:] if argv is None else argv)
     debug = '--debug' in words
@@ -86,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print('geo_pose: interrupted', file=sys.stderr)
             return _INTERRUPTED
         print(f'geo_pose: {_missing(error) if isinstance(error, ModuleNotFoundError) else error}', file=sys.stderr)
-        return 1
+        return _CANNOT
 
 
 def _run(words: Sequence[str]) -> int:

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+# Kind of a finding: several cameras see people, and their rays pass each other by.
+RAYS = 'rays'
+
 
 class Severity(IntEnum):
     """How bad a finding is, as the exit status of `geo_pose doctor` and the level of a diagnostic say it."""
@@ -67,6 +70,18 @@ class Verdict:
     def severity(self) -> Severity:
         """The greatest severity of a finding; OK without one."""
         return worst(self.findings)
+
+    @property
+    def exit_status(self) -> int:
+        """What a command ends with: 0 good, also with warnings; 1 bad; 3 the rays of the cameras do not meet."""
+        if any(finding.kind == RAYS and finding.severity == Severity.ERROR for finding in self.findings):
+            return 3
+        return int(self.severity == Severity.ERROR)
+
+    @property
+    def in_words(self) -> str:
+        """Its severity in a word, and the headline."""
+        return f'{("good", "fair", "bad")[self.severity]}: {self.headline}'
 
     def about(self, where: str) -> tuple[Finding, ...]:
         """Return the findings of one place."""

@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from ..arrays import FloatArray
 from ..errors import BagError, FrameError, GeoPoseError, TransformError
+from ..evaluation.findings import where_is
 from ..evaluation.quality import ObservedSet
 from ..evaluation.settings import ReportConfig
 from ..evaluation.statistics import RecordingStatistics
 from ..evaluation.verdict import verdict_of
-from ..findings import Verdict
+from ..findings import Finding, Severity, Verdict
 from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.clouds.bodies import bodies_to_cloud
 from ..messages.clouds.details import details_to_cloud
@@ -34,7 +35,7 @@ from ..rigs.settings import TRACKING_FRAME, TransformConfig
 from ..rigs.topics import CameraTopics
 from ..runner import MessageReader, SetRunner
 from ..scene.settings import PipelineConfig, SyncConfig
-from ..scene.sync import DROP_CAUSES, DropCause, FrameSynchronizer, StampedSet
+from ..scene.sync import DROP_CAUSES, DropCause, FrameCounts, FrameSynchronizer, StampedSet
 from ..settings import setting
 from ..skeleton import BODY17, SKELETONS, get_skeleton
 from ..types import CameraRig
@@ -48,6 +49,9 @@ _LOG = logging.getLogger(__name__)
 
 # The node's default name, whose private topics (~/...) are written.
 NODE = '/pose_node'
+# A camera whose frames are not used to this share is at fault; causes that are no camera's fault.
+_MOST = 0.5
+_HARMLESS = (DropCause.SUPERSEDED, DropCause.SHUTDOWN, DropCause.INCOMPLETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,10 @@ class ProcessSummary:
     verdict: Verdict = field(default_factory=partial(Verdict, 'no set'))
 
     def __str__(self) -> str:
-        residuals = np.concatenate(self.reprojection_px) if self.reprojection_px else np.zeros(0)
         parts = [
-            f'{self.sets} sets ({self.complete_sets} with every camera), '
-            f'bodies in {self.sets_with_bodies} of them, {self.bodies} bodies in all'
+            self.verdict.in_words,
+            f'{self.sets} sets ({self.complete_sets} with every camera), bodies in {self.sets_with_bodies} of them',
         ]
-        if residuals.size:
-            parts.append(f'median reprojection {np.median(residuals):.1f} px')
         if self.stage_ms:
             parts.append('ms per set: ' + ', '.join(f'{k} {np.mean(v):.1f}' for k, v in self.stage_ms.items()))
         if self.unusable_frames:
@@ -201,6 +202,8 @@ class _BagSink:
         self._make = RosbagsFactory()
         self._previous_ids: list[int] = []
         self._first_error = ''
+        # Why frames of a camera could not be used: the first reason of each.
+        self._reasons: dict[str, str] = {}
         self._last_ns = 0
         self._summary = ProcessSummary()
         self._statistics = RecordingStatistics(BODY17, rig, ReportConfig())
@@ -208,8 +211,7 @@ class _BagSink:
     def take(self, found: StampedSet[BagMessage], result: PipelineResult) -> None:
         """Write and count a result; one without a usable camera is none."""
         for name, reason in result.views.camera_errors.items():
-            self._summary.unusable_frames[name] += 1
-            self._note(reason)
+            self._unusable(name, reason)
         if result.keypoints:
             self._last_ns = found.stamp_ns
             self._write(found.stamp_ns, result)
@@ -219,8 +221,7 @@ class _BagSink:
     def unplaced(self, faults: Mapping[str, TransformError]) -> None:
         """Count the frames of moving cameras whose poses are not known."""
         for name, fault in faults.items():
-            self._summary.unusable_frames[name] += 1
-            self._note(f"Camera '{name}': {fault}")
+            self._unusable(name, f"Camera '{name}': {fault}")
 
     def failed(self, stamp_ns: int, error: GeoPoseError) -> None:
         """Count a set that gave nothing."""
@@ -234,9 +235,34 @@ class _BagSink:
         summary.dropped_frames = {n: causes for n, causes in synchronizer.counts.drops.items() if causes}
         if not summary.sets:
             raise FrameError(f"Not one frame of bag '{bag}' is usable. {self._first_error}".rstrip())
-        summary.verdict = verdict_of(self._statistics.report(), ReportConfig())
+        summary.verdict = verdict_of(self._statistics.report(), ReportConfig(), noted=self._noted(synchronizer.counts))
         self._write_diagnostics()
         return summary
+
+    def _unusable(self, name: str, reason: str) -> None:
+        self._summary.unusable_frames[name] += 1
+        self._reasons.setdefault(name, reason)
+        self._note(reason)
+
+    def _noted(self, counts: FrameCounts) -> Iterator[Finding]:
+        """Yield which cameras' frames could not be used, and why: what the results do not show."""
+        least = ReportConfig().missing_ratio
+        for name in self._rig.names:
+            received, where = counts.received.get(name, 0), where_is(name)
+            unusable = self._summary.unusable_frames[name]
+            if unusable > least * received:
+                severity = Severity.ERROR if unusable > _MOST * received else Severity.WARNING
+                share = 'none of its' if unusable >= received else f'{unusable} of its'
+                used = 'frames was used' if unusable >= received else 'frames were not used'
+                yield Finding(severity, f'{share} {received} {used}: {self._reasons[name]}', '', where, 'unreadable')
+            for cause, dropped in counts.drops.get(name, {}).items():
+                if dropped > least * received and cause not in _HARMLESS:
+                    severity = Severity.ERROR if dropped > _MOST * received else Severity.WARNING
+                    yield Finding(
+                        severity, f'{dropped} of its {received} frames were not used: {DROP_CAUSES[cause]}.',
+                        'Synchronise the clocks.' if cause == DropCause.CLOCK else '', where,
+                        'clock' if cause == DropCause.CLOCK else 'unused',
+                    )
 
     def _note(self, error: str) -> None:
         """Warn of the first fault; the summary counts the others."""

@@ -1,4 +1,8 @@
-"""`geo_pose process`: run the pipeline over every frame of a bag, without ROS."""
+"""`geo_pose process`: run the pipeline over every frame of a bag, without ROS.
+
+Exit status: 0 the result is good, also with warnings; 1 it is bad; 2 the bag cannot be processed, or one of several;
+3 the cameras see people, but their rays do not meet. The result is written with 0, 1 and 3.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pathlib import Path
 
 from ..bags.fleet import Job, find_bags, jobs_for, process_fleet
 from ..bags.process import ProcessConfig, process_bag
+from ..findings import Severity, as_lines
 from .flags import add_bag_arguments, add_rig_arguments, add_settings, rig_from_arguments, settings_from
 
 
@@ -23,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Process one bag or several; return 1 if one of several failed."""
+    """Process one bag or several; return the exit status."""
     config = settings_from(ProcessConfig, arguments)
     rig = rig_from_arguments(arguments)
     if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
@@ -34,10 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
             jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out,
             workers=arguments.workers, scheduler=arguments.scheduler, show=partial(print, flush=True),
         )
-        return int(failed > 0)
+        return 2 if failed else 0
     summary = process_bag(
         Path(arguments.bag[0]), arguments.out, config=config, rig=rig, storage=arguments.storage,
         overwrite=arguments.overwrite,
     )
     print(f'{arguments.out}: {summary}')
-    return 0
+    found = summary.verdict.findings
+    print('\n'.join(as_lines(found, least=Severity.WARNING)) or '\n'.join(as_lines(found)))
+    return summary.verdict.exit_status

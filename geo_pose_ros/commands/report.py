@@ -1,4 +1,8 @@
-"""`geo_pose report`: one page that says whether a recording is good, and what to do."""
+"""`geo_pose report`: one page that says whether a recording is good, and what to do.
+
+Exit status: 0, also of a bad recording; with --strict 1 if it is bad, 3 if the cameras' rays do not meet; 2 if it
+cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('bags', type=Path, nargs='+', metavar='BAG',
                         help='the recording; several of the same time (results, images) are put together')
     parser.add_argument('--out', type=Path, metavar='HTML', help='page to write [default: BAG.html]')
+    parser.add_argument('--strict', action='store_true', help='end with status 1 if the recording is bad')
     add_rig_arguments(parser)
     add_settings(parser, ReportConfig)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Write the page and print its findings."""
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page and print its verdict; return the exit status."""
     first: Path = arguments.bags[0]
     out = arguments.out or first.with_name(f'{first.name}.html')
     config = settings_from(ReportConfig, arguments)
-    found, size = write_report(arguments.bags, out, config, rig_from_arguments(arguments))
-    print('\n'.join(as_lines(found)))
-    print(f'{out}: {size / 1e6:.1f} MB')
+    verdict, size = write_report(arguments.bags, out, config, rig_from_arguments(arguments))
+    print(verdict.in_words, *as_lines(verdict.findings), f'{out}: {size / 1e6:.1f} MB', sep='\n')
+    return verdict.exit_status if arguments.strict else 0

@@ -18,6 +18,8 @@ from .views import ComparedView
 _GRID_LONG_SIDE = 12
 # A cell with fewer joints says nothing.
 _LEAST_JOINTS = 10
+# With fewer cells an affine map explains anything.
+_AFFINE_CELLS = 8
 _NAN = float('nan')
 
 
@@ -32,7 +34,10 @@ class CameraStatistics:
         self._residual_px: list[Float32Array] = []
         self._residual_ratio: list[Float32Array] = []
         self._of_set_px: list[Float32Array] = []
+        self._residual_mm: list[Float32Array] = []
         self._people = self._unmatched = self._matched = self._exchanged = 0
+        # Sets with a body wholly in the image, those of them with a person found, and with a body found.
+        self._sights = np.zeros(3, np.int64)
         # Per cell: sums of x, y, length and number of the residuals.
         self._grid: FloatArray | None = None
 
@@ -49,9 +54,9 @@ class CameraStatistics:
         """Return when keypoints were seen, in the time of the bodies."""
         return keypoints.stamp_ns if self._camera is None else self._camera.clock.common_ns(keypoints.stamp_ns)
 
-    def ends_ns(self) -> tuple[int, int]:
-        """Return the stamps of the first and last frame."""
-        return min(self._stamps_ns), max(self._stamps_ns)
+    def ends_ns(self) -> tuple[int, ...]:
+        """Return the stamps of the first and last frame; none without a frame."""
+        return (min(self._stamps_ns), max(self._stamps_ns)) if self._stamps_ns else ()
 
     def nearest(self, stamps_ns: IntArray, within_ns: float) -> list[Keypoints2D | None]:
         """Return the waiting keypoints nearest to each stamp (S,), None where there are none near."""
@@ -71,6 +76,7 @@ class CameraStatistics:
         self._matched += int(known.any(2).sum())
         self._residual_px.append(length[known].astype(np.float32))
         self._residual_ratio.append((length / view.size[..., None])[known].astype(np.float32))
+        self._residual_mm.append((length * view.mm_per_px[..., None])[known].astype(np.float32))
         self._add_people(camera, view)
         self._add_to_grid(camera, view.projected[known], view.residual[known])
         of_set = np.asarray(nan_lower_median(length.reshape(len(length), -1)), np.float32)
@@ -87,6 +93,8 @@ class CameraStatistics:
         matched = np.isfinite(view.residual).any((2, 3)).sum(1)
         self._people += int(found[inside].sum())
         self._unmatched += int((found - matched)[inside].sum())
+        seen = inside & view.delivered
+        self._sights += seen.sum(), (seen & (found > 0)).sum(), (seen & (matched > 0)).sum()
 
     def _add_to_grid(self, camera: Camera, at: FloatArray, residual: FloatArray) -> None:
         size = np.array([camera.intrinsics.height, camera.intrinsics.width])
@@ -110,7 +118,8 @@ class CameraStatistics:
         of_set = _joined(self._of_set_px)
         # A camera that came later has no residual in the sets before.
         residual = bins.medians(sets_ns[len(sets_ns) - len(of_set) :], of_set.astype(float))
-        bias_px, field = self._over_the_image()
+        bias_px, shared, field = self._over_the_image()
+        in_view, found, matched = self._sights.tolist()
         return CameraSummary(
             name=self._name, frames=len(stamps_ns), rate_hz=NS_PER_S / period_ns if period_ns > 0.0 else 0.0,
             missing=int(np.maximum(np.round(steps / period_ns) - 1, 0).sum()) if period_ns > 0.0 else 0,
@@ -118,24 +127,45 @@ class CameraStatistics:
             residual=residual, residual_px=nan_percentile(_joined(self._residual_px), 50),
             p95_px=nan_percentile(_joined(self._residual_px), 95),
             residual_ratio=nan_percentile(_joined(self._residual_ratio), 50),
-            bias_px=bias_px, field=field, clock_ms=clock_ms[0], clock_sigma_ms=clock_ms[1], left_out_px=left_out_px,
+            residual_mm=nan_percentile(_joined(self._residual_mm), 50), bias_px=bias_px, shared=shared, field=field,
+            clock_ms=clock_ms[0], clock_sigma_ms=clock_ms[1], left_out_px=left_out_px,
             unmatched=self._unmatched / self._people if self._people else _NAN,
             exchanged=self._exchanged / self._matched if self._matched else _NAN,
+            in_view=in_view, found=found, matched=matched,
         )
 
-    def _over_the_image(self) -> tuple[FloatArray, ResidualField | None]:
-        """Return the mean residual (2,) px, and the residuals over the image."""
+    def _over_the_image(self) -> tuple[FloatArray, float, ResidualField | None]:
+        """Return the mean residual (2,) px, the share that all joints have in common, and the residuals on a grid."""
         if self._grid is None:
-            return np.full(2, np.nan), None
+            return np.full(2, np.nan), _NAN, None
         sums, count = self._grid[..., :3], self._grid[..., 3]
         with np.errstate(invalid='ignore', divide='ignore'):
             bias_px = sums[..., :2].sum((0, 1)) / count.sum()
             means = np.where(count[..., None] >= _LEAST_JOINTS, sums / count[..., None], np.nan)
-        return bias_px, ResidualField(means[..., :2], means[..., 2], count.astype(np.int64))
+        return bias_px, _shared(self._grid), ResidualField(means[..., :2], means[..., 2], count.astype(np.int64))
+
+
+def _shared(grid: FloatArray) -> float:
+    """Return the share of the residuals that an affine map of the image explains, from sums (H, W, 4) per cell.
+
+    A camera that was turned, or has another focal length, moves all that it shows alike. A detector that errs does not.
+    """
+    rows, columns = np.nonzero(grid[..., 3] >= _LEAST_JOINTS)
+    if not len(rows):
+        return _NAN
+    sums = grid[rows, columns]
+    count = sums[:, 3]
+    terms = np.column_stack([np.ones(len(rows)), rows, columns])[:, : 3 if len(rows) >= _AFFINE_CELLS else 1]
+    root = np.sqrt(count)[:, None]
+    solved, *_ = np.linalg.lstsq(terms * root, sums[:, :2] / count[:, None] * root, rcond=None)
+    total = float(sums[:, 2].sum())
+    return float((count * np.linalg.norm(terms @ solved, axis=1)).sum()) / total if total > 0.0 else 0.0
 
 
 def _gaps(stamps_ns: IntArray, bins: TimeBins, least_ns: float, period_ns: float) -> tuple[tuple[int, int], ...]:
     """Return begin and end of each time without a frame, also before the first one and after the last."""
+    if not len(stamps_ns):
+        return ()
     long = np.flatnonzero(np.diff(stamps_ns) > max(least_ns, 1.5 * period_ns))
     gaps = list(zip(stamps_ns[long].tolist(), stamps_ns[long + 1].tolist(), strict=True))
     ends = (bins.start_ns, int(stamps_ns[0])), (int(stamps_ns[-1]), bins.end_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,19 @@ from .settings import ReportConfig
 
 _MOST_NAMED = 4
 _ALWAYS = 'all the time'
+# Places and kinds of findings; a camera's place is ``where_is(name)``.
+RIG, PEOPLE = 'rig', 'people'
+CALIBRATION = 'calibration'
+# The kinds that the numbers of a recording show; a node and `process` note others.
+COMPUTED = frozenset({
+    'none', 'few sets', 'ids', 'bones', 'silent', 'missing', 'clock', 'no overlap', 'sees nobody', CALIBRATION,
+    'detector', 'residuals', 'unmatched', 'exchanged', 'few views',
+})
 NO_BODIES = Finding(Severity.ERROR, 'There are no bodies in this recording.',
-                    'If it holds images or keypoints, make them: geo_pose process BAG --out RESULT')
+                    'If it holds images or keypoints, make them: geo_pose process BAG --out RESULT', PEOPLE, 'none')
+_GOOD = Finding(Severity.OK, 'Nothing stands out: every camera delivers and sees the bodies, agrees with the others '
+                             'and keeps time, and bones keep their lengths.')
+_CALIBRATE = 'run geo_pose calibrate (of a node: the service ~/calibrate), and fix its mount.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +49,51 @@ class OutlierRun:
 
 
 TimeName = Callable[[float], str]
+_Found = Iterator[Finding]
 
 
-def find_problems(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> tuple[Finding, ...]:
+def find_problems(
+    report: RecordingReport, config: ReportConfig, name_time: TimeName, noted: Iterable[Finding] = ()
+) -> tuple[Finding, ...]:
     """Return what is wrong with a recording, the worst first; one good word if nothing is.
 
-    ``config`` has the least numbers that are reported; ``name_time`` turns seconds from the start into words.
+    A camera gets the first cause that explains it: what was noted, then silence, its clock, that it sees nobody, then
+    its calibration or its detector. Consequences of a cause are not found once more.
+
+    Args:
+        report: the numbers.
+        config: the least numbers that are reported.
+        name_time: turns seconds from the start into words.
+        noted: what was found beside the numbers; it replaces findings of the same place and kind.
     """
-    found = [
-        *_people(report, config), *_streams(report, config, name_time), *_clocks(report, config),
-        *_residuals(report, config, name_time), *_unmatched(report, config), *_exchanged(report, config),
-        *_bones(report, config), *_few_views(report), *report.contributed,
-    ]
-    if not found:
-        found = [Finding(Severity.OK, 'Nothing stands out: every camera delivers, agrees with the others and keeps '
-                                      'time, and bones keep their lengths.')]
-    return tuple(sorted(found, key=lambda finding: -finding.severity))
+    noted = list(noted)
+    if not report.sets:
+        found = [*noted, NO_BODIES]
+        return tuple(sorted(found, key=lambda finding: -finding.severity))
+    blamed = {finding.where for finding in noted if finding.severity == Severity.ERROR}
+    causes: list[Finding] = [*noted, *report.contributed]
+    # What contributes looks at the cameras together: a rig that cannot be right explains its cameras.
+    blamed |= {finding.where for finding in report.contributed if finding.severity == Severity.ERROR}
+    for look in (_silent, _clocks, _sights, _residuals):
+        if RIG in blamed and look is not _silent:
+            break
+        new = [found for found in look(report, config, name_time) if found.where not in blamed]
+        causes += new
+        blamed |= {found.where for found in new if look is not _residuals or found.kind == CALIBRATION}
+    named = blamed - {''}
+    rest = [*_missing(report, config), *_exchanged(report, config)]
+    rest += [found for found in _unmatched(report, config) if found.where not in blamed and RIG not in blamed]
+    rest += _people(report, config, explained=bool(named))
+    if not named:
+        rest += [*_bones(report, config), *_few_views(report)]
+    unique = {(finding.where, finding.kind): finding for finding in [*rest, *reversed(causes)]}
+    problems = [finding for finding in unique.values() if finding.severity > Severity.OK]
+    return tuple(sorted(problems, key=lambda finding: -finding.severity)) or (_GOOD,)
+
+
+def where_is(camera: str) -> str:
+    """Return the place of a camera's findings."""
+    return f'camera {camera}'
 
 
 def find_outlier_runs(report: RecordingReport, config: ReportConfig) -> Mapping[str, OutlierRun]:
@@ -102,18 +142,18 @@ def _longest(time_s: FloatArray, bad: BoolArray, known: BoolArray) -> tuple[int,
     return best
 
 
-def _people(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
-    if not report.sets:
-        yield NO_BODIES
-        return
+def _people(report: RecordingReport, config: ReportConfig, *, explained: bool) -> _Found:
+    """Find too few people, and ids that do not last; the former only if nothing else explains it."""
     share = report.with_bodies / report.sets
     if not share:
-        yield Finding(Severity.ERROR, f'None of the {report.sets} sets has a body.',
-                      'Look at the images: do two cameras see a person, and is the light good enough?')
+        if not explained:
+            yield Finding(Severity.ERROR, f'none of the {report.sets} sets has a body.',
+                          'Look at the images: do two cameras see a person, and is the light good enough?', PEOPLE,
+                          'none')
         return
-    if share < 0.5:
-        yield Finding(Severity.WARNING, f'Only {share:.0%} of the sets have a body.',
-                      'If somebody was there all the time, look at the images of a set without.')
+    if share < 0.5 and not explained:
+        yield Finding(Severity.WARNING, f'only {share:.0%} of the sets have a body.',
+                      'If somebody was there all the time, look at the images of a set without.', PEOPLE, 'few sets')
     brief = [body for body in report.bodies if body.seen_s < config.short_life_s]
     if len(report.bodies) > 2 * report.most_people and len(brief) > report.most_people:
         yield Finding(
@@ -121,28 +161,43 @@ def _people(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
             f'{len(report.bodies)} body ids for at most {report.most_people} people at once; {len(brief)} of them '
             f'lived less than {config.short_life_s:g} s.',
             'People are lost and found again, or things are taken for people. More cameras that overlap help; '
-            'tracking.new_body_views raises how many cameras must see somebody new.',
+            'tracking.new_body_views raises how many cameras must see somebody new.', PEOPLE, 'ids',
         )
 
 
-def _streams(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> Iterator[Finding]:
-    thin = []
+def _silent(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> _Found:
+    if not any(camera.frames for camera in report.cameras.values()):
+        # Bodies alone were recorded.
+        return
     for camera in report.cameras.values():
         if not camera.frames:
-            yield Finding(Severity.ERROR, f'{camera.name} delivered nothing.', 'Check its driver, cable and topic.')
+            yield Finding(Severity.ERROR, 'delivered nothing that could be used.', 'Check its driver, cable and topic.',
+                          where_is(camera.name), 'silent')
         elif camera.gaps_ns:
             yield Finding(
-                Severity.ERROR, f'{camera.name} {_silence(camera, report, name_time)}.',
+                Severity.ERROR, f'{_silence(camera, report, name_time)}.',
                 'Check its cable, power and driver; the log of its driver at that time says more.',
+                where_is(camera.name), 'silent',
             )
-        elif camera.missing > config.missing_ratio * (camera.frames + camera.missing):
-            thin.append(f'{camera.name} {camera.missing / (camera.frames + camera.missing):.0%}')
-    if thin:
+
+
+def _missing(report: RecordingReport, config: ReportConfig) -> _Found:
+    shares = {
+        camera.name: camera.missing / (camera.frames + camera.missing) for camera in report.cameras.values()
+        if camera.frames and not camera.gaps_ns
+    }
+    usual = float(np.median(list(shares.values()))) if len(shares) > 2 else 0.0
+    for name, share in shares.items():
+        # What all cameras miss alike is no camera's fault.
+        if share - usual > config.missing_ratio:
+            yield Finding(
+                Severity.WARNING, f'{share:.0%} of its frames are missing between the recorded ones.',
+                'See to its USB controller, network or socket buffers: geo_pose doctor', where_is(name), 'missing',
+            )
+    if usual > config.busy_ratio:
         yield Finding(
-            Severity.WARNING,
-            f'Frames are missing between the recorded ones: {", ".join(thin)}.',
-            'If all cameras miss as many, the node was busier than the computer allows: see the time per stage below. '
-            'If one does, see to its USB controller, network or socket buffers: geo_pose doctor',
+            Severity.WARNING, f'{usual:.0%} of the frames of all cameras are missing between the recorded ones.',
+            'The node was busier than the computer allows: see the time per stage.', 'pipeline', 'missing',
         )
 
 
@@ -161,7 +216,7 @@ def _silence(camera: CameraSummary, report: RecordingReport, name_time: TimeName
     return words
 
 
-def _clocks(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+def _clocks(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> _Found:
     if sum(np.isfinite(camera.clock_ms) for camera in report.cameras.values()) < 3:
         return
     for camera in report.cameras.values():
@@ -171,71 +226,118 @@ def _clocks(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
             side = 'late' if offset_ms > 0.0 else 'early'
             yield Finding(
                 Severity.ERROR if abs(offset_ms) > 2.0 * config.clock_ms else Severity.WARNING,
-                f'The stamps of {camera.name} are about {abs(offset_ms):.0f} ms too {side}, by how people move in its '
-                'image.',
+                f'its stamps are about {abs(offset_ms):.0f} ms too {side}, by how people move in its image.',
                 'Synchronise the clocks (PTP, chrony) or trigger the cameras together; stamp at exposure, not at '
-                'arrival.',
+                'arrival.', where_is(camera.name), 'clock',
             )
 
 
-def _residuals(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> Iterator[Finding]:
+def _sights(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> _Found:
+    """Find cameras that deliver and contribute nothing to bodies that the others see in their view."""
+    for camera in report.cameras.values():
+        where, n = where_is(camera.name), camera.in_view
+        if not camera.frames or len(report.cameras) < 2 or not report.with_bodies:
+            continue
+        if n < max(config.sights, 0.05 * report.with_bodies):
+            if not camera.matched and n < config.sights <= report.with_bodies:
+                yield Finding(
+                    Severity.WARNING, f'none of the bodies is wholly in its view in {report.with_bodies - n} of '
+                    f'{report.with_bodies} sets.', 'Turn it to where people are, or check its extrinsics.', where,
+                    'no overlap',
+                )
+        elif camera.found < config.sights_ratio * n:
+            yield Finding(
+                Severity.ERROR,
+                f'found nobody while the others saw somebody in its view in {n - camera.found} of {n} sets.',
+                'Is it covered, dark, out of focus or turned away? Look at its image.', where, 'sees nobody',
+            )
+        elif camera.matched < config.sights_ratio * n:
+            yield Finding(
+                Severity.ERROR,
+                f'finds people, but not where the others see them in {n - camera.matched} of {n} sets.',
+                f'It was moved far, or its calibration is wrong or another camera\'s: {_CALIBRATE}', where, CALIBRATION,
+            )
+
+
+def _residuals(report: RecordingReport, config: ReportConfig, name_time: TimeName) -> _Found:
     outliers = find_outlier_runs(report, config)
     for name, run in outliers.items():
-        camera = report.cameras[name]
-        when = _when(run, report.duration_s, name_time)
-        # The mean residual is of the whole recording.
-        side = _side(camera, config) if when == _ALWAYS else ''
-        yield Finding(
-            Severity.ERROR,
-            f'{name} is off by {run.own_px:.0f} px {when} (the others: {run.others_px:.0f} px){side}.',
-            'It was moved, or its calibration is wrong: run geo_pose calibrate, and fix its mount. If its image is '
-            'blurred, mend focus or light first.',
-        )
+        yield _outlier(report.cameras[name], run, report, config, name_time)
     rest = [camera for name, camera in report.cameras.items() if name not in outliers]
     high = [camera for camera in rest if camera.residual_ratio > config.residual_ratio]
-    if high:
-        named = ', '.join(f'{camera.name} {camera.residual_px:.0f} px' for camera in high)
-        one_sided = [camera.name for camera in high if _leans(camera, config)]
-        text = (
-            f'Reprojections miss by more than {config.residual_ratio:.0%} of a body\'s size in {len(high)} of '
-            f'{len(report.cameras)} cameras ({named}).'
-        )
-        if one_sided:
-            text += f' {_listed(one_sided)} err{"s" if len(one_sided) == 1 else ""} to one side, as by a calibration.'
-        yield Finding(
-            Severity.WARNING, text,
-            'geo_pose calibrate refines a rig from the people in a recording; where the images below show the '
-            'detector wrong, better light or another detector helps.',
-        )
+    if not high:
+        return
+    named = ', '.join(f'{camera.name} {_far(camera.residual_mm, camera.residual_px)}' for camera in high)
+    one_sided = [camera.name for camera in high if _leans(camera, config)]
+    text = (
+        f'reprojections miss by more than {config.residual_ratio:.0%} of a body\'s size in {len(high)} of '
+        f'{len(report.cameras)} cameras ({named}).'
+    )
+    if one_sided:
+        text += f' {_listed(one_sided)} err{"s" if len(one_sided) == 1 else ""} to one side, as by a calibration.'
+    where = where_is(high[0].name) if len(high) == 1 else RIG
+    yield Finding(
+        Severity.WARNING, text,
+        'geo_pose calibrate refines a rig from the people in a recording; where the images below show the '
+        'detector wrong, better light or another detector helps.', where, CALIBRATION if one_sided else 'detector',
+    )
 
 
-def _unmatched(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+def _outlier(
+    camera: CameraSummary, run: OutlierRun, report: RecordingReport, config: ReportConfig, name_time: TimeName
+) -> Finding:
+    """Return whether a camera that stands out has a wrong calibration or a detector that errs."""
+    when = _when(run, report.duration_s, name_time)
+    mm = run.own_px * camera.residual_mm / camera.residual_px if camera.residual_px > 0.0 else float('nan')
+    text = f'is off by {_far(mm, run.own_px)} {when} (the others: {run.others_px:.0f} px)'
+    where = where_is(camera.name)
+    if not _leans(camera, config):
+        exchanged = f' It exchanges left and right in {camera.exchanged:.0%} of the bodies.' if (
+            camera.exchanged > config.exchanged_ratio) else ''
+        return Finding(
+            Severity.WARNING, f'{text}, to no side that all joints share: its detections err, not its calibration.'
+            f'{exchanged}', 'See to focus, light and what stands before people; or take another detector.', where,
+            'detector',
+        )
+    # The mean residual is of the whole recording.
+    text += _side(camera) if when == _ALWAYS else ''
+    if run.end_s - run.begin_s < config.outlier_s:
+        return Finding(
+            Severity.WARNING, f'{text}; too short a time to tell a calibration from a detector.',
+            f'Record for longer than {config.outlier_s:g} s.', where, 'residuals',
+        )
+    return Finding(
+        Severity.WARNING if mm < config.error_mm else Severity.ERROR, f'{text}.',
+        f'It was moved, or its calibration is wrong: {_CALIBRATE}', where, CALIBRATION,
+    )
+
+
+def _unmatched(report: RecordingReport, config: ReportConfig) -> _Found:
     for camera in report.cameras.values():
         if camera.unmatched > config.unmatched_ratio:
             yield Finding(
-                Severity.WARNING,
-                f'{camera.unmatched:.0%} of the people that {camera.name} finds are none of the bodies.',
+                Severity.WARNING, f'{camera.unmatched:.0%} of the people that it finds are none of the bodies.',
                 'Bystanders, reflections, or people that no other camera sees. If the images show the same person, the '
-                'camera was moved far: run geo_pose calibrate.',
+                'camera was moved far: run geo_pose calibrate.', where_is(camera.name), 'unmatched',
             )
 
 
-def _exchanged(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
-    named = [
-        f'{camera.name} in {camera.exchanged:.0%}' for camera in report.cameras.values()
-        if camera.exchanged > config.exchanged_ratio
-    ]
-    if named:
-        yield Finding(
-            Severity.WARNING, f'The detector exchanges left and right: {", ".join(named)} of the bodies.',
-            'Fusion repairs what the other cameras contradict. It happens to people seen from behind or head down; '
-            'another camera from the front, or another detector, helps.',
-        )
+def _exchanged(report: RecordingReport, config: ReportConfig) -> _Found:
+    for camera in report.cameras.values():
+        if camera.exchanged > config.exchanged_ratio:
+            yield Finding(
+                Severity.WARNING, f'the detector exchanges left and right in {camera.exchanged:.0%} of the bodies.',
+                'Fusion repairs what the other cameras contradict. It happens to people seen from behind or head down; '
+                'another camera from the front, or another detector, helps.', where_is(camera.name), 'exchanged',
+            )
 
 
-def _side(camera: CameraSummary, config: ReportConfig) -> str:
-    if not _leans(camera, config):
-        return ''
+def _far(mm: float, px: float) -> str:
+    """Return a distance in mm with px second."""
+    return f'{mm:.0f} mm ({px:.0f} px)' if np.isfinite(mm) else f'{px:.0f} px'
+
+
+def _side(camera: CameraSummary) -> str:
     x, y = camera.bias_px
     parts = [f'{abs(x):.0f} px to the {"right" if x > 0 else "left"}'] if abs(x) >= 1.0 else []
     parts += [f'{abs(y):.0f} px {"down" if y > 0 else "up"}'] if abs(y) >= 1.0 else []
@@ -243,8 +345,8 @@ def _side(camera: CameraSummary, config: ReportConfig) -> str:
 
 
 def _leans(camera: CameraSummary, config: ReportConfig) -> bool:
-    bias = float(np.hypot(*camera.bias_px))
-    return bool(np.isfinite(bias) and bias > config.bias_ratio * camera.residual_px)
+    """Return whether a calibration, not a detector, explains the residuals."""
+    return bool(camera.shared > config.bias_ratio)
 
 
 def _when(run: OutlierRun, duration_s: float, name_time: TimeName) -> str:
@@ -258,7 +360,7 @@ def _when(run: OutlierRun, duration_s: float, name_time: TimeName) -> str:
     return f'from {name_time(run.begin_s)} to {name_time(run.end_s)}'
 
 
-def _bones(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
+def _bones(report: RecordingReport, config: ReportConfig) -> _Found:
     said = []
     for body in report.bodies:
         loose = _loose_limbs(report, body, config) if body.seen_s >= config.short_life_s else []
@@ -267,9 +369,9 @@ def _bones(report: RecordingReport, config: ReportConfig) -> Iterator[Finding]:
     if said:
         more = f'; and {len(said) - _MOST_NAMED} more bodies' if len(said) > _MOST_NAMED else ''
         yield Finding(
-            Severity.WARNING, f'Limbs change their length: {"; ".join(said[:_MOST_NAMED])}{more}.',
+            Severity.WARNING, f'limbs change their length: {"; ".join(said[:_MOST_NAMED])}{more}.',
             'Often a wrong clock or calibration, or limbs that one camera alone sees; the charts of views and '
-            'residuals tell which.',
+            'residuals tell which.', PEOPLE, 'bones',
         )
 
 
@@ -285,7 +387,7 @@ def _loose_limbs(report: RecordingReport, body: BodySummary, config: ReportConfi
     return sorted(limbs, key=lambda limb: -limb[1])
 
 
-def _few_views(report: RecordingReport) -> Iterator[Finding]:
+def _few_views(report: RecordingReport) -> _Found:
     if len(report.cameras) < 2 or not report.with_bodies:
         return
     few = report.views[:, :2].sum(1) if report.views.shape[1] >= 2 else np.zeros(len(report.skeleton))
@@ -295,9 +397,10 @@ def _few_views(report: RecordingReport) -> Iterator[Finding]:
     if joints:
         yield Finding(
             Severity.WARNING,
-            f'Most of the time fewer than two cameras see {_listed(joints[:6])}'
+            f'most of the time fewer than two cameras see {_listed(joints[:6])}'
             f'{", ..." if len(joints) > 6 else ""}.',
             'These joints are guessed from one view or from the pose. Add a camera, or turn one so that views overlap.',
+            RIG, 'few views',
         )
 
 

@@ -98,13 +98,17 @@ class CameraSummary:
         residual: median residual over time, px.
         residual_px, p95_px: median and 95th percentile of all joints.
         residual_ratio: median of residual / size of the body in the image.
+        residual_mm: median of residual at the body's depth.
         bias_px: (2,) mean residual x y.
+        shared: share of the residuals that one shift, turn and scale of the whole image explains, as of a calibration.
         field: residuals over the image; None without a rig.
         clock_ms: how much later its stamps are than its rig says, against the median camera.
         clock_sigma_ms: standard error of ``clock_ms``.
         left_out_px: median distance to bodies from the other cameras alone.
         unmatched: share of people without a body among those detected while a body was in the image.
         exchanged: share of the matched bodies whose left and right the detector exchanged.
+        in_view: sets in which it delivered and a body of the others was wholly in its image.
+        found, matched: those of them in which it found somebody, and a body.
     """
 
     name: str
@@ -117,13 +121,18 @@ class CameraSummary:
     residual_px: float
     p95_px: float
     residual_ratio: float
+    residual_mm: float
     bias_px: FloatArray
+    shared: float
     field: ResidualField | None
     clock_ms: float
     clock_sigma_ms: float
     left_out_px: float
     unmatched: float
     exchanged: float
+    in_view: int
+    found: int
+    matched: int
 
     @property
     def silent_s(self) -> float:
@@ -164,13 +173,14 @@ class RecordingReport:
         start_ns, end_ns: stamps of the first and last set or frame.
         sets: number of bodies messages.
         with_bodies: sets with a measured body.
-        most_people: at once.
+        most_people: at once, in at least 2 % of the sets with bodies.
         skeleton: of the bodies.
         people: bodies over time.
         cameras: by name.
         bodies: by id, the longest seen first.
         views: (J, N) share of measured joints with 0, 1, ... N-1 views.
         sigma_m: (J,) mean standard deviation.
+        error_px: median residual, corrected by what each joint's number of views leaves of it; NaN below two views.
         left_out_sets: sets that left_out_px was measured on.
         worst_ns: stamps of the sets with the largest residuals.
         worst_px: their residuals.
@@ -188,6 +198,7 @@ class RecordingReport:
     bodies: tuple[BodySummary, ...]
     views: FloatArray
     sigma_m: FloatArray
+    error_px: float
     left_out_sets: int
     worst_ns: tuple[int, ...]
     worst_px: tuple[float, ...]

@@ -23,7 +23,12 @@ class ReportConfig:
     worst: int = setting(4, 'Worst moments shown with their images', low=0, high=100)
     worst_apart_s: float = setting(2.0, 'Least time between two of them', unit='s', low=0.0, high=3600.0)
     gap_s: float = setting(0.5, 'A camera that sends nothing for longer has a gap', unit='s', low=0.0, high=3600.0)
-    missing_ratio: float = setting(0.05, 'Least share of missing frames that is reported', low=0.0, high=1.0)
+    missing_ratio: float = setting(
+        0.05, 'Least share of frames missing of a camera, beyond what all miss, that is reported', low=0.0, high=1.0
+    )
+    busy_ratio: float = setting(
+        0.2, 'Least share of frames missing of all cameras alike that is reported', low=0.0, high=1.0
+    )
     same_body_ratio: float = setting(
         0.25, 'A person is matched to a body if the median joint lies nearer than this share of the body\'s size',
         low=0.01, high=10.0,
@@ -45,8 +50,18 @@ class ReportConfig:
         0.02, 'Least residual that is reported, as share of a body\'s size in the image', low=0.0, high=1.0
     )
     bias_ratio: float = setting(
-        0.6, 'Least ratio of mean to median residual at which a camera errs to one side, as a moved one does', low=0.0,
-        high=1.0,
+        0.6, 'Least share of the residuals that one shift, turn and scale of the whole image explains at which a '
+        'calibration is blamed; below it is the detector', low=0.0, high=1.0,
+    )
+    error_mm: float = setting(
+        40.0, 'A calibration that is off by less at the bodies is a warning, not an error', unit='mm', low=0.0, high=1e4
+    )
+    sights: int = setting(
+        10, 'Whether a camera contributes is judged from so many sets on with a body wholly in its image', low=1,
+        high=1_000_000,
+    )
+    sights_ratio: float = setting(
+        0.1, 'A camera that finds somebody in fewer of such sets is said to see nobody', low=0.0, high=1.0
     )
     clock_ms: float = setting(8.0, 'Least clock offset that is reported', unit='ms', low=0.0, high=1000.0)
     bone_cv: float = setting(0.05, 'Least variation of a bone\'s length that is reported', low=0.0, high=1.0)

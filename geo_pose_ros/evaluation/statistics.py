@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import NS_PER_S, Float32Array, IntArray
+from ..arrays import NS_PER_S, Float32Array, FloatArray, IntArray
 from ..geometry.stats import nan_percentile
 from ..scene.settings import PipelineConfig
 from ..skeleton import Skeleton
@@ -33,6 +33,8 @@ _WINDOW = 30
 # Keypoints of a set are awaited for so long, by stamp.
 _REORDER_NS = NS_PER_S
 _ALL_NS = 2**62
+# A share of the sets with bodies.
+_RARE = 0.02
 
 
 class RecordingStatistics:
@@ -49,6 +51,9 @@ class RecordingStatistics:
         self._waiting: list[Bodies3D] = []
         self._newest_ns = -_ALL_NS
         self._cameras: dict[str, CameraStatistics] = {}
+        for name in rig.names if rig is not None else ():
+            self._camera(name)
+        self._error_px: list[Float32Array] = []
         self._bodies = BodyStatistics(skeleton)
         self._stamps_ns: list[IntArray] = []
         self._people: list[IntArray] = []
@@ -94,7 +99,7 @@ class RecordingStatistics:
         chosen = _peaks(stamps_ns, worst_px, self._config.worst, round(self._config.worst_apart_s * NS_PER_S))
         return RecordingReport(
             start_ns=bins.start_ns, end_ns=bins.end_ns, sets=len(stamps_ns), with_bodies=int((people > 0).sum()),
-            most_people=int(people.max(initial=0)), skeleton=self._skeleton,
+            most_people=_most_at_once(people), skeleton=self._skeleton,
             people=bins.means(stamps_ns, people.astype(float)),
             cameras={
                 name: camera.summary(bins, stamps_ns, self._config, left_out_px.get(name, unknown[0]),
@@ -102,6 +107,7 @@ class RecordingStatistics:
                 for name, camera in sorted(self._cameras.items())
             },
             bodies=self._bodies.summaries(bins), views=self._bodies.view_shares(), sigma_m=self._bodies.sigma_m(),
+            error_px=nan_percentile(np.concatenate([np.zeros(0, np.float32), *self._error_px]), 50),
             left_out_sets=len(self._kept), worst_ns=tuple(stamps_ns[chosen].tolist()),
             worst_px=tuple(np.round(worst_px[chosen].astype(float), 2).tolist()),
             contributed=tuple(found for one in self._contributions for found in one.findings()),
@@ -161,6 +167,7 @@ class RecordingStatistics:
             views.append(view)
             worst_px = np.fmax(worst_px, self._cameras[camera.name].add_view(camera, view))
         self._clocks.add(tracks.xyz[:_CLOCK_SETS], views)
+        self._error_px.append(_corrected([view.residual for view in views if view is not None]))
         return worst_px
 
     def _left_out_px(self, pipeline: PipelineConfig) -> dict[str, float]:
@@ -177,6 +184,27 @@ class RecordingStatistics:
             return {}
         late_ms, sigma_ms = self._clocks.offsets_ms()
         return dict(zip(self._rig.names, zip(late_ms.tolist(), sigma_ms.tolist(), strict=True), strict=True))
+
+
+def _most_at_once(people: IntArray) -> int:
+    """Return how many people there are at once at most, leaving out what is rare."""
+    there = np.sort(people[people > 0])[::-1]
+    return int(there[int(_RARE * len(there))]) if len(there) else 0
+
+
+def _corrected(residuals: Sequence[FloatArray]) -> Float32Array:
+    """Return the lengths (n,) px of residuals (S, U, J, 2) of all cameras, each as it would be without the fit.
+
+    n views have 2 n numbers, of which the joint takes three.
+    """
+    if not residuals:
+        return np.zeros(0, np.float32)
+    length = np.linalg.norm(np.stack(residuals), axis=-1)
+    views = np.isfinite(length).sum(0)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        factor = np.where(views >= 2, 1.0 / np.sqrt(1.0 - 1.5 / np.maximum(views, 2)), np.nan)
+    corrected = length * factor
+    return np.asarray(corrected[np.isfinite(corrected)], np.float32)
 
 
 def _spread(total: int, wanted: int) -> frozenset[int]:

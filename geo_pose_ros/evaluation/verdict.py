@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from ..arrays import NS_PER_S
 from ..findings import Finding, Severity, Verdict
 from ..page import clock
 from ..types import CameraRig
-from .findings import TimeName, find_problems
+from .findings import TimeName, find_problems, where_is
 from .quality import ObservedSet
 from .report import RecordingReport
 from .settings import ReportConfig
@@ -23,6 +26,10 @@ from .statistics import RecordingStatistics
 
 # A running node is judged by its last sets: by so many seconds, and so many sets.
 _WINDOW_NS, _MOST_SETS = 20 * NS_PER_S, 1200
+# It is judged anew after so long, from so many sets on; what is no longer found is held for so long.
+_PERIOD_NS, _LEAST_SETS, _HELD_NS = 2 * NS_PER_S, 10, 4 * NS_PER_S
+# It takes so many cameras to contradict each other; ids that lived for so long are people.
+_JUDGING, _LIVED_S = 3, 1.0
 
 
 def verdict_of(
@@ -36,21 +43,39 @@ def verdict_of(
         name_time: turns seconds from the start into words.
         noted: what was found beside the numbers; it replaces findings of the same place and kind.
     """
-    found = {(finding.where, finding.kind): finding for finding in find_problems(report, config, name_time)}
-    found |= {(finding.where, finding.kind): finding for finding in noted}
-    findings = sorted(found.values(), key=lambda finding: -finding.severity)
-    if findings and findings[0].severity:
-        findings = [finding for finding in findings if finding.severity > Severity.OK]
-    return Verdict(headline_of(report), tuple(findings))
+    return Verdict(headline_of(report), find_problems(report, config, name_time, noted))
 
 
 def headline_of(report: RecordingReport) -> str:
-    """Return how many people there were, and how well they are known."""
-    return f'{report.most_people} people'
+    """Return how many people there were at once, how well their joints are known, mm, and what that rests on, px.
+
+    Nothing gets better by fewer cameras: numbers are given only where cameras can contradict each other, by three or
+    more that see bodies.
+    """
+    people = report.most_people
+    if not people:
+        return 'nobody'
+    words = f'{people} {"person" if people == 1 else "people"}'
+    ids = sum(body.seen_s >= _LIVED_S for body in report.bodies)
+    words += f' ({ids} ids)' if ids > people else ''
+    seeing = sum(camera.matched > 0 for camera in report.cameras.values())
+    if seeing < _JUDGING:
+        by = {0: 'without a rig', 1: 'with one camera', 2: 'with two cameras'}[seeing]
+        return f'{words}; how well their joints are known cannot be judged {by}'
+    left_out = [camera.left_out_px for camera in report.cameras.values() if np.isfinite(camera.left_out_px)]
+    said = f'left-out camera {np.median(left_out):.1f} px' if left_out else f'cameras agree to {report.error_px:.1f} px'
+    return f'{words}, joints \N{PLUS-MINUS SIGN}{_sigma_mm(report):.0f} mm; {said}'
+
+
+def _sigma_mm(report: RecordingReport) -> float:
+    return float(1e3 * np.nanmedian(report.sigma_m)) if np.isfinite(report.sigma_m).any() else float('nan')
 
 
 class RecentVerdict:
-    """The verdict of the last seconds of a node; any thread may call."""
+    """The verdict of the last seconds of a node; any thread may call.
+
+    It judges anew every second or two. What it found stays found until it was not found for some seconds.
+    """
 
     def __init__(self, config: ReportConfig | None = None) -> None:
         """Begin without a set."""
@@ -58,6 +83,9 @@ class RecentVerdict:
         self._lock = threading.Lock()
         self._rig: CameraRig | None = None
         self._sets: deque[ObservedSet] = deque(maxlen=_MOST_SETS)
+        # What was found, with the newest stamp then.
+        self._found: dict[tuple[str, str], tuple[int, Finding]] = {}
+        self._headline, self._judged_ns = 'no set yet', 0
 
     def add(self, seen: ObservedSet, rig: CameraRig) -> None:
         """Take one set of ``rig`` into account; sets of another rig are forgotten."""
@@ -66,17 +94,41 @@ class RecentVerdict:
             if rig is not self._rig or seen.stamp_ns < newest_ns:
                 self._rig = rig
                 self._sets.clear()
+                self._found.clear()
+                self._judged_ns = 0
             self._sets.append(seen)
             while self._sets[0].stamp_ns < seen.stamp_ns - _WINDOW_NS:
                 self._sets.popleft()
 
     def verdict(self, noted: Iterable[Finding] = ()) -> Verdict:
         """Return the verdict of now; ``noted``: what was found beside the sets."""
+        noted = list(noted)
         with self._lock:
             rig, sets = self._rig, list(self._sets)
-        if rig is None:
-            return Verdict('no set yet', tuple(sorted(noted, key=lambda finding: -finding.severity)))
+        if rig is not None and len(sets) >= _LEAST_SETS and sets[-1].stamp_ns - self._judged_ns >= _PERIOD_NS:
+            noted = self._judge(rig, sets, noted)
+        found = {key: finding for key, (_, finding) in self._found.items()}
+        found |= {(finding.where, finding.kind): finding for finding in noted}
+        return Verdict(self._headline, tuple(sorted(found.values(), key=lambda finding: -finding.severity)))
+
+    def _judge(self, rig: CameraRig, sets: Sequence[ObservedSet], noted: Sequence[Finding]) -> list[Finding]:
+        """Judge the sets, and return what was noted, as an error where nothing of its camera can be used."""
+        self._judged_ns = now_ns = sets[-1].stamp_ns
         statistics = RecordingStatistics(sets[0].bodies.skeleton, rig, self._config)
         for seen in sets:
             statistics.add_set(seen)
-        return verdict_of(statistics.report(), self._config, noted=noted)
+        useless = {where_is(name) for name in rig.names if not any(name in seen.keypoints for seen in sets)}
+        noted = [
+            replace(finding, severity=Severity.ERROR) if finding.where in useless else finding for finding in noted
+        ]
+        verdict = verdict_of(statistics.report(), self._config, noted=noted)
+        self._headline = verdict.headline
+        beside = {(finding.where, finding.kind) for finding in noted}
+        for finding in verdict.findings:
+            # What is too short to tell a cause waits for more sets.
+            if (finding.where, finding.kind) not in beside and finding.severity and finding.kind != 'residuals':
+                self._found[finding.where, finding.kind] = now_ns, finding
+        self._found = {
+            key: (at_ns, finding) for key, (at_ns, finding) in self._found.items() if now_ns - at_ns < _HELD_NS
+        }
+        return noted

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import NS_PER_S, BoolArray, FloatArray, IntArray
 from ..geometry.projection import project_world
-from ..geometry.stats import nan_lower_median
+from ..geometry.stats import nan_lower_median, nan_mean
 from ..skeleton import Skeleton, mirror_of
 from ..types import Camera, Keypoints2D
 from .bodies import BodyTracks
@@ -34,6 +34,8 @@ class ComparedView:
         residual: (S, U, J, 2) px of the person that is the body, NaN without one.
         speed: (S, U, J, 2) px/s of the projected joints.
         size: (S, U) px of the projected bodies.
+        mm_per_px: (S, U) at the bodies' depth.
+        delivered: (S,) whether the camera sent keypoints, even of nobody.
         exchanged: (S, U) whether left and right were exchanged.
     """
 
@@ -42,6 +44,8 @@ class ComparedView:
     residual: FloatArray
     speed: FloatArray
     size: FloatArray
+    mm_per_px: FloatArray
+    delivered: BoolArray
     exchanged: BoolArray
 
 
@@ -61,7 +65,11 @@ def compare_view(
     residual, exchanged = _matched(projected, people, config.same_body_ratio * size, mirror_of(skeleton))
     with np.errstate(invalid='ignore'):
         speed = (project_world(camera, xyz + tracks.velocity * _STEP_S) - projected) / _STEP_S
-    return ComparedView(projected, people, residual, speed, size, exchanged)
+    depth_m = nan_mean(xyz, 2) @ camera.cam_from_world[2, :3] + camera.cam_from_world[2, 3]
+    delivered = np.array([k is not None for k in found], bool)
+    return ComparedView(
+        projected, people, residual, speed, size, 1e3 * depth_m / camera.intrinsics.K[0, 0], delivered, exchanged
+    )
 
 
 def _padded(

@@ -68,16 +68,16 @@ def reidentify(
     return replace(measured, tracks=continued).select(~replaced), found
 
 
-def find_left_behind(measured: Measured, tracks: Tracks, expected: IntArray, dt_s: float) -> BoolArray:
+def find_left_behind(measured: Measured, tracks: Tracks, in_sight: IntArray, dt_s: float) -> BoolArray:
     """Return which tracks (T,) a jump of the scene leaves behind: a bag that loops begins again, a stream was cut.
 
-    Nobody vanishes from several cameras at once between two sets while somebody new stands elsewhere. An occluded
+    Nobody vanishes from several cameras at once between two sets while somebody new comes. An occluded
     person loses one view after the other.
 
     Args:
         measured: the people of the set.
         tracks: predicted to its instant.
-        expected: (T,) cameras that delivered and have the track in their image.
+        in_sight: (T,) cameras that delivered and have the track in their image.
         dt_s: since the last set.
     """
     views = (measured.views >= 0).sum(1)
@@ -86,7 +86,7 @@ def find_left_behind(measured: Measured, tracks: Tracks, expected: IntArray, dt_
     now[measured.tracks[known]] = views[known]
     seen_last = tracks.confirmed & (tracks.unseen_s <= dt_s)
     vanished: BoolArray = np.asarray(
-        seen_last & (now <= 1) & (tracks.views - now >= _VANISHED_VIEWS) & (expected - now >= _VANISHED_VIEWS)
+        seen_last & (now <= 1) & (tracks.views - now >= _VANISHED_VIEWS) & (in_sight - now >= _VANISHED_VIEWS)
     )
     # A set of images from before and after a jump shows both.
     sets = gather(tracks.sets, measured.tracks, 0)

@@ -230,7 +230,7 @@ class Scene:
         return measured, bodies
 
     def _leave_behind(self, observation: Observation, measured: Measured, dt_s: float) -> Measured:
-        """Return the people without those whom a jump of the scene leaves behind; they are only remembered."""
+        """Return the people who are not left behind by a jump of the scene; the others are only remembered."""
         cameras, tracks = observation.cameras, self._tracks
         in_image = cameras.in_image(cameras.see(tracks.predicted(), tracks.filter.velocity)).mean(2) > 0.5
         left = find_left_behind(measured, tracks, in_image[cameras.present].sum(0), dt_s)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,13 @@ from tqdm import tqdm
 from ..arrays import NS_PER_S, UInt8Array
 from ..bags.recording import BODIES, DIAGNOSTICS, IMAGE, KEYPOINTS, Recording, Source
 from ..errors import ConfigError, GeoPoseError
-from ..evaluation.findings import find_outlier_runs, find_problems
+from ..evaluation.findings import COMPUTED, find_outlier_runs
 from ..evaluation.report import RecordingReport, Series
 from ..evaluation.settings import ReportConfig
 from ..evaluation.statistics import RecordingStatistics
-from ..findings import Finding, Severity
-from ..messages.diagnostics import VERDICT, Level, Status
+from ..evaluation.verdict import verdict_of
+from ..findings import Finding, Severity, Verdict
+from ..messages.diagnostics import VERDICT, Level, Status, verdict_from_statuses
 from ..page import clock, render
 from ..skeleton import BODY17
 from ..types import CameraRig
@@ -53,13 +55,17 @@ class Complaint:
 
 @dataclass(slots=True)
 class Reported:
-    """What nodes said in /diagnostics: every complaint, and the last values by status."""
+    """What nodes said in /diagnostics: every complaint, the last values by status, and verdicts with their times."""
 
     complaints: dict[tuple[str, Level, str], Complaint] = field(default_factory=dict)
     values: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    verdicts: list[tuple[int, Verdict]] = field(default_factory=list)
 
     def add(self, statuses: Sequence[Status], time_ns: int) -> None:
         """Take a DiagnosticArray into account."""
+        verdict = verdict_from_statuses(statuses)
+        if verdict is not None:
+            self.verdicts.append((time_ns, verdict))
         for status in (one for one in statuses if one.name != VERDICT):
             self.values[status.name] = status.values
             if status.level == Level.OK:
@@ -67,6 +73,14 @@ class Reported:
             key = status.name, status.level, status.message.translate(_WITHOUT_NUMBERS)
             known = self.complaints.setdefault(key, Complaint(status, time_ns, time_ns, 0))
             known.status, known.last_ns, known.count = status, time_ns, known.count + 1
+
+    def noted(self, start_ns: int, end_ns: int) -> list[Finding]:
+        """Return the last of each finding that verdicts said while there were bodies, if they said it for a while."""
+        within = [verdict for time_ns, verdict in self.verdicts if start_ns <= time_ns <= end_ns]
+        within = within or [verdict for _, verdict in self.verdicts[-1:]]
+        said = Counter((found.where, found.kind) for verdict in within for found in verdict.findings)
+        last = {(found.where, found.kind): found for verdict in within for found in verdict.findings if found.severity}
+        return [found for key, found in last.items() if said[key] >= _LASTING * len(within)]
 
     @property
     def unused(self) -> dict[str, str]:
@@ -85,6 +99,8 @@ class Reported:
         return {key.removeprefix(prefix): f'{value} ms' for key, value in values.items() if key.startswith(prefix)}
 
 
+# What fewer of the verdicts said came and went.
+_LASTING = 0.1
 _WITHOUT_NUMBERS = str.maketrans('', '', '0123456789.')
 
 
@@ -95,6 +111,21 @@ class MeasuredRecording:
     report: RecordingReport
     reported: Reported
     received_ns: Mapping[int, int]
+
+    def verdict(self, config: ReportConfig) -> Verdict:
+        """Return the verdict: by the numbers, and by what the node or `process` noted and the numbers do not show."""
+        report, received = self.report, self.received_ns.values()
+        noted = self.reported.noted(min(received, default=0), max(received, default=0))
+        computed = verdict_of(report, config, partial(name_moment, report.start_ns))
+        known = {(found.where, found.kind) for found in computed.findings}
+        # A clock that is refused leaves no frames to compute it from.
+        beside = [
+            found for found in noted
+            if (found.where, found.kind) not in known and (found.kind not in COMPUTED or found.kind == 'clock')
+        ]
+        if not beside:
+            return computed
+        return verdict_of(report, config, partial(name_moment, report.start_ns), beside)
 
 
 def measure_recording(recording: Recording, config: ReportConfig) -> MeasuredRecording:
@@ -128,8 +159,8 @@ def measure_recording(recording: Recording, config: ReportConfig) -> MeasuredRec
 
 def write_report(
     bags: Sequence[Path], out: Path, config: ReportConfig | None = None, rig: CameraRig | None = None
-) -> tuple[tuple[Finding, ...], int]:
-    """Write the page of a recording; return what was found and the page's size, bytes.
+) -> tuple[Verdict, int]:
+    """Write the page of a recording; return its verdict and the page's size, bytes.
 
     Args:
         bags: one or several of the same time, see ``bags.recording``.
@@ -144,21 +175,23 @@ def write_report(
     config = config or ReportConfig()
     with Recording(bags, rig) as recording:
         measured = measure_recording(recording, config)
-        found = find_problems(measured.report, config, partial(name_moment, measured.report.start_ns))
+        verdict = measured.verdict(config)
         missing = find_missing(recording, KEYPOINTS)
         if recording.damaged:
             named = ', '.join(f'{topic} {count}' for topic, count in sorted(recording.damaged.items()))
-            missing.append(Finding(Severity.WARNING, f'Messages that could not be read: {named}.'))
-        page = build_page(recording, measured, config, [*found, *missing]).encode()
+            missing.append(Finding(Severity.WARNING, f'messages could not be read: {named}.', '', 'bag', 'damaged'))
+        verdict = replace(verdict, findings=tuple(sorted(
+            dict.fromkeys([*verdict.findings, *missing]), key=lambda one: -one.severity)))
+        page = build_page(recording, measured, config, verdict).encode()
     try:
         out.write_bytes(page)
     except OSError as error:
         raise ConfigError(f"'{out}' cannot be written: {error.strerror}. Choose another file with --out.") from error
-    return found, len(page)
+    return verdict, len(page)
 
 
 def build_page(
-    recording: Recording, measured: MeasuredRecording, config: ReportConfig, found: Sequence[Finding]
+    recording: Recording, measured: MeasuredRecording, config: ReportConfig, verdict: Verdict
 ) -> str:
     """Return the page of a recording as HTML."""
     report = measured.report
@@ -167,7 +200,7 @@ def build_page(
     return render(
         'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report),
         made_by='geo_pose report', numbers=_key_numbers(measured),
-        found=sorted(found, key=lambda one: -one.severity), report=report,
+        verdict=verdict, report=report,
         bodies=bodies, body_names=[f'body {body.body_id}' for body in bodies], has_images=recording.has(IMAGE),
         worst=_worst(recording, measured), complaints=complaints[:_MOST_ROWS], reported=measured.reported,
         **_cameras(report), **_residuals(recording, report, config), **_bodies(report),

@@ -59,7 +59,7 @@ def test_refine(bag, tmp_path, capsys):
     said = capsys.readouterr().out
     assert 'cam2: ' in said
     assert 'rig.yaml: 3 cameras' in said
-    assert main(['calibrate', str(bag), '--out', str(out)]) == 1
+    assert main(['calibrate', str(bag), '--out', str(out)]) == 2
     assert 'exists already' in capsys.readouterr().err
 
 
@@ -78,7 +78,7 @@ def test_a_refusal_has_a_report(bag, tmp_path, capsys):
     text = dump_rig(START).replace(str(TRUTH.cameras[0].intrinsics.K[0, 0]), str(K[0, 0]), 1)
     (tmp_path / 'start.yaml').write_text(text)
     words = ['calibrate', str(bag), '--out', str(tmp_path / 'rig.yaml'), '--rig', str(tmp_path / 'start.yaml')]
-    assert main([*words, '--report', str(tmp_path / 'report'), '--instants', '40']) == 1
+    assert main([*words, '--report', str(tmp_path / 'report'), '--instants', '40']) == 2
     streams = capsys.readouterr()
     assert 'No rig is written' in streams.err
     assert 'index.html says what was found' in streams.out
@@ -101,7 +101,7 @@ def test_a_refusal_has_a_report(bag, tmp_path, capsys):
     ],
 )
 def test_wrong_flags(bag, tmp_path, capsys, flags, message):
-    assert main(['calibrate', str(bag), '--out', str(tmp_path / 'rig.yaml'), *flags]) == 1
+    assert main(['calibrate', str(bag), '--out', str(tmp_path / 'rig.yaml'), *flags]) == 2
     assert message in capsys.readouterr().err
 
 

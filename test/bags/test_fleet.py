@@ -226,7 +226,7 @@ def test_the_command_takes_one_bag_or_many(bags, tmp_path, monkeypatch, capsys):
     assert run(bags[0], '--out', tmp_path / 'one') == 0
     assert '4 sets (' in capsys.readouterr().out
     monkeypatch.setattr(fleet, '_here', lambda jobs, workers: map(run_job, jobs) if workers == 2 else ())
-    assert run(tmp_path / 'bags' / '*', '--out', tmp_path / 'many', '--workers', 2) == 1
+    assert run(tmp_path / 'bags' / '*', '--out', tmp_path / 'many', '--workers', 2) == 2
     lines = capsys.readouterr().out.splitlines()[-5:]
     assert lines[0].split() == ['bag', 'sets', 'bodies', 'px', 's']
     assert lines[1].split()[:3] == ['first', '4', '4']

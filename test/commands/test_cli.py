@@ -13,6 +13,7 @@ import pytest
 
 import geo_pose_ros
 from geo_pose_ros import cli
+from geo_pose_ros.bags.process import ProcessSummary
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.errors import BagError
 from geo_pose_ros.rigs.files import read_calibration
@@ -41,7 +42,7 @@ def test_import_info_and_overwrite(files, capsys):
     assert '  cam0: 3 images at 10.0/s, about 0 dropped; 64x48 px, plumb_bob' in out
     assert out.endswith('geo_pose process: yes\ngeo_pose retrain: yes\n')
 
-    assert cli.main(IMPORT) == 1
+    assert cli.main(IMPORT) == 2
     error = capsys.readouterr().err
     assert error == "geo_pose: 'bag' exists already. Choose another path, or give --overwrite to replace it.\n"
     assert cli.main([*IMPORT, '--overwrite', '--storage', 'sqlite3', '--jpeg-quality', '50']) == 0
@@ -56,19 +57,19 @@ def test_rig_convert(files, capsys):
     want, have = read_calibration(files / 'rig.yaml'), read_calibration(files / 'small.yaml')
     for name in want.names:
         np.testing.assert_allclose(have[name].position_m, want[name].position_m / 1000, atol=1e-12)
-    assert cli.main(['rig', 'convert', 'rig.toml', 'small.yaml']) == 1
+    assert cli.main(['rig', 'convert', 'rig.toml', 'small.yaml']) == 2
     assert "'small.yaml' exists already" in capsys.readouterr().err
 
 
 def test_process_passes_settings(files, monkeypatch, capsys):
     from geo_pose_ros.commands import process
 
-    calls = []
-    monkeypatch.setattr(process, 'process_bag', lambda *args, **options: calls.append((args, options)) or 'done')
+    calls, done = [], ProcessSummary(sets=3)
+    monkeypatch.setattr(process, 'process_bag', lambda *args, **options: calls.append((args, options)) or done)
     words = ['process', 'bag', '--out', 'out', '--rig', 'rig.yaml', '--cameras', 'cam1', '--sync.tolerance-ms', '3',
              '--pipeline.detector.max-side-px', '640', '--overwrite', '--world-frame', 'map']
     assert cli.main(words) == 0
-    assert capsys.readouterr().out == 'out: done\n'
+    assert capsys.readouterr().out.startswith('out: good: no set; 3 sets (0 with every camera)')
     [(paths, options)] = calls
     assert [str(path) for path in paths] == ['bag', 'out']
     config = options['config']
@@ -89,7 +90,7 @@ def test_process_passes_settings(files, monkeypatch, capsys):
     ],
 )  # fmt: skip
 def test_errors_are_one_line_and_status_1(files, capsys, words, message):
-    assert cli.main(words) == 1
+    assert cli.main(words) == 2
     error = capsys.readouterr().err
     assert error.startswith('geo_pose: ') and message in error and error.count('\n') == 1
 
@@ -191,7 +192,7 @@ def test_a_missing_package_is_one_clear_line(command, missing, remedy):
     if missing == 'torch':
         pytest.importorskip('geo_pose_training')
     done = run_blocked([missing], [command])
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith(f"geo_pose: This needs the Python package '{missing}', which is not installed. ")
     assert remedy in done.stderr
     assert done.stderr.count('\n') == 1

@@ -35,14 +35,15 @@ def words(html):
 def test_a_good_recording(tmp_path, capsys):
     write_walk(tmp_path / 'walk', sets=90)
     assert cli.main(['report', str(tmp_path / 'walk'), '--left-out-sets', '20']) == 0
-    assert capsys.readouterr().out.startswith('  ok    Nothing stands out')
+    assert capsys.readouterr().out.startswith(
+        'good: 1 person, joints \N{PLUS-MINUS SIGN}20 mm; left-out camera 0.4 px\n  ok    Nothing stands out')
     html = (tmp_path / 'walk.html').read_text()
     said = words(html)
     assert outside(html) == []
     assert 'Recording walk' in said and '4 cameras' in said and 'from 2023-11-14 22:13:20 UTC' in said
     sections = ['In short', 'Cameras', 'Reprojection', 'Bodies', 'Joints', 'Worst moments', 'What the node reported']
     assert re.findall('<h2>(.*?)</h2>', html) == sections
-    assert re.search(r'cam2 90 30\.0 0 0\.0 [+-]0\.0 ± 0\.0 0\.0 0\.0 0\.0 \d\.\d 0% 0%', said)
+    assert re.search(r'cam2 90 30\.0 0 0\.0 [+-]0\.0 ± 0\.0 0 0\.0 0\.0 0\.0 \d\.\d 0% 0%', said)
     assert 'left upper arm' in said and 'id 0' in said and re.search(r'left_hip-left_knee \d\d\.\d cm ± 0\.0%', said)
     assert 'left_wrist 2.0' in said
     # Numbers apart, a complaint that repeats is one row: first, last, and how often.
@@ -111,7 +112,7 @@ def test_damaged_messages_are_counted(tmp_path, caplog):
     write_walk(tmp_path / 'walk', sets=30)
     copy_bag(tmp_path / 'walk', tmp_path / 'hurt', lambda number, m: m.raw[:40] if number % 50 == 20 else m.raw)
     said = words(page_of(tmp_path / 'hurt'))
-    assert re.search(r'Messages that could not be read: /pose_node/\S+ \d', said)
+    assert re.search(r'bag: messages could not be read: /pose_node/\S+ \d', said)
     assert 'further messages of' in caplog.text
 
 

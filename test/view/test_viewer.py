@@ -144,7 +144,7 @@ def test_what_is_missing_is_said(tmp_path, recording):
     ],
 )
 def test_wrong_usage_is_one_line(words, message, capsys):
-    assert cli.main(words) == 1
+    assert cli.main(words) == 2
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1
 
@@ -152,7 +152,7 @@ def test_wrong_usage_is_one_line(words, message, capsys):
 def test_the_command_exports_or_serves(tmp_path, capsys, monkeypatch):
     with BagWriter(tmp_path / 'empty') as writer:
         writer.add_topic('/pose_node/bodies', 'sensor_msgs/msg/PointCloud2')
-    assert cli.main(['view', str(tmp_path / 'empty')]) == 1
+    assert cli.main(['view', str(tmp_path / 'empty')]) == 2
     assert 'holds no message' in capsys.readouterr().err
     write_walk(tmp_path / 'walk', sets=10)
     page = tmp_path / 'page.html'

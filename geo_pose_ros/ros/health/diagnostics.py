@@ -27,7 +27,7 @@ def camera_part(
 
     Args:
         name, topic: the camera's, and its topic's full name.
-        notes: standing troubles, by kind, in words: of its topics, or 'calibration': why it is not calibrated.
+        notes: standing troubles, by kind, in words: of its topics, or 'not calibrated': why it is not calibrated.
         statistics: the node's.
         stale_after_s: see above.
         now_ns: a monotonic clock.
@@ -49,7 +49,7 @@ def camera_part(
     # The reason why it is not calibrated says more.
     faults += [
         event for event in statistics.recent(where, now_ns)
-        if not (event.kind == 'not calibrated' and 'calibration' in notes)
+        if event.kind not in notes
     ]
     values = {
         'topic': topic,
@@ -181,7 +181,7 @@ def _pipeline_faults(
 def rig_part(
     statistics: NodeStatistics, problems: Mapping[str, str], implausible: Sequence[Finding], now_ns: int
 ) -> Part:
-    """Return the cameras' reprojection errors; who moved, who is not calibrated, and what is wrong with transforms.
+    """Return the cameras' reprojection errors; who is not calibrated, and what is wrong with transforms.
 
     Args:
         statistics: the node's.
@@ -190,17 +190,8 @@ def rig_part(
         now_ns: a monotonic clock.
     """
     faults = [
-        Finding(Severity.ERROR, text, '', f'camera {name}', 'calibration') for name, text in problems.items()
+        Finding(Severity.ERROR, text, '', f'camera {name}', 'not calibrated') for name, text in problems.items()
     ]
     faults += [*implausible, *statistics.recent('rig', now_ns)]
-    faults += [
-        Finding(
-            Severity.WARNING,
-            f"camera '{name}' moved: its keypoints lie {math.hypot(*camera.state.calibration_error_px):.0f} px "
-            f'({math.degrees(camera.state.calibration_error_rad):.1f} degrees) beside the bodies that the others see',
-            'Calibrate again (the service ~/calibrate, or geo_pose calibrate).', 'rig', f'{name} moved',
-        )
-        for name, camera in statistics.cameras.items() if camera.state is not None and camera.state.moved
-    ]
     errors_px = statistics.reprojection_px()
     return Part('rig', faults, {f'reprojection_px {name}': f'{error:.1f}' for name, error in errors_px.items()})

@@ -132,7 +132,7 @@ class CameraSession(Generic[Config, Work]):
     def _camera_part(self, name: str, is_away: bool, now_ns: int, calibration: str = '') -> Part:
         """Return how camera ``name`` is; ``calibration``: why it is not calibrated."""
         camera = self._inputs[name]
-        notes = camera.notes(is_away) | ({'calibration': calibration} if calibration else {})
+        notes = camera.notes(is_away) | ({'not calibrated': calibration} if calibration else {})
         return camera_part(name, camera.topics.frames, notes, self._statistics, self._config.stale_after_s, now_ns)
 
     def _tick(self) -> None:

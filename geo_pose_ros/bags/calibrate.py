@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,13 +13,14 @@ from ..calibration.report import write_report
 from ..calibration.task import CalibrateTask
 from ..detection.settings import DetectorConfig
 from ..errors import CalibrationError
-from ..messages.camera_info import intrinsics_from_camera_info
+from ..messages.camera_info import intrinsics_from_camera_info, rectified_from_camera_info
 from ..messages.factory import Message
 from ..messages.transforms import optical_frame_id
 from ..rigs.files import write_calibration
 from ..rigs.plausibility import log_findings, require_possible
+from ..rigs.topics import CameraChoice, CameraTopics
 from ..types import Camera, CameraRig, Intrinsics
-from .cameras import camera_infos, choose_cameras, rig_from_bag
+from .cameras import calibrated_cameras, camera_infos, choose_cameras, rig_from_bag, usable_cameras
 from .keypoints import read_keypoints
 from .read import BagReader
 
@@ -30,7 +31,7 @@ class CalibrationBag:
 
     Attributes:
         path: of the bag.
-        cameras: names of those to use; none: all.
+        cameras: which to use, and what they send; or their names (none: all).
         rig: to begin with; None: camera_info and /tf_static of the bag (from scratch: camera_info only).
         focal_guess: focal length of uncalibrated cameras, in longer sides of the image; it makes focal lengths
             unknowns. None: such a camera is an error.
@@ -39,19 +40,21 @@ class CalibrationBag:
     """
 
     path: Path
-    cameras: Sequence[str] = ()
+    cameras: CameraChoice | Sequence[str] = ()
     rig: CameraRig | None = None
     focal_guess: float | None = None
     skeleton: str = 'body17'
     detector: DetectorConfig = field(default_factory=DetectorConfig)
 
 
-def rig_with_intrinsics(reader: BagReader, names: Sequence[str], focal_guess: float | None) -> CameraRig:
+def rig_with_intrinsics(
+    reader: BagReader, chosen: Mapping[str, CameraTopics] | Sequence[str], focal_guess: float | None
+) -> CameraRig:
     """Return the cameras of a bag with intrinsics from camera_info and no extrinsics (identity).
 
     Args:
         reader: of the bag.
-        names: of the cameras; none: all.
+        chosen: names or topics of the cameras; see ``camera_infos``.
         focal_guess: see CalibrationBag.
 
     Raises:
@@ -59,9 +62,11 @@ def rig_with_intrinsics(reader: BagReader, names: Sequence[str], focal_guess: fl
         CalibrationError: if one is uncalibrated and there is no guess.
     """
     cameras = []
-    for name, info in camera_infos(reader, names).items():
+    for name, info in camera_infos(reader, chosen).items():
         frame_id = str(info.header.frame_id).lstrip('/') or optical_frame_id(name)
-        cameras.append(Camera(name, frame_id, _intrinsics(info, name, focal_guess), np.eye(3, 4)))
+        rectified = isinstance(chosen, Mapping) and chosen[name].rectified
+        lens = rectified_from_camera_info(info, name)[0] if rectified else _intrinsics(info, name, focal_guess)
+        cameras.append(Camera(name, frame_id, lens, np.eye(3, 4)))
     return CameraRig(tuple(cameras))
 
 
@@ -104,13 +109,13 @@ def calibrate_bag(
         adjusting = replace(task.config.adjust, intrinsics='focal')
         task = replace(task, config=replace(task.config, adjust=adjusting))
     with BagReader(bag.path) as reader:
-        chosen = choose_cameras(reader, bag.cameras)
+        chosen, images = usable_cameras(reader, choose_cameras(reader, bag.cameras))
         rig = bag.rig
         if rig is None:
-            rig = rig_with_intrinsics(reader, tuple(chosen), bag.focal_guess) if task.from_scratch else rig_from_bag(
-                reader, tuple(chosen)
+            rig = rig_with_intrinsics(reader, chosen, bag.focal_guess) if task.from_scratch else rig_from_bag(
+                reader, chosen
             )
-        rig = rig.subset(list(chosen))
+        chosen, rig = calibrated_cameras(chosen, images, rig)
         if not task.from_scratch:
             log_findings(require_possible(rig))
         keypoints = read_keypoints(reader, chosen, rig, bag.skeleton, bag.detector)

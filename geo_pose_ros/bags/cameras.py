@@ -2,56 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from ..arrays import FloatArray
-from ..errors import BagError, CalibrationError
+from ..errors import BagError, CalibrationError, FrameError, GeoPoseError
 from ..geometry.rigid import compose, invert
+from ..messages.camera_info import fit_to_images
 from ..messages.factory import Message
+from ..messages.image import frame_from_message
 from ..rigs.builder import RigBuilder
 from ..rigs.moving import CameraPoses, MovingCameras
 from ..rigs.settings import TransformConfig
-from ..rigs.topics import TF_MESSAGE, CameraTopics, find_cameras
+from ..rigs.topics import (
+    TF_MESSAGE,
+    CameraChoice,
+    CameraSurvey,
+    CameraTopics,
+    is_rectified,
+    namespace_of,
+    survey_cameras,
+    topics_by_camera,
+)
 from ..rigs.transform_buffer import TransformBuffer
-from ..types import CameraRig
-from .read import BagMessage, BagReader
+from ..types import Camera, CameraRig
+from .read import BagMessage, BagReader, until_damage
+
+_LOG = logging.getLogger(__name__)
 
 _TF, _TF_STATIC = 'tf', 'tf_static'
+# So many images of a camera are tried before it cannot be used: the first ones of a recording may be cut.
+_FIRST_IMAGES = 10
 
 
-def choose_cameras(reader: BagReader, names: Sequence[str] = ()) -> dict[str, CameraTopics]:
-    """Return the topics of the cameras called ``names`` (none: all).
+def choose_cameras(reader: BagReader, choice: CameraChoice | Sequence[str] = ()) -> dict[str, CameraTopics]:
+    """Return the topics of the cameras that are chosen, as the topics' names say.
+
+    Args:
+        reader: an open bag.
+        choice: which cameras and what they send, or their names alone (none: all).
 
     Raises:
-        BagError: if the bag has no camera, or not the one named; lists what there is.
+        BagError: if the bag has no camera, or not the one named, or not a topic that is named; lists what there is.
+        ConfigError: for entries of another form than camera=topic.
     """
-    cameras = find_cameras(reader.topics.values())
-    if not cameras:
-        raise BagError(
-            f"Bag '{reader.path}' has no camera: expected topics <camera>/image_raw, <camera>/image_raw/compressed or "
-            f'.../keypoints/<camera>; it has: {reader.topic_names}.'
-        )
-    missing = [name for name in names if name not in cameras]
+    choice = choice if isinstance(choice, CameraChoice) else CameraChoice(choice)
+    survey = survey_cameras(reader.topics.values())
+    named = _named_topics(reader, choice)
+    taken = {topics.image for topics in named.values()}
+    # One that is named by its topic is not found again by its namespace.
+    cameras = {name: c for name, c in survey.cameras.items() if c.keypoints or c.image not in taken} | named
+    every = {**survey.left_out, **cameras}
+    if not cameras and not choice.names:
+        raise BagError(f"Bag '{reader.path}' has no camera: {why_no_camera(reader, survey)}")
+    missing = [name for name in choice.names if name not in every]
     if missing:
-        raise BagError(f"Bag '{reader.path}' has no camera {', '.join(missing)}; it has: {', '.join(cameras)}.")
-    return {name: cameras[name] for name in names or cameras}
+        raise BagError(f"Bag '{reader.path}' has no camera {', '.join(missing)}; it has: {', '.join(sorted(every))}.")
+    if not choice.names:
+        for name, reason in survey.reasons.items():
+            if name not in named:
+                _LOG.warning("Camera '%s' is left out: %s.", name, reason)
+    rectified = {'yes': True, 'no': False}.get(choice.rectified)
+    return {
+        name: every[name] if rectified is None else replace(every[name], rectified=rectified)
+        for name in choice.names or sorted(cameras)
+    }
 
 
-def camera_infos(reader: BagReader, names: Sequence[str] = ()) -> dict[str, Message]:
-    """Return the first camera_info of the cameras called ``names`` (none: all), by name.
+def _named_topics(reader: BagReader, choice: CameraChoice) -> dict[str, CameraTopics]:
+    """Return the cameras whose image topics are named, with the camera_info beside them or named as well."""
+    infos = topics_by_camera('camera_info_topics', choice.camera_info_topics)
+    cameras = {}
+    for name, image in topics_by_camera('image_topics', choice.image_topics).items():
+        found = next((topic for topic in (image, f'{image}/compressed') if topic in reader.topics), '')
+        info = infos.get(name, f'/{namespace_of(image)}/camera_info'.replace('//', '/'))
+        missing = [topic for topic in (found or image, *infos.values()) if topic not in reader.topics]
+        if missing:
+            raise BagError(f"Bag '{reader.path}' has no topic {missing[0]}; it has: {reader.topic_names}.")
+        cameras[name] = CameraTopics(
+            name, found, info if info in reader.topics else '', rectified=is_rectified(found)
+        )
+    return cameras
+
+
+def why_no_camera(reader: BagReader, survey: CameraSurvey) -> str:
+    """Return why the topics of a bag give no camera, and what to do."""
+    if survey.reasons:
+        return ' '.join(f"'{name}' is left out, {reason}." for name, reason in survey.reasons.items())
+    if survey.others:
+        camera = namespace_of(survey.others[0]).rpartition('/')[2] or 'camera'
+        return (
+            f'its images are on topics of other names, without a camera_info beside: {", ".join(survey.others)}. Name '
+            f'them: --image-topics {camera}={survey.others[0]}'
+        )
+    return (
+        'expected topics <camera>/image_raw, <camera>/image_raw/compressed, another image beside <camera>/camera_info, '
+        f'or .../keypoints/<camera>; it has: {reader.topic_names}.'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstImage:
+    """The first image of a camera in a bag that can be decoded.
+
+    Attributes:
+        width, height: px; 0 if there is none.
+        kind: its encoding.
+        fault: why there is none; '' if there is one.
+    """
+
+    width: int = 0
+    height: int = 0
+    kind: str = ''
+    fault: str = ''
+
+
+def first_image(reader: BagReader, topics: CameraTopics) -> FirstImage:
+    """Decode the first images of a camera, until one can be used."""
+    fault = f"Camera '{topics.name}': '{topics.image}' holds no message."
+    for number, message in enumerate(until_damage(islice(reader.messages([topics.image]), _FIRST_IMAGES))):
+        try:
+            decoded = message.decode()
+            height, width = frame_from_message(decoded, topics.name).image.shape[:2]
+        except GeoPoseError as error:
+            fault = str(error) if number == 0 else fault
+            continue
+        return FirstImage(width, height, str(getattr(decoded, 'encoding', '') or decoded.format))
+    return FirstImage(fault=fault)
+
+
+def usable_cameras(
+    reader: BagReader, chosen: Mapping[str, CameraTopics]
+) -> tuple[dict[str, CameraTopics], dict[str, FirstImage]]:
+    """Return the cameras whose images can be decoded, or that have keypoints, and their first images.
+
+    The others are left out, with a warning: they must not count as cameras that see nobody.
 
     Raises:
-        BagError: if a camera has none.
+        FrameError: if no camera can be used, saying why.
     """
-    cameras = choose_cameras(reader, names)
-    without = [name for name, topics in cameras.items() if not topics.camera_info]
-    if without:
+    used: dict[str, CameraTopics] = {}
+    images: dict[str, FirstImage] = {}
+    faults = []
+    for name, topics in chosen.items():
+        first = first_image(reader, topics) if topics.image else None
+        if first is None or not first.fault:
+            used[name] = topics
+            images |= {name: first} if first is not None else {}
+        elif topics.keypoints:
+            used[name] = replace(topics, image='')
+        else:
+            faults.append(first.fault)
+    if not used:
+        raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {' '.join(faults)}")
+    for fault in faults:
+        _LOG.warning('%s It is left out.', fault)
+    return used, images
+
+
+def calibrated_cameras(
+    chosen: Mapping[str, CameraTopics], images: Mapping[str, FirstImage], rig: CameraRig
+) -> tuple[dict[str, CameraTopics], CameraRig]:
+    """Return the cameras that ``rig`` has for images of their sizes, and their rig; a warning names the others.
+
+    Raises:
+        CalibrationError: if no camera is left, saying why.
+    """
+    cameras: list[Camera] = []
+    faults: list[str] = []
+    for name in chosen:
+        try:
+            camera, first = rig[name], images.get(name)
+            if first is not None:
+                lens, note = fit_to_images(camera.intrinsics, first.width, first.height, name)
+                camera = replace(camera, intrinsics=lens)
+                if note:
+                    _LOG.warning('%s', note)
+            cameras.append(camera)
+        except CalibrationError as error:
+            faults.append(str(error))
+    if not cameras:
+        raise CalibrationError(' '.join(faults))
+    for fault in faults:
+        _LOG.warning('%s It is left out.', fault)
+    fitted = CameraRig(tuple(cameras), rig.world_frame_id)
+    return {name: chosen[name] for name in fitted.names}, fitted
+
+
+def camera_infos(
+    reader: BagReader, cameras: Mapping[str, CameraTopics] | Sequence[str] = ()
+) -> dict[str, Message]:
+    """Return the first camera_info of ``cameras``, by name.
+
+    Args:
+        reader: an open bag.
+        cameras: names, of which each must have one; or topics (none: all of the bag), of which those without are left
+            out, with a warning.
+
+    Raises:
+        BagError: if a camera that is named has none, or no camera has one.
+    """
+    named = not isinstance(cameras, Mapping) and bool(cameras)
+    chosen = cameras if isinstance(cameras, Mapping) else choose_cameras(reader, cameras)
+    without = [name for name, topics in chosen.items() if not topics.camera_info]
+    if without and (named or len(without) == len(chosen)):
         raise BagError(
             f"Bag '{reader.path}' has no camera_info of {', '.join(without)}; it has: {reader.topic_names}. "
             'Record <camera>/camera_info too, or give the calibration with --rig.'
         )
-    return {name: next(reader.messages([topics.camera_info])).decode() for name, topics in cameras.items()}
+    if without:
+        _LOG.warning("Bag '%s' has no camera_info of %s; left out.", reader.path, ', '.join(without))
+    return {
+        name: next(reader.messages([topics.camera_info])).decode()
+        for name, topics in chosen.items() if topics.camera_info
+    }
 
 
 def read_transforms(reader: BagReader, last_names: Sequence[str] = (_TF, _TF_STATIC)) -> Iterator[BagMessage]:
@@ -62,24 +229,31 @@ def read_transforms(reader: BagReader, last_names: Sequence[str] = (_TF, _TF_STA
     ])
 
 
-def rig_from_bag(reader: BagReader, names: Sequence[str] = (), world_frame_id: str = '') -> CameraRig:
-    """Return the rig of the cameras called ``names`` (none: all), from their camera_info and /tf_static.
+def rig_from_bag(
+    reader: BagReader, cameras: Mapping[str, CameraTopics] | Sequence[str] = (), world_frame_id: str = ''
+) -> CameraRig:
+    """Return the rig of ``cameras``, from their camera_info and /tf_static.
 
     Args:
         reader: an open bag.
-        names: see above.
+        cameras: names, of which each must be calibrated; or topics (none: all of the bag), of which those that are not
+            are left out, with a warning.
         world_frame_id: '' for the root of the transforms, which all cameras must share.
 
     Raises:
-        BagError: if a camera has no camera_info.
-        CalibrationError: if a camera is uncalibrated, a transform is impossible, or none joins the cameras.
+        BagError: if a camera that is named has no camera_info, or no camera has one.
+        CalibrationError: if such a camera is uncalibrated, a transform is impossible, or none joins the cameras.
     """
-    infos = camera_infos(reader, names)
+    named = not isinstance(cameras, Mapping) and bool(cameras)
+    chosen = cameras if isinstance(cameras, Mapping) else choose_cameras(reader, cameras)
+    infos = camera_infos(reader, cameras if named else chosen)
     buffer = _buffer(reader, (_TF_STATIC,))
     if not world_frame_id:
         frames = {name: str(info.header.frame_id).lstrip('/') for name, info in infos.items()}
         roots = {name: buffer.root_of(frame) for name, frame in frames.items()}
-        if len(set(roots.values())) > 1 and all(frames.values()):
+        ranked = Counter(roots.values()).most_common(2)
+        alone = [name for name, root in roots.items() if root != ranked[0][0]] if all(frames.values()) else []
+        if alone and (named or ranked[0][1] == ranked[1][1]):
             listed = ', '.join(
                 f'{name}: {frames[name]} ' + ('in no transform' if root == frames[name] else f'below {root}')
                 for name, root in roots.items()
@@ -88,8 +262,19 @@ def rig_from_bag(reader: BagReader, names: Sequence[str] = (), world_frame_id: s
                 f"Bag '{reader.path}': no common world frame of the cameras in /tf_static ({listed}). "
                 'Record /tf_static with all cameras, or give the calibration with --rig.'
             )
-        world_frame_id = next(iter(roots.values()))
-    return _complete_rig(RigBuilder(tuple(infos), world_frame_id, moving=buffer), infos)
+        for name in alone:
+            _LOG.warning(
+                "Camera '%s': no transform in /tf_static joins its frame '%s' and '%s'. It is left out.", name,
+                frames[name], ranked[0][0],
+            )
+            del infos[name]
+        world_frame_id = ranked[0][0]
+    builder = RigBuilder(tuple(infos), world_frame_id, rectified=_rectified(chosen, infos), moving=buffer)
+    return _complete_rig(builder, infos, partly=not named)
+
+
+def _rectified(chosen: Mapping[str, CameraTopics], names: Collection[str]) -> list[str]:
+    return [name for name in names if chosen[name].rectified]
 
 
 class MovingBag:
@@ -100,14 +285,14 @@ class MovingBag:
     """
 
     def __init__(
-        self, reader: BagReader, names: Sequence[str], tracking_frame: str, config: TransformConfig,
+        self, reader: BagReader, cameras: Mapping[str, CameraTopics], tracking_frame: str, config: TransformConfig,
         rig: CameraRig | None = None,
     ) -> None:
         """Read all transforms.
 
         Args:
             reader: an open bag.
-            names: of the cameras.
+            cameras: their topics.
             tracking_frame: the frame in which the cameras move.
             config: which motion of a frame is a jump.
             rig: a calibration whose world is the frame that carries the cameras; None: camera_info and transforms of
@@ -119,8 +304,10 @@ class MovingBag:
                 frame.
         """
         buffer = _buffer(reader, (_TF, _TF_STATIC))
-        builder = RigBuilder(names, tracking_frame, rig, moving=buffer)
-        self.rig = _complete_rig(builder, {} if rig is not None else camera_infos(reader, names))
+        infos = {} if rig is not None else camera_infos(reader, cameras)
+        names = tuple(cameras if rig is not None else infos)
+        builder = RigBuilder(names, tracking_frame, rig, _rectified(cameras, names), moving=buffer)
+        self.rig = _complete_rig(builder, infos, partly=True)
         self._mounts = builder.mounts
         if rig is not None:
             frame_from_tracking = invert(buffer.lookup(tracking_frame, rig.world_frame_id, None))
@@ -149,10 +336,16 @@ def _buffer(reader: BagReader, last_names: Sequence[str]) -> TransformBuffer:
     return buffer
 
 
-def _complete_rig(builder: RigBuilder, infos: Mapping[str, Message]) -> CameraRig:
-    """Return the rig that ``infos`` complete; raise CalibrationError if a camera is not calibrated."""
+def _complete_rig(builder: RigBuilder, infos: Mapping[str, Message], *, partly: bool) -> CameraRig:
+    """Return the rig that ``infos`` complete.
+
+    Raises:
+        CalibrationError: if no camera is calibrated; if one is not, unless ``partly``: then it is left out.
+    """
     for name, info in infos.items():
         builder.on_camera_info(name, info, 0)
-    if builder.rig is None or builder.problems:
+    if builder.rig is None or (builder.problems and not partly):
         raise CalibrationError(' '.join(builder.problems.values()))
+    for problem in builder.problems.values():
+        _LOG.warning('%s It is left out.', problem)
     return builder.rig

@@ -31,15 +31,30 @@ from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
 from ..rigs.plausibility import log_findings, require_possible
 from ..rigs.rig_file import rig_hash
-from ..rigs.settings import TRACKING_FRAME, TransformConfig
-from ..rigs.topics import CameraTopics
+from ..rigs.settings import (
+    CAMERA_INFO_TOPICS,
+    IMAGE_TOPICS,
+    RECTIFIED,
+    RECTIFIED_CHOICES,
+    TRACKING_FRAME,
+    TransformConfig,
+)
+from ..rigs.topics import CameraChoice, CameraTopics
 from ..runner import MessageReader, SetRunner
 from ..scene.settings import PipelineConfig, SyncConfig
 from ..scene.sync import DROP_CAUSES, DropCause, FrameCounts, FrameSynchronizer, StampedSet
 from ..settings import setting
 from ..skeleton import BODY17, SKELETONS, get_skeleton
 from ..types import CameraRig
-from .cameras import MovingBag, choose_cameras, read_transforms, rig_from_bag
+from .cameras import (
+    FirstImage,
+    MovingBag,
+    calibrated_cameras,
+    choose_cameras,
+    read_transforms,
+    rig_from_bag,
+    usable_cameras,
+)
 from .message_factory import RosbagsFactory
 from .read import BagMessage, BagReader, until_damage
 from .sets import Stamped, synchronised
@@ -63,8 +78,16 @@ class ProcessConfig:
     tracking_frame: str = setting('', TRACKING_FRAME)
     transforms: TransformConfig = field(default_factory=TransformConfig)
     cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the bag')
+    image_topics: tuple[str, ...] = setting((), IMAGE_TOPICS)
+    camera_info_topics: tuple[str, ...] = setting((), CAMERA_INFO_TOPICS)
+    rectified: str = setting('auto', RECTIFIED, choices=RECTIFIED_CHOICES)
     world_frame: str = setting('', 'World frame in /tf_static; empty: its root')
     keypoints_skeleton: str = setting('body17', 'Skeleton of recorded keypoint topics', choices=tuple(SKELETONS))
+
+    @property
+    def choice(self) -> CameraChoice:
+        """Which cameras are used, and what they send."""
+        return CameraChoice(self.cameras, self.image_topics, self.camera_info_topics, self.rectified)
 
 
 @dataclass(slots=True)
@@ -144,14 +167,17 @@ def process_bag(
     """
     config = config or ProcessConfig()
     with BagReader(bag) as reader:
-        chosen = choose_cameras(reader, config.cameras)
+        chosen = choose_cameras(reader, config.choice)
+        images: dict[str, FirstImage] = {}
+        if config.pipeline.detector.name != 'keypoints':
+            chosen, images = usable_cameras(reader, chosen)
         moving = None
         if config.tracking_frame:
-            moving = MovingBag(reader, tuple(chosen), config.tracking_frame, config.transforms, rig)
+            moving = MovingBag(reader, chosen, config.tracking_frame, config.transforms, rig)
             rig = moving.rig
         elif rig is None:
-            rig = rig_from_bag(reader, tuple(chosen), config.world_frame)
-        rig = rig.subset(list(chosen))
+            rig = rig_from_bag(reader, chosen, config.world_frame)
+        chosen, rig = calibrated_cameras(chosen, images, rig)
         if moving is None:
             log_findings(require_possible(rig, config.pipeline.lifter.up))
         detector = config.pipeline.detector

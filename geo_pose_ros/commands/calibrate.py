@@ -12,7 +12,14 @@ from ..calibration.task import CalibrateTask, ScaleSource
 from ..errors import ConfigError, GeoPoseError
 from ..rigs.files import in_words
 from ..skeleton import SKELETONS
-from .flags import add_rig_arguments, add_settings, rig_from_arguments, settings_from
+from .flags import (
+    add_camera_arguments,
+    add_rig_arguments,
+    add_settings,
+    choice_from_arguments,
+    rig_from_arguments,
+    settings_from,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='rig to write: .yaml, .toml or .qca.txt')
     parser.add_argument('--report', type=Path, metavar='DIR', help='folder for a report: index.html, report.json')
     add_rig_arguments(parser, 'calibration to begin with instead of camera_info and /tf_static')
-    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
+    add_camera_arguments(parser)
     parser.add_argument('--from-scratch', action='store_true', help='no extrinsics are known')
     parser.add_argument(
         '--focal-guess', type=float, metavar='FACTOR',
@@ -60,7 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f'--max-offset: received {arguments.max_offset}, expected more than 0 and at most 600 s.')
     try:
         bag = CalibrationBag(
-            arguments.bag, arguments.cameras, rig_from_arguments(arguments), arguments.focal_guess, arguments.skeleton
+            arguments.bag, choice_from_arguments(arguments), rig_from_arguments(arguments), arguments.focal_guess,
+            arguments.skeleton,
         )
         task = CalibrateTask(
             settings_from(CalibrateConfig, arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from ..bags.write import STORAGES
 from ..rigs.files import LENGTH_UNITS_M, read_calibration
+from ..rigs.settings import CAMERA_INFO_TOPICS, IMAGE_TOPICS, RECTIFIED, RECTIFIED_CHOICES
+from ..rigs.topics import CameraChoice
 from ..settings import build, walk
 from ..types import CameraRig
 
@@ -28,6 +30,21 @@ def add_unit_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--unit', choices=tuple(LENGTH_UNITS_M), default='m',
         help='unit of the translations in a .toml, which does not say it [default: m]',
+    )
+
+
+def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which cameras of a bag are used and what they send, for ``choice_from_arguments``."""
+    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
+    parser.add_argument('--image-topics', nargs='+', default=(), metavar='CAMERA=TOPIC', help=IMAGE_TOPICS)
+    parser.add_argument('--camera-info-topics', nargs='+', default=(), metavar='CAMERA=TOPIC', help=CAMERA_INFO_TOPICS)
+    parser.add_argument('--rectified', choices=RECTIFIED_CHOICES, default='auto', help=RECTIFIED)
+
+
+def choice_from_arguments(arguments: argparse.Namespace) -> CameraChoice:
+    """Return what the flags of ``add_camera_arguments`` choose."""
+    return CameraChoice(
+        arguments.cameras, arguments.image_topics, arguments.camera_info_topics, arguments.rectified
     )
 
 

@@ -9,6 +9,7 @@ allocate any size that a damaged header gives.
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -65,6 +66,9 @@ ENCODINGS = tuple(_ENCODINGS)
 BRIDGED = ('bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', *(f'bayer_{order}8' for order in _BAYER), 'yuv422', 'yuv422_yuy2')
 # sensor_msgs/Image -> BGR (H, W, 3).
 Converter = Callable[[Message], UInt8Array]
+# Depth in m or mm, and disparity; codecs of video.
+_DEPTH = re.compile(r'(16u|16s|32s|32f|64f)c1')
+_VIDEO = re.compile(r'h\.?26[45]|hevc|avc1|av1|vp[89]|mpeg4', re.IGNORECASE)
 # The intrinsics that images must fit, None if any will do, and who gets what is to be said of it.
 _Calibrated = tuple[Intrinsics | None, Callable[[str], None] | None]
 # A header with more px is damaged; these take 150 MB.
@@ -196,6 +200,12 @@ def _decode_compressed(
     description = str(message.format)
     source, _, codec = description.partition(';')
     mosaic = source.startswith('bayer_') and codec.strip() in ('jpeg compressed', 'png compressed')
+    start = bytes(memoryview(message.data)[:5]) if len(message.data) else b''
+    if _VIDEO.search(description) or start.startswith((b'\0\0\0\1', b'\0\0\1')):
+        raise FrameError(
+            f"Camera '{camera}': its images are packets of a video ('{description}'), each of which needs those "
+            'before. Make images of them with ros2 run image_transport republish, or set the driver to jpeg.'
+        )
     if mosaic or 'compressedDepth' in codec:
         raise FrameError(
             f"Camera '{camera}': compressed format '{description}' does not hold a colour or grey image. "
@@ -224,6 +234,11 @@ def _decode_raw(
     message: Message, camera: str, calibrated: _Calibrated, max_side_px: int, bridge: Converter | None
 ) -> tuple[UInt8Array, int]:
     name = str(message.encoding).lower()
+    if _DEPTH.fullmatch(name):
+        raise FrameError(
+            f"Camera '{camera}': its images hold depth ('{message.encoding}'), which shows no people to a detector. "
+            'Leave it out, or name the topic of its colour image.'
+        )
     if name not in _ENCODINGS:
         raise FrameError(
             f"Camera '{camera}': unknown image encoding '{message.encoding}'; supported: {', '.join(_ENCODINGS)}. "

@@ -22,6 +22,12 @@ class TransformConfig:
 
 
 # Description of the setting tracking_frame, of the node and of bags.
+IMAGE_TOPICS = 'Image topics of single cameras, camera=topic; their camera_info is beside them'
+CAMERA_INFO_TOPICS = 'Calibration topics of single cameras, camera=topic'
+RECTIFIED = (
+    'Whether images are rectified, so that P and R of camera_info describe them; auto: those of topics named image_rect'
+)
+RECTIFIED_CHOICES = ('auto', 'yes', 'no')
 TRACKING_FRAME = (
     'Frame in which people are tracked where cameras move: it stands and does not jump, as odom. /tf gives the pose of '
     'each camera in it at the stamp of its image; the world of a rig file is then the frame that carries the rig. '

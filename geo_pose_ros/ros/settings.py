@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from ..calibration.settings import WatchConfig
 from ..detection.settings import DetectorConfig
-from ..rigs.settings import TRACKING_FRAME, TransformConfig
+from ..rigs.settings import (
+    CAMERA_INFO_TOPICS,
+    IMAGE_TOPICS,
+    RECTIFIED,
+    RECTIFIED_CHOICES,
+    TRACKING_FRAME,
+    TransformConfig,
+)
 from ..scene.settings import PipelineConfig, SyncConfig
 from ..settings import setting
 
@@ -47,17 +54,10 @@ class NodeConfig(CameraNodeConfig):
         'compressed', 'What the cameras send; keypoints: 2D of a detector elsewhere',
         choices=('raw', 'compressed', 'keypoints'),
     )
-    image_topics: tuple[str, ...] = setting(
-        (), 'Image topics of single cameras, camera=topic; their camera_info is beside them', live=True
-    )
-    rectified: str = setting(
-        'auto', 'Whether images are rectified, so that P and R of camera_info describe them; auto: those of topics '
-        'named image_rect', choices=('auto', 'yes', 'no'),
-    )
+    image_topics: tuple[str, ...] = setting((), IMAGE_TOPICS, live=True)
+    rectified: str = setting('auto', RECTIFIED, choices=RECTIFIED_CHOICES)
     camera_info_topic: str = setting('{camera}/camera_info', 'Calibration topic of a camera')
-    camera_info_topics: tuple[str, ...] = setting(
-        (), 'Calibration topics of single cameras, camera=topic', live=True
-    )
+    camera_info_topics: tuple[str, ...] = setting((), CAMERA_INFO_TOPICS, live=True)
     keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, for transport keypoints')
     keypoints_cameras: tuple[str, ...] = setting(
         (), 'Cameras that detectors elsewhere send the keypoints of, where transport is for images', live=True

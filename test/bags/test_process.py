@@ -163,7 +163,7 @@ def test_some_cameras_only(tmp_path, truth_detector):
     assert process_bag(tmp_path / 'bag', tmp_path / 'out', overwrite=True).sets == FRAMES
 
 
-def test_rig_given_instead_of_recorded(tmp_path, truth_detector):
+def test_rig_given_instead_of_recorded(tmp_path, truth_detector, caplog):
     rig = write_scene(tmp_path / 'bag', infos=False, transforms=False)
     with pytest.raises(BagError, match='no camera_info of cam0, cam1, cam2'):
         process_bag(tmp_path / 'bag', tmp_path / 'out')
@@ -172,8 +172,13 @@ def test_rig_given_instead_of_recorded(tmp_path, truth_detector):
     assert len(bodies_of(tmp_path / 'out')) == FRAMES
     with BagReader(tmp_path / 'out') as reader:
         assert rig_from_bag(reader).names == rig.names
-    with pytest.raises(CalibrationError, match="The rig has no camera 'cam2'"):
-        process_bag(tmp_path / 'bag', tmp_path / 'out2', rig=ring_rig(2))
+    process_bag(tmp_path / 'bag', tmp_path / 'out2', rig=ring_rig(2))
+    assert "The rig has no camera 'cam2'; it has: cam0, cam1. It is left out." in caplog.text
+    with BagReader(tmp_path / 'out2') as reader:
+        assert rig_from_bag(reader).names == ('cam0', 'cam1')
+    stranger = CameraRig((replace(rig.cameras[0], name='other'),))
+    with pytest.raises(CalibrationError, match=r"The rig has no camera 'cam0'; .* 'cam2'; it has: other\."):
+        process_bag(tmp_path / 'bag', tmp_path / 'out3', rig=stranger)
 
 
 def damaged(folder, change, **scene):

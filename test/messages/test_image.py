@@ -128,7 +128,9 @@ def test_padded_rows(library):
 @pytest.mark.parametrize(
     ('shape', 'encoding', 'changes', 'reason'),
     [
-        ((48, 64, 3), '32FC1', {}, "unknown image encoding '32FC1'; supported: bgr8, bgr16, "),
+        ((48, 64, 3), '32FC3', {}, "unknown image encoding '32FC3'; supported: bgr8, bgr16, "),
+        *(((48, 64, 3), encoding, {}, rf"its images hold depth \('{encoding}'\), which shows no people to a detector")
+          for encoding in ('16UC1', '32FC1')),
         *(((48, 64, 3), 'bgr8', changes, r'received \d+ bytes with step \d+ for .* bgr8, expected')
           for changes in ({'step': 100}, {'data': np.zeros(100, np.uint8)}, {'height': 0}, {'width': 0})),
         ((4, 5, 2), 'yuyv', {}, 'received 5x4 yuyv, whose colour is of'),
@@ -136,7 +138,7 @@ def test_padded_rows(library):
         ((4, 6), 'nv21', {'height': 3, 'step': 6}, 'received 6x3 nv21, whose colour is of'),
         ((1, 51_000_000), 'mono8', {}, 'an image of 51000000x1 px, expected at most 50000000 px'),
     ],
-    ids=['encoding', 'step', 'data', 'height', 'width', 'yuyv', 'nv12', 'nv21', 'large'],
+    ids=['encoding', 'depth 16', 'depth 32', 'step', 'data', 'height', 'width', 'yuyv', 'nv12', 'nv21', 'large'],
 )
 def test_raw_images_that_cannot_be_used(library, shape, encoding, changes, reason):
     message = raw(library, np.zeros(shape, np.uint8), encoding, **changes)

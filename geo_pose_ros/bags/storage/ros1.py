@@ -56,10 +56,10 @@ def converter(typestore: Typestore, message_type: str, *, ros1: bool) -> Convert
 
 def _is_renamed(typestore: Typestore, source: str, message_type: str) -> bool:
     """Return whether a type, or a field of it, has ROS 1's names."""
-    names, expected = ([name for name, _ in store.fielddefs[of][1]] for store, of in (
+    names, wanted = ([name for name, _ in store.fielddefs[of][1]] for store, of in (
         (typestore, source), (TYPESTORE, message_type),
     ))
-    return source != message_type or (names != expected and [n.lower() for n in names] == expected)
+    return source != message_type or (names != wanted and [name.lower() for name in names] == wanted)
 
 
 def mcap_view(path: Path) -> McapView | None:

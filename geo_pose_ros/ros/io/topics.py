@@ -11,13 +11,11 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 from rclpy.validate_topic_name import validate_topic_name
 
 from ...errors import ConfigError
-from ...rigs.topics import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
+from ...rigs.topics import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, is_rectified, topics_by_camera
 from ..settings import NodeConfig
 
 # Transport -> type of its messages.
 MESSAGE_TYPES = {'raw': IMAGE, 'compressed': COMPRESSED_IMAGE, 'keypoints': POINT_CLOUD}
-# image_proc names what it rectified image_rect and image_rect_color.
-_RECTIFIED = 'image_rect'
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +59,9 @@ def input_topics(node: Node, config: NodeConfig, cameras: Sequence[str]) -> dict
     unknown = sorted(set(config.keypoints_cameras) - set(cameras))
     if unknown:
         raise ConfigError(f'keypoints_cameras: received {unknown}, expected some of {", ".join(cameras)}.')
-    images = _single('image_topics', config.image_topics, cameras)
-    infos = _single('camera_info_topics', config.camera_info_topics, cameras)
-    keypoints = _single('keypoints_topics', config.keypoints_topics, cameras)
+    images = topics_by_camera('image_topics', config.image_topics, cameras)
+    infos = topics_by_camera('camera_info_topics', config.camera_info_topics, cameras)
+    keypoints = topics_by_camera('keypoints_topics', config.keypoints_topics, cameras)
     topics = {}
     for name in cameras:
         image = _full_name(node, images.get(name, config.image_topic), name)
@@ -74,7 +72,7 @@ def input_topics(node: Node, config: NodeConfig, cameras: Sequence[str]) -> dict
         }
         transport = transport_of(config, name)
         frames = by_transport[transport]
-        named = transport != 'keypoints' and image.rpartition('/')[2].startswith(_RECTIFIED)
+        named = transport != 'keypoints' and is_rectified(image)
         rectified = config.rectified == 'yes' or (config.rectified == 'auto' and named)
         topics[name] = InputTopics(
             frames, _full_name(node, infos.get(name, beside), name), rectified, by_transport, transport
@@ -106,20 +104,6 @@ def fill(template: str, camera: str) -> str:
 
 def _full_name(node: Node, template: str, camera: str) -> str:
     return str(node.resolve_topic_name(fill(template, camera)))
-
-
-def _single(parameter: str, given: Sequence[str], cameras: Sequence[str]) -> dict[str, str]:
-    """Return the topics of ``camera=topic`` entries, by camera."""
-    topics = {}
-    for entry in given:
-        camera, equals, topic = entry.partition('=')
-        if not (equals and topic) or camera not in cameras:
-            raise ConfigError(
-                f"Parameter '{parameter}': received '{entry}', expected camera=topic with one of the cameras "
-                f'{", ".join(cameras)}.'
-            )
-        topics[camera] = topic
-    return topics
 
 
 def _refuse_shared(topics: Mapping[str, InputTopics]) -> None:

@@ -22,7 +22,7 @@ def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estima
     xyz, covariance = np.ascontiguousarray(solution.xyz), np.ascontiguousarray(solution.covariance)
     residual_px = np.ascontiguousarray(solution.residual_px)
     confidence = np.ascontiguousarray(estimate.views.confidence)
-    measured = kernels.Measured(xyz, covariance, np.ascontiguousarray(solution.inlier), residual_px, confidence)
+    measured = kernels.MeasuredJoints(xyz, covariance, np.ascontiguousarray(solution.inlier), residual_px, confidence)
     rows = np.empty(len(tracks), np.int64)
     rows = rows[: kernels.choose_published(columns, joints, measured.inlier.shape[1], tracks.limits, rows)]
     each = len(rows), len(skeleton)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..fusion.table import Columns
-from .kernels.filters import Joints, predict_joints, update_joints, velocities_given
+from .kernels.filters import JointStates, predict_joints, update_joints, velocities_given
 from .settings import TrackingConfig
 
 
@@ -41,7 +41,7 @@ class JointFilter(Columns):
     def __init__(self, config: TrackingConfig, joints: int) -> None:
         """Start with no body of ``joints`` joints."""
         self._config = config
-        # See ``kernels.filters.Joints``.
+        # See ``kernels.filters.JointStates``.
         self.position: FloatArray = np.zeros((0, joints, 3))
         self.velocity: FloatArray = np.zeros((0, joints, 3))
         self._blocks: FloatArray = np.zeros((0, joints, 3, 3, 3))
@@ -60,9 +60,9 @@ class JointFilter(Columns):
         return self._blocks[:, :, 0]
 
     @property
-    def joints(self) -> Joints:
+    def joints(self) -> JointStates:
         """The arrays, as kernels take them."""
-        return Joints(
+        return JointStates(
             self.position, self.velocity, self._blocks, self.age_s, self._lag, self._root_velocity, self._root_blocks
         )
 

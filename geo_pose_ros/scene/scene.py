@@ -24,7 +24,7 @@ from .body_lifter import BodyLifter
 from .bones import BoneLengths
 from .cameras.learner import CameraLearner
 from .cameras.states import CameraState, CameraStates
-from .kernels.report import Report, write_report
+from .kernels.report import ReportArrays, write_report
 from .measurement import Assignment, Measured, assign, measure_bodies, predict_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions
@@ -243,7 +243,7 @@ class Scene:
     ) -> SceneResult:
         names, starts, solution = self._rig.names, observation.detections.starts.tolist(), measured.estimate.solution
         confidence, cameras = measured.estimate.views.confidence, len(self._rig)
-        report = Report(
+        report = ReportArrays(
             np.empty(starts[-1], np.int64), np.empty(cameras, np.int64), np.empty(confidence.size),
             np.empty(cameras, np.int64),
         )

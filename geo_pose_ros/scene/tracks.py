@@ -46,7 +46,7 @@ class Tracks(Columns):
         """Start with no body of ``joints`` joints."""
         self._config = config
         self._joints = joints
-        self.limits = kernels.Limits(
+        self.limits = kernels.TrackLimits(
             config.max_gap_s, config.remember_s, config.tentative_s, config.confirm_sets, config.confirm_s,
             config.max_sigma_m, config.enabled,
         )
@@ -81,9 +81,9 @@ class Tracks(Columns):
         return f'Tracks({who})'
 
     @property
-    def columns(self) -> kernels.Columns:
+    def columns(self) -> kernels.TrackColumns:
         """The arrays, as kernels take them."""
-        return kernels.Columns(
+        return kernels.TrackColumns(
             self.ids, self.confirmed, self.detection_rate, self.sets, self.unseen_s, self.age_s, self.views,
             self.centre_variance, self.systematic,
         )

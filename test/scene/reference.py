@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from geo_pose_ros.geometry.stats import nan_median
+from geo_pose_ros.scene.kernels.cameras import SeenBodies
 from geo_pose_ros.scene.settings import TrackingConfig
 
 GATE = 16.3
@@ -103,3 +105,96 @@ class Body:
         state, self.root_P = correct(np.array([0.0, 0.0, 0.0, *self.root_velocity]), self.root_P, ahead, R)
         self.root_velocity = state[3:]
         return state[:3] - ahead
+
+
+# Cameras
+
+
+def views_of(cameras, xn, xyz, velocity, **known) -> SeenBodies:
+    """What C cameras see of B bodies, all inliers of 4 px of noise unless ``known`` says otherwise."""
+    shape = xn.shape[:-1]
+    views = SeenBodies(
+        cameras.cam_from_world, cameras.dt_s, cameras.focal_px, np.zeros(len(cameras), bool), xn, np.full(shape, 0.25),
+        np.ones(shape), np.ones(shape, bool), xyz, np.tile(1e-4 * EYE, (*xyz.shape[:-1], 1, 1)), velocity,
+        np.arange(len(xyz)),
+    )
+    return views._replace(**known)
+
+
+def motion_equations(cameras, views: SeenBodies, offset_s):
+    """Return the normal equations (3C, 3C) and (3C,) of clock and view offsets, joint after joint eliminated whole."""
+    count = len(cameras)
+    matrix, right = np.zeros((3 * count, 3 * count)), np.zeros(3 * count)
+    local = cameras.see(views.xyz, views.velocity)
+    jacobian = cameras.image_jacobian(local)
+    weight = np.square(views.weights * views.focal_px[:, None, None]) * views.robust_weight / 4.0
+    weight = np.where(np.isfinite(views.xn[..., 0]) & ~views.moved[:, None, None], weight, 0.0)
+    speed = np.linalg.norm(views.velocity, axis=-1)
+    usable = (speed > 0.25) & ((weight > 0.0).sum(0) >= 2) & np.isfinite(views.xyz[..., 0])
+    usable &= speed >= np.sort(np.where(usable, speed, 0.0).ravel())[-48:][0]
+    for b, j in zip(*np.nonzero(usable), strict=True):
+        # Unknowns: the joint's (3), then of each camera its clock's offset and the view's.
+        A, e, w = np.zeros((2 * count, 3 + 3 * count)), np.zeros(2 * count), np.repeat(weight[:, b, j], 2)
+        for c in range(count):
+            J = jacobian[c, b, j]
+            flow = J @ views.velocity[b, j]
+            A[2 * c : 2 * c + 2, :3] = J
+            A[2 * c : 2 * c + 2, 3 + 3 * c] = -flow
+            A[2 * c : 2 * c + 2, 4 + 3 * c : 6 + 3 * c] = np.eye(2)
+            e[2 * c : 2 * c + 2] = views.xn[c, b, j] - local[c, b, j, :2] / local[c, b, j, 2] - flow * offset_s[c]
+        N, g = A.T @ (w[:, None] * A), A.T @ (w * np.where(w > 0.0, e, 0.0))
+        eliminated = N[3:, :3] @ np.linalg.inv(N[:3, :3] + 1e-6 * EYE)
+        matrix += N[3:, 3:] - eliminated @ N[:3, 3:]
+        right += g[3:] - eliminated @ g[:3]
+    return matrix, right
+
+
+def drift_equations(cameras, centre, offset, certainty):
+    """Return S (2C, 2C) and S m (2C,) of the bodies that three cameras see, their mean."""
+    found = []
+    local = cameras.see(centre[:, None])[:, :, 0]
+    jacobian = cameras.image_jacobian(local)
+    for b in range(len(centre)):
+        seen = np.isfinite(offset[:, b, 0])
+        if seen.sum() < 3 or not np.isfinite(centre[b, 0]):
+            continue
+        W = np.diag(np.repeat(np.where(seen, certainty[:, b] / 4.0, 0.0), 2))
+        A = jacobian[:, b].reshape(-1, 3)
+        S = W - W @ A @ np.linalg.inv(A.T @ W @ A + 1e-6 * EYE) @ A.T @ W
+        found.append((S, S @ np.nan_to_num(offset[:, b]).ravel()))
+    return sum(S for S, _ in found) / len(found), sum(g for _, g in found) / len(found)
+
+
+def view_errors(cameras, views: SeenBodies):
+    """Return the views' offsets (C, N, 2), their information (C, N), and (C, 2) how keypoints scatter about them."""
+    local = cameras.see(views.xyz, views.velocity)
+    information = np.square(views.weights * views.focal_px[:, None, None])
+    error = views.xn - local[..., :2] / local[..., 2:]
+    error[~(np.isfinite(error[..., 0]) & (local[..., 2] > 0.1) & (information > 0.0))] = np.nan
+    offset = nan_median(np.swapaxes(error, -1, -2))
+    offset[np.isfinite(error[..., 0]).sum(-1) < 6] = np.nan
+    J = cameras.image_jacobian(local)
+    spread = np.einsum('cbjri,bjik,cbjrk->cbj', J, views.covariance, J)
+    left = 2.0 * (1.0 - np.clip(np.nan_to_num(0.5 * spread * information * views.robust_weight, nan=1.0), 0.0, 1.0))
+    squared = np.square(error - offset[:, :, None]).sum(-1) * information
+    left[~(views.inlier & (views.inlier.sum(0) >= 2) & (left >= 0.4) & np.isfinite(squared))] = 0.0
+    scatter = np.stack([np.where(left > 0.0, squared, 0.0).sum((1, 2)), left.sum((1, 2))], 1)
+    rows = views.chosen
+    assert rows.tolist() == list(range(len(rows)))
+    return offset, information.sum(-1), scatter
+
+
+def shared_sums(views: SeenBodies, offset, scale, shared: float):
+    """Return sums of squares and of degrees of freedom of the error that views share, and the bodies that say so."""
+    total = np.zeros(3)
+    for n in range(offset.shape[1]):
+        inliers = views.inlier[:, n].sum(-1)
+        agree = (inliers >= 6) & np.isfinite(offset[:, n, 0]) & ~views.moved
+        if agree.sum() < 2:
+            continue
+        information = np.square(views.weights[agree, n] * views.focal_px[agree, None]).max(-1)
+        chance = (2.0 * scale[agree] ** 2 / information / inliers[agree]).mean()
+        freedom = 2.0 * agree.sum() - 3.0
+        found = np.square(offset[agree, n]).sum() - 0.5 * chance * freedom
+        total += np.clip(found, 0.0, (6.0 * shared + 0.004) ** 2 * freedom), freedom, 1.0
+    return total

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...arrays import FloatArray
-from ...fusion.views import Cameras
+from ..kernels.cameras import learn_drift
 from ..settings import CameraStateConfig
 
 # Times over which the present and the usual calibration error are averaged, s.
@@ -34,8 +34,6 @@ _LEAST_PART = 0.25
 # Standard deviation of a calibration error before anything is known, at focal length 1; decides only what nothing else
 # does.
 _PRIOR_ERROR = 0.01
-# Joints' errors of one view are alike: so many count as one.
-_ALIKE_JOINTS = 4.0
 
 
 class DriftDetector:
@@ -60,12 +58,12 @@ class DriftDetector:
         self.error = np.zeros((cameras, 2))
 
     def learn(
-        self, cameras: Cameras, centre: FloatArray, offset: FloatArray, information: FloatArray, dt_s: float
+        self, cam_from_world: FloatArray, centre: FloatArray, offset: FloatArray, information: FloatArray, dt_s: float
     ) -> None:
         """Take in a set of B bodies.
 
         Args:
-            cameras: C cameras.
+            cam_from_world: (C, 3, 4).
             centre: (B, 3) m, the mean of each body's joints, NaN = unknown.
             offset: (C, B, 2) mean residual of each view at focal length 1, NaN = no view.
             information: (C, B) 1 / variance of ``offset``.
@@ -74,27 +72,9 @@ class DriftDetector:
         forget = np.exp(-dt_s / _PRESENT_S)
         self._information *= forget
         self._right *= forget
-        seen = np.isfinite(offset[..., 0]) & (information > 0.0)
-        usable = (seen.sum(0) >= 3) & np.isfinite(centre[:, 0])
-        if usable.any():
-            self._add(cameras, centre[usable], offset[:, usable], np.where(seen, information, 0.0)[:, usable])
+        if learn_drift(cam_from_world, centre, offset, information, self._information, self._right):
             self._sets += 1
             self._judge(dt_s)
-
-    def _add(self, cameras: Cameras, centre: FloatArray, offset: FloatArray, information: FloatArray) -> None:
-        count, bodies = information.shape
-        local = cameras.see(centre[:, None])[:, :, 0]
-        jacobian = cameras.image_jacobian(local)
-        weight = information[..., None, None] / _ALIKE_JOINTS
-        weighted = (weight * jacobian).transpose(1, 0, 2, 3).reshape(bodies, 2 * count, 3)
-        own = (np.swapaxes(jacobian, -1, -2) @ (weight * jacobian)).sum(0)
-        projector = -weighted @ np.linalg.inv(own + 1e-6 * np.eye(3)) @ np.swapaxes(weighted, -1, -2)
-        diagonal = np.repeat((information / _ALIKE_JOINTS).T, 2, 1)
-        projector[:, np.arange(2 * count), np.arange(2 * count)] += diagonal
-        measured = np.nan_to_num(offset).transpose(1, 0, 2).reshape(bodies, 2 * count)
-        # Many bodies stand before the same cameras: each set counts once.
-        self._information += projector.mean(0)
-        self._right += (projector @ measured[..., None])[..., 0].mean(0)
 
     def _judge(self, dt_s: float) -> None:
         """Decide which cameras were moved, and follow the usual errors while none was."""

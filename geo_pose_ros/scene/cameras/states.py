@@ -11,16 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...arrays import BoolArray, FloatArray
+from ...arrays import FloatArray
 from ...fusion.estimate import Estimate
-from ...fusion.views import NEAR_M, Cameras, Noise
-from ...geometry.stats import nan_mean, nan_median
+from ...fusion.views import Cameras, Noise
+from ...geometry.stats import nan_mean
+from ..kernels import cameras as kernels
 from ..settings import CameraStateConfig
-from .clocks import ALIKE_SETS, ClockOffsets
+from .clocks import ClockOffsets
 from .drift import DriftDetector
 
-# Joints of a view that its mean offset needs.
-_LEAST_JOINTS = 6
 # Averages of noise and of what is shared reach back over this, s.
 _MEMORY_S = 10.0
 # Bodies that are used per set: the cost is bounded.
@@ -32,8 +31,6 @@ _PRIOR_WEIGHT = 2.0
 # Clock offsets that change by more than this change what is usual of a camera, s.
 _CLOCK_NEWS_S = 0.003
 _SCALE_BOUNDS = (0.3, 3.0)
-# Degrees of freedom below which a residual is not used.
-_LEAST_FREEDOM = 0.4
 # A camera is taken to be noisier than the others only if it clearly is: a smaller weight alone makes residuals larger.
 _CLEARLY_NOISIER = 1.5
 
@@ -143,80 +140,40 @@ class CameraStates:
             dt_s: since the last set.
         """
         self._noise_now = self._states_now = None
+        solution = estimate.solution
+        inlier = np.ascontiguousarray(solution.inlier)
         # Those with most inliers.
-        chosen = np.argsort(-estimate.solution.inlier.sum((0, 2)), kind='stable')[:_MOST_BODIES]
-        estimate, velocity = estimate.select(chosen), velocity[chosen]
-        solution, xn = estimate.solution, estimate.views.xn
-        xyz, inlier = solution.seen_xyz, solution.inlier
-        information = np.square(estimate.weights * self._focal_px[:, None, None])
+        chosen = np.argsort(-inlier.sum((0, 2)), kind='stable')[:_MOST_BODIES]
+        views = kernels.SeenBodies(
+            np.ascontiguousarray(cameras.cam_from_world), cameras.dt_s, self._focal_px, self._drift.moved,
+            np.ascontiguousarray(estimate.views.xn), np.ascontiguousarray(estimate.weights),
+            np.ascontiguousarray(solution.robust_weight), inlier, np.ascontiguousarray(solution.seen_xyz),
+            np.ascontiguousarray(solution.seen_covariance), velocity, chosen,
+        )
         if self._config.clock_offsets and len(cameras) > 1:
-            # A camera that was just moved sees everybody elsewhere, as a late one does.
-            usable = information * solution.robust_weight * ~self._drift.moved[:, None, None]
-            self.clocks.learn(cameras, xn, usable, xyz, velocity, dt_s)
-        local = cameras.see(xyz, velocity)
-        depth = local[..., 2:]
-        with np.errstate(invalid='ignore'):
-            valid = (np.isfinite(xn.sum(-1)) & (depth[..., 0] > NEAR_M) & (information > 0.0))[..., None]
-            error = np.where(valid, xn - local[..., :2] / np.where(valid, depth, 1.0), np.nan)
-        enough = valid[..., 0].sum(-1) >= _LEAST_JOINTS
-        offset = np.where(enough[..., None], nan_median(np.swapaxes(error, -1, -2)), np.nan)
-        leverage = _leverage(cameras, local, solution.seen_covariance, information * solution.robust_weight)
-        self._learn_noise(error - offset[:, :, None], information, inlier, leverage, dt_s)
-        self._learn_shared(offset, information, inlier, dt_s)
+            self.clocks.learn(views, dt_s)
+        each = len(cameras), len(chosen)
+        offset, certainty, scatter = np.empty((*each, 2)), np.empty(each), np.empty((each[0], 2))
+        kernels.learn_views(views, offset, certainty, scatter)
+        forget = float(np.exp(-dt_s / _MEMORY_S))
+        # The prior stays.
+        self._noise = forget * self._noise + scatter / kernels.ALIKE_SETS + (1.0 - forget) * _PRIOR_WEIGHT
+        self._learn_shared(views, offset, forget)
         gross = np.isfinite(gross_errors[:, 0])
-        certainty = np.nan_to_num(information).sum(-1)
         if gross.any():
             offset[gross] = gross_errors[gross][:, None]
             certainty[gross] = certainty.max(0, initial=0.0)
         if np.abs(self.clocks.offset_s - self._clocks_then).max() > _CLOCK_NEWS_S:
             # Errors were those of moving people seen too early or too late.
             self._begin()
-        self._drift.learn(cameras, nan_mean(xyz, 1, _LEAST_JOINTS), offset, certainty, dt_s)
+        centre = nan_mean(solution.seen_xyz[chosen], 1, kernels.LEAST_JOINTS)
+        self._drift.learn(views.cam_from_world, centre, offset, certainty, dt_s)
 
-    def _learn_noise(
-        self, scatter: FloatArray, information: FloatArray, inlier: BoolArray, leverage: FloatArray, dt_s: float
-    ) -> None:
-        """Learn each camera's noise from residuals (C, B, J, 2) about each view's mean."""
-        forget = np.exp(-dt_s / _MEMORY_S)
-        # Of a residual's two degrees of freedom, what is left after the joint was placed by 2n of them; where little is
-        # left, little is known.
-        left = np.where(inlier & (inlier.sum(0) >= 2), 2.0 * (1.0 - leverage), 0.0)
-        squared = (scatter * scatter).sum(-1) * information
-        left = np.where((left >= _LEAST_FREEDOM) & np.isfinite(squared), left, 0.0)
-        sums = np.stack([np.where(left > 0.0, squared, 0.0).sum((1, 2)), left.sum((1, 2))], 1)
-        # The prior stays.
-        self._noise = forget * self._noise + sums / ALIKE_SETS + (1.0 - forget) * _PRIOR_WEIGHT
-
-    def _learn_shared(self, offset: FloatArray, information: FloatArray, inlier: BoolArray, dt_s: float) -> None:
-        """Learn what all joints of a view share from the views' offsets (C, B, 2)."""
-        forget = np.exp(-dt_s / _MEMORY_S)
-        agreeing = (inlier.sum(-1) >= _LEAST_JOINTS) & np.isfinite(offset[..., 0]) & ~self._drift.moved[:, None]
-        count = agreeing.sum(0)
-        several = count >= 2
-        if not several.any():
-            return
-        # A view's offset also has the mean of its joints' noise.
-        joints = np.maximum(inlier.sum(-1), 1)
-        mean_variance = np.where(
-            agreeing, 2.0 * self.scale[:, None] ** 2 / np.maximum(information.max(-1), 1e-9) / joints, 0.0
-        )
-        freedom = np.where(several, 2.0 * count - 3.0, 0.0)
-        found = np.where(agreeing & several, (offset * offset).sum(-1), 0.0).sum(0)
-        chance = mean_variance.sum(0) * freedom / np.maximum(2.0 * count, 1.0)
-        limit = np.square(6.0 * np.sqrt(self._shared[0] / self._shared[1]) + 0.004) * freedom
-        sums = np.array((np.clip(found - chance, 0.0, limit)[several].sum(), freedom.sum()))
-        self._freedom += (1.0 - forget) * (float(freedom[several].mean()) - self._freedom)
-        self._shared = forget * self._shared + sums / ALIKE_SETS
-        self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0))
-
-
-def _leverage(cameras: Cameras, local: FloatArray, covariance: FloatArray, information: FloatArray) -> FloatArray:
-    """Return (C, B, J), mean diagonal of the hat matrix: in [0, 1], how far each keypoint has placed its joint itself.
-
-    Of joints (C, B, J, 3) m from ``Cameras.see``, their covariance (B, J, 3, 3) m^2, and the keypoints' information
-    (C, B, J), robust weights counted.
-    """
-    with np.errstate(invalid='ignore'):
-        jacobian = cameras.image_jacobian(local)
-        spread = ((jacobian @ covariance) * jacobian).sum((-1, -2))
-    return np.asarray(np.clip(np.nan_to_num(0.5 * spread * information, nan=1.0), 0.0, 1.0))
+    def _learn_shared(self, views: kernels.SeenBodies, offset: FloatArray, forget: float) -> None:
+        """Learn what all joints of a view share from the views' offsets (C, N, 2)."""
+        sums = np.empty(3)
+        kernels.learn_shared(views, offset, self.scale, float(np.sqrt(self._shared[0] / self._shared[1])), sums)
+        if sums[2]:
+            self._freedom += (1.0 - forget) * (float(sums[1] / sums[2]) - self._freedom)
+            self._shared = forget * self._shared + sums[:2] / kernels.ALIKE_SETS
+            self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0))

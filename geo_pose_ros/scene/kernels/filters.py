@@ -51,7 +51,7 @@ _ROOT_M2, _ROOT_M2_S2 = 0.01, 1.0
 _LEAST_ROOT_M2 = 1e-6
 
 
-class Joints(NamedTuple):
+class JointStates(NamedTuple):
     """The joints of T bodies, and their roots.
 
     Attributes:
@@ -73,7 +73,7 @@ class Joints(NamedTuple):
 
 
 @kernel()
-def predict_joints(joints: Joints, unseen: Bool1D, dt_s: float, density: float) -> None:
+def predict_joints(joints: JointStates, unseen: Bool1D, dt_s: float, density: float) -> None:
     """Predict all bodies by ``dt_s``; those ``unseen`` (T,) in the last set move as a whole, and slow down.
 
     ``density`` (m^2/s^3) is the spectral density of a joint's acceleration.
@@ -117,7 +117,7 @@ def _add_least(noise: Float2D, floor: float, out: Float2D) -> None:
 
 @kernel('velocity')
 def velocities_given(
-    joints: Joints, rows: Int1D, xyz: Float3D, noise: Float4D, quick: Float1D, velocity: Float3D
+    joints: JointStates, rows: Int1D, xyz: Float3D, noise: Float4D, quick: Float1D, velocity: Float3D
 ) -> None:
     """Write what the velocity of the bodies ``rows`` (B,) would be once measured, (B, J, 3) m/s.
 
@@ -149,7 +149,7 @@ def velocities_given(
 
 
 @kernel()
-def update_joints(joints: Joints, xyz: Float3D, noise: Float4D, covariance: Float4D, quick: Float1D) -> None:
+def update_joints(joints: JointStates, xyz: Float3D, noise: Float4D, covariance: Float4D, quick: Float1D) -> None:
     """Measure the first B bodies; a joint without a state starts at its measurement.
 
     Args:
@@ -201,7 +201,7 @@ def median(values: Float1D) -> float:
 
 
 @helper
-def _update_joint(joints: Joints, b: int, j: int, z: Float1D, lone: bool, quick: Float1D, work: Float3D) -> None:
+def _update_joint(joints: JointStates, b: int, j: int, z: Float1D, lone: bool, quick: Float1D, work: Float3D) -> None:
     """Measure joint ``j`` of body ``b`` at ``z`` (3,) m, with the noise in ``work``; its ``lag`` has faded already."""
     blocks, lag = joints.blocks[b, j], joints.lag[b, j]
     position, velocity = joints.position[b, j], joints.velocity[b, j]
@@ -228,7 +228,7 @@ def _update_joint(joints: Joints, b: int, j: int, z: Float1D, lone: bool, quick:
 
 
 @helper
-def _update_root(joints: Joints, b: int, xyz: Float2D, covariance: Float3D, offset: Float1D) -> None:
+def _update_root(joints: JointStates, b: int, xyz: Float2D, covariance: Float3D, offset: Float1D) -> None:
     """Measure the root of body ``b``; write (3,) m, what brings the body where the filter has it.
 
     Of joints ``xyz`` (J, 3) m, NaN = not measured, and their ``covariance`` (J, 3, 3) m^2. The joints' mean velocity

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ...compiled import Bool3D, Float1D, Float3D, Int1D, Int2D, kernel
 
 
-class Report(NamedTuple):
+class ReportArrays(NamedTuple):
     """To be written, of D detections in C cameras.
 
     Attributes:
@@ -25,7 +25,7 @@ class Report(NamedTuple):
 
 @kernel()
 def write_report(
-    views: Int2D, ids: Int1D, confidence: Float3D, inlier: Bool3D, residual_px: Float3D, out: Report
+    views: Int2D, ids: Int1D, confidence: Float3D, inlier: Bool3D, residual_px: Float3D, out: ReportArrays
 ) -> None:
     """Write the report of B bodies.
 

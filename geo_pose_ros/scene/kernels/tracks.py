@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled import Bool1D, Bool3D, Float1D, Float2D, Float3D, Float4D, Int1D, Int2D, helper, kernel
-from .filters import Joints, median
+from .filters import JointStates, median
 
 # Time over which the detection rate is averaged.
 _RATE_S = 0.5
@@ -31,7 +31,7 @@ _LEAST_RATE = 0.2
 _HALF_CONFIDENCE_M = 0.1
 
 
-class Columns(NamedTuple):
+class TrackColumns(NamedTuple):
     """The columns of T tracks, as ``tracks.Tracks`` describes them."""
 
     ids: Int1D
@@ -45,7 +45,7 @@ class Columns(NamedTuple):
     systematic: Float4D
 
 
-class Limits(NamedTuple):
+class TrackLimits(NamedTuple):
     """Settings of the tracks; see ``settings.TrackingConfig``."""
 
     max_gap_s: float
@@ -58,7 +58,7 @@ class Limits(NamedTuple):
 
 
 @kernel('kept')
-def age_tracks(tracks: Columns, joints: Joints, limits: Limits, dt_s: float, kept: Bool1D) -> int:
+def age_tracks(tracks: TrackColumns, joints: JointStates, limits: TrackLimits, dt_s: float, kept: Bool1D) -> int:
     """Let all tracks grow ``dt_s`` older and old joints be unknown; write which (T,) remain, return how many."""
     count = 0
     for t in range(len(kept)):
@@ -78,7 +78,7 @@ def age_tracks(tracks: Columns, joints: Joints, limits: Limits, dt_s: float, kep
 
 
 @kernel('sigma_m')
-def sigmas(joints: Joints, sigma_m: Float1D) -> None:
+def sigmas(joints: JointStates, sigma_m: Float1D) -> None:
     """Write (T,) m the standard deviation of each body's joints, per axis: the median of the random part."""
     variance = np.empty(joints.age_s.shape[1])
     for t in range(len(sigma_m)):
@@ -86,7 +86,7 @@ def sigmas(joints: Joints, sigma_m: Float1D) -> None:
 
 
 @helper
-def _sigma(joints: Joints, t: int, variance: Float1D) -> float:
+def _sigma(joints: JointStates, t: int, variance: Float1D) -> float:
     for j in range(len(variance)):
         P = joints.blocks[t, j, 0]
         variance[j] = P[0, 0] + P[1, 1] + P[2, 2]
@@ -94,7 +94,7 @@ def _sigma(joints: Joints, t: int, variance: Float1D) -> float:
 
 
 @kernel('priority')
-def priorities(tracks: Columns, priority: Float1D) -> None:
+def priorities(tracks: TrackColumns, priority: Float1D) -> None:
     """Write (T,) in (0, 1], how well established each body is beside others in the assignment."""
     for t in range(len(priority)):
         sure = 1.0 if tracks.confirmed[t] else _TENTATIVE_WEIGHT
@@ -121,7 +121,7 @@ class Evidence(NamedTuple):
 
 @kernel()
 def update_tracks(
-    tracks: Columns, covariance: Float4D, random_covariance: Float4D, evidence: Evidence, limits: Limits
+    tracks: TrackColumns, covariance: Float4D, random_covariance: Float4D, evidence: Evidence, limits: TrackLimits
 ) -> None:
     """Take in the bodies measured now, which are the first B tracks.
 
@@ -157,7 +157,7 @@ def update_tracks(
         tracks.confirmed[b] |= at_once or soon or lasted
 
 
-class Measured(NamedTuple):
+class MeasuredJoints(NamedTuple):
     """A set's B bodies, which are the first tracks, as measured.
 
     Attributes:
@@ -175,7 +175,7 @@ class Measured(NamedTuple):
 
 
 @kernel('rows')
-def choose_published(tracks: Columns, joints: Joints, measured: int, limits: Limits, rows: Int1D) -> int:
+def choose_published(tracks: TrackColumns, joints: JointStates, measured: int, limits: TrackLimits, rows: Int1D) -> int:
     """Write the tracks to be published, the first ``measured`` of which were measured now; return how many."""
     variance = np.empty(joints.age_s.shape[1])
     count = 0
@@ -203,7 +203,7 @@ class Published(NamedTuple):
 
 @kernel()
 def write_published(
-    tracks: Columns, joints: Joints, solved: Measured, rows: Int1D, limits: Limits, out: Published
+    tracks: TrackColumns, joints: JointStates, solved: MeasuredJoints, rows: Int1D, limits: TrackLimits, out: Published
 ) -> None:
     """Write the tracks ``rows`` (P,); with the filter off, the measured ones as measured."""
     bodies = solved.inlier.shape[1]
@@ -224,7 +224,7 @@ def write_published(
 
 
 @helper
-def _write_views(solved: Measured, t: int, j: int, p: int, out: Published) -> None:
+def _write_views(solved: MeasuredJoints, t: int, j: int, p: int, out: Published) -> None:
     """Write of a joint which views are inliers, how far off, and its confidence."""
     count, error, confidence, views = 0, 0.0, 0.0, 0
     if t < solved.inlier.shape[1]:

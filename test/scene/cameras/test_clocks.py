@@ -8,9 +8,9 @@ import pytest
 from geo_pose_ros.scene.cameras.clocks import ClockOffsets
 
 from ...fusion.people import crowd, ring
+from ..reference import views_of
 
 DT_S = 0.1
-INFORMATION = (1000.0 / 4.0) ** 2
 
 
 def moving(time_s: float, body: np.ndarray) -> np.ndarray:
@@ -36,10 +36,7 @@ def learned(offset_s, seconds=10.0, moves=1.0, noise_px=0.0, calibration_px=0.0)
         local = np.stack([cameras.see(x)[c] for c, x in enumerate(exposed)])
         xn = local[..., :2] / local[..., 2:] + bias + rng.normal(0.0, noise_px / 1000.0, (*local.shape[:-1], 2))
         given = replace(cameras, dt_s=-clocks.offset_s)
-        clocks.learn(
-            given, xn, np.full(xn.shape[:-1], INFORMATION), moving(now, body)[None], moves * speed(now, body)[None],
-            DT_S,
-        )
+        clocks.learn(views_of(given, xn, moving(now, body)[None], moves * speed(now, body)[None]), DT_S)
     return clocks
 
 
@@ -71,9 +68,7 @@ def one_way(late_s, known_s=(0.0, 0.0, 0.0, 0.0), seconds=10.0) -> ClockOffsets:
         late_ns = np.round((k * DT_S + 0.0001 * (k % 3) + np.asarray(late_s)) * 1e9).astype(np.int64)
         clocks.note_stamps(START_NS + late_ns, np.asarray(known_s), np.ones(4, bool))
         given = replace(cameras, dt_s=-clocks.offset_s)
-        clocks.learn(
-            given, xn, np.full(xn.shape[:-1], INFORMATION), xyz, np.broadcast_to(velocity, xyz.shape), DT_S
-        )
+        clocks.learn(views_of(given, xn, xyz, velocity + 0.0 * xyz), DT_S)
     return clocks
 
 
@@ -99,7 +94,7 @@ def test_the_stamp_of_a_camera_that_did_not_deliver_does_not_count():
     clocks = ClockOffsets(3)
     clocks.note_stamps(np.full(3, START_NS), np.zeros(3), np.array([True, True, False]))
     clocks.note_stamps(np.full(3, START_NS + 10**8), np.zeros(3), np.array([True, False, False]))
-    np.testing.assert_array_equal(clocks._triggered, [1.0, 1.0, np.nan])
+    np.testing.assert_array_equal(clocks._stamps.triggered, [1.0, 1.0, np.nan])
 
 
 def test_nothing_is_learned_without_motion():

@@ -17,8 +17,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar, get_type_hints
@@ -116,11 +116,40 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
     if cold:
         say(f'Compiling the fusion for this machine, once: up to a minute. It is kept in {cold[0].parent}.')
     for function, _, writes in new:
-        function.compile(signature_of(function.py_func, writes))  # type: ignore[attr-defined]
+        signature = signature_of(function.py_func, writes)  # type: ignore[attr-defined]
+        function.compile(signature)  # type: ignore[attr-defined]
         function.disable_compile()  # type: ignore[attr-defined]
+        _introduce(signature)
     for folder in cold:
         (folder / _COMPLETE).touch()
     return bool(cold)
+
+
+def _introduce(signature: Iterable[types.Type]) -> None:
+    """Let numba meet values of these types: the first one of each costs it a tenth of a millisecond."""
+    for kind in signature:
+        readonly = [kind.copy(readonly=True)] if isinstance(kind, types.Array) else []
+        for value in map(_example, (kind, *readonly)):
+            with suppress(TypeError):
+                _refuser()(value)
+
+
+@cache
+def _refuser() -> Callable[[object], None]:
+    """Return a compiled function that takes None only."""
+    refuse: Callable[[object], None] = numba.njit((types.none,))(lambda _: None)
+    return refuse
+
+
+def _example(kind: types.Type) -> object:
+    """Return an empty value of a type of ``signature_of``."""
+    if isinstance(kind, types.NamedTuple):
+        return kind.instance_class(*map(_example, kind.types))
+    if isinstance(kind, types.Array):
+        array = np.empty((0,) * kind.ndim, str(kind.dtype).replace('boolean', 'bool'))
+        array.flags.writeable = kind.mutable
+        return array
+    return {types.float64: 0.0, types.int64: 0, types.boolean: False}[kind]
 
 
 def cache_folders() -> list[Path]:

@@ -7,21 +7,8 @@ import numpy as np
 from ..arrays import FloatArray, IntArray
 from ..fusion.prior import BonePrior
 from ..skeleton import BODY17
+from .kernels.bones import learn_lengths, write_lengths
 
-# Errors of successive sets are alike: a detector puts a joint too low for seconds. So many sets count as one.
-_ALIKE_SETS = 10.0
-# Share of what is known that a set keeps: a length is a mean over some 200 sets.
-_KEPT = 0.995
-# ... and after a set whose lengths are another person's, as an id may pass from one to another where they meet. Squared
-# differences over their variance are 0.2 on average and rarely above 0.4; of a person 12 % smaller, 1.2.
-_KEPT_BY_SURPRISED = 0.7
-_SURPRISED = 0.8
-# Relative standard deviation that lengths may have from set to set without surprise.
-_SPREAD = 0.02
-# Joints this close to each other have no direction, m.
-_SHORT_M = 1e-3
-
-_PARENT, _CHILD = np.array(BODY17.edges).T
 _UNKNOWN = np.zeros((2, len(BODY17.edges)))
 
 
@@ -30,7 +17,7 @@ class BoneLengths:
 
     def __init__(self) -> None:
         """Start with no body."""
-        # By body id: (2, E), sum of lengths weighted by their information, and the information, 1/m and 1/m^2.
+        # By body id: (2, E), see ``kernels.bones.write_lengths``.
         self._sums: dict[int, FloatArray] = {}
 
     def prior(self, body_ids: IntArray) -> BonePrior | None:
@@ -38,10 +25,10 @@ class BoneLengths:
         ids = body_ids.tolist()
         if not any(body in self._sums for body in ids):
             return None
-        weighted, information = np.stack([self._sums.get(body, _UNKNOWN) for body in ids], 1)
-        known = information > 0.0
-        length = np.divide(weighted, information, out=np.zeros_like(weighted), where=known)
-        variance = np.divide(_ALIKE_SETS, information, out=np.full_like(weighted, np.inf), where=known)
+        sums = np.stack([self._sums.get(body, _UNKNOWN) for body in ids])
+        length = np.empty((len(ids), len(BODY17.edges)))
+        variance = np.empty(length.shape)
+        write_lengths(sums, length, variance)
         return BonePrior(length, variance)
 
     def learn(self, body_ids: IntArray, tracked: IntArray, xyz: FloatArray, covariance: FloatArray) -> None:
@@ -53,29 +40,13 @@ class BoneLengths:
             xyz: (B, J, 3) m, from the views alone, NaN = unknown: nothing that already depends on bone lengths.
             covariance: (B, J, 3, 3) m^2.
         """
-        prior = self.prior(body_ids)
         if len(self._sums) > len(tracked):
             alive = set(tracked.tolist())
             self._sums = {body: sums for body, sums in self._sums.items() if body in alive}
-        bone = xyz[:, _CHILD] - xyz[:, _PARENT]
-        length = np.sqrt((bone * bone).sum(-1))
-        both = covariance[:, _CHILD] + covariance[:, _PARENT]
-        along = (bone[..., None, :] @ both @ bone[..., None])[..., 0, 0]
-        # NaN is not greater.
-        good = (length > _SHORT_M) & (along > 0.0)
-        information = np.divide(length * length, along, out=np.zeros_like(length), where=good)
-        length[~good] = 0.0
-        new = np.stack([length * information, information], 1)
-        surprise = [0.0] * len(length) if prior is None else _surprise(length, information, prior).tolist()
-        for body, surprised, sums in zip(body_ids.tolist(), surprise, new, strict=True):
-            share = _KEPT if surprised <= _SURPRISED else _KEPT_BY_SURPRISED
-            if sums[1].any():
-                self._sums[body] = share * self._sums.get(body, _UNKNOWN) + sums
-
-
-def _surprise(length: FloatArray, information: FloatArray, prior: BonePrior) -> FloatArray:
-    """Return (B,) the mean over the bones of (length - known length)^2, relative to its variance."""
-    both = (information > 0.0) & (prior.length > 0.0)
-    variance = prior.variance + np.square(_SPREAD * prior.length) + 1.0 / np.where(both, information, 1.0)
-    squared = np.where(both, np.square(length - prior.length) / variance, 0.0)
-    return np.asarray(squared.sum(1) / np.maximum(both.sum(1), 1))
+        ids = body_ids.tolist()
+        if not ids:
+            return
+        sums = np.stack([self._sums.get(body, _UNKNOWN) for body in ids])
+        learn_lengths(np.ascontiguousarray(xyz), np.ascontiguousarray(covariance), sums)
+        # What was never measured is not known.
+        self._sums.update((ids[row], sums[row]) for row in np.flatnonzero(sums[:, 1].any(1)).tolist())

@@ -24,6 +24,8 @@ _SAME_LENGTHS = 0.15
 _VANISHED_VIEWS = 2
 # Who was in so few sets before is new.
 _NEW_SETS = 2
+# Larger than all ids.
+_YOUNGEST = np.iinfo(np.int64).max
 # The price of a match that is refused.
 _REFUSED = 1e3
 
@@ -89,9 +91,13 @@ def find_left_behind(measured: Measured, tracks: Tracks, in_sight: IntArray, dt_
         seen_last & (now <= 1) & (tracks.views - now >= _VANISHED_VIEWS) & (in_sight - now >= _VANISHED_VIEWS)
     )
     # A set of images from before and after a jump shows both.
-    sets = gather(tracks.sets, measured.tracks, 0)
-    new = int(((sets <= _NEW_SETS) & (views >= _VANISHED_VIEWS)).sum())
+    new = int((find_newcomers(measured, tracks) & (views >= _VANISHED_VIEWS)).sum())
     return np.asarray(vanished & (vanished.sum() <= new))
+
+
+def find_newcomers(measured: Measured, tracks: Tracks) -> BoolArray:
+    """Return which people (B,) were not there a few sets ago."""
+    return np.asarray(gather(tracks.sets, measured.tracks, 0) <= _NEW_SETS)
 
 
 def match_lost(
@@ -156,4 +162,4 @@ def find_only_prompted(
 
 def _ids(measured: Measured, tracks: Tracks) -> IntArray:
     """Return (B,) the ids of the people, of new ones one that is younger than all."""
-    return gather(tracks.ids, measured.tracks, np.iinfo(np.int64).max)
+    return gather(tracks.ids, measured.tracks, _YOUNGEST)

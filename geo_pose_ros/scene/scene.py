@@ -28,7 +28,7 @@ from .kernels.report import ReportArrays, write_report
 from .measurement import Assignment, Measured, assign, measure_bodies, predict_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions
-from .reidentification import find_left_behind, find_only_prompted, merge_duplicates, reidentify
+from .reidentification import find_left_behind, find_newcomers, find_only_prompted, merge_duplicates, reidentify
 from .settings import SceneConfig
 from .tracks import Tracks
 
@@ -232,6 +232,8 @@ class Scene:
     def _leave_behind(self, observation: Observation, measured: Measured, dt_s: float) -> Measured:
         """Return the people who are not left behind by a jump of the scene; the others are only remembered."""
         cameras, tracks = observation.cameras, self._tracks
+        if not find_newcomers(measured, tracks).any():
+            return measured
         in_image = cameras.in_image(cameras.see(tracks.predicted(), tracks.filter.velocity)).mean(2) > 0.5
         left = find_left_behind(measured, tracks, in_image[cameras.present].sum(0), dt_s)
         tracks.leave(left)

@@ -51,11 +51,11 @@ def check_rig(rig: CameraRig, up: str = 'z') -> tuple[Finding, ...]:
         up: the axis of the world that is taken to point upwards, as `lifter.up`; 'none': not known.
     """
     lenses = tuple(finding for camera in rig.cameras for finding in check_camera(camera))
-    places = tuple(check_places(rig))
-    if any(finding.severity for finding in places):
+    positions = tuple(check_positions(rig))
+    if any(finding.severity for finding in positions):
         # What such cameras see in common means nothing.
-        return lenses + places
-    return (*lenses, *places, *_check_frames(rig), *_check_directions(rig, up))
+        return lenses + positions
+    return (*lenses, *positions, *_check_frames(rig), *_check_directions(rig, up))
 
 
 def require_possible(rig: CameraRig, up: str = 'z') -> tuple[Finding, ...]:
@@ -109,7 +109,7 @@ def check_camera(camera: Camera) -> Iterator[Finding]:
         yield Finding(Severity.OK, words, kind=kind)
 
 
-def check_places(rig: CameraRig) -> Iterator[Finding]:
+def check_positions(rig: CameraRig) -> Iterator[Finding]:
     """Check that cameras stand at places of their own, as far apart as cameras are, in metres."""
     pairs = list(combinations(rig.cameras, 2))
     if not pairs:
@@ -174,8 +174,8 @@ def _check_directions(rig: CameraRig, up: str) -> Iterator[Finding]:
     other_up = '' if up == 'none' or (forward @ axis).mean() < -_OVERHEAD else _other_up(above, up)
     anchor = next((c.name for c in rig.cameras if np.abs(c.cam_from_world - np.eye(3, 4)).max() < 1e-9), '')
     if (alone or to_sky) and not anchor and (words := _mistaken(rig, axis)):
-        looks = 'all cameras look to the sky' if to_sky else f'{", ".join(alone)} share no view with another camera'
-        yield Finding(Severity.WARNING, f'{looks}; the poses look like {words}', OPTICAL, kind='axes')
+        cause = 'all cameras look to the sky' if to_sky else f'{", ".join(alone)} share no view with another camera'
+        yield Finding(Severity.WARNING, f'{cause}; the poses look like {words}', OPTICAL, kind='axes')
     elif to_sky and not (other_up or anchor):
         yield Finding(Severity.WARNING, f"all cameras look to the sky, if {up} of '{rig.world_frame_id}' is up",
                       f'{OPTICAL} If another axis is up, set lifter.up.', kind='axes')

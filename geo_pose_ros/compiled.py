@@ -126,7 +126,7 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
 
 
 def _introduce(signature: Iterable[types.Type]) -> None:
-    """Let numba meet values of these types: the first one of each costs it a tenth of a millisecond."""
+    """Let numba meet values of a signature's types: the first one of each costs it a tenth of a millisecond."""
     for kind in signature:
         readonly = [kind.copy(readonly=True)] if isinstance(kind, types.Array) else []
         for value in map(_example, (kind, *readonly)):

@@ -43,3 +43,7 @@ class DetectorError(GeoPoseError):
 
 class FrameError(GeoPoseError):
     """One image message cannot be used (truncated, unknown encoding, wrong size)."""
+
+
+class DepthError(FrameError):
+    """An image message holds depth, so that its topic is no camera."""

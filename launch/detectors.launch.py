@@ -14,7 +14,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from geo_pose_ros.rigs.rig_file import load_rig
+from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.ros.io.middleware import large_data_environment
 from launch import LaunchDescription
 
@@ -26,7 +26,7 @@ RESPAWN_S = 0.5
 def nodes(context) -> list:
     """Return pose_node and the detectors of the cameras of the rig file."""
     rig = Path(LaunchConfiguration('rig').perform(context)).expanduser()
-    cameras = list(load_rig(rig).names)
+    cameras = list(read_calibration(rig).names)
     count = min(max(int(LaunchConfiguration('processes').perform(context)), 1), len(cameras))
     extra = LaunchConfiguration('detector_params').perform(context)
     pose_node = Node(

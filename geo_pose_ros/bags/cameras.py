@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from ..arrays import FloatArray
-from ..errors import BagError, CalibrationError, FrameError, GeoPoseError
+from ..errors import BagError, CalibrationError, DepthError, FrameError, GeoPoseError
 from ..geometry.rigid import compose, invert
 from ..messages.camera_info import fit_to_images
 from ..messages.factory import Message
@@ -112,41 +112,55 @@ class FirstImage:
         width, height: px; 0 if there is none.
         kind: its encoding.
         fault: why there is none; '' if there is one.
+        is_depth: there is none because its images hold depth: it is no camera.
     """
 
     width: int = 0
     height: int = 0
     kind: str = ''
     fault: str = ''
+    is_depth: bool = False
+
+
+# The cameras of a recording that are left out although they are cameras, and why.
+LeftOut = dict[str, str]
+
+
+def leave_out(left_out: LeftOut | None, name: str, reason: str) -> None:
+    """Warn that a camera is left out, and note it in ``left_out``: it must not be missed by who judges the result."""
+    _LOG.warning('%s It is left out.', reason)
+    if left_out is not None:
+        left_out[name] = reason
 
 
 def first_image(reader: BagReader, topics: CameraTopics) -> FirstImage:
     """Decode the first images of a camera, until one can be used."""
-    fault = f"Camera '{topics.name}': '{topics.image}' holds no message."
+    fault, is_depth = f"Camera '{topics.name}': '{topics.image}' holds no message.", False
     for number, message in enumerate(until_damage(islice(reader.messages([topics.image]), _FIRST_IMAGES))):
         try:
             decoded = message.decode()
             height, width = frame_from_message(decoded, topics.name).image.shape[:2]
         except GeoPoseError as error:
-            fault = str(error) if number == 0 else fault
+            fault, is_depth = (str(error), isinstance(error, DepthError)) if number == 0 else (fault, is_depth)
             continue
         return FirstImage(width, height, str(getattr(decoded, 'encoding', '') or decoded.format))
-    return FirstImage(fault=fault)
+    return FirstImage(fault=fault, is_depth=is_depth)
 
 
 def usable_cameras(
-    reader: BagReader, chosen: Mapping[str, CameraTopics]
+    reader: BagReader, chosen: Mapping[str, CameraTopics], left_out: LeftOut | None = None
 ) -> tuple[dict[str, CameraTopics], dict[str, FirstImage]]:
     """Return the cameras whose images can be decoded, or that have keypoints, and their first images.
 
-    The others are left out, with a warning: they must not count as cameras that see nobody.
+    The others are left out, with a warning: they must not count as cameras that see nobody. ``left_out`` gets those
+    that are cameras, which depth is not.
 
     Raises:
         FrameError: if no camera can be used, saying why.
     """
     used: dict[str, CameraTopics] = {}
     images: dict[str, FirstImage] = {}
-    faults = []
+    faults: dict[str, FirstImage] = {}
     for name, topics in chosen.items():
         first = first_image(reader, topics) if topics.image else None
         if first is None or not first.fault:
@@ -155,16 +169,18 @@ def usable_cameras(
         elif topics.keypoints:
             used[name] = replace(topics, image='')
         else:
-            faults.append(first.fault)
+            faults[name] = first
     if not used:
-        raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {' '.join(faults)}")
-    for fault in faults:
-        _LOG.warning('%s It is left out.', fault)
+        reasons = ' '.join(first.fault for first in faults.values())
+        raise FrameError(f"Not one frame of bag '{reader.path}' is usable. {reasons}")
+    for name, first in faults.items():
+        leave_out(None if first.is_depth else left_out, name, first.fault)
     return used, images
 
 
 def calibrated_cameras(
-    chosen: Mapping[str, CameraTopics], images: Mapping[str, FirstImage], rig: CameraRig
+    chosen: Mapping[str, CameraTopics], images: Mapping[str, FirstImage], rig: CameraRig,
+    left_out: LeftOut | None = None,
 ) -> tuple[dict[str, CameraTopics], CameraRig]:
     """Return the cameras that ``rig`` has for images of their sizes, and their rig; a warning names the others.
 
@@ -172,7 +188,7 @@ def calibrated_cameras(
         CalibrationError: if no camera is left, saying why.
     """
     cameras: list[Camera] = []
-    faults: list[str] = []
+    faults: LeftOut = {}
     for name in chosen:
         try:
             camera, first = rig[name], images.get(name)
@@ -183,17 +199,18 @@ def calibrated_cameras(
                     _LOG.warning('%s', note)
             cameras.append(camera)
         except CalibrationError as error:
-            faults.append(str(error))
+            if name not in (left_out or {}):
+                faults[name] = str(error)
     if not cameras:
-        raise CalibrationError(' '.join(faults))
-    for fault in faults:
-        _LOG.warning('%s It is left out.', fault)
+        raise CalibrationError(' '.join(faults.values()))
+    for name, fault in faults.items():
+        leave_out(left_out, name, fault)
     fitted = CameraRig(tuple(cameras), rig.world_frame_id)
     return {name: chosen[name] for name in fitted.names}, fitted
 
 
 def camera_infos(
-    reader: BagReader, cameras: Mapping[str, CameraTopics] | Sequence[str] = ()
+    reader: BagReader, cameras: Mapping[str, CameraTopics] | Sequence[str] = (), left_out: LeftOut | None = None
 ) -> dict[str, Message]:
     """Return the first camera_info of ``cameras``, by name.
 
@@ -201,6 +218,7 @@ def camera_infos(
         reader: an open bag.
         cameras: names, of which each must have one; or topics (none: all of the bag), of which those without are left
             out, with a warning.
+        left_out: gets the cameras that are left out.
 
     Raises:
         BagError: if a camera that is named has none, or no camera has one.
@@ -213,8 +231,8 @@ def camera_infos(
             f"Bag '{reader.path}' has no camera_info of {', '.join(without)}; it has: {reader.topic_names}. "
             'Record <camera>/camera_info too, or give the calibration with --rig.'
         )
-    if without:
-        _LOG.warning("Bag '%s' has no camera_info of %s; left out.", reader.path, ', '.join(without))
+    for name in without:
+        leave_out(left_out, name, f"Camera '{name}': the bag has no camera_info of it.")
     return {
         name: next(reader.messages([topics.camera_info])).decode()
         for name, topics in chosen.items() if topics.camera_info
@@ -230,7 +248,8 @@ def read_transforms(reader: BagReader, last_names: Sequence[str] = (_TF, _TF_STA
 
 
 def rig_from_bag(
-    reader: BagReader, cameras: Mapping[str, CameraTopics] | Sequence[str] = (), world_frame_id: str = ''
+    reader: BagReader, cameras: Mapping[str, CameraTopics] | Sequence[str] = (), world_frame_id: str = '',
+    left_out: LeftOut | None = None,
 ) -> CameraRig:
     """Return the rig of ``cameras``, from their camera_info and /tf_static.
 
@@ -239,6 +258,7 @@ def rig_from_bag(
         cameras: names, of which each must be calibrated; or topics (none: all of the bag), of which those that are not
             are left out, with a warning.
         world_frame_id: '' for the root of the transforms, which all cameras must share.
+        left_out: gets the cameras that are left out.
 
     Raises:
         BagError: if a camera that is named has no camera_info, or no camera has one.
@@ -246,7 +266,7 @@ def rig_from_bag(
     """
     named = not isinstance(cameras, Mapping) and bool(cameras)
     chosen = cameras if isinstance(cameras, Mapping) else choose_cameras(reader, cameras)
-    infos = camera_infos(reader, cameras if named else chosen)
+    infos = camera_infos(reader, cameras if named else chosen, left_out)
     buffer = _buffer(reader, (_TF_STATIC,))
     if not world_frame_id:
         frames = {name: str(info.header.frame_id).lstrip('/') for name, info in infos.items()}
@@ -263,14 +283,14 @@ def rig_from_bag(
                 'Record /tf_static with all cameras, or give the calibration with --rig.'
             )
         for name in alone:
-            _LOG.warning(
-                "Camera '%s': no transform in /tf_static joins its frame '%s' and '%s'. It is left out.", name,
-                frames[name], ranked[0][0],
+            leave_out(
+                left_out, name,
+                f"Camera '{name}': no transform in /tf_static joins its frame '{frames[name]}' and '{ranked[0][0]}'.",
             )
             del infos[name]
         world_frame_id = ranked[0][0]
     builder = RigBuilder(tuple(infos), world_frame_id, rectified=_rectified(chosen, infos), moving=buffer)
-    return _complete_rig(builder, infos, partly=not named)
+    return _complete_rig(builder, infos, partly=not named, left_out=left_out)
 
 
 def _rectified(chosen: Mapping[str, CameraTopics], names: Collection[str]) -> list[str]:
@@ -336,16 +356,24 @@ def _buffer(reader: BagReader, last_names: Sequence[str]) -> TransformBuffer:
     return buffer
 
 
-def _complete_rig(builder: RigBuilder, infos: Mapping[str, Message], *, partly: bool) -> CameraRig:
+def _complete_rig(
+    builder: RigBuilder, infos: Mapping[str, Message], *, partly: bool, left_out: LeftOut | None = None
+) -> CameraRig:
     """Return the rig that ``infos`` complete.
 
     Raises:
-        CalibrationError: if no camera is calibrated; if one is not, unless ``partly``: then it is left out.
+        CalibrationError: if no camera is calibrated, or cameras share a frame; if one is not calibrated, unless
+            ``partly``: then it is left out.
     """
     for name, info in infos.items():
         builder.on_camera_info(name, info, 0)
-    if builder.rig is None or (builder.problems and not partly):
+    frames = Counter(str(info.header.frame_id).lstrip('/') for info in infos.values())
+    # Of cameras that share a frame, nobody knows which one it belongs to.
+    shared = [name for name in builder.problems if name in infos and (
+        frames[str(infos[name].header.frame_id).lstrip('/')] > 1 or not infos[name].header.frame_id
+    )]
+    if builder.rig is None or shared or (builder.problems and not partly):
         raise CalibrationError(' '.join(builder.problems.values()))
-    for problem in builder.problems.values():
-        _LOG.warning('%s It is left out.', problem)
+    for name, problem in builder.problems.items():
+        leave_out(left_out, name, problem)
     return builder.rig

@@ -48,6 +48,7 @@ from ..skeleton import BODY17, SKELETONS, get_skeleton
 from ..types import CameraRig
 from .cameras import (
     FirstImage,
+    LeftOut,
     MovingBag,
     calibrated_cameras,
     choose_cameras,
@@ -169,15 +170,16 @@ def process_bag(
     with BagReader(bag) as reader:
         chosen = choose_cameras(reader, config.choice)
         images: dict[str, FirstImage] = {}
+        left_out: LeftOut = {}
         if config.pipeline.detector.name != 'keypoints':
-            chosen, images = usable_cameras(reader, chosen)
+            chosen, images = usable_cameras(reader, chosen, left_out)
         moving = None
         if config.tracking_frame:
             moving = MovingBag(reader, chosen, config.tracking_frame, config.transforms, rig)
             rig = moving.rig
         elif rig is None:
-            rig = rig_from_bag(reader, chosen, config.world_frame)
-        chosen, rig = calibrated_cameras(chosen, images, rig)
+            rig = rig_from_bag(reader, chosen, config.world_frame, left_out)
+        chosen, rig = calibrated_cameras(chosen, images, rig, left_out)
         if moving is None:
             log_findings(require_possible(rig, config.pipeline.lifter.up))
         detector = config.pipeline.detector
@@ -189,7 +191,7 @@ def process_bag(
         )
         with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
             synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync, newest_wins=False)
-            sink = _BagSink(rig, writer)
+            sink = _BagSink(rig, writer, left_out)
             runner = SetRunner(pipeline, read, sink, moving, synchronizer.use_clocks)
             sets = synchronised(_frames(reader, cameras), synchronizer, cameras.values())
             for number, found in enumerate(sets):
@@ -223,8 +225,8 @@ def _frames(reader: BagReader, cameras: Mapping[str, str]) -> Iterator[Stamped[B
 class _BagSink:
     """Writes and counts results; a runner's sink."""
 
-    def __init__(self, rig: CameraRig, writer: BagWriter) -> None:
-        self._rig, self._writer = rig, writer
+    def __init__(self, rig: CameraRig, writer: BagWriter, left_out: LeftOut) -> None:
+        self._rig, self._writer, self._left_out = rig, writer, left_out
         self._make = RosbagsFactory()
         self._previous_ids: list[int] = []
         self._first_error = ''
@@ -271,7 +273,9 @@ class _BagSink:
         self._note(reason)
 
     def _noted(self, counts: FrameCounts) -> Iterator[Finding]:
-        """Yield which cameras' frames could not be used, and why: what the results do not show."""
+        """Yield which cameras and frames could not be used, and why: what the results do not show."""
+        for name, reason in self._left_out.items():
+            yield Finding(Severity.ERROR, reason, 'It is left out.', where_is(name), 'left out')
         least = ReportConfig().missing_ratio
         for name in self._rig.names:
             received, where = counts.received.get(name, 0), where_is(name)

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from ..arrays import UInt8Array
-from ..errors import CalibrationError, FrameError
+from ..errors import CalibrationError, DepthError, FrameError
 from ..types import Frame, Intrinsics
 from .camera_info import fit_to_images
 from .factory import Message, MessageFactory
@@ -235,7 +235,7 @@ def _decode_raw(
 ) -> tuple[UInt8Array, int]:
     name = str(message.encoding).lower()
     if _DEPTH.fullmatch(name):
-        raise FrameError(
+        raise DepthError(
             f"Camera '{camera}': its images hold depth ('{message.encoding}'), which shows no people to a detector. "
             'Leave it out, or name the topic of its colour image.'
         )

@@ -44,7 +44,10 @@ class NodeConfig(CameraNodeConfig):
     """``pose_node``: topics, calibration, and everything below it."""
 
     cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the rig file', live=True)
-    rig: str = setting('', 'Rig file (YAML); empty: intrinsics from camera_info, extrinsics from /tf_static')
+    rig: str = setting(
+        '', 'Rig file, or a calibration of another tool in m; empty: intrinsics from camera_info, extrinsics from '
+        '/tf_static',
+    )
     world_frame: str = setting('world', 'Frame of the output where there is no rig file')
     tracking_frame: str = setting('', TRACKING_FRAME)
     output_in: str = setting(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
@@ -99,7 +99,8 @@ class HealthLog:
             statuses = [*(part.judged(verdict).status() for part in parts), verdict_to_status(verdict)]
             if now_ns - self._active_ns > grace_s * NS_PER_S:
                 self._log.update((found for found in verdict.findings if found.severity), now_ns)
-        stamp_ns = self._node.get_clock().now().nanoseconds
+        # Where simulated time stands at 0, whoever shows it would take it for old.
+        stamp_ns = self._node.get_clock().now().nanoseconds or time_ns()
         self._publisher.publish(diagnostics_to_message(self._make, self._node.get_name(), statuses, stamp_ns))
 
     def close(self) -> None:

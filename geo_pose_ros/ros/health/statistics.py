@@ -124,13 +124,14 @@ class NodeStatistics:
             events = list(self._events.values())
         return [found for found, last_ns in events if found.where == where and now_ns - last_ns < _RECENT_NS]
 
-    def processed(self, result: PipelineResult, span_ns: int, latency_ns: int, now_ns: int) -> None:
-        """Count a published set."""
+    def processed(self, result: PipelineResult, span_ns: int, latency_ns: int | None, now_ns: int) -> None:
+        """Count a published set; its latency is None where the clock does not run."""
         with self._lock:
             self.published += 1
             self.bodies = len(result.bodies)
             self._published_ns.append(now_ns)
-            self._latency_ms.append(latency_ns / 1e6)
+            if latency_ns is not None:
+                self._latency_ms.append(latency_ns / 1e6)
             self._spans_ms.append(span_ns / 1e6)
             for stage, value in result.stage_ms.items():
                 self._stages_ms.setdefault(stage, deque(maxlen=_WINDOW)).append(value)

@@ -17,11 +17,12 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 __all__ = [
-    'NO_PUBLISHER_EVENTS', 'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'explain_incompatible', 'ignore',
-    'offer', 'profile', 'waiting_messages',
+    'NO_PUBLISHER_EVENTS', 'NO_SUBSCRIPTION_EVENTS', 'SubscriptionEventCallbacks', 'UnsupportedEventTypeError',
+    'explain_incompatible', 'ignore', 'offer', 'profile', 'waiting_messages',
 ]
 
 NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+NO_SUBSCRIPTION_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 
 
 def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoSProfile:

@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from ...errors import ConfigError, GeoPoseError
+from ..io.clocks import steady_timer
 from ..io.middleware import large_data_environment
 from ..io.parameters import NodeParameters, shared_names
 from ..settings import CameraNodeConfig
@@ -57,7 +58,7 @@ class LifecycleHost(LifecycleNode, Generic[Config]):
         self._settings: NodeParameters[Config] = NodeParameters(
             self, self.CONFIG, self._why_read_only, shared_names(cli_args or (), sys.argv), vet=self._prepare
         )
-        self.create_timer(_PARAMETER_PERIOD_S, self._apply_changes)
+        steady_timer(self, _PARAMETER_PERIOD_S, self._apply_changes)
 
     @property
     def config(self) -> Config:

@@ -205,7 +205,9 @@ class SetProcessor:
         self._outputs.publish(result, rig)
         self._publish_predictions(found.stamp_ns, pipeline)
         self._on_published(result, rig)
-        latency_ns = self._node.get_clock().now().nanoseconds - found.stamp_ns
+        now_ns = self._node.get_clock().now().nanoseconds
+        # Simulated time that nobody publishes stands at 0.
+        latency_ns = now_ns - found.stamp_ns if now_ns else None
         self._statistics.processed(result, found.span_ns, latency_ns, monotonic_ns())
         self._outputs.publish_annotated(result, rig)
 

@@ -20,12 +20,12 @@ from ...errors import ConfigError
 from ...findings import Finding
 from ...geometry.body_frame import bodies_in
 from ...rigs.builder import RigBuilder, check_file
+from ...rigs.files import read_calibration
 from ...rigs.moving import CameraPoses, Mount, MovingCameras
 from ...rigs.plausibility import check_rig
-from ...rigs.rig_file import load_rig
 from ...types import Bodies3D, CameraRig
 from ..io.message_factory import RclpyFactory
-from ..io.qos import profile
+from ..io.qos import NO_SUBSCRIPTION_EVENTS, profile
 from ..io.topics import InputTopics, fill, input_topics
 from ..io.transforms import CameraFrames, LiveTransforms, listen_to_transforms, subscribe_static_transforms
 from ..settings import NodeConfig
@@ -64,7 +64,7 @@ class CameraSet:
             ConfigError: if there is no camera, a name is given twice or no topic can have it, or topics are wrong.
             CalibrationError: if the rig file cannot be read.
         """
-        rig_file = load_rig(Path(config.rig).expanduser()) if config.rig else None
+        rig_file = read_calibration(Path(config.rig).expanduser()) if config.rig else None
         names = config.cameras or (rig_file.names if rig_file is not None else ())
         if not names:
             raise ConfigError(
@@ -121,7 +121,7 @@ class RigSource:
         self._up = config.pipeline.lifter.up
         # What is to be said of a rig that stands, and of which.
         self._checked: tuple[CameraRig | None, tuple[Finding, ...]] = None, ()
-        self._info_inputs: dict[str, Subscription[CameraInfo]] = {}
+        self._info_inputs: dict[str, list[Subscription[CameraInfo]]] = {}
         self._tf_input: Subscription[Any] | None = None
         wanted = config.publish_camera_frames and rig_file is not None
         self._frames = CameraFrames(node, RclpyFactory()) if wanted else None
@@ -148,7 +148,7 @@ class RigSource:
         self._publish_frames()
         before, self._topics = self._topics, cameras.topics
         for name in [name for name in self._info_inputs if cameras.topics.get(name) != before[name]]:
-            self._node.destroy_subscription(self._info_inputs.pop(name))
+            self._forget_camera_info(name)
 
     @property
     def rig(self) -> CameraRig | None:
@@ -206,7 +206,8 @@ class RigSource:
     def listen_for_camera_info(self, away: Collection[str]) -> None:
         """Subscribe where intrinsics are missing or the camera is ``away``; unsubscribe where they are known.
 
-        A driver sends them with every image, and one is enough.
+        A driver sends them with every image, and one is enough; others sent them once, latched, which only a latched
+        subscription gets.
         """
         if self._rig_file is not None:
             return
@@ -215,18 +216,24 @@ class RigSource:
         for name, of_camera in self._topics.items():
             wanted = name in away or name not in known
             if wanted and name not in self._info_inputs:
-                self._info_inputs[name] = self._node.create_subscription(
-                    CameraInfo, of_camera.camera_info, partial(self._on_camera_info, name),
-                    profile(1, reliable=False),
-                )
+                self._info_inputs[name] = [
+                    self._node.create_subscription(
+                        CameraInfo, of_camera.camera_info, partial(self._on_camera_info, name), qos,
+                        event_callbacks=NO_SUBSCRIPTION_EVENTS,
+                    )
+                    for qos in (profile(1, reliable=False), profile(1, reliable=True, latched=True))
+                ]
             elif not wanted and name in self._info_inputs:
-                self._node.destroy_subscription(self._info_inputs.pop(name))
+                self._forget_camera_info(name)
+
+    def _forget_camera_info(self, name: str) -> None:
+        for subscription in self._info_inputs.pop(name):
+            self._node.destroy_subscription(subscription)
 
     def stop_listening(self) -> None:
         """Unsubscribe from all camera_info."""
-        for subscription in self._info_inputs.values():
-            self._node.destroy_subscription(subscription)
-        self._info_inputs.clear()
+        for name in list(self._info_inputs):
+            self._forget_camera_info(name)
 
     def close(self) -> None:
         """Unsubscribe from everything."""

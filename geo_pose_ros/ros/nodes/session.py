@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from time import monotonic_ns
 from typing import Generic, TypeVar
 
@@ -14,6 +15,7 @@ from ...findings import Finding, Verdict
 from ..health.diagnostics import camera_part
 from ..health.faults import HealthLog, Part
 from ..health.statistics import NodeStatistics
+from ..io.clocks import clock_fault, steady_timer
 from ..io.qos import profile
 from ..io.topics import InputTopics
 from ..settings import CameraNodeConfig
@@ -54,7 +56,7 @@ class CameraSession(Generic[Config, Work]):
             self._make(made)
             self._health = HealthLog(node, self.STATUS)
             made.callback(self._health.close)
-            made.callback(node.destroy_timer, node.create_timer(config.diagnostics_period_s, self._tick))
+            made.callback(node.destroy_timer, steady_timer(node, config.diagnostics_period_s, self._tick))
             self._made = made.pop_all()
 
     def _make(self, made: ExitStack) -> None:
@@ -138,6 +140,8 @@ class CameraSession(Generic[Config, Work]):
     def _tick(self) -> None:
         with self._lock:
             if not self._closed:
-                parts = self._parts(monotonic_ns())
+                first, *others = self._parts(monotonic_ns())
+                fault = clock_fault(self._node, first.name)
+                parts = (first if fault is None else replace(first, faults=(fault, *first.faults)), *others)
                 verdict = self._verdict([fault for part in parts for fault in part.faults])
                 self._health.publish(parts, verdict, self._config.stale_after_s)

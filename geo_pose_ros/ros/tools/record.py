@@ -22,6 +22,7 @@ from ...bags.message_factory import TYPESTORE
 from ...bags.write import BagWriter
 from ...errors import ConfigError
 from ...messages.factory import Message
+from ..io.clocks import steady_timer
 from ..io.message_factory import message_class
 from ..io.qos import profile
 from .standalone import standalone_node, stop_at_signals
@@ -70,7 +71,7 @@ class Recorder:
         self._group = ReentrantCallbackGroup()
         self._thread.start()
         self.discover()
-        self._timer = node.create_timer(_DISCOVERY_PERIOD_S, self.discover, callback_group=self._group)
+        self._timer = steady_timer(node, _DISCOVERY_PERIOD_S, self.discover, self._group)
 
     def discover(self) -> None:
         """Subscribe to wanted topics that appeared since."""

@@ -274,7 +274,7 @@ TWO = ('-p', "cameras:=['a','b']")
     ('arguments', 'words'),
     [
         pytest.param(arguments, words, id=name) for name, arguments, words in (
-            ('no rig', ['-p', 'rig:=/nowhere/rig.yaml'], "Rig file '/nowhere/rig.yaml' cannot be read"),
+            ('no rig', ['-p', 'rig:=/nowhere/rig.yaml'], "Calibration '/nowhere/rig.yaml' cannot be read"),
             ('unknown', ['-p', 'queue:=3'], 'Unknown parameter queue; known: '),
             ('bounds', ['-p', 'queue_depth:=0'], "Parameter 'queue_depth': received 0, expected 1 .. 100"),
             ('type', ['-p', 'queue_depth:=two'], "Parameter 'queue_depth': received 'two', expected a int"),

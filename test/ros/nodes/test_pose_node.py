@@ -14,8 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage, PointCloud2
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
@@ -332,3 +334,39 @@ def test_another_node_shares_process_and_executor(rig_path: str) -> None:
         assert nearest.distance_m == pytest.approx(np.linalg.norm(PERSON[0, :2]), abs=0.01)
         w.executor.remove_node(nearest)
         nearest.destroy_node()
+
+
+def test_simulated_time_that_nobody_publishes_is_named(rig_path: str) -> None:
+    """On the console and in /diagnostics, whose stamps and timers go on; bodies come at the images' own stamps."""
+    with world('keypoints', rig_path=rig_path, use_sim_time=True) as w:
+        console = Console(w)
+        words = ('use_sim_time is set, and nobody publishes /clock', 'set use_sim_time:=false')
+        assert w.reported('pipeline', *words).level == b'\x02'
+        console.says(*words)
+        assert w.new_bodies(2, views=4) and 'latency_ms p50' not in w.values('pipeline')
+        clock = w.tester.create_publisher(Clock, '/clock', 1)
+        w.reported('pipeline', 'use_sim_time is set, and /clock stands at 0')
+        until(lambda: clock.publish(Clock(clock=Time(sec=5))) or 'use_sim_time' not in w.statuses['pipeline'].message,
+              'the clock runs')
+
+
+def test_camera_info_that_was_sent_once_and_latched_is_received(transforms: list[Callable[[Any], None]]) -> None:
+    """As a driver does that publishes it transient local at its start; then TF alone is missing."""
+    kept = []
+
+    def send_once(cameras: Cameras) -> None:
+        cameras.info = dict.fromkeys(RIG.names, lambda stamp_ns: None)
+        kept.append(cameras._node.create_publisher(CameraInfo, '/cam0/camera_info', profile(1, latched=True)))
+        kept[0].publish(cameras.camera_info('cam0', 1))
+
+    with world('keypoints', cameras=list(RIG.names), before_start=send_once) as w:
+        w.reported('rig', "Camera 'cam0': No transform joins 'world'", "Camera 'cam1': no camera_info came yet")
+
+
+def test_an_image_that_a_codec_cropped_is_used_and_said(rig_path: str) -> None:
+    """The rule of bags and of the import: less than a block of the codec is a crop at the right."""
+    with world('raw', rig_path=rig_path) as w:
+        w.cameras.behaviour['cam2'] = lambda stamp_ns: w.cameras.raw('cam2', stamp_ns, width=312)
+        status = w.reported('camera cam2', '312x240 px, its calibration is of 320x240; taken as a crop at the right')
+        assert status.level == b'\x01'
+        check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)

@@ -168,20 +168,8 @@ def process_bag(
     """
     config = config or ProcessConfig()
     with BagReader(bag) as reader:
-        chosen = choose_cameras(reader, config.choice)
-        images: dict[str, FirstImage] = {}
         left_out: LeftOut = {}
-        if config.pipeline.detector.name != 'keypoints':
-            chosen, images = usable_cameras(reader, chosen, left_out)
-        moving = None
-        if config.tracking_frame:
-            moving = MovingBag(reader, chosen, config.tracking_frame, config.transforms, rig)
-            rig = moving.rig
-        elif rig is None:
-            rig = rig_from_bag(reader, chosen, config.world_frame, left_out)
-        chosen, rig = calibrated_cameras(chosen, images, rig, left_out)
-        if moving is None:
-            log_findings(require_possible(rig, config.pipeline.lifter.up))
+        chosen, rig, moving = _cameras_of(reader, config, rig, left_out)
         detector = config.pipeline.detector
         has_images = detector.name != 'keypoints' and any(topics.image for topics in chosen.values())
         cameras = _topics_of(reader, chosen, 'image' if has_images else 'keypoints')
@@ -201,6 +189,26 @@ def process_bag(
                 runner.process(found)
             runner.wait()
             return sink.finish(reader.path, synchronizer)
+
+
+def _cameras_of(
+    reader: BagReader, config: ProcessConfig, rig: CameraRig | None, left_out: LeftOut
+) -> tuple[dict[str, CameraTopics], CameraRig, MovingBag | None]:
+    """Return the cameras that can be used, their rig, and where they move; ``left_out`` gets the others."""
+    chosen = choose_cameras(reader, config.choice)
+    images: dict[str, FirstImage] = {}
+    if config.pipeline.detector.name != 'keypoints':
+        chosen, images = usable_cameras(reader, chosen, left_out)
+    moving = None
+    if config.tracking_frame:
+        moving = MovingBag(reader, chosen, config.tracking_frame, config.transforms, rig)
+        rig = moving.rig
+    elif rig is None:
+        rig = rig_from_bag(reader, chosen, config.world_frame, left_out)
+    chosen, rig = calibrated_cameras(chosen, images, rig, left_out)
+    if moving is None:
+        log_findings(require_possible(rig, config.pipeline.lifter.up))
+    return chosen, rig, moving
 
 
 def _topics_of(reader: BagReader, cameras: Mapping[str, CameraTopics], kind: str) -> dict[str, str]:

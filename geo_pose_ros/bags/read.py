@@ -118,7 +118,12 @@ class BagReader(AbstractContextManager['BagReader']):
                     f"Bag '{self.path}' cannot be read: {str(error).rstrip('.')}. Mend it in ROS 1: rosbag reindex "
                     f'{self.path}, or copy it again.'
                 ) from error
-            return self._open_damaged(files or [self.path], error)
+            if not files:
+                raise BagError(
+                    f"Bag '{self.path}' cannot be read: none of the files that its metadata.yaml lists is beside it. "
+                    'Copy the whole folder again.'
+                ) from error
+            return self._open_damaged(files, error)
 
     def _open_damaged(self, files: list[Path], cause: Exception) -> AnyReader:
         """Open the storage files themselves, each up to where it was cut off."""

@@ -25,6 +25,7 @@ from geo_pose_ros.messages.clouds.details import with_details
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
+from geo_pose_ros.rigs.files import write_calibration
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import outputs, rig_source
@@ -370,3 +371,9 @@ def test_an_image_that_a_codec_cropped_is_used_and_said(rig_path: str) -> None:
         status = w.reported('camera cam2', '312x240 px, its calibration is of 320x240; taken as a crop at the right')
         assert status.level == b'\x01'
         check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
+
+
+def test_the_rig_may_be_a_calibration_of_another_tool(tmp_path: Path) -> None:
+    write_calibration(tmp_path / 'Calib.toml', RIG)
+    with world('keypoints', rig_path=str(tmp_path / 'Calib.toml')) as w:
+        check_bodies(w.new_bodies(2, views=4), w.cameras.sent_ns)

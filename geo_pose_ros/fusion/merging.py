@@ -6,8 +6,8 @@ import numpy as np
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..geometry.stats import nan_mean, nan_median
-from .grouping import Rays, ray_distance
-from .views import Cameras, Detections, lateral_distance
+from .kernels.association import merge_lone
+from .views import Cameras, Detections
 
 # A duplicate detection lies on the person that it repeats with at least this share of its joints: arms reach out of
 # the box.
@@ -34,30 +34,10 @@ def merge_lone_views(
         gate_m: largest distance of a body from its detection.
         new_gate_m: largest distance between the rays of two detections of one person.
     """
-    views = views.copy()
-    counts = (views >= 0).sum(1)
-    for lone in np.flatnonzero(counts == 1)[::-1].tolist():
-        camera = int((views[lone] >= 0).argmax())
-        detection = int(views[lone, camera])
-        others = np.flatnonzero((counts > 0) & (views[:, camera] < 0))
-        # Of two lone views the senior one stays.
-        others = others[(counts[others] > 1) | (others < lone)]
-        if not len(others):
-            continue
-        fit = lateral_distance(local, detections, others, np.full(len(others), detection)) / gate_m
-        both_lone = counts[others] == 1
-        if both_lone.any():
-            # Two lone views give a depth only together.
-            theirs = views[others[both_lone]].max(1)
-            rays = Rays.of(cameras.cam_from_world, detections, np.append(theirs, detection))
-            apart = ray_distance(rays, np.arange(len(theirs)), np.full(len(theirs), len(theirs)))
-            fit[both_lone] = apart / new_gate_m
-        best = int(fit.argmin())
-        if fit[best] < 1.0:
-            into = int(others[best])
-            views[into, camera], views[lone] = detection, -1
-            counts[into], counts[lone] = counts[into] + 1, 0
-    return views
+    merged = views.copy()
+    local = np.ascontiguousarray(local)
+    merge_lone(cameras.cam_from_world, local, detections.arrays, gate_m, new_gate_m, merged)
+    return merged
 
 
 def find_duplicate_bodies(xyz: FloatArray, views: IntArray, gate_m: float) -> BoolArray:

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import ClassVar
 
 import numpy as np
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..errors import ShapeError
+from ..geometry.kernels import Lenses
+from ..geometry.projection import lenses_of
+from ..types import Intrinsics
+from .kernels.equations import NEAR_M as NEAR_M
+from .kernels.views import (
+    DetectionArrays,
+    apply_noise,
+    fill_detections,
+    find_in_image,
+    gather_keypoints,
+    see_joints,
+    weigh_keypoints,
+)
 from .table import BodyTable
 
-# Larger distances count as this much, m: one wrong joint must not decide about a person.
-CAP_M = 0.4
-# Points nearer than this to the image plane count as behind the camera, m.
-NEAR_M = 0.1
-# Fewer common joints than this say nothing about identity.
-MIN_COMMON_JOINTS = 4
 # The settings' pixel distances hold for a body of this extent in the image.
 _REFERENCE_EXTENT_PX = 600.0
 _LEAST_EXTENT_PX = 60.0
+# Of keypoints that are undistorted and normalised already.
+_NO_LENS = Intrinsics(np.eye(3), np.zeros(0), 'plumb_bob', 1, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,12 +60,11 @@ class Cameras:
         Returns:
             (C, B, J, 3) m; the image is its first two components over the third.
         """
-        if velocity is not None and self.dt_s.any():
-            moved = xyz + self.dt_s[:, None, None, None] * velocity
-        else:
-            moved = xyz[None]
-        R, t = self.cam_from_world[:, None, :, :3], self.cam_from_world[:, None, None, :, 3]
-        local: FloatArray = moved @ np.swapaxes(R, -1, -2) + t
+        xyz = np.ascontiguousarray(xyz)
+        local = np.empty((len(self), *xyz.shape))
+        moving = velocity is not None and bool(self.dt_s.any())
+        given, dt_s = (velocity, self.dt_s) if moving else (xyz, np.zeros(len(self)))
+        see_joints(np.ascontiguousarray(self.cam_from_world), dt_s, xyz, np.ascontiguousarray(given), local)
         return local
 
     def image_jacobian(self, local: FloatArray) -> FloatArray:
@@ -70,12 +79,8 @@ class Cameras:
 
     def in_image(self, local: FloatArray) -> BoolArray:
         """Return (C, B, J) whether joints (C, B, J, 3) of ``see`` lie in front of the camera and in its image."""
-        depth = local[..., 2:]
-        # NaN compares false.
-        with np.errstate(invalid='ignore'):
-            low = local[..., :2] >= self.bounds[:, None, None, :2] * depth
-            high = local[..., :2] <= self.bounds[:, None, None, 2:] * depth
-            inside: BoolArray = low.all(-1) & high.all(-1) & (depth[..., 0] > NEAR_M)
+        inside = np.empty(local.shape[:-1], np.bool_)
+        find_in_image(local, self.bounds, inside)
         return inside
 
 
@@ -95,8 +100,8 @@ class Noise:
 
     def applied(self, weights: FloatArray, focal_px: FloatArray) -> FloatArray:
         """Return weights (C, B, J), 1/px, of keypoints that have this noise instead of that of the settings."""
-        own = weights / self.scale[:, None, None]
-        counted: FloatArray = own / np.sqrt(1.0 + np.square(own * (self.shared * focal_px)[:, None, None]))
+        counted = np.empty(weights.shape)
+        apply_noise(np.ascontiguousarray(weights), focal_px, self.scale, self.shared, counted)
         return counted
 
 
@@ -123,10 +128,10 @@ class BodyViews(BodyTable):
             focal_px: (C,).
             noise_px: standard deviation of a keypoint of confidence 1 of a body 600 px tall.
         """
-        # fmax and fmin pass over NaN.
-        extent = np.fmax.reduce(self.xn, -2) - np.fmin.reduce(self.xn, -2)
-        extent_px = np.fmax(extent.max(-1) * focal_px[:, None], _LEAST_EXTENT_PX)
-        weights: FloatArray = self.confidence * (_REFERENCE_EXTENT_PX / noise_px / extent_px)[..., None]
+        weights = np.empty(self.confidence.shape)
+        per_px = _REFERENCE_EXTENT_PX / noise_px
+        xn, confidence = np.ascontiguousarray(self.xn), np.ascontiguousarray(self.confidence)
+        weigh_keypoints(xn, confidence, focal_px, per_px, _LEAST_EXTENT_PX, weights)
         return weights
 
 
@@ -151,17 +156,23 @@ class Detections:
     starts: IntArray
 
     @classmethod
-    def of(cls, xn_by_camera: Sequence[FloatArray], confidence_by_camera: Sequence[FloatArray]) -> Detections:
+    def of(
+        cls, keypoints_by_camera: Sequence[FloatArray], confidence_by_camera: Sequence[FloatArray],
+        lenses: Lenses | None = None, least_confidence: float = 0.0,
+    ) -> Detections:
         """Join what each camera detected.
 
         Args:
-            xn_by_camera: per camera (P_c, J, 2) undistorted normalised keypoints, NaN = not seen.
+            keypoints_by_camera: per camera (P_c, J, 2) raw px, NaN = not seen; or, without lenses, undistorted
+                normalised keypoints.
             confidence_by_camera: per camera (P_c, J) >= 0, 0 = not used.
+            lenses: of the cameras.
+            least_confidence: keypoints of less are not used.
 
         Raises:
             ShapeError: if the arrays do not agree.
         """
-        shapes = [x.shape for x in xn_by_camera]
+        shapes = [x.shape for x in keypoints_by_camera]
         joints = shapes[0][1] if shapes and len(shapes[0]) == 3 else -1
         if not shapes or len(confidence_by_camera) != len(shapes) or any(s[1:] != (joints, 2) for s in shapes) or any(
             w.shape != s[:2] for w, s in zip(confidence_by_camera, shapes, strict=True)
@@ -170,14 +181,16 @@ class Detections:
                 f'Detections: received keypoints {shapes} and confidences {[w.shape for w in confidence_by_camera]}; '
                 'expected one (P, J, 2) and one (P, J) per camera.'
             )
-        counts = [s[0] for s in shapes]
-        given, confidence = np.concatenate(xn_by_camera), np.concatenate(confidence_by_camera)
-        # A sum is finite only if all its terms are.
-        seen = np.isfinite(given.sum(-1)) & (confidence > 0.0)
-        xn = np.where(seen[..., None], given, 0.0)
-        centre = xn.sum(1) / np.maximum(seen.sum(1), 1)[:, None]
-        camera = np.repeat(np.arange(len(shapes)), counts)
-        return cls(camera, xn, seen, np.where(seen, confidence, 0.0), centre, np.cumsum([0, *counts]))
+        starts = np.array([*accumulate([s[0] for s in shapes], initial=0)], np.int64)
+        given = np.ascontiguousarray(np.concatenate(keypoints_by_camera))
+        confidence = np.ascontiguousarray(np.concatenate(confidence_by_camera))
+        count = len(given)
+        filled = DetectionArrays(
+            np.empty(count, np.int64), np.empty(given.shape), np.empty((count, joints), np.bool_),
+            np.empty((count, joints)), np.empty((count, 2)), starts,
+        )
+        fill_detections(lenses or lenses_of(*(_NO_LENS,) * len(shapes)), given, confidence, least_confidence, filled)
+        return cls(*filled)
 
     def __len__(self) -> int:
         return len(self.camera)
@@ -190,50 +203,17 @@ class Detections:
             np.searchsorted(camera, np.arange(len(self.starts))),
         )
 
+    @property
+    def arrays(self) -> DetectionArrays:
+        """The detections, as kernels take them."""
+        return DetectionArrays(
+            self.camera, np.ascontiguousarray(self.xn), np.ascontiguousarray(self.seen),
+            np.ascontiguousarray(self.confidence), self.centre, self.starts,
+        )
+
     def gather(self, views: IntArray) -> BodyViews:
         """Return the keypoints of bodies whose detections are ``views`` (B, C), -1 for none."""
-        index = views.T
-        used = (index >= 0)[..., None]
-        if not len(self):
-            unseen = np.zeros((*index.shape, self.xn.shape[1]))
-            return BodyViews(np.full((*unseen.shape, 2), np.nan), unseen)
-        seen = self.seen[index] & used
-        return BodyViews(np.where(seen[..., None], self.xn[index], np.nan), np.where(used, self.confidence[index], 0.0))
-
-
-def lateral_distance(local: FloatArray, detections: Detections, body: IntArray, detection: IntArray) -> FloatArray:
-    """Return (K,) m: how far beside a detection's rays a body's joints lie, on average.
-
-    The mean over the common joints of the distance across the view at the joint's depth, capped at CAP_M: metric, so
-    that no threshold depends on image size or zoom. Infinite with fewer than MIN_COMMON_JOINTS common joints.
-
-    Args:
-        local: (C, B, J, 3) bodies in the cameras' frames, from ``Cameras.see``.
-        detections: D detections.
-        body, detection: (K,) the pairs.
-    """
-    joints = local[detections.camera[detection], body]
-    depth = joints[..., 2]
-    off = joints[..., :2] - detections.xn[detection] * depth[..., None]
-    with np.errstate(invalid='ignore'):
-        distance = np.where(depth > NEAR_M, np.sqrt((off * off).sum(-1)), CAP_M)
-    return mean_capped(distance, detections.seen[detection] & np.isfinite(depth))
-
-
-def mean_capped(distance: FloatArray, valid: BoolArray) -> FloatArray:
-    """Return the mean over the last axis of ``distance`` capped at CAP_M; inf with too few ``valid`` joints."""
-    count = valid.sum(-1)
-    total = np.where(valid, np.minimum(distance, CAP_M), 0.0).sum(-1)
-    return np.where(count >= MIN_COMMON_JOINTS, total / np.maximum(count, 1), np.inf)
-
-
-def nearby(local: FloatArray, detections: Detections, reach_m: float) -> tuple[IntArray, IntArray]:
-    """Return the pairs (body, detection), (K,) each, whose centres are within ``reach_m`` across the view."""
-    known = np.isfinite(local[..., 2])
-    count = np.maximum(known.sum(-1), 1)[..., None]
-    centre = np.where(known[..., None], local, 0.0).sum(-2) / count
-    of_body = centre[detections.camera]
-    off = of_body[..., :2] - detections.centre[:, None] * of_body[..., 2:]
-    near = ((off * off).sum(-1) < reach_m * reach_m) & (of_body[..., 2] > NEAR_M)
-    detection, body = np.nonzero(near)
-    return body, detection
+        confidence = np.empty((*views.shape[::-1], self.xn.shape[1]))
+        xn = np.empty((*confidence.shape, 2))
+        gather_keypoints(self.arrays, np.ascontiguousarray(views), xn, confidence)
+        return BodyViews(xn, confidence)

@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import NS_PER_S, FloatArray, IntArray
 from ..errors import CalibrationError
 from ..fusion.views import Cameras, Detections
-from ..geometry.projection import normalize
+from ..geometry.projection import lenses_of, normalize
 from ..skeleton import BODY17
 from ..types import CameraRig, Intrinsics, Keypoints2D
 from .cameras.clocks import ClockOffsets
@@ -44,6 +44,7 @@ class Observer:
     def __init__(self, rig: CameraRig) -> None:
         """Start with no set."""
         self._rig = rig
+        self._lenses = lenses_of(*(camera.intrinsics for camera in rig.cameras))
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._bounds = np.stack([_bounds(camera.intrinsics) for camera in rig.cameras])
         self._known_late_s = np.array([camera.clock.offset_s for camera in rig.cameras])
@@ -79,7 +80,7 @@ class Observer:
         for c, camera in enumerate(self._rig.cameras):
             if (seen := keypoints.get(camera.name)) is not None:
                 present[c], stamps_ns[c] = True, seen.stamp_ns
-                given[c] = normalize(camera.intrinsics, seen.xy), seen.confidence * (seen.confidence >= min_confidence)
+                given[c] = seen.xy, seen.confidence
                 hints.append(seen.hints)
         pose = self._cam_from_world
         if moved:
@@ -91,8 +92,8 @@ class Observer:
         late_s = np.where(present, np.clip(late_s, -_MOST_LATE_S, _MOST_LATE_S), 0.0)
         return Observation(
             stamp_ns, Cameras(pose, self.focal_px, self._bounds, late_s, present),
-            Detections.of([xn for xn, _ in given], [confidence for _, confidence in given]), np.concatenate(hints),
-            self._delivering(stamp_ns, keypoints),
+            Detections.of([xy for xy, _ in given], [used for _, used in given], self._lenses, min_confidence),
+            np.concatenate(hints), self._delivering(stamp_ns, keypoints),
         )
 
     def _delivering(self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D]) -> int:

@@ -209,9 +209,7 @@ class Scene:
         tracks.filter.restart(found)
         measured = self._leave_behind(observation, measured, dt_s)
         local = cameras.see(measured.estimate.solution.xyz, measured.velocity)
-        visible, missing = find_missing_views(
-            local, cameras.present, cameras.in_image(local), measured.views, config.person_breadth_m
-        )
+        visible, missing = find_missing_views(local, cameras, measured.views, config.person_breadth_m)
         real = ~find_only_prompted(measured, observation, tracks, visible, config)
         if not real.all():
             measured, local, visible, missing = measured.select(real), local[:, real], visible[real], missing[real]

@@ -90,7 +90,7 @@ def test_bodies_that_are_only_remembered_claim_nothing():
 
 def missing_views(bodies, views, cameras=AHEAD, shadow_m=0.35):
     local = cameras.see(bodies)
-    return find_missing_views(local, cameras.present, cameras.in_image(local), np.array(views), shadow_m)
+    return find_missing_views(local, cameras, np.array(views), shadow_m)
 
 
 def test_whoever_stands_behind_somebody_has_an_excuse():

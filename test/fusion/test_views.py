@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.fusion.views import CAP_M, Cameras, Detections, lateral_distance, mean_capped, nearby
+from geo_pose_ros.fusion.views import Cameras, Detections
 
 from .people import crowd, observe, ring
 
@@ -12,15 +12,6 @@ from .people import crowd, observe, ring
 AHEAD = Cameras(
     np.eye(3, 4)[None], np.array([500.0]), np.array([[-0.5, -0.4, 0.5, 0.4]]), np.zeros(1), np.ones(1, bool)
 )
-
-
-def four(*centre: float) -> np.ndarray:
-    """One body of four joints 0.1 m about ``centre``."""
-    return (np.array(centre) + 0.1 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]))[None]
-
-
-def of_one(xn: np.ndarray) -> Detections:
-    return Detections.of([xn], [np.ones(xn.shape[:2])])
 
 
 def test_joints_are_seen_at_each_views_own_instant():
@@ -42,41 +33,6 @@ def test_the_picture_ends_at_its_bounds_and_at_the_camera():
     )
     inside = AHEAD.in_image(AHEAD.see(points))
     assert inside[0, 0].tolist() == [True, False, True, False, False, False, False]
-
-
-def test_the_lateral_distance_is_metric_at_the_joints_depth():
-    body = four(0.0, 0.0, 4.0)
-    local = AHEAD.see(body)
-    beside = of_one(local[0, :, :, :2] / 4.0 + (0.03, 0.04))
-    zero = np.zeros(1, int)
-    np.testing.assert_allclose(lateral_distance(local, beside, zero, zero), 4.0 * 0.05)
-    # Twice as far away the same pixels are twice as far apart.
-    far = AHEAD.see(2.0 * body)
-    np.testing.assert_allclose(lateral_distance(far, beside, zero, zero), 8.0 * 0.05)
-    # A joint gone astray counts no more than CAP_M, one that is unknown not at all.
-    xn = local[0, :, :, :2] / 4.0
-    xn[0, 0] += 10.0
-    np.testing.assert_allclose(lateral_distance(local, of_one(xn), zero, zero), CAP_M / 4.0)
-    xn[0, 0] = np.nan
-    assert np.isinf(lateral_distance(local, of_one(xn), zero, zero)).all()
-    # Behind the camera nothing fits.
-    np.testing.assert_allclose(lateral_distance(-local, of_one(local[0, :, :, :2] / 4.0), zero, zero), CAP_M)
-
-
-def test_the_capped_mean_needs_four_joints():
-    distance = np.array([[0.1, 0.2, 0.3, 9.0], [0.1, 0.2, 0.3, 0.4]])
-    valid = np.array([[True] * 4, [True, True, True, False]])
-    np.testing.assert_allclose(mean_capped(distance, valid), [(0.6 + CAP_M) / 4.0, np.inf])
-
-
-def test_only_pairs_whose_centres_are_near_are_compared():
-    bodies = np.concatenate([four(0.0, 0.0, 4.0), four(0.7, 0.0, 4.0), four(0.0, 0.0, -4.0), four(np.nan, 0.0, 4.0)])
-    local = AHEAD.see(bodies)
-    detections = of_one(np.array([[0.0, 0.0], [0.175, 0.0]])[:, None] + np.zeros((2, 4, 2)))
-    for reach_m, expected in ((0.5, {(0, 0), (1, 1)}), (0.71, {(0, 0), (1, 1), (0, 1), (1, 0)})):
-        body, detection = nearby(local, detections, reach_m)
-        assert set(zip(body.tolist(), detection.tolist(), strict=True)) == expected
-        assert (np.diff(detection) >= 0).all()
 
 
 def test_detections_of_all_cameras_are_joined_and_gathered_back():

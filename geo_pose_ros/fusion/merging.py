@@ -19,7 +19,8 @@ _LEAST_MATCH = 0.5
 
 
 def merge_lone_views(
-    cameras: Cameras, local: FloatArray, detections: Detections, views: IntArray, gate_m: float, new_gate_m: float
+    cameras: Cameras, local: FloatArray, detections: Detections, views: IntArray, gate_m: float, new_gate_m: float,
+    order: IntArray | None = None,
 ) -> IntArray:
     """Return the views after bodies that one camera sees were merged with the body that they are part of.
 
@@ -28,15 +29,17 @@ def merge_lone_views(
 
     Args:
         cameras: C cameras.
-        local: (C, T, J, 3) the predicted bodies, senior ones first, from ``Cameras.see``.
+        local: (C, T, J, 3) the predicted bodies, from ``Cameras.see``.
         detections: D detections.
         views: (T, C) the detection of each body in each camera, -1 for none.
         gate_m: largest distance of a body from its detection.
         new_gate_m: largest distance between the rays of two detections of one person.
+        order: (T,) the bodies, senior ones first; None: as they are.
     """
-    merged = views.copy()
+    merged = np.array(views, np.int64, order='C')
+    order = np.arange(len(views)) if order is None else order
     local = np.ascontiguousarray(local)
-    merge_lone(cameras.cam_from_world, local, detections.arrays, gate_m, new_gate_m, merged)
+    merge_lone(cameras.cam_from_world, local, detections.arrays, gate_m, new_gate_m, order, merged)
     return merged
 
 

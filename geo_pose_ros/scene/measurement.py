@@ -17,6 +17,7 @@ from ..fusion.table import BodyTable, gather
 from ..fusion.views import BodyViews, Cameras, Noise
 from ..skeleton import BODY17, mirror_of
 from .bones import BoneLengths
+from .kernels.measurement import TrackedBodies, find_free, gather_tracks
 from .observation import Observation
 from .settings import TrackingConfig
 from .tracks import Tracks
@@ -47,23 +48,34 @@ def assign(observation: Observation, tracks: Tracks, config: TrackingConfig) -> 
     # Where sets are far apart, or somebody was not seen for a while, predictions are poorer.
     gate_m = config.gate_m + np.minimum(tracks.sigma_m(), config.gate_m)
     views, nearest = assign_detections(local, detections, gate_m, tracks.priority(), mirror_of(BODY17))
-    order = tracks.by_seniority()
-    views[order] = merge_lone_views(
-        cameras, local[:, order], detections, views[order], config.gate_m, config.new_gate_m
+    views = merge_lone_views(
+        cameras, local, detections, views, config.gate_m, config.new_gate_m, tracks.by_seniority()
     )
-    known = np.flatnonzero((views >= 0).any(1))
-    free = np.ones(len(detections), bool)
-    free[views[views >= 0]] = False
+    is_known, free = np.empty(len(views), bool), np.empty(len(detections), bool)
     # A duplicate detection of somebody known is not somebody new.
-    free &= nearest > config.new_gate_m
+    left = find_free(views, nearest, config.new_gate_m, is_known, free)
+    known = np.flatnonzero(is_known)
+    found, continued = views[known], known
+    if left:
+        new = _find_new(observation, views, np.flatnonzero(free), tracks, config)
+        found, continued = np.concatenate([found, new]), np.concatenate([known, np.full(len(new), -1)])
+    return Assignment(found, continued, detections.gather(found))
+
+
+def _find_new(
+    observation: Observation, views: IntArray, free: IntArray, tracks: Tracks, config: TrackingConfig
+) -> IntArray:
+    """Return the views (G, C) of new people among the detections ``free`` (F,); tracks have ``views`` (T, C)."""
     needed = min(config.new_body_views, observation.delivering)
-    new = group(cameras, detections, np.flatnonzero(free), config.gate_m, config.new_gate_m, needed)
+    new = group(
+        observation.cameras, observation.detections, free, config.gate_m, config.new_gate_m, needed
+    )
+    if not len(new):
+        return new
     # A detection that was prompted by a body is no evidence of another one, while that body has other views.
     lost = tracks.ids[(views >= 0).sum(1) < needed]
     evidence = (observation.hints < 0) | np.isin(observation.hints, lost)
-    new = new[((new >= 0) & evidence[new]).sum(1) >= needed]
-    views = np.concatenate([views[known], new])
-    return Assignment(views, np.concatenate([known, np.full(len(new), -1)]), detections.gather(views))
+    return np.asarray(new[((new >= 0) & evidence[new]).sum(1) >= needed])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,12 +102,11 @@ def predict_bodies(
     cameras: Cameras, assignment: Assignment, tracks: Tracks, bones: BoneLengths | None
 ) -> BodyPrior:
     """Return what the tracks know of the people of a set; nothing is lifted yet."""
-    index = assignment.tracks
-    position = gather(tracks.filter.position, index, np.nan)
+    index, bodies = assignment.tracks, _read_tracks(assignment, tracks)
     return BodyPrior(
-        bones=None if bones is None else bones.prior(gather(tracks.ids, index, -1)), centre=position.mean(1),
-        centre_variance=gather(tracks.centre_variance, index, np.inf), joints=position,
-        displacement=_displacement(cameras, _velocity(assignment, tracks)),
+        bones=None if bones is None else bones.prior(gather(tracks.ids, index, -1)), centre=bodies.centre,
+        centre_variance=bodies.centre_variance, joints=bodies.position,
+        displacement=_displacement(cameras, bodies.velocity),
     )
 
 
@@ -119,7 +130,7 @@ def measure_bodies(
     Returns:
         The people with at least one known joint.
     """
-    velocity = _velocity(assignment, tracks)
+    velocity = _read_tracks(assignment, tracks).velocity
     estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, relift)
     if prior.displacement is not None:
         old = np.flatnonzero(assignment.tracks >= 0)
@@ -136,9 +147,13 @@ def measure_bodies(
     return Measured(assignment.views, assignment.tracks, velocity, estimate).select(found)
 
 
-def _velocity(assignment: Assignment, tracks: Tracks) -> FloatArray:
-    """Return the predicted velocity (B, J, 3) m/s, 0 where unknown."""
-    return np.nan_to_num(gather(tracks.filter.velocity, assignment.tracks, 0.0))
+def _read_tracks(assignment: Assignment, tracks: Tracks) -> TrackedBodies:
+    """Return what the tracks know of the people of a set."""
+    index, joints = assignment.tracks, tracks.filter.position.shape[1]
+    shape = len(index), joints, 3
+    bodies = TrackedBodies(np.empty(shape), np.empty(shape), np.empty((len(index), 3)), np.empty(len(index)))
+    gather_tracks(index, tracks.filter.position, tracks.filter.velocity, tracks.centre_variance, bodies)
+    return bodies
 
 
 def _displacement(cameras: Cameras, velocity: FloatArray) -> FloatArray | None:

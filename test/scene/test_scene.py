@@ -281,6 +281,31 @@ def test_a_set_that_shows_another_velocity_is_solved_twice_and_lifted_once(lifte
     assert 12 < len(solved) <= 16
 
 
+def crowded(seen: Keypoints2D, kind: str) -> Keypoints2D:
+    """Return 200 people in the image of one: all alike, anywhere, or without a keypoint."""
+    rng = np.random.default_rng(0)
+    xy = {
+        'alike': np.repeat(seen.xy[:1], 200, 0), 'anywhere': rng.uniform(0.0, 900.0, (200, 17, 2)),
+        'huge': rng.choice([-1e300, np.inf, 1e300], (200, 17, 2)), 'unseen': np.full((200, 17, 2), np.nan),
+    }[kind]
+    return Keypoints2D(seen.camera, seen.stamp_ns, BODY17, xy, np.ones((200, 17)))
+
+
+@pytest.mark.parametrize('kind', ['alike', 'anywhere', 'huge', 'unseen'])
+def test_two_hundred_people_in_one_image_hide_nobody(kind):
+    scene = Scene(ring_rig(4), CONFIG)
+    before = stepped(scene, PEOPLE)
+    seen = keypoints(scene.rig, PEOPLE, START_NS + DT_NS)
+    name = scene.rig.names[0]
+    bodies = scene.step(START_NS + DT_NS, {**seen, name: crowded(seen[name], kind)}).bodies
+    assert bodies.body_ids.tolist() == before.body_ids.tolist()
+    np.testing.assert_allclose(bodies.xyz, before.xyz, atol=1e-3)
+    assert {len(scene.step(START_NS + n * DT_NS, {}).bodies) for n in (2, 3)} == {2}
+    # From nothing, too.
+    scene.reset()
+    assert len(scene.step(START_NS, {**seen, name: crowded(seen[name], kind)}).bodies) >= 2
+
+
 def test_unknown_cameras_are_refused():
     scene = Scene(ring_rig(2), CONFIG)
     message = r"Keypoints of \['cam9'\]: the rig has only cam0, cam1"

@@ -120,15 +120,17 @@ def matched_rows(gain: Float2D) -> Int1D:
 
 @kernel('views')
 def merge_lone(
-    poses: Float3D, local: Float4D, detections: DetectionArrays, gate_m: float, new_gate_m: float, views: Int2D
+    poses: Float3D, local: Float4D, detections: DetectionArrays, gate_m: float, new_gate_m: float, order: Int1D,
+    views: Int2D,
 ) -> None:
     """Merge bodies that one camera sees with the body that they are part of: see ``merge_lone_views``.
 
     Args:
         poses: (C, 3, 4) cam_from_world.
-        local: (C, T, J, 3) the bodies in the cameras' frames, senior ones first.
+        local: (C, T, J, 3) the bodies in the cameras' frames.
         detections: D detections.
         gate_m, new_gate_m: largest distance of a body from a detection, and between the rays of two detections.
+        order: (T,) the bodies, senior ones first.
         views: (T, C) changed.
     """
     bodies, cameras = views.shape
@@ -137,14 +139,16 @@ def merge_lone(
         for c in range(cameras):
             if views[b, c] >= 0:
                 counts[b], last[b] = counts[b] + 1, views[b, c]
-    for lone in range(bodies - 1, -1, -1):
+    for rank in range(bodies - 1, -1, -1):
+        lone = order[rank]
         if counts[lone] != 1:
             continue
         d, best, best_fit = last[lone], -1, 1.0
         camera = detections.camera[d]
-        for b in range(bodies):
+        for k in range(bodies):
+            b = order[k]
             # Of two lone views the senior one stays.
-            if counts[b] == 0 or views[b, camera] >= 0 or (counts[b] == 1 and b > lone):
+            if counts[b] == 0 or views[b, camera] >= 0 or (counts[b] == 1 and k > rank):
                 continue
             if counts[b] > 1:
                 joints, xn, seen = local[camera, b], detections.xn[d], detections.seen[d]

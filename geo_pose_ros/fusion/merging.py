@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import BoolArray, FloatArray, IntArray
-from ..geometry.stats import nan_mean, nan_median
+from ..geometry.stats import nan_mean
 from .kernels.association import merge_lone
+from .kernels.merging import find_offsets
 from .views import Cameras, Detections
 
 # A duplicate detection lies on the person that it repeats with at least this share of its joints: arms reach out of
 # the box.
 _ON_PERSON = 0.6
-# Joints that a common offset of a view needs.
-_LEAST_JOINTS = 6
-# Matched bodies, by how well they match, that a common offset needs.
-_LEAST_MATCH = 0.5
 
 
 def merge_lone_views(
@@ -110,38 +107,7 @@ def find_gross_errors(
         gate_m: largest distance of a moved body from its detection.
         reach: largest offset, at focal length 1.
     """
-    error = np.full((local.shape[0], 2), np.nan)
-    taken = np.zeros(len(detections), bool)
-    taken[views[views >= 0]] = True
-    # Of two cameras nobody can say which was turned.
-    certain = (views >= 0).sum(1) >= 2
-    for camera in range(len(error)):
-        missing = np.flatnonzero(certain & visible[:, camera] & (views[:, camera] < 0))
-        mine = np.arange(detections.starts[camera], detections.starts[camera + 1])
-        free = mine[~taken[mine]]
-        if not len(missing) or not len(free) or len(missing) <= (views[:, camera] >= 0).sum():
-            continue
-        error[camera] = _common_offset(local[camera, missing], detections, free, gate_m, reach)
+    error = np.empty((len(local), 2))
+    local, views = np.ascontiguousarray(local), np.ascontiguousarray(views)
+    find_offsets(local, detections.arrays, views, np.ascontiguousarray(visible), gate_m, reach, error)
     return error
-
-
-def _common_offset(
-    local: FloatArray, detections: Detections, free: IntArray, gate_m: float, reach: float
-) -> FloatArray:
-    """Return the offset (2,) that brings most bodies (M, J, 3) to the detections ``free`` (F,); NaN if none does."""
-    depth = np.maximum(local[..., 2:], 1e-3)
-    image = local[..., :2] / depth
-    seen = detections.seen[free][None] & np.isfinite(image[..., 0])[:, None]
-    off = np.where(seen[..., None], detections.xn[free][None] - image[:, None], np.nan)
-    enough = seen.sum(-1) >= _LEAST_JOINTS
-    best, best_match = np.full(2, np.nan), _LEAST_MATCH
-    for body, detection in zip(*np.nonzero(enough), strict=True):
-        candidate = nan_median(off[body, detection].T)
-        if not np.hypot(*candidate) <= reach:
-            continue
-        apart = np.linalg.norm(off - candidate, axis=-1) * depth[:, None, :, 0]
-        fit = nan_mean(np.where(enough[..., None], np.minimum(apart, 1.0), 1.0), -1)
-        matched = float(np.clip(1.0 - fit.min(1) / gate_m, 0.0, 1.0).sum())
-        if matched > best_match:
-            best, best_match = candidate, matched
-    return best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import isfinite
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..types import Bodies3D
 from .clouds.bodies import check_body_ids
 from .factory import Message, MessageFactory
 from .stamps import to_header
-from .transforms import to_point, to_vector
+from .transforms import to_vector
 
 # visualization_msgs/Marker constants.
 _LINE_LIST, _SPHERE_LIST, _ADD, _DELETE = 5, 7, 0, 2
@@ -42,21 +43,22 @@ def bodies_to_markers(
     header = to_header(make, bodies.stamp_ns, bodies.frame_id)
     seconds, nanoseconds = divmod(round(lifetime_s * NS_PER_S), NS_PER_S)
     lifetime = make('builtin_interfaces/msg/Duration', sec=seconds, nanosec=nanoseconds)
-    colours = _joint_colours(bodies.skeleton)
+    pose = make('geometry_msgs/msg/Pose', orientation=make('geometry_msgs/msg/Quaternion', w=1.0))
+    sphere, line = (to_vector(make, np.full(3, scale)) for scale in (_SPHERE_M, _LINE_M))
+    colours, edges = _joint_colours(bodies.skeleton), bodies.skeleton.edges
+    alpha = np.clip(bodies.confidence, _MIN_ALPHA, 1.0).tolist()
     markers, shown = [], set()
-    for body, body_id in enumerate(bodies.body_ids.tolist()):
-        seen = np.isfinite(bodies.xyz[body]).all(-1)
-        joints = np.flatnonzero(seen).tolist()
-        bones = [edge for edge in bodies.skeleton.edges if seen[edge[0]] and seen[edge[1]]]
-        points = [to_point(make, joint) for joint in bodies.xyz[body]]
-        alpha = np.clip(bodies.confidence[body], _MIN_ALPHA, 1.0).tolist()
-        rgba = [
-            make('std_msgs/msg/ColorRGBA', r=r, g=g, b=b, a=a) for (r, g, b), a in zip(colours, alpha, strict=True)
-        ]
+    for body_id, xyz, alphas in zip(bodies.body_ids.tolist(), bodies.xyz.tolist(), alpha, strict=True):
+        points, rgba = {}, {}
+        for joint, ((x, y, z), (r, g, b), a) in enumerate(zip(xyz, colours, alphas, strict=True)):
+            if isfinite(x) and isfinite(y) and isfinite(z):
+                points[joint] = make('geometry_msgs/msg/Point', x=x, y=y, z=z)
+                rgba[joint] = make('std_msgs/msg/ColorRGBA', r=r, g=g, b=b, a=a)
+        bones = [edge for edge in edges if edge[0] in points and edge[1] in points]
         # A bone has the colour of its outer joint, so that arms and legs are left or right up to the trunk.
         for namespace, kind, scale, drawn, painted in (
-            ('joints', _SPHERE_LIST, _SPHERE_M, joints, joints),
-            ('bones', _LINE_LIST, _LINE_M, [j for edge in bones for j in edge], [j for _, j in bones for _ in (0, 1)]),
+            ('joints', _SPHERE_LIST, sphere, [*points], [*points]),
+            ('bones', _LINE_LIST, line, [j for edge in bones for j in edge], [j for _, j in bones for _ in (0, 1)]),
         ):
             if not drawn:
                 continue
@@ -64,9 +66,8 @@ def bodies_to_markers(
             markers.append(
                 make(
                     'visualization_msgs/msg/Marker', header=header, ns=namespace, id=body_id, type=kind, action=_ADD,
-                    pose=make('geometry_msgs/msg/Pose', orientation=make('geometry_msgs/msg/Quaternion', w=1.0)),
-                    scale=to_vector(make, np.full(3, scale)), lifetime=lifetime,
-                    points=[points[j] for j in drawn], colors=[rgba[j] for j in painted],
+                    pose=pose, scale=scale, lifetime=lifetime, points=[points[j] for j in drawn],
+                    colors=[rgba[j] for j in painted],
                 )
             )
     known = {*previous_ids, *bodies.body_ids.tolist()}

@@ -47,11 +47,11 @@ def gather_tracks(
         for k in range(3):
             total = 0.0
             for j in range(joints):
-                place = position[t, j, k] if t >= 0 else np.nan
+                at = position[t, j, k] if t >= 0 else np.nan
                 speed = velocity[t, j, k] if t >= 0 else 0.0
-                bodies.position[b, j, k] = place
+                bodies.position[b, j, k] = at
                 bodies.velocity[b, j, k] = speed if np.isfinite(speed) else 0.0
-                total += place
+                total += at
             bodies.centre[b, k] = total / joints
 
 

@@ -21,7 +21,7 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 NODE = 'geo_pose_ros.ros.nodes.pose_node'
 # `export` of an ONNX file instead of a training run; needs no torch.
-_ENGINE = 'geo_pose_ros.commands.export_engine'
+_ENGINE = 'geo_pose_ros.commands.networks.export_engine'
 
 # Command -> its module, and one line of help.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'calibrate': ('geo_pose_ros.commands.calibrate', 'calibrate the cameras from people walking before them'),
     'monitor': ('geo_pose_ros.commands.live.monitor', 'a live table of a running node'),
     'doctor': ('geo_pose_ros.commands.doctor', 'check machine, ROS set-up and rig, with remedies'),
+    'models': ('geo_pose_ros.commands.networks.models', 'networks that detect people: list them, fetch one'),
     'rig': ('geo_pose_ros.commands.rig', 'convert calibration files'),
     'train': ('geo_pose_training.commands.train', 'train a lifter'),
     'evaluate': ('geo_pose_training.commands.evaluate', 'measure a lifter'),

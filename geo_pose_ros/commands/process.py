@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import glob
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ..bags.fleet import Job, find_bags, jobs_for, process_fleet
 from ..bags.process import ProcessConfig, process_bag
+from ..detection.models.profiles import choose_profile
 from ..findings import Severity, as_lines
 from .flags import add_bag_arguments, add_rig_arguments, add_settings, rig_from_arguments, settings_from
 
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Process one bag or several; return the exit status."""
     config = settings_from(ProcessConfig, arguments)
+    detector, words = choose_profile(config.pipeline.detector)
+    config = replace(config, pipeline=replace(config.pipeline, detector=detector))
+    print(words)
     rig = rig_from_arguments(arguments)
     if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
         def make(bag: Path, out: Path) -> Job:

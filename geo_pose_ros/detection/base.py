@@ -55,7 +55,8 @@ class Adjustable(Detector, Protocol):
 
 # Plugin name -> 'module:factory'; imported when used, so that no other vendor library is needed.
 _PLUGINS: Mapping[str, str] = {
-    'blazepose': 'geo_pose_ros.detection.blazepose.detector:create_blazepose',
+    'blazepose': 'geo_pose_ros.detection.shipped:create_shipped',
+    'movenet': 'geo_pose_ros.detection.shipped:create_shipped',
     'rtmpose': 'geo_pose_ros.detection.rtmpose.detector:create_rtmpose',
     'keypoints': 'geo_pose_ros.detection.keypoints:KeypointsDetector',
 }

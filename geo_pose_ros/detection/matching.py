@@ -12,6 +12,13 @@ from .checks import inside_image
 
 # A predicted person is used where at least so many joints project into the image.
 LEAST_JOINTS = 3
+# A detection without a prediction is somebody if it sees at least so many joints with this confidence.
+LEAST_SEEN, SEEN = 5, 0.5
+# A joint nearer to a bone than this, by the body's extent, is on the body. Two detections of which each has this share
+# of its joints on the other's body are of one person.
+_ON_BODY, MOST_COVERED = 0.1, 0.5
+_SIDES = tuple((BODY17.index(f'{side}_shoulder'), BODY17.index(f'{side}_hip')) for side in ('left', 'right'))
+_BONES = np.array([*BODY17.edges, *_SIDES]).T
 
 
 def predictions_in_image(frame: Frame, predicted: PredictedPeople | None) -> tuple[FloatArray, FloatArray, IntArray]:
@@ -61,18 +68,45 @@ def prediction_errors(found: FloatArray, predicted: FloatArray, sigma_px: FloatA
     return np.where(np.isfinite(relative), relative, np.inf)
 
 
-def distinct(xy: FloatArray, order: IntArray, nearest: float) -> IntArray:
+def covered_share(xy: FloatArray, by: FloatArray) -> FloatArray:
+    """Return (K,) the share of the known joints of ``xy`` (17, 2) that lie on the body of each of ``by`` (K, 17, 2).
+
+    A joint is on a body if it is near one of its bones, by the body's extent. NaN if no joint or no bone is known.
+    """
+    start, end = by[:, _BONES[0]], by[:, _BONES[1]]
+    along = end - start
+    with np.errstate(invalid='ignore', divide='ignore'):
+        share = ((xy[:, None] - start[:, None]) * along[:, None]).sum(-1) / (along**2).sum(-1)[:, None]
+        gaps = xy[:, None] - (start[:, None] + np.clip(share, 0.0, 1.0)[..., None] * along[:, None])
+        nearest = np.fmin.reduce(np.hypot(gaps[..., 0], gaps[..., 1]), -1) / extent(by)[:, None]
+    known = np.isfinite(nearest)
+    count = known.sum(1)
+    return np.asarray(np.where(count > 0, ((nearest < _ON_BODY) & known).sum(1) / np.maximum(count, 1), np.nan))
+
+
+def distinct(xy: FloatArray, order: IntArray, nearest: float, seen: FloatArray | None = None) -> IntArray:
     """Return which of the detections ``xy`` (P, 17, 2) are different people: of several of one, the first in ``order``.
 
     Args:
         xy: px, NaN = unknown.
         order: (P,) indices, best first.
         nearest: two detections nearer than this, in units of the larger one's extent, are of one person.
+        seen: (P, 17, 2) the joints that a detection without a prediction sees for sure; all NaN for one with a
+            prediction. It is of another person only if most of them lie beside the others' bodies, or most of theirs
+            beside its own: a double that a wrong region gives has its joints on the body of the same person.
     """
     size = extent(xy)
     kept: list[int] = []
     for index in order.tolist():
         gaps = distance(xy[kept], xy[index]) / np.maximum(size[kept], size[index]) if kept else np.zeros(0)
-        if not (gaps < nearest).any():
-            kept.append(index)
+        if (gaps < nearest).any():
+            continue
+        if seen is not None and kept and np.isfinite(seen[index]).any():
+            mutual = np.minimum(
+                covered_share(seen[index], xy[kept]),
+                np.concatenate([covered_share(xy[other], xy[index, None]) for other in kept]),
+            )
+            if (mutual >= MOST_COVERED).any():
+                continue
+        kept.append(index)
     return np.array(kept, np.int64)

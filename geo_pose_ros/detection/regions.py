@@ -128,6 +128,14 @@ def full_image_square(width: int, height: int) -> Regions:
     return Regions(np.array([[0.5 * width - 0.5, 0.5 * height - 0.5]]), np.array([[side, side]]), np.zeros(1))
 
 
+def turned(square: Regions, quarters: Sequence[int]) -> Regions:
+    """Return ``square`` (1) turned by each of ``quarters``: who is upside down or lies in the image stands in one."""
+    count = len(quarters)
+    return Regions(
+        square.centre.repeat(count, 0), square.size.repeat(count, 0), square.angle + 0.5 * np.pi * np.array(quarters)
+    )
+
+
 def tiles(width: int, height: int) -> Regions:
     """Return squares of half the image's longer side that overlap and cover the image."""
     side = _TILE * max(width, height)

@@ -33,6 +33,11 @@ class Searches:
         self._searched_ns = 0
         self._unassigned: tuple[int, ...] = ()
 
+    @property
+    def is_first(self) -> bool:
+        """Whether no image was searched yet."""
+        return self._turn is None
+
     def is_due(self, stamp_ns: int) -> bool:
         """Return whether to search the next image, of ``stamp_ns``, whoever is known in it; counts the images."""
         self._images += 1

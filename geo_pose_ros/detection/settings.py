@@ -12,11 +12,20 @@ from ..settings import setting
 class DetectorConfig:
     """The 2D detector."""
 
-    name: str = setting('blazepose', 'Detector plugin', choices=('blazepose', 'rtmpose', 'keypoints'))
-    model: str = setting('', 'Model file or name; empty: the plugin\'s own')
+    name: str = setting('blazepose', 'Detector plugin', choices=('blazepose', 'movenet', 'rtmpose', 'keypoints'))
+    profile: str = setting(
+        'auto', 'Networks of blazepose and movenet where model and person_model leave it open: fast: the full network, '
+        'one finder of people; balanced: full, both finders; accurate: heavy, both finders; auto: accurate for bags '
+        'and on a GPU, else balanced, or fast at a high rate', choices=('auto', 'fast', 'balanced', 'accurate'),
+    )
+    rate_hz: float = setting(
+        0.0, 'Live images of each camera per second that are to be detected, by which profile auto chooses; 0: not '
+        'said, 30 are assumed', unit='Hz', low=0.0, high=1000.0,
+    )
+    model: str = setting('', 'Model file or name (geo_pose models list); empty: the plugin\'s own')
     person_model: str = setting(
-        '', 'Model file that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose file '
-        'none: the whole image is one person'
+        '', 'Model file or name that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose '
+        'file none: the whole image is one person'
     )
     min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0, live=True)
     min_presence: float = setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
@@ -15,7 +16,10 @@ from ..errors import DetectorError, FrameError, GeoPoseError
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .base import Adjustable, Detector, create_detector
 from .checks import checked
+from .models.profiles import choose_profile
 from .settings import DetectorConfig
+
+_LOG = logging.getLogger(__name__)
 
 FrameLoader = Callable[[], Frame]
 # Stamps by camera name -> the people predicted at these instants, by camera name.
@@ -117,6 +121,9 @@ class DetectionStage:
 
     On the CPU each camera is a job of its own, so that all cores work and nobody waits for the slowest to load. On a
     GPU all images of a set make one call.
+
+    Attributes:
+        description: which networks it runs, and why.
     """
 
     def __init__(
@@ -131,7 +138,8 @@ class DetectionStage:
             detector: to use one made elsewhere.
             sizes: width and height px of calibrated cameras; of others the image's own size is used.
         """
-        self._config, self._detector, self._sizes = config, detector, sizes or {}
+        self._config, self.description = choose_profile(config, cameras)
+        self._detector, self._sizes = detector, sizes or {}
         self._start(cameras)
         self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix='detect batches')
         # A detector sees its camera's frames one at a time, in order: the job of each camera's frame before.
@@ -157,6 +165,7 @@ class DetectionStage:
         """Return the detector, created at the first call; raise DetectorError if it cannot be."""
         if self._detector is None:
             self._detector = create_detector(self._config)
+            _LOG.info('%s', self.description)
         return self._detector
 
     def begin(self, loaders: Mapping[str, FrameLoader], predict: Predictor) -> Detection:

@@ -16,14 +16,16 @@ from ..arrays import NS_PER_S, FloatArray, IntArray
 from ..skeleton import map_to_body17
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .checks import keypoints_in_image
-from .matching import LEAST_JOINTS, distinct, prediction_errors, predictions_in_image
+from .matching import LEAST_JOINTS, LEAST_SEEN, SEEN, distinct, prediction_errors, predictions_in_image
 from .networks import KeypointNetwork, PersonNetwork, RegionKeypoints
-from .regions import Regions, are_near, full_image_square, tiles
+from .regions import Regions, are_near, full_image_square, tiles, turned
 from .searches import Searches
 from .settings import DetectorConfig
 
 # After a longer gap people are no longer where the last image had them.
 _LONGEST_GAP_NS = NS_PER_S
+# Quarters by which the image is turned to search for people who do not stand in it.
+_TURNED = (1, 2, 3)
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class _Memory:
         regions: by body id, where each person that was found as predicted is read next.
         followed: the same for people without a prediction.
         has_small: nobody was found, or somebody small: search a tile too.
+        quarters: by how many quarters the image is turned to search for people, if not all stand in it.
     """
 
     searches: Searches
@@ -42,6 +45,7 @@ class _Memory:
     stamp_ns: int | None = None
     tile: int = 0
     has_small: bool = False
+    quarters: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class _Attempt:
         targets: (R,) the predicted person that each of the first regions is for.
         regions: of all.
         squares: to search for more people.
+        is_first: whether it is the camera's first search.
     """
 
     frame: Frame
@@ -64,6 +69,12 @@ class _Attempt:
     targets: IntArray
     regions: Regions
     squares: Regions
+    is_first: bool
+
+    @property
+    def is_searched_again(self) -> bool:
+        """Whether nobody stands in the first image of a camera, so that it is searched turned."""
+        return self.is_first and bool(self.memory.quarters)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -86,6 +97,16 @@ class TopDownDetector:
     ) -> dict[str, Keypoints2D]:
         """Return the keypoints of all people; see Detector."""
         attempts = {name: self._plan(frame, predicted.get(name)) for name, frame in frames.items()}
+        found = self._run(attempts)
+        # Nobody stands in the first image of a camera: people lie in it, or it is turned.
+        again = {name: attempt for name, attempt in attempts.items() if attempt.is_searched_again}
+        for attempt in again.values():
+            attempt.squares = turned(attempt.squares.select(np.arange(1)), attempt.memory.quarters)
+            attempt.is_first = False
+        return found | self._run(again) if again else found
+
+    def _run(self, attempts: Mapping[str, _Attempt]) -> dict[str, Keypoints2D]:
+        """Return the people that ``attempts`` find, by camera; each network is called once for all."""
         searched = [attempt for attempt in attempts.values() if len(attempt.squares)]
         found = self._persons.find_people([(attempt.frame.image, attempt.squares) for attempt in searched])
         for attempt, (regions, _) in zip(searched, found, strict=True):
@@ -115,17 +136,18 @@ class TopDownDetector:
         wanted, targets = _regions_to_read(proposed, [memory.regions.get(int(body)) for body in body_ids])
         followed = memory.followed.select(np.logical_not(are_near(memory.followed, wanted).any(1)))
         known = Regions.concatenate([wanted, followed])
-        squares = Regions.none()
+        squares, is_first = Regions.none(), False
         # Asked in any case: it counts the images.
         if memory.searches.is_due(frame.stamp_ns) or not len(known):
+            is_first = memory.searches.is_first
             memory.searches.note_search(frame.stamp_ns)
             squares = full_image_square(width, height)
-            if memory.has_small:
-                # One tile at a time: a search costs at most twice as much.
-                of_image = tiles(width, height)
+            if memory.has_small or memory.quarters:
+                # One at a time: a search costs at most twice as much.
+                of_image = Regions.concatenate([tiles(width, height), turned(squares, memory.quarters)])
                 memory.tile = (memory.tile + 1) % len(of_image)
                 squares = Regions.concatenate([squares, of_image.select(np.array([memory.tile]))])
-        return _Attempt(frame, memory, xy, sigma_px, body_ids, targets, known, squares)
+        return _Attempt(frame, memory, xy, sigma_px, body_ids, targets, known, squares, is_first)
 
     def _memory(self, frame: Frame) -> _Memory:
         """Return what is kept from the last image of the same camera, if that was shortly before."""
@@ -142,9 +164,10 @@ class TopDownDetector:
         found = found.select(found.usable(width, height))
         small = self._config.tile_below * float(max(width, height))
         near = are_near(found, attempt.regions)
-        # A search sees everybody who is large; of small people a tile sees only its own.
+        # A search of an upright image sees everybody who is large; of small people a tile sees only its own.
         confirmed = near.any(0) | (attempt.regions.size.max(1) < small)
         confirmed[: len(attempt.targets)] = True
+        confirmed |= bool(attempt.squares.angle.any())
         known = attempt.regions.select(confirmed)
         new = found.select(np.logical_not(near.any(1)))
         room = max(self._config.max_people - len(known), 0)
@@ -162,28 +185,46 @@ class TopDownDetector:
         error[: len(targets)] = prediction_errors(
             body17_xy[: len(targets)], attempt.xy[targets], attempt.sigma_px[targets], self._config.max_prediction_error
         )
+        predicted = error <= 1.0
+        seen = np.where((~predicted[:, None] & (body17_confidence >= SEEN))[..., None], body17_xy, np.nan)
         present = people.presence >= self._config.min_presence
-        present &= np.isfinite(body17_xy).all(-1).sum(1) >= LEAST_JOINTS
+        present &= np.where(
+            predicted, np.isfinite(body17_xy).all(-1).sum(1) >= LEAST_JOINTS,
+            np.isfinite(seen).all(-1).sum(1) >= LEAST_SEEN,
+        )
         # Those found as predicted first, then the surest.
         worth = people.presence * confidence.mean(1)
-        order = np.lexsort((-worth, np.where(error <= 1.0, error, np.inf)))
+        order = np.lexsort((-worth, np.where(predicted, error, np.inf)))
         order = order[present[order]]
         hints = np.full(len(xy), -1)
-        for row in order[error[order] <= 1.0].tolist():
+        for row in order[predicted[order]].tolist():
             body = int(attempt.body_ids[targets[row]])
             if body not in hints:
                 hints[row] = body
-        kept = np.sort(distinct(body17_xy, order, self._config.same_person))[: self._config.max_people]
+        kept = np.sort(distinct(body17_xy, order, self._config.same_person, seen))[: self._config.max_people]
         alone = kept[hints[kept] < 0]
         attempt.memory.followed = people.next_regions.select(alone)
         attempt.memory.regions = {
             int(hints[row]): people.next_regions.select(np.array([row])) for row in kept.tolist() if hints[row] >= 0
         }
-        missing = len(attempt.body_ids) - len(attempt.memory.regions)
-        attempt.memory.searches.note_unassigned((len(alone), missing))
+        if len(attempt.squares):
+            attempt.memory.quarters = _quarters(people.next_regions.angle[kept])
+        if not attempt.is_searched_again:
+            missing = len(attempt.body_ids) - len(attempt.memory.regions)
+            attempt.memory.searches.note_unassigned((len(alone), missing))
         return Keypoints2D(
             frame.camera, frame.stamp_ns, self.skeleton, frame.to_raw(xy[kept]), confidence[kept], hints[kept]
         )
+
+
+def _quarters(angle: FloatArray) -> tuple[int, ...]:
+    """Return by how many quarters to turn the image to search for more people like those who are ``angle`` (P,) rad
+    from upright: not if somebody stands; by all if nobody is known.
+    """
+    quarters = np.mod(np.rint(angle / (0.5 * np.pi)), 4).astype(int)
+    if not len(quarters):
+        return _TURNED
+    return () if (quarters == 0).any() else tuple(np.unique(quarters).tolist())
 
 
 def _regions_to_read(proposed: Regions, last: Sequence[Regions | None]) -> tuple[Regions, IntArray]:

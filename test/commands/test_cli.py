@@ -69,7 +69,9 @@ def test_process_passes_settings(files, monkeypatch, capsys):
     words = ['process', 'bag', '--out', 'out', '--rig', 'rig.yaml', '--cameras', 'cam1', '--sync.tolerance-ms', '3',
              '--pipeline.detector.max-side-px', '640', '--overwrite', '--world-frame', 'map']
     assert cli.main(words) == 0
-    assert capsys.readouterr().out.startswith('out: good: no set; 3 sets (0 with every camera)')
+    said = capsys.readouterr().out
+    assert 'accurate (a bag waits for it)' in said
+    assert '\nout: good: no set; 3 sets (0 with every camera)' in said
     [(paths, options)] = calls
     assert [str(path) for path in paths] == ['bag', 'out']
     config = options['config']

@@ -16,8 +16,8 @@ from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints, refin
 from geo_pose_ros.detection.blazepose.person import (
     BlazePosePersons,
     average_overlapping,
-    packaged,
 )
+from geo_pose_ros.detection.models.catalogue import packaged
 from geo_pose_ros.detection.regions import Regions, full_image_square
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.inference.model_card import sha256
@@ -132,24 +132,23 @@ def test_the_same_person_in_two_overlapping_squares_is_one(persons):
     assert len(found) == 1
 
 
-@pytest.mark.parametrize('name', ['blazepose_person', 'blazepose_keypoints'])
+@pytest.mark.parametrize('name', ['blazepose_person', 'blazepose_full', 'blazepose_heavy'])
 def test_cards_belong_to_their_models(name):
     card = json.loads(packaged(name).with_suffix('.json').read_text())
     assert card['sha256'] == sha256(packaged(name))
     assert card['licence'] == 'Apache-2.0' and 'MediaPipe' in card['acknowledgement']
 
 
-def test_the_detector_finds_both_people(recorded):
+def test_one_finder_finds_what_mediapipe_finds(recorded):
     image = picture('multi4_20')
-    detector = create_detector(DetectorConfig())
+    detector = create_detector(DetectorConfig(profile='fast'))
     try:
         found = detector.detect({'cam0': Frame('cam0', 0, image)}, {})['cam0']
     finally:
         detector.close()
-    assert len(found.xy) == 2
     theirs = pixels(recorded['multi4_20/looked'], image)
     apart = np.nanmedian(np.linalg.norm(found.xy - theirs, axis=-1), 1)
-    assert apart.min() < 0.1 and apart.max() > 50.0
+    assert apart.min() < 0.1
 
 
 def test_overlapping_detections_are_averaged_by_their_scores():

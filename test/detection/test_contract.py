@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.detection import create_detector
-from geo_pose_ros.detection.blazepose.person import packaged
+from geo_pose_ros.detection.models.catalogue import packaged
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import ConfigError, DetectorError, GeoPoseError
 from geo_pose_ros.inference.settings import EngineConfig
@@ -207,7 +207,7 @@ def test_unknown_plugin_is_refused():
 
 def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path):
     damaged = tmp_path / 'damaged.onnx'
-    damaged.write_bytes(packaged('blazepose_keypoints').read_bytes()[:100_000])
+    damaged.write_bytes(packaged('blazepose_full').read_bytes()[:100_000])
     foreign = onnx_models.rtmo(tmp_path / 'foreign.onnx')
     for model, reason in ((damaged, 'cannot load'), (foreign, r'foreign.onnx.*expected.*landmarks')):
         with pytest.raises(DetectorError, match=rf"Detector 'blazepose': .*{reason}"):

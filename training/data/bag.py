@@ -15,6 +15,8 @@ from geo_pose_ros.bags.cameras import choose_cameras, rig_from_bag
 from geo_pose_ros.bags.keypoints import read_keypoints
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.sets import Stamped, synchronised
+from geo_pose_ros.detection.models.profiles import choose_profile
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
@@ -86,13 +88,15 @@ def _cached(path: Path, topics: CameraTopics, rig: CameraRig, skeleton: str) -> 
     """Return the detections of a camera, which are read once."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    key = hashlib.sha256(repr((states, topics, skeleton)).encode()).hexdigest()
+    # Nothing waits for it: the best networks.
+    detector, _ = choose_profile(DetectorConfig())
+    key = hashlib.sha256(repr((states, topics, skeleton, detector)).encode()).hexdigest()
     folder = Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser() / 'geo_pose'
     cache = folder / f'people-{key[:24]}.npz'
     if not cache.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with BagReader(path) as reader:
-            keypoints = read_keypoints(reader, {topics.name: topics}, rig, skeleton)[topics.name]
+            keypoints = read_keypoints(reader, {topics.name: topics}, rig, skeleton, detector)[topics.name]
         mapped = [map_to_body17(k.skeleton).apply(k.xy, k.confidence) for k in keypoints]
         nobody = np.zeros((0, len(BODY17)))
         partial = cache.with_suffix('.partial.npz')

@@ -16,9 +16,10 @@ from ...arrays import Float32Array, FloatArray
 from ...geometry.stats import nan_median
 from ...inference.settings import EngineConfig
 from ...skeleton import BLAZEPOSE33, BODY17
+from ..models.catalogue import packaged
 from ..networks import Batches, CropNetwork, ImageRegions, RegionKeypoints
 from ..regions import Crop, Regions
-from .person import packaged, regions_from_points
+from .person import regions_from_points
 
 INPUT_PX = 256
 _CROP = Crop(INPUT_PX, INPUT_PX, cv2.BORDER_REPLICATE, 1.0 / 255.0, 0.0, is_rgb=True, from_edge=True)
@@ -90,7 +91,7 @@ class BlazePoseKeypoints(CropNetwork):
 
     def __init__(self, config: EngineConfig, model: Path | None = None) -> None:
         """Load the network that ships, or ``model``; raise BackendError if the engine cannot."""
-        network = Batches(model or packaged('blazepose_keypoints'), config)
+        network = Batches(model or packaged('blazepose_full'), config)
         network.require(
             (INPUT_PX, INPUT_PX), {'landmarks': (5 * _LANDMARKS,), 'presence': (1,), 'heatmap': (64, 64, _LANDMARKS)}
         )

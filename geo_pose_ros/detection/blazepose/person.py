@@ -7,7 +7,6 @@ Detector", 2016; overlapping detections are averaged, not dropped, as in Bazarev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 
 from ...arrays import Float32Array, FloatArray
 from ...inference.settings import EngineConfig
+from ..models.catalogue import packaged
 from ..networks import Batches, CropNetwork, ImageRegions
 from ..regions import Crop, Regions
 
@@ -108,13 +108,9 @@ class BlazePosePersons(CropNetwork):
         points = np.delete(raw.reshape(-1, 6, 2), 1, 1) + self._anchors[anchor, None]
         half = 0.5 * raw[:, None, 2:4]
         corners = np.concatenate([points[:, :1] - half, points[:, :1] + half, points[:, 1:]], 1)
-        detections, scores = average_overlapping(
-            squares.select(square).to_image(corners).reshape(-1, 12), scores
-        )
+        in_image = squares.select(square).to_image(corners)
+        # Of a turned square another corner is the upper left.
+        in_image[:, :2] = np.sort(in_image[:, :2], 1)
+        detections, scores = average_overlapping(in_image.reshape(-1, 12), scores)
         people = detections.reshape(-1, 6, 2)
         return regions_from_points(people[:, 2], people[:, 3]), scores
-
-
-def packaged(name: str) -> Path:
-    """Return the path of a network that ships with the package."""
-    return Path(str(resources.files('geo_pose_ros') / 'models' / f'{name}.onnx'))

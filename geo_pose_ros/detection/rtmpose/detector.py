@@ -22,7 +22,7 @@ from ..settings import DetectorConfig
 from ..top_down import TopDownDetector
 from .one_stage import READERS, OneStageDetector
 from .simcc import SimccKeypoints
-from .vendor import download, import_rtmlib
+from .vendor import addresses, download, import_rtmlib
 from .yolox import FullImage, YoloxPersons
 
 # Joints of a model -> the skeleton that its first ones are: COCO-WholeBody's 133 and Halpe's 136 begin with these.
@@ -104,15 +104,11 @@ def _resolve(config: DetectorConfig) -> tuple[Path, Path | None]:
     person = Path(config.person_model) if config.person_model else None
     if config.model.endswith('.onnx'):
         return Path(config.model), person
-    rtmlib = import_rtmlib()
-    name = config.model or _DEFAULT_NAME
-    one_stage = name.startswith('rtmo-')
-    table = rtmlib.Body.RTMO_MODE if one_stage else rtmlib.Body.MODE
-    entry = table.get(name.removeprefix('rtmo-'))
-    if entry is None:
-        names = [*rtmlib.Body.MODE, *(f'rtmo-{n}' for n in rtmlib.Body.RTMO_MODE)]
+    import_rtmlib()
+    name, known = config.model or _DEFAULT_NAME, addresses()
+    if name not in known:
         raise DetectorError(
-            f"Detector 'rtmpose': no model '{name}'; give a path that ends in .onnx, or one of {', '.join(names)}."
+            f"Detector 'rtmpose': no model '{name}'; give a path that ends in .onnx, or one of {', '.join(known)}."
         )
-    pose = download(entry['pose'])
-    return pose, person if person is not None or one_stage else download(entry['det'])
+    pose, *finder = known[name]
+    return download(pose), person or (download(finder[0]) if finder else None)

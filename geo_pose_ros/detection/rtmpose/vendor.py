@@ -21,6 +21,18 @@ def import_rtmlib(module: str = 'rtmlib') -> ModuleType:
         raise DetectorError(f"Detector 'rtmpose': rtmlib cannot be imported ({error}). {_REMEDY}") from error
 
 
+def addresses() -> dict[str, tuple[str, ...]]:
+    """Return the addresses of mmpose's files by rtmlib's names (RTMO's with 'rtmo-' before them): the pose model's,
+    then that of what finds people, if it needs that. Empty without rtmlib.
+    """
+    try:
+        body = import_rtmlib().Body
+    except DetectorError:
+        return {}
+    modes = {**body.MODE, **{f'rtmo-{name}': entry for name, entry in body.RTMO_MODE.items()}}
+    return {name: tuple(entry[key] for key in ('pose', 'det') if key in entry) for name, entry in modes.items()}
+
+
 def download(url: str) -> Path:
     """Return the file of ``url``, fetched once; raise DetectorError if it cannot be had."""
     fetch = import_rtmlib('rtmlib.tools.file').download_checkpoint

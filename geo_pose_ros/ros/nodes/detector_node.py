@@ -85,7 +85,7 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
         self._predictions.clear()
 
     def _describe(self) -> str:
-        return f'detector {self._config.detector.name}'
+        return self._stage.description
 
     def _totals(self) -> str:
         published = sum(camera.counts['published'] for camera in self._statistics.cameras.values())

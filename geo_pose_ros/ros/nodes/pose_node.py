@@ -11,6 +11,7 @@ from time import monotonic_ns
 
 from ... import compiled
 from ...detection import create_detector
+from ...detection.models.profiles import choose_profile
 from ...errors import GeoPoseError
 from ...evaluation.quality import ObservedSet
 from ...evaluation.verdict import RecentVerdict
@@ -101,6 +102,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
             f'transport {config.transport}, '
             + (f'rig {config.rig}' if config.rig else 'calibration from camera_info and /tf_static')
             + (f', moving in {config.tracking_frame}' if config.tracking_frame else '')
+            + f', {choose_profile(config.pipeline.detector, len(self._inputs) or 1)[1]}'
         )
 
     def _totals(self) -> str:

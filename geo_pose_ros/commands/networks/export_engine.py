@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..errors import BackendError
-from ..inference.settings import EngineConfig
-from ..inference.tensorrt import build_engine
-from ..settings import walk
+from ...errors import BackendError
+from ...inference.settings import EngineConfig
+from ...inference.tensorrt import build_engine
+from ...settings import walk
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,347 @@
+"""How well networks see people: on both demos of Pose2Sim, and on images composed, cut and turned from them.
+
+    python benchmarks/eyes.py [--only demo composed cut turned] [--networks full heavy ...]
+
+``demo``: the whole pipeline on both demos, the rig refined on heavy's keypoints; sides are judged by the other views.
+``composed``: two to six people in one image, cut from both demos and put side by side. ``cut``: one person, the upper
+part alone in the image. ``turned``: the demo's images turned by 90, 180 and 270 degrees. In the latter three each
+image is a detector's first, so that searches alone find people. Times are CPU times of one thread, in one run; their
+ratios mean something elsewhere. The result goes to out/bench/eyes.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.harness import CACHE, OUT, parser_of, provenance, show, use_one_thread, write_json
+from geo_pose_ros.arrays import NS_PER_S, FloatArray, UInt8Array
+from geo_pose_ros.calibration.calibrate import calibrate
+from geo_pose_ros.demo.footage import fetch_footage
+from geo_pose_ros.detection import Detector, create_detector
+from geo_pose_ros.detection.matching import covered_share, distance, extent
+from geo_pose_ros.detection.models.catalogue import path_of
+from geo_pose_ros.detection.models.profiles import networks_of
+from geo_pose_ros.detection.settings import DetectorConfig
+from geo_pose_ros.evaluation.quality import ObservedSet, measured
+from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.geometry.stats import nan_median
+from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.rigs.files import read_calibration
+from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.skeleton import BODY17, map_to_body17, mirror_of
+from geo_pose_ros.types import CameraRig, Frame, FrameSet, Keypoints2D
+
+NETWORKS: Mapping[str, DetectorConfig] = {
+    'full, one finder': DetectorConfig(profile='fast'), 'full': DetectorConfig(profile='balanced'),
+    'heavy': DetectorConfig(profile='accurate'), 'thunder': DetectorConfig(name='movenet', profile='balanced'),
+    'lightning': DetectorConfig(name='movenet', profile='balanced', model='movenet_lightning'),
+}
+SCENES = {'SinglePerson': ('person', 1), 'MultiPerson': ('people', 2)}
+START_NS, RATE_HZ = 1_000_000_000, 60.0
+# The groups of joints whose sides a detector exchanges together, by their left joints.
+LIMBS = (('left_shoulder', 'left_elbow', 'left_wrist'), ('left_hip', 'left_knee', 'left_ankle'))
+# A person is found by a detection within this distance, by its extent.
+NEAR = 0.2
+# The share of the joints of a double that lie on somebody.
+DOUBLE = 0.3
+
+
+def videos_of(scene: str) -> tuple[CameraRig, tuple[Path, ...]]:
+    """Return the rig of a demo and its videos."""
+    footage = fetch_footage(CACHE, SCENES[scene][0])
+    return read_calibration(footage.calibration), footage.videos
+
+
+def sets_of(rig: CameraRig, videos: Sequence[Path], every: int = 1) -> Iterator[FrameSet]:
+    """Yield every N-th set, images halved as a compressed image of their size is decoded."""
+    captures = {path.stem: cv2.VideoCapture(str(path)) for path in videos}
+    for index in range(10_000):
+        grabbed = [capture.grab() for capture in captures.values()]
+        if not all(grabbed):
+            return
+        if index % every:
+            continue
+        read = {name: capture.retrieve() for name, capture in captures.items()}
+        stamp_ns = START_NS + round(index * 1e9 / RATE_HZ)
+        frames = {name: Frame(name, stamp_ns, halved(image), 2) for name, (_, image) in read.items()}
+        yield FrameSet({name: frames[name] for name in rig.names})
+
+
+def halved(image: UInt8Array) -> UInt8Array:
+    """Return the image at half its size."""
+    return np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+
+
+def observe(
+    rig: CameraRig, videos: Sequence[Path], config: DetectorConfig, every: int = 1
+) -> tuple[list[ObservedSet], list[float], int]:
+    """Return what the pipeline finds in a demo, the CPU ms of each set, and the people in all images."""
+    observed, spent_ms, people = [], [], 0
+    with PosePipeline(rig, PipelineConfig(detector=replace(config, workers=1))) as pipeline:
+        pipeline.load()
+        for frames in sets_of(rig, videos, every):
+            began = process_time()
+            result = pipeline.process(frames)
+            spent_ms.append((process_time() - began) * 1e3)
+            people += sum(len(k.xy) for k in result.keypoints.values())
+            observed.append(ObservedSet(frames.stamp_ns, result.keypoints, result.bodies))
+    return observed, spent_ms, people
+
+
+def refined(rig: CameraRig, observed: Sequence[ObservedSet]) -> CameraRig:
+    """Return the rig, refined by what its cameras saw."""
+    return calibrate({name: [seen.keypoints[name] for seen in observed] for name in rig.names}, rig).rig
+
+
+def left_out(rig: CameraRig, observed: Sequence[ObservedSet]) -> tuple[FloatArray, int, int]:
+    """Return the px (n,) of left-out cameras' joints, how many limb groups were compared, and how many exchanged."""
+    config = PipelineConfig()
+    least = config.detector.min_confidence
+    groups = [[BODY17.index(name) for name in names] for names in LIMBS]
+    mirror = mirror_of(BODY17)
+    errors: list[FloatArray] = [np.zeros(0)]
+    compared = exchanged = 0
+    for name in rig.names:
+        with PosePipeline(rig.subset(tuple(other for other in rig.names if other != name)), config) as pipeline:
+            for seen in observed:
+                rest = {other: k for other, k in seen.keypoints.items() if other != name}
+                bodies = measured(pipeline.fuse(seen.stamp_ns, rest).bodies)
+                found = seen.keypoints[name]
+                if not len(bodies.xyz) or not len(found.xy):
+                    continue
+                projected = project_world(rig[name], bodies.xyz)
+                people = np.where((found.confidence >= least)[..., None], found.xy, np.nan)
+                apart = distance(projected[:, None], people[None])
+                for body, row in enumerate(np.where(np.isnan(apart), np.inf, apart).argmin(1)):
+                    gap = np.linalg.norm(projected[body] - people[row], axis=-1)
+                    errors.append(gap[np.isfinite(gap)])
+                    crossed = np.linalg.norm(projected[body] - people[row][mirror], axis=-1)
+                    for joints in groups:
+                        both = [*joints, *mirror[joints]]
+                        straight, other = nan_median(gap[both]), nan_median(crossed[both])
+                        compared += int(np.isfinite(straight))
+                        exchanged += int(other < straight)
+    return np.concatenate(errors), compared, exchanged
+
+
+def jitter(observed: Sequence[ObservedSet]) -> float:
+    """Return the mean size of the joints' second differences, m/s^2."""
+    tracks: dict[int, list[FloatArray]] = {}
+    for seen in observed:
+        for body_id, xyz in zip(seen.bodies.body_ids, seen.bodies.xyz, strict=True):
+            tracks.setdefault(int(body_id), []).append(xyz)
+    values = [np.linalg.norm(np.diff(np.stack(xyz), 2, axis=0), axis=-1).ravel() for xyz in tracks.values()]
+    return float(np.nanmean(np.concatenate(values)) * RATE_HZ**2)
+
+
+def demo(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
+    """Measure the whole pipeline on both demos."""
+    del every
+    rows: dict[str, Any] = {}
+    for scene, (_, people) in SCENES.items():
+        rig, videos = videos_of(scene)
+        seen = {'heavy': observe(rig, videos, NETWORKS['heavy'])}
+        fine = refined(rig, seen['heavy'][0])
+        table = {}
+        for name, config in networks.items():
+            observed, spent_ms, found = observe(fine, videos, config)
+            px, compared, exchanged = left_out(fine, observed)
+            table[name] = {
+                'left_out_px': round(float(np.median(px)), 2), 'left_out_mean_px': round(float(px.mean()), 2),
+                'limb_groups': compared, 'exchanged': exchanged, 'jitter_m_s2': round(jitter(observed), 1),
+                'bodies_per_set': round(float(np.mean([len(o.bodies.xyz) for o in observed])), 3),
+                'people_per_image': round(found / len(observed) / len(rig), 3),
+                'ms_per_set': round(float(np.mean(spent_ms)), 1),
+            }
+            table[name]['ratio'] = round(table[name]['ms_per_set'] / next(iter(table.values()))['ms_per_set'], 2)
+        show(f'{scene}, {people} people', table)
+        rows[scene] = table
+    return {'demo': rows}
+
+
+@cache
+def known_people(every: int) -> list[tuple[UInt8Array, FloatArray]]:
+    """Return images of both demos (H, W, 3), and the body17 joints (P, 17, 2) px of the people in them.
+
+    Joints are of the bodies that heavy gives from all cameras, projected.
+    """
+    found = []
+    for scene, (_, people) in SCENES.items():
+        rig, videos = videos_of(scene)
+        observed, _, _ = observe(rig, videos, NETWORKS['heavy'], every)
+        for seen, frames in zip(observed, sets_of(rig, videos, every), strict=True):
+            if len(seen.bodies.xyz) != people:
+                continue
+            for name, frame in frames.frames.items():
+                xy = frame.from_raw(project_world(rig[name], seen.bodies.xyz))
+                found.append((frame.image, xy))
+    return found
+
+
+def detect_once(detector: Detector, image: UInt8Array, camera: str, repeat: int = 0) -> tuple[FloatArray, float]:
+    """Return the people (P, 17, 2) px in an image that is the first of its camera, and the CPU ms."""
+    began = process_time()
+    seen: Keypoints2D = detector.detect({camera: Frame(camera, repeat * NS_PER_S // 10, image)}, {})[camera]
+    spent_ms = (process_time() - began) * 1e3
+    xy, confidence = map_to_body17(seen.skeleton).apply(seen.xy, seen.confidence)
+    return np.where((confidence >= DetectorConfig().min_confidence)[..., None], xy, np.nan), spent_ms
+
+
+def matched(people: FloatArray, truth: FloatArray) -> tuple[int, int]:
+    """Return how many of ``truth`` (P, 17, 2) a detection of ``people`` is near, and how many doubles there are.
+
+    A double has its joints on the body of one of ``truth``. Others are people in the background, who do not count.
+    """
+    free = list(range(len(people)))
+    hits = 0
+    for joints in truth:
+        apart = [float(distance(people[i], joints) / extent(joints)) for i in free]
+        if apart and np.nanmin([*apart, np.inf]) < NEAR:
+            free.pop(int(np.nanargmin(apart)))
+            hits += 1
+    return hits, sum(bool((covered_share(people[i], truth) >= DOUBLE).any()) for i in free)
+
+
+def rate(
+    networks: Mapping[str, DetectorConfig], images: Sequence[tuple[UInt8Array, FloatArray]], repeats: int = 1
+) -> dict[str, Any]:
+    """Return, by network, the share of people found in ``images``, doubles per image and CPU ms.
+
+    Args:
+        networks: by name.
+        images: with the people in them.
+        repeats: how often each is seen, ten times a second; the last time counts.
+    """
+    table = {}
+    for name, config in networks.items():
+        detector = create_detector(config)
+        hits = doubles = people = 0
+        spent_ms = []
+        for index, (image, truth) in enumerate(images):
+            for repeat in range(repeats):
+                found, ms = detect_once(detector, image, f'{index}', repeat)
+            hit, double = matched(found, truth)
+            hits, doubles, people = hits + hit, doubles + double, people + len(truth)
+            spent_ms.append(ms)
+        detector.close()
+        table[name] = {
+            'found': round(hits / people, 4), 'doubles_per_image': round(doubles / len(images), 4), 'people': people,
+            'images': len(images), 'ms': round(float(np.mean(spent_ms)), 1),
+        }
+    return table
+
+
+def composed(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
+    """Measure images of two to six people: parts of the demos' images side by side, 960 px wide at most."""
+    rng = np.random.default_rng(0)
+    parts_of = [close_up(image, people) for image, people in known_people(every)]
+    images = []
+    for _ in range(len(parts_of)):
+        wanted = int(rng.integers(2, 7))
+        parts: list[tuple[UInt8Array, FloatArray]] = []
+        while sum(len(people) for _, people in parts) < wanted:
+            parts.append(parts_of[int(rng.integers(len(parts_of)))])
+        images.append(side_by_side(parts))
+    tables = {'first image': rate(networks, images), 'after 0.7 s': rate(networks, images, repeats=8)}
+    for name, table in tables.items():
+        show(name, table)
+    return {'composed': tables}
+
+
+def close_up(image: UInt8Array, people: FloatArray) -> tuple[UInt8Array, FloatArray]:
+    """Return the part of an image around all its people, and their joints in it."""
+    height, width = image.shape[:2]
+    low, high = np.nanmin(people, (0, 1)), np.nanmax(people, (0, 1))
+    margin = 0.25 * (high - low).max()
+    left, top = np.maximum(np.floor(low - margin), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(high + margin), (width, height)).astype(int)
+    return image[top:bottom, left:right], people - (left, top)
+
+
+def side_by_side(parts: Sequence[tuple[UInt8Array, FloatArray]]) -> tuple[UInt8Array, FloatArray]:
+    """Return parts at one height in one image of at most 960 x 540 px, and all people."""
+    height = min(540.0, 960.0 / sum(part.shape[1] / part.shape[0] for part, _ in parts))
+    row, people, left = [], [], 0
+    for part, joints in parts:
+        scale = height / part.shape[0]
+        shown = cv2.resize(part, (max(round(part.shape[1] * scale), 1), round(height)), interpolation=cv2.INTER_AREA)
+        row.append(shown)
+        people.append(joints * scale + (left, 0.0))
+        left += shown.shape[1]
+    return np.hstack(row), np.concatenate(people)
+
+
+def cut(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
+    """Measure images of one person, cut below the knees, the hips and the elbows."""
+    tables = {}
+    knees, hips, elbows = ([BODY17.index(f'{s}_{j}') for s in ('left', 'right')] for j in ('knee', 'hip', 'elbow'))
+    for name, joints in (('knees', knees), ('hips', hips), ('elbows', elbows)):
+        images = []
+        for image, people in known_people(every):
+            if len(people) > 1:
+                continue
+            shown, xy = close_up(image, people)
+            bottom = int(np.nanmax(xy[0, joints, 1]))
+            if bottom < 40:
+                continue
+            shown = np.ascontiguousarray(shown[:bottom])
+            images.append((shown, np.where(xy[..., 1:] < bottom, xy, np.nan)))
+        tables[f'cut below the {name}'] = rate(networks, images)
+    for name, table in tables.items():
+        show(name, table)
+    return {'cut': tables}
+
+
+def turned(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
+    """Measure images turned by quarters."""
+    tables = {}
+    known = known_people(every)
+    for quarters in range(4):
+        images = []
+        for image, people in known:
+            height, width = image.shape[:2]
+            xy = people
+            for _ in range(quarters):
+                # np.rot90: counter-clockwise.
+                xy = np.stack([xy[..., 1], width - 1.0 - xy[..., 0]], -1)
+                height, width = width, height
+            images.append((np.ascontiguousarray(np.rot90(image, quarters)), xy))
+        tables[f'{90 * quarters} degrees'] = rate(networks, images)
+    for name, table in tables.items():
+        show(name, table)
+    return {'turned': tables}
+
+
+PARTS = {'demo': demo, 'composed': composed, 'cut': cut, 'turned': turned}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    use_one_thread()
+    parser = parser_of(__doc__)
+    parser.add_argument('--only', nargs='*', choices=tuple(PARTS), default=list(PARTS))
+    parser.add_argument('--networks', nargs='*', choices=tuple(NETWORKS), default=list(NETWORKS))
+    parser.add_argument('--every', type=int, default=10, help='every N-th set of the demos for single images')
+    arguments = parser.parse_args()
+    here = {
+        name: NETWORKS[name] for name in arguments.networks
+        if all(path_of(network) for network in (networks_of(NETWORKS[name])[0], *networks_of(NETWORKS[name])[1]))
+    }
+    path = OUT / 'eyes.json'
+    result: dict[str, Any] = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+    for name in arguments.only:
+        result |= provenance('python benchmarks/eyes.py') | PARTS[name](here, arguments.every)
+        write_json(path, result)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,1 @@
+"""Commands about neural networks that need no torch."""

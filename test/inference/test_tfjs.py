@@ -74,15 +74,15 @@ def test_convolutions_with_bias_and_activation(op, depthwise, padding, stride):
 
 
 def test_sums_resizing_and_a_convolution_alone():
-    image = RNG.normal(size=(1, 2, 4, 6))
-    weights = np.eye(2).reshape(1, 1, 2, 2)
+    image = RNG.normal(size=(1, 3, 4, 6))
+    weights = np.eye(3).reshape(1, 1, 3, 3)
     nodes = [
         node('up', 'ResizeBilinear', ['image_node', 'size']),
         convolution('same', '_FusedConv2D', ['up', 'w', 'b'], fused=('BiasAdd', 'Relu')),
         node('sum', 'AddV2', ['same', 'up']), node('last', 'Sigmoid', ['sum']),
     ]
-    found = run(nodes, image, 'last', w=weights, b=np.zeros(2), size=np.array([8.0, 12.0]))
-    assert found.shape == (1, 2, 8, 12)
+    found = run(nodes, image, 'last', w=weights, b=np.zeros(3), size=np.array([8.0, 12.0]))
+    assert found.shape == (1, 3, 8, 12)
     # The corner keeps its value, as pixels count from their edges.
     corner = image[0, :, 0, 0] + np.maximum(image[0, :, 0, 0], 0.0)
     np.testing.assert_allclose(found[0, :, 0, 0], 1.0 / (1.0 + np.exp(-corner)), atol=1e-6)

@@ -3,8 +3,8 @@
     python benchmarks/detection.py [--images 60] [--rate-hz 10]
 
 Mosaics of the demo's four cameras are images of four people at known positions. Printed as JSON: ms per image with one
-to four predicted people, what each further one adds relative to the keypoint network alone, the share of the person
-network, and a region's time in batches. Times are CPU times of one thread, taken in turns; only their ratios mean
+to four predicted people, what each further one adds relative to the keypoint network alone, the share of both
+finders, and a region's time in batches. Times are CPU times of one thread, taken in turns; only their ratios mean
 something elsewhere.
 """
 
@@ -24,8 +24,10 @@ from geo_pose_ros.arrays import NS_PER_S, FloatArray, UInt8Array
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints
 from geo_pose_ros.detection.blazepose.person import BlazePosePersons
+from geo_pose_ros.detection.movenet.persons import MultiposePersons
 from geo_pose_ros.detection.regions import Regions
 from geo_pose_ros.detection.settings import DetectorConfig
+from geo_pose_ros.detection.shipped import SeveralFinders
 from geo_pose_ros.detection.top_down import TopDownDetector
 from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17, map_to_body17
@@ -95,7 +97,7 @@ class Case:
             'ms per image': round(float(np.mean(self.spent_ms)), 2),
             'median': round(float(np.median(self.spent_ms)), 2),
             'found': round(self.found / (self.count * len(self.spent_ms)), 3),
-            'share of the person network': round(
+            'share of both finders': round(
                 self.persons.seconds / (self.persons.seconds + self.keypoints.seconds), 3
             ),
         }
@@ -160,7 +162,8 @@ def main() -> None:
     parser.add_argument('--rate-hz', type=float, default=10.0)
     arguments = parser.parse_args()
     engine = EngineConfig()
-    persons, keypoints = BlazePosePersons(engine), BlazePoseKeypoints(engine)
+    keypoints = BlazePoseKeypoints(engine)
+    persons = SeveralFinders([MultiposePersons(engine, keypoints.propose_regions), BlazePosePersons(engine)])
     known = with_truth(mosaics(arguments.images), TopDownDetector(persons, keypoints, DetectorConfig()))
     regions = [keypoints.propose_regions(people[:1], _SIGMA_PX) for _, people in known]
     one_ms = float(np.median([

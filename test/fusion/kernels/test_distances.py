@@ -53,7 +53,7 @@ def test_the_centre_is_that_of_the_known_joints_and_near_is_metric():
     np.testing.assert_allclose(centre_of(body), (*np.nanmean(body, 0), 3))
     assert centre_of(np.full((4, 3), np.nan)) == (0.0, 0.0, 0.0, 0)
     for reach_m, expected in ((0.69, False), (0.71, True)):
-        assert lies_near(0.7, 0.0, 4.0, np.zeros(2), reach_m) is expected
+        assert lies_near(0.7, 0.0, 4.0, np.zeros(2), reach_m) == expected
     assert not lies_near(0.0, 0.0, -4.0, np.zeros(2), 1.0)
 
 

@@ -260,7 +260,7 @@ FILES = {
     'no kind': ('notes: 1', 'unknown kind of file, which holds notes'),
     'xml': ('<robot name="r"/>', 'it is a robot description (URDF)'),
     'a bag': ('rosbag2_bagfile_information: {}', "it is a bag's metadata.yaml"),
-    'no size': (INTRI.replace('W_', 'X_'), "camera '01' lacks 'W_01: the size of its images in px'"),
+    'no size': (INTRI.replace('W_', 'X_'), "camera '01': the file does not say the size of its images; add W_01"),
     'cut': (ECHO.replace('- 0.1\n', "- '...'\n"), "camera 'calibration': its numbers are cut off"),
 }
 

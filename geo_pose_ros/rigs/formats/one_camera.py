@@ -49,20 +49,25 @@ def first_of(tree: Mapping[str, Tree], names: Iterable[str], what: str) -> Tree:
     raise KeyError(what)
 
 
-def lens_of(tree: Mapping[str, Tree], suffix: str = '') -> Intrinsics:
+def lens_of(
+    tree: Mapping[str, Tree], suffix: str = '', size_keys: str = 'image_width and image_height'
+) -> Intrinsics:
     """Return OpenCV's intrinsics of a tree with plain keys, those of one camera ending with ``suffix``.
 
     Raises:
-        KeyError: if the matrix or the size of the images is missing.
-        CalibrationError: if the numbers are impossible.
+        KeyError: if the matrix is missing.
+        CalibrationError: if the numbers are impossible, or the size of the images is missing (``size_keys``: what to
+            add then).
     """
     K = matrix(first_of(tree, [f'{name}{suffix}' for name in MATRIX], 'camera_matrix'))
     D = next((matrix(tree[f'{n}{suffix}']).ravel() for n in _DISTORTION if f'{n}{suffix}' in tree), np.zeros(0))
     size = next((tree[name] for name in (*(f'{n}{suffix}' for n in _SIZE), *_SIZE) if name in tree), None)
-    width, height = (matrix(size).ravel() if size is not None else (
-        first_of(tree, (*(f'{n}{suffix}' for n in names), *names), f'image_{side}: the size of its images in px')
-        for names, side in zip(_SIDES, ('width', 'height'), strict=True)
-    ))
+    try:
+        width, height = matrix(size).ravel() if size is not None else (
+            first_of(tree, (*(f'{n}{suffix}' for n in names), *names), '') for names in _SIDES
+        )
+    except KeyError as error:
+        raise CalibrationError(f'the file does not say the size of its images; add {size_keys}, in px.') from error
     fisheye = float(first_of({'fisheyemodel': 0, **tree}, ('fisheyemodel',), '')) or tree.get('distortiontype') == 1
     model = 'equidistant' if fisheye else 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
     given = str(tree.get('distortionmodel', tree.get('cameramodel', '')))

@@ -88,15 +88,13 @@ def _easymocap_camera(tree: Tree, name: str, unit_m: float, has_poses: bool) -> 
         'k': tree[f'K_{name}'], 'd': tree.get(f'dist_{name}', tree.get(f'D_{name}', [])),
         **{side.lower(): int(tree[f'{side}_{name}']) for side in 'WH' if f'{side}_{name}' in tree},
     }
-    missing = [f'{side}_{name}' for side in 'WH' if side.lower() not in keys]
-    if missing:
-        raise KeyError(f'{" and ".join(missing)}: the size of its images in px')
+    lens = lens_of(keys, size_keys=f'W_{name} and H_{name}')
     if not has_poses:
-        return ros_camera(name, lens_of(keys), np.eye(3, 4))
+        return ros_camera(name, lens, np.eye(3, 4))
     t = matrix(tree[f'T_{name}']).ravel() * unit_m
     if f'Rot_{name}' in tree:
-        return ros_camera(name, lens_of(keys), np.column_stack([matrix(tree[f'Rot_{name}']), t]))
-    return ros_camera(name, lens_of(keys), from_rotation_vector(matrix(tree[f'R_{name}']).ravel(), t))
+        return ros_camera(name, lens, np.column_stack([matrix(tree[f'Rot_{name}']), t]))
+    return ros_camera(name, lens, from_rotation_vector(matrix(tree[f'R_{name}']).ravel(), t))
 
 
 def _mc_calib(tree: Tree) -> dict[str, Mapping[str, Tree]]:

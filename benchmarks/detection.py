@@ -27,7 +27,6 @@ from geo_pose_ros.detection.blazepose.person import BlazePosePersons
 from geo_pose_ros.detection.movenet.persons import MultiposePersons
 from geo_pose_ros.detection.regions import Regions
 from geo_pose_ros.detection.settings import DetectorConfig
-from geo_pose_ros.detection.shipped import SeveralFinders
 from geo_pose_ros.detection.top_down import TopDownDetector
 from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17, map_to_body17
@@ -66,7 +65,7 @@ class Case:
     """A detector that is given so many predicted people, and what it took."""
 
     count: int
-    persons: Timed
+    persons: list[Timed]
     keypoints: Timed
     spent_ms: list[float] = field(default_factory=list)
     found: int = 0
@@ -76,6 +75,11 @@ class Case:
     def __post_init__(self) -> None:
         self.detector = TopDownDetector(self.persons, self.keypoints, DetectorConfig())
 
+    @property
+    def searched(self) -> int:
+        """How many squares all finders have searched."""
+        return sum(finder.regions for finder in self.persons)
+
     def take(self, image: UInt8Array, people: FloatArray, stamp_ns: int) -> None:
         """Detect in one image; people without a prediction are covered, so that nobody is followed."""
         shown = image.copy()
@@ -84,21 +88,22 @@ class Case:
         predicted = PredictedPeople(
             'cam', stamp_ns, BODY17, people[: self.count], np.full((self.count, 17), 3.0), np.arange(self.count)
         )
-        searched, read = self.persons.regions, self.keypoints.regions
+        searched, read = self.searched, self.keypoints.regions
         seen, took_ms = cpu_ms(lambda: self.detector.detect({'cam': Frame('cam', stamp_ns, shown)}, {'cam': predicted}))
         self.spent_ms.append(took_ms)
         self.found += int((seen['cam'].hints >= 0).sum())
-        if self.persons.regions == searched:
+        if self.searched == searched:
             self.unsearched.append((self.keypoints.regions - read, took_ms))
 
     def summary(self) -> dict[str, float]:
         """Return what it took per image."""
+        seconds = sum(finder.seconds for finder in self.persons)
         return {
             'ms per image': round(float(np.mean(self.spent_ms)), 2),
             'median': round(float(np.median(self.spent_ms)), 2),
             'found': round(self.found / (self.count * len(self.spent_ms)), 3),
             'share of both finders': round(
-                self.persons.seconds / (self.persons.seconds + self.keypoints.seconds), 3
+                seconds / (seconds + self.keypoints.seconds), 3
             ),
         }
 
@@ -163,14 +168,17 @@ def main() -> None:
     arguments = parser.parse_args()
     engine = EngineConfig()
     keypoints = BlazePoseKeypoints(engine)
-    persons = SeveralFinders([MultiposePersons(engine, keypoints.propose_regions), BlazePosePersons(engine)])
+    persons = [MultiposePersons(engine, keypoints.propose_regions), BlazePosePersons(engine)]
     known = with_truth(mosaics(arguments.images), TopDownDetector(persons, keypoints, DetectorConfig()))
     regions = [keypoints.propose_regions(people[:1], _SIGMA_PX) for _, people in known]
     one_ms = float(np.median([
         cpu_ms(lambda i=image, r=region: keypoints.estimate_keypoints([(i, r)]))[1]  # type: ignore[misc]
         for (image, _), region in zip(known, regions, strict=True)
     ]))
-    cases = [Case(n, Timed(persons, 'find_people'), Timed(keypoints, 'estimate_keypoints')) for n in _COUNTS]
+    cases = [
+        Case(n, [Timed(finder, 'find_people') for finder in persons], Timed(keypoints, 'estimate_keypoints'))
+        for n in _COUNTS
+    ]
     for index, (image, people) in enumerate(known):
         for case in cases:
             case.take(image, people, round(index * NS_PER_S / arguments.rate_hz))

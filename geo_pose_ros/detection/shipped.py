@@ -5,11 +5,6 @@ Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020; Go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from ..arrays import FloatArray
 from ..errors import DetectorError, GeoPoseError
 from .blazepose.keypoints import BlazePoseKeypoints
 from .blazepose.person import BlazePosePersons
@@ -17,35 +12,9 @@ from .models.catalogue import find_model
 from .models.profiles import networks_of
 from .movenet.keypoints import SingleposeKeypoints
 from .movenet.persons import MultiposePersons
-from .networks import ImageRegions, KeypointNetwork, Network, PersonNetwork
-from .regions import Regions
+from .networks import KeypointNetwork, Network, PersonNetwork
 from .settings import DetectorConfig
 from .top_down import TopDownDetector
-
-
-class SeveralFinders:
-    """Finds whoever one of several networks finds: they miss different people; see PersonNetwork."""
-
-    def __init__(self, finders: Sequence[PersonNetwork]) -> None:
-        """Take over ``finders``."""
-        self._finders = finders
-        self.on_gpu = any(finder.on_gpu for finder in finders)
-
-    def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
-        """Return the regions of people, first all of the first finder; see PersonNetwork.
-
-        A person that several find has a region of each: the readings tell which is better.
-        """
-        found = [finder.find_people(images) for finder in self._finders]
-        return [
-            (Regions.concatenate([regions for regions, _ in parts]), np.concatenate([scores for _, scores in parts]))
-            for parts in zip(*found, strict=True)
-        ]
-
-    def close(self) -> None:
-        """Free the networks."""
-        for finder in self._finders:
-            finder.close()
 
 
 def create_shipped(config: DetectorConfig) -> TopDownDetector:
@@ -68,7 +37,7 @@ def create_shipped(config: DetectorConfig) -> TopDownDetector:
         for network in loaded:
             network.close()
         raise DetectorError(f"Detector '{config.name}': {error}") from error
-    return TopDownDetector(finders[0] if len(finders) == 1 else SeveralFinders(finders), keypoints, config)
+    return TopDownDetector(finders, keypoints, config)
 
 
 def _keypoints(config: DetectorConfig, name: str) -> KeypointNetwork:

@@ -35,6 +35,7 @@ class _Memory:
     Attributes:
         regions: by body id, where each person that was found as predicted is read next.
         followed: the same for people without a prediction.
+        turn: the finder that searched last.
         has_small: nobody was found, or somebody small: search a tile too.
         quarters: by how many quarters the image is turned to search for people, if not all stand in it.
     """
@@ -44,6 +45,7 @@ class _Memory:
     followed: Regions = field(default_factory=Regions.none)
     stamp_ns: int | None = None
     tile: int = 0
+    turn: int = 0
     has_small: bool = False
     quarters: tuple[int, ...] = ()
 
@@ -59,6 +61,7 @@ class _Attempt:
         regions: of all.
         squares: to search for more people.
         is_first: whether it is the camera's first search.
+        finder: which one searches; None: all.
     """
 
     frame: Frame
@@ -70,6 +73,7 @@ class _Attempt:
     regions: Regions
     squares: Regions
     is_first: bool
+    finder: int | None
 
     @property
     def is_searched_again(self) -> bool:
@@ -83,12 +87,19 @@ class _Attempt:
 
 
 class TopDownDetector:
-    """Two networks, for any number of cameras; see Detector."""
+    """A keypoint network and finders of people, for any number of cameras; see Detector.
 
-    def __init__(self, persons: PersonNetwork, keypoints: KeypointNetwork, config: DetectorConfig) -> None:
-        """Take over both networks."""
-        self._persons, self._keypoints, self._config = persons, keypoints, config
-        self.skeleton, self.is_batched = keypoints.skeleton, persons.on_gpu or keypoints.on_gpu
+    Finders miss different people. All of them search an image in which nobody is known, and else one after the other:
+    a person that one of them misses is found a search later.
+    """
+
+    def __init__(
+        self, finders: Sequence[PersonNetwork], keypoints: KeypointNetwork, config: DetectorConfig
+    ) -> None:
+        """Take over all networks; there is at least one of ``finders``."""
+        self._finders, self._keypoints, self._config = finders, keypoints, config
+        self.skeleton = keypoints.skeleton
+        self.is_batched = keypoints.on_gpu or any(finder.on_gpu for finder in finders)
         self._to_body17 = map_to_body17(self.skeleton)
         self._memories: dict[str, _Memory] = {}
 
@@ -107,10 +118,15 @@ class TopDownDetector:
 
     def _run(self, attempts: Mapping[str, _Attempt]) -> dict[str, Keypoints2D]:
         """Return the people that ``attempts`` find, by camera; each network is called once for all."""
-        searched = [attempt for attempt in attempts.values() if len(attempt.squares)]
-        found = self._persons.find_people([(attempt.frame.image, attempt.squares) for attempt in searched])
-        for attempt, (regions, _) in zip(searched, found, strict=True):
-            self._add_found(attempt, regions)
+        found: dict[str, list[Regions]] = {name: [] for name, one in attempts.items() if len(one.squares)}
+        for index, finder in enumerate(self._finders):
+            searched = [name for name in found if attempts[name].finder in (index, None)]
+            regions = finder.find_people([(attempts[name].frame.image, attempts[name].squares) for name in searched])
+            for name, (of_image, _) in zip(searched, regions, strict=True):
+                found[name].append(of_image)
+        for name, parts in found.items():
+            # Several regions of one person stay: the readings tell which is better.
+            self._add_found(attempts[name], Regions.concatenate(parts))
         estimated = self._keypoints.estimate_keypoints([(a.frame.image, a.regions) for a in attempts.values()])
         return {
             name: self._settle(attempt, people)
@@ -122,9 +138,9 @@ class TopDownDetector:
         self._config = replace(self._config, min_confidence=min_confidence)
 
     def close(self) -> None:
-        """Free both networks."""
-        self._persons.close()
-        self._keypoints.close()
+        """Free the networks."""
+        for network in (*self._finders, self._keypoints):
+            network.close()
 
     def _plan(self, frame: Frame, predicted: PredictedPeople | None) -> _Attempt:
         memory = self._memory(frame)
@@ -140,6 +156,8 @@ class TopDownDetector:
         # Asked in any case: it counts the images.
         if memory.searches.is_due(frame.stamp_ns) or not len(known):
             is_first = memory.searches.is_first
+            if len(known):
+                memory.turn = (memory.turn + 1) % len(self._finders)
             memory.searches.note_search(frame.stamp_ns)
             squares = full_image_square(width, height)
             if memory.has_small or memory.quarters:
@@ -147,7 +165,10 @@ class TopDownDetector:
                 of_image = Regions.concatenate([tiles(width, height), turned(squares, memory.quarters)])
                 memory.tile = (memory.tile + 1) % len(of_image)
                 squares = Regions.concatenate([squares, of_image.select(np.array([memory.tile]))])
-        return _Attempt(frame, memory, xy, sigma_px, body_ids, targets, known, squares, is_first)
+        finder = memory.turn if len(known) else None
+        return _Attempt(
+            frame, memory, xy, sigma_px, body_ids, targets, known, squares, is_first, finder
+        )
 
     def _memory(self, frame: Frame) -> _Memory:
         """Return what is kept from the last image of the same camera, if that was shortly before."""
@@ -164,10 +185,10 @@ class TopDownDetector:
         found = found.select(found.usable(width, height))
         small = self._config.tile_below * float(max(width, height))
         near = are_near(found, attempt.regions)
-        # A search of an upright image sees everybody who is large; of small people a tile sees only its own.
+        # The first finder sees everybody who is large and stands; of small people a tile sees only its own.
         confirmed = near.any(0) | (attempt.regions.size.max(1) < small)
         confirmed[: len(attempt.targets)] = True
-        confirmed |= bool(attempt.squares.angle.any())
+        confirmed |= bool(attempt.squares.angle.any()) or attempt.finder not in (None, 0)
         known = attempt.regions.select(confirmed)
         new = found.select(np.logical_not(near.any(1)))
         room = max(self._config.max_people - len(known), 0)

@@ -72,7 +72,7 @@ class Alone:
 
 
 def detector_of(world, **settings):
-    return TopDownDetector(Alone(world), world, DetectorConfig(**settings))
+    return TopDownDetector([Alone(world)], world, DetectorConfig(**settings))
 
 
 def expect(people, ids, stamp_ns=0, sigma_px=2.0):
@@ -184,6 +184,79 @@ def test_a_mirrored_reading_is_of_the_same_person():
     assert distance(person(0, 0), flipped) == 0.0
     kept = distinct(np.stack([flipped, person(0, 0), person(300, 0)]), np.array([1, 0, 2]), 0.1)
     assert kept.tolist() == [1, 2]
+
+
+def test_a_detection_on_somebodys_body_is_nobody_new():
+    from geo_pose_ros.detection.matching import covered_share, distinct
+
+    whole = person(200, 240)
+    # The upper half of the same person, read as a small one.
+    double = whole.copy()
+    double[[2, 3, 5, 6]] = whole[[1, 1, 4, 4]]
+    double[1], double[4] = whole[7], whole[0]
+    beside = person(290, 240)
+    people = np.stack([whole, double, beside])
+    share = covered_share(double, people)
+    assert share[0] >= 0.9 and share[2] < 0.5
+    assert np.isnan(covered_share(np.full((17, 2), np.nan), people)).all()
+    # Predicted people are kept; a new one must be beside the others.
+    seen = people.copy()
+    assert distinct(people, np.arange(3), 0.0, seen).tolist() == [0, 2]
+    seen[1] = np.nan
+    assert distinct(people, np.arange(3), 0.0, seen).tolist() == [0, 1, 2]
+
+
+def test_somebody_new_must_be_seen_with_enough_joints():
+    world = World(person(200, 240))
+    detector = detector_of(world)
+    confidence = np.full(17, 0.9)
+
+    def unsure(regions, estimate=world.estimate_keypoints):
+        return [
+            RegionKeypoints(read.xy, np.tile(confidence, (len(read.xy), 1)), read.presence, read.next_regions)
+            for read in estimate(regions)
+        ]
+
+    world.estimate_keypoints = unsure
+    confidence[4:] = 0.4
+    assert len(look(detector, 0).xy) == 0
+    # Of somebody predicted fewer will do.
+    assert look(detector, TENTH, expect([person(200, 240)], [7])).hints.tolist() == [7]
+    confidence[4] = 0.6
+    assert len(look(detector_of(world), 0).xy) == 1
+
+
+def test_finders_search_together_while_nobody_is_known_and_else_in_turn():
+    world, other = World(), World()
+    finders = [Alone(world), Alone(other)]
+    detector = TopDownDetector(finders, world, DetectorConfig(search_period_s=0.1))
+    look(detector, 0)
+    # The first image is searched again, turned.
+    assert world.looks == other.looks == [[1], [3]]
+    world.people = other.people = [person(200, 240)]
+    for tenth in range(1, 26):
+        look(detector, tenth * TENTH, expect([person(200, 240)], [7]))
+    searched = [sum(map(bool, one.looks)) for one in (world, other)]
+    assert abs(searched[0] - searched[1]) <= 1 and min(searched) >= 3
+
+
+def test_an_image_in_which_all_lie_is_searched_turned():
+    world = World()
+    world.people = [person(200, 240)]
+    regions = around(np.array(world.people))
+    lying = Regions(regions.centre, regions.size, np.array([0.5 * np.pi]))
+    world.estimate_keypoints = lambda images: [
+        RegionKeypoints(read.xy, read.confidence, read.presence, lying.select(np.zeros(len(read.xy), int)))
+        for read in World.estimate_keypoints(world, images)
+    ]
+    angles = []
+    finder = Alone(world)
+    finder.find_people = lambda images: [
+        angles.append(squares.angle.tolist()) or (regions, np.ones(1)) for _, squares in images
+    ]
+    detector = TopDownDetector([finder], world, DetectorConfig())
+    look(detector, 0)
+    assert angles == [[0.0], [0.5 * np.pi]]
 
 
 def test_who_is_missing_is_looked_for_sooner_and_then_less_often():

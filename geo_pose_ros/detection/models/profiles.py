@@ -15,7 +15,7 @@ class Profile:
 
     Attributes:
         keypoints: reads one person.
-        finders: search images for people.
+        finders: search images for people; the first one finds most.
         image_ms: of one core for an image of one person; nominal, only the ratios are alike on all machines.
     """
 

@@ -64,8 +64,8 @@ def create_rtmpose(config: DetectorConfig) -> Detector:
             return OneStageDetector(pose, READERS[kind.name], skeleton, config)
         keypoints = SimccKeypoints(pose, skeleton)
         if person_model is None:
-            return TopDownDetector(FullImage(keypoints.aspect), keypoints, config)
-        return TopDownDetector(YoloxPersons(load(person_model), keypoints.aspect), keypoints, config)
+            return TopDownDetector([FullImage(keypoints.aspect)], keypoints, config)
+        return TopDownDetector([YoloxPersons(load(person_model), keypoints.aspect)], keypoints, config)
     except GeoPoseError as error:
         for network in loaded:
             network.close()

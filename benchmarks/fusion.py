@@ -289,7 +289,7 @@ def ours_on(
     cameras = Observer(rig).observe(0, {}, {}, ClockOffsets(len(rig)), 0.0).cameras
     used = np.where(confidence >= FULL.detector.min_confidence, confidence, 0.0)
 
-    def lift(views: BodyViews, _: IntArray | None = None) -> LiftedViews | None:
+    def lift(views: BodyViews, _: IntArray) -> LiftedViews | None:
         if lifter is None:
             return None
         cams = cameras.cam_from_world
@@ -300,7 +300,7 @@ def ours_on(
         xn = np.stack([normalize(camera.intrinsics, xy[c, frames]) for c, camera in enumerate(rig.cameras)])
         views = BodyViews(np.where(used[:, frames, :, None] > 0.0, xn, np.nan), used[:, frames])
         noise = Noise(1.0, np.ones(len(rig)), np.zeros(len(rig)))
-        found = estimate_bodies(cameras, views, BodyPrior(lifted=lift(views)), FULL.solver, noise, lift)
+        found = estimate_bodies(cameras, views, BodyPrior(), FULL.solver, noise, lift)
         return found.solution.xyz
 
     def run(frames: slice) -> FloatArray:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from .left_right import find_suspects, repair_sides
+from ..compiled import ready
+from .kernels.sides import find_suspects
+from .left_right import Sides, sides_against_prediction
 from .lifted import LiftedViews
 from .prior import BodyPrior
 from .settings import SolverConfig
-from .solver import Solution, solve
+from .solver import Solution, joints_table, keypoints_table, model_table, solve_rows
 from .table import BodyTable
 from .views import BodyViews, Cameras, Noise
 
-# Views of bodies whose sides were repaired, and the rows (K,) of the bodies, to their lifted poses.
-Relift = Callable[[BodyViews, IntArray], LiftedViews | None]
+# Views of bodies, and the rows (K,) of the bodies, to their lifted poses.
+Lift = Callable[[BodyViews, IntArray], LiftedViews | None]
+
+# Several views have seen a body within a tenth of a second where its centre is known this well, m^2.
+_SURE_M2 = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +35,7 @@ class Estimate(BodyTable):
         views: the keypoints as used, sides repaired.
         weights: (C, B, J) 1 / standard deviation, 1/px, that the settings give the keypoints.
         swaps: (B,) limb groups of views whose sides were exchanged.
+        lifted: the lifted poses of ``views``; None without a lifter.
     """
 
     BODY_AXIS: ClassVar[Mapping[str, int]] = {'weights': 1}
@@ -38,54 +44,75 @@ class Estimate(BodyTable):
     views: BodyViews
     weights: FloatArray
     swaps: IntArray
+    lifted: LiftedViews | None
 
 
 def estimate_bodies(
-    cameras: Cameras, views: BodyViews, prior: BodyPrior, config: SolverConfig, noise: Noise,
-    relift: Relift | None = None,
+    cameras: Cameras, views: BodyViews, prior: BodyPrior, config: SolverConfig, noise: Noise, lift: Lift | None = None
 ) -> Estimate:
     """Estimate B bodies from C views.
+
+    Sides that are not as predicted are repaired before anything is lifted or solved; those that the solution makes
+    suspect, afterwards.
 
     Args:
         cameras: C cameras.
         views: of the bodies.
-        prior: what else is known of the bodies, their lifted poses included.
+        prior: what else is known of the bodies; with their lifted poses, or ``lift`` makes them.
         config: settings.
         noise: of the views.
-        relift: lifts bodies again whose sides were repaired; None to triangulate those only.
+        lift: lifts bodies, and again those whose sides are repaired; None to leave these without lifted poses.
     """
-
-    def solved(views: BodyViews, weights: FloatArray, prior: BodyPrior) -> Solution:
-        weights = noise.applied(weights, cameras.focal_px)
-        return solve(cameras.cam_from_world, cameras.focal_px, views.xn, weights, config, prior, noise)
-
-    weights = views.weights(cameras.focal_px, config.noise_px)
-    solution = solved(views, weights, prior)
-    swaps = np.zeros(views.xn.shape[1], np.int64)
-    suspects, against_prediction = find_suspects(
-        cameras, views, noise.applied(weights, cameras.focal_px), solution, prior, config.robust_sigmas
+    model, (_, bodies, joints) = model_table(config, noise, len(cameras)), views.confidence.shape
+    plain = views.weights(cameras.focal_px, config.noise_px)
+    counted = noise.applied(plain, cameras.focal_px)
+    sides = Sides(
+        keypoints_table(cameras.cam_from_world, cameras.focal_px, views.xn, counted, prior.displacement),
+        ready(views.confidence),
     )
-    if not len(suspects):
-        return Estimate(solution, views, weights, swaps)
-    bare = BodyPrior(displacement=prior.displacement).select(suspects)
+    settled, changed = np.zeros(bodies, bool), np.zeros(0, np.int64)
+    if prior.joints is not None:
+        sure = None if prior.centre_variance is None else prior.centre_variance < _SURE_M2
+        against = sides_against_prediction(
+            cameras.cam_from_world, views.xn, prior.joints, prior.displacement, sure
+        )
+        settled = np.asarray(against.any((0, 1)))
+        if settled.any():
+            changed = sides.repair(np.flatnonzero(settled), model, against)
+            views = BodyViews(sides.given.xn, sides.confidence)
+    if prior.lifted is None and lift is not None:
+        prior = replace(prior, lifted=lift(views, np.arange(bodies)))
+    elif len(changed):
+        prior = replace(prior, lifted=_lifted_again(prior.lifted, views, changed, lift))
+    solution = Solution.empty(len(cameras), bodies, joints)
+    solve_rows(sides.given, np.arange(bodies), model, prior, solution)
+    suspects = np.empty(bodies, bool)
+    find_suspects(sides.given, joints_table(solution), config.robust_sigmas, suspects)
+    suspects &= ~settled
+    if suspects.any():
+        changed = sides.repair(np.flatnonzero(suspects), model)
+        views = BodyViews(sides.given.xn, sides.confidence)
+        if len(changed):
+            prior = replace(prior, lifted=_lifted_again(prior.lifted, views, changed, lift))
+            solve_rows(sides.given, changed, model, prior.select(changed), solution)
+    if sides.swaps.any():
+        plain = views.weights(cameras.focal_px, config.noise_px)
+    return Estimate(solution, views, plain, sides.swaps, prior.lifted)
 
-    def triangulated(some: BodyViews, rows: IntArray) -> Solution:
-        weights = noise.applied(some.weights(cameras.focal_px, config.noise_px), cameras.focal_px)
-        moved = bare.select(rows)
-        return solve(cameras.cam_from_world, cameras.focal_px, some.xn, weights, config, moved)
 
-    repaired, count = repair_sides(views.select(suspects), against_prediction, triangulated)
-    changed = count > 0
-    if not changed.any():
-        return Estimate(solution, views, weights, swaps)
-    again, repaired = suspects[changed], repaired.select(changed)
-    swaps[again] = count[changed]
-    known = prior.select(again)
-    if relift is not None:
-        known = replace(known, lifted=relift(repaired, again))
-    repaired_weights = repaired.weights(cameras.focal_px, config.noise_px)
-    weights[:, again] = repaired_weights
-    return Estimate(
-        solution.with_rows(again, solved(repaired, repaired_weights, known)), views.with_rows(again, repaired), weights,
-        swaps,
-    )
+def _lifted_again(
+    lifted: LiftedViews | None, views: BodyViews, rows: IntArray, lift: Lift | None
+) -> LiftedViews | None:
+    """Return ``lifted`` with the poses of the bodies ``rows`` (K,) from ``views``, whose sides are repaired."""
+    if lifted is None:
+        return None
+    again = None if lift is None else lift(views.select(rows), rows)
+    changed = {}
+    for name in (field.name for field in fields(lifted)):
+        values = getattr(lifted, name).copy()
+        values[:, rows] = np.nan
+        if again is not None:
+            # They have no more views than others: what a view shows is the same.
+            values[: len(again.pose), rows] = getattr(again, name)
+        changed[name] = values
+    return LiftedViews(**changed)

@@ -23,7 +23,7 @@ from ..compiled import ready
 from ..errors import ShapeError
 from .kernels.covariance import INLIER_WEIGHT
 from .kernels.solver import solve_bodies
-from .kernels.tables import Joints, Keypoints, Model, Prior
+from .kernels.tables import Keypoints, Model, Prior, SolvedJoints
 from .lifted import LiftedViews
 from .prior import BodyPrior
 from .settings import SolverConfig
@@ -102,17 +102,19 @@ def solve(
     _check(cam_from_world, focal_px, xn, weights, prior.lifted)
     solution = Solution.empty(*weights.shape)
     given = keypoints_table(cam_from_world, focal_px, xn, weights, prior.displacement)
-    solve_rows(given, np.arange(weights.shape[1]), config, prior, noise, solution)
+    rows = np.arange(weights.shape[1])
+    solve_rows(given, rows, model_table(config, noise, len(focal_px)), prior, solution)
     return solution
 
 
-def solve_rows(
-    given: Keypoints, rows: IntArray, config: SolverConfig, prior: BodyPrior, noise: Noise | None, solution: Solution
-) -> None:
+def solve_rows(given: Keypoints, rows: IntArray, model: Model, prior: BodyPrior, solution: Solution) -> None:
     """Write what ``solve`` returns of the bodies ``rows`` (N,) into ``solution``; ``prior`` is of them."""
-    joints = Joints(*(getattr(solution, name) for name in Joints._fields))
-    cameras, _, count = given.weights.shape
-    solve_bodies(given, prior_table(prior, count), model_table(config, noise, cameras), rows, joints)
+    solve_bodies(given, prior_table(prior, given.weights.shape[2]), model, rows, joints_table(solution))
+
+
+def joints_table(solution: Solution) -> SolvedJoints:
+    """Return joints as kernels take them, to be written."""
+    return SolvedJoints(*(getattr(solution, name) for name in SolvedJoints._fields))
 
 
 def keypoints_table(
@@ -138,11 +140,10 @@ def prior_table(prior: BodyPrior, joints: int) -> Prior:
 
 def model_table(config: SolverConfig, noise: Noise | None, cameras: int) -> Model:
     """Return how things are weighed, as kernels take it."""
-    shared = np.zeros(cameras) if noise is None else ready(noise.shared)
+    level, shared = (1.0, np.zeros(cameras)) if noise is None else (noise.level, ready(noise.shared))
     return Model(
         config.iterations, config.robust_sigmas, config.lifter_across, config.lifter_along,
-        config.lifter_rotation_rad, config.lifter_scale, config.bone_spread, 1.0 if noise is None else noise.level,
-        shared,
+        config.lifter_rotation_rad, config.lifter_scale, config.bone_spread, level, shared,
     )
 
 

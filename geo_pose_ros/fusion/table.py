@@ -46,19 +46,6 @@ class BodyTable:
                 chosen[field.name] = value[(slice(None),) * axis + (kept,)]
         return replace(self, **chosen)
 
-    def with_rows(self: _Table, rows: IntArray, other: _Table) -> _Table:
-        """Return the table with the bodies of ``other`` in the places ``rows``."""
-        changed: dict[str, object] = {}
-        for field in fields(self):
-            value, axis = getattr(self, field.name), self.BODY_AXIS.get(field.name, 0)
-            new = getattr(other, field.name)
-            if isinstance(value, BodyTable):
-                changed[field.name] = value.with_rows(rows, new)
-            elif value is not None:
-                changed[field.name] = value.copy()
-                changed[field.name][(slice(None),) * axis + (rows,)] = new  # type: ignore[index]
-        return replace(self, **changed)
-
 
 class Columns:
     """Base of classes that hold one row per track: arrays as attributes, with the same first axis.

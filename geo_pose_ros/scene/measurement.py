@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import FloatArray, IntArray
 from ..fusion.association import assign_detections
-from ..fusion.estimate import Estimate, Relift, estimate_bodies
+from ..fusion.estimate import Estimate, Lift, estimate_bodies
 from ..fusion.grouping import group
 from ..fusion.merging import merge_lone_views
 from ..fusion.prior import BodyPrior
@@ -112,7 +112,7 @@ def predict_bodies(
 
 def measure_bodies(
     cameras: Cameras, assignment: Assignment, prior: BodyPrior, tracks: Tracks, config: SolverConfig, noise: Noise,
-    relift: Relift | None,
+    lift: Lift | None,
 ) -> Measured:
     """Solve the joints of a set's people.
 
@@ -121,17 +121,17 @@ def measure_bodies(
 
     Args:
         cameras, assignment: of the set.
-        prior: from ``predict_bodies``, with the lifted poses.
+        prior: from ``predict_bodies``.
         tracks: those that the people continue.
         config: settings.
         noise: of the views.
-        relift: see ``estimate_bodies``.
+        lift: see ``estimate_bodies``.
 
     Returns:
         The people with at least one known joint.
     """
     velocity = _read_tracks(assignment, tracks).velocity
-    estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, relift)
+    estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, lift)
     if prior.displacement is not None:
         old = np.flatnonzero(assignment.tracks >= 0)
         solution = estimate.solution
@@ -141,8 +141,9 @@ def measure_bodies(
         )
         displacement = _displacement(cameras, measured)
         if displacement is not None and np.abs(displacement - prior.displacement).max() > _AGAIN_M:
-            prior = replace(prior, displacement=displacement)
-            estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, relift)
+            prior = replace(prior, displacement=displacement, lifted=estimate.lifted)
+            again = estimate_bodies(cameras, estimate.views, prior, config, noise, lift)
+            estimate = replace(again, swaps=estimate.swaps + again.swaps)
     found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
     return Measured(assignment.views, assignment.tracks, velocity, estimate).select(found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -65,7 +65,7 @@ class _Stages:
 
     def lap(self, stage: str) -> None:
         now = perf_counter()
-        self.ms[stage] = (now - self._last) * 1e3
+        self.ms[stage] = self.ms.get(stage, 0.0) + (now - self._last) * 1e3
         self._last = now
 
 
@@ -173,32 +173,28 @@ class Scene:
         dt_s = self._tracks.predict(stamp_ns)
         assignment = assign(observation, self._tracks, self._config.tracking)
         stages.lap('associate')
-        lifted = self._lift(observation, assignment.keypoints, assignment.tracks)
-        if lifted is not None:
-            stages.lap('lift')
-        measured = self._solve(observation, assignment, lifted)
+        measured = self._solve(observation, assignment, stages)
         stages.lap('solve')
         measured, bodies = self._update(observation, measured, dt_s)
         stages.lap('track')
         return self._report(observation, keypoints, measured, bodies, stages)
 
-    def _lift(self, observation: Observation, keypoints: BodyViews, tracks: IntArray) -> LiftedViews | None:
-        """Return the lifted poses of a set's people, who continue ``tracks`` (B,); None without a lifter."""
-        if self._lifter is None:
-            return None
-        ids = gather(self._tracks.ids, tracks, -1)
-        return self._lifter.lift(observation.stamp_ns, observation.cameras, keypoints, ids)
-
-    def _solve(self, observation: Observation, assignment: Assignment, lifted: LiftedViews | None) -> Measured:
+    def _solve(self, observation: Observation, assignment: Assignment, stages: _Stages) -> Measured:
         """Return a set's people with their joints."""
-        tracks = self._tracks
+        tracks, lifter = self._tracks, self._lifter
 
-        def relift(keypoints: BodyViews, rows: IntArray) -> LiftedViews | None:
-            return self._lift(observation, keypoints, assignment.tracks[rows])
+        def lift(keypoints: BodyViews, rows: IntArray) -> LiftedViews | None:
+            if lifter is None:
+                return None
+            stages.lap('solve')
+            ids = gather(tracks.ids, assignment.tracks[rows], -1)
+            lifted = lifter.lift(observation.stamp_ns, observation.cameras, keypoints, ids)
+            stages.lap('lift')
+            return lifted
 
-        prior = replace(predict_bodies(observation.cameras, assignment, tracks, self._bones), lifted=lifted)
+        prior = predict_bodies(observation.cameras, assignment, tracks, self._bones)
         return measure_bodies(
-            observation.cameras, assignment, prior, tracks, self._config.solver, self._cameras.noise, relift
+            observation.cameras, assignment, prior, tracks, self._config.solver, self._cameras.noise, lift
         )
 
     def _update(self, observation: Observation, measured: Measured, dt_s: float) -> tuple[Measured, Bodies3D]:

@@ -13,8 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
-from geo_pose_ros.fusion.left_right import LIMBS, exchanged, sides_against_prediction
-from geo_pose_ros.fusion.views import BodyViews
+from geo_pose_ros.fusion.left_right import LIMB_PAIRS, LIMBS, sides_against_prediction
 from geo_pose_ros.geometry.stats import geman_mcclure_cost, nan_median
 from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.skeleton import BODY17
@@ -57,9 +56,13 @@ def exchange_sides(points: FloatArray, confidence: FloatArray, confused: BoolArr
         confidence: of the points.
         confused: (F, C, 2), of legs and arms.
     """
-    views = BodyViews(np.moveaxis(points, 1, 0), np.moveaxis(confidence, 1, 0))
-    found = exchanged(views, confused.transpose(2, 1, 0))
-    return np.moveaxis(found.xn, 0, 1), np.moveaxis(found.confidence, 0, 1)
+    points, confidence = points.copy(), confidence.copy()
+    for group, pairs in enumerate(LIMB_PAIRS):
+        frame, view = np.nonzero(confused[..., group])
+        to, source = pairs.T.ravel(), pairs[:, ::-1].T.ravel()
+        for values in (points, confidence):
+            values[frame[:, None], view[:, None], to] = values[frame[:, None], view[:, None], source]
+    return points, confidence
 
 
 def find_exchanges(views: SeenJoints, labels: FloatArray) -> BoolArray:

@@ -21,7 +21,7 @@ from .equations import (
     triangulate,
 )
 from .lifted import SHARED, read_prior
-from .tables import Joints, Keypoints, Model, Prior
+from .tables import Keypoints, Model, Prior, SolvedJoints
 from .tree import PARENT, find_covariance, make_tree, read_bones, solve_tree
 
 __all__ = ['PARENT', 'solve_bodies']
@@ -53,7 +53,7 @@ def make_room(cameras: int, joints: int) -> Room:
 
 
 @kernel()
-def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solved: Joints) -> None:
+def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solved: SolvedJoints) -> None:
     """Write the joints of the bodies ``rows`` (N,); ``solver.solve`` says what.
 
     Args:
@@ -164,7 +164,7 @@ def _count_shared_each(given: Keypoints, model: Model, seen: int, room: Room) ->
 
 
 @helper
-def _write(given: Keypoints, b: int, seen: int, room: Room, solved: Joints, lifted: bool) -> None:
+def _write(given: Keypoints, b: int, seen: int, room: Room, solved: SolvedJoints, lifted: bool) -> None:
     """Write the joints of body ``b`` and how its views agree; unknown without two inliers or a lifted pose."""
     views = room.views
     solved.residual_px[:, b], solved.robust_weight[:, b] = np.nan, 0.0
@@ -186,7 +186,7 @@ def _write(given: Keypoints, b: int, seen: int, room: Room, solved: Joints, lift
 
 
 @helper
-def _write_seen(b: int, seen: int, room: Room, solved: Joints) -> None:
+def _write_seen(b: int, seen: int, room: Room, solved: SolvedJoints) -> None:
     """Write the joints of body ``b`` from the views alone; unknown without two inliers."""
     for j in range(len(room.covariance)):
         if contradicted_variance(room.views, seen, j)[0] >= 2 and math.isfinite(room.covariance[j, 0]):

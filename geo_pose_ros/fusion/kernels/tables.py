@@ -47,7 +47,7 @@ class Prior(NamedTuple):
 
 
 class Model(NamedTuple):
-    """How keypoints, lifted poses and bones are weighed; the settings, and ``level`` and ``shared`` of the noise."""
+    """How keypoints, lifted poses and bones are weighed: ``SolverConfig``, and from ``level`` on ``views.Noise``."""
 
     iterations: int
     robust_sigmas: float
@@ -60,7 +60,7 @@ class Model(NamedTuple):
     shared: Float1D
 
 
-class Joints(NamedTuple):
+class SolvedJoints(NamedTuple):
     """The solved joints of B bodies, as in ``solver.Solution``, to be written."""
 
     xyz: Float3D

@@ -1,0 +1,217 @@
+"""Left-right swaps of detectors: where to suspect them, and which exchanges make the views agree (``left_right``)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...compiled import Bool1D, Bool2D, Bool3D, Float1D, Float2D, Float3D, Float4D, Int1D, helper, kernel
+from ...skeleton import BODY17, mirror_of
+from .covariance import INLIER_WEIGHT, UNKNOWN_DEPTH_M, contradicted_variance
+from .equations import find_residuals, read_views
+from .solver import Room, make_room, solve_alone
+from .tables import Keypoints, Model, SolvedJoints
+
+# A view is suspect if so many joints of a limb group of six disagree with the body.
+_SUSPECT_JOINTS = 3
+# ... and the mirrored labels cost at most this part of its own.
+_SUSPICION = 0.8
+# An exchange must lower the limb's cost over all views to this part.
+_SWAP_GAIN = 0.6
+# Legs and arms of at most two views; more means that the views disagree for another reason.
+_MOST_SWAPS = 4
+# Two views cannot outvote each other.
+_LEAST_VIEWS = 3
+# A view has a limb group's sides as predicted, or exchanged, if the other way is this many times as far off.
+_CLEARLY = 2.0
+# The prediction decides unless the views then agree less, by a keypoint's cost.
+_TIE = 0.5
+
+# (groups, 3, 2) the flip pairs (left, right) of body17's legs and of its arms; a group's sides are exchanged together.
+LIMB_PAIRS = np.array([
+    [pair for pair in BODY17.flip_pairs if BODY17.joint_names[pair[0]].endswith(names)]
+    for names in (('hip', 'knee', 'ankle'), ('shoulder', 'elbow', 'wrist'))
+])
+# (groups, 6) the joints of each group; (J,) each joint's mirror image.
+LIMBS = LIMB_PAIRS.reshape(len(LIMB_PAIRS), -1)
+MIRROR = np.array(mirror_of(BODY17))
+
+
+@kernel('against')
+def find_sides_against(
+    cam_from_world: Float3D, xn: Float4D, predicted: Float3D, displacement: Float4D, sure: Bool1D, against: Bool3D
+) -> None:
+    """Write the views (groups, C, B) whose sides are not as ``predicted``; ``left_right.sides_against_prediction``."""
+    cameras, bodies, _, _ = xn.shape
+    ratio = np.empty(cameras)
+    for g in range(len(LIMBS)):
+        for b in range(bodies):
+            straight = exchanged = seen = 0
+            for c in range(cameras):
+                moved = displacement[c, b] if displacement.shape[1] else np.zeros((0, 3))
+                ratio[c] = _mirrored_over_own(cam_from_world[c], xn[c, b], predicted[b], moved, g)
+                straight += 1 if ratio[c] > _CLEARLY else 0
+                exchanged += 1 if ratio[c] < 1.0 / _CLEARLY else 0
+                seen += 1 if np.isfinite(xn[c, b, :, 0]).any() else 0
+            if sure[b] and seen == 1:
+                straight = max(straight, 1)
+            for c in range(cameras):
+                against[g, c, b] = ratio[c] < 1.0 / _CLEARLY and exchanged <= straight
+
+
+@helper
+def _mirrored_over_own(P: Float2D, xn: Float2D, predicted: Float2D, moved: Float2D, g: int) -> float:
+    """Return how much nearer a view's mirrored labels are to the prediction than its own: a ratio of lower medians."""
+    own, other, n, m = np.empty(LIMBS.shape[1]), np.empty(LIMBS.shape[1]), 0, 0
+    for j in LIMBS[g]:
+        X, Y, Z = predicted[j, 0], predicted[j, 1], predicted[j, 2]
+        if len(moved):
+            X, Y, Z = X + moved[j, 0], Y + moved[j, 1], Z + moved[j, 2]
+        z = P[2, 0] * X + P[2, 1] * Y + P[2, 2] * Z + P[2, 3]
+        if not z > 0.0:
+            continue
+        x = (P[0, 0] * X + P[0, 1] * Y + P[0, 2] * Z + P[0, 3]) / z
+        y = (P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]) / z
+        n = _insert(own, n, (xn[j, 0] - x) ** 2 + (xn[j, 1] - y) ** 2)
+        m = _insert(other, m, (xn[MIRROR[j], 0] - x) ** 2 + (xn[MIRROR[j], 1] - y) ** 2)
+    return math.sqrt(other[(m - 1) // 2] / own[(n - 1) // 2]) if n and m else np.nan
+
+
+@helper
+def _insert(ordered: Float1D, count: int, value: float) -> int:
+    """Put a value, unless it is NaN, among the first ``count`` of ``ordered``; return how many these are then."""
+    if not math.isfinite(value):
+        return count
+    i = count
+    while i and ordered[i - 1] > value:
+        ordered[i] = ordered[i - 1]
+        i -= 1
+    ordered[i] = value
+    return count + 1
+
+
+@kernel('suspects')
+def find_suspects(given: Keypoints, solved: SolvedJoints, robust_sigmas: float, suspects: Bool1D) -> None:
+    """Write which bodies (B,) a view may show with exchanged sides: a suspicion only, and cheap.
+
+    Most joints of a limb group are outliers in a view, and fit better with mirrored labels; a swapped view also drags
+    the joints towards itself.
+    """
+    cameras, bodies, _ = given.weights.shape
+    for b in range(bodies):
+        seen, found = 0, False
+        for c in range(cameras):
+            seen += given.weights[c, b].any()
+        for c in range(cameras):
+            for g in range(len(LIMBS)):
+                outliers = 0
+                for j in LIMBS[g]:
+                    agrees = solved.robust_weight[c, b, j] >= INLIER_WEIGHT and math.isfinite(solved.xyz[b, j, 0])
+                    outliers += given.weights[c, b, j] > 0.0 and not agrees
+                if seen >= _LEAST_VIEWS and outliers >= _SUSPECT_JOINTS and not found:
+                    found = _is_better_mirrored(given, solved, robust_sigmas, c, b, g)
+        suspects[b] = found
+
+
+@helper
+def _is_better_mirrored(given: Keypoints, solved: SolvedJoints, robust_sigmas: float, c: int, b: int, g: int) -> bool:
+    """Return whether a view's mirrored labels cost less than its own, by Geman and McClure's cost."""
+    P, own, other = given.cam_from_world[c], 0.0, 0.0
+    for j in LIMBS[g]:
+        sharpness = given.weights[c, b, j] / robust_sigmas
+        if not sharpness > 0.0:
+            continue
+        X, Y, Z = solved.xyz[b, j, 0], solved.xyz[b, j, 1], solved.xyz[b, j, 2]
+        z = P[2, 0] * X + P[2, 1] * Y + P[2, 2] * Z + P[2, 3]
+        u = (P[0, 0] * X + P[0, 1] * Y + P[0, 2] * Z + P[0, 3]) / z - given.xn[c, b, MIRROR[j], 0]
+        v = (P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]) / z - given.xn[c, b, MIRROR[j], 1]
+        squared = (u * u + v * v) * (given.focal_px[c] * sharpness) ** 2
+        if math.isfinite(squared):
+            other += 1.0 - 1.0 / (1.0 + squared) if z > 0.0 else 1.0
+        squared = (solved.residual_px[c, b, j] * sharpness) ** 2
+        if math.isfinite(squared):
+            own += 1.0 - 1.0 / (1.0 + squared)
+    return other < _SUSPICION * own
+
+
+@kernel('confidence', 'swaps')
+def repair_sides(
+    given: Keypoints, confidence: Float3D, against: Bool3D, rows: Int1D, model: Model, swaps: Int1D
+) -> None:
+    """Exchange the sides of limbs in the views of the bodies ``rows`` (N,) that confuse them, and count in ``swaps``.
+
+    Each trial is triangulated anew and kept if all views then agree much better.
+
+    Args:
+        given, confidence: (C, B, J) of B bodies; they change.
+        against: (groups, C, B) exchanges to try first.
+        rows: of the bodies.
+        model: settings.
+        swaps: (B,) limb groups of views exchanged.
+    """
+    cameras, _, joints = given.weights.shape
+    room, groups = make_room(cameras, joints), len(LIMBS)
+    cost, after = np.empty((groups, cameras)), np.empty((groups, cameras))
+    chosen = np.empty((groups, cameras), np.bool_)
+    for b in rows:
+        _find_cost(given, confidence, model, b, room, cost)
+        chosen[:] = against[:, :, b]
+        if chosen.any():
+            _exchange(given, confidence, chosen, b)
+            _find_cost(given, confidence, model, b, room, after)
+            if after.sum() <= cost.sum() + _TIE:
+                swaps[b] += chosen.sum()
+                cost[:] = after
+            else:
+                _exchange(given, confidence, chosen, b)
+        better = True
+        while better:
+            g, c = divmod(int(cost.argmax()), cameras)
+            chosen[:] = False
+            chosen[g, c] = True
+            _exchange(given, confidence, chosen, b)
+            _find_cost(given, confidence, model, b, room, after)
+            better = after[g].sum() < _SWAP_GAIN * cost[g].sum()
+            if better:
+                swaps[b] += 1
+                cost[:] = after
+                better = swaps[b] < _MOST_SWAPS
+            else:
+                _exchange(given, confidence, chosen, b)
+
+
+@helper
+def _find_cost(given: Keypoints, confidence: Float3D, model: Model, b: int, room: Room, cost: Float2D) -> None:
+    """Write Geman and McClure's cost (groups, C), in [0, 1] a joint, of body ``b`` triangulated from its views.
+
+    SolvedJoints that no two views agree on cost most in all views.
+    """
+    views = room.views
+    seen = read_views(given, b, views)
+    views.depth[:] = UNKNOWN_DEPTH_M
+    solve_alone(given, model, seen, room)
+    find_residuals(given, views, seen, room.xyz, model.robust_sigmas)
+    cost[:] = 0.0
+    for g in range(len(LIMBS)):
+        for j in LIMBS[g]:
+            for c in range(len(confidence)):
+                cost[g, c] += 1.0 if confidence[c, b, j] > 0.0 else 0.0
+            if contradicted_variance(views, seen, j)[0] >= 2 and math.isfinite(room.covariance[j, 0]):
+                for k in range(seen):
+                    if views.weight2[k, j] > 0.0 and confidence[views.camera[k], b, j] > 0.0:
+                        cost[g, views.camera[k]] -= math.sqrt(views.weight[k, j])
+
+
+@helper
+def _exchange(given: Keypoints, confidence: Float3D, chosen: Bool2D, b: int) -> None:
+    """Exchange the sides of body ``b`` where ``chosen`` (groups, C)."""
+    for g in range(len(LIMBS)):
+        for c in range(chosen.shape[1]):
+            if chosen[g, c]:
+                for i in range(LIMB_PAIRS.shape[1]):
+                    x, y = LIMB_PAIRS[g, i, 0], LIMB_PAIRS[g, i, 1]
+                    for k in range(2):
+                        given.xn[c, b, x, k], given.xn[c, b, y, k] = given.xn[c, b, y, k], given.xn[c, b, x, k]
+                    for of in (given.weights, confidence):
+                        of[c, b, x], of[c, b, y] = of[c, b, y], of[c, b, x]

@@ -150,3 +150,16 @@ def project_points(lenses: Lenses, xyz: Float2D, xy: Float2D) -> None:
         else:
             x, y = distorted(D, x, y)[:2]
         xy[n, 0], xy[n, 1] = mapped(lenses.px_from_plane[0], x, y)
+
+
+@helper
+def insert_sorted(ordered: Float1D, count: int, value: float) -> int:
+    """Put a finite value among the first ``count`` of ``ordered``; return how many these are then."""
+    if not math.isfinite(value):
+        return count
+    i = count
+    while i > 0 and ordered[i - 1] > value:
+        ordered[i] = ordered[i - 1]
+        i -= 1
+    ordered[i] = value
+    return count + 1

@@ -11,24 +11,18 @@ the image's, and two numbers say what that takes away: how steeply it looks down
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import BoolArray, Float32Array, FloatArray
+from ..arrays import Float32Array, FloatArray
 from ..errors import ConfigError, ShapeError
-from ..geometry.stats import nan_median
-from ..geometry.virtual_camera import rotation_to_axis
+from .kernels import CanonicalArrays, find_canonical_poses
 
 Poses = Float32Array
 
-# A pose seen through fewer joints has no meaningful centre and size.
-MIN_JOINTS = 4
-# Depth (z of a bearing of length about 1) below which a joint has no image.
-_OFF_AXIS = 0.05
-# Nearer to the vertical than this (sine) a view's roll is not defined by it; the camera's own is kept.
-_NADIR = 0.05
 # log of the size of a person some 5 m away: about the mean over rooms.
 _USUAL_LOG_SIZE = -2.5
 # Names of the world's upward axis, as settings spell them; REP-103's worlds have z up.
@@ -98,71 +92,20 @@ def canonical_poses(
             f'canonical_poses: received rays {rays.shape} and confidence {confidence.shape}, '
             'expected (..., J, 2) and (..., J).'
         )
-    # A sum is finite only if all its terms are.
-    seen = np.isfinite(rays.sum(-1)) & (confidence > 0.0)
-    usable = seen.sum(-1) >= MIN_JOINTS
-    kept = seen & usable[..., None]
-    bearings = np.ones((*confidence.shape, 3))
-    bearings[..., :2] = np.where(kept[..., None], rays, 0.0)
-    centre = _centre(bearings, kept)
-    if up_in_cam is None:
-        view_from_cam, steepness = rotation_to_axis(centre), np.full(usable.shape, np.nan)
-    else:
-        up = np.broadcast_to(up_in_cam, centre.shape)
-        # A median per axis turns with the camera's roll: it is taken again in the upright image.
-        roughly, _ = _upright(centre, up)
-        seen_upright = _ahead(bearings @ np.swapaxes(roughly, -1, -2))
-        again = _centre(seen_upright, kept & (seen_upright[..., 2] > 0.0))
-        view_from_cam, steepness = _upright((again[..., None, :] @ roughly)[..., 0, :], up)
-    turned = bearings @ np.swapaxes(view_from_cam, -1, -2)
-    seen_ahead = _ahead(turned)
-    kept &= seen_ahead[..., 2] > 0.0
-    turned_xy = seen_ahead[..., :2]
-    distance = np.where(kept, np.sqrt((turned_xy * turned_xy).sum(-1)), np.nan)
-    size = np.fmax(nan_median(distance), 1e-4)
-    pose2d = np.empty((*confidence.shape, 3), np.float32)
-    pose2d[..., :2] = turned_xy / size[..., None, None]
-    pose2d[..., 2] = confidence
-    pose2d[~kept] = 0.0
-    return CanonicalPoses(pose2d, view_from_cam, np.where(usable, size, np.nan), steepness)
-
-
-def _ahead(bearings: FloatArray) -> FloatArray:
-    """Return x/z, y/z and 1 of ``bearings`` (..., 3); 0 as the last where one is 90 degrees off the axis, or nearly."""
-    # The bound only keeps the division finite.
-    depth = np.maximum(bearings[..., 2:], _OFF_AXIS)
-    return np.concatenate((bearings[..., :2] / depth, bearings[..., 2:] > _OFF_AXIS), -1)
-
-
-def _centre(bearings: FloatArray, kept: BoolArray) -> FloatArray:
-    """Return the median bearing (..., 3), z = 1, per axis, of those (..., J, 3) that are ``kept``."""
-    known = np.where(kept[..., None], bearings[..., :2], np.nan)
-    centre = np.ones((*kept.shape[:-1], 3))
-    centre[..., :2] = np.nan_to_num(nan_median(np.swapaxes(known, -1, -2)))
-    return centre
-
-
-def _upright(direction: FloatArray, up: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return rotations (..., 3, 3) that turn ``direction`` onto +z and ``up`` into the upper half of the image's
-    vertical, and the sine (...,) of the angle by which ``direction`` points down; both (..., 3)."""
-    z = direction / np.sqrt((direction * direction).sum(-1, keepdims=True))
-    right = _cross(z, up)
-    # Never along z, which looks ahead: as if up were the camera's own.
-    steep = (right * right).sum(-1) <= _NADIR**2
-    if steep.any():
-        right[steep] = _cross(z[steep], np.broadcast_to((0.0, -1.0, 0.0), z[steep].shape))
-    rotation = np.empty((*z.shape, 3))
-    rotation[..., 0, :] = x = right / np.sqrt((right * right).sum(-1, keepdims=True))
-    rotation[..., 1, :], rotation[..., 2, :] = _cross(z, x), z
-    return rotation, -(z * up).sum(-1)
-
-
-def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Return a x b of (..., 3); numpy's takes several times as long for so few."""
-    product = np.empty(a.shape)
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        product[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
-    return product
+    shape, joints = confidence.shape[:-1], confidence.shape[-1]
+    count = math.prod(shape)
+    up = np.empty((0, 3)) if up_in_cam is None else np.broadcast_to(up_in_cam, (*shape, 3)).reshape(-1, 3)
+    found = CanonicalArrays(
+        np.empty((count, joints, 3), np.float32), np.empty((count, 3, 3)), np.empty(count), np.empty(count)
+    )
+    find_canonical_poses(
+        np.ascontiguousarray(rays).reshape(-1, joints, 2), np.ascontiguousarray(confidence).reshape(-1, joints),
+        np.ascontiguousarray(up), found,
+    )
+    return CanonicalPoses(
+        found.pose2d.reshape(*shape, joints, 3), found.view_from_cam.reshape(*shape, 3, 3), found.size.reshape(shape),
+        found.steepness.reshape(shape),
+    )
 
 
 def up_in_cameras(cam_from_world: FloatArray, up: str) -> FloatArray:

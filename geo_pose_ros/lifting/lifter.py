@@ -14,6 +14,7 @@ from ..inference.base import InferenceBackend, create_backend, warm_up
 from ..inference.model_card import INPUT_NAME, VIEW_NAME, ModelCard, default_model, load_card
 from ..skeleton import BODY17
 from .canonical import CanonicalPoses, Poses, camera_heights, canonical_poses, up_in_cameras
+from .kernels import turn_back
 from .root import locate_root
 from .settings import LifterConfig
 
@@ -154,21 +155,20 @@ class PoseLifter:
         if self.card.gravity:
             given[VIEW_NAME] = canonical.view[usable]
         lifted = self._backend.infer(given)
-        xyz = lifted['xyz'].astype(np.float64)
-        view_from_cam = canonical.view_from_cam[usable]
+        xyz, errors, rows = lifted['xyz'].astype(float), lifted['sigma'].astype(float), np.flatnonzero(usable)
+        view_from_cam = canonical.view_from_cam.reshape(-1, 3, 3)
         up = height = None
         if height_m is not None and up_in_cam is not None:
-            up = (view_from_cam @ _of_views(up_in_cam, usable, 3)[..., None])[..., 0]
+            up = (view_from_cam[rows] @ _of_views(up_in_cam, usable, 3)[..., None])[..., 0]
             height = _of_views(height_m, usable, 2)
         # Confidence 0 and not seen are the same, so that the zeros of unseen rays do not count.
         found = locate_root(
-            xyz, lifted['sigma'].astype(np.float64), canonical.rays[usable], batch[..., 2].astype(np.float64),
-            up=up, height_m=height, lengths=None if lengths is None else lengths[np.nonzero(usable)[1]],
+            xyz, errors, canonical.rays[usable], batch[..., 2].astype(np.float64), up=up, height_m=height,
+            lengths=None if lengths is None else lengths[np.nonzero(usable)[1]],
         )
-        # Row vectors: times view_from_cam is the way back from the virtual camera to the real one.
-        placed = np.concatenate((found.scale[:, None, None] * xyz, found.root[:, None]), 1) @ view_from_cam
-        pose[usable], root[usable] = placed[:, :-1], placed[:, -1]
-        sigma[usable], spread[usable] = lifted['sigma'], found.spread
+        flat = pose.reshape(-1, *pose.shape[2:]), root.reshape(-1, 3)
+        turn_back(rows, xyz, found.root, found.scale, view_from_cam, *flat)
+        sigma[usable], spread[usable] = errors, found.spread
         return LiftedPoses(pose, sigma, root, spread)
 
     def close(self) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.geometry.rigid import transform_points
-from geo_pose_ros.lifting.canonical import MIN_JOINTS, canonical_poses, up_in_cameras
+from geo_pose_ros.lifting.canonical import canonical_poses, up_in_cameras
+from geo_pose_ros.lifting.kernels import MIN_JOINTS
 from geo_pose_ros.lifting.root import solve_root
 from test.scenes import person, ring_rig
 
@@ -102,7 +103,7 @@ def test_an_axis_that_is_none_is_refused() -> None:
 def test_shapes_that_do_not_agree_are_refused() -> None:
     with pytest.raises(ShapeError, match='canonical_poses'):
         canonical_poses(np.zeros((17, 3)), np.zeros(17))
-    with pytest.raises(ShapeError, match='solve_root'):
+    with pytest.raises(ShapeError, match='locate_root'):
         solve_root(np.zeros((17, 3)), np.zeros((17, 3)), np.zeros(17))
 
 

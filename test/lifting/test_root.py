@@ -8,7 +8,7 @@ import pytest
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.lifting.canonical import up_in_cameras
-from geo_pose_ros.lifting.root import bone_scale, locate_root, root_spread, solve_root
+from geo_pose_ros.lifting.root import locate_root, solve_root
 from geo_pose_ros.skeleton import BODY17
 from test.scenes import person, ring_rig
 
@@ -59,12 +59,12 @@ def test_known_bones_give_the_size() -> None:
     found = locate_root(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=lengths)
     assert found.scale == pytest.approx(1.25)
     np.testing.assert_allclose(found.root, root, rtol=1e-6)
-    assert np.isnan(bone_scale(pose, np.full(16, np.nan), root))
     # A bone along the ray does not count, whatever its length.
-    ray = pose[_CHILD[0]] - pose[_PARENT[0]]
-    lengths = np.full(16, np.nan)
+    along, lengths = pose.copy(), np.full(16, np.nan)
+    along[_CHILD[0]] = pose[_PARENT[0]] + 0.1 * root
     lengths[0] = 7.0
-    assert np.isnan(bone_scale(pose, lengths, ray))
+    seen = (along + root)[:, :2] / (along + root)[:, 2:]
+    assert locate_root(along, _SIGMA, seen, np.ones(17), lengths=lengths).scale == 1.0
     # Unknown lengths change nothing.
     same = locate_root(0.8 * pose, _SIGMA, rays, np.ones(17), lengths=np.full(16, np.nan))
     np.testing.assert_allclose(same.root, 0.8 * root, rtol=1e-6)
@@ -82,15 +82,20 @@ def test_a_floor_that_cannot_be_what_a_foot_stands_on_is_not_used() -> None:
     assert not upwards.grounded
 
 
+def _spread(*given: np.ndarray) -> float:
+    """Return the spread by the joints' errors and people's sizes, without what pose and joints share."""
+    return float(np.sqrt(locate_root(*given).spread ** 2 - 0.05**2))
+
+
 def test_few_joints_close_together_say_little_about_the_distance() -> None:
     pose, _, rays = _standing()
-    whole = root_spread(pose, _SIGMA, rays, np.ones(17))
+    whole = _spread(pose, _SIGMA, rays, np.ones(17))
     few = np.zeros(17)
     few[[8, 9, 10, 11, 14]] = 1.0
-    head = root_spread(pose, _SIGMA, rays, few)
+    head = _spread(pose, _SIGMA, rays, few)
     assert 0.08 < whole < 0.1
     assert head > 1.3 * whole
-    assert np.isnan(root_spread(pose, _SIGMA, rays, np.zeros(17)))
+    assert np.isnan(_spread(pose, _SIGMA, rays, np.zeros(17)))
 
 
 def test_the_spread_is_that_of_the_solved_distance() -> None:
@@ -98,7 +103,7 @@ def test_the_spread_is_that_of_the_solved_distance() -> None:
     rng = np.random.default_rng(0)
     moved = pose + 0.03 * rng.standard_normal((4000, 17, 3))
     solved = solve_root(moved, np.broadcast_to(rays, (4000, 17, 2)), np.ones((4000, 17)))
-    said = root_spread(pose, _SIGMA, rays, np.ones(17))
+    said = _spread(pose, _SIGMA, rays, np.ones(17))
     assert np.log(solved[:, 2] / root[2]).std() == pytest.approx(np.sqrt(said**2 - 0.08**2), rel=0.15)
 
 
@@ -106,5 +111,7 @@ def test_what_does_not_agree_is_refused() -> None:
     pose, _, rays = _standing()
     with pytest.raises(ShapeError, match='received one of up and height_m'):
         locate_root(pose, _SIGMA, rays, np.ones(17), up=_UP)
-    with pytest.raises(ShapeError, match=r'bone_scale: received poses \(17, 2\)'):
-        bone_scale(rays, np.ones(16), np.ones(3))
+    with pytest.raises(ShapeError, match=r'locate_root: received pose \(17, 2\)'):
+        locate_root(rays, _SIGMA, rays, np.ones(17))
+    with pytest.raises(ShapeError, match=r'lengths \(15,\); expected'):
+        locate_root(pose, _SIGMA, rays, np.ones(17), lengths=np.ones(15))

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from ...compiled import Bool1D, Bool2D, Bool3D, Float1D, Float2D, Float3D, Float4D, Int1D, helper, kernel
+from ...compiled import Bool1D, Bool2D, Bool3D, Float2D, Float3D, Float4D, Int1D, helper, kernel
+from ...geometry.kernels import insert_sorted
 from ...skeleton import BODY17, mirror_of
 from .covariance import INLIER_WEIGHT, UNKNOWN_DEPTH_M, contradicted_variance
 from .equations import find_residuals, read_views
@@ -73,22 +74,9 @@ def _mirrored_over_own(P: Float2D, xn: Float2D, predicted: Float2D, moved: Float
             continue
         x = (P[0, 0] * X + P[0, 1] * Y + P[0, 2] * Z + P[0, 3]) / z
         y = (P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]) / z
-        n = _insert(own, n, (xn[j, 0] - x) ** 2 + (xn[j, 1] - y) ** 2)
-        m = _insert(other, m, (xn[MIRROR[j], 0] - x) ** 2 + (xn[MIRROR[j], 1] - y) ** 2)
+        n = insert_sorted(own, n, (xn[j, 0] - x) ** 2 + (xn[j, 1] - y) ** 2)
+        m = insert_sorted(other, m, (xn[MIRROR[j], 0] - x) ** 2 + (xn[MIRROR[j], 1] - y) ** 2)
     return math.sqrt(other[(m - 1) // 2] / own[(n - 1) // 2]) if n and m else np.nan
-
-
-@helper
-def _insert(ordered: Float1D, count: int, value: float) -> int:
-    """Put a value, unless it is NaN, among the first ``count`` of ``ordered``; return how many these are then."""
-    if not math.isfinite(value):
-        return count
-    i = count
-    while i and ordered[i - 1] > value:
-        ordered[i] = ordered[i - 1]
-        i -= 1
-    ordered[i] = value
-    return count + 1
 
 
 @kernel('suspects')

@@ -62,9 +62,10 @@ def headline_of(report: RecordingReport) -> str:
     if seeing < _JUDGING:
         by = {0: 'without a rig', 1: 'with one camera', 2: 'with two cameras'}[seeing]
         return f'{words}; how well their joints are known cannot be judged {by}'
-    left_out = [camera.left_out_px for camera in report.cameras.values() if np.isfinite(camera.left_out_px)]
-    said = f'left-out camera {np.median(left_out):.1f} px' if left_out else f'cameras agree to {report.error_px:.1f} px'
-    return f'{words}, joints \N{PLUS-MINUS SIGN}{_sigma_mm(report):.0f} mm; {said}'
+    return (
+        f'{words}, joints \N{PLUS-MINUS SIGN}{_sigma_mm(report):.0f} mm; '
+        f'{seeing} cameras agree to {report.error_px:.1f} px'
+    )
 
 
 def _sigma_mm(report: RecordingReport) -> float:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import GeoPoseError
-from ..messages.diagnostics import Status
+from ..findings import Verdict
+from ..messages.diagnostics import Status, verdict_from_statuses
 from ..types import Bodies3D, Frame, Keypoints2D
 
 
@@ -65,6 +66,11 @@ class Instant:
     def camera(self, name: str) -> Status | None:
         """Return what diagnostics say of a camera; None if nothing."""
         return self.statuses.get(f'camera {name}')
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What diagnostics say in all; None where they say nothing."""
+        return verdict_from_statuses(self.statuses.values())
 
     @property
     def pipeline(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import NS_PER_S
+from ..findings import Verdict, worst
 from ..messages.diagnostics import Level
 from ..page import clock
 from ..types import Bodies3D
@@ -39,6 +40,9 @@ class Panel:
             labels = {'images': 'images', 'covariance': 'uncertainty', 'trails': 'trails', 'names': 'ids'}
             self._boxes = {name: gui.add_checkbox(label, True) for name, label in labels.items()}
             self._kind = gui.add_dropdown('compare with', tuple(kinds), initial_value=NONE)
+        # Of the whole recording; live it comes with each instant.
+        self.verdict: Verdict | None = None
+        self._verdict = gui.add_markdown('')
         with gui.add_folder('Cameras'):
             self._cameras = gui.add_markdown('')
             if self._names:
@@ -63,7 +67,9 @@ class Panel:
 
     def describe(self, instant: Instant) -> None:
         """Renew what the panel says."""
-        said = camera_table(self._names, instant)
+        verdict = self.verdict or instant.verdict
+        _set(self._verdict, 'content', verdict_words(verdict))
+        said = camera_table(self._names, instant, verdict)
         if instant.pipeline:
             said += f'\n\n{instant.pipeline}'
         _set(self._cameras, 'content', said)
@@ -160,12 +166,23 @@ def _set(handle: object, name: str, value: object) -> None:
         setattr(handle, name, value)
 
 
-def camera_table(names: Sequence[str], instant: Instant) -> str:
-    """Return the state of cameras, in Markdown."""
+def verdict_words(verdict: Verdict | None) -> str:
+    """Return a verdict in Markdown: headline and findings with their remedies; '' without one."""
+    if verdict is None:
+        return ''
+    rows = [f'{_MARKS[verdict.severity]} **{verdict.in_words}**']
+    rows += [f'{_MARKS[found.severity]} {found.in_words}' for found in verdict.findings if found.severity]
+    return '\n\n'.join(rows)
+
+
+def camera_table(names: Sequence[str], instant: Instant, verdict: Verdict | None = None) -> str:
+    """Return the state of cameras at an instant, in Markdown, each at least as bad as the verdict says."""
     rows = []
     for name in names:
         status = instant.camera(name)
-        mark = _UNKNOWN if status is None else _MARKS[min(status.level, Level.ERROR)]
+        found = worst(verdict.about(f'camera {name}')) if verdict is not None else None
+        levels = [int(level) for level in (found, None if status is None else status.level) if level is not None]
+        mark = _MARKS[min(max(levels), Level.ERROR)] if levels else _UNKNOWN
         rows.append(f'{mark} **{name}** {status.message if status is not None else ""}'.rstrip())
     return '\n\n'.join(rows)
 

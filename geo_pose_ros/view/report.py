@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -128,8 +128,23 @@ class MeasuredRecording:
         return verdict_of(report, config, partial(name_moment, report.start_ns), beside)
 
 
-def measure_recording(recording: Recording, config: ReportConfig) -> MeasuredRecording:
-    """Read a recording once and return what it is like.
+def judge_recording(
+    paths: Sequence[Path], rig: CameraRig | None = None, stop: Callable[[], bool] = lambda: False
+) -> Verdict:
+    """Return the verdict of the bags ``paths``, as their report says it; ``stop`` ends it early.
+
+    Raises:
+        BagError: if a bag cannot be read.
+    """
+    config = ReportConfig(left_out_sets=0)
+    with Recording(paths, rig) as recording:
+        return measure_recording(recording, config, stop).verdict(config)
+
+
+def measure_recording(
+    recording: Recording, config: ReportConfig, stop: Callable[[], bool] | None = None
+) -> MeasuredRecording:
+    """Read a recording once and return what it is like; without ``stop``, which ends it early, it shows progress.
 
     Images are not read where a camera has keypoints: their stamps say the same.
     """
@@ -140,7 +155,12 @@ def measure_recording(recording: Recording, config: ReportConfig) -> MeasuredRec
     only_images = {source.camera for source in recording.counts if source.kind == IMAGE} - with_keypoints
     kinds = {BODIES, KEYPOINTS, DIAGNOSTICS} | ({IMAGE} if only_images else set())
     total = sum(count for source, count in recording.counts.items() if source.kind in kinds)
-    for one in tqdm(recording.stream(kinds), desc='report', total=total, unit='message', disable=None, leave=False):
+    messages = recording.stream(kinds)
+    if stop is None:
+        messages = tqdm(messages, desc='report', total=total, unit='message', disable=None, leave=False)
+    for one in messages:
+        if stop is not None and stop():
+            break
         try:
             if one.source.kind == BODIES:
                 bodies = one.bodies()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ import numpy as np
 from ..arrays import NS_PER_S, FloatArray
 from ..bags.recording import BODIES, IMAGE, Recording
 from ..errors import GeoPoseError
+from ..findings import Verdict
 from ..types import Bodies3D, CameraRig
 from .instant import Instant
 from .panel import Panel, TimeLine
@@ -90,13 +92,17 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
     stage.show(playback.at(playback.start_ns), Shown(), ())
     period_s = 1.0 / config.rate_hz
     line = TimeLine(stage, playback, config.play)
-    with Screen(stage, recording.rig, recording.cameras) as screen, ThreadPoolExecutor(1, 'read ahead') as reader:
+    with (
+        Screen(stage, recording.rig, recording.cameras) as screen, ThreadPoolExecutor(1, 'read ahead') as reader,
+        Judging(recording) as judging,
+    ):
         for finding in find_missing(recording, BODIES, IMAGE):
             stage.gui.add_markdown(f'\N{WARNING SIGN} {finding.text}')
         ahead: Future[None] | None = None
         last_s, played = time.monotonic(), line.playing
         while not stop():
             now_s = time.monotonic()
+            screen.panel.verdict = judging.verdict
             line.advance(now_s - last_s)
             if line.jumped:
                 stage.forget_trails()
@@ -111,6 +117,29 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
             if line.playing and (ahead is None or ahead.done()):
                 ahead = reader.submit(playback.prepare, min(line.time_ns + NS_PER_S, playback.end_ns))
             time.sleep(max(0.0, period_s - (time.monotonic() - now_s)))
+
+
+class Judging(AbstractContextManager['Judging']):
+    """Judges a recording in a thread of its own, as `geo_pose report` does; a context manager."""
+
+    def __init__(self, recording: Recording) -> None:
+        """Begin; the bags are opened once more, as a reader is for one thread."""
+        from .report import judge_recording
+
+        self._closed = threading.Event()
+        self._thread = ThreadPoolExecutor(1, 'judge')
+        self._judged = self._thread.submit(judge_recording, recording.paths, recording.rig, self._closed.is_set)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict; None before it is known, or where the bags cannot be read once more."""
+        if not self._judged.done() or self._judged.exception() is not None:
+            return None
+        return self._judged.result()
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._thread.shutdown()
 
 
 def opening(recording: Recording) -> tuple[float, FloatArray | None]:

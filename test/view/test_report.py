@@ -36,7 +36,7 @@ def test_a_good_recording(tmp_path, capsys):
     write_walk(tmp_path / 'walk', sets=90)
     assert cli.main(['report', str(tmp_path / 'walk'), '--left-out-sets', '20']) == 0
     assert capsys.readouterr().out.startswith(
-        'good: 1 person, joints \N{PLUS-MINUS SIGN}20 mm; left-out camera 0.4 px\n  ok    Nothing stands out')
+        'good: 1 person, joints \N{PLUS-MINUS SIGN}20 mm; 4 cameras agree to 0.0 px\n  ok    Nothing stands out')
     html = (tmp_path / 'walk.html').read_text()
     said = words(html)
     assert outside(html) == []

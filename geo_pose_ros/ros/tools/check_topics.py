@@ -10,8 +10,9 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from ...errors import GeoPoseError
-from ...findings import Finding, Severity
+from ...findings import Finding, Severity, Verdict
 from ...messages.camera_info import intrinsics_from_camera_info
+from ...messages.diagnostics import DIAGNOSTIC_ARRAY, diagnostics_from_message, verdict_from_statuses
 from ...messages.factory import Message
 from ...rigs.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from ..io.message_factory import message_class
@@ -26,8 +27,14 @@ def check_topics(listen_s: float) -> Iterator[Finding]:
 
 
 def check_graph(node: Node, listen_s: float) -> Iterator[Finding]:
-    """Check what ``node`` sees of others within ``listen_s`` seconds."""
+    """Check what ``node`` sees of others within ``listen_s`` seconds, and say what running nodes say of themselves."""
+    verdicts = Verdicts()
+    heard = node.create_subscription(message_class(DIAGNOSTIC_ARRAY), '/diagnostics', ignore, profile(20))
     kinds, infos = _listen(node, listen_s)
+    for message in waiting_messages(heard):
+        verdicts.take(message)
+    node.destroy_subscription(heard)
+    yield from verdicts.findings()
     published = [
         topic for topic, kind in kinds.items()
         if kind in (IMAGE, COMPRESSED_IMAGE) and '/annotated/' not in topic and node.get_publishers_info_by_topic(topic)
@@ -39,6 +46,28 @@ def check_graph(node: Node, listen_s: float) -> Iterator[Finding]:
         yield from _check_publishers(node, topic)
     for topic in sorted(topic for topic, kind in kinds.items() if kind == CAMERA_INFO):
         yield from _check_info(topic, infos.get(topic))
+
+
+class Verdicts:
+    """The last verdict of every node that says one."""
+
+    def __init__(self) -> None:
+        """Begin without one."""
+        self._by_node: dict[str, Verdict] = {}
+
+    def take(self, message: Message) -> None:
+        """Take a DiagnosticArray, which one node sent."""
+        verdict = verdict_from_statuses(diagnostics_from_message(message))
+        if verdict is not None:
+            self._by_node[str(message.status[0].hardware_id)] = verdict
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what the nodes found, and of a node that found nothing its headline."""
+        for node, verdict in sorted(self._by_node.items()):
+            if verdict.severity:
+                yield from verdict.findings
+            else:
+                yield Finding(Severity.OK, f'{node}: {verdict.in_words}')
 
 
 def _listen(node: Node, listen_s: float) -> tuple[dict[str, str], dict[str, Message]]:

@@ -10,7 +10,8 @@ from typing import Any, TextIO
 
 import rclpy
 
-from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Status, diagnostics_from_message
+from ...findings import Severity, Verdict, as_lines
+from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Status, diagnostics_from_message, verdict_from_statuses
 from ..io.message_factory import message_class
 from ..io.qos import profile
 from .standalone import standalone_node, stop_at_signals
@@ -36,6 +37,11 @@ class Board:
         statuses = {status.name: status for status in diagnostics_from_message(message, self.node)}
         if statuses:
             self.statuses, self.at_s = statuses, now_s
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the node says of itself; None before it does."""
+        return verdict_from_statuses(self.statuses.values())
 
     @property
     def worst(self) -> int:
@@ -66,10 +72,9 @@ class Board:
                   f'{_value(status.values, "clock_error_ms"):>10}{px:>7}  {status.message}'[:width]
             lines.append(row.replace(state, f'{_COLOURS[status.level]}{state}{_RESET}', 1) if colour else row)
         lines.append('')
-        for name in ('pipeline', 'rig', *sorted(set(self.statuses) - {'pipeline', 'rig'})):
-            one = self.statuses.get(name)
-            if one is not None and one.level and not name.startswith('camera '):
-                lines.append(f'{name}: {_LEVELS[one.level]}: {one.message}'[:width])
+        verdict = self.verdict
+        if verdict is not None:
+            lines += [line[:width] for line in (verdict.in_words, *as_lines(verdict.findings, least=Severity.WARNING))]
         stages = [f'{key.removeprefix("stage_ms ")} {value}' for key, value in values.items()
                   if key.startswith('stage_ms ')]
         if stages:

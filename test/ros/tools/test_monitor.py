@@ -12,9 +12,9 @@ from types import SimpleNamespace
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-from geo_pose_ros.findings import Severity
+from geo_pose_ros.findings import Finding, Severity, Verdict
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
+from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message, verdict_to_status
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.tools.check_topics import check_graph
 from geo_pose_ros.ros.tools.monitor import Board, show
@@ -27,10 +27,9 @@ CAMERAS = [
     Status('camera left', Level.OK, 'ok', {'rate_hz': '30.0', 'age_s': '0.012', 'clock_error_ms': ''}),
     Status('camera right', Level.ERROR, 'silent for 4.0 s; check its driver', {'rate_hz': '0.0', 'age_s': '4.0'}),
 ]
-RIG_STATUS = Status(
-    'rig', Level.WARN, "camera 'left' moved: its keypoints lie 14 px beside the bodies",
-    {'reprojection_px left': '14.2'},
-)
+RIG_STATUS = Status('rig', Level.OK, 'ok', {'reprojection_px left': '14.2'})
+OFF = Finding(Severity.WARNING, 'is off by 14 px', 'Calibrate.', 'camera left')
+VERDICT = verdict_to_status(Verdict('2 people', (OFF,)))
 
 
 def board(*statuses, node='pose_node'):
@@ -40,13 +39,14 @@ def board(*statuses, node='pose_node'):
 
 
 def test_the_table():
-    lines = board(PIPELINE, *CAMERAS, RIG_STATUS).lines(100.5, 200, colour=False)
+    lines = board(PIPELINE, *CAMERAS, RIG_STATUS, VERDICT).lines(100.5, 200, colour=False)
     assert lines[0].startswith('pose_node: 8.31 sets/s   latency 120.5 ms, p95 180.0 ms   people 2')
     [left] = [line for line in lines if line.startswith('left')]
     assert left.split() == ['left', 'ok', '30.0', '0.012', '-', '14.2', 'ok']
     [right] = [line for line in lines if line.startswith('right')]
     assert right.split()[1] == 'ERROR' and right.endswith('silent for 4.0 s; check its driver')
-    assert "rig: WARN: camera 'left' moved: its keypoints lie 14 px beside the bodies" in lines
+    start = lines.index('fair: 2 people')
+    assert lines[start + 1 : start + 3] == ['  warn  camera left: is off by 14 px', '        Calibrate.']
     assert lines[-1] == 'ms per stage: detect 40.1'
     assert all(len(line) <= 60 for line in board(PIPELINE, *CAMERAS).lines(100.5, 60, colour=False))
     coloured = board(PIPELINE, *CAMERAS).lines(100.5, 200, colour=True)
@@ -56,7 +56,7 @@ def test_the_table():
 def test_silence_and_other_nodes():
     assert 'nothing on /diagnostics yet' in board(PIPELINE, node='other').lines(100.0, 200, colour=False)[0]
     assert board(PIPELINE).lines(110.0, 200, colour=False)[0].startswith('pose_node: silent for 10 s.')
-    assert (board(PIPELINE).worst, board(PIPELINE, RIG_STATUS).worst, board(*CAMERAS).worst) == (0, 1, 2)
+    assert (board(PIPELINE).worst, board(PIPELINE, VERDICT).worst, board(*CAMERAS).worst) == (0, 1, 2)
     assert Board('nobody').worst == 2
 
 

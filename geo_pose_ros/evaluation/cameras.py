@@ -38,6 +38,8 @@ class CameraStatistics:
         self._people = self._unmatched = self._matched = self._exchanged = 0
         # Sets with a body wholly in the image, those of them with a person found, and with a body found.
         self._sights = np.zeros(3, np.int64)
+        # Per set: 1 with a body wholly in the image and nobody found, 0 with somebody found, -1 without such a body.
+        self._blind: list[IntArray] = []
         # Per cell: sums of x, y, length and number of the residuals.
         self._grid: FloatArray | None = None
 
@@ -94,6 +96,7 @@ class CameraStatistics:
         self._people += int(found[inside].sum())
         self._unmatched += int((found - matched)[inside].sum())
         seen = inside & view.delivered
+        self._blind.append(np.where(seen, found == 0, -1))
         self._sights += seen.sum(), (seen & (found > 0)).sum(), (seen & (matched > 0)).sum()
 
     def _add_to_grid(self, camera: Camera, at: FloatArray, residual: FloatArray) -> None:
@@ -132,6 +135,7 @@ class CameraStatistics:
             unmatched=self._unmatched / self._people if self._people else _NAN,
             exchanged=self._exchanged / self._matched if self._matched else _NAN,
             in_view=in_view, found=found, matched=matched,
+            blind_ns=_longest_blind(np.concatenate([np.zeros(0, np.int64), *self._blind]), sets_ns),
         )
 
     def _over_the_image(self) -> tuple[FloatArray, float, ResidualField | None]:
@@ -160,6 +164,15 @@ def _shared(grid: FloatArray) -> float:
     solved, *_ = np.linalg.lstsq(terms * root, sums[:, :2] / count[:, None] * root, rcond=None)
     total = float(sums[:, 2].sum())
     return float((count * np.linalg.norm(terms @ solved, axis=1)).sum()) / total if total > 0.0 else 0.0
+
+
+def _longest_blind(blind: IntArray, sets_ns: IntArray) -> tuple[int, int]:
+    """Return first and last stamp of the longest time with bodies in the image of which none was found; (0, 0)."""
+    judged = np.flatnonzero(blind >= 0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], blind[judged], [0]])))
+    stamps_ns = sets_ns[len(sets_ns) - len(blind) :][judged]
+    runs = [(int(stamps_ns[a]), int(stamps_ns[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return max(runs, key=lambda run: run[1] - run[0], default=(0, 0))
 
 
 def _gaps(stamps_ns: IntArray, bins: TimeBins, least_ns: float, period_ns: float) -> tuple[tuple[int, int], ...]:

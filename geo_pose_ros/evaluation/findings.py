@@ -251,6 +251,14 @@ def _sights(report: RecordingReport, config: ReportConfig, name_time: TimeName) 
                 f'found nobody while the others saw somebody in its view in {n - camera.found} of {n} sets.',
                 'Is it covered, dark, out of focus or turned away? Look at its image.', where, 'sees nobody',
             )
+        elif (run := report.spans_s([camera.blind_ns])[0])[1] - run[0] > config.outlier_s:
+            to_end = run[1] > 0.95 * report.duration_s
+            when = f'since {name_time(run[0])}' if to_end else f'from {name_time(run[0])} to {name_time(run[1])}'
+            yield Finding(
+                Severity.ERROR if to_end else Severity.WARNING,
+                f'found nobody while the others saw somebody in its view {when}.',
+                'Was it covered, turned, or something put before it? Look at its image.', where, 'sees nobody',
+            )
         elif camera.matched < config.sights_ratio * n:
             yield Finding(
                 Severity.ERROR,

@@ -108,6 +108,7 @@ class CameraSummary:
         unmatched: share of people without a body among those detected while a body was in the image.
         exchanged: share of the matched bodies whose left and right the detector exchanged.
         in_view: sets in which it delivered and a body of the others was wholly in its image.
+        blind_ns: first and last stamp of the longest time in which it found nobody of them.
         found, matched: those of them in which it found somebody, and a body.
     """
 
@@ -133,6 +134,7 @@ class CameraSummary:
     in_view: int
     found: int
     matched: int
+    blind_ns: tuple[int, int]
 
     @property
     def silent_s(self) -> float:

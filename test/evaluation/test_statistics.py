@@ -203,3 +203,46 @@ def test_no_rig_no_camera_no_body():
     empty = RecordingStatistics(BODY17, ring_rig(2), ReportConfig()).report()
     assert (empty.sets, empty.bodies, empty.duration_s) == (0, (), 0.0)
     assert [camera.frames for camera in empty.cameras.values()] == [0, 0]
+
+
+def test_what_a_camera_contributes_is_counted():
+    def change(name, number, k):
+        covered = name == 'cam0' and 90 <= number < 240
+        return replace(k, xy=k.xy[:0], confidence=k.confidence[:0], hints=None) if covered else k
+
+    cameras = recorded(shift=lambda name, number: (900.0 * (name == 'cam1'), 0.0), change=change).cameras
+    assert [(c.in_view, c.found, c.matched) for c in list(cameras.values())[:3]] == [
+        (300, 150, 150), (300, 300, 0), (300, 300, 300)]
+    assert cameras['cam0'].blind_ns == (stamp_of(90), stamp_of(239)) and cameras['cam2'].blind_ns == (0, 0)
+
+
+def test_a_calibration_moves_all_joints_alike_and_a_detector_does_not():
+    rng = np.random.default_rng(0)
+
+    def change(name, number, k):
+        middle = np.array([320.0, 240.0])
+        if name == 'cam0':
+            return replace(k, xy=k.xy + 0.1 * (k.xy - middle) + (5.0, 0.0))
+        return replace(k, xy=k.xy + rng.normal(0.0, 10.0, k.xy.shape)) if name == 'cam1' else k
+
+    cameras = recorded(change=change).cameras
+    assert cameras['cam0'].shared > 0.9 and cameras['cam1'].shared < 0.2
+    metres = np.linalg.norm(ring_rig(4)['cam1'].position_m[:2])
+    scale = 1e3 * metres / ring_rig(4)['cam1'].intrinsics.K[0, 0]
+    assert cameras['cam1'].residual_mm == pytest.approx(scale * cameras['cam1'].residual_px, rel=0.1)
+
+
+def test_people_at_once_leave_out_who_is_there_for_a_blink():
+    def bodies(number):
+        count = 3 if number == 100 else 2 if number > 150 else 1
+        return bodies_at(number, [person(i, (i, 0.0)) for i in range(count)], range(9))
+
+    assert recorded(bodies=bodies).most_people == 2
+
+
+def test_an_error_is_corrected_by_what_the_fit_takes():
+    rng = np.random.default_rng(1)
+    for views, factor in ((2, 2.0), (4, 1.265)):
+        report = recorded(60, rig=ring_rig(views), shift=lambda name, number: tuple(rng.normal(0.0, 2.0, 2)))
+        usual = np.median([camera.residual_px for camera in report.cameras.values()])
+        assert report.error_px == pytest.approx(factor * usual, rel=0.1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from geo_pose_ros.evaluation import statistics
-from geo_pose_ros.evaluation.settings import ReportConfig
-from geo_pose_ros.evaluation.verdict import RecentVerdict, verdict_of
-from geo_pose_ros.findings import Finding, Severity, Verdict
+from dataclasses import replace
 
-from .moving import recorded
+from geo_pose_ros.evaluation import statistics
+from geo_pose_ros.evaluation.quality import ObservedSet
+from geo_pose_ros.evaluation.settings import ReportConfig
+from geo_pose_ros.evaluation.verdict import RecentVerdict, headline_of, verdict_of
+from geo_pose_ros.findings import RAYS, Finding, Severity, Verdict
+
+from ..scenes import ring_rig
+from .moving import bodies_at, pose, recorded, seen_by, stamp_of
 
 FAR = Finding(Severity.ERROR, 'their rays pass by 3.1 m', 'Are they exchanged?', 'rig', 'rays')
 
@@ -40,3 +44,60 @@ def test_what_is_noted_replaces_the_same_place_and_kind(monkeypatch):
 
 def test_without_a_set_a_node_says_what_is_noted():
     assert RecentVerdict().verdict([FAR]) == Verdict('no set yet', (FAR,))
+
+
+def headline(cameras):
+    return headline_of(recorded(90, rig=ring_rig(cameras)))
+
+
+def test_the_headline_says_people_first_and_no_number_that_cannot_be_judged():
+    assert headline(4) == '1 person, joints \N{PLUS-MINUS SIGN}20 mm; 4 cameras agree to 0.0 px'
+    assert headline(2) == '1 person; how well their joints are known cannot be judged with two cameras'
+    assert headline(1) == '1 person; how well their joints are known cannot be judged with one camera'
+
+
+def sets_of(rig, numbers, shift=(0.0, 0.0)):
+    """Return sets in which cam0 is off by ``shift`` px."""
+    for number in numbers:
+        joints, stamp_ns = pose(number / 30.0), stamp_of(number)
+        keypoints = {
+            name: seen_by(rig, name, joints, stamp_ns, shift if name == 'cam0' else (0.0, 0.0)) for name in rig.names
+        }
+        yield ObservedSet(stamp_ns, keypoints, bodies_at(number, [joints]))
+
+
+def test_a_node_is_judged_by_its_last_seconds_and_what_is_over_is_held_for_some():
+    rig, recent = ring_rig(4), RecentVerdict()
+    said = {}
+    for numbers, shift in ((range(150), (30.0, 0.0)), (range(150, 900), (0.0, 0.0))):
+        for seen in sets_of(rig, numbers, shift):
+            recent.add(seen, rig)
+            number = round((seen.stamp_ns - stamp_of(0)) * 30 / 1e9)
+            if number % 15 == 0:
+                said[number] = {(f.where, f.kind) for f in recent.verdict().findings}
+    moved = {('camera cam0', 'calibration')}
+    assert said[0] == set() and said[135] == moved and said[165] == moved
+    assert said[885] == set()
+    # Another rig begins anew.
+    for seen in sets_of(rig, range(900, 1050), (30.0, 0.0)):
+        recent.add(seen, rig)
+    assert recent.verdict().severity == Severity.ERROR
+    other = ring_rig(4)
+    for seen in sets_of(other, range(1050, 1070)):
+        recent.add(seen, other)
+    assert recent.verdict().findings == ()
+
+
+def test_a_camera_whose_images_cannot_be_used_at_all_is_an_error():
+    rig, recent = ring_rig(4), RecentVerdict()
+    for seen in sets_of(rig, range(30)):
+        recent.add(replace(seen, keypoints={n: k for n, k in seen.keypoints.items() if n != 'cam2'}), rig)
+    lens = Finding(Severity.WARNING, 'calibrated for 440x768 px', '', 'camera cam2', 'unreadable')
+    assert recent.verdict([lens]).findings == (replace(lens, severity=Severity.ERROR),)
+
+
+def test_exit_status():
+    warning = Finding(Severity.WARNING, 'w')
+    rays = replace(FAR, kind=RAYS)
+    assert [Verdict('', found).exit_status for found in ((), (warning,), (replace(FAR, kind='clock'),), (rays,))] == [
+        0, 0, 1, 3]

@@ -54,11 +54,11 @@ def test_every_command_runs_or_says_what_it_needs(page, folder, tmp_path, monkey
             assert program == 'geo_pose', f'{page}: {command}'
             if words[0] == 'view' and find_spec('viser') is None:
                 # A robot has no viewer; the command says so.
-                assert cli.main(words) == 1
+                assert cli.main(words) == 2
                 assert 'viser' in capsys.readouterr().err
                 continue
-            # doctor says 1 for a machine that could be better.
-            assert cli.main(words) <= (words[0] == 'doctor'), f'{page}: {command}'
+            # doctor says 1 for a machine that could be better, process where nobody is seen, as in these grey images.
+            assert cli.main(words) <= (words[0] in ('doctor', 'process')), f'{page}: {command}'
 
 
 @pytest.mark.parametrize('page', PAGES)

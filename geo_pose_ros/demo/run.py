@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,10 @@ class Played:
     origin_ns: int
     loop_ns: int
     start_ns: int
+
+    def loop(self, stamp_ns: int) -> int:
+        """Return the number of the loop that a stamp lies in."""
+        return (stamp_ns - self.origin_ns) // self.loop_ns
 
     def phase(self, stamp_ns: int) -> float:
         """Return how far into its loop a stamp lies, in [0, 1)."""
@@ -136,7 +141,9 @@ def draw(out: Path, material: Material, observations: Sequence[ObservedSet], tim
         writer.write(views)
     if writer is not None:
         writer.release()
-    one_loop = [seen for seen in complete if seen.stamp_ns < complete[0].stamp_ns + times.loop_ns]
+    # Within one loop: right after its seam, one camera alone still follows who was there before.
+    loops = Counter(times.loop(seen.stamp_ns) for seen in complete)
+    one_loop = [seen for seen in complete if times.loop(seen.stamp_ns) == loops.most_common(1)[0][0]]
     over_time = [seen.bodies for seen in one_loop[:: max(1, len(one_loop) // 6)]]
     plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, one_loop)], rig)
 

@@ -46,7 +46,7 @@ def test_without_a_library_one_line_says_how_to_go_on(model, fake, monkeypatch, 
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(BackendError, match=message):
         create_backend(model, CONFIG)
-    assert main(['export', str(model), '--format', 'tensorrt']) == 1
+    assert main(['export', str(model), '--format', 'tensorrt']) == 2
     assert capsys.readouterr().err.count('\n') == 1
 
 
@@ -185,5 +185,5 @@ def test_export_builds_an_engine_from_an_onnx_file_without_torch(model, fake, mo
     assert 'double.fp16.engine' in capsys.readouterr().out
     sidecar = engine.read_sidecar(model.with_suffix('.fp16.engine'))
     assert (sidecar.precision, sidecar.max_batch) == ('fp16', 16)
-    assert main(['export', str(model.with_name('none.onnx')), '--format', 'tensorrt']) == 1
+    assert main(['export', str(model.with_name('none.onnx')), '--format', 'tensorrt']) == 2
     assert 'does not exist' in capsys.readouterr().err

@@ -43,11 +43,13 @@ from geo_pose_ros.calibration.clocks import synchronous, with_clocks
 from geo_pose_ros.calibration.people.matching import sight_people
 from geo_pose_ros.calibration.report import write_report
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig, WatchConfig
+from geo_pose_ros.calibration.sizes import people_sizes, size_ratios
 from geo_pose_ros.calibration.task import CalibrateTask, ScaleSource
 from geo_pose_ros.calibration.verdict import judge
 from geo_pose_ros.calibration.watch import CalibrationWatch
 from geo_pose_ros.calibration.world import align_rig, lever_m
 from geo_pose_ros.demo.footage import fetch_footage
+from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.settings import LifterConfig
@@ -307,6 +309,94 @@ def ring_of_twelve(data: Path, seeds: int) -> dict[str, Any]:
     }
 
 
+def recording(
+    data: Path, number: int
+) -> tuple[str, CameraRig, CameraRig, FloatArray, dict[str, list[Keypoints2D]], CalibrateTask]:
+    """Return kind, true rig, rig given, room centre, detections and task of one of many recordings.
+
+    1.5 to 60 s, one to three people; refined from 0 to 2 degrees and 0 to 50 mm, with right lenses, one that is 10 %
+    off or all 6 % off, some with free focal lengths; or from scratch, with clocks or without; by stature or distance.
+    """
+    rng = np.random.default_rng([number, 19])
+    rig = load_rigs(data / 'rigs.json')[RIGS[number % len(RIGS)]]
+    centre, clips = room_centre(rig), walking_clips(data)
+    kind = ('refine', 'refine', 'focal', 'scratch', 'sync')[number % 5]
+    seconds = 1.5 * 40.0 ** rng.uniform()
+    aside = centre + np.array([(0.0, 0.0, 0.0), (1.2, 0.6, 0.0), (-0.8, 1.1, 0.0)])
+    people = [walker(clips, rng, seconds) + aside[p] for p in range(1 + number % 3)]
+    if kind in ('refine', 'focal'):
+        error = rng.choice((0.0, 0.3, 1.0, 2.0))
+        lens = ('right', 'one', 'right', 'all')[number // 5 % 4]
+        factor = np.where((lens == 'all') | ((lens == 'one') & (np.arange(len(rig)) == rng.integers(len(rig)))),
+                          {'one': 1.1}.get(lens, 1.06), 1.0)
+        start = CameraRig(tuple(
+            replace(c, intrinsics=replace(c.intrinsics, K=c.intrinsics.K * np.array([[f, 1, 1], [1, f, 1], [1, 1, 1]])))
+            for c, f in zip(perturb_rig(rig, error, 0.025 * error, rng).cameras, factor, strict=True)
+        ))
+        config = replace(_QUICK, adjust=AdjustConfig(intrinsics='focal' if kind == 'focal' else 'fixed'))
+        kind = f'{kind}, lenses: {lens}'
+        return kind, rig, start, centre, record(rig, people, rng), CalibrateTask(config)
+    first, second = rig.names[:2]
+    apart_m = float(np.linalg.norm(rig[first].position_m - rig[second].position_m))
+    seen_longest = stature_m(people[0]) if len(people) == 1 else None
+    scale = ScaleSource(stature_m=seen_longest) if seen_longest else ScaleSource(distance=(first, second, apart_m))
+    offset = np.concatenate([[0.0], rng.uniform(-3.0, 3.0, len(rig) - 1)]) * (kind == 'sync')
+    seen = record(with_clocks(rig, offset), people, rng)
+    kind = f'{kind}, {"stature" if seen_longest else "distance"}'
+    return kind, rig, rig, centre, seen, CalibrateTask(_QUICK, True, kind.startswith('sync'), scale=scale)
+
+
+# Forty recordings in an hour.
+_QUICK = CalibrateConfig(instants=150)
+
+
+def recordings(data: Path, seeds: int) -> dict[str, Any]:
+    """Whatever is recorded, calibrate does no harm: what is written, and how it fares with another walk."""
+    rows: list[dict[str, Any]] = []
+    for number in range(40 * seeds // 3):
+        kind, rig, start, centre, seen, task = recording(data, number)
+        row: dict[str, Any] = {'number': number, 'kind': kind, 'images': max(len(images) for images in seen.values())}
+        rows.append(row)
+        try:
+            found = calibrate(seen, start, task)
+            row['refusal'] = found.refusal.what if found.refusal else ''
+        except CalibrationError as error:
+            row['refusal'] = str(error)
+        if row['refusal']:
+            print(json.dumps(row), flush=True)
+            continue
+        tally = Tally()
+        tally.add(found, rig, centre)
+        row |= {key: tally.result()[key] for key in ('rotation_deg', 'position_mm', 'inside_95')}
+        row['scale_percent'] = round(100.0 * (tally.scale[0] - 1.0), 2)
+        if found.given is not None:
+            rng = np.random.default_rng([number, 20])
+            fresh = record(rig, [walker(walking_clips(data), rng, 20.0) + centre], rng)
+            views = sight_people(tracklets_of(fresh, rig, _QUICK), rig, _QUICK).views(synchronous(rig))
+            rigs = synchronous(start), synchronous(found.rig)
+            row['left_out_px'] = [round(judge(r, views).score_px, 2) for r in rigs]
+            own = size_ratios(found.sizes_before, found.sizes)
+            other = size_ratios(*(people_sizes(r, views, 1) for r in rigs))
+            row['size_percent'] = (100.0 * (np.concatenate([own, other]) - 1.0)).round(2).tolist()
+        print(json.dumps(row), flush=True)
+    written = [row for row in rows if not row['refusal']]
+    refined, scratched = ([r for r in written if ('left_out_px' in r) == was] for was in (True, False))
+
+    def worst(key: str, of: Sequence[dict[str, Any]]) -> float:
+        return float(max((np.abs(r[key]).max() for r in of), default=0.0))
+
+    return {
+        'recordings': len(rows), 'written': len(written),
+        'size_change_max_percent': worst('size_percent', refined),
+        'left_out_grew': sum(r['left_out_px'][1] > r['left_out_px'][0] for r in refined),
+        'inside_95': round(float(np.mean([r['inside_95'] for r in written])), 3),
+        'scratch_position_max_mm': worst('position_mm', scratched),
+        'scale_stature_max_percent': worst('scale_percent', [r for r in scratched if 'stature' in r['kind']]),
+        'scale_distance_max_percent': worst('scale_percent', [r for r in scratched if 'distance' in r['kind']]),
+        'each': rows,
+    }
+
+
 def live(data: Path, seeds: int) -> dict[str, Any]:
     """A camera turned by 3 degrees after 10 s while sets come in: when it is named, and when a refinement mends it."""
     rows: dict[str, list[float]] = {'named_after_s': [], 'repaired_after_s': [], 'rotation_deg': []}
@@ -454,8 +544,8 @@ def adjusted_by(peer: str, rig: CameraRig, xy: FloatArray) -> tuple[CameraRig, f
 
 
 CASES = {
-    'demo': demo, 'refine': refine, 'scratch': scratch, 'sync': sync, 'ring': ring_of_twelve, 'live': live,
-    'watch': watch, 'peers': peers,
+    'demo': demo, 'recordings': recordings, 'refine': refine, 'scratch': scratch, 'sync': sync, 'ring': ring_of_twelve,
+    'live': live, 'watch': watch, 'peers': peers,
 }
 
 

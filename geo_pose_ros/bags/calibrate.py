@@ -1,4 +1,4 @@
-"""`geo_pose calibrate`: a rig from what the cameras of a bag saw of people."""
+"""`geo_pose calibrate`: a rig from what the cameras of a bag, or of several, saw of people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..calibration.calibrate import Calibrated, calibrate
+from ..calibration.calibrate import Calibrated
+from ..calibration.joined import calibrate_together
 from ..calibration.report import write_report
 from ..calibration.task import CalibrateTask
 from ..detection.settings import DetectorConfig
@@ -37,6 +38,7 @@ class CalibrationBag:
             unknowns. None: such a camera is an error.
         skeleton: of recorded keypoints.
         detector: for cameras of which images were recorded.
+        more: further recordings of the same cameras, which nobody touched in between.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class CalibrationBag:
     focal_guess: float | None = None
     skeleton: str = 'body17'
     detector: DetectorConfig = field(default_factory=DetectorConfig)
+    more: Sequence[Path] = ()
 
 
 def rig_with_intrinsics(
@@ -118,8 +121,13 @@ def calibrate_bag(
         chosen, rig = calibrated_cameras(chosen, images, rig)
         if not task.from_scratch:
             log_findings(require_possible(rig))
-        keypoints = read_keypoints(reader, chosen, rig, bag.skeleton, bag.detector)
-    found = calibrate(keypoints, rig, task)
+        recordings = [read_keypoints(reader, chosen, rig, bag.skeleton, bag.detector)]
+    choice = bag.cameras if isinstance(bag.cameras, CameraChoice) else CameraChoice()
+    for path in bag.more:
+        with BagReader(path) as reader:
+            usable, _ = usable_cameras(reader, choose_cameras(reader, replace(choice, names=rig.names)))
+            recordings.append(read_keypoints(reader, usable, rig, bag.skeleton, bag.detector))
+    found = calibrate_together(recordings, rig, task)
     if report is not None:
         write_report(report, found, f'Calibration of {bag.path.name}')
     if found.refusal:

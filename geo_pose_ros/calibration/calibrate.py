@@ -14,20 +14,24 @@ from . import verdict
 from .bundle.residuals import LOG_FOCAL, OFFSET
 from .bundle.solver import Adjustment, adjust
 from .clocks import clock_drifts, clock_offsets_s, coarse_clocks, synchronous, with_clocks, with_clocks_beyond
+from .halves import Growth, deviation_growth, fit_halves, is_early
 from .people.matching import Sightings, sight_people
 from .people.tracklets import Tracklet, link_detections
 from .people.views import PoseViews, shared_instants
 from .scratch.growth import rig_from_scratch
 from .settings import AdjustConfig, CalibrateConfig
+from .sizes import PersonSize, hold_sizes, people_sizes, size_ratios
 from .task import CalibrateTask, RefusalError
 from .verdict import Judgement, judge
-from .world import WorldReport, align_rig, choose_world, lever_m
+from .world import Similarity, WorldReport, align_rig, choose_world, lever_m
 
 # The first adjustment only brings the cameras near; it needs few poses and stages.
 _FIRST_POSES = 150
 _FIRST_STAGES = 6
 # So many standard deviations are no accident.
 _SURE = 3.0
+# People's size is held to this part of the change that would be refused: not all of them change alike.
+_HELD = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,13 +44,16 @@ class Calibrated:
         offset_s, sigma_offset_s: (C,) clocks: stamp = time + offset + drift * time; the first camera keeps the offset
             that the rig gave it, and all do where noise explains the differences.
         drift: (C,).
-        sigma_rotation_rad, sigma_position_m: (C,) standard deviations, for the world that fits these cameras best.
+        sigma_rotation_rad, sigma_position_m: (C,) standard deviations, for the world that fits these cameras best;
+            grown until the two halves of the recording agree within theirs.
         sigma_focal: (C,) relative, zero where focal lengths were not estimated.
         shared: (C, C) instants that two cameras share; the diagonal, each with any other.
         people: number of people used; ``poses`` their instants that entered in the end, ``kept`` those that judged.
         before, after: on the instants kept aside, ``after`` before these entered; ``before`` is None from scratch.
         joints: (M, J, 3) m of the poses that entered, in the new world.
         world: how the world was chosen; None where it was kept.
+        sizes: how large the people are, by how long they were seen; ``sizes_before`` under the rig given, none from
+            scratch.
         refusal: why this rig must not be used; None if it may.
     """
 
@@ -66,6 +73,8 @@ class Calibrated:
     after: Judgement
     joints: FloatArray
     world: WorldReport | None
+    sizes: Sequence[PersonSize]
+    sizes_before: Sequence[PersonSize]
     refusal: Finding | None
 
     def __repr__(self) -> str:
@@ -107,32 +116,86 @@ def calibrate(
 
     # 4. Adjust all to the other part.
     fit = _fit(sightings, start, config, given, choose_clocks=config.adjust.clocks and not task.sync)
-    verdict.check_determined(fit.found, config, shared)
 
-    # 5. Judge the rig by the part kept aside.
-    before = None if given is None else _judge_kept(sightings, synchronous(rig))
-    after = _judge_kept(sightings, fit.rig)
-    refusal = (
-        verdict.rig_refusal(before, after, sightings.views(fit.rig, sightings.is_kept), config)
-        or verdict.clock_refusal(sightings.views(fit.rig), synchronous(fit.rig), config)
-        or verdict.lens_refusal(fit.views, fit.found, config)
-    )
+    # 5. Judge the rig by the part kept aside, and by two halves that must agree.
+    verdict_of = _judge(sightings, fit, config, given, shared)
 
     # 6. Where it is accepted, what was kept aside may help now.
-    if refusal is None:
+    if verdict_of.refusal is None:
         fit = _with_all(fit, sightings, given)
 
-    # 7. Move it into the world that was asked for.
+    # 7. Move it into the world that was asked for, in which people keep their size unless a length is given.
     found = fit.found
-    change, world = choose_world(found.xyz, fit.views, fit.rig, rig, task)
+    change, world, sizes_before, sizes = _in_world(sightings, fit, rig, task)
+    refusal = verdict_of.refusal
+    if sizes_before and task.scale is None:
+        refusal = refusal or verdict.size_refusal(size_ratios(sizes_before, sizes), config)
     offset_s, drift = clock_offsets_s(fit.rig) + clock_offsets_s(rig), clock_drifts(fit.rig)
-    in_the_middle_s = offset_s + drift * np.median(sightings.time_s)
+    in_the_middle_s, growth = offset_s + drift * np.median(sightings.time_s), verdict_of.growth
     return Calibrated(
         with_clocks(change.rig(fit.rig), in_the_middle_s), given, offset_s, fit.sigma_offset_s, drift,
-        found.sigma_rotation_rad, found.sigma_position_m * change.scale, found.sigma[:, LOG_FOCAL], shared,
-        len(sightings.people), len(fit.views), int(sightings.is_kept.sum()), before, after, change.points(found.xyz),
-        world, refusal,
+        growth.pose * found.sigma_rotation_rad, growth.pose * found.sigma_position_m * change.scale,
+        growth.focal * found.sigma[:, LOG_FOCAL], shared, len(sightings.people), len(fit.views),
+        int(sightings.is_kept.sum()), verdict_of.before, verdict_of.after, change.points(found.xyz), world, sizes,
+        sizes_before, refusal,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Verdict:
+    """What instants that did not enter say: of the rig before (None from scratch) and after, and of the deviations."""
+
+    before: Judgement | None
+    after: Judgement
+    growth: Growth
+    refusal: Finding | None
+
+
+def _judge(
+    sightings: Sightings, fit: _Fit, config: CalibrateConfig, given: CameraRig | None, shared: FloatArray
+) -> _Verdict:
+    """Return the verdict on ``fit``.
+
+    Raises:
+        CalibrationError: if what people did leaves a camera too uncertain.
+    """
+    views = sightings.views(fit.rig)
+    halves = fit_halves(views, fit.rig, fit.config, given)
+    growth = deviation_growth(halves, len(fit.rig))
+    refusal = verdict.motion_refusal(fit.found.xyz, fit.views, fit.rig, config)
+    if refusal is None:
+        verdict.check_determined(fit.found, config, shared, growth)
+    before, before_halves = None, list[Judgement]()
+    if given is not None:
+        before, old = _judge_kept(sightings, synchronous(given)), sightings.views(synchronous(given))
+        early = is_early(old, views)
+        before_halves = [judge(synchronous(given), old.select(half)) for half in (early, ~early) if half.any()]
+    after = _judge_kept(sightings, fit.rig)
+    refusal = (
+        refusal
+        or verdict.rig_refusal(before, after, sightings.views(fit.rig, sightings.is_kept), config)
+        or verdict.agreement_refusal(halves, before_halves, config)
+        or verdict.lens_refusal(halves, fit.found, growth, config)
+    )
+    return _Verdict(before, after, growth, refusal)
+
+
+def _in_world(
+    sightings: Sightings, fit: _Fit, rig: CameraRig, task: CalibrateTask
+) -> tuple[Similarity, WorldReport | None, list[PersonSize], list[PersonSize]]:
+    """Return how to get into the world asked for, what was assumed, and people's sizes under the rig given and there.
+
+    Without a length given, people keep the size that they have under ``rig``; from scratch they had none.
+    """
+    people, views = len(sightings.people), sightings.views(fit.rig)
+    change, world = choose_world(fit.found.xyz, fit.views, fit.rig, rig, task, fit.found.covariance)
+    before = list[PersonSize]()
+    if not task.from_scratch:
+        before = people_sizes(rig, sightings.views(synchronous(rig)), people)
+        if task.scale is None:
+            sizes = people_sizes(change.rig(fit.rig), views, people)
+            change, world = hold_sizes(before, sizes, change, fit.found.xyz, _HELD * task.config.most_size_change)
+    return change, world, before, people_sizes(change.rig(fit.rig), views, people)
 
 
 def tracklets_of(

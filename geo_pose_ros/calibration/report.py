@@ -73,7 +73,7 @@ def camera_reports(found: Calibrated) -> dict[str, CameraReport]:
 
 
 def summary_lines(found: Calibrated) -> list[str]:
-    """Return the result in words, one line per camera."""
+    """Return the result in words: one line per camera, one per person, and the scale."""
     lines = []
     key = 'left_out_px' if len(found.rig) > 2 else 'reprojection_px'
     for c, (name, camera) in enumerate(camera_reports(found).items()):
@@ -88,6 +88,24 @@ def summary_lines(found: Calibrated) -> list[str]:
             f'position +- {camera.sigma_position_mm:.1f} mm, clock {camera.clock_offset_ms:+.1f} +- '
             f'{camera.sigma_clock_ms:.1f} ms; hangs on {best} by {shared[best]} of {found.shared[c, c]:.0f} instants'
         )
+    lines += size_lines(found)
+    if found.world is not None:
+        lines.append(f'scale: {found.world.scale}')
+    return lines
+
+
+def size_lines(found: Calibrated) -> list[str]:
+    """Return everybody's stature and lengths in words, with those under the rig given where there is one."""
+
+    def said(new_m: float, old_m: float | None) -> str:
+        return f'{new_m:.3f} m' + ('' if old_m is None else f' (was {old_m:.3f})')
+
+    lines = []
+    for number, size in enumerate(found.sizes):
+        old = found.sizes_before[number].by_name if found.sizes_before else {}
+        lines.append(f'person {number + 1}: ' + ', '.join(
+            f'{part} {said(m, old.get(part))}' for part, m in size.by_name.items() if np.isfinite(m)
+        ))
     return lines
 
 
@@ -102,6 +120,8 @@ def as_tree(found: Calibrated) -> dict[str, object]:
             'scale': world.scale, 'axes': world.axes, 'sigma_gravity_deg': float(np.degrees(world.sigma_gravity_rad)),
             'sigma_floor_mm': 1e3 * world.sigma_floor_m,
         },
+        'sizes_m': [size.by_name for size in found.sizes],
+        'sizes_before_m': [size.by_name for size in found.sizes_before],
         'cameras': {name: asdict(camera) for name, camera in camera_reports(found).items()},
     }.items()}
 
@@ -110,6 +130,8 @@ def _rounded(value: object) -> object:
     """Return a tree with floats of four decimals, None for those that are not finite."""
     if isinstance(value, Mapping):
         return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
     if isinstance(value, float):
         return round(value, 4) if np.isfinite(value) else None
     return value
@@ -230,7 +252,7 @@ def _page(found: Calibrated, title: str, residuals: bytes, above: bytes) -> str:
             (f'{_cell(None if found.before is None else found.before.score_px)} px', 'before'),
             (str(found.people), 'people'), (str(found.poses), 'poses used'), (str(found.kept), 'poses kept aside'),
         ],
-        rows=rows, residuals=residuals, above=above, arrow_scale=_ARROW,
+        rows=rows, sizes=size_lines(found), residuals=residuals, above=above, arrow_scale=_ARROW,
     )
 
 

@@ -90,6 +90,26 @@ class CalibrateConfig:
     least_shared: int = setting(
         30, 'Instants that a camera must share with others', low=2, high=100_000
     )
+    least_seen_s: float = setting(
+        5.0, 'Time in which two cameras see people; in less, a detector\'s errors are the same all along', unit='s',
+        low=0.0, high=3600.0,
+    )
+    least_way_m: float = setting(
+        1.0, 'Distance between the places where people are', unit='m', low=0.0, high=1000.0
+    )
+    least_cover: float = setting(
+        0.03, 'Share of its image in which a camera sees people', low=0.0, high=1.0
+    )
+    least_gain: float = setting(
+        0.02, 'Share of its error on the instants kept aside that a rig must lose to replace the given one', low=0.0,
+        high=0.9,
+    )
+    most_size_change: float = setting(
+        0.01, 'Relative change of people\'s size that a rig may bring, if no length is given', low=1e-4, high=1.0
+    )
+    most_sigma_focal: float = setting(
+        0.02, 'A focal length that stays less certain than this is not determined', low=1e-4, high=1.0
+    )
     most_sigma_rad: float = setting(
         0.03, 'A camera whose rotation stays less certain than this is not determined', unit='rad', low=1e-4, high=1.0
     )

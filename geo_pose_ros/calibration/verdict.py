@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from ..arrays import FloatArray
-from ..errors import CalibrationError
 from ..findings import Finding, Severity
 from ..geometry.projection import project_world
 from ..geometry.stats import nan_percentile
-from ..types import CameraRig
+from ..types import CameraRig, Intrinsics
 from .bundle.residuals import LOG_FOCAL, OFFSET
-from .bundle.solver import Adjustment, adjust
+from .bundle.solver import Adjustment
 from .clocks import clock_offsets_s
+from .halves import Growth, Halves, wrong_focal_lengths
 from .people.tracklets import Tracklet, different_poses
 from .people.views import PoseViews, at_clocks, triangulate_views
 from .settings import CalibrateConfig
 from .task import RefusalError
 from .world import lever_m
 
-# The tests of clocks and lenses need few poses.
-_CLOCK_POSES, _CLOCK_STAGES, _LENS_POSES = 150, 6, 200
+# Pauses longer than this are no time in which people are seen, s.
+_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,12 +113,52 @@ def check_overlap(shared: FloatArray, names: Sequence[str], config: CalibrateCon
         )
 
 
-def check_determined(found: Adjustment, config: CalibrateConfig, shared: FloatArray) -> None:
-    """Raise CalibrationError if what people did leaves a camera too uncertain."""
+def motion_refusal(xyz: FloatArray, views: PoseViews, rig: CameraRig, config: CalibrateConfig) -> Finding | None:
+    """Return what people did too little of: time, way, or part of a camera's image.
+
+    Args:
+        xyz: (M, J, 3) m, the joints of the poses.
+        views: these poses as the cameras see them.
+        rig: the cameras.
+        config: see CalibrateConfig.
+    """
+    steps_s = np.diff(np.unique(views.time_s))
+    seen_s = float(steps_s[steps_s < _PAUSE_S].sum())
+    hips = xyz[:, 0][np.isfinite(xyz[:, 0]).all(-1)]
+    axes = np.linalg.svd(hips - hips.mean(0), full_matrices=False)[2] if len(hips) else np.eye(3)
+    way_m = max((nan_percentile(along, 98) - nan_percentile(along, 2) for along in (hips @ axes.T).T), default=0.0)
+    lacking = [
+        f'{found:.1f} {unit} {what}, expected {least:g} or more'
+        for found, unit, least, what in (
+            (seen_s, 's', config.least_seen_s, 'of people seen by two cameras'),
+            (way_m, 'm', config.least_way_m, 'between the places where they were'),
+        ) if not found >= least
+    ]
+    for c, camera in enumerate(rig.cameras):
+        xy = views.xy[c][views.weight[c] > 0.0]
+        sides = [nan_percentile(along, 98) - nan_percentile(along, 2) for along in xy.T]
+        share = float(np.prod(sides)) / (camera.intrinsics.width * camera.intrinsics.height)
+        if not share >= config.least_cover:
+            lacking.append(
+                f"{share:.0%} of the image of camera '{camera.name}' with people in it, expected "
+                f'{config.least_cover:.0%} or more'
+            )
+    if not lacking:
+        return None
+    return _refused(
+        f'the footage cannot determine the cameras: {"; ".join(lacking)}.',
+        'Record one person, or a few, who walk for half a minute through all that the cameras share, towards them and '
+        'across; the rig there is stays.',
+    )
+
+
+def check_determined(found: Adjustment, config: CalibrateConfig, shared: FloatArray, growth: Growth) -> None:
+    """Raise CalibrationError if what people did leaves a camera too uncertain; ``growth`` is of the deviations."""
     rig = found.rig
     distance_m = lever_m(rig, found.xyz)
     for c, name in enumerate(rig.names):
-        turn, position = found.sigma_rotation_rad[c], found.sigma_position_m[c] / distance_m
+        turn = growth.pose[c] * found.sigma_rotation_rad[c]
+        position = growth.pose[c] * found.sigma_position_m[c] / distance_m
         if turn <= config.most_sigma_rad and position <= config.most_sigma:
             continue
         best = int(np.argmax(np.where(np.arange(len(rig)) == c, -1.0, shared[c])))
@@ -138,7 +178,7 @@ def rig_refusal(
     before: Judgement | None, after: Judgement, views: PoseViews, config: CalibrateConfig
 ) -> Finding | None:
     """Return why a rig must not be used that was judged by ``views``, which did not enter it."""
-    if before is not None and not after.score_px < before.score_px:
+    if before is not None and not after.score_px < (1.0 - config.least_gain) * before.score_px:
         return _refused(
             f'on the instants kept aside the new rig errs by {after.score_px:.2f} px, the one given by '
             f'{before.score_px:.2f} px: people tell nothing that it does not know already, or were not seen well '
@@ -165,56 +205,93 @@ def rig_refusal(
     return None
 
 
-def clock_refusal(views: PoseViews, rig: CameraRig, config: CalibrateConfig) -> Finding | None:
-    """Return whose clock jumps: the two halves of the recording, adjusted apart, ask for offsets that differ clearly.
+def agreement_refusal(
+    halves: Halves | None, before: Sequence[Judgement], config: CalibrateConfig
+) -> Finding | None:
+    """Return why the halves of a recording do not confirm each other: cameras from one are worse at the other.
 
     Args:
-        views: all of the recording, sampled under the clocks found.
-        rig: the cameras found, with clocks that agree.
+        halves: of the recording; None: it has only one.
+        before: how well the rig given explains each half; none from scratch.
         config: see CalibrateConfig.
     """
-    adjusting = replace(config.adjust, intrinsics='fixed', clocks=True, drift=False)
-    early = views.time_s <= np.median(views.time_s)
-    halves = []
-    for half in (early, ~early):
-        if not half.any():
-            return None
-        try:
-            few = views.select(half).thinned(_CLOCK_POSES)
-            halves.append(adjust(few, rig, adjusting, given=rig, stages=_CLOCK_STAGES))
-        except CalibrationError:
-            # Nobody is seen by two cameras in one half: there is nothing to compare.
-            return None
-    first, second = halves
+    if halves is None:
+        return _refused(
+            'two cameras see people together in one half of the recording only: nothing confirms the result.',
+            'Record half a minute of people who walk where the cameras overlap.',
+        )
+    for number, given in enumerate(before):
+        found_px = judge(halves.fits[1 - number].rig, halves.views[number]).score_px
+        if not found_px < given.score_px:
+            return _refused(
+                f'cameras from one half of the recording err by {found_px:.2f} px in the other one, the rig given by '
+                f'{given.score_px:.2f} px: what the halves say of the cameras does not last.',
+                'Record a longer walk through more of what the cameras see; the rig given is kept.',
+            )
+    return clock_refusal(halves, config)
+
+
+def clock_refusal(halves: Halves, config: CalibrateConfig) -> Finding | None:
+    """Return whose clock jumps: the halves of the recording ask for offsets that differ clearly."""
+    first, second = halves.fits
     jump_s = np.abs(clock_offsets_s(second.rig) - clock_offsets_s(first.rig))
     sigma_s = np.hypot(first.sigma[:, OFFSET], second.sigma[:, OFFSET])
     worst = int(np.argmax(jump_s))
     if jump_s[worst] <= max(config.clock_jump_s, config.clock_jump_sigmas * sigma_s[worst]):
         return None
     return _refused(
-        f"the clock of camera '{rig.names[worst]}' jumps or drifts: the two halves of the recording ask for offsets "
-        f'that differ by {1e3 * jump_s[worst]:.0f} ms.',
+        f"the clock of camera '{first.rig.names[worst]}' jumps or drifts: the two halves of the recording ask for "
+        f'offsets that differ by {1e3 * jump_s[worst]:.0f} ms.',
         'Calibrate from the part before or after a jump, or use --sync for a drift.',
     )
 
 
-def lens_refusal(views: PoseViews, found: Adjustment, config: CalibrateConfig) -> Finding | None:
-    """Return what is wrong with the intrinsics: with free focal lengths one clearly differs from the given."""
+def is_measured(intrinsics: Intrinsics) -> bool:
+    """Return whether somebody calibrated the lens: a guess has no distortion, and its middle in the image's."""
+    middle = 0.5 * np.array((intrinsics.width - 1, intrinsics.height - 1))
+    return bool(np.any(intrinsics.D) or (np.abs(intrinsics.K[:2, 2] - middle) > 0.6).any())
+
+
+def lens_refusal(
+    halves: Halves | None, found: Adjustment, growth: Growth, config: CalibrateConfig
+) -> Finding | None:
+    """Return what is wrong with focal lengths: given ones that both halves contradict, or free ones left uncertain."""
+    rig = found.rig
     if config.adjust.intrinsics != 'fixed':
-        return None
-    freeing = replace(config.adjust, intrinsics='focal', clocks=False, drift=False)
-    freed = adjust(views.thinned(_LENS_POSES), found.rig, freeing)
-    wrong = []
-    for given, new, sigma in zip(found.rig.cameras, freed.rig.cameras, freed.sigma[:, LOG_FOCAL], strict=True):
-        given_px, new_px = given.intrinsics.K[0, 0], new.intrinsics.K[0, 0]
-        if abs(np.log(new_px / given_px)) > max(config.focal_error, 4.0 * float(sigma)):
-            wrong.append(f"'{given.name}' (given {given_px:.0f} px, seen {new_px:.0f} px)")
+        sigma = growth.focal * found.sigma[:, LOG_FOCAL]
+        worst = int(np.argmax(sigma))
+        if sigma[worst] <= config.most_sigma_focal:
+            return None
+        return _refused(
+            f"the footage does not determine the focal length of camera '{rig.names[worst]}': it is known to "
+            f'{sigma[worst]:.1%}, expected {config.most_sigma_focal:.1%} or better.',
+            'Record people who walk towards the cameras and away from them, near and far; or keep the focal lengths '
+            'that were given: --intrinsics fixed.',
+        )
+    wrong = {} if halves is None else wrong_focal_lengths(halves, found, config.adjust, config.focal_error)
     if not wrong:
         return None
+    named = ', '.join(f"'{name}' (given {given:.0f} px, seen {seen:.0f} px)" for name, (given, seen) in wrong.items())
+    free = '' if any(is_measured(rig[name].intrinsics) for name in wrong) else (
+        ', or let them be estimated with --intrinsics focal'
+    )
     return _refused(
-        f'the focal length of {", ".join(wrong)} is wrong.',
-        'Give the intrinsics of the size that was filmed, or let them be estimated with --intrinsics focal; cameras '
-        'without a common clock, which look alike, need --sync.',
+        f'the focal length of {named} is wrong.',
+        f'Give the intrinsics of the size that was filmed (another size, a crop, a zoom?){free}; cameras without a '
+        'common clock, which look alike, need --sync.',
+    )
+
+
+def size_refusal(ratios: FloatArray, config: CalibrateConfig) -> Finding | None:
+    """Return who became larger or smaller, although no length is given; ``ratios`` (P,) are after over before."""
+    change = np.abs(np.nan_to_num(ratios, nan=1.0) - 1.0)
+    if not len(change) or change.max() <= config.most_size_change:
+        return None
+    who = int(np.argmax(change))
+    return _refused(
+        f'person {who + 1} would be {ratios[who] - 1.0:+.1%} in size, expected at most '
+        f'{config.most_size_change:.0%} without a length given: the cameras found contradict the lengths of those '
+        'given.', 'Say which are right: --stature M, or --distance CAMERA CAMERA M.',
     )
 
 

@@ -105,14 +105,14 @@ class WorldReport:
     sigma_floor_m: float
 
 
-# From the ankle's joint to the floor; from there and from the head's joint (between the ears) to floor and crown.
+# From the ankle's joint to the floor.
 _ANKLE_M = 0.085
-_BEYOND_JOINTS_M = 0.2
+# A detector's own joints are not as near as this, px, to the mean of others.
+_MEAN_JOINT_PX = 0.05
 # Mean stature of adults, men and women; its spread is 5 %.
 _MEAN_STATURE_M = 1.69
 _LEGS = (('right_hip', 'right_knee', 'right_ankle'), ('left_hip', 'left_knee', 'left_ankle'))
 _ANKLES = [BODY17.index('left_ankle'), BODY17.index('right_ankle')]
-_TRUNK = ('pelvis', 'spine', 'thorax', 'nose', 'head')
 # Who reaches this part of nearly their largest height from feet to shoulders is upright.
 _UPRIGHT = 0.93
 # A planted foot's ankle moves slower than this between two instants nearer than that, and is as low as the other one.
@@ -123,26 +123,67 @@ _AXIS_SPREAD_RAD = 0.05
 _FLOOR_SPREAD_M = 0.02
 
 
-def reach_m(xyz: FloatArray) -> float:
-    """Return the length from ankle to head along the bones of one person (M, J, 3), medians; NaN if unseen."""
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """How a stature follows from the joints of a detector: docs/calibration.md says how it was measured.
+
+    Attributes:
+        trunk: joints from the hips to the head.
+        beyond_m: from head to crown and from ankle to floor, less what the joints lie beyond anatomy's.
+    """
+
+    trunk: tuple[str, ...]
+    beyond_m: float
+
+
+# Joints as of motion capture, moved as simulation/detector.py moves them.
+OWN_JOINTS = Tape(('pelvis', 'spine', 'thorax', 'nose', 'head'), 0.187)
+# Detectors of hips, shoulders, nose and ears (COCO, BlazePose); their nose is the nose's tip, and no part of the spine.
+MEAN_JOINTS = Tape(('pelvis', 'thorax', 'head'), 0.2)
+
+
+def tape_of(xy: FloatArray) -> Tape:
+    """Return how to measure people by the detector that gave body17 keypoints (..., J, 2) px."""
+    pelvis, spine, thorax = (xy[..., BODY17.index(name), :] for name in ('pelvis', 'spine', 'thorax'))
+    off_px = np.linalg.norm(spine - 0.5 * (pelvis + thorax), axis=-1)
+    is_mean = np.isfinite(off_px).any() and float(np.nanmedian(off_px)) < _MEAN_JOINT_PX
+    return MEAN_JOINTS if is_mean else OWN_JOINTS
+
+
+def reach_m(xyz: FloatArray, tape: Tape = OWN_JOINTS, covariance: FloatArray | None = None) -> float:
+    """Return the length from ankle to head along the bones of one person (M, J, 3), medians; NaN if unseen.
+
+    Noise across a bone makes it longer, by its variance over twice the length; that is taken off where ``covariance``
+    (M, J, 3, 3) of the joints is known.
+    """
 
     def length(names: tuple[str, ...]) -> float:
-        bones = [
-            np.linalg.norm(xyz[:, BODY17.index(b)] - xyz[:, BODY17.index(a)], axis=-1)
-            for a, b in itertools.pairwise(names)
-        ]
-        return float(sum(np.nanmedian(bone) if np.isfinite(bone).any() else np.nan for bone in bones))
+        total = 0.0
+        for a, b in itertools.pairwise(BODY17.index(name) for name in names):
+            along = xyz[:, b] - xyz[:, a]
+            bone = np.linalg.norm(along, axis=-1)
+            if covariance is not None:
+                both = covariance[:, a] + covariance[:, b]
+                own = np.einsum('mi,mij,mj->m', along, both, along) / bone**2
+                bone = bone - 0.5 * (np.trace(both, axis1=1, axis2=2) - own) / bone
+            total += float(np.nanmedian(bone)) if np.isfinite(bone).any() else float('nan')
+        return total
 
-    return 0.5 * (length(_LEGS[0]) + length(_LEGS[1])) + length(_TRUNK)
+    return 0.5 * (length(_LEGS[0]) + length(_LEGS[1])) + length(tape.trunk)
 
 
 def usual_size(xyz: FloatArray) -> float:
-    """Return the factor that gives one person (M, J, 3) an adult's mean size; NaN if not seen from ankle to head."""
-    return (_MEAN_STATURE_M - _BEYOND_JOINTS_M) / reach_m(xyz)
+    """Return the factor that gives one person (M, J, 3) about an adult's size; NaN if not seen from ankle to head."""
+    return (_MEAN_STATURE_M - OWN_JOINTS.beyond_m) / reach_m(xyz)
 
 
-def scale_of(xyz: FloatArray, person: IntArray, rig: CameraRig, source: ScaleSource) -> tuple[float, str]:
+def scale_of(
+    xyz: FloatArray, person: IntArray, rig: CameraRig, source: ScaleSource, tape: Tape = OWN_JOINTS,
+    covariance: FloatArray | None = None,
+) -> tuple[float, str]:
     """Return the factor from the world of ``xyz`` (M, J, 3) and ``rig`` to metres, and where it comes from.
+
+    ``tape`` and ``covariance`` are those of ``reach_m``.
 
     Raises:
         CalibrationError: if a camera is unknown, or the person was not seen from head to foot.
@@ -151,18 +192,19 @@ def scale_of(xyz: FloatArray, person: IntArray, rig: CameraRig, source: ScaleSou
         first, second, metres = source.distance
         found = float(np.linalg.norm(rig[first].position_m - rig[second].position_m))
         return metres / found, f'the distance of {metres:g} m between {first} and {second}'
-    reach = reach_m(xyz[person == 0])
+    covariance = np.zeros((*xyz.shape, 3)) if covariance is None else covariance
+    everybody = [reach_m(xyz[person == p], tape, covariance[person == p]) for p in range(int(person.max()) + 1)]
+    reach = everybody[0]
     if not np.isfinite(reach):
         raise RefusalError(
             'The person seen longest is never seen from ankle to head, so that a stature gives no scale;',
             'give --distance CAMERA CAMERA METRES instead.',
         )
     if source.stature_m is not None:
-        return (source.stature_m - _BEYOND_JOINTS_M) / reach, f'the stature of {source.stature_m:g} m'
-    everybody = [reach_m(xyz[person == p]) for p in range(int(person.max()) + 1)]
+        return (source.stature_m - tape.beyond_m) / reach, f'the stature of {source.stature_m:g} m'
     mean = float(np.nanmean(everybody))
     count = int(np.isfinite(everybody).sum())
-    return (_MEAN_STATURE_M - _BEYOND_JOINTS_M) / mean, (
+    return (_MEAN_STATURE_M - tape.beyond_m) / mean, (
         f'bone-length statistics of adults ({count} people; standard deviation {5.0 / np.sqrt(count):.0f} %; give '
         '--stature or --distance to be sure)'
     )
@@ -214,7 +256,8 @@ def planted_ankles(xyz: FloatArray, time_s: FloatArray, person: IntArray, up: Fl
 
 
 def choose_world(
-    xyz: FloatArray, views: PoseViews, rig: CameraRig, asked: CameraRig, task: CalibrateTask
+    xyz: FloatArray, views: PoseViews, rig: CameraRig, asked: CameraRig, task: CalibrateTask,
+    covariance: FloatArray | None = None,
 ) -> tuple[Similarity, WorldReport | None]:
     """Return how to get into the world that was asked for, and what was assumed for it; None: the given rig's.
 
@@ -224,11 +267,12 @@ def choose_world(
         rig: the cameras found.
         asked: the same cameras as they were given.
         task: what is asked.
+        covariance: (M, J, 3, 3) m2 of the joints, if it is known.
     """
     kept = None if task.from_scratch else align_rig(rig, asked, lever_m(rig, xyz))
     if kept is not None and task.scale is None:
         return kept, None
-    factor, said = scale_of(xyz, views.person, rig, task.scale or ScaleSource())
+    factor, said = scale_of(xyz, views.person, rig, task.scale or ScaleSource(), tape_of(views.xy), covariance)
     if kept is not None:
         return Similarity(factor, kept.R, kept.t / kept.scale * factor), WorldReport(said, 'the given rig', 0.0, 0.0)
     if task.keep_world:

@@ -26,7 +26,10 @@ from .flags import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument('bag', type=Path, help='with keypoints or images of every camera')
+    parser.add_argument(
+        'bag', type=Path, nargs='+', help='with keypoints or images of every camera; several: of one rig, untouched in '
+        'between, with the calibration of the first',
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='rig to write: .yaml, .toml or .qca.txt')
     parser.add_argument('--report', type=Path, metavar='DIR', help='folder for a report: index.html, report.json')
     add_rig_arguments(parser, 'calibration to begin with instead of camera_info and /tf_static')
@@ -70,8 +73,8 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         detector, words = choose_profile(DetectorConfig())
         bag = CalibrationBag(
-            arguments.bag, choice_from_arguments(arguments), rig_from_arguments(arguments), arguments.focal_guess,
-            arguments.skeleton, detector,
+            arguments.bag[0], choice_from_arguments(arguments), rig_from_arguments(arguments), arguments.focal_guess,
+            arguments.skeleton, detector, arguments.bag[1:],
         )
         print(words)
         task = CalibrateTask(

@@ -63,6 +63,18 @@ def test_refine(bag, tmp_path, capsys):
     assert 'exists already' in capsys.readouterr().err
 
 
+def test_two_bags_of_one_rig(tmp_path, capsys):
+    """Each alone is too short."""
+    bags = [str(write_bag(tmp_path / f'bag{seed}', walk(4.0, seed=seed))) for seed in (1, 2)]
+    out = tmp_path / 'rig.yaml'
+    assert main(['calibrate', bags[0], '--out', str(out), '--instants', '40']) == 2
+    assert 's of people seen by two cameras, expected 5 or more' in capsys.readouterr().err
+    assert main(['calibrate', *bags, '--out', str(out), '--instants', '40']) == 0
+    turns, moves, _ = pose_errors(read_calibration(out), TRUTH)
+    assert turns.max() < 0.25
+    assert moves.max() < 15.0
+
+
 def test_from_scratch_uses_no_transforms(tmp_path):
     bag = write_bag(tmp_path / 'bag', walk(8.0), transforms=False)
     words = ['calibrate', str(bag), '--out', str(tmp_path / 'rig.toml'), '--from-scratch', '--instants', '40']

@@ -27,8 +27,12 @@ def test_report(refined, tmp_path):
     assert 'A &lt;title&gt;' in page
     assert 'cam3' in page
     lines = summary_lines(found)
-    assert [line.split(':')[0] for line in lines] == ['cam0', 'cam1', 'cam2', 'cam3']
+    assert [line.split(':')[0] for line in lines] == ['cam0', 'cam1', 'cam2', 'cam3', 'person 1']
     assert 'hangs on cam' in lines[0]
+    thigh_m, was_m = (sizes[0].lengths_m['thigh'] for sizes in (found.sizes, found.sizes_before))
+    assert f'thigh {thigh_m:.3f} m (was {was_m:.3f})' in lines[4]
+    assert lines[4] in page
+    assert tree['sizes_before_m'][0]['thigh'] == pytest.approx(was_m, abs=1e-4)
     for name in ('residuals.png', 'above.png'):
         assert (folder / name).stat().st_size > 5000
 

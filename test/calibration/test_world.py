@@ -8,11 +8,14 @@ from scipy.spatial.transform import Rotation
 
 from geo_pose_ros.calibration.task import ScaleSource
 from geo_pose_ros.calibration.world import (
+    MEAN_JOINTS,
+    OWN_JOINTS,
     Similarity,
     align_rig,
     floor_world,
     reach_m,
     scale_of,
+    tape_of,
     upright_axis,
     usual_size,
 )
@@ -76,14 +79,32 @@ def test_scale_from_each_source():
     factor, said = scale_of(0.5 * people, who, rig, ScaleSource(distance=('cam0', 'cam1', 2.0)))
     assert factor == pytest.approx(2.0 / np.linalg.norm(rig['cam0'].position_m - rig['cam1'].position_m))
     assert 'cam0 and cam1' in said
-    height = reach_m(people) + 0.2
+    height = reach_m(people) + 0.187
     factor, said = scale_of(0.5 * people, who, rig, ScaleSource(stature_m=height))
     assert factor == pytest.approx(2.0)
     assert 'stature' in said
     factor, said = scale_of(0.5 * people, who, rig, ScaleSource())
-    assert factor == pytest.approx(1.49 / (0.5 * reach_m(people)))
+    assert factor == pytest.approx(1.503 / (0.5 * reach_m(people)))
     assert factor == pytest.approx(usual_size(0.5 * people))
     assert 'statistics' in said
+
+
+def test_the_detector_says_what_a_tape_measures_beyond_its_joints():
+    """COCO's detectors have no spine of their own: body17's is the middle of hips and shoulders."""
+    xy = np.random.default_rng(0).uniform(0.0, 500.0, (3, 10, 17, 2))
+    assert tape_of(xy) is OWN_JOINTS
+    assert tape_of(np.full((3, 10, 17, 2), np.nan)) is OWN_JOINTS
+    pelvis, spine, thorax = (BODY17.index(name) for name in ('pelvis', 'spine', 'thorax'))
+    xy[..., spine, :] = 0.5 * (xy[..., pelvis, :] + xy[..., thorax, :])
+    assert tape_of(xy) is MEAN_JOINTS
+
+
+def test_noise_makes_nobody_taller():
+    people, noise_m = np.repeat(person(0)[None], 4000, 0), 0.02
+    seen = people + np.random.default_rng(0).normal(0.0, noise_m, people.shape)
+    covariance = np.broadcast_to(noise_m**2 * np.eye(3), (*people.shape, 3))
+    assert reach_m(seen) > 1.005 * reach_m(people)
+    assert reach_m(seen, covariance=covariance) == pytest.approx(reach_m(people), rel=0.001)
 
 
 def test_scale_needs_a_whole_person():

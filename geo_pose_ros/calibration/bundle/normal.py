@@ -101,14 +101,14 @@ def _add_keypoints(normal: NormalEquations, problem: Problem, at: Unknowns) -> N
 
 
 def _add_bones(normal: NormalEquations, problem: Problem, at: Unknowns) -> None:
-    residual, u, inverse = problem.bone_residuals(at)
+    residual, by_child, by_bone = problem.bone_residuals(at)
     weight = np.nan_to_num(geman_mcclure_weight(residual**2 / problem.config.robust_sigmas**2))
     residual = np.nan_to_num(residual)
     first = int(problem.free.sum()) + problem.views.person * len(PARENT)
     poses = np.arange(len(problem.views))
     A, a, N, n, W = normal.A, normal.a, normal.N, normal.n, normal.W
     for b, (p, c) in enumerate(zip(PARENT.tolist(), CHILD.tolist(), strict=True)):
-        w, g = weight[:, b], inverse[:, b, None] * u[:, b]
+        w, g, h = weight[:, b], by_child[:, b], by_bone[:, b]
         outer = w[:, None, None] * g[:, :, None] * g[:, None, :]
         N[:, p, :, p] += outer
         N[:, c, :, c] += outer
@@ -118,11 +118,11 @@ def _add_bones(normal: NormalEquations, problem: Problem, at: Unknowns) -> None:
         n[:, c] += pull
         n[:, p] -= pull
         column = first + b
-        by_length = -(w * inverse[:, b])[:, None] * g
-        W[poses, c, :, column] += by_length
-        W[poses, p, :, column] -= by_length
-        np.add.at(A, (column, column), w * inverse[:, b] ** 2)
-        a[poses, column] -= w * inverse[:, b] * residual[:, b]
+        by_both = (w * h)[:, None] * g
+        W[poses, c, :, column] += by_both
+        W[poses, p, :, column] -= by_both
+        np.add.at(A, (column, column), w * h**2)
+        a[poses, column] += w * h * residual[:, b]
 
 
 def camera_covariance(problem: Problem, normal: NormalEquations, at: Unknowns) -> FloatArray:
@@ -193,5 +193,5 @@ def _pull_covariance(time_s: FloatArray, pull: FloatArray) -> FloatArray:
     positive = np.diag(own) > 0.0
     repeats = max(float(np.median(np.diag(B)[positive] / np.diag(own)[positive])), 1.0) if positive.any() else 1.0
     independent = len(times) / repeats
-    free = max(independent - float(positive.sum()), 0.25 * independent)
+    free = max(independent - float(positive.sum()), 0.5 * independent)
     return np.asarray(B * (independent / free))

@@ -163,15 +163,17 @@ class Problem:
         return residual, J, by_point @ at.R[c]
 
     def bone_residuals(self, at: Unknowns) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return (M, B) standardised, NaN where unknown; the bones' directions (M, B, 3); and 1 / sigma (M, B)."""
+        """Return (M, B) standardised, NaN where unknown; derivatives by the child (M, B, 3) and by the bone (M, B).
+
+        Logarithms of lengths are compared: a world that shrinks, with its bones, costs neither less nor more.
+        """
         difference = at.xyz[:, CHILD] - at.xyz[:, PARENT]
         length = np.maximum(np.linalg.norm(difference, axis=-1), 1e-6)
-        usual = at.bones_m[self.views.person]
-        # The spread is of the start's lengths, so that bones cannot buy weight by shrinking.
-        inverse = 1.0 / (self.config.bone_spread * np.maximum(self.start.bones_m[self.views.person], 0.02))
+        usual = np.maximum(at.bones_m[self.views.person], 1e-6)
+        spread = self.config.bone_spread
         both = self.known[:, CHILD] & self.known[:, PARENT]
-        residual = np.where(both, (length - usual) * inverse, np.nan)
-        return residual, difference / length[..., None], inverse
+        residual = np.where(both, np.log(length / usual) / spread, np.nan)
+        return residual, difference / (spread * length**2)[..., None], -1.0 / (spread * usual)
 
     def cost(self, at: Unknowns) -> float:
         """Return the robust cost; a keypoint behind its camera costs as the worst outlier."""

@@ -43,6 +43,7 @@ class Adjustment:
     Attributes:
         rig: the cameras and their clocks, in a world of its own.
         xyz: (M, J, 3) m, NaN where fewer than two cameras saw the joint.
+        covariance: (M, J, 3, 3) m2 of each joint, its neighbours and the cameras given.
         bones_m: (P, B) bone lengths.
         sigma_px: standard deviation of a keypoint of weight 1: the unit of ``weight``.
         sigma: (C, 11) standard deviations of the cameras' parameters (see parameters.py), for the world that fits
@@ -53,6 +54,7 @@ class Adjustment:
 
     rig: CameraRig
     xyz: FloatArray
+    covariance: FloatArray
     bones_m: FloatArray
     sigma_px: float
     sigma: FloatArray
@@ -174,4 +176,7 @@ def _finish(problem: Problem, at: Unknowns, start: CameraRig) -> Adjustment:
     variance = np.diag(camera_covariance(problem, normal, at)).reshape(len(cameras), PARAMETERS)
     xyz = np.where(problem.known[..., None], at.xyz, np.nan)
     sigma = np.sqrt(np.maximum(variance, 0.0))
-    return Adjustment(rig, xyz, at.bones_m, problem.sigma_px, sigma, normal.robust_weight)
+    joint = np.arange(xyz.shape[1])
+    # Advanced indices apart from each other come first: (J, M, 3, 3).
+    covariance = np.asarray(np.linalg.inv(normal.N[:, joint, :, joint, :]).swapaxes(0, 1), np.float64)
+    return Adjustment(rig, xyz, covariance, at.bones_m, problem.sigma_px, sigma, normal.robust_weight)

@@ -267,6 +267,7 @@ def rig_from_bag(
     named = not isinstance(cameras, Mapping) and bool(cameras)
     chosen = cameras if isinstance(cameras, Mapping) else choose_cameras(reader, cameras)
     infos = camera_infos(reader, cameras if named else chosen, left_out)
+    infos = _with_own_frames(infos, chosen, partly=not named, left_out=left_out)
     buffer = _buffer(reader, (_TF_STATIC,))
     if not world_frame_id:
         frames = {name: str(info.header.frame_id).lstrip('/') for name, info in infos.items()}
@@ -291,6 +292,32 @@ def rig_from_bag(
         world_frame_id = ranked[0][0]
     builder = RigBuilder(tuple(infos), world_frame_id, rectified=_rectified(chosen, infos), moving=buffer)
     return _complete_rig(builder, infos, partly=not named, left_out=left_out)
+
+
+def _with_own_frames(
+    infos: Mapping[str, Message], chosen: Mapping[str, CameraTopics], *, partly: bool, left_out: LeftOut | None
+) -> dict[str, Message]:
+    """Return the ``infos`` whose frame no other camera has; rectified cameras of one head may share it.
+
+    Raises:
+        CalibrationError: if none is left; if one shares its frame, unless ``partly``.
+    """
+    frames = {name: str(info.header.frame_id).lstrip('/') for name, info in infos.items()}
+    shared: dict[str, list[str]] = {}
+    for name, frame in frames.items():
+        if frame and not chosen[name].rectified:
+            shared.setdefault(frame, []).append(name)
+    faults = {
+        name: f"camera_info of {', '.join(names)} names the same frame '{frame}', so that they would be at one place. "
+        'Let each driver name an optical frame of its own, or give the calibration with --rig.'
+        for frame, names in shared.items() if len(names) > 1 for name in names
+    }
+    kept = {name: info for name, info in infos.items() if name not in faults}
+    if faults and (not kept or not partly):
+        raise CalibrationError(' '.join(dict.fromkeys(faults.values())))
+    for name, fault in faults.items():
+        leave_out(left_out, name, fault)
+    return kept
 
 
 def _rectified(chosen: Mapping[str, CameraTopics], names: Collection[str]) -> list[str]:

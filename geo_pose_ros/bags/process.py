@@ -179,7 +179,8 @@ def process_bag(
         )
         with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
             synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync, newest_wins=False)
-            sink = _BagSink(rig, writer, left_out)
+            judged = ReportConfig(up=config.pipeline.lifter.up)
+            sink = _BagSink(rig, writer, left_out, judged, stands=moving is None)
             runner = SetRunner(pipeline, read, sink, moving, synchronizer.use_clocks)
             sets = synchronised(_frames(reader, cameras), synchronizer, cameras.values())
             for number, found in enumerate(sets):
@@ -233,8 +234,10 @@ def _frames(reader: BagReader, cameras: Mapping[str, str]) -> Iterator[Stamped[B
 class _BagSink:
     """Writes and counts results; a runner's sink."""
 
-    def __init__(self, rig: CameraRig, writer: BagWriter, left_out: LeftOut) -> None:
-        self._rig, self._writer, self._left_out = rig, writer, left_out
+    def __init__(
+        self, rig: CameraRig, writer: BagWriter, left_out: LeftOut, judged: ReportConfig, *, stands: bool
+    ) -> None:
+        self._rig, self._writer, self._left_out, self._judged = rig, writer, left_out, judged
         self._make = RosbagsFactory()
         self._previous_ids: list[int] = []
         self._first_error = ''
@@ -242,7 +245,8 @@ class _BagSink:
         self._reasons: dict[str, str] = {}
         self._last_ns = 0
         self._summary = ProcessSummary()
-        self._statistics = RecordingStatistics(BODY17, rig, ReportConfig())
+        # Nothing is compared with cameras that move.
+        self._statistics = RecordingStatistics(BODY17, rig if stands else None, judged)
 
     def take(self, found: StampedSet[BagMessage], result: PipelineResult) -> None:
         """Write and count a result; one without a usable camera is none."""
@@ -271,7 +275,7 @@ class _BagSink:
         summary.dropped_frames = {n: causes for n, causes in synchronizer.counts.drops.items() if causes}
         if not summary.sets:
             raise FrameError(f"Not one frame of bag '{bag}' is usable. {self._first_error}".rstrip())
-        summary.verdict = verdict_of(self._statistics.report(), ReportConfig(), noted=self._noted(synchronizer.counts))
+        summary.verdict = verdict_of(self._statistics.report(), self._judged, noted=self._noted(synchronizer.counts))
         self._write_diagnostics()
         return summary
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from ..findings import Finding
+from ..findings import Finding, Severity
+from ..rigs.plausibility import check_rig
 from ..types import CameraRig
 from .quality import ObservedSet
+from .rig_check.ray_meeting import RayMeeting
+from .rig_check.world_check import WorldCheck
+from .settings import ReportConfig
 
 
 class Contribution(Protocol):
@@ -24,6 +28,12 @@ class Contribution(Protocol):
         """Return what is wrong by the sets so far, each with its place and kind; nothing if all is well."""
 
 
-def contributions_for(rig: CameraRig) -> tuple[Contribution, ...]:
+def contributions_for(rig: CameraRig, config: ReportConfig) -> tuple[Contribution, ...]:
     """Return new contributions, without a set, for the cameras of ``rig``."""
-    return ()
+    of_rig = check_rig(rig, config.up)
+    world = WorldCheck(rig, config.up, of_rig)
+    if any(finding.severity == Severity.ERROR for finding in of_rig):
+        # Rays of cameras that cannot be tell nothing more.
+        return (world,)
+    # Of findings that are equally bad, those of the last come first: others may be their consequences.
+    return world, RayMeeting(rig, config.min_confidence)

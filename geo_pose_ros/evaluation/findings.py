@@ -68,7 +68,7 @@ def find_problems(
     """
     noted = list(noted)
     if not report.sets:
-        found = [*noted, NO_BODIES]
+        found = [*noted, *report.contributed, NO_BODIES]
         return tuple(sorted(found, key=lambda finding: -finding.severity))
     blamed = {finding.where for finding in noted if finding.severity == Severity.ERROR}
     causes: list[Finding] = [*noted, *report.contributed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..lifting.canonical import UP_AXES
 from ..settings import setting
 
 
@@ -19,6 +20,9 @@ class ReportConfig:
     left_out_sets: int = setting(
         240, 'Sets that the left-out camera is measured on, spread over the recording; 0: it is not measured', low=0,
         high=1_000_000,
+    )
+    up: str = setting(
+        'z', 'Axis of the world that points upwards, as pipeline.lifter.up; none: not known', choices=(*UP_AXES, 'none')
     )
     worst: int = setting(4, 'Worst moments shown with their images', low=0, high=100)
     worst_apart_s: float = setting(2.0, 'Least time between two of them', unit='s', low=0.0, high=3600.0)

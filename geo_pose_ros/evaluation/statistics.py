@@ -47,7 +47,7 @@ class RecordingStatistics:
         """
         self._skeleton, self._rig, self._config = skeleton, rig, config
         self._clocks = ClockSums(rig.cameras) if rig is not None else None
-        self._contributions = contributions_for(rig) if rig is not None else ()
+        self._contributions = contributions_for(rig, config) if rig is not None else ()
         self._waiting: list[Bodies3D] = []
         self._newest_ns = -_ALL_NS
         self._cameras: dict[str, CameraStatistics] = {}

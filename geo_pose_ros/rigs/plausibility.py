@@ -1,7 +1,7 @@
 """Whether a rig can be: lenses, places, unit, axes, up and frames; the one check that every entrance makes.
 
 An ERROR cannot be: whoever computes with the rig refuses it. A WARNING is improbable, and the people seen will tell.
-Whether the cameras agree about people is not known here; see evaluation/ray_meeting.py.
+Whether the cameras agree about people is not known here; see evaluation/rig_check/ray_meeting.py.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OVERHEAD, _SKY = 0.7, 0.5
 # Cosines: images agree about up if their mean upper side is so near an axis; it is not ``up`` if so far from that.
 _AGREED_UP, _OTHER_UP = 0.65, 0.4
 # Rotations (3, 3) from what people mistake for an optical frame to the optical frame, and what it is.
-_AXES = (
+CAMERA_AXES = (
     (np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]), 'link frames (x forward, z up)'),
     (np.diag([1.0, -1.0, -1.0]), "OpenGL's or Blender's camera frames (y up, z backward)"),
 )
@@ -173,7 +173,9 @@ def _check_directions(rig: CameraRig, up: str) -> Iterator[Finding]:
     to_sky = bool((forward @ axis > _SKY).all())
     other_up = '' if up == 'none' or (forward @ axis).mean() < -_OVERHEAD else _other_up(above, up)
     anchor = next((c.name for c in rig.cameras if np.abs(c.cam_from_world - np.eye(3, 4)).max() < 1e-9), '')
-    if (alone or to_sky) and not anchor and (words := _mistaken(rig, axis)):
+    # Of one camera all axes are possible.
+    words = _mistaken(rig, axis) if (alone or to_sky) and not anchor and len(rig) > 1 else ''
+    if words:
         cause = 'all cameras look to the sky' if to_sky else f'{", ".join(alone)} share no view with another camera'
         yield Finding(Severity.WARNING, f'{cause}; the poses look like {words}', OPTICAL, kind='axes')
     elif to_sky and not (other_up or anchor):
@@ -182,10 +184,10 @@ def _check_directions(rig: CameraRig, up: str) -> Iterator[Finding]:
     elif alone:
         yield Finding(Severity.WARNING, f'{", ".join(alone)}: no other camera sees the same from another side',
                       'Turn cameras so that views overlap by more than 10 degrees; check the directions of the axes '
-                      '(optical: z forward).', kind='axes')
+                      '(optical: z forward).', kind='overlap')
     elif len(rig) > 1:
-        yield Finding(Severity.OK, 'every camera shares its view with another', kind='axes')
-    if other_up:
+        yield Finding(Severity.OK, 'every camera shares its view with another', kind='overlap')
+    if other_up and not words:
         spread = float(np.degrees(np.arccos(np.clip(above @ UP_AXES[other_up], -1.0, 1.0)).mean()))
         world = f"the world is camera '{anchor}'; " if anchor else ''
         yield Finding(
@@ -213,7 +215,7 @@ def _mistaken(rig: CameraRig, up: FloatArray) -> str:
         CameraRig(tuple(replace(c, cam_from_world=invert(c.cam_from_world)) for c in rig.cameras)),
         'the poses of cameras in the world, not of the world in cameras (cam_from_world)',
     )]
-    for turn, words in _AXES:
+    for turn, words in CAMERA_AXES:
         turned = tuple(replace(c, cam_from_world=turn @ c.cam_from_world) for c in rig.cameras)
         candidates.insert(0, (CameraRig(turned), words))
     for candidate, words in candidates:

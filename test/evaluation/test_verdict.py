@@ -30,13 +30,13 @@ class Rays:
 
 
 def test_what_contributes_is_said(monkeypatch):
-    monkeypatch.setattr(statistics, 'contributions_for', lambda rig: (Rays(),))
+    monkeypatch.setattr(statistics, 'contributions_for', lambda rig, config: (Rays(),))
     verdict = verdict_of(recorded(), ReportConfig())
     assert verdict.findings == (FAR,) and verdict.severity == Severity.ERROR
 
 
 def test_what_is_noted_replaces_the_same_place_and_kind(monkeypatch):
-    monkeypatch.setattr(statistics, 'contributions_for', lambda rig: (Rays(),))
+    monkeypatch.setattr(statistics, 'contributions_for', lambda rig, config: (Rays(),))
     noted = Finding(Severity.WARNING, 'noted', '', 'rig', 'rays')
     beside = Finding(Severity.WARNING, 'beside', '', 'rig', 'frames')
     assert verdict_of(recorded(), ReportConfig(), noted=[noted, beside]).findings == (noted, beside)

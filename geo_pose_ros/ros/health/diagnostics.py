@@ -178,20 +178,17 @@ def _pipeline_faults(
     return [Finding(severity, f'{what}: {why}', '', 'pipeline', 'silent')]
 
 
-def rig_part(
-    statistics: NodeStatistics, problems: Mapping[str, str], implausible: Sequence[Finding], now_ns: int
-) -> Part:
+def rig_part(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: int) -> Part:
     """Return the cameras' reprojection errors; who is not calibrated, and what is wrong with transforms.
 
     Args:
         statistics: the node's.
         problems: why cameras are not calibrated, by name.
-        implausible: what is impossible or improbable of the rig.
         now_ns: a monotonic clock.
     """
     faults = [
         Finding(Severity.ERROR, text, '', f'camera {name}', 'not calibrated') for name, text in problems.items()
     ]
-    faults += [*implausible, *statistics.recent('rig', now_ns)]
+    faults += statistics.recent('rig', now_ns)
     errors_px = statistics.reprojection_px()
     return Part('rig', faults, {f'reprojection_px {name}': f'{error:.1f}' for name, error in errors_px.items()})

@@ -14,6 +14,7 @@ from ...detection import create_detector
 from ...detection.models.profiles import choose_profile
 from ...errors import GeoPoseError
 from ...evaluation.quality import ObservedSet
+from ...evaluation.settings import ReportConfig
 from ...evaluation.verdict import RecentVerdict
 from ...findings import Finding, Verdict
 from ...pipeline import PipelineResult
@@ -44,7 +45,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         # No set waits for it.
         compiled.prepare(self._logger.info)
         self._history = CountsHistory()
-        self._recent = RecentVerdict()
+        self._recent = RecentVerdict(ReportConfig(up=config.pipeline.lifter.up))
         self._cameras = cameras = CameraSet.of(node, config)
         self._source = RigSource(node, cameras, config, self._on_bad_transform)
         made.callback(self._source.close)
@@ -226,7 +227,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         )
         parts = [
             pipeline_part(self._statistics, counts, config.stale_after_s, now_ns),
-            rig_part(self._statistics, problems, self._source.findings, now_ns),
+            rig_part(self._statistics, problems, now_ns),
         ]
         for name, clock_ns in clocks_ns.items():
             part = self._camera_part(name, name in away, now_ns, problems.get(name, ''))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
@@ -17,12 +17,10 @@ from sensor_msgs.msg import CameraInfo
 
 from ...arrays import FloatArray
 from ...errors import ConfigError
-from ...findings import Finding
 from ...geometry.body_frame import bodies_in
 from ...rigs.builder import RigBuilder, check_file
 from ...rigs.files import read_calibration
 from ...rigs.moving import CameraPoses, Mount, MovingCameras
-from ...rigs.plausibility import check_rig
 from ...types import Bodies3D, CameraRig
 from ..io.message_factory import RclpyFactory
 from ..io.qos import NO_SUBSCRIPTION_EVENTS, profile
@@ -118,9 +116,6 @@ class RigSource:
         self._builder = RigBuilder(names, frame, rig_file, rectified, transforms)
         self._lock = threading.Lock()
         self._names, self._rig_file = names, rig_file
-        self._up = config.pipeline.lifter.up
-        # What is to be said of a rig that stands, and of which.
-        self._checked: tuple[CameraRig | None, tuple[Finding, ...]] = None, ()
         self._info_inputs: dict[str, list[Subscription[CameraInfo]]] = {}
         self._tf_input: Subscription[Any] | None = None
         wanted = config.publish_camera_frames and rig_file is not None
@@ -163,15 +158,6 @@ class RigSource:
         with self._lock:
             self._builder.retry(now_ns)
             return self._builder.rig if self._builder.is_settled(now_ns) else None
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What is impossible or improbable of the rig, at place 'rig'; nothing of cameras that move."""
-        rig = None if self.moving is not None else self.settled_rig
-        if rig is not self._checked[0]:
-            found = () if rig is None else check_rig(rig, self._up)
-            self._checked = rig, tuple(replace(finding, where='rig') for finding in found if finding.severity)
-        return self._checked[1]
 
     @property
     def mounts(self) -> Mapping[str, Mount]:

@@ -38,8 +38,9 @@ def freeze(
     """
     for name, shape in shapes.items():
         given = getattr(owner, name)
+        # Compiled code takes arrays in C order.
         frozen = isinstance(given, np.ndarray) and given.dtype == dtype and not given.flags.writeable
-        array = given if frozen else np.array(given, dtype, copy=True)
+        array = given if frozen and given.flags.c_contiguous else np.array(given, dtype, copy=True, order='C')
         if array.ndim != len(shape) or any(
             want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
         ):

@@ -24,6 +24,7 @@ from .lifted import SHARED, read_prior
 from .tables import Keypoints, Model, Prior, SolvedJoints
 from .tree import PARENT, find_covariance, make_tree, read_bones, solve_tree
 
+# The cache of compiled code depends on constants that this module imports.
 __all__ = ['PARENT', 'solve_bodies']
 
 

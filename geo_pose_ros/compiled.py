@@ -122,6 +122,9 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
         function.compile(signature)  # type: ignore[attr-defined]
         function.disable_compile()  # type: ignore[attr-defined]
         _introduce(signature)
+        for loaded in function.overloads.values():  # type: ignore[attr-defined]
+            # Kernels do not call kernels: what numba keeps to link them to others is a fifth of their memory.
+            loaded.library._shared_module = None
     for folder in cold:
         (folder / _COMPLETE).touch()
     return bool(cold)

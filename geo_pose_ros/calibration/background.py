@@ -14,12 +14,14 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from ..errors import CalibrationError
 from ..types import CameraRig, Keypoints2D
-from .calibrate import Calibrated, calibrate
 from .task import CalibrateTask
+
+if TYPE_CHECKING:
+    from .calibrate import Calibrated
 
 # Two processes that each take all cores are slower than two that take one.
 _ONE_THREAD = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
@@ -93,6 +95,8 @@ def pack_task(keypoints: Mapping[str, Sequence[Keypoints2D]], rig: CameraRig, ta
 
 def answer(task: IO[bytes], reply: IO[bytes]) -> None:
     """Read a task, and write its Calibrated or its CalibrationError."""
+    from .calibrate import calibrate
+
     packed = pickle.Unpickler(task)
     rig, asked, counts = packed.load()
     keypoints = {name: [packed.load() for _ in range(count)] for name, count in counts.items()}

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +21,11 @@ from ..scene.cameras.states import CameraState
 from ..scene.scene import SceneResult
 from ..types import CameraRig, Keypoints2D
 from .background import BackgroundCalibration
-from .calibrate import Calibrated
-from .clocks import clock_offsets_s, with_clocks
 from .settings import CalibrateConfig, WatchConfig
 from .task import CalibrateTask
+
+if TYPE_CHECKING:
+    from .calibrate import Calibrated
 
 # A moved camera whose calibration error changes by more than this part of it was moved again.
 _AGAIN = 0.5
@@ -114,6 +116,9 @@ class CalibrationWatch:
         return self._running
 
     def _refine(self) -> Proposal:
+        # Loaded when used: what calibration needs of SciPy doubles a node's memory.
+        from .clocks import clock_offsets_s, with_clocks
+
         with self._lock:
             rig, sets, since_ns, moved = self._rig, list(self._sets), dict(self._since_ns), tuple(self._moved)
             late_s = self._late_s

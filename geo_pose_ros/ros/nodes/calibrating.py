@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 
-from ...calibration.report import summary_lines
 from ...calibration.settings import WatchConfig
 from ...calibration.watch import CalibrationWatch, Proposal
 from ...errors import CalibrationError
@@ -145,6 +144,9 @@ class Calibrating:
         error = done.exception()
         if error is not None:
             return False, f'calibration failed: {type(error).__name__}: {error}'
+        # Loaded when used: what calibration needs of SciPy doubles a node's memory.
+        from ...calibration.report import summary_lines
+
         proposal = done.result()
         found = [] if proposal.found is None else summary_lines(proposal.found)
         if proposal.rig is None:

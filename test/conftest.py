@@ -49,11 +49,11 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f'left out, for want of {", ".join(_WORKSTATION_ONLY)}: {files}'
 
 
-@pytest.fixture(scope='session', autouse=True)
-def _kernels_are_compiled() -> None:
-    """Let no test compile a kernel for types or layouts that are not declared."""
-    # Imports all kernels.
-    import_module('geo_pose_ros.pipeline')
-    from geo_pose_ros import compiled
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let no test compile a kernel for types or layouts that are not declared, nor wait for a compilation."""
+    if session.items and not session.config.option.collectonly:
+        # Imports all kernels.
+        import_module('geo_pose_ros.pipeline')
+        from geo_pose_ros import compiled
 
-    compiled.prepare()
+        compiled.prepare()

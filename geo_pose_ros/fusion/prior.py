@@ -6,16 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from ..arrays import FloatArray
-from ..skeleton import BODY17
 from .lifted import LiftedViews
 from .table import BodyTable
-
-# (E, J) of body17: -1 at the parent and 1 at the child of each bone.
-INCIDENCE: FloatArray = np.eye(len(BODY17))[[child for _, child in BODY17.edges]]
-INCIDENCE -= np.eye(len(BODY17))[[parent for parent, _ in BODY17.edges]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

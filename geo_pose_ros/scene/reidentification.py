@@ -5,29 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..fusion.merging import find_duplicate_bodies, find_duplicate_views
-from ..fusion.prior import INCIDENCE, BonePrior
+from ..fusion.prior import BonePrior
 from ..fusion.table import gather
-from ..geometry.stats import nan_mean
 from .bones import BoneLengths
+from .kernels.reidentification import match_people
 from .measurement import Measured
 from .observation import Observation
 from .settings import TrackingConfig
 from .tracks import Tracks
 
-# Two people differ by more than this in the mean of |log| of the ratio of their bone lengths, if not in size.
-_SAME_LENGTHS = 0.15
 # Views that somebody loses at once, and that somebody new has, where the scene jumps.
 _VANISHED_VIEWS = 2
 # Who was in so few sets before is new.
 _NEW_SETS = 2
 # Larger than all ids.
 _YOUNGEST = np.iinfo(np.int64).max
-# The price of a match that is refused.
-_REFUSED = 1e3
 
 
 def merge_duplicates(measured: Measured, tracks: Tracks, config: TrackingConfig) -> Measured:
@@ -112,23 +107,10 @@ def match_lost(
         lengths: what is known of the bone lengths of the lost ones, or None.
         config: settings.
     """
-    apart = np.linalg.norm(nan_mean(xyz, 1)[:, None] - nan_mean(lost, 1), axis=-1)
-    reach = config.reidentify_m + config.hidden_speed_m_s * unseen_s
-    with np.errstate(divide='ignore', invalid='ignore'):
-        price = apart / reach
-    if lengths is not None:
-        bone = np.linalg.norm(INCIDENCE @ np.nan_to_num(xyz), axis=-1)
-        known = (lengths.length > 0.0) & (bone[:, None] > 0.0)
-        with np.errstate(divide='ignore', invalid='ignore'):
-            ratio = np.where(known, np.abs(np.log(bone[:, None] / lengths.length)), 0.0)
-        price = price + (ratio.sum(-1) / np.maximum(known.sum(-1), 1)) / _SAME_LENGTHS
-    found = np.full(len(xyz), -1)
-    # A sum of two parts, each of which may be as large as 1.
-    limit = 1.0 if lengths is None else 2.0
-    priced = np.where(np.isfinite(price) & (apart <= reach), price, _REFUSED)
-    row, column = linear_sum_assignment(priced)
-    good = priced[row, column] < limit
-    found[row[good]] = column[good]
+    found = np.empty(len(xyz), np.int64)
+    length = np.empty((len(lost), 0)) if lengths is None else lengths.length
+    reach_m = config.reidentify_m + config.hidden_speed_m_s * unseen_s
+    match_people(xyz, lost, reach_m, length, found)
     return found
 
 

@@ -53,7 +53,7 @@ def learn_lengths(xyz: Float3D, covariance: Float4D, sums: Float3D) -> None:
     for b in range(len(xyz)):
         surprise, count, any_known = 0.0, 0, False
         for e in range(bones):
-            length[e], information[e] = _measure_bone(xyz[b], covariance[b], _PARENT[e], _CHILD[e])
+            length[e], information[e] = _measure_bone(xyz[b], covariance[b], e)
             any_known |= information[e] > 0.0
             if information[e] > 0.0 and sums[b, 1, e] > 0.0:
                 known = sums[b, 0, e] / sums[b, 1, e]
@@ -69,14 +69,21 @@ def learn_lengths(xyz: Float3D, covariance: Float4D, sums: Float3D) -> None:
 
 
 @helper
-def _measure_bone(xyz: Float2D, covariance: Float3D, parent: int, child: int) -> tuple[float, float]:
+def bone_vector(xyz: Float2D, e: int) -> tuple[float, float, float]:
+    """Return the vector, m, of bone ``e`` of joints (J, 3); NaN where an end is unknown."""
+    parent, child = xyz[_PARENT[e]], xyz[_CHILD[e]]
+    return child[0] - parent[0], child[1] - parent[1], child[2] - parent[2]
+
+
+@helper
+def _measure_bone(xyz: Float2D, covariance: Float3D, e: int) -> tuple[float, float]:
     """Return a bone's length, m, and its information, 1/m^2; 0 and 0 where it is unknown."""
-    square, along = 0.0, 0.0
+    d = bone_vector(xyz, e)
+    along, one, other = 0.0, covariance[_PARENT[e]], covariance[_CHILD[e]]
     for r in range(3):
-        d = xyz[child, r] - xyz[parent, r]
-        square += d * d
         for k in range(3):
-            along += d * (covariance[child, r, k] + covariance[parent, r, k]) * (xyz[child, k] - xyz[parent, k])
+            along += d[r] * (one[r, k] + other[r, k]) * d[k]
+    square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
     # NaN is not greater.
     if square > _SHORT_M**2 and along > 0.0:
         return math.sqrt(square), square / along

@@ -21,6 +21,8 @@ from geo_pose_ros.calibration.world import (
 )
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.simulation.detector import detector_joints
+from geo_pose_ros.simulation.motion import BEYOND_JOINTS_M
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig
 
@@ -97,6 +99,12 @@ def test_the_detector_says_what_a_tape_measures_beyond_its_joints():
     pelvis, spine, thorax = (BODY17.index(name) for name in ('pelvis', 'spine', 'thorax'))
     xy[..., spine, :] = 0.5 * (xy[..., pelvis, :] + xy[..., thorax, :])
     assert tape_of(xy) is MEAN_JOINTS
+
+
+def test_the_simulated_detector_lengthens_people_by_what_the_tape_takes_off():
+    people = person(0)[None]
+    longer_m = reach_m(detector_joints(people)) - reach_m(people)
+    assert OWN_JOINTS.beyond_m == pytest.approx(BEYOND_JOINTS_M - longer_m, abs=0.007)
 
 
 def test_noise_makes_nobody_taller():

@@ -49,9 +49,12 @@ class Finding:
     @property
     def in_words(self) -> str:
         """Place, finding and remedy as one sentence after the other."""
-        # Errors of this package name their camera themselves.
-        prefix = f'{self.where}: ' if self.where and not self.what.startswith('Camera ') else ''
-        return f'{prefix}{self.text}'
+        return f'{self._prefix}{self.text}'
+
+    @property
+    def _prefix(self) -> str:
+        """The place, unless the words begin with it, as errors of this package do that name their camera."""
+        return f'{self.where}: ' if self.where and not self.what.startswith('Camera ') else ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,7 @@ def as_lines(findings: Iterable[Finding], *, least: Severity = Severity.OK) -> I
     """Yield the findings that are at least as bad as ``least`` as lines for a terminal, each remedy on its own line."""
     for finding in findings:
         if finding.severity >= least:
-            prefix = f'{finding.where}: ' if finding.where else ''
-            yield f'  {_MARKS[finding.severity]} {prefix}{finding.what}'
+            yield f'  {_MARKS[finding.severity]} {finding._prefix}{finding.what}'
             if finding.remedy:
                 yield f'        {finding.remedy}'
 

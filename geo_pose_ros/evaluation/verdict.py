@@ -25,9 +25,9 @@ from .settings import ReportConfig
 from .statistics import RecordingStatistics
 
 # A running node is judged by its last sets: by so many seconds, and so many sets.
-_WINDOW_NS, _MOST_SETS = 20 * NS_PER_S, 1200
+_WINDOW_NS, _MOST_SETS = 12 * NS_PER_S, 800
 # It is judged anew after so long, from so many sets on; what is no longer found is held for so long.
-_PERIOD_NS, _LEAST_SETS, _HELD_NS = 2 * NS_PER_S, 10, 4 * NS_PER_S
+_PERIOD_NS, _LEAST_SETS, _HELD_NS = 4 * NS_PER_S, 10, 6 * NS_PER_S
 # It takes so many cameras to contradict each other; ids that lived for so long are people.
 _JUDGING, _LIVED_S = 3, 1.0
 
@@ -75,7 +75,7 @@ def _sigma_mm(report: RecordingReport) -> float:
 class RecentVerdict:
     """The verdict of the last seconds of a node; any thread may call.
 
-    It judges anew every second or two. What it found stays found until it was not found for some seconds.
+    It judges anew every four seconds, which costs a small share of them. What it found stays found for six.
     """
 
     def __init__(self, config: ReportConfig | None = None) -> None:

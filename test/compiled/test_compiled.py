@@ -55,7 +55,10 @@ def run(tmp_path):
     def in_process(code: str = RUN, factor: float = 2.0, offset: float = 0.0, **environment: str) -> str:
         (tmp_path / 'kernels.py').write_text(KERNELS)
         (tmp_path / 'shared.py').write_text(SHARED.format(factor=factor, offset=offset))
-        given = {'NUMBA_CACHE_DIR': str(tmp_path / 'cache'), 'PYTHONPATH': str(Path(__file__).parents[2])}
+        given = {
+            'NUMBA_DISABLE_JIT': '0', 'NUMBA_CACHE_DIR': str(tmp_path / 'cache'),
+            'PYTHONPATH': str(Path(__file__).parents[2]),
+        }
         done = subprocess.run(
             [sys.executable, '-c', code], cwd=tmp_path, env={**os.environ, **given, **environment}, text=True,
             capture_output=True, check=False,
@@ -106,8 +109,7 @@ try:
 except TypeError as error:
     print(str(error).splitlines()[0][:22])
 '''
-    if os.environ.get('NUMBA_DISABLE_JIT') != '1':
-        assert run(code).splitlines()[-1] == 'No matching definition'
+    assert run(code).splitlines()[-1] == 'No matching definition'
 
 
 def test_without_numba_the_remedy_is_named(run):

@@ -110,6 +110,7 @@ def match_lost(
     found = np.empty(len(xyz), np.int64)
     length = np.empty((len(lost), 0)) if lengths is None else lengths.length
     reach_m = config.reidentify_m + config.hidden_speed_m_s * unseen_s
+    xyz, lost, length = (np.ascontiguousarray(array) for array in (xyz, lost, length))
     match_people(xyz, lost, reach_m, length, found)
     return found
 

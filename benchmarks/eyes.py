@@ -1,12 +1,12 @@
 """How well networks see people: on both demos of Pose2Sim, and on images composed, cut and turned from them.
 
-    python benchmarks/eyes.py [--only demo composed cut turned] [--networks full heavy ...]
+    python benchmarks/eyes.py [--only networks demo composed cut turned] [--networks full heavy ...]
 
-``demo``: the whole pipeline on both demos, the rig refined on heavy's keypoints; sides are judged by the other views.
-``composed``: two to six people in one image, cut from both demos and put side by side. ``cut``: one person, the upper
-part alone in the image. ``turned``: the demo's images turned by 90, 180 and 270 degrees. In the latter three each
-image is a detector's first, so that searches alone find people. Times are CPU times of one thread, in one run; their
-ratios mean something elsewhere. The result goes to out/bench/eyes.json.
+``networks``: the time of each alone. ``demo``: the whole pipeline on both demos, the rig refined on heavy's keypoints;
+sides are judged by the other views. ``composed``: two to six people in one image, cut from both demos and put side by
+side. ``cut``: one person, the upper part alone in the image. ``turned``: the demo's images turned by 90, 180 and 270
+degrees. In the latter three each image is the first one, so that searches alone find people. Times are CPU times of
+one thread, in one run; their ratios mean something elsewhere. The result goes to out/bench/eyes.json.
 """
 
 from __future__ import annotations
@@ -27,13 +27,19 @@ from geo_pose_ros.arrays import NS_PER_S, FloatArray, UInt8Array
 from geo_pose_ros.calibration.calibrate import calibrate
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.detection import Detector, create_detector
+from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints
+from geo_pose_ros.detection.blazepose.person import BlazePosePersons
 from geo_pose_ros.detection.matching import covered_share, distance, extent
-from geo_pose_ros.detection.models.catalogue import path_of
+from geo_pose_ros.detection.models.catalogue import find_model, path_of
 from geo_pose_ros.detection.models.profiles import networks_of
+from geo_pose_ros.detection.movenet.keypoints import SingleposeKeypoints
+from geo_pose_ros.detection.movenet.persons import MultiposePersons
+from geo_pose_ros.detection.regions import full_image_square
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.evaluation.quality import ObservedSet, measured
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.stats import nan_median
+from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.settings import PipelineConfig
@@ -321,7 +327,36 @@ def turned(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]
     return {'turned': tables}
 
 
-PARTS = {'demo': demo, 'composed': composed, 'cut': cut, 'turned': turned}
+def networks_alone(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
+    """Return the CPU ms of each network that is here, in turns: of one person read, or of one image searched."""
+    del networks, every
+    rig, videos = videos_of('SinglePerson')
+    image = next(iter(next(sets_of(rig, videos)).frames.values())).image
+    square = full_image_square(image.shape[1], image.shape[0])
+    engine = EngineConfig()
+    blazepose = BlazePoseKeypoints(engine)
+    calls = {
+        'blazepose_person': BlazePosePersons(engine).find_people,
+        'movenet_multipose': MultiposePersons(engine, blazepose.propose_regions).find_people,
+        'blazepose_full': blazepose.estimate_keypoints,
+        'blazepose_heavy': BlazePoseKeypoints(engine, find_model('blazepose_heavy')).estimate_keypoints,
+    }
+    for name in ('movenet_thunder', 'movenet_lightning'):
+        path = path_of(name)
+        if path is not None:
+            calls[name] = SingleposeKeypoints(engine, path).estimate_keypoints
+    spent_ms: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(25):
+        for name, call in calls.items():
+            began = process_time()
+            call([(image, square)])
+            spent_ms[name].append((process_time() - began) * 1e3)
+    table = {name: {'ms': round(float(np.median(ms)), 1)} for name, ms in spent_ms.items()}
+    show('networks', table)
+    return {'networks': table}
+
+
+PARTS = {'networks': networks_alone, 'demo': demo, 'composed': composed, 'cut': cut, 'turned': turned}
 
 
 def main() -> None:

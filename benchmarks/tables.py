@@ -1,6 +1,9 @@
-"""Write the results of fusion.py and calibrate.py into the docs, so that no number there is typed by hand.
+"""Write the results of fusion.py, calibrate.py and eyes.py into the docs, so that no number there is typed by hand.
 
-    python benchmarks/tables.py     docs/benchmarks/{fusion,calibrate}.json -> docs/{fusion,calibration}.md
+    python benchmarks/tables.py
+
+From docs/benchmarks/{fusion,calibrate,eyes}.json it makes docs/{fusion,calibration,detection}.md, and of eyes.json what
+`geo_pose models list` says was measured.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import RESULTS, asked_table, markdown_table, named_table, replace_section
+from benchmarks.harness import RESULTS, asked_table, markdown_table, named_table, replace_section, write_json
 
+MEASURED = Path('geo_pose_ros/models/measured.json')
 # What issue and design ask for: words, path of the value, limit, whether it must be at least the limit.
 FUSION_ASKED = (
     ('four cameras, ratio to DLT', ('four_cameras_vs_dlt',), 0.90, False),
@@ -49,6 +53,21 @@ CALIBRATION_ASKED = (
     ('ring of twelve, from scratch, position, mm', ('ring', 'scratch', 'position_mm'), 15.0, False),
     ('ring of twelve, from scratch, s of one core', ('ring', 'scratch', 'cpu_s'), 180.0, False),
     ('ring of twelve, memory, GB', ('ring', 'peak_memory_gb'), 1.5, False),
+)
+
+
+EYES_ASKED = (
+    ('SinglePerson, heavy, left-out camera, median px', ('demo', 'SinglePerson', 'heavy', 'left_out_px'), 8.5, False),
+    ('SinglePerson, heavy, mean px', ('demo', 'SinglePerson', 'heavy', 'left_out_mean_px'), 10.0, False),
+    ('SinglePerson, heavy, exchanged limb groups', ('demo', 'SinglePerson', 'heavy', 'exchanged'), 2, False),
+    ('MultiPerson, heavy, left-out camera, median px', ('demo', 'MultiPerson', 'heavy', 'left_out_px'), 17.5, False),
+    ('MultiPerson, heavy, mean px', ('demo', 'MultiPerson', 'heavy', 'left_out_mean_px'), 25.0, False),
+    ('MultiPerson, heavy, exchanged limb groups', ('demo', 'MultiPerson', 'heavy', 'exchanged'), 25, False),
+    ('2 to 6 people found after 0.7 s, heavy', ('composed', 'after 0.7 s', 'heavy', 'found'), 0.97, True),
+    ('2 to 6 people found after 0.7 s, full', ('composed', 'after 0.7 s', 'full', 'found'), 0.97, True),
+    ('turned by 90 degrees, first image, heavy', ('turned', '90 degrees', 'heavy', 'found'), 0.97, True),
+    ('turned by 180 degrees, first image, heavy', ('turned', '180 degrees', 'heavy', 'found'), 0.97, True),
+    ('turned by 270 degrees, first image, heavy', ('turned', '270 degrees', 'heavy', 'found'), 0.97, True),
 )
 
 
@@ -157,9 +176,47 @@ def calibration(r: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def eyes(r: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the section."""
+    demo = {
+        'left_out_px': 'left-out camera, median px', 'left_out_mean_px': 'mean px', 'limb_groups': 'limb groups',
+        'exchanged': 'exchanged', 'jitter_m_s2': 'jitter, m/s^2', 'bodies_per_set': 'bodies per set',
+        'people_per_image': 'detections per image', 'ratio': 'time',
+    }
+    single = {'found': 'found', 'people': 'of people', 'doubles_per_image': 'doubles per image', 'images': 'images'}
+    lines = [
+        f'{r["machine"]}, {r["date"]}, commit {r["commit"]}. Written by `python benchmarks/tables.py` from',
+        '[benchmarks/eyes.json](benchmarks/eyes.json).', '', *asked_table(EYES_ASKED, r),
+    ]
+    for scene, table in r['demo'].items():
+        lines += [f'Demo_{scene}, the whole pipeline, rig refined; sides are judged by the other views:', '']
+        lines += named_table(table, demo)
+    for words, part in (
+        ('Two to six people in one image', 'composed'), ('One person, cut', 'cut'), ('Images turned', 'turned')
+    ):
+        for name, table in r.get(part, {}).items():
+            lines += [f'{words}, {name}:', '', *named_table(table, single)]
+    return lines
+
+
+def measured(r: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `geo_pose models list` says of networks: their ms, and the left-out px of the demo of one person."""
+    px = {
+        'blazepose_full': 'full', 'blazepose_heavy': 'heavy', 'movenet_thunder': 'thunder',
+        'movenet_lightning': 'lightning',
+    }
+    table = {name: dict(row) for name, row in r['networks'].items()}
+    for name, row in px.items():
+        if row in r['demo']['SinglePerson']:
+            table.setdefault(name, {})['left_out_px'] = r['demo']['SinglePerson'][row]['left_out_px']
+    return {'machine': r['machine'], 'commit': r['commit'], 'networks': table}
+
+
 def main() -> None:
     """Replace the sections."""
-    for name, document, section in (('fusion', 'fusion', fusion), ('calibrate', 'calibration', calibration)):
+    write_json(MEASURED, measured(json.loads((RESULTS / 'eyes.json').read_text(encoding='utf-8'))))
+    sections = (('fusion', 'fusion', fusion), ('calibrate', 'calibration', calibration), ('eyes', 'detection', eyes))
+    for name, document, section in sections:
         result = json.loads((RESULTS / f'{name}.json').read_text(encoding='utf-8'))
         replace_section(Path(f'docs/{document}.md'), section(result))
 

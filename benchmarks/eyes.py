@@ -155,8 +155,7 @@ def demo(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for scene, (_, people) in SCENES.items():
         rig, videos = videos_of(scene)
-        seen = {'heavy': observe(rig, videos, NETWORKS['heavy'])}
-        fine = refined(rig, seen['heavy'][0])
+        fine = refined(rig, observe(rig, videos, NETWORKS['heavy'])[0])
         table = {}
         for name, config in networks.items():
             observed, spent_ms, found = observe(fine, videos, config)

@@ -38,6 +38,11 @@ class Searches:
         """Whether no image was searched yet."""
         return self._turn is None
 
+    @property
+    def has_unassigned(self) -> bool:
+        """Whether the last image had a detection without a prediction, or a prediction without a detection."""
+        return any(self._unassigned)
+
     def is_due(self, stamp_ns: int) -> bool:
         """Return whether to search the next image, of ``stamp_ns``, whoever is known in it; counts the images."""
         self._images += 1
@@ -45,7 +50,7 @@ class Searches:
             return True
         if self._images >= _SELDOM and self._turn_of(stamp_ns) != self._turn:
             return True
-        if not any(self._unassigned):
+        if not self.has_unassigned:
             return False
         wait_ns = min(self._again_ns << self._repeated, self._period_ns)
         wait = min(_AGAIN << self._repeated, _SELDOM)

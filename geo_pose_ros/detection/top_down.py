@@ -89,8 +89,8 @@ class _Attempt:
 class TopDownDetector:
     """A keypoint network and finders of people, for any number of cameras; see Detector.
 
-    Finders miss different people. All of them search an image in which nobody is known, and else one after the other:
-    a person that one of them misses is found a search later.
+    Finders miss different people. All of them search while nobody is known or something is unassigned, and else one
+    after the other: a person that one of them misses is found a search later.
     """
 
     def __init__(
@@ -152,12 +152,12 @@ class TopDownDetector:
         wanted, targets = _regions_to_read(proposed, [memory.regions.get(int(body)) for body in body_ids])
         followed = memory.followed.select(np.logical_not(are_near(memory.followed, wanted).any(1)))
         known = Regions.concatenate([wanted, followed])
-        squares, is_first = Regions.none(), False
+        squares, is_first, finder = Regions.none(), False, None
         # Asked in any case: it counts the images.
         if memory.searches.is_due(frame.stamp_ns) or not len(known):
             is_first = memory.searches.is_first
-            if len(known):
-                memory.turn = (memory.turn + 1) % len(self._finders)
+            if len(known) and not memory.searches.has_unassigned:
+                finder = memory.turn = (memory.turn + 1) % len(self._finders)
             memory.searches.note_search(frame.stamp_ns)
             squares = full_image_square(width, height)
             if memory.has_small or memory.quarters:
@@ -165,7 +165,6 @@ class TopDownDetector:
                 of_image = Regions.concatenate([tiles(width, height), turned(squares, memory.quarters)])
                 memory.tile = (memory.tile + 1) % len(of_image)
                 squares = Regions.concatenate([squares, of_image.select(np.array([memory.tile]))])
-        finder = memory.turn if len(known) else None
         return _Attempt(
             frame, memory, xy, sigma_px, body_ids, targets, known, squares, is_first, finder
         )

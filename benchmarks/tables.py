@@ -57,12 +57,12 @@ CALIBRATION_ASKED = (
 
 
 EYES_ASKED = (
-    ('SinglePerson, heavy, left-out camera, median px', ('demo', 'SinglePerson', 'heavy', 'left_out_px'), 8.5, False),
-    ('SinglePerson, heavy, mean px', ('demo', 'SinglePerson', 'heavy', 'left_out_mean_px'), 10.0, False),
-    ('SinglePerson, heavy, exchanged limb groups', ('demo', 'SinglePerson', 'heavy', 'exchanged'), 2, False),
-    ('MultiPerson, heavy, left-out camera, median px', ('demo', 'MultiPerson', 'heavy', 'left_out_px'), 17.5, False),
-    ('MultiPerson, heavy, mean px', ('demo', 'MultiPerson', 'heavy', 'left_out_mean_px'), 25.0, False),
-    ('MultiPerson, heavy, exchanged limb groups', ('demo', 'MultiPerson', 'heavy', 'exchanged'), 25, False),
+    ('SinglePerson, heavy, left-out camera, median px', ('SinglePerson', 'heavy', 'left_out_px'), 8.5, False),
+    ('SinglePerson, heavy, mean px', ('SinglePerson', 'heavy', 'left_out_mean_px'), 10.0, False),
+    ('SinglePerson, heavy, exchanged limb groups', ('SinglePerson', 'heavy', 'exchanged'), 2, False),
+    ('MultiPerson, heavy, left-out camera, median px', ('MultiPerson', 'heavy', 'left_out_px'), 17.5, False),
+    ('MultiPerson, heavy, mean px', ('MultiPerson', 'heavy', 'left_out_mean_px'), 25.0, False),
+    ('MultiPerson, heavy, exchanged limb groups', ('MultiPerson', 'heavy', 'exchanged'), 25, False),
     ('2 to 6 people found after 0.7 s, heavy', ('composed', 'after 0.7 s', 'heavy', 'found'), 0.97, True),
     ('2 to 6 people found after 0.7 s, full', ('composed', 'after 0.7 s', 'full', 'found'), 0.97, True),
     ('turned by 90 degrees, first image, heavy', ('turned', '90 degrees', 'heavy', 'found'), 0.97, True),
@@ -188,9 +188,9 @@ def eyes(r: Mapping[str, Any]) -> list[str]:
         f'{r["machine"]}, {r["date"]}, commit {r["commit"]}. Written by `python benchmarks/tables.py` from',
         '[benchmarks/eyes.json](benchmarks/eyes.json).', '', *asked_table(EYES_ASKED, r),
     ]
-    for scene, table in r['demo'].items():
+    for scene in ('SinglePerson', 'MultiPerson'):
         lines += [f'Demo_{scene}, the whole pipeline, rig refined; sides are judged by the other views:', '']
-        lines += named_table(table, demo)
+        lines += named_table(r.get(scene, {}), demo)
     for words, part in (
         ('Two to six people in one image', 'composed'), ('One person, cut', 'cut'), ('Images turned', 'turned')
     ):
@@ -207,8 +207,8 @@ def measured(r: Mapping[str, Any]) -> dict[str, Any]:
     }
     table = {name: dict(row) for name, row in r['networks'].items()}
     for name, row in px.items():
-        if row in r['demo']['SinglePerson']:
-            table.setdefault(name, {})['left_out_px'] = r['demo']['SinglePerson'][row]['left_out_px']
+        if row in r['SinglePerson']:
+            table.setdefault(name, {})['left_out_px'] = r['SinglePerson'][row]['left_out_px']
     return {'machine': r['machine'], 'commit': r['commit'], 'networks': table}
 
 

@@ -2,11 +2,11 @@
 
     python benchmarks/eyes.py [--only networks SinglePerson MultiPerson ...] [--networks full heavy ...]
 
-``networks``: the time of each alone. ``SinglePerson``, ``MultiPerson``: the whole pipeline on a demo, the rig refined on
-heavy's keypoints; sides are judged by the other views. ``composed``: two to six people in one image, cut from both demos
-and put side by side. ``cut``: one person, the upper part alone in the image. ``turned``: the demos' images turned by
-90, 180 and 270 degrees. In the latter three each image is the first one, so that searches alone find people. Times are
-CPU times of one thread, in one run; their ratios mean something elsewhere. The result goes to out/bench/eyes.json.
+``networks``: the time of each alone. ``SinglePerson``, ``MultiPerson``: the whole pipeline on a demo, the rig refined
+on heavy's keypoints; sides are judged by the other views. ``composed``: two to six people in one image, cut from both
+demos and put side by side. ``cut``: one person, the upper part alone in the image. ``turned``: the demos' images turned
+by 90, 180 and 270 degrees. In the latter three each image is the first one, so that searches alone find people. Times
+are CPU times of one thread, in one run; their ratios mean something elsewhere. The result goes to out/bench/eyes.json.
 """
 
 from __future__ import annotations

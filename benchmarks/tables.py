@@ -188,9 +188,9 @@ def eyes(r: Mapping[str, Any]) -> list[str]:
         f'{r["machine"]}, {r["date"]}, commit {r["commit"]}. Written by `python benchmarks/tables.py` from',
         '[benchmarks/eyes.json](benchmarks/eyes.json).', '', *asked_table(EYES_ASKED, r),
     ]
-    for scene in ('SinglePerson', 'MultiPerson'):
+    for scene in [name for name in ('SinglePerson', 'MultiPerson') if name in r]:
         lines += [f'Demo_{scene}, the whole pipeline, rig refined; sides are judged by the other views:', '']
-        lines += named_table(r.get(scene, {}), demo)
+        lines += named_table(r[scene], demo)
     for words, part in (
         ('Two to six people in one image', 'composed'), ('One person, cut', 'cut'), ('Images turned', 'turned')
     ):

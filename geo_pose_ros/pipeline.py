@@ -162,7 +162,7 @@ class PosePipeline:
         self, stamp_ns: int, views: Views, cam_from_world: Mapping[str, FloatArray] | None = None
     ) -> PipelineResult:
         """Fuse what ``begin`` detected; see ``fuse``."""
-        done = self._scene.step(stamp_ns, _to_body17(views.keypoints), cam_from_world)
+        done = self._scene.step(stamp_ns, to_body17(views.keypoints), cam_from_world)
         self._predictions = self._scene.predictions()
         return PipelineResult(done, views)
 
@@ -219,7 +219,7 @@ def _in_images(
     }
 
 
-def _to_body17(keypoints: Mapping[str, Keypoints2D]) -> dict[str, Keypoints2D]:
+def to_body17(keypoints: Mapping[str, Keypoints2D]) -> dict[str, Keypoints2D]:
     """Return the keypoints of all cameras as body17; those of one skeleton are mapped together."""
     mapped = dict(keypoints)
     for skeleton in {k.skeleton.name: k.skeleton for k in keypoints.values() if k.skeleton is not BODY17}.values():

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..arrays import FloatArray
 from ..errors import BagError, FrameError, GeoPoseError, TransformError
-from ..evaluation.findings import where_is
+from ..evaluation.findings import exchanged_sides, where_is
 from ..evaluation.quality import ObservedSet
 from ..evaluation.settings import ReportConfig
 from ..evaluation.statistics import RecordingStatistics
@@ -104,6 +104,7 @@ class ProcessSummary:
         dropped_frames: in no set that was used, by camera and cause.
         incomplete_sets: those left out, with fewer cameras than sync.min_cameras.
         failed_sets: those that the pipeline could not fuse.
+        repaired_sides: arms or legs of a person whose sides the detector had exchanged, by camera.
         reprojection_px: (n,) distances of all keypoints from the reprojected joints.
         stage_ms: by stage, one value per set.
         verdict: of the whole.
@@ -117,6 +118,7 @@ class ProcessSummary:
     dropped_frames: Mapping[str, Mapping[DropCause, int]] = field(default_factory=dict)
     incomplete_sets: int = 0
     failed_sets: int = 0
+    repaired_sides: Counter[str] = field(default_factory=Counter)
     reprojection_px: list[FloatArray] = field(default_factory=list)
     stage_ms: dict[str, list[float]] = field(default_factory=dict)
     verdict: Verdict = field(default_factory=partial(Verdict, 'no set'))
@@ -135,6 +137,9 @@ class ProcessSummary:
             parts += [f'{n} frames of {name} not used: {DROP_CAUSES[cause]}' for cause, n in causes.items()]
         if self.incomplete_sets:
             parts.append(f'{self.incomplete_sets} sets left out with too few cameras')
+        repaired = ', '.join(f'{name} {n}' for name, n in sorted(self.repaired_sides.items()) if n)
+        if repaired:
+            parts.append(f'left and right of arms or legs repaired: {repaired}')
         if self.failed_sets:
             parts.append(f'{self.failed_sets} sets failed')
         return '; '.join(parts)
@@ -291,6 +296,9 @@ class _BagSink:
         least = ReportConfig().missing_ratio
         for name in self._rig.names:
             received, where = counts.received.get(name, 0), where_is(name)
+            exchanged = 0.5 * self._summary.repaired_sides[name] / max(self._summary.bodies, 1)
+            if exchanged > self._judged.exchanged_ratio:
+                yield exchanged_sides(exchanged, name, 'repaired')
             unusable = self._summary.unusable_frames[name]
             if unusable > least * received:
                 severity = Severity.ERROR if unusable > _MOST * received else Severity.WARNING
@@ -318,6 +326,7 @@ class _BagSink:
         summary.complete_sets += len(result.keypoints) == len(self._rig)
         summary.sets_with_bodies += len(result.bodies) > 0
         summary.bodies += len(result.bodies)
+        summary.repaired_sides.update(result.scene.exchanged)
         summary.reprojection_px += result.scene.residuals_px.values()
         for stage, ms in result.stage_ms.items():
             summary.stage_ms.setdefault(stage, []).append(ms)
@@ -362,6 +371,7 @@ class _BagSink:
         reports = {'pipeline': values} | {
             f'camera {name}': {
                 'unusable: frame': str(summary.unusable_frames[name]),
+                'repaired sides': str(summary.repaired_sides[name]),
                 **{f'dropped: {DROP_CAUSES[c]}': str(n) for c, n in summary.dropped_frames.get(name, {}).items()},
             }
             for name in self._rig.names

@@ -63,6 +63,13 @@ class Regions:
         x, y = offset[..., 0], offset[..., 1]
         return self.centre[:, None] + np.stack([cosine * x - sine * y, sine * x + cosine * y], -1)
 
+    def from_image(self, xy: FloatArray) -> FloatArray:
+        """Return points (R, N, 2), px of the image, as points of the regions; the inverse of ``to_image``."""
+        offset = xy - self.centre[:, None]
+        cosine, sine = np.cos(self.angle)[:, None], np.sin(self.angle)[:, None]
+        x, y = offset[..., 0], offset[..., 1]
+        return np.stack([cosine * x + sine * y, cosine * y - sine * x], -1) / self.size[:, None] + 0.5
+
     def usable(self, width: int, height: int) -> BoolArray:
         """Return (R,) whether a region is finite, of a size that can be sampled, and centred near the image."""
         with np.errstate(invalid='ignore'):

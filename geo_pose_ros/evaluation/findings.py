@@ -333,11 +333,23 @@ def _unmatched(report: RecordingReport, config: ReportConfig) -> _Found:
 def _exchanged(report: RecordingReport, config: ReportConfig) -> _Found:
     for camera in report.cameras.values():
         if camera.exchanged > config.exchanged_ratio:
-            yield Finding(
-                Severity.WARNING, f'the detector exchanges left and right in {camera.exchanged:.0%} of the bodies.',
-                'Fusion repairs what the other cameras contradict. It happens to people seen from behind or head down; '
-                'another camera from the front, or another detector, helps.', where_is(camera.name), 'exchanged',
-            )
+            yield exchanged_sides(camera.exchanged, camera.name, 'exchanged')
+
+
+def exchanged_sides(share: float, camera: str, kind: str) -> Finding:
+    """Return the finding that a camera's detector exchanges the sides of a ``share`` of the bodies.
+
+    Args:
+        share: in [0, 1].
+        camera: its name.
+        kind: 'exchanged' for keypoints that are so, 'repaired' for those whose sides were put right.
+    """
+    return Finding(
+        Severity.WARNING, f'the detector exchanges left and right in {share:.0%} of the bodies.',
+        'Fusion repairs what the other cameras contradict. It happens to people seen from behind, head down or without '
+        'a face; another detector (pipeline.detector.profile accurate) helps, or one that these cameras '
+        'taught (geo_pose retrain --detector).', where_is(camera), kind,
+    )
 
 
 def _far(mm: float, px: float) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
 from ..compiled import ready
 from .kernels.sides import find_suspects
 from .left_right import Sides, sides_against_prediction
@@ -34,16 +34,16 @@ class Estimate(BodyTable):
         solution: the joints.
         views: the keypoints as used, sides repaired.
         weights: (C, B, J) 1 / standard deviation, 1/px, that the settings give the keypoints.
-        swaps: (B,) limb groups of views whose sides were exchanged.
+        exchanged: (groups, C, B) the limb groups (``LIMBS``) of views whose sides were exchanged.
         lifted: the lifted poses of ``views``; None without a lifter.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int]] = {'weights': 1}
+    BODY_AXIS: ClassVar[Mapping[str, int]] = {'weights': 1, 'exchanged': 2}
 
     solution: Solution
     views: BodyViews
     weights: FloatArray
-    swaps: IntArray
+    exchanged: BoolArray
     lifted: LiftedViews | None
 
 
@@ -95,9 +95,9 @@ def estimate_bodies(
         if len(changed):
             prior = replace(prior, lifted=_lifted_again(prior.lifted, views, changed, lift))
             solve_rows(sides.given, changed, model, prior.select(changed), solution)
-    if sides.swaps.any():
+    if sides.exchanged.any():
         plain = views.weights(cameras.focal_px, config.noise_px)
-    return Estimate(solution, views, plain, sides.swaps, prior.lifted)
+    return Estimate(solution, views, plain, sides.exchanged, prior.lifted)
 
 
 def _lifted_again(

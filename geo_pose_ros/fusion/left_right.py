@@ -14,10 +14,10 @@ import numpy as np
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..compiled import ready
-from .kernels.sides import LIMB_PAIRS, LIMBS, find_sides_against, repair_sides
+from .kernels.sides import LIMB_PAIRS, LIMBS, MIRROR, find_sides_against, repair_sides
 from .kernels.tables import Keypoints, Model
 
-__all__ = ['LIMBS', 'LIMB_PAIRS', 'Sides', 'sides_against_prediction']
+__all__ = ['LIMBS', 'LIMB_PAIRS', 'MIRROR', 'Sides', 'sides_against_prediction']
 
 
 def sides_against_prediction(
@@ -51,13 +51,13 @@ class Sides:
     Attributes:
         given: the keypoints, with the weights that the solver uses.
         confidence: (C, B, J) in [0, 1].
-        swaps: (B,) limb groups of views whose sides were exchanged.
+        exchanged: (groups, C, B) the limb groups of views whose sides were exchanged.
     """
 
     def __init__(self, given: Keypoints, confidence: FloatArray) -> None:
         """Start with the keypoints as they are."""
         self.given, self.confidence = given, confidence
-        self.swaps: IntArray = np.zeros(confidence.shape[1], np.int64)
+        self.exchanged: BoolArray = np.zeros((len(LIMBS), *confidence.shape[:2]), bool)
         self._owns = False
 
     def repair(self, rows: IntArray, model: Model, against: BoolArray | None = None) -> IntArray:
@@ -74,5 +74,5 @@ class Sides:
             self.confidence, self._owns = self.confidence.copy(), True
         if against is None:
             against = np.zeros((len(LIMBS), *self.confidence.shape[:2]), bool)
-        repair_sides(self.given, self.confidence, against, rows, model, self.swaps)
-        return rows[self.swaps[rows] > 0]
+        repair_sides(self.given, self.confidence, against, rows, model, self.exchanged)
+        return rows[self.exchanged[:, :, rows].any((0, 1))]

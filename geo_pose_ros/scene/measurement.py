@@ -143,7 +143,7 @@ def measure_bodies(
         if displacement is not None and np.abs(displacement - prior.displacement).max() > _AGAIN_M:
             prior = replace(prior, displacement=displacement, lifted=estimate.lifted)
             again = estimate_bodies(cameras, estimate.views, prior, config, noise, lift)
-            estimate = replace(again, swaps=estimate.swaps + again.swaps)
+            estimate = replace(again, exchanged=estimate.exchanged ^ again.exchanged)
     found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
     return Measured(assignment.views, assignment.tracks, velocity, estimate).select(found)
 

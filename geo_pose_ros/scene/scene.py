@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -12,6 +12,7 @@ from .. import compiled
 from ..arrays import FloatArray, IntArray
 from ..detection.settings import DetectorConfig
 from ..fusion.association import find_missing_views
+from ..fusion.left_right import LIMBS, MIRROR
 from ..fusion.lifted import LiftedViews
 from ..fusion.table import gather
 from ..fusion.views import BodyViews
@@ -39,7 +40,10 @@ class SceneResult:
 
     Attributes:
         bodies: in the world frame.
-        keypoints: body17 keypoints per camera that delivered.
+        keypoints: body17 keypoints per camera that delivered, the sides of limbs repaired where the other views and the
+            track know better.
+        exchanged: per camera that delivered, limb groups (arms or legs of a person) whose sides the detector had
+            exchanged.
         residuals_px: per camera, distances (n,) px between its inlier keypoints and the reprojected joints.
         cameras: what is known of each camera.
         unassigned: per camera that delivered, detections that belong to no body.
@@ -49,6 +53,7 @@ class SceneResult:
 
     bodies: Bodies3D
     keypoints: Mapping[str, Keypoints2D] = field(default_factory=dict)
+    exchanged: Mapping[str, int] = field(default_factory=dict)
     residuals_px: Mapping[str, FloatArray] = field(default_factory=dict)
     cameras: Mapping[str, CameraState] = field(default_factory=dict)
     unassigned: Mapping[str, int] = field(default_factory=dict)
@@ -250,7 +255,8 @@ class Scene:
         ends, used = report.ends.tolist(), report.used.tolist()
         delivered = [(names[c], c) for c in np.flatnonzero(observation.cameras.present).tolist()]
         return SceneResult(
-            bodies, keypoints,
+            bodies, _with_sides(keypoints, names, measured, starts),
+            exchanged={name: int(measured.estimate.exchanged[:, c].sum()) for name, c in delivered},
             residuals_px={
                 name: report.residuals_px[begin:end]
                 for name, begin, end in zip(names, [0, *ends], ends, strict=False) if len(measured)
@@ -259,3 +265,20 @@ class Scene:
             unassigned={name: starts[c + 1] - starts[c] - used[c] for name, c in delivered},
             owners={name: report.owners[starts[c] : starts[c + 1]] for name, c in delivered}, stage_ms=stages.ms,
         )
+
+
+def _with_sides(
+    keypoints: Mapping[str, Keypoints2D], names: Sequence[str], measured: Measured, starts: Sequence[int]
+) -> Mapping[str, Keypoints2D]:
+    """Return the keypoints with the sides of limbs as the solver used them; camera c begins at ``starts[c]``."""
+    exchanged, repaired = measured.estimate.exchanged, dict(keypoints)
+    for c in np.flatnonzero(exchanged.any((0, 2))).tolist():
+        seen = keypoints[names[c]]
+        index = np.tile(np.arange(len(BODY17)), (len(seen.xy), 1))
+        for group, body in np.argwhere(exchanged[:, c]).tolist():
+            index[measured.views[body, c] - starts[c], LIMBS[group]] = MIRROR[LIMBS[group]]
+        repaired[names[c]] = replace(
+            seen, xy=np.take_along_axis(seen.xy, index[..., None], 1),
+            confidence=np.take_along_axis(seen.confidence, index, 1),
+        )
+    return repaired

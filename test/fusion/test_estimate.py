@@ -58,7 +58,7 @@ def test_swapped_sides_of_one_view_are_exchanged_back(groups):
     given = xn.copy()
     found = run(P, focal, xn, confidence)
     np.testing.assert_array_equal(xn, given)
-    assert found.swaps.sum() == len(groups)
+    assert found.exchanged.sum() == len(groups)
     np.testing.assert_allclose(found.solution.xyz, clean.xyz, atol=1e-9)
     np.testing.assert_allclose(found.solution.robust_weight, clean.robust_weight, atol=1e-9)
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.03
@@ -70,16 +70,16 @@ def test_only_the_body_that_needs_it_is_repaired_and_confidences_move_along():
     swap(xn, 3, 1, ARMS)
     swap(confidence, 3, 1, ARMS)
     found = run(P, focal, xn, confidence)
-    assert found.swaps.sum() == 1
+    assert found.exchanged.sum() == 1
     assert found.views.confidence[3, 1, 13] == 0.5 and found.views.confidence[3, 1, 16] == 1.0
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.03
 
 
 def test_nothing_is_exchanged_in_a_clean_body_nor_with_two_views():
-    assert run(*scene()[:4]).swaps.sum() == 0
+    assert run(*scene()[:4]).exchanged.sum() == 0
     P, focal, xn, confidence, _ = scene(2)
     swap(xn, 0, 0, LEGS)
-    assert run(P, focal, xn, confidence).swaps.sum() == 0
+    assert run(P, focal, xn, confidence).exchanged.sum() == 0
 
 
 @pytest.mark.parametrize(('cameras', 'swapped'), [(2, [1]), (3, [0]), (4, [1, 3])])
@@ -89,7 +89,7 @@ def test_where_the_body_is_expected_decides_a_tie(cameras, swapped):
         swap(xn, view, 0, LEGS)
     blind = run(P, focal, xn, confidence).solution.xyz
     found = run(P, focal, xn, confidence, joints=truth + (0.05, -0.03, 0.04))
-    assert found.swaps.sum() == len(swapped)
+    assert found.exchanged.sum() == len(swapped)
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.05
     if cameras != 3:
         assert not np.linalg.norm(blind - truth, axis=-1).max() < 0.05
@@ -105,7 +105,7 @@ def test_most_views_outvote_what_is_expected():
         for view in swapped:
             swap(seen, view, 0, ARMS)
         found = run(P, focal, seen, confidence, joints=mirror)
-        assert found.swaps.sum() == len(swapped)
+        assert found.exchanged.sum() == len(swapped)
         assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.03
 
 
@@ -129,7 +129,7 @@ def test_views_that_disagree_for_another_reason_are_left_alone():
     P, focal, xn, confidence, truth = scene()
     xn[1, 0, list(np.ravel(ARMS))] += 0.2
     found = run(P, focal, xn, confidence)
-    assert found.swaps.sum() == 0
+    assert found.exchanged.sum() == 0
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.05
 
 

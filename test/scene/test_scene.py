@@ -356,3 +356,23 @@ def test_who_is_occluded_or_leaves_while_somebody_comes_is_still_predicted():
     assert ids_after(rig, *rest, [PEOPLE[0], JUMPED[1]])[-1] == [0, 1, 2]
     # More are gone than came.
     assert ids_after(rig, JUMPED[:1])[-1] == [0, 1, 2]
+
+
+def test_published_keypoints_have_the_sides_that_the_other_views_know():
+    rig = ring_rig(4)
+    scene, clean = Scene(rig, CONFIG), keypoints(rig, PEOPLE, noise_px=1.0)
+    scene.step(START_NS, clean)
+    arms, seen = LIMB_PAIRS[1], clean['cam1']
+    xy, confidence = seen.xy.copy(), seen.confidence.copy()
+    confidence[1, arms[2, 0]] = 0.6
+    known = replace(seen, confidence=confidence.copy())
+    for values in (xy, confidence):
+        values[1, arms] = values[1, arms[:, ::-1]]
+    told = clean | {'cam1': replace(seen, xy=xy, confidence=confidence)}
+    result = scene.step(START_NS + DT_NS, told)
+    assert result.exchanged == {'cam0': 0, 'cam1': 1, 'cam2': 0, 'cam3': 0}
+    np.testing.assert_array_equal(result.keypoints['cam1'].xy, known.xy)
+    np.testing.assert_array_equal(result.keypoints['cam1'].confidence, known.confidence)
+    assert all(result.keypoints[name] is told[name] for name in ('cam0', 'cam2', 'cam3'))
+    # What was given stays as it was.
+    np.testing.assert_array_equal(told['cam1'].xy[1, arms], seen.xy[1, arms[:, ::-1]])

@@ -40,17 +40,22 @@ def refined_labels(recording: PersonRecording) -> tuple[FloatArray, FloatArray]:
     """
     if recording.refined is not None:
         return recording.refined
+    return labels_with_covariance(recording)[:2]
+
+
+def labels_with_covariance(recording: PersonRecording) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return joints (F, J, 3) m and weights (F, J) as ``refined_labels`` makes them, and covariances (F, J, 3, 3) m^2."""
     views, focal_px = SeenJoints.of(recording), recording.focal_px
-    labels, weight = _solved(views, focal_px)
-    confused = find_exchanges(views, labels)
+    found = _solved(views, focal_px)
+    confused = find_exchanges(views, found[0])
     if not confused.any():
-        return labels, weight
+        return found
     rays, confidence = exchange_sides(views.rays, views.confidence, confused)
     return _solved(replace(views, rays=rays, confidence=confidence), focal_px)
 
 
-def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return joints and weights as ``refined_labels`` does, of views whose sides are right."""
+def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return joints, weights and covariances, of views whose sides are right; see ``labels_with_covariance``."""
     frames, _, joints = views.confidence.shape
     seen, extent = views.seen, views.extent()
     # Robust triangulation wants one outlier bound per call; the views' median person is close enough to start from.
@@ -60,7 +65,7 @@ def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatA
     xyz = start.reshape(frames, joints, 3)
     known: BoolArray = np.asarray(np.isfinite(xyz).all(-1))
     if known.sum() < joints:
-        return np.full_like(xyz, np.nan), np.zeros((frames, joints))
+        return np.full_like(xyz, np.nan), np.zeros((frames, joints)), np.full((*xyz.shape, 3), np.nan)
     lengths = bone_lengths(xyz)
     xyz = _fill(xyz, known)
     information = known.astype(float)
@@ -77,9 +82,10 @@ def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatA
         information = information / (information + 3.0 * prior_information)
         posterior = normal + prior_information * np.eye(3)
         xyz = predicted + np.linalg.solve(posterior, gradient[..., None])[..., 0]
-    spread = np.sqrt(np.trace(np.linalg.inv(posterior), axis1=-2, axis2=-1))
+    covariance = np.linalg.inv(posterior)
+    spread = np.sqrt(np.trace(covariance, axis1=-2, axis2=-1))
     weight = np.where(np.isfinite(spread), information / (1.0 + (spread / _HALF_WEIGHT_M) ** 2), 0.0)
-    return xyz, weight
+    return xyz, weight, covariance
 
 
 def _measurements(views: SeenJoints, sigma: FloatArray, xyz: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -22,13 +22,13 @@ from ..regions import Crop, Regions
 from .person import regions_from_points
 
 INPUT_PX = 256
-_CROP = Crop(INPUT_PX, INPUT_PX, cv2.BORDER_REPLICATE, 1.0 / 255.0, 0.0, is_rgb=True, from_edge=True)
-_LANDMARKS = 39
+INPUT_CROP = Crop(INPUT_PX, INPUT_PX, cv2.BORDER_REPLICATE, 1.0 / 255.0, 0.0, is_rgb=True, from_edge=True)
+LANDMARKS = 39
 # The region's next place: hip centre, and a point on the circle around the body.
 _CENTRE, _ON_CIRCLE = 33, 34
 # Cells around a landmark that its heat map is averaged over, each way.
-_REACH = 3
-_LEAST_HEAT = 0.5
+REACH = 3
+LEAST_HEAT = 0.5
 _PELVIS, _THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
 # Radius of the circle around a body by the distance of its farthest joint from the hips.
 _BEYOND_JOINTS = 1.1
@@ -48,7 +48,7 @@ def refine(xy: FloatArray, heat: Float32Array) -> FloatArray:
     # -0.5 truncates to 0, as mediapipe's cast does.
     cell = np.trunc(cell).astype(int)
     inside = ((cell >= 0) & (cell < (width, height))).all(-1)
-    around = np.arange(-_REACH, _REACH + 1)
+    around = np.arange(-REACH, REACH + 1)
     columns = cell[..., 0, None] + around
     rows = cell[..., 1, None] + around
     valid = ((rows >= 0) & (rows < height))[..., :, None] & ((columns >= 0) & (columns < width))[..., None, :]
@@ -62,7 +62,7 @@ def refine(xy: FloatArray, heat: Float32Array) -> FloatArray:
     moved = np.stack([
         (warmth * columns[..., None, :]).sum((-1, -2)) / width, (warmth * rows[..., :, None]).sum((-1, -2)) / height,
     ], -1) / np.maximum(total, 1e-12)[..., None]
-    warm = inside & (warmth.max((-1, -2)) >= _LEAST_HEAT)
+    warm = inside & (warmth.max((-1, -2)) >= LEAST_HEAT)
     return np.where(warm[..., None], moved, xy)
 
 
@@ -93,9 +93,9 @@ class BlazePoseKeypoints(CropNetwork):
         """Load the network that ships, or ``model``; raise BackendError if the engine cannot."""
         network = Batches(model or packaged('blazepose_full'), config)
         network.require(
-            (INPUT_PX, INPUT_PX), {'landmarks': (5 * _LANDMARKS,), 'presence': (1,), 'heatmap': (64, 64, _LANDMARKS)}
+            (INPUT_PX, INPUT_PX), {'landmarks': (5 * LANDMARKS,), 'presence': (1,), 'heatmap': (64, 64, LANDMARKS)}
         )
-        super().__init__(network, _CROP)
+        super().__init__(network, INPUT_CROP)
 
     def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
         """Return the keypoints in the regions of each image; see KeypointNetwork."""
@@ -110,7 +110,7 @@ class BlazePoseKeypoints(CropNetwork):
 
 def _decode(regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
     """Return the keypoints of the network's outputs of ``regions``."""
-    marks = outputs['landmarks'].reshape(-1, _LANDMARKS, 5).astype(float)
+    marks = outputs['landmarks'].reshape(-1, LANDMARKS, 5).astype(float)
     xy = regions.to_image(refine(marks[..., :2] / INPUT_PX, outputs['heatmap']))
     visibility = 1.0 / (1.0 + np.exp(-np.clip(marks[:, : len(BLAZEPOSE33), 3], -100.0, 100.0)))
     return RegionKeypoints(

@@ -123,11 +123,11 @@ def _is_better_mirrored(given: Keypoints, solved: SolvedJoints, robust_sigmas: f
     return other < _SUSPICION * own
 
 
-@kernel('confidence', 'swaps')
+@kernel('confidence', 'exchanged')
 def repair_sides(
-    given: Keypoints, confidence: Float3D, against: Bool3D, rows: Int1D, model: Model, swaps: Int1D
+    given: Keypoints, confidence: Float3D, against: Bool3D, rows: Int1D, model: Model, exchanged: Bool3D
 ) -> None:
-    """Exchange the sides of limbs in the views of the bodies ``rows`` (N,) that confuse them, and count in ``swaps``.
+    """Exchange the sides of limbs in the views of the bodies ``rows`` (N,) that confuse them; note it in ``exchanged``.
 
     Each trial is triangulated anew and kept if all views then agree much better.
 
@@ -136,21 +136,23 @@ def repair_sides(
         against: (groups, C, B) exchanges to try first.
         rows: of the bodies.
         model: settings.
-        swaps: (B,) limb groups of views exchanged.
+        exchanged: (groups, C, B) whether the sides are exchanged now.
     """
     cameras, _, joints = given.weights.shape
     room, groups = make_room(cameras, joints), len(LIMBS)
     cost, after = np.empty((groups, cameras)), np.empty((groups, cameras))
     chosen = np.empty((groups, cameras), np.bool_)
     for b in rows:
+        swaps = 0
         _find_cost(given, confidence, model, b, room, cost)
         chosen[:] = against[:, :, b]
         if chosen.any():
             _exchange(given, confidence, chosen, b)
             _find_cost(given, confidence, model, b, room, after)
             if after.sum() <= cost.sum() + _TIE:
-                swaps[b] += chosen.sum()
+                swaps += chosen.sum()
                 cost[:] = after
+                exchanged[:, :, b] = chosen
             else:
                 _exchange(given, confidence, chosen, b)
         better = True
@@ -162,9 +164,10 @@ def repair_sides(
             _find_cost(given, confidence, model, b, room, after)
             better = after[g].sum() < _SWAP_GAIN * cost[g].sum()
             if better:
-                swaps[b] += 1
+                swaps += 1
                 cost[:] = after
-                better = swaps[b] < _MOST_SWAPS
+                exchanged[g, c, b] = not exchanged[g, c, b]
+                better = swaps < _MOST_SWAPS
             else:
                 _exchange(given, confidence, chosen, b)
 

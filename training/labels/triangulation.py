@@ -44,7 +44,7 @@ def refined_labels(recording: PersonRecording) -> tuple[FloatArray, FloatArray]:
 
 
 def labels_with_covariance(recording: PersonRecording) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return joints (F, J, 3) m and weights (F, J) as ``refined_labels`` makes them, and covariances (F, J, 3, 3) m^2."""
+    """Return joints (F, J, 3) m, weights (F, J), as ``refined_labels``, and covariances (F, J, 3, 3) m^2."""
     views, focal_px = SeenJoints.of(recording), recording.focal_px
     found = _solved(views, focal_px)
     confused = find_exchanges(views, found[0])
@@ -82,7 +82,7 @@ def _solved(views: SeenJoints, focal_px: FloatArray) -> tuple[FloatArray, FloatA
         information = information / (information + 3.0 * prior_information)
         posterior = normal + prior_information * np.eye(3)
         xyz = predicted + np.linalg.solve(posterior, gradient[..., None])[..., 0]
-    covariance = np.linalg.inv(posterior)
+    covariance: FloatArray = np.asarray(np.linalg.inv(posterior), np.float64)
     spread = np.sqrt(np.trace(covariance, axis1=-2, axis2=-1))
     weight = np.where(np.isfinite(spread), information / (1.0 + (spread / _HALF_WEIGHT_M) ** 2), 0.0)
     return xyz, weight, covariance

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ from geo_pose_training.data.recording import PersonRecording
 from geo_pose_training.data.synthetic import load_rigs, synthesise
 from numpy.typing import NDArray
 
+from benchmarks.fuse import Sets
 from benchmarks.harness import (
-    CACHE,
     OUT,
+    ROOT,
     SHARED_DATA,
     parser_of,
     peer_python,
@@ -37,9 +39,7 @@ from benchmarks.harness import (
     use_one_thread,
     write_json,
 )
-from benchmarks.pipeline import detect
 from geo_pose_ros.arrays import FloatArray, IntArray
-from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.evaluation.quality import ObservedSet, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
 from geo_pose_ros.fusion.lifted import LiftedViews
@@ -53,7 +53,6 @@ from geo_pose_ros.inference.model_card import default_model, load_card
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.cameras.clocks import ClockOffsets
 from geo_pose_ros.scene.observation import Observer
 from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
@@ -76,7 +75,6 @@ VARIANTS = {
     'lifter, filter': FULL, 'lifter': NO_FILTER, 'triangulation, filter': NO_LIFTER, 'triangulation': NEITHER,
 }
 LEFT_ARM = [BODY17.index(f'left_{joint}') for joint in ('shoulder', 'elbow', 'wrist')]
-FOOTAGE_HZ = 60
 ROUNDS = 4
 STAGES = ('solver_ms', 'triangulation_ms', 'lifter_ms')
 
@@ -358,6 +356,16 @@ def against_peers(
     return rows
 
 
+def footage(name: str) -> tuple[CameraRig, Sets]:
+    """Return rig and sets of a demo's recording, `single` or `multi`: what BlazePose saw, kept for the golden outputs.
+    """
+    golden = run_path(str(ROOT / 'test' / 'golden' / 'record.py'))
+    arrays, sets = golden['stored'](name), dict[int, dict[str, Keypoints2D]]()
+    for seen in golden['keypoints_of'](arrays):
+        sets.setdefault(seen.stamp_ns, {})[seen.camera] = seen
+    return golden['rig_of'](arrays), sorted(sets.items())
+
+
 @dataclass
 class Inputs:
     """What the parts measure on; each is made when it is first wanted."""
@@ -377,16 +385,6 @@ class Inputs:
         """The lifter that ships."""
         return PoseLifter(LifterConfig())
 
-    @cached_property
-    def footage(self) -> tuple[CameraRig, list[dict[str, Keypoints2D]]]:
-        """Rig of the demo's footage, and its keypoints by set, detected once and cached."""
-        files = fetch_footage(CACHE)
-        rig = read_calibration(files.calibration)
-        sets, _ = detect(files.videos, rig)
-        return rig, [
-            {n: Keypoints2D(n, int(i * 1e9 / FOOTAGE_HZ), k.skeleton, k.xy, k.confidence) for n, k in found.items()}
-            for i, found in enumerate(sets)
-        ]
 
 
 def accuracy(inputs: Inputs) -> dict[str, Any]:
@@ -419,9 +417,9 @@ def peers(inputs: Inputs) -> dict[str, Any]:
     xy = np.concatenate([c.xy for c in subject]).swapaxes(0, 1)
     confidence = np.concatenate([c.confidence for c in subject]).swapaxes(0, 1)
     truth = np.concatenate([c.truth for c in subject if c.truth is not None])
-    rig, sets = inputs.footage
+    rig, sets = footage('single')
     with PosePipeline(rig, NEITHER) as mapper:
-        mapped = [mapper.fuse(i, found).keypoints for i, found in enumerate(sets)]
+        mapped = [mapper.fuse(i, found).keypoints for i, (_, found) in enumerate(sets)]
     real_xy, real_confidence = (
         np.stack([[getattr(k[n], field)[0] for k in mapped] for n in rig.names]) for field in ('xy', 'confidence')
     )
@@ -442,13 +440,12 @@ def peers(inputs: Inputs) -> dict[str, Any]:
 
 def real_footage(inputs: Inputs) -> dict[str, Any]:
     """Return leave-one-camera-out error and bone-length variation on the demo's footage, by what is switched on."""
-    rig, sets = inputs.footage
+    rig, sets = footage('single')
     rows: dict[str, dict[str, Any]] = {}
     for name, config in VARIANTS.items():
         observations = []
         with PosePipeline(rig, config) as pipeline:
-            for found in sets:
-                stamp_ns = next(iter(found.values())).stamp_ns
+            for stamp_ns, found in sets:
                 fused = pipeline.fuse(stamp_ns, found)
                 observations.append(ObservedSet(stamp_ns, fused.keypoints, fused.bodies))
         errors = leave_one_out_px(rig, observations, config)

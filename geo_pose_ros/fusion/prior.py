@@ -30,7 +30,7 @@ class BodyPrior(BodyTable):
 
     Attributes:
         lifted: the lifted poses.
-        bones: the bone lengths; used with ``lifted`` only, as they couple joints.
+        bones: the bone lengths.
         centre: (B, 3) m, predicted mean of each body's joints, NaN = unknown.
         centre_variance: (B,) m^2 of ``centre``, per axis, infinite where it is not reliable; used with ``lifted``.
         joints: (B, J, 3) m, predicted joints, NaN = unknown; they decide only which side is left.

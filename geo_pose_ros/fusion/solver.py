@@ -135,7 +135,7 @@ def prior_table(prior: BodyPrior, joints: int) -> Prior:
     centre = _NO_ROOTS[0:0].reshape(0, 3) if prior.centre is None else prior.centre
     variance = np.empty(0) if prior.centre is None or prior.centre_variance is None else prior.centre_variance
     lengths = [_NO_BONES, _NO_BONES] if bones is None else [bones.length, bones.variance]
-    return Prior(lifted is not None, *map(ready, (*poses, centre, variance, *lengths)))
+    return Prior(lifted is not None or bones is not None, *map(ready, (*poses, centre, variance, *lengths)))
 
 
 def model_table(config: SolverConfig, noise: Noise | None, cameras: int) -> Model:

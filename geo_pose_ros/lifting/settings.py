@@ -22,6 +22,10 @@ class LifterConfig:
         False, 'People stand on the plane through the origin of the world, across that axis: then one camera is enough '
         'to estimate their height and their distance',
     )
+    when: str = setting(
+        'always', 'Which people are lifted: always: all; needed: those who have a joint in which fewer than three '
+        'views agree, or bones of unknown length', choices=('always', 'needed'),
+    )
     views: int = setting(
         3, 'Views of a body that are lifted, those that show most of it; lifters err alike, so that more add little. A '
         'lifter of several frames lifts all', low=1, high=64,

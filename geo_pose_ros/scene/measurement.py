@@ -12,14 +12,13 @@ from ..fusion.estimate import Estimate, Lift, estimate_bodies
 from ..fusion.grouping import group
 from ..fusion.merging import merge_lone_views
 from ..fusion.prior import BodyPrior
-from ..fusion.settings import SolverConfig
 from ..fusion.table import BodyTable, gather
 from ..fusion.views import BodyViews, Cameras, Noise
 from ..skeleton import BODY17, mirror_of
 from .bones import BoneLengths
 from .kernels.measurement import TrackedBodies, find_free, gather_tracks
 from .observation import Observation
-from .settings import TrackingConfig
+from .settings import SceneConfig, TrackingConfig
 from .tracks import Tracks
 
 # Bodies are solved again where the measured velocity moves a view's joint by more than this, m.
@@ -111,7 +110,7 @@ def predict_bodies(
 
 
 def measure_bodies(
-    cameras: Cameras, assignment: Assignment, prior: BodyPrior, tracks: Tracks, config: SolverConfig, noise: Noise,
+    cameras: Cameras, assignment: Assignment, prior: BodyPrior, tracks: Tracks, config: SceneConfig, noise: Noise,
     lift: Lift | None,
 ) -> Measured:
     """Solve the joints of a set's people.
@@ -131,7 +130,8 @@ def measure_bodies(
         The people with at least one known joint.
     """
     velocity = _read_tracks(assignment, tracks).velocity
-    estimate = estimate_bodies(cameras, assignment.keypoints, prior, config, noise, lift)
+    how = config.solver, noise, lift, config.lifter.when == 'always'
+    estimate = estimate_bodies(cameras, assignment.keypoints, prior, *how)
     if prior.displacement is not None:
         old = np.flatnonzero(assignment.tracks >= 0)
         solution = estimate.solution
@@ -142,7 +142,7 @@ def measure_bodies(
         displacement = _displacement(cameras, measured)
         if displacement is not None and np.abs(displacement - prior.displacement).max() > _AGAIN_M:
             prior = replace(prior, displacement=displacement, lifted=estimate.lifted)
-            again = estimate_bodies(cameras, estimate.views, prior, config, noise, lift)
+            again = estimate_bodies(cameras, estimate.views, prior, *how)
             estimate = replace(again, exchanged=estimate.exchanged ^ again.exchanged)
     found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))
     return Measured(assignment.views, assignment.tracks, velocity, estimate).select(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -93,7 +94,7 @@ class Scene:
         self._config = config = config or SceneConfig()
         self._min_confidence = min_confidence
         self._tracks = Tracks(config.tracking, len(BODY17))
-        self._bones: BoneLengths | None = None
+        self._bones = BoneLengths() if config.solver.bone_spread else None
         self._pose_lifter: PoseLifter | None = None
         self._lifter: BodyLifter | None = None
         if lifter is not None:
@@ -128,9 +129,6 @@ class Scene:
     def with_lifter(self, lifter: PoseLifter) -> None:
         """Go on with another lifter: all survives but the windows that the lifter before was given."""
         self._pose_lifter, self._lifter = lifter, BodyLifter(lifter, self._config.lifter.views)
-        # The solver uses bone lengths only where a lifter couples the joints.
-        if self._bones is None and self._config.solver.bone_spread:
-            self._bones = BoneLengths()
 
     def use_min_confidence(self, min_confidence: float) -> None:
         """Use keypoints from ``min_confidence`` on from the next set."""
@@ -188,18 +186,17 @@ class Scene:
         """Return a set's people with their joints."""
         tracks, lifter = self._tracks, self._lifter
 
-        def lift(keypoints: BodyViews, rows: IntArray) -> LiftedViews | None:
-            if lifter is None:
-                return None
+        def lift(using: BodyLifter, keypoints: BodyViews, rows: IntArray) -> LiftedViews:
             stages.lap('solve')
             ids = gather(tracks.ids, assignment.tracks[rows], -1)
-            lifted = lifter.lift(observation.stamp_ns, observation.cameras, keypoints, ids)
+            lifted = using.lift(observation.stamp_ns, observation.cameras, keypoints, ids)
             stages.lap('lift')
             return lifted
 
         prior = predict_bodies(observation.cameras, assignment, tracks, self._bones)
         return measure_bodies(
-            observation.cameras, assignment, prior, tracks, self._config.solver, self._cameras.noise, lift
+            observation.cameras, assignment, prior, tracks, self._config, self._cameras.noise,
+            None if lifter is None else partial(lift, lifter),
         )
 
     def _update(self, observation: Observation, measured: Measured, dt_s: float) -> tuple[Measured, Bodies3D]:

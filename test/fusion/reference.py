@@ -13,8 +13,9 @@ NEAR_M, FAR2, FLOOR, INLIER_WEIGHT, UNKNOWN_DEPTH_M = 0.1, 1e6, 1e-6, 0.25, 4.0
 
 def prior_of(prior: BodyPrior, config: SolverConfig) -> tuple[np.ndarray, np.ndarray, int]:
     """Return information (3J, 3J) and information times mean (3J,) of lifted poses and centre; how many are lifted."""
-    lifted = prior.lifted
-    joints = lifted.pose.shape[2]
+    lifted, joints = prior.lifted, 17
+    if lifted is None:
+        return FLOOR * np.eye(3 * joints), np.zeros(3 * joints), 0
     known = [v for v in range(len(lifted.pose)) if np.isfinite(lifted.pose[v, 0].sum() + lifted.root[v, 0].sum())]
     information, right = FLOOR * np.eye(3 * joints), np.zeros(3 * joints)
     for v in known:
@@ -30,7 +31,7 @@ def prior_of(prior: BodyPrior, config: SolverConfig) -> tuple[np.ndarray, np.nda
         view = (own - own @ U @ np.linalg.solve(inner, U.T @ own)) / np.sqrt(len(known))
         information += view
         right += view @ pose.ravel()
-    if prior.centre_variance is not None and np.isfinite(prior.centre).all():
+    if known and prior.centre_variance is not None and np.isfinite(prior.centre).all():
         mean = np.tile(np.eye(3), joints) / joints
         information += mean.T @ mean / prior.centre_variance[0]
         right += mean.T @ prior.centre[0] / prior.centre_variance[0]
@@ -102,12 +103,11 @@ def solve_body(P, focal_px, xn, weights, config, prior, noise):
         centre = np.nanmean(prior.lifted.root[:, 0], 0)
     z = P[:, 2, :3] @ centre + P[:, 2, 3]
     depth, weight = np.repeat(np.where(z > NEAR_M, z, UNKNOWN_DEPTH_M)[:, None], joints, 1), np.ones(weights.shape)
-    lifts, linear = 0, None
-    if prior.lifted is not None:
-        information, right, lifts = prior_of(prior, config)
+    couples, linear = prior.lifted is not None or prior.bones is not None, None
+    information, right, lifts = prior_of(prior, config)
     for step in range(config.iterations):
         own, pull = seen.equations(weight, depth)
-        if prior.lifted is None:
+        if not couples:
             xyz, P_each = each_alone(own, pull)
             P_all = blocks(P_each)
         else:
@@ -120,7 +120,7 @@ def solve_body(P, focal_px, xn, weights, config, prior, noise):
             xyz = (P_all @ both).reshape(joints, 3)
         before = weight, depth
         depth, error2, weight = seen.residuals(xyz)
-    covariance, random = split(P_all, seen, own, *before, prior.lifted is not None, noise)
+    covariance, random = split(P_all, seen, own, *before, couples, noise)
     agree = seen.used & (weight >= INLIER_WEIGHT)
     known = (agree.sum(0) >= 2) | (lifts > 0)
     known &= np.isfinite(covariance[:, 0, 0])
@@ -129,7 +129,7 @@ def solve_body(P, focal_px, xn, weights, config, prior, noise):
     covariance += np.where(undecided, (0.6 * np.minimum(against, 0.5)) ** 2, 0.0)[:, None, None] * np.eye(3)
     found = np.where(known[:, None], xyz, np.nan), np.where(known[:, None, None], covariance, np.nan)
     alone = found
-    if prior.lifted is not None:
+    if couples:
         alone = each_alone(*seen.equations(weight, depth))
         alone = tuple(np.where((agree.sum(0) >= 2).reshape(-1, *(1,) * (a.ndim - 1)), a, np.nan) for a in alone)
     used = seen.used & known

@@ -53,7 +53,10 @@ def read_prior(prior: Prior, model: Model, n: int) -> Gaussian:
     lifted = 0
     for v in range(views):
         lifted += is_lifted(prior, v, n)
-    centred = len(prior.centre_variance) and math.isfinite(prior.centre[n, 0]) and prior.centre_variance[n] < np.inf
+    # A body that keypoints alone place needs no centre.
+    centred = lifted and len(prior.centre_variance) and (
+        math.isfinite(prior.centre[n, 0]) and prior.centre_variance[n] < np.inf
+    )
     known = Gaussian(
         lifted, np.zeros((joints, 6)), np.zeros(3 * joints), np.zeros((3 * joints, SHARED * lifted + 3 * centred))
     )

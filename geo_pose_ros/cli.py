@@ -20,8 +20,8 @@ from .errors import GeoPoseError
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 NODE = 'geo_pose_ros.ros.nodes.pose_node'
-# `export` of an ONNX file instead of a training run; needs no torch.
-_ENGINE = 'geo_pose_ros.commands.networks.export_engine'
+# `models export`: of a training run, and of an ONNX file, which needs no torch.
+_EXPORT_RUN, _EXPORT_ONNX = 'geo_pose_training.commands.export', 'geo_pose_ros.commands.networks.export_engine'
 
 # Command -> its module, and one line of help.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'process': ('geo_pose_ros.commands.process', 'run the pipeline over every frame of a bag, without ROS'),
     'info': ('geo_pose_ros.commands.info', 'say what a bag holds'),
     'check': ('geo_pose_ros.commands.check', 'say what this installation lacks'),
+    'export': ('geo_pose_ros.commands.export', 'write what was found as CSV, Parquet, TRC, C3D, BVH, GLB or MP4'),
     'view': ('geo_pose_ros.commands.view', 'a recording or a running node in 3D in the browser'),
     'report': ('geo_pose_ros.commands.report', 'one page that says whether a recording is good, and what to do'),
     'play': ('geo_pose_ros.commands.live.play', 'publish a bag in real time'),
@@ -40,11 +41,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'calibrate': ('geo_pose_ros.commands.calibrate', 'calibrate the cameras from people walking before them'),
     'monitor': ('geo_pose_ros.commands.live.monitor', 'a live table of a running node'),
     'doctor': ('geo_pose_ros.commands.doctor', 'check machine, ROS set-up and rig, with remedies'),
-    'models': ('geo_pose_ros.commands.networks.models', 'networks that detect people: list them, fetch one'),
+    'models': ('geo_pose_ros.commands.networks.models', 'networks: list and fetch detectors, export a trained lifter'),
     'rig': ('geo_pose_ros.commands.rig', 'convert calibration files'),
     'train': ('geo_pose_training.commands.train', 'train a lifter'),
     'evaluate': ('geo_pose_training.commands.evaluate', 'measure a lifter'),
-    'export': ('geo_pose_training.commands.export', 'write a lifter as ONNX, or an ONNX file as TensorRT engine'),
     'retrain': ('geo_pose_training.commands.retrain', 'adapt a lifter to recorded bags'),
     'store': ('geo_pose_training.commands.store', 'keep what training needs of many bags, to stream from'),
     'fit-noise': ('geo_pose_training.commands.fit_noise', "estimate a detector's noise from bags"),
@@ -119,9 +119,12 @@ def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
             # It parses its arguments itself, as rclpy does.
             node = subparsers.add_parser(name, help=line, usage='geo_pose node [--ros-args ...]')
             node.set_defaults(run=None)
+        elif words[:2] == ['models', 'export']:
+            actions = subparsers.add_parser(name, help=line).add_subparsers(required=True)
+            from_onnx = any(word.endswith('.onnx') for word in words[2:3])
+            add_command(actions, 'export', _EXPORT_ONNX if from_onnx else _EXPORT_RUN)
         else:
-            from_onnx = words[0] == 'export' and words[1:2] and words[1].endswith('.onnx')
-            add_command(subparsers, name, _ENGINE if from_onnx else module)
+            add_command(subparsers, name, module)
     return parser
 
 

@@ -25,7 +25,7 @@ LAYERS = (
     ('pipeline', 'runner'),
     ('calibration', 'evaluation'),
     ('bags', 'export'),
-    ('view', 'doctor', 'ros', 'simulation', 'training'),
+    ('view', 'session', 'doctor', 'ros', 'simulation', 'training'),
     ('commands', 'demo', 'cli'),
 )
 # Within one layer: parts that do not know of each other.
@@ -37,14 +37,24 @@ ONLY_IN = {
     'sensor_msgs': r'geo_pose_ros\.ros\.', 'std_msgs': r'geo_pose_ros\.ros\.',
     'visualization_msgs': r'geo_pose_ros\.ros\.', 'geometry_msgs': r'geo_pose_ros\.ros\.',
     'torch': r'geo_pose_training\.',
+    # Animated skeletons, and nothing else.
+    'pygltflib': r'geo_pose_ros\.export\.glb$',
     'onnx': r'geo_pose_ros\.inference\.|geo_pose_training\.',
     'onnxruntime': r'geo_pose_ros\.inference\.|geo_pose_training\.evaluation\.predictor',
+    # Tables of results, and shards of training data.
+    'pyarrow': r'geo_pose_ros\.export\.tables$|geo_pose_training\.data\.store\.shards$',
+    'pandas': r'geo_pose_ros\.export\.tables$', 'xarray': r'geo_pose_ros\.export\.tables$',
     'rosbags': r'geo_pose_ros\.(bags|ros)\.',
 }
-ONCE = ('cuda', 'cv_bridge', 'distributed', 'h5py', 'numba', 'pyarrow', 'rtmlib', 'tensorrt', 'tf2_ros', 'viser')
+ONCE = (
+    'cuda', 'cv_bridge', 'distributed', 'ezc3d', 'h5py', 'imageio_ffmpeg', 'numba', 'rtmlib', 'tensorrt', 'tf2_ros',
+    'viser',
+)
+
 BLOCKED = (
     'rclpy', 'torch', 'mediapipe', 'rtmlib', 'tensorrt', 'cuda', 'rerun', 'tf2_ros', 'cv_bridge', 'hri_msgs',
-    'sensor_msgs', 'geo_pose_training', 'distributed', 'viser',
+    'sensor_msgs', 'geo_pose_training', 'distributed', 'viser', 'ezc3d',
+    'pygltflib', 'pyarrow', 'pandas', 'xarray', 'imageio_ffmpeg',
 )
 # What may need ROS to be imported.
 OF_ROS = ('geo_pose_ros.ros', 'geo_pose_ros.commands.live.')

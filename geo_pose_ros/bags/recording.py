@@ -26,12 +26,12 @@ from .read import BagMessage, BagReader, until_damage
 
 _LOG = logging.getLogger(__name__)
 
-BODIES, KEYPOINTS, IMAGE, DIAGNOSTICS = 'bodies', 'keypoints', 'image', 'diagnostics'
+BODIES, DETAILS, KEYPOINTS, IMAGE, DIAGNOSTICS = 'bodies', 'details', 'keypoints', 'image', 'diagnostics'
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a topic holds: bodies, keypoints, image or diagnostics; and whose, '' if no camera's."""
+    """What a topic holds: bodies, details, keypoints, image or diagnostics; and whose, '' if no camera's."""
 
     kind: str
     camera: str = ''
@@ -152,7 +152,11 @@ def _topics_of(reader: BagReader) -> dict[str, Source]:
             topics[camera.keypoints] = Source(KEYPOINTS, name)
     bodies = [t for t in reader.topics.values() if t.message_type == POINT_CLOUD and t.name.endswith('/bodies')]
     if bodies:
-        topics[max(bodies, key=lambda topic: topic.count).name] = Source(BODIES)
+        name = max(bodies, key=lambda topic: topic.count).name
+        topics[name] = Source(BODIES)
+        details = f'{name.removesuffix("bodies")}details'
+        if details in reader.topics:
+            topics[details] = Source(DETAILS)
     for topic in reader.topics.values():
         if topic.message_type == DIAGNOSTIC_ARRAY:
             topics[topic.name] = Source(DIAGNOSTICS)

@@ -1,4 +1,4 @@
-"""Alignment of point sets: the least-squares rigid or similarity transform (Umeyama, PAMI 1991)."""
+"""Alignment of point sets: the least-squares rigid or similarity transform (Umeyama, PAMI 1991); what is up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arrays import FloatArray
 from ..errors import ShapeError
+from ..types import CameraRig
 
 
 def align(source: FloatArray, target: FloatArray, *, with_scale: bool = True) -> FloatArray:
@@ -37,3 +38,18 @@ def align(source: FloatArray, target: FloatArray, *, with_scale: bool = True) ->
         scale = (S * sign).sum(-1) / np.where(spread > 0.0, spread, np.nan)
     moved = scale[..., None, None] * ((source - mean_source) @ np.swapaxes(R, -1, -2)) + mean_target
     return np.where(count >= 3, moved, np.nan)
+
+
+def up_direction(rig: CameraRig | None) -> FloatArray:
+    """Return what is up in the world (3,): z, unless the cameras say otherwise by more than 60 degrees."""
+    z = np.array([0.0, 0.0, 1.0])
+    if rig is None:
+        return z
+    mean = -np.mean([camera.cam_from_world[1, :3] for camera in rig.cameras], axis=0)
+    length = float(np.linalg.norm(mean))
+    if length < 1e-6 or mean[2] / length > 0.5:
+        return z
+    axis = int(np.abs(mean).argmax())
+    up = np.zeros(3)
+    up[axis] = np.sign(mean[axis])
+    return up if abs(mean[axis]) / length > 0.8 else mean / length

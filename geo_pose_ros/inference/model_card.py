@@ -143,9 +143,9 @@ def load_card(model: Path) -> ModelCard:
     """
     path = card_path(model)
     if not model.is_file():
-        raise BackendError(f"Model '{model}' does not exist; give an .onnx file that `geo_pose export` wrote.")
+        raise BackendError(f"Model '{model}' does not exist; give an .onnx file that `geo_pose models export` wrote.")
     if not path.is_file():
-        raise BackendError(f"Model '{model}' has no card '{path.name}' beside it; export it with `geo_pose export`.")
+        raise BackendError(f"Model '{model}' has no card '{path.name}' beside it; export it: geo_pose models export.")
     try:
         tree = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:

@@ -238,8 +238,8 @@ class TensorRtBackend(InferenceBackend):
         if reason:
             if not config.rebuild:
                 raise BackendError(
-                    f"Engine '{path.name}' cannot be used: {reason}. Build it here with `geo_pose export {model} "
-                    '--format tensorrt`, or set rebuild.'
+                    f"Engine '{path.name}' cannot be used: {reason}. Build it here with `geo_pose models export "
+                    f'{model} --format tensorrt`, or set rebuild.'
                 )
             path = build_engine(model, config)
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))

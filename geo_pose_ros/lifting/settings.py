@@ -13,7 +13,7 @@ class LifterConfig:
     """The lifter: 3D poses from single views."""
 
     enabled: bool = setting(True, 'Lift every view, so that bodies stay complete and one camera is enough')
-    model: str = setting('', 'ONNX file of `geo_pose export` with its card; empty: the one that ships', live=True)
+    model: str = setting('', 'ONNX file of `geo_pose models export` with its card; empty: that which ships', live=True)
     up: str = setting(
         'z', 'Axis of the world that points upwards, for models that know gravity; none: not known',
         choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),

@@ -116,21 +116,6 @@ def sphere(rings: int, sectors: int) -> tuple[FloatArray, IntArray]:
     return vertices, faces.reshape(-1, 3)
 
 
-def up_direction(rig: CameraRig | None) -> FloatArray:
-    """Return what is up in the world (3,): z, unless the cameras say otherwise by more than 60 degrees."""
-    z = np.array([0.0, 0.0, 1.0])
-    if rig is None:
-        return z
-    mean = -np.mean([camera.cam_from_world[1, :3] for camera in rig.cameras], axis=0)
-    length = float(np.linalg.norm(mean))
-    if length < 1e-6 or mean[2] / length > 0.5:
-        return z
-    axis = int(np.abs(mean).argmax())
-    up = np.zeros(3)
-    up[axis] = np.sign(mean[axis])
-    return up if abs(mean[axis]) / length > 0.8 else mean / length
-
-
 def centre_of_view(rig: CameraRig | None, floor_m: float, up: FloatArray) -> FloatArray:
     """Return the point (3,) m nearest to the cameras' optical axes, or one a body's height above the floor."""
     standing: FloatArray = (floor_m + 1.0) * up

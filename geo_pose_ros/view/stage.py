@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import FloatArray, IntArray, UInt8Array
+from ..geometry.alignment import up_direction
 from ..messages.diagnostics import Level, Status
 from ..skeleton import BODY17, Skeleton
 from ..types import Bodies3D, Camera, CameraRig
@@ -38,7 +39,6 @@ from .shapes import (
     to_wxyz,
     uncertainties,
     unturned,
-    up_direction,
 )
 
 if TYPE_CHECKING:

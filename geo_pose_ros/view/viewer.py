@@ -15,13 +15,13 @@ from ..arrays import NS_PER_S, FloatArray
 from ..bags.recording import BODIES, IMAGE, Recording
 from ..errors import GeoPoseError
 from ..findings import Verdict
+from ..geometry.alignment import up_direction
 from ..types import Bodies3D, CameraRig
 from .instant import Instant
 from .panel import Panel, TimeLine
 from .playback import Playback, find_missing
 from .poses import OtherPoses
 from .settings import ViewConfig
-from .shapes import up_direction
 from .stage import Shown, Stage
 
 # Longer side of the images that are decoded.

@@ -46,7 +46,7 @@ def test_without_a_library_one_line_says_how_to_go_on(model, fake, monkeypatch, 
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(BackendError, match=message):
         create_backend(model, CONFIG)
-    assert main(['export', str(model), '--format', 'tensorrt']) == 2
+    assert main(['models', 'export', str(model), '--format', 'tensorrt']) == 2
     assert capsys.readouterr().err.count('\n') == 1
 
 
@@ -135,7 +135,7 @@ def test_an_engine_that_does_not_fit_is_refused_or_built_again(model, fake, dama
     create_backend(model, fixed).close()
     assert fake.builder.build_serialized_network.call_count == 1
     damage(model, engine.sidecar_path(path))
-    with pytest.raises(BackendError, match=r'cannot be used: .*geo_pose export'):
+    with pytest.raises(BackendError, match=r'cannot be used: .*geo_pose models export'):
         create_backend(model, fixed)
     create_backend(model, CONFIG).close()
     assert fake.builder.build_serialized_network.call_count == 2
@@ -181,9 +181,9 @@ def test_an_engine_that_cannot_be_loaded_or_whose_output_size_is_unknown(model, 
 
 def test_export_builds_an_engine_from_an_onnx_file_without_torch(model, fake, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'torch', None)
-    assert main(['export', str(model), '--format', 'tensorrt', '--fp16', '--max-batch', '16']) == 0
+    assert main(['models', 'export', str(model), '--format', 'tensorrt', '--fp16', '--max-batch', '16']) == 0
     assert 'double.fp16.engine' in capsys.readouterr().out
     sidecar = engine.read_sidecar(model.with_suffix('.fp16.engine'))
     assert (sidecar.precision, sidecar.max_batch) == ('fp16', 16)
-    assert main(['export', str(model.with_name('none.onnx')), '--format', 'tensorrt']) == 2
+    assert main(['models', 'export', str(model.with_name('none.onnx')), '--format', 'tensorrt']) == 2
     assert 'does not exist' in capsys.readouterr().err

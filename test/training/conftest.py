@@ -50,5 +50,5 @@ def tiny_run(motion: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tiny_run: Path) -> Path:
     """Return the exported lifter of that run; not to be changed."""
     model = tiny_run.with_name('tiny.onnx')
-    assert main(['export', str(tiny_run), '--out', str(model)]) == 0
+    assert main(['models', 'export', str(tiny_run), '--out', str(model)]) == 0
     return model

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import block_diag
 from scipy.spatial.transform import Rotation
 
+from geo_pose_ros.geometry.alignment import up_direction
 from geo_pose_ros.types import CameraRig
 from geo_pose_ros.view.shapes import (
     balls,
@@ -15,7 +16,6 @@ from geo_pose_ros.view.shapes import (
     from_z,
     sphere,
     uncertainties,
-    up_direction,
 )
 
 from ..scenes import ring_rig

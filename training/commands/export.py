@@ -1,4 +1,4 @@
-"""`geo_pose export`: write a run as ONNX with its model card, and as a TensorRT engine."""
+"""`geo_pose models export`: write a run as ONNX with its model card, and as a TensorRT engine."""
 
 from __future__ import annotations
 

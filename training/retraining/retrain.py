@@ -44,7 +44,7 @@ def load_exported(model: Path) -> Lifter:
     missing = {name for name in state if f'lifter.{name}' not in arrays and not name.endswith('num_batches_tracked')}
     if missing:
         raise ConfigError(
-            f"'{model}' lacks the weights {sorted(missing)[:3]}...; it was not written by geo_pose export."
+            f"'{model}' lacks the weights {sorted(missing)[:3]}...; it was not written by geo_pose models export."
         )
     weights = {
         name: torch.from_numpy(np.array(arrays[f'lifter.{name}'])) for name in state if f'lifter.{name}' in arrays

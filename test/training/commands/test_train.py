@@ -49,8 +49,8 @@ def test_a_run_of_an_older_version_is_exported(tiny_run: Path, motion: str, tmp_
     state['recipe']['data']['reshaped_copies'] = 2
     torch.save(state, run / CHECKPOINT)
     with pytest.raises(ConfigError, match=r"write --data '\{motion: m.npz, rigs: r.json\}'"):
-        main(['export', str(run), '--out', str(model)])
-    assert main(['export', str(run), '--out', str(model), '--data', motion]) == 0
+        main(['models', 'export', str(run), '--out', str(model)])
+    assert main(['models', 'export', str(run), '--out', str(model), '--data', motion]) == 0
     card = load_card(model)
     assert card.training['recipe']['data']['copies']['count'] == 2
     assert 'mocap.cs.cmu.edu' in card.acknowledgement
@@ -63,7 +63,7 @@ def test_wrong_arguments_and_folders_are_refused(tiny_run: Path, tmp_path: Path)
     with pytest.raises(ConfigError, match='NAME=VALUE'):
         main(['train', '--data', 'bag:x', '--out', str(tmp_path / 'y'), '--set', 'optim.steps'])
     with pytest.raises(ConfigError, match='holds no'):
-        main(['export', str(tmp_path), '--out', str(tmp_path / 'm.onnx')])
+        main(['models', 'export', str(tmp_path), '--out', str(tmp_path / 'm.onnx')])
 
 
 def test_tensorrt_format_builds_the_engine_from_the_onnx(
@@ -77,7 +77,7 @@ def test_tensorrt_format_builds_the_engine_from_the_onnx(
 
     monkeypatch.setattr(tensorrt, 'build_engine', build)
     model = tmp_path / 'm.onnx'
-    assert main(['export', str(tiny_run), '--out', str(model), '--format', 'tensorrt']) == 0
+    assert main(['models', 'export', str(tiny_run), '--out', str(model), '--format', 'tensorrt']) == 0
     assert built == [(model, 'tensorrt')]
     assert load_card(model).skeleton == 'body17'
 

@@ -325,7 +325,7 @@ def test_train_evaluate_and_retrain_from_a_store(
     training = StoreSource(str(store)).shards(test=False)
     assert (data['frames'], data['sequences'], data['hash']) == (30, 1, store_hash(training))
     assert main(['evaluate', str(run), '--data', f'store:{store}']) == 0
-    assert main(['export', str(run), '--out', str(tmp_path / 'small.onnx')]) == 0
+    assert main(['models', 'export', str(run), '--out', str(tmp_path / 'small.onnx')]) == 0
     with pytest.raises(ConfigError, match='give stores only as --data, or none'):
         main([*command, '--data', f'store:{store}', '--data', f'bag:{bags / "walk0"}'])
     retrain = ['retrain', '--from', str(tmp_path / 'small.onnx'), '--out', str(tmp_path / 'new.onnx')]

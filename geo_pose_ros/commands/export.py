@@ -1,0 +1,44 @@
+"""`geo_pose export`: what was found, as files that other programs open.
+
+csv and parquet: every joint with its covariance, and joint angles; trc: OpenSim, Pose2Sim; c3d: Visual3D, Mokka;
+bvh, glb: Blender; mp4: the images with the skeletons. A trained lifter is exported by `geo_pose models export`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..export.formats import FORMATS, MP4, parse_formats
+from ..session.folder import export_session
+from .flags import add_rig_arguments, rig_from_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument('session', type=Path, nargs='+', metavar='SESSION',
+                        help='folder of geo_pose run, or bags: of results, for mp4 also of images')
+    parser.add_argument('--to', default='csv,trc', metavar='FORMATS',
+                        help=f'list of {", ".join((*FORMATS, MP4))} [default: %(default)s]')
+    parser.add_argument('--out', type=Path, metavar='FOLDER', help='folder [default: export, in SESSION or beside it]')
+    parser.add_argument('--overwrite', action='store_true', help='replace files in --out')
+    # Of the command that had this name before.
+    parser.add_argument('--format', help=argparse.SUPPRESS)
+    parser.add_argument('--data', action='append', help=argparse.SUPPRESS)
+    add_rig_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the files and print their names."""
+    first: Path = arguments.session[0]
+    if arguments.format or arguments.data or first.suffix == '.onnx' or (first / 'recipe.yaml').is_file():
+        raise ConfigError(
+            f'geo_pose export writes what was found in a session; a lifter is exported by: '
+            f'geo_pose models export {first}'
+        )
+    files = export_session(
+        arguments.session, parse_formats(arguments.to), arguments.out, rig_from_arguments(arguments),
+        overwrite=arguments.overwrite,
+    )
+    print(*files, sep='\n')

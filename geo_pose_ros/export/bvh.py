@@ -1,0 +1,59 @@
+"""BVH, one file per person: a hierarchy that turns, for Blender, MotionBuilder and Maya; cm, y up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..arrays import FloatArray
+from .hierarchy import Hierarchy, fit_hierarchy
+from .markers import people_of
+from .sequence import BodySequence
+
+_CM = 100.0
+
+
+def write_bvh(bodies: BodySequence, out: Path) -> list[Path]:
+    """Write `OUT_P<id>.bvh` for each person; return the paths. Bones have their mean lengths."""
+    files = []
+    for path, rate_hz, _, xyz in people_of(bodies.turned('y'), out, '.bvh'):
+        person = fit_hierarchy(bodies.skeleton, xyz)
+        # The channels come in the order of the text.
+        order: list[int] = []
+        hierarchy = _node(person, 0, '', order)
+        angles = np.degrees(np.unwrap(euler_zxy(person.rotations[:, order]), axis=0))
+        motion = np.concatenate([_CM * person.root, angles.reshape(len(xyz), -1)], 1)
+        lines = [
+            'HIERARCHY', *hierarchy, 'MOTION', f'Frames: {len(xyz)}', f'Frame Time: {1.0 / rate_hz:.8f}',
+            *(' '.join(f'{value:.5f}' for value in row) for row in motion.tolist()),
+        ]
+        path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+        files.append(path)
+    return files
+
+
+def euler_zxy(rotation: FloatArray) -> FloatArray:
+    """Return z, x, y (..., 3) rad with rotation (..., 3, 3) = Rz Rx Ry, in the order of the channels."""
+    x = np.arcsin(np.clip(rotation[..., 2, 1], -1.0, 1.0))
+    z = np.arctan2(-rotation[..., 0, 1], rotation[..., 1, 1])
+    y = np.arctan2(-rotation[..., 2, 0], rotation[..., 2, 2])
+    return np.stack([z, x, y], -1)
+
+
+def _node(person: Hierarchy, node: int, indent: str, order: list[int]) -> list[str]:
+    """Return the lines of a node and what hangs on it; ``order`` gets the nodes."""
+    order.append(node)
+    offset = ' '.join(f'{value:.5f}' for value in (_CM * person.offsets[node]).tolist())
+    position, count = ('Xposition Yposition Zposition ', 6) if person.parents[node] < 0 else ('', 3)
+    inner = f'{indent}  '
+    lines = [
+        f'{indent}{"ROOT" if count == 6 else "JOINT"} {person.names[node]}', f'{indent}{{', f'{inner}OFFSET {offset}',
+        f'{inner}CHANNELS {count} {position}Zrotation Xrotation Yrotation',
+    ]
+    children = [child for child, parent in enumerate(person.parents) if parent == node]
+    for child in children:
+        lines += _node(person, child, inner, order)
+    if not children:
+        lines += [f'{inner}End Site', f'{inner}{{', f'{inner}  OFFSET 0.0 0.0 0.0', f'{inner}}}']
+    return [*lines, f'{indent}}}']

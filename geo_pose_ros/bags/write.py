@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,8 @@ def _qos(depth: int, durability: QosDurability) -> Qos:
 
 DEFAULT_QOS = _qos(10, QosDurability.VOLATILE)
 LATCHED_QOS = _qos(1, QosDurability.TRANSIENT_LOCAL)
+# What a full disk, a folder that is gone or another thread's SQLite raises.
+_FAILURES = (OSError, WriterError, sqlite3.Error)
 # Topics that late subscribers must get too, by their last name.
 _LATCHED = ('tf_static', 'skeleton')
 
@@ -85,7 +88,7 @@ class BagWriter:
             typestore: knows the type's definition.
 
         Raises:
-            BagError: if the topic was declared with another type.
+            BagError: if the topic was declared with another type, or cannot be written.
         """
         known = self._connections.get(topic)
         if known is not None:
@@ -94,9 +97,12 @@ class BagWriter:
             return
         if latched is None:
             latched = topic.rsplit('/', 1)[-1] in _LATCHED
-        self._connections[topic] = self._writer.add_connection(
-            topic, message_type, typestore=typestore, offered_qos_profiles=[LATCHED_QOS if latched else DEFAULT_QOS]
-        )
+        try:
+            self._connections[topic] = self._writer.add_connection(
+                topic, message_type, typestore=typestore, offered_qos_profiles=[LATCHED_QOS if latched else DEFAULT_QOS]
+            )
+        except _FAILURES as failure:
+            raise BagError(f"Bag '{self.path}' cannot be written any further: {failure}.") from failure
 
     def write(self, topic: str, message: Message, time_ns: int) -> None:
         """Write a message of ``RosbagsFactory``, received at ``time_ns``."""
@@ -106,14 +112,21 @@ class BagWriter:
     def write_raw(
         self, topic: str, message_type: str, raw: bytes | memoryview, time_ns: int, typestore: Typestore = TYPESTORE
     ) -> None:
-        """Write a serialised message; ``typestore`` knows its definition if the topic is new."""
+        """Write a serialised message; ``typestore`` knows its definition if the topic is new.
+
+        Raises:
+            BagError: if it cannot be written (a full disk), or the topic was declared with another type.
+        """
         self.add_topic(topic, message_type, typestore=typestore)
-        self._writer.write(self._connections[topic], time_ns, raw)
+        try:
+            self._writer.write(self._connections[topic], time_ns, raw)
+        except _FAILURES as failure:
+            raise BagError(f"Bag '{self.path}' cannot be written any further: {failure}.") from failure
 
     def __enter__(self) -> BagWriter:
         try:
             self._writer.open()
-        except (OSError, WriterError) as error:
+        except _FAILURES as error:
             self._discard()
             raise BagError(f"Bag '{self.path}' cannot be written: {error}. Choose another folder.") from error
         return self
@@ -130,7 +143,7 @@ class BagWriter:
                     self._move_old_away()
                 self._writer.path.rename(self.path)
             shutil.rmtree(self._scratch, ignore_errors=True)
-        except OSError as failure:
+        except _FAILURES as failure:
             raise BagError(
                 f"Bag '{self.path}' could not be finished: {failure}. What was written is in '{self._writer.path}'."
             ) from failure

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Record; return 1 if writing failed or a topic was never published."""
+    """Record; return 1 if writing failed, messages were lost or a topic was never published."""
     recorder = record(
         arguments.out, arguments.storage, topics=arguments.topics, pattern=arguments.regex,
         overwrite=arguments.overwrite, duration_s=arguments.duration if arguments.duration > 0.0 else math.inf,
@@ -27,8 +27,11 @@ def run(arguments: argparse.Namespace) -> int:
     print(f'recorded {sum(recorder.recorded.values())} messages of {len(recorder.recorded)} topics in '
           f"'{arguments.out}'", file=sys.stderr)
     if recorder.failure is not None:
-        print(f"geo_pose: writing '{arguments.out}' failed: {recorder.failure}", file=sys.stderr)
+        print(f'geo_pose: {recorder.failure}', file=sys.stderr)
+    if recorder.lost:
+        lost = ', '.join(f'{topic} {count}' for topic, count in sorted(recorder.lost.items()))
+        print(f'geo_pose: messages came faster than the disk wrote; lost: {lost}', file=sys.stderr)
     missing = sorted(set(arguments.topics) - recorder.subscriptions.keys())
     if missing:
         print(f'geo_pose: never published: {", ".join(missing)}', file=sys.stderr)
-    return 1 if recorder.failure is not None or missing else 0
+    return int(recorder.failure is not None or bool(missing or recorder.lost))

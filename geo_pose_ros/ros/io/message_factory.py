@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import array
+import re
+from copy import copy
 from functools import cache
 from importlib import import_module
 
 import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
+from rosbags.typesys import get_types_from_msg
+from rosbags.typesys.store import Typestore
 
+from ...bags.message_factory import TYPESTORE
 from ...errors import ConfigError
 from ...messages.factory import Message
 
+# Types of fields whose names in .msg files differ from those of rosidl's Python classes.
+_DECLARED = {'boolean': 'bool', 'float': 'float32', 'double': 'float64', 'octet': 'byte'}
 # numpy -> array.array, the type rclpy's setters take without looking at every element.
 _TYPECODES = {
     np.dtype(code).str: code for code in ('b', 'B', 'h', 'H', 'i', 'I', 'q', 'Q', 'f', 'd')
@@ -46,6 +53,37 @@ def installed_class(message_type: str) -> Message | None:
         return message_class(message_type)
     except ConfigError:
         return None
+
+
+def definitions_of(message_type: str) -> Typestore:
+    """Return definitions with ``message_type`` among them: the package's, or with those of the installed classes.
+
+    Raises:
+        ConfigError: if it, or what it consists of, is not installed.
+    """
+    if message_type in TYPESTORE.fielddefs:
+        return TYPESTORE
+    store = copy(TYPESTORE)
+    store.fielddefs, store.types, store.cache = dict(TYPESTORE.fielddefs), dict(TYPESTORE.types), {}
+    waiting = [message_type]
+    while waiting:
+        name = waiting.pop()
+        if name in store.fielddefs:
+            continue
+        fields = message_class(name).get_fields_and_field_types()
+        lines = [f'{_as_declared(kind)} {field}' for field, kind in fields.items()]
+        store.register(get_types_from_msg('\n'.join(lines), name))
+        waiting += [f'{package}/msg/{kind}' for package, kind in re.findall(r'(\w+)/(\w+)', ' '.join(fields.values()))]
+    return store
+
+
+def _as_declared(kind: str) -> str:
+    """Return the type of a field as a .msg file declares it; ``kind``: as rosidl's Python classes name it."""
+    if sequence := re.fullmatch(r'sequence<(.+?)(?:, (\d+))?>', kind):
+        inner, bound = sequence.groups()
+        return f'{_as_declared(inner)}[{f"<={bound}" if bound else ""}]'
+    kind = re.sub(r'(string)<(\d+)>', r'\1<=\2', kind)
+    return re.sub(r'^\w+(?=$|\[)', lambda word: _DECLARED.get(word[0], word[0]), kind)
 
 
 def trigger_class(logger: RcutilsLogger, service: str, otherwise: str) -> Message | None:

@@ -5,52 +5,59 @@ from __future__ import annotations
 import logging
 import math
 import re
-import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
-from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
-from ...bags.message_factory import TYPESTORE
 from ...bags.write import BagWriter
-from ...errors import ConfigError
+from ...errors import BagError, ConfigError
 from ...messages.factory import Message
 from ..io.clocks import steady_timer
-from ..io.message_factory import message_class
+from ..io.message_factory import definitions_of, message_class
 from ..io.qos import profile
-from .standalone import standalone_node, stop_at_signals
+from .standalone import spinning, standalone_node, stop_at_signals
 
 _LOG = logging.getLogger(__name__)
 _DISCOVERY_PERIOD_S = 0.25
+# How long the writing waits before it looks whether it is to end.
+_WRITE_PERIOD_S = 0.1
+# Four cameras' raw images of 6 MB at 15 Hz for half a second; a disk that is behind by more stays behind.
+_ROOM_BYTES = 256 * 2**20
+_Queued = Callable[[], None]
 
 
 class Recorder:
-    """Subscribes to topics as they appear and writes what comes, serialised as it came.
+    """Subscribes to topics as they appear and queues what comes, serialised as it came; ``write`` writes it.
 
-    Messages are queued without bound and written by a thread of its own, so that a slow disk delays nothing and
-    loses nothing; ``close`` writes what is queued.
+    The executor's thread queues, and the thread that opened the bag writes: SQLite takes no other. A slow disk delays
+    no message. What does not fit into ``room_bytes`` any more is lost, and counted.
 
     Attributes:
         subscriptions: by the topics found so far.
-        recorded: messages written, by topic.
+        recorded, lost: messages written, and messages that came faster than the disk wrote, by topic.
         failure: what ended the writing (a full disk), or None.
     """
 
-    def __init__(self, node: Node, writer: BagWriter, topics: Collection[str] = (), pattern: str = '') -> None:
-        """Start.
+    def __init__(
+        self, node: Node, writer: BagWriter, topics: Collection[str] = (), pattern: str = '', *,
+        room_bytes: int = _ROOM_BYTES,
+    ) -> None:
+        """Start to subscribe.
 
         Args:
             node: whose executor is spun by the caller.
             writer: an open bag.
             topics: to record; empty: all that match ``pattern``.
             pattern: regular expression a topic's whole name must match; '' matches all.
+            room_bytes: bound of what waits to be written.
 
         Raises:
             ConfigError: if the pattern is no regular expression.
@@ -64,12 +71,16 @@ class Recorder:
         self._topics = set(topics)
         self.subscriptions: dict[str, Subscription[Message]] = {}
         self._unusable: set[str] = set()
-        self._queue: SimpleQueue[tuple[str, str, bytes, int] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name='write bag', daemon=True)
-        self.failure: Exception | None = None
+        # Topics come first without a message, so that they are listed even if they stay empty.
+        self._queue: SimpleQueue[_Queued] = SimpleQueue()
+        # Each counts in one thread only.
+        self._queued_bytes = self._written_bytes = 0
+        self._room_bytes = room_bytes
+        self.failure: BagError | None = None
         self.recorded: Counter[str] = Counter()
-        self._group = ReentrantCallbackGroup()
-        self._thread.start()
+        self.lost: Counter[str] = Counter()
+        # One callback at a time.
+        self._group = MutuallyExclusiveCallbackGroup()
         self.discover()
         self._timer = steady_timer(node, _DISCOVERY_PERIOD_S, self.discover, self._group)
 
@@ -87,40 +98,47 @@ class Recorder:
         if len({info.topic_type for info in publishers}) > 1:
             _LOG.warning("Topic '%s' has publishers of several types; only %s is recorded.", topic, message_type)
         try:
-            kind = message_class(message_type)
-            if message_type not in TYPESTORE.fielddefs:
-                raise ConfigError(f'The definition of {message_type} is not known; use ros2 bag record for it.')
+            kind, typestore = message_class(message_type), definitions_of(message_type)
         except ConfigError as error:
             _LOG.warning("Topic '%s' is not recorded. %s", topic, error)
             self._unusable.add(topic)
             return
         qos = subscription_qos([info.qos_profile for info in publishers])
-        self._writer.add_topic(topic, message_type, latched=qos.durability == DurabilityPolicy.TRANSIENT_LOCAL)
+        latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        self._queue.put(lambda: self._writer.add_topic(topic, message_type, latched=latched, typestore=typestore))
 
         def take(raw: bytes) -> None:
-            self._queue.put((topic, message_type, raw, time.time_ns()))
+            if self._queued_bytes - self._written_bytes + len(raw) > self._room_bytes:
+                self.lost[topic] += 1
+                return
+            self._queued_bytes += len(raw)
+            self._queue.put(partial(self._write, topic, message_type, raw, time.time_ns()))
 
         self.subscriptions[topic] = self._node.create_subscription(
             kind, topic, take, qos, raw=True, callback_group=self._group
         )
 
-    def _write(self) -> None:
-        while (item := self._queue.get()) is not None:
-            topic, message_type, raw, time_ns = item
-            try:
-                self._writer.write_raw(topic, message_type, raw, time_ns)
-            except OSError as error:
-                self.failure = error
-                return
-            self.recorded[topic] += 1
+    def _write(self, topic: str, message_type: str, raw: bytes, time_ns: int) -> None:
+        self._writer.write_raw(topic, message_type, raw, time_ns)
+        self._written_bytes += len(raw)
+        self.recorded[topic] += 1
+
+    def write(self, wait_s: float = 0.0) -> None:
+        """Write what is queued; wait so long for the first. In the thread that opened the bag, while it is open."""
+        try:
+            self._queue.get(timeout=wait_s or None, block=bool(wait_s))()
+            while True:
+                self._queue.get_nowait()()
+        except Empty:
+            return
+        except BagError as error:
+            self.failure = error
 
     def close(self) -> None:
-        """Stop subscribing and write what is queued."""
+        """Stop to subscribe; the executor is shut down."""
         self._node.destroy_timer(self._timer)
         for subscription in self.subscriptions.values():
             self._node.destroy_subscription(subscription)
-        self._queue.put(None)
-        self._thread.join()
 
 
 def subscription_qos(offered: Sequence[QoSProfile], depth: int = 1000) -> QoSProfile:
@@ -137,20 +155,18 @@ def record(
     """Record until Ctrl-C, a failure or ``duration_s``; return the recorder, closed.
 
     Raises:
-        BagError: if the bag cannot be created.
+        BagError: if the bag cannot be created or finished.
         ConfigError: if the pattern is no regular expression.
     """
     with BagWriter(out, storage, overwrite=overwrite, keep_partial=True) as writer:
         stop = stop_at_signals()
         with standalone_node('geo_pose_record', sends_images=True) as node:
-            executor = SingleThreadedExecutor()
-            executor.add_node(node)
             recorder = Recorder(node, writer, topics, pattern)
             ends_s = time.monotonic() + duration_s
-            try:
+            with spinning(node):
                 while not stop.is_set() and recorder.failure is None and time.monotonic() < ends_s:
-                    executor.spin_once(timeout_sec=0.1)
-            finally:
-                recorder.close()
-                executor.shutdown()
+                    recorder.write(_WRITE_PERIOD_S)
+            recorder.close()
+            if recorder.failure is None:
+                recorder.write()
     return recorder

@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -40,3 +42,17 @@ def stop_at_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+@contextmanager
+def spinning(node: Node) -> Iterator[None]:
+    """Let a thread take what comes to ``node`` during a block of code; raise behind it what ended that thread."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    with ThreadPoolExecutor(1, 'executor') as threads:
+        spun = threads.submit(executor.spin)
+        try:
+            yield
+        finally:
+            executor.shutdown()
+    spun.result()

@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from contextlib import contextmanager
+from copy import copy
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -18,18 +21,21 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
+from service_msgs.msg import ServiceEventInfo
 from std_msgs.msg import String
 
-from geo_pose_ros.bags.message_factory import RosbagsFactory
+from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import DEFAULT_QOS, LATCHED_QOS, BagWriter
 from geo_pose_ros.commands.live import play, record
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.messages.stamps import stamp_of, to_header
+from geo_pose_ros.ros.io.message_factory import definitions_of
 from geo_pose_ros.ros.io.middleware import PROFILE
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.tools.play import Player, publisher_qos
 from geo_pose_ros.ros.tools.record import Recorder, subscription_qos
+from geo_pose_ros.ros.tools.standalone import spinning
 from test.ros.harness import until
 
 IMAGES, WORDS = '/play/cam0/image_raw/compressed', '/play/words'
@@ -161,7 +167,10 @@ def test_a_loop_that_is_stopped_is_no_error(bag):
 @pytest.mark.parametrize('command', [play, record])
 def test_images_get_room_in_shared_memory(command, bag, monkeypatch):
     """The segment belongs to the sender, so that its process needs the profile."""
-    for name in ('RMW_IMPLEMENTATION', 'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+    for name in (
+        'RMW_IMPLEMENTATION', 'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE',
+        'FASTRTPS_DEFAULT_PROFILES_FILE', 'ROS_DISTRO',
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(rclpy, 'init', Mock(side_effect=BagError('that is enough')))
     out = bag.parent / 'recorded'
@@ -182,36 +191,94 @@ def test_quality_of_service_follows_the_publishers():
     assert publisher_qos([DEFAULT_QOS]).reliability == ReliabilityPolicy.RELIABLE
 
 
-def test_recorder_keeps_every_message_of_topics_that_appear_later(tmp_path, node):
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_recorder_keeps_every_message_of_topics_that_appear_later(tmp_path, node, storage):
     talker = rclpy.create_node('talker')
-    with BagWriter(tmp_path / 'bag', keep_partial=True) as writer:
+    with BagWriter(tmp_path / 'bag', storage, keep_partial=True) as writer:
         recorder = Recorder(node, writer, pattern='/later/.*')
         assert recorder.subscriptions == {}
-        publisher = talker.create_publisher(String, '/later/words', profile(5, latched=True))
-        ignored = talker.create_publisher(String, '/other/words', 10)
-        until(lambda: executor.spin_once(timeout_sec=0.05) or publisher.get_subscription_count(), 'the recorder')
-        sent = [f'{i}' for i in range(50)]
-        for word in sent:
-            publisher.publish(String(data=word))
-            executor.spin_once(timeout_sec=1.0)
-        until(lambda: executor.spin_once(timeout_sec=0.05) or recorder.recorded['/later/words'] == 50, 'fifty words')
+        with spinning(node):
+            publisher = talker.create_publisher(String, '/later/words', profile(5, latched=True))
+            ignored = talker.create_publisher(String, '/other/words', 10)
+            # Of a type that Humble does not have.
+            event = talker.create_publisher(ServiceEventInfo, '/later/event', profile(5, latched=True))
+            until(lambda: publisher.get_subscription_count() and event.get_subscription_count(), 'the recorder')
+            event.publish(ServiceEventInfo(sequence_number=7, client_gid=list(range(16))))
+            sent = [f'{i}' for i in range(50)]
+            for count, word in enumerate(sent, start=1):
+                publisher.publish(String(data=word))
+                until(lambda count=count: recorder.write(0.05) or recorder.recorded['/later/words'] == count, word)
+            until(lambda: recorder.write(0.05) or recorder.recorded['/later/event'], 'the event')
         recorder.close()
         assert ignored.get_subscription_count() == 0
+        assert recorder.failure is None and not recorder.lost
     talker.destroy_node()
-    executor.shutdown()
     with BagReader(tmp_path / 'bag') as reader:
-        assert [m.decode().data for m in reader.messages()] == sent
+        assert [m.decode().data for m in reader.messages({'/later/words'})] == sent
         assert reader.offered_qos['/later/words'] == (LATCHED_QOS,)
+        (heard,) = [m.decode() for m in reader.messages({'/later/event'})]
+        assert heard.sequence_number == 7 and heard.client_gid.tolist() == list(range(16))
+
+
+@pytest.mark.parametrize('kind', ['geometry_msgs/msg/PoseWithCovarianceStamped', 'sensor_msgs/msg/PointCloud2'])
+def test_definitions_come_from_installed_classes(kind, monkeypatch):
+    empty = copy(TYPESTORE)
+    empty.fielddefs, empty.types, empty.cache = {}, {}, {}
+    monkeypatch.setattr('geo_pose_ros.ros.io.message_factory.TYPESTORE', empty)
+    found = definitions_of(kind)
+    # It tells of all fields and of those of their types, without constants, which the classes do not list.
+    assert found.hash_rihs01(kind) == TYPESTORE.hash_rihs01(kind)
+    with pytest.raises(ConfigError, match='nowhere_msgs'):
+        definitions_of('nowhere_msgs/msg/Nothing')
+
+
+def test_what_the_disk_does_not_take_is_said(tmp_path, node):
+    talker = rclpy.create_node('talker')
+    publisher = talker.create_publisher(String, '/full/words', 10)
+    with BagWriter(tmp_path / 'bag', 'sqlite3', keep_partial=True) as writer:
+        recorder = Recorder(node, writer, ['/full/words'], room_bytes=100_000)
+        with spinning(node):
+            until(publisher.get_subscription_count, 'the recorder')
+            # Nobody writes: what has no room is lost.
+            until(lambda: publisher.publish(String(data='x' * 30_000)) or recorder.lost['/full/words'], 'a loss')
+            recorder.write()
+            assert recorder.recorded['/full/words'] == 3 and recorder.failure is None
+            writer._writer.storage.conn.execute('PRAGMA max_page_count = 100')
+            until(
+                lambda: publisher.publish(String(data='x' * 30_000)) or recorder.write(0.05) or recorder.failure,
+                'a failure',
+            )
+        recorder.close()
+    assert 'cannot be written any further: database or disk is full' in str(recorder.failure)
+    talker.destroy_node()
+    with BagReader(tmp_path / 'bag') as reader:
+        assert reader.topics['/full/words'].count == recorder.recorded['/full/words']
+
+
+@pytest.mark.parametrize(('failure', 'lost', 'status'), [
+    pytest.param(None, 0, 0, id='good'), pytest.param('it is full', 0, 1, id='full'),
+    pytest.param(None, 3, 1, id='lost'),
+])
+def test_the_command_ends_with_the_status_of_its_recording(monkeypatch, capsys, failure, lost, status):
+    done = SimpleNamespace(
+        recorded=Counter(a=2), lost=Counter({'/a': lost} if lost else {}), subscriptions={},
+        failure=failure and BagError(failure),
+    )
+    monkeypatch.setattr(record, 'record', lambda *_, **__: done)
+    arguments = argparse.Namespace(out='o', storage='mcap', overwrite=False, topics=[], regex='', duration=0.0)
+    assert record.run(arguments) == status
+    said = capsys.readouterr().err
+    assert ('geo_pose: it is full' in said) == bool(failure) and ('lost: /a 3' in said) == bool(lost)
 
 
 @pytest.mark.slow
-def test_command_line_records_what_the_command_line_plays(bag, tmp_path):
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_command_line_records_what_the_command_line_plays(bag, tmp_path, storage):
     out, report = tmp_path / 'out', tmp_path / 'report.json'
     command = [sys.executable, '-m', 'geo_pose_ros.cli']
     recorder = subprocess.Popen(
-        [*command, 'record', '--out', str(out), '--topics', IMAGES, '/never'], stderr=subprocess.PIPE, env=os.environ
+        [*command, 'record', '--out', str(out), '--storage', storage, '--topics', IMAGES, '/never'],
+        stderr=subprocess.PIPE, env=os.environ,
     )
     done = subprocess.run(
         [*command, 'play', str(bag), '--topics', IMAGES, '--wait', '30', '--loop', '4', '--report', str(report)],

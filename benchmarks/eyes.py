@@ -40,7 +40,7 @@ from geo_pose_ros.evaluation.quality import ObservedSet, measured
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.stats import nan_median
 from geo_pose_ros.inference.settings import EngineConfig
-from geo_pose_ros.pipeline import PosePipeline, to_body17
+from geo_pose_ros.pipeline import PosePipeline, to_output
 from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17, map_to_body17, mirror_of
@@ -88,21 +88,22 @@ def halved(image: UInt8Array) -> UInt8Array:
 
 
 def observe(
-    rig: CameraRig, videos: Sequence[Path], config: DetectorConfig, every: int = 1
+    rig: CameraRig, videos: Sequence[Path], config: DetectorConfig, every: int = 1, skeleton: str = 'body17'
 ) -> tuple[list[ObservedSet], list[float], int]:
     """Return what the detector and the pipeline find in a demo, the CPU ms of each set, and the people in all images.
 
     Keypoints are the detector's, sides as it has them.
     """
     observed, spent_ms, people = [], [], 0
-    with PosePipeline(rig, PipelineConfig(detector=replace(config, workers=1))) as pipeline:
+    with PosePipeline(rig, PipelineConfig(detector=replace(config, workers=1), skeleton=skeleton)) as pipeline:
         pipeline.load()
         for frames in sets_of(rig, videos, every):
             began = process_time()
             result = pipeline.process(frames)
             spent_ms.append((process_time() - began) * 1e3)
             people += sum(len(k.xy) for k in result.keypoints.values())
-            observed.append(ObservedSet(frames.stamp_ns, to_body17(result.views.keypoints), result.bodies))
+            found = to_output(result.views.keypoints, pipeline.skeleton)
+            observed.append(ObservedSet(frames.stamp_ns, found, result.bodies))
     return observed, spent_ms, people
 
 

@@ -16,7 +16,7 @@ from .lifting.lifter import PoseLifter
 from .scene.predictions import Predictions
 from .scene.scene import Scene, SceneResult
 from .scene.settings import PipelineConfig
-from .skeleton import BODY17, map_to_body17
+from .skeleton import Skeleton, map_to_output
 from .types import Bodies3D, CameraRig, ClockModel, FrameSet, Keypoints2D, PredictedPeople
 
 
@@ -39,7 +39,7 @@ class PipelineResult:
 
     @property
     def keypoints(self) -> Mapping[str, Keypoints2D]:
-        """body17 keypoints per camera, of every camera whose frame could be used."""
+        """Keypoints per camera, of every camera whose frame could be used; of the bodies' skeleton."""
         return self.scene.keypoints
 
     @property
@@ -108,6 +108,11 @@ class PosePipeline:
         self._scene.use_min_confidence(min_confidence)
 
     @property
+    def skeleton(self) -> Skeleton:
+        """Of the bodies."""
+        return self._scene.skeleton
+
+    @property
     def model_sha256(self) -> str:
         """The lifter's weights; '' without a lifter."""
         return '' if self._lifter is None else self._lifter.card.sha256
@@ -162,7 +167,7 @@ class PosePipeline:
         self, stamp_ns: int, views: Views, cam_from_world: Mapping[str, FloatArray] | None = None
     ) -> PipelineResult:
         """Fuse what ``begin`` detected; see ``fuse``."""
-        done = self._scene.step(stamp_ns, to_body17(views.keypoints), cam_from_world)
+        done = self._scene.step(stamp_ns, to_output(views.keypoints, self._scene.skeleton), cam_from_world)
         self._predictions = self._scene.predictions()
         return PipelineResult(done, views)
 
@@ -219,16 +224,17 @@ def _in_images(
     }
 
 
-def to_body17(keypoints: Mapping[str, Keypoints2D]) -> dict[str, Keypoints2D]:
-    """Return the keypoints of all cameras as body17; those of one skeleton are mapped together."""
+def to_output(keypoints: Mapping[str, Keypoints2D], output: Skeleton) -> dict[str, Keypoints2D]:
+    """Return the keypoints of all cameras as those of ``output``; those of one skeleton are mapped together."""
     mapped = dict(keypoints)
-    for skeleton in {k.skeleton.name: k.skeleton for k in keypoints.values() if k.skeleton is not BODY17}.values():
+    for skeleton in {k.skeleton.name: k.skeleton for k in keypoints.values() if k.skeleton is not output}.values():
         group = {name: k for name, k in keypoints.items() if k.skeleton is skeleton}
-        xy, confidence = map_to_body17(skeleton).apply(
-            np.concatenate([k.xy for k in group.values()]), np.concatenate([k.confidence for k in group.values()])
+        xy, confidence = map_to_output(
+            skeleton, output, np.concatenate([k.xy for k in group.values()]),
+            np.concatenate([k.confidence for k in group.values()]),
         )
         start = 0
         for name, k in group.items():
             rows = slice(start, start := start + len(k.xy))
-            mapped[name] = Keypoints2D(k.camera, k.stamp_ns, BODY17, xy[rows], confidence[rows], k.hints)
+            mapped[name] = Keypoints2D(k.camera, k.stamp_ns, output, xy[rows], confidence[rows], k.hints)
     return mapped

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .arrays import NS_PER_S, FloatArray, IntArray, UInt8Array
 from .errors import CalibrationError, ShapeError
-from .skeleton import Skeleton
+from .skeleton import Skeleton, map_to_output
 
 # Number of coefficients each ROS distortion model takes (sensor_msgs/distortion_models.hpp).
 DISTORTION_COEFFICIENTS: Mapping[str, tuple[int, ...]] = {
@@ -334,6 +334,13 @@ class Keypoints2D:
             raise ShapeError(f'{what}: a confidence is outside [0, 1]; scale the detector\'s scores.')
         object.__setattr__(self, 'hints', np.full(people, -1) if self.hints is None else self.hints)
         freeze(self, f'{what}: ', {'hints': (people,)}, np.int64)
+
+    def as_output(self, output: Skeleton) -> Keypoints2D:
+        """Return the keypoints as those of one of ``skeleton.OUTPUTS``; raise ConfigError if there is no map to it."""
+        if self.skeleton is output:
+            return self
+        xy, confidence = map_to_output(self.skeleton, output, self.xy, self.confidence)
+        return Keypoints2D(self.camera, self.stamp_ns, output, xy, confidence, self.hints)
 
     @classmethod
     def empty(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> Keypoints2D:

@@ -8,7 +8,7 @@ from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.simulation.walks import STANDING
-from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
 
 WIDTH, HEIGHT = 1280, 960
@@ -44,13 +44,14 @@ def ring_rig(cameras: int = 4, radius_m: float = 4.0, distortion_model: str = 'p
 
 
 def keypoints(
-    rig: CameraRig, people: list[FloatArray], stamp_ns: int = 1_000_000_000, noise_px: float = 0.0, seed: int = 0
+    rig: CameraRig, people: list[FloatArray], stamp_ns: int = 1_000_000_000, noise_px: float = 0.0, seed: int = 0,
+    skeleton: Skeleton = BODY17,
 ) -> dict[str, Keypoints2D]:
-    """Return body17 keypoints of ``people`` (17, 3) m in every camera, confidence 1, with Gaussian noise."""
+    """Return the keypoints of ``people`` (J, 3) m in every camera, confidence 1, with Gaussian noise."""
     rng = np.random.default_rng(seed)
     seen = {}
     for camera in rig.cameras:
         xy = np.stack([project_world(camera, joints) for joints in people])
         xy = xy + rng.normal(0.0, noise_px, xy.shape)
-        seen[camera.name] = Keypoints2D(camera.name, stamp_ns, BODY17, xy, np.ones(xy.shape[:2]))
+        seen[camera.name] = Keypoints2D(camera.name, stamp_ns, skeleton, xy, np.ones(xy.shape[:2]))
     return seen

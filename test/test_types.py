@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import CalibrationError, ShapeError
-from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.skeleton import BODY17, BODY33, COCO17
 from geo_pose_ros.types import (
     Bodies3D,
     Camera,
@@ -171,3 +171,12 @@ def test_clock_model_converts_both_ways():
     assert ClockModel(0.25).common_ns(1_700_000_000_250_000_001) == 1_700_000_000_000_000_001
     with pytest.raises(CalibrationError, match='received clock_offset_s = inf'):
         ClockModel(float('inf'))
+
+
+def test_keypoints_of_other_skeletons_become_those_of_bodies():
+    found = Keypoints2D('cam0', 5, COCO17, np.full((2, 17, 2), 3.0), np.ones((2, 17)), np.array([4, -1]))
+    mapped = found.as_output(BODY17)
+    assert mapped.skeleton is BODY17 and mapped.hints.tolist() == [4, -1]
+    np.testing.assert_allclose(mapped.xy, 3.0)
+    assert mapped.as_output(BODY17) is mapped
+    assert found.as_output(BODY33).xy.shape == (2, 37, 2)

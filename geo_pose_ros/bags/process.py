@@ -44,7 +44,7 @@ from ..runner import MessageReader, SetRunner
 from ..scene.settings import PipelineConfig, SyncConfig
 from ..scene.sync import DROP_CAUSES, DropCause, FrameCounts, FrameSynchronizer, StampedSet
 from ..settings import setting
-from ..skeleton import BODY17, SKELETONS, get_skeleton
+from ..skeleton import SKELETONS, Skeleton, get_skeleton
 from ..types import CameraRig
 from .cameras import (
     FirstImage,
@@ -185,7 +185,7 @@ def process_bag(
         with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
             synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync, newest_wins=False)
             judged = ReportConfig(up=config.pipeline.lifter.up)
-            sink = _BagSink(rig, writer, left_out, judged, stands=moving is None)
+            sink = _BagSink(rig, pipeline.skeleton, writer, left_out, judged, stands=moving is None)
             runner = SetRunner(pipeline, read, sink, moving, synchronizer.use_clocks)
             sets = synchronised(_frames(reader, cameras), synchronizer, cameras.values())
             for number, found in enumerate(sets):
@@ -240,9 +240,11 @@ class _BagSink:
     """Writes and counts results; a runner's sink."""
 
     def __init__(
-        self, rig: CameraRig, writer: BagWriter, left_out: LeftOut, judged: ReportConfig, *, stands: bool
+        self, rig: CameraRig, skeleton: Skeleton, writer: BagWriter, left_out: LeftOut, judged: ReportConfig, *,
+        stands: bool,
     ) -> None:
-        self._rig, self._writer, self._left_out, self._judged = rig, writer, left_out, judged
+        self._rig, self._skeleton, self._writer = rig, skeleton, writer
+        self._left_out, self._judged = left_out, judged
         self._make = RosbagsFactory()
         self._previous_ids: list[int] = []
         self._first_error = ''
@@ -251,7 +253,7 @@ class _BagSink:
         self._last_ns = 0
         self._summary = ProcessSummary()
         # Nothing is compared with cameras that move.
-        self._statistics = RecordingStatistics(BODY17, rig if stands else None, judged)
+        self._statistics = RecordingStatistics(skeleton, rig if stands else None, judged)
 
     def take(self, found: StampedSet[BagMessage], result: PipelineResult) -> None:
         """Write and count a result; one without a usable camera is none."""
@@ -347,7 +349,7 @@ class _BagSink:
         for camera in self._rig.cameras:
             info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)
             self._send(f'/{camera.name}/camera_info', info, stamp_ns)
-        skeleton = skeleton_to_message(self._make, BODY17, self._rig, rig_hash(self._rig), model_sha256)
+        skeleton = skeleton_to_message(self._make, self._skeleton, self._rig, rig_hash(self._rig), model_sha256)
         self._send(f'{NODE}/skeleton', skeleton, stamp_ns)
 
     def _write(self, stamp_ns: int, result: PipelineResult) -> None:

@@ -20,6 +20,7 @@ from ..messages.clouds.keypoints import keypoints_from_cloud
 from ..messages.diagnostics import DIAGNOSTIC_ARRAY, Status, diagnostics_from_message
 from ..messages.image import frame_from_message
 from ..rigs.topics import POINT_CLOUD, find_cameras
+from ..skeleton import BODY17, Skeleton
 from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
 from .cameras import rig_from_bag
 from .read import BagMessage, BagReader, until_damage
@@ -116,6 +117,16 @@ class Recording(AbstractContextManager['Recording']):
     def has(self, kind: str) -> bool:
         """Return whether there is a message of ``kind``."""
         return any(source.kind == kind and count for source, count in self.counts.items())
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of the first bodies that can be read; body17 where there are none."""
+        for one in self.stream({BODIES}):
+            try:
+                return one.bodies().skeleton
+            except GeoPoseError:
+                continue
+        return BODY17
 
     def stream(
         self, kinds: Collection[str], start_ns: int | None = None, stop_ns: int | None = None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays import NS_PER_S, Float32Array, FloatArray, IntArray
+from ..errors import ShapeError
 from ..geometry.stats import nan_percentile
 from ..scene.settings import PipelineConfig
 from ..skeleton import Skeleton
@@ -70,10 +71,15 @@ class RecordingStatistics:
         """Take the keypoints of one camera."""
         camera = self._camera(keypoints.camera)
         self._advance(camera.common_ns(keypoints))
-        camera.add_keypoints(keypoints)
+        camera.add_keypoints(keypoints.as_output(self._skeleton))
 
     def add_bodies(self, bodies: Bodies3D) -> None:
-        """Take the bodies of one set."""
+        """Take the bodies of one set; raise ShapeError if their joints are others than those before."""
+        if bodies.skeleton != self._skeleton:
+            raise ShapeError(
+                f"RecordingStatistics: received bodies of '{bodies.skeleton.name}', expected '{self._skeleton.name}'; "
+                'a recording has one skeleton.'
+            )
         self._advance(bodies.stamp_ns)
         self._waiting.append(measured(bodies))
         if len(self._waiting) >= _BATCH and self._waiting[_BATCH // 2].stamp_ns < self._newest_ns - _REORDER_NS:

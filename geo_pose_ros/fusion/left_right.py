@@ -10,10 +10,13 @@ never be put right.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..compiled import ready
+from ..skeleton import Skeleton, anchors
 from .kernels.sides import LIMB_PAIRS, LIMBS, MIRROR, find_sides_against, repair_sides
 from .kernels.tables import Keypoints, Model
 
@@ -43,6 +46,13 @@ def sides_against_prediction(
         np.zeros(bodies, bool) if sure is None else np.ascontiguousarray(sure), against,
     )
     return against
+
+
+@cache
+def limbs_of(skeleton: Skeleton) -> tuple[IntArray, ...]:
+    """Return the joints of each limb group of a skeleton that begins with body17, those that hang from it included."""
+    hung = anchors(skeleton)
+    return tuple(np.flatnonzero(np.isin(hung, limb)) for limb in LIMBS)
 
 
 class Sides:

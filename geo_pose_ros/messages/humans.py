@@ -18,10 +18,11 @@ from .transforms import to_point, to_vector
 
 _PELVIS = BODY17.index('pelvis')
 # hri_msgs/Skeleton2D's points in their order; body17 has neither eyes nor ears.
-_POINTS = (*map(BODY17.index, (
+_POINTS = (
     'nose', 'thorax', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow', 'left_wrist',
-    'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle',
-)), None, None, None, None)
+    'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle', 'left_eye', 'right_eye',
+    'left_ear', 'right_ear',
+)
 _NOWHERE = [0.0, 0.0, 0.0]
 
 
@@ -92,12 +93,13 @@ def skeleton2d_to_message(make: MessageFactory, bodies: Bodies3D, body: int, cam
     """Return hri_msgs/Skeleton2D of the body's joints as ``camera``'s image shows them, its lens included.
 
     Coordinates and confidence are in [0, 1]; what is unknown or outside of the image is 0, 0 with confidence 0, as
-    are eyes and ears. The neck is the thorax.
+    are eyes and ears of body17. The neck is the thorax.
     """
     xy = _in_unit_image(camera, bodies.xyz[body])
     inside = np.all((xy >= 0.0) & (xy <= 1.0), axis=-1, keepdims=True)
     seen = np.where(inside, np.column_stack([xy, bodies.confidence[body]]), 0.0).tolist()
-    found = [seen[joint] if joint is not None else _NOWHERE for joint in _POINTS]
+    by_name = dict(zip(bodies.skeleton.joint_names, seen, strict=True))
+    found = [by_name.get(joint, _NOWHERE) for joint in _POINTS]
     return make(
         'hri_msgs/msg/Skeleton2D', header=to_header(make, bodies.stamp_ns, camera.frame_id),
         skeleton=[make('hri_msgs/msg/NormalizedPointOfInterest2D', x=x, y=y, c=c) for x, y, c in found],

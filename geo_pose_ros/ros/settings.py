@@ -16,6 +16,7 @@ from ..rigs.settings import (
 )
 from ..scene.settings import PipelineConfig, SyncConfig
 from ..settings import setting
+from ..skeleton import OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class NodeConfig(CameraNodeConfig):
     )
     keypoints_topics: tuple[str, ...] = setting((), 'Keypoint topics of single cameras, camera=topic', live=True)
     keypoints_skeleton: str = setting(
-        'body17', 'Skeleton of the keypoint topics', choices=('body17', 'coco17', 'halpe26', 'blazepose33')
+        'body17', 'Skeleton of the keypoint topics; those that begin with body17 are known by their width',
+        choices=('body17', 'coco17', 'halpe26', 'blazepose33', 'coco_wholebody133'),
     )
     publish_camera_frames: bool = setting(
         False, 'Publish the camera frames of the rig file on /tf_static; off where a robot description does'
@@ -96,7 +98,10 @@ class NodeConfig(CameraNodeConfig):
 class DetectorNodeConfig(CameraNodeConfig):
     """``detector_node``: images of some cameras in, their keypoints out."""
 
-    keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, to be published; body17')
+    keypoints_topic: str = setting('{camera}/keypoints', 'Keypoint topic of a camera, to be published')
+    skeleton: str = setting(
+        'body17', 'Joints of the keypoints; pose_node fuses those of its pipeline.skeleton', choices=tuple(OUTPUTS)
+    )
     predictions_topic: str = setting(
         '/pose_node/expected/{camera}', 'Topic of pose_node with the people predicted for the images of a camera',
         formerly='expected_topic',

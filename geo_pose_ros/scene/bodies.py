@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import IntArray
 from ..fusion.estimate import Estimate
 from ..skeleton import Skeleton
 from ..types import Bodies3D
+from .further import FurtherJoints
 from .kernels import tracks as kernels
+from .kernels.filters import JointStates
 from .tracks import Tracks
 
 
-def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracks: Tracks) -> Bodies3D:
+def to_bodies(
+    stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estimate, tracks: Tracks,
+    further: FurtherJoints | None = None,
+) -> Bodies3D:
     """Return the confirmed bodies, the first of which are those of ``estimate``, with the inliers of each joint.
 
     Those not measured now are predicted, for as long as the tracks' settings say; with the filter off, bodies are as
     measured. A joint's confidence is the mean of its inliers; of a joint without any, one that falls with its
-    uncertainty.
+    uncertainty. The joints of ``skeleton`` after body17's are the ``further`` ones.
     """
     solution, columns, joints = estimate.solution, tracks.columns, tracks.filter.joints
     xyz, covariance = np.ascontiguousarray(solution.xyz), np.ascontiguousarray(solution.covariance)
@@ -25,12 +31,11 @@ def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estima
     measured = kernels.MeasuredJoints(xyz, covariance, np.ascontiguousarray(solution.inlier), residual_px, confidence)
     rows = np.empty(len(tracks), np.int64)
     rows = rows[: kernels.choose_published(columns, joints, measured.inlier.shape[1], tracks.limits, rows)]
-    each = len(rows), len(skeleton)
-    out = kernels.Published(
-        np.empty((*each, 3)), np.empty((*each, 3, 3)), np.empty(each), np.empty(each, np.int64), np.empty(each),
-        np.empty((*each, 3)), np.empty(each), np.empty(each, np.int64),
-    )
-    kernels.write_published(columns, joints, measured, rows, tracks.limits, out)
+    out = _published(columns, joints, measured, rows, tracks.limits)
+    if further is not None:
+        columns = columns._replace(systematic=further.systematic)
+        more = _published(columns, further.filter.joints, further.measured, rows, tracks.limits)
+        out = kernels.Published(*(np.concatenate(both, 1) for both in zip(out, more, strict=True)))
     for array in out:
         # Bodies need no copy of their own.
         array.flags.writeable = False
@@ -38,3 +43,17 @@ def to_bodies(stamp_ns: int, frame_id: str, skeleton: Skeleton, estimate: Estima
         stamp_ns, frame_id, skeleton, out.xyz, out.covariance, out.confidence, out.num_views, out.error,
         tracks.ids[rows], out.velocity, out.age_s, out.views,
     )
+
+
+def _published(
+    columns: kernels.TrackColumns, joints: JointStates, measured: kernels.MeasuredJoints, rows: IntArray,
+    limits: kernels.TrackLimits,
+) -> kernels.Published:
+    """Return the joints of the tracks ``rows`` (P,)."""
+    each = len(rows), joints.age_s.shape[1]
+    out = kernels.Published(
+        np.empty((*each, 3)), np.empty((*each, 3, 3)), np.empty(each), np.empty(each, np.int64), np.empty(each),
+        np.empty((*each, 3)), np.empty(each), np.empty(each, np.int64),
+    )
+    kernels.write_published(columns, joints, measured, rows, limits, out)
+    return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
@@ -9,14 +11,14 @@ from ..fusion.prior import BonePrior
 from ..skeleton import BODY17
 from .kernels.bones import learn_lengths, write_lengths
 
-_UNKNOWN = np.zeros((2, len(BODY17.edges)))
-
 
 class BoneLengths:
     """The lengths of all tracked bodies."""
 
-    def __init__(self) -> None:
-        """Start with no body."""
+    def __init__(self, edges: Sequence[tuple[int, int]] = BODY17.edges) -> None:
+        """Start with no body; bones are the ``edges`` (parent, child)."""
+        self.edges: IntArray = np.array(edges, np.int64).reshape(-1, 2)
+        self._unknown = np.zeros((2, len(edges)))
         # By body id: (2, E), see ``kernels.bones.write_lengths``.
         self._sums: dict[int, FloatArray] = {}
 
@@ -25,8 +27,8 @@ class BoneLengths:
         ids = body_ids.tolist()
         if not any(body in self._sums for body in ids):
             return None
-        sums = np.stack([self._sums.get(body, _UNKNOWN) for body in ids])
-        length = np.empty((len(ids), len(BODY17.edges)))
+        sums = np.stack([self._sums.get(body, self._unknown) for body in ids])
+        length = np.empty((len(ids), len(self.edges)))
         variance = np.empty(length.shape)
         write_lengths(sums, length, variance)
         return BonePrior(length, variance)
@@ -46,7 +48,7 @@ class BoneLengths:
         ids = body_ids.tolist()
         if not ids:
             return
-        sums = np.stack([self._sums.get(body, _UNKNOWN) for body in ids])
-        learn_lengths(np.ascontiguousarray(xyz), np.ascontiguousarray(covariance), sums)
+        sums = np.stack([self._sums.get(body, self._unknown) for body in ids])
+        learn_lengths(self.edges, np.ascontiguousarray(xyz), np.ascontiguousarray(covariance), sums)
         # What was never measured is not known.
         self._sums.update((ids[row], sums[row]) for row in np.flatnonzero(sums[:, 1].any(1)).tolist())

@@ -105,7 +105,7 @@ def predict_bodies(
     return BodyPrior(
         bones=None if bones is None else bones.prior(gather(tracks.ids, index, -1)), centre=bodies.centre,
         centre_variance=bodies.centre_variance, joints=bodies.position,
-        displacement=_displacement(cameras, bodies.velocity),
+        displacement=find_displacement(cameras, bodies.velocity),
     )
 
 
@@ -139,7 +139,7 @@ def measure_bodies(
         measured[old] = tracks.filter.velocity_given(
             assignment.tracks[old], solution.xyz[old], solution.random_covariance[old]
         )
-        displacement = _displacement(cameras, measured)
+        displacement = find_displacement(cameras, measured)
         if displacement is not None and np.abs(displacement - prior.displacement).max() > _AGAIN_M:
             prior = replace(prior, displacement=displacement, lifted=estimate.lifted)
             again = estimate_bodies(cameras, estimate.views, prior, *how)
@@ -157,7 +157,7 @@ def _read_tracks(assignment: Assignment, tracks: Tracks) -> TrackedBodies:
     return bodies
 
 
-def _displacement(cameras: Cameras, velocity: FloatArray) -> FloatArray | None:
+def find_displacement(cameras: Cameras, velocity: FloatArray) -> FloatArray | None:
     """Return (C, B, J, 3) m, how far joints move from the set's instant to each view's; None if they do not."""
     if not (cameras.dt_s.any() and velocity.any()):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..arrays import NS_PER_S, FloatArray, IntArray
 from ..errors import CalibrationError
 from ..fusion.views import Cameras, Detections
 from ..geometry.projection import lenses_of, normalize
-from ..skeleton import BODY17
+from ..skeleton import BODY17, Skeleton
 from ..types import CameraRig, Intrinsics, Keypoints2D
 from .cameras.clocks import ClockOffsets
 
@@ -27,6 +27,7 @@ class Observation:
         stamp_ns: the set's instant.
         cameras: C cameras.
         detections: D detections.
+        further: their joints after body17's, at a detection's row; None where there are none.
         hints: (D,) the id of the body that each detection was made for, -1 for none.
         delivering: how many cameras delivered within the last second; in the first second all count.
     """
@@ -36,14 +37,15 @@ class Observation:
     detections: Detections
     hints: IntArray
     delivering: int
+    further: Detections | None = None
 
 
 class Observer:
     """Makes observations of a rig's sets."""
 
-    def __init__(self, rig: CameraRig) -> None:
-        """Start with no set."""
-        self._rig = rig
+    def __init__(self, rig: CameraRig, skeleton: Skeleton = BODY17) -> None:
+        """Start with no set; keypoints are of ``skeleton``, which begins with body17's joints."""
+        self._rig, self._joints = rig, len(skeleton)
         self._lenses = lenses_of(*(camera.intrinsics for camera in rig.cameras))
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._bounds = np.stack([_bounds(camera.intrinsics) for camera in rig.cameras])
@@ -61,7 +63,7 @@ class Observer:
 
         Args:
             stamp_ns: the set's instant.
-            keypoints: body17, by camera name.
+            keypoints: by camera name.
             moved: cam_from_world (3, 4) of cameras that move, by name.
             clocks: what is known of them beyond the rig; they take note of the stamps.
             min_confidence: keypoints of less are not used.
@@ -73,7 +75,7 @@ class Observer:
         unknown = (set(keypoints) | set(moved)) - set(names)
         if unknown:
             raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(names)}.')
-        unseen = np.zeros((0, len(BODY17), 2)), np.zeros((0, len(BODY17)))
+        unseen = np.zeros((0, self._joints, 2)), np.zeros((0, self._joints))
         given = [unseen] * len(names)
         stamps_ns, present = np.full(len(names), stamp_ns), np.zeros(len(names), bool)
         hints = [np.zeros(0, np.int64)]
@@ -88,13 +90,20 @@ class Observer:
             for name, cam_from_world in moved.items():
                 pose[names.index(name)] = cam_from_world
         clocks.note_stamps(stamps_ns, self._known_late_s, present)
+        body, further = given, None
+        if self._joints > (first := len(BODY17)):
+            body = [(xy[:, :first], used[:, :first]) for xy, used in given]
+            further = self._detections([(xy[:, first:], used[:, first:]) for xy, used in given], min_confidence)
         late_s = (stamps_ns - stamp_ns) / NS_PER_S - self._known_late_s - clocks.offset_s
         late_s = np.where(present, np.clip(late_s, -_MOST_LATE_S, _MOST_LATE_S), 0.0)
         return Observation(
             stamp_ns, Cameras(pose, self.focal_px, self._bounds, late_s, present),
-            Detections.of([xy for xy, _ in given], [used for _, used in given], self._lenses, min_confidence),
-            np.concatenate(hints), self._delivering(stamp_ns, keypoints),
+            self._detections(body, min_confidence), np.concatenate(hints), self._delivering(stamp_ns, keypoints),
+            further,
         )
+
+    def _detections(self, given: Sequence[tuple[FloatArray, FloatArray]], min_confidence: float) -> Detections:
+        return Detections.of([xy for xy, _ in given], [used for _, used in given], self._lenses, min_confidence)
 
     def _delivering(self, stamp_ns: int, keypoints: Mapping[str, Keypoints2D]) -> int:
         """Return how many cameras delivered within the last second; in the first second all count."""

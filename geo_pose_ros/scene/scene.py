@@ -13,19 +13,20 @@ from .. import compiled
 from ..arrays import FloatArray, IntArray
 from ..detection.settings import DetectorConfig
 from ..fusion.association import find_missing_views
-from ..fusion.left_right import LIMBS, MIRROR
+from ..fusion.left_right import limbs_of
 from ..fusion.lifted import LiftedViews
 from ..fusion.table import gather
 from ..fusion.views import BodyViews
 from ..geometry.matrices import traces
 from ..lifting.lifter import PoseLifter
-from ..skeleton import BODY17
+from ..skeleton import BODY17, OUTPUTS, mirror_of
 from ..types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from .bodies import to_bodies
 from .body_lifter import BodyLifter
 from .bones import BoneLengths
 from .cameras.learner import CameraLearner
 from .cameras.states import CameraState, CameraStates
+from .further import FurtherJoints
 from .kernels.report import ReportArrays, write_report
 from .measurement import Assignment, Measured, assign, measure_bodies, predict_bodies
 from .observation import Observation, Observer
@@ -41,8 +42,8 @@ class SceneResult:
 
     Attributes:
         bodies: in the world frame.
-        keypoints: body17 keypoints per camera that delivered, the sides of limbs repaired where the other views and the
-            track know better.
+        keypoints: per camera that delivered, of the bodies' skeleton, the sides of limbs repaired where the other views
+            and the track know better.
         exchanged: per camera that delivered, limb groups (arms or legs of a person) whose sides the detector had
             exchanged.
         residuals_px: per camera, distances (n,) px between its inlier keypoints and the reprojected joints.
@@ -76,7 +77,11 @@ class _Stages:
 
 
 class Scene:
-    """The people before a rig and the cameras of it, over time. Feed it every set in order; not thread-safe."""
+    """The people before a rig and the cameras of it, over time. Feed it every set in order; not thread-safe.
+
+    Attributes:
+        skeleton: of the bodies, and of the keypoints that it takes; body17's joints come first.
+    """
 
     def __init__(
         self, rig: CameraRig, config: SceneConfig | None = None, lifter: PoseLifter | None = None,
@@ -93,7 +98,11 @@ class Scene:
         compiled.prepare()
         self._config = config = config or SceneConfig()
         self._min_confidence = min_confidence
+        self.skeleton = OUTPUTS[config.skeleton]
         self._tracks = Tracks(config.tracking, len(BODY17))
+        self._further: FurtherJoints | None = None
+        if self.skeleton is not BODY17:
+            self._further = FurtherJoints(self.skeleton, config.tracking, config.solver)
         self._bones = BoneLengths() if config.solver.bone_spread else None
         self._pose_lifter: PoseLifter | None = None
         self._lifter: BodyLifter | None = None
@@ -120,7 +129,7 @@ class Scene:
         What was learned of the cameras' errors is forgotten, as it was about the rig before.
         """
         self._rig = rig
-        self._observer = Observer(rig)
+        self._observer = Observer(rig, self.skeleton)
         self._cameras = CameraStates(self._observer.focal_px, self._config.cameras)
         self._learner = CameraLearner(self._cameras, self._config.tracking.gate_m)
         # Its past is of the cameras before.
@@ -162,7 +171,7 @@ class Scene:
 
         Args:
             stamp_ns: the set's instant; every view has its own, its keypoints' stamp.
-            keypoints: body17, by camera name; cameras may be missing.
+            keypoints: of ``skeleton``, by camera name; cameras may be missing.
             cam_from_world: (3, 4) of cameras that move, at their view's instant; the others are where the rig says.
 
         Raises:
@@ -222,7 +231,11 @@ class Scene:
             self._bones.learn(ids, tracks.ids, solution.seen_xyz, solution.seen_covariance)
         if self._lifter is not None:
             self._lifter.remember(observation.stamp_ns, cameras, measured.estimate.views, ids, tracks.ids)
-        bodies = to_bodies(observation.stamp_ns, self._rig.world_frame_id, BODY17, measured.estimate, tracks)
+        if self._further is not None:
+            self._further.update(observation, measured, tracks, self._cameras.noise, dt_s)
+        bodies = to_bodies(
+            observation.stamp_ns, self._rig.world_frame_id, self.skeleton, measured.estimate, tracks, self._further
+        )
         return measured, bodies
 
     def _leave_behind(self, observation: Observation, measured: Measured, dt_s: float) -> Measured:
@@ -271,9 +284,10 @@ def _with_sides(
     exchanged, repaired = measured.estimate.exchanged, dict(keypoints)
     for c in np.flatnonzero(exchanged.any((0, 2))).tolist():
         seen = keypoints[names[c]]
-        index = np.tile(np.arange(len(BODY17)), (len(seen.xy), 1))
+        limbs, mirror = limbs_of(seen.skeleton), mirror_of(seen.skeleton)
+        index = np.tile(np.arange(len(seen.skeleton)), (len(seen.xy), 1))
         for group, body in np.argwhere(exchanged[:, c]).tolist():
-            index[measured.views[body, c] - starts[c], LIMBS[group]] = MIRROR[LIMBS[group]]
+            index[measured.views[body, c] - starts[c], limbs[group]] = mirror[limbs[group]]
         repaired[names[c]] = replace(
             seen, xy=np.take_along_axis(seen.xy, index[..., None], 1),
             confidence=np.take_along_axis(seen.confidence, index, 1),

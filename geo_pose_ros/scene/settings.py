@@ -8,6 +8,7 @@ from ..detection.settings import DetectorConfig
 from ..fusion.settings import SolverConfig
 from ..lifting.settings import LifterConfig
 from ..settings import setting
+from ..skeleton import OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,10 @@ class SceneConfig:
     solver: SolverConfig = field(default_factory=SolverConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     cameras: CameraStateConfig = field(default_factory=CameraStateConfig)
+    skeleton: str = setting(
+        'body17', 'Joints of the bodies: body17; body33 adds what BlazePose gives (feet, the hands\' bases, the face), '
+        'halpe26 and coco_wholebody133 what such a detector gives', choices=tuple(OUTPUTS),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from ..evaluation.verdict import verdict_of
 from ..findings import Finding, Severity, Verdict
 from ..messages.diagnostics import VERDICT, Level, Status, verdict_from_statuses
 from ..page import clock, render
-from ..skeleton import BODY17
 from ..types import CameraRig
 from . import charts
 from .drawing import overlay
@@ -148,7 +147,7 @@ def measure_recording(
 
     Images are not read where a camera has keypoints: their stamps say the same.
     """
-    statistics = RecordingStatistics(BODY17, recording.rig, config, recording.counts[Source(BODIES)])
+    statistics = RecordingStatistics(recording.skeleton, recording.rig, config, recording.counts[Source(BODIES)])
     reported = Reported()
     received_ns: dict[int, int] = {}
     with_keypoints = {source.camera for source, n in recording.counts.items() if source.kind == KEYPOINTS and n}

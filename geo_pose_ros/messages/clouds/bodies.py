@@ -6,7 +6,7 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from ...errors import ShapeError
-from ...skeleton import BODY17, Skeleton
+from ...skeleton import BODY17, Skeleton, output_of_width
 from ...types import Bodies3D
 from ..factory import Message, MessageFactory
 from ..stamps import stamp_of
@@ -58,9 +58,13 @@ def bodies_to_cloud(make: MessageFactory, bodies: Bodies3D) -> Message:
 def bodies_from_cloud(message: Message, skeleton: Skeleton = BODY17) -> Bodies3D:
     """Return the bodies of a `~/bodies` message; the covariance is sigma^2 I, the message carries no more.
 
+    A skeleton that begins with body17's joints is known by the number of its joints.
+
     Raises:
         ShapeError: if a field is missing, or the joints are not those of ``skeleton`` in order.
     """
+    if skeleton is BODY17:
+        skeleton = output_of_width(int(message.width))
     points = from_cloud(message, BODIES_DTYPE, 'Bodies message', skeleton)
     joints = len(skeleton)
     if (points['joint'] != np.arange(joints)).any():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...skeleton import BODY17, Skeleton
+from ...skeleton import BODY17, Skeleton, output_of_width
 from ...types import Keypoints2D
 from ..factory import Message, MessageFactory
 from ..stamps import stamp_of
@@ -38,9 +38,13 @@ def keypoints_to_cloud(make: MessageFactory, keypoints: Keypoints2D, frame_id: s
 def keypoints_from_cloud(message: Message, camera: str, skeleton: Skeleton = BODY17) -> Keypoints2D:
     """Return the keypoints of ``camera`` in a cloud; confidence is 0 where u or v is not finite.
 
+    For body17, a skeleton that begins with its joints is known by the number of its joints.
+
     Raises:
         ShapeError: if a field is missing, the width is not the number of joints, or a confidence is outside [0, 1].
     """
+    if skeleton is BODY17:
+        skeleton = output_of_width(int(message.width))
     what = f"Keypoints message of camera '{camera}'"
     hinted = any(field.name == 'body_id' for field in message.fields)
     points = from_cloud(message, _HINTED_DTYPE if hinted else KEYPOINTS_DTYPE, what, skeleton)

@@ -23,8 +23,8 @@ from ...messages.cdr import read_compressed_image, read_image
 from ...messages.clouds.keypoints import keypoints_to_cloud
 from ...messages.clouds.predictions import predicted_from_cloud
 from ...messages.image import frame_from_message
-from ...skeleton import BODY17, map_to_body17
-from ...types import Frame, Keypoints2D, PredictedPeople
+from ...skeleton import OUTPUTS
+from ...types import Frame, PredictedPeople
 from ..health.faults import Part
 from ..io.message_factory import RclpyFactory
 from ..io.qos import profile
@@ -107,7 +107,8 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
             self._statistics.problem(name, 'unreadable', error, monotonic_ns())
         for name, keypoints in views.keypoints.items():
             frame_id = self._frame_ids.get(name, name)
-            cloud = keypoints_to_cloud(self._make_message, _as_body17(keypoints), frame_id, hints=True)
+            sent = keypoints.as_output(OUTPUTS[self._config.skeleton])
+            cloud = keypoints_to_cloud(self._make_message, sent, frame_id, hints=True)
             self._publishers[name].publish(cloud)
             self._statistics.count(name, 'published')
 
@@ -145,14 +146,6 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
                 part = replace(part, faults=[*part.faults, twice])
             parts.append(part)
         return parts
-
-
-def _as_body17(keypoints: Keypoints2D) -> Keypoints2D:
-    """Return the keypoints as pose_node uses them: half of the joints, and no question which skeleton it is."""
-    if keypoints.skeleton is BODY17:
-        return keypoints
-    xy, confidence = map_to_body17(keypoints.skeleton).apply(keypoints.xy, keypoints.confidence)
-    return Keypoints2D(keypoints.camera, keypoints.stamp_ns, BODY17, xy, confidence, keypoints.hints)
 
 
 class DetectorNode(LifecycleHost[DetectorNodeConfig]):

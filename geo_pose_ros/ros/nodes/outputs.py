@@ -22,7 +22,7 @@ from ...messages.skeleton import skeleton_to_message
 from ...messages.transforms import bodies_to_transforms
 from ...pipeline import PipelineResult
 from ...rigs.rig_file import rig_hash
-from ...skeleton import BODY17
+from ...skeleton import OUTPUTS
 from ...types import Bodies3D, CameraRig, Frame, Keypoints2D, PredictedPeople
 from ...view.drawing import draw_skeleton
 from ..io.message_factory import RclpyFactory, installed_class
@@ -87,7 +87,8 @@ class Outputs:
 
     def publish_skeleton(self, rig: CameraRig, model_card_hash: str) -> None:
         """Publish `~/skeleton`, again whenever the rig changes."""
-        self._skeleton.publish(skeleton_to_message(self._make, BODY17, rig, rig_hash(rig), model_card_hash))
+        skeleton = OUTPUTS[self._config.pipeline.skeleton]
+        self._skeleton.publish(skeleton_to_message(self._make, skeleton, rig, rig_hash(rig), model_card_hash))
 
     def publish(self, result: PipelineResult, rig: CameraRig) -> None:
         """Publish what one set gave; `~/bodies` first, the rest only while somebody subscribes."""

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from ...compiled import Float2D, Float3D, Float4D, helper, kernel
-from ...skeleton import BODY17
+from ...compiled import Float1D, Float2D, Float3D, Float4D, Int2D, helper, kernel
 
 # Errors of successive sets are alike: a detector puts a joint too low for seconds. So many sets count as one.
 ALIKE_SETS = 10.0
@@ -21,8 +20,6 @@ _SURPRISED = 0.8
 _SPREAD = 0.02
 # Joints this close to each other have no direction, m.
 _SHORT_M = 1e-3
-
-_PARENT, _CHILD = np.array(BODY17.edges).T.copy()
 
 
 @kernel('length', 'variance')
@@ -40,20 +37,21 @@ def write_lengths(sums: Float3D, length: Float2D, variance: Float2D) -> None:
 
 
 @kernel('sums')
-def learn_lengths(xyz: Float3D, covariance: Float4D, sums: Float3D) -> None:
+def learn_lengths(edges: Int2D, xyz: Float3D, covariance: Float4D, sums: Float3D) -> None:
     """Add what a set says of B bodies to their ``sums`` (B, 2, E); see ``write_lengths``.
 
     Args:
+        edges: (E, 2) parent and child of each bone.
         xyz: (B, J, 3) m, NaN = unknown.
         covariance: (B, J, 3, 3) m^2.
         sums: 0 of bodies of which nothing is known.
     """
-    bones = len(_PARENT)
+    bones = len(edges)
     length, information = np.empty(bones), np.empty(bones)
     for b in range(len(xyz)):
         surprise, count, any_known = 0.0, 0, False
         for e in range(bones):
-            length[e], information[e] = _measure_bone(xyz[b], covariance[b], e)
+            length[e], information[e] = _measure_bone(xyz[b], covariance[b], edges[e, 0], edges[e, 1])
             any_known |= information[e] > 0.0
             if information[e] > 0.0 and sums[b, 1, e] > 0.0:
                 known = sums[b, 0, e] / sums[b, 1, e]
@@ -69,17 +67,16 @@ def learn_lengths(xyz: Float3D, covariance: Float4D, sums: Float3D) -> None:
 
 
 @helper
-def bone_vector(xyz: Float2D, e: int) -> tuple[float, float, float]:
-    """Return the vector, m, of bone ``e`` of joints (J, 3); NaN where an end is unknown."""
-    parent, child = xyz[_PARENT[e]], xyz[_CHILD[e]]
-    return child[0] - parent[0], child[1] - parent[1], child[2] - parent[2]
+def bone_vector(xyz: Float2D, parent: int, child: int) -> tuple[float, float, float]:
+    """Return the vector, m, of a bone of joints (J, 3); NaN where an end is unknown."""
+    return xyz[child, 0] - xyz[parent, 0], xyz[child, 1] - xyz[parent, 1], xyz[child, 2] - xyz[parent, 2]
 
 
 @helper
-def _measure_bone(xyz: Float2D, covariance: Float3D, e: int) -> tuple[float, float]:
+def _measure_bone(xyz: Float2D, covariance: Float3D, parent: int, child: int) -> tuple[float, float]:
     """Return a bone's length, m, and its information, 1/m^2; 0 and 0 where it is unknown."""
-    d = bone_vector(xyz, e)
-    along, one, other = 0.0, covariance[_PARENT[e]], covariance[_CHILD[e]]
+    d = bone_vector(xyz, parent, child)
+    along, one, other = 0.0, covariance[parent], covariance[child]
     for r in range(3):
         for k in range(3):
             along += d[r] * (one[r, k] + other[r, k]) * d[k]
@@ -88,3 +85,66 @@ def _measure_bone(xyz: Float2D, covariance: Float3D, e: int) -> tuple[float, flo
     if square > _SHORT_M**2 and along > 0.0:
         return math.sqrt(square), square / along
     return 0.0, 0.0
+
+
+@kernel('xyz', 'covariance', 'random')
+def hold_lengths(
+    edges: Int2D, lengths: Float3D, first: int, xyz: Float3D, covariance: Float4D, random: Float4D
+) -> None:
+    """Move joints so that bones have about the lengths they had, as a Kalman filter that measures each length once.
+
+    The length is linearised at the joints as they are (Bar-Shalom, Li, Kirubarajan 2001, 10.3). Bone after bone, each
+    end takes its share by its own covariance. Joints before ``first`` stay, and what hangs from them goes with them:
+    their errors count in the covariance alone.
+
+    Args:
+        edges: (E, 2) parent and child of each bone.
+        lengths: (2, B, E) m and m^2, from ``write_lengths``.
+        first: the first joint that may move.
+        xyz: (B, J, 3) m, NaN = unknown, in place.
+        covariance: (B, J, 3, 3) m^2 of ``xyz``, in place.
+        random: the part of ``covariance`` that is new in every set, in place.
+    """
+    u, moved = np.empty(3), np.empty(3)
+    for b in range(len(xyz)):
+        for e in range(len(edges)):
+            x, y, z = bone_vector(xyz[b], edges[e, 0], edges[e, 1])
+            length = math.sqrt(x * x + y * y + z * z)
+            if not (length > _SHORT_M and lengths[0, b, e] > 0.0):
+                continue
+            u[0], u[1], u[2] = x / length, y / length, z / length
+            off = lengths[0, b, e] - length
+            variance, fixed = lengths[1, b, e] + (_SPREAD * lengths[0, b, e]) ** 2, 0.0
+            for side in range(2):
+                along = _along(covariance[b, edges[e, side]], u)
+                if edges[e, side] < first:
+                    fixed = along
+                else:
+                    variance += along
+            if not math.isfinite(variance + fixed):
+                continue
+            for side in range(2):
+                j = edges[e, side]
+                if j < first:
+                    continue
+                for r in range(3):
+                    moved[r] = 0.0
+                    for k in range(3):
+                        moved[r] += covariance[b, j, r, k] * u[k] / variance
+                part = _along(random[b, j], u) / max(_along(covariance[b, j], u), 1e-12)
+                for r in range(3):
+                    xyz[b, j, r] += (2.0 * side - 1.0) * moved[r] * off
+                    for k in range(3):
+                        less = moved[r] * moved[k] * (variance - fixed)
+                        covariance[b, j, r, k] -= less
+                        random[b, j, r, k] -= part * less
+
+
+@helper
+def _along(covariance: Float2D, u: Float1D) -> float:
+    """Return the variance of ``covariance`` (3, 3) along the unit vector ``u`` (3,)."""
+    total = 0.0
+    for r in range(3):
+        for k in range(3):
+            total += u[r] * covariance[r, k] * u[k]
+    return total

@@ -8,12 +8,15 @@ import numpy as np
 
 from ...compiled import Float1D, Float2D, Float3D, Int1D, helper, kernel
 from ...fusion.kernels.association import best_columns
+from ...skeleton import BODY17
 from .bones import bone_vector
 
 # Two people differ by more than this in the mean of |log| of the ratio of their bone lengths, if not in size.
 _SAME_LENGTHS = 0.15
 # The price of a match that is refused.
 _REFUSED = 1e3
+
+_PARENT, _CHILD = np.array(BODY17.edges).T.copy()
 
 
 @kernel('found')
@@ -61,7 +64,7 @@ def _difference(xyz: Float2D, length: Float1D) -> float:
     """Return the mean of |log| of the ratios of the bone lengths of a body (J, 3) and ``length`` (E,), 0 = unknown."""
     total, count = 0.0, 0
     for e in range(len(length)):
-        x, y, z = bone_vector(xyz, e)
+        x, y, z = bone_vector(xyz, _PARENT[e], _CHILD[e])
         own = math.sqrt(x * x + y * y + z * z)
         # NaN is not greater.
         if own > 0.0 and length[e] > 0.0:

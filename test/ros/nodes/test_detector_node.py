@@ -17,8 +17,8 @@ from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.clouds.predictions import predicted_from_cloud, predicted_to_cloud
 from geo_pose_ros.ros.io.qos import profile
-from geo_pose_ros.ros.nodes.detector_node import DetectorNode, _as_body17
-from geo_pose_ros.skeleton import BODY17, COCO17
+from geo_pose_ros.ros.nodes.detector_node import DetectorNode
+from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D, PredictedPeople
 from test.ros.harness import MAKE, PERSON, RIG, World, until, world
 
@@ -151,11 +151,3 @@ def test_settings_that_cannot_work_are_refused(rig_path: str) -> None:
             'compressed', rig_path=rig_path, keypoints_cameras=['cam9']
         ):
             pass
-
-
-def test_other_skeletons_are_sent_as_body17() -> None:
-    found = Keypoints2D('cam0', 5, COCO17, np.full((2, 17, 2), 3.0), np.ones((2, 17)), np.array([4, -1]))
-    sent = _as_body17(found)
-    assert sent.skeleton is BODY17 and sent.hints.tolist() == [4, -1]
-    np.testing.assert_allclose(sent.xy, 3.0)
-    assert _as_body17(sent) is sent

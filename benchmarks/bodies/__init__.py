@@ -1,0 +1,1 @@
+"""Benchmarks of training: recipes, stores, single cameras."""

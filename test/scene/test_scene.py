@@ -309,6 +309,25 @@ def test_two_hundred_people_in_one_image_hide_nobody(kind):
     assert len(scene.step(START_NS, {**seen, name: crowded(seen[name], kind)}).bodies) >= 2
 
 
+@pytest.mark.parametrize('kind', ['alike', 'anywhere', 'huge', 'unseen'])
+def test_two_hundred_people_in_every_image_take_nobodys_place(kind):
+    """More pairs of detections than are tried in one set; who is known claims theirs before."""
+    scene = Scene(ring_rig(6), CONFIG)
+    before = stepped(scene, PEOPLE)
+    for n in (1, 2):
+        seen = keypoints(scene.rig, PEOPLE, START_NS + n * DT_NS)
+        crowds = {name: crowded(own, kind) for name, own in seen.items()}
+        bodies = scene.step(START_NS + n * DT_NS, {
+            name: Keypoints2D(
+                name, own.stamp_ns, BODY17, np.concatenate([crowds[name].xy, own.xy]), np.ones((202, 17))
+            )
+            for name, own in seen.items()
+        }).bodies
+        kept = bodies.select(np.isin(bodies.body_ids, before.body_ids))
+        assert kept.body_ids.tolist() == before.body_ids.tolist()
+        np.testing.assert_allclose(kept.xyz, before.xyz, atol=0.01)
+
+
 def test_unknown_cameras_are_refused():
     scene = Scene(ring_rig(2), CONFIG)
     message = r"Keypoints of \['cam9'\]: the rig has only cam0, cam1"

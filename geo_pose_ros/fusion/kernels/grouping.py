@@ -30,8 +30,9 @@ _LEAST_SPREAD_M, _MOST_SPREAD_M = 0.12, 1.0
 _SPREAD_RATIO = 2.5
 # Hypotheses of one person lie within this of each other, m.
 _SAME_HYPOTHESIS_M = 0.25
-# Pairs whose joints are compared in one set, which bounds its time; the next set goes on with who is left.
-_MOST_COMPARED = 32768
+# Pairs whose middles are compared in one set, and whose joints are, which bounds its time (of the first, all pairs of
+# partners among 600 detections); the next set goes on with who is left.
+_MOST_TRIED, _MOST_COMPARED = 1 << 19, 32768
 
 
 class Rays(NamedTuple):
@@ -97,11 +98,16 @@ def find_hypotheses(rays: Rays, paired: Bool2D, new_gate_m: float, found: Hypoth
         new_gate_m: largest mean distance between the rays of two detections of one person.
         found: filled.
     """
-    count, compared = 0, 0
+    count, tried, compared = 0, 0, 0
     joints = np.empty((rays.seen.shape[1], 3))
     for a in range(len(rays.camera)):
         for b in range(a + 1, len(rays.camera)):
-            if not paired[rays.camera[a], rays.camera[b]] or not may_be_one(rays, a, b):
+            if not paired[rays.camera[a], rays.camera[b]]:
+                continue
+            tried += 1
+            if tried > _MOST_TRIED:
+                return count
+            if not may_be_one(rays, a, b):
                 continue
             if compared == _MOST_COMPARED or count == len(found.quality):
                 return count

@@ -32,7 +32,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 # Of floats, relative above 1.
-TOLERANCE, TORCH_TOLERANCE = 1e-6, 1e-5
+TOLERANCE, TORCH_TOLERANCE = 1e-6, 1e-4
+# Of Adam: gradients that are rounding alone make no steps.
+EPSILON = 0.1
 DIGITS = 9
 
 
@@ -324,6 +326,10 @@ def training() -> dict[str, Any]:
     for name, recipe in recipes.items():
         bank = prepare([recording], recipe.data, 0, gravity=recipe.model.gravity)
         trainer = Trainer(recipe, bank, seed=1)
+        # Rounding is all the gradient of a bias that a normalisation takes off again; Adam would make full steps of it,
+        # and the last bit of anything would decide.
+        for group in trainer.optimiser.param_groups:
+            group['eps'] = EPSILON
         losses = [trainer.train_epoch() for _ in range(2)]
         trainer.networks.eval()
         batch = next(epoch_batches(bank, recipe, EpochDraw(seed=5, epoch=0, share=8, steps=1)))

@@ -15,11 +15,14 @@ import hashlib
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, TypeVar, get_type_hints
 
@@ -117,6 +120,7 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
     cold = [folder for folder in folders if not (folder / _COMPLETE).exists()]
     if cold:
         say(f'Compiling the fusion for this machine, once: up to a minute. It is kept in {cold[0].parent}.')
+        _compile_aside([function.__module__ for function, folder, _ in new if folder in cold], cold[0].parent)
     for function, _, writes in new:
         signature = signature_of(function.py_func, writes)  # type: ignore[attr-defined]
         function.compile(signature)  # type: ignore[attr-defined]
@@ -128,6 +132,35 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
     for folder in cold:
         (folder / _COMPLETE).touch()
     return bool(cold)
+
+
+def _compile_aside(modules: Sequence[str], base: Path) -> None:
+    """Compile the kernels of ``modules``, one name per kernel, in as many processes as there are processors.
+
+    They leave the code in folders of ``base``. This process loads it, without the memory that compiling takes, and
+    compiles what failed there.
+    """
+    shares: list[list[str]] = [[] for _ in range(os.cpu_count() or 1)]
+    for module, _ in Counter(modules).most_common():
+        min(shares, key=lambda share: sum(modules.count(name) for name in share)).append(module)
+    paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
+    environment = {**os.environ, 'NUMBA_CACHE_DIR': '', 'PYTHONPATH': paths}
+    program = f'import sys; from {__name__} import compile_modules; compile_modules(*sys.argv[1:])'
+    with suppress(OSError), ExitStack() as running:
+        for share in filter(None, shares):
+            command = [sys.executable, '-c', program, str(base), *share]
+            running.enter_context(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+
+
+def compile_modules(base: str, *modules: str) -> None:
+    """Compile the kernels of ``modules`` into folders of ``base``."""
+    global _INSTALLED
+    _INSTALLED = Path(base)
+    for module in modules:
+        import_module(module)
+        for function, _, writes in _kernels:
+            if function.__module__ == module:
+                function.compile(signature_of(function.py_func, writes))  # type: ignore[attr-defined]
 
 
 def _introduce(signature: Iterable[types.Type]) -> None:

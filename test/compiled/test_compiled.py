@@ -85,6 +85,14 @@ def test_a_change_in_another_file_compiles_anew(run, changed, result):
     assert run(**changed).splitlines()[-2:] == ['compiled True', result]
 
 
+def test_what_the_other_processes_cannot_compile_is_compiled_here(run):
+    code = RUN.replace('from geo_pose_ros.compiled import prepare', '''
+import subprocess
+subprocess.Popen = lambda *_, **__: (_ for _ in ()).throw(OSError('no process'))
+from geo_pose_ros.compiled import prepare''')
+    assert run(code).splitlines()[1:] == ['compiled True', '[0.0, 2.0, 4.0]']
+
+
 def test_without_the_compiler_it_runs_as_python(run):
     assert run(NUMBA_DISABLE_JIT='1') == 'compiled False\n[0.0, 2.0, 4.0]\n'
 

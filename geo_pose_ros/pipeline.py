@@ -16,7 +16,7 @@ from .lifting.lifter import PoseLifter
 from .scene.predictions import Predictions
 from .scene.scene import Scene, SceneResult
 from .scene.settings import PipelineConfig
-from .skeleton import Skeleton, map_to_output
+from .skeleton import WHOLEBODY, Skeleton, map_to_output
 from .types import Bodies3D, CameraRig, ClockModel, FrameSet, Keypoints2D, PredictedPeople
 
 
@@ -71,7 +71,9 @@ class PosePipeline:
         """
         self._rig = rig
         self._config = config or PipelineConfig()
-        self._stage = DetectionStage(self._config.detector, len(rig), detector, _sizes(rig))
+        self._stage = DetectionStage(
+            self._config.detector, len(rig), detector, _sizes(rig), self._config.skeleton == WHOLEBODY.name
+        )
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
         self._scene = Scene(rig, self._config, self._lifter, self._config.detector.min_confidence)
         # Of the last set; replaced as a whole when a set is finished, read by the detector's threads.

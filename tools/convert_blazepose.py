@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Convert BlazePose's networks from mediapipe's packages to ONNX; how geo_pose_ros/models/blazepose_*.onnx came.
+"""Convert mediapipe's networks to ONNX; how geo_pose_ros/models/blazepose_*.onnx and hand.onnx came.
 
 A tool of development: nobody who uses the package runs it, and what it needs is none of the package's dependencies.
 Python 3.11, in an environment of its own:
@@ -41,6 +41,7 @@ OPSET = 17
 # Nothing smaller than this is worth a cast.
 _LEAST_HALF = 64
 _REFERENCE = 'Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020'
+_HANDS = 'Zhang et al., "MediaPipe Hands: On-device Real-time Hand Tracking", 2020'
 _WHEEL, _NPM = 'the wheel mediapipe 0.10.14', 'the npm package @mediapipe/pose 0.5.1675469404'
 _KEYPOINTS: dict[str, Any] = {
     'input': 'RGB in [0, 1], a rotated square region of the image',
@@ -65,16 +66,26 @@ _NETWORKS: dict[str, dict[str, Any]] = {
         'archive': _WHEEL, 'source': 'mediapipe/modules/pose_landmark/pose_landmark_full.tflite', **_KEYPOINTS,
     },
     'blazepose_heavy': {'archive': _NPM, 'source': 'package/pose_landmark_heavy.tflite', **_KEYPOINTS},
+    'hand': {
+        'archive': _WHEEL, 'source': 'mediapipe/modules/hand_landmark/hand_landmark_full.tflite',
+        'input': 'RGB in [0, 1], a rotated square region of the image, fingers up', 'reference': _HANDS,
+        'outputs': {
+            'Identity': ('landmarks', '(batch, 63) 21 times x y z, px of the input'),
+            'Identity_1': ('presence', '(batch, 1) probability of a hand'),
+        },
+    },
 }
 
 
 def main() -> int:
-    """Convert both networks; return the exit status."""
+    """Convert the networks; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path, help='folder of the ONNX files and cards')
     parser.add_argument('archives', type=Path, nargs='+', help='mediapipe-0.10.14-*.whl, mediapipe-pose-0.5.*.tgz')
+    parser.add_argument('--only', choices=tuple(_NETWORKS), nargs='*', default=tuple(_NETWORKS))
     arguments = parser.parse_args()
-    for name, network in _NETWORKS.items():
+    for name in arguments.only:
+        network = _NETWORKS[name]
         original = read_member(arguments.archives, network['source'])
         if original is None:
             continue
@@ -91,7 +102,8 @@ def main() -> int:
             'source_sha256': hashlib.sha256(original).hexdigest(),
             'conversion': f'tools/convert_blazepose.py: tf2onnx {tf2onnx.__version__}, opset {OPSET}, weights as fp16',
             'largest_difference_to_tflite': difference,
-            'licence': 'Apache-2.0', 'acknowledgement': f'The MediaPipe Authors; {_REFERENCE}', 'format': 1,
+            'licence': 'Apache-2.0',
+            'acknowledgement': f'The MediaPipe Authors; {network.get("reference", _REFERENCE)}', 'format': 1,
         }
         path.with_suffix('.json').write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8')
         print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, largest difference to TFLite {difference}')

@@ -56,6 +56,10 @@ class DetectorConfig:
         0.1, 'Two detections nearer than this, relative to the larger one\'s extent, are of one person',
         low=0.0, high=1.0,
     )
+    hand_min_px: float = setting(
+        40.0, 'Hands whose region, about three hands wide, is smaller are not read; for skeleton wholebody. Hands are '
+        'small: a larger max_side_px shows more of them', unit='px', low=8.0, high=1000.0,
+    )
     max_side_px: int = setting(
         960, 'Images are decoded or halved to at most this longer side before detection; 0: as they are', unit='px',
         low=0, high=10_000,

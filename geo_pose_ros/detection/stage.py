@@ -16,6 +16,7 @@ from ..errors import DetectorError, FrameError, GeoPoseError
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .base import Adjustable, Detector, create_detector
 from .checks import checked
+from .hands import with_hands
 from .models.profiles import choose_profile
 from .settings import DetectorConfig
 
@@ -128,7 +129,7 @@ class DetectionStage:
 
     def __init__(
         self, config: DetectorConfig, cameras: int, detector: Detector | None = None,
-        sizes: Mapping[str, tuple[int, int]] | None = None,
+        sizes: Mapping[str, tuple[int, int]] | None = None, hands: bool = False,
     ) -> None:
         """Start the threads.
 
@@ -137,9 +138,10 @@ class DetectionStage:
             cameras: how many there are.
             detector: to use one made elsewhere.
             sizes: width and height px of calibrated cameras; of others the image's own size is used.
+            hands: whether the detector that is made reads hands too.
         """
         self._config, self.description = choose_profile(config, cameras)
-        self._detector, self._sizes = detector, sizes or {}
+        self._detector, self._sizes, self._hands = detector, sizes or {}, hands
         self._start(cameras)
         self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix='detect batches')
         # A detector sees its camera's frames one at a time, in order: the job of each camera's frame before.
@@ -164,7 +166,8 @@ class DetectionStage:
     def load(self) -> Detector:
         """Return the detector, created at the first call; raise DetectorError if it cannot be."""
         if self._detector is None:
-            self._detector = create_detector(self._config)
+            detector = create_detector(self._config)
+            self._detector = with_hands(detector, self._config) if self._hands else detector
             _LOG.info('%s', self.description)
         return self._detector
 

@@ -134,7 +134,8 @@ class SceneConfig:
     cameras: CameraStateConfig = field(default_factory=CameraStateConfig)
     skeleton: str = setting(
         'body17', 'Joints of the bodies: body17; body33 adds what BlazePose gives (feet, the hands\' bases, the face), '
-        'halpe26 and coco_wholebody133 what such a detector gives', choices=tuple(OUTPUTS),
+        'wholebody 21 joints of each hand too, halpe26 and coco_wholebody133 what such a detector gives',
+        choices=tuple(OUTPUTS),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...errors import ConfigError, DetectorError
 
 _ENVIRONMENT = 'GEO_POSE_MODELS'
-FINDS, READS = 'finds people', 'reads one person'
+FINDS, READS, READS_HAND = 'finds people', 'reads one person', 'reads one hand'
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class KnownNetwork:
     """A network.
 
     Attributes:
-        task: FINDS or READS.
+        task: FINDS, READS or READS_HAND.
         joints: of the one person that it reads or finds.
         size_mb: of its file.
         licence: of the weights.
@@ -92,6 +92,7 @@ MODELS: Mapping[str, KnownNetwork] = {
     'blazepose_person': KnownNetwork(FINDS, 4, 6.0, 'Apache-2.0', 'The MediaPipe Authors, BlazePose detector'),
     'blazepose_full': KnownNetwork(READS, 33, 6.1, 'Apache-2.0', 'The MediaPipe Authors, BlazePose full'),
     'blazepose_heavy': KnownNetwork(READS, 33, 27.4, 'Apache-2.0', 'The MediaPipe Authors, BlazePose heavy'),
+    'hand': KnownNetwork(READS_HAND, 21, 5.3, 'Apache-2.0', 'The MediaPipe Authors, MediaPipe Hands', image_px=224),
     'movenet_multipose': _movenet('multipose', FINDS, 'MoveNet.MultiPose.Lightning version 1', (4, 7, 8, 9), 9.6),
     'movenet_thunder': _movenet('thunder', READS, 'MoveNet.SinglePose.Thunder version 4', (4, 5, 6, 7), 12.6),
     'movenet_lightning': _movenet('lightning', READS, 'MoveNet.SinglePose.Lightning version 4', (4, 5, 6, 7), 4.8, 192),

@@ -23,7 +23,7 @@ from ...messages.cdr import read_compressed_image, read_image
 from ...messages.clouds.keypoints import keypoints_to_cloud
 from ...messages.clouds.predictions import predicted_from_cloud
 from ...messages.image import frame_from_message
-from ...skeleton import OUTPUTS
+from ...skeleton import OUTPUTS, WHOLEBODY
 from ...types import Frame, PredictedPeople
 from ..health.faults import Part
 from ..io.message_factory import RclpyFactory
@@ -52,7 +52,7 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
         topics = {name: self._topics_of(name) for name in names}
         sent = {name: fill(config.keypoints_topic, name) for name in names}
         self._predictions_topics = {name: fill(config.predictions_topic, name) for name in names}
-        self._stage = DetectionStage(config.detector, len(topics))
+        self._stage = DetectionStage(config.detector, len(topics), hands=config.skeleton == WHOLEBODY.name)
         made.callback(self._stage.close)
         self._stage.load()
         self._publishers = {

@@ -57,8 +57,8 @@ setup(
     entry_points={
         'console_scripts': [
             'geo_pose = geo_pose_ros.cli:main',
-            'pose_node = geo_pose_ros.ros.nodes.pose_node:main',
-            'detector_node = geo_pose_ros.ros.nodes.detector_node:main',
+            'pose_node = geo_pose_ros.ros.start:pose_node',
+            'detector_node = geo_pose_ros.ros.start:detector_node',
         ],
     },
 )

@@ -15,6 +15,7 @@ from importlib import import_module
 
 from . import __version__
 from .errors import GeoPoseError
+from .ros.start import end_quietly
 
 # As ros/__init__.py does for the node, and for its reason; no command has loaded numpy yet.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
@@ -97,6 +98,7 @@ def _run(words: Sequence[str]) -> int:
     arguments, unknown = parser.parse_known_args(words)
     run: Callable[[argparse.Namespace], int | None] | None = arguments.run
     if run is None:
+        end_quietly()
         return import_module(NODE).main([NODE, *unknown]) or 0
     if unknown:
         parser.error(f'unrecognized arguments: {" ".join(unknown)}')

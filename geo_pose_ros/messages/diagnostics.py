@@ -36,14 +36,21 @@ class Status:
     values: Mapping[str, str]
 
 
-def diagnostics_to_message(make: MessageFactory, node_name: str, statuses: Sequence[Status], stamp_ns: int) -> Message:
-    """Return diagnostic_msgs/DiagnosticArray; each status is named '<node>: <name>'."""
+def diagnostics_to_message(
+    make: MessageFactory, node_name: str, statuses: Sequence[Status], stamp_ns: int, hardware_id: str = ''
+) -> Message:
+    """Return diagnostic_msgs/DiagnosticArray; each status is named '<node>: <name>'.
+
+    Args:
+        node_name: the full name of the node, without the first slash.
+        hardware_id: of what the statuses are; '': ``node_name``.
+    """
     return make(
         DIAGNOSTIC_ARRAY, header=to_header(make, stamp_ns, ''),
         status=[
             make(
-                'diagnostic_msgs/msg/DiagnosticStatus', level=bytes([status.level]), hardware_id=node_name,
-                name=f'{node_name}: {status.name}', message=status.message,
+                'diagnostic_msgs/msg/DiagnosticStatus', level=bytes([status.level]), message=status.message,
+                name=f'{node_name}: {status.name}', hardware_id=hardware_id or node_name,
                 values=[
                     make('diagnostic_msgs/msg/KeyValue', key=key, value=value) for key, value in status.values.items()
                 ],
@@ -58,7 +65,7 @@ def diagnostics_from_message(message: Message, node_name: str = '') -> list[Stat
     statuses = []
     for status in message.status:
         name = str(status.name)
-        if node_name and not name.startswith(f'{node_name}: '):
+        if node_name and not name.startswith(f'{node_name.lstrip("/")}: '):
             continue
         # rclpy gives a ROS byte as bytes, rosbags as int.
         level = status.level if isinstance(status.level, int) else status.level[0]

@@ -26,23 +26,30 @@ _POINTS = (
 _NOWHERE = [0.0, 0.0, 0.0]
 
 
-def human_id(body_id: int) -> str:
-    """Return the id of a body as REP-155 has it: part of topics, which may not begin with a digit."""
-    return f'b{body_id}'
+def body_name(body_id: int, prefix: str = '') -> str:
+    """Return what names a body where several nodes publish: its id behind the ``prefix`` of its node."""
+    return f'{prefix}{body_id}'
 
 
-def ids_to_message(make: MessageFactory, bodies: Bodies3D) -> Message:
-    """Return hri_msgs/IdsList of all ``bodies``."""
+def human_id(body_id: int, prefix: str = '') -> str:
+    """Return the id of a body as REP-155 has it, with the ``prefix`` of its node: topics may not begin with a digit."""
+    return f'{prefix}b{body_id}'
+
+
+def ids_to_message(make: MessageFactory, bodies: Bodies3D, prefix: str = '') -> Message:
+    """Return hri_msgs/IdsList of all ``bodies``, their ids with ``prefix``."""
     header = to_header(make, bodies.stamp_ns, bodies.frame_id)
-    return make('hri_msgs/msg/IdsList', header=header, ids=[human_id(i) for i in bodies.body_ids.tolist()])
+    return make('hri_msgs/msg/IdsList', header=header, ids=[human_id(i, prefix) for i in bodies.body_ids.tolist()])
 
 
-def joint_states_to_message(make: MessageFactory, bodies: Bodies3D, body: int, angles: FloatArray) -> Message:
+def joint_states_to_message(
+    make: MessageFactory, bodies: Bodies3D, body: int, angles: FloatArray, prefix: str = ''
+) -> Message:
     """Return sensor_msgs/JointState of ``angles`` (20,) rad of the ``body``-th body, without those that are NaN.
 
     Joints are named as in the human's URDF, `waist_<id>`; what is not named stays as robot_state_publisher has it.
     """
-    suffix = human_id(int(bodies.body_ids[body]))
+    suffix = human_id(int(bodies.body_ids[body]), prefix)
     known = np.isfinite(angles)
     return make(
         'sensor_msgs/msg/JointState', header=to_header(make, bodies.stamp_ns, bodies.frame_id), position=angles[known],

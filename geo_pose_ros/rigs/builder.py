@@ -38,6 +38,14 @@ class _Lens:
         arrays = (array.tobytes() for array in (lens.K, lens.D, self.image_from_frame))
         return self.frame_id, lens.width, lens.height, lens.distortion_model, *arrays
 
+    def __str__(self) -> str:
+        lens = self.intrinsics
+        (fx, _, cx), (_, fy, cy) = lens.K[:2]
+        return (
+            f"frame '{self.frame_id}', {lens.width} x {lens.height} px, focal lengths {fx:.1f} {fy:.1f} px, "
+            f'centre {cx:.1f} {cy:.1f} px, {lens.distortion_model}'
+        )
+
 
 class RigBuilder:
     """Knows each camera's intrinsics and pose as far as they came; a fault costs only its camera. Not thread-safe.
@@ -45,6 +53,7 @@ class RigBuilder:
     Attributes:
         rig: the cameras calibrated so far; the same object until something changes.
         problems: why a camera is not calibrated, by camera.
+        faults: what is wrong with the last camera_info of a camera, by camera; one that was right before is still used.
         mounts: the frame that carries each camera of ``rig``, by name, where cameras move.
     """
 
@@ -70,7 +79,7 @@ class RigBuilder:
         self._transforms = self._static if moving is None else moving
         self._moves = moving is not None
         self._lenses: dict[str, _Lens] = {}
-        self._faults: dict[str, str] = {}
+        self.faults: dict[str, str] = {}
         self._changed_ns = 0
         # Per camera the pose of TF when a refinement was taken, and the refined camera.
         self._refined: dict[str, tuple[FloatArray, Camera]] = {}
@@ -97,7 +106,7 @@ class RigBuilder:
         if rig is not None:
             check_file(rig, cameras, rectified)
         self._cameras, self._rectified = tuple(cameras), frozenset(rectified)
-        for known in (self._lenses, self._faults, self._refined):
+        for known in (self._lenses, self.faults, self._refined):
             for name in known.keys() - set(cameras):
                 del known[name]
         if rig is None:
@@ -121,30 +130,31 @@ class RigBuilder:
         if self.problems and self._moves:
             self._assemble(now_ns)
 
-    def has_intrinsics(self, camera: str) -> bool:
-        """Return whether a valid camera_info came that names a frame of its own, or a rig file holds them."""
-        if camera in self._lenses:
-            return not self._frame_fault(camera)
-        return self.rig is not None and camera in self.rig.names
-
     def is_settled(self, now_ns: int) -> bool:
         """Return whether all cameras are calibrated, or nothing changed for a second."""
         return not self.problems or now_ns - self._changed_ns > _SETTLE_NS
 
-    def on_camera_info(self, camera: str, message: Message, now_ns: int) -> None:
-        """Take a camera_info; one that is wrong becomes the camera's problem."""
+    def on_camera_info(self, camera: str, message: Message, now_ns: int) -> str:
+        """Take a camera_info, and return how it differs from a right one before, in words; '' if it does not.
+
+        One that is wrong is the camera's fault, and its problem if none was right before.
+        """
+        before = self._lenses.get(camera)
         try:
             known = self._lens(camera, message)
+            if before is not None and before.frame_id and not known.frame_id:
+                raise CalibrationError(f"Camera '{camera}': its camera_info names no frame (frame_id is '').")
         except GeoPoseError as error:
-            self._faults[camera] = str(error)
-            if camera not in self._lenses:
+            self.faults[camera] = str(error)
+            if before is None:
                 self.problems[camera] = str(error)
-            return
-        self._faults.pop(camera, None)
-        before = self._lenses.get(camera)
-        if before is None or before.content() != known.content():
-            self._lenses[camera] = known
-            self._assemble(now_ns)
+            return ''
+        self.faults.pop(camera, None)
+        if before is not None and before.content() == known.content():
+            return ''
+        self._lenses[camera] = known
+        self._assemble(now_ns)
+        return '' if before is None else f'{before} -> {known}'
 
     def _lens(self, camera: str, message: Message) -> _Lens:
         frame_id = str(message.header.frame_id).lstrip('/')
@@ -219,7 +229,7 @@ class RigBuilder:
         missing: dict[str, str] = {}
         for name in self._cameras:
             if name not in self._lenses:
-                missing[name] = self._faults.get(
+                missing[name] = self.faults.get(
                     name, f"Camera '{name}': no camera_info came yet. Publish it, or give a rig file with rig:=..."
                 )
                 continue

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from ..calibration.settings import WatchConfig
 from ..detection.settings import DetectorConfig
+from ..errors import ConfigError
 from ..rigs.settings import (
     CAMERA_INFO_TOPICS,
     IMAGE_TOPICS,
@@ -34,10 +36,29 @@ class CameraNodeConfig:
     queue_depth: int = setting(
         2, 'QoS history per camera, keep last; what is older than one set is not wanted', low=1, high=100
     )
+    hardware_id: str = setting('', 'hardware_id of all statuses on /diagnostics; empty: the full name of the node')
     diagnostics_period_s: float = setting(1.0, 'Time between two /diagnostics', unit='s', low=0.05, high=60.0)
     stale_after_s: float = setting(
         2.0, 'A camera without a frame for longer is an error', unit='s', low=0.05, high=3600.0, live=True
     )
+
+
+@dataclass(frozen=True, slots=True)
+class HumansConfig:
+    """Names of bodies where several nodes publish some."""
+
+    id_prefix: str = setting(
+        '', 'Begins the ids of bodies on /humans, and what follows body_ in their frames: different for each of '
+        'several nodes',
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for what no topic can be called."""
+        if not re.fullmatch(r'([A-Za-z]\w*)?', self.id_prefix, re.ASCII):
+            raise ConfigError(
+                f"Parameter 'humans.id_prefix': received '{self.id_prefix}', expected letters, digits and _, a letter "
+                'first.'
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +109,7 @@ class NodeConfig(CameraNodeConfig):
         50.0, 'A set waits so long for transforms that are older than its images; then it is made without the cameras '
         'they carry', unit='ms', low=0.0, high=2000.0,
     )
+    humans: HumansConfig = field(default_factory=HumansConfig)
     transforms: TransformConfig = field(default_factory=TransformConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)

@@ -83,12 +83,22 @@ def test_what_is_wrong_is_said_and_does_not_undo_what_was_right() -> None:
     builder = RigBuilder(['cam0'], 'world')
     builder.on_camera_info('cam0', info('cam0', k=np.zeros(9)), 0)
     assert 'camera_info has K = 0' in builder.problems['cam0']
-    assert not builder.has_intrinsics('cam0')
     builder.on_camera_info('cam0', info('cam0'), 0)
     builder.on_transforms(transforms('cam0'), 0)
     assert builder.problems == {}
-    builder.on_camera_info('cam0', info('cam0', distortion_model='division'), 0)
-    assert builder.rig is not None and builder.problems == {}
+    rig = builder.rig
+    assert rig is not None and builder.faults == {}
+    unnamed = info('cam0')
+    unnamed.header.frame_id = ''
+    for wrong, words in (
+        (info('cam0', distortion_model='division'), 'division'), (info('cam0', k=np.zeros(9)), 'camera_info has K = 0'),
+        (unnamed, "names no frame (frame_id is '')"),
+    ):
+        assert builder.on_camera_info('cam0', wrong, 0) == ''
+        assert builder.rig is rig and builder.problems == {} and words in builder.faults['cam0']
+    assert builder.on_camera_info('cam0', info('cam0'), 0) == '' and builder.faults == {}
+    other = builder.on_camera_info('cam0', info('cam0', k=np.diag([123.0, 124.0, 1.0]).ravel()), 0)
+    assert "-> frame 'cam0_optical_frame'" in other and 'focal lengths 123.0 124.0 px' in other
     broken = transforms('cam0')
     broken.transforms[0].transform.rotation.w = float('nan')
     broken.transforms[0].transform.translation.x = float('nan')
@@ -151,13 +161,13 @@ def test_every_camera_needs_a_frame_of_its_own() -> None:
     for wrong, words in ((unnamed, 'names no frame'), (same, "the same frame 'cam0_optical_frame' as that of cam0")):
         builder.on_camera_info('cam1', wrong, 0)
         assert builder.rig is not None and builder.rig.names == ('cam0',)
-        assert words in builder.problems['cam1'] and not builder.has_intrinsics('cam1')
+        assert words in builder.problems['cam1']
     builder.on_camera_info('cam1', info('cam1'), 0)
-    assert builder.rig.names == ('cam0', 'cam1') and builder.has_intrinsics('cam1')
+    assert builder.rig.names == ('cam0', 'cam1')
     # One camera alone stands where it likes.
     alone = RigBuilder(['cam1'], '')
     alone.on_camera_info('cam1', unnamed, 0)
-    assert alone.rig is not None and alone.has_intrinsics('cam1')
+    assert alone.rig is not None
 
 
 def test_a_rig_file_must_fit_the_cameras() -> None:

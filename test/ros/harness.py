@@ -267,11 +267,11 @@ def world(
 
 
 class Console:
-    """What the node logs."""
+    """What a node logs: pose_node, or that of another name."""
 
-    def __init__(self, w: World) -> None:
+    def __init__(self, w: World, name: str = 'pose_node') -> None:
         self.lines: list[str] = []
-        w.listen(Log, '/rosout', lambda m: self.lines.append(m.msg) if m.name == 'pose_node' else None)
+        w.listen(Log, '/rosout', lambda m: self.lines.append(m.msg) if m.name == name else None)
 
     def says(self, *words: str) -> str:
         """Wait for a line with all ``words``."""

@@ -10,7 +10,7 @@ from ...ros.tools.monitor import monitor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument('--node', default='pose_node', help='its name [default: pose_node]')
+    parser.add_argument('--node', default='pose_node', help='its full name, as robot1/pose_node [default: pose_node]')
     parser.add_argument('--period', type=float, default=1.0, metavar='S', help='time between two tables [default: 1]')
     parser.add_argument('--once', action='store_true',
                         help='one table, then end: status 0 if all is well, 1 after a warning, 2 after an error')

@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='play N times; without N until Ctrl-C')
     parser.add_argument('--topics', nargs='*', default=[], help='only these')
     parser.add_argument('--restamp', action='store_true', help='header stamps become the time of playing')
+    parser.add_argument('--clock', action='store_true',
+                        help='publish the time of the bag on /clock, for nodes with use_sim_time')
     parser.add_argument('--wait', type=float, default=0.0, metavar='S',
                         help='wait up to so many seconds for subscribers')
     parser.add_argument('--report', type=Path, metavar='FILE', help='write what was played as JSON')
@@ -40,7 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
                 _LOG.warning('Nobody subscribed to %s.', ', '.join(alone))
         try:
             player.play(
-                rate=arguments.rate, start_s=arguments.start, loops=arguments.loop, restamp=arguments.restamp, stop=stop
+                rate=arguments.rate, start_s=arguments.start, loops=arguments.loop, restamp=arguments.restamp,
+                clock=arguments.clock, stop=stop,
             )
         finally:
             stop.set()

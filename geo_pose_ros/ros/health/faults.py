@@ -71,9 +71,17 @@ class FaultLog:
 class HealthLog:
     """Publishes /diagnostics and keeps the console's faults."""
 
-    def __init__(self, node: Node, name: str) -> None:
-        """Create the publisher; ``name`` is that of the status of an inactive node."""
+    def __init__(self, node: Node, name: str, hardware_id: str = '') -> None:
+        """Create the publisher.
+
+        Args:
+            node: an rclpy node.
+            name: of the status of an inactive node.
+            hardware_id: of all statuses; '': the node's full name.
+        """
         self._node, self._name = node, name
+        self._full_name = node.get_fully_qualified_name().lstrip('/')
+        self._hardware_id = hardware_id or self._full_name
         self._make = RclpyFactory()
         self._log = FaultLog(node.get_logger())
         self._active_ns: int | None = None
@@ -101,7 +109,9 @@ class HealthLog:
                 self._log.update((found for found in verdict.findings if found.severity), now_ns)
         # Where simulated time stands at 0, whoever shows it would take it for old.
         stamp_ns = self._node.get_clock().now().nanoseconds or time_ns()
-        self._publisher.publish(diagnostics_to_message(self._make, self._node.get_name(), statuses, stamp_ns))
+        self._publisher.publish(diagnostics_to_message(
+            self._make, self._full_name, statuses, stamp_ns, self._hardware_id
+        ))
 
     def close(self) -> None:
         """Destroy the publisher."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from time import monotonic_ns
 
@@ -18,7 +17,6 @@ from sensor_msgs.msg import PointCloud2
 from ...arrays import NS_PER_S
 from ...detection.stage import DetectionStage
 from ...errors import ConfigError, GeoPoseError
-from ...findings import Finding, Severity
 from ...messages.cdr import read_compressed_image, read_image
 from ...messages.clouds.keypoints import keypoints_to_cloud
 from ...messages.clouds.predictions import predicted_from_cloud
@@ -33,6 +31,9 @@ from ..settings import DetectorNodeConfig
 from .lifecycle import LifecycleHost
 from .session import CameraSession
 from .worker import NewestFrames, NewestWorker
+
+# No image takes so long to arrive. One camera alone can be compared with nothing but the node's own clock.
+_CLOCK_LIMIT_NS = 10 * NS_PER_S
 
 
 class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
@@ -64,6 +65,7 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
         self._worker = NewestWorker(NewestFrames(dropped), self._detect, self._on_crash)
         for name, of_camera in topics.items():
             self._add_input(name, of_camera)
+            self._inputs[name].clock_limit_ns = _CLOCK_LIMIT_NS
 
     def _topics_of(self, camera: str) -> InputTopics:
         resolve, image = self._node.resolve_topic_name, fill(self._config.image_topic, camera)
@@ -134,18 +136,12 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
 
     def _parts(self, now_ns: int) -> list[Part]:
         away = self._statistics.away(self._config.stale_after_s, now_ns)
-        parts = []
-        for name in self._inputs:
-            part = self._camera_part(name, name in away, now_ns)
-            topic = self._publishers[name].topic_name
-            others = self._node.count_publishers(topic) - 1
-            if others > 0:
-                twice = Finding(
-                    Severity.ERROR, f"{others} more publish '{topic}'", 'Stop all but one detector.', part.name, 'twice'
-                )
-                part = replace(part, faults=[*part.faults, twice])
-            parts.append(part)
-        return parts
+        return [
+            self._with_rivals(
+                self._camera_part(name, name in away, now_ns), publisher.topic_name, 'Stop all but one detector.'
+            )
+            for name, publisher in self._publishers.items()
+        ]
 
 
 class DetectorNode(LifecycleHost[DetectorNodeConfig]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -55,13 +56,18 @@ class Humans:
     Any thread may call.
     """
 
-    def __init__(self, node: LifecycleNode, make: MessageFactory) -> None:
+    def __init__(self, node: LifecycleNode, make: MessageFactory, id_prefix: str = '') -> None:
         """Create the topics that are there without bodies.
+
+        Args:
+            node: publishes.
+            make: makes its messages.
+            id_prefix: of the ids of bodies, which tells this node's from those of other nodes.
 
         Raises:
             ConfigError: if hri_msgs or tf2_msgs is not installed.
         """
-        self._node, self._make = node, make
+        self._node, self._make, self._prefix = node, make, id_prefix
         self._transforms = transform_message('publish_humans', 'set it to false')
         try:
             tracked = message_class('hri_msgs/msg/IdsList')
@@ -78,8 +84,9 @@ class Humans:
         """Publish ``bodies``; nothing of images where ``rig`` does not say where the cameras were: None."""
         with self._lock:
             self._follow(bodies.body_ids.tolist())
-            offer(self._tracked, lambda: ids_to_message(self._make, bodies))
-            offer(self._tf, lambda: self._transforms(transforms=bodies_to_transforms(self._make, bodies, human_id)))
+            offer(self._tracked, lambda: ids_to_message(self._make, bodies, self._prefix))
+            name = partial(human_id, prefix=self._prefix)
+            offer(self._tf, lambda: self._transforms(transforms=bodies_to_transforms(self._make, bodies, name)))
             for body in range(len(bodies)):
                 self._publish_body(bodies, body, rig)
 
@@ -110,7 +117,8 @@ class Humans:
             # executor that waits for the events of a publisher fails when another thread destroys it: they have none.
             self._topics[body_id] = _Topics({
                 name: self._node.create_publisher(
-                    kind, f'{_NAMESPACE}/{human_id(body_id)}/{name}', profile(10), event_callbacks=NO_PUBLISHER_EVENTS
+                    kind, f'{_NAMESPACE}/{human_id(body_id, self._prefix)}/{name}', profile(10),
+                    event_callbacks=NO_PUBLISHER_EVENTS,
                 )
                 for name, kind in self._kinds.items()
             })
@@ -119,7 +127,9 @@ class Humans:
         """Publish what is known of one body: in space, and in one image."""
         make, of_body = self._make, self._topics[int(bodies.body_ids[body])]
         messages: dict[str, Callable[[], object]] = {
-            'joint_states': lambda: joint_states_to_message(make, bodies, body, joint_angles(bodies.xyz[[body]])[0]),
+            'joint_states': lambda: joint_states_to_message(
+                make, bodies, body, joint_angles(bodies.xyz[[body]])[0], self._prefix
+            ),
             'position': lambda: position_to_message(make, bodies, body),
             'velocity': lambda: velocity_to_message(make, bodies, body),
         }

@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -18,12 +20,14 @@ from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 
+from ...arrays import NS_PER_S
 from ...errors import FrameError
 from ...messages.cdr import header_stamp_ns, with_header_stamp
 from ...messages.stamps import NO_STAMP, stamp_or_arrival
 from ..health.statistics import NodeStatistics
 from ..io.message_factory import message_class
 from ..io.qos import (
+    NO_SUBSCRIPTION_EVENTS,
     SubscriptionEventCallbacks,
     UnsupportedEventTypeError,
     explain_incompatible,
@@ -63,6 +67,15 @@ class _SeldomByExecutor(CallbackGroup):
         return
 
 
+@dataclass(frozen=True, slots=True)
+class _Polled:
+    """A subscription, what takes its messages, and every how many-th poll is of it."""
+
+    subscription: Subscription[Any]
+    callback: Callable[[bytes], None]
+    every: int
+
+
 class PolledInputs:
     """Undecoded messages of any number of topics, handed to callbacks from one thread."""
 
@@ -76,16 +89,19 @@ class PolledInputs:
         self._node, self._on_crash = node, on_crash
         self._group = _SeldomByExecutor()
         # By topic; the lock is held while they are polled.
-        self._subscriptions: dict[str, tuple[Subscription[Any], Callable[[bytes], None]]] = {}
+        self._polled: dict[str, list[_Polled]] = {}
         self._lock = threading.Lock()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name='camera topics', daemon=True)
 
     def subscribe(
         self, message_type: type, topic: str, callback: Callable[[bytes], None], qos: QoSProfile,
-        events: SubscriptionEventCallbacks,
+        events: SubscriptionEventCallbacks = NO_SUBSCRIPTION_EVENTS, *, every: int = 1,
     ) -> None:
-        """Subscribe to ``topic``; ``callback`` gets each message as CDR."""
+        """Subscribe to ``topic``, once more if it is already; ``callback`` gets each message as CDR.
+
+        What is taken with ``every`` so many-th poll only may lose messages that newer ones follow.
+        """
         create = partial(
             self._node.create_subscription, message_type, topic, callback, qos, raw=True, callback_group=self._group
         )
@@ -96,13 +112,14 @@ class PolledInputs:
             events.message_lost = None
             subscription = create(event_callbacks=events)
         with self._lock:
-            self._subscriptions[topic] = subscription, callback
+            self._polled.setdefault(topic, []).append(_Polled(subscription, callback, every))
 
     def unsubscribe(self, topic: str) -> None:
         """Unsubscribe from ``topic``; nothing of it is handed on any more when this returns."""
         with self._lock:
-            subscription, _ = self._subscriptions.pop(topic)
-        self._node.destroy_subscription(subscription)
+            gone = self._polled.pop(topic)
+        for polled in gone:
+            self._node.destroy_subscription(polled.subscription)
 
     def start(self) -> None:
         """Start to poll."""
@@ -113,24 +130,31 @@ class PolledInputs:
         self._stopped = True
         if self._thread.ident is not None:
             self._thread.join()
-        for subscription, _ in self._subscriptions.values():
-            self._node.destroy_subscription(subscription)
+        for topic in list(self._polled):
+            self.unsubscribe(topic)
 
     def _run(self) -> None:
         try:
-            while not self._stopped:
+            for turn in count():
+                if self._stopped:
+                    return
                 time.sleep(_PERIOD_S)
                 with self._lock:
-                    for subscription, callback in self._subscriptions.values():
-                        for cdr in waiting_messages(subscription, raw=True):
-                            callback(cdr)
+                    for polled in chain.from_iterable(self._polled.values()):
+                        if turn % polled.every == 0:
+                            for cdr in waiting_messages(polled.subscription, raw=True):
+                                polled.callback(cdr)
         except Exception as error:  # noqa: BLE001 - handed on, the thread ends
             if self._node.context.ok():
                 self._on_crash(error)
 
 
 class CameraInput:
-    """What one camera sends: its subscription, its numbers, and why nothing may come of its topic."""
+    """What one camera sends: its subscription, its numbers, and why nothing may come of its topic.
+
+    Attributes:
+        clock_limit_ns: stamps that differ by more from the clock of the node are noted; None: by whatever.
+    """
 
     def __init__(
         self, node: Node, name: str, topics: InputTopics, qos: QoSProfile, statistics: NodeStatistics,
@@ -146,6 +170,7 @@ class CameraInput:
             take: gets name, stamp (ns) and CDR of each frame.
         """
         self.name, self.topics = name, topics
+        self.clock_limit_ns: int | None = None
         self._node, self._qos, self._statistics, self._take = node, qos, statistics, take
         self._incompatible = ''
 
@@ -169,7 +194,18 @@ class CameraInput:
             stamp_ns = stamp_or_arrival(stamp_ns, self._node.get_clock().now().nanoseconds or time.time_ns())
             cdr = with_header_stamp(cdr, stamp_ns)
             self._statistics.happened(f'camera {self.name}', 'no stamp', NO_STAMP, now_ns)
+        elif self.clock_limit_ns is not None:
+            self._check_clock(stamp_ns, now_ns)
         self._take(self.name, stamp_ns, cdr)
+
+    def _check_clock(self, stamp_ns: int, now_ns: int) -> None:
+        ahead_ns = stamp_ns - self._node.get_clock().now().nanoseconds
+        if abs(ahead_ns) > (self.clock_limit_ns or 0):
+            self._statistics.happened(
+                f'camera {self.name}', 'clock', f'its stamps are {abs(ahead_ns) / NS_PER_S:.0f} s '
+                f'{"ahead of" if ahead_ns > 0 else "behind"} the clock of this machine. Synchronise the clocks (PTP, '
+                'chrony); a recording is played with --restamp, or with --clock and use_sim_time', now_ns,
+            )
 
     def notes(self, is_away: bool) -> dict[str, str]:
         """Return what is wrong with the topic, by kind; of a camera that is not away only the QoS."""

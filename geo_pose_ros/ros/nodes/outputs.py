@@ -16,6 +16,7 @@ from ...messages.clouds.details import details_to_cloud
 from ...messages.clouds.keypoints import keypoints_to_cloud
 from ...messages.clouds.predictions import predicted_to_cloud
 from ...messages.detections3d import bodies_to_detections3d
+from ...messages.humans import body_name
 from ...messages.image import compressed_from_frame
 from ...messages.markers import bodies_to_markers
 from ...messages.skeleton import skeleton_to_message
@@ -68,7 +69,7 @@ class Outputs:
         self._shown_ids: list[int] = []
         create = node.create_lifecycle_publisher
         # What may be refused comes first, so that nothing is left of a refusal.
-        self._humans = Humans(node, self._make) if config.publish_humans else None
+        self._humans = Humans(node, self._make, config.humans.id_prefix) if config.publish_humans else None
         self._tf: LifecyclePublisher[Any] | None = None
         if config.publish_body_frames:
             self._transforms = transform_message('publish_body_frames', 'set it to false')
@@ -80,6 +81,11 @@ class Outputs:
         self._boxes = create(boxes, '~/detections3d', profile(10)) if boxes is not None else None
         self._markers = create(MarkerArray, '~/markers', profile(10))
         self._skeleton = create(String, '~/skeleton', profile(1, latched=True))
+
+    @property
+    def bodies_topic(self) -> str:
+        """The full name of `~/bodies`."""
+        return str(self._bodies.topic_name)
 
     def apply(self, config: NodeConfig) -> None:
         """Draw by other settings from now on."""
@@ -98,7 +104,8 @@ class Outputs:
         if self._boxes is not None:
             offer(self._boxes, lambda: bodies_to_detections3d(make, bodies))
         if self._tf is not None:
-            self._tf.publish(self._transforms(transforms=bodies_to_transforms(make, bodies)))
+            name_of = partial(body_name, prefix=self._config.humans.id_prefix)
+            self._tf.publish(self._transforms(transforms=bodies_to_transforms(make, bodies, name_of)))
         if self._humans is not None:
             # Where cameras move, the rig does not say where they were.
             self._humans.publish(bodies, None if self._config.tracking_frame else rig)

@@ -34,6 +34,8 @@ from .rig_source import CameraSet, RigSource, same_cameras
 from .session import CameraSession
 from .worker import NewestWorker
 
+_ANOTHER_NAME = 'Start each node with a name or namespace of its own (-r __node:=NAME, -r __ns:=/NAMESPACE).'
+
 
 class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
     """Rig, models, topics and the worker of a configured pose_node."""
@@ -42,11 +44,11 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
 
     def _make(self, made: ExitStack) -> None:
         node, config = self._node, self._config
-        # No set waits for it.
-        compiled.prepare(self._logger.info)
         self._history = CountsHistory()
         self._recent = RecentVerdict(ReportConfig(up=config.pipeline.lifter.up))
         self._cameras = cameras = CameraSet.of(node, config)
+        # No set waits for it.
+        compiled.prepare(self._logger.info)
         self._source = RigSource(node, cameras, config, self._on_bad_transform)
         made.callback(self._source.close)
         self._source.subscribe_transforms()
@@ -89,7 +91,8 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
 
     def _subscribe(self) -> None:
         self._processor.publish_skeleton()
-        self._source.listen_for_camera_info(self._inputs)
+        if self._polled is not None:
+            self._source.listen_for_camera_info(self._polled)
         self._history.clear()
 
     def _unsubscribe(self) -> None:
@@ -176,6 +179,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         self._worker.between_works(change)
         self._processor.publish_skeleton()
         if self._polled is not None:
+            self._source.listen_for_camera_info(self._polled)
             # Nobody blames a camera for the time before it was one.
             self._health.activated()
             self._history.clear()
@@ -213,26 +217,35 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         return self._worker.locked(lambda: self._synchronizer.counts)
 
     def _parts(self, now_ns: int) -> list[Part]:
-        """Return how the node is, and subscribe to what the rig lacks now."""
+        """Return how the node is."""
         config = self._config
         away = self._statistics.away(config.stale_after_s, now_ns)
-        if self._polled is not None:
-            self._source.listen_for_camera_info(away)
-            if len(away) == len(self._inputs):
-                self._outputs.publish_nobody()
+        if self._polled is not None and len(away) == len(self._inputs):
+            self._outputs.publish_nobody()
         problems, counts = self._source.problems, self._read_counts()
         before = self._history.add(counts, now_ns)
         clocks_ns = self._worker.locked(
             lambda: {name: self._synchronizer.clock_error_ns(name) for name in self._inputs}
         )
+        pipeline = pipeline_part(self._statistics, counts, config.stale_after_s, now_ns)
         parts = [
-            pipeline_part(self._statistics, counts, config.stale_after_s, now_ns),
+            self._with_rivals(pipeline, self._outputs.bodies_topic, _ANOTHER_NAME),
             rig_part(self._statistics, problems, now_ns),
         ]
         for name, clock_ns in clocks_ns.items():
-            part = self._camera_part(name, name in away, now_ns, problems.get(name, ''))
+            notes = self._calibration_notes(name, problems, now_ns)
+            part = self._camera_part(name, name in away, now_ns, notes)
             parts.append(synchronised_part(part, name, before, counts, clock_ns, config.sync.clock_limit_ms))
         return parts
+
+    def _calibration_notes(self, camera: str, problems: Mapping[str, str], now_ns: int) -> dict[str, str]:
+        """Return why ``camera`` is not calibrated, or what speaks against its calibration, by kind."""
+        if camera in problems:
+            return {'not calibrated': problems[camera]}
+        if camera in self._statistics.away(self._config.stale_after_s, now_ns):
+            return {}
+        note = self._source.camera_info_note(camera, self._config.stale_after_s, now_ns)
+        return {'camera_info': note} if note else {}
 
     def _verdict(self, noted: Sequence[Finding]) -> Verdict:
         return self._recent.verdict(noted)

@@ -118,10 +118,11 @@ class SetProcessor:
             return deserialize_message(cdr, PointCloud2)
         message = read_image(cdr) if transport == 'raw' else read_compressed_image(cdr)
         frame_id = str(message.header.frame_id).lstrip('/')
-        if frame_id and frame_id != camera.frame_id and not self._config.rig:
+        if frame_id != camera.frame_id and not self._config.rig:
+            of_frame = f"are of frame '{frame_id}'" if frame_id else "name no frame (frame_id is '')"
             text = (
-                f"Camera '{camera.name}': its images are of frame '{frame_id}', its camera_info of "
-                f"'{camera.frame_id}', whose pose is used. Let its driver name the optical frame in both"
+                f"Camera '{camera.name}': its images {of_frame}, its camera_info is of '{camera.frame_id}', whose "
+                'pose is used. Let its driver name the optical frame in both'
             )
             self._statistics.happened(f'camera {camera.name}', 'frame', text, monotonic_ns())
         return message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,11 @@ from time import monotonic_ns
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
-from ...arrays import FloatArray
+from ...arrays import NS_PER_S, FloatArray
 from ...errors import ConfigError
 from ...geometry.body_frame import bodies_in
 from ...rigs.builder import RigBuilder, check_file
@@ -23,13 +24,20 @@ from ...rigs.files import read_calibration
 from ...rigs.moving import CameraPoses, Mount, MovingCameras
 from ...types import Bodies3D, CameraRig
 from ..io.message_factory import RclpyFactory
-from ..io.qos import NO_SUBSCRIPTION_EVENTS, profile
+from ..io.qos import profile
 from ..io.topics import InputTopics, fill, input_topics
 from ..io.transforms import CameraFrames, LiveTransforms, listen_to_transforms, subscribe_static_transforms
 from ..settings import NodeConfig
+from .inputs import PolledInputs
 
 # Between two looks for a transform that is late.
 _POLL_S = 0.002
+# Every so many-th poll of the camera topics takes camera_info: about every 0.1 s.
+_INFO_POLLS = 25
+# The stamp follows the 4 bytes of the encapsulation; what is behind it stays the same from one to the next.
+_BEHIND_STAMP = 12
+# Who sent so many will send more.
+_STREAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,32 @@ def same_cameras(a: NodeConfig, b: NodeConfig) -> bool:
     return all(getattr(a, field) == getattr(b, field) for field in _FIELDS)
 
 
+@dataclass(slots=True)
+class _CameraInfos:
+    """The camera_info that came of one camera: what it said last, and when it came first and last (monotonic ns)."""
+
+    topic: str
+    said: bytes = b''
+    received: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+    def is_news(self, cdr: bytes, now_ns: int) -> bool:
+        """Take one, and return whether it says something else than the one before at another time."""
+        self.first_ns, self.last_ns = self.first_ns or now_ns, now_ns
+        self.received += 1
+        before, self.said = self.said, bytes(cdr[_BEHIND_STAMP:])
+        return self.said != before
+
+    def overdue_s(self, now_ns: int) -> float:
+        """Return how long it is silent; 0 where it is not due yet, or was sent a few times only."""
+        if self.received < _STREAMED:
+            return 0.0
+        period_ns = (self.last_ns - self.first_ns) / (self.received - 1)
+        silent_ns = now_ns - self.last_ns
+        return silent_ns / NS_PER_S if silent_ns > 3 * period_ns else 0.0
+
+
 class RigSource:
     """Subscribes to what the rig lacks, hands out the rig as far as it is known, and publishes it; thread-safe."""
 
@@ -116,7 +150,9 @@ class RigSource:
         self._builder = RigBuilder(names, frame, rig_file, rectified, transforms)
         self._lock = threading.Lock()
         self._names, self._rig_file = names, rig_file
-        self._info_inputs: dict[str, list[Subscription[CameraInfo]]] = {}
+        # None while the node is inactive.
+        self._polled: PolledInputs | None = None
+        self._infos: dict[str, _CameraInfos] = {}
         self._tf_input: Subscription[Any] | None = None
         wanted = config.publish_camera_frames and rig_file is not None
         self._frames = CameraFrames(node, RclpyFactory()) if wanted else None
@@ -142,8 +178,11 @@ class RigSource:
         self._names, self._rig_file = cameras.names, cameras.rig_file
         self._publish_frames()
         before, self._topics = self._topics, cameras.topics
-        for name in [name for name in self._info_inputs if cameras.topics.get(name) != before[name]]:
-            self._forget_camera_info(name)
+        for name in [name for name in self._infos if cameras.topics.get(name) != before[name]]:
+            topic = self._infos[name].topic
+            if self._polled is not None:
+                self._polled.unsubscribe(topic)
+            del self._infos[name]
 
     @property
     def rig(self) -> CameraRig | None:
@@ -189,41 +228,41 @@ class RigSource:
         if self._frames is not None and rig is not None:
             self._frames.publish(rig)
 
-    def listen_for_camera_info(self, away: Collection[str]) -> None:
-        """Subscribe where intrinsics are missing or the camera is ``away``; unsubscribe where they are known.
+    def listen_for_camera_info(self, polled: PolledInputs) -> None:
+        """Let ``polled`` listen to the camera_info of all cameras for as long as it polls: a lens may change.
 
-        A driver sends them with every image, and one is enough; others sent them once, latched, which only a latched
-        subscription gets.
+        A driver sends it with every image; others sent it once, latched, which only a latched subscription gets.
         """
         if self._rig_file is not None:
             return
-        with self._lock:
-            known = {name for name in self._topics if self._builder.has_intrinsics(name)}
+        self._polled = polled
         for name, of_camera in self._topics.items():
-            wanted = name in away or name not in known
-            if wanted and name not in self._info_inputs:
-                self._info_inputs[name] = [
-                    self._node.create_subscription(
-                        CameraInfo, of_camera.camera_info, partial(self._on_camera_info, name), qos,
-                        event_callbacks=NO_SUBSCRIPTION_EVENTS,
+            if name not in self._infos:
+                self._infos[name] = _CameraInfos(of_camera.camera_info)
+                for qos in (profile(1, reliable=False), profile(1, reliable=True, latched=True)):
+                    polled.subscribe(
+                        CameraInfo, of_camera.camera_info, partial(self._on_camera_info, name), qos, every=_INFO_POLLS
                     )
-                    for qos in (profile(1, reliable=False), profile(1, reliable=True, latched=True))
-                ]
-            elif not wanted and name in self._info_inputs:
-                self._forget_camera_info(name)
-
-    def _forget_camera_info(self, name: str) -> None:
-        for subscription in self._info_inputs.pop(name):
-            self._node.destroy_subscription(subscription)
 
     def stop_listening(self) -> None:
-        """Unsubscribe from all camera_info."""
-        for name in list(self._info_inputs):
-            self._forget_camera_info(name)
+        """Forget who polls; he has ended."""
+        self._polled = None
+        self._infos.clear()
+
+    def camera_info_note(self, camera: str, stale_after_s: float, now_ns: int) -> str:
+        """Return why the lens of a calibrated camera may not be the one that is used; '' if nothing says so."""
+        with self._lock:
+            fault = self._builder.faults.get(camera, '')
+        if fault:
+            return f'{fault} What it said before is used'
+        heard = self._infos.get(camera)
+        silent_s = heard.overdue_s(now_ns) if heard is not None else 0.0
+        if heard is None or silent_s <= stale_after_s:
+            return ''
+        return f"no camera_info on '{heard.topic}' any more, for {silent_s:.1f} s; its last one is used"
 
     def close(self) -> None:
         """Unsubscribe from everything."""
-        self.stop_listening()
         if self._frames is not None:
             self._frames.close()
         if self._tf_input is not None:
@@ -231,9 +270,20 @@ class RigSource:
         if self.moving is not None:
             self.moving.close()
 
-    def _on_camera_info(self, camera: str, message: CameraInfo) -> None:
+    def _on_camera_info(self, camera: str, cdr: bytes) -> None:
+        now_ns = monotonic_ns()
+        if not self._infos[camera].is_news(cdr, now_ns):
+            return
+        try:
+            message = deserialize_message(cdr, CameraInfo)
+        except Exception as error:  # noqa: BLE001 - each middleware has its own for bytes that are none
+            with self._lock:
+                self._builder.faults[camera] = f"Camera '{camera}': its camera_info cannot be read: {error}."
+            return
         with self._lock:
-            self._builder.on_camera_info(camera, message, monotonic_ns())
+            change = self._builder.on_camera_info(camera, message, now_ns)
+        if change:
+            self._node.get_logger().info(f'camera {camera}: another lens from now on: {change}')
 
     def _on_transforms(self, message: object) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from time import monotonic_ns
@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
-from ...findings import Finding, Verdict
+from ...findings import Finding, Severity, Verdict
 from ..health.diagnostics import camera_part
 from ..health.faults import HealthLog, Part
 from ..health.statistics import NodeStatistics
@@ -54,7 +54,7 @@ class CameraSession(Generic[Config, Work]):
         self._worker: NewestWorker[Work]
         with ExitStack() as made:
             self._make(made)
-            self._health = HealthLog(node, self.STATUS)
+            self._health = HealthLog(node, self.STATUS, config.hardware_id)
             made.callback(self._health.close)
             made.callback(node.destroy_timer, steady_timer(node, config.diagnostics_period_s, self._tick))
             self._made = made.pop_all()
@@ -131,11 +131,19 @@ class CameraSession(Generic[Config, Work]):
         if self._polled is not None:
             self._inputs[name].subscribe(self._polled)
 
-    def _camera_part(self, name: str, is_away: bool, now_ns: int, calibration: str = '') -> Part:
-        """Return how camera ``name`` is; ``calibration``: why it is not calibrated."""
+    def _camera_part(self, name: str, is_away: bool, now_ns: int, more_notes: Mapping[str, str] | None = None) -> Part:
+        """Return how camera ``name`` is; ``more_notes``: what else is wrong with it, by kind."""
         camera = self._inputs[name]
-        notes = camera.notes(is_away) | ({'not calibrated': calibration} if calibration else {})
+        notes = camera.notes(is_away) | dict(more_notes or {})
         return camera_part(name, camera.topics.frames, notes, self._statistics, self._config.stale_after_s, now_ns)
+
+    def _with_rivals(self, part: Part, topic: str, remedy: str) -> Part:
+        """Return ``part``, at fault if others publish ``topic`` too, which is the node's alone; with the ``remedy``."""
+        others = self._node.count_publishers(topic) - 1
+        if others <= 0:
+            return part
+        rivals = Finding(Severity.ERROR, f"{others} more publish '{topic}'", remedy, part.name, 'twice')
+        return replace(part, faults=(*part.faults, rivals))
 
     def _tick(self) -> None:
         with self._lock:

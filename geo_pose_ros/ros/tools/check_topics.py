@@ -59,7 +59,7 @@ class Verdicts:
         """Take a DiagnosticArray, which one node sent."""
         verdict = verdict_from_statuses(diagnostics_from_message(message))
         if verdict is not None:
-            self._by_node[str(message.status[0].hardware_id)] = verdict
+            self._by_node[str(message.status[0].name).partition(': ')[0]] = verdict
 
     def findings(self) -> Iterator[Finding]:
         """Yield what the nodes found, and of a node that found nothing its headline."""

@@ -147,7 +147,7 @@ class LiveTopics:
         self._bodies, self._received_s = bodies_from_cloud(message), time.monotonic()
 
     def _on_diagnostics(self, message: Message) -> None:
-        for status in diagnostics_from_message(message, self._name.strip('/')):
+        for status in diagnostics_from_message(message, self._name):
             self._statuses[status.name] = status
 
     def _on_transforms(self, message: Message) -> None:

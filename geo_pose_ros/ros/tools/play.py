@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.time import Time
 from rosbags.interfaces import Qos, QosDurability, QosReliability
 
 from ...arrays import NS_PER_S
@@ -32,6 +34,8 @@ _LOG = logging.getLogger(__name__)
 # Messages that are read before their time, so that the disk does not delay them.
 _READ_AHEAD = 256
 _LAST_DELIVERY = Duration(seconds=2)
+# Of /clock while no message is due, as of `ros2 bag play --clock`: 40 Hz.
+_CLOCK_PERIOD_NS = NS_PER_S // 40
 # A node that has not subscribed so long after another did will not.
 _SETTLE_S = 1.0
 _HEADER = 'std_msgs/msg/Header'
@@ -117,7 +121,7 @@ class Player:
                 return alone
 
     def play(self, *, rate: float = 1.0, start_s: float = 0.0, loops: int = 1, restamp: bool = False,
-             stop: threading.Event | None = None) -> PlayReport:
+             clock: bool = False, stop: threading.Event | None = None) -> PlayReport:
         """Publish the bag.
 
         Args:
@@ -126,21 +130,27 @@ class Player:
             loops: how often; 0: until ``stop``.
             restamp: move header stamps so that the time of publication is the time of acquisition; further loops
                 go on in time. Without, loops repeat the same stamps.
+            clock: publish the time of the bag on /clock, for nodes with use_sim_time; it begins again with every loop,
+                as the stamps do.
             stop: ends the playing when set.
 
         Raises:
             BagError: if the bag is damaged, after what could be read was published.
-            ConfigError: if the rate is not positive or the start lies outside of the bag.
+            ConfigError: if the rate is not positive, the start lies outside of the bag, or stamps are to be those of
+                the playing and those of /clock.
         """
         duration_s = (self._end_ns - self._start_ns) / NS_PER_S
         if not rate > 0.0:
             raise ConfigError(f'--rate: received {rate}, expected more than 0.')
         if not 0.0 <= start_s <= duration_s:
             raise ConfigError(f'--start: received {start_s} s, expected 0 .. {duration_s:.3f} s.')
+        if clock and restamp:
+            raise ConfigError('--clock is the time of the bag, --restamp that of playing it: give one of them.')
         stop = stop or threading.Event()
         first_ns = self._start_ns + round(start_s * NS_PER_S)
         period_ns = self._end_ns - first_ns + self._gap_ns
         self.report.loop_ns = round(period_ns / rate)
+        tick = _clock_ticker(self._node) if clock else None
         began_ns = wall_ns = 0
         for loop_ns, message in _read_ahead(self._messages(first_ns, period_ns, loops)):
             # The clock starts with the first message, not with opening the bag.
@@ -149,7 +159,7 @@ class Player:
                 self.report.origin_ns = wall_ns
             due_ns = round((message.time_ns - first_ns + loop_ns) / rate)
             wait_ns = due_ns - (time.monotonic_ns() - began_ns)
-            if stop.wait(max(0, wait_ns) / NS_PER_S):
+            if _wait(wait_ns, stop, None if tick is None else partial(tick, first_ns, period_ns, began_ns, rate)):
                 break
             self.report.latest_ms = max(self.report.latest_ms, -wait_ns / 1e6)
             raw = message.raw
@@ -175,6 +185,31 @@ class Player:
                     if message.time_ns >= first_ns or (done == 0 and message.topic.endswith('tf_static')):
                         yield done * period_ns, message
                 done += 1
+
+
+def _clock_ticker(node: Node) -> Callable[[int, int, int, float], None]:
+    """Return what publishes the time of a bag on /clock: of its first message, of a loop, of the begin, and rate."""
+    kind = message_class('rosgraph_msgs/msg/Clock')
+    publisher = node.create_publisher(kind, '/clock', profile(1, reliable=False))
+
+    def tick(first_ns: int, period_ns: int, began_ns: int, rate: float) -> None:
+        now_ns = first_ns + round((time.monotonic_ns() - began_ns) * rate) % max(1, period_ns)
+        publisher.publish(kind(clock=Time(nanoseconds=now_ns).to_msg()))
+
+    return tick
+
+
+def _wait(wait_ns: int, stop: threading.Event, tick: Callable[[], None] | None) -> bool:
+    """Wait so long, with ``tick`` at the rate of /clock, and return whether ``stop`` was set."""
+    end_ns = time.monotonic_ns() + wait_ns
+    while tick is not None:
+        tick()
+        left_ns = end_ns - time.monotonic_ns()
+        if left_ns <= _CLOCK_PERIOD_NS:
+            break
+        if stop.wait(_CLOCK_PERIOD_NS / NS_PER_S):
+            return True
+    return stop.wait(max(0, end_ns - time.monotonic_ns()) / NS_PER_S)
 
 
 def _read_ahead(items: Generator[T, None, None]) -> Iterator[T]:

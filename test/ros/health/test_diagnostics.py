@@ -33,7 +33,8 @@ def result(
     residuals: dict[str, list[float]], cameras: dict[str, CameraState] | None = None, **stages: float
 ) -> PipelineResult:
     px = {name: np.array(values) for name, values in residuals.items()}
-    return PipelineResult(SceneResult(Bodies3D.empty(0, 'world', BODY17), {}, px, cameras or {}, {}, {}, stages))
+    nobody = Bodies3D.empty(0, 'world', BODY17)
+    return PipelineResult(SceneResult(nobody, residuals_px=px, cameras=cameras or {}, stage_ms=stages))
 
 
 def test_rates_count_the_silence_since() -> None:
@@ -148,6 +149,9 @@ def test_clock_errors_in_words() -> None:
         status = camera_status(left(10), clock_ns=error_ns)
         assert status.level == Level.ERROR
         assert words in status.message
+    # Where frames of it are used, those of the others were late for a moment: the machine is busy.
+    busy = camera_status(left(10), clock_ns=3 * S, before=counted(9, 5), counts=counted(12, 6))
+    assert busy.message == 'ok'
 
 
 @pytest.mark.parametrize(

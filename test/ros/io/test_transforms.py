@@ -54,6 +54,7 @@ def test_camera_frames_are_published_latched(monkeypatch: pytest.MonkeyPatch) ->
     publishers = [Mock(), Mock()]
     node = Mock(**{'create_publisher.side_effect': publishers})
     node.get_clock().now().nanoseconds = S
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
     with pytest.raises(ConfigError, match='publish_camera_frames needs the ROS package tf2_msgs'):
         CameraFrames(node, MAKE)
     monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: SimpleNamespace)

@@ -20,7 +20,7 @@ from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes.detector_node import DetectorNode
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D, PredictedPeople
-from test.ros.harness import MAKE, PERSON, RIG, World, until, world
+from test.ros.harness import MAKE, PERSON, RIG, Console, World, until, world
 
 ALL = list(RIG.names)
 
@@ -125,6 +125,32 @@ def test_a_picture_that_cannot_be_read_costs_its_camera_only(rig_path: str) -> N
         until(
             lambda: any('cam2' in key and status.level == b'\x01' for key, status in w.statuses.items()), 'it is named'
         )
+
+
+def test_what_is_wrong_is_one_line_when_it_begins_and_one_when_it_is_over(rig_path: str) -> None:
+    with world('compressed', rig_path=rig_path, node_transport='keypoints') as w:
+        console = Console(w, 'detector_node')
+        with detecting(w, ALL):
+            w.new_bodies(2, views=4)
+            right = w.cameras.compressed
+            faults: dict[str, tuple[Any, str]] = {
+                'cam0': (lambda stamp_ns: None, 'silent for'),
+                'cam1': (lambda stamp_ns: right('cam1', 0), 'stamp'),
+                'cam2': (lambda stamp_ns: right('cam2', stamp_ns - 3600 * 10**9), '3600 s behind the clock of this'),
+                'cam3': (lambda stamp_ns: right('cam3', stamp_ns, b'no picture'), 'expected a JPEG'),
+            }
+            for name, (wrong, _) in faults.items():
+                w.cameras.behaviour[name] = wrong
+            for name, (_, words) in faults.items():
+                console.says(name, words)
+            for name in faults:
+                w.cameras.behaviour[name] = partial(right, name)
+            for name, (_, words) in faults.items():
+                console.says('over after', name, words)
+            w.new_bodies(2, views=4)
+            # Once each, however often it happened.
+            for name, (_, words) in faults.items():
+                assert len([line for line in console.lines if name in line and words in line]) == 2
 
 
 def test_crowds_and_silly_coordinates_from_elsewhere_cost_their_camera_only(rig_path: str) -> None:

@@ -22,7 +22,7 @@ from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros.nodes import humans, outputs
 from geo_pose_ros.ros.nodes.humans import Humans
 from geo_pose_ros.ros.nodes.outputs import Outputs
-from geo_pose_ros.ros.settings import NodeConfig
+from geo_pose_ros.ros.settings import HumansConfig, NodeConfig
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
@@ -107,6 +107,23 @@ def test_topics_come_and_go_with_the_bodies(installed: None) -> None:
     assert node.topics == {}
 
 
+def test_bodies_of_several_nodes_are_told_apart_by_a_prefix(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = FakeNode()
+    node.listened |= {'/humans/bodies/tracked', '/tf', '/humans/bodies/left_b4/joint_states'}
+    Humans(node, HRI_MAKE, 'left_').publish(bodies(4), RIG)
+    assert node.sent['/humans/bodies/tracked'][0].ids == ['left_b4']
+    assert [frame.child_frame_id for frame in node.sent['/tf'][0].transforms] == ['body_left_b4']
+    assert all(name.endswith('_left_b4') for name in node.sent['/humans/bodies/left_b4/joint_states'][0].name)
+    # Without REP-155 too.
+    monkeypatch.setattr(outputs, 'transform_message', lambda what, otherwise: SimpleNamespace)
+    plain = FakeNode()
+    made = Outputs(plain, NodeConfig(publish_body_frames=True, humans=HumansConfig('left_')))
+    made.publish(PipelineResult(SceneResult(bodies(4))), RIG)
+    assert [frame.child_frame_id for frame in plain.sent['/tf'][0].transforms] == ['body_left_4']
+    with pytest.raises(ConfigError, match=r"humans.id_prefix': received '1-a', expected letters, digits and _"):
+        HumansConfig('1-a')
+
+
 def test_nothing_is_computed_for_nobody(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
     node = FakeNode()
     made = Humans(node, HRI_MAKE)
@@ -147,7 +164,7 @@ def test_every_topic_gets_its_own(installed: None) -> None:
 
 def test_asked_for_without_its_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     config, node = NodeConfig(publish_humans=True), FakeNode()
-    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
     with pytest.raises(ConfigError, match='publish_humans needs the ROS package tf2_msgs'):
         Outputs(node, config)
     monkeypatch.setattr(humans, 'transform_message', lambda what, otherwise: SimpleNamespace)

@@ -69,7 +69,7 @@ def test_a_late_transform_is_waited_for_but_not_again_in_vain(monkeypatch: pytes
     prompt = moving(monkeypatch, LateSource(3), 10_000.0)
     assert set(prompt.poses_at({'cam': S}).cam_from_tracking) == {'cam'}
     never = LateSource(10**9)
-    given_up = moving(monkeypatch, never, 20.0)
+    given_up = moving(monkeypatch, never, 200.0)
     assert given_up.poses_at({'cam': S}).faults['cam'].kind == 'late'
     asked = never.asked
     assert asked > 1

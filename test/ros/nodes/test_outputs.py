@@ -50,7 +50,7 @@ def test_a_class_is_there_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_body_frames_are_published_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     node = FakeNode()
-    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
     with pytest.raises(ConfigError, match='publish_body_frames needs the ROS package tf2_msgs'):
         Outputs(node, NodeConfig(publish_body_frames=True))
     monkeypatch.setattr(outputs, 'transform_message', lambda what, otherwise: SimpleNamespace)

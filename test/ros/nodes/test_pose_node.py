@@ -377,3 +377,24 @@ def test_the_rig_may_be_a_calibration_of_another_tool(tmp_path: Path) -> None:
     write_calibration(tmp_path / 'Calib.toml', RIG)
     with world('keypoints', rig_path=str(tmp_path / 'Calib.toml')) as w:
         check_bodies(w.new_bodies(2, views=4), w.cameras.sent_ns)
+
+
+def test_two_nodes_of_one_name_are_an_error_until_one_is_gone(rig_path: str) -> None:
+    with world('keypoints', rig_path=rig_path) as w:
+        console = Console(w)
+        w.new_bodies(2, views=4)
+        rival = w.tester.create_publisher(PointCloud2, '/pose_node/bodies', profile(5))
+        w.reported('pipeline', "1 more publish '/pose_node/bodies'", '-r __node:=NAME')
+        console.says('1 more publish')
+        w.tester.destroy_publisher(rival)
+        console.says('over after', '1 more publish')
+
+
+def test_a_node_in_a_namespace_says_whose_statuses_these_are(rig_path: str) -> None:
+    arguments = ['--ros-args', '-r', '__ns:=/robot1']
+    with world('keypoints', rig_path=rig_path, cli_args=arguments, hardware_id='left arm') as w:
+        status = until(lambda: w.statuses.get('robot1/pose_node: pipeline'), 'its status')
+        assert status.hardware_id == 'left arm'
+        w.statuses.clear()
+    with world('keypoints', rig_path=rig_path, cli_args=arguments) as w:
+        assert until(lambda: w.statuses.get('robot1/pose_node: rig'), 'its status').hardware_id == 'robot1/pose_node'

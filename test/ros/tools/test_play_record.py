@@ -19,7 +19,9 @@ from unittest.mock import Mock
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 from service_msgs.msg import ServiceEventInfo
 from std_msgs.msg import String
@@ -99,6 +101,26 @@ def test_restamped_loops_go_on_in_time_at_the_rate(bag, node):
     # Acquired 3 ms before it was received, at this rate, and due when the playing began.
     assert abs(stamps[0] - report.origin_ns + round(3_000_000 / rate)) <= 2
     assert report.loop_ns == pytest.approx(COUNT * PERIOD_NS / rate, abs=2)
+
+
+def test_the_time_of_the_bag_is_published_for_nodes_with_simulated_time(bag, node):
+    listener = rclpy.create_node('listener', parameter_overrides=[Parameter('use_sim_time', value=True)])
+    times, best = [], profile(1000, reliable=False)
+    listener.create_subscription(Clock, '/clock', lambda m: times.append(m.clock.sec * 10**9 + m.clock.nanosec), best)
+    with spinning(listener):
+        player = Player(node, bag, [IMAGES])
+        stop = threading.Event()
+        thread = threading.Thread(target=player.play, kwargs={'loops': 0, 'rate': 0.5, 'clock': True, 'stop': stop})
+        thread.start()
+        # It runs, also between messages, and begins again with the next loop.
+        until(lambda: len(times) > COUNT and any(later < earlier for earlier, later in pairwise(times)), 'two loops')
+        assert START_NS <= listener.get_clock().now().nanoseconds < START_NS + COUNT * PERIOD_NS
+        stop.set()
+        thread.join()
+    listener.destroy_node()
+    assert all(START_NS <= ns < START_NS + COUNT * PERIOD_NS for ns in times)
+    with pytest.raises(ConfigError, match='--clock is the time of the bag, --restamp that of playing it'):
+        Player(node, bag).play(clock=True, restamp=True)
 
 
 def test_start_skips(bag, node):

@@ -1,0 +1,112 @@
+"""camera_info that changes, is wrong or stops while the node runs; frames without a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
+from geo_pose_ros.ros.nodes import rig_source
+from test.ros.harness import HEIGHT, MAKE, PERSON, RIG, WIDTH, Console, World, picture, world
+from test.ros.nodes.test_pose_node import Transforms, transforms
+
+__all__ = ['transforms']
+
+CAMERA = 'cam3'
+LENS = RIG[CAMERA].intrinsics
+
+
+def use_lens(w: World, xy: FloatArray, factor: float, side: float = 1.0) -> None:
+    """Let the camera send images of ``factor`` times the focal length, on ``side`` times the pixels."""
+    centre = LENS.K[:2, 2]
+    moved = (centre + factor * (xy - centre) + 0.5) * side - 0.5
+    K = LENS.K.copy()
+    K[[0, 1], [0, 1]] *= factor
+    K[:2] *= side
+    K[:2, 2] += (side - 1.0) / 2.0
+    size = round(side * WIDTH), round(side * HEIGHT)
+    lens = replace(LENS, K=K, width=size[0], height=size[1])
+    w.cameras.png[CAMERA] = cv2.imencode('.png', picture(moved, *size))[1].tobytes()
+    w.cameras.info[CAMERA] = lambda ns: camera_info_from_intrinsics(MAKE, lens, ns, RIG[CAMERA].frame_id)
+
+
+def test_another_lens_is_taken_and_people_stay(transforms: list[Callable[[Any], None]]) -> None:
+    with world('compressed', cameras=list(RIG.names)) as w:
+        transforms[0](Transforms())
+        console = Console(w)
+        xy = w.cameras.xy[CAMERA].copy()
+        seen = w.new_bodies(3, views=4)
+        for factor, side, words in (
+            (0.8, 1.0, f'focal lengths {LENS.K[0, 0]:.1f} {LENS.K[1, 1]:.1f} px'),
+            (1.0, 2.0, f'{2 * WIDTH} x {2 * HEIGHT} px'), (1.0, 1.0, '-> frame'),
+        ):
+            use_lens(w, xy, factor, side)
+            console.says(f'camera {CAMERA}: another lens from now on', words)
+            # Until what was of the lens before is gone.
+            w.new_bodies(5, views=4)
+            seen += w.new_bodies(5, views=4)
+            np.testing.assert_allclose(seen[-1].xyz[0], PERSON, atol=0.01)
+        assert {int(bodies.body_ids[0]) for bodies in seen} == {0}
+
+
+@pytest.mark.parametrize(('wrong', 'words'), [
+    pytest.param({'k': np.zeros(9)}, ('K = 0', 'What it said before is used'), id='K = 0'),
+    pytest.param({'frame_id': ''}, ("names no frame (frame_id is '')", 'What it said before is used'), id='no frame'),
+    pytest.param(b'\x00\x01\x00\x00a stamp.', ('cannot be read', 'What it said before is used'), id='damaged'),
+    pytest.param(None, (f"no camera_info on '/{CAMERA}/camera_info' any more", 'its last one is used'), id='gone'),
+])
+def test_a_camera_info_that_is_wrong_or_gone_is_named_until_it_is_right(
+    transforms: list[Callable[[Any], None]], wrong: dict[str, Any] | bytes | None, words: tuple[str, ...]
+) -> None:
+    with world('compressed', cameras=list(RIG.names)) as w:
+        transforms[0](Transforms())
+        console = Console(w)
+        w.new_bodies(20, views=4)
+        right = w.cameras.info[CAMERA]
+
+        def other(stamp_ns: int) -> Any:
+            if not isinstance(wrong, dict):
+                return wrong
+            message = right(stamp_ns)
+            for field, value in wrong.items():
+                setattr(message.header if field == 'frame_id' else message, field, value)
+            return message
+
+        w.cameras.info[CAMERA] = other
+        w.reported(f'camera {CAMERA}', *words)
+        console.says(f"'{CAMERA}'" if wrong else f'camera {CAMERA}', words[0])
+        w.new_bodies(3, views=4)
+        w.cameras.info[CAMERA] = right
+        console.says('over after', words[0])
+
+
+def test_images_that_name_no_frame_are_named(transforms: list[Callable[[Any], None]]) -> None:
+    with world('compressed', cameras=list(RIG.names)) as w:
+        transforms[0](Transforms())
+        w.new_bodies(3, views=4)
+
+        def unnamed(stamp_ns: int) -> Any:
+            message = w.cameras.compressed(CAMERA, stamp_ns)
+            message.header.frame_id = ''
+            return message
+
+        w.cameras.behaviour[CAMERA] = unnamed
+        w.reported(f'camera {CAMERA}', "its images name no frame (frame_id is '')")
+        w.new_bodies(3, views=4)
+
+
+def test_who_sent_a_few_is_not_missed() -> None:
+    heard = rig_source._CameraInfos('/left/camera_info')
+    assert heard.is_news(b'4 and stamp!same', 10**9)
+    assert not heard.is_news(b'4 and other!same', 2 * 10**9)
+    assert heard.overdue_s(10**12) == 0.0
+    for second in range(3, 7):
+        assert heard.is_news(b'4 and stamp!other' + bytes([second]), second * 10**9)
+    assert heard.overdue_s(9 * 10**9) == 0.0
+    assert heard.overdue_s(10 * 10**9) == pytest.approx(4.0)

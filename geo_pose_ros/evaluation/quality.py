@@ -124,7 +124,8 @@ def _left_out(
             bodies = measured(pipeline.fuse(seen.stamp_ns, rest).bodies)
             if name in seen.keypoints:
                 projected = project_world(rig[name], bodies.xyz)
-                fits = _best_fits(projected, seen.keypoints[name], config.detector.min_confidence)
+                found = seen.keypoints[name].as_output(pipeline.skeleton)
+                fits = _best_fits(projected, found, config.detector.min_confidence)
                 yield seen.stamp_ns, *fits
 
 

@@ -85,6 +85,7 @@ class FurtherJoints(Columns):
         solution = self._solve(observation, measured, views, weights, noise)
         xyz, covariance, random = self._hold(measured, solution, tracks)
         self.filter.update(xyz, random, covariance)
+        self._hold_filtered(tracks)
         known = np.isfinite(covariance)
         self.systematic[: len(xyz)][known] = (covariance - random)[known]
         self.measured = MeasuredJoints(
@@ -137,3 +138,18 @@ class FurtherJoints(Columns):
             hold_lengths(self._bones.edges, np.stack([known.length, known.variance]), _FIRST, xyz, covariance, random)
         xyz, covariance, random = (np.ascontiguousarray(array[:, _FIRST:]) for array in (xyz, covariance, random))
         return xyz, covariance, random
+
+    def _hold_filtered(self, tracks: Tracks) -> None:
+        """Move the filtered joints to the bone lengths: they hang from joints whose filters answer otherwise.
+
+        The state of a filter under a constraint: Simon, "Kalman filtering with state constraints", 2010. The covariance
+        stays, as the lengths counted in it already.
+        """
+        known = self._bones.prior(self.ids)
+        if known is None:
+            return
+        xyz = np.concatenate([tracks.filter.position, self.filter.position], 1)
+        covariance = np.concatenate([tracks.filter.covariance, self.filter.covariance], 1)
+        lengths = np.stack([known.length, known.variance])
+        hold_lengths(self._bones.edges, lengths, _FIRST, xyz, covariance, covariance.copy())
+        self.filter.position[:] = xyz[:, _FIRST:]

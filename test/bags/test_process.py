@@ -11,9 +11,11 @@ from geo_pose_ros.bags.cameras import rig_from_bag
 from geo_pose_ros.bags.message_factory import TYPESTORE, RosbagsFactory
 from geo_pose_ros.bags.process import ProcessConfig, process_bag
 from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.recording import Recording
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import BagError, CalibrationError, FrameError
+from geo_pose_ros.evaluation.settings import ReportConfig
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
@@ -25,8 +27,9 @@ from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_trans
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import PipelineConfig, SyncConfig
 from geo_pose_ros.scene.sync import DropCause
-from geo_pose_ros.skeleton import BODY17, COCO17, map_to_body17
+from geo_pose_ros.skeleton import BODY17, BODY33, COCO17, anchors, map_to_body17
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
+from geo_pose_ros.view.report import measure_recording
 
 from ..recorded import FRAMES, PERIOD_NS, START_NS, grey_image, write_scene
 from ..scenes import keypoints, person, ring_rig
@@ -148,6 +151,36 @@ def test_keypoints_of_another_skeleton(tmp_path):
     taken_as_coco = keypoints(ring_rig(3), [person(0)])['cam0'].xy
     expected, _ = map_to_body17(COCO17).apply(taken_as_coco, np.ones((1, 17)))
     np.testing.assert_allclose(cloud.xy, expected, atol=1e-3)
+
+
+def test_larger_skeletons_are_in_bags_and_reports(tmp_path, monkeypatch):
+    """From a bag of keypoints with 37 joints come bodies with as many, and those again are read as such."""
+    rig, whole = ring_rig(3), np.concatenate([person(0), person(0)[anchors(BODY33)[17:]] + 0.05])
+
+    def detect(self, frames, expected):
+        return {name: keypoints(rig, [whole], f.stamp_ns, skeleton=BODY33)[name] for name, f in frames.items()}
+
+    monkeypatch.setattr(TruthDetector, 'detect', detect)
+    monkeypatch.setattr(
+        process, 'PosePipeline', lambda rig, config: PosePipeline(rig, config, detector=TruthDetector(rig))
+    )
+    write_scene(tmp_path / 'bag')
+    config = ProcessConfig(pipeline=replace(TRIANGULATED, skeleton='body33'))
+    process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
+    process_bag(tmp_path / 'out', tmp_path / 'again', config=config)
+    for bag in (tmp_path / 'out', tmp_path / 'again'):
+        assert skeleton_from_message(messages(bag, '/pose_node/skeleton')[0]) == BODY33
+        for bodies, details in zip(bodies_of(bag), messages(bag, '/pose_node/details'), strict=True):
+            assert bodies.skeleton is BODY33
+            np.testing.assert_allclose(bodies.xyz[0], whole, atol=0.01)
+            assert np.isfinite(with_details(bodies, details).covariance).all()
+        with Recording([bag]) as recording:
+            report = measure_recording(recording, ReportConfig()).report
+        assert report.skeleton is BODY33 and report.views.shape[0] == 37
+    # A reader of body17 takes the first 17 columns: those of the same bag with the default.
+    process_bag(tmp_path / 'bag', tmp_path / 'plain', config=ProcessConfig(pipeline=TRIANGULATED))
+    for bodies, plain in zip(bodies_of(tmp_path / 'out'), bodies_of(tmp_path / 'plain'), strict=True):
+        np.testing.assert_array_equal(bodies.xyz[:, :17], plain.xyz)
 
 
 def test_some_cameras_only(tmp_path, truth_detector):

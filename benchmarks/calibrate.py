@@ -20,6 +20,7 @@ from pathlib import Path
 from time import perf_counter, process_time, sleep
 from typing import Any
 
+import cv2
 import numpy as np
 from geo_pose_training.data.synthetic import load_rigs, room_centre
 from scipy.spatial.transform import Rotation
@@ -35,7 +36,6 @@ from benchmarks.harness import (
     use_one_thread,
     write_json,
 )
-from benchmarks.pipeline import detect as detect_demo
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration.bundle.solver import adjust
 from geo_pose_ros.calibration.calibrate import Calibrated, calibrate, tracklets_of
@@ -49,6 +49,8 @@ from geo_pose_ros.calibration.verdict import judge
 from geo_pose_ros.calibration.watch import CalibrationWatch
 from geo_pose_ros.calibration.world import align_rig, lever_m
 from geo_pose_ros.demo.footage import fetch_footage
+from geo_pose_ros.detection import create_detector
+from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
@@ -64,8 +66,8 @@ from geo_pose_ros.simulation.motion import MotionClip, stature_m
 from geo_pose_ros.simulation.motion_files import load_motion
 from geo_pose_ros.simulation.recordings import START_NS, record_people
 from geo_pose_ros.simulation.walks import GRID_HZ, acted, headings, placed, walk_on_spot
-from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Intrinsics, Keypoints2D
+from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17
+from geo_pose_ros.types import Bodies3D, Camera, CameraRig, Frame, Intrinsics, Keypoints2D
 
 FPS = 30.0
 RIGS = ('h36m_S9', 'h36m_S11', 'pose2sim_demo')
@@ -468,12 +470,48 @@ def watch(data: Path, seeds: int) -> dict[str, Any]:
     return rows
 
 
+_DEMO_PERIOD_NS = 100_000_000
+
+
+def detect_demo(videos: tuple[Path, ...], rig: CameraRig) -> list[dict[str, Keypoints2D]]:
+    """Return the keypoints of the surest person of every set; detections are cached."""
+    cache = OUT / 'demo_keypoints.npz'
+    if not cache.exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(cache, **{path.stem: _marks(path) for path in videos})
+    stored = np.load(cache)
+    marks = {name: stored[name] for name in rig.names}
+    return [
+        {
+            name: Keypoints2D(name, i * _DEMO_PERIOD_NS, BLAZEPOSE33, found[i, None, :, :2], found[i, None, :, 2])
+            for name, found in marks.items()
+        }
+        for i in range(min(map(len, marks.values())))
+    ]
+
+
+def _marks(path: Path) -> FloatArray:
+    """Return x, y px and confidence (F, 33, 3) in a video, found at half its size."""
+    detector, capture = create_detector(DetectorConfig()), cv2.VideoCapture(str(path))
+    found: list[FloatArray] = []
+    while (read := capture.read())[0]:
+        half = cv2.resize(read[1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        frame = Frame(path.stem, len(found) * _DEMO_PERIOD_NS, half, 2)
+        seen = detector.detect({path.stem: frame}, {})[path.stem]
+        marks = np.full((len(BLAZEPOSE33), 3), (np.nan, np.nan, 0.0))
+        if len(seen.xy):
+            marks = np.concatenate([seen.xy[0], seen.confidence[0, :, None]], 1)
+        found.append(marks)
+    detector.close()
+    return np.stack(found)
+
+
 def demo(data: Path, seeds: int) -> dict[str, Any]:
     """The demo's footage: refined on its first 60 frames, judged on the last 40."""
     del data, seeds
     footage = fetch_footage(CACHE)
     rig = read_calibration(footage.calibration)
-    sets, _ = detect_demo(footage.videos, rig)
+    sets = detect_demo(footage.videos, rig)
     seen = {
         name: [replace(s[name], stamp_ns=START_NS + round(i * 1e9 / 60.0)) for i, s in enumerate(sets)]
         for name in rig.names

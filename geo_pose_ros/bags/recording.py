@@ -78,6 +78,7 @@ class Recording(AbstractContextManager['Recording']):
     Attributes:
         paths: of the bags.
         rig: None where there is none; ``rig_fault`` says why then.
+        not_in_rig: names of recorded cameras that the rig that was given lacks, sorted.
         cameras: names of those with images or keypoints, or in the rig, sorted.
         counts: messages per source.
         start_ns, end_ns: time of the first and last message.
@@ -103,6 +104,7 @@ class Recording(AbstractContextManager['Recording']):
             for name, source in topics.items():
                 self.counts[source] += reader.topics[name].count
         named = {source.camera for source in self.counts if source.camera}
+        self.not_in_rig = tuple(sorted(named - set(rig.names))) if rig is not None else ()
         self.cameras = tuple(sorted(named | set(self.rig.names if self.rig is not None else ())))
         filled = [reader for reader in self._readers if reader.end_ns]
         self.start_ns = min((reader.start_ns for reader in filled), default=0)

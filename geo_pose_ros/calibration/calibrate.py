@@ -213,7 +213,7 @@ def tracklets_of(
         )
     stamps = [k.stamp_ns for seen in keypoints.values() for k in seen]
     if not stamps:
-        raise RefusalError('The recording holds no keypoints;', 'record people, or the cameras\' images.')
+        raise RefusalError('The recording holds no keypoints', 'Record people, or the cameras\' images.')
     tracklets = {
         name: link_detections(keypoints[name], min(stamps) + rig[name].clock.offset_ns, config)
         if keypoints.get(name) else []
@@ -222,8 +222,8 @@ def tracklets_of(
     empty = [name for name, found in tracklets.items() if not found]
     if empty:
         raise RefusalError(
-            f'No person is seen for a few images on end by {", ".join(empty)};',
-            'let people walk where every camera sees them, or leave the camera out with --cameras.',
+            f'No person is seen for a few images on end by {", ".join(empty)}',
+            'Let people walk where every camera sees them, or leave the camera out with --cameras.',
         )
     return tracklets
 

@@ -39,7 +39,7 @@ def calibrate_together(
         in_time = _by_clocks_alone(recording, rig, task, number) if task.sync else recording
         stamps = [k.stamp_ns for seen in in_time.values() for k in seen]
         if not stamps:
-            raise RefusalError(f'Recording {number} holds no keypoints;', 'leave it out, or record people.')
+            raise RefusalError(f'Recording {number} holds no keypoints', 'Leave it out, or record people.')
         for name in joined:
             joined[name] += [
                 replace(k, stamp_ns=k.stamp_ns - min(stamps) + begin_ns) for k in in_time.get(name, ())

@@ -197,8 +197,8 @@ def scale_of(
     reach = everybody[0]
     if not np.isfinite(reach):
         raise RefusalError(
-            'The person seen longest is never seen from ankle to head, so that a stature gives no scale;',
-            'give --distance CAMERA CAMERA METRES instead.',
+            'The person seen longest is never seen from ankle to head, so that a stature gives no scale',
+            'Give --distance CAMERA CAMERA METRES instead.',
         )
     if source.stature_m is not None:
         return (source.stature_m - tape.beyond_m) / reach, f'the stature of {source.stature_m:g} m'
@@ -225,7 +225,7 @@ def upright_axis(xyz: FloatArray, person: IntArray) -> FloatArray:
             upright |= own & (length >= _UPRIGHT * np.percentile(length[own], 90))
     if upright.sum() < 3:
         raise RefusalError(
-            'Nobody is seen from feet to shoulders, so that up is unknown;', 'use --keep-world CAMERA.'
+            'Nobody is seen from feet to shoulders, so that up is unknown', 'Use --keep-world CAMERA.'
         )
     axes = axis[upright] / length[upright, None]
     mean = np.median(axes, axis=0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..findings import Severity, as_lines
-from ..rigs.files import in_words, read_calibration_file, write_calibration
+from ..findings import Finding, Severity, as_lines
+from ..lifting.canonical import UP_AXES
+from ..rigs.files import in_words, read_calibration_file, with_z_up, write_calibration
 from ..rigs.plausibility import check_rig
 from .flags import add_unit_argument
 
@@ -18,14 +19,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert.add_argument('source', type=Path, metavar='IN')
     convert.add_argument('target', type=Path, metavar='OUT', help='.yaml, .toml or .qca.txt')
     add_unit_argument(convert)
+    convert.add_argument(
+        '--up', choices=tuple(UP_AXES), help="axis of IN's world that points upwards; OUT's is turned so that z does",
+    )
     convert.add_argument('--overwrite', action='store_true', help='replace OUT')
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Convert the file, and print its cameras and what is improbable of them."""
     found = read_calibration_file(arguments.source, arguments.unit)
-    write_calibration(arguments.target, found.rig, overwrite=arguments.overwrite)
-    print(f'{arguments.target}: {len(found.rig)} cameras: {in_words(found.rig)}; read as {found.kind}')
-    improbable = (finding for finding in check_rig(found.rig) if finding.severity > Severity.OK)
+    rig = with_z_up(found.rig, arguments.up) if arguments.up else found.rig
+    write_calibration(arguments.target, rig, overwrite=arguments.overwrite)
+    print(f'{arguments.target}: {len(rig)} cameras: {in_words(rig)}; read as {found.kind}')
+    improbable = [finding for finding in check_rig(rig) if finding.severity > Severity.OK]
+    if found.up != 'z' and found.has_poses and not (arguments.up or improbable):
+        improbable.append(Finding(
+            Severity.OK, f'{found.kind} does not say which way is up; z is taken, which fits the images',
+            'If it is another axis, convert again with --up.', kind='up',
+        ))
     for line in as_lines((*found.findings, *improbable)):
         print(line)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BagError, ConfigError
+from ..findings import Severity, as_lines
 from ..view.settings import ExportConfig, ViewConfig
 from ..view.stage import serve
 from .flags import add_rig_arguments, add_settings, rig_from_arguments, settings_from
@@ -44,11 +45,17 @@ def run(arguments: argparse.Namespace) -> None:
 
         view_live(config, arguments.node, rig)
     elif arguments.export:
+        from ..bags.recording import BODIES
+        from ..rigs.plausibility import check_rig
         from ..view.export import export_page
+        from ..view.playback import find_missing
 
         with _recording(arguments.bags, rig) as recording:
             size = export_page(recording, arguments.export, settings_from(ExportConfig, arguments, ViewConfig))
-        print(f'{arguments.export}: {size / 1e6:.1f} MB')
+            of_rig = check_rig(recording.rig) if recording.rig is not None else ()
+            # Which way is up, the people on the page show.
+            found = [*find_missing(recording, BODIES), *(finding for finding in of_rig if finding.kind != 'up')]
+        print(*as_lines(found, least=Severity.WARNING), f'{arguments.export}: {size / 1e6:.1f} MB', sep='\n')
     else:
         for path in arguments.bags:
             if not path.exists():

@@ -27,7 +27,8 @@ NO_BODIES = Finding(Severity.ERROR, 'There are no bodies in this recording.',
                     'If it holds images or keypoints, make them: geo_pose process BAG --out RESULT', PEOPLE, 'none')
 _GOOD = Finding(Severity.OK, 'Nothing stands out: every camera delivers and sees the bodies, agrees with the others '
                              'and keeps time, and bones keep their lengths.')
-_CALIBRATE = 'run geo_pose calibrate (of a node: the service ~/calibrate), and fix its mount.'
+# What a calibration needs, s, with what is lost to its judgement; see calibration/settings.py.
+_TO_CALIBRATE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +264,8 @@ def _sights(report: RecordingReport, config: ReportConfig, name_time: TimeName) 
             yield Finding(
                 Severity.ERROR,
                 f'finds people, but not where the others see them in {n - camera.matched} of {n} sets.',
-                f'It was moved far, or its calibration is wrong or another camera\'s: {_CALIBRATE}', where, CALIBRATION,
+                f'It was moved far, or its calibration is wrong or another camera\'s: {_calibrate(report)}', where,
+                CALIBRATION,
             )
 
 
@@ -286,7 +288,7 @@ def _residuals(report: RecordingReport, config: ReportConfig, name_time: TimeNam
     where = where_is(high[0].name) if len(high) == 1 else RIG
     yield Finding(
         Severity.WARNING, text,
-        'geo_pose calibrate refines a rig from the people in a recording; where the images below show the '
+        'geo_pose calibrate refines a rig from half a minute of somebody who walks; where the images below show the '
         'detector wrong, better light or another detector helps.', where, CALIBRATION if one_sided else 'detector',
     )
 
@@ -316,7 +318,7 @@ def _outlier(
         )
     return Finding(
         Severity.WARNING if mm < config.error_mm else Severity.ERROR, f'{text}.',
-        f'It was moved, or its calibration is wrong: {_CALIBRATE}', where, CALIBRATION,
+        f'It was moved, or its calibration is wrong: {_calibrate(report)}', where, CALIBRATION,
     )
 
 
@@ -326,7 +328,7 @@ def _unmatched(report: RecordingReport, config: ReportConfig) -> _Found:
             yield Finding(
                 Severity.WARNING, f'{camera.unmatched:.0%} of the people that it finds are none of the bodies.',
                 'Bystanders, reflections, or people that no other camera sees. If the images show the same person, the '
-                'camera was moved far: run geo_pose calibrate.', where_is(camera.name), 'unmatched',
+                f'camera was moved far: {_calibrate(report)}', where_is(camera.name), 'unmatched',
             )
 
 
@@ -350,6 +352,13 @@ def exchanged_sides(share: float, camera: str, kind: str) -> Finding:
         'a face; another detector (pipeline.detector.profile accurate) helps, or one that these cameras '
         'taught (geo_pose retrain --detector).', where_is(camera), kind,
     )
+
+
+def _calibrate(report: RecordingReport) -> str:
+    """Return what to do about a calibration, from this recording if it is long enough for that."""
+    seen_s = report.duration_s * report.with_bodies / max(report.sets, 1)
+    record = 'record half a minute of somebody who walks through all views, ' if seen_s < _TO_CALIBRATE_S else ''
+    return f'{record}run geo_pose calibrate (of a node: the service ~/calibrate), and fix its mount.'
 
 
 def _far(mm: float, px: float) -> str:

@@ -33,7 +33,8 @@ def intrinsics_from_camera_info(message: Message, camera: str) -> Intrinsics:
     if not K.any():
         raise CalibrationError(
             f"Camera '{camera}': camera_info has K = 0; the driver is uncalibrated. "
-            'Calibrate it or give a rig file with rig:=...'
+            'Calibrate it, give a rig file (node: rig:=FILE, commands: --rig FILE), or find all of it from people: '
+            'geo_pose calibrate --from-scratch --focal-guess.'
         )
     model = str(message.distortion_model)
     if not model and not D.any():

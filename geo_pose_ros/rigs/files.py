@@ -21,7 +21,7 @@ from ..errors import CalibrationError
 from ..findings import Severity
 from ..types import CameraRig
 from .formats.colmap import parse_colmap
-from .formats.common import Calibration, Tree, name_file, read_cameras, ros_name
+from .formats.common import Calibration, Tree, name_file, read_cameras, ros_name, with_z_up
 from .formats.kalibr import is_kalibr, parse_kalibr
 from .formats.one_camera import is_one_camera, parse_one_camera
 from .formats.opencv import is_several, other_part, parse_several, tree_of_xml
@@ -36,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 
 __all__ = [
     'LENGTH_UNITS_M', 'Calibration', 'in_words', 'read_calibration', 'read_calibration_file', 'ros_name',
-    'write_calibration',
+    'with_z_up', 'write_calibration',
 ]
 
 _YAML = ('.yaml', '.yml')

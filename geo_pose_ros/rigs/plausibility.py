@@ -194,9 +194,18 @@ def _check_directions(rig: CameraRig, up: str) -> Iterator[Finding]:
             Severity.WARNING,
             f'{world}the images have their upper side towards {other_up} of the world (to {spread:.0f} degrees), but '
             f'lifter.up is {up}',
-            f'Set --pipeline.lifter.up={other_up} (node: pipeline.lifter.up), or make a world with a floor: geo_pose '
-            'calibrate --from-scratch. If cameras hang upside down or turned by 90 degrees, all is well.', kind='up',
+            f'{turn_world(other_up, len(rig))} If cameras hang upside down or turned by 90 degrees, all is well.',
+            kind='up',
         )
+
+
+def turn_world(up: str, num_cameras: int) -> str:
+    """Return what to do where ``up`` points upwards in the world of a rig, and not z."""
+    floor = ', or make a world with a floor from people who walk: geo_pose calibrate --from-scratch'
+    return (
+        f'Set --pipeline.lifter.up={up} (node: pipeline.lifter.up), or turn the world of the file: geo_pose rig '
+        f'convert IN OUT.yaml --up={up}{floor if num_cameras > 1 else ""}.'
+    )
 
 
 def _other_up(above: FloatArray, up: str) -> str:

@@ -181,4 +181,11 @@ def find_missing(recording: Recording, *needed: str) -> list[Finding]:
     if recording.rig is None:
         found.append(Finding(Severity.WARNING, 'There is no rig, so that cameras cannot be judged. '
                              f'{recording.rig_fault}', 'Give the calibration with --rig RIG.yaml.'))
+    elif recording.not_in_rig:
+        nothing = len(recording.not_in_rig) + len(recording.rig) == len(recording.cameras)
+        found.append(Finding(
+            Severity.ERROR if nothing else Severity.WARNING,
+            f'The rig has no camera {", ".join(map(repr, recording.not_in_rig))}; it has: '
+            f'{", ".join(recording.rig.names)}.', 'Name its cameras as the recording does.', 'rig', 'names',
+        ))
     return found + [_MISSING[kind] for kind in needed if not recording.has(kind)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -276,10 +277,24 @@ def test_a_calibration_that_is_none_is_refused_alike(run, kind):
         ('process', 'bag', '--rig', 'calibration.yml', '--out', 'out'),
         ('calibrate', 'bag', '--rig', 'calibration.yml', '--out', 'out.yaml'),
         ('report', 'bag', '--rig', 'calibration.yml', '--out', 'out'),
+        ('view', 'bag', '--rig', 'calibration.yml', '--export', 'out'),
         ('doctor', '--rig', 'calibration.yml'),
     ):
         status, said = run(*command)
         assert status == 2 and f"'calibration.yml': {words}" in said, command
+
+
+def test_a_rig_of_cameras_of_other_names_is_named_by_all(run):
+    write_bag(images)
+    rig = CameraRig(tuple(dataclasses.replace(c, name=c.name.replace('cam', 'eye')) for c in small_rig().cameras))
+    write_calibration(Path('rig.yaml'), rig)
+    for words in (
+        ('process', 'bag', '--rig', 'rig.yaml', '--out', 'out'),
+        ('calibrate', 'bag', '--rig', 'rig.yaml', '--out', 'new.yaml'),
+        ('report', 'bag', '--rig', 'rig.yaml', '--out', 'out.html'),
+        ('view', 'bag', '--rig', 'rig.yaml', '--export', 'out.html'),
+    ):
+        assert "The rig has no camera 'cam0'" in run(*words)[1], words
 
 
 @pytest.mark.skipif(not CASES.exists(), reason='the shared cases are not beside the repository')

@@ -10,9 +10,10 @@ from geo_pose_ros import cli
 from geo_pose_ros.evaluation.quality import ObservedSet
 from geo_pose_ros.evaluation.verdict import RecentVerdict
 from geo_pose_ros.geometry.rigid import compose, invert
+from geo_pose_ros.lifting.canonical import UP_AXES
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.rigs.files import write_calibration
+from geo_pose_ros.rigs.files import read_calibration, with_z_up, write_calibration
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.simulation.recordings import write_keypoints_bag
 from geo_pose_ros.simulation.scenario import Scenario, build
@@ -115,6 +116,9 @@ def test_a_rig_that_cannot_be_is_named_by_all_that_read_it(right, fault, tmp_pat
     assert words in run(capsys, 'rig', 'convert', path, str(tmp_path / 'rig.toml'))[1]
     write_keypoints_bag(tmp_path / 'bag', rig, recorded)
     assert words in run(capsys, 'info', str(tmp_path / 'bag'))[1]
+    if words != '-y of the world':
+        # Which way is up, the page asks the people in it.
+        assert words in run(capsys, 'view', str(tmp_path / 'bag'), '--export', str(tmp_path / 'page.html'))[1]
     for name in rig.names:
         video = cv2.VideoWriter(str(tmp_path / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 25.0, (1280, 960))
         video.write(np.zeros((960, 1280, 3), np.uint8))
@@ -122,6 +126,29 @@ def test_a_rig_that_cannot_be_is_named_by_all_that_read_it(right, fault, tmp_pat
     videos = [str(tmp_path / f'{name}.mp4') for name in rig.names]
     run(capsys, 'import', '--videos', *videos, '--calibration', path, '--out', str(tmp_path / 'imported'))
     assert words in caplog.text
+
+
+def test_a_world_of_which_another_axis_is_up_is_turned_on_request(right, tmp_path, capsys):
+    """The advice, followed: nothing more is said, and z is up."""
+    rig, _ = FAULTS['a camera is the world'][0](*right)
+    write_calibration(tmp_path / 'rig.toml', rig)
+    path, turned = str(tmp_path / 'rig.toml'), tmp_path / 'turned.yaml'
+    _, said = run(capsys, 'rig', 'convert', path, str(tmp_path / 'as_it_is.yaml'))
+    assert 'geo_pose rig convert IN OUT.yaml --up=-y' in said
+    assert run(capsys, 'rig', 'convert', path, str(turned), '--up=-y') == (
+        0, f'{turned}: 4 cameras: cam00, cam01, cam02, cam03; read as a calibration of Pose2Sim\n')
+    for before, after in zip(rig.cameras, read_calibration(turned).cameras, strict=True):
+        # (x, y, z) -> (x, z, -y)
+        np.testing.assert_allclose(after.cam_from_world @ (1.0, 3.0, -2.0, 1.0), before.cam_from_world @ (1, 2, 3, 1),
+                                   atol=1e-9)
+
+
+@pytest.mark.parametrize('up', UP_AXES)
+def test_any_axis_becomes_z(right, up):
+    rig, turned = right[0], with_z_up(right[0], up)
+    for before, after in zip(rig.cameras, turned.cameras, strict=True):
+        np.testing.assert_allclose(after.cam_from_world[:, 2], before.cam_from_world[:, :3] @ UP_AXES[up], atol=1e-12)
+        assert np.linalg.det(after.cam_from_world[:, :3]) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(('frame_id', 'words'), [('', 'names no frame'), ('default_cam', "same frame 'default_cam'")])

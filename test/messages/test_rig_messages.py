@@ -65,7 +65,8 @@ def test_camera_info_without_lens_is_a_pinhole_and_others_are_refused(library):
         intrinsics_from_camera_info(library.make(INFO, width=640, height=480), 'left')
     assert str(caught.value) == (
         "Camera 'left': camera_info has K = 0; the driver is uncalibrated. "
-        'Calibrate it or give a rig file with rig:=...'
+        'Calibrate it, give a rig file (node: rig:=FILE, commands: --rig FILE), or find all of it from people: '
+        'geo_pose calibrate --from-scratch --focal-guess.'
     )
     message = camera_info_from_intrinsics(library.make, intrinsics(), 0, 'f')
     for message.distortion_model in ('thin_prism', ''):

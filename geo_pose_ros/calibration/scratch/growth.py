@@ -112,8 +112,8 @@ def _grow(
         )
         if not people:
             raise RefusalError(
-                f'The cameras {", ".join(known.names)} agree about no person;',
-                'record one person who walks where they overlap.',
+                f'The cameras {", ".join(known.names)} agree about no person',
+                'Record one person who walks where they overlap.',
             )
         views = view_people(people, known, time_s)
         quick = replace(config.adjust, intrinsics='fixed', drift=False)

@@ -280,8 +280,8 @@ class RayMeeting:
         )
         if mistake is None:
             return Finding(Severity.ERROR, f'{what}: unit, axes or cameras exchanged?',
-                           'Do the cameras see the same people? Then calibrate again: geo_pose calibrate '
-                           '--from-scratch.', 'rig', 'rays')
+                           'Do the cameras see the same people? Then calibrate again, from half a minute of somebody '
+                           'who walks: geo_pose calibrate --from-scratch.', 'rig', 'rays')
         return Finding(Severity.ERROR, f'{what}: {mistake.what}', mistake.remedy, 'rig', 'rays')
 
 

@@ -15,6 +15,7 @@ from ...findings import Finding, Severity
 from ...geometry.body_frame import world_from_body
 from ...geometry.stats import nan_mean, nan_median
 from ...lifting.canonical import UP_AXES
+from ...rigs.plausibility import turn_world
 from ...skeleton import BODY17
 from ...types import CameraRig
 from ..quality import ObservedSet, measured
@@ -39,7 +40,6 @@ _LEGS, _ARMS = (
     np.array([[BODY17.index(f'{side}_{joint}') for joint in limb] for side in ('left', 'right')])
     for limb in (('hip', 'knee', 'ankle'), ('shoulder', 'elbow', 'wrist'))
 )
-_MAKE_WORLD = 'make a world with a floor from the people: geo_pose calibrate --from-scratch'
 
 
 class WorldCheck:
@@ -53,7 +53,7 @@ class WorldCheck:
             up: the axis of the world that points upwards, as `lifter.up`.
             of_rig: what ``check_rig`` says of the cameras.
         """
-        self._up = up
+        self._up, self._num_cameras = up, len(rig)
         self._of_rig = [replace(finding, where='rig') for finding in of_rig if finding.severity]
         # Where a camera is the origin, nobody knows the floor.
         self._has_floor = min(float(np.linalg.norm(camera.position_m)) for camera in rig.cameras) > _AT_ORIGIN_M
@@ -87,7 +87,7 @@ class WorldCheck:
     def _check_up(self, xyz: FloatArray, along: FloatArray, up: FloatArray) -> Iterator[Finding]:
         cosine = float(along @ up)
         best = max(UP_AXES, key=lambda name: float(along @ UP_AXES[name]))
-        remedy = f'Set --pipeline.lifter.up={best} (node: pipeline.lifter.up), or {_MAKE_WORLD}.'
+        remedy = turn_world(best, self._num_cameras)
         if cosine < -_OTHER:
             yield Finding(Severity.ERROR, f'People are upside down: they stand along {best} of the world, and '
                           f'{self._up} is up', f'{remedy} Images upside down must be turned.', 'rig', 'up')
@@ -99,7 +99,8 @@ class WorldCheck:
             if feet < -_BELOW_M:
                 yield Finding(
                     Severity.WARNING, f'People walk {-float(feet):.1f} m below the floor, the plane {self._up} = 0',
-                    f'If the floor matters (lifter.floor, RViz), {_MAKE_WORLD}; or move the origin to the floor.',
+                    'If the floor matters (lifter.floor, RViz), make a world with a floor from people who walk: '
+                    'geo_pose calibrate --from-scratch; or move the origin to the floor.',
                     'rig', 'floor',
                 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -14,6 +14,8 @@ import numpy as np
 from ...arrays import FloatArray
 from ...errors import CalibrationError, GeoPoseError
 from ...findings import Finding, Severity
+from ...geometry.rigid import compose, invert
+from ...lifting.canonical import UP_AXES
 from ...messages.transforms import optical_frame_id
 from ...types import Camera, CameraRig, Intrinsics
 
@@ -41,6 +43,17 @@ class Calibration:
     up: Up = 'unknown'
     findings: tuple[Finding, ...] = ()
     has_poses: bool = True
+
+
+def with_z_up(rig: CameraRig, up: str) -> CameraRig:
+    """Return the cameras in a world that is turned by quarters so that its axis ``up`` (of UP_AXES) becomes z."""
+    z = np.array(UP_AXES[up])
+    x = np.array(UP_AXES['y' if up.endswith('x') else 'x'])
+    turned_from_world = np.column_stack([np.stack([x, np.cross(z, x), z]), np.zeros(3)])
+    return CameraRig(tuple(
+        replace(camera, cam_from_world=compose(camera.cam_from_world, invert(turned_from_world)))
+        for camera in rig.cameras
+    ), rig.world_frame_id)
 
 
 def read_cameras(

@@ -9,11 +9,9 @@ import numpy as np
 from ...errors import CalibrationError
 from ...findings import Finding, Severity
 from ...types import Camera, Intrinsics
-from .common import Calibration, Tree, read_cameras, ros_camera
+from .common import Calibration, Tree, read_cameras, ros_camera, with_z_up
 
 _CM = 100.0
-# The file's world, whose y is down, from one whose z is up.
-_FILE_FROM_WORLD = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
 
 def is_panoptic(tree: Tree) -> bool:
@@ -32,7 +30,7 @@ def parse_panoptic(tree: Tree) -> Calibration:
         ((str(entry.get('name', number)), entry) for number, entry in enumerate(tree['cameras'])), _camera
     )
     turned = Finding(Severity.OK, 'y is down in the file; the world is turned so that z is up: (x, y, z) -> (x, z, -y)')
-    return Calibration(rig, 'a calibration of Panoptic Studio', 'z', (*findings, turned))
+    return Calibration(with_z_up(rig, '-y'), 'a calibration of Panoptic Studio', 'z', (*findings, turned))
 
 
 def _camera(name: str, entry: Tree) -> Camera:
@@ -42,4 +40,4 @@ def _camera(name: str, entry: Tree) -> Camera:
     t = np.array(entry['t'], float).ravel() / _CM
     if t.shape != (3,):
         raise CalibrationError(f't has {t.size} numbers, expected 3.')
-    return ros_camera(name, lens, np.column_stack([np.array(entry['R'], float).reshape(3, 3) @ _FILE_FROM_WORLD, t]))
+    return ros_camera(name, lens, np.column_stack([np.array(entry['R'], float).reshape(3, 3), t]))

@@ -240,7 +240,7 @@ def test_an_uncalibrated_camera_costs_only_itself(transforms: list[Callable[[Any
         assert w.reported('camera cam1', 'no camera_info came yet').level == b'\x02'
         for fault, words in (
             (_unknown_model, "camera_info: Unknown distortion model 'division'"),
-            (_zero_k, 'camera_info has K = 0; the driver is uncalibrated. Calibrate it or give a '),
+            (_zero_k, 'camera_info has K = 0; the driver is uncalibrated. Calibrate it, give a '),
         ):
             w.cameras.info['cam1'] = partial(fault, w.cameras)
             w.reported('rig', f"Camera 'cam1': {words}")

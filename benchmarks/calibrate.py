@@ -356,31 +356,40 @@ def recordings(data: Path, seeds: int) -> dict[str, Any]:
     """Whatever is recorded, calibrate does no harm: what is written, and how it fares with another walk."""
     rows: list[dict[str, Any]] = []
     for number in range(40 * seeds // 3):
-        kind, rig, start, centre, seen, task = recording(data, number)
-        row: dict[str, Any] = {'number': number, 'kind': kind, 'images': max(len(images) for images in seen.values())}
-        rows.append(row)
-        try:
-            found = calibrate(seen, start, task)
-            row['refusal'] = found.refusal.what if found.refusal else ''
-        except CalibrationError as error:
-            row['refusal'] = str(error)
-        if row['refusal']:
-            print(json.dumps(row), flush=True)
-            continue
-        tally = Tally()
-        tally.add(found, rig, centre)
-        row |= {key: tally.result()[key] for key in ('rotation_deg', 'position_mm', 'inside_95')}
-        row['scale_percent'] = round(100.0 * (tally.scale[0] - 1.0), 2)
-        if found.given is not None:
-            rng = np.random.default_rng([number, 20])
-            fresh = record(rig, [walker(walking_clips(data), rng, 20.0) + centre], rng)
-            views = sight_people(tracklets_of(fresh, rig, _QUICK), rig, _QUICK).views(synchronous(rig))
-            rigs = synchronous(start), synchronous(found.rig)
-            row['left_out_px'] = [round(judge(r, views).score_px, 2) for r in rigs]
-            own = size_ratios(found.sizes_before, found.sizes)
-            other = size_ratios(*(people_sizes(r, views, 1) for r in rigs))
-            row['size_percent'] = (100.0 * (np.concatenate([own, other]) - 1.0)).round(2).tolist()
-        print(json.dumps(row), flush=True)
+        rows.append(calibrated_recording(data, number))
+        print(json.dumps(rows[-1]), flush=True)
+    return of_recordings(rows)
+
+
+def calibrated_recording(data: Path, number: int) -> dict[str, Any]:
+    """Return the row of one recording: why it is refused, or how its rig fares."""
+    kind, rig, start, centre, seen, task = recording(data, number)
+    row: dict[str, Any] = {'number': number, 'kind': kind, 'images': max(len(images) for images in seen.values())}
+    try:
+        found = calibrate(seen, start, task)
+        row['refusal'] = found.refusal.what if found.refusal else ''
+    except CalibrationError as error:
+        row['refusal'] = str(error)
+    if row['refusal']:
+        return row
+    tally = Tally()
+    tally.add(found, rig, centre)
+    row |= {key: tally.result()[key] for key in ('rotation_deg', 'position_mm', 'inside_95')}
+    row['scale_percent'] = round(100.0 * (tally.scale[0] - 1.0), 2)
+    if found.given is not None:
+        rng = np.random.default_rng([number, 20])
+        fresh = record(rig, [walker(walking_clips(data), rng, 20.0) + centre], rng)
+        views = sight_people(tracklets_of(fresh, rig, _QUICK), rig, _QUICK).views(synchronous(rig))
+        rigs = synchronous(start), synchronous(found.rig)
+        row['left_out_px'] = [round(judge(r, views).score_px, 2) for r in rigs]
+        own = size_ratios(found.sizes_before, found.sizes)
+        other = size_ratios(*(people_sizes(r, views, 1) for r in rigs))
+        row['size_percent'] = (100.0 * (np.concatenate([own, other]) - 1.0)).round(2).tolist()
+    return row
+
+
+def of_recordings(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the worst of all recordings whose rig is written, and every row."""
     written = [row for row in rows if not row['refusal']]
     refined, scratched = ([r for r in written if ('left_out_px' in r) == was] for was in (True, False))
 
@@ -395,7 +404,7 @@ def recordings(data: Path, seeds: int) -> dict[str, Any]:
         'scratch_position_max_mm': worst('position_mm', scratched),
         'scale_stature_max_percent': worst('scale_percent', [r for r in scratched if 'stature' in r['kind']]),
         'scale_distance_max_percent': worst('scale_percent', [r for r in scratched if 'distance' in r['kind']]),
-        'each': rows,
+        'each': list(rows),
     }
 
 

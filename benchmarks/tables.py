@@ -53,6 +53,12 @@ CALIBRATION_ASKED = (
     ('ring of twelve, from scratch, position, mm', ('ring', 'scratch', 'position_mm'), 15.0, False),
     ('ring of twelve, from scratch, s of one core', ('ring', 'scratch', 'cpu_s'), 180.0, False),
     ('ring of twelve, memory, GB', ('ring', 'peak_memory_gb'), 1.5, False),
+    ('recordings, size of people without a length, worst, %', ('recordings', 'size_change_max_percent'), 1.0, False),
+    ('recordings, rigs worse for another walk', ('recordings', 'left_out_grew'), 0, False),
+    ('recordings, inside 95 %', ('recordings', 'inside_95'), 0.90, True),
+    ('recordings, from scratch, position, worst rig, mm', ('recordings', 'scratch_position_max_mm'), 10.0, False),
+    ('recordings, scale from a stature, worst, %', ('recordings', 'scale_stature_max_percent'), 1.0, False),
+    ('recordings, scale from a distance, worst, %', ('recordings', 'scale_distance_max_percent'), 0.3, False),
 )
 
 
@@ -152,6 +158,12 @@ def calibration(r: Mapping[str, Any]) -> list[str]:
         'Written by `python benchmarks/tables.py`.', '', *asked_table(CALIBRATION_ASKED, r),
         *named_table(cases, CALIBRATION_COLUMNS),
     ]
+    if 'recordings' in r:
+        found = r['recordings']
+        lines += [
+            f'Recordings of 1.5 to 60 s, one to three people, right and wrong lenses: {found["recordings"]}.',
+            f'A rig came of {found["written"]}, the others were refused.', '',
+        ]
     if 'peers' in r:
         columns = {
             'rotation_deg': 'rotation, deg RMS', 'position_mm': 'position, mm RMS', 'held_out_px': 'kept aside, px',

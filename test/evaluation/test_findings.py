@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from geo_pose_ros.arrays import NS_PER_S
 from geo_pose_ros.evaluation.findings import COMPUTED, find_outlier_runs, find_problems
 from geo_pose_ros.evaluation.report import Series
 from geo_pose_ros.evaluation.settings import ReportConfig
@@ -69,6 +70,15 @@ def said(report):
 def test_nothing_wrong_is_one_good_word():
     [(severity, text, remedy)] = said(sound())
     assert severity == Severity.OK and text.startswith('Nothing stands out') and remedy == ''
+
+
+def test_of_a_short_recording_the_advice_is_to_record_more():
+    """Calibrate would refuse it."""
+    short = off_by(14.0)
+    long = replace(short, end_ns=short.start_ns + 30 * NS_PER_S)
+    [[(_, _, of_short)], [(_, _, of_long)]] = said(short), said(long)
+    assert 'wrong: record half a minute of somebody who walks through all views, run geo_pose calibrate' in of_short
+    assert 'wrong: run geo_pose calibrate' in of_long
 
 
 @pytest.mark.parametrize(

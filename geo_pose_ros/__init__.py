@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .scene.scene import Scene as Scene
     from .scene.scene import SceneResult as SceneResult
     from .scene.settings import PipelineConfig as PipelineConfig
+    from .session.folder import load as load
+    from .session.run import run as run
     from .skeleton import BODY17 as BODY17
     from .skeleton import Skeleton as Skeleton
     from .skeleton import get_skeleton as get_skeleton
@@ -46,8 +48,8 @@ _PUBLIC = {
     'PipelineConfig': 'scene.settings', 'PipelineResult': 'pipeline', 'PosePipeline': 'pipeline',
     'Recorded': 'bags.recording', 'Recording': 'bags.recording', 'Scene': 'scene.scene',
     'SceneResult': 'scene.scene', 'Skeleton': 'skeleton', 'calibrate': 'calibration.calibrate',
-    'get_skeleton': 'skeleton', 'load_rig': 'rigs.rig_file', 'process_bag': 'bags.process',
-    'read_calibration': 'rigs.files',
+    'get_skeleton': 'skeleton', 'load': 'session.folder', 'load_rig': 'rigs.rig_file', 'process_bag': 'bags.process',
+    'read_calibration': 'rigs.files', 'run': 'session.run',
 }
 __all__ = sorted(_PUBLIC)
 

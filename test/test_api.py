@@ -14,7 +14,8 @@ import geo_pose_ros
 NAMES = [
     'BODY17', 'Bodies3D', 'CalibrateTask', 'Camera', 'CameraRig', 'ClockModel', 'Frame', 'FrameSet', 'GeoPoseError',
     'Intrinsics', 'Keypoints2D', 'PipelineConfig', 'PipelineResult', 'PosePipeline', 'Recorded', 'Recording', 'Scene',
-    'SceneResult', 'Skeleton', 'calibrate', 'get_skeleton', 'load_rig', 'process_bag', 'read_calibration',
+    'SceneResult', 'Skeleton', 'calibrate', 'get_skeleton', 'load', 'load_rig', 'process_bag', 'read_calibration',
+    'run',
 ]
 
 

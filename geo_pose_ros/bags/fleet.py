@@ -121,6 +121,7 @@ class Outcome:
         reprojection_px: median, NaN if nothing was reprojected.
         seconds: that it took.
         fingerprint: of the job.
+        headline: of the verdict; '' where none was made.
     """
 
     bag: str
@@ -131,6 +132,7 @@ class Outcome:
     reprojection_px: float = float('nan')
     seconds: float = 0.0
     fingerprint: str = ''
+    headline: str = ''
 
 
 def bag_state(bag: Path) -> list[tuple[str, int, int]]:

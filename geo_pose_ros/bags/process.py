@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +41,9 @@ from ..rigs.settings import (
 )
 from ..rigs.topics import CameraChoice, CameraTopics
 from ..runner import MessageReader, SetRunner
-from ..scene.settings import PipelineConfig, SyncConfig
+from ..scene.bodies import MeasuredBodies
+from ..scene.settings import PipelineConfig, SmoothingConfig, SyncConfig
+from ..scene.smoother import smooth_people
 from ..scene.sync import DROP_CAUSES, DropCause, FrameCounts, FrameSynchronizer, StampedSet
 from ..settings import setting
 from ..skeleton import SKELETONS, Skeleton, get_skeleton
@@ -76,6 +78,7 @@ class ProcessConfig:
 
     sync: SyncConfig = field(default_factory=SyncConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     tracking_frame: str = setting('', TRACKING_FRAME)
     transforms: TransformConfig = field(default_factory=TransformConfig)
     cameras: tuple[str, ...] = setting((), 'Camera names; empty: all of the bag')
@@ -186,6 +189,8 @@ def process_bag(
             synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync, newest_wins=False)
             judged = ReportConfig(up=config.pipeline.lifter.up)
             sink = _BagSink(rig, pipeline.skeleton, writer, left_out, judged, stands=moving is None)
+            if config.smoothing.enabled:
+                sink.smoothing = config.smoothing
             runner = SetRunner(pipeline, read, sink, moving, synchronizer.use_clocks)
             sets = synchronised(_frames(reader, cameras), synchronizer, cameras.values())
             for number, found in enumerate(sets):
@@ -252,6 +257,9 @@ class _BagSink:
         self._reasons: dict[str, str] = {}
         self._last_ns = 0
         self._summary = ProcessSummary()
+        # Where results are smoothed, what waits for the end: measured bodies, and the set.
+        self.smoothing: SmoothingConfig | None = None
+        self._held: list[tuple[MeasuredBodies, ObservedSet]] = []
         # Nothing is compared with cameras that move.
         self._statistics = RecordingStatistics(skeleton, rig if stands else None, judged)
 
@@ -263,7 +271,11 @@ class _BagSink:
             self._last_ns = found.stamp_ns
             self._write(found.stamp_ns, result)
             self._count(result)
-            self._statistics.add_set(ObservedSet(result.bodies.stamp_ns, result.keypoints, result.bodies))
+            seen = ObservedSet(result.bodies.stamp_ns, result.keypoints, result.bodies)
+            if self.smoothing is None or result.scene.measured is None:
+                self._write_bodies(seen)
+            else:
+                self._held.append((result.scene.measured, seen))
 
     def unplaced(self, faults: Mapping[str, TransformError]) -> None:
         """Count the frames of moving cameras whose poses are not known."""
@@ -282,6 +294,7 @@ class _BagSink:
         summary.dropped_frames = {n: causes for n, causes in synchronizer.counts.drops.items() if causes}
         if not summary.sets:
             raise FrameError(f"Not one frame of bag '{bag}' is usable. {self._first_error}".rstrip())
+        self._write_smoothed()
         summary.verdict = verdict_of(self._statistics.report(), self._judged, noted=self._noted(synchronizer.counts))
         self._write_diagnostics()
         return summary
@@ -356,11 +369,27 @@ class _BagSink:
         for name, keypoints in result.keypoints.items():
             cloud = keypoints_to_cloud(self._make, keypoints, self._rig[name].frame_id)
             self._send(f'{NODE}/keypoints/{name}', cloud, stamp_ns)
-        self._send(f'{NODE}/bodies', bodies_to_cloud(self._make, result.bodies), stamp_ns)
-        self._send(f'{NODE}/details', details_to_cloud(self._make, result.bodies), stamp_ns)
-        markers = bodies_to_markers(self._make, result.bodies, self._previous_ids)
+
+    def _write_bodies(self, seen: ObservedSet) -> None:
+        """Write and judge the bodies of a set."""
+        bodies, stamp_ns = seen.bodies, seen.bodies.stamp_ns
+        self._send(f'{NODE}/bodies', bodies_to_cloud(self._make, bodies), stamp_ns)
+        self._send(f'{NODE}/details', details_to_cloud(self._make, bodies), stamp_ns)
+        markers = bodies_to_markers(self._make, bodies, self._previous_ids)
         self._send(f'{NODE}/markers', markers, stamp_ns)
-        self._previous_ids = result.bodies.body_ids.tolist()
+        self._previous_ids = bodies.body_ids.tolist()
+        self._statistics.add_set(seen)
+
+    def _write_smoothed(self) -> None:
+        """Smooth what waits for it, and write it."""
+        if self.smoothing is None or not self._held:
+            return
+        measured, sets = zip(*self._held, strict=True)
+        smoothed = smooth_people(measured, [seen.bodies for seen in sets], self.smoothing)
+        for seen, bodies in zip(sets, smoothed, strict=True):
+            self._write_bodies(replace(seen, bodies=bodies))
+        self._summary.bodies = sum(map(len, smoothed))
+        self._summary.sets_with_bodies = sum(len(bodies) > 0 for bodies in smoothed)
 
     def _write_diagnostics(self) -> None:
         """Write what the whole run was like, with the names that the node uses."""

@@ -1,10 +1,12 @@
-"""Tracks as Bodies3D."""
+"""Tracks as Bodies3D, and what a set measured of them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from ..arrays import IntArray
+from ..arrays import FloatArray, IntArray
 from ..fusion.estimate import Estimate
 from ..skeleton import Skeleton
 from ..types import Bodies3D
@@ -12,6 +14,46 @@ from .further import FurtherJoints
 from .kernels import tracks as kernels
 from .kernels.filters import JointStates
 from .tracks import Tracks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredBodies:
+    """The B people of one set as the solver measured them, those not confirmed too: what a smoother takes.
+
+    Attributes:
+        ids: (B,) of their tracks.
+        estimate: their joints.
+    """
+
+    ids: IntArray
+    estimate: Estimate
+
+    @property
+    def xyz(self) -> FloatArray:
+        """The joints (B, J, 3) m, NaN = not measured."""
+        return self.estimate.solution.xyz
+
+    @property
+    def covariance(self) -> FloatArray:
+        """The covariance (B, J, 3, 3) m^2 of ``xyz``."""
+        return self.estimate.solution.covariance
+
+    @property
+    def random_covariance(self) -> FloatArray:
+        """The part (B, J, 3, 3) m^2 of ``covariance`` that is new in every set."""
+        return self.estimate.solution.random_covariance
+
+    @property
+    def num_views(self) -> IntArray:
+        """The inlier views (B, J)."""
+        return np.asarray(self.estimate.solution.inlier.sum(0))
+
+    @property
+    def confidence(self) -> FloatArray:
+        """The mean confidence (B, J) of the inlier views, 0 without one."""
+        inlier = self.estimate.solution.inlier
+        summed = np.where(inlier, self.estimate.views.confidence, 0.0).sum(0)
+        return np.asarray(summed / np.maximum(inlier.sum(0), 1))
 
 
 def to_bodies(

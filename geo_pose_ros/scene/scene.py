@@ -21,7 +21,7 @@ from ..geometry.matrices import traces
 from ..lifting.lifter import PoseLifter
 from ..skeleton import BODY17, OUTPUTS, mirror_of
 from ..types import Bodies3D, CameraRig, ClockModel, Keypoints2D
-from .bodies import to_bodies
+from .bodies import MeasuredBodies, to_bodies
 from .body_lifter import BodyLifter
 from .bones import BoneLengths
 from .cameras.learner import CameraLearner
@@ -50,6 +50,7 @@ class SceneResult:
         cameras: what is known of each camera.
         unassigned: per camera that delivered, detections that belong to no body.
         owners: per camera that delivered, (P,) the id of the body that each detection is of, -1 for none.
+        measured: the people of this set before they are filtered; None where nothing was fused.
         stage_ms: wall time of undistort, associate, lift (with a lifter), solve and track.
     """
 
@@ -61,6 +62,7 @@ class SceneResult:
     unassigned: Mapping[str, int] = field(default_factory=dict)
     owners: Mapping[str, IntArray] = field(default_factory=dict)
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+    measured: MeasuredBodies | None = None
 
 
 class _Stages:
@@ -274,6 +276,7 @@ class Scene:
             cameras=dict(zip(names, self._cameras.states(), strict=True)),
             unassigned={name: starts[c + 1] - starts[c] - used[c] for name, c in delivered},
             owners={name: report.owners[starts[c] : starts[c + 1]] for name, c in delivered}, stage_ms=stages.ms,
+            measured=MeasuredBodies(self._tracks.ids[: len(measured)].copy(), measured.estimate),
         )
 
 

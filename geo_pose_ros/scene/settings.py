@@ -125,6 +125,43 @@ class CameraStateConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SmoothingConfig:
+    """How a whole recording is smoothed; see ``smoother``."""
+
+    enabled: bool = setting(False, 'Smooth with what comes later, offline: a Rauch-Tung-Striebel smoother')
+    max_gap_s: float = setting(
+        1.0, 'Gaps of a joint up to this long are bridged, with the covariance that they leave', unit='s', low=0.0,
+        high=10.0,
+    )
+    extend_s: float = setting(
+        0.1, 'A joint is there for so long before it was first measured, and after it was last measured', unit='s',
+        low=0.0, high=1.0,
+    )
+    lowpass_hz: float = setting(
+        0.0, 'Cut-off of a Butterworth filter, fourth order, both ways, on top; 0: none. 6 is usual for gait',
+        unit='Hz', low=0.0, high=100.0,
+    )
+    acceleration_noise: float = setting(
+        2.0, 'Process noise of a joint at rest: less than the filter\'s, as turns are known from both sides',
+        unit='m/s^2/sqrt(Hz)', low=0.01, high=100.0,
+    )
+    acceleration_noise_fast: float = setting(
+        5.0, 'Process noise of a joint whose measurements run away from its prediction', unit='m/s^2/sqrt(Hz)',
+        low=0.01, high=500.0,
+    )
+    alike_sets: float = setting(
+        2.0, 'Errors of a detector in successive sets are alike: so many sets count as one', low=1.0, high=100.0
+    )
+    join_s: float = setting(
+        2.0, 'Two people who are never there together are one if the second comes within this time of the end of the '
+        'first, near to it', unit='s', low=0.0, high=60.0,
+    )
+    join_m: float = setting(
+        0.4, 'How near, besides what somebody walks meanwhile', unit='m', low=0.0, high=5.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SceneConfig:
     """Everything between keypoints and bodies."""
 

@@ -14,13 +14,13 @@ from ..types import CameraRig
 from .bodies import SessionBodies
 from .video import write_video
 
-# Bags of a session: the images, what the pipeline made of them, and that smoothed.
-IMAGES, PROCESSED, SMOOTHED = 'images', 'processed', 'smoothed'
+# Bags of a session: the images, and what the pipeline made of them.
+IMAGES, PROCESSED = 'images', 'processed'
 REPORT, EXPORT = 'report.html', 'export'
 
 
 def bags_of(paths: Sequence[Path]) -> list[Path]:
-    """Return the bags that paths name: of a session's folder the smoothed results, else the results, and the images.
+    """Return the bags that paths name: of a session's folder the results and the images.
 
     Raises:
         BagError: if a path does not exist.
@@ -29,8 +29,8 @@ def bags_of(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise BagError(f"There is no session or bag at '{path}'. Give the folder of geo_pose run, or a bag.")
-        results = [path / name for name in (SMOOTHED, PROCESSED) if (path / name).exists()][:1]
-        bags += [*results, *([path / IMAGES] if (path / IMAGES).exists() else [])] if results else [path]
+        inside = [path / name for name in (PROCESSED, IMAGES) if (path / name).exists()]
+        bags += inside or [path]
     return bags
 
 

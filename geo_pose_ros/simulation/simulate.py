@@ -18,6 +18,7 @@ import numpy as np
 from ..arrays import NS_PER_S, FloatArray
 from ..pipeline import PosePipeline
 from ..ros.settings import NodeConfig
+from ..scene.bodies import MeasuredBodies
 from ..scene.cameras.states import CameraState
 from ..scene.sync import FrameSynchronizer, StampedSet
 from ..skeleton import BODY17
@@ -58,7 +59,7 @@ class SetRecord:
         stamps_ns: of its frames, by camera.
         bodies: what was published.
         cpu_ms: process CPU time of fuse; peak_bytes: memory it took at most beyond what there was (0: not traced).
-        cameras: SceneResult.cameras.
+        cameras, measured: SceneResult's.
     """
 
     stamp_ns: int
@@ -68,6 +69,7 @@ class SetRecord:
     cpu_ms: float
     peak_bytes: int
     cameras: Mapping[str, CameraState]
+    measured: MeasuredBodies | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,5 +180,5 @@ class _Worker:
             tracemalloc.stop()
         return SetRecord(
             result.bodies.stamp_ns, now_ns, dict(found.stamps_ns), result.bodies, cpu_ms, peak,
-            dict(result.scene.cameras),
+            dict(result.scene.cameras), result.scene.measured,
         )

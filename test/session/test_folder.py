@@ -43,8 +43,6 @@ def test_a_session_is_read_with_its_covariances(session):
         np.testing.assert_allclose(bodies.xyz, truth.xyz, atol=1e-6)
         np.testing.assert_allclose(bodies.covariance, truth.covariance, rtol=1e-6)
         assert bodies.stamps_ns.tolist() == [START_NS + PERIOD_NS * number for number in range(FRAMES)]
-    write_bodies(session / 'smoothed')
-    assert bags_of([session])[0] == session / 'smoothed'
 
 
 def test_a_place_without_a_session_or_bodies_is_refused(session, tmp_path):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..errors import ConfigError
-from ..export.formats import FORMATS, MP4, parse_formats
-from ..session.folder import export_session
-from .flags import add_rig_arguments, rig_from_arguments
+from ...errors import ConfigError
+from ...export.formats import FORMATS, MP4, parse_formats
+from ...session.folder import export_session
+from ..flags import add_rig_arguments, rig_from_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,108 @@
+"""The offline smoother: better than the filter, gaps bridged, honest, one person where two tracks are one."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from geo_pose_ros.scene.settings import SmoothingConfig
+from geo_pose_ros.scene.smoother import butterworth, join_people, smooth_people
+from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.types import Bodies3D
+
+SETS, RATE_HZ, SIGMA_M = 90, 30.0, 0.01
+TIMES = np.arange(SETS) / RATE_HZ
+
+
+def truth():
+    """A body whose joints swing with 0.2 m at 0.5 Hz while it walks."""
+    still = np.random.default_rng(1).normal(0.0, 0.4, (17, 3))
+    swing = 0.2 * np.sin(np.pi * TIMES)[:, None, None] * np.array([0.0, 1.0, 0.3])
+    return still + swing + TIMES[:, None, None] * np.array([1.0, 0.0, 0.0])
+
+
+def recording(gap=(), published_from=3, ids=None):
+    """Return what a scene measured, with noise, and what it published of it."""
+    rng = np.random.default_rng(2)
+    noisy = truth() + rng.normal(0.0, SIGMA_M, (SETS, 17, 3))
+    measured, published = [], []
+    for number in range(SETS):
+        people = 0 if number in gap else 1
+        body_id = np.full(people, 0 if ids is None else ids[number])
+        each = (people, 17)
+        cov = np.broadcast_to(SIGMA_M**2 * np.eye(3), (*each, 3, 3))
+        measured.append(SimpleNamespace(
+            ids=body_id, xyz=noisy[number][None][:people], covariance=cov + 1e-6 * np.eye(3), random_covariance=cov,
+            num_views=np.full(each, 3), confidence=np.full(each, 0.8)))
+        empty = Bodies3D.empty(round(number / RATE_HZ * 1e9), 'world', BODY17)
+        shown = replace(
+            empty, xyz=measured[-1].xyz, covariance=cov, confidence=np.full(each, 0.9), num_views=np.full(each, 4),
+            reprojection_error=np.ones(each), body_ids=body_id, velocity=np.zeros((*each, 3)), age_s=np.zeros(each),
+            views=np.zeros(each, int))
+        published.append(shown if number >= published_from else empty)
+    return measured, published
+
+
+CONFIG = SmoothingConfig(alike_sets=1.0)
+
+
+def test_smoothed_joints_are_nearer_and_quieter_and_say_how_well_they_are_known():
+    measured, published = recording()
+    smoothed = smooth_people(measured, published, CONFIG)
+    # Also in the sets in which nobody was published yet.
+    assert [len(bodies) for bodies in smoothed] == [1] * SETS
+    error = np.stack([bodies.xyz[0] for bodies in smoothed]) - truth()
+    before = np.stack([one.xyz[0] for one in measured]) - truth()
+    assert np.sqrt((error**2).mean()) < 0.6 * np.sqrt((before**2).mean())
+    assert np.sqrt((np.diff(error, axis=0)**2).mean()) < 0.3 * np.sqrt((np.diff(before, axis=0)**2).mean())
+    covariance = np.stack([bodies.covariance[0] for bodies in smoothed])
+    distance2 = np.einsum('sji,sjik,sjk->sj', error, np.linalg.inv(covariance), error)
+    assert 0.9 < (distance2 < 7.815).mean() < 0.995
+    assert smoothed[0].num_views[0, 0] == 3 and smoothed[5].num_views[0, 0] == 4
+
+
+@pytest.mark.parametrize(('gap', 'bridged'), [(range(40, 55), True), (range(30, 65), False)], ids=['0.5 s', '1.2 s'])
+def test_a_short_gap_is_bridged_with_the_covariance_that_it_leaves(gap, bridged):
+    smoothed = smooth_people(*recording(gap), CONFIG)
+    assert len(smoothed[gap[len(gap) // 2]]) == bridged
+    if bridged:
+        middle, error = smoothed[47], smoothed[47].xyz[0] - truth()[47]
+        sigma_m = np.sqrt(np.trace(middle.covariance[0], axis1=-2, axis2=-1) / 3.0)
+        assert (sigma_m > 2.0 * np.sqrt(np.trace(smoothed[30].covariance[0, 0]) / 3.0)).all()
+        assert np.abs(error).max() < 4.0 * sigma_m.max()
+
+
+def test_two_tracks_that_follow_each_other_are_one_person():
+    ids = np.where(np.arange(SETS) < 45, 7, 9)
+    gap = range(42, 48)
+    smoothed = smooth_people(*recording(gap, ids=ids), CONFIG)
+    assert {int(i) for bodies in smoothed for i in bodies.body_ids} == {7} and all(map(len, smoothed))
+    apart = smooth_people(*recording(gap, ids=ids), replace(CONFIG, join_s=0.0))
+    assert {int(i) for bodies in apart for i in bodies.body_ids} == {7, 9}
+
+
+def test_who_is_far_away_is_somebody_else():
+    measured, _ = recording(range(42, 48), ids=np.where(np.arange(SETS) < 45, 7, 9))
+    for one in measured[48:]:
+        one.xyz = one.xyz + 3.0
+    assert join_people(measured, TIMES, {7: np.arange(42), 9: np.arange(48, SETS)}, CONFIG) == {7: [7], 9: [9]}
+
+
+def test_who_was_never_published_is_nobody():
+    measured, published = recording(published_from=SETS)
+    assert sum(map(len, smooth_people(measured, published, CONFIG))) == 0 and smooth_people([], [], CONFIG) == []
+
+
+def test_the_butterworth_filter_passes_slow_motion_and_stops_fast():
+    slow, fast = np.sin(2 * np.pi * 0.5 * TIMES), 0.1 * np.sin(2 * np.pi * 12.0 * TIMES)
+    xyz = np.broadcast_to((slow + fast)[:, None, None], (SETS, 2, 3)).copy()
+    xyz[40, 0] = np.nan
+    found = butterworth(xyz, TIMES, 6.0)
+    np.testing.assert_allclose(found[15:-15, 1, 0], slow[15:-15], atol=0.02)
+    assert np.isnan(found[40, 0]).all() and np.isfinite(found[41:, 0]).all()
+    np.testing.assert_array_equal(butterworth(xyz, TIMES, 20.0), xyz)
+    np.testing.assert_array_equal(butterworth(xyz[:2], TIMES[:2], 6.0), xyz[:2])
+    # Also as a setting.
+    a, b = (smooth_people(*recording(), replace(CONFIG, lowpass_hz=hz))[50].xyz for hz in (0.0, 2.0))
+    assert 0.0 < np.abs(a - b).max() < 0.05

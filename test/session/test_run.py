@@ -1,0 +1,85 @@
+"""From videos to files: what is stated where, what is done twice, what cannot be done. The demo's footage is slow."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from geo_pose_ros.bags.fleet import Outcome
+from geo_pose_ros.cli import main
+from geo_pose_ros.errors import BagError, ConfigError
+from geo_pose_ros.session.run import find_task, run_task
+
+from ..commands.two_videos import write_two_videos
+
+
+def test_a_folder_is_a_task_and_its_file_says_the_rest(tmp_path):
+    folder = write_two_videos(tmp_path, 'rig.yaml')
+    (folder / 'geo_pose.yaml').write_text(
+        'calibration: rig.yaml\nformats: [bvh]\nsettings: {pipeline.detector.profile: fast, smoothing.lowpass_hz: 6}\n')
+    task = find_task([folder], None)
+    assert [video.name for video in task.videos] == ['cam0.mp4', 'cam1.mp4'] and task.out == folder / 'session'
+    assert task.calibration == folder / 'rig.yaml' and task.formats == ('bvh',)
+    config = task.config
+    assert config.smoothing.enabled and config.smoothing.lowpass_hz == 6.0
+    assert config.pipeline.detector.profile == 'fast'
+    # What is given goes before.
+    assert find_task([folder], None, formats=['csv'], stature_m=None).formats == ('csv',)
+
+
+@pytest.mark.parametrize(('text', 'says'), [
+    ('calibratoin: x', r"unknown calibratoin; known: calibration, from_scratch"), ('- a', 'unknown list'),
+    ('{', 'is not YAML'),
+], ids=['typo', 'list', 'no yaml'])
+def test_a_wrong_geo_pose_yaml_is_refused(tmp_path, text, says):
+    folder = write_two_videos(tmp_path, 'rig.yaml')
+    (folder / 'geo_pose.yaml').write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        find_task([folder], None)
+
+
+def test_missing_files_and_folders_without_videos_are_named(tmp_path):
+    with pytest.raises(BagError, match=r'There is no file nope\.mp4'):
+        find_task([Path('nope.mp4')], None)
+    with pytest.raises(BagError, match='has no video'):
+        find_task([tmp_path], None)
+
+
+def test_without_a_calibration_the_people_must_be_asked_for(tmp_path):
+    folder = write_two_videos(tmp_path, 'rig.yaml')
+    with pytest.raises(ConfigError, match='There is no calibration: give one with --calibration, or --from-scratch'):
+        run_task(find_task([folder], tmp_path / 'out'))
+    assert 'There is no calibration' in find_task([folder], tmp_path / 'out').run().error
+
+
+def test_one_command_makes_a_session_and_does_not_make_it_twice(tmp_path, capsys, monkeypatch):
+    folder = write_two_videos(tmp_path, 'rig.yaml')
+    words = ['run', str(folder), '--calibration', str(folder / 'rig.yaml'), '--set', 'pipeline.detector.profile=fast']
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert 'nobody' in said and f'geo_pose view {folder}/session/processed' in said
+    assert (folder / 'session' / 'report.html').is_file()
+    monkeypatch.setattr('geo_pose_ros.commands.session.run.run_task', lambda *_: pytest.fail('made again'))
+    assert main(words) == 0
+    assert find_task([folder], None, calibration=folder / 'rig.yaml').done() is None
+    (folder / 'session' / 'session.json').write_text('{}')
+    with pytest.raises(pytest.fail.Exception):
+        main(words)
+
+
+def test_many_sessions_have_one_page(tmp_path, capsys, monkeypatch):
+    for name in ('a', 'b'):
+        (tmp_path / 'in' / name).mkdir(parents=True)
+        write_two_videos(tmp_path / 'in' / name, 'rig.yaml')
+
+    def fleet(jobs, out, **_):
+        assert [job.out for job in jobs] == [tmp_path / 'out' / 'a', tmp_path / 'out' / 'b']
+        jobs[0].out.mkdir(parents=True)
+        outcome = Outcome(str(jobs[0].bag), str(jobs[0].out), fingerprint=jobs[0].fingerprint(), headline='1 person')
+        (jobs[0].out / 'session.json').write_text(json.dumps({n: getattr(outcome, n) for n in Outcome.__slots__}))
+        return 1
+
+    monkeypatch.setattr('geo_pose_ros.commands.session.run.process_fleet', fleet)
+    assert main(['run', str(tmp_path / 'in' / '*'), '--out', str(tmp_path / 'out')]) == 2
+    page = (tmp_path / 'out' / 'index.html').read_text()
+    assert '<a href="a/report.html">a</a>: 1 person' in page and 'failed; see fleet.json' in page

@@ -17,15 +17,20 @@ _NAMES = {
     'pelvis': 'Hip', 'hip': 'Hip', 'thorax': 'Neck', 'neck': 'Neck', 'spine': 'Spine', 'mouth_left': 'LMouth',
     'mouth_right': 'RMouth',
 }
+# Joints of body17 that are the middle of others, and the detector's joint at that place.
+_MIDDLES = {'pelvis': 'hip', 'thorax': 'neck'}
 
 
 def marker_names(skeleton: Skeleton) -> list[str]:
     """Return Pose2Sim's names (J,) of the joints: RKnee for right_knee, LBigToe for left_big_toe."""
     def name_of(joint: str) -> str:
+        if joint in _MIDDLES and _MIDDLES[joint] in skeleton.joint_names:
+            # The detector's own has the name.
+            return joint.capitalize()
         if joint in _NAMES:
             return _NAMES[joint]
         if joint == 'head':
-            return 'Head' if 'left_ear' in skeleton.joint_names else 'MidEar'
+            return 'Head' if 'neck' in skeleton.joint_names else 'MidEar'
         side, _, rest = joint.partition('_')
         words = rest if side in ('left', 'right') else joint
         return {'left': 'L', 'right': 'R'}.get(side, '') + ''.join(word.capitalize() for word in words.split('_'))

@@ -10,7 +10,7 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.export.formats import parse_formats, write_formats
 from geo_pose_ros.export.hierarchy import fit_hierarchy
 from geo_pose_ros.export.markers import marker_names
-from geo_pose_ros.skeleton import BODY17, HALPE26, SKELETONS
+from geo_pose_ros.skeleton import BODY17, HALPE26, OUTPUTS, SKELETONS
 
 from .two_people import COUNT, LATE, two_people
 
@@ -85,6 +85,9 @@ def test_markers_have_pose2sims_names():
         'RSmallToe', 'LHeel', 'RHeel',
     ]
     assert marker_names(BODY17)[BODY17.index('head')] == 'MidEar'
+    for output in OUTPUTS.values():
+        names = marker_names(output)
+        assert len(set(names)) == len(output) and ('Head' in names) == ('halpe26' in output.name)
 
 
 def test_ezc3d_reads_c3d(tmp_path):

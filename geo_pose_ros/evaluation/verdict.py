@@ -18,7 +18,7 @@ from ..arrays import NS_PER_S
 from ..findings import Finding, Severity, Verdict
 from ..page import clock
 from ..types import CameraRig
-from .findings import TimeName, find_problems, where_is
+from .findings import CALIBRATION, TimeName, find_problems, where_is
 from .quality import ObservedSet
 from .report import RecordingReport
 from .settings import ReportConfig
@@ -28,6 +28,8 @@ from .statistics import RecordingStatistics
 _WINDOW_NS, _MOST_SETS = 12 * NS_PER_S, 800
 # It is judged anew after so long, from so many sets on; what is no longer found is held for so long.
 _PERIOD_NS, _LEAST_SETS, _HELD_NS = 4 * NS_PER_S, 10, 6 * NS_PER_S
+# A calibration is judged by so many sets.
+_SURE_SETS = 30
 # It takes so many cameras to contradict each other; ids that lived for so long are people.
 _JUDGING, _LIVED_S = 3, 1.0
 
@@ -125,9 +127,13 @@ class RecentVerdict:
         verdict = verdict_of(statistics.report(), self._config, noted=noted)
         self._headline = verdict.headline
         beside = {(finding.where, finding.kind) for finding in noted}
+        # What is too short, or on a busy machine too few, to tell a cause waits for more sets.
+        doubtful = {'residuals'} if len(sets) >= _SURE_SETS else {'residuals', CALIBRATION}
+        if sum(finding.kind == 'silent' for finding in verdict.findings) == len(rig) > 1:
+            # All cameras at once: no set was made.
+            doubtful.add('silent')
         for finding in verdict.findings:
-            # What is too short to tell a cause waits for more sets.
-            if (finding.where, finding.kind) not in beside and finding.severity and finding.kind != 'residuals':
+            if (finding.where, finding.kind) not in beside and finding.severity and finding.kind not in doubtful:
                 self._found[finding.where, finding.kind] = now_ns, finding
         self._found = {
             key: (at_ns, finding) for key, (at_ns, finding) in self._found.items() if now_ns - at_ns < _HELD_NS

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from geo_pose_ros.evaluation import statistics
 from geo_pose_ros.evaluation.quality import ObservedSet
 from geo_pose_ros.evaluation.settings import ReportConfig
@@ -86,6 +88,28 @@ def test_a_node_is_judged_by_its_last_seconds_and_what_is_over_is_held_for_some(
     for seen in sets_of(other, range(1050, 1070)):
         recent.add(seen, other)
     assert recent.verdict().findings == ()
+
+
+@pytest.mark.parametrize(('silent', 'found'), [
+    pytest.param(('cam0',), {('camera cam0', 'silent')}, id='one camera'),
+    pytest.param(('cam0', 'cam1', 'cam2', 'cam3'), set(), id='all, as on a busy machine'),
+])
+def test_what_all_cameras_miss_at_once_is_no_fault_of_theirs(silent, found):
+    rig, recent = ring_rig(4), RecentVerdict()
+    for seen in sets_of(rig, range(240)):
+        number = round((seen.stamp_ns - stamp_of(0)) * 30 / 1e9)
+        heard = {name: k for name, k in seen.keypoints.items() if name not in silent or not 60 <= number < 150}
+        if heard:
+            recent.add(replace(seen, keypoints=heard), rig)
+    assert {(f.where, f.kind) for f in recent.verdict().findings if f.kind == 'silent'} == found
+
+
+@pytest.mark.parametrize(('step', 'sure'), [(2, True), (6, False)])
+def test_a_calibration_is_not_judged_by_the_few_sets_of_a_busy_machine(step, sure):
+    rig, recent = ring_rig(4), RecentVerdict()
+    for seen in sets_of(rig, range(0, 150, step), (30.0, 0.0)):
+        recent.add(seen, rig)
+    assert (('camera cam0', 'calibration') in {(f.where, f.kind) for f in recent.verdict().findings}) == sure
 
 
 def test_a_camera_whose_images_cannot_be_used_at_all_is_an_error():

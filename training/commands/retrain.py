@@ -1,4 +1,4 @@
-"""`geo_pose retrain`: fine-tune an exported lifter on recordings, without labels."""
+"""`geo_pose retrain`: fine-tune an exported lifter, or the detector, on recordings, without labels."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ..data.store.shards import read_recording
 from ..evaluation.predictor import Predictor, SigmaScale, lifter_inputs
 from ..export import Origin, export
 from ..feed import Feed
-from ..retraining.check import RetrainError, check, held_out_sigma_factor, objections
+from ..retraining.check import check, held_out_sigma_factor, objections, require_better
 from ..retraining.hold_out import HoldOut, all_held_out
 from ..retraining.rehearsal import rehearsal_bank, rehearsal_people
-from ..retraining.report import Retraining, write_report
+from ..retraining.report import CHECKED, Retraining, poses_png, write_report
 from ..retraining.retrain import fine_tune, load_exported
 from ..settings import Recipe, load_recipe
 from .options import (
@@ -34,7 +34,11 @@ from .options import (
     print_check,
     source_commit,
 )
+from .retrain_detector import run_detector
 
+_CAPTION = (
+    'As the camera sees them, and from the side. Grey: triangulated from the other cameras; red: before; green: after.'
+)
 # For this number of synthetic poses to rehearse with, one more is synthesised to check on.
 _MADE_UP_TO_CHECK = 10
 
@@ -42,7 +46,14 @@ _MADE_UP_TO_CHECK = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument(
-        '--from', dest='source', type=Path, default=default_model(), help='model [default: the package\'s]'
+        '--from', dest='source', type=Path, help='model [default: the package\'s: body17, or blazepose_full]'
+    )
+    parser.add_argument(
+        '--detector', action='store_true', help='teach the network that reads keypoints in images, not the lifter'
+    )
+    parser.add_argument(
+        '--elsewhere', action='append', default=[], metavar='BAG',
+        help='with --detector: other footage, to check on that nothing is forgotten (repeatable)',
     )
     parser.add_argument(
         '--bag', action='append', default=[], help='keypoints or images, camera_info and tf_static (repeatable)'
@@ -71,11 +82,16 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         RetrainError: if the new model is not better on what was held out, and --force is not given.
     """
-    card, lifter = load_card(arguments.source), load_exported(arguments.source)
+    if arguments.detector:
+        return run_detector(arguments)
+    if arguments.elsewhere:
+        raise ConfigError('--elsewhere is for --detector; a lifter is checked on other people by --replay.')
+    source = arguments.source or default_model()
+    card, lifter = load_card(source), load_exported(source)
     recipe = load_recipe(arguments.recipe, {**_as_built(card), **overrides(arguments.set)})
     sources = _sources(arguments)
     hold_outs, training, feed = _recorded(arguments, sources, recipe)
-    old = Predictor.load(arguments.source)
+    old = Predictor.load(source)
     rehearsal, elsewhere = _other_people(arguments, recipe, old, training)
     before = check(old, hold_outs, elsewhere)
     print_check('before', before)
@@ -98,13 +114,11 @@ def run(arguments: argparse.Namespace) -> int:
         'replay': arguments.replay or 'none',
     }
     written = not against or arguments.force
-    done = Retraining(arguments.source, arguments.out, hold_outs, before, after, against, written, how)
-    print(f"report: '{write_report(folder, done, old, new)}'")
-    if not written:
-        raise RetrainError(
-            f"'{arguments.out}' is not written: on what was kept aside {'; '.join(against)}. Record more motion or "
-            'views, train differently (--set), or give --force.'
-        )
+    done = Retraining(
+        source, arguments.out, hold_outs, before.known(), after.known(), CHECKED, against, written, how
+    )
+    print(f"report: '{write_report(folder, done, poses_png(hold_outs[0], old, new), _CAPTION)}'")
+    require_better(done.out, against, written)
     origin = Origin(
         {**how, 'sources': [describe(source) for source in sources], **feed.identity, 'uses_3d_labels': False},
         {'kept_aside': [one.camera for one in hold_outs], 'before': before.known(), 'after': after.known()},

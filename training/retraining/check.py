@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -25,7 +26,7 @@ _FORGOTTEN = 1.03
 
 
 class RetrainError(GeoPoseError):
-    """The new lifter is not better than the old."""
+    """The new model is not better than the old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +146,12 @@ def objections(before: Check, after: Check) -> list[str]:
     if after.elsewhere_mm > _FORGOTTEN * before.elsewhere_mm:
         found.append(f'MPJPE of other people went from {before.elsewhere_mm:.1f} to {after.elsewhere_mm:.1f} mm')
     return found
+
+
+def require_better(out: Path, objections: Sequence[str], written: bool) -> None:
+    """Raise RetrainError with what speaks against the model ``out``, unless it is to be written."""
+    if not written:
+        raise RetrainError(
+            f"'{out}' is not written: on what was kept aside {'; '.join(objections)}. Record more motion or "
+            'views, train differently (--set), or give --force.'
+        )

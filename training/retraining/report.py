@@ -17,11 +17,11 @@ from geo_pose_ros.page import render
 from geo_pose_ros.skeleton import BODY17
 
 from ..evaluation.predictor import Predictor, lift_recording
-from .check import Check
 from .hold_out import HoldOut
 
 _FRAMES_SHOWN = 3
-_LABELS = {
+# What the report calls each number of a lifter's check.
+CHECKED = {
     'poses': 'poses compared', 'mpjpe_mm': 'MPJPE, mm', 'p_mpjpe_mm': 'P-MPJPE, mm',
     'reprojection_px': 'reprojection into the other cameras, median px',
     'inside_percent': 'joints within 2.8 sigma, %', 'elsewhere_mm': 'MPJPE of other people, mm',
@@ -35,7 +35,8 @@ class Retraining:
     Attributes:
         source, out: the old model and where the new one goes.
         hold_outs: what was trained on and held out.
-        before, after: the checks.
+        before, after: the checks, as far as measured, by name.
+        checked: what the numbers of a check are called.
         objections: why the new model was not written; empty if it is better.
         written: whether it was written.
         settings: how it was trained.
@@ -44,18 +45,26 @@ class Retraining:
     source: Path
     out: Path
     hold_outs: Sequence[HoldOut]
-    before: Check
-    after: Check
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    checked: Mapping[str, str]
     objections: Sequence[str]
     written: bool
     settings: Mapping[str, object]
 
 
-def write_report(folder: Path, done: Retraining, old: Predictor, new: Predictor) -> Path:
-    """Write report.json, poses.png and index.html into ``folder``; return the page."""
+def write_report(folder: Path, done: Retraining, image: bytes, caption: str) -> Path:
+    """Write report.json, poses.png and index.html into ``folder``; return the page.
+
+    Args:
+        folder: made if it is missing.
+        done: what to say.
+        image: PNG of what the models before and after make of what was held out.
+        caption: of the image.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     # JSON knows no NaN.
-    before, after = ({**dict.fromkeys(_LABELS), **check.known()} for check in (done.before, done.after))
+    before, after = ({**dict.fromkeys(done.checked), **known} for known in (done.before, done.after))
     numbers = {
         'source': str(done.source), 'out': str(done.out), 'written': done.written, 'objections': list(done.objections),
         'before': before, 'after': after, 'settings': done.settings,
@@ -69,24 +78,23 @@ def write_report(folder: Path, done: Retraining, old: Predictor, new: Predictor)
         ],
     }
     (folder / 'report.json').write_text(json.dumps(numbers, indent=1, default=str) + '\n', encoding='utf-8')
-    image = _poses_png(done.hold_outs[0], old, new)
     (folder / 'poses.png').write_bytes(image)
     page = folder / 'index.html'
-    page.write_text(_page(done, image), encoding='utf-8')
+    page.write_text(_page(done, image, caption), encoding='utf-8')
     return page
 
 
-def _page(done: Retraining, image: bytes) -> str:
-    """Return the page; ``image`` is a PNG."""
+def _page(done: Retraining, image: bytes, caption: str) -> str:
+    """Return the page; see ``write_report``."""
     found = Finding(Severity.OK, 'The new model is better on what was kept aside.')
     if done.objections:
         what = 'Written all the same' if done.written else 'Not written'
         severity = Severity.WARNING if done.written else Severity.ERROR
         found = Finding(severity, f'{what}: {"; ".join(done.objections)}.')
     rows = []
-    for name, label in _LABELS.items():
-        old, new = getattr(done.before, name), getattr(done.after, name)
-        if np.isfinite(old) and np.isfinite(new):
+    for name, label in done.checked.items():
+        if name in done.before and name in done.after:
+            old, new = done.before[name], done.after[name]
             ratio = new / old if old else float('nan')
             rows.append((label, f'{old:.1f}', f'{new:.1f}', f'{ratio:.2f}'))
     recorded = [
@@ -96,11 +104,11 @@ def _page(done: Retraining, image: bytes) -> str:
     return render(
         'retraining.html.j2', title=f'Retraining of {done.source.name}', lead=str(done.out), made_by='geo_pose retrain',
         found=[found], rows=rows, recordings=recorded, poses=image,
-        settings=json.dumps(done.settings, indent=1, default=str),
+        caption=caption, settings=json.dumps(done.settings, indent=1, default=str),
     )
 
 
-def _poses_png(held: HoldOut, old: Predictor, new: Predictor) -> bytes:
+def poses_png(held: HoldOut, old: Predictor, new: Predictor) -> bytes:
     """Return a PNG of some poses that were held out: reference, before and after, from the camera and the side."""
     # Without a display, whatever the user's backend.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

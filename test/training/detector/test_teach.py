@@ -1,0 +1,105 @@
+"""What a detector learns from labelled crops, and what it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from geo_pose_training.detector.check import DetectorCheck, check_detector, detector_objections
+from geo_pose_training.detector.crops import LANDMARKS, Crops
+from geo_pose_training.detector.settings import TeachSettings
+from geo_pose_training.detector.teach import decoded, load_network, targets_of, teach
+
+from geo_pose_ros.detection.blazepose.keypoints import refine
+from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.skeleton import BLAZEPOSE33
+from test.inference import onnx_models
+
+from .tiny import write_network
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_network(tmp_path / 'tiny.onnx')
+
+
+def crops_of(count: int, labels: np.ndarray, seed: int = 0) -> Crops:
+    """Return crops of noise with the same ``labels`` (12, 2)."""
+    images = np.random.default_rng(seed).integers(0, 255, (count, 256, 256, 3), np.uint8)
+    return Crops(
+        images, np.repeat(labels[None], count, 0), np.full((count, 12), 1.0), np.full((count, 2), np.nan),
+        np.full(count, 2.0), np.zeros(count, bool),
+    )
+
+
+LABELS = np.random.default_rng(1).uniform(60.0, 200.0, (12, 2))
+
+
+def test_landmarks_are_decoded_as_the_detector_does() -> None:
+    rng = np.random.default_rng(0)
+    marks = rng.uniform(-20.0, 280.0, (3, 39, 5)).astype(np.float32)
+    heat = rng.normal(-1.0, 1.0, (3, 64, 64, 39)).astype(np.float32)
+    # Some are cold.
+    heat[..., ::3] -= 20.0
+    regressed, found = decoded({'landmarks': torch.from_numpy(marks.reshape(3, -1)), 'heatmap': torch.from_numpy(heat)})
+    np.testing.assert_array_equal(regressed.numpy(), marks[..., :2])
+    np.testing.assert_allclose(found.numpy(), 256.0 * refine(marks[..., :2].astype(float) / 256.0, heat), atol=1e-3)
+
+
+def test_labels_replace_limbs_and_exchanged_sides_are_put_right() -> None:
+    rng = np.random.default_rng(3)
+    marks, heat = torch.from_numpy(rng.uniform(60.0, 200.0, (2, 39, 5))).float(), torch.full((2, 64, 64, 39), -9.0)
+    marks[1], heat[:, :, :, 15] = marks[0], -8.0
+    said = {'landmarks': marks.reshape(2, -1), 'heatmap': heat, 'presence': torch.ones(2, 1)}
+    own = marks[0, LANDMARKS, :2].double().numpy()
+    # The first crop shows the arms exchanged, the second is right but for a few px.
+    exchanged = own.copy()
+    exchanged[:6] = own[:6].reshape(3, 2, 2)[:, ::-1].reshape(6, 2)
+    crops = replace(crops_of(2, LABELS), xy=np.stack([exchanged, own + 3.0]))
+    targets = targets_of(lambda image: said, crops)
+    np.testing.assert_allclose(targets.xy[:, LANDMARKS].numpy(), crops.xy, atol=1e-4)
+    # With the arms go the hands and the heat; the feet stay.
+    hands, feet = ([BLAZEPOSE33.index(f'{side}_{name}') for side in ('left', 'right')] for name in ('index', 'heel'))
+    for landmarks, order in ((hands, hands[::-1]), (feet, feet)):
+        np.testing.assert_array_equal(targets.xy[0, landmarks].numpy(), marks[0, order, :2].numpy())
+        np.testing.assert_array_equal(targets.rest[0, landmarks].numpy(), marks[0, order, 2:].numpy())
+    warmer = targets.heat[:, 0, 0, 15] > targets.heat[:, 0, 0, 16]
+    assert warmer.tolist() == [False, True]
+    assert targets.warm.all()
+    # A rehearsed crop keeps what was said.
+    kept = targets_of(lambda image: said, replace(crops, rehearsed=np.ones(2, bool)))
+    np.testing.assert_array_equal(kept.xy[1].numpy(), marks[1, :, :2].numpy())
+    assert float(kept.weight.max()) == pytest.approx(0.2)
+    # Where it was far off otherwise, its heat is not kept.
+    assert not targets_of(lambda image: said, replace(crops, xy=crops.xy + 40.0)).warm[:, LANDMARKS].any()
+
+
+def test_a_network_learns_labels_and_says_how_well(tiny: Path) -> None:
+    untaught, network = load_network(tiny), load_network(tiny)
+    train, test = crops_of(8, LABELS), crops_of(2, LABELS, seed=1)
+    said: list[float] = []
+    settings = TeachSettings(steps=25, batch=4, learning_rate=0.05)
+    teach(network, train, targets_of(untaught, train), settings, 0, lambda step, losses: said.append(losses['total']))
+    assert said[-1] < 0.7 * said[0]
+    before, after = check_detector(untaught, test), check_detector(network, test, train)
+    assert after.mean_px < 0.7 * before.mean_px
+    assert (before.crops, before.known().get('elsewhere_mean_px')) == (2, None)
+    assert after.elsewhere_mean_px == pytest.approx(after.mean_px, rel=0.2)
+    assert 'mean' in str(before) and 'other footage' in str(after)
+
+
+def test_a_detector_that_is_no_better_or_forgot_is_refused() -> None:
+    old = DetectorCheck(50, 20.0, 10.0, 12, 30.0, 5.0)
+    assert detector_objections(old, replace(old, mean_px=19.0, exchanged=1, elsewhere_mean_px=30.5)) == []
+    assert detector_objections(old, old) == ['the mean error of limb joints went from 20.0 to 20.0 px']
+    assert detector_objections(old, replace(old, mean_px=10.0, exchanged=13, elsewhere_mean_px=31.0)) == [
+        'exchanged arms and legs went from 12 to 13', 'the mean error on other footage went from 30.0 to 31.0 px',
+    ]
+
+
+def test_another_kind_of_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'operators|expected \{.landmarks'):
+        load_network(onnx_models.double(tmp_path / 'other.onnx'))

@@ -1,0 +1,111 @@
+"""Whether a taught detector is better than the untaught one on images that were held out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+
+from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.skeleton import BLAZEPOSE33
+
+from .crops import LANDMARKS, Crops
+from .network import OnnxNetwork
+from .teach import exchanged_limbs, predict
+
+# Less of a change is no improvement; other footage may get worse by this factor.
+_BETTER, _FORGOTTEN = 0.99, 1.02
+# What the report calls each number.
+CHECKED = {
+    'crops': 'people in images', 'mean_px': 'limb joints, mean px', 'median_px': 'limb joints, median px',
+    'exchanged': 'arms and legs with sides exchanged', 'elsewhere_mean_px': 'other footage, mean px',
+    'elsewhere_exchanged': 'other footage, arms and legs exchanged',
+}
+_SHOWN = 6
+# BGR.
+_GREY, _RED, _GREEN = (190, 190, 190), (40, 40, 220), (60, 180, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorCheck:
+    """How a keypoint network does on held-out images, compared with the bodies that the other cameras give.
+
+    Attributes:
+        crops: people in images.
+        mean_px, median_px: distance of limb joints, raw px of the cameras.
+        exchanged: arms and legs whose sides are exchanged.
+        elsewhere_mean_px, elsewhere_exchanged: the same of other footage; NaN without.
+    """
+
+    crops: int
+    mean_px: float
+    median_px: float
+    exchanged: int
+    elsewhere_mean_px: float = math.nan
+    elsewhere_exchanged: float = math.nan
+
+    def known(self) -> dict[str, float]:
+        """Return the numbers that were measured, by name."""
+        return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
+
+    def __str__(self) -> str:
+        elsewhere = '' if math.isnan(self.elsewhere_mean_px) else (
+            f'; other footage mean {self.elsewhere_mean_px:.1f} px, {self.elsewhere_exchanged:.0f} exchanged'
+        )
+        return (
+            f'{self.crops} people in images: limb joints mean {self.mean_px:.1f}, median {self.median_px:.1f} px, '
+            f'{self.exchanged} arms and legs with sides exchanged{elsewhere}'
+        )
+
+
+def check_detector(network: OnnxNetwork, held_out: Crops, elsewhere: Crops | None = None) -> DetectorCheck:
+    """Return how ``network`` does on the crops that were held out, and on those of other footage."""
+    mean, median, exchanged = _errors(network, held_out)
+    others = _errors(network, elsewhere)[::2] if elsewhere is not None else (math.nan, math.nan)
+    return DetectorCheck(len(held_out), mean, median, exchanged, *others)
+
+
+def _errors(network: OnnxNetwork, crops: Crops) -> tuple[float, float, int]:
+    found = predict(network, crops)
+    apart = np.linalg.norm(found[:, LANDMARKS] - crops.xy, axis=-1) * crops.px[:, None]
+    exchanged = sum(int(of_limb.sum()) for _, of_limb in exchanged_limbs(found, crops.xy))
+    return float(np.nanmean(apart)), float(np.nanmedian(apart)), exchanged
+
+
+def detector_objections(before: DetectorCheck, after: DetectorCheck) -> list[str]:
+    """Return what speaks against the taught network, in words; nothing if it is better and has not forgotten."""
+    found = []
+    if not after.mean_px <= _BETTER * before.mean_px:
+        found.append(f'the mean error of limb joints went from {before.mean_px:.1f} to {after.mean_px:.1f} px')
+    if after.exchanged > before.exchanged:
+        found.append(f'exchanged arms and legs went from {before.exchanged} to {after.exchanged}')
+    if after.elsewhere_mean_px > _FORGOTTEN * before.elsewhere_mean_px:
+        found.append(
+            f'the mean error on other footage went from {before.elsewhere_mean_px:.1f} to '
+            f'{after.elsewhere_mean_px:.1f} px'
+        )
+    return found
+
+
+def pictures(held_out: Crops, networks: Sequence[OnnxNetwork]) -> bytes:
+    """Return a PNG of held-out crops with their labels (grey) and what the networks before and after see."""
+    rows = np.linspace(0, len(held_out) - 1, min(_SHOWN, len(held_out))).round().astype(int)
+    chosen = held_out.rows(rows)
+    marks = [chosen.xy, *(predict(network, chosen)[:, LANDMARKS] for network in networks)]
+    shown = chosen.images.copy()
+    for image, *people in zip(shown, *marks, strict=True):
+        for xy, colour in zip(people, (_GREY, _RED, _GREEN), strict=True):
+            _draw(image, xy, colour)
+    return bytes(cv2.imencode('.png', np.concatenate(list(shown), 1))[1])
+
+
+def _draw(image: np.ndarray, xy: FloatArray, colour: tuple[int, int, int]) -> None:
+    """Draw limbs (12, 2) px; right ones thinner."""
+    row = {int(landmark): index for index, landmark in enumerate(LANDMARKS)}
+    for a, b in BLAZEPOSE33.edges:
+        if a in row and b in row and np.isfinite(xy[[row[a], row[b]]]).all():
+            ends = [tuple(np.clip(xy[row[end]], -999, 999).round().astype(int).tolist()) for end in (a, b)]
+            cv2.line(image, ends[0], ends[1], colour, 1 if a % 2 == 0 and b % 2 == 0 else 2, cv2.LINE_AA)

@@ -1,0 +1,28 @@
+"""Settings of the fine-tuning of a detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geo_pose_ros.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class TeachSettings:
+    """How a detector is taught."""
+
+    crops: int = setting(1000, 'Crops of people that are trained on, about; 0.5 MB of memory each', low=1)
+    copies: int = setting(4, 'Crops of a person in an image, each moved, turned and changed in another way', low=1)
+    rehearsed: int = setting(
+        1, 'Crops beside these that look like other people elsewhere and learn what the untaught network says of them',
+        low=0,
+    )
+    steps: int = setting(300, 'Optimiser steps', low=1)
+    batch: int = setting(12, 'Crops per step', low=1)
+    learning_rate: float = setting(
+        2e-3, 'Peak learning rate, relative to the size of each layer\'s weights', low=0.0, high=1.0
+    )
+    share: float = setting(
+        0.45, 'Share of the weights that are trained, the last ones of the network', low=0.0, high=1.0
+    )
+    kept: float = setting(1.0, 'Weight of what the untaught network said, where there is no label', low=0.0)

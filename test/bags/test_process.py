@@ -27,7 +27,7 @@ from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_trans
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import PipelineConfig, SyncConfig
 from geo_pose_ros.scene.sync import DropCause
-from geo_pose_ros.skeleton import BODY17, BODY33, COCO17, anchors, map_to_body17
+from geo_pose_ros.skeleton import BODY17, BODY33, COCO17, anchors, map_to_body17, mirror_of
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
 from geo_pose_ros.view.report import measure_recording
 
@@ -387,3 +387,28 @@ def test_an_impossible_transform_stops_a_moving_bag(tmp_path):
         writer.write('/tf', make('tf2_msgs/msg/TFMessage', transforms=wrong), START_NS)
     with pytest.raises(CalibrationError, match='expected a unit quaternion and finite metres'):
         process_bag(tmp_path / 'wrong', tmp_path / 'out', config=IN_ODOM)
+
+
+def test_sides_that_a_detector_exchanges_are_written_repaired_and_told(tmp_path, monkeypatch):
+    class CrossedDetector(TruthDetector):
+        """Has the legs and arms of everybody in cam1 exchanged."""
+
+        def detect(self, frames, expected):
+            found = super().detect(frames, expected)
+            mirror = mirror_of(BODY17)
+            return found | {
+                name: replace(seen, xy=seen.xy[:, mirror]) for name, seen in found.items() if name == 'cam1'
+            }
+
+    monkeypatch.setattr(
+        process, 'PosePipeline', lambda rig, config: PosePipeline(rig, config, detector=CrossedDetector(rig))
+    )
+    rig = write_scene(tmp_path / 'bag', rig=ring_rig(4))
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=ProcessConfig(pipeline=TRIANGULATED))
+    assert summary.repaired_sides == {'cam0': 0, 'cam1': 2 * FRAMES, 'cam2': 0, 'cam3': 0}
+    assert f'left and right of arms or legs repaired: cam1 {2 * FRAMES}' in str(summary)
+    (told,) = [one for one in summary.verdict.findings if one.kind == 'repaired']
+    assert (told.where, told.what) == ('camera cam1', 'the detector exchanges left and right in 100% of the bodies.')
+    for number, message in enumerate(messages(tmp_path / 'out', '/pose_node/keypoints/cam1')):
+        truth = keypoints(rig, [person(0) + (0.01 * number, 0.0, 0.0)], STAMPS[number])['cam1']
+        np.testing.assert_allclose(keypoints_from_cloud(message, 'cam1').xy, truth.xy, atol=1e-3)

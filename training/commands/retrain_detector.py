@@ -16,7 +16,7 @@ from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.settings import build
 
 from ..data.bag import load_people
-from ..detector.check import CHECKED, check_detector, detector_objections, pictures
+from ..detector.check import CHECKED, check_detector, comparison_png, detector_objections
 from ..detector.crops import Crops, gather
 from ..detector.settings import TeachSettings
 from ..detector.teach import load_network, targets_of, teach
@@ -71,7 +71,7 @@ def run_detector(arguments: argparse.Namespace) -> int:
         source, arguments.out, hold_outs, before.known(), after.known(), CHECKED, against, written, how
     )
     folder = arguments.report or arguments.out.with_name(f'{arguments.out.stem}_report')
-    print(f"report: '{write_report(folder, done, pictures(kept, (untaught, network)), _CAPTION)}'")
+    print(f"report: '{write_report(folder, done, comparison_png(kept, (untaught, network)), _CAPTION)}'")
     require_better(done.out, against, written)
     network.save(arguments.out)
     _write_card(done, source)

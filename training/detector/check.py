@@ -90,7 +90,7 @@ def detector_objections(before: DetectorCheck, after: DetectorCheck) -> list[str
     return found
 
 
-def pictures(held_out: Crops, networks: Sequence[OnnxNetwork]) -> bytes:
+def comparison_png(held_out: Crops, networks: Sequence[OnnxNetwork]) -> bytes:
     """Return a PNG of held-out crops with their labels (grey) and what the networks before and after see."""
     rows = np.linspace(0, len(held_out) - 1, min(_SHOWN, len(held_out))).round().astype(int)
     chosen = held_out.rows(rows)

@@ -20,7 +20,7 @@ class TeachSettings:
     steps: int = setting(300, 'Optimiser steps', low=1)
     batch: int = setting(12, 'Crops per step', low=1)
     learning_rate: float = setting(
-        4e-4, 'Peak learning rate, relative to the size of each layer\'s weights', low=0.0, high=1.0
+        8e-4, 'Peak learning rate, relative to the size of each layer\'s weights', low=0.0, high=1.0
     )
     share: float = setting(
         0.45, 'Share of the weights that are trained, the last ones of the network', low=0.0, high=1.0

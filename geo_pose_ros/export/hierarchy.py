@@ -173,12 +173,13 @@ def _unit(vectors: FloatArray, otherwise: FloatArray) -> FloatArray:
 
 def _swing(start: FloatArray, end: FloatArray) -> FloatArray:
     """Return the shortest rotations (F, 3, 3) from unit vectors ``start`` (F, 3) to ``end`` (F, 3)."""
-    axis, cosine = np.cross(start, end), (start * end).sum(-1)
+    # 1 + cosine, exact also where it is almost 0.
+    axis, above = np.cross(start, end), 0.5 * ((start + end) ** 2).sum(-1)
     x, y, z = np.moveaxis(axis, -1, 0)
     zero = np.zeros(len(x))
     K = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    opposite = cosine < -1.0 + 1e-9
-    rotation = np.eye(3) + K + K @ K / np.where(opposite, 1.0, 1.0 + cosine)[:, None, None]
+    opposite = above < 1e-9
+    rotation = np.eye(3) + K + K @ K / np.where(opposite, 1.0, above)[:, None, None]
     if opposite.any():
         # Half a turn about any axis across.
         across = np.cross(start, np.eye(3)[np.abs(start).argmin(-1)])

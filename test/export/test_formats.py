@@ -171,10 +171,10 @@ def test_any_skeleton_is_a_tree_whose_bones_point_to_the_joints(skeleton):
     person = fit_hierarchy(skeleton, xyz)
     assert all(parent < node for node, parent in enumerate(person.parents)) and person.parents.count(-1) == 1
     nodes = [person.names.index(name) for name in skeleton.joint_names]
-    # What is not known is interpolated. Half a turn, nearly, is known to 0.1 mm only.
-    np.testing.assert_allclose(person.positions()[:, nodes], still + 0.1 * np.arange(6.0)[:, None, None], atol=1e-4)
+    # What is not known is interpolated.
+    np.testing.assert_allclose(person.positions()[:, nodes], still + 0.1 * np.arange(6.0)[:, None, None], atol=1e-6)
     turned = person.rotations @ np.swapaxes(person.rotations, -1, -2)
-    np.testing.assert_allclose(turned, np.broadcast_to(np.eye(3), turned.shape), atol=1e-4)
+    np.testing.assert_allclose(turned, np.broadcast_to(np.eye(3), turned.shape), atol=1e-6)
 
 
 def test_trimesh_reads_glb(tmp_path):

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {'geo_pose_ros': ROOT / 'geo_pose_ros', 'geo_pose_training': ROOT / 'training'}
 # The layers, lowest first: the only place that states them. A part imports its own layer and lower ones.
 LAYERS = (
-    ('errors', 'arrays', 'compiled', 'types', 'skeleton', 'findings', 'settings'),
+    ('errors', 'arrays', 'compiled', 'types', 'skeleton', 'findings', 'settings', 'colours'),
     ('geometry', 'page'),
     ('messages',),
     ('rigs', 'detection', 'inference', 'lifting', 'fusion'),

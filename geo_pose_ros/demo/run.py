@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
+from ..arrays import NS_PER_S, UInt8Array
+from ..bags.message_factory import RosbagsFactory
 from ..bags.recording import IMAGE, Recording
-from ..errors import BagError
+from ..bags.write import BagWriter
+from ..errors import BagError, ConfigError
 from ..evaluation.quality import ObservedSet
+from ..messages.clouds.bodies import bodies_to_cloud
+from ..messages.clouds.keypoints import keypoints_to_cloud
 from ..messages.stamps import nearest_indices
 from ..pipeline import PosePipeline
 from ..scene.settings import PipelineConfig
+from ..session.video import VideoWriter
 from ..types import Bodies3D, CameraRig, Frame
 from ..view.drawing import overlay, plot_bodies
+from ..view.settings import ViewConfig
+from ..view.stage import Stage
 from .live import NODE, LiveSystem, Material, geo_pose, prepare
-from .summary import Json, drops, latency_ms, quality_summary, read_diagnostics, read_observations, stage_ms
+from .summary import (
+    Json,
+    drops,
+    latency_ms,
+    quality_summary,
+    read_diagnostics,
+    read_observations,
+    sides_repaired,
+    stage_ms,
+)
 
 # Not the annotated images, which the node draws only while somebody looks at them.
 RECORDED = f'{NODE}/(bodies|markers|skeleton|keypoints/.*)|/diagnostics'
@@ -64,11 +84,66 @@ def run_demo(out: Path, cache: Path, scene: str, loops: int, *, view: bool = Fal
     played = run_live(out, material, loops, view=view)
     observations = read_observations(out / 'recording')
     times = Played(int(played['origin_ns']), int(played['loop_ns']), material.start_ns)
+    if view:
+        write_replay(out / 'replay', observations, times)
+        with replaying([out / 'replay', material.bag], material.rig, played['url']):
+            _conclude(out, material, observations, times, played)
+            print(f'\nThe demo is over. Its replay: {played["url"]}  (Ctrl-C ends)', flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
+    else:
+        _conclude(out, material, observations, times, played)
+
+
+def _conclude(
+    out: Path, material: Material, observations: Sequence[ObservedSet], times: Played, played: Mapping[str, Json]
+) -> None:
+    """Write summary and figures, and print the result."""
     summary = summarise(out / 'recording', material.rig, observations, played)
     (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     print('figures')
     draw(out, material, observations, times)
     _print_result(out, summary)
+
+
+def write_replay(bag: Path, observations: Sequence[ObservedSet], times: Played) -> None:
+    """Write bodies and keypoints of one loop with the stamps of the footage, so that they are shown on its images."""
+    loop = most_seen_loop(observations, times)
+    if bag.exists():
+        shutil.rmtree(bag)
+    make = RosbagsFactory()
+    with BagWriter(bag) as writer:
+        for seen in sorted(loop, key=lambda seen: times.bag_stamp_ns(seen.stamp_ns)):
+            stamp_ns = times.bag_stamp_ns(seen.stamp_ns)
+            bodies = replace(seen.bodies, stamp_ns=stamp_ns)
+            writer.write(f'{NODE}/bodies', bodies_to_cloud(make, bodies), stamp_ns)
+            for name, found in seen.keypoints.items():
+                cloud = keypoints_to_cloud(make, replace(found, stamp_ns=times.bag_stamp_ns(found.stamp_ns)), name)
+                writer.write(f'{NODE}/keypoints/{name}', cloud, stamp_ns)
+
+
+def most_seen_loop(observations: Sequence[ObservedSet], times: Played) -> list[ObservedSet]:
+    """Return the sets of the loop that has most of them."""
+    loops = Counter(times.loop(seen.stamp_ns) for seen in observations)
+    return [seen for seen in observations if times.loop(seen.stamp_ns) == loops.most_common(1)[0][0]]
+
+
+@contextlib.contextmanager
+def replaying(bags: Sequence[Path], rig: CameraRig, url: str) -> Iterator[None]:
+    """Serve bags at an address that was served before: the browser that looked there sees them go on."""
+    from ..view.viewer import play
+
+    ended = threading.Event()
+    with Stage(port=urlsplit(url).port or 0, exact_port=True) as stage, Recording(bags, rig) as recording:
+        thread = threading.Thread(
+            target=play, args=(stage, recording, ViewConfig(), ended.is_set, 'Demo over: replay'), daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def summarise(
@@ -81,7 +156,9 @@ def summarise(
     return {
         'sets_in': max(images),
         'sets_published': len(observations),
+        'delivered_hz': round(max(images) / (played['loops'] * played['loop_ns'] / NS_PER_S), 1),
         'drops': drops(diagnostics),
+        'sides_repaired': sides_repaired(diagnostics),
         'rate_hz': round((len(observations) - 1) / elapsed_s, 2) if elapsed_s > 0.0 else 0.0,
         'latency_ms': latency_ms(recording),
         'stage_ms': stage_ms(diagnostics),
@@ -101,20 +178,22 @@ def run_live(
         BagError: if a part of it failed; names the part and its log.
     """
     system = LiveSystem(out)
-    report = out / 'played.json'
+    report, url = out / 'played.json', ''
     with contextlib.ExitStack() as parts:
         parts.enter_context(system.recorder('recording', RECORDED))
         node = parts.enter_context(system.node())
         if view:
             viewer = [*geo_pose('view'), '--live', '--node', NODE, '--rig', str(out / 'rig.yaml')]
             parts.enter_context(system.running('view', viewer))
-            print(system.wait_for_line('view', 'http://', _VIEW_TIMEOUT_S), flush=True)
+            said = system.wait_for_line('view', 'http://', _VIEW_TIMEOUT_S)
+            print(said, flush=True)
+            url = next(word for word in said.split() if word.startswith('http://'))
         system.finish(
             'play', material.player('--loop', str(loops), '--report', str(report)), lambda: watch(node.pid)
         )
         time.sleep(_LAST_DIAGNOSTICS_S)
     played: dict[str, Json] = json.loads(report.read_text())
-    return played
+    return {**played, 'loops': loops, 'url': url}
 
 
 def draw(out: Path, material: Material, observations: Sequence[ObservedSet], times: Played) -> None:
@@ -128,24 +207,33 @@ def draw(out: Path, material: Material, observations: Sequence[ObservedSet], tim
     rate_hz = (len(shown) - 1) / max((shown[-1].stamp_ns - shown[0].stamp_ns) / 1e9, 1e-3)
     # Half-way through a loop: where the footage starts again people jump, and the last bodies are still predicted.
     still = min(shown, key=lambda seen: abs(times.phase(seen.stamp_ns) - 0.5))
-    writer = None
-    for seen in shown:
-        images = {name: frames[name, found.stamp_ns] for name, found in seen.keypoints.items()}
-        if seen is still:
-            cv2.imwrite(str(out / 'overlay.png'), overlay(rig, images, seen.keypoints, seen.bodies, height_px=900))
-        views = overlay(rig, images, seen.keypoints, seen.bodies, height_px=480)
-        views = np.ascontiguousarray(views[:, : views.shape[1] // 2 * 2])
-        if writer is None:
-            size = (views.shape[1], views.shape[0])
-            writer = cv2.VideoWriter(str(out / 'overlay.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), rate_hz, size)
-        writer.write(views)
-    if writer is not None:
-        writer.release()
+    with contextlib.ExitStack() as stack:
+        write: Callable[[UInt8Array], object] | None = None
+        for seen in shown:
+            images = {name: frames[name, found.stamp_ns] for name, found in seen.keypoints.items()}
+            if seen is still:
+                cv2.imwrite(str(out / 'overlay.png'), overlay(rig, images, seen.keypoints, seen.bodies, height_px=900))
+            views = overlay(rig, images, seen.keypoints, seen.bodies, height_px=480)
+            views = np.ascontiguousarray(views[:, : views.shape[1] // 2 * 2])
+            write = write or _video(stack, out / 'overlay.mp4', views.shape[1], views.shape[0], rate_hz)
+            write(views)
     # Within one loop: right after its seam, one camera alone still follows who was there before.
-    loops = Counter(times.loop(seen.stamp_ns) for seen in complete)
-    one_loop = [seen for seen in complete if times.loop(seen.stamp_ns) == loops.most_common(1)[0][0]]
+    one_loop = most_seen_loop(complete, times)
     over_time = [seen.bodies for seen in one_loop[:: max(1, len(one_loop) // 6)]]
     plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, one_loop)], rig)
+
+
+def _video(
+    stack: contextlib.ExitStack, path: Path, width: int, height: int, rate_hz: float
+) -> Callable[[UInt8Array], object]:
+    """Return what adds an image to a video that ``stack`` closes: H.264, or without ffmpeg what OpenCV can write."""
+    try:
+        return stack.enter_context(VideoWriter(path, width, height, rate_hz)).write
+    except ConfigError as error:
+        print(f'{path.name} is MPEG-4, which browsers do not play. {error}')
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), rate_hz, (width, height))
+    stack.callback(writer.release)
+    return writer.write
 
 
 def _by_cameras(rig: CameraRig, seen: Sequence[ObservedSet]) -> list[tuple[str, list[Bodies3D]]]:
@@ -189,12 +277,20 @@ def frames_of(
 
 def _print_result(out: Path, summary: Mapping[str, Json]) -> None:
     latency, quality = summary['latency_ms'], summary['reprojection_px']
+    cameras = '\n'.join(
+        f'  {name}: {px} px' + (
+            f'; sides exchanged by the detector in {repaired} of {images} images, repaired' if repaired else '')
+        for name, px in quality['per_camera'].items()
+        for repaired, images in [summary['sides_repaired'].get(name, (0, 0))]
+    )
     print(
-        f'\n{summary["sets_published"]} of {summary["sets_in"]} sets published, '
-        f'{summary["rate_hz"]} per second; latency {latency["p50"]:.0f} ms median, {latency["p95"]:.0f} ms p95\n'
-        f'reprojection {quality["median"]} px median; left-out camera {summary["leave_one_out_px"]} px; '
+        f'\n{summary["rate_hz"]:.1f} sets per second on this machine; the cameras delivered '
+        f'{summary["delivered_hz"]:.0f}. The node takes the newest images, and passes over those in between.\n'
+        f'latency {latency["p50"]:.0f} ms median, {latency["p95"]:.0f} ms p95\n'
+        f'from the joints in 3D to what the detector saw: {quality["median"]} px median\n{cameras}\n'
+        f'to a camera that was left out: {summary["leave_one_out_px"]} px; '
         f'bone length varies by {summary["bone_length_cv"]["median"]:.1%}\n\nLook at\n'
-        f'  {out}/overlay.png    the views with the reprojected skeleton\n'
+        f'  {out}/overlay.png    the views with the reprojected skeleton; rings: what the detector saw\n'
         f'  {out}/bodies.png     the skeletons in 3D\n'
         f'  {out}/overlay.mp4    the same over time\n'
         f'  {out}/summary.json   the numbers\n'

@@ -136,6 +136,14 @@ def drops(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, i
     return counted
 
 
+def sides_repaired(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, tuple[int, int]]:
+    """Return by camera in how many images the detector exchanged sides, which the node repaired, and of how many."""
+    return {
+        name.removeprefix('camera '): (int(values.get('sides repaired', 0)), int(values.get('frames_used', 0)))
+        for name, values in diagnostics.items() if name.startswith('camera ')
+    }
+
+
 def stage_ms(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
     """Return the node's time per stage, ms."""
     prefix = 'stage_ms '

@@ -8,7 +8,7 @@ from math import isfinite
 import numpy as np
 
 from ..arrays import NS_PER_S
-from ..skeleton import Skeleton
+from ..colours import joint_colours
 from ..types import Bodies3D
 from .clouds.bodies import check_body_ids
 from .factory import Message, MessageFactory
@@ -19,7 +19,6 @@ from .transforms import to_vector
 _LINE_LIST, _SPHERE_LIST, _ADD, _DELETE = 5, 7, 0, 2
 _NAMESPACES = ('joints', 'bones')
 _SPHERE_M, _LINE_M = 0.06, 0.025
-_LEFT, _RIGHT, _MIDDLE = (0.16, 0.47, 0.71), (0.90, 0.38, 0.12), (0.85, 0.85, 0.85)
 # The least visible joint is still seen.
 _MIN_ALPHA = 0.25
 
@@ -29,8 +28,8 @@ def bodies_to_markers(
 ) -> Message:
     """Return `~/markers`: per body one sphere list (ns joints) and one line list (ns bones), id = body id.
 
-    Left is blue, right orange, the middle grey; alpha grows with the confidence. Unknown joints and their bones are
-    left out.
+    A body has the colour of its id, its left side lighter, its right side darker; alpha grows with the confidence.
+    Unknown joints and their bones are left out.
 
     Args:
         previous_ids: body ids of the last message; those that are gone are deleted.
@@ -45,11 +44,12 @@ def bodies_to_markers(
     lifetime = make('builtin_interfaces/msg/Duration', sec=seconds, nanosec=nanoseconds)
     pose = make('geometry_msgs/msg/Pose', orientation=make('geometry_msgs/msg/Quaternion', w=1.0))
     sphere, line = (to_vector(make, np.full(3, scale)) for scale in (_SPHERE_M, _LINE_M))
-    colours, edges = _joint_colours(bodies.skeleton), bodies.skeleton.edges
+    edges = bodies.skeleton.edges
     alpha = np.clip(bodies.confidence, _MIN_ALPHA, 1.0).tolist()
     markers, shown = [], set()
     for body_id, xyz, alphas in zip(bodies.body_ids.tolist(), bodies.xyz.tolist(), alpha, strict=True):
         points, rgba = {}, {}
+        colours = (joint_colours(bodies.skeleton, body_id) / 255.0).tolist()
         for joint, ((x, y, z), (r, g, b), a) in enumerate(zip(xyz, colours, alphas, strict=True)):
             if isfinite(x) and isfinite(y) and isfinite(z):
                 points[joint] = make('geometry_msgs/msg/Point', x=x, y=y, z=z)
@@ -77,10 +77,3 @@ def bodies_to_markers(
         for namespace, i in gone
     ]
     return make('visualization_msgs/msg/MarkerArray', markers=markers)
-
-
-def _joint_colours(skeleton: Skeleton) -> list[tuple[float, float, float]]:
-    colours = [_MIDDLE] * len(skeleton)
-    for left, right in skeleton.flip_pairs:
-        colours[left], colours[right] = _LEFT, _RIGHT
-    return colours

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import FloatArray
+from ..colours import PALETTE, colour_of
 from ..evaluation.report import ResidualField, Series
 from ..page import clock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours that read on light and dark; the dashes tell further lines apart.
-_COLOURS = ('#0f7fd1', '#d9770a', '#159a6c', '#c455a0', '#7a6ff0', '#b58900', '#3aa6b9', '#d1495b')
+# They tell lines apart that have the same colour.
 _DASHES = ('-', '--', ':', '-.')
 # templates/style.css gives these three the colours of the page.
 _INK, _SOFT, _LINE = '#010203', '#010204', '#010205'
@@ -40,7 +40,7 @@ class Chart:
 
 def style_of(index: int) -> tuple[str, str]:
     """Return colour and dashes of the line number ``index``."""
-    return _COLOURS[index % len(_COLOURS)], _DASHES[index // len(_COLOURS) % len(_DASHES)]
+    return colour_of(index), _DASHES[index // len(PALETTE) % len(_DASHES)]
 
 
 def lines(
@@ -76,13 +76,13 @@ def lines(
     return chart
 
 
-def spans(rows: Mapping[str, Spans], *, duration_s: float) -> Chart:
-    """Return one row of bars (begin, end) s per name."""
+def spans(rows: Mapping[str, Spans], *, duration_s: float, body_ids: Sequence[int] = ()) -> Chart:
+    """Return one row of bars (begin, end) s per name, in the colours of ``body_ids``, or one colour after the other."""
     with _time_axes(0.55 + 0.24 * len(rows), duration_s) as (axes, chart):
-        for index, stretches in enumerate(rows.values()):
+        for index, (stretches, number) in enumerate(zip(rows.values(), body_ids or range(len(rows)), strict=True)):
             # A short bar must not vanish.
             bars = [(begin, max(end - begin, duration_s / 400.0)) for begin, end in stretches]
-            axes.broken_barh(bars, (index - 0.35, 0.7), color=style_of(index)[0], linewidth=0)
+            axes.broken_barh(bars, (index - 0.35, 0.7), color=colour_of(number), linewidth=0)
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.grid(visible=False, axis='y')
@@ -96,14 +96,14 @@ def shares(names: Sequence[str], values: FloatArray, labels: Sequence[str]) -> C
     with _figure(0.8 + 0.2 * len(names)) as (axes, chart):
         left = np.zeros(len(names))
         for column, opacity in zip(np.nan_to_num(values).T, opacities, strict=True):
-            axes.barh(range(len(names)), column, left=left, color=_COLOURS[0], alpha=opacity, linewidth=0)
+            axes.barh(range(len(names)), column, left=left, color=PALETTE[0], alpha=opacity, linewidth=0)
             left += column
         axes.set_yticks(range(len(names)), list(names))
         axes.invert_yaxis()
         axes.set_xlim(0.0, 1.0)
         axes.xaxis.set_major_formatter(lambda value, _: f'{value:.0%}')
         axes.grid(visible=False, axis='y')
-    chart.legend = tuple((label, _COLOURS[0], opacity) for label, opacity in zip(labels, opacities, strict=True))
+    chart.legend = tuple((label, PALETTE[0], opacity) for label, opacity in zip(labels, opacities, strict=True))
     return chart
 
 

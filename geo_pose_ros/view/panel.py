@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrays import NS_PER_S
+from ..arrays import NS_PER_S, UInt8Array
 from ..findings import Verdict, worst
 from ..messages.diagnostics import Level
 from ..page import clock
@@ -19,12 +20,14 @@ from .poses import NONE
 from .stage import Shown, Stage
 
 if TYPE_CHECKING:
-    from .server import GuiEvent, GuiSliderHandle
+    from .server import GuiApi, GuiEvent, GuiImageHandle, GuiSliderHandle, HotkeyKey
 
 _BACK, _ON = '\N{BLACK LEFT-POINTING TRIANGLE}', '\N{BLACK RIGHT-POINTING TRIANGLE}'
 _SPEEDS = ('0.1x', '0.25x', '0.5x', '1x', '2x', '4x')
 _MARKS = ('\N{CHECK MARK}', '\N{WARNING SIGN}', '\N{MULTIPLICATION X}')
 _UNKNOWN = '\N{MIDDLE DOT}'
+_STRIP_WIDTH_PX = 620
+_DIGITS: tuple[HotkeyKey, ...] = ('1', '2', '3', '4', '5', '6', '7', '8', '9')
 
 
 class Panel:
@@ -54,6 +57,11 @@ class Panel:
             box.on_update(lambda _: self._touch())
         self._kind.on_update(lambda _: self._touch())
         stage.on_body = self._select
+        self._gui = gui
+        self._strip: GuiImageHandle | None = None
+        add_key(gui, 'Look around', 'R', stage.look_around)
+        for key, name in zip(_DIGITS, self._names, strict=False):
+            add_key(gui, f'Look from {name}', key, partial(stage.look_through, name))
 
     @property
     def shown(self) -> Shown:
@@ -75,6 +83,18 @@ class Panel:
         _set(self._cameras, 'content', said)
         _set(self._body, 'content', joint_table(instant.bodies, self.selected))
 
+    def show_strip(self, images: UInt8Array | None) -> None:
+        """Show the cameras' images (H, W, 3) RGB side by side below the scene."""
+        if images is None:
+            return
+        if self._strip is None:
+            panel = self._gui.add_panel()
+            with panel.add_tab('Images'):
+                self._strip = self._gui.add_image(images, format='jpeg', jpeg_quality=80)
+            panel.float(x=15, y=-15, width=min(max(images.shape[1], 200), _STRIP_WIDTH_PX))
+        else:
+            self._strip.image = images
+
     def _touch(self) -> None:
         self.changed = True
 
@@ -86,6 +106,11 @@ class Panel:
             stage.look_around()
         else:
             stage.look_through(self._from.value)
+
+
+def add_key(gui: GuiApi, label: str, key: HotkeyKey, done: Callable[[], None]) -> None:
+    """Let a key of the keyboard do something; viser lists it under ``label``."""
+    gui.add_command(label, hotkey=key).on_trigger(lambda _: done())
 
 
 class TimeLine:
@@ -109,19 +134,29 @@ class TimeLine:
             self._play = gui.add_button('Pause' if self.playing else 'Play')
             self._steps = gui.add_button_group('step', (_BACK, _ON))
             self._speeds = gui.add_dropdown('speed', _SPEEDS, initial_value='1x')
+            self._loop = gui.add_checkbox('again and again', True)
+            gui.add_markdown('Keys: space plays and pauses, arrows step, R looks around.')
         self._slider.on_update(self._on_slider)
         self._play.on_click(lambda _: self.toggle())
         self._steps.on_click(lambda _: self.step(self._steps.value == _ON))
         self._speeds.on_update(lambda _: self._set_speed(str(self._speeds.value)))
+        add_key(gui, 'Play or pause', 'space', self.toggle)
+        add_key(gui, 'Next instant', 'arrowright', partial(self.step, True))
+        add_key(gui, 'Previous instant', 'arrowleft', partial(self.step, False))
 
     def advance(self, elapsed_s: float) -> None:
-        """Let time pass, if it is playing; at the end it stops."""
+        """Let time pass, if it is playing; at the end it begins anew, or stops and offers a replay."""
         if not self.playing:
             return
         self.time_ns += round(elapsed_s * self._speed * NS_PER_S)
-        if self.time_ns >= self._playback.end_ns:
+        if self.time_ns < self._playback.end_ns:
+            return
+        if self._loop.value:
+            self.seek(self._playback.start_ns)
+        else:
             self.time_ns = self._playback.end_ns
             self.toggle()
+            self._play.label = 'Replay'
 
     def toggle(self) -> None:
         """Play or pause; at the end, play from the beginning."""
@@ -141,6 +176,7 @@ class TimeLine:
     def seek(self, time_ns: int) -> None:
         """Go to a time."""
         self.time_ns, self.jumped = time_ns, True
+        self._play.label = 'Pause' if self.playing else 'Play'
 
     def describe(self, instant: Instant) -> None:
         """Renew clock and slider."""

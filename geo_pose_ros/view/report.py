@@ -319,7 +319,7 @@ def _bodies(report: RecordingReport) -> dict[str, object]:
         'people': charts.lines({'people': report.people}, unit='people', duration_s=report.duration_s, height=1.5,
                                top=max(1.0, float(report.most_people)) * 1.1),
         'ids': charts.spans({f'id {body.body_id}': report.spans_s(body.spans_ns) for body in shown},
-                            duration_s=report.duration_s),
+                            duration_s=report.duration_s, body_ids=[body.body_id for body in shown]),
         'num_ids_shown': len(shown), 'limbs': limbs,
         'views': charts.shares(report.skeleton.joint_names, report.views, labels),
     }

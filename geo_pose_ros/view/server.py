@@ -3,7 +3,8 @@
 viser serves its page, three.js included, from this machine; nothing is asked of another. Its page is made light for
 browsers that draw with the processor: there, smoothing of edges costs more than the scene, and pixels cost more than
 triangles. A script before viser's own asks the browser what draws, and where it is no graphics card gives up both. On a
-graphics card nothing changes.
+graphics card nothing changes. Another script takes over whether the browser wishes a dark page, folds the panel where
+the screen is narrow, and keeps the arrow keys, which step through time, from turning the scene too.
 """
 
 from __future__ import annotations
@@ -28,17 +29,20 @@ if TYPE_CHECKING:
         ClientHandle,
         GuiApi,
         GuiEvent,
+        GuiImageHandle,
         GuiSliderHandle,
         LineSegmentsHandle,
         SceneApi,
         SceneNodePointerEvent,
         ViserServer,
     )
+    from viser._messages import HotkeyKey
     from viser.infra import StateSerializer
 
     __all__ = (
-        'BatchedMeshHandle', 'CameraFrustumHandle', 'ClientHandle', 'GuiApi', 'GuiEvent', 'GuiSliderHandle',
-        'LineSegmentsHandle', 'SceneApi', 'SceneNodePointerEvent', 'StateSerializer', 'ViserServer',
+        'BatchedMeshHandle', 'CameraFrustumHandle', 'ClientHandle', 'GuiApi', 'GuiEvent', 'GuiImageHandle',
+        'GuiSliderHandle', 'HotkeyKey', 'LineSegmentsHandle', 'SceneApi', 'SceneNodePointerEvent', 'StateSerializer',
+        'ViserServer',
     )
 
 _LOG = logging.getLogger(__name__)
@@ -61,6 +65,25 @@ _SCRIPT = """<script>(() => {
     try { history.replaceState(null, '', address); } catch { /* a file's address cannot be changed */ }
   }
 })()</script>""".replace('PIXELS', str(_PIXELS))
+# The narrow screens are those where viser puts its panel at the bottom; its head is what one taps to unfold it.
+_MANNERS = """<script>(() => {
+  const address = new URL(location.href);
+  if (matchMedia('(prefers-color-scheme: dark)').matches && !address.searchParams.has('darkMode')) {
+    address.searchParams.set('darkMode', '');
+    try { history.replaceState(null, '', address); } catch { /* a file's address cannot be changed */ }
+  }
+  document.documentElement.addEventListener('keydown', event => {
+    if (['ArrowLeft', 'ArrowRight'].includes(event.key)) event.stopPropagation();
+  });
+  if (!matchMedia('(max-width: 36em)').matches) return;
+  const watch = new MutationObserver(() => {
+    const head = [...document.querySelectorAll('div')].find(
+      one => one.style.cursor === 'pointer' && one.style.height === '3.5em');
+    if (head) { watch.disconnect(); setTimeout(() => head.click()); }
+  });
+  watch.observe(document, {childList: true, subtree: true});
+})()</script>"""
+_TITLE = 'geo_pose'
 
 
 class SceneServer:
@@ -111,8 +134,9 @@ def _check_port(host: str, port: int) -> None:
 
 
 def lightened(page: str) -> str:
-    """Return viser's page, HTML, with the script before all others."""
-    return with_first_in_head(page, _SCRIPT)
+    """Return viser's page, HTML, with our title and our scripts before all others."""
+    page = page.replace('<title>Viser</title>', f'<title>{_TITLE}</title>', 1)
+    return with_first_in_head(page, _SCRIPT + _MANNERS)
 
 
 def with_first_in_head(page: str, element: str) -> str:

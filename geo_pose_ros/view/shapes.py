@@ -116,6 +116,13 @@ def sphere(rings: int, sectors: int) -> tuple[FloatArray, IntArray]:
     return vertices, faces.reshape(-1, 3)
 
 
+def around(points: FloatArray) -> tuple[FloatArray, float]:
+    """Return the middle (3,) m of points (N, 3), and the radius, m, of the ball around it that holds nearly all."""
+    low, high = np.percentile(points, (2.0, 98.0), axis=0)
+    middle = np.asarray((low + high) / 2.0)
+    return middle, float(np.percentile(np.linalg.norm(points - middle, axis=1), 98.0))
+
+
 def centre_of_view(rig: CameraRig | None, floor_m: float, up: FloatArray) -> FloatArray:
     """Return the point (3,) m nearest to the cameras' optical axes, or one a body's height above the floor."""
     standing: FloatArray = (floor_m + 1.0) * up

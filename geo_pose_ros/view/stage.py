@@ -1,7 +1,5 @@
 """The 3D scene in the browser: bodies, cameras, floor and trails.
 
-Colours tell bodies apart; a body's left is lighter, its right darker.
-
 A browser without a graphics card must manage: a body is three instanced meshes of few vertices, lines have the width of
 pixels, light comes from lamps and not from an image of surroundings, and there are no shadows.
 """
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import FloatArray, IntArray, UInt8Array
+from ..colours import joint_colours, rgb_of
 from ..geometry.alignment import up_direction
 from ..messages.diagnostics import Level, Status
 from ..skeleton import BODY17, Skeleton
@@ -29,6 +28,7 @@ from .server import SceneServer
 from .settings import ViewConfig
 from .shapes import (
     Ellipsoids,
+    around,
     balls,
     bones,
     centre_of_view,
@@ -55,9 +55,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-_COLOURS = np.array(
-    [(220, 100, 0), (10, 105, 200), (10, 135, 85), (180, 55, 145), (100, 85, 225), (150, 115, 0), (30, 140, 165)], float
-)
 _LEVEL_COLOURS = ((60, 160, 90), (220, 150, 20), (205, 45, 40))
 _UNKNOWN_COLOUR = (120, 130, 145)
 _GHOST_COLOUR = (150, 150, 150)
@@ -67,7 +64,9 @@ _FRUSTUM_PX, _GRID_PX, _GHOST_M = 2.0, 1.0, 0.012
 _UNCERTAINTY_OPACITY = 0.22
 # A trail has so many dots, one every third set.
 _TRAIL_DOTS, _TRAIL_STEP = 30, 3
-_IMAGE_PX = 360
+_IMAGE_PX, _STRIP_PX = 360, 200
+# The people fill this share of the image's height, seen with this angle; a body has at least this radius.
+_FILLED, _FIELD_OF_VIEW_RAD, _LEAST_RADIUS_M = 0.8, float(np.radians(50.0)), 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +99,39 @@ class Stage(AbstractContextManager['Stage']):
         # Where a processor draws, shadows and light from surroundings cost more than all that is lit.
         self._server.scene.configure_default_lights(cast_shadow=False)
         self._server.scene.configure_environment_map(None)
-        self._server.scene.add_light_hemisphere('/sky', ground_color=(190, 190, 200), intensity=1.2)
+        self._server.scene.add_light_hemisphere('/sky', ground_color=(190, 190, 200), intensity=0.5)
+        # Where everybody begins: what is looked at, the way to the eye, how far it is, and how wide the people are.
+        self._up: FloatArray = np.array([0.0, 0.0, 1.0])
+        self._start: tuple[FloatArray, FloatArray, float, float] = np.zeros(3), self._up, 3.0, 0.0
+        self._server.on_client_connect(self._fit)
         self._lock = threading.RLock()
         self._rig: CameraRig | None = None
-        self._up: FloatArray = np.array([0.0, 0.0, 1.0])
         self._bodies: dict[int, _BodyNodes] = {}
         self._frusta: dict[str, CameraFrustumHandle] = {}
+        self._images: dict[str, UInt8Array] = {}
         self._ghost: LineSegmentsHandle | None = None
         self.on_body: Callable[[int], None] = lambda body_id: None
+
+    @property
+    def watched(self) -> bool:
+        """Whether a browser looks."""
+        return bool(self._server.get_clients())
 
     def recorder(self) -> StateSerializer:
         """Return viser's recorder of the scene: ``insert_sleep`` between changes, then ``as_html``."""
         return self._server.get_scene_serializer()
 
-    def set_rig(self, rig: CameraRig | None, floor_m: float = 0.0, look_at: FloatArray | None = None) -> None:
-        """Draw cameras, if there is a rig, and floor, ``floor_m`` along up, and look from where all is in view.
+    def set_rig(self, rig: CameraRig | None, floor_m: float = 0.0, people: FloatArray | None = None) -> None:
+        """Draw cameras, if there is a rig, and floor, ``floor_m`` along up, and look at people.
 
-        What is looked at is ``look_at`` (3,) m; None for what the cameras look at.
+        ``people`` are points (N, 3) m of theirs; None to look at what the cameras look at, from where all is in view.
         """
         scene = self._server.scene
         with self._lock:
             for frustum in self._frusta.values():
                 frustum.remove()
             self._frusta.clear()
+            self._images.clear()
             self._rig = rig
             self._up = up_direction(rig)
             scene.set_up_direction(tuple(self._up))
@@ -131,10 +140,10 @@ class Stage(AbstractContextManager['Stage']):
                 wxyz=tuple(from_z(self._up)), position=tuple(floor_m * self._up),
             )
             scene.add_frame('/world', axes_length=0.25, axes_radius=0.008, position=tuple(floor_m * self._up))
-            centre = look_at if look_at is not None else centre_of_view(rig, floor_m, self._up)
+            centre = around(people)[0] if people is not None else centre_of_view(rig, floor_m, self._up)
             for camera in rig.cameras if rig is not None else ():
                 self._frusta[camera.name] = self._add_frustum(camera, centre)
-            self._set_viewer(rig, centre)
+            self._set_viewer(rig, centre, people)
 
     def _add_frustum(self, camera: Camera, centre: FloatArray) -> CameraFrustumHandle:
         lens = camera.intrinsics
@@ -155,20 +164,44 @@ class Stage(AbstractContextManager['Stage']):
 
         return frustum
 
-    def _set_viewer(self, rig: CameraRig | None, centre: FloatArray) -> None:
-        away, radius_m = np.array([1.0, -1.0, 0.0]), 3.0
+    def look_at(self, people: FloatArray) -> None:
+        """Let every browser look at people, points (N, 3) m of theirs."""
+        self._set_viewer(self._rig, around(people)[0], people)
+        self.look_around()
+
+    def _set_viewer(self, rig: CameraRig | None, centre: FloatArray, people: FloatArray | None) -> None:
+        away, cameras_m = np.array([1.0, -1.0, 0.0]), 3.0
         if rig is not None:
             away = rig.cameras[0].position_m - centre
-            radius_m = max(float(np.linalg.norm(camera.position_m - centre)) for camera in rig.cameras)
+            cameras_m = max(float(np.linalg.norm(camera.position_m - centre)) for camera in rig.cameras)
         away = away - self._up * float(away @ self._up)
         length = float(np.linalg.norm(away))
         away = away / length if length > 1e-6 else np.cross(self._up, (0.6, 0.8, 0.1))
         # Beside the first camera and behind it, so that nothing stands in the way.
         turned = np.cos(0.6) * away + np.sin(0.6) * np.cross(self._up, away)
-        eye = centre + min(max(1.5 * radius_m, 3.0), 20.0) * (turned + 0.5 * self._up)
+        tilted = turned + (0.5 if people is None else 0.25) * self._up
+        distance_m, across_m = min(max(1.5 * cameras_m, 3.0), 20.0), 0.0
+        if people is not None:
+            distance_m = max(around(people)[1], _LEAST_RADIUS_M) / np.sin(_FIELD_OF_VIEW_RAD / 2.0) / _FILLED
+            across_m = around(people - np.outer(people @ self._up, self._up))[1]
+        self._start = centre, tilted / np.linalg.norm(tilted), distance_m, across_m
+        self._server.initial_camera.fov = _FIELD_OF_VIEW_RAD
         self._server.initial_camera.up = tuple(self._up)
-        self._server.initial_camera.position = tuple(eye)
+        self._server.initial_camera.position = tuple(self._eye(1.0))
         self._server.initial_camera.look_at = tuple(centre)
+        for client in self._server.get_clients().values():
+            self._fit(client)
+
+    def _eye(self, aspect: float) -> FloatArray:
+        """Return where (3,) m a browser whose image is ``aspect`` times as wide as high begins."""
+        centre, way, distance_m, across_m = self._start
+        half_rad = float(np.arctan(np.tan(_FIELD_OF_VIEW_RAD / 2.0) * aspect))
+        return np.asarray(centre + max(distance_m, across_m / np.sin(half_rad) / _FILLED) * way)
+
+    def _fit(self, client: ClientHandle) -> None:
+        """Put a browser that is higher than wide, as on a phone, farther away, so that it shows all people."""
+        if client.camera.aspect < 1.0:
+            self._put(client, self._up, self._eye(client.camera.aspect), self._start[0], _FIELD_OF_VIEW_RAD)
 
     def look_through(self, name: str, client: ClientHandle | None = None) -> None:
         """Put a browser (None: all) where a camera is."""
@@ -180,8 +213,8 @@ class Stage(AbstractContextManager['Stage']):
 
     def look_around(self) -> None:
         """Put every browser back to where it began."""
-        start = self._server.initial_camera
-        self._put(None, self._up, start.position, start.look_at, float(np.radians(50.0)))
+        for client in self._server.get_clients().values():
+            self._put(client, self._up, self._eye(client.camera.aspect), self._start[0], _FIELD_OF_VIEW_RAD)
 
     def _put(
         self, client: ClientHandle | None, up: FloatArray, position: FloatArray, look_at: FloatArray, fov_rad: float
@@ -236,8 +269,21 @@ class Stage(AbstractContextManager['Stage']):
             if shown.images and images_of is not None and name not in images_of:
                 continue
             image = self._image(name, instant) if shown.images else None
+            self._images.pop(name, None)
+            if image is not None:
+                self._images[name] = image
             if image is not None or frustum.image is not None:
                 frustum.image = image
+
+    def strip(self) -> UInt8Array | None:
+        """Return the cameras' last images side by side, (H, W, 3) RGB; None without any."""
+        with self._lock:
+            images = [self._images[name] for name in self._frusta if name in self._images]
+        if not images:
+            return None
+        from .drawing import side_by_side
+
+        return side_by_side(images, _STRIP_PX)
 
     def _image(self, name: str, instant: Instant) -> UInt8Array | None:
         """Return a camera's image with the reprojected bodies, RGB; None without one."""
@@ -265,17 +311,13 @@ class _BodyNodes:
         self, scene: SceneApi, body_id: int, skeleton: Skeleton, up: FloatArray, clicked: Callable[[int], None]
     ) -> None:
         self._edges, self._up = np.array(skeleton.edges), up
-        colour: FloatArray = _COLOURS[body_id % len(_COLOURS)]
-        joints = np.tile(colour, (len(skeleton), 1))
-        for left, right in skeleton.flip_pairs:
-            joints[left] += 0.12 * (255.0 - colour)
-            joints[right] *= 0.5
+        joints = joint_colours(skeleton, body_id)
         figure = np.concatenate([joints, joints[self._edges[:, 1]]])
         root, ball, dot = f'/bodies/{body_id}', sphere(5, 8), sphere(3, 4)
         self.root = scene.add_frame(root, show_axes=False)
         self._figure = _add_spheres(scene, f'{root}/figure', ball, figure)
         self._spread = _add_spheres(scene, f'{root}/spread', ball, joints, _UNCERTAINTY_OPACITY)
-        self._trail = _add_spheres(scene, f'{root}/trail', dot, np.tile(colour, (_TRAIL_DOTS, 1)))
+        self._trail = _add_spheres(scene, f'{root}/trail', dot, np.tile(rgb_of(body_id), (_TRAIL_DOTS, 1)))
         self._name = scene.add_label(f'{root}/name', f'{body_id}', anchor='bottom-center')
         self.trail: deque[FloatArray] = deque(maxlen=_TRAIL_DOTS)
         self._sets = 0

@@ -60,7 +60,7 @@ class Screen(AbstractContextManager['Screen']):
         self.panel = Panel(stage, cameras, self._others.kinds)
         self._turns = ImageTurns(cameras)
         self._drawn_ns = -1
-        self._described_s = -math.inf
+        self._described_s = self._strip_s = -math.inf
 
     def draw(self, instant: Instant, now_s: float, *, whole: bool = False) -> bool:
         """Draw an instant unless it is there already; return whether words are due too at ``now_s``, monotonic.
@@ -72,6 +72,9 @@ class Screen(AbstractContextManager['Screen']):
             self.panel.changed, self._drawn_ns = False, instant.time_ns
             self._stage.show(instant, self.panel.shown, None if whole else self._turns.due(now_s))
             self._stage.show_ghost(self._others.of(self.panel.kind, instant))
+            if whole or now_s - self._strip_s > _IMAGE_S:
+                self._strip_s = now_s
+                self.panel.show_strip(self._stage.strip())
             if whole:
                 self._described_s = -math.inf
         if now_s - self._described_s <= _WORDS_S:
@@ -84,8 +87,14 @@ class Screen(AbstractContextManager['Screen']):
         self._others.close()
 
 
-def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[[], bool]) -> None:
-    """Show an open recording until ``stop``."""
+def play(
+    stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[[], bool], title: str = ''
+) -> None:
+    """Show an open recording, with ``title`` or its own above the controls, until ``stop``.
+
+    Time stands while no browser looks, so that nobody misses the beginning.
+    """
+    stage.gui.set_panel_label(title or recording.title)
     playback = Playback(recording, IMAGE_SIDE_PX)
     stage.set_rig(recording.rig, *opening(recording))
     # The first bodies wait neither for images nor for the panel.
@@ -103,7 +112,7 @@ def play(stage: Stage, recording: Recording, config: ViewConfig, stop: Callable[
         while not stop():
             now_s = time.monotonic()
             screen.panel.verdict = judging.verdict
-            line.advance(now_s - last_s)
+            line.advance(now_s - last_s if stage.watched else 0.0)
             if line.jumped:
                 stage.forget_trails()
             if line.playing != played:
@@ -143,20 +152,20 @@ class Judging(AbstractContextManager['Judging']):
 
 
 def opening(recording: Recording) -> tuple[float, FloatArray | None]:
-    """Return the floor's height along up, and where people are (3,), None where there are none."""
+    """Return the floor's height along up, and joints of people (N, 3) m, None where there are none."""
     up = up_direction(recording.rig)
-    lows, middles = [], []
+    lows, joints = [], []
     for share in np.linspace(0.0, 0.9, _FLOOR_SAMPLES):
         bodies = _bodies_from(recording, recording.start_ns + round(share * (recording.end_ns - recording.start_ns)))
         if bodies is not None and np.isfinite(bodies.xyz).all(-1).any():
             points = bodies.xyz[np.isfinite(bodies.xyz).all(-1)]
             lows.append(float((points @ up).min()))
-            middles.append(points.mean(0))
+            joints.append(points)
     if not lows:
         return 0.0, None
     low = float(np.median(lows))
     # Feet that are near the world's floor stand on it.
-    return 0.0 if abs(low) < 0.3 else low, np.median(middles, axis=0)
+    return 0.0 if abs(low) < 0.3 else low, np.concatenate(joints)
 
 
 def _bodies_from(recording: Recording, time_ns: int) -> Bodies3D | None:

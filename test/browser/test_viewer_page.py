@@ -16,7 +16,7 @@ from geo_pose_ros.view.viewer import play
 
 from ..evaluation.moving import write_walk
 from ..view.test_shapes import rotation_of
-from .conftest import differing
+from .conftest import differing, pixels
 
 # Left of the panel.
 SCENE = (320, 60, 930, 780)
@@ -35,7 +35,7 @@ def viewer(path, **settings):
     ended = threading.Event()
     with Recording([path]) as recording, Stage() as stage:
         thread = threading.Thread(
-            target=play, args=(stage, recording, ViewConfig(play=False, **settings), ended.is_set), daemon=True
+            target=play, args=(stage, recording, ViewConfig(**{'play': False, **settings}), ended.is_set), daemon=True
         )
         thread.start()
         try:
@@ -103,6 +103,47 @@ def test_bodies_are_drawn_and_time_moves_them(watch, walk):
         wait_for_time(seen, 4)
 
 
+def test_a_short_clip_waits_for_the_browser_and_begins_anew(watch, tmp_path):
+    write_walk(tmp_path / 'clip', sets=50, people=1, images=True)
+    with viewer(tmp_path / 'clip', play=True) as stage:
+        time.sleep(2.0)
+        seen = watch(stage.url, 1280, 900)
+        seen.page.get_by_role('button', name='Pause', exact=True).wait_for()
+        assert seen.page.title() == 'geo_pose'
+        first = seen.shot('viewer-clip')
+        until(seen, lambda shot: differing(first, shot, SCENE) > 5e-4)
+        # Longer than the clip, and still playing.
+        seen.page.wait_for_timeout(3000)
+        assert seen.page.get_by_role('button', name='Pause', exact=True).is_visible()
+
+
+def test_keys_play_and_step(watch, walk):
+    with viewer(walk) as stage:
+        seen = opened(watch, stage)
+        settled(seen)
+        for _ in range(6):
+            seen.page.keyboard.press('ArrowRight')
+        seen.page.get_by_text('0.2 s of').wait_for()
+        for _ in range(6):
+            seen.page.keyboard.press('ArrowLeft')
+        seen.page.get_by_text('0.0 s of').wait_for()
+        seen.page.keyboard.press('Space')
+        seen.page.get_by_role('button', name='Pause', exact=True).wait_for()
+        seen.page.keyboard.press('Space')
+        seen.page.get_by_role('button', name='Play', exact=True).wait_for()
+
+
+def test_a_browser_that_wishes_it_gets_a_dark_page(watch, walk):
+    with viewer(walk) as stage:
+        seen = opened(watch, stage)
+        bright = pixels(settled(seen)).mean()
+        seen.page.emulate_media(color_scheme='dark')
+        seen.page.goto(stage.url)
+        seen.page.get_by_role('button', name='Play', exact=True).wait_for()
+        settled(seen)
+        assert pixels(seen.shot('viewer-dark')).mean() < 0.5 * bright
+
+
 def test_a_click_on_a_body_shows_its_joints(watch, walk):
     with viewer(walk) as stage:
         seen = opened(watch, stage)
@@ -139,6 +180,12 @@ def test_a_phone_can_use_it_and_a_browser_that_goes_away_disturbs_no_other(watch
     with viewer(walk) as stage:
         phone, desk = opened(watch, stage, 390, 800), opened(watch, stage)
         assert phone.page.evaluate('document.documentElement.scrollWidth') <= 390
+        # The panel is folded, so that the people are seen; a tap on its head unfolds it.
+        phone.page.wait_for_timeout(1500)
+        phone.shot('viewer-phone-folded')
+        assert phone.page.get_by_text('walk', exact=True).bounding_box()['y'] > 700
+        phone.page.get_by_text('walk', exact=True).click()
+        phone.page.wait_for_timeout(500)
         play_button = phone.page.get_by_role('button', name='Play', exact=True)
         assert play_button.bounding_box()['width'] > 100 and len(stage._server.get_clients()) == 2
         phone.shot('viewer-phone')

@@ -58,7 +58,8 @@ def test_the_node_can_be_watched_and_the_viewer_says_where_it_is_and_ends_with_t
         commands.update(Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')[3:4])
 
     viewer = f'import os, sys; print("Look at http://x:1", os.getpid(), sys.argv[2:], flush=True); {WAITS}'
-    assert run_with({'play': PLAYS, 'view': viewer}, watch=watch, view=True) == {'loop_ns': 7}
+    assert run_with({'play': PLAYS, 'view': viewer}, watch=watch, view=True) == {
+        'loop_ns': 7, 'loops': 1, 'url': 'http://x:1'}
     assert commands == {b'node'}
     said = capsys.readouterr().out
     assert '--live' in said and f'{tmp_path / "rig.yaml"}' in said

@@ -1,6 +1,8 @@
 """The demo's own arithmetic and figures, on a recording of a walk; the live part is `make demo`."""
 
+import contextlib
 import re
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -11,7 +13,7 @@ from geo_pose_ros.demo import run
 from geo_pose_ros.demo.live import Material
 from geo_pose_ros.demo.run import Played, draw, frames_of
 from geo_pose_ros.demo.summary import read_observations
-from geo_pose_ros.errors import BagError
+from geo_pose_ros.errors import BagError, ConfigError
 
 from ..evaluation.moving import RATE_HZ, START_NS, write_walk
 from ..scenes import ring_rig
@@ -45,9 +47,33 @@ def test_figures_show_the_frame_of_the_stamp(recording, footage, tmp_path):
     assert image.shape == (900, 2400, 3) and abs(np.median(image) - (40 + SETS // 2)) < 1.0
     video = cv2.VideoCapture(str(tmp_path / 'overlay.mp4'))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == SETS
+    codec = int(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, 'little')
+    assert codec == (b'h264' if shutil.which('ffmpeg') else b'FMP4')
     assert (tmp_path / 'bodies.png').stat().st_size > 10_000
     with pytest.raises(BagError, match='published no body seen by all cameras'):
         draw(tmp_path, footage, [], TIMES)
+
+
+def test_without_ffmpeg_the_video_is_what_opencv_writes_and_that_is_said(tmp_path, monkeypatch, capsys):
+    def missing(*_):
+        raise ConfigError('ffmpeg is missing.')
+
+    monkeypatch.setattr(run, 'VideoWriter', missing)
+    with contextlib.ExitStack() as stack:
+        run._video(stack, tmp_path / 'a.mp4', 64, 48, 10.0)(np.zeros((48, 64, 3), np.uint8))
+    assert cv2.VideoCapture(str(tmp_path / 'a.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 1
+    assert 'browsers do not play. ffmpeg is missing' in capsys.readouterr().out
+
+
+def test_the_replay_shows_one_loop_on_the_footage(recording, footage, tmp_path):
+    observations = read_observations(recording)
+    later = [replace(seen, stamp_ns=seen.stamp_ns + TIMES.loop_ns) for seen in observations[:3]]
+    for _ in range(2):
+        run.write_replay(tmp_path / 'replay', [*later, *observations], TIMES)
+    found = read_observations(tmp_path / 'replay')
+    np.testing.assert_allclose([seen.stamp_ns for seen in found], [seen.stamp_ns for seen in observations], atol=2)
+    assert all(set(seen.keypoints) == set(RIG.names) for seen in found)
+    np.testing.assert_allclose(found[2].bodies.xyz, observations[2].bodies.xyz, atol=1e-4)
 
 
 def test_all_is_recorded_but_images():

@@ -9,7 +9,15 @@ import pytest
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.demo.run import summarise
-from geo_pose_ros.demo.summary import drops, in_sets, latency_ms, read_diagnostics, read_observations, stage_ms
+from geo_pose_ros.demo.summary import (
+    drops,
+    in_sets,
+    latency_ms,
+    read_diagnostics,
+    read_observations,
+    sides_repaired,
+    stage_ms,
+)
 from geo_pose_ros.errors import BagError
 from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
 from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
@@ -22,7 +30,8 @@ RIG, MAKE = ring_rig(4), RosbagsFactory()
 STAMPS_NS = [1_000_000_000 + i * 100_000_000 for i in range(4)]
 STATUSES = [
     Status('pipeline', Level.OK, 'ok', {'rate_hz': '30', 'stage_ms fuse': '4.2', 'sets superseded': '7'}),
-    Status('camera a', Level.WARN, '', {'unusable: JPEG is truncated': '2', 'dropped: late': '1', 'age_s': '0'}),
+    Status('camera a', Level.WARN, '', {'unusable: JPEG is truncated': '2', 'dropped: late': '1', 'age_s': '0',
+                                       'sides repaired': '3', 'frames_used': '25'}),
 ]
 
 
@@ -44,6 +53,7 @@ def recording(tmp_path_factory):
 def test_diagnostics_become_numbers(recording):
     found = read_diagnostics(recording)
     assert drops(found) == {'sets': {'superseded': 7}, 'camera a': {'JPEG is truncated': 2, 'late': 1}}
+    assert sides_repaired(found) == {'a': (3, 25)}
     assert stage_ms(found) == {'fuse': 4.2} and latency_ms(recording) == {'p50': 30.0, 'p95': 30.0}
 
 
@@ -51,8 +61,10 @@ def test_recording_is_matched_by_stamp_and_summarised(recording):
     seen = read_observations(recording)
     assert [s.stamp_ns for s in seen] == STAMPS_NS and set(seen[0].keypoints) == set(RIG.names)
     np.testing.assert_allclose(seen[0].bodies.xyz[0], person(), atol=0.03)
-    played = {'published': {'/cam0/image_raw/compressed': 4, '/cam1/image_raw/compressed': 3}}
+    published = {'/cam0/image_raw/compressed': 4, '/cam1/image_raw/compressed': 3}
+    played = {'published': published, 'loops': 2, 'loop_ns': 200_000_000}
     summary = summarise(recording, RIG, seen, played)
+    assert (summary['delivered_hz'], summary['sides_repaired']['a']) == (10.0, (3, 25))
     assert (summary['sets_in'], summary['sets_published'], summary['rate_hz']) == (4, 4, 10.0)
     assert 1.0 < summary['reprojection_px']['median'] < summary['leave_one_out_px'] < 8.0
     assert set(summary['reprojection_px']['per_camera']) == set(RIG.names)

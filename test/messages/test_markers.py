@@ -46,7 +46,7 @@ def test_colours_tell_left_from_right_and_unknown_joints_are_left_out(library):
     markers = bodies_to_markers(library.make, two_bodies()).markers
     colours = markers[0].colors
     left, right, middle = (colours[BODY17.index(name)] for name in ('left_knee', 'right_knee', 'pelvis'))
-    assert left.b > left.r and right.r > right.b and middle.r == middle.b
+    assert left.b > middle.b > right.b and left.r > middle.r > right.r
     # The confidence is seen; that of a joint hardly seen is raised.
     assert left.a == pytest.approx(0.8) and colours[13].a == pytest.approx(0.25)
     joints, bones = markers[2:]

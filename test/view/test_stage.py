@@ -90,6 +90,27 @@ def test_bodies_come_and_go_and_cameras_have_the_colours_of_their_states(stage):
     assert scene.get_handle_by_name('/ghost') is None
 
 
+def test_people_fill_the_picture_and_images_lie_side_by_side(stage):
+    people = pose(0.0)
+    stage.set_rig(ring_rig(4), 0.0, people)
+    start = stage._server.initial_camera
+    middle = np.asarray(start.look_at)
+    distance = np.linalg.norm(np.asarray(start.position) - start.look_at)
+    height = np.ptp(people[:, 2]) / (2.0 * distance * np.tan(start.fov / 2.0))
+    assert 0.5 < height < 0.9 and not stage.watched
+    # A picture that is higher than wide shows them from farther away, where they are wide.
+    spread = np.concatenate([people, people + (0.0, 4.0, 0.0)])
+    stage.set_rig(ring_rig(4), 0.0, spread)
+    wide, high = (np.linalg.norm(stage._eye(aspect) - start.look_at) for aspect in (1.5, 0.5))
+    assert high > 1.5 * wide
+    assert stage.strip() is None
+    frames = {name: Frame(name, 0, np.full((48, 64, 3), 99, np.uint8)) for name in ('cam0', 'cam1')}
+    stage.show(Instant(0, 0, frames=frames), Shown())
+    assert stage.strip().shape == (200, 2 * 267, 3)
+    stage.look_at(people + (5.0, 0.0, 0.0))
+    np.testing.assert_allclose(np.asarray(start.look_at) - middle, (5.0, 0.0, 0.0), atol=1e-6)
+
+
 def test_a_trail_is_every_third_place_and_ids_are_above_the_head_whatever_is_up(stage):
     stage.set_rig(turned(ring_rig(4), Y_DOWN))
     for number in range(8):

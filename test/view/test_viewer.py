@@ -32,7 +32,7 @@ def recording(tmp_path):
         yield opened
 
 
-def test_the_time_line_plays_pauses_steps_and_stops_at_the_end(recording):
+def test_the_time_line_plays_pauses_steps_stops_at_the_end_or_begins_anew(recording):
     with Stage() as stage:
         line = TimeLine(stage, Playback(recording, 64), playing=True)
         line.advance(0.5)
@@ -48,14 +48,35 @@ def test_the_time_line_plays_pauses_steps_and_stops_at_the_end(recording):
         assert line.time_ns == stamp_of(45)
         line.toggle()
         line.advance(10.0)
-        assert line.time_ns == recording.end_ns and not line.playing
+        assert (line.time_ns, line.playing, line.jumped) == (recording.start_ns, True, True)
+        line._loop.value = False
+        line.advance(10.0)
+        assert line.time_ns == recording.end_ns and not line.playing and line._play.label == 'Replay'
         line.step(forward=True)
         assert line.time_ns == recording.end_ns
         line.toggle()
-        assert line.time_ns == recording.start_ns and line.playing
+        assert line.time_ns == recording.start_ns and line.playing and line._play.label == 'Pause'
 
 
-def test_it_shows_the_recording_until_it_is_stopped(recording):
+def test_time_stands_until_a_browser_looks(recording, monkeypatch):
+    looked, stamps = iter([False] * 20 + [True] * 20), []
+    monkeypatch.setattr(Stage, 'watched', property(lambda _: looked_at[0]))
+    looked_at = [False]
+
+    def stop():
+        looked_at[0] = next(looked, None)
+        return looked_at[0] is None
+
+    with Stage() as stage:
+        original = stage.show
+        stage.show = lambda instant, *more: (stamps.append((looked_at[0], instant.stamp_ns)), original(instant, *more))
+        play(stage, recording, ViewConfig(rate_hz=100.0), stop)
+    assert {stamp for looks, stamp in stamps if not looks} == {stamp_of(0)}
+    assert max(stamp for looks, stamp in stamps if looks) > stamp_of(0)
+
+
+def test_it_shows_the_recording_until_it_is_stopped(recording, monkeypatch):
+    monkeypatch.setattr(Stage, 'watched', True)
     shown = threading.Event()
     with Stage() as stage:
         drawn, pictured = [], []
@@ -122,7 +143,8 @@ def test_an_exported_page_is_whole(recording, tmp_path):
 
 def test_what_is_missing_is_said(tmp_path, recording):
     assert find_missing(recording, BODIES, KEYPOINTS, IMAGE) == []
-    floor_m, centre = opening(recording)
+    floor_m, joints = opening(recording)
+    centre = joints.mean(0)
     assert floor_m == 0.0 and np.linalg.norm(centre[:2]) < 1.5 and 0.5 < centre[2] < 1.5
     write_walk(tmp_path / 'bare', sets=5, bodies=False, infos=False)
     with Recording([tmp_path / 'bare']) as bare:

@@ -16,6 +16,8 @@ from ...scene.cameras.states import CameraState
 
 # Entries the rates, latencies and stage times look back over.
 _WINDOW = 200
+# A camera's count of images in which left and right of arms or legs were exchanged, and repaired.
+SIDES_REPAIRED = 'sides repaired'
 # What happens with single frames and sets counts as going on for so long after the last time.
 _RECENT_NS = 5 * NS_PER_S
 
@@ -140,6 +142,9 @@ class NodeStatistics:
                     self.cameras[name].residuals_px.append(float(np.median(residuals)))
             for name, state in result.scene.cameras.items():
                 self.cameras[name].state = state
+            for name, limbs in result.scene.exchanged.items():
+                if limbs:
+                    self.cameras[name].counts[SIDES_REPAIRED] += 1
 
     def silent_s(self, now_ns: int) -> float | None:
         """Return the time since the last published set; None if there was none."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 import math
 import threading
 import time
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
 
+import numpy as np
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
+from ...arrays import NS_PER_S
 from ...errors import ConfigError, GeoPoseError
 from ...messages.clouds.bodies import bodies_from_cloud
 from ...messages.clouds.keypoints import keypoints_from_cloud
@@ -37,10 +41,12 @@ from .standalone import standalone_node, stop_at_signals
 _DISCOVERY_S = 1.0
 # Bodies older than this are no longer shown.
 _STALE_S = 2.0
+# A node whose diagnostics are older than this has ended; its last bodies, of so long, are then shown again and again.
+_ENDED_S, _REPLAY_S = 4.0, 10.0
 
 
 class LiveTopics:
-    """The latest of everything a node and its cameras publish; for one thread."""
+    """The latest of everything the node ``name`` and its cameras publish; for one thread."""
 
     def __init__(self, node: Node, pose_node: str, rig: CameraRig | None) -> None:
         """Subscribe to the node; cameras are subscribed to as they appear.
@@ -50,7 +56,7 @@ class LiveTopics:
             pose_node: full name of the node to look at.
             rig: None: from camera_info and /tf_static.
         """
-        self._node, self._name, self._given = node, '/' + pose_node.strip('/'), rig
+        self._node, self.name, self._given = node, '/' + pose_node.strip('/'), rig
         # By topic: its subscription, and what takes its messages.
         self._inputs: dict[str, tuple[Subscription[Message], Callable[[Message], None]]] = {}
         self._builder: RigBuilder | None = None
@@ -58,12 +64,14 @@ class LiveTopics:
         self._infos: dict[str, Message] = {}
         self._cameras: dict[str, CameraTopics] = {}
         self._discovered_s = self._received_s = -math.inf
+        self._diagnosed_s = -math.inf
         self._bodies: Bodies3D | None = None
+        self._history: deque[Bodies3D] = deque()
         self._keypoints: dict[str, Keypoints2D] = {}
         self._images: dict[str, Message] = {}
         self._statuses: dict[str, Status] = {}
         self.faults: dict[str, str] = {}
-        self._subscribe(f'{self._name}/bodies', POINT_CLOUD, self._on_bodies, 10)
+        self._subscribe(f'{self.name}/bodies', POINT_CLOUD, self._on_bodies, 10)
         self._subscribe('/diagnostics', DIAGNOSTIC_ARRAY, self._on_diagnostics, 10)
         if rig is None:
             try:
@@ -96,11 +104,13 @@ class LiveTopics:
                     self.faults.pop(topic, None)
                 except GeoPoseError as error:
                     self.faults[topic] = str(error)
+        if self.ended(now_s):
+            return self._replayed(now_s)
         bodies = self._bodies if now_s - self._received_s < _STALE_S else None
         stamp_ns = bodies.stamp_ns if bodies is not None else time.time_ns()
         statuses = dict(self._statuses)
         if bodies is None:
-            said = f'Nothing comes on {self._name}/bodies.'
+            said = f'Nothing comes on {self.name}/bodies.'
             if 'pipeline' in statuses:
                 said += f' {statuses["pipeline"].message}'
             statuses['pipeline'] = Status('pipeline', Level.WARN, said, {})
@@ -112,6 +122,27 @@ class LiveTopics:
             lambda name, error: self.faults.update({name: str(error)}),
         )
         return Instant(stamp_ns, stamp_ns, bodies, dict(self._keypoints), frames, statuses)
+
+    def ended(self, now_s: float) -> bool:
+        """Return whether a node that published bodies has ended."""
+        return self._bodies is not None and (
+            now_s - self._received_s > _STALE_S and now_s - max(self._diagnosed_s, self._received_s) > _ENDED_S
+        )
+
+    def _replayed(self, now_s: float) -> Instant:
+        """Return an instant of the last seconds before the node ended, without images; they follow each other."""
+        stamps = [bodies.stamp_ns for bodies in self._history]
+        length_ns = max(stamps[-1] - stamps[0], 1)
+        since_ns = round((now_s - self._received_s) * NS_PER_S)
+        # Half a second of rest after each round.
+        wanted_ns = stamps[0] + since_ns % (length_ns + NS_PER_S // 2)
+        bodies = self._history[max(bisect_right(stamps, wanted_ns) - 1, 0)]
+        said = (
+            f'**{self.name} ended** {since_ns / NS_PER_S:.0f} s ago. Its last {length_ns / NS_PER_S:.0f} s are shown '
+            'again and again. This page goes on when it is back.'
+        )
+        status = Status('pipeline', Level.WARN, said, {})
+        return Instant(bodies.stamp_ns, bodies.stamp_ns, bodies, statuses={'pipeline': status})
 
     def _discover(self) -> None:
         """Subscribe to the cameras that are there by now."""
@@ -145,10 +176,16 @@ class LiveTopics:
 
     def _on_bodies(self, message: Message) -> None:
         self._bodies, self._received_s = bodies_from_cloud(message), time.monotonic()
+        if self._history and self._bodies.stamp_ns < self._history[-1].stamp_ns:
+            self._history.clear()
+        self._history.append(self._bodies)
+        while self._bodies.stamp_ns - self._history[0].stamp_ns > _REPLAY_S * NS_PER_S:
+            self._history.popleft()
 
     def _on_diagnostics(self, message: Message) -> None:
-        for status in diagnostics_from_message(message, self._name):
+        for status in diagnostics_from_message(message, self.name):
             self._statuses[status.name] = status
+            self._diagnosed_s = time.monotonic()
 
     def _on_transforms(self, message: Message) -> None:
         self._transforms.append(message)
@@ -180,6 +217,7 @@ def show_live(stage: Stage, topics: LiveTopics, config: ViewConfig, stop: thread
     with ExitStack() as stack:
         rig: CameraRig | None = None
         screen: Screen | None = None
+        framed = False
         while not stop.is_set():
             began_s = time.monotonic()
             instant = topics.poll()
@@ -187,9 +225,14 @@ def show_live(stage: Stage, topics: LiveTopics, config: ViewConfig, stop: thread
                 rig = topics.rig
                 stage.set_rig(rig)
                 stage.gui.reset()
+                stage.gui.set_panel_label(f'{topics.name} live')
+                framed = False
                 stack.close()
                 screen = stack.enter_context(Screen(stage, rig, topics.cameras))
             screen.draw(instant, began_s)
+            if not framed and instant.bodies is not None and np.isfinite(instant.bodies.xyz).all(-1).any():
+                framed = True
+                stage.look_at(instant.bodies.xyz[np.isfinite(instant.bodies.xyz).all(-1)])
             stop.wait(max(0.0, period_s - (time.monotonic() - began_s)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,22 @@ def test_it_draws_what_runs_and_says_when_nothing_does(rig_path, node):
     silent = LiveTopics(node, '/nobody', RIG)
     assert 'Nothing comes on /nobody/bodies' in silent.poll().pipeline
     silent.close()
+
+
+def test_a_node_that_ended_is_replayed(node):
+    topics = LiveTopics(node, 'somebody', RIG)
+    for number in range(3):
+        bodies = replace(bodies_at(0, (PERSON,)), stamp_ns=10**9 * (1 + number))
+        topics._on_bodies(bodies_to_cloud(MAKE, bodies))
+    last_s = topics._received_s
+    assert [topics.ended(last_s + wait_s) for wait_s in (0.0, 1.9, 3.9, 4.1)] == [False, False, False, True]
+    instants = [topics._replayed(last_s + wait_s) for wait_s in (0.0, 1.2, 2.2, 2.6)]
+    assert [instant.stamp_ns // 10**9 for instant in instants] == [1, 2, 3, 1]
+    assert '**/somebody ended** 3 s ago' in instants[3].pipeline and not instants[3].frames
+    # What it still says of itself counts as life.
+    topics._diagnosed_s = last_s + 3.0
+    assert not topics.ended(last_s + 6.0)
+    topics.close()
 
 
 def test_garbage_is_named_and_forgotten_when_it_ends(node):

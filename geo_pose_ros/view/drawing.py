@@ -137,13 +137,12 @@ def _resized(frame: Frame, height_px: int) -> tuple[UInt8Array, float]:
 
 
 def _ring(image: UInt8Array, xy: FloatArray, skeleton: Skeleton) -> None:
-    radius = max(2, image.shape[0] // 180)
+    radius = max(3, image.shape[0] // 150)
     colours = [_shade(colour, 1.0) for colour in joint_colours(skeleton, None)]
     for person in xy:
         for colour, (x, y) in zip(colours, person, strict=True):
             if np.isfinite([x, y]).all():
-                for shade, thickness in ((_outline(colour), 3), (colour, 1)):
-                    cv2.circle(image, (round(float(x)), round(float(y))), radius, shade, thickness, cv2.LINE_AA)
+                cv2.circle(image, (round(float(x)), round(float(y))), radius, colour, 2, cv2.LINE_AA)
 
 
 def _caption(image: UInt8Array, name: str, distances_px: FloatArray) -> None:
@@ -193,7 +192,7 @@ def plot_bodies(path: Path, panels: Sequence[tuple[str, Sequence[Bodies3D]]], ri
             axis.set_major_formatter(lambda value, _: f'{_MM_PER_M * value:.0f}')
             axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
         axes.tick_params(labelsize=8, pad=1)
-        axes.set_box_aspect((1, 1, 1))
+        axes.set_box_aspect((1, 1, 1), zoom=1.2)
         axes.view_init(elev=12, azim=_azimuth(rig, centre))
         axes.set_title(title, fontsize=13)
     shown = [bodies for _, instants in panels for bodies in instants]

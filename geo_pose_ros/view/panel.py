@@ -26,7 +26,7 @@ _BACK, _ON = '\N{BLACK LEFT-POINTING TRIANGLE}', '\N{BLACK RIGHT-POINTING TRIANG
 _SPEEDS = ('0.1x', '0.25x', '0.5x', '1x', '2x', '4x')
 _MARKS = ('\N{CHECK MARK}', '\N{WARNING SIGN}', '\N{MULTIPLICATION X}')
 _UNKNOWN = '\N{MIDDLE DOT}'
-_STRIP_WIDTH_PX = 620
+_STRIP_CAMERA_PX, _STRIP_WIDTH_PX = 125, 620
 _DIGITS: tuple[HotkeyKey, ...] = ('1', '2', '3', '4', '5', '6', '7', '8', '9')
 
 
@@ -91,7 +91,7 @@ class Panel:
             panel = self._gui.add_panel()
             with panel.add_tab('Images'):
                 self._strip = self._gui.add_image(images, format='jpeg', jpeg_quality=80)
-            panel.float(x=15, y=-15, width=min(max(images.shape[1], 200), _STRIP_WIDTH_PX))
+            panel.float(x=15, y=-15, width=min(max(_STRIP_CAMERA_PX * len(self._names), 240), _STRIP_WIDTH_PX))
         else:
             self._strip.image = images
 

@@ -77,6 +77,7 @@ def test_labels_replace_limbs_and_exchanged_sides_are_put_right() -> None:
     assert not targets_of(lambda image: said, replace(crops, xy=crops.xy + 40.0)).warm[:, LANDMARKS].any()
 
 
+@pytest.mark.slow
 def test_a_network_learns_labels_and_says_how_well(tiny: Path) -> None:
     untaught, network = load_network(tiny), load_network(tiny)
     train, test = crops_of(8, LABELS), crops_of(2, LABELS, seed=1)

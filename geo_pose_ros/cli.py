@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from . import __version__
+from .commands.parser import Parser
 from .errors import GeoPoseError
 from .ros.start import end_quietly
 
@@ -33,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'import': ('geo_pose_ros.commands.import_videos', 'make a bag from videos and a calibration'),
     'process': ('geo_pose_ros.commands.process', 'run the pipeline over every frame of a bag, without ROS'),
     'info': ('geo_pose_ros.commands.info', 'say what a bag holds'),
-    'check': ('geo_pose_ros.commands.check', 'say what this installation lacks'),
+    'check': ('geo_pose_ros.commands.machine.check', 'say what this installation lacks'),
     'export': ('geo_pose_ros.commands.session.export', 'write what was found as CSV, TRC, C3D, BVH, GLB, MP4 ...'),
     'view': ('geo_pose_ros.commands.view', 'a recording or a running node in 3D in the browser'),
     'report': ('geo_pose_ros.commands.report', 'one page that says whether a recording is good, and what to do'),
@@ -42,13 +43,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     'reload': ('geo_pose_ros.commands.live.reload', 'let a running node lift by another model'),
     'calibrate': ('geo_pose_ros.commands.calibrate', 'calibrate the cameras from people walking before them'),
     'monitor': ('geo_pose_ros.commands.live.monitor', 'a live table of a running node'),
-    'doctor': ('geo_pose_ros.commands.doctor', 'check machine, ROS set-up and rig, with remedies'),
+    'doctor': ('geo_pose_ros.commands.machine.doctor', 'check machine, ROS set-up and rig, with remedies'),
     'models': ('geo_pose_ros.commands.networks.models', 'networks: list and fetch detectors, export a trained lifter'),
     'rig': ('geo_pose_ros.commands.rig', 'convert calibration files'),
     'train': ('geo_pose_training.commands.train', 'train a lifter'),
     'evaluate': ('geo_pose_training.commands.evaluate', 'measure a lifter'),
     'retrain': ('geo_pose_training.commands.retrain', 'adapt a lifter to recorded bags'),
     'store': ('geo_pose_training.commands.store', 'keep what training needs of many bags, to stream from'),
+    'completion': ('geo_pose_ros.commands.machine.completion', 'print a script that completes commands in your shell'),
     'fit-noise': ('geo_pose_training.commands.fit_noise', "estimate a detector's noise from bags"),
 }
 
@@ -106,10 +108,12 @@ def _run(words: Sequence[str]) -> int:
     return run(arguments) or 0
 
 
-def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+def parser_for(words: Sequence[str]) -> Parser:
     """Return the parser, complete for the command among ``words``, with one line of help for the others."""
-    parser = argparse.ArgumentParser(
-        prog='geo_pose', description='Calibrated cameras in, 3D human skeletons out.', allow_abbrev=False
+    parser = Parser(
+        prog='geo_pose', description='Calibrated cameras in, 3D human skeletons out.',
+        epilog='Status at the end: 0 good, 1 the result is bad, 2 it cannot be done, 3 the rays of the cameras do not '
+        'meet, 130 interrupted. geo_pose COMMAND --help says more.',
     )
     parser.add_argument('--version', action='version', version=f'geo_pose {__version__}')
     parser.add_argument('--debug', action='store_true', help='show where an error came from')
@@ -121,6 +125,7 @@ def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
         elif module == NODE:
             # It parses its arguments itself, as rclpy does.
             node = subparsers.add_parser(name, help=line, usage='geo_pose node [--ros-args ...]')
+            node.takes_all = True
             node.set_defaults(run=None)
         elif words[:2] == ['models', 'export']:
             actions = subparsers.add_parser(name, help=line).add_subparsers(required=True)
@@ -131,14 +136,14 @@ def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def add_command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module_name: str
-) -> None:
+def add_command(subparsers: argparse._SubParsersAction[Parser], name: str, module_name: str) -> None:
     """Add the complete parser of a command."""
     module = import_module(module_name)
     parser = subparsers.add_parser(name, help=COMMANDS[name][1], description=module.__doc__)
-    parser.set_defaults(run=module.run)
+    parser.examples = getattr(module, 'EXAMPLES', ())
+    parser.set_defaults(run=module.run, commands=[(known, path) for known, (path, _) in COMMANDS.items()])
     module.add_arguments(parser)
+    parser.finish()
 
 
 def _package(error: ModuleNotFoundError) -> str:

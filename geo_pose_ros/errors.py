@@ -1,5 +1,11 @@
 """Errors of the package; a message says what is wrong, what was received, what is possible, and the remedy."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
 
 class GeoPoseError(Exception):
     """Base of every error this package raises on purpose."""
@@ -47,3 +53,24 @@ class FrameError(GeoPoseError):
 
 class DepthError(FrameError):
     """An image message holds depth, so that its topic is no camera."""
+
+
+def refuse_existing(path: Path, *, overwrite: bool, error: type[GeoPoseError] = GeoPoseError) -> None:
+    """Raise ``error`` if there is something at ``path`` and it is not to be replaced: the one rule of what writes."""
+    if path.exists() and not overwrite:
+        raise error(f"'{path}' exists already. Choose another path, or give --overwrite to replace it.")
+
+
+def refuse_other_folder(path: Path, mark: str, *, overwrite: bool) -> None:
+    """Raise unless a folder to write is new, empty, or an older one of ours, which holds ``mark``, to be replaced."""
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if path.exists() and not (path / mark).is_file():
+        raise GeoPoseError(f"'{path}' holds something else; choose a folder of its own, which need not exist.")
+    refuse_existing(path, overwrite=overwrite)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return a sentence that names the nearest known word, with a space before it; '' if none is near."""
+    near = get_close_matches(word, known, 1)
+    return f" Did you mean '{near[0]}'?" if near else ''

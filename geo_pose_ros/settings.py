@@ -6,6 +6,7 @@ yields them flat; validation, ROS parameter descriptors, YAML, command-line flag
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_type_hints
 
 import yaml
 
-from .errors import ConfigError
+from .errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -90,6 +91,22 @@ class Setting:
             raise ConfigError(f"Parameter '{self.name}': received '{value}', expected {self.bounds}.")
         return cast(Value, value)
 
+    def parse(self, text: str) -> Value:
+        """Return the value that a command line or an environment gives as text, checked; lists are ``a,b``.
+
+        Raises:
+            ConfigError: as ``check``.
+        """
+        value: object = text
+        if self.type is tuple:
+            value = tuple(item.strip() for item in text.strip('[]').split(',') if item.strip())
+        elif self.type is bool:
+            value = {'true': True, 'yes': True, 'false': False, 'no': False}.get(text.lower(), text)
+        elif self.type is not str:
+            with contextlib.suppress(ValueError):
+                value = self.type(text)
+        return self.check(value)
+
     @property
     def bounds(self) -> str:
         """The allowed values in words; '' if any."""
@@ -128,7 +145,7 @@ def build(kind: type[T], values: Mapping[str, object]) -> T:
         if name in renamed:
             raise ConfigError(f"Parameter '{name}' is called '{renamed[name]}' now.")
     if unknown:
-        raise ConfigError(f'Unknown parameter {", ".join(unknown)}; known: {", ".join(sorted(known))}.')
+        raise ConfigError(f"Unknown parameter '{unknown[0]}'.{suggestion(unknown[0], known)}")
     checked = {name: known[name].check(value) for name, value in values.items()}
     return _build(kind, checked, '')
 

@@ -1,12 +1,13 @@
 """Typed settings: one statement, many uses."""
 
-import argparse
+
 from dataclasses import dataclass, field
 
 import pytest
 import yaml
 
 from geo_pose_ros.commands.flags import add_settings, settings_from
+from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.settings import build, flatten, setting, to_markdown, to_ros_yaml, walk
@@ -40,7 +41,7 @@ def test_build_from_flat_names():
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        ({'inner.gian': 0.1}, 'Unknown parameter inner.gian; known: count, enabled, inner.gain'),
+        ({'inner.gian': 0.1}, r"Unknown parameter 'inner.gian'\. Did you mean 'inner.gain'\?"),
         ({'inner.gain': 1.5}, r"'inner.gain': received 1.5, expected 0 .. 1 m"),
         ({'inner.gain': float('nan')}, "received nan"),
         ({'inner.gain': '0.5'}, "received '0.5', expected a float"),
@@ -68,12 +69,14 @@ def test_every_shipped_default_is_within_its_own_bounds():
 
 
 def test_flags():
-    parser = argparse.ArgumentParser()
-    add_settings(parser, Outer)
-    given = parser.parse_args(['--inner.gain', '0.75', '--no-enabled', '--names', 'a', 'b'])
+    parser = Parser()
+    add_settings(parser, Outer, flags=('count',))
+    given = parser.parse_args(
+        ['--set', 'inner.gain=0.75', '--set', 'enabled=no', '--set', 'names=a, b', '--count', '3']
+    )
     assert settings_from(Outer, given) == Outer(('a', 'b'), Inner(0.75), 3, False)
     with pytest.raises(ConfigError, match=r'received 7\.0'):
-        settings_from(Outer, parser.parse_args(['--inner.gain', '7']))
+        settings_from(Outer, parser.parse_args(['--set', 'inner.gain=7']))
 
 
 def test_markdown_lists_every_setting():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from geo_pose_ros.cli import COMMANDS, add_command
+from geo_pose_ros.commands.parser import Parser
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status."""
-    parser = argparse.ArgumentParser(prog='python -m geo_pose_training.cli')
+    parser = Parser(prog='python -m geo_pose_training.cli')
     subparsers = parser.add_subparsers(required=True)
     for name, (module, _) in COMMANDS.items():
         if module.startswith('geo_pose_training.'):

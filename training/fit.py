@@ -79,7 +79,9 @@ def fit(
     chief = trainer.rank == 0
     _open_folder(trainer, folder, data, resume)
     writer = _tensorboard(folder) if tensorboard and chief else None
-    bar = tqdm(total=optim.steps, initial=trainer.step, unit='step', disable=not (progress and chief))
+    bar = tqdm(
+        total=optim.steps, initial=trainer.step, unit='step', desc='train', disable=None if progress and chief else True
+    )
     with finish_epoch_on_interrupt() as interrupted, bar:
         while trainer.step < optim.steps and not interrupted:
             start, before = time.perf_counter(), trainer.step

@@ -13,7 +13,7 @@ from ..calibration.joined import calibrate_together
 from ..calibration.report import write_report
 from ..calibration.task import CalibrateTask
 from ..detection.settings import DetectorConfig
-from ..errors import CalibrationError
+from ..errors import CalibrationError, refuse_existing
 from ..messages.camera_info import intrinsics_from_camera_info, rectified_from_camera_info
 from ..messages.factory import Message
 from ..messages.transforms import optical_frame_id
@@ -106,8 +106,7 @@ def calibrate_bag(
             ``out``. Also if ``out`` exists.
     """
     task = task or CalibrateTask()
-    if out.exists() and not overwrite:
-        raise CalibrationError(f"'{out}' exists already. Choose another path, or give --overwrite to replace it.")
+    refuse_existing(out, overwrite=overwrite, error=CalibrationError)
     if bag.focal_guess is not None and task.config.adjust.intrinsics == 'fixed':
         adjusting = replace(task.config.adjust, intrinsics='focal')
         task = replace(task, config=replace(task.config, adjust=adjusting))

@@ -12,7 +12,7 @@ from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLi
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys.store import Typestore
 
-from ..errors import BagError
+from ..errors import BagError, refuse_existing
 from ..messages.factory import Message
 from .message_factory import TYPESTORE
 from .storage.kinds import is_bag
@@ -61,8 +61,7 @@ class BagWriter:
     ) -> None:
         if storage not in STORAGES:
             raise BagError(f"Unknown bag storage '{storage}'; expected one of {', '.join(STORAGES)}.")
-        if path.exists() and not overwrite:
-            raise BagError(f"'{path}' exists already. Choose another path, or give --overwrite to replace it.")
+        refuse_existing(path, overwrite=overwrite, error=BagError)
         if path.exists() and not is_bag(path):
             raise BagError(f"'{path}' exists and is not a bag; it is not replaced. Choose another path.")
         self.path = path

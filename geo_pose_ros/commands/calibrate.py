@@ -11,51 +11,61 @@ from ..calibration.settings import CalibrateConfig
 from ..calibration.task import CalibrateTask, ScaleSource
 from ..detection.models.profiles import choose_profile
 from ..detection.settings import DetectorConfig
-from ..errors import ConfigError, GeoPoseError
+from ..errors import ConfigError, GeoPoseError, refuse_existing, refuse_other_folder
 from ..rigs.files import in_words
 from ..skeleton import SKELETONS
 from .flags import (
     add_camera_arguments,
+    add_overwrite,
     add_rig_arguments,
     add_settings,
     choice_from_arguments,
+    existing,
     rig_from_arguments,
     settings_from,
 )
+from .parser import Parser
+
+EXAMPLES = (
+    'geo_pose calibrate walk --out rig.yaml --report report --stature 1.75',
+    'geo_pose calibrate walk --out rig.yaml --from-scratch --focal-guess 0.8',
+    'geo_pose calibrate walk --out rig.yaml --from-scratch --distance cam0 cam1 2.4',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument(
-        'bag', type=Path, nargs='+', help='with keypoints or images of every camera; several: of one rig, untouched in '
-        'between, with the calibration of the first',
+        'bag', type=existing, nargs='+', metavar='BAG',
+        help='keypoints or images of all cameras; several: of one rig, untouched between',
     )
-    parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='rig to write: .yaml, .toml or .qca.txt')
-    parser.add_argument('--report', type=Path, metavar='DIR', help='folder for a report: index.html, report.json')
-    add_rig_arguments(parser, 'calibration to begin with instead of camera_info and /tf_static')
+    parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='file to write: .yaml, .toml, .qca.txt')
+    parser.add_argument('--report', type=Path, metavar='DIR', help='folder of its own for a report')
+    add_rig_arguments(parser, "calibration to begin with [default: the bag's own]")
     add_camera_arguments(parser)
     parser.add_argument('--from-scratch', action='store_true', help='no extrinsics are known')
     parser.add_argument(
         '--focal-guess', type=float, metavar='FACTOR',
-        help='focal length of uncalibrated cameras to begin with, in longer sides of the image (phones 0.7 to 0.85)',
+        help='focal length of unknown lenses, in longer sides of the image (phones 0.8)',
     )
     parser.add_argument(
         '--intrinsics', choices=('fixed', 'focal', 'focal+distortion'), default=argparse.SUPPRESS,
-        dest='setting:adjust.intrinsics', help='intrinsics to estimate too [default: fixed]',
+        dest='setting:adjust.intrinsics', metavar='WHICH', help='fixed, focal, or focal+distortion [default: fixed]',
     )
-    parser.add_argument('--sync', action='store_true', help='the cameras had no common clock: find offsets and drift')
+    parser.add_argument('--sync', action='store_true', help='find clock offsets and drift too')
+    parser.add_rare_argument(
+        '--max-offset', type=float, default=5.0, metavar='S', help='largest clock offset [default: 5 s]'
+    )
+    parser.add_argument('--stature', type=float, metavar='M', help='height of the person seen longest, m')
     parser.add_argument(
-        '--max-offset', type=float, default=5.0, metavar='S', help='largest offset to look for [default: %(default)g s]'
+        '--distance', nargs=3, metavar=('CAM', 'CAM', 'M'), help='distance of two cameras, m'
     )
-    parser.add_argument('--stature', type=float, metavar='M', help='height of the person seen longest, for the scale')
-    parser.add_argument(
-        '--distance', nargs=3, metavar=('CAMERA', 'CAMERA', 'M'), help='distance of two cameras, for the scale'
+    parser.add_rare_argument(
+        '--keep-world', default='', metavar='CAMERA', help='from scratch: keep the world of --rig here'
     )
-    parser.add_argument(
-        '--keep-world', default='', metavar='CAMERA', help='from scratch: keep the world in which --rig has this camera'
-    )
-    parser.add_argument('--skeleton', choices=tuple(SKELETONS), default='body17', help='of recorded keypoints')
-    parser.add_argument('--overwrite', action='store_true', help='replace the rig at --out')
+    parser.add_rare_argument('--skeleton', choices=tuple(SKELETONS), default='body17', metavar='NAME',
+                        help=f'of recorded keypoints: {", ".join(SKELETONS)}')
+    add_overwrite(parser, 'what is at --out and --report')
     add_settings(parser, CalibrateConfig)
 
 
@@ -70,6 +80,9 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if not 0.0 < arguments.max_offset <= 600.0:
         raise ConfigError(f'--max-offset: received {arguments.max_offset}, expected more than 0 and at most 600 s.')
+    refuse_existing(arguments.out, overwrite=arguments.overwrite)
+    if arguments.report is not None:
+        refuse_other_folder(arguments.report, 'report.json', overwrite=arguments.overwrite)
     try:
         detector, words = choose_profile(DetectorConfig())
         bag = CalibrationBag(

@@ -5,8 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .parser import Parser
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+EXAMPLES = (
+    'geo_pose demo',
+    'geo_pose demo --view',
+    'geo_pose demo --scene people',
+)
+
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument('--out', type=Path, default=Path('out/demo'))
     parser.add_argument('--scene', default='person', help='person, or people (two of them)')

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..bags.import_videos import JPEG_QUALITY, ImportConfig, import_videos, parse_start
 from ..errors import ConfigError
 from ..rigs.files import read_calibration
 from ..rigs.plausibility import check_rig, log_findings
-from .flags import add_bag_arguments, add_unit_argument
+from .flags import add_bag_arguments, add_unit_argument, existing
+from .parser import Parser
+
+EXAMPLES = (
+    'geo_pose import --videos cam0.mp4 cam1.mp4 --calibration rig.toml --out walk',
+    'geo_pose import --videos *.mp4 --calibration rig.toml --unit mm --out walk',
+    'geo_pose import --videos *.mp4 --out walk --fps 25',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('--videos', type=Path, nargs='+', required=True, help='one per camera, named after it')
+    parser.add_argument('--videos', type=existing, nargs='+', required=True, metavar='VIDEO',
+                        help='one per camera, named after it')
     parser.add_argument(
-        '--calibration', type=Path,
-        help='.yaml, .toml or .qca.txt [default: none; then geo_pose calibrate --from-scratch --focal-guess]',
+        '--calibration', type=existing, metavar='FILE',
+        help='.yaml, .toml or .qca.txt; without it: geo_pose calibrate --from-scratch',
     )
     add_bag_arguments(parser)
     parser.add_argument(
@@ -28,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--start-time', metavar='TIME',
         help='of the first frames, seconds since 1970 or ISO 8601 [default: when the first video was modified]',
     )
-    parser.add_argument('--fps', type=float, help='frames per second [default: the times in the videos]')
+    parser.add_argument('--fps', type=float, metavar='HZ', help='frames per second [default: the times in the videos]')
     add_unit_argument(parser)
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..bags.info import format_report, inspect_bag
 from ..bags.read import BagReader
-from .flags import add_camera_arguments, choice_from_arguments
+from .flags import add_camera_arguments, choice_from_arguments, existing
+from .parser import Parser
+
+EXAMPLES = (
+    'geo_pose info walk',
+    'geo_pose info walk --cameras front',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('bag', type=Path)
+    parser.add_argument('bag', type=existing, metavar='BAG', help='folder that holds metadata.yaml, or .mcap file')
     add_camera_arguments(parser)
 
 

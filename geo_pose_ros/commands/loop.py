@@ -8,8 +8,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .parser import Parser
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+EXAMPLES = (
+    'geo_pose loop',
+    'geo_pose loop --rate 0.02 --held-out cam03',
+)
+
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument('--out', type=Path, default=Path('out/loop'))
     parser.add_argument('--rate', type=float, default=0.05, help='of playing; the node must take every frame')

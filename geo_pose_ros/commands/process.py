@@ -16,17 +16,38 @@ from ..bags.fleet import Job, find_bags, jobs_for, process_fleet
 from ..bags.process import ProcessConfig, process_bag
 from ..detection.models.profiles import choose_profile
 from ..findings import Severity, as_lines
-from .flags import add_bag_arguments, add_rig_arguments, add_settings, rig_from_arguments, settings_from
+from .flags import (
+    add_bag_arguments,
+    add_camera_arguments,
+    add_rig_arguments,
+    add_settings,
+    existing_or_pattern,
+    rig_from_arguments,
+    settings_from,
+)
+from .parser import Parser
+
+EXAMPLES = (
+    'geo_pose process walk --out bodies',
+    "geo_pose process 'bags/*' --out results",
+    'geo_pose process walk --out bodies --set pipeline.lifter.enabled=false',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap': then --out is a folder of results")
+    parser.add_argument('bag', type=existing_or_pattern, nargs='+', metavar='BAG',
+                        help="a bag; several, or a pattern as 'bags/*': --out is a folder")
     add_bag_arguments(parser, 'bag to write, or folder for several')
-    parser.add_argument('--workers', type=int, default=0, help='processes for several bags [default: one per core]')
-    parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) for several bags')
+    parser.add_argument(
+        '--workers', type=int, default=0, metavar='N', help='processes for several [default: all cores]'
+    )
+    parser.add_argument(
+        '--scheduler', default='', metavar='ADDRESS', help='Dask scheduler (tcp://...) for several bags'
+    )
     add_rig_arguments(parser)
-    add_settings(parser, ProcessConfig)
+    add_camera_arguments(parser)
+    add_settings(parser, ProcessConfig, flags=('world_frame',))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,6 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     config = settings_from(ProcessConfig, arguments)
     detector, words = choose_profile(config.pipeline.detector)
     config = replace(config, pipeline=replace(config.pipeline, detector=detector))
+    config = replace(
+        config, cameras=tuple(arguments.cameras) or config.cameras,
+        image_topics=tuple(arguments.image_topics) or config.image_topics,
+        camera_info_topics=tuple(arguments.camera_info_topics) or config.camera_info_topics,
+        rectified=config.rectified if arguments.rectified == 'auto' else arguments.rectified,
+    )
     print(words)
     rig = rig_from_arguments(arguments)
     if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:

@@ -8,27 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BagError, ConfigError
+from ..errors import BagError, ConfigError, refuse_existing
 from ..findings import Severity, as_lines
 from ..view.settings import ExportConfig, ViewConfig
 from ..view.stage import serve
-from .flags import add_rig_arguments, add_settings, rig_from_arguments, settings_from
+from .flags import add_overwrite, add_rig_arguments, add_settings, existing, rig_from_arguments, settings_from
+from .parser import Parser
 
 if TYPE_CHECKING:
     from ..bags.recording import Recording
     from ..types import CameraRig
 
+EXAMPLES = (
+    'geo_pose view bodies walk',
+    'geo_pose view bodies walk --export walk.html',
+    'geo_pose view --live',
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('bags', type=Path, nargs='*', metavar='BAG',
+    parser.add_argument('bags', type=existing, nargs='*', metavar='BAG',
                         help='the recording; several of the same time (results, images) are put together')
     parser.add_argument('--live', action='store_true', help='what a running pose_node publishes')
     parser.add_argument('--node', default='/pose_node', help='its name, with --live')
     add_rig_arguments(parser)
     parser.add_argument('--export', type=Path, metavar='HTML', help='write a page that needs no server, and end')
-    add_settings(parser, ViewConfig)
-    add_settings(parser, ExportConfig)
+    add_overwrite(parser, 'the page at --export')
+    add_settings(parser, ViewConfig, ExportConfig, flags=('host', 'port', 'browser'))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -50,6 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         from ..view.export import export_page
         from ..view.playback import find_missing
 
+        refuse_existing(arguments.export, overwrite=arguments.overwrite)
         with _recording(arguments.bags, rig) as recording:
             size = export_page(recording, arguments.export, settings_from(ExportConfig, arguments, ViewConfig))
             of_rig = check_rig(recording.rig) if recording.rig is not None else ()
@@ -57,10 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
             found = [*find_missing(recording, BODIES), *(finding for finding in of_rig if finding.kind != 'up')]
         print(*as_lines(found, least=Severity.WARNING), f'{arguments.export}: {size / 1e6:.1f} MB', sep='\n')
     else:
-        for path in arguments.bags:
-            if not path.exists():
-                raise BagError(f"There is no bag at '{path}'. Give the folder that holds metadata.yaml.")
-        # What reads recordings is imported after that, so that the browser and this program begin together.
+        # What reads recordings is imported later, so that the browser and this program begin together.
         with serve(config) as stage, contextlib.suppress(KeyboardInterrupt):
             from ..view.viewer import play
 

@@ -17,7 +17,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..errors import CalibrationError
+from ..errors import CalibrationError, refuse_existing
 from ..findings import Severity
 from ..types import CameraRig
 from .formats.colmap import parse_colmap
@@ -170,8 +170,7 @@ def write_calibration(path: Path, rig: CameraRig, *, overwrite: bool = False) ->
     suffix = next((known for known in _DUMPERS if path.name.endswith(known)), None)
     if suffix is None:
         raise CalibrationError(f"Calibration '{path}': unknown suffix; expected one of {', '.join(_DUMPERS)}.")
-    if path.exists() and not overwrite:
-        raise CalibrationError(f"'{path}' exists already. Choose another path, or give --overwrite to replace it.")
+    refuse_existing(path, overwrite=overwrite, error=CalibrationError)
     late = [camera.name for camera in rig.cameras if camera.clock.offset_s]
     if late and suffix not in _YAML:
         _LOG.warning(

@@ -1,6 +1,6 @@
 """Many bags at once: what is done is not done again, and a bag that fails costs only itself."""
 
-import argparse
+
 import dataclasses
 import json
 import os
@@ -21,6 +21,7 @@ from geo_pose_ros.bags.process import ProcessConfig
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.commands import process
+from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
@@ -196,9 +197,11 @@ def test_a_killed_call_is_taken_up_by_the_next(tmp_path):
     out = tmp_path / 'out'
     command = [
         sys.executable, '-m', 'geo_pose_ros.cli', 'process', str(tmp_path / 'bags' / '*'), '--out', str(out),
-        '--workers', '1', '--no-pipeline.lifter.enabled',
+        '--workers', '1', '--set', 'pipeline.lifter.enabled=false',
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        # The first line names the detector.
+        first.stdout.readline()
         # Told when the first one is done; the next are on their way.
         assert '40 sets' in first.stdout.readline()
         first.send_signal(signal.SIGKILL)
@@ -216,11 +219,11 @@ def test_a_killed_call_is_taken_up_by_the_next(tmp_path):
 
 
 def test_the_command_takes_one_bag_or_many(bags, tmp_path, monkeypatch, capsys):
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     process.add_arguments(parser)
 
     def run(*words):
-        arguments = parser.parse_args([*map(str, words), '--no-pipeline.lifter.enabled'])
+        arguments = parser.parse_args([*map(str, words), '--set', 'pipeline.lifter.enabled=false'])
         return process.run(arguments)
 
     assert run(bags[0], '--out', tmp_path / 'one') == 0

@@ -15,7 +15,7 @@ import geo_pose_ros
 from geo_pose_ros import cli
 from geo_pose_ros.bags.process import ProcessSummary
 from geo_pose_ros.bags.read import BagReader
-from geo_pose_ros.errors import BagError
+from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.rigs.files import read_calibration
 
 from .two_videos import write_two_videos
@@ -66,8 +66,9 @@ def test_process_passes_settings(files, monkeypatch, capsys):
 
     calls, done = [], ProcessSummary(sets=3)
     monkeypatch.setattr(process, 'process_bag', lambda *args, **options: calls.append((args, options)) or done)
-    words = ['process', 'bag', '--out', 'out', '--rig', 'rig.yaml', '--cameras', 'cam1', '--sync.tolerance-ms', '3',
-             '--pipeline.detector.max-side-px', '640', '--overwrite', '--world-frame', 'map']
+    (files / 'bag').mkdir()
+    words = ['process', 'bag', '--out', 'out', '--rig', 'rig.yaml', '--cameras', 'cam1', '--set', 'sync.tolerance_ms=3',
+             '--set', 'pipeline.detector.max_side_px=640', '--overwrite', '--world-frame', 'map']
     assert cli.main(words) == 0
     said = capsys.readouterr().out
     assert 'accurate (a bag waits for it)' in said
@@ -83,11 +84,11 @@ def test_process_passes_settings(files, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['info', 'nowhere'], "There is no bag at 'nowhere'"),
+        (['info', 'nowhere'], "There is no file or folder 'nowhere'."),
         ([*IMPORT, '--fps', '-1'], '--fps: received -1.0, expected more than 0'),
         ([*IMPORT, '--start-time', 'noon'], "--start-time: received 'noon'"),
-        (['rig', 'convert', 'no.yaml', 'rig.toml'], "Calibration 'no.yaml' cannot be read"),
-        (['process', 'nowhere', '--out', 'out', '--sync.tolerance-ms', '-3'],
+        (['rig', 'convert', 'no.yaml', 'rig.toml'], "There is no file or folder 'no.yaml'."),
+        (['process', 'rig.yaml', '--out', 'out', '--set', 'sync.tolerance_ms=-3'],
          "Parameter 'sync.tolerance_ms': received -3.0, expected"),
     ],
 )  # fmt: skip
@@ -99,7 +100,7 @@ def test_errors_are_one_line_and_status_1(files, capsys, words, message):
 
 def test_debug_shows_where_an_error_came_from(files):
     for words in (['--debug', 'info', 'nowhere'], ['info', 'nowhere', '--debug']):
-        with pytest.raises(BagError, match='There is no bag'):
+        with pytest.raises(GeoPoseError, match='There is no file'):
             cli.main(words)
 
 
@@ -123,12 +124,92 @@ def test_the_status_of_the_command_is_passed_on_and_an_interruption_is_one(monke
         cli.main(['info', '--debug'])
 
 
-@pytest.mark.parametrize('words', [[], ['frobnicate'], ['info'], ['info', 'bag', '--frob']])
-def test_wrong_usage(words, capsys):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(words)
-    assert caught.value.code == 2
-    assert 'usage: geo_pose' in capsys.readouterr().err
+# What people type -> what the one line of the answer holds; the files of ``files`` are there, and a folder `other`.
+MISTAKES = {
+    'no command': ('', 'COMMAND must be given; geo_pose --help'),
+    'command with a typo': ('proces rig.yaml', "no command 'proces'. Did you mean 'process'?"),
+    'no arguments': ('process', 'BAG, --out must be given; example: geo_pose process walk --out bodies'),
+    'flag with a typo': ('process rig.yaml --ouy out', "no flag --ouy. Did you mean '--out'?"),
+    'flag of another program': ('info rig.yaml --verbose', 'no flag --verbose. geo_pose info --help lists them.'),
+    'flag that became a setting': (
+        'process rig.yaml --out out --pipeline.lifter.model m.onnx', 'give --set pipeline.lifter.model=VALUE'
+    ),
+    'flag that turned a setting off': (
+        'process rig.yaml --out out --no-pipeline.lifter.enabled', 'give --set pipeline.lifter.enabled=false'
+    ),
+    'setting with a typo': (
+        'process rig.yaml --out out --set pipeline.liftr.model=m', "Did you mean 'pipeline.lifter.model'?"
+    ),
+    'setting without a value': ('report rig.yaml --set up', '--set up: expected NAME=VALUE'),
+    'setting out of bounds': ('report rig.yaml --set bins=1', "'bins': received 1, expected 2 .. 10000"),
+    'no such file': ('process rig.yml --out out', "no file or folder 'rig.yml'. Did you mean 'rig.yaml'?"),
+    'no such pattern': ('process nope/* --out out', "No file or folder matches 'nope/*'."),
+    'no such video, and no calibration': (
+        'import --videos nope --calibration no.yaml --out b', "no file or folder 'nope'"
+    ),
+    'file that is there': ('rig convert rig.yaml cam0.mp4', "'cam0.mp4' exists already. Choose another path"),
+    'report that is there': ('report rig.yaml --out rig.yaml', "'rig.yaml' exists already. Choose another path"),
+    'page that is there': ('view cam0.mp4 --export rig.yaml', "'rig.yaml' exists already. Choose another path"),
+    'folder of somebody else': ('calibrate cam0.mp4 --out r.yaml --report other', "'other' holds something else"),
+    'wrong unit': ('rig convert rig.yaml r.toml --unit km', "invalid choice: 'km'"),
+    'no number': ('import --videos cam0.mp4 --out b --fps fast', "invalid float value: 'fast'"),
+    'value forgotten': ('process rig.yaml --out', 'argument --out: expected one argument'),
+    'two things at once': ('view cam0.mp4 --live', 'geo_pose view takes bags, or --live; received both'),
+}
+
+
+@pytest.mark.parametrize('mistake', MISTAKES)
+def test_a_mistake_is_answered_by_one_line_that_says_what_to_do(mistake, files, capsys):
+    words, said = MISTAKES[mistake]
+    (files / 'other').mkdir()
+    (files / 'other' / 'calibration.json').write_text('{}')
+    try:
+        status = cli.main(words.split())
+    except SystemExit as stop:
+        status = stop.code
+    error = capsys.readouterr().err
+    assert (status, error.count('\n')) == (2, 1), error
+    assert said in error
+
+
+NEEDS_TORCH = {name for name, (module, _) in cli.COMMANDS.items() if module.startswith('geo_pose_training')}
+
+
+@pytest.mark.parametrize('command', sorted(set(cli.COMMANDS) - {'node'}))
+def test_help_is_30_lines_with_examples_that_parse(command, capsys, monkeypatch):
+    if command in NEEDS_TORCH:
+        pytest.importorskip('torch')
+    if cli.COMMANDS[command][0].startswith('geo_pose_ros.commands.live'):
+        pytest.importorskip('rclpy')
+    monkeypatch.setenv('COLUMNS', '80')
+    with pytest.raises(SystemExit, match='0'):
+        cli.main([command, '--help'])
+    lines = capsys.readouterr().out.splitlines()
+    examples = lines[lines.index('examples:') + 1 :]
+    assert len(lines) <= 30 and 1 <= len(examples) <= 3
+    assert all(line.split('geo_pose ')[1].startswith(command) for line in examples)
+
+
+def test_settings_are_listed_and_explained(capsys):
+    for words, expected in ((['--help-settings'], '\nsync.tolerance_ms='), (['--help-settings', 'up'], '\n    ')):
+        with pytest.raises(SystemExit, match='0'):
+            cli.main(['process', *words])
+        assert expected in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="No setting holds 'upp'"):
+        cli.main(['--debug', 'process', '--help-settings', 'upp'])
+
+
+def test_the_script_of_completion_completes(tmp_path, capsys):
+    assert cli.main(['completion', 'bash']) == 0
+    script = capsys.readouterr().out
+    for line, last in (('geo_pose proc', 'process'), ('geo_pose report --str', '--strict'),
+                       ('geo_pose report --set left', 'left_out_sets')):
+        words = line.split()
+        asked = f'{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _geo_pose; echo "${{COMPREPLY[@]}}"'
+        done = subprocess.run(['bash', '-c', asked], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [last]
+    assert cli.main(['completion', 'zsh']) == 0
+    assert 'bashcompinit' in capsys.readouterr().out
 
 
 def test_node_gets_the_ros_arguments(monkeypatch):

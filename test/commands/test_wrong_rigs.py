@@ -88,10 +88,10 @@ def test_what_is_wrong_is_named_by_process_and_report_and_live(right, fault, tmp
     rig, recorded = change(*right)
     bag, result = str(tmp_path / 'bag'), str(tmp_path / 'result')
     write_keypoints_bag(tmp_path / 'bag', rig, recorded)
-    found, said = run(capsys, 'process', bag, '--out', result, '--no-pipeline.lifter.enabled')
+    found, said = run(capsys, 'process', bag, '--out', result, '--set', 'pipeline.lifter.enabled=false')
     assert found == status and words in said
     reported = [result] if status != 2 else [bag]
-    _, said = run(capsys, 'report', *reported, '--out', str(tmp_path / 'page.html'), '--left-out-sets', '0')
+    _, said = run(capsys, 'report', *reported, '--out', str(tmp_path / 'page.html'), '--set', 'left_out_sets=0')
     assert words in said and words in (tmp_path / 'page.html').read_text()
     # As the node judges its last seconds, whatever it computed.
     recent = RecentVerdict()
@@ -159,14 +159,15 @@ def test_frames_that_are_empty_or_equal_make_no_rig(right, frame_id, words, tmp_
     assert words in run(capsys, 'info', bag)[1]
     status, said = run(capsys, 'process', bag, '--out', str(tmp_path / 'result'))
     assert status == 2 and words in said
-    assert words in run(capsys, 'report', bag, '--out', str(tmp_path / 'page.html'), '--left-out-sets', '0')[1]
+    assert words in run(capsys, 'report', bag, '--out', str(tmp_path / 'page.html'), '--set', 'left_out_sets=0')[1]
 
 
 def test_nothing_is_said_of_the_right_rig(right, tmp_path, capsys, caplog):
     rig, recorded = right
     bag, result = str(tmp_path / 'bag'), str(tmp_path / 'result')
     write_keypoints_bag(tmp_path / 'bag', rig, recorded)
-    status, said = run(capsys, 'process', bag, '--out', result, '--no-pipeline.lifter.enabled')
+    status, said = run(capsys, 'process', bag, '--out', result, '--set', 'pipeline.lifter.enabled=false')
     assert status == 0 and 'rig: ' not in said
-    assert 'rig: ' not in run(capsys, 'report', result, '--out', str(tmp_path / 'page.html'), '--left-out-sets', '0')[1]
+    page = str(tmp_path / 'page.html')
+    assert 'rig: ' not in run(capsys, 'report', result, '--out', page, '--set', 'left_out_sets=0')[1]
     assert not [record for record in caplog.records if 'Calibration' in record.message]

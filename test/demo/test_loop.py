@@ -1,6 +1,6 @@
 """The round from a running node to a better lifter in it; the live part is `make loop`."""
 
-import argparse
+
 import json
 import sys
 
@@ -9,6 +9,7 @@ import pytest
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.commands import loop as command
+from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.demo import live, loop
 from geo_pose_ros.demo.live import Material
 from geo_pose_ros.demo.loop import Exchange, Split, read_exchange, run_loop
@@ -70,7 +71,7 @@ def commands(tmp_path, monkeypatch):
 def test_the_round_and_what_it_tells(commands, tmp_path, capfd):
     (tmp_path / 'model.onnx').touch()
     (tmp_path / 'model_report_1').mkdir()
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     command.add_arguments(parser)
     arguments = parser.parse_args(['--out', str(tmp_path), '--rate', '0.5', '--held-out', 'cam1'])
     assert command.run(arguments) == 0

@@ -98,7 +98,7 @@ def test_the_reference_has_every_parameter_command_and_public_name(reference):
     parameters, commands, python = reference.parameters(), reference.commands(), reference.python()
     assert all(f'| `{s.name}` |' in parameters for s in walk(NodeConfig))
     assert all(f'## geo_pose {name}\n' in commands for name in cli.COMMANDS)
-    assert '--left-out-sets' in commands and '--export' in commands
+    assert '--help-settings' in commands and '--export' in commands
     assert all(f'## {name}\n' in python for name in geo_pose_ros.__all__)
     assert 'PosePipeline.fuse' in python and 'None' not in re.findall(r'```text\n(\w+)\n```', python)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from geo_pose_ros import cli
-from geo_pose_ros.commands import doctor
+from geo_pose_ros.commands.machine import doctor
 from geo_pose_ros.doctor import machine
 from geo_pose_ros.findings import Finding, Severity, worst
 from geo_pose_ros.rigs.rig_file import dump_rig

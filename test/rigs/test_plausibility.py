@@ -100,7 +100,7 @@ def test_the_world_of_a_camera_and_its_up():
     [said] = wrong(in_first)
     assert (said.severity, said.kind) == (Severity.WARNING, 'up')
     assert said.what.startswith("the world is camera 'room1'; the images have their upper side towards -y")
-    assert '--pipeline.lifter.up=-y' in said.remedy
+    assert '--set pipeline.lifter.up=-y' in said.remedy
     assert wrong(in_first, '-y') == wrong(in_first, 'none') == []
     # One camera of it says the same.
     [alone] = wrong(in_first.subset(['room2']))

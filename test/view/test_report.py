@@ -34,7 +34,7 @@ def words(html):
 
 def test_a_good_recording(tmp_path, capsys):
     write_walk(tmp_path / 'walk', sets=90)
-    assert cli.main(['report', str(tmp_path / 'walk'), '--left-out-sets', '20']) == 0
+    assert cli.main(['report', str(tmp_path / 'walk'), '--set', 'left_out_sets=20', '--overwrite']) == 0
     assert capsys.readouterr().out.startswith(
         'good: 1 person, joints \N{PLUS-MINUS SIGN}20 mm; 4 cameras agree to 0.0 px\n  ok    Nothing stands out')
     html = (tmp_path / 'walk.html').read_text()

@@ -158,11 +158,12 @@ def test_what_is_missing_is_said(tmp_path, recording):
     ('words', 'message'),
     [
         (['view'], 'takes bags, or --live; received neither'),
-        (['view', 'bag', '--live'], 'received both'),
-        (['view', 'nowhere'], 'There is no bag'),
+        (['view', '.', '--live'], 'received both'),
+        (['view', 'nowhere'], 'There is no file or folder'),
         (['view', '--live', '--export', 'x.html'], '--export takes bags'),
-        (['view', 'bag', '--rate-hz', '0'], "Parameter 'rate_hz'"),
-        (['report', 'bag', '--stranger-ratio', '0.5'], "Parameter 'stranger_ratio' is called 'unmatched_ratio' now"),
+        (['view', '.', '--set', 'rate_hz=0'], "Parameter 'rate_hz'"),
+        (['report', '.', '--out', 'no/page', '--set', 'stranger_ratio=0.5'],
+         "Parameter 'stranger_ratio' is called 'unmatched_ratio' now"),
     ],
 )
 def test_wrong_usage_is_one_line(words, message, capsys):
@@ -178,10 +179,10 @@ def test_the_command_exports_or_serves(tmp_path, capsys, monkeypatch):
     assert 'holds no message' in capsys.readouterr().err
     write_walk(tmp_path / 'walk', sets=10)
     page = tmp_path / 'page.html'
-    assert cli.main(['view', str(tmp_path / 'walk'), '--export', str(page), '--export-hz', '5']) == 0
+    assert cli.main(['view', str(tmp_path / 'walk'), '--export', str(page), '--set', 'export_hz=5']) == 0
     assert page.exists() and f'{page}: ' in capsys.readouterr().out
     monkeypatch.setattr(viewer, 'play', lambda stage, recording, config, stop: print(recording.title, config.play))
     monkeypatch.setattr(stage.webbrowser, 'open', lambda url: False)
-    assert cli.main(['view', str(tmp_path / 'walk'), '--no-play', '--browser']) == 0
+    assert cli.main(['view', str(tmp_path / 'walk'), '--set', 'play=false', '--browser']) == 0
     out = capsys.readouterr().out
     assert out.startswith('Look at http://localhost:') and out.endswith('walk False\n')

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.commands.flags import add_overwrite, existing
+from geo_pose_ros.commands.parser import Parser
+from geo_pose_ros.errors import ConfigError, refuse_existing
 from geo_pose_ros.inference.model_card import default_model
 
 from ..data.recording import PersonRecording
@@ -17,22 +19,31 @@ from ..evaluation.predictor import Predictor
 from ..retraining.check import check
 from .options import DATA_HELP, add_hold_out_arguments, held_out, print_check, write_numbers
 
+EXAMPLES = (
+    'geo_pose evaluate model.onnx --data bag:walk',
+    'geo_pose evaluate --data bag:walk --held-out cam3',
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument(
-        'model', type=Path, nargs='?', default=default_model(), help='run folder or .onnx [default: the package\'s]'
+        'model', type=existing, nargs='?', metavar='MODEL', default=default_model(),
+        help='run folder or .onnx [default: the package\'s]'
     )
     parser.add_argument('--data', required=True, action='append', help=DATA_HELP)
     add_hold_out_arguments(
         parser, 'camera to measure by what the others triangulate, as retrain does, not all by the truth'
     )
     parser.add_argument('--every', type=int, default=1, metavar='N', help='measure on every N-th frame only')
-    parser.add_argument('--json', type=Path, help='also write the numbers here')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='also write the numbers here')
+    add_overwrite(parser, 'the file at --json')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the metrics; return 0."""
+    if arguments.json is not None:
+        refuse_existing(arguments.json, overwrite=arguments.overwrite)
     predictor = Predictor.load(arguments.model)
     if arguments.every < 1:
         raise ConfigError(f'--every {arguments.every}: expected 1 or more.')

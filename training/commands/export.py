@@ -6,6 +6,9 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from geo_pose_ros.commands.flags import add_overwrite, existing
+from geo_pose_ros.commands.parser import Parser
+from geo_pose_ros.errors import refuse_existing
 from geo_pose_ros.inference.settings import EngineConfig
 
 from ..data.recording import window_rate_hz
@@ -22,11 +25,16 @@ _MOCAP_ACKNOWLEDGEMENT = (
     'The database was created with funding from NSF EIA-0196217.'
 )
 
+EXAMPLES = (
+    'geo_pose models export run --out model.onnx',
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('folder', metavar='RUN', type=Path, help='run folder')
-    parser.add_argument('--out', required=True, type=Path, help='the model file')
+    parser.add_argument('folder', metavar='RUN', type=existing, help='run folder')
+    parser.add_argument('--out', required=True, type=Path, metavar='MODEL', help='file to write: .onnx')
+    add_overwrite(parser)
     parser.add_argument(
         '--format', choices=('onnx', 'tensorrt'), default='onnx',
         help='tensorrt: also build the engine for this machine, beside the ONNX file',
@@ -38,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; return 0."""
+    refuse_existing(arguments.out, overwrite=arguments.overwrite)
     recipe, lifter, data = load_run(arguments.folder)
     sources = parse_sources(arguments.data or data['sources'])
     recordings = load_all(sources, test=True)

@@ -8,17 +8,29 @@ from pathlib import Path
 
 import yaml
 
+from geo_pose_ros.commands.flags import add_overwrite, existing
+from geo_pose_ros.commands.parser import Parser
+from geo_pose_ros.errors import refuse_existing
+
 from ..labels.fit_noise import fit_noise
 
+EXAMPLES = (
+    'geo_pose fit-noise walk --out noise.yaml',
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('bag', nargs='+', type=Path, help='bags of one person before three cameras or more')
-    parser.add_argument('--out', required=True, type=Path, help='the YAML file')
+    parser.add_argument(
+        'bag', nargs='+', type=existing, metavar='BAG', help='bags of one person before three cameras or more'
+    )
+    parser.add_argument('--out', required=True, type=Path, metavar='FILE', help='file to write: .yaml')
+    add_overwrite(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the noise of the detector that saw the bags; return 0."""
+    refuse_existing(arguments.out, overwrite=arguments.overwrite)
     # Bags are read by another optional dependency (rosbags).
     from ..data.bag import load_people
 

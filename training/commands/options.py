@@ -10,14 +10,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
-from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.commands.flags import add_settings, set_values
+from geo_pose_ros.commands.parser import Parser
 
 from ..data.recording import PersonRecording
 from ..retraining.check import Check
 from ..retraining.hold_out import HoldOut, hold_out
-from ..settings import recipe_names
+from ..settings import Recipe
 
 DATA_HELP = (
     "KIND:PATH, KIND one of h36m, mpi, bag, store; or YAML, text or file, e.g. '{motion: NPZ_OR_BVH_FOLDER, rigs: "
@@ -25,31 +24,25 @@ DATA_HELP = (
 )
 
 
-def add_recipe_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
+def add_recipe_arguments(parser: Parser, recipe: str) -> None:
     """Add --recipe, --set, --seed and --resume."""
-    names = ', '.join(recipe_names())
-    parser.add_argument('--recipe', default=recipe, help=f'{names}, or a YAML file [default {recipe}]')
-    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a recipe setting')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--recipe', default=recipe, metavar='NAME',
+                        help=f'recipe to begin with, or YAML file [default: {recipe}]')
+    add_settings(parser, Recipe)
+    parser.add_argument('--seed', type=int, default=0, metavar='N', help='of all random numbers [default: 0]')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run')
 
 
 def overrides(pairs: Sequence[str]) -> dict[str, object]:
     """Return the settings that ``--set`` changes, by dotted name; raise ConfigError for what is no NAME=VALUE."""
-    values: dict[str, object] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition('=')
-        if not equals:
-            raise ConfigError(f"--set {pair}: expected NAME=VALUE, e.g. --set optim.steps=1000.")
-        values[name] = yaml.safe_load(value)
-    return values
+    return set_values(Recipe, pairs)
 
 
-def add_hold_out_arguments(parser: argparse.ArgumentParser, held_out: str) -> None:
+def add_hold_out_arguments(parser: Parser, held_out: str) -> None:
     """Add --held-out, --frames and --held-out-frames."""
     parser.add_argument('--held-out', default='', metavar='CAMERA', help=held_out)
-    parser.add_argument('--frames', default='', help='to train on, e.g. 0-70 [default: all but the last 40 %%]')
-    parser.add_argument('--held-out-frames', default='', help='frames to check on [default: the last 40 %%]')
+    parser.add_rare_argument('--frames', default='', help='to train on, e.g. 0-70 [default: all but the last 40 %]')
+    parser.add_rare_argument('--held-out-frames', default='', help='to check on [default: the last 40 %]')
 
 
 def held_out(whole: PersonRecording, arguments: argparse.Namespace, cameras: Sequence[str] = ()) -> HoldOut:

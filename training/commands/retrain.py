@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.commands.flags import add_overwrite, existing
+from geo_pose_ros.commands.parser import Parser
+from geo_pose_ros.errors import ConfigError, refuse_existing
 from geo_pose_ros.inference.model_card import ModelCard, default_model, load_card
 
 from ..data.bank import Bank
@@ -25,7 +27,6 @@ from ..retraining.report import CHECKED, Retraining, poses_png, write_report
 from ..retraining.retrain import fine_tune, load_exported
 from ..settings import Recipe, load_recipe
 from .options import (
-    DATA_HELP,
     add_hold_out_arguments,
     add_recipe_arguments,
     command_line,
@@ -42,37 +43,49 @@ _CAPTION = (
 # For this number of synthetic poses to rehearse with, one more is synthesised to check on.
 _MADE_UP_TO_CHECK = 10
 
+EXAMPLES = (
+    'geo_pose retrain --bag walk --out model2.onnx',
+    'geo_pose retrain --bag monday --bag tuesday --out model2.onnx',
+    'geo_pose retrain --data store:store --out model2.onnx',
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument(
-        '--from', dest='source', type=Path, help='model [default: the package\'s: body17, or blazepose_full]'
+        '--from', dest='source', type=existing, metavar='MODEL', help='model to begin with [default: the package\'s]'
     )
     parser.add_argument(
-        '--detector', action='store_true', help='teach the network that reads keypoints in images, not the lifter'
+        '--detector', action='store_true', help='teach the network that reads images, not the lifter'
     )
     parser.add_argument(
         '--elsewhere', action='append', default=[], metavar='BAG',
-        help='with --detector: other footage, to check on that nothing is forgotten (repeatable)',
+        help='with --detector: other footage to check on',
     )
     parser.add_argument(
-        '--bag', action='append', default=[], help='keypoints or images, camera_info and tf_static (repeatable)'
+        '--bag', action='append', default=[], metavar='BAG', help='recording to train on (repeatable)'
     )
     parser.add_argument(
         '--data', action='append', default=[], metavar='store:STORE',
-        help='instead of bags: a store, which is streamed; its test part is kept aside (repeatable)',
+        help='a store instead of bags (repeatable)',
     )
-    parser.add_argument('--rig', type=Path, help='rig file of the cameras [default: what the bags say]')
-    parser.add_argument('--out', required=True, type=Path, help='the new model')
-    add_recipe_arguments(parser, 'retrain')
-    parser.add_argument('--cameras', nargs='+', default=[], help='train on these only [default: all but --held-out]')
-    add_hold_out_arguments(parser, 'camera that is kept aside, to check on [default: the last one, if there are three]')
     parser.add_argument(
-        '--replay', action='append', default=[],
-        help='data to train on as well, and to check on, so that nothing is forgotten [default: synthetic people, in '
-        f'poses that the old model knows]; {DATA_HELP}',
+        '--rig', type=existing, metavar='FILE', help='calibration [default: that of the bags]'
     )
-    parser.add_argument('--report', type=Path, help='folder of the report and the run [default: beside --out]')
+    parser.add_argument('--out', required=True, type=Path, metavar='MODEL', help='the new model: .onnx')
+    add_overwrite(parser, 'the model at --out')
+    add_recipe_arguments(parser, 'retrain')
+    parser.add_argument(
+        '--cameras', nargs='+', default=[], metavar='CAMERA', help='train on these only'
+    )
+    add_hold_out_arguments(parser, 'camera to check on [default: the last of three]')
+    parser.add_argument(
+        '--replay', action='append', default=[], metavar='DATA',
+        help='data not to forget [default: synthetic people]',
+    )
+    parser.add_argument(
+        '--report', type=Path, metavar='DIR', help='folder of the report [default: beside --out]'
+    )
     parser.add_argument('--force', action='store_true', help='write the model even if it is not better')
 
 
@@ -82,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         RetrainError: if the new model is not better on what was held out, and --force is not given.
     """
+    refuse_existing(arguments.out, overwrite=arguments.overwrite)
     if arguments.detector:
         return run_detector(arguments)
     if arguments.elsewhere:
@@ -111,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     how = {
         'recipe_name': arguments.recipe, 'recipe': asdict(recipe), 'seed': arguments.seed, 'command': command_line(),
         'commit': source_commit(), 'fine_tuned_from': card.sha256, 'sigma_scale': asdict(scale),
-        'replay': arguments.replay or 'none',
+        'replay': arguments.replay or ('synthetic people' if rehearsal is not None else 'none'),
     }
     written = not against or arguments.force
     done = Retraining(

@@ -7,20 +7,29 @@ from functools import partial
 from pathlib import Path
 
 from geo_pose_ros.bags.fleet import find_bags, jobs_for, process_fleet
-from geo_pose_ros.commands.flags import add_settings, settings_from
+from geo_pose_ros.commands.flags import add_settings, existing, existing_or_pattern, settings_from
+from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.rigs.rig_file import load_rig
 
 from ..data.store.from_bags import StoreJob
 from ..data.store.shards import StoreSettings
 
+EXAMPLES = (
+    "geo_pose store 'bags/*' --out store",
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('bag', nargs='+', help="bags, or patterns as 'bags/*.mcap'")
+    parser.add_argument(
+        'bag', type=existing_or_pattern, nargs='+', metavar='BAG', help="bags, or patterns as 'bags/*.mcap'"
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='STORE', help='folder of the store')
     parser.add_argument('--workers', type=int, default=0, help='processes [default: one per core]')
     parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) whose workers see the same paths')
-    parser.add_argument('--rig', type=Path, help='rig file of the cameras [default: what the bags say]')
+    parser.add_argument(
+        '--rig', type=existing, metavar='FILE', help='rig file of the cameras [default: what the bags say]'
+    )
     parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
     parser.add_argument('--skeleton', default='body17', help='of the keypoint topics [default body17]')
     add_settings(parser, StoreSettings)

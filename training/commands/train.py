@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from geo_pose_ros.commands.parser import Parser
+
 from ..data.sources import describe, parse_sources
 from ..distributed import process_group
 from ..feed import Feed
@@ -13,8 +15,14 @@ from ..settings import load_recipe
 from ..trainer import Trainer
 from .options import DATA_HELP, add_recipe_arguments, command_line, overrides, source_commit
 
+EXAMPLES = (
+    'geo_pose train --data h36m:data --out run',
+    'geo_pose train --data h36m:data --out run --resume',
+    'geo_pose train --data bag:walk --recipe body17 --out run --set optim.steps=1000',
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument('--data', required=True, action='append', help=DATA_HELP)
     parser.add_argument('--out', required=True, type=Path, help='folder of the run')

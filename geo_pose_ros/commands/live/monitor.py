@@ -6,9 +6,15 @@ import argparse
 import sys
 
 from ...ros.tools.monitor import monitor
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose monitor',
+    'geo_pose monitor --once --wait 30',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument('--node', default='pose_node', help='its full name, as robot1/pose_node [default: pose_node]')
     parser.add_argument('--period', type=float, default=1.0, metavar='S', help='time between two tables [default: 1]')

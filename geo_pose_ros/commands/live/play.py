@@ -8,16 +8,25 @@ import logging
 import sys
 from pathlib import Path
 
+from ...errors import refuse_existing
 from ...ros.tools.play import Player
 from ...ros.tools.standalone import standalone_node, stop_at_signals
+from ..flags import add_overwrite, existing
+from ..parser import Parser
 
 _LOG = logging.getLogger(__name__)
 
+EXAMPLES = (
+    'geo_pose play walk',
+    'geo_pose play walk --rate 0.5 --loop',
+    'geo_pose play walk --topics /cam0/image_raw/compressed',
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('bag', type=Path)
-    parser.add_argument('--rate', type=float, default=1.0, help='2 is twice as fast (default 1)')
+    parser.add_argument('bag', type=existing, metavar='BAG')
+    parser.add_argument('--rate', type=float, default=1.0, metavar='X', help='2 is twice as fast [default: 1]')
     parser.add_argument('--start', type=float, default=0.0, metavar='S', help='begin so many seconds into the bag')
     parser.add_argument('--loop', type=int, nargs='?', const=0, default=1, metavar='N',
                         help='play N times; without N until Ctrl-C')
@@ -28,10 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--wait', type=float, default=0.0, metavar='S',
                         help='wait up to so many seconds for subscribers')
     parser.add_argument('--report', type=Path, metavar='FILE', help='write what was played as JSON')
+    add_overwrite(parser, 'the file at --report')
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Play the bag and print what was published."""
+    if arguments.report:
+        refuse_existing(arguments.report, overwrite=arguments.overwrite)
     # Ctrl-C is how a loop ends, and no error.
     stop = stop_at_signals()
     with standalone_node('geo_pose_play', sends_images=True) as node:

@@ -8,9 +8,16 @@ import sys
 
 from ...ros.tools.record import record
 from ..flags import add_bag_arguments
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose record --out walk',
+    "geo_pose record --out walk --regex '/cam.*|/tf_static'",
+    'geo_pose record --out walk --duration 60',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     add_bag_arguments(parser)
     parser.add_argument('--topics', nargs='*', default=[], help='only these; without, all')

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ...ros.tools.reload import reload_model
 from ...ros.tools.standalone import standalone_node
+from ..flags import existing
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose reload model2.onnx',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('model', type=Path, help='the model, as `geo_pose models export` or `retrain` writes it')
+    parser.add_argument(
+        'model', type=existing, metavar='MODEL', help='the model, as `geo_pose models export` or `retrain` writes it'
+    )
     parser.add_argument('--node', default='/pose_node', help='name of the node [default /pose_node]')
     parser.add_argument('--timeout', type=float, default=20.0, metavar='S', help='to wait for its answer')
 

@@ -9,9 +9,14 @@ from ...errors import BackendError
 from ...inference.settings import EngineConfig
 from ...inference.tensorrt import build_engine
 from ...settings import walk
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose models export model.onnx --format tensorrt',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     limits = {setting.name: setting for setting in walk(EngineConfig)}['max_batch']
     parser.add_argument('model', metavar='MODEL', type=Path, help='ONNX file; the engine is written beside it')

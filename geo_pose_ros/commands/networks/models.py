@@ -9,9 +9,16 @@ from ...detection.models.catalogue import MODELS, measurements, path_of
 from ...detection.models.download import get_model
 from ...detection.models.profiles import PROFILES
 from ...detection.rtmpose.vendor import addresses
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose models list',
+    'geo_pose models get blazepose_full',
+    'geo_pose models export run --out model.onnx',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     actions = parser.add_subparsers(dest='action', required=True)
     actions.add_parser('list', help='size, licence, joints, and what was measured')

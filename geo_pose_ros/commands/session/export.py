@@ -12,17 +12,24 @@ from pathlib import Path
 from ...errors import ConfigError
 from ...export.formats import FORMATS, MP4, parse_formats
 from ...session.folder import export_session
-from ..flags import add_rig_arguments, rig_from_arguments
+from ..flags import add_overwrite, add_rig_arguments, existing, rig_from_arguments
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose export session',
+    'geo_pose export session --to csv,trc,c3d --out files',
+    'geo_pose export bodies walk --to mp4',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument('session', type=Path, nargs='+', metavar='SESSION',
                         help='folder of geo_pose run, or bags: of results, for mp4 also of images')
     parser.add_argument('--to', default='csv,trc', metavar='FORMATS',
                         help=f'list of {", ".join((*FORMATS, MP4))} [default: %(default)s]')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='folder [default: export, in SESSION or beside it]')
-    parser.add_argument('--overwrite', action='store_true', help='replace files in --out')
+    add_overwrite(parser, 'files in --out')
     # Of the command that had this name before.
     parser.add_argument('--format', help=argparse.SUPPRESS)
     parser.add_argument('--data', action='append', help=argparse.SUPPRESS)
@@ -37,6 +44,8 @@ def run(arguments: argparse.Namespace) -> None:
             f'geo_pose export writes what was found in a session; a lifter is exported by: '
             f'geo_pose models export {first}'
         )
+    for path in arguments.session:
+        existing(str(path))
     files = export_session(
         arguments.session, parse_formats(arguments.to), arguments.out, rig_from_arguments(arguments),
         overwrite=arguments.overwrite,

@@ -1,9 +1,5 @@
 """`geo_pose run`: from videos to tables, marker files and a report, in one command.
 
-    geo_pose run cam1.mp4 cam2.mp4 --calibration calibration.toml --out session
-    geo_pose run folder/ --from-scratch --stature 1.75
-    geo_pose run 'recordings/*'
-
 A geo_pose.yaml beside the videos may hold calibration, stature_m, formats and settings. Several folders: each gets a
 session in --out, with one overview page; what is done is not done again. Exit status: 0; 2 if something failed.
 """
@@ -16,22 +12,31 @@ from functools import partial
 from pathlib import Path
 
 from ...bags.fleet import Outcome, find_bags, jobs_for, process_fleet
+from ...bags.process import ProcessConfig
 from ...export.formats import parse_formats
 from ...page import render
 from ...session.folder import EXPORT, REPORT
 from ...session.run import RunTask, find_task, run_task
+from ..flags import add_settings, existing, existing_or_pattern
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose run cam1.mp4 cam2.mp4 --calibration calibration.toml --out session',
+    'geo_pose run folder --from-scratch --stature 1.75',
+    "geo_pose run 'recordings/*'",
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('videos', nargs='+', metavar='VIDEOS', help="one per camera, or a folder; folders: 'a/*'")
-    parser.add_argument('--calibration', type=Path, metavar='FILE', help='of the cameras: .toml, .yaml, .qca.txt, ...')
+    parser.add_argument('videos', type=existing_or_pattern, nargs='+', metavar='VIDEOS', help="one per camera, or a folder; folders: 'a/*'")
+    parser.add_argument('--calibration', type=existing, metavar='FILE', help='of the cameras: .toml, .yaml, .qca.txt, ...')
     parser.add_argument('--from-scratch', action='store_true', default=None, help='find the cameras from the people')
     parser.add_argument('--stature', type=float, metavar='M', help='with --from-scratch: height of the person, m')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='session to write [default: session, by the videos]')
     parser.add_argument('--to', metavar='FORMATS', help='files to export [default: csv,trc]')
-    parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', help='settings of geo_pose process')
-    parser.add_argument('--workers', type=int, default=1, help='sessions at a time [default: 1]')
+    add_settings(parser, ProcessConfig)
+    parser.add_argument('--workers', type=int, default=1, metavar='N', help='sessions at a time [default: 1]')
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -292,7 +292,7 @@ TWO = ('-p', "cameras:=['a','b']")
     [
         pytest.param(arguments, words, id=name) for name, arguments, words in (
             ('no rig', ['-p', 'rig:=/nowhere/rig.yaml'], "Calibration '/nowhere/rig.yaml' cannot be read"),
-            ('unknown', ['-p', 'queue:=3'], 'Unknown parameter queue; known: '),
+            ('unknown', ['-p', 'queue:=3'], "Unknown parameter 'queue'."),
             ('bounds', ['-p', 'queue_depth:=0'], "Parameter 'queue_depth': received 0, expected 1 .. 100"),
             ('type', ['-p', 'queue_depth:=two'], "Parameter 'queue_depth': received 'two', expected a int"),
             ('field', [*TWO, '-p', 'image_topic:=/x/{name}'], 'the only field is {camera}'),
@@ -327,7 +327,7 @@ def test_a_foreign_parameter_for_all_nodes_is_left_alone(tmp_path: Path, capfd: 
     assert 'does not know, and leaves alone: arm.gain, robot_description' in capfd.readouterr().err
     # The same name for this node is a typing error.
     path.write_text(path.read_text() + 'pose_node:\n  ros__parameters: {robot_description: x}\n', encoding='utf-8')
-    assert 'Unknown parameter robot_description; known: ' in start('--params-file', str(path))
+    assert "Unknown parameter 'robot_description'." in start('--params-file', str(path))
 
 
 def test_which_parameters_are_for_all_nodes(tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ def test_train_evaluate_export_evaluate(
     (source,) = data['sources']
     numbers = []
     for model in (tiny_run, tiny_model):
-        assert main(['evaluate', str(model), '--data', source, '--json', str(tmp_path / 'numbers.json')]) == 0
-        numbers.append(json.loads((tmp_path / 'numbers.json').read_text()))
+        written = tmp_path / 'numbers.json'
+        assert main(['evaluate', str(model), '--data', source, '--json', str(written), '--overwrite']) == 0
+        numbers.append(json.loads(written.read_text()))
     assert numbers[0]['mpjpe_mm'] == pytest.approx(numbers[1]['mpjpe_mm'], abs=0.01)
     assert 'mpjpe_mm' in capsys.readouterr().out
     card = load_card(tiny_model)

@@ -8,14 +8,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from ..doctor.installation import check_installation
-from ..doctor.machine import check_machine
-from ..findings import Finding, Severity, as_lines, worst
-from ..rigs.plausibility import check_rig
-from .flags import add_rig_arguments, rig_from_arguments
+from ...doctor.installation import check_installation
+from ...doctor.machine import check_machine
+from ...findings import Finding, Severity, as_lines, worst
+from ...rigs.plausibility import check_rig
+from ..flags import add_rig_arguments, rig_from_arguments
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose doctor',
+    'geo_pose doctor --rig rig.yaml',
+    'geo_pose doctor --live',
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     add_rig_arguments(parser, 'calibration to check')
     parser.add_argument('--live', action='store_true', help='check the topics that are published now')
@@ -30,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     if rig is not None:
         parts[f'rig {arguments.rig}'] = check_rig(rig)
     if arguments.live:
-        from ..ros.tools.check_topics import check_topics
+        from ...ros.tools.check_topics import check_topics
 
         parts['topics'] = check_topics(arguments.listen)
     status = Severity.OK

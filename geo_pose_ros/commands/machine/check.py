@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import argparse
 
-from ..doctor.installation import check_installation
-from ..findings import Severity, as_lines, worst
+from ...doctor.installation import check_installation
+from ...findings import Severity, as_lines, worst
+from ..parser import Parser
+
+EXAMPLES = (
+    'geo_pose check',
+)
 
 
-def add_arguments(_: argparse.ArgumentParser) -> None:
+def add_arguments(_: Parser) -> None:
     """Add no flags."""
 
 

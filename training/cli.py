@@ -5,19 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from geo_pose_ros.cli import COMMANDS, add_command
-from geo_pose_ros.commands.parser import Parser
+from geo_pose_ros.cli import parser_for
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status."""
-    parser = Parser(prog='python -m geo_pose_training.cli')
-    subparsers = parser.add_subparsers(required=True)
-    for name, (module, _) in COMMANDS.items():
-        if module.startswith('geo_pose_training.'):
-            add_command(subparsers, name, module)
-    arguments = parser.parse_args(words)
-    return int(arguments.run(arguments))
+    words = sys.argv[1:] if words is None else words
+    arguments = parser_for(words).parse_args(words)
+    return int(arguments.run(arguments) or 0)
 
 
 if __name__ == '__main__':

@@ -62,7 +62,10 @@ def test_every_command_runs_or_says_what_it_needs(page, folder, tmp_path, monkey
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_commands_that_cannot_run_here_exist_and_take_their_flags(page, capsys):
+def test_commands_that_cannot_run_here_exist_and_take_their_flags(page, capsys, monkeypatch):
+    # The files that they name are not here.
+    monkeypatch.setattr(Path, 'exists', lambda path: True)
+    monkeypatch.setattr('glob.glob', lambda pattern: [pattern])
     for need, commands in blocks(page):
         for command in commands if need else ():
             program, *words = shlex.split(command, comments=True)

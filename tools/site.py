@@ -48,7 +48,8 @@ def _mathml(latex: str, block: bool) -> str:
 
     made = str(convert(latex, display='block' if block else 'inline'))
     # A long formula scrolls by itself on a phone.
-    return f'<div style="overflow-x: auto">{made}</div>' if block else made
+    kind, style = ('div', '') if block else ('span', 'display: inline-block; max-width: 100%; vertical-align: middle; ')
+    return f'<{kind} style="{style}overflow-x: auto; overflow-y: hidden">{made}</{kind}>'
 
 
 def differences(markdown: str, content: str) -> list[str]:

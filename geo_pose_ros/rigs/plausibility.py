@@ -203,7 +203,7 @@ def turn_world(up: str, num_cameras: int) -> str:
     """Return what to do where ``up`` points upwards in the world of a rig, and not z."""
     floor = ', or make a world with a floor from people who walk: geo_pose calibrate --from-scratch'
     return (
-        f'Set --pipeline.lifter.up={up} (node: pipeline.lifter.up), or turn the world of the file: geo_pose rig '
+        f'Give --set pipeline.lifter.up={up} (node: pipeline.lifter.up), or turn the world of the file: geo_pose rig '
         f'convert IN OUT.yaml --up={up}{floor if num_cameras > 1 else ""}.'
     )
 

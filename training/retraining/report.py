@@ -20,6 +20,8 @@ from ..evaluation.predictor import Predictor, lift_recording
 from .hold_out import HoldOut
 
 _FRAMES_SHOWN = 3
+# Fewer, which are seconds of one motion, say little about others.
+_ENOUGH_POSES = 300
 # What the report calls each number of a lifter's check.
 CHECKED = {
     'poses': 'poses compared', 'mpjpe_mm': 'MPJPE, mm', 'p_mpjpe_mm': 'P-MPJPE, mm',
@@ -86,7 +88,7 @@ def write_report(folder: Path, done: Retraining, image: bytes, caption: str) -> 
 
 def _page(done: Retraining, image: bytes, caption: str) -> str:
     """Return the page; see ``write_report``."""
-    found = Finding(Severity.OK, 'The new model is better on what was kept aside.')
+    found = _little_compared(done) or Finding(Severity.OK, 'The new model is better on what was kept aside.')
     if done.objections:
         what = 'Written all the same' if done.written else 'Not written'
         severity = Severity.WARNING if done.written else Severity.ERROR
@@ -105,6 +107,19 @@ def _page(done: Retraining, image: bytes, caption: str) -> str:
         'retraining.html.j2', title=f'Retraining of {done.source.name}', lead=str(done.out), made_by='geo_pose retrain',
         found=[found], rows=rows, recordings=recorded, poses=image,
         caption=caption, settings=json.dumps(done.settings, indent=1, default=str),
+    )
+
+
+def _little_compared(done: Retraining) -> Finding | None:
+    """Return a warning if too little was compared to say that the new model is better; None if it was enough."""
+    people, poses = len(done.hold_outs), done.after.get('poses', np.inf)
+    reasons = [f'only {poses:.0f} poses'] if poses < _ENOUGH_POSES else []
+    reasons += ['one recorded person'] if people == 1 else []
+    if not reasons:
+        return None
+    return Finding(
+        Severity.WARNING, f'The new model is better on what was kept aside, but little was compared: '
+        f'{" of ".join(reasons)}.', 'Record other people and other motion, and compare on them too.',
     )
 
 

@@ -29,8 +29,12 @@ EXAMPLES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('videos', type=existing_or_pattern, nargs='+', metavar='VIDEOS', help="one per camera, or a folder; folders: 'a/*'")
-    parser.add_argument('--calibration', type=existing, metavar='FILE', help='of the cameras: .toml, .yaml, .qca.txt, ...')
+    parser.add_argument(
+        'videos', type=existing_or_pattern, nargs='+', metavar='VIDEOS', help="one per camera, or a folder; folders: 'a/*'"
+    )
+    parser.add_argument(
+        '--calibration', type=existing, metavar='FILE', help='of the cameras: .toml, .yaml, .qca.txt, ...'
+    )
     parser.add_argument('--from-scratch', action='store_true', default=None, help='find the cameras from the people')
     parser.add_argument('--stature', type=float, metavar='M', help='with --from-scratch: height of the person, m')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='session to write [default: session, by the videos]')

@@ -30,7 +30,8 @@ EXAMPLES = (
 def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument(
-        'videos', type=existing_or_pattern, nargs='+', metavar='VIDEOS', help="one per camera, or a folder; folders: 'a/*'"
+        'videos', type=existing_or_pattern, nargs='+', metavar='VIDEOS',
+        help="one per camera, or a folder; folders: 'a/*'",
     )
     parser.add_argument(
         '--calibration', type=existing, metavar='FILE', help='of the cameras: .toml, .yaml, .qca.txt, ...'

@@ -270,6 +270,7 @@ FILES = {
 def test_a_calibration_that_is_none_is_refused_alike(run, kind):
     text, words = FILES[kind]
     Path('calibration.yml').write_text(text)
+    Path('cam0.mp4').touch()
     write_bag(images)
     for command in (
         ('rig', 'convert', 'calibration.yml', 'out.yaml'),
@@ -292,7 +293,7 @@ def test_a_rig_of_cameras_of_other_names_is_named_by_all(run):
         ('process', 'bag', '--rig', 'rig.yaml', '--out', 'out'),
         ('calibrate', 'bag', '--rig', 'rig.yaml', '--out', 'new.yaml'),
         ('report', 'bag', '--rig', 'rig.yaml', '--out', 'out.html'),
-        ('view', 'bag', '--rig', 'rig.yaml', '--export', 'out.html'),
+        ('view', 'bag', '--rig', 'rig.yaml', '--export', 'view.html'),
     ):
         assert "The rig has no camera 'cam0'" in run(*words)[1], words
 

@@ -33,9 +33,9 @@ def add_recipe_arguments(parser: Parser, recipe: str) -> None:
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run')
 
 
-def overrides(pairs: Sequence[str]) -> dict[str, object]:
-    """Return the settings that ``--set`` changes, by dotted name; raise ConfigError for what is no NAME=VALUE."""
-    return set_values(Recipe, pairs)
+def overrides(pairs: Sequence[str], kind: type = Recipe) -> dict[str, object]:
+    """Return the settings of ``kind`` that ``--set`` changes, by dotted name; raise ConfigError for no NAME=VALUE."""
+    return set_values(kind, pairs)
 
 
 def add_hold_out_arguments(parser: Parser, held_out: str) -> None:

@@ -41,7 +41,7 @@ def run_detector(arguments: argparse.Namespace) -> int:
         )
     if not arguments.bag:
         raise ConfigError('Give --bag BAG, with images of several calibrated cameras, to teach a detector on.')
-    settings = build(TeachSettings, overrides(arguments.set))
+    settings = build(TeachSettings, overrides(arguments.set, TeachSettings))
     source = find_model('blazepose_full') if arguments.source is None else arguments.source
     untaught, network = load_network(source), load_network(source)
     rig = None if arguments.rig is None else read_calibration(arguments.rig)

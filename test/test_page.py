@@ -21,13 +21,14 @@ def test_a_page_has_its_parts_and_escapes_text():
     found = [Finding(Severity.ERROR, 'bad <thing>', 'do "this"'), Finding(Severity.OK, 'fine')]
     html = page.render(
         'calibration.html.j2', title='A <b> title', lead='lead & more', made_by='a test', found=found,
-        numbers=[('3 px', 'error')], rows=[('a<b', *'0123456789')], residuals=b'\x89PNG', above=b'<', arrow_scale=5.0,
+        numbers=[('3 px', 'error')], rows=[('a<b', *'0123456789')], sizes=['thigh <40 cm>'], residuals=b'\x89PNG', above=b'<', arrow_scale=5.0,
     )
     assert '<title>A &lt;b&gt; title</title>' in html and '<p class="lead">lead &amp; more</p>' in html
-    assert re.findall('<h2>(.*?)</h2>', html) == ['In short', 'Cameras', 'Residuals', 'From above']
+    assert re.findall('<h2>(.*?)</h2>', html) == ['In short', 'Cameras', 'People', 'Residuals', 'From above']
     assert re.findall('<li class="(.*?)".*?>(.)</span>', html) == [('bad', '×'), ('good', '✓')]
     assert '<div>bad &lt;thing&gt;<div class="remedy">do &#34;this&#34;</div></div>' in html
     assert '<div>fine</div>' in html and '<b>3 px</b><span>error</span>' in html
+    assert '<li>thigh &lt;40 cm&gt;</li>' in html
     assert '<td>a&lt;b</td><td>0</td>' in html and '<td class="wide">9</td>' in html
     assert f'<img src="data:image/png;base64,{base64.b64encode(bytes([0x89]) + b"PNG").decode()}"' in html
     assert 'Made by a test.' in html and '5 times as long' in html

@@ -402,7 +402,7 @@ class _BagSink:
         reports = {'pipeline': values} | {
             f'camera {name}': {
                 'unusable: frame': str(summary.unusable_frames[name]),
-                'repaired sides': str(summary.repaired_sides[name]),
+                'sides repaired': str(summary.repaired_sides[name]),
                 **{f'dropped: {DROP_CAUSES[c]}': str(n) for c, n in summary.dropped_frames.get(name, {}).items()},
             }
             for name in self._rig.names

@@ -247,7 +247,7 @@ def test_unusable_frames_cost_only_themselves(tmp_path, truth_detector, caplog):
     assert caplog.text.count("Camera 'cam1': truncated JPEG") == 1
     assert 'unusable frames: cam1 2' in str(summary)
     values = diagnostics_of(tmp_path / 'out')
-    assert values['pose_node: camera cam1'] == {'unusable: frame': '2'}
+    assert values['pose_node: camera cam1'] == {'unusable: frame': '2', 'sides repaired': '0'}
     pipeline = values['pose_node: pipeline']
     assert (pipeline['sets_published'], pipeline['sets failed']) == ('5', '0')
     stages = {f'stage_ms {stage}': f'{np.mean(ms):.2f}' for stage, ms in summary.stage_ms.items()}

@@ -21,7 +21,8 @@ def test_a_page_has_its_parts_and_escapes_text():
     found = [Finding(Severity.ERROR, 'bad <thing>', 'do "this"'), Finding(Severity.OK, 'fine')]
     html = page.render(
         'calibration.html.j2', title='A <b> title', lead='lead & more', made_by='a test', found=found,
-        numbers=[('3 px', 'error')], rows=[('a<b', *'0123456789')], sizes=['thigh <40 cm>'], residuals=b'\x89PNG', above=b'<', arrow_scale=5.0,
+        numbers=[('3 px', 'error')], rows=[('a<b', *'0123456789')], sizes=['thigh <40 cm>'],
+        residuals=b'\x89PNG', above=b'<', arrow_scale=5.0,
     )
     assert '<title>A &lt;b&gt; title</title>' in html and '<p class="lead">lead &amp; more</p>' in html
     assert re.findall('<h2>(.*?)</h2>', html) == ['In short', 'Cameras', 'People', 'Residuals', 'From above']

@@ -49,7 +49,7 @@ def bag(tmp_path_factory):
 
 def test_refine(bag, tmp_path, capsys):
     out, report = tmp_path / 'rig.yaml', tmp_path / 'report'
-    assert main(['calibrate', str(bag), '--out', str(out), '--report', str(report), '--instants', '40']) == 0
+    assert main(['calibrate', str(bag), '--out', str(out), '--report', str(report), '--set', 'instants=40']) == 0
     turns, moves, _ = pose_errors(read_calibration(out), TRUTH)
     assert turns.max() < 0.15
     assert moves.max() < 10.0
@@ -67,9 +67,9 @@ def test_two_bags_of_one_rig(tmp_path, capsys):
     """Each alone is too short."""
     bags = [str(write_bag(tmp_path / f'bag{seed}', walk(4.0, seed=seed))) for seed in (1, 2)]
     out = tmp_path / 'rig.yaml'
-    assert main(['calibrate', bags[0], '--out', str(out), '--instants', '40']) == 2
+    assert main(['calibrate', bags[0], '--out', str(out), '--set', 'instants=40']) == 2
     assert 's of people seen by two cameras, expected 5 or more' in capsys.readouterr().err
-    assert main(['calibrate', *bags, '--out', str(out), '--instants', '40']) == 0
+    assert main(['calibrate', *bags, '--out', str(out), '--set', 'instants=40']) == 0
     turns, moves, _ = pose_errors(read_calibration(out), TRUTH)
     assert turns.max() < 0.25
     assert moves.max() < 15.0
@@ -77,7 +77,7 @@ def test_two_bags_of_one_rig(tmp_path, capsys):
 
 def test_from_scratch_uses_no_transforms(tmp_path):
     bag = write_bag(tmp_path / 'bag', walk(8.0), transforms=False)
-    words = ['calibrate', str(bag), '--out', str(tmp_path / 'rig.toml'), '--from-scratch', '--instants', '40']
+    words = ['calibrate', str(bag), '--out', str(tmp_path / 'rig.toml'), '--from-scratch', '--set', 'instants=40']
     assert main([*words, '--distance', 'cam0', 'cam1', '7.0']) == 0
     found = read_calibration(tmp_path / 'rig.toml')
     assert np.linalg.norm(found['cam0'].position_m - found['cam1'].position_m) == pytest.approx(7.0)
@@ -90,7 +90,7 @@ def test_a_refusal_has_a_report(bag, tmp_path, capsys):
     text = dump_rig(START).replace(str(TRUTH.cameras[0].intrinsics.K[0, 0]), str(K[0, 0]), 1)
     (tmp_path / 'start.yaml').write_text(text)
     words = ['calibrate', str(bag), '--out', str(tmp_path / 'rig.yaml'), '--rig', str(tmp_path / 'start.yaml')]
-    assert main([*words, '--report', str(tmp_path / 'report'), '--instants', '40']) == 2
+    assert main([*words, '--report', str(tmp_path / 'report'), '--set', 'instants=40']) == 2
     streams = capsys.readouterr()
     assert 'No rig is written' in streams.err
     assert 'index.html says what was found' in streams.out
@@ -109,7 +109,7 @@ def test_a_refusal_has_a_report(bag, tmp_path, capsys):
         (['--max-offset', '0'], '--max-offset: received 0.0'),
         (['--cameras', 'cam0'], r'one camera (cam0)'),
         (['--cameras', 'cam9'], 'no camera cam9'),
-        (['--instants', '3'], "Parameter 'instants': received 3"),
+        (['--set', 'instants=3'], "Parameter 'instants': received 3"),
     ],
 )
 def test_wrong_flags(bag, tmp_path, capsys, flags, message):

@@ -135,7 +135,7 @@ def test_an_exported_page_is_whole(recording, tmp_path):
     assert size == len(html.encode()) and size < 5_000_000
     assert '__VISER_EMBED_DATA__' in html and 'Content-Security-Policy' in html
     assert not re.findall(r'(?:src|href)="https?://', html)
-    with pytest.raises(BagError, match='more than --export-max-mb'):
+    with pytest.raises(BagError, match='more than export_max_mb'):
         export_page(recording, tmp_path / 'big.html', ExportConfig(export_hz=5.0, export_max_mb=0.5))
     with pytest.raises(ConfigError, match='cannot be written'):
         export_page(recording, tmp_path / 'no' / 'page.html', ExportConfig(export_hz=1.0, export_images_hz=0.0))

@@ -196,7 +196,8 @@ def test_images_get_room_in_shared_memory(command, bag, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(rclpy, 'init', Mock(side_effect=BagError('that is enough')))
     out = bag.parent / 'recorded'
-    arguments = argparse.Namespace(bag=bag, out=out, storage='mcap', overwrite=True, topics=[], regex='', duration=0.0)
+    arguments = argparse.Namespace(bag=bag, out=out, storage='mcap', overwrite=True, topics=[], regex='', duration=0.0,
+                                   report=None)
     with pytest.raises(BagError, match='enough'):
         command.run(arguments)
     assert os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] == str(PROFILE)

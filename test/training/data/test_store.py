@@ -276,7 +276,7 @@ def bags(tmp_path: Path) -> Path:
 def test_bags_are_stored_once_and_one_that_fails_costs_only_itself(
     bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ['store', str(bags / '*'), '--out', str(tmp_path / 'store'), '--workers', '1', '--piece-frames', '20']
+    command = ['store', str(bags / '*'), '--out', str(tmp_path / 'store'), '--workers', '1', '--set', 'piece_frames=20']
     assert cli.main(command) == 1
     printed = capsys.readouterr().out
     assert 'nobody was seen by two cameras at once' in printed
@@ -317,7 +317,7 @@ def test_train_evaluate_and_retrain_from_a_store(
     bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = tmp_path / 'store'
-    assert cli.main(['store', str(bags / 'walk*'), '--out', str(store), '--workers', '1', '--piece-frames', '10']) == 0
+    assert cli.main(['store', str(bags / 'walk*'), '--out', str(store), '--workers', '1', '--set', 'piece_frames=10']) == 0
     run = tmp_path / 'run'
     command = ['train', '--recipe', 'pseudo_label', '--out', str(run), *set_options(TINY_STREAM), '--quiet']
     assert main([*command, '--data', f'store:{store}']) == 0

@@ -52,7 +52,7 @@ def export_page(recording: Recording, out: Path, config: ExportConfig) -> int:
     if len(data) > config.export_max_mb * 1e6:
         raise BagError(
             f'The page would have {len(data) / 1e6:.0f} MB, more than export_max_mb {config.export_max_mb:g}. Lower '
-            '--export-hz or --export-images-hz, or cut the bag.'
+            'export_hz or export_images_hz by --set, or cut the bag.'
         )
     try:
         out.write_bytes(data)

@@ -167,6 +167,6 @@ FAULTY = (
     Simulated('dead since 4 s', (SILENT,), change=during(4.0, 99.0, lost(1.0))),
     Simulated('silent for 2 s', (SILENT,), scene(seed=1), during(3.0, 5.0, lost(1.0))),
     Simulated('loses 30 % of its frames', ((PLACE, 'missing'),), scene(seed=2), lost(0.3)),
-    Simulated('exchanges left and right', ((PLACE, 'exchanged'),), scene(seed=3), sides(0.4)),
+    Simulated('exchanges left and right', ((PLACE, 'exchanged'), (PLACE, 'repaired')), scene(seed=3), sides(0.4)),
     Simulated('out of focus', ((PLACE, 'detector'),), scene(seed=4), blurred(25.0)),
 )

@@ -317,7 +317,8 @@ def test_train_evaluate_and_retrain_from_a_store(
     bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = tmp_path / 'store'
-    assert cli.main(['store', str(bags / 'walk*'), '--out', str(store), '--workers', '1', '--set', 'piece_frames=10']) == 0
+    words = ['store', str(bags / 'walk*'), '--out', str(store), '--workers', '1']
+    assert cli.main([*words, '--set', 'piece_frames=10']) == 0
     run = tmp_path / 'run'
     command = ['train', '--recipe', 'pseudo_label', '--out', str(run), *set_options(TINY_STREAM), '--quiet']
     assert main([*command, '--data', f'store:{store}']) == 0
@@ -342,6 +343,7 @@ def test_train_evaluate_and_retrain_from_a_store(
     assert card.metrics['after']['mpjpe_mm'] < card.metrics['before']['mpjpe_mm']
     written = json.loads((tmp_path / 'new_report' / 'report.json').read_text())
     assert [r['training_frames'] for r in written['recordings']] == [0]
+    retrain += ['--overwrite']
     with pytest.raises(ConfigError, match='either --bag BAG or --data store:STORE'):
         main(retrain)
     with pytest.raises(ConfigError, match='whole bags are kept aside'):

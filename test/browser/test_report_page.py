@@ -21,7 +21,7 @@ def report(tmp_path_factory):
 def test_it_is_readable(watch, report, width, name):
     seen = watch(report, width, 800)
     assert seen.page.title() == 'Recording walk'
-    assert 'cam2 is off by 14 px' in seen.page.inner_text('ul.findings')
+    assert 'camera cam2: is off by 73 mm (14 px)' in seen.page.inner_text('ul.findings')
     # Nothing is wider than the window: tables and charts scroll in themselves.
     assert seen.page.evaluate('document.documentElement.scrollWidth') <= width
     charts = seen.page.query_selector_all('.chart svg')

@@ -48,7 +48,9 @@ def viewer(path, **settings):
 def opened(watch, stage, *size):
     seen = watch(stage.url, *size)
     seen.page.wait_for_selector('canvas')
-    seen.page.get_by_role('button', name='Play', exact=True).wait_for()
+    # A phone's panel is folded.
+    state = 'attached' if size and size[0] < 500 else 'visible'
+    seen.page.get_by_role('button', name='Play', exact=True, include_hidden=True).wait_for(state=state)
     return seen
 
 

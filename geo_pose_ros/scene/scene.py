@@ -265,10 +265,11 @@ class Scene:
             np.ascontiguousarray(solution.inlier), np.ascontiguousarray(solution.residual_px), report,
         )
         ends, used = report.ends.tolist(), report.used.tolist()
+        exchanged = measured.estimate.exchanged.sum((0, 2)).tolist()
         delivered = [(names[c], c) for c in np.flatnonzero(observation.cameras.present).tolist()]
         return SceneResult(
             bodies, _with_sides(keypoints, names, measured, starts),
-            exchanged={name: int(measured.estimate.exchanged[:, c].sum()) for name, c in delivered},
+            exchanged={name: exchanged[c] for name, c in delivered},
             residuals_px={
                 name: report.residuals_px[begin:end]
                 for name, begin, end in zip(names, [0, *ends], ends, strict=False) if len(measured)
@@ -289,8 +290,9 @@ def _with_sides(
         seen = keypoints[names[c]]
         limbs, mirror = limbs_of(seen.skeleton), mirror_of(seen.skeleton)
         index = np.tile(np.arange(len(seen.skeleton)), (len(seen.xy), 1))
-        for group, body in np.argwhere(exchanged[:, c]).tolist():
-            index[measured.views[body, c] - starts[c], limbs[group]] = mirror[limbs[group]]
+        rows = measured.views[:, c] - starts[c]
+        for limb, of_bodies in zip(limbs, exchanged[:, c], strict=True):
+            index[rows[of_bodies, None], limb] = mirror[limb]
         repaired[names[c]] = replace(
             seen, xy=np.take_along_axis(seen.xy, index[..., None], 1),
             confidence=np.take_along_axis(seen.confidence, index, 1),

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -295,7 +296,8 @@ def test_a_rig_of_cameras_of_other_names_is_named_by_all(run):
         ('report', 'bag', '--rig', 'rig.yaml', '--out', 'out.html'),
         ('view', 'bag', '--rig', 'rig.yaml', '--export', 'view.html'),
     ):
-        assert "The rig has no camera 'cam0'" in run(*words)[1], words
+        if words[0] != 'view' or find_spec('viser') is not None:
+            assert "The rig has no camera 'cam0'" in run(*words)[1], words
 
 
 @pytest.mark.skipif(not CASES.exists(), reason='the shared cases are not beside the repository')

@@ -1,6 +1,7 @@
 """Rigs that cannot be, and images of wrong cameras, through every entrance: each is named; of right ones nothing is."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -116,7 +117,7 @@ def test_a_rig_that_cannot_be_is_named_by_all_that_read_it(right, fault, tmp_pat
     assert words in run(capsys, 'rig', 'convert', path, str(tmp_path / 'rig.toml'))[1]
     write_keypoints_bag(tmp_path / 'bag', rig, recorded)
     assert words in run(capsys, 'info', str(tmp_path / 'bag'))[1]
-    if words != '-y of the world':
+    if words != '-y of the world' and find_spec('viser') is not None:
         # Which way is up, the page asks the people in it.
         assert words in run(capsys, 'view', str(tmp_path / 'bag'), '--export', str(tmp_path / 'page.html'))[1]
     for name in rig.names:

@@ -227,7 +227,7 @@ def dense(known) -> np.ndarray:
     """Return the information (3J, 3J) of the kernels' ``Gaussian``."""
     total = np.zeros((len(known.right), len(known.right)))
     for j, six in enumerate(known.own):
-        total[3 * j:3 * j + 3, 3 * j:3 * j + 3] = six[[[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
+        total[3 * j:3 * j + 3, 3 * j:3 * j + 3] = six[np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])]
     negative = 7 * known.lifted
     return total - known.columns[:, :negative] @ known.columns[:, :negative].T + (
         known.columns[:, negative:] @ known.columns[:, negative:].T

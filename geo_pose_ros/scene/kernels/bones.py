@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from ...compiled import Float1D, Float2D, Float3D, Float4D, Int2D, helper, kernel
+from ...compiled import Float2D, Float3D, Float4D, Int2D, helper, kernel
+from ...geometry.kernels import quadratic_form
 
 # Errors of successive sets are alike: a detector puts a joint too low for seconds. So many sets count as one.
 ALIKE_SETS = 10.0
@@ -116,7 +117,7 @@ def hold_lengths(
             off = lengths[0, b, e] - length
             variance, fixed = lengths[1, b, e] + (_SPREAD * lengths[0, b, e]) ** 2, 0.0
             for side in range(2):
-                along = _along(covariance[b, edges[e, side]], u)
+                along = quadratic_form(covariance[b, edges[e, side]], u)
                 if edges[e, side] < first:
                     fixed = along
                 else:
@@ -131,20 +132,10 @@ def hold_lengths(
                     moved[r] = 0.0
                     for k in range(3):
                         moved[r] += covariance[b, j, r, k] * u[k] / variance
-                part = _along(random[b, j], u) / max(_along(covariance[b, j], u), 1e-12)
+                part = quadratic_form(random[b, j], u) / max(quadratic_form(covariance[b, j], u), 1e-12)
                 for r in range(3):
                     xyz[b, j, r] += (2.0 * side - 1.0) * moved[r] * off
                     for k in range(3):
                         less = moved[r] * moved[k] * (variance - fixed)
                         covariance[b, j, r, k] -= less
                         random[b, j, r, k] -= part * less
-
-
-@helper
-def _along(covariance: Float2D, u: Float1D) -> float:
-    """Return the variance of ``covariance`` (3, 3) along the unit vector ``u`` (3,)."""
-    total = 0.0
-    for r in range(3):
-        for k in range(3):
-            total += u[r] * covariance[r, k] * u[k]
-    return total

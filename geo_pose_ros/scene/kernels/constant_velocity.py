@@ -7,6 +7,7 @@ Covariances (6, 6) of position and velocity are kept as three blocks (3, 3): pos
 from __future__ import annotations
 
 from ...compiled import Float1D, Float2D, Float3D, helper
+from ...geometry.kernels import quadratic_form
 
 # Velocity of what is first seen, m/s: fast walking.
 FIRST_SPEED_M_S = 1.5
@@ -61,16 +62,6 @@ def information_of(pp: Float2D, noise: Float2D, inflation: float, inverse: Float
 
 
 @helper
-def mahalanobis2(innovation: Float1D, information: Float2D) -> float:
-    """Return the squared length of an innovation (3,) under an information matrix (3, 3)."""
-    total = 0.0
-    for r in range(3):
-        for k in range(3):
-            total += innovation[r] * information[r, k] * innovation[k]
-    return total
-
-
-@helper
 def correct(blocks: Float3D, innovation: Float1D, work: Float3D) -> None:
     """Take in a measurement: change the ``blocks`` (3, 3, 3); write the steps of position and velocity.
 
@@ -83,7 +74,7 @@ def correct(blocks: Float3D, innovation: Float1D, work: Float3D) -> None:
             innovation's covariance; the steps, m and m/s, are written to the first two rows at STEP.
     """
     gain_p, gain_v, information, step = work[3], work[4], work[INFORMATION], work[STEP]
-    distance2 = mahalanobis2(innovation, information)
+    distance2 = quadratic_form(information, innovation)
     if distance2 > GATE:
         information_of(blocks[0], work[NOISE], distance2 / GATE, information)
     for block in range(3):

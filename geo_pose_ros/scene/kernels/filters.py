@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled import Bool1D, Float1D, Float2D, Float3D, Float4D, Float5D, Int1D, helper, kernel
+from ...geometry.kernels import quadratic_form
 from .constant_velocity import (
     GATE,
     INFORMATION,
@@ -21,7 +22,6 @@ from .constant_velocity import (
     correct,
     grow,
     information_of,
-    mahalanobis2,
     predict_blocks,
     wander,
 )
@@ -139,7 +139,7 @@ def velocities_given(
             _add_least(noise[b, j], _LEAST_M2, R)
             blocks[:] = joints.blocks[rows[b], j]
             information_of(blocks[0], R, 1.0, G)
-            if 3.0 * mahalanobis2(innovation, G) > _BRISK:
+            if 3.0 * quadratic_form(G, innovation) > _BRISK:
                 grow(blocks, quick)
                 information_of(blocks[0], R, 1.0, G)
             for r in range(3):
@@ -215,10 +215,10 @@ def _update_joint(joints: JointStates, b: int, j: int, z: Float1D, lone: bool, q
     for k in range(3):
         z[k] -= position[k]
     information_of(blocks[0], work[NOISE], 1.0, G)
-    within = math.sqrt(GATE / max(mahalanobis2(z, G), GATE))
+    within = math.sqrt(GATE / max(quadratic_form(G, z), GATE))
     for k in range(3):
         lag[k] += (1.0 - _LAG_KEPT) * within * z[k]
-    if 3.0 * mahalanobis2(lag, G) > _BRISK:
+    if 3.0 * quadratic_form(G, lag) > _BRISK:
         grow(blocks, quick)
         information_of(blocks[0], work[NOISE], 1.0, G)
     correct(blocks, z, work)

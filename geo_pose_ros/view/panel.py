@@ -131,6 +131,7 @@ class TimeLine:
                 's', min=0.0, max=length_s, step=max(min(playback.period_ns / NS_PER_S, length_s), 1e-3),
                 initial_value=0.0,
             )
+            self._slid_s = 0.0
             self._play = gui.add_button('Pause' if self.playing else 'Play')
             self._steps = gui.add_button_group('step', (_BACK, _ON))
             self._speeds = gui.add_dropdown('speed', _SPEEDS, initial_value='1x')
@@ -185,12 +186,16 @@ class TimeLine:
         length = clock((self._playback.end_ns - self._playback.start_ns) / NS_PER_S)
         time_of_day = f'{moment:%H:%M:%S}.{moment.microsecond // 1000:03} UTC'
         _set(self._clock, 'content', f'**{clock(offset_s)}** of {length}, {time_of_day}')
-        _set(self._slider, 'value', offset_s)
+        # What a browser just moved is not moved back before ``_on_slider`` reads it, in another thread.
+        if self._slider.value == self._slid_s:
+            self._slid_s = offset_s
+            _set(self._slider, 'value', offset_s)
 
     def _on_slider(self, event: GuiEvent[GuiSliderHandle[float]]) -> None:
         # Only what a browser did; the slider is moved from here too.
         if event.client_id is not None:
-            self.seek(self._playback.start_ns + round(float(self._slider.value) * NS_PER_S))
+            self._slid_s = float(self._slider.value)
+            self.seek(self._playback.start_ns + round(self._slid_s * NS_PER_S))
 
     def _set_speed(self, words: str) -> None:
         self._speed = float(words.removesuffix('x'))

@@ -3,6 +3,7 @@
 import re
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +57,22 @@ def test_the_time_line_plays_pauses_steps_stops_at_the_end_or_begins_anew(record
         assert line.time_ns == recording.end_ns
         line.toggle()
         assert line.time_ns == recording.start_ns and line.playing and line._play.label == 'Pause'
+
+
+def test_a_slider_that_a_browser_moved_is_not_moved_back(recording):
+    with Stage() as stage:
+        playback = Playback(recording, 64)
+        line = TimeLine(stage, playback, playing=False)
+        # viser stores a browser's value at once, and tells of it from another thread.
+        line._slider._impl.value = 2.0
+        line.describe(playback.at(line.time_ns))
+        assert line._slider.value == 2.0
+        line._on_slider(SimpleNamespace(client_id=1))
+        assert line.time_ns == stamp_of(60)
+        line.describe(playback.at(line.time_ns))
+        line.step(forward=True)
+        line.describe(playback.at(line.time_ns))
+        assert line._slider.value == pytest.approx(61 / 30)
 
 
 def test_time_stands_until_a_browser_looks(recording, monkeypatch):

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """ament_python package; ``training/`` installs as ``geo_pose_training``."""
 
 import os

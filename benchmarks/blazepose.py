@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Our BlazePose against mediapipe's own, on the images of videos; the reference is of tools/record_blazepose.py.
 
     .venv/bin/python benchmarks/blazepose.py REFERENCE.npz cam01.mp4 cam02.mp4 ...

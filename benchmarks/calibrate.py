@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Calibration from people: how near the truth, how honest, how fast; the table that issue and docs ask for.
 
     python benchmarks/calibrate.py [--only refine ring ...] [--seeds N]   ->  tables, out/bench/calibrate.json, images

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What detection costs per person, per search and per batch, on images of four people.
 
     python benchmarks/detection.py [--images 60] [--rate-hz 10]

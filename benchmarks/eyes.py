@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How well networks see people: on both demos of Pose2Sim, and on images composed, cut and turned from them.
 
     python benchmarks/eyes.py [--only networks SinglePerson MultiPerson ...] [--networks full heavy ...]

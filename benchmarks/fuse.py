@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Fuse stored sets by the package that is imported, and say what each costs: what benchmarks/pipeline.py starts.
 
     python benchmarks/fuse.py SETS.npz LIFTER     LIFTER: 0 or 1

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Accuracy and cost of lifting and fusion: against triangulation, against peers, and on real footage.
 
     python benchmarks/fusion.py [--data ../shared/data]     ->  tables, and out/bench/fusion.json

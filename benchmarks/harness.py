@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What every benchmark needs: one thread, commit and machine, tables, results in the docs, environments of peers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A rig that drives and turns against one that stands: how well people are found, and what transforms cost.
 
     python benchmarks/moving.py     ->  a table, and docs/benchmarks/moving.json (--out elsewhere)

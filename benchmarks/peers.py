@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a user would pick instead; run by fusion.py and calibrate.py in the peers' own environments.
 
     python peers.py triangulate INPUT.npz OUTPUT.npz

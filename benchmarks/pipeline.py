@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Cost per set of everything outside 2D detection: keypoints in, bodies out; 4 to 32 cameras, 1 to 30 people.
 
     python benchmarks/pipeline.py                  ->  a table, and out/bench/pipeline.json

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which scenes are run, and what is asked of them.
 
 The full product of the matrix has 25,920 cells. Run are: every factor alone around a base case (`sweep`), the scenes

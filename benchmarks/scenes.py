@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Scenes as they are, in simulated time: who is found, how well, and what it costs. docs/scenes.md explains it.
 
     python benchmarks/scenes.py     ->  a table, and out/bench/scenes.json

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Write the results of fusion.py, calibrate.py and eyes.py into the docs, so that no number there is typed by hand.
 
     python benchmarks/tables.py

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """pose_node and a node of one's own in one process, on one executor: one_process.py --ros-args -p rig:=rig.yaml ..."""
 
 import sys

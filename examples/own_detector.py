@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies from a 2D detector of your own: own_detector.py RIG. Give pixels per joint; NaN is what it did not see."""
 
 import sys

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What `geo_pose process` or a recorder left in a bag: read_bag.py BAG."""
 
 import sys

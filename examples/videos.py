@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies from synchronised videos or webcams: videos.py RIG VIDEO|CAMERA_NUMBER..., in the order of the rig."""
 
 import sys

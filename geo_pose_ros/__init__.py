@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Calibrated multi-camera RGB to 3D human skeletons, under ROS 2, over a bag, or in a test.
 
 What is named here is the public Python API, for programs without ROS too; each name is loaded when it is used::

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Aliases of array types, and nanoseconds per second."""
 
 from __future__ import annotations

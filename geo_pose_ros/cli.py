@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose`: one command line over all parts.
 
 Only the module of the command that was asked for is imported, so that help is fast and neither rclpy nor torch is

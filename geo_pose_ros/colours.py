@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One colour for each body in every image, page and view: its left side is lighter, its right side darker.
 
 Sides differ by shade alone, so that no colour means a side in one image and a body in another, and so that people who

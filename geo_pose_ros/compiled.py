@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Numba as this package uses it: kernels of declared types, one cache on disk, nothing compiled while a set waits.
 
 A module named ``kernels``, or in a folder of that name, holds plain loops over arrays. ``kernel`` marks a function that

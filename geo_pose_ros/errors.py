@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Errors of the package; a message says what is wrong, what was received, what is possible, and the remedy."""
 
 from __future__ import annotations

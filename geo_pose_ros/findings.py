@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a check found: how bad it is, what is the case, where, and what to do.
 
 The one type for it: the doctor, faults on the console, the report of a recording and refusals of a calibration say

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One HTML page that needs nobody else: style, charts and images inside, no script, no request.
 
 Every report (recording, calibration, retraining) is a Jinja2 template in ``templates``. It extends ``page.html.j2``,

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """PosePipeline: frames of one instant in, bodies out. Knows neither ROS nor files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From sets to results: the one way that a node, a bag and a test make bodies of what cameras sent.
 
 Steps of a set, in this order: read what the cameras sent, detect people in their images, look up where moving cameras

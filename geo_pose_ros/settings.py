@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Typed settings, stated once.
 
 Each part has one frozen dataclass; each field carries default, unit, bounds and description (``setting``). ``walk``

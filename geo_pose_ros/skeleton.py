@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Skeletons as data: joint names, edges, left-right pairs, and the maps from detectors' skeletons to those of bodies.
 
 ``body17`` has the joint order of Human3.6M as used by Martinez et al. 2017: pelvis, right leg, left leg, spine,

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Core types that flow through the pipeline: frozen, validated, with read-only arrays.
 
 C cameras, P bodies, J joints. Metres, radians, integer nanoseconds, pixels. Optical frames (x right, y down,

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """pose_node and n detector processes on one machine.
 
 ros2 launch geo_pose_ros detectors.launch.py rig:=rig.yaml [processes:=3] [params:=pose_node.yaml] [detector_params:=F]

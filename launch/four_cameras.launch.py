@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Four USB cameras, each in its namespace, and pose_node: an example to copy.
 
 ros2 launch geo_pose_ros four_cameras.launch.py rig:=rig.yaml [driver:=usb_cam] [video0:=/dev/video0 ...]

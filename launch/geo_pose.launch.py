@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """pose_node, optionally with RViz and a bag played into it.
 
 ros2 launch geo_pose_ros geo_pose.launch.py rig:=rig.yaml [params:=pose_node.yaml] [rviz:=true] [bag:=BAG]

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Leaves out, and says so, what needs a package that a robot does not have."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A small recorded scene: two cameras, coded images, keypoints of a person with known truth."""
 
 from __future__ import annotations

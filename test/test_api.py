@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The public names: all there, documented, typed, and loaded only when used."""
 
 import importlib

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The dependency rule: what each part may import, and that it loads without the libraries it must not need."""
 
 import ast

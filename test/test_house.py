@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The rules of the house, over the whole tree: sizes that can be read, one name for one thing, the words of the field.
 
 Each rule is a function that yields its breaches.
@@ -35,6 +36,8 @@ PROSE = re.compile(
 MESSAGE = re.compile(r'\bexpected?\b', re.IGNORECASE)
 
 MOST_ANY = 40
+
+HEADER = '# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0'
 
 
 @cache
@@ -106,6 +109,14 @@ def one_class_of_a_name() -> Iterator[str]:
     yield from (f'{name}: {", ".join(places)}' for name, places in where.items() if len(places) > 1)
 
 
+def licence_first() -> Iterator[str]:
+    """Every Python file begins with the licence's line; a file that has to be empty stays so."""
+    for path in files():
+        lines = (ROOT / path).read_text().splitlines()
+        if lines and HEADER not in lines[:2]:
+            yield f'{path}: begin it with {HEADER}'
+
+
 def any_at_the_borders_alone() -> Iterator[str]:
     """Any switches the type checker off: it belongs to the borders, to ROS and to libraries without types."""
     found = [
@@ -158,7 +169,8 @@ def has_docstring(node: ast.AST) -> bool:
 
 RULES: tuple[Callable[[], Iterator[str]], ...] = (
     functions_of_at_most_60_lines, classes_of_at_most_250_lines, at_most_7_parameters, at_most_14_files_in_a_folder,
-    one_class_of_a_name, any_at_the_borders_alone, words_of_the_field_in_names, words_of_the_field_in_prose,
+    one_class_of_a_name, licence_first, any_at_the_borders_alone, words_of_the_field_in_names,
+    words_of_the_field_in_prose,
 )
 
 

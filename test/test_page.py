@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Pages: what is in them, that text is escaped, and that nothing points outside."""
 
 import base64

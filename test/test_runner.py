@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From sets to results: what the runner reads, places, fuses and tells, online and offline alike."""
 
 from __future__ import annotations

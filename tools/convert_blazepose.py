@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Convert mediapipe's networks to ONNX; how geo_pose_ros/models/blazepose_*.onnx and hand.onnx came.
 
 A tool of development: nobody who uses the package runs it, and what it needs is none of the package's dependencies.

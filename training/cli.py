@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The commands of training without the `geo_pose` program: `torchrun -m geo_pose_training.cli train ...`."""
 
 from __future__ import annotations

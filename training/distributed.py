@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Several processes that train on their shares of a batch as one would on the whole: torchrun, one host or more.
 
 For the same batch they take the same steps, up to rounding, unless the recipe has dropout: batch norm sees the whole

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Export of a lifter to ONNX with its card, checked against torch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The data of a run: a bank of all recordings in memory, or a stream from a store."""
 
 from __future__ import annotations

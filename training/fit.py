@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A training run in its folder: checkpoints, metrics, description of the data; interrupt and resume; rank 0 writes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The losses of Li et al. (AAAI 2020) and ours, by name.
 
 Poses are in the frames of views (virtual cameras that look at the person), metres; N frames, K lifted views, M

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Lifting networks: residual MLPs on one frame (Martinez et al. 2017, Li et al. 2020) and TemporalDilated on many.
 
 Every network maps the canonical 2D input (see geo_pose_ros.lifting.canonical) to root-relative joints in the

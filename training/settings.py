@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Recipes: everything that defines a training run, typed; a recipe file is YAML with these names."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The trainer: batches from a bank, losses by name, optimiser steps.
 
 An epoch is a fixed number of steps. All randomness of an epoch follows from (seed, epoch, rank), so a run that is

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How complete and how steady feet, hands and faces are, on both demos of Pose2Sim.
 
     python benchmarks/bodies/whole.py [--network heavy] [--skeleton body33]

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Several detector_node processes and pose_node over live topics: what is lost, what a killed one costs.
 
     python benchmarks/live/detector_nodes.py [--cameras 12] [--rate-hz 10] [--processes 3] [--seconds 20]

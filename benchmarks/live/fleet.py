@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose process` over 200 small bags, by one worker and by two: how much faster two are.
 
     python benchmarks/live/fleet.py [--bags 200] [--sets 40]

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Memory and latency of pose_node while the demo's footage is looped: neither may grow.
 
     python benchmarks/live/memory.py [--minutes 10]     ->  two lines, and out/bench/memory.json

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A node under faults for hours: what it costs, what it loses, and whether it says so.
 
     benchmarks/live/soak.py [--hours 0.5] [--fault-every 10] [--seed 0]

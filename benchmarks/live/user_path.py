@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A new user's way, measured: clone, install, two videos of one's own, seen in 3D. Minutes per command.
 
     make user-path      ->  a table, and out/bench/user_path.json

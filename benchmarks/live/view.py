@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What looking costs: the viewer's first image and smoothness, the report of ten minutes, live view beside a node.
 
     make bench-view      ->  a few lines, and docs/benchmarks/view.json

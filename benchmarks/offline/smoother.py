@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The offline smoother against the filter, on simulated people with exact truth.
 
     python -m benchmarks.offline.smoother [--seeds N] [--seconds S]    ->  a table

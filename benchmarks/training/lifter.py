@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`make bench-lifter`: all recipes under one protocol, resumable; prints a table and writes out/bench/lifter.json.
 
 Protocol: CMU motion (mocap17.npz) seen by Human3.6M's rigs through the detector noise model; training clips before

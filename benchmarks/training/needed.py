@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Lifting everybody, only who needs it, or nobody, with bone lengths and without: accuracy, honesty, cost.
 
     python benchmarks/training/needed.py [--data ../shared/data] [--only PART ...]   ->  tables, out/bench/needed.json

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Where one camera puts a person: alone, with the floor, after two cameras saw it, and on its way out of the image.
 
     python benchmarks/training/one_camera.py [--clips 10] [--only lifter scene leaving]

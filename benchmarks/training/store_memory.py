@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Peak memory of `geo_pose train` from a store and from one of twenty times its size: it must not grow.
 
     python benchmarks/training/store_memory.py [--times 20] [--recipe pseudo_label ...]

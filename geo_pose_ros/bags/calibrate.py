@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose calibrate`: a rig from what the cameras of a bag, or of several, saw of people."""
 
 from __future__ import annotations

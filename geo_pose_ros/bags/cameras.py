@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The cameras of a bag, and their rig: from camera_info, /tf_static and, where cameras move, /tf."""
 
 from __future__ import annotations

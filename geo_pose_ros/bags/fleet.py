@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Many bags at once: each processed on its own, here or on a cluster; what is done is not done again.
 
 Beside each result `NAME` lies `NAME.json`, its summary, written last: a result without one is not complete. A bag that

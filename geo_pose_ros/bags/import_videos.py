@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Videos, and a calibration where there is one -> a bag, as the cameras' drivers would have recorded it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The detections of people in a bag, camera by camera: recorded ones, or found in its images."""
 
 from __future__ import annotations

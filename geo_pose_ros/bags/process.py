@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The pipeline over every set of a bag; writes what the node would have published."""
 
 from __future__ import annotations

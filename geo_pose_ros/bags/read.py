@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Read bags: ROS 2, MCAP or sqlite3, whole or cut off, and ROS 1; every fault is a BagError that says what to do.
 
 Messages of ROS 1 become those of ROS 2. Frames of a driver that leaves their stamps at 0 get the time received.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Recordings as people look at them: results, images and the rig, from one bag or from several of the same time.
 
 `geo_pose process` and a recorder of the node's topics write no images; the cameras' own bag has no bodies. Given

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Recorded frames of several cameras as sets: the node's synchroniser, in the time of the recording."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Videos as frames with their times, upright as their containers say, alike with every OpenCV."""
 
 from __future__ import annotations

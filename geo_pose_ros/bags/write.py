@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Write bags: never over an existing one unless asked, and never half of one."""
 
 from __future__ import annotations

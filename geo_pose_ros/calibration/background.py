@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """``calibrate`` in a process of its own, with low priority: it computes for seconds, and in a thread it would keep the
 interpreter from whoever makes bodies meanwhile.
 

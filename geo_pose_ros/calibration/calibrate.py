@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From what cameras saw of people to a rig that is judged: the steps of `geo_pose calibrate`, without files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The clocks of a rig, and offsets of seconds between them; the first camera's clock is the time.
 
 Offsets of free-running cameras come from the motion of people. First what needs no calibration: how fast each joint

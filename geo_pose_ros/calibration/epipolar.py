@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Two cameras from the joints that both see: the essential matrix (Hartley & Zisserman, 2nd ed., ch. 9 and 11)."""
 
 from __future__ import annotations

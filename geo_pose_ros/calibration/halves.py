@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Two disjoint halves of a recording, adjusted apart: what they do not agree about is not known."""
 
 from __future__ import annotations

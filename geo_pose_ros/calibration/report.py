@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a calibration found, for people and programs: report.json, two images, and index.html with all of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Settings of calibration from people, of `geo_pose calibrate` and of a node's service alike."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How large people are under a rig, before and after: a calibration must not change them in silence."""
 
 from __future__ import annotations

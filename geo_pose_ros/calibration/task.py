@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is asked of a calibration, and the error that says why it cannot be done."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How well a rig explains people at instants that did not enter it, and every reason to refuse it."""
 
 from __future__ import annotations

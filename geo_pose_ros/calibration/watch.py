@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a running system remembers for its calibration, and a better rig from it on request.
 
 The scene says which camera was moved. Here the detections of the last minute are kept, those of a moved camera from

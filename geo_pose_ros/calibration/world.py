@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The world of a rig that people have calibrated: kept, or made from floor, gravity and a length."""
 
 from __future__ import annotations

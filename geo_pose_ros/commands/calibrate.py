@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose calibrate`: calibrate the cameras from people walking before them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose demo`: the whole way from real footage to bodies, over live ROS 2 topics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Flags that several commands share, and settings as flags."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose import`: make a bag from videos and a calibration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose info`: what is in a bag, and what can be done with it."""
 
 from __future__ import annotations

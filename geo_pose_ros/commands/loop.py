@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose loop`: the demo, and round once more.
 
 It records a running node, retrains its lifter on that recording, puts the new lifter into the node, and measures again.

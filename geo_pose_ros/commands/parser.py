@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The parser of every command: short help with examples, and one line for each mistake that names what was meant."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose process`: run the pipeline over every frame of a bag, without ROS.
 
 Exit status: 0 the result is good, also with warnings; 1 it is bad; 2 the bag cannot be processed, or one of several;

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose report`: one page that says whether a recording is good, and what to do.
 
 Exit status: 0, also of a bad recording; with --strict 1 if it is bad, 3 if the cameras' rays do not meet; 2 if it

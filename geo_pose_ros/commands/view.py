@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose view`: a recording, or a running node, in 3D in the browser; or a page of it to send to somebody."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The demo's footage: four calibrated cameras from the wheel of Pose2Sim (BSD-3-Clause).
 
 Pagnon, Domalain, Reveret, "Pose2Sim: An open-source Python package for multiview markerless kinematics", JOSS 2022.

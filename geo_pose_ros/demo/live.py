@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A running system of several processes: the node, a recorder, a viewer, and the player of the footage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Record a running node, retrain its lifter on the recording, put it into the node, and measure again.
 
 The node is never restarted. It works while the lifter is trained and exchanged, on footage that is played again and

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Run the demo: import, pose_node, play, record, then figures."""
 
 from __future__ import annotations

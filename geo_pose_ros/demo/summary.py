@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a recording of pose_node's topics says about its quality."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Hands: 21 joints of each, read where the arms of the people in an image end.
 
 As in mediapipe's holistic graph: the region of a hand comes from wrist and finger bases of the body; the region in the

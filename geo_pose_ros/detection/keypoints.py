@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The detector of cameras whose keypoints arrive by topic: it takes no image.
 
 With it the node subscribes to ``<camera>/keypoints``, and a bag is processed from its recorded keypoints; both hand

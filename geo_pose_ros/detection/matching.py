@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Whether a detection is of a predicted person, and whether two detections are of one person."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The two networks of a top-down detector: one finds people in an image, one estimates the keypoints of one person.
 
 Both run on an inference engine, in calls of at most its largest batch (``Batches``).

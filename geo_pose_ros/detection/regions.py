@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Regions of an image for a network: rotated rectangles, and crops of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """When a detector searches the full image of a camera for people that nobody predicts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The detectors of known networks: BlazePose or MoveNet reads one person, one or both of their finders find people.
 
 Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020; Google, "MoveNet model cards", 2021.

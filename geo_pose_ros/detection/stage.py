@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From undecoded images of one set to keypoints: one detector, and the threads it runs on."""
 
 from __future__ import annotations

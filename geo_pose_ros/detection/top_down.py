@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The top-down detector: one network finds people, another estimates the keypoints of one person.
 
 Where the scene predicts people, only the second runs, on the regions of their projected bodies. The first runs now and

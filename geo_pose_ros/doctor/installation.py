@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Whether this installation has what the package imports, and how to get what it lacks.
 
 Imports nothing but the standard library before it runs, so that it runs where everything is missing.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Checks of this machine: processor, memory, sockets, shared memory, clock, GPU, middleware.
 
 Every check takes what it looks at, so that a test can show it something else.

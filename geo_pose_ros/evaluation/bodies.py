@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies over a recording: where they are and how fast they move, ids, bone lengths, views and accuracy per joint.
 
 S sets, U bodies, J joints, B bones.

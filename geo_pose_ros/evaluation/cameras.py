@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One camera over a recording: its frames, and how far its detections lie from the reprojected bodies."""
 
 from __future__ import annotations

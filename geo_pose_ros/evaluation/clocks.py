@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How late each camera's stamps are, from people who move: one least-squares problem over a whole recording.
 
 The stamps of camera c are late by d_c, so that it shows a joint where the joint was d_c before. The residual of the

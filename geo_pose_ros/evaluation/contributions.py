@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What judges one aspect of the sets of a recording or a running node, set by set: the parts of a verdict.
 
 To add one: write a class with the two methods of ``Contribution``, in a module of its own, and name it in

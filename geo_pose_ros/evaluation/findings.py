@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a recording's numbers mean, in words: what is wrong, since when, and what to do."""
 
 from __future__ import annotations

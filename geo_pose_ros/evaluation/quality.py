@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How good bodies are where nobody knows the truth: reprojection, left-out cameras, bone lengths."""
 
 from __future__ import annotations

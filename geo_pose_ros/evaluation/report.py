@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a recording is like, camera by camera and body by body: the numbers behind `geo_pose report`."""
 
 from __future__ import annotations

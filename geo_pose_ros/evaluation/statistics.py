@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Reads bodies and keypoints of a recording into the numbers of its report.
 
 Bodies and keypoints are added as they are read. Per set a few numbers are kept, so that an hour needs some hundred

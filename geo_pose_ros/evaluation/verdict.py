@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The one verdict: what is wrong by the numbers of a recording, of a run of `process`, or of a node's last seconds.
 
 Offline ``verdict_of`` takes the report of the whole recording. A node adds its sets to ``RecentVerdict``, which makes

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One camera's view of bodies over time: which person is which body, how far off, and how fast it moves.
 
 S sets, U bodies, P people detected, J joints. A residual is from the reprojected joint to the detected joint, raw px.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """BVH, one file per person: a hierarchy that turns, for Blender, MotionBuilder and Maya; cm, y up."""
 
 from __future__ import annotations

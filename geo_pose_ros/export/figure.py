@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One figure of bodies over time: where people walk, and how high their joints are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The formats that bodies over time are written in, by the suffix of their files."""
 
 from __future__ import annotations

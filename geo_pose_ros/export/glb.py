@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """GLB: all people as animated, skinned skeletons in one binary glTF 2.0 file, for Blender and browsers; m, y up."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """An animated hierarchy of a person: bones of constant length that turn, as BVH and GLB have it.
 
 The joints are a tree from the pelvis outwards. The root moves; all else turns. Where several bones leave a joint, the

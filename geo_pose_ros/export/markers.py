@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Files of markers, one per person: TRC for OpenSim and Pose2Sim, C3D for Mokka, Visual3D, Vicon and Qualisys."""
 
 from __future__ import annotations

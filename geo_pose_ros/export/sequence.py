@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies over time as arrays: what a recording holds, and what every format is written from.
 
 S sets, U people, J joints.

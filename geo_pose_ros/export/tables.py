@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Tables of bodies: CSV, Parquet, DataFrames of pandas, Datasets of xarray."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Assignment of each camera's detections to the bodies that are predicted there, and which views are missing.
 
 Distances are metric and across the view, see ``kernels.distances``. Per camera one optimal assignment (Kuhn 1955) of

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies from their grouped views: solved, and solved again where a view had its sides exchanged or a lifter helps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """New people: detections that are assigned to no known body, grouped across the cameras.
 
 Every pair of detections of two cameras whose rays nearly meet, at depths at which both look equally large, is a

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Repair of left-right swaps: detectors that see a person from behind often exchange the sides of arms or legs.
 
 The views of one body vote: where a view disagrees about a limb group, its labels are exchanged on trial, the body is

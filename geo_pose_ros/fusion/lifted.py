@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Lifted poses as a Gaussian over a body's joints.
 
 A view's lifted pose is the body up to a shift, a small rotation and a small scale shared by all its joints, and an

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies that are one person: duplicates, and lone views that are part of a body that other cameras see."""
 
 from __future__ import annotations

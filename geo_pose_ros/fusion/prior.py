@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is known of bodies before the keypoints of an instant are looked at."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joints from all views at once: maximum a-posteriori over reprojections and lifted poses; docs/fusion.md derives it.
 
 Model, per body with joints X (J, 3) in the world:

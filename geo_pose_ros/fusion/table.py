@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Tables of bodies: arrays with one entry per body that are selected, gathered and replaced together."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What the cameras of one set deliver, as arrays: the pose and the instant of each camera, and its detections."""
 
 from __future__ import annotations

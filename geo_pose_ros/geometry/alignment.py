@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Alignment of point sets: the least-squares rigid or similarity transform (Umeyama, PAMI 1991); what is up."""
 
 from __future__ import annotations

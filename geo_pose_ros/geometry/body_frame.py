@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The frame of a body after REP-155: at the pelvis, x forward, y left, z towards the head; bodies in other frames."""
 
 from __future__ import annotations

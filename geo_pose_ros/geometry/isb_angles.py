@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joint angles after the ISB: Wu et al. 2002 (hip), Grood and Suntay 1983 (knee), Wu et al. 2005 (shoulder, elbow).
 
 The rotations are those that ``joint_angles`` finds from body17 joints, in the body's frame: x forward, y left, z up; s

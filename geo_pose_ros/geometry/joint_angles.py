@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joint angles of the human model of REP-155, by inverse kinematics from body17 joints.
 
 The model is that of REP-155's human_description (urdf/human-tpl.xacro): frames of the body, x forward, y left, z up

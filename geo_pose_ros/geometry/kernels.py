@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Compiled geometry that several packages share: lens models, one way and back (docs/conventions.md, Distortion).
 
 The models are ROS's: the rational polynomial with thin prisms, of which plumb_bob is a part, as OpenCV computes them,

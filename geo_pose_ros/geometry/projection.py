@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Perspective projection with lens distortion, and its inverse (Hartley & Zisserman, 2nd ed., ch. 6 and 7.4).
 
 The distortion models are ROS's: plumb_bob and rational_polynomial as OpenCV computes them, equidistant after Kannala

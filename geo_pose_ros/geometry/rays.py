@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Rays from cameras, and where two rays pass each other (Hartley & Zisserman 12.1)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Rigid transforms as (..., 3, 4) matrices [R | t], named ``b_from_a`` so that composition cancels."""
 
 from __future__ import annotations

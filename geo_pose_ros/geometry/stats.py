@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Statistics of known values, where NaN is an unknown one, and robust ones of residuals.
 
 Means and medians sort or sum at once: numpy's own take many times as long for short rows, and warn where a row is all

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Triangulation of joints from C views (Hartley & Zisserman, 2nd ed., ch. 12).
 
 Views enter as ideal normalised image points (see projection.normalize) with ``cam_from_world`` (C, 3, 4); NaN is a

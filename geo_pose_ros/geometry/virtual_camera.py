@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Virtual cameras: a rotation that looks along a ray, and a pose that looks at a point."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What all inference engines have in common: declared inputs and outputs, their check, and the registry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The model card: inputs, outputs, origin and metrics of a lifter's ONNX file.
 
 It lies beside the model as JSON with the same stem (body17.onnx, body17.json) and is read before the model is used:

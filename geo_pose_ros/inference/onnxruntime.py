@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime: on the CPU by default, on CUDA when asked."""
 
 from __future__ import annotations

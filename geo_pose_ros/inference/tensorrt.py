@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """TensorRT 10 and 11 through NVIDIA's Python packages ``tensorrt`` and ``cuda-python``; no torch. Not run on a GPU yet.
 
 An engine is built once per model, precision and GPU, and kept with a sidecar that says what it was built from and for.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """TensorFlow.js graph models as ONNX: what `geo_pose models get` and tools/convert_movenet.py convert with.
 
 A TensorFlow.js model is a graph as JSON and a file of weights. Its convolutional part needs seven operators; the

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The lifter's input: a 2D pose seen by a virtual camera that looks at the person, scaled to unit size.
 
 A lifter that reads raw pixels has to learn every camera and every place in the image. Here each 2D pose is first

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Compiled geometry around the lifter's network: its input, and where the pose that it returns is."""
 
 from __future__ import annotations

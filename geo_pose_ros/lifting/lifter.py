@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The lifter at run time: every view of every body in one batch, each pose placed at its absolute root."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The absolute root of a lifted pose, in closed form from its own 2D.
 
 A lifter gives joints relative to the pelvis. Where the pelvis is follows from the perspective: the translation T for

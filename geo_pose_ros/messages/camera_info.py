@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/CameraInfo <-> Intrinsics, and which images they fit."""
 
 from __future__ import annotations

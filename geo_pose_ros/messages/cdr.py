@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is read and patched in serialised messages without decoding all of them.
 
 CDR (OMG DDS-XTypes 7.4): four bytes of encapsulation, the second one's lowest bit set for little-endian, then the

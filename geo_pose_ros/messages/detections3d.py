@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies3D -> vision_msgs/Detection3DArray, for what works on boxes: planners, trackers, RViz' vision_msgs display."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies3D -> what REP-155 says of bodies (ROS4HRI): hri_msgs, joint states, position, velocity.
 
 REP-155 describes the images of one sensor; here that is the camera that shows the body best.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/Image and CompressedImage -> Frame, and Frame -> CompressedImage.
 
 Raw: RGB and BGR with or without alpha, grey and Bayer, of 8 and 16 bits; 8UC1, 8UC3 and 8UC4 (cv_bridge's names of

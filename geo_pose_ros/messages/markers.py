@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies3D -> visualization_msgs/MarkerArray for RViz: spheres at the joints, lines along the bones."""
 
 from __future__ import annotations

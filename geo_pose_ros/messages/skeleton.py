@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`~/skeleton`: what a reader of `~/bodies` needs to know, as JSON in std_msgs/String."""
 
 from __future__ import annotations

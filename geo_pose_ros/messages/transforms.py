@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """CameraRig -> /tf_static: world -> optical frames; Bodies3D -> /tf: a frame per body, `body_<id>`, after REP-155."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Build a rig from camera_info and transforms as they arrive; it holds the cameras that are calibrated so far."""
 
 from __future__ import annotations

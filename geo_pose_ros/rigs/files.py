@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Calibration files <-> CameraRig, by content; the suffix matters only for what is written.
 
 Read: our rig YAML, Qualisys .qca.txt, Vicon .xcp, the TOML of aniposelib, FreeMoCap, Pose2Sim and Caliscope, Kalibr's

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Cameras that move: the pose of each at the stamp of its own image, in the frame in which people are tracked."""
 
 from __future__ import annotations

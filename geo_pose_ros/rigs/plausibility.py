@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Whether a rig can be: lenses, places, unit, axes, up and frames; the one check that every entrance makes.
 
 An ERROR cannot be: whoever computes with the rig refuses it. A WARNING is improbable, and the people seen will tell.

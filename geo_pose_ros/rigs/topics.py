@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which cameras there are, by the topics of a bag or of a running system."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """/tf and /tf_static over the last seconds: the pose of a frame in another at a stamp.
 
 It answers as tf2_ros.Buffer does, for bags and for machines without tf2: it interpolates (straight line, slerp) between

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Where the processes of the nodes begin: Ctrl-C while they import ends them without a traceback."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Tracks as Bodies3D, and what a set measured of them."""
 
 from __future__ import annotations

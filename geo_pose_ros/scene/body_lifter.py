@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Lifted poses of tracked bodies: the lifter, the views that it is given, and the past that its windows need.
 
 Sets are not periodic, and a lifter of several frames was trained at one rate; so its windows are sampled from the past

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bone lengths of tracked bodies: learned while several views see them, kept when they do not."""
 
 from __future__ import annotations

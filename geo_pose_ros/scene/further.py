@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joints of bodies beyond body17: feet, hands and faces, as far as a detector gives them.
 
 Whose they are is decided by body17, and so are their sides: the foot goes with the leg. They are triangulated without a

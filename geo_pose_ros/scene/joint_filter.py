@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joints over time: a constant-velocity Kalman filter per joint, quiet at rest and quick when the joint is.
 
 State of a joint: position and velocity, 3 + 3. Between sets the velocity wanders as integrated white noise (Bar-Shalom,

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The people of a set: whose each detection is, and their joints, solved from all views with what their tracks know."""
 
 from __future__ import annotations

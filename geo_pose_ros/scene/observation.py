@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One set of keypoints as arrays, every view at its own instant on the common clock."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Predictions of people in the images of the next set."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Identities of the measured people: duplicates, people who come back, and people that only prompts show."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Scene: what lasts from set to set, and the one step by which a set changes it."""
 
 from __future__ import annotations

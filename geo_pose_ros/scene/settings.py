@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Settings of what lasts from set to set, and of everything between a set and bodies."""
 
 from __future__ import annotations

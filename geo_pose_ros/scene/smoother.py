@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joints with what comes later: a Rauch-Tung-Striebel smoother, for whoever has the whole recording.
 
 The model is that of ``joint_filter``: constant velocity with white acceleration, quiet or brisk, and measurements whose

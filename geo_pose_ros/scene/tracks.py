@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Tracks: identities that last, how well established each is, and where it is predicted.
 
 A track begins tentative and is confirmed when enough of the cameras that should see it do; only confirmed ones are

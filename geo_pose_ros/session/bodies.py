@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a program gets of a session: bodies over time as arrays, tables and figures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The folder of a session: its bags, and the bodies in them."""
 
 from __future__ import annotations

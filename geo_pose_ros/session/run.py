@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From videos to files in one call: import, process, smooth, report, export. What is done is not done again."""
 
 from __future__ import annotations

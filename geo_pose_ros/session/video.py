@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The cameras' images with the bodies drawn into them, over time, as a video that browsers play: H.264 in MP4."""
 
 from __future__ import annotations

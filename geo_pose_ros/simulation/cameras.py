@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Simulated rigs: rings, ceilings and rooms of cameras, and rigs whose calibration errs."""
 
 from __future__ import annotations

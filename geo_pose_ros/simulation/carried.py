@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A robot that drives in a circle and carries a rig: its transforms, exact at every time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A model of what 2D detectors do wrong, whose errors are known one by one.
 
 Applied to exact projections, in this order; lengths are fractions of the person's height in the image (its largest

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How good the bodies of a simulated scene are: bodies against people, set by set."""
 
 from __future__ import annotations

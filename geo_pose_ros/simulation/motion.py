@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Human motion as body17 joints, and bodies drawn at random."""
 
 from __future__ import annotations

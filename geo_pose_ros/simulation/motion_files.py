@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Human motion from files: an npz of body17 joints, or BVH (Biovision hierarchy), whose joints are known by name."""
 
 from __future__ import annotations

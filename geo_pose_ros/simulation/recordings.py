@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a detector gives of people before several cameras, in any order, stamped by each camera's clock."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Simulated scenes: people who move, cameras and their detectors, seeded, with exact truth.
 
 Truth is where an ideal detector would find the joints (``detector.detector_joints`` of the mocap's): the constant

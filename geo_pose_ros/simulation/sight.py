@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a camera can see of people: a body is a set of capsules, and hides what stands behind it."""
 
 from __future__ import annotations

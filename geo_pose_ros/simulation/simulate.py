@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A simulated scene through synchroniser and pipeline, as the node runs them, in simulated time.
 
     scenario = Scenario(cameras=4, people=3)

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """People who move: recorded clips (or a synthetic walker) on paths through a room, as functions of time.
 
 A clip is taken apart into a pose that faces +x around the vertical through the pelvis (what is left of the clip's own

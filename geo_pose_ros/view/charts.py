@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Charts as SVG for ``page``: drawn by matplotlib, coloured by the style sheet for light and dark screens."""
 
 from __future__ import annotations

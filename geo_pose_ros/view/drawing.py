@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Drawings of bodies: into images, the views of cameras side by side, and in 3D."""
 
 from __future__ import annotations

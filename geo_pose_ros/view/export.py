@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A page of a recording that needs no server: scene, time line and images in one HTML file."""
 
 from __future__ import annotations

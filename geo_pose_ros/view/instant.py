@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is known at one time, as the viewer draws it; light to import, as the page is served before a bag is opened."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The controls beside the scene: time line, cameras, a body's joints."""
 
 from __future__ import annotations

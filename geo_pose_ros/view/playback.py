@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Any instant of a recording, read when it is wanted; memory does not grow with the bag.
 
 The time line is that of receiving: messages are found by it through the bag's index. What belongs together (bodies,

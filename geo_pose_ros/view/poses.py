@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Other poses of an instant, to compare with the recorded ones: triangulated alone, or from one camera."""
 
 from __future__ import annotations

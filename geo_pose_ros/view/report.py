@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose report`: one page that says whether a recording is good, what is wrong and what to do."""
 
 from __future__ import annotations

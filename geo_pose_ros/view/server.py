@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """viser's server for this machine alone. The only module that imports viser.
 
 viser serves its page, three.js included, from this machine; nothing is asked of another. Its page is made light for

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Shapes of the scene as numbers: joints, bones and uncertainties as ellipsoids, the floor, and the way up."""
 
 from __future__ import annotations

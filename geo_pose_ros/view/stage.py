@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The 3D scene in the browser: bodies, cameras, floor and trails.
 
 A browser without a graphics card must manage: a body is three instanced meshes of few vertices, lines have the width of

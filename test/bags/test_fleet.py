@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Many bags at once: what is done is not done again, and a bag that fails costs only itself."""
 
 

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The pipeline over a bag: what is written, and what becomes of faults."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bags are read in time order; every kind of damage says what is wrong, and costs no message before it."""
 
 import shutil

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Recorded frames become sets as in the node; none is lost uncounted."""
 
 import pytest

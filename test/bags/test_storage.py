@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Recordings of ROS 1 are read as those of ROS 2, whatever holds them; what is no bag is named."""
 
 import struct

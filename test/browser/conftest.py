@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Debian's Chromium, headless, driven by Playwright; part of `make test-browser`, not of `make test`.
 
 Screenshots go to out/browser, which is not tracked.

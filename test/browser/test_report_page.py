@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The report in a browser: readable at the size of a desk and of a phone, light and dark, without any request."""
 
 import pytest

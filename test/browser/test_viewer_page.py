@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The viewer in a browser: it draws bodies, time moves them, clicks work, a phone can use it, nothing leaves."""
 
 import re

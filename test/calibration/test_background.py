@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A refinement in a process of its own gives what it gives here, and says so where it cannot."""
 
 import io

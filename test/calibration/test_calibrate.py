@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From detections to a judged rig: refined, from scratch, unsynchronised, and what must be refused on the way."""
 
 import re

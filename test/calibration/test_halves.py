@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Halves of a recording: deviations grow until they agree, and one that says nothing is no confirmation."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The report of a calibration: what JSON, page and terminal say."""
 
 import json

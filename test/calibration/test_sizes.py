@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """People's size under a rig, and the scale that holds it."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Reasons to refuse a rig, each with a judgement made by hand."""
 
 import numpy as np

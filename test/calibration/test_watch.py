@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The calibration of a running system: what cameras saw is remembered, and a moved one repaired while people walk."""
 
 from dataclasses import replace

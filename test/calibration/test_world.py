@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The world of a rig: kept, or made from floor, gravity and a length."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """People who walk, as exact motion, and what cameras and a detector make of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose`: exit status, one line per error, and nothing imported that the command does not need."""
 
 import os

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The same input says the same at every entrance: files, videos, bags of all kinds; never a traceback."""
 
 from __future__ import annotations

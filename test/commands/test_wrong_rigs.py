@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Rigs that cannot be, and images of wrong cameras, through every entrance: each is named; of right ones nothing is."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Two videos and the calibration of their cameras, as commands and pages begin with them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The compiler's cache and its refusals, each in a process of its own, as installations meet it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The demo's footage: cached, checked, or refused with what to do."""
 
 import hashlib

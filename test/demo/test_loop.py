@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The round from a running node to a better lifter in it; the live part is `make loop`."""
 
 

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The demo's own arithmetic and figures, on a recording of a walk; the live part is `make demo`."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One contract for all detectors; small generated ONNX files (inference/onnx_models.py) stand in for real weights."""
 
 import sys

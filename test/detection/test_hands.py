@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Hands at the ends of arms: where they are looked for, whose they are, and what TFLite finds in the same crops."""
 
 import json

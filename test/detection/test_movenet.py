@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Our MoveNet against what Google's graphs find in three images, and the finders together.
 
 The results were recorded by tools/convert_movenet.py with TensorFlow, post-processing included.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Regions, crops, boxes, batches and the times of searches."""
 
 import cv2

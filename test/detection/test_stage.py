@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Detecting a set in one call for all as on a GPU, faults that cost one camera, and what may come from a detector."""
 
 import gc

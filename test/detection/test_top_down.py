@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Where a top-down detector looks, and whom it believes: networks of the test's own stand in for real ones."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The documentation: its commands run, its reference is the code's, its links lead somewhere."""
 
 import json

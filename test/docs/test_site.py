@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The site's check of its pages: it accepts what is built as written, and names what is not."""
 
 from __future__ import annotations

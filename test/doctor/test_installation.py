@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What an installation lacks, as `geo_pose check` says it, and the script that installs on robots."""
 
 from __future__ import annotations

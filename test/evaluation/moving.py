@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A person who walks in circles before a rig, exact bodies and keypoints at every instant, and bags of the walk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Thirty simulated recordings: ten good ones, and twenty with one fault each, whose place and kind are known."""
 
 from __future__ import annotations

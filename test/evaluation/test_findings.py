@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is said about a recording: each sentence where it is true, none where nothing is wrong."""
 
 from dataclasses import replace

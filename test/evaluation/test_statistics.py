@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The numbers of a recording against exact truth: residuals, clocks, gaps, ids, bones, views."""
 
 from dataclasses import replace

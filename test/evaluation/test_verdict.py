@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The one verdict: of a recording, of the last sets of a node, and what others contribute to it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Two people of constant bone lengths who walk and turn; the second comes later. Exact truth for all formats."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Cameras, crowds and what the cameras detect of them, seeded, with exact truth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The estimate of one body in slow, clear numpy: dense matrices, one joint or view after the other."""
 
 from __future__ import annotations

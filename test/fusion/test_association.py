@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which detections are known bodies: gates, weight, one detection for one body, and who has an excuse."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies from their views: sides repaired, noise measured in the body's size, support and confidence."""
 
 import numpy as np

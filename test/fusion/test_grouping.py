@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """New people from detections that nobody known explains: exact in crowds, no ghosts, and the degenerate cases."""
 
 

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies that are one person, and cameras in which everybody is beside their place."""
 
 from dataclasses import replace

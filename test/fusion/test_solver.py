@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The solver: robust triangulation without lifted poses, the lifted pose at its root with one view, both in between."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Tables of bodies: rows are selected and gathered in all arrays at once."""
 
 import numpy as np

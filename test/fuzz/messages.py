@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Feed damaged messages of every type the node takes to what reads them, within limits of time and memory.
 
     make fuzz SECONDS=60, or python -m test.fuzz.messages [--seconds 60] [--messages N] [--seed 0]

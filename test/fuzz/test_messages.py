@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The fuzz target: a few hundred messages, and proof that it finds what it looks for."""
 
 from __future__ import annotations

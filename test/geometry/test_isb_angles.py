@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joint angles after ISB: poses that a clinician names."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Inverse kinematics against forward kinematics of the model, which is written out here from its URDF.
 
 The model: ros4hri/human_description, urdf/human-tpl.xacro at a0fcf79f4b32da271bb5300076e0fb6c73ac3825 (the same on

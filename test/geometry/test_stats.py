@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Geman and McClure's loss, medians and means of known values, and rays that pass each other."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Triangulation against exact truth, outliers and degenerate views."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Golden outputs: what the code said before it was moved about, to compare with what it says now.
 
     python test/golden/record.py [NAME ...]            compares; prints every difference; exit 1 on any

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Results are what they were when the golden outputs were recorded; see record.py."""
 
 import pytest

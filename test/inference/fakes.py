@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """TensorRT 10/11 and cuda-python as far as the code uses them, without a GPU.
 
 "Device" memory is ordinary memory, and the "engine" doubles its input and sums it. They prove the bookkeeping, not that

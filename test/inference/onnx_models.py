@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Small ONNX files with the inputs and outputs of real models, made by the tests; nothing is downloaded or committed.
 
 What each computes is so simple that tests know the answer:

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One contract for all engines; the real TensorRT runs where a GPU and its packages are, a fake one everywhere."""
 
 import sys

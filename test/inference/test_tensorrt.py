@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The TensorRT engine without a GPU: sidecars, refusals, and the order of calls; its values are in test_engines."""
 
 import dataclasses

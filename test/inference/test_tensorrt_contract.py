@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Every class, attribute and call of TensorRT's bindings that the code uses, looked up in the real bindings.
 
 The wheels tensorrt-cu12-bindings hold the Python side only. Loaded over stand-ins of the libraries that they are linked

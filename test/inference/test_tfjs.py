@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """TensorFlow.js graphs as ONNX: every operator against the arithmetic itself."""
 
 import base64

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The lifter's input and the closed-form root."""
 
 from __future__ import annotations

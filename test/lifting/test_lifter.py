@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The lifter at run time: one batch, cameras' frames, absolute roots, and models that do not fit."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Where a lifted pose is: sizes that are known, the floor, and what few joints are worth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Somebody walks out of the picture of the only camera that sees them: where they are said to be, to the last joint."""
 
 from __future__ import annotations

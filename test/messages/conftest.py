@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Both message libraries, each with a trip over the wire (CDR)."""
 
 from __future__ import annotations

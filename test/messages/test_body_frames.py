@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Frames of bodies: of a known heading and lean, and none where the trunk is not known."""
 
 import math

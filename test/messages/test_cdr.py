@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Serialised messages, against rclpy's own serialisation."""
 
 from __future__ import annotations

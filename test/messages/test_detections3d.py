@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Boxes of bodies: values by exact truth, over the wire.
 
 vision_msgs as upstream defines it: ros-perception/vision_msgs, vision_msgs/msg/*.msg at

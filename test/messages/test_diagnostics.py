@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """DiagnosticArray."""
 
 from geo_pose_ros.findings import Finding, Severity, Verdict

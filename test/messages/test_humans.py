@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What REP-155 says of bodies: values by exact truth, over the wire.
 
 hri_msgs as upstream defines it: ros4hri/hri_msgs, msg/*.msg at 4e7c1765216e7a60638a1f90fc85392688785e9a (humble-devel).

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Images to frames: encodings, sizes, reductions, and pictures that cannot be used."""
 
 import zlib

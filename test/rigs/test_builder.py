@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A rig that grows from camera_info and transforms, or from a file, with cameras that come and go."""
 
 from __future__ import annotations

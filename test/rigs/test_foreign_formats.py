@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Kalibr, camera_info files and COLMAP: known numbers in, errors that name the fault."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """OpenCV's FileStorage, EasyMocap, MC-Calib, Vicon, Panoptic: known numbers in; and files that are something else."""
 
 import json

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Transforms over time, and cameras looked up in them, against a drive of known poses."""
 
 from __future__ import annotations

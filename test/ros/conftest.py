@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One rclpy for all live tests, on a domain of its own that nobody else on this network hears."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Live cameras and listeners for pose_node tests; every wait has a condition and a limit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The same finding at every entrance: 30 recordings through process, report, viewer, node, monitor and doctor."""
 
 from __future__ import annotations

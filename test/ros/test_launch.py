@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The launch file and the RViz configuration; launch is not on PyPI, so its modules are stood in for."""
 
 from __future__ import annotations

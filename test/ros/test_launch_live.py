@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The launch files under the real launch, where it is installed with this package (after colcon build)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Slow and clear versions of what the scene's kernels compute, to compare them with."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Windows of past poses at the lifter's own rate."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bone lengths of tracked bodies: what is learned, how sure it is, when it is given up, and what the solver does."""
 
 

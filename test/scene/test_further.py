@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joints beyond body17: found where they are, on the right side, steady, and without a change to body17's."""
 
 from dataclasses import replace

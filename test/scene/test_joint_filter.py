@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joints over time: followed without lag, quiet at rest, quick when the joint is, and never unstable."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Where the bodies of one set are expected in the pictures of the next."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Who comes back: by place, and by bone lengths where they are known."""
 
 import numpy as np

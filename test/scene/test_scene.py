@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The scene as a whole: one step, every view at its own instant, and what survives what."""
 
 from dataclasses import replace

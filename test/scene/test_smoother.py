@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The offline smoother: better than the filter, gaps bridged, honest, one person where two tracks are one."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Identities that last: who is somebody, who is remembered, and ids that are never used twice."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A session's folder: which bags it has, and what is exported of them."""
 
 import numpy as np

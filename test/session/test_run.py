@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From videos to files: what is stated where, what is done twice, what cannot be done. The demo's footage is slow."""
 
 import json

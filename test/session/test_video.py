@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Overlay videos: H.264 that browsers play, of the right size and length; clear errors."""
 
 import shutil

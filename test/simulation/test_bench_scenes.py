@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The benchmark of scenes: its design, and what it makes of numbers."""
 
 from __future__ import annotations

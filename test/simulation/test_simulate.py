@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The scene simulator: what it shows the pipeline, and how it judges what comes back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Files that several tests of training read, written once, and a trained lifter."""
 
 from __future__ import annotations

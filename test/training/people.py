@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Small recordings with exact truth, and the files that training reads, for its tests."""
 
 from __future__ import annotations

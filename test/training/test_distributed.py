@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Two processes take the steps that one takes, on a bank and on a store."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Export to ONNX: the same numbers, the card, and back again."""
 
 from __future__ import annotations

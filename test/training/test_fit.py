@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The trainer: overfits, resumes bit for bit, stops on nonsense, and on request."""
 
 from __future__ import annotations

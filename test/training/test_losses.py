@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Losses: zero at the truth, weights, and the twins of the runtime's functions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Networks: shapes, receptive fields, and what must not change."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Recipes: those of the package, files, and names of older versions."""
 
 from __future__ import annotations

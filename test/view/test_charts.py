@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Charts: what is drawn lies where the numbers say, in the page's colours."""
 
 import re

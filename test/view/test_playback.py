@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Any instant of a recording: what belongs to it, what is before and after, gaps, damage, bounded memory."""
 
 from functools import partial

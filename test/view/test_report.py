@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose report` over bags: what the page says, and that hardly anything stops it."""
 
 import math

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Shapes of the scene: ellipsoids, bones, balls, the floor, the way up."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is drawn, and the server: bodies, cameras, images, colours, tables, ports, no tunnel."""
 
 import socket

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose view`: the time line, the panel, poses to compare, exported pages, wrong usage."""
 
 import re

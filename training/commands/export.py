@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose models export`: write a run as ONNX with its model card, and as a TensorRT engine."""
 
 from __future__ import annotations

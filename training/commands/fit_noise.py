@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose fit-noise`: estimate a detector's noise from bags, for the option noise of motion data."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose retrain`: fine-tune an exported lifter, or the detector, on recordings, without labels."""
 
 from __future__ import annotations

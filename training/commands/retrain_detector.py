@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose retrain --detector`: fine-tune the keypoint network on what the cameras of a robot agree on."""
 
 from __future__ import annotations

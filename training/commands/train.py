@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose train`: train a lifter from calibrated multi-view 2D keypoints."""
 
 from __future__ import annotations

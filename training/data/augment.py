@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """More motion from the motion there is: limbs and halves of bodies from other clips, joints bent within limits.
 
 Li, S. et al. (CVPR 2020) make new 3D labels so; here what several virtual cameras see of the new bodies is made, and

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Keypoints of the people in a bag: recorded `keypoints` topics, or detected in its images and cached."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Everything a training run reads, prepared once as tensors, so that a batch is an index away.
 
 All geometry is in the frames of the virtual cameras that look at the person (geo_pose_ros.lifting.canonical): they

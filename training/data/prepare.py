@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From recordings to the bank: labels from geometry, virtual views, copies with other bodies and motion."""
 
 from __future__ import annotations

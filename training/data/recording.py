@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The form every data source takes: one person before one rig for some frames."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Data sources: what `--data` names, as YAML: a file, or the text itself.
 
     --data '{motion: mocap17.npz, rigs: rigs.json, only: [h36m_S1, h36m_S5]}'

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Multi-view keypoints of mocap clips: random bodies before real rigs, seen through a noisy detector."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Virtual cameras around a person: where they stand, and what a detector would see through them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Whether a taught detector is better than the untaught one on images that were held out."""
 
 from __future__ import annotations

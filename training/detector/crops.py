@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Crops of a bag's images around people, with the fused bodies projected into them as labels."""
 
 from __future__ import annotations

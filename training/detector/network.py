@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A convolutional ONNX network as a torch module: the weights of its convolutions can be trained and written back."""
 
 from __future__ import annotations

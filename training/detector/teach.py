@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Fine-tuning of BlazePose's keypoint network on labelled crops.
 
 A landmark of a limb learns where the fused body is projected. What has no label (face, hands, feet, visibility,

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How true a lifter's standard deviation is, and its root where floor or bone lengths are known."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Evaluation with the field's conventions.
 
 MPJPE: mean distance of joints after aligning the root. N-MPJPE: after the best scale as well. P-MPJPE: after the best

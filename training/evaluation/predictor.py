@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A lifter as a function of arrays, and what it makes of the views of a recording, each on its own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Extrinsics from the joints alone (Li et al. 2020, section "without extrinsics"; Hartley & Zisserman ch. 9 and 11).
 
 Between the first camera and each other one the joints that both see give the relative pose up to the length of its

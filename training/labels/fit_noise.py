@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The noise model's parameters of a detector, from a recording's own multi-view residuals.
 
 No truth is needed: several calibrated views of one person, triangulated robustly over views, time and bones, say where

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Left and right: where views exchanged the sides of a person's legs or arms, and what is seen without the exchange.
 
 Detectors do this for seconds on end when they see somebody from behind. As a residual it is a joint that lies a whole

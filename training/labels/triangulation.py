@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """3D labels from geometry alone: triangulation made robust over views, time and bones."""
 
 from __future__ import annotations

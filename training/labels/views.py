@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Keypoints of one person in C views over F frames, and their triangulation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Whether a new lifter is better than the old one on what was held out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What of a recording is held out when a lifter is fine-tuned on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Rehearsal: other people that a lifter is trained on beside new data, so that it stays accurate on them.
 
 A robot's recordings show few people before one rig. Fine-tuned on these alone a lifter gets worse for all others. So

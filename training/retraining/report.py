@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The report of a retraining: numbers before and after, figures, one page of HTML that needs no other file."""
 
 from __future__ import annotations

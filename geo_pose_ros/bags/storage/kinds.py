@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which files are bags, by content; what is none is named, with the command that makes one of it."""
 
 from __future__ import annotations

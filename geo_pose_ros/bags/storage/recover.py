@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Storage files that were cut off or damaged: what is whole before the damage.
 
 MCAP is read in place, without a copy, because the disk may be full. Records and their order: https://mcap.dev/spec; a

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Messages of ROS 1 as those of ROS 2: from .bag files, MCAPs with profile ros1, and bags that were converted as is.
 
 ROS 1 has CameraInfo's K D R P in capitals, a counter in every header, and tf/tfMessage. A bag that rosbags-convert made

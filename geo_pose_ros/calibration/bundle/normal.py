@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The normal equations of the bundle adjustment, without the joints, and the covariance of the cameras from them."""
 
 from __future__ import annotations

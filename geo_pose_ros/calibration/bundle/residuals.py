@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The unknowns of the bundle adjustment, and its residuals with their derivatives.
 
 Unknowns are named blocks of a camera's row, which of them are free, and their values. Residuals are of keypoints,

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bundle adjustment over people: cameras, clocks and lenses together with the joints that they see.
 
 Triggs, McLauchlan, Hartley, Fitzgibbon, "Bundle Adjustment - A Modern Synthesis", 1999. Unknown are, per camera, its

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which tracklets of several cameras are of one person, under a calibration that may be off by decimetres."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Tracklets: the detections of one person in one camera over time, and what they say at any instant."""
 
 from __future__ import annotations

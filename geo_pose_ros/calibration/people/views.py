@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What several cameras see of people at chosen instants, and the joints that these views give."""
 
 from __future__ import annotations

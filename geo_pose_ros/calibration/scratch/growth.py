@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A first rig without extrinsics: two cameras, then one after the other (incremental structure from motion).
 
 Correspondences are the joints of one person at one instant, so that nothing is matched by looks. The pair of cameras

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Two cameras from the people that both see, whoever is who."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose play`: publish a bag in real time, without `ros2 bag`."""
 
 from __future__ import annotations

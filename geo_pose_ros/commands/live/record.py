@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose record`: record topics into a bag, without `ros2 bag`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose reload`: let a running node lift by another model; people and their ids stay."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose completion`: print a script that lets the shell complete commands, flags and names of settings."""
 
 from __future__ import annotations

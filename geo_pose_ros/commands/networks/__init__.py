@@ -1,1 +1,2 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Commands about neural networks that need no torch."""

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose models export MODEL.onnx --format tensorrt`: this machine's engine from an ONNX file, without torch."""
 
 from __future__ import annotations

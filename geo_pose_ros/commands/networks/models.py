@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose models`: the networks: what detects people, fetching what does not ship, exporting a trained lifter."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose export`: what was found, as files that other programs open.
 
 csv and parquet: every joint with its covariance, and joint angles; trc: OpenSim, Pose2Sim; c3d: Visual3D, Mokka;

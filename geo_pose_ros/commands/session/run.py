@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose run`: from videos to tables, marker files and a report, in one command.
 
 A geo_pose.yaml beside the videos may hold calibration, stature_m, formats and settings. Several folders: each gets a

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """BlazePose's keypoint network: 33 landmarks of the one person that a region shows.
 
 As in mediapipe's graph pose_landmark_by_roi, without segmentation and smoothing. Bazarevsky et al., "BlazePose:

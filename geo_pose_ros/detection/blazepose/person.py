@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """BlazePose's person network: finds people in an image, as regions for its keypoint network.
 
 A single-shot detector with anchors, as in mediapipe's graph pose_detection: Liu et al., "SSD: Single Shot MultiBox

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The networks that the package knows by name, and where their files are."""
 
 from __future__ import annotations

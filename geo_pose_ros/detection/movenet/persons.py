@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """MoveNet multipose: finds people in an image by their joints. It sees many people that BlazePose's network misses.
 
 What it finds becomes regions of the keypoint network, which reads the people again, larger. Google, "MoveNet.MultiPose

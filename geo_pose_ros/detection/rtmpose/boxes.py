@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Boxes around people: as regions of a fixed shape, for mmpose's top-down models, and each person's only once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """RTMPose, RTMO (mmpose's ONNX) and YOLO-pose (Ultralytics' ONNX), on any inference engine.
 
 Jiang et al., "RTMPose", 2023; Lu et al., "RTMO", CVPR 2024. What a file holds is read from its outputs: two of

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Models that find all people in the full image at once: RTMO and YOLO-pose.
 
 They gain nothing from predictions; predicted people are recognised among the people found.

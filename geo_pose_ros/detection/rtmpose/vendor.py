@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """rtmlib: where mmpose's model files lie, and how YOLOX's output is read. The only place that imports it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Finding people for a top-down model: by a YOLOX network, or not at all.
 
 Ge et al., "YOLOX: Exceeding YOLO Series in 2021", 2021; rtmlib reads its output.

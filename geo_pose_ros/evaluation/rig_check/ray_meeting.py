@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Whether the rays of several cameras meet at people; if not, which mistake in the rig or the images explains it.
 
 Two rays of one joint pass each other by some distance. Over depth and over the person's size in the image it is the

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Whether the rig can be, and people stand in its world as people do: upright, on the floor, their left on their left.
 
 What is improbable of the rig alone is said until people show that it is so.

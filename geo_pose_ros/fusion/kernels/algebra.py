@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Symmetric 3x3 matrices, by their six numbers xx xy xz yy yz zz."""
 
 from __future__ import annotations

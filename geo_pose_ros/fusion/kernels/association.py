@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which detection is whose, compiled: the optimal assignment, lone views that are merged, and views that are missing.
 
 C cameras, T bodies, J joints, D detections; NaN joints are unknown.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How uncertain one body's joints are: the random part of the covariance, and the systematic one.
 
 A filter may average random errors away: the noise of the keypoints, which is new in every set. Systematic errors are

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """How far apart detections and bodies are, m, compiled: across the view, and between the rays of two cameras.
 
 J joints. Each distance is the mean over the common joints, capped, so that one wrong joint does not decide about a

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Linear equations of one body's joints from its keypoints, and joints that are triangulated alone.
 
 A view's residual is (f / z) (R_xy - x R_z) (X - c): exact, and with the depth z of the step before linear in X (Hartley

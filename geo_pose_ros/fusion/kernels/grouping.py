@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """New people from detections that nobody known explains, compiled: hypotheses, the strongest, and what they explain.
 
 C cameras, F free detections, J joints, H hypotheses. The steps are those of ``fusion.grouping``.

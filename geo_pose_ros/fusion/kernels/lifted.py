@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One body's lifted poses as a Gaussian over its joints, the errors that the joints of a view share kept apart.
 
 With D the errors of each joint and U the shared modes, scaled to unit variance (shifts: infinite),

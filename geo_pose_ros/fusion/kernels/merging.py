@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies and views that say one thing twice, and cameras that see everybody beside their place, compiled.
 
 C cameras, B bodies, J joints, D detections; NaN joints are unknown. The rules are those of ``fusion.merging``.

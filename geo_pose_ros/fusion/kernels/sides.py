@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Left-right swaps of detectors: where to suspect them, and which exchanges make the views agree (``left_right``)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The joints of bodies: maximum a-posteriori over reprojections, lifted poses and bones; docs/fusion.md derives it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What kernels of the estimate are given, by name: C views, B bodies, J joints, V lifted views, E bones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One body's joints from all that couples them: the bones are a tree, and the rest is of low rank.
 
 The information is A - Y Y^T + Z Z^T, where A has a block per joint and one per bone. Along the tree A needs no fill-in:

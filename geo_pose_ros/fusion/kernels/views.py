@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What cameras see and detect, compiled: detections from raw keypoints, bodies in the cameras' frames, weights.
 
 C cameras, B bodies, J joints, D detections. NaN is what was not seen.

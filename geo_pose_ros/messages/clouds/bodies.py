@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bodies3D <-> organised sensor_msgs/PointCloud2 (`~/bodies`): height = bodies, width = joints."""
 
 from __future__ import annotations

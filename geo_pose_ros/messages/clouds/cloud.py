@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Organised sensor_msgs/PointCloud2 <-> structured numpy arrays (H, W), in one copy each way."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`~/details`: more values of `~/bodies`, as a cloud of the same shape: height = bodies, width = joints."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Keypoints2D <-> organised sensor_msgs/PointCloud2: height = people, width = joints, fields u v confidence.
 
 A detector that gets predictions adds body_id: the predicted body that a detection was made for, -1 for none.

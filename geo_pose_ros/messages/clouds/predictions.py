@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """PredictedPeople <-> organised sensor_msgs/PointCloud2: height = people, width = joints, fields u v sigma body_id.
 
 pose_node sends them to detectors elsewhere, one topic per camera. The skeleton is body17.

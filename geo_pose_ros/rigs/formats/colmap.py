@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """COLMAP's text model: cameras.txt and images.txt of a rig that took one image with each camera.
 
 COLMAP's pixel (0, 0) is the corner of the top-left pixel, ours its centre.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Parts of all formats: what a file gives, names that ROS accepts, and errors that name the file and the camera."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Kalibr's camchain: cameras each relative to the one before; the first is the world."""
 
 from __future__ import annotations

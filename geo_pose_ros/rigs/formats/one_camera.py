@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Files of one camera without a pose: camera_info as a file and as a message, OpenCV's, and camodocal's.
 
 `camera_calibration` and camera drivers keep a camera_info as YAML; `ros2 topic echo` prints the message; OpenCV's

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Several cameras in OpenCV's FileStorage (YAML, XML or JSON): EasyMocap, MC-Calib, and stereo pairs.
 
 EasyMocap: `intri.yml` with K_<camera>, dist_<camera>, W_ and H_<camera>; `extri.yml` with R_<camera> (rotation vector)

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Panoptic Studio's calibration_<sequence>.json: K, distCoef (k1 k2 p1 p2 k3), R and t in cm; y is down."""
 
 from __future__ import annotations

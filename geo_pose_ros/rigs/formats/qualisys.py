@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Qualisys .qca.txt: intrinsics in 1/64 px, lengths in mm, camera axes x right, y up, z back (180 degrees about x)."""
 
 from __future__ import annotations

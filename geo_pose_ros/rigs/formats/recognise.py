@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The text of a calibration file, whatever its encoding; and what a file is that holds no calibration."""
 
 from __future__ import annotations

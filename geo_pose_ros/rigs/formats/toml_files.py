@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """TOML of aniposelib, FreeMoCap, Pose2Sim and Caliscope, and what Pose2Sim reads."""
 
 from __future__ import annotations

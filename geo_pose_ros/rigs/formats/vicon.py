@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Vicon's .xcp (XML): one KeyFrame a camera.
 
 FOCAL_LENGTH and PRINCIPAL_POINT are px, VICON_RADIAL2 has k1 k2 k3 as its last three numbers, VICON_RADIAL k1 k2.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A node's numbers as /diagnostics shows them, and what is wrong by them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a node says of itself: /diagnostics, and on the console one line when a fault begins and one when it is over."""
 
 from __future__ import annotations

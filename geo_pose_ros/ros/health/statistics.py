@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What happened lately, in numbers; fed from the worker and the executor, read by the diagnostics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """cv_bridge, where it is installed (ROS's packages have it, PyPI has not): imported here only, when used.
 
 Interface after vision_opencv, cv_bridge/python/cv_bridge/core.py: ``CvBridge().imgmsg_to_cv2(message,

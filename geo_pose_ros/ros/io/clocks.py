@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Steady time for whatever judges, and what is wrong with the clock of a simulation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """rclpy's classes of messages and services; a robot may lack some of their packages."""
 
 from __future__ import annotations

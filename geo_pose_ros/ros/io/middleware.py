@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Fast DDS settings that carry several cameras' images; no rclpy needed."""
 
 from __future__ import annotations

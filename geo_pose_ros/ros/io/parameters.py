@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Typed settings <-> ROS parameters: declared, checked and described by one walk over the config.
 
 ``python -m geo_pose_ros.ros.io.parameters`` prints config/pose_node.yaml.

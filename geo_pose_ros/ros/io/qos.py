@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """QoS profiles, what to do when they do not match, publishing for who listens, and subscriptions that are polled."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The topics that a node subscribes to, by camera: templates, single names, remapping and transports."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """/tf and /tf_static of a live node, in and out.
 
 tf2_ros reads them where it is installed, else the package's own reader. The messages need tf2_msgs, which the ROS

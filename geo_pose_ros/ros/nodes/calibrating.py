@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The service ~/calibrate: a better rig from what the cameras saw of people lately, while the node goes on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """detector_node: a lifecycle node from images of some cameras to their 2D keypoints.
 
 pose_node elsewhere takes them (transport keypoints, or keypoints_cameras), and publishes on a small topic per camera

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`/humans/bodies/...` after REP-155 (ROS4HRI), where hri_msgs is installed."""
 
 from __future__ import annotations

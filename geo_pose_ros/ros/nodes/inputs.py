@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Subscriptions that are polled by a thread of their own instead of waited for by the executor.
 
 An rclpy executor builds its wait set anew for every message, over all services, timers and events of the node; with

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The life of a node: transitions, live parameters, start and end of its process. What it does is its session's."""
 
 from __future__ import annotations

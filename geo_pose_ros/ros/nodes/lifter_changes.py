@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Another lifter for a running node: loaded while the old one works, taken between two sets."""
 
 from __future__ import annotations

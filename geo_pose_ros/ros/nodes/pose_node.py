@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """pose_node: a lifecycle node from camera topics to 3D bodies."""
 
 from __future__ import annotations

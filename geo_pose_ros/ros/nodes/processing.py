@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From a set to what is published: the runner of pose_node, with its rig and lifter as they change, and its sink."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which cameras a node has, and where their rig comes from: a rig file, or camera_info and TF."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a node holds between configure and cleanup: cameras, a worker, and how it is."""
 
 from __future__ import annotations

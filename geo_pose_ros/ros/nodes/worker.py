@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """One thread that takes the newest frames, so that neither the executor nor the topics wait for a detector."""
 
 from __future__ import annotations

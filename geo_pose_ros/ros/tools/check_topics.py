@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Checks of what is published now: cameras, their QoS, their camera_info, and who listens."""
 
 from __future__ import annotations

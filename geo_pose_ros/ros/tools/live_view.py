@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose view --live`: what a running pose_node publishes, in the browser.
 
 A process of its own that only listens: topics are polled when an instant is drawn, with short best-effort queues, so

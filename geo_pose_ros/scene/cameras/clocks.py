@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Clock offsets of the cameras, from people's motion.
 
 A camera whose stamps are late by tau sees a moving joint where it was tau ago: its residual is -g tau, g the joint's

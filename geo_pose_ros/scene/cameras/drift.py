@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Extrinsic drift: which camera was moved, from the offsets of all views against the bodies, inliers or not.
 
 A body that C cameras see at mean offsets m has moved to where they fit best; what is left are the parts of the offsets

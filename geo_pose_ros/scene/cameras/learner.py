@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """When the cameras are learned about: from a set, once the set after it shows how fast people were."""
 
 from __future__ import annotations

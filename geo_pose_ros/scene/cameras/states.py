@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is known of each camera from the bodies it sees: its noise, what all its joints share, its clock, its drift.
 
 Everything comes from the residuals of keypoints that were assigned to a body, inliers or not. The residuals of one view

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bone lengths of tracked bodies: what a set says of them, and what is known; ``bones`` says why."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a set of bodies says of the cameras that see them; ``cameras.states``, ``clocks`` and ``drift`` say why.
 
 C cameras, B bodies of which the N of ``chosen`` are used, J joints. Errors and offsets are at focal length 1.

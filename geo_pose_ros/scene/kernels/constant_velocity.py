@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What the filters of joints and of roots have in common: the discretised continuous white-noise acceleration model.
 
 Covariances (6, 6) of position and velocity are kept as three blocks (3, 3): position, position-velocity, velocity

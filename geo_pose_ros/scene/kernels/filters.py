@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Kalman filters of joints, and of the roots of bodies that only a lone view sees; ``filters`` says why.
 
 Model: ``constant_velocity``. Blocks of a covariance, (3, 3, 3): position, position-velocity, velocity.

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a set's people have of their tracks, and which detections are nobody's, compiled.
 
 B people, T tracks, J joints, D detections, C cameras; NaN is unknown.

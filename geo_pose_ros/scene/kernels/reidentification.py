@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which lost person a new one is; ``reidentification`` says why."""
 
 from __future__ import annotations

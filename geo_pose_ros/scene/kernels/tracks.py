@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The tracks' columns from set to set: how established each is, how uncertain, and what is published of it."""
 
 from __future__ import annotations

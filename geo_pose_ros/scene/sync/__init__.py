@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Synchronisation: stamped payloads of several cameras in, sets of one instant out.
 
 A set is what arrived. It grows while its cameras differ and its stamps span less than the fastest camera's period, so

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Clock errors from arrivals: which cameras' clocks agree, and how far the others are off.
 
 The clock error of a camera is estimated as the largest of its last differences stamp - arrival against the others':

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Sets of one instant, open and closed, and what became of the frames."""
 
 from __future__ import annotations

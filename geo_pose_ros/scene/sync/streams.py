@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The stream of frames of one camera: its order, its period, its clock, and what may still come of it."""
 
 from __future__ import annotations

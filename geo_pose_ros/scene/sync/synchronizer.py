@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """FrameSynchronizer: opens, closes and hands out sets; see the package."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Bundle adjustment: exact data, derivatives, what noise and outliers leave, and the covariance."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A camera that was joined in the wrong place, when few were known, is found and joined again."""
 
 from dataclasses import replace

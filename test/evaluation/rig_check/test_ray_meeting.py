@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which mistake is named where the rays of cameras do not meet, and that nothing is said of right rigs."""
 
 from dataclasses import replace

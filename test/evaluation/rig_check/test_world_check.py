@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is said of a world in which people do not stand as people do."""
 
 from dataclasses import replace

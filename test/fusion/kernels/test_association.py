@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The compiled assignment and missing views, each against a slow one in numpy and scipy."""
 
 import numpy as np

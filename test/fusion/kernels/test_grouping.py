@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Compiled hypotheses of new people, each step against a slow one in numpy."""
 
 import numpy as np

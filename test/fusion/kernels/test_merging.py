@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The offset of a camera that was turned, against a slow way in numpy."""
 
 import numpy as np

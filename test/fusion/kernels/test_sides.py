@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Compiled suspicions of exchanged sides, and their repair, against slow ones in numpy."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Compiled detections and weights, each against a slow one in numpy."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a node says of itself: statistics, parts of /diagnostics, and faults on the console."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """cv_bridge where it exists, and a stand-in after its source where it does not.
 
 Upstream: ros-perception/vision_opencv, cv_bridge/python/cv_bridge/core.py and its C++ cvtColor2.

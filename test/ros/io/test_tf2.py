@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Transforms of a live node: tf2's buffer where it is installed, the package's own reader where it is not."""
 
 from __future__ import annotations

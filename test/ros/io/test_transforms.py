@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """QoS profiles and their mismatches in words; /tf_static where tf2_msgs is installed, and where it is not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """~/calibrate over real rclpy: a camera is turned while the node runs, named, and repaired while somebody walks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Cameras that are added and removed while the node runs, over live rclpy."""
 
 from __future__ import annotations

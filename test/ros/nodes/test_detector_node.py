@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """detector_node beside pose_node over live topics: keypoints one way, expected people the other."""
 
 from __future__ import annotations

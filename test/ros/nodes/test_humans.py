@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`/humans/bodies/...`: what is created, published and destroyed when, and a live node.
 
 hri_msgs cannot be had from PyPI. Against fakes it is the definitions in test/messages/test_humans.py; over the

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """camera_info that changes, is wrong or stops while the node runs; frames without a name."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Transitions, parameters, and start-up faults of pose_node."""
 
 from __future__ import annotations

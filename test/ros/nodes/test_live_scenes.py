@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A chosen part of benchmarks/scenes.py live: simulated detectors send keypoints to a pose_node over rclpy."""
 
 from __future__ import annotations

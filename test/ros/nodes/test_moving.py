@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Cameras that move: transforms that are late, and a live node that drives."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is published where vision_msgs is installed, and where it is not."""
 
 from __future__ import annotations

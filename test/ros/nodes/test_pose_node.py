@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """pose_node over live topics: what it publishes, and what faults of one camera cost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Another lifter in a running node: nobody is lost, and one that does not fit changes nothing."""
 
 from __future__ import annotations

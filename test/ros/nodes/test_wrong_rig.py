@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a running node says of a rig that cannot be right: on the console and in /diagnostics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose view --live`: what reaches the page of a running node, and what does not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The live table: its rows, its silence, its exit status; and what doctor sees of the graph."""
 
 from __future__ import annotations

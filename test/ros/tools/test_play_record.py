@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Playing and recording over live rclpy; schedules are checked on stamps, not on the wall clock."""
 
 from __future__ import annotations

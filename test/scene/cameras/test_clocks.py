@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Clock offsets from motion: exact where the motion is, nothing without it."""
 
 from dataclasses import replace

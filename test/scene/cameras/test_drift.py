@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Which camera was moved: named, not the one opposite, and right again when it is."""
 
 import numpy as np

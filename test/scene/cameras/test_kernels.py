@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a set says of the cameras, compiled, against the same by whole matrices."""
 
 import numpy as np

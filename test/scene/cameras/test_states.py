@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is learned of the cameras from residuals: noise, what views share, and who was moved; by Monte Carlo."""
 
 import numpy as np

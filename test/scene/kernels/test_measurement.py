@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What people have of their tracks, and whose detections are whose, against a slow way in numpy."""
 
 import numpy as np

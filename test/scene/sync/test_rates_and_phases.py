@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Default settings over rates, phases, losses and numbers of cameras: what was delivered is in a set."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """FrameSynchronizer: sets, deadlines, clocks, and that every frame is accounted for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose retrain --detector`, end to end with a tiny network."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """New motion: bones keep their lengths, limbs their places at the trunk, joints their limits."""
 
 from __future__ import annotations

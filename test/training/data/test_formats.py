@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Human3.6M and MPI-INF-3DHP, on small files in exactly their formats."""
 
 from __future__ import annotations

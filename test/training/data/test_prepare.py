@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From recordings to the bank: canonical input, labels, virtual views and copies."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The store: what is written comes back, what is wrong is said, and training streams from it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Where fused bodies lie in the images of a bag, and crops around them."""
 
 from __future__ import annotations

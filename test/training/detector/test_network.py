@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """An ONNX network in torch gives the numbers of ONNX Runtime, before and after it was trained."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What a detector learns from labelled crops, and what it keeps."""
 
 from __future__ import annotations

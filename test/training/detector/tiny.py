@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A network with the interface of BlazePose's keypoint network and all its operators, of a few hundred weights."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Limbs whose sides a view exchanged: found by all views and instants together, and repaired."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Labels from geometry alone: triangulated, and refined over views, time and bones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is held out, what speaks against a new lifter, and that it does not forget."""
 
 from __future__ import annotations

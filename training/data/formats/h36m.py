@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Human3.6M in the npz convention of VideoPose3D (Pavllo et al. 2019).
 
 The folder holds `data_3d_h36m.npz` (positions_3d: subject -> action -> (F, 32, 3) m in the world),

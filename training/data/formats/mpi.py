@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """MPI-INF-3DHP (Mehta et al. 2017) as distributed.
 
 Training: `S<n>/Seq<m>/annot.mat` (MATLAB 5; annot2: per camera (F, 56) px, annot3: per camera (F, 84) mm in the camera

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Recorded bags into a store to train from: a job per bag; what is there is not made again."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A store of recordings: a folder of Parquet files, a shard per recorded person, read piece by piece.
 
 A row is a set; a row group is a piece, some hundreds of successive frames. Keypoints, confidences, labels and

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Banks of some pieces of a store at a time, so that memory does not grow with the data.
 
 An epoch is drawn from a buffer of pieces, the next ones of an endless series of shuffles of all; the buffer follows

@@ -182,7 +182,7 @@ def _refuser() -> Callable[[object], None]:
 
 def _example(kind: types.Type) -> object:
     """Return an empty value of a type of ``signature_of``."""
-    if isinstance(kind, types.NamedTuple):
+    if isinstance(kind, (types.NamedTuple, types.NamedUniTuple)):
         return kind.instance_class(*map(_example, kind.types))
     if isinstance(kind, types.Array):
         array = np.empty((0,) * kind.ndim, str(kind.dtype).replace('boolean', 'bool'))
@@ -212,7 +212,10 @@ def _type_of(hint: object, readonly: bool, where: str) -> types.Type:
         return _SCALARS[hint]
     if isinstance(hint, type) and hasattr(hint, '_fields'):
         fields = get_type_hints(hint, include_extras=True)
-        return types.NamedTuple([_type_of(fields[name], False, f'{where}.{name}') for name in hint._fields], hint)
+        kinds = [_type_of(fields[name], False, f'{where}.{name}') for name in hint._fields]
+        if len(set(kinds)) == 1:
+            return types.NamedUniTuple(kinds[0], len(kinds), hint)
+        return types.NamedTuple(kinds, hint)
     element, axes = getattr(hint, '__metadata__', ('', 0))
     if not element:
         raise BackendError(

@@ -193,7 +193,7 @@ class PosePipeline:
         """
         return self.finish(stamp_ns, Views.of(keypoints), cam_from_world)
 
-    def clocks(self) -> dict[str, ClockModel]:
+    def clocks(self) -> Mapping[str, ClockModel]:
         """Return each camera's clock, as far as it is known; see ``Scene.clocks``."""
         return self._scene.clocks()
 

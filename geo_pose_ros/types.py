@@ -7,6 +7,7 @@ z forward, REP-103); the centre of the top-left pixel is (0, 0). NaN marks what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -42,9 +43,9 @@ def freeze(
         # Compiled code takes arrays in C order.
         frozen = isinstance(given, np.ndarray) and given.dtype == dtype and not given.flags.writeable
         array = given if frozen and given.flags.c_contiguous else np.array(given, dtype, copy=True, order='C')
-        if array.ndim != len(shape) or any(
+        if array.shape != shape and (array.ndim != len(shape) or any(
             want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
-        ):
+        )):
             wanted = '(' + ', '.join('any' if n is None else str(n) for n in shape) + ')'
             raise ShapeError(f'{what}{name}: received shape {array.shape}, expected {wanted}.')
         array.flags.writeable = False
@@ -130,7 +131,7 @@ class ClockModel:
     drift: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.offset_s) and np.isfinite(self.drift)):
+        if not (math.isfinite(self.offset_s) and math.isfinite(self.drift)):
             raise CalibrationError(
                 f'received clock_offset_s = {self.offset_s} and drift = {self.drift}, expected seconds and a number; '
                 'leave them out if the clocks agree.'
@@ -331,7 +332,9 @@ class Keypoints2D:
         freeze(self, f'{what}: ', {'xy': (None, joints, 2)})
         people = len(self.xy)
         freeze(self, f'{what}: ', {'confidence': (people, joints)})
-        if not ((self.confidence >= 0.0) & (self.confidence <= 1.0)).all():
+        least, most = self.confidence.min(initial=0.0), self.confidence.max(initial=0.0)
+        # NaN is in no interval.
+        if not (least >= 0.0 and most <= 1.0):
             raise ShapeError(f'{what}: a confidence is outside [0, 1]; scale the detector\'s scores.')
         object.__setattr__(self, 'hints', np.full(people, -1) if self.hints is None else self.hints)
         freeze(self, f'{what}: ', {'hints': (people,)}, np.int64)

@@ -94,7 +94,7 @@ def estimate_bodies(
             prior = replace(prior, lifted=_among(lift(views.select(rows), rows), rows, bodies))
     elif len(changed):
         prior = replace(prior, lifted=_lifted_again(prior.lifted, views, changed, lift))
-    solve_rows(sides.given, rows, model, prior.select(rows), solution)
+    solve_rows(sides.given, rows, model, prior if len(rows) == bodies else prior.select(rows), solution)
     suspects = np.empty(bodies, bool)
     find_suspects(sides.given, joints_table(solution), config.robust_sigmas, suspects)
     suspects &= ~settled

@@ -22,7 +22,6 @@ import numpy as np
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..compiled import ready
 from ..errors import ShapeError
-from .kernels.covariance import INLIER_WEIGHT
 from .kernels.solver import solve_bodies
 from .kernels.tables import Keypoints, Model, Prior, SolvedJoints
 from .lifted import LiftedViews
@@ -45,17 +44,19 @@ class Solution(BodyTable):
             systematic.
         residual_px: (C, B, J) reprojection distance, NaN where the view did not see the joint.
         robust_weight: (C, B, J) in [0, 1] of the view under the robust loss; 0 where not seen.
+        inlier: (C, B, J) the views that agree with the joint: residual within the robust scale.
         seen_xyz: (B, J, 3) m, from the views alone, with the same robust weights; NaN with fewer than two.
         seen_covariance: (B, J, 3, 3) m^2 of ``seen_xyz``.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int]] = {'residual_px': 1, 'robust_weight': 1}
+    BODY_AXIS: ClassVar[Mapping[str, int]] = {'residual_px': 1, 'robust_weight': 1, 'inlier': 1}
 
     xyz: FloatArray
     covariance: FloatArray
     random_covariance: FloatArray
     residual_px: FloatArray
     robust_weight: FloatArray
+    inlier: BoolArray
     seen_xyz: FloatArray
     seen_covariance: FloatArray
 
@@ -63,12 +64,10 @@ class Solution(BodyTable):
     def empty(cls, cameras: int, bodies: int, joints: int) -> Solution:
         """Return room for B bodies in C views."""
         per_view, xyz = (cameras, bodies, joints), (bodies, joints, 3)
-        return cls(*map(np.empty, (xyz, (*xyz, 3), (*xyz, 3), per_view, per_view, xyz, (*xyz, 3))))
-
-    @property
-    def inlier(self) -> BoolArray:
-        """(C, B, J) the views that agree with the joint: residual within the robust scale."""
-        return np.asarray((self.robust_weight >= INLIER_WEIGHT) & np.isfinite(self.xyz).all(-1))
+        return cls(
+            np.empty(xyz), np.empty((*xyz, 3)), np.empty((*xyz, 3)), np.empty(per_view), np.empty(per_view),
+            np.empty(per_view, np.bool_), np.empty(xyz), np.empty((*xyz, 3)),
+        )
 
     @property
     def num_views(self) -> IntArray:
@@ -115,7 +114,10 @@ def solve_rows(given: Keypoints, rows: IntArray, model: Model, prior: BodyPrior,
 
 def joints_table(solution: Solution) -> SolvedJoints:
     """Return joints as kernels take them, to be written."""
-    return SolvedJoints(*(getattr(solution, name) for name in SolvedJoints._fields))
+    return SolvedJoints(
+        solution.xyz, solution.covariance, solution.random_covariance, solution.residual_px, solution.robust_weight,
+        solution.inlier, solution.seen_xyz, solution.seen_covariance,
+    )
 
 
 def keypoints_table(

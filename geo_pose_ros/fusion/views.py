@@ -175,9 +175,9 @@ class Detections:
         """
         shapes = [x.shape for x in keypoints_by_camera]
         joints = shapes[0][1] if shapes and len(shapes[0]) == 3 else -1
-        if not shapes or len(confidence_by_camera) != len(shapes) or any(s[1:] != (joints, 2) for s in shapes) or any(
-            w.shape != s[:2] for w, s in zip(confidence_by_camera, shapes, strict=True)
-        ):
+        if {s[1:] for s in shapes} != {(joints, 2)} or [w.shape for w in confidence_by_camera] != [
+            s[:2] for s in shapes
+        ]:
             raise ShapeError(
                 f'Detections: received keypoints {shapes} and confidences {[w.shape for w in confidence_by_camera]}; '
                 'expected one (P, J, 2) and one (P, J) per camera.'

@@ -28,7 +28,7 @@ from .kernels.tracks import MeasuredJoints
 from .measurement import Measured, find_displacement
 from .observation import Observation
 from .settings import TrackingConfig
-from .tracks import Tracks
+from .tracks import Tracks, rows_of
 
 _FIRST = len(BODY17)
 
@@ -76,8 +76,7 @@ class FurtherJoints(Columns):
             noise: of the views.
             dt_s: since the last set.
         """
-        rows = {body: row for row, body in enumerate(self.ids.tolist())}
-        self.take(np.array([rows.get(body, -1) for body in tracks.ids.tolist()], np.int64))
+        self.take(rows_of(self.ids, tracks.ids))
         self.ids = tracks.ids.copy()
         self.filter.predict(dt_s, tracks.unseen_s > 0.0)
         self.filter.position[self.filter.age_s > max(self._tracking.max_gap_s, 1e-9)] = np.nan

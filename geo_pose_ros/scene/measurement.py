@@ -98,21 +98,9 @@ class Measured(BodyTable):
         return len(self.tracks)
 
 
-def predict_bodies(
-    cameras: Cameras, assignment: Assignment, tracks: Tracks, bones: BoneLengths | None
-) -> BodyPrior:
-    """Return what the tracks know of the people of a set; nothing is lifted yet."""
-    index, bodies = assignment.tracks, _read_tracks(assignment, tracks)
-    return BodyPrior(
-        bones=None if bones is None else bones.prior(gather(tracks.ids, index, -1)), centre=bodies.centre,
-        centre_variance=bodies.centre_variance, joints=bodies.position,
-        displacement=find_displacement(cameras, bodies.velocity),
-    )
-
-
 def measure_bodies(
-    cameras: Cameras, assignment: Assignment, prior: BodyPrior, tracks: Tracks, config: SceneConfig, noise: Noise,
-    lift: Lift | None,
+    cameras: Cameras, assignment: Assignment, tracks: Tracks, bones: BoneLengths | None, config: SceneConfig,
+    noise: Noise, lift: Lift | None,
 ) -> Measured:
     """Solve the joints of a set's people.
 
@@ -121,8 +109,8 @@ def measure_bodies(
 
     Args:
         cameras, assignment: of the set.
-        prior: from ``predict_bodies``.
         tracks: those that the people continue.
+        bones: what is known of their lengths.
         config: settings.
         noise: of the views.
         lift: see ``estimate_bodies``.
@@ -130,7 +118,12 @@ def measure_bodies(
     Returns:
         The people with at least one known joint.
     """
-    velocity = _read_tracks(assignment, tracks).velocity
+    known = _read_tracks(assignment, tracks)
+    velocity = known.velocity
+    prior = BodyPrior(
+        bones=None if bones is None else bones.prior(gather(tracks.ids, assignment.tracks, -1)), centre=known.centre,
+        centre_variance=known.centre_variance, joints=known.position, displacement=find_displacement(cameras, velocity),
+    )
     how = config.solver, noise, lift, config.lifter.when == 'always'
     estimate = estimate_bodies(cameras, assignment.keypoints, prior, *how)
     if prior.displacement is not None:

@@ -18,6 +18,7 @@ from .cameras.clocks import ClockOffsets
 
 # A view is at most this far from its set's instant, s: an absurd stamp must not throw people about.
 _MOST_LATE_S = 0.5
+_NO_HINTS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +47,8 @@ class Observer:
 
     def __init__(self, rig: CameraRig, skeleton: Skeleton = BODY17) -> None:
         """Start with no set; keypoints are of ``skeleton``, which begins with body17's joints."""
-        self._rig, self._joints = rig, len(skeleton)
+        self._rig, self._names, self._joints = rig, rig.names, len(skeleton)
+        self._unseen = np.zeros((0, self._joints, 2)), np.zeros((0, self._joints))
         self._lenses = lenses_of(*(camera.intrinsics for camera in rig.cameras))
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
         self._bounds = np.stack([_bounds(camera.intrinsics) for camera in rig.cameras])
@@ -72,19 +74,15 @@ class Observer:
         Raises:
             CalibrationError: if a name is not in the rig.
         """
-        names = self._rig.names
-        unknown = (set(keypoints) | set(moved)) - set(names)
+        names = self._names
+        unknown = {*keypoints, *moved}.difference(names)
         if unknown:
             raise CalibrationError(f'Keypoints of {sorted(unknown)}: the rig has only {", ".join(names)}.')
-        unseen = np.zeros((0, self._joints, 2)), np.zeros((0, self._joints))
-        given = [unseen] * len(names)
-        stamps_ns, present = np.full(len(names), stamp_ns), np.zeros(len(names), bool)
-        hints = [np.zeros(0, np.int64)]
-        for c, camera in enumerate(self._rig.cameras):
-            if (seen := keypoints.get(camera.name)) is not None:
-                present[c], stamps_ns[c] = True, seen.stamp_ns
-                given[c] = seen.xy, seen.confidence
-                hints.append(seen.hints)
+        views = [keypoints.get(name) for name in names]
+        stamps_ns = np.array([stamp_ns if seen is None else seen.stamp_ns for seen in views], np.int64)
+        present = np.array([seen is not None for seen in views])
+        given = [self._unseen if seen is None else (seen.xy, seen.confidence) for seen in views]
+        hints = [_NO_HINTS, *[seen.hints for seen in views if seen is not None]]
         pose = self._cam_from_world
         if moved:
             pose = pose.copy()
@@ -96,7 +94,7 @@ class Observer:
             body = [(xy[:, :first], used[:, :first]) for xy, used in given]
             further = self._detections([(xy[:, first:], used[:, first:]) for xy, used in given], min_confidence)
         late_s = (stamps_ns - stamp_ns) / NS_PER_S - self._known_late_s - clocks.offset_s
-        late_s = np.where(present, np.clip(late_s, -_MOST_LATE_S, _MOST_LATE_S), 0.0)
+        late_s = np.minimum(np.maximum(late_s, -_MOST_LATE_S), _MOST_LATE_S) * present
         return Observation(
             stamp_ns, Cameras(pose, self.focal_px, self._bounds, late_s, present),
             self._detections(body, min_confidence), np.concatenate(hints), self._delivering(stamp_ns, keypoints),

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from time import perf_counter
 
 import numpy as np
@@ -18,9 +18,8 @@ from ..fusion.left_right import limbs_of
 from ..fusion.lifted import LiftedViews
 from ..fusion.table import gather
 from ..fusion.views import BodyViews
-from ..geometry.matrices import traces
 from ..lifting.lifter import PoseLifter
-from ..skeleton import BODY17, OUTPUTS, mirror_of
+from ..skeleton import BODY17, OUTPUTS, Skeleton, mirror_of
 from ..types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from .bodies import MeasuredBodies, to_bodies
 from .body_lifter import BodyLifter
@@ -28,8 +27,8 @@ from .bones import BoneLengths
 from .cameras.learner import CameraLearner
 from .cameras.states import CameraState, CameraStates
 from .further import FurtherJoints
-from .kernels.report import ReportArrays, write_report
-from .measurement import Assignment, Measured, assign, measure_bodies, predict_bodies
+from .kernels.report import LimbSides, ReportArrays, exchange_sides, write_report
+from .measurement import Assignment, Measured, assign, measure_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions
 from .reidentification import find_left_behind, find_newcomers, find_only_prompted, merge_duplicates, reidentify
@@ -133,6 +132,8 @@ class Scene:
         """
         self._rig = rig
         self._observer = Observer(rig, self.skeleton)
+        # The cameras' offsets, and the clocks that follow.
+        self._clocks: tuple[FloatArray, Mapping[str, ClockModel]] | None = None
         self._cameras = CameraStates(self._observer.focal_px, self._config.cameras)
         self._learner = CameraLearner(self._cameras, self._config.tracking.gate_m)
         # Its past is of the cameras before.
@@ -146,22 +147,26 @@ class Scene:
         """Use keypoints from ``min_confidence`` on from the next set."""
         self._min_confidence = min_confidence
 
-    def clocks(self) -> dict[str, ClockModel]:
-        """Return each camera's clock: what the rig says, and what people's motion adds to that."""
-        offsets_s = self._cameras.clocks.offset_s.tolist()
-        return {
-            camera.name: ClockModel(camera.clock.offset_s + offset_s)
-            for camera, offset_s in zip(self._rig.cameras, offsets_s, strict=True)
-        }
+    def clocks(self) -> Mapping[str, ClockModel]:
+        """Return each camera's clock: what the rig says, and what people's motion adds to that.
+
+        It is the same mapping until something is learned.
+        """
+        offset_s, clocks = self._cameras.clocks.offset_s, self._clocks
+        if clocks is None or clocks[0] is not offset_s:
+            self._clocks = clocks = offset_s, {
+                camera.name: ClockModel(camera.clock.offset_s + more_s)
+                for camera, more_s in zip(self._rig.cameras, offset_s.tolist(), strict=True)
+            }
+        return clocks[1]
 
     def predictions(self) -> Predictions:
         """Return the people of the last set, to be predicted in the images of the next ones."""
         tracks = self._tracks
-        now = ~tracks.lost
-        sigma_m = np.sqrt(traces(tracks.filter.covariance[now] + tracks.systematic[now]) / 3.0)
+        now = np.flatnonzero(~tracks.lost)
         return Predictions(
-            tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now], sigma_m,
-            tracks.ids[now], self.clocks(),
+            tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now],
+            tracks.joint_sigma_m(now), tracks.ids[now], self.clocks(),
         )
 
     def step(
@@ -205,9 +210,8 @@ class Scene:
             stages.lap('lift')
             return lifted
 
-        prior = predict_bodies(observation.cameras, assignment, tracks, self._bones)
         return measure_bodies(
-            observation.cameras, assignment, prior, tracks, self._config, self._cameras.noise,
+            observation.cameras, assignment, tracks, self._bones, self._config, self._cameras.noise,
             None if lifter is None else partial(lift, lifter),
         )
 
@@ -286,14 +290,23 @@ def _with_sides(
     keypoints: Mapping[str, Keypoints2D], names: Sequence[str], measured: Measured, starts: Sequence[int]
 ) -> Mapping[str, Keypoints2D]:
     """Return the keypoints with the sides of limbs as the solver used them; camera c begins at ``starts[c]``."""
-    exchanged, repaired = measured.estimate.exchanged, dict(keypoints)
-    for c in np.flatnonzero(exchanged.any((0, 2))).tolist():
+    exchanged = measured.estimate.exchanged
+    changed = np.flatnonzero(exchanged.any((0, 2))).tolist()
+    if not changed:
+        return keypoints
+    exchanged, repaired = np.ascontiguousarray(exchanged), dict(keypoints)
+    for c in changed:
         seen = keypoints[names[c]]
-        limbs, mirror = limbs_of(seen.skeleton), mirror_of(seen.skeleton)
-        index = np.tile(np.arange(len(seen.skeleton)), (len(seen.xy), 1))
-        rows = measured.views[:, c] - starts[c]
-        for limb, of_bodies in zip(limbs, exchanged[:, c], strict=True):
-            index[rows[of_bodies, None], limb] = mirror[limb]
-        people = np.arange(len(seen.xy))[:, None]
-        repaired[names[c]] = replace(seen, xy=seen.xy[people, index], confidence=seen.confidence[people, index])
+        xy, confidence = seen.xy.copy(), seen.confidence.copy()
+        exchange_sides(measured.views[:, c] - starts[c], exchanged, c, _limb_sides(seen.skeleton), xy, confidence)
+        xy.flags.writeable = confidence.flags.writeable = False
+        repaired[names[c]] = Keypoints2D(seen.camera, seen.stamp_ns, seen.skeleton, xy, confidence, seen.hints)
     return repaired
+
+
+@cache
+def _limb_sides(skeleton: Skeleton) -> LimbSides:
+    group = np.full(len(skeleton), -1)
+    for g, limb in enumerate(limbs_of(skeleton)):
+        group[limb] = g
+    return LimbSides(group, np.array(mirror_of(skeleton)))

@@ -22,6 +22,13 @@ from .kernels import tracks as kernels
 from .settings import TrackingConfig
 
 
+def rows_of(ids: IntArray, wanted: IntArray) -> IntArray:
+    """Return (N,) where each of the bodies ``wanted`` (N,) is among ``ids`` (T,); -1 where it is not."""
+    rows = np.empty(len(wanted), np.int64)
+    kernels.find_rows(ids, wanted, rows)
+    return rows
+
+
 class Tracks(Columns):
     """The T bodies of one scene, tentative and remembered ones included.
 
@@ -135,6 +142,12 @@ class Tracks(Columns):
         kernels.sigmas(self.filter.joints, sigma_m)
         return sigma_m
 
+    def joint_sigma_m(self, rows: IntArray) -> FloatArray:
+        """Return (N, J) m the standard deviation of each joint of the tracks ``rows`` (N,), per axis."""
+        sigma_m = np.empty((len(rows), self._joints))
+        kernels.joint_sigmas(self.filter.joints, self.systematic, rows, sigma_m)
+        return sigma_m
+
     def take(self, index: IntArray) -> None:
         """Keep the tracks of ``index`` in its order; -1 opens a new one."""
         if index.tolist() == list(range(len(self))):
@@ -167,11 +180,12 @@ class Tracks(Columns):
                 f'Tracks: received {bodies} tracks, xyz {xyz.shape}, covariance {covariance.shape}; expected '
                 f'(B, {self._joints}, 3) and (B, {self._joints}, 3, 3).'
             )
-        continued = [track for track in tracks.tolist() if track >= 0]
-        others = sorted(set(range(len(self))).difference(continued))
-        if len(continued) + len(others) != len(self):
-            raise ShapeError(f'Tracks: received {tracks.tolist()}, expected each of {len(self)} once or -1.')
-        self.take(np.array([*tracks.tolist(), *others], np.int64))
+        given = tracks.tolist()
+        continued = {track for track in given if track >= 0}
+        others = [track for track in range(len(self)) if track not in continued]
+        if len(self) - len(others) + given.count(-1) != bodies:
+            raise ShapeError(f'Tracks: received {given}, expected each of {len(self)} once or -1.')
+        self.take(np.array([*given, *others], np.int64))
         # A body that was only remembered starts anew where it is found.
         self.filter.restart(np.flatnonzero(self.lost[:bodies]))
         covariance, random_covariance = map(np.ascontiguousarray, (covariance, solution.random_covariance))

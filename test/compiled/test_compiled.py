@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 
@@ -140,11 +141,17 @@ class Pair(NamedTuple):
     right: Float1D
 
 
+class Twins(NamedTuple):
+    one: Float1D
+    other: Float1D
+
+
 def test_annotations_are_the_signature():
-    def function(pair: Pair, x: Float2D, n: int, out: Float1D) -> float:
+    def function(pair: Pair, x: Float2D, n: int, out: Float1D, twins: Twins) -> float:
         return 0.0
 
     types = signature_of(function, ('out',))
+    assert types[4] == numba.typeof(Twins(np.zeros(1), np.zeros(1)))
     assert types[0].instance_class is Pair
     assert [(kind.ndim, kind.layout, kind.mutable) for kind in (*types[0].types, types[1], types[3])] == [
         (2, 'C', True), (1, 'C', True), (2, 'C', False), (1, 'C', True),

@@ -12,7 +12,6 @@ from geo_pose_ros.errors import CalibrationError, ShapeError
 from geo_pose_ros.geometry import rigid
 from geo_pose_ros.geometry.alignment import align
 from geo_pose_ros.geometry.body_frame import bodies_in
-from geo_pose_ros.geometry.matrices import traces
 from geo_pose_ros.geometry.projection import normalize, project, undistort, valid_radius
 from geo_pose_ros.geometry.virtual_camera import look_at, rotation_to_axis
 from geo_pose_ros.skeleton import BODY17
@@ -191,11 +190,6 @@ def test_look_at_puts_the_target_on_the_axis_and_up_up():
     np.testing.assert_allclose(seen, [[0, 0, 4], [0, -1, 4]], atol=1e-12)
     with pytest.raises(CalibrationError, match='view axis is undefined'):
         look_at(np.zeros(3), np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0]))
-
-
-def test_traces_are_numpys():
-    matrices = np.random.default_rng(0).normal(size=(4, 5, 3, 3))
-    np.testing.assert_allclose(traces(matrices), np.trace(matrices, axis1=-2, axis2=-1), atol=1e-15)
 
 
 @pytest.mark.parametrize('part', [0.0, 0.3, 1.0])

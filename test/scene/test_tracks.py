@@ -7,7 +7,7 @@ import pytest
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.fusion.solver import Solution
 from geo_pose_ros.scene.settings import TrackingConfig
-from geo_pose_ros.scene.tracks import Tracks
+from geo_pose_ros.scene.tracks import Tracks, rows_of
 
 DT_NS = 33_000_000
 JOINTS = 5
@@ -30,7 +30,9 @@ def measure(
     bodies = len(rows)
     xyz = at(*([0.0] * bodies)) if xyz is None else xyz
     random, agreed = covariance(bodies), np.ones((num_views, bodies, JOINTS))
-    solution = Solution(xyz, random + lasting * np.eye(3), random, 0.0 * agreed, agreed, xyz, random)
+    solution = Solution(
+        xyz, random + lasting * np.eye(3), random, 0.0 * agreed, agreed, agreed >= 0.25, xyz, random
+    )
     tracks.update(np.array(rows, np.int64), solution, np.full(bodies, views), np.full(bodies, standing), alone)
     return tracks.ids[:bodies].tolist()
 
@@ -170,3 +172,15 @@ def test_impossible_tracks_are_refused(rows):
 def test_wrong_shapes_are_refused():
     with pytest.raises(ShapeError, match=r'xyz \(1, 2, 3\)'):
         measure(Tracks(TrackingConfig(), JOINTS), 0, [-1], np.zeros((1, 2, 3)))
+
+
+def test_a_joints_sigma_is_of_both_parts_of_its_covariance():
+    tracks = Tracks(TrackingConfig(), JOINTS)
+    measure(tracks, 0, [-1, -1], at(0.0, 5.0), lasting=3e-4)
+    whole = tracks.filter.covariance[1] + tracks.systematic[1]
+    expected = np.sqrt(np.trace(whole, axis1=-2, axis2=-1) / 3.0)
+    np.testing.assert_allclose(tracks.joint_sigma_m(np.array([1])), expected[None], rtol=1e-12)
+
+
+def test_rows_are_found_by_id():
+    assert rows_of(np.array([4, 2, 9]), np.array([9, 7, 4, -1])).tolist() == [2, -1, 0, -1]

@@ -10,7 +10,7 @@ import numpy as np
 from ...compiled import Bool1D, Bool2D, Bool3D, Float2D, Float3D, Float4D, Int1D, helper, kernel
 from ...geometry.kernels import insert_sorted
 from ...skeleton import BODY17, mirror_of
-from .covariance import INLIER_WEIGHT, UNKNOWN_DEPTH_M, contradicted_variance
+from .covariance import UNKNOWN_DEPTH_M, contradicted_variance
 from .equations import find_residuals, read_views
 from .solver import Room, make_room, solve_alone
 from .tables import Keypoints, Model, SolvedJoints
@@ -96,8 +96,7 @@ def find_suspects(given: Keypoints, solved: SolvedJoints, robust_sigmas: float, 
             for g in range(len(LIMBS)):
                 outliers = 0
                 for j in LIMBS[g]:
-                    agrees = solved.robust_weight[c, b, j] >= INLIER_WEIGHT and math.isfinite(solved.xyz[b, j, 0])
-                    outliers += given.weights[c, b, j] > 0.0 and not agrees
+                    outliers += given.weights[c, b, j] > 0.0 and not solved.inlier[c, b, j]
                 if seen >= _LEAST_VIEWS and outliers >= _SUSPECT_JOINTS and not found:
                     found = _is_better_mirrored(given, solved, robust_sigmas, c, b, g)
         suspects[b] = found

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...compiled import Float2D, Int1D, helper, kernel
 from .algebra import fill_square, times
-from .covariance import UNKNOWN_DEPTH_M, contradicted_variance, count_shared, keypoint_part
+from .covariance import INLIER_WEIGHT, UNKNOWN_DEPTH_M, contradicted_variance, count_shared, keypoint_part
 from .equations import (
     NEAR_M,
     ViewEquations,
@@ -169,7 +169,7 @@ def _count_shared_each(given: Keypoints, model: Model, seen: int, room: Room) ->
 def _write(given: Keypoints, b: int, seen: int, room: Room, solved: SolvedJoints, lifted: bool) -> None:
     """Write the joints of body ``b`` and how its views agree; unknown without two inliers or a lifted pose."""
     views = room.views
-    solved.residual_px[:, b], solved.robust_weight[:, b] = np.nan, 0.0
+    solved.residual_px[:, b], solved.robust_weight[:, b], solved.inlier[:, b] = np.nan, 0.0, False
     for j in range(len(room.covariance)):
         inliers, variance = contradicted_variance(views, seen, j)
         fill_square(room.random[j], solved.random_covariance[b, j])
@@ -185,6 +185,7 @@ def _write(given: Keypoints, b: int, seen: int, room: Room, solved: SolvedJoints
                 c = views.camera[k]
                 solved.residual_px[c, b, j] = math.sqrt(views.error2[k, j]) * given.focal_px[c]
                 solved.robust_weight[c, b, j] = views.weight[k, j]
+                solved.inlier[c, b, j] = views.weight[k, j] >= INLIER_WEIGHT
 
 
 @helper

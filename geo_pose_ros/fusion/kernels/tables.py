@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...compiled import Float1D, Float2D, Float3D, Float4D
+from ...compiled import Bool3D, Float1D, Float2D, Float3D, Float4D
 
 
 class Keypoints(NamedTuple):
@@ -69,5 +69,6 @@ class SolvedJoints(NamedTuple):
     random_covariance: Float4D
     residual_px: Float3D
     robust_weight: Float3D
+    inlier: Bool3D
     seen_xyz: Float3D
     seen_covariance: Float4D

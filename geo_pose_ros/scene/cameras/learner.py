@@ -15,6 +15,7 @@ from ...fusion.table import gather
 from ...fusion.views import Cameras
 from ..measurement import Measured
 from ..observation import Observation
+from ..tracks import rows_of
 from .states import CameraStates
 
 # A camera's gross error is searched for up to this, at focal length 1: some 20 degrees.
@@ -79,16 +80,10 @@ class CameraLearner:
         """Learn from the last set, now that this one's people (B,) and joints (B, J, 3) are known."""
         before, last = self._past
         around_s = (stamp_ns - before.stamp_ns) / NS_PER_S
-        after = _rows_of(seen_xyz, ids, last.ids)
-        earlier = _rows_of(before.estimate.solution.seen_xyz, before.ids, last.ids)
+        after = gather(seen_xyz, rows_of(ids, last.ids), np.nan)
+        earlier = gather(before.estimate.solution.seen_xyz, rows_of(before.ids, last.ids), np.nan)
         # A filter's velocity lags; the difference around the set does not.
         velocity = (after - earlier) / max(around_s, 1e-3)
         velocity = np.where(np.isfinite(velocity), velocity, 0.0)
         self._states.learn(last.cameras, last.estimate, velocity, last.gross_errors, self._unlearned_s)
         self._unlearned_s = 0.0
-
-
-def _rows_of(xyz: FloatArray, ids: IntArray, wanted: IntArray) -> FloatArray:
-    """Return the rows (B', J, 3) of ``xyz`` (B, J, 3), of bodies ``ids`` (B,), for ``wanted`` (B',), or NaN."""
-    index = {body: row for row, body in enumerate(ids.tolist())}
-    return gather(xyz, np.array([index.get(body, -1) for body in wanted.tolist()], np.int64), np.nan)

@@ -58,6 +58,16 @@ class TrackLimits(NamedTuple):
     enabled: bool
 
 
+@kernel('rows')
+def find_rows(ids: Int1D, wanted: Int1D, rows: Int1D) -> None:
+    """Write (N,) where each of ``wanted`` (N,) is among ``ids`` (T,); -1 where it is not."""
+    for n in range(len(wanted)):
+        rows[n] = -1
+        for t in range(len(ids)):
+            if ids[t] == wanted[n]:
+                rows[n] = t
+
+
 @kernel('kept')
 def age_tracks(tracks: TrackColumns, joints: JointStates, limits: TrackLimits, dt_s: float, kept: Bool1D) -> int:
     """Let all tracks grow ``dt_s`` older and old joints be unknown; write which (T,) remain, return how many."""
@@ -84,6 +94,16 @@ def sigmas(joints: JointStates, sigma_m: Float1D) -> None:
     variance = np.empty(joints.age_s.shape[1])
     for t in range(len(sigma_m)):
         sigma_m[t] = _sigma(joints, t, variance)
+
+
+@kernel('sigma_m')
+def joint_sigmas(joints: JointStates, systematic: Float4D, rows: Int1D, sigma_m: Float2D) -> None:
+    """Write (N, J) m the standard deviation of the joints of the tracks ``rows`` (N,), per axis."""
+    for n in range(len(rows)):
+        for j in range(sigma_m.shape[1]):
+            P, more = joints.blocks[rows[n], j, 0], systematic[rows[n], j]
+            trace = P[0, 0] + more[0, 0] + (P[1, 1] + more[1, 1]) + (P[2, 2] + more[2, 2])
+            sigma_m[n, j] = math.sqrt(trace / 3.0)
 
 
 @helper

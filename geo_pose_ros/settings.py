@@ -192,13 +192,3 @@ def to_ros_yaml(config: object, node_name: str, comment: str) -> str:
         dumped = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix('...\n').strip()
         lines.append(f'{indent}{leaf}: {dumped}')
     return '\n'.join(lines) + '\n'
-
-
-def to_markdown(config: object) -> str:
-    """Return the settings as a Markdown table."""
-    rows = ['| parameter | default | unit, range | what |', '|---|---|---|---|']
-    for s in walk(config):
-        default = list(s.default) if isinstance(s.default, tuple) else s.default
-        extra = ', '.join(part for part in (s.unit, s.bounds) if part)
-        rows.append(f'| `{s.name}` | `{default}` | {extra} | {s.description} |')
-    return '\n'.join(rows) + '\n'

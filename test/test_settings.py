@@ -11,7 +11,7 @@ from geo_pose_ros.commands.flags import add_settings, settings_from
 from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.scene.settings import PipelineConfig
-from geo_pose_ros.settings import build, flatten, setting, to_markdown, to_ros_yaml, walk
+from geo_pose_ros.settings import build, flatten, setting, to_ros_yaml, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,6 @@ def test_flags():
     assert settings_from(Outer, given) == Outer(('a', 'b'), Inner(0.75), 3, False)
     with pytest.raises(ConfigError, match=r'received 7\.0'):
         settings_from(Outer, parser.parse_args(['--set', 'inner.gain=7']))
-
-
-def test_markdown_lists_every_setting():
-    assert to_markdown(Outer).splitlines()[3] == '| `inner.gain` | `0.5` | m, 0 .. 1 | How much |'
 
 
 @pytest.mark.parametrize(('kind', 'old', 'new'), [(Outer, 'inner.way', 'inner.mode'), (Inner, 'way', 'mode')])

@@ -100,11 +100,14 @@ def test_the_reference_has_every_parameter_command_and_public_name(reference):
     import geo_pose_ros
 
     parameters, commands, python = reference.parameters(), reference.commands(), reference.python()
-    assert all(f'| `{s.name}` |' in parameters for s in walk(NodeConfig))
+    plain = re.sub('<[^>]*>', '', parameters)
+    assert all(f'\n| {s.name} | ' in plain for s in walk(NodeConfig))
     assert all(f'## geo_pose {name}\n' in commands for name in cli.COMMANDS)
     assert '--help-settings' in commands and '--export' in commands
     assert all(f'## {name}\n' in python for name in geo_pose_ros.__all__)
-    assert 'PosePipeline.fuse' in python and 'None' not in re.findall(r'```text\n(\w+)\n```', python)
+    assert 'Default: `0.0`; ms, 0 .. 1000. |' in plain and 'Default: empty. |' in plain
+    assert '### `PosePipeline.fuse`\n\n```python\nfuse(\n    stamp_ns: int,\n' in python
+    assert '**Attributes**\n\n- `name`: unique in its rig; also the topic prefix.\n' in python
 
 
 @pytest.mark.slow
@@ -128,13 +131,24 @@ def test_the_page_of_benchmarks_has_every_result_and_the_command_that_prints_it(
     for path in (DOCS / 'benchmarks').glob('*.json'):
         assert f'(benchmarks/{path.name})' in page
         command = json.loads(path.read_text()).get('command') or reference.COMMANDS[path.stem]
-        assert f'## {path.stem}\n\n- command: {command}\n' in page
+        section = page[page.index(f'## {path.stem}\n'):].split('\n## ')[0]
+        assert f'\n- command: {command}\n' in section
+        assert section.count('<svg') == len(reference.CHARTS.get(path.stem, ()))
     tree = {'command': 'make it', 'a': {'b': 1.23456, 'c': [None, 'x']}, **{f'n{i}': i for i in range(40)}}
     (tmp_path / 'own.json').write_text(json.dumps(tree))
     monkeypatch.setattr(reference, 'RESULTS', tmp_path)
     page = reference.benchmarks()
-    assert '| a, b | 1.235 |\n| a, c, 0 | - |\n| a, c, 1 | x |\n| n0 | 0 |' in page
+    assert '    | a, b | 1.235 |\n    | a, c, 0 | - |\n    | a, c, 1 | x |\n    | n0 | 0 |' in page
     assert '| n36 | 36 |' in page and '| n37 |' not in page and '3 numbers more' in page
+
+
+def test_a_chart_has_one_bar_per_number_as_long_as_it_says():
+    from tools import charts
+
+    shown = charts.Bars('Error, mm', ('of',), {'a.m': 'ours', 'b': 'theirs'}, 'cam*', scale=1e3)
+    drawn = charts.draw(shown, {'of': {'cam<1>': {'a': {'m': 0.01}, 'b': 0.02}, 'other': {}}})
+    assert re.findall(r'width="([\d.]+)%" height="13"', drawn) == ['27.50', '55.00']
+    assert '>10 ours<' in drawn and '>20 theirs<' in drawn and '>cam&lt;1&gt;<' in drawn and 'other' not in drawn
 
 
 def test_the_table_of_topics_has_what_the_node_publishes():

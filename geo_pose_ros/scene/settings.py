@@ -142,14 +142,6 @@ class SmoothingConfig:
         0.0, 'Cut-off of a Butterworth filter, fourth order, both ways, on top; 0: none. 6 is usual for gait',
         unit='Hz', low=0.0, high=100.0,
     )
-    acceleration_noise: float = setting(
-        2.0, 'Process noise of a joint at rest: less than the filter\'s, as turns are known from both sides',
-        unit='m/s^2/sqrt(Hz)', low=0.01, high=100.0,
-    )
-    acceleration_noise_fast: float = setting(
-        5.0, 'Process noise of a joint whose measurements run away from its prediction', unit='m/s^2/sqrt(Hz)',
-        low=0.01, high=500.0,
-    )
     alike_sets: float = setting(
         2.0, 'Errors of a detector in successive sets are alike: so many sets count as one', low=1.0, high=100.0
     )

@@ -1,10 +1,15 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Joints with what comes later: a Rauch-Tung-Striebel smoother, for whoever has the whole recording.
 
-The model is that of ``joint_filter``: constant velocity with white acceleration, quiet or brisk, and measurements whose
-jumps count less. A pass forward filters what the scene measured, from the first set of a person on, also while nobody
-knew yet that it is one; a pass backward (Rauch, Tung, Striebel 1965) adds to each instant what was measured after it.
-Over gaps both agree on a path, with the covariance that they leave it.
+The model is that of ``joint_filter``: constant velocity with white acceleration. A pass forward filters what the scene
+measured, from the first set of a person on, also while nobody knew yet that it is one; a pass backward (Rauch, Tung,
+Striebel 1965) adds to each instant what was measured after it. Over gaps both agree on a path, with the covariance that
+they leave it.
+
+How strongly each joint accelerates is not a setting. Rounds of expectation and maximisation (Shumway, Stoffer 1982)
+find it from the track, for each joint and time of it. The rounds also find measurements that the smoothed path
+contradicts: errors with Student's t, of which those count less. In the end bones get the lengths that they have on the
+whole track.
 
 S sets of one person, J joints; states of position and velocity (6,).
 """
@@ -18,15 +23,22 @@ from itertools import pairwise
 import numpy as np
 
 from ..arrays import NS_PER_S, BoolArray, FloatArray, IntArray
+from ..skeleton import BODY17
 from ..types import Bodies3D
 from .bodies import MeasuredBodies
+from .kernels.bones import ALIKE_SETS, hold_lengths
 from .kernels.constant_velocity import FIRST_SPEED_M_S, GATE
 from .settings import SmoothingConfig
 
-# As the filter's: share of the old mean of innovations, and what tells a brisk joint.
-_LAG_KEPT, _BRISK = 0.5, 16.3
+# Rounds until noise and weights hardly change, and the noise of the acceleration to begin with, m/s^2/sqrt(Hz).
+_ROUNDS, _FIRST_NOISE = 8, 1.0
+# Half the time over which a joint's acceleration is alike, s; its whole track counts as one set more.
+_ALIKE_S = 0.2
+# Degrees of freedom of Student's t.
+_FREEDOM = 4.0
+_FAR_M2 = 100.0
 _LEAST_M2 = 0.002**2
-_I3 = np.eye(3)
+_EDGES = np.array(BODY17.edges, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,115 +127,115 @@ def smooth_person(person: _Person, config: SmoothingConfig) -> tuple[FloatArray,
     last measurement.
     """
     at, is_measured = person.times_s, np.asarray(np.isfinite(person.xyz).all(-1))
+    noise = np.where(is_measured[..., None, None], config.alike_sets * person.noise, np.eye(3))
+    weight, density = np.ones(is_measured.shape), np.full(is_measured.shape, _FIRST_NOISE**2)
+    z, information = np.nan_to_num(person.xyz), np.linalg.inv(noise)
+    for _ in range(_ROUNDS):
+        predicted, filtered = _forward(at, z, noise / weight[..., None, None], density, is_measured)
+        xyz, covariance, moved = _backward(at, predicted, filtered, density)
+        density = _local_mean(at, moved)
+        off = z - xyz
+        distance2 = np.einsum('sji,sjik,sjk->sj', off, information, off)
+        distance2 += np.einsum('sjik,sjki->sj', information, covariance)
+        weight = np.minimum((_FREEDOM + 3.0) / (_FREEDOM + distance2), 1.0)
     inside = _bridged(at, is_measured, config)
-    sets, joints = is_measured.shape
-    x, P = np.zeros((joints, 6)), np.tile(np.eye(6), (joints, 1, 1))
-    lag, known = np.zeros((joints, 3)), np.zeros(joints, bool)
-    predicted = np.zeros((sets, joints, 6)), np.zeros((sets, joints, 6, 6))
-    filtered = np.zeros((sets, joints, 6)), np.zeros((sets, joints, 6, 6))
-    steps = np.diff(at, prepend=at[:1])
-    for row in range(sets):
-        known &= inside[row]
-        x, P = _predict(x, P, steps[row], config.acceleration_noise)
-        seen = is_measured[row]
-        z, R = np.nan_to_num(person.xyz[row]), np.where(seen[:, None, None], config.alike_sets * person.noise[row], _I3)
-        P = _brisk(P, z - x[:, :3], R, lag, seen & known, steps[row], config)
-        predicted[0][row], predicted[1][row] = x, P
-        x, P = _correct(x, P, z, R, seen & known)
-        new = seen & ~known
-        x[new, :3], x[new, 3:], P[new] = z[new], 0.0, 0.0
-        P[new, :3, :3], P[new, 3:, 3:] = R[new], FIRST_SPEED_M_S**2 * _I3
-        lag[new] = 0.0
-        known |= new
-        filtered[0][row], filtered[1][row] = x, P
-    mean, covariance = _backward(predicted, filtered, inside, steps)
-    _extend(mean, covariance, inside, is_measured, at, config.acceleration_noise)
-    xyz = np.where(inside[..., None], mean[..., :3], np.nan)
+    xyz[~inside], covariance[~inside] = np.nan, np.nan
+    total = covariance + _held(person.systematic)
+    _hold_bones(xyz, total, covariance)
     if config.lowpass_hz > 0.0:
         xyz = butterworth(xyz, at, config.lowpass_hz)
-    total = covariance[..., :3, :3] + _held(person.systematic)
-    return xyz, np.where(inside[..., None, None], total, np.nan)
+    return xyz, total
 
 
-def _predict(x: FloatArray, P: FloatArray, dt_s: float, noise: float) -> tuple[FloatArray, FloatArray]:
-    F = _transition(dt_s)
-    return x @ F.T, F @ P @ F.T + _growth(dt_s, noise**2)
+def _growth(dt_s: float) -> FloatArray:
+    """Return what ``dt_s`` adds to a covariance (6, 6) for a density of 1 m^2/s^3 of the acceleration."""
+    return np.asarray(np.kron([[dt_s**3 / 3.0, dt_s**2 / 2.0], [dt_s**2 / 2.0, dt_s]], np.eye(3)), np.float64)
 
 
-def _transition(dt_s: float) -> FloatArray:
-    F = np.eye(6)
-    F[:3, 3:] = dt_s * _I3
-    return F
+def _forward(
+    at: FloatArray, z: FloatArray, noise: FloatArray, density: FloatArray, is_measured: BoolArray
+) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    """Return states (S, J, 6) and covariances (S, J, 6, 6), as predicted for each set and as filtered.
 
-
-def _growth(dt_s: float, density: float) -> FloatArray:
-    """Return what ``dt_s`` adds to a covariance (6, 6); ``density`` of the acceleration, m^2/s^3."""
-    Q = np.zeros((6, 6))
-    Q[:3, :3], Q[3:, 3:] = density * dt_s**3 / 3.0 * _I3, density * dt_s * _I3
-    Q[:3, 3:] = Q[3:, :3] = density * dt_s**2 / 2.0 * _I3
-    return Q
-
-
-def _brisk(
-    P: FloatArray, innovation: FloatArray, R: FloatArray, lag: FloatArray, seen: BoolArray, dt_s: float,
-    config: SmoothingConfig,
-) -> FloatArray:
-    """Return the covariances (J, 6, 6), larger for joints that run away from their predictions; ``lag`` is updated."""
-    lag *= _LAG_KEPT
-    information = np.linalg.inv(P[:, :3, :3] + R)
-    distance2 = np.einsum('ji,jik,jk->j', innovation, information, innovation)
-    within = np.sqrt(GATE / np.maximum(distance2, GATE))
-    lag[seen] += ((1.0 - _LAG_KEPT) * within[:, None] * innovation)[seen]
-    is_brisk = seen & (3.0 * np.einsum('ji,jik,jk->j', lag, information, lag) > _BRISK)
-    more = _growth(dt_s, config.acceleration_noise_fast**2 - config.acceleration_noise**2)
-    return np.asarray(P + is_brisk[:, None, None] * more)
-
-
-def _correct(
-    x: FloatArray, P: FloatArray, z: FloatArray, R: FloatArray, seen: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return states and covariances with the measurements ``z`` (J, 3) m of the joints ``seen`` (J,)."""
-    innovation = z - x[:, :3]
-    information = np.linalg.inv(P[:, :3, :3] + R)
-    distance2 = np.einsum('ji,jik,jk->j', innovation, information, innovation)
-    information = np.linalg.inv(P[:, :3, :3] + np.maximum(distance2 / GATE, 1.0)[:, None, None] * R)
-    gain = P[:, :, :3] @ information
-    x = np.where(seen[:, None], x + np.einsum('jik,jk->ji', gain, innovation), x)
-    less = np.where(seen[:, None, None], gain @ P[:, :3], 0.0)
-    P = P - less
-    return x, (P + np.swapaxes(P, 1, 2)) / 2.0
+    Args:
+        at: (S,) s.
+        z, noise: measurements (S, J, 3) m, and covariances (S, J, 3, 3) m^2, of those that ``is_measured`` (S, J).
+        density: (S, J) m^2/s^3 of the acceleration before each set.
+    """
+    sets, joints = is_measured.shape
+    x, F = np.zeros((joints, 6)), np.eye(6)
+    # Each joint starts at its first measurement, far less sure of it than that is.
+    x[:, :3] = z[is_measured.argmax(0), np.arange(joints)]
+    P = np.tile(np.diag([_FAR_M2] * 3 + [FIRST_SPEED_M_S**2] * 3), (joints, 1, 1))
+    states, covariances = np.empty((2, sets, joints, 6)), np.empty((2, sets, joints, 6, 6))
+    for row, dt_s in enumerate(np.diff(at, prepend=at[:1]).tolist()):
+        F[:3, 3:] = dt_s * np.eye(3)
+        x, P = x @ F.T, F @ P @ F.T + density[row, :, None, None] * _growth(dt_s)
+        states[0, row], covariances[0, row] = x, P
+        innovation, R = z[row] - x[:, :3], noise[row]
+        information = np.linalg.inv(P[:, :3, :3] + R)
+        distance2 = np.einsum('ji,jik,jk->j', innovation, information, innovation)
+        # A jump beyond the gate counts less.
+        information = np.linalg.inv(P[:, :3, :3] + np.maximum(distance2 / GATE, 1.0)[:, None, None] * R)
+        gain = np.where(is_measured[row, :, None, None], P[:, :, :3] @ information, 0.0)
+        x = x + np.einsum('jik,jk->ji', gain, innovation)
+        P = P - gain @ P[:, :3]
+        P = (P + np.swapaxes(P, 1, 2)) / 2.0
+        states[1, row], covariances[1, row] = x, P
+    return (states[0], covariances[0]), (states[1], covariances[1])
 
 
 def _backward(
-    predicted: tuple[FloatArray, FloatArray], filtered: tuple[FloatArray, FloatArray], inside: BoolArray,
-    steps: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the smoothed states (S, J, 6) and covariances (S, J, 6, 6)."""
-    mean, covariance = filtered[0].copy(), filtered[1].copy()
-    for row in range(len(mean) - 2, -1, -1):
-        both = inside[row] & inside[row + 1]
-        if not both.any():
-            continue
-        F = _transition(steps[row + 1])
-        ahead = np.where(both[:, None, None], predicted[1][row + 1], np.eye(6))
-        gain = np.swapaxes(np.linalg.solve(ahead, F @ filtered[1][row]), 1, 2)
-        more = np.einsum('jik,jk->ji', gain, mean[row + 1] - predicted[0][row + 1])
-        mean[row] += np.where(both[:, None], more, 0.0)
-        change = gain @ (covariance[row + 1] - predicted[1][row + 1]) @ np.swapaxes(gain, 1, 2)
-        covariance[row] += np.where(both[:, None, None], change, 0.0)
-    return mean, covariance
+    at: FloatArray, predicted: tuple[FloatArray, FloatArray], filtered: tuple[FloatArray, FloatArray],
+    density: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return smoothed positions (S, J, 3) m, covariances (S, J, 3, 3) m^2, and densities (S, J) m^2/s^3.
+
+    The densities are what each step of the smoothed path says of the acceleration before it, in the mean over what the
+    path may be: of the disturbance smoother, w = Q r and Var w = Q - Q N Q (Durbin, Koopman 2012, 4.5). ``filtered`` is
+    changed.
+    """
+    (ahead, P_ahead), (mean, P) = predicted, filtered
+    found, steps, F = np.array(density), np.diff(at, prepend=at[:1]), np.eye(6)
+    for row in range(len(at) - 1, 0, -1):
+        F[:3, 3:] = steps[row] * np.eye(3)
+        Q, known = _growth(steps[row]), np.linalg.inv(P_ahead[row])
+        off, less = mean[row] - ahead[row], P_ahead[row] - P[row]
+        r, N = np.einsum('jik,jk->ji', known, off), known @ less @ known
+        squares = np.einsum('ji,ik,jk->j', r, Q, r) - np.einsum('ik,jki->j', Q, N)
+        found[row] += density[row] ** 2 * squares / 6.0
+        gain = P[row - 1] @ F.T @ known
+        mean[row - 1] += np.einsum('jik,jk->ji', gain, off)
+        P[row - 1] -= gain @ less @ np.swapaxes(gain, 1, 2)
+    return np.array(mean[..., :3]), np.array(P[..., :3, :3]), np.maximum(found, 0.0)
 
 
-def _extend(
-    mean: FloatArray, covariance: FloatArray, inside: BoolArray, is_measured: BoolArray, at: FloatArray, noise: float
-) -> None:
-    """Write the states before each joint's first measurement: predicted backward from there."""
-    for joint in np.flatnonzero(is_measured.any(0)):
-        first = int(is_measured[:, joint].argmax())
-        for row in np.flatnonzero(inside[:first, joint]):
-            dt_s = at[row] - at[first]
-            x, P = _predict(mean[first, joint], covariance[first, joint], dt_s, 0.0)
-            mean[row, joint], covariance[row, joint] = x, P + np.abs(_growth(-dt_s, noise**2))
+def _local_mean(at: FloatArray, moved: FloatArray) -> FloatArray:
+    """Return densities (S, J): means of ``moved`` (S, J) over ``_ALIKE_S`` on both sides and the whole track."""
+    if len(at) < 2:
+        return moved
+    reach = max(1, round(_ALIKE_S / max(float(np.median(np.diff(at))), 1e-6)))
+    # The first set has no step before it.
+    sums = np.concatenate([np.zeros((1, moved.shape[1])), np.cumsum(moved[1:], 0)])
+    rows = np.arange(len(at))
+    first, last = np.maximum(rows - reach - 1, 0), np.minimum(rows + reach, len(at) - 1)
+    first = np.minimum(first, last - 1)
+    count = (last - first)[:, None]
+    return np.asarray((sums[last] - sums[first] + moved[1:].mean(0)) / (count + 1))
+
+
+def _hold_bones(xyz: FloatArray, covariance: FloatArray, random: FloatArray) -> None:
+    """Give bones about their mean lengths on the track; the arguments are those of ``hold_lengths``, in place."""
+    bones = xyz[:, _EDGES[:, 1]] - xyz[:, _EDGES[:, 0]]
+    length = np.linalg.norm(bones, axis=-1)
+    both = covariance[:, _EDGES].sum(2)
+    variance = np.einsum('sei,seik,sek->se', bones, both, bones) / np.maximum(length, 1e-3) ** 2
+    information = np.where(np.isfinite(length) & (variance > 0.0), 1.0 / np.where(variance > 0.0, variance, 1.0), 0.0)
+    total = information.sum(0)
+    known = np.maximum(total, 1e-12)
+    lengths = (information * np.nan_to_num(length)).sum(0) / known, ALIKE_SETS / known
+    held = np.ascontiguousarray(np.broadcast_to(np.stack(lengths)[:, None], (2, len(xyz), len(_EDGES))))
+    hold_lengths(_EDGES, held, 0, xyz, covariance, random)
 
 
 def _bridged(at: FloatArray, is_measured: BoolArray, config: SmoothingConfig) -> BoolArray:
@@ -280,7 +292,7 @@ def _gather(measured: Sequence[MeasuredBodies], times_s: FloatArray, parts: Sequ
         for index in np.flatnonzero(np.isin(bodies.ids, parts))[:1]:
             known = np.isfinite(bodies.xyz[index]).all(-1) & np.isfinite(bodies.covariance[index]).all((1, 2))
             xyz[row, known] = bodies.xyz[index, known]
-            noise[row, known] = bodies.random_covariance[index, known] + _LEAST_M2 * _I3
+            noise[row, known] = bodies.random_covariance[index, known] + _LEAST_M2 * np.eye(3)
             systematic[row, known] = (bodies.covariance - bodies.random_covariance)[index, known]
     return _Person(times_s, xyz, noise, systematic)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.scene.settings import SmoothingConfig
-from geo_pose_ros.scene.smoother import butterworth, join_people, smooth_people
+from geo_pose_ros.scene.smoother import _backward, _forward, butterworth, join_people, smooth_people
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 
@@ -61,6 +61,71 @@ def test_smoothed_joints_are_nearer_and_quieter_and_say_how_well_they_are_known(
     distance2 = np.einsum('sji,sjik,sjk->sj', error, np.linalg.inv(covariance), error)
     assert 0.9 < (distance2 < 7.815).mean() < 0.995
     assert smoothed[0].num_views[0, 0] == 3 and smoothed[5].num_views[0, 0] == 4
+
+
+def test_both_passes_are_the_posterior_of_all_measurements():
+    """One joint, five sets of unequal steps, one without measurement: against the dense Gaussian posterior."""
+    rng, at, seen = np.random.default_rng(3), np.array([0.0, 0.03, 0.1, 0.15, 0.25]), np.array([1, 1, 0, 1, 1], bool)
+    z, density = rng.normal(0.0, 0.01, (5, 1, 3)), rng.uniform(1.0, 4.0, (5, 1))
+    noise = np.tile(np.diag([1e-4, 4e-4, 2e-4]), (5, 1, 1, 1))
+    xyz, covariance, moved = _backward(at, *_forward(at, z, noise, density, seen[:, None]), density)
+    for axis in range(3):
+        # Unknown: the first state, and what each step adds; a state is linear in them.
+        prior, states = np.zeros((10, 10)), np.zeros((5, 2, 10))
+        prior[:2, :2], states[0, :, :2] = np.diag([100.0, 1.5**2]), np.eye(2)
+        for k, dt in enumerate(np.diff(at), 1):
+            adds = slice(2 * k, 2 * k + 2)
+            prior[adds, adds] = density[k, 0] * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+            states[k] = np.array([[1.0, dt], [0.0, 1.0]]) @ states[k - 1]
+            states[k, :, adds] = np.eye(2)
+        H, begin = states[seen, 0], np.append(z[0, 0, axis], np.zeros(9))
+        P = np.linalg.inv(np.linalg.inv(prior) + H.T @ H / noise[0, 0, axis, axis])
+        mean = begin + P @ H.T @ (z[seen, 0, axis] - H @ begin) / noise[0, 0, axis, axis]
+        np.testing.assert_allclose(xyz[:, 0, axis], states[:, 0] @ mean, atol=1e-7)
+        variance = np.einsum('ki,ij,kj->k', states[:, 0], P, states[:, 0])
+        np.testing.assert_allclose(covariance[:, 0, axis, axis], variance, rtol=1e-6)
+        second = P + np.outer(mean, mean)
+        for k in range(1, 5):
+            adds = slice(2 * k, 2 * k + 2)
+            moved[k, 0] -= density[k, 0] * np.trace(np.linalg.solve(prior[adds, adds], second[adds, adds])) / 6.0
+    # What each step says of the acceleration, in the mean over the posterior.
+    np.testing.assert_allclose(moved[1:], 0.0, atol=1e-6)
+
+
+def test_the_track_says_how_each_joint_moves():
+    measured, published = recording()
+    elbow, wrist = BODY17.index('right_elbow'), BODY17.index('right_wrist')
+    # Everything rests, but for a forearm that turns twice a second.
+    moves = np.tile(truth()[0], (SETS, 1, 1))
+    turn = 4 * np.pi * TIMES
+    moves[:, wrist] = moves[:, elbow] + 0.25 * np.stack([0.0 * turn, np.cos(turn), np.sin(turn)], 1)
+    for number, one in enumerate(measured):
+        one.xyz = one.xyz - truth()[number] + moves[number]
+    smoothed = np.stack([bodies.xyz[0] for bodies in smooth_people(measured, published, CONFIG)])
+    rms = np.sqrt(((smoothed - moves)**2).mean((0, 2)))
+    # One level of noise for both would either keep the noise of the first, or cut the turn of the second.
+    assert np.delete(rms, wrist).max() < 0.5 * SIGMA_M and rms[wrist] < 0.8 * SIGMA_M
+
+
+def test_bones_get_the_lengths_that_they_have_on_the_track(monkeypatch):
+    parent, child = np.array(BODY17.edges).T
+
+    def lengths():
+        joints = np.stack([bodies.xyz[0] for bodies in smooth_people(*recording(), CONFIG)])
+        return np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1)
+
+    held = lengths()
+    monkeypatch.setattr('geo_pose_ros.scene.smoother._hold_bones', lambda *_: None)
+    assert held.std(0).mean() < 0.8 * lengths().std(0).mean()
+    exact = np.linalg.norm(truth()[0, child] - truth()[0, parent], axis=-1)
+    np.testing.assert_allclose(held.mean(0), exact, atol=0.005)
+
+
+def test_a_measurement_that_the_path_contradicts_counts_less():
+    measured, published = recording()
+    measured[50].xyz = measured[50].xyz + 0.3
+    smoothed = smooth_people(measured, published, CONFIG)
+    assert np.abs(smoothed[50].xyz[0] - truth()[50]).max() < 0.03
 
 
 @pytest.mark.parametrize(('gap', 'bridged'), [(range(40, 55), True), (range(30, 65), False)], ids=['0.5 s', '1.2 s'])

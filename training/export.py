@@ -20,6 +20,7 @@ from geo_pose_ros.inference.model_card import (
     OUTPUT_NAMES,
     VIEW_NAME,
     VIEW_SIZE,
+    InputRange,
     ModelCard,
     save_card,
     sha256,
@@ -40,6 +41,7 @@ class Origin:
     Attributes:
         training: recipe, data, command and commit.
         metrics: measured values.
+        input_range: what the lifter was trained on, see ModelCard.
         licence: of the weights.
         acknowledgement: who has to be named.
     """
@@ -48,6 +50,7 @@ class Origin:
     metrics: Mapping[str, object] = field(default_factory=dict)
     licence: str = 'Apache-2.0'
     acknowledgement: str = ''
+    input_range: InputRange = field(default_factory=dict)
 
 
 def export(
@@ -94,7 +97,7 @@ def export(
         name=model.stem, skeleton=BODY17.name, receptive_field=lifter.receptive_field,
         causal=lifter.settings.causal, root_joint=BODY17.joint_names[lifter.root], sha256=sha256(model),
         licence=origin.licence, acknowledgement=origin.acknowledgement, training=dict(origin.training),
-        metrics=dict(origin.metrics), rate_hz=rate_hz,
+        metrics=dict(origin.metrics), rate_hz=rate_hz, input_range=origin.input_range,
         input_convention=GRAVITY_CONVENTION if lifter.settings.gravity else INPUT_CONVENTION,
     )
     save_card(card, model)

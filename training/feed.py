@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.inference.model_card import InputRange
 
-from .data.bank import Bank
+from .data.bank import Bank, input_range
 from .data.prepare import prepare
 from .data.recording import PersonRecording, data_hash
 from .data.sources import Source, StoreSource, load_all
@@ -26,12 +27,14 @@ class Feed:
         source: to draw batches from.
         hash: sha256 over all keypoints and rigs.
         frames, recordings: how many.
+        input_range: least and largest steepness and log size that a lifter is shown, as a model card states them.
     """
 
     source: Bank | Stream
     hash: str
     frames: int
     recordings: int
+    input_range: InputRange
 
     @classmethod
     def of(cls, sources: Sequence[Source], recipe: Recipe, seed: int) -> Feed:
@@ -51,13 +54,14 @@ class Feed:
     def in_memory(cls, recordings: Sequence[PersonRecording], recipe: Recipe, seed: int) -> Feed:
         """Feed all of ``recordings``; raise ConfigError if the recipe cannot be trained on them."""
         bank = prepare(recordings, recipe.data, seed, gravity=recipe.model.gravity)
-        return cls(bank, data_hash(recordings), sum(map(len, recordings)), len(recordings))
+        return cls(bank, data_hash(recordings), sum(map(len, recordings)), len(recordings), input_range([bank]))
 
     @classmethod
     def streamed(cls, shards: Sequence[Shard], recipe: Recipe, seed: int) -> Feed:
         """Feed this process's part of ``shards``; raise ConfigError or StoreError as Stream does."""
         stream = Stream(shards, recipe, seed, rank=rank(), world=world())
-        return cls(stream, store_hash(shards), sum(shard.frames for shard in shards), len(shards))
+        ranges = input_range(list(stream.banks(0).values()))
+        return cls(stream, store_hash(shards), sum(shard.frames for shard in shards), len(shards), ranges)
 
     @property
     def identity(self) -> dict[str, object]:

@@ -15,6 +15,13 @@ from geo_pose_ros.lifting.canonical import UP_AXES
 from geo_pose_ros.settings import build, flatten, setting, walk
 
 
+def _check_order(settings: object, group: str, low: str, high: str) -> None:
+    """Raise ConfigError if the setting ``low`` is above ``high``."""
+    least, most = getattr(settings, low), getattr(settings, high)
+    if least > most:
+        raise ConfigError(f'{group}.{low} is {least:g}, above {group}.{high}, {most:g}; exchange them.')
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """The lifting network."""
@@ -73,12 +80,17 @@ class VirtualCameraSettings:
         formerly='data.residual_spread',
     )
 
+    distances: str = setting(
+        'uniform', 'Distances are uniform between these two, or their logarithm is', choices=('uniform', 'logarithmic')
+    )
+    pixel_noise: float = setting(
+        0.0, 'Standard deviation of further noise in images 1280 px wide, through lenses of 30 to 100 degrees',
+        unit='px', low=0.0, high=10.0,
+    )
+
     def __post_init__(self) -> None:
         for low, high in (('lowest_deg', 'highest_deg'), ('nearest_m', 'farthest_m')):
-            least, most = getattr(self, low), getattr(self, high)
-            if least > most:
-                group = 'data.virtual_cameras'
-                raise ConfigError(f'{group}.{low} is {least:g}, above {group}.{high}, {most:g}; exchange them.')
+            _check_order(self, 'data.virtual_cameras', low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,18 @@ class BodySettings:
     ansur: float = setting(
         0.0, 'Segment lengths spread as among people (ANSUR II), times this', low=0.0, high=3.0, formerly='data.ansur'
     )
+    children: float = setting(0.0, 'Share of children, 1.0 to 1.45 m; needs ansur', low=0.0, high=1.0)
+    narrowest_hips: float = setting(
+        0.0, 'Least distance of the hips from the pelvis; needs ansur', unit='statures', low=0.0, high=0.2
+    )
+    widest_hips: float = setting(0.0, 'Largest; both 0: as ansur says', unit='statures', low=0.0, high=0.2)
+
+    def __post_init__(self) -> None:
+        if not self.ansur and (self.children or self.widest_hips):
+            raise ConfigError(
+                'data.copies.body.children and widest_hips are of people as ansur makes them, and ansur is 0; set it.'
+            )
+        _check_order(self, 'data.copies.body', 'narrowest_hips', 'widest_hips')
 
 
 @dataclass(frozen=True, slots=True)

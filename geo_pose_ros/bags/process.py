@@ -188,7 +188,7 @@ def process_bag(
         )
         with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
             synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync, newest_wins=False)
-            judged = ReportConfig(up=config.pipeline.lifter.up)
+            judged = ReportConfig(up=config.pipeline.lifter.up, lifter=config.pipeline.lifter.model)
             sink = _BagSink(rig, pipeline.skeleton, writer, left_out, judged, stands=moving is None)
             if config.smoothing.enabled:
                 sink.smoothing = config.smoothing

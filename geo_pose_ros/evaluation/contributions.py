@@ -13,6 +13,7 @@ from typing import Protocol
 from ..findings import Finding, Severity
 from ..rigs.plausibility import check_rig
 from ..types import CameraRig
+from .lifter_range import LifterRange
 from .quality import ObservedSet
 from .rig_check.ray_meeting import RayMeeting
 from .rig_check.world_check import WorldCheck
@@ -37,4 +38,4 @@ def contributions_for(rig: CameraRig, config: ReportConfig) -> tuple[Contributio
         # Rays of cameras that cannot be tell nothing more.
         return (world,)
     # Of findings that are equally bad, those of the last come first: others may be their consequences.
-    return world, RayMeeting(rig, config.min_confidence)
+    return world, RayMeeting(rig, config.min_confidence), LifterRange(rig, config)

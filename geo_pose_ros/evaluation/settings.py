@@ -25,6 +25,11 @@ class ReportConfig:
     up: str = setting(
         'z', 'Axis of the world that points upwards, as pipeline.lifter.up; none: not known', choices=(*UP_AXES, 'none')
     )
+    lifter: str = setting('', 'Lifter whose range is judged by, as pipeline.lifter.model; empty: that which ships')
+    range_ratio: float = setting(
+        0.05, 'Least share of people in one camera alone, seen as nobody in the lifter\'s training, that is reported',
+        low=0.0, high=1.0,
+    )
     worst: int = setting(4, 'Worst moments shown with their images', low=0, high=100)
     worst_apart_s: float = setting(2.0, 'Least time between two of them', unit='s', low=0.0, high=3600.0)
     gap_s: float = setting(0.5, 'A camera that sends nothing for longer has a gap', unit='s', low=0.0, high=3600.0)

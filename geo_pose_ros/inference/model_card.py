@@ -25,8 +25,10 @@ INPUT_CONVENTION = 'canonical-1'
 GRAVITY_CONVENTION = 'gravity-1'
 INPUT_NAME = 'pose2d'
 VIEW_NAME = 'view'
-# Numbers per pose of `view`.
-VIEW_SIZE = 2
+# Numbers per pose of `view`: how steeply it looks down (sine), and how large the person appears (logarithm).
+VIEW_PARTS = ('steepness', 'log_size')
+VIEW_SIZE = len(VIEW_PARTS)
+InputRange = Mapping[str, tuple[float, float]]
 OUTPUT_NAMES = ('xyz', 'sigma')
 
 
@@ -48,6 +50,8 @@ class ModelCard:
         rate_hz: frames per second of a window; 0 for a receptive field of one frame.
         input_convention: how the input is made, see geo_pose_ros/lifting/canonical.py. canonical-1: `pose2d` alone;
             gravity-1: upright, and `view` float32 (batch, 2) beside it.
+        input_range: least and largest of each of VIEW_PARTS in training; beyond it the model was never asked. Empty:
+            not known, as in older cards.
         outputs: meaning and unit of each output.
         format: version of this file's schema.
     """
@@ -64,6 +68,7 @@ class ModelCard:
     metrics: Mapping[str, Any]
     rate_hz: float = 0.0
     input_convention: str = INPUT_CONVENTION
+    input_range: InputRange = dataclasses.field(default_factory=dict)
     outputs: Mapping[str, str] = dataclasses.field(
         default_factory=lambda: {
             'xyz': '(batch, J, 3) float32 m, root-relative, frame of the virtual camera (x right, y down, z forward)',
@@ -88,6 +93,13 @@ class ModelCard:
             raise ConfigError(
                 f"Model card '{self.name}': rate_hz {self.rate_hz:g} for {self.receptive_field} frames; expected more "
                 'than 0 for several, 0 for one. Export the model again.'
+            )
+        if self.input_range and (
+            set(self.input_range) != set(VIEW_PARTS) or not all(low < high for low, high in self.input_range.values())
+        ):
+            raise ConfigError(
+                f"Model card '{self.name}': input_range {dict(self.input_range)}, expected least and largest of each "
+                f'of {", ".join(VIEW_PARTS)}; export the model again.'
             )
         get_skeleton(self.skeleton).index(self.root_joint)
 
@@ -153,8 +165,8 @@ def load_card(model: Path) -> ModelCard:
         raise ConfigError(f"Model card '{path}' is not JSON: {error}; export the model again.") from error
     names = {f.name for f in dataclasses.fields(ModelCard)}
     if isinstance(tree, dict):
-        # Cards of 0.1 have no rate.
-        tree.setdefault('rate_hz', 0.0)
+        # Older cards have no rate, or do not say what was trained on.
+        tree = {'rate_hz': 0.0, 'input_range': {}, **tree}
     if not isinstance(tree, dict) or set(tree) != names:
         received = sorted(tree) if isinstance(tree, dict) else type(tree).__name__
         raise ConfigError(f"Model card '{path}': received {received}, expected the fields {sorted(names)}.")

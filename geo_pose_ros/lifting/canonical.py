@@ -20,6 +20,7 @@ import numpy as np
 
 from ..arrays import Float32Array, FloatArray
 from ..errors import ConfigError, ShapeError
+from ..inference.model_card import VIEW_PARTS, InputRange
 from .kernels import CanonicalArrays, find_canonical_poses
 
 Poses = Float32Array
@@ -107,6 +108,20 @@ def canonical_poses(
         found.pose2d.reshape(*shape, joints, 3), found.view_from_cam.reshape(*shape, 3, 3), found.size.reshape(shape),
         found.steepness.reshape(shape),
     )
+
+
+def within_range(view: Float32Array, input_range: InputRange) -> tuple[Float32Array, FloatArray]:
+    """Return views (..., 2) clamped to what a lifter was trained on, and factors (...,) >= 1 on its sigma.
+
+    A network extrapolates freely: far people are read as the farthest that it knows, and what differs is perspective
+    alone, which is small there. With d the distance from the range, in units of the logarithm of the size and of the
+    sine of the steepness, sigma is multiplied by the square root of 1 + d^2. An empty ``input_range`` changes nothing.
+    """
+    if not input_range:
+        return view, np.ones(view.shape[:-1])
+    low, high = np.array([input_range[part] for part in VIEW_PARTS], np.float32).T
+    clamped = view.clip(low, high)
+    return clamped, np.sqrt(1.0 + ((view - clamped).astype(float) ** 2).sum(-1))
 
 
 def up_in_cameras(cam_from_world: FloatArray, up: str) -> FloatArray:

@@ -30,8 +30,11 @@ _KNOWN_SIZE_SPREAD = 0.03
 # The ankle above the floor that it stands on, m, and its standard deviation: heels rise, people walk.
 _ANKLE_HEIGHT_M = 0.09
 _ANKLE_HEIGHT_SPREAD_M = 0.04
-# A floor that contradicts the size by more standard deviations is not what the foot stands on.
-_GATE = 3.0
+# By what a detector errs at an ankle, across its ray, m.
+_ANKLE_SEEN_SPREAD_M = 0.015
+# A floor by which somebody is larger than lifted by more standard deviations is not what the foot stands on: she jumps,
+# or climbs. Smaller people may be children, which the lifter takes for adults farther away.
+_GATE, _GATE_SMALLER = 3.0, 5.0
 # Squares of sines below this are 0.
 _ROUNDING = 1e-12
 
@@ -188,7 +191,8 @@ def locate_roots(given: SeenPoses, found: Roots) -> None:
         found.grounded[n] = False
         if len(given.up):
             below, below2 = _floor(given, n, at)
-            if (below - distance) ** 2 < _GATE**2 * (below2 + distance2):
+            gate = _GATE if below > distance else _GATE_SMALLER
+            if (below - distance) ** 2 < gate**2 * (below2 + distance2):
                 gain = distance2 / (distance2 + below2)
                 distance += gain * (below - distance)
                 distance2 *= 1.0 - gain
@@ -258,7 +262,11 @@ def _bone_scale(pose: Float2D, lengths: Float1D, ray: Float1D) -> float:
 
 @helper
 def _floor(given: SeenPoses, n: int, root: Float1D) -> tuple[float, float]:
-    """Return the logarithm of the factor on pose and root that puts the lower ankle on the floor, and its variance."""
+    """Return the logarithm of the factor on pose and root that puts the lower ankle on the floor, and its variance.
+
+    Of the ankle the ray counts, and from the lifted pose its depth alone: seen at eye level, an error of that hardly
+    moves it up or down.
+    """
     ankle, depth = -1, -np.inf
     for j in _ANKLES:
         below = -((given.pose[n, j] + root) * given.up[n]).sum()
@@ -269,8 +277,12 @@ def _floor(given: SeenPoses, n: int, root: Float1D) -> tuple[float, float]:
         return np.nan, np.nan
     if not (math.isfinite(given.rays[n, ankle, 0]) and given.weights[n, ankle] > 0.0):
         return np.nan, np.nan
-    # The lifted ankle errs as well, and by what it errs the floor seems higher or lower.
-    variance = _ANKLE_HEIGHT_SPREAD_M**2 + given.sigma[n, ankle] ** 2
+    x, y, up = given.rays[n, ankle, 0], given.rays[n, ankle, 1], given.up[n]
+    steepness = -(x * up[0] + y * up[1] + up[2])
+    depth = steepness * (given.pose[n, ankle, 2] + root[2])
+    if not depth > 0.1:
+        return np.nan, np.nan
+    variance = _ANKLE_HEIGHT_SPREAD_M**2 + _ANKLE_SEEN_SPREAD_M**2 + (steepness * given.sigma[n, ankle]) ** 2
     return math.log(fall / depth), variance / fall**2
 
 

@@ -14,7 +14,7 @@ from ..errors import BackendError, ShapeError
 from ..inference.base import InferenceBackend, create_backend, warm_up
 from ..inference.model_card import INPUT_NAME, VIEW_NAME, ModelCard, default_model, load_card
 from ..skeleton import BODY17
-from .canonical import CanonicalPoses, Poses, camera_heights, canonical_poses, up_in_cameras
+from .canonical import CanonicalPoses, Poses, camera_heights, canonical_poses, up_in_cameras, within_range
 from .kernels import turn_back
 from .root import locate_root
 from .settings import LifterConfig
@@ -152,11 +152,12 @@ class PoseLifter:
         if self.card.receptive_field > 1:
             repeated = batch[:, None].repeat(self.card.receptive_field, 1)
             window = repeated if windows is None else windows(canonical.pose2d)[usable]
-        given = {INPUT_NAME: window}
+        given, growth = {INPUT_NAME: window}, np.ones(len(batch))
         if self.card.gravity:
-            given[VIEW_NAME] = canonical.view[usable]
+            given[VIEW_NAME], growth = within_range(canonical.view[usable], self.card.input_range)
         lifted = self._backend.infer(given)
-        xyz, errors, rows = lifted['xyz'].astype(float), lifted['sigma'].astype(float), np.flatnonzero(usable)
+        xyz, errors = lifted['xyz'].astype(float), growth[:, None] * lifted['sigma'].astype(float)
+        rows = np.flatnonzero(usable)
         view_from_cam = canonical.view_from_cam.reshape(-1, 3, 3)
         up = height = None
         if height_m is not None and up_in_cam is not None:

@@ -42,14 +42,25 @@ def room_rig(seed: int, cameras: int = 4) -> CameraRig:
     return _looking_in('room', positions)
 
 
+def distant_rig(seed: int, distance_m: float, field_of_view_deg: float, cameras: int = 4) -> CameraRig:
+    """Return cameras all around the origin: 0.3 to 4 m up, ``distance_m`` away, with that horizontal field of view."""
+    rng = np.random.default_rng((seed, cameras))
+    positions = []
+    for index in range(cameras):
+        height = rng.uniform(0.3, min(4.0, distance_m))
+        away = np.sqrt(distance_m**2 - (height - _TARGET_M[2]) ** 2)
+        positions.append(_around(index, cameras, away, height, rng))
+    return _looking_in('distant', positions, 0.5 * _WIDTH_PX / np.tan(0.5 * np.radians(field_of_view_deg)))
+
+
 def _around(index: int, cameras: int, away: float, height: float, rng: np.random.Generator) -> FloatArray:
     """Return a position (3,) m in the ``index``-th of so many sectors around the origin."""
     azimuth = 2.0 * np.pi * (index + rng.uniform(0.1, 0.9)) / cameras
     return np.array((away * np.cos(azimuth), away * np.sin(azimuth), height))
 
 
-def _looking_in(name: str, positions: list[FloatArray]) -> CameraRig:
-    K = np.array(((_FOCAL_PX, 0.0, 0.5 * (_WIDTH_PX - 1)), (0.0, _FOCAL_PX, 0.5 * (_HEIGHT_PX - 1)), (0.0, 0.0, 1.0)))
+def _looking_in(name: str, positions: list[FloatArray], focal_px: float = _FOCAL_PX) -> CameraRig:
+    K = np.array(((focal_px, 0.0, 0.5 * (_WIDTH_PX - 1)), (0.0, focal_px, 0.5 * (_HEIGHT_PX - 1)), (0.0, 0.0, 1.0)))
     made = []
     for number, position in enumerate(positions, 1):
         intrinsics = Intrinsics(K, np.zeros(5), 'plumb_bob', _WIDTH_PX, _HEIGHT_PX)

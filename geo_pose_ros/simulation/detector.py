@@ -7,8 +7,8 @@ extent), so that the model is the same near and far:
 1. joint definition: a detector's hip is not the mocap's hip. A fixed linear map per joint (`DEFINITION`), applied to
    the 3D joints before projection, so the offset turns with the body and grows with it.
 2. confidence: per joint and frame, 0.95 at best, lower for extremities, slow in time (AR(1) over the frames).
-3. jitter: Gaussian with standard deviation `jitter` + `jitter_unsure` (1 - confidence); AR(1) over the frames, as
-   detectors err alike in successive frames.
+3. jitter: Gaussian with standard deviation `jitter` + `jitter_unsure` (1 - confidence), and `jitter_px`; AR(1) over
+   the frames, as detectors err alike in successive frames.
 4. outliers: `outlier_rate` of the joints lie somewhere else on the person for some frames; their confidence falls,
    but not always.
 5. left-right swaps of both arms or both legs for `swap_rate` of the time, at unchanged confidence.
@@ -42,6 +42,7 @@ class NoiseSettings:
     jitter_unsure: float = setting(
         0.025, 'Further jitter at confidence 0', unit='person heights', low=0.0, high=0.5, formerly='jitter_doubt'
     )
+    jitter_px: float = setting(0.0, 'Jitter besides, however small a person appears', unit='px', low=0.0, high=50.0)
     outlier_rate: float = setting(0.03, 'Share of joints that are gross outliers', low=0.0, high=1.0)
     outlier_reach: float = setting(0.25, 'Largest displacement of an outlier', unit='person heights', low=0.0, high=1.0)
     swap_rate: float = setting(0.02, 'Share of time that the arms, and that the legs, are swapped', low=0.0, high=1.0)
@@ -220,7 +221,7 @@ def _jittered(
     shape = finite.shape
     spread = autoregressive(rng, shape, memory)
     confidence = np.clip(0.92 - _LESS_CONFIDENT - 0.12 * np.abs(spread), 0.05, 0.95)
-    sigma = (noise.jitter + noise.jitter_unsure * (1.0 - confidence)) * extent
+    sigma = np.hypot((noise.jitter + noise.jitter_unsure * (1.0 - confidence)) * extent, noise.jitter_px)
     exact = np.where(finite[..., None], sight.xy, 0.0)
     return exact + sigma[..., None] * autoregressive(rng, (*shape, 2), memory), confidence
 

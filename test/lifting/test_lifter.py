@@ -19,7 +19,7 @@ from geo_pose_ros.inference.model_card import (
     save_card,
     sha256,
 )
-from geo_pose_ros.lifting.canonical import canonical_poses
+from geo_pose_ros.lifting.canonical import canonical_poses, within_range
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.skeleton import BODY17
@@ -212,6 +212,24 @@ def test_a_floor_places_a_person_and_known_bones_do(tmp_path):
         assert lifter.up_in_cam(cam_from_world) is None
     with pytest.raises(BackendError, match=r"lifter.floor needs to know which way is up, but lifter.up is 'none'"):
         PoseLifter(LifterConfig(model=str(model), floor=True, up='none'))
+
+
+def test_beyond_the_cards_range_the_input_is_clamped_and_sigma_grows(tmp_path):
+    model = onnx_models.gravity_lifter(tmp_path / 'm.onnx')
+    card = dataclasses.replace(load_card(default_model()), sha256=sha256(model))
+    xn, confidence, _ = views(1, 1)
+    up, found = up_in_cam(1), []
+    steepness, log_size = canonical_poses(xn, confidence, up[:, None]).view[0, 0]
+    for low in (log_size - 1.0, log_size + 0.75):
+        known = {'steepness': (-1.0, 1.0), 'log_size': (float(low), 3.0)}
+        save_card(dataclasses.replace(card, input_range=known), model)
+        with contextlib.closing(PoseLifter(LifterConfig(model=str(model)))) as lifter:
+            found.append(lifter.lift(xn, confidence, up_in_cam=up))
+    inside, outside = found
+    np.testing.assert_allclose(outside.sigma, np.hypot(1.0, 0.75) * inside.sigma, rtol=1e-5)
+    assert not np.allclose(outside.pose, inside.pose)
+    view = np.array([[steepness, log_size]])
+    np.testing.assert_array_equal(within_range(view, {})[0], view)
 
 
 def test_a_model_with_another_input_than_its_card_is_refused(tmp_path):

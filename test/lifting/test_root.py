@@ -42,6 +42,24 @@ def test_a_floor_finds_the_size_that_perspective_cannot() -> None:
     np.testing.assert_allclose(solve_root(found.scale * guessed, rays, np.ones(17)), found.root, rtol=1e-6)
 
 
+def test_a_child_is_placed_by_the_floor_and_somebody_who_climbs_is_not() -> None:
+    pose, root, rays = _standing()
+    floor = {'up': _UP, 'height_m': np.array(_HEIGHT_M)}
+    child = locate_root(1.5 * pose, _SIGMA, rays, np.ones(17), **floor)
+    assert child.grounded and np.linalg.norm(child.root - root) < 0.1 * np.linalg.norm(0.5 * root)
+    # As much larger would be a giant.
+    assert not locate_root(pose / 1.5, _SIGMA, rays, np.ones(17), **floor).grounded
+
+
+def test_of_an_ankle_the_ray_counts_and_not_where_it_was_lifted() -> None:
+    pose, root, rays = _standing()
+    wrong = pose.copy()
+    wrong[[3, 6]] += 0.1 * np.array([0.0, 1.0, 0.0])
+    known = np.arange(17) != 6
+    found = locate_root(wrong, _SIGMA, rays, known.astype(float), up=_UP, height_m=np.array(_HEIGHT_M))
+    assert found.grounded and np.linalg.norm(found.root - root) < 0.04 * np.linalg.norm(root)
+
+
 def test_a_floor_is_worth_less_where_the_foot_on_it_is_less_sure() -> None:
     pose, _, rays = _standing()
     guessed, unsure = 0.9 * pose, _SIGMA.copy()

@@ -29,6 +29,8 @@ def test_jitter_has_the_stated_size_and_memory() -> None:
     extent = np.ptp(exact[0], axis=0).max()
     assert off.std() == pytest.approx(0.01 * extent, rel=0.05)
     assert np.mean(off[1:] * off[:-1]) / off.var() == pytest.approx(0.8, abs=0.03)
+    far, _ = detect_person(0.02 * exact, (1280, 960), replace(_JITTER_ONLY, jitter_px=0.5), np.random.default_rng(0))
+    assert (far - 0.02 * exact).std() == pytest.approx(0.5, rel=0.05)
 
 
 def test_jitter_grows_as_confidence_falls() -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from geo_pose_ros.errors import ConfigError, ShapeError
 from geo_pose_ros.simulation.motion import (
+    ANSUR,
     MotionClip,
     random_body,
+    random_people,
     random_proportions,
     rescale_bones,
     stature_m,
@@ -43,6 +45,41 @@ def test_proportions_are_symmetric() -> None:
     for left, right in BODY17.flip_pairs:
         np.testing.assert_array_equal(factors[:, left], factors[:, right])
     assert np.log(factors[:, 2]).std() == pytest.approx(0.05, rel=0.1)
+
+
+def _people(**how: float | bool | tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return bone factors (600, 17) of other people of one body, and their statures, m."""
+    joints = moving_person(1)
+    lengths = np.array([_bone(joints, *(BODY17.joint_names[j] for j in edge))[0] for edge in BODY17.edges])
+    factors = random_people(np.random.default_rng(0), lengths, 600, **how)
+    return factors, np.array([stature_m(rescale_bones(joints, one)) for one in factors])
+
+
+def test_other_people_have_the_stature_and_the_spread_of_ansur() -> None:
+    factors, statures = _people()
+    np.testing.assert_allclose(statures, stature_m(moving_person(1)), atol=0.005)
+    spread = {name: np.log(factors[:, BODY17.index(name)]).std() for name in ('left_knee', 'left_wrist', 'left_hip')}
+    for name, limb in (('left_knee', 'thigh'), ('left_wrist', 'forearm'), ('left_hip', 'pelvis')):
+        assert spread[name] == pytest.approx(ANSUR[limb], rel=0.1)
+    knee, elbow, thorax = (np.log(factors[:, BODY17.index(name)]) for name in ('left_knee', 'left_elbow', 'thorax'))
+    assert np.corrcoef(knee, elbow)[0, 1] == pytest.approx(0.4, abs=0.1)
+    # Who has long legs has a short trunk.
+    assert np.corrcoef(knee, thorax)[0, 1] < -0.5
+    every, _ = _people(extreme=True)
+    np.testing.assert_allclose(np.abs(np.log(every[:, BODY17.index('left_ankle')])), 2.326 * ANSUR['shin'])
+
+
+def test_children_are_small_with_short_legs_and_large_heads_and_hips_as_wide_as_asked() -> None:
+    factors, statures = _people(children=1.0, hips=(0.04, 0.06))
+    assert (statures.min() > 0.95, statures.max() < 1.5, statures.std() > 0.1) == (True, True, True)
+    head, knee = (factors[:, BODY17.index(name)] / statures for name in ('head', 'left_knee'))
+    small = statures < 1.1
+    assert head[small].mean() > 1.15 * head[statures > 1.35].mean()
+    assert knee[small].mean() < 0.97 * knee[statures > 1.35].mean()
+    hips = factors[:, BODY17.index('left_hip')] * _bone(moving_person(1), 'pelvis', 'left_hip') / statures
+    assert (hips > 0.036).all() and (hips < 0.064).all()
+    few, _ = _people(children=0.1)
+    assert np.mean(few[:, BODY17.index('left_knee')] < 0.85) == pytest.approx(0.09, abs=0.03)
 
 
 def test_random_bodies_have_stature_centre_and_floor() -> None:

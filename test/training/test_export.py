@@ -112,6 +112,8 @@ def test_cards_are_checked(tmp_path: Path) -> None:
         ({'input_convention': 'raw'}, ConfigError, 'raw'),
         ({'receptive_field': 2}, ConfigError, 'odd'),
         ({'rate_hz': 30.0}, ConfigError, 'rate_hz 30 for 1 frames'),
+        ({'input_range': {'steepness': [0.0, 1.0]}}, ConfigError, 'expected least and largest of each of steepness'),
+        ({'input_range': {'steepness': [0, 1], 'log_size': [1, 0]}}, ConfigError, 'least and largest'),
         ({'skeleton': 'octopus'}, ConfigError, 'octopus'),
         ({'colour': 'red'}, ConfigError, 'expected the fields'),
     ):

@@ -51,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     recipe, lifter, data = load_run(arguments.folder)
     sources = parse_sources(arguments.data or data['sources'])
     recordings = load_all(sources, test=True)
-    predictor = Predictor.of_lifter(lifter, up=recipe.data.up)
+    # Runs of older versions did not write it.
+    input_range = data.pop('input_range', {})
+    predictor = Predictor.of_lifter(lifter, up=recipe.data.up, input_range=input_range)
     metrics = {'data': [describe(source) for source in sources], **evaluate(predictor, recordings)}
     scale = calibrate_sigma(predictor, recordings)
     acknowledgement = arguments.acknowledgement
@@ -61,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         acknowledgement = _MOCAP_ACKNOWLEDGEMENT if uses_motion else ''
     training = {**data, 'recipe_name': data['recipe'], 'recipe': asdict(recipe), 'sigma_scale': asdict(scale)}
     card = export(
-        lifter, arguments.out, Origin(training, metrics, arguments.licence, acknowledgement),
+        lifter, arguments.out, Origin(training, metrics, arguments.licence, acknowledgement, input_range),
         lifter_inputs(recordings, predictor.window), sigma_scale=scale,
         rate_hz=window_rate_hz(recordings, lifter.receptive_field),
     )

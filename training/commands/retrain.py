@@ -117,9 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
     if progress.interrupted:
         return 130
     scale = SigmaScale(**card.training['sigma_scale'])
-    factor = held_out_sigma_factor(Predictor.of_lifter(lifter, scale, recipe.data.up), hold_outs)
+    factor = held_out_sigma_factor(Predictor.of_lifter(lifter, scale, recipe.data.up, card.input_range), hold_outs)
     scale = SigmaScale(scale.seen * factor, scale.hidden * factor)
-    new = Predictor.of_lifter(lifter, scale, recipe.data.up)
+    new = Predictor.of_lifter(lifter, scale, recipe.data.up, card.input_range)
     after = check(new, hold_outs, elsewhere)
     print_check('after', after)
     against = objections(before, after)
@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
     origin = Origin(
         {**how, 'sources': [describe(source) for source in sources], **feed.identity, 'uses_3d_labels': False},
         {'kept_aside': [one.camera for one in hold_outs], 'before': before.known(), 'after': after.known()},
-        card.licence, card.acknowledgement,
+        card.licence, card.acknowledgement, card.input_range,
     )
     export(
         lifter, arguments.out, origin, lifter_inputs(training, new.window), sigma_scale=scale,

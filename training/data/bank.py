@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.inference.model_card import VIEW_PARTS, InputRange
 from geo_pose_ros.lifting.canonical import CanonicalPoses
 from geo_pose_ros.skeleton import BODY17, mirror_of
 
@@ -105,6 +106,20 @@ class Bank:
             bank.last = bank.last + start
             start += len(bank)
         return cls(*(torch.cat([getattr(bank, f.name) for bank in banks]) for f in fields(cls)))
+
+
+# So much of the views, at either end, is not range: training shows too little of it.
+_RARE = 0.01
+
+
+def input_range(banks: Sequence[Bank]) -> InputRange:
+    """Return which VIEW_PARTS those views of ``banks`` show that may be lifted, but for the rarest; empty without.
+    """
+    view = torch.cat([bank.view[bank.valid] for bank in banks]).numpy()
+    if not len(view) or not view.any():
+        return {}
+    low, high = np.quantile(view, (_RARE, 1.0 - _RARE), axis=0).round(3).tolist()
+    return dict(zip(VIEW_PARTS, zip(low, high, strict=True), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.lifting.canonical import UP_AXES, canonical_poses
 from geo_pose_ros.rigs.rig_file import rig_hash
-from geo_pose_ros.simulation.motion import ANSUR, random_proportions, rescale_bones
+from geo_pose_ros.simulation.motion import random_people, random_proportions, rescale_bones
 
 from ..labels.extrinsics import extrinsics_from_joints
 from ..labels.sides import confused_sides, exchange_sides
-from ..labels.triangulation import refined_labels
+from ..labels.triangulation import bone_lengths, refined_labels
 from ..labels.views import triangulated
 from ..settings import CopySettings, DataSettings
 from .augment import JointLimits, bend_joints, exchange_parts
@@ -164,8 +164,12 @@ def _reshaped(
     body = settings.body
     bodies = random_proportions(rng, body.proportions, len(labels) // FRAMES_PER_BODY + 1)
     bodies *= np.exp(body.statures * rng.standard_normal((len(bodies), 1)))
-    if body.ansur:
-        bodies *= random_proportions(rng, body.ansur, len(bodies), ANSUR)
+    lengths_m = bone_lengths(labels)
+    if body.ansur and np.isfinite(lengths_m).all():
+        bodies *= random_people(
+            rng, lengths_m, len(bodies), spread=body.ansur, children=body.children,
+            hips=(body.narrowest_hips, body.widest_hips),
+        )
     if settings.motion.exchanged_parts:
         labels = exchange_parts(labels, motion.clips, settings.motion.exchanged_parts, up, FRAMES_PER_BODY, rng)
     if motion.limits is not None:

@@ -87,6 +87,10 @@ class MotionSource:
     clips: tuple[str, ...] = setting((), 'Folders of clips, as a for a/walk_1; none: all')
     seed: int = setting(-1, 'Seed of bodies and noise; -1: 0 to train, 1 to test', low=-1)
     noise: str = setting('default', "'default', 'none', or a YAML file of `geo_pose fit-noise`")
+    people: str = setting(
+        'usual', 'Usual people, children, or people whose every limb is the shortest or longest of 100',
+        choices=('usual', 'children', 'extreme'),
+    )
 
     def load(self, *, test: bool) -> list[PersonRecording]:
         """Return every clip before every rig."""
@@ -97,7 +101,7 @@ class MotionSource:
         if not clips:
             raise ConfigError(f"'{self.motion}' has no {'validation' if test else 'training'} clips.")
         noise, seed = self._noise(), int(test) if self.seed < 0 else self.seed
-        return [synthesise(clip, name, rig, noise, seed) for name, rig in rigs.items() for clip in clips]
+        return [synthesise(clip, name, rig, noise, seed, self.people) for name, rig in rigs.items() for clip in clips]
 
     def _rigs(self) -> dict[str, CameraRig]:
         if bool(self.rigs) == (self.ceiling >= 0):

@@ -12,13 +12,16 @@ from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.simulation.detector import NoiseSettings, detect_person, detector_joints
-from geo_pose_ros.simulation.motion import MotionClip, random_body
+from geo_pose_ros.simulation.motion import MotionClip, act, random_body, random_people, rescale_bones, stature_m
 from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
+from ..labels.triangulation import bone_lengths
 from .recording import PersonRecording
 
 # Bodies: shortest and tallest; standard deviation of the logarithm of limb lengths.
 _SHORTEST_M, _TALLEST_M, _PROPORTIONS = 1.45, 1.95, 0.03
+# Hips of unusual people from the pelvis, of the stature: the least and the largest of mocap17's skeletons.
+_HIPS = (0.039, 0.057)
 # Largest distance of a clip from the centre of the room, per axis.
 _WANDER_M = 0.5
 
@@ -59,14 +62,31 @@ def room_centre(rig: CameraRig) -> FloatArray:
     return centre
 
 
-def synthesise(clip: MotionClip, rig_name: str, rig: CameraRig, noise: NoiseSettings, seed: int) -> PersonRecording:
-    """Return what ``rig`` and a noisy detector see of ``clip``; the same arguments give the same numbers."""
+def synthesise(
+    clip: MotionClip, rig_name: str, rig: CameraRig, noise: NoiseSettings, seed: int, people: str = 'usual'
+) -> PersonRecording:
+    """Return what ``rig`` and a noisy detector see of ``clip``; the same arguments give the same numbers.
+
+    ``people``: usual ones, children (1.0 to 1.45 m, and so proportioned), or those of extreme proportions (every limb
+    the shortest or longest of 100 people).
+    """
     rng = np.random.default_rng([seed, *f'{rig_name}/{clip.name}'.encode()])
-    truth = random_body(clip, rng, low_m=_SHORTEST_M, high_m=_TALLEST_M, spread=_PROPORTIONS) + room_centre(rig)
+    truth = _acted(clip, people, rng) + room_centre(rig)
     truth[..., :2] += rng.uniform(-_WANDER_M, _WANDER_M, 2)
     xy, confidence = detect_in_rig(rig, truth, noise, rng)
     action = clip.name.split('/')[-1].rsplit('_', 1)[0]
     return PersonRecording(f'{rig_name}/{clip.name}', rig_name, action, rig, xy, confidence, clip.fps, truth)
+
+
+def _acted(clip: MotionClip, people: str, rng: np.random.Generator) -> FloatArray:
+    if people == 'usual':
+        return random_body(clip, rng, low_m=_SHORTEST_M, high_m=_TALLEST_M, spread=_PROPORTIONS)
+    children = people == 'children'
+    factors = random_people(
+        rng, bone_lengths(clip.joints), 1, children=float(children), hips=_HIPS, extreme=not children
+    )[0]
+    stature = stature_m(rescale_bones(clip.joints, factors)) if children else rng.uniform(_SHORTEST_M, _TALLEST_M)
+    return act(clip, factors, stature, rng)
 
 
 def detect_in_rig(

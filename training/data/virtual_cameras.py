@@ -28,6 +28,8 @@ _LIMB_JOINTS = 3
 _CUT_MIN = 5
 _EDGES = np.array(((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0)))
 _EDGE_CHANCES = np.array((0.5, 0.1, 0.2, 0.2))
+# Of pixel noise: fields of view, rad, and half the width of the image, px.
+_LEAST_FIELD, _LARGEST_FIELD, _HALF_WIDTH_PX = np.radians(30.0), np.radians(100.0), 640.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +97,9 @@ class VirtualCameras:
         if self.settings.residual_spread:
             factor = np.exp(self.settings.residual_spread * rng.standard_normal((count, 1, 1)))
         rays = exact + factor * residuals.offset[:, donor] * size[..., None, None]
+        if self.settings.pixel_noise:
+            focal_px = _HALF_WIDTH_PX / np.tan(0.5 * rng.uniform(_LEAST_FIELD, _LARGEST_FIELD, (count, 1, 1)))
+            rays += self.settings.pixel_noise / focal_px * rng.standard_normal(rays.shape)
         seen = np.isfinite(rays).all(-1)
         if hidden is not None:
             seen &= ~hidden
@@ -120,7 +125,11 @@ class VirtualCameras:
         front = np.cross(side, vertical)
         level = np.cos(azimuth)[:, None] * side + np.sin(azimuth)[:, None] * front
         direction = np.cos(tilt)[:, None] * level + np.sin(tilt)[:, None] * vertical
-        position = centre + rng.uniform(*distance_m, count)[:, None] * direction
+        nearest, farthest = distance_m
+        away = rng.uniform(nearest, farthest, count)
+        if self.settings.distances == 'logarithmic':
+            away = nearest * (farthest / nearest) ** ((away - nearest) / max(farthest - nearest, 1e-9))
+        position = centre + away[:, None] * direction
         roll = np.radians(self.settings.roll_deg) * rng.standard_normal((count, 1))
         rolled = Rotation.from_rotvec(roll * direction).apply(vertical)
         return look_at(position, np.broadcast_to(centre, position.shape), rolled)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from geo_pose_ros.arrays import Float32Array, FloatArray
-from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, VIEW_NAME, load_card
-from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses, up_in_cameras
+from geo_pose_ros.inference.model_card import INPUT_NAME, OUTPUT_NAMES, VIEW_NAME, InputRange, load_card
+from geo_pose_ros.lifting.canonical import CanonicalPoses, canonical_poses, up_in_cameras, within_range
 from geo_pose_ros.lifting.root import solve_root
 
 from ..data.recording import PersonRecording
@@ -56,22 +56,30 @@ class Predictor:
     Attributes:
         lift: pose2d (B, T, J, 3), and where gravity counts view (B, 2), to xyz (B, J, 3) m and sigma (B, J) m; float32.
         window: what ``lift`` reads.
+        input_range: what ``lift`` was trained on, as its card says; beyond it views are clamped as at run time.
     """
 
     lift: Callable[..., tuple[Float32Array, Float32Array]]
     window: InputWindow = field(default_factory=InputWindow)
+    input_range: InputRange = field(default_factory=dict)
 
     def __call__(
         self, pose2d: Float32Array, view: Float32Array | None = None
     ) -> tuple[Float32Array, Float32Array]:
         """Lift ``pose2d``; ``view`` (B, 2) counts only for a lifter that knows gravity."""
-        return self.lift(pose2d, view) if self.window.up and view is not None else self.lift(pose2d)
+        if not self.window.up or view is None:
+            return self.lift(pose2d)
+        clamped, growth = within_range(view, self.input_range)
+        xyz, sigma = self.lift(pose2d, clamped)
+        return xyz, (growth[:, None] * sigma).astype(np.float32)
 
     @classmethod
-    def of_lifter(cls, lifter: Lifter, scale: SigmaScale = UNSCALED, up: str = 'z') -> Predictor:
+    def of_lifter(
+        cls, lifter: Lifter, scale: SigmaScale = UNSCALED, up: str = 'z', input_range: InputRange | None = None
+    ) -> Predictor:
         """Return the predictor of a network, its sigma times ``scale``, in a world with that upward axis.
 
-        It leaves the network's mode and torch's random state alone.
+        ``input_range``: what it was trained on; None: not known. The network's mode and torch's random state stay.
         """
         scaled = ScaledLifter(lifter, scale)
 
@@ -85,10 +93,10 @@ class Predictor:
                 lifter.train(was_training)
             return xyz.numpy(), sigma.numpy()
 
-        return cls(lift, InputWindow.of(lifter.settings, up))
+        return cls(lift, InputWindow.of(lifter.settings, up), input_range or {})
 
     @classmethod
-    def of_onnx(cls, model: Path, window: InputWindow) -> Predictor:
+    def of_onnx(cls, model: Path, window: InputWindow, input_range: InputRange | None = None) -> Predictor:
         """Return the predictor of an ONNX file, on the CPU."""
         import onnxruntime
 
@@ -101,17 +109,17 @@ class Predictor:
             xyz, sigma = session.run(list(OUTPUT_NAMES), dict(zip((INPUT_NAME, VIEW_NAME), given, strict=False)))
             return xyz, sigma
 
-        return cls(lift, window)
+        return cls(lift, window, input_range or {})
 
     @classmethod
     def load(cls, model: Path) -> Predictor:
         """Return the predictor of a run folder, or of an exported model with its card."""
         if model.is_dir():
-            recipe, lifter, _ = load_run(model)
-            return cls.of_lifter(lifter, up=recipe.data.up)
+            recipe, lifter, data = load_run(model)
+            return cls.of_lifter(lifter, up=recipe.data.up, input_range=data.get('input_range'))
         card = load_card(model)
         up = str(card.training['recipe']['data'].get('up', 'z')) if card.gravity else ''
-        return cls.of_onnx(model, InputWindow(card.receptive_field, card.causal, up))
+        return cls.of_onnx(model, InputWindow(card.receptive_field, card.causal, up), card.input_range)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

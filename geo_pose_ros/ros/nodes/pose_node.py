@@ -46,7 +46,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
     def _make(self, made: ExitStack) -> None:
         node, config = self._node, self._config
         self._history = CountsHistory()
-        self._recent = RecentVerdict(ReportConfig(up=config.pipeline.lifter.up))
+        self._recent = RecentVerdict(ReportConfig(up=config.pipeline.lifter.up, lifter=config.pipeline.lifter.model))
         self._cameras = cameras = CameraSet.of(node, config)
         # No set waits for it.
         compiled.prepare(self._logger.info)

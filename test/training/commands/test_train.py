@@ -37,6 +37,9 @@ def test_train_evaluate_export_evaluate(
     assert card.metrics['mpjpe_mm'] == pytest.approx(numbers[0]['mpjpe_mm'])
     assert card.training['recipe']['model']['width'] == 32
     assert 'mocap.cs.cmu.edu' in card.acknowledgement
+    # The card says what was trained on, as the run measured it.
+    low, high = card.input_range['log_size']
+    assert (list(card.input_range['log_size']), low < high) == (data['input_range']['log_size'], True)
     with pytest.raises(ConfigError, match='already holds'):
         main(['train', '--data', source, '--out', str(tiny_run), *set_options(TINY), '--quiet'])
 
@@ -92,3 +95,12 @@ def test_commit_of_this_tree_and_of_none(tmp_path: Path, monkeypatch: pytest.Mon
     assert options.source_commit() == ''
     monkeypatch.setenv('PATH', str(tmp_path))
     assert options.source_commit() == ''
+
+
+def test_a_run_begins_with_a_model(tiny_run: Path, tiny_model: Path, motion: str, tmp_path: Path) -> None:
+    run = tmp_path / 'on'
+    on = ['train', '--recipe', 'geo', '--data', motion, '--out', str(run), '--from', str(tiny_model), '--quiet']
+    assert main([*on, *set_options({**TINY, 'optim.learning_rate': 0.0})]) == 0
+    assert json.loads((run / 'data.json').read_text())['fine_tuned_from'] == load_card(tiny_model).sha256
+    before, after = (load_run(folder)[1].pose.weight for folder in (tiny_run, run))
+    torch.testing.assert_close(before, after, atol=1e-6, rtol=0.0)

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """People in one camera alone who look as nobody did in the lifter's training: too small, too large, too steep."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Whether people whom one camera sees are such as the lifter was trained on."""
 
 from __future__ import annotations

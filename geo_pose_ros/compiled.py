@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib import import_module
@@ -37,6 +37,7 @@ try:
     import numba
     from llvmlite import binding
     from numba.core import types
+    from numba.core.runtime import rtsys
 except ImportError as error:
     raise BackendError(
         f'numba cannot be imported ({error}); the fusion is compiled with it. On a robot run: sudo apt-get install -y '
@@ -124,9 +125,9 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
         _compile_aside([function.__module__ for function, folder, _ in new if folder in cold], cold[0].parent)
     for function, _, writes in new:
         signature = signature_of(function.py_func, writes)  # type: ignore[attr-defined]
-        function.compile(signature)  # type: ignore[attr-defined]
+        if not _load(function, signature):
+            function.compile(signature)  # type: ignore[attr-defined]
         function.disable_compile()  # type: ignore[attr-defined]
-        _introduce(signature)
         for loaded in function.overloads.values():  # type: ignore[attr-defined]
             # Kernels do not call kernels: what numba keeps to link them to others is a fifth of their memory.
             loaded.library._shared_module = None
@@ -164,31 +165,17 @@ def compile_modules(base: str, *modules: str) -> None:
                 function.compile(signature_of(function.py_func, writes))  # type: ignore[attr-defined]
 
 
-def _introduce(signature: Iterable[types.Type]) -> None:
-    """Let numba meet values of a signature's types: the first one of each costs it a tenth of a millisecond."""
-    for kind in signature:
-        readonly = [kind.copy(readonly=True)] if isinstance(kind, types.Array) else []
-        for value in map(_example, (kind, *readonly)):
-            with suppress(TypeError):
-                _refuser()(value)
+def _load(function: Callable[..., object], signature: tuple[types.Type, ...]) -> bool:
+    """Load a kernel's machine code from its cache; return whether there is any.
 
-
-@cache
-def _refuser() -> Callable[[object], None]:
-    """Return a compiled function that takes None only."""
-    refuse: Callable[[object], None] = numba.njit((types.none,))(lambda _: None)
-    return refuse
-
-
-def _example(kind: types.Type) -> object:
-    """Return an empty value of a type of ``signature_of``."""
-    if isinstance(kind, (types.NamedTuple, types.NamedUniTuple)):
-        return kind.instance_class(*map(_example, kind.types))
-    if isinstance(kind, types.Array):
-        array = np.empty((0,) * kind.ndim, str(kind.dtype).replace('boolean', 'bool'))
-        array.flags.writeable = kind.mutable
-        return array
-    return {types.float64: 0.0, types.int64: 0, types.boolean: False}[kind]
+    Numba's own way, ``compile``, first makes ready to compile: that takes memory and half a second.
+    """
+    target = function.targetctx  # type: ignore[attr-defined]
+    rtsys.initialize(target)
+    loaded = function._cache._load_overload(signature, target)  # type: ignore[attr-defined]
+    if loaded is not None:
+        function.add_overload(loaded)  # type: ignore[attr-defined]
+    return loaded is not None
 
 
 def cache_folders() -> list[Path]:

@@ -1,9 +1,13 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The pure pipeline: frames in, bodies out."""
 
+import subprocess
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -280,3 +284,30 @@ def test_people_and_their_ids_survive_a_better_calibration():
     assert before.num_views.max() == 3 and after.num_views.max() == 4
     assert not set(ids[-1].body_ids) & set(before.body_ids)
     assert detector.closed
+
+
+# Compiled functions look up a conversion of types at the first call with them. How often they do in the first sets.
+FIRST_SETS = '''
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from geo_pose_ros.pipeline import PosePipeline
+from test.scenes import keypoints, person, ring_rig
+
+found, search = [], Dispatcher._search_new_conversions
+Dispatcher._search_new_conversions = lambda self, *a, **k: found.append(self.__name__) or search(self, *a, **k)
+rig = ring_rig(4)
+with PosePipeline(rig) as pipeline:
+    before = len(found)
+    for i in range(5):
+        pipeline.fuse(i * 50_000_000, keypoints(rig, np.stack([person(1), person(2) + 1.0]), i * 50_000_000))
+print(before > 0, found[before:])
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason='nothing is compiled')
+def test_the_first_sets_find_all_types_known():
+    done = subprocess.run(
+        [sys.executable, '-c', FIRST_SETS], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    assert done.stdout == 'True []\n'

@@ -230,9 +230,10 @@ def _rehearse(config: PipelineConfig, lifter: PoseLifter | None) -> None:
     _rehearsed.add(case)
     K, up = np.array([[500.0, 0.0, 320.0], [0.0, 500.0, 240.0], [0.0, 0.0, 1.0]]), np.array((0.0, 0.0, 1.0))
     intrinsics = Intrinsics(K, np.zeros(5), 'plumb_bob', 640, 480)
-    places = 4.0 * np.array(((1.0, 0.0, 0.2), (0.0, 1.0, 0.2), (-1.0, 0.3, 0.2), (0.2, -1.0, 0.2)))
+    positions_m = 4.0 * np.array(((1.0, 0.0, 0.2), (0.0, 1.0, 0.2), (-1.0, 0.3, 0.2), (0.2, -1.0, 0.2)))
     cameras = tuple(
-        Camera(f'camera{c}', 'camera', intrinsics, look_at(place, np.zeros(3), up)) for c, place in enumerate(places)
+        Camera(f'camera{c}', 'camera', intrinsics, look_at(position_m, np.zeros(3), up))
+        for c, position_m in enumerate(positions_m)
     )
     scene = Scene(CameraRig(cameras), config, lifter)
     joints, mirror = len(scene.skeleton), np.array(mirror_of(scene.skeleton))

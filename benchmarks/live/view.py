@@ -17,13 +17,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +33,7 @@ import numpy as np
 import psutil
 
 from benchmarks.harness import ROOT, answers, free_port, parser_of, write_json
+from benchmarks.live.node import Cameras, cpu_s, node_of, running, start, watch
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.messages.factory import Message
@@ -109,17 +107,6 @@ def write_large(path: Path, folder: Path) -> int:
                 number += 1
             writer.write_raw(message.topic, message.message_type, message.raw, message.time_ns)
     return sum(file.stat().st_size for file in path.iterdir())
-
-
-@contextmanager
-def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process until the block ends."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
 
 
 def measure_opening(folder: Path) -> dict[str, object]:
@@ -226,83 +213,30 @@ def report_of(bag: Path, page: Path) -> dict[str, object]:
     }
 
 
-def cpu_s(pid: int) -> float:
-    """Return the processor time a process has used; 0 once it has ended."""
-    try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system)
-
-
 def measure_live(folder: Path) -> dict[str, object]:
     """Return a node's share of a core, sets per second and sets lost, alone and with a live view, in turns."""
-    os.environ['ROS_DOMAIN_ID'] = str(random.SystemRandom().randrange(1, 100))
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    import rclpy
-    from sensor_msgs.msg import PointCloud2
-
-    from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
-    from geo_pose_ros.messages.stamps import stamp_of as stamp_of_message
-    from geo_pose_ros.ros.io.message_factory import RclpyFactory
-    from geo_pose_ros.ros.io.qos import profile
-
     rig, path = ring_rig(4), folder / 'rig.yaml'
     path.write_text(dump_rig(rig))
-    rclpy.init()
-    node, make = rclpy.create_node('cameras'), RclpyFactory()
-    publishers = {name: node.create_publisher(PointCloud2, f'{name}/keypoints', profile(2)) for name in rig.names}
-    stop = threading.Event()
-    sent: list[int] = []
-    received: set[int] = set()
-
-    def send() -> None:
-        began_s = time.time()
-        while not stop.wait(1.0 / LIVE_HZ):
-            stamp_ns = time.time_ns()
-            for name, publisher in publishers.items():
-                seen = seen_by(rig, name, pose(time.time() - began_s), stamp_ns)
-                publisher.publish(keypoints_to_cloud(make, seen, rig[name].frame_id))
-            sent.append(stamp_ns)
-
-    counter = rclpy.create_node('counter')
-    counter.create_subscription(
-        PointCloud2, '/pose_node/bodies', lambda bodies: received.add(stamp_of_message(bodies)), 20)
-    threading.Thread(target=lambda: rclpy.spin(counter), daemon=True).start()
-    threading.Thread(target=send, daemon=True).start()
+    sets = [
+        (0, {name: seen_by(rig, name, pose(i / LIVE_HZ), 0) for name in rig.names}) for i in range(round(10 * LIVE_HZ))
+    ]
     alone, viewed = [], []
-    with running([*GEO_POSE, 'node', '--ros-args', '-p', f'rig:={path}', '-p', 'transport:=keypoints']) as pose_node:
-        while len(received) < 5:
-            time.sleep(0.1)
+    with Cameras(rig, sets, LIVE_HZ) as cameras, node_of(ROOT, path, '') as pid:
+        start(pid, cameras)
         for _ in range(LIVE_ROUNDS):
-            alone.append(over(pose_node.pid, sent, received))
+            alone.append(watch(pid, cameras, LIVE_S))
             with viewing(['--live', '--rig', str(path)]) as (_, port, _), browsing() as page:
                 if page is not None:
                     page.goto(f'http://127.0.0.1:{port}')
                 time.sleep(3.0)
-                viewed.append(over(pose_node.pid, sent, received))
-    stop.set()
-    numbers = ('cpu_percent', 'sets_per_s', 'sets_lost')
+                viewed.append(watch(pid, cameras, LIVE_S))
     result: dict[str, object] = {
-        f'{name}_{number}': list(values) for name, rounds in (('alone', alone), ('viewed', viewed))
-        for number, values in zip(numbers, zip(*rounds, strict=True), strict=True)
+        f'{name}_{number}': [round(one[number], 2) for one in rounds]
+        for name, rounds in (('alone', alone), ('viewed', viewed))
+        for number in ('cpu_percent', 'sets_per_s', 'sets_lost')
     }
-    more = np.median([cpu for cpu, _, _ in viewed]) - np.median([cpu for cpu, _, _ in alone])
+    more = np.median([one['cpu_percent'] for one in viewed]) - np.median([one['cpu_percent'] for one in alone])
     return result | {'cpu_percent_more': round(float(more), 1)}
-
-
-def over(pid: int, sent: list[int], received: set[int]) -> tuple[float, float, int]:
-    """Return a process' percent of a core, the sets sent per second and those without bodies, over LIVE_S seconds."""
-    began_s, began_cpu_s, first = time.monotonic(), cpu_s(pid), len(sent)
-    time.sleep(LIVE_S)
-    elapsed_s, last = time.monotonic() - began_s, len(sent)
-    share = (cpu_s(pid) - began_cpu_s) / elapsed_s
-    # What was sent last is still on its way.
-    time.sleep(1.0)
-    # A set's stamp is within its views'.
-    came = np.sort(np.array(list(received)))
-    lost = sum(not np.abs(came - stamp).min(initial=2**62) < 0.3e9 / LIVE_HZ for stamp in sent[first:last])
-    return round(100.0 * share, 1), round((last - first) / elapsed_s, 2), lost
 
 
 PARTS = {'open': measure_opening, 'report': measure_report, 'live': measure_live, 'large': measure_large}

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def refuse_other_folder(path: Path, mark: str, *, overwrite: bool) -> None:
     if path.exists() and not (path / mark).is_file():
         raise GeoPoseError(f"'{path}' holds something else; choose a folder of its own, which need not exist.")
     refuse_existing(path, overwrite=overwrite)
+
+
+@contextmanager
+def needing(package: str, what: str, kind: type[GeoPoseError] = ConfigError) -> Iterator[None]:
+    """Raise an error of ``kind`` with how to get ``package``, which ``what`` needs, where the imports inside fail."""
+    try:
+        yield
+    except ImportError as error:
+        raise kind(
+            f"{what} needs the Python package '{package}' ({error}). Install it: python3 -m pip install {package}"
+        ) from error
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

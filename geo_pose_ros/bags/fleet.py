@@ -27,7 +27,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from ..errors import BagError, ConfigError, GeoPoseError
+from ..errors import BagError, ConfigError, GeoPoseError, needing
 from ..rigs.rig_file import dump_rig
 from ..types import CameraRig
 from .process import ProcessConfig, process_bag
@@ -232,13 +232,9 @@ def _leave_with_parent() -> None:
 
 
 def _on_cluster(jobs: Sequence[FleetJob], scheduler: str) -> Iterator[Outcome]:
-    try:
+    with needing('distributed', '--scheduler'):
         from distributed import Client
         from distributed import as_completed as as_completed_on_cluster
-    except ImportError as error:
-        raise ConfigError(
-            "Dask is missing, which --scheduler asks for: python3 -m pip install distributed."
-        ) from error
     try:
         client = Client(scheduler, timeout='10s')
     except OSError as error:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import FloatArray
-from ..errors import ConfigError
+from ..errors import needing
 from ..geometry.rigid import to_quaternion
 from .hierarchy import Hierarchy, fit_hierarchy
 from .markers import people_of
@@ -31,10 +31,8 @@ def write_glb(bodies: BodySequence, out: Path) -> list[Path]:
     Raises:
         ConfigError: if pygltflib is missing.
     """
-    try:
+    with needing('pygltflib', 'GLB'):
         import pygltflib
-    except ImportError as error:
-        raise ConfigError('GLB is written by pygltflib, which is missing: pip install pygltflib.') from error
     gltf = pygltflib.GLTF2(
         asset=pygltflib.Asset(version='2.0', generator='geo_pose_ros'), scene=0, scenes=[pygltflib.Scene(nodes=[])],
         animations=[pygltflib.Animation(name='motion')],

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import FloatArray
-from ..errors import ConfigError
+from ..errors import needing
 from ..skeleton import Skeleton
 from .sequence import BodySequence
 
@@ -69,10 +69,8 @@ def write_c3d(bodies: BodySequence, out: Path) -> list[Path]:
     Raises:
         ConfigError: if ezc3d is missing.
     """
-    try:
+    with needing('ezc3d', 'C3D'):
         import ezc3d
-    except ImportError as error:
-        raise ConfigError('C3D is written by ezc3d, which is missing: pip install ezc3d.') from error
     names, files = marker_names(bodies.skeleton), []
     for path, rate_hz, first, xyz in people_of(bodies.turned('z'), out, '.c3d'):
         c3d = ezc3d.c3d()

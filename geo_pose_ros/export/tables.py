@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import FloatArray
-from ..errors import ConfigError
+from ..errors import needing
 from ..messages.clouds.bodies import sigma_m
 from .sequence import BodySequence
 
@@ -69,11 +69,9 @@ def write_parquet(bodies: BodySequence, out: Path) -> list[Path]:
     Raises:
         ConfigError: if pyarrow is missing.
     """
-    try:
+    with needing('pyarrow', 'Parquet'):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError('Parquet is written by pyarrow, which is missing: pip install pyarrow.') from error
     files = []
     for path, columns in _tables(bodies, out, '.parquet'):
         table = pyarrow.table(columns).replace_schema_metadata({'frame_id': bodies.frame_id,
@@ -98,15 +96,21 @@ def _texts(column: Column) -> list[str]:
 
 
 def to_pandas(bodies: BodySequence) -> pandas.DataFrame:
-    """Return the table of ``joint_columns`` as a DataFrame."""
-    import pandas as pd
+    """Return the table of ``joint_columns`` as a DataFrame; raise ConfigError if pandas is missing."""
+    with needing('pandas', 'to_pandas'):
+        import pandas as pd
 
     return pd.DataFrame(joint_columns(bodies))
 
 
 def to_xarray(bodies: BodySequence) -> xarray.Dataset:
-    """Return a Dataset: position, covariance, confidence, views and angles over time, person, joint, axis."""
-    import xarray as xr
+    """Return a Dataset: position, covariance, confidence, views and angles over time, person, joint, axis.
+
+    Raises:
+        ConfigError: if xarray is missing.
+    """
+    with needing('xarray', 'to_xarray'):
+        import xarray as xr
 
     joint = ('time', 'person', 'joint')
     data: dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]] = {

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import BackendError
+from ..errors import BackendError, needing
 from .base import InferenceBackend, Tensor, Tensors, TensorSpec
 from .settings import EngineConfig
 
@@ -44,12 +44,8 @@ class OnnxRuntimeBackend(InferenceBackend):
         Raises:
             BackendError: if ONNX Runtime is missing, cannot read the model, or would run it on another device.
         """
-        try:
+        with needing('onnxruntime', "Engine 'onnxruntime'", BackendError):
             import onnxruntime
-        except ImportError as error:
-            raise BackendError(
-                f"Engine 'onnxruntime' cannot be imported ({error}). Install it: pip install onnxruntime."
-            ) from error
         provider = _PROVIDERS[config.device]
         available = onnxruntime.get_available_providers()
         if provider not in available:

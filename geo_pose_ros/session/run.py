@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from ..bags.import_videos import import_videos
 from ..bags.process import ProcessConfig, process_bag
 from ..calibration.task import CalibrateTask, ScaleSource
 from ..detection.models.profiles import choose_profile
-from ..errors import BagError, ConfigError, GeoPoseError
-from ..rigs.files import read_calibration
+from ..errors import BagError, CalibrationError, ConfigError, GeoPoseError
+from ..rigs.files import read_calibration, read_calibration_file
 from ..settings import build
 from ..types import CameraRig
 from ..view.report import write_report
@@ -28,6 +29,7 @@ from .folder import EXPORT, IMAGES, PROCESSED, REPORT, export_session, load
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.webm')
 CONFIG = 'geo_pose.yaml'
 _DONE = 'session.json'
+_CALIBRATION_SUFFIXES = ('.toml', '.yaml', '.yml', '.json', '.txt', '.xcp', '.xml')
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def run_task(task: RunTask, show: Callable[[str], object] = lambda text: None) -
         GeoPoseError: for what cannot be read, calibrated, detected or written.
     """
     out, config = task.out, task.config
+    if task.calibration is None and not task.from_scratch:
+        raise ConfigError('There is no calibration: give one with --calibration, or --from-scratch with --stature.')
     out.mkdir(parents=True, exist_ok=True)
     (out / _DONE).unlink(missing_ok=True)
     images, processed = out / IMAGES, out / PROCESSED
@@ -120,8 +124,6 @@ def run_task(task: RunTask, show: Callable[[str], object] = lambda text: None) -
 
 
 def _calibrated(task: RunTask, images: Path) -> CameraRig:
-    if not task.from_scratch:
-        raise ConfigError('There is no calibration: give one with --calibration, or --from-scratch with --stature.')
     scale = None if task.stature_m is None else ScaleSource(stature_m=task.stature_m)
     detector = task.config.pipeline.detector
     bag = CalibrationBag(images, focal_guess=1.0, detector=detector)
@@ -135,11 +137,11 @@ def find_task(inputs: Sequence[Path], out: Path | None, **given: object) -> RunT
     """Return the task of videos, or of a folder with videos.
 
     A `geo_pose.yaml` beside the videos may name `calibration`, `from_scratch`, `stature_m`, `formats` and `settings`;
-    what is ``given`` and not None goes before. A calibration is also found if one file of the folder is one.
+    what is ``given`` and not None goes before. Without ``from_scratch``, the one calibration beside the videos is used.
 
     Raises:
         BagError: if there is no video.
-        ConfigError: for an unknown key of geo_pose.yaml.
+        ConfigError: for an unknown key of geo_pose.yaml, or where several files beside the videos are calibrations.
     """
     missing = [str(path) for path in inputs if not path.exists()]
     if missing:
@@ -156,9 +158,25 @@ def find_task(inputs: Sequence[Path], out: Path | None, **given: object) -> RunT
         path = Path(str(calibration))
         stated['calibration'] = path if path.is_absolute() or given.get('calibration') else (
             folder / path)
+    elif not stated.get('from_scratch'):
+        stated['calibration'] = _calibration_in(folder)
     if formats is not None:
         stated['formats'] = tuple(formats.split(',') if isinstance(formats, str) else formats)  # type: ignore[arg-type]
     return RunTask(tuple(videos), out or folder / 'session', **stated)  # type: ignore[arg-type]
+
+
+def _calibration_in(folder: Path) -> Path | None:
+    """Return the file of a folder that is a calibration, None if there is none."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in _CALIBRATION_SUFFIXES and path.name != CONFIG:
+            with suppress(CalibrationError):
+                read_calibration_file(path)
+                found.append(path)
+    if len(found) > 1:
+        names = ', '.join(path.name for path in found)
+        raise ConfigError(f"'{folder}' has several calibrations: {names}. Name one with --calibration.")
+    return found[0] if found else None
 
 
 def _stated(path: Path) -> dict[str, object]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
+from ..errors import ConfigError, needing
 
 if TYPE_CHECKING:
     from viser import (
@@ -98,12 +98,8 @@ class SceneServer:
     def __init__(self, host: str, port: int, *, exact_port: bool) -> None:
         """Serve, as ``Stage`` says."""
         _check_port(host, port if exact_port else 0)
-        try:
+        with needing('viser', 'The viewer'):
             import viser
-        except ImportError as error:
-            raise ConfigError(
-                f'The viewer needs the Python package viser ({error}). Install it: python3 -m pip install viser'
-            ) from error
         # It prints a banner of its own, and logs every browser that comes and goes.
         logging.getLogger('websockets.server').setLevel(logging.ERROR)
         self._folder = tempfile.TemporaryDirectory(prefix='geo_pose_view_')

@@ -2,6 +2,7 @@
 """From videos to files: what is stated where, what is done twice, what cannot be done. The demo's footage is slow."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,16 @@ def test_missing_files_and_folders_without_videos_are_named(tmp_path):
         find_task([tmp_path], None)
 
 
-def test_without_a_calibration_the_people_must_be_asked_for(tmp_path):
+def test_the_calibration_beside_the_videos_is_used_and_without_one_the_people_must_be_asked_for(tmp_path):
     folder = write_two_videos(tmp_path, 'rig.yaml')
+    assert find_task([folder], None).calibration == folder / 'rig.yaml'
+    (folder / 'notes.txt').write_text('a notebook')
+    shutil.copy(folder / 'rig.yaml', folder / 'older.yaml')
+    with pytest.raises(ConfigError, match=r'has several calibrations: older\.yaml, rig\.yaml\. Name one'):
+        find_task([folder], None)
+    assert find_task([folder], None, from_scratch=True).calibration is None
+    (folder / 'older.yaml').unlink()
+    (folder / 'rig.yaml').unlink()
     with pytest.raises(ConfigError, match='There is no calibration: give one with --calibration, or --from-scratch'):
         run_task(find_task([folder], tmp_path / 'out'))
     assert 'There is no calibration' in find_task([folder], tmp_path / 'out').run().error
@@ -62,7 +71,7 @@ def test_one_command_makes_a_session_and_does_not_make_it_twice(tmp_path, capsys
     assert (folder / 'session' / 'report.html').is_file()
     monkeypatch.setattr('geo_pose_ros.commands.session.run.run_task', lambda *_: pytest.fail('made again'))
     assert main(words) == 0
-    assert find_task([folder], None, calibration=folder / 'rig.yaml').done() is None
+    assert find_task([folder], None, formats=['bvh']).done() is None
     (folder / 'session' / 'session.json').write_text('{}')
     with pytest.raises(pytest.fail.Exception):
         main(words)

@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from geo_pose_ros.arrays import FloatArray
-from geo_pose_ros.errors import GeoPoseError
+from geo_pose_ros.errors import GeoPoseError, needing
 from geo_pose_ros.rigs.rig_file import dump_rig, parse_rig
 from geo_pose_ros.settings import setting
 from geo_pose_ros.skeleton import BODY17
@@ -206,9 +206,7 @@ def _sha256(text: bytes) -> bytes:
 
 
 def _arrow() -> tuple[ModuleType, ModuleType]:
-    try:
+    with needing('pyarrow', 'A store', StoreError):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise StoreError('A store is read and written by pyarrow, which is missing: pip install pyarrow.') from error
     return pyarrow, pyarrow.parquet

@@ -148,6 +148,11 @@ def _tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder))
 
 
+def losses_of_run(folder: Path) -> list[dict[str, float]]:
+    """Return the losses of a run, epoch by epoch, each with its 'step'."""
+    return [json.loads(line) for line in (folder / METRICS).read_text(encoding='utf-8').splitlines()]
+
+
 def load_run(folder: Path) -> tuple[Recipe, Lifter, RunData]:
     """Return recipe, lifter (in evaluation mode) and data description of a finished or running run.
 

@@ -46,9 +46,9 @@ def style_of(index: int) -> tuple[str, str]:
 
 def lines(
     series: Mapping[str, Series], *, unit: str, duration_s: float, height: float = 2.4, top: float | None = None,
-    shaded: Spans = (),
+    shaded: Spans = (), x_label: str = '',
 ) -> Chart:
-    """Return values over time, one line per name.
+    """Return values over time, or over what ``x_label`` names, one line per name.
 
     Args:
         series: by name.
@@ -57,8 +57,9 @@ def lines(
         height: of the chart, a tenth of the width is 1.
         top: highest value shown; None for what fits nearly all of them.
         shaded: stretches of time (begin, end) s to mark.
+        x_label: what is counted instead of seconds; '' for time.
     """
-    with _time_axes(height, duration_s) as (axes, chart):
+    with _time_axes(height, duration_s, x_label) as (axes, chart):
         for begin, end in shaded:
             axes.axvspan(begin, end, color='#d1495b', alpha=0.13, linewidth=0)
         known = [np.zeros(0)]
@@ -70,7 +71,7 @@ def lines(
             known.append(one.value[np.isfinite(one.value)])
         values = np.concatenate(known)
         highest = float(np.percentile(values, 99) * 1.25) if len(values) else 1.0
-        axes.set_ylim(0.0, top if top is not None else max(highest, 1e-3))
+        axes.set_ylim(min(0.0, float(values.min(initial=0.0))), top if top is not None else max(highest, 1e-3))
         axes.set_ylabel(unit)
     if len(series) > 1:
         chart.legend = tuple((name, style_of(index)[0], 1.0) for index, name in enumerate(series))
@@ -132,15 +133,18 @@ def arrows(field: ResidualField, width: int, height: int, *, darkest_px: float) 
 
 
 @contextmanager
-def _time_axes(height: float, duration_s: float) -> Iterator[tuple[Axes, Chart]]:
+def _time_axes(height: float, duration_s: float, x_label: str = '') -> Iterator[tuple[Axes, Chart]]:
     """Yield axes over the time of a recording, as ``_figure`` does."""
     from matplotlib.ticker import MaxNLocator
 
     with _figure(height) as (axes, chart):
         axes.set_xlim(0.0, max(duration_s, 1e-3))
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 5, 6, 10]))
-        short = duration_s <= _SHORT_S
-        axes.xaxis.set_major_formatter(lambda value, _: f'{value:g} s' if short else clock(value))
+        if x_label:
+            axes.set_xlabel(x_label)
+        else:
+            short = duration_s <= _SHORT_S
+            axes.xaxis.set_major_formatter(lambda value, _: f'{value:g} s' if short else clock(value))
         yield axes, chart
 
 

@@ -21,6 +21,7 @@ from ..data.store.shards import read_recording
 from ..evaluation.predictor import Predictor, SigmaScale, lifter_inputs
 from ..export import Origin, export
 from ..feed import Feed
+from ..fit import losses_of_run
 from ..retraining.check import check, held_out_sigma_factor, objections, require_better
 from ..retraining.hold_out import HoldOut, all_held_out
 from ..retraining.rehearsal import rehearsal_bank, rehearsal_people
@@ -130,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     written = not against or arguments.force
     done = Retraining(
-        source, arguments.out, hold_outs, before.known(), after.known(), CHECKED, against, written, how
+        source, arguments.out, hold_outs, before, after, CHECKED, against, written, how, losses_of_run(folder / 'run')
     )
     print(f"report: '{write_report(folder, done, poses_png(hold_outs[0], old, new), _CAPTION)}'")
     require_better(done.out, against, written)

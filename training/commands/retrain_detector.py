@@ -59,7 +59,13 @@ def run_detector(arguments: argparse.Namespace) -> int:
     before = check_detector(untaught, kept, others)
     print(f'before  {before}')
     shown = Crops.concatenate(train)
-    teach(network, shown, targets_of(untaught, shown), settings, arguments.seed, _say)
+    losses: list[dict[str, float]] = []
+
+    def say(step: int, found: dict[str, float]) -> None:
+        losses.append({'step': step, **found})
+        print(f'step {step:>5}: ' + ', '.join(f'{name} {value:.3f}' for name, value in found.items()), flush=True)
+
+    teach(network, shown, targets_of(untaught, shown), settings, arguments.seed, say)
     after = check_detector(network, kept, others)
     print(f'after   {after}')
     against = detector_objections(before, after)
@@ -69,7 +75,7 @@ def run_detector(arguments: argparse.Namespace) -> int:
     }
     written = not against or arguments.force
     done = Retraining(
-        source, arguments.out, hold_outs, before.known(), after.known(), CHECKED, against, written, how
+        source, arguments.out, hold_outs, before, after, CHECKED, against, written, how, losses
     )
     folder = arguments.report or arguments.out.with_name(f'{arguments.out.stem}_report')
     print(f"report: '{write_report(folder, done, comparison_png(kept, (untaught, network)), _CAPTION)}'")
@@ -78,10 +84,6 @@ def run_detector(arguments: argparse.Namespace) -> int:
     _write_card(done, source)
     print(f"'{arguments.out}' and its card; use it: pipeline.detector.model: {arguments.out}")
     return 0
-
-
-def _say(step: int, losses: dict[str, float]) -> None:
-    print(f'step {step:>5}: ' + ', '.join(f'{name} {value:.3f}' for name, value in losses.items()), flush=True)
 
 
 def _whole_bag(path: str, settings: TeachSettings, seed: int, kind: str) -> Crops:
@@ -107,7 +109,8 @@ def _write_card(done: Retraining, source: Path) -> None:
         'name': done.out.stem, 'sha256': sha256(done.out), 'source': f'{card.get("name", source.stem)}, fine-tuned',
         'source_sha256': sha256(source), 'conversion': 'geo_pose retrain --detector',
         'training': dict(done.settings), 'metrics': {
-            'kept_aside': [held.camera for held in done.hold_outs], 'before': done.before, 'after': done.after,
+            'kept_aside': [held.camera for held in done.hold_outs],
+            'before': done.before.known(), 'after': done.after.known(),
         },
     }
     card.pop('largest_difference_to_tflite', None)

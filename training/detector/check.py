@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.skeleton import BLAZEPOSE33
 
+from ..retraining.check import Numbers
 from .crops import LANDMARKS, Crops
 from .network import OnnxNetwork
 from .teach import exchanged_limbs, predict
@@ -31,7 +32,7 @@ _GREY, _RED, _GREEN = (190, 190, 190), (40, 40, 220), (60, 180, 60)
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorCheck:
+class DetectorCheck(Numbers):
     """How a keypoint network does on held-out images, compared with the bodies that the other cameras give.
 
     Attributes:
@@ -39,6 +40,7 @@ class DetectorCheck:
         mean_px, median_px: distance of limb joints, raw px of the cameras.
         exchanged: arms and legs whose sides are exchanged.
         elsewhere_mean_px, elsewhere_exchanged: the same of other footage; NaN without.
+        joints: mean distance of each limb joint, px, by its name.
     """
 
     crops: int
@@ -47,10 +49,7 @@ class DetectorCheck:
     exchanged: int
     elsewhere_mean_px: float = math.nan
     elsewhere_exchanged: float = math.nan
-
-    def known(self) -> dict[str, float]:
-        """Return the numbers that were measured, by name."""
-        return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
+    joints: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         elsewhere = '' if math.isnan(self.elsewhere_mean_px) else (
@@ -64,16 +63,22 @@ class DetectorCheck:
 
 def check_detector(network: OnnxNetwork, held_out: Crops, elsewhere: Crops | None = None) -> DetectorCheck:
     """Return how ``network`` does on the crops that were held out, and on those of other footage."""
-    mean, median, exchanged = _errors(network, held_out)
-    others = _errors(network, elsewhere)[::2] if elsewhere is not None else (math.nan, math.nan)
-    return DetectorCheck(len(held_out), mean, median, exchanged, *others)
+    apart, exchanged = _errors(network, held_out)
+    others, others_exchanged = _errors(network, elsewhere) if elsewhere is not None else (np.full(1, np.nan), math.nan)
+    # A joint that nobody saw has no mean.
+    each = {BLAZEPOSE33.joint_names[landmark]: float(np.nanmean(column))
+            for landmark, column in zip(LANDMARKS, apart.T, strict=True) if np.isfinite(column).any()}
+    return DetectorCheck(
+        len(held_out), float(np.nanmean(apart)), float(np.nanmedian(apart)), int(exchanged),
+        float(np.mean(others[np.isfinite(others)])) if elsewhere is not None else math.nan, others_exchanged, each,
+    )
 
 
-def _errors(network: OnnxNetwork, crops: Crops) -> tuple[float, float, int]:
+def _errors(network: OnnxNetwork, crops: Crops) -> tuple[FloatArray, float]:
+    """Return the distances (N, J), raw px, of limb joints, NaN where unlabelled, and how many limbs are exchanged."""
     found = predict(network, crops)
     apart = np.linalg.norm(found[:, LANDMARKS] - crops.xy, axis=-1) * crops.px[:, None]
-    exchanged = sum(int(of_limb.sum()) for _, of_limb in exchanged_limbs(found, crops.xy))
-    return float(np.nanmean(apart)), float(np.nanmedian(apart)), exchanged
+    return apart, float(sum(int(of_limb.sum()) for _, of_limb in exchanged_limbs(found, crops.xy)))
 
 
 def detector_objections(before: DetectorCheck, after: DetectorCheck) -> list[str]:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from geo_pose_ros.arrays import BoolArray, FloatArray
 from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.geometry.rigid import invert, transform_points
+from geo_pose_ros.skeleton import BODY17
 
 from ..data.recording import PersonRecording
 from ..evaluation.calibration import INSIDE, SURE, sigma_factor
@@ -30,8 +31,19 @@ class RetrainError(GeoPoseError):
     """The new model is not better than the old."""
 
 
+class Numbers:
+    """What a check measured: a base for dataclasses of numbers."""
+
+    __slots__ = ()
+
+    def known(self) -> dict[str, float]:
+        """Return the numbers that were measured, by name; JSON knows no NaN."""
+        values = ((one.name, getattr(self, one.name)) for one in fields(self))  # type: ignore[arg-type]
+        return {name: value for name, value in values if isinstance(value, (int, float)) and math.isfinite(value)}
+
+
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(Numbers):
     """How a lifter does on what was held out.
 
     Attributes:
@@ -40,6 +52,7 @@ class Check:
         reprojection_px: median distance of the lifted joints, in the other cameras, from what these saw.
         inside_percent: joints within 2.8 sigma; 95 for a Gaussian.
         elsewhere_mm: MPJPE of other people, replayed or synthetic, with truth; NaN without.
+        joints: mean error of each joint, mm, by its name.
     """
 
     poses: int
@@ -48,10 +61,7 @@ class Check:
     reprojection_px: float
     inside_percent: float
     elsewhere_mm: float = float('nan')
-
-    def known(self) -> dict[str, float]:
-        """Return the numbers that were measured, by name; JSON knows no NaN."""
-        return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
+    joints: Mapping[str, float] = field(default_factory=dict)
 
 
 def check(
@@ -78,6 +88,7 @@ def check(
         float(np.median(np.concatenate([views.residuals_px for views in compared]))),
         float(100.0 * (inside <= INSIDE).mean()) if len(inside) else float('nan'),
         evaluate(predictor, elsewhere, cross_views=False)['mpjpe_mm'] if elsewhere else float('nan'),
+        dict(zip(BODY17.joint_names, mpjpe.mean(0).tolist(), strict=True)),
     )
 
 

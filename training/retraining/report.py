@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.evaluation.report import Series
 from geo_pose_ros.findings import Finding, Severity
 from geo_pose_ros.page import render
 from geo_pose_ros.skeleton import BODY17
+from geo_pose_ros.view.charts import Chart, lines
 
+from ..detector.check import DetectorCheck
 from ..evaluation.predictor import Predictor, lift_recording
+from .check import Check
 from .hold_out import HoldOut
 
 _FRAMES_SHOWN = 3
@@ -38,22 +42,30 @@ class Retraining:
     Attributes:
         source, out: the old model and where the new one goes.
         hold_outs: what was trained on and held out.
-        before, after: the checks, as far as measured, by name.
+        before, after: the checks.
         checked: what the numbers of a check are called.
         objections: why the new model was not written; empty if it is better.
         written: whether it was written.
         settings: how it was trained.
+        losses: of the training, each with its step, by name.
     """
 
     source: Path
     out: Path
     hold_outs: Sequence[HoldOut]
-    before: Mapping[str, float]
-    after: Mapping[str, float]
+    before: Check | DetectorCheck
+    after: Check | DetectorCheck
     checked: Mapping[str, str]
     objections: Sequence[str]
     written: bool
     settings: Mapping[str, object]
+    losses: Sequence[Mapping[str, float]] = ()
+
+    def numbers(self) -> list[tuple[str, float, float]]:
+        """Return what was measured before and after: what it is called, and both numbers."""
+        before, after = self.before.known(), self.after.known()
+        return [(label, before[name], after[name]) for name, label in self.checked.items()
+                if name in before and name in after]
 
 
 def write_report(folder: Path, done: Retraining, image: bytes, caption: str) -> Path:
@@ -67,7 +79,8 @@ def write_report(folder: Path, done: Retraining, image: bytes, caption: str) -> 
     """
     folder.mkdir(parents=True, exist_ok=True)
     # JSON knows no NaN.
-    before, after = ({**dict.fromkeys(done.checked), **known} for known in (done.before, done.after))
+    before, after = ({**dict.fromkeys(done.checked), **one.known(), 'joints': one.joints}
+                     for one in (done.before, done.after))
     numbers = {
         'source': str(done.source), 'out': str(done.out), 'written': done.written, 'objections': list(done.objections),
         'before': before, 'after': after, 'settings': done.settings,
@@ -94,26 +107,35 @@ def _page(done: Retraining, image: bytes, caption: str) -> str:
         what = 'Written all the same' if done.written else 'Not written'
         severity = Severity.WARNING if done.written else Severity.ERROR
         found = Finding(severity, f'{what}: {"; ".join(done.objections)}.')
-    rows = []
-    for name, label in done.checked.items():
-        if name in done.before and name in done.after:
-            old, new = done.before[name], done.after[name]
-            ratio = new / old if old else float('nan')
-            rows.append((label, f'{old:.1f}', f'{new:.1f}', f'{ratio:.2f}'))
+    joints = [(name.replace('_', ' '), old, done.after.joints[name])
+              for name, old in done.before.joints.items() if name in done.after.joints]
     recorded = [
         (held.whole.name, ', '.join(held.trained_on), str(len(held.training)), held.camera or 'no camera',
          str(len(held.whole.xy[held.test]))) for held in done.hold_outs
     ]
     return render(
         'retraining.html.j2', title=f'Retraining of {done.source.name}', lead=str(done.out), made_by='geo_pose retrain',
-        found=[found], rows=rows, recordings=recorded, poses=image,
-        caption=caption, settings=json.dumps(done.settings, indent=1, default=str),
+        found=[found], rows=done.numbers(), joints=joints, unit='mm' if isinstance(done.before, Check) else 'px',
+        recordings=recorded, poses=image, caption=caption, curves=_curves(done.losses),
+        settings=json.dumps(done.settings, indent=1, default=str),
     )
+
+
+def _curves(losses: Sequence[Mapping[str, float]]) -> list[tuple[str, Chart]]:
+    """Return name and chart of each loss over the steps; the total first."""
+    if not losses:
+        return []
+    steps = np.array([row['step'] for row in losses])
+    names = sorted((name for name in losses[0] if name not in ('step', 'poses_per_s')), key='total'.__ne__)
+    return [
+        (name, lines({name: Series(steps, np.array([row.get(name, np.nan) for row in losses]))}, unit='',
+                     duration_s=float(steps[-1]), x_label='step')) for name in names
+    ]
 
 
 def _little_compared(done: Retraining) -> Finding | None:
     """Return a warning if too little was compared to say that the new model is better; None if it was enough."""
-    people, poses = len(done.hold_outs), done.after.get('poses', np.inf)
+    people, poses = len(done.hold_outs), done.after.known().get('poses', np.inf)
     reasons = [f'only {poses:.0f} poses'] if poses < _ENOUGH_POSES else []
     reasons += ['one recorded person'] if people == 1 else []
     if not reasons:

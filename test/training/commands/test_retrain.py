@@ -13,6 +13,7 @@ import pytest
 from geo_pose_training.cli import main
 from geo_pose_training.data.bag import load_people
 from geo_pose_training.evaluation.predictor import Predictor
+from geo_pose_training.fit import losses_of_run
 from geo_pose_training.retraining.check import RetrainError, check
 from geo_pose_training.retraining.hold_out import hold_out
 from geo_pose_training.trainer import Trainer
@@ -63,7 +64,12 @@ def test_retrain_writes_a_model_that_is_better_and_says_so(
     page = (report / 'index.html').read_text()
     assert 'The new model is better on what was kept aside, but little was compared: ' in page
     assert 'src="data:image/png;base64,' in page
-    assert '://' not in page
+    assert '<h2>Each joint</h2>' in page and '<td>left wrist</td>' in page and '<h3>Sum of all losses</h3>' in page
+    joints = [written[when]['joints'] for when in ('before', 'after')]
+    assert sum(joints[1].values()) / 17 == pytest.approx(written['after']['mpjpe_mm'])
+    assert joints[0]['pelvis'] == joints[1]['pelvis'] == 0.0
+    # Two epochs of ten steps.
+    assert [row['step'] for row in losses_of_run(report / 'run')] == [10, 20]
     # What the card says of the model that was written is what that model does.
     (whole,) = load_people(bag)
     again = check(Predictor.load(tmp_path / 'new.onnx'), [hold_out(whole, camera='cam3', train=slice(0, 20))])

@@ -1,4 +1,4 @@
-.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy bench-moving docs clean
+.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy lint-ros bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -43,9 +43,19 @@ docs:
 	@tools/venv.sh docs
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build
 
+LINTERS = $(foreach name,ament-copyright ament-flake8 ament-pep257 ament-xmllint catkin-pkg pytest,python3-$(name)) \
+	python3-flake8-builtins python3-flake8-comprehensions libxml2-utils
+
 lint:
 	@tools/venv.sh test
 	@.venv/bin/ruff check .
+
+# ROS's own linters, from Debian's packages where they are missing.
+lint-ros:
+	@command -v ament_copyright >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends $(LINTERS) >/dev/null; } || \
+		{ echo "geo_pose: run: sudo apt-get install -y $(LINTERS)" >&2; exit 1; }
+	@/usr/bin/python3 -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider -W ignore test/test_release.py
 
 types:
 	@tools/venv.sh test

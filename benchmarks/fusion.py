@@ -358,8 +358,7 @@ def against_peers(
 
 
 def footage(name: str) -> tuple[CameraRig, Sets]:
-    """Return rig and sets of a demo's recording, `single` or `multi`: what BlazePose saw, kept for the golden outputs.
-    """
+    """Return rig and sets of a demo's recording, `single` or `multi`: BlazePose's keypoints of the golden outputs."""
     golden = run_path(str(ROOT / 'test' / 'golden' / 'record.py'))
     arrays, sets = golden['stored'](name), dict[int, dict[str, Keypoints2D]]()
     for seen in golden['keypoints_of'](arrays):
@@ -385,7 +384,6 @@ class Inputs:
     def lifter(self) -> PoseLifter:
         """The lifter that ships."""
         return PoseLifter(LifterConfig())
-
 
 
 def accuracy(inputs: Inputs) -> dict[str, Any]:

@@ -32,7 +32,9 @@ def cameras(context) -> list:
     driver = given('driver')
     if driver not in DRIVERS:
         raise RuntimeError(f"driver:={driver}: expected one of {', '.join(DRIVERS)}.")
-    folder = os.path.abspath(os.path.expanduser(given('calibration'))) if given('calibration') else ''  # noqa: PTH100, PTH111
+    folder = given('calibration')
+    if folder:
+        folder = os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100, PTH111
     return [
         Node(
             package=driver, executable=DRIVERS[driver], name='driver', namespace=name, respawn=True, respawn_delay=2.0,

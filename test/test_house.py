@@ -149,7 +149,8 @@ def names_bound_by(node: ast.AST) -> Iterator[str]:
 def words_of_the_field_in_prose() -> Iterator[str]:
     """Comments, docstrings, messages and pages use the same words as the names."""
     for path in code():
-        documents = {id(node.body[0].value) for node in nodes(path) if has_docstring(node)}  # type: ignore[attr-defined]
+        documented = [node for node in nodes(path) if has_docstring(node)]
+        documents = {id(node.body[0].value) for node in documented}  # type: ignore[attr-defined]
         for node in nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and ' ' in node.value:
                 said = node.value if id(node) in documents else MESSAGE.sub('', node.value)

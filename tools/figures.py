@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""The figures of the concepts, as SVG: python tools/figures.py [FOLDER]
+"""The figures of the concepts, as SVG: `python tools/figures.py [FOLDER]`.
 
 Bodies, covariances and ids in them are what the package says of made-up people, not drawn by hand.
 """

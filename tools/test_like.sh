@@ -35,7 +35,9 @@ source_ros() {
     LD_LIBRARY_PATH=$PWD/$root/lib$(printf ':%s' "$site"/*.libs)
     export LD_LIBRARY_PATH
 }
-wheels="$(grep -h '^ros-' requirements/runtime.txt)"
+# Of Humble there are no wheels: Kilted's stand in.
+wheels=
+grep -q '^ros-' requirements/$distro.txt || wheels="$(grep -h '^ros-' requirements/runtime.txt)"
 pins=$({ cat requirements/$distro.txt requirements/robot.txt tools/install_robot.sh setup.py; echo "$wheels"; } |
     sha256sum | cut -d' ' -f1)
 if [ "$(cat $venv/.installed 2>/dev/null)" != "$pins" ]; then

@@ -47,8 +47,10 @@ class Networks(nn.Module):
         self.branch = RootBranch(joints, recipe.model) if recipe.loss.root == 'branch' else None
 
     def forward(self, window: Tensor, window_size: Tensor, view: Tensor) -> tuple[Lifted, Tensor | None]:
-        """Lift ``window`` (N, K, T, J, 3), ``window_size`` (N, K, T), ``view`` (N, K, 2): poses (N, K, J, 3) and roots
-        (N, K, 3)."""
+        """Lift to poses (N, K, J, 3) and roots (N, K, 3).
+
+        ``window`` is (N, K, T, J, 3), ``window_size`` (N, K, T), ``view`` (N, K, 2).
+        """
         leading = window.shape[:2]
         poses = window.flatten(0, 1)
         flat = self.lifter(poses, view.flatten(0, 1))

@@ -151,7 +151,8 @@ def find_bags(patterns: Sequence[str]) -> list[Path]:
     found: set[Path] = set()
     for pattern in patterns:
         # A pattern may begin at the root, which Path.glob does not take.
-        matches = [Path(match) for match in glob.glob(pattern)] if glob.has_magic(pattern) else [Path(pattern)]  # noqa: PTH207
+        found_names = glob.glob(pattern) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+        matches = [Path(name) for name in found_names]
         if not matches:
             raise BagError(f"No bag matches '{pattern}'; give paths of bags, or a pattern as 'bags/*.mcap' in quotes.")
         found.update(matches)

@@ -1,6 +1,7 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""``calibrate`` in a process of its own, with low priority: it computes for seconds, and in a thread it would keep the
-interpreter from whoever makes bodies meanwhile.
+"""``calibrate`` in a process of its own, with low priority.
+
+It computes for seconds, and in a thread it would keep the interpreter from whoever makes bodies meanwhile.
 
     python -m geo_pose_ros.calibration.background   reads the task from stdin and writes the answer to stdout
 """

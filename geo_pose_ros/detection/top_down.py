@@ -239,8 +239,9 @@ class TopDownDetector:
 
 
 def _quarters(angle: FloatArray) -> tuple[int, ...]:
-    """Return by how many quarters to turn the image to search for more people like those who are ``angle`` (P,) rad
-    from upright: not if somebody stands; by all if nobody is known.
+    """Return by how many quarters to turn the image to search for more people.
+
+    They lie as those known do, who are ``angle`` (P,) rad from upright: () if somebody stands; all if nobody is known.
     """
     quarters = np.mod(np.rint(angle / (0.5 * np.pi)), 4).astype(int)
     if not len(quarters):

@@ -1,6 +1,8 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A simulated scene through synchroniser and pipeline, as the node runs them, in simulated time.
 
+Example::
+
     scenario = Scenario(cameras=4, people=3)
     world = build(scenario)                     # motion, rigs, every camera's keypoints as they arrive
     simulated = run(world)                      # through FrameSynchronizer and PosePipeline

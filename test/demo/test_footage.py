@@ -41,6 +41,7 @@ def test_another_file_is_refused(tmp_path, wheel):
 def test_an_unknown_scene_and_a_failed_download_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(BagError, match="No demo scene 'Demo_Batch'; there is: person, people"):
         footage.fetch_footage(tmp_path, 'Demo_Batch')
+
     def fail(command, **_):
         return subprocess.CompletedProcess(command, 1, '', 'ERROR: first\nERROR: No matching distribution\n')
 

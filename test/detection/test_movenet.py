@@ -145,5 +145,3 @@ def test_another_kind_of_model_is_refused():
         SingleposeKeypoints(EngineConfig(), packaged('blazepose_full'))
     with pytest.raises(BackendError, match='another kind of model'):
         MultiposePersons(EngineConfig(), regions_around, packaged('blazepose_full'))
-
-

@@ -145,4 +145,3 @@ def test_a_tensor_of_strings_is_refused():
 
     with pytest.raises(BackendError, match=r"'s' is tensor\(string\)"):
         _spec(Strings())
-

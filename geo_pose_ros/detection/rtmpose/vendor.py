@@ -23,8 +23,9 @@ def import_rtmlib(module: str = 'rtmlib') -> ModuleType:
 
 
 def addresses() -> dict[str, tuple[str, ...]]:
-    """Return the addresses of mmpose's files by rtmlib's names (RTMO's with 'rtmo-' before them): the pose model's,
-    then that of what finds people, if it needs that. Empty without rtmlib.
+    """Return the addresses of mmpose's files by rtmlib's names (RTMO's with 'rtmo-' before them).
+
+    The pose model's comes first, then that of what finds people, if it needs that. Empty without rtmlib.
     """
     try:
         body = import_rtmlib().Body

@@ -101,7 +101,9 @@ class LifecycleHost(LifecycleNode, Generic[Config]):
     def on_deactivate(self, state: object) -> TransitionCallbackReturn:
         """Stop processing and unsubscribe."""
         done = self._transition(self._deactivate)
-        return super().on_deactivate(state) if done == TransitionCallbackReturn.SUCCESS else done  # type: ignore[arg-type]
+        if done == TransitionCallbackReturn.SUCCESS:
+            return super().on_deactivate(state)  # type: ignore[arg-type]
+        return done
 
     def on_cleanup(self, state: object) -> TransitionCallbackReturn:
         """Free rig, models and publishers."""

@@ -189,5 +189,3 @@ def test_predictor_leaves_the_network_and_the_random_state_alone() -> None:
     np.testing.assert_array_equal(first, second)
     assert lifter.training
     assert torch.equal(state, torch.get_rng_state())
-
-

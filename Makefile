@@ -55,7 +55,7 @@ lint-ros:
 	@command -v ament_copyright >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 		apt-get install -y -qq --no-install-recommends $(LINTERS) >/dev/null; } || \
 		{ echo "geo_pose: run: sudo apt-get install -y $(LINTERS)" >&2; exit 1; }
-	@/usr/bin/python3 -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider -W ignore test/test_release.py
+	@/usr/bin/python3 -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider -W ignore test/packaging/test_release.py
 
 types:
 	@tools/venv.sh test

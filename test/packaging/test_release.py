@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LINTED = [str(ROOT / name) for name in (
     'geo_pose_ros', 'training', 'test', 'launch', 'tools', 'benchmarks', 'examples',
 )]

@@ -68,7 +68,7 @@ def main() -> None:
                 spent_ms.append((perf_counter() - began) * 1e3)
                 found['same regions, px'].append(compare(reading, followed, width, height))
                 found['visibility'].append(np.abs(reading.confidence[0] - followed[:, 2]))
-            ((people, _),) = persons.find_people([(image, full_image_square(width, height))])
+            ((people, *_),) = persons.find_people([(image, full_image_square(width, height))])
             agree += int((len(people) > 0) == bool(score > 0.0))
             if len(people) and np.isfinite(looked).all():
                 (reading,) = keypoints.estimate_keypoints([(image, people.select(np.arange(1)))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
 from ..geometry.stats import nan_median
 from ..skeleton import BODY17, map_to_body17, mirror_of
 from ..types import Frame, PredictedPeople
@@ -18,6 +18,8 @@ LEAST_SEEN, SEEN = 5, 0.5
 # A joint nearer to a bone than this, by the body's extent, is on the body. Two detections of which each has this share
 # of its joints on the other's body are of one person.
 _ON_BODY, MOST_COVERED = 0.1, 0.5
+# Two detections nearer than this, by the larger one's extent, see the same.
+_AGREED = 0.15
 _SIDES = tuple((BODY17.index(f'{side}_shoulder'), BODY17.index(f'{side}_hip')) for side in ('left', 'right'))
 _BONES = np.array([*BODY17.edges, *_SIDES]).T
 
@@ -72,7 +74,16 @@ def prediction_errors(found: FloatArray, predicted: FloatArray, sigma_px: FloatA
 def covered_share(xy: FloatArray, by: FloatArray) -> FloatArray:
     """Return (K,) the share of the known joints of ``xy`` (17, 2) that lie on the body of each of ``by`` (K, 17, 2).
 
-    A joint is on a body if it is near one of its bones, by the body's extent. NaN if no joint or no bone is known.
+    NaN if no joint or no bone is known.
+    """
+    count = np.isfinite(xy).all(-1).sum() * np.isfinite(by).all(-1).any(1)
+    return np.asarray(np.where(count > 0, on_bodies(xy, by).sum(1) / np.maximum(count, 1), np.nan))
+
+
+def on_bodies(xy: FloatArray, by: FloatArray) -> BoolArray:
+    """Return (K, 17) whether the joints of ``xy`` (17, 2) lie on the body of each of ``by`` (K, 17, 2).
+
+    A joint is on a body if it is near one of its bones, by the body's extent.
     """
     start, end = by[:, _BONES[0]], by[:, _BONES[1]]
     along = end - start
@@ -80,12 +91,24 @@ def covered_share(xy: FloatArray, by: FloatArray) -> FloatArray:
         share = ((xy[:, None] - start[:, None]) * along[:, None]).sum(-1) / (along**2).sum(-1)[:, None]
         gaps = xy[:, None] - (start[:, None] + np.clip(share, 0.0, 1.0)[..., None] * along[:, None])
         nearest = np.fmin.reduce(np.hypot(gaps[..., 0], gaps[..., 1]), -1) / extent(by)[:, None]
-    known = np.isfinite(nearest)
-    count = known.sum(1)
-    return np.asarray(np.where(count > 0, ((nearest < _ON_BODY) & known).sum(1) / np.maximum(count, 1), np.nan))
+        return np.asarray(nearest < _ON_BODY)
 
 
-def distinct(xy: FloatArray, order: IntArray, nearest: float, seen: FloatArray | None = None) -> IntArray:
+def find_witnesses(xy: FloatArray, witnesses: FloatArray) -> IntArray:
+    """Return which of ``witnesses`` (F, 17, 2), what another network saw, each of ``xy`` (P, 17, 2) agrees with, or -1.
+
+    Two networks that read the same joints are of somebody, however unsure one of them is whether anybody is there.
+    """
+    if not len(xy) or not len(witnesses):
+        return np.full(len(xy), -1)
+    gaps = distance(xy[:, None], witnesses[None]) / np.maximum(extent(xy)[:, None], extent(witnesses))
+    gaps = np.where(np.isfinite(gaps), gaps, np.inf)
+    return np.asarray(np.where(gaps.min(1) < _AGREED, gaps.argmin(1), -1))
+
+
+def distinct(
+    xy: FloatArray, order: IntArray, nearest: float, seen: FloatArray | None = None, witness: IntArray | None = None
+) -> IntArray:
     """Return which of the detections ``xy`` (P, 17, 2) are different people: of several of one, the first in ``order``.
 
     Args:
@@ -95,19 +118,22 @@ def distinct(xy: FloatArray, order: IntArray, nearest: float, seen: FloatArray |
         seen: (P, 17, 2) the joints that a detection without a prediction sees for sure; all NaN for one with a
             prediction. It is of another person only if most of them lie beside the others' bodies, or most of theirs
             beside its own: a double that a wrong region gives has its joints on the body of the same person.
+        witness: (P,) as of ``find_witnesses``. Two detections with one are of one person, with two of two people; one
+            without any is a double already if most of its joints are on bodies with witnesses.
     """
     size = extent(xy)
+    witness = np.full(len(xy), -1) if witness is None else witness
+    sure = witness >= 0
     kept: list[int] = []
     for index in order.tolist():
         gaps = distance(xy[kept], xy[index]) / np.maximum(size[kept], size[index]) if kept else np.zeros(0)
-        if (gaps < nearest).any():
+        if (gaps < nearest).any() or (sure[index] and witness[index] in witness[kept]):
             continue
-        if seen is not None and kept and np.isfinite(seen[index]).any():
-            mutual = np.minimum(
-                covered_share(seen[index], xy[kept]),
-                np.concatenate([covered_share(xy[other], xy[index, None]) for other in kept]),
-            )
-            if (mutual >= MOST_COVERED).any():
+        if seen is not None and kept and not sure[index] and np.isfinite(seen[index]).any():
+            covering = np.concatenate([covered_share(xy[other], xy[index, None]) for other in kept])
+            covered = covered_share(seen[index], xy[kept])
+            of_sure = on_bodies(seen[index], xy[kept][sure[kept]]).any(0).sum() / np.isfinite(seen[index]).all(-1).sum()
+            if (np.minimum(covered, covering) >= MOST_COVERED).any() or of_sure >= MOST_COVERED:
                 continue
         kept.append(index)
     return np.array(kept, np.int64)

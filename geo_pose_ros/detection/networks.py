@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,20 @@ from .regions import Crop, Regions
 ImageRegions = tuple[UInt8Array, Regions]
 # A CPU gains nothing by more, and needs memory for each.
 _LARGEST_ON_CPU = 16
+
+
+class FoundPeople(NamedTuple):
+    """The people that a finder sees in one image, best first.
+
+    Attributes:
+        regions: (R) of the keypoint network.
+        scores: (R,).
+        joints: (R, 17, 2) px, body17, NaN = not seen or in a part of the image; None if the finder reads none.
+    """
+
+    regions: Regions
+    scores: FloatArray
+    joints: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +72,8 @@ class Network(Protocol):
 class PersonNetwork(Network, Protocol):
     """Finds people in images."""
 
-    def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
-        """Return the regions (R) of people and their scores (R,), best first, in the given squares of each image.
+    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
+        """Return the people in the given squares of each image.
 
         Raises:
             BackendError, ShapeError: if the engine fails.

@@ -18,6 +18,8 @@ from ..types import freeze
 _NEAR, _ALIKE = 0.16, 2.0
 # Side of a tile by the image's longer side, and how much of it two neighbours share at least.
 _TILE, _SHARED = 0.5, 0.35
+# A person nearer to the side of a tile than this, by its size, may be cut off.
+_CUT = 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,12 +138,11 @@ def full_image_square(width: int, height: int) -> Regions:
     return Regions(np.array([[0.5 * width - 0.5, 0.5 * height - 0.5]]), np.array([[side, side]]), np.zeros(1))
 
 
-def turned(square: Regions, quarters: Sequence[int]) -> Regions:
-    """Return ``square`` (1) turned by each of ``quarters``: who is upside down or lies in the image stands in one."""
+def turned(squares: Regions, quarters: Sequence[int]) -> Regions:
+    """Return ``squares`` (R) each turned by all ``quarters`` (Q), (R * Q): who lies in the image stands in one."""
     count = len(quarters)
-    return Regions(
-        square.centre.repeat(count, 0), square.size.repeat(count, 0), square.angle + 0.5 * np.pi * np.array(quarters)
-    )
+    angle = squares.angle[:, None] + 0.5 * np.pi * np.array(quarters, float)
+    return Regions(squares.centre.repeat(count, 0), squares.size.repeat(count, 0), angle.ravel())
 
 
 def tiles(width: int, height: int) -> Regions:
@@ -156,6 +157,18 @@ def tiles(width: int, height: int) -> Regions:
 
     grid = np.array([(x, y) for y in centres(height) for x in centres(width)])
     return Regions(grid, np.full(grid.shape, side), np.zeros(len(grid)))
+
+
+def are_whole(squares: Regions, xy: FloatArray, image: UInt8Array) -> BoolArray:
+    """Return (R,) whether no upright or lying square (R) cuts the person with points ``xy`` (R, N, 2) px off.
+
+    A person who reaches to the side of a square, with the image going on behind it, may go on there too.
+    """
+    low, high = (squares.centre + sign * 0.5 * squares.size for sign in (-1.0, 1.0))
+    last = np.array(image.shape[1::-1]) - 1.0
+    margin = _CUT * squares.size
+    inside = (np.fmin.reduce(xy, 1) >= low + margin) | (low <= 0.0)
+    return np.asarray((inside & ((np.fmax.reduce(xy, 1) <= high - margin) | (high >= last))).all(1))
 
 
 def are_near(a: Regions, b: Regions) -> BoolArray:

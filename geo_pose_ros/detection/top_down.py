@@ -14,11 +14,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
-from ..skeleton import map_to_body17
+from ..skeleton import BODY17, map_to_body17
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .checks import keypoints_in_image
-from .matching import LEAST_JOINTS, LEAST_SEEN, SEEN, distinct, prediction_errors, predictions_in_image
-from .networks import KeypointNetwork, PersonNetwork, RegionKeypoints
+from .matching import (
+    LEAST_JOINTS,
+    LEAST_SEEN,
+    SEEN,
+    distinct,
+    extent,
+    find_witnesses,
+    prediction_errors,
+    predictions_in_image,
+)
+from .networks import FoundPeople, KeypointNetwork, PersonNetwork, RegionKeypoints
 from .regions import Regions, are_near, full_image_square, tiles, turned
 from .searches import Searches
 from .settings import DetectorConfig
@@ -27,6 +36,9 @@ from .settings import DetectorConfig
 _LONGEST_GAP_NS = NS_PER_S
 # Quarters by which the image is turned to search for people who do not stand in it.
 _TURNED = (1, 2, 3)
+# Side of a person's region by the extent of the joints.
+_REGION_SIDE = 1.5
+_NO_JOINTS: FloatArray = np.zeros((0, len(BODY17), 2))
 
 
 @dataclass(slots=True)
@@ -39,6 +51,7 @@ class _Memory:
         turn: the finder that searched last.
         has_small: nobody was found, or somebody small: search a tile too.
         quarters: by how many quarters the image is turned to search for people, if not all stand in it.
+        witnesses: (F, 17, 2) px of the image, of people whom a finder has read too, and who are seen since.
     """
 
     searches: Searches
@@ -49,6 +62,7 @@ class _Memory:
     turn: int = 0
     has_small: bool = False
     quarters: tuple[int, ...] = ()
+    witnesses: FloatArray = field(default_factory=lambda: _NO_JOINTS)
 
 
 @dataclass(slots=True)
@@ -61,8 +75,9 @@ class _Attempt:
         targets: (R,) the predicted person that each of the first regions is for.
         regions: of all.
         squares: to search for more people.
-        is_first: whether it is the camera's first search.
+        first: of the first image of a camera, what is searched: 1 all as it is, 2 all turned, 3 tiles; 0 for others.
         finder: which one searches; None: all.
+        witnesses: (F, 17, 2) see _Memory.
     """
 
     frame: Frame
@@ -73,18 +88,29 @@ class _Attempt:
     targets: IntArray
     regions: Regions
     squares: Regions
-    is_first: bool
+    first: int
     finder: int | None
-
-    @property
-    def is_searched_again(self) -> bool:
-        """Whether nobody stands in the first image of a camera, so that it is searched turned."""
-        return self.is_first and bool(self.memory.quarters)
+    witnesses: FloatArray
 
     @property
     def size(self) -> tuple[int, int]:
         height, width = self.frame.image.shape[:2]
         return width, height
+
+    def goes_on(self) -> bool:
+        """Return whether there is more to search in the first image of a camera; plan it.
+
+        Where nobody stands, people lie in the image, or it is turned itself. Then tiles show small people and those who
+        overlap.
+        """
+        whole, quarters = full_image_square(*self.size), self.memory.quarters
+        if self.first == 1 and quarters:
+            self.first, self.squares = 2, turned(whole, quarters)
+        elif self.first in (1, 2) and len(self.regions):
+            self.first, self.squares = 3, turned(tiles(*self.size), quarters or (0,))
+        else:
+            return False
+        return True
 
 
 class TopDownDetector:
@@ -110,24 +136,26 @@ class TopDownDetector:
         """Return the keypoints of all people; see Detector."""
         attempts = {name: self._plan(frame, predicted.get(name)) for name, frame in frames.items()}
         found = self._run(attempts)
-        # Nobody stands in the first image of a camera: people lie in it, or it is turned.
-        again = {name: attempt for name, attempt in attempts.items() if attempt.is_searched_again}
-        for attempt in again.values():
-            attempt.squares = turned(attempt.squares.select(np.arange(1)), attempt.memory.quarters)
-            attempt.is_first = False
-        return found | self._run(again) if again else found
+        again = attempts
+        while again := {name: attempt for name, attempt in again.items() if attempt.goes_on()}:
+            found |= self._run(again)
+        for attempt in attempts.values():
+            missing = len(attempt.body_ids) - len(attempt.memory.regions)
+            attempt.memory.searches.note_unassigned((len(attempt.memory.followed), missing))
+        return found
 
     def _run(self, attempts: Mapping[str, _Attempt]) -> dict[str, Keypoints2D]:
         """Return the people that ``attempts`` find, by camera; each network is called once for all."""
-        found: dict[str, list[Regions]] = {name: [] for name, one in attempts.items() if len(one.squares)}
+        found: dict[str, list[FoundPeople]] = {name: [] for name, one in attempts.items() if len(one.squares)}
         for index, finder in enumerate(self._finders):
             searched = [name for name in found if attempts[name].finder in (index, None)]
-            regions = finder.find_people([(attempts[name].frame.image, attempts[name].squares) for name in searched])
-            for name, (of_image, _) in zip(searched, regions, strict=True):
+            people = finder.find_people([(attempts[name].frame.image, attempts[name].squares) for name in searched])
+            for name, of_image in zip(searched, people, strict=True):
                 found[name].append(of_image)
         for name, parts in found.items():
             # Several regions of one person stay: the readings tell which is better.
-            self._add_found(attempts[name], Regions.concatenate(parts))
+            self._add_found(attempts[name], Regions.concatenate([part.regions for part in parts]))
+            self._add_witnesses(attempts[name], [part.joints for part in parts if part.joints is not None])
         estimated = self._keypoints.estimate_keypoints([(a.frame.image, a.regions) for a in attempts.values()])
         return {
             name: self._settle(attempt, people)
@@ -153,10 +181,10 @@ class TopDownDetector:
         wanted, targets = _regions_to_read(proposed, [memory.regions.get(int(body)) for body in body_ids])
         followed = memory.followed.select(np.logical_not(are_near(memory.followed, wanted).any(1)))
         known = Regions.concatenate([wanted, followed])
-        squares, is_first, finder = Regions.none(), False, None
+        squares, first, finder = Regions.none(), 0, None
         # Asked in any case: it counts the images.
         if memory.searches.is_due(frame.stamp_ns) or not len(known):
-            is_first = memory.searches.is_first
+            first = int(memory.searches.is_first and not len(known))
             if len(known) and not memory.searches.has_unassigned:
                 finder = memory.turn = (memory.turn + 1) % len(self._finders)
             memory.searches.note_search(frame.stamp_ns)
@@ -167,7 +195,7 @@ class TopDownDetector:
                 memory.tile = (memory.tile + 1) % len(of_image)
                 squares = Regions.concatenate([squares, of_image.select(np.array([memory.tile]))])
         return _Attempt(
-            frame, memory, xy, sigma_px, body_ids, targets, known, squares, is_first, finder
+            frame, memory, xy, sigma_px, body_ids, targets, known, squares, first, finder, memory.witnesses
         )
 
     def _memory(self, frame: Frame) -> _Memory:
@@ -180,21 +208,37 @@ class TopDownDetector:
         return memory
 
     def _add_found(self, attempt: _Attempt, found: Regions) -> None:
-        """Add the people that a search found; give up followed people that it did not find."""
-        width, height = attempt.size
-        found = found.select(found.usable(width, height))
-        small = self._config.tile_below * float(max(width, height))
+        """Add the people that a search found; give up followed people that it did not find.
+
+        Who is followed is read where the search found the person too: keypoints may have slid to a neighbour.
+        """
+        found = found.select(found.usable(*attempt.size))
+        small = self._small_px(attempt)
         near = are_near(found, attempt.regions)
         # The first finder sees everybody who is large and stands; of small people a tile sees only its own.
         confirmed = near.any(0) | (attempt.regions.size.max(1) < small)
         confirmed[: len(attempt.targets)] = True
-        confirmed |= bool(attempt.squares.angle.any()) or attempt.finder not in (None, 0)
+        confirmed |= attempt.first > 1 or bool(attempt.squares.angle.any()) or attempt.finder not in (None, 0)
         known = attempt.regions.select(confirmed)
-        new = found.select(np.logical_not(near.any(1)))
+        new = found.select(np.logical_not(near[:, : len(attempt.targets)].any(1)))
         room = max(self._config.max_people - len(known), 0)
         attempt.regions = Regions.concatenate([known, new.select(np.arange(min(room, len(new))))])
         sizes = attempt.regions.size.max(1)
         attempt.memory.has_small = not len(sizes) or bool(sizes.min() < small)
+
+    def _small_px(self, attempt: _Attempt) -> float:
+        """Return the side of a region, px, below which a person may be too small to be found in the full image."""
+        return self._config.tile_below * float(max(attempt.size))
+
+    def _add_witnesses(self, attempt: _Attempt, joints: list[FloatArray]) -> None:
+        """Take the people whom finders read for witnesses, and of those before who may not be found in this search."""
+        if joints:
+            before = attempt.witnesses
+            if attempt.first < 2:
+                before = before[_REGION_SIDE * extent(before) < self._small_px(attempt)]
+            every = np.concatenate([*joints, before])
+            every = every[np.isfinite(every).any((1, 2))]
+            attempt.witnesses = every[distinct(every, np.arange(len(every)), self._config.same_person)]
 
     def _settle(self, attempt: _Attempt, people: RegionKeypoints) -> Keypoints2D:
         """Return the people of ``people`` that are visible at all, each once, with hints for those predicted."""
@@ -208,21 +252,23 @@ class TopDownDetector:
         )
         predicted = error <= 1.0
         seen = np.where((~predicted[:, None] & (body17_confidence >= SEEN))[..., None], body17_xy, np.nan)
-        present = people.presence >= self._config.min_presence
+        witness = find_witnesses(body17_xy, attempt.witnesses)
+        present = (people.presence >= self._config.min_presence) | (witness >= 0)
         present &= np.where(
             predicted, np.isfinite(body17_xy).all(-1).sum(1) >= LEAST_JOINTS,
             np.isfinite(seen).all(-1).sum(1) >= LEAST_SEEN,
         )
-        # Those found as predicted first, then the surest.
+        # Those found as predicted first, then those with a witness, then the surest.
         worth = people.presence * confidence.mean(1)
-        order = np.lexsort((-worth, np.where(predicted, error, np.inf)))
+        order = np.lexsort((-worth, witness < 0, np.where(predicted, error, np.inf)))
         order = order[present[order]]
         hints = np.full(len(xy), -1)
         for row in order[predicted[order]].tolist():
             body = int(attempt.body_ids[targets[row]])
             if body not in hints:
                 hints[row] = body
-        kept = np.sort(distinct(body17_xy, order, self._config.same_person, seen))[: self._config.max_people]
+        kept = np.sort(distinct(body17_xy, order, self._config.same_person, seen, witness))[: self._config.max_people]
+        attempt.regions, attempt.memory.witnesses = attempt.regions.select(kept), body17_xy[kept[witness[kept] >= 0]]
         alone = kept[hints[kept] < 0]
         attempt.memory.followed = people.next_regions.select(alone)
         attempt.memory.regions = {
@@ -230,9 +276,6 @@ class TopDownDetector:
         }
         if len(attempt.squares):
             attempt.memory.quarters = _quarters(people.next_regions.angle[kept])
-        if not attempt.is_searched_again:
-            missing = len(attempt.body_ids) - len(attempt.memory.regions)
-            attempt.memory.searches.note_unassigned((len(alone), missing))
         return Keypoints2D(
             frame.camera, frame.stamp_ns, self.skeleton, frame.to_raw(xy[kept]), confidence[kept], hints[kept]
         )

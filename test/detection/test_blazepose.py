@@ -69,7 +69,7 @@ def pixels(landmarks, image):
 @pytest.mark.parametrize('name', PICTURES)
 def test_people_are_found_where_mediapipe_finds_them(name, recorded, persons):
     image = picture(name)
-    ((found, scores),) = persons.find_people([(image, full_image_square(image.shape[1], image.shape[0]))])
+    ((found, scores, *_),) = persons.find_people([(image, full_image_square(image.shape[1], image.shape[0]))])
     theirs = recorded[f'{name}/people']
     np.testing.assert_allclose(scores, theirs[:, 0], atol=2e-3)
     np.testing.assert_allclose(found.centre, theirs[:, 1:3] * image.shape[1::-1] - 0.5, atol=0.1)
@@ -111,15 +111,15 @@ def test_a_batch_gives_what_single_pictures_give_bit_for_bit(recorded, keypoints
             value = getattr(single, name)
             np.testing.assert_array_equal(getattr(ours, name), np.broadcast_to(value, getattr(ours, name).shape))
     whole = [(image, full_image_square(image.shape[1], image.shape[0])) for image, _ in pictures]
-    for (ours, _), one in zip(persons.find_people(whole), whole, strict=True):
+    for (ours, *_), one in zip(persons.find_people(whole), whole, strict=True):
         np.testing.assert_array_equal(ours.centre, persons.find_people([one])[0][0].centre)
 
 
 def test_nothing_to_look_at(keypoints, persons):
     image = np.zeros((48, 64, 3), np.uint8)
     assert [len(read.xy) for read in keypoints.estimate_keypoints([(image, Regions.none())])] == [0]
-    assert [len(found) for found, _ in persons.find_people([(image, Regions.none())])] == [0]
-    ((found, scores),) = persons.find_people([(image, full_image_square(64, 48))])
+    assert [len(found) for found, *_ in persons.find_people([(image, Regions.none())])] == [0]
+    ((found, scores, *_),) = persons.find_people([(image, full_image_square(64, 48))])
     assert (len(found), len(scores)) == (0, 0)
     (read,) = keypoints.estimate_keypoints([(image, full_image_square(64, 48))])
     assert read.presence[0] < 0.5
@@ -129,7 +129,7 @@ def test_the_same_person_in_two_overlapping_squares_is_one(persons):
     image = picture('single1_0')
     whole = full_image_square(image.shape[1], image.shape[0])
     twice = Regions.concatenate([whole, Regions(whole.centre + 8.0, whole.size, whole.angle)])
-    ((found, _),) = persons.find_people([(image, twice)])
+    ((found, *_),) = persons.find_people([(image, twice)])
     assert len(found) == 1
 
 

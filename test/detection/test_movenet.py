@@ -59,7 +59,7 @@ def letterboxed(values, image):
 @pytest.mark.parametrize('name', PICTURES)
 def test_multipose_finds_the_joints_that_googles_graph_finds(name, recorded, persons):
     image = picture(name)
-    ((found, scores),) = persons.find_people([(image, full_image_square(image.shape[1], image.shape[0]))])
+    ((found, scores, *_),) = persons.find_people([(image, full_image_square(image.shape[1], image.shape[0]))])
     people = recorded[f'movenet_multipose/{name}']
     people = people[people[:, 55] > 0.2]
     assert len(found) == len(scores) == len(people) == (2 if name.startswith('multi') else 1)
@@ -75,17 +75,17 @@ def test_who_is_upside_down_is_found_in_a_turned_square(persons):
     image = picture('single1_0')
     height, width = image.shape[:2]
     square = full_image_square(width, height)
-    ((upright, _),) = persons.find_people([(image, square)])
+    ((upright, *_),) = persons.find_people([(image, square)])
     upside_down = np.ascontiguousarray(np.rot90(image, 2))
-    ((found, _),) = persons.find_people([(upside_down, turned(square, (2,)))])
+    ((found, *_),) = persons.find_people([(upside_down, turned(square, (2,)))])
     np.testing.assert_allclose(found.centre, np.array([width, height]) - 1.0 - upright.centre, atol=3.0)
     np.testing.assert_allclose(np.cos(found.angle - upright.angle), -1.0, atol=1e-3)
 
 
 def test_nobody_is_found_in_an_image_of_one_colour(persons):
     image = np.full((48, 64, 3), 90, np.uint8)
-    assert [len(found) for found, _ in persons.find_people([(image, full_image_square(64, 48))])] == [0]
-    assert [len(found) for found, _ in persons.find_people([(image, Regions.none())])] == [0]
+    assert [len(found) for found, *_ in persons.find_people([(image, full_image_square(64, 48))])] == [0]
+    assert [len(found) for found, *_ in persons.find_people([(image, Regions.none())])] == [0]
     assert persons.find_people([]) == []
 
 
@@ -93,7 +93,7 @@ def test_one_person_in_two_squares_is_one(persons):
     image = picture('single1_0')
     whole = full_image_square(image.shape[1], image.shape[0])
     twice = Regions.concatenate([whole, Regions(whole.centre + 8.0, whole.size, whole.angle)])
-    ((found, _),) = persons.find_people([(image, twice)])
+    ((found, *_),) = persons.find_people([(image, twice)])
     assert len(found) == 1
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...arrays import Float32Array, FloatArray
+from ...arrays import Float32Array, FloatArray, UInt8Array
 from ...inference.settings import EngineConfig
 from ..models.catalogue import packaged
-from ..networks import Batches, CropNetwork, ImageRegions
-from ..regions import Crop, Regions
+from ..networks import Batches, CropNetwork, FoundPeople, ImageRegions
+from ..regions import Crop, Regions, are_whole
 
 INPUT_PX = 224
 _CROP = Crop(INPUT_PX, INPUT_PX, cv2.BORDER_CONSTANT, 2.0 / 255.0, -1.0, is_rgb=True, from_edge=True)
@@ -89,20 +89,20 @@ class BlazePosePersons(CropNetwork):
         network.require((INPUT_PX, INPUT_PX), {'boxes': (count, 12), 'scores': (count, 1)})
         super().__init__(network, _CROP)
 
-    def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
-        """Return the regions of people and their scores; people that overlap between squares of one image are one."""
+    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
+        """Return the people; those that overlap between squares of one image are one."""
         return [
-            self._people(squares, outputs['boxes'], outputs['scores'][..., 0])
-            for (_, squares), outputs in zip(images, self._infer(images), strict=True)
+            self._people(image, squares, outputs['boxes'], outputs['scores'][..., 0])
+            for (image, squares), outputs in zip(images, self._infer(images), strict=True)
         ]
 
     def _people(
-        self, squares: Regions, boxes: Float32Array, logits: Float32Array
-    ) -> tuple[Regions, FloatArray]:
+        self, image: UInt8Array, squares: Regions, boxes: Float32Array, logits: Float32Array
+    ) -> FoundPeople:
         # 1 / (1 + exp(-x)) >= s, without computing it for all.
         square, anchor = np.nonzero(logits >= np.log(_LEAST_SCORE / (1.0 - _LEAST_SCORE)))
         if not len(square):
-            return Regions.none(), np.zeros(0)
+            return FoundPeople(Regions.none(), np.zeros(0))
         scores = 1.0 / (1.0 + np.exp(-np.clip(logits[square, anchor].astype(float), -100.0, 100.0)))
         raw = boxes[square, anchor].astype(float) / INPUT_PX
         # Centre, and the four points; the second pair is the size.
@@ -110,8 +110,12 @@ class BlazePosePersons(CropNetwork):
         half = 0.5 * raw[:, None, 2:4]
         corners = np.concatenate([points[:, :1] - half, points[:, :1] + half, points[:, 1:]], 1)
         in_image = squares.select(square).to_image(corners)
+        # From the hips to the circle, and as far down.
+        ends = np.stack([in_image[:, 3], 2.0 * in_image[:, 2] - in_image[:, 3]], 1)
+        whole = are_whole(squares.select(square), ends, image)
+        in_image, scores = in_image[whole], scores[whole]
         # Of a turned square another corner is the upper left.
         in_image[:, :2] = np.sort(in_image[:, :2], 1)
         detections, scores = average_overlapping(in_image.reshape(-1, 12), scores)
         people = detections.reshape(-1, 6, 2)
-        return regions_from_points(people[:, 2], people[:, 3]), scores
+        return FoundPeople(regions_from_points(people[:, 2], people[:, 3]), scores)

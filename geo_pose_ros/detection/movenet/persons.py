@@ -13,13 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...arrays import Float32Array, FloatArray
+from ...arrays import Float32Array, FloatArray, UInt8Array
 from ...inference.settings import EngineConfig
-from ...skeleton import COCO17, map_to_body17
+from ...skeleton import BODY17, COCO17, map_to_body17
 from ..matching import LEAST_JOINTS, distinct
 from ..models.catalogue import find_model
-from ..networks import Batches, CropNetwork, ImageRegions
-from ..regions import Crop, Regions
+from ..networks import Batches, CropNetwork, FoundPeople, ImageRegions
+from ..regions import Crop, Regions, are_whole
 from .decoding import HEADS, joints_of, peaks, sigmoid
 
 INPUT_PX = 256
@@ -30,6 +30,8 @@ _NEAR = 0.3 * _CELLS
 _LEAST_CENTRE, _LEAST_JOINT, _LEAST_SCORE = 0.1, 0.13, 0.1
 # Joints nearer than this, in units of the larger person's extent, are of one person seen in two squares.
 _SAME = 0.15
+# A joint that is seen, not guessed, has this confidence.
+_SEEN = 0.2
 # body17 joints (P, 17, 2) and their standard deviations (P, 17) -> regions.
 ProposeRegions = Callable[[FloatArray, FloatArray], Regions]
 
@@ -54,24 +56,34 @@ class MultiposePersons(CropNetwork):
         self._propose = propose
         self._to_body17 = map_to_body17(COCO17)
 
-    def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
-        """Return the regions of people and their scores; people that several squares of one image show are one."""
+    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
+        """Return the people; those that several squares of one image show are one."""
         return [
-            self._people(squares, outputs) for (_, squares), outputs in zip(images, self._infer(images), strict=True)
+            self._people(image, squares, outputs)
+            for (image, squares), outputs in zip(images, self._infer(images), strict=True)
         ]
 
-    def _people(self, squares: Regions, outputs: dict[str, Float32Array]) -> tuple[Regions, FloatArray]:
+    def _people(self, image: UInt8Array, squares: Regions, outputs: dict[str, Float32Array]) -> FoundPeople:
         found = [
             _in_square(squares.select(np.array([row])), {name: value[row] for name, value in outputs.items()})
             for row in range(len(squares))
         ]
         if not sum(len(scores) for _, _, scores in found):
-            return Regions.none(), np.zeros(0)
+            return FoundPeople(Regions.none(), np.zeros(0), np.zeros((0, len(BODY17), 2)))
         xy, confidence, scores = (np.concatenate(part) for part in zip(*found, strict=True))
         # Hidden joints too: it guesses them well enough for a region.
-        body17_xy, _ = self._to_body17.apply(xy, confidence)
-        kept = distinct(body17_xy, np.argsort(-scores, kind='stable'), _SAME)
-        return self._propose(body17_xy[kept], np.zeros((len(kept), body17_xy.shape[1]))), scores[kept]
+        body17_xy, body17_confidence = self._to_body17.apply(xy, confidence)
+        square = np.repeat(np.arange(len(squares)), [len(part[2]) for part in found])
+        order = np.argsort(-scores, kind='stable')
+        order = order[are_whole(squares.select(square[order]), body17_xy[order], image)]
+        kept = distinct(body17_xy, order, _SAME)
+        # Of somebody whom a part of the image cuts off it makes a smaller person.
+        of_all = squares.size.max(1)[square] >= max(image.shape[:2])
+        read = (body17_confidence >= _SEEN) & of_all[:, None]
+        return FoundPeople(
+            self._propose(body17_xy[kept], np.zeros((len(kept), body17_xy.shape[1]))), scores[kept],
+            np.where(read[..., None], body17_xy, np.nan)[kept],
+        )
 
 
 def _in_square(

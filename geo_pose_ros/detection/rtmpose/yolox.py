@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...arrays import FloatArray, UInt8Array
-from ..networks import Batches, EngineNetwork, ImageRegions
+from ..networks import Batches, EngineNetwork, FoundPeople, ImageRegions
 from ..regions import Regions
 from .boxes import (
     LEAST_SCORE,
@@ -44,8 +44,8 @@ class YoloxPersons(EngineNetwork):
         self._tool.model_input_size = self._size
         self._tool.det_mode, self._tool.nms_thr, self._tool.score_thr = 'human', NMS_OVERLAP, LEAST_SCORE
 
-    def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
-        """Return the regions of people, best first; see PersonNetwork."""
+    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
+        """Return the people; see PersonNetwork."""
         parts = [(index, *part) for index, (image, squares) in enumerate(images) for part in _parts(image, squares)]
         boxes: list[list[FloatArray]] = [[np.zeros((0, 4))] for _ in images]
         if parts:
@@ -57,11 +57,11 @@ class YoloxPersons(EngineNetwork):
                 boxes[index].append(found + np.tile(corner, 2))
         return [self._people(np.concatenate(found)) for found in boxes]
 
-    def _people(self, boxes: FloatArray) -> tuple[Regions, FloatArray]:
+    def _people(self, boxes: FloatArray) -> FoundPeople:
         # rtmlib keeps the order by score, not the score.
         scores = np.linspace(1.0, LEAST_SCORE, len(boxes))
         kept = suppress_overlapping(boxes, scores, 0.0)
-        return regions_of_boxes(boxes[kept], self._aspect), scores[kept]
+        return FoundPeople(regions_of_boxes(boxes[kept], self._aspect), scores[kept])
 
 
 class FullImage:
@@ -74,10 +74,10 @@ class FullImage:
         """``aspect`` is as of YoloxPersons."""
         self._aspect = aspect
 
-    def find_people(self, images: Sequence[ImageRegions]) -> list[tuple[Regions, FloatArray]]:
+    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
         """Return one region per image; see PersonNetwork."""
         return [
-            (regions_of_boxes(np.array([[0.0, 0.0, image.shape[1], image.shape[0]]]), self._aspect), np.ones(1))
+            FoundPeople(regions_of_boxes(np.array([[0.0, 0.0, *image.shape[1::-1]]]), self._aspect), np.ones(1))
             for image, _ in images
         ]
 

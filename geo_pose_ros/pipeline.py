@@ -112,6 +112,10 @@ class PosePipeline:
         if before is not None:
             before.close()
 
+    def with_detector(self, detector: Detector) -> None:
+        """Go on with another detector, which is the pipeline's to close; while no set is detected."""
+        self._stage.use_detector(detector)
+
     def use_min_confidence(self, min_confidence: float) -> None:
         """Use keypoints from ``min_confidence`` on from the next set; any thread may call. Nobody is forgotten."""
         self._stage.use_min_confidence(min_confidence)

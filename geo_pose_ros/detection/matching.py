@@ -76,8 +76,8 @@ def covered_share(xy: FloatArray, by: FloatArray) -> FloatArray:
 
     NaN if no joint or no bone is known.
     """
-    count = np.isfinite(xy).all(-1).sum() * np.isfinite(by).all(-1).any(1)
-    return np.asarray(np.where(count > 0, on_bodies(xy, by).sum(1) / np.maximum(count, 1), np.nan))
+    known = np.isfinite(by[..., 0]).any(-1) & np.isfinite(xy).any()
+    return np.where(known, on_bodies(xy, by).sum(1) / max(np.isfinite(xy).all(-1).sum(), 1), np.nan)
 
 
 def on_bodies(xy: FloatArray, by: FloatArray) -> BoolArray:

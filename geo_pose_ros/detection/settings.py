@@ -23,7 +23,7 @@ class DetectorConfig:
         0.0, 'Live images of each camera per second that are to be detected, by which profile auto chooses; 0: not '
         'said, 30 are assumed', unit='Hz', low=0.0, high=1000.0,
     )
-    model: str = setting('', 'Model file or name (geo_pose models list); empty: the plugin\'s own')
+    model: str = setting('', 'Model file or name (geo_pose models list); empty: the plugin\'s own', live=True)
     person_model: str = setting(
         '', 'Model file or name that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose '
         'file none: the whole image is one person'

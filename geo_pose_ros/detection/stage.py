@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import NoReturn
 
 from ..errors import DetectorError, FrameError, GeoPoseError
+from ..skeleton import WHOLEBODY
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .base import Adjustable, Detector, create_detector
 from .checks import checked
@@ -167,10 +168,17 @@ class DetectionStage:
     def load(self) -> Detector:
         """Return the detector, created at the first call; raise DetectorError if it cannot be."""
         if self._detector is None:
-            detector = create_detector(self._config)
-            self._detector = with_hands(detector, self._config) if self._hands else detector
+            self._detector = _create(self._config, self._hands)
             _LOG.info('%s', self.description)
         return self._detector
+
+    def use_detector(self, detector: Detector) -> None:
+        """Go on with another detector, which is the stage's to close; while nothing that was begun is left to do."""
+        before, self._detector = self._detector, detector
+        if isinstance(detector, Adjustable):
+            detector.use_min_confidence(self._config.min_confidence)
+        if before is not None:
+            before.close()
 
     def begin(self, loaders: Mapping[str, FrameLoader], predict: Predictor) -> Detection:
         """Begin to load and detect; the next set may begin before this one is done.
@@ -264,6 +272,21 @@ class DetectionStage:
         return {
             name: _View(one.frame, keypoints[name], one.decode_ms, each_ms, done) for name, one in loaded.items()
         }
+
+
+def load_detector(config: DetectorConfig, cameras: int, skeleton: str) -> Detector:
+    """Return the detector that ``config`` names for so many live cameras, as a stage makes it.
+
+    Raises:
+        ConfigError: if there is no such plugin or model.
+        DetectorError: if its library or model is missing, or is of another kind.
+    """
+    return _create(choose_profile(config, cameras)[0], skeleton == WHOLEBODY.name)
+
+
+def _create(config: DetectorConfig, hands: bool) -> Detector:
+    detector = create_detector(config)
+    return with_hands(detector, config) if hands else detector
 
 
 def _refuse(frames: Mapping[str, Frame], error: Exception) -> NoReturn:

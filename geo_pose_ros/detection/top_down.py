@@ -51,7 +51,7 @@ class _Memory:
         turn: the finder that searched last.
         has_small: nobody was found, or somebody small: search a tile too.
         quarters: by how many quarters the image is turned to search for people, if not all stand in it.
-        witnesses: (F, 17, 2) px of the image, of people whom a finder has read too, and who are seen since.
+        witnesses: (F, 17, 2) px of the image, of people that a finder has read too and that are seen since.
     """
 
     searches: Searches
@@ -231,7 +231,7 @@ class TopDownDetector:
         return self._config.tile_below * float(max(attempt.size))
 
     def _add_witnesses(self, attempt: _Attempt, joints: list[FloatArray]) -> None:
-        """Take the people whom finders read for witnesses, and of those before who may not be found in this search."""
+        """Take the people that finders read as witnesses; keep those before that are too small for this search."""
         if joints:
             before = attempt.witnesses
             if attempt.first < 2:

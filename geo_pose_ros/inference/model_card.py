@@ -147,6 +147,15 @@ def save_card(card: ModelCard, model: Path) -> Path:
     return path
 
 
+def is_of_lifter(model: Path) -> bool:
+    """Return whether ``model`` is a lifter, as far as its card says."""
+    try:
+        tree = json.loads(card_path(model).read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return True
+    return not isinstance(tree, dict) or 'receptive_field' in tree
+
+
 def load_card(model: Path) -> ModelCard:
     """Read the card of ``model`` and check that it is this model's.
 

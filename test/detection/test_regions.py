@@ -7,7 +7,7 @@ import pytest
 
 from geo_pose_ros.detection.matching import prediction_errors
 from geo_pose_ros.detection.networks import Batches
-from geo_pose_ros.detection.regions import Crop, Regions, full_image_square
+from geo_pose_ros.detection.regions import Crop, Regions, are_whole, full_image_square
 from geo_pose_ros.detection.rtmpose.boxes import box_of, image_size, regions_of_boxes
 from geo_pose_ros.detection.rtmpose.yolox import _parts
 from geo_pose_ros.detection.searches import Searches
@@ -162,3 +162,13 @@ def test_what_cannot_be_compared_does_not_fit():
     # More uncertain, more is allowed.
     sharp, vague = (prediction_errors(here + 30.0, here, s, 0.2)[0] for s in (sigma, 10.0 * sigma))
     assert sharp > 1.0 > vague
+
+
+@pytest.mark.parametrize(('low', 'high', 'whole'), [
+    ((150.0, 10.0), (250.0, 90.0), True), ((102.0, 10.0), (250.0, 90.0), False), ((150.0, 0.0), (250.0, 99.0), True),
+    ((150.0, 10.0), (299.0, 90.0), False), ((150.0, 10.0), (np.nan, np.nan), True),
+], ids=['inside', 'cut at the left', 'at the edge of the image', 'cut at the right', 'partly unknown'])
+def test_who_reaches_to_the_side_of_a_part_of_the_image_is_cut(low, high, whole):
+    square = Regions(np.array([[199.5, 49.5]]), np.array([[200.0, 200.0]]), np.array([0.5 * np.pi]))
+    image = np.zeros((100, 400, 3), np.uint8)
+    assert are_whole(square, np.array([[low, high]]), image).tolist() == [whole]

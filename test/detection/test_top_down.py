@@ -4,7 +4,8 @@
 import numpy as np
 import pytest
 
-from geo_pose_ros.detection.networks import RegionKeypoints
+from geo_pose_ros.detection.matching import covered_share, distance, distinct, find_witnesses
+from geo_pose_ros.detection.networks import FoundPeople, RegionKeypoints
 from geo_pose_ros.detection.regions import Regions, tiles
 from geo_pose_ros.detection.rtmpose.boxes import box_of
 from geo_pose_ros.detection.settings import DetectorConfig
@@ -39,12 +40,12 @@ class World:
     def __init__(self, *people):
         self.people = list(people)
         self.looks, self.reads, self.closed = [], [], 0
-        self.presence = 1.0
+        self.presence, self.joints = 1.0, None
 
     def find_people(self, pictures):
         self.looks.append([len(squares) for _, squares in pictures])
         found = around(np.array(self.people)) if self.people else Regions.none()
-        return [(found, np.ones(len(found))) for _ in pictures]
+        return [FoundPeople(found, np.ones(len(found)), self.joints) for _ in pictures]
 
     def estimate_keypoints(self, pictures):
         self.reads.append([len(regions) for _, regions in pictures])
@@ -100,14 +101,15 @@ def test_who_is_expected_is_read_without_looking_and_carries_the_id():
     world = World(person(200, 240))
     detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
     look(detector, 0)
-    assert [len(found) for found in world.looks] == [1]
+    # The first image, whole and in tiles.
+    assert world.looks == [[1], [6]]
     world.people = [person(210, 240)]
     for tenth in range(1, 5):
         seen = look(detector, tenth * TENTH, expect([person(205, 240)], [7]))
         assert seen.hints.tolist() == [7]
         np.testing.assert_allclose(seen.xy[0], person(210, 240))
     # The look at the start, and none since.
-    assert sum(map(bool, world.looks)) == 1
+    assert sum(map(bool, world.looks)) == 2
     assert world.reads[-1] == [1]
 
 
@@ -140,7 +142,8 @@ def test_a_person_the_scene_has_learned_of_is_read_once():
     assert look(detector, 0).hints.tolist() == [-1]
     assert look(detector, TENTH).hints.tolist() == [-1]
     assert look(detector, 2 * TENTH, expect([person(200, 240)], [0])).hints.tolist() == [0]
-    assert world.reads == [[1], [1], [1]]
+    # In tiles of the first image the person is found and read again.
+    assert world.reads == [[1], [2], [1], [1]]
 
 
 def test_a_prediction_that_is_off_does_not_lose_who_was_there_a_picture_ago():
@@ -179,8 +182,6 @@ def test_a_region_without_a_person_gives_nothing():
 
 
 def test_a_mirrored_reading_is_of_the_same_person():
-    from geo_pose_ros.detection.matching import distance, distinct
-
     flipped = person(0, 0)[mirror_of(BODY17)]
     assert distance(person(0, 0), flipped) == 0.0
     kept = distinct(np.stack([flipped, person(0, 0), person(300, 0)]), np.array([1, 0, 2]), 0.1)
@@ -188,8 +189,6 @@ def test_a_mirrored_reading_is_of_the_same_person():
 
 
 def test_a_detection_on_somebodys_body_is_nobody_new():
-    from geo_pose_ros.detection.matching import covered_share, distinct
-
     whole = person(200, 240)
     # The upper half of the same person, read as a small one.
     double = whole.copy()
@@ -253,11 +252,11 @@ def test_an_image_in_which_all_lie_is_searched_turned():
     angles = []
     finder = Alone(world)
     finder.find_people = lambda images: [
-        angles.append(squares.angle.tolist()) or (regions, np.ones(1)) for _, squares in images
+        angles.append(squares.angle.tolist()) or FoundPeople(regions, np.ones(1)) for _, squares in images
     ]
     detector = TopDownDetector([finder], world, DetectorConfig())
     look(detector, 0)
-    assert angles == [[0.0], [0.5 * np.pi]]
+    assert angles == [[0.0], [0.5 * np.pi], [0.5 * np.pi] * 6]
 
 
 def test_who_is_missing_is_looked_for_sooner_and_then_less_often():
@@ -288,7 +287,7 @@ def test_no_more_people_than_the_setting():
     world = World(*people)
     detector = detector_of(world, max_people=3)
     assert len(look(detector, 0).xy) == 3
-    assert world.reads == [[3]]
+    assert world.reads == [[3], [3]]
     seen = look(detector, TENTH, expect(people[:4], [0, 1, 2, 3]))
     assert len(seen.xy) == 3
 
@@ -299,7 +298,7 @@ def test_several_cameras_are_read_in_one_call_and_remembered_apart():
     frames = {f'cam{i}': Frame(f'cam{i}', 0, IMAGE) for i in range(3)}
     found = detector.detect(frames, {})
     assert set(found) == set(frames)
-    assert world.looks == [[1, 1, 1]] and world.reads == [[1, 1, 1]]
+    assert world.looks == [[1, 1, 1], [6, 6, 6]] and world.reads == [[1, 1, 1], [2, 2, 2]]
     detector.detect({'cam1': Frame('cam1', TENTH, IMAGE)}, {})
     assert world.reads[-1] == [1]
 
@@ -309,7 +308,7 @@ def test_after_a_gap_or_a_step_back_nobody_is_followed():
     detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
     for stamp in (0, TENTH, 20 * TENTH, TENTH):
         look(detector, stamp)
-    assert [len(found) for found in world.looks] == [1, 0, 1, 1]
+    assert world.looks == [[1], [6], [], [1], [6], [1], [6]]
 
 
 def test_small_or_missing_people_are_looked_for_in_tiles_one_at_a_time():
@@ -358,3 +357,32 @@ def test_silly_expectations_cost_nothing(bad):
     people = {'cam0': PredictedPeople('cam0', 0, BODY17, xy[None], sigma, np.array([1]))}
     seen = detector.detect({'cam0': Frame('cam0', 0, IMAGE)}, people)['cam0']
     assert len(seen.xy) == 1
+
+
+@pytest.mark.parametrize(('presence', 'read', 'people'), [
+    (0.2, False, 0), (0.2, True, 1), (1.0, False, 1), (1.0, True, 1),
+], ids=['unsure', 'unsure, read by the finder', 'sure', 'sure, read by the finder'])
+def test_who_is_read_alike_by_two_networks_is_there(presence, read, people):
+    world = World(person(200, 240))
+    world.presence, world.joints = presence, np.array(world.people) + 2.0 if read else None
+    detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
+    assert len(look(detector, 0).xy) == people
+    # And in the images after that one.
+    assert len(look(detector, TENTH).xy) == people
+
+
+def test_two_networks_tell_people_who_overlap_from_doubles():
+    whole = person(200, 240)
+    # Another pose on the same body; part of it lies on a third one.
+    behind = whole[np.roll(np.arange(17), 1)]
+    people = np.stack([whole, behind, person(900, 240)])
+    order = np.arange(3)
+    assert find_witnesses(people, people[[1, 0]] + 1.0).tolist() == [1, 0, -1]
+    assert find_witnesses(people, people[:0]).tolist() == [-1, -1, -1]
+    seen = people.copy()
+    for witness, kept in (([-1, -1, -1], [0, 2]), ([0, 1, -1], [0, 1, 2]), ([0, -1, -1], [0, 2]), ([0, 0, -1], [0, 2])):
+        assert distinct(people, order, 0.0, seen, np.array(witness)).tolist() == kept
+    # Half of its joints on each of two bodies.
+    seen[2, :8], seen[2, 8:] = whole[:8], person(500, 240)[8:]
+    two = np.stack([whole, person(500, 240), people[2]])
+    assert distinct(two, order, 0.0, seen, np.array([0, 1, -1])).tolist() == [0, 1]

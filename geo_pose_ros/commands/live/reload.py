@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""`geo_pose reload`: let a running node lift by another model; people and their ids stay."""
+"""`geo_pose reload`: let a running node lift or detect by another model; people and their ids stay."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..parser import Parser
 
 EXAMPLES = (
     'geo_pose reload model2.onnx',
+    'geo_pose reload taught.onnx --node /detector_node',
 )
 
 
@@ -28,4 +29,4 @@ def run(arguments: argparse.Namespace) -> None:
     """Exchange the model and print its hash."""
     with standalone_node('geo_pose_reload') as node:
         sha256 = reload_model(node, arguments.node, arguments.model, arguments.timeout)
-    print(f"'{arguments.node}' lifts by {sha256[:12]} from its next set on")
+    print(f"'{arguments.node}' goes on with {sha256[:12]} from its next set on")

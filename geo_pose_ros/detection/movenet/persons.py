@@ -77,7 +77,7 @@ class MultiposePersons(CropNetwork):
         order = np.argsort(-scores, kind='stable')
         order = order[are_whole(squares.select(square[order]), body17_xy[order], image)]
         kept = distinct(body17_xy, order, _SAME)
-        # Of somebody whom a part of the image cuts off it makes a smaller person.
+        # A person at the side of a part of the image may be cut off: it makes a smaller one of the rest.
         of_all = squares.size.max(1)[square] >= max(image.shape[:2])
         read = (body17_confidence >= _SEEN) & of_all[:, None]
         return FoundPeople(

@@ -16,7 +16,9 @@ from time import monotonic_ns
 from sensor_msgs.msg import PointCloud2
 
 from ...arrays import NS_PER_S
-from ...detection.stage import DetectionStage
+from ...detection import Detector
+from ...detection.settings import DetectorConfig
+from ...detection.stage import DetectionStage, load_detector
 from ...errors import ConfigError, GeoPoseError
 from ...messages.cdr import read_compressed_image, read_image
 from ...messages.clouds.keypoints import keypoints_to_cloud
@@ -30,6 +32,7 @@ from ..io.qos import profile
 from ..io.topics import InputTopics, fill
 from ..settings import DetectorNodeConfig
 from .lifecycle import LifecycleHost
+from .model_changes import ModelChanges, offer_reload, reload_detector
 from .session import CameraSession
 from .worker import NewestFrames, NewestWorker
 
@@ -57,6 +60,11 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
         self._stage = DetectionStage(config.detector, len(topics), hands=config.skeleton == WHOLEBODY.name)
         made.callback(self._stage.close)
         self._stage.load()
+        self._detectors: ModelChanges[Detector] = ModelChanges()
+        made.callback(self._detectors.close)
+        reload = offer_reload(node, lambda: reload_detector(self._detectors, *self._wanted(self._config)))
+        if reload is not None:
+            made.callback(node.destroy_service, reload)
         self._publishers = {
             name: node.create_lifecycle_publisher(PointCloud2, topic, profile(10)) for name, topic in sent.items()
         }
@@ -101,9 +109,28 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
             self._statistics.count(camera, 'predictions unreadable')
             self._statistics.happened(f'camera {camera}', 'predictions unreadable', str(error), monotonic_ns())
 
+    # Live settings.
+
+    def _wanted(self, config: DetectorNodeConfig) -> tuple[DetectorConfig, int, str]:
+        return config.detector, len(config.cameras), config.skeleton
+
+    def prepare(self, config: DetectorNodeConfig) -> None:
+        """Load another detector for ``apply``; raise GeoPoseError if it cannot be."""
+        if config.detector.model != self._config.detector.model:
+            self._detectors.prepare(load_detector(*self._wanted(config)))
+
+    def apply(self, config: DetectorNodeConfig) -> None:
+        """Take over the settings that are live."""
+        if config.detector.model != self._config.detector.model:
+            self._detectors.change()
+        super().apply(config)
+
     # In the worker's thread, and the detector's.
 
     def _detect(self, images: Mapping[str, bytes]) -> None:
+        detector = self._detectors.take()
+        if detector is not None:
+            self._stage.use_detector(detector)
         loaders = {name: partial(self._load, name, cdr) for name, cdr in images.items()}
         views = self._stage.begin(loaders, self._predicted).views()
         for name, error in views.camera_errors.items():

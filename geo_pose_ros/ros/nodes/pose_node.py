@@ -13,6 +13,7 @@ from time import monotonic_ns
 from ... import compiled
 from ...detection import create_detector
 from ...detection.models.profiles import choose_profile
+from ...detection.stage import load_detector
 from ...errors import GeoPoseError
 from ...evaluation.quality import ObservedSet
 from ...evaluation.settings import ReportConfig
@@ -28,7 +29,7 @@ from ..io.topics import sends_only_keypoints
 from ..settings import NodeConfig
 from .calibrating import Calibrating
 from .lifecycle import LifecycleHost
-from .lifter_changes import offer_reload
+from .model_changes import load_lifter, offer_reload, reload_detector
 from .outputs import CameraOutputs, Outputs
 from .processing import SetProcessor
 from .rig_source import CameraSet, RigSource, same_cameras
@@ -60,7 +61,6 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
             node, config, self._source, self._statistics, self._outputs, self._on_published, self._use_clocks
         )
         made.callback(self._processor.close)
-        self._lifters = self._processor.lifters
         self._synchronizer: FrameSynchronizer[bytes] = FrameSynchronizer(cameras.names, config.sync)
         self._worker = NewestWorker(self._synchronizer, self._processor.process, self._on_crash)
         self._processor.use_cameras(cameras.names, config)
@@ -125,7 +125,10 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
     def prepare(self, config: NodeConfig) -> None:
         """Make ready what ``apply`` needs to take over ``config``; raise GeoPoseError if it cannot be taken over."""
         if config.pipeline.lifter != self._config.pipeline.lifter:
-            self._lifters.prepare(config.pipeline.lifter)
+            self._processor.lifters.prepare(load_lifter(config.pipeline.lifter))
+        if config.pipeline.detector.model != self._config.pipeline.detector.model:
+            wanted = config.pipeline.detector, len(self._inputs) or 1, config.pipeline.skeleton
+            self._processor.detectors.prepare(load_detector(*wanted))
         if not same_cameras(config, self._config):
             cameras = self._read_cameras(config)
             had_none = sends_only_keypoints(self._config, self._cameras.names)
@@ -138,7 +141,9 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
             if self._closed:
                 return
             if config.pipeline.lifter != self._config.pipeline.lifter:
-                self._lifters.change()
+                self._processor.lifters.change()
+            if config.pipeline.detector.model != self._config.pipeline.detector.model:
+                self._processor.detectors.change()
             if not same_cameras(config, self._config):
                 try:
                     self._change_cameras(self._read_cameras(config), config)
@@ -192,10 +197,16 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         )
 
     def _reload_model(self) -> str:
-        """Read the lifter's file again; return which model it holds."""
-        sha256 = self._lifters.prepare(self._config.pipeline.lifter)
-        self._lifters.change()
-        return sha256
+        """Read the files of detector and lifter again; return which models they hold."""
+        config, made = self._config, []
+        if not sends_only_keypoints(config, self._cameras.names):
+            of_cameras = config.pipeline.detector, len(self._inputs) or 1, config.pipeline.skeleton
+            made.append(reload_detector(self._processor.detectors, *of_cameras))
+        if config.pipeline.lifter.enabled or not made:
+            lifter = self._processor.lifters.prepare(load_lifter(config.pipeline.lifter))
+            self._processor.lifters.change()
+            made.append(f'lifted by {lifter.card.sha256[:12]}')
+        return ' and '.join(made)
 
     # What the parts tell each other.
 

@@ -13,8 +13,9 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import PointCloud2
 
 from ...arrays import NS_PER_S
-from ...detection import create_detector
+from ...detection import Detector, create_detector
 from ...errors import GeoPoseError, TransformError
+from ...lifting.lifter import PoseLifter
 from ...messages.cdr import read_compressed_image, read_image
 from ...pipeline import PipelineResult, PosePipeline
 from ...runner import MessageReader, SetRunner
@@ -25,7 +26,7 @@ from ..health.statistics import NodeStatistics
 from ..io.bridge import raw_converter
 from ..io.topics import sends_only_keypoints, transport_of
 from ..settings import NodeConfig
-from .lifter_changes import LifterChanges
+from .model_changes import ModelChanges
 from .outputs import Outputs
 from .rig_source import RigSource
 
@@ -37,7 +38,7 @@ class SetProcessor:
     """Owns the pipeline; ``process`` begins with a set, a second thread finishes and publishes it: a runner's sink.
 
     Attributes:
-        lifters: hands on another lifter.
+        lifters, detectors: hand on other ones.
     """
 
     def __init__(
@@ -58,7 +59,8 @@ class SetProcessor:
         """
         self._node, self._config, self._source, self._statistics = node, config, source, statistics
         self._outputs, self._on_published, self._use_clocks = outputs, on_published, use_clocks
-        self.lifters = LifterChanges()
+        self.lifters: ModelChanges[PoseLifter] = ModelChanges()
+        self.detectors: ModelChanges[Detector] = ModelChanges()
         self._bridge = raw_converter() if config.transport == 'raw' else None
         self._names: tuple[str, ...] = ()
         self._only_keypoints = False
@@ -164,9 +166,10 @@ class SetProcessor:
             self._runner.close()
             self._runner.pipeline.close()
         self.lifters.close()
+        self.detectors.close()
 
     def _take_changes(self) -> None:
-        """Take another rig and another lifter, where there is one."""
+        """Take another rig, lifter and detector, where there is one."""
         rig = self._source.settled_rig
         if rig is not None and rig is not self._rig:
             self._use_rig(rig)
@@ -175,6 +178,9 @@ class SetProcessor:
             self._runner.wait()
             self._runner.pipeline.with_lifter(lifter)
             self.publish_skeleton()
+        if self._runner is not None and (detector := self.detectors.take()) is not None:
+            self._runner.wait()
+            self._runner.pipeline.with_detector(detector)
 
     def _calibrated(self, found: StampedSet[bytes], rig: CameraRig) -> StampedSet[bytes]:
         """Return what the cameras of the rig sent; what is wrong with the others is noted."""

@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Another lifter in a running node: nobody is lost, and one that does not fit changes nothing."""
+"""Another lifter or detector in a running node: nobody is lost, and one that does not fit changes nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from geo_pose_ros.errors import BackendError, ConfigError
+from geo_pose_ros.detection.models.catalogue import packaged
+from geo_pose_ros.errors import BackendError, ConfigError, DetectorError
 from geo_pose_ros.inference.model_card import GRAVITY_CONVENTION, ModelCard, card_path, default_model, save_card, sha256
 from geo_pose_ros.ros.io.qos import profile
-from geo_pose_ros.ros.nodes import lifter_changes
+from geo_pose_ros.ros.nodes import detector_node, model_changes, pose_node
 from geo_pose_ros.ros.tools.reload import reload_model
 from test.inference.onnx_models import gravity_lifter, temporal_lifter
 from test.ros.harness import World, until, world
+from test.ros.nodes.test_detector_node import detecting
 from test.ros.nodes.test_lifecycle import call
 
 SHIPPED = sha256(default_model())
@@ -42,8 +44,8 @@ def lifter(path: Path, frames: int = 1, **changed: Any) -> Path:
     return made
 
 
-def set_model(w: World, path: str) -> Any:
-    value = Parameter('pipeline.lifter.model', value=path).to_parameter_msg()
+def set_model(w: World, path: str, part: str = 'lifter') -> Any:
+    value = Parameter(f'pipeline.{part}.model', value=path).to_parameter_msg()
     return call(w, SetParameters, 'set_parameters', SetParameters.Request(parameters=[value])).results[0]
 
 
@@ -133,33 +135,31 @@ def test_a_node_without_a_lifter_takes_none(rig_path: str, tmp_path: Path) -> No
         w.new_bodies(1)
 
 
-def test_what_was_prepared_and_not_taken_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = []
+def test_what_was_prepared_and_not_taken_is_freed() -> None:
+    closed: list[str] = []
 
     class Fake:
-        def __init__(self, config: Any) -> None:
-            self.card, self.config = ModelCard('m', 'body17', 1, False, 'pelvis', config.model, '', '', {}, {}), config
+        def __init__(self, name: str) -> None:
+            self.name = name
 
         def close(self) -> None:
-            closed.append(self.config.model)
+            closed.append(self.name)
 
-    monkeypatch.setattr(lifter_changes, 'PoseLifter', Fake)
-    changes = lifter_changes.LifterChanges()
-    config = lifter_changes.LifterConfig
+    changes: model_changes.ModelChanges[Fake] = model_changes.ModelChanges()
     changes.change()
     assert changes.take() is None
-    assert changes.prepare(config(model='a')) == 'a'
-    changes.prepare(config(model='b'))
+    assert changes.prepare(Fake('a')).name == 'a'
+    changes.prepare(Fake('b'))
     assert closed == ['a']
     changes.change()
-    changes.prepare(config(model='c'))
+    changes.prepare(Fake('c'))
     changes.change()
     assert closed == ['a', 'b']
     taken = changes.take()
     assert taken is not None
-    assert taken.card.sha256 == 'c'
+    assert taken.name == 'c'
     assert changes.take() is None
-    changes.prepare(config(model='d'))
+    changes.prepare(Fake('d'))
     changes.close()
     assert closed == ['a', 'b', 'd']
 
@@ -168,7 +168,46 @@ def test_without_std_srvs_there_is_no_service(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, 'std_srvs.srv', None)
     said: list[str] = []
     node = SimpleNamespace(get_logger=lambda: SimpleNamespace(warning=said.append))
-    assert lifter_changes.offer_reload(node, lambda: '') is None
+    assert model_changes.offer_reload(node, lambda: '') is None
     assert len(said) == 1
     assert said[0].startswith('The service ~/reload_model needs the ROS package std_srvs (')
-    assert said[0].endswith('or set the parameter pipeline.lifter.model.')
+    assert said[0].endswith('or set the parameter that names the model.')
+
+
+def detector(path: Path) -> Path:
+    """Write the detector that ships, with a card, as a taught one."""
+    shipped = packaged('blazepose_full')
+    shutil.copy(shipped, path)
+    shutil.copy(card_path(shipped), card_path(path))
+    return path
+
+
+def test_running_nodes_take_another_detector(rig_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, str]] = []
+    load = model_changes.load_detector
+
+    def noted(config: Any, cameras: int, skeleton: str) -> Any:
+        if config.model == 'torn.onnx':
+            raise DetectorError("Detector 'blazepose': it is torn")
+        made.append((config.model, skeleton))
+        return load(config, cameras, skeleton)
+
+    for module in (model_changes, pose_node, detector_node):
+        monkeypatch.setattr(module, 'load_detector', noted)
+    taught, asking = detector(tmp_path / 'taught.onnx'), Node('asking')
+    try:
+        with world('compressed', rig_path=rig_path) as w, detecting(w, ['elsewhere']):
+            w.new_bodies(3, views=4)
+            for node in ('/pose_node', '/detector_node'):
+                assert reload_model(asking, node, taught, 20.0) == sha256(taught)
+            assert w.node.config.pipeline.detector.model == str(taught)
+            answer = call(w, Trigger, 'reload_model', Trigger.Request())
+            assert (answer.success, answer.message) == (True, f'the next set is detected by {sha256(taught)[:12]}')
+            until(lambda: len(made) == 3, 'three loads')
+            assert made == [(str(taught), 'body17')] * 3
+            refused = set_model(w, 'torn.onnx', 'detector')
+            assert (refused.successful, refused.reason) == (False, "Detector 'blazepose': it is torn")
+            assert w.node.config.pipeline.detector.model == str(taught)
+            w.new_bodies(3)
+    finally:
+        asking.destroy_node()

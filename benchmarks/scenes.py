@@ -38,9 +38,9 @@ from benchmarks.harness import (
 from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_name
 from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
-from geo_pose_ros.simulation.metrics import ORACLE_SETS, Metrics, measure, oracle_ratio
+from geo_pose_ros.simulation.metrics import ORACLE_SETS, Metrics, association_ratio, measure, oracle_ratio
 from geo_pose_ros.simulation.scenario import Scenario, build
-from geo_pose_ros.simulation.simulate import run
+from geo_pose_ros.simulation.simulate import Alone, run
 
 STORE, RESULT, CHART = OUT / 'scenes.json', RESULTS / 'scenes.json', RESULTS / 'scenes.png'
 DOCUMENT = Path('docs/scenes.md')
@@ -60,17 +60,20 @@ def sources_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def run_once(scenario: Scenario, config: NodeConfig, memory: bool) -> Metrics:
-    """Return the metrics of one scenario, its oracle's and its memory's included."""
+def run_once(scenario: Scenario, config: NodeConfig, row: Row) -> Metrics:
+    """Return the metrics of one scenario of a row, those of its oracle and of what else the row asks included."""
     world = build(scenario)
     recording = run(world, config)
     metrics = replace(
         measure(recording),
         oracle_ratio=oracle_ratio(
-            recording, lambda person: run(world, config, oracle_of=person, limit=ORACLE_SETS)
+            recording, lambda person: run(world, config, alone=Alone(person), limit=ORACLE_SETS)
         ),
     )
-    if memory:
+    if any(target.metric == 'association_ratio' for target in row.targets):
+        ratio = association_ratio(recording, lambda person: run(world, config, alone=Alone(person, clean=False)))
+        metrics = replace(metrics, association_ratio=ratio)
+    if row.memory:
         traced = run(world, config, memory=True, limit=MEMORY_SETS)
         metrics = replace(metrics, peak_mb=max(s.peak_bytes for s in traced.sets) / 1e6)
     return metrics
@@ -80,7 +83,7 @@ def run_row(row: Row) -> tuple[dict[str, float | None], float]:
     """Return the metrics of a row over its seeds, None where they do not apply, and the CPU time it took, s."""
     began_s = process_time()
     config = config_of(NodeConfig, dict(row.settings))
-    runs = [asdict(run_once(replace(row.scenario, seed=seed), config, row.memory)) for seed in row.seeds]
+    runs = [asdict(run_once(replace(row.scenario, seed=seed), config, row)) for seed in row.seeds]
     result: dict[str, float | None] = {}
     for name in runs[0]:
         values = np.array([found[name] for found in runs])

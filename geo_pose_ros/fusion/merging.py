@@ -17,8 +17,8 @@ _ON_PERSON = 0.6
 
 
 def merge_lone_views(
-    cameras: Cameras, local: FloatArray, detections: Detections, views: IntArray, gate_m: float, new_gate_m: float,
-    order: IntArray | None = None,
+    cameras: Cameras, local: FloatArray, detections: Detections, views: IntArray, gates_m: tuple[float, float],
+    order: IntArray | None = None, settled: int = 0,
 ) -> IntArray:
     """Return the views after bodies that one camera sees were merged with the body that they are part of.
 
@@ -30,14 +30,14 @@ def merge_lone_views(
         local: (C, T, J, 3) the predicted bodies, from ``Cameras.see``.
         detections: D detections.
         views: (T, C) the detection of each body in each camera, -1 for none.
-        gate_m: largest distance of a body from its detection.
-        new_gate_m: largest distance between the rays of two detections of one person.
+        gates_m: largest distance of a body from its detection, and between the rays of two detections of one person.
         order: (T,) the bodies, senior ones first; None: as they are.
+        settled: the first of them that are people of their own and are not merged.
     """
     merged = np.array(views, np.int64, order='C')
     order = np.arange(len(views)) if order is None else order
     local = np.ascontiguousarray(local)
-    merge_lone(cameras.cam_from_world, local, detections.arrays, gate_m, new_gate_m, order, merged)
+    merge_lone(cameras.cam_from_world, local, detections.arrays, np.array(gates_m), order, settled, merged)
     return merged
 
 

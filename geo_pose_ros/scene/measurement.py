@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,16 +15,19 @@ from ..fusion.grouping import group
 from ..fusion.merging import merge_lone_views
 from ..fusion.prior import BodyPrior
 from ..fusion.table import BodyTable, gather
-from ..fusion.views import BodyViews, Cameras, Noise
+from ..fusion.views import BodyViews, Cameras, Detections, Noise
 from ..skeleton import BODY17, mirror_of
 from .bones import BoneLengths
 from .kernels.measurement import TrackedBodies, find_free, gather_tracks
+from .kernels.pairing import exchange_views
 from .observation import Observation
 from .settings import SceneConfig, TrackingConfig
 from .tracks import Tracks
 
 # Bodies are solved again where the measured velocity moves a view's joint by more than this, m.
 _AGAIN_M = 0.008
+# Time over which is averaged what other pairs of views would gain, s.
+_GAIN_S = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +53,10 @@ def assign(observation: Observation, tracks: Tracks, config: TrackingConfig) -> 
     gate_m = config.gate_m + np.minimum(tracks.sigma_m(), config.gate_m)
     views, nearest = assign_detections(local, detections, gate_m, tracks.priority(), mirror_of(BODY17))
     views = merge_lone_views(
-        cameras, local, detections, views, config.gate_m, config.new_gate_m, tracks.by_seniority()
+        cameras, local, detections, views, (config.gate_m, config.new_gate_m), tracks.by_seniority(),
+        int(tracks.confirmed.sum()),
     )
+    exchange_pairs(cameras, detections, tracks, views, nearest)
     is_known, free = np.empty(len(views), bool), np.empty(len(detections), bool)
     # A duplicate detection of somebody known is not somebody new.
     left = find_free(views, nearest, config.new_gate_m, is_known, free)
@@ -60,6 +66,31 @@ def assign(observation: Observation, tracks: Tracks, config: TrackingConfig) -> 
         new = _find_new(observation, views, np.flatnonzero(free), tracks, config)
         found, continued = np.concatenate([found, new]), np.concatenate([known, np.full(len(new), -1)])
     return Assignment(found, continued, detections.gather(found))
+
+
+def exchange_pairs(
+    cameras: Cameras, detections: Detections, tracks: Tracks, views: IntArray, nearest: FloatArray
+) -> None:
+    """Exchange the views of bodies that two cameras see where other pairs have fitted better over time.
+
+    Where each of two cameras sees only one of two neighbours, their detections begin one wrong body, which goes on
+    though both are seen later: predictions fit what they were made from. So the detections of every two cameras that
+    are nobody's, or of bodies that no third camera sees, are paired anew in each set: one to one, with the least
+    distance between their rays. Where the best pairs have fitted better than those of a body on average, they replace
+    them, in all bodies that have a part in them; these bodies begin anew where they are found. An id stays with the
+    view that it has held longer. A new view that does not fit the old one at all is refused at once.
+
+    Args:
+        cameras: C cameras.
+        detections: D detections.
+        tracks: T bodies, predicted to the set's instant.
+        views: (T, C) the detection of each body in each camera, -1 for none; changed.
+        nearest: (D,) m, from ``assign_detections``; inf where a body gave a detection away.
+    """
+    memory = tracks.pairing(len(cameras))
+    kept = math.exp(-tracks.dt_s / _GAIN_S)
+    exchange_views(cameras.cam_from_world, detections.arrays, memory, kept, views, nearest)
+    tracks.restart(memory.changed)
 
 
 def _find_new(

@@ -19,6 +19,7 @@ from ..fusion.solver import Solution
 from ..fusion.table import Columns
 from .joint_filter import JointFilter
 from .kernels import tracks as kernels
+from .kernels.pairing import PairMemory
 from .settings import TrackingConfig
 
 
@@ -41,13 +42,14 @@ class Tracks(Columns):
         age_s: (T,) since it was first measured.
         views: (T,) cameras that saw it when it was measured last.
         centre_variance: (T,) m^2 of the mean of its joints, per axis.
+        dt_s: from the set before to this one.
         systematic: (T, J, 3, 3) m^2, the part of its joints' covariance that does not change from set to set.
         filter: its joints.
     """
 
     NEW: ClassVar[Mapping[str, float]] = {
         'ids': -1, 'confirmed': False, 'detection_rate': 0.0, 'sets': 0, 'unseen_s': 0.0, 'age_s': 0.0, 'views': 0,
-        'centre_variance': np.inf, 'systematic': 0.0,
+        'centre_variance': np.inf, 'systematic': 0.0, '_held': 0.0, '_gain': 0.0,
     }
 
     def __init__(self, config: TrackingConfig, joints: int) -> None:
@@ -64,6 +66,9 @@ class Tracks(Columns):
     def reset(self) -> None:
         """Forget everybody; ids go on."""
         self.stamp_ns: int | None = None
+        self.dt_s = 0.0
+        self._held: FloatArray = np.zeros((0, 0))
+        self._gain: FloatArray = np.zeros(0)
         self.ids: IntArray = np.zeros(0, np.int64)
         self.confirmed: BoolArray = np.zeros(0, bool)
         self.detection_rate: FloatArray = np.zeros(0)
@@ -96,6 +101,18 @@ class Tracks(Columns):
             self.centre_variance, self.systematic,
         )
 
+    def pairing(self, cameras: int) -> PairMemory:
+        """Return what is remembered of the views of all bodies in so many ``cameras``, to be written."""
+        if self._held.shape[1] != cameras:
+            self._held = np.zeros((len(self), cameras))
+        return PairMemory(self._held, self._gain, np.zeros(len(self), bool))
+
+    def restart(self, tracks: BoolArray) -> None:
+        """Forget where ``tracks`` (T,) are: they have other views from now on."""
+        if tracks.any():
+            self.filter.restart(np.flatnonzero(tracks))
+            self.centre_variance[tracks] = np.inf
+
     @property
     def lost(self) -> BoolArray:
         """(T,) the tracks that are only remembered."""
@@ -108,7 +125,7 @@ class Tracks(Columns):
         """
         if self.stamp_ns is not None and stamp_ns < self.stamp_ns:
             self.reset()
-        dt_s = 0.0 if self.stamp_ns is None else (stamp_ns - self.stamp_ns) / NS_PER_S
+        self.dt_s = dt_s = 0.0 if self.stamp_ns is None else (stamp_ns - self.stamp_ns) / NS_PER_S
         self.filter.predict(dt_s, self.unseen_s > 0.0)
         self.stamp_ns = stamp_ns
         kept = np.empty(len(self), bool)

@@ -69,14 +69,16 @@ def _looking_in(name: str, positions: list[FloatArray], focal_px: float = _FOCAL
     return CameraRig(tuple(made))
 
 
-def ring_rig(cameras: int, reach_m: float, rng: np.random.Generator) -> CameraRig:
-    """Return cameras around people who stay within ``reach_m`` of the origin, 1.5 to 3 m high, all in sight of all."""
+def ring_rig(cameras: int, reach_m: float, rng: np.random.Generator, pair_deg: float = 80.0) -> CameraRig:
+    """Return cameras around people who stay within ``reach_m`` of the origin, 1.5 to 3 m high, all in sight of all.
+
+    Two cameras see from about ``pair_deg`` apart, more from all sides.
+    """
     intrinsics = Intrinsics(
         np.array([[RING_FOCAL_PX, 0.0, 640.5], [0.0, RING_FOCAL_PX, 478.0], [0.0, 0.0, 1.0]]),
         np.array([-0.12, 0.05, 0.0005, -0.0004, 0.0]), 'plumb_bob', 1280, 960,
     )
-    # Two cameras see from 80 degrees apart, more from all sides.
-    turn = np.deg2rad(80.0) if cameras == 2 else 2.0 * np.pi / cameras
+    turn = np.deg2rad(pair_deg) if cameras == 2 else 2.0 * np.pi / cameras
     rig = []
     for k in range(cameras):
         angle = 0.3 + k * turn + rng.uniform(-0.15, 0.15)

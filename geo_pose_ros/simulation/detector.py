@@ -143,7 +143,8 @@ def bursts(rng: np.random.Generator, shape: tuple[int, ...], rate: float, length
 
 
 def detect(
-    sight: Sight, size_px: tuple[int, int], rate_hz: float, miss: float, noise: NoiseSettings, rng: np.random.Generator
+    sight: Sight, size_px: tuple[int, int], rate_hz: float, miss: tuple[float, float], noise: NoiseSettings,
+    rng: np.random.Generator,
 ) -> SimulatedDetections:
     """Return what a detector makes of ``sight``.
 
@@ -151,7 +152,7 @@ def detect(
         sight: of P people in F images.
         size_px: width and height of the images.
         rate_hz: images per second.
-        miss: share of the detections that are lost.
+        miss: share of the detections that are lost, and for how long at a time, s; 0: one image.
         noise: the detector's errors.
         rng: where they are drawn from.
     """
@@ -176,7 +177,7 @@ def detect(
     missing = bursts(rng, shape, noise.missing_rate, length)
     # An image holds what a swap brings from the other side only if that is there itself.
     present = (visible | foreign) & is_inside(noisy, size_px) & ~missing
-    lost = rng.random(shape[:2]) < miss
+    lost = bursts(rng, shape[:2], miss[0], miss[1] * rate_hz) if miss[1] else rng.random(shape[:2]) < miss[0]
     merged, into = _merged(low, high, sight, rng, length)
     found = (present.sum(-1) >= LEAST_JOINTS) & ~lost & ~merged
     for f, p in np.argwhere(merged):
@@ -210,7 +211,7 @@ def detect_person(
     """
     alone = xy[:, None]
     visible = is_inside(alone, size_px)
-    seen = detect(Sight(alone, visible, np.full(visible.shape, -1)), size_px, _SETTINGS_HZ, 0.0, noise, rng)
+    seen = detect(Sight(alone, visible, np.full(visible.shape, -1)), size_px, _SETTINGS_HZ, (0.0, 0.0), noise, rng)
     return seen.xy[:, 0], seen.confidence[:, 0]
 
 

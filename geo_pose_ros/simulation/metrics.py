@@ -10,12 +10,14 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
-from ..geometry.stats import nan_percentile
+from ..geometry.stats import nan_mean, nan_percentile
 from ..skeleton import BODY17
 from .scenario import EPOCH_NS, World
 from .simulate import SimulatedRun
 
 MATCH_M = 0.35
+# A person is found by a body of which joints err by less than this on average, m.
+FOUND_M = 0.15
 # The oracle is run for so many people and sets of a scene at most.
 ORACLE_PEOPLE, ORACLE_SETS = 4, 300
 # 95 % of the chi-squared distribution with three degrees of freedom.
@@ -41,6 +43,8 @@ class Metrics:
         frames_used: share of the frames that reached the node that are in a published set.
         bodies: bodies per person, mean over the sets.
         recall: share of people in sight of two cameras (or all, if there are fewer) that have a body.
+        found: share of them whose body has a mean joint error below FOUND_M.
+        association_ratio: found, over that of the same pipeline with perfect association.
         ghosts: bodies that are nobody, per set.
         ids: distinct ids per person, over the run.
         ids_all: distinct published ids, those of ghosts too, per person.
@@ -70,6 +74,8 @@ class Metrics:
     latency_p95_ms: float = NAN
     bodies: float = NAN
     recall: float = NAN
+    found: float = NAN
+    association_ratio: float = NAN
     ghosts: float = NAN
     ids: float = NAN
     ids_all: float = NAN
@@ -181,11 +187,12 @@ def measure(simulated: SimulatedRun) -> Metrics:
     distinct = [len(set(column[column >= 0].tolist())) for column in ids.T]
     everyone = {int(i) for s in sets for i in s.bodies.body_ids}
     error = np.array([np.linalg.norm(m.xyz - m.truth, axis=-1) for m in matched]).reshape(len(sets), people, 17)
-    wrists = error[..., WRISTS]
+    wrists, mean_m = error[..., WRISTS], nan_mean(error, 2)
     values: dict[str, float] = {
         'sets': len(sets),
         'bodies': _mean([len(s.bodies) for s in sets]) / people,
         'recall': _ratio(float(((body >= 0) & sight).sum()), float(sight.sum())),
+        'found': _ratio(float((sight & (mean_m < FOUND_M)).sum()), float(sight.sum())),
         'ghosts': _mean([len(m.ghosts) for m in matched]),
         'ids': _mean(distinct),
         'ids_all': len(everyone) / people,
@@ -344,6 +351,22 @@ def errors(simulated: SimulatedRun, people: Sequence[int]) -> dict[int, FloatArr
         matched = match(s.bodies.xyz, world.truth(s.stamp_ns - gauge_ns)[list(people)], centre)
         found[s.stamp_ns] = np.linalg.norm(matched.xyz - matched.truth, axis=-1)
     return found
+
+
+def association_ratio(simulated: SimulatedRun, run_alone: Callable[[int], SimulatedRun]) -> float:
+    """Return ``found`` over that of perfect association: of runs in which each person is alone, as detected."""
+    people = range(simulated.world.scenario.people)
+    return _ratio(times_found(simulated, people), sum(times_found(run_alone(person), [person]) for person in people))
+
+
+def times_found(simulated: SimulatedRun, people: Sequence[int]) -> int:
+    """Return how many times, in all sets, one of ``people`` is in sight and found."""
+    world = simulated.world
+    needed = min(2, len(world.rig))
+    return sum(
+        int(((nan_mean(error, 1) < FOUND_M) & (in_sight(world, stamp_ns)[list(people)] >= needed)).sum())
+        for stamp_ns, error in errors(simulated, people).items()
+    )
 
 
 def oracle_ratio(simulated: SimulatedRun, run_oracle: Callable[[int], SimulatedRun]) -> float:

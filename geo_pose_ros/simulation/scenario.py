@@ -81,6 +81,7 @@ class Scenario:
         phase: 'trigger' (all at once), 'random' (per camera), 'half' (every second camera half a period late).
         loss: share of frames lost between camera and node.
         miss: share of detections that a detector misses.
+        miss_s: how long it goes on missing a person (furniture, a poor view), on average; 0: one image.
         calibration_error_deg: by which each camera of the pipeline's rig is turned about a random axis.
         clock_offset_ms: each camera's stamps are off by a constant from +- this; they sum to zero.
         speed: motion is played so many times as fast.
@@ -93,6 +94,7 @@ class Scenario:
         knocks: cameras that are turned, and when.
         noise: the detector's.
         recorded: real motion where the shared data are; else a synthetic walker.
+        pair_deg: from how far apart two cameras look.
     """
 
     cameras: int = 4
@@ -101,6 +103,7 @@ class Scenario:
     phase: str = 'trigger'
     loss: float = 0.0
     miss: float = 0.05
+    miss_s: float = 0.0
     calibration_error_deg: float = 0.0
     clock_offset_ms: float = 0.0
     speed: float = 1.0
@@ -112,6 +115,7 @@ class Scenario:
     knocks: tuple[Knock, ...] = ()
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     recorded: bool = True
+    pair_deg: float = 80.0
 
     def __post_init__(self) -> None:
         if self.phase not in ('trigger', 'random', 'half'):
@@ -124,7 +128,9 @@ class Scenario:
                 f'Scenario: received {self.cameras} cameras and {self.people} people, expected at least one of each, '
                 f"and {wanted} people for motion '{self.motion}'."
             )
-        for name, low, high in (('loss', 0.0, 1.0), ('miss', 0.0, 1.0), ('rate_hz', 0.0, 1e3), ('speed', 0.1, 10.0)):
+        for name, low, high in (
+            ('loss', 0.0, 1.0), ('miss', 0.0, 1.0), ('miss_s', 0.0, 1e3), ('rate_hz', 0.0, 1e3), ('speed', 0.1, 10.0),
+        ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f'Scenario: received {name} {getattr(self, name)}, expected {low:g} .. {high:g}.')
 
@@ -248,7 +254,7 @@ def build(scenario: Scenario, carried: Callable[[FloatArray], FloatArray] | None
         joints = truth(time_s)
         return joints if carried is None else transform_points(carried(time_s)[:, None], joints)
 
-    rig = ring_rig(scenario.cameras, reach_m, scenario.random(_RIG))
+    rig = ring_rig(scenario.cameras, reach_m, scenario.random(_RIG), scenario.pair_deg)
     given = perturb_rotations(rig, scenario.calibration_error_deg, scenario.random(_CALIBRATION))
     rates_hz = scenario.rates_hz()
     phase = _phases(scenario)
@@ -280,7 +286,8 @@ def _record(
     exposure_s = phase_s + np.arange(int(np.ceil((scenario.duration_s - phase_s) * rate_hz - 1e-9))) / rate_hz
     seen = _sight(scenario, truth(exposure_s), camera, index, exposure_s)
     size_px = camera.intrinsics.width, camera.intrinsics.height
-    found = detect(seen, size_px, rate_hz, scenario.miss, scenario.noise, scenario.random(_DETECTOR, index))
+    lost = scenario.miss, scenario.miss_s
+    found = detect(seen, size_px, rate_hz, lost, scenario.noise, scenario.random(_DETECTOR, index))
     stamp_ns = EPOCH_NS + np.round((exposure_s + offset_s) * NS_PER_S).astype(np.int64)
     delay_s = scenario.random(_ARRIVAL, index).uniform(0.02, 0.03, len(exposure_s))
     arrival_ns = np.maximum.accumulate(EPOCH_NS + np.round((exposure_s + delay_s) * NS_PER_S).astype(np.int64))

@@ -32,23 +32,33 @@ from .scenario import World
 CameraPoses = Callable[[Mapping[str, int]], Mapping[str, FloatArray]]
 
 
-def arrivals(world: World, oracle_of: int | None = None) -> list[tuple[int, Keypoints2D]]:
-    """Return when, ns, which keypoints reach the node, in order.
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Only one person's keypoints, so that nobody else's can be taken for theirs.
 
-    ``oracle_of``: only this person, without errors an oracle knows.
+    Attributes:
+        person: index.
+        clean: without errors that an oracle knows.
     """
+
+    person: int
+    clean: bool = True
+
+
+def arrivals(world: World, alone: Alone | None = None) -> list[tuple[int, Keypoints2D]]:
+    """Return when, ns, which keypoints reach the node, in order."""
     found = []
     for record in world.cameras:
         d = record.detections
         shuffle = np.random.default_rng([world.scenario.seed, 99])
         for f in range(len(record.stamp_ns)):
-            if oracle_of is None:
-                rows = shuffle.permutation(np.flatnonzero(d.found[f]))
-                xy, confidence = d.xy[f, rows], d.confidence[f, rows]
-            else:
-                rows = np.array([oracle_of] if d.clean_found[f, oracle_of] else [], np.int64)
-                xy, confidence = d.clean_xy[f, rows], d.clean_confidence[f, rows]
-            keypoints = Keypoints2D(record.camera.name, int(record.stamp_ns[f]), BODY17, xy, confidence)
+            xy, confidence, is_found = d.xy[f], d.confidence[f], d.found[f]
+            if alone is not None and alone.clean:
+                xy, confidence, is_found = d.clean_xy[f], d.clean_confidence[f], d.clean_found[f]
+            rows = np.flatnonzero(is_found)
+            rows = shuffle.permutation(rows) if alone is None else rows[rows == alone.person]
+            stamp_ns = int(record.stamp_ns[f])
+            keypoints = Keypoints2D(record.camera.name, stamp_ns, BODY17, xy[rows], confidence[rows])
             found.append((int(record.arrival_ns[f]), keypoints))
     return sorted(found, key=lambda arrival: (arrival[0], arrival[1].camera))
 
@@ -91,7 +101,7 @@ class SimulatedRun:
 
 
 def run(
-    world: World, config: NodeConfig | None = None, *, oracle_of: int | None = None, charge: bool = False,
+    world: World, config: NodeConfig | None = None, *, alone: Alone | None = None, charge: bool = False,
     memory: bool = False, limit: int | None = None, camera_poses: CameraPoses | None = None,
 ) -> SimulatedRun:
     """Play a scene through synchroniser and pipeline as the node does, in simulated time.
@@ -99,7 +109,7 @@ def run(
     Args:
         world: the scene.
         config: the node's settings; None for the defaults.
-        oracle_of: only this person's keypoints, without errors that an oracle knows.
+        alone: only this person's keypoints; None: everybody's.
         charge: a set occupies the worker for the time it takes here; else for none.
         memory: trace the memory of each set (slow: do not take times from it).
         limit: at most so many sets.
@@ -110,7 +120,7 @@ def run(
     with PosePipeline(world.given_rig, config.pipeline) as pipeline:
         worker = _Worker(pipeline, synchronizer, charge, memory, camera_poses)
         end_ns = 0
-        for arrival_ns, seen in arrivals(world, oracle_of):
+        for arrival_ns, seen in arrivals(world, alone):
             if limit is not None and len(worker.done) >= limit:
                 break
             end_ns = arrival_ns

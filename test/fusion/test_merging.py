@@ -18,9 +18,11 @@ def view(seen, camera, person):
     return int(np.flatnonzero((seen.detections.camera == camera) & (seen.owner == person))[0])
 
 
-def merged(cameras, bodies, seen, views):
+def merged(cameras, bodies, seen, views, settled=0):
     local = cameras.see(bodies)
-    return merge_lone_views(cameras, local, seen.detections, np.array(views), GATE_M, NEW_GATE_M).tolist()
+    return merge_lone_views(
+        cameras, local, seen.detections, np.array(views), (GATE_M, NEW_GATE_M), settled=settled
+    ).tolist()
 
 
 def test_a_lone_view_becomes_part_of_the_body_that_lacks_it():
@@ -42,6 +44,9 @@ def test_of_two_lone_views_of_one_person_the_senior_stays():
     centres = -np.einsum('cji,cj->ci', cameras.cam_from_world[:, :, :3], cameras.cam_from_world[:, :, 3])
     off = np.stack([centre + 1.15 * (bodies[0] - centre) for centre in centres])
     assert merged(cameras, off, seen, [[a, -1], [-1, b]]) == [[a, b], [-1, -1]]
+    assert merged(cameras, off, seen, [[a, -1], [-1, b]], settled=1) == [[a, b], [-1, -1]]
+    # Two who were people of their own before stay so.
+    assert merged(cameras, off, seen, [[a, -1], [-1, b]], settled=2) == [[a, -1], [-1, b]]
 
 
 def test_lone_views_of_two_people_stay_apart_and_so_does_one_whose_place_is_taken():

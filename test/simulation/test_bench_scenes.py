@@ -69,7 +69,7 @@ def test_what_does_not_apply_is_not_met(results: dict[str, dict[str, float | Non
 
 def test_a_row_is_run_over_its_seeds_with_its_oracle_and_its_memory() -> None:
     row = Row(
-        'row', 'named', SMALL, seeds=(0, 1), memory=True,
+        'row', 'named', SMALL, (Target('association_ratio', 0.97),), seeds=(0, 1), memory=True,
         settings=(('pipeline.lifter.enabled', False), ('pipeline.tracking.enabled', False)),
     )
     metrics, seconds = run_row(row)
@@ -77,7 +77,7 @@ def test_a_row_is_run_over_its_seeds_with_its_oracle_and_its_memory() -> None:
     assert metrics['mpjpe_m'] is not None and metrics['mpjpe_m'] < 1e-3
     assert metrics['peak_mb'] is not None and 0.001 < metrics['peak_mb'] < 50.0
     assert metrics['same_id'] is None
-    assert metrics['oracle_ratio'] == pytest.approx(1.0)
+    assert metrics['oracle_ratio'] == metrics['association_ratio'] == pytest.approx(1.0)
 
 
 def test_a_row_comes_with_the_rows_it_is_compared_with() -> None:

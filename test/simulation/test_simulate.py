@@ -18,7 +18,7 @@ from geo_pose_ros.simulation import simulate as simulation
 from geo_pose_ros.simulation.cameras import ring_rig
 from geo_pose_ros.simulation.carried import base_from_odom, carry_rig
 from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
-from geo_pose_ros.simulation.metrics import Metrics, gauge_s, match, measure, oracle_ratio
+from geo_pose_ros.simulation.metrics import Metrics, association_ratio, gauge_s, match, measure, oracle_ratio
 from geo_pose_ros.simulation.scenario import EPOCH_NS, Hidden, Knock, Scenario, World, build
 from geo_pose_ros.simulation.sight import find_occluders
 from geo_pose_ros.simulation.simulate import SetRecord, SimulatedRun, arrivals, run
@@ -377,6 +377,31 @@ def test_the_oracle_ratio_compares_what_both_have(pair: World) -> None:
         return by_hand(pair, [bodies(s, pair.truth(s)[[person]] + (0.0, 0.015, 0.0), [0]) for s in at[1:]])
 
     assert oracle_ratio(ours, oracle) == pytest.approx(2.0)
+
+
+def test_the_association_ratio_counts_who_is_found(pair: World) -> None:
+    at = stamps(pair)[:4]
+    # The second person's body is 0.2 m off in half of the sets; alone it is right, as it is without a body once.
+    ours = by_hand(pair, [
+        bodies(s, pair.truth(s) + np.array([[[0.0]], [[0.2 * (k % 2)]]]), [0, 1]) for k, s in enumerate(at)
+    ])
+
+    def alone(person: int) -> SimulatedRun:
+        return by_hand(pair, [bodies(s, pair.truth(s)[[person]], [0]) for s in at])
+
+    assert association_ratio(ours, alone) == pytest.approx(6 / 8)
+    assert measure(ours).found == pytest.approx(6 / 8)
+
+
+def test_people_are_missed_for_as_long_as_asked_and_two_cameras_stand_as_far_apart() -> None:
+    scenario = replace(PLAIN, cameras=2, miss=0.2, miss_s=0.5, pair_deg=140.0, duration_s=20.0)
+    world = build(scenario)
+    lost = ~world.cameras[0].detections.found[:, 0]
+    begins = np.flatnonzero(np.diff(lost.astype(int), prepend=0) == 1)
+    assert 0.1 < lost.mean() < 0.3 and lost.sum() / len(begins) / scenario.rate_hz == pytest.approx(0.5, rel=0.4)
+    axes = np.stack([camera.cam_from_world[2, :2] for camera in world.rig.cameras])
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    assert np.rad2deg(np.arccos(axes[0] @ axes[1])) == pytest.approx(140.0, abs=18.0)
 
 
 def test_nothing_published_is_not_good() -> None:

@@ -121,7 +121,7 @@ def matched_rows(gain: Float2D) -> Int1D:
 
 @kernel('views')
 def merge_lone(
-    poses: Float3D, local: Float4D, detections: DetectionArrays, gate_m: float, new_gate_m: float, order: Int1D,
+    poses: Float3D, local: Float4D, detections: DetectionArrays, gates_m: Float1D, order: Int1D, settled: int,
     views: Int2D,
 ) -> None:
     """Merge bodies that one camera sees with the body that they are part of: see ``merge_lone_views``.
@@ -130,8 +130,9 @@ def merge_lone(
         poses: (C, 3, 4) cam_from_world.
         local: (C, T, J, 3) the bodies in the cameras' frames.
         detections: D detections.
-        gate_m, new_gate_m: largest distance of a body from a detection, and between the rays of two detections.
+        gates_m: (2,) largest distance of a body from a detection, and between the rays of two detections.
         order: (T,) the bodies, senior ones first.
+        settled: the first of them that are people of their own and are not merged.
         views: (T, C) changed.
     """
     bodies, cameras = views.shape
@@ -140,7 +141,8 @@ def merge_lone(
         for c in range(cameras):
             if views[b, c] >= 0:
                 counts[b], last[b] = counts[b] + 1, views[b, c]
-    for rank in range(bodies - 1, -1, -1):
+    gate_m, new_gate_m = gates_m[0], gates_m[1]
+    for rank in range(bodies - 1, settled - 1, -1):
         lone = order[rank]
         if counts[lone] != 1:
             continue

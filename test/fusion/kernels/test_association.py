@@ -108,5 +108,5 @@ def test_two_hundred_detections_in_one_camera_leave_the_others_theirs(kind):
     expected, _ = assign_detections(local, d, np.full(3, 0.25), np.ones(3))
     np.testing.assert_array_equal(views[:, 1:], np.where(expected[:, 1:] >= 0, expected[:, 1:] + 197, -1))
     assert (views[:, 0] >= 0).sum() == (kind == 'alike')
-    merged = merge_lone_views(cameras, local, crowded, views, 0.25, 0.12)
+    merged = merge_lone_views(cameras, local, crowded, views, (0.25, 0.12))
     np.testing.assert_array_equal(merged, views)

@@ -80,9 +80,8 @@ class VirtualCameraSettings:
         formerly='data.residual_spread',
     )
 
-    distances: str = setting(
-        'uniform', 'Distances are uniform between these two, or their logarithm is', choices=('uniform', 'logarithmic')
-    )
+    far_share: float = setting(0.0, 'Share of cameras farther away than that', low=0.0, high=1.0)
+    far_m: float = setting(0.0, 'up to this, their logarithm uniform', unit='m', low=0.0, high=1000.0)
     pixel_noise: float = setting(
         0.0, 'Standard deviation of further noise in images 1280 px wide, through lenses of 30 to 100 degrees',
         unit='px', low=0.0, high=10.0,
@@ -91,6 +90,8 @@ class VirtualCameraSettings:
     def __post_init__(self) -> None:
         for low, high in (('lowest_deg', 'highest_deg'), ('nearest_m', 'farthest_m')):
             _check_order(self, 'data.virtual_cameras', low, high)
+        if self.far_share:
+            _check_order(self, 'data.virtual_cameras', 'farthest_m', 'far_m')
 
 
 @dataclass(frozen=True, slots=True)

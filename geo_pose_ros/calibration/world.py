@@ -140,7 +140,9 @@ class Tape:
 # Joints as of motion capture, moved as simulation/detector.py moves them.
 OWN_JOINTS = Tape(('pelvis', 'spine', 'thorax', 'nose', 'head'), 0.187)
 # Detectors of hips, shoulders, nose and ears (COCO, BlazePose); their nose is the nose's tip, and no part of the spine.
-MEAN_JOINTS = Tape(('pelvis', 'thorax', 'head'), 0.2)
+# ANSUR II (Gordon et al. 2014): ear to crown 130 +- 7 mm, ankle to floor 70 +- 7 mm; less 14 mm by which the chain is
+# longer than an upright body is tall (mocap17: its straightest people).
+MEAN_JOINTS = Tape(('pelvis', 'thorax', 'head'), 0.185)
 
 
 def tape_of(xy: FloatArray) -> Tape:

@@ -37,6 +37,7 @@ def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
         ('geo', near_and_far, r'nearest_m is 3, above data\.virtual_cameras\.farthest_m, 2'),
         ('li2020', {'optim.lifted_views': 1}, 'lifted_views'),
         ('geo', {'data.copies.body.ansur': 0.0, 'data.copies.body.children': 0.1}, 'and ansur is 0'),
+        ('geo', {'data.virtual_cameras.far_share': 0.1}, r'farthest_m is 8, above data\.virtual_cameras\.far_m, 0'),
         ('geo', {'data.copies.body.narrowest_hips': 0.1}, r'narrowest_hips is 0\.1, above'),
     ):
         with pytest.raises(ConfigError, match=words):

@@ -125,10 +125,10 @@ class VirtualCameras:
         front = np.cross(side, vertical)
         level = np.cos(azimuth)[:, None] * side + np.sin(azimuth)[:, None] * front
         direction = np.cos(tilt)[:, None] * level + np.sin(tilt)[:, None] * vertical
-        nearest, farthest = distance_m
-        away = rng.uniform(nearest, farthest, count)
-        if self.settings.distances == 'logarithmic':
-            away = nearest * (farthest / nearest) ** ((away - nearest) / max(farthest - nearest, 1e-9))
+        away = rng.uniform(*distance_m, count)
+        if self.settings.far_share:
+            far = distance_m[1] * (self.settings.far_m / distance_m[1]) ** rng.uniform(0.0, 1.0, count)
+            away = np.where(rng.random(count) < self.settings.far_share, far, away)
         position = centre + away[:, None] * direction
         roll = np.radians(self.settings.roll_deg) * rng.standard_normal((count, 1))
         rolled = Rotation.from_rotvec(roll * direction).apply(vertical)

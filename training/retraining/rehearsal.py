@@ -51,8 +51,8 @@ _BENT = CopySettings(
 _SEEN_ANYWHERE = DataSettings(
     min_joints=5, labels='truth',
     virtual_cameras=VirtualCameraSettings(
-        frames=10, lowest_deg=-15.0, highest_deg=70.0, nearest_m=2.0, farthest_m=8.0, up_error_deg=2.0,
-        residual_spread=0.3,
+        frames=10, lowest_deg=-15.0, highest_deg=70.0, nearest_m=2.0, farthest_m=8.0, far_share=0.35, far_m=40.0,
+        up_error_deg=2.0, residual_spread=0.3,
     ),
     copies=CopySettings(1, BodySettings(ansur=1.0), occlusion=OcclusionSettings(limbs=0.3, cut_off=0.1)),
 )

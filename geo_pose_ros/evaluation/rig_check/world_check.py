@@ -14,7 +14,7 @@ import numpy as np
 from ...arrays import FloatArray
 from ...findings import Finding, Severity
 from ...geometry.body_frame import world_from_body
-from ...geometry.stats import nan_mean, nan_median
+from ...geometry.stats import nan_mean
 from ...lifting.canonical import UP_AXES
 from ...rigs.plausibility import turn_world
 from ...skeleton import BODY17
@@ -28,8 +28,10 @@ _SETS, _LEAST_BODIES = 32, 8
 _AGREED, _OTHER = 0.75, 0.5
 # Cosine above which people are upright in the images.
 _UPRIGHT = 0.6
-# So far below the floor, m, most feet are not by a step or a slope.
-_BELOW_M = 0.3
+# The ankle of a standing foot above the floor, m; and how much lower the lower ankles of most may be, and how much
+# higher those of nearly all, m: people step down seldom, but walk on steps, beams and toes.
+_ANKLE_M, _LOWER_M, _HIGHER_M = 0.09, 0.06, 0.12
+_NEARLY_ALL = 0.1
 # A camera nearer to the world's origin than this, m, is the origin.
 _AT_ORIGIN_M = 0.05
 # Share of bodies that look as in a mirror.
@@ -66,10 +68,14 @@ class WorldCheck:
         """Take the bodies of one set into account."""
         bodies = measured(seen.bodies)
         if len(bodies) and bodies.skeleton is BODY17:
-            self._sample.add(bodies.xyz)
+            # One view does not say how far away, and so how high, an ankle is.
+            sure = bodies.num_views[:, _ANKLES] >= min(2, self._num_cameras)
+            xyz = bodies.xyz.copy()
+            xyz[:, _ANKLES] = np.where(sure[..., None], xyz[:, _ANKLES], np.nan)
+            self._sample.add(xyz)
 
     def findings(self) -> Iterator[Finding]:
-        """Return what is wrong of the rig; that people are upside down, lie, are below the floor, or mirrored."""
+        """Return what is wrong of the rig; that people are upside down, lie, are beside the floor, or mirrored."""
         xyz = np.concatenate([np.zeros((0, len(BODY17), 3)), *self._sample.items])
         along = mean_axis(xyz) if len(xyz) >= _LEAST_BODIES and self._up in UP_AXES else None
         yield from (finding for finding in self._of_rig if finding.kind not in ('up', 'axes') or along is None)
@@ -96,14 +102,23 @@ class WorldCheck:
             yield Finding(Severity.WARNING, f'People lie: upright in the images, they stand along {best} of the world, '
                           f'and {self._up} is up', remedy, 'rig', 'up')
         elif cosine > _OTHER and self._has_floor:
-            feet = nan_median(np.fmin(*(xyz[:, _ANKLES] @ up).T))
-            if feet < -_BELOW_M:
-                yield Finding(
-                    Severity.WARNING, f'People walk {-float(feet):.1f} m below the floor, the plane {self._up} = 0',
-                    'If the floor matters (lifter.floor, RViz), make a world with a floor from people who walk: '
-                    'geo_pose calibrate --from-scratch; or move the origin to the floor.',
-                    'rig', 'floor',
-                )
+            yield from self._check_floor(np.fmin(*(xyz[:, _ANKLES] @ up).T) - _ANKLE_M)
+
+    def _check_floor(self, off_m: FloatArray) -> Iterator[Finding]:
+        """Say where the floor is, by how far (B,), m, lower ankles are from where standing feet have them."""
+        off_m = off_m[np.isfinite(off_m)]
+        if len(off_m) < _LEAST_BODIES:
+            return
+        middle_m, low_m = (float(np.quantile(off_m, share)) for share in (0.5, _NEARLY_ALL))
+        if middle_m > -_LOWER_M and low_m < _HIGHER_M:
+            return
+        where = f'{-middle_m:.2f} m below' if middle_m < 0.0 else f'{low_m:.2f} m above'
+        yield Finding(
+            Severity.WARNING, f'By the ankles of people, the floor is {where} the plane {self._up} = 0',
+            'If the floor matters (lifter.floor, RViz), make a world with a floor from people who walk: '
+            'geo_pose calibrate --from-scratch; or move the origin to the floor. If people stand on something, all is '
+            'well.', 'rig', 'floor',
+        )
 
 
 def mean_axis(xyz: FloatArray) -> FloatArray | None:

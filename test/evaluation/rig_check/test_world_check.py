@@ -22,8 +22,11 @@ RIG = ring_rig(4)
 # From the world with z up and the floor at 0 to others.
 Z_DOWN = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]])
 Y_UP = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0]])
-HIGH = np.column_stack([np.eye(3), (0.0, 0.0, -0.6)])
 AS_IS = np.eye(3, 4)
+
+
+def raised(by_m):
+    return np.column_stack([np.eye(3), (0.0, 0.0, by_m)])
 
 
 def said_in(other_from_world, up='z', people=None, rig=RIG):
@@ -47,9 +50,11 @@ def test_nothing_is_said_of_people_who_stand():
     [
         (Z_DOWN, Severity.ERROR, 'up', 'People are upside down: they stand along -z of the world', 'lifter.up=-z'),
         (Y_UP, Severity.WARNING, 'up', 'People lie: upright in the images, they stand along y of', 'lifter.up=y'),
-        (HIGH, Severity.WARNING, 'floor', 'People walk 0.5 m below the floor, the plane z = 0', '--from-scratch'),
+        (raised(-0.6), Severity.WARNING, 'floor', 'the floor is 0.63 m below the plane z = 0', '--from-scratch'),
+        (raised(-0.11), Severity.WARNING, 'floor', 'the floor is 0.14 m below the plane z = 0', 'origin to the floor'),
+        (raised(0.2), Severity.WARNING, 'floor', 'the floor is 0.15 m above the plane z = 0', 'stand on something'),
     ],
-    ids=['upside down', 'lying', 'below the floor'],
+    ids=['upside down', 'lying', 'below by much', 'below by little', 'above'],
 )
 def test_a_wrong_world(world, severity, kind, words, remedy):
     [said] = said_in(world)

@@ -46,7 +46,8 @@ setup(
     # colcon test runs pytest where it is named here, and unittest otherwise.
     extras_require={
         'test': ['pytest'], 'view': ['viser>=1.1,<2'], 'store': ['pyarrow>=24'], 'fleet': ['distributed>=2026'],
-        'export': ['ezc3d>=1.5.18', 'pygltflib>=1.16', 'pyarrow>=24', 'imageio-ffmpeg>=0.5'],
+        'export': ['ezc3d>=1.5.18', 'pygltflib>=1.16', 'pyarrow>=24', 'imageio-ffmpeg>=0.5', 'pandas>=2.3',
+                   'xarray>=2025.6'],
         'train': ['torch>=2.4', 'onnx>=1.16', 'h5py>=3'], 'ros': ['ros-rclpy[fastrtps]', 'ros-common-interfaces'],
     },
     zip_safe=False,

@@ -208,5 +208,5 @@ def run_peer(python: Path, words: Sequence[str], given: Mapping[str, Any]) -> di
         source, out = Path(folder) / 'in.npz', Path(folder) / 'out.npz'
         np.savez(source, **given)
         command = [str(python), str(Path(__file__).with_name('peers.py')), *words, str(source), str(out)]
-        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return dict(np.load(out))

@@ -78,20 +78,31 @@ def load_bvh(path: Path) -> MotionClip:
     Raises:
         ConfigError: if the file is not BVH or lacks a joint of body17.
     """
+    names, positions, frame_s = read_bvh(path)
+    body = _body17(names, positions, path)
+    upright = body[..., [0, 2, 1]] * (1.0, -1.0, 1.0)
+    # The part beyond the joints is in metres; the bones are not yet.
+    scale = (_STATURE_M - BEYOND_JOINTS_M) / (stature_m(upright) - BEYOND_JOINTS_M)
+    return MotionClip(path.stem, scale * upright, 1.0 / frame_s)
+
+
+def read_bvh(path: Path) -> tuple[list[str], FloatArray, float]:
+    """Return the joints' names, where they are (F, B, 3) in the file's unit and axes, and the seconds of a frame.
+
+    The end of a chain is called `<joint>_end`.
+
+    Raises:
+        ConfigError: if the file is not BVH.
+    """
     try:
         head, tail = path.read_text(encoding='utf-8').split('MOTION', 1)
         joints = _hierarchy(head.split())
         rows = tail.split('\n')
-        frame_time = float(next(row for row in rows if 'Frame Time' in row).split(':')[1])
+        frame_s = float(next(row for row in rows if 'Frame Time' in row).split(':')[1])
         values = np.array([row.split() for row in rows if row.strip() and row.strip()[0] in '-+.0123456789'], float)
-        positions = _forward(joints, values)
+        return [joint.name for joint in joints], _forward(joints, values), frame_s
     except (ValueError, StopIteration, IndexError, OSError) as error:
         raise ConfigError(f"'{path}' is not a BVH file this reader understands: {error!r}.") from error
-    body = _body17(joints, positions, path)
-    upright = body[..., [0, 2, 1]] * (1.0, -1.0, 1.0)
-    # The part beyond the joints is in metres; the bones are not yet.
-    scale = (_STATURE_M - BEYOND_JOINTS_M) / (stature_m(upright) - BEYOND_JOINTS_M)
-    return MotionClip(path.stem, scale * upright, 1.0 / frame_time)
 
 
 def _hierarchy(words: list[str]) -> list[_Joint]:
@@ -146,8 +157,8 @@ def _forward(joints: list[_Joint], values: FloatArray) -> FloatArray:
     return position
 
 
-def _body17(joints: list[_Joint], positions: FloatArray, path: Path) -> FloatArray:
-    names = [joint.name.split(':')[-1].replace('.', '').lower() for joint in joints]
+def _body17(found_names: list[str], positions: FloatArray, path: Path) -> FloatArray:
+    names = [name.split(':')[-1].replace('.', '').lower() for name in found_names]
     body = np.zeros((len(positions), len(BODY17), 3))
     for joint, known in _NAMES.items():
         found = next((name for name in known if name in names), None)

@@ -11,6 +11,8 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.export.formats import parse_formats, write_formats
 from geo_pose_ros.export.hierarchy import fit_hierarchy
 from geo_pose_ros.export.markers import marker_names
+from geo_pose_ros.session.bodies import SessionBodies
+from geo_pose_ros.simulation.motion_files import read_bvh
 from geo_pose_ros.skeleton import BODY17, HALPE26, OUTPUTS, SKELETONS
 
 from .two_people import COUNT, LATE, two_people
@@ -46,6 +48,21 @@ def test_parquet_has_the_same_columns(tmp_path):
         assert table.column_names == next(csv.reader(file))
     assert table.schema.metadata[b'frame_id'] == b'world' and table['stamp_ns'][0].as_py() == 10**18
     assert table['z_m'][0].as_py() == two_people().xyz[0, 0, 0, 2]
+
+
+def test_pandas_and_xarray_have_what_the_files_have(tmp_path):
+    pandas, _ = pytest.importorskip('pandas'), pytest.importorskip('xarray')
+    bodies = two_people()
+    frame, table = SessionBodies(**vars(bodies)).to_pandas(), pandas.read_csv(write(tmp_path, 'csv')[0])
+    assert list(frame.columns) == list(table.columns) and len(frame) == 17 * (2 * COUNT - LATE)
+    np.testing.assert_allclose(frame['y_m'], table['y_m'], rtol=1e-8)
+    late = frame[(frame.person == 9) & (frame.joint == 'left_knee')]
+    np.testing.assert_array_equal(late['z_m'], bodies.xyz[LATE:, 1, BODY17.index('left_knee'), 2])
+    data = SessionBodies(**vars(bodies)).to_xarray()
+    knee = data.position.sel(person=9, joint='left_knee', axis='z').dropna('time')
+    np.testing.assert_array_equal(knee, late['z_m'])
+    assert knee.units == 'm' and data.covariance.dims == ('time', 'person', 'joint', 'axis', 'axis2')
+    np.testing.assert_array_equal(data.left_knee_flexion, bodies.angles()['left_knee_flexion'])
 
 
 def read_trc(path):
@@ -106,45 +123,16 @@ def test_ezc3d_reads_c3d(tmp_path):
     np.testing.assert_allclose(c3d['parameters']['EVENT']['TIMES']['value'][1], [6 / 30, 19 / 30], atol=1e-6)
 
 
-def read_bvh(path):
-    """Return the joints by name, each (F, 3) cm, by forward kinematics of a BVH file; and its frame time."""
-    head, motion = path.read_text().split('MOTION')
-    names, parents, offsets, stack, site = [], [], [], [], False
-    for line in head.splitlines():
-        words = line.split()
-        if words[:1] in (['ROOT'], ['JOINT']):
-            parents.append(stack[-1] if stack else -1)
-            names.append(words[1])
-            stack.append(len(names) - 1)
-        elif words[:1] == ['End']:
-            site = True
-        elif words[:1] == ['OFFSET'] and not site:
-            offsets.append(np.array(words[1:], float))
-        elif words[:1] == ['CHANNELS']:
-            assert words[-3:] == ['Zrotation', 'Xrotation', 'Yrotation']
-        elif words == ['}']:
-            if site:
-                site = False
-            else:
-                stack.pop()
-    lines = motion.strip().splitlines()
-    values = np.array([line.split() for line in lines[2:]], float)
-    assert lines[0] == f'Frames: {len(values)}' and values.shape[1] == 3 + 3 * len(names)
-    from scipy.spatial.transform import Rotation
-
-    world, place = [], []
-    for node, parent in enumerate(parents):
-        turned = Rotation.from_euler('ZXY', values[:, 3 + 3 * node : 6 + 3 * node], degrees=True)
-        world.append(turned if parent < 0 else world[parent] * turned)
-        place.append(values[:, :3] if parent < 0 else place[parent] + world[parent].apply(offsets[node]))
-    return dict(zip(names, place, strict=True)), float(lines[1].split()[-1])
+def read_joints(path):
+    """Return the joints (F, J, 3) m of a BVH file, and its frame time."""
+    names, places, frame_s = read_bvh(path)
+    return places[:, [names.index(name) for name in BODY17.joint_names]] / 100.0, frame_s
 
 
 def test_forward_kinematics_of_bvh_gives_the_joints(tmp_path):
-    places, frame_s = read_bvh(write(tmp_path, 'bvh')[0])
+    found, frame_s = read_joints(write(tmp_path, 'bvh')[0])
     assert frame_s == pytest.approx(1 / 30, abs=1e-7)
     truth = two_people().turned('y').xyz[:, 0]
-    found = np.stack([places[name] for name in BODY17.joint_names], 1) / 100.0
     np.testing.assert_allclose(found, truth, atol=1e-5)
 
 
@@ -152,8 +140,7 @@ def test_bones_of_bvh_have_their_mean_length(tmp_path):
     bodies = two_people()
     noisy = bodies.xyz[:, :1] + np.random.default_rng(0).normal(0.0, 0.002, (COUNT, 1, 17, 3))
     bodies.xyz[:, :1] = noisy
-    places, _ = read_bvh(write(tmp_path, 'bvh', bodies)[0])
-    found = np.stack([places[name] for name in BODY17.joint_names], 1) / 100.0
+    found, _ = read_joints(write(tmp_path, 'bvh', bodies)[0])
     parent, child = np.array(BODY17.edges).T
     lengths = np.linalg.norm(found[:, parent] - found[:, child], axis=-1)
     assert np.ptp(lengths, axis=0).max() < 1e-5
@@ -217,8 +204,10 @@ def test_formats_are_named_and_files_can_be_written(tmp_path, monkeypatch):
         write_formats(two_people(), tmp_path / 'file' / 'walk', ['csv'])
 
 
-@pytest.mark.parametrize(('name', 'library'), [('parquet', 'pyarrow'), ('c3d', 'ezc3d'), ('glb', 'pygltflib')])
+@pytest.mark.parametrize(('name', 'library'), [
+    ('parquet', 'pyarrow'), ('c3d', 'ezc3d'), ('glb', 'pygltflib'), ('to_pandas', 'pandas'), ('to_xarray', 'xarray'),
+])
 def test_a_missing_library_is_named(tmp_path, monkeypatch, name, library):
     monkeypatch.setitem(__import__('sys').modules, library, None)
     with pytest.raises(ConfigError, match=re.escape(f'pip install {library}')):
-        write(tmp_path, name)
+        getattr(SessionBodies(**vars(two_people())), name)() if name.startswith('to_') else write(tmp_path, name)

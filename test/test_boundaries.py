@@ -26,7 +26,7 @@ LAYERS = (
     ('pipeline', 'runner'),
     ('calibration', 'evaluation'),
     ('bags', 'export'),
-    ('view', 'session', 'doctor', 'ros', 'simulation', 'training'),
+    ('view', 'assistant', 'session', 'doctor', 'ros', 'simulation', 'training'),
     ('commands', 'demo', 'cli'),
 )
 # Within one layer: parts that do not know of each other.

@@ -82,7 +82,11 @@ def _intrinsics(info: Message, name: str, focal_guess: float | None) -> Intrinsi
             raise CalibrationError(
                 f'{error} Or give --focal-guess FACTOR, in longer sides of the image (phones 0.7 to 0.85).'
             ) from error
-    width, height = int(info.width), int(info.height)
+    return guess_intrinsics(int(info.width), int(info.height), focal_guess)
+
+
+def guess_intrinsics(width: int, height: int, focal_guess: float) -> Intrinsics:
+    """Return a lens without distortion whose focal length is ``focal_guess`` longer sides of the image, px."""
     K = np.diag([focal_guess * max(width, height)] * 2 + [1.0])
     K[:2, 2] = 0.5 * (width - 1), 0.5 * (height - 1)
     return Intrinsics(K, np.zeros(5), 'plumb_bob', width, height)

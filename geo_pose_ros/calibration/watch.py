@@ -22,7 +22,7 @@ from ..scene.cameras.states import CameraState
 from ..scene.scene import SceneResult
 from ..types import CameraRig, Keypoints2D
 from .background import BackgroundCalibration
-from .settings import CalibrateConfig, WatchConfig
+from .settings import WatchConfig
 from .task import CalibrateTask
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Proposal:
 class CalibrationWatch:
     """Collects what sets say about the rig, in bounded memory. Feed it from one thread; ask it from any."""
 
-    def __init__(self, config: WatchConfig | None = None, calibrate: CalibrateConfig | None = None) -> None:
-        """Start with nothing seen; ``calibrate`` are the settings of a refinement."""
-        self._config, self._calibrate = config or WatchConfig(), calibrate or CalibrateConfig()
+    def __init__(self, config: WatchConfig | None = None, task: CalibrateTask | None = None) -> None:
+        """Start with nothing seen; ``task`` is what is asked of a refinement."""
+        self._config, self._task = config or WatchConfig(), task or CalibrateTask()
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix='calibrate')
         self._running: Future[Proposal] | None = None
@@ -80,16 +80,23 @@ class CalibrationWatch:
 
     def add(self, rig: CameraRig, result: SceneResult) -> None:
         """Take in a set at its bodies' stamp, whose bodies were made with ``rig``; cheap."""
-        stamp_ns = result.bodies.stamp_ns
+        self.add_keypoints(rig, result.bodies.stamp_ns, result.keypoints, result.cameras)
+
+    def add_keypoints(
+        self, rig: CameraRig, stamp_ns: int, keypoints: Mapping[str, Keypoints2D],
+        cameras: Mapping[str, CameraState] | None = None,
+    ) -> None:
+        """Take in what the cameras of ``rig`` saw at a time, and where the scene judges them, their states; cheap."""
+        states = cameras or {}
         with self._lock:
             if rig is not self._rig:
                 # It may be the better one: what cameras saw before stays as good as it was.
                 self._rig, self._moved = rig, {}
             while self._sets and not 0 <= stamp_ns - self._sets[0][0] <= self._config.window_s * NS_PER_S:
                 self._sets.popleft()
-            self._sets.append((stamp_ns, result.keypoints))
-            self._late_s = {name: state.clock_offset_s for name, state in result.cameras.items()}
-            for name, state in result.cameras.items():
+            self._sets.append((stamp_ns, keypoints))
+            self._late_s = {name: state.clock_offset_s for name, state in states.items()}
+            for name, state in states.items():
                 self._note(name, state, stamp_ns)
 
     def _note(self, name: str, state: CameraState, stamp_ns: int) -> None:
@@ -127,7 +134,7 @@ class CalibrationWatch:
             return Proposal(None, 'no set of calibrated cameras has come yet.', moved, None)
         rig = with_clocks(rig, clock_offsets_s(rig) + [late_s.get(name, 0.0) for name in rig.names])
         try:
-            found = self._background.run(_usable(sets, rig, since_ns), rig, CalibrateTask(self._calibrate))
+            found = self._background.run(_usable(sets, rig, since_ns), rig, self._task)
         except CalibrationError as error:
             return Proposal(None, str(error), moved, None)
         if found.refusal:

@@ -1,20 +1,30 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""`geo_pose calibrate`: calibrate the cameras from people walking before them."""
+"""`geo_pose calibrate`: calibrate the cameras from people walking before them.
+
+With --live from cameras of this machine, while somebody walks; a page says where to walk next, and it ends by itself.
+"""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
+from ..assistant.assist import Assistant, AssistConfig, assist, guessed_rig
+from ..assistant.cameras import LiveCameras, parse_sources
 from ..bags.calibrate import CalibrationBag, calibrate_bag
 from ..calibration.report import summary_lines
 from ..calibration.settings import CalibrateConfig
 from ..calibration.task import CalibrateTask, ScaleSource
+from ..detection.base import create_detector
 from ..detection.models.profiles import choose_profile
 from ..detection.settings import DetectorConfig
 from ..errors import ConfigError, GeoPoseError, refuse_existing, refuse_other_folder
 from ..rigs.files import in_words
 from ..skeleton import SKELETONS
+from ..view.settings import ViewConfig
+from ..view.stage import serve
 from .flags import (
     add_camera_arguments,
     add_overwrite,
@@ -31,14 +41,22 @@ EXAMPLES = (
     'geo_pose calibrate walk --out rig.yaml --report report --stature 1.75',
     'geo_pose calibrate walk --out rig.yaml --from-scratch --focal-guess 0.8',
     'geo_pose calibrate walk --out rig.yaml --from-scratch --distance cam0 cam1 2.4',
+    'geo_pose calibrate --live left=0 right=1 --out rig.yaml --stature 1.75',
 )
+
+# Focal length of a webcam or phone, in longer sides of the image, where nobody gives one.
+_FOCAL = 0.8
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument(
-        'bag', type=existing, nargs='+', metavar='BAG',
+        'bag', type=existing, nargs='*', metavar='BAG',
         help='keypoints or images of all cameras; several: of one rig, untouched between',
+    )
+    parser.add_argument(
+        '--live', nargs='+', metavar='[NAME=]CAMERA',
+        help='instead of bags: numbers of devices, addresses of streams, or videos',
     )
     parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='file to write: .yaml, .toml, .qca.txt')
     parser.add_argument('--report', type=Path, metavar='DIR', help='folder of its own for a report')
@@ -67,11 +85,14 @@ def add_arguments(parser: Parser) -> None:
     parser.add_rare_argument('--skeleton', choices=tuple(SKELETONS), default='body17', metavar='NAME',
                         help=f'of recorded keypoints: {", ".join(SKELETONS)}')
     add_overwrite(parser, 'what is at --out and --report')
-    add_settings(parser, CalibrateConfig)
+    add_settings(parser, CalibrateConfig, AssistConfig, ViewConfig, flags=('host', 'port', 'browser'))
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Calibrate and print what was found."""
+    if bool(arguments.live) == bool(arguments.bag):
+        received = 'both' if arguments.live else 'neither'
+        raise ConfigError(f'geo_pose calibrate takes bags, or --live; received {received}.')
     if arguments.focal_guess is not None and not 0.1 <= arguments.focal_guess <= 10.0:
         raise ConfigError(f'--focal-guess: received {arguments.focal_guess}, expected 0.1 to 10 sides of the image.')
     if arguments.keep_world and not (arguments.from_scratch and arguments.rig):
@@ -84,6 +105,9 @@ def run(arguments: argparse.Namespace) -> None:
     refuse_existing(arguments.out, overwrite=arguments.overwrite)
     if arguments.report is not None:
         refuse_other_folder(arguments.report, 'report.json', overwrite=arguments.overwrite)
+    if arguments.live:
+        _run_live(arguments)
+        return
     try:
         detector, words = choose_profile(DetectorConfig())
         bag = CalibrationBag(
@@ -92,7 +116,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         print(words)
         task = CalibrateTask(
-            settings_from(CalibrateConfig, arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,
+            _settings(arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,
             _scale(arguments), arguments.keep_world,
         )
         found = calibrate_bag(bag, arguments.out, task, report=arguments.report, overwrite=arguments.overwrite)
@@ -102,6 +126,37 @@ def run(arguments: argparse.Namespace) -> None:
         raise
     print('\n'.join(summary_lines(found)))
     print(f'{arguments.out}: {len(found.rig)} cameras: {in_words(found.rig)}')
+
+
+def _settings(arguments: argparse.Namespace) -> CalibrateConfig:
+    return settings_from(CalibrateConfig, arguments, AssistConfig, ViewConfig)
+
+
+def _run_live(arguments: argparse.Namespace) -> None:
+    """Calibrate while somebody walks."""
+    detector, words = choose_profile(DetectorConfig())
+    print(words)
+    view = settings_from(ViewConfig, arguments, CalibrateConfig, AssistConfig)
+    given, settings = rig_from_arguments(arguments), _settings(arguments)
+    if given is None and settings.adjust.intrinsics == 'fixed':
+        settings = replace(settings, adjust=replace(settings.adjust, intrinsics='focal'))
+    task = CalibrateTask(settings, given is None or arguments.from_scratch, scale=_scale(arguments))
+    with LiveCameras(parse_sources(arguments.live)) as cameras, closing(create_detector(detector)) as finder:
+        first = cameras.read()
+        if first is None:
+            raise ConfigError(f'--live: {", ".join(arguments.live)} give no image.')
+        rig = given.subset(list(first)) if given is not None else guessed_rig(first, arguments.focal_guess or _FOCAL)
+        config = settings_from(AssistConfig, arguments, CalibrateConfig, ViewConfig)
+        with (
+            serve(view) as stage, closing(Assistant(rig, task, config, arguments.out)) as assistant,
+            suppress(KeyboardInterrupt),
+        ):
+            assist(stage, cameras, finder, assistant, first)
+    print(assistant.said)
+    if assistant.found is None:
+        lines = ''.join(f' {finding.in_words}' for finding in assistant.findings())
+        raise ConfigError(f'No rig is written.{lines}')
+    print('\n'.join(summary_lines(assistant.found)))
 
 
 def _scale(arguments: argparse.Namespace) -> ScaleSource | None:

@@ -112,7 +112,7 @@ def overlay(
         panel, scale = _resized(frames[name], height_px)
         found = keypoints.get(name)
         if found is not None:
-            _ring(panel, (found.xy + 0.5) * scale - 0.5, found.skeleton)
+            draw_rings(panel, (found.xy + 0.5) * scale - 0.5, found.skeleton)
         projected = project_world(rig[name], bodies.xyz)
         draw_skeleton(panel, (projected + 0.5) * scale - 0.5, bodies.confidence, bodies.skeleton,
                       bodies.body_ids.tolist())
@@ -137,7 +137,8 @@ def _resized(frame: Frame, height_px: int) -> tuple[UInt8Array, float]:
     return np.asarray(image, np.uint8), factor / frame.reduction
 
 
-def _ring(image: UInt8Array, xy: FloatArray, skeleton: Skeleton) -> None:
+def draw_rings(image: UInt8Array, xy: FloatArray, skeleton: Skeleton) -> None:
+    """Draw detections (P, J, 2) px of ``image`` (H, W, 3) BGR as rings, in the shade of their side."""
     radius = max(3, image.shape[0] // 150)
     colours = [_shade(colour, 1.0) for colour in joint_colours(skeleton, None)]
     for person in xy:

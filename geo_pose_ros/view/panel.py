@@ -59,7 +59,7 @@ class Panel:
         self._kind.on_update(lambda _: self._touch())
         stage.on_body = self._select
         self._gui = gui
-        self._strip: GuiImageHandle | None = None
+        self._strip = Strip(gui, len(self._names))
         add_key(gui, 'Look around', 'R', stage.look_around)
         for key, name in zip(_DIGITS, self._names, strict=False):
             add_key(gui, f'Look from {name}', key, partial(stage.look_through, name))
@@ -86,15 +86,8 @@ class Panel:
 
     def show_strip(self, images: UInt8Array | None) -> None:
         """Show the cameras' images (H, W, 3) RGB side by side below the scene."""
-        if images is None:
-            return
-        if self._strip is None:
-            panel = self._gui.add_panel()
-            with panel.add_tab('Images'):
-                self._strip = self._gui.add_image(images, format='jpeg', jpeg_quality=80)
-            panel.float(x=15, y=-15, width=min(max(_STRIP_CAMERA_PX * len(self._names), 240), _STRIP_WIDTH_PX))
-        else:
-            self._strip.image = images
+        if images is not None:
+            self._strip.show(images)
 
     def _touch(self) -> None:
         self.changed = True
@@ -107,6 +100,25 @@ class Panel:
             stage.look_around()
         else:
             stage.look_through(self._from.value)
+
+
+class Strip:
+    """The cameras' images side by side below the scene."""
+
+    def __init__(self, gui: GuiApi, cameras: int) -> None:
+        """Add nothing yet, for so many ``cameras``."""
+        self._gui, self._cameras = gui, cameras
+        self._image: GuiImageHandle | None = None
+
+    def show(self, images: UInt8Array) -> None:
+        """Show images (H, W, 3) RGB."""
+        if self._image is None:
+            panel = self._gui.add_panel()
+            with panel.add_tab('Images'):
+                self._image = self._gui.add_image(images, format='jpeg', jpeg_quality=80)
+            panel.float(x=15, y=-15, width=min(max(_STRIP_CAMERA_PX * self._cameras, 240), _STRIP_WIDTH_PX))
+        else:
+            self._image.image = images
 
 
 def add_key(gui: GuiApi, label: str, key: HotkeyKey, done: Callable[[], None]) -> None:

@@ -165,6 +165,17 @@ class Stage(AbstractContextManager['Stage']):
 
         return frustum
 
+    def mark_floor(self, middles: FloatArray, side_m: float) -> None:
+        """Draw squares of the floor of a world whose z is up: ``middles`` (N, 2) m, sides of ``side_m``."""
+        corners = 0.48 * side_m * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], float)
+        ends = corners[np.array([(0, 1), (1, 2), (2, 3), (3, 0)])]
+        lines = np.zeros((len(middles), 4, 2, 3), np.float32)
+        lines[..., :2] = middles[:, None, None] + ends
+        if len(lines):
+            self._server.scene.add_line_segments(
+                '/walked', lines.reshape(-1, 2, 3), _LEVEL_COLOURS[0], thickness=_FRUSTUM_PX, thickness_units='screen'
+            )
+
     def look_at(self, people: FloatArray) -> None:
         """Let every browser look at people, points (N, 3) m of theirs."""
         self._set_viewer(self._rig, around(people)[0], people)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.calibration.settings import CalibrateConfig, WatchConfig
+from geo_pose_ros.calibration.task import CalibrateTask
 from geo_pose_ros.calibration.watch import CalibrationWatch, _usable
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
@@ -48,7 +49,7 @@ def watched():
     now = turned(rig, 'cam2', 3.0)
     motion = walk(16.0)
     before, after = (images(r, [motion], noise_px=2.0) for r in (rig, now))
-    watch, states = CalibrationWatch(calibrate=FEW), []
+    watch, states = CalibrationWatch(task=CalibrateTask(FEW)), []
     with PosePipeline(rig, NO_LIFTER) as pipeline:
         for i in range(len(motion)):
             seen = {name: (before if i < MOVED_AT else after)[name][i] for name in rig.names}
@@ -163,7 +164,7 @@ def test_a_second_request_joins_the_first():
 
 def test_closing_stops_what_runs(watched):
     rig, _, _, _ = watched
-    watch = CalibrationWatch(calibrate=CalibrateConfig(instants=20_000))
+    watch = CalibrationWatch(task=CalibrateTask(CalibrateConfig(instants=20_000)))
     motion = walk(30.0)
     seen = images(rig, [motion], noise_px=2.0)
     for i in range(len(motion)):

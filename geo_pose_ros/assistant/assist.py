@@ -114,7 +114,8 @@ class Assistant:
             return
         proposal, self._running = self._running.result(), None
         if proposal.rig is None or proposal.found is None:
-            self.said = f'Not yet: {proposal.refusal}'
+            before = '' if self.found is None else 'What was found before stays. '
+            self.said = f'{before}Not {"better" if before else "yet"}: {proposal.refusal}'
             return
         self.found = proposal.found
         position_m, rotation_rad = self.found.sigma_position_m.max(), self.found.sigma_rotation_rad.max()

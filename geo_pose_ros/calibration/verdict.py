@@ -114,6 +114,12 @@ def check_overlap(shared: FloatArray, names: Sequence[str], config: CalibrateCon
         )
 
 
+def seen_for_s(time_s: FloatArray) -> float:
+    """Return for how long people were seen, s, at times (M,) s: without pauses, however few instants were drawn."""
+    steps_s = np.diff(np.unique(time_s))
+    return float(steps_s[steps_s < max(_PAUSE_S, 2.0 * np.median(steps_s))].sum()) if len(steps_s) else 0.0
+
+
 def motion_refusal(xyz: FloatArray, views: PoseViews, rig: CameraRig, config: CalibrateConfig) -> Finding | None:
     """Return what people did too little of: time, way, or part of a camera's image.
 
@@ -123,8 +129,7 @@ def motion_refusal(xyz: FloatArray, views: PoseViews, rig: CameraRig, config: Ca
         rig: the cameras.
         config: see CalibrateConfig.
     """
-    steps_s = np.diff(np.unique(views.time_s))
-    seen_s = float(steps_s[steps_s < _PAUSE_S].sum())
+    seen_s = seen_for_s(views.time_s)
     hips = xyz[:, 0][np.isfinite(xyz[:, 0]).all(-1)]
     axes = np.linalg.svd(hips - hips.mean(0), full_matrices=False)[2] if len(hips) else np.eye(3)
     way_m = max((nan_percentile(along, 98) - nan_percentile(along, 2) for along in (hips @ axes.T).T), default=0.0)

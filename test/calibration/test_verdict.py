@@ -9,7 +9,7 @@ from geo_pose_ros.calibration.bundle.solver import Adjustment
 from geo_pose_ros.calibration.halves import Growth
 from geo_pose_ros.calibration.people.views import PoseViews
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
-from geo_pose_ros.calibration.verdict import Judgement, is_measured, lens_refusal, motion_refusal, rig_refusal
+from geo_pose_ros.calibration.verdict import Judgement, is_measured, lens_refusal, motion_refusal, rig_refusal, seen_for_s
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Intrinsics
@@ -18,6 +18,15 @@ from ..scenes import ring_rig
 from .walking import walk
 
 CONFIG = CalibrateConfig()
+
+
+@pytest.mark.parametrize(('times_s', 'seen_s'), [
+    (np.arange(0.0, 10.0, 0.25), 9.75), (np.append(np.arange(0.0, 5.0, 0.25), np.arange(60.0, 65.0, 0.25)), 9.5),
+    # Of a long recording few instants are drawn, which are seconds apart.
+    (np.arange(0.0, 800.0, 2.0), 798.0), (np.zeros(1), 0.0),
+], ids=['half a minute', 'with a pause', 'long', 'one'])
+def test_people_are_seen_but_in_pauses(times_s, seen_s):
+    assert seen_for_s(times_s) == pytest.approx(seen_s)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from geo_pose_ros.calibration.bundle.solver import Adjustment
 from geo_pose_ros.calibration.halves import Growth
 from geo_pose_ros.calibration.people.views import PoseViews
 from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
-from geo_pose_ros.calibration.verdict import Judgement, is_measured, lens_refusal, motion_refusal, rig_refusal, seen_for_s
+from geo_pose_ros.calibration.verdict import (
+    Judgement,
+    is_measured,
+    lens_refusal,
+    motion_refusal,
+    rig_refusal,
+    seen_for_s,
+)
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Intrinsics

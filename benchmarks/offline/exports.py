@@ -38,8 +38,8 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         files = write_formats(bodies, Path(folder) / 'walk', ['trc', 'bvh'])
         for path, _, _, xyz in people_of(bodies.turned('y'), Path(folder) / 'walk', '.bvh'):
-            names, places, _ = read_bvh(path)
-            found = places[:, [names.index(name) for name in bodies.skeleton.joint_names]] / 100.0
+            names, positions, _ = read_bvh(path)
+            found = positions[:, [names.index(name) for name in bodies.skeleton.joint_names]] / 100.0
             off_mm = 1e3 * np.linalg.norm(found - xyz, axis=-1)
             values = np.nanmean(off_mm), np.nanpercentile(off_mm, 95), np.nanmax(off_mm)
             text = 'joints by forward kinematics, mm: mean, 95 %, most'

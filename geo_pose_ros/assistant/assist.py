@@ -145,8 +145,8 @@ class Assistant:
         """Return the middles (N, 2) m of the squares of the floor that people stood on, in the new world."""
         if self.found is None or not len(self.found.joints):
             return np.zeros((0, 2))
-        places = np.nanmean(self.found.joints[..., :2], axis=1)
-        cells = np.unique(np.floor(places[np.isfinite(places).all(-1)] / _FLOOR_CELL_M), axis=0)
+        pelvises = np.nanmean(self.found.joints[..., :2], axis=1)
+        cells = np.unique(np.floor(pelvises[np.isfinite(pelvises).all(-1)] / _FLOOR_CELL_M), axis=0)
         return np.asarray((cells + 0.5) * _FLOOR_CELL_M)
 
     def close(self) -> None:

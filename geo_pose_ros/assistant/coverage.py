@@ -20,7 +20,7 @@ _DEPTH = 1.4
 
 
 class Coverage:
-    """Counts in which cells of their images cameras saw somebody, how large, and together with whom."""
+    """Counts in which cells of their images cameras saw somebody, how large, and which cameras did at one time."""
 
     def __init__(self, rig: CameraRig) -> None:
         """Start with nothing seen by the cameras of ``rig``."""

@@ -71,10 +71,9 @@ def commands() -> str:
     """Return the page of commands; those whose packages are missing here are named with their line of help."""
     parts = ['# Commands\n']
     for name, (module, line) in cli.COMMANDS.items():
-        parts.append(f'## geo_pose {name}\n\n{line[0].upper()}{line[1:]}.\n')
         help_text = _help_of(name, module)
-        if help_text:
-            parts.append(f'```text\n{help_text.rstrip()}\n```\n')
+        shown = f'```text\n{help_text.rstrip()}\n```' if help_text else f'{line[0].upper()}{line[1:]}.'
+        parts.append(f'## geo_pose {name}\n\n{shown}\n')
     return '\n'.join(parts)
 
 

@@ -17,11 +17,11 @@ EXAMPLES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('--out', type=Path, default=Path('out/demo'))
-    parser.add_argument('--scene', default='person', help='person, or people (two of them)')
-    parser.add_argument('--loops', type=int, default=12, help='how often the footage is played')
-    parser.add_argument('--view', action='store_true', help='show it live in 3D in the browser; needs viser')
-    parser.add_argument('--cache', type=Path, default=Path('.cache'), help='where downloads are kept')
+    parser.add_argument('--out', type=Path, default=Path('out/demo'), metavar='FOLDER', help='[default: out/demo]')
+    parser.add_argument('--scene', default='person', metavar='NAME', help='person, or people (two) [default: person]')
+    parser.add_argument('--loops', type=int, default=12, metavar='N', help='play the footage N times [default: 12]')
+    parser.add_argument('--view', action='store_true', help='show it live in 3D in the browser')
+    parser.add_argument('--cache', type=Path, default=Path('.cache'), metavar='FOLDER', help='where downloads are kept')
 
 
 def run(arguments: argparse.Namespace) -> None:

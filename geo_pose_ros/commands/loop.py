@@ -19,12 +19,14 @@ EXAMPLES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('--out', type=Path, default=Path('out/loop'))
-    parser.add_argument('--rate', type=float, default=0.05, help='of playing; the node must take every frame')
-    parser.add_argument('--held-out', default='cam04', help='camera that is not trained on')
-    parser.add_argument('--frames', default='0-60', help='to train on')
-    parser.add_argument('--held-out-frames', default='60-100', help='to check on')
-    parser.add_argument('--cache', type=Path, default=Path('.cache'), help='where downloads are kept')
+    parser.add_argument('--out', type=Path, default=Path('out/loop'), metavar='FOLDER', help='[default: out/loop]')
+    parser.add_argument('--rate', type=float, default=0.05, metavar='X',
+                        help='of playing; so slow that the node takes every frame [default: 0.05]')
+    parser.add_argument('--held-out', default='cam04', metavar='CAMERA',
+                        help='camera to check on, not to train on [default: cam04]')
+    parser.add_argument('--frames', default='0-60', metavar='A-B', help='to train on [default: 0-60]')
+    parser.add_argument('--held-out-frames', default='60-100', metavar='A-B', help='to check on [default: 60-100]')
+    parser.add_argument('--cache', type=Path, default=Path('.cache'), metavar='FOLDER', help='where downloads are kept')
 
 
 def run(arguments: argparse.Namespace) -> int:

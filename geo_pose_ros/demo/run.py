@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from ..arrays import NS_PER_S, UInt8Array
 from ..bags.message_factory import RosbagsFactory
@@ -203,10 +204,11 @@ def draw(out: Path, material: Material, observations: Sequence[ObservedSet], tim
     complete = [seen for seen in observations if len(seen.bodies) and len(seen.keypoints) == len(rig)]
     if not complete:
         raise BagError('The node published no body seen by all cameras; see logs/pose_node.log.')
-    shown = complete[:_VIDEO_SETS]
+    # Within one loop: where the footage starts again people jump, and the last bodies are still predicted.
+    one_loop = most_seen_loop(complete, times)
+    shown = one_loop[:_VIDEO_SETS]
     frames = frames_of(material, shown, times)
     rate_hz = (len(shown) - 1) / max((shown[-1].stamp_ns - shown[0].stamp_ns) / 1e9, 1e-3)
-    # Half-way through a loop: where the footage starts again people jump, and the last bodies are still predicted.
     still = min(shown, key=lambda seen: abs(times.phase(seen.stamp_ns) - 0.5))
     with contextlib.ExitStack() as stack:
         write: Callable[[UInt8Array], object] | None = None
@@ -218,8 +220,6 @@ def draw(out: Path, material: Material, observations: Sequence[ObservedSet], tim
             views = np.ascontiguousarray(views[:, : views.shape[1] // 2 * 2])
             write = write or _video(stack, out / 'overlay.mp4', views.shape[1], views.shape[0], rate_hz)
             write(views)
-    # Within one loop: right after its seam, one camera alone still follows who was there before.
-    one_loop = most_seen_loop(complete, times)
     over_time = [seen.bodies for seen in one_loop[:: max(1, len(one_loop) // 6)]]
     plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, one_loop)], rig)
 
@@ -246,8 +246,17 @@ def _by_cameras(rig: CameraRig, seen: Sequence[ObservedSet]) -> list[tuple[str, 
             for instant in seen:
                 kept = {name: k for name, k in instant.keypoints.items() if name in names}
                 bodies = pipeline.fuse(instant.stamp_ns, kept).bodies
-        panels.append((f'{count} camera{"s" if count > 1 else ""}', [bodies]))
+        panels.append((f'{count} camera{"s" if count > 1 else ""}', [_named_as(bodies, seen[-1].bodies)]))
     return panels
+
+
+def _named_as(bodies: Bodies3D, known: Bodies3D) -> Bodies3D:
+    """Return bodies with the ids of the known ones that they are nearest to; further ones get new ids."""
+    apart = np.linalg.norm(bodies.xyz[:, None, 0] - known.xyz[None, :, 0], axis=-1)
+    rows, columns = linear_sum_assignment(np.nan_to_num(apart, nan=1e3))
+    body_ids = known.body_ids.max(initial=-1) + 1 + np.arange(len(bodies))
+    body_ids[rows] = known.body_ids[columns]
+    return replace(bodies, body_ids=body_ids)
 
 
 def frames_of(

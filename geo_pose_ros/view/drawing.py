@@ -195,6 +195,8 @@ def plot_bodies(path: Path, panels: Sequence[tuple[str, Sequence[Bodies3D]]], ri
             axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
         axes.tick_params(labelsize=8, pad=1)
         axes.set_box_aspect((1, 1, 1), zoom=1.2)
+        # The next panel's background does not hide the numbers of this one.
+        axes.patch.set_visible(False)
         axes.view_init(elev=12, azim=_azimuth(rig, centre))
         axes.set_title(title, fontsize=13)
     shown = [bodies for _, instants in panels for bodies in instants]

@@ -230,14 +230,17 @@ def verdict_words(verdict: Verdict | None) -> str:
 
 
 def camera_table(names: Sequence[str], instant: Instant, verdict: Verdict | None = None) -> str:
-    """Return the state of cameras at an instant, in Markdown, each at least as bad as the verdict says."""
+    """Return the state of cameras at an instant, in Markdown, each at least as bad as the verdict says.
+
+    Of what a status says only the first sentence: the verdict has all of it, with the remedy.
+    """
     rows = []
     for name in names:
         status = instant.camera(name)
         found = worst(verdict.about(f'camera {name}')) if verdict is not None else None
         levels = [int(level) for level in (found, None if status is None else status.level) if level is not None]
         mark = _MARKS[min(max(levels), Level.ERROR)] if levels else _UNKNOWN
-        rows.append(f'{mark} **{name}** {status.message if status is not None else ""}'.rstrip())
+        rows.append(f'{mark} **{name}** {status.message.split(". ")[0] if status is not None else ""}'.rstrip())
     return '\n\n'.join(rows)
 
 

@@ -56,6 +56,14 @@ def test_figures_show_the_frame_of_the_stamp(recording, footage, tmp_path):
         draw(tmp_path, footage, [], TIMES)
 
 
+def test_bodies_get_the_ids_of_the_known_ones_that_they_are_nearest_to(recording):
+    bodies = read_observations(recording)[0].bodies
+    near = replace(bodies, xyz=bodies.xyz[::-1] + 0.1, body_ids=np.arange(len(bodies)) + 50)
+    assert run._named_as(near, bodies).body_ids.tolist() == bodies.body_ids[::-1].tolist()
+    nobody = bodies.select(np.zeros(len(bodies), bool))
+    assert run._named_as(near, nobody).body_ids.tolist() == list(range(len(bodies)))
+
+
 def test_without_ffmpeg_the_video_is_what_opencv_writes_and_that_is_said(tmp_path, monkeypatch, capsys):
     def missing(*_):
         raise ConfigError('ffmpeg is missing.')

@@ -26,13 +26,14 @@ def add_arguments(parser: Parser) -> None:
         'bag', type=existing_or_pattern, nargs='+', metavar='BAG', help="bags, or patterns as 'bags/*.mcap'"
     )
     parser.add_argument('--out', type=Path, required=True, metavar='STORE', help='folder of the store')
-    parser.add_argument('--workers', type=int, default=0, help='processes [default: one per core]')
-    parser.add_argument('--scheduler', default='', help='Dask scheduler (tcp://...) whose workers see the same paths')
+    parser.add_argument('--workers', type=int, default=0, metavar='N', help='processes [default: one per core]')
+    parser.add_argument('--scheduler', default='', metavar='ADDRESS',
+                        help='Dask scheduler (tcp://...) whose workers see the same paths')
     parser.add_argument(
         '--rig', type=existing, metavar='FILE', help='rig file of the cameras [default: what the bags say]'
     )
     parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
-    parser.add_argument('--skeleton', default='body17', help='of the keypoint topics [default body17]')
+    parser.add_argument('--skeleton', default='body17', metavar='NAME', help='of the keypoint topics [default body17]')
     add_settings(parser, StoreSettings)
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""`geo_pose monitor`: what a running pose_node says of itself, as one live table; for people on ssh."""
+"""`geo_pose monitor`: the state of a running pose_node as one live table, on a terminal."""
 
 from __future__ import annotations
 

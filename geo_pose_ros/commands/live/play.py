@@ -26,7 +26,7 @@ EXAMPLES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags."""
-    parser.add_argument('bag', type=existing, metavar='BAG')
+    parser.add_argument('bag', type=existing, metavar='BAG', help='the recording')
     parser.add_argument('--rate', type=float, default=1.0, metavar='X', help='2 is twice as fast [default: 1]')
     parser.add_argument('--start', type=float, default=0.0, metavar='S', help='begin so many seconds into the bag')
     parser.add_argument('--loop', type=int, nargs='?', const=0, default=1, metavar='N',

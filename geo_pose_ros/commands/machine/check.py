@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""`geo_pose check`: what this installation lacks, and how to get it; it runs where everything is missing.
+"""`geo_pose check`: say what this installation lacks, and how to get it.
 
 It is the part of `geo_pose doctor` that needs nothing but the standard library.
 """

@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""`geo_pose doctor`: whether installation, machine, ROS set-up and a rig are fit, and what to do where they are not.
+"""`geo_pose doctor`: check installation, machine, ROS set-up and a calibration, and say what to do.
 
 Exit status: 0 all is well, 1 a warning, 2 an error.
 """

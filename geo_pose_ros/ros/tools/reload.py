@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""`geo_pose reload`: let a running node lift or detect by another model; people and their ids stay."""
+"""`geo_pose reload`: give a running node another lifter or detector; people keep their ids."""
 
 from __future__ import annotations
 

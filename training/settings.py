@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.lifting.canonical import UP_AXES
+from geo_pose_ros.geometry.alignment import UP_AXES
 from geo_pose_ros.settings import build, flatten, setting, walk
 
 

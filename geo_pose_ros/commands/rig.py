@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import refuse_existing
 from ..findings import Finding, Severity, as_lines
-from ..lifting.canonical import UP_AXES
+from ..geometry.alignment import UP_AXES
 from ..rigs.files import in_words, read_calibration_file, with_z_up, write_calibration
 from ..rigs.plausibility import check_rig
 from .flags import add_overwrite, add_unit_argument, existing

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..lifting.canonical import UP_AXES
+from ..geometry.alignment import UP_AXES
 from ..settings import setting
 
 

@@ -3,11 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..arrays import FloatArray
 from ..errors import ShapeError
 from ..types import CameraRig
+
+# Names of the world's upward axis, as settings spell them; REP-103's worlds have z up.
+UP_AXES: Mapping[str, tuple[float, float, float]] = {
+    'z': (0.0, 0.0, 1.0), 'y': (0.0, 1.0, 0.0), 'x': (1.0, 0.0, 0.0),
+    '-z': (0.0, 0.0, -1.0), '-y': (0.0, -1.0, 0.0), '-x': (-1.0, 0.0, 0.0),
+}
 
 
 def align(source: FloatArray, target: FloatArray, *, with_scale: bool = True) -> FloatArray:

@@ -13,13 +13,13 @@ the image's, and two numbers say what that takes away: how steeply it looks down
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import Float32Array, FloatArray
 from ..errors import ConfigError, ShapeError
+from ..geometry.alignment import UP_AXES
 from ..inference.model_card import VIEW_PARTS, InputRange
 from .kernels import CanonicalArrays, find_canonical_poses
 
@@ -27,11 +27,6 @@ Poses = Float32Array
 
 # log of the size of a person some 5 m away: about the mean over rooms.
 _USUAL_LOG_SIZE = -2.5
-# Names of the world's upward axis, as settings spell them; REP-103's worlds have z up.
-UP_AXES: Mapping[str, tuple[float, float, float]] = {
-    'z': (0.0, 0.0, 1.0), 'y': (0.0, 1.0, 0.0), 'x': (1.0, 0.0, 0.0),
-    '-z': (0.0, 0.0, -1.0), '-y': (0.0, -1.0, 0.0), '-x': (-1.0, 0.0, 0.0),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,8 +17,8 @@ import numpy as np
 from ..arrays import FloatArray
 from ..errors import CalibrationError
 from ..findings import Finding, Severity
+from ..geometry.alignment import UP_AXES
 from ..geometry.rigid import angle_between, invert
-from ..lifting.canonical import UP_AXES
 from ..types import Camera, CameraRig
 
 _LOG = logging.getLogger(__name__)

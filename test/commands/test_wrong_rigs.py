@@ -11,8 +11,8 @@ import pytest
 from geo_pose_ros import cli
 from geo_pose_ros.evaluation.quality import ObservedSet
 from geo_pose_ros.evaluation.verdict import RecentVerdict
+from geo_pose_ros.geometry.alignment import UP_AXES
 from geo_pose_ros.geometry.rigid import compose, invert
-from geo_pose_ros.lifting.canonical import UP_AXES
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.files import read_calibration, with_z_up, write_calibration

@@ -2,6 +2,8 @@
 """`geo_pose view`: the time line, the panel, poses to compare, exported pages, wrong usage."""
 
 import re
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from types import SimpleNamespace
@@ -32,6 +34,12 @@ def recording(tmp_path):
     write_walk(tmp_path / 'walk', sets=90, people=2, images=True)
     with Recording([tmp_path / 'walk']) as opened:
         yield opened
+
+
+def test_the_first_bodies_wait_neither_for_compiled_code_nor_for_scipy():
+    words = ('import sys, geo_pose_ros.commands.view, geo_pose_ros.view.viewer; '
+             'print({"numba", "scipy"} & set(sys.modules))')
+    assert subprocess.run([sys.executable, '-c', words], capture_output=True, text=True).stdout == 'set()\n'
 
 
 def test_the_time_line_plays_pauses_steps_stops_at_the_end_or_begins_anew(recording):

@@ -10,7 +10,8 @@ import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.lifting.canonical import UP_AXES, canonical_poses
+from geo_pose_ros.geometry.alignment import UP_AXES
+from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.rigs.rig_file import rig_hash
 from geo_pose_ros.simulation.motion import random_people, random_proportions, rescale_bones
 

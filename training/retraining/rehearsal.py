@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.geometry.alignment import UP_AXES
 from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at, rotation_to_axis
-from geo_pose_ros.lifting.canonical import UP_AXES, canonical_poses
+from geo_pose_ros.lifting.canonical import canonical_poses
 from geo_pose_ros.simulation.cameras import room_rig
 from geo_pose_ros.simulation.detector import NoiseSettings
 from geo_pose_ros.simulation.motion import MotionClip

@@ -13,9 +13,9 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...findings import Finding, Severity
+from ...geometry.alignment import UP_AXES
 from ...geometry.body_frame import world_from_body
 from ...geometry.stats import nan_mean
-from ...lifting.canonical import UP_AXES
 from ...rigs.plausibility import turn_world
 from ...skeleton import BODY17
 from ...types import CameraRig

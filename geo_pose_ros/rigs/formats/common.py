@@ -15,8 +15,8 @@ import numpy as np
 from ...arrays import FloatArray
 from ...errors import CalibrationError, GeoPoseError
 from ...findings import Finding, Severity
+from ...geometry.alignment import UP_AXES
 from ...geometry.rigid import compose, invert
-from ...lifting.canonical import UP_AXES
 from ...messages.transforms import optical_frame_id
 from ...types import Camera, CameraRig, Intrinsics
 

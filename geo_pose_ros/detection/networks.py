@@ -33,7 +33,7 @@ class FoundPeople(NamedTuple):
     Attributes:
         regions: (R) of the keypoint network.
         scores: (R,).
-        joints: (R, 17, 2) px, body17, NaN = not seen or in a part of the image; None if the finder reads none.
+        joints: (R, 17, 2) px, body17, NaN = not seen; None if the finder reads none.
     """
 
     regions: Regions
@@ -180,6 +180,8 @@ class CropNetwork(EngineNetwork):
         """Return the outputs of each image's regions by name, each (R, ...); all images make one call."""
         if not images:
             return []
+        if len(images) == 1:
+            return [self._network.infer(self._crop.to_tensor(self._crop.cut(*images[0])))]
         cut = np.concatenate([self._crop.cut(image, regions) for image, regions in images])
         outputs = self._network.infer(self._crop.to_tensor(cut))
         ends = np.cumsum([len(regions) for _, regions in images])[:-1]

@@ -46,13 +46,14 @@ class Regions:
     @classmethod
     def none(cls) -> Regions:
         """Return no region."""
-        return cls(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
+        return _NONE
 
     @classmethod
     def concatenate(cls, parts: Sequence[Regions]) -> Regions:
         """Return the regions of all ``parts``, in order."""
-        if not parts:
-            return cls.none()
+        parts = [part for part in parts if len(part)]
+        if len(parts) < 2:
+            return parts[0] if parts else cls.none()
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ('centre', 'size', 'angle')))
 
     def select(self, index: NDArray[np.generic]) -> Regions:
@@ -81,6 +82,9 @@ class Regions:
             half = 0.5 * self.size.max(1, initial=0.0)[:, None]
             reaches = ((self.centre + half > 0.0) & (self.centre - half < (width, height))).all(1)
         return np.asarray(finite & sane & reaches)
+
+
+_NONE = Regions(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

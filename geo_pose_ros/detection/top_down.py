@@ -101,12 +101,14 @@ class _Attempt:
         """Return whether there is more to search in the first image of a camera; plan it.
 
         Where nobody stands, people lie in the image, or it is turned itself. Then tiles show small people and those who
-        overlap.
+        overlap: nobody new where one large person is alone.
         """
+        if not self.first:
+            return False
         whole, quarters = full_image_square(*self.size), self.memory.quarters
         if self.first == 1 and quarters:
             self.first, self.squares = 2, turned(whole, quarters)
-        elif self.first in (1, 2) and len(self.regions):
+        elif self.first in (1, 2) and len(self.regions) > int(not self.memory.has_small):
             self.first, self.squares = 3, turned(tiles(*self.size), quarters or (0,))
         else:
             return False

@@ -75,14 +75,12 @@ class MultiposePersons(CropNetwork):
         body17_xy, body17_confidence = self._to_body17.apply(xy, confidence)
         square = np.repeat(np.arange(len(squares)), [len(part[2]) for part in found])
         order = np.argsort(-scores, kind='stable')
+        # Of a person who is cut off it makes a smaller one.
         order = order[are_whole(squares.select(square[order]), body17_xy[order], image)]
         kept = distinct(body17_xy, order, _SAME)
-        # A person at the side of a part of the image may be cut off: it makes a smaller one of the rest.
-        of_all = squares.size.max(1)[square] >= max(image.shape[:2])
-        read = (body17_confidence >= _SEEN) & of_all[:, None]
         return FoundPeople(
             self._propose(body17_xy[kept], np.zeros((len(kept), body17_xy.shape[1]))), scores[kept],
-            np.where(read[..., None], body17_xy, np.nan)[kept],
+            np.where((body17_confidence >= _SEEN)[..., None], body17_xy, np.nan)[kept],
         )
 
 

@@ -79,7 +79,8 @@ class PosePipeline:
         self._rig = rig
         self._config = config or PipelineConfig()
         self._stage = DetectionStage(
-            self._config.detector, len(rig), detector, _sizes(rig), self._config.skeleton == WHOLEBODY.name
+            self._config.detector, len(rig), detector, _sizes(rig), self._config.skeleton == WHOLEBODY.name,
+            self._config.tracking.recognise_s > 0.0,
         )
         self._lifter = PoseLifter(self._config.lifter) if self._config.lifter.enabled else None
         self._scene = Scene(rig, self._config, self._lifter, self._config.detector.min_confidence)
@@ -283,5 +284,5 @@ def to_output(keypoints: Mapping[str, Keypoints2D], output: Skeleton) -> dict[st
         start = 0
         for name, k in group.items():
             rows = slice(start, start := start + len(k.xy))
-            mapped[name] = Keypoints2D(k.camera, k.stamp_ns, output, xy[rows], confidence[rows], k.hints)
+            mapped[name] = Keypoints2D(k.camera, k.stamp_ns, output, xy[rows], confidence[rows], k.hints, k.appearance)
     return mapped

@@ -317,6 +317,8 @@ class Keypoints2D:
         confidence: (P, J) in [0, 1], 0 where not seen.
         hints: (P,) id of the body that a detection was made for (see PredictedPeople), -1 for none; None: none at all.
             A hint, not a fact: geometry decides.
+        appearance: (P, A) what the people wear, as ``detection.appearance`` describes it, NaN = not seen; None: nothing
+            is known of it.
     """
 
     camera: str
@@ -325,6 +327,7 @@ class Keypoints2D:
     xy: FloatArray
     confidence: FloatArray
     hints: IntArray = None  # type: ignore[assignment]  # filled in at once
+    appearance: FloatArray | None = None
 
     def __post_init__(self) -> None:
         what = f"Keypoints2D of camera '{self.camera}'"
@@ -338,13 +341,15 @@ class Keypoints2D:
             raise ShapeError(f'{what}: a confidence is outside [0, 1]; scale the detector\'s scores.')
         object.__setattr__(self, 'hints', np.full(people, -1) if self.hints is None else self.hints)
         freeze(self, f'{what}: ', {'hints': (people,)}, np.int64)
+        if self.appearance is not None:
+            freeze(self, f'{what}: ', {'appearance': (people, None)})
 
     def as_output(self, output: Skeleton) -> Keypoints2D:
         """Return the keypoints as those of one of ``skeleton.OUTPUTS``; raise ConfigError if there is no map to it."""
         if self.skeleton is output:
             return self
         xy, confidence = map_to_output(self.skeleton, output, self.xy, self.confidence)
-        return Keypoints2D(self.camera, self.stamp_ns, output, xy, confidence, self.hints)
+        return Keypoints2D(self.camera, self.stamp_ns, output, xy, confidence, self.hints, self.appearance)
 
     @classmethod
     def empty(cls, camera: str, stamp_ns: int, skeleton: Skeleton) -> Keypoints2D:

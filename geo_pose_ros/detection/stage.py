@@ -16,6 +16,7 @@ from typing import NoReturn
 from ..errors import DetectorError, FrameError, GeoPoseError
 from ..skeleton import WHOLEBODY
 from ..types import Frame, Keypoints2D, PredictedPeople
+from .appearance import describe
 from .base import Adjustable, Detector, create_detector
 from .checks import checked
 from .hands import with_hands
@@ -131,7 +132,7 @@ class DetectionStage:
 
     def __init__(
         self, config: DetectorConfig, cameras: int, detector: Detector | None = None,
-        sizes: Mapping[str, tuple[int, int]] | None = None, hands: bool = False,
+        sizes: Mapping[str, tuple[int, int]] | None = None, hands: bool = False, appearance: bool = False,
     ) -> None:
         """Start the threads.
 
@@ -141,9 +142,11 @@ class DetectionStage:
             detector: to use one made elsewhere.
             sizes: width and height px of calibrated cameras; of others the image's own size is used.
             hands: whether the detector that is made reads hands too.
+            appearance: whether it is described what people wear.
         """
         self._config, self.description = choose_profile(config, cameras)
         self._detector, self._sizes, self._hands = detector, sizes or {}, hands
+        self._appearance = appearance
         self._start(cameras)
         self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix='detect batches')
         # A detector sees its camera's frames one at a time, in order: the job of each camera's frame before.
@@ -264,6 +267,11 @@ class DetectionStage:
                 name: checked(found[name], self._config.max_people, *self._sizes.get(name, frame.raw_size))
                 for name, frame in frames.items()
             }
+            if self._appearance:
+                keypoints = {
+                    name: replace(k, appearance=describe(frames[name], k, self._config.min_confidence))
+                    for name, k in keypoints.items()
+                }
         # Whatever a plugin or its library raises costs its cameras only, and is reported.
         except Exception as error:  # noqa: BLE001 - handed on as DetectorError
             _refuse(frames, error)

@@ -32,6 +32,14 @@ class BoneLengths:
         known = write_lengths(self._sums, rows_of(self._ids, body_ids), length, variance)
         return BonePrior(length, variance) if known else None
 
+    def rename(self, body_id: int, known_id: int) -> None:
+        """Take ``body_id`` for the body ``known_id``: what was learned of that goes on, or else of this."""
+        if (self._ids == known_id).any():
+            kept = self._ids != body_id
+            self._ids, self._sums = self._ids[kept], self._sums[kept]
+        else:
+            self._ids = np.where(self._ids == body_id, known_id, self._ids)
+
     def learn(self, body_ids: IntArray, tracked: IntArray, xyz: FloatArray, covariance: FloatArray) -> None:
         """Take in bodies as measured, and forget those that are no longer tracked.
 

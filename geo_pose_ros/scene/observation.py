@@ -29,6 +29,7 @@ class Observation:
         stamp_ns: the set's instant.
         cameras: C cameras.
         detections: D detections.
+        appearance: (D, A) what each detected person wears, NaN = not seen; None where nothing is known of it.
         further: their joints after body17's, at a detection's row; None where there are none.
         hints: (D,) the id of the body that each detection was made for, -1 for none.
         delivering: how many cameras delivered within the last second; in the first second all count.
@@ -40,6 +41,7 @@ class Observation:
     hints: IntArray
     delivering: int
     further: Detections | None = None
+    appearance: FloatArray | None = None
 
 
 class Observer:
@@ -98,7 +100,7 @@ class Observer:
         return Observation(
             stamp_ns, Cameras(pose, self.focal_px, self._bounds, late_s, present),
             self._detections(body, min_confidence), np.concatenate(hints), self._delivering(stamp_ns, keypoints),
-            further,
+            further, _appearance(views),
         )
 
     def _detections(self, given: Sequence[tuple[FloatArray, FloatArray]], min_confidence: float) -> Detections:
@@ -113,6 +115,14 @@ class Observer:
         if stamp_ns - self._began_ns < NS_PER_S:
             return len(self._rig)
         return sum(stamp_ns - last_ns < NS_PER_S for last_ns in self._delivered_ns.values())
+
+
+def _appearance(views: Sequence[Keypoints2D | None]) -> FloatArray | None:
+    """Return the appearance (D, A) of all detected people; None where some camera does not know it."""
+    found = [seen.appearance for seen in views if seen is not None and len(seen.xy)]
+    if not found or any(rows is None for rows in found):
+        return None
+    return np.concatenate([rows for rows in found if rows is not None])
 
 
 def _bounds(intrinsics: Intrinsics) -> FloatArray:

@@ -31,7 +31,14 @@ from .kernels.report import LimbSides, ReportArrays, exchange_sides, write_repor
 from .measurement import Assignment, Measured, assign, measure_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions
-from .reidentification import find_left_behind, find_newcomers, find_only_prompted, merge_duplicates, reidentify
+from .reidentification import (
+    Recognition,
+    find_left_behind,
+    find_newcomers,
+    find_only_prompted,
+    merge_duplicates,
+    reidentify,
+)
 from .settings import SceneConfig
 from .tracks import Tracks
 
@@ -105,6 +112,7 @@ class Scene:
         self._further: FurtherJoints | None = None
         if self.skeleton is not BODY17:
             self._further = FurtherJoints(self.skeleton, config.tracking, config.solver)
+        self._recognition = Recognition(config.tracking)
         self._bones = BoneLengths() if config.solver.bone_spread else None
         self._pose_lifter: PoseLifter | None = None
         self._lifter: BodyLifter | None = None
@@ -123,6 +131,7 @@ class Scene:
     def reset(self) -> None:
         """Forget all people and what was learned of the cameras; body ids go on."""
         self._tracks.reset()
+        self._recognition.reset()
         self.with_rig(self._rig)
 
     def with_rig(self, rig: CameraRig) -> None:
@@ -232,10 +241,11 @@ class Scene:
         most = int(np.diff(observation.detections.starts).max(initial=0))
         rate = seen / np.maximum(seen + missing.sum(1), 1)
         tracks.update(measured.tracks, solution, seen, rate, alone=most <= 1)
+        self._recognition.recognise(observation, measured.views, tracks, self._bones)
         ids = tracks.ids[: len(measured)]
         self._learner.add(observation, measured, ids, local, visible, dt_s)
         if self._bones is not None:
-            self._bones.learn(ids, tracks.ids, solution.seen_xyz, solution.seen_covariance)
+            self._bones.learn(ids, self._recognition.known(tracks.ids), solution.seen_xyz, solution.seen_covariance)
         if self._lifter is not None:
             self._lifter.remember(observation.stamp_ns, cameras, measured.estimate.views, ids, tracks.ids)
         if self._further is not None:
@@ -300,7 +310,9 @@ def _with_sides(
         xy, confidence = seen.xy.copy(), seen.confidence.copy()
         exchange_sides(measured.views[:, c] - starts[c], exchanged, c, _limb_sides(seen.skeleton), xy, confidence)
         xy.flags.writeable = confidence.flags.writeable = False
-        repaired[names[c]] = Keypoints2D(seen.camera, seen.stamp_ns, seen.skeleton, xy, confidence, seen.hints)
+        repaired[names[c]] = Keypoints2D(
+            seen.camera, seen.stamp_ns, seen.skeleton, xy, confidence, seen.hints, seen.appearance
+        )
     return repaired
 
 

@@ -96,6 +96,11 @@ class TrackingConfig:
         1.5, 'Re-identification: that distance grows at this speed while nobody sees the person', unit='m/s', low=0.0,
         high=10.0,
     )
+    recognise_s: float = setting(
+        600.0, 'Re-identification: a person who comes back within this time gets the old id by the colours of clothes '
+        'and by bone lengths, where images are at hand; both are kept in memory only. 0: off', unit='s', low=0.0,
+        high=86_400.0,
+    )
     acceleration_noise: float = setting(
         3.0, 'Process noise of a joint at rest, the square root of the spectral density of its acceleration: larger '
         'follows faster and smooths less', unit='m/s^2/sqrt(Hz)', low=0.01, high=100.0,

@@ -26,6 +26,9 @@ from .cameras import calibrated_cameras, camera_infos, choose_cameras, rig_from_
 from .keypoints import read_keypoints
 from .read import BagReader
 
+# Focal length of a webcam or phone, in longer sides of the image, where nobody gives one.
+FOCAL_GUESS = 0.8
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibrationBag:

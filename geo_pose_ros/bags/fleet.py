@@ -270,8 +270,8 @@ def summary_table(outcomes: Sequence[Outcome]) -> str:
 
 def process_fleet(
     jobs: Sequence[FleetJob], out: Path, *, workers: int, scheduler: str, show: Callable[[str], object]
-) -> int:
-    """Process the jobs, tell of each as it ends, and write fleet.json into ``out``; return how many failed."""
+) -> list[Outcome]:
+    """Process the jobs, tell of each as it ends, and write fleet.json into ``out``; return what became of each."""
     outcomes: list[Outcome] = []
     for outcome in process_jobs(jobs, workers=workers, scheduler=scheduler):
         outcomes.append(outcome)
@@ -281,4 +281,4 @@ def process_fleet(
     numbers = json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=1).replace('NaN', 'null')
     (out / 'fleet.json').write_text(numbers + '\n', encoding='utf-8')
     show(summary_table(outcomes))
-    return sum(bool(outcome.error) for outcome in outcomes)
+    return outcomes

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..assistant.assist import Assistant, AssistConfig, assist, guessed_rig
 from ..assistant.cameras import LiveCameras, parse_sources
-from ..bags.calibrate import CalibrationBag, calibrate_bag
+from ..bags.calibrate import FOCAL_GUESS, CalibrationBag, calibrate_bag
 from ..calibration.report import summary_lines
 from ..calibration.settings import CalibrateConfig
 from ..calibration.task import CalibrateTask, ScaleSource
@@ -43,10 +43,6 @@ EXAMPLES = (
     'geo_pose calibrate walk --out rig.yaml --from-scratch --distance cam0 cam1 2.4',
     'geo_pose calibrate --live left=0 right=1 --out rig.yaml --stature 1.75',
 )
-
-# Focal length of a webcam or phone, in longer sides of the image, where nobody gives one.
-_FOCAL = 0.8
-
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags."""
@@ -145,7 +141,8 @@ def _run_live(arguments: argparse.Namespace) -> None:
         first = cameras.read()
         if first is None:
             raise ConfigError(f'--live: {", ".join(arguments.live)} give no image.')
-        rig = given.subset(list(first)) if given is not None else guessed_rig(first, arguments.focal_guess or _FOCAL)
+        guess = arguments.focal_guess or FOCAL_GUESS
+        rig = given.subset(list(first)) if given is not None else guessed_rig(first, guess)
         config = settings_from(AssistConfig, arguments, CalibrateConfig, ViewConfig)
         with (
             serve(view) as stage, closing(Assistant(rig, task, config, arguments.out)) as assistant,

@@ -68,11 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
         def make(bag: Path, out: Path) -> Job:
             return Job(bag, out, config, rig, arguments.storage)
 
-        failed = process_fleet(
+        outcomes = process_fleet(
             jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out,
             workers=arguments.workers, scheduler=arguments.scheduler, show=partial(print, flush=True),
         )
-        return 2 if failed else 0
+        return 2 if any(outcome.error for outcome in outcomes) else 0
     summary = process_bag(
         Path(arguments.bag[0]), arguments.out, config=config, rig=rig, storage=arguments.storage,
         overwrite=arguments.overwrite,

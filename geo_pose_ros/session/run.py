@@ -8,11 +8,14 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from pathlib import Path
+from time import perf_counter
 
+import numpy as np
 import yaml
 
-from ..bags.calibrate import CalibrationBag, calibrate_bag
+from ..bags.calibrate import FOCAL_GUESS, CalibrationBag, calibrate_bag
 from ..bags.fleet import Outcome, bag_state
 from ..bags.import_videos import import_videos
 from ..bags.process import ProcessConfig, process_bag
@@ -29,6 +32,8 @@ from .folder import EXPORT, IMAGES, PROCESSED, REPORT, export_session, load
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.webm')
 CONFIG = 'geo_pose.yaml'
 _DONE = 'session.json'
+# The step that is geo_pose process.
+_PROCESS = 'finding people'
 _CALIBRATION_SUFFIXES = ('.toml', '.yaml', '.yml', '.json', '.txt', '.xcp', '.xml')
 
 
@@ -75,7 +80,10 @@ class RunTask:
     def done(self) -> Outcome | None:
         """Return the outcome of a session that is complete and was made from the same; else None."""
         try:
-            outcome = Outcome(**json.loads((self.out / _DONE).read_text(encoding='utf-8')))
+            known = json.loads((self.out / _DONE).read_text(encoding='utf-8'))
+            if known.get('reprojection_px') is None:
+                known['reprojection_px'] = float('nan')
+            outcome = Outcome(**known)
             return outcome if outcome.fingerprint == self.fingerprint() else None
         except (OSError, ValueError, TypeError):
             return None
@@ -89,7 +97,7 @@ class RunTask:
 
 
 def run_task(task: RunTask, show: Callable[[str], object] = lambda text: None) -> Outcome:
-    """Make a session: its bags, `report.html` and `export`; ``show`` gets a line per step.
+    """Make a session: its bags, `report.html` and `export`; ``show`` gets a line per step, and what each took.
 
     Raises:
         GeoPoseError: for what cannot be read, calibrated, detected or written.
@@ -97,24 +105,27 @@ def run_task(task: RunTask, show: Callable[[str], object] = lambda text: None) -
     out, config = task.out, task.config
     if task.calibration is None and not task.from_scratch:
         raise ConfigError('There is no calibration: give one with --calibration, or --from-scratch with --stature.')
+    steps = _Steps(show)
     out.mkdir(parents=True, exist_ok=True)
     (out / _DONE).unlink(missing_ok=True)
     images, processed = out / IMAGES, out / PROCESSED
     rig = None if task.calibration is None else read_calibration(task.calibration)
-    show('reading the videos')
+    steps.begin('reading the videos')
     import_videos(task.videos, rig, images, overwrite=True)
     if rig is None:
-        show('finding the cameras from the people')
+        steps.begin('finding the cameras from the people')
         rig = _calibrated(task, images)
-    show('finding people')
+    steps.begin(_PROCESS)
     summary = process_bag(images, processed, config=config, rig=rig, overwrite=True)
-    show('report and export')
+    steps.begin('report and export')
     verdict, _ = write_report([processed, images], out / REPORT)
     if summary.bodies:
         export_session([out], task.formats, out / EXPORT, overwrite=True)
+    pixels = np.concatenate(summary.reprojection_px) if summary.reprojection_px else np.zeros(0)
     outcome = Outcome(
         str(task.bag), str(out), sets=summary.sets, bodies=summary.bodies, fingerprint=task.fingerprint(),
-        headline=verdict.headline,
+        headline=verdict.headline, seconds=steps.end(),
+        reprojection_px=float(np.median(pixels)) if len(pixels) else float('nan'),
     )
     (out / _DONE).write_text(
         json.dumps({f.name: getattr(outcome, f.name) for f in fields(outcome)}, indent=1).replace('NaN', 'null') + '\n',
@@ -123,10 +134,33 @@ def run_task(task: RunTask, show: Callable[[str], object] = lambda text: None) -
     return outcome
 
 
+class _Steps:
+    """Says what is done, and in the end what each step took."""
+
+    def __init__(self, show: Callable[[str], object]) -> None:
+        self._show = show
+        self._began_s: dict[str, float] = {}
+
+    def begin(self, step: str) -> None:
+        """Say that a step begins."""
+        self._show(step)
+        self._began_s[step] = perf_counter()
+
+    def end(self) -> float:
+        """Say what each step took; return the seconds of all."""
+        bounds_s = [*self._began_s.values(), perf_counter()]
+        took_s = {step: after - before for step, (before, after) in zip(self._began_s, pairwise(bounds_s), strict=True)}
+        total_s = sum(took_s.values())
+        each = ', '.join(f'{step} {seconds:.1f}' for step, seconds in took_s.items())
+        ratio = total_s / max(took_s[_PROCESS], 1e-9)
+        self._show(f'{total_s:.1f} s: {each}; {ratio:.2f} times what geo_pose process takes')
+        return total_s
+
+
 def _calibrated(task: RunTask, images: Path) -> CameraRig:
     scale = None if task.stature_m is None else ScaleSource(stature_m=task.stature_m)
     detector = task.config.pipeline.detector
-    bag = CalibrationBag(images, focal_guess=1.0, detector=detector)
+    bag = CalibrationBag(images, focal_guess=FOCAL_GUESS, detector=detector)
     found = calibrate_bag(
         bag, task.out / 'calibration.yaml', CalibrateTask(from_scratch=True, scale=scale), overwrite=True
     )

@@ -1,17 +1,22 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """From videos to files: what is stated where, what is done twice, what cannot be done. The demo's footage is slow."""
 
-import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from geo_pose_ros.bags.fleet import Outcome
 from geo_pose_ros.cli import main
 from geo_pose_ros.errors import BagError, ConfigError
+from geo_pose_ros.rigs.files import read_calibration
+from geo_pose_ros.session.folder import load
 from geo_pose_ros.session.run import find_task, run_task
 
+from ..bags.test_calibrate import write_bag
+from ..calibration.walking import walk
 from ..commands.two_videos import write_two_videos
 
 
@@ -77,6 +82,30 @@ def test_one_command_makes_a_session_and_does_not_make_it_twice(tmp_path, capsys
         main(words)
 
 
+@pytest.mark.slow
+def test_cameras_are_found_from_the_people_and_the_session_is_made_with_them(tmp_path, monkeypatch):
+    """What a detector found in the videos stands in for them."""
+    for name in ('cam0', 'cam1', 'cam2'):
+        (tmp_path / f'{name}.mp4').touch()
+    monkeypatch.setattr('geo_pose_ros.session.run.import_videos', lambda videos, rig, out, overwrite: write_bag(
+        out, walk(20.0), transforms=False))
+    said = []
+    task = find_task([tmp_path], None, from_scratch=True, stature_m=1.75, formats=['csv', 'bvh'],
+                     settings={'pipeline.detector.name': 'keypoints'})
+    outcome = run_task(task, said.append)
+    assert said[:4] == ['reading the videos', 'finding the cameras from the people', 'finding people',
+                        'report and export']
+    assert re.fullmatch(r'[\d.]+ s: reading the videos [\d.]+, .*; [\d.]+ times what geo_pose process takes', said[4])
+    assert outcome.headline.startswith('1 person') and outcome.seconds > 0.0 and outcome.reprojection_px < 5.0
+    assert task.done() == outcome
+    assert len(read_calibration(task.out / 'calibration.yaml')) == 3
+    bodies = load(task.out)
+    # The stature gives the size: this man's legs.
+    thighs = np.linalg.norm(bodies.xyz[:, 0, 5] - bodies.xyz[:, 0, 4], axis=-1)
+    assert np.nanstd(thighs) < 0.02 and 0.35 < np.nanmedian(thighs) < 0.55
+    assert {path.suffix for path in (task.out / 'export').iterdir()} == {'.csv', '.bvh'}
+
+
 def test_many_sessions_have_one_page(tmp_path, capsys, monkeypatch):
     for name in ('a', 'b'):
         (tmp_path / 'in' / name).mkdir(parents=True)
@@ -85,11 +114,12 @@ def test_many_sessions_have_one_page(tmp_path, capsys, monkeypatch):
     def fleet(jobs, out, **_):
         assert [job.out for job in jobs] == [tmp_path / 'out' / 'a', tmp_path / 'out' / 'b']
         jobs[0].out.mkdir(parents=True)
-        outcome = Outcome(str(jobs[0].bag), str(jobs[0].out), fingerprint=jobs[0].fingerprint(), headline='1 person')
-        (jobs[0].out / 'session.json').write_text(json.dumps({n: getattr(outcome, n) for n in Outcome.__slots__}))
-        return 1
+        outcome = Outcome(str(jobs[0].bag), str(jobs[0].out), '', 120, 110, 7.31, 92.0, '', '1 person')
+        return [outcome, Outcome(str(jobs[1].bag), str(jobs[1].out), 'no camera <b>')]
 
     monkeypatch.setattr('geo_pose_ros.commands.session.run.process_fleet', fleet)
     assert main(['run', str(tmp_path / 'in' / '*'), '--out', str(tmp_path / 'out')]) == 2
     page = (tmp_path / 'out' / 'index.html').read_text()
-    assert '<a href="a/report.html">a</a>: 1 person' in page and 'failed; see fleet.json' in page
+    text = ' '.join(re.sub('<[^>]+>', ' ', page.split('<tbody>')[1]).split())
+    assert '<a href="a/report.html">a</a>' in page and 'b/report.html' not in page
+    assert text.startswith('a 1 person 120 7.3 1.5 b failed: no camera &lt;b&gt;')

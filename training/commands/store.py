@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     def make(bag: Path, out: Path) -> StoreJob:
         return StoreJob(bag, out, settings, rig, tuple(arguments.cameras), arguments.skeleton)
 
-    failed = process_fleet(
+    outcomes = process_fleet(
         jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out, workers=arguments.workers,
         scheduler=arguments.scheduler, show=partial(print, flush=True),
     )
-    return int(failed > 0)
+    return int(any(outcome.error for outcome in outcomes))

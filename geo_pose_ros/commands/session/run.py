@@ -12,7 +12,7 @@ import glob
 from functools import partial
 from pathlib import Path
 
-from ...bags.fleet import Outcome, find_bags, jobs_for, process_fleet
+from ...bags.fleet import find_bags, jobs_for, process_fleet
 from ...bags.process import ProcessConfig
 from ...export.formats import parse_formats
 from ...page import render
@@ -69,11 +69,12 @@ def _run_many(arguments: argparse.Namespace, given: dict[str, object]) -> int:
         return find_task([folder], session, **given)
 
     jobs = jobs_for(folders, out, make)
-    failed = process_fleet(jobs, out, workers=arguments.workers, scheduler='', show=partial(print, flush=True))
-    outcomes = [job.done() or Outcome(str(job.bag), str(job.out), 'failed; see fleet.json') for job in jobs]
-    rows = [(Path(one.out).name, one.headline or one.error, REPORT) for one in outcomes]
+    outcomes = process_fleet(jobs, out, workers=arguments.workers, scheduler='', show=partial(print, flush=True))
+    failed = sum(bool(outcome.error) for outcome in outcomes)
     lead = f'{len(jobs)} sessions, {failed} failed'
-    page = render('sessions.html.j2', title='Sessions', lead=lead, made_by='geo_pose run', sessions=rows)
+    page = render(
+        'sessions.html.j2', title='Sessions', lead=lead, made_by='geo_pose run', sessions=outcomes, report=REPORT
+    )
     (out / 'index.html').write_text(page, encoding='utf-8')
     print(out / 'index.html')
     return 2 if failed else 0

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.fusion.left_right import LIMB_PAIRS
 from geo_pose_ros.geometry.projection import project_world
@@ -396,3 +397,31 @@ def test_published_keypoints_have_the_sides_that_the_other_views_know():
     assert all(result.keypoints[name] is told[name] for name in ('cam0', 'cam2', 'cam3'))
     # What was given stays as it was.
     np.testing.assert_array_equal(told['cam1'].xy[1, arms], seen.xy[1, arms[:, ::-1]])
+
+
+def flat(x_m: float, y_m: float = 1.5) -> FloatArray:
+    """Return a life-size picture (17, 3) of a person on a wall across y."""
+    joints = person(3, (x_m, 0.0))
+    joints[:, 1] = y_m
+    return joints
+
+
+@pytest.mark.parametrize(('shown', 'bodies'), [
+    ({'cam0': flat(0.0)}, 1), ({'cam0': flat(-1.5), 'cam1': flat(0.0), 'cam2': flat(1.5)}, 1),
+    ({f'cam{i}': flat(0.6) for i in range(4)}, 2),
+    ({f'cam{i}': person(0) * (1.0, -1.0, 1.0) + (0.0, 3.0, 0.0) for i in range(4)}, 2),
+], ids=['a screen for one camera', 'another picture for each camera', 'a picture on a wall', 'a mirror'])
+def test_pictures_of_people_become_bodies_only_where_their_rays_meet(shown, bodies):
+    scene, real = Scene(ring_rig(4), CONFIG), person(0)
+    for step in range(40):
+        stamp_ns = START_NS + step * DT_NS
+        found = {
+            name: keypoints(scene.rig, [real, shown[name]] if name in shown else [real], stamp_ns)[name]
+            for name in scene.rig.names
+        }
+        result = scene.step(stamp_ns, found).bodies
+    assert len(result) == bodies
+    np.testing.assert_allclose(result.xyz[0], real, atol=1e-3)
+    # What all cameras see at one place is a body, where it seems to be: on the wall, or behind the mirror.
+    for xyz in result.xyz[1:]:
+        np.testing.assert_allclose(xyz, shown['cam0'], atol=0.02)

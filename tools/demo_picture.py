@@ -58,7 +58,7 @@ def main(footage: Path) -> int:
                 if number % STEP == 0 and instant.bodies is not None and recording.rig is not None:
                     views = overlay(recording.rig, instant.frames, {}, instant.bodies, height_px=HEIGHT_PX)
                     shown.append((views, instant.bodies, -60.0 + 0.9 * number))
-                at_ns, number = playback.after(at_ns), number + 1
+                at_ns, number = playback.neighbour(at_ns, forward=True), number + 1
     floor = np.concatenate([bodies.xyz[..., :2].reshape(-1, 2) for _, bodies, _ in shown])
     low, high = np.nanmin(floor, axis=0), np.nanmax(floor, axis=0)
     middle_m, half_m = (low + high) / 2.0, max(0.9, float((high - low).max()) / 2.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,10 +70,23 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         # What reads recordings is imported later, so that the browser and this program begin together.
         with serve(config) as stage, contextlib.suppress(KeyboardInterrupt):
+            ended = _interrupts()
             from ..view.viewer import play
 
             with _recording(arguments.bags, rig) as recording:
-                play(stage, recording, config, lambda: False)
+                play(stage, recording, config, ended.is_set)
+
+
+def _interrupts() -> threading.Event:
+    """Return an event that Ctrl-C sets too: its exception is lost where a callback of an import is running."""
+    ended = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        ended.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    return ended
 
 
 @contextlib.contextmanager

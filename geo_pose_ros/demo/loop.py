@@ -88,7 +88,7 @@ def run_loop(out: Path, cache: Path, rate: float, split: Split) -> Exchange:
             print('its lifter is retrained; the node goes on')
             system.finish('retrain', [
                 *geo_pose('retrain'), '--bag', str(out / 'before'), '--rig', rig, *split.words,
-                '--out', str(model), '--report', str(_fresh(out / 'model_report')),
+                '--out', str(model), '--overwrite', '--report', str(_fresh(out / 'model_report')),
             ])
             print('and put into the running node')
             system.finish('reload', [*geo_pose('reload'), str(model), '--node', NODE])
@@ -97,7 +97,7 @@ def run_loop(out: Path, cache: Path, rate: float, split: Split) -> Exchange:
         record_footage('after')
     print('and measured again, on what it saw with the new lifter')
     for lifter in ([], [str(model)]):
-        data = ['--data', f'bag:{out / "after"},rig:{rig}', *split.words]
+        data = ['--data', json.dumps({'bag': str(out / 'after'), 'rig': rig}), *split.words]
         system.finish('evaluate', [*geo_pose('evaluate'), *lifter, *data])
     exchange = read_exchange(out / 'during')
     (out / 'loop.json').write_text(json.dumps({

@@ -191,7 +191,8 @@ def run_live(
             print(said, flush=True)
             url = next(word for word in said.split() if word.startswith('http://'))
         system.finish(
-            'play', material.player('--loop', str(loops), '--report', str(report)), lambda: watch(node.pid)
+            'play', material.player('--loop', str(loops), '--report', str(report), '--overwrite'),
+            lambda: watch(node.pid),
         )
         time.sleep(_LAST_DIAGNOSTICS_S)
     played: dict[str, Json] = json.loads(report.read_text())

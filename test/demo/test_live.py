@@ -17,6 +17,8 @@ WAITS = 'import signal; signal.pause()'
 PLAYS = """
 import sys, time
 time.sleep(0.5)
+# The demo may run again.
+assert "--overwrite" in sys.argv
 open(sys.argv[sys.argv.index("--report") + 1], "w").write('{"loop_ns": 7}')
 """
 

@@ -83,7 +83,11 @@ def test_the_round_and_what_it_tells(commands, tmp_path, capfd):
     assert f'--bag {tmp_path}/before --rig {tmp_path}/rig.yaml --held-out cam1 --frames 0-60' in retrain
     # A run is not written over.
     assert f'--report {tmp_path}/model_report_2' in retrain
-    assert len([line for line in words if line.startswith('evaluate')]) == 2
+    evaluations = [line for line in words if line.startswith('evaluate')]
+    assert len(evaluations) == 2
+    # JSON is YAML, which --data takes.
+    data = json.dumps({'bag': str(tmp_path / 'after'), 'rig': str(tmp_path / 'rig.yaml')})
+    assert all(f'--data {data} ' in line for line in evaluations)
     assert json.loads((tmp_path / 'loop.json').read_text())['bodies_kept'] == [1]
     said = capfd.readouterr().out
     assert said.splitlines().count('measured') == 2

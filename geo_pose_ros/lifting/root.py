@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import BoolArray, FloatArray
+from ..compiled import ready
 from ..errors import ShapeError
 from ..skeleton import BODY17
 from .kernels import Roots, SeenPoses, locate_roots
@@ -89,8 +90,8 @@ def locate_root(
     def flat(values: FloatArray | None, *axes: int) -> FloatArray:
         if values is None:
             return np.empty((0, *axes))
-        # float64 and writable, as kernels hold it.
-        return np.array(np.broadcast_to(values, (*shape, *axes)), float, order='C').reshape(-1, *axes)
+        full = (*shape, *axes)
+        return ready(values if values.shape == full else np.broadcast_to(values, full)).reshape(-1, *axes)
 
     count = math.prod(shape)
     found = Roots(np.empty((count, 3)), np.empty(count), np.empty(count), np.empty(count, bool))

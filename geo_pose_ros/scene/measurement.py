@@ -164,9 +164,8 @@ def measure_bodies(
         measured[old] = tracks.filter.velocity_given(
             assignment.tracks[old], solution.xyz[old], solution.random_covariance[old]
         )
-        displacement = find_displacement(cameras, measured)
-        if displacement is not None and np.abs(displacement - prior.displacement).max() > _AGAIN_M:
-            prior = replace(prior, displacement=displacement, lifted=estimate.lifted)
+        if np.abs(cameras.dt_s).max() * np.abs(measured - velocity).max(initial=0.0) > _AGAIN_M:
+            prior = replace(prior, displacement=find_displacement(cameras, measured), lifted=estimate.lifted)
             again = estimate_bodies(cameras, estimate.views, prior, *how)
             estimate = replace(again, exchanged=estimate.exchanged ^ again.exchanged)
     found = np.asarray(np.isfinite(estimate.solution.xyz).any((1, 2)))

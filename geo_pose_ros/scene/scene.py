@@ -238,7 +238,8 @@ class Scene:
             measured, local, visible, missing = measured.select(real), local[:, real], visible[real], missing[real]
         solution = measured.estimate.solution
         seen = (measured.views >= 0).sum(1)
-        most = int(np.diff(observation.detections.starts).max(initial=0))
+        starts = observation.detections.starts
+        most = int((starts[1:] - starts[:-1]).max())
         rate = seen / np.maximum(seen + missing.sum(1), 1)
         tracks.update(measured.tracks, solution, seen, rate, alone=most <= 1)
         self._recognition.recognise(observation, measured.views, tracks, self._bones)

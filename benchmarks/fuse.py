@@ -3,9 +3,9 @@
 
     python benchmarks/fuse.py SETS.npz LIFTER     LIFTER: 0 or 1
 
-Every line on standard input asks for one run over all sets by a new pipeline; a line of JSON answers. ``time``: ms of
-every set; ``count``: calls of Python and C functions in every set, by stage. It needs no name that commit 51b5f6e
-lacks: two commits are measured by one program.
+Every line on standard input asks for one run over all sets by a new pipeline; a line of JSON answers. ``time``: CPU
+time of every set, ms; ``count``: calls of Python and C functions in every set, by stage. It needs no name that commit
+51b5f6e lacks: two commits are measured by one program.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import gc
 import json
 import sys
 from pathlib import Path
-from time import perf_counter, process_time
+from time import process_time
 from types import FrameType
 
 import numpy as np
@@ -53,14 +53,13 @@ def load(path: Path) -> tuple[CameraRig, Sets]:
 
 
 def time_sets(pipeline: PosePipeline, sets: Sets) -> list[float]:
-    """Return ms of every set, the garbage collector off; of the first one CPU time, as it is measured once."""
+    """Return the CPU time of every set, ms, the garbage collector off: another process that is busy does not count."""
     spent: list[float] = []
     gc.disable()
     for stamp_ns, keypoints in sets:
-        clock = perf_counter if spent else process_time
-        began = clock()
+        began = process_time()
         pipeline.fuse(stamp_ns, keypoints)
-        spent.append((clock() - began) * 1e3)
+        spent.append((process_time() - began) * 1e3)
     gc.enable()
     return spent
 

@@ -4,8 +4,8 @@
     python benchmarks/pipeline.py                  ->  a table, and out/bench/pipeline.json
     python benchmarks/pipeline.py --against REV    ->  and another commit, measured in turns, with the ratio
 
-One core. Simulated people (``simulation``), with and without the lifter. ``best``: the median over the warm sets of
-each set's fastest turn, as what disturbs only adds; ``median`` over all turns; ``cold``: CPU time of a process's first
+One core, its own time. Simulated people (``simulation``), with and without the lifter. ``best``: the median over the
+warm sets of each set's fastest turn, as what disturbs only adds; ``median`` over all turns; ``cold``: a process's first
 set, its pipeline made. The machine's speed changes within a minute: of two commits each case runs in turns.
 ``calls``: of Python and C functions in a warm set, the median, by stage.
 """

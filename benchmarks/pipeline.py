@@ -132,7 +132,7 @@ def main() -> None:
                 ours, theirs = found['this'], found[arguments.against]
                 rows['ratio'] = {key: round(ours[key] / theirs[key], 3) for key in ('best', 'median', 'calls')}
             show(f'{case}; ms a set', rows)
-    write_json(OUT / 'pipeline.json', report)
+            write_json(OUT / 'pipeline.json', report)
 
 
 if __name__ == '__main__':

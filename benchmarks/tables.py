@@ -128,6 +128,27 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
         f'### Cost, ms per set, p50 / p99, one core, the best of {r["rounds"]} rounds', '',
         *markdown_table(('cameras x bodies', 'solver', 'without lifter', 'lifter'), growth),
         'How the whole pipeline grows is in [scenes.md](scenes.md), rows "cost".',
+        *_whole_sets(json.loads((RESULTS / 'pipeline.json').read_text(encoding='utf-8'))),
+    ]
+
+
+def _whole_sets(r: Mapping[str, Any]) -> list[str]:
+    """Return what whole sets cost, keypoints in and bodies out, beside the commit before the core was compiled."""
+    rows = [
+        (
+            case, ours['best'], round(ours['best'] / theirs['best'], 3), ours['median'],
+            round(ours['median'] / theirs['median'], 3), ours['cold'], int(ours['calls']), int(theirs['calls']),
+        )
+        for case, (ours, theirs) in ((case, found.values()) for case, found in r.items() if ', lifter' in case)
+    ]
+    header = (
+        'cameras x people', 'best, ms', 'of 51b5f6e', 'median, ms', 'of 51b5f6e', 'first set, ms', 'calls', 'of 51b5f6e'
+    )
+    return [
+        '', '### Cost of whole sets', '',
+        f'`python benchmarks/pipeline.py --against 51b5f6e`, commit {r["commit"]}, {r["machine"]}, {r["date"]}, load',
+        f'{r.get("load_average", "unknown")}: CPU time of one core, and calls of Python and C functions.', '',
+        *markdown_table(header, rows),
     ]
 
 

@@ -35,6 +35,7 @@ class CameraStatistics:
         self._residual_px: list[Float32Array] = []
         self._residual_ratio: list[Float32Array] = []
         self._of_set_px: list[Float32Array] = []
+        self._speed_px_s: list[Float32Array] = []
         self._residual_mm: list[Float32Array] = []
         self._people = self._unmatched = self._matched = self._exchanged = 0
         # Sets with a body wholly in the image, those of them with a person found, and with a body found.
@@ -79,6 +80,7 @@ class CameraStatistics:
         self._matched += int(known.any(2).sum())
         self._residual_px.append(length[known].astype(np.float32))
         self._residual_ratio.append((length / view.size[..., None])[known].astype(np.float32))
+        self._speed_px_s.append(view.speed[known].astype(np.float32))
         self._residual_mm.append((length * view.mm_per_px[..., None])[known].astype(np.float32))
         self._add_people(camera, view)
         self._add_to_grid(camera, view.projected[known], view.residual[known])
@@ -132,12 +134,18 @@ class CameraStatistics:
             p95_px=nan_percentile(_joined(self._residual_px), 95),
             residual_ratio=nan_percentile(_joined(self._residual_ratio), 50),
             residual_mm=nan_percentile(_joined(self._residual_mm), 50), bias_px=bias_px, shared=shared, field=field,
-            clock_ms=clock_ms[0], clock_sigma_ms=clock_ms[1], left_out_px=left_out_px,
+            clock_ms=clock_ms[0], clock_sigma_ms=clock_ms[1], speed_px_s=self._speed(), left_out_px=left_out_px,
             unmatched=self._unmatched / self._people if self._people else _NAN,
             exchanged=self._exchanged / self._matched if self._matched else _NAN,
             in_view=in_view, found=found, matched=matched,
             blind_ns=_longest_blind(np.concatenate([np.zeros(0, np.int64), *self._blind]), sets_ns),
         )
+
+    def _speed(self) -> float:
+        """Return the standard deviation of the joints' velocity in the image, px/s; NaN without one."""
+        speed = np.concatenate([np.zeros((0, 2), np.float32), *self._speed_px_s])
+        known = speed[np.isfinite(speed).all(1)].astype(float)
+        return float(np.sqrt(known.var(0).sum())) if len(known) else _NAN
 
     def _over_the_image(self) -> tuple[FloatArray, float, ResidualField | None]:
         """Return the mean residual (2,) px, the share that all joints have in common, and the residuals on a grid."""

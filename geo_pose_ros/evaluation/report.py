@@ -105,6 +105,7 @@ class CameraSummary:
         field: residuals over the image; None without a rig.
         clock_ms: how much later its stamps are than its rig says, against the median camera.
         clock_sigma_ms: standard error of ``clock_ms``.
+        speed_px_s: standard deviation of the joints' velocity in the image: what a wrong clock makes residuals of.
         left_out_px: median distance to bodies from the other cameras alone.
         unmatched: share of people without a body among those detected while a body was in the image.
         exchanged: share of the matched bodies whose left and right the detector exchanged.
@@ -129,6 +130,7 @@ class CameraSummary:
     field: ResidualField | None
     clock_ms: float
     clock_sigma_ms: float
+    speed_px_s: float
     left_out_px: float
     unmatched: float
     exchanged: float

@@ -3,7 +3,9 @@
 
 Offline ``verdict_of`` takes the report of the whole recording. A node adds its sets to ``RecentVerdict``, which makes
 the same report of the last ones. What only a node or `process` can know (images that cannot be used, topics that are
-silent) is handed over as ``noted``.
+silent) is handed over as ``noted``: a node that is busy passes sets over, so that gaps between them tell nothing of its
+cameras. A finding of a node begins with an error, or with a warning that two looks in a row find, and ends when a whole
+window no longer has it, also by more careful limits: what lies about a limit is said once.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ from .statistics import RecordingStatistics
 
 # A running node is judged by its last sets: by so many seconds, and so many sets.
 _WINDOW_NS, _MOST_SETS = 12 * NS_PER_S, 800
+# Its course of time has so many points, each of several sets also on a busy machine.
+_BINS = 48
 # It is judged anew after so long, from so many sets on; what is no longer found is held for so long.
-_PERIOD_NS, _LEAST_SETS, _HELD_NS = 4 * NS_PER_S, 10, 6 * NS_PER_S
+_PERIOD_NS, _LEAST_SETS, _HELD_NS = 4 * NS_PER_S, 10, _WINDOW_NS
 # A calibration is judged by so many sets.
 _SURE_SETS = 30
+# What was found stays so down to this part of the limits.
+_STAYS = 0.6
 # It takes so many cameras to contradict each other; ids that lived for so long are people.
 _JUDGING, _LIVED_S = 3, 1.0
 
@@ -78,27 +84,44 @@ def _sigma_mm(report: RecordingReport) -> float:
 class RecentVerdict:
     """The verdict of the last seconds of a node; any thread may call.
 
-    It judges anew every four seconds, which costs a small share of them. What it found stays found for six.
+    It judges anew every four seconds, which costs a small share of them. What it found stays found for twelve.
     """
 
     def __init__(self, config: ReportConfig | None = None) -> None:
         """Begin without a set."""
-        self._config = config or ReportConfig()
+        # Gaps are measured where frames arrive, not by the sets that there was time for.
+        self._config = known = replace(
+            config or ReportConfig(), bins=_BINS, gap_s=_WINDOW_NS / NS_PER_S, missing_ratio=1.0, busy_ratio=1.0
+        )
+        self._careful = replace(
+            known, outlier_ratio=1.0 + _STAYS * (known.outlier_ratio - 1.0), outlier_px=_STAYS * known.outlier_px,
+            residual_ratio=_STAYS * known.residual_ratio, clock_ms=_STAYS * known.clock_ms,
+            unmatched_ratio=_STAYS * known.unmatched_ratio, exchanged_ratio=_STAYS * known.exchanged_ratio,
+            bone_cv=_STAYS * known.bone_cv,
+        )
         self._lock = threading.Lock()
         self._rig: CameraRig | None = None
         self._sets: deque[ObservedSet] = deque(maxlen=_MOST_SETS)
         # What was found, with the newest stamp then.
         self._found: dict[tuple[str, str], tuple[int, Finding]] = {}
+        # What the last look found, also for the first time.
+        self._once: set[tuple[str, str]] = set()
         self._headline, self._judged_ns = 'no set yet', 0
 
     def add(self, seen: ObservedSet, rig: CameraRig) -> None:
         """Take one set of ``rig`` into account; sets of another rig are forgotten."""
         with self._lock:
             newest_ns = self._sets[-1].stamp_ns if self._sets else seen.stamp_ns
-            if rig is not self._rig or seen.stamp_ns < newest_ns:
+            if rig is not self._rig:
                 self._rig = rig
                 self._sets.clear()
                 self._found.clear()
+                self._once.clear()
+                self._judged_ns = 0
+            elif seen.stamp_ns < newest_ns:
+                # A recording that begins again is of the same cameras.
+                self._sets.clear()
+                self._found = {key: (seen.stamp_ns, finding) for key, (_, finding) in self._found.items()}
                 self._judged_ns = 0
             self._sets.append(seen)
             while self._sets[0].stamp_ns < seen.stamp_ns - _WINDOW_NS:
@@ -125,18 +148,30 @@ class RecentVerdict:
         noted = [
             replace(finding, severity=Severity.ERROR) if finding.where in useless else finding for finding in noted
         ]
-        verdict = verdict_of(statistics.report(), self._config, noted=noted)
+        report = statistics.report()
+        verdict, careful = (
+            verdict_of(report, config, lambda time_s: f'{report.duration_s - time_s:.0f} s ago', noted)
+            for config in (self._config, self._careful)
+        )
         self._headline = verdict.headline
         beside = {(finding.where, finding.kind) for finding in noted}
         # What is too short, or on a busy machine too few, to tell a cause waits for more sets.
         doubtful = {'residuals'} if len(sets) >= _SURE_SETS else {'residuals', CALIBRATION}
-        if sum(finding.kind == 'silent' for finding in verdict.findings) == len(rig) > 1:
-            # All cameras at once: no set was made.
-            doubtful.add('silent')
-        for finding in verdict.findings:
-            if (finding.where, finding.kind) not in beside and finding.severity and finding.kind not in doubtful:
-                self._found[finding.where, finding.kind] = now_ns, finding
+        seen_now = {
+            (finding.where, finding.kind): finding for finding in verdict.findings
+            if (finding.where, finding.kind) not in beside and finding.severity and finding.kind not in doubtful
+        }
+        for key, finding in seen_now.items():
+            sure = finding.severity == Severity.ERROR or finding in report.contributed
+            if sure or key in self._found or key in self._once:
+                self._found[key] = now_ns, finding
+        self._once = set(seen_now)
+        still = {finding.where for finding in careful.findings if finding.severity}
+        for key, (_, finding) in self._found.items():
+            if finding.where in still:
+                self._found[key] = now_ns, finding
         self._found = {
-            key: (at_ns, finding) for key, (at_ns, finding) in self._found.items() if now_ns - at_ns < _HELD_NS
+            key: (at_ns, finding) for key, (at_ns, finding) in self._found.items()
+            if now_ns - at_ns < _HELD_NS and key not in beside
         }
         return noted

@@ -187,11 +187,15 @@ CAM0 = 'camera cam0'
     [
         (lambda: changed(clock_ms=40.0, clock_sigma_ms=1.0, found=0, matched=0), ['clock']),
         (lambda: off_by(14.0, clock_ms=40.0, clock_sigma_ms=1.0), ['clock']),
+        (lambda: off_by(14.0, clock_ms=10.0, clock_sigma_ms=1.0, speed_px_s=400.0), ['calibration']),
         (lambda: changed(frames=0, found=0, matched=0, unmatched=0.5), ['silent']),
         (lambda: off_by(14.0, matched=0), ['calibration']),
         (lambda: off_by(14.0, shared=0.3, exchanged=0.3), ['detector', 'exchanged']),
     ],
-    ids=['clock, not its eyes', 'clock, not its calibration', 'silence', 'moved far', 'detector, not calibration'],
+    ids=[
+        'clock, not its eyes', 'clock, not its calibration', 'calibration, not its clock', 'silence', 'moved far',
+        'detector, not calibration',
+    ],
 )
 def test_a_camera_gets_the_cause_that_explains_it(report, kinds):
     found = find_problems(report(), CONFIG, str)

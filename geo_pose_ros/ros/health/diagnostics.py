@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...arrays import NS_PER_S
 from ...findings import Finding, Severity
@@ -125,6 +126,17 @@ def _why_unused(camera: str, before: FrameCounts, counts: FrameCounts) -> str:
         return ''
     worst = max(blamed, key=lambda cause: blamed[cause])
     return f'none of its last {received} frames was used: {DROP_CAUSES[worst]} ({blamed[worst]})'
+
+
+def blame_few(parts: Sequence[Part]) -> list[Part]:
+    """Return cameras' parts, without that their frames are not used where that is so of most.
+
+    Then the machine is busy, and what arrives is late; sets of the others go on.
+    """
+    unused = [any(fault.kind == 'unused' for fault in part.faults) for part in parts]
+    if 2 * sum(unused) <= len(parts):
+        return list(parts)
+    return [replace(part, faults=[fault for fault in part.faults if fault.kind != 'unused']) for part in parts]
 
 
 class CountsHistory:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import time_ns
 from typing import Any
 
 from rclpy.publisher import Publisher
@@ -49,15 +50,19 @@ def ignore(_message: Message) -> None:
     """Do nothing: the callback of a subscription that is polled."""
 
 
-def waiting_messages(subscription: Subscription[Message], *, raw: bool = False) -> Iterator[Message]:
-    """Yield the messages that wait, the oldest first and as many as the queue holds; ``raw``: as CDR."""
+def waiting_messages(subscription: Subscription[Message], *, raw: bool = False) -> Iterator[tuple[Message, int]]:
+    """Yield the messages that wait, the oldest first and as many as the queue holds, and how long each has waited, ns.
+
+    ``raw``: as CDR. A middleware that does not tell when it received a message has them wait for 0 ns.
+    """
     with subscription.handle:
         # Bounded: a flood must not keep other topics waiting.
         for _ in range(max(1, subscription.qos_profile.depth)):
             taken: Message = subscription.handle.take_message(subscription.msg_type, raw)
             if taken is None:
                 return
-            yield taken[0]
+            received_ns = taken[1]['received_timestamp']
+            yield taken[0], max(0, time_ns() - received_ns) if received_ns > 0 else 0
 
 
 def offer(publisher: Publisher[Any], message: Callable[[], object]) -> None:

@@ -32,6 +32,7 @@ from ..io.qos import (
     SubscriptionEventCallbacks,
     UnsupportedEventTypeError,
     explain_incompatible,
+    ignore,
     waiting_messages,
 )
 from ..io.topics import MESSAGE_TYPES, InputTopics
@@ -73,7 +74,7 @@ class _Polled:
     """A subscription, what takes its messages, and every how many-th poll is of it."""
 
     subscription: Subscription[Any]
-    callback: Callable[[bytes], None]
+    callback: Callable[[bytes, int], None]
     every: int
 
 
@@ -96,15 +97,15 @@ class PolledInputs:
         self._thread = threading.Thread(target=self._run, name='camera topics', daemon=True)
 
     def subscribe(
-        self, message_type: type, topic: str, callback: Callable[[bytes], None], qos: QoSProfile,
+        self, message_type: type, topic: str, callback: Callable[[bytes, int], None], qos: QoSProfile,
         events: SubscriptionEventCallbacks = NO_SUBSCRIPTION_EVENTS, *, every: int = 1,
     ) -> None:
-        """Subscribe to ``topic``, once more if it is already; ``callback`` gets each message as CDR.
+        """Subscribe to ``topic``, once more if it is already; ``callback`` gets CDR and its age, ns, of each message.
 
         What is taken with ``every`` so many-th poll only may lose messages that newer ones follow.
         """
         create = partial(
-            self._node.create_subscription, message_type, topic, callback, qos, raw=True, callback_group=self._group
+            self._node.create_subscription, message_type, topic, ignore, qos, raw=True, callback_group=self._group
         )
         try:
             subscription = create(event_callbacks=events)
@@ -143,8 +144,8 @@ class PolledInputs:
                 with self._lock:
                     for polled in chain.from_iterable(self._polled.values()):
                         if turn % polled.every == 0:
-                            for cdr in waiting_messages(polled.subscription, raw=True):
-                                polled.callback(cdr)
+                            for cdr, lag_ns in waiting_messages(polled.subscription, raw=True):
+                                polled.callback(cdr, lag_ns)
         except Exception as error:  # noqa: BLE001 - handed on, the thread ends
             if self._node.context.ok():
                 self._on_crash(error)
@@ -159,7 +160,7 @@ class CameraInput:
 
     def __init__(
         self, node: Node, name: str, topics: InputTopics, qos: QoSProfile, statistics: NodeStatistics,
-        take: Callable[[str, int, bytes], None],
+        take: Callable[[str, int, bytes, int], None],
     ) -> None:
         """Prepare; ``subscribe`` begins to listen.
 
@@ -168,7 +169,7 @@ class CameraInput:
             name, topics: the camera's.
             qos: of the subscription.
             statistics: counts the camera's frames, and notes what is wrong with them.
-            take: gets name, stamp (ns) and CDR of each frame.
+            take: gets name, stamp (ns) and CDR of each frame, and how long ago it arrived, ns.
         """
         self.name, self.topics = name, topics
         self.clock_limit_ns: int | None = None
@@ -181,8 +182,8 @@ class CameraInput:
         kind = message_class(MESSAGE_TYPES[self.topics.transport])
         polled.subscribe(kind, self.topics.frames, self.on_frame, self._qos, events)
 
-    def on_frame(self, cdr: bytes) -> None:
-        """Take a frame; one without a stamp gets the time of arrival."""
+    def on_frame(self, cdr: bytes, lag_ns: int) -> None:
+        """Take a frame, ``lag_ns`` after it arrived; one without a stamp gets the time of arrival."""
         now_ns = time.monotonic_ns()
         self._statistics.arrived(self.name, now_ns)
         try:
@@ -192,12 +193,12 @@ class CameraInput:
             return
         if stamp_ns == 0:
             # A simulation's clock that nobody publishes stands at 0.
-            stamp_ns = stamp_or_arrival(stamp_ns, self._node.get_clock().now().nanoseconds or time.time_ns())
+            stamp_ns = stamp_or_arrival(stamp_ns, (self._node.get_clock().now().nanoseconds or time.time_ns()) - lag_ns)
             cdr = with_header_stamp(cdr, stamp_ns)
             self._statistics.happened(f'camera {self.name}', 'no stamp', NO_STAMP, now_ns)
         elif self.clock_limit_ns is not None:
             self._check_clock(stamp_ns, now_ns)
-        self._take(self.name, stamp_ns, cdr)
+        self._take(self.name, stamp_ns, cdr, lag_ns)
 
     def _check_clock(self, stamp_ns: int, now_ns: int) -> None:
         ahead_ns = stamp_ns - self._node.get_clock().now().nanoseconds

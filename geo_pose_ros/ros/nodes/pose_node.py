@@ -23,7 +23,7 @@ from ...pipeline import PipelineResult
 from ...rigs.builder import check_file
 from ...scene.sync import FrameCounts, FrameSynchronizer, StampedSet
 from ...types import CameraRig, ClockModel
-from ..health.diagnostics import CountsHistory, pipeline_part, rig_part, synchronised_part
+from ..health.diagnostics import CountsHistory, blame_few, pipeline_part, rig_part, synchronised_part
 from ..health.faults import Part
 from ..io.topics import sends_only_keypoints
 from ..settings import NodeConfig
@@ -240,15 +240,15 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
             lambda: {name: self._synchronizer.clock_error_ns(name) for name in self._inputs}
         )
         pipeline = pipeline_part(self._statistics, counts, config.stale_after_s, now_ns)
-        parts = [
-            self._with_rivals(pipeline, self._outputs.bodies_topic, _ANOTHER_NAME),
-            rig_part(self._statistics, problems, now_ns),
-        ]
+        parts = []
         for name, clock_ns in clocks_ns.items():
             notes = self._calibration_notes(name, problems, now_ns)
             part = self._camera_part(name, name in away, now_ns, notes)
             parts.append(synchronised_part(part, name, before, counts, clock_ns, config.sync.clock_limit_ms))
-        return parts
+        return [
+            self._with_rivals(pipeline, self._outputs.bodies_topic, _ANOTHER_NAME),
+            rig_part(self._statistics, problems, now_ns), *(parts if pipeline.faults else blame_few(parts)),
+        ]
 
     def _calibration_notes(self, camera: str, problems: Mapping[str, str], now_ns: int) -> dict[str, str]:
         """Return why ``camera`` is not calibrated, or what speaks against its calibration, by kind."""

@@ -271,7 +271,7 @@ class RigSource:
         if self.moving is not None:
             self.moving.close()
 
-    def _on_camera_info(self, camera: str, cdr: bytes) -> None:
+    def _on_camera_info(self, camera: str, cdr: bytes, _lag_ns: int) -> None:
         now_ns = monotonic_ns()
         if not self._infos[camera].is_news(cdr, now_ns):
             return

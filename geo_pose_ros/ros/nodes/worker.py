@@ -20,8 +20,8 @@ class FrameQueue(Protocol[WorkOut]):
     def is_ready(self) -> bool:
         """Whether there is work."""
 
-    def add(self, camera: str, stamp_ns: int, payload: bytes, now_ns: int) -> None:
-        """Add a frame that arrived at ``now_ns``, monotonic."""
+    def add(self, camera: str, stamp_ns: int, payload: bytes, now_ns: int, lag_ns: int = 0) -> None:
+        """Add a frame at ``now_ns``, monotonic, ``lag_ns`` after it arrived."""
 
     def take(self, now_ns: int) -> WorkOut | None:
         """Return the next work; None if there is none."""
@@ -50,7 +50,7 @@ class NewestFrames:
         """Whether there is a frame."""
         return bool(self._waiting)
 
-    def add(self, camera: str, stamp_ns: int, payload: bytes, now_ns: int) -> None:
+    def add(self, camera: str, stamp_ns: int, payload: bytes, now_ns: int, lag_ns: int = 0) -> None:
         """Replace the frame of ``camera``."""
         if camera in self._waiting:
             self._on_drop(camera)
@@ -89,10 +89,10 @@ class NewestWorker(Generic[Work]):
         self._waits_for_deadline = False
         self._thread: threading.Thread | None = None
 
-    def add(self, camera: str, stamp_ns: int, payload: bytes) -> None:
-        """Add a frame that has just arrived."""
+    def add(self, camera: str, stamp_ns: int, payload: bytes, lag_ns: int = 0) -> None:
+        """Add a frame that arrived ``lag_ns`` ago."""
         with self._condition:
-            self._queue.add(camera, stamp_ns, payload, monotonic_ns())
+            self._queue.add(camera, stamp_ns, payload, monotonic_ns(), lag_ns)
             if self._queue.is_ready or not self._waits_for_deadline:
                 self._condition.notify()
 

@@ -32,7 +32,7 @@ def check_graph(node: Node, listen_s: float) -> Iterator[Finding]:
     verdicts = Verdicts()
     heard = node.create_subscription(message_class(DIAGNOSTIC_ARRAY), '/diagnostics', ignore, profile(20))
     kinds, infos = _listen(node, listen_s)
-    for message in waiting_messages(heard):
+    for message, _ in waiting_messages(heard):
         verdicts.take(message)
     node.destroy_subscription(heard)
     yield from verdicts.findings()
@@ -85,7 +85,7 @@ def _listen(node: Node, listen_s: float) -> tuple[dict[str, str], dict[str, Mess
                     message_class(kind), topic, ignore, profile(1, reliable=False)
                 )
         for topic, subscription in subscriptions.items():
-            for message in waiting_messages(subscription):
+            for message, _ in waiting_messages(subscription):
                 infos[topic] = message
         time.sleep(0.02)
     for subscription in subscriptions.values():

@@ -99,7 +99,7 @@ class LiveTopics:
             self._discovered_s = now_s
             self._discover()
         for topic, (subscription, take) in self._inputs.items():
-            for message in waiting_messages(subscription):
+            for message, _ in waiting_messages(subscription):
                 try:
                     take(message)
                     self.faults.pop(topic, None)

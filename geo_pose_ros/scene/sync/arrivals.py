@@ -5,6 +5,9 @@ The clock error of a camera is estimated as the largest of its last differences 
 delays only ever make it smaller (the minimum filter of NTP, RFC 5905 section 10). Where the error is larger than what a
 set waits for, frames are grouped by when they arrived; where no set could hold both, the camera is refused. A camera
 costs only itself.
+
+On a busy machine many frames in a row are late, of some cameras more than of others. Delays leave the least delay so
+far as it was, which a clock that was set does not: an error by the last frames counts as far as that confirms it.
 """
 
 from __future__ import annotations
@@ -36,26 +39,32 @@ class ArrivalClocks:
             silent_ns: a camera that is silent for longer does not count.
         """
         self._limit_ns, self._deadline_ns, self._silent_ns = limit_ns, deadline_ns, silent_ns
-        self._clock_ns = 0
+        # By the last frames, and by the least delays so far.
+        self._clock_ns = self._held_ns = 0
 
     def error_ns(self, stream: CameraStream) -> int | None:
         """Return how far the stamps of a camera are ahead of the others', ns; None before its first frame."""
-        return stream.offset_ns - self._clock_ns if stream.offsets else None
+        return stream.ahead_ns(self._clock_ns, self._held_ns) if stream.offsets else None
 
     def judge(self, stream: CameraStream, others: Mapping[str, CameraStream], now_ns: int) -> ClockVerdict:
         """Judge the clock of a camera whose frame has just arrived; ``others`` may hold it too."""
-        own, verdict = stream.offset_ns, ClockVerdict.AGREES
+        verdict = ClockVerdict.AGREES
         live = [c for c in others.values() if c is not stream and c.offsets and c.is_alive(now_ns, self._silent_ns)]
-        here = [c for c in live if abs(c.offset_ns - self._clock_ns) <= self._limit_ns]
-        if abs(own - self._clock_ns) > self._limit_ns and not self._continues(stream, here):
-            mine = [c for c in live if abs(c.offset_ns - own) <= self._limit_ns]
+        here = [c for c in live if self._agrees(c)]
+        if not self._agrees(stream) and not self._continues(stream, here):
+            own = stream.offset_ns, stream.held_ns - stream.clock_ns
+            mine = [c for c in live if abs(c.ahead_ns(*own)) <= self._limit_ns]
             if 1 + len(mine) <= len(here):
                 return ClockVerdict.REFUSED
             here, verdict = mine, ClockVerdict.NEW_MAJORITY
         # Follows slow drift.
-        self._clock_ns = sorted([own, *(c.offset_ns for c in here)])[len(here) // 2]
-        self._group_by_arrival(stream, own - self._clock_ns)
+        self._clock_ns = sorted(c.offset_ns for c in (stream, *here))[len(here) // 2]
+        self._held_ns = sorted(c.held_ns - c.clock_ns for c in (stream, *here))[len(here) // 2]
+        self._group_by_arrival(stream, stream.ahead_ns(self._clock_ns, self._held_ns))
         return verdict
+
+    def _agrees(self, stream: CameraStream) -> bool:
+        return abs(stream.ahead_ns(self._clock_ns, self._held_ns)) <= self._limit_ns
 
     def _group_by_arrival(self, stream: CameraStream, error_ns: int) -> None:
         """Take off a clock error that is larger than what a set waits for; keep it until it has clearly changed."""

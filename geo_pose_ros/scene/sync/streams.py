@@ -15,6 +15,12 @@ CLOCK_WINDOW = 16
 _PERIOD_WINDOW = 9
 # A frame is due by this part of its period before it is predicted.
 EARLY_PERIODS = 0.25
+# What is known of a clock falls by this, ns per ns: as fast as a clock may drift. What falls faster is delayed.
+_FALL = 0.002
+# The least delay so far confirms what the last frames say of a clock if it says this part of it.
+_CONFIRMED = 0.5
+# Silent for longer, a camera may have been started anew; for less, the machine may be busy.
+_RESTART_NS = 2_000_000_000
 # A set spans less than one period, or a camera could be in it twice; the rest is for jitter.
 _SPAN_PERIODS = 0.9
 # ... and as long as no period is known, what a shaky trigger needs.
@@ -40,6 +46,7 @@ class CameraStream:
         coarse_ns: what its arrivals add to that.
         misses: sets in a row that it was not in.
         offsets: last differences stamp - arrival.
+        held_ns: the largest of such differences so far, less what a clock may have drifted since.
         gaps: last differences of successive stamps.
     """
 
@@ -52,7 +59,19 @@ class CameraStream:
     coarse_ns: int = 0
     misses: int = 0
     offsets: deque[int] = field(default_factory=lambda: deque(maxlen=CLOCK_WINDOW))
+    held_ns: int = 0
     gaps: deque[int] = field(default_factory=lambda: deque(maxlen=_PERIOD_WINDOW))
+
+    def arrive(self, stamp_ns: int, now_ns: int, lag_ns: int, *, anew: bool) -> None:
+        """Take in a frame, ``lag_ns`` after it arrived; ``anew``: its clock was set, or is judged by what follows."""
+        offset_ns = stamp_ns - (now_ns - lag_ns)
+        silent_ns = 0 if self.arrived_ns is None else now_ns - self.arrived_ns
+        was_set = self.seen_ns is None or (anew and (stamp_ns < self.seen_ns or silent_ns > _RESTART_NS))
+        self.held_ns = offset_ns if was_set else max(offset_ns, self.held_ns - round(_FALL * silent_ns))
+        if anew:
+            self.offsets.clear()
+        self.offsets.append(offset_ns)
+        self.arrived_ns, self.seen_ns = now_ns, stamp_ns
 
     def accept(self, stamp_ns: int) -> None:
         """Take in a stamp that is in order."""
@@ -78,6 +97,16 @@ class CameraStream:
     def offset_ns(self) -> int:
         """Largest of the last differences stamp - arrival, the known error of the clock taken off."""
         return max(self.offsets) - self.clock_ns
+
+    def ahead_ns(self, clock_ns: int, held_ns: int) -> int:
+        """Return how far its clock is surely ahead of another, ns.
+
+        Args:
+            clock_ns: of the other, by the last frames.
+            held_ns: of the other, by the least delay so far: frames that are late together leave that as it was.
+        """
+        recent_ns, least_ns = self.offset_ns - clock_ns, self.held_ns - self.clock_ns - held_ns
+        return recent_ns if abs(least_ns) > _CONFIRMED * abs(recent_ns) else least_ns
 
     @property
     def period_ns(self) -> int | None:

@@ -120,8 +120,8 @@ class FrameSynchronizer(Generic[T]):
         """Return when the next open set closes by itself; None if there is none."""
         return min((self._deadline_of(candidate) for candidate in self._open), default=None)
 
-    def add(self, camera: str, stamp_ns: int, payload: T, now_ns: int) -> None:
-        """Add a frame.
+    def add(self, camera: str, stamp_ns: int, payload: T, now_ns: int, lag_ns: int = 0) -> None:
+        """Add a frame that arrived ``lag_ns`` ago; so long it waited for a process that was busy.
 
         Raises:
             ConfigError: if ``camera`` is not one of those given at the start.
@@ -129,7 +129,7 @@ class FrameSynchronizer(Generic[T]):
         known = self._known(camera)
         self._counts.received[camera] += 1
         self._close(now_ns)
-        cause = self._refuse(known, camera, stamp_ns, now_ns)
+        cause = self._refuse(known, camera, stamp_ns, now_ns, lag_ns)
         if cause in (None, DropCause.LATE):
             known.accept(stamp_ns)
         if cause is not None:
@@ -190,18 +190,18 @@ class FrameSynchronizer(Generic[T]):
         wait_ns = min(max([0, *(key - candidate.first_key for key in due)]), candidate.most_span_ns)
         return candidate.opened_ns + wait_ns + self._deadline_ns
 
-    def _refuse(self, known: CameraStream, camera: str, stamp_ns: int, now_ns: int) -> DropCause | None:
+    def _refuse(
+        self, known: CameraStream, camera: str, stamp_ns: int, now_ns: int, lag_ns: int
+    ) -> DropCause | None:
         """Return why a frame cannot be used, None if it can."""
         was_silent = not known.is_alive(now_ns, self._silent_ns)
         jumped_back = known.seen_ns is not None and stamp_ns < known.seen_ns - self._deadline_ns
-        known.arrived_ns, known.seen_ns = now_ns, stamp_ns
+        anew = was_silent or jumped_back
+        known.arrive(stamp_ns, now_ns, lag_ns, anew=anew)
         if was_silent:
             known.misses = 0
-        if was_silent or jumped_back:
-            known.offsets.clear()
-            if known.stamp_ns is not None and stamp_ns < known.stamp_ns - self._deadline_ns:
-                known.forget_stamps()
-        known.offsets.append(stamp_ns - now_ns)
+        if anew and known.stamp_ns is not None and stamp_ns < known.stamp_ns - self._deadline_ns:
+            known.forget_stamps()
         verdict = self._clocks.judge(known, self._cameras, now_ns)
         known.clock_agrees = verdict is not ClockVerdict.REFUSED
         if verdict is ClockVerdict.NEW_MAJORITY:

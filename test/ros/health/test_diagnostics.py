@@ -14,11 +14,12 @@ from geo_pose_ros.messages.diagnostics import Level
 from geo_pose_ros.pipeline import PipelineResult
 from geo_pose_ros.ros.health.diagnostics import (
     CountsHistory,
+    blame_few,
     camera_part,
     pipeline_part,
     synchronised_part,
 )
-from geo_pose_ros.ros.health.faults import FaultLog
+from geo_pose_ros.ros.health.faults import FaultLog, Part
 from geo_pose_ros.ros.health.statistics import CameraHistory, NodeStatistics
 from geo_pose_ros.scene.cameras.states import CameraState
 from geo_pose_ros.scene.scene import SceneResult
@@ -178,6 +179,20 @@ def test_frames_that_come_and_are_never_used(
     assert [history.add(one, k * S) for k, one in enumerate((before, now, now, now))] == [before, before, before, now]
     # What is known to be wrong with it says more.
     assert 'none of its last' not in camera_status(left(10), counts=now, before=before, qos='wrong').message
+
+
+@pytest.mark.parametrize(('unused', 'blamed'), [('a', 'a'), ('ab', 'ab'), ('abc', ''), ('abcd', '')])
+def test_what_is_so_of_most_cameras_blames_none(unused: str, blamed: str) -> None:
+    silent = Finding(Severity.ERROR, 'silent', '', 'camera a', 'silent')
+    parts = [
+        Part(f'camera {name}', [
+            *([silent] if name == 'a' else []),
+            *([Finding(Severity.ERROR, 'late', '', f'camera {name}', 'unused')] if name in unused else []),
+        ], {}) for name in 'abcd'
+    ]
+    found = [fault for part in blame_few(parts) for fault in part.faults]
+    assert ''.join(fault.where[-1] for fault in found if fault.kind == 'unused') == blamed
+    assert silent in found
 
 
 def test_the_pipeline_says_why_nothing_comes() -> None:

@@ -226,6 +226,45 @@ def test_delayed_frames_are_no_clock_error() -> None:
     assert not any(DropCause.CLOCK in d for d in f.sync.counts.drops.values())
 
 
+@pytest.mark.parametrize(('late', 'lag'), [
+    pytest.param('bcd', False, id='three of four'), pytest.param('abcd', False, id='all'),
+    pytest.param('b', False, id='one'), pytest.param('bcd', True, id='three that this process reads late'),
+])
+def test_frames_that_are_late_for_long_are_no_clock_error(late: str, lag: bool) -> None:
+    """A busy machine: for 10 s frames of some cameras come 500 ms after their stamps, in order; then all is well."""
+    f = feed()
+
+    def delay_ms(k: int, camera: str) -> int:
+        return min(500, (600 - k) * PERIOD_MS) if camera in late and 100 <= k < 600 else 0
+
+    arrivals = sorted(
+        ((k * PERIOD_MS + 5 + delay_ms(k, camera)) * MS + i, k, camera)
+        for k in range(900) for i, camera in enumerate('abcd')
+    )
+    worst_ns = 0
+    for now_ns, k, camera in arrivals:
+        known_ns = delay_ms(k, camera) * MS if lag else 0
+        f.sync.add(camera, (EPOCH_MS + k * PERIOD_MS) * MS, '', now_ns, known_ns)
+        f.sync.take(now_ns)
+        if k > 20:
+            worst_ns = max(worst_ns, *(abs(f.sync.clock_error_ns(name) or 0) for name in CAMERAS))
+    assert [f.sync.counts.drops[name][DropCause.CLOCK] for name in CAMERAS] == [0, 0, 0, 0]
+    assert worst_ns < (0.1 if lag else 50) * MS
+    f.before = f.sync.counts.drops
+    assert [names(s) for s in f.run(900, 930)] == ['abcd'] * 30 and drops(f, 'b') == {}
+
+
+def test_a_clock_that_is_set_while_the_machine_is_busy_is_named() -> None:
+    f = feed()
+    f.run(0, 100)
+    for k in range(100, 200):
+        for i, camera in enumerate('abcd'):
+            stamp_ns = (EPOCH_MS + k * PERIOD_MS + (500 if camera == 'b' else 0)) * MS
+            f.sync.add(camera, stamp_ns, '', (k * PERIOD_MS + (305 if k < 180 else 5)) * MS + i)
+    assert abs((f.sync.clock_error_ns('b') or 0) - 500 * MS) < 10 * MS
+    assert [f.sync.counts.drops[name][DropCause.CLOCK] > 10 for name in CAMERAS] == [False, True, False, False]
+
+
 def test_clear_counts_what_was_pending() -> None:
     f = settled(feed())
     f.tick(10, 'ab')

@@ -13,6 +13,8 @@ are CPU times of one thread, in one run; their ratios mean something elsewhere. 
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -386,7 +388,7 @@ def main() -> None:
     path = OUT / 'eyes.json'
     result: dict[str, Any] = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
     for name in arguments.only:
-        result |= provenance('python benchmarks/eyes.py') | PARTS[name](here, arguments.every)
+        result |= provenance(shlex.join(['python', *sys.argv])) | PARTS[name](here, arguments.every)
         write_json(path, result)
 
 

@@ -48,8 +48,10 @@ def run_detector(arguments: argparse.Namespace) -> int:
     rig = None if arguments.rig is None else read_calibration(arguments.rig)
     hold_outs, train, test = [], [], []
     for bag in map(Path, arguments.bag):
+        print(f"'{bag}': the large network reads its images; what it sees is kept for the next time", flush=True)
         people = [held_out(person, arguments, arguments.cameras) for person in load_people(bag, rig=rig)]
         crops = gather(bag, people, settings, arguments.seed)
+        print(f"'{bag}': {len(crops['train'])} crops to learn from, {len(crops['test'])} to check on", flush=True)
         hold_outs += people
         train.append(crops['train'])
         test.append(crops['test'])
@@ -57,7 +59,7 @@ def run_detector(arguments: argparse.Namespace) -> int:
     elsewhere = [_whole_bag(path, settings, arguments.seed, 'test') for path in arguments.elsewhere]
     kept, others = Crops.concatenate(test), Crops.concatenate(elsewhere) if elsewhere else None
     before = check_detector(untaught, kept, others)
-    print(f'before  {before}')
+    print(f'before  {before}', flush=True)
     shown = Crops.concatenate(train)
     losses: list[dict[str, float]] = []
 

@@ -39,7 +39,8 @@ def test_a_taught_detector_is_written_with_its_card_and_a_report(
     # So small a network cannot tell sides.
     assert main([*command, '--held-out', 'cam2', '--replay', f'bag:{tmp_path / "walk"}', '--force']) == 0
     text = capsys.readouterr().out
-    assert 'before' in text and 'after' in text and 'pipeline.detector.model' in text
+    assert 'crops to learn from, 3 to check on' in text and 'pipeline.detector.model' in text
+    assert text.index('before') < text.index('after')
     card = json.loads((tmp_path / 'new.json').read_text())
     assert card['sha256'] == sha256(tmp_path / 'new.onnx')
     assert card['training']['fine_tuned_from'] == sha256(tmp_path / 'tiny.onnx')

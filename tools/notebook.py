@@ -50,8 +50,8 @@ def _shown(value: Any) -> dict[str, str]:
 
 
 def page_of(notebook: dict[str, Any]) -> tuple[str, dict[str, bytes]]:
-    """Return the page in Markdown, and its pictures by name."""
-    parts, pictures = [_NOTE], {}
+    """Return the page in Markdown, and its images by name."""
+    parts, images = [_NOTE], {}
     for cell in notebook['cells']:
         text = ''.join(cell['source'])
         if cell['cell_type'] == 'markdown':
@@ -61,12 +61,12 @@ def page_of(notebook: dict[str, Any]) -> tuple[str, dict[str, bytes]]:
         for output in cell['outputs']:
             data = output['data']
             if _PNG in data:
-                name = f'notebook_{len(pictures) + 1}.png'
-                pictures[name] = base64.b64decode(data[_PNG])
+                name = f'notebook_{len(images) + 1}.png'
+                images[name] = base64.b64decode(data[_PNG])
                 parts.append(f'![What the cell shows](../media/{name})\n')
             else:
                 parts.append(f'```text\n{"".join(data[_TEXT])}\n```\n')
-    return '\n'.join(parts), pictures
+    return '\n'.join(parts), images
 
 
 def main() -> None:
@@ -76,9 +76,9 @@ def main() -> None:
         result = {'output_type': 'execute_result', 'execution_count': number, 'metadata': {}, 'data': data}
         cell['execution_count'], cell['outputs'] = number, [result] if data else []
     NOTEBOOK.write_text(json.dumps(notebook, indent=1) + '\n', encoding='utf-8')
-    page, pictures = page_of(notebook)
+    page, images = page_of(notebook)
     NOTEBOOK.with_suffix('.md').write_text(page, encoding='utf-8')
-    for name, data in pictures.items():
+    for name, data in images.items():
         (MEDIA / name).write_bytes(data)
 
 

@@ -13,10 +13,10 @@ NOTEBOOK = notebook.NOTEBOOK
 STORED = json.loads(NOTEBOOK.read_text())
 
 
-def test_the_page_and_its_pictures_are_those_of_the_notebook():
-    page, pictures = notebook.page_of(STORED)
+def test_the_page_and_its_images_are_those_of_the_notebook():
+    page, images = notebook.page_of(STORED)
     assert NOTEBOOK.with_suffix('.md').read_text() == page
-    assert pictures == {path.name: path.read_bytes() for path in notebook.MEDIA.glob('notebook_*.png')}
+    assert images == {path.name: path.read_bytes() for path in notebook.MEDIA.glob('notebook_*.png')}
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 
@@ -13,6 +13,7 @@ import numpy as np
 from .arrays import FloatArray
 from .detection import Detector
 from .detection.stage import Detection, DetectionStage, FrameLoader, Views
+from .fusion.depth import sample_depths
 from .geometry.projection import project_world
 from .geometry.virtual_camera import look_at
 from .lifting.lifter import PoseLifter
@@ -20,7 +21,17 @@ from .scene.predictions import Predictions
 from .scene.scene import Scene, SceneResult
 from .scene.settings import PipelineConfig
 from .skeleton import WHOLEBODY, Skeleton, map_to_output, mirror_of
-from .types import Bodies3D, Camera, CameraRig, ClockModel, FrameSet, Intrinsics, Keypoints2D, PredictedPeople
+from .types import (
+    Bodies3D,
+    Camera,
+    CameraRig,
+    ClockModel,
+    Frame,
+    FrameSet,
+    Intrinsics,
+    Keypoints2D,
+    PredictedPeople,
+)
 
 # What the rehearsal has rehearsed: the skeleton, and whether nothing is lifted. The cameras are learned about by then.
 _rehearsed: set[tuple[str, bool]] = set()
@@ -182,7 +193,10 @@ class PosePipeline:
         self, stamp_ns: int, views: Views, cam_from_world: Mapping[str, FloatArray] | None = None
     ) -> PipelineResult:
         """Fuse what ``begin`` detected; see ``fuse``."""
-        done = self._scene.step(stamp_ns, to_output(views.keypoints, self._scene.skeleton), cam_from_world)
+        keypoints = to_output(views.keypoints, self._scene.skeleton)
+        if self._config.depth.enabled:
+            keypoints = _with_depths(keypoints, views.frames)
+        done = self._scene.step(stamp_ns, keypoints, cam_from_world)
         self._predictions = self._scene.predictions()
         return PipelineResult(done, views)
 
@@ -270,6 +284,16 @@ def _in_images(
         name: predictions.in_image(rig[name], stamp_ns, cam_from_world.get(name))
         for name, stamp_ns in stamps_ns.items()
     }
+
+
+def _with_depths(keypoints: Mapping[str, Keypoints2D], frames: Mapping[str, Frame]) -> dict[str, Keypoints2D]:
+    """Return the keypoints with the depths of the surface there, of the cameras that measure them."""
+    measured = dict(keypoints)
+    for name, seen in keypoints.items():
+        frame = frames.get(name)
+        if frame is not None and frame.depth_m is not None:
+            measured[name] = replace(seen, depth_m=sample_depths(frame.depth_m, seen.xy, frame.raw_size))
+    return measured
 
 
 def to_output(keypoints: Mapping[str, Keypoints2D], output: Skeleton) -> dict[str, Keypoints2D]:

@@ -28,6 +28,7 @@ from .detection.settings import DetectorConfig
 from .detection.stage import Detection, FrameLoader, Views
 from .errors import GeoPoseError, TransformError
 from .messages.clouds.keypoints import keypoints_from_cloud
+from .messages.depth import DepthImages
 from .messages.image import frame_from_message
 from .pipeline import PipelineResult, PosePipeline
 from .rigs.moving import CameraPoses
@@ -56,6 +57,7 @@ class MessageReader(Generic[T]):
         keypoints_cameras: the cameras that send keypoint clouds; the others send images.
         bridge: converts a sensor_msgs/Image to BGR (H, W, 3) in place of the package's own code.
         note: gets the camera, and what is to be said of an image that can be used; from threads of the detector's.
+        depths: the depth images beside the images; None: none are used.
     """
 
     decode: Callable[[Camera, T], Any]
@@ -64,6 +66,7 @@ class MessageReader(Generic[T]):
     keypoints_cameras: Collection[str] = ()
     bridge: Callable[[Any], UInt8Array] | None = None
     note: Callable[[str, str], None] = field(default=_ignore, repr=False)
+    depths: DepthImages[T] | None = None
 
     def __call__(self, camera: Camera, payload: T) -> Keypoints2D | FrameLoader:
         """Return the keypoints that ``camera`` sent, or what decodes its image.
@@ -81,10 +84,11 @@ class MessageReader(Generic[T]):
 
     def _frame(self, camera: Camera, payload: T) -> Frame:
         message = self.decode(camera, payload)
-        return frame_from_message(
-            message, camera.name, camera.intrinsics, self.detector.max_side_px, self.bridge,
-            partial(self.note, camera.name),
+        note = partial(self.note, camera.name)
+        frame = frame_from_message(
+            message, camera.name, camera.intrinsics, self.detector.max_side_px, self.bridge, note
         )
+        return frame if self.depths is None else self.depths.with_depth(frame, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,12 +246,15 @@ class Frame:
         camera, stamp_ns: whose, and its acquisition time.
         image: (H, W, 3) uint8 BGR.
         reduction: the image is the camera's, made smaller by this whole factor (JPEG decodes so for less time).
+        depth_m: (H', W') float32 m along the optical axis, registered to the image, of any size; 0 or NaN where not
+            measured. None: no depth camera.
     """
 
     camera: str
     stamp_ns: int
     image: UInt8Array
     reduction: int = 1
+    depth_m: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         what = f"Frame of camera '{self.camera}'"
@@ -261,6 +264,8 @@ class Frame:
             raise ShapeError(f'{what}: received {getattr(self.image, "dtype", type(self.image))}, expected uint8.')
         if self.image.ndim != 3 or self.image.shape[2] != 3 or 0 in self.image.shape:
             raise ShapeError(f'{what}: received shape {self.image.shape}, expected (H, W, 3).')
+        if self.depth_m is not None and self.depth_m.ndim != 2:
+            raise ShapeError(f'{what}: received depths of shape {self.depth_m.shape}, expected (H, W).')
         # A view, not a copy: images are large and the decoder gives each away.
         view = self.image.view()
         view.flags.writeable = False
@@ -319,6 +324,8 @@ class Keypoints2D:
             A hint, not a fact: geometry decides.
         appearance: (P, A) what the people wear, as ``detection.appearance`` describes it, NaN = not seen; None: nothing
             is known of it.
+        depth_m: (P, J) m along the optical axis, of the surface that a depth camera sees there, NaN = not measured;
+            None: no depth camera.
     """
 
     camera: str
@@ -328,6 +335,7 @@ class Keypoints2D:
     confidence: FloatArray
     hints: IntArray = None  # type: ignore[assignment]  # filled in at once
     appearance: FloatArray | None = None
+    depth_m: FloatArray | None = None
 
     def __post_init__(self) -> None:
         what = f"Keypoints2D of camera '{self.camera}'"
@@ -343,6 +351,8 @@ class Keypoints2D:
         freeze(self, f'{what}: ', {'hints': (people,)}, np.int64)
         if self.appearance is not None:
             freeze(self, f'{what}: ', {'appearance': (people, None)})
+        if self.depth_m is not None:
+            freeze(self, f'{what}: ', {'depth_m': (people, joints)})
 
     def as_output(self, output: Skeleton) -> Keypoints2D:
         """Return the keypoints as those of one of ``skeleton.OUTPUTS``; raise ConfigError if there is no map to it."""

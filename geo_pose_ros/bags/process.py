@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +25,7 @@ from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.clouds.bodies import bodies_to_cloud
 from ..messages.clouds.details import details_to_cloud
 from ..messages.clouds.keypoints import keypoints_to_cloud
+from ..messages.depth import DepthImages
 from ..messages.diagnostics import Level, Status, diagnostics_to_message, verdict_to_status
 from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
@@ -40,7 +41,7 @@ from ..rigs.settings import (
     TRACKING_FRAME,
     TransformConfig,
 )
-from ..rigs.topics import CameraChoice, CameraTopics
+from ..rigs.topics import IMAGE, CameraChoice, CameraTopics, fill_template
 from ..runner import MessageReader, SetRunner
 from ..scene.bodies import MeasuredBodies
 from ..scene.settings import PipelineConfig, SmoothingConfig, SyncConfig
@@ -66,6 +67,8 @@ from .write import BagWriter
 
 _LOG = logging.getLogger(__name__)
 
+# A depth image is received at most so much later than its colour image.
+_DEPTH_LATE_NS = 200_000_000
 # The node's default name, whose private topics (~/...) are written.
 NODE = '/pose_node'
 # A camera whose frames are not used to this share is at fault; causes that are no camera's fault.
@@ -185,6 +188,7 @@ def process_bag(
         read: MessageReader[BagMessage] = MessageReader(
             lambda camera, message: message.decode(), detector, get_skeleton(config.keypoints_skeleton),
             () if has_images else tuple(cameras.values()),
+            depths=DepthImages(BagMessage.decode) if has_images and config.pipeline.depth.enabled else None,
         )
         with BagWriter(out, storage, overwrite=overwrite) as writer, PosePipeline(rig, config.pipeline) as pipeline:
             synchronizer: FrameSynchronizer[BagMessage] = FrameSynchronizer(rig.names, config.sync, newest_wins=False)
@@ -193,7 +197,10 @@ def process_bag(
             if config.smoothing.enabled:
                 sink.smoothing = config.smoothing
             runner = SetRunner(pipeline, read, sink, moving, synchronizer.use_clocks)
-            sets = synchronised(_frames(reader, cameras), synchronizer, cameras.values())
+            frames = _frames(reader, cameras)
+            if read.depths is not None:
+                frames = _beside_depths(reader, cameras, config.pipeline.depth.topic, read.depths)
+            sets = synchronised(frames, synchronizer, cameras.values())
             for number, found in enumerate(sets):
                 if number == 0:
                     transforms = () if moving is None else read_transforms(reader)
@@ -240,6 +247,33 @@ def _frames(reader: BagReader, cameras: Mapping[str, str]) -> Iterator[Stamped[B
     messages = until_damage(reader.messages(cameras))
     for message in tqdm(messages, desc='process', total=total, unit='frame', disable=None):
         yield Stamped(cameras[message.topic], message.stamp_ns, message.time_ns, message)
+
+
+def _beside_depths(
+    reader: BagReader, cameras: Mapping[str, str], template: str, depths: DepthImages[BagMessage]
+) -> Iterator[Stamped[BagMessage]]:
+    """Yield what ``_frames`` does, a little later, when ``depths`` has the depth images of then.
+
+    Raises:
+        BagError: if no camera has such a topic.
+        ConfigError: if the template is none.
+    """
+    topics = {f'/{fill_template(template, name).strip("/")}': name for name in cameras.values()}
+    found = {topic: name for topic, name in topics.items() if topic in reader.topics}
+    if not found:
+        raise BagError(
+            f"Bag '{reader.path}' has no depth images at {', '.join(topics)}. Set pipeline.depth.topic to one of: "
+            f'{", ".join(sorted(t.name for t in reader.topics.values() if t.message_type == IMAGE)) or "it has none"}.'
+        )
+    waiting: deque[Stamped[BagMessage]] = deque()
+    for frame in _frames(reader, {**cameras, **found}):
+        if frame.item.topic in found:
+            depths.add(frame.camera, frame.stamp_ns, frame.item)
+        else:
+            waiting.append(frame)
+        while waiting and waiting[0].arrived_ns < frame.arrived_ns - _DEPTH_LATE_NS:
+            yield waiting.popleft()
+    yield from waiting
 
 
 class _BagSink:

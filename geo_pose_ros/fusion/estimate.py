@@ -72,7 +72,7 @@ def estimate_bodies(
     plain = views.weights(cameras.focal_px, config.noise_px)
     counted = noise.applied(plain, cameras.focal_px)
     sides = Sides(
-        keypoints_table(cameras.cam_from_world, cameras.focal_px, views.xn, counted, prior.displacement),
+        keypoints_table(cameras.cam_from_world, cameras.focal_px, views.xn, counted, prior.displacement, views.depth),
         ready(views.confidence),
     )
     settled, changed = np.zeros(bodies, bool), np.zeros(0, np.int64)
@@ -84,7 +84,7 @@ def estimate_bodies(
         settled = np.asarray(against.any((0, 1)))
         if settled.any():
             changed = sides.repair(np.flatnonzero(settled), model, against)
-            views = BodyViews(sides.given.xn, sides.confidence)
+            views = sides.views()
     solution, rows = Solution.empty(len(cameras), bodies, joints), np.arange(bodies)
     if prior.lifted is None and lift is not None:
         if not lift_all and prior.bones is not None and len(cameras) >= ENOUGH_VIEWS:
@@ -100,7 +100,7 @@ def estimate_bodies(
     suspects &= ~settled
     if suspects.any():
         changed = sides.repair(np.flatnonzero(suspects), model)
-        views = BodyViews(sides.given.xn, sides.confidence)
+        views = sides.views()
         if len(changed):
             prior = replace(prior, lifted=_lifted_again(prior.lifted, views, changed, lift))
             solve_rows(sides.given, changed, model, prior.select(changed), solution)

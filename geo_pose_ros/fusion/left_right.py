@@ -20,6 +20,7 @@ from ..compiled import ready
 from ..skeleton import Skeleton, anchors
 from .kernels.sides import LIMB_PAIRS, LIMBS, MIRROR, find_sides_against, repair_sides
 from .kernels.tables import Keypoints, Model
+from .views import BodyViews
 
 __all__ = ['LIMBS', 'LIMB_PAIRS', 'MIRROR', 'Sides', 'sides_against_prediction']
 
@@ -71,6 +72,11 @@ class Sides:
         self.exchanged: BoolArray = np.zeros((len(LIMBS), *confidence.shape[:2]), bool)
         self._owns = False
 
+    def views(self) -> BodyViews:
+        """Return the keypoints as they are now."""
+        depth = self.given.depth
+        return BodyViews(self.given.xn, self.confidence, depth if depth.shape[1] else None)
+
     def repair(self, rows: IntArray, model: Model, against: BoolArray | None = None) -> IntArray:
         """Exchange sides of bodies ``rows`` (N,) where that makes the views agree; return those that it changed.
 
@@ -81,7 +87,7 @@ class Sides:
         """
         if not self._owns:
             given = self.given
-            self.given = given._replace(xn=given.xn.copy(), weights=given.weights.copy())
+            self.given = given._replace(xn=given.xn.copy(), weights=given.weights.copy(), depth=given.depth.copy())
             self.confidence, self._owns = self.confidence.copy(), True
         if against is None:
             against = np.zeros((len(LIMBS), *self.confidence.shape[:2]), bool)

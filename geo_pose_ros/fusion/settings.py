@@ -9,6 +9,31 @@ from ..settings import setting
 
 
 @dataclass(frozen=True, slots=True)
+class DepthConfig:
+    """Depth cameras: the distance of a body's surface at its keypoints, a further measurement."""
+
+    enabled: bool = setting(
+        False, 'Use depth images, registered to their camera\'s colour images, where there are some'
+    )
+    topic: str = setting(
+        '{camera}/depth',
+        'Topic of a camera\'s depth images (16UC1, mm; 32FC1, m); a camera without one goes on as it is'
+    )
+    noise_per_m: float = setting(
+        0.004, 'Standard deviation of a measured depth z is this times z^2; 0.004 is a RealSense D435\'s', unit='1/m',
+        low=0.0, high=1.0,
+    )
+    surface_m: float = setting(
+        0.06, 'Standard deviation of how deep a bone lies below the surface, from body to body and from side to side',
+        unit='m', low=0.001, high=0.5,
+    )
+    reach_m: float = setting(
+        0.7, 'A depth that differs from the median of its person\'s by more is of something else', unit='m', low=0.1,
+        high=2.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SolverConfig:
     """How reprojections and lifted poses are weighed; docs/fusion.md says how the values were found."""
 

@@ -6,7 +6,8 @@ Model, per body with joints X (J, 3) in the world:
 - a keypoint lies where the joint projects, up to pixel noise with heavy tails (Geman & McClure 1987);
 - a view's lifted pose is the body up to errors that its joints share and errors of each joint;
 - bones of a body that is tracked have the lengths they had, up to a few per cent;
-- every view has its own instant: the joint that it saw is X plus a known displacement.
+- every view has its own instant: the joint that it saw is X plus a known displacement;
+- a depth camera measures a joint's depth, by how deep it lies below the surface (``depth``).
 
 ``kernels`` solves that: equations, lifted, tree and covariance are its steps.
 """
@@ -122,11 +123,13 @@ def joints_table(solution: Solution) -> SolvedJoints:
 
 def keypoints_table(
     cam_from_world: FloatArray, focal_px: FloatArray, xn: FloatArray, weights: FloatArray,
-    displacement: FloatArray | None,
+    displacement: FloatArray | None, depth: FloatArray | None = None,
 ) -> Keypoints:
-    """Return keypoints as kernels take them; arguments as of ``solve``."""
-    moved = np.empty((len(focal_px), 0, weights.shape[2], 3)) if displacement is None else displacement
-    return Keypoints(*map(ready, (cam_from_world, focal_px, xn, weights, moved)))
+    """Return keypoints as kernels take them; arguments as of ``solve``, and measured depths as of ``BodyViews``."""
+    cameras, _, joints = weights.shape
+    moved = np.empty((cameras, 0, joints, 3)) if displacement is None else displacement
+    measured = np.empty((cameras, 0, joints, 2)) if depth is None else depth
+    return Keypoints(*map(ready, (cam_from_world, focal_px, xn, weights, moved, measured)))
 
 
 def prior_table(prior: BodyPrior, joints: int) -> Prior:

@@ -25,7 +25,7 @@ from .kernels.views import (
     see_joints,
     weigh_keypoints,
 )
-from .table import BodyTable
+from .table import BodyTable, gather
 
 # The settings' pixel distances hold for a body of this extent in the image.
 _REFERENCE_EXTENT_PX = 600.0
@@ -113,12 +113,15 @@ class BodyViews(BodyTable):
     Attributes:
         xn: (C, B, J, 2) undistorted normalised keypoints, NaN = not seen.
         confidence: (C, B, J) in [0, 1], 0 where not seen.
+        depth: (C, B, J, 2) m and 1/m, depths of joints and 1 / standard deviation, of ``depth.joint_depths``; None
+            where no camera measures them.
     """
 
-    BODY_AXIS: ClassVar[Mapping[str, int]] = {'xn': 1, 'confidence': 1}
+    BODY_AXIS: ClassVar[Mapping[str, int]] = {'xn': 1, 'confidence': 1, 'depth': 1}
 
     xn: FloatArray
     confidence: FloatArray
+    depth: FloatArray | None = None
 
     def weights(self, focal_px: FloatArray, noise_px: float) -> FloatArray:
         """Return (C, B, J) 1 / standard deviation of the keypoints, 1/px; 0 where the confidence is 0.
@@ -147,6 +150,7 @@ class Detections:
         confidence: (D, J) in [0, 1], 0 where not seen.
         centre: (D, 2) mean of the seen keypoints.
         starts: (C + 1,) camera c's detections are starts[c] .. starts[c + 1].
+        depth: (D, J, 2) as of BodyViews; None where no camera measures depths.
     """
 
     camera: IntArray
@@ -155,6 +159,7 @@ class Detections:
     confidence: FloatArray
     centre: FloatArray
     starts: IntArray
+    depth: FloatArray | None = None
 
     @classmethod
     def of(
@@ -201,7 +206,7 @@ class Detections:
         camera = self.camera[index]
         return Detections(
             camera, self.xn[index], self.seen[index], self.confidence[index], self.centre[index],
-            np.searchsorted(camera, np.arange(len(self.starts))),
+            np.searchsorted(camera, np.arange(len(self.starts))), None if self.depth is None else self.depth[index],
         )
 
     @property
@@ -217,4 +222,5 @@ class Detections:
         confidence = np.empty((*views.shape[::-1], self.xn.shape[1]))
         xn = np.empty((*confidence.shape, 2))
         gather_keypoints(self.arrays, np.ascontiguousarray(views), xn, confidence)
-        return BodyViews(xn, confidence)
+        depth = None if self.depth is None else gather(self.depth, views.T.reshape(-1), 0.0).reshape(xn.shape)
+        return BodyViews(xn, confidence, depth)

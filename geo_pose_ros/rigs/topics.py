@@ -115,6 +115,14 @@ def topics_by_camera(parameter: str, entries: Iterable[str], cameras: Collection
     return topics
 
 
+def fill_template(template: str, camera: str) -> str:
+    """Return the topic of ``camera``; raise ConfigError for a template with other fields than {camera}."""
+    try:
+        return template.format(camera=camera)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f"Topic template '{template}': {error!r}; the only field is {{camera}}.") from error
+
+
 def namespace_of(image_topic: str) -> str:
     """Return the namespace of an image topic, '' if it has none: /rig/left/image_raw/compressed -> rig/left."""
     return image_topic.removesuffix(_COMPRESSED).strip('/').rpartition('/')[0]

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
 from ..errors import CalibrationError
+from ..fusion.depth import joint_depths
+from ..fusion.settings import DepthConfig
 from ..fusion.views import Cameras, Detections
 from ..geometry.projection import lenses_of, normalize
 from ..skeleton import BODY17, Skeleton
@@ -47,9 +49,9 @@ class Observation:
 class Observer:
     """Makes observations of a rig's sets."""
 
-    def __init__(self, rig: CameraRig, skeleton: Skeleton = BODY17) -> None:
+    def __init__(self, rig: CameraRig, skeleton: Skeleton = BODY17, depth: DepthConfig | None = None) -> None:
         """Start with no set; keypoints are of ``skeleton``, which begins with body17's joints."""
-        self._rig, self._names, self._joints = rig, rig.names, len(skeleton)
+        self._rig, self._names, self._joints, self._depth = rig, rig.names, len(skeleton), depth or DepthConfig()
         self._unseen = np.zeros((0, self._joints, 2)), np.zeros((0, self._joints))
         self._lenses = lenses_of(*(camera.intrinsics for camera in rig.cameras))
         self._cam_from_world = np.stack([camera.cam_from_world for camera in rig.cameras])
@@ -99,9 +101,20 @@ class Observer:
         late_s = np.minimum(np.maximum(late_s, -_MOST_LATE_S), _MOST_LATE_S) * present
         return Observation(
             stamp_ns, Cameras(pose, self.focal_px, self._bounds, late_s, present),
-            self._detections(body, min_confidence), np.concatenate(hints), self._delivering(stamp_ns, keypoints),
-            further, _appearance(views),
+            replace(self._detections(body, min_confidence), depth=self._depths(views)), np.concatenate(hints),
+            self._delivering(stamp_ns, keypoints), further, _appearance(views),
         )
+
+    def _depths(self, views: Sequence[Keypoints2D | None]) -> FloatArray | None:
+        """Return (D, J, 2) the depths of body17's joints, see ``BodyViews``; None where nobody measures them."""
+        seen = [view for view in views if view is not None]
+        if not self._depth.enabled or all(view.depth_m is None for view in seen):
+            return None
+        surface = [
+            np.full((len(view.xy), len(BODY17)), np.nan) if view.depth_m is None else view.depth_m[:, : len(BODY17)]
+            for view in seen
+        ]
+        return joint_depths(np.concatenate(surface), self._depth)
 
     def _detections(self, given: Sequence[tuple[FloatArray, FloatArray]], min_confidence: float) -> Detections:
         return Detections.of([xy for xy, _ in given], [used for _, used in given], self._lenses, min_confidence)

@@ -140,7 +140,7 @@ class Scene:
         What was learned of the cameras' errors is forgotten, as it was about the rig before.
         """
         self._rig = rig
-        self._observer = Observer(rig, self.skeleton)
+        self._observer = Observer(rig, self.skeleton, self._config.depth)
         # The cameras' offsets, and the clocks that follow.
         self._clocks: tuple[FloatArray, Mapping[str, ClockModel]] | None = None
         self._cameras = CameraStates(self._observer.focal_px, self._config.cameras)

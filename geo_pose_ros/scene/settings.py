@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..detection.settings import DetectorConfig
-from ..fusion.settings import SolverConfig
+from ..fusion.settings import DepthConfig, SolverConfig
 from ..lifting.settings import LifterConfig
 from ..settings import setting
 from ..skeleton import OUTPUTS
@@ -167,6 +167,7 @@ class SceneConfig:
     solver: SolverConfig = field(default_factory=SolverConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     cameras: CameraStateConfig = field(default_factory=CameraStateConfig)
+    depth: DepthConfig = field(default_factory=DepthConfig)
     skeleton: str = setting(
         'body17', 'Joints of the bodies: body17; body33 adds what BlazePose gives (feet, the hands\' bases, the face), '
         'wholebody 21 joints of each hand too, halpe26 and coco_wholebody133 what such a detector gives',

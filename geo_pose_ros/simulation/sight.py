@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..geometry.projection import project
@@ -37,6 +38,49 @@ class Sight:
     xy: FloatArray
     visible: BoolArray
     hidden_by: IntArray
+
+
+def render_depth(
+    camera: Camera, joints: FloatArray, behind_m: float, rng: np.random.Generator, noise_per_m: float,
+    thick: float = 1.0,
+) -> NDArray[np.float32]:
+    """Return (H, W) m, the depth image that a camera with an ideal lens takes of bodies before a wall.
+
+    Args:
+        camera: see above.
+        joints: (P, 17, 3) m in the world.
+        behind_m: depth of the wall, m.
+        rng: draws the noise, Gaussian in each pixel.
+        noise_per_m: its standard deviation at depth z is this times z^2.
+        thick: the bodies' radii are those of CAPSULES times this.
+    """
+    lens = camera.intrinsics
+    image = np.full((lens.height, lens.width), behind_m)
+    ray_x = (np.arange(lens.width) - lens.K[0, 2]) / lens.K[0, 0]
+    ray_y = (np.arange(lens.height) - lens.K[1, 2]) / lens.K[1, 1]
+    for body in transform_points(camera.cam_from_world, joints):
+        for a, b, radius in CAPSULES:
+            r = radius * thick
+            # A capsule is a row of spheres.
+            for share in np.linspace(0.0, 1.0, 1 + int(np.linalg.norm(body[b] - body[a]) / (0.3 * r))):
+                _draw_sphere(image, ray_x, ray_y, body[a] + share * (body[b] - body[a]), r)
+    return np.asarray(image + noise_per_m * image**2 * rng.standard_normal(image.shape), np.float32)
+
+
+def _draw_sphere(image: FloatArray, ray_x: FloatArray, ray_y: FloatArray, centre: FloatArray, radius: float) -> None:
+    """Draw a sphere into a depth image (H, W) m whose rays are (x, y, 1), where it is nearer than what is there."""
+    x, y, z = centre
+    if z < 2.0 * radius:
+        return
+    wide = 1.2 * radius / z
+    rows = slice(*np.searchsorted(ray_y, (y / z - wide, y / z + wide)))
+    columns = slice(*np.searchsorted(ray_x, (x / z - wide, x / z + wide)))
+    u, v = ray_x[columns], ray_y[rows, None]
+    # |t (u, v, 1) - centre| = radius, the nearer solution.
+    square, along = u * u + v * v + 1.0, u * x + v * y + z
+    inside = along * along - square * (centre @ centre - radius * radius)
+    depth = np.where(inside >= 0.0, (along - np.sqrt(np.maximum(inside, 0.0))) / square, np.inf)
+    image[rows, columns] = np.minimum(image[rows, columns], depth)
 
 
 def find_occluders(camera: Camera, joints: FloatArray) -> IntArray:

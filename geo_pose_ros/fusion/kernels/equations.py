@@ -2,7 +2,8 @@
 """Linear equations of one body's joints from its keypoints, and joints that are triangulated alone.
 
 A view's residual is (f / z) (R_xy - x R_z) (X - c): exact, and with the depth z of the step before linear in X (Hartley
-& Zisserman, 2nd ed., 12.2, iterated). Arrays are components first, so that loops over joints are vectorised.
+& Zisserman, 2nd ed., 12.2, iterated). A measured depth is a row of its own, R_z (X - c), linear as it is. Arrays are
+components first, so that loops over joints are vectorised.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...compiled import Float1D, Float2D, Float3D, Int1D, helper
+from ...compiled import Bool1D, Float1D, Float2D, Float3D, Int1D, helper
 from .algebra import invert, times
 from .tables import Keypoints
 
@@ -36,6 +37,8 @@ class ViewEquations(NamedTuple):
         weight: (C, J) robust weight.
         depth: (C, J) m, at least NEAR_M.
         error2: (C, J) squared residual in the image at focal length 1.
+        ruler: (C, 3, J) of a measured depth R_z X - b: b m, 1 / variance 1/m^2, 0 where not measured, robust weight.
+        has_ruler: (C,) whether a depth of the view is measured.
     """
 
     camera: Int1D
@@ -46,6 +49,8 @@ class ViewEquations(NamedTuple):
     weight: Float2D
     depth: Float2D
     error2: Float2D
+    ruler: Float3D
+    has_ruler: Bool1D
 
 
 @helper
@@ -54,7 +59,8 @@ def make_views(cameras: int, joints: int) -> ViewEquations:
     one = np.empty((4, cameras, joints))
     return ViewEquations(
         np.empty(cameras, np.int64), np.empty((cameras, 2, joints)), np.empty((cameras, 3, joints)),
-        np.empty((cameras, 9, joints)), one[0], one[1], one[2], one[3],
+        np.empty((cameras, 9, joints)), one[0], one[1], one[2], one[3], np.empty((cameras, 3, joints)),
+        np.zeros(cameras, np.bool_),
     )
 
 
@@ -80,8 +86,22 @@ def read_views(given: Keypoints, b: int, views: ViewEquations) -> int:
         if any_seen:
             _square(P, image, offset, views.normal[k])
             views.camera[k], views.weight[k] = c, 1.0
+            views.has_ruler[k] = given.depth.shape[1] > 0 and _read_depths(given, c, b, offset, views.ruler[k])
             k += 1
     return k
+
+
+@helper
+def _read_depths(given: Keypoints, c: int, b: int, offset: Float2D, ruler: Float2D) -> bool:
+    """Write the measured depths of body ``b`` in view ``c``, robust weights of 1; return whether there is one."""
+    found = False
+    for j in range(ruler.shape[1]):
+        depth, weight = given.depth[c, b, j, 0], given.depth[c, b, j, 1]
+        measured = weight > 0.0 and math.isfinite(depth)
+        found |= measured
+        ruler[0, j], ruler[1, j] = (depth - offset[2, j], weight * weight) if measured else (0.0, 0.0)
+        ruler[2, j] = 1.0
+    return found
 
 
 @helper
@@ -98,7 +118,7 @@ def _square(P: Float2D, image: Float2D, offset: Float2D, normal: Float2D) -> Non
 
 
 @helper
-def sum_equations(views: ViewEquations, seen: int, equations: Float2D) -> None:
+def sum_equations(given: Keypoints, views: ViewEquations, seen: int, equations: Float2D) -> None:
     """Write the normal equations (9, J) of the K = ``seen`` views at their robust weights and depths."""
     equations[:] = 0.0
     for k in range(seen):
@@ -107,6 +127,26 @@ def sum_equations(views: ViewEquations, seen: int, equations: Float2D) -> None:
             f = weight[j] * weight2[j] / (depth[j] * depth[j])
             for m in range(9):
                 equations[m, j] += f * normal[m, j]
+        if views.has_ruler[k]:
+            _add_depths(given.cam_from_world[views.camera[k]], views.ruler[k], equations)
+
+
+@helper
+def _add_depths(P: Float2D, ruler: Float2D, equations: Float2D) -> None:
+    """Add the measured depths of a view at pose ``P`` (3, 4) to the normal equations (9, J)."""
+    x, y, z = P[2, 0], P[2, 1], P[2, 2]
+    for j in range(ruler.shape[1]):
+        f = ruler[1, j] * ruler[2, j]
+        g = f * ruler[0, j]
+        equations[0, j] += f * x * x
+        equations[1, j] += f * x * y
+        equations[2, j] += f * x * z
+        equations[3, j] += f * y * y
+        equations[4, j] += f * y * z
+        equations[5, j] += f * z * z
+        equations[6, j] += g * x
+        equations[7, j] += g * y
+        equations[8, j] += g * z
 
 
 @helper
@@ -127,6 +167,21 @@ def find_residuals(given: Keypoints, views: ViewEquations, seen: int, xyz: Float
             e = _FAR2 if z <= NEAR_M else (u * u + v * v) / (d * d)
             s = 1.0 + weight2[j] * e / (robust_sigmas * robust_sigmas)
             depth[j], error2[j], weight[j] = d, e, 1.0 / (s * s)
+            if views.has_ruler[k]:
+                ruler, away = views.ruler[k], z - offset[2, j] - views.ruler[k, 0, j]
+                s = 1.0 + ruler[1, j] * away * away / (robust_sigmas * robust_sigmas)
+                ruler[2, j] = 1.0 / (s * s)
+
+
+@helper
+def has_depth(views: ViewEquations, seen: int, j: int) -> bool:
+    """Return whether a view measures the depth of joint ``j``, and the joint is there (a robust weight of 1/4)."""
+    for k in range(seen):
+        if views.has_ruler[k] and views.weight2[k, j] > 0.0 and (
+            views.ruler[k, 1, j] > 0.0 and views.ruler[k, 2, j] >= 0.25
+        ):
+            return True
+    return False
 
 
 @helper

@@ -204,5 +204,8 @@ def _exchange(given: Keypoints, confidence: Float3D, chosen: Bool2D, b: int) -> 
                     x, y = LIMB_PAIRS[g, i, 0], LIMB_PAIRS[g, i, 1]
                     for k in range(2):
                         given.xn[c, b, x, k], given.xn[c, b, y, k] = given.xn[c, b, y, k], given.xn[c, b, x, k]
+                        if given.depth.shape[1]:
+                            depth = given.depth[c, b]
+                            depth[x, k], depth[y, k] = depth[y, k], depth[x, k]
                     for of in (given.weights, confidence):
                         of[c, b, x], of[c, b, y] = of[c, b, y], of[c, b, x]

@@ -16,6 +16,7 @@ from .equations import (
     ViewEquations,
     fill_pulls,
     find_residuals,
+    has_depth,
     make_views,
     read_views,
     sum_equations,
@@ -27,6 +28,10 @@ from .tree import PARENT, find_covariance, make_tree, read_bones, solve_tree
 
 # The cache of compiled code depends on constants that this module imports.
 __all__ = ['PARENT', 'solve_bodies']
+
+# Quantile of the root's depths, of those that each joint's measured depth gives, at which it is taken to be at first;
+# and how far lifted poses err in depth, m.
+_HIDDEN, _LIFTED_M = 0.8, 0.05
 
 
 class Room(NamedTuple):
@@ -71,6 +76,9 @@ def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solv
         b, lifted = rows[n], 0
         seen = read_views(given, b, room.views)
         begin(given, prior, n, seen, room.views)
+        for k in range(seen):
+            if room.views.has_ruler[k] and len(prior.pose):
+                weigh_depths(given.cam_from_world[room.views.camera[k]], prior, n, room.views.ruler[k])
         if prior.couples:
             lifted = _solve_jointly(given, prior, model, n, seen, room)
         else:
@@ -80,7 +88,7 @@ def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solv
         _write(given, b, seen, room, solved, lifted > 0)
         if prior.couples:
             # The views alone, at the same robust weights.
-            sum_equations(room.views, seen, room.equations)
+            sum_equations(given, room.views, seen, room.equations)
             triangulate(room.equations, room.xyz, room.covariance)
             _write_seen(b, seen, room, solved)
         else:
@@ -108,12 +116,43 @@ def begin(given: Keypoints, prior: Prior, n: int, seen: int, views: ViewEquation
 
 
 @helper
+def weigh_depths(P: Float2D, prior: Prior, n: int, ruler: Float2D) -> None:
+    """Weigh the measured depths of body ``n`` in a view at pose ``P`` (3, 4) by the root's depth that each gives.
+
+    A body hides parts of itself, whose measured depths are then too small, never too large, and a joint alone would
+    follow its depth. So the root is taken to be at an upper quantile of where the lifted poses put it, given each
+    joint's depth, and depths that disagree lose weight (Geman & McClure).
+    """
+    at, count = np.full(ruler.shape[1], np.inf), 0
+    for j in range(ruler.shape[1]):
+        if ruler[1, j] > 0.0:
+            total, views = 0.0, 0
+            for v in range(len(prior.pose)):
+                z = 0.0
+                for r in range(3):
+                    z += P[2, r] * prior.pose[v, n, j, r]
+                if math.isfinite(z):
+                    total, views = total + z, views + 1
+            if views:
+                at[j] = ruler[0, j] - total / views
+                count += 1
+    if count:
+        root = np.sort(at)[int(_HIDDEN * (count - 1))]
+        for j in range(ruler.shape[1]):
+            if ruler[1, j] > 0.0 and math.isfinite(at[j]):
+                away2 = (at[j] - root) ** 2 / (_LIFTED_M * _LIFTED_M + 1.0 / ruler[1, j])
+                ruler[1, j] /= (1.0 + away2) ** 2
+            else:
+                ruler[1, j] = 0.0
+
+
+@helper
 def solve_alone(given: Keypoints, model: Model, seen: int, room: Room) -> None:
     """Triangulate each joint, robustly; the last step's residuals are still to be found."""
     for step in range(model.iterations):
         if step:
             find_residuals(given, room.views, seen, room.xyz, model.robust_sigmas)
-        sum_equations(room.views, seen, room.equations)
+        sum_equations(given, room.views, seen, room.equations)
         triangulate(room.equations, room.xyz, room.covariance)
     room.random[:] = room.covariance
 
@@ -130,7 +169,7 @@ def _solve_jointly(given: Keypoints, prior: Prior, model: Model, n: int, seen: i
         # Bones need directions, which the first step finds and the others hardly change.
         if step == 1 or (step and step == model.iterations - 1):
             read_bones(prior, model, n, room.xyz, tree)
-        sum_equations(room.views, seen, equations)
+        sum_equations(given, room.views, seen, equations)
         for j in range(size // 3):
             for m in range(6):
                 own[j, m] = known.own[j, m] + equations[m, j]
@@ -167,13 +206,17 @@ def _count_shared_each(given: Keypoints, model: Model, seen: int, room: Room) ->
 
 @helper
 def _write(given: Keypoints, b: int, seen: int, room: Room, solved: SolvedJoints, lifted: bool) -> None:
-    """Write the joints of body ``b`` and how its views agree; unknown without two inliers or a lifted pose."""
+    """Write the joints of body ``b`` and how its views agree.
+
+    It is unknown without two inliers, one whose depth is measured, or a lifted pose.
+    """
     views = room.views
     solved.residual_px[:, b], solved.robust_weight[:, b], solved.inlier[:, b] = np.nan, 0.0, False
     for j in range(len(room.covariance)):
         inliers, variance = contradicted_variance(views, seen, j)
         fill_square(room.random[j], solved.random_covariance[b, j])
-        if not ((inliers >= 2 or lifted) and math.isfinite(room.covariance[j, 0])):
+        known = inliers >= 2 or lifted or (inliers == 1 and has_depth(views, seen, j))
+        if not (known and math.isfinite(room.covariance[j, 0])):
             solved.xyz[b, j], solved.covariance[b, j] = np.nan, np.nan
             continue
         fill_square(room.covariance[j], solved.covariance[b, j])

@@ -17,6 +17,8 @@ class Keypoints(NamedTuple):
         xn: (C, B, J, 2) normalised, NaN where not seen.
         weights: (C, B, J) 1 / standard deviation, 1/px, 0 where not used.
         displacement: (C, B, J, 3) m, from a joint at the set's instant to that at the view's; (C, 0, J, 3) for none.
+        depth: (C, B, J, 2) m and 1/m, a joint's measured depth in the camera's frame, at the view's instant, and 1 /
+            standard deviation, 0 where not measured; (C, 0, J, 2) for none.
     """
 
     cam_from_world: Float3D
@@ -24,6 +26,7 @@ class Keypoints(NamedTuple):
     xn: Float4D
     weights: Float3D
     displacement: Float4D
+    depth: Float4D
 
 
 class Prior(NamedTuple):

@@ -12,7 +12,7 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 from rclpy.validate_topic_name import validate_topic_name
 
 from ...errors import ConfigError
-from ...rigs.topics import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, is_rectified, topics_by_camera
+from ...rigs.topics import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, fill_template, is_rectified, topics_by_camera
 from ..settings import NodeConfig
 
 # Transport -> type of its messages.
@@ -65,18 +65,18 @@ def input_topics(node: Node, config: NodeConfig, cameras: Sequence[str]) -> dict
     keypoints = topics_by_camera('keypoints_topics', config.keypoints_topics, cameras)
     topics = {}
     for name in cameras:
-        image = _full_name(node, images.get(name, config.image_topic), name)
+        image = full_name(node, images.get(name, config.image_topic), name)
         beside = f'{image.rpartition("/")[0]}/camera_info' if name in images else config.camera_info_topic
         by_transport = {
             'raw': image, 'compressed': node.resolve_topic_name(f'{image}/compressed'),
-            'keypoints': _full_name(node, keypoints.get(name, config.keypoints_topic), name),
+            'keypoints': full_name(node, keypoints.get(name, config.keypoints_topic), name),
         }
         transport = transport_of(config, name)
         frames = by_transport[transport]
         named = transport != 'keypoints' and is_rectified(image)
         rectified = config.rectified == 'yes' or (config.rectified == 'auto' and named)
         topics[name] = InputTopics(
-            frames, _full_name(node, infos.get(name, beside), name), rectified, by_transport, transport
+            frames, full_name(node, infos.get(name, beside), name), rectified, by_transport, transport
         )
     _refuse_shared(topics)
     return topics
@@ -88,10 +88,7 @@ def fill(template: str, camera: str) -> str:
     Raises:
         ConfigError: if the template has other fields than {camera}, or no topic name comes of it.
     """
-    try:
-        topic = template.format(camera=camera)
-    except (KeyError, IndexError, ValueError) as error:
-        raise ConfigError(f"Topic template '{template}': {error!r}; the only field is {{camera}}.") from error
+    topic = fill_template(template, camera)
     try:
         validate_topic_name(topic)
         if topic.startswith('/'):
@@ -103,7 +100,8 @@ def fill(template: str, camera: str) -> str:
     return topic
 
 
-def _full_name(node: Node, template: str, camera: str) -> str:
+def full_name(node: Node, template: str, camera: str) -> str:
+    """Return the topic of ``camera`` as ``node`` expands and remaps it; raise ConfigError as ``fill`` does."""
     return str(node.resolve_topic_name(fill(template, camera)))
 
 

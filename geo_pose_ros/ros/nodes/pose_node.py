@@ -6,7 +6,8 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic_ns
 
@@ -14,18 +15,21 @@ from ... import compiled
 from ...detection import create_detector
 from ...detection.models.profiles import choose_profile
 from ...detection.stage import load_detector
-from ...errors import GeoPoseError
+from ...errors import FrameError, GeoPoseError
 from ...evaluation.quality import ObservedSet
 from ...evaluation.settings import ReportConfig
 from ...evaluation.verdict import RecentVerdict
 from ...findings import Finding, Verdict
+from ...messages.cdr import header_stamp_ns
 from ...pipeline import PipelineResult
 from ...rigs.builder import check_file
+from ...rigs.topics import IMAGE
 from ...scene.sync import FrameCounts, FrameSynchronizer, StampedSet
 from ...types import CameraRig, ClockModel
 from ..health.diagnostics import CountsHistory, blame_few, pipeline_part, rig_part, synchronised_part
 from ..health.faults import Part
-from ..io.topics import sends_only_keypoints
+from ..io.message_factory import message_class
+from ..io.topics import full_name, sends_only_keypoints
 from ..settings import NodeConfig
 from .calibrating import Calibrating
 from .lifecycle import LifecycleHost
@@ -47,6 +51,8 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
     def _make(self, made: ExitStack) -> None:
         node, config = self._node, self._config
         self._history = CountsHistory()
+        # Topics of depth images, as subscribed to, by camera.
+        self._depth_topics: dict[str, str] = {}
         self._recent = RecentVerdict(ReportConfig(up=config.pipeline.lifter.up, lifter=config.pipeline.lifter.model))
         self._cameras = cameras = CameraSet.of(node, config)
         # No set waits for it.
@@ -94,7 +100,28 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         self._processor.publish_skeleton()
         if self._polled is not None:
             self._source.listen_for_camera_info(self._polled)
+        self._depth_topics.clear()
+        self._listen_for_depths()
         self._history.clear()
+
+    def _listen_for_depths(self) -> None:
+        """Subscribe to the depth images of the cameras, if they are used; unsubscribe from those of cameras gone."""
+        depths, polled = self._processor.depths, self._polled
+        if depths is None or polled is None:
+            return
+        template = self._config.pipeline.depth.topic
+        wanted = {name: full_name(self._node, template, name) for name in self._cameras.names}
+        for name in [name for name in self._depth_topics if name not in wanted]:
+            polled.unsubscribe(self._depth_topics.pop(name))
+
+        def take(name: str, cdr: bytes) -> None:
+            with suppress(FrameError):
+                depths.add(name, header_stamp_ns(cdr), cdr)
+
+        for name, topic in wanted.items():
+            if name not in self._depth_topics:
+                self._depth_topics[name] = topic
+                polled.subscribe(message_class(IMAGE), topic, partial(take, name), self._qos)
 
     def _unsubscribe(self) -> None:
         self._source.stop_listening()
@@ -184,6 +211,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
 
         self._worker.between_works(change)
         self._processor.publish_skeleton()
+        self._listen_for_depths()
         if self._polled is not None:
             self._source.listen_for_camera_info(self._polled)
             # Nobody blames a camera for the time before it was one.

@@ -17,6 +17,7 @@ from ...detection import Detector, create_detector
 from ...errors import GeoPoseError, TransformError
 from ...lifting.lifter import PoseLifter
 from ...messages.cdr import read_compressed_image, read_image
+from ...messages.depth import DepthImages
 from ...pipeline import PipelineResult, PosePipeline
 from ...runner import MessageReader, SetRunner
 from ...scene.sync import StampedSet
@@ -32,6 +33,8 @@ from .rig_source import RigSource
 
 # Sets farther apart than this do not tell when the next one will be.
 _LONGEST_STEP_NS = NS_PER_S // 2
+# A depth image comes a little later than its colour image.
+_DEPTH_WAIT_S = 0.05
 
 
 class SetProcessor:
@@ -39,6 +42,7 @@ class SetProcessor:
 
     Attributes:
         lifters, detectors: hand on other ones.
+        depths: the depth images that cameras sent; None: they are not used.
     """
 
     def __init__(
@@ -61,6 +65,9 @@ class SetProcessor:
         self._outputs, self._on_published, self._use_clocks = outputs, on_published, use_clocks
         self.lifters: ModelChanges[PoseLifter] = ModelChanges()
         self.detectors: ModelChanges[Detector] = ModelChanges()
+        self.depths: DepthImages[bytes] | None = None
+        if config.pipeline.depth.enabled:
+            self.depths = DepthImages(read_image, _DEPTH_WAIT_S)
         self._bridge = raw_converter() if config.transport == 'raw' else None
         self._names: tuple[str, ...] = ()
         self._only_keypoints = False
@@ -109,7 +116,8 @@ class SetProcessor:
         keypoints_cameras = [name for name in self._names if transport_of(self._config, name) == 'keypoints']
         skeleton = get_skeleton(self._config.keypoints_skeleton)
         return MessageReader(
-            self._decode, self._config.pipeline.detector, skeleton, keypoints_cameras, self._bridge, self._note_size
+            self._decode, self._config.pipeline.detector, skeleton, keypoints_cameras, self._bridge, self._note_size,
+            self.depths,
         )
 
     def _note_size(self, camera: str, text: str) -> None:

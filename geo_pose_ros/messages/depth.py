@@ -1,0 +1,95 @@
+# Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
+"""Depth images of cameras: sensor_msgs/Image of 16UC1 (mm) or 32FC1 (m), and those that belong to colour images."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FrameError
+from ..types import Frame
+from .factory import Message
+
+T = TypeVar('T')
+# Depth images of a camera that are kept: one to two seconds'.
+_KEPT = 60
+# A depth image is of a colour image if their stamps differ by less.
+_SAME_NS = 20_000_000
+# Sides of a registered depth image are as those of its colour image, to this share.
+_SAME_ASPECT = 0.02
+_ENCODINGS = {'16uc1': ('u2', 1e-3), 'mono16': ('u2', 1e-3), '32fc1': ('f4', 1.0)}
+
+
+def depth_from_message(message: Message, camera: str) -> NDArray[np.float32]:
+    """Return (H, W) m, the depths of an Image, 0 or NaN where not measured; raise FrameError if it has none."""
+    name = str(getattr(message, 'encoding', ''))
+    if name.lower() not in _ENCODINGS:
+        raise FrameError(
+            f"Camera '{camera}': received depth images of encoding '{name}', expected 16UC1 (mm) or 32FC1 (m). Name "
+            'the raw topic of its registered depth.'
+        )
+    (kind, unit_m), order = _ENCODINGS[name.lower()], '>' if message.is_bigendian else '<'
+    width, height, step = int(message.width), int(message.height), int(message.step)
+    data, size = np.frombuffer(message.data, np.uint8), int(kind[1])
+    if min(width, height) < 1 or step < width * size or step % size or len(data) != step * height:
+        raise FrameError(
+            f"Camera '{camera}': received {len(data)} bytes with step {step} for {width}x{height} depths, expected "
+            f'height x step bytes and step >= {width * size}. The message is truncated or the driver is wrong.'
+        )
+    rows = data.view(order + kind).reshape(height, step // size)[:, :width]
+    return np.asarray(rows * np.float32(unit_m), np.float32)
+
+
+class DepthImages(Generic[T]):
+    """Depth images of the last second, by camera; any thread may call."""
+
+    def __init__(self, decode: Callable[[T], Message], wait_s: float = 0.0) -> None:
+        """Start empty.
+
+        Args:
+            decode: returns the message of a payload.
+            wait_s: how long the depth image of a colour image is waited for, of a camera that sends some.
+        """
+        self._decode, self._wait_s = decode, wait_s
+        self._received: dict[str, deque[tuple[int, T]]] = {}
+        self._arrived = threading.Condition()
+
+    def add(self, camera: str, stamp_ns: int, payload: T) -> None:
+        """Take a depth image."""
+        with self._arrived:
+            self._received.setdefault(camera, deque(maxlen=_KEPT)).append((stamp_ns, payload))
+            self._arrived.notify_all()
+
+    def with_depth(self, frame: Frame, note: Callable[[str], None]) -> Frame:
+        """Return ``frame`` with the depth image of its instant, as it is where there is none.
+
+        ``note`` gets why a depth image cannot be used.
+        """
+        stamp_ns = frame.stamp_ns
+        with self._arrived:
+            received = self._received.get(frame.camera)
+            if not received:
+                return frame
+            self._arrived.wait_for(lambda: received[-1][0] > stamp_ns - _SAME_NS, self._wait_s)
+            found_ns, payload = min(received, key=lambda one: abs(one[0] - stamp_ns))
+        if abs(found_ns - stamp_ns) > _SAME_NS:
+            return frame
+        try:
+            depth_m = depth_from_message(self._decode(payload), frame.camera)
+            (width, height), (rows, columns) = frame.raw_size, depth_m.shape
+            if abs(columns * height / (rows * width) - 1.0) > _SAME_ASPECT:
+                raise FrameError(
+                    f"Camera '{frame.camera}': received depth images of {columns}x{rows} px beside colour images of "
+                    f'{width}x{height} px, expected the same shape. Let the driver register depth to colour '
+                    '(align_depth).'
+                )
+        except FrameError as error:
+            note(str(error))
+            return frame
+        return replace(frame, depth_m=depth_m)

@@ -3,23 +3,36 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from ..arrays import FloatArray
+from ..geometry.stats import nan_percentile
 from .hierarchy import Hierarchy, fit_hierarchy
 from .markers import people_of
 from .sequence import BodySequence
 
-_CM = 100.0
+_LOG = logging.getLogger(__name__)
+
+_CM, _MOST_M = 100.0, 0.005
 
 
 def write_bvh(bodies: BodySequence, out: Path) -> list[Path]:
-    """Write `OUT_P<id>.bvh` for each person; return the paths. Bones have their mean lengths."""
+    """Write `OUT_P<id>.bvh` for each person; return the paths. Bones have their mean lengths.
+
+    Where that moves joints by more than ``_MOST_M``, a warning says by how much.
+    """
     files = []
     for path, rate_hz, _, xyz in people_of(bodies.turned('y'), out, '.bvh'):
         person = fit_hierarchy(bodies.skeleton, xyz)
+        joints = person.positions()[:, [person.names.index(name) for name in bodies.skeleton.joint_names]]
+        away_m = nan_percentile(np.linalg.norm(joints - xyz, axis=-1), 95.0)
+        if away_m > _MOST_M:
+            _LOG.warning(
+                "'%s': 5 %% of its joints lie more than %.0f mm from those found, because its bones keep their length; "
+                'trc, c3d and csv have joints as found.', path, 1e3 * away_m)
         # The channels come in the order of the text.
         order: list[int] = []
         hierarchy = _node(person, 0, '', order)

@@ -129,9 +129,9 @@ def read_joints(path):
     return places[:, [names.index(name) for name in BODY17.joint_names]] / 100.0, frame_s
 
 
-def test_forward_kinematics_of_bvh_gives_the_joints(tmp_path):
+def test_forward_kinematics_of_bvh_gives_the_joints(tmp_path, caplog):
     found, frame_s = read_joints(write(tmp_path, 'bvh')[0])
-    assert frame_s == pytest.approx(1 / 30, abs=1e-7)
+    assert frame_s == pytest.approx(1 / 30, abs=1e-7) and not caplog.records
     truth = two_people().turned('y').xyz[:, 0]
     np.testing.assert_allclose(found, truth, atol=1e-5)
 
@@ -149,6 +149,17 @@ def test_bones_of_bvh_have_their_mean_length(tmp_path):
     )
     # A bone points where its joints are: what remains is how lengths vary, 2 mm of noise here.
     assert np.linalg.norm(found - bodies.turned('y').xyz[:, 0], axis=-1).mean() < 0.005
+
+
+def test_bones_of_bvh_whose_lengths_vary_are_warned_of(tmp_path, caplog):
+    bodies = two_people()
+    # The legs of the first person become longer by a tenth meanwhile.
+    for hip, below in ((1, (2, 3)), (4, (5, 6))):
+        grows = 1.0 + 0.1 * np.arange(COUNT)[:, None, None] / COUNT
+        bodies.xyz[:, 0, below] = bodies.xyz[:, 0, [hip]] + grows * (bodies.xyz[:, 0, below] - bodies.xyz[:, 0, [hip]])
+    write(tmp_path, 'bvh', bodies)
+    [said] = [record.getMessage() for record in caplog.records]
+    assert re.search(r"walk_P4\.bvh': 5 % of its joints lie more than 2\d mm from those found", said)
 
 
 @pytest.mark.parametrize('skeleton', SKELETONS.values(), ids=list(SKELETONS))

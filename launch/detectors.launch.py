@@ -1,7 +1,8 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """pose_node and n detector processes on one machine.
 
-ros2 launch geo_pose_ros detectors.launch.py rig:=rig.yaml [processes:=3] [params:=pose_node.yaml] [detector_params:=F]
+ros2 launch geo_pose_ros detectors.launch.py rig:=rig.yaml [processes:=3] [params_file:=pose_node.yaml]
+    [detector_params_file:=F]
 
 Each process detects its share of the rig's cameras and sends keypoints; pose_node fuses them and sends back where it
 predicts people. A process that ends is started again.
@@ -16,31 +17,37 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from geo_pose_ros.rigs.files import read_calibration
+from geo_pose_ros.ros.io.launch_arguments import refuse_renamed, ros_parameters
 from geo_pose_ros.ros.io.middleware import large_data_environment
 from launch import LaunchDescription
 
 PACKAGE = 'geo_pose_ros'
 # Short against the two seconds after which a camera without keypoints is an error.
 RESPAWN_S = 0.5
+# Old name of an argument -> its name.
+RENAMED = {'params': 'params_file', 'detector_params': 'detector_params_file'}
 
 
 def nodes(context) -> list:
     """Return pose_node and the detectors of the cameras of the rig file."""
+    refuse_renamed(context.launch_configurations, RENAMED)
     rig = Path(LaunchConfiguration('rig').perform(context)).expanduser()
     cameras = list(read_calibration(rig).names)
     count = min(max(int(LaunchConfiguration('processes').perform(context)), 1), len(cameras))
-    extra = LaunchConfiguration('detector_params').perform(context)
+    extra = LaunchConfiguration('detector_params_file').perform(context)
+    time = ros_parameters({'use_sim_time': LaunchConfiguration('use_sim_time').perform(context)})
     pose_node = Node(
         package=PACKAGE, executable='pose_node', name='pose_node', output='screen',
         parameters=[
-            LaunchConfiguration('params').perform(context), {'rig': str(rig.absolute()), 'transport': 'keypoints'},
+            LaunchConfiguration('params_file').perform(context),
+            {'rig': str(rig.absolute()), 'transport': 'keypoints', **time},
         ],
     )
     detectors = [
         Node(
             package=PACKAGE, executable='detector_node', name=f'detector_node_{index}', output='screen',
             respawn=True, respawn_delay=RESPAWN_S,
-            parameters=[*([extra] if extra else []), {'cameras': cameras[index::count]}],
+            parameters=[*([extra] if extra else []), {'cameras': cameras[index::count], **time}],
         )
         for index in range(count)
     ]
@@ -53,10 +60,11 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument('rig', description='rig file'),
         DeclareLaunchArgument('processes', default_value='2', description='detector processes'),
         DeclareLaunchArgument(
-            'params', default_value=PathJoinSubstitution([FindPackageShare(PACKAGE), 'config', 'pose_node.yaml']),
+            'params_file', default_value=PathJoinSubstitution([FindPackageShare(PACKAGE), 'config', 'pose_node.yaml']),
             description='parameter file of pose_node',
         ),
-        DeclareLaunchArgument('detector_params', default_value='', description='parameter file of the detectors'),
+        DeclareLaunchArgument('detector_params_file', default_value='', description='parameter file of the detectors'),
+        DeclareLaunchArgument('use_sim_time', default_value='', description='true: time comes from /clock'),
         *(SetEnvironmentVariable(name, value) for name, value in large_data_environment(os.environ).items()),
         OpaqueFunction(function=nodes),
     ])

@@ -3,7 +3,7 @@
 
 Raw: RGB and BGR with or without alpha, grey and Bayer, of 8 and 16 bits; 8UC1, 8UC3 and 8UC4 (cv_bridge's names of
 mono8, bgr8 and bgra8); YUV 4:2:2 packed, NV12, NV21. 16-bit images may hold 10, 12 or 14 bits. Compressed: JPEG and
-PNG. They are checked before they are decoded: decoders fill what a truncated file lacks with grey and say nothing, and
+PNG. They are checked before they are decoded: decoders fill what a truncated or damaged file lacks, name no camera, and
 allocate any size that a damaged header gives.
 """
 
@@ -24,6 +24,7 @@ from ..errors import CalibrationError, DepthError, FrameError
 from ..types import Frame, Intrinsics
 from .camera_info import fit_to_images
 from .factory import Message, MessageFactory
+from .jpeg import find_damage
 from .stamps import stamp_of, to_header
 
 
@@ -217,6 +218,8 @@ def _decode_compressed(
     _check_size(width, height, camera, *calibrated)
     reduction = reduction_for(width, height, max_side_px)
     is_jpeg = buffer[0] == 0xFF
+    if is_jpeg:
+        buffer = _whole_jpeg(buffer, camera)
     # Calibrations are of the sensor's pixels, whatever orientation EXIF suggests.
     flags = _REDUCED_DECODE[reduction if is_jpeg else 1] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -229,6 +232,17 @@ def _decode_compressed(
             'corrupt. Check the driver or network.'
         )
     return _reduce(image, 1 if is_jpeg else reduction), reduction
+
+
+def _whole_jpeg(data: UInt8Array, camera: str) -> UInt8Array:
+    """Return a JPEG, without what is left before its end marker; decoders would say so, without a camera's name."""
+    damage, end = find_damage(data)
+    if damage:
+        raise FrameError(
+            f"Camera '{camera}': corrupt JPEG of {len(data)} bytes ({damage}); it is not used. Check the driver, "
+            'the network or the disk.'
+        )
+    return np.concatenate([data[:end], np.array([0xFF, _EOI], np.uint8)]) if end else data
 
 
 def _decode_raw(

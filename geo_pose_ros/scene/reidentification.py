@@ -208,7 +208,7 @@ class Recognition:
         appearance, now_ns = observation.appearance, observation.stamp_ns
         if appearance is None or self.config.recognise_s <= 0.0:
             return
-        current = nan_mean(gather(appearance, views.ravel(), np.nan).reshape(*views.shape, -1), 1)
+        current = nan_mean(gather(appearance, views.ravel(), np.nan).reshape(*views.shape, appearance.shape[-1]), 1)
         for body, seen in zip(tracks.ids.tolist(), current, strict=False):
             person = self._people.setdefault(body, _Person(now_ns, np.full(len(seen), np.nan), np.zeros(len(seen))))
             known, person.seen_ns = np.isfinite(seen), now_ns

@@ -15,6 +15,7 @@ from geo_pose_ros.messages.image import (
     frame_from_message,
     reduction_for,
 )
+from geo_pose_ros.messages.jpeg import find_damage
 from geo_pose_ros.messages.stamps import to_header
 from geo_pose_ros.types import Frame
 
@@ -257,6 +258,41 @@ def test_damaged_jpeg(library):
     broken[20] = 0
     with pytest.raises(FrameError, match=r'OpenCV cannot decode .* is corrupt'):
         frame_from_message(compressed(library, bytes(broken)), 'left')
+
+
+def changed(data, at, size, by=None):
+    """Return ``data`` with ``size`` bytes from ``at`` overwritten by ``by``; None: without them."""
+    return data[:at] + (b'' if by is None else by * size) + data[at + size :]
+
+
+@pytest.mark.parametrize('options', [
+    pytest.param((), id='baseline'), pytest.param((cv2.IMWRITE_JPEG_RST_INTERVAL, 4), id='restarts'),
+    pytest.param((cv2.IMWRITE_JPEG_OPTIMIZE, 1), id='tables of its own'),
+])
+def test_a_jpeg_that_is_damaged_inside_is_named_and_no_line_is_printed(library, capfd, options):
+    image = np.random.default_rng(0).integers(0, 255, (120, 168, 3), np.uint8)
+    data = jpeg(image, *options)
+    middle = len(data) // 2
+    damaged = [changed(data, middle, 300), changed(data, middle, 40, b'\x5a'), changed(data, middle, 300, b'\x00')]
+    for broken in damaged:
+        with pytest.raises(FrameError, match=rf"Camera 'left': corrupt JPEG of {len(broken)} bytes \(.*it is not used"):
+            frame_from_message(compressed(library, broken), 'left')
+    # Drivers of USB cameras leave bytes before the end.
+    whole = frame_from_message(compressed(library, data), 'left').image
+    for stray in (b'\x00', b'\x12\x34', b'\x00' * 300, b'\xff' * 7):
+        padded = data[:-2] + stray + data[-2:]
+        np.testing.assert_array_equal(frame_from_message(compressed(library, padded), 'left').image, whole)
+    assert capfd.readouterr().err == ''
+
+
+@pytest.mark.parametrize('size', [(8, 8), (37, 53), (64, 1)], ids=str)
+@pytest.mark.parametrize('channels', [1, 3], ids=['grey', 'colour'])
+@pytest.mark.parametrize('quality', [5, 60, 100])
+def test_no_whole_jpeg_is_taken_for_a_damaged_one(size, channels, quality):
+    image = np.random.default_rng(1).integers(0, 255, (*size, channels), np.uint8)
+    for restarts in (0, 1, 3):
+        options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_RST_INTERVAL, restarts)
+        assert find_damage(np.frombuffer(jpeg(image, *options), np.uint8)) == ('', 0)
 
 
 def test_exif_orientation_is_ignored(library):

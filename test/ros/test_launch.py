@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.ros.io.middleware import PROFILE, large_data_environment
 from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import walk
@@ -72,17 +73,25 @@ def of(description: list[Any], kind: str) -> list[Any]:
 
 
 ARGUMENTS = [
-    'params', 'rig', 'cameras', 'transport', 'image_topic', 'camera_info_topic', 'world_frame', 'namespace',
-    'log_level', 'respawn', 'bag', 'rviz', 'rviz_config',
+    'params_file', 'rig', 'cameras', 'transport', 'image_topic', 'camera_info_topic', 'world_frame', 'use_sim_time',
+    'autostart', 'namespace', 'log_level', 'use_respawn', 'bag', 'rviz', 'rviz_config',
 ]
+
+
+class Context(dict[str, str]):
+    """A launch context: the arguments by name."""
+
+    @property
+    def launch_configurations(self) -> dict[str, str]:
+        return self
 
 
 def started(description: list[Any], **given: str) -> list[Any]:
     """Return what the launch file starts with the arguments ``given``."""
-    context = {
-        **dict.fromkeys(ARGUMENTS, ''), 'params': 'p.yaml', 'log_level': 'info', 'respawn': 'false', 'rviz': 'false',
-        **given,
-    }
+    context = Context({
+        **dict.fromkeys(ARGUMENTS, ''), 'params_file': 'p.yaml', 'log_level': 'info', 'use_respawn': 'false',
+        'rviz': 'false', **given,
+    })
     return [entity for f in of(description, 'OpaqueFunction') for entity in f.kwargs['function'](context)]
 
 
@@ -100,15 +109,41 @@ def test_the_node_gets_its_file_and_over_it_the_arguments(description: list[Any]
     assert plain.kwargs['parameters'] == ['p.yaml']
     assert (plain.kwargs['namespace'], plain.kwargs['respawn']) == ('', False)
     parameters = {name: str(tmp_path / name) for name in ARGUMENTS if name in {s.name for s in walk(NodeConfig)}}
-    other = {'namespace': 'robot1', 'log_level': 'debug', 'respawn': 'true', 'bag': 'footage'}
+    parameters['autostart'] = 'false'
+    other = {'namespace': 'robot1', 'log_level': 'debug', 'use_respawn': 'true', 'bag': 'footage'}
     for cameras in ("['left', 'right']", 'left,right'):
         node, play = started(description, **{**parameters, **other, 'cameras': cameras})
         assert node.kwargs['executable'] == 'pose_node'
-        assert node.kwargs['parameters'] == ['p.yaml', {**parameters, 'cameras': ['left', 'right']}]
+        assert node.kwargs['parameters'] == [
+            'p.yaml', {**parameters, 'cameras': ['left', 'right'], 'autostart': False}
+        ]
         assert (node.kwargs['namespace'], node.kwargs['respawn']) == ('robot1', True)
         assert node.kwargs['arguments'] == ['--ros-args', '--log-level', 'debug']
-        assert play.kwargs['cmd'][1:] == ['play', 'footage', '--restamp', '--loop', '--wait', '30']
-    assert set(parameters) == {'rig', 'cameras', 'transport', 'image_topic', 'camera_info_topic', 'world_frame'}
+        assert play.kwargs['cmd'][1:] == [
+            'play', 'footage', '--restamp', '--loop', '--wait', '30', '--namespace', 'robot1'
+        ]
+    assert set(parameters) == {
+        'rig', 'cameras', 'transport', 'image_topic', 'camera_info_topic', 'world_frame', 'autostart',
+    }
+
+
+def test_simulated_time_reaches_the_node_and_the_bag_brings_its_clock(description: list[Any]) -> None:
+    node, play = started(description, use_sim_time='true', bag='footage')
+    assert node.kwargs['parameters'] == ['p.yaml', {'use_sim_time': True}]
+    assert play.kwargs['cmd'][1:] == ['play', 'footage', '--clock', '--loop', '--wait', '30']
+    with pytest.raises(ConfigError, match="'use_sim_time': received 'perhaps', expected true or false"):
+        started(description, use_sim_time='perhaps')
+
+
+@pytest.mark.parametrize(('file', 'old', 'new'), [
+    ('geo_pose.launch.py', 'params', 'params_file'), ('geo_pose.launch.py', 'respawn', 'use_respawn'),
+    ('detectors.launch.py', 'detector_params', 'detector_params_file'),
+])
+def test_old_names_of_arguments_are_refused(
+    load: Callable[[str], list[Any]], file: str, old: str, new: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"'{old}': it is called '{new}' now. Write {new}:=x"):
+        started(load(file), **{old: 'x'})
 
 
 def test_rviz_is_started_first_or_nothing_is(
@@ -119,8 +154,16 @@ def test_rviz_is_started_first_or_nothing_is(
         started(description, rviz='true')
     found = of(description, 'OpaqueFunction')[0].kwargs['function'].__globals__
     monkeypatch.setitem(found, 'get_package_prefix', lambda name: '/opt/ros')
-    rviz, node = started(description, rviz='true')
+    config = str(ROOT / 'config' / 'rviz' / 'geo_pose.rviz')
+    rviz, node = started(description, rviz='true', rviz_config=config)
     assert (rviz.kwargs['executable'], node.kwargs['executable']) == ('rviz2', 'pose_node')
+    assert rviz.kwargs['arguments'] == ['-d', config]
+    rviz, _ = started(description, rviz='true', rviz_config=config, namespace='/robot1', use_sim_time='true')
+    made = Path(rviz.kwargs['arguments'][1])
+    text = made.read_text(encoding='utf-8')
+    made.unlink()
+    assert '/robot1/pose_node/markers' in text and ' /pose_node/' not in text
+    assert rviz.kwargs['parameters'] == [{'use_sim_time': True}]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +196,10 @@ def test_each_detector_process_gets_its_share_and_is_started_again(
 ) -> None:
     description = load('detectors.launch.py')
     (function,) = of(description, 'OpaqueFunction')
-    context = {'rig': rig_path, 'params': 'p.yaml', 'processes': processes, 'detector_params': ''}
+    context = Context({
+        'rig': rig_path, 'params_file': 'p.yaml', 'processes': processes, 'detector_params_file': '',
+        'use_sim_time': '',
+    })
     pose_node, *detectors = function.kwargs['function'](context)
     assert pose_node.kwargs['parameters'] == ['p.yaml', {'rig': str(Path(rig_path)), 'transport': 'keypoints'}]
     assert len(detectors) == shares
@@ -163,7 +209,7 @@ def test_each_detector_process_gets_its_share_and_is_started_again(
     assert all(node.kwargs['respawn'] and node.kwargs['respawn_delay'] < 2.0 for node in detectors)
     assert all(node.kwargs['executable'] == 'detector_node' for node in detectors)
     names = [argument.args[0] for argument in of(description, 'DeclareLaunchArgument')]
-    assert names == ['rig', 'processes', 'params', 'detector_params']
+    assert names == ['rig', 'processes', 'params_file', 'detector_params_file', 'use_sim_time']
 
 
 def test_the_transport_is_set_unless_the_user_chose(description: list[Any]) -> None:

@@ -106,7 +106,7 @@ def test_arguments_reach_the_node_and_ctrl_c_ends_it(rig_path: str) -> None:
 
 
 def test_a_killed_node_is_started_again(rig_path: str) -> None:
-    with launched('geo_pose.launch.py', rig=rig_path, transport='keypoints', respawn='true') as running:
+    with launched('geo_pose.launch.py', rig=rig_path, transport='keypoints', use_respawn='true') as running:
         first = int(running.says(r'\[pose_node-1\]: process started with pid \[(\d+)\]')[1])
         running.says('active: 4 cameras')
         os.kill(first, signal.SIGKILL)

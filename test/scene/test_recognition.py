@@ -65,3 +65,13 @@ def test_nobody_is_taken_for_somebody(what):
         1, 601.0 if what == 'too late' else 300.0, tracking, what == 'dressed alike', what != 'without images'
     )
     assert (first >= 0).all() and (second > first.max()).sum() >= PEOPLE - 1
+
+
+def test_a_set_of_images_that_show_nobody():
+    rig = build(Scenario(cameras=4, people=1, duration_s=0.2, recorded=False)).given_rig
+    nobody = {
+        name: Keypoints2D(
+            name, NS_PER_S, BODY17, np.zeros((0, 17, 2)), np.zeros((0, 17)), appearance=np.zeros((0, 9))
+        ) for name in rig.names
+    }
+    assert len(Scene(rig, SceneConfig()).step(NS_PER_S, nobody).bodies) == 0

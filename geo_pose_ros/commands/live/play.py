@@ -32,6 +32,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument('--loop', type=int, nargs='?', const=0, default=1, metavar='N',
                         help='play N times; without N until Ctrl-C')
     parser.add_argument('--topics', nargs='*', default=[], help='only these')
+    parser.add_argument('--namespace', default='', help="of its topics, as of a node's; /tf and the like stay")
     parser.add_argument('--restamp', action='store_true', help='header stamps become the time of playing')
     parser.add_argument('--clock', action='store_true',
                         help='publish the time of the bag on /clock, for nodes with use_sim_time')
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     # Ctrl-C is how a loop ends, and no error.
     stop = stop_at_signals()
     with standalone_node('geo_pose_play', sends_images=True) as node:
-        player = Player(node, arguments.bag, arguments.topics)
+        player = Player(node, arguments.bag, arguments.topics, arguments.namespace)
         if arguments.wait > 0.0:
             alone = player.wait_for_subscribers(arguments.wait, stop)
             if alone:

@@ -15,6 +15,7 @@ from time import monotonic_ns
 
 from sensor_msgs.msg import PointCloud2
 
+from ... import compiled
 from ...arrays import NS_PER_S
 from ...detection import Detector
 from ...detection.settings import DetectorConfig
@@ -57,6 +58,8 @@ class DetectorSession(CameraSession[DetectorNodeConfig, Mapping[str, bytes]]):
         topics = {name: self._topics_of(name) for name in names}
         sent = {name: fill(config.keypoints_topic, name) for name in names}
         self._predictions_topics = {name: fill(config.predictions_topic, name) for name in names}
+        # No image waits for it.
+        compiled.prepare(self._logger.info)
         self._stage = DetectionStage(config.detector, len(topics), hands=config.skeleton == WHOLEBODY.name)
         made.callback(self._stage.close)
         self._stage.load()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -40,6 +41,9 @@ _CLOCK_PERIOD_NS = NS_PER_S // 40
 # A node that has not subscribed so long after another did will not.
 _SETTLE_S = 1.0
 _HEADER = 'std_msgs/msg/Header'
+_NAMESPACE = re.compile(r'(/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*)?/?', re.ASCII)
+# Topics that all nodes of a system share, whatever their namespaces.
+_OF_ALL = frozenset({'/tf', '/tf_static', '/clock', '/rosout', '/diagnostics'})
 
 
 @dataclass
@@ -68,12 +72,16 @@ class PlayReport:
 class Player:
     """Publishes one bag; each message is due at its own time, so that delays do not add up."""
 
-    def __init__(self, node: Node, bag: Path, topics: Collection[str] = ()) -> None:
-        """Open the bag and advertise its topics (``topics``: only these).
+    def __init__(self, node: Node, bag: Path, topics: Collection[str] = (), namespace: str = '') -> None:
+        """Open the bag and advertise its topics (``topics``: only these) in ``namespace``; /tf and the like stay.
 
         Raises:
             BagError: if the bag cannot be read, lacks a topic, or none of its types is installed.
+            ConfigError: if nothing can be called as ``namespace``.
         """
+        if not _NAMESPACE.fullmatch(namespace):
+            raise ConfigError(f"--namespace: received '{namespace}', expected letters, digits and _, as robot1.")
+        prefix = f'/{namespace.strip("/")}' if namespace.strip('/') else ''
         self._bag = bag
         self._node = node
         self.report = PlayReport()
@@ -97,7 +105,9 @@ class Player:
                     self.report.skipped[topic.name] = str(error)
                     continue
                 qos = publisher_qos(reader.offered_qos[topic.name])
-                self._publishers[topic.name] = node.create_publisher(kind, topic.name, qos)
+                self._publishers[topic.name] = node.create_publisher(
+                    kind, topic.name if topic.name in _OF_ALL else prefix + topic.name, qos
+                )
         if not self._publishers:
             raise BagError(f"Nothing of '{bag}' can be published: {'; '.join(self.report.skipped.values())}")
         for name, reason in self.report.skipped.items():

@@ -32,7 +32,7 @@ from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import outputs, rig_source
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, ClockModel, Keypoints2D
-from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, picture, published_at, until, world
+from test.ros.harness import HEIGHT, MAKE, PERSON, RIG, WIDTH, Cameras, Console, picture, published_at, until, world
 
 HOUR_NS = 3_600_000_000_000
 
@@ -131,6 +131,13 @@ def _truncated(cameras: Cameras, stamp_ns: int) -> Any:
     return cameras.compressed('cam2', stamp_ns, data[: len(data) // 2])
 
 
+def _damaged(cameras: Cameras, stamp_ns: int) -> Any:
+    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    data = cv2.imencode('.jpg', noise)[1].tobytes()
+    middle = len(data) // 2
+    return cameras.compressed('cam2', stamp_ns, data[:middle] + data[middle + 300 :])
+
+
 def _narrow(cameras: Cameras, stamp_ns: int) -> Any:
     cloud = cameras.keypoints('cam2', stamp_ns)
     cloud.width, cloud.row_step = 16, 16 * cloud.point_step
@@ -140,7 +147,8 @@ def _narrow(cameras: Cameras, stamp_ns: int) -> Any:
 
 GARBAGE: dict[str, dict[str, Callable[[Cameras, int], Any]]] = {
     'compressed': {
-        'truncated JPEG': _truncated, 'expected a JPEG': lambda c, stamp_ns: c.compressed('cam2', stamp_ns, b''),
+        'truncated JPEG': _truncated, 'corrupt JPEG': _damaged,
+        'expected a JPEG': lambda c, stamp_ns: c.compressed('cam2', stamp_ns, b''),
     },
     'raw': {
         '160x240 px, its calibration is of 320x240': lambda c, stamp_ns: c.raw('cam2', stamp_ns, width=160),

@@ -124,6 +124,16 @@ def test_the_time_of_the_bag_is_published_for_nodes_with_simulated_time(bag, nod
         Player(node, bag).play(clock=True, restamp=True)
 
 
+def test_a_bag_is_played_into_a_namespace(bag, node):
+    with listening(f'/robot1{IMAGES}') as heard:
+        player = Player(node, bag, [IMAGES], 'robot1')
+        player.wait_for_subscribers(15.0)
+        player.play(rate=10.0)
+        until(lambda: len(heard[f'/robot1{IMAGES}']) == COUNT, 'all images')
+    with pytest.raises(ConfigError, match="--namespace: received 'robot 1', expected letters"):
+        Player(node, bag, [IMAGES], 'robot 1')
+
+
 def test_start_skips(bag, node):
     with listening(IMAGES) as heard:
         player = Player(node, bag, [IMAGES])

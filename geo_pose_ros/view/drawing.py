@@ -179,7 +179,7 @@ def plot_bodies(path: Path, panels: Sequence[tuple[str, Sequence[Bodies3D]]], ri
     low, high = np.percentile(cloud, 1, axis=0), np.percentile(cloud, 99, axis=0)
     centre, half = (low + high) / 2.0, 0.55 * float((high - low).max()) + 0.05
     up = up_direction(rig)
-    figure = plt.figure(figsize=(4.6 * len(panels), 5.4), dpi=150)
+    figure = plt.figure(figsize=(5.2 * len(panels), 5.4), dpi=150)
     for index, (title, instants) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), index + 1, projection='3d')
         _draw_floor(axes, centre, half, float((cloud @ up).min()), up)
@@ -203,7 +203,7 @@ def plot_bodies(path: Path, panels: Sequence[tuple[str, Sequence[Bodies3D]]], ri
     ids = sorted({body_id for bodies in shown for body_id in bodies.body_ids.tolist()})
     keys = _legend(shown[0].skeleton, ids)
     figure.legend(handles=keys, loc='lower center', ncol=3 * min(len(ids), 2), frameon=False)
-    figure.subplots_adjust(left=0.01, right=0.97, bottom=0.12, top=0.93, wspace=0.08)
+    figure.subplots_adjust(left=0.01, right=0.96, bottom=0.12, top=0.93, wspace=0.2)
     figure.savefig(path)
     plt.close(figure)
 

@@ -179,7 +179,6 @@ class Stage(AbstractContextManager['Stage']):
     def look_at(self, people: FloatArray) -> None:
         """Let every browser look at people, points (N, 3) m of theirs."""
         self._set_viewer(self._rig, around(people)[0], people)
-        self.look_around()
 
     def _set_viewer(self, rig: CameraRig | None, centre: FloatArray, people: FloatArray | None) -> None:
         away, cameras_m = np.array([1.0, -1.0, 0.0]), 3.0
@@ -211,9 +210,8 @@ class Stage(AbstractContextManager['Stage']):
         return np.asarray(centre + max(distance_m, across_m / np.sin(half_rad) / _FILLED) * way)
 
     def _fit(self, client: ClientHandle) -> None:
-        """Put a browser that is higher than wide, as on a phone, farther away, so that it shows all people."""
-        if client.camera.aspect < 1.0:
-            self._put(client, self._up, self._eye(client.camera.aspect), self._start[0], _FIELD_OF_VIEW_RAD)
+        """Put a browser where it shows all people: a phone is farther away, and who comes back looks at what is new."""
+        self._put(client, self._up, self._eye(client.camera.aspect), self._start[0], _FIELD_OF_VIEW_RAD)
 
     def look_through(self, name: str, client: ClientHandle | None = None) -> None:
         """Put a browser (None: all) where a camera is."""
@@ -226,7 +224,7 @@ class Stage(AbstractContextManager['Stage']):
     def look_around(self) -> None:
         """Put every browser back to where it began."""
         for client in self._server.get_clients().values():
-            self._put(client, self._up, self._eye(client.camera.aspect), self._start[0], _FIELD_OF_VIEW_RAD)
+            self._fit(client)
 
     def _put(
         self, client: ClientHandle | None, up: FloatArray, position: FloatArray, look_at: FloatArray, fov_rad: float

@@ -60,6 +60,7 @@ class SolverConfig:
         0.05, 'Standard deviation of the relative scale error of a whole lifted pose', low=0.0, high=1.0
     )
     bone_spread: float = setting(
-        0.03, 'Relative standard deviation of a tracked body\'s bone length from set to set; 0: lengths are not used',
+        0.06, 'Relative standard deviation of a tracked body\'s bone length from set to set, of a body in two views; '
+        'with more views it grows as their number. 0: lengths are not used',
         low=0.0, high=1.0,
     )

@@ -113,7 +113,7 @@ def solve_body(P, focal_px, xn, weights, config, prior, noise):
             P_all = blocks(P_each)
         else:
             if prior.bones is not None and (step == 1 or (step and step == config.iterations - 1)):
-                linear = bones_of(prior, xyz, config.bone_spread)
+                linear = bones_of(prior, xyz, config.bone_spread * max(1.0, 0.5 * (weights > 0.0).any(1).sum()))
             total, both = information + blocks(own), right + pull.ravel()
             if linear is not None:
                 total, both = total + linear[0], both + linear[1]

@@ -168,7 +168,7 @@ def _solve_jointly(given: Keypoints, prior: Prior, model: Model, n: int, seen: i
             find_residuals(given, room.views, seen, room.xyz, model.robust_sigmas)
         # Bones need directions, which the first step finds and the others hardly change.
         if step == 1 or (step and step == model.iterations - 1):
-            read_bones(prior, model, n, room.xyz, tree)
+            read_bones(prior, model, n, seen, room.xyz, tree)
         sum_equations(given, room.views, seen, equations)
         for j in range(size // 3):
             for m in range(6):

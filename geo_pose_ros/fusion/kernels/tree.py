@@ -60,15 +60,19 @@ def make_tree(joints: int, r: int) -> Tree:
 
 
 @helper
-def read_bones(prior: Prior, model: Model, n: int, xyz: Float2D, tree: Tree) -> None:
-    """Linearise the known bones of body ``n`` at joints ``xyz`` (3, J): the gradient of a length is its direction."""
+def read_bones(prior: Prior, model: Model, n: int, seen: int, xyz: Float2D, tree: Tree) -> None:
+    """Linearise the known bones of body ``n`` at joints ``xyz`` (3, J): the gradient of a length is its direction.
+
+    The more views ``seen``, the less a length decides: what it is not rigid is then the larger part of what views err.
+    """
+    spread = model.bone_spread * max(1.0, 0.5 * seen)
     for q in range(1, prior.length.shape[1] + 1):
         p = PARENT[q]
         x, y, z = xyz[0, q] - xyz[0, p], xyz[1, q] - xyz[1, p], xyz[2, q] - xyz[2, p]
         f = 1.0 / max(math.sqrt(x * x + y * y + z * z), NEAR_M * NEAR_M)
         tree.direction[q, 0], tree.direction[q, 1], tree.direction[q, 2] = f * x, f * y, f * z
         tree.length[q] = prior.length[n, q - 1]
-        tree.variance[q] = prior.variance[n, q - 1] + (model.bone_spread * tree.length[q]) ** 2
+        tree.variance[q] = prior.variance[n, q - 1] + (spread * tree.length[q]) ** 2
 
 
 @helper

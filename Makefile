@@ -1,4 +1,4 @@
-.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy lint-ros bench-moving docs clean
+.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy test-ros lint-ros bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -29,6 +29,12 @@ test-all: test
 # SHORT=1: without the live tests and the longest.
 test-humble test-jazzy:
 	@tools/test_like.sh $(@:test-%=%) $(if $(SHORT),--ignore test/ros --ignore test/bags --ignore test/view)
+
+# Live nodes over real rclpy: Kilted's, then Jazzy's.
+test-ros:
+	@tools/venv.sh test
+	@.venv/bin/python -m pytest test/ros
+	@TESTS=test/ros tools/test_like.sh jazzy
 
 # Chromium, if it is missing, from Debian's packages.
 test-browser:

@@ -57,4 +57,5 @@ if [ "$(cat $venv/.installed 2>/dev/null)" != "$pins" ]; then
     echo "$pins" > $venv/.installed
 fi
 source_ros
-exec $venv/bin/python -m pytest test --ignore test/training --ignore test/browser "$@"
+# TESTS=FOLDER: only these.
+exec $venv/bin/python -m pytest "${TESTS:-test}" --ignore test/training --ignore test/browser "$@"

@@ -28,11 +28,11 @@ from .detection.settings import DetectorConfig
 from .detection.stage import Detection, FrameLoader, Views
 from .errors import GeoPoseError, TransformError
 from .messages.clouds.keypoints import keypoints_from_cloud
-from .messages.depth import DepthImages
 from .messages.image import frame_from_message
 from .pipeline import PipelineResult, PosePipeline
 from .rigs.moving import CameraPoses
 from .scene.sync import StampedSet
+from .scene.sync.depths import DepthImages
 from .skeleton import Skeleton
 from .types import Camera, ClockModel, Frame, Keypoints2D
 

@@ -25,7 +25,6 @@ from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.clouds.bodies import bodies_to_cloud
 from ..messages.clouds.details import details_to_cloud
 from ..messages.clouds.keypoints import keypoints_to_cloud
-from ..messages.depth import DepthImages
 from ..messages.diagnostics import Level, Status, diagnostics_to_message, verdict_to_status
 from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
@@ -47,6 +46,7 @@ from ..scene.bodies import MeasuredBodies
 from ..scene.settings import PipelineConfig, SmoothingConfig, SyncConfig
 from ..scene.smoother import smooth_people
 from ..scene.sync import DROP_CAUSES, DropCause, FrameCounts, FrameSynchronizer, StampedSet
+from ..scene.sync.depths import DepthImages
 from ..settings import setting
 from ..skeleton import SKELETONS, Skeleton, get_skeleton
 from ..types import CameraRig

@@ -17,10 +17,10 @@ from ...detection import Detector, create_detector
 from ...errors import GeoPoseError, TransformError
 from ...lifting.lifter import PoseLifter
 from ...messages.cdr import read_compressed_image, read_image
-from ...messages.depth import DepthImages
 from ...pipeline import PipelineResult, PosePipeline
 from ...runner import MessageReader, SetRunner
 from ...scene.sync import StampedSet
+from ...scene.sync.depths import DepthImages
 from ...skeleton import get_skeleton
 from ...types import Camera, CameraRig, ClockModel
 from ..health.statistics import NodeStatistics

@@ -10,8 +10,8 @@ import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.errors import FrameError, ShapeError
-from geo_pose_ros.messages.depth import DepthImages, depth_from_message
 from geo_pose_ros.messages.stamps import to_header
+from geo_pose_ros.scene.sync.depths import DepthImages, depth_from_message
 from geo_pose_ros.types import Frame
 
 MAKE = RosbagsFactory()

@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FrameError
-from ..types import Frame
-from .factory import Message
+from ...errors import FrameError
+from ...messages.factory import Message
+from ...types import Frame
 
 T = TypeVar('T')
 # Depth images of a camera that are kept: one to two seconds'.

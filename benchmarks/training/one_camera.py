@@ -69,7 +69,7 @@ LEFT = ((14, 17), (10, 13), (7, 9), (4, 6), (1, 3))
 
 
 def follow(
-    recording: PersonRecording, camera: int, floor: bool, together: bool
+    recording: PersonRecording, camera: int, lifter: LifterConfig, together: bool
 ) -> list[tuple[int, float, float, float]]:
     """Return, of each set that one camera saw alone, joints seen, the root's error and jump, mm, and error in sigmas.
 
@@ -79,7 +79,7 @@ def follow(
     names = recording.rig.names
     rows: list[tuple[int, float, float, float]] = []
     before: FloatArray | None = None
-    config = PipelineConfig(lifter=LifterConfig(floor=floor))
+    config = PipelineConfig(lifter=lifter)
     with PosePipeline(recording.rig, config) as pipeline:
         for number in range(0 if together else start, len(recording)):
             stamp_ns = round(1e9 * (1.0 + number / recording.fps))
@@ -133,7 +133,7 @@ def summary(rows: Sequence[tuple[int, float, float, float]]) -> dict[str, Any]:
     }
 
 
-def in_the_scene(recordings: Sequence[PersonRecording], walk_out: bool) -> dict[str, Any]:
+def in_the_scene(recordings: Sequence[PersonRecording], model: Path, walk_out: bool) -> dict[str, Any]:
     """Return the summaries by what is known: the floor, and two cameras' view of the person before."""
     found = {}
     for together in (False, True):
@@ -142,7 +142,7 @@ def in_the_scene(recordings: Sequence[PersonRecording], walk_out: bool) -> dict[
             for number, recording in enumerate(recordings):
                 camera = number % len(recording.rig)
                 seen = leaving(recording, camera, number) if walk_out else recording
-                rows += follow(seen, camera, floor, together)
+                rows += follow(seen, camera, LifterConfig(floor=floor, model=str(model)), together)
             name = ('two cameras before' if together else 'one camera') + (', floor' if floor else '')
             found[name] = summary(rows)
     return found
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument('--clips', type=int, default=10, help='of each kind')
     parser.add_argument('--only', nargs='+', default=['lifter', 'scene', 'leaving', 'far', 'people'])
     parser.add_argument('--data', nargs='+', default=list(DATA), help='names of the data')
-    parser.add_argument('--model', type=Path, default=default_model(), help='lifter of single views')
+    parser.add_argument('--model', type=Path, default=default_model(), help='lifter')
     parser.add_argument('--out', type=Path, default=OUT, help='numbers')
     arguments = parser.parse_args()
     if not SHARED_DATA.is_dir():
@@ -243,7 +243,7 @@ def main() -> None:
         for part in ('scene', 'leaving'):
             if part not in arguments.only:
                 continue
-            numbers = found.setdefault(part, {})[name] = in_the_scene(chosen, part == 'leaving')
+            numbers = found.setdefault(part, {})[name] = in_the_scene(chosen, arguments.model, part == 'leaving')
             for known, one in numbers.items():
                 print(
                     f'{name:<17} {part:<8} {known:<26} {one["root_mm"]:4.0f} mm, p95 {one["p95_mm"]:4.0f}, '

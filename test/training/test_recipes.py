@@ -45,7 +45,10 @@ def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
 
 
 def test_stored_recipes_of_older_versions_are_understood() -> None:
-    stored = load_card(default_model()).training['recipe']['data']
-    assert 'reshaped_copies' in stored, 'the model that ships was exported before'
-    assert stored_recipe({'data': stored}).data.copies.body.statures == 0.06
+    former = {'labels': 'refined', 'reshaped_copies': 5, 'statures': 0.06, 'hidden_limbs': 0.35}
+    copies = stored_recipe({'data': former}).data.copies
+    assert (copies.count, copies.body.statures, copies.occlusion.limbs) == (5, 0.06, 0.35)
     assert stored_recipe({'data': {'virtual_views': 2}}).data.virtual_cameras.count == 2
+    assert stored_recipe(load_card(default_model()).training['recipe']).data.copies.body == load_recipe(
+        'body17'
+    ).data.copies.body

@@ -130,7 +130,7 @@ def _settings(arguments: argparse.Namespace) -> CalibrateConfig:
 
 def _run_live(arguments: argparse.Namespace) -> None:
     """Calibrate while somebody walks."""
-    detector, words = choose_profile(DetectorConfig())
+    detector, words = choose_profile(DetectorConfig(), len(arguments.live))
     print(words)
     view = settings_from(ViewConfig, arguments, CalibrateConfig, AssistConfig)
     given, settings = rig_from_arguments(arguments), _settings(arguments)
@@ -149,6 +149,9 @@ def _run_live(arguments: argparse.Namespace) -> None:
             suppress(KeyboardInterrupt),
         ):
             assist(stage, cameras, finder, assistant, first)
+    if assistant.found is not None and not assistant.ended:
+        # Ctrl-C ends as the button does.
+        assistant.save()
     print(assistant.said)
     if assistant.found is None:
         lines = ''.join(f' {finding.in_words}' for finding in assistant.findings())

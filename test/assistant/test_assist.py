@@ -12,6 +12,7 @@ from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.types import Frame
 
 from ..calibration.walking import START_NS, images, pose_errors, walk
+from ..commands.two_videos import write_two_videos
 from ..scenes import ring_rig
 
 RIG = ring_rig(4)
@@ -98,6 +99,17 @@ def test_the_command_takes_bags_or_cameras(tmp_path, monkeypatch, capsys, words)
     (tmp_path / 'walk').mkdir()
     assert main(['calibrate', *words, '--out', 'rig.yaml']) == 2
     assert f'takes bags, or --live; received {"both" if words else "neither"}' in capsys.readouterr().err
+
+
+def test_from_videos_without_people_the_command_says_where_to_walk(tmp_path, capsys):
+    pytest.importorskip('viser')
+    folder = write_two_videos(tmp_path, 'rig.yaml')
+    videos, out = [str(folder / f'cam{n}.mp4') for n in (0, 1)], folder / 'new.yaml'
+    assert main(['calibrate', '--live', *videos, '--out', str(out)]) == 2
+    said = capsys.readouterr()
+    assert 'Look at http' in said.out
+    assert 'No rig is written. camera cam0: it saw nobody yet. Walk before it. camera cam1: it saw' in said.err
+    assert not out.exists()
 
 
 def test_a_camera_that_is_not_there_is_named(tmp_path, capsys):

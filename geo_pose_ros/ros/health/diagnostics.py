@@ -115,14 +115,14 @@ def _state_values(state: CameraState | None) -> dict[str, str]:
 def _why_unused(camera: str, before: FrameCounts, counts: FrameCounts) -> str:
     """Return why none of the frames that came since ``before`` was used; '' if one was, or few came.
 
-    Sets that a newer one superseded do not count: then the machine is slow, and no camera is to blame.
+    Where sets of it were passed over for newer ones, the machine is slow, and no camera is to blame.
     """
     received = counts.received.get(camera, 0) - before.received.get(camera, 0)
     used = counts.used.get(camera, 0) - before.used.get(camera, 0)
     earlier: Mapping[DropCause, int] = before.drops.get(camera, {})
     drops = {cause: n - earlier.get(cause, 0) for cause, n in counts.drops.get(camera, {}).items()}
     blamed = {c: n for c, n in drops.items() if n > 0 and c not in (DropCause.SUPERSEDED, DropCause.SHUTDOWN)}
-    if received < _MIN_FRAMES or used or sum(blamed.values()) < received // 2:
+    if received < _MIN_FRAMES or used or drops.get(DropCause.SUPERSEDED, 0) > 0 or sum(blamed.values()) < received // 2:
         return ''
     worst = max(blamed, key=lambda cause: blamed[cause])
     return f'none of its last {received} frames was used: {DROP_CAUSES[worst]} ({blamed[worst]})'
@@ -188,7 +188,10 @@ def _pipeline_faults(
     if all(age_s is None or age_s > stale_after_s for age_s in ages_s):
         why = 'no camera sends' if sum(counts.received.values()) else 'no camera has sent a frame'
     else:
-        why = '; '.join(event.text for event in events) or 'frames come, but make no set; see the cameras'
+        passed_over, taken = counts.sets['superseded'], counts.sets['taken']
+        slow = f'the machine is too slow: {passed_over} of {passed_over + taken} sets were passed over for newer ones'
+        none = slow if passed_over > taken > 0 else 'frames come, but make no set; see the cameras'
+        why = '; '.join(event.text for event in events) or none
     severity = Severity.WARNING if silent_s is None else Severity.ERROR
     return [Finding(severity, f'{what}: {why}', '', 'pipeline', 'silent')]
 

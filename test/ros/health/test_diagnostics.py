@@ -164,8 +164,9 @@ def test_clock_errors_in_words() -> None:
         (4, 0, {DropCause.DUPLICATE: 4}, 'ok'),
         # A slow machine is nobody's fault.
         (20, 0, {DropCause.SUPERSEDED: 20}, 'ok'),
+        (20, 0, {DropCause.SUPERSEDED: 1, DropCause.LATE: 19}, 'ok'),
     ],
-    ids=['none', 'one', 'few', 'slow'],
+    ids=['none', 'one', 'few', 'slow', 'slow and late'],
 )
 def test_frames_that_come_and_are_never_used(
     received: int, used: int, drops: dict[DropCause, int], words: str
@@ -218,6 +219,8 @@ def test_the_pipeline_says_why_nothing_comes() -> None:
     assert (found.level, found.message) == (
         Level.ERROR, 'no set published for 99.0 s: frames come, but make no set; see the cameras'
     )
+    some.sets['superseded'] = 40
+    assert status(some, 100).message.endswith('the machine is too slow: 40 of 42 sets were passed over for newer ones')
     statistics.set_failed('DetectorError', 'set at 7 ns: it broke', 100 * S)
     assert status(some, 100).message.endswith(': set at 7 ns: it broke')
     assert status(some, 110).message == 'no set published for 109.0 s: no camera sends'

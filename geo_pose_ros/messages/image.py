@@ -24,7 +24,7 @@ from ..errors import CalibrationError, DepthError, FrameError
 from ..types import Frame, Intrinsics
 from .camera_info import fit_to_images
 from .factory import Message, MessageFactory
-from .jpeg import find_damage
+from .jpeg.damage import find_damage
 from .stamps import stamp_of, to_header
 
 

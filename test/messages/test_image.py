@@ -15,7 +15,7 @@ from geo_pose_ros.messages.image import (
     frame_from_message,
     reduction_for,
 )
-from geo_pose_ros.messages.jpeg import find_damage
+from geo_pose_ros.messages.jpeg.damage import find_damage
 from geo_pose_ros.messages.stamps import to_header
 from geo_pose_ros.types import Frame
 

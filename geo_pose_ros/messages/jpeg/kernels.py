@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiled import Int1D, Int2D, helper, kernel
+from ...compiled import Int1D, Int2D, helper, kernel
 
 Bytes1D = Annotated[NDArray[np.uint8], 'uint8', 1]
 # What a walk returns in place of where it ended.

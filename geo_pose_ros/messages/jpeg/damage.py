@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..arrays import IntArray, UInt8Array
+from ...arrays import IntArray, UInt8Array
 from .kernels import NO_RESTART, TOO_SHORT, walk
 
 _SCAN, _TABLES, _RESTARTS = 0xDA, 0xC4, 0xDD

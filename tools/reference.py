@@ -32,7 +32,7 @@ WHAT = {
     'memory': 'A node that runs for ten minutes.',
     'moving': 'A robot that drives among three walking people (simulated).',
     'one_camera': 'Where a person stands, seen by one camera.',
-    'pipeline': 'The time of one set with four cameras and one person, without the detector.',
+    'pipeline': 'The time of one set, without the detector.',
     'scenes': 'Simulated people with exact truth. [Scenes](scenes.md) says what was asked and what was reached.',
     'train_memory': 'Training reads from disk; its memory does not grow with the recordings.',
     'train_stream': 'Training from disk, beside training from memory.',

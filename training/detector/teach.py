@@ -155,7 +155,7 @@ def _targets(outputs: dict[str, Tensor], crops: Crops) -> Targets:
         heat[rows[:, None], :, :, list(limb)] = heat[rows[:, None], :, :, _MIRROR[list(limb)]]
     xy, weight, warm = best, torch.full(marks.shape[:2], 0.2), torch.ones(marks.shape[:2], dtype=torch.bool)
     labels, sigma = torch.from_numpy(crops.xy).float(), torch.from_numpy(crops.sigma).float()
-    labelled = torch.isfinite(labels).all(-1) & ~torch.from_numpy(crops.rehearsed)[:, None]
+    labelled = torch.isfinite(labels).all(-1) & torch.isfinite(sigma) & ~torch.from_numpy(crops.rehearsed)[:, None]
     sure = 1.0 / (1.0 + (sigma / _LEAST_SIGMA) ** 2)
     apart = (xy[:, LANDMARKS] - labels).norm(dim=-1)
     xy[:, LANDMARKS] = torch.where(labelled[..., None], labels, xy[:, LANDMARKS])

@@ -125,6 +125,8 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
         _compile_aside([function.__module__ for function, folder, _ in new if folder in cold], cold[0].parent)
     for function, _, writes in new:
         signature = signature_of(function.py_func, writes)  # type: ignore[attr-defined]
+        # What an earlier call compiled, for its own types, would compete.
+        function._reset_overloads()  # type: ignore[attr-defined]
         if not _load(function, signature):
             function.compile(signature)  # type: ignore[attr-defined]
         function.disable_compile()  # type: ignore[attr-defined]

@@ -122,6 +122,16 @@ except TypeError as error:
     assert run(code).splitlines()[-1] == 'No matching definition'
 
 
+def test_a_call_before_it_is_prepared_changes_nothing(run):
+    code = RUN.replace("print('compiled', prepare(print))", '''
+kernels.scaled(np.arange(3.0), np.zeros(3))
+print('compiled', prepare(print))''').replace('print(out.tolist())', '''
+kernels.scaled(np.arange(3.0), out)
+print(out.tolist(), len(kernels.scaled.overloads))''')
+    run(code)
+    assert run(code) == 'compiled False\n[0.0, 2.0, 4.0] 1\n'
+
+
 def test_without_numba_the_remedy_is_named(run):
     code = '''
 import sys

@@ -44,6 +44,7 @@ EXAMPLES = (
     'geo_pose calibrate --live left=0 right=1 --out rig.yaml --stature 1.75',
 )
 
+
 def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument(

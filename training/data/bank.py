@@ -113,7 +113,9 @@ _RARE = 0.01
 
 
 def input_range(banks: Sequence[Bank]) -> InputRange:
-    """Return which VIEW_PARTS those views of ``banks`` show that may be lifted, but for the rarest; empty without.
+    """Return the range of each of VIEW_PARTS over the views that may be lifted, without the rarest.
+
+    Empty where ``banks`` have no view.
     """
     view = torch.cat([bank.view[bank.valid] for bank in banks]).numpy()
     if not len(view) or not view.any():

@@ -1,7 +1,7 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose calibrate`: calibrate the cameras from people walking before them.
 
-With --live from cameras of this machine, while somebody walks; a page says where to walk next, and it ends by itself.
+With --live by cameras of this machine; a page says where to walk next.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ from .parser import Parser
 EXAMPLES = (
     'geo_pose calibrate walk --out rig.yaml --report report --stature 1.75',
     'geo_pose calibrate walk --out rig.yaml --from-scratch --focal-guess 0.8',
-    'geo_pose calibrate walk --out rig.yaml --from-scratch --distance cam0 cam1 2.4',
     'geo_pose calibrate --live left=0 right=1 --out rig.yaml --stature 1.75',
 )
 
@@ -49,11 +48,11 @@ def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument(
         'bag', type=existing, nargs='*', metavar='BAG',
-        help='keypoints or images of all cameras; several: of one rig, untouched between',
+        help='keypoints or images; several: of one rig, untouched',
     )
     parser.add_argument(
         '--live', nargs='+', metavar='[NAME=]CAMERA',
-        help='instead of bags: numbers of devices, addresses of streams, or videos',
+        help='instead of bags: devices, streams, or videos',
     )
     parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='file to write: .yaml, .toml, .qca.txt')
     parser.add_argument('--report', type=Path, metavar='DIR', help='folder of its own for a report')
@@ -62,7 +61,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument('--from-scratch', action='store_true', help='no extrinsics are known')
     parser.add_argument(
         '--focal-guess', type=float, metavar='FACTOR',
-        help='focal length of unknown lenses, in longer sides of the image (phones 0.8)',
+        help='focal length, in longer sides of the image [0.8]',
     )
     parser.add_argument(
         '--intrinsics', choices=('fixed', 'focal', 'focal+distortion'), default=argparse.SUPPRESS,
@@ -82,7 +81,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_rare_argument('--skeleton', choices=tuple(SKELETONS), default='body17', metavar='NAME',
                         help=f'of recorded keypoints: {", ".join(SKELETONS)}')
     add_overwrite(parser, 'what is at --out and --report')
-    add_settings(parser, CalibrateConfig, AssistConfig, ViewConfig, flags=('host', 'port', 'browser'))
+    add_settings(parser, CalibrateConfig, AssistConfig, ViewConfig)
 
 
 def run(arguments: argparse.Namespace) -> None:

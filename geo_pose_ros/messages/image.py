@@ -24,7 +24,6 @@ from ..errors import CalibrationError, DepthError, FrameError
 from ..types import Frame, Intrinsics
 from .camera_info import fit_to_images
 from .factory import Message, MessageFactory
-from .jpeg.damage import find_damage
 from .stamps import stamp_of, to_header
 
 
@@ -236,6 +235,9 @@ def _decode_compressed(
 
 def _whole_jpeg(data: UInt8Array, camera: str) -> UInt8Array:
     """Return a JPEG, without what is left before its end marker; decoders would say so, without a camera's name."""
+    # Its compiled code is imported where an image is read.
+    from .jpeg.damage import find_damage
+
     damage, end = find_damage(data)
     if damage:
         raise FrameError(

@@ -86,6 +86,6 @@ def test_read_bag(tmp_path, capsys):
 
 @pytest.mark.parametrize('path', sorted(EXAMPLES.glob('*.py')), ids=lambda p: p.stem)
 def test_every_example_says_what_it_is_for_and_is_short(path):
-    text = path.read_text()
+    _, text = path.read_text().split('\n', 1)
     assert text.startswith('"""') and f'{path.name} ' in text.split('"""')[1]
     assert len(text.splitlines()) <= 50

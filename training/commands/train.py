@@ -20,7 +20,6 @@ from ..trainer import Trainer
 from .options import DATA_HELP, add_recipe_arguments, command_line, overrides, source_commit
 
 EXAMPLES = (
-    'geo_pose train --data h36m:data --out run',
     'geo_pose train --data h36m:data --out run --resume',
     'geo_pose train --data bag:walk --recipe body17 --out run --set optim.steps=1000',
     'geo_pose train --data bag:walk --recipe body17 --from model.onnx --out run',

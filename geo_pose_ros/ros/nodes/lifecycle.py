@@ -59,7 +59,7 @@ class LifecycleHost(LifecycleNode, Generic[Config]):
         self._settings: NodeParameters[Config] = NodeParameters(
             self, self.CONFIG, self._why_read_only, shared_names(cli_args or (), sys.argv), vet=self._prepare
         )
-        steady_timer(self, _PARAMETER_PERIOD_S, self._apply_changes)
+        steady_timer(self, _PARAMETER_PERIOD_S, self.apply_changes)
 
     @property
     def config(self) -> Config:
@@ -144,7 +144,8 @@ class LifecycleHost(LifecycleNode, Generic[Config]):
         if session is not None:
             session.close()
 
-    def _apply_changes(self) -> None:
+    def apply_changes(self) -> None:
+        """Let the session take over the settings that were changed since it last did."""
         # Another thread may be at a transition.
         session = self._session
         if self._settings.take_change() and session is not None:

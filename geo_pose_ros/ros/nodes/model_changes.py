@@ -19,6 +19,7 @@ from ...inference.model_card import sha256
 from ...lifting.lifter import PoseLifter
 from ...lifting.settings import LifterConfig
 from ..io.message_factory import trigger_class
+from .lifecycle import LifecycleHost
 
 if TYPE_CHECKING:
     from rclpy.service import Service
@@ -111,6 +112,9 @@ def offer_reload(node: Node, reload: Callable[[], str]) -> Service[Trigger.Reque
         return None
 
     def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        # A model that was named just before is the one to read.
+        if isinstance(node, LifecycleHost):
+            node.apply_changes()
         try:
             response.message, response.success = f'the next set is {reload()}', True
         except GeoPoseError as error:

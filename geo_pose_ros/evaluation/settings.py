@@ -74,5 +74,5 @@ class ReportConfig:
         0.1, 'A camera that finds somebody in fewer of such sets is said to see nobody', low=0.0, high=1.0
     )
     clock_ms: float = setting(8.0, 'Least clock offset that is reported', unit='ms', low=0.0, high=1000.0)
-    bone_cv: float = setting(0.05, 'Least variation of a bone\'s length that is reported', low=0.0, high=1.0)
+    bone_cv: float = setting(0.07, 'Least variation of a bone\'s length that is reported', low=0.0, high=1.0)
     short_life_s: float = setting(1.0, 'Bodies seen for less time count as brief', unit='s', low=0.0, high=60.0)

@@ -91,7 +91,7 @@ class RecentVerdict:
         """Begin without a set."""
         # Gaps are measured where frames arrive, not by the sets that there was time for.
         self._config = known = replace(
-            config or ReportConfig(), bins=_BINS, gap_s=_WINDOW_NS / NS_PER_S, missing_ratio=1.0, busy_ratio=1.0
+            config or ReportConfig(), bins=_BINS, gap_s=_WINDOW_NS / NS_PER_S, busy_ratio=1.0
         )
         self._careful = replace(
             known, outlier_ratio=1.0 + _STAYS * (known.outlier_ratio - 1.0), outlier_px=_STAYS * known.outlier_px,
@@ -157,6 +157,9 @@ class RecentVerdict:
         beside = {(finding.where, finding.kind) for finding in noted}
         # What is too short, or on a busy machine too few, to tell a cause waits for more sets.
         doubtful = {'residuals'} if len(sets) >= _SURE_SETS else {'residuals', CALIBRATION}
+        if len(rig) < _JUDGING:
+            # Frames of sets that there was no time for are missing; more cameras tell what all miss.
+            doubtful.add('missing')
         seen_now = {
             (finding.where, finding.kind): finding for finding in verdict.findings
             if (finding.where, finding.kind) not in beside and finding.severity and finding.kind not in doubtful

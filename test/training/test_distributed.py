@@ -37,7 +37,7 @@ def _case(name: str, store: Path) -> tuple[Recipe, Feed]:
     bank = prepare([recorded_person(frames=20, noise_px=1.0)], recipe.data, 0, gravity=recipe.model.gravity)
     # Joints that count differently, so that the mean over shares is not the mean of their means.
     bank.label_weight *= torch.linspace(0.1, 1.0, len(bank))[:, None]
-    return recipe, Feed(bank, 'abc', len(bank), 1)
+    return recipe, Feed(bank, 'abc', len(bank), 1, {})
 
 
 def train_cases(folder: Path) -> None:

@@ -142,7 +142,7 @@ def _candidates(
         camera = d if side else c
         for i in range(detections.starts[camera], detections.starts[camera + 1]):
             b = owner[i]
-            if b < 0 or counts[b] == (views[b, c] >= 0) + (views[b, d] >= 0):
+            if b < 0 or counts[b] == int(views[b, c] >= 0) + int(views[b, d] >= 0):
                 found[side, number[side]] = i
                 number[side] += 1
     return found[0, : number[0]], found[1, : number[1]]

@@ -20,6 +20,7 @@ from std_srvs.srv import Trigger
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration import watch as watching
 from geo_pose_ros.calibration.settings import CalibrateConfig
+from geo_pose_ros.calibration.task import CalibrateTask
 from geo_pose_ros.calibration.watch import Proposal
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
@@ -83,7 +84,7 @@ def test_a_turned_camera_is_named_and_repaired_and_ids_stay(
     rig_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A refinement in seconds on a busy machine.
-    monkeypatch.setattr(watching, 'CalibrateConfig', lambda: FEW)
+    monkeypatch.setattr(watching, 'CalibrateTask', lambda: CalibrateTask(FEW))
     out, now = tmp_path / 'new' / 'rig.yaml', after_turning()
     with world(
         'keypoints', rig_path=rig_path, calibration__apply='apply', calibration__out=str(out),

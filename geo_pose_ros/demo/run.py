@@ -221,8 +221,10 @@ def draw(out: Path, material: Material, observations: Sequence[ObservedSet], tim
             views = np.ascontiguousarray(views[:, : views.shape[1] // 2 * 2])
             write = write or _video(stack, out / 'overlay.mp4', views.shape[1], views.shape[0], rate_hz)
             write(views)
-    over_time = [seen.bodies for seen in one_loop[:: max(1, len(one_loop) // 6)]]
-    plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, one_loop)], rig)
+    # At its ends bodies of the loops around it are predicted.
+    middle = [seen for seen in one_loop if 0.1 < times.phase(seen.stamp_ns) < 0.9] or one_loop
+    over_time = [seen.bodies for seen in middle[:: max(1, len(middle) // 6)]]
+    plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, middle)], rig)
 
 
 def _video(

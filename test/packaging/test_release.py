@@ -50,7 +50,8 @@ def imported() -> set[str]:
                 found.add(str(node.module).split('.')[0])
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.update(re.findall(r'^(\w+_msgs|\w+_interfaces|std_srvs)/(?:msg|srv)/\w+$', node.value))
-    return found - set(sys.stdlib_module_names) - {'geo_pose_ros', 'geo_pose_training'}
+    # Python 3.10 does not have tomllib yet.
+    return found - set(sys.stdlib_module_names) - {'tomllib', 'geo_pose_ros', 'geo_pose_training'}
 
 
 def test_the_manifest_names_what_the_runtime_imports():

@@ -74,6 +74,9 @@ def test_labels_replace_limbs_and_exchanged_sides_are_put_right() -> None:
     kept = targets_of(lambda image: said, replace(crops, rehearsed=np.ones(2, bool)))
     np.testing.assert_array_equal(kept.xy[1].numpy(), marks[1, :, :2].numpy())
     assert float(kept.weight.max()) == pytest.approx(0.2)
+    # So does a joint whose uncertainty is not known.
+    vague = targets_of(lambda image: said, replace(crops, sigma=np.full((2, 12), np.nan)))
+    assert torch.isfinite(vague.xy).all() and float(vague.weight.max()) == pytest.approx(0.2)
     # Where it was far off otherwise, its heat is not kept.
     assert not targets_of(lambda image: said, replace(crops, xy=crops.xy + 40.0)).warm[:, LANDMARKS].any()
 

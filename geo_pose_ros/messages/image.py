@@ -247,6 +247,23 @@ def _whole_jpeg(data: UInt8Array, camera: str) -> UInt8Array:
     return np.concatenate([data[:end], np.array([0xFF, _EOI], np.uint8)]) if end else data
 
 
+def rows_of_image(
+    message: Message, camera: str, kind: str, row_bytes: int, rows: int, unit_bytes: int = 1
+) -> UInt8Array:
+    """Return the bytes (rows, step) of an Image of ``kind``; raise FrameError where they are not those of its size.
+
+    A row holds at least ``row_bytes``, and a multiple of ``unit_bytes``.
+    """
+    width, height, step = int(message.width), int(message.height), int(message.step)
+    data = np.frombuffer(message.data, np.uint8)
+    if min(width, height) < 1 or step < row_bytes or step % unit_bytes or len(data) != step * rows:
+        raise FrameError(
+            f"Camera '{camera}': received {len(data)} bytes with step {step} for {width}x{height} {kind}, expected "
+            f'{rows} x step bytes and step >= {row_bytes}. The message is truncated or the driver is wrong.'
+        )
+    return data.reshape(rows, step)
+
+
 def _decode_raw(
     message: Message, camera: str, calibrated: _Calibrated, max_side_px: int, bridge: Converter | None
 ) -> tuple[UInt8Array, int]:
@@ -262,15 +279,10 @@ def _decode_raw(
             'Set the driver to one of them.'
         )
     encoding = _ENCODINGS[name]
-    width, height, step = int(message.width), int(message.height), int(message.step)
+    width, height = int(message.width), int(message.height)
     row_bytes = width * encoding.channels * encoding.bytes_per_channel
     rows = height + height // 2 if encoding.planar else height
-    data = np.frombuffer(message.data, np.uint8)
-    if min(width, height) < 1 or step < row_bytes or len(data) != step * rows:
-        raise FrameError(
-            f"Camera '{camera}': received {len(data)} bytes with step {step} for {width}x{height} {name}, expected "
-            f'{rows} x step bytes and step >= {row_bytes}. The message is truncated or the driver is wrong.'
-        )
+    pixels = rows_of_image(message, camera, name, row_bytes, rows)
     halved = encoding.channels == 2 or encoding.planar
     if (halved and width % 2) or (encoding.planar and height % 2):
         raise FrameError(
@@ -281,7 +293,7 @@ def _decode_raw(
     if bridge is not None and name in BRIDGED:
         image = bridge(message)
     else:
-        image = _convert(message, camera, name, data.reshape(rows, step)[:, :row_bytes])
+        image = _convert(message, camera, name, pixels[:, :row_bytes])
     reduction = reduction_for(width, height, max_side_px)
     return _reduce(image, reduction), reduction
 

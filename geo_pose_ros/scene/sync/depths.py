@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import FrameError
 from ...messages.factory import Message
+from ...messages.image import rows_of_image
 from ...types import Frame
 
 T = TypeVar('T')
@@ -35,14 +36,9 @@ def depth_from_message(message: Message, camera: str) -> NDArray[np.float32]:
             'the raw topic of its registered depth.'
         )
     (kind, unit_m), order = _ENCODINGS[name.lower()], '>' if message.is_bigendian else '<'
-    width, height, step = int(message.width), int(message.height), int(message.step)
-    data, size = np.frombuffer(message.data, np.uint8), int(kind[1])
-    if min(width, height) < 1 or step < width * size or step % size or len(data) != step * height:
-        raise FrameError(
-            f"Camera '{camera}': received {len(data)} bytes with step {step} for {width}x{height} depths, expected "
-            f'height x step bytes and step >= {width * size}. The message is truncated or the driver is wrong.'
-        )
-    rows = data.view(order + kind).reshape(height, step // size)[:, :width]
+    width, size = int(message.width), int(kind[1])
+    pixels = rows_of_image(message, camera, 'depths', width * size, int(message.height), size)
+    rows = pixels.view(order + kind)[:, :width]
     return np.asarray(rows * np.float32(unit_m), np.float32)
 
 

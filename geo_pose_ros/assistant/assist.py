@@ -23,7 +23,7 @@ from ..findings import Finding
 from ..messages.transforms import optical_frame_id
 from ..rigs.files import write_calibration
 from ..settings import setting
-from ..types import Camera, CameraRig, Frame, Keypoints2D
+from ..types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D
 from ..view.drawing import draw_rings, side_by_side
 from ..view.instant import Instant
 from ..view.panel import Strip
@@ -65,15 +65,15 @@ class FrameSource(Protocol):
         """Return the next images by camera, of about one time; None after the last."""
 
 
-def guessed_rig(frames: Mapping[str, Frame], focal_guess: float) -> CameraRig:
+def guessed_rig(frames: Mapping[str, Frame], lenses: Mapping[str, Intrinsics], focal_guess: float) -> CameraRig:
     """Return cameras of the images' sizes that all stand in the origin.
 
-    ``focal_guess`` is the focal length in longer sides of the image.
+    ``lenses`` are known; of the others the focal length is ``focal_guess`` longer sides of the image.
     """
     cameras = []
     for name, frame in frames.items():
         height, width = (frame.reduction * side for side in frame.image.shape[:2])
-        lens = guess_intrinsics(width, height, focal_guess)
+        lens = lenses.get(name) or guess_intrinsics(width, height, focal_guess)
         cameras.append(Camera(name, optical_frame_id(name), lens, np.eye(3, 4)))
     return CameraRig(tuple(cameras))
 

@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Cameras on this machine or in the network, by OpenCV; recorded videos stand in for them."""
+"""Cameras on this machine or in the network, by OpenCV, and topics; recorded videos stand in for them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ import numpy as np
 from ..bags.videos import Video
 from ..errors import BagError, ConfigError
 from ..rigs.files import ros_name
-from ..types import Frame
+from ..rigs.topics import namespace_of
+from ..types import Frame, Intrinsics
 
 # A device that gives no image for so long is gone.
-_SILENT_S = 5.0
+SILENT_S = 5.0
 
 
-class _Camera(Protocol):
-    """Gives its images one after the other."""
+class LiveCamera(Protocol):
+    """Gives the images of a camera one after the other."""
+
+    @property
+    def intrinsics(self) -> Intrinsics | None:
+        """Its lens; None where nothing says it."""
 
     def read(self) -> Frame | None:
         """Return the next image, None after the last; a device's is the newest that was not returned yet."""
@@ -35,22 +40,29 @@ class _Camera(Protocol):
 class LiveCameras(AbstractContextManager['LiveCameras']):
     """Several cameras, read together; a context manager."""
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
+    def __init__(self, sources: Mapping[str, str | LiveCamera]) -> None:
         """Open them.
 
         Args:
-            sources: by camera: the number of a device, the address of a stream, or a video file.
+            sources: by camera: the number of a device, the address of a stream, or a video file; or what is open.
 
         Raises:
             BagError: if one cannot be opened.
         """
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, LiveCamera] = {}
         try:
             for name, source in sources.items():
-                self._cameras[name] = _Recorded(name, source) if Path(source).is_file() else _Device(name, source)
+                if isinstance(source, str):
+                    source = _Recorded(name, source) if Path(source).is_file() else _Device(name, source)
+                self._cameras[name] = source
         except BagError:
             self.__exit__()
             raise
+
+    @property
+    def intrinsics(self) -> dict[str, Intrinsics]:
+        """The lenses of the cameras that say theirs."""
+        return {name: lens for name, camera in self._cameras.items() if (lens := camera.intrinsics) is not None}
 
     def read(self) -> dict[str, Frame] | None:
         """Return an image of each camera, of about the same time; None once a camera has no more.
@@ -68,6 +80,8 @@ class LiveCameras(AbstractContextManager['LiveCameras']):
 
 
 class _Recorded:
+    intrinsics = None
+
     def __init__(self, name: str, source: str) -> None:
         self._frames: Iterator[Frame] = Video(Path(source), name, None).frames(0)
 
@@ -80,6 +94,8 @@ class _Recorded:
 
 class _Device:
     """A thread reads what comes, so that no image waits in a buffer."""
+
+    intrinsics = None
 
     def __init__(self, name: str, source: str) -> None:
         self._name, self._source = name, source
@@ -106,19 +122,24 @@ class _Device:
 
     def read(self) -> Frame | None:
         with self._news:
-            if not self._news.wait_for(lambda: self._newest is not None, _SILENT_S):
+            if not self._news.wait_for(lambda: self._newest is not None, SILENT_S):
                 raise BagError(f"Camera '{self._name}' gives no image any more; plug '{self._source}' in again.")
             frame, self._newest = self._newest, None
             return frame
 
     def close(self) -> None:
         self._stopped = True
-        self._thread.join(_SILENT_S)
+        self._thread.join(SILENT_S)
         self._capture.release()
 
 
+def is_topic(source: str) -> bool:
+    """Return whether a source is a topic: an absolute name that is no path of this machine."""
+    return source.startswith('/') and not source.startswith('/dev/') and not Path(source).exists()
+
+
 def parse_sources(words: Sequence[str]) -> dict[str, str]:
-    """Return sources by camera, of words as 'left=0', '1' (camera1) or 'walk/cam2.mp4' (cam2).
+    """Return sources by camera, of words as 'left=0', '1' (camera1), 'walk/cam2.mp4' (cam2), '/cam3/image_raw' (cam3).
 
     Raises:
         ConfigError: if two have one name.
@@ -128,7 +149,7 @@ def parse_sources(words: Sequence[str]) -> dict[str, str]:
         name, mark, source = word.partition('=')
         if not mark or '/' in name:
             source = word
-            name = f'camera{word}' if word.isdigit() else Path(word).stem
+            name = f'camera{word}' if word.isdigit() else Path(namespace_of(word) if is_topic(word) else word).stem
         if ros_name(name) in found:
             raise ConfigError(f"--live: two cameras are called '{ros_name(name)}'; name them: left=0 right=1.")
         found[ros_name(name)] = source

@@ -1,18 +1,19 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`geo_pose calibrate`: calibrate the cameras from people walking before them.
 
-With --live by cameras of this machine; a page says where to walk next.
+With --live by cameras or topics; a page says where to walk next.
 """
 
 from __future__ import annotations
 
 import argparse
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from ..assistant.assist import Assistant, AssistConfig, assist, guessed_rig
-from ..assistant.cameras import LiveCameras, parse_sources
+from ..assistant.cameras import LiveCamera, LiveCameras, is_topic, parse_sources
 from ..bags.calibrate import FOCAL_GUESS, CalibrationBag, calibrate_bag
 from ..calibration.report import summary_lines
 from ..calibration.settings import CalibrateConfig
@@ -52,7 +53,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         '--live', nargs='+', metavar='[NAME=]CAMERA',
-        help='instead of bags: devices, streams, or videos',
+        help='instead of bags: devices, topics, streams, videos',
     )
     parser.add_argument('--out', type=Path, required=True, metavar='RIG', help='file to write: .yaml, .toml, .qca.txt')
     parser.add_argument('--report', type=Path, metavar='DIR', help='folder of its own for a report')
@@ -134,15 +135,17 @@ def _run_live(arguments: argparse.Namespace) -> None:
     print(words)
     view = settings_from(ViewConfig, arguments, CalibrateConfig, AssistConfig)
     given, settings = rig_from_arguments(arguments), _settings(arguments)
-    if given is None and settings.adjust.intrinsics == 'fixed':
-        settings = replace(settings, adjust=replace(settings.adjust, intrinsics='focal'))
-    task = CalibrateTask(settings, given is None or arguments.from_scratch, scale=_scale(arguments))
-    with LiveCameras(parse_sources(arguments.live)) as cameras, closing(create_detector(detector)) as finder:
+    with ExitStack() as stack:
+        cameras = stack.enter_context(_live_cameras(arguments.live, stack))
+        finder = stack.enter_context(closing(create_detector(detector)))
         first = cameras.read()
         if first is None:
             raise ConfigError(f'--live: {", ".join(arguments.live)} give no image.')
-        guess = arguments.focal_guess or FOCAL_GUESS
-        rig = given.subset(list(first)) if given is not None else guessed_rig(first, guess)
+        guess, lenses = arguments.focal_guess or FOCAL_GUESS, cameras.intrinsics
+        rig = given.subset(list(first)) if given is not None else guessed_rig(first, lenses, guess)
+        if given is None and set(first) - set(lenses) and settings.adjust.intrinsics == 'fixed':
+            settings = replace(settings, adjust=replace(settings.adjust, intrinsics='focal'))
+        task = CalibrateTask(settings, given is None or arguments.from_scratch, scale=_scale(arguments))
         config = settings_from(AssistConfig, arguments, CalibrateConfig, ViewConfig)
         with (
             serve(view) as stage, closing(Assistant(rig, task, config, arguments.out)) as assistant,
@@ -157,6 +160,17 @@ def _run_live(arguments: argparse.Namespace) -> None:
         lines = ''.join(f' {finding.in_words}' for finding in assistant.findings())
         raise ConfigError(f'No rig is written.{lines}')
     print('\n'.join(summary_lines(assistant.found)))
+
+
+def _live_cameras(words: Sequence[str], stack: ExitStack) -> LiveCameras:
+    """Return the cameras of --live; their topics are read until ``stack`` is left."""
+    sources: dict[str, str | LiveCamera] = {**parse_sources(words)}
+    topics = {name: topic for name, topic in parse_sources(words).items() if is_topic(topic)}
+    if topics:
+        from ..ros.tools.topic_cameras import open_topics
+
+        sources |= stack.enter_context(open_topics(topics))
+    return LiveCameras(sources)
 
 
 def _scale(arguments: argparse.Namespace) -> ScaleSource | None:

@@ -88,8 +88,10 @@ def test_an_image_shows_what_is_not_covered():
 
 
 def test_a_lens_is_guessed_from_the_size_of_its_image():
-    rig = guessed_rig({'a': Frame('a', 0, np.zeros((240, 320, 3), np.uint8), 2)}, 0.8)
+    frames = {name: Frame(name, 0, np.zeros((240, 320, 3), np.uint8), 2) for name in 'ab'}
+    rig = guessed_rig(frames, {'b': RIG['cam0'].intrinsics}, 0.8)
     lens = rig['a'].intrinsics
+    assert rig['b'].intrinsics is RIG['cam0'].intrinsics
     assert (lens.width, lens.height, lens.K[0, 0], lens.K[1, 2]) == (640, 480, 512.0, 239.5)
 
 

@@ -13,10 +13,10 @@ from ..commands.two_videos import HEIGHT, WIDTH, write_two_videos
 
 
 def test_cameras_have_names():
-    words = ['left=0', '2', 'walk/cam 3.mp4', 'rtsp://host/door?a=b', 'hall=rtsp://host/2']
+    words = ['left=0', '2', 'walk/cam 3.mp4', 'rtsp://host/door?a=b', 'hall=rtsp://host/2', '/lab/cam1/image_raw']
     assert parse_sources(words) == {
         'left': '0', 'camera2': '2', 'cam_3': 'walk/cam 3.mp4', 'door_a_b': 'rtsp://host/door?a=b',
-        'hall': 'rtsp://host/2'}
+        'hall': 'rtsp://host/2', 'cam1': '/lab/cam1/image_raw'}
     with pytest.raises(ConfigError, match="two cameras are called 'a'; name them"):
         parse_sources(['a=0', 'a=1'])
 
@@ -48,7 +48,7 @@ class FakeCapture:
 
 def test_of_a_device_the_newest_image_is_read_and_its_silence_is_named(monkeypatch):
     monkeypatch.setattr(cv2, 'VideoCapture', FakeCapture)
-    monkeypatch.setattr(module, '_SILENT_S', 0.05)
+    monkeypatch.setattr(module, 'SILENT_S', 0.05)
     with LiveCameras({'left': '0'}) as cameras:
         cameras._cameras['left']._thread.join()
         assert cameras.read()['left'].image.max() == 30

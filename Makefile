@@ -1,4 +1,4 @@
-.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-memory bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy test-ros lint-ros bench-moving docs clean
+.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy test-ros lint-ros bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -103,10 +103,6 @@ bench-calibrate:
 bench-moving:
 	@tools/venv.sh test
 	@.venv/bin/python benchmarks/moving.py
-
-bench-memory:
-	@tools/venv.sh runtime
-	@.venv/bin/python benchmarks/live/memory.py
 
 SECONDS ?= 60
 

@@ -60,7 +60,6 @@ CHARTS = {
         Bars('Mean error of a joint from one image, mm', ('recipes',),
              {'mpjpe_mm.mean': 'the same cameras', 'unseen_rig_mpjpe_mm.mean': 'cameras not seen in training'}),
     ),
-    'memory': (Bars('Memory of the node, MB', ('rss_mb',)),),
     'moving': (Bars('Mean error of a joint, mm', ('cases',), {'mpjpe_m': ''}, scale=1e3),),
     'one_camera': (
         Bars('Mean error of a person\'s place, mm', ('scene', 'a/ c/, eye level'), {'root_mm': ''}),

@@ -1,22 +1,19 @@
 #!/usr/bin/env python3
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Record what mediapipe's own BlazePose gives on videos; what our networks are compared with.
+"""Record what mediapipe's own BlazePose gives on images of videos; what our networks are compared with.
 
 A tool of development, like convert_blazepose.py: Python 3.11, in an environment of its own with mediapipe 0.10.14.
 
     python3.11 -m venv /tmp/record && /tmp/record/bin/pip install mediapipe==0.10.14
-    /tmp/record/bin/python tools/record_blazepose.py REFERENCE.npz cam01.mp4 cam02.mp4 ...
     /tmp/record/bin/python tools/record_blazepose.py --images 0 50 --height 640 FOLDER cam01.mp4 ...
 
-The first makes the reference of ``benchmarks/blazepose.py``, the second test/detection/data: images as PNG or JPEG
-with what mediapipe gives on them.
+It makes test/detection/data: images as JPEG, with what mediapipe gives on them.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import cv2
@@ -130,50 +127,21 @@ class Reference:
         return np.array([rect.x_center, rect.y_center, rect.width, rect.height, rect.rotation])
 
 
-def follow(reference: Reference, images: list[Any]) -> dict[str, Any]:
-    """Return what is found in every image by looking at it whole, and by following from image to image."""
-    rows: dict[str, list[Any]] = {name: [] for name in ('score', 'found', 'looked', 'used', 'followed', 'next')}
-    region, seconds = None, 0.0
-    for image in images:
-        people, found, looked, _ = reference.find(image)
-        began = perf_counter()
-        _, used, landmarks, following = reference.find(image, region)
-        seconds += perf_counter() - began
-        values = people[:, 0].max(initial=0.0), found, looked, used, landmarks, following
-        for name, value in zip(rows, values, strict=True):
-            rows[name].append(value)
-        region = None if np.isnan(following).any() else following
-    print(f'{1e3 * seconds / len(images):.1f} ms per image, following')
-    return {name: np.array(values) for name, values in rows.items()}
-
-
-def read_video(path: Path) -> list[Any]:
-    """Return all images of a video."""
-    capture, images = cv2.VideoCapture(str(path)), []
-    while (read := capture.read())[0]:
-        images.append(read[1])
-    return images
-
-
 def main() -> None:
     """Record what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path)
     parser.add_argument('videos', type=Path, nargs='+')
-    parser.add_argument('--images', type=int, nargs='+', help='of each video, its number; written as JPEG')
+    parser.add_argument('--images', type=int, nargs='+', required=True, help='of each video, its number')
     parser.add_argument('--height', type=int, default=640, help='of the images written, px')
     arguments = parser.parse_args()
     reference = Reference()
-    if arguments.images is None:
-        found = {path.stem: follow(reference, read_video(path)) for path in arguments.videos}
-        np.savez_compressed(
-            arguments.out, **{f'{name}/{key}': v for name, rows in found.items() for key, v in rows.items()}
-        )
-        return
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, Any] = {}
     for path, number in zip(arguments.videos, arguments.images, strict=True):
-        image = read_video(path)[number]
+        capture = cv2.VideoCapture(str(path))
+        # Read one after the other: videos do not seek exactly.
+        image = [capture.read()[1] for _ in range(number + 1)][-1]
         scale = arguments.height / image.shape[0]
         name = f'{path.stem}_{number}'
         still = arguments.out / f'{name}.jpg'

@@ -29,7 +29,6 @@ WHAT = {
               'detections are simulated.',
     'lifter': 'From the joints of one image to a pose in 3D; `geo` is ours, without labels.',
     'lifter_canonical': 'The same before the lifter knew which way is up.',
-    'memory': 'A node that runs for ten minutes.',
     'moving': 'A robot that drives among three walking people (simulated).',
     'one_camera': 'Where a person stands, seen by one camera.',
     'pipeline': 'The time of one set, without the detector.',

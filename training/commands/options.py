@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from geo_pose_ros.commands.flags import add_settings, set_values
+from geo_pose_ros.commands.flags import add_settings
 from geo_pose_ros.commands.parser import Parser
 
 from ..data.recording import PersonRecording
@@ -32,11 +32,6 @@ def add_recipe_arguments(parser: Parser, recipe: str) -> None:
     add_settings(parser, Recipe)
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of all random numbers [default: 0]')
     parser.add_argument('--resume', action='store_true', help='continue an interrupted run')
-
-
-def overrides(pairs: Sequence[str], kind: type = Recipe) -> dict[str, object]:
-    """Return the settings of ``kind`` that ``--set`` changes, by dotted name; raise ConfigError for no NAME=VALUE."""
-    return set_values(kind, pairs)
 
 
 def add_hold_out_arguments(parser: Parser, held_out: str) -> None:
@@ -71,9 +66,11 @@ def write_numbers(path: Path | None, numbers: Mapping[str, object]) -> None:
         path.write_text(json.dumps(numbers, indent=1), encoding='utf-8')
 
 
-def command_line() -> str:
-    """Return the command that this process was started by."""
-    return shlex.join(['geo_pose', *sys.argv[1:]])
+def provenance(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return what a run says of its origin: its seed, the command that started this process, and the commit."""
+    return {
+        'seed': arguments.seed, 'command': shlex.join(['geo_pose', *sys.argv[1:]]), 'commit': source_commit(),
+    }
 
 
 def source_commit() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from geo_pose_ros.commands.flags import add_overwrite, existing
+from geo_pose_ros.commands.flags import add_overwrite, existing, set_values
 from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.errors import ConfigError, refuse_existing
 from geo_pose_ros.inference.model_card import ModelCard, default_model, load_card
@@ -22,21 +22,13 @@ from ..evaluation.predictor import Predictor, SigmaScale, lifter_inputs
 from ..export import Origin, export
 from ..feed import Feed
 from ..fit import losses_of_run
-from ..retraining.check import check, held_out_sigma_factor, objections, require_better
+from ..retraining.check import check, held_out_sigma_factor, objections
 from ..retraining.hold_out import HoldOut, all_held_out
 from ..retraining.rehearsal import rehearsal_bank, rehearsal_people
-from ..retraining.report import CHECKED, Retraining, poses_png, write_report
+from ..retraining.report import CHECKED, Retraining, conclude, poses_png
 from ..retraining.retrain import fine_tune, load_exported
 from ..settings import Recipe, load_recipe
-from .options import (
-    add_hold_out_arguments,
-    add_recipe_arguments,
-    command_line,
-    held_out,
-    overrides,
-    print_check,
-    source_commit,
-)
+from .options import add_hold_out_arguments, add_recipe_arguments, held_out, print_check, provenance
 from .retrain_detector import run_detector
 
 _CAPTION = (
@@ -104,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError('--elsewhere is for --detector; a lifter is checked on other people by --replay.')
     source = arguments.source or default_model()
     card, lifter = load_card(source), load_exported(source)
-    recipe = load_recipe(arguments.recipe, {**_as_built(card), **overrides(arguments.set)})
+    recipe = load_recipe(arguments.recipe, {**_as_built(card), **set_values(Recipe, arguments.set)})
     sources = _sources(arguments)
     hold_outs, training, feed = _recorded(arguments, sources, recipe)
     old = Predictor.load(source)
@@ -125,16 +117,15 @@ def run(arguments: argparse.Namespace) -> int:
     print_check('after', after)
     against = objections(before, after)
     how = {
-        'recipe_name': arguments.recipe, 'recipe': asdict(recipe), 'seed': arguments.seed, 'command': command_line(),
-        'commit': source_commit(), 'fine_tuned_from': card.sha256, 'sigma_scale': asdict(scale),
+        'recipe_name': arguments.recipe, 'recipe': asdict(recipe), 'fine_tuned_from': card.sha256,
+        **provenance(arguments), 'sigma_scale': asdict(scale),
         'replay': arguments.replay or ('synthetic people' if rehearsal is not None else 'none'),
     }
-    written = not against or arguments.force
     done = Retraining(
-        source, arguments.out, hold_outs, before, after, CHECKED, against, written, how, losses_of_run(folder / 'run')
+        source, arguments.out, hold_outs, before, after, CHECKED, against, not against or arguments.force, how,
+        losses_of_run(folder / 'run'),
     )
-    print(f"report: '{write_report(folder, done, poses_png(hold_outs[0], old, new), _CAPTION)}'")
-    require_better(done.out, against, written)
+    conclude(folder, done, poses_png(hold_outs[0], old, new), _CAPTION)
     origin = Origin(
         {**how, 'sources': [describe(source) for source in sources], **feed.identity, 'uses_3d_labels': False},
         {'kept_aside': [one.camera for one in hold_outs], 'before': before.known(), 'after': after.known()},

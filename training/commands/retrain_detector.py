@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geo_pose_ros.commands.flags import set_values
 from geo_pose_ros.detection.models.catalogue import find_model
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference.model_card import card_path, sha256
@@ -21,10 +22,9 @@ from ..detector.check import CHECKED, check_detector, comparison_png, detector_o
 from ..detector.crops import Crops, gather
 from ..detector.settings import TeachSettings
 from ..detector.teach import load_network, targets_of, teach
-from ..retraining.check import require_better
 from ..retraining.hold_out import HoldOut
-from ..retraining.report import Retraining, write_report
-from .options import command_line, held_out, overrides, source_commit
+from ..retraining.report import Retraining, conclude
+from .options import held_out, provenance
 
 _CAPTION = 'Crops that were held out. Grey: bodies that the other cameras give; red: before; green: after.'
 
@@ -42,7 +42,7 @@ def run_detector(arguments: argparse.Namespace) -> int:
         )
     if not arguments.bag:
         raise ConfigError('Give --bag BAG, with images of several calibrated cameras, to teach a detector on.')
-    settings = build(TeachSettings, overrides(arguments.set, TeachSettings))
+    settings = build(TeachSettings, set_values(TeachSettings, arguments.set))
     source = find_model('blazepose_full') if arguments.source is None else arguments.source
     untaught, network = load_network(source), load_network(source)
     rig = None if arguments.rig is None else read_calibration(arguments.rig)
@@ -72,16 +72,14 @@ def run_detector(arguments: argparse.Namespace) -> int:
     print(f'after   {after}')
     against = detector_objections(before, after)
     how = {
-        'settings': asdict(settings), 'seed': arguments.seed, 'command': command_line(), 'commit': source_commit(),
-        'fine_tuned_from': sha256(source), 'crops': len(shown), 'replay': arguments.replay or 'none',
+        'settings': asdict(settings), **provenance(arguments), 'fine_tuned_from': sha256(source), 'crops': len(shown),
+        'replay': arguments.replay or 'none',
     }
-    written = not against or arguments.force
     done = Retraining(
-        source, arguments.out, hold_outs, before, after, CHECKED, against, written, how, losses
+        source, arguments.out, hold_outs, before, after, CHECKED, against, not against or arguments.force, how, losses
     )
     folder = arguments.report or arguments.out.with_name(f'{arguments.out.stem}_report')
-    print(f"report: '{write_report(folder, done, comparison_png(kept, (untaught, network)), _CAPTION)}'")
-    require_better(done.out, against, written)
+    conclude(folder, done, comparison_png(kept, (untaught, network)), _CAPTION)
     network.save(arguments.out)
     _write_card(done, source)
     print(f"'{arguments.out}' and its card; use it: pipeline.detector.model: {arguments.out}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from geo_pose_ros.commands.flags import existing
+from geo_pose_ros.commands.flags import existing, set_values
 from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.inference.model_card import sha256
 
@@ -15,9 +15,9 @@ from ..distributed import process_group
 from ..feed import Feed
 from ..fit import CHECKPOINT, fit
 from ..retraining.retrain import load_exported
-from ..settings import load_recipe
+from ..settings import Recipe, load_recipe
 from ..trainer import Trainer
-from .options import DATA_HELP, add_recipe_arguments, command_line, overrides, source_commit
+from .options import DATA_HELP, add_recipe_arguments, provenance
 
 EXAMPLES = (
     'geo_pose train --data h36m:data --out run --resume',
@@ -41,7 +41,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; return 0, or 130 if interrupted."""
-    recipe = load_recipe(arguments.recipe, overrides(arguments.set))
+    recipe = load_recipe(arguments.recipe, set_values(Recipe, arguments.set))
     sources = parse_sources(arguments.data)
     with process_group() as device:
         feed = Feed.of(sources, recipe, arguments.seed)
@@ -52,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             begun_with = {'fine_tuned_from': sha256(arguments.source)}
         data = {
             'sources': [describe(source) for source in sources], **feed.identity, 'input_range': feed.input_range,
-            'recipe': arguments.recipe,
-            'seed': arguments.seed, 'command': command_line(), 'commit': source_commit(),
+            'recipe': arguments.recipe, **provenance(arguments),
             'uses_3d_labels': recipe.data.labels == 'truth', **begun_with,
         }
         progress = fit(

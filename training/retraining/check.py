@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -158,12 +157,3 @@ def objections(before: Check, after: Check) -> list[str]:
     if after.elsewhere_mm > _FORGOTTEN * before.elsewhere_mm:
         found.append(f'MPJPE of other people went from {before.elsewhere_mm:.1f} to {after.elsewhere_mm:.1f} mm')
     return found
-
-
-def require_better(out: Path, objections: Sequence[str], written: bool) -> None:
-    """Raise RetrainError with what speaks against the model ``out``, unless it is to be written."""
-    if not written:
-        raise RetrainError(
-            f"'{out}' is not written: on what was kept aside {'; '.join(objections)}. Record more motion or "
-            'views, train differently (--set), or give --force.'
-        )

@@ -21,7 +21,7 @@ from geo_pose_ros.view.charts import Chart, lines
 
 from ..detector.check import DetectorCheck
 from ..evaluation.predictor import Predictor, lift_recording
-from .check import Check
+from .check import Check, RetrainError
 from .hold_out import HoldOut
 
 _FRAMES_SHOWN = 3
@@ -68,14 +68,17 @@ class Retraining:
                 if name in before and name in after]
 
 
-def write_report(folder: Path, done: Retraining, image: bytes, caption: str) -> Path:
-    """Write report.json, poses.png and index.html into ``folder``; return the page.
+def conclude(folder: Path, done: Retraining, image: bytes, caption: str) -> None:
+    """Write report.json, poses.png and index.html into ``folder``, and say where they are.
 
     Args:
         folder: made if it is missing.
         done: what to say.
         image: PNG of what the models before and after make of what was held out.
         caption: of the image.
+
+    Raises:
+        RetrainError: if the new model is not to be written; what speaks against it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # JSON knows no NaN.
@@ -97,11 +100,16 @@ def write_report(folder: Path, done: Retraining, image: bytes, caption: str) -> 
     (folder / 'poses.png').write_bytes(image)
     page = folder / 'index.html'
     page.write_text(_page(done, image, caption), encoding='utf-8')
-    return page
+    print(f"report: '{page}'")
+    if not done.written:
+        raise RetrainError(
+            f"'{done.out}' is not written: on what was kept aside {'; '.join(done.objections)}. Record more motion or "
+            'views, train differently (--set), or give --force.'
+        )
 
 
 def _page(done: Retraining, image: bytes, caption: str) -> str:
-    """Return the page; see ``write_report``."""
+    """Return the page; see ``conclude``."""
     found = _little_compared(done) or Finding(Severity.OK, 'The new model is better on what was kept aside.')
     if done.objections:
         what = 'Written all the same' if done.written else 'Not written'

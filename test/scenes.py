@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
@@ -10,9 +12,26 @@ from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.simulation.walks import STANDING
 from geo_pose_ros.skeleton import BODY17, Skeleton
-from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
+from geo_pose_ros.types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D, PredictedPeople
 
 WIDTH, HEIGHT = 1280, 960
+
+
+class Seer:
+    """A detector that finds in each frame what ``see`` says."""
+
+    skeleton, is_batched = BODY17, False
+
+    def __init__(self, see: Callable[[Frame], Keypoints2D]) -> None:
+        self.see = see
+
+    def detect(
+        self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
+    ) -> dict[str, Keypoints2D]:
+        return {name: self.see(frame) for name, frame in frames.items()}
+
+    def close(self) -> None:
+        pass
 
 
 def person(seed: int = 0, position_m: tuple[float, float] = (0.0, 0.0), heading_rad: float = 0.0) -> FloatArray:

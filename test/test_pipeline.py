@@ -4,7 +4,6 @@
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numba
@@ -13,7 +12,6 @@ import pytest
 
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import CalibrationError, ConfigError, DetectorError, FrameError
-from geo_pose_ros.inference.model_card import INPUT_CONVENTION, default_model, load_card, save_card, sha256
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
@@ -225,11 +223,6 @@ def test_refusals():
 
 def test_a_temporal_lifter_sees_what_each_view_saw_of_the_body_before(tmp_path, monkeypatch):
     model = onnx_models.temporal_lifter(tmp_path / 'temporal.onnx', 3)
-    card = replace(
-        load_card(default_model()), receptive_field=3, causal=True, rate_hz=10.0, sha256=sha256(model),
-        input_convention=INPUT_CONVENTION,
-    )
-    save_card(card, model)
     rig, truth = ring_rig(3), person()
     given = []
     config = PipelineConfig(lifter=LifterConfig(model=str(model)))

@@ -18,31 +18,15 @@ from geo_pose_ros.rigs.moving import CameraPoses
 from geo_pose_ros.runner import SetRunner
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.scene.sync import StampedSet
-from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Camera, ClockModel, Frame, Keypoints2D, PredictedPeople
+from geo_pose_ros.types import Camera, ClockModel, Frame, Keypoints2D
 
-from .scenes import keypoints, person, ring_rig
+from .scenes import Seer, keypoints, person, ring_rig
 
 RIG = ring_rig(3)
 PERIOD_NS = 33_000_000
 IMAGE = np.zeros((960, 1280, 3), np.uint8)
 # What a camera sent: its stamp, and whether as keypoints or as an image; '' for what cannot be read.
 Sent = tuple[str, int]
-
-
-class TruthDetector:
-    """Sees the person of the scene."""
-
-    skeleton = BODY17
-    is_batched = False
-
-    def detect(
-        self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
-    ) -> dict[str, Keypoints2D]:
-        return {name: keypoints(RIG, [person(0)], frame.stamp_ns)[name] for name, frame in frames.items()}
-
-    def close(self) -> None:
-        pass
 
 
 def read(camera: Camera, sent: Sent) -> Keypoints2D | FrameLoader:
@@ -85,7 +69,8 @@ class Results:
 
 
 def pipeline() -> PosePipeline:
-    return PosePipeline(RIG, PipelineConfig(lifter=LifterConfig(enabled=False)), detector=TruthDetector())
+    truth = Seer(lambda frame: keypoints(RIG, [person(0)], frame.stamp_ns)[frame.camera])
+    return PosePipeline(RIG, PipelineConfig(lifter=LifterConfig(enabled=False)), detector=truth)
 
 
 @pytest.mark.parametrize('online', [False, True], ids=['offline', 'online'])

@@ -32,7 +32,7 @@ from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
 
 from ..recorded import START_NS
 from ..rigs.test_more_formats import ECHO, INTRI
-from ..scenes import ring_rig
+from ..scenes import Seer, ring_rig
 
 WIDTH, HEIGHT = 64, 48
 CASES = Path(__file__).parents[2].parent / 'shared' / 'cases'
@@ -40,17 +40,8 @@ IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 make = RosbagsFactory()
 
 
-class NobodyDetector:
-    """Sees nobody."""
-
-    skeleton, is_batched = BODY17, False
-
-    def detect(self, frames, expected):
-        nobody = np.zeros((0, 17, 2)), np.zeros((0, 17))
-        return {name: Keypoints2D(name, frame.stamp_ns, BODY17, *nobody) for name, frame in frames.items()}
-
-    def close(self):
-        pass
+def nobody(frame):
+    return Keypoints2D.empty(frame.camera, frame.stamp_ns, BODY17)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +49,7 @@ def here(tmp_path, monkeypatch):
     """Work in an empty folder, with a detector that needs no model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        process, 'PosePipeline', lambda rig, config: PosePipeline(rig, config, detector=NobodyDetector())
+        process, 'PosePipeline', lambda rig, config: PosePipeline(rig, config, detector=Seer(nobody))
     )
 
 

@@ -11,10 +11,9 @@ import pytest
 
 from geo_pose_ros.detection import base
 from geo_pose_ros.rigs.rig_file import dump_rig
-from geo_pose_ros.skeleton import BODY17
 
 from ..evaluation.moving import pose, write_walk
-from ..scenes import keypoints, ring_rig
+from ..scenes import Seer, keypoints, ring_rig
 
 EXAMPLES = Path(__file__).parents[2] / 'examples'
 RIG = ring_rig(2)
@@ -32,21 +31,9 @@ def example(name):
     return load_module(EXAMPLES / f'{name}.py')
 
 
-class Walks:
-    """A detector that sees the walk of ``moving``, whatever the picture; 30 sets per second."""
-
-    is_batched = False
-
-    def __init__(self, config):
-        self.skeleton = BODY17
-
-    def detect(self, frames, expected):
-        return {
-            name: keypoints(RIG, [pose(frame.stamp_ns / 1e9)], frame.stamp_ns)[name] for name, frame in frames.items()
-        }
-
-    def close(self):
-        pass
+def see_walk(config):
+    """Return a detector that sees the walk of ``moving``, whatever the image; 30 sets per second."""
+    return Seer(lambda frame: keypoints(RIG, [pose(frame.stamp_ns / 1e9)], frame.stamp_ns)[frame.camera])
 
 
 @pytest.fixture
@@ -57,7 +44,7 @@ def rig_file(tmp_path):
 
 
 def test_videos(rig_file, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(base, '_PLUGINS', {**base._PLUGINS, 'blazepose': f'{__name__}:Walks'})
+    monkeypatch.setattr(base, '_PLUGINS', {**base._PLUGINS, 'blazepose': f'{__name__}:see_walk'})
     for name in RIG.names:
         video = cv2.VideoWriter(str(tmp_path / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 30.0, (64, 48))
         for _ in range(6):

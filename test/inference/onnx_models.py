@@ -12,16 +12,20 @@ What each computes is so simple that tests know the answer:
   the second below the score threshold.
 - ``yolo_pose``: images (batch, 3, 640, 640), output0 (batch, 56, 3): three anchors, two of them one person.
 
-All but ``double`` multiply the mean of the image by zero and add constants, so that the image is truly an input.
+Lifters have a card beside them. All but ``double`` multiply the mean of the image by zero and add constants, so that
+the image is truly an input.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from geo_pose_ros.inference.model_card import INPUT_CONVENTION, default_model, load_card, save_card, sha256
 
 FLOAT = TensorProto.FLOAT
 OPSET = [helper.make_opsetid('', 17)]
@@ -62,12 +66,21 @@ _LIFTED = [_info('xyz', 'batch', 17, 3), _info('sigma', 'batch', 17)]
 _SIGMA_VALUES = {'zero': np.float32(0.0), 'sigma_m': np.float32(0.5)}
 
 
+def with_card(model: Path, **changes) -> Path:
+    """Write the card of ``model``, that of the shipped lifter but for ``changes``; return ``model``."""
+    changes = {'sha256': sha256(model), **changes}
+    save_card(dataclasses.replace(load_card(default_model()), **changes), model)
+    return model
+
+
 def temporal_lifter(path: Path, frames: int) -> Path:
     nodes = [helper.make_node('ReduceMean', ['pose2d'], ['xyz'], axes=[1], keepdims=0), *_SIGMA]
-    return _save(path, nodes, [_info('pose2d', 'batch', frames, 17, 3)], _LIFTED, _SIGMA_VALUES)
+    model = _save(path, nodes, [_info('pose2d', 'batch', frames, 17, 3)], _LIFTED, _SIGMA_VALUES)
+    windows = {'receptive_field': frames, 'causal': True, 'rate_hz': 10.0} if frames > 1 else {}
+    return with_card(model, input_convention=INPUT_CONVENTION, **windows)
 
 
-def gravity_lifter(path: Path) -> Path:
+def gravity_lifter(path: Path, **changes) -> Path:
     """xyz is pose2d but for joint 1, which holds the view (steepness, log size + 2.5, 0); sigma 0.5 m."""
     chosen = np.zeros((1, 17, 1), np.float32)
     chosen[0, 1] = 1.0
@@ -84,7 +97,8 @@ def gravity_lifter(path: Path) -> Path:
         **_SIGMA_VALUES, 'chosen': chosen, 'others': 1.0 - chosen, 'pads': np.array([0, 0, 0, 1], np.int64),
         'axis': np.array([1], np.int64),
     }
-    return _save(path, nodes, [_info('pose2d', 'batch', 1, 17, 3), _info('view', 'batch', 2)], _LIFTED, constants)
+    inputs = [_info('pose2d', 'batch', 1, 17, 3), _info('view', 'batch', 2)]
+    return with_card(_save(path, nodes, inputs, _LIFTED, constants), **changes)
 
 
 def constant(path: Path, image: str, shape: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:

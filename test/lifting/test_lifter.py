@@ -2,7 +2,6 @@
 """The lifter at run time: one batch, cameras' frames, absolute roots, and models that do not fit."""
 
 import contextlib
-import dataclasses
 import shutil
 
 import numpy as np
@@ -10,15 +9,7 @@ import pytest
 
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.geometry.projection import normalize
-from geo_pose_ros.inference.model_card import (
-    GRAVITY_CONVENTION,
-    INPUT_CONVENTION,
-    card_path,
-    default_model,
-    load_card,
-    save_card,
-    sha256,
-)
+from geo_pose_ros.inference.model_card import card_path, default_model
 from geo_pose_ros.lifting.canonical import canonical_poses, within_range
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
@@ -112,22 +103,16 @@ def test_wrong_shapes_are_refused(lifter, xn, confidence):
 def test_models_that_look_ahead_and_of_other_skeletons_are_refused(tmp_path):
     model = tmp_path / 'temporal.onnx'
     shutil.copy(default_model(), model)
-    card = load_card(default_model())
-    save_card(dataclasses.replace(card, receptive_field=27, rate_hz=30.0), model)
+    onnx_models.with_card(model, receptive_field=27, rate_hz=30.0)
     with pytest.raises(BackendError, match=r'looks at 27 frames around the one it lifts; .* model.causal true'):
         PoseLifter(LifterConfig(model=str(model)))
-    save_card(dataclasses.replace(card, skeleton='coco17', root_joint='nose'), model)
+    onnx_models.with_card(model, skeleton='coco17', root_joint='nose')
     with pytest.raises(BackendError, match=r'lifts coco17, the pipeline body17'):
         PoseLifter(LifterConfig(model=str(model)))
 
 
 def test_a_causal_model_of_several_frames_gets_windows(tmp_path):
     model = onnx_models.temporal_lifter(tmp_path / 'temporal.onnx', 3)
-    card = dataclasses.replace(
-        load_card(default_model()), receptive_field=3, causal=True, rate_hz=10.0, sha256=sha256(model),
-        input_convention=INPUT_CONVENTION,
-    )
-    save_card(card, model)
     xn, confidence, _ = views()
     made = canonical_poses(xn, confidence)
     turn = made.view_from_cam
@@ -141,10 +126,7 @@ def test_a_causal_model_of_several_frames_gets_windows(tmp_path):
 
 @pytest.fixture
 def gravity_model(tmp_path):
-    model = onnx_models.gravity_lifter(tmp_path / 'gravity.onnx')
-    card = load_card(default_model())
-    save_card(dataclasses.replace(card, input_convention=GRAVITY_CONVENTION, sha256=sha256(model)), model)
-    return model
+    return onnx_models.gravity_lifter(tmp_path / 'gravity.onnx')
 
 
 def test_a_model_that_knows_gravity_gets_upright_poses_and_the_view(gravity_model):
@@ -205,8 +187,6 @@ def test_a_floor_places_a_person_and_known_bones_do(tmp_path):
     scale = np.linalg.norm(known.pose, axis=-1).sum((-1, -2)) / np.linalg.norm(alone.pose, axis=-1).sum((-1, -2))
     np.testing.assert_allclose(known.root, alone.root * scale[:, None, None], rtol=1e-6)
     model = onnx_models.temporal_lifter(tmp_path / 'canonical.onnx', 1)
-    card = load_card(default_model())
-    save_card(dataclasses.replace(card, sha256=sha256(model), input_convention=INPUT_CONVENTION), model)
     with contextlib.closing(PoseLifter(LifterConfig(model=str(model)))) as lifter:
         assert lifter.height_m(cam_from_world) is None
         assert lifter.up_in_cam(cam_from_world) is None
@@ -215,14 +195,12 @@ def test_a_floor_places_a_person_and_known_bones_do(tmp_path):
 
 
 def test_beyond_the_cards_range_the_input_is_clamped_and_sigma_grows(tmp_path):
-    model = onnx_models.gravity_lifter(tmp_path / 'm.onnx')
-    card = dataclasses.replace(load_card(default_model()), sha256=sha256(model))
     xn, confidence, _ = views(1, 1)
     up, found = up_in_cam(1), []
     steepness, log_size = canonical_poses(xn, confidence, up[:, None]).view[0, 0]
     for low in (log_size - 1.0, log_size + 0.75):
         known = {'steepness': (-1.0, 1.0), 'log_size': (float(low), 3.0)}
-        save_card(dataclasses.replace(card, input_range=known), model)
+        model = onnx_models.gravity_lifter(tmp_path / 'm.onnx', input_range=known)
         with contextlib.closing(PoseLifter(LifterConfig(model=str(model)))) as lifter:
             found.append(lifter.lift(xn, confidence, up_in_cam=up))
     inside, outside = found
@@ -233,8 +211,7 @@ def test_beyond_the_cards_range_the_input_is_clamped_and_sigma_grows(tmp_path):
 
 
 def test_a_model_with_another_input_than_its_card_is_refused(tmp_path):
-    model = onnx_models.double(tmp_path / 'double.onnx')
-    save_card(dataclasses.replace(load_card(default_model()), sha256=sha256(model)), model)
+    model = onnx_models.with_card(onnx_models.double(tmp_path / 'double.onnx'))
     with pytest.raises(BackendError, match=r'takes x float32 \(any, 3\), its card says pose2d'):
         PoseLifter(LifterConfig(model=str(model)))
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +12,12 @@ from geo_pose_training.data.bag import load_people, parse_range
 from geo_pose_training.data.sources import load_all, parse_sources
 
 from geo_pose_ros.detection import stage
-from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
+from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
 from test.recorded import write_scene
-from test.scenes import ring_rig
+from test.scenes import Seer, ring_rig
 from test.training.people import recorded_person, write_bag
 
 
@@ -57,33 +55,21 @@ def test_several_people_are_told_apart(tmp_path: Path) -> None:
     assert [person.name for person in load_people(tmp_path / 'walk', frames=slice(0, 20))] == ['walk']
 
 
-class _Brightness:
-    """A detector that puts every joint at the image's brightness."""
-
-    calls = 0
-    skeleton = BODY17
-    is_batched = False
-
-    def __init__(self, config: DetectorConfig) -> None:
-        pass
-
-    def detect(self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]) -> dict[str, Keypoints2D]:
-        type(self).calls += 1
-        ((camera, frame),) = frames.items()
-        xy = np.full((1, 17, 2), round(float(frame.image.mean())))
-        return {camera: Keypoints2D(camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))}
-
-    def close(self) -> None:
-        pass
-
-
 def test_images_are_detected_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, 'create_detector', _Brightness)
+    seen = []
+
+    def see(frame: Frame) -> Keypoints2D:
+        """Every joint lies at the image's brightness."""
+        seen.append(frame.stamp_ns)
+        xy = np.full((1, 17, 2), round(float(frame.image.mean())))
+        return Keypoints2D(frame.camera, frame.stamp_ns, BODY17, xy, np.ones((1, 17)))
+
+    monkeypatch.setattr(stage, 'create_detector', lambda config: Seer(see))
     write_scene(tmp_path / 'walk', frames=3, rig=ring_rig(2))
     for _ in range(2):
         (found,) = load_people(tmp_path / 'walk')
         np.testing.assert_allclose(found.xy[:, 0, 0, 0], (20.0, 35.0, 50.0), atol=1.0)
-    assert _Brightness.calls == 6
+    assert len(seen) == 6
 
 
 def test_ranges(tmp_path: Path) -> None:

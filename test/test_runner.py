@@ -47,7 +47,7 @@ def read(camera: Camera, sent: Sent) -> Keypoints2D | FrameLoader:
 def a_set(number: int, *kinds: str, cameras: tuple[str, ...] = RIG.names) -> StampedSet[Sent]:
     stamp_ns = 1_000_000_000 + number * PERIOD_NS
     sent = {name: (kind, stamp_ns) for name, kind in zip(cameras, kinds, strict=True)}
-    return StampedSet(sent, dict.fromkeys(sent, stamp_ns), stamp_ns, 0, 0)
+    return StampedSet(sent, dict.fromkeys(sent, stamp_ns), stamp_ns, 0, 0, 0)
 
 
 class Results:

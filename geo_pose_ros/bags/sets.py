@@ -23,7 +23,7 @@ class Stamped(Generic[T]):
 
 
 def synchronised(
-    frames: Iterable[Stamped[T]], synchronizer: FrameSynchronizer[T], cameras: Iterable[str]
+    frames: Iterable[Stamped[T]], synchronizer: FrameSynchronizer[T], cameras: Iterable[str] = ()
 ) -> Iterator[StampedSet[T]]:
     """Yield the sets that ``synchronizer`` makes of frames in the order received.
 
@@ -32,8 +32,8 @@ def synchronised(
 
     Args:
         frames: in the order received.
-        synchronizer: a new one, in which the newest set does not win.
-        cameras: those that the recording is known to hold: the first sets wait for them.
+        synchronizer: a new one, in which the newest set does not win if the reader takes time.
+        cameras: those that are known to come: the first sets wait for them.
 
     Raises:
         ConfigError: if a camera is not one of the synchroniser's.

@@ -13,12 +13,14 @@ from __future__ import annotations
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from time import process_time
 
 import numpy as np
 
-from ..arrays import NS_PER_S, FloatArray
+from ..arrays import FloatArray
+from ..bags.sets import Stamped, synchronised
 from ..pipeline import PosePipeline
 from ..ros.settings import NodeConfig
 from ..scene.bodies import MeasuredBodies
@@ -101,97 +103,55 @@ class SimulatedRun:
 
 
 def run(
-    world: World, config: NodeConfig | None = None, *, alone: Alone | None = None, charge: bool = False,
-    memory: bool = False, limit: int | None = None, camera_poses: CameraPoses | None = None,
+    world: World, config: NodeConfig | None = None, *, alone: Alone | None = None, memory: bool = False,
+    limit: int | None = None, camera_poses: CameraPoses | None = None,
 ) -> SimulatedRun:
-    """Play a scene through synchroniser and pipeline as the node does, in simulated time.
+    """Play a scene through synchroniser and pipeline as the node does, in simulated time; a set takes none.
 
     Args:
         world: the scene.
         config: the node's settings; None for the defaults.
         alone: only this person's keypoints; None: everybody's.
-        charge: a set occupies the worker for the time it takes here; else for none.
         memory: trace the memory of each set (slow: do not take times from it).
         limit: at most so many sets.
         camera_poses: of cameras that move, by their stamps; None: they stand.
     """
     config = config or NodeConfig()
     synchronizer: FrameSynchronizer[Keypoints2D] = FrameSynchronizer(world.given_rig.names, config.sync)
+    frames = (Stamped(seen.camera, seen.stamp_ns, arrival_ns, seen) for arrival_ns, seen in arrivals(world, alone))
+    done = []
     with PosePipeline(world.given_rig, config.pipeline) as pipeline:
-        worker = _Worker(pipeline, synchronizer, charge, memory, camera_poses)
-        end_ns = 0
-        for arrival_ns, seen in arrivals(world, alone):
-            if limit is not None and len(worker.done) >= limit:
-                break
-            end_ns = arrival_ns
-            worker.work_until(end_ns)
-            synchronizer.add(seen.camera, seen.stamp_ns, seen, end_ns)
-            if synchronizer.is_ready and worker.free_ns <= end_ns:
-                worker.take(end_ns)
-        worker.work_until(end_ns + NS_PER_S)
+        for found in islice(synchronised(frames, synchronizer), limit):
+            done.append(_fuse(pipeline, found, memory, camera_poses))
+            synchronizer.use_clocks(pipeline.clocks())
     drops: Counter[str] = Counter()
     for causes in synchronizer.counts.drops.values():
         drops.update({str(cause.value): count for cause, count in causes.items()})
-    return SimulatedRun(world, tuple(worker.done), dict(drops))
+    return SimulatedRun(world, tuple(done), dict(drops))
 
 
-@dataclass
-class _Worker:
-    """The thread that takes sets, in simulated time; the attributes are the arguments of ``run``."""
-
-    pipeline: PosePipeline
-    synchronizer: FrameSynchronizer[Keypoints2D]
-    charge: bool
-    memory: bool
-    camera_poses: CameraPoses | None
-    done: list[SetRecord] = field(default_factory=list)
-    free_ns: int = 0
-
-    def work_until(self, until_ns: int) -> None:
-        """Take every set that closes, or waits for the worker, no later than ``until_ns``."""
-        while True:
-            deadline_ns = self.synchronizer.next_deadline_ns()
-            if self.synchronizer.is_ready:
-                wake_ns = self.free_ns
-            elif deadline_ns is not None:
-                wake_ns = max(self.free_ns, deadline_ns)
-            else:
-                return
-            if wake_ns > until_ns:
-                return
-            if not self.take(wake_ns) and self.synchronizer.next_deadline_ns() == deadline_ns:
-                return
-
-    def take(self, now_ns: int) -> bool:
-        """Take the set that is there and fuse it; return whether there was one."""
-        found = self.synchronizer.take(now_ns)
-        if found is None:
-            return False
-        record = self._fuse(found, now_ns)
-        self.done.append(record)
-        self.synchronizer.use_clocks(self.pipeline.clocks())
-        self.free_ns = now_ns + (round(record.cpu_ms * 1e6) if self.charge else 0)
-        return True
-
-    def _fuse(self, found: StampedSet[Keypoints2D], now_ns: int) -> SetRecord:
-        before = 0
-        if self.memory:
-            tracemalloc.start()
-            before = tracemalloc.get_traced_memory()[0]
-        began_s = process_time()
-        if self.camera_poses is None:
-            result = self.pipeline.fuse(found.stamp_ns, found.payloads)
-        else:
-            clocks = self.pipeline.clocks()
-            poses = self.camera_poses({name: clocks[name].common_ns(stamp) for name, stamp in found.stamps_ns.items()})
-            placed = {name: seen for name, seen in found.payloads.items() if name in poses}
-            result = self.pipeline.fuse(found.stamp_ns, placed, poses)
-        cpu_ms = (process_time() - began_s) * 1e3
-        peak = 0
-        if self.memory:
-            peak = tracemalloc.get_traced_memory()[1] - before
-            tracemalloc.stop()
-        return SetRecord(
-            result.bodies.stamp_ns, now_ns, dict(found.stamps_ns), result.bodies, cpu_ms, peak,
-            dict(result.scene.cameras), result.scene.measured,
-        )
+def _fuse(
+    pipeline: PosePipeline, found: StampedSet[Keypoints2D], memory: bool, camera_poses: CameraPoses | None
+) -> SetRecord:
+    """Return what came of one set; the arguments are those of ``run``."""
+    before = 0
+    if memory:
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+    began_s = process_time()
+    if camera_poses is None:
+        result = pipeline.fuse(found.stamp_ns, found.payloads)
+    else:
+        clocks = pipeline.clocks()
+        poses = camera_poses({name: clocks[name].common_ns(stamp) for name, stamp in found.stamps_ns.items()})
+        placed = {name: seen for name, seen in found.payloads.items() if name in poses}
+        result = pipeline.fuse(found.stamp_ns, placed, poses)
+    cpu_ms = (process_time() - began_s) * 1e3
+    peak = 0
+    if memory:
+        peak = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.stop()
+    return SetRecord(
+        result.bodies.stamp_ns, found.ready_ns, dict(found.stamps_ns), result.bodies, cpu_ms, peak,
+        dict(result.scene.cameras), result.scene.measured,
+    )

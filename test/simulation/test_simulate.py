@@ -14,7 +14,6 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
-from geo_pose_ros.simulation import simulate as simulation
 from geo_pose_ros.simulation.cameras import ring_rig
 from geo_pose_ros.simulation.carried import base_from_odom, carry_rig
 from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
@@ -212,17 +211,6 @@ def test_a_clean_scene_is_found_exactly() -> None:
     assert found.mpjpe_m < 1e-3
     assert found.ghosts == 0.0 and found.ids == 1.0
     assert all(s.now_ns >= s.stamp_ns for s in simulated.sets)
-
-
-def test_a_set_may_cost_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = build(PLAIN)
-    clock = iter(np.arange(0.0, 1e4, 0.05))
-    monkeypatch.setattr(simulation, 'process_time', lambda: float(next(clock)))
-    free, busy = run(world), run(world, charge=True)
-    # 50 ms a set: every other period is over before the worker is free.
-    assert len(free.sets) >= 30 > 21 >= len(busy.sets) >= 15
-    assert np.diff([s.now_ns for s in busy.sets]).min() >= 50_000_000
-    assert busy.drops != free.drops
 
 
 def bodies(stamp_ns: int, xyz: FloatArray, ids: list[int], views: int = 2, sigma_m: float = 0.01) -> Bodies3D:

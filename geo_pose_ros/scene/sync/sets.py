@@ -46,7 +46,7 @@ class StampedSet(Generic[T]):
         payloads, stamps_ns: by camera; the stamps as they came.
         stamp_ns: the lower median of the stamps, corrected by their clocks' known errors.
         span_ns: newest minus oldest corrected stamp.
-        opened_ns: when its first frame arrived.
+        opened_ns, ready_ns: when its first frame arrived, and when it was closed.
     """
 
     payloads: Mapping[str, T]
@@ -54,6 +54,7 @@ class StampedSet(Generic[T]):
     stamp_ns: int
     span_ns: int
     opened_ns: int
+    ready_ns: int
 
 
 @dataclass(slots=True)
@@ -95,7 +96,8 @@ class OpenSet(Generic[T]):
     def freeze(self) -> StampedSet[T]:
         """Return the set for its consumer."""
         return StampedSet(
-            MappingProxyType(self.payloads), MappingProxyType(self.stamps), self.key, self.span_ns, self.opened_ns
+            MappingProxyType(self.payloads), MappingProxyType(self.stamps), self.key, self.span_ns, self.opened_ns,
+            self.ready_ns,
         )
 
 

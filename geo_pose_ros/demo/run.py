@@ -18,20 +18,20 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..arrays import NS_PER_S, UInt8Array
+from ..arrays import NS_PER_S
 from ..bags.message_factory import RosbagsFactory
-from ..bags.recording import IMAGE, Recording
+from ..bags.recording import Recording
 from ..bags.write import BagWriter
 from ..errors import BagError, ConfigError
 from ..evaluation.quality import ObservedSet
 from ..messages.clouds.bodies import bodies_to_cloud
 from ..messages.clouds.keypoints import keypoints_to_cloud
-from ..messages.stamps import nearest_indices
 from ..pipeline import PosePipeline
 from ..scene.settings import PipelineConfig
-from ..session.video import VideoWriter
-from ..types import Bodies3D, CameraRig, Frame
+from ..session.video import write_video
+from ..types import Bodies3D, CameraRig
 from ..view.drawing import overlay, plot_bodies
+from ..view.playback import Playback
 from ..view.settings import ViewConfig
 from ..view.stage import Stage
 from .live import NODE, LiveSystem, Material, geo_pose, prepare
@@ -51,7 +51,8 @@ RECORDED = f'{NODE}/(bodies|markers|skeleton|keypoints/.*)|/diagnostics'
 _VIEW_TIMEOUT_S = 60.0
 # The counters of the last sets are in the next diagnostics.
 _LAST_DIAGNOSTICS_S = 2.5
-_VIDEO_SETS = 120
+# Longer side of the images in the still.
+_STILL_PX = 960
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,8 @@ def run_demo(out: Path, cache: Path, scene: str, loops: int, *, view: bool = Fal
     played = run_live(out, material, loops, view=view)
     observations = read_observations(out / 'recording')
     times = Played(int(played['origin_ns']), int(played['loop_ns']), material.start_ns)
+    write_replay(out / 'replay', observations, times)
     if view:
-        write_replay(out / 'replay', observations, times)
         with replaying([out / 'replay', material.bag], material.rig, played['url']):
             _conclude(out, material, observations, times, played)
             print(f'\nThe demo is over. Its replay: {played["url"]}  (Ctrl-C ends)', flush=True)
@@ -200,44 +201,27 @@ def run_live(
 
 
 def draw(out: Path, material: Material, observations: Sequence[ObservedSet], times: Played) -> None:
-    """Write overlay.png, overlay.mp4 and bodies.png."""
+    """Write overlay.png and overlay.mp4 of the replay, and bodies.png."""
     rig = material.rig
     complete = [seen for seen in observations if len(seen.bodies) and len(seen.keypoints) == len(rig)]
     if not complete:
         raise BagError('The node published no body seen by all cameras; see logs/pose_node.log.')
     # Within one loop: where the footage starts again people jump, and the last bodies are still predicted.
     one_loop = most_seen_loop(complete, times)
-    shown = one_loop[:_VIDEO_SETS]
-    frames = frames_of(material, shown, times)
-    rate_hz = (len(shown) - 1) / max((shown[-1].stamp_ns - shown[0].stamp_ns) / 1e9, 1e-3)
-    still = min(shown, key=lambda seen: abs(times.phase(seen.stamp_ns) - 0.5))
-    with contextlib.ExitStack() as stack:
-        write: Callable[[UInt8Array], object] | None = None
-        for seen in shown:
-            images = {name: frames[name, found.stamp_ns] for name, found in seen.keypoints.items()}
-            if seen is still:
-                cv2.imwrite(str(out / 'overlay.png'), overlay(rig, images, seen.keypoints, seen.bodies, height_px=900))
-            views = overlay(rig, images, seen.keypoints, seen.bodies, height_px=480)
-            views = np.ascontiguousarray(views[:, : views.shape[1] // 2 * 2])
-            write = write or _video(stack, out / 'overlay.mp4', views.shape[1], views.shape[0], rate_hz)
-            write(views)
+    with Recording([out / 'replay', material.bag], rig) as recording:
+        half_ns = times.start_ns + times.loop_ns // 2
+        still = min(one_loop, key=lambda seen: abs(times.bag_stamp_ns(seen.stamp_ns) - half_ns))
+        shown = Playback(recording, _STILL_PX, images_hz=1000.0).at(times.bag_stamp_ns(still.stamp_ns))
+        image = overlay(rig, shown.frames, shown.keypoints, shown.bodies or still.bodies, height_px=900)
+        cv2.imwrite(str(out / 'overlay.png'), image)
+        try:
+            write_video(recording, out / 'overlay')
+        except ConfigError as error:
+            print(f'overlay.mp4 is left out. {error}')
     # At its ends bodies of the loops around it are predicted.
     middle = [seen for seen in one_loop if 0.1 < times.phase(seen.stamp_ns) < 0.9] or one_loop
     over_time = [seen.bodies for seen in middle[:: max(1, len(middle) // 6)]]
     plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, middle)], rig)
-
-
-def _video(
-    stack: contextlib.ExitStack, path: Path, width: int, height: int, rate_hz: float
-) -> Callable[[UInt8Array], object]:
-    """Return what adds an image to a video that ``stack`` closes: H.264, or without ffmpeg what OpenCV can write."""
-    try:
-        return stack.enter_context(VideoWriter(path, width, height, rate_hz)).write
-    except ConfigError as error:
-        print(f'{path.name} is MPEG-4, which browsers do not play. {error}')
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), rate_hz, (width, height))
-    stack.callback(writer.release)
-    return writer.write
 
 
 def _by_cameras(rig: CameraRig, seen: Sequence[ObservedSet]) -> list[tuple[str, list[Bodies3D]]]:
@@ -260,32 +244,6 @@ def _named_as(bodies: Bodies3D, known: Bodies3D) -> Bodies3D:
     body_ids = known.body_ids.max(initial=-1) + 1 + np.arange(len(bodies))
     body_ids[rows] = known.body_ids[columns]
     return replace(bodies, body_ids=body_ids)
-
-
-def frames_of(
-    material: Material, shown: Sequence[ObservedSet], times: Played
-) -> dict[tuple[str, int], Frame]:
-    """Return the frames, half size, in which the keypoints of ``shown`` were found, by camera and published stamp."""
-    found: dict[tuple[str, int], Frame] = {}
-    with Recording([material.bag], material.rig) as recording:
-        received_ns: dict[str, list[int]] = {name: [] for name in material.rig.names}
-        for image in recording.stream([IMAGE]):
-            received_ns[image.source.camera].append(image.time_ns)
-        # Image of the bag -> the stamps it was published with, in one loop or another.
-        published: dict[tuple[str, int], list[int]] = {}
-        for name, received in received_ns.items():
-            stamps = [seen.keypoints[name].stamp_ns for seen in shown]
-            nearest = nearest_indices(received, [times.bag_stamp_ns(stamp) for stamp in stamps], np.inf)
-            for stamp, index in zip(stamps, nearest.tolist(), strict=True):
-                published.setdefault((name, received[index]), []).append(stamp)
-        for image in recording.stream([IMAGE]):
-            name = image.source.camera
-            stamps = published.get((name, image.time_ns), [])
-            if stamps:
-                lens = material.rig[name].intrinsics
-                frame = image.frame(max_side_px=max(lens.width, lens.height) // 2 + 1)
-                found.update({(name, stamp): frame for stamp in stamps})
-    return found
 
 
 def _print_result(out: Path, summary: Mapping[str, Json]) -> None:

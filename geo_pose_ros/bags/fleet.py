@@ -25,8 +25,6 @@ from threading import Thread
 from time import perf_counter
 from typing import Protocol, TypeVar
 
-import numpy as np
-
 from ..errors import BagError, ConfigError, GeoPoseError, needing
 from ..rigs.rig_file import dump_rig
 from ..types import CameraRig
@@ -79,11 +77,7 @@ class Job:
 
     def done(self) -> Outcome | None:
         """Return the outcome of a result that is complete and was made from the same; else None."""
-        try:
-            outcome = Outcome(**json.loads(self.summary.read_text(encoding='utf-8')))
-            return outcome if not outcome.error and outcome.fingerprint == self.fingerprint() else None
-        except (OSError, ValueError, TypeError):
-            return None
+        return Outcome.read(self.summary, self.fingerprint)
 
     def run(self) -> Outcome:
         """Process the bag, and write the summary."""
@@ -100,14 +94,10 @@ class Job:
             )
         except (GeoPoseError, OSError) as error:
             return replace(outcome, error=str(error), seconds=perf_counter() - began)
-        pixels = np.concatenate(done.reprojection_px) if done.reprojection_px else np.zeros(0)
         outcome = replace(
-            outcome, sets=done.sets, bodies=done.bodies, seconds=perf_counter() - began,
-            reprojection_px=float(np.median(pixels)) if len(pixels) else float('nan'),
+            outcome, sets=done.sets, bodies=done.bodies, seconds=perf_counter() - began, reprojection_px=done.median_px
         )
-        partial_file = self.summary.with_suffix('.partial')
-        partial_file.write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + '\n', encoding='utf-8')
-        partial_file.replace(self.summary)
+        outcome.write(self.summary)
         return outcome
 
 
@@ -134,6 +124,25 @@ class Outcome:
     seconds: float = 0.0
     fingerprint: str = ''
     headline: str = ''
+
+    @classmethod
+    def read(cls, path: Path, fingerprint: Callable[[], str]) -> Outcome | None:
+        """Return what ``write`` left of a job that was done from the same, as its ``fingerprint`` says; else None."""
+        try:
+            outcome = cls(**json.loads(path.read_text(encoding='utf-8').replace('null', 'NaN')))
+            return outcome if not outcome.error and outcome.fingerprint == fingerprint() else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all; NaN is null."""
+        partial_file = path.with_suffix('.partial')
+        partial_file.write_text(_as_json(dataclasses.asdict(self)), encoding='utf-8')
+        partial_file.replace(path)
+
+
+def _as_json(tree: object) -> str:
+    return json.dumps(tree, indent=1).replace('NaN', 'null') + '\n'
 
 
 def bag_state(bag: Path) -> list[tuple[str, int, int]]:
@@ -278,7 +287,6 @@ def process_fleet(
         state = f'failed: {outcome.error}' if outcome.error else f'{outcome.sets} sets, {outcome.bodies} bodies'
         show(f'[{len(outcomes)}/{len(jobs)}] {outcome.bag}: {state}')
     out.mkdir(parents=True, exist_ok=True)
-    numbers = json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=1).replace('NaN', 'null')
-    (out / 'fleet.json').write_text(numbers + '\n', encoding='utf-8')
+    (out / 'fleet.json').write_text(_as_json([dataclasses.asdict(outcome) for outcome in outcomes]), encoding='utf-8')
     show(summary_table(outcomes))
     return outcomes

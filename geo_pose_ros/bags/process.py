@@ -21,6 +21,7 @@ from ..evaluation.settings import ReportConfig
 from ..evaluation.statistics import RecordingStatistics
 from ..evaluation.verdict import verdict_of
 from ..findings import Finding, Severity, Verdict
+from ..geometry.stats import nan_percentile
 from ..messages.camera_info import camera_info_from_intrinsics
 from ..messages.clouds.bodies import bodies_to_cloud
 from ..messages.clouds.details import details_to_cloud
@@ -129,6 +130,11 @@ class ProcessSummary:
     reprojection_px: list[FloatArray] = field(default_factory=list)
     stage_ms: dict[str, list[float]] = field(default_factory=dict)
     verdict: Verdict = field(default_factory=partial(Verdict, 'no set'))
+
+    @property
+    def median_px(self) -> float:
+        """Median of ``reprojection_px``; NaN if nothing was reprojected."""
+        return nan_percentile(np.concatenate([np.zeros(0), *self.reprojection_px]), 50)
 
     def __str__(self) -> str:
         parts = [

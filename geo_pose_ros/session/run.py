@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
 import yaml
 
 from ..bags.calibrate import FOCAL_GUESS, CalibrationBag, calibrate_bag
@@ -79,14 +77,7 @@ class RunTask:
 
     def done(self) -> Outcome | None:
         """Return the outcome of a session that is complete and was made from the same; else None."""
-        try:
-            known = json.loads((self.out / _DONE).read_text(encoding='utf-8'))
-            if known.get('reprojection_px') is None:
-                known['reprojection_px'] = float('nan')
-            outcome = Outcome(**known)
-            return outcome if outcome.fingerprint == self.fingerprint() else None
-        except (OSError, ValueError, TypeError):
-            return None
+        return Outcome.read(self.out / _DONE, self.fingerprint)
 
     def run(self) -> Outcome:
         """Make the session; what cannot be made is an outcome."""
@@ -121,16 +112,11 @@ def run_task(task: RunTask, show: Callable[[str], object] = lambda text: None) -
     verdict, _ = write_report([processed, images], out / REPORT)
     if summary.bodies:
         export_session([out], task.formats, out / EXPORT, overwrite=True)
-    pixels = np.concatenate(summary.reprojection_px) if summary.reprojection_px else np.zeros(0)
     outcome = Outcome(
-        str(task.bag), str(out), sets=summary.sets, bodies=summary.bodies, fingerprint=task.fingerprint(),
-        headline=verdict.headline, seconds=steps.end(),
-        reprojection_px=float(np.median(pixels)) if len(pixels) else float('nan'),
+        str(task.bag), str(out), sets=summary.sets, bodies=summary.bodies, reprojection_px=summary.median_px,
+        seconds=steps.end(), fingerprint=task.fingerprint(), headline=verdict.headline,
     )
-    (out / _DONE).write_text(
-        json.dumps({f.name: getattr(outcome, f.name) for f in fields(outcome)}, indent=1).replace('NaN', 'null') + '\n',
-        encoding='utf-8',
-    )
+    outcome.write(out / _DONE)
     return outcome
 
 

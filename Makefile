@@ -30,11 +30,12 @@ test-all: test
 test-humble test-jazzy:
 	@tools/test_like.sh $(@:test-%=%) $(if $(SHORT),--ignore test/ros --ignore test/bags --ignore test/view)
 
-# Live nodes over real rclpy: Kilted's, then Jazzy's.
+# Live nodes over real rclpy and messages: Kilted's, which test-all runs too, and Jazzy's. ROS=jazzy: only these.
+ROS ?= kilted jazzy
+
 test-ros:
-	@tools/venv.sh test
-	@.venv/bin/python -m pytest test/ros
-	@TESTS=test/ros tools/test_like.sh jazzy
+	@$(if $(filter kilted,$(ROS)),tools/venv.sh test && .venv/bin/python -m pytest test/ros)
+	@$(if $(filter jazzy,$(ROS)),TESTS=test/ros tools/test_like.sh jazzy)
 
 # Chromium, if it is missing, from Debian's packages.
 test-browser:

@@ -38,7 +38,8 @@ source_ros() {
 # Of Humble there are no wheels: Kilted's stand in.
 wheels=
 grep -q '^ros-' requirements/$distro.txt || wheels="$(grep -h '^ros-' requirements/runtime.txt)"
-pins=$({ cat requirements/$distro.txt requirements/robot.txt tools/install_robot.sh setup.py; echo "$wheels"; } |
+pins=$({ cat requirements/$distro.txt requirements/robot.txt tools/install_robot.sh tools/messages.sh setup.py; echo "$wheels"
+    cat test/interfaces/CMakeLists.txt test/interfaces/*/msg/*.msg; } |
     sha256sum | cut -d' ' -f1)
 if [ "$(cat $venv/.installed 2>/dev/null)" != "$pins" ]; then
     echo "geo_pose: making $root and $venv with $("$python" --version)"
@@ -52,6 +53,8 @@ if [ "$(cat $venv/.installed 2>/dev/null)" != "$pins" ]; then
     # shellcheck disable=SC2086 # a list of requirements
     $pip -r requirements/$distro.txt $wheels
     source_ros
+    # As apt has them.
+    if grep -q rosidl requirements/$distro.txt; then tools/messages.sh "$root_python" $root; fi
     PYTHON=$root_python tools/install_robot.sh $venv
     $venv/bin/python -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation --editable .
     echo "$pins" > $venv/.installed

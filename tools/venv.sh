@@ -8,7 +8,9 @@ venv=.venv
 
 fail() { echo "geo_pose: $*" >&2; exit 1; }
 
-pins=$( { cat requirements/runtime.txt requirements/detector.txt "requirements/$kind.txt" setup.py; } | sha256sum | cut -d' ' -f1)
+used=(requirements/runtime.txt requirements/detector.txt "requirements/$kind.txt" setup.py)
+[ "$kind" != test ] || used+=(tools/messages.sh test/interfaces/CMakeLists.txt test/interfaces/*/msg/*.msg)
+pins=$(cat "${used[@]}" | sha256sum | cut -d' ' -f1)
 stamp=$venv/.installed-$kind
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$pins" ]; then exit 0; fi
 
@@ -44,6 +46,7 @@ $pip --no-deps -r requirements/detector.txt
 $pip --no-deps --no-build-isolation --editable .
 # Benchmarks and tests find each other by name, wherever they are started.
 $venv/bin/python -c 'import os, site; print(os.getcwd(), file=open(f"{site.getsitepackages()[0]}/repository.pth", "w"))'
+[ "$kind" != test ] || tools/messages.sh $venv/bin/python $venv
 # Now, so that no first set waits.
 $venv/bin/python -c 'import geo_pose_ros.pipeline as _; from geo_pose_ros.compiled import prepare; prepare(print)'
 echo "$pins" > "$stamp"

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.messages.factory import MessageFactory
+
+INTERFACES = Path(__file__).parents[1] / 'interfaces'
 
 
 @dataclass
@@ -27,11 +30,11 @@ class Library:
         return self.load(self.dump(message, message_type), message_type)
 
 
-def rosbags_library(definitions: Mapping[str, str] | None = None) -> Library:
-    """Return rosbags' messages, and those that ``definitions`` give by name."""
+def rosbags_library(package: str = '') -> Library:
+    """Return rosbags' messages, and those of a package of test/interfaces."""
     store = get_typestore(Stores.ROS2_HUMBLE)
-    for name, definition in (definitions or {}).items():
-        store.register(get_types_from_msg(definition, name))
+    for path in (INTERFACES / package / 'msg').glob('*.msg') if package else ():
+        store.register(get_types_from_msg(path.read_text(encoding='utf-8'), f'{package}/msg/{path.stem}'))
     return Library(RosbagsFactory(store), store.serialize_cdr, store.deserialize_cdr)
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Boxes of bodies: values by exact truth, over the wire.
 
-vision_msgs as upstream defines it: ros-perception/vision_msgs, vision_msgs/msg/*.msg at
+test/interfaces has vision_msgs as upstream defines it: ros-perception/vision_msgs, vision_msgs/msg/*.msg at
 e77fa2d97d69abaaa546592892d2d5d16cec9977 (4.1.1; 4.0.0 has the same fields).
 """
 
@@ -22,18 +22,8 @@ from geo_pose_ros.types import Bodies3D
 from test.messages.conftest import rosbags_library
 from test.scenes import STANDING
 
-VISION = {
-    'vision_msgs/msg/ObjectHypothesis': 'string class_id\nfloat64 score',
-    'vision_msgs/msg/ObjectHypothesisWithPose':
-        'vision_msgs/ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose',
-    'vision_msgs/msg/BoundingBox3D': 'geometry_msgs/Pose center\ngeometry_msgs/Vector3 size',
-    'vision_msgs/msg/Detection3D':
-        'std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\nvision_msgs/BoundingBox3D bbox\n'
-        'string id',
-    'vision_msgs/msg/Detection3DArray': 'std_msgs/Header header\nvision_msgs/Detection3D[] detections',
-}  # fmt: skip
 TYPE = 'vision_msgs/msg/Detection3DArray'
-LIBRARY = rosbags_library(VISION)
+LIBRARY = rosbags_library('vision_msgs')
 MAKE = LIBRARY.make
 PELVIS, THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
 

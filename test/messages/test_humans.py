@@ -1,7 +1,8 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What REP-155 says of bodies: values by exact truth, over the wire.
 
-hri_msgs as upstream defines it: ros4hri/hri_msgs, msg/*.msg at 4e7c1765216e7a60638a1f90fc85392688785e9a (humble-devel).
+test/interfaces has hri_msgs as upstream defines it: ros4hri/hri_msgs, msg/*.msg at
+4e7c1765216e7a60638a1f90fc85392688785e9a (humble-devel).
 """
 
 from __future__ import annotations
@@ -29,13 +30,6 @@ from geo_pose_ros.types import Bodies3D
 from test.messages.conftest import Library, rosbags_library
 from test.scenes import STANDING, person, ring_rig
 
-HRI = {
-    'hri_msgs/msg/IdsList': 'std_msgs/Header header\nstring[] ids',
-    'hri_msgs/msg/NormalizedPointOfInterest2D': 'float32 x\nfloat32 y\nfloat32 c',
-    'hri_msgs/msg/NormalizedRegionOfInterest2D':
-        'std_msgs/Header header\nfloat32 xmin\nfloat32 ymin\nfloat32 xmax\nfloat32 ymax\nfloat32 c',
-    'hri_msgs/msg/Skeleton2D': 'std_msgs/Header header\nhri_msgs/NormalizedPointOfInterest2D[] skeleton',
-}  # fmt: skip
 # The constants of Skeleton2D.msg, in their order.
 POINTS = (
     'NOSE', 'NECK', 'RIGHT_SHOULDER', 'RIGHT_ELBOW', 'RIGHT_WRIST', 'LEFT_SHOULDER', 'LEFT_ELBOW', 'LEFT_WRIST',
@@ -46,7 +40,7 @@ RIG = ring_rig(4)
 S = 1_000_000_000
 
 
-LIBRARY = rosbags_library(HRI)
+LIBRARY = rosbags_library('hri_msgs')
 MAKE, wire = LIBRARY.make, LIBRARY.wire
 
 

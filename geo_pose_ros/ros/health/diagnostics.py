@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from ...arrays import NS_PER_S
 from ...findings import Finding, Severity
@@ -136,7 +135,7 @@ def blame_few(parts: Sequence[Part]) -> list[Part]:
     unused = [any(fault.kind == 'unused' for fault in part.faults) for part in parts]
     if 2 * sum(unused) <= len(parts):
         return list(parts)
-    return [replace(part, faults=[fault for fault in part.faults if fault.kind != 'unused']) for part in parts]
+    return [part.without('unused') for part in parts]
 
 
 class CountsHistory:

@@ -38,6 +38,10 @@ class Part:
         ranked = [fault.text for fault in sorted(self.faults, key=lambda fault: -fault.severity)]
         return Status(self.name, Level(worst(self.faults)), '; '.join(ranked) or self.summary, self.values)
 
+    def without(self, kind: str) -> Part:
+        """Return the part without its faults of ``kind``."""
+        return replace(self, faults=[fault for fault in self.faults if fault.kind != kind])
+
     def judged(self, verdict: Verdict) -> Part:
         """Return the part with what a verdict says of it."""
         known = {(fault.where, fault.kind) for fault in self.faults}

@@ -12,11 +12,12 @@ from typing import Generic, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
+from ...arrays import NS_PER_S
 from ...findings import Finding, Severity, Verdict
 from ..health.diagnostics import camera_part
 from ..health.faults import HealthLog, Part
 from ..health.statistics import NodeStatistics
-from ..io.clocks import clock_fault, steady_timer
+from ..io.clocks import ClockWatch, steady_timer
 from ..io.qos import profile
 from ..io.topics import InputTopics
 from ..settings import CameraNodeConfig
@@ -51,6 +52,7 @@ class CameraSession(Generic[Config, Work]):
         self._polled: PolledInputs | None = None
         self._inputs: dict[str, CameraInput] = {}
         self._statistics = NodeStatistics()
+        self._clock = ClockWatch(node)
         self._qos = profile(config.queue_depth, reliable=config.reliability == 'reliable')
         self._worker: NewestWorker[Work]
         with ExitStack() as made:
@@ -149,8 +151,13 @@ class CameraSession(Generic[Config, Work]):
     def _tick(self) -> None:
         with self._lock:
             if not self._closed:
-                first, *others = self._parts(monotonic_ns())
-                fault = clock_fault(self._node, first.name)
-                parts = (first if fault is None else replace(first, faults=(fault, *first.faults)), *others)
+                now_ns, stale_ns = monotonic_ns(), self._config.stale_after_s * NS_PER_S
+                parts = list(self._parts(now_ns))
+                # Before cameras are silent: what is simulated sends nothing while simulated time stands.
+                fault = self._clock.fault(parts[0].name, now_ns, 0.75 * stale_ns)
+                if self._clock.stood_ns is not None and now_ns - self._clock.stood_ns < stale_ns:
+                    parts = [part.without('silent') for part in parts]
+                if fault is not None:
+                    parts[0] = replace(parts[0], faults=(fault, *parts[0].faults))
                 verdict = self._verdict([fault for part in parts for fault in part.faults])
                 self._health.publish(parts, verdict, self._config.stale_after_s)

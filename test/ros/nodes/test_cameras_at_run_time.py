@@ -24,9 +24,8 @@ from geo_pose_ros.types import Bodies3D, CameraRig
 from test.ros.harness import PERSON, Console, World, until, world
 from test.ros.nodes.test_lifecycle import call
 from test.ros.nodes.test_moving import Robot, robot
-from test.ros.nodes.test_pose_node import Transforms, transforms
 
-__all__ = ['robot', 'transforms']
+__all__ = ['robot']
 
 S = 1_000_000_000
 
@@ -79,9 +78,9 @@ def test_a_camera_comes_and_another_goes_and_people_stay(rig_path: str) -> None:
         assert not [line for line in console.lines if 'silent' in line or 'no frame' in line]
 
 
-def test_a_camera_that_is_added_is_calibrated_by_camera_info(transforms: list[Callable[[Any], None]]) -> None:
+def test_a_camera_that_is_added_is_calibrated_by_camera_info(tell_transforms: Callable[[], None]) -> None:
     with world('compressed', cameras=['cam0', 'cam1', 'cam2']) as w:
-        transforms[0](Transforms())
+        tell_transforms()
         before = settled(w, 3)
         assert set_cameras(w, 'cam0', 'cam1', 'cam3') == ''
         after = settled(w, 3)

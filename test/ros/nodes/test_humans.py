@@ -1,8 +1,8 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """`/humans/bodies/...`: what is created, published and destroyed when, and a live node.
 
-hri_msgs cannot be had from PyPI. Against fakes it is the definitions in test/messages/test_humans.py; over the
-middleware, messages of the same kind that are there stand for its three.
+hri_msgs cannot be had from PyPI. Against fakes it is the definitions in test/interfaces; over the middleware, what
+tools/messages.sh builds of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.messages.test_humans import MAKE as HRI_MAKE
-from test.ros.harness import MAKE, PERSON, RIG, until, world
+from test.ros.harness import PERSON, RIG, until, world
 from test.ros.nodes.test_lifecycle import change
 
 S = 1_000_000_000
@@ -195,37 +195,16 @@ def test_outputs_have_humans_on_request(
     assert node.topics == {}
 
 
-# Messages which PyPI has, for those of hri_msgs.
-STAND_INS = {
-    'IdsList': 'sensor_msgs/msg/JointState', 'Skeleton2D': 'sensor_msgs/msg/JointState',
-    'NormalizedRegionOfInterest2D': 'sensor_msgs/msg/RegionOfInterest',
-}
-
-
-@pytest.fixture
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stand_in(kind: str) -> str:
-        return STAND_INS.get(kind.rpartition('/')[2], kind)
-
-    def make(message_type: str, /, **fields: Any) -> Any:
-        if stand_in(message_type) == message_type:
-            return MAKE(message_type, **fields)
-        return MAKE(stand_in(message_type), **({'name': fields['ids']} if 'ids' in fields else {}))
-
-    real = humans.message_class
-    monkeypatch.setattr(humans, 'message_class', lambda kind: real(stand_in(kind)))
-    # No tf2_msgs on PyPI either: nobody listens to this one.
-    monkeypatch.setattr(humans, 'transform_message', lambda what, otherwise: PointStamped)
-    monkeypatch.setattr(outputs, 'RclpyFactory', lambda: make)
-
-
-def test_a_listener_follows_a_live_node(rig_path: str, stand_ins: None) -> None:
+def test_a_listener_follows_a_live_node(rig_path: str) -> None:
     """As libhri does: subscribe to the list, to the topics of who is on it, and forget who is not."""
+    hri, tf2 = pytest.importorskip('hri_msgs.msg'), pytest.importorskip('tf2_msgs.msg')
     lists: list[list[str]] = []
     angles: list[JointState] = []
     positions: list[PointStamped] = []
+    points: list[Any] = []
+    frames: list[Any] = []
     with world('keypoints', rig_path=rig_path, publish_humans=True) as w:
-        w.listen(JointState, '/humans/bodies/tracked', lambda m: lists.append(list(m.name)))
+        w.listen(hri.IdsList, '/humans/bodies/tracked', lambda m: lists.append(list(m.ids)))
         until(lambda: lists and lists[-1], 'somebody is tracked')
         assert change(w, Transition.TRANSITION_DEACTIVATE)
         until(lambda: lists[-1] == [], 'the node that stops says that nobody is tracked')
@@ -234,11 +213,16 @@ def test_a_listener_follows_a_live_node(rig_path: str, stand_ins: None) -> None:
         topic = f'/humans/bodies/{who}'
         w.listen(JointState, f'{topic}/joint_states', angles.append)
         w.listen(PointStamped, f'{topic}/position', positions.append)
-        until(lambda: angles and positions, 'what is known of them')
+        w.listen(hri.Skeleton2D, f'{topic}/skeleton2d', points.append)
+        w.listen(tf2.TFMessage, '/tf', lambda m: frames.extend(m.transforms))
+        until(lambda: angles and positions and points and frames, 'what is known of them')
         assert list(angles[-1].name) == [f'{name}_{who}' for name in JOINT_NAMES]
         np.testing.assert_allclose(angles[-1].position, joint_angles(PERSON), atol=0.05)
         point = positions[-1].point
         np.testing.assert_allclose([point.x, point.y, point.z], PERSON[0], atol=0.005)
+        assert frames[-1].child_frame_id == f'body_{who}'
+        assert points[-1].header.frame_id in {camera.frame_id for camera in RIG.cameras}
+        assert len(points[-1].skeleton) == 18
         # All cameras fall silent, nothing more is published, and yet it is told.
         w.cameras.silence_all()
         until(lambda: lists[-1] == [], 'nobody is tracked')

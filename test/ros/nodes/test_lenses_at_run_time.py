@@ -15,9 +15,6 @@ from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.ros.nodes import rig_source
 from test.ros.harness import HEIGHT, MAKE, PERSON, RIG, WIDTH, Console, World, picture, world
-from test.ros.nodes.test_pose_node import Transforms, transforms
-
-__all__ = ['transforms']
 
 CAMERA = 'cam3'
 LENS = RIG[CAMERA].intrinsics
@@ -37,9 +34,9 @@ def use_lens(w: World, xy: FloatArray, factor: float, side: float = 1.0) -> None
     w.cameras.info[CAMERA] = lambda ns: camera_info_from_intrinsics(MAKE, lens, ns, RIG[CAMERA].frame_id)
 
 
-def test_another_lens_is_taken_and_people_stay(transforms: list[Callable[[Any], None]]) -> None:
+def test_another_lens_is_taken_and_people_stay(tell_transforms: Callable[[], None]) -> None:
     with world('compressed', cameras=list(RIG.names)) as w:
-        transforms[0](Transforms())
+        tell_transforms()
         console = Console(w)
         xy = w.cameras.xy[CAMERA].copy()
         seen = w.new_bodies(3, views=4)
@@ -63,10 +60,10 @@ def test_another_lens_is_taken_and_people_stay(transforms: list[Callable[[Any], 
     pytest.param(None, (f"no camera_info on '/{CAMERA}/camera_info' any more", 'its last one is used'), id='gone'),
 ])
 def test_a_camera_info_that_is_wrong_or_gone_is_named_until_it_is_right(
-    transforms: list[Callable[[Any], None]], wrong: dict[str, Any] | bytes | None, words: tuple[str, ...]
+    tell_transforms: Callable[[], None], wrong: dict[str, Any] | bytes | None, words: tuple[str, ...]
 ) -> None:
     with world('compressed', cameras=list(RIG.names)) as w:
-        transforms[0](Transforms())
+        tell_transforms()
         console = Console(w)
         w.new_bodies(20, views=4)
         right = w.cameras.info[CAMERA]
@@ -87,9 +84,9 @@ def test_a_camera_info_that_is_wrong_or_gone_is_named_until_it_is_right(
         console.says('over after', words[0])
 
 
-def test_images_that_name_no_frame_are_named(transforms: list[Callable[[Any], None]]) -> None:
+def test_images_that_name_no_frame_are_named(tell_transforms: Callable[[], None]) -> None:
     with world('compressed', cameras=list(RIG.names)) as w:
-        transforms[0](Transforms())
+        tell_transforms()
         w.new_bodies(3, views=4)
 
         def unnamed(stamp_ns: int) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import runpy
 import time
@@ -25,11 +26,10 @@ from visualization_msgs.msg import MarkerArray
 from geo_pose_ros.messages.clouds.details import with_details
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.image import frame_from_message
-from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
 from geo_pose_ros.rigs.files import write_calibration
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io.qos import profile
-from geo_pose_ros.ros.nodes import outputs, rig_source
+from geo_pose_ros.ros.nodes import outputs
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from test.ros.harness import HEIGHT, MAKE, PERSON, RIG, WIDTH, Cameras, Console, picture, published_at, until, world
@@ -191,30 +191,10 @@ def test_the_wrong_transport_is_explained(rig_path: str) -> None:
         w.reported('camera cam0', "'/cam0/image_raw' is there: set transport:=raw")
 
 
-@pytest.fixture
-def transforms(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[Any], None]]:
-    """The ROS wheels lack tf2_msgs: /tf_static is delivered by calling what the node subscribed with."""
-    callbacks: list[Callable[[Any], None]] = []
-
-    def subscribe(node: Any, callback: Callable[[Any], None]) -> Any:
-        callbacks.append(callback)
-        return node.create_subscription(String, '/stands_for_tf_static', lambda message: None, 1)
-
-    monkeypatch.setattr(rig_source, 'subscribe_static_transforms', subscribe)
-    return callbacks
-
-
-class Transforms:
-    """tf2_msgs/TFMessage by duck."""
-
-    def __init__(self, cameras: tuple[str, ...] = RIG.names) -> None:
-        self.transforms = rig_to_transforms_stamped(MAKE, RIG.subset(cameras), 0)
-
-
-def test_calibration_from_camera_info_and_tf(transforms: list[Callable[[Any], None]]) -> None:
+def test_calibration_from_camera_info_and_tf(tell_transforms: Callable[[], None]) -> None:
     with world('compressed', cameras=list(RIG.names)) as w:
         w.reported('rig', "Camera 'cam0': No transform joins 'world' and 'cam0_optical_frame'")
-        transforms[0](Transforms())
+        tell_transforms()
         check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
         w.reported('rig', 'ok')
 
@@ -237,13 +217,13 @@ def _other_frame(cameras: Cameras, stamp_ns: int) -> Any:
     return info
 
 
-def test_an_uncalibrated_camera_costs_only_itself(transforms: list[Callable[[Any], None]]) -> None:
+def test_an_uncalibrated_camera_costs_only_itself(tell_transforms: Callable[[], None]) -> None:
     def mute(cameras: Cameras) -> None:
         cameras.info['cam1'] = lambda stamp_ns: None
 
     with world('compressed', cameras=list(RIG.names), before_start=mute) as w:
         console = Console(w)
-        transforms[0](Transforms())
+        tell_transforms()
         check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
         console.says("Camera 'cam1': no camera_info came yet")
         assert w.reported('camera cam1', 'no camera_info came yet').level == b'\x02'
@@ -356,11 +336,25 @@ def test_simulated_time_that_nobody_publishes_is_named(rig_path: str) -> None:
         assert w.new_bodies(2, views=4) and 'latency_ms p50' not in w.values('pipeline')
         clock = w.tester.create_publisher(Clock, '/clock', 1)
         w.reported('pipeline', 'use_sim_time is set, and /clock stands at 0')
-        until(lambda: clock.publish(Clock(clock=Time(sec=5))) or 'use_sim_time' not in w.statuses['pipeline'].message,
-              'the clock runs')
+        ticks = itertools.count(5)
+
+        def run() -> str:
+            clock.publish(Clock(clock=Time(sec=next(ticks))))
+            return str(w.statuses['pipeline'].message)
+
+        until(lambda: 'use_sim_time' not in run(), 'the clock runs')
+        # It is paused, and all that is simulated with it: that alone is said.
+        right = dict(w.cameras.behaviour)
+        w.cameras.silence_all()
+        console.says('simulated time stands still at', '.000 s: /clock says nothing new')
+        assert 'no set published' not in w.statuses['pipeline'].message
+        w.cameras.behaviour.update(right)
+        until(lambda: 'simulated time' not in run() and w.values('camera cam0')['age_s'] < '0.4', 'it runs again')
+        console.says('over after', 'simulated time stands still')
+        assert not [line for line in console.lines if 'silent for' in line]
 
 
-def test_camera_info_that_was_sent_once_and_latched_is_received(transforms: list[Callable[[Any], None]]) -> None:
+def test_camera_info_that_was_sent_once_and_latched_is_received(tell_transforms: Callable[[], None]) -> None:
     """As a driver does that publishes it transient local at its start; then TF alone is missing."""
     kept = []
 

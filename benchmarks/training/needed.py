@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Lifting everybody, only who needs it, or nobody, with bone lengths and without: accuracy, honesty, cost.
+"""Lifting all views, as many as a body needs, or none, with bone lengths and without: accuracy, honesty, cost.
 
     python benchmarks/training/needed.py [--data ../shared/data] [--only PART ...]   ->  tables, out/bench/needed.json
 
@@ -36,9 +36,8 @@ from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, Keypoints2D
 
 WAYS = {
-    'always': FULL,
-    'two views': replace(FULL, lifter=replace(FULL.lifter, views=2)),
-    'needed': replace(FULL, lifter=replace(FULL.lifter, when='needed')),
+    'always': replace(FULL, lifter=replace(FULL.lifter, when='always')),
+    'needed': FULL,
     'no lifter': NO_LIFTER,
     'no bones': replace(NO_LIFTER, solver=replace(NO_LIFTER.solver, bone_spread=0.0)),
 }

@@ -14,17 +14,15 @@ from ..compiled import ready
 from .kernels.sides import find_suspects
 from .left_right import Sides, sides_against_prediction
 from .lifted import LiftedViews
-from .prior import BodyPrior, BonePrior
+from .prior import BodyPrior
 from .settings import SolverConfig
 from .solver import Solution, joints_table, keypoints_table, model_table, solve_rows
-from .table import BodyTable, gather
+from .table import BodyTable
 from .views import BodyViews, Cameras, Noise
 
 # Views of bodies, and the rows (K,) of the bodies, to their lifted poses.
 Lift = Callable[[BodyViews, IntArray], LiftedViews | None]
 
-# Views of a joint that agree, from which on a lifted pose says little.
-ENOUGH_VIEWS = 3
 # Several views have seen a body within a tenth of a second where its centre is known this well, m^2.
 _SURE_M2 = 0.01
 
@@ -52,7 +50,6 @@ class Estimate(BodyTable):
 
 def estimate_bodies(
     cameras: Cameras, views: BodyViews, prior: BodyPrior, config: SolverConfig, noise: Noise, lift: Lift | None = None,
-    lift_all: bool = True,
 ) -> Estimate:
     """Estimate B bodies from C views.
 
@@ -66,7 +63,6 @@ def estimate_bodies(
         config: settings.
         noise: of the views.
         lift: lifts bodies, and again those whose sides are repaired; None to leave these without lifted poses.
-        lift_all: or only bodies with a joint, or a bone's length, that views do not make sure.
     """
     model, (_, bodies, joints) = model_table(config, noise, len(cameras)), views.confidence.shape
     plain = views.weights(cameras.focal_px, config.noise_px)
@@ -81,20 +77,16 @@ def estimate_bodies(
         against = sides_against_prediction(
             cameras.cam_from_world, views.xn, prior.joints, prior.displacement, sure
         )
-        settled = np.asarray(against.any((0, 1)))
-        if settled.any():
+        if against.any():
+            settled = np.asarray(against.any((0, 1)))
             changed = sides.repair(np.flatnonzero(settled), model, against)
             views = sides.views()
     solution, rows = Solution.empty(len(cameras), bodies, joints), np.arange(bodies)
     if prior.lifted is None and lift is not None:
-        if not lift_all and prior.bones is not None and len(cameras) >= ENOUGH_VIEWS:
-            solve_rows(sides.given, rows, model, prior, solution)
-            rows = np.flatnonzero(_find_lacking(solution, prior.bones))
-        if len(rows):
-            prior = replace(prior, lifted=_among(lift(views.select(rows), rows), rows, bodies))
+        prior = replace(prior, lifted=lift(views, rows))
     elif len(changed):
         prior = replace(prior, lifted=_lifted_again(prior.lifted, views, changed, lift))
-    solve_rows(sides.given, rows, model, prior if len(rows) == bodies else prior.select(rows), solution)
+    solve_rows(sides.given, rows, model, prior, solution)
     suspects = np.empty(bodies, bool)
     find_suspects(sides.given, joints_table(solution), config.robust_sigmas, suspects)
     suspects &= ~settled
@@ -109,37 +101,15 @@ def estimate_bodies(
     return Estimate(solution, views, plain, sides.exchanged, prior.lifted)
 
 
-def _find_lacking(solution: Solution, bones: BonePrior) -> BoolArray:
-    """Return (B,) the bodies with a joint in which fewer than ENOUGH_VIEWS agree, or a bone of unknown length."""
-    return np.asarray((solution.num_views < ENOUGH_VIEWS).any(1) | np.isinf(bones.variance).any(1))
-
-
-def _among(lifted: LiftedViews | None, rows: IntArray, bodies: int) -> LiftedViews | None:
-    """Return the poses of the bodies ``rows`` (K,) as those of B ``bodies``, NaN of the others."""
-    if lifted is None or len(rows) == bodies:
-        return lifted
-    every = np.full(bodies, -1)
-    every[rows] = np.arange(len(rows))
-    return LiftedViews(*(
-        np.swapaxes(gather(np.swapaxes(getattr(lifted, field.name), 0, 1), every, np.nan), 0, 1)
-        for field in fields(lifted)
-    ))
-
-
 def _lifted_again(
     lifted: LiftedViews | None, views: BodyViews, rows: IntArray, lift: Lift | None
 ) -> LiftedViews | None:
     """Return ``lifted`` with the poses of the bodies ``rows`` (K,) from ``views``, whose sides are repaired."""
     if lifted is None:
         return None
-    rows = rows[np.isfinite(lifted.root[:, rows]).any((0, 2))]
     again = None if lift is None else lift(views.select(rows), rows)
     changed = {}
     for name in (field.name for field in fields(lifted)):
-        values = getattr(lifted, name).copy()
-        values[:, rows] = np.nan
-        if again is not None:
-            # They have no more views than others: what a view shows is the same.
-            values[: len(again.pose), rows] = getattr(again, name)
-        changed[name] = values
+        changed[name] = values = getattr(lifted, name).copy()
+        values[:, rows] = np.nan if again is None else getattr(again, name)
     return LiftedViews(**changed)

@@ -155,7 +155,7 @@ def measure_bodies(
         bones=None if bones is None else bones.prior(gather(tracks.ids, assignment.tracks, -1)), centre=known.centre,
         centre_variance=known.centre_variance, joints=known.position, displacement=find_displacement(cameras, velocity),
     )
-    how = config.solver, noise, lift, config.lifter.when == 'always'
+    how = config.solver, noise, lift
     estimate = estimate_bodies(cameras, assignment.keypoints, prior, *how)
     if prior.displacement is not None:
         old = np.flatnonzero(assignment.tracks >= 0)

@@ -146,11 +146,11 @@ class Scene:
         self._cameras = CameraStates(self._observer.focal_px, self._config.cameras)
         self._learner = CameraLearner(self._cameras, self._config.tracking.gate_m)
         # Its past is of the cameras before.
-        self._lifter = None if self._pose_lifter is None else BodyLifter(self._pose_lifter, self._config.lifter.views)
+        self._lifter = None if self._pose_lifter is None else BodyLifter(self._pose_lifter, self._config.lifter)
 
     def with_lifter(self, lifter: PoseLifter) -> None:
         """Go on with another lifter: all survives but the windows that the lifter before was given."""
-        self._pose_lifter, self._lifter = lifter, BodyLifter(lifter, self._config.lifter.views)
+        self._pose_lifter, self._lifter = lifter, BodyLifter(lifter, self._config.lifter)
 
     def use_min_confidence(self, min_confidence: float) -> None:
         """Use keypoints from ``min_confidence`` on from the next set."""

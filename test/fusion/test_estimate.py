@@ -6,8 +6,7 @@ import pytest
 
 from geo_pose_ros.fusion.estimate import Estimate, estimate_bodies
 from geo_pose_ros.fusion.left_right import LIMB_PAIRS, sides_against_prediction
-from geo_pose_ros.fusion.lifted import LiftedViews
-from geo_pose_ros.fusion.prior import BodyPrior, BonePrior
+from geo_pose_ros.fusion.prior import BodyPrior
 from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.views import BodyViews, Cameras, Noise
 from geo_pose_ros.geometry.projection import normalize
@@ -34,12 +33,12 @@ def noise_of(cameras: int) -> Noise:
     return Noise(1.0, np.ones(cameras), np.zeros(cameras))
 
 
-def run(P, focal, xn, confidence, noise=None, lift=None, lift_all=True, **known):
+def run(P, focal, xn, confidence, noise=None, lift=None, **known):
     count = len(P)
     cameras = Cameras(P, focal, np.zeros((count, 4)), np.zeros(count), np.ones(count, bool))
     views = BodyViews(np.where(confidence[..., None] > 0.0, xn, np.nan), confidence * np.isfinite(xn).all(-1))
     noise = noise or noise_of(count)
-    return estimate_bodies(cameras, views, BodyPrior(**known), SolverConfig(), noise, lift, lift_all)
+    return estimate_bodies(cameras, views, BodyPrior(**known), SolverConfig(), noise, lift)
 
 
 def swap(xn, view, body, group):
@@ -110,45 +109,6 @@ def test_most_views_outvote_what_is_expected():
         found = run(P, focal, seen, confidence, joints=mirror)
         assert found.exchanged.sum() == len(swapped)
         assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.03
-
-
-def lifting(truth, asked):
-    """Return a lifter of the true poses, as seen by one camera, that appends the bodies it is asked for."""
-    def lift(views, rows):
-        asked.append(rows.tolist())
-        shape = (1, *views.confidence.shape[1:])
-        pose = (truth - truth[:, :1])[None, rows]
-        axis = np.broadcast_to((1.0, 0.0, 0.0), (*shape[:2], 3))
-        return LiftedViews(pose, np.full(shape, 0.03), truth[None, rows, 0], axis)
-
-    return lift
-
-
-@pytest.mark.parametrize('cameras', [2, 4])
-def test_where_only_some_need_it_a_body_is_lifted_as_if_all_were(cameras):
-    """Three bodies: seen well; with a wrist that two views see; with a bone of unknown length."""
-    P, focal, xn, confidence, truth = scene(cameras, 3)
-    confidence[:-2, 1, 16] = 0.0
-    length = np.linalg.norm(np.diff(truth[:, np.array(BODY17.edges)], axis=2)[:, :, 0], axis=-1)
-    variance = np.full(length.shape, 1e-4)
-    variance[2, 4] = np.inf
-    bones, asked = BonePrior(length, variance), []
-    every, needed, alone = (
-        run(P, focal, xn, confidence, lift=lift, lift_all=everybody, bones=bones) for lift, everybody in
-        ((lifting(truth, asked), True), (lifting(truth, asked), False), (None, True))
-    )
-    lacking = [1, 2] if cameras > 2 else [0, 1, 2]
-    assert asked == [[0, 1, 2], lacking]
-    np.testing.assert_array_equal(np.isfinite(needed.lifted.root[0]).all(-1), np.isin([0, 1, 2], lacking))
-    for b in range(3):
-        same = every if b in lacking else alone
-        np.testing.assert_array_equal(needed.solution.xyz[b], same.solution.xyz[b])
-        np.testing.assert_array_equal(needed.solution.covariance[b], same.solution.covariance[b])
-    # Bones alone make joints surer.
-    blind = run(P, focal, xn, confidence).solution
-    assert np.trace(alone.solution.covariance[0], axis1=1, axis2=2).mean() < 0.93 * (
-        np.trace(blind.covariance[0], axis1=1, axis2=2).mean()
-    )
 
 
 def test_sides_are_expected_where_each_view_saw_them():

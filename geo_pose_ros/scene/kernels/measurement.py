@@ -12,6 +12,10 @@ import numpy as np
 
 from ...compiled import Bool1D, Float1D, Float2D, Float3D, Int1D, Int2D, kernel
 
+# A view with this confidence in a joint shows it; a body each joint of which so many views show needs one lifted pose,
+# and one more for each view less.
+_SHOWN, _WELL_SHOWN = 0.5, 4
+
 
 class TrackedBodies(NamedTuple):
     """What is known of B people before a set is measured.
@@ -78,3 +82,29 @@ def find_free(views: Int2D, nearest: Float1D, least_m: float, known: Bool1D, fre
     for d in range(len(free)):
         count += free[d]
     return count
+
+
+@kernel('chosen')
+def choose_views(confidence: Float3D, sparing: bool, chosen: Int2D) -> None:
+    """Write the cameras (V, B) whose views of each body are lifted, those that show most of it; -1 for none.
+
+    Args:
+        confidence: (C, B, J) of the keypoints, 0 where not seen.
+        sparing: lift fewer of bodies that many views show: what a lifted pose adds is little.
+        chosen: written; V <= C views of a body at most.
+    """
+    cameras, bodies, joints = confidence.shape
+    total = np.empty(cameras)
+    for b in range(bodies):
+        total[:], least = 0.0, cameras
+        for j in range(joints):
+            showing = 0
+            for c in range(cameras):
+                total[c] += confidence[c, b, j]
+                showing += confidence[c, b, j] >= _SHOWN
+            least = min(least, showing)
+        wanted = max(1 + _WELL_SHOWN - least, 1) if sparing else cameras
+        for v in range(len(chosen)):
+            best = total.argmax()
+            chosen[v, b] = best if v < wanted and total[best] > 0.0 else -1
+            total[best] = -1.0

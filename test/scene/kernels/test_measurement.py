@@ -4,7 +4,7 @@
 import numpy as np
 
 from geo_pose_ros.fusion.table import gather
-from geo_pose_ros.scene.kernels.measurement import TrackedBodies, find_free, gather_tracks
+from geo_pose_ros.scene.kernels.measurement import TrackedBodies, choose_views, find_free, gather_tracks
 
 
 def test_new_people_have_no_past():
@@ -28,3 +28,15 @@ def test_detections_near_somebody_known_are_not_free():
     assert find_free(views, nearest, 0.1, known, free) == 2
     assert known.tolist() == [True, False, True]
     assert free.tolist() == [False, True, False, False, True]
+
+
+def test_few_views_are_lifted_of_a_body_that_many_show_well():
+    """Six cameras: all show the first body; three the wrist of the second, one that of the third; none the fourth."""
+    confidence = 0.9 - 0.01 * np.arange(6)[:, None, None] * np.ones((4, 17))
+    confidence[3:, 1, 16] = confidence[1:, 2, 16] = 0.2
+    confidence[:, 3] = 0.0
+    chosen = np.empty((3, 4), np.int64)
+    choose_views(confidence, True, chosen)
+    assert chosen.T.tolist() == [[0, -1, -1], [0, 1, -1], [0, 1, 2], [-1, -1, -1]]
+    choose_views(confidence, False, chosen)
+    assert chosen.T.tolist() == [[0, 1, 2], [0, 1, 2], [0, 1, 2], [-1, -1, -1]]

@@ -7,12 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
-from geo_pose_ros.messages.image import compressed_from_frame
-from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.types import CameraRig, Frame
 
 from .scenes import keypoints, person, ring_rig
@@ -32,24 +27,20 @@ def write_scene(
     clouds: bool = False, frames: int = FRAMES, rig: CameraRig | None = None,
 ) -> CameraRig:
     """Write a bag of ``frames`` sets; a person walks along x by 1 cm a frame."""
-    make, rig = RosbagsFactory(), rig or ring_rig(3)
+    rig = rig or ring_rig(3)
     with BagWriter(path, storage) as writer:
         if transforms:
-            writer.write('/tf_static', rig_to_transforms(make, rig, START_NS), START_NS)
+            writer.write_transforms(rig, START_NS)
         for number in range(frames):
             stamp_ns = START_NS + number * PERIOD_NS
             seen = keypoints(rig, [person(0) + (0.01 * number, 0.0, 0.0)], stamp_ns)
             for camera in rig.cameras:
                 if infos:
-                    info = camera_info_from_intrinsics(make, camera.intrinsics, stamp_ns, camera.frame_id)
-                    writer.write(f'/{camera.name}/camera_info', info, stamp_ns)
+                    writer.write_lens(camera, stamp_ns)
                 if images:
-                    frame = Frame(camera.name, stamp_ns, grey_image(number))
-                    image = compressed_from_frame(make, frame, camera.frame_id)
-                    writer.write(f'/{camera.name}/image_raw/compressed', image, stamp_ns)
+                    writer.write_frame(Frame(camera.name, stamp_ns, grey_image(number)), camera.frame_id)
                 if clouds:
-                    cloud = keypoints_to_cloud(make, seen[camera.name], camera.frame_id)
-                    writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp_ns)
+                    writer.write_keypoints(seen[camera.name], camera.frame_id)
     return rig
 
 

@@ -14,10 +14,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..errors import CalibrationError, ConfigError
-from ..messages.camera_info import camera_info_from_intrinsics, fit_to_images, uncalibrated_camera_info
-from ..messages.factory import Message
-from ..messages.image import compressed_from_frame
-from ..messages.transforms import optical_frame_id, rig_to_transforms
+from ..messages.camera_info import fit_to_images, uncalibrated_camera_info
+from ..messages.transforms import optical_frame_id
 from ..rigs.files import ros_name
 from ..types import CameraRig, Frame
 from .message_factory import RosbagsFactory
@@ -95,18 +93,15 @@ def import_videos(
     if rig is not None:
         rig = _with_video_sizes(rig.subset([video.camera for video in opened]), opened)
     start_ns = videos[0].stat().st_mtime_ns if config.start_ns is None else config.start_ns
-    make = RosbagsFactory()
     times: dict[str, list[int]] = {video.camera: [] for video in opened}
     with BagWriter(out, storage, overwrite=overwrite) as writer:
         if rig is not None:
-            writer.write('/tf_static', rig_to_transforms(make, rig, start_ns), start_ns)
+            writer.write_transforms(rig, start_ns)
         merged = heapq.merge(*(video.frames(start_ns) for video in opened), key=lambda frame: frame.stamp_ns)
         total = sum(video.stated_frames for video in opened) or None
         for frame in tqdm(merged, desc='import', total=total, unit='frame', disable=None):
-            frame_id, info = _camera_info(make, frame, rig)
-            writer.write(f'/{frame.camera}/camera_info', info, frame.stamp_ns)
-            image = compressed_from_frame(make, frame, frame_id, config.jpeg_quality)
-            writer.write(f'/{frame.camera}/image_raw/compressed', image, frame.stamp_ns)
+            frame_id = _write_lens(writer, frame, rig)
+            writer.write_frame(frame, frame_id, config.jpeg_quality)
             times[frame.camera].append(frame.stamp_ns)
     done = [
         ImportedVideo(v.camera, len(times[v.camera]), v.fps, times[v.camera][0], times[v.camera][-1], v.turned_deg)
@@ -116,14 +111,16 @@ def import_videos(
     return done
 
 
-def _camera_info(make: RosbagsFactory, frame: Frame, rig: CameraRig | None) -> tuple[str, Message]:
-    """Return the frame id and the CameraInfo of an image; without a rig it is uncalibrated."""
-    if rig is None:
-        frame_id = optical_frame_id(frame.camera)
-        height, width = frame.image.shape[:2]
-        return frame_id, uncalibrated_camera_info(make, width, height, frame.stamp_ns, frame_id)
-    camera = rig[frame.camera]
-    return camera.frame_id, camera_info_from_intrinsics(make, camera.intrinsics, frame.stamp_ns, camera.frame_id)
+def _write_lens(writer: BagWriter, frame: Frame, rig: CameraRig | None) -> str:
+    """Write the CameraInfo of an image, without a rig an uncalibrated one; return its frame id."""
+    if rig is not None:
+        writer.write_lens(rig[frame.camera], frame.stamp_ns)
+        return rig[frame.camera].frame_id
+    frame_id = optical_frame_id(frame.camera)
+    height, width = frame.image.shape[:2]
+    info = uncalibrated_camera_info(RosbagsFactory(), width, height, frame.stamp_ns, frame_id)
+    writer.write(f'/{frame.camera}/camera_info', info, frame.stamp_ns)
+    return frame_id
 
 
 def _match(videos: Sequence[Path], rig: CameraRig | None) -> Mapping[str, Path]:

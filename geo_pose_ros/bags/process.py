@@ -22,14 +22,10 @@ from ..evaluation.statistics import RecordingStatistics
 from ..evaluation.verdict import verdict_of
 from ..findings import Finding, Severity, Verdict
 from ..geometry.stats import nan_percentile
-from ..messages.camera_info import camera_info_from_intrinsics
-from ..messages.clouds.bodies import bodies_to_cloud
 from ..messages.clouds.details import details_to_cloud
-from ..messages.clouds.keypoints import keypoints_to_cloud
 from ..messages.diagnostics import Level, Status, diagnostics_to_message, verdict_to_status
 from ..messages.markers import bodies_to_markers
 from ..messages.skeleton import skeleton_to_message
-from ..messages.transforms import rig_to_transforms
 from ..pipeline import PipelineResult, PosePipeline
 from ..rigs.plausibility import log_findings, require_possible
 from ..rigs.rig_file import rig_hash
@@ -64,14 +60,12 @@ from .cameras import (
 from .message_factory import RosbagsFactory
 from .read import BagMessage, BagReader, until_damage
 from .sets import Stamped, synchronised
-from .write import BagWriter
+from .write import NODE, BagWriter
 
 _LOG = logging.getLogger(__name__)
 
 # A depth image is received at most so much later than its colour image.
 _DEPTH_LATE_NS = 200_000_000
-# The node's default name, whose private topics (~/...) are written.
-NODE = '/pose_node'
 # A camera whose frames are not used to this share is at fault; causes that are no camera's fault.
 _MOST = 0.5
 _HARMLESS = (DropCause.SUPERSEDED, DropCause.SHUTDOWN, DropCause.INCOMPLETE)
@@ -310,7 +304,8 @@ class _BagSink:
             self._unusable(name, reason)
         if result.keypoints:
             self._last_ns = found.stamp_ns
-            self._write(found.stamp_ns, result)
+            for name, keypoints in result.keypoints.items():
+                self._writer.write_keypoints(keypoints, self._rig[name].frame_id, found.stamp_ns)
             self._count(result)
             seen = ObservedSet(result.bodies.stamp_ns, result.keypoints, result.bodies)
             if self.smoothing is None or result.scene.measured is None:
@@ -397,27 +392,21 @@ class _BagSink:
         """
         message = None
         for message in transforms:
-            self._send(message.topic, message.decode(), message.time_ns)
+            self._writer.write(message.topic, message.decode(), message.time_ns)
         if message is None:
-            self._send('/tf_static', rig_to_transforms(self._make, self._rig, stamp_ns), stamp_ns)
+            self._writer.write_transforms(self._rig, stamp_ns)
         for camera in self._rig.cameras:
-            info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)
-            self._send(f'/{camera.name}/camera_info', info, stamp_ns)
+            self._writer.write_lens(camera, stamp_ns)
         skeleton = skeleton_to_message(self._make, self._skeleton, self._rig, rig_hash(self._rig), model_sha256)
-        self._send(f'{NODE}/skeleton', skeleton, stamp_ns)
-
-    def _write(self, stamp_ns: int, result: PipelineResult) -> None:
-        for name, keypoints in result.keypoints.items():
-            cloud = keypoints_to_cloud(self._make, keypoints, self._rig[name].frame_id)
-            self._send(f'{NODE}/keypoints/{name}', cloud, stamp_ns)
+        self._writer.write(f'{NODE}/skeleton', skeleton, stamp_ns)
 
     def _write_bodies(self, seen: ObservedSet) -> None:
         """Write and judge the bodies of a set."""
         bodies, stamp_ns = seen.bodies, seen.bodies.stamp_ns
-        self._send(f'{NODE}/bodies', bodies_to_cloud(self._make, bodies), stamp_ns)
-        self._send(f'{NODE}/details', details_to_cloud(self._make, bodies), stamp_ns)
+        self._writer.write_bodies(bodies)
+        self._writer.write(f'{NODE}/details', details_to_cloud(self._make, bodies), stamp_ns)
         markers = bodies_to_markers(self._make, bodies, self._previous_ids)
-        self._send(f'{NODE}/markers', markers, stamp_ns)
+        self._writer.write(f'{NODE}/markers', markers, stamp_ns)
         self._previous_ids = bodies.body_ids.tolist()
         self._statistics.add_set(seen)
 
@@ -451,7 +440,4 @@ class _BagSink:
         statuses = [Status(name, Level.OK, 'processed offline', report) for name, report in reports.items()]
         statuses.append(verdict_to_status(summary.verdict))
         message = diagnostics_to_message(self._make, NODE.lstrip('/'), statuses, self._last_ns)
-        self._send('/diagnostics', message, self._last_ns)
-
-    def _send(self, topic: str, message: object, stamp_ns: int) -> None:
-        self._writer.write(topic, message, stamp_ns)
+        self._writer.write('/diagnostics', message, self._last_ns)

@@ -14,10 +14,18 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys.store import Typestore
 
 from ..errors import BagError, refuse_existing
+from ..messages.camera_info import camera_info_from_intrinsics
+from ..messages.clouds.bodies import bodies_to_cloud
+from ..messages.clouds.keypoints import keypoints_to_cloud
 from ..messages.factory import Message
-from .message_factory import TYPESTORE
+from ..messages.image import compressed_from_frame
+from ..messages.transforms import rig_to_transforms
+from ..types import Bodies3D, Camera, CameraRig, Frame, Keypoints2D
+from .message_factory import TYPESTORE, RosbagsFactory
 from .storage.kinds import is_bag
 
+# The node's default name, whose private topics (~/...) are written.
+NODE = '/pose_node'
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 # Metadata version 8 is read by every distribution from Humble on; 9 is not.
 _METADATA_VERSION: Literal[8] = 8
@@ -76,6 +84,7 @@ class BagWriter:
             storage_plugin=STORAGES[storage],
         )
         self._connections: dict[str, Connection] = {}
+        self._make = RosbagsFactory()
 
     def add_topic(
         self, topic: str, message_type: str, *, latched: bool | None = None, typestore: Typestore = TYPESTORE
@@ -108,6 +117,36 @@ class BagWriter:
         """Write a message of ``RosbagsFactory``, received at ``time_ns``."""
         message_type = str(message.__msgtype__)
         self.write_raw(topic, message_type, TYPESTORE.serialize_cdr(message, message_type), time_ns)
+
+    def write_transforms(self, rig: CameraRig, stamp_ns: int) -> None:
+        """Write where the cameras of ``rig`` stand, as /tf_static."""
+        self.write('/tf_static', rig_to_transforms(self._make, rig, stamp_ns), stamp_ns)
+
+    def write_lens(self, camera: Camera, stamp_ns: int) -> None:
+        """Write the camera_info of a camera."""
+        info = camera_info_from_intrinsics(self._make, camera.intrinsics, stamp_ns, camera.frame_id)
+        self.write(f'/{camera.name}/camera_info', info, stamp_ns)
+
+    def write_rig(self, rig: CameraRig, stamp_ns: int) -> None:
+        """Write where the cameras of ``rig`` stand, and each one's camera_info."""
+        self.write_transforms(rig, stamp_ns)
+        for camera in rig.cameras:
+            self.write_lens(camera, stamp_ns)
+
+    def write_frame(self, frame: Frame, frame_id: str, jpeg_quality: int = 90) -> None:
+        """Write an image as a camera's driver does, coded."""
+        image = compressed_from_frame(self._make, frame, frame_id, jpeg_quality)
+        self.write(f'/{frame.camera}/image_raw/compressed', image, frame.stamp_ns)
+
+    def write_keypoints(self, seen: Keypoints2D, frame_id: str, time_ns: int | None = None) -> None:
+        """Write what a camera saw as the node does, received at ``time_ns``; None: at its stamp."""
+        time_ns = seen.stamp_ns if time_ns is None else time_ns
+        self.write(f'{NODE}/keypoints/{seen.camera}', keypoints_to_cloud(self._make, seen, frame_id), time_ns)
+
+    def write_bodies(self, bodies: Bodies3D, time_ns: int | None = None) -> None:
+        """Write bodies as the node does, received at ``time_ns``; None: at their stamp."""
+        time_ns = bodies.stamp_ns if time_ns is None else time_ns
+        self.write(f'{NODE}/bodies', bodies_to_cloud(self._make, bodies), time_ns)
 
     def write_raw(
         self, topic: str, message_type: str, raw: bytes | memoryview, time_ns: int, typestore: Typestore = TYPESTORE

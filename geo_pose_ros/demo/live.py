@@ -23,7 +23,6 @@ from ..ros.io.middleware import large_data_environment
 from ..types import CameraRig
 from .footage import fetch_footage
 
-NODE = '/pose_node'
 # Long enough for a cold start of four detectors on a slow machine.
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 30.0

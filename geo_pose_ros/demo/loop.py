@@ -17,9 +17,10 @@ import numpy as np
 
 from ..arrays import IntArray
 from ..bags.read import BagReader
+from ..bags.write import NODE
 from ..errors import BagError
 from ..messages.clouds.bodies import bodies_from_cloud
-from .live import NODE, LiveSystem, geo_pose, prepare
+from .live import LiveSystem, geo_pose, prepare
 
 _BODIES, _SKELETON = f'{NODE}/bodies', f'{NODE}/skeleton'
 _RECORDED = f'{NODE}/(bodies|skeleton|keypoints/.*)|/[^/]*/camera_info'

@@ -19,13 +19,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..arrays import NS_PER_S
-from ..bags.message_factory import RosbagsFactory
 from ..bags.recording import Recording
-from ..bags.write import BagWriter
+from ..bags.write import NODE, BagWriter
 from ..errors import BagError, ConfigError
 from ..evaluation.quality import ObservedSet
-from ..messages.clouds.bodies import bodies_to_cloud
-from ..messages.clouds.keypoints import keypoints_to_cloud
 from ..pipeline import PosePipeline
 from ..scene.settings import PipelineConfig
 from ..session.video import write_video
@@ -34,7 +31,7 @@ from ..view.drawing import overlay, plot_bodies
 from ..view.playback import Playback
 from ..view.settings import ViewConfig
 from ..view.stage import Stage
-from .live import NODE, LiveSystem, Material, geo_pose, prepare
+from .live import LiveSystem, Material, geo_pose, prepare
 from .summary import (
     Json,
     drops,
@@ -114,15 +111,12 @@ def write_replay(bag: Path, observations: Sequence[ObservedSet], times: Played) 
     loop = most_seen_loop(observations, times)
     if bag.exists():
         shutil.rmtree(bag)
-    make = RosbagsFactory()
     with BagWriter(bag) as writer:
         for seen in sorted(loop, key=lambda seen: times.bag_stamp_ns(seen.stamp_ns)):
             stamp_ns = times.bag_stamp_ns(seen.stamp_ns)
-            bodies = replace(seen.bodies, stamp_ns=stamp_ns)
-            writer.write(f'{NODE}/bodies', bodies_to_cloud(make, bodies), stamp_ns)
+            writer.write_bodies(replace(seen.bodies, stamp_ns=stamp_ns))
             for name, found in seen.keypoints.items():
-                cloud = keypoints_to_cloud(make, replace(found, stamp_ns=times.bag_stamp_ns(found.stamp_ns)), name)
-                writer.write(f'{NODE}/keypoints/{name}', cloud, stamp_ns)
+                writer.write_keypoints(replace(found, stamp_ns=times.bag_stamp_ns(found.stamp_ns)), name, stamp_ns)
 
 
 def most_seen_loop(observations: Sequence[ObservedSet], times: Played) -> list[ObservedSet]:

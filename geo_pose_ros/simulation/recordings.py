@@ -9,11 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import NS_PER_S, BoolArray, FloatArray
-from ..bags.message_factory import RosbagsFactory
 from ..bags.write import BagWriter
-from ..messages.camera_info import camera_info_from_intrinsics
-from ..messages.clouds.keypoints import keypoints_to_cloud
-from ..messages.transforms import rig_to_transforms
 from ..skeleton import BODY17
 from ..types import Camera, CameraRig, Keypoints2D
 
@@ -58,19 +54,8 @@ def record_people(
 
 def write_keypoints_bag(path: Path, rig: CameraRig, recorded: Mapping[str, Sequence[Keypoints2D]]) -> None:
     """Write a bag of what each camera's detector gave, with the calibration of ``rig`` on its usual topics."""
-    make = RosbagsFactory()
     seen = sorted((found for camera in recorded.values() for found in camera), key=lambda found: found.stamp_ns)
     with BagWriter(path) as writer:
-        write_rig(writer, rig, seen[0].stamp_ns)
+        writer.write_rig(rig, seen[0].stamp_ns)
         for found in seen:
-            cloud = keypoints_to_cloud(make, found, rig[found.camera].frame_id)
-            writer.write(f'/pose_node/keypoints/{found.camera}', cloud, found.stamp_ns)
-
-
-def write_rig(writer: BagWriter, rig: CameraRig, stamp_ns: int) -> None:
-    """Write the calibration of ``rig`` on its usual topics: /tf_static, and camera_info beside each camera's images."""
-    make = RosbagsFactory()
-    writer.write('/tf_static', rig_to_transforms(make, rig, stamp_ns), stamp_ns)
-    for camera in rig.cameras:
-        info = camera_info_from_intrinsics(make, camera.intrinsics, stamp_ns, camera.frame_id)
-        writer.write(f'/{camera.name}/camera_info', info, stamp_ns)
+            writer.write_keypoints(found, rig[found.camera].frame_id)

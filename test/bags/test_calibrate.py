@@ -13,8 +13,6 @@ from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.cli import main
 from geo_pose_ros.errors import BagError, CalibrationError
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
-from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.rigs.rig_file import dump_rig
 
@@ -30,7 +28,7 @@ def write_bag(path, motion=None, *, seen=None, rig=START, transforms=True, infos
     seen = images(TRUTH, [motion], noise_px=1.5) if seen is None else seen
     with BagWriter(path) as writer:
         if transforms:
-            writer.write('/tf_static', rig_to_transforms(make, rig, START_NS), START_NS)
+            writer.write_transforms(rig, START_NS)
         for camera in rig.cameras:
             if infos:
                 info = camera_info_from_intrinsics(make, camera.intrinsics, START_NS, camera.frame_id)
@@ -38,8 +36,7 @@ def write_bag(path, motion=None, *, seen=None, rig=START, transforms=True, infos
                     info.k = np.zeros(9)
                 writer.write(f'/{camera.name}/camera_info', info, START_NS)
             for found in seen[camera.name]:
-                cloud = keypoints_to_cloud(make, found, camera.frame_id)
-                writer.write(f'/pose_node/keypoints/{camera.name}', cloud, found.stamp_ns)
+                writer.write_keypoints(found, camera.frame_id)
     return path
 
 

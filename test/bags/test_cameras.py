@@ -13,7 +13,6 @@ from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError, CalibrationError
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.rigs.topics import CameraTopics, find_cameras
 
@@ -89,8 +88,7 @@ def test_world_frame_may_be_chosen(tmp_path):
             to_transform(make, 'base', camera.frame_id, invert(camera.cam_from_world), 0),
         ):
             writer.write('/tf_static', make('tf2_msgs/msg/TFMessage', transforms=[transform]), 0)
-        info = camera_info_from_intrinsics(make, camera.intrinsics, 0, camera.frame_id)
-        writer.write('/cam0/camera_info', info, 0)
+        writer.write_lens(camera, 0)
         writer.write('/cam0/image_raw', make('sensor_msgs/msg/Image'), 0)
     with BagReader(tmp_path / 'bag') as reader:
         from_map = rig_from_bag(reader)

@@ -17,18 +17,14 @@ import pytest
 
 from geo_pose_ros.bags import fleet
 from geo_pose_ros.bags.fleet import Job, find_bags, jobs_for, process_jobs, run_job
-from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.process import ProcessConfig
 from geo_pose_ros.bags.read import BagReader
-from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.commands import process
 from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.lifting.settings import LifterConfig
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
-from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.simulation.recordings import write_keypoints_bag
 
 from ..scenes import keypoints, person, ring_rig
 
@@ -36,16 +32,9 @@ CONFIG = ProcessConfig(pipeline=PipelineConfig(lifter=LifterConfig(enabled=False
 
 
 def write_keypoints(path, sets=4):
-    make, rig = RosbagsFactory(), ring_rig(3)
-    with BagWriter(path) as writer:
-        writer.write('/tf_static', rig_to_transforms(make, rig, 0), 0)
-        for number in range(sets):
-            stamp = 1_000_000_000 + 33_000_000 * number
-            for name, seen in keypoints(rig, [person(0)], stamp).items():
-                camera = rig[name]
-                info = camera_info_from_intrinsics(make, camera.intrinsics, stamp, camera.frame_id)
-                writer.write(f'/{name}/camera_info', info, stamp)
-                writer.write(f'/pose_node/keypoints/{name}', keypoints_to_cloud(make, seen, camera.frame_id), stamp)
+    rig = ring_rig(3)
+    seen = [keypoints(rig, [person(0)], 1_000_000_000 + 33_000_000 * number) for number in range(sets)]
+    write_keypoints_bag(path, rig, {name: [found[name] for found in seen] for name in rig.names})
     return path
 
 

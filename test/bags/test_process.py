@@ -19,10 +19,9 @@ from geo_pose_ros.errors import BagError, CalibrationError, FrameError
 from geo_pose_ros.evaluation.settings import ReportConfig
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
 from geo_pose_ros.lifting.settings import LifterConfig
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.clouds.bodies import bodies_from_cloud
 from geo_pose_ros.messages.clouds.details import with_details
-from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
+from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud
 from geo_pose_ros.messages.skeleton import skeleton_from_message
 from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_transform
 from geo_pose_ros.pipeline import PosePipeline
@@ -336,8 +335,7 @@ def write_drive(path, rig, sets=40, *, until=1_000_000_000_000):
     with BagWriter(path) as writer:
         writer.write('/tf_static', make('tf2_msgs/msg/TFMessage', transforms=transform), START_NS)
         for camera in rig.cameras:
-            info = camera_info_from_intrinsics(make, camera.intrinsics, START_NS, camera.frame_id)
-            writer.write(f'/{camera.name}/camera_info', info, START_NS)
+            writer.write_lens(camera, START_NS)
         for stamp in range(START_NS - 20_000_000, START_NS + sets * PERIOD_NS + 40_000_000, 20_000_000):
             if stamp <= START_NS + until:
                 transform = [to_transform(make, 'odom', 'world', base_at(stamp), stamp)]
@@ -347,8 +345,7 @@ def write_drive(path, rig, sets=40, *, until=1_000_000_000_000):
                 stamp = START_NS + number * PERIOD_NS + late * 4_000_000
                 there = replace(camera, cam_from_world=compose(camera.cam_from_world, invert(base_at(stamp))))
                 seen = keypoints(CameraRig((there,), 'odom'), [person(0)], stamp)[camera.name]
-                cloud = keypoints_to_cloud(make, seen, camera.frame_id)
-                writer.write(f'/pose_node/keypoints/{camera.name}', cloud, stamp)
+                writer.write_keypoints(seen, camera.frame_id)
 
 
 @pytest.mark.parametrize('from_file', [False, True])

@@ -24,7 +24,6 @@ from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.factory import Message
 from geo_pose_ros.messages.stamps import NO_STAMP, to_header
-from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.files import write_calibration
 from geo_pose_ros.skeleton import BODY17
@@ -87,14 +86,13 @@ def write_bag(topics, *, infos=True, stamped=True, rig=None):
     """Write 'bag' of three cameras; ``topics`` returns topic and message of the frames of a camera."""
     rig = rig or small_rig()
     with BagWriter(Path('bag')) as writer:
-        writer.write('/tf_static', rig_to_transforms(make, rig, START_NS), START_NS)
+        writer.write_transforms(rig, START_NS)
         for number in range(3):
             at_ns = START_NS + number * 100_000_000
             for camera in rig.cameras:
                 header = to_header(make, at_ns if stamped else 0, camera.frame_id)
                 if infos:
-                    info = camera_info_from_intrinsics(make, camera.intrinsics, at_ns, camera.frame_id)
-                    writer.write(f'/{camera.name}/camera_info', info, at_ns)
+                    writer.write_lens(camera, at_ns)
                 for topic, message in topics(camera.name, header):
                     writer.write(topic, message, at_ns)
 

@@ -15,7 +15,6 @@ from geo_pose_ros.demo import live, loop
 from geo_pose_ros.demo.live import Material
 from geo_pose_ros.demo.loop import Exchange, Split, read_exchange, run_loop
 from geo_pose_ros.errors import BagError
-from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
 from geo_pose_ros.messages.skeleton import skeleton_to_message
 from geo_pose_ros.skeleton import BODY17
 
@@ -32,8 +31,7 @@ def record(path, *events):
             if isinstance(event, str):
                 writer.write('/pose_node/skeleton', skeleton_to_message(MAKE, BODY17, RIG, '', event), 10**6 * number)
             else:
-                cloud = bodies_to_cloud(MAKE, bodies_at(number, [person()] * len(event), event))
-                writer.write('/pose_node/bodies', cloud, 10**6 * number)
+                writer.write_bodies(bodies_at(number, [person()] * len(event), event), 10**6 * number)
     return path
 
 

@@ -20,8 +20,6 @@ from geo_pose_ros.demo.summary import (
     stage_ms,
 )
 from geo_pose_ros.errors import BagError
-from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
-from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
 from geo_pose_ros.pipeline import PosePipeline
 
@@ -44,9 +42,8 @@ def recording(tmp_path_factory):
         for number, stamp_ns in enumerate(STAMPS_NS):
             seen = keypoints(RIG, [person()], stamp_ns, 3.0, seed=number)
             for name, k in seen.items():
-                writer.write(f'/pose_node/keypoints/{name}', keypoints_to_cloud(MAKE, k, name), stamp_ns + 30_000_000)
-            bodies = bodies_to_cloud(MAKE, pipeline.fuse(stamp_ns, seen).bodies)
-            writer.write('/pose_node/bodies', bodies, stamp_ns + 30_000_000)
+                writer.write_keypoints(k, name, stamp_ns + 30_000_000)
+            writer.write_bodies(pipeline.fuse(stamp_ns, seen).bodies, stamp_ns + 30_000_000)
         writer.write('/diagnostics', diagnostics_to_message(MAKE, 'pose_node', STATUSES, stamp_ns), stamp_ns)
     return path
 
@@ -101,6 +98,6 @@ def test_keypoints_with_stamps_of_their_own_go_to_the_nearest_bodies():
 def test_a_recording_without_keypoints_is_an_error(tmp_path, bodies):
     with BagWriter(tmp_path / 'bag') as writer, PosePipeline(RIG) as pipeline:
         for _ in range(bodies):
-            writer.write('/pose_node/bodies', bodies_to_cloud(MAKE, pipeline.fuse(5, {}).bodies), 5)
+            writer.write_bodies(pipeline.fuse(5, {}).bodies)
     with pytest.raises(BagError, match=f'holds {bodies} bodies and 0 keypoints messages'):
         read_observations(tmp_path / 'bag')

@@ -17,12 +17,9 @@ from geo_pose_ros.evaluation.settings import ReportConfig
 from geo_pose_ros.evaluation.statistics import RecordingStatistics
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.lifting.settings import LifterConfig
-from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
-from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.diagnostics import Level, Status, diagnostics_to_message
-from geo_pose_ros.messages.image import compressed_from_frame
 from geo_pose_ros.scene.settings import PipelineConfig
-from geo_pose_ros.simulation.recordings import START_NS, write_rig
+from geo_pose_ros.simulation.recordings import START_NS
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, Frame, Keypoints2D
 
@@ -108,7 +105,7 @@ def write_walk(
     rig = rig or ring_rig(4)
     with BagWriter(path, storage) as writer:
         if infos:
-            write_rig(writer, rig, START_NS)
+            writer.write_rig(rig, START_NS)
         for number in range(sets):
             time_s, stamp_ns = number / RATE_HZ, stamp_of(number)
             at_ns = stamp_ns + round(latency_ms * 1e6)
@@ -116,14 +113,12 @@ def write_walk(
             walkers = [pose(time_s), person(7, (1.3, -0.9), 0.4 * time_s)][:people]
             for camera in rig.cameras:
                 if images:
-                    message = compressed_from_frame(MAKE, Frame(camera.name, stamp_ns, image(number)), camera.frame_id)
-                    writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_ns)
+                    writer.write_frame(Frame(camera.name, stamp_ns, image(number)), camera.frame_id)
                 if keypoints:
                     found = seen_by(rig, camera.name, np.stack(walkers), stamp_ns, shift(camera.name, number))
-                    cloud = keypoints_to_cloud(MAKE, found, camera.frame_id)
-                    writer.write(f'/pose_node/keypoints/{camera.name}', cloud, at_ns)
+                    writer.write_keypoints(found, camera.frame_id, at_ns)
             if bodies:
-                writer.write('/pose_node/bodies', bodies_to_cloud(MAKE, bodies_at(number, walkers, (0, 1))), at_ns)
+                writer.write_bodies(bodies_at(number, walkers, (0, 1)), at_ns)
             if number % 30 == 0:
                 statuses = [
                     Status('pipeline', Level.OK, 'ok', {'rate_hz': '30', 'stage_ms fuse': '4.2'}),

@@ -132,23 +132,11 @@ def dumped(tree: Any, indent: str = '') -> str:
 
 def processed(name: str, folder: Path) -> tuple[Path, Any]:
     """Write the recorded keypoints as a bag, process it with default settings, return the result and the summary."""
-    from geo_pose_ros.bags.message_factory import RosbagsFactory
     from geo_pose_ros.bags.process import process_bag
-    from geo_pose_ros.bags.write import BagWriter
-    from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-    from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
-    from geo_pose_ros.messages.transforms import rig_to_transforms
+    from geo_pose_ros.simulation.recordings import write_keypoints_bag
 
     arrays = stored(name)
-    rig, make, start_ns = rig_of(arrays), RosbagsFactory(), int(arrays['stamp_ns'][0])
-    with BagWriter(folder / name) as writer:
-        writer.write('/tf_static', rig_to_transforms(make, rig, start_ns), start_ns)
-        for camera in rig.cameras:
-            info = camera_info_from_intrinsics(make, camera.intrinsics, start_ns, camera.frame_id)
-            writer.write(f'/{camera.name}/camera_info', info, start_ns)
-        for seen in keypoints_of(arrays):
-            cloud = keypoints_to_cloud(make, seen, rig[seen.camera].frame_id)
-            writer.write(f'/pose_node/keypoints/{seen.camera}', cloud, seen.stamp_ns)
+    write_keypoints_bag(folder / name, rig_of(arrays), {'': list(keypoints_of(arrays))})
     return folder / f'{name}_out', process_bag(folder / name, folder / f'{name}_out')
 
 

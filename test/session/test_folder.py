@@ -8,7 +8,6 @@ from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.cli import main
 from geo_pose_ros.errors import BagError
-from geo_pose_ros.messages.clouds.bodies import bodies_to_cloud
 from geo_pose_ros.messages.clouds.details import details_to_cloud
 from geo_pose_ros.session.folder import bags_of, load
 
@@ -24,7 +23,7 @@ def write_bodies(path, count=FRAMES, people=True):
             bodies = bodies_at(number, START_NS - (int(BODIES_NS) - PERIOD_NS) * number)
             if not people:
                 bodies = bodies.select(np.zeros(len(bodies), bool))
-            writer.write('/pose_node/bodies', bodies_to_cloud(make, bodies), bodies.stamp_ns)
+            writer.write_bodies(bodies)
             writer.write('/pose_node/details', details_to_cloud(make, bodies), bodies.stamp_ns)
     return path
 

@@ -13,14 +13,10 @@ from geo_pose_training.detector.crops import LANDMARKS, Crops, Labels, gather, r
 from geo_pose_training.detector.settings import TeachSettings
 from geo_pose_training.retraining.hold_out import hold_out
 
-from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.detection.regions import Regions
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
-from geo_pose_ros.messages.image import compressed_from_frame
-from geo_pose_ros.messages.transforms import rig_to_transforms
 from geo_pose_ros.skeleton import BLAZEPOSE33
 from geo_pose_ros.types import Frame
 from test.training.people import PERIOD_NS, recorded_person, write_bag
@@ -35,20 +31,16 @@ def stamped(frames: int = 8) -> PersonRecording:
 
 def write_images(path: Path, whole: PersonRecording) -> Path:
     """Write a bag of images in which every joint of the person is a white disc."""
-    make = RosbagsFactory()
     assert whole.stamp_ns is not None
     with BagWriter(path) as writer:
-        writer.write('/tf_static', rig_to_transforms(make, whole.rig, START_NS), START_NS)
+        writer.write_rig(whole.rig, START_NS)
         for c, camera in enumerate(whole.rig.cameras):
             lens = camera.intrinsics
-            info = camera_info_from_intrinsics(make, lens, START_NS, camera.frame_id)
-            writer.write(f'/{camera.name}/camera_info', info, START_NS)
             for index, stamp_ns in enumerate(whole.stamp_ns.tolist()):
                 image = np.zeros((lens.height, lens.width, 3), np.uint8)
                 for x, y in whole.xy[index, c].round().astype(int):
                     image[max(y - 6, 0) : max(y + 7, 0), max(x - 6, 0) : max(x + 7, 0)] = 255
-                message = compressed_from_frame(make, Frame(camera.name, stamp_ns, image), camera.frame_id)
-                writer.write(f'/{camera.name}/image_raw/compressed', message, stamp_ns)
+                writer.write_frame(Frame(camera.name, stamp_ns, image), camera.frame_id)
     return path
 
 

@@ -72,11 +72,6 @@ class BagContent:
         return tuple(name for name, camera in self.cameras.items() if not camera.fault)
 
     @property
-    def can_process(self) -> bool:
-        """Whether `geo_pose process` runs on it without another calibration."""
-        return self.rig is not None
-
-    @property
     def can_retrain(self) -> bool:
         """Whether the lifter can be retrained from it: a rig of two cameras or more."""
         return self.rig is not None and len(self.rig) >= 2

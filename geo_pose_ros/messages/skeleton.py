@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 
-from ..errors import ConfigError
 from ..skeleton import Skeleton
 from ..types import CameraRig
 from .factory import Message, MessageFactory
@@ -29,16 +28,3 @@ def skeleton_to_message(
         'model_card_hash': model_card_hash,
     }
     return make('std_msgs/msg/String', data=json.dumps(description))
-
-
-def skeleton_from_message(message: Message) -> Skeleton:
-    """Return the skeleton of a `~/skeleton` message; raise ConfigError if it is not one."""
-    try:
-        tree = json.loads(message.data)
-        return Skeleton(
-            str(tree['name']), tuple(map(str, tree['joint_names'])),
-            tuple((int(a), int(b)) for a, b in tree['edges']),
-            tuple((int(a), int(b)) for a, b in tree['flip_pairs']),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'Not a skeleton message: {error!r}; expected the JSON of ~/skeleton.') from error

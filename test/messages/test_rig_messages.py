@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from geo_pose_ros.errors import CalibrationError, ConfigError, ShapeError
+from geo_pose_ros.errors import CalibrationError, ShapeError
 from geo_pose_ros.geometry.projection import project
 from geo_pose_ros.geometry.rigid import from_rotation_vector
 from geo_pose_ros.messages.camera_info import (
@@ -14,7 +14,7 @@ from geo_pose_ros.messages.camera_info import (
     intrinsics_from_camera_info,
     rectified_from_camera_info,
 )
-from geo_pose_ros.messages.skeleton import skeleton_from_message, skeleton_to_message
+from geo_pose_ros.messages.skeleton import skeleton_to_message
 from geo_pose_ros.messages.stamps import from_time, nearest_indices, to_time
 from geo_pose_ros.messages.transforms import optical_frame_id, rig_to_transforms, rig_to_transforms_stamped
 from geo_pose_ros.rigs.rig_file import rig_hash
@@ -141,17 +141,13 @@ def test_transforms_round_trip(library):
         np.testing.assert_allclose(pose, camera.cam_from_world, atol=1e-12)
 
 
-def test_skeleton_round_trip(library):
+def test_what_a_skeleton_message_says(library):
     rig = ring_rig(2)
     message = library.wire(skeleton_to_message(library.make, BODY17, rig, rig_hash(rig), 'abc'), 'std_msgs/msg/String')
-    assert skeleton_from_message(message) == BODY17
     tree = json.loads(message.data)
+    assert tuple(tree['joint_names']) == BODY17.joint_names
+    assert [tuple(edge) for edge in tree['edges']] == list(BODY17.edges)
+    assert [tuple(pair) for pair in tree['flip_pairs']] == list(BODY17.flip_pairs)
     assert tree['units']['x'] == 'm' and tree['units']['reprojection_error'] == 'px'
     assert (tree['rig_hash'], tree['model_card_hash'], tree['cameras']) == (rig_hash(rig), 'abc', ['cam0', 'cam1'])
-    assert (tree['frame_id'], tree['edges'][0], tree['joint_names'][0]) == ('world', [0, 1], 'pelvis')
-
-
-@pytest.mark.parametrize('data', ['', '{}', '[1]', '{"name": 1, "joint_names": 3, "edges": [], "flip_pairs": []}'])
-def test_not_a_skeleton_message(library, data):
-    with pytest.raises(ConfigError, match='Not a skeleton message'):
-        skeleton_from_message(library.make('std_msgs/msg/String', data=data))
+    assert (tree['frame_id'], tree['name']) == ('world', 'body17')

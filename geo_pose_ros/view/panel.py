@@ -21,7 +21,9 @@ from .poses import NONE
 from .stage import Shown, Stage
 
 if TYPE_CHECKING:
-    from .server import GuiApi, GuiEvent, GuiImageHandle, GuiSliderHandle, HotkeyKey
+    import viser
+    from viser._messages import HotkeyKey
+
 
 _BACK, _ON = '\N{BLACK LEFT-POINTING TRIANGLE}', '\N{BLACK RIGHT-POINTING TRIANGLE}'
 _SPEEDS = ('0.1x', '0.25x', '0.5x', '1x', '2x', '4x')
@@ -105,10 +107,10 @@ class Panel:
 class Strip:
     """The cameras' images side by side below the scene."""
 
-    def __init__(self, gui: GuiApi, cameras: int) -> None:
+    def __init__(self, gui: viser.GuiApi, cameras: int) -> None:
         """Add nothing yet, for so many ``cameras``."""
         self._gui, self._cameras = gui, cameras
-        self._image: GuiImageHandle | None = None
+        self._image: viser.GuiImageHandle | None = None
 
     def show(self, images: UInt8Array) -> None:
         """Show images (H, W, 3) RGB."""
@@ -121,7 +123,7 @@ class Strip:
             self._image.image = images
 
 
-def add_key(gui: GuiApi, label: str, key: HotkeyKey, done: Callable[[], None]) -> None:
+def add_key(gui: viser.GuiApi, label: str, key: HotkeyKey, done: Callable[[], None]) -> None:
     """Let a key of the keyboard do something; viser lists it under ``label``."""
     gui.add_command(label, hotkey=key).on_trigger(lambda _: done())
 
@@ -204,7 +206,7 @@ class TimeLine:
             self._slid_s = offset_s
             _set(self._slider, 'value', offset_s)
 
-    def _on_slider(self, event: GuiEvent[GuiSliderHandle[float]]) -> None:
+    def _on_slider(self, event: viser.GuiEvent[viser.GuiSliderHandle[float]]) -> None:
         # Only what a browser did; the slider is moved from here too.
         if event.client_id is not None:
             self._slid_s = float(self._slider.value)

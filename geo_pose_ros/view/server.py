@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""viser's server for this machine alone. The only module that imports viser.
+"""viser's server for this machine alone. The only module that needs viser.
 
 viser serves its page, three.js included, from this machine; nothing is asked of another. Its page is made light for
 browsers that draw with the processor: there, smoothing of edges costs more than the scene, and pixels cost more than
@@ -19,32 +19,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, needing
-
-if TYPE_CHECKING:
-    from viser import (
-        BatchedMeshHandle,
-        CameraFrustumHandle,
-        ClientHandle,
-        GuiApi,
-        GuiEvent,
-        GuiImageHandle,
-        GuiSliderHandle,
-        LineSegmentsHandle,
-        SceneApi,
-        SceneNodePointerEvent,
-        ViserServer,
-    )
-    from viser._messages import HotkeyKey
-    from viser.infra import StateSerializer
-
-    __all__ = (
-        'BatchedMeshHandle', 'CameraFrustumHandle', 'ClientHandle', 'GuiApi', 'GuiEvent', 'GuiImageHandle',
-        'GuiSliderHandle', 'HotkeyKey', 'LineSegmentsHandle', 'SceneApi', 'SceneNodePointerEvent', 'StateSerializer',
-        'ViserServer',
-    )
 
 _LOG = logging.getLogger(__name__)
 
@@ -105,7 +81,7 @@ class SceneServer:
         self._folder = tempfile.TemporaryDirectory(prefix='geo_pose_view_')
         served = lightened_folder(Path(viser.__file__).parent / 'client' / 'build', Path(self._folder.name))
         with contextlib.redirect_stdout(io.StringIO()), _serving(viser.infra, served):
-            self.viser: ViserServer = viser.ViserServer(host=host, port=port, verbose=False)
+            self.viser = viser.ViserServer(host=host, port=port, verbose=False)
         self.url = f'http://{"localhost" if host in ("127.0.0.1", "0.0.0.0") else host}:{self.viser.get_port()}'
         # Its share button would open a tunnel to somebody else's server.
         setattr(self.viser, 'request_share_url', _no_tunnel)  # noqa: B010 - the checker refuses to replace a method

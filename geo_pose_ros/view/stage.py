@@ -43,16 +43,9 @@ from .shapes import (
 )
 
 if TYPE_CHECKING:
-    from .server import (
-        BatchedMeshHandle,
-        CameraFrustumHandle,
-        ClientHandle,
-        GuiApi,
-        LineSegmentsHandle,
-        SceneApi,
-        SceneNodePointerEvent,
-        StateSerializer,
-    )
+    import viser
+    from viser.infra import StateSerializer
+
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,7 +89,7 @@ class Stage(AbstractContextManager['Stage']):
         """
         self._page = SceneServer(host, port, exact_port=exact_port)
         self._server, self.url = self._page.viser, self._page.url
-        self.gui: GuiApi = self._server.gui
+        self.gui: viser.GuiApi = self._server.gui
         # Where a processor draws, shadows and light from surroundings cost more than all that is lit.
         self._server.scene.configure_default_lights(cast_shadow=False)
         self._server.scene.configure_environment_map(None)
@@ -108,9 +101,9 @@ class Stage(AbstractContextManager['Stage']):
         self._lock = threading.RLock()
         self._rig: CameraRig | None = None
         self._bodies: dict[int, _BodyNodes] = {}
-        self._frusta: dict[str, CameraFrustumHandle] = {}
+        self._frusta: dict[str, viser.CameraFrustumHandle] = {}
         self._images: dict[str, UInt8Array] = {}
-        self._ghost: LineSegmentsHandle | None = None
+        self._ghost: viser.LineSegmentsHandle | None = None
         self.on_body: Callable[[int], None] = lambda body_id: None
 
     @property
@@ -146,7 +139,7 @@ class Stage(AbstractContextManager['Stage']):
                 self._frusta[camera.name] = self._add_frustum(camera, centre)
             self._set_viewer(rig, centre, people)
 
-    def _add_frustum(self, camera: Camera, centre: FloatArray) -> CameraFrustumHandle:
+    def _add_frustum(self, camera: Camera, centre: FloatArray) -> viser.CameraFrustumHandle:
         lens = camera.intrinsics
         distance = float(np.linalg.norm(camera.position_m - centre))
         frustum = self._server.scene.add_camera_frustum(
@@ -160,7 +153,7 @@ class Stage(AbstractContextManager['Stage']):
         )
 
         @frustum.on_click
-        def _(event: SceneNodePointerEvent[CameraFrustumHandle]) -> None:
+        def _(event: viser.SceneNodePointerEvent[viser.CameraFrustumHandle]) -> None:
             self.look_through(camera.name, event.client)
 
         return frustum
@@ -209,11 +202,11 @@ class Stage(AbstractContextManager['Stage']):
         half_rad = float(np.arctan(np.tan(_FIELD_OF_VIEW_RAD / 2.0) * aspect))
         return np.asarray(centre + max(distance_m, across_m / np.sin(half_rad) / _FILLED) * way)
 
-    def _fit(self, client: ClientHandle) -> None:
+    def _fit(self, client: viser.ClientHandle) -> None:
         """Put a browser where it shows all people: a phone is farther away, and who comes back looks at what is new."""
         self._put(client, self._up, self._eye(client.camera.aspect), self._start[0], _FIELD_OF_VIEW_RAD)
 
-    def look_through(self, name: str, client: ClientHandle | None = None) -> None:
+    def look_through(self, name: str, client: viser.ClientHandle | None = None) -> None:
         """Put a browser (None: all) where a camera is."""
         if self._rig is None:
             return
@@ -227,7 +220,8 @@ class Stage(AbstractContextManager['Stage']):
             self._fit(client)
 
     def _put(
-        self, client: ClientHandle | None, up: FloatArray, position: FloatArray, look_at: FloatArray, fov_rad: float
+        self, client: viser.ClientHandle | None, up: FloatArray, position: FloatArray, look_at: FloatArray,
+        fov_rad: float,
     ) -> None:
         for one in [client] if client is not None else list(self._server.get_clients().values()):
             with one.atomic():
@@ -318,7 +312,7 @@ class _BodyNodes:
     """What is drawn of one body: joints and bones in one mesh, its uncertainty and its trail in others, and its id."""
 
     def __init__(
-        self, scene: SceneApi, body_id: int, skeleton: Skeleton, up: FloatArray, clicked: Callable[[int], None]
+        self, scene: viser.SceneApi, body_id: int, skeleton: Skeleton, up: FloatArray, clicked: Callable[[int], None]
     ) -> None:
         self._edges, self._up = np.array(skeleton.edges), up
         joints = joint_colours(skeleton, body_id)
@@ -356,8 +350,9 @@ class _BodyNodes:
 
 
 def _add_spheres(
-    scene: SceneApi, name: str, unit: tuple[FloatArray, IntArray], colours: FloatArray, opacity: float | None = None
-) -> BatchedMeshHandle:
+    scene: viser.SceneApi, name: str, unit: tuple[FloatArray, IntArray], colours: FloatArray,
+    opacity: float | None = None,
+) -> viser.BatchedMeshHandle:
     """Add as many spheres, each a ``unit`` sphere of vertices and triangles, as colours (N, 3), without a size yet."""
     nowhere = np.zeros((len(colours), 3), np.float32)
     return scene.add_batched_meshes_simple(
@@ -366,7 +361,7 @@ def _add_spheres(
     )
 
 
-def _set_shapes(handle: BatchedMeshHandle, shapes: Ellipsoids) -> None:
+def _set_shapes(handle: viser.BatchedMeshHandle, shapes: Ellipsoids) -> None:
     handle.batched_positions = shapes.centres.astype(np.float32)
     handle.batched_wxyzs = shapes.wxyz.astype(np.float32)
     handle.batched_scales = shapes.half_axes.astype(np.float32)

@@ -56,7 +56,8 @@ def partners(cam_from_world: FloatArray) -> BoolArray:
 
 
 def group(
-    cameras: Cameras, detections: Detections, free: IntArray, gate_m: float, new_gate_m: float, needed: int
+    cameras: Cameras, detections: Detections, free: IntArray, gate_m: float, new_gate_m: float, needed: int,
+    most: int = _MOST_HYPOTHESES,
 ) -> IntArray:
     """Group detections into new people.
 
@@ -67,6 +68,7 @@ def group(
         gate_m: largest distance of a body from its detection.
         new_gate_m: largest mean distance between the rays of two detections of one person.
         needed: views that a new person must have.
+        most: new people at most, the likeliest of more.
 
     Returns:
         (G, C) the detection of each new person in each camera, -1 for none; those with most views first.
@@ -80,7 +82,7 @@ def group(
         alone[np.arange(len(free)), detections.camera[free]] = free
         if count == 1 or len(np.unique(detections.camera[free])) == 1:
             return alone
-    views = _collect(cameras, detections, free, _hypotheses(cameras, detections, free, new_gate_m), gate_m)
+    views = _collect(cameras, detections, free, _hypotheses(cameras, detections, free, new_gate_m), gate_m, most)
     if len(views):
         views = _refine(cameras, detections, free, views, gate_m)
     if needed <= 1:
@@ -88,7 +90,7 @@ def group(
         alone = np.full((len(left), count), -1)
         alone[np.arange(len(left)), detections.camera[left]] = left
         views = np.concatenate([views, alone])
-    return np.asarray(views[(views >= 0).sum(1) >= needed])
+    return np.asarray(views[(views >= 0).sum(1) >= needed][:most])
 
 
 def _hypotheses(
@@ -113,12 +115,12 @@ def _hypotheses(
 
 
 def _collect(
-    cameras: Cameras, detections: Detections, free: IntArray, hypotheses: FloatArray, gate_m: float
+    cameras: Cameras, detections: Detections, free: IntArray, hypotheses: FloatArray, gate_m: float, most: int
 ) -> IntArray:
-    """Give each hypothesis in turn the free detections near it; return (G, C) of those with two or more."""
+    """Give hypotheses in turn the free detections near them; return (G, C) of the first ``most`` with two or more."""
     is_free = np.zeros(len(detections), bool)
     is_free[free] = True
-    views = np.empty((len(hypotheses), len(cameras)), np.int64)
+    views = np.empty((min(len(hypotheses), most), len(cameras)), np.int64)
     return views[
         : collect_detections(cameras.cam_from_world, detections.arrays, hypotheses, gate_m, is_free, views)
     ]

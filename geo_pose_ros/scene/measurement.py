@@ -62,8 +62,9 @@ def assign(observation: Observation, tracks: Tracks, config: TrackingConfig) -> 
     left = find_free(views, nearest, config.new_gate_m, is_known, free)
     known = np.flatnonzero(is_known)
     found, continued = views[known], known
-    if left:
-        new = _find_new(observation, views, np.flatnonzero(free), tracks, config)
+    room = config.max_bodies - tracks.present
+    if left and room > 0:
+        new = _find_new(observation, views, np.flatnonzero(free), tracks, config, room)
         found, continued = np.concatenate([found, new]), np.concatenate([known, np.full(len(new), -1)])
     return Assignment(found, continued, detections.gather(found))
 
@@ -94,12 +95,16 @@ def exchange_pairs(
 
 
 def _find_new(
-    observation: Observation, views: IntArray, free: IntArray, tracks: Tracks, config: TrackingConfig
+    observation: Observation, views: IntArray, free: IntArray, tracks: Tracks, config: TrackingConfig,
+    room: int,
 ) -> IntArray:
-    """Return the views (G, C) of new people among the detections ``free`` (F,); tracks have ``views`` (T, C)."""
+    """Return the views (G, C) of at most ``room`` new people among the detections ``free`` (F,).
+
+    Tracks have ``views`` (T, C).
+    """
     needed = min(config.new_body_views, observation.delivering)
     new = group(
-        observation.cameras, observation.detections, free, config.gate_m, config.new_gate_m, needed
+        observation.cameras, observation.detections, free, config.gate_m, config.new_gate_m, needed, room
     )
     if not len(new):
         return new

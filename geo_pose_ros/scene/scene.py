@@ -57,6 +57,7 @@ class SceneResult:
         cameras: what is known of each camera.
         unassigned: per camera that delivered, detections that belong to no body.
         owners: per camera that delivered, (P,) the id of the body that each detection is of, -1 for none.
+        is_full: whether somebody new has to wait, as ``tracking.max_bodies`` are followed.
         measured: the people of this set before they are filtered; None where nothing was fused.
         stage_ms: wall time of undistort, associate, lift (with a lifter), solve and track.
     """
@@ -70,6 +71,7 @@ class SceneResult:
     owners: Mapping[str, IntArray] = field(default_factory=dict)
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     measured: MeasuredBodies | None = None
+    is_full: bool = False
 
 
 class _Stages:
@@ -282,6 +284,7 @@ class Scene:
         )
         ends, used = report.ends.tolist(), report.used.tolist()
         exchanged = measured.estimate.exchanged.sum((0, 2)).tolist()
+        unassigned = [starts[c + 1] - starts[c] - used[c] for c in range(cameras)]
         delivered = [(names[c], c) for c in np.flatnonzero(observation.cameras.present).tolist()]
         return SceneResult(
             bodies, _with_sides(keypoints, names, measured, starts),
@@ -291,9 +294,10 @@ class Scene:
                 for name, begin, end in zip(names, [0, *ends], ends, strict=False) if len(measured)
             },
             cameras=dict(zip(names, self._cameras.states(), strict=True)),
-            unassigned={name: starts[c + 1] - starts[c] - used[c] for name, c in delivered},
+            unassigned={name: unassigned[c] for name, c in delivered},
             owners={name: report.owners[starts[c] : starts[c + 1]] for name, c in delivered}, stage_ms=stages.ms,
             measured=MeasuredBodies(self._tracks.ids[: len(measured)].copy(), measured.estimate),
+            is_full=max(unassigned) > 0 and self._tracks.present >= self._config.tracking.max_bodies,
         )
 
 

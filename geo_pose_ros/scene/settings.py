@@ -42,6 +42,10 @@ class TrackingConfig:
         2, 'Cameras that must detect a new body, or all that delivered within the last second if these are fewer; a '
         'known body goes on with one', low=1, high=64,
     )
+    max_bodies: int = setting(
+        64, 'Bodies that are followed at once; in a larger crowd new ones wait, which bounds the time of a set', low=1,
+        high=1000,
+    )
     gate_m: float = setting(
         0.25, 'Gate of the assignment: mean distance between a known body\'s predicted joints and the rays of a '
         'detection up to which the detection may be of that body. Larger than errors of predictions, smaller than the '

@@ -118,6 +118,11 @@ class Tracks(Columns):
         """(T,) the tracks that are only remembered."""
         return np.asarray(self.unseen_s > self._config.max_gap_s)
 
+    @property
+    def present(self) -> int:
+        """How many are more than remembered."""
+        return int((self.unseen_s <= self._config.max_gap_s).sum())
+
     def predict(self, stamp_ns: int) -> float:
         """Predict everybody to ``stamp_ns``; return the seconds since the last set.
 

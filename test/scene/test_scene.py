@@ -330,6 +330,14 @@ def test_two_hundred_people_in_every_image_take_nobodys_place(kind):
         np.testing.assert_allclose(kept.xyz, before.xyz, atol=0.01)
 
 
+@pytest.mark.parametrize(('most', 'followed', 'is_full'), [(1, 1, True), (2, 2, False)])
+def test_new_people_wait_where_as_many_as_may_be_are_followed(most, followed, is_full):
+    scene = Scene(ring_rig(4), replace(CONFIG, tracking=replace(CONFIG.tracking, max_bodies=most)))
+    for n in range(3):
+        found = scene.step(START_NS + n * DT_NS, keypoints(scene.rig, PEOPLE, START_NS + n * DT_NS))
+        assert found.bodies.body_ids.tolist() == [*range(followed)] and found.is_full == is_full
+
+
 def test_unknown_cameras_are_refused():
     scene = Scene(ring_rig(2), CONFIG)
     message = r"Keypoints of \['cam9'\]: the rig has only cam0, cam1"

@@ -213,7 +213,7 @@ def add_known(joints: Float2D, total: Float2D, known: Int1D) -> None:
 def collect_detections(
     poses: Float3D, detections: DetectionArrays, bodies: Float3D, gate_m: float, is_free: Bool1D, views: Int2D
 ) -> int:
-    """Give each hypothesis in turn the nearest free detection of each camera; return how many have two or more.
+    """Give hypotheses in turn the nearest free detection of each camera; return how many have two or more.
 
     Args:
         poses: (C, 3, 4) cam_from_world.
@@ -221,13 +221,13 @@ def collect_detections(
         bodies: (H, J, 3) m, the strongest first.
         gate_m: largest distance of a body from its detection.
         is_free: (D,) changed.
-        views: (H, C) written as far as the number that is returned, -1 for none.
+        views: (G, C) written as far as the number that is returned, G at most, -1 for none.
     """
     cameras, joints, groups = len(poses), bodies.shape[1], 0
     left = is_free.sum()
     straight, local = np.arange(joints), np.empty((joints, 3))
     for h in range(len(bodies)):
-        if left < 2:
+        if left < 2 or groups == len(views):
             break
         members = 0
         for c in range(cameras):

@@ -21,6 +21,7 @@ _WINDOW = 200
 SIDES_REPAIRED = 'sides repaired'
 # What happens with single frames and sets counts as going on for so long after the last time.
 _RECENT_NS = 5 * NS_PER_S
+_CROWDED = 'more people are seen than tracking.max_bodies; new ones wait until others leave'
 
 
 @dataclass(slots=True)
@@ -146,6 +147,9 @@ class NodeStatistics:
             for name, limbs in result.scene.exchanged.items():
                 if limbs:
                     self.cameras[name].counts[SIDES_REPAIRED] += 1
+
+        if result.scene.is_full:
+            self.happened('pipeline', 'crowded', _CROWDED, now_ns)
 
     def silent_s(self, now_ns: int) -> float | None:
         """Return the time since the last published set; None if there was none."""

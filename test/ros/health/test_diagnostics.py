@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -212,6 +213,9 @@ def test_the_pipeline_says_why_nothing_comes() -> None:
     assert (found.level, found.message) == (Level.OK, '1.0 sets/s, latency 20 ms')
     assert found.values['stage_ms triangulate'] == '2.00'
     assert found.values['sets taken'] == '2'
+    crowd = result({})
+    statistics.processed(replace(crowd, scene=replace(crowd.scene, is_full=True)), 0, 20_000_000, S)
+    assert 'more people are seen than tracking.max_bodies' in status(some, 1).message
     # What failed long ago is not blamed.
     statistics.set_failed('DetectorError', 'old', S)
     statistics.arrived('a', 100 * S)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...arrays import NS_PER_S
 from ...findings import Finding, Severity
@@ -19,6 +20,8 @@ _LOSSES_NS = 5 * NS_PER_S
 # Whether frames of a camera are used is judged over so long, and over so many frames: fewer may be unused by chance.
 _LOOK_BACK_NS = 2 * NS_PER_S
 _MIN_FRAMES = 5
+# A node that waits for more of its time is on a machine that is too busy to tell what is late on its way.
+_BUSY = 0.2
 
 
 def camera_part(
@@ -127,15 +130,35 @@ def _why_unused(camera: str, before: FrameCounts, counts: FrameCounts) -> str:
     return f'none of its last {received} frames was used: {DROP_CAUSES[worst]} ({blamed[worst]})'
 
 
-def blame_few(parts: Sequence[Part]) -> list[Part]:
-    """Return cameras' parts, without that their frames are not used where that is so of most.
+def blame_few(parts: Sequence[Part], late_share: float) -> list[Part]:
+    """Return a node's parts, its own first, without faults of cameras that are the machine's.
 
-    Then the machine is busy, and what arrives is late; sets of the others go on.
+    That frames are not used blames no camera where it is so of most. Where the node itself waits for its turn, nobody
+    is blamed for frames that come late or are lost on their way, nor for silence that is of most.
+
+    Args:
+        parts: of the node.
+        late_share: for how much of the last seconds the node did not come to take what had arrived, in [0, 1].
     """
-    unused = [any(fault.kind == 'unused' for fault in part.faults) for part in parts]
-    if 2 * sum(unused) <= len(parts):
-        return list(parts)
-    return [part.without('unused') for part in parts]
+    own, is_busy = parts[0], late_share > _BUSY
+    cameras = [part for part in parts if part.name.startswith('camera ')]
+    most = {
+        kind: 2 * sum(fault.kind == kind for part in cameras for fault in part.faults) > len(cameras)
+        for kind in ('silent', 'unused')
+    }
+    excused = {
+        'unused': is_busy or (most['unused'] and not own.faults), 'lost': is_busy, 'silent': is_busy and most['silent'],
+    }
+    found = [part.without(*(kind for kind, is_excused in excused.items() if is_excused)) for part in parts]
+    if is_busy:
+        busy = Finding(
+            Severity.WARNING,
+            f'this machine is busy: of the last seconds the node waited {late_share:.0%} for its turn; no camera is '
+            'blamed for what comes late',
+            'Give it more processors, or fewer or smaller images.', own.name, 'busy',
+        )
+        found[0] = replace(found[0], faults=[*found[0].faults, busy])
+    return found
 
 
 class CountsHistory:

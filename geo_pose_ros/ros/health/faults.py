@@ -38,9 +38,9 @@ class Part:
         ranked = [fault.text for fault in sorted(self.faults, key=lambda fault: -fault.severity)]
         return Status(self.name, Level(worst(self.faults)), '; '.join(ranked) or self.summary, self.values)
 
-    def without(self, kind: str) -> Part:
-        """Return the part without its faults of ``kind``."""
-        return replace(self, faults=[fault for fault in self.faults if fault.kind != kind])
+    def without(self, *kinds: str) -> Part:
+        """Return the part without its faults of ``kinds``."""
+        return replace(self, faults=[fault for fault in self.faults if fault.kind not in kinds])
 
     def judged(self, verdict: Verdict) -> Part:
         """Return the part with what a verdict says of it."""
@@ -55,22 +55,32 @@ class FaultLog:
     def __init__(self, logger: RcutilsLogger) -> None:
         """Begin without a fault."""
         self._logger = logger
-        self._begun: dict[tuple[str, str], tuple[str, int]] = {}
+        # In words, since when, and since when it is away: None while it is there.
+        self._begun: dict[tuple[str, str], tuple[str, int, int | None]] = {}
 
-    def update(self, faults: Iterable[Finding], now_ns: int) -> None:
-        """Log those of ``faults`` that are new, and those that are gone (``now_ns``: a monotonic clock)."""
+    def update(self, faults: Iterable[Finding], now_ns: int, rest_ns: float = 0.0) -> None:
+        """Log those of ``faults`` that are new, and those that have been away for ``rest_ns``: what flickers is one.
+
+        ``now_ns`` is a monotonic clock.
+        """
         current = {(fault.where, fault.kind): fault for fault in faults}
         for key, fault in current.items():
-            if key not in self._begun:
-                self._begun[key] = (fault.in_words, now_ns)
+            if key in self._begun:
+                self._begun[key] = (*self._begun[key][:2], None)
+            else:
+                self._begun[key] = (fault.in_words, now_ns, None)
                 # Not one call: rclpy refuses two severities from one line of source.
                 if fault.severity == Severity.ERROR:
                     self._logger.error(fault.in_words)
                 else:
                     self._logger.warning(fault.in_words)
-        for key in [key for key in self._begun if key not in current]:
-            text, since_ns = self._begun.pop(key)
-            self._logger.info(f'over after {(now_ns - since_ns) / NS_PER_S:.1f} s: {text}')
+        for key, (text, since_ns, away_ns) in list(self._begun.items()):
+            if key not in current:
+                ended_ns = now_ns if away_ns is None else away_ns
+                self._begun[key] = (text, since_ns, ended_ns)
+                if now_ns - ended_ns >= rest_ns:
+                    del self._begun[key]
+                    self._logger.info(f'over after {(ended_ns - since_ns) / NS_PER_S:.1f} s: {text}')
 
 
 class HealthLog:
@@ -111,7 +121,8 @@ class HealthLog:
         else:
             statuses = [*(part.judged(verdict).status() for part in parts), verdict_to_status(verdict)]
             if now_ns - self._active_ns > grace_s * NS_PER_S:
-                self._log.update((found for found in verdict.findings if found.severity), now_ns)
+                faults = (found for found in verdict.findings if found.severity)
+                self._log.update(faults, now_ns, grace_s * NS_PER_S)
         # Where simulated time stands at 0, whoever shows it would take it for old.
         stamp_ns = self._node.get_clock().now().nanoseconds or time_ns()
         self._publisher.publish(diagnostics_to_message(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 _PERIOD_S = 0.004
 # How often, and how long, the executor looks for events.
 _EVENT_PERIOD_S, _EVENT_WINDOW_S = 0.5, 0.02
+# A poll is late that comes so long after the one before; how far back late ones count, and how many of them.
+_LATE_NS, _LATE_WINDOW_NS, _MOST_LATE = 50_000_000, 5 * NS_PER_S, 200
 
 
 class _SeldomByExecutor(CallbackGroup):
@@ -94,6 +97,9 @@ class PolledInputs:
         self._polled: dict[str, list[_Polled]] = {}
         self._lock = threading.Lock()
         self._stopped = False
+        # Of the polls that came late lately: when, and by how much, ns; and when the last one was.
+        self._late: deque[tuple[int, int]] = deque(maxlen=_MOST_LATE)
+        self._last_ns = time.monotonic_ns()
         self._thread = threading.Thread(target=self._run, name='camera topics', daemon=True)
 
     def subscribe(
@@ -135,12 +141,20 @@ class PolledInputs:
         for topic in list(self._polled):
             self.unsubscribe(topic)
 
+    def late_share(self, now_ns: int) -> float:
+        """Return for how much of the last seconds the topics waited to be polled, in [0, 1]: the machine is busy."""
+        late = [*self._late, (now_ns, now_ns - self._last_ns - _LATE_NS)]
+        return sum(max(late_ns, 0) for at_ns, late_ns in late if now_ns - at_ns < _LATE_WINDOW_NS) / _LATE_WINDOW_NS
+
     def _run(self) -> None:
         try:
             for turn in count():
                 if self._stopped:
                     return
                 time.sleep(_PERIOD_S)
+                before_ns, self._last_ns = self._last_ns, time.monotonic_ns()
+                if self._last_ns - before_ns > _LATE_NS:
+                    self._late.append((self._last_ns, self._last_ns - before_ns - _LATE_NS))
                 with self._lock:
                     for polled in chain.from_iterable(self._polled.values()):
                         if turn % polled.every == 0:

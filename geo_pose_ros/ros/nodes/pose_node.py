@@ -26,7 +26,7 @@ from ...rigs.builder import check_file
 from ...rigs.topics import IMAGE
 from ...scene.sync import FrameCounts, FrameSynchronizer, StampedSet
 from ...types import CameraRig, ClockModel
-from ..health.diagnostics import CountsHistory, blame_few, pipeline_part, rig_part, synchronised_part
+from ..health.diagnostics import CountsHistory, pipeline_part, rig_part, synchronised_part
 from ..health.faults import Part
 from ..io.message_factory import message_class
 from ..io.topics import full_name, sends_only_keypoints
@@ -275,7 +275,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
             parts.append(synchronised_part(part, name, before, counts, clock_ns, config.sync.clock_limit_ms))
         return [
             self._with_rivals(pipeline, self._outputs.bodies_topic, _ANOTHER_NAME),
-            rig_part(self._statistics, problems, now_ns), *(parts if pipeline.faults else blame_few(parts)),
+            rig_part(self._statistics, problems, now_ns), *parts,
         ]
 
     def _calibration_notes(self, camera: str, problems: Mapping[str, str], now_ns: int) -> dict[str, str]:

@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from ...arrays import NS_PER_S
 from ...findings import Finding, Severity, Verdict
-from ..health.diagnostics import camera_part
+from ..health.diagnostics import blame_few, camera_part
 from ..health.faults import HealthLog, Part
 from ..health.statistics import NodeStatistics
 from ..io.clocks import ClockWatch, steady_timer
@@ -152,7 +152,8 @@ class CameraSession(Generic[Config, Work]):
         with self._lock:
             if not self._closed:
                 now_ns, stale_ns = monotonic_ns(), self._config.stale_after_s * NS_PER_S
-                parts = list(self._parts(now_ns))
+                late_share = self._polled.late_share(now_ns) if self._polled is not None else 0.0
+                parts = blame_few(self._parts(now_ns), late_share)
                 # Before cameras are silent: what is simulated sends nothing while simulated time stands.
                 fault = self._clock.fault(parts[0].name, now_ns, 0.75 * stale_ns)
                 if self._clock.stood_ns is not None and now_ns - self._clock.stood_ns < stale_ns:

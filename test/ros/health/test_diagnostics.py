@@ -183,18 +183,21 @@ def test_frames_that_come_and_are_never_used(
     assert 'none of its last' not in camera_status(left(10), counts=now, before=before, qos='wrong').message
 
 
-@pytest.mark.parametrize(('unused', 'blamed'), [('a', 'a'), ('ab', 'ab'), ('abc', ''), ('abcd', '')])
-def test_what_is_so_of_most_cameras_blames_none(unused: str, blamed: str) -> None:
-    silent = Finding(Severity.ERROR, 'silent', '', 'camera a', 'silent')
-    parts = [
-        Part(f'camera {name}', [
-            *([silent] if name == 'a' else []),
-            *([Finding(Severity.ERROR, 'late', '', f'camera {name}', 'unused')] if name in unused else []),
-        ], {}) for name in 'abcd'
-    ]
-    found = [fault for part in blame_few(parts) for fault in part.faults]
-    assert ''.join(fault.where[-1] for fault in found if fault.kind == 'unused') == blamed
-    assert silent in found
+@pytest.mark.parametrize(('unused', 'silent', 'late', 'blamed'), [
+    ('a', 'd', 0.0, 'aD'), ('ab', '', 0.0, 'ab'), ('abc', 'abcd', 0.0, 'ABCD'), ('abcd', '', 0.0, ''),
+    ('a', 'd', 0.5, 'D'), ('', 'abd', 0.5, ''),
+], ids=['one', 'half', 'most', 'all', 'one of a busy node', 'most of a busy node'])
+def test_cameras_are_not_blamed_for_the_machine(unused: str, silent: str, late: float, blamed: str) -> None:
+    def faults(name: str) -> list[Finding]:
+        kinds = {'unused': name in unused, 'silent': name in silent, 'lost': late > 0.0}
+        return [Finding(Severity.ERROR, kind, '', f'camera {name}', kind) for kind, is_so in kinds.items() if is_so]
+
+    cameras = [Part(f'camera {name}', faults(name), {}) for name in 'abcd']
+    own, *parts = blame_few([Part('pipeline', (), {}), *cameras], late)
+    found = [fault for part in parts for fault in part.faults]
+    names = [fault.where[-1].upper() if fault.kind == 'silent' else fault.where[-1] for fault in found]
+    assert ''.join(names) == blamed
+    assert [fault.text[:36] for fault in own.faults] == ['this machine is busy: of the last se'] * (late > 0.0)
 
 
 def test_the_pipeline_says_why_nothing_comes() -> None:
@@ -252,3 +255,7 @@ def test_a_fault_is_one_line_when_it_begins_and_one_when_it_is_over() -> None:
         ('info', "over after 2.0 s: Camera 'left': frames are lost"),
         ('error', 'camera left: silent for 2 s'),
     ]
+    # What flickers is one fault; how long it lasted is told when it stays away.
+    for second, faults in ((6, []), (7, silent), (8, []), (9, []), (10, [])):
+        log.update(faults, second * S, 2 * S)
+    assert lines[5:] == [('info', 'over after 3.0 s: camera left: silent for 2 s')]

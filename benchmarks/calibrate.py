@@ -54,6 +54,7 @@ from geo_pose_ros.detection import create_detector
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.geometry.stats import INSIDE_95
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
@@ -192,7 +193,7 @@ class Tally:
         self.scale.append(scale)
         # Variances are of the whole vector: a third belongs to each axis, more or less; judged by chi-square of 3.
         for vectors, sigma in ((turn, found.sigma_rotation_rad), (move, found.sigma_position_m)):
-            self.inside.append((vectors**2).sum(1) <= _CHI2_95_OVER_3 * sigma**2)
+            self.inside.append((vectors**2).sum(1) <= INSIDE_95 / 3.0 * sigma**2)
         self.refused += found.refusal is not None
         if late_s is not None:
             error = found.offset_s + found.drift * 30.0 - late_s
@@ -223,10 +224,6 @@ class Tally:
                 'floor_mm': round(1e3 * float(np.sqrt(np.mean(np.square(self.floor_m)))), 1),
             }
         return row
-
-
-# 95 % of the chi-square distribution with three degrees of freedom, per degree: sigma^2 is the sum of three variances.
-_CHI2_95_OVER_3 = 7.815 / 3.0
 
 
 def timed(tally: Tally, *args: Any, **kwargs: Any) -> Calibrated:

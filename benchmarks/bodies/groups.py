@@ -24,8 +24,8 @@ from benchmarks.eyes import NETWORKS, SCENES
 from benchmarks.harness import RESULTS, parser_of, provenance, show, use_one_thread, write_json
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.evaluation.quality import ObservedSet, measured
+from geo_pose_ros.geometry.stats import INSIDE_95, distance2
 from geo_pose_ros.pipeline import PosePipeline
-from geo_pose_ros.simulation.metrics import INSIDE_95
 from geo_pose_ros.types import Bodies3D, CameraRig
 
 # Sets at the beginning, in which a scene learns its people.
@@ -58,11 +58,9 @@ def differences(first: Sequence[Bodies3D], second: Sequence[Bodies3D]) -> FloatA
             continue
         apart = np.linalg.norm(a.xyz[:, None] - b.xyz[None], axis=-1)
         i, j = linear_sum_assignment(np.nan_to_num(np.nanmedian(apart, -1), nan=1e3))
-        error, covariance = a.xyz[i] - b.xyz[j], a.covariance[i] + b.covariance[j]
-        known = np.isfinite(error).all(-1) & np.isfinite(covariance).all((-1, -2))
-        error, covariance = error[known], covariance[known]
-        solved = np.linalg.solve(covariance, error[..., None])[..., 0]
-        rows.append(np.column_stack([np.linalg.norm(error, axis=-1), (error * solved).sum(-1)]))
+        error = a.xyz[i] - b.xyz[j]
+        off = distance2(error, a.covariance[i] + b.covariance[j])
+        rows.append(np.stack([np.linalg.norm(error, axis=-1), off], -1)[np.isfinite(off)])
     return np.concatenate(rows)
 
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.harness import markdown_table, parser_of, use_one_thread
+from geo_pose_ros.geometry.stats import INSIDE_95, distance2
 from geo_pose_ros.scene.settings import SmoothingConfig
 from geo_pose_ros.scene.smoother import smooth_people
-from geo_pose_ros.simulation.metrics import INSIDE_95, match, measure
+from geo_pose_ros.simulation.metrics import match, measure
 from geo_pose_ros.simulation.scenario import EPOCH_NS, Hidden, Scenario, build
 from geo_pose_ros.simulation.simulate import SimulatedRun, run
 
@@ -56,10 +57,8 @@ def numbers(simulated: SimulatedRun, like: SimulatedRun) -> dict[str, float]:
         in_gap[(times_s >= hidden.start_s) & (times_s < hidden.end_s), hidden.person] = True
     for s, m, e in zip(simulated.sets, matched, error, strict=True):
         for person in np.flatnonzero(m.body >= 0):
-            covariance = s.bodies.covariance[m.body[person]]
-            known = np.isfinite(e[person]).all(-1) & np.isfinite(covariance).all((1, 2))
-            solved = np.linalg.solve(covariance[known], e[person][known][..., None])[..., 0]
-            inside += ((e[person][known] * solved).sum(-1) <= INSIDE_95).tolist()
+            off = distance2(e[person], s.bodies.covariance[m.body[person]])
+            inside += (off[np.isfinite(off)] <= INSIDE_95).tolist()
     error[~both] = np.nan
     step = np.linalg.norm(np.diff(error, axis=0), axis=-1)
     early = times_s < times_s[0] + 0.5

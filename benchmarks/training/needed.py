@@ -15,7 +15,7 @@ Errors are those of the joints that all ways publish. ``inside``: share of those
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ from benchmarks.harness import OUT, SHARED_DATA, parser_of, provenance, show, us
 from benchmarks.pipeline import WARM, store
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.evaluation.quality import ObservedSet, leave_one_out_compared
+from geo_pose_ros.geometry.stats import INSIDE_95, distance2
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.ros.settings import NodeConfig
-from geo_pose_ros.simulation.metrics import INSIDE_95, match
+from geo_pose_ros.simulation.metrics import match
 from geo_pose_ros.simulation.scenario import Scenario, build
 from geo_pose_ros.simulation.simulate import run
 from geo_pose_ros.skeleton import BODY17
@@ -51,27 +52,18 @@ SCENES = {
 SIZES = ((4, 1), (12, 8), (12, 30))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """Joints of N people and sets: error (N, J) m, NaN = not published, and squared Mahalanobis distance (N, J)."""
-
-    error_m: FloatArray
-    distance2: FloatArray
-
-    @classmethod
-    def of(cls, found: Bodies3D, truth: FloatArray) -> Judged:
-        """Judge the bodies of one set by the people (P, J, 3) m."""
-        matched = match(found.xyz, truth)
-        error = matched.xyz - truth
-        covariance = np.append(found.covariance, np.full((1, *found.covariance.shape[1:]), np.nan), 0)[matched.body]
-        known = np.isfinite(error).all(-1) & np.isfinite(covariance).all((-1, -2))
-        solved = np.linalg.solve(np.where(known[..., None, None], covariance, np.eye(3)), error[..., None])[..., 0]
-        return cls(np.linalg.norm(error, axis=-1), np.where(known, (error * solved).sum(-1), np.nan))
+def judge(found: Bodies3D, truth: FloatArray) -> FloatArray:
+    """Return (P, J, 2) of the joints of people (P, J, 3) m: error, m, and ``distance2``; NaN = not published."""
+    matched = match(found.xyz, truth)
+    error = matched.xyz - truth
+    covariance = np.append(found.covariance, np.full((1, *found.covariance.shape[1:]), np.nan), 0)[matched.body]
+    return np.stack([np.linalg.norm(error, axis=-1), distance2(error, covariance)], -1)
 
 
-def rows_of(judged: Mapping[str, list[Judged]]) -> dict[str, dict[str, float]]:
+def rows_of(judged: Mapping[str, list[FloatArray]]) -> dict[str, dict[str, float]]:
     """Return the table of one case: per way MPJPE, its ratio to lifting always, and what is published and honest."""
-    error = {way: np.concatenate([one.error_m for one in found]) for way, found in judged.items()}
+    numbers = {way: np.concatenate(found) for way, found in judged.items()}
+    error = {way: found[..., 0] for way, found in numbers.items()}
     common = np.isfinite(np.stack(list(error.values()))).all(0)
     always = error['always'][common].mean()
     return {
@@ -80,15 +72,15 @@ def rows_of(judged: Mapping[str, list[Judged]]) -> dict[str, dict[str, float]]:
             'ratio': round(float(error[way][common].mean() / always), 4),
             'p95_mm': round(1e3 * float(np.percentile(error[way][common], 95)), 2),
             'complete': round(float(np.isfinite(error[way]).mean()), 4),
-            'inside': round(float((np.concatenate([one.distance2 for one in found])[common] <= INSIDE_95).mean()), 4),
+            'inside': round(float((found[common, 1] <= INSIDE_95).mean()), 4),
         }
-        for way, found in judged.items()
+        for way, found in numbers.items()
     }
 
 
 def mocap(inputs: Inputs, _: float) -> dict[str, Any]:
     """Return the table of real motion."""
-    judged: dict[str, list[Judged]] = {way: [] for way in WAYS}
+    judged: dict[str, list[FloatArray]] = {way: [] for way in WAYS}
     for clip in inputs.clips:
         for way, config in WAYS.items():
             with PosePipeline(clip.rig, config) as pipeline:
@@ -98,7 +90,7 @@ def mocap(inputs: Inputs, _: float) -> dict[str, Any]:
                         name: Keypoints2D(name, stamp_ns, BODY17, clip.xy[i, c, None], clip.confidence[i, c, None])
                         for c, name in enumerate(clip.rig.names)
                     }
-                    judged[way].append(Judged.of(pipeline.fuse(stamp_ns, seen).bodies, clip.truth[i, None]))
+                    judged[way].append(judge(pipeline.fuse(stamp_ns, seen).bodies, clip.truth[i, None]))
     return {'mocap17': rows_of(judged)}
 
 
@@ -108,7 +100,7 @@ def scenes(_: Inputs, seconds: float) -> dict[str, Any]:
     for name, scenario in SCENES.items():
         world = build(replace(scenario, duration_s=seconds))
         tables[name] = rows_of({
-            way: [Judged.of(s.bodies, world.truth(s.stamp_ns)) for s in run(world, NodeConfig(pipeline=config)).sets]
+            way: [judge(s.bodies, world.truth(s.stamp_ns)) for s in run(world, NodeConfig(pipeline=config)).sets]
             for way, config in WAYS.items()
         })
     return tables

@@ -35,6 +35,7 @@ from geo_pose_training.evaluation.predictor import Predictor, lift_recording
 
 from benchmarks.harness import SHARED_DATA, parser_of, provenance, use_one_thread, write_json
 from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.geometry.stats import distance2
 from geo_pose_ros.inference.model_card import default_model
 from geo_pose_ros.lifting.canonical import camera_heights, up_in_cameras
 from geo_pose_ros.lifting.root import locate_root
@@ -98,7 +99,7 @@ def follow(
             errors = found.xyz[:, 0] - recording.truth[number, 0]
             nearest = int(np.nanargmin(np.linalg.norm(errors, axis=-1)))
             error = errors[nearest]
-            sigmas = float(np.sqrt(error @ np.linalg.solve(found.covariance[nearest, 0], error)))
+            sigmas = float(np.sqrt(distance2(error, found.covariance[nearest, 0])))
             jump = float('nan') if before is None else 1e3 * float(np.linalg.norm(error - before))
             rows.append((left, 1e3 * float(np.linalg.norm(error)), jump, sigmas))
             before = error

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from ..arrays import BoolArray, FloatArray
 from ..errors import CalibrationError
+from ..geometry.stats import INSIDE_95
 from ..types import CameraRig
 from .bundle.residuals import LOG_FOCAL
 from .bundle.solver import Adjustment, adjust
@@ -22,7 +23,7 @@ _POSES, _STAGES, _LENS_POSES = 150, 6, 100
 # Of a wrong focal length each half says at least this part of what both say.
 _ALIKE = 0.5
 # 95 % of the squares of a difference of three parts are below this many times their mean (chi-square of 3 over 3).
-_SQUARE_95 = 7.815 / 3.0
+_SQUARE_95 = INSIDE_95 / 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

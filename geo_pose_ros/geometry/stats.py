@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
 
 # Standard deviation of a normal distribution over the median of |x|.
 _SIGMAS_PER_MEDIAN = 1.4826
+# 95 % of the squared distances in three dimensions are below it (chi-square of 3).
+INSIDE_95 = 7.815
 
 
 def nan_median(values: FloatArray) -> FloatArray:
@@ -72,6 +74,16 @@ def geman_mcclure_cost(squared: FloatArray) -> FloatArray:
     """
     cost: FloatArray = 1.0 - 1.0 / (1.0 + squared)
     return cost
+
+
+def distance2(error: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the squared distances (...) of errors (..., 3), in units of their covariances (..., 3, 3).
+
+    NaN where either is unknown.
+    """
+    known: BoolArray = np.asarray(np.isfinite(error).all(-1) & np.isfinite(covariance).all((-1, -2)))
+    solved = np.linalg.solve(np.where(known[..., None, None], covariance, np.eye(3)), error[..., None])[..., 0]
+    return np.where(known, (error * solved).sum(-1), np.nan)
 
 
 def median_spread(residual: FloatArray) -> float:

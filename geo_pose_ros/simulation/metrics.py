@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
-from ..geometry.stats import nan_mean, nan_percentile
+from ..geometry.stats import INSIDE_95, distance2, nan_mean, nan_percentile
 from ..skeleton import BODY17
 from .scenario import EPOCH_NS, World
 from .simulate import SimulatedRun
@@ -20,8 +20,6 @@ MATCH_M = 0.35
 FOUND_M = 0.15
 # The oracle is run for so many people and sets of a scene at most.
 ORACLE_PEOPLE, ORACLE_SETS = 4, 300
-# 95 % of the chi-squared distribution with three degrees of freedom.
-INSIDE_95 = 7.815
 # Fewer joints than this say nothing about a share of 95 %.
 LEAST_JUDGED = 100
 # Sets until which nothing is warm, and those that count as cold.
@@ -244,13 +242,9 @@ def coverage(simulated: SimulatedRun, matched: Sequence[Matched]) -> dict[str, f
     for s, m in zip(simulated.sets, matched, strict=True):
         for p in np.flatnonzero(m.body >= 0):
             b = m.body[p]
-            error = m.xyz[p] - m.truth[p]
-            covariance = s.bodies.covariance[b]
-            known = np.isfinite(error).all(-1) & np.isfinite(covariance).all((1, 2))
-            solved = np.linalg.solve(np.where(known[:, None, None], covariance, np.eye(3)), error[..., None])[..., 0]
-            distance2 = (error * solved).sum(-1)
-            for j in np.flatnonzero(known):
-                inside[min(int(s.bodies.num_views[b, j]), 2)].append(bool(distance2[j] <= INSIDE_95))
+            off = distance2(m.xyz[p] - m.truth[p], s.bodies.covariance[b])
+            for j in np.flatnonzero(np.isfinite(off)):
+                inside[min(int(s.bodies.num_views[b, j]), 2)].append(bool(off[j] <= INSIDE_95))
     joints = sum(len(found) for found in inside.values())
     return {
         **{

@@ -15,6 +15,7 @@ from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.solver import Solution, model_table, prior_table, solve
 from geo_pose_ros.fusion.views import Noise
 from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.geometry.stats import INSIDE_95, distance2
 from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.skeleton import BODY17
 
@@ -199,9 +200,7 @@ def test_covariance_matches_the_error(lifted):
         pose[1:] = np.nan
         prior = dataclasses.replace(clean, pose=pose)
     found = run(cams, xn, weights, prior, config)
-    error = found.xyz - truth
-    nees = (error[..., None, :] @ np.linalg.inv(found.covariance) @ error[..., None]).mean()
-    assert nees == pytest.approx(3.0, abs=0.15)
+    assert distance2(found.xyz - truth, found.covariance).mean() == pytest.approx(3.0, abs=0.15)
     np.testing.assert_allclose(found.covariance, np.swapaxes(found.covariance, -1, -2), atol=1e-12)
 
 
@@ -306,11 +305,6 @@ def test_views_at_their_own_instants_give_the_joint_at_the_sets():
     np.testing.assert_allclose(with_lifter.xyz, truth, atol=1e-5)
 
 
-def inside95(error: np.ndarray, covariance: np.ndarray) -> float:
-    """Share of errors (N, 3) inside the ellipsoid that holds 95 % of a Gaussian's."""
-    return float(((error[:, None] @ np.linalg.inv(covariance) @ error[..., None])[:, 0, 0] < 7.815).mean())
-
-
 @pytest.mark.parametrize('lifted', [False, True])
 @pytest.mark.parametrize('cameras', [3, 6])
 def test_what_all_joints_of_a_view_share_is_in_the_covariance(cameras, lifted):
@@ -323,12 +317,11 @@ def test_what_all_joints_of_a_view_share_is_in_the_covariance(cameras, lifted):
     config = SolverConfig(robust_sigmas=100.0)
     prior = lift(cams, truth, rng.normal(0.0, 0.06, (*xn.shape[:-1], 3)), sigma_m=0.06) if lifted else None
     found = run(cams, xn, weights, prior, config, shared=shared_px / FOCAL_PX)
-    error = (found.xyz - truth).reshape(-1, 3)
-    assert 0.92 < inside95(error, found.covariance.reshape(-1, 3, 3)) < 0.985
+    error = found.xyz - truth
+    assert 0.92 < (distance2(error, found.covariance) < INSIDE_95).mean() < 0.985
     # The middle of the body errs as the joints do: what is shared does not average out.
-    middle = error.reshape(bodies, 17, 3).mean(1)
-    lasting = (found.covariance - found.random_covariance).mean(1)
-    assert 0.90 < inside95(middle, lasting + found.random_covariance.mean(1) / 17.0) < 0.99
+    covariance = (found.covariance - found.random_covariance).mean(1) + found.random_covariance.mean(1) / 17.0
+    assert 0.90 < (distance2(error.mean(1), covariance) < INSIDE_95).mean() < 0.99
     # Most of the variance is what views share, so that little of it is new in every set.
     assert np.trace(found.random_covariance, axis1=-2, axis2=-1).mean() < 0.4 * np.trace(
         found.covariance, axis1=-2, axis2=-1).mean()

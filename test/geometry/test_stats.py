@@ -6,6 +6,7 @@ import pytest
 
 from geo_pose_ros.geometry.rays import bearings, closest_points
 from geo_pose_ros.geometry.stats import (
+    distance2,
     geman_mcclure_cost,
     geman_mcclure_weight,
     median_spread,
@@ -44,6 +45,12 @@ def test_nothing_known_gives_nan(values):
     for found in (nan_median(values), nan_lower_median(values), nan_mean(values, -1)):
         np.testing.assert_array_equal(found, (np.nan, np.nan))
     assert np.isnan(nan_mean(np.array([[1.0], [np.nan]]), 0, least=2)).all()
+
+
+def test_errors_are_measured_in_units_of_their_covariance():
+    error = np.array([[3.0, 4.0, 0.0], [1.0, np.nan, 0.0], [1.0, 0.0, 0.0]])
+    covariance = np.diag([9.0, 1.0, 1.0]) + np.array([0.0, 0.0, np.nan])[:, None, None]
+    np.testing.assert_allclose(distance2(error, covariance), (17.0, np.nan, np.nan))
 
 
 def test_rays_pass_each_other_at_their_common_normal():

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from geo_pose_ros.geometry.stats import INSIDE_95, distance2
 from geo_pose_ros.scene.settings import SmoothingConfig
 from geo_pose_ros.scene.smoother import _backward, _forward, butterworth, join_people, smooth_people
 from geo_pose_ros.skeleton import BODY17
@@ -58,8 +59,7 @@ def test_smoothed_joints_are_nearer_and_quieter_and_say_how_well_they_are_known(
     assert np.sqrt((error**2).mean()) < 0.6 * np.sqrt((before**2).mean())
     assert np.sqrt((np.diff(error, axis=0)**2).mean()) < 0.3 * np.sqrt((np.diff(before, axis=0)**2).mean())
     covariance = np.stack([bodies.covariance[0] for bodies in smoothed])
-    distance2 = np.einsum('sji,sjik,sjk->sj', error, np.linalg.inv(covariance), error)
-    assert 0.9 < (distance2 < 7.815).mean() < 0.995
+    assert 0.9 < (distance2(error, covariance) < INSIDE_95).mean() < 0.995
     assert smoothed[0].num_views[0, 0] == 3 and smoothed[5].num_views[0, 0] == 4
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.rigid import transform_points
+from geo_pose_ros.geometry.stats import INSIDE_95
 from geo_pose_ros.lifting.canonical import camera_heights, up_in_cameras
 from geo_pose_ros.lifting.root import locate_root
 
@@ -19,7 +20,7 @@ from ..labels.triangulation import bone_lengths, refined_labels
 from .predictor import Predictor, SigmaScale, lift_recording
 
 # In three dimensions 95 % of a Gaussian are within so many standard deviations.
-SHARE, INSIDE = 0.95, 2.7955
+SHARE, INSIDE = 0.95, INSIDE_95**0.5
 # Triangulated joints of less weight say nothing.
 SURE = 0.25
 # Calibration hides a limb for half of the time, and lifts views that show all but two limbs.

@@ -10,11 +10,13 @@ import numpy as np
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
-from geo_pose_ros.simulation.walks import STANDING
+from geo_pose_ros.simulation.walks import STANDING as STANDING
+from geo_pose_ros.simulation.walks import standing
 from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D, PredictedPeople
 
 WIDTH, HEIGHT = 1280, 960
+person = standing
 
 
 class Seer:
@@ -32,13 +34,6 @@ class Seer:
 
     def close(self) -> None:
         pass
-
-
-def person(seed: int = 0, position_m: tuple[float, float] = (0.0, 0.0), heading_rad: float = 0.0) -> FloatArray:
-    """Return a person (17, 3) m: the standing one with joints moved by a few cm, turned and placed."""
-    joints = STANDING + np.random.default_rng(seed).normal(0.0, 0.03, STANDING.shape)
-    c, s = np.cos(heading_rad), np.sin(heading_rad)
-    return joints @ np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]]) + (*position_m, 0.0)
 
 
 def intrinsics(distortion_model: str = 'plumb_bob') -> Intrinsics:

@@ -18,19 +18,13 @@ from geo_pose_ros import Camera, CameraRig, Intrinsics, Keypoints2D, PosePipelin
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
-from geo_pose_ros.simulation.walks import STANDING, turn
+from geo_pose_ros.simulation.walks import standing
 from geo_pose_ros.skeleton import BODY17
 
 MEDIA = Path(__file__).resolve().parents[1] / 'docs' / 'media'
 BLUE, ORANGE, GREEN, GREY = '#0f7fd1', '#d9770a', '#159a6c', '#7a8594'
 RATE_HZ = 15.0
 LENS = Intrinsics([[900.0, 0, 640], [0, 900, 480], [0, 0, 1]], [], 'plumb_bob', 1280, 960)
-
-
-def person(seed: int, position_m: tuple[float, float], heading_rad: float) -> FloatArray:
-    """Return the joints (17, 3) m of somebody who stands, each a few cm off."""
-    joints = STANDING + np.random.default_rng(seed).normal(0.0, 0.03, STANDING.shape)
-    return turn(joints[None], np.array([heading_rad]))[0] + (*position_m, 0.0)
 
 
 def camera(name: str, position_m: tuple[float, float, float]) -> Camera:
@@ -48,7 +42,7 @@ def seen(one: Camera, people: list[FloatArray], stamp_ns: int) -> Keypoints2D:
 def frames(path: Path) -> None:
     """Draw the world's frame, two cameras' optical frames, and a joint's rays."""
     rig = CameraRig((camera('left', (-1.7, -1.3, 1.7)), camera('right', (2.1, -1.5, 1.7))))
-    joints = person(3, (0.7, 0.9), -1.2)
+    joints = standing(3, (0.7, 0.9), -1.2)
     figure = plt.figure(figsize=(8.0, 3.3))
     axes: Any = figure.add_subplot(projection='3d', computed_zorder=False)
     for a, b in BODY17.edges:
@@ -105,7 +99,7 @@ def time(path: Path) -> None:
 
 def covariance(path: Path) -> None:
     """Draw, from above, how sure two pairs of cameras are of a body's joints."""
-    joints = person(3, (0.0, 0.0), 0.3)
+    joints = standing(3, heading_rad=0.3)
     figure, panels = plt.subplots(1, 2, figsize=(7.0, 3.6))
     pairs = (('side by side: 8 degrees', (-0.28, -4.0, 1.5), (0.28, -4.0, 1.5)),
              ('crossing: 90 degrees', (-2.83, -2.83, 1.5), (2.83, -2.83, 1.5)))
@@ -146,9 +140,9 @@ def ids(path: Path) -> None:
         for time_s in times_s:
             stamp_ns = round(1e9 * time_s)
             x = -2.0 + 0.7 * time_s
-            people = [person(3, (x, 0.35), 0.0)]
+            people = [standing(3, (x, 0.35))]
             if not 3.6 < time_s < 4.6:
-                people.append(person(5, (-x, -0.35), 3.1))
+                people.append(standing(5, (-x, -0.35), 3.1))
             views = {one.name: seen(one, people, stamp_ns) for one in rig.cameras}
             bodies = pipeline.fuse(stamp_ns, views).bodies
             measured = bodies.num_views.max(1) > 0

@@ -47,6 +47,14 @@ def turn(joints: FloatArray, angle_rad: FloatArray) -> FloatArray:
     return np.stack([c * x - s * y, s * x + c * y, z], -1)
 
 
+def standing(
+    seed: int = 0, position_m: tuple[float, float] = (0.0, 0.0), heading_rad: float = 0.0
+) -> FloatArray:
+    """Return somebody who stands (17, 3) m: STANDING with joints moved by a few cm, turned and placed."""
+    joints = STANDING + np.random.default_rng(seed).normal(0.0, 0.03, STANDING.shape)
+    return np.asarray(turn(joints[None], np.array([heading_rad]))[0] + (*position_m, 0.0))
+
+
 def facing(joints: FloatArray) -> FloatArray:
     """Return the heading (F,) rad, continuous, of bodies (F, 17, 3): square to the line through the hips."""
     across = joints[:, _LEFT_HIP, :2] - joints[:, _RIGHT_HIP, :2]

@@ -2,6 +2,7 @@
 """One contract for all detectors; small generated ONNX files (inference/onnx_models.py) stand in for real weights."""
 
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_every_detector_keeps_the_contract(tmp_path, kind, size):
     image = np.full((*size, 3), 90, np.uint8)
     before = image.copy()
     assert detector.is_batched is False
-    try:
+    with closing(detector):
         for stamp_ns in (5, 40_000_000):
             frames = {name: Frame(name, stamp_ns, image, 2) for name in ('cam0', 'cam1')}
             found = detector.detect(frames, {})
@@ -54,8 +55,6 @@ def test_every_detector_keeps_the_contract(tmp_path, kind, size):
                 assert (seen.xy[known] <= 2.0 * np.array(size[::-1]) - 0.5).all()
             np.testing.assert_array_equal(found['cam0'].xy, found['cam1'].xy)
         assert detector.detect({}, {}) == {}
-    finally:
-        detector.close()
     np.testing.assert_array_equal(image, before)
 
 
@@ -68,20 +67,15 @@ def test_one_stage_models_recognise_whom_the_scene_expects(tmp_path, kind):
     people = np.concatenate([known + 400.0, known + 3.0])
     expected = PredictedPeople('cam0', 0, BODY17, people, np.full((2, 17), 2.0), np.array([4, 9]))
     frame = Frame('cam0', 0, np.zeros((640, 640, 3), np.uint8))
-    try:
+    with closing(detector):
         assert detector.detect({'cam0': frame}, {'cam0': expected})['cam0'].hints.tolist() == [9]
         far = PredictedPeople('cam0', 0, BODY17, people[:1], np.full((1, 17), 2.0), np.array([4]))
         assert detector.detect({'cam0': frame}, {'cam0': far})['cam0'].hints.tolist() == [-1]
-    finally:
-        detector.close()
 
 
 def detect(config, image):
-    detector = create_detector(config)
-    try:
+    with closing(create_detector(config)) as detector:
         return detector.detect({'cam0': Frame('cam0', 0, image)}, {})['cam0']
-    finally:
-        detector.close()
 
 
 @pytest.mark.parametrize('kind', ['rtmo', 'yolo_pose', 'end_to_end'])

@@ -3,6 +3,7 @@
 
 import gc
 import weakref
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -43,13 +44,10 @@ class Together:
 
 
 def run(detector, loaders, config=None):
-    stage = DetectionStage(config or DetectorConfig(workers=2), 3, detector)
-    try:
+    with closing(DetectionStage(config or DetectorConfig(workers=2), 3, detector)) as stage:
         detection = stage.begin(loaders, lambda stamps: dict.fromkeys(stamps))
         detection.wait_for_a_worker()
         return detection.views()
-    finally:
-        stage.close()
 
 
 def loaders_of(names=NAMES):
@@ -141,8 +139,7 @@ def test_while_a_camera_fails_nothing_is_kept_of_the_sets_before(kind):
         pictures.append(weakref.ref(frame.image))
         return frame
 
-    stage = DetectionStage(DetectorConfig(), 2, kind(), {})
-    try:
+    with closing(DetectionStage(DetectorConfig(), 2, kind(), {})) as stage:
         for _ in range(20):
             views = stage.begin({'a': partial(load, 'a'), 'b': broken}, lambda stamps_ns: {}).views()
             assert (set(views.keypoints), set(views.camera_errors)) == ({'a'}, {'b'})
@@ -150,5 +147,3 @@ def test_while_a_camera_fails_nothing_is_kept_of_the_sets_before(kind):
         gc.collect()
         # At most the last job of the camera that works.
         assert sum(picture() is not None for picture in pictures) <= 1
-    finally:
-        stage.close()

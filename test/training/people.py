@@ -14,9 +14,10 @@ from geo_pose_training.data.recording import PersonRecording
 from geo_pose_ros.arrays import NS_PER_S, FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.simulation.recordings import write_keypoints_bag
+from geo_pose_ros.simulation.walks import STANDING, turn
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import CameraRig, Keypoints2D
-from test.scenes import STANDING, ring_rig
+from test.scenes import ring_rig
 
 PERIOD_NS = 33_333_333
 
@@ -31,12 +32,8 @@ def moving_person(frames: int, seed: int = 0) -> FloatArray:
     for joint, share in ((12, 0.5), (13, 1.0), (15, -0.5), (16, -1.0), (2, 0.5), (5, -0.5)):
         joints[:, joint, 0] += share * swing
     heading = phase[1] + 0.8 * time
-    c, s = np.cos(heading), np.sin(heading)
-    turn = np.stack(
-        [np.stack([c, s, 0 * c], -1), np.stack([-s, c, 0 * c], -1), np.stack([0 * c, 0 * c, 1 + 0 * c], -1)], 1
-    )
     position = 0.4 * np.stack([np.sin(time + phase[2]), np.cos(0.7 * time + phase[3]), 0 * time], -1)
-    return joints @ turn + position[:, None]
+    return turn(joints, heading) + position[:, None]
 
 
 def recorded_person(

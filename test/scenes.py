@@ -10,7 +10,6 @@ import numpy as np
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.geometry.virtual_camera import look_at
-from geo_pose_ros.simulation.walks import STANDING as STANDING
 from geo_pose_ros.simulation.walks import standing
 from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D, PredictedPeople
@@ -20,20 +19,22 @@ person = standing
 
 
 class Seer:
-    """A detector that finds in each frame what ``see`` says."""
+    """A detector that finds in each frame what ``see`` says; it keeps what it was told to expect."""
 
-    skeleton, is_batched = BODY17, False
+    is_batched = False
 
-    def __init__(self, see: Callable[[Frame], Keypoints2D]) -> None:
-        self.see = see
+    def __init__(self, see: Callable[[Frame], Keypoints2D], skeleton: Skeleton = BODY17) -> None:
+        self.see, self.skeleton, self.closed = see, skeleton, False
+        self.expected: list[Mapping[str, PredictedPeople]] = []
 
     def detect(
         self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
     ) -> dict[str, Keypoints2D]:
+        self.expected.append(predicted)
         return {name: self.see(frame) for name, frame in frames.items()}
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
 
 def intrinsics(distortion_model: str = 'plumb_bob') -> Intrinsics:

@@ -12,10 +12,11 @@ from geo_pose_ros.calibration.settings import AdjustConfig, CalibrateConfig
 from geo_pose_ros.calibration.task import CalibrateTask, ScaleSource
 from geo_pose_ros.calibration.world import reach_m
 from geo_pose_ros.errors import CalibrationError
+from geo_pose_ros.simulation.walks import STANDING
 from geo_pose_ros.skeleton import BODY17, COCO17
 from geo_pose_ros.types import CameraRig, ClockModel, Keypoints2D
 
-from ..scenes import STANDING, ring_rig
+from ..scenes import ring_rig
 from .walking import errors_as_is, images, perturbed, pose_errors, walk
 
 FEW = CalibrateTask(CalibrateConfig(instants=50, least_shared=15))

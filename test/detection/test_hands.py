@@ -19,6 +19,8 @@ from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BLAZEPOSE33, HAND21, WHOLEBODY
 from geo_pose_ros.types import Frame, Keypoints2D
 
+from ..scenes import Seer
+
 DATA = Path(__file__).parent / 'data'
 LEFT, RIGHT = (slice(WHOLEBODY.index(f'{side}_hand_wrist'), WHOLEBODY.index(f'{side}_pinky_finger_tip') + 1)
                for side in ('left', 'right'))
@@ -37,21 +39,10 @@ def arms(left_px, right_px, length_px: float = 40.0) -> np.ndarray:
     return xy
 
 
-class Bodies:
-    """A detector that finds given people."""
-
-    skeleton, is_batched = BLAZEPOSE33, False
-
-    def __init__(self, people) -> None:
-        self.people, self.hints = np.array(people), np.arange(len(people))
-
-    def detect(self, frames, predicted):
-        confidence = np.isfinite(self.people).all(-1).astype(float)
-        found = self.people, confidence, self.hints
-        return {name: Keypoints2D(name, frame.stamp_ns, BLAZEPOSE33, *found) for name, frame in frames.items()}
-
-    def close(self) -> None:
-        pass
+def seer(people):
+    """Return a detector that finds given people."""
+    found = np.array(people), np.isfinite(people).all(-1).astype(float), np.arange(len(people))
+    return Seer(lambda frame: Keypoints2D(frame.camera, frame.stamp_ns, BLAZEPOSE33, *found), BLAZEPOSE33)
 
 
 class Hands:
@@ -74,7 +65,7 @@ class Hands:
         pass
 
 
-def detect(bodies: Bodies, hands: Hands, times: int = 1, reader: HandReader | None = None):
+def detect(bodies: Seer, hands: Hands, times: int = 1, reader: HandReader | None = None):
     reader = reader or HandReader(bodies, hands, 40.0, 0.5)
     for k in range(times):
         frame = Frame('cam', k, np.zeros((480, 640, 3), np.uint8))
@@ -120,7 +111,7 @@ def test_regions_turn_and_move_with_arms_and_hands():
 
 def test_the_arm_says_whose_hand_it_is_and_the_next_image_needs_one_look():
     hands = Hands([(200, 200), (400, 200)])
-    bodies = Bodies([arms((400, 200), (200, 200))])
+    bodies = seer([arms((400, 200), (200, 200))])
     reader = HandReader(bodies, hands, 40.0, 0.5)
     seen = detect(bodies, hands, 1, reader)
     np.testing.assert_allclose(seen.xy[0, LEFT][0], (400, 200))
@@ -143,7 +134,7 @@ def test_the_arm_says_whose_hand_it_is_and_the_next_image_needs_one_look():
     pytest.param([arms((np.nan, 200), (400, 200))], Hands([(400, 200)]), (False, True), id='one arm'),
 ])
 def test_what_is_no_hand_of_that_arm_is_unknown(people, hands, known):
-    seen = detect(Bodies(people), hands)
+    seen = detect(seer(people), hands)
     for side, expected in zip((LEFT, RIGHT), known, strict=True):
         assert np.isfinite(seen.xy[0, side]).all() == expected
         assert (seen.confidence[0, side] > 0.0).all() == expected
@@ -151,14 +142,14 @@ def test_what_is_no_hand_of_that_arm_is_unknown(people, hands, known):
 
 
 def test_nobody_and_hands_of_two_people():
-    assert detect(Bodies(np.zeros((0, 33, 2))), Hands([(0, 0)])).xy.shape == (0, len(WHOLEBODY), 2)
+    assert detect(seer(np.zeros((0, 33, 2))), Hands([(0, 0)])).xy.shape == (0, len(WHOLEBODY), 2)
     # The left hand of one holds the right one of the other; the network sees one hand.
-    seen = detect(Bodies([arms((300, 200), (100, 200)), arms((500, 200), (310, 200))]), Hands([(309, 200), (100, 200)]))
+    seen = detect(seer([arms((300, 200), (100, 200)), arms((500, 200), (310, 200))]), Hands([(309, 200), (100, 200)]))
     assert np.isnan(seen.xy[0, LEFT]).all() and np.isfinite(seen.xy[1, RIGHT]).all()
 
 
 def test_detectors_that_read_hands_and_models_that_do_not():
-    bodies = Bodies([])
+    bodies = seer(np.zeros((0, 33, 2)))
     assert with_hands(bodies, DetectorConfig(name='keypoints')) is bodies
     reader = with_hands(bodies, DetectorConfig())
     assert reader.skeleton is WHOLEBODY and with_hands(reader, DetectorConfig()) is reader

@@ -11,9 +11,9 @@ from geo_pose_ros.geometry.body_frame import world_from_body
 from geo_pose_ros.geometry.rigid import from_rotation_vector, transform_points
 from geo_pose_ros.messages.transforms import bodies_to_transforms
 from geo_pose_ros.rigs.transform_buffer import TransformBuffer
+from geo_pose_ros.simulation.walks import STANDING
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
-from test.scenes import STANDING
 
 
 @pytest.mark.parametrize('turn_rad', [(0.0, 0.0, 0.0), (0.0, 0.0, 2.0), (0.3, -0.4, 1.0), (math.pi, 0.0, 0.0)])

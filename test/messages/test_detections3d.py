@@ -17,10 +17,10 @@ from geo_pose_ros.geometry.body_frame import frame_covariance
 from geo_pose_ros.geometry.rigid import from_quaternion, from_rotation_vector, transform_points
 from geo_pose_ros.messages.detections3d import bodies_to_detections3d
 from geo_pose_ros.messages.stamps import stamp_of
+from geo_pose_ros.simulation.walks import STANDING
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.messages.conftest import rosbags_library
-from test.scenes import STANDING
 
 TYPE = 'vision_msgs/msg/Detection3DArray'
 LIBRARY = rosbags_library('vision_msgs')

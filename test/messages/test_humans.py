@@ -25,10 +25,11 @@ from geo_pose_ros.messages.humans import (
     velocity_to_message,
 )
 from geo_pose_ros.messages.stamps import stamp_of
+from geo_pose_ros.simulation.walks import STANDING
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 from test.messages.conftest import Library, rosbags_library
-from test.scenes import STANDING, person, ring_rig
+from test.scenes import person, ring_rig
 
 # The constants of Skeleton2D.msg, in their order.
 POINTS = (

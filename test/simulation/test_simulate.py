@@ -21,10 +21,9 @@ from geo_pose_ros.simulation.metrics import Metrics, association_ratio, gauge_s,
 from geo_pose_ros.simulation.scenario import EPOCH_NS, Hidden, Knock, Scenario, World, build
 from geo_pose_ros.simulation.sight import find_occluders
 from geo_pose_ros.simulation.simulate import SetRecord, SimulatedRun, arrivals, run
-from geo_pose_ros.simulation.walks import crossing_paths, walks
+from geo_pose_ros.simulation.walks import STANDING, crossing_paths, walks
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
-from test.scenes import STANDING
 
 # Nothing here needs ../shared: the people are synthetic.
 PLAIN = Scenario(cameras=3, people=1, duration_s=1.0, recorded=False, miss=0.0, noise=CLEAN)

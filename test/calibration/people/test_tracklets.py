@@ -16,10 +16,11 @@ from geo_pose_ros.calibration.people.tracklets import (
 )
 from geo_pose_ros.calibration.settings import CalibrateConfig
 from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.simulation.walks import STANDING
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
 
-from ...scenes import STANDING, ring_rig
+from ...scenes import ring_rig
 from ..walking import START_NS, images, walk
 
 BASE = STANDING[:, 1:] * (300.0, -300.0) + (500.0, 600.0)

@@ -73,37 +73,21 @@ bench:
 	@.venv/bin/python benchmarks/pipeline.py
 	@.venv/bin/python benchmarks/fusion.py
 
-bench-lifter:
-	@tools/venv.sh test
-	@.venv/bin/python benchmarks/training/lifter.py
+bench-lifter: FILE = training/lifter
+bench-scenes: FILE = scenes
+bench-train-memory: FILE = training/store_memory
+bench-fleet: FILE = live/fleet
+bench-calibrate: FILE = calibrate
+bench-moving: FILE = moving
+user-path: FILE = live/user_path
 
-bench-scenes:
+bench-lifter bench-scenes bench-train-memory bench-fleet bench-calibrate bench-moving user-path:
 	@tools/venv.sh test
-	@.venv/bin/python benchmarks/scenes.py
-
-bench-train-memory:
-	@tools/venv.sh test
-	@.venv/bin/python benchmarks/training/store_memory.py
+	@.venv/bin/python benchmarks/$(FILE).py
 
 bench-view:
 	@tools/venv.sh browser
 	@.venv/bin/python benchmarks/live/view.py
-
-user-path:
-	@tools/venv.sh test
-	@.venv/bin/python benchmarks/live/user_path.py
-
-bench-fleet:
-	@tools/venv.sh test
-	@.venv/bin/python benchmarks/live/fleet.py
-
-bench-calibrate:
-	@tools/venv.sh test
-	@.venv/bin/python benchmarks/calibrate.py
-
-bench-moving:
-	@tools/venv.sh test
-	@.venv/bin/python benchmarks/moving.py
 
 SECONDS ?= 60
 

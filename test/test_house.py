@@ -80,17 +80,6 @@ def classes_of_at_most_250_lines() -> Iterator[str]:
                 yield f'{path}:{node.lineno} {node.name}: {lines_of(node)} lines'
 
 
-def at_most_7_parameters() -> Iterator[str]:
-    """More parameters than that are a concept without a name: give it a dataclass."""
-    for path in code():
-        for node in nodes(path):
-            if isinstance(node, ast.FunctionDef):
-                of = node.args
-                names = [a.arg for a in (*of.posonlyargs, *of.args, *of.kwonlyargs) if a.arg not in ('self', 'cls')]
-                if len(names) > 7:
-                    yield f'{path}:{node.lineno} {node.name}: {len(names)} parameters'
-
-
 def at_most_14_files_in_a_folder() -> Iterator[str]:
     """A folder with more than a dozen files has a second subject in it: give that a folder."""
     for folder, count in Counter(path.parent for path in files()).items():
@@ -169,9 +158,8 @@ def has_docstring(node: ast.AST) -> bool:
 
 
 RULES: tuple[Callable[[], Iterator[str]], ...] = (
-    functions_of_at_most_60_lines, classes_of_at_most_250_lines, at_most_7_parameters, at_most_14_files_in_a_folder,
-    one_class_of_a_name, licence_first, any_at_the_borders_alone, words_of_the_field_in_names,
-    words_of_the_field_in_prose,
+    functions_of_at_most_60_lines, classes_of_at_most_250_lines, at_most_14_files_in_a_folder, one_class_of_a_name,
+    licence_first, any_at_the_borders_alone, words_of_the_field_in_names, words_of_the_field_in_prose,
 )
 
 

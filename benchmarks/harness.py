@@ -99,10 +99,11 @@ def time_ms(call: Callable[[], object], seconds: float = 1.5) -> dict[str, float
     return percentiles_ms(spent)
 
 
-def resident_mb(pid: int | str = 'self') -> float:
-    """Return the memory that a process has now, MB (Linux: read from /proc)."""
+def resident_mb(pid: int | str = 'self', *, most: bool = False) -> float:
+    """Return the memory that a process has now, or the most that it has had, MB (Linux: read from /proc)."""
     status = Path(f'/proc/{pid}/status').read_text(encoding='ascii')
-    return float(next(line.split()[1] for line in status.splitlines() if line.startswith('VmRSS'))) / 1024.0
+    line = next(line for line in status.splitlines() if line.startswith('VmHWM' if most else 'VmRSS'))
+    return float(line.split()[1]) / 1024.0
 
 
 # Pages that are served.

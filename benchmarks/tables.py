@@ -171,43 +171,32 @@ def _against_peers(r: Mapping[str, Any]) -> list[str]:
 
 def calibration(r: Mapping[str, Any]) -> list[str]:
     """Return the lines of the section."""
-    cases = {name: r[name] for name in ('refine', 'scratch', 'sync') if name in r}
-    cases |= {f'ring, {name}': r['ring'][name] for name in ('refined', 'scratch') if 'ring' in r}
+    cases = {name: r[name] for name in ('refine', 'scratch', 'sync')}
+    cases |= {f'ring, {name}': r['ring'][name] for name in ('refined', 'scratch')}
     parts = '; '.join(f'{k} {v["commit"]}, {v["seeds"]}' for k, v in r['parts'].items())
-    lines = [
+    peers = {
+        'rotation_deg': 'rotation, deg RMS', 'position_mm': 'position, mm RMS', 'held_out_px': 'kept aside, px',
+        'wall_s': 's',
+    }
+    watch = {
+        'ms_per_set': 'ms per set', 'ms_at_most_while_refining': 'at most, while refining', 'sets': 'sets kept',
+        'mb': 'MB',
+    }
+    recorded, live = r['recordings'], r['live']
+    return [
         f'{r["machine"]}, {r["date"]}; {r.get("note", "")}'.rstrip('; '),
         f'Commits and runs per rig: {parts}.',
         'Written by `python benchmarks/tables.py`.', '', *asked_table(CALIBRATION_ASKED, r),
         *named_table(cases, CALIBRATION_COLUMNS),
+        f'Recordings of 1.5 to 60 s, one to three people, right and wrong lenses: {recorded["recordings"]}.',
+        f'A rig came of {recorded["written"]}, the others were refused.', '',
+        "The same keypoints, who is who known, into a peer's bundle adjustment:", '', *named_table(r['peers'], peers),
+        'A camera turned by 3 degrees while sets come in (one run per rig), seconds after it was turned:',
+        f'named {live["named_after_s"]}, repaired to 0.3 degrees {live["repaired_after_s"]}; sets in which another',
+        f'camera was named: {live["sets_with_another_camera_named"]}.', '',
+        'What the watch costs the thread that fuses (cameras x people), and holds:', '',
+        *named_table(r['watch'], watch),
     ]
-    if 'recordings' in r:
-        found = r['recordings']
-        lines += [
-            f'Recordings of 1.5 to 60 s, one to three people, right and wrong lenses: {found["recordings"]}.',
-            f'A rig came of {found["written"]}, the others were refused.', '',
-        ]
-    if 'peers' in r:
-        columns = {
-            'rotation_deg': 'rotation, deg RMS', 'position_mm': 'position, mm RMS', 'held_out_px': 'kept aside, px',
-            'wall_s': 's',
-        }
-        lines += ["The same keypoints, who is who known, into a peer's bundle adjustment:", '']
-        lines += named_table(r['peers'], columns)
-    if 'live' in r:
-        live = r['live']
-        lines += [
-            'A camera turned by 3 degrees while sets come in (one run per rig), seconds after it was turned:',
-            f'named {live["named_after_s"]}, repaired to 0.3 degrees {live["repaired_after_s"]}; sets in which another',
-            f'camera was named: {live["sets_with_another_camera_named"]}.', '',
-        ]
-    if 'watch' in r:
-        columns = {
-            'ms_per_set': 'ms per set', 'ms_at_most_while_refining': 'at most, while refining', 'sets': 'sets kept',
-            'mb': 'MB',
-        }
-        lines += ['What the watch costs the thread that fuses (cameras x people), and holds:', '']
-        lines += named_table(r['watch'], columns)
-    return lines
 
 
 def eyes(r: Mapping[str, Any]) -> list[str]:

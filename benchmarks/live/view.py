@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 import psutil
 
-from benchmarks.harness import ROOT, answers, free_port, parser_of, write_json
+from benchmarks.harness import ROOT, answers, free_port, parser_of, resident_mb, write_json
 from benchmarks.live.node import Cameras, cpu_s, node_of, running, start, watch
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
@@ -133,7 +133,7 @@ def measure_viewing(bags: list[Path]) -> dict[str, object]:
                 result['first_image_s'] = round(page.evaluate('window.first') / 1e3 - began_s, 2)
                 page.wait_for_timeout(3000)
                 result |= watched(page, viewer.pid)
-            return result | {'viewer_peak_mb': peak_mb(viewer.pid)}
+            return result | {'viewer_peak_mb': round(resident_mb(viewer.pid, most=True), 1)}
 
 
 def watched(page: Page, viewer_pid: int) -> dict[str, float]:
@@ -173,12 +173,6 @@ def viewing(words: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int, fl
         while not answers(port):
             time.sleep(0.01)
         yield viewer, port, round(time.monotonic() - began_s, 2)
-
-
-def peak_mb(pid: int) -> float:
-    """Return the most memory that a process has held."""
-    [line] = [line for line in Path(f'/proc/{pid}/status').read_text().splitlines() if line.startswith('VmHWM')]
-    return round(int(line.split()[1]) / 1024, 1)
 
 
 def measure_large(folder: Path) -> dict[str, object]:

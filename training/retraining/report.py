@@ -157,7 +157,6 @@ def _little_compared(done: Retraining) -> Finding | None:
 def poses_png(held: HoldOut, old: Predictor, new: Predictor) -> bytes:
     """Return a PNG of some poses that were held out: reference, before and after, from the camera and the side."""
     # Without a display, whatever the user's backend.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     name = held.test_cameras[0]
@@ -178,7 +177,6 @@ def poses_png(held: HoldOut, old: Predictor, new: Predictor) -> bytes:
                 _draw(axes[row, column], poses[frame] - poses[frame, :1], across, colour)
         axes[0, column].set_title(f'{name}, frame {frame}')
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
     figure.savefig(buffer, format='png', dpi=100)
     return buffer.getvalue()
 

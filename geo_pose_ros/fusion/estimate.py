@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..compiled import ready
+from .depth import pose_depths
 from .kernels.sides import find_suspects
 from .left_right import Sides, sides_against_prediction
 from .lifted import LiftedViews
@@ -84,6 +85,9 @@ def estimate_bodies(
     solution, rows = Solution.empty(len(cameras), bodies, joints), np.arange(bodies)
     if prior.lifted is None and lift is not None:
         prior = replace(prior, lifted=lift(views, rows))
+        if views.depth is not None and prior.lifted is not None:
+            depth = pose_depths(views.depth, views.xn, cameras.cam_from_world, prior.lifted)
+            views, sides.given = replace(views, depth=depth), sides.given._replace(depth=ready(depth))
     elif len(changed):
         prior = replace(prior, lifted=_lifted_again(prior.lifted, views, changed, lift))
     solve_rows(sides.given, rows, model, prior, solution)

@@ -23,10 +23,6 @@ class DepthConfig:
         0.004, 'Standard deviation of a measured depth z is this times z^2; 0.004 is a RealSense D435\'s', unit='1/m',
         low=0.0, high=1.0,
     )
-    surface_m: float = setting(
-        0.06, 'Standard deviation of how deep a bone lies below the surface, from body to body and from side to side',
-        unit='m', low=0.001, high=0.5,
-    )
     reach_m: float = setting(
         0.7, 'A depth that differs from the median of its person\'s by more is of something else', unit='m', low=0.1,
         high=2.0,

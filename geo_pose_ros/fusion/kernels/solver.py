@@ -29,10 +29,6 @@ from .tree import PARENT, find_covariance, make_tree, read_bones, solve_tree
 # The cache of compiled code depends on constants that this module imports.
 __all__ = ['PARENT', 'solve_bodies']
 
-# Quantile of the root's depths, of those that each joint's measured depth gives, at which it is taken to be at first;
-# and how far lifted poses err in depth, m.
-_HIDDEN, _LIFTED_M = 0.8, 0.05
-
 
 class Room(NamedTuple):
     """Room for one body: its views, and its joints.
@@ -76,9 +72,6 @@ def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solv
         b, lifted = rows[n], 0
         seen = read_views(given, b, room.views)
         begin(given, prior, n, seen, room.views)
-        for k in range(seen):
-            if room.views.has_ruler[k] and len(prior.pose):
-                weigh_depths(given.cam_from_world[room.views.camera[k]], prior, n, room.views.ruler[k])
         if prior.couples:
             lifted = _solve_jointly(given, prior, model, n, seen, room)
         else:
@@ -113,37 +106,6 @@ def begin(given: Keypoints, prior: Prior, n: int, seen: int, views: ViewEquation
         P = given.cam_from_world[views.camera[k]]
         z = P[2, 0] * at[0] + P[2, 1] * at[1] + P[2, 2] * at[2] + P[2, 3]
         views.depth[k] = z if z > NEAR_M else UNKNOWN_DEPTH_M
-
-
-@helper
-def weigh_depths(P: Float2D, prior: Prior, n: int, ruler: Float2D) -> None:
-    """Weigh the measured depths of body ``n`` in a view at pose ``P`` (3, 4) by the root's depth that each gives.
-
-    A body hides parts of itself, whose measured depths are then too small, never too large, and a joint alone would
-    follow its depth. So the root is taken to be at an upper quantile of where the lifted poses put it, given each
-    joint's depth, and depths that disagree lose weight (Geman & McClure).
-    """
-    at, count = np.full(ruler.shape[1], np.inf), 0
-    for j in range(ruler.shape[1]):
-        if ruler[1, j] > 0.0:
-            total, views = 0.0, 0
-            for v in range(len(prior.pose)):
-                z = 0.0
-                for r in range(3):
-                    z += P[2, r] * prior.pose[v, n, j, r]
-                if math.isfinite(z):
-                    total, views = total + z, views + 1
-            if views:
-                at[j] = ruler[0, j] - total / views
-                count += 1
-    if count:
-        root = np.sort(at)[int(_HIDDEN * (count - 1))]
-        for j in range(ruler.shape[1]):
-            if ruler[1, j] > 0.0 and math.isfinite(at[j]):
-                away2 = (at[j] - root) ** 2 / (_LIFTED_M * _LIFTED_M + 1.0 / ruler[1, j])
-                ruler[1, j] /= (1.0 + away2) ** 2
-            else:
-                ruler[1, j] = 0.0
 
 
 @helper

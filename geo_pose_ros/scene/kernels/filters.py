@@ -28,7 +28,8 @@ from .constant_velocity import (
 )
 
 # A body whose joints have more variance than this (a standard deviation of 0.2 m) has a lone view: its root is
-# filtered, its shape is taken as it is.
+# filtered, its shape is taken as it is. Not where a quarter of them have less than a quarter of it: a depth camera
+# measures these, however many joints lie outside the image.
 _SHARED_M2 = 0.04
 # Innovations of a filter that keeps up point anywhere; their running mean (half of it new) has a third of their
 # variance. Three times its squared Mahalanobis distance beyond which the joint moves more briskly than a quiet filter
@@ -170,7 +171,7 @@ def update_joints(joints: JointStates, xyz: Float3D, noise: Float4D, covariance:
             known = math.isfinite(xyz[b, j, 0] + xyz[b, j, 1] + xyz[b, j, 2] + trace)
             variance[j] = trace if known else 0.0
         # The error of such a body is shared by its joints: smoothed each alone, they would bend it.
-        lone = median(variance) > _SHARED_M2
+        lone = median(variance) > _SHARED_M2 and variance[count // 4] > 0.25 * _SHARED_M2
         offset[:] = 0.0
         if lone:
             _update_root(joints, b, xyz[b], covariance[b], offset)

@@ -66,24 +66,23 @@ def test_missing_source_makes_only_its_targets_missing():
     assert (trust[0] == 0.0).sum() == 3
 
 
-def test_refusals():
-    with pytest.raises(ConfigError, match="Unknown skeleton 'coco18'; known: body17, coco17"):
-        get_skeleton('coco18')
-    with pytest.raises(ConfigError, match="has no joint 'tail'"):
-        BODY17.index('tail')
-    with pytest.raises(ConfigError, match='joint names repeat'):
-        Skeleton('x', ('a', 'a'), (), ())
-    with pytest.raises(ConfigError, match=r'outside 0\.\.1'):
-        Skeleton('x', ('a', 'b'), ((0, 2),), ())
-    two = Skeleton('two', ('a', 'b'), ((0, 1),), ())
-    with pytest.raises(ConfigError, match="No map from skeleton 'two'"):
-        map_to_body17(two)
-    with pytest.raises(ConfigError, match=r"no source for \['b'\]"):
-        SkeletonMap(two, two, {'a': {'a': 1.0}})
-    with pytest.raises(ConfigError, match=r"weights of 'b' sum to 0\.9"):
-        SkeletonMap(two, two, {'a': {'a': 1.0}, 'b': {'a': 0.9}})
-    with pytest.raises(ShapeError, match='received 17 joints with 17 confidences, expected 33'):
-        map_to_body17(BLAZEPOSE33).apply(np.zeros((1, 17, 2)), np.zeros((1, 17)))
+TWO = Skeleton('two', ('a', 'b'), ((0, 1),), ())
+
+
+@pytest.mark.parametrize(('made', 'error', 'message'), [
+    (lambda: get_skeleton('coco18'), ConfigError, "Unknown skeleton 'coco18'; known: body17, coco17"),
+    (lambda: BODY17.index('tail'), ConfigError, "has no joint 'tail'"),
+    (lambda: Skeleton('x', ('a', 'a'), (), ()), ConfigError, 'joint names repeat'),
+    (lambda: Skeleton('x', ('a', 'b'), ((0, 2),), ()), ConfigError, r'outside 0\.\.1'),
+    (lambda: map_to_body17(TWO), ConfigError, "No map from skeleton 'two'"),
+    (lambda: SkeletonMap(TWO, TWO, {'a': {'a': 1.0}}), ConfigError, r"no source for \['b'\]"),
+    (lambda: SkeletonMap(TWO, TWO, {'a': {'a': 1.0}, 'b': {'a': 0.9}}), ConfigError, r"weights of 'b' sum to 0\.9"),
+    (lambda: map_to_body17(BLAZEPOSE33).apply(np.zeros((1, 17, 2)), np.zeros((1, 17))), ShapeError,
+     'received 17 joints with 17 confidences, expected 33'),
+])
+def test_what_is_no_skeleton_or_map_is_refused(made, error, message):
+    with pytest.raises(error, match=message):
+        made()
 
 
 def test_outputs_begin_with_body17_and_each_has_a_width_of_its_own():

@@ -29,22 +29,45 @@ def make(**changes):
     return Intrinsics(**usual | changes)
 
 
-@pytest.mark.parametrize(
-    ('changes', 'error', 'message'),
-    [
-        ({'K': np.zeros((3, 3))}, CalibrationError, r'K = 0; the camera is uncalibrated'),
-        ({'K': np.full((3, 3), np.nan)}, CalibrationError, 'not finite'),
-        ({'K': np.diag([-1.0, 900.0, 1.0])}, CalibrationError, 'not a camera matrix'),
-        ({'K': K + [[0.0, 2.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]}, CalibrationError, 'skew'),
-        ({'K': np.eye(4)}, ShapeError, r'received shape \(4, 4\), expected \(3, 3\)'),
-        ({'distortion_model': 'thin_prism'}, CalibrationError, "model 'thin_prism'; expected one of"),
-        ({'D': np.zeros(3)}, CalibrationError, 'got 3 coefficients, expected 0 or 4 or 5'),
-        ({'width': 0}, CalibrationError, 'Image size 0x960'),
-    ],
-)
-def test_intrinsics_refuse(changes, error, message):
+LEFT = Camera('left', 'l', make(), POSE)
+
+
+IMAGE = np.zeros((4, 6, 3), np.uint8)
+XY, SURE = np.zeros((1, 17, 2)), np.ones((1, 17))
+
+
+@pytest.mark.parametrize(('made', 'error', 'message'), [
+    (lambda: make(K=np.zeros((3, 3))), CalibrationError, r'K = 0; the camera is uncalibrated'),
+    (lambda: make(K=np.full((3, 3), np.nan)), CalibrationError, 'not finite'),
+    (lambda: make(K=np.diag([-1.0, 900.0, 1.0])), CalibrationError, 'not a camera matrix'),
+    (lambda: make(K=K + [[0.0, 2.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), CalibrationError, 'skew'),
+    (lambda: make(K=np.eye(4)), ShapeError, r'received shape \(4, 4\), expected \(3, 3\)'),
+    (lambda: make(distortion_model='thin_prism'), CalibrationError, "model 'thin_prism'; expected one of"),
+    (lambda: make(D=np.zeros(3)), CalibrationError, 'got 3 coefficients, expected 0 or 4 or 5'),
+    (lambda: make(width=0), CalibrationError, 'Image size 0x960'),
+    (lambda: Camera('', 'optical', make(), POSE), CalibrationError, 'no name'),
+    (lambda: Camera('left', 'optical', make(), POSE * np.nan), CalibrationError, 'not finite'),
+    (lambda: Camera('left', 'optical', make(), POSE * 1.1), CalibrationError, 'not a rotation'),
+    (lambda: Camera('left', 'optical', make(), np.diag([1.0, 1.0, -1.0, 1.0])[:3]), CalibrationError, r'det = -1\.000'),
+    (lambda: CameraRig((LEFT, LEFT)), CalibrationError, r"\['left'\] more than once"),
+    (lambda: CameraRig(()), CalibrationError, 'no camera; name at least one'),
+    (lambda: CameraRig((LEFT,))['right'], CalibrationError, "no camera 'right'; it has: left"),
+    (lambda: Frame('left', 0, IMAGE.astype(float)), ShapeError, 'float64, expected uint8'),
+    (lambda: Frame('left', 0, IMAGE[..., 0]), ShapeError, r'\(4, 6\), expected \(H, W, 3\)'),
+    (lambda: Frame('left', 0, IMAGE, 0), ShapeError, 'reduction 0'),
+    (lambda: FrameSet({}), ShapeError, 'no frame'),
+    (lambda: Keypoints2D('left', 0, BODY17, XY, 1.5 * SURE), ShapeError, r'outside \[0, 1\]'),
+    (lambda: Keypoints2D('left', 0, BODY17, XY, np.nan * SURE), ShapeError, r'outside \[0, 1\]'),
+    (lambda: Keypoints2D('left', 0, BODY17, XY[:, :5], SURE[:, :5]), ShapeError, r'expected \(any, 17, 2\)'),
+    (lambda: Keypoints2D('a', 0, BODY17, XY, SURE, np.array([1, 2, 3])), ShapeError,
+     r"camera 'a': hints: received shape \(3,\), expected \(1\)"),
+    (lambda: PredictedPeople('a', 5, BODY17, XY, np.ones((2, 17)), np.array([7])), ShapeError, 'sigma_px'),
+    (lambda: bodies([7], np.ones((1, 16))), ShapeError, r'Bodies3D.num_views: received shape \(1, 16\)'),
+    (lambda: ClockModel(float('inf')), CalibrationError, 'received clock_offset_s = inf'),
+])
+def test_what_would_fail_later_is_refused(made, error, message):
     with pytest.raises(error, match=message):
-        make(**changes)
+        made()
 
 
 def test_arrays_are_copied_and_read_only():
@@ -62,75 +85,33 @@ def test_distorted():
     assert make(distortion_model='equidistant', D=np.zeros(4)).distorted
 
 
-@pytest.mark.parametrize(
-    ('name', 'pose', 'message'),
-    [
-        ('', POSE, 'no name'),
-        ('left', POSE * np.nan, 'not finite'),
-        ('left', POSE * 1.1, 'not a rotation'),
-        ('left', np.diag([1.0, 1.0, -1.0, 1.0])[:3], r'det = -1\.000'),
-    ],
-)
-def test_camera_refuses(name, pose, message):
-    with pytest.raises(CalibrationError, match=message):
-        Camera(name, 'optical', make(), pose)
-
-
 def test_camera_centre():
     pose = np.column_stack([np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), [1.0, 2.0, 3.0]])
     np.testing.assert_allclose(Camera('left', 'l', make(), pose).position_m, (-2.0, 1.0, -3.0))
 
 
-def test_rig_names_are_unique_and_looked_up():
-    camera = Camera('left', 'l', make(), POSE)
-    with pytest.raises(CalibrationError, match=r"\['left'\] more than once"):
-        CameraRig((camera, camera))
-    with pytest.raises(CalibrationError, match='no camera; name at least one'):
-        CameraRig(())
-    with pytest.raises(CalibrationError, match="no camera 'right'; it has: left"):
-        CameraRig((camera,))['right']
+def test_rigs_of_some_cameras_are_in_the_order_asked_for():
     rig = ring_rig(3)
     assert rig.subset(['cam2', 'cam0']).names == ('cam2', 'cam0')
     assert len(rig) == 3
 
 
-def test_frame_refuses_and_maps_reduced_pixels():
-    image = np.zeros((4, 6, 3), np.uint8)
-    with pytest.raises(ShapeError, match='float64, expected uint8'):
-        Frame('left', 0, image.astype(float))
-    with pytest.raises(ShapeError, match=r'\(4, 6\), expected \(H, W, 3\)'):
-        Frame('left', 0, image[..., 0])
-    with pytest.raises(ShapeError, match='reduction 0'):
-        Frame('left', 0, image, 0)
+def test_reduced_pixels_are_those_of_the_whole_image():
     # The centre of the first reduced pixel is the corner shared by the first 2x2 raw pixels.
-    np.testing.assert_allclose(Frame('left', 0, image, 2).to_raw(np.array([[0.0, 1.0]])), [[0.5, 2.5]])
+    np.testing.assert_allclose(Frame('left', 0, IMAGE, 2).to_raw(np.array([[0.0, 1.0]])), [[0.5, 2.5]])
 
 
 def test_frame_set_takes_the_median_stamp_of_partial_sets():
-    image = np.zeros((4, 6, 3), np.uint8)
-    frames = {name: Frame(name, stamp, image) for name, stamp in (('a', 30), ('b', 10), ('c', 14))}
+    frames = {name: Frame(name, stamp, IMAGE) for name, stamp in (('a', 30), ('b', 10), ('c', 14))}
     made = FrameSet(frames)
     assert (made.stamp_ns, made.span_ns) == (14, 20)
-    with pytest.raises(ShapeError, match='no frame'):
-        FrameSet({})
 
 
-def test_keypoints_refuse_foreign_confidence_and_shape():
-    xy = np.zeros((1, 17, 2))
-    with pytest.raises(ShapeError, match=r'outside \[0, 1\]'):
-        Keypoints2D('left', 0, BODY17, xy, np.full((1, 17), 1.5))
-    with pytest.raises(ShapeError, match=r'outside \[0, 1\]'):
-        Keypoints2D('left', 0, BODY17, xy, np.full((1, 17), np.nan))
-    with pytest.raises(ShapeError, match=r'expected \(any, 17, 2\)'):
-        Keypoints2D('left', 0, BODY17, xy[:, :5], np.ones((1, 5)))
-    assert Keypoints2D.empty('left', 0, BODY17).xy.shape == (0, 17, 2)
-
-
-def bodies(ids):
+def bodies(ids, num_views=2.0):
     people = len(ids)
-    joints = np.arange(people * 51.0).reshape(people, 17, 3)
-    ones = np.ones((people, 17))
-    return Bodies3D(5, 'world', BODY17, joints, np.ones((people, 17, 3, 3)), ones, 2 * ones, ones, np.array(ids))
+    joints, ones = np.arange(people * 51.0).reshape(people, 17, 3), np.ones((people, 17))
+    covariance, views = np.ones((people, 17, 3, 3)), num_views * ones if np.isscalar(num_views) else num_views
+    return Bodies3D(5, 'world', BODY17, joints, covariance, ones, views, ones, np.array(ids))
 
 
 def test_bodies_select():
@@ -141,26 +122,16 @@ def test_bodies_select():
     assert len(kept.select(np.zeros(2, bool))) == 0
 
 
-def test_bodies_refuse_arrays_that_do_not_fit():
-    one = bodies([7])
-    with pytest.raises(ShapeError, match=r'Bodies3D.num_views: received shape \(1, 16\)'):
-        Bodies3D(5, 'world', BODY17, one.xyz, one.covariance, one.confidence, np.ones((1, 16)), one.confidence, [0])
-
-
 def test_keypoints_without_hints_were_made_for_nobody():
-    k = Keypoints2D('a', 0, BODY17, np.zeros((2, 17, 2)), np.ones((2, 17)))
-    assert k.hints.tolist() == [-1, -1]
-    with pytest.raises(ShapeError, match=r"camera 'a': hints: received shape \(3,\), expected \(2\)"):
-        Keypoints2D('a', 0, BODY17, np.zeros((2, 17, 2)), np.ones((2, 17)), np.array([1, 2, 3]))
+    assert Keypoints2D('a', 0, BODY17, np.zeros((2, 17, 2)), np.ones((2, 17))).hints.tolist() == [-1, -1]
+    assert Keypoints2D.empty('left', 0, BODY17).xy.shape == (0, 17, 2)
 
 
-def test_expected_people_are_checked_and_read_only():
+def test_expected_people_are_read_only():
     people = PredictedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((2, 17)), np.array([7, 3]))
     assert len(people) == 2
     with pytest.raises(ValueError, match='read-only'):
         people.xy[0, 0, 0] = 1.0
-    with pytest.raises(ShapeError, match='sigma_px'):
-        PredictedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((1, 17)), np.array([7, 3]))
 
 
 def test_clock_model_converts_both_ways():
@@ -170,8 +141,6 @@ def test_clock_model_converts_both_ways():
     assert clock.common_s(np.array([0.25, 100.26])) == pytest.approx([0.0, 100.0])
     assert clock.common_ns(100_260_000_000) == 100_000_000_000
     assert ClockModel(0.25).common_ns(1_700_000_000_250_000_001) == 1_700_000_000_000_000_001
-    with pytest.raises(CalibrationError, match='received clock_offset_s = inf'):
-        ClockModel(float('inf'))
 
 
 def test_keypoints_of_other_skeletons_become_those_of_bodies():

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.fusion.depth import BONE_DEPTH_M
 from geo_pose_ros.geometry.projection import project_world
+from geo_pose_ros.geometry.rigid import transform_points
 from geo_pose_ros.geometry.virtual_camera import look_at
+from geo_pose_ros.messages.stamps import to_header
 from geo_pose_ros.simulation.walks import standing
 from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import Camera, CameraRig, Frame, Intrinsics, Keypoints2D, PredictedPeople
@@ -71,3 +74,22 @@ def keypoints(
         xy = xy + rng.normal(0.0, noise_px, xy.shape)
         seen[camera.name] = Keypoints2D(camera.name, stamp_ns, skeleton, xy, np.ones(xy.shape[:2]))
     return seen
+
+
+def depth_image(make, depth_m, encoding='16UC1', kind='<u2', unit=1000.0, pad=0, stamp_ns=0, **fields):
+    """Return a sensor_msgs/Image of depths (H, W), ``pad`` bytes at the end of each row."""
+    rows = np.ascontiguousarray((depth_m * unit).round(3).astype(kind))
+    data = np.pad(rows.view(np.uint8).reshape(len(rows), -1), ((0, 0), (0, pad)))
+    given = {
+        'header': to_header(make, stamp_ns, 'optical'), 'height': len(rows), 'width': rows.shape[1],
+        'encoding': encoding, 'is_bigendian': int(kind[0] == '>'), 'step': data.shape[1], 'data': data.reshape(-1),
+    }
+    return make('sensor_msgs/msg/Image', **{**given, **fields})
+
+
+def surface_of(camera: Camera, joints: FloatArray) -> FloatArray:
+    """Return (H, W) m, a depth image that shows each of ``joints`` (17, 3) as far below as ``fusion.depth`` has it."""
+    depth = transform_points(camera.cam_from_world, joints)[:, 2] - BONE_DEPTH_M
+    rows, columns = np.mgrid[: camera.intrinsics.height, : camera.intrinsics.width]
+    away = np.stack([columns, rows], -1)[:, :, None] - project_world(camera, joints)
+    return depth[np.linalg.norm(away, axis=-1).argmin(-1)]

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..arrays import UInt8Array
+from ..arrays import Float32Array, UInt8Array
 from ..errors import CalibrationError, DepthError, FrameError
 from ..types import Frame, Intrinsics
 from .camera_info import fit_to_images
@@ -69,6 +69,8 @@ BRIDGED = ('bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', *(f'bayer_{order}8' for or
 Converter = Callable[[Message], UInt8Array]
 # Depth in m or mm, and disparity; codecs of video.
 _DEPTH = re.compile(r'(16u|16s|32s|32f|64f)c1')
+# Those of a depth image that are read: type of a pixel, and its unit, m.
+_DEPTH_ENCODINGS = {'16uc1': ('u2', 1e-3), 'mono16': ('u2', 1e-3), '32fc1': ('f4', 1.0)}
 _VIDEO = re.compile(r'h\.?26[45]|hevc|avc1|av1|vp[89]|mpeg4', re.IGNORECASE)
 # The intrinsics that images must fit, None if any will do, and who gets what is to be said of it.
 _Calibrated = tuple[Intrinsics | None, Callable[[str], None] | None]
@@ -102,6 +104,21 @@ def frame_from_message(
     else:
         image, reduction = _decode_compressed(message, camera, (intrinsics, note), max_side_px)
     return Frame(camera, stamp_of(message), image, reduction)
+
+
+def depth_from_message(message: Message, camera: str) -> Float32Array:
+    """Return (H, W) m, the depths of an Image, 0 or NaN where not measured; raise FrameError if it has none."""
+    name = str(getattr(message, 'encoding', ''))
+    if name.lower() not in _DEPTH_ENCODINGS:
+        raise FrameError(
+            f"Camera '{camera}': received depth images of encoding '{name}', expected 16UC1 (mm) or 32FC1 (m). Name "
+            'the raw topic of its registered depth.'
+        )
+    (kind, unit_m), order = _DEPTH_ENCODINGS[name.lower()], '>' if message.is_bigendian else '<'
+    width, size = int(message.width), int(kind[1])
+    pixels = _rows_of_image(message, camera, 'depths', width * size, int(message.height), size)
+    rows = pixels.view(order + kind)[:, :width]
+    return np.asarray(rows * np.float32(unit_m), np.float32)
 
 
 def reduction_for(width: int, height: int, max_side_px: int) -> int:
@@ -247,7 +264,7 @@ def _whole_jpeg(data: UInt8Array, camera: str) -> UInt8Array:
     return np.concatenate([data[:end], np.array([0xFF, _EOI], np.uint8)]) if end else data
 
 
-def rows_of_image(
+def _rows_of_image(
     message: Message, camera: str, kind: str, row_bytes: int, rows: int, unit_bytes: int = 1
 ) -> UInt8Array:
     """Return the bytes (rows, step) of an Image of ``kind``; raise FrameError where they are not those of its size.
@@ -282,7 +299,7 @@ def _decode_raw(
     width, height = int(message.width), int(message.height)
     row_bytes = width * encoding.channels * encoding.bytes_per_channel
     rows = height + height // 2 if encoding.planar else height
-    pixels = rows_of_image(message, camera, name, row_bytes, rows)
+    pixels = _rows_of_image(message, camera, name, row_bytes, rows)
     halved = encoding.channels == 2 or encoding.planar
     if (halved and width % 2) or (encoding.planar and height % 2):
         raise FrameError(

@@ -12,6 +12,7 @@ from geo_pose_ros.messages.image import (
     ENCODINGS,
     compressed_from_frame,
     compressed_size,
+    depth_from_message,
     frame_from_message,
     reduction_for,
 )
@@ -19,11 +20,12 @@ from geo_pose_ros.messages.jpeg.damage import find_damage
 from geo_pose_ros.messages.stamps import to_header
 from geo_pose_ros.types import Frame
 
-from ..scenes import intrinsics
+from ..scenes import depth_image, intrinsics
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 STAMP_NS = 1_700_000_000_000_000_001
 BGR = (200, 100, 40)
+DEPTHS = np.array(((1.5, 0.0, 2.25), (3.0, 4.0, 5.0)))
 NOISE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
 
 
@@ -335,3 +337,21 @@ def test_formats_that_are_no_image(library, data, description, reason):
 def test_image_too_large_for_jpeg(library):
     with pytest.raises(FrameError, match=r"Camera 'left': OpenCV could not encode a \(1, 70000, 3\) image"):
         compressed_from_frame(library.make, Frame('left', 0, np.zeros((1, 70000, 3), np.uint8)), 'f')
+
+
+@pytest.mark.parametrize('given', [
+    ('16UC1', '<u2', 1000.0), ('16UC1', '>u2', 1000.0), ('mono16', '<u2', 1000.0), ('32FC1', '<f4', 1.0),
+    ('32FC1', '>f4', 1.0), ('32FC1', '<f4', 1.0, 8),
+], ids=str)
+def test_depths_are_millimetres_or_metres(library, given):
+    np.testing.assert_allclose(depth_from_message(depth_image(library.make, DEPTHS, *given), 'cam'), DEPTHS, atol=1e-6)
+
+
+@pytest.mark.parametrize(('fields', 'words'), [
+    ({'encoding': 'bgr8'}, "received depth images of encoding 'bgr8', expected 16UC1"),
+    ({'data': np.zeros(5, np.uint8)}, 'received 5 bytes with step 6 for 3x2 depths'),
+    ({'step': 5}, 'step 5 for 3x2'),
+])
+def test_what_is_no_depth_image_is_refused(library, fields, words):
+    with pytest.raises(FrameError, match=words):
+        depth_from_message(depth_image(library.make, DEPTHS, **fields), 'cam')

@@ -114,7 +114,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         for name in [name for name in self._depth_topics if name not in wanted]:
             polled.unsubscribe(self._depth_topics.pop(name))
 
-        def take(name: str, cdr: bytes) -> None:
+        def take(name: str, cdr: bytes, _: int) -> None:
             with suppress(FrameError):
                 depths.add(name, header_stamp_ns(cdr), cdr)
 

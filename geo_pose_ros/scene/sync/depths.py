@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Depth images of cameras: sensor_msgs/Image of 16UC1 (mm) or 32FC1 (m), and those that belong to colour images."""
+"""Depth images of cameras, and those that belong to colour images."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...errors import FrameError
 from ...messages.factory import Message
-from ...messages.image import rows_of_image
+from ...messages.image import depth_from_message
 from ...types import Frame
 
 T = TypeVar('T')
@@ -24,22 +21,6 @@ _KEPT = 60
 _SAME_NS = 20_000_000
 # Sides of a registered depth image are as those of its colour image, to this share.
 _SAME_ASPECT = 0.02
-_ENCODINGS = {'16uc1': ('u2', 1e-3), 'mono16': ('u2', 1e-3), '32fc1': ('f4', 1.0)}
-
-
-def depth_from_message(message: Message, camera: str) -> NDArray[np.float32]:
-    """Return (H, W) m, the depths of an Image, 0 or NaN where not measured; raise FrameError if it has none."""
-    name = str(getattr(message, 'encoding', ''))
-    if name.lower() not in _ENCODINGS:
-        raise FrameError(
-            f"Camera '{camera}': received depth images of encoding '{name}', expected 16UC1 (mm) or 32FC1 (m). Name "
-            'the raw topic of its registered depth.'
-        )
-    (kind, unit_m), order = _ENCODINGS[name.lower()], '>' if message.is_bigendian else '<'
-    width, size = int(message.width), int(kind[1])
-    pixels = rows_of_image(message, camera, 'depths', width * size, int(message.height), size)
-    rows = pixels.view(order + kind)[:, :width]
-    return np.asarray(rows * np.float32(unit_m), np.float32)
 
 
 class DepthImages(Generic[T]):

@@ -19,10 +19,16 @@ import pytest
 from builtin_interfaces.msg import Time
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from geo_pose_ros.bags.process import ProcessConfig, process_bag
+from geo_pose_ros.bags.read import BagReader
+from geo_pose_ros.bags.write import BagWriter
+from geo_pose_ros.fusion.settings import DepthConfig
+from geo_pose_ros.lifting.settings import LifterConfig
+from geo_pose_ros.messages.clouds.bodies import bodies_from_cloud
 from geo_pose_ros.messages.clouds.details import with_details
 from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoints_to_cloud
 from geo_pose_ros.messages.image import frame_from_message
@@ -30,9 +36,12 @@ from geo_pose_ros.rigs.files import write_calibration
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import outputs
+from geo_pose_ros.ros.tools.record import Recorder
+from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from test.ros.harness import HEIGHT, MAKE, PERSON, RIG, WIDTH, Cameras, Console, picture, published_at, until, world
+from test.scenes import depth_image, surface_of
 
 HOUR_NS = 3_600_000_000_000
 
@@ -83,6 +92,38 @@ def test_the_other_outputs(rig_path: str) -> None:
         assert got['keypoints'][0].header.frame_id == 'cam1_optical_frame'
         assert published_at(got['keypoints'][0]) in w.cameras.sent_ns
         assert json.loads(got['skeleton'][0].data)['joint_names'] == list(BODY17.joint_names)
+
+
+@pytest.mark.parametrize(('encoding', 'kind', 'unit'), [('16UC1', '<u2', 1000.0), ('32FC1', '<f4', 1.0)], ids=str)
+def test_one_depth_camera_gives_absolute_bodies_live_and_recorded(
+    rig_path: str, tmp_path: Path, encoding: str, kind: str, unit: float
+) -> None:
+    surface = surface_of(RIG['cam1'], PERSON)
+
+    def one_camera(cameras: Cameras) -> None:
+        cameras.silence_all()
+        publisher = cameras._node.create_publisher(Image, 'cam1/depth', profile(5))
+
+        def both(stamp_ns: int) -> Any:
+            publisher.publish(depth_image(MAKE, surface, encoding, kind, unit, stamp_ns=stamp_ns))
+            return cameras.raw('cam1', stamp_ns)
+
+        cameras.behaviour['cam1'] = both
+
+    pipeline = PipelineConfig(lifter=LifterConfig(enabled=False), depth=DepthConfig(enabled=True))
+    with (
+        world('raw', rig_path=rig_path, before_start=one_camera, pipeline__depth__enabled=True) as w,
+        BagWriter(tmp_path / 'bag') as writer,
+    ):
+        check_bodies(w.new_bodies(5, views=1), w.cameras.sent_ns)
+        topics = ['/cam1/image_raw', '/cam1/depth']
+        recorder = Recorder(w.tester, writer, topics)
+        until(lambda: recorder.write(0.05) or min(recorder.recorded[topic] for topic in topics) > 9, 'ten images')
+    # What was recorded says the same.
+    process_bag(tmp_path / 'bag', tmp_path / 'out', rig=RIG, config=ProcessConfig(pipeline=pipeline))
+    with BagReader(tmp_path / 'out') as reader:
+        found = [bodies_from_cloud(message.decode()) for message in reader.messages(['/pose_node/bodies'])]
+    check_bodies([bodies for bodies in found if len(bodies)][:5], w.cameras.sent_ns)
 
 
 def test_images_are_drawn_only_while_somebody_looks(rig_path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,51 +1,27 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Depth images: decoded, refused, and put beside the colour image of their instant."""
+"""Depth images: put beside the colour image of their instant, or refused."""
 
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 
 from geo_pose_ros.bags.message_factory import RosbagsFactory
-from geo_pose_ros.errors import FrameError, ShapeError
-from geo_pose_ros.messages.stamps import to_header
-from geo_pose_ros.scene.sync.depths import DepthImages, depth_from_message
+from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.scene.sync.depths import DepthImages
 from geo_pose_ros.types import Frame
+
+from ...scenes import depth_image
 
 MAKE = RosbagsFactory()
 MS = 1_000_000
 DEPTHS = np.array(((1.5, 0.0, 2.25), (3.0, 4.0, 5.0)))
 
 
-def image(depth, encoding='16UC1', kind='<u2', unit=1000.0, pad=0, **fields):
-    """A message of ``depth`` (H, W), ``pad`` bytes at the end of each row."""
-    rows = np.ascontiguousarray((depth * unit).astype(kind))
-    data = np.pad(rows.view(np.uint8).reshape(len(rows), -1), ((0, 0), (0, pad)))
-    given = {
-        'header': to_header(MAKE, 0, 'optical'), 'height': len(rows), 'width': rows.shape[1], 'encoding': encoding,
-        'is_bigendian': int(kind[0] == '>'), 'step': data.shape[1], 'data': data.reshape(-1), **fields,
-    }
-    return MAKE('sensor_msgs/msg/Image', **given)
-
-
-@pytest.mark.parametrize('given', [
-    ('16UC1', '<u2', 1000.0), ('16UC1', '>u2', 1000.0), ('mono16', '<u2', 1000.0), ('32FC1', '<f4', 1.0),
-    ('32FC1', '>f4', 1.0), ('32FC1', '<f4', 1.0, 8),
-], ids=str)
-def test_millimetres_and_metres(given):
-    np.testing.assert_allclose(depth_from_message(image(DEPTHS, *given), 'cam'), DEPTHS, atol=1e-6)
-
-
-@pytest.mark.parametrize(('fields', 'words'), [
-    ({'encoding': 'bgr8'}, "received depth images of encoding 'bgr8', expected 16UC1"),
-    ({'data': np.zeros(5, np.uint8)}, 'received 5 bytes with step 6 for 3x2 depths'),
-    ({'step': 5}, 'step 5 for 3x2'),
-])
-def test_what_is_no_depth_image_is_refused(fields, words):
-    with pytest.raises(FrameError, match=words):
-        depth_from_message(image(DEPTHS, **fields), 'cam')
+image = partial(depth_image, MAKE)
 
 
 def frame(stamp_ns):

@@ -8,7 +8,7 @@ z forward, REP-103); the centre of the top-left pixel is (0, 0). NaN marks what 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TypeVar
@@ -236,6 +236,11 @@ class CameraRig:
     def subset(self, names: tuple[str, ...] | list[str]) -> CameraRig:
         """Return the rig with only ``names``, in that order."""
         return CameraRig(tuple(self[name] for name in names), self.world_frame_id)
+
+    def with_poses(self, change: Callable[[FloatArray], FloatArray]) -> CameraRig:
+        """Return the rig with ``change`` of each camera's cam_from_world."""
+        cameras = (replace(camera, cam_from_world=change(camera.cam_from_world)) for camera in self.cameras)
+        return replace(self, cameras=tuple(cameras))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

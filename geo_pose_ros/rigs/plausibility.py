@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -221,13 +221,10 @@ def _mistaken(rig: CameraRig, up: FloatArray) -> str:
 
     All views are then shared, no camera looks to the sky, and images have their upper side upwards.
     """
-    candidates = [(
-        CameraRig(tuple(replace(c, cam_from_world=invert(c.cam_from_world)) for c in rig.cameras)),
-        'the poses of cameras in the world, not of the world in cameras (cam_from_world)',
-    )]
+    inverted = 'the poses of cameras in the world, not of the world in cameras (cam_from_world)'
+    candidates = [(rig.with_poses(invert), inverted)]
     for turn, words in CAMERA_AXES:
-        turned = tuple(replace(c, cam_from_world=turn @ c.cam_from_world) for c in rig.cameras)
-        candidates.insert(0, (CameraRig(turned), words))
+        candidates.insert(0, (rig.with_poses(partial(np.matmul, turn)), words))
     for candidate, words in candidates:
         poses = np.array([camera.cam_from_world for camera in candidate.cameras])
         if (poses[:, 2, :3] @ up <= _SKY).all() and (-poses[:, 1, :3] @ up > 0.0).all() and not _alone(candidate):

@@ -28,9 +28,7 @@ LINK_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0
 def posed(change):
     """Return what gives a rig other poses; the images stay."""
     def make(rig, recorded):
-        return CameraRig(tuple(
-            replace(c, cam_from_world=change(c.cam_from_world, rig.cameras[0].cam_from_world)) for c in rig.cameras
-        )), recorded
+        return rig.with_poses(lambda pose: change(pose, rig.cameras[0].cam_from_world)), recorded
     return make
 
 

@@ -175,7 +175,7 @@ def test_a_rig_file_must_fit_the_cameras() -> None:
     assert RigBuilder(['cam1'], 'ignored', RIG).rig is not None
     with pytest.raises(CalibrationError, match="no camera 'left'"):
         RigBuilder(['left'], 'world', RIG)
-    far = CameraRig(tuple(replace(c, cam_from_world=c.cam_from_world * (1, 1, 1, 1e3)) for c in RIG.cameras))
+    far = RIG.with_poses(lambda pose: pose * (1, 1, 1, 1e3))
     with pytest.raises(CalibrationError, match=r'cannot be: cameras are .* it looks like mm'):
         RigBuilder(RIG.names, 'world', far)
     with pytest.raises(CalibrationError, match="Camera 'cam1': its images are rectified, but the rig file gives its"):

@@ -28,16 +28,6 @@ def wrong(rig, up='z'):
     return [finding for finding in check_rig(rig, up) if finding.severity]
 
 
-def mapped(rig, change):
-    """Return the rig with ``change`` of each pose."""
-    return CameraRig(tuple(replace(c, cam_from_world=change(c.cam_from_world)) for c in rig.cameras))
-
-
-def scaled(rig, factor):
-    """Return the rig with its lengths in another unit."""
-    return mapped(rig, lambda pose: pose * (1.0, 1.0, 1.0, factor))
-
-
 def fit_rigs():
     """Yield the rigs that people use, simulated and real, by name."""
     for count in (1, 2, 3, 4, 8, 12):
@@ -61,7 +51,7 @@ FIT = dict(fit_rigs())
 def test_nothing_is_said_of_a_fit_rig(name):
     assert wrong(FIT[name]) == []
     # Nor where the user says what is up, if that is right.
-    y_up = mapped(FIT[name], lambda pose: compose(pose, np.array([[1.0, 0, 0, 0], [0, 0, -1.0, 0], [0, 1.0, 0, 0]])))
+    y_up = FIT[name].with_poses(lambda pose: compose(pose, np.array([[1.0, 0, 0, 0], [0, 0, -1.0, 0], [0, 1.0, 0, 0]])))
     assert wrong(y_up, 'y') == []
 
 
@@ -82,7 +72,7 @@ FAULTS = {
 @pytest.mark.parametrize('name', [name for name in FIT if name.startswith(('ring4', 'ring8', 'room', 'h36m_S9'))])
 def test_a_rig_that_cannot_be(name, fault):
     change, severity, kind, words, remedy = FAULTS[fault]
-    rig = mapped(FIT[name], change)
+    rig = FIT[name].with_poses(change)
     said = {finding.kind: finding for finding in wrong(rig)}[kind]
     if fault != 'cm':
         assert said.severity == severity
@@ -97,7 +87,7 @@ def test_a_rig_that_cannot_be(name, fault):
 def test_the_world_of_a_camera_and_its_up():
     rig = FIT['room1']
     first = rig.cameras[0].cam_from_world
-    in_first = mapped(rig, lambda pose: compose(pose, invert(first)))
+    in_first = rig.with_poses(lambda pose: compose(pose, invert(first)))
     [said] = wrong(in_first)
     assert (said.severity, said.kind) == (Severity.WARNING, 'up')
     assert said.what.startswith("the world is camera 'room1'; the images have their upper side towards -y")
@@ -113,13 +103,13 @@ def test_cameras_that_look_to_the_sky_for_an_unknown_reason():
         position = invert(pose)[:, 3]
         return look_at(position, position + (0.1, 0.0, 3.0), np.array([0.0, 0.0, 1.0]))
 
-    rig = mapped(FIT['ring4'], up)
+    rig = FIT['ring4'].with_poses(up)
     [said] = [finding for finding in wrong(rig) if finding.kind == 'axes']
     assert said.what.startswith('all cameras look to the sky') and 'REP-103' in said.remedy
 
 
 def test_poses_the_wrong_way_round():
-    rig = mapped(FIT['ring2'], invert)
+    rig = FIT['ring2'].with_poses(invert)
     [said] = [finding for finding in wrong(rig) if finding.kind == 'axes']
     assert 'look like the poses of cameras in the world' in said.what
 
@@ -175,8 +165,8 @@ def test_a_camera_that_looks_away_and_two_that_look_alike():
 
 
 def test_log(caplog):
-    log_findings(check_rig(mapped(ring_rig(4), lambda pose: LINK_FROM_OPTICAL @ pose)))
-    log_findings(check_rig(scaled(ring_rig(4), 1000.0)))
+    log_findings(check_rig(ring_rig(4).with_poses(lambda pose: LINK_FROM_OPTICAL @ pose)))
+    log_findings(check_rig(ring_rig(4).with_poses(lambda pose: pose * (1.0, 1.0, 1.0, 1000.0))))
     assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.ERROR]
     assert caplog.records[1].message.startswith('Calibration: cameras are ')
 

@@ -1,14 +1,12 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Shapes of the scene: ellipsoids, bones, balls, the floor, the way up."""
 
-from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import block_diag
 from scipy.spatial.transform import Rotation
 
 from geo_pose_ros.geometry.alignment import up_direction
-from geo_pose_ros.types import CameraRig
 from geo_pose_ros.view.shapes import (
     balls,
     bones,
@@ -30,9 +28,7 @@ def rotation_of(wxyz):
 
 def turned(rig, rotation):
     """Return the rig in a world turned by ``rotation``."""
-    return CameraRig(tuple(
-        replace(camera, cam_from_world=camera.cam_from_world @ block_diag(rotation.T, 1.0)) for camera in rig.cameras
-    ))
+    return rig.with_poses(lambda pose: pose @ block_diag(rotation.T, 1.0))
 
 
 def test_uncertainties_are_two_standard_deviations_along_their_axes():

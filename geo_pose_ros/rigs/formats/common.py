@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -51,10 +51,7 @@ def with_z_up(rig: CameraRig, up: str) -> CameraRig:
     z = np.array(UP_AXES[up])
     x = np.array(UP_AXES['y' if up.endswith('x') else 'x'])
     turned_from_world = np.column_stack([np.stack([x, np.cross(z, x), z]), np.zeros(3)])
-    return CameraRig(tuple(
-        replace(camera, cam_from_world=compose(camera.cam_from_world, invert(turned_from_world)))
-        for camera in rig.cameras
-    ), rig.world_frame_id)
+    return rig.with_poses(lambda cam_from_world: compose(cam_from_world, invert(turned_from_world)))
 
 
 def read_cameras(

@@ -12,7 +12,6 @@ from geo_pose_ros.findings import Severity
 from geo_pose_ros.geometry.rigid import invert
 from geo_pose_ros.simulation.scenario import Scenario, build
 from geo_pose_ros.simulation.simulate import arrivals
-from geo_pose_ros.types import CameraRig
 
 from ...scenes import person
 from ..moving import bodies_at
@@ -40,10 +39,6 @@ def judged(rig, sets, bodies=False):
     for number, keypoints in enumerate(sets):
         judge.add(ObservedSet(number, keypoints, bodies_at(number, [person()] if bodies else [])))
     return list(judge.findings())
-
-
-def posed(rig, change):
-    return CameraRig(tuple(replace(c, cam_from_world=change(c.cam_from_world)) for c in rig.cameras))
 
 
 def moved(rig, sets, change, only=None):
@@ -88,7 +83,7 @@ POSES = {
 def test_wrong_poses_are_named(four, mistake):
     rig, sets = four
     change, words = POSES[mistake]
-    [said] = judged(posed(rig, change), sets)
+    [said] = judged(rig.with_poses(change), sets)
     assert (said.severity, said.where, said.kind) == (Severity.ERROR, 'rig', 'rays')
     assert said.what.startswith(f'4 cameras see people in {len(sets)} of {len(sets)} sets, but their rays pass by ')
     assert words in said.what and said.remedy
@@ -139,16 +134,15 @@ def test_wrong_images_are_named(four, change, only, words):
 )
 def test_a_wrong_unit_is_named(four, factor, words):
     rig, sets = four
-    [said] = judged(posed(rig, lambda m: m * (1.0, 1.0, 1.0, factor)), sets)
+    [said] = judged(rig.with_poses(lambda m: m * (1.0, 1.0, 1.0, factor)), sets)
     assert words in said.what and (said.where, said.kind) == ('rig', 'rays')
 
 
 def test_rays_that_do_not_meet_for_an_unknown_reason_are_an_error_only_without_bodies(four):
     rig, sets = four
     turns = np.eye(3), LINK_FROM_OPTICAL, np.diag([1.0, -1.0, -1.0]), np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]])
-    away = CameraRig(tuple(
-        replace(c, cam_from_world=turn @ c.cam_from_world) for c, turn in zip(rig.cameras, turns, strict=True)
-    ))
+    left = iter(turns)
+    away = rig.with_poses(lambda pose: next(left) @ pose)
     [said] = judged(away, sets)
     assert 'unit, axes or cameras exchanged?' in said.what
     assert judged(away, sets, bodies=True) == []
@@ -156,8 +150,8 @@ def test_rays_that_do_not_meet_for_an_unknown_reason_are_an_error_only_without_b
 
 def test_too_little_says_nothing(four):
     rig, sets = four
-    assert judged(posed(rig, invert), sets[:2]) == []
-    assert judged(posed(rig, invert), [{'cam00': seen['cam00']} for seen in sets]) == []
+    assert judged(rig.with_poses(invert), sets[:2]) == []
+    assert judged(rig.with_poses(invert), [{'cam00': seen['cam00']} for seen in sets]) == []
     assert judged(rig, [{name: replace(k, xy=np.full_like(k.xy, np.nan)) for name, k in s.items()} for s in sets]) == []
 
 

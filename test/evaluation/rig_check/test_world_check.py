@@ -1,7 +1,6 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """What is said of a world in which people do not stand as people do."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from geo_pose_ros.findings import Severity
 from geo_pose_ros.geometry.rigid import compose, invert, transform_points
 from geo_pose_ros.rigs.plausibility import check_rig
 from geo_pose_ros.skeleton import BODY17, mirror_of
-from geo_pose_ros.types import CameraRig
 
 from ...scenes import person, ring_rig
 from ..moving import bodies_at
@@ -31,9 +29,7 @@ def raised(by_m):
 
 def said_in(other_from_world, up='z', people=None, rig=RIG):
     """Return what is said if rig and people are in another world."""
-    moved = CameraRig(tuple(
-        replace(c, cam_from_world=compose(c.cam_from_world, invert(other_from_world))) for c in rig.cameras
-    ))
+    moved = rig.with_poses(lambda pose: compose(pose, invert(other_from_world)))
     check = WorldCheck(moved, up, check_rig(moved, up))
     everybody = [person(seed, heading_rad=0.7 * seed) for seed in range(12)] if people is None else people
     for number, joints in enumerate(everybody):
@@ -66,9 +62,7 @@ def test_the_rig_speaks_until_people_are_seen():
     [said] = said_in(Y_UP, people=[person()])
     assert (said.where, said.kind) == ('rig', 'up') and 'the images have their upper side towards y' in said.what
     # Cameras that hang upside down, with people who stand.
-    hung = CameraRig(tuple(
-        replace(c, cam_from_world=np.diag([-1.0, -1.0, 1.0]) @ c.cam_from_world) for c in RIG.cameras
-    ))
+    hung = RIG.with_poses(lambda pose: np.diag([-1.0, -1.0, 1.0]) @ pose)
     assert [s.kind for s in said_in(AS_IS, rig=hung, people=[])] == ['up']
     assert said_in(AS_IS, rig=hung) == []
 

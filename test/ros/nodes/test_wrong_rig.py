@@ -12,7 +12,6 @@ from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.nodes.rig_source import CameraSet, RigSource
 from geo_pose_ros.ros.settings import NodeConfig
-from geo_pose_ros.types import CameraRig
 from test.ros.harness import RIG, Cameras, Console, small_rig, world
 
 
@@ -29,9 +28,7 @@ def test_exchanged_cameras_are_named_while_the_node_runs(rig_path: str) -> None:
 
 
 def test_a_node_refuses_a_rig_file_in_millimetres(tmp_path: Path) -> None:
-    far = CameraRig(tuple(
-        replace(camera, cam_from_world=camera.cam_from_world * (1.0, 1.0, 1.0, 1e3)) for camera in small_rig().cameras
-    ))
+    far = small_rig().with_poses(lambda pose: pose * (1.0, 1.0, 1.0, 1e3))
     path = tmp_path / 'mm.yaml'
     path.write_text(dump_rig(far), encoding='utf-8')
     with world('keypoints', autostart=False) as w:

@@ -41,6 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or first.with_name(f'{first.name}.html')
     refuse_existing(out, overwrite=arguments.overwrite)
     config = settings_from(ReportConfig, arguments)
-    verdict, size = write_report(arguments.bags, out, config, rig_from_arguments(arguments))
-    print(verdict.in_words, *as_lines(verdict.findings), f'{out}: {size / 1e6:.1f} MB', sep='\n')
+    verdict, _ = write_report(arguments.bags, out, config, rig_from_arguments(arguments))
+    print(verdict.in_words, *as_lines(verdict.findings), f'{out}: {out.stat().st_size / 1e6:.1f} MB', sep='\n')
     return verdict.exit_status if arguments.strict else 0

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import cv2
@@ -19,30 +20,22 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..arrays import NS_PER_S
-from ..bags.recording import Recording
+from ..bags.recording import BODIES, KEYPOINTS, Recording
 from ..bags.write import NODE, BagWriter
 from ..errors import BagError, ConfigError
 from ..evaluation.quality import ObservedSet
 from ..pipeline import PosePipeline
-from ..scene.settings import PipelineConfig
 from ..session.video import write_video
-from ..types import Bodies3D, CameraRig
+from ..types import Bodies3D, CameraRig, Keypoints2D
 from ..view.drawing import overlay, plot_bodies
 from ..view.playback import Playback
+from ..view.report import MeasuredRecording, key_numbers, write_report
 from ..view.settings import ViewConfig
 from ..view.stage import Stage
 from .live import LiveSystem, Material, geo_pose, prepare
-from .summary import (
-    Json,
-    drops,
-    latency_ms,
-    quality_summary,
-    read_diagnostics,
-    read_observations,
-    sides_repaired,
-    stage_ms,
-)
 
+# What JSON holds.
+Json: TypeAlias = Any
 # Not the annotated images, which the node draws only while somebody looks at them.
 RECORDED = f'{NODE}/(bodies|markers|skeleton|keypoints/.*)|/diagnostics'
 _VIEW_TIMEOUT_S = 60.0
@@ -64,10 +57,6 @@ class Played:
         """Return the number of the loop that a stamp lies in."""
         return (stamp_ns - self.origin_ns) // self.loop_ns
 
-    def phase(self, stamp_ns: int) -> float:
-        """Return how far into its loop a stamp lies, in [0, 1)."""
-        return (stamp_ns - self.origin_ns) % self.loop_ns / self.loop_ns
-
     def bag_stamp_ns(self, stamp_ns: int) -> int:
         """Return the bag's time of a published stamp."""
         return self.start_ns + (stamp_ns - self.origin_ns) % self.loop_ns
@@ -82,47 +71,52 @@ def run_demo(out: Path, cache: Path, scene: str, loops: int, *, view: bool = Fal
     material = prepare(out, cache, scene)
     print(f'pose_node on live topics, the bag played {loops} times at real time')
     played = run_live(out, material, loops, view=view)
-    observations = read_observations(out / 'recording')
     times = Played(int(played['origin_ns']), int(played['loop_ns']), material.start_ns)
-    write_replay(out / 'replay', observations, times)
+    write_replay(out / 'replay', out / 'recording', times)
     if view:
         with replaying([out / 'replay', material.bag], material.rig, played['url']):
-            _conclude(out, material, observations, times, played)
+            _conclude(out, material, times, played)
             print(f'\nThe demo is over. Its replay: {played["url"]}  (Ctrl-C ends)', flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
     else:
-        _conclude(out, material, observations, times, played)
+        _conclude(out, material, times, played)
 
 
-def _conclude(
-    out: Path, material: Material, observations: Sequence[ObservedSet], times: Played, played: Mapping[str, Json]
-) -> None:
-    """Write summary and figures, and print the result."""
-    summary = summarise(out / 'recording', material.rig, observations, played)
-    (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+def _conclude(out: Path, material: Material, times: Played, played: Mapping[str, Json]) -> None:
+    """Write report and figures, and print the result."""
+    _, measured = write_report([out / 'recording'], out / 'report.html', rig=material.rig)
     print('figures')
-    draw(out, material, observations, times)
-    _print_result(out, summary)
+    draw(out, material, times)
+    print_result(out, measured, played)
 
 
-def write_replay(bag: Path, observations: Sequence[ObservedSet], times: Played) -> None:
-    """Write bodies and keypoints of one loop with the stamps of the footage, so that they are shown on its images."""
-    loop = most_seen_loop(observations, times)
+def write_replay(bag: Path, recording: Path, times: Played) -> None:
+    """Write bodies and keypoints of one loop with the stamps of the footage, so that they are shown on its images.
+
+    Of all loops it is the one with most bodies.
+
+    Raises:
+        BagError: if no bodies or no keypoints were recorded.
+    """
+    with Recording([recording]) as recorded:
+        bodies = [one.bodies() for one in recorded.stream([BODIES])]
+        keypoints = [one.keypoints() for one in recorded.stream([KEYPOINTS])]
+    if not bodies or not keypoints:
+        raise BagError(f"Recording '{recording}' holds {len(bodies)} bodies and {len(keypoints)} keypoints messages; "
+                       'the node published nothing to judge.')
+    loop, _ = Counter(times.loop(found.stamp_ns) for found in bodies).most_common(1)[0]
+    found: list[Bodies3D | Keypoints2D] = [*bodies, *keypoints]
+    of_loop = [one for one in found if times.loop(one.stamp_ns) == loop]
+    shown = [replace(one, stamp_ns=times.bag_stamp_ns(one.stamp_ns)) for one in of_loop]
     if bag.exists():
         shutil.rmtree(bag)
     with BagWriter(bag) as writer:
-        for seen in sorted(loop, key=lambda seen: times.bag_stamp_ns(seen.stamp_ns)):
-            stamp_ns = times.bag_stamp_ns(seen.stamp_ns)
-            writer.write_bodies(replace(seen.bodies, stamp_ns=stamp_ns))
-            for name, found in seen.keypoints.items():
-                writer.write_keypoints(replace(found, stamp_ns=times.bag_stamp_ns(found.stamp_ns)), name, stamp_ns)
-
-
-def most_seen_loop(observations: Sequence[ObservedSet], times: Played) -> list[ObservedSet]:
-    """Return the sets of the loop that has most of them."""
-    loops = Counter(times.loop(seen.stamp_ns) for seen in observations)
-    return [seen for seen in observations if times.loop(seen.stamp_ns) == loops.most_common(1)[0][0]]
+        for one in sorted(shown, key=lambda one: one.stamp_ns):
+            if isinstance(one, Bodies3D):
+                writer.write_bodies(one)
+            else:
+                writer.write_keypoints(one, one.camera)
 
 
 @contextlib.contextmanager
@@ -141,26 +135,6 @@ def replaying(bags: Sequence[Path], rig: CameraRig, url: str) -> Iterator[None]:
         finally:
             ended.set()
             thread.join()
-
-
-def summarise(
-    recording: Path, rig: CameraRig, observations: Sequence[ObservedSet], played: Mapping[str, Json]
-) -> dict[str, Json]:
-    """Return the contents of summary.json."""
-    images = [count for topic, count in played['published'].items() if '/image_raw' in topic]
-    elapsed_s = (observations[-1].stamp_ns - observations[0].stamp_ns) / 1e9
-    diagnostics = read_diagnostics(recording)
-    return {
-        'sets_in': max(images),
-        'sets_published': len(observations),
-        'delivered_hz': round(max(images) / (played['loops'] * played['loop_ns'] / NS_PER_S), 1),
-        'drops': drops(diagnostics),
-        'sides_repaired': sides_repaired(diagnostics),
-        'rate_hz': round((len(observations) - 1) / elapsed_s, 2) if elapsed_s > 0.0 else 0.0,
-        'latency_ms': latency_ms(recording),
-        'stage_ms': stage_ms(diagnostics),
-        **quality_summary(rig, list(observations), PipelineConfig()),
-    }
 
 
 def run_live(
@@ -194,26 +168,28 @@ def run_live(
     return {**played, 'loops': loops, 'url': url}
 
 
-def draw(out: Path, material: Material, observations: Sequence[ObservedSet], times: Played) -> None:
+def draw(out: Path, material: Material, times: Played) -> None:
     """Write overlay.png and overlay.mp4 of the replay, and bodies.png."""
     rig = material.rig
-    complete = [seen for seen in observations if len(seen.bodies) and len(seen.keypoints) == len(rig)]
-    if not complete:
-        raise BagError('The node published no body seen by all cameras; see logs/pose_node.log.')
-    # Within one loop: where the footage starts again people jump, and the last bodies are still predicted.
-    one_loop = most_seen_loop(complete, times)
     with Recording([out / 'replay', material.bag], rig) as recording:
-        half_ns = times.start_ns + times.loop_ns // 2
-        still = min(one_loop, key=lambda seen: abs(times.bag_stamp_ns(seen.stamp_ns) - half_ns))
-        shown = Playback(recording, _STILL_PX, images_hz=1000.0).at(times.bag_stamp_ns(still.stamp_ns))
-        image = overlay(rig, shown.frames, shown.keypoints, shown.bodies or still.bodies, height_px=900)
-        cv2.imwrite(str(out / 'overlay.png'), image)
+        playback = Playback(recording, _STILL_PX, images_hz=1000.0)
+        instants = [playback.at(one.time_ns) for one in recording.stream([BODIES])]
+        complete = [
+            ObservedSet(one.stamp_ns, one.keypoints, one.bodies) for one in instants
+            if one.bodies and len(one.keypoints) == len(rig)
+        ]
+        if not complete:
+            raise BagError('The node published no body seen by all cameras; see logs/pose_node.log.')
+        into = {seen.stamp_ns: (seen.stamp_ns - times.start_ns) / times.loop_ns for seen in complete}
+        still = min(complete, key=lambda seen: abs(into[seen.stamp_ns] - 0.5))
+        frames = playback.at(still.stamp_ns).frames
+        cv2.imwrite(str(out / 'overlay.png'), overlay(rig, frames, still.keypoints, still.bodies, height_px=900))
         try:
             write_video(recording, out / 'overlay')
         except ConfigError as error:
             print(f'overlay.mp4 is left out. {error}')
-    # At its ends bodies of the loops around it are predicted.
-    middle = [seen for seen in one_loop if 0.1 < times.phase(seen.stamp_ns) < 0.9] or one_loop
+    # At its ends people jump, and bodies of the loops around it are predicted.
+    middle = [seen for seen in complete if 0.1 < into[seen.stamp_ns] < 0.9] or complete
     over_time = [seen.bodies for seen in middle[:: max(1, len(middle) // 6)]]
     plot_bodies(out / 'bodies.png', [('over time', over_time), *_by_cameras(rig, middle)], rig)
 
@@ -240,24 +216,23 @@ def _named_as(bodies: Bodies3D, known: Bodies3D) -> Bodies3D:
     return replace(bodies, body_ids=body_ids)
 
 
-def _print_result(out: Path, summary: Mapping[str, Json]) -> None:
-    latency, quality = summary['latency_ms'], summary['reprojection_px']
-    cameras = '\n'.join(
-        f'  {name}: {px} px' + (
-            f'; sides exchanged by the detector in {repaired} of {images} images, repaired' if repaired else '')
-        for name, px in quality['per_camera'].items()
-        for repaired, images in [summary['sides_repaired'].get(name, (0, 0))]
-    )
+def print_result(out: Path, measured: MeasuredRecording, played: Mapping[str, Json]) -> None:
+    """Print what the cameras delivered, the numbers of the report, and the names of the files."""
+    images = max(count for topic, count in played['published'].items() if '/image_raw' in topic)
+    delivered_hz = images / (played['loops'] * played['loop_ns'] / NS_PER_S)
+    print(f'\nThe cameras delivered {delivered_hz:.0f} sets per second. '
+          'The node takes the newest images, and passes over those in between.')
+    print('\n'.join(f'{number} {what}' for number, what in key_numbers(measured)))
+    for name, camera in measured.report.cameras.items():
+        said = measured.reported.values.get(f'camera {name}', {})
+        repaired, used = (int(said.get(key, 0)) for key in ('sides repaired', 'frames_used'))
+        exchanged = f'; sides exchanged by the detector in {repaired} of {used} images, repaired' if repaired else ''
+        print(f'  {name}: {camera.residual_px:.1f} px{exchanged}')
     print(
-        f'\n{summary["rate_hz"]:.1f} sets per second on this machine; the cameras delivered '
-        f'{summary["delivered_hz"]:.0f}. The node takes the newest images, and passes over those in between.\n'
-        f'latency {latency["p50"]:.0f} ms median, {latency["p95"]:.0f} ms p95\n'
-        f'from the joints in 3D to what the detector saw: {quality["median"]} px median\n{cameras}\n'
-        f'to a camera that was left out: {summary["leave_one_out_px"]} px; '
-        f'bone length varies by {summary["bone_length_cv"]["median"]:.1%}\n\nLook at\n'
+        '\nLook at\n'
         f'  {out}/overlay.png    the views with the reprojected skeleton; rings: what the detector saw\n'
         f'  {out}/bodies.png     the skeletons in 3D\n'
         f'  {out}/overlay.mp4    the same over time\n'
-        f'  {out}/summary.json   the numbers\n'
+        f'  {out}/report.html    the numbers\n'
         f'  {out}/recording      the bag that the node\'s output was recorded to'
     )

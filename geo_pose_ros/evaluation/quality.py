@@ -61,19 +61,6 @@ def _best_fits(projected: FloatArray, found: Keypoints2D, min_confidence: float)
     return best, np.asarray(np.linalg.norm(projected - people[best], axis=-1))
 
 
-def reprojection_px(
-    rig: CameraRig, observations: Iterable[ObservedSet], min_confidence: float
-) -> dict[str, FloatArray]:
-    """Return per camera the px (n,) between its confident keypoints and the reprojected joints, outliers included."""
-    per_camera: dict[str, list[FloatArray]] = {name: [np.zeros(0)] for name in rig.names}
-    for seen in observations:
-        bodies = measured(seen.bodies)
-        for name, found in seen.keypoints.items():
-            projected = project_world(rig[name], bodies.xyz)
-            per_camera[name].append(distances_to_keypoints(projected, found, min_confidence))
-    return {name: np.concatenate(values) for name, values in per_camera.items()}
-
-
 def leave_one_out_px(
     rig: CameraRig, observations: Sequence[ObservedSet], config: PipelineConfig
 ) -> dict[str, FloatArray]:

@@ -179,8 +179,8 @@ def measure_recording(
 
 def write_report(
     bags: Sequence[Path], out: Path, config: ReportConfig | None = None, rig: CameraRig | None = None
-) -> tuple[Verdict, int]:
-    """Write the page of a recording; return its verdict and the page's size, bytes.
+) -> tuple[Verdict, MeasuredRecording]:
+    """Write the page of a recording; return its verdict, and what was measured.
 
     Args:
         bags: one or several of the same time, see ``bags.recording``.
@@ -207,7 +207,7 @@ def write_report(
         out.write_bytes(page)
     except OSError as error:
         raise ConfigError(f"'{out}' cannot be written: {error.strerror}. Choose another file with --out.") from error
-    return verdict, len(page)
+    return verdict, measured
 
 
 def build_page(
@@ -219,7 +219,7 @@ def build_page(
     complaints = sorted(measured.reported.complaints.values(), key=lambda one: (-one.status.level, one.first_ns))
     return render(
         'report.html.j2', title=f'Recording {recording.title}', lead=_lead(recording, report),
-        made_by='geo_pose report', numbers=_key_numbers(measured),
+        made_by='geo_pose report', numbers=key_numbers(measured),
         verdict=verdict, report=report,
         bodies=bodies, body_names=[f'body {body.body_id}' for body in bodies], has_images=recording.has(IMAGE),
         worst=_worst(recording, measured), complaints=complaints[:_MOST_ROWS], reported=measured.reported,
@@ -248,7 +248,8 @@ def _lead(recording: Recording, report: RecordingReport) -> str:
     return '; '.join(parts)
 
 
-def _key_numbers(measured: MeasuredRecording) -> list[tuple[str, str]]:
+def key_numbers(measured: MeasuredRecording) -> list[tuple[str, str]]:
+    """Return the few numbers that say most, each with what it is of."""
     report = measured.report
     cameras = report.cameras.values()
     residuals = [camera.residual_px for camera in cameras if np.isfinite(camera.residual_px)]

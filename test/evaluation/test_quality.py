@@ -14,8 +14,8 @@ from geo_pose_ros.evaluation.quality import (
     leave_one_out_compared,
     leave_one_out_px,
     measured,
-    reprojection_px,
 )
+from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
@@ -39,10 +39,18 @@ def observe(rig, people, noise_px=0.0, instants=3):
     return made
 
 
+def reprojection_px(rig, observations):
+    """Return the px (n,) between keypoints and reprojected joints of each camera, by name."""
+    return {name: np.concatenate([
+        distances_to_keypoints(project_world(rig[name], measured(seen.bodies).xyz), seen.keypoints[name], 0.3)
+        for seen in observations
+    ]) for name in rig.names}
+
+
 def test_left_out_camera_tells_what_its_own_fit_hides():
     rig = ring_rig(4)
     seen = observe(rig, [person()], noise_px=4.0)
-    fitted = np.median(np.concatenate(list(reprojection_px(rig, seen, 0.3).values())))
+    fitted = np.median(np.concatenate(list(reprojection_px(rig, seen).values())))
     left_out = np.median(np.concatenate(list(leave_one_out_px(rig, seen, CONFIG).values())))
     # Rayleigh distributed: the median of the noise itself is 1.18 sigma = 4.7 px.
     assert 2.0 < fitted < 4.7 < left_out < 9.0
@@ -69,7 +77,7 @@ def test_configurations_are_compared_where_both_predict():
 
 def test_perfect_keypoints_reproject_to_nothing_each_body_to_its_own_person():
     rig, people = ring_rig(4), [person(0, (-0.8, 0.0)), person(1, (0.8, 0.3))]
-    errors = reprojection_px(rig, observe(rig, people), 0.3)
+    errors = reprojection_px(rig, observe(rig, people))
     assert {name: len(e) for name, e in errors.items()} == dict.fromkeys(rig.names, 3 * 34)
     assert max(e.max() for e in errors.values()) < 0.5
 
@@ -79,7 +87,7 @@ def test_bodies_that_are_only_predicted_do_not_count():
     coasting = bodies_at(0, (person() + 1.0,), (9,), views=0)
     both = bodies_at(0, (seen.bodies.xyz[0], person() + 1.0), (0, 9))
     both = replace(both, num_views=both.num_views * np.array([[1], [0]]))
-    errors = reprojection_px(ring_rig(4), [ObservedSet(0, seen.keypoints, both)], 0.3)
+    errors = reprojection_px(ring_rig(4), [ObservedSet(0, seen.keypoints, both)])
     assert max(e.max() for e in errors.values()) < 0.5
     assert measured(both).body_ids.tolist() == [0]
     assert np.isnan(bone_length_cv(BODY17, [coasting, coasting])['pelvis-spine'])

@@ -44,7 +44,7 @@ ONLY_IN = {
     'onnxruntime': r'geo_pose_ros\.inference\.|geo_pose_training\.evaluation\.predictor',
     # Tables of results, and shards of training data.
     'pyarrow': r'geo_pose_ros\.export\.tables$|geo_pose_training\.data\.store\.shards$',
-    'pandas': r'geo_pose_ros\.export\.tables$', 'xarray': r'geo_pose_ros\.export\.tables$',
+    'pandas': r'geo_pose_ros\.session\.bodies$', 'xarray': r'geo_pose_ros\.session\.bodies$',
     'rosbags': r'geo_pose_ros\.(bags|ros)\.',
 }
 ONCE = (

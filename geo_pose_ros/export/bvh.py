@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,11 @@ _LOG = logging.getLogger(__name__)
 _CM, _MOST_M = 100.0, 0.005
 
 
-def write_bvh(bodies: BodySequence, out: Path) -> list[Path]:
-    """Write `OUT_P<id>.bvh` for each person; return the paths. Bones have their mean lengths.
+def write_bvh(bodies: BodySequence, out: Path) -> Iterator[Path]:
+    """Write `OUT_P<id>.bvh` for each person; yield the paths. Bones have their mean lengths.
 
     Where that moves joints by more than ``_MOST_M``, a warning says by how much.
     """
-    files = []
     for path, rate_hz, _, xyz in people_of(bodies.turned('y'), out, '.bvh'):
         person = fit_hierarchy(bodies.skeleton, xyz)
         joints = person.positions()[:, [person.names.index(name) for name in bodies.skeleton.joint_names]]
@@ -43,8 +43,7 @@ def write_bvh(bodies: BodySequence, out: Path) -> list[Path]:
             *(' '.join(f'{value:.5f}' for value in row) for row in motion.tolist()),
         ]
         path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
-        files.append(path)
-    return files
+        yield path
 
 
 def euler_zxy(rotation: FloatArray) -> FloatArray:

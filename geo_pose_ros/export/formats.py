@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -13,7 +13,7 @@ from .markers import write_c3d, write_trc
 from .sequence import BodySequence
 from .tables import write_csv, write_parquet
 
-FORMATS: Mapping[str, Callable[[BodySequence, Path], list[Path]]] = {
+FORMATS: Mapping[str, Callable[[BodySequence, Path], Iterable[Path]]] = {
     'csv': write_csv, 'parquet': write_parquet, 'trc': write_trc, 'c3d': write_c3d, 'bvh': write_bvh, 'glb': write_glb,
 }
 # Written with the images, by ``session.video``.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,8 @@ _COLOURS = ((0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45), (0.80, 0.4
 _BREADTH = 0.08
 
 
-def write_glb(bodies: BodySequence, out: Path) -> list[Path]:
-    """Write `OUT.glb`; return its path. A person is there, at scale 1, from the first to the last set that knows them.
+def write_glb(bodies: BodySequence, out: Path) -> Iterator[Path]:
+    """Write `OUT.glb`; yield its path. A person is there, at scale 1, from the first to the last set that knows them.
 
     Raises:
         ConfigError: if pygltflib is missing.
@@ -42,7 +43,7 @@ def write_glb(bodies: BodySequence, out: Path) -> list[Path]:
         build.add(path.name, fit_hierarchy(bodies.skeleton, xyz), (first + np.arange(len(xyz))) / rate_hz, number)
     path = out.with_name(f'{out.name}.glb')
     build.save(path)
-    return [path]
+    yield path
 
 
 class _Builder:

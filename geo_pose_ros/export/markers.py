@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,13 @@ def marker_names(skeleton: Skeleton) -> list[str]:
     return [name_of(joint) for joint in skeleton.joint_names]
 
 
-def write_trc(bodies: BodySequence, out: Path) -> list[Path]:
-    """Write `OUT_P<id>.trc` for each person, as Pose2Sim does: m, y up; return the paths. NaN is an empty field.
+def write_trc(bodies: BodySequence, out: Path) -> Iterator[Path]:
+    """Write `OUT_P<id>.trc` for each person, as Pose2Sim does: m, y up; yield the paths. NaN is an empty field.
 
     OpenSim takes the unit from the header; Pose2Sim's kinematics takes metres whatever it says.
     """
     names = marker_names(bodies.skeleton)
     axes = '\t'.join(f'X{j}\tY{j}\tZ{j}' for j in range(1, len(names) + 1))
-    files = []
     for path, rate_hz, first, xyz in people_of(bodies.turned('y'), out, '.trc'):
         rate, count = f'{rate_hz:g}', len(xyz)
         lines = [
@@ -59,11 +59,10 @@ def write_trc(bodies: BodySequence, out: Path) -> list[Path]:
             values = '\t'.join('' if value != value else f'{value:.6f}' for value in row.ravel().tolist())
             lines.append(f'{frame}\t{frame / rate_hz:.6f}\t{values}')
         path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
-        files.append(path)
-    return files
+        yield path
 
 
-def write_c3d(bodies: BodySequence, out: Path) -> list[Path]:
+def write_c3d(bodies: BodySequence, out: Path) -> Iterator[Path]:
     """Write `OUT_P<id>.c3d` for each person: mm, z up, labels as in TRC, events where a person comes and goes.
 
     Raises:
@@ -71,7 +70,7 @@ def write_c3d(bodies: BodySequence, out: Path) -> list[Path]:
     """
     with needing('ezc3d', 'C3D'):
         import ezc3d
-    names, files = marker_names(bodies.skeleton), []
+    names = marker_names(bodies.skeleton)
     for path, rate_hz, first, xyz in people_of(bodies.turned('z'), out, '.c3d'):
         c3d = ezc3d.c3d()
         c3d['parameters']['POINT']['RATE']['value'] = [rate_hz]
@@ -90,8 +89,7 @@ def write_c3d(bodies: BodySequence, out: Path) -> list[Path]:
         points[:3] = 1e3 * xyz.transpose(2, 1, 0)
         c3d['data']['points'] = points
         c3d.write(str(path))
-        files.append(path)
-    return files
+        yield path
 
 
 def people_of(bodies: BodySequence, out: Path, suffix: str) -> list[tuple[Path, float, int, FloatArray]]:

@@ -1,27 +1,21 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Tables of bodies: CSV, Parquet, DataFrames of pandas, Datasets of xarray."""
+"""Tables of bodies: CSV and Parquet."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import FloatArray
 from ..errors import needing
 from ..messages.clouds.bodies import sigma_m
 from .sequence import BodySequence
 
-if TYPE_CHECKING:
-    import pandas
-    import xarray
-
 Column = NDArray[np.generic]
-_AXES = 'xyz'
+AXES = 'xyz'
 
 
 def joint_columns(bodies: BodySequence) -> dict[str, Column]:
@@ -34,9 +28,9 @@ def joint_columns(bodies: BodySequence) -> dict[str, Column]:
     return {
         'time_s': bodies.times_s[rows], 'stamp_ns': bodies.stamps_ns[rows], 'person': bodies.ids[people],
         'joint': np.array(bodies.skeleton.joint_names)[joints],
-        **{f'{axis}_m': xyz[:, k] for k, axis in enumerate(_AXES)},
+        **{f'{axis}_m': xyz[:, k] for k, axis in enumerate(AXES)},
         'sigma_m': sigma_m(covariance),
-        **{f'cov_{_AXES[i]}{_AXES[k]}_m2': covariance[:, i, k] for i, k in zip(*np.triu_indices(3), strict=True)},
+        **{f'cov_{AXES[i]}{AXES[k]}_m2': covariance[:, i, k] for i, k in zip(*np.triu_indices(3), strict=True)},
         'confidence': bodies.confidence[rows, people, joints], 'num_views': bodies.num_views[rows, people, joints],
         'reprojection_error_px': bodies.reprojection_error[rows, people, joints],
     }
@@ -51,20 +45,18 @@ def angle_columns(bodies: BodySequence) -> dict[str, Column]:
     }
 
 
-def write_csv(bodies: BodySequence, out: Path) -> list[Path]:
-    """Write `OUT.csv`, joints, and `OUT_angles.csv`, angles; return the paths. NaN is an empty field."""
-    files = []
+def write_csv(bodies: BodySequence, out: Path) -> Iterator[Path]:
+    """Write `OUT.csv`, joints, and `OUT_angles.csv`, angles; yield the paths. NaN is an empty field."""
     for path, columns in _tables(bodies, out, '.csv'):
         with path.open('w', newline='', encoding='utf-8') as file:
             writer = csv.writer(file)
             writer.writerow(columns)
             writer.writerows(zip(*map(_texts, columns.values()), strict=True))
-        files.append(path)
-    return files
+        yield path
 
 
-def write_parquet(bodies: BodySequence, out: Path) -> list[Path]:
-    """Write `OUT.parquet` and `OUT_angles.parquet`, as ``write_csv``; return the paths.
+def write_parquet(bodies: BodySequence, out: Path) -> Iterator[Path]:
+    """Write `OUT.parquet` and `OUT_angles.parquet`, as ``write_csv``; yield the paths.
 
     Raises:
         ConfigError: if pyarrow is missing.
@@ -72,13 +64,11 @@ def write_parquet(bodies: BodySequence, out: Path) -> list[Path]:
     with needing('pyarrow', 'Parquet'):
         import pyarrow
         import pyarrow.parquet
-    files = []
     for path, columns in _tables(bodies, out, '.parquet'):
         table = pyarrow.table(columns).replace_schema_metadata({'frame_id': bodies.frame_id,
                                                                  'skeleton': bodies.skeleton.name})
         pyarrow.parquet.write_table(table, path)  # type: ignore[no-untyped-call]
-        files.append(path)
-    return files
+        yield path
 
 
 def _tables(bodies: BodySequence, out: Path, suffix: str) -> list[tuple[Path, Mapping[str, Column]]]:
@@ -93,35 +83,3 @@ def _texts(column: Column) -> list[str]:
     if column.dtype.kind != 'f':
         return [str(value) for value in column.tolist()]
     return ['' if value != value else f'{value:.9g}' for value in column.tolist()]
-
-
-def to_pandas(bodies: BodySequence) -> pandas.DataFrame:
-    """Return the table of ``joint_columns`` as a DataFrame; raise ConfigError if pandas is missing."""
-    with needing('pandas', 'to_pandas'):
-        import pandas as pd
-
-    return pd.DataFrame(joint_columns(bodies))
-
-
-def to_xarray(bodies: BodySequence) -> xarray.Dataset:
-    """Return a Dataset: position, covariance, confidence, views and angles over time, person, joint, axis.
-
-    Raises:
-        ConfigError: if xarray is missing.
-    """
-    with needing('xarray', 'to_xarray'):
-        import xarray as xr
-
-    joint = ('time', 'person', 'joint')
-    data: dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]] = {
-        'position': ((*joint, 'axis'), bodies.xyz, {'units': 'm'}),
-        'covariance': ((*joint, 'axis', 'axis2'), bodies.covariance, {'units': 'm2'}),
-        'confidence': (joint, bodies.confidence, {}),
-        'num_views': (joint, np.asarray(bodies.num_views), {}),
-        'reprojection_error': (joint, bodies.reprojection_error, {'units': 'px'}),
-    }
-    data |= {name: (('time', 'person'), values, {'units': 'deg'}) for name, values in bodies.angles().items()}
-    return xr.Dataset(data, {
-        'time': ('time', bodies.times_s, {'units': 's'}), 'stamp_ns': ('time', bodies.stamps_ns),
-        'person': bodies.ids, 'joint': list(bodies.skeleton.joint_names), 'axis': list(_AXES), 'axis2': list(_AXES),
-    }, {'frame_id': bodies.frame_id, 'skeleton': bodies.skeleton.name})

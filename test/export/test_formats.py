@@ -11,7 +11,6 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.export.formats import parse_formats, write_formats
 from geo_pose_ros.export.hierarchy import fit_hierarchy
 from geo_pose_ros.export.markers import marker_names
-from geo_pose_ros.session.bodies import SessionBodies
 from geo_pose_ros.simulation.motion_files import read_bvh
 from geo_pose_ros.skeleton import BODY17, HALPE26, OUTPUTS, SKELETONS
 
@@ -53,12 +52,12 @@ def test_parquet_has_the_same_columns(tmp_path):
 def test_pandas_and_xarray_have_what_the_files_have(tmp_path):
     pandas, _ = pytest.importorskip('pandas'), pytest.importorskip('xarray')
     bodies = two_people()
-    frame, table = SessionBodies(**vars(bodies)).to_pandas(), pandas.read_csv(write(tmp_path, 'csv')[0])
+    frame, table = bodies.to_pandas(), pandas.read_csv(write(tmp_path, 'csv')[0])
     assert list(frame.columns) == list(table.columns) and len(frame) == 17 * (2 * COUNT - LATE)
     np.testing.assert_allclose(frame['y_m'], table['y_m'], rtol=1e-8)
     late = frame[(frame.person == 9) & (frame.joint == 'left_knee')]
     np.testing.assert_array_equal(late['z_m'], bodies.xyz[LATE:, 1, BODY17.index('left_knee'), 2])
-    data = SessionBodies(**vars(bodies)).to_xarray()
+    data = bodies.to_xarray()
     knee = data.position.sel(person=9, joint='left_knee', axis='z').dropna('time')
     np.testing.assert_array_equal(knee, late['z_m'])
     assert knee.units == 'm' and data.covariance.dims == ('time', 'person', 'joint', 'axis', 'axis2')
@@ -221,4 +220,4 @@ def test_formats_are_named_and_files_can_be_written(tmp_path, monkeypatch):
 def test_a_missing_library_is_named(tmp_path, monkeypatch, name, library):
     monkeypatch.setitem(__import__('sys').modules, library, None)
     with pytest.raises(ConfigError, match=re.escape(f'pip install {library}')):
-        getattr(SessionBodies(**vars(two_people())), name)() if name.startswith('to_') else write(tmp_path, name)
+        getattr(two_people(), name)() if name.startswith('to_') else write(tmp_path, name)

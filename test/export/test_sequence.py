@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import ShapeError
-from geo_pose_ros.export.figure import plot
 from geo_pose_ros.export.sequence import BodySequence
 from geo_pose_ros.skeleton import COCO17
 
@@ -65,8 +64,8 @@ def test_axes_turn_right_handed_and_keep_distances(up):
 
 
 def test_a_figure_shows_each_person():
-    figure = plot(two_people())
+    figure = two_people().plot()
     above, height = figure.axes
     assert [line.get_label() for line in above.lines] == ['person 4', 'person 9'] and len(height.lines) == 34
     nobody = replace(two_people(), xyz=np.full((COUNT, 2, 17, 3), np.nan))
-    assert plot(nobody).axes[1].get_ylim() == (0.0, 2.0)
+    assert nobody.plot().axes[1].get_ylim() == (0.0, 2.0)

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from geo_pose_ros.export.sequence import BodySequence
+from geo_pose_ros.session.bodies import SessionBodies
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D
 
@@ -30,4 +30,4 @@ def bodies_at(number, start_ns=10**18):
 
 def two_people(numbers=range(COUNT), up=UP):
     """Return the bodies of the sets ``numbers``."""
-    return BodySequence.from_sets([bodies_at(number) for number in numbers], up)
+    return SessionBodies.from_sets([bodies_at(number) for number in numbers], up)

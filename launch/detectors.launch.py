@@ -2,7 +2,7 @@
 """pose_node and n detector processes on one machine.
 
 ros2 launch geo_pose_ros detectors.launch.py rig:=rig.yaml [processes:=3] [params_file:=pose_node.yaml]
-    [detector_params_file:=F]
+    [detector_params_file:=F] [namespace:=robot1]
 
 Each process detects its share of the rig's cameras and sends keypoints; pose_node fuses them and sends back where it
 predicts people. A process that ends is started again.
@@ -35,9 +35,10 @@ def nodes(context) -> list:
     cameras = list(read_calibration(rig).names)
     count = min(max(int(LaunchConfiguration('processes').perform(context)), 1), len(cameras))
     extra = LaunchConfiguration('detector_params_file').perform(context)
+    namespace = LaunchConfiguration('namespace').perform(context)
     time = ros_parameters({'use_sim_time': LaunchConfiguration('use_sim_time').perform(context)})
     pose_node = Node(
-        package=PACKAGE, executable='pose_node', name='pose_node', output='screen',
+        package=PACKAGE, executable='pose_node', name='pose_node', namespace=namespace, output='screen',
         parameters=[
             LaunchConfiguration('params_file').perform(context),
             {'rig': str(rig.absolute()), 'transport': 'keypoints', **time},
@@ -45,8 +46,8 @@ def nodes(context) -> list:
     )
     detectors = [
         Node(
-            package=PACKAGE, executable='detector_node', name=f'detector_node_{index}', output='screen',
-            respawn=True, respawn_delay=RESPAWN_S,
+            package=PACKAGE, executable='detector_node', name=f'detector_node_{index}', namespace=namespace,
+            output='screen', respawn=True, respawn_delay=RESPAWN_S,
             parameters=[*([extra] if extra else []), {'cameras': cameras[index::count], **time}],
         )
         for index in range(count)
@@ -58,6 +59,7 @@ def generate_launch_description() -> LaunchDescription:
     """Return what `ros2 launch` starts."""
     return LaunchDescription([
         DeclareLaunchArgument('rig', description='rig file'),
+        DeclareLaunchArgument('namespace', default_value='', description='namespace of the nodes and their topics'),
         DeclareLaunchArgument('processes', default_value='2', description='detector processes'),
         DeclareLaunchArgument(
             'params_file', default_value=PathJoinSubstitution([FindPackageShare(PACKAGE), 'config', 'pose_node.yaml']),

@@ -60,5 +60,7 @@ if [ "$(cat $venv/.installed 2>/dev/null)" != "$pins" ]; then
     echo "$pins" > $venv/.installed
 fi
 source_ros
+# As the nodes set it: threads of BLAS would take the cores from all else.
+export OPENBLAS_NUM_THREADS=1
 # TESTS=FOLDER: only these.
 exec $venv/bin/python -m pytest "${TESTS:-test}" --ignore test/training --ignore test/browser "$@"

@@ -127,18 +127,26 @@ class RecentVerdict:
             while self._sets[0].stamp_ns < seen.stamp_ns - _WINDOW_NS:
                 self._sets.popleft()
 
-    def verdict(self, noted: Iterable[Finding] = ()) -> Verdict:
-        """Return the verdict of now; ``noted``: what was found beside the sets."""
-        noted = list(noted)
+    def verdict(self, noted: Iterable[Finding] = (), *, is_complete: bool = True) -> Verdict:
+        """Return the verdict of now.
+
+        Args:
+            noted: what was found beside the sets.
+            is_complete: whether there was time for all sets: what frames are missing is judged by no others, and people
+                not by few.
+        """
+        noted, least = list(noted), _LEAST_SETS if is_complete else _SURE_SETS
         with self._lock:
             rig, sets = self._rig, list(self._sets)
-        if rig is not None and len(sets) >= _LEAST_SETS and sets[-1].stamp_ns - self._judged_ns >= _PERIOD_NS:
-            noted = self._judge(rig, sets, noted)
+        if rig is not None and len(sets) >= least and sets[-1].stamp_ns - self._judged_ns >= _PERIOD_NS:
+            noted = self._judge(rig, sets, noted, is_complete)
         found = {key: finding for key, (_, finding) in self._found.items()}
         found |= {(finding.where, finding.kind): finding for finding in noted}
         return Verdict(self._headline, tuple(sorted(found.values(), key=lambda finding: -finding.severity)))
 
-    def _judge(self, rig: CameraRig, sets: Sequence[ObservedSet], noted: Sequence[Finding]) -> list[Finding]:
+    def _judge(
+        self, rig: CameraRig, sets: Sequence[ObservedSet], noted: Sequence[Finding], is_complete: bool
+    ) -> list[Finding]:
         """Judge the sets, and return what was noted, as an error where nothing of its camera can be used."""
         self._judged_ns = now_ns = sets[-1].stamp_ns
         statistics = RecordingStatistics(sets[0].bodies.skeleton, rig, self._config)
@@ -158,8 +166,10 @@ class RecentVerdict:
         # What is too short, or on a busy machine too few, to tell a cause waits for more sets.
         doubtful = {'residuals'} if len(sets) >= _SURE_SETS else {'residuals', CALIBRATION}
         if len(rig) < _JUDGING:
-            # Frames of sets that there was no time for are missing; more cameras tell what all miss.
+            # More cameras tell what all miss.
             doubtful.add('missing')
+        if not is_complete:
+            doubtful |= {'missing', 'silent'}
         seen_now = {
             (finding.where, finding.kind): finding for finding in verdict.findings
             if (finding.where, finding.kind) not in beside and finding.severity and finding.kind not in doubtful

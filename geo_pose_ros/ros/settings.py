@@ -126,7 +126,7 @@ class DetectorNodeConfig(CameraNodeConfig):
         'body17', 'Joints of the keypoints; pose_node fuses those of its pipeline.skeleton', choices=tuple(OUTPUTS)
     )
     predictions_topic: str = setting(
-        '/pose_node/expected/{camera}', 'Topic of pose_node with the people predicted for the images of a camera',
+        'pose_node/expected/{camera}', 'Topic of pose_node with the people predicted for the images of a camera',
         formerly='expected_topic',
     )
     max_prediction_age_s: float = setting(

@@ -106,6 +106,16 @@ def test_what_is_not_in_the_sets_of_a_node_is_no_fault_of_cameras(silent):
     assert recent.verdict().findings == ()
 
 
+@pytest.mark.parametrize(('is_complete', 'kinds'), [(True, {'silent', 'missing'}), (False, set())])
+def test_frames_that_there_was_no_time_for_are_not_missed(is_complete, kinds):
+    rig, recent = ring_rig(4), RecentVerdict()
+    for number, seen in enumerate(sets_of(rig, range(150))):
+        heard = {n: k for n, k in seen.keypoints.items() if n != 'cam0' and (n != 'cam1' or number % 3)}
+        recent.add(replace(seen, keypoints=heard), rig)
+        found = recent.verdict(is_complete=is_complete)
+    assert {finding.kind for finding in found.findings} == kinds
+
+
 def begun(recent, rig, parts):
     """Return place and kind of each finding that begins while parts of the sets, at their shifts, are taken."""
     known, said = set(), []

@@ -198,7 +198,7 @@ def test_each_detector_process_gets_its_share_and_is_started_again(
     (function,) = of(description, 'OpaqueFunction')
     context = Context({
         'rig': rig_path, 'params_file': 'p.yaml', 'processes': processes, 'detector_params_file': '',
-        'use_sim_time': '',
+        'use_sim_time': '', 'namespace': 'robot1',
     })
     pose_node, *detectors = function.kwargs['function'](context)
     assert pose_node.kwargs['parameters'] == ['p.yaml', {'rig': str(Path(rig_path)), 'transport': 'keypoints'}]
@@ -208,8 +208,9 @@ def test_each_detector_process_gets_its_share_and_is_started_again(
     assert {node.kwargs['name'] for node in detectors} == {f'detector_node_{index}' for index in range(shares)}
     assert all(node.kwargs['respawn'] and node.kwargs['respawn_delay'] < 2.0 for node in detectors)
     assert all(node.kwargs['executable'] == 'detector_node' for node in detectors)
+    assert {node.kwargs['namespace'] for node in (pose_node, *detectors)} == {'robot1'}
     names = [argument.args[0] for argument in of(description, 'DeclareLaunchArgument')]
-    assert names == ['rig', 'processes', 'params_file', 'detector_params_file', 'use_sim_time']
+    assert names == ['rig', 'namespace', 'processes', 'params_file', 'detector_params_file', 'use_sim_time']
 
 
 def test_the_transport_is_set_unless_the_user_chose(description: list[Any]) -> None:

@@ -150,10 +150,10 @@ def test_four_drivers_and_the_node(tmp_path: Path) -> None:
 
 
 def test_detectors_of_their_own_and_one_that_dies(rig_path: str) -> None:
-    with launched('detectors.launch.py', rig=rig_path, processes='2') as running:
+    with launched('detectors.launch.py', rig=rig_path, processes='2', namespace='robot1') as running:
         pid = int(running.says(r'\[detector_node-2\]: process started with pid \[(\d+)\]')[1])
         for _ in range(3):
-            running.says(r'\]: active: ')
+            running.says(r'\[robot1\.\w+\]: active: ')
         os.kill(pid, signal.SIGKILL)
         running.says('process has died')
         running.says(r'\]: active: ')

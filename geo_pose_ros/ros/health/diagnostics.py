@@ -19,6 +19,8 @@ from .statistics import NodeStatistics
 _LOSSES_NS = 5 * NS_PER_S
 # Whether frames of a camera are used is judged over so long, and over so many frames: fewer may be unused by chance.
 _LOOK_BACK_NS = 2 * NS_PER_S
+# A verdict is of so long.
+_JUDGED_NS = 12 * NS_PER_S
 _MIN_FRAMES = 5
 # A node that waits for more of its time is on a machine that is too busy to tell what is late on its way.
 _BUSY = 0.2
@@ -167,13 +169,22 @@ class CountsHistory:
     def __init__(self) -> None:
         """Start empty."""
         self._counts: deque[tuple[int, FrameCounts]] = deque()
+        # When sets were passed over last.
+        self._passed_over_ns = -_JUDGED_NS
 
     def clear(self) -> None:
         """Forget all: the cameras have changed."""
         self._counts.clear()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether there was time for all sets of the last seconds."""
+        return not self._counts or self._counts[-1][0] - self._passed_over_ns >= _JUDGED_NS
+
     def add(self, counts: FrameCounts, now_ns: int) -> FrameCounts:
         """Remember ``counts`` and return those of about two seconds ago, or the oldest there are."""
+        if self._counts and counts.sets['superseded'] > self._counts[-1][1].sets['superseded']:
+            self._passed_over_ns = now_ns
         self._counts.append((now_ns, counts))
         while len(self._counts) > 1 and now_ns - self._counts[1][0] >= _LOOK_BACK_NS:
             self._counts.popleft()

@@ -288,7 +288,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         return {'camera_info': note} if note else {}
 
     def _verdict(self, noted: Sequence[Finding]) -> Verdict:
-        return self._recent.verdict(noted)
+        return self._recent.verdict(noted, is_complete=self._history.is_complete)
 
 
 class PoseNode(LifecycleHost[NodeConfig]):

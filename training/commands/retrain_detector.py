@@ -21,7 +21,7 @@ from ..data.bag import load_people
 from ..detector.check import CHECKED, check_detector, comparison_png, detector_objections
 from ..detector.crops import Crops, gather
 from ..detector.settings import TeachSettings
-from ..detector.teach import load_network, targets_of, teach
+from ..detector.teach import load_network, teach
 from ..retraining.hold_out import HoldOut
 from ..retraining.report import Retraining, conclude
 from .options import held_out, provenance
@@ -67,7 +67,7 @@ def run_detector(arguments: argparse.Namespace) -> int:
         losses.append({'step': step, **found})
         print(f'step {step:>5}: ' + ', '.join(f'{name} {value:.3f}' for name, value in found.items()), flush=True)
 
-    teach(network, shown, targets_of(untaught, shown), settings, arguments.seed, say)
+    teach(network, shown, settings, arguments.seed, say)
     after = check_detector(network, kept, others)
     print(f'after   {after}')
     against = detector_objections(before, after)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from torch.nn import functional
 from geo_pose_ros.errors import BackendError, ConfigError
 
 _Attributes = Mapping[str, Any]
+# Operator, inputs, output and attributes.
+_Step = tuple[str, list[str], str, dict[str, Any]]
 
 
 class OnnxNetwork(nn.Module):
@@ -49,7 +51,7 @@ class OnnxNetwork(nn.Module):
         constants = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in graph.initializer}
         # Where weights are stored, by the name by which nodes know them: half precision is cast once.
         self._stored = {name: name for name in constants}
-        self._steps: list[tuple[str, list[str], str, dict[str, Any]]] = []
+        self._steps: list[_Step] = []
         for node in graph.node:
             attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
             if node.op_type == 'Cast' and node.input[0] in constants:
@@ -62,21 +64,44 @@ class OnnxNetwork(nn.Module):
         self.weights = nn.ParameterList(nn.Parameter(constants[name].float()) for name in self._names)
         self._constants = {name: value for name, value in constants.items() if name not in learned}
         self._input, self._outputs = graph.input[0].name, [one.name for one in graph.output]
+        # Those that lead to trained weights, and those behind.
+        self._first, self._last = self._steps, self._steps[:0]
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the outputs by name."""
-        values = {**self._constants, **dict(zip(self._names, self.weights, strict=True)), self._input: image}
-        for kind, given, name, attributes in self._steps:
-            inputs = [values[one] if one else None for one in given]
-            values[name] = _OPERATORS.get(kind, _convolve)(attributes, *inputs)
-        return {name: values[name] for name in self._outputs}
+        return self.outputs(self.features(image))
 
-    def train_last(self, share: float) -> list[nn.Parameter]:
-        """Let the last ``share`` of the weights, by the order of the graph, be trained; return them."""
-        first = round((1.0 - share) * len(self.weights))
-        for number, weight in enumerate(self.weights):
-            weight.requires_grad_(number >= first)
-        return list(self.weights)[first:]
+    def features(self, image: Tensor) -> dict[str, Tensor]:
+        """Return what trained weights work on, and the outputs that do not depend on them, by name."""
+        after = {*self._outputs, *(one for _, given, _, _ in self._last for one in given)}
+        return {name: value for name, value in self._run(self._first, {self._input: image}).items() if name in after}
+
+    def outputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the outputs by name; those that do not depend on trained weights only if they are in ``features``."""
+        values = {**features, **self._run(self._last, features)}
+        return {name: values[name] for name in self._outputs if name in values}
+
+    def _run(self, steps: Sequence[_Step], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what ``steps`` make, by name."""
+        values = {**self._constants, **dict(zip(self._names, self.weights, strict=True)), **given}
+        for kind, names, name, attributes in steps:
+            values[name] = _OPERATORS.get(kind, _convolve)(attributes, *(values[one] if one else None for one in names))
+        return {name: values[name] for _, _, name, _ in steps}
+
+    def train_apart_from(self, output: str) -> list[nn.Parameter]:
+        """Let the weights be trained on which ``output`` does not depend; return them."""
+        needed = {output}
+        for _, given, name, _ in reversed(self._steps):
+            needed |= {*given} if name in needed else set()
+        behind = {name for name in self._names if name not in needed}
+        self._first, self._last = [], []
+        for step in self._steps:
+            is_behind = not behind.isdisjoint(step[1])
+            behind |= {step[2]} if is_behind else set()
+            (self._last if is_behind else self._first).append(step)
+        for name, weight in zip(self._names, self.weights, strict=True):
+            weight.requires_grad_(name in behind)
+        return [weight for weight in self.weights if weight.requires_grad]
 
     def save(self, path: Path) -> None:
         """Write the graph with its weights as they are now, in the precision in which they were stored."""

@@ -46,10 +46,12 @@ def test_blazepose_gives_the_numbers_of_onnx_runtime() -> None:
 
 def test_trained_weights_are_written_as_they_were_stored(tiny: Path, tmp_path: Path) -> None:
     network = OnnxNetwork(tiny)
-    trained = network.train_last(0.5)
-    assert len(trained) == len(network.weights) // 2
-    assert [weight.requires_grad for weight in network.weights] == [False] * 6 + [True] * 6
+    # Those of the layers whole, marks and flag.
+    trained = network.train_apart_from('heatmap')
+    assert [tuple(weight.shape) for weight in trained[::2]] == [(8, 4, 32, 32), (195, 8, 1, 1), (1, 8, 1, 1)]
+    assert sum(weight.requires_grad for weight in network.weights) == len(trained) == 6
     with torch.no_grad():
+        assert set(network.features(torch.zeros(2, 3, 256, 256))) == {'small', 'heatmap'}
         for weight in trained:
             weight.mul_(1.5)
     network.save(tmp_path / 'taught' / 'new.onnx')

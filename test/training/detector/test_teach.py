@@ -12,9 +12,8 @@ import torch
 from geo_pose_training.detector.check import DetectorCheck, check_detector, detector_objections
 from geo_pose_training.detector.crops import LANDMARKS, Crops
 from geo_pose_training.detector.settings import TeachSettings
-from geo_pose_training.detector.teach import decoded, load_network, targets_of, teach
+from geo_pose_training.detector.teach import load_network, shares, targets_of, teach
 
-from geo_pose_ros.detection.blazepose.keypoints import refine
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.skeleton import BLAZEPOSE33
 from test.inference import onnx_models
@@ -39,46 +38,44 @@ def crops_of(count: int, labels: np.ndarray, seed: int = 0) -> Crops:
 LABELS = np.random.default_rng(1).uniform(60.0, 200.0, (12, 2))
 
 
-def test_landmarks_are_decoded_as_the_detector_does() -> None:
-    rng = np.random.default_rng(0)
-    marks = rng.uniform(-20.0, 280.0, (3, 39, 5)).astype(np.float32)
-    heat = rng.normal(-1.0, 1.0, (3, 64, 64, 39)).astype(np.float32)
-    # Some are cold.
-    heat[..., ::3] -= 20.0
-    regressed, found = decoded({'landmarks': torch.from_numpy(marks.reshape(3, -1)), 'heatmap': torch.from_numpy(heat)})
-    np.testing.assert_array_equal(regressed.numpy(), marks[..., :2])
-    np.testing.assert_allclose(found.numpy(), 256.0 * refine(marks[..., :2].astype(float) / 256.0, heat), atol=1e-3)
-
-
 def test_labels_replace_limbs_and_exchanged_sides_are_put_right() -> None:
     rng = np.random.default_rng(3)
     marks, heat = torch.from_numpy(rng.uniform(60.0, 200.0, (2, 39, 5))).float(), torch.full((2, 64, 64, 39), -9.0)
-    marks[1], heat[:, :, :, 15] = marks[0], -8.0
+    marks[1] = marks[0]
     said = {'landmarks': marks.reshape(2, -1), 'heatmap': heat, 'presence': torch.ones(2, 1)}
     own = marks[0, LANDMARKS, :2].double().numpy()
     # The first crop shows the arms exchanged, the second is right but for a few px.
     exchanged = own.copy()
     exchanged[:6] = own[:6].reshape(3, 2, 2)[:, ::-1].reshape(6, 2)
     crops = replace(crops_of(2, LABELS), xy=np.stack([exchanged, own + 3.0]))
-    targets = targets_of(lambda image: said, crops)
+    targets = targets_of(said, crops)
     np.testing.assert_allclose(targets.xy[:, LANDMARKS].numpy(), crops.xy, atol=1e-4)
-    # With the arms go the hands and the heat; the feet stay.
+    # With the arms go the hands; the feet stay.
     hands, feet = ([BLAZEPOSE33.index(f'{side}_{name}') for side in ('left', 'right')] for name in ('index', 'heel'))
     for landmarks, order in ((hands, hands[::-1]), (feet, feet)):
         np.testing.assert_array_equal(targets.xy[0, landmarks].numpy(), marks[0, order, :2].numpy())
         np.testing.assert_array_equal(targets.rest[0, landmarks].numpy(), marks[0, order, 2:].numpy())
-    warmer = targets.heat[:, 0, 0, 15] > targets.heat[:, 0, 0, 16]
-    assert warmer.tolist() == [False, True]
-    assert targets.warm.all()
     # A rehearsed crop keeps what was said.
-    kept = targets_of(lambda image: said, replace(crops, rehearsed=np.ones(2, bool)))
+    kept = targets_of(said, replace(crops, rehearsed=np.ones(2, bool)))
     np.testing.assert_array_equal(kept.xy[1].numpy(), marks[1, :, :2].numpy())
     assert float(kept.weight.max()) == pytest.approx(0.2)
     # So does a joint whose uncertainty is not known.
-    vague = targets_of(lambda image: said, replace(crops, sigma=np.full((2, 12), np.nan)))
+    vague = targets_of(said, replace(crops, sigma=np.full((2, 12), np.nan)))
     assert torch.isfinite(vague.xy).all() and float(vague.weight.max()) == pytest.approx(0.2)
-    # Where it was far off otherwise, its heat is not kept.
-    assert not targets_of(lambda image: said, replace(crops, xy=crops.xy + 40.0)).warm[:, LANDMARKS].any()
+    # Where it was far off, there is nothing to rehearse.
+    lost = replace(crops, xy=crops.xy + 40.0, rehearsed=np.ones(2, bool))
+    assert not targets_of(said, lost).weight.any()
+
+
+def test_people_from_behind_count_as_those_from_the_front() -> None:
+    front = np.array([[x + side, y] for x, y in [(100, 60), (90, 90), (90, 120), (110, 130), (110, 170), (110, 210)]
+                      for side in (30, 0)], float)
+    behind, lying = front[[1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]], front[:, ::-1] * (1.0, -1.0) + (0.0, 256.0)
+    crops = crops_of(4, front)
+    np.testing.assert_allclose(shares(crops), 0.25)
+    np.testing.assert_allclose(shares(replace(crops, xy=np.stack([front, front, behind, lying]))), np.array([1, 1, 3, 1]) / 6)
+    rare = shares(replace(crops_of(40, front), xy=np.stack([behind, *[front] * 39])))
+    assert rare[0] / rare[1] == pytest.approx(39 / 40 / 0.1)
 
 
 @pytest.mark.slow
@@ -87,7 +84,7 @@ def test_a_network_learns_labels_and_says_how_well(tiny: Path) -> None:
     train, test = crops_of(8, LABELS), crops_of(2, LABELS, seed=1)
     said: list[float] = []
     settings = TeachSettings(steps=25, batch=4, learning_rate=0.05)
-    teach(network, train, targets_of(untaught, train), settings, 0, lambda step, losses: said.append(losses['total']))
+    teach(network, train, settings, 0, lambda step, losses: said.append(losses['total']))
     assert said[-1] < 0.7 * said[0]
     before, after = check_detector(untaught, test), check_detector(network, test, train)
     assert after.mean_px < 0.7 * before.mean_px

@@ -50,7 +50,7 @@ class FurtherJoints(Columns):
         count = len(skeleton) - _FIRST
         self._tracking, self._solver = tracking, solver
         self._anchors: IntArray = anchors(skeleton)[_FIRST:]
-        self._bones = BoneLengths([edge for edge in skeleton.edges if max(edge) >= _FIRST])
+        self._bones = BoneLengths(skeleton, _FIRST)
         # By limb group, what hangs from it, and its mirror images.
         hung = [limb[limb >= _FIRST] for limb in limbs_of(skeleton)]
         self._limbs = [(joints - _FIRST, mirror_of(skeleton)[joints] - _FIRST) for joints in hung]

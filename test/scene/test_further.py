@@ -11,7 +11,7 @@ from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.scene.kernels.bones import hold_lengths
 from geo_pose_ros.scene.scene import Scene
 from geo_pose_ros.scene.settings import PipelineConfig, SceneConfig
-from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17, BODY33, HALPE26, OUTPUTS, anchors, mirror_of
+from geo_pose_ros.skeleton import BLAZEPOSE33, BODY17, BODY33, HALPE26, HAND21, OUTPUTS, WHOLEBODY, anchors, mirror_of
 
 from ..scenes import keypoints, person, ring_rig
 
@@ -115,6 +115,26 @@ def test_what_a_detector_gives_passes_through_by_name(source, output, known):
     assert np.isfinite(result.bodies.xyz[0]).all(-1).sum() == known
     for joint in set(skeleton.joint_names[17:]) & set(source.joint_names):
         np.testing.assert_allclose(result.bodies.xyz[0, skeleton.index(joint)], whole[source.index(joint)], atol=0.01)
+
+
+def test_fingers_that_two_cameras_see_badly_keep_their_lengths():
+    """A finger of 20 to 45 mm, 11 mm of noise: its lengths come from all fingers of the person."""
+    rig, names = ring_rig(2, 2.0), WHOLEBODY.joint_names
+    hand = np.zeros((21, 3))
+    for finger, angle in enumerate((-0.9, -0.25, 0.0, 0.2, 0.42)):
+        along = np.cumsum((0.04, 0.035, 0.03, 0.025) if finger == 0 else (0.09, 0.043, 0.026, 0.02))
+        hand[1 + 4 * finger : 5 + 4 * finger] = along[:, None] * (np.sin(angle), 0.3 * np.cos(angle), -np.cos(angle))
+    whole = np.full((len(names), 3), np.nan)
+    whole[:17] = person(1)
+    for side in ('left', 'right'):
+        joints = [names.index(f'{side}_{joint}') for joint in HAND21.joint_names]
+        whole[joints] = 1.1 * hand + whole[names.index(f'{side}_wrist')]
+    found = run(Scene(rig, SceneConfig(skeleton='wholebody')), [whole], 60, noise_px=4.0)
+    bones = np.array([edge for edge in WHOLEBODY.edges if min(edge) > names.index('left_hand_wrist')])
+    lengths = np.array([np.linalg.norm(np.diff(one.xyz[0][bones], axis=1)[:, 0], axis=-1) for one in found])
+    assert np.mean(lengths.std(0) / lengths.mean(0)) < 0.06
+    true = np.linalg.norm(np.diff(whole[bones], axis=1)[:, 0], axis=-1)
+    np.testing.assert_allclose(np.mean(lengths.mean(0) / true), 1.0, atol=0.1)
 
 
 def test_steady_lengths_hold_noisy_joints():

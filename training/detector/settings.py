@@ -19,11 +19,11 @@ class TeachSettings:
         low=0,
     )
     steps: int = setting(300, 'Optimiser steps', low=1)
-    batch: int = setting(12, 'Crops per step', low=1)
+    batch: int = setting(24, 'Crops per step', low=1)
     learning_rate: float = setting(
-        8e-4, 'Peak learning rate, relative to the size of each layer\'s weights', low=0.0, high=1.0
+        1e-3, 'Peak learning rate, relative to the size of each layer\'s weights', low=0.0, high=1.0
     )
-    share: float = setting(
-        0.45, 'Share of the weights that are trained, the last ones of the network', low=0.0, high=1.0
+    hidden: float = setting(
+        0.3, 'Share of the features that a step hides, so that no few of them are learned by heart', low=0.0, high=0.9
     )
     kept: float = setting(1.0, 'Weight of what the untaught network said, where there is no label', low=0.0)

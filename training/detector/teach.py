@@ -149,7 +149,9 @@ def teach(
     generator, share = torch.Generator().manual_seed(seed), torch.from_numpy(shares(crops))
     for step in range(settings.steps):
         chosen = torch.multinomial(share, settings.batch, replacement=True, generator=generator)
-        outputs = network.outputs({name: values[chosen].float() for name, values in features.items()})
+        outputs = network.outputs({
+            name: _with_hidden(values[chosen].float(), settings.hidden, generator) for name, values in features.items()
+        })
         losses = losses_of(outputs, targets.rows(chosen), settings.kept)
         optimiser.zero_grad()
         torch.autograd.backward(losses['total'])
@@ -196,6 +198,12 @@ def _prepared(network: OnnxNetwork, crops: Crops) -> tuple[dict[str, Tensor], Ta
             features.append({name: value.half() for name, value in found.items() if name != 'heatmap'})
     whole = Targets(*(torch.cat([getattr(one, name) for one in targets]) for name in Targets.__slots__))
     return {name: torch.cat([one[name] for one in features]) for name in features[0]}, whole
+
+
+def _with_hidden(features: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Return (N, C, ...) with a ``share`` of the channels 0 (Tompson et al., "Spatial dropout", 2015)."""
+    shown = torch.rand(features.shape[:2], generator=generator) >= share
+    return features * shown.reshape(*shown.shape, *[1] * (features.ndim - 2)) / (1.0 - share)
 
 
 def _refined(outputs: Mapping[str, Tensor]) -> FloatArray:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ...compiled import Float2D, Float3D, Float4D, Int1D, Int2D, helper, kernel
+from ...compiled import Float1D, Float2D, Float3D, Float4D, Int1D, Int2D, helper, kernel
 from ...geometry.kernels import quadratic_form
 
 # Errors of successive sets are alike: a detector puts a joint too low for seconds. So many sets count as one.
@@ -25,26 +25,32 @@ _SHORT_M = 1e-3
 
 
 @kernel('length', 'variance')
-def write_lengths(sums: Float3D, rows: Int1D, length: Float2D, variance: Float2D) -> int:
+def write_lengths(sums: Float3D, typical: Float1D, rows: Int1D, length: Float2D, variance: Float2D) -> int:
     """Write the lengths (B, E) m, 0 = unknown, and their variances, m^2, inf = unknown; return how many are known.
 
-    ``sums`` (N, 2, E): of each bone the sum of its lengths weighted by their information, 1/m, and the information,
-    1/m^2. ``rows`` (B,) of them, -1 for a body of which nothing is known.
+    ``sums`` (N, 3, E): of each bone the sums of its information, 1/m^2, and of its lengths and their squares weighted
+    by it. ``rows`` (B,) of them, -1 for a body of which nothing is known. Noise makes a bone longer: on each axis
+    across it adds its variance to the squared length. Of the short bones of hands, which have ``typical`` lengths (E,)
+    m, that is taken off: the variance is that of the lengths.
     """
     count = 0
     for b in range(len(rows)):
         for e in range(sums.shape[2]):
             length[b, e], variance[b, e] = 0.0, np.inf
-            if rows[b] >= 0 and sums[rows[b], 1, e] > 0.0:
-                length[b, e] = sums[rows[b], 0, e] / sums[rows[b], 1, e]
-                variance[b, e] = ALIKE_SETS / sums[rows[b], 1, e]
+            if rows[b] >= 0 and sums[rows[b], 0, e] > 0.0:
+                length[b, e] = sums[rows[b], 1, e] / sums[rows[b], 0, e]
+                variance[b, e] = ALIKE_SETS / sums[rows[b], 0, e]
                 count += 1
+                if typical[e] > 0.0:
+                    square = length[b, e] ** 2
+                    spread = sums[rows[b], 2, e] / sums[rows[b], 0, e] - square
+                    length[b, e] = math.sqrt(max(square - 2.0 * spread, 0.25 * square))
     return count
 
 
 @kernel('sums')
 def learn_lengths(edges: Int2D, xyz: Float3D, covariance: Float4D, rows: Int1D, sums: Float3D) -> None:
-    """Add what a set says of B bodies to their ``rows`` (B,) of ``sums`` (N, 2, E); see ``write_lengths``.
+    """Add what a set says of B bodies to their ``rows`` (B,) of ``sums`` (N, 3, E); see ``write_lengths``.
 
     Args:
         edges: (E, 2) parent and child of each bone.
@@ -60,17 +66,17 @@ def learn_lengths(edges: Int2D, xyz: Float3D, covariance: Float4D, rows: Int1D, 
         for e in range(bones):
             length[e], information[e] = _measure_bone(xyz[b], covariance[b], edges[e, 0], edges[e, 1])
             any_known |= information[e] > 0.0
-            if information[e] > 0.0 and sums[n, 1, e] > 0.0:
-                known = sums[n, 0, e] / sums[n, 1, e]
-                variance = ALIKE_SETS / sums[n, 1, e] + (_SPREAD * known) ** 2 + 1.0 / information[e]
+            if information[e] > 0.0 and sums[n, 0, e] > 0.0:
+                known = sums[n, 1, e] / sums[n, 0, e]
+                variance = ALIKE_SETS / sums[n, 0, e] + (_SPREAD * known) ** 2 + 1.0 / information[e]
                 surprise += (length[e] - known) ** 2 / variance
                 count += 1
         if not any_known:
             continue
         kept = _KEPT if surprise <= _SURPRISED * max(count, 1) else _KEPT_BY_SURPRISED
         for e in range(bones):
-            sums[n, 0, e] = kept * sums[n, 0, e] + length[e] * information[e]
-            sums[n, 1, e] = kept * sums[n, 1, e] + information[e]
+            for power in range(3):
+                sums[n, power, e] = kept * sums[n, power, e] + length[e] ** power * information[e]
 
 
 @helper

@@ -24,7 +24,7 @@ _BONE_SPREAD, _HAND_SPREAD = 0.08, 0.2
 
 def typical_hand_bones(skeleton: Skeleton, edges: Sequence[tuple[int, int]]) -> FloatArray:
     """Return the lengths (E,) m of the ``edges`` that are bones of hands, of a medium hand; 0 for others."""
-    bones = {}
+    bones: dict[tuple[int, ...], int] = {}
     for side in ('left', 'right'):
         joints = [f'{side}_{joint}' for joint in HAND21.joint_names]
         if set(joints) <= set(skeleton.joint_names):

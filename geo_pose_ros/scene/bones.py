@@ -60,10 +60,10 @@ class BoneLengths:
         weight = np.where(typical > 0.0, 1.0 / (variance + (_BONE_SPREAD * typical) ** 2), 0.0)
         size = (weight * length * typical).sum(1) + 1.0 / _HAND_SPREAD**2
         size /= (weight * typical**2).sum(1) + 1.0 / _HAND_SPREAD**2
-        expected = size[:, None] * typical
+        medium = size[:, None] * typical
         with np.errstate(divide='ignore', invalid='ignore'):
-            own, of_all = 1.0 / variance, np.where(typical > 0.0, 1.0 / (_BONE_SPREAD * expected) ** 2, 0.0)
-            length[:] = np.where(own + of_all > 0.0, (own * length + of_all * expected) / (own + of_all), 0.0)
+            own, of_all = 1.0 / variance, np.where(typical > 0.0, 1.0 / (_BONE_SPREAD * medium) ** 2, 0.0)
+            length[:] = np.where(own + of_all > 0.0, (own * length + of_all * medium) / (own + of_all), 0.0)
             variance[:] = 1.0 / (own + of_all)
 
     def rename(self, body_id: int, known_id: int) -> None:

@@ -14,6 +14,8 @@ Joints do not show how the pelvis tilts in the trunk: z of the body's frame poin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..arrays import FloatArray
@@ -31,13 +33,20 @@ JOINT_NAMES = (
 )
 _THORAX, _NOSE, _EARS = BODY17.index('thorax'), BODY17.index('nose'), BODY17.index('head')
 # The model's neck is so much of its trunk above the thorax: neck_length / torso_height.
-_NECK = 0.25 / 2.75
+NECK_SHARE = 0.25 / 2.75
 # A nose nearer to the line from neck to ears than this part of the trunk, about 5 cm, does not show where the face
 # points: in some data, motion capture among them, `nose` is the base of the neck.
 _ASIDE = 0.1
-# Limits of the model's shoulder, rad: y, p, r. Of the two solutions of one rotation the one within them is taken.
-_SHOULDER_LOW = np.array([-1.1, -0.4, -1.7])
-_SHOULDER_HIGH = np.array([1.9, 3.3, 1.5])
+# Limits of the model, rad. Its hips (y -0.1 .. 0.6, p -0.4 .. 1.4, r -0.4 .. 0.7) are those of somebody who stands;
+# these let people sit and squat. Of the two solutions of a shoulder's rotation the one within its limits is taken.
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    'waist': (-0.5, 0.5), 'r_head': (-1.0, 1.0), 'y_head': (-1.4, 1.4), 'p_head': (-1.5, 1.5),
+    'y_shoulder': (-1.1, 1.9), 'p_shoulder': (-0.4, 3.3), 'r_shoulder': (-1.7, 1.5), 'elbow': (0.0, 2.5),
+    'y_hip': (-0.8, 0.8), 'p_hip': (-0.4, 1.4), 'r_hip': (-0.6, 2.2), 'knee': (-2.5, 0.0),
+}
+# (20, 2) lowest and highest of JOINT_NAMES, rad.
+JOINT_LIMITS: FloatArray = np.array([_LIMITS[n] if n in _LIMITS else _LIMITS[n[2:]] for n in JOINT_NAMES])
+_SHOULDER_LOW, _SHOULDER_HIGH = np.array([_LIMITS[name] for name in _ARM[:3]]).T
 # A limb that is bent less than this (sine of 15 degrees) shows its twist less and less, and at last not at all.
 _BENT = 0.26
 # Lengths below are zero.
@@ -48,9 +57,9 @@ def joint_angles(xyz: FloatArray) -> FloatArray:
     """Return the angles (..., 20) rad, in the order of ``JOINT_NAMES``, of bodies of body17 joints (..., 17, 3) m.
 
     NaN where a joint that an angle needs is unknown; all where the trunk is unknown. ``world_from_body`` places the
-    model. Angles may be outside of the model's limits: they describe the joints as they are. A straight limb does not
-    show its twist; it is taken as turned the shortest way from hanging down. A knee may bend forwards where the joints
-    do, an elbow not. ``p_head`` is the direction of the nose from ``head``, the middle of the ears.
+    model. Angles describe the joints as they are, also outside of the model's limits (``within_limits``). A straight
+    limb does not show its twist; it is taken as turned the shortest way from hanging down. A knee may bend forwards
+    where the joints do, an elbow not. ``p_head`` is the direction of the nose from ``head``, the middle of the ears.
     """
     with np.errstate(invalid='ignore'):
         local = transform_points(invert(world_from_body(xyz)), xyz)
@@ -63,9 +72,14 @@ def joint_angles(xyz: FloatArray) -> FloatArray:
         return np.concatenate([waist, _head(local), *limbs], -1)
 
 
+def within_limits(angles: FloatArray) -> FloatArray:
+    """Return ``joint_angles`` (..., 20) rad with each at the limit that it exceeds (``JOINT_LIMITS``); NaN stays."""
+    return np.asarray(np.clip(angles, *JOINT_LIMITS.T))
+
+
 def _head(local: FloatArray) -> FloatArray:
     """Return the angles (..., 3) of the head, whose plane is that of neck, ears' middle and nose."""
-    neck = local[..., _THORAX, :] * (1.0 + _NECK)
+    neck = local[..., _THORAX, :] * (1.0 + NECK_SHARE)
     to_nose = local[..., _NOSE, :] - local[..., _EARS, :]
     aside = np.cross(_unit(local[..., _EARS, :] - neck), to_nose)
     is_clear = np.linalg.norm(aside, axis=-1, keepdims=True) > _ASIDE * local[..., _THORAX, 2:]

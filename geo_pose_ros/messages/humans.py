@@ -114,19 +114,29 @@ def skeleton2d_to_message(make: MessageFactory, bodies: Bodies3D, body: int, cam
     )
 
 
+def body_region(xyz: FloatArray, camera: Camera) -> tuple[FloatArray, FloatArray] | None:
+    """Return the low and high corners (2,) of the region that joints (J, 3) m fill in an image, its sides at 0 and 1.
+
+    It is cut off at the image's sides; None where nothing is inside.
+    """
+    xy = _in_unit_image(camera, xyz)
+    xy = xy[np.isfinite(xy).all(-1)]
+    if not len(xy):
+        return None
+    low, high = np.clip(xy.min(0), 0.0, 1.0), np.clip(xy.max(0), 0.0, 1.0)
+    return (low, high) if (low < high).all() else None
+
+
 def roi_to_message(make: MessageFactory, bodies: Bodies3D, body: int, camera: Camera) -> Message:
     """Return hri_msgs/NormalizedRegionOfInterest2D around the body's joints in ``camera``'s image.
 
-    It is cut off at the image's sides; its confidence is the mean of its joints'. None where nothing is inside.
+    It is that of ``body_region``; its confidence is the mean of its joints'. None where nothing is inside.
     """
-    xy = _in_unit_image(camera, bodies.xyz[body])
-    seen = np.isfinite(xy).all(-1)
-    if not seen.any():
+    region = body_region(bodies.xyz[body], camera)
+    if region is None:
         return None
-    low, high = np.clip(xy[seen].min(0), 0.0, 1.0), np.clip(xy[seen].max(0), 0.0, 1.0)
-    if not (low < high).all():
-        return None
-    (xmin, ymin), (xmax, ymax) = low.tolist(), high.tolist()
+    (xmin, ymin), (xmax, ymax) = region[0].tolist(), region[1].tolist()
+    seen = np.isfinite(_in_unit_image(camera, bodies.xyz[body])).all(-1)
     return make(
         'hri_msgs/msg/NormalizedRegionOfInterest2D', header=to_header(make, bodies.stamp_ns, camera.frame_id),
         xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax, c=float(bodies.confidence[body, seen].mean()),

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..arrays import Float32Array, UInt8Array
+from ..arrays import Float32Array, FloatArray, UInt8Array
 from ..errors import CalibrationError, DepthError, FrameError
 from ..types import Frame, Intrinsics
 from .camera_info import fit_to_images
@@ -140,6 +140,20 @@ def compressed_from_frame(make: MessageFactory, frame: Frame, frame_id: str, jpe
         'sensor_msgs/msg/CompressedImage', header=to_header(make, frame.stamp_ns, frame_id),
         # As compressed_image_transport writes it: source encoding; codec, encoding of the compressed pixels.
         format='bgr8; jpeg compressed bgr8', data=encoded.ravel(),
+    )
+
+
+def cropped_from_frame(
+    make: MessageFactory, frame: Frame, frame_id: str, region: tuple[FloatArray, FloatArray]
+) -> Message:
+    """Return the ``region`` of ``frame`` as a raw Image (bgr8): its corners (2,), the image's sides at 0 and 1."""
+    size = np.array(frame.image.shape[1::-1])
+    (left, top), (right, bottom) = np.floor(region[0] * size).astype(int), np.ceil(region[1] * size).astype(int)
+    pixels = np.ascontiguousarray(frame.image[top:bottom, left:right])
+    height, width = pixels.shape[:2]
+    return make(
+        'sensor_msgs/msg/Image', header=to_header(make, frame.stamp_ns, frame_id), height=height, width=width,
+        encoding='bgr8', step=3 * width, data=pixels.ravel(),
     )
 
 

@@ -109,7 +109,7 @@ class Outputs:
             self._tf.publish(self._transforms(transforms=bodies_to_transforms(make, bodies, name_of)))
         if self._humans is not None:
             # Where cameras move, the rig does not say where they were.
-            self._humans.publish(bodies, None if self._config.tracking_frame else rig)
+            self._humans.publish(bodies, None if self._config.tracking_frame else rig, result.views.frames)
         offer(self._markers, lambda: self._markers_of(bodies))
         for name, seen in result.keypoints.items():
             offer(self.cameras[name].keypoints, partial(keypoints_to_cloud, make, seen, rig[name].frame_id))

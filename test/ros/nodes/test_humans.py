@@ -10,29 +10,33 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import PointStamped
 from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 
 from geo_pose_ros.errors import ConfigError
-from geo_pose_ros.geometry.joint_angles import JOINT_NAMES, joint_angles
+from geo_pose_ros.geometry.joint_angles import JOINT_NAMES, joint_angles, within_limits
+from geo_pose_ros.messages.urdf import segment_lengths, urdf_of
 from geo_pose_ros.pipeline import PipelineResult
+from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import humans, outputs
 from geo_pose_ros.ros.nodes.humans import Humans
 from geo_pose_ros.ros.nodes.outputs import Outputs
 from geo_pose_ros.ros.settings import HumansConfig, NodeConfig
 from geo_pose_ros.scene.scene import SceneResult
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Bodies3D
+from geo_pose_ros.types import Bodies3D, Frame
 from test.messages.test_humans import MAKE as HRI_MAKE
-from test.ros.harness import PERSON, RIG, until, world
+from test.ros.harness import HEIGHT, PERSON, RIG, WIDTH, until, world
 from test.ros.nodes.test_lifecycle import change
 
 S = 1_000_000_000
-TOPICS = ('joint_states', 'position', 'velocity', 'skeleton2d', 'roi')
+TOPICS = ('joint_states', 'position', 'velocity', 'skeleton2d', 'roi', 'cropped', 'urdf')
 
 
 class FakeNode:
@@ -145,22 +149,41 @@ def test_every_topic_gets_its_own(installed: None) -> None:
     node = FakeNode()
     node.listened = {'/tf', *of(4)}
     made = Humans(node, HRI_MAKE)
-    made.publish(bodies(2, 4), RIG)
-    sent = {topic.removeprefix('/humans/bodies/b4/'): messages for topic, messages in node.sent.items() if messages}
+    image = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint8).reshape(HEIGHT, WIDTH, 3)
+    frame = Frame('cam1', S, image)
+    made.publish(bodies(2, 4), RIG, {'cam1': frame})
+    sent = {
+        topic.removeprefix('/humans/bodies/b4/'): messages
+        for topic, messages in node.sent.items() if messages and 'b2' not in topic
+    }
     assert set(sent) == {'/tf', *TOPICS}
     assert [t.child_frame_id for t in sent['/tf'][0].transforms] == ['body_b2', 'body_b4']
     assert sent['joint_states'][0].name[0] == 'waist_b4'
-    np.testing.assert_array_equal(sent['joint_states'][0].position, joint_angles(PERSON))
+    # Its left hip is turned beyond the limit.
+    np.testing.assert_array_equal(sent['joint_states'][0].position, within_limits(joint_angles(PERSON)))
     assert sent['position'][0].point.z == PERSON[0, 2]
     assert sent['velocity'][0].twist.linear.x == 0.0
     # Cameras 1 and 2 see all joints.
     assert sent['skeleton2d'][0].header.frame_id == sent['roi'][0].header.frame_id == RIG.cameras[1].frame_id
+    roi, cut = sent['roi'][0], sent['cropped'][0]
+    rows, columns = (np.array(((roi.ymin, roi.ymax), (roi.xmin, roi.xmax))) * ((HEIGHT,), (WIDTH,))).tolist()
+    assert abs(cut.height - (rows[1] - rows[0])) < 2 and abs(cut.width - (columns[1] - columns[0])) < 2
+    np.testing.assert_array_equal(
+        np.reshape(cut.data, (cut.height, cut.width, 3)),
+        image[int(rows[0]) :, int(columns[0]) :][: cut.height, : cut.width],
+    )
+    assert (cut.encoding, cut.step, cut.header.frame_id) == ('bgr8', 3 * cut.width, RIG.cameras[1].frame_id)
+    assert sent['urdf'][0].data == urdf_of(segment_lengths(PERSON), 'b4')
     # What is not known is not sent: no velocity; no camera; cameras that move.
     made.publish(bodies(4, velocity=None, views=np.zeros((1, 17), int)), RIG)
     made.publish(bodies(4), None)
     assert {name: len(messages) for name, messages in sent.items()} == {
-        '/tf': 3, 'joint_states': 3, 'position': 3, 'velocity': 2, 'skeleton2d': 1, 'roi': 1,
+        '/tf': 3, 'joint_states': 3, 'position': 3, 'velocity': 2, 'skeleton2d': 1, 'roi': 1, 'cropped': 1, 'urdf': 1,
     }  # fmt: skip
+    # Its URDF is sent again once its segments are better known: the mean of ten sets.
+    for _ in range(7):
+        made.publish(bodies(4), None)
+    assert len(sent['urdf']) == 2
 
 
 def test_asked_for_without_its_messages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +224,7 @@ def test_a_listener_follows_a_live_node(rig_path: str) -> None:
     lists: list[list[str]] = []
     angles: list[JointState] = []
     positions: list[PointStamped] = []
+    urdfs: list[String] = []
     points: list[Any] = []
     frames: list[Any] = []
     with world('keypoints', rig_path=rig_path, publish_humans=True) as w:
@@ -213,11 +237,14 @@ def test_a_listener_follows_a_live_node(rig_path: str) -> None:
         topic = f'/humans/bodies/{who}'
         w.listen(JointState, f'{topic}/joint_states', angles.append)
         w.listen(PointStamped, f'{topic}/position', positions.append)
+        w.listen(String, f'{topic}/urdf', urdfs.append, profile(1, latched=True))
         w.listen(hri.Skeleton2D, f'{topic}/skeleton2d', points.append)
         w.listen(tf2.TFMessage, '/tf', lambda m: frames.extend(m.transforms))
-        until(lambda: angles and positions and points and frames, 'what is known of them')
+        until(lambda: angles and positions and points and frames and urdfs, 'what is known of them')
         assert list(angles[-1].name) == [f'{name}_{who}' for name in JOINT_NAMES]
-        np.testing.assert_allclose(angles[-1].position, joint_angles(PERSON), atol=0.05)
+        np.testing.assert_allclose(angles[-1].position, within_limits(joint_angles(PERSON)), atol=0.05)
+        robot = ElementTree.fromstring(urdfs[0].data)
+        assert {j.get('name') for j in robot.iter('joint') if j.get('type') == 'revolute'} == set(angles[-1].name)
         point = positions[-1].point
         np.testing.assert_allclose([point.x, point.y, point.z], PERSON[0], atol=0.005)
         assert frames[-1].child_frame_id == f'body_{who}'

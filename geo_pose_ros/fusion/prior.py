@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from ..arrays import FloatArray
 from .lifted import LiftedViews
 from .table import BodyTable
+
+# Relative standard deviation below which a length says how large a body is.
+_SURE = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +28,10 @@ class BonePrior(BodyTable):
 
     length: FloatArray
     variance: FloatArray
+
+    def sure_lengths(self) -> FloatArray:
+        """Return (B, E) m the lengths that are known to a few per cent; NaN of the others."""
+        return np.where(self.variance < (_SURE * self.length) ** 2, self.length, np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

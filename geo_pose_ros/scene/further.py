@@ -78,7 +78,7 @@ class FurtherJoints(Columns):
         """
         self.take(rows_of(self.ids, tracks.ids))
         self.ids = tracks.ids.copy()
-        self.filter.predict(dt_s, tracks.unseen_s > 0.0)
+        self.filter.predict(dt_s, tracks.unseen_s > 0.0, tracks.centre_variance < np.inf)
         self.filter.position[self.filter.age_s > max(self._tracking.max_gap_s, 1e-9)] = np.nan
         views, weights = self._views(observation, measured)
         weights = noise.applied(weights, observation.cameras.focal_px)

@@ -72,11 +72,14 @@ class JointFilter(Columns):
         self.position[rows] = np.nan
         self._root_blocks[rows] = np.nan
 
-    def predict(self, dt_s: float, unseen: BoolArray) -> None:
-        """Predict all bodies by ``dt_s``; those ``unseen`` (T,) in the last set move as a whole, and slow down."""
+    def predict(self, dt_s: float, unseen: BoolArray, placed: BoolArray) -> None:
+        """Predict all bodies by ``dt_s``; those ``unseen`` (T,) in the last set move as a whole, and slow down.
+
+        So do those that a lone view sees, if two views ever ``placed`` (T,) them.
+        """
         self._dt_s = dt_s
         if dt_s > 0.0:
-            predict_joints(self.joints, unseen, dt_s, self._config.acceleration_noise**2)
+            predict_joints(self.joints, unseen, placed, dt_s, self._config.acceleration_noise**2)
 
     def velocity_given(self, rows: IntArray, xyz: FloatArray, noise: FloatArray) -> FloatArray:
         """Return (B, J, 3) m/s, what the velocity of the bodies ``rows`` (B,) would be once measured; see ``update``.

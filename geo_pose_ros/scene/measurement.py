@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,15 +18,13 @@ from ..fusion.views import BodyViews, Cameras, Detections, Noise
 from ..skeleton import BODY17, mirror_of
 from .bones import BoneLengths
 from .kernels.measurement import TrackedBodies, find_free, gather_tracks
-from .kernels.pairing import exchange_views
+from .kernels.pairing import exchange_views, judge_new
 from .observation import Observation
 from .settings import SceneConfig, TrackingConfig
 from .tracks import Tracks
 
 # Bodies are solved again where the measured velocity moves a view's joint by more than this, m.
 _AGAIN_M = 0.008
-# Time over which is averaged what other pairs of views would gain, s.
-_GAIN_S = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +86,7 @@ def exchange_pairs(
         nearest: (D,) m, from ``assign_detections``; inf where a body gave a detection away.
     """
     memory = tracks.pairing(len(cameras))
-    kept = math.exp(-tracks.dt_s / _GAIN_S)
-    exchange_views(cameras.cam_from_world, detections.arrays, memory, kept, views, nearest)
+    exchange_views(cameras.cam_from_world, detections.arrays, memory, tracks.dt_s, views, nearest)
     tracks.restart(memory.changed)
 
 
@@ -108,6 +104,10 @@ def _find_new(
     )
     if not len(new):
         return new
+    # Two views that hardly fit may be of two people; who they are of is found when others fit better.
+    kept = np.empty(len(new), bool)
+    judge_new(observation.cameras.cam_from_world, observation.detections.arrays, tracks.usual_fit, new, kept)
+    new = new[kept]
     # A detection that was prompted by a body is no evidence of another one, while that body has other views.
     lost = tracks.ids[(views >= 0).sum(1) < needed]
     evidence = (observation.hints < 0) | np.isin(observation.hints, lost)

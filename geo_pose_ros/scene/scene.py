@@ -217,7 +217,8 @@ class Scene:
         def lift(using: BodyLifter, keypoints: BodyViews, rows: IntArray) -> LiftedViews:
             stages.lap('solve')
             ids = gather(tracks.ids, assignment.tracks[rows], -1)
-            lifted = using.lift(observation.stamp_ns, observation.cameras, keypoints, ids)
+            bones = None if self._bones is None else self._bones.prior(ids)
+            lifted = using.lift(observation.stamp_ns, observation.cameras, keypoints, ids, bones)
             stages.lap('lift')
             return lifted
 

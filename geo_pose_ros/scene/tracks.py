@@ -69,6 +69,8 @@ class Tracks(Columns):
         self.dt_s = 0.0
         self._held: FloatArray = np.zeros((0, 0))
         self._gain: FloatArray = np.zeros(0)
+        # How well pairs of views fit in this rig, see ``kernels.pairing.PairMemory``.
+        self.usual_fit: FloatArray = np.zeros(2)
         self.ids: IntArray = np.zeros(0, np.int64)
         self.confirmed: BoolArray = np.zeros(0, bool)
         self.detection_rate: FloatArray = np.zeros(0)
@@ -105,7 +107,7 @@ class Tracks(Columns):
         """Return what is remembered of the views of all bodies in so many ``cameras``, to be written."""
         if self._held.shape[1] != cameras:
             self._held = np.zeros((len(self), cameras))
-        return PairMemory(self._held, self._gain, np.zeros(len(self), bool))
+        return PairMemory(self._held, self._gain, self.usual_fit, np.zeros(len(self), bool))
 
     def restart(self, tracks: BoolArray) -> None:
         """Forget where ``tracks`` (T,) are: they have other views from now on."""
@@ -131,7 +133,7 @@ class Tracks(Columns):
         if self.stamp_ns is not None and stamp_ns < self.stamp_ns:
             self.reset()
         self.dt_s = dt_s = 0.0 if self.stamp_ns is None else (stamp_ns - self.stamp_ns) / NS_PER_S
-        self.filter.predict(dt_s, self.unseen_s > 0.0)
+        self.filter.predict(dt_s, self.unseen_s > 0.0, self.centre_variance < np.inf)
         self.stamp_ns = stamp_ns
         kept = np.empty(len(self), bool)
         if kernels.age_tracks(self.columns, self.filter.joints, self.limits, dt_s, kept) < len(self):

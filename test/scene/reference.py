@@ -46,11 +46,14 @@ class Body:
         self.root_velocity, self.root_P = np.zeros(3), None
         self.dt_s = 0.0
 
-    def predict(self, dt_s: float, unseen: bool) -> None:
+    def predict(self, dt_s: float, unseen: bool, placed: bool) -> None:
         self.dt_s = dt_s
         if unseen:
             mean = self.x[:, 3:].mean(0)
             self.x[:, 3:] = np.exp(-dt_s / 0.1) * (self.x[:, 3:] - mean) + np.exp(-dt_s / 1.0) * mean
+        if placed and self.root_P is not None:
+            self.x[:, 3:] *= np.exp(-dt_s / 0.5)
+            self.root_velocity = np.exp(-dt_s / 0.5) * self.root_velocity
         for j in range(len(self.x)):
             self.x[j], self.P[j] = predict(self.x[j], self.P[j], dt_s, self.config.acceleration_noise**2)
         if self.root_P is not None:

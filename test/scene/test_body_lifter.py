@@ -3,7 +3,12 @@
 
 import numpy as np
 
-from geo_pose_ros.scene.body_lifter import PoseHistory
+from geo_pose_ros.fusion.prior import BonePrior
+from geo_pose_ros.lifting.lifter import PoseLifter
+from geo_pose_ros.lifting.settings import LifterConfig
+from geo_pose_ros.scene.body_lifter import BodyLifter, PoseHistory
+
+from ..fusion.people import crowd, observe, ring
 
 MS = 1_000_000
 
@@ -68,3 +73,22 @@ def test_only_what_a_window_needs_is_kept_and_time_that_runs_back_starts_anew():
     assert [s // MS for s in stamps] == [4700, 4800, 4900] and len(poses) == 3
     history.remember(0, np.array([5]), np.array([5]), pose(7.0))
     assert xs(history.windows(100 * MS, np.array([5]), pose(8.0))) == [7.0, 7.0, 8.0]
+
+
+def test_poses_are_as_large_as_the_bones_that_are_known_to_a_few_per_cent():
+    cameras = ring(2)
+    seen = observe(cameras, crowd(1)).detections.gather(np.array([[0, 1]]))
+    poses = cameras.cam_from_world
+    centres = -(poses[:, :, :3].swapaxes(-1, -2) @ poses[:, :, 3:])[..., 0]
+    lifter = PoseLifter(LifterConfig())
+
+    def root_depth(bones: BonePrior | None) -> np.ndarray:
+        lifted = BodyLifter(lifter, LifterConfig()).lift(0, cameras, seen, np.array([5]), bones)
+        return np.linalg.norm(lifted.root[:, 0] - centres, axis=-1)
+
+    length = np.full((1, 16), 0.3)
+    sure, unsure = (BonePrior(length, (part * length) ** 2) for part in (0.05, 0.2))
+    larger = BonePrior(1.2 * length, (0.05 * length) ** 2)
+    np.testing.assert_allclose(root_depth(larger), 1.2 * root_depth(sure))
+    np.testing.assert_allclose(root_depth(unsure), root_depth(None))
+    lifter.close()

@@ -26,7 +26,7 @@ def started(joints: int, config: TrackingConfig | None = None, bodies: int = 1) 
 
 def step(joint_filter, xyz, cov=None, dt_s=DT_S, fleeting=None) -> np.ndarray:
     """Advance, measure, and return the positions."""
-    joint_filter.predict(dt_s, np.zeros(len(joint_filter), bool))
+    joint_filter.predict(dt_s, *np.zeros((2, len(joint_filter)), bool))
     cov = covariance(xyz.shape[1], bodies=len(xyz)) if cov is None else cov
     joint_filter.update(xyz, cov if fleeting is None else fleeting, cov)
     return joint_filter.position.copy()
@@ -157,7 +157,7 @@ def test_an_unseen_body_stiffens_and_comes_to_rest():
     np.testing.assert_allclose(joint_filter.velocity[0], body + own, atol=0.05)
     before = joint_filter.position.copy()
     for _ in range(90):
-        joint_filter.predict(DT_S, np.ones(1, bool))
+        joint_filter.predict(DT_S, np.ones(1, bool), np.ones(1, bool))
     moved = (joint_filter.position - before)[0]
     # The integral of exp(-t / tau) is tau, 1 s for the body (95 % of it after 3 s) and 0.1 s for the joints.
     np.testing.assert_allclose(moved.mean(0), [0.95, 0.0, 0.0], atol=0.05)
@@ -219,8 +219,8 @@ def test_the_kernels_are_kalman_filters_of_six_states():
     wanted = [Body(joints) for _ in range(bodies)]
     xyz = rng.standard_normal((bodies, joints, 3))
     for k in range(40):
-        unseen = np.array([False, False, k in (21, 22)])
-        joint_filter.predict(DT_S, unseen)
+        unseen, placed = np.array([False, False, k in (21, 22)]), np.array([False, k > 30, True])
+        joint_filter.predict(DT_S, unseen, placed)
         xyz = xyz + DT_S * 2.0 + 0.02 * rng.standard_normal(xyz.shape)
         xyz[0, 0] += 0.3 * (k > 20)
         seen = np.where(rng.random((bodies, joints, 1)) < 0.9, xyz + 1.0 * (k == 15), np.nan)
@@ -230,7 +230,7 @@ def test_the_kernels_are_kalman_filters_of_six_states():
         given = joint_filter.velocity_given(np.arange(bodies), seen, noise)
         joint_filter.update(seen, noise, cov)
         for b, body in enumerate(wanted):
-            body.predict(DT_S, bool(unseen[b]))
+            body.predict(DT_S, bool(unseen[b]), bool(placed[b]))
             np.testing.assert_allclose(given[b], body.velocity_given(seen[b], noise[b]), rtol=1e-9, atol=1e-9)
             body.update(seen[b], noise[b], cov[b])
             np.testing.assert_allclose(joint_filter.position[b], body.x[:, :3], rtol=1e-9, atol=1e-9)

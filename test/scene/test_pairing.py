@@ -1,24 +1,21 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Pairs of views that two cameras have of people: which are exchanged, and when."""
 
-import math
-
 import numpy as np
 import pytest
 
-from geo_pose_ros.scene.kernels.pairing import PairMemory, exchange_views
+from geo_pose_ros.scene.kernels.pairing import PairMemory, exchange_views, judge_new
 
 from ..fusion.people import crowd, observe, ring
 from ..fusion.test_merging import view
 
-# Share of the average gain that a set keeps.
-KEPT = math.exp(-0.1)
+DT_S = 0.01
 
 
 def memory(held):
     """What is remembered of bodies that have ``held`` (T, C) their views for so many sets."""
     held = np.array(held, float)
-    return PairMemory(held, np.zeros(len(held)), np.zeros(len(held), bool))
+    return PairMemory(held, np.zeros(len(held)), np.zeros(2), np.zeros(len(held), bool))
 
 
 def exchanged(views, held, sets, people=2, cameras=None, seen=None):
@@ -28,7 +25,7 @@ def exchanged(views, held, sets, people=2, cameras=None, seen=None):
     kept, changed = memory(held), []
     views, nearest = np.array(views), np.zeros(len(seen.detections))
     for _ in range(sets):
-        exchange_views(cameras.cam_from_world, seen.detections.arrays, kept, KEPT, views, nearest)
+        exchange_views(cameras.cam_from_world, seen.detections.arrays, kept, DT_S, views, nearest)
         changed.append(kept.changed.copy())
     return views.tolist(), kept, nearest, np.array(changed)
 
@@ -42,18 +39,17 @@ def pair():
 
 def test_wrong_pairs_are_exchanged_when_they_have_lasted_and_ids_stay_where_they_were_longer(pair):
     (a, b), (c, d) = pair
-    # The advantage of pairs that are right, and the sets until its average is a tenth.
+    # What pairs that are right gain in a set, 0.02 taken off, and the sets until that is more than 0.04 s.
     _, after_one, *_ = exchanged([[a, d], [c, b]], [[30, 20], [30, 20]], 1)
-    advantage = after_one.gain / (1.0 - KEPT)
-    assert (advantage > 0.3).all() and (advantage <= 1.0).all()
-    needed = int(np.ceil(np.log(1.0 - 0.1 / advantage.max()) / np.log(KEPT)))
+    assert (after_one.gain > 0.3 * DT_S).all() and (after_one.gain < DT_S).all()
+    needed = int(0.04 / after_one.gain.max()) + 1
     early, *_, changed = exchanged([[a, d], [c, b]], [[30, 20], [30, 20]], needed - 1)
     assert early == [[a, d], [c, b]] and not changed.any()
     late, done, nearest, changed = exchanged([[a, d], [c, b]], [[30, 20], [30, 20]], needed)
     assert late == [[a, b], [c, d]] and changed[-1].all()
     assert (done.gain == 0.0).all() and np.isinf(nearest).all()
     assert done.held.tolist() == [[30 + needed, 1], [30 + needed, 1]]
-    # Who has held the other view longer goes with that.
+    # Who has held the other view longer goes with that, even where it is left alone.
     assert exchanged([[a, d], [c, b]], [[20, 30], [20, 30]], needed)[0] == [[c, d], [a, b]]
 
 
@@ -72,6 +68,19 @@ def test_a_new_view_that_does_not_fit_the_old_one_is_refused_at_once(pair):
     views, kept, nearest, changed = exchanged([[a, d]], [[50, 2]], 1)
     assert views == [[a, -1]] and kept.held.tolist() == [[51, 0]] and not changed.any()
     assert np.isinf(nearest[d]) and nearest[a] == 0.0
+
+
+def test_two_views_begin_a_body_only_if_they_fit_as_is_usual_in_the_rig(pair):
+    (a, b), (c, d) = pair
+    cameras = ring(2)
+    seen, kept, usual = observe(cameras, crowd(2, spacing_m=0.6)), np.empty(4, bool), np.zeros(2)
+    judge_new(cameras.cam_from_world, seen.detections.arrays, usual, np.array([[a, b], [a, d], [c, d], [c, -1]]), kept)
+    assert kept.tolist() == [True, False, True, True]
+    # Three pairs have been judged, of which two fit well.
+    assert usual[1] == pytest.approx(2.9701) and 1.9 < usual[0] < 2.6
+    # Where all pairs fit poorly, as in a rig that was knocked, they are usual.
+    judge_new(cameras.cam_from_world, seen.detections.arrays, np.array([10.0, 100.0]), np.array([[a, d]]), kept[:1])
+    assert kept[0]
 
 
 @pytest.mark.parametrize(('views', 'held', 'after'), [

@@ -6,6 +6,7 @@ import pytest
 
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.fusion.solver import Solution
+from geo_pose_ros.scene.kernels.tracks import choose_published
 from geo_pose_ros.scene.settings import TrackingConfig
 from geo_pose_ros.scene.tracks import Tracks, rows_of
 
@@ -184,3 +185,17 @@ def test_a_joints_sigma_is_of_both_parts_of_its_covariance():
 
 def test_rows_are_found_by_id():
     assert rows_of(np.array([4, 2, 9]), np.array([9, 7, 4, -1])).tolist() == [2, -1, 0, -1]
+
+
+def test_whom_two_views_have_placed_and_one_goes_on_with_is_published_while_it_is_certain_where():
+    tracks, rows = Tracks(TrackingConfig(max_sigma_m=0.2), JOINTS), np.empty(1, np.int64)
+
+    def is_published(number: int, views: int, lasting: float) -> bool:
+        body = [-1 if not number else 0]
+        measure(tracks, number * DT_NS, body, views=views, num_views=views, lasting=lasting, alone=True)
+        return bool(choose_published(tracks.columns, tracks.filter.joints, 1, tracks.limits, rows))
+
+    # Whom one view alone has ever seen is published, as in a rig of one camera.
+    assert is_published(0, 1, 0.3**2)
+    found = [is_published(1 + k, *seen) for k, seen in enumerate([(2, 0.3**2), (1, 0.1**2), (1, 0.3**2), (2, 0.3**2)])]
+    assert found == [True, True, False, True]

@@ -39,6 +39,9 @@ _BRISK = 16.3
 # Joints of a body that nobody sees soon move as the body does, and the body comes to rest.
 _STIFFENS_S = 0.1
 _RESTS_S = 1.0
+# A body that two views have placed, and a lone view goes on with, comes to rest sooner: what moves along the ray is
+# rather the lifter's idea of its size than the body.
+_LONE_RESTS_S = 0.5
 # Least variance of a measurement, m^2.
 _LEAST_M2 = 0.002**2
 # Square root of the spectral density of a person's acceleration, m/s^2/sqrt(Hz): who walks stops within half a second,
@@ -75,18 +78,22 @@ class JointStates(NamedTuple):
 
 
 @kernel()
-def predict_joints(joints: JointStates, unseen: Bool1D, dt_s: float, density: float) -> None:
+def predict_joints(joints: JointStates, unseen: Bool1D, placed: Bool1D, dt_s: float, density: float) -> None:
     """Predict all bodies by ``dt_s``; those ``unseen`` (T,) in the last set move as a whole, and slow down.
 
-    ``density`` (m^2/s^3) is the spectral density of a joint's acceleration.
+    ``placed`` (T,): whether two views ever placed the body. ``density`` (m^2/s^3) is the spectral density of a joint's
+    acceleration.
     """
-    growth, root_growth = np.empty(3), np.empty(3)
+    growth, root_growth, rest = np.empty(3), np.empty(3), math.exp(-dt_s / _LONE_RESTS_S)
     wander(dt_s, density, growth)
     wander(dt_s, _ROOT_ACCELERATION**2, root_growth)
     bodies, count = joints.age_s.shape
     for t in range(bodies):
         if unseen[t]:
             _slow_down(joints.velocity[t], dt_s)
+        if placed[t] and math.isfinite(joints.root_blocks[t, 0, 0, 0]):
+            joints.root_velocity[t] *= rest
+            joints.velocity[t] *= rest
         for j in range(count):
             joints.age_s[t, j] += dt_s
             for k in range(3):

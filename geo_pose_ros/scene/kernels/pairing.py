@@ -19,15 +19,19 @@ from ...fusion.kernels.views import DetectionArrays
 _HALF_M = 0.05
 # A pair of detections with fewer joints in common says nothing.
 _LEAST_JOINTS = 5
-# Pairs that fit less are none; one that is there counts so much more; and where others have fitted better by so much on
-# average, they replace it.
-_LEAST_FIT, _STAYS, _EXCHANGED = 0.15, 0.05, 0.1
+# Pairs that fit less are none; one that is there counts so much more; others may fit better by so much by chance; and
+# where what they fit better beyond that is so much over time, s, they replace it.
+_LEAST_FIT, _STAYS, _NO_GAIN, _EXCHANGED_S = 0.15, 0.05, 0.02, 0.04
 # A lone view takes a partner that nobody else needs if they fit better than this by as much.
 _LONE_FIT = 0.5
-# A body keeps the one view that is left to it if it has held it so many times as long as the one that it loses.
+# A pair that fits by less than these parts of what is usual in the rig is refused: where a body has held one of the
+# views so many times as long as the other; and where it gains that view, or the pair would begin a body.
+_REFUSED, _NOT_NEW = 0.4, 0.6
 _HELD_RATIO = 2.0
 # Share of that time that a set without the view leaves.
 _HELD_KEPT = 0.8
+# What is usual before pairs were seen, as so many of them; and share of what was seen that a pair leaves.
+_USUAL, _USUAL_PAIRS, _USUAL_KEPT = 0.7, 3.0, 0.99
 # Detections of a camera that are compared, which bounds the time.
 _MOST = 64
 
@@ -37,12 +41,14 @@ class PairMemory(NamedTuple):
 
     Attributes:
         held: (T, C) for how many sets each has had its view in each camera.
-        gain: (T,) by how much other pairs of detections have fitted better, on average over the last sets.
+        gain: (T,) s, the sum over time of by how much other pairs of detections have fitted better.
+        usual: (2,) the sum of how well the rig's pairs have fitted, and of how many.
         changed: (T,) the bodies that have other views since this set.
     """
 
     held: Float2D
     gain: Float1D
+    usual: Float1D
     changed: Bool1D
 
 
@@ -67,7 +73,7 @@ class Pairs(NamedTuple):
 
 @kernel('views', 'nearest')
 def exchange_views(
-    poses: Float3D, detections: DetectionArrays, memory: PairMemory, kept: float, views: Int2D, nearest: Float1D
+    poses: Float3D, detections: DetectionArrays, memory: PairMemory, dt_s: float, views: Int2D, nearest: Float1D
 ) -> None:
     """Exchange the views of bodies that two cameras see where other pairs have fitted better for long enough.
 
@@ -75,7 +81,7 @@ def exchange_views(
         poses: (C, 3, 4) cam_from_world.
         detections: D detections.
         memory: of the T bodies, changed.
-        kept: share of the gain that a set keeps.
+        dt_s: since the last set.
         views: (T, C) the detection of each body in each camera, -1 for none; changed.
         nearest: (D,) m from each detection to the nearest body; inf of detections that were exchanged.
     """
@@ -88,7 +94,7 @@ def exchange_views(
                 owner[views[b, c]], counts[b] = b, counts[b] + 1
     for b in range(bodies):
         if counts[b] == 2:
-            lost = _refuse(poses, detections, memory.held[b], views[b])
+            lost = _refuse(poses, detections, memory, b, views[b])
             if lost >= 0:
                 owner[lost], counts[b], nearest[lost] = -1, 1, np.inf
     any_changed = False
@@ -106,9 +112,9 @@ def exchange_views(
                 continue
             for b in range(bodies):
                 if pairs.own[b] >= 0.0:
-                    memory.gain[b] = kept * memory.gain[b] + (1.0 - kept) * _advantage(pairs, views, b)
+                    memory.gain[b] = max(memory.gain[b] + dt_s * (_advantage(pairs, views, b) - _NO_GAIN), 0.0)
             for b in range(bodies):
-                if pairs.own[b] >= 0.0 and memory.gain[b] > _EXCHANGED:
+                if pairs.own[b] >= 0.0 and memory.gain[b] > _EXCHANGED_S:
                     _exchange(pairs, memory, b, views, nearest)
                     any_changed = True
     for b in range(bodies):
@@ -116,15 +122,34 @@ def exchange_views(
             memory.held[b, c] = memory.held[b, c] + 1.0 if views[b, c] >= 0 else _HELD_KEPT * memory.held[b, c]
 
 
+@kernel('usual', 'kept')
+def judge_new(poses: Float3D, detections: DetectionArrays, usual: Float1D, views: Int2D, kept: Bool1D) -> None:
+    """Write which of G new bodies are kept: those of two ``views`` (G, C) only if they fit each other as is usual."""
+    for g in range(len(views)):
+        both = np.flatnonzero(views[g] >= 0)
+        fit = _fit(poses, detections, views[g, both[0]], views[g, both[1]]) if len(both) == 2 else -1.0
+        kept[g] = fit < 0.0 or fit >= _NOT_NEW * _usual_fit(usual, fit)
+
+
 @helper
-def _refuse(poses: Float3D, detections: DetectionArrays, held: Float1D, views: Int1D) -> int:
+def _usual_fit(usual: Float1D, fit: float) -> float:
+    """Return how well the pairs of a rig usually fit, ``fit`` of a pair counted if it can be judged (>= 0)."""
+    if fit >= 0.0:
+        usual[0], usual[1] = _USUAL_KEPT * usual[0] + fit, _USUAL_KEPT * usual[1] + 1.0
+    return float((usual[0] + _USUAL_PAIRS * _USUAL) / (usual[1] + _USUAL_PAIRS))
+
+
+@helper
+def _refuse(poses: Float3D, detections: DetectionArrays, memory: PairMemory, body: int, views: Int1D) -> int:
     """Take from a body whose two views are no pair the one that it has held much less long; return it, or -1."""
-    both = np.flatnonzero(views >= 0)
+    both, held = np.flatnonzero(views >= 0), memory.held[body]
     first, second = both[0], both[1]
     fit = _fit(poses, detections, views[first], views[second])
+    usual = _usual_fit(memory.usual, fit)
     if held[first] > held[second]:
         first, second = second, first
-    if not 0.0 <= fit < _LEAST_FIT or _HELD_RATIO * held[first] > held[second]:
+    least = _REFUSED if held[first] >= 1.0 else _NOT_NEW
+    if not 0.0 <= fit < least * usual or _HELD_RATIO * held[first] > held[second]:
         return -1
     lost: int = views[first]
     views[first], held[first] = -1, 0.0
@@ -223,7 +248,10 @@ def _advantage(pairs: Pairs, views: Int2D, b: int) -> float:
 
 @helper
 def _exchange(pairs: Pairs, memory: PairMemory, body: int, views: Int2D, nearest: Float1D) -> None:
-    """Give the best pairs to the body and to all who have a part in them; who has held a view longest has its pair."""
+    """Give the best pairs to the body and to all who have a part in them; who has held a view longest has its pair.
+
+    A view that is in no pair counts as one: who has held it longest goes on with it alone.
+    """
     bodies, cameras = len(views), (pairs.first, pairs.second)
     within, grows = np.zeros(bodies, np.bool_), True
     within[body] = True
@@ -237,21 +265,27 @@ def _exchange(pairs: Pairs, memory: PairMemory, body: int, views: Int2D, nearest
                         within[other] = grows = True
     rows = np.flatnonzero(within)
     score = np.zeros((len(rows), 2 * len(rows)))
-    ends, count = np.empty((2 * len(rows), 2), np.int64), 0
+    ends, count = np.empty((2 * len(rows) + 1, 2), np.int64), 0
     for i in range(len(pairs.partner)):
         j = pairs.partner[i]
-        if j < i:
+        if 0 <= j < i:
             continue
+        ends[count, 0], ends[count, 1] = i, j
         is_theirs = False
         for r in range(len(rows)):
+            held = memory.held[rows[r]]
             for side in range(2):
-                view = views[rows[r], cameras[side]]
-                if view >= 0 and view in (i, j):
-                    score[r, count] += 1.0 + memory.held[rows[r], cameras[side]]
-                    is_theirs = True
-        if is_theirs:
-            ends[count, 0], ends[count, 1] = i, j
-            count += 1
+                view, camera = views[rows[r], cameras[side]], cameras[side]
+                if view < 0 or view not in (i, j):
+                    continue
+                if j < 0 and held[camera] < held[cameras[1 - side]]:
+                    # Of two views that part, the younger one alone is nobody.
+                    continue
+                score[r, count] += 1.0 + held[camera]
+                is_theirs = True
+                if j < 0:
+                    ends[count, side], ends[count, 1 - side] = i, -1
+        count += is_theirs
     chosen = best_columns(np.ascontiguousarray(score[:, :count]))
     for r in range(len(rows)):
         _give(pairs, memory, rows[r], ends[chosen[r]] if chosen[r] >= 0 else np.full(2, -1), views, nearest)
@@ -259,15 +293,12 @@ def _exchange(pairs: Pairs, memory: PairMemory, body: int, views: Int2D, nearest
 
 @helper
 def _give(pairs: Pairs, memory: PairMemory, b: int, pair: Int1D, views: Int2D, nearest: Float1D) -> None:
-    """Give a body the two detections ``pair`` (2,), or with -1 leave it what nobody else needs."""
+    """Give a body the two detections ``pair`` (2,), -1 for none."""
     memory.gain[b] = 0.0
-    held = memory.held[b, pairs.first], memory.held[b, pairs.second]
     for side in range(2):
         camera = pairs.second if side else pairs.first
         before, now = views[b, camera], pair[side]
         if before >= 0:
             nearest[before] = np.inf
-        if pair[0] < 0 and before >= 0 and pairs.partner[before] < 0 and held[side] >= _HELD_RATIO * held[1 - side]:
-            now = before
         if now != before:
             views[b, camera], memory.held[b, camera], memory.changed[b] = now, 0.0, True

@@ -93,7 +93,7 @@ def sigmas(joints: JointStates, sigma_m: Float1D) -> None:
     """Write (T,) m the standard deviation of each body's joints, per axis: the median of the random part."""
     variance = np.empty(joints.age_s.shape[1])
     for t in range(len(sigma_m)):
-        sigma_m[t] = _sigma(joints, t, variance)
+        sigma_m[t] = _sigma(joints, joints.blocks[:0, :, 0], t, variance)
 
 
 @kernel('sigma_m')
@@ -107,10 +107,12 @@ def joint_sigmas(joints: JointStates, systematic: Float4D, rows: Int1D, sigma_m:
 
 
 @helper
-def _sigma(joints: JointStates, t: int, variance: Float1D) -> float:
+def _sigma(joints: JointStates, systematic: Float4D, t: int, variance: Float1D) -> float:
     for j in range(len(variance)):
         P = joints.blocks[t, j, 0]
         variance[j] = P[0, 0] + P[1, 1] + P[2, 2]
+        if len(systematic):
+            variance[j] += systematic[t, j, 0, 0] + systematic[t, j, 1, 1] + systematic[t, j, 2, 2]
     return math.sqrt(median(variance) / 3.0)
 
 
@@ -203,7 +205,13 @@ def choose_published(tracks: TrackColumns, joints: JointStates, measured: int, l
     for t in range(len(rows)):
         if not tracks.confirmed[t] or tracks.unseen_s[t] > limits.max_gap_s:
             continue
-        if t < measured or (limits.enabled and _sigma(joints, t, variance) <= limits.max_sigma_m):
+        if t < measured:
+            # Two views have placed the body, but do not now.
+            unplaced = _CENTRE_M2 < tracks.centre_variance[t] < np.inf
+            shown = not unplaced or _sigma(joints, tracks.systematic, t, variance) <= limits.max_sigma_m
+        else:
+            shown = limits.enabled and _sigma(joints, joints.blocks[:0, :, 0], t, variance) <= limits.max_sigma_m
+        if shown:
             rows[count] = t
             count += 1
     return count

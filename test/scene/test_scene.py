@@ -9,14 +9,16 @@ import pytest
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.fusion.left_right import LIMB_PAIRS
+from geo_pose_ros.geometry import rigid
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.scene import measurement
 from geo_pose_ros.scene.scene import Scene
 from geo_pose_ros.scene.settings import PipelineConfig
+from geo_pose_ros.simulation.cameras import turn_camera
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Camera, CameraRig, ClockModel, Keypoints2D
+from geo_pose_ros.types import CameraRig, ClockModel, Keypoints2D
 
 from ..scenes import keypoints, person, ring_rig
 
@@ -25,20 +27,6 @@ CONFIG = PipelineConfig(lifter=LifterConfig(enabled=False))
 DT_NS = 33_000_000
 START_NS = 10**9
 PEOPLE = [person(0, (-0.7, -0.4)), person(1, (0.8, 0.5), 2.0)]
-
-
-def turned(rig: CameraRig, names=None, angle_rad: float = 0.0, shift=(0.0, 0.0, 0.0)) -> CameraRig:
-    """The rig in a world that is turned about z and shifted: x' = R x + shift."""
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    R = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-    cameras = []
-    for camera in rig.cameras:
-        pose = camera.cam_from_world
-        if names is None or camera.name in names:
-            own = pose[:, :3] @ R.T
-            pose = np.column_stack([own, pose[:, 3] - own @ np.array(shift)])
-        cameras.append(Camera(camera.name, camera.frame_id, camera.intrinsics, pose))
-    return CameraRig(tuple(cameras), rig.world_frame_id)
 
 
 def stepped(scene: Scene, people, stamp_ns: int = START_NS, rig: CameraRig | None = None, **changes):
@@ -56,12 +44,13 @@ def test_camera_order_is_irrelevant():
 
 
 def test_move_the_world_and_the_answer_moves():
-    rig, angle, shift = ring_rig(4), 0.8, np.array([3.0, -2.0, 0.5])
+    rig = ring_rig(4)
+    moved_from_world = rigid.from_rotation_vector(np.array([0.0, 0.0, 0.8]), np.array([3.0, -2.0, 0.5]))
     seen = keypoints(rig, PEOPLE, noise_px=2.0)
     a = Scene(rig, CONFIG).step(START_NS, seen).bodies
-    b = Scene(turned(rig, None, angle, shift), CONFIG).step(START_NS, seen).bodies
-    c, s = np.cos(angle), np.sin(angle)
-    np.testing.assert_allclose(b.xyz, a.xyz @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1.0]]) + shift, atol=1e-6)
+    moved = rig.with_poses(lambda pose: rigid.compose(pose, rigid.invert(moved_from_world)))
+    b = Scene(moved, CONFIG).step(START_NS, seen).bodies
+    np.testing.assert_allclose(b.xyz, rigid.transform_points(moved_from_world, a.xyz), atol=1e-6)
 
 
 def test_a_view_of_nan_equals_an_absent_view():
@@ -77,7 +66,8 @@ def test_a_view_of_nan_equals_an_absent_view():
 def test_cameras_that_move_are_where_they_are_said_to_be():
     """Extrinsics given with a set equal those of a rig."""
     rig = ring_rig(4)
-    moved = turned(rig, ['cam2'], 0.2, (0.1, 0.0, 0.0))
+    turned = turn_camera(rig['cam2'], np.array([0.0, 1.0, 0.0]), 0.2)
+    moved = CameraRig((*rig.cameras[:2], turned, rig.cameras[3]))
     seen = keypoints(moved, PEOPLE, START_NS)
     expected = Scene(moved, CONFIG).step(START_NS, seen).bodies
     given = Scene(rig, CONFIG).step(START_NS, seen, {'cam2': moved['cam2'].cam_from_world}).bodies

@@ -13,6 +13,7 @@ from geo_pose_training.settings import CopySettings, DataSettings, MotionSetting
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import ConfigError
+from geo_pose_ros.simulation.walks import turn
 from geo_pose_ros.skeleton import BODY17
 from test.training.people import moving_person, recorded_person
 
@@ -22,11 +23,6 @@ _PARENT, _CHILD = np.array(BODY17.edges).T
 
 def _lengths(joints: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.norm(joints[:, _CHILD] - joints[:, _PARENT], axis=-1))
-
-
-def _turned(joints: FloatArray, angle: float) -> FloatArray:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.asarray(joints @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T)
 
 
 def test_exchanged_parts_keep_lengths_and_pelvis() -> None:
@@ -44,7 +40,7 @@ def test_exchanged_parts_keep_lengths_and_pelvis() -> None:
 def test_parts_of_the_same_person_elsewhere_change_nothing() -> None:
     """Where the body stands, which way it faces and how large it is must not matter."""
     still = np.repeat(moving_person(1, 3), 60, 0)
-    elsewhere = _turned(1.3 * still, 2.0) + (3.0, -2.0, 0.4)
+    elsewhere = turn(1.3 * still, np.full(60, 2.0)) + (3.0, -2.0, 0.4)
     for seed in range(6):
         rng = np.random.default_rng(seed)
         made = exchange_parts(still, [elsewhere], 1.0, _UP, 60, rng)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from geo_pose_ros.detection import stage
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import CameraRig, Frame, Keypoints2D
+from geo_pose_ros.types import Frame, Keypoints2D
 from test.recorded import write_scene
 from test.scenes import Seer, ring_rig
 from test.training.people import recorded_person, write_bag
@@ -90,13 +89,7 @@ def test_a_rig_file_replaces_the_calibration_of_the_bag(tmp_path: Path) -> None:
     seen = recorded_person(frames=2, cameras=3)
     write_bag(tmp_path / 'walk', seen)
     # Everything lies 1 m to the side.
-    moved = CameraRig(
-        tuple(
-            replace(c, cam_from_world=c.cam_from_world + c.cam_from_world[:, :1] * (0, 0, 0, 1))
-            for c in seen.rig.cameras
-        ),
-        seen.rig.world_frame_id,
-    )
+    moved = seen.rig.with_poses(lambda cam_from_world: cam_from_world + cam_from_world[:, :1] * (0, 0, 0, 1))
     (tmp_path / 'rig.yaml').write_text(dump_rig(moved))
     text = f'{{bag: {tmp_path / "walk"}, rig: {tmp_path / "rig.yaml"}, cameras: [cam2, cam0]}}'
     (found,) = load_all(parse_sources([text]), test=True)

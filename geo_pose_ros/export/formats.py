@@ -11,10 +11,11 @@ from .bvh import write_bvh
 from .glb import write_glb
 from .markers import write_c3d, write_trc
 from .sequence import BodySequence
-from .tables import write_csv, write_parquet
+from .tables import write_csv, write_parquet, write_people
 
 FORMATS: Mapping[str, Callable[[BodySequence, Path], Iterable[Path]]] = {
     'csv': write_csv, 'parquet': write_parquet, 'trc': write_trc, 'c3d': write_c3d, 'bvh': write_bvh, 'glb': write_glb,
+    'people': write_people,
 }
 # Written with the images, by ``session.video``.
 MP4 = 'mp4'

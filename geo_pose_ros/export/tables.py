@@ -1,9 +1,10 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Tables of bodies: CSV and Parquet."""
+"""Tables of bodies: CSV and Parquet, and how long people's bones are."""
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import needing
+from ..geometry.stats import nan_median
 from ..messages.clouds.bodies import sigma_m
+from ..skeleton import BODY17
 from .sequence import BodySequence
 
 Column = NDArray[np.generic]
@@ -83,3 +86,20 @@ def _texts(column: Column) -> list[str]:
     if column.dtype.kind != 'f':
         return [str(value) for value in column.tolist()]
     return ['' if value != value else f'{value:.9g}' for value in column.tolist()]
+
+
+def write_people(bodies: BodySequence, out: Path) -> Iterator[Path]:
+    """Write `OUT_people.json`, the median lengths of people's bones that two views see; yield its path.
+
+    ``pipeline.tracking.people`` reads it, so that these people are known when they come again.
+    """
+    first, second = np.array(BODY17.edges).T
+    xyz = np.where((bodies.num_views >= 2)[..., None], bodies.xyz, np.nan)
+    lengths_m = nan_median(np.moveaxis(np.linalg.norm(xyz[:, :, second] - xyz[:, :, first], axis=-1), 0, -1))
+    people = {
+        str(body): {'lengths_m': {name: round(m, 4) for name, m in zip(BODY17.bones, row, strict=True) if m > 0.0}}
+        for body, row in zip(bodies.ids.tolist(), lengths_m.tolist(), strict=True) if np.isfinite(row).any()
+    }
+    path = out.with_name(f'{out.name}_people.json')
+    path.write_text(json.dumps({'people': people}, indent=1) + '\n', encoding='utf-8')
+    yield path

@@ -1,13 +1,16 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Bone lengths of tracked bodies: learned while several views see them, kept when they do not."""
+"""Bone lengths of tracked bodies: learned while several views see them, kept when they do not, or known from before."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
+from ..errors import ConfigError
 from ..fusion.prior import BonePrior
 from ..fusion.table import gather
 from ..skeleton import BODY17, HAND21, Skeleton
@@ -20,6 +23,15 @@ _HAND_BONES = (
     30, 98, 95, 88, 84, 46, 32, 27, 40, 22, 20, 45, 26, 21, 41, 26, 21, 33, 18, 20, 24, 21, 21,
 )
 _BONE_SPREAD, _HAND_SPREAD = 0.08, 0.2
+# Limbs as parts of the stature (Drillis and Contini 1966; Winter 2009, figure 4.1), by how much people's differ, and by
+# how much lengths from one session to the next.
+_OF_STATURE: Mapping[str, float] = {
+    'hip-knee': 0.245, 'knee-ankle': 0.246, 'shoulder-elbow': 0.186, 'elbow-wrist': 0.146,
+}
+_STATURE_SPREAD, _SESSION_SPREAD = 0.05, 0.02
+# A body is a known person if the mean square of what their lengths differ by, in standard deviations, is below the
+# first, and that of every other known person is above its by the second; of so many bones.
+_SAME_PERSON, _OTHERS_ABOVE, _LEAST_BONES = 2.0, 1.0, 4
 
 
 def typical_hand_bones(skeleton: Skeleton, edges: Sequence[tuple[int, int]]) -> FloatArray:
@@ -33,14 +45,49 @@ def typical_hand_bones(skeleton: Skeleton, edges: Sequence[tuple[int, int]]) -> 
     return 1e-3 * np.array([bones.get(edge, 0.0) for edge in edges])
 
 
+def read_people(path: str) -> FloatArray:
+    """Return the bones of body17 (K, 2, E) of the people in a file: m, 0 = unknown, and their standard deviations, m.
+
+    `geo_pose export --to people` writes it: {"people": {NAME: {"lengths_m": {"left_hip-left_knee": 0.42, ...}}}};
+    {"stature_m": 1.62} of a person does too.
+
+    Raises:
+        ConfigError: if it cannot be read, has no person, or a bone or a length is impossible.
+    """
+    where, bones = f"pipeline.tracking.people: '{path}'", {name: bone for bone, name in enumerate(BODY17.bones)}
+    try:
+        people = json.loads(Path(path).expanduser().read_text(encoding='utf-8'))['people']
+        found = np.zeros((len(people), 2, len(BODY17.edges)))
+        for known, person in zip(found, people.values(), strict=True):
+            given, spread = person.get('lengths_m'), _SESSION_SPREAD
+            if given is None:
+                stature_m, spread = float(person['stature_m']), _STATURE_SPREAD
+                parts = {name: name.replace('left_', '').replace('right_', '') for name in bones}
+                given = {name: _OF_STATURE[part] * stature_m for name, part in parts.items() if part in _OF_STATURE}
+            for name, length_m in given.items():
+                known[:, bones[name]] = float(length_m), spread * float(length_m)
+    except OSError as error:
+        raise ConfigError(f'{where} cannot be read: {error.strerror}.') from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f'{where} is not what geo_pose export --to people writes: {error!r}.') from error
+    if not (found[:, 0] > 0.0).any(1).all() or not len(found) or found[:, 0].min() < 0.0 or found[:, 0].max() > 1.0:
+        raise ConfigError(f'{where}: expected people, each with bones of up to 1 m, or with a stature_m.')
+    return found
+
+
 class BoneLengths:
     """The lengths of all tracked bodies."""
 
-    def __init__(self, skeleton: Skeleton = BODY17, first: int = 0) -> None:
-        """Start with no body; bones are the edges of ``skeleton`` that have an end at joint ``first`` or later."""
+    def __init__(self, skeleton: Skeleton = BODY17, first: int = 0, people: str = '') -> None:
+        """Start with no body; bones are the edges of ``skeleton`` that have an end at joint ``first`` or later.
+
+        ``people``: file of those who are known from before; empty: nobody. The only one is everybody who is not seen
+        to be somebody else; of several, whose lengths are a body's own.
+        """
         edges = [edge for edge in skeleton.edges if max(edge) >= first]
         self.edges: IntArray = np.array(edges, np.int64).reshape(-1, 2)
         self._typical = typical_hand_bones(skeleton, edges)
+        self._people = read_people(people) if people else np.zeros((0, 2, len(edges)))
         # Of the bodies ``_ids`` (N,): (N, 3, E), see ``kernels.bones.write_lengths``.
         self._ids: IntArray = np.zeros(0, np.int64)
         self._sums: FloatArray = np.zeros((0, 3, len(edges)))
@@ -52,7 +99,29 @@ class BoneLengths:
         known = write_lengths(self._sums, self._typical, rows_of(self._ids, body_ids), length, variance)
         if known and self._typical.any():
             self._add_proportions(length, variance)
+        if len(self._people):
+            known += self._add_people(length, variance)
         return BonePrior(length, variance) if known else None
+
+    def _add_people(self, length: FloatArray, variance: FloatArray) -> int:
+        """Take in what is known of the person that each body (B, E) is, in place; return of how many bodies."""
+        theirs, spread = self._people[:, 0], self._people[:, 1]
+        both = np.isfinite(variance)[:, None] & (theirs > 0.0)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            off = np.where(both, (length[:, None] - theirs) ** 2 / (variance[:, None] + spread**2), 0.0)
+        count = both.sum(-1)
+        # Of a body whose lengths are not known yet nothing speaks against the only one.
+        off = np.where(count >= _LEAST_BONES, off.sum(-1) / np.maximum(count, 1), 0.0 if len(theirs) == 1 else np.inf)
+        order = np.sort(np.append(off, np.full((len(off), 1), np.inf), 1), 1)
+        rows = np.flatnonzero((order[:, 0] < _SAME_PERSON) & (order[:, 1] > order[:, 0] + _OTHERS_ABOVE))
+        who = off[rows].argmin(1)
+        given = theirs[who] > 0.0
+        more = np.where(given, 1.0 / np.where(given, spread[who], 1.0) ** 2, 0.0)
+        total = 1.0 / variance[rows] + more
+        sure = np.where(total > 0.0, total, np.inf)
+        length[rows] = (length[rows] / variance[rows] + theirs[who] * more) / sure
+        variance[rows] = np.where(total > 0.0, 1.0 / sure, np.inf)
+        return len(rows)
 
     def _add_proportions(self, length: FloatArray, variance: FloatArray) -> None:
         """Take in what all bones of a body (B, E) that grow alike say of each of them, in place."""

@@ -115,7 +115,7 @@ class Scene:
         if self.skeleton is not BODY17:
             self._further = FurtherJoints(self.skeleton, config.tracking, config.solver)
         self._recognition = Recognition(config.tracking)
-        self._bones = BoneLengths() if config.solver.bone_spread else None
+        self._bones = BoneLengths(people=config.tracking.people) if config.solver.bone_spread else None
         self._pose_lifter: PoseLifter | None = None
         self._lifter: BodyLifter | None = None
         if lifter is not None:

@@ -106,6 +106,10 @@ class TrackingConfig:
         'and by bone lengths, where images are at hand; both are kept in memory only. 0: off', unit='s', low=0.0,
         high=86_400.0,
     )
+    people: str = setting(
+        '', 'JSON file of `geo_pose export --to people`: people whose bone lengths are known when they come, of an '
+        'earlier session or from their statures; empty: nobody is'
+    )
     acceleration_noise: float = setting(
         3.0, 'Process noise of a joint at rest, the square root of the spectral density of its acceleration: larger '
         'follows faster and smooths less', unit='m/s^2/sqrt(Hz)', low=0.01, high=100.0,

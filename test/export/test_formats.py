@@ -11,6 +11,7 @@ from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.export.formats import parse_formats, write_formats
 from geo_pose_ros.export.hierarchy import fit_hierarchy
 from geo_pose_ros.export.markers import marker_names
+from geo_pose_ros.scene.bones import read_people
 from geo_pose_ros.simulation.motion_files import read_bvh
 from geo_pose_ros.skeleton import BODY17, HALPE26, OUTPUTS, SKELETONS
 
@@ -203,6 +204,17 @@ def test_trimesh_reads_glb(tmp_path):
     assert values(channels[second, 'scale'], 'output')[:, 0].tolist() == [0.0, 1.0, 1.0, 0.0]
     turns = values(channels[first + 2, 'rotation'], 'output')
     np.testing.assert_allclose(np.linalg.norm(turns, axis=1), 1.0, atol=1e-6)
+
+
+def test_people_are_written_as_the_scene_reads_them(tmp_path):
+    bodies = two_people()
+    [path] = write(tmp_path, 'people')
+    found = read_people(str(path))
+    first, second = np.array(BODY17.edges).T
+    length = np.linalg.norm(bodies.xyz[-1][:, second] - bodies.xyz[-1][:, first], axis=-1)
+    assert path.name == 'walk_people.json'
+    np.testing.assert_allclose(found[:, 0], length, atol=1e-4)
+    np.testing.assert_allclose(found[:, 1], 0.02 * found[:, 0])
 
 
 def test_formats_are_named_and_files_can_be_written(tmp_path, monkeypatch):

@@ -2,12 +2,19 @@
 """Bone lengths of tracked bodies: what is learned, how sure it is, when it is given up, and what the solver does."""
 
 
+import json
+
 import numpy as np
 import pytest
 
+from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.fusion.prior import BodyPrior, BonePrior
 from geo_pose_ros.fusion.solver import solve
-from geo_pose_ros.scene.bones import BoneLengths
+from geo_pose_ros.ros.settings import NodeConfig
+from geo_pose_ros.scene.bones import BoneLengths, read_people
+from geo_pose_ros.settings import build as config_of
+from geo_pose_ros.simulation.scenario import Scenario, build
+from geo_pose_ros.simulation.simulate import run
 from geo_pose_ros.skeleton import BODY17
 
 from ..fusion.test_solver import CONFIG, FOCAL_PX, SIGMA_PX, lift, observe, ring
@@ -113,3 +120,70 @@ def test_the_length_of_an_unseen_forearm_comes_from_its_bones():
     # Nobody saw the wrist: nothing to learn from.
     assert np.isnan(found.seen_xyz[0, 13]).all() and np.isnan(found.seen_covariance[0, 13]).all()
     np.testing.assert_allclose(np.delete(found.seen_xyz, 13, 1), np.delete(truth, 13, 1), atol=1e-6)
+
+
+def file_of(folder, **people):
+    path = folder / 'people.json'
+    path.write_text(json.dumps({'people': people}))
+    return str(path)
+
+
+def lengths_in(xyz):
+    return {'lengths_m': dict(zip(BODY17.bones, lengths_of(xyz).tolist(), strict=True))}
+
+
+def test_the_only_known_person_is_everybody_who_is_not_seen_to_be_another(tmp_path):
+    body = person(1)
+    bones = BoneLengths(people=file_of(tmp_path, anna=lengths_in(body)))
+    for ids in ([-1], [7]):
+        prior = bones.prior(np.array(ids))
+        np.testing.assert_allclose(prior.length[0], lengths_of(body))
+        np.testing.assert_allclose(prior.variance[0], (0.02 * lengths_of(body)) ** 2)
+    feed(bones, 1.3 * body[None], 7, 50)
+    np.testing.assert_allclose(bones.prior(np.array([7])).length[0], 1.3 * lengths_of(body), atol=0.002)
+
+
+def test_of_several_known_people_somebody_is_who_has_the_same_lengths(tmp_path):
+    body = person(1)
+    bones = BoneLengths(people=file_of(tmp_path, anna=lengths_in(body), ben=lengths_in(1.2 * body)))
+    assert bones.prior(np.array([7])) is None
+    # The forearm is not seen, but ben's is known.
+    seen = 1.2 * body[None]
+    seen[:, 13] = np.nan
+    feed(bones, seen, 7, 50)
+    np.testing.assert_allclose(bones.prior(np.array([7])).length[0, FOREARM], 1.2 * lengths_of(body)[FOREARM])
+
+
+def test_a_stature_gives_the_lengths_of_limbs(tmp_path):
+    [[length, sigma]] = read_people(file_of(tmp_path, child={'stature_m': 1.2}))
+    assert length[FOREARM] == pytest.approx(0.146 * 1.2) and sigma[FOREARM] == pytest.approx(0.05 * 0.146 * 1.2)
+    assert (length > 0.0).sum() == 8 and not sigma[length == 0.0].any()
+
+
+@pytest.mark.parametrize(('people', 'message'), [
+    ({}, 'expected people'), ({'anna': {'lengths_m': {}}}, 'expected people'),
+    ({'anna': {'stature_m': 162}}, 'expected people'), ({'anna': {'lengths_m': {'tail': 0.3}}}, 'is not what .*tail'),
+    ({'anna': 1.62}, 'is not what'), ({'anna': {}}, 'stature_m'),
+], ids=['nobody', 'no bones', 'centimetres', 'no such bone', 'a number', 'nothing'])
+def test_a_file_that_names_no_people_is_refused(tmp_path, people, message):
+    with pytest.raises(ConfigError, match=message):
+        read_people(file_of(tmp_path, **people))
+
+
+def test_a_file_of_people_that_is_missing_is_named():
+    with pytest.raises(ConfigError, match=r"people: 'nowhere\.json' cannot be read"):
+        BoneLengths(people='nowhere.json')
+
+
+def test_one_camera_places_a_known_person_by_the_bones_of_an_earlier_session(tmp_path):
+    world = build(Scenario(cameras=1, people=1, duration_s=0.4, seed=3))
+    truth = np.concatenate([world.truth(int(stamp)) for stamp in world.cameras[0].stamp_ns])
+    anna = dict(zip(BODY17.bones, lengths_of(truth).mean(0).tolist(), strict=True))
+
+    def distance_error(**settings) -> float:
+        sets = run(world, config_of(NodeConfig, settings)).sets
+        off = [s.bodies.xyz[0].mean(0) - world.truth(s.stamp_ns)[0].mean(0) for s in sets if len(s.bodies)]
+        return float(np.linalg.norm(np.mean(off, 0)))
+
+    known = distance_error(**{'pipeline.tracking.people': file_of(tmp_path, anna={'lengths_m': anna})})
+    assert known < 0.6 * distance_error()

@@ -2,7 +2,8 @@
 """`geo_pose export`: what was found, as files that other programs open.
 
 csv and parquet: every joint with its covariance, and joint angles; trc: OpenSim, Pose2Sim; c3d: Visual3D, Mokka;
-bvh, glb: Blender; mp4: the images with the skeletons. A trained lifter is exported by `geo_pose models export`.
+bvh, glb: Blender; mp4: the images with the skeletons; people: bone lengths, by which pipeline.tracking.people knows
+them again. A trained lifter is exported by `geo_pose models export`.
 """
 
 from __future__ import annotations

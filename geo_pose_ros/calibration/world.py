@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..arrays import FloatArray, IntArray
-from ..geometry.rigid import cross_matrix
+from ..geometry.rigid import cross_matrix, invert
 from ..geometry.stats import geman_mcclure_weight, median_spread
 from ..skeleton import BODY17
 from ..types import CameraRig
@@ -41,12 +41,11 @@ class Similarity:
 
     def rig(self, rig: CameraRig) -> CameraRig:
         """Return the rig in the new world; every pixel stays."""
-        cameras = []
-        for camera in rig.cameras:
-            R = camera.cam_from_world[:, :3] @ self.R.T
-            centre = self.points(camera.position_m)
-            cameras.append(replace(camera, cam_from_world=np.column_stack([R, -R @ centre])))
-        return CameraRig(tuple(cameras), rig.world_frame_id)
+        def moved(cam_from_world: FloatArray) -> FloatArray:
+            R = cam_from_world[:, :3] @ self.R.T
+            return np.column_stack([R, -R @ self.points(invert(cam_from_world)[:, 3])])
+
+        return rig.with_poses(moved)
 
 
 def lever_m(rig: CameraRig, xyz: FloatArray) -> float:

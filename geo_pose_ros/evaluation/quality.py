@@ -15,7 +15,7 @@ from ..geometry.stats import nan_mean
 from ..scene.settings import PipelineConfig
 from ..skeleton import Skeleton
 from ..types import Bodies3D, CameraRig, Keypoints2D
-from .bodies import bone_lengths, mean_and_variation
+from .bodies import BodyTracks, bone_lengths, mean_and_variation
 from .views import confident, median_distances
 
 
@@ -123,11 +123,6 @@ def bone_length_cv(skeleton: Skeleton, bodies: Iterable[Bodies3D]) -> dict[str, 
     Bodies that are only predicted are left out. Each body_id counts for itself; a bone's value is the mean over the
     bodies seen in at least two instants, NaN if there is none.
     """
-    tracks: dict[int, list[FloatArray]] = {}
-    for instant in map(measured, bodies):
-        for body_id, joints in zip(instant.body_ids, instant.xyz, strict=True):
-            tracks.setdefault(int(body_id), []).append(joints)
-    variations = [mean_and_variation(bone_lengths(skeleton, np.stack(joints)))[1] for joints in tracks.values()]
-    if not variations:
-        return dict.fromkeys(skeleton.bones, float('nan'))
-    return dict(zip(skeleton.bones, nan_mean(np.stack(variations), 0).tolist(), strict=True))
+    tracks = BodyTracks.of([measured(instant) for instant in bodies], skeleton)
+    _, variation = mean_and_variation(bone_lengths(skeleton, tracks.xyz))
+    return dict(zip(skeleton.bones, nan_mean(variation, 0).tolist(), strict=True))

@@ -17,7 +17,7 @@ from .left_right import Sides, sides_against_prediction
 from .lifted import LiftedViews
 from .prior import BodyPrior
 from .settings import SolverConfig
-from .solver import Solution, joints_table, keypoints_table, model_table, solve_rows
+from .solver import Solution, keypoints_table, model_table, solve_rows
 from .table import BodyTable
 from .views import BodyViews, Cameras, Noise
 
@@ -92,7 +92,7 @@ def estimate_bodies(
         prior = replace(prior, lifted=_lifted_again(prior.lifted, views, changed, lift))
     solve_rows(sides.given, rows, model, prior, solution)
     suspects = np.empty(bodies, bool)
-    find_suspects(sides.given, joints_table(solution), config.robust_sigmas, suspects)
+    find_suspects(sides.given, solution, config.robust_sigmas, suspects)
     suspects &= ~settled
     if suspects.any():
         changed = sides.repair(np.flatnonzero(suspects), model)

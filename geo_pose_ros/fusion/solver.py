@@ -14,66 +14,21 @@ Model, per body with joints X (J, 3) in the world:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
-
 import numpy as np
 
-from ..arrays import BoolArray, FloatArray, IntArray
+from ..arrays import FloatArray, IntArray
 from ..compiled import ready
 from ..errors import ShapeError
 from .kernels.solver import solve_bodies
-from .kernels.tables import Keypoints, Model, Prior, SolvedJoints
+from .kernels.tables import Keypoints, Model, Prior, Solution
 from .lifted import LiftedViews
 from .prior import BodyPrior
 from .settings import SolverConfig
-from .table import BodyTable
 from .views import Noise
 
+__all__ = ['Solution', 'solve']
+
 _NO_ROOTS, _NO_BONES = np.empty((0, 0, 3)), np.empty((0, 0))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Solution(BodyTable):
-    """The joints of B bodies.
-
-    Attributes:
-        xyz: (B, J, 3) m in the world, NaN where neither two views nor a lifted pose determine the joint.
-        covariance: (B, J, 3, 3) m^2, the posterior's; NaN as xyz.
-        random_covariance: (B, J, 3, 3) m^2, the part of ``covariance`` that is new in every set; the rest is
-            systematic.
-        residual_px: (C, B, J) reprojection distance, NaN where the view did not see the joint.
-        robust_weight: (C, B, J) in [0, 1] of the view under the robust loss; 0 where not seen.
-        inlier: (C, B, J) the views that agree with the joint: residual within the robust scale.
-        seen_xyz: (B, J, 3) m, from the views alone, with the same robust weights; NaN with fewer than two.
-        seen_covariance: (B, J, 3, 3) m^2 of ``seen_xyz``.
-    """
-
-    BODY_AXIS: ClassVar[Mapping[str, int]] = {'residual_px': 1, 'robust_weight': 1, 'inlier': 1}
-
-    xyz: FloatArray
-    covariance: FloatArray
-    random_covariance: FloatArray
-    residual_px: FloatArray
-    robust_weight: FloatArray
-    inlier: BoolArray
-    seen_xyz: FloatArray
-    seen_covariance: FloatArray
-
-    @classmethod
-    def empty(cls, cameras: int, bodies: int, joints: int) -> Solution:
-        """Return room for B bodies in C views."""
-        per_view, xyz = (cameras, bodies, joints), (bodies, joints, 3)
-        return cls(
-            np.empty(xyz), np.empty((*xyz, 3)), np.empty((*xyz, 3)), np.empty(per_view), np.empty(per_view),
-            np.empty(per_view, np.bool_), np.empty(xyz), np.empty((*xyz, 3)),
-        )
-
-    @property
-    def num_views(self) -> IntArray:
-        """(B, J) views that agree with the joint."""
-        return np.asarray(self.inlier.sum(0), np.int64)
 
 
 _NOTHING = BodyPrior()
@@ -110,15 +65,7 @@ def solve(
 
 def solve_rows(given: Keypoints, rows: IntArray, model: Model, prior: BodyPrior, solution: Solution) -> None:
     """Write what ``solve`` returns of the bodies ``rows`` (N,) into ``solution``; ``prior`` is of them."""
-    solve_bodies(given, prior_table(prior, given.weights.shape[2]), model, rows, joints_table(solution))
-
-
-def joints_table(solution: Solution) -> SolvedJoints:
-    """Return joints as kernels take them, to be written."""
-    return SolvedJoints(
-        solution.xyz, solution.covariance, solution.random_covariance, solution.residual_px, solution.robust_weight,
-        solution.inlier, solution.seen_xyz, solution.seen_covariance,
-    )
+    solve_bodies(given, prior_table(prior, given.weights.shape[2]), model, rows, solution)
 
 
 def keypoints_table(

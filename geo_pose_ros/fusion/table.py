@@ -26,7 +26,7 @@ def gather(values: NDArray[_Element], index: IntArray, fill: float) -> NDArray[_
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyTable:
-    """Base of tables of B bodies: frozen dataclasses of arrays, of other such tables, or of None.
+    """Base of tables of B bodies: frozen dataclasses of arrays, of other tables, or of None.
 
     Attributes:
         BODY_AXIS: axis of the bodies in the arrays in which it is not the first.
@@ -41,10 +41,10 @@ class BodyTable:
         chosen: dict[str, object] = {}
         for field in fields(self):
             value, axis = getattr(self, field.name), self.BODY_AXIS.get(field.name, 0)
-            if isinstance(value, BodyTable):
+            if hasattr(value, 'select'):
                 chosen[field.name] = value.select(kept)
             elif value is not None:
-                chosen[field.name] = value[(slice(None),) * axis + (kept,)]
+                chosen[field.name] = np.ascontiguousarray(value[(slice(None),) * axis + (kept,)])
         return replace(self, **chosen)
 
 

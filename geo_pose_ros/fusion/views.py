@@ -63,20 +63,9 @@ class Cameras:
         """
         xyz = np.ascontiguousarray(xyz)
         local = np.empty((len(self), *xyz.shape))
-        moving = velocity is not None and bool(self.dt_s.any())
-        given, dt_s = (velocity, self.dt_s) if moving else (xyz, np.zeros(len(self)))
-        see_joints(np.ascontiguousarray(self.cam_from_world), dt_s, xyz, np.ascontiguousarray(given), local)
+        given, dt_s = (xyz, np.zeros(len(self))) if velocity is None else (np.ascontiguousarray(velocity), self.dt_s)
+        see_joints(np.ascontiguousarray(self.cam_from_world), dt_s, xyz, given, local)
         return local
-
-    def image_jacobian(self, local: FloatArray) -> FloatArray:
-        """Return (C, ..., 2, 3) how the images, at focal length 1, of points (C, ..., 3) of ``see`` move with them.
-
-        The last axis is the world's.
-        """
-        R = self.cam_from_world[(slice(None), *(None,) * (local.ndim - 2))][..., :3]
-        depth = np.maximum(local[..., 2:], NEAR_M)
-        jacobian: FloatArray = (R[..., :2, :] - (local[..., :2] / depth)[..., None] * R[..., 2:, :]) / depth[..., None]
-        return jacobian
 
     def in_image(self, local: FloatArray) -> BoolArray:
         """Return (C, B, J) whether joints (C, B, J, 3) of ``see`` lie in front of the camera and in its image."""
@@ -212,10 +201,7 @@ class Detections:
     @property
     def arrays(self) -> DetectionArrays:
         """The detections, as kernels take them."""
-        return DetectionArrays(
-            self.camera, np.ascontiguousarray(self.xn), np.ascontiguousarray(self.seen),
-            np.ascontiguousarray(self.confidence), self.centre, self.starts,
-        )
+        return DetectionArrays(self.camera, self.xn, self.seen, self.confidence, self.centre, self.starts)
 
     def gather(self, views: IntArray) -> BodyViews:
         """Return the keypoints of bodies whose detections are ``views`` (B, C), -1 for none."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays import FloatArray, IntArray
 from ..fusion.estimate import Estimate
+from ..fusion.solver import Solution
 from ..skeleton import Skeleton
 from ..types import Bodies3D
 from .further import FurtherJoints
@@ -68,13 +69,9 @@ def to_bodies(
     uncertainty. The joints of ``skeleton`` after body17's are the ``further`` ones.
     """
     solution, columns, joints = estimate.solution, tracks.columns, tracks.filter.joints
-    xyz, covariance = np.ascontiguousarray(solution.xyz), np.ascontiguousarray(solution.covariance)
-    residual_px = np.ascontiguousarray(solution.residual_px)
-    confidence = np.ascontiguousarray(estimate.views.confidence)
-    measured = kernels.MeasuredJoints(xyz, covariance, np.ascontiguousarray(solution.inlier), residual_px, confidence)
     rows = np.empty(len(tracks), np.int64)
-    rows = rows[: kernels.choose_published(columns, joints, measured.inlier.shape[1], tracks.limits, rows)]
-    out = _published(columns, joints, measured, rows, tracks.limits)
+    rows = rows[: kernels.choose_published(columns, joints, len(solution.xyz), tracks.limits, rows)]
+    out = _published(columns, joints, (solution, estimate.views.confidence), rows, tracks.limits)
     if further is not None:
         columns = columns._replace(systematic=further.systematic)
         more = _published(columns, further.filter.joints, further.measured, rows, tracks.limits)
@@ -89,14 +86,14 @@ def to_bodies(
 
 
 def _published(
-    columns: kernels.TrackColumns, joints: JointStates, measured: kernels.MeasuredJoints, rows: IntArray,
+    columns: kernels.TrackColumns, joints: JointStates, measured: tuple[Solution, FloatArray], rows: IntArray,
     limits: kernels.TrackLimits,
 ) -> kernels.Published:
-    """Return the joints of the tracks ``rows`` (P,)."""
+    """Return the joints of the tracks ``rows`` (P,); ``measured``: a solution, and the confidence of its keypoints."""
     each = len(rows), joints.age_s.shape[1]
     out = kernels.Published(
         np.empty((*each, 3)), np.empty((*each, 3, 3)), np.empty(each), np.empty(each, np.int64), np.empty(each),
         np.empty((*each, 3)), np.empty(each), np.empty(each, np.int64),
     )
-    kernels.write_published(columns, joints, measured, rows, limits, out)
+    kernels.write_published(columns, joints, *measured, rows, limits, out)
     return out

@@ -24,7 +24,6 @@ from ..skeleton import BODY17, Skeleton, anchors, mirror_of
 from .bones import BoneLengths
 from .joint_filter import JointFilter
 from .kernels.bones import hold_lengths
-from .kernels.tracks import MeasuredJoints
 from .measurement import Measured, find_displacement
 from .observation import Observation
 from .settings import TrackingConfig
@@ -40,7 +39,7 @@ class FurtherJoints(Columns):
         ids: (T,) of the tracks, in their order.
         systematic: (T, K, 3, 3) m^2, the part of the covariance that does not change from set to set.
         filter: the joints.
-        measured: those of the last set's bodies, which are the first tracks.
+        measured: those of the last set's bodies, which are the first tracks, and the confidence of their keypoints.
     """
 
     NEW: ClassVar[Mapping[str, float]] = {'ids': -1, 'systematic': 0.0}
@@ -57,7 +56,7 @@ class FurtherJoints(Columns):
         self.ids: IntArray = np.zeros(0, np.int64)
         self.systematic: FloatArray = np.zeros((0, count, 3, 3))
         self.filter = JointFilter(tracking, count)
-        self.measured: MeasuredJoints
+        self.measured: tuple[Solution, FloatArray]
 
     def take(self, index: IntArray) -> None:
         """Keep the rows ``index`` (T',) in its order; -1 opens a new one."""
@@ -88,9 +87,7 @@ class FurtherJoints(Columns):
         self._hold_filtered(tracks)
         known = np.isfinite(covariance)
         self.systematic[: len(xyz)][known] = (covariance - random)[known]
-        self.measured = MeasuredJoints(
-            xyz, covariance, np.ascontiguousarray(solution.inlier), solution.residual_px, views.confidence
-        )
+        self.measured = solution._replace(xyz=xyz, covariance=covariance), views.confidence
 
     def _views(self, observation: Observation, measured: Measured) -> tuple[BodyViews, FloatArray]:
         """Return the joints' keypoints, on the sides that body17's views have, and their weights, 1/px."""

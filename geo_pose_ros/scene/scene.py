@@ -279,10 +279,7 @@ class Scene:
             np.empty(starts[-1], np.int64), np.empty(cameras, np.int64), np.empty(confidence.size),
             np.empty(cameras, np.int64),
         )
-        write_report(
-            np.ascontiguousarray(measured.views), self._tracks.ids, np.ascontiguousarray(confidence),
-            np.ascontiguousarray(solution.inlier), np.ascontiguousarray(solution.residual_px), report,
-        )
+        write_report(measured.views, self._tracks.ids, confidence, solution.inlier, solution.residual_px, report)
         ends, used = report.ends.tolist(), report.used.tolist()
         exchanged = measured.estimate.exchanged.sum((0, 2)).tolist()
         unassigned = [starts[c + 1] - starts[c] - used[c] for c in range(cameras)]
@@ -310,7 +307,7 @@ def _with_sides(
     changed = np.flatnonzero(exchanged.any((0, 2))).tolist()
     if not changed:
         return keypoints
-    exchanged, repaired = np.ascontiguousarray(exchanged), dict(keypoints)
+    repaired = dict(keypoints)
     for c in changed:
         seen = keypoints[names[c]]
         xy, confidence = seen.xy.copy(), seen.confidence.copy()

@@ -114,6 +114,12 @@ class Body:
 # Cameras
 
 
+def image_jacobian(cameras, local):
+    """Return (C, ..., 2, 3) how the images, at focal length 1, of points (C, ..., 3) of ``see`` move with them."""
+    R = cameras.cam_from_world[(slice(None), *(None,) * (local.ndim - 2))][..., :3]
+    return (R[..., :2, :] - (local[..., :2] / local[..., 2:])[..., None] * R[..., 2:, :]) / local[..., 2:, None]
+
+
 def views_of(cameras, xn, xyz, velocity, **known) -> SeenBodies:
     """What C cameras see of B bodies, all inliers of 4 px of noise unless ``known`` says otherwise."""
     shape = xn.shape[:-1]
@@ -130,7 +136,7 @@ def motion_equations(cameras, views: SeenBodies, offset_s):
     count = len(cameras)
     matrix, right = np.zeros((3 * count, 3 * count)), np.zeros(3 * count)
     local = cameras.see(views.xyz, views.velocity)
-    jacobian = cameras.image_jacobian(local)
+    jacobian = image_jacobian(cameras, local)
     weight = np.square(views.weights * views.focal_px[:, None, None]) * views.robust_weight / 4.0
     weight = np.where(np.isfinite(views.xn[..., 0]) & ~views.moved[:, None, None], weight, 0.0)
     speed = np.linalg.norm(views.velocity, axis=-1)
@@ -157,7 +163,7 @@ def drift_equations(cameras, centre, offset, certainty):
     """Return S (2C, 2C) and S m (2C,) of the bodies that three cameras see, their mean."""
     found = []
     local = cameras.see(centre[:, None])[:, :, 0]
-    jacobian = cameras.image_jacobian(local)
+    jacobian = image_jacobian(cameras, local)
     for b in range(len(centre)):
         seen = np.isfinite(offset[:, b, 0])
         if seen.sum() < 3 or not np.isfinite(centre[b, 0]):
@@ -177,7 +183,7 @@ def view_errors(cameras, views: SeenBodies):
     error[~(np.isfinite(error[..., 0]) & (local[..., 2] > 0.1) & (information > 0.0))] = np.nan
     offset = nan_median(np.swapaxes(error, -1, -2))
     offset[np.isfinite(error[..., 0]).sum(-1) < 6] = np.nan
-    J = cameras.image_jacobian(local)
+    J = image_jacobian(cameras, local)
     spread = np.einsum('cbjri,bjik,cbjrk->cbj', J, views.covariance, J)
     left = 2.0 * (1.0 - np.clip(np.nan_to_num(0.5 * spread * information * views.robust_weight, nan=1.0), 0.0, 1.0))
     squared = np.square(error - offset[:, :, None]).sum(-1) * information

@@ -13,7 +13,7 @@ from ...skeleton import BODY17, mirror_of
 from .covariance import UNKNOWN_DEPTH_M, contradicted_variance
 from .equations import find_residuals, read_views
 from .solver import Room, make_room, solve_alone
-from .tables import Keypoints, Model, SolvedJoints
+from .tables import Keypoints, Model, Solution
 
 # A view is suspect if so many joints of a limb group of six disagree with the body.
 _SUSPECT_JOINTS = 3
@@ -81,7 +81,7 @@ def _mirrored_over_own(P: Float2D, xn: Float2D, predicted: Float2D, moved: Float
 
 
 @kernel('suspects')
-def find_suspects(given: Keypoints, solved: SolvedJoints, robust_sigmas: float, suspects: Bool1D) -> None:
+def find_suspects(given: Keypoints, solved: Solution, robust_sigmas: float, suspects: Bool1D) -> None:
     """Write which bodies (B,) a view may show with exchanged sides: a suspicion only, and cheap.
 
     Most joints of a limb group are outliers in a view, and fit better with mirrored labels; a swapped view also drags
@@ -103,7 +103,7 @@ def find_suspects(given: Keypoints, solved: SolvedJoints, robust_sigmas: float, 
 
 
 @helper
-def _is_better_mirrored(given: Keypoints, solved: SolvedJoints, robust_sigmas: float, c: int, b: int, g: int) -> bool:
+def _is_better_mirrored(given: Keypoints, solved: Solution, robust_sigmas: float, c: int, b: int, g: int) -> bool:
     """Return whether a view's mirrored labels cost less than its own, by Geman and McClure's cost."""
     P, own, other = given.cam_from_world[c], 0.0, 0.0
     for j in LIMBS[g]:
@@ -176,7 +176,7 @@ def repair_sides(
 def _find_cost(given: Keypoints, confidence: Float3D, model: Model, b: int, room: Room, cost: Float2D) -> None:
     """Write Geman and McClure's cost (groups, C), in [0, 1] a joint, of body ``b`` triangulated from its views.
 
-    SolvedJoints that no two views agree on cost most in all views.
+    Joints that no two views agree on cost most in all views.
     """
     views = room.views
     seen = read_views(given, b, views)

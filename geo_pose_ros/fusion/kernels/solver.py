@@ -23,7 +23,7 @@ from .equations import (
     triangulate,
 )
 from .lifted import SHARED, read_prior
-from .tables import Keypoints, Model, Prior, SolvedJoints
+from .tables import Keypoints, Model, Prior, Solution
 from .tree import PARENT, find_covariance, make_tree, read_bones, solve_tree
 
 # The cache of compiled code depends on constants that this module imports.
@@ -56,7 +56,7 @@ def make_room(cameras: int, joints: int) -> Room:
 
 
 @kernel()
-def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solved: SolvedJoints) -> None:
+def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solved: Solution) -> None:
     """Write the joints of the bodies ``rows`` (N,); ``solver.solve`` says what.
 
     Args:
@@ -167,7 +167,7 @@ def _count_shared_each(given: Keypoints, model: Model, seen: int, room: Room) ->
 
 
 @helper
-def _write(given: Keypoints, b: int, seen: int, room: Room, solved: SolvedJoints, lifted: bool) -> None:
+def _write(given: Keypoints, b: int, seen: int, room: Room, solved: Solution, lifted: bool) -> None:
     """Write the joints of body ``b`` and how its views agree.
 
     It is unknown without two inliers, one whose depth is measured, or a lifted pose.
@@ -194,7 +194,7 @@ def _write(given: Keypoints, b: int, seen: int, room: Room, solved: SolvedJoints
 
 
 @helper
-def _write_seen(b: int, seen: int, room: Room, solved: SolvedJoints) -> None:
+def _write_seen(b: int, seen: int, room: Room, solved: Solution) -> None:
     """Write the joints of body ``b`` from the views alone; unknown without two inliers."""
     for j in range(len(room.covariance)):
         if contradicted_variance(room.views, seen, j)[0] >= 2 and math.isfinite(room.covariance[j, 0]):

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
+from ...arrays import BoolArray, IntArray
 from ...compiled import Bool3D, Float1D, Float2D, Float3D, Float4D
 
 
@@ -64,8 +67,20 @@ class Model(NamedTuple):
     shared: Float1D
 
 
-class SolvedJoints(NamedTuple):
-    """The solved joints of B bodies, as in ``solver.Solution``, to be written."""
+class Solution(NamedTuple):
+    """The joints of B bodies.
+
+    Attributes:
+        xyz: (B, J, 3) m in the world, NaN where neither two views nor a lifted pose determine the joint.
+        covariance: (B, J, 3, 3) m^2, the posterior's; NaN as xyz.
+        random_covariance: (B, J, 3, 3) m^2, the part of ``covariance`` that is new in every set; the rest is
+            systematic.
+        residual_px: (C, B, J) reprojection distance, NaN where the view did not see the joint.
+        robust_weight: (C, B, J) in [0, 1] of the view under the robust loss; 0 where not seen.
+        inlier: (C, B, J) the views that agree with the joint: residual within the robust scale.
+        seen_xyz: (B, J, 3) m, from the views alone, with the same robust weights; NaN with fewer than two.
+        seen_covariance: (B, J, 3, 3) m^2 of ``seen_xyz``.
+    """
 
     xyz: Float3D
     covariance: Float4D
@@ -75,3 +90,24 @@ class SolvedJoints(NamedTuple):
     inlier: Bool3D
     seen_xyz: Float3D
     seen_covariance: Float4D
+
+    @classmethod
+    def empty(cls, cameras: int, bodies: int, joints: int) -> Solution:
+        """Return room for B bodies in C views."""
+        per_view, xyz = (cameras, bodies, joints), (bodies, joints, 3)
+        return cls(
+            np.empty(xyz), np.empty((*xyz, 3)), np.empty((*xyz, 3)), np.empty(per_view), np.empty(per_view),
+            np.empty(per_view, np.bool_), np.empty(xyz), np.empty((*xyz, 3)),
+        )
+
+    @property
+    def num_views(self) -> IntArray:
+        """(B, J) views that agree with the joint."""
+        return np.asarray(self.inlier.sum(0), np.int64)
+
+    def select(self, kept: BoolArray | IntArray) -> Solution:
+        """Return the bodies of the mask or the indices ``kept``."""
+        return Solution._make(map(np.ascontiguousarray, (
+            self.xyz[kept], self.covariance[kept], self.random_covariance[kept], self.residual_px[:, kept],
+            self.robust_weight[:, kept], self.inlier[:, kept], self.seen_xyz[kept], self.seen_covariance[kept],
+        )))

@@ -142,14 +142,12 @@ class CameraStates:
         """
         self._noise_now = self._states_now = None
         solution = estimate.solution
-        inlier = np.ascontiguousarray(solution.inlier)
         # Those with most inliers.
-        chosen = np.argsort(-inlier.sum((0, 2)), kind='stable')[:_MOST_BODIES]
+        chosen = np.argsort(-solution.inlier.sum((0, 2)), kind='stable')[:_MOST_BODIES]
         views = kernels.SeenBodies(
             np.ascontiguousarray(cameras.cam_from_world), cameras.dt_s, self._focal_px, self._drift.moved,
-            np.ascontiguousarray(estimate.views.xn), np.ascontiguousarray(estimate.weights),
-            np.ascontiguousarray(solution.robust_weight), inlier, np.ascontiguousarray(solution.seen_xyz),
-            np.ascontiguousarray(solution.seen_covariance), velocity, chosen,
+            estimate.views.xn, estimate.weights, solution.robust_weight, solution.inlier, solution.seen_xyz,
+            solution.seen_covariance, velocity, chosen,
         )
         if self._config.clock_offsets and len(cameras) > 1:
             self.clocks.learn(views, dt_s)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled import Bool1D, Bool3D, Float1D, Float2D, Float3D, Float4D, Int1D, Int2D, helper, kernel
+from ...fusion.kernels.tables import Solution
 from .filters import JointStates, median
 
 # Time over which the detection rate is averaged.
@@ -180,23 +181,6 @@ def update_tracks(
         tracks.confirmed[b] |= at_once or soon or lasted
 
 
-class MeasuredJoints(NamedTuple):
-    """A set's B bodies, which are the first tracks, as measured.
-
-    Attributes:
-        xyz, covariance: (B, J, 3) m and (B, J, 3, 3) m^2, NaN = unknown.
-        inlier: (C, B, J) keypoints that agree with the joint.
-        residual_px: (C, B, J) reprojection distance, NaN where not seen.
-        confidence: (C, B, J) of the keypoints.
-    """
-
-    xyz: Float3D
-    covariance: Float4D
-    inlier: Bool3D
-    residual_px: Float3D
-    confidence: Float3D
-
-
 @kernel('rows')
 def choose_published(tracks: TrackColumns, joints: JointStates, measured: int, limits: TrackLimits, rows: Int1D) -> int:
     """Write the tracks to be published, the first ``measured`` of which were measured now; return how many."""
@@ -232,9 +216,13 @@ class Published(NamedTuple):
 
 @kernel()
 def write_published(
-    tracks: TrackColumns, joints: JointStates, solved: MeasuredJoints, rows: Int1D, limits: TrackLimits, out: Published
+    tracks: TrackColumns, joints: JointStates, solved: Solution, confidence: Float3D, rows: Int1D, limits: TrackLimits,
+    out: Published,
 ) -> None:
-    """Write the tracks ``rows`` (P,); with the filter off, the measured ones as measured."""
+    """Write the tracks ``rows`` (P,); with the filter off, the first B as ``solved``.
+
+    ``confidence`` (C, B, J) is that of their keypoints.
+    """
     bodies = solved.inlier.shape[1]
     for p in range(len(rows)):
         t = rows[p]
@@ -249,23 +237,23 @@ def write_published(
             out.age_s[p, j] = joints.age_s[t, j]
             if not math.isfinite(out.xyz[p, j, 0]):
                 out.covariance[p, j], out.velocity[p, j], out.age_s[p, j] = np.nan, np.nan, np.nan
-            _write_views(solved, t, j, p, out)
+            _write_views(solved, confidence, t, j, p, out)
 
 
 @helper
-def _write_views(solved: MeasuredJoints, t: int, j: int, p: int, out: Published) -> None:
+def _write_views(solved: Solution, confidence: Float3D, t: int, j: int, p: int, out: Published) -> None:
     """Write of a joint which views are inliers, how far off, and its confidence."""
-    count, error, confidence, views = 0, 0.0, 0.0, 0
+    count, error, sure, views = 0, 0.0, 0.0, 0
     if t < solved.inlier.shape[1]:
         for c in range(solved.inlier.shape[0]):
             if solved.inlier[c, t, j]:
                 count += 1
                 error += solved.residual_px[c, t, j]
-                confidence += solved.confidence[c, t, j]
+                sure += confidence[c, t, j]
                 views |= 1 << c
     out.num_views[p, j], out.views[p, j] = count, views
     if count:
-        out.error[p, j], out.confidence[p, j] = error / count, confidence / count
+        out.error[p, j], out.confidence[p, j] = error / count, sure / count
         return
     P = out.covariance[p, j]
     uncertain = 0.5 / (1.0 + (P[0, 0] + P[1, 1] + P[2, 2]) / _HALF_CONFIDENCE_M**2)

@@ -7,7 +7,7 @@ import pytest
 from geo_pose_ros.fusion.kernels.sides import find_suspects
 from geo_pose_ros.fusion.left_right import LIMBS, Sides, sides_against_prediction
 from geo_pose_ros.fusion.settings import SolverConfig
-from geo_pose_ros.fusion.solver import joints_table, keypoints_table, model_table, solve
+from geo_pose_ros.fusion.solver import keypoints_table, model_table, solve
 from geo_pose_ros.skeleton import BODY17, mirror_of
 
 from ..people import crowd, ring
@@ -63,7 +63,7 @@ def test_a_body_is_suspect_where_half_a_limb_disagrees_and_fits_better_mirrored(
     xn, weights, _, exchanged = scene
     solved, suspects = solve(CAMERAS, FOCAL_PX, xn, weights, CONFIG), np.empty(3, bool)
     given = keypoints_table(CAMERAS, FOCAL_PX, xn, weights, None)
-    find_suspects(given, joints_table(solved), CONFIG.robust_sigmas, suspects)
+    find_suspects(given, solved, CONFIG.robust_sigmas, suspects)
     expected = np.zeros(3, bool)
     for g, c, b in np.ndindex(2, 5, 3):
         limb, sharp = LIMBS[g], weights[c, b, LIMBS[g]] / CONFIG.robust_sigmas

@@ -43,8 +43,7 @@ from benchmarks.harness import (
 from geo_pose_ros.arrays import FloatArray, IntArray
 from geo_pose_ros.evaluation.quality import ObservedSet, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
-from geo_pose_ros.fusion.lifted import LiftedViews
-from geo_pose_ros.fusion.prior import BodyPrior
+from geo_pose_ros.fusion.prior import BodyPrior, LiftedViews
 from geo_pose_ros.fusion.solver import solve
 from geo_pose_ros.fusion.views import BodyViews, Noise
 from geo_pose_ros.geometry.projection import normalize, project_world

@@ -13,6 +13,7 @@ constants it imports, the versions of numba and Python, and the processor.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import logging
 import os
 import shutil
@@ -23,8 +24,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
-from importlib import import_module
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Annotated, TypeVar, get_type_hints
 
 import numpy as np
@@ -36,7 +37,7 @@ from .errors import BackendError
 try:
     import numba
     from llvmlite import binding
-    from numba.core import types
+    from numba.core import environment, types
     from numba.core.runtime import rtsys
 except ImportError as error:
     raise BackendError(
@@ -161,7 +162,7 @@ def compile_modules(base: str, *modules: str) -> None:
     global _INSTALLED
     _INSTALLED = Path(base)
     for module in modules:
-        import_module(module)
+        importlib.import_module(module)
         for function, _, writes in _kernels:
             if function.__module__ == module:
                 function.compile(signature_of(function.py_func, writes))  # type: ignore[attr-defined]
@@ -174,7 +175,13 @@ def _load(function: Callable[..., object], signature: tuple[types.Type, ...]) ->
     """
     target = function.targetctx  # type: ignore[attr-defined]
     rtsys.initialize(target)
-    loaded = function._cache._load_overload(signature, target)  # type: ignore[attr-defined]
+    # Compiled code names modules of numba's compiler. It needs nothing of theirs, and to import them takes as long as
+    # to load it.
+    environment.importlib = SimpleNamespace(import_module=lambda name: sys.modules.get(name) or ModuleType(name))
+    try:
+        loaded = function._cache._load_overload(signature, target)  # type: ignore[attr-defined]
+    finally:
+        environment.importlib = importlib
     if loaded is not None:
         function.add_overload(loaded)  # type: ignore[attr-defined]
     return loaded is not None

@@ -14,8 +14,7 @@ from ..compiled import ready
 from .depth import pose_depths
 from .kernels.sides import find_suspects
 from .left_right import Sides, sides_against_prediction
-from .lifted import LiftedViews
-from .prior import BodyPrior
+from .prior import BodyPrior, LiftedViews
 from .settings import SolverConfig
 from .solver import Solution, keypoints_table, model_table, solve_rows
 from .table import BodyTable

@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""What is known of bodies before the keypoints of an instant are looked at."""
+"""What is known of bodies beside the keypoints of an instant: lifted poses (``kernels.lifted``), bones, predictions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,43 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays import FloatArray
-from .lifted import LiftedViews
 from .table import BodyTable
 
 # Relative standard deviation below which a length says how large a body is.
 _SURE = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiftedViews(BodyTable):
+    """What the lifter says about B bodies from V of their views each, in the axes of the world.
+
+    Attributes:
+        pose: (V, B, J, 3) m, joints relative to the pelvis; NaN = not lifted.
+        sigma: (V, B, J) m, standard deviation of each joint, per axis.
+        root: (V, B, 3) m, the pelvis in the world.
+        axis: (V, B, 3) unit vector from the camera to the pelvis, along which depth is least known.
+    """
+
+    BODY_AXIS: ClassVar[Mapping[str, int]] = dict.fromkeys(('pose', 'sigma', 'root', 'axis'), 1)
+
+    pose: FloatArray
+    sigma: FloatArray
+    root: FloatArray
+    axis: FloatArray
+
+    @classmethod
+    def of_cameras(
+        cls, pose: FloatArray, sigma: FloatArray, root: FloatArray, cam_from_world: FloatArray
+    ) -> LiftedViews:
+        """Return lifted poses (V, B, J, 3) and roots (V, B, 3) of camera frames in the world.
+
+        Args:
+            pose, sigma, root: in the frames of the cameras.
+            cam_from_world: (V, B, 3, 4), or what broadcasts to it, of the camera that each view is of.
+        """
+        R, t = cam_from_world[..., :3], cam_from_world[..., 3]
+        axis = root / np.sqrt((root * root).sum(-1, keepdims=True))
+        return cls(pose @ R, sigma, ((root - t)[..., None, :] @ R)[..., 0, :], (axis[..., None, :] @ R)[..., 0, :])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

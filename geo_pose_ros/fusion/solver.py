@@ -21,8 +21,7 @@ from ..compiled import ready
 from ..errors import ShapeError
 from .kernels.solver import solve_bodies
 from .kernels.tables import Keypoints, Model, Prior, Solution
-from .lifted import LiftedViews
-from .prior import BodyPrior
+from .prior import BodyPrior, LiftedViews
 from .settings import SolverConfig
 from .views import Noise
 

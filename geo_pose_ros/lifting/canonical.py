@@ -13,7 +13,6 @@ the image's, and two numbers say what that takes away: how steeply it looks down
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,49 +20,10 @@ from ..arrays import Float32Array, FloatArray
 from ..errors import ConfigError, ShapeError
 from ..geometry.alignment import UP_AXES
 from ..inference.model_card import VIEW_PARTS, InputRange
-from .kernels import CanonicalArrays, find_canonical_poses
+from .kernels import CanonicalPoses as CanonicalPoses
+from .kernels import find_canonical_poses
 
 Poses = Float32Array
-
-# log of the size of a person some 5 m away: about the mean over rooms.
-_USUAL_LOG_SIZE = -2.5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CanonicalPoses:
-    """2D poses in the frames of their virtual cameras.
-
-    Attributes:
-        pose2d: (..., J, 3) float32: x / size, y / size, confidence; a joint that was not seen is all zero.
-        view_from_cam: (..., 3, 3) rotation from the real camera's optical frame to the virtual one.
-        size: (...,) median distance of the seen joints from the centre, in normalised image units (tangents);
-            NaN where fewer than MIN_JOINTS joints were seen, and there pose2d is all zero.
-        steepness: (...,) sine of the angle by which the virtual camera looks down; NaN where up is not known.
-    """
-
-    pose2d: Float32Array
-    view_from_cam: FloatArray
-    size: FloatArray
-    steepness: FloatArray
-
-    @property
-    def view(self) -> Float32Array:
-        """(..., 2) float32, what a lifter that knows gravity reads beside ``pose2d``: steepness, and log of the size.
-
-        Both are about 0 in the mean; 0 where unknown.
-        """
-        made = np.zeros((*self.size.shape, 2), np.float32)
-        usable = np.isfinite(self.size + self.steepness)
-        made[usable, 0] = self.steepness[usable]
-        made[usable, 1] = np.log(self.size[usable]) - _USUAL_LOG_SIZE
-        return made
-
-    @property
-    def rays(self) -> FloatArray:
-        """(..., J, 2) normalised image coordinates x/z, y/z in the virtual camera; 0 where not seen."""
-        size = np.where(np.isfinite(self.size), self.size, 0.0)
-        return np.asarray(self.pose2d[..., :2] * size[..., None, None], np.float64)
-
 
 def canonical_poses(
     rays: FloatArray, confidence: FloatArray, up_in_cam: FloatArray | None = None
@@ -92,7 +52,7 @@ def canonical_poses(
     shape, joints = confidence.shape[:-1], confidence.shape[-1]
     count = math.prod(shape)
     up = np.empty((0, 3)) if up_in_cam is None else np.broadcast_to(up_in_cam, (*shape, 3)).reshape(-1, 3)
-    found = CanonicalArrays(
+    found = CanonicalPoses(
         np.empty((count, joints, 3), np.float32), np.empty((count, 3, 3)), np.empty(count), np.empty(count)
     )
     find_canonical_poses(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arrays import Float32Array, FloatArray
 from ..compiled import Bool1D, Float1D, Float2D, Float3D, Int1D, Single3D, helper, kernel
 from ..geometry.kernels import insert_sorted
 from ..skeleton import BODY17
@@ -18,6 +19,9 @@ MIN_JOINTS = 4
 _OFF_AXIS = 0.05
 # Nearer to the vertical than this (sine) a view's roll is not defined by it; the camera's own is kept.
 _NADIR = 0.05
+
+# log of the size of a person some 5 m away: about the mean over rooms.
+_USUAL_LOG_SIZE = -2.5
 
 _ANKLES = np.array([BODY17.index('right_ankle'), BODY17.index('left_ankle')])
 _EDGES = np.array(BODY17.edges)
@@ -39,13 +43,39 @@ _GATE, _GATE_SMALLER = 3.0, 5.0
 _ROUNDING = 1e-12
 
 
-class CanonicalArrays(NamedTuple):
-    """The fields of ``canonical.CanonicalPoses`` for N poses, to be written."""
+class CanonicalPoses(NamedTuple):
+    """2D poses in the frames of their virtual cameras.
+
+    Attributes:
+        pose2d: (..., J, 3) float32: x / size, y / size, confidence; a joint that was not seen is all zero.
+        view_from_cam: (..., 3, 3) rotation from the real camera's optical frame to the virtual one.
+        size: (...,) median distance of the seen joints from the centre, in normalised image units (tangents);
+            NaN where fewer than MIN_JOINTS joints were seen, and there pose2d is all zero.
+        steepness: (...,) sine of the angle by which the virtual camera looks down; NaN where up is not known.
+    """
 
     pose2d: Single3D
     view_from_cam: Float3D
     size: Float1D
     steepness: Float1D
+
+    @property
+    def view(self) -> Float32Array:
+        """(..., 2) float32, what a lifter that knows gravity reads beside ``pose2d``: steepness, and log of the size.
+
+        Both are about 0 in the mean; 0 where unknown.
+        """
+        made = np.zeros((*self.size.shape, 2), np.float32)
+        usable = np.isfinite(self.size + self.steepness)
+        made[usable, 0] = self.steepness[usable]
+        made[usable, 1] = np.log(self.size[usable]) - _USUAL_LOG_SIZE
+        return made
+
+    @property
+    def rays(self) -> FloatArray:
+        """(..., J, 2) normalised image coordinates x/z, y/z in the virtual camera; 0 where not seen."""
+        size = np.where(np.isfinite(self.size), self.size, 0.0)
+        return np.asarray(self.pose2d[..., :2] * size[..., None, None], np.float64)
 
 
 class SeenPoses(NamedTuple):
@@ -66,8 +96,15 @@ class SeenPoses(NamedTuple):
     lengths: Float2D
 
 
-class Roots(NamedTuple):
-    """The fields of ``root.Placement`` for N poses, to be written."""
+class Placement(NamedTuple):
+    """Roots and sizes of N bodies, from all that is known.
+
+    Attributes:
+        root: (N, 3) m, the pelvis in the frame of the pose; NaN where undefined.
+        scale: (N,) to multiply the pose by: of that size perspective alone puts it at ``root``.
+        spread: (N,) standard deviation of the logarithm of the root's distance.
+        grounded: (N,) whether the floor was used.
+    """
 
     root: Float2D
     scale: Float1D
@@ -76,7 +113,7 @@ class Roots(NamedTuple):
 
 
 @kernel()
-def find_canonical_poses(rays: Float3D, confidence: Float2D, up: Float2D, found: CanonicalArrays) -> None:
+def find_canonical_poses(rays: Float3D, confidence: Float2D, up: Float2D, found: CanonicalPoses) -> None:
     """Turn N 2D poses into the lifter's input; ``canonical.canonical_poses`` says how.
 
     Args:
@@ -178,7 +215,7 @@ def _turn_least(direction: Float1D, R: Float2D) -> None:
 
 
 @kernel()
-def locate_roots(given: SeenPoses, found: Roots) -> None:
+def locate_roots(given: SeenPoses, found: Placement) -> None:
     """Write where N poses are and how large; ``root.locate_root`` says how."""
     for n in range(len(given.pose)):
         at, shape2 = found.root[n], solve_root(given, n, found.root[n])

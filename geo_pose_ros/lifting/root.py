@@ -11,15 +11,14 @@ are known from before, and the floor, if a foot stands on it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import BoolArray, FloatArray
+from ..arrays import FloatArray
 from ..compiled import ready
 from ..errors import ShapeError
 from ..skeleton import BODY17
-from .kernels import Roots, SeenPoses, locate_roots
+from .kernels import Placement, SeenPoses, locate_roots
 
 _BONES = len(BODY17.edges)
 
@@ -36,23 +35,6 @@ def solve_root(pose: FloatArray, rays: FloatArray, weights: FloatArray) -> Float
         ShapeError: if the shapes do not agree.
     """
     return locate_root(pose, np.zeros(weights.shape), rays, weights).root
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Placement:
-    """Roots and sizes of bodies, from all that is known.
-
-    Attributes:
-        root: (..., 3) m, the pelvis in the frame of the pose; NaN where undefined.
-        scale: (...,) to multiply the pose by: of that size perspective alone puts it at ``root``.
-        spread: (...,) standard deviation of the logarithm of the root's distance.
-        grounded: (...,) bool, whether the floor was used.
-    """
-
-    root: FloatArray
-    scale: FloatArray
-    spread: FloatArray
-    grounded: BoolArray
 
 
 def locate_root(
@@ -94,7 +76,7 @@ def locate_root(
         return ready(values if values.shape == full else np.broadcast_to(values, full)).reshape(-1, *axes)
 
     count = math.prod(shape)
-    found = Roots(np.empty((count, 3)), np.empty(count), np.empty(count), np.empty(count, bool))
+    found = Placement(np.empty((count, 3)), np.empty(count), np.empty(count), np.empty(count, bool))
     locate_roots(
         SeenPoses(
             flat(pose, joints, 3), flat(sigma, joints), flat(rays, joints, 2), flat(weights, joints), flat(up, 3),

@@ -12,8 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..arrays import NS_PER_S, IntArray
-from ..fusion.lifted import LiftedViews
-from ..fusion.prior import BonePrior
+from ..fusion.prior import BonePrior, LiftedViews
 from ..fusion.views import BodyViews, Cameras
 from ..lifting.canonical import Poses
 from ..lifting.lifter import PoseLifter

@@ -15,7 +15,7 @@ from ..arrays import FloatArray, IntArray
 from ..detection.settings import DetectorConfig
 from ..fusion.association import find_missing_views
 from ..fusion.left_right import limbs_of
-from ..fusion.lifted import LiftedViews
+from ..fusion.prior import LiftedViews
 from ..fusion.table import gather
 from ..fusion.views import BodyViews
 from ..lifting.lifter import PoseLifter

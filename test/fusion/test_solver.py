@@ -9,8 +9,7 @@ from scipy.optimize import least_squares
 
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.fusion.kernels.lifted import read_prior
-from geo_pose_ros.fusion.lifted import LiftedViews
-from geo_pose_ros.fusion.prior import BodyPrior, BonePrior
+from geo_pose_ros.fusion.prior import BodyPrior, BonePrior, LiftedViews
 from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.solver import Solution, model_table, prior_table, solve
 from geo_pose_ros.fusion.views import Noise

@@ -37,9 +37,8 @@ class CanonicalViews:
 
     def beside(self, other: CanonicalViews) -> CanonicalViews:
         """Return the views of both."""
-        parts = (f.name for f in fields(CanonicalPoses))
-        poses = CanonicalPoses(
-            *(np.concatenate((getattr(self.poses, part), getattr(other.poses, part)), 1) for part in parts)
+        poses = CanonicalPoses._make(
+            np.concatenate((getattr(self.poses, name), getattr(other.poses, name)), 1) for name in self.poses._fields
         )
         return CanonicalViews(
             poses, np.concatenate((self.cam_from_world, other.cam_from_world)),

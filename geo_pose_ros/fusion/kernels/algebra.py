@@ -1,11 +1,21 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Symmetric 3x3 matrices, by their six numbers xx xy xz yy yz zz."""
+"""Symmetric 3x3 matrices, by their six numbers xx xy xz yy yz zz; and products of small matrices."""
 
 from __future__ import annotations
 
 import math
 
 from ...compiled import Float1D, Float2D, helper
+
+
+@helper
+def add_product(f: float, A: Float2D, B: Float2D, into: Float2D) -> None:
+    """Add f A B, (N, K) and (K, M), to ``into`` (N, M): numpy's way would load scipy."""
+    for i in range(A.shape[0]):
+        for k in range(A.shape[1]):
+            a = f * A[i, k]
+            for m in range(into.shape[1]):
+                into[i, m] += a * B[k, m]
 
 
 @helper

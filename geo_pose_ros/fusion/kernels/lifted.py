@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled import Float1D, Float2D, helper
+from .algebra import add_product
 from .tables import Model, Prior
 
 # Shared errors of a lifted pose: shift (3), rotation (3), scale (1).
@@ -105,11 +106,14 @@ def _add_view(prior: Prior, model: Model, v: int, n: int, known: Gaussian, begin
             for k in range(r, 3):
                 known.own[j, m] += x if k == 0 else (y if k == 1 else z)
                 m += 1
-    S = np.dot(U.T, W)
+    S, columns, pulled = np.zeros((SHARED, SHARED)), np.zeros(W.shape), np.zeros(SHARED)
+    add_product(1.0, U.T, W, S)
     for m in range(3, SHARED):
         S[m, m] += share
-    columns = np.dot(W, _inverse_root(S))
-    pulled = np.dot(columns.T, mean)
+    add_product(1.0, W, _inverse_root(S), columns)
+    for i in range(3 * joints):
+        for m in range(SHARED):
+            pulled[m] += columns[i, m] * mean[i]
     for i in range(3 * joints):
         for m in range(SHARED):
             known.columns[i, begin + m] = columns[i, m]

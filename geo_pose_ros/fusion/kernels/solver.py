@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled import Float2D, Int1D, helper, kernel
-from .algebra import fill_square, times
+from .algebra import add_product, fill_square, times
 from .covariance import INLIER_WEIGHT, UNKNOWN_DEPTH_M, contradicted_variance, count_shared, keypoint_part
 from .equations import (
     NEAR_M,
@@ -142,11 +142,11 @@ def _solve_jointly(given: Keypoints, prior: Prior, model: Model, n: int, seen: i
     P = find_covariance(tree) if fine else np.full((size, size), np.nan)
     keypoint_part(P, equations, room.covariance, room.random)
     views = seen if model.shared.any() else 0
-    moved = np.empty((size, 2 * views))
+    moved = np.zeros((size, 2 * views))
     if views:
         pulls = np.empty((size, 2 * views))
         fill_pulls(given, room.views, seen, model.shared, pulls)
-        np.dot(P, pulls, moved)
+        add_product(1.0, P, pulls, moved)
     for j in range(size // 3):
         count_shared(moved[3 * j:3 * j + 3], model.level, room.covariance[j], room.random[j])
     return known.lifted

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...compiled import Float1D, Float2D, helper
 from ...skeleton import BODY17
-from .algebra import add_outer, find_whitener, solve_white
+from .algebra import add_outer, add_product, find_whitener, solve_white
 from .equations import NEAR_M
 from .tables import Model, Prior
 
@@ -89,7 +89,8 @@ def solve_tree(tree: Tree, own: Float2D, negative: int, xyz: Float2D) -> bool:
     r = len(M) - 1
     _solve_blocks(tree)
     # [Y Z]^T A^-1 [Y Z right], and the signs.
-    np.dot(F.T, tree.solved, M)
+    M[:] = 0.0
+    add_product(1.0, F.T, tree.solved, M)
     for m in range(r):
         M[m, m] += -1.0 if m < negative else 1.0
     # Rows in full: a loop that does not begin at 0 is not vectorised.
@@ -191,8 +192,7 @@ def find_covariance(tree: Tree) -> Float2D:
                 Q[m, i] -= f * Q[k, i]
         for i in range(size):
             scaled[m, i] = Q[m, i] / M[m, m]
-    if r:
-        P -= np.dot(scaled.T, Q)
+    add_product(-1.0, scaled.T, Q, P)
     return P
 
 

@@ -129,7 +129,7 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
         # What an earlier call compiled, for its own types, would compete.
         function._reset_overloads()  # type: ignore[attr-defined]
         if not _load(function, signature):
-            function.compile(signature)  # type: ignore[attr-defined]
+            _compile(function, signature)
         function.disable_compile()  # type: ignore[attr-defined]
         for loaded in function.overloads.values():  # type: ignore[attr-defined]
             # Kernels do not call kernels: what numba keeps to link them to others is a fifth of their memory.
@@ -165,7 +165,22 @@ def compile_modules(base: str, *modules: str) -> None:
         importlib.import_module(module)
         for function, _, writes in _kernels:
             if function.__module__ == module:
-                function.compile(signature_of(function.py_func, writes))  # type: ignore[attr-defined]
+                _compile(function, signature_of(function.py_func, writes))  # type: ignore[attr-defined]
+
+
+def _compile(function: Callable[..., object], signature: tuple[types.Type, ...]) -> None:
+    """Compile a kernel, and keep its machine code.
+
+    Numba keeps beside it what links it to other functions, which nobody does; to read that again is half of loading. In
+    its stead lies a module that names what is defined.
+    """
+    function.compile(signature)  # type: ignore[attr-defined]
+    made = function.overloads[signature]  # type: ignore[attr-defined]
+    names = made.fndesc.llvm_func_name, made.fndesc.llvm_cpython_wrapper_name
+    made.library._shared_module = binding.parse_assembly(
+        '\n'.join(f'define void @"{name}"() {{ ret void }}' for name in names)
+    )
+    function._cache.save_overload(signature, made)  # type: ignore[attr-defined]
 
 
 def _load(function: Callable[..., object], signature: tuple[types.Type, ...]) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..arrays import FloatArray, IntArray
 from ..geometry.stats import nan_mean, nan_median
 from ..skeleton import BODY17
-from .lifted import LiftedViews
+from .prior import LiftedViews
 from .settings import DepthConfig
 
 # Half the thickness of the body at the joint, m: half the depth of trunk and head, the radius of limbs from their

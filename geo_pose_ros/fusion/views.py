@@ -201,8 +201,10 @@ class Detections:
     @property
     def arrays(self) -> DetectionArrays:
         """The detections, as kernels take them."""
-        xn, seen, confidence = map(np.ascontiguousarray, (self.xn, self.seen, self.confidence))
-        return DetectionArrays(self.camera, xn, seen, confidence, self.centre, self.starts)
+        return DetectionArrays(
+            self.camera, np.ascontiguousarray(self.xn), np.ascontiguousarray(self.seen),
+            np.ascontiguousarray(self.confidence), self.centre, self.starts,
+        )
 
     def gather(self, views: IntArray) -> BodyViews:
         """Return the keypoints of bodies whose detections are ``views`` (B, C), -1 for none."""

@@ -11,8 +11,7 @@ from geo_pose_ros.compiled import ready
 from geo_pose_ros.fusion.depth import BONE_DEPTH_M, joint_depths, pose_depths, sample_depths
 from geo_pose_ros.fusion.kernels.sides import LIMB_PAIRS
 from geo_pose_ros.fusion.left_right import Sides
-from geo_pose_ros.fusion.lifted import LiftedViews
-from geo_pose_ros.fusion.prior import BodyPrior
+from geo_pose_ros.fusion.prior import BodyPrior, LiftedViews
 from geo_pose_ros.fusion.settings import DepthConfig, SolverConfig
 from geo_pose_ros.fusion.solver import Solution, keypoints_table, model_table, solve_rows
 from geo_pose_ros.geometry.projection import project_world

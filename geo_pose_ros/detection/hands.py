@@ -8,21 +8,21 @@ whether a hand is left or right, not the network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ..arrays import BoolArray, FloatArray, IntArray
+from ..arrays import BoolArray, Float32Array, FloatArray, IntArray
 from ..errors import BackendError, DetectorError
 from ..inference.settings import EngineConfig
 from ..skeleton import HAND21, WHOLEBODY
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .base import Adjustable, Detector
 from .models.catalogue import packaged
-from .networks import Batches, CropNetwork, ImageRegions, RegionKeypoints
+from .networks import Batches, KeypointReader, RegionKeypoints
 from .regions import Crop, Regions
 from .settings import DetectorConfig
 
@@ -81,7 +81,7 @@ def _regions(centre: FloatArray, size: FloatArray, way: FloatArray, scale: float
     return Regions(centre + _MOVED * size[:, None] * towards, scale * np.repeat(size[:, None], 2, 1), angle)
 
 
-class HandNetwork(CropNetwork):
+class HandNetwork(KeypointReader):
     """The network that reads the one hand that a region shows."""
 
     def __init__(self, config: EngineConfig, model: Path | None = None) -> None:
@@ -90,15 +90,12 @@ class HandNetwork(CropNetwork):
         network.require((_INPUT_PX, _INPUT_PX), {'landmarks': (63,), 'presence': (1,)})
         super().__init__(network, _CROP)
 
-    def read_hands(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
-        """Return the 21 joints in the regions of each image; raise BackendError or ShapeError if the engine fails."""
-        found = []
-        for (_, regions), outputs in zip(images, self._infer(images), strict=True):
-            marks = outputs['landmarks'].reshape(-1, len(HAND21), 3).astype(float)
-            presence = np.clip(outputs['presence'][:, 0].astype(float), 0.0, 1.0)
-            xy = regions.to_image(marks[..., :2] / _INPUT_PX)
-            found.append(RegionKeypoints(xy, presence[:, None].repeat(21, 1), presence, regions_of_hands(xy)))
-        return found
+    def _decode(self, regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
+        """See KeypointReader; of 21 joints."""
+        marks = outputs['landmarks'].reshape(-1, len(HAND21), 3).astype(float)
+        presence = np.clip(outputs['presence'][:, 0].astype(float), 0.0, 1.0)
+        xy = regions.to_image(marks[..., :2] / _INPUT_PX)
+        return RegionKeypoints(xy, presence[:, None].repeat(21, 1), presence, regions_of_hands(xy))
 
 
 @dataclass(slots=True)
@@ -169,7 +166,7 @@ class HandReader:
     def _read(self, frames: Mapping[str, Frame], regions: Mapping[str, Regions]) -> dict[str, RegionKeypoints]:
         """Return the hands in ``regions`` of the images, by camera."""
         images = [(frames[name].image, of_camera) for name, of_camera in regions.items()]
-        return dict(zip(regions, self._hands.read_hands(images), strict=True))
+        return dict(zip(regions, self._hands.estimate_keypoints(images), strict=True))
 
     def _plan(self, frame: Frame, seen: Keypoints2D) -> _Hands:
         """Return the hands of ``seen`` that are large enough and in the image."""

@@ -6,10 +6,11 @@ Both run on an inference engine, in calls of at most its largest batch (``Batche
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from .regions import Crop, Regions
 
 # An image (H, W, 3) BGR, and regions of it, px.
 ImageRegions = tuple[UInt8Array, Regions]
+_Read = TypeVar('_Read')
 # A CPU gains nothing by more, and needs memory for each.
 _LARGEST_ON_CPU = 16
 
@@ -176,14 +178,39 @@ class CropNetwork(EngineNetwork):
         super().__init__(network)
         self._crop = crop
 
-    def _infer(self, images: Sequence[ImageRegions]) -> list[dict[str, Float32Array]]:
-        """Return the outputs of each image's regions by name, each (R, ...); all images make one call."""
+    def _read(self, images: Sequence[ImageRegions], decode: Callable[..., _Read]) -> list[_Read]:
+        """Return what ``decode`` makes of each image, its regions and their outputs; all images make one call."""
         if not images:
             return []
-        if len(images) == 1:
-            return [self._network.infer(self._crop.to_tensor(self._crop.cut(*images[0])))]
-        cut = np.concatenate([self._crop.cut(image, regions) for image, regions in images])
-        outputs = self._network.infer(self._crop.to_tensor(cut))
-        ends = np.cumsum([len(regions) for _, regions in images])[:-1]
+        cut = [self._crop.cut(image, regions) for image, regions in images]
+        outputs = self._network.infer(self._crop.to_tensor(cut[0] if len(cut) == 1 else np.concatenate(cut)))
+        ends = np.cumsum([len(part) for part in cut])[:-1]
         parts = {name: np.split(value, ends) for name, value in outputs.items()}
-        return [{name: part[index] for name, part in parts.items()} for index in range(len(images))]
+        return [
+            decode(image, regions, {name: part[row] for name, part in parts.items()})
+            for row, (image, regions) in enumerate(images)
+        ]
+
+
+class KeypointReader(CropNetwork, ABC):
+    """A network that reads the one person, or hand, that a region shows; see KeypointNetwork."""
+
+    def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
+        """Return the keypoints in the regions of each image; see KeypointNetwork."""
+        return self._read(images, lambda _, regions, outputs: self._decode(regions, outputs))
+
+    @abstractmethod
+    def _decode(self, regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
+        """Return the keypoints that the outputs (R, ...) of ``regions`` (R) say."""
+
+
+class PersonFinder(CropNetwork, ABC):
+    """A network that finds the people in a square; see PersonNetwork."""
+
+    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
+        """Return the people; those that several squares of one image show are one."""
+        return self._read(images, self._people)
+
+    @abstractmethod
+    def _people(self, image: UInt8Array, squares: Regions, outputs: Mapping[str, Float32Array]) -> FoundPeople:
+        """Return the people that the outputs (R, ...) of ``squares`` (R) say."""

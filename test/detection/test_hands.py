@@ -51,7 +51,7 @@ class Hands:
     def __init__(self, wrists, presence: float = 0.9, length_px: float = 60.0) -> None:
         self.wrists, self.presence, self.length_px, self.read = np.array(wrists, float), presence, length_px, []
 
-    def read_hands(self, images):
+    def estimate_keypoints(self, images):
         found = []
         for _, regions in images:
             self.read.append(len(regions))
@@ -81,7 +81,7 @@ def test_tflite_reads_the_same_joints():
     for row, name in enumerate(recorded['pictures'].tolist()):
         centre, size, angle = np.split(recorded['regions'][row], [2, 3])
         regions = Regions(centre[None], np.array([[size[0], size[0]]]), angle)
-        (found,) = network.read_hands([(cv2.imread(str(DATA / f'{name}.jpg')), regions)])
+        (found,) = network.estimate_keypoints([(cv2.imread(str(DATA / f'{name}.jpg')), regions)])
         theirs = regions.to_image(recorded['landmarks'][row].reshape(1, 21, 3)[..., :2] / 224.0)
         np.testing.assert_allclose(found.xy, theirs, atol=0.01)
         np.testing.assert_allclose(found.presence, recorded['presence'][row], atol=1e-3)
@@ -148,7 +148,7 @@ def test_nobody_and_hands_of_two_people():
     assert np.isnan(seen.xy[0, LEFT]).all() and np.isfinite(seen.xy[1, RIGHT]).all()
 
 
-def test_detectors_that_read_hands_and_models_that_do_not():
+def test_detectors_that_estimate_keypoints_and_models_that_do_not():
     bodies = seer(np.zeros((0, 33, 2)))
     assert with_hands(bodies, DetectorConfig(name='keypoints')) is bodies
     reader = with_hands(bodies, DetectorConfig())

@@ -14,8 +14,8 @@ are rehearsed all landmarks learn that, so that nothing is forgotten (Li and Hoi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -46,8 +46,7 @@ _ARMS, _LEGS = ((11, 12, 13, 14, 15, 16), range(11, 23)), ((23, 24, 25, 26, 27, 
 _MIRROR = np.array(mirror_of(BLAZEPOSE33))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Targets:
+class Targets(NamedTuple):
     """What N crops are to give.
 
     Attributes:
@@ -61,10 +60,6 @@ class Targets:
     weight: Tensor
     rest: Tensor
     presence: Tensor
-
-    def rows(self, index: Tensor) -> Targets:
-        """Return the crops ``index`` alone."""
-        return Targets(*(getattr(self, name)[index] for name in self.__slots__))
 
 
 def load_network(model: Path) -> OnnxNetwork:
@@ -152,7 +147,7 @@ def teach(
         outputs = network.outputs({
             name: _with_hidden(values[chosen].float(), settings.hidden, generator) for name, values in features.items()
         })
-        losses = losses_of(outputs, targets.rows(chosen), settings.kept)
+        losses = losses_of(outputs, Targets(*(one[chosen] for one in targets)), settings.kept)
         optimiser.zero_grad()
         torch.autograd.backward(losses['total'])
         torch.nn.utils.clip_grad_norm_(trained, 5.0)
@@ -196,8 +191,8 @@ def _prepared(network: OnnxNetwork, crops: Crops) -> tuple[dict[str, Tensor], Ta
             found = network.features(_tensor_of(part))
             targets.append(targets_of(network.outputs(found), part))
             features.append({name: value.half() for name, value in found.items() if name != 'heatmap'})
-    whole = Targets(*(torch.cat([getattr(one, name) for one in targets]) for name in Targets.__slots__))
-    return {name: torch.cat([one[name] for one in features]) for name in features[0]}, whole
+    whole = {name: torch.cat([one[name] for one in features]) for name in features[0]}
+    return whole, Targets(*map(torch.cat, zip(*targets, strict=True)))
 
 
 def _with_hidden(features: Tensor, share: float, generator: torch.Generator) -> Tensor:

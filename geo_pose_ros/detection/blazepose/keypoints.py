@@ -7,7 +7,7 @@ On-device Real-time Body Pose Tracking", 2020.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,7 @@ from ...geometry.stats import nan_median
 from ...inference.settings import EngineConfig
 from ...skeleton import BLAZEPOSE33, BODY17
 from ..models.catalogue import packaged
-from ..networks import Batches, CropNetwork, ImageRegions, RegionKeypoints
+from ..networks import Batches, KeypointReader, RegionKeypoints
 from ..regions import Crop, Regions
 from .person import regions_from_points
 
@@ -85,7 +85,7 @@ def regions_around(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
     return regions_from_points(hips, hips + up * radius[:, None])
 
 
-class BlazePoseKeypoints(CropNetwork):
+class BlazePoseKeypoints(KeypointReader):
     """The network with its pre- and post-processing; see KeypointNetwork."""
 
     skeleton = BLAZEPOSE33
@@ -98,23 +98,16 @@ class BlazePoseKeypoints(CropNetwork):
         )
         super().__init__(network, INPUT_CROP)
 
-    def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
-        """Return the keypoints in the regions of each image; see KeypointNetwork."""
-        return [
-            _decode(regions, outputs) for (_, regions), outputs in zip(images, self._infer(images), strict=True)
-        ]
-
     def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
         """Return the regions of people predicted at ``body17_xy``; see KeypointNetwork."""
         return regions_around(body17_xy, sigma_px)
 
-
-def _decode(regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
-    """Return the keypoints of the network's outputs of ``regions``."""
-    marks = outputs['landmarks'].reshape(-1, LANDMARKS, 5).astype(float)
-    xy = regions.to_image(refine(marks[..., :2] / INPUT_PX, outputs['heatmap']))
-    visibility = 1.0 / (1.0 + np.exp(-np.clip(marks[:, : len(BLAZEPOSE33), 3], -100.0, 100.0)))
-    return RegionKeypoints(
-        xy[:, : len(BLAZEPOSE33)], visibility, outputs['presence'][:, 0].astype(float),
-        regions_from_points(xy[:, _CENTRE], xy[:, _ON_CIRCLE]),
-    )
+    def _decode(self, regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
+        """See KeypointReader."""
+        marks = outputs['landmarks'].reshape(-1, LANDMARKS, 5).astype(float)
+        xy = regions.to_image(refine(marks[..., :2] / INPUT_PX, outputs['heatmap']))
+        visibility = 1.0 / (1.0 + np.exp(-np.clip(marks[:, : len(BLAZEPOSE33), 3], -100.0, 100.0)))
+        return RegionKeypoints(
+            xy[:, : len(BLAZEPOSE33)], visibility, outputs['presence'][:, 0].astype(float),
+            regions_from_points(xy[:, _CENTRE], xy[:, _ON_CIRCLE]),
+        )

@@ -7,7 +7,7 @@ Detector", 2016; overlapping detections are averaged, not dropped, as in Bazarev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -16,7 +16,7 @@ import numpy as np
 from ...arrays import Float32Array, FloatArray, UInt8Array
 from ...inference.settings import EngineConfig
 from ..models.catalogue import packaged
-from ..networks import Batches, CropNetwork, FoundPeople, ImageRegions
+from ..networks import Batches, FoundPeople, PersonFinder
 from ..regions import Crop, Regions, are_whole
 
 INPUT_PX = 224
@@ -78,7 +78,7 @@ def regions_from_points(centre: FloatArray, on_circle: FloatArray) -> Regions:
     return Regions(centre, np.repeat(side[:, None], 2, 1), np.arctan2(up[:, 0], -up[:, 1]))
 
 
-class BlazePosePersons(CropNetwork):
+class BlazePosePersons(PersonFinder):
     """The network with its pre- and post-processing; see PersonNetwork."""
 
     def __init__(self, config: EngineConfig, model: Path | None = None) -> None:
@@ -89,16 +89,9 @@ class BlazePosePersons(CropNetwork):
         network.require((INPUT_PX, INPUT_PX), {'boxes': (count, 12), 'scores': (count, 1)})
         super().__init__(network, _CROP)
 
-    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
-        """Return the people; those that overlap between squares of one image are one."""
-        return [
-            self._people(image, squares, outputs['boxes'], outputs['scores'][..., 0])
-            for (image, squares), outputs in zip(images, self._infer(images), strict=True)
-        ]
-
-    def _people(
-        self, image: UInt8Array, squares: Regions, boxes: Float32Array, logits: Float32Array
-    ) -> FoundPeople:
+    def _people(self, image: UInt8Array, squares: Regions, outputs: Mapping[str, Float32Array]) -> FoundPeople:
+        """See PersonFinder."""
+        boxes, logits = outputs['boxes'], outputs['scores'][..., 0]
         # 1 / (1 + exp(-x)) >= s, without computing it for all.
         square, anchor = np.nonzero(logits >= np.log(_LEAST_SCORE / (1.0 - _LEAST_SCORE)))
         if not len(square):

@@ -7,7 +7,7 @@ They say low confidences of hidden joints, which suits images that show the uppe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ...arrays import Float32Array, FloatArray
 from ...inference.settings import EngineConfig
 from ...skeleton import COCO17, map_to_body17
 from ..blazepose.keypoints import regions_around
-from ..networks import Batches, CropNetwork, ImageRegions, RegionKeypoints
+from ..networks import Batches, KeypointReader, RegionKeypoints
 from ..regions import Regions
 from ..rtmpose.boxes import image_size
 from .decoding import HEADS, JOINTS, joints_of, sigmoid
@@ -27,7 +27,7 @@ from .persons import CROP
 _NEAR = 1.8
 
 
-class SingleposeKeypoints(CropNetwork):
+class SingleposeKeypoints(KeypointReader):
     """The network with its pre- and post-processing; see KeypointNetwork."""
 
     skeleton = COCO17
@@ -40,20 +40,12 @@ class SingleposeKeypoints(CropNetwork):
         super().__init__(network, replace(CROP, width=width, height=height))
         self._to_body17 = map_to_body17(COCO17)
 
-    def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
-        """Return the keypoints in the regions of each image; see KeypointNetwork.
-
-        A region's presence is the mean confidence of the surer half of its joints, twice it at most 1.
-        """
-        return [
-            self._decode(regions, outputs) for (_, regions), outputs in zip(images, self._infer(images), strict=True)
-        ]
-
     def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
         """Return the regions of people predicted at ``body17_xy``; see KeypointNetwork."""
         return regions_around(body17_xy, sigma_px)
 
-    def _decode(self, regions: Regions, outputs: dict[str, Float32Array]) -> RegionKeypoints:
+    def _decode(self, regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
+        """See KeypointReader; a region's presence is the mean confidence of its surer joints, twice it at most 1."""
         unit, confidence = np.zeros((len(regions), JOINTS, 2)), np.zeros((len(regions), JOINTS))
         for row in range(len(regions)):
             heads = {name: value[row] for name, value in outputs.items()}

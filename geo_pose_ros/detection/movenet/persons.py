@@ -7,7 +7,7 @@ model card", 2021.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,7 @@ from ...inference.settings import EngineConfig
 from ...skeleton import BODY17, COCO17, map_to_body17
 from ..matching import LEAST_JOINTS, distinct
 from ..models.catalogue import find_model
-from ..networks import Batches, CropNetwork, FoundPeople, ImageRegions
+from ..networks import Batches, FoundPeople, PersonFinder
 from ..regions import Crop, Regions, are_whole
 from .decoding import HEADS, joints_of, peaks, sigmoid
 
@@ -36,7 +36,7 @@ _SEEN = 0.2
 ProposeRegions = Callable[[FloatArray, FloatArray], Regions]
 
 
-class MultiposePersons(CropNetwork):
+class MultiposePersons(PersonFinder):
     """The network with its pre- and post-processing; see PersonNetwork."""
 
     def __init__(self, config: EngineConfig, propose: ProposeRegions, model: Path | None = None) -> None:
@@ -56,14 +56,8 @@ class MultiposePersons(CropNetwork):
         self._propose = propose
         self._to_body17 = map_to_body17(COCO17)
 
-    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
-        """Return the people; those that several squares of one image show are one."""
-        return [
-            self._people(image, squares, outputs)
-            for (image, squares), outputs in zip(images, self._infer(images), strict=True)
-        ]
-
-    def _people(self, image: UInt8Array, squares: Regions, outputs: dict[str, Float32Array]) -> FoundPeople:
+    def _people(self, image: UInt8Array, squares: Regions, outputs: Mapping[str, Float32Array]) -> FoundPeople:
+        """See PersonFinder."""
         found = [
             _in_square(squares.select(np.array([row])), {name: value[row] for name, value in outputs.items()})
             for row in range(len(squares))

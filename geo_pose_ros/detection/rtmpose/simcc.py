@@ -6,7 +6,7 @@ Li et al., "SimCC: a Simple Coordinate Classification Perspective for Human Pose
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from ...arrays import Float32Array, FloatArray
 from ...geometry.stats import nan_mean
 from ...skeleton import Skeleton
-from ..networks import Batches, CropNetwork, ImageRegions, RegionKeypoints
+from ..networks import Batches, KeypointReader, RegionKeypoints
 from ..regions import Crop, Regions
 from .boxes import box_of, image_size, regions_of_boxes
 
@@ -26,7 +26,7 @@ _BINS = 2.0
 _BEYOND = 0.08
 
 
-class SimccKeypoints(CropNetwork):
+class SimccKeypoints(KeypointReader):
     """The network with its pre- and post-processing; see KeypointNetwork."""
 
     def __init__(self, network: Batches, skeleton: Skeleton) -> None:
@@ -38,19 +38,10 @@ class SimccKeypoints(CropNetwork):
         # Width by height of its regions.
         self.aspect = width / height
 
-    def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
-        """Return the keypoints in the regions of each image; see KeypointNetwork.
-
-        A region's presence is the mean score of the surer half of its joints.
-        """
-        return [
-            self._decode(regions, *(outputs[name] for name in self._names))
-            for (_, regions), outputs in zip(images, self._infer(images), strict=True)
-        ]
-
-    def _decode(self, regions: Regions, along_x: Float32Array, along_y: Float32Array) -> RegionKeypoints:
+    def _decode(self, regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
+        """See KeypointReader; a region's presence is the mean score of the surer half of its joints."""
         joints = len(self.skeleton)
-        along_x, along_y = along_x[:, :joints], along_y[:, :joints]
+        along_x, along_y = (outputs[name][:, :joints] for name in self._names)
         bins = np.stack([along_x.argmax(-1), along_y.argmax(-1)], -1)
         confidence = np.clip(np.minimum(along_x.max(-1), along_y.max(-1)).astype(float), 0.0, 1.0)
         # Half of a body may be hidden or outside of the image.

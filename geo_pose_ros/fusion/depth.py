@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..arrays import FloatArray, IntArray
 from ..geometry.stats import nan_mean, nan_median
 from ..skeleton import BODY17
+from .kernels.equations import NEAR_M
 from .prior import LiftedViews
 from .settings import DepthConfig
 
@@ -29,8 +30,7 @@ _HALF_M: Mapping[str, float] = {
 }
 # Clothes and hair, m; and a wearer's girth, its standard deviation as a share of the depth below the surface.
 _CLOTHES_M, _GIRTH = 0.01, 0.1
-_RADIUS_M: FloatArray = np.array([_HALF_M[name.rsplit('_', 1)[-1]] for name in BODY17.joint_names])
-BONE_DEPTH_M: FloatArray = _RADIUS_M + _CLOTHES_M
+BONE_DEPTH_M: FloatArray = np.array([_HALF_M[name.rsplit('_', 1)[-1]] + _CLOTHES_M for name in BODY17.joint_names])
 # The same joint's standard deviation where no pose says from which side it is seen, and what hides it.
 _UNPOSED_M = 0.06
 # The trunk is broader than deep (hip, waist, chest breadth, the same source): two columns of spheres, at these shares
@@ -101,13 +101,14 @@ def pose_depths(depth: FloatArray, xn: FloatArray, cam_from_world: FloatArray, l
     maximisation). What is unlikely to be the body loses weight. Girth errs alike at all joints: they count as one.
 
     Args:
-        depth: of ``joint_depths``; bodies without a lifted pose keep theirs.
+        depth: of ``joint_depths``; bodies without a lifted pose before the camera keep theirs.
         xn: (C, B, 17, 2) undistorted normalised keypoints, NaN = not seen.
         cam_from_world: (C, 3, 4).
         lifted: of the bodies.
     """
     mean_pose, mean_root = nan_mean(lifted.pose, 0), nan_mean(lifted.root, 0)
-    camera, body = np.nonzero((depth[..., 1] > 0.0).any(-1) & np.isfinite(mean_pose).all((1, 2)))
+    ahead = cam_from_world[:, 2, :3] @ mean_root.T + cam_from_world[:, 2, 3:] > NEAR_M
+    camera, body = np.nonzero((depth[..., 1] > 0.0).any(-1) & ahead & np.isfinite(mean_pose).all((1, 2)))
     if not len(camera):
         return depth
     P, given = cam_from_world[camera], depth[camera, body]

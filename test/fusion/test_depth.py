@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,10 +129,12 @@ def test_girth_is_counted_once_however_many_joints_are_measured():
     assert 0.006 < together < 0.015
 
 
-def test_a_body_that_is_not_lifted_keeps_its_depths():
+def test_a_body_that_is_not_lifted_or_behind_the_camera_keeps_its_depths():
     seen = Seen(0.0)
     nobody = LiftedViews(*(np.full_like(getattr(seen.lifted, name), np.nan) for name in LiftedViews.BODY_AXIS))
-    np.testing.assert_array_equal(pose_depths(seen.alone, seen.xn[None], seen.cam, nobody), seen.alone)
+    behind = replace(seen.lifted, root=seen.lifted.root + 4.0 * rgbd_camera(2.0).position_m)
+    for lifted in (nobody, behind):
+        np.testing.assert_array_equal(pose_depths(seen.alone, seen.xn[None], seen.cam, lifted), seen.alone)
 
 
 def test_a_body_that_a_depth_camera_measures_in_part_is_filtered_joint_by_joint():

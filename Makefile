@@ -99,7 +99,7 @@ HOURS ?= 0.5
 
 soak:
 	@tools/venv.sh test
-	@ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-77} .venv/bin/python benchmarks/live/soak.py --hours $(HOURS)
+	@ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-77} .venv/bin/python -m benchmarks.live.soak --hours $(HOURS)
 
 clean:
 	rm -rf .venv .venv-* .root-* out

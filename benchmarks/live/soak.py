@@ -1,15 +1,18 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """A node under faults for hours: what it costs, what it loses, and whether it says so.
 
-    benchmarks/live/soak.py [--hours 0.5] [--fault-every 10] [--seed 0]
+    python -m benchmarks.live.soak [--hours 0.5] [--fault-every 10] [--seed 0]
 
-Four simulated cameras send images (33 Hz, PNG) to a live pose_node, half of the time as a rig that stands, half as
-one that is carried. Every ``--fault-every`` seconds one fault begins and ends after half of that time: a camera dies,
-sends garbage, half images, another clock, or no stamps; all cameras die; a parameter is changed; a camera is taken
-away and put back; of the carried rig, its transform jumps, is late, stops, or is no rotation. Ends with a table for
-each half: lines on the console per fault and how soon, memory, latency, sets and frames by fate. Fails if the node
-crashed, a fault was not on the console within 2 s or stayed there, memory grew by more than 3 % after the first two
-minutes of a half (or the half of it, where it is shorter than four), or a frame is unaccounted for.
+Four simulated cameras send images (33 Hz, PNG) to a live pose_node with simulated time. Half of the time the rig
+stands, calibrated by camera_info and /tf_static; half of the time a file has it, and it is carried.
+Every ``--fault-every`` seconds one fault begins and ends after half of that time, each once in a round: a camera dies,
+sends garbage, half images, another clock, no stamps, one stamp for ever, or images without a frame; all cameras die; a
+second node of the same name; simulated time stops; a parameter is changed; a camera is taken away and put back; of the
+rig that stands, camera_info is of another lens, is K = 0, or stops; of the carried one, its transform jumps, is late,
+stops, or is no rotation. Ends with a table for each half: how soon the console says it and that it is over, memory,
+latency, sets and frames by fate. Fails if the node crashed, a fault was not on the console within 3 s or stayed there,
+memory grew by more than 3 % after the first two minutes of a half (or the half of it, where it is shorter than four),
+or a frame is unaccounted for.
 """
 
 from __future__ import annotations
@@ -23,23 +26,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
-from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
-from std_msgs.msg import String
+from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import PointCloud2
 
 from benchmarks.harness import parser_of, resident_mb
 from geo_pose_ros.detection import base
-from geo_pose_ros.messages.transforms import to_transform
+from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_transform
 from geo_pose_ros.rigs.rig_file import dump_rig
-from geo_pose_ros.ros.io import transforms
-from geo_pose_ros.ros.io.transforms import OwnTransforms
-from geo_pose_ros.ros.nodes import rig_source
-from test.ros.harness import MAKE, RIG, World, small_rig, world
+from geo_pose_ros.rigs.topics import TF_MESSAGE
+from geo_pose_ros.ros.io.message_factory import message_class
+from geo_pose_ros.ros.io.qos import profile
+from test.ros.harness import MAKE, RIG, Console, World, small_rig, world
 
-WARM_UP_S, GROWTH, NAMED_S = 120.0, 0.03, 2.0
+WARM_UP_S, GROWTH, NAMED_S = 120.0, 0.03, 3.0
 # After a camera's last frame the node waits so long before it calls it silent, and looks so often.
 STALE_S, LOOK_S = 0.5, 0.25
 # Between two transforms of a rig that is carried.
@@ -50,22 +54,18 @@ TELL_S = 0.01
 class Trouble:
     """A fault: how it begins, words of the line it must have on the console ('' for none), and how it ends.
 
-    What a camera sends is put right anyway.
+    What a camera sends is put right anyway. The line that it is over begins with ``end_begins``.
     """
 
     name: str
     begin: Callable[[World, str], None]
     words: str
     end: Callable[[World], None] = lambda w: None
+    end_begins: str = 'over'
 
 
 def _send(w: World, camera: str, message: Callable[[int], object]) -> None:
     w.cameras.behaviour[camera] = message
-
-
-def _silence_all(w: World, camera: str) -> None:
-    for name in RIG.names:
-        w.cameras.silence(name)
 
 
 def _set(w: World, camera: str) -> None:
@@ -76,47 +76,107 @@ def _use(w: World, cameras: Sequence[str]) -> None:
     w.node.set_parameters([Parameter('cameras', value=list(cameras))])
 
 
-class Carrier:
-    """Tells where the rig is, at rest in `odom`. The ROS wheels lack tf2_msgs: the node's reader is handed it."""
+class Surroundings:
+    """What is told beside images: /clock, and where the rig is, at rest in `odom`."""
 
     def __init__(self) -> None:
-        self._sources: list[OwnTransforms] = []
+        self.clock_runs = True
         self.jump_m, self.late_s, self.tells, self.turn = 0.0, 0.0, True, (0.0, 0.0, 0.0, 1.0)
-        transforms.transform_message = lambda what, otherwise: String
-        rig_source.listen_to_transforms = self._listen
+        self._stop = threading.Event()
 
-    def _listen(self, node: object, complain: Callable[[str], None]) -> OwnTransforms:
-        self._sources.append(OwnTransforms(node, complain))
-        return self._sources[-1]
+    def start(self, w: World) -> None:
+        """Tell it until ``stop``, from the node that sends images."""
+        kind, create = message_class(TF_MESSAGE), w.tester.create_publisher
+        clock, tf = create(Clock, '/clock', profile(1, reliable=False)), create(kind, '/tf', profile(100))
+        self._static = create(kind, '/tf_static', profile(1, latched=True))
+        self._static.publish(kind(transforms=rig_to_transforms_stamped(MAKE, RIG, 0)))
 
-    def tell(self) -> None:
-        """Tell it now, as things are."""
+        def tell() -> None:
+            while not self._stop.wait(TELL_S):
+                if self.clock_runs:
+                    clock.publish(Clock(clock=Time(nanoseconds=time.time_ns()).to_msg()))
+                if self.tells:
+                    tf.publish(kind(transforms=[self._odom_from_world()]))
+
+        self._thread = threading.Thread(target=tell)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell nothing more."""
+        self._stop.set()
+        self._thread.join()
+
+    def _odom_from_world(self) -> object:
         stamped = to_transform(MAKE, 'odom', 'world', np.eye(3, 4), time.time_ns() - round(1e9 * self.late_s))
         stamped.transform.translation.x = self.jump_m
         q = stamped.transform.rotation
         q.x, q.y, q.z, q.w = self.turn
-        for source in self._sources if self.tells else []:
-            source.add(SimpleNamespace(transforms=[stamped]), static=False)
+        return stamped
 
-    def change(self, **values: object) -> None:
-        """Let it be otherwise from now on."""
-        for name, value in values.items():
-            setattr(self, name, value)
+    def trouble(self, name: str, words: str, wrong: Mapping[str, object]) -> Trouble:
+        """Return what is wrong while the attributes are as ``wrong`` has them."""
+        right = {field: getattr(self, field) for field in wrong}
+        return Trouble(name, lambda w, c: vars(self).update(wrong), words, lambda w: vars(self).update(right))
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Return what can be wrong with transforms."""
-
-        def of(name: str, words: str, wrong: Mapping[str, object], right: Mapping[str, object]) -> Trouble:
-            return Trouble(name, lambda w, c: self.change(**wrong), words, lambda w: self.change(**right))
-
         return (
-            of('transform jumps', 'jumped by', {'jump_m': 3.0}, {'jump_m': 0.0}),
-            of('transform late', 'older than the image', {'late_s': 0.3}, {'late_s': 0.0}),
-            of('transform stops', 'older than the image', {'tells': False}, {'tells': True}),
-            of('transform wrong', 'expected a unit quaternion', {'turn': (0.0,) * 4}, {'turn': (0.0, 0.0, 0.0, 1.0)}),
+            self.trouble('transform jumps', 'jumped by', {'jump_m': 3.0}),
+            self.trouble('transform late', 'older than the image', {'late_s': 0.3}),
+            self.trouble('transform stops', 'older than the image', {'tells': False}),
+            self.trouble('transform wrong', 'expected a unit quaternion', {'turn': (0.0,) * 4}),
         )
 
 
+def _inform(w: World, camera: str, **wrong: object) -> None:
+    """Let the camera_info of ``camera`` be ``wrong`` in some fields."""
+    def send(stamp_ns: int) -> object:
+        message = w.cameras.camera_info(camera, stamp_ns)
+        for field, value in wrong.items():
+            setattr(message, field, value)
+        return message
+
+    w.cameras.info[camera] = send
+
+
+def _repeat_stamp(w: World, camera: str) -> None:
+    now_ns = time.time_ns()
+    _send(w, camera, lambda stamp_ns: w.cameras.compressed(camera, now_ns))
+
+
+def _send_unnamed(w: World, camera: str) -> None:
+    def send(stamp_ns: int) -> object:
+        message = w.cameras.compressed(camera, stamp_ns)
+        message.header.frame_id = ''
+        return message
+
+    _send(w, camera, send)
+
+
+class Rival:
+    """Another publisher of the node's bodies."""
+
+    def begin(self, w: World, camera: str) -> None:
+        """Be there."""
+        self._publisher = w.tester.create_publisher(PointCloud2, '/pose_node/bodies', profile(5))
+
+    def end(self, w: World) -> None:
+        """Be gone."""
+        w.tester.destroy_publisher(self._publisher)
+
+
+LENS = RIG.cameras[0].intrinsics
+RIVAL = Rival()
+# Of a rig that camera_info calibrates.
+INFORMED = (
+    Trouble(
+        'another lens', lambda w, c: _inform(w, c, k=(np.diag([1.3, 1.3, 1.0]) @ LENS.K).ravel()),
+        'another lens from now on', end_begins='camera',
+    ),
+    Trouble('K = 0', lambda w, c: _inform(w, c, k=np.zeros(9)), 'K = 0'),
+    Trouble('camera_info stops', lambda w, c: w.cameras.info.update({c: lambda ns: None}), 'no camera_info on'),
+    Trouble('no frame', _send_unnamed, 'its images name no frame'),
+)
 TROUBLES = (
     Trouble('dies', lambda w, c: w.cameras.silence(c), 'silent for'),
     Trouble('garbage', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, b'garbage')), 'expected a JPEG'),
@@ -126,30 +186,15 @@ TROUBLES = (
     ),
     Trouble('clock', lambda w, c: w.cameras.shift(c, 3_000_000_000), 'its clock is'),
     Trouble('no stamps', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, 0)), 'its stamps are 0'),
-    Trouble('all die', _silence_all, 'no set published'),
+    Trouble('stamp stands', lambda w, c: _repeat_stamp(w, c), 'none of its last'),
+    Trouble('all die', lambda w, c: w.cameras.silence_all(), 'no set published'),
+    Trouble('same name', RIVAL.begin, '1 more publish', RIVAL.end),
     Trouble('parameter', _set, ''),
     Trouble(
         'taken away', lambda w, c: _use(w, [name for name in RIG.names if name != c]), '',
         lambda w: _use(w, RIG.names),
     ),
 )
-
-
-class Console:
-    """What the node logged, and when."""
-
-    def __init__(self, w: World) -> None:
-        self.lines: list[tuple[float, str]] = []
-        w.listen(Log, '/rosout', self._on_line)
-
-    def _on_line(self, message: Log) -> None:
-        if message.name == 'pose_node':
-            self.lines.append((time.monotonic(), message.msg))
-
-    def first(self, words: str, since_s: float, over: bool) -> float | None:
-        """Return how long after ``since_s`` a line of ``words`` came (``over``: that it is over)."""
-        found = [at for at, line in self.lines if at >= since_s and words in line and line.startswith('over') == over]
-        return found[0] - since_s if found else None
 
 
 def _wait(condition: Callable[[], object], limit_s: float) -> None:
@@ -164,40 +209,45 @@ def _play(
     """Yield per fault its name, and after how many s the console reported it, and its end (inf: never)."""
     rng = np.random.default_rng(seed)
     ends = time.monotonic() + hours * 3600
-    right = dict(w.cameras.behaviour)
+    right, informed = dict(w.cameras.behaviour), dict(w.cameras.info)
+    round_of: list[int] = []
     while time.monotonic() < ends:
-        trouble = troubles[int(rng.integers(len(troubles)))]
+        round_of = round_of or rng.permutation(len(troubles)).tolist()
+        trouble = troubles[round_of.pop()]
         began = time.monotonic()
         trouble.begin(w, str(rng.choice(RIG.names)))
         time.sleep(every_s / 2)
         over = time.monotonic()
         w.cameras.behaviour.update(right)
+        w.cameras.info.update(informed)
         trouble.end(w)
-
-        def said_over(words: str = trouble.words, since_s: float = over) -> bool:
-            return not words or console.first(words, since_s, over=True) is not None
-
-        # What happens with single frames counts for five seconds.
-        _wait(said_over, every_s / 2 + 5)
+        times_s = [0.0, 0.0]
         if trouble.words:
-            named, ended = console.first(trouble.words, began, False), console.first(trouble.words, over, True)
-            yield trouble.name, float('inf') if named is None else named, float('inf') if ended is None else ended
-        else:
-            yield trouble.name, 0.0, 0.0
+            # What happens with single frames counts for five seconds.
+            _wait(lambda t=trouble, o=over: console.first_s(t.words, o, t.end_begins) is not None, every_s / 2 + 5)
+            times_s = [
+                float('inf') if at is None else at for at in (
+                    console.first_s(trouble.words, began), console.first_s(trouble.words, over, trouble.end_begins)
+                )
+            ]
+        yield trouble.name, *times_s
         _wait(lambda b=began: time.monotonic() - b > every_s, every_s)
 
 
-def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tuple[dict[str, object], list[str]]:
-    """Run, with a rig that a carrier carries or one that stands; return the report and what broke a limit."""
-    troubles = TROUBLES if carrier is None else (*TROUBLES, *carrier.troubles())
-    frame = {} if carrier is None else {'tracking_frame': 'odom'}
+def soak(hours: float, every_s: float, seed: int, *, is_carried: bool) -> tuple[dict[str, object], list[str]]:
+    """Run, with a rig that is carried or one that stands; return the report and what broke a limit."""
+    around = Surroundings()
+    troubles = (*TROUBLES, around.trouble('clock stands', 'simulated time stands', {'clock_runs': False}))
+    troubles += around.troubles() if is_carried else INFORMED
     base._PLUGINS = {**base._PLUGINS, **dict.fromkeys(base._PLUGINS, 'test.ros.harness:PixelDetector')}
     memory: list[tuple[float, float]] = []
     times_s: dict[str, list[tuple[float, float]]] = {}
     with TemporaryDirectory() as folder:
         rig = Path(folder) / 'rig.yaml'
         rig.write_text(dump_rig(small_rig()), encoding='utf-8')
-        with world('compressed', rig_path=str(rig), stale_after_s=STALE_S, diagnostics_period_s=LOOK_S, **frame) as w:
+        settings: dict[str, Any] = {'stale_after_s': STALE_S, 'diagnostics_period_s': LOOK_S, 'use_sim_time': True}
+        settings |= {'rig_path': str(rig), 'tracking_frame': 'odom'} if is_carried else {'cameras': list(RIG.names)}
+        with world('compressed', **settings) as w:
             console, began, stop = Console(w), time.monotonic(), threading.Event()
 
             def watch() -> None:
@@ -206,13 +256,9 @@ def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tu
                     # The harness keeps all that it hears.
                     del w.bodies[:-100], w.cameras.sent_ns[:-100]
 
-            def tell() -> None:
-                while carrier is not None and not stop.wait(TELL_S):
-                    carrier.tell()
-
-            threads = [threading.Thread(target=watch), threading.Thread(target=tell)]
-            for thread in threads:
-                thread.start()
+            thread = threading.Thread(target=watch)
+            thread.start()
+            around.start(w)
             try:
                 w.new_bodies(3, views=4)
                 for name, began_s, ended_s in _play(w, console, troubles, hours, every_s, seed):
@@ -222,8 +268,8 @@ def soak(hours: float, every_s: float, seed: int, carrier: Carrier | None) -> tu
                 values = {status: dict(w.values(status)) for status in w.statuses}
             finally:
                 stop.set()
-                for thread in threads:
-                    thread.join()
+                thread.join()
+                around.stop()
     return judge(hours, memory, times_s, values, crashed)
 
 
@@ -282,8 +328,8 @@ def main() -> int:
     rclpy.init()
     try:
         halves = {
-            name: soak(given.hours / 2, given.fault_every, given.seed, carrier)
-            for name, carrier in (('standing', None), ('carried', Carrier()))
+            name: soak(given.hours / 2, given.fault_every, given.seed, is_carried=name == 'carried')
+            for name in ('standing', 'carried')
         }
     finally:
         rclpy.try_shutdown()

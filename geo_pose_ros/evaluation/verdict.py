@@ -164,12 +164,11 @@ class RecentVerdict:
         self._headline = verdict.headline
         beside = {(finding.where, finding.kind) for finding in noted}
         # What is too short, or on a busy machine too few, to tell a cause waits for more sets.
-        doubtful = {'residuals'} if len(sets) >= _SURE_SETS else {'residuals', CALIBRATION}
-        if len(rig) < _JUDGING:
-            # More cameras tell what all miss.
+        # Silence is named where frames arrive.
+        doubtful = {'residuals', 'silent'} | ({CALIBRATION} if len(sets) < _SURE_SETS else set())
+        if len(rig) < _JUDGING or not is_complete:
+            # Frames of sets that there was no time for are missing; more cameras tell what all miss.
             doubtful.add('missing')
-        if not is_complete:
-            doubtful |= {'missing', 'silent'}
         seen_now = {
             (finding.where, finding.kind): finding for finding in verdict.findings
             if (finding.where, finding.kind) not in beside and finding.severity and finding.kind not in doubtful

@@ -272,7 +272,20 @@ class Console:
 
     def __init__(self, w: World, name: str = 'pose_node') -> None:
         self.lines: list[str] = []
-        w.listen(Log, '/rosout', lambda m: self.lines.append(m.msg) if m.name == name else None)
+        self.times_s: list[float] = []
+        self._name = name
+        w.listen(Log, '/rosout', self._on_line)
+
+    def _on_line(self, message: Log) -> None:
+        if message.name == self._name:
+            self.times_s.append(time.monotonic())
+            self.lines.append(message.msg)
+
+    def first_s(self, words: str, since_s: float, begins: str = '') -> float | None:
+        """Return when the first line with ``words`` came, in s after ``since_s``; one that ``begins`` so."""
+        found = [at - since_s for at, line in zip(self.times_s, self.lines, strict=False)
+                 if at >= since_s and words in line and line.startswith(begins)]
+        return found[0] if found else None
 
     def says(self, *words: str) -> str:
         """Wait for a line with all ``words``."""

@@ -288,7 +288,8 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
         return {'camera_info': note} if note else {}
 
     def _verdict(self, noted: Sequence[Finding]) -> Verdict:
-        return self._recent.verdict(noted, is_complete=self._history.is_complete)
+        is_busy = any(fault.kind == 'busy' for fault in noted)
+        return self._recent.verdict(noted, is_complete=self._history.is_complete and not is_busy)
 
 
 class PoseNode(LifecycleHost[NodeConfig]):

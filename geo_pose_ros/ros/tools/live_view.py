@@ -106,6 +106,8 @@ class LiveTopics:
                 except GeoPoseError as error:
                     self.faults[topic] = str(error)
         if self.ended(now_s):
+            # The next one speaks for itself.
+            self._statuses.clear()
             return self._replayed(now_s)
         bodies = self._bodies if now_s - self._received_s < _STALE_S else None
         stamp_ns = bodies.stamp_ns if bodies is not None else time.time_ns()

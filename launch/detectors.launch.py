@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
@@ -30,19 +30,16 @@ RENAMED = {'params': 'params_file', 'detector_params': 'detector_params_file'}
 
 def nodes(context) -> list:
     """Return pose_node and the detectors of the cameras of the rig file."""
-    refuse_renamed(context.launch_configurations, RENAMED)
-    rig = Path(LaunchConfiguration('rig').perform(context)).expanduser()
+    given = context.launch_configurations
+    refuse_renamed(given, RENAMED)
+    rig = Path(given['rig']).expanduser()
     cameras = list(read_calibration(rig).names)
-    count = min(max(int(LaunchConfiguration('processes').perform(context)), 1), len(cameras))
-    extra = LaunchConfiguration('detector_params_file').perform(context)
-    namespace = LaunchConfiguration('namespace').perform(context)
-    time = ros_parameters({'use_sim_time': LaunchConfiguration('use_sim_time').perform(context)})
+    count = min(max(int(given['processes']), 1), len(cameras))
+    extra, namespace = given['detector_params_file'], given['namespace']
+    time = ros_parameters({'use_sim_time': given['use_sim_time']})
     pose_node = Node(
         package=PACKAGE, executable='pose_node', name='pose_node', namespace=namespace, output='screen',
-        parameters=[
-            LaunchConfiguration('params_file').perform(context),
-            {'rig': str(rig.absolute()), 'transport': 'keypoints', **time},
-        ],
+        parameters=[given['params_file'], {'rig': str(rig.absolute()), 'transport': 'keypoints', **time}],
     )
     detectors = [
         Node(

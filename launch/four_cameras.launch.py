@@ -25,21 +25,17 @@ DRIVERS = {'usb_cam': 'usb_cam_node_exe', 'v4l2_camera': 'v4l2_camera_node'}
 
 def cameras(context) -> list:
     """Return the drivers, each with its device and calibration."""
-
-    def given(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
-
-    driver = given('driver')
+    given = context.launch_configurations
+    driver, folder = given['driver'], given['calibration']
     if driver not in DRIVERS:
         raise RuntimeError(f"driver:={driver}: expected one of {', '.join(DRIVERS)}.")
-    folder = given('calibration')
     if folder:
         folder = os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100, PTH111
     return [
         Node(
             package=driver, executable=DRIVERS[driver], name='driver', namespace=name, respawn=True, respawn_delay=2.0,
             parameters=[{
-                'video_device': given(f'video{number}'),
+                'video_device': given[f'video{number}'],
                 # The names differ between the drivers' own.
                 ('frame_id' if driver == 'usb_cam' else 'camera_frame_id'): f'{name}_optical_frame',
                 **({'camera_info_url': f'file://{folder}/{name}.yaml'} if folder else {}),

@@ -13,7 +13,7 @@ import os
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
 
@@ -49,7 +49,8 @@ def check(context) -> list:
 
 def rviz(context) -> list:
     """Return RViz, if it was asked for; fail before anything has been started if it is not installed."""
-    if LaunchConfiguration('rviz').perform(context).lower() not in ('true', '1'):
+    given = context.launch_configurations
+    if given['rviz'].lower() not in ('true', '1'):
         return []
     try:
         get_package_prefix('rviz2')
@@ -57,38 +58,33 @@ def rviz(context) -> list:
         raise RuntimeError(
             'rviz:=true, but rviz2 is not installed. Run: sudo apt-get install -y ros-$ROS_DISTRO-rviz2'
         ) from error
-    config = rviz_in(*(LaunchConfiguration(name).perform(context) for name in ('namespace', 'rviz_config')))
-    time = ros_parameters({'use_sim_time': LaunchConfiguration('use_sim_time').perform(context)})
+    config = rviz_in(given['namespace'], given['rviz_config'])
+    time = ros_parameters({'use_sim_time': given['use_sim_time']})
     return [Node(package='rviz2', executable='rviz2', arguments=['-d', config], parameters=[time] if time else [])]
 
 
 def pose_node(context) -> list:
     """Return pose_node with the parameter file, and over it what was given as argument."""
-
-    def given(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
-
-    overrides = ros_parameters({name: given(name) for name in PARAMETERS})
+    given = context.launch_configurations
+    overrides = ros_parameters({name: given[name] for name in PARAMETERS})
     if 'cameras' in overrides:
         names = yaml.safe_load(overrides['cameras'])
         overrides['cameras'] = [str(name) for name in names] if isinstance(names, list) else str(names).split(',')
-    if given('rig'):
-        overrides['rig'] = os.path.abspath(os.path.expanduser(given('rig')))  # noqa: PTH100, PTH111 - no symlinks
+    if given['rig']:
+        overrides['rig'] = os.path.abspath(os.path.expanduser(given['rig']))  # noqa: PTH100, PTH111 - no symlinks
     return [
         Node(
-            package=PACKAGE, executable='pose_node', name='pose_node', namespace=given('namespace'), output='screen',
-            parameters=[given('params_file'), *([overrides] if overrides else [])],
-            arguments=['--ros-args', '--log-level', given('log_level')],
-            respawn=given('use_respawn').lower() in ('true', '1'), respawn_delay=2.0,
+            package=PACKAGE, executable='pose_node', name='pose_node', namespace=given['namespace'], output='screen',
+            parameters=[given['params_file'], *([overrides] if overrides else [])],
+            arguments=['--ros-args', '--log-level', given['log_level']],
+            respawn=given['use_respawn'].lower() in ('true', '1'), respawn_delay=2.0,
         )
     ]
 
 
 def player(context) -> list:
     """Return the player of the bag, if one was given."""
-    bag, namespace, sim_time = (
-        LaunchConfiguration(name).perform(context) for name in ('bag', 'namespace', 'use_sim_time')
-    )
+    bag, namespace, sim_time = (context.launch_configurations[name] for name in ('bag', 'namespace', 'use_sim_time'))
     if not bag:
         return []
     geo_pose = PathJoinSubstitution([FindPackagePrefix(PACKAGE), 'lib', PACKAGE, 'geo_pose'])

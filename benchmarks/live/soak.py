@@ -77,7 +77,7 @@ def _use(w: World, cameras: Sequence[str]) -> None:
 
 
 class Surroundings:
-    """What is told beside images: /clock, and where the rig is, at rest in `odom`."""
+    """What is published beside images: /clock, and where the rig is, at rest in `odom`."""
 
     def __init__(self) -> None:
         self.clock_runs = True

@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,23 +59,15 @@ def rig_path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def tell_transforms(node: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Return what tells where the cameras are: on /tf_static, or to what subscribed to it where tf2_msgs is missing."""
+def tell_transforms(node: Any) -> Callable[[], None]:
+    """Return what tells on /tf_static where the cameras are."""
     from geo_pose_ros.messages.transforms import rig_to_transforms_stamped
-    from geo_pose_ros.rigs.topics import TF_MESSAGE
-    from geo_pose_ros.ros.io.message_factory import installed_class
     from geo_pose_ros.ros.io.qos import profile
-    from geo_pose_ros.ros.nodes import rig_source
     from test.ros.harness import MAKE, RIG
 
-    transforms = rig_to_transforms_stamped(MAKE, RIG, 0)
-    kind = installed_class(TF_MESSAGE)
-    if kind is not None:
-        publisher = node.create_publisher(kind, '/tf_static', profile(1, latched=True))
-        return lambda: publisher.publish(kind(transforms=transforms))
-    told: list[Callable[[Any], None]] = []
-    monkeypatch.setattr(rig_source, 'subscribe_static_transforms', lambda node, callback: told.append(callback))
-    return lambda: told[0](SimpleNamespace(transforms=transforms))
+    kind = pytest.importorskip('tf2_msgs.msg').TFMessage
+    publisher = node.create_publisher(kind, '/tf_static', profile(1, latched=True))
+    return lambda: publisher.publish(kind(transforms=rig_to_transforms_stamped(MAKE, RIG, 0)))
 
 
 @pytest.fixture(autouse=True)

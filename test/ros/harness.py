@@ -274,7 +274,8 @@ class Console:
         self.lines: list[str] = []
         self.times_s: list[float] = []
         self._name = name
-        w.listen(Log, '/rosout', self._on_line)
+        # Also what was said before.
+        w.listen(Log, '/rosout', self._on_line, profile(1000, latched=True))
 
     def _on_line(self, message: Log) -> None:
         if message.name == self._name:

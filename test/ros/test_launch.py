@@ -27,7 +27,7 @@ NAMES = {
         'SetEnvironmentVariable',
     ],
     'launch.launch_description_sources': ['PythonLaunchDescriptionSource'],
-    'launch.substitutions': ['PathJoinSubstitution'],
+    'launch.substitutions': ['LaunchConfiguration', 'PathJoinSubstitution'],
     'launch_ros': [],
     'launch_ros.actions': ['Node'],
     'launch_ros.substitutions': ['FindPackagePrefix', 'FindPackageShare'],
@@ -41,14 +41,6 @@ class Made:
         self.args, self.kwargs = args, kwargs
 
 
-class LaunchConfiguration:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def perform(self, context: dict[str, str]) -> str:
-        return context[self.name]
-
-
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Any]]:
     """Return what gives the entities of a launch file by its name."""
@@ -57,7 +49,6 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Any]]:
         for each in classes:
             setattr(module, each, type(each, (Made,), {}))
         monkeypatch.setitem(sys.modules, name, module)
-    sys.modules['launch.substitutions'].LaunchConfiguration = LaunchConfiguration  # type: ignore[attr-defined]
     for name in ('RMW_IMPLEMENTATION', 'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE', 'ROS_DISTRO'):
         monkeypatch.delenv(name, raising=False)
 
@@ -175,7 +166,9 @@ def test_the_example_of_four_cameras(
 ) -> None:
     entities = load('four_cameras.launch.py')
     arguments = [argument.args[0] for argument in of(entities, 'DeclareLaunchArgument')]
-    context = dict.fromkeys(arguments, '') | {'driver': driver, 'video2': '/dev/left', 'calibration': str(tmp_path)}
+    context = Context(dict.fromkeys(arguments, '') | {
+        'driver': driver, 'video2': '/dev/left', 'calibration': str(tmp_path),
+    })
     (start,) = of(entities, 'OpaqueFunction')
     drivers = start.kwargs['function'](context)
     assert [node.kwargs['namespace'] for node in drivers] == ['cam01', 'cam02', 'cam03', 'cam04']
@@ -187,7 +180,7 @@ def test_the_example_of_four_cameras(
     given = dict(included.kwargs['launch_arguments'])
     assert given['cameras'] == 'cam01,cam02,cam03,cam04' and set(given) <= set(ARGUMENTS)
     with pytest.raises(RuntimeError, match=r'driver:=webcam: expected one of usb_cam, v4l2_camera\.'):
-        start.kwargs['function']({**context, 'driver': 'webcam'})
+        start.kwargs['function'](Context({**context, 'driver': 'webcam'}))
 
 
 @pytest.mark.parametrize(('processes', 'shares'), [('9', 4), ('0', 1)])

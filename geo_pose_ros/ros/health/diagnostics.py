@@ -149,7 +149,8 @@ def blame_few(parts: Sequence[Part], late_share: float) -> list[Part]:
         for kind in ('silent', 'unused')
     }
     excused = {
-        'unused': is_busy or (most['unused'] and not own.faults), 'lost': is_busy, 'silent': is_busy and most['silent'],
+        'unused': is_busy or (most['unused'] and not own.faults), 'silent': is_busy and most['silent'],
+        'lost': is_busy, 'camera_info': is_busy,
     }
     found = [part.without(*(kind for kind, is_excused in excused.items() if is_excused)) for part in parts]
     if is_busy:

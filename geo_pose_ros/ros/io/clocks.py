@@ -64,5 +64,5 @@ class ClockWatch:
         self.stood_ns = now_ns
         return Finding(
             Severity.WARNING, f'simulated time stands still at {said_ns / NS_PER_S:.3f} s: /clock says nothing new',
-            'Let the simulator or the player go on.', where, 'clock',
+            'Let the simulator or the player go on.', where, 'clock stands',
         )

@@ -94,7 +94,7 @@ def test_tf2_answers_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_without_tf2_our_reader_listens_to_both_topics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transforms, 'find_spec', lambda name: None)
-    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
     callbacks: dict[str, Callable[[Any], None]] = {}
     node, said = Mock(), []
 

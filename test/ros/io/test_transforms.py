@@ -37,7 +37,7 @@ def test_incompatible_qos_in_words() -> None:
 
 @pytest.fixture(autouse=True)
 def no_tf2_msgs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
 
 
 def test_tf_static_is_subscribed_late(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,6 @@ def test_camera_frames_are_published_latched(monkeypatch: pytest.MonkeyPatch) ->
     publishers = [Mock(), Mock()]
     node = Mock(**{'create_publisher.side_effect': publishers})
     node.get_clock().now().nanoseconds = S
-    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
     with pytest.raises(ConfigError, match='publish_camera_frames needs the ROS package tf2_msgs'):
         CameraFrames(node, MAKE)
     monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: SimpleNamespace)

@@ -118,16 +118,6 @@ def test_expectations_that_cannot_be_used_are_counted_and_cost_nothing(rig_path:
         np.testing.assert_allclose(bodies[-1].xyz[0], PERSON, atol=0.005)
 
 
-def test_a_picture_that_cannot_be_read_costs_its_camera_only(rig_path: str) -> None:
-    with world('compressed', rig_path=rig_path, node_transport='keypoints') as w, detecting(w, ALL):
-        w.new_bodies(2, views=4)
-        w.cameras.behaviour['cam2'] = lambda stamp_ns: w.cameras.compressed('cam2', stamp_ns, b'no picture')
-        w.new_bodies(3, views=3)
-        until(
-            lambda: any('cam2' in key and status.level == b'\x01' for key, status in w.statuses.items()), 'it is named'
-        )
-
-
 def test_what_is_wrong_is_one_line_when_it_begins_and_one_when_it_is_over(rig_path: str) -> None:
     with world('compressed', rig_path=rig_path, node_transport='keypoints') as w:
         console = Console(w, 'detector_node')

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from rclpy.node import Node
-from std_msgs.msg import String
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.errors import TransformError
@@ -22,12 +21,8 @@ from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert, t
 from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.rigs.moving import Mount
-from geo_pose_ros.rigs.topics import TF_MESSAGE
 from geo_pose_ros.ros.health import statistics
-from geo_pose_ros.ros.io import transforms
-from geo_pose_ros.ros.io.message_factory import installed_class
 from geo_pose_ros.ros.io.qos import profile
-from geo_pose_ros.ros.io.transforms import OwnTransforms
 from geo_pose_ros.ros.nodes import rig_source
 from geo_pose_ros.ros.nodes.rig_source import MovingRig
 from geo_pose_ros.ros.settings import NodeConfig
@@ -99,20 +94,14 @@ def drive(stamp_ns: int) -> FloatArray:
 class Robot:
     """Tells the node where it is, and its cameras what they see."""
 
-    def __init__(self) -> None:
-        self.sources: list[OwnTransforms] = []
-        # Sends /tf, where tf2_msgs is there.
-        self.send: Callable[[Any], None] | None = None
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self._send = send
         self.tells = True
         self.jump_m = 0.0
 
     def tell(self, stamp_ns: int) -> None:
-        pose = compose(along_x(self.jump_m), drive(stamp_ns))
-        message = told('odom', 'world', stamp_ns, pose)
-        if self.tells and self.send is not None:
-            self.send(message)
-        for source in self.sources if self.tells else ():
-            source.add(message, static=False)
+        if self.tells:
+            self._send(told('odom', 'world', stamp_ns, compose(along_x(self.jump_m), drive(stamp_ns))))
 
     def start(self, cameras: Cameras) -> None:
         for name in RIG.names:
@@ -127,22 +116,10 @@ class Robot:
 
 
 @pytest.fixture
-def robot(node: Node, monkeypatch: pytest.MonkeyPatch) -> Robot:
-    """Where tf2_msgs is missing, subscriptions are of another type, and transforms are handed to the reader."""
-    told_of = Robot()
-    kind = installed_class(TF_MESSAGE)
-    if kind is not None:
-        publisher = node.create_publisher(kind, '/tf', profile(100))
-        told_of.send = lambda message: publisher.publish(kind(transforms=message.transforms))
-        return told_of
-
-    def listen(node: Any, complain: Callable[[str], None]) -> OwnTransforms:
-        told_of.sources.append(OwnTransforms(node, complain))
-        return told_of.sources[-1]
-
-    monkeypatch.setattr(transforms, 'transform_message', lambda what, otherwise: String)
-    monkeypatch.setattr(rig_source, 'listen_to_transforms', listen)
-    return told_of
+def robot(node: Node) -> Robot:
+    kind = pytest.importorskip('tf2_msgs.msg').TFMessage
+    publisher = node.create_publisher(kind, '/tf', profile(100))
+    return Robot(lambda message: publisher.publish(kind(transforms=message.transforms)))
 
 
 @contextmanager

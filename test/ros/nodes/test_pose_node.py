@@ -34,6 +34,7 @@ from geo_pose_ros.messages.clouds.keypoints import keypoints_from_cloud, keypoin
 from geo_pose_ros.messages.image import frame_from_message
 from geo_pose_ros.rigs.files import write_calibration
 from geo_pose_ros.rigs.rig_file import dump_rig
+from geo_pose_ros.ros.io.message_factory import installed_class
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import outputs
 from geo_pose_ros.ros.tools.record import Recorder
@@ -69,6 +70,8 @@ def test_bodies_are_right_in_value_stamp_and_frame(transport: str, rig_path: str
 
 
 def test_the_other_outputs(rig_path: str) -> None:
+    boxes = installed_class('vision_msgs/msg/Detection3DArray')
+    assert installed_class('no_such_msgs/msg/Some') is installed_class('std_msgs/msg/NoSuch') is None
     with world('compressed', rig_path=rig_path) as w:
         got: dict[str, list[Any]] = {name: [] for name in ('markers', 'keypoints', 'skeleton', 'details')}
         w.new_bodies(2)
@@ -77,12 +80,17 @@ def test_the_other_outputs(rig_path: str) -> None:
         w.listen(PointCloud2, '/pose_node/keypoints/cam1', got['keypoints'].append)
         w.listen(PointCloud2, '/pose_node/details', got['details'].append)
         w.listen(String, '/pose_node/skeleton', got['skeleton'].append, profile(1, latched=True))
+        if boxes is not None:
+            got['boxes'] = []
+            w.listen(boxes, '/pose_node/detections3d', got['boxes'].append)
         until(lambda: all(got.values()), 'one message on each topic')
         assert {(m.ns, m.header.frame_id) for m in got['markers'][-1].markers} == {
             ('joints', 'world'), ('bones', 'world')
         }
         stamp_ns = published_at(got['details'][0])
         plain = until(lambda: next((b for b in w.bodies if b.stamp_ns == stamp_ns), None), 'its bodies')
+        if boxes is not None:
+            assert [found.id for found in got['boxes'][-1].detections] == [str(plain.body_ids[0])]
         detailed = with_details(plain, got['details'][0])
         assert (np.linalg.eigvalsh(detailed.covariance) > 0.0).all()
         np.testing.assert_allclose(detailed.velocity, 0.0, atol=0.05)
@@ -390,8 +398,8 @@ def test_simulated_time_that_nobody_publishes_is_named(rig_path: str) -> None:
         console.says('simulated time stands still at', '.000 s: /clock says nothing new')
         assert 'no set published' not in w.statuses['pipeline'].message
         w.cameras.behaviour.update(right)
-        until(lambda: 'simulated time' not in run() and w.values('camera cam0')['age_s'] < '0.4', 'it runs again')
-        console.says('over after', 'simulated time stands still')
+        over = 'over after', 'simulated time stands still'
+        until(lambda: run() and any(all(words in line for words in over) for line in console.lines), 'it runs again')
         assert not [line for line in console.lines if 'silent for' in line]
 
 
@@ -439,6 +447,3 @@ def test_a_node_in_a_namespace_says_whose_statuses_these_are(rig_path: str) -> N
     with world('keypoints', rig_path=rig_path, cli_args=arguments, hardware_id='left arm') as w:
         status = until(lambda: w.statuses.get('robot1/pose_node: pipeline'), 'its status')
         assert status.hardware_id == 'left arm'
-        w.statuses.clear()
-    with world('keypoints', rig_path=rig_path, cli_args=arguments) as w:
-        assert until(lambda: w.statuses.get('robot1/pose_node: rig'), 'its status').hardware_id == 'robot1/pose_node'

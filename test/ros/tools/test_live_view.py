@@ -96,7 +96,7 @@ def test_garbage_is_named_and_forgotten_when_it_ends(node):
 
 
 def test_without_a_rig_or_tf_it_says_so(node, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
     topics = LiveTopics(node, 'pose_node', None)
     assert topics.rig is None and 'tf2_msgs' in topics.faults['/tf_static']
     topics.close()

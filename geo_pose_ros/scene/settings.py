@@ -86,7 +86,7 @@ class TrackingConfig:
         0.5, 'A joint or body is published for this long after its last measurement', unit='s', low=0.0, high=5.0
     )
     max_sigma_m: float = setting(
-        0.2, 'A body without a measurement, or one that two views have placed before and a lone one sees now, is '
+        0.16, 'A body without a measurement, or one that two views have placed before and a lone one sees now, is '
         'published while the standard deviation of its joints is below this',
         unit='m', low=0.0, high=5.0,
     )

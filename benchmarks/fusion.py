@@ -53,6 +53,7 @@ from geo_pose_ros.inference.model_card import default_model, load_card
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
 from geo_pose_ros.pipeline import PosePipeline
+from geo_pose_ros.scene.bones import BoneLengths
 from geo_pose_ros.scene.cameras.clocks import ClockOffsets
 from geo_pose_ros.scene.observation import Observer
 from geo_pose_ros.scene.settings import PipelineConfig, TrackingConfig
@@ -281,10 +282,13 @@ def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLif
 
 
 def ours_on(
-    rig: CameraRig, xy: FloatArray, confidence: FloatArray, lifter: PoseLifter | None
+    rig: CameraRig, xy: FloatArray, confidence: FloatArray, lifter: PoseLifter | None, bones: BoneLengths | None = None
 ) -> Callable[[slice], FloatArray]:
-    """Return a function of a slice of frames that gives our joints (F, J, 3) from raw px (C, F, J, 2)."""
-    cameras = Observer(rig).observe(0, {}, {}, ClockOffsets(len(rig)), 0.0).cameras
+    """Return a function of a slice of frames that gives our joints (F, J, 3) from raw px (C, F, J, 2).
+
+    With ``bones`` set after set, as a track: by the lengths that the views of the sets before showed.
+    """
+    cameras, who = Observer(rig).observe(0, {}, {}, ClockOffsets(len(rig)), 0.0).cameras, np.zeros(1, np.int64)
     used = np.where(confidence >= FULL.detector.min_confidence, confidence, 0.0)
 
     def lift(views: BodyViews, _: IntArray) -> LiftedViews | None:
@@ -298,13 +302,17 @@ def ours_on(
         xn = np.stack([normalize(camera.intrinsics, xy[c, frames]) for c, camera in enumerate(rig.cameras)])
         views = BodyViews(np.where(used[:, frames, :, None] > 0.0, xn, np.nan), used[:, frames])
         noise = Noise(1.0, np.ones(len(rig)), np.zeros(len(rig)))
-        found = estimate_bodies(cameras, views, BodyPrior(), FULL.solver, noise, lift)
-        return found.solution.xyz
+        prior = BodyPrior(bones=None if bones is None else bones.prior(who))
+        found = estimate_bodies(cameras, views, prior, FULL.solver, noise, lift).solution
+        if bones is not None:
+            bones.learn(who, who, found.seen_xyz, found.seen_covariance)
+        return found.xyz
 
     def run(frames: slice) -> FloatArray:
         # Blocks of sets that fit the processor's cache.
         start, stop, _ = frames.indices(xy.shape[1])
-        return np.concatenate([block(slice(i, min(i + 256, stop))) for i in range(start, stop, 256)])
+        step = 256 if bones is None else 1
+        return np.concatenate([block(slice(i, min(i + step, stop))) for i in range(start, stop, step)])
 
     return run
 
@@ -335,8 +343,10 @@ def against_peers(
             'set_ms': round(float(np.median(found[f'{name}_set_ms'])), 3),
             'batch_ms_per_set': None if np.isnan(batch) else round(batch, 4),
         }
-    for name, used in (('ours_triangulation', None), ('ours', lifter)):
-        run = ours_on(rig, xy, confidence, used)
+    for name, used, bones in (
+        ('ours_triangulation', None, None), ('ours_bones', None, BoneLengths()), ('ours', lifter, None),
+    ):
+        run = ours_on(rig, xy, confidence, used, bones)
         joints[name] = run(slice(None))
         turn = itertools.cycle(range(min(sets, 100)))
         batch = time_ms(lambda: run(slice(None)), 0.0 if sets > 1000 else 2.0)['p50'] / sets  # noqa: B023

@@ -31,29 +31,14 @@ class MeasuredBodies:
     estimate: Estimate
 
     @property
-    def xyz(self) -> FloatArray:
-        """The joints (B, J, 3) m, NaN = not measured."""
-        return self.estimate.solution.xyz
-
-    @property
-    def covariance(self) -> FloatArray:
-        """The covariance (B, J, 3, 3) m^2 of ``xyz``."""
-        return self.estimate.solution.covariance
-
-    @property
-    def random_covariance(self) -> FloatArray:
-        """The part (B, J, 3, 3) m^2 of ``covariance`` that is new in every set."""
-        return self.estimate.solution.random_covariance
-
-    @property
-    def num_views(self) -> IntArray:
-        """The inlier views (B, J)."""
-        return np.asarray(self.estimate.solution.inlier.sum(0))
+    def solution(self) -> Solution:
+        """The joints alone."""
+        return self.estimate.solution
 
     @property
     def confidence(self) -> FloatArray:
         """The mean confidence (B, J) of the inlier views, 0 without one."""
-        inlier = self.estimate.solution.inlier
+        inlier = self.solution.inlier
         summed = np.where(inlier, self.estimate.views.confidence, 0.0).sum(0)
         return np.asarray(summed / np.maximum(inlier.sum(0), 1))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..fusion.prior import LiftedViews
 from ..fusion.table import gather
 from ..fusion.views import BodyViews
 from ..lifting.lifter import PoseLifter
-from ..skeleton import BODY17, OUTPUTS, Skeleton, mirror_of
+from ..skeleton import BODY17, OUTPUTS, mirror_of
 from ..types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from .bodies import MeasuredBodies, to_bodies
 from .body_lifter import BodyLifter
@@ -27,7 +27,7 @@ from .bones import BoneLengths
 from .cameras.learner import CameraLearner
 from .cameras.states import CameraState, CameraStates
 from .further import FurtherJoints
-from .kernels.report import LimbSides, ReportArrays, exchange_sides, write_report
+from .kernels.report import ReportArrays, write_report
 from .measurement import Assignment, Measured, assign, measure_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions
@@ -304,24 +304,18 @@ def _with_sides(
 ) -> Mapping[str, Keypoints2D]:
     """Return the keypoints with the sides of limbs as the solver used them; camera c begins at ``starts[c]``."""
     exchanged = measured.estimate.exchanged
-    changed = np.flatnonzero(exchanged.any((0, 2))).tolist()
-    if not changed:
+    if not exchanged.any():
         return keypoints
     repaired = dict(keypoints)
-    for c in changed:
+    for c in np.flatnonzero(exchanged.any((0, 2))).tolist():
         seen = keypoints[names[c]]
-        xy, confidence = seen.xy.copy(), seen.confidence.copy()
-        exchange_sides(measured.views[:, c] - starts[c], exchanged, c, _limb_sides(seen.skeleton), xy, confidence)
+        xy, confidence, mirror = seen.xy.copy(), seen.confidence.copy(), mirror_of(seen.skeleton)
+        for group, limb in zip(exchanged[:, c], limbs_of(seen.skeleton), strict=True):
+            rows = (measured.views[group, c] - starts[c])[:, None]
+            for values in (xy, confidence):
+                values[rows, limb] = values[rows, mirror[limb]]
         xy.flags.writeable = confidence.flags.writeable = False
         repaired[names[c]] = Keypoints2D(
             seen.camera, seen.stamp_ns, seen.skeleton, xy, confidence, seen.hints, seen.appearance
         )
     return repaired
-
-
-@cache
-def _limb_sides(skeleton: Skeleton) -> LimbSides:
-    group = np.full(len(skeleton), -1)
-    for g, limb in enumerate(limbs_of(skeleton)):
-        group[limb] = g
-    return LimbSides(group, np.array(mirror_of(skeleton)))

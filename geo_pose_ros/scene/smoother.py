@@ -95,7 +95,7 @@ def join_people(
     """
     def centre(body_id: int, row: int) -> FloatArray:
         bodies = measured[row]
-        joints = bodies.xyz[bodies.ids == body_id][0]
+        joints = bodies.solution.xyz[bodies.ids == body_id][0]
         return np.asarray(joints[np.isfinite(joints).all(-1)].mean(0))
 
     pairs = []
@@ -285,15 +285,16 @@ def butterworth(xyz: FloatArray, at: FloatArray, cutoff_hz: float) -> FloatArray
 
 def _gather(measured: Sequence[MeasuredBodies], times_s: FloatArray, parts: Sequence[int]) -> _Person:
     """Return what was measured of the person with the ids ``parts``."""
-    joints = measured[0].xyz.shape[1]
+    joints = measured[0].solution.xyz.shape[1]
     xyz = np.full((len(measured), joints, 3), np.nan)
     noise, systematic = np.full((2, len(measured), joints, 3, 3), np.nan)
     for row, bodies in enumerate(measured):
+        found = bodies.solution
         for index in np.flatnonzero(np.isin(bodies.ids, parts))[:1]:
-            known = np.isfinite(bodies.xyz[index]).all(-1) & np.isfinite(bodies.covariance[index]).all((1, 2))
-            xyz[row, known] = bodies.xyz[index, known]
-            noise[row, known] = bodies.random_covariance[index, known] + _LEAST_M2 * np.eye(3)
-            systematic[row, known] = (bodies.covariance - bodies.random_covariance)[index, known]
+            known = np.isfinite(found.xyz[index]).all(-1) & np.isfinite(found.covariance[index]).all((1, 2))
+            xyz[row, known] = found.xyz[index, known]
+            noise[row, known] = found.random_covariance[index, known] + _LEAST_M2 * np.eye(3)
+            systematic[row, known] = (found.covariance - found.random_covariance)[index, known]
     return _Person(times_s, xyz, noise, systematic)
 
 
@@ -316,7 +317,7 @@ def _bodies(
             views[row], confidence[row], error[row] = (
                 published.num_views[of], published.confidence[of], published.reprojection_error[of])
         elif body_id in measured_of:
-            views[row, :smoothed] = measured.num_views[measured_of[body_id]]
+            views[row, :smoothed] = measured.solution.num_views[measured_of[body_id]]
             confidence[row, :smoothed] = measured.confidence[measured_of[body_id]]
         xyz[row, :smoothed], covariance[row, :smoothed] = smooth_xyz, smooth_covariance
         confidence[row, ~np.isfinite(xyz[row]).all(-1)] = 0.0

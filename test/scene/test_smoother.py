@@ -34,12 +34,14 @@ def recording(gap=(), published_from=3, ids=None):
         body_id = np.full(people, 0 if ids is None else ids[number])
         each = (people, 17)
         cov = np.broadcast_to(SIGMA_M**2 * np.eye(3), (*each, 3, 3))
+        xyz = noisy[number][None][:people]
+        found = SimpleNamespace(
+            xyz=xyz, covariance=cov + 1e-6 * np.eye(3), random_covariance=cov, num_views=np.full(each, 3))
         measured.append(SimpleNamespace(
-            ids=body_id, xyz=noisy[number][None][:people], covariance=cov + 1e-6 * np.eye(3), random_covariance=cov,
-            num_views=np.full(each, 3), confidence=np.full(each, 0.8)))
+            ids=body_id, confidence=np.full(each, 0.8), solution=found))
         empty = Bodies3D.empty(round(number / RATE_HZ * 1e9), 'world', BODY17)
         shown = replace(
-            empty, xyz=measured[-1].xyz, covariance=cov, confidence=np.full(each, 0.9), num_views=np.full(each, 4),
+            empty, xyz=xyz, covariance=cov, confidence=np.full(each, 0.9), num_views=np.full(each, 4),
             reprojection_error=np.ones(each), body_ids=body_id, velocity=np.zeros((*each, 3)), age_s=np.zeros(each),
             views=np.zeros(each, int))
         published.append(shown if number >= published_from else empty)
@@ -55,7 +57,7 @@ def test_smoothed_joints_are_nearer_and_quieter_and_say_how_well_they_are_known(
     # Also in the sets in which nobody was published yet.
     assert [len(bodies) for bodies in smoothed] == [1] * SETS
     error = np.stack([bodies.xyz[0] for bodies in smoothed]) - truth()
-    before = np.stack([one.xyz[0] for one in measured]) - truth()
+    before = np.stack([one.solution.xyz[0] for one in measured]) - truth()
     assert np.sqrt((error**2).mean()) < 0.6 * np.sqrt((before**2).mean())
     assert np.sqrt((np.diff(error, axis=0)**2).mean()) < 0.3 * np.sqrt((np.diff(before, axis=0)**2).mean())
     covariance = np.stack([bodies.covariance[0] for bodies in smoothed])
@@ -100,7 +102,7 @@ def test_the_track_says_how_each_joint_moves():
     turn = 4 * np.pi * TIMES
     moves[:, wrist] = moves[:, elbow] + 0.25 * np.stack([0.0 * turn, np.cos(turn), np.sin(turn)], 1)
     for number, one in enumerate(measured):
-        one.xyz = one.xyz - truth()[number] + moves[number]
+        one.solution.xyz = one.solution.xyz - truth()[number] + moves[number]
     smoothed = np.stack([bodies.xyz[0] for bodies in smooth_people(measured, published, CONFIG)])
     rms = np.sqrt(((smoothed - moves)**2).mean((0, 2)))
     # One level of noise for both would either keep the noise of the first, or cut the turn of the second.
@@ -123,7 +125,7 @@ def test_bones_get_the_lengths_that_they_have_on_the_track(monkeypatch):
 
 def test_a_measurement_that_the_path_contradicts_counts_less():
     measured, published = recording()
-    measured[50].xyz = measured[50].xyz + 0.3
+    measured[50].solution.xyz = measured[50].solution.xyz + 0.3
     smoothed = smooth_people(measured, published, CONFIG)
     assert np.abs(smoothed[50].xyz[0] - truth()[50]).max() < 0.03
 
@@ -151,7 +153,7 @@ def test_two_tracks_that_follow_each_other_are_one_person():
 def test_who_is_far_away_is_somebody_else():
     measured, _ = recording(range(42, 48), ids=np.where(np.arange(SETS) < 45, 7, 9))
     for one in measured[48:]:
-        one.xyz = one.xyz + 3.0
+        one.solution.xyz = one.solution.xyz + 3.0
     assert join_people(measured, TIMES, {7: np.arange(42), 9: np.arange(48, SETS)}, CONFIG) == {7: [7], 9: [9]}
 
 

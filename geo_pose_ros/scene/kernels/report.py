@@ -1,11 +1,11 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""What a set's result says of detections and keypoints, and the keypoints with their sides repaired."""
+"""What a set's result says of detections and keypoints."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...compiled import Bool3D, Float1D, Float2D, Float3D, Int1D, Int2D, kernel
+from ...compiled import Bool3D, Float1D, Float3D, Int1D, Int2D, kernel
 
 
 class ReportArrays(NamedTuple):
@@ -53,39 +53,3 @@ def write_report(
                     end += 1
             out.used[c] += used
         out.ends[c] = end
-
-
-class LimbSides(NamedTuple):
-    """The limb groups of a skeleton of J joints.
-
-    Attributes:
-        group: (J,) of each joint, -1 for none.
-        mirror: (J,) each joint's mirror image.
-    """
-
-    group: Int1D
-    mirror: Int1D
-
-
-@kernel('xy', 'confidence')
-def exchange_sides(
-    rows: Int1D, exchanged: Bool3D, c: int, limbs: LimbSides, xy: Float3D, confidence: Float2D
-) -> None:
-    """Exchange the sides of limbs in the keypoints of camera ``c``, in place.
-
-    Args:
-        rows: (B,) the detection in this camera of each body, negative for none.
-        exchanged: (groups, C, B) the limb groups whose sides were exchanged.
-        c: see above.
-        limbs: of the skeleton.
-        xy: (P, J, 2) px.
-        confidence: (P, J).
-    """
-    for b in range(len(rows)):
-        for j in range(len(limbs.group)):
-            m, g = limbs.mirror[j], limbs.group[j]
-            if j < m and g >= 0 and exchanged[g, c, b]:
-                p = rows[b]
-                for k in range(2):
-                    xy[p, j, k], xy[p, m, k] = xy[p, m, k], xy[p, j, k]
-                confidence[p, j], confidence[p, m] = confidence[p, m], confidence[p, j]

@@ -26,7 +26,7 @@ from ..retraining.hold_out import HoldOut
 from ..retraining.report import Retraining, conclude
 from .options import held_out, provenance
 
-_CAPTION = 'Crops that were held out. Grey: bodies that the other cameras give; red: before; green: after.'
+_CAPTION = 'Crops that were held out. Above: bodies that the other cameras give; then what was read before, and after.'
 
 
 def run_detector(arguments: argparse.Namespace) -> int:

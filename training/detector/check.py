@@ -12,6 +12,7 @@ import numpy as np
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.skeleton import BLAZEPOSE33
+from geo_pose_ros.view.drawing import draw_skeleton
 
 from ..retraining.check import Numbers
 from .crops import LANDMARKS, Crops
@@ -27,8 +28,6 @@ CHECKED = {
     'elsewhere_exchanged': 'other footage, arms and legs exchanged',
 }
 _SHOWN = 6
-# BGR.
-_GREY, _RED, _GREEN = (190, 190, 190), (40, 40, 220), (60, 180, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +96,13 @@ def detector_objections(before: DetectorCheck, after: DetectorCheck) -> list[str
 
 
 def comparison_png(held_out: Crops, networks: Sequence[OnnxNetwork]) -> bytes:
-    """Return a PNG of held-out crops with their labels (grey) and what the networks before and after see."""
-    rows = np.linspace(0, len(held_out) - 1, min(_SHOWN, len(held_out))).round().astype(int)
-    chosen = held_out.rows(rows)
-    marks = [chosen.xy, *(predict(network, chosen)[:, LANDMARKS] for network in networks)]
-    shown = chosen.images.copy()
-    for image, *people in zip(shown, *marks, strict=True):
-        for xy, colour in zip(people, (_GREY, _RED, _GREEN), strict=True):
-            _draw(image, xy, colour)
-    return bytes(cv2.imencode('.png', np.concatenate(list(shown), 1))[1])
-
-
-def _draw(image: np.ndarray, xy: FloatArray, colour: tuple[int, int, int]) -> None:
-    """Draw limbs (12, 2) px; right ones thinner."""
-    row = {int(landmark): index for index, landmark in enumerate(LANDMARKS)}
-    for a, b in BLAZEPOSE33.edges:
-        if a in row and b in row and np.isfinite(xy[[row[a], row[b]]]).all():
-            ends = [tuple(np.clip(xy[row[end]], -999, 999).round().astype(int).tolist()) for end in (a, b)]
-            cv2.line(image, ends[0], ends[1], colour, 1 if a % 2 == 0 and b % 2 == 0 else 2, cv2.LINE_AA)
+    """Return a PNG of held-out crops: a row with their labels, and one with what each of the networks sees."""
+    chosen = held_out.rows(np.linspace(0, len(held_out) - 1, min(_SHOWN, len(held_out))).round().astype(int))
+    rows = []
+    for limbs in (chosen.xy, *(predict(network, chosen)[:, LANDMARKS] for network in networks)):
+        xy, images = np.full((len(chosen), 1, len(BLAZEPOSE33), 2), np.nan), chosen.images.copy()
+        xy[:, 0, LANDMARKS] = limbs
+        for image, person in zip(images, xy, strict=True):
+            draw_skeleton(image, person, np.ones(person.shape[:2]), BLAZEPOSE33, [0])
+        rows.append(np.concatenate(list(images), 1))
+    return bytes(cv2.imencode('.png', np.concatenate(rows))[1])

@@ -50,7 +50,7 @@ def test_a_taught_detector_is_written_with_its_card_and_a_report(
     assert (written['written'], written['after']['crops']) == (True, 3)
     assert written['recordings'][0]['trained_on'] == ['cam0', 'cam1', 'cam3']
     page = (tmp_path / 'new_report' / 'index.html').read_text()
-    assert 'limb joints, mean px' in page and 'Grey: bodies that the other cameras give' in page
+    assert 'limb joints, mean px' in page and 'Above: bodies that the other cameras give' in page
 
 
 def test_a_detector_that_learnt_nothing_is_not_written(command: list[str], tmp_path: Path) -> None:

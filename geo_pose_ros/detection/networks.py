@@ -34,12 +34,10 @@ class FoundPeople(NamedTuple):
 
     Attributes:
         regions: (R) of the keypoint network.
-        scores: (R,).
         joints: (R, 17, 2) px, body17, NaN = not seen; None if the finder reads none.
     """
 
     regions: Regions
-    scores: FloatArray
     joints: FloatArray | None = None
 
 

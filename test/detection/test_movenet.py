@@ -61,10 +61,10 @@ def letterboxed(values, image):
 @pytest.mark.parametrize('name', PICTURES)
 def test_multipose_finds_the_joints_that_googles_graph_finds(name, recorded, persons):
     image = picture(name)
-    ((found, scores, *_),) = persons.find_people([(image, full_image_square(image.shape[1], image.shape[0]))])
+    ((found, _),) = persons.find_people([(image, full_image_square(image.shape[1], image.shape[0]))])
     people = recorded[f'movenet_multipose/{name}']
     people = people[people[:, 55] > 0.2]
-    assert len(found) == len(scores) == len(people) == (2 if name.startswith('multi') else 1)
+    assert len(found) == len(people) == (2 if name.startswith('multi') else 1)
     theirs = letterboxed(people[:, :51].reshape(-1, 17, 3)[..., :2], image)
     theirs, _ = map_to_body17(COCO17).apply(theirs, np.ones((len(people), 17)))
     # The order is by our score.

@@ -45,7 +45,7 @@ class World:
     def find_people(self, pictures):
         self.looks.append([len(squares) for _, squares in pictures])
         found = around(np.array(self.people)) if self.people else Regions.none()
-        return [FoundPeople(found, np.ones(len(found)), self.joints) for _ in pictures]
+        return [FoundPeople(found, self.joints) for _ in pictures]
 
     def estimate_keypoints(self, pictures):
         self.reads.append([len(regions) for _, regions in pictures])
@@ -252,7 +252,7 @@ def test_an_image_in_which_all_lie_is_searched_turned():
     angles = []
     finder = Alone(world)
     finder.find_people = lambda images: [
-        angles.append(squares.angle.tolist()) or FoundPeople(regions, np.ones(1)) for _, squares in images
+        angles.append(squares.angle.tolist()) or FoundPeople(regions) for _, squares in images
     ]
     detector = TopDownDetector([finder], world, DetectorConfig())
     look(detector, 0)

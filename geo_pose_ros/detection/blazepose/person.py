@@ -39,15 +39,15 @@ def anchor_centres() -> FloatArray:
     return np.concatenate(layers)
 
 
-def average_overlapping(detections: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return detections (n, 12) and scores (n,), best first: each the mean of those that overlap it, by their scores.
+def average_overlapping(detections: FloatArray, scores: FloatArray) -> FloatArray:
+    """Return detections (n, 12), best first: each the mean of those that overlap it, weighted by their scores.
 
     Args:
         detections: (N, 12): left, top, right, bottom, then four points x y.
         scores: (N,).
     """
     order = np.argsort(-scores, kind='stable')
-    kept, kept_scores = [], []
+    kept = []
     while len(order):
         overlap = _overlap(detections[order[0], :4], detections[order, :4])
         near = overlap > _LARGEST_OVERLAP
@@ -55,9 +55,8 @@ def average_overlapping(detections: FloatArray, scores: FloatArray) -> tuple[Flo
         near[0] = True
         group = order[near]
         kept.append(np.average(detections[group], axis=0, weights=scores[group]))
-        kept_scores.append(scores[order[0]])
         order = order[~near]
-    return np.array(kept).reshape(-1, 12), np.array(kept_scores)
+    return np.array(kept).reshape(-1, 12)
 
 
 def _overlap(box: FloatArray, boxes: FloatArray) -> FloatArray:
@@ -95,7 +94,7 @@ class BlazePosePersons(PersonFinder):
         # 1 / (1 + exp(-x)) >= s, without computing it for all.
         square, anchor = np.nonzero(logits >= np.log(_LEAST_SCORE / (1.0 - _LEAST_SCORE)))
         if not len(square):
-            return FoundPeople(Regions.none(), np.zeros(0))
+            return FoundPeople(Regions.none())
         scores = 1.0 / (1.0 + np.exp(-np.clip(logits[square, anchor].astype(float), -100.0, 100.0)))
         raw = boxes[square, anchor].astype(float) / INPUT_PX
         # Centre, and the four points; the second pair is the size.
@@ -109,6 +108,5 @@ class BlazePosePersons(PersonFinder):
         in_image, scores = in_image[whole], scores[whole]
         # Of a turned square another corner is the upper left.
         in_image[:, :2] = np.sort(in_image[:, :2], 1)
-        detections, scores = average_overlapping(in_image.reshape(-1, 12), scores)
-        people = detections.reshape(-1, 6, 2)
-        return FoundPeople(regions_from_points(people[:, 2], people[:, 3]), scores)
+        people = average_overlapping(in_image.reshape(-1, 12), scores).reshape(-1, 6, 2)
+        return FoundPeople(regions_from_points(people[:, 2], people[:, 3]))

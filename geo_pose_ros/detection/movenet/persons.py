@@ -63,7 +63,7 @@ class MultiposePersons(PersonFinder):
             for row in range(len(squares))
         ]
         if not sum(len(scores) for _, _, scores in found):
-            return FoundPeople(Regions.none(), np.zeros(0), np.zeros((0, len(BODY17), 2)))
+            return FoundPeople(Regions.none(), np.zeros((0, len(BODY17), 2)))
         xy, confidence, scores = (np.concatenate(part) for part in zip(*found, strict=True))
         # Hidden joints too: it guesses them well enough for a region.
         body17_xy, body17_confidence = self._to_body17.apply(xy, confidence)
@@ -73,7 +73,7 @@ class MultiposePersons(PersonFinder):
         order = order[are_whole(squares.select(square[order]), body17_xy[order], image)]
         kept = distinct(body17_xy, order, _SAME)
         return FoundPeople(
-            self._propose(body17_xy[kept], np.zeros((len(kept), body17_xy.shape[1]))), scores[kept],
+            self._propose(body17_xy[kept], np.zeros((len(kept), body17_xy.shape[1]))),
             np.where((body17_confidence >= _SEEN)[..., None], body17_xy, np.nan)[kept],
         )
 

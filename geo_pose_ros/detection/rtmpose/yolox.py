@@ -59,9 +59,8 @@ class YoloxPersons(EngineNetwork):
 
     def _people(self, boxes: FloatArray) -> FoundPeople:
         # rtmlib keeps the order by score, not the score.
-        scores = np.linspace(1.0, LEAST_SCORE, len(boxes))
-        kept = suppress_overlapping(boxes, scores, 0.0)
-        return FoundPeople(regions_of_boxes(boxes[kept], self._aspect), scores[kept])
+        kept = suppress_overlapping(boxes, np.linspace(1.0, LEAST_SCORE, len(boxes)), 0.0)
+        return FoundPeople(regions_of_boxes(boxes[kept], self._aspect))
 
 
 class FullImage:
@@ -77,7 +76,7 @@ class FullImage:
     def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
         """Return one region per image; see PersonNetwork."""
         return [
-            FoundPeople(regions_of_boxes(np.array([[0.0, 0.0, *image.shape[1::-1]]]), self._aspect), np.ones(1))
+            FoundPeople(regions_of_boxes(np.array([[0.0, 0.0, *image.shape[1::-1]]]), self._aspect))
             for image, _ in images
         ]
 

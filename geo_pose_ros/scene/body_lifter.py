@@ -11,8 +11,8 @@ from functools import partial
 
 import numpy as np
 
-from ..arrays import NS_PER_S, IntArray
-from ..fusion.prior import BonePrior, LiftedViews
+from ..arrays import NS_PER_S, FloatArray, IntArray
+from ..fusion.prior import LiftedViews
 from ..fusion.views import BodyViews, Cameras
 from ..lifting.canonical import Poses
 from ..lifting.lifter import PoseLifter
@@ -89,9 +89,9 @@ class BodyLifter:
         self._history = PoseHistory(card.receptive_field, card.rate_hz) if card.receptive_field > 1 else None
 
     def lift(
-        self, stamp_ns: int, cameras: Cameras, keypoints: BodyViews, body_ids: IntArray, bones: BonePrior | None = None
+        self, stamp_ns: int, cameras: Cameras, keypoints: BodyViews, body_ids: IntArray, lengths_m: FloatArray | None
     ) -> LiftedViews:
-        """Return the lifted poses of the bodies ``body_ids`` (B,), -1 for new ones, as large as their ``bones`` say."""
+        """Return the lifted poses of the bodies ``body_ids`` (B,), -1 for new ones; see ``PoseLifter.lift``."""
         count, bodies = keypoints.confidence.shape[:2]
         camera, body = np.repeat(np.arange(count)[:, None], bodies, 1), np.arange(bodies)
         if self._history is None and self._config.views < count:
@@ -102,7 +102,7 @@ class BodyLifter:
             keypoints.xn[camera, body], np.where(camera[..., None] < 0, 0.0, keypoints.confidence[camera, body]),
             None if self._history is None else partial(self._history.windows, stamp_ns, body_ids),
             up_in_cam=self._lifter.up_in_cam(cam_from_world), height_m=self._lifter.height_m(cam_from_world),
-            lengths=None if bones is None else bones.sure_lengths(),
+            lengths=lengths_m,
         )
         return LiftedViews.of_cameras(lifted.pose, lifted.sigma, lifted.root, cam_from_world)
 

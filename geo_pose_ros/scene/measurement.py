@@ -12,11 +12,10 @@ from ..fusion.association import assign_detections
 from ..fusion.estimate import Estimate, Lift, estimate_bodies
 from ..fusion.grouping import group
 from ..fusion.merging import merge_lone_views
-from ..fusion.prior import BodyPrior
-from ..fusion.table import BodyTable, gather
+from ..fusion.prior import BodyPrior, BonePrior
+from ..fusion.table import BodyTable
 from ..fusion.views import BodyViews, Cameras, Detections, Noise
 from ..skeleton import BODY17, mirror_of
-from .bones import BoneLengths
 from .kernels.measurement import TrackedBodies, find_free, gather_tracks
 from .kernels.pairing import exchange_views, judge_new
 from .observation import Observation
@@ -135,7 +134,7 @@ class Measured(BodyTable):
 
 
 def measure_bodies(
-    cameras: Cameras, assignment: Assignment, tracks: Tracks, bones: BoneLengths | None, config: SceneConfig,
+    cameras: Cameras, assignment: Assignment, tracks: Tracks, bones: BonePrior | None, config: SceneConfig,
     noise: Noise, lift: Lift | None,
 ) -> Measured:
     """Solve the joints of a set's people.
@@ -157,8 +156,8 @@ def measure_bodies(
     known = _read_tracks(assignment, tracks)
     velocity = known.velocity
     prior = BodyPrior(
-        bones=None if bones is None else bones.prior(gather(tracks.ids, assignment.tracks, -1)), centre=known.centre,
-        centre_variance=known.centre_variance, joints=known.position, displacement=find_displacement(cameras, velocity),
+        bones=bones, centre=known.centre, centre_variance=known.centre_variance, joints=known.position,
+        displacement=find_displacement(cameras, velocity),
     )
     how = config.solver, noise, lift
     estimate = estimate_bodies(cameras, assignment.keypoints, prior, *how)

@@ -212,18 +212,19 @@ class Scene:
 
     def _solve(self, observation: Observation, assignment: Assignment, stages: _Stages) -> Measured:
         """Return a set's people with their joints."""
-        tracks, lifter = self._tracks, self._lifter
+        tracks, lifter, ids = self._tracks, self._lifter, gather(self._tracks.ids, assignment.tracks, -1)
+        bones = None if self._bones is None else self._bones.prior(ids)
+        sure_m = None if bones is None else bones.sure_lengths()
 
         def lift(using: BodyLifter, keypoints: BodyViews, rows: IntArray) -> LiftedViews:
             stages.lap('solve')
-            ids = gather(tracks.ids, assignment.tracks[rows], -1)
-            bones = None if self._bones is None else self._bones.prior(ids)
-            lifted = using.lift(observation.stamp_ns, observation.cameras, keypoints, ids, bones)
+            lengths_m = None if sure_m is None else sure_m[rows]
+            lifted = using.lift(observation.stamp_ns, observation.cameras, keypoints, ids[rows], lengths_m)
             stages.lap('lift')
             return lifted
 
         return measure_bodies(
-            observation.cameras, assignment, tracks, self._bones, self._config, self._cameras.noise,
+            observation.cameras, assignment, tracks, bones, self._config, self._cameras.noise,
             None if lifter is None else partial(lift, lifter),
         )
 

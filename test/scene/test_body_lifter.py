@@ -83,7 +83,8 @@ def test_poses_are_as_large_as_the_bones_that_are_known_to_a_few_per_cent():
     lifter = PoseLifter(LifterConfig())
 
     def root_depth(bones: BonePrior | None) -> np.ndarray:
-        lifted = BodyLifter(lifter, LifterConfig()).lift(0, cameras, seen, np.array([5]), bones)
+        lengths_m = None if bones is None else bones.sure_lengths()
+        lifted = BodyLifter(lifter, LifterConfig()).lift(0, cameras, seen, np.array([5]), lengths_m)
         return np.linalg.norm(lifted.root[:, 0] - centres, axis=-1)
 
     length = np.full((1, 16), 0.3)

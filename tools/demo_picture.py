@@ -18,9 +18,8 @@ from PIL import Image
 from geo_pose_ros.arrays import FloatArray, UInt8Array
 from geo_pose_ros.bags.process import process_bag
 from geo_pose_ros.bags.recording import Recording
-from geo_pose_ros.colours import joint_colours
 from geo_pose_ros.types import Bodies3D
-from geo_pose_ros.view.drawing import overlay
+from geo_pose_ros.view.drawing import draw_bodies, overlay
 from geo_pose_ros.view.playback import Playback
 
 ROOT = Path(__file__).parents[1]
@@ -35,11 +34,7 @@ def view_3d(bodies: Bodies3D, azimuth_deg: float, middle_m: FloatArray, half_m: 
     figure = Figure(figsize=(HEIGHT_PX / 100, HEIGHT_PX / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((-0.12, -0.12, 1.24, 1.24), projection='3d')
-    for body_id, joints in zip(bodies.body_ids.tolist(), bodies.xyz, strict=True):
-        colours = joint_colours(bodies.skeleton, body_id) / 255.0
-        for a, b in bodies.skeleton.edges:
-            if np.isfinite(joints[[a, b]]).all():
-                axes.plot(*joints[[a, b]].T, color=colours[b], linewidth=3.5, solid_capstyle='round')
+    draw_bodies(axes, bodies, width=3.5)
     (x, y), far = middle_m, half_m
     axes.set(xlim=(x - far, x + far), ylim=(y - far, y + far), zlim=(0.0, 2.0 * far), xticklabels=(), yticklabels=(),
              zticklabels=())

@@ -1,9 +1,11 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Drawings of bodies: into images, and the views of cameras side by side."""
+"""Drawings of bodies: into images, the views of cameras side by side, and in 3D."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -12,11 +14,18 @@ from ..arrays import FloatArray, UInt8Array
 from ..colours import joint_colours
 from ..errors import ShapeError
 from ..evaluation.quality import distances_to_keypoints
+from ..geometry.alignment import up_direction
 from ..geometry.projection import project_world
 from ..skeleton import Skeleton
 from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
 
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
+
 _FRACTION_BITS = 4
+# Metres as a figure's axes say them.
+_MM_PER_M = 1000.0
+_FLOOR = '#9aa5b1'
 
 
 def draw_skeleton(
@@ -144,3 +153,98 @@ def _caption(image: UInt8Array, name: str, distances_px: FloatArray) -> None:
     corner = (12, round(34 * scale) + 8)
     for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
         cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
+
+
+def plot_bodies(path: Path, panels: Sequence[tuple[str, Sequence[Bodies3D]]], rig: CameraRig | None = None) -> None:
+    """Write a figure with one 3D axes per panel.
+
+    Args:
+        path: of the PNG.
+        panels: title and the bodies of one or more instants, drawn fainter the older they are.
+        rig: where given, the cameras' positions are named on the ground.
+
+    Raises:
+        ShapeError: if no panel has a body.
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    points = [b.xyz[np.isfinite(b.xyz).all(-1)] for _, instants in panels for b in instants]
+    if not points or not sum(map(len, points)):
+        raise ShapeError('plot_bodies: received no joint to draw, expected at least one body.')
+    cloud = np.concatenate(points)
+    low, high = np.percentile(cloud, 1, axis=0), np.percentile(cloud, 99, axis=0)
+    centre, half = (low + high) / 2.0, 0.55 * float((high - low).max()) + 0.05
+    up = up_direction(rig)
+    figure = plt.figure(figsize=(5.2 * len(panels), 5.4), dpi=150)
+    for index, (title, instants) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), index + 1, projection='3d')
+        _draw_floor(axes, centre, half, float((cloud @ up).min()), up)
+        for age, bodies in enumerate(reversed(instants)):
+            draw_bodies(axes, bodies, 1.0 if age == 0 else 0.35 * (1.0 - age / len(instants)))
+        axes.set(
+            xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half),
+            zlim=(centre[2] - half, centre[2] + half), xlabel='x [mm]', ylabel='y [mm]', zlabel='z [mm]',
+        )
+        for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+            axis.set_major_locator(MaxNLocator(4))
+            axis.set_major_formatter(lambda value, _: f'{_MM_PER_M * value:.0f}')
+            axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
+        axes.tick_params(labelsize=8, pad=1)
+        axes.set_box_aspect((1, 1, 1), zoom=1.2)
+        # The next panel's background does not hide the numbers of this one.
+        axes.patch.set_visible(False)
+        axes.view_init(elev=12, azim=_azimuth(rig, centre))
+        axes.set_title(title, fontsize=13)
+    shown = [bodies for _, instants in panels for bodies in instants]
+    ids = sorted({body_id for bodies in shown for body_id in bodies.body_ids.tolist()})
+    keys = _legend(shown[0].skeleton, ids)
+    figure.legend(handles=keys, loc='lower center', ncol=3 * min(len(ids), 2), frameon=False)
+    figure.subplots_adjust(left=0.01, right=0.96, bottom=0.12, top=0.93, wspace=0.2)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _legend(skeleton: Skeleton, body_ids: Sequence[int]) -> list[Line2D]:
+    """Return lines that say which colour is whose, and which side's."""
+    from matplotlib.lines import Line2D
+
+    left, right = skeleton.flip_pairs[0]
+    sides = {'left': left, 'middle': 0, 'right': right}
+    return [
+        Line2D([], [], color=colours[joint] / 255.0, linewidth=4, label=f'body {body_id}, {side}')
+        for body_id in body_ids for colours in [joint_colours(skeleton, body_id)] for side, joint in sides.items()
+    ]
+
+
+def _draw_floor(axes: Any, centre: FloatArray, half_m: float, floor_m: float, up: FloatArray) -> None:
+    """Draw a grid of half metres ``floor_m`` along ``up``, ``half_m`` to each side of what is shown."""
+    across = np.linalg.svd(up[None])[2][1:]
+    middle = centre + up * (floor_m - float(centre @ up))
+    # Lines on whole half metres of the world.
+    offsets = across @ middle
+    for along, other, own in ((across[0], across[1], 1), (across[1], across[0], 0)):
+        first = np.ceil((offsets[own] - half_m) / 0.5) * 0.5
+        for at in np.arange(first, offsets[own] + half_m, 0.5):
+            start = middle + other * (at - offsets[own])
+            axes.plot(*np.stack([start - along * half_m, start + along * half_m], 1), color=_FLOOR, linewidth=0.6)
+
+
+def _azimuth(rig: CameraRig | None, centre: FloatArray) -> float:
+    """Return the azimuth, degrees, that looks from the rig's first camera."""
+    if rig is None:
+        return -60.0
+    offset = rig.cameras[0].position_m - centre
+    return float(np.degrees(np.arctan2(offset[1], offset[0])))
+
+
+def draw_bodies(axes: Any, bodies: Bodies3D, alpha: float = 1.0, width: float = 2.6) -> None:
+    """Draw the bones of bodies into 3D axes of matplotlib, lines of ``width`` points, each in the colour of its id."""
+    for body_id, joints in zip(bodies.body_ids.tolist(), bodies.xyz, strict=True):
+        colours = joint_colours(bodies.skeleton, body_id) / 255.0
+        for a, b in bodies.skeleton.edges:
+            if np.isfinite(joints[[a, b]]).all():
+                axes.plot(*joints[[a, b]].T, color=colours[b], alpha=alpha, linewidth=width, solid_capstyle='round')

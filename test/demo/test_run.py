@@ -15,7 +15,7 @@ from geo_pose_ros.demo.run import Played, draw, print_result, write_replay
 from geo_pose_ros.errors import BagError, ConfigError
 from geo_pose_ros.view.report import write_report
 
-from ..evaluation.moving import RATE_HZ, START_NS, pose, write_walk
+from ..evaluation.moving import RATE_HZ, START_NS, bodies_at, pose, write_walk
 from ..scenes import ring_rig
 
 RIG, SETS = ring_rig(2), 12
@@ -48,6 +48,7 @@ def test_figures_show_the_frame_of_the_stamp(recording, footage, tmp_path):
     assert image.shape == (900, 2400, 3) and abs(np.median(image) - (40 + SETS // 2)) < 1.0
     video = cv2.VideoCapture(str(tmp_path / 'overlay.mp4'))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == SETS
+    assert (tmp_path / 'bodies.png').stat().st_size > 10_000
     # A camera less than the rig has.
     with pytest.raises(BagError, match='published no body seen by all cameras'):
         draw(tmp_path, replace(footage, rig=ring_rig(3)), TIMES)
@@ -56,13 +57,21 @@ def test_figures_show_the_frame_of_the_stamp(recording, footage, tmp_path):
 def test_the_result_is_that_of_the_report(recording, tmp_path, capsys):
     _, measured = write_report([recording], tmp_path / 'report.html', rig=RIG)
     measured.reported.values['camera cam1'] = {'sides repaired': '3', 'frames_used': '25'}
-    print_result(tmp_path, tmp_path / 'footage', measured, {
+    print_result(tmp_path, measured, {
         'published': {'/cam0/image_raw/compressed': 12, '/cam1/image_raw/compressed': 11}, 'loops': 2, 'loop_ns': 10**9,
     })
     said = capsys.readouterr().out
     assert 'The cameras delivered 6 sets per second.' in said and '30 ms latency, p95 30 ms' in said
     assert re.search(r'cam1: \d+\.\d px; sides exchanged by the detector in 3 of 25 images, repaired', said)
     assert (tmp_path / 'report.html').exists()
+
+
+def test_bodies_get_the_ids_of_the_known_ones_that_they_are_nearest_to():
+    bodies = bodies_at(0, [pose(0.0), pose(1.0)], (3, 5))
+    near = replace(bodies, xyz=bodies.xyz[::-1] + 0.1, body_ids=np.arange(len(bodies)) + 50)
+    assert run._named_as(near, bodies).body_ids.tolist() == bodies.body_ids[::-1].tolist()
+    nobody = bodies.select(np.zeros(len(bodies), bool))
+    assert run._named_as(near, nobody).body_ids.tolist() == list(range(len(bodies)))
 
 
 def test_without_ffmpeg_there_is_no_video_and_that_is_said(recording, footage, tmp_path, monkeypatch, capsys):
@@ -72,7 +81,7 @@ def test_without_ffmpeg_there_is_no_video_and_that_is_said(recording, footage, t
     monkeypatch.setattr(run, 'write_video', missing)
     write_replay(tmp_path / 'replay', recording, TIMES)
     draw(tmp_path, footage, TIMES)
-    assert (tmp_path / 'overlay.png').exists() and not (tmp_path / 'overlay.mp4').exists()
+    assert (tmp_path / 'bodies.png').exists() and not (tmp_path / 'overlay.mp4').exists()
     assert 'overlay.mp4 is left out. ffmpeg is missing.' in capsys.readouterr().out
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Drawings show the body where it is."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -8,8 +9,8 @@ from geo_pose_ros.colours import PALETTE, joint_colours, rgb_of
 from geo_pose_ros.errors import ShapeError
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Frame
-from geo_pose_ros.view.drawing import draw_skeleton, overlay
+from geo_pose_ros.types import Bodies3D, Frame
+from geo_pose_ros.view.drawing import draw_skeleton, overlay, plot_bodies
 
 from ..evaluation.moving import bodies_at
 from ..scenes import HEIGHT, WIDTH, keypoints, person, ring_rig
@@ -53,6 +54,8 @@ def test_shapes_are_refused():
         draw_skeleton(np.zeros((9, 9, 3), np.uint8), np.zeros((17, 2)), np.ones((1, 17)), BODY17)
     with pytest.raises(ShapeError, match='received no frame'):
         overlay(ring_rig(2), {}, {}, bodies_at(0, (person(),)))
+    with pytest.raises(ShapeError, match='received no joint'):
+        plot_bodies('never.png', [('empty', [Bodies3D.empty(0, 'world', BODY17)])])
 
 
 @pytest.mark.parametrize('reduction', [1, 2])
@@ -66,3 +69,11 @@ def test_overlay_puts_the_reprojected_joints_into_every_view(reduction):
         x, y = (project_world(rig[name], truth)[13] + 0.5) / 2.0 - 0.5
         column = round(x) + panel * WIDTH // 2
         assert tuple(drawn[round(y), column]) == sides(0)[0]
+
+
+def test_plot_bodies_draws_both_sides(tmp_path):
+    path = tmp_path / 'bodies.png'
+    one, two, three = (bodies_at(0, (person(seed),)) for seed in range(3))
+    plot_bodies(path, [('one', [one]), ('two', [two, three])], ring_rig(2))
+    colours = {tuple(c) for c in cv2.imread(str(path)).reshape(-1, 3)}
+    assert set(sides(0)[:2]) <= colours

@@ -41,7 +41,7 @@ from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.rigs.topics import TF_MESSAGE
 from geo_pose_ros.ros.io.message_factory import message_class
 from geo_pose_ros.ros.io.qos import profile
-from test.ros.harness import MAKE, RIG, Console, World, small_rig, world
+from test.ros.harness import MAKE, RIG, Console, World, changed, small_rig, world
 
 WARM_UP_S, GROWTH, NAMED_S = 120.0, 0.03, 3.0
 # After a camera's last frame the node waits so long before it calls it silent, and looks so often.
@@ -128,45 +128,17 @@ class Surroundings:
         )
 
 
-def _inform(w: World, camera: str, **wrong: object) -> None:
-    """Let the camera_info of ``camera`` be ``wrong`` in some fields."""
-    def send(stamp_ns: int) -> object:
-        message = w.cameras.camera_info(camera, stamp_ns)
-        for field, value in wrong.items():
-            setattr(message, field, value)
-        return message
-
-    w.cameras.info[camera] = send
-
-
 def _repeat_stamp(w: World, camera: str) -> None:
     now_ns = time.time_ns()
     _send(w, camera, lambda stamp_ns: w.cameras.compressed(camera, now_ns))
 
 
-def _send_unnamed(w: World, camera: str) -> None:
-    def send(stamp_ns: int) -> object:
-        message = w.cameras.compressed(camera, stamp_ns)
-        message.header.frame_id = ''
-        return message
-
-    _send(w, camera, send)
-
-
-class Rival:
-    """Another publisher of the node's bodies."""
-
-    def begin(self, w: World, camera: str) -> None:
-        """Be there."""
-        self._publisher = w.tester.create_publisher(PointCloud2, '/pose_node/bodies', profile(5))
-
-    def end(self, w: World) -> None:
-        """Be gone."""
-        w.tester.destroy_publisher(self._publisher)
+def _inform(w: World, camera: str, **wrong: object) -> None:
+    w.cameras.info[camera] = changed(w.cameras.info[camera], **wrong)
 
 
 LENS = RIG.cameras[0].intrinsics
-RIVAL = Rival()
+RIVALS: list[Any] = []
 # Of a rig that camera_info calibrates.
 INFORMED = (
     Trouble(
@@ -175,7 +147,9 @@ INFORMED = (
     ),
     Trouble('K = 0', lambda w, c: _inform(w, c, k=np.zeros(9)), 'K = 0'),
     Trouble('camera_info stops', lambda w, c: w.cameras.info.update({c: lambda ns: None}), 'no camera_info on'),
-    Trouble('no frame', _send_unnamed, 'its images name no frame'),
+    Trouble(
+        'no frame', lambda w, c: _send(w, c, changed(w.cameras.behaviour[c], frame_id='')), 'its images name no frame',
+    ),
 )
 TROUBLES = (
     Trouble('dies', lambda w, c: w.cameras.silence(c), 'silent for'),
@@ -186,9 +160,12 @@ TROUBLES = (
     ),
     Trouble('clock', lambda w, c: w.cameras.shift(c, 3_000_000_000), 'its clock is'),
     Trouble('no stamps', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, 0)), 'its stamps are 0'),
-    Trouble('stamp stands', lambda w, c: _repeat_stamp(w, c), 'none of its last'),
+    Trouble('stamp stands', _repeat_stamp, 'none of its last'),
     Trouble('all die', lambda w, c: w.cameras.silence_all(), 'no set published'),
-    Trouble('same name', RIVAL.begin, '1 more publish', RIVAL.end),
+    Trouble(
+        'same name', lambda w, c: RIVALS.append(w.tester.create_publisher(PointCloud2, '/pose_node/bodies', 5)),
+        '1 more publish', lambda w: w.tester.destroy_publisher(RIVALS.pop()),
+    ),
     Trouble('parameter', _set, ''),
     Trouble(
         'taken away', lambda w, c: _use(w, [name for name in RIG.names if name != c]), '',

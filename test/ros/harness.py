@@ -71,6 +71,17 @@ def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> 
     return value
 
 
+def changed(send: Behaviour, **fields: Any) -> Behaviour:
+    """Return what sends as ``send`` does, but for some ``fields``; frame_id is its header's."""
+    def other(stamp_ns: int) -> Any:
+        message = send(stamp_ns)
+        for field, value in fields.items():
+            setattr(message.header if field == 'frame_id' else message, field, value)
+        return message
+
+    return other
+
+
 class PixelDetector:
     """Reads the keypoints that ``picture`` wrote into the first row of the image."""
 

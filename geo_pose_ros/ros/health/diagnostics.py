@@ -194,18 +194,16 @@ class CountsHistory:
 
 def pipeline_part(statistics: NodeStatistics, counts: FrameCounts, stale_after_s: float, now_ns: int) -> Part:
     """Return rates, latencies, stage times and sets by fate, and why nothing is published."""
-    latency_ms = statistics.latency_ms()
+    times_ms = statistics.times_ms()
     values = {
         'rate_hz': f'{statistics.rate_hz(now_ns):.2f}',
         'sets_published': str(statistics.published),
         'bodies': str(statistics.bodies),
-        **{f'latency_ms {name}': f'{value:.1f}' for name, value in latency_ms.items()},
-        **{f'spread_ms {name}': f'{value:.1f}' for name, value in statistics.span_ms().items()},
-        **{f'stage_ms {name}': f'{value:.2f}' for name, value in statistics.stages_ms().items()},
+        **{name: f'{value:.2f}' if name.startswith('stage') else f'{value:.1f}' for name, value in times_ms.items()},
         **{f'sets {fate}': str(n) for fate, n in counts.sets.items()},
         **{f'sets failed: {kind}': str(n) for kind, n in dict(statistics.failed).items()},
     }
-    summary = f'{statistics.rate_hz(now_ns):.1f} sets/s, latency {latency_ms.get("p50", 0.0):.0f} ms'
+    summary = f'{statistics.rate_hz(now_ns):.1f} sets/s, latency {times_ms.get("latency_ms p50", 0.0):.0f} ms'
     return Part('pipeline', _pipeline_faults(statistics, counts, stale_after_s, now_ns), values, summary)
 
 

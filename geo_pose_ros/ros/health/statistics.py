@@ -161,20 +161,14 @@ class NodeStatistics:
         with self._lock:
             return CameraHistory(arrivals_ns=self._published_ns).rate_hz(now_ns)
 
-    def latency_ms(self) -> Mapping[str, float]:
-        """Return p50, p95 and max of stamp to publication over the last sets, ms."""
+    def times_ms(self) -> Mapping[str, float]:
+        """Return over the last sets, ms, as /diagnostics calls them: p50, p95 and max of stamp to publication
+        (``latency_ms p50``) and of the stamps' spread within a set; and the median of each stage.
+        """
         with self._lock:
-            return _percentiles(self._latency_ms)
-
-    def span_ms(self) -> Mapping[str, float]:
-        """Return p50, p95 and max of the stamp spread within a set, ms."""
-        with self._lock:
-            return _percentiles(self._spans_ms)
-
-    def stages_ms(self) -> Mapping[str, float]:
-        """Return the median time of each stage, ms."""
-        with self._lock:
-            return {stage: float(np.median(values)) for stage, values in self._stages_ms.items()}
+            found = {f'latency_ms {name}': value for name, value in _percentiles(self._latency_ms).items()}
+            found |= {f'spread_ms {name}': value for name, value in _percentiles(self._spans_ms).items()}
+            return found | {f'stage_ms {name}': float(np.median(ms)) for name, ms in self._stages_ms.items()}
 
     def reprojection_px(self) -> Mapping[str, float]:
         """Return per camera the median reprojection error over its last sets."""

@@ -52,13 +52,14 @@ def test_rates_count_the_silence_since() -> None:
 
 def test_latency_stages_and_reprojection() -> None:
     statistics = NodeStatistics(['a', 'b'])
-    assert statistics.latency_ms() == {}
+    assert statistics.times_ms() == {}
     for k in range(5):
         statistics.processed(result({'a': [k, k, 100.0], 'b': []}, solve=2.0 * k), 3_000_000, k * 10_000_000, k * S)
     assert statistics.published == 5
-    assert statistics.latency_ms() == {'p50': 20.0, 'p95': pytest.approx(38.0), 'max': 40.0}
-    assert statistics.span_ms()['p50'] == 3.0
-    assert statistics.stages_ms() == {'solve': 4.0}
+    assert statistics.times_ms() == {
+        'latency_ms p50': 20.0, 'latency_ms p95': pytest.approx(38.0), 'latency_ms max': 40.0, 'spread_ms p50': 3.0,
+        'spread_ms p95': 3.0, 'spread_ms max': 3.0, 'stage_ms solve': 4.0,
+    }
     assert statistics.rate_hz(4 * S) == pytest.approx(1.0)
     assert statistics.reprojection_px() == {'a': 2.0}
 

@@ -200,3 +200,4 @@ def test_without_the_watch_or_std_srvs_the_node_runs_without_service(
         w.new_bodies(1)
         names = [name for name, _ in w.tester.get_service_names_and_types()]
         assert '/pose_node/calibrate' not in names and '/pose_node/get_parameters' in names
+        assert ('/pose_node/reload_model' in names) != watch

@@ -14,7 +14,7 @@ import pytest
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.ros.nodes import rig_source
-from test.ros.harness import HEIGHT, MAKE, PERSON, RIG, WIDTH, Console, World, picture, world
+from test.ros.harness import HEIGHT, MAKE, PERSON, RIG, WIDTH, Console, World, changed, picture, world
 
 CAMERA = 'cam3'
 LENS = RIG[CAMERA].intrinsics
@@ -67,16 +67,7 @@ def test_a_camera_info_that_is_wrong_or_gone_is_named_until_it_is_right(
         console = Console(w)
         w.new_bodies(20, views=4)
         right = w.cameras.info[CAMERA]
-
-        def other(stamp_ns: int) -> Any:
-            if not isinstance(wrong, dict):
-                return wrong
-            message = right(stamp_ns)
-            for field, value in wrong.items():
-                setattr(message.header if field == 'frame_id' else message, field, value)
-            return message
-
-        w.cameras.info[CAMERA] = other
+        w.cameras.info[CAMERA] = changed(right, **wrong) if isinstance(wrong, dict) else lambda stamp_ns: wrong
         w.reported(f'camera {CAMERA}', *words)
         console.says(f"'{CAMERA}'" if wrong else f'camera {CAMERA}', words[0])
         w.new_bodies(3, views=4)
@@ -88,13 +79,7 @@ def test_images_that_name_no_frame_are_named(tell_transforms: Callable[[], None]
     with world('compressed', cameras=list(RIG.names)) as w:
         tell_transforms()
         w.new_bodies(3, views=4)
-
-        def unnamed(stamp_ns: int) -> Any:
-            message = w.cameras.compressed(CAMERA, stamp_ns)
-            message.header.frame_id = ''
-            return message
-
-        w.cameras.behaviour[CAMERA] = unnamed
+        w.cameras.behaviour[CAMERA] = changed(w.cameras.behaviour[CAMERA], frame_id='')
         w.reported(f'camera {CAMERA}', "its images name no frame (frame_id is '')")
         w.new_bodies(3, views=4)
 

@@ -20,6 +20,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from geo_pose_ros.errors import ConfigError, GeoPoseError
+from geo_pose_ros.rigs.rig_file import dump_rig
 from geo_pose_ros.ros.io import parameters
 from geo_pose_ros.ros.io.parameters import shared_names
 from geo_pose_ros.ros.io.qos import UnsupportedEventTypeError
@@ -27,7 +28,7 @@ from geo_pose_ros.ros.nodes.pose_node import PoseNode
 from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.scene.settings import SyncConfig
 from geo_pose_ros.settings import build, flatten, to_ros_yaml, walk
-from test.ros.harness import World, until, world
+from test.ros.harness import World, small_rig, until, world
 
 ROOT = Path(__file__).parents[3]
 
@@ -317,6 +318,9 @@ def test_what_is_wrong_at_the_start_is_said(arguments: list[str], words: str) ->
 def test_a_rig_file_that_is_wrong_is_said(tmp_path: Path) -> None:
     (tmp_path / 'bad.yaml').write_text('world_frame_id: world\ncameras: {}\ncolour: red\n', encoding='utf-8')
     assert "unknown key ['colour']" in start('-p', f'rig:={tmp_path / "bad.yaml"}')
+    far = small_rig().with_poses(lambda pose: pose * (1.0, 1.0, 1.0, 1e3))
+    (tmp_path / 'mm.yaml').write_text(dump_rig(far), encoding='utf-8')
+    assert 'it looks like mm' in start('-p', f'rig:={tmp_path / "mm.yaml"}', '-p', 'transport:=keypoints')
 
 
 def test_a_foreign_parameter_for_all_nodes_is_left_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

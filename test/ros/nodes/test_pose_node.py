@@ -41,7 +41,20 @@ from geo_pose_ros.ros.tools.record import Recorder
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, ClockModel, Keypoints2D
-from test.ros.harness import HEIGHT, MAKE, PERSON, RIG, WIDTH, Cameras, Console, picture, published_at, until, world
+from test.ros.harness import (
+    HEIGHT,
+    MAKE,
+    PERSON,
+    RIG,
+    WIDTH,
+    Cameras,
+    Console,
+    changed,
+    picture,
+    published_at,
+    until,
+    world,
+)
 from test.scenes import depth_image, surface_of
 
 HOUR_NS = 3_600_000_000_000
@@ -248,24 +261,6 @@ def test_calibration_from_camera_info_and_tf(tell_transforms: Callable[[], None]
         w.reported('rig', 'ok')
 
 
-def _unknown_model(cameras: Cameras, stamp_ns: int) -> Any:
-    info = cameras.camera_info('cam1', stamp_ns)
-    info.distortion_model = 'division'
-    return info
-
-
-def _zero_k(cameras: Cameras, stamp_ns: int) -> Any:
-    info = cameras.camera_info('cam1', stamp_ns)
-    info.k = np.zeros(9)
-    return info
-
-
-def _other_frame(cameras: Cameras, stamp_ns: int) -> Any:
-    info = cameras.camera_info('cam1', stamp_ns)
-    info.header.frame_id = 'cam0_optical_frame'
-    return info
-
-
 def test_an_uncalibrated_camera_costs_only_itself(tell_transforms: Callable[[], None]) -> None:
     def mute(cameras: Cameras) -> None:
         cameras.info['cam1'] = lambda stamp_ns: None
@@ -276,17 +271,17 @@ def test_an_uncalibrated_camera_costs_only_itself(tell_transforms: Callable[[], 
         check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
         console.says("Camera 'cam1': no camera_info came yet")
         assert w.reported('camera cam1', 'no camera_info came yet').level == b'\x02'
-        for fault, words in (
-            (_unknown_model, "camera_info: Unknown distortion model 'division'"),
-            (_zero_k, 'camera_info has K = 0; the driver is uncalibrated. Calibrate it, give a '),
+        right = partial(w.cameras.camera_info, 'cam1')
+        for wrong, words in (
+            ({'distortion_model': 'division'}, "camera_info: Unknown distortion model 'division'"),
+            ({'k': np.zeros(9)}, 'camera_info has K = 0; the driver is uncalibrated. Calibrate it, give a '),
+            ({'frame_id': 'cam0_optical_frame'}, "its camera_info names the same frame 'cam0_optical_frame' as that"),
         ):
-            w.cameras.info['cam1'] = partial(fault, w.cameras)
+            w.cameras.info['cam1'] = changed(right, **wrong)
             w.reported('rig', f"Camera 'cam1': {words}")
-        w.cameras.info['cam1'] = partial(_other_frame, w.cameras)
-        w.reported('rig', "Camera 'cam1': its camera_info names the same frame 'cam0_optical_frame' as that of cam0")
         check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
         # It gets calibrated while the node runs.
-        w.cameras.info['cam1'] = lambda stamp_ns: w.cameras.camera_info('cam1', stamp_ns)
+        w.cameras.info['cam1'] = right
         check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
         w.reported('rig', 'ok')
 
@@ -447,3 +442,12 @@ def test_a_node_in_a_namespace_says_whose_statuses_these_are(rig_path: str) -> N
     with world('keypoints', rig_path=rig_path, cli_args=arguments, hardware_id='left arm') as w:
         status = until(lambda: w.statuses.get('robot1/pose_node: pipeline'), 'its status')
         assert status.hardware_id == 'left arm'
+
+
+def test_exchanged_cameras_are_named_while_the_node_runs(rig_path: str) -> None:
+    def exchange(cameras: Cameras) -> None:
+        cameras.xy['cam0'], cameras.xy['cam1'] = cameras.xy['cam1'], cameras.xy['cam0']
+
+    with world('keypoints', rig_path=rig_path, before_start=exchange) as w:
+        assert w.reported('rig', 'cam0 and cam1 look exchanged').level == b'\x02'
+        assert w.reported('verdict', 'cam0 and cam1 look exchanged').level == b'\x02'

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,24 +105,20 @@ def test_a_model_that_does_not_fit_is_refused_and_the_old_one_goes_on(rig_path: 
         assert said[-1] == taken
 
 
-def test_the_command_tells_a_node_of_its_new_model(rig_path: str, tmp_path: Path) -> None:
-    asking = Node('asking')
+def test_the_command_tells_a_node_of_its_new_model(rig_path: str, tmp_path: Path, node: Node) -> None:
     other = lifter(tmp_path / 'other.onnx')
-    try:
-        with world('keypoints', rig_path=rig_path, pipeline__lifter__enabled=True) as w:
-            said = models(w)
-            w.new_bodies(1)
-            assert reload_model(asking, '/pose_node', other, 20.0) == sha256(other)
-            until(lambda: said[-1:] == [sha256(other)], 'the other model')
-            future = lifter(tmp_path / 'future.onnx', frames=3)
-            with pytest.raises(ConfigError, match=r"'/pose_node' refuses .* and goes on .*: .*model\.causal true"):
-                reload_model(asking, '/pose_node', future, 20.0)
-            with pytest.raises(BackendError, match='does not exist'):
-                reload_model(asking, '/pose_node', tmp_path / 'none.onnx', 20.0)
-            with pytest.raises(ConfigError, match=r"'/nobody' did not answer within 0\.2 s"):
-                reload_model(asking, '/nobody', other, 0.2)
-    finally:
-        asking.destroy_node()
+    with world('keypoints', rig_path=rig_path, pipeline__lifter__enabled=True) as w:
+        said = models(w)
+        w.new_bodies(1)
+        assert reload_model(node, '/pose_node', other, 20.0) == sha256(other)
+        until(lambda: said[-1:] == [sha256(other)], 'the other model')
+        future = lifter(tmp_path / 'future.onnx', frames=3)
+        with pytest.raises(ConfigError, match=r"'/pose_node' refuses .* and goes on .*: .*model\.causal true"):
+            reload_model(node, '/pose_node', future, 20.0)
+        with pytest.raises(BackendError, match='does not exist'):
+            reload_model(node, '/pose_node', tmp_path / 'none.onnx', 20.0)
+        with pytest.raises(ConfigError, match=r"'/nobody' did not answer within 0\.2 s"):
+            reload_model(node, '/nobody', other, 0.2)
 
 
 def test_a_node_without_a_lifter_takes_none(rig_path: str, tmp_path: Path) -> None:
@@ -164,16 +158,6 @@ def test_what_was_prepared_and_not_taken_is_freed() -> None:
     assert closed == ['a', 'b', 'd']
 
 
-def test_without_std_srvs_there_is_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, 'std_srvs.srv', None)
-    said: list[str] = []
-    node = SimpleNamespace(get_logger=lambda: SimpleNamespace(warning=said.append))
-    assert model_changes.offer_reload(node, lambda: '') is None
-    assert len(said) == 1
-    assert said[0].startswith('The service ~/reload_model needs the ROS package std_srvs (')
-    assert said[0].endswith('or set the parameter that names the model.')
-
-
 def detector(path: Path) -> Path:
     """Write the detector that ships, with a card, as a taught one."""
     shipped = packaged('blazepose_full')
@@ -182,7 +166,9 @@ def detector(path: Path) -> Path:
     return path
 
 
-def test_running_nodes_take_another_detector(rig_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_nodes_take_another_detector(
+    rig_path: str, tmp_path: Path, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[tuple[str, str]] = []
     load = model_changes.load_detector
 
@@ -194,20 +180,17 @@ def test_running_nodes_take_another_detector(rig_path: str, tmp_path: Path, monk
 
     for module in (model_changes, pose_node, detector_node):
         monkeypatch.setattr(module, 'load_detector', noted)
-    taught, asking = detector(tmp_path / 'taught.onnx'), Node('asking')
-    try:
-        with world('compressed', rig_path=rig_path) as w, detecting(w, ['elsewhere']):
-            w.new_bodies(3, views=4)
-            for node in ('/pose_node', '/detector_node'):
-                assert reload_model(asking, node, taught, 20.0) == sha256(taught)
-            assert w.node.config.pipeline.detector.model == str(taught)
-            answer = call(w, Trigger, 'reload_model', Trigger.Request())
-            assert (answer.success, answer.message) == (True, f'the next set is detected by {sha256(taught)[:12]}')
-            until(lambda: len(made) == 3, 'three loads')
-            assert made == [(str(taught), 'body17')] * 3
-            refused = set_model(w, 'torn.onnx', 'detector')
-            assert (refused.successful, refused.reason) == (False, "Detector 'blazepose': it is torn")
-            assert w.node.config.pipeline.detector.model == str(taught)
-            w.new_bodies(3)
-    finally:
-        asking.destroy_node()
+    taught = detector(tmp_path / 'taught.onnx')
+    with world('compressed', rig_path=rig_path) as w, detecting(w, ['elsewhere']):
+        w.new_bodies(3, views=4)
+        for target in ('/pose_node', '/detector_node'):
+            assert reload_model(node, target, taught, 20.0) == sha256(taught)
+        assert w.node.config.pipeline.detector.model == str(taught)
+        answer = call(w, Trigger, 'reload_model', Trigger.Request())
+        assert (answer.success, answer.message) == (True, f'the next set is detected by {sha256(taught)[:12]}')
+        until(lambda: len(made) == 3, 'three loads')
+        assert made == [(str(taught), 'body17')] * 3
+        refused = set_model(w, 'torn.onnx', 'detector')
+        assert (refused.successful, refused.reason) == (False, "Detector 'blazepose': it is torn")
+        assert w.node.config.pipeline.detector.model == str(taught)
+        w.new_bodies(3)

@@ -19,7 +19,6 @@ from unittest.mock import Mock
 
 import pytest
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -64,16 +63,12 @@ def bag(tmp_path: Path) -> Path:
 @contextmanager
 def listening(*topics):
     """Give the messages of ``topics`` that a thread receives, by topic."""
-    node, executor = rclpy.create_node('listening'), SingleThreadedExecutor()
+    node = rclpy.create_node('listening')
     heard = {topic: [] for topic in topics}
     for topic in topics:
         node.create_subscription(String if topic == WORDS else CompressedImage, topic, heard[topic].append, 100)
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield heard
-    executor.shutdown()
-    thread.join()
+    with spinning(node):
+        yield heard
     node.destroy_node()
 
 

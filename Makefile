@@ -31,11 +31,12 @@ test-humble test-jazzy:
 	@tools/test_like.sh $(@:test-%=%) $(if $(SHORT),--ignore test/ros --ignore test/bags --ignore test/view)
 
 # Live nodes over real rclpy and messages: Kilted's, which test-all runs too, and Jazzy's. ROS=jazzy: only these.
+# SHORT=1: without the longest.
 ROS ?= kilted jazzy
 
 test-ros:
-	@$(if $(filter kilted,$(ROS)),tools/venv.sh test && .venv/bin/python -m pytest test/ros)
-	@$(if $(filter jazzy,$(ROS)),TESTS=test/ros tools/test_like.sh jazzy)
+	@$(if $(filter kilted,$(ROS)),tools/venv.sh test && .venv/bin/python -m pytest test/ros $(if $(SHORT),-m "not slow"))
+	@$(if $(filter jazzy,$(ROS)),TESTS=test/ros tools/test_like.sh jazzy $(if $(SHORT),-m "not slow"))
 
 # Chromium, if it is missing, from Debian's packages.
 test-browser:

@@ -24,6 +24,8 @@ _JUDGED_NS = 12 * NS_PER_S
 _MIN_FRAMES = 5
 # A node that waits for more of its time is on a machine that is too busy to tell what is late on its way.
 _BUSY = 0.2
+# Whoever comes late once by as much as a queue holds has lost frames by itself.
+_LATE_ONCE = 0.02
 
 
 def camera_part(
@@ -150,7 +152,7 @@ def blame_few(parts: Sequence[Part], late_share: float) -> list[Part]:
     }
     excused = {
         'unused': is_busy or (most['unused'] and not own.faults), 'silent': is_busy and most['silent'],
-        'lost': is_busy, 'camera_info': is_busy,
+        'lost': late_share > _LATE_ONCE, 'camera_info': is_busy,
     }
     found = [part.without(*(kind for kind, is_excused in excused.items() if is_excused)) for part in parts]
     if is_busy:

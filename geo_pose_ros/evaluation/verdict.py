@@ -127,18 +127,22 @@ class RecentVerdict:
             while self._sets[0].stamp_ns < seen.stamp_ns - _WINDOW_NS:
                 self._sets.popleft()
 
-    def verdict(self, noted: Iterable[Finding] = (), *, is_complete: bool = True) -> Verdict:
+    def verdict(
+        self, noted: Iterable[Finding] = (), *, is_complete: bool = True, is_busy: bool = False
+    ) -> Verdict:
         """Return the verdict of now.
 
         Args:
             noted: what was found beside the sets.
             is_complete: whether there was time for all sets: what frames are missing is judged by no others, and people
                 not by few.
+            is_busy: whether the machine is too busy to judge anything now.
         """
         noted, least = list(noted), _LEAST_SETS if is_complete else _SURE_SETS
         with self._lock:
             rig, sets = self._rig, list(self._sets)
-        if rig is not None and len(sets) >= least and sets[-1].stamp_ns - self._judged_ns >= _PERIOD_NS:
+        is_due = len(sets) >= least and sets[-1].stamp_ns - self._judged_ns >= _PERIOD_NS
+        if rig is not None and is_due and not is_busy:
             noted = self._judge(rig, sets, noted, is_complete)
         found = {key: finding for key, (_, finding) in self._found.items()}
         found |= {(finding.where, finding.kind): finding for finding in noted}

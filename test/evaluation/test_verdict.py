@@ -112,6 +112,7 @@ def test_frames_that_there_was_no_time_for_are_not_missed(is_complete, kinds):
     for number, seen in enumerate(sets_of(rig, range(150))):
         heard = {n: k for n, k in seen.keypoints.items() if n != 'cam0' and (n != 'cam1' or number % 3)}
         recent.add(replace(seen, keypoints=heard), rig)
+        assert recent.verdict(is_busy=True).findings == ()
         found = recent.verdict(is_complete=is_complete)
     assert {finding.kind for finding in found.findings} == kinds
 

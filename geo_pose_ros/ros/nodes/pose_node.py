@@ -289,7 +289,7 @@ class PoseSession(CameraSession[NodeConfig, StampedSet[bytes]]):
 
     def _verdict(self, noted: Sequence[Finding]) -> Verdict:
         is_busy = any(fault.kind == 'busy' for fault in noted)
-        return self._recent.verdict(noted, is_complete=self._history.is_complete and not is_busy)
+        return self._recent.verdict(noted, is_complete=self._history.is_complete, is_busy=is_busy)
 
 
 class PoseNode(LifecycleHost[NodeConfig]):

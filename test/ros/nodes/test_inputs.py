@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from rclpy.subscription import Subscription
@@ -33,6 +34,15 @@ def test_the_executor_sees_events_seldom_and_subscriptions_never(monkeypatch: py
     # Two seconds, twice per second, 20 ms each.
     assert sum(seen) == 8
     assert seen[:3] == [True, True, False]
+
+
+def test_polls_that_come_late_are_counted() -> None:
+    polled, s = inputs.PolledInputs(Mock(), pytest.fail), 1000 * MS
+    polled._last_ns = 10 * s
+    polled._late.extend([(3 * s, s), (8 * s, s // 2), (10 * s, s // 2)])
+    assert polled.late_share(10 * s) == pytest.approx(0.2)
+    # Also one that has not come yet.
+    assert polled.late_share(11 * s + 50 * MS) == pytest.approx(0.4)
 
 
 def worker(

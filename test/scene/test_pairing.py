@@ -94,6 +94,11 @@ def test_a_lone_view_takes_the_partner_that_nobody_else_needs(pair, views, held,
     assert exchanged(given, held, 20)[0] == [[names[k] for k in row] for row in after]
 
 
+def test_who_is_alone_before_two_cameras_takes_the_other_view_too():
+    seen = observe(ring(2), crowd(1))
+    assert exchanged([[0, -1]], [[50, 0]], 20, seen=seen)[0] == [[0, 1]]
+
+
 def test_views_with_few_joints_in_common_are_not_judged():
     cameras, bodies = ring(2), crowd(2, spacing_m=0.6)
     bodies[:, 4:] = np.nan

@@ -105,7 +105,7 @@ def exchange_views(
                 break
             left, right = _candidates(views, counts, owner, detections, c, d)
             most = max(len(left), len(right))
-            if most < 2 or most > _MOST or len(left) * len(right) == 0:
+            if most > _MOST or len(left) * len(right) == 0 or (most < 2 and owner[left[0]] == owner[right[0]]):
                 continue
             pairs = Pairs(c, d, owner, np.full(len(owner), -1), np.zeros(len(owner)), np.full(bodies, np.nan))
             if not _find_pairs(poses, detections, views, left, right, pairs):

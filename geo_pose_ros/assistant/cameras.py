@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,8 +135,9 @@ class _Device:
 
 
 def is_topic(source: str) -> bool:
-    """Return whether a source is a topic: an absolute name that is no path of this machine."""
-    return source.startswith('/') and not source.startswith('/dev/') and not Path(source).exists()
+    """Return whether a source is a topic: an absolute name as ROS has them that is no path of this machine."""
+    folders = Path(source).parents[:-1]
+    return re.fullmatch(r'(/[A-Za-z_]\w*)+', source) is not None and not any(folder.exists() for folder in folders)
 
 
 def parse_sources(words: Sequence[str]) -> dict[str, str]:

@@ -129,7 +129,8 @@ class Outcome:
     def read(cls, path: Path, fingerprint: Callable[[], str]) -> Outcome | None:
         """Return what ``write`` left of a job that was done from the same, as its ``fingerprint`` says; else None."""
         try:
-            outcome = cls(**json.loads(path.read_text(encoding='utf-8').replace('null', 'NaN')))
+            found = json.loads(path.read_text(encoding='utf-8'))
+            outcome = cls(**{name: float('nan') if value is None else value for name, value in found.items()})
             return outcome if not outcome.error and outcome.fingerprint == fingerprint() else None
         except (OSError, ValueError, TypeError):
             return None
@@ -137,12 +138,16 @@ class Outcome:
     def write(self, path: Path) -> None:
         """Write it as JSON, whole or not at all; NaN is null."""
         partial_file = path.with_suffix('.partial')
-        partial_file.write_text(_as_json(dataclasses.asdict(self)), encoding='utf-8')
+        partial_file.write_text(_as_json(self.fields()), encoding='utf-8')
         partial_file.replace(path)
+
+    def fields(self) -> dict[str, str | int | float | None]:
+        """Return what JSON holds of it: NaN is None."""
+        return {name: None if value != value else value for name, value in dataclasses.asdict(self).items()}
 
 
 def _as_json(tree: object) -> str:
-    return json.dumps(tree, indent=1).replace('NaN', 'null') + '\n'
+    return json.dumps(tree, indent=1, allow_nan=False) + '\n'
 
 
 def bag_state(bag: Path) -> list[tuple[str, int, int]]:
@@ -287,6 +292,6 @@ def process_fleet(
         state = f'failed: {outcome.error}' if outcome.error else f'{outcome.sets} sets, {outcome.bodies} bodies'
         show(f'[{len(outcomes)}/{len(jobs)}] {outcome.bag}: {state}')
     out.mkdir(parents=True, exist_ok=True)
-    (out / 'fleet.json').write_text(_as_json([dataclasses.asdict(outcome) for outcome in outcomes]), encoding='utf-8')
+    (out / 'fleet.json').write_text(_as_json([outcome.fields() for outcome in outcomes]), encoding='utf-8')
     show(summary_table(outcomes))
     return outcomes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.assistant import cameras as module
-from geo_pose_ros.assistant.cameras import LiveCameras, parse_sources
+from geo_pose_ros.assistant.cameras import LiveCameras, is_topic, parse_sources
 from geo_pose_ros.errors import BagError, ConfigError
 
 from ..commands.two_videos import HEIGHT, WIDTH, write_two_videos
@@ -17,6 +17,8 @@ def test_cameras_have_names():
     assert parse_sources(words) == {
         'left': '0', 'camera2': '2', 'cam_3': 'walk/cam 3.mp4', 'door_a_b': 'rtsp://host/door?a=b',
         'hall': 'rtsp://host/2', 'cam1': '/lab/cam1/image_raw'}
+    assert is_topic('/lab/cam1/image_raw')
+    assert not any(map(is_topic, ('/dev/video0', '/tmp/no.mp4', '/tmp/no', '/cam 1/image', 'cam1/x')))
     with pytest.raises(ConfigError, match="two cameras are called 'a'; name them"):
         parse_sources(['a=0', 'a=1'])
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from geo_pose_ros.bags import fleet
-from geo_pose_ros.bags.fleet import Job, find_bags, jobs_for, process_jobs, run_job
+from geo_pose_ros.bags.fleet import Job, Outcome, find_bags, jobs_for, process_jobs, run_job
 from geo_pose_ros.bags.process import ProcessConfig
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.commands import process
@@ -92,6 +93,15 @@ def test_a_process_that_dies_costs_only_its_bag(bags, tmp_path, monkeypatch):
     outcomes = {o.bag: o for o in process_jobs(jobs_for(bags[:2], tmp_path / 'out', make_job), workers=2)}
     assert outcomes[str(bags[0])].sets == 4
     assert 'the process that worked on it died' in outcomes[str(bags[1])].error
+
+
+def test_an_outcome_is_read_as_it_was_written(tmp_path):
+    outcome = Outcome('/data/null_NaN', 'out', sets=3, fingerprint='f', headline='annulled')
+    outcome.write(tmp_path / 'outcome.json')
+    read = Outcome.read(tmp_path / 'outcome.json', lambda: 'f')
+    assert (read.bag, read.headline, read.sets) == ('/data/null_NaN', 'annulled', 3) and np.isnan(read.reprojection_px)
+    assert json.loads((tmp_path / 'outcome.json').read_text())['reprojection_px'] is None
+    assert Outcome.read(tmp_path / 'outcome.json', lambda: 'other') is None
 
 
 class FakeClient(nullcontext):

@@ -22,6 +22,7 @@ from ..io.qos import ignore, profile, waiting_messages
 from .standalone import standalone_node
 
 _POLL_S = 0.005
+_DISCOVERY_S = 1.0
 
 
 @contextmanager
@@ -49,12 +50,15 @@ class TopicCamera:
         info = f'/{namespace_of(topic)}/camera_info'.replace('//', '/')
         infos = self._subscribe(info, CAMERA_INFO)
         self.intrinsics: Intrinsics | None = None
-        ends_s = time.monotonic() + SILENT_S
-        while node.count_publishers(info) and time.monotonic() < ends_s:
-            for message, _ in waiting_messages(infos):
-                self.intrinsics = self._lens(message)
-                return
+        began_s = time.monotonic()
+        # Its publisher may be discovered after that of the images.
+        while time.monotonic() < began_s + (SILENT_S if node.count_publishers(info) else _DISCOVERY_S):
+            message = next(waiting_messages(infos), None)
+            if message is not None:
+                self.intrinsics = self._lens(message[0])
+                break
             time.sleep(_POLL_S)
+        node.destroy_subscription(infos)
 
     def _kind(self) -> str:
         ends_s = time.monotonic() + SILENT_S
@@ -85,13 +89,13 @@ class TopicCamera:
         """Return the newest image that was not returned yet; damaged ones are passed over.
 
         Raises:
-            BagError: if none comes for some seconds.
+            BagError: if none comes for some seconds, or of another size than camera_info says.
         """
         ends_s, said = time.monotonic() + SILENT_S, ''
         while time.monotonic() < ends_s:
             for message, _ in waiting_messages(self._images):
                 try:
-                    return frame_from_message(message, self._name)
+                    return frame_from_message(message, self._name, self.intrinsics)
                 except FrameError as error:
                     said = f' {error}'
             time.sleep(_POLL_S)

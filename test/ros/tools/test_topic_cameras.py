@@ -1,14 +1,17 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Topics as cameras of `geo_pose calibrate --live`: images, lenses, and drivers that are not there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from geo_pose_ros.errors import BagError
+from geo_pose_ros.messages.camera_info import uncalibrated_camera_info
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.tools import topic_cameras
 from geo_pose_ros.ros.tools.topic_cameras import TopicCamera
-from test.ros.harness import HEIGHT, RIG, WIDTH, Cameras, until
+from test.ros.harness import HEIGHT, MAKE, RIG, WIDTH, Cameras, until
 
 
 @pytest.fixture
@@ -30,6 +33,16 @@ def test_a_topic_gives_its_newest_image_and_its_lens(node, cameras, monkeypatch)
     with pytest.raises(BagError, match="Camera 'left' gives no image on '/cam1/image_raw' any more"):
         while True:
             camera.read()
+
+
+def test_a_lens_of_another_size_is_refused_and_one_without_numbers_is_none(node, cameras, monkeypatch):
+    cameras.info['cam1'] = lambda stamp: uncalibrated_camera_info(MAKE, WIDTH, HEIGHT, stamp, 'cam1')
+    until(lambda: TopicCamera(node, 'left', '/cam1/image_raw').intrinsics is None, 'K of zeros')
+    camera = TopicCamera(node, 'other', '/cam2/image_raw')
+    camera.intrinsics = replace(camera.intrinsics, width=2 * WIDTH)
+    monkeypatch.setattr(topic_cameras, 'SILENT_S', 0.3)
+    with pytest.raises(BagError, match=f"Camera 'other'.* images are {WIDTH}x{HEIGHT} px, its calibration is of"):
+        camera.read()
 
 
 @pytest.mark.parametrize(('topic', 'received'), [

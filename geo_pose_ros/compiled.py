@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -73,6 +74,7 @@ F = TypeVar('F', bound=Callable[..., object])
 # Each kernel with its folder and the parameters that it writes into.
 _kernels: list[tuple[Callable[..., object], Path, tuple[str, ...]]] = []
 _prepared = 0
+_preparing = threading.Lock()
 
 
 def helper(function: F) -> F:
@@ -115,10 +117,14 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
     Returns:
         Whether anything was compiled.
     """
+    with _preparing:
+        return not numba.config.DISABLE_JIT and _prepare_new(say)
+
+
+def _prepare_new(say: Callable[[str], object]) -> bool:
+    """``prepare`` the kernels that were imported since it was last called."""
     global _prepared
     new, _prepared = _kernels[_prepared:], len(_kernels)
-    if numba.config.DISABLE_JIT or not new:
-        return False
     folders = list(dict.fromkeys(folder for _, folder, _ in new))
     cold = [folder for folder in folders if not (folder / _COMPLETE).exists()]
     if cold:
@@ -129,6 +135,9 @@ def prepare(say: Callable[[str], object] = _LOG.warning) -> bool:
         # What an earlier call compiled, for its own types, would compete.
         function._reset_overloads()  # type: ignore[attr-defined]
         if not _load(function, signature):
+            if not cold:
+                cold = folders
+                say(f'Compiling the fusion anew: what is kept in {folders[0].parent} does not fit.')
             _compile(function, signature)
         function.disable_compile()  # type: ignore[attr-defined]
         for loaded in function.overloads.values():  # type: ignore[attr-defined]
@@ -192,14 +201,23 @@ def _load(function: Callable[..., object], signature: tuple[types.Type, ...]) ->
     rtsys.initialize(target)
     # Compiled code names modules of numba's compiler. It needs nothing of theirs, and to import them takes as long as
     # to load it.
-    environment.importlib = SimpleNamespace(import_module=lambda name: sys.modules.get(name) or ModuleType(name))
+    environment.importlib = SimpleNamespace(import_module=_as_module)
     try:
         loaded = function._cache._load_overload(signature, target)  # type: ignore[attr-defined]
+    except Exception as error:  # noqa: BLE001 - a file that was cut off raises whatever unpickling it meets
+        _LOG.warning('Compiled code cannot be read, and is made anew: %r', error)
+        function._cache.flush()  # type: ignore[attr-defined]
+        return False
     finally:
         environment.importlib = importlib
     if loaded is not None:
         function.add_overload(loaded)  # type: ignore[attr-defined]
     return loaded is not None
+
+
+def _as_module(name: str) -> ModuleType:
+    """Return a module by its name; an empty one for a part of numba that nobody imported."""
+    return sys.modules.get(name) or (ModuleType(name) if name.startswith('numba.') else importlib.import_module(name))
 
 
 def cache_folders() -> list[Path]:
@@ -262,9 +280,16 @@ def _folder(module: str) -> Path:
         folder = base / name
         if _is_writable(folder):
             if folder != installed and (installed / _COMPLETE).exists() and not (folder / _COMPLETE).exists():
-                shutil.copytree(installed, folder, dirs_exist_ok=True)
+                _copy(installed, folder)
             return folder
     return Path(tempfile.mkdtemp(prefix='geo_pose_ros-kernels-')) / name
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """Copy all of ``source`` to an empty folder at once; another process may have done so meanwhile."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as made, suppress(OSError):
+        shutil.copytree(source, Path(made) / folder.name)
+        (Path(made) / folder.name).replace(folder)
 
 
 def _bases() -> Iterator[Path]:
@@ -286,6 +311,7 @@ def _is_writable(folder: Path) -> bool:
 
 def _dependencies(module: str) -> Iterator[str]:
     """Yield the texts that decide what the kernels of a module compile to."""
+    yield Path(__file__).read_text()
     yield f'{numba.__version__} {sys.version} {binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}'
     unread, read = [module], set()
     while unread:

@@ -130,7 +130,9 @@ class Outcome:
         """Return what ``write`` left of a job that was done from the same, as its ``fingerprint`` says; else None."""
         try:
             found = json.loads(path.read_text(encoding='utf-8'))
-            outcome = cls(**{name: float('nan') if value is None else value for name, value in found.items()})
+            if found.get('reprojection_px') is None:
+                found['reprojection_px'] = float('nan')
+            outcome = cls(**found)
             return outcome if not outcome.error and outcome.fingerprint == fingerprint() else None
         except (OSError, ValueError, TypeError):
             return None

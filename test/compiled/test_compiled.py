@@ -87,6 +87,15 @@ def test_a_change_in_another_file_compiles_anew(run, changed, result):
     assert run(**changed).splitlines()[-2:] == ['compiled True', result]
 
 
+@pytest.mark.parametrize('kind', ['nbi', 'nbc'], ids=['index', 'code'])
+def test_a_cache_that_was_cut_off_is_made_anew(run, tmp_path, kind):
+    run()
+    for file in (tmp_path / 'cache').rglob(f'*.{kind}'):
+        file.write_bytes(file.read_bytes()[:40])
+    assert run().splitlines()[0].startswith('Compiling the fusion anew: what is kept in')
+    assert run() == 'compiled False\n[0.0, 2.0, 4.0]\n'
+
+
 def test_what_the_other_processes_cannot_compile_is_compiled_here(run):
     code = RUN.replace('from geo_pose_ros.compiled import prepare', '''
 import subprocess

@@ -81,7 +81,7 @@ def group(
         alone = np.full((len(free), count), -1)
         alone[np.arange(len(free)), detections.camera[free]] = free
         if count == 1 or len(np.unique(detections.camera[free])) == 1:
-            return alone
+            return alone[:most]
     views = _collect(cameras, detections, free, _hypotheses(cameras, detections, free, new_gate_m), gate_m, most)
     if len(views):
         views = _refine(cameras, detections, free, views, gate_m)

@@ -24,8 +24,9 @@ class LifterConfig:
         'to estimate their height and their distance',
     )
     when: str = setting(
-        'needed', 'How many views of a body are lifted: needed: one where at least four views show each joint, one '
-        'more for each view less; always: as many as lifter.views', choices=('always', 'needed'),
+        'needed', 'How many views of a body are lifted where there are more cameras than lifter.views: needed: one '
+        'where at least four views show each joint, one more for each view less; always: lifter.views',
+        choices=('always', 'needed'),
     )
     views: int = setting(
         3, 'Views of a body that are lifted, those that show most of it; lifters err alike, so that more add little. A '

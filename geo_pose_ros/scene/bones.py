@@ -70,7 +70,8 @@ def read_people(path: str) -> FloatArray:
         raise ConfigError(f'{where} cannot be read: {error.strerror}.') from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f'{where} is not what geo_pose export --to people writes: {error!r}.') from error
-    if not (found[:, 0] > 0.0).any(1).all() or not len(found) or found[:, 0].min() < 0.0 or found[:, 0].max() > 1.0:
+    length = found[:, 0]
+    if not len(found) or not (length > 0.0).any(1).all() or not ((length >= 0.0) & (length <= 1.0)).all():
         raise ConfigError(f'{where}: expected people, each with bones of up to 1 m, or with a stature_m.')
     return found
 
@@ -127,11 +128,14 @@ class BoneLengths:
         """Take in what all bones of a body (B, E) that grow alike say of each of them, in place."""
         typical = self._typical
         weight = np.where(typical > 0.0, 1.0 / (variance + (_BONE_SPREAD * typical) ** 2), 0.0)
-        size = (weight * length * typical).sum(1) + 1.0 / _HAND_SPREAD**2
-        size /= (weight * typical**2).sum(1) + 1.0 / _HAND_SPREAD**2
+        sure = (weight * typical**2).sum(1) + 1.0 / _HAND_SPREAD**2
+        size = ((weight * length * typical).sum(1) + 1.0 / _HAND_SPREAD**2) / sure
         medium = size[:, None] * typical
+        spread = (_BONE_SPREAD * medium) ** 2 + typical**2 / sure[:, None]
         with np.errstate(divide='ignore', invalid='ignore'):
-            own, of_all = 1.0 / variance, np.where(typical > 0.0, 1.0 / (_BONE_SPREAD * medium) ** 2, 0.0)
+            own = 1.0 / variance
+            # Of a hand of which no bone is known nothing is said.
+            of_all = np.where((typical > 0.0) & (weight > 0.0).any(1, keepdims=True), 1.0 / spread, 0.0)
             length[:] = np.where(own + of_all > 0.0, (own * length + of_all * medium) / (own + of_all), 0.0)
             variance[:] = 1.0 / (own + of_all)
 

@@ -24,6 +24,8 @@ from .tracks import Tracks
 
 # Bodies are solved again where the measured velocity moves a view's joint by more than this, m.
 _AGAIN_M = 0.008
+# New people that may be refused after they were grouped, so that they do not keep the last places from others for ever.
+_MOST_REFUSED = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +101,8 @@ def _find_new(
     """
     needed = min(config.new_body_views, observation.delivering)
     new = group(
-        observation.cameras, observation.detections, free, config.gate_m, config.new_gate_m, needed, room
+        observation.cameras, observation.detections, free, config.gate_m, config.new_gate_m, needed,
+        room + _MOST_REFUSED,
     )
     if not len(new):
         return new
@@ -110,7 +113,7 @@ def _find_new(
     # A detection that was prompted by a body is no evidence of another one, while that body has other views.
     lost = tracks.ids[(views >= 0).sum(1) < needed]
     evidence = (observation.hints < 0) | np.isin(observation.hints, lost)
-    return np.asarray(new[((new >= 0) & evidence[new]).sum(1) >= needed])
+    return np.asarray(new[((new >= 0) & evidence[new]).sum(1) >= needed][:room])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
@@ -310,13 +310,14 @@ def _with_sides(
     repaired = dict(keypoints)
     for c in np.flatnonzero(exchanged.any((0, 2))).tolist():
         seen = keypoints[names[c]]
-        xy, confidence, mirror = seen.xy.copy(), seen.confidence.copy(), mirror_of(seen.skeleton)
+        mirror = mirror_of(seen.skeleton)
+        values = [one.copy() for one in (seen.xy, seen.confidence, seen.depth_m) if one is not None]
         for group, limb in zip(exchanged[:, c], limbs_of(seen.skeleton), strict=True):
             rows = (measured.views[group, c] - starts[c])[:, None]
-            for values in (xy, confidence):
-                values[rows, limb] = values[rows, mirror[limb]]
-        xy.flags.writeable = confidence.flags.writeable = False
-        repaired[names[c]] = Keypoints2D(
-            seen.camera, seen.stamp_ns, seen.skeleton, xy, confidence, seen.hints, seen.appearance
-        )
+            for one in values:
+                one[rows, limb] = one[rows, mirror[limb]]
+        for one in values:
+            one.flags.writeable = False
+        depth_m = values[2] if len(values) > 2 else None
+        repaired[names[c]] = replace(seen, xy=values[0], confidence=values[1], depth_m=depth_m)
     return repaired

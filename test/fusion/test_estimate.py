@@ -200,7 +200,7 @@ def nobody(like) -> Estimate:
 
 def test_a_predicted_body_is_little_trusted_and_not_shown_when_it_is_uncertain_or_the_filter_is_off():
     found = run(*scene()[:4])
-    config = TrackingConfig()
+    config = TrackingConfig(max_sigma_m=1.0)
     tracks = tracked(found, 4, config)
     tracks.predict(10**8)
     bodies = to_bodies(10**8, 'world', BODY17, nobody(found), tracks)

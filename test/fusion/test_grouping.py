@@ -62,6 +62,7 @@ def test_one_camera_gives_one_group_per_detection_and_only_where_one_view_is_eno
     seen = observe(cameras, bodies)
     assert sorted(grouped(cameras, seen.detections, needed=1)[:, 0].tolist()) == [0, 1, 2]
     assert grouped(cameras, seen.detections, needed=2).shape == (0, 1)
+    assert group(cameras, seen.detections, np.arange(3), GATE_M, NEW_GATE_M, 1, most=2).tolist() == [[0], [1]]
 
 
 def test_where_one_view_is_enough_the_lone_ones_follow_the_groups():

@@ -74,7 +74,7 @@ class Body:
     def update(self, xyz, noise, covariance) -> None:
         measured = np.isfinite(xyz[:, 0])
         variance = np.where(measured, np.trace(covariance, axis1=1, axis2=2), 0.0)
-        lone = np.median(variance) > 0.04 and np.sort(variance)[len(variance) // 4] > 0.01
+        lone = np.median(variance) > 0.04 and np.sort(variance[measured])[measured.sum() // 4] > 0.01
         if lone:
             xyz = xyz + self.root_offset(xyz[measured], self.x[measured], covariance[measured])
         else:

@@ -164,7 +164,8 @@ def test_a_stature_gives_the_lengths_of_limbs(tmp_path):
     ({}, 'expected people'), ({'anna': {'lengths_m': {}}}, 'expected people'),
     ({'anna': {'stature_m': 162}}, 'expected people'), ({'anna': {'lengths_m': {'tail': 0.3}}}, 'is not what .*tail'),
     ({'anna': 1.62}, 'is not what'), ({'anna': {}}, 'stature_m'),
-], ids=['nobody', 'no bones', 'centimetres', 'no such bone', 'a number', 'nothing'])
+    ({'anna': {'lengths_m': {'left_hip-left_knee': 0.4, 'left_knee-left_ankle': np.nan}}}, 'expected people'),
+], ids=['nobody', 'no bones', 'centimetres', 'no such bone', 'a number', 'nothing', 'not a number'])
 def test_a_file_that_names_no_people_is_refused(tmp_path, people, message):
     with pytest.raises(ConfigError, match=message):
         read_people(file_of(tmp_path, **people))

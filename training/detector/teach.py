@@ -165,8 +165,11 @@ def shares(crops: Crops) -> FloatArray:
     left, right = crops.xy[:, ::2], crops.xy[:, 1::2]
     shoulders, hips = (0.5 * (left + right)[:, row] for row in (0, 3))
     up, across = shoulders - hips, (left - right)[:, [0, 3]].mean(1)
-    front = across[:, 1] * up[:, 0] - across[:, 0] * up[:, 1] > 0.0
-    weight = np.where(front, 1.0 / max(front.mean(), _RARE), 1.0 / max(1.0 - front.mean(), _RARE))
+    turned = across[:, 1] * up[:, 0] - across[:, 0] * up[:, 1]
+    front, share = turned > 0.0, float((turned > 0.0).sum() / max(np.isfinite(turned).sum(), 1))
+    weight = np.where(front, 1.0 / max(share, _RARE), 1.0 / max(1.0 - share, _RARE))
+    # Where the trunk is cut off, nobody knows.
+    weight[np.isnan(turned)] = 2.0
     return np.asarray(weight / weight.sum())
 
 

@@ -172,13 +172,15 @@ def update_joints(joints: JointStates, xyz: Float3D, noise: Float4D, covariance:
     variance, offset = np.empty(count), np.empty(3)
     z, work = np.empty(3), np.empty((WORK, 3, 3))
     for b in range(bodies):
+        unknown = 0
         for j in range(count):
             # A sum is finite only if all its terms are.
             trace = covariance[b, j, 0, 0] + covariance[b, j, 1, 1] + covariance[b, j, 2, 2]
             known = math.isfinite(xyz[b, j, 0] + xyz[b, j, 1] + xyz[b, j, 2] + trace)
             variance[j] = trace if known else 0.0
+            unknown += not known
         # The error of such a body is shared by its joints: smoothed each alone, they would bend it.
-        lone = median(variance) > _SHARED_M2 and variance[count // 4] > 0.25 * _SHARED_M2
+        lone = median(variance) > _SHARED_M2 and variance[unknown + (count - unknown) // 4] > 0.25 * _SHARED_M2
         offset[:] = 0.0
         if lone:
             _update_root(joints, b, xyz[b], covariance[b], offset)

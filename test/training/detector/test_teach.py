@@ -75,6 +75,10 @@ def test_people_from_behind_count_as_those_from_the_front() -> None:
     np.testing.assert_allclose(shares(crops), 0.25)
     mixed = replace(crops, xy=np.stack([front, front, behind, lying]))
     np.testing.assert_allclose(shares(mixed), np.array([1, 1, 3, 1]) / 6)
+    # Where a hip is not known, neither is the side: such a crop counts as the middle of both.
+    cut = np.where(np.arange(12)[:, None] == 6, np.nan, front)
+    unsure = replace(crops, xy=np.stack([front, front, cut, behind]))
+    np.testing.assert_allclose(shares(unsure), np.array([3, 3, 4, 6]) / 16)
     rare = shares(replace(crops_of(40, front), xy=np.stack([behind, *[front] * 39])))
     assert rare[0] / rare[1] == pytest.approx(39 / 40 / 0.1)
 

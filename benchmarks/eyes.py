@@ -24,9 +24,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from benchmarks.harness import CACHE, OUT, parser_of, provenance, show, use_one_thread, write_json
-from geo_pose_ros.arrays import NS_PER_S, FloatArray, UInt8Array
+from geo_pose_ros.arrays import NS_PER_S, BoolArray, FloatArray, UInt8Array
 from geo_pose_ros.calibration.calibrate import calibrate
 from geo_pose_ros.demo.footage import fetch_footage
 from geo_pose_ros.detection import Detector, create_detector
@@ -47,7 +48,7 @@ from geo_pose_ros.pipeline import PosePipeline, to_output
 from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17, map_to_body17, mirror_of
-from geo_pose_ros.types import CameraRig, Frame, FrameSet, Keypoints2D
+from geo_pose_ros.types import Camera, CameraRig, Frame, FrameSet, Keypoints2D
 
 NETWORKS: Mapping[str, DetectorConfig] = {
     'full, one finder': DetectorConfig(profile='fast'), 'full': DetectorConfig(profile='balanced'),
@@ -115,6 +116,13 @@ def refined(rig: CameraRig, observed: Sequence[ObservedSet]) -> CameraRig:
     return calibrate({name: [seen.keypoints[name] for seen in observed] for name in rig.names}, rig).rig
 
 
+def in_image(projected: FloatArray, camera: Camera) -> BoolArray:
+    """Return (B,) which bodies, projected to (B, J, 2) px, have most of their joints in the image."""
+    size = camera.intrinsics.width, camera.intrinsics.height
+    inside = ((projected >= 0.0) & (projected < size)).all(-1)
+    return np.asarray(inside.mean(1) > 0.5)
+
+
 def left_out(rig: CameraRig, observed: Sequence[ObservedSet]) -> tuple[FloatArray, int, int]:
     """Return the px (n,) of left-out cameras' joints, how many limb groups were compared, and how many exchanged."""
     config = PipelineConfig()
@@ -132,9 +140,13 @@ def left_out(rig: CameraRig, observed: Sequence[ObservedSet]) -> tuple[FloatArra
                 if not len(bodies.xyz) or not len(found.xy):
                     continue
                 projected = project_world(rig[name], bodies.xyz)
+                projected = projected[in_image(projected, rig[name])]
                 people = np.where((found.confidence >= least)[..., None], found.xy, np.nan)
-                apart = distance(projected[:, None], people[None])
-                for body, row in enumerate(np.where(np.isnan(apart), np.inf, apart).argmin(1)):
+                # Who is farther than a body's extent from all free detections is hidden from this camera.
+                apart = distance(projected[:, None], people[None]) / extent(projected)[:, None]
+                for body, row in zip(*linear_sum_assignment(np.fmin(apart, 1.0)), strict=True):
+                    if not apart[body, row] < 1.0:
+                        continue
                     gap = np.linalg.norm(projected[body] - people[row], axis=-1)
                     errors.append(gap[np.isfinite(gap)])
                     crossed = np.linalg.norm(projected[body] - people[row][mirror], axis=-1)
@@ -195,10 +207,12 @@ def known_people(every: int) -> list[tuple[UInt8Array, FloatArray]]:
         rig, videos = videos_of(scene)
         observed, _, _ = observe(rig, videos, NETWORKS['heavy'], every)
         for seen, frames in zip(observed, sets_of(rig, videos, every), strict=True):
-            if len(seen.bodies.xyz) != people:
+            # Who stands in the background is seen by few.
+            bodies = seen.bodies.select(np.median(seen.bodies.num_views, 1) >= 3)
+            if len(bodies) != people:
                 continue
             for name, frame in frames.frames.items():
-                xy = frame.from_raw(project_world(rig[name], seen.bodies.xyz))
+                xy = frame.from_raw(project_world(rig[name], bodies.xyz))
                 found.append((frame.image, xy))
     return found
 

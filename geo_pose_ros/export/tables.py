@@ -19,6 +19,8 @@ from .sequence import BodySequence
 
 Column = NDArray[np.generic]
 AXES = 'xyz'
+# Who was seen in fewer sets by two cameras is not somebody to know again.
+_LEAST_SETS = 30
 
 
 def joint_columns(bodies: BodySequence) -> dict[str, Column]:
@@ -89,13 +91,15 @@ def _texts(column: Column) -> list[str]:
 
 
 def write_people(bodies: BodySequence, out: Path) -> Iterator[Path]:
-    """Write `OUT_people.json`, the median lengths of people's bones that two views see; yield its path.
+    """Write `OUT_people.json`, the median lengths of people's bones that two views see for a while; yield its path.
 
     ``pipeline.tracking.people`` reads it, so that these people are known when they come again.
     """
     first, second = np.array(BODY17.edges).T
     xyz = np.where((bodies.num_views >= 2)[..., None], bodies.xyz, np.nan)
-    lengths_m = nan_median(np.moveaxis(np.linalg.norm(xyz[:, :, second] - xyz[:, :, first], axis=-1), 0, -1))
+    lengths_m = np.moveaxis(np.linalg.norm(xyz[:, :, second] - xyz[:, :, first], axis=-1), 0, -1)
+    enough = np.isfinite(lengths_m).sum(-1) >= _LEAST_SETS
+    lengths_m = np.where(enough, nan_median(lengths_m), np.nan)
     people = {
         str(body): {'lengths_m': {name: round(m, 4) for name, m in zip(BODY17.bones, row, strict=True) if m > 0.0}}
         for body, row in zip(bodies.ids.tolist(), lengths_m.tolist(), strict=True) if np.isfinite(row).any()

@@ -93,14 +93,17 @@ class BoneLengths:
         self._ids: IntArray = np.zeros(0, np.int64)
         self._sums: FloatArray = np.zeros((0, 3, len(edges)))
 
-    def prior(self, body_ids: IntArray) -> BonePrior | None:
-        """Return what is known of ``body_ids`` (B,), -1 for a body without an id; None if nothing is of any."""
+    def prior(self, body_ids: IntArray, *, learned: bool = False) -> BonePrior | None:
+        """Return what is known of ``body_ids`` (B,), -1 for a body without an id; None if nothing is of any.
+
+        ``learned``: only what was seen of them, not who they may be of the people known from before.
+        """
         length = np.empty((len(body_ids), len(self.edges)))
         variance = np.empty(length.shape)
         known = write_lengths(self._sums, self._typical, rows_of(self._ids, body_ids), length, variance)
         if known and self._typical.any():
             self._add_proportions(length, variance)
-        if len(self._people):
+        if len(self._people) and not learned:
             known += self._add_people(length, variance)
         return BonePrior(length, variance) if known else None
 

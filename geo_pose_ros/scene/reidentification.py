@@ -252,7 +252,7 @@ class Recognition:
         off = (self._people[body].mean - self._people[other].mean) / _COLOUR_SIGMA
         if np.isfinite(off).sum() < _LEAST_FEATURES:
             return float('inf')
-        prior = None if bones is None else bones.prior(np.array((body, other)))
+        prior = None if bones is None else bones.prior(np.array((body, other)), learned=True)
         if prior is not None and (known := (prior.length > 0.0).all(0)).any():
             # Bones err together: they count as one more feature of each part of the body.
             squares = (np.log(prior.length[0, known] / prior.length[1, known]) / _BONE_SIGMA) ** 2

@@ -18,14 +18,14 @@ def memory(held):
     return PairMemory(held, np.zeros(len(held)), np.zeros(2), np.zeros(len(held), bool))
 
 
-def exchanged(views, held, sets, people=2, cameras=None, seen=None):
+def exchanged(views, held, sets, people=2, cameras=None, seen=None, dt_s=DT_S):
     """Return the views, the memory and the distances after so many sets that all show the same."""
     cameras = cameras or ring(2)
     seen = seen or observe(cameras, crowd(people, spacing_m=0.6))
     kept, changed = memory(held), []
     views, nearest = np.array(views), np.zeros(len(seen.detections))
     for _ in range(sets):
-        exchange_views(cameras.cam_from_world, seen.detections.arrays, kept, DT_S, views, nearest)
+        exchange_views(cameras.cam_from_world, seen.detections.arrays, kept, dt_s, views, nearest)
         changed.append(kept.changed.copy())
     return views.tolist(), kept, nearest, np.array(changed)
 
@@ -49,6 +49,8 @@ def test_wrong_pairs_are_exchanged_when_they_have_lasted_and_ids_stay_where_they
     assert late == [[a, b], [c, d]] and changed[-1].all()
     assert (done.gain == 0.0).all() and np.isinf(nearest).all()
     assert done.held.tolist() == [[30 + needed, 1], [30 + needed, 1]]
+    # However long there was no set, one alone exchanges nothing.
+    assert not exchanged([[a, d], [c, b]], [[30, 20], [30, 20]], 1, dt_s=5.0)[3].any()
     # Who has held the other view longer goes with that, even where it is left alone.
     assert exchanged([[a, d], [c, b]], [[20, 30], [20, 30]], needed)[0] == [[c, d], [a, b]]
 

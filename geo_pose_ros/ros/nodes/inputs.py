@@ -131,6 +131,7 @@ class PolledInputs:
 
     def start(self) -> None:
         """Start to poll."""
+        self._last_ns = time.monotonic_ns()
         self._thread.start()
 
     def close(self) -> None:
@@ -144,7 +145,8 @@ class PolledInputs:
     def late_share(self, now_ns: int) -> float:
         """Return for how much of the last seconds the topics waited to be polled, in [0, 1]: the machine is busy."""
         late = [*self._late, (now_ns, now_ns - self._last_ns - _LATE_NS)]
-        return sum(max(late_ns, 0) for at_ns, late_ns in late if now_ns - at_ns < _LATE_WINDOW_NS) / _LATE_WINDOW_NS
+        late_ns = sum(max(by_ns, 0) for at_ns, by_ns in late if now_ns - at_ns < _LATE_WINDOW_NS)
+        return min(late_ns / _LATE_WINDOW_NS, 1.0)
 
     def _run(self) -> None:
         try:

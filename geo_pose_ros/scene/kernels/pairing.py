@@ -22,6 +22,8 @@ _LEAST_JOINTS = 5
 # Pairs that fit less are none; one that is there counts so much more; others may fit better by so much by chance; and
 # where what they fit better beyond that is so much over time, s, they replace it.
 _LEAST_FIT, _STAYS, _NO_GAIN, _EXCHANGED_S = 0.15, 0.05, 0.02, 0.04
+# A set says no more than at 30 Hz, however far apart they are: one alone never exchanges.
+_MOST_S = 0.03
 # A lone view takes a partner that nobody else needs if they fit better than this by as much.
 _LONE_FIT = 0.5
 # A pair that fits by less than these parts of what is usual in the rig is refused: where a body has held one of the
@@ -97,7 +99,7 @@ def exchange_views(
             lost = _refuse(poses, detections, memory, b, views[b])
             if lost >= 0:
                 owner[lost], counts[b], nearest[lost] = -1, 1, np.inf
-    any_changed = False
+    any_changed, counted = False, np.zeros(bodies, np.bool_)
     for c in range(cameras):
         for d in range(c + 1, cameras):
             if any_changed:
@@ -111,8 +113,10 @@ def exchange_views(
             if not _find_pairs(poses, detections, views, left, right, pairs):
                 continue
             for b in range(bodies):
-                if pairs.own[b] >= 0.0:
-                    memory.gain[b] = max(memory.gain[b] + dt_s * (_advantage(pairs, views, b) - _NO_GAIN), 0.0)
+                if pairs.own[b] >= 0.0 and not counted[b]:
+                    counted[b] = True
+                    more = min(dt_s, _MOST_S) * (_advantage(pairs, views, b) - _NO_GAIN)
+                    memory.gain[b] = max(memory.gain[b] + more, 0.0)
             for b in range(bodies):
                 if pairs.own[b] >= 0.0 and memory.gain[b] > _EXCHANGED_S:
                     _exchange(pairs, memory, b, views, nearest)

@@ -43,6 +43,7 @@ def test_polls_that_come_late_are_counted() -> None:
     assert polled.late_share(10 * s) == pytest.approx(0.2)
     # Also one that has not come yet.
     assert polled.late_share(11 * s + 50 * MS) == pytest.approx(0.4)
+    assert polled.late_share(30 * s) == 1.0
 
 
 def worker(

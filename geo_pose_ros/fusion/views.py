@@ -15,7 +15,6 @@ from ..errors import ShapeError
 from ..geometry.kernels import Lenses
 from ..geometry.projection import lenses_of
 from ..types import Intrinsics
-from .kernels.equations import NEAR_M as NEAR_M
 from .kernels.views import (
     DetectionArrays,
     apply_noise,

@@ -25,6 +25,7 @@ from .kernels import find_canonical_poses
 
 Poses = Float32Array
 
+
 def canonical_poses(
     rays: FloatArray, confidence: FloatArray, up_in_cam: FloatArray | None = None
 ) -> CanonicalPoses:

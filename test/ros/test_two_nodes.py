@@ -58,8 +58,7 @@ def test_two_nodes_of_one_host_are_told_apart_and_lose_no_message(
     monkeypatch.setattr(harness, 'PERIOD_S', 1.0 / RATE_HZ)
     statuses: dict[str, Any] = {}
     bodies: dict[str, list[Bodies3D]] = defaultdict(list)
-    ids: set[str] = set()
-    frames: set[str] = set()
+    ids, frames = set[str](), set[str]()
 
     def values(status: str) -> dict[str, str]:
         return {pair.key: pair.value for pair in statuses[status].values} if status in statuses else {}
@@ -71,6 +70,7 @@ def test_two_nodes_of_one_host_are_told_apart_and_lose_no_message(
     for side in SIDES:
         listen(PointCloud2, f'/{side}/pose_node/bodies', lambda m, side=side: bodies[side].append(bodies_from_cloud(m)),
                profile(SETS))
+
     def some(status: str, cameras: Cameras, name: str, stamp_ns: int) -> Any:
         """Return a frame; 5 % of those of the right side are lost before they are sent."""
         if status.startswith('right') and lost.random() < 0.05:

@@ -162,9 +162,7 @@ class NodeStatistics:
             return CameraHistory(arrivals_ns=self._published_ns).rate_hz(now_ns)
 
     def times_ms(self) -> Mapping[str, float]:
-        """Return over the last sets, ms, as /diagnostics calls them: p50, p95 and max of stamp to publication
-        (``latency_ms p50``) and of the stamps' spread within a set; and the median of each stage.
-        """
+        """Return stamp to publication and the stamps' spread over the last sets, and each stage's median, ms."""
         with self._lock:
             found = {f'latency_ms {name}': value for name, value in _percentiles(self._latency_ms).items()}
             found |= {f'spread_ms {name}': value for name, value in _percentiles(self._spans_ms).items()}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled import Bool1D, Bool3D, Float1D, Float2D, Float3D, Float4D, Int1D, Int2D, helper, kernel
-from ...fusion.views import NEAR_M
+from ...fusion.kernels.equations import NEAR_M
 from .constant_velocity import information_of
 from .filters import median
 

@@ -236,7 +236,8 @@ class World:
             raise AssertionError(f'{error}; it says: {getattr(self.statuses.get(status), "message", None)}') from None
 
     def values(self, status: str) -> Mapping[str, str]:
-        return {pair.key: pair.value for pair in self.statuses[status].values}
+        said = until(lambda: self.statuses.get(status), status)
+        return {pair.key: pair.value for pair in said.values}
 
 
 @contextmanager

@@ -84,11 +84,11 @@ user-path: FILE = live/user_path
 
 bench-lifter bench-scenes bench-train-memory bench-fleet bench-calibrate bench-moving user-path:
 	@tools/venv.sh test
-	@.venv/bin/python benchmarks/$(FILE).py
+	@.venv/bin/python -m benchmarks.$(subst /,.,$(FILE))
 
 bench-view:
 	@tools/venv.sh browser
-	@.venv/bin/python benchmarks/live/view.py
+	@.venv/bin/python -m benchmarks.live.view
 
 SECONDS ?= 60
 

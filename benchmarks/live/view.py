@@ -2,7 +2,7 @@
 """What looking costs: the viewer's first image and smoothness, the report of ten minutes, live view beside a node.
 
     make bench-view      ->  a few lines, and docs/benchmarks/view.json
-    python benchmarks/live/view.py --parts open report live large
+    python -m benchmarks.live.view --parts open report live large
 
 Bags are made first: four cameras and two bodies at 30 Hz; 1280 x 960 images in the minute that is viewed, and in the
 one bag of 10 GB of the part `large`, which needs so much room in the folder for temporary files. A browser (Debian's

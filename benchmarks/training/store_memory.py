@@ -1,8 +1,8 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Peak memory of `geo_pose train` from a store and from one of twenty times its size: it must not grow.
 
-    python benchmarks/training/store_memory.py [--times 20] [--recipe pseudo_label ...]
-    python benchmarks/training/store_memory.py --seeds 3 [--recipe pseudo_label]
+    python -m benchmarks.training.store_memory [--times 20] [--recipe pseudo_label ...]
+    python -m benchmarks.training.store_memory --seeds 3 [--recipe pseudo_label]
 
 Prints a line per recipe, and writes docs/benchmarks/train_memory.json. Synthetic people (exact projections and 1 px of
 noise) before four cameras; the smaller store fills the buffer once. Each training is a process of its own, of the same
@@ -86,7 +86,7 @@ def train(kind: str, recipe: str, store: Path, folder: Path, seed: int = 0) -> d
 def compare_memory(folder: Path, recipes: Sequence[str], more: int) -> None:
     """Measure the peak memory with a store and with one ``more`` times as large; print and write."""
     found: dict[str, Any] = {
-        **provenance('python benchmarks/training/store_memory.py'), 'times': more, 'settings': SETTINGS, 'runs': {},
+        **provenance('python -m benchmarks.training.store_memory'), 'times': more, 'settings': SETTINGS, 'runs': {},
     }
     stores = {times: folder / f'store{times}' for times in (1, more)}
     for times, store in stores.items():
@@ -118,7 +118,7 @@ def compare_accuracy(folder: Path, recipe: str, seeds: int) -> None:
             found.append(evaluate(lifter, others, cross_views=False)['mpjpe_mm'])
         print(f'{kind}: {np.mean(found):.1f} +- {np.std(found):.1f} mm over {seeds} seeds', flush=True)
     write_json(RESULTS / 'train_stream.json', {
-        **provenance(f'python benchmarks/training/store_memory.py --seeds {seeds}'), 'settings': SETTINGS,
+        **provenance(f'python -m benchmarks.training.store_memory --seeds {seeds}'), 'settings': SETTINGS,
         'recipe': recipe, 'frames': BAGS * FRAMES, 'buffer_pieces': PIECES, 'mpjpe_mm': errors,
     })
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..assistant.assist import Assistant, AssistConfig, assist, guessed_rig
-from ..assistant.cameras import LiveCamera, LiveCameras, is_topic, parse_sources
+from ..assistant.cameras import LiveCameras, is_topic, parse_sources
 from ..bags.calibrate import FOCAL_GUESS, CalibrationBag, calibrate_bag
 from ..calibration.report import summary_lines
 from ..calibration.settings import CalibrateConfig
@@ -164,13 +164,13 @@ def _run_live(arguments: argparse.Namespace) -> None:
 
 def _live_cameras(words: Sequence[str], stack: ExitStack) -> LiveCameras:
     """Return the cameras of --live; their topics are read until ``stack`` is left."""
-    sources: dict[str, str | LiveCamera] = {**parse_sources(words)}
-    topics = {name: topic for name, topic in parse_sources(words).items() if is_topic(topic)}
-    if topics:
-        from ..ros.tools.topic_cameras import open_topics
+    sources = parse_sources(words)
+    topics = {name: source for name, source in sources.items() if is_topic(source)}
+    if not topics:
+        return LiveCameras(sources)
+    from ..ros.tools.topic_cameras import open_topics
 
-        sources |= stack.enter_context(open_topics(topics))
-    return LiveCameras(sources)
+    return LiveCameras({**sources, **stack.enter_context(open_topics(topics))})
 
 
 def _scale(arguments: argparse.Namespace) -> ScaleSource | None:

@@ -3,26 +3,21 @@
 
     python peers.py triangulate INPUT.npz OUTPUT.npz
     python peers.py adjust_aniposelib | adjust_caliscope INPUT.npz OUTPUT.npz
-    python peers.py kinematics INPUT.npz OUTPUT.npz
 
 INPUT: K (C, 3, 3), D (C, 5), R (C, 3, 3), t (C, 3), size (C, 2); to triangulate: xy (C, F, J, 2) raw px, confidence
-(C, F, J); to adjust: xy (C, N, 2) raw px, NaN = not seen. Of kinematics: trc, the text of a TRC file.
+(C, F, J); to adjust: xy (C, N, 2) raw px, NaN = not seen.
 OUTPUT of triangulate: per peer `NAME_xyz` (F, J, 3), `NAME_set_ms` (n,) ms of single sets, `NAME_batch_ms` ms per set
 of all at once (NaN where the peer has no batch); all include undistortion, as ours do. OUTPUT of adjust: K, D, R, t as
-found, and ``seconds``. OUTPUT of kinematics: xyz (F, 3 J) m as read, height_m, and
-rms_m and most_m (F,) of OpenSim's markers.
+found, and ``seconds``.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
@@ -175,30 +170,7 @@ def adjust_caliscope(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def kinematics(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a TRC file by Pose2Sim, and run its kinematics: OpenSim's scaling, and inverse kinematics."""
-    from Pose2Sim.common import compute_height, read_trc
-    from Pose2Sim.kinematics import kinematics_all
-
-    logging.getLogger().setLevel(logging.ERROR)
-    with TemporaryDirectory() as folder:
-        project = Path(folder)
-        trc = project / 'pose-3d' / 'walk.trc'
-        trc.parent.mkdir()
-        trc.write_text(str(given['trc']))
-        (project / 'Config.toml').touch()
-        data = read_trc(trc)[0]
-        kinematics_all({
-            'project': {'project_dir': folder, 'participant_height': 'auto'}, 'pose': {'pose_model': 'Body_with_feet'},
-            'kinematics': {'use_augmentation': False, 'use_simple_model': True},
-        })
-        said = (project / 'kinematics' / 'opensim_logs.txt').read_text()
-    errors = np.array(re.findall(r'marker error: RMS = ([\d.e-]+), max = ([\d.e-]+)', said), float)
-    rms_m, most_m = errors.T
-    return {'xyz': data.to_numpy(float), 'height_m': compute_height(data), 'rms_m': rms_m, 'most_m': most_m}
-
-
-TASKS = {task.__name__: task for task in (triangulate, adjust_aniposelib, adjust_caliscope, kinematics)}
+TASKS = {task.__name__: task for task in (triangulate, adjust_aniposelib, adjust_caliscope)}
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""TensorFlow.js graph models as ONNX: what `geo_pose models get` and tools/convert_movenet.py convert with.
+"""TensorFlow.js graph models as ONNX: what `geo_pose models get` converts with.
 
 A TensorFlow.js model is a graph as JSON and a file of weights. Its convolutional part needs seven operators; the
 post-processing behind it is ours. The conversion needs neither TensorFlow nor its converters.

@@ -1,8 +1,8 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """Our BlazePose against what mediapipe 0.10.14 finds in three pictures.
 
-The results were recorded by tools/record_blazepose.py in test/detection/data; neither mediapipe nor what converted its
-networks is needed.
+tools/record_blazepose.py of b43e2a5 recorded the results in test/detection/data; neither mediapipe nor what converted
+its networks is needed.
 """
 
 from contextlib import closing

@@ -85,14 +85,9 @@ def test_every_shell_block_of_the_readme_is_tested_and_there_is_something_to_run
     assert len(re.findall(r'^```(?!sh[ \n])\S*\n', text, re.MULTILINE)) == text.count('```') // 2
 
 
-def tool(name):
-    """Return a program of tools/ as a module."""
-    return load_module(ROOT / 'tools' / f'{name}.py')
-
-
 @pytest.fixture(scope='module')
 def reference():
-    return tool('reference')
+    return load_module(ROOT / 'tools' / 'reference.py')
 
 
 @pytest.mark.slow
@@ -170,15 +165,9 @@ def test_links_lead_somewhere(page):
             assert there.exists() or there.name in generated, f'{page}: {target}'
 
 
-def test_the_images_are_those_that_the_command_draws_and_small(tmp_path):
+def test_images_are_small():
     assert 0 < (DOCS / 'media' / 'demo.webp').stat().st_size <= 1_500_000
-    figures, text = tool('figures'), (DOCS / 'concepts.md').read_text()
-    assert set(re.findall(r'media/(\w+)\.svg', text)) == set(figures.FIGURES)
-    assert all((DOCS / 'media' / f'{name}.svg').stat().st_size < 100_000 for name in figures.FIGURES)
-    figures.plt.rcParams['svg.fonttype'] = 'none'
-    figures.ids(tmp_path / 'ids.svg')
-    drawn = (tmp_path / 'ids.svg').read_text()
-    assert 'id 0' in drawn and 'id 1' in drawn and 'id 2' not in drawn
+    assert all(path.stat().st_size < 100_000 for path in (DOCS / 'media').glob('*.svg'))
 
 
 def test_from_clone_to_the_browser_in_six_commands():

@@ -296,7 +296,7 @@ def rig_from_bag(
 
 
 def _with_own_frames(
-    infos: Mapping[str, Message], chosen: Mapping[str, CameraTopics], *, partly: bool, left_out: LeftOut | None
+    infos: Mapping[str, Message], chosen: Mapping[str, CameraTopics], *, partly: bool, left_out: LeftOut | None = None
 ) -> dict[str, Message]:
     """Return the ``infos`` whose frame no other camera has; rectified cameras of one head may share it.
 
@@ -352,7 +352,7 @@ class MovingBag:
                 frame.
         """
         buffer = _buffer(reader, (_TF, _TF_STATIC))
-        infos = {} if rig is not None else camera_infos(reader, cameras)
+        infos = {} if rig is not None else _with_own_frames(camera_infos(reader, cameras), cameras, partly=True)
         names = tuple(cameras if rig is not None else infos)
         builder = RigBuilder(names, tracking_frame, rig, _rectified(cameras, names), moving=buffer)
         self.rig = _complete_rig(builder, infos, partly=True)
@@ -390,17 +390,11 @@ def _complete_rig(
     """Return the rig that ``infos`` complete.
 
     Raises:
-        CalibrationError: if no camera is calibrated, or cameras share a frame; if one is not calibrated, unless
-            ``partly``: then it is left out.
+        CalibrationError: if no camera is calibrated; if one is not, unless ``partly``: then it is left out.
     """
     for name, info in infos.items():
         builder.on_camera_info(name, info, 0)
-    frames = Counter(str(info.header.frame_id).lstrip('/') for info in infos.values())
-    # Of cameras that share a frame, nobody knows which one it belongs to.
-    shared = [name for name in builder.problems if name in infos and (
-        frames[str(infos[name].header.frame_id).lstrip('/')] > 1 or not infos[name].header.frame_id
-    )]
-    if builder.rig is None or shared or (builder.problems and not partly):
+    if builder.rig is None or (builder.problems and not partly):
         raise CalibrationError(' '.join(builder.problems.values()))
     for name, problem in builder.problems.items():
         leave_out(left_out, name, problem)

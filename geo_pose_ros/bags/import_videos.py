@@ -7,13 +7,11 @@ import heapq
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from tqdm import tqdm
 
-from ..errors import CalibrationError, ConfigError
+from ..errors import CalibrationError
 from ..messages.camera_info import fit_to_images, uncalibrated_camera_info
 from ..messages.transforms import optical_frame_id
 from ..rigs.files import ros_name
@@ -25,7 +23,7 @@ from .write import BagWriter
 _LOG = logging.getLogger(__name__)
 
 # Decoding takes a fifth less time than at 90, and the demo's keypoints are as good.
-JPEG_QUALITY = 80
+_JPEG_QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,48 +49,32 @@ class ImportedVideo:
         return f'{self.camera} {self.frames}{turned}'
 
 
-@dataclass(frozen=True, slots=True)
-class ImportConfig:
-    """How videos become frames.
-
-    Attributes:
-        start_ns: stamp of the first frames; None: the modification time of the first video.
-        fps: frames per second of all videos; None: the times in the containers.
-        jpeg_quality: of the images in the bag, 1 to 100.
-    """
-
-    start_ns: int | None = None
-    fps: float | None = None
-    jpeg_quality: int = JPEG_QUALITY
-
-
 def import_videos(
-    videos: Sequence[Path], rig: CameraRig | None, out: Path, config: ImportConfig | None = None, *,
-    storage: str = 'mcap', overwrite: bool = False,
+    videos: Sequence[Path], rig: CameraRig | None, out: Path, *, fps: float | None = None, storage: str = 'mcap',
+    overwrite: bool = False,
 ) -> list[ImportedVideo]:
     """Write a bag of ``videos`` with `/<camera>/image_raw/compressed`, `/<camera>/camera_info` and `/tf_static`.
 
-    Videos are matched to the rig's cameras by their file stems. All start at the same instant; their frames are
-    interleaved by time.
+    Videos are matched to the rig's cameras by their file stems. All start when the first one was modified; their frames
+    are interleaved by time.
 
     Args:
         videos: one per camera.
         rig: None: no calibration; camera_info says uncalibrated (K = 0) and there is no `/tf_static`, for
             `geo_pose calibrate --from-scratch --focal-guess`.
         out: the bag.
-        config: times of the frames, and quality of the images.
+        fps: frames per second of all videos; None: the times in the containers.
         storage, overwrite: see BagWriter.
 
     Raises:
         CalibrationError: if a video has no camera in the rig, or another size than its calibration.
         BagError: if a video cannot be decoded or the bag cannot be written.
     """
-    config = config or ImportConfig()
     by_camera = _match(videos, rig)
-    opened = [Video(path, camera, config.fps) for camera, path in by_camera.items()]
+    opened = [Video(path, camera, fps) for camera, path in by_camera.items()]
     if rig is not None:
         rig = _with_video_sizes(rig.subset([video.camera for video in opened]), opened)
-    start_ns = videos[0].stat().st_mtime_ns if config.start_ns is None else config.start_ns
+    start_ns = videos[0].stat().st_mtime_ns
     times: dict[str, list[int]] = {video.camera: [] for video in opened}
     with BagWriter(out, storage, overwrite=overwrite) as writer:
         if rig is not None:
@@ -101,7 +83,7 @@ def import_videos(
         total = sum(video.stated_frames for video in opened) or None
         for frame in tqdm(merged, desc='import', total=total, unit='frame', disable=None):
             frame_id = _write_lens(writer, frame, rig)
-            writer.write_frame(frame, frame_id, config.jpeg_quality)
+            writer.write_frame(frame, frame_id, _JPEG_QUALITY)
             times[frame.camera].append(frame.stamp_ns)
     done = [
         ImportedVideo(v.camera, len(times[v.camera]), v.fps, times[v.camera][0], times[v.camera][-1], v.turned_deg)
@@ -171,21 +153,3 @@ def _report_differences(done: Sequence[ImportedVideo]) -> None:
         parts = ', '.join(f'{v.camera} {v.frames} frames at {v.fps:g}/s to {(v.last_ns - v.first_ns) / 1e9:.3f} s'
                           for v in done)
         _LOG.warning('The videos differ (%s); where one has no frame the set has fewer cameras.', parts)
-
-
-def parse_start(text: str) -> int:
-    """Return ns since the epoch of seconds ('1700000000.25') or ISO 8601 ('2026-05-01T12:00:00+02:00').
-
-    Raises:
-        ConfigError: if it is neither; a time without zone is local time.
-    """
-    try:
-        return round(Decimal(text) * 1_000_000_000)
-    except (InvalidOperation, ValueError, OverflowError):
-        pass
-    try:
-        return round(Decimal(str(datetime.fromisoformat(text).timestamp())) * 1_000_000_000)
-    except (ValueError, OverflowError):
-        raise ConfigError(
-            f"--start-time: received '{text}', expected seconds since 1970 or ISO 8601 (2026-05-01T12:00:00+02:00)."
-        ) from None

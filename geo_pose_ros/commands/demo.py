@@ -21,11 +21,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument('--scene', default='person', metavar='NAME', help='person, or people (two) [default: person]')
     parser.add_argument('--loops', type=int, default=12, metavar='N', help='play the footage N times [default: 12]')
     parser.add_argument('--view', action='store_true', help='show it live in 3D in the browser')
-    parser.add_argument('--cache', type=Path, default=Path('.cache'), metavar='FOLDER', help='where downloads are kept')
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the demo."""
     from ..demo.run import run_demo
 
-    run_demo(arguments.out, arguments.cache, arguments.scene, arguments.loops, view=arguments.view)
+    run_demo(arguments.out, arguments.scene, arguments.loops, view=arguments.view)

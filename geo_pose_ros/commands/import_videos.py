@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..bags.import_videos import JPEG_QUALITY, ImportConfig, import_videos, parse_start
+from ..bags.import_videos import import_videos
 from ..errors import ConfigError
 from ..rigs.files import read_calibration
 from ..rigs.plausibility import check_rig, log_findings
@@ -28,14 +28,6 @@ def add_arguments(parser: Parser) -> None:
         help='.yaml, .toml or .qca.txt; without it: geo_pose calibrate --from-scratch',
     )
     add_bag_arguments(parser)
-    parser.add_argument(
-        '--jpeg-quality', type=int, default=JPEG_QUALITY, choices=range(1, 101), metavar='1..100',
-        help='of the images in the bag [default: %(default)s]',
-    )
-    parser.add_argument(
-        '--start-time', metavar='TIME',
-        help='of the first frames, seconds since 1970 or ISO 8601 [default: when the first video was modified]',
-    )
     parser.add_argument('--fps', type=float, metavar='HZ', help='frames per second [default: the times in the videos]')
     add_unit_argument(parser)
 
@@ -44,13 +36,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Import the videos and print the frames of each camera."""
     if arguments.fps is not None and not 0.0 < arguments.fps < 1e6:
         raise ConfigError(f'--fps: received {arguments.fps}, expected more than 0.')
-    start_ns = parse_start(arguments.start_time) if arguments.start_time else None
     rig = read_calibration(arguments.calibration, arguments.unit) if arguments.calibration else None
     if rig is not None:
         # `geo_pose calibrate --from-scratch` can do without extrinsics.
         log_findings(check_rig(rig))
     done = import_videos(
-        arguments.videos, rig, arguments.out, ImportConfig(start_ns, arguments.fps, arguments.jpeg_quality),
-        storage=arguments.storage, overwrite=arguments.overwrite,
+        arguments.videos, rig, arguments.out, fps=arguments.fps, storage=arguments.storage,
+        overwrite=arguments.overwrite,
     )
     print(f'{arguments.out}: {len(done)} cameras; frames: {", ".join(map(str, done))}')

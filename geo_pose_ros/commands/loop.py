@@ -26,7 +26,6 @@ def add_arguments(parser: Parser) -> None:
                         help='camera to check on, not to train on [default: cam04]')
     parser.add_argument('--frames', default='0-60', metavar='A-B', help='to train on [default: 0-60]')
     parser.add_argument('--held-out-frames', default='60-100', metavar='A-B', help='to check on [default: 60-100]')
-    parser.add_argument('--cache', type=Path, default=Path('.cache'), metavar='FOLDER', help='where downloads are kept')
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..demo.loop import Split, run_loop
 
     split = Split(arguments.held_out, arguments.frames, arguments.held_out_frames)
-    exchange = run_loop(arguments.out, arguments.cache, arguments.rate, split)
+    exchange = run_loop(arguments.out, arguments.rate, split)
     print(
         f'\nThe node went from {exchange.before[:12]} to {exchange.after[:12]} between two sets '
         f'({exchange.sets_before} before, {exchange.sets_after} after): {len(exchange.kept)} bodies kept, '

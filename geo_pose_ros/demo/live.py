@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from ..ros.io.middleware import large_data_environment
 from ..types import CameraRig
 from .footage import fetch_footage
 
+# Where downloads are kept.
+_CACHE = Path('.cache')
 # Long enough for a cold start of four detectors on a slow machine.
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 30.0
@@ -46,7 +48,7 @@ class Material:
         ]
 
 
-def prepare(out: Path, cache: Path, scene: str) -> Material:
+def prepare(out: Path, scene: str) -> Material:
     """Fetch the footage, import it into ``out`` unless it is there, and write its rig for the node.
 
     Raises:
@@ -54,7 +56,7 @@ def prepare(out: Path, cache: Path, scene: str) -> Material:
     """
     out.mkdir(parents=True, exist_ok=True)
     print(f'footage: Pose2Sim {scene} (BSD-3-Clause)')
-    footage = fetch_footage(cache, scene)
+    footage = fetch_footage(_CACHE, scene)
     bag = out / 'footage'
     if not bag.exists():
         print(f'import into {bag}')
@@ -111,10 +113,8 @@ class LiveSystem:
         words = [*geo_pose('record'), '--out', str(self._out / bag), '--overwrite', '--regex', pattern]
         return self.running(f'record_{bag}', words)
 
-    def finish(self, name: str, words: list[str], each: Callable[[], None] = lambda: None) -> None:
+    def finish(self, name: str, words: list[str]) -> None:
         """Run a command, with a log ``name``, to its end while all parts run; it prints where this program does.
-
-        ``each`` is called some times a second meanwhile.
 
         Raises:
             BagError: if it fails or a part ends before it; names which, and its log.
@@ -127,7 +127,6 @@ class LiveSystem:
                 if running.poll() is not None:
                     process.terminate()
                     raise BagError(f'{part} ended with status {running.returncode}: {self.last_line(part)}')
-            each()
             time.sleep(0.1)
         if process.returncode != 0:
             raise BagError(f'{name} ended with status {process.returncode}: {self.last_line(name)}')

@@ -60,15 +60,15 @@ class Exchange:
     lost: tuple[int, ...]
 
 
-def run_loop(out: Path, cache: Path, rate: float, split: Split) -> Exchange:
+def run_loop(out: Path, rate: float, split: Split) -> Exchange:
     """Go round once; everything is written under ``out``: before, during and after (bags), model.onnx, model_report.
 
-    Downloads are kept in ``cache``; the footage is played at ``rate``, slow enough for the node to take every frame.
+    The footage is played at ``rate``, slow enough for the node to take every frame.
 
     Raises:
         BagError: if a part of it failed, or the new model is not better; names the part and its log.
     """
-    material = prepare(out, cache, 'person')
+    material = prepare(out, 'person')
     model = out / 'model.onnx'
     for stale in (model, model.with_suffix('.json')):
         stale.unlink(missing_ok=True)

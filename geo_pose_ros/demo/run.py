@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -62,13 +62,13 @@ class Played:
         return self.start_ns + (stamp_ns - self.origin_ns) % self.loop_ns
 
 
-def run_demo(out: Path, cache: Path, scene: str, loops: int, *, view: bool = False) -> None:
+def run_demo(out: Path, scene: str, loops: int, *, view: bool = False) -> None:
     """Run the whole and write its files under ``out``; ``view``: with the 3D viewer, while the bag is played.
 
     Raises:
         BagError: if a part of it failed; names the part and its log.
     """
-    material = prepare(out, cache, scene)
+    material = prepare(out, scene)
     print(f'pose_node on live topics, the bag played {loops} times at real time')
     played = run_live(out, material, loops, view=view)
     times = Played(int(played['origin_ns']), int(played['loop_ns']), material.start_ns)
@@ -137,13 +137,11 @@ def replaying(bags: Sequence[Path], rig: CameraRig, url: str) -> Iterator[None]:
             thread.join()
 
 
-def run_live(
-    out: Path, material: Material, loops: int, watch: Callable[[int], None] = lambda pid: None, *, view: bool = False
-) -> dict[str, Json]:
+def run_live(out: Path, material: Material, loops: int, *, view: bool = False) -> dict[str, Json]:
     """Start recorder and node, play the bag ``loops`` times, stop both; return the player's report.
 
-    ``out`` gets ``recording`` and ``logs``; it holds the rig that ``prepare`` wrote. ``watch`` gets the node's process
-    id some times a second while the bag is played. ``view``: serve the live viewer meanwhile, and say where.
+    ``out`` gets ``recording`` and ``logs``; it holds the rig that ``prepare`` wrote. ``view``: serve the live viewer
+    meanwhile, and say where.
 
     Raises:
         BagError: if a part of it failed; names the part and its log.
@@ -152,17 +150,14 @@ def run_live(
     report, url = out / 'played.json', ''
     with contextlib.ExitStack() as parts:
         parts.enter_context(system.recorder('recording', RECORDED))
-        node = parts.enter_context(system.node())
+        parts.enter_context(system.node())
         if view:
             viewer = [*geo_pose('view'), '--live', '--node', NODE, '--rig', str(out / 'rig.yaml')]
             parts.enter_context(system.running('view', viewer))
             said = system.wait_for_line('view', 'http://', _VIEW_TIMEOUT_S)
             print(said, flush=True)
             url = next(word for word in said.split() if word.startswith('http://'))
-        system.finish(
-            'play', material.player('--loop', str(loops), '--report', str(report), '--overwrite'),
-            lambda: watch(node.pid),
-        )
+        system.finish('play', material.player('--loop', str(loops), '--report', str(report), '--overwrite'))
         time.sleep(_LAST_DIAGNOSTICS_S)
     played: dict[str, Json] = json.loads(report.read_text())
     return {**played, 'loops': loops, 'url': url}

@@ -2,7 +2,7 @@
 """Calibration files <-> CameraRig, by content; the suffix matters only for what is written.
 
 Read: our rig YAML, Qualisys .qca.txt, Vicon .xcp, the TOML of aniposelib, FreeMoCap, Pose2Sim and Caliscope, Kalibr's
-camchain, OpenCV's FileStorage (one camera, a stereo pair, MC-Calib, EasyMocap's intri.yml and extri.yml), Panoptic
+camchain, OpenCV's FileStorage (one camera, MC-Calib, EasyMocap's intri.yml and extri.yml), Panoptic
 Studio's JSON, camera_info as `camera_calibration` writes and `ros2 topic echo` prints it (a file or a folder of them),
 COLMAP's text model (a folder). Written: ours, TOML, Qualisys. Camera names become ROS names (``ros_name``); optical
 frames are `<camera>_optical_frame`. A camera that cannot be used is left out, with a finding; a file is refused if
@@ -124,7 +124,7 @@ def _parse_tree(path: Path, tree: Tree, unit_m: float) -> Calibration:
     if is_panoptic(tree):
         return parse_panoptic(tree)
     beside = other_part(path)
-    if beside is not None and (is_several(tree) or (isinstance(tree, Mapping) and {'R', 'T'} <= tree.keys())):
+    if beside is not None and is_several(tree):
         tree = {**tree, **_parse_text(beside, read_text(beside))}
     if isinstance(tree, Mapping) and is_several(tree):
         return parse_several(tree, unit_m)
@@ -149,7 +149,7 @@ def _parse_folder(path: Path, unit_m: float) -> Calibration:
     if model is not None:
         return _parse_folder(model, unit_m)
     files = sorted(file for file in path.iterdir() if file.suffix in (*_YAML, '.xml', '.json'))
-    part = next((file for file in files if file.stem in ('intri', 'intrinsics') and other_part(file)), None)
+    part = next((file for file in files if file.stem == 'intri' and other_part(file)), None)
     if part is not None:
         return _parse_file(part, unit_m)
     trees = {file.stem: _parse_text(file, read_text(file)) for file in files if file.suffix in _YAML}

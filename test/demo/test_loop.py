@@ -61,7 +61,7 @@ def commands(tmp_path, monkeypatch):
         "if sys.argv[1] == 'evaluate': print('measured')\n"
     )
     with_commands(monkeypatch, lambda command: [sys.executable, '-c', script, command])
-    monkeypatch.setattr(loop, 'prepare', lambda out, cache, scene: Material(out / 'bag', RIG, ('/cam0/image_raw',), 0))
+    monkeypatch.setattr(loop, 'prepare', lambda out, scene: Material(out / 'bag', RIG, ('/cam0/image_raw',), 0))
     monkeypatch.setattr(loop, '_LATE_S', 0.5)
     monkeypatch.setattr(loop, 'read_exchange', lambda bag: Exchange('old', 'new', 5, 6, (1,), ()))
     return noted
@@ -97,4 +97,4 @@ def test_a_part_that_fails_is_named(commands, tmp_path, monkeypatch):
     good = loop.geo_pose
     with_commands(monkeypatch, lambda command: fails if command == 'retrain' else good(command))
     with pytest.raises(BagError, match='retrain ended with status 1: not better'):
-        run_loop(tmp_path, tmp_path, 0.5, Split('cam1', '0-60', '60-100'))
+        run_loop(tmp_path, 0.5, Split('cam1', '0-60', '60-100'))

@@ -35,9 +35,6 @@ MC_CALIB = '%YAML:1.0\n---\nnb_camera: 2\n' + ''.join(
     .replace('\n   rows', '\n      rows').replace('\n   cols', '\n      cols').replace('\n   d', '\n      d')
     .replace('\n      distortion', '\n   distortion') for n in (0, 1)
 )
-STEREO = f'%YAML:1.0\n---\nimageSize: [ 640, 480 ]\nM1: {K}D1: {D}M2: {K}D2: {D}' + (
-    f'R: {cv_matrix(3, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1)}T: {cv_matrix(3, 1, -120.0, 0, 0)}'
-)
 OPENCV_XML = """<?xml version="1.0"?>
 <opencv_storage>
 <image_Width>640</image_Width>
@@ -73,16 +70,6 @@ header:
   frame_id: left_optical
 ---
 """
-CAMODOCAL = """%YAML:1.0
----
-model_type: PINHOLE
-camera_name: left
-image_width: 640
-image_height: 480
-distortion_parameters: {k1: -0.25, k2: 0.1, p1: 0.001, p2: 0.002}
-projection_parameters: {fx: 1000.0, fy: 1001.0, cx: 320.5, cy: 240.5}
-"""
-OLD_CALIBRATOR = CAMERA_INFO.format(name='left').replace('distortion_model', 'camera_model')
 XCP = """<?xml version="1.0" encoding="UTF-8" standalone="no" ?>
 <Cameras VERSION="1.5">
   <Camera DEVICEID="1" DISPLAY_TYPE="Vantage 5" SENSOR_SIZE="2432 2048" TYPE="MX"><KeyFrames/></Camera>
@@ -109,12 +96,11 @@ K_TRUE, D_TRUE = [[1000.0, 0, 320.5], [0, 1001.0, 240.5], [0, 0, 1]], [-0.25, 0.
     ('name', 'text', 'camera'),
     [
         ('left.yml', ONE, 'left'), ('left.yaml', '\ufeff' + ONE, 'left'), ('left.xml', OPENCV_XML, 'left'),
-        ('left.txt', CAMODOCAL, 'left'),
         ('left.json', '{"image_size": [640, 480], "cameraMatrix": {"type_id": "opencv-matrix", "rows": 3, "cols": 3, '
          '"dt": "d", "data": [1000, 0, 320.5, 0, 1001, 240.5, 0, 0, 1]}, "distCoeffs": '
          '[-0.25, 0.1, 0.001, 0.002, 0]}', 'left'),
     ],
-    ids=['yaml', 'bom', 'xml', 'camodocal', 'json'],
+    ids=['yaml', 'bom', 'xml', 'json'],
 )  # fmt: skip
 def test_opencv_files_of_one_camera(tmp_path, name, text, camera):
     found = read_calibration_file(written(tmp_path, name, text))
@@ -135,18 +121,9 @@ def test_what_topic_echo_prints(tmp_path, encoding, ros1):
     np.testing.assert_allclose(lens.K, [[1000.0, 0, 320.5], [0, 1001.0, 240.5], [0, 0, 1]])
 
 
-def test_camera_infos_of_an_older_calibrator_and_lenses_of_camodocal(tmp_path):
-    written(tmp_path, 'left.yaml', OLD_CALIBRATOR)
-    fisheye = 'model_type: KANNALA_BRANDT\ncamera_name: right\nimage_width: 640\nimage_height: 480\n'
-    written(tmp_path, 'r.yaml', fisheye + 'projection_parameters: '
-            '{k2: 0.1, k3: 0.2, k4: 0.3, k5: 0.4, mu: 500, mv: 501, u0: 320, v0: 240}')
-    rig = read_calibration(tmp_path)
-    assert rig['left'].intrinsics.distortion_model == 'plumb_bob'
-    right = rig['right'].intrinsics
-    assert (right.distortion_model, right.D.tolist(), right.K[1, 1]) == ('equidistant', [0.1, 0.2, 0.3, 0.4], 501.0)
-    with pytest.raises(CalibrationError, match="camodocal's model 'MEI' is not supported; expected PINHOLE"):
-        text = fisheye.replace('KANNALA_BRANDT', 'MEI') + 'mirror_parameters: {}'
-        read_calibration(written(tmp_path, 'r.yaml', text))
+def test_the_camera_info_of_an_older_calibrator(tmp_path):
+    text = CAMERA_INFO.format(name='left').replace('distortion_model', 'camera_model')
+    assert read_calibration(written(tmp_path, 'left.yaml', text))['left'].intrinsics.distortion_model == 'plumb_bob'
 
 
 def test_a_camera_of_kalibr_alone(tmp_path):
@@ -182,15 +159,12 @@ def test_easymocap_in_parts(tmp_path, caplog):
         read_calibration(tmp_path / 'extri.yml')
 
 
-def test_mc_calib_and_a_stereo_pair(tmp_path):
+def test_mc_calib(tmp_path):
     found = read_calibration_file(written(tmp_path, 'calibrated_cameras_data.yml', MC_CALIB))
     assert found.rig.names == ('camera_0', 'camera_1') and found.kind == 'a calibration of MC-Calib'
     assert [c.intrinsics.distortion_model for c in found.rig.cameras] == ['plumb_bob', 'equidistant']
     # The file has the camera's place in the first one.
     np.testing.assert_array_equal(found.rig['camera_1'].position_m, [1.0, 0, 0])
-    pair = read_calibration(written(tmp_path, 'stereo.yml', STEREO), 'mm')
-    assert pair.names == ('left', 'right')
-    np.testing.assert_allclose(pair['right'].position_m, [0.12, 0, 0])
 
 
 def test_vicon(tmp_path, caplog):
@@ -279,6 +253,7 @@ def test_our_rig_file_is_z_up_and_colmaps_world_is_not_known(tmp_path):
         ('robot.urdf', '<robot name="r"/>', r'a robot description \(URDF\); run robot_state_publisher'),
         ('a.xml', '<svg/>', r'XML with the root <svg>, of no known kind; expected a rig \.yaml'),
         ('a.json', '{"frames": []}', r'a transforms\.json of nerfstudio'),
+        ('a.yaml', 'model_type: PINHOLE\nprojection_parameters: {fx: 1}', 'a calibration of camodocal; give K and D'),
         ('a.json', '{"a": ', 'not JSON: '),
         ('a.yaml', 'a: [1', r'not YAML: .* at line \d+\. Expected a rig'),
         ('a.yaml', 'a: [1, 2]\n\tb: 3', r'not YAML: '),

@@ -180,24 +180,6 @@ def test_what_is_missing_is_said(tmp_path, recording):
             play(stage, bare, ViewConfig(), iter([False, True]).__next__)
 
 
-@pytest.mark.parametrize(
-    ('words', 'message'),
-    [
-        (['view'], 'takes bags, or --live; received neither'),
-        (['view', '.', '--live'], 'received both'),
-        (['view', 'nowhere'], 'There is no file or folder'),
-        (['view', '--live', '--export', 'x.html'], '--export takes bags'),
-        (['view', '.', '--set', 'rate_hz=0'], "Parameter 'rate_hz'"),
-        (['report', '.', '--out', 'no/page', '--set', 'stranger_ratio=0.5'],
-         "Parameter 'stranger_ratio' is called 'unmatched_ratio' now"),
-    ],
-)
-def test_wrong_usage_is_one_line(words, message, capsys):
-    assert cli.main(words) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count('\n') == 1
-
-
 def test_the_command_exports_or_serves(tmp_path, capsys, monkeypatch):
     with BagWriter(tmp_path / 'empty') as writer:
         writer.add_topic('/pose_node/bodies', 'sensor_msgs/msg/PointCloud2')

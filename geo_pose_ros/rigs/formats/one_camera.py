@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Files of one camera without a pose: camera_info as a file and as a message, OpenCV's, and camodocal's.
+"""Files of one camera without a pose: camera_info as a file and as a message, and OpenCV's.
 
 `camera_calibration` and camera drivers keep a camera_info as YAML; `ros2 topic echo` prints the message; OpenCV's
 samples write a FileStorage with one camera matrix.
@@ -17,10 +17,10 @@ from ...arrays import FloatArray
 from ...errors import CalibrationError
 from ...messages.camera_info import intrinsics_from_camera_info
 from ...types import DISTORTION_COEFFICIENTS, Camera, Intrinsics
-from .common import Tree, camera_matrix, name_camera, ros_camera
+from .common import Tree, name_camera, ros_camera
 
 # Names that OpenCV's users give, in lower case without other signs.
-MATRIX = ('cameramatrix', 'intrinsicmatrix', 'intrinsic', 'intrinsics', 'k', 'mtx', 'm')
+_MATRIX = ('cameramatrix', 'intrinsicmatrix', 'intrinsic', 'intrinsics', 'k', 'mtx', 'm')
 _DISTORTION = (
     'distortioncoefficients', 'distortionvector', 'distortion', 'distcoeffs', 'distcoef', 'distcoeff', 'dist', 'd',
 )
@@ -42,7 +42,7 @@ def matrix(tree: Tree) -> FloatArray:
     return np.array(tree, float)
 
 
-def first_of(tree: Mapping[str, Tree], names: Iterable[str], what: str) -> Tree:
+def _first_of(tree: Mapping[str, Tree], names: Iterable[str], what: str) -> Tree:
     """Return the entry of ``tree`` (plain keys) with one of ``names``; raise KeyError, with ``what``, if none has."""
     for name in names:
         if name in tree:
@@ -50,26 +50,22 @@ def first_of(tree: Mapping[str, Tree], names: Iterable[str], what: str) -> Tree:
     raise KeyError(what)
 
 
-def lens_of(
-    tree: Mapping[str, Tree], suffix: str = '', size_keys: str = 'image_width and image_height'
-) -> Intrinsics:
-    """Return OpenCV's intrinsics of a tree with plain keys, those of one camera ending with ``suffix``.
+def lens_of(tree: Mapping[str, Tree], size_keys: str = 'image_width and image_height') -> Intrinsics:
+    """Return OpenCV's intrinsics of a tree with plain keys.
 
     Raises:
         KeyError: if the matrix is missing.
         CalibrationError: if the numbers are impossible, or the size of the images is missing (``size_keys``: what to
             add then).
     """
-    K = matrix(first_of(tree, [f'{name}{suffix}' for name in MATRIX], 'camera_matrix'))
-    D = next((matrix(tree[f'{n}{suffix}']).ravel() for n in _DISTORTION if f'{n}{suffix}' in tree), np.zeros(0))
-    size = next((tree[name] for name in (*(f'{n}{suffix}' for n in _SIZE), *_SIZE) if name in tree), None)
+    K = matrix(_first_of(tree, _MATRIX, 'camera_matrix'))
+    D = next((matrix(tree[name]).ravel() for name in _DISTORTION if name in tree), np.zeros(0))
+    size = next((tree[name] for name in _SIZE if name in tree), None)
     try:
-        width, height = matrix(size).ravel() if size is not None else (
-            first_of(tree, (*(f'{n}{suffix}' for n in names), *names), '') for names in _SIDES
-        )
+        width, height = matrix(size).ravel() if size is not None else (_first_of(tree, names, '') for names in _SIDES)
     except KeyError as error:
         raise CalibrationError(f'the file does not say the size of its images; add {size_keys}, in px.') from error
-    fisheye = float(first_of({'fisheyemodel': 0, **tree}, ('fisheyemodel',), '')) or tree.get('distortiontype') == 1
+    fisheye = float(_first_of({'fisheyemodel': 0, **tree}, ('fisheyemodel',), '')) or tree.get('distortiontype') == 1
     model = 'equidistant' if fisheye else 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
     given = str(tree.get('distortionmodel', tree.get('cameramodel', '')))
     # Trailing zeros of a model of fewer coefficients.
@@ -82,7 +78,7 @@ def is_one_camera(tree: Tree) -> bool:
     if not isinstance(tree, Mapping):
         return False
     keys = {plain(key) for key in tree}
-    return bool(keys & {'cameramatrix', 'intrinsicmatrix', 'projectionparameters', 'mirrorparameters'}) or (
+    return bool(keys & {'cameramatrix', 'intrinsicmatrix'}) or (
         bool(keys & {'k', 'mtx'}) and bool(keys & {'width', 'imagewidth', 'imagesize', 'd', 'dist'})
     )
 
@@ -105,8 +101,6 @@ def parse_one_camera(tree: Tree, file_name: str) -> Camera:
 
 def _lens(tree: Tree, name: str) -> Intrinsics:
     keys = {plain(key): value for key, value in tree.items()}
-    if 'projectionparameters' in keys or 'mirrorparameters' in keys:
-        return _camodocal(tree)
     if {'k', 'p', 'width', 'height'} <= keys.keys() and not isinstance(keys['k'], Mapping):
         return _of_a_message(keys, name)
     if 'distortionmodel' in keys and str(keys['distortionmodel']) not in DISTORTION_COEFFICIENTS:
@@ -129,20 +123,3 @@ def _of_a_message(keys: Mapping[str, Tree], name: str) -> Intrinsics:
             y_offset=roi.get('yoffset', 0),
         ),
     ), name)
-
-
-def _camodocal(tree: Tree) -> Intrinsics:
-    """Return the intrinsics of camodocal's PINHOLE, or KANNALA_BRANDT, which is OpenCV's fisheye."""
-    model, K = str(tree.get('model_type')), tree.get('projection_parameters', {})
-    width, height = int(tree['image_width']), int(tree['image_height'])
-    if model == 'PINHOLE':
-        D = [float(tree['distortion_parameters'][key]) for key in ('k1', 'k2', 'p1', 'p2')]
-        return Intrinsics(camera_matrix(*(float(K[key]) for key in ('fx', 'fy', 'cx', 'cy'))), np.array(D),
-                          'plumb_bob', width, height)
-    if model == 'KANNALA_BRANDT':
-        D = [float(K[key]) for key in ('k2', 'k3', 'k4', 'k5')]
-        return Intrinsics(camera_matrix(*(float(K[key]) for key in ('mu', 'mv', 'u0', 'v0'))), np.array(D),
-                          'equidistant', width, height)
-    raise CalibrationError(
-        f"camodocal's model '{model}' is not supported; expected PINHOLE or KANNALA_BRANDT. Calibrate with one of them."
-    )

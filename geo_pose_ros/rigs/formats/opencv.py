@@ -1,10 +1,9 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Several cameras in OpenCV's FileStorage (YAML, XML or JSON): EasyMocap, MC-Calib, and stereo pairs.
+"""Several cameras in OpenCV's FileStorage (YAML, XML or JSON): EasyMocap and MC-Calib.
 
 EasyMocap: `intri.yml` with K_<camera>, dist_<camera>, W_ and H_<camera>; `extri.yml` with R_<camera> (rotation vector)
 or Rot_<camera> (matrix) and T_<camera>, from the world to the camera. MC-Calib: one mapping camera_<n> each, whose
-camera_pose_matrix takes the camera into the first one. OpenCV's stereo sample: M1 D1 M2 D2, and R T from the first
-camera to the second.
+camera_pose_matrix takes the camera into the first one.
 """
 
 from __future__ import annotations
@@ -21,11 +20,10 @@ from ...errors import CalibrationError
 from ...geometry.rigid import from_rotation_vector, invert
 from ...types import Camera
 from .common import Calibration, Tree, read_cameras, ros_camera
-from .one_camera import MATRIX, first_of, lens_of, matrix, plain
+from .one_camera import lens_of, matrix, plain
 
 # Files of one calibration that stand beside each other.
-PARTS = (('intri', 'extri'), ('intrinsics', 'extrinsics'))
-_FIRST, _SECOND = ('1', 'l', 'left'), ('2', 'r', 'right')
+_PARTS = ('intri', 'extri')
 
 
 def tree_of_xml(element: ET.Element) -> Tree:
@@ -41,18 +39,17 @@ def tree_of_xml(element: ET.Element) -> Tree:
 
 def other_part(path: Path) -> Path | None:
     """Return the file with the extrinsics that belongs to one with intrinsics, or the other way round; None: none."""
-    for pair in PARTS:
-        for one, other in (pair, pair[::-1]):
-            if path.stem.startswith(one):
-                beside = path.with_name(other + path.name[len(one):])
-                return beside if beside.is_file() else None
+    for one, other in (_PARTS, _PARTS[::-1]):
+        if path.stem.startswith(one):
+            beside = path.with_name(other + path.name[len(one):])
+            return beside if beside.is_file() else None
     return None
 
 
 def is_several(tree: Tree) -> bool:
     """Return whether a parsed file holds several cameras as OpenCV's users write them, or the extrinsics of them."""
     return isinstance(tree, Mapping) and (
-        any(re.match(r'(K|R|Rot|T)_\w', str(key)) for key in tree) or bool(_mc_calib(tree)) or _is_stereo(tree)
+        any(re.match(r'(K|R|Rot|T)_\w', str(key)) for key in tree) or bool(_mc_calib(tree))
     )
 
 
@@ -68,12 +65,6 @@ def parse_several(tree: Tree, unit_m: float) -> Calibration:
             cameras.items(), lambda name, of: ros_camera(name, lens_of(of), _mc_calib_pose(of, unit_m))
         )
         return Calibration(rig, 'a calibration of MC-Calib', findings=findings)
-    if _is_stereo(tree):
-        keys = {plain(key): value for key, value in tree.items()}
-        rig, findings = read_cameras(
-            (('left', _FIRST), ('right', _SECOND)), lambda name, of: _stereo_camera(keys, name, of, unit_m)
-        )
-        return Calibration(rig, 'a stereo calibration of OpenCV', findings=findings)
     names = [str(key)[2:] for key in tree if str(key).startswith('K_')]
     if not names:
         raise CalibrationError('it holds extrinsics alone; put intri.yml with the intrinsics beside it.')
@@ -108,16 +99,3 @@ def _mc_calib(tree: Tree) -> dict[str, Mapping[str, Tree]]:
 def _mc_calib_pose(of: Mapping[str, Tree], unit_m: float) -> FloatArray:
     pose = matrix(of['cameraposematrix'])[:3]
     return invert(np.column_stack([pose[:, :3], pose[:, 3] * unit_m]))
-
-
-def _is_stereo(tree: Tree) -> bool:
-    keys = {plain(key) for key in tree}
-    return all(any(f'{name}{n}' in keys for name in MATRIX for n in side) for side in (_FIRST, _SECOND))
-
-
-def _stereo_camera(keys: Mapping[str, Tree], name: str, suffixes: tuple[str, ...], unit_m: float) -> Camera:
-    suffix = next(s for s in suffixes if any(f'{key}{s}' in keys for key in MATRIX))
-    if suffixes == _FIRST:
-        return ros_camera(name, lens_of(keys, suffix), np.eye(3, 4))
-    R, t = matrix(first_of(keys, ('r',), 'R')), matrix(first_of(keys, ('t',), 'T')).ravel() * unit_m
-    return ros_camera(name, lens_of(keys, suffix), np.column_stack([R, t]))

@@ -37,7 +37,7 @@ _OTHERS: Mapping[str, str] = {
     'ros__parameters': "a parameter file of nodes; give the file that its 'rig' names",
     'frames': "a transforms.json of nerfstudio; give COLMAP's model, from which it was made",
     'value0': "a calibration of Basalt; give the calibration as Kalibr's camchain",
-    'model_type': "a calibration of camodocal with a lens that ROS has not; calibrate with model 'pinhole'",
+    'model_type': "a calibration of camodocal; give K and D as the camera_info .yaml of each camera",
     'board_type': 'settings of a calibration, not its result; give the file that was calibrated',
 }
 

@@ -32,13 +32,11 @@ class LiftedPoses:
         pose: (C, B, J, 3) m, joints relative to the pelvis, in the view's camera frame; NaN = not lifted.
         sigma: (C, B, J) m, standard deviation of each joint, per axis.
         root: (C, B, 3) m, the pelvis in the view's camera frame.
-        spread: (C, B) standard deviation of the logarithm of the root's distance; NaN = not lifted.
     """
 
     pose: FloatArray
     sigma: FloatArray
     root: FloatArray
-    spread: FloatArray
 
 
 class PoseLifter:
@@ -144,9 +142,9 @@ class PoseLifter:
         canonical = self.canonical(xn, confidence, up_in_cam)
         usable = np.isfinite(canonical.size)
         pose, root = np.full((*confidence.shape, 3), np.nan), np.full((*usable.shape, 3), np.nan)
-        sigma, spread = np.full(confidence.shape, np.nan), np.full(usable.shape, np.nan)
+        sigma = np.full(confidence.shape, np.nan)
         if not usable.any():
-            return LiftedPoses(pose, sigma, root, spread)
+            return LiftedPoses(pose, sigma, root)
         batch = canonical.pose2d[usable]
         window = batch[:, None]
         if self.card.receptive_field > 1:
@@ -170,8 +168,8 @@ class PoseLifter:
         )
         flat = pose.reshape(-1, *pose.shape[2:]), root.reshape(-1, 3)
         turn_back(rows, xyz, found.root, found.scale, view_from_cam, *flat)
-        sigma[usable], spread[usable] = errors, found.spread
-        return LiftedPoses(pose, sigma, root, spread)
+        sigma[usable] = errors
+        return LiftedPoses(pose, sigma, root)
 
     def close(self) -> None:
         """Free the model."""

@@ -192,8 +192,6 @@ def test_a_floor_places_a_person_and_known_bones_do(tmp_path):
         placed = lifter.lift(xn, confidence, up_in_cam=up, height_m=height_m)
         known = lifter.lift(xn, confidence, up_in_cam=up, lengths=lengths)
     assert off(placed) < 0.5 * off(alone)
-    assert (placed.spread < alone.spread).all()
-    assert (known.spread < alone.spread).all()
     # Pose and root are scaled alike by bones.
     scale = np.linalg.norm(known.pose, axis=-1).sum((-1, -2)) / np.linalg.norm(alone.pose, axis=-1).sum((-1, -2))
     np.testing.assert_allclose(known.root, alone.root * scale[:, None, None], rtol=1e-6)

@@ -37,12 +37,12 @@ NECK_SHARE = 0.25 / 2.75
 # A nose nearer to the line from neck to ears than this part of the trunk, about 5 cm, does not show where the face
 # points: in some data, motion capture among them, `nose` is the base of the neck.
 _ASIDE = 0.1
-# Limits of the model, rad. Its hips (y -0.1 .. 0.6, p -0.4 .. 1.4, r -0.4 .. 0.7) are those of somebody who stands;
-# these let people sit and squat. Of the two solutions of a shoulder's rotation the one within its limits is taken.
+# Limits of the model, rad. Its hips (y -0.1 .. 0.6, r -0.4 .. 0.7) are those of somebody who stands; these let people
+# sit and squat. Of the two solutions of a shoulder's rotation the one within its limits is taken.
 _LIMITS: Mapping[str, tuple[float, float]] = {
-    'waist': (-0.5, 0.5), 'r_head': (-1.0, 1.0), 'y_head': (-1.4, 1.4), 'p_head': (-1.5, 1.5),
+    'waist': (-0.2, 1.0), 'r_head': (-1.0, 1.0), 'y_head': (-1.4, 1.4), 'p_head': (-1.5, 1.5),
     'y_shoulder': (-1.1, 1.9), 'p_shoulder': (-0.4, 3.3), 'r_shoulder': (-1.7, 1.5), 'elbow': (0.0, 2.5),
-    'y_hip': (-0.8, 0.8), 'p_hip': (-0.4, 1.4), 'r_hip': (-0.6, 2.2), 'knee': (-2.5, 0.0),
+    'y_hip': (-0.8, 0.8), 'p_hip': (-0.4, 3.3), 'r_hip': (-0.6, 2.2), 'knee': (-2.5, 0.0),
 }
 # (20, 2) lowest and highest of JOINT_NAMES, rad.
 JOINT_LIMITS: FloatArray = np.array([_LIMITS[n] if n in _LIMITS else _LIMITS[n[2:]] for n in JOINT_NAMES])

@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
+from ..geometry.body_frame import world_from_body
 from ..geometry.joint_angles import JOINT_NAMES
 from ..geometry.projection import project_world
 from ..skeleton import BODY17
 from ..types import Bodies3D, Camera
 from .factory import Message, MessageFactory
 from .stamps import to_header
-from .transforms import to_point, to_vector
+from .transforms import body_frame_id, to_point, to_vector
 
 _PELVIS = BODY17.index('pelvis')
 # hri_msgs/Skeleton2D's points in their order; body17 has neither eyes nor ears.
@@ -69,16 +70,18 @@ def position_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> Me
     )
 
 
-def velocity_to_message(make: MessageFactory, bodies: Bodies3D, body: int) -> Message:
-    """Return geometry_msgs/TwistStamped of the pelvis, m/s along the axes of ``bodies.frame_id``; None where unknown.
+def velocity_to_message(make: MessageFactory, bodies: Bodies3D, body: int, prefix: str = '') -> Message:
+    """Return geometry_msgs/TwistStamped of the pelvis, m/s along the axes of the body's own frame; None where unknown.
 
     How fast a body turns is not estimated: the angular part is 0.
     """
-    velocity = bodies.velocity[body, _PELVIS]
+    body_from_world = world_from_body(bodies.xyz[body])[:, :3].T
+    velocity = body_from_world @ bodies.velocity[body, _PELVIS]
     if not np.isfinite(velocity).all():
         return None
+    frame_id = body_frame_id(human_id(int(bodies.body_ids[body]), prefix))
     return make(
-        'geometry_msgs/msg/TwistStamped', header=to_header(make, bodies.stamp_ns, bodies.frame_id),
+        'geometry_msgs/msg/TwistStamped', header=to_header(make, bodies.stamp_ns, frame_id),
         twist=make('geometry_msgs/msg/Twist', linear=to_vector(make, velocity)),
     )
 

@@ -1,8 +1,7 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
 """The URDF of a body: the human model of REP-155 (``geometry.joint_angles``) with the body's own segment lengths.
 
-Joints, axes and parents are those of human_description (urdf/human-tpl.xacro). The link that a joint moves has the
-joint's name; hands and feet are where `l_wrist`, `l_ankle` and those of the right side are.
+Links, joints, axes and parents are those of human_description (urdf/human-tpl.xacro).
 """
 
 from __future__ import annotations
@@ -23,19 +22,26 @@ _SEGMENTS = (
     ('pelvis', 'thorax'), ('thorax', '*_shoulder'), ('*_shoulder', '*_elbow'), ('*_elbow', '*_wrist'),
     ('pelvis', '*_hip'), ('*_hip', '*_knee'), ('*_knee', '*_ankle'),
 )
-# What is drawn: radii of limbs and trunk, m; a head as large as a neck is long, times this.
-_RADIUS_M = {'waist': 0.12, 'shoulder': 0.05, 'elbow': 0.04, 'hip': 0.08, 'knee': 0.055}
-_HEADS_PER_NECK = 1.8
+# What is drawn: radii of limbs and trunk, m.
+_RADIUS_M = {'torso': 0.12, 'shoulder': 0.05, 'elbow': 0.04, 'hip': 0.08, 'knee': 0.055}
+# The model's head is a sphere of this many necks' length.
+_HEAD_PER_NECK = 2.0
 
 
 class _Joint(NamedTuple):
-    """A joint: its place in its parent's frame, m, its axis, and how far along z the segment that it moves reaches."""
+    """A joint: its place in its parent's frame, m, its axis, None if fixed, and how far along z its link reaches."""
 
     name: str
     parent: str
     at: tuple[float, float, float]
     axis: tuple[float, float, float] | None
     reach: float = 0.0
+
+    @property
+    def link(self) -> str:
+        """The link that the joint moves: it has the joint's name, but those of shoulders and hips lack their `r`."""
+        side, _, of_limb = self.name.partition('_r_')
+        return f'{side}_{of_limb}' if of_limb else self.name
 
 
 def segment_lengths(xyz: FloatArray) -> FloatArray:
@@ -57,18 +63,18 @@ def urdf_of(lengths_m: FloatArray, body: str) -> str:
     ElementTree.SubElement(robot, 'link', name=f'body_{body}')
     limits = dict(zip(JOINT_NAMES, JOINT_LIMITS.tolist(), strict=True))
     for joint in _joints(*lengths_m.tolist()):
-        link = ElementTree.SubElement(robot, 'link', name=f'{joint.name}_{body}')
+        link = ElementTree.SubElement(robot, 'link', name=f'{joint.link}_{body}')
         if joint.reach:
             _draw(link, joint)
         kind = 'fixed' if joint.axis is None else 'revolute'
         moved = ElementTree.SubElement(robot, 'joint', name=f'{joint.name}_{body}', type=kind)
         ElementTree.SubElement(moved, 'parent', link=f'{joint.parent}_{body}')
-        ElementTree.SubElement(moved, 'child', link=f'{joint.name}_{body}')
+        ElementTree.SubElement(moved, 'child', link=f'{joint.link}_{body}')
         ElementTree.SubElement(moved, 'origin', xyz=_words(joint.at))
         if joint.axis is not None:
             low, high = limits[joint.name]
             ElementTree.SubElement(moved, 'axis', xyz=_words(joint.axis))
-            ElementTree.SubElement(moved, 'limit', lower=f'{low}', upper=f'{high}', effort='10', velocity='30')
+            ElementTree.SubElement(moved, 'limit', lower=f'{low}', upper=f'{high}', effort='1000', velocity='0.5')
     return ElementTree.tostring(robot, 'unicode')
 
 
@@ -77,35 +83,38 @@ def _joints(
 ) -> Iterator[_Joint]:
     """Yield the joints of a body of such segments, m, each after its parent."""
     here, neck = (0.0, 0.0, 0.0), NECK_SHARE * trunk
-    yield _Joint('waist', 'body', here, (0.0, 0.0, 1.0), trunk)
-    yield _Joint('r_head', 'waist', (0.0, 0.0, trunk + neck), (1.0, 0.0, 0.0))
+    head = _HEAD_PER_NECK * neck
+    yield _Joint('waist', 'body', here, (0.0, 1.0, 0.0))
+    yield _Joint('torso', 'waist', (0.0, 0.0, trunk), None, -trunk)
+    yield _Joint('r_head', 'torso', (0.0, 0.0, neck), (1.0, 0.0, 0.0))
     yield _Joint('y_head', 'r_head', here, (0.0, 0.0, 1.0))
-    yield _Joint('p_head', 'y_head', here, (0.0, -1.0, 0.0), neck)
+    yield _Joint('p_head', 'y_head', here, (0.0, -1.0, 0.0))
+    yield _Joint('head', 'p_head', (0.5 * head, 0.0, head), None, head)
     for side, s in (('l', 1.0), ('r', -1.0)):
-        yield _Joint(f'{side}_y_shoulder', 'waist', (0.0, s * shoulder, trunk), (0.0, 0.0, -s))
+        yield _Joint(f'{side}_y_shoulder', 'torso', (0.0, s * shoulder, 0.0), (0.0, 0.0, -s))
         yield _Joint(f'{side}_p_shoulder', f'{side}_y_shoulder', here, (s, 0.0, 0.0))
         yield _Joint(f'{side}_r_shoulder', f'{side}_p_shoulder', here, (0.0, 0.0, s), -upper_arm)
         at_elbow, at_knee = (0.0, 0.0, -upper_arm), (0.0, 0.0, -thigh)
-        yield _Joint(f'{side}_elbow', f'{side}_r_shoulder', at_elbow, (0.0, -1.0, 0.0), -forearm)
+        yield _Joint(f'{side}_elbow', f'{side}_shoulder', at_elbow, (0.0, -1.0, 0.0), -forearm)
         yield _Joint(f'{side}_wrist', f'{side}_elbow', (0.0, 0.0, -forearm), None)
         yield _Joint(f'{side}_y_hip', 'body', (0.0, s * hip, 0.0), (0.0, 0.0, -1.0))
         yield _Joint(f'{side}_p_hip', f'{side}_y_hip', here, (s, 0.0, 0.0))
         yield _Joint(f'{side}_r_hip', f'{side}_p_hip', here, (0.0, -1.0, 0.0), -thigh)
-        yield _Joint(f'{side}_knee', f'{side}_r_hip', at_knee, (0.0, -1.0, 0.0), -shank)
+        yield _Joint(f'{side}_knee', f'{side}_hip', at_knee, (0.0, -1.0, 0.0), -shank)
         yield _Joint(f'{side}_ankle', f'{side}_knee', (0.0, 0.0, -shank), None)
 
 
 def _draw(link: ElementTree.Element, joint: _Joint) -> None:
     """Draw the segment that ``joint`` moves: a head is a sphere, all else a cylinder."""
     visual = ElementTree.SubElement(link, 'visual')
-    radius = _RADIUS_M.get(joint.name.rsplit('_', 1)[-1], 0.0)
-    middle = 0.5 if radius else _HEADS_PER_NECK
-    ElementTree.SubElement(visual, 'origin', xyz=_words((0.0, 0.0, middle * joint.reach)))
+    radius = _RADIUS_M.get(joint.link.rsplit('_', 1)[-1], 0.0)
+    middle = (0.0, 0.0, 0.5 * joint.reach) if radius else (-0.5 * joint.reach, 0.0, 0.0)
+    ElementTree.SubElement(visual, 'origin', xyz=_words(middle))
     shape = ElementTree.SubElement(visual, 'geometry')
     if radius:
         ElementTree.SubElement(shape, 'cylinder', radius=f'{radius}', length=f'{abs(joint.reach):.4f}')
     else:
-        ElementTree.SubElement(shape, 'sphere', radius=f'{_HEADS_PER_NECK * joint.reach:.4f}')
+        ElementTree.SubElement(shape, 'sphere', radius=f'{joint.reach:.4f}')
 
 
 def _words(vector: tuple[float, float, float]) -> str:

@@ -78,12 +78,16 @@ def test_joint_states_name_the_joints_that_are_known(library: Library) -> None:
 
 
 def test_position_and_velocity_are_the_pelvis(library: Library) -> None:
-    found = bodies(STANDING)
+    # It looks along the world's y.
+    xyz = STANDING[:, [1, 0, 2]] * (-1.0, 1.0, 1.0)
+    found = bodies(xyz)
     point = library.wire(position_to_message(library.make, found, 0), 'geometry_msgs/msg/PointStamped')
-    assert [point.point.x, point.point.y, point.point.z] == STANDING[0].tolist()
+    assert [point.point.x, point.point.y, point.point.z] == xyz[0].tolist()
     assert point.header.frame_id == 'odom' and stamp_of(point) == 5 * S
-    twist = library.wire(velocity_to_message(library.make, found, 0), 'geometry_msgs/msg/TwistStamped').twist
-    assert [twist.linear.x, twist.linear.y, twist.linear.z] == [0.5, -0.25, 0.0]
+    sent = library.wire(velocity_to_message(library.make, found, 0, 'left_'), 'geometry_msgs/msg/TwistStamped')
+    twist = sent.twist
+    assert [twist.linear.x, twist.linear.y, twist.linear.z] == [-0.25, -0.5, 0.0]
+    assert sent.header.frame_id == 'body_left_b7'
     assert [twist.angular.x, twist.angular.y, twist.angular.z] == [0.0, 0.0, 0.0]
     lost = STANDING.copy()
     lost[0] = np.nan

@@ -1,5 +1,9 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""The URDF of a body, read as robot_state_publisher does: links are where the body's joints are."""
+"""The URDF of a body, read as robot_state_publisher does: links are where the body's joints are.
+
+``MODEL`` is upstream's: ros4hri/human_description, urdf/human-tpl.xacro at a0fcf79f4b32da271bb5300076e0fb6c73ac3825,
+the same on humble-devel (2.0.2).
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,37 @@ from test.geometry.test_joint_angles import FOREARM, SHANK, SHOULDER, THIGH, TOR
 LINKS = {
     'pelvis': 'body', **{
         f'{word}_{joint}': f'{letter}_{link}' for letter, word in (('l', 'left'), ('r', 'right')) for joint, link in (
-            ('shoulder', 'r_shoulder'), ('elbow', 'elbow'), ('wrist', 'wrist'), ('hip', 'r_hip'), ('knee', 'knee'),
+            ('shoulder', 'shoulder'), ('elbow', 'elbow'), ('wrist', 'wrist'), ('hip', 'hip'), ('knee', 'knee'),
             ('ankle', 'ankle'),
         )
     },
 }  # fmt: skip
+
+# Joint -> parent, link that it moves, axis, lower and upper limit, rad; `*` is l or r, and an axis times s has s = -1 on
+# the right. Without an axis it is fixed.
+MODEL = {
+    'waist': ('body', 'waist', '0 1 0', -0.2, 1.0), 'torso': ('waist', 'torso'),
+    'r_head': ('torso', 'r_head', '1 0 0', -1.0, 1.0), 'y_head': ('r_head', 'y_head', '0 0 1', -1.4, 1.4),
+    'p_head': ('y_head', 'p_head', '0 -1 0', -1.5, 1.5), 'head': ('p_head', 'head'),
+    '*_y_shoulder': ('torso', '*_y_shoulder', '0 0 -s', -1.1, 1.9),
+    '*_p_shoulder': ('*_y_shoulder', '*_p_shoulder', 's 0 0', -0.4, 3.3),
+    '*_r_shoulder': ('*_p_shoulder', '*_shoulder', '0 0 s', -1.7, 1.5),
+    '*_elbow': ('*_shoulder', '*_elbow', '0 -1 0', 0.0, 2.5), '*_wrist': ('*_elbow', '*_wrist'),
+    '*_y_hip': ('body', '*_y_hip', '0 0 -1', -0.1, 0.6), '*_p_hip': ('*_y_hip', '*_p_hip', 's 0 0', -0.4, 3.3),
+    '*_r_hip': ('*_p_hip', '*_hip', '0 -1 0', -0.4, 0.7), '*_knee': ('*_hip', '*_knee', '0 -1 0', -2.5, 0.0),
+    '*_ankle': ('*_knee', '*_ankle'),
+}
+# Upstream's person cannot sit.
+WIDER = {'y_hip': (-0.8, 0.8), 'r_hip': (-0.6, 2.2)}
+
+
+def model():
+    """Yield each joint of MODEL of both sides: its name, parent, link, axis (3,) and limits, () where it is fixed."""
+    for name, (parent, link, *moved) in MODEL.items():
+        for letter, s in (('l', '1'), ('r', '-1')) if '*' in name else (('', ''),):
+            own = [word.replace('*', letter) for word in (name, parent, link)]
+            axis = [float(word.replace('s', s).replace('--', '')) for word in moved[0].split()] if moved else []
+            yield *own, axis, WIDER.get(name[2:], tuple(moved[1:]))
 
 
 def links_of(urdf, angles):
@@ -50,11 +80,24 @@ def test_links_are_where_the_joints_are():
         links = links_of(urdf, dict(zip(JOINT_NAMES, joint_angles(xyz), strict=True)))
         for joint, link in LINKS.items():
             np.testing.assert_allclose(links[link], xyz[BODY17.index(joint)], atol=5e-4)
-    robot = ElementTree.fromstring(urdf)
-    assert {link.get('name').rsplit('_', 1)[1] for link in robot.iter('link')} == {'b3'}
-    revolute = [joint for joint in robot.iter('joint') if joint.get('type') == 'revolute']
-    limits = {j.get('name'): tuple(float(j.find('limit').get(side)) for side in ('lower', 'upper')) for j in revolute}
-    assert limits == {f'{n}_b3': tuple(pair) for n, pair in zip(JOINT_NAMES, JOINT_LIMITS.tolist(), strict=True)}
+
+
+def test_joints_and_links_are_upstreams():
+    robot = ElementTree.fromstring(urdf_of(segment_lengths(body(dict.fromkeys(JOINT_NAMES, 0.0))), 'b3'))
+    found = {}
+    for joint in robot.iter('joint'):
+        names = (joint.get('name'), joint.find('parent').get('link'), joint.find('child').get('link'))
+        assert all(name.endswith('_b3') for name in names)
+        axis, limit = joint.find('axis'), joint.find('limit')
+        assert (joint.get('type') == 'fixed') == (axis is None) == (limit is None)
+        about = [] if axis is None else [float(word) for word in axis.get('xyz').split()]
+        limits = () if limit is None else (float(limit.get('lower')), float(limit.get('upper')))
+        own = [name.removesuffix('_b3') for name in names]
+        found[own[0]] = (*own, about, limits)
+    expected = {joint[0]: joint for joint in model()}
+    assert found == expected
+    assert {link.get('name') for link in robot.iter('link')} == {f'{j[2]}_b3' for j in found.values()} | {'body_b3'}
+    assert JOINT_LIMITS.tolist() == [list(expected[name][4]) for name in JOINT_NAMES]
 
 
 def test_angles_are_kept_within_the_limits_and_unknown_ones_unknown():

@@ -166,7 +166,7 @@ class Humans:
                 make, bodies, body, within_limits(joint_angles(bodies.xyz[[body]])[0]), self._prefix
             ),
             'position': lambda: position_to_message(make, bodies, body),
-            'velocity': lambda: velocity_to_message(make, bodies, body),
+            'velocity': lambda: velocity_to_message(make, bodies, body, self._prefix),
         }
         if rig is not None:
             of_body.camera = camera_that_shows(bodies.views[body], len(rig), of_body.camera)

@@ -23,6 +23,7 @@ from ..rigs.topics import (
     CameraChoice,
     CameraSurvey,
     CameraTopics,
+    camera_info_beside,
     is_rectified,
     namespace_of,
     survey_cameras,
@@ -79,7 +80,7 @@ def _named_topics(reader: BagReader, choice: CameraChoice) -> dict[str, CameraTo
     cameras = {}
     for name, image in topics_by_camera('image_topics', choice.image_topics).items():
         found = next((topic for topic in (image, f'{image}/compressed') if topic in reader.topics), '')
-        info = infos.get(name, f'/{namespace_of(image)}/camera_info'.replace('//', '/'))
+        info = infos.get(name, camera_info_beside(image))
         missing = [topic for topic in (found or image, *infos.values()) if topic not in reader.topics]
         if missing:
             raise BagError(f"Bag '{reader.path}' has no topic {missing[0]}; it has: {reader.topic_names}.")

@@ -128,6 +128,11 @@ def namespace_of(image_topic: str) -> str:
     return image_topic.removesuffix(_COMPRESSED).strip('/').rpartition('/')[0]
 
 
+def camera_info_beside(image_topic: str) -> str:
+    """Return the full name of the camera_info that goes with an image topic."""
+    return f'/{namespace_of(image_topic)}/camera_info'.replace('//', '/')
+
+
 def camera_names(namespaces: Iterable[str]) -> dict[str, str]:
     """Return the names of cameras by their namespaces: the last part, or all of it where two would share a name."""
     spaces = [space.strip('/') for space in namespaces]

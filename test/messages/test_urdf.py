@@ -27,8 +27,8 @@ LINKS = {
     },
 }  # fmt: skip
 
-# Joint -> parent, link that it moves, axis, lower and upper limit, rad; `*` is l or r, and an axis times s has s = -1 on
-# the right. Without an axis it is fixed.
+# Joint -> parent, link that it moves, axis, lower and upper limit, rad. `*` is l or r, s is 1 or -1. Without an axis it
+# is fixed.
 MODEL = {
     'waist': ('body', 'waist', '0 1 0', -0.2, 1.0), 'torso': ('waist', 'torso'),
     'r_head': ('torso', 'r_head', '1 0 0', -1.0, 1.0), 'y_head': ('r_head', 'y_head', '0 0 1', -1.4, 1.4),

@@ -13,6 +13,7 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from ...errors import ConfigError
 from ...rigs.topics import COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, fill_template, is_rectified, topics_by_camera
+from ...rigs.topics import camera_info_beside as beside_images
 from ..settings import NodeConfig
 
 # Transport -> type of its messages.
@@ -66,7 +67,7 @@ def input_topics(node: Node, config: NodeConfig, cameras: Sequence[str]) -> dict
     topics = {}
     for name in cameras:
         image = full_name(node, images.get(name, config.image_topic), name)
-        beside = f'{image.rpartition("/")[0]}/camera_info' if name in images else config.camera_info_topic
+        beside = beside_images(image) if name in images else config.camera_info_topic
         by_transport = {
             'raw': image, 'compressed': node.resolve_topic_name(f'{image}/compressed'),
             'keypoints': full_name(node, keypoints.get(name, config.keypoints_topic), name),

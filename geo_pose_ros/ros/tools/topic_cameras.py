@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rclpy.node import Node
@@ -15,7 +15,7 @@ from ...errors import BagError, CalibrationError, FrameError
 from ...messages.camera_info import intrinsics_from_camera_info, rectified_from_camera_info
 from ...messages.factory import Message
 from ...messages.image import frame_from_message
-from ...rigs.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, is_rectified, namespace_of
+from ...rigs.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, camera_info_beside, is_rectified
 from ...types import Frame, Intrinsics
 from ..io.message_factory import message_class
 from ..io.qos import ignore, profile, waiting_messages
@@ -36,6 +36,14 @@ def open_topics(topics: Mapping[str, str]) -> Iterator[dict[str, LiveCamera]]:
         yield {name: TopicCamera(node, name, topic) for name, topic in topics.items()}
 
 
+def _polls(limit_s: Callable[[], float]) -> Iterator[None]:
+    """Yield now and then until ``limit_s`` have passed."""
+    began_s = time.monotonic()
+    while time.monotonic() < began_s + limit_s():
+        yield
+        time.sleep(_POLL_S)
+
+
 class TopicCamera:
     """Reads the newest image of a topic, and the lens from camera_info beside it."""
 
@@ -47,27 +55,22 @@ class TopicCamera:
         """
         self._node, self._name, self._topic = node, name, topic
         self._images = self._subscribe(topic, self._kind())
-        info = f'/{namespace_of(topic)}/camera_info'.replace('//', '/')
+        info = camera_info_beside(topic)
         infos = self._subscribe(info, CAMERA_INFO)
         self.intrinsics: Intrinsics | None = None
-        began_s = time.monotonic()
         # Its publisher may be discovered after that of the images.
-        while time.monotonic() < began_s + (SILENT_S if node.count_publishers(info) else _DISCOVERY_S):
-            message = next(waiting_messages(infos), None)
-            if message is not None:
+        for _ in _polls(lambda: SILENT_S if node.count_publishers(info) else _DISCOVERY_S):
+            if (message := next(waiting_messages(infos), None)) is not None:
                 self.intrinsics = self._lens(message[0])
                 break
-            time.sleep(_POLL_S)
         node.destroy_subscription(infos)
 
     def _kind(self) -> str:
-        ends_s = time.monotonic() + SILENT_S
         kinds: list[str] = []
-        while time.monotonic() < ends_s:
+        for _ in _polls(lambda: SILENT_S):
             kinds = dict(self._node.get_topic_names_and_types()).get(self._topic, [])
             if kinds and kinds[0] in (IMAGE, COMPRESSED_IMAGE):
                 return str(kinds[0])
-            time.sleep(_POLL_S)
         raise BagError(
             f"Camera '{self._name}': received {kinds[0] if kinds else 'nothing'} on '{self._topic}', expected images. "
             'Does its driver run, with the same ROS_DOMAIN_ID? ros2 topic list shows the names.'
@@ -91,14 +94,13 @@ class TopicCamera:
         Raises:
             BagError: if none comes for some seconds, or of another size than camera_info says.
         """
-        ends_s, said = time.monotonic() + SILENT_S, ''
-        while time.monotonic() < ends_s:
+        said = ''
+        for _ in _polls(lambda: SILENT_S):
             for message, _ in waiting_messages(self._images):
                 try:
                     return frame_from_message(message, self._name, self.intrinsics)
                 except FrameError as error:
                     said = f' {error}'
-            time.sleep(_POLL_S)
         raise BagError(f"Camera '{self._name}' gives no image on '{self._topic}' any more; does its driver run?{said}")
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.detection.settings import DetectorConfig
+from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.messages.camera_info import camera_info_from_intrinsics
 from geo_pose_ros.messages.clouds.bodies import bodies_from_cloud
 from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
@@ -33,6 +34,7 @@ from geo_pose_ros.ros.health import diagnostics
 from geo_pose_ros.ros.io.message_factory import RclpyFactory
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes.pose_node import PoseNode
+from geo_pose_ros.simulation.walks import GRID_HZ
 from geo_pose_ros.skeleton import BODY17, Skeleton
 from geo_pose_ros.types import Bodies3D, CameraRig, Frame, Keypoints2D, PredictedPeople
 from test.scenes import keypoints, person, ring_rig
@@ -188,6 +190,37 @@ class Cameras:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+
+
+class Walkers:
+    """Lets the cameras see people walk to and fro, each person's own joints (F, 17, 3) m at GRID_HZ.
+
+    Attributes:
+        rig: the cameras as they stand now.
+    """
+
+    def __init__(self, cameras: Cameras, *motions: FloatArray, lost: float = 0.0) -> None:
+        self.rig, self._motions, self._lost = RIG, np.stack(motions, 1), lost
+        self._start_ns, self._rng = time.time_ns(), np.random.default_rng(0)
+        for name in RIG.names:
+            cameras.behaviour[name] = partial(self._seen, name)
+
+    def joints(self, stamp_ns: int) -> FloatArray:
+        """Return the joints (P, 17, 3) m at a stamp."""
+        last = len(self._motions) - 1
+        at = last - abs((stamp_ns - self._start_ns) / 1e9 * GRID_HZ % (2 * last) - last)
+        low = min(int(at), last - 1)
+        joints: FloatArray = self._motions[low] + (at - low) * (self._motions[low + 1] - self._motions[low])
+        return joints
+
+    def _seen(self, name: str, stamp_ns: int) -> Any:
+        """Return what a camera sees: half a pixel of noise, in any order, without ``lost`` of people and of joints."""
+        xy = project_world(self.rig[name], self.joints(stamp_ns))
+        xy += self._rng.normal(0.0, 0.5, xy.shape)
+        xy[self._rng.random(xy.shape[:2]) < self._lost] = np.nan
+        xy = self._rng.permutation(xy[self._rng.random(len(xy)) >= self._lost])
+        found = Keypoints2D(name, stamp_ns, BODY17, xy, np.where(np.isnan(xy[..., 0]), 0.0, 1.0))
+        return keypoints_to_cloud(MAKE, found, RIG[name].frame_id)
 
 
 class World:

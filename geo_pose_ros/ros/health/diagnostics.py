@@ -212,12 +212,12 @@ def pipeline_part(statistics: NodeStatistics, counts: FrameCounts, stale_after_s
 def _pipeline_faults(
     statistics: NodeStatistics, counts: FrameCounts, stale_after_s: float, now_ns: int
 ) -> Sequence[Finding]:
-    """Return why nothing is published, or what failed lately."""
+    """Return why nothing is published, or what failed lately; a machine that is too slow for any set is `busy`."""
     events = statistics.recent('pipeline', now_ns)
     silent_s = statistics.silent_s(now_ns)
     if silent_s is not None and silent_s <= stale_after_s:
         return events
-    what = 'no set published yet' if silent_s is None else f'no set published for {silent_s:.1f} s'
+    kind, what = 'silent', 'no set published yet' if silent_s is None else f'no set published for {silent_s:.1f} s'
     ages_s = [camera.age_s(now_ns) for camera in statistics.cameras.values()]
     if all(age_s is None or age_s > stale_after_s for age_s in ages_s):
         why = 'no camera sends' if sum(counts.received.values()) else 'no camera has sent a frame'
@@ -226,8 +226,9 @@ def _pipeline_faults(
         slow = f'the machine is too slow: {passed_over} of {passed_over + taken} sets were passed over for newer ones'
         none = slow if passed_over > taken > 0 else 'frames come, but make no set; see the cameras'
         why = '; '.join(event.text for event in events) or none
+        kind = 'busy' if why == slow else kind
     severity = Severity.WARNING if silent_s is None else Severity.ERROR
-    return [Finding(severity, f'{what}: {why}', '', 'pipeline', 'silent')]
+    return [Finding(severity, f'{what}: {why}', '', 'pipeline', kind)]
 
 
 def rig_part(statistics: NodeStatistics, problems: Mapping[str, str], now_ns: int) -> Part:

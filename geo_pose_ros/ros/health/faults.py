@@ -49,6 +49,10 @@ class Part:
         return replace(self, faults=[*self.faults, *more])
 
 
+# That a machine is busy flickers with its load: it is over when it is away for so long.
+_BUSY_RESTS_NS = 20 * NS_PER_S
+
+
 class FaultLog:
     """Compares the faults there are now with those there were."""
 
@@ -78,7 +82,7 @@ class FaultLog:
             if key not in current:
                 ended_ns = now_ns if away_ns is None else away_ns
                 self._begun[key] = (text, since_ns, ended_ns)
-                if now_ns - ended_ns >= rest_ns:
+                if now_ns - ended_ns >= (_BUSY_RESTS_NS if key[1] == 'busy' else rest_ns):
                     del self._begun[key]
                     self._logger.info(f'over after {(ended_ns - since_ns) / NS_PER_S:.1f} s: {text}')
 

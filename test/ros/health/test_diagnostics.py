@@ -228,6 +228,7 @@ def test_the_pipeline_says_why_nothing_comes() -> None:
         Level.ERROR, 'no set published for 99.0 s: frames come, but make no set; see the cameras'
     )
     some.sets['superseded'] = 40
+    assert pipeline_part(statistics, some, STALE_S, 100 * S).faults[0].kind == 'busy'
     assert status(some, 100).message.endswith('the machine is too slow: 40 of 42 sets were passed over for newer ones')
     statistics.set_failed('DetectorError', 'set at 7 ns: it broke', 100 * S)
     assert status(some, 100).message.endswith(': set at 7 ns: it broke')
@@ -260,3 +261,8 @@ def test_a_fault_is_one_line_when_it_begins_and_one_when_it_is_over() -> None:
     for second, faults in ((6, []), (7, silent), (8, []), (9, []), (10, [])):
         log.update(faults, second * S, 2 * S)
     assert lines[5:] == [('info', 'over after 3.0 s: camera left: silent for 2 s')]
+    # A machine is busy now and then, and for moments too slow for any set: one fault.
+    busy = [Finding(Severity.WARNING, text, '', 'pipeline', 'busy') for text in ('is busy', 'no set published')]
+    for second, faults in ((20, busy[:1]), (25, busy), (26, []), (40, busy[1:]), (41, []), (61, [])):
+        log.update(faults, second * S, 2 * S)
+    assert lines[6:] == [('warning', 'pipeline: is busy'), ('info', 'over after 21.0 s: pipeline: is busy')]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -17,26 +16,20 @@ import pytest
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
 
-from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.calibration import watch as watching
 from geo_pose_ros.calibration.settings import CalibrateConfig
 from geo_pose_ros.calibration.task import CalibrateTask
 from geo_pose_ros.calibration.watch import Proposal
-from geo_pose_ros.geometry.projection import project_world
-from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.rigs.rig_file import load_rig
 from geo_pose_ros.simulation.walks import GRID_HZ
-from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import CameraRig, Keypoints2D
+from geo_pose_ros.types import CameraRig
 from test.calibration.walking import errors_as_is, walk
-from test.ros.harness import MAKE, RIG, Cameras, World, until, world
+from test.ros.harness import RIG, Walkers, World, until, world
 
 TURNED = 'cam2'
-NOISE_PX = 0.5
 FEW = CalibrateConfig(instants=100)
 # What a refinement of some seconds may take on a machine that does much else.
 BUSY_S = 300.0
-MOTION = walk(120.0, fps=GRID_HZ)
 
 
 def after_turning() -> CameraRig:
@@ -45,25 +38,6 @@ def after_turning() -> CameraRig:
     return CameraRig(tuple(
         replace(c, cam_from_world=R @ c.cam_from_world) if c.name == TURNED else c for c in RIG.cameras
     ))
-
-
-class Walk:
-    """Lets the cameras see somebody walk, from where they stand now."""
-
-    def __init__(self, cameras: Cameras) -> None:
-        self.rig, self._start_ns, self._rng = RIG, time.time_ns(), np.random.default_rng(0)
-        for name in RIG.names:
-            cameras.behaviour[name] = lambda stamp_ns, name=name: self._seen(name, stamp_ns)
-
-    def joints(self, stamp_ns: int) -> FloatArray:
-        at = (stamp_ns - self._start_ns) / 1e9 * GRID_HZ
-        low = int(at) % (len(MOTION) - 1)
-        return MOTION[low] + (at - int(at)) * (MOTION[low + 1] - MOTION[low])
-
-    def _seen(self, name: str, stamp_ns: int) -> Any:
-        xy = project_world(self.rig[name], self.joints(stamp_ns)) + self._rng.normal(0.0, NOISE_PX, (17, 2))
-        found = Keypoints2D(name, stamp_ns, BODY17, xy[None], np.ones((1, 17)))
-        return keypoints_to_cloud(MAKE, found, RIG[name].frame_id)
 
 
 def call(w: World) -> Callable[[], Any]:
@@ -90,7 +64,7 @@ def test_a_turned_camera_is_named_and_repaired_and_ids_stay(
         'keypoints', rig_path=rig_path, calibration__apply='apply', calibration__out=str(out),
         pipeline__detector__max_people=2,
     ) as w:
-        walker = Walk(w.cameras)
+        walker = Walkers(w.cameras, walk(120.0, fps=GRID_HZ))
         w.new_bodies(90)
         walker.rig = now
         for status in (f'camera {TURNED}', 'verdict'):
@@ -110,7 +84,7 @@ def test_a_turned_camera_is_named_and_repaired_and_ids_stay(
     turns, shifts = errors_as_is(load_rig(out), now)
     assert turns.max() < 0.5
     assert shifts.max() < 30.0
-    assert np.abs(after[-1].xyz[0] - walker.joints(after[-1].stamp_ns)).max() < 0.10
+    assert np.abs(after[-1].xyz[0] - walker.joints(after[-1].stamp_ns)[0]).max() < 0.10
 
 
 class Refinement:

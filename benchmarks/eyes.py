@@ -6,8 +6,9 @@
 ``networks``: the time of each alone. ``SinglePerson``, ``MultiPerson``: the whole pipeline on a demo, the rig refined
 on heavy's keypoints; sides are judged by the other views. ``composed``: two to six people in one image, cut from both
 demos and put side by side. ``cut``: one person, the upper part alone in the image. ``turned``: the demos' images turned
-by 90, 180 and 270 degrees. In the latter three each image is the first one, so that searches alone find people. Times
-are CPU times of one thread, in one run; their ratios mean something elsewhere. The result goes to out/bench/eyes.json.
+by 90, 180 and 270 degrees. In the latter three each image is the first one, so that searches alone find people.
+``seated``: the pipeline with four cameras that show the upper part of one person. Times are CPU times of one thread, in
+one run; their ratios mean something elsewhere. The result goes to out/bench/eyes.json.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from geo_pose_ros.pipeline import PosePipeline, to_output
 from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.scene.settings import PipelineConfig
 from geo_pose_ros.skeleton import BODY17, map_to_body17, mirror_of
-from geo_pose_ros.types import Camera, CameraRig, Frame, FrameSet, Keypoints2D
+from geo_pose_ros.types import Camera, CameraRig, Frame, FrameSet, Keypoints2D, PredictedPeople
 
 NETWORKS: Mapping[str, DetectorConfig] = {
     'full, one finder': DetectorConfig(profile='fast'), 'full': DetectorConfig(profile='balanced'),
@@ -59,6 +60,11 @@ SCENES = {'SinglePerson': ('person', 1), 'MultiPerson': ('people', 2)}
 START_NS, RATE_HZ = 1_000_000_000, 60.0
 # The groups of joints whose sides a detector exchanges together, by their left joints.
 LIMBS = (('left_shoulder', 'left_elbow', 'left_wrist'), ('left_hip', 'left_knee', 'left_ankle'))
+CUTS = {f'{j}s': [BODY17.index(f'{side}_{j}') for side in ('left', 'right')] for j in ('knee', 'hip', 'elbow')}
+# What is left of a person below whose elbows the image ends.
+SEEN = [BODY17.index(name) for name in ('head', 'thorax', 'left_shoulder', 'right_shoulder')]
+# By title: images, with the people in them; how often each is seen, ten times a second; the roll of the cameras, rad.
+Tables = dict[str, tuple[Sequence[tuple[UInt8Array, FloatArray]], int, float]]
 # A person is found by a detection within this distance, by its extent.
 NEAR = 0.2
 # The share of the joints of a double that lie on somebody.
@@ -92,23 +98,37 @@ def halved(image: UInt8Array) -> UInt8Array:
 
 
 def observe(
-    rig: CameraRig, videos: Sequence[Path], config: DetectorConfig, every: int = 1, skeleton: str = 'body17'
-) -> tuple[list[ObservedSet], list[float], int]:
-    """Return what the detector and the pipeline find in a demo, the CPU ms of each set, and the people in all images.
+    rig: CameraRig, videos: Sequence[Path], config: DetectorConfig, every: int = 1, skeleton: str = 'body17',
+    cut_at: tuple[Sequence[ObservedSet], Sequence[int]] | None = None,
+) -> tuple[list[ObservedSet], list[Mapping[str, Keypoints2D]], list[float], int]:
+    """Return what a demo gives: sets, published keypoints by set, the CPU ms of each set, the people in all images.
 
-    Keypoints are the detector's, sides as it has them.
+    Keypoints of the sets are the detector's, sides as it has them. ``cut_at``: images end below these joints of the
+    first body.
     """
-    observed, spent_ms, people = [], [], 0
+    observed, published, spent_ms, people = [], [], [], 0
     with PosePipeline(rig, PipelineConfig(detector=replace(config, workers=1), skeleton=skeleton)) as pipeline:
         pipeline.load()
-        for frames in sets_of(rig, videos, every):
+        for index, frames in enumerate(sets_of(rig, videos, every)):
+            if cut_at is not None:
+                frames = cut_below(rig, frames, cut_at[0][index].bodies.xyz[0, cut_at[1]])
             began = process_time()
             result = pipeline.process(frames)
             spent_ms.append((process_time() - began) * 1e3)
+            published.append(result.keypoints)
             people += sum(len(k.xy) for k in result.keypoints.values())
             found = to_output(result.views.keypoints, pipeline.skeleton)
             observed.append(ObservedSet(frames.stamp_ns, found, result.bodies))
-    return observed, spent_ms, people
+    return observed, published, spent_ms, people
+
+
+def cut_below(rig: CameraRig, frames: FrameSet, joints: FloatArray) -> FrameSet:
+    """Return the frames down to the lower of ``joints`` (J, 3) m."""
+    cut_frames = {}
+    for name, frame in frames.frames.items():
+        bottom = int(np.clip(np.nanmax(frame.from_raw(project_world(rig[name], joints))[:, 1]), 40, 10_000))
+        cut_frames[name] = replace(frame, image=np.ascontiguousarray(frame.image[:bottom]))
+    return FrameSet(cut_frames)
 
 
 def refined(rig: CameraRig, observed: Sequence[ObservedSet]) -> CameraRig:
@@ -123,17 +143,22 @@ def in_image(projected: FloatArray, camera: Camera) -> BoolArray:
     return np.asarray(inside.mean(1) > 0.5)
 
 
-def left_out(rig: CameraRig, observed: Sequence[ObservedSet]) -> tuple[FloatArray, int, int]:
-    """Return the px (n,) of left-out cameras' joints, how many limb groups were compared, and how many exchanged."""
+def left_out(
+    rig: CameraRig, observed: Sequence[ObservedSet], published: Sequence[Mapping[str, Keypoints2D]]
+) -> tuple[FloatArray, int, list[int]]:
+    """Return the px (n,) of left-out cameras' joints, how many limb groups were compared, and how many exchanged.
+
+    The latter of what was observed, and of the keypoints that the pipeline published of it.
+    """
     config = PipelineConfig()
     least = config.detector.min_confidence
     groups = [[BODY17.index(name) for name in names] for names in LIMBS]
     mirror = mirror_of(BODY17)
     errors: list[FloatArray] = [np.zeros(0)]
-    compared = exchanged = 0
+    compared, exchanged = 0, [0, 0]
     for name in rig.names:
         with PosePipeline(rig.subset(tuple(other for other in rig.names if other != name)), config) as pipeline:
-            for seen in observed:
+            for seen, shown in zip(observed, published, strict=True):
                 rest = {other: k for other, k in seen.keypoints.items() if other != name}
                 bodies = measured(pipeline.fuse(seen.stamp_ns, rest).bodies)
                 found = seen.keypoints[name]
@@ -149,12 +174,13 @@ def left_out(rig: CameraRig, observed: Sequence[ObservedSet]) -> tuple[FloatArra
                         continue
                     gap = np.linalg.norm(projected[body] - people[row], axis=-1)
                     errors.append(gap[np.isfinite(gap)])
-                    crossed = np.linalg.norm(projected[body] - people[row][mirror], axis=-1)
-                    for joints in groups:
-                        both = [*joints, *mirror[joints]]
-                        straight, other = nan_median(gap[both]), nan_median(crossed[both])
-                        compared += int(np.isfinite(straight))
-                        exchanged += int(other < straight)
+                    for of_whom, xy in enumerate((people[row], shown[name].xy[row])):
+                        straight = np.linalg.norm(projected[body] - xy, axis=-1)
+                        crossed = np.linalg.norm(projected[body] - xy[mirror], axis=-1)
+                        for joints in groups:
+                            both = [*joints, *mirror[joints]]
+                            compared += int(np.isfinite(gap[both]).any() and not of_whom)
+                            exchanged[of_whom] += int(nan_median(crossed[both]) < nan_median(straight[both]))
     return np.concatenate(errors), compared, exchanged
 
 
@@ -181,11 +207,12 @@ def demo(
         fine = refined(rig, observe(rig, videos, NETWORKS['heavy'])[0])
         table = {}
         for name, config in networks.items():
-            observed, spent_ms, found = observe(fine, videos, config)
-            px, compared, exchanged = left_out(fine, observed)
+            observed, published, spent_ms, found = observe(fine, videos, config)
+            px, compared, (exchanged, still) = left_out(fine, observed, published)
             table[name] = {
                 'left_out_px': round(float(np.median(px)), 2), 'left_out_mean_px': round(float(px.mean()), 2),
-                'limb_groups': compared, 'exchanged': exchanged, 'jitter_m_s2': round(jitter(observed), 1),
+                'limb_groups': compared, 'exchanged': exchanged, 'published_exchanged': still,
+                'jitter_m_s2': round(jitter(observed), 1),
                 'bodies_per_set': round(float(np.mean([len(o.bodies.xyz) for o in observed])), 3),
                 'people_per_image': round(found / len(observed) / len(rig), 3),
                 'ms_per_set': round(float(np.mean(spent_ms)), 1),
@@ -205,7 +232,7 @@ def known_people(every: int) -> list[tuple[UInt8Array, FloatArray]]:
     found = []
     for scene, (_, people) in SCENES.items():
         rig, videos = videos_of(scene)
-        observed, _, _ = observe(rig, videos, NETWORKS['heavy'], every)
+        observed, *_ = observe(rig, videos, NETWORKS['heavy'], every)
         for seen, frames in zip(observed, sets_of(rig, videos, every), strict=True):
             # Who stands in the background is seen by few.
             bodies = seen.bodies.select(np.median(seen.bodies.num_views, 1) >= 3)
@@ -217,10 +244,15 @@ def known_people(every: int) -> list[tuple[UInt8Array, FloatArray]]:
     return found
 
 
-def detect_once(detector: Detector, image: UInt8Array, camera: str, repeat: int = 0) -> tuple[FloatArray, float]:
-    """Return the people (P, 17, 2) px in an image that is the first of its camera, and the CPU ms."""
-    began = process_time()
-    seen: Keypoints2D = detector.detect({camera: Frame(camera, repeat * NS_PER_S // 10, image)}, {})[camera]
+def detect_once(
+    detector: Detector, image: UInt8Array, camera: str, repeat: int, roll_rad: float
+) -> tuple[FloatArray, float]:
+    """Return the people (P, 17, 2) px in an image of a camera of which nobody is known, and the CPU ms."""
+    began, stamp_ns = process_time(), repeat * NS_PER_S // 10
+    nobody = PredictedPeople(
+        camera, stamp_ns, BODY17, np.zeros((0, 17, 2)), np.zeros((0, 17)), np.zeros(0, np.int64), roll_rad
+    )
+    seen: Keypoints2D = detector.detect({camera: Frame(camera, stamp_ns, image)}, {camera: nobody})[camera]
     spent_ms = (process_time() - began) * 1e3
     xy, confidence = map_to_body17(seen.skeleton).apply(seen.xy, seen.confidence)
     return np.where((confidence >= DetectorConfig().min_confidence)[..., None], xy, np.nan), spent_ms
@@ -242,15 +274,10 @@ def matched(people: FloatArray, truth: FloatArray) -> tuple[int, int]:
 
 
 def rate(
-    networks: Mapping[str, DetectorConfig], images: Sequence[tuple[UInt8Array, FloatArray]], repeats: int = 1
+    networks: Mapping[str, DetectorConfig], images: Sequence[tuple[UInt8Array, FloatArray]], repeats: int,
+    roll_rad: float,
 ) -> dict[str, Any]:
-    """Return, by network, the share of people found in ``images``, doubles per image and CPU ms.
-
-    Args:
-        networks: by name.
-        images: with the people in them.
-        repeats: how often each is seen, ten times a second; the last time counts.
-    """
+    """Return, by network, the share of people found in ``images`` the last time; see Tables."""
     table = {}
     for name, config in networks.items():
         detector = create_detector(config)
@@ -258,7 +285,7 @@ def rate(
         spent_ms = []
         for index, (image, truth) in enumerate(images):
             for repeat in range(repeats):
-                found, ms = detect_once(detector, image, f'{index}', repeat)
+                found, ms = detect_once(detector, image, f'{index}', repeat, roll_rad)
             hit, double = matched(found, truth)
             hits, doubles, people = hits + hit, doubles + double, people + len(truth)
             spent_ms.append(ms)
@@ -270,8 +297,8 @@ def rate(
     return table
 
 
-def composed(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
-    """Measure images of two to six people: parts of the demos' images side by side, 960 px wide at most."""
+def composed(every: int) -> Tables:
+    """Return images of two to six people: parts of the demos' images side by side, 960 px wide at most."""
     rng = np.random.default_rng(0)
     parts_of = [close_up(image, people) for image, people in known_people(every)]
     images = []
@@ -281,10 +308,7 @@ def composed(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, An
         while sum(len(people) for _, people in parts) < wanted:
             parts.append(parts_of[int(rng.integers(len(parts_of)))])
         images.append(side_by_side(parts))
-    tables = {'first image': rate(networks, images), 'after 0.7 s': rate(networks, images, repeats=8)}
-    for name, table in tables.items():
-        show(name, table)
-    return {'composed': tables}
+    return {'first image': (images, 1, 0.0), 'after 0.7 s': (images, 8, 0.0)}
 
 
 def close_up(image: UInt8Array, people: FloatArray) -> tuple[UInt8Array, FloatArray]:
@@ -310,45 +334,71 @@ def side_by_side(parts: Sequence[tuple[UInt8Array, FloatArray]]) -> tuple[UInt8A
     return np.hstack(row), np.concatenate(people)
 
 
-def cut(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
-    """Measure images of one person, cut below the knees, the hips and the elbows."""
-    tables = {}
-    knees, hips, elbows = ([BODY17.index(f'{s}_{j}') for s in ('left', 'right')] for j in ('knee', 'hip', 'elbow'))
-    for name, joints in (('knees', knees), ('hips', hips), ('elbows', elbows)):
+def cut(every: int) -> Tables:
+    """Return images of one person, cut below the knees, the hips and the elbows."""
+    tables: Tables = {}
+    for name, joints in CUTS.items():
         images = []
         for image, people in known_people(every):
-            if len(people) > 1:
-                continue
             shown, xy = close_up(image, people)
             bottom = int(np.nanmax(xy[0, joints, 1]))
-            if bottom < 40:
-                continue
-            shown = np.ascontiguousarray(shown[:bottom])
-            images.append((shown, np.where(xy[..., 1:] < bottom, xy, np.nan)))
-        tables[f'cut below the {name}'] = rate(networks, images)
-    for name, table in tables.items():
-        show(name, table)
-    return {'cut': tables}
+            if len(people) == 1 and bottom >= 40:
+                images.append((np.ascontiguousarray(shown[:bottom]), np.where(xy[..., 1:] < bottom, xy, np.nan)))
+        tables[f'cut below the {name}'] = images, 1, 0.0
+    return tables
 
 
-def turned(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
-    """Measure images turned by quarters."""
-    tables = {}
-    known = known_people(every)
+def turned(every: int) -> Tables:
+    """Return images turned by quarters, as those where the roll of the camera is not known, and where it is."""
+    tables: Tables = {}
     for quarters in range(4):
         images = []
-        for image, people in known:
-            height, width = image.shape[:2]
-            xy = people
+        for image, people in known_people(every):
+            width, xy = image.shape[1], people
             for _ in range(quarters):
                 # np.rot90: counter-clockwise.
                 xy = np.stack([xy[..., 1], width - 1.0 - xy[..., 0]], -1)
-                height, width = width, height
+                width = image.shape[1] + image.shape[0] - width
             images.append((np.ascontiguousarray(np.rot90(image, quarters)), xy))
-        tables[f'{90 * quarters} degrees'] = rate(networks, images)
-    for name, table in tables.items():
-        show(name, table)
-    return {'turned': tables}
+        tables[f'{90 * quarters} degrees'] = images, 1, 0.0
+        if quarters:
+            tables[f'{90 * quarters} degrees, roll known'] = images, 1, -0.5 * np.pi * quarters
+    return tables
+
+
+def single_images(networks: Mapping[str, DetectorConfig], every: int, part: str) -> dict[str, Any]:
+    """Measure images that are the first ones of their cameras."""
+    tables = {}
+    for name, (images, repeats, roll_rad) in {'composed': composed, 'cut': cut, 'turned': turned}[part](every).items():
+        tables[name] = rate(networks, images, repeats, roll_rad)
+        show(name, tables[name])
+    return {part: tables}
+
+
+def seated(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
+    """Measure the whole pipeline where all cameras show one person only down to knees, hips or elbows."""
+    del every
+    rig, videos = videos_of('SinglePerson')
+    tables: dict[str, Any] = {}
+    truth = observe(rig, videos, NETWORKS['heavy'], 2)[0]
+    for name, joints in CUTS.items():
+        table = {}
+        for network, config in networks.items():
+            observed, _, _, people = observe(rig, videos, config, 2, cut_at=(truth, joints))
+            counts = np.array([len(seen.bodies.xyz) for seen in observed])
+            apart = [
+                np.nanmin([np.nanmedian(np.linalg.norm(xyz - whole.bodies.xyz[0], axis=-1)[SEEN])
+                           for xyz in seen.bodies.xyz] + [np.inf])
+                for seen, whole in zip(observed, truth, strict=True)
+            ]
+            table[network] = {
+                'bodies_per_set': round(float(counts.mean()), 3), 'most': int(counts.max()),
+                'recall': round(float(np.mean(np.array(apart) < 0.2)), 3),
+                'people_per_image': round(people / len(observed) / len(rig), 3),
+            }
+        tables[name] = table
+        show(f'one person before four cameras, cut below the {name}', table)
+    return {'seated': tables}
 
 
 def networks_alone(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]:
@@ -382,8 +432,8 @@ def networks_alone(networks: Mapping[str, DetectorConfig], every: int) -> dict[s
 
 PARTS = {
     'networks': networks_alone, 'SinglePerson': partial(demo, scenes=['SinglePerson']),
-    'MultiPerson': partial(demo, scenes=['MultiPerson']), 'composed': composed, 'cut': cut,
-    'turned': turned,
+    'MultiPerson': partial(demo, scenes=['MultiPerson']), 'seated': seated,
+    **{part: partial(single_images, part=part) for part in ('composed', 'cut', 'turned')},
 }
 
 

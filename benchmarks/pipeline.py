@@ -61,10 +61,11 @@ def store(cameras: int, people: int) -> Path:
 class Worker:
     """A process that fuses the sets of one case by the package of one tree; a context manager."""
 
-    def __init__(self, root: Path, sets: Path, lifter: bool) -> None:
-        """Start it."""
+    def __init__(self, root: Path, sets: Path, lifter: bool, *words: str) -> None:
+        """Start it; ``words``: see benchmarks/fuse.py."""
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / 'benchmarks' / 'fuse.py'), str(sets.resolve()), str(int(lifter))], cwd=root,
+            [sys.executable, str(ROOT / 'benchmarks' / 'fuse.py'), str(sets.resolve()), str(int(lifter)), *words],
+            cwd=root,
             env={**os.environ, 'PYTHONPATH': str(root)}, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
 

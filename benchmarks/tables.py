@@ -203,7 +203,8 @@ def eyes(r: Mapping[str, Any]) -> list[str]:
     """Return the lines of the section."""
     demo = {
         'left_out_px': 'left-out camera, median px', 'left_out_mean_px': 'mean px', 'limb_groups': 'limb groups',
-        'exchanged': 'exchanged', 'jitter_m_s2': 'jitter, m/s^2', 'bodies_per_set': 'bodies per set',
+        'exchanged': 'exchanged', 'published_exchanged': 'published exchanged',
+        'jitter_m_s2': 'jitter, m/s^2', 'bodies_per_set': 'bodies per set',
         'people_per_image': 'detections per image', 'ratio': 'time',
     }
     single = {'found': 'found', 'people': 'of people', 'doubles_per_image': 'doubles per image', 'images': 'images'}

@@ -383,6 +383,7 @@ class PredictedPeople:
         xy: (P, J, 2) raw (distorted) px, NaN = unknown or behind the camera; may lie outside the image.
         sigma_px: (P, J) standard deviation of ``xy`` along its worse axis, NaN as ``xy``.
         body_ids: (P,) of Bodies3D.
+        roll_rad: by how much people who stand are turned in the image, x towards y; 0 too where that is not known.
     """
 
     camera: str
@@ -391,6 +392,7 @@ class PredictedPeople:
     xy: FloatArray
     sigma_px: FloatArray
     body_ids: IntArray
+    roll_rad: float = 0.0
 
     def __post_init__(self) -> None:
         what = f"PredictedPeople of camera '{self.camera}'"

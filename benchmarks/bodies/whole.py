@@ -35,7 +35,7 @@ def seen_of(scene: str, network: str, skeleton: str) -> tuple[CameraRig, list[Ob
     kept = OUT / f'whole_{scene}_{network}_{skeleton}.pickle'
     if not kept.is_file():
         rig, videos = videos_of(scene)
-        observed, _, _ = observe(rig, videos, NETWORKS[network], skeleton=skeleton)
+        observed, *_ = observe(rig, videos, NETWORKS[network], skeleton=skeleton)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(pickle.dumps((refined(rig, observed), observed)))
     # Written by the lines above.

@@ -50,7 +50,8 @@ class _Memory:
         followed: the same for people without a prediction.
         turn: the finder that searched last.
         has_small: nobody was found, or somebody small: search a tile too.
-        quarters: by how many quarters the image is turned to search for people, if not all stand in it.
+        upright: by how many quarters (1) people who stand are turned in the image.
+        quarters: by how many quarters from that the image is turned to search for people, if not all stand.
         witnesses: (F, 17, 2) px of the image, of people that a finder has read too and that are seen since.
     """
 
@@ -61,6 +62,7 @@ class _Memory:
     tile: int = 0
     turn: int = 0
     has_small: bool = False
+    upright: tuple[int, ...] = (0,)
     quarters: tuple[int, ...] = ()
     witnesses: FloatArray = field(default_factory=lambda: _NO_JOINTS)
 
@@ -100,16 +102,16 @@ class _Attempt:
     def goes_on(self) -> bool:
         """Return whether there is more to search in the first image of a camera; plan it.
 
-        Where nobody stands, people lie in the image, or it is turned itself. Then tiles show small people and those who
-        overlap: nobody new where one large person is alone.
+        Where nobody stands, people lie, or the image is turned and nobody knows by how much. Then tiles show small
+        people and those who overlap: nobody new where one large person is alone.
         """
         if not self.first:
             return False
-        whole, quarters = full_image_square(*self.size), self.memory.quarters
+        upright, quarters = self.memory.upright, self.memory.quarters
         if self.first == 1 and quarters:
-            self.first, self.squares = 2, turned(whole, quarters)
+            self.first, self.squares = 2, turned(turned(full_image_square(*self.size), upright), quarters)
         elif self.first in (1, 2) and len(self.regions) > int(not self.memory.has_small):
-            self.first, self.squares = 3, turned(tiles(*self.size), quarters or (0,))
+            self.first, self.squares = 3, turned(turned(tiles(*self.size), upright), quarters or (0,))
         else:
             return False
         return True
@@ -190,10 +192,14 @@ class TopDownDetector:
             if len(known) and not memory.searches.has_unassigned:
                 finder = memory.turn = (memory.turn + 1) % len(self._finders)
             memory.searches.note_search(frame.stamp_ns)
-            squares = full_image_square(width, height)
+            if predicted is not None:
+                memory.upright = (int(np.rint(predicted.roll_rad / (0.5 * np.pi))) % 4,)
+            squares = turned(full_image_square(width, height), memory.upright)
             if memory.has_small or memory.quarters:
                 # One at a time: a search costs at most twice as much.
-                of_image = Regions.concatenate([tiles(width, height), turned(squares, memory.quarters)])
+                of_image = Regions.concatenate([
+                    turned(tiles(width, height), memory.upright), turned(squares, memory.quarters)
+                ])
                 memory.tile = (memory.tile + 1) % len(of_image)
                 squares = Regions.concatenate([squares, of_image.select(np.array([memory.tile]))])
         return _Attempt(
@@ -220,7 +226,7 @@ class TopDownDetector:
         # The first finder sees everybody who is large and stands; of small people a tile sees only its own.
         confirmed = near.any(0) | (attempt.regions.size.max(1) < small)
         confirmed[: len(attempt.targets)] = True
-        confirmed |= attempt.first > 1 or bool(attempt.squares.angle.any()) or attempt.finder not in (None, 0)
+        confirmed |= attempt.first > 1 or bool(np.ptp(attempt.squares.angle)) or attempt.finder not in (None, 0)
         known = attempt.regions.select(confirmed)
         new = found.select(np.logical_not(near[:, : len(attempt.targets)].any(1)))
         room = max(self._config.max_people - len(known), 0)
@@ -277,7 +283,8 @@ class TopDownDetector:
             int(hints[row]): people.next_regions.select(np.array([row])) for row in kept.tolist() if hints[row] >= 0
         }
         if len(attempt.squares):
-            attempt.memory.quarters = _quarters(people.next_regions.angle[kept])
+            upright_rad = 0.5 * np.pi * attempt.memory.upright[0]
+            attempt.memory.quarters = _quarters(people.next_regions.angle[kept] - upright_rad)
         return Keypoints2D(
             frame.camera, frame.stamp_ns, self.skeleton, frame.to_raw(xy[kept]), confidence[kept], hints[kept]
         )

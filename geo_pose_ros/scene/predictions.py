@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import NS_PER_S, FloatArray, IntArray
+from ..geometry.alignment import UP_AXES
 from ..geometry.projection import project
 from ..geometry.rigid import transform_points
 from ..skeleton import Skeleton
@@ -20,6 +21,8 @@ _BODY_S, _JOINT_S = 0.5, 0.1
 _UNSURE_PART, _LONGEST_S = 0.5, 0.5
 # Nearer than this a distance in px has no meaning, m.
 _NEAR_M = 0.1
+# A camera that looks so steeply up or down that less of the unit vector upwards lies in the image has no roll.
+_LEAST_UPRIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +37,7 @@ class Predictions:
         sigma_m: (B, J) standard deviation of ``xyz``, per axis.
         body_ids: (B,).
         clocks: of the cameras, by name; one that is not named gives the common time.
+        up: the world's axis that points upwards, a key of UP_AXES; others: not known.
     """
 
     stamp_ns: int
@@ -43,6 +47,7 @@ class Predictions:
     sigma_m: FloatArray
     body_ids: IntArray
     clocks: Mapping[str, ClockModel]
+    up: str = 'none'
 
     def in_image(
         self, camera: Camera, stamp_ns: int, cam_from_world: FloatArray | None = None
@@ -64,8 +69,13 @@ class Predictions:
         known = np.asarray(np.isfinite(xy).all(-1) & np.isfinite(sigma_px))
         return PredictedPeople(
             camera.name, stamp_ns, self.skeleton, np.where(known[..., None], xy, np.nan),
-            np.where(known, sigma_px, np.nan), self.body_ids,
+            np.where(known, sigma_px, np.nan), self.body_ids, self._roll_rad(pose),
         )
+
+    def _roll_rad(self, cam_from_world: FloatArray) -> float:
+        """Return by how much the world's upright is turned in the image, 0 where that is not known."""
+        x, y, _ = cam_from_world[:, :3] @ UP_AXES.get(self.up, (0.0, 0.0, 0.0))
+        return float(np.arctan2(x, -y)) if np.hypot(x, y) >= _LEAST_UPRIGHT else 0.0
 
     def _displacement(self, ahead_s: float) -> FloatArray:
         """Return how far the joints (B, J, 3) m will have come, with velocities that die away."""

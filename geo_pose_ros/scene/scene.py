@@ -177,7 +177,7 @@ class Scene:
         now = np.flatnonzero(~tracks.lost)
         return Predictions(
             tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now],
-            tracks.joint_sigma_m(now), tracks.ids[now], self.clocks(),
+            tracks.joint_sigma_m(now), tracks.ids[now], self.clocks(), self._config.lifter.up,
         )
 
     def step(

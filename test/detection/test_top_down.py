@@ -77,9 +77,10 @@ def detector_of(world, **settings):
     return TopDownDetector([Alone(world)], world, DetectorConfig(**settings))
 
 
-def expect(people, ids, stamp_ns=0, sigma_px=2.0):
+def expect(people, ids, roll_rad=0.0):
     xy = np.array(people).reshape(-1, 17, 2)
-    return {'cam0': PredictedPeople('cam0', stamp_ns, BODY17, xy, np.full(xy.shape[:2], sigma_px), np.array(ids))}
+    sigma_px = np.full(xy.shape[:2], 2.0)
+    return {'cam0': PredictedPeople('cam0', 0, BODY17, xy, sigma_px, np.array(ids, np.int64), roll_rad)}
 
 
 def look(detector, stamp_ns, expected=None, image=IMAGE):
@@ -240,7 +241,10 @@ def test_finders_search_together_while_nobody_is_known_and_else_in_turn():
     assert abs(searched[0] - searched[1]) <= 1 and min(searched) >= 3
 
 
-def test_an_image_in_which_all_lie_is_searched_turned():
+@pytest.mark.parametrize(('roll', 'searched'), [
+    (0.0, [[0], [1], [1] * 6]), (1.4, [[1], [1] * 6]), (np.pi, [[2], [1], [1] * 6]),
+], ids=['roll not known', 'roll known', 'who lies before a rolled camera'])
+def test_an_image_in_which_all_lie_is_searched_turned(roll, searched):
     world = World()
     world.people = [person(200, 240)]
     regions = around(np.array(world.people))
@@ -255,8 +259,8 @@ def test_an_image_in_which_all_lie_is_searched_turned():
         angles.append(squares.angle.tolist()) or FoundPeople(regions) for _, squares in images
     ]
     detector = TopDownDetector([finder], world, DetectorConfig())
-    look(detector, 0)
-    assert angles == [[0.0], [0.5 * np.pi], [0.5 * np.pi] * 6]
+    look(detector, 0, expect([], [], roll))
+    assert [np.mod(np.rint(np.array(one) / (0.5 * np.pi)), 4).tolist() for one in angles] == searched
 
 
 def test_who_is_missing_is_looked_for_sooner_and_then_less_often():

@@ -2,6 +2,7 @@
 """Where the bodies of one set are expected in the pictures of the next."""
 
 import numpy as np
+import pytest
 
 from geo_pose_ros.geometry.projection import project_world
 from geo_pose_ros.scene.predictions import Predictions
@@ -64,3 +65,14 @@ def test_a_camera_that_moves_expects_people_from_where_it_is():
     elsewhere = predictions.in_image(rig['cam0'], TENTH, rig['cam1'].cam_from_world)
     np.testing.assert_allclose(elsewhere.xy, predictions.in_image(rig['cam1'], TENTH).xy, atol=1e-9)
     assert np.abs(elsewhere.xy - predictions.in_image(rig['cam0'], TENTH).xy).max() > 50.0
+
+
+@pytest.mark.parametrize(('up', 'roll_rad'), [('z', 0.7), ('-z', 0.7 - np.pi), ('none', 0.0)])
+def test_the_roll_of_a_camera_follows_from_gravity(up, roll_rad):
+    rig, turn = ring_rig(1), np.array([[np.cos(0.7), -np.sin(0.7), 0.0], [np.sin(0.7), np.cos(0.7), 0.0], [0, 0, 1]])
+    none = np.zeros((0, 17, 3))
+    nobody = Predictions(0, BODY17, none, none, none[..., 0], np.zeros(0, int), {}, up)
+    seen = nobody.in_image(rig.cameras[0], 0, turn @ rig.cameras[0].cam_from_world)
+    assert seen.roll_rad == pytest.approx(roll_rad)
+    # Steeply from above there is no upright.
+    assert nobody.in_image(rig.cameras[0], 0, np.eye(3, 4)).roll_rad == 0.0

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
 from ..geometry.stats import nan_mean, nan_median
 from ..skeleton import BODY17
 from .kernels.equations import NEAR_M
@@ -74,6 +74,16 @@ def sample_depths(depth_m: NDArray[np.float32], xy: FloatArray, size_px: tuple[i
     found = nan_median(window)
     found[~inside] = np.nan
     return found
+
+
+def beside_body(surface_m: FloatArray, config: DepthConfig) -> BoolArray:
+    """Return (D, 17) which keypoints miss their person: the image shows there what stands behind, as it does a wall.
+
+    Args:
+        surface_m: (D, 17) m, depths of the surface at the keypoints of D detections, NaN = not measured.
+        config: how far a person reaches.
+    """
+    return np.asarray(surface_m > nan_median(surface_m)[:, None] + config.reach_m)
 
 
 def joint_depths(surface_m: FloatArray, config: DepthConfig) -> FloatArray:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.bodies.depth import DISTANCES_M, rgbd_camera, root_errors_m
 from geo_pose_ros.compiled import ready
-from geo_pose_ros.fusion.depth import BONE_DEPTH_M, joint_depths, pose_depths, sample_depths
+from geo_pose_ros.fusion.depth import BONE_DEPTH_M, beside_body, joint_depths, pose_depths, sample_depths
 from geo_pose_ros.fusion.kernels.sides import LIMB_PAIRS
 from geo_pose_ros.fusion.left_right import Sides
 from geo_pose_ros.fusion.prior import BodyPrior, LiftedViews
@@ -49,6 +49,8 @@ def test_a_joint_lies_below_the_skin_and_a_wall_is_nobody():
     np.testing.assert_allclose(depth[0, :3, 1], 1.0 / np.hypot(0.06, 0.01 * np.array((2.0, 2.1, 2.2)) ** 2))
     # The wall, an arm of somebody else, what was not measured, and a person of whom too little was.
     assert not depth[0, 3:].any() and not depth[1].any()
+    # A keypoint that shows the wall misses the person; what stands before it may hide it.
+    assert np.argwhere(beside_body(surface, DepthConfig())).tolist() == [[0, 3]]
 
 
 def solved(cams, xyz, depth, prior=BodyPrior()):  # noqa: B008 - frozen

@@ -3,38 +3,37 @@
 
 from __future__ import annotations
 
-import math
-
 from ...compiled import Float1D, Float2D, helper
 
 
 @helper
 def add_product(f: float, A: Float2D, B: Float2D, into: Float2D) -> None:
     """Add f A B, (N, K) and (K, M), to ``into`` (N, M): numpy's way would load scipy."""
-    inner = A.shape[1]
+    inner, columns = B.shape
     for i in range(A.shape[0]):
         row = into[i]
         # Four at a time: half as long as one after the other.
         for k in range(0, inner - 3, 4):
             a, b, c, d = f * A[i, k], f * A[i, k + 1], f * A[i, k + 2], f * A[i, k + 3]
             p, q, r, s = B[k], B[k + 1], B[k + 2], B[k + 3]
-            for m in range(len(row)):
+            for m in range(columns):
                 row[m] += a * p[m] + b * q[m] + c * r[m] + d * s[m]
         for k in range(inner - inner % 4, inner):
             a = f * A[i, k]
-            for m in range(len(row)):
+            for m in range(columns):
                 row[m] += a * B[k, m]
 
 
 @helper
 def invert(m: Float1D, inverse: Float1D) -> float:
-    """Write the inverse (6,) of a symmetric 3x3 ``m`` (6,), by cofactors; return its determinant."""
+    """Write the inverse (6,) of a symmetric 3x3, the first of ``m`` (6,), by cofactors; return its determinant."""
     xx, xy, xz = m[3] * m[5] - m[4] * m[4], m[2] * m[4] - m[1] * m[5], m[1] * m[4] - m[2] * m[3]
     determinant = m[0] * xx + m[1] * xy + m[2] * xz
-    inverse[0], inverse[1], inverse[2] = xx / determinant, xy / determinant, xz / determinant
-    inverse[3] = (m[0] * m[5] - m[2] * m[2]) / determinant
-    inverse[4] = (m[1] * m[2] - m[0] * m[4]) / determinant
-    inverse[5] = (m[0] * m[3] - m[1] * m[1]) / determinant
+    over = 1.0 / determinant
+    inverse[0], inverse[1], inverse[2] = over * xx, over * xy, over * xz
+    inverse[3] = over * (m[0] * m[5] - m[2] * m[2])
+    inverse[4] = over * (m[1] * m[2] - m[0] * m[4])
+    inverse[5] = over * (m[0] * m[3] - m[1] * m[1])
     return float(determinant)
 
 
@@ -45,27 +44,29 @@ def times(m: Float1D, x: float, y: float, z: float) -> tuple[float, float, float
 
 
 @helper
-def find_whitener(m: Float1D, w: Float1D) -> bool:
-    """Write the lower triangle w (6,), row after row, of which w^T w inverts a symmetric 3x3 ``m`` (6,).
+def factor(m: Float1D, f: Float1D) -> bool:
+    """Write L D L^T of a symmetric 3x3 ``m`` (6,): f (6,) is L's xy xz yz, and the inverses of D's xx yy zz.
 
     It serves where the condition number is 1e10, and the inverse itself does not. False if ``m`` is not positive
     definite.
     """
-    w[0] = 1.0 / math.sqrt(m[0])
-    f, g = m[1] * w[0], m[2] * w[0]
-    w[2] = 1.0 / math.sqrt(m[3] - f * f)
-    h = (m[4] - f * g) * w[2]
-    w[5] = 1.0 / math.sqrt(m[5] - g * g - h * h)
-    w[1], w[4] = -f * w[0] * w[2], -h * w[2] * w[5]
-    w[3] = -(g * w[0] + h * w[1]) * w[5]
-    return bool(w[0] < math.inf and w[2] < math.inf and w[5] < math.inf)
+    f[3] = 1.0 / m[0]
+    f[0], f[1] = m[1] * f[3], m[2] * f[3]
+    yy, yz = m[3] - f[0] * m[1], m[4] - f[0] * m[2]
+    f[4] = 1.0 / yy
+    f[2] = yz * f[4]
+    zz = m[5] - f[1] * m[2] - f[2] * yz
+    f[5] = 1.0 / zz
+    return bool(m[0] > 0.0 and yy > 0.0 and zz > 0.0)
 
 
 @helper
-def solve_white(w: Float1D, x: float, y: float, z: float) -> tuple[float, float, float]:
-    """Return m^-1 v, w of ``find_whitener``."""
-    a, b, c = w[0] * x, w[1] * x + w[2] * y, w[3] * x + w[4] * y + w[5] * z
-    return w[0] * a + w[1] * b + w[3] * c, w[2] * b + w[4] * c, w[5] * c
+def solve_factored(f: Float1D, x: float, y: float, z: float) -> tuple[float, float, float]:
+    """Return m^-1 v, f of ``factor``."""
+    y -= f[0] * x
+    z = (z - f[1] * x - f[2] * y) * f[5]
+    y = y * f[4] - f[2] * z
+    return x * f[3] - f[0] * y - f[1] * z, y, z
 
 
 @helper

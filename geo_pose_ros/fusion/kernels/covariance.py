@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from ...compiled import Float1D, Float2D, helper
+from ...compiled import Float1D, Float2D, Int1D, helper
 from .equations import ViewEquations
 
 # Robust weight of a view whose residual equals the robust scale: from there on it is an inlier.
@@ -28,55 +28,57 @@ _MOST_SHARED = 0.9
 
 
 @helper
-def keypoint_part(P: Float2D, equations: Float2D, covariance: Float2D, part: Float2D) -> None:
+def keypoint_part(P: Float2D, begin: int, equations: Float2D, covariance: Float2D, part: Float2D) -> None:
     """Write each joint's ``covariance`` (J, 6), and the ``part`` (J, 6) of it that comes from the keypoints.
 
-    With L the information of the keypoints, block-diagonal, and ``P`` (3J, 3J) the posterior's covariance, P L P comes
-    from them; the rest is the prior's. ``equations`` (9, J) holds L.
+    With L the information of the keypoints, block-diagonal, and P (3J, 3J) the posterior's covariance, P L P comes from
+    them; the rest is the prior's. ``equations`` (J, 9) holds L; ``P`` stands from column ``begin`` on.
     """
-    joints = len(part)
-    x, y, z = np.empty(3), np.empty(3), np.empty(3)
-    for j in range(joints):
-        part[j] = 0.0
-        for k in range(joints):
-            xx, xy, xz = equations[0, k], equations[1, k], equations[2, k]
-            yy, yz, zz = equations[3, k], equations[4, k], equations[5, k]
-            for r in range(3):
-                x[r], y[r], z[r] = P[3 * j + r, 3 * k], P[3 * j + r, 3 * k + 1], P[3 * j + r, 3 * k + 2]
-            n = 0
-            for r in range(3):
-                u, v, w = x[r] * xx + y[r] * xy + z[r] * xz, x[r] * xy + y[r] * yy + z[r] * yz, (
-                    x[r] * xz + y[r] * yz + z[r] * zz
-                )
-                for s in range(r, 3):
-                    part[j, n] += u * x[s] + v * y[s] + w * z[s]
-                    n += 1
-        n = 0
+    size = 3 * len(part)
+    moved, sums = np.zeros((3, size + 2)), np.zeros((3, size))
+    u, v, w, same, next_one, second = moved[0], moved[1], moved[2], sums[0], sums[1], sums[2]
+    for k in range(len(part)):
+        of = equations[k]
+        xx, xy, xz, yy, yz, zz = of[0], of[1], of[2], of[3], of[4], of[5]
+        x, y, z = P[3 * k], P[3 * k + 1], P[3 * k + 2]
+        for i in range(size):
+            a, b, c = x[begin + i], y[begin + i], z[begin + i]
+            u[i], v[i], w[i] = a * xx + b * xy + c * xz, a * xy + b * yy + c * yz, a * xz + b * yz + c * zz
+        for i in range(size):
+            a, b, c = x[begin + i], y[begin + i], z[begin + i]
+            same[i] += a * u[i] + b * v[i] + c * w[i]
+            next_one[i] += a * u[i + 1] + b * v[i + 1] + c * w[i + 1]
+            second[i] += a * u[i + 2] + b * v[i + 2] + c * w[i + 2]
+    for j in range(len(part)):
+        n, i = 0, 3 * j
         for r in range(3):
             for s in range(r, 3):
-                covariance[j, n] = P[3 * j + r, 3 * j + s]
+                part[j, n], covariance[j, n] = sums[s - r, i + r], P[i + r, begin + i + s]
                 n += 1
 
 
 @helper
-def count_shared(moved: Float2D, level: float, covariance: Float1D, random: Float1D) -> None:
+def count_shared(
+    moved: Float2D, row: int, begin: int, count: int, level: float, covariance: Float1D, random: Float1D
+) -> None:
     """Count what views share in a joint's ``covariance`` (6,) m^2, and take it out of ``random`` (6,), in place.
 
     Args:
-        moved: (3, 2K) m, how far one standard deviation of what each view shares moves the joint; K may be 0.
+        moved: at rows ``row`` to ``row`` + 2 and ``count`` columns from ``begin`` on, m, how far one standard deviation
+            of what each view shares moves the joint.
+        row, begin, count: see above.
         level: standard deviation of all keypoints, in units of what the settings say.
         covariance: the posterior's, which counts what a view's joints share as if each had its own.
         random: the part of it that comes from the keypoints.
     """
-    shared = np.zeros(6)
-    for m in range(moved.shape[1]):
-        n = 0
-        for r in range(3):
-            for s in range(r, 3):
-                shared[n] += moved[r, m] * moved[s, m]
-                n += 1
+    a, b, c, shared = moved[row], moved[row + 1], moved[row + 2], np.zeros(6)
+    xx, xy, xz, yy, yz, zz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for m in range(count):
+        x, y, z = a[begin + m], b[begin + m], c[begin + m]
+        xx, xy, xz, yy, yz, zz = xx + x * x, xy + x * y, xz + x * z, yy + y * y, yz + y * z, zz + z * z
+    shared[0], shared[1], shared[2], shared[3], shared[4], shared[5] = xx, xy, xz, yy, yz, zz
     trace = random[0] + random[3] + random[5]
-    part = min(max((shared[0] + shared[3] + shared[5]) / max(trace, 1e-12), 0.0), _MOST_SHARED)
+    part = min(max((xx + yy + zz) / max(trace, 1e-12), 0.0), _MOST_SHARED)
     for n in range(6):
         others = covariance[n] - random[n]
         random[n] *= level * level * (1.0 - part)
@@ -84,18 +86,26 @@ def count_shared(moved: Float2D, level: float, covariance: Float1D, random: Floa
 
 
 @helper
-def contradicted_variance(views: ViewEquations, seen: int, j: int) -> tuple[int, float]:
-    """Return how many views are inliers of joint ``j``, and the variance per axis, m^2, that contradiction adds.
+def count_inliers(views: ViewEquations, seen: int, inliers: Int1D, against_m: Float1D) -> None:
+    """Write how many views are inliers of each joint (J,), and how far the nearest outlier is off, m, inf for none."""
+    inliers[:] = 0
+    against_m[:] = np.inf
+    for k in range(seen):
+        weight2, weight, error2, depth = views.weight2[k], views.weight[k], views.error2[k], views.depth[k]
+        for j in range(len(inliers)):
+            if weight2[j] > 0.0:
+                if weight[j] >= INLIER_WEIGHT:
+                    inliers[j] += 1
+                else:
+                    against_m[j] = min(against_m[j], math.sqrt(error2[j]) * depth[j])
+
+
+@helper
+def contradicted_variance(inliers: int, against_m: float) -> float:
+    """Return the variance per axis, m^2, that contradiction adds to a joint; arguments as of ``count_inliers``.
 
     Where fewer than two views agree, an outlier may be the one that is right.
     """
-    inliers, against = 0, np.inf
-    for k in range(seen):
-        if views.weight2[k, j] > 0.0:
-            if views.weight[k, j] >= INLIER_WEIGHT:
-                inliers += 1
-            else:
-                against = min(against, math.sqrt(views.error2[k, j]) * views.depth[k, j])
-    if inliers >= 2 or not against < UNKNOWN_DEPTH_M:
-        return inliers, 0.0
-    return inliers, (min(against, _MOST_CONTRADICTED_M) * _CONTRADICTED) ** 2
+    if inliers >= 2 or not against_m < UNKNOWN_DEPTH_M:
+        return 0.0
+    return (min(against_m, _MOST_CONTRADICTED_M) * _CONTRADICTED) ** 2

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled import Bool1D, Float1D, Float2D, Float3D, Int1D, helper
-from .algebra import invert, times
+from .algebra import add_outer, invert, times
 from .tables import Keypoints
 
 # Points nearer than this to the image plane count as behind the camera, m.
@@ -32,7 +32,7 @@ class ViewEquations(NamedTuple):
         camera: (C,) of each view.
         image: (C, 2, J) normalised keypoints, 0 where not seen.
         offset: (C, 3, J) m: the joint in the camera's frame, at the view's instant, is R X + offset.
-        normal: (C, 9, J) the six numbers of A^T A and the three of A^T b, A and b of the residual's two rows.
+        normal: (C, J, 9) the six numbers of A^T A and the three of A^T b, A and b of the residual's two rows.
         weight2: (C, J) (focal length / standard deviation)^2, 0 where not seen.
         weight: (C, J) robust weight.
         depth: (C, J) m, at least NEAR_M.
@@ -59,44 +59,48 @@ def make_views(cameras: int, joints: int) -> ViewEquations:
     one = np.empty((4, cameras, joints))
     return ViewEquations(
         np.empty(cameras, np.int64), np.empty((cameras, 2, joints)), np.empty((cameras, 3, joints)),
-        np.empty((cameras, 9, joints)), one[0], one[1], one[2], one[3], np.empty((cameras, 3, joints)),
+        np.empty((cameras, joints, 9)), one[0], one[1], one[2], one[3], np.empty((cameras, 3, joints)),
         np.zeros(cameras, np.bool_),
     )
 
 
 @helper
-def read_views(given: Keypoints, b: int, views: ViewEquations) -> int:
-    """Write the equations of body ``b``, robust weights of 1; return K, how many views see it."""
-    cameras, _, joints = given.weights.shape
+def read_views(given: Keypoints, b: int, joints: Int1D, views: ViewEquations) -> int:
+    """Write the equations of ``joints`` (J,) of body ``b``, robust weights of 1; return K, how many views see one."""
     moved = given.displacement.shape[1] > 0
     k = 0
-    for c in range(cameras):
+    for c in range(len(given.focal_px)):
         P, image, offset, any_seen = given.cam_from_world[c], views.image[k], views.offset[k], False
-        for j in range(joints):
-            x, y, weight = given.xn[c, b, j, 0], given.xn[c, b, j, 1], given.weights[c, b, j]
-            seen = math.isfinite(x) and math.isfinite(y) and weight > 0.0
+        xn, weights, weight2, focal_px = given.xn[c, b], given.weights[c, b], views.weight2[k], given.focal_px[c]
+        for j in range(len(joints)):
+            x, y, weight = xn[joints[j], 0], xn[joints[j], 1], weights[joints[j]] * focal_px
+            seen = math.isfinite(x + y) and weight > 0.0
             any_seen |= seen
-            image[0, j], image[1, j] = x if seen else 0.0, y if seen else 0.0
-            views.weight2[k, j] = (weight * given.focal_px[c]) ** 2 if seen else 0.0
-            for r in range(3):
-                offset[r, j] = P[r, 3]
-                if moved:
-                    away = given.displacement[c, b, j]
-                    offset[r, j] += P[r, 0] * away[0] + P[r, 1] * away[1] + P[r, 2] * away[2]
+            image[0, j], image[1, j], weight2[j] = (x, y, weight * weight) if seen else (0.0, 0.0, 0.0)
         if any_seen:
+            for r in range(3):
+                offset[r] = P[r, 3]
+            if moved:
+                away = given.displacement[c, b]
+                for j in range(len(joints)):
+                    x, y, z = away[joints[j], 0], away[joints[j], 1], away[joints[j], 2]
+                    for r in range(3):
+                        offset[r, j] += P[r, 0] * x + P[r, 1] * y + P[r, 2] * z
             _square(P, image, offset, views.normal[k])
             views.camera[k], views.weight[k] = c, 1.0
-            views.has_ruler[k] = given.depth.shape[1] > 0 and _read_depths(given, c, b, offset, views.ruler[k])
+            views.has_ruler[k] = False
+            if given.depth.shape[1]:
+                views.has_ruler[k] = _read_depths(given.depth[c, b], joints, offset, views.ruler[k])
             k += 1
     return k
 
 
 @helper
-def _read_depths(given: Keypoints, c: int, b: int, offset: Float2D, ruler: Float2D) -> bool:
-    """Write the measured depths of body ``b`` in view ``c``, robust weights of 1; return whether there is one."""
+def _read_depths(depths: Float2D, joints: Int1D, offset: Float2D, ruler: Float2D) -> bool:
+    """Write what is measured of a view's ``depths`` (all joints, 2), robust weights of 1; return whether one is."""
     found = False
-    for j in range(ruler.shape[1]):
-        depth, weight = given.depth[c, b, j, 0], given.depth[c, b, j, 1]
+    for j in range(len(joints)):
+        depth, weight = depths[joints[j], 0], depths[joints[j], 1]
         measured = weight > 0.0 and math.isfinite(depth)
         found |= measured
         ruler[0, j], ruler[1, j] = (depth - offset[2, j], weight * weight) if measured else (0.0, 0.0)
@@ -112,41 +116,37 @@ def _square(P: Float2D, image: Float2D, offset: Float2D, normal: Float2D) -> Non
         a0, a1, a2 = P[0, 0] - x * P[2, 0], P[0, 1] - x * P[2, 1], P[0, 2] - x * P[2, 2]
         b0, b1, b2 = P[1, 0] - y * P[2, 0], P[1, 1] - y * P[2, 1], P[1, 2] - y * P[2, 2]
         a, b = x * offset[2, j] - offset[0, j], y * offset[2, j] - offset[1, j]
-        normal[0, j], normal[1, j], normal[2, j] = a0 * a0 + b0 * b0, a0 * a1 + b0 * b1, a0 * a2 + b0 * b2
-        normal[3, j], normal[4, j], normal[5, j] = a1 * a1 + b1 * b1, a1 * a2 + b1 * b2, a2 * a2 + b2 * b2
-        normal[6, j], normal[7, j], normal[8, j] = a0 * a + b0 * b, a1 * a + b1 * b, a2 * a + b2 * b
+        of = normal[j]
+        of[0], of[1], of[2] = a0 * a0 + b0 * b0, a0 * a1 + b0 * b1, a0 * a2 + b0 * b2
+        of[3], of[4], of[5] = a1 * a1 + b1 * b1, a1 * a2 + b1 * b2, a2 * a2 + b2 * b2
+        of[6], of[7], of[8] = a0 * a + b0 * b, a1 * a + b1 * b, a2 * a + b2 * b
 
 
 @helper
 def sum_equations(given: Keypoints, views: ViewEquations, seen: int, equations: Float2D) -> None:
-    """Write the normal equations (9, J) of the K = ``seen`` views at their robust weights and depths."""
-    equations[:] = 0.0
+    """Write the normal equations (J, 9) of the K = ``seen`` views at their robust weights and depths."""
+    for j in range(len(equations)):
+        a, b, c, d, e, f, g, h, i = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for k in range(seen):
+            n, z = views.normal[k, j], views.depth[k, j]
+            w = views.weight[k, j] * views.weight2[k, j] / (z * z)
+            a, b, c, d, e, f = a + w * n[0], b + w * n[1], c + w * n[2], d + w * n[3], e + w * n[4], f + w * n[5]
+            g, h, i = g + w * n[6], h + w * n[7], i + w * n[8]
+        row = equations[j]
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8] = a, b, c, d, e, f, g, h, i
     for k in range(seen):
-        normal, weight, weight2, depth = views.normal[k], views.weight[k], views.weight2[k], views.depth[k]
-        for j in range(len(depth)):
-            f = weight[j] * weight2[j] / (depth[j] * depth[j])
-            for m in range(9):
-                equations[m, j] += f * normal[m, j]
         if views.has_ruler[k]:
-            _add_depths(given.cam_from_world[views.camera[k]], views.ruler[k], equations)
+            _add_depths(given.cam_from_world[views.camera[k], 2], views.ruler[k], equations)
 
 
 @helper
-def _add_depths(P: Float2D, ruler: Float2D, equations: Float2D) -> None:
-    """Add the measured depths of a view at pose ``P`` (3, 4) to the normal equations (9, J)."""
-    x, y, z = P[2, 0], P[2, 1], P[2, 2]
-    for j in range(ruler.shape[1]):
+def _add_depths(axis: Float1D, ruler: Float2D, equations: Float2D) -> None:
+    """Add the measured depths of a view that looks along ``axis`` (3,) to the normal equations (J, 9)."""
+    for j in range(len(equations)):
         f = ruler[1, j] * ruler[2, j]
-        g = f * ruler[0, j]
-        equations[0, j] += f * x * x
-        equations[1, j] += f * x * y
-        equations[2, j] += f * x * z
-        equations[3, j] += f * y * y
-        equations[4, j] += f * y * z
-        equations[5, j] += f * z * z
-        equations[6, j] += g * x
-        equations[7, j] += g * y
-        equations[8, j] += g * z
+        add_outer(equations[j], f, axis)
+        for k in range(3):
+            equations[j, 6 + k] += f * ruler[0, j] * axis[k]
 
 
 @helper
@@ -158,6 +158,7 @@ def find_residuals(given: Keypoints, views: ViewEquations, seen: int, xyz: Float
     for k in range(seen):
         P, image, offset = given.cam_from_world[views.camera[k]], views.image[k], views.offset[k]
         weight, weight2, depth, error2 = views.weight[k], views.weight2[k], views.depth[k], views.error2[k]
+        scale = 1.0 / (robust_sigmas * robust_sigmas)
         for j in range(len(depth)):
             X, Y, Z = xyz[0, j], xyz[1, j], xyz[2, j]
             z = P[2, 0] * X + P[2, 1] * Y + P[2, 2] * Z + offset[2, j]
@@ -165,11 +166,13 @@ def find_residuals(given: Keypoints, views: ViewEquations, seen: int, xyz: Float
             v = P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + offset[1, j] - image[1, j] * z
             d = NEAR_M if z < NEAR_M else z
             e = _FAR2 if z <= NEAR_M else (u * u + v * v) / (d * d)
-            s = 1.0 + weight2[j] * e / (robust_sigmas * robust_sigmas)
+            s = 1.0 + weight2[j] * e * scale
             depth[j], error2[j], weight[j] = d, e, 1.0 / (s * s)
-            if views.has_ruler[k]:
-                ruler, away = views.ruler[k], z - offset[2, j] - views.ruler[k, 0, j]
-                s = 1.0 + ruler[1, j] * away * away / (robust_sigmas * robust_sigmas)
+        if views.has_ruler[k]:
+            ruler = views.ruler[k]
+            for j in range(len(depth)):
+                away = P[2, 0] * xyz[0, j] + P[2, 1] * xyz[1, j] + P[2, 2] * xyz[2, j] - ruler[0, j]
+                s = 1.0 + ruler[1, j] * away * away * scale
                 ruler[2, j] = 1.0 / (s * s)
 
 
@@ -187,27 +190,24 @@ def has_depth(views: ViewEquations, seen: int, j: int) -> bool:
 @helper
 def triangulate(equations: Float2D, xyz: Float2D, covariance: Float2D) -> None:
     """Solve each joint alone: ``xyz`` (3, J), 0 where rays are parallel, and ``covariance`` (J, 6), NaN there."""
-    m = np.empty(6)
-    for j in range(equations.shape[1]):
-        for i in range(6):
-            m[i] = equations[i, j]
-        inverse = covariance[j]
+    for j in range(len(equations)):
+        m, inverse = equations[j], covariance[j]
         determinant = invert(m, inverse)
         # trace(m) trace(m^-1) bounds the condition number.
         if determinant > 0.0 and (m[0] + m[3] + m[5]) * (inverse[0] + inverse[3] + inverse[5]) < _ILL_CONDITIONED:
-            xyz[0, j], xyz[1, j], xyz[2, j] = times(inverse, equations[6, j], equations[7, j], equations[8, j])
+            xyz[0, j], xyz[1, j], xyz[2, j] = times(inverse, m[6], m[7], m[8])
         else:
             xyz[0, j] = xyz[1, j] = xyz[2, j] = 0.0
             inverse[:] = np.nan
 
 
 @helper
-def fill_pulls(given: Keypoints, views: ViewEquations, seen: int, shared: Float1D, pulls: Float2D) -> None:
-    """Write (3J, 2K): what a standard deviation of each view's shared error adds to the right-hand sides."""
+def fill_pulls(given: Keypoints, views: ViewEquations, seen: int, shared: Float1D, pulls: Float2D, at: int) -> None:
+    """Write (3J, 2K) from column ``at`` on: what a standard deviation of each view's shared error pulls a joint by."""
     for k in range(seen):
         P, image, c = given.cam_from_world[views.camera[k]], views.image[k], views.camera[k]
         for j in range(image.shape[1]):
             pull = views.weight[k, j] * views.weight2[k, j] / views.depth[k, j] * shared[c]
             for r in range(3):
-                pulls[3 * j + r, 2 * k] = pull * (P[0, r] - image[0, j] * P[2, r])
-                pulls[3 * j + r, 2 * k + 1] = pull * (P[1, r] - image[1, j] * P[2, r])
+                pulls[3 * j + r, at + 2 * k] = pull * (P[0, r] - image[0, j] * P[2, r])
+                pulls[3 * j + r, at + 2 * k + 1] = pull * (P[1, r] - image[1, j] * P[2, r])

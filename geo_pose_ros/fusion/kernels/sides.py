@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from ...compiled import Bool1D, Bool2D, Bool3D, Float2D, Float3D, Float4D, Int1D, helper, kernel
+from ...compiled import Bool1D, Bool3D, Float1D, Float2D, Float3D, Float4D, Int1D, helper, kernel
 from ...geometry.kernels import insert_sorted
 from ...skeleton import BODY17, mirror_of
-from .covariance import UNKNOWN_DEPTH_M, contradicted_variance
+from .covariance import UNKNOWN_DEPTH_M, count_inliers
 from .equations import find_residuals, read_views
 from .solver import Room, make_room, solve_alone
 from .tables import Keypoints, Model, Solution
@@ -45,21 +45,32 @@ def find_sides_against(
     cam_from_world: Float3D, xn: Float4D, predicted: Float3D, displacement: Float4D, sure: Bool1D, against: Bool3D
 ) -> None:
     """Write the views (groups, C, B) whose sides are not as ``predicted``; ``left_right.sides_against_prediction``."""
-    cameras, bodies, _, _ = xn.shape
-    ratio = np.empty(cameras)
-    for g in range(len(LIMBS)):
-        for b in range(bodies):
-            straight = exchanged = seen = 0
+    cameras, bodies, joints, _ = xn.shape
+    ratio, moved = np.empty(cameras), np.zeros((joints, 3))
+    for b in range(bodies):
+        alone = sure[b] and _count_views(xn[:, b]) == 1
+        for g in range(len(LIMBS)):
+            straight, exchanged = 1 if alone else 0, 0
             for c in range(cameras):
-                moved = displacement[c, b] if displacement.shape[1] else np.zeros((0, 3))
+                if displacement.shape[1]:
+                    moved = displacement[c, b]
                 ratio[c] = _mirrored_over_own(cam_from_world[c], xn[c, b], predicted[b], moved, g)
-                straight += 1 if ratio[c] > _CLEARLY else 0
+                straight += 1 if ratio[c] > _CLEARLY and not alone else 0
                 exchanged += 1 if ratio[c] < 1.0 / _CLEARLY else 0
-                seen += 1 if np.isfinite(xn[c, b, :, 0]).any() else 0
-            if sure[b] and seen == 1:
-                straight = max(straight, 1)
             for c in range(cameras):
                 against[g, c, b] = ratio[c] < 1.0 / _CLEARLY and exchanged <= straight
+
+
+@helper
+def _count_views(xn: Float3D) -> int:
+    """Return how many views (C, J, 2) show a joint."""
+    count = 0
+    for c in range(len(xn)):
+        for j in range(xn.shape[1]):
+            if math.isfinite(xn[c, j, 0]):
+                count += 1
+                break
+    return count
 
 
 @helper
@@ -67,14 +78,13 @@ def _mirrored_over_own(P: Float2D, xn: Float2D, predicted: Float2D, moved: Float
     """Return how much nearer a view's mirrored labels are to the prediction than its own: a ratio of lower medians."""
     own, other, n, m = np.empty(LIMBS.shape[1]), np.empty(LIMBS.shape[1]), 0, 0
     for j in LIMBS[g]:
-        X, Y, Z = predicted[j, 0], predicted[j, 1], predicted[j, 2]
-        if len(moved):
-            X, Y, Z = X + moved[j, 0], Y + moved[j, 1], Z + moved[j, 2]
+        X, Y, Z = predicted[j, 0] + moved[j, 0], predicted[j, 1] + moved[j, 1], predicted[j, 2] + moved[j, 2]
         z = P[2, 0] * X + P[2, 1] * Y + P[2, 2] * Z + P[2, 3]
         if not z > 0.0:
             continue
-        x = (P[0, 0] * X + P[0, 1] * Y + P[0, 2] * Z + P[0, 3]) / z
-        y = (P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]) / z
+        over = 1.0 / z
+        x = (P[0, 0] * X + P[0, 1] * Y + P[0, 2] * Z + P[0, 3]) * over
+        y = (P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]) * over
         n = insert_sorted(own, n, (xn[j, 0] - x) ** 2 + (xn[j, 1] - y) ** 2)
         m = insert_sorted(other, m, (xn[MIRROR[j], 0] - x) ** 2 + (xn[MIRROR[j], 1] - y) ** 2)
     return math.sqrt(other[(m - 1) // 2] / own[(n - 1) // 2]) if n and m else np.nan
@@ -129,7 +139,7 @@ def repair_sides(
 ) -> None:
     """Exchange the sides of limbs in the views of the bodies ``rows`` (N,) that confuse them; note it in ``exchanged``.
 
-    Each trial is triangulated anew and kept if all views then agree much better.
+    Each trial is triangulated anew, its limb group alone, and kept if all views then agree much better.
 
     Args:
         given, confidence: (C, B, J) of B bodies; they change.
@@ -138,74 +148,79 @@ def repair_sides(
         model: settings.
         exchanged: (groups, C, B) whether the sides are exchanged now.
     """
-    cameras, _, joints = given.weights.shape
-    room, groups = make_room(cameras, joints), len(LIMBS)
-    cost, after = np.empty((groups, cameras)), np.empty((groups, cameras))
-    chosen = np.empty((groups, cameras), np.bool_)
+    cameras, groups = len(confidence), len(LIMBS)
+    room, cost, after = make_room(cameras, LIMBS.shape[1]), np.empty((groups, cameras)), np.empty((groups, cameras))
     for b in rows:
         swaps = 0
-        _find_cost(given, confidence, model, b, room, cost)
-        chosen[:] = against[:, :, b]
-        if chosen.any():
-            _exchange(given, confidence, chosen, b)
-            _find_cost(given, confidence, model, b, room, after)
+        for g in range(groups):
+            _find_cost(given, confidence, model, b, g, room, cost[g])
+        if against[:, :, b].any():
+            after[:] = cost
+            for g in range(groups):
+                if against[g, :, b].any():
+                    _exchange_all(given, confidence, against[g, :, b], b, g)
+                    _find_cost(given, confidence, model, b, g, room, after[g])
             if after.sum() <= cost.sum() + _TIE:
-                swaps += chosen.sum()
+                swaps += against[:, :, b].sum()
                 cost[:] = after
-                exchanged[:, :, b] = chosen
+                exchanged[:, :, b] = against[:, :, b]
             else:
-                _exchange(given, confidence, chosen, b)
+                for g in range(groups):
+                    _exchange_all(given, confidence, against[g, :, b], b, g)
         better = True
         while better:
             g, c = divmod(int(cost.argmax()), cameras)
-            chosen[:] = False
-            chosen[g, c] = True
-            _exchange(given, confidence, chosen, b)
-            _find_cost(given, confidence, model, b, room, after)
+            _exchange(given, confidence, c, b, g)
+            _find_cost(given, confidence, model, b, g, room, after[g])
             better = after[g].sum() < _SWAP_GAIN * cost[g].sum()
             if better:
                 swaps += 1
-                cost[:] = after
+                cost[g] = after[g]
                 exchanged[g, c, b] = not exchanged[g, c, b]
                 better = swaps < _MOST_SWAPS
             else:
-                _exchange(given, confidence, chosen, b)
+                _exchange(given, confidence, c, b, g)
 
 
 @helper
-def _find_cost(given: Keypoints, confidence: Float3D, model: Model, b: int, room: Room, cost: Float2D) -> None:
-    """Write Geman and McClure's cost (groups, C), in [0, 1] a joint, of body ``b`` triangulated from its views.
+def _find_cost(given: Keypoints, confidence: Float3D, model: Model, b: int, g: int, room: Room, cost: Float1D) -> None:
+    """Write Geman and McClure's cost (C,), in [0, 1] a joint, of a limb group of body ``b``, triangulated anew.
 
     Joints that no two views agree on cost most in all views.
     """
-    views = room.views
-    seen = read_views(given, b, views)
+    views, limb = room.views, LIMBS[g]
+    seen = read_views(given, b, limb, views)
     views.depth[:] = UNKNOWN_DEPTH_M
     solve_alone(given, model, seen, room)
     find_residuals(given, views, seen, room.xyz, model.robust_sigmas)
+    count_inliers(views, seen, room.inliers, room.against_m)
     cost[:] = 0.0
-    for g in range(len(LIMBS)):
-        for j in LIMBS[g]:
-            for c in range(len(confidence)):
-                cost[g, c] += 1.0 if confidence[c, b, j] > 0.0 else 0.0
-            if contradicted_variance(views, seen, j)[0] >= 2 and math.isfinite(room.covariance[j, 0]):
-                for k in range(seen):
-                    if views.weight2[k, j] > 0.0 and confidence[views.camera[k], b, j] > 0.0:
-                        cost[g, views.camera[k]] -= math.sqrt(views.weight[k, j])
+    for i in range(len(limb)):
+        for c in range(len(cost)):
+            cost[c] += 1.0 if confidence[c, b, limb[i]] > 0.0 else 0.0
+        if room.inliers[i] >= 2 and math.isfinite(room.covariance[i, 0]):
+            for k in range(seen):
+                if views.weight2[k, i] > 0.0 and confidence[views.camera[k], b, limb[i]] > 0.0:
+                    cost[views.camera[k]] -= math.sqrt(views.weight[k, i])
 
 
 @helper
-def _exchange(given: Keypoints, confidence: Float3D, chosen: Bool2D, b: int) -> None:
-    """Exchange the sides of body ``b`` where ``chosen`` (groups, C)."""
-    for g in range(len(LIMBS)):
-        for c in range(chosen.shape[1]):
-            if chosen[g, c]:
-                for i in range(LIMB_PAIRS.shape[1]):
-                    x, y = LIMB_PAIRS[g, i, 0], LIMB_PAIRS[g, i, 1]
-                    for k in range(2):
-                        given.xn[c, b, x, k], given.xn[c, b, y, k] = given.xn[c, b, y, k], given.xn[c, b, x, k]
-                        if given.depth.shape[1]:
-                            depth = given.depth[c, b]
-                            depth[x, k], depth[y, k] = depth[y, k], depth[x, k]
-                    for of in (given.weights, confidence):
-                        of[c, b, x], of[c, b, y] = of[c, b, y], of[c, b, x]
+def _exchange_all(given: Keypoints, confidence: Float3D, chosen: Bool1D, b: int, g: int) -> None:
+    """Exchange the sides of a limb group of body ``b`` in the ``chosen`` (C,) views."""
+    for c in range(len(chosen)):
+        if chosen[c]:
+            _exchange(given, confidence, c, b, g)
+
+
+@helper
+def _exchange(given: Keypoints, confidence: Float3D, c: int, b: int, g: int) -> None:
+    """Exchange the sides of a limb group of body ``b`` in view ``c``."""
+    for i in range(LIMB_PAIRS.shape[1]):
+        x, y = LIMB_PAIRS[g, i, 0], LIMB_PAIRS[g, i, 1]
+        for k in range(2):
+            given.xn[c, b, x, k], given.xn[c, b, y, k] = given.xn[c, b, y, k], given.xn[c, b, x, k]
+            if given.depth.shape[1]:
+                depth = given.depth[c, b]
+                depth[x, k], depth[y, k] = depth[y, k], depth[x, k]
+        for of in (given.weights, confidence):
+            of[c, b, x], of[c, b, y] = of[c, b, y], of[c, b, x]

@@ -8,9 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...compiled import Float2D, Int1D, helper, kernel
-from .algebra import add_product, fill_square, times
-from .covariance import INLIER_WEIGHT, UNKNOWN_DEPTH_M, contradicted_variance, count_shared, keypoint_part
+from ...compiled import Float1D, Float2D, Int1D, helper, kernel
+from .algebra import fill_square, times
+from .covariance import (
+    INLIER_WEIGHT,
+    UNKNOWN_DEPTH_M,
+    contradicted_variance,
+    count_inliers,
+    count_shared,
+    keypoint_part,
+)
 from .equations import (
     NEAR_M,
     ViewEquations,
@@ -24,7 +31,7 @@ from .equations import (
 )
 from .lifted import SHARED, read_prior
 from .tables import Keypoints, Model, Prior, Solution
-from .tree import PARENT, find_covariance, make_tree, read_bones, solve_tree
+from .tree import PARENT, make_tree, read_bones, solve_tree
 
 # The cache of compiled code depends on constants that this module imports.
 __all__ = ['PARENT', 'solve_bodies']
@@ -34,9 +41,10 @@ class Room(NamedTuple):
     """Room for one body: its views, and its joints.
 
     Attributes:
-        equations: (9, J) normal equations of the keypoints.
+        equations: (J, 9) normal equations of the keypoints.
         xyz: (3, J) m.
         covariance, random: (J, 6) m^2.
+        inliers, against_m: (J,) and (J,) m of ``count_inliers``.
     """
 
     views: ViewEquations
@@ -44,14 +52,16 @@ class Room(NamedTuple):
     xyz: Float2D
     covariance: Float2D
     random: Float2D
+    inliers: Int1D
+    against_m: Float1D
 
 
 @helper
 def make_room(cameras: int, joints: int) -> Room:
     """Return room for a body in C views."""
     return Room(
-        make_views(cameras, joints), np.empty((9, joints)), np.empty((3, joints)), np.empty((joints, 6)),
-        np.empty((joints, 6)),
+        make_views(cameras, joints), np.empty((joints, 9)), np.empty((3, joints)), np.empty((joints, 6)),
+        np.empty((joints, 6)), np.empty(joints, np.int64), np.empty(joints),
     )
 
 
@@ -67,10 +77,10 @@ def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solv
         solved: of B bodies.
     """
     cameras, _, joints = given.weights.shape
-    room = make_room(cameras, joints)
+    room, every = make_room(cameras, joints), np.arange(joints)
     for n in range(len(rows)):
         b, lifted = rows[n], 0
-        seen = read_views(given, b, room.views)
+        seen = read_views(given, b, every, room.views)
         begin(given, prior, n, seen, room.views)
         if prior.couples:
             lifted = _solve_jointly(given, prior, model, n, seen, room)
@@ -78,12 +88,13 @@ def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solv
             solve_alone(given, model, seen, room)
             _count_shared_each(given, model, seen, room)
         find_residuals(given, room.views, seen, room.xyz, model.robust_sigmas)
+        count_inliers(room.views, seen, room.inliers, room.against_m)
         _write(given, b, seen, room, solved, lifted > 0)
         if prior.couples:
             # The views alone, at the same robust weights.
             sum_equations(given, room.views, seen, room.equations)
             triangulate(room.equations, room.xyz, room.covariance)
-            _write_seen(b, seen, room, solved)
+            _write_seen(b, room, solved)
         else:
             solved.seen_xyz[b], solved.seen_covariance[b] = solved.xyz[b], solved.covariance[b]
 
@@ -121,34 +132,39 @@ def solve_alone(given: Keypoints, model: Model, seen: int, room: Room) -> None:
 
 @helper
 def _solve_jointly(given: Keypoints, prior: Prior, model: Model, n: int, seen: int, room: Room) -> int:
-    """Solve all joints with what couples them, and their covariance; return how many views are lifted."""
+    """Solve all joints with what couples them, and their covariance; return how many views are lifted.
+
+    The last step has more right-hand sides: what each view shares, and the unit matrix, which gives the covariance.
+    """
     known, equations = read_prior(prior, model, n), room.equations
     size, r = known.columns.shape
-    tree, own, fine = make_tree(size // 3, r), np.empty(known.own.shape), False
+    shared = 2 * seen if model.shared.any() else 0
+    tree, own = make_tree(size // 3, r, 0), np.empty(known.own.shape)
     for step in range(model.iterations):
+        last = step == model.iterations - 1
         if step:
             find_residuals(given, room.views, seen, room.xyz, model.robust_sigmas)
+        if last:
+            tree = make_tree(size // 3, r, shared + size)
+            fill_pulls(given, room.views, shared // 2, model.shared, tree.columns, r)
+            for i in range(size):
+                tree.columns[i, r + shared + i] = 1.0
         # Bones need directions, which the first step finds and the others hardly change.
-        if step == 1 or (step and step == model.iterations - 1):
+        if step == 1 or (step and last):
             read_bones(prior, model, n, seen, room.xyz, tree)
         sum_equations(given, room.views, seen, equations)
         for j in range(size // 3):
             for m in range(6):
-                own[j, m] = known.own[j, m] + equations[m, j]
+                own[j, m] = known.own[j, m] + equations[j, m]
             for k in range(3):
-                tree.columns[3 * j + k, r] = known.right[3 * j + k] + equations[6 + k, j]
+                tree.right[3 * j + k] = known.right[3 * j + k] + equations[j, 6 + k]
         tree.columns[:, :r] = known.columns
-        fine = solve_tree(tree, own, SHARED * known.lifted, room.xyz)
-    P = find_covariance(tree) if fine else np.full((size, size), np.nan)
-    keypoint_part(P, equations, room.covariance, room.random)
-    views = seen if model.shared.any() else 0
-    moved = np.zeros((size, 2 * views))
-    if views:
-        pulls = np.empty((size, 2 * views))
-        fill_pulls(given, room.views, seen, model.shared, pulls)
-        add_product(1.0, P, pulls, moved)
+        solve_tree(tree, own, SHARED * known.lifted)
+        for i in range(size):
+            room.xyz[i % 3, i // 3] = tree.right[i]
+    keypoint_part(tree.columns, r + shared, equations, room.covariance, room.random)
     for j in range(size // 3):
-        count_shared(moved[3 * j:3 * j + 3], model.level, room.covariance[j], room.random[j])
+        count_shared(tree.columns, 3 * j, r, shared, model.level, room.covariance[j], room.random[j])
     return known.lifted
 
 
@@ -158,12 +174,12 @@ def _count_shared_each(given: Keypoints, model: Model, seen: int, room: Room) ->
     joints = len(room.covariance)
     views = seen if model.shared.any() else 0
     pulls, moved = np.empty((3 * joints, 2 * views)), np.empty((3, 2 * views))
-    fill_pulls(given, room.views, views, model.shared, pulls)
+    fill_pulls(given, room.views, views, model.shared, pulls, 0)
     for j in range(joints):
         P, i = room.covariance[j], 3 * j
         for m in range(2 * views):
             moved[0, m], moved[1, m], moved[2, m] = times(P, pulls[i, m], pulls[i + 1, m], pulls[i + 2, m])
-        count_shared(moved, model.level, P, room.random[j])
+        count_shared(moved, 0, 0, 2 * views, model.level, P, room.random[j])
 
 
 @helper
@@ -175,7 +191,8 @@ def _write(given: Keypoints, b: int, seen: int, room: Room, solved: Solution, li
     views = room.views
     solved.residual_px[:, b], solved.robust_weight[:, b], solved.inlier[:, b] = np.nan, 0.0, False
     for j in range(len(room.covariance)):
-        inliers, variance = contradicted_variance(views, seen, j)
+        inliers = room.inliers[j]
+        variance = contradicted_variance(inliers, room.against_m[j])
         fill_square(room.random[j], solved.random_covariance[b, j])
         known = inliers >= 2 or lifted or (inliers == 1 and has_depth(views, seen, j))
         if not (known and math.isfinite(room.covariance[j, 0])):
@@ -194,10 +211,10 @@ def _write(given: Keypoints, b: int, seen: int, room: Room, solved: Solution, li
 
 
 @helper
-def _write_seen(b: int, seen: int, room: Room, solved: Solution) -> None:
+def _write_seen(b: int, room: Room, solved: Solution) -> None:
     """Write the joints of body ``b`` from the views alone; unknown without two inliers."""
     for j in range(len(room.covariance)):
-        if contradicted_variance(room.views, seen, j)[0] >= 2 and math.isfinite(room.covariance[j, 0]):
+        if room.inliers[j] >= 2 and math.isfinite(room.covariance[j, 0]):
             fill_square(room.covariance[j], solved.seen_covariance[b, j])
             for r in range(3):
                 solved.seen_xyz[b, j, r] = room.xyz[r, j]

@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Fuse stored sets by the package that is imported, and say what each costs: what other benchmarks start.
+"""Fuse stored sets by the package that is imported, and say what each costs: what benchmarks/pipeline.py starts.
 
     python benchmarks/fuse.py SETS.npz LIFTER [PROFILE]     LIFTER: 0 or 1; PROFILE: of the detector, for images
 
@@ -42,7 +42,7 @@ Images = list[list[bytes]]
 
 
 def load(path: Path) -> tuple[CameraRig, Sets, Images]:
-    """Return the rig and the sets that ``pipeline.store`` or ``detection.store`` wrote."""
+    """Return the rig and the sets that ``pipeline.store`` or ``store_images`` wrote."""
     with np.load(path) as arrays:
         stored = dict(arrays)
     cameras = tuple(

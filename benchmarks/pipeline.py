@@ -3,11 +3,15 @@
 
     python benchmarks/pipeline.py                  ->  a table, and out/bench/pipeline.json
     python benchmarks/pipeline.py --against REV    ->  and another commit, measured in turns, with the ratio
+    python benchmarks/pipeline.py --images         ->  of whole sets of images, and out/bench/live.json
 
 One core, its own time. Simulated people (``simulation``), with and without the lifter. ``best``: the median over the
 warm sets of each set's fastest turn, as what disturbs only adds; ``median`` over all turns; ``cold``: a process's first
 set, its pipeline made. The machine's speed changes within a minute: of two commits each case runs in turns.
 ``calls``: of Python and C functions in a warm set, the median, by stage.
+
+``--images``: JPEG images of both demos' four cameras at 30 Hz, decoded, detected and fused as the node does it, by each
+profile of a CPU; then the ratio is of sets per second.
 """
 
 from __future__ import annotations
@@ -20,16 +24,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
+import cv2
 import numpy as np
 
+from benchmarks.eyes import SCENES, videos_of
 from benchmarks.harness import CACHE, OUT, ROOT, parser_of, provenance, show, use_one_thread, write_json
 from geo_pose_ros.simulation.scenario import Scenario, build
 from geo_pose_ros.simulation.simulate import arrivals
+from geo_pose_ros.types import CameraRig
 
 SIZES = ((4, 1), (12, 8), (12, 30), (32, 30))
 # Sets before this are not warm: people are new, and few cameras are known.
 WARM = 20
 SETS = 50
+# Sets of images of a demo, at half of its 60 Hz; what a CPU runs live, at a high rate and at a low one.
+IMAGES, EVERY = 45, 2
+PROFILES = ('fast', 'balanced')
 
 
 def store(cameras: int, people: int) -> Path:
@@ -47,13 +57,35 @@ def store(cameras: int, people: int) -> Path:
     first_ns = seen[0][0]
     index = [round((stamp_ns - first_ns) / period_ns) for stamp_ns, _, _ in seen]
     kept = [(i, k) for i, (_, _, k) in zip(index, seen, strict=True) if i < SETS]
+    return _save(path, rig, {
+        'views': [
+            (first_ns + round(i * period_ns), k.stamp_ns, rig.names.index(k.camera), len(k.xy)) for i, k in kept
+        ],
+        'xy': np.concatenate([k.xy for _, k in kept]), 'confidence': np.concatenate([k.confidence for _, k in kept]),
+    })
+
+
+def store_images(scene: str) -> Path:
+    """Return the file with the rig and the JPEG images of a demo; it is made at the first call."""
+    path = OUT / f'images_{scene}.npz'
+    if path.exists():
+        return path
+    rig, videos = videos_of(scene)
+    captures = [cv2.VideoCapture(str(next(v for v in videos if v.stem == name))) for name in rig.names]
+    files = []
+    for index in range(IMAGES * EVERY):
+        read = [capture.read()[1] for capture in captures]
+        if index % EVERY == 0:
+            files += [cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for image in read]
+    return _save(path, rig, {'jpeg': np.concatenate(files), 'length': [len(one) for one in files]})
+
+
+def _save(path: Path, rig: CameraRig, arrays: Mapping[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         path, K=[c.intrinsics.K for c in rig.cameras], D=[c.intrinsics.D for c in rig.cameras],
         size=[(c.intrinsics.width, c.intrinsics.height) for c in rig.cameras],
-        cam_from_world=[c.cam_from_world for c in rig.cameras],
-        views=[(first_ns + round(i * period_ns), k.stamp_ns, rig.names.index(k.camera), len(k.xy)) for i, k in kept],
-        xy=np.concatenate([k.xy for _, k in kept]), confidence=np.concatenate([k.confidence for _, k in kept]),
+        cam_from_world=[c.cam_from_world for c in rig.cameras], **arrays,
     )
     return path
 
@@ -102,6 +134,24 @@ def measure(roots: Mapping[str, Path], sets: Path, lifter: bool, turns: int) -> 
     return found
 
 
+def measure_live(roots: Mapping[str, Path], images: Path, turns: int) -> dict[str, dict[str, float]]:
+    """Return, of each profile and of the other tree, what a set of images costs, and the ratio."""
+    workers = {profile: Worker(ROOT, images, True, profile) for profile in PROFILES}
+    workers |= {name: Worker(root, images, True) for name, root in roots.items() if root != ROOT}
+    asked: dict[str, list[list[float]]] = {name: [] for name in workers}
+    for _ in range(turns):
+        for name, worker in workers.items():
+            asked[name].append(worker.ask('live'))
+    found: dict[str, dict[str, float]] = {}
+    for name, worker in workers.items():
+        with worker:
+            median = np.median(asked[name], 0).round(2).tolist()
+            found[name] = dict(zip(('CPU ms', 'wall ms', 'bodies', 'people in images'), median, strict=True))
+    for profile, time in ((p, t) for p in PROFILES for t in ('CPU ms', 'wall ms') if len(found) > len(PROFILES)):
+        found[profile][f'sets/s by {time}, ratio'] = round(found[[*found][-1]][time] / found[profile][time], 3)
+    return found
+
+
 def tree_of(revision: str) -> Path:
     """Return the root of a commit's working tree, which is made at the first call."""
     there = CACHE / 'worktrees' / revision
@@ -115,6 +165,7 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument('--against', metavar='REV', help='measure a commit too, in turns, and print the ratio')
     parser.add_argument('--turns', type=int, default=5, help='runs of each case')
+    parser.add_argument('--images', action='store_true', help='whole sets of images of the demos')
     parser.add_argument('--only', metavar='CxP', default='', help='this size alone, as 12x8')
     arguments = parser.parse_args()
     use_one_thread()
@@ -122,6 +173,12 @@ def main() -> None:
     if arguments.against:
         roots[arguments.against] = tree_of(arguments.against)
     report: dict[str, object] = provenance('python benchmarks/pipeline.py')
+    for scene in SCENES if arguments.images else ():
+        live = report[scene] = measure_live(roots, store_images(scene), arguments.turns)
+        show(f'{scene}, live; of a set', live)
+        write_json(OUT / 'live.json', report)
+    if arguments.images:
+        return
     for cameras, people in SIZES:
         size = f'{cameras}x{people}'
         for lifter in (True, False) if arguments.only in ('', size) else ():

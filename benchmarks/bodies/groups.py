@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.bodies.whole import seen_of
-from benchmarks.eyes import NETWORKS, SCENES
+from benchmarks.eyes import NETWORKS, SCENES, seen_of
 from benchmarks.harness import RESULTS, parser_of, provenance, show, use_one_thread, write_json
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.evaluation.quality import ObservedSet, measured

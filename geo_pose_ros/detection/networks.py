@@ -7,7 +7,8 @@ Both run on an inference engine, in calls of at most its largest batch (``Batche
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -16,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Float32Array, FloatArray, UInt8Array
-from ..errors import BackendError
+from ..errors import BackendError, DetectorError, GeoPoseError
 from ..inference.base import InferenceBackend, create_backend
 from ..inference.settings import EngineConfig
 from ..skeleton import Skeleton
-from .regions import Crop, Regions
+from .regions import Crop, Regions, regions_around
 
 # An image (H, W, 3) BGR, and regions of it, px.
 ImageRegions = tuple[UInt8Array, Regions]
@@ -58,19 +59,12 @@ class RegionKeypoints:
     next_regions: Regions
 
 
-class Network(Protocol):
-    """What both kinds have in common. Several threads may use it unless it is ``on_gpu``."""
+class PersonNetwork(Protocol):
+    """Finds people in images. Several threads may use it unless it is ``on_gpu``."""
 
     @property
     def on_gpu(self) -> bool:
         """Whether it runs on a GPU."""
-
-    def close(self) -> None:
-        """Free the network."""
-
-
-class PersonNetwork(Network, Protocol):
-    """Finds people in images."""
 
     def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
         """Return the people in the given squares of each image.
@@ -79,28 +73,8 @@ class PersonNetwork(Network, Protocol):
             BackendError, ShapeError: if the engine fails.
         """
 
-
-class KeypointNetwork(Network, Protocol):
-    """Estimates the keypoints of the one person that a region shows."""
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The joints it estimates."""
-
-    def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
-        """Return the keypoints in the regions of each image.
-
-        Raises:
-            BackendError, ShapeError: if the engine fails.
-        """
-
-    def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
-        """Return the regions (P) in which to look for predicted people.
-
-        Args:
-            body17_xy: (P, 17, 2) px, NaN = unknown.
-            sigma_px: (P, 17) standard deviations.
-        """
+    def close(self) -> None:
+        """Free the network."""
 
 
 class Batches:
@@ -155,6 +129,19 @@ class Batches:
         self.engine.close()
 
 
+@contextmanager
+def loading(detector: str) -> Iterator[list[Batches | EngineNetwork]]:
+    """Let networks be loaded into a list; after an error free them, and raise DetectorError that names ``detector``."""
+    loaded: list[Batches | EngineNetwork] = []
+    try:
+        yield loaded
+    except GeoPoseError as error:
+        for network in loaded:
+            network.close()
+        named = str(error) if str(error).startswith('Detector ') else f"Detector '{detector}': {error}"
+        raise DetectorError(named) from error
+
+
 class EngineNetwork:
     """A network on an inference engine."""
 
@@ -191,10 +178,29 @@ class CropNetwork(EngineNetwork):
 
 
 class KeypointReader(CropNetwork, ABC):
-    """A network that reads the one person, or hand, that a region shows; see KeypointNetwork."""
+    """A network that reads the one person, or hand, that a region shows. Several threads may use it unless ``on_gpu``.
+
+    Attributes:
+        skeleton: the joints that it estimates.
+    """
+
+    skeleton: Skeleton
+
+    def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
+        """Return the regions (P) in which to look for predicted people.
+
+        Args:
+            body17_xy: (P, 17, 2) px, NaN = unknown.
+            sigma_px: (P, 17) standard deviations.
+        """
+        return regions_around(body17_xy, sigma_px)
 
     def estimate_keypoints(self, images: Sequence[ImageRegions]) -> list[RegionKeypoints]:
-        """Return the keypoints in the regions of each image; see KeypointNetwork."""
+        """Return the keypoints in the regions of each image.
+
+        Raises:
+            BackendError, ShapeError: if the engine fails.
+        """
         return self._read(images, lambda _, regions, outputs: self._decode(regions, outputs))
 
     @abstractmethod

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import BoolArray, Float32Array, FloatArray, UInt8Array
+from ..geometry.stats import nan_median
+from ..skeleton import BODY17
 from ..types import freeze
 
 # Regions whose centres are nearer than this, in units of the smaller one, and whose sizes differ by less than this
@@ -20,6 +22,10 @@ _NEAR, _ALIKE = 0.16, 2.0
 _TILE, _SHARED = 0.5, 0.35
 # A person nearer to the side of a tile than this, by its size, may be cut off.
 _CUT = 0.03
+# A person's region is so much larger than the circle around the body, whose radius is so much larger than the distance
+# of the farthest joint from the hips.
+_MARGIN, _BEYOND_JOINTS = 1.25, 1.1
+_PELVIS, _THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +167,34 @@ def tiles(width: int, height: int) -> Regions:
 
     grid = np.array([(x, y) for y in centres(height) for x in centres(width)])
     return Regions(grid, np.full(grid.shape, side), np.zeros(len(grid)))
+
+
+def regions_from_points(centre: FloatArray, on_circle: FloatArray) -> Regions:
+    """Return the regions of people: ``centre`` (R, 2) their hips, ``on_circle`` (R, 2) above it on a circle around all.
+
+    A region is turned with the body: it is upright for a person who is upright in the image.
+    """
+    up = on_circle - centre
+    side = 2.0 * _MARGIN * np.hypot(up[:, 0], up[:, 1])
+    return Regions(centre, np.repeat(side[:, None], 2, 1), np.arctan2(up[:, 0], -up[:, 1]))
+
+
+def regions_around(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
+    """Return the regions of people whose joints are at ``body17_xy`` (P, 17, 2), as BlazePose makes them itself.
+
+    A region reaches from the hips to the farthest joint, with a margin for crown, hands and toes and for the
+    uncertainty ``sigma_px`` (P, 17). It is turned with the trunk.
+    """
+    middle = 0.5 * (np.fmax.reduce(body17_xy, 1) + np.fmin.reduce(body17_xy, 1))
+    hips = np.where(np.isnan(body17_xy[:, _PELVIS]), middle, body17_xy[:, _PELVIS])
+    trunk = body17_xy[:, _THORAX] - hips
+    with np.errstate(invalid='ignore'):
+        length = np.hypot(trunk[:, 0], trunk[:, 1])
+        upright = ~(length > 0.0)
+        up = np.where(upright[:, None], (0.0, -1.0), trunk / np.where(upright, 1.0, length)[:, None])
+        gaps = body17_xy - hips[:, None]
+        radius = _BEYOND_JOINTS * np.fmax.reduce(np.hypot(gaps[..., 0], gaps[..., 1]), 1) + nan_median(sigma_px)
+    return regions_from_points(hips, hips + up * radius[:, None])
 
 
 def are_whole(squares: Regions, xy: FloatArray, image: UInt8Array) -> BoolArray:

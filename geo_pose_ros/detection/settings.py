@@ -25,8 +25,7 @@ class DetectorConfig:
     )
     model: str = setting('', 'Model file or name (geo_pose models list); empty: the plugin\'s own', live=True)
     person_model: str = setting(
-        '', 'Model file or name that finds people, before rtmpose a YOLOX; empty: the plugin\'s own, or for an rtmpose '
-        'file none: the whole image is one person'
+        '', 'Model file or name that finds people; empty: the plugin\'s own, before rtmpose movenet_multipose'
     )
     min_confidence: float = setting(0.3, 'Keypoints below this are not used', low=0.0, high=1.0, live=True)
     min_presence: float = setting(

@@ -6,14 +6,13 @@ Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020; Go
 
 from __future__ import annotations
 
-from ..errors import DetectorError, GeoPoseError
 from .blazepose.keypoints import BlazePoseKeypoints
 from .blazepose.person import BlazePosePersons
 from .models.catalogue import find_model
 from .models.profiles import networks_of
 from .movenet.keypoints import SingleposeKeypoints
 from .movenet.persons import MultiposePersons
-from .networks import KeypointNetwork, Network, PersonNetwork
+from .networks import KeypointReader, PersonFinder, loading
 from .settings import DetectorConfig
 from .top_down import TopDownDetector
 
@@ -25,29 +24,24 @@ def create_shipped(config: DetectorConfig) -> TopDownDetector:
         ConfigError: for the name of no network.
         DetectorError: if an engine or a file is missing or is not such a network.
     """
-    loaded: list[Network] = []
     keypoints_name, finder_names = networks_of(config)
-    try:
+    with loading(config.name) as loaded:
         keypoints = _keypoints(config, keypoints_name)
         loaded.append(keypoints)
         finders = []
         for name in finder_names:
             finders.append(_finder(config, name, keypoints))
             loaded.append(finders[-1])
-    except GeoPoseError as error:
-        for network in loaded:
-            network.close()
-        raise DetectorError(f"Detector '{config.name}': {error}") from error
     return TopDownDetector(finders, keypoints, config)
 
 
-def _keypoints(config: DetectorConfig, name: str) -> KeypointNetwork:
+def _keypoints(config: DetectorConfig, name: str) -> KeypointReader:
     if config.name == 'movenet':
         return SingleposeKeypoints(config.engine, find_model(name))
     return BlazePoseKeypoints(config.engine, find_model(name))
 
 
-def _finder(config: DetectorConfig, name: str, keypoints: KeypointNetwork) -> PersonNetwork:
+def _finder(config: DetectorConfig, name: str, keypoints: KeypointReader) -> PersonFinder:
     if name == 'movenet_multipose':
         return MultiposePersons(config.engine, keypoints.propose_regions, find_model(name))
     return BlazePosePersons(config.engine, find_model(name))

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.detection import create_detector
-from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints, refine, regions_around
+from geo_pose_ros.detection.blazepose.keypoints import BlazePoseKeypoints, refine
 from geo_pose_ros.detection.blazepose.person import (
     BlazePosePersons,
     average_overlapping,
 )
-from geo_pose_ros.detection.regions import Regions, full_image_square
+from geo_pose_ros.detection.regions import Regions, full_image_square, regions_around
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.inference.settings import EngineConfig
 from geo_pose_ros.skeleton import BODY17

@@ -9,6 +9,7 @@ import pytest
 
 from geo_pose_ros.detection import create_detector
 from geo_pose_ros.detection.models.catalogue import packaged
+from geo_pose_ros.detection.rtmpose.boxes import box_of, regions_of_boxes
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import ConfigError, DetectorError, GeoPoseError
 from geo_pose_ros.inference.settings import EngineConfig
@@ -88,39 +89,27 @@ def test_one_stage_models_find_the_one_person_above_the_threshold(tmp_path, kind
 
 
 @pytest.mark.parametrize('kind', ['rtmpose', 'whole_body'])
-def test_rtmpose_without_person_detector_takes_the_whole_image(tmp_path, kind):
-    found = detect(config(tmp_path, kind), np.zeros((256, 192, 3), np.uint8))
+def test_rtmpose_reads_the_regions_of_people(tmp_path, kind):
+    xy = np.random.default_rng(0).uniform(0.0, 1.0, (1, 17, 2)) * (60.0, 180.0) + (60.0, 40.0)
+    predicted = PredictedPeople('cam0', 0, BODY17, xy, np.full((1, 17), 2.0), np.array([4]))
+    with closing(create_detector(config(tmp_path, kind))) as detector:
+        frame = Frame('cam0', 0, np.zeros((256, 192, 3), np.uint8))
+        found = detector.detect({'cam0': frame}, {'cam0': predicted})['cam0']
     assert found.skeleton.name == 'coco17'
-    # The crop is the image with 25 % of padding around its centre; a SimCC bin is half a pixel of the input.
+    # The region is the box around the person, with 25 % of padding and sigma; a SimCC bin is half a pixel of it.
+    region = regions_of_boxes(box_of(xy, 0.08) + (-2.0, -2.0, 2.0, 2.0), 0.75)
     joints = np.arange(17)
-    x = (10 * joints + 20) / 2.0 * 1.25 + (96.0 - 0.5 * 240.0)
-    y = (20 * joints + 30) / 2.0 * 1.25 + (128.0 - 0.5 * 320.0)
-    inside = (x >= -0.5) & (x <= 191.5) & (y >= -0.5) & (y <= 255.5)
-    np.testing.assert_allclose(found.xy[0, inside], np.stack([x, y], 1)[inside], atol=1e-3)
-    assert np.isnan(found.xy[0, ~inside]).all()
-    np.testing.assert_allclose(found.confidence[0, inside], 0.9, atol=1e-6)
-
-
-def test_rtmpose_with_a_person_detector_crops_to_each_person(tmp_path):
-    boxes = onnx_models.constant(
-        tmp_path / 'persons.onnx', 'images', (640, 640),
-        {'dets': np.array([[100.0, 100.0, 160.0, 180.0, 0.9], [300.0, 200.0, 360.0, 280.0, 0.8], [0, 0, 9, 9, 0.1]])},
-    )
-    pose = onnx_models.rtmpose(tmp_path / 'pose.onnx')
-    found = detect(
-        DetectorConfig(name='rtmpose', model=str(pose), person_model=str(boxes)), np.zeros((640, 640, 3), np.uint8)
-    )
-    # These two, and what so constant a network sees in tiles.
-    np.testing.assert_allclose(found.xy[1] - found.xy[0], np.tile([200.0, 100.0], (17, 1)), atol=1e-3)
+    bins = np.stack([(10 * joints + 20) / 384.0, (20 * joints + 30) / 512.0], -1)
+    np.testing.assert_allclose(found.xy, region.to_image(bins[None]), atol=1e-3)
+    np.testing.assert_allclose(found.confidence[0], 0.9, atol=1e-6)
 
 
 def test_nobody(tmp_path):
     def model(name, image, **outputs):
         return str(onnx_models.constant(tmp_path / f'{name}.onnx', image, (640, 640), outputs))
 
-    persons = model('persons', 'images', dets=np.array([[0.0, 0.0, 9.0, 9.0, 0.1]]))
     for settings in (
-        {'model': str(onnx_models.rtmpose(tmp_path / 'pose.onnx')), 'person_model': persons},
+        {'model': str(onnx_models.rtmpose(tmp_path / 'pose.onnx'))},
         {'model': model('rtmo', 'input', dets=np.zeros((2, 5)), keypoints=np.zeros((2, 17, 3)))},
         {'model': model('yolo', 'images', output0=np.zeros((56, 3)))},
     ):
@@ -142,18 +131,16 @@ def test_names_are_fetched_by_rtmlib_and_a_failure_says_what_to_do(tmp_path, mon
     from rtmlib.tools import file
 
     made = {'rtmpose': onnx_models.rtmpose(tmp_path / 'p.onnx'), 'rtmo': onnx_models.rtmo(tmp_path / 'o.onnx')}
-    persons = onnx_models.constant(tmp_path / 'persons.onnx', 'i', (416, 416), {'dets': np.zeros((1, 5))})
     asked = []
 
     def download(url):
         asked.append(url)
-        return str(next((path for kind, path in made.items() if f'/{kind}-' in url), persons))
+        return str(next(path for kind, path in made.items() if f'/{kind}-' in url))
 
     monkeypatch.setattr(file, 'download_checkpoint', download)
-    for name, urls in (('rtmo-lightweight', 1), ('lightweight', 2), ('', 2)):
-        asked.clear()
+    for name in ('rtmo-lightweight', 'lightweight', ''):
         create_detector(DetectorConfig(name='rtmpose', model=name)).close()
-        assert len(asked) == urls
+    assert len(asked) == 3
 
     def offline(url):
         raise OSError('no network')

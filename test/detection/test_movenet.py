@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.detection import create_detector
-from geo_pose_ros.detection.blazepose.keypoints import regions_around
 from geo_pose_ros.detection.blazepose.person import BlazePosePersons
 from geo_pose_ros.detection.models.catalogue import packaged
 from geo_pose_ros.detection.movenet.decoding import HEADS, peaks
 from geo_pose_ros.detection.movenet.keypoints import SingleposeKeypoints
 from geo_pose_ros.detection.movenet.persons import MultiposePersons
-from geo_pose_ros.detection.regions import Regions, full_image_square, turned
+from geo_pose_ros.detection.regions import Regions, full_image_square, regions_around, turned
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import BackendError
 from geo_pose_ros.inference.model_card import sha256

@@ -7,9 +7,8 @@ import pytest
 
 from geo_pose_ros.detection.matching import prediction_errors
 from geo_pose_ros.detection.networks import Batches
-from geo_pose_ros.detection.regions import Crop, Regions, are_whole, full_image_square
+from geo_pose_ros.detection.regions import Crop, Regions, are_whole
 from geo_pose_ros.detection.rtmpose.boxes import box_of, image_size, regions_of_boxes
-from geo_pose_ros.detection.rtmpose.yolox import _parts
 from geo_pose_ros.detection.searches import Searches
 from geo_pose_ros.errors import BackendError, ShapeError
 from geo_pose_ros.inference.settings import EngineConfig
@@ -71,15 +70,6 @@ def test_boxes_are_widened_to_the_shape_with_a_margin():
     boxes = box_of(xy, 0.1)
     np.testing.assert_allclose(boxes[0], [-2.0, -2.0, 12.0, 22.0])
     assert np.isnan(boxes[1]).all()
-
-
-def test_parts_of_a_picture_in_squares():
-    image = np.arange(100 * 60, dtype=np.uint8).reshape(100, 60, 1).repeat(3, 2)
-    ((whole, corner),) = _parts(image, full_image_square(60, 100))
-    assert whole.shape == (100, 60, 3) and corner.tolist() == [0.0, 0.0]
-    ((tile, corner),) = _parts(image, region(29.5, 74.5, 50.0, 50.0))
-    assert tile.shape == (50, 50, 3) and corner.tolist() == [5.0, 50.0]
-    assert not list(_parts(image, region(-100.0, 0.0, 20.0, 20.0)))
 
 
 @pytest.mark.parametrize('count', [1, 16, 17, 40])

@@ -13,8 +13,8 @@ import numpy as np
 from geo_pose_ros.arrays import NS_PER_S, BoolArray, FloatArray, IntArray, UInt8Array
 from geo_pose_ros.bags.cameras import choose_cameras
 from geo_pose_ros.bags.read import BagReader, until_damage
-from geo_pose_ros.detection.blazepose.keypoints import INPUT_CROP, regions_around
-from geo_pose_ros.detection.regions import Regions
+from geo_pose_ros.detection.blazepose.keypoints import INPUT_CROP
+from geo_pose_ros.detection.regions import Regions, regions_around
 from geo_pose_ros.detection.settings import DetectorConfig
 from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.geometry.projection import project_world

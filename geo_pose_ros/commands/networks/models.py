@@ -43,9 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
         numbers = [f'{found[key]:g}' if key in found else '-' for key in ('ms', 'left_out_px')]
         rows.append((name, model.task, f'{model.joints}', f'{model.size_mb:g}', model.licence, *numbers, where))
     rows += [
-        (name, 'RTMPose, RTMO' if len(urls) == 1 else 'RTMPose, YOLOX', '17', '-', '-', '-', '-',
-         f'geo_pose models get {name}')
-        for name, urls in addresses().items()
+        (name, 'RTMO' if name.startswith('rtmo') else 'RTMPose', '17', *4 * '-', f'geo_pose models get {name}')
+        for name in addresses()
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:

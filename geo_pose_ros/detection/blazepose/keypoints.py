@@ -14,13 +14,11 @@ import cv2
 import numpy as np
 
 from ...arrays import Float32Array, FloatArray
-from ...geometry.stats import nan_median
 from ...inference.settings import EngineConfig
-from ...skeleton import BLAZEPOSE33, BODY17
+from ...skeleton import BLAZEPOSE33
 from ..models.catalogue import packaged
 from ..networks import Batches, KeypointReader, RegionKeypoints
-from ..regions import Crop, Regions
-from .person import regions_from_points
+from ..regions import Crop, Regions, regions_from_points
 
 INPUT_PX = 256
 INPUT_CROP = Crop(INPUT_PX, INPUT_PX, cv2.BORDER_REPLICATE, 1.0 / 255.0, 0.0, is_rgb=True, from_edge=True)
@@ -30,9 +28,6 @@ _CENTRE, _ON_CIRCLE = 33, 34
 # Cells around a landmark that its heat map is averaged over, each way.
 REACH = 3
 LEAST_HEAT = 0.5
-_PELVIS, _THORAX = BODY17.index('pelvis'), BODY17.index('thorax')
-# Radius of the circle around a body by the distance of its farthest joint from the hips.
-_BEYOND_JOINTS = 1.1
 
 
 def refine(xy: FloatArray, heat: Float32Array) -> FloatArray:
@@ -67,26 +62,8 @@ def refine(xy: FloatArray, heat: Float32Array) -> FloatArray:
     return np.where(warm[..., None], moved, xy)
 
 
-def regions_around(body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
-    """Return the regions of people whose joints are at ``body17_xy`` (P, 17, 2), as the network makes them itself.
-
-    A region reaches from the hips to the farthest joint, with a margin for crown, hands and toes and for the
-    uncertainty ``sigma_px`` (P, 17). It is turned with the trunk.
-    """
-    middle = 0.5 * (np.fmax.reduce(body17_xy, 1) + np.fmin.reduce(body17_xy, 1))
-    hips = np.where(np.isnan(body17_xy[:, _PELVIS]), middle, body17_xy[:, _PELVIS])
-    trunk = body17_xy[:, _THORAX] - hips
-    with np.errstate(invalid='ignore'):
-        length = np.hypot(trunk[:, 0], trunk[:, 1])
-        upright = ~(length > 0.0)
-        up = np.where(upright[:, None], (0.0, -1.0), trunk / np.where(upright, 1.0, length)[:, None])
-        gaps = body17_xy - hips[:, None]
-        radius = _BEYOND_JOINTS * np.fmax.reduce(np.hypot(gaps[..., 0], gaps[..., 1]), 1) + nan_median(sigma_px)
-    return regions_from_points(hips, hips + up * radius[:, None])
-
-
 class BlazePoseKeypoints(KeypointReader):
-    """The network with its pre- and post-processing; see KeypointNetwork."""
+    """The network with its pre- and post-processing; see KeypointReader."""
 
     skeleton = BLAZEPOSE33
 
@@ -97,10 +74,6 @@ class BlazePoseKeypoints(KeypointReader):
             (INPUT_PX, INPUT_PX), {'landmarks': (5 * LANDMARKS,), 'presence': (1,), 'heatmap': (64, 64, LANDMARKS)}
         )
         super().__init__(network, INPUT_CROP)
-
-    def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
-        """Return the regions of people predicted at ``body17_xy``; see KeypointNetwork."""
-        return regions_around(body17_xy, sigma_px)
 
     def _decode(self, regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
         """See KeypointReader."""

@@ -17,15 +17,13 @@ from ...arrays import Float32Array, FloatArray, UInt8Array
 from ...inference.settings import EngineConfig
 from ..models.catalogue import packaged
 from ..networks import Batches, FoundPeople, PersonFinder
-from ..regions import Crop, Regions, are_whole
+from ..regions import Crop, Regions, are_whole, regions_from_points
 
 INPUT_PX = 224
 _CROP = Crop(INPUT_PX, INPUT_PX, cv2.BORDER_CONSTANT, 2.0 / 255.0, -1.0, is_rgb=True, from_edge=True)
 # Stride of each feature map, px of the input, and anchors per cell of it.
 _LAYERS = ((8, 2), (16, 2), (32, 6))
 _LEAST_SCORE, _LARGEST_OVERLAP = 0.5, 0.3
-# The region is so much larger than the circle around the body.
-_MARGIN = 1.25
 
 
 def anchor_centres() -> FloatArray:
@@ -65,16 +63,6 @@ def _overlap(box: FloatArray, boxes: FloatArray) -> FloatArray:
     common = np.clip(high - low, 0.0, None).prod(1)
     union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - common
     return np.asarray(common / np.maximum(union, 1e-12))
-
-
-def regions_from_points(centre: FloatArray, on_circle: FloatArray) -> Regions:
-    """Return the regions of people: ``centre`` (R, 2) their hips, ``on_circle`` (R, 2) above it on a circle around all.
-
-    A region is turned with the body: it is upright for a person who is upright in the image.
-    """
-    up = on_circle - centre
-    side = 2.0 * _MARGIN * np.hypot(up[:, 0], up[:, 1])
-    return Regions(centre, np.repeat(side[:, None], 2, 1), np.arctan2(up[:, 0], -up[:, 1]))
 
 
 class BlazePosePersons(PersonFinder):

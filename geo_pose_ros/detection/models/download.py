@@ -29,8 +29,7 @@ def get_model(name: str, package: Path | None = None) -> Path:
     if name not in MODELS:
         if name not in addresses():
             raise ConfigError(f"No network '{name}'; known: {', '.join([*MODELS, *addresses()])}.")
-        pose, *_ = [download(address) for address in addresses()[name]]
-        return pose
+        return download(addresses()[name])
     here = path_of(name)
     if here is not None:
         return here

@@ -16,9 +16,8 @@ import numpy as np
 from ...arrays import Float32Array, FloatArray
 from ...inference.settings import EngineConfig
 from ...skeleton import COCO17, map_to_body17
-from ..blazepose.keypoints import regions_around
 from ..networks import Batches, KeypointReader, RegionKeypoints
-from ..regions import Regions
+from ..regions import Regions, regions_around
 from ..rtmpose.boxes import image_size
 from .decoding import HEADS, JOINTS, joints_of, sigmoid
 from .persons import CROP
@@ -28,7 +27,7 @@ _NEAR = 1.8
 
 
 class SingleposeKeypoints(KeypointReader):
-    """The network with its pre- and post-processing; see KeypointNetwork."""
+    """The network with its pre- and post-processing; see KeypointReader."""
 
     skeleton = COCO17
 
@@ -39,10 +38,6 @@ class SingleposeKeypoints(KeypointReader):
         network.require((height, width), {name: (n, height // 4, width // 4) for name, n in HEADS.items()})
         super().__init__(network, replace(CROP, width=width, height=height))
         self._to_body17 = map_to_body17(COCO17)
-
-    def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
-        """Return the regions of people predicted at ``body17_xy``; see KeypointNetwork."""
-        return regions_around(body17_xy, sigma_px)
 
     def _decode(self, regions: Regions, outputs: Mapping[str, Float32Array]) -> RegionKeypoints:
         """See KeypointReader; a region's presence is the mean confidence of its surer joints, twice it at most 1."""

@@ -2,10 +2,10 @@
 """RTMPose, RTMO (mmpose's ONNX) and YOLO-pose (Ultralytics' ONNX), on any inference engine.
 
 Jiang et al., "RTMPose", 2023; Lu et al., "RTMO", CVPR 2024. What a file holds is read from its outputs: two of
-(N, J, bins) are RTMPose's (one person per region; people are found by a YOLOX person detector, or the whole image is
-one); the others find all people at once: boxes and (N, P, J, 3) keypoints is RTMO, (N, 5 + 3 J, P) is YOLO-pose, and
-(N, P, 6 + 3 J) the same with the suppression of doubles in the graph. Of whole-body models the body's joints are
-taken. rtmlib knows where mmpose's files lie and how YOLOX's output is read.
+(N, J, bins) are RTMPose's (one person per region; people are found by MoveNet's finder, which ships); the others find
+all people at once: boxes and (N, P, J, 3) keypoints is RTMO, (N, 5 + 3 J, P) is YOLO-pose, and (N, P, 6 + 3 J) the same
+with the suppression of doubles in the graph. Of whole-body models the body's joints are taken. rtmlib knows where
+mmpose's files lie.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import DetectorError, GeoPoseError
+from ...errors import DetectorError
 from ...inference.base import InferenceBackend, warm_up
 from ...skeleton import COCO17, HALPE26, Skeleton
 from ..base import Detector
-from ..networks import Batches
+from ..models.catalogue import find_model
+from ..movenet.persons import MultiposePersons
+from ..networks import Batches, loading
 from ..settings import DetectorConfig
 from ..top_down import TopDownDetector
 from .one_stage import READERS, OneStageDetector
 from .simcc import SimccKeypoints
 from .vendor import addresses, download, import_rtmlib
-from .yolox import FullImage, YoloxPersons
 
 # Joints of a model -> the skeleton that its first ones are: COCO-WholeBody's 133 and Halpe's 136 begin with these.
 _SKELETONS: Mapping[int, Skeleton] = {17: COCO17, 26: HALPE26, 133: COCO17, 136: HALPE26}
@@ -47,32 +48,26 @@ def create_rtmpose(config: DetectorConfig) -> Detector:
     Raises:
         DetectorError: if rtmlib is missing, a file or download fails, or the model is none of the known kinds.
     """
-    model, person_model = _resolve(config)
-    loaded: list[Batches] = []
+    model = _resolve(config)
+    with loading('rtmpose') as loaded:
 
-    def load(path: Path) -> Batches:
-        network = Batches(path, config.engine)
-        loaded.append(network)
-        if all(n is not None for spec in network.engine.inputs for n in spec.shape[1:]):
-            warm_up(network.engine, (network.engine.inputs[0].shape[0] or 1,))
-        return network
+        def load(path: Path) -> Batches:
+            network = Batches(path, config.engine)
+            loaded.append(network)
+            if all(n is not None for spec in network.engine.inputs for n in spec.shape[1:]):
+                warm_up(network.engine, (network.engine.inputs[0].shape[0] or 1,))
+            return network
 
-    try:
         pose = load(model)
         kind = kind_of(pose.engine, model)
         skeleton = _SKELETONS[kind.joints]
         if kind.name != 'simcc':
             return OneStageDetector(pose, READERS[kind.name], skeleton, config)
         keypoints = SimccKeypoints(pose, skeleton)
-        if person_model is None:
-            return TopDownDetector([FullImage(keypoints.aspect)], keypoints, config)
-        return TopDownDetector([YoloxPersons(load(person_model), keypoints.aspect)], keypoints, config)
-    except GeoPoseError as error:
-        for network in loaded:
-            network.close()
-        if isinstance(error, DetectorError):
-            raise
-        raise DetectorError(f"Detector 'rtmpose': {error}") from error
+        finder = MultiposePersons(
+            config.engine, keypoints.propose_regions, find_model(config.person_model or 'movenet_multipose')
+        )
+        return TopDownDetector([finder], keypoints, config)
 
 
 def kind_of(engine: InferenceBackend, model: Path) -> Kind:
@@ -100,16 +95,14 @@ def kind_of(engine: InferenceBackend, model: Path) -> Kind:
     return known[0]
 
 
-def _resolve(config: DetectorConfig) -> tuple[Path, Path | None]:
-    """Return the files of pose model and person detector (None: the whole image is one person)."""
-    person = Path(config.person_model) if config.person_model else None
+def _resolve(config: DetectorConfig) -> Path:
+    """Return the file of the model, downloaded if it is one of rtmlib's names."""
     if config.model.endswith('.onnx'):
-        return Path(config.model), person
+        return Path(config.model)
     import_rtmlib()
     name, known = config.model or _DEFAULT_NAME, addresses()
     if name not in known:
         raise DetectorError(
             f"Detector 'rtmpose': no model '{name}'; give a path that ends in .onnx, or one of {', '.join(known)}."
         )
-    pose, *finder = known[name]
-    return download(pose), person or (download(finder[0]) if finder else None)
+    return download(known[name])

@@ -27,7 +27,7 @@ _BEYOND = 0.08
 
 
 class SimccKeypoints(KeypointReader):
-    """The network with its pre- and post-processing; see KeypointNetwork."""
+    """The network with its pre- and post-processing; see KeypointReader."""
 
     def __init__(self, network: Batches, skeleton: Skeleton) -> None:
         """Take over ``network``, whose first joints are those of ``skeleton``."""
@@ -51,7 +51,7 @@ class SimccKeypoints(KeypointReader):
         return RegionKeypoints(xy, confidence, presence, regions_of_boxes(box_of(sure, _BEYOND), self.aspect))
 
     def propose_regions(self, body17_xy: FloatArray, sigma_px: FloatArray) -> Regions:
-        """Return the regions of people predicted at ``body17_xy``; see KeypointNetwork."""
+        """Return the regions of people predicted at ``body17_xy``; see KeypointReader."""
         sigma = np.nan_to_num(nan_mean(sigma_px, 1))
         boxes = box_of(body17_xy, _BEYOND) + sigma[:, None] * (-1.0, -1.0, 1.0, 1.0)
         return regions_of_boxes(boxes, self.aspect)

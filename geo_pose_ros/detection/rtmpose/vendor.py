@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""rtmlib: where mmpose's model files lie, and how YOLOX's output is read. The only place that imports it."""
+"""rtmlib: where mmpose's model files lie. The only place that imports it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ def import_rtmlib(module: str = 'rtmlib') -> ModuleType:
         raise DetectorError(f"Detector 'rtmpose': rtmlib cannot be imported ({error}). {_REMEDY}") from error
 
 
-def addresses() -> dict[str, tuple[str, ...]]:
-    """Return the addresses of mmpose's files by rtmlib's names (RTMO's with 'rtmo-' before them).
-
-    The pose model's comes first, then that of what finds people, if it needs that. Empty without rtmlib.
-    """
+def addresses() -> dict[str, str]:
+    """Return the addresses of mmpose's files by rtmlib's names (RTMO's: 'rtmo-...'); none without rtmlib."""
     try:
         body = import_rtmlib().Body
     except DetectorError:
         return {}
     modes = {**body.MODE, **{f'rtmo-{name}': entry for name, entry in body.RTMO_MODE.items()}}
-    return {name: tuple(entry[key] for key in ('pose', 'det') if key in entry) for name, entry in modes.items()}
+    return {name: str(entry['pose']) for name, entry in modes.items()}
 
 
 def download(url: str) -> Path:

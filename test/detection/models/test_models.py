@@ -111,10 +111,10 @@ def test_a_folder_that_cannot_be_written_is_named(tiny, tmp_path, folder):
 
 def test_rtmlibs_names_are_fetched_by_address(monkeypatch):
     fetched = []
-    monkeypatch.setattr(download, 'addresses', lambda: {'big': ('https://a/pose.zip', 'https://a/people.zip')})
+    monkeypatch.setattr(download, 'addresses', lambda: {'big': 'https://a/pose.zip'})
     monkeypatch.setattr(download, 'download', lambda url: fetched.append(url) or packaged('blazepose_full'))
     assert get_model('big') == packaged('blazepose_full')
-    assert fetched == ['https://a/pose.zip', 'https://a/people.zip']
+    assert fetched == ['https://a/pose.zip']
     monkeypatch.setitem(sys.modules, 'rtmlib', None)
     assert vendor.addresses() == {}
 

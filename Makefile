@@ -1,4 +1,4 @@
-.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-scenes bench-train-memory bench-view bench-fleet fuzz user-path soak test-browser test-humble test-jazzy test-ros lint-ros bench-moving docs clean
+.PHONY: demo loop test test-all lint types bench bench-calibrate bench-lifter bench-scenes bench-train-memory bench-view fuzz user-path soak test-browser test-humble test-jazzy test-ros lint-ros bench-moving docs clean
 
 # Large images over Fast DDS need its large-data transport; nothing leaves this machine.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
@@ -77,12 +77,11 @@ bench:
 bench-lifter: FILE = training/lifter
 bench-scenes: FILE = scenes
 bench-train-memory: FILE = training/store_memory
-bench-fleet: FILE = live/fleet
 bench-calibrate: FILE = calibrate
 bench-moving: FILE = moving
 user-path: FILE = live/user_path
 
-bench-lifter bench-scenes bench-train-memory bench-fleet bench-calibrate bench-moving user-path:
+bench-lifter bench-scenes bench-train-memory bench-calibrate bench-moving user-path:
 	@tools/venv.sh test
 	@.venv/bin/python -m benchmarks.$(subst /,.,$(FILE))
 

@@ -23,155 +23,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-from rclpy.parameter import Parameter
-from rclpy.time import Time
-from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import PointCloud2
 
 from benchmarks.harness import parser_of, resident_mb
 from geo_pose_ros.detection import base
-from geo_pose_ros.messages.transforms import rig_to_transforms_stamped, to_transform
-from geo_pose_ros.rigs.rig_file import dump_rig
-from geo_pose_ros.rigs.topics import TF_MESSAGE
-from geo_pose_ros.ros.io.message_factory import message_class
-from geo_pose_ros.ros.io.qos import profile
-from test.ros.harness import MAKE, RIG, Console, World, changed, small_rig, world
+from test.ros.harness import RIG, Console, World
+from test.ros.troubles import Trouble, drills, happening
 
 WARM_UP_S, GROWTH, NAMED_S = 120.0, 0.03, 3.0
 # After a camera's last frame the node waits so long before it calls it silent, and looks so often.
 STALE_S, LOOK_S = 0.5, 0.25
-# Between two transforms of a rig that is carried.
-TELL_S = 0.01
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """A fault: how it begins, words of the line it must have on the console ('' for none), and how it ends.
-
-    What a camera sends is put right anyway. The line that it is over begins with ``end_begins``.
-    """
-
-    name: str
-    begin: Callable[[World, str], None]
-    words: str
-    end: Callable[[World], None] = lambda w: None
-    end_begins: str = 'over'
-
-
-def _send(w: World, camera: str, message: Callable[[int], object]) -> None:
-    w.cameras.behaviour[camera] = message
-
-
-def _set(w: World, camera: str) -> None:
-    w.node.set_parameters([Parameter('annotated_max_side_px', value=int(np.random.default_rng().integers(64, 1000)))])
-
-
-def _use(w: World, cameras: Sequence[str]) -> None:
-    w.node.set_parameters([Parameter('cameras', value=list(cameras))])
-
-
-class Surroundings:
-    """What is published beside images: /clock, and where the rig is, at rest in `odom`."""
-
-    def __init__(self) -> None:
-        self.clock_runs = True
-        self.jump_m, self.late_s, self.tells, self.turn = 0.0, 0.0, True, (0.0, 0.0, 0.0, 1.0)
-        self._stop = threading.Event()
-
-    def start(self, w: World) -> None:
-        """Tell it until ``stop``, from the node that sends images."""
-        kind, create = message_class(TF_MESSAGE), w.tester.create_publisher
-        clock, tf = create(Clock, '/clock', profile(1, reliable=False)), create(kind, '/tf', profile(100))
-        self._static = create(kind, '/tf_static', profile(1, latched=True))
-        self._static.publish(kind(transforms=rig_to_transforms_stamped(MAKE, RIG, 0)))
-
-        def tell() -> None:
-            while not self._stop.wait(TELL_S):
-                if self.clock_runs:
-                    clock.publish(Clock(clock=Time(nanoseconds=time.time_ns()).to_msg()))
-                if self.tells:
-                    tf.publish(kind(transforms=[self._odom_from_world()]))
-
-        self._thread = threading.Thread(target=tell)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Tell nothing more."""
-        self._stop.set()
-        self._thread.join()
-
-    def _odom_from_world(self) -> object:
-        stamped = to_transform(MAKE, 'odom', 'world', np.eye(3, 4), time.time_ns() - round(1e9 * self.late_s))
-        stamped.transform.translation.x = self.jump_m
-        q = stamped.transform.rotation
-        q.x, q.y, q.z, q.w = self.turn
-        return stamped
-
-    def trouble(self, name: str, words: str, wrong: Mapping[str, object]) -> Trouble:
-        """Return what is wrong while the attributes are as ``wrong`` has them."""
-        right = {field: getattr(self, field) for field in wrong}
-        return Trouble(name, lambda w, c: vars(self).update(wrong), words, lambda w: vars(self).update(right))
-
-    def troubles(self) -> tuple[Trouble, ...]:
-        """Return what can be wrong with transforms."""
-        return (
-            self.trouble('transform jumps', 'jumped by', {'jump_m': 3.0}),
-            self.trouble('transform late', 'older than the image', {'late_s': 0.3}),
-            self.trouble('transform stops', 'older than the image', {'tells': False}),
-            self.trouble('transform wrong', 'expected a unit quaternion', {'turn': (0.0,) * 4}),
-        )
-
-
-def _repeat_stamp(w: World, camera: str) -> None:
-    now_ns = time.time_ns()
-    _send(w, camera, lambda stamp_ns: w.cameras.compressed(camera, now_ns))
-
-
-def _inform(w: World, camera: str, **wrong: object) -> None:
-    w.cameras.info[camera] = changed(w.cameras.info[camera], **wrong)
-
-
-LENS = RIG.cameras[0].intrinsics
-RIVALS: list[Any] = []
-# Of a rig that camera_info calibrates.
-INFORMED = (
-    Trouble(
-        'another lens', lambda w, c: _inform(w, c, k=(np.diag([1.3, 1.3, 1.0]) @ LENS.K).ravel()),
-        'another lens from now on', end_begins='camera',
-    ),
-    Trouble('K = 0', lambda w, c: _inform(w, c, k=np.zeros(9)), 'K = 0'),
-    Trouble('camera_info stops', lambda w, c: w.cameras.info.update({c: lambda ns: None}), 'no camera_info on'),
-    Trouble(
-        'no frame', lambda w, c: _send(w, c, changed(w.cameras.behaviour[c], frame_id='')), 'its images name no frame',
-    ),
-)
-TROUBLES = (
-    Trouble('dies', lambda w, c: w.cameras.silence(c), 'silent for'),
-    Trouble('garbage', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, b'garbage')), 'expected a JPEG'),
-    Trouble(
-        'half an image', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, ns, w.cameras.png[c][:500])),
-        'truncated PNG',
-    ),
-    Trouble('clock', lambda w, c: w.cameras.shift(c, 3_000_000_000), 'its clock is'),
-    Trouble('no stamps', lambda w, c: _send(w, c, lambda ns: w.cameras.compressed(c, 0)), 'its stamps are 0'),
-    Trouble('stamp stands', _repeat_stamp, 'none of its last'),
-    Trouble('all die', lambda w, c: w.cameras.silence_all(), 'no set published'),
-    Trouble(
-        'same name', lambda w, c: RIVALS.append(w.tester.create_publisher(PointCloud2, '/pose_node/bodies', 5)),
-        '1 more publish', lambda w: w.tester.destroy_publisher(RIVALS.pop()),
-    ),
-    Trouble('parameter', _set, ''),
-    Trouble(
-        'taken away', lambda w, c: _use(w, [name for name in RIG.names if name != c]), '',
-        lambda w: _use(w, RIG.names),
-    ),
-)
 
 
 def _wait(condition: Callable[[], object], limit_s: float) -> None:
@@ -186,18 +50,14 @@ def _play(
     """Yield per fault its name, and after how many s the console reported it, and its end (inf: never)."""
     rng = np.random.default_rng(seed)
     ends = time.monotonic() + hours * 3600
-    right, informed = dict(w.cameras.behaviour), dict(w.cameras.info)
     round_of: list[int] = []
     while time.monotonic() < ends:
         round_of = round_of or rng.permutation(len(troubles)).tolist()
         trouble = troubles[round_of.pop()]
         began = time.monotonic()
-        trouble.begin(w, str(rng.choice(RIG.names)))
-        time.sleep(every_s / 2)
-        over = time.monotonic()
-        w.cameras.behaviour.update(right)
-        w.cameras.info.update(informed)
-        trouble.end(w)
+        with happening(w, str(rng.choice(RIG.names)), trouble):
+            time.sleep(every_s / 2)
+            over = time.monotonic()
         times_s = [0.0, 0.0]
         if trouble.words:
             # What happens with single frames counts for five seconds.
@@ -213,40 +73,34 @@ def _play(
 
 def soak(hours: float, every_s: float, seed: int, *, is_carried: bool) -> tuple[dict[str, object], list[str]]:
     """Run, with a rig that is carried or one that stands; return the report and what broke a limit."""
-    around = Surroundings()
-    troubles = (*TROUBLES, around.trouble('clock stands', 'simulated time stands', {'clock_runs': False}))
-    troubles += around.troubles() if is_carried else INFORMED
     base._PLUGINS = {**base._PLUGINS, **dict.fromkeys(base._PLUGINS, 'test.ros.harness:PixelDetector')}
     memory: list[tuple[float, float]] = []
     times_s: dict[str, list[tuple[float, float]]] = {}
-    with TemporaryDirectory() as folder:
-        rig = Path(folder) / 'rig.yaml'
-        rig.write_text(dump_rig(small_rig()), encoding='utf-8')
-        settings: dict[str, Any] = {'stale_after_s': STALE_S, 'diagnostics_period_s': LOOK_S, 'use_sim_time': True}
-        settings |= {'rig_path': str(rig), 'tracking_frame': 'odom'} if is_carried else {'cameras': list(RIG.names)}
-        with world('compressed', **settings) as w:
-            console, began, stop = Console(w), time.monotonic(), threading.Event()
+    settings = {'stale_after_s': STALE_S, 'diagnostics_period_s': LOOK_S}
+    with (
+        TemporaryDirectory() as folder,
+        drills(Path(folder), is_carried=is_carried, **settings) as (w, console, of_any, of_its_own),
+    ):
+        began, stop = time.monotonic(), threading.Event()
 
-            def watch() -> None:
-                while not stop.wait(1.0):
-                    memory.append((time.monotonic() - began, resident_mb()))
-                    # The harness keeps all that it hears.
-                    del w.bodies[:-100], w.cameras.sent_ns[:-100]
+        def watch() -> None:
+            while not stop.wait(1.0):
+                memory.append((time.monotonic() - began, resident_mb()))
+                # The harness keeps all that it hears.
+                del w.bodies[:-100], w.cameras.sent_ns[:-100]
 
-            thread = threading.Thread(target=watch)
-            thread.start()
-            around.start(w)
-            try:
-                w.new_bodies(3, views=4)
-                for name, began_s, ended_s in _play(w, console, troubles, hours, every_s, seed):
-                    times_s.setdefault(name, []).append((began_s, ended_s))
-                w.new_bodies(3, views=4)
-                crashed = w.node.crashed
-                values = {status: dict(w.values(status)) for status in w.statuses}
-            finally:
-                stop.set()
-                thread.join()
-                around.stop()
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            w.new_bodies(3, views=4)
+            for name, began_s, ended_s in _play(w, console, (*of_any, *of_its_own), hours, every_s, seed):
+                times_s.setdefault(name, []).append((began_s, ended_s))
+            w.new_bodies(3, views=4)
+            crashed = w.node.crashed
+            values = {status: dict(w.values(status)) for status in w.statuses}
+        finally:
+            stop.set()
+            thread.join()
     return judge(hours, memory, times_s, values, crashed)
 
 

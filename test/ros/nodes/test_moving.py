@@ -21,14 +21,13 @@ from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert, t
 from geo_pose_ros.messages.clouds.keypoints import keypoints_to_cloud
 from geo_pose_ros.messages.transforms import to_transform
 from geo_pose_ros.rigs.moving import Mount
-from geo_pose_ros.ros.health import statistics
 from geo_pose_ros.ros.io.qos import profile
 from geo_pose_ros.ros.nodes import rig_source
 from geo_pose_ros.ros.nodes.rig_source import MovingRig
 from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Keypoints2D
-from test.ros.harness import MAKE, PERSON, RIG, Cameras, Console, World, until, world
+from test.ros.harness import MAKE, PERSON, RIG, Cameras, World, until, world
 
 S = 1_000_000_000
 IDENTITY = np.eye(3, 4)
@@ -147,27 +146,3 @@ def test_a_frame_of_the_output_that_nothing_joins(robot: Robot, rig_path: str) -
     with driving(robot, rig_path, output_in='world_frame', world_frame='map') as w:
         w.reported('pipeline', "No transform joins 'map' and 'odom'")
         assert w.bodies == []
-
-
-def test_transforms_that_stop_or_jump_are_told_and_cost_their_sets_only(
-    robot: Robot, rig_path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(statistics, '_RECENT_NS', S // 2)
-    with driving(robot, rig_path, transform_wait_ms=5.0) as w:
-        before = w.new_bodies(3, views=4)
-        robot.tells = False
-        console = Console(w)
-        w.reported(
-            'rig', "no pose of cam0, cam1, cam2, cam3: the newest transform 'odom' -> 'world' is",
-            'older than the image',
-        )
-        until(lambda: int(w.values('camera cam0').get('unusable: transform late', '0')) > 3, 'it is counted')
-        robot.tells = True
-        after = w.new_bodies(3, views=4)
-        assert {int(b.body_ids[0]) for b in before + after} == {0}
-        robot.jump_m = 3.0
-        w.reported('rig', "frame 'world' jumped by", 'Track in a frame that does not jump')
-        until(lambda: 'unusable: transform jump' in w.values('camera cam0'), 'it is counted')
-        np.testing.assert_allclose(w.new_bodies(3, views=4)[-1].xyz[0], PERSON + (3.0, 0.0, 0.0), atol=0.005)
-        console.says('over after', "the newest transform 'odom' -> 'world'")
-        assert sum(line.startswith('rig: no pose of') and 'newest' in line for line in console.lines) == 1

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -44,23 +43,18 @@ from geo_pose_ros.skeleton import BODY17
 from geo_pose_ros.types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from test.calibration.walking import walk
 from test.ros.harness import (
-    HEIGHT,
     MAKE,
     PERSON,
     RIG,
-    WIDTH,
     Cameras,
     Console,
     Walkers,
     changed,
-    picture,
     published_at,
     until,
     world,
 )
 from test.scenes import depth_image, surface_of
-
-HOUR_NS = 3_600_000_000_000
 
 
 def check_bodies(bodies: list[Bodies3D], sent_ns: list[int], within_m: float = 0.005) -> None:
@@ -193,17 +187,6 @@ def test_images_are_drawn_only_while_somebody_looks(rig_path: str, monkeypatch: 
         assert frame.image[y, x].max() > 100
 
 
-def test_a_camera_whose_clock_jumps(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path) as w:
-        w.new_bodies(3, views=4)
-        for offset_ns, words in ((HOUR_NS, 'ahead of'), (-HOUR_NS, 'behind')):
-            w.cameras.shift('cam1', offset_ns)
-            check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
-            w.reported('camera cam1', f'{words} the others', 'Synchronise the clocks')
-            w.cameras.shift('cam1', -offset_ns)
-            check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
-
-
 def test_clock_offsets_of_the_rig_file_make_sets(tmp_path: Path) -> None:
     rig = CameraRig(tuple(replace(c, clock=ClockModel(0.4 if c.name == 'cam1' else 0.0)) for c in RIG.cameras))
     (tmp_path / 'late.yaml').write_text(dump_rig(rig), encoding='utf-8')
@@ -213,52 +196,6 @@ def test_clock_offsets_of_the_rig_file_make_sets(tmp_path: Path) -> None:
         w.new_bodies(10, views=4)
         until(lambda: w.values('pipeline').get('spread_ms p50') == '0.0', 'the stamps are corrected')
         assert w.statuses['camera cam1'].message == 'ok'
-
-
-def _truncated(cameras: Cameras, stamp_ns: int) -> Any:
-    data = cv2.imencode('.jpg', picture(cameras.xy['cam2']))[1].tobytes()
-    return cameras.compressed('cam2', stamp_ns, data[: len(data) // 2])
-
-
-def _damaged(cameras: Cameras, stamp_ns: int) -> Any:
-    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
-    data = cv2.imencode('.jpg', noise)[1].tobytes()
-    middle = len(data) // 2
-    return cameras.compressed('cam2', stamp_ns, data[:middle] + data[middle + 300 :])
-
-
-def _narrow(cameras: Cameras, stamp_ns: int) -> Any:
-    cloud = cameras.keypoints('cam2', stamp_ns)
-    cloud.width, cloud.row_step = 16, 16 * cloud.point_step
-    cloud.data = cloud.data[: cloud.row_step]
-    return cloud
-
-
-GARBAGE: dict[str, dict[str, Callable[[Cameras, int], Any]]] = {
-    'compressed': {
-        'truncated JPEG': _truncated, 'corrupt JPEG': _damaged,
-        'expected a JPEG': lambda c, stamp_ns: c.compressed('cam2', stamp_ns, b''),
-    },
-    'raw': {
-        '160x240 px, its calibration is of 320x240': lambda c, stamp_ns: c.raw('cam2', stamp_ns, width=160),
-        "unknown image encoding 'rgb565'": lambda c, stamp_ns: c.raw('cam2', stamp_ns, encoding='rgb565'),
-    },
-    'keypoints': {'received width 16, expected 17 joints': _narrow},
-}
-
-
-@pytest.mark.parametrize('transport', GARBAGE)
-def test_a_camera_that_sends_garbage(rig_path: str, transport: str) -> None:
-    with world(transport, rig_path=rig_path) as w:
-        right = w.cameras.behaviour['cam2']
-        for words, fault in GARBAGE[transport].items():
-            w.new_bodies(2, views=4)
-            w.cameras.behaviour['cam2'] = partial(fault, w.cameras)
-            check_bodies(w.new_bodies(3, views=3), w.cameras.sent_ns)
-            assert w.reported('camera cam2', words).level == b'\x01'
-            w.cameras.behaviour['cam2'] = right
-        until(lambda: int(w.values('camera cam2').get('unusable: unreadable', '0')) > 0, 'it is counted')
-        check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
 
 
 def test_qos_that_does_not_match_is_explained_while_it_lasts(rig_path: str) -> None:
@@ -278,14 +215,6 @@ def test_the_wrong_transport_is_explained(rig_path: str) -> None:
         w.reported('camera cam0', "no frame on '/cam0/elsewhere' yet", 'nobody publishes it')
     with world('raw', rig_path=rig_path, node_transport='compressed') as w:
         w.reported('camera cam0', "'/cam0/image_raw' is there: set transport:=raw")
-
-
-def test_calibration_from_camera_info_and_tf(tell_transforms: Callable[[], None]) -> None:
-    with world('compressed', cameras=list(RIG.names)) as w:
-        w.reported('rig', "Camera 'cam0': No transform joins 'world' and 'cam0_optical_frame'")
-        tell_transforms()
-        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
-        w.reported('rig', 'ok')
 
 
 def test_an_uncalibrated_camera_costs_only_itself(tell_transforms: Callable[[], None]) -> None:
@@ -311,31 +240,6 @@ def test_an_uncalibrated_camera_costs_only_itself(tell_transforms: Callable[[], 
         w.cameras.info['cam1'] = right
         check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
         w.reported('rig', 'ok')
-
-
-def test_the_console_tells_when_a_camera_dies_and_when_it_is_back(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path, before_start=lambda c: c.silence('cam3')) as w:
-        console = Console(w)
-        check_bodies(w.new_bodies(5, views=3), w.cameras.sent_ns)
-        w.reported('camera cam3', "no frame on '/cam3/keypoints' yet")
-        w.reported('camera cam0', 'ok')
-        w.cameras.behaviour['cam3'] = partial(w.cameras.keypoints, 'cam3')
-        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
-        right = dict(w.cameras.behaviour)
-        w.cameras.silence_all()
-        assert w.reported('camera cam3', 'silent for', 'Check its driver').level == b'\x02'
-        assert w.reported('pipeline', 'no set published for', 'no camera sends').level == b'\x02'
-        console.says("camera cam3: silent for", "'/cam3/keypoints'. Check its driver")
-        console.says('pipeline: no set published for', 'no camera sends')
-        w.cameras.behaviour.update(right)
-        check_bodies(w.new_bodies(5, views=4), w.cameras.sent_ns)
-        console.says('over after', 'camera cam3: silent for')
-        console.says('over after', 'pipeline: no set published')
-        w.reported('camera cam3', 'ok')
-        until(lambda: w.reported('pipeline', 'sets/s').level == b'\x00', 'the pipeline is well')
-        # One line when it begins, not one per look; a machine that stalls may let it begin again.
-        began = sum(line.startswith('camera cam3: silent') for line in console.lines)
-        assert began - sum('camera cam3: silent' in line for line in console.lines) + began in (0, 1)
 
 
 def test_drivers_that_leave_their_stamps_at_zero(rig_path: str) -> None:
@@ -414,15 +318,6 @@ def test_simulated_time_that_nobody_publishes_is_named(rig_path: str) -> None:
             return str(w.statuses['pipeline'].message)
 
         until(lambda: 'use_sim_time' not in run(), 'the clock runs')
-        # It is paused, and all that is simulated with it: that alone is said.
-        right = dict(w.cameras.behaviour)
-        w.cameras.silence_all()
-        console.says('simulated time stands still at', '.000 s: /clock says nothing new')
-        assert 'no set published' not in w.statuses['pipeline'].message
-        w.cameras.behaviour.update(right)
-        over = 'over after', 'simulated time stands still'
-        until(lambda: run() and any(all(words in line for words in over) for line in console.lines), 'it runs again')
-        assert not [line for line in console.lines if 'silent for' in line]
 
 
 def test_camera_info_that_was_sent_once_and_latched_is_received(tell_transforms: Callable[[], None]) -> None:
@@ -445,17 +340,6 @@ def test_an_image_that_a_codec_cropped_is_used_and_said(rig_path: str) -> None:
         status = w.reported('camera cam2', '312x240 px, its calibration is of 320x240; taken as a crop at the right')
         assert status.level == b'\x01'
         check_bodies(w.new_bodies(3, views=4), w.cameras.sent_ns)
-
-
-def test_two_nodes_of_one_name_are_an_error_until_one_is_gone(rig_path: str) -> None:
-    with world('keypoints', rig_path=rig_path) as w:
-        console = Console(w)
-        w.new_bodies(2, views=4)
-        rival = w.tester.create_publisher(PointCloud2, '/pose_node/bodies', profile(5))
-        w.reported('pipeline', "1 more publish '/pose_node/bodies'", '-r __node:=NAME')
-        console.says('1 more publish')
-        w.tester.destroy_publisher(rival)
-        console.says('over after', '1 more publish')
 
 
 def test_a_node_in_a_namespace_says_whose_statuses_these_are(rig_path: str) -> None:

@@ -169,10 +169,9 @@ def _check_directions(rig: CameraRig, up: str) -> Iterator[Finding]:
     """Check where the cameras look, where their images have their upper side, and that views are shared."""
     alone = _alone(rig)
     forward = np.array([camera.cam_from_world[2, :3] for camera in rig.cameras])
-    above = np.array([-camera.cam_from_world[1, :3] for camera in rig.cameras])
     axis = np.array(UP_AXES.get(up, (0.0, 0.0, 0.0)))
     to_sky = bool((forward @ axis > _SKY).all())
-    other_up = '' if up == 'none' or (forward @ axis).mean() < -_OVERHEAD else _other_up(above, up)
+    other_up = find_other_up(rig, up)
     anchor = next((c.name for c in rig.cameras if np.abs(c.cam_from_world - np.eye(3, 4)).max() < 1e-9), '')
     # Of one camera all axes are possible.
     words = _mistaken(rig, axis) if (alone or to_sky) and not anchor and len(rig) > 1 else ''
@@ -189,7 +188,8 @@ def _check_directions(rig: CameraRig, up: str) -> Iterator[Finding]:
     elif len(rig) > 1:
         yield Finding(Severity.OK, 'every camera shares its view with another', kind='overlap')
     if other_up and not words:
-        spread = float(np.degrees(np.arccos(np.clip(above @ UP_AXES[other_up], -1.0, 1.0)).mean()))
+        above = _upper_sides(rig) @ UP_AXES[other_up]
+        spread = float(np.degrees(np.arccos(np.clip(above, -1.0, 1.0)).mean()))
         world = f"the world is camera '{anchor}'; " if anchor else ''
         yield Finding(
             Severity.WARNING,
@@ -209,11 +209,21 @@ def turn_world(up: str, num_cameras: int) -> str:
     )
 
 
-def _other_up(above: FloatArray, up: str) -> str:
-    """Return the axis that the upper sides (C, 3) of the images agree about; '' if none, or if it may be ``up``."""
-    mean = above.mean(0)
+def find_other_up(rig: CameraRig, up: str) -> str:
+    """Return the axis of the world that the images' upper sides agree about; '' if none, or if ``up`` may be true.
+
+    Images of cameras that look down from above have their upper side anywhere.
+    """
+    if up == 'none' or np.mean([camera.cam_from_world[2, :3] @ UP_AXES[up] for camera in rig.cameras]) < -_OVERHEAD:
+        return ''
+    mean = _upper_sides(rig).mean(0)
     best = max(UP_AXES, key=lambda name: float(mean @ UP_AXES[name]))
     return best if mean @ UP_AXES[best] > _AGREED_UP and mean @ UP_AXES[up] < _OTHER_UP else ''
+
+
+def _upper_sides(rig: CameraRig) -> FloatArray:
+    """Return the directions (C, 3) in the world to which the images have their upper side."""
+    return np.array([-camera.cam_from_world[1, :3] for camera in rig.cameras])
 
 
 def _mistaken(rig: CameraRig, up: FloatArray) -> str:

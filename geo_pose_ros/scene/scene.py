@@ -19,6 +19,7 @@ from ..fusion.prior import LiftedViews
 from ..fusion.table import gather
 from ..fusion.views import BodyViews
 from ..lifting.lifter import PoseLifter
+from ..rigs.plausibility import find_other_up
 from ..skeleton import BODY17, OUTPUTS, mirror_of
 from ..types import Bodies3D, CameraRig, ClockModel, Keypoints2D
 from .bodies import MeasuredBodies, to_bodies
@@ -142,6 +143,8 @@ class Scene:
         What was learned of the cameras' errors is forgotten, as it was about the rig before.
         """
         self._rig = rig
+        # A rig that contradicts the setting has no known upright.
+        self._up = 'none' if find_other_up(rig, self._config.lifter.up) else self._config.lifter.up
         self._observer = Observer(rig, self.skeleton, self._config.depth)
         # The cameras' offsets, and the clocks that follow.
         self._clocks: tuple[FloatArray, Mapping[str, ClockModel]] | None = None
@@ -177,7 +180,7 @@ class Scene:
         now = np.flatnonzero(~tracks.lost)
         return Predictions(
             tracks.stamp_ns or 0, BODY17, tracks.filter.position[now], tracks.filter.velocity[now],
-            tracks.joint_sigma_m(now), tracks.ids[now], self.clocks(), self._config.lifter.up,
+            tracks.joint_sigma_m(now), tracks.ids[now], self.clocks(), self._up,
         )
 
     def step(

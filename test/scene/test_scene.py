@@ -134,6 +134,15 @@ def test_clock_offsets_of_the_rig_are_taken_off():
     assert np.abs(expected - project_world(rig['cam1'], joints)).max() < 2.0
 
 
+@pytest.mark.parametrize(('up', 'roll_rad'), [('z', 0.5 * np.pi), ('y', 0.0)], ids=['one is rolled', 'another axis'])
+def test_the_upright_of_images_is_known_unless_the_rig_contradicts_it(up, roll_rad):
+    rig = ring_rig(4)
+    rolled = turn_camera(rig['cam0'], np.array([0.0, 0.0, 1.0]), 0.5 * np.pi)
+    rig = CameraRig((rolled, *rig.cameras[1:]))
+    scene = Scene(rig, replace(CONFIG, lifter=LifterConfig(enabled=False, up=up)))
+    assert scene.predictions().in_image(rig['cam0'], 0).roll_rad == pytest.approx(roll_rad)
+
+
 def test_reset_forgets_everybody_and_uses_no_id_again():
     scene = Scene(ring_rig(4), CONFIG)
     stepped(scene, PEOPLE)

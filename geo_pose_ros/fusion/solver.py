@@ -92,10 +92,11 @@ def prior_table(prior: BodyPrior, joints: int) -> Prior:
 
 def model_table(config: SolverConfig, noise: Noise | None, cameras: int) -> Model:
     """Return how things are weighed, as kernels take it."""
-    level, shared = (1.0, np.zeros(cameras)) if noise is None else (noise.level, ready(noise.shared))
+    noise = noise or Noise(1.0, np.ones(cameras), np.zeros(cameras))
     return Model(
         config.iterations, config.robust_sigmas, config.lifter_across, config.lifter_along,
-        config.lifter_rotation_rad, config.lifter_scale, config.bone_spread, level, shared,
+        config.lifter_rotation_rad, config.lifter_scale, config.bone_spread, noise.level,
+        ready(noise.shared), noise.persistent,
     )
 
 

@@ -81,16 +81,21 @@ class Noise:
         level: standard deviation of all keypoints, in units of what the settings say.
         scale: (C,) each view's, in units of ``level``.
         shared: (C,) standard deviation of the error that all joints of a view share, at focal length 1.
+        persistent: part of the keypoints' variance that is the same in the next sets.
+        joints: (J,) standard deviation of each joint's keypoints, in units of ``level``; None: all alike.
     """
 
     level: float
     scale: FloatArray
     shared: FloatArray
+    persistent: float = 0.0
+    joints: FloatArray | None = None
 
     def applied(self, weights: FloatArray, focal_px: FloatArray) -> FloatArray:
         """Return weights (C, B, J), 1/px, of keypoints that have this noise instead of that of the settings."""
         counted = np.empty(weights.shape)
-        apply_noise(np.ascontiguousarray(weights), focal_px, self.scale, self.shared, counted)
+        joints = np.ones(weights.shape[2]) if self.joints is None else self.joints
+        apply_noise(np.ascontiguousarray(weights), focal_px, self.scale, joints, self.shared, counted)
         return counted
 
 

@@ -8,6 +8,7 @@ lifter, held by the lengths of their own bones, and filtered as body17's are.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -80,7 +81,7 @@ class FurtherJoints(Columns):
         self.filter.predict(dt_s, tracks.unseen_s > 0.0, tracks.centre_variance < np.inf)
         self.filter.position[self.filter.age_s > max(self._tracking.max_gap_s, 1e-9)] = np.nan
         views, weights = self._views(observation, measured)
-        weights = noise.applied(weights, observation.cameras.focal_px)
+        weights = replace(noise, joints=None).applied(weights, observation.cameras.focal_px)
         solution = self._solve(observation, measured, views, weights, noise)
         xyz, covariance, random = self._hold(measured, solution, tracks)
         self.filter.update(xyz, random, covariance)

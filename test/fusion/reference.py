@@ -159,4 +159,5 @@ def split(P_all, seen, own, weight, depth, couples, noise):
         part = np.clip(np.trace(shared) / max(np.trace(keypoints[block, block]), 1e-12), 0.0, 0.9)
         random[j] = noise.level**2 * (1.0 - part) * keypoints[block, block]
         covariance[j] = P_all[block, block] - keypoints[block, block] + random[j] + shared
+        random[j] *= 1.0 - noise.persistent
     return covariance, random

@@ -58,8 +58,8 @@ def lift(cams: np.ndarray, xyz: np.ndarray, error_m: np.ndarray | float = 0.0, s
     )
 
 
-def run(cams, xn, weights, lifted=None, config=CONFIG, shared=0.0, level=1.0, **known):
-    noise = Noise(level, np.ones(len(cams)), np.broadcast_to(shared, len(cams)))
+def run(cams, xn, weights, lifted=None, config=CONFIG, shared=0.0, level=1.0, persistent=0.0, **known):
+    noise = Noise(level, np.ones(len(cams)), np.broadcast_to(shared, len(cams)), persistent)
     return solve(cams, np.full(len(cams), FOCAL_PX), xn, weights, config, BodyPrior(lifted, **known), noise)
 
 
@@ -259,8 +259,8 @@ def test_it_agrees_with_dense_matrices(cameras, known, shared):
             'centre': truth.mean(1) + 0.02, 'centre_variance': np.full(1, 0.01),
             'displacement': rng.normal(0.0, 0.02, (cameras, 1, 17, 3)),
         }
-    found = run(cams, xn, weights, shared=shared, level=1.3, **prior)
-    noise = Noise(1.3, np.ones(cameras), np.full(cameras, shared))
+    found = run(cams, xn, weights, shared=shared, level=1.3, persistent=0.3, **prior)
+    noise = Noise(1.3, np.ones(cameras), np.full(cameras, shared), 0.3)
     focal_px = np.full(cameras, FOCAL_PX)
     wanted = solve_body(cams, focal_px, xn[:, 0], weights[:, 0], CONFIG, BodyPrior(**prior), noise)
     for name, value in wanted.items():

@@ -87,6 +87,8 @@ def solve_bodies(given: Keypoints, prior: Prior, model: Model, rows: Int1D, solv
         else:
             solve_alone(given, model, seen, room)
             _count_shared_each(given, model, seen, room)
+        # What persists is not random.
+        room.random[:] *= 1.0 - model.persistent
         find_residuals(given, room.views, seen, room.xyz, model.robust_sigmas)
         count_inliers(room.views, seen, room.inliers, room.against_m)
         _write(given, b, seen, room, solved, lifted > 0)

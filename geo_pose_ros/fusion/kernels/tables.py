@@ -65,6 +65,7 @@ class Model(NamedTuple):
     bone_spread: float
     level: float
     shared: Float1D
+    persistent: float
 
 
 class Solution(NamedTuple):

@@ -146,20 +146,22 @@ def weigh_keypoints(
 
 
 @kernel('counted')
-def apply_noise(weights: Float3D, focal_px: Float1D, scale: Float1D, shared: Float1D, counted: Float3D) -> None:
+def apply_noise(
+    weights: Float3D, focal_px: Float1D, scale: Float1D, by_joint: Float1D, shared: Float1D, counted: Float3D
+) -> None:
     """Write the weights (C, B, J), 1/px, of keypoints whose errors are larger, and shared by all joints of a view.
 
     Args:
         weights: (C, B, J) 1/px as the settings say.
         focal_px: (C,).
-        scale: (C,) factor of the standard deviation.
+        scale, by_joint: (C,) and (J,) factors of the standard deviation.
         shared: (C,) standard deviation of the shared error, at focal length 1.
-        counted: written: 1 / sqrt((scale / weight)^2 + (shared focal)^2).
+        counted: written: 1 / sqrt((scale by_joint / weight)^2 + (shared focal)^2).
     """
     cameras, bodies, joints = weights.shape
     for c in range(cameras):
         shared_px = shared[c] * focal_px[c]
         for b in range(bodies):
             for j in range(joints):
-                own = weights[c, b, j] / scale[c]
+                own = weights[c, b, j] / (scale[c] * by_joint[j])
                 counted[c, b, j] = own / math.sqrt(1.0 + own * shared_px * own * shared_px)

@@ -85,5 +85,5 @@ class CameraLearner:
         # A filter's velocity lags; the difference around the set does not.
         velocity = (after - earlier) / max(around_s, 1e-3)
         velocity = np.where(np.isfinite(velocity), velocity, 0.0)
-        self._states.learn(last.cameras, last.estimate, velocity, last.gross_errors, self._unlearned_s)
+        self._states.learn(last.cameras, last.estimate, last.ids, velocity, last.gross_errors, self._unlearned_s)
         self._unlearned_s = 0.0

@@ -3,21 +3,28 @@
 
 Everything comes from the residuals of keypoints that were assigned to a body, inliers or not. The residuals of one view
 of one body have a mean, which its joints share (calibration, the detector's bias), and a scatter about it, the
-keypoints' noise. Redundancy is counted: n views of a joint have 2n residuals but 2n - 3 degrees of freedom.
+keypoints' noise. Redundancy is counted: n views of a joint have 2n residuals but 2n - 3 degrees of freedom. Each joint
+has a noise of its own: views agree less about hips and noses than about joints that are means of others. What of the
+scatter is still there a moment later is no noise that a filter may average: a detector's bias of a joint in a view, and
+what a calibration error does beyond a shift.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...arrays import FloatArray
+from ...arrays import FloatArray, IntArray
 from ...fusion.estimate import Estimate
+from ...fusion.left_right import MIRROR
+from ...fusion.table import gather
 from ...fusion.views import Cameras, Noise
 from ...geometry.stats import nan_mean
 from ..kernels import cameras as kernels
 from ..settings import CameraStateConfig
+from ..tracks import rows_of
 from .clocks import ClockOffsets
 from .drift import DriftDetector
 
@@ -29,6 +36,14 @@ _MOST_BODIES = 6
 # many sets.
 _FIRST_SHARED = 0.0015
 _PRIOR_WEIGHT = 2.0
+# Joints are as noisy as all until so many degrees of freedom were seen of each pair, left and right; then at least and
+# at most so much noisier.
+_JOINT_WEIGHT = 20.0
+_JOINT_BOUNDS = (0.5, 2.0)
+# What lasts for so long is persistent, s: longer than a filter averages, shorter than a pose is held. At most this part
+# of the scatter counts as such.
+_LASTS_S = 0.2
+_MOST_PERSISTENT = 0.95
 # Clock offsets that change by more than this change what is usual of a camera, s.
 _CLOCK_NEWS_S = 0.003
 _SCALE_BOUNDS = (0.3, 3.0)
@@ -75,11 +90,14 @@ class CameraStates:
 
     def _begin(self) -> None:
         """Know nothing of errors, with the clocks as they are now."""
-        # Sums of squares and their degrees of freedom.
+        # Sums of squares and their degrees of freedom; of what is shared the number of bodies, too.
         self._noise = np.tile((_PRIOR_WEIGHT, _PRIOR_WEIGHT), (len(self._focal_px), 1))
-        self._shared = np.array((_PRIOR_WEIGHT * _FIRST_SHARED**2, _PRIOR_WEIGHT))
-        # Degrees of freedom that the views of one body leave.
-        self._freedom = 1.0
+        self._joints = np.full((len(MIRROR), 2), _JOINT_WEIGHT)
+        self._shared = _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0, 1.0))
+        # Of what lasts: sums of products, and of squares. The last sets: when, s, ids, and deviations.
+        self._persistent = np.array((0.0, _PRIOR_WEIGHT))
+        self._past: deque[tuple[float, IntArray, FloatArray]] = deque()
+        self._time_s = 0.0
         self._drift = DriftDetector(self._focal_px, self._config)
         self._clocks_then = self.clocks.offset_s
 
@@ -102,13 +120,16 @@ class CameraStates:
         if self._noise_now is None:
             # An estimate of so few degrees of freedom is as often too small: the variance of Student's distribution is
             # larger.
-            unsure = 1.0 + 1.5 / self._freedom
+            unsure = 1.0 + 1.5 * self._shared[2] / self._shared[1]
             shared = np.full(len(self._focal_px), np.sqrt(unsure * self._shared[0] / self._shared[1]))
             own = np.hypot(*self._drift.error.T) / np.sqrt(2.0)
             scale = self.scale
             level = float(np.median(scale))
             shared = np.where(self._drift.moved, np.maximum(own, shared), shared)
-            self._noise_now = Noise(level, scale / level, shared)
+            persistent = float(np.clip(self._persistent[0] / self._persistent[1], 0.0, _MOST_PERSISTENT))
+            own = self._joints[:, 0] / self._joints[:, 1]
+            joints = np.clip(np.sqrt(own / np.average(own, weights=self._joints[:, 1])), *_JOINT_BOUNDS)
+            self._noise_now = Noise(level, scale / level, shared, persistent, joints)
         return self._noise_now
 
     def states(self) -> list[CameraState]:
@@ -129,13 +150,15 @@ class CameraStates:
         return self._states_now
 
     def learn(
-        self, cameras: Cameras, estimate: Estimate, velocity: FloatArray, gross_errors: FloatArray, dt_s: float
+        self, cameras: Cameras, estimate: Estimate, ids: IntArray, velocity: FloatArray, gross_errors: FloatArray,
+        dt_s: float,
     ) -> None:
         """Take in a set of B bodies.
 
         Args:
             cameras: C cameras.
             estimate: of the bodies.
+            ids: (B,) of their tracks.
             velocity: (B, J, 3) m/s.
             gross_errors: (C, 2) from ``find_gross_errors``.
             dt_s: since the last set.
@@ -153,11 +176,17 @@ class CameraStates:
             self.clocks.learn(views, dt_s)
         each = len(cameras), len(chosen)
         offset, certainty, scatter = np.empty((*each, 2)), np.empty(each), np.empty((each[0], 2))
-        kernels.learn_views(views, offset, certainty, scatter)
+        joints = solution.xyz.shape[1]
+        by_joint, deviation = np.empty((joints, 2)), np.empty((*each, joints, 2))
+        kernels.learn_views(views, offset, certainty, scatter, by_joint, deviation)
         forget = float(np.exp(-dt_s / _MEMORY_S))
         # The prior stays.
         self._noise = forget * self._noise + scatter / kernels.ALIKE_SETS + (1.0 - forget) * _PRIOR_WEIGHT
+        self._joints = forget * self._joints + (by_joint + by_joint[MIRROR]) / kernels.ALIKE_SETS
+        usual = self._noise[:, 0].sum() / self._noise[:, 1].sum()
+        self._joints += (1.0 - forget) * _JOINT_WEIGHT * np.array((usual, 1.0))
         self._learn_shared(views, offset, forget)
+        self._learn_persistent(ids[chosen], deviation, forget, dt_s)
         gross = np.isfinite(gross_errors[:, 0])
         if gross.any():
             offset[gross] = gross_errors[gross][:, None]
@@ -173,6 +202,19 @@ class CameraStates:
         sums = np.empty(3)
         kernels.learn_shared(views, offset, self.scale, float(np.sqrt(self._shared[0] / self._shared[1])), sums)
         if sums[2]:
-            self._freedom += (1.0 - forget) * (float(sums[1] / sums[2]) - self._freedom)
-            self._shared = forget * self._shared + sums[:2] / kernels.ALIKE_SETS
-            self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0))
+            self._shared = forget * self._shared + sums / kernels.ALIKE_SETS
+            self._shared += (1.0 - forget) * _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0, 1.0))
+
+    def _learn_persistent(self, ids: IntArray, deviation: FloatArray, forget: float, dt_s: float) -> None:
+        """Learn how much of the deviations (C, N, J, 2) of the bodies ``ids`` (N,) was there _LASTS_S ago."""
+        self._time_s += dt_s
+        while self._past and self._time_s - self._past[0][0] > 2.0 * _LASTS_S:
+            self._past.popleft()
+        now = deviation.swapaxes(0, 1)
+        if self._past and self._time_s - self._past[0][0] >= _LASTS_S:
+            _, then, before = self._past.popleft()
+            before = gather(before, rows_of(then, ids), np.nan)
+            product, square = now * before, now**2 + before**2
+            sums = np.nansum(product), 0.5 * square[np.isfinite(product)].sum() + (1.0 - forget) * _PRIOR_WEIGHT
+            self._persistent = forget * self._persistent + np.array(sums)
+        self._past.append((self._time_s, ids, now))

@@ -92,8 +92,10 @@ def information_at(views: SeenBodies, c: int, b: int, j: int) -> float:
     return root * root if math.isfinite(root) else 0.0
 
 
-@kernel('offset', 'certainty', 'scatter')
-def learn_views(views: SeenBodies, offset: Float3D, certainty: Float2D, scatter: Float2D) -> None:
+@kernel('offset', 'certainty', 'scatter', 'by_joint', 'deviation')
+def learn_views(
+    views: SeenBodies, offset: Float3D, certainty: Float2D, scatter: Float2D, by_joint: Float2D, deviation: Float4D
+) -> None:
     """Write the mean offset of each view from the bodies, and how its keypoints scatter about it.
 
     Args:
@@ -103,11 +105,13 @@ def learn_views(views: SeenBodies, offset: Float3D, certainty: Float2D, scatter:
         scatter: (C, 2) sum of the inliers' squared errors about the offset in units of their variance, and of their
             degrees of freedom: of a residual's two, what is left after the joint was placed by 2n of them. Where
             little is left, little is known.
+        by_joint: (J, 2) the same, joint by joint.
+        deviation: (C, N, J, 2) those errors, in units of their standard deviation; NaN where they do not count.
     """
     cameras, joints = len(views.dt_s), views.xyz.shape[1]
     error, values = np.empty((joints, 2)), np.empty(joints)
     local, jacobian = np.empty(3), np.empty((2, 3))
-    scatter[:] = 0.0
+    scatter[:], by_joint[:], deviation[:] = 0.0, 0.0, np.nan
     for n in range(len(views.chosen)):
         b = views.chosen[n]
         for c in range(cameras):
@@ -126,14 +130,16 @@ def learn_views(views: SeenBodies, offset: Float3D, certainty: Float2D, scatter:
                         known += 1
                 offset[c, n, k] = median(values[:known])
             for j in range(joints):
-                x, y = error[j, 0] - offset[c, n, 0], error[j, 1] - offset[c, n, 1]
-                squared = (x * x + y * y) * information_at(views, c, b, j)
-                if not views.inlier[c, b, j] or not math.isfinite(squared):
+                root = math.sqrt(information_at(views, c, b, j))
+                x, y = root * (error[j, 0] - offset[c, n, 0]), root * (error[j, 1] - offset[c, n, 1])
+                if not views.inlier[c, b, j] or not math.isfinite(x + y):
                     continue
                 left = _freedom(views, c, b, j, local, jacobian)
                 if left >= _LEAST_FREEDOM:
-                    scatter[c, 0] += squared
-                    scatter[c, 1] += left
+                    for sums in (scatter[c], by_joint[j]):
+                        sums[0] += x * x + y * y
+                        sums[1] += left
+                    deviation[c, n, j, 0], deviation[c, n, j, 1] = x, y
 
 
 @helper

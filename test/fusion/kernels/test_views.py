@@ -46,9 +46,10 @@ def test_weights_fall_with_the_size_in_the_image_and_with_the_noise(rng):
         extent_px[c, b] = np.nanmax(np.nanmax(xn[c, b], 0) - np.nanmin(xn[c, b], 0)) * focal_px[c]
     plain = confidence * (600.0 / 4.0 / np.maximum(extent_px, 60.0))[..., None]
     np.testing.assert_allclose(found, plain)
-    noise = Noise(2.0, np.array([1.0, 2.0, 0.5]), np.array([0.0, 0.001, 0.003]))
+    noise = Noise(2.0, np.array([1.0, 2.0, 0.5]), np.array([0.0, 0.001, 0.003]), joints=rng.uniform(0.5, 2.0, 17))
     with np.errstate(divide='ignore'):
-        variance = (noise.scale[:, None, None] / plain) ** 2 + ((noise.shared * focal_px) ** 2)[:, None, None]
+        variance = (noise.joints * noise.scale[:, None, None] / plain) ** 2
+    variance += ((noise.shared * focal_px) ** 2)[:, None, None]
     np.testing.assert_allclose(noise.applied(found, focal_px), 1.0 / np.sqrt(variance))
 
 

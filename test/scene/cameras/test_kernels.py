@@ -46,13 +46,20 @@ def test_clock_equations_are_those_with_all_unknowns_less_the_joints(scene):
     assert (matrix[12:] == 0.0).all() and np.abs(matrix[:12, :12]).max() > 1.0
 
 
+def room_of_joints():
+    return np.empty((17, 2)), np.empty((CAMERAS, BODIES, 17, 2))
+
+
 def test_offsets_scatter_and_what_is_shared(scene):
     cameras, views = scene
     offset, certainty = np.empty((CAMERAS, BODIES, 2)), np.empty((CAMERAS, BODIES))
-    scatter, sums = np.empty((CAMERAS, 2)), np.empty(3)
-    kernels.learn_views(views, offset, certainty, scatter)
+    scatter, sums, by_joint, deviation = np.empty((CAMERAS, 2)), np.empty(3), *room_of_joints()
+    kernels.learn_views(views, offset, certainty, scatter, by_joint, deviation)
     for found, wanted in zip((offset, certainty, scatter), view_errors(cameras, views), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-10)
+    np.testing.assert_allclose(by_joint.sum(0), scatter.sum(0))
+    np.testing.assert_allclose(np.nansum(deviation**2, (1, 2, 3)), scatter[:, 0])
+    np.testing.assert_allclose(np.nansum(deviation**2, (0, 1, 3)), by_joint[:, 0])
     assert np.isnan(offset[2, 0]).all() and np.isnan(offset[3, 2]).all() and scatter.min() > 0.0
     scale = np.linspace(0.5, 1.0, CAMERAS)
     for shared in (1e-5, 0.01):
@@ -64,7 +71,7 @@ def test_offsets_scatter_and_what_is_shared(scene):
 def test_drift_equations_are_the_bodies_projectors(scene):
     cameras, views = scene
     offset, certainty = np.empty((CAMERAS, BODIES, 2)), np.empty((CAMERAS, BODIES))
-    kernels.learn_views(views, offset, certainty, np.empty((CAMERAS, 2)))
+    kernels.learn_views(views, offset, certainty, np.empty((CAMERAS, 2)), *room_of_joints())
     centre = np.nanmean(views.xyz, 1)
     centre[5] = np.nan
     matrix, right = np.ones((2 * CAMERAS, 2 * CAMERAS)), np.ones(2 * CAMERAS)

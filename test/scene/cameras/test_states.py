@@ -10,15 +10,22 @@ from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.views import BodyViews
 from geo_pose_ros.scene.cameras.states import CameraStates
 from geo_pose_ros.scene.settings import CameraStateConfig
+from geo_pose_ros.skeleton import BODY17
 
 from ...fusion.people import FOCAL_PX, crowd, ring
 
-DT_S = 0.5
+DT_S = 0.25
 
 
-def learned(scale, shared_px=0.0, seconds=30.0, gross_errors=None, config=None) -> CameraStates:
-    """What is learned of cameras with noise of ``scale`` (C,) times the settings' and biases of ``shared_px``."""
+def learned(
+    scale, shared_px=0.0, seconds=15.0, gross_errors=None, config=None, joints=1.0, lasting=0.0
+) -> CameraStates:
+    """What is learned of cameras with noise of ``scale`` (C,) times the settings' and biases of ``shared_px``.
+
+    Noise is ``joints`` (17,) times as large, and this part of its variance ``lasting``.
+    """
     scale = np.asarray(scale, float)
+    old = np.random.default_rng(1).standard_normal((len(scale), 2, 17, 2))
     count = len(scale)
     rng, cameras = np.random.default_rng(0), ring(count)
     states = CameraStates(np.full(count, FOCAL_PX), config or CameraStateConfig())
@@ -31,11 +38,12 @@ def learned(scale, shared_px=0.0, seconds=30.0, gross_errors=None, config=None) 
         plain = views.weights(cameras.focal_px, SolverConfig().noise_px)
         # Every body of every set has its own bias: that of a calibration changes over the picture.
         bias = rng.normal(0.0, shared_px / FOCAL_PX, (count, 2, 1, 2))
-        noise = rng.standard_normal(exact.shape) * (scale[:, None, None] / plain / FOCAL_PX)[..., None]
+        drawn = np.sqrt(lasting) * old + np.sqrt(1.0 - lasting) * rng.standard_normal(exact.shape)
+        noise = drawn * (joints * scale[:, None, None] / plain / FOCAL_PX)[..., None]
         views = BodyViews(exact + noise + bias, confidence)
         found = estimate_bodies(cameras, views, BodyPrior(), SolverConfig(), states.noise)
         errors = np.full((count, 2), np.nan) if gross_errors is None else gross_errors
-        states.learn(cameras, found, np.zeros_like(bodies), errors, DT_S)
+        states.learn(cameras, found, np.arange(2), np.zeros_like(bodies), errors, DT_S)
     return states
 
 
@@ -52,6 +60,22 @@ def test_a_camera_that_is_noisier_counts_less():
     # Half of the difference only, on a logarithmic scale: cameras are more alike than their residuals.
     assert own[3] > 1.4 * np.delete(own, 3).max()
     np.testing.assert_allclose(np.delete(own, 3), 0.5, rtol=0.35)
+
+
+def test_joints_are_as_noisy_as_their_views_disagree():
+    # A left knee that is 1.5 times as noisy as others, and a right one that is not, count alike: 1.27 times.
+    joints = np.ones(17)
+    joints[[BODY17.index('nose'), BODY17.index('left_knee')]] = 1.6, 1.5
+    found = learned(np.full(6, 0.5), joints=joints).noise.joints
+    knees = [BODY17.index(name) for name in ('left_knee', 'right_knee')]
+    assert found[BODY17.index('nose')] == pytest.approx(1.6, rel=0.15)
+    np.testing.assert_allclose(found[knees], 1.27, rtol=0.15)
+    np.testing.assert_allclose(np.delete(found, [*knees, BODY17.index('nose')]), 1.0, atol=0.15)
+
+
+def test_noise_that_lasts_is_persistent():
+    assert learned(np.full(6, 0.5)).noise.persistent < 0.1
+    assert learned(np.full(6, 0.5), lasting=0.7).noise.persistent == pytest.approx(0.7, abs=0.1)
 
 
 @pytest.mark.parametrize(('cameras', 'shared_px'), [(4, 8.0), (6, 4.0)])
@@ -71,7 +95,7 @@ def test_before_anything_is_known_there_is_the_settings_noise_and_a_little_that_
 def test_a_camera_in_which_nobody_is_in_place_is_named_and_weighs_less():
     away = np.full((5, 2), np.nan)
     away[2] = (0.06, -0.08)
-    states = learned(np.full(5, 0.5), seconds=10.0, gross_errors=away)
+    states = learned(np.full(5, 0.5), seconds=5.0, gross_errors=away)
     assert [s.moved for s in states.states()] == [False, False, True, False, False]
     assert states.states()[2].calibration_error_px == pytest.approx((60.0, -80.0), rel=0.1)
     noise = states.noise

@@ -127,13 +127,6 @@ def test_keypoints_without_hints_were_made_for_nobody():
     assert Keypoints2D.empty('left', 0, BODY17).xy.shape == (0, 17, 2)
 
 
-def test_expected_people_are_read_only():
-    people = PredictedPeople('a', 5, BODY17, np.zeros((2, 17, 2)), np.ones((2, 17)), np.array([7, 3]))
-    assert len(people) == 2
-    with pytest.raises(ValueError, match='read-only'):
-        people.xy[0, 0, 0] = 1.0
-
-
 def test_clock_model_converts_both_ways():
     clock = ClockModel(0.25, 1e-4)
     assert clock.offset_ns == 250_000_000

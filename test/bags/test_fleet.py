@@ -113,7 +113,7 @@ class FakeClient(nullcontext):
             raise OSError('timed out')
 
     def scheduler_info(self):
-        return {'workers': {'tcp://somebody:8787': {}}}
+        return {'workers': {}}
 
     def submit(self, function, job, pure):
         assert not pure
@@ -122,13 +122,14 @@ class FakeClient(nullcontext):
         return Mock(status='finished', result=Mock(return_value=function(job)))
 
 
-def test_a_cluster_gets_the_same_jobs(bags, tmp_path, monkeypatch):
+def test_a_cluster_gets_the_same_jobs(bags, tmp_path, monkeypatch, caplog):
     dask = SimpleNamespace(Client=FakeClient, as_completed=iter)
     monkeypatch.setitem(sys.modules, 'distributed', dask)
     jobs = jobs_for(bags[:2], tmp_path / 'out', make_job)
     outcomes = {o.bag: o for o in process_jobs(jobs, scheduler='tcp://somebody:8786')}
     assert outcomes[str(bags[0])].sets == 4
     assert outcomes[str(bags[1])].error == "its worker failed: 'lost'"
+    assert "'tcp://somebody:8786' has no workers; waiting for some: dask worker tcp://somebody:8786." in caplog.text
     with pytest.raises(BagError, match=r"Dask scheduler 'tcp://nobody:1' does not answer \(timed out\)"):
         list(process_jobs(jobs[1:], scheduler='tcp://nobody:1'))
     monkeypatch.setitem(sys.modules, 'distributed', None)
@@ -170,23 +171,6 @@ def test_a_real_cluster_makes_what_this_machine_makes(bags, tmp_path, cluster):
     assert _results(there) == _results(here)
     # What the cluster made counts as done.
     assert not [job for job in jobs_for(bags[:2], tmp_path / 'there', make_job) if job.done() is None]
-
-
-@pytest.mark.slow
-def test_a_cluster_without_workers_is_waited_for_and_said_so(bags, tmp_path, monkeypatch):
-    distributed = pytest.importorskip('distributed')
-    said = []
-    with distributed.LocalCluster(n_workers=0, processes=True, host='127.0.0.1', dashboard_address=None) as empty:
-
-        def hire(message, *values):
-            said.append(message % values)
-            empty.scale(1)
-
-        monkeypatch.setattr(fleet, '_LOG', SimpleNamespace(warning=hire))
-        address = empty.scheduler_address
-        outcomes = list(process_jobs(jobs_for(bags[:1], tmp_path / 'out', make_job), scheduler=address))
-    assert [outcome.sets for outcome in outcomes] == [4]
-    assert said == [f"Dask scheduler '{address}' has no workers; waiting for some: dask worker {address}."]
 
 
 @pytest.mark.slow

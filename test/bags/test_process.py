@@ -122,16 +122,6 @@ def test_images_become_bodies(tmp_path, truth_detector):
     np.testing.assert_allclose(keypoints_from_cloud(clouds[0], 'cam1').xy, expected, atol=1e-3)
 
 
-def test_result_can_be_processed_again(tmp_path, truth_detector):
-    """From keypoints alone come the same bodies: images need not be kept."""
-    write_scene(tmp_path / 'bag')
-    process_bag(tmp_path / 'bag', tmp_path / 'first')
-    process_bag(tmp_path / 'first', tmp_path / 'second')
-    for first, second in zip(bodies_of(tmp_path / 'first'), bodies_of(tmp_path / 'second'), strict=True):
-        np.testing.assert_allclose(second.xyz, first.xyz, atol=1e-4)
-        assert first.stamp_ns == second.stamp_ns
-
-
 def test_keypoints_on_request(tmp_path):
     write_scene(tmp_path / 'bag', clouds=True)
     config = ProcessConfig(pipeline=PipelineConfig(detector=DetectorConfig(name='keypoints')))
@@ -310,16 +300,6 @@ def test_set_that_cannot_be_fused_is_counted(tmp_path, caplog, monkeypatch):
     assert f'Set at {STAMPS[2]} ns: no such camera' in caplog.text
 
 
-def test_cut_bag_is_processed_up_to_the_cut(tmp_path, truth_detector, caplog):
-    write_scene(tmp_path / 'bag', frames=30)
-    file = tmp_path / 'bag' / 'bag.mcap'
-    whole = file.read_bytes()
-    file.write_bytes(whole[: int(len(whole) * 0.9)])
-    summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
-    assert 10 < summary.sets < 30 and len(bodies_of(tmp_path / 'out')) == summary.sets
-    assert 'is cut off' in caplog.text
-
-
 # Cameras that move.
 
 
@@ -366,13 +346,6 @@ def test_pictures_that_no_transform_places_are_counted(tmp_path):
     write_drive(tmp_path / 'bag', ring_rig(3), until=10 * PERIOD_NS)
     summary = process_bag(tmp_path / 'bag', tmp_path / 'out', config=IN_ODOM)
     assert 25 <= summary.unusable_frames['cam0'] <= 30 and summary.sets_with_bodies >= 10
-
-
-def test_a_tracking_frame_that_nothing_joins_is_an_error(tmp_path):
-    write_drive(tmp_path / 'bag', ring_rig(2), sets=3)
-    config = ProcessConfig(pipeline=TRIANGULATED, tracking_frame='map')
-    with pytest.raises(CalibrationError, match="No transform joins 'map' and 'cam0_optical_frame'; the frames are"):
-        process_bag(tmp_path / 'bag', tmp_path / 'out', config=config)
 
 
 def test_an_impossible_transform_stops_a_moving_bag(tmp_path):

@@ -36,7 +36,7 @@ class CalibrationBag:
 
     Attributes:
         path: of the bag.
-        cameras: which to use, and what they send; or their names (none: all).
+        cameras: which to use, and what they send.
         rig: to begin with; None: camera_info and /tf_static of the bag (from scratch: camera_info only).
         focal_guess: focal length of uncalibrated cameras, in longer sides of the image; it makes focal lengths
             unknowns. None: such a camera is an error.
@@ -46,7 +46,7 @@ class CalibrationBag:
     """
 
     path: Path
-    cameras: CameraChoice | Sequence[str] = ()
+    cameras: CameraChoice = field(default_factory=CameraChoice)
     rig: CameraRig | None = None
     focal_guess: float | None = None
     skeleton: str = 'body17'
@@ -55,24 +55,26 @@ class CalibrationBag:
 
 
 def rig_with_intrinsics(
-    reader: BagReader, chosen: Mapping[str, CameraTopics] | Sequence[str], focal_guess: float | None
+    reader: BagReader, chosen: Mapping[str, CameraTopics], focal_guess: float | None
 ) -> CameraRig:
     """Return the cameras of a bag with intrinsics from camera_info and no extrinsics (identity).
 
     Args:
         reader: of the bag.
-        chosen: names or topics of the cameras; see ``camera_infos``.
+        chosen: topics of the cameras; see ``camera_infos``.
         focal_guess: see CalibrationBag.
 
     Raises:
-        BagError: if a camera has no camera_info.
+        BagError: if no camera has a camera_info.
         CalibrationError: if one is uncalibrated and there is no guess.
     """
     cameras = []
     for name, info in camera_infos(reader, chosen).items():
         frame_id = str(info.header.frame_id).lstrip('/') or optical_frame_id(name)
-        rectified = isinstance(chosen, Mapping) and chosen[name].rectified
-        lens = rectified_from_camera_info(info, name)[0] if rectified else _intrinsics(info, name, focal_guess)
+        lens = (
+            rectified_from_camera_info(info, name)[0] if chosen[name].rectified
+            else _intrinsics(info, name, focal_guess)
+        )
         cameras.append(Camera(name, frame_id, lens, np.eye(3, 4)))
     return CameraRig(tuple(cameras))
 
@@ -129,10 +131,9 @@ def calibrate_bag(
         if not task.from_scratch:
             log_findings(require_possible(rig))
         recordings = [read_keypoints(reader, chosen, rig, bag.skeleton, bag.detector)]
-    choice = bag.cameras if isinstance(bag.cameras, CameraChoice) else CameraChoice()
     for path in bag.more:
         with BagReader(path) as reader:
-            usable, _ = usable_cameras(reader, choose_cameras(reader, replace(choice, names=rig.names)))
+            usable, _ = usable_cameras(reader, choose_cameras(reader, replace(bag.cameras, names=rig.names)))
             recordings.append(read_keypoints(reader, usable, rig, bag.skeleton, bag.detector))
     found = calibrate_together(recordings, rig, task)
     if report is not None:

@@ -212,23 +212,15 @@ def calibrated_cameras(
 
 
 def camera_infos(
-    reader: BagReader, cameras: Mapping[str, CameraTopics] | Sequence[str] = (), left_out: LeftOut | None = None
+    reader: BagReader, chosen: Mapping[str, CameraTopics], left_out: LeftOut | None = None
 ) -> dict[str, Message]:
-    """Return the first camera_info of ``cameras``, by name.
-
-    Args:
-        reader: an open bag.
-        cameras: names, of which each must have one; or topics (none: all of the bag), of which those without are left
-            out, with a warning.
-        left_out: gets the cameras that are left out.
+    """Return the first camera_info of the cameras that have one, by name; ``left_out`` gets the others.
 
     Raises:
-        BagError: if a camera that is named has none, or no camera has one.
+        BagError: if no camera has one.
     """
-    named = not isinstance(cameras, Mapping) and bool(cameras)
-    chosen = cameras if isinstance(cameras, Mapping) else choose_cameras(reader, cameras)
     without = [name for name, topics in chosen.items() if not topics.camera_info]
-    if without and (named or len(without) == len(chosen)):
+    if len(without) == len(chosen):
         raise BagError(
             f"Bag '{reader.path}' has no camera_info of {', '.join(without)}; it has: {reader.topic_names}. "
             'Record <camera>/camera_info too, or give the calibration with --rig.'
@@ -250,33 +242,30 @@ def read_transforms(reader: BagReader, last_names: Sequence[str] = (_TF, _TF_STA
 
 
 def rig_from_bag(
-    reader: BagReader, cameras: Mapping[str, CameraTopics] | Sequence[str] = (), world_frame_id: str = '',
+    reader: BagReader, cameras: Mapping[str, CameraTopics] | None = None, world_frame_id: str = '',
     left_out: LeftOut | None = None,
 ) -> CameraRig:
     """Return the rig of ``cameras``, from their camera_info and /tf_static.
 
     Args:
         reader: an open bag.
-        cameras: names, of which each must be calibrated; or topics (none: all of the bag), of which those that are not
-            are left out, with a warning.
+        cameras: their topics (None: all of the bag); those that are not calibrated are left out, with a warning.
         world_frame_id: '' for the root of the transforms, which all cameras must share.
         left_out: gets the cameras that are left out.
 
     Raises:
-        BagError: if a camera that is named has no camera_info, or no camera has one.
-        CalibrationError: if such a camera is uncalibrated, a transform is impossible, or none joins the cameras.
+        BagError: if no camera has a camera_info.
+        CalibrationError: if no camera is calibrated, a transform is impossible, or none joins the cameras.
     """
-    named = not isinstance(cameras, Mapping) and bool(cameras)
-    chosen = cameras if isinstance(cameras, Mapping) else choose_cameras(reader, cameras)
-    infos = camera_infos(reader, cameras if named else chosen, left_out)
-    infos = _with_own_frames(infos, chosen, partly=not named, left_out=left_out)
+    chosen = choose_cameras(reader) if cameras is None else cameras
+    infos = _with_own_frames(camera_infos(reader, chosen, left_out), chosen, left_out)
     buffer = _buffer(reader, (_TF_STATIC,))
     if not world_frame_id:
         frames = {name: str(info.header.frame_id).lstrip('/') for name, info in infos.items()}
         roots = {name: buffer.root_of(frame) for name, frame in frames.items()}
         ranked = Counter(roots.values()).most_common(2)
         alone = [name for name, root in roots.items() if root != ranked[0][0]] if all(frames.values()) else []
-        if alone and (named or ranked[0][1] == ranked[1][1]):
+        if alone and ranked[0][1] == ranked[1][1]:
             listed = ', '.join(
                 f'{name}: {frames[name]} ' + ('in no transform' if root == frames[name] else f'below {root}')
                 for name, root in roots.items()
@@ -293,16 +282,16 @@ def rig_from_bag(
             del infos[name]
         world_frame_id = ranked[0][0]
     builder = RigBuilder(tuple(infos), world_frame_id, rectified=_rectified(chosen, infos), moving=buffer)
-    return _complete_rig(builder, infos, partly=not named, left_out=left_out)
+    return _complete_rig(builder, infos, left_out)
 
 
 def _with_own_frames(
-    infos: Mapping[str, Message], chosen: Mapping[str, CameraTopics], *, partly: bool, left_out: LeftOut | None = None
+    infos: Mapping[str, Message], chosen: Mapping[str, CameraTopics], left_out: LeftOut | None = None
 ) -> dict[str, Message]:
     """Return the ``infos`` whose frame no other camera has; rectified cameras of one head may share it.
 
     Raises:
-        CalibrationError: if none is left; if one shares its frame, unless ``partly``.
+        CalibrationError: if none is left.
     """
     frames = {name: str(info.header.frame_id).lstrip('/') for name, info in infos.items()}
     shared: dict[str, list[str]] = {}
@@ -315,7 +304,7 @@ def _with_own_frames(
         for frame, names in shared.items() if len(names) > 1 for name in names
     }
     kept = {name: info for name, info in infos.items() if name not in faults}
-    if faults and (not kept or not partly):
+    if faults and not kept:
         raise CalibrationError(' '.join(dict.fromkeys(faults.values())))
     for name, fault in faults.items():
         leave_out(left_out, name, fault)
@@ -353,10 +342,10 @@ class MovingBag:
                 frame.
         """
         buffer = _buffer(reader, (_TF, _TF_STATIC))
-        infos = {} if rig is not None else _with_own_frames(camera_infos(reader, cameras), cameras, partly=True)
+        infos = {} if rig is not None else _with_own_frames(camera_infos(reader, cameras), cameras)
         names = tuple(cameras if rig is not None else infos)
         builder = RigBuilder(names, tracking_frame, rig, _rectified(cameras, names), moving=buffer)
-        self.rig = _complete_rig(builder, infos, partly=True)
+        self.rig = _complete_rig(builder, infos)
         self._mounts = builder.mounts
         if rig is not None:
             frame_from_tracking = invert(buffer.lookup(tracking_frame, rig.world_frame_id, None))
@@ -386,16 +375,16 @@ def _buffer(reader: BagReader, last_names: Sequence[str]) -> TransformBuffer:
 
 
 def _complete_rig(
-    builder: RigBuilder, infos: Mapping[str, Message], *, partly: bool, left_out: LeftOut | None = None
+    builder: RigBuilder, infos: Mapping[str, Message], left_out: LeftOut | None = None
 ) -> CameraRig:
-    """Return the rig that ``infos`` complete.
+    """Return the rig that ``infos`` complete; a camera that is not calibrated is left out.
 
     Raises:
-        CalibrationError: if no camera is calibrated; if one is not, unless ``partly``: then it is left out.
+        CalibrationError: if none is.
     """
     for name, info in infos.items():
         builder.on_camera_info(name, info, 0)
-    if builder.rig is None or (builder.problems and not partly):
+    if builder.rig is None:
         raise CalibrationError(' '.join(builder.problems.values()))
     for name, problem in builder.problems.items():
         leave_out(left_out, name, problem)

@@ -63,7 +63,7 @@ def prepare(out: Path, scene: str) -> Material:
         import_videos(footage.videos, read_calibration(footage.calibration), bag)
     with BagReader(bag) as reader:
         cameras = choose_cameras(reader)
-        rig = rig_from_bag(reader, tuple(cameras), '')
+        rig = rig_from_bag(reader, cameras)
         start_ns = reader.start_ns
     (out / 'rig.yaml').write_text(dump_rig(rig))
     return Material(bag, rig, tuple(topics.image for topics in cameras.values()), start_ns)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.bags.calibrate import rig_with_intrinsics
+from geo_pose_ros.bags.cameras import choose_cameras
 from geo_pose_ros.bags.message_factory import RosbagsFactory
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.write import BagWriter
@@ -118,11 +119,11 @@ def test_wrong_flags(bag, tmp_path, capsys, flags, message):
 def test_focal_guess_for_uncalibrated_cameras(tmp_path):
     bag = write_bag(tmp_path / 'bag', walk(2.0), transforms=False, calibrated=False)
     with BagReader(bag) as reader:
-        rig = rig_with_intrinsics(reader, (), 0.7)
+        rig = rig_with_intrinsics(reader, choose_cameras(reader), 0.7)
         lens = rig.cameras[0].intrinsics
         assert (lens.K[0, 0], lens.K[0, 2], lens.K[1, 2]) == (0.7 * 1280, 639.5, 479.5)
         with pytest.raises(CalibrationError, match=r'K = 0.*--focal-guess'):
-            rig_with_intrinsics(reader, (), None)
+            rig_with_intrinsics(reader, choose_cameras(reader), None)
     bare = write_bag(tmp_path / 'bare', walk(2.0), transforms=False, infos=False)
     with BagReader(bare) as reader, pytest.raises(BagError, match='no camera_info of cam0'):
-        rig_with_intrinsics(reader, (), 0.7)
+        rig_with_intrinsics(reader, choose_cameras(reader), 0.7)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.bags.calibrate import rig_with_intrinsics
-from geo_pose_ros.bags.cameras import rig_from_bag
+from geo_pose_ros.bags.cameras import choose_cameras, rig_from_bag
 from geo_pose_ros.bags.import_videos import ImportedVideo, import_videos
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.errors import BagError, CalibrationError
@@ -235,7 +235,7 @@ def test_videos_without_any_calibration(tmp_path):
         info = next(reader.messages(['/a/camera_info'])).decode()
         assert (info.width, info.height, info.k.any()) == (WIDTH, HEIGHT, False)
         assert info.header.frame_id == 'a_optical_frame'
-        rig = rig_with_intrinsics(reader, (), 0.8)
+        rig = rig_with_intrinsics(reader, choose_cameras(reader), 0.8)
         assert rig.names == ('a', 'b')
         assert rig['a'].intrinsics.K[0, 0] == 0.8 * WIDTH
         with pytest.raises(CalibrationError, match='no common world frame'):

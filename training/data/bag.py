@@ -56,8 +56,8 @@ def load_people(
     """
     with BagReader(path) as reader:
         if rig is None:
-            rig = rig_from_bag(reader, cameras)
-        elif cameras:
+            rig = rig_from_bag(reader, choose_cameras(reader, cameras))
+        if cameras:
             rig = rig.subset(cameras)
         topics = choose_cameras(reader, rig.names)
     found = {name: _cached(path, topics[name], rig, skeleton) for name in rig.names}

@@ -10,10 +10,11 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import BagError, GeoPoseError
 from ..messages.clouds.bodies import bodies_from_cloud
@@ -27,6 +28,7 @@ from .cameras import rig_from_bag
 from .read import BagMessage, BagReader, until_damage
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar('T')
 
 BODIES, DETAILS, KEYPOINTS, IMAGE, DIAGNOSTICS = 'bodies', 'details', 'keypoints', 'image', 'diagnostics'
 
@@ -124,12 +126,7 @@ class Recording(AbstractContextManager['Recording']):
     @property
     def skeleton(self) -> Skeleton:
         """Of the first bodies that can be read; body17 where there are none."""
-        for one in self.stream({BODIES}):
-            try:
-                return one.bodies().skeleton
-            except GeoPoseError:
-                continue
-        return BODY17
+        return next((bodies.skeleton for bodies in self.read(BODIES, Recorded.bodies)), BODY17)
 
     def stream(
         self, kinds: Collection[str], start_ns: int | None = None, stop_ns: int | None = None
@@ -144,6 +141,16 @@ class Recording(AbstractContextManager['Recording']):
                 yield Recorded(topics[message.topic], message)
 
         yield from heapq.merge(*map(read, self._readers, self._topics), key=lambda recorded: recorded.time_ns)
+
+    def read(
+        self, kind: str, decode: Callable[[Recorded], T], start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[T]:
+        """Yield what ``decode`` makes of the messages of a kind, see ``stream``; what is damaged is counted."""
+        for one in self.stream({kind}, start_ns, stop_ns):
+            try:
+                yield decode(one)
+            except GeoPoseError as error:
+                self.count_damaged(one, error)
 
     def count_damaged(self, recorded: Recorded, error: GeoPoseError) -> None:
         """Count a message that could not be read; the first of each topic is logged."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import NS_PER_S, BoolArray, FloatArray, IntArray
-from ..bags.recording import BODIES, DETAILS, Recording
-from ..errors import BagError, GeoPoseError, ShapeError
+from ..bags.recording import BODIES, DETAILS, Recorded, Recording
+from ..errors import BagError, ShapeError
 from ..evaluation.bodies import BodyTracks
 from ..geometry.isb_angles import isb_angles
 from ..messages.clouds.details import with_details
@@ -97,33 +97,6 @@ class BodySequence(BodyTracks):
         """Which joints (S, U, J) are known."""
         return np.asarray(np.isfinite(self.xyz).all(-1))
 
-    def sets(self) -> list[Bodies3D]:
-        """Return the bodies set by set; a person is in the sets that know a joint of them."""
-        present, velocity = np.asarray(self.known.any(2)), self.velocity
-        return [
-            Bodies3D(
-                int(self.stamps_ns[row]), self.frame_id, self.skeleton, self.xyz[row, there],
-                self.covariance[row, there], self.confidence[row, there], self.num_views[row, there],
-                self.reprojection_error[row, there], self.ids[there], velocity=velocity[row, there],
-            )
-            for row, there in enumerate(present)
-        ]
-
-    def person(self, body_id: int) -> BodySequence:
-        """Return one person alone, from the first set to the last that knows them.
-
-        Raises:
-            ShapeError: if there is no such person.
-        """
-        if body_id not in self.ids:
-            raise ShapeError(f'BodySequence: has no person {body_id}; it has {self.ids.tolist()}.')
-        column = self.ids == body_id
-        rows = np.flatnonzero(self.known[:, column].any((1, 2)))
-        span = slice(int(rows[0]), int(rows[-1]) + 1)
-        names = ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error')
-        kept = {name: getattr(self, name)[span][:, column] for name in names}
-        return replace(self, stamps_ns=self.stamps_ns[span], ids=self.ids[column], **kept)
-
     def regular(self) -> tuple[float, FloatArray]:
         """Return a rate, Hz, and the joints (F, U, J, 3) m at it from the first set on.
 
@@ -183,23 +156,13 @@ def read_sets(recording: Recording) -> list[Bodies3D]:
     Raises:
         BagError: if there is not one body.
     """
-    found: dict[int, Bodies3D] = {}
-    details = {}
-    for one in recording.stream((BODIES, DETAILS)):
-        try:
-            if one.source.kind == BODIES:
-                bodies = one.bodies()
-                found[bodies.stamp_ns] = bodies
-            else:
-                details[one.message.stamp_ns] = one
-        except GeoPoseError as error:
-            recording.count_damaged(one, error)
-    for stamp_ns, one in details.items():
-        try:
-            if stamp_ns in found:
-                found[stamp_ns] = with_details(found[stamp_ns], one.message.decode())
-        except GeoPoseError as error:
-            recording.count_damaged(one, error)
+    found = {bodies.stamp_ns: bodies for bodies in recording.read(BODIES, Recorded.bodies)}
+
+    def detailed(one: Recorded) -> Bodies3D | None:
+        plain = found.get(one.message.stamp_ns)
+        return None if plain is None else with_details(plain, one.message.decode())
+
+    found |= {bodies.stamp_ns: bodies for bodies in recording.read(DETAILS, detailed) if bodies is not None}
     if not any(map(len, found.values())):
         raise BagError(
             f"'{recording.title}' has no body in {len(found)} sets; run geo_pose process over the bag of images."

@@ -121,9 +121,3 @@ def _positive_roots(coefficients: FloatArray) -> list[float]:
     """Return the real roots above zero of a polynomial, given by its coefficients of the powers 0, 1, ..."""
     roots = polyroots(np.trim_zeros(coefficients, 'b'))
     return [float(root.real) for root in roots if abs(root.imag) < 1e-9 * max(1.0, abs(root)) and root.real > 0.0]
-
-
-def undistort(intrinsics: Intrinsics, xy: FloatArray) -> FloatArray:
-    """Move raw px (..., 2) to where an ideal pinhole with the same K would see them, px (..., 2)."""
-    ideal: FloatArray = normalize(intrinsics, xy) * np.diag(intrinsics.K)[:2] + intrinsics.K[:2, 2]
-    return ideal

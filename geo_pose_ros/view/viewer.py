@@ -13,11 +13,10 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from ..arrays import NS_PER_S, FloatArray
-from ..bags.recording import BODIES, IMAGE, Recording
-from ..errors import GeoPoseError
+from ..bags.recording import BODIES, IMAGE, Recorded, Recording
 from ..findings import Verdict
 from ..geometry.alignment import up_direction
-from ..types import Bodies3D, CameraRig
+from ..types import CameraRig
 from .instant import Instant
 from .panel import Panel, TimeLine
 from .playback import Playback, find_missing
@@ -157,7 +156,8 @@ def opening(recording: Recording) -> tuple[float, FloatArray | None]:
     up = up_direction(recording.rig)
     lows, joints = [], []
     for share in np.linspace(0.0, 0.9, _FLOOR_SAMPLES):
-        bodies = _bodies_from(recording, recording.start_ns + round(share * (recording.end_ns - recording.start_ns)))
+        from_ns = recording.start_ns + round(share * (recording.end_ns - recording.start_ns))
+        bodies = next(recording.read(BODIES, Recorded.bodies, from_ns, from_ns + NS_PER_S), None)
         if bodies is not None and np.isfinite(bodies.xyz).all(-1).any():
             points = bodies.xyz[np.isfinite(bodies.xyz).all(-1)]
             lows.append(float((points @ up).min()))
@@ -167,13 +167,3 @@ def opening(recording: Recording) -> tuple[float, FloatArray | None]:
     low = float(np.median(lows))
     # Feet that are near the world's floor stand on it.
     return 0.0 if abs(low) < 0.3 else low, np.concatenate(joints)
-
-
-def _bodies_from(recording: Recording, time_ns: int) -> Bodies3D | None:
-    """Return the first bodies of the second from a time; None without any. No image is read for them."""
-    for one in recording.stream((BODIES,), time_ns, time_ns + NS_PER_S):
-        try:
-            return one.bodies()
-        except GeoPoseError as error:
-            recording.count_damaged(one, error)
-    return None

@@ -13,18 +13,15 @@ from geo_pose_ros.skeleton import COCO17
 from .two_people import COUNT, LATE, UP, bodies_at, two_people
 
 
-def test_sets_become_arrays_and_come_back():
+def test_sets_become_arrays():
     bodies = two_people()
     assert bodies.ids.tolist() == [4, 9] and repr(bodies) == 'BodySequence(2 people, 20 sets of body17, 0.63 s)'
     assert not bodies.known[: LATE, 1].any() and bodies.known[LATE:].all()
-    for number, back in enumerate(bodies.sets()):
+    for number in range(COUNT):
         given = bodies_at(number)
-        for name in ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error', 'body_ids'):
-            np.testing.assert_array_equal(getattr(back, name), getattr(given, name))
-    late = bodies.person(9)
-    assert len(late.stamps_ns) == COUNT - LATE and late.known.all()
-    with pytest.raises(ShapeError, match=r'no person 3; it has \[4, 9\]'):
-        bodies.person(3)
+        there = np.isin(bodies.ids, given.body_ids)
+        for name in ('xyz', 'covariance', 'confidence', 'num_views', 'reprojection_error'):
+            np.testing.assert_array_equal(getattr(bodies, name)[number, there], getattr(given, name))
 
 
 def test_sets_of_several_skeletons_are_refused():

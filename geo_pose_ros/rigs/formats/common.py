@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from ...arrays import FloatArray
 from ...errors import CalibrationError, GeoPoseError
 from ...findings import Finding, Severity
 from ...geometry.alignment import UP_AXES
-from ...geometry.rigid import compose, invert
+from ...geometry.rigid import compose, from_rotation_vector, invert
 from ...messages.transforms import optical_frame_id
 from ...types import Camera, CameraRig, Intrinsics
 
@@ -82,6 +82,12 @@ def left_out(fault: str) -> Finding:
     )
 
 
+def markers_left_out(models: Sequence[str]) -> tuple[Finding, ...]:
+    """Return the finding that cameras that see markers alone, of these ``models``, are left out; none without any."""
+    named = ', '.join(sorted(set(models)))
+    return (Finding(Severity.OK, f'{len(models)} marker cameras are left out ({named})', '', 'rig'),) if models else ()
+
+
 @contextmanager
 def name_file(path: Path, kind: str = 'Calibration') -> Iterator[None]:
     """Let every fault of a file, which is of some ``kind``, name it: raise CalibrationError."""
@@ -116,6 +122,13 @@ def ros_camera(name: str, intrinsics: Intrinsics, cam_from_world: FloatArray) ->
     """Return a camera whose name is a ROS name, with the optical frame that this package gives it."""
     token = ros_name(name)
     return Camera(token, optical_frame_id(token), intrinsics, cam_from_world)
+
+
+def pose_of(rotation: FloatArray, translation_m: FloatArray) -> FloatArray:
+    """Return the transform (3, 4) of a rotation matrix (3, 3), or of a rotation vector of 3 rad, and a translation."""
+    if rotation.shape == (3, 3):
+        return np.column_stack([rotation, translation_m])
+    return from_rotation_vector(rotation.ravel(), translation_m)
 
 
 def camera_matrix(fx: float, fy: float, cx: float, cy: float) -> FloatArray:

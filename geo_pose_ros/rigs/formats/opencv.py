@@ -17,9 +17,9 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import CalibrationError
-from ...geometry.rigid import from_rotation_vector, invert
+from ...geometry.rigid import invert
 from ...types import Camera
-from .common import Calibration, Tree, read_cameras, ros_camera
+from .common import Calibration, Tree, pose_of, read_cameras, ros_camera
 from .one_camera import lens_of, matrix, plain
 
 # Files of one calibration that stand beside each other.
@@ -83,10 +83,8 @@ def _easymocap_camera(tree: Tree, name: str, unit_m: float, has_poses: bool) -> 
     lens = lens_of(keys, size_keys=f'W_{name} and H_{name}')
     if not has_poses:
         return ros_camera(name, lens, np.eye(3, 4))
-    t = matrix(tree[f'T_{name}']).ravel() * unit_m
-    if f'Rot_{name}' in tree:
-        return ros_camera(name, lens, np.column_stack([matrix(tree[f'Rot_{name}']), t]))
-    return ros_camera(name, lens, from_rotation_vector(matrix(tree[f'R_{name}']).ravel(), t))
+    rotation = next((key for key in (f'Rot_{name}', f'R_{name}') if key in tree), f'R_{name}')
+    return ros_camera(name, lens, pose_of(matrix(tree[rotation]), matrix(tree[f'T_{name}']).ravel() * unit_m))
 
 
 def _mc_calib(tree: Tree) -> dict[str, Mapping[str, Tree]]:

@@ -9,9 +9,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from ...errors import CalibrationError
-from ...findings import Finding, Severity
 from ...types import Camera, CameraRig, Intrinsics
-from .common import Calibration, camera_matrix, read_cameras, ros_camera
+from .common import Calibration, camera_matrix, markers_left_out, read_cameras, ros_camera
 
 _QCA_SUBPIXELS = 64.0
 _QCA_AXES = np.diag([1.0, -1.0, -1.0])
@@ -31,14 +30,11 @@ def parse_qca(root: ET.Element) -> Calibration:
     """Return the cameras of a Qualisys calibration that film; raise CalibrationError if none can be used."""
     elements = root.findall('cameras/camera')
     video = [e for e in elements if _FILM.search(e.get('model', 'none'))]
-    models = sorted({str(e.get('model')) for e in elements if e not in video})
+    models = sorted(str(e.get('model')) for e in elements if e not in video)
     if not video:
         raise CalibrationError(f'no video camera; the models are: {", ".join(models) or "none"}. Export video cameras.')
     rig, findings = read_cameras(((e.get('serial', ''), e) for e in video), _qca_camera)
-    if models:
-        what = f'{len(elements) - len(video)} marker cameras are left out ({", ".join(models)})'
-        findings += (Finding(Severity.OK, what, '', 'rig'),)
-    return Calibration(rig, 'a calibration of Qualisys', 'z', findings)
+    return Calibration(rig, 'a calibration of Qualisys', 'z', findings + markers_left_out(models))
 
 
 def _qca_camera(name: str, element: ET.Element) -> Camera:

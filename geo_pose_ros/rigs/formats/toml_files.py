@@ -12,10 +12,10 @@ import numpy as np
 
 from ...errors import CalibrationError
 from ...findings import Finding, Severity
-from ...geometry.rigid import from_rotation_vector
-from ...types import Camera, CameraRig, Intrinsics
+from ...types import Camera, CameraRig
 from ..plausibility import require_radians
-from .common import Calibration, Tree, Up, name_camera, read_cameras, ros_camera
+from .common import Calibration, Tree, Up, name_camera, pose_of, read_cameras, ros_camera
+from .one_camera import lens_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -77,18 +77,12 @@ def _author(tree: Mapping[str, Tree], entries: Sequence[Mapping[str, Tree]]) -> 
 
 
 def _toml_camera(name: str, entry: Tree, unit_m: float) -> Camera:
-    D = np.array(entry['distortions'], float).ravel()
-    model = 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
-    if entry.get('fisheye', False):
-        model, D = 'equidistant', D[:4]
-    # Pose2Sim writes the size as floats.
-    width, height = (round(float(side)) for side in entry['size'])
-    lens = Intrinsics(np.array(entry['matrix'], float), D, model, width, height)
-    rotation = np.array(entry['rotation'], float)
-    translation = np.array(entry['translation'], float).ravel() * unit_m
-    if rotation.shape == (3, 3):
-        return ros_camera(name, lens, np.column_stack([rotation, translation]))
-    return ros_camera(name, lens, from_rotation_vector(rotation.ravel(), translation))
+    lens = lens_of({
+        'k': entry['matrix'], 'd': entry['distortions'], 'size': entry['size'],
+        'fisheyemodel': entry.get('fisheye', False),
+    })
+    rotation, translation = (np.array(entry[key], float) for key in ('rotation', 'translation'))
+    return ros_camera(name, lens, pose_of(rotation, translation.ravel() * unit_m))
 
 
 def dump_toml(rig: CameraRig) -> str:

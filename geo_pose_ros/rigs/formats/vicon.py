@@ -13,10 +13,9 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from ...errors import CalibrationError
-from ...findings import Finding, Severity
 from ...geometry.rigid import from_quaternion
 from ...types import Camera, Intrinsics
-from .common import Calibration, camera_matrix, read_cameras, ros_camera
+from .common import Calibration, camera_matrix, markers_left_out, read_cameras, ros_camera
 
 _MM = 1000.0
 
@@ -32,12 +31,8 @@ def parse_xcp(root: ET.Element) -> Calibration:
     if not video:
         raise CalibrationError('no <Camera>; give the .xcp that Vicon writes when cameras are calibrated.')
     rig, findings = read_cameras(((e.get('DEVICEID', ''), e) for e in video), _camera)
-    others = sorted({e.get('DISPLAY_TYPE', e.get('TYPE', '?')) for e in elements if e not in video})
-    if others:
-        findings += (Finding(
-            Severity.OK, f'{len(elements) - len(video)} marker cameras are left out ({", ".join(others)})', '', 'rig',
-        ),)
-    return Calibration(rig, 'an .xcp of Vicon', 'z', findings)
+    others = [e.get('DISPLAY_TYPE', e.get('TYPE', '?')) for e in elements if e not in video]
+    return Calibration(rig, 'an .xcp of Vicon', 'z', findings + markers_left_out(others))
 
 
 def _words(element: ET.Element) -> str:

@@ -12,8 +12,8 @@ from geo_pose_ros.rigs.files import read_calibration
 from geo_pose_ros.types import Frame
 
 from ..calibration.walking import START_NS, images, pose_errors, walk
-from ..commands.two_videos import write_two_videos
 from ..scenes import ring_rig
+from ..videos import write_two_videos
 
 RIG = ring_rig(4)
 TASK = CalibrateTask(CalibrateConfig(instants=60), from_scratch=True, scale=ScaleSource(distance=('cam0', 'cam1', float(

@@ -9,7 +9,7 @@ from geo_pose_ros.assistant import cameras as module
 from geo_pose_ros.assistant.cameras import LiveCameras, is_topic, parse_sources
 from geo_pose_ros.errors import BagError, ConfigError
 
-from ..commands.two_videos import HEIGHT, WIDTH, write_two_videos
+from ..videos import HEIGHT, WIDTH, write_two_videos
 
 
 def test_cameras_have_names():

@@ -14,33 +14,20 @@ from geo_pose_ros.bags.import_videos import ImportedVideo, import_videos
 from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.errors import BagError, CalibrationError
 from geo_pose_ros.messages.image import frame_from_message
-from geo_pose_ros.types import Camera, CameraRig, Intrinsics
 
 from ..recorded import START_NS, grey_image
-from ..scenes import ring_rig
-
-WIDTH, HEIGHT = 96, 64
+from ..videos import HEIGHT, WIDTH, film, small_rig
 
 
-def small_rig(width: int = WIDTH, height: int = HEIGHT, cameras: int = 3) -> CameraRig:
-    lens = Intrinsics(np.array([[80.0, 0, 48], [0, 80, 32], [0, 0, 1]]), np.zeros(5), 'plumb_bob', width, height)
-    return CameraRig(tuple(Camera(c.name, c.frame_id, lens, c.cam_from_world) for c in ring_rig(cameras).cameras))
-
-
-def film(path: Path, frames: int = 4, fps: float = 25.0) -> Path:
-    """Write a video of START_NS whose grey level tells the frame's number."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), fps, (WIDTH, HEIGHT))
-    assert writer.isOpened()
-    for number in range(frames):
-        writer.write(grey_image(number, HEIGHT, WIDTH))
-    writer.release()
-    os.utime(path, ns=(START_NS, START_NS))
+def filmed(path: Path, frames: int = 4, fps: float = 25.0) -> Path:
+    """Write a video of START_NS."""
+    os.utime(film(path, frames, fps), ns=(START_NS, START_NS))
     return path
 
 
 def test_videos_become_a_bag(tmp_path):
     rig = small_rig(cameras=2)
-    videos = [film(tmp_path / f'{name}.mp4') for name in ('cam1', 'cam0')]
+    videos = [filmed(tmp_path / f'{name}.mp4') for name in ('cam1', 'cam0')]
     done = import_videos(videos, rig, tmp_path / 'bag', storage='sqlite3')
     last_ns = START_NS + 120_000_000
     assert done == [ImportedVideo(name, 4, 25.0, START_NS, last_ns) for name in ('cam1', 'cam0')]
@@ -72,14 +59,8 @@ def test_videos_become_a_bag(tmp_path):
         np.testing.assert_array_equal(back[camera.name].intrinsics.K, camera.intrinsics.K)
 
 
-def test_frame_rate_may_be_given(tmp_path):
-    video = film(tmp_path / 'cam0.mp4', frames=3)
-    [done] = import_videos([video], small_rig(cameras=1), tmp_path / 'bag', fps=29.97)
-    assert (done.first_ns, done.last_ns) == (START_NS, START_NS + round(2e9 / 29.97))
-
-
 def test_rates_and_lengths_may_differ(tmp_path, caplog):
-    videos = [film(tmp_path / 'cam0.mp4', 5, 50.0), film(tmp_path / 'cam1.mp4', 2, 25.0)]
+    videos = [filmed(tmp_path / 'cam0.mp4', 5, 50.0), filmed(tmp_path / 'cam1.mp4', 2, 25.0)]
     import_videos(videos, small_rig(cameras=2), tmp_path / 'bag')
     with BagReader(tmp_path / 'bag') as reader:
         order = [(m.topic[1:5], (m.time_ns - START_NS) // 10**6) for m in reader.messages() if 'image_raw' in m.topic]
@@ -89,7 +70,7 @@ def test_rates_and_lengths_may_differ(tmp_path, caplog):
 
 
 def test_camera_without_video_is_left_out(tmp_path, caplog):
-    import_videos([film(tmp_path / 'cam1.mp4')], small_rig(), tmp_path / 'bag')
+    import_videos([filmed(tmp_path / 'cam1.mp4')], small_rig(), tmp_path / 'bag')
     with BagReader(tmp_path / 'bag') as reader:
         assert rig_from_bag(reader).names == ('cam1',)
     assert 'No video for the calibrated cameras cam0, cam2; they are left out.' in caplog.text
@@ -97,7 +78,7 @@ def test_camera_without_video_is_left_out(tmp_path, caplog):
 
 def test_videos_that_do_not_fit_the_cameras(tmp_path):
     (tmp_path / 'b').mkdir()
-    videos = [film(tmp_path / name) for name in ('cam1.mp4', '7.mp4', 'b/cam1.mp4')]
+    videos = [filmed(tmp_path / name) for name in ('cam1.mp4', '7.mp4', 'b/cam1.mp4')]
     for given, message in (
         (videos[:2], r'No calibration for the videos cam_7; the calibration has: cam0, cam1, cam2\.'),
         (videos[::2], "are both of camera 'cam1'; give one"),
@@ -110,9 +91,9 @@ def test_videos_that_do_not_fit_the_cameras(tmp_path):
 @pytest.mark.parametrize(('width', 'height'), [(WIDTH + 16, HEIGHT), (HEIGHT, WIDTH)])
 def test_another_size_is_refused(tmp_path, width, height):
     with pytest.raises(
-        CalibrationError, match=f"Camera 'cam0': its images are 96x64 px, its calibration is of {width}x{height}"
+        CalibrationError, match=f"Camera 'cam0': its images are 64x48 px, its calibration is of {width}x{height}"
     ):
-        import_videos([film(tmp_path / 'cam0.mp4')], small_rig(width, height, 1), tmp_path / 'bag')
+        import_videos([filmed(tmp_path / 'cam0.mp4')], small_rig(1, width, height), tmp_path / 'bag')
     assert not (tmp_path / 'bag').exists()
 
 
@@ -195,7 +176,7 @@ def test_videos_are_turned_alike_with_every_opencv(tmp_path, monkeypatch, caplog
     monkeypatch.setattr(cv2, 'VideoCapture', lambda _: capture)
     (tmp_path / 'cam0.mp4').write_bytes(b'')
     size = (HEIGHT, WIDTH) if clockwise_deg in (90, 270) else (WIDTH, HEIGHT)
-    [done] = import_videos([tmp_path / 'cam0.mp4'], small_rig(*size, 1), tmp_path / 'bag')
+    [done] = import_videos([tmp_path / 'cam0.mp4'], small_rig(1, *size), tmp_path / 'bag')
     turned = f' (turned by {clockwise_deg} degrees, as the video says)' if clockwise_deg else ''
     assert str(done) == f'cam0 1{turned}'
     with BagReader(tmp_path / 'bag') as reader:
@@ -216,7 +197,7 @@ def test_a_turned_video_of_another_size_names_its_flag(tmp_path, monkeypatch):
     [
         (FakeCapture([], fps=0.0), r'does not say its frame rate\. Give it with --fps'),
         (FakeCapture([]), 'holds no frame that can be decoded'),
-        (FakeCapture([0.0, 20.0], widths=(WIDTH, WIDTH // 2)), r"cam0\.mp4': a frame of 48x64 px in a video of 96x64"),
+        (FakeCapture([0.0, 20.0], widths=(WIDTH, WIDTH // 2)), r"cam0\.mp4': a frame of 32x48 px in a video of 64x48"),
     ],
     ids=['no rate', 'no frame', 'two sizes'],
 )
@@ -228,7 +209,7 @@ def test_videos_that_cannot_be_used(tmp_path, monkeypatch, capture, message):
 
 def test_videos_without_any_calibration(tmp_path):
     """Uncalibrated as ROS says it; `geo_pose calibrate --from-scratch --focal-guess` begins from there."""
-    videos = [film(tmp_path / f'{name}.mp4') for name in ('a', 'b')]
+    videos = [filmed(tmp_path / f'{name}.mp4') for name in ('a', 'b')]
     import_videos(videos, None, tmp_path / 'bag')
     with BagReader(tmp_path / 'bag') as reader:
         assert '/tf_static' not in reader.topics

@@ -19,7 +19,7 @@ from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.errors import ConfigError, GeoPoseError
 from geo_pose_ros.rigs.files import read_calibration
 
-from .two_videos import write_two_videos
+from ..videos import write_two_videos
 
 
 @pytest.fixture

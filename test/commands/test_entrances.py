@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,14 +24,13 @@ from geo_pose_ros.messages.stamps import NO_STAMP, to_header
 from geo_pose_ros.pipeline import PosePipeline
 from geo_pose_ros.rigs.files import write_calibration
 from geo_pose_ros.skeleton import BODY17
-from geo_pose_ros.types import Camera, CameraRig, Intrinsics, Keypoints2D
+from geo_pose_ros.types import CameraRig, Keypoints2D
 
 from ..recorded import START_NS
 from ..rigs.test_more_formats import ECHO, INTRI
-from ..scenes import Seer, ring_rig
+from ..scenes import Seer
+from ..videos import HEIGHT, WIDTH, film, small_rig
 
-WIDTH, HEIGHT = 64, 48
-CASES = Path(__file__).parents[2].parent / 'shared' / 'cases'
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 make = RosbagsFactory()
 
@@ -64,11 +60,6 @@ def run(capsys, caplog):
         assert 'Traceback' not in said
         return status, ' '.join(said.split())
     return run_command
-
-
-def small_rig(width: int = WIDTH, height: int = HEIGHT) -> CameraRig:
-    lens = Intrinsics(np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]), np.zeros(5), 'plumb_bob', width, height)
-    return CameraRig(tuple(Camera(c.name, c.frame_id, lens, c.cam_from_world) for c in ring_rig(3).cameras))
 
 
 def jpeg(header: Message, width: int = WIDTH, data: bytes = b'', text: str = 'jpeg') -> Message:
@@ -173,13 +164,10 @@ def test_depth_and_infrared_beside_colour_are_no_cameras(run):
 def test_a_crop_of_the_codec_is_the_same_everywhere(run):
     """Videos and images of 64x48, a calibration of 72x48."""
     words = "Camera 'cam0': its images are 64x48 px, its calibration is of 72x48; taken as a crop at the right"
-    write_calibration(Path('rig.yaml'), small_rig(72))
-    video = cv2.VideoWriter('cam0.mp4', cv2.VideoWriter_fourcc(*'mp4v'), 25.0, (WIDTH, HEIGHT))
-    for level in (50, 100, 150):
-        video.write(np.full((HEIGHT, WIDTH, 3), level, np.uint8))
-    video.release()
+    write_calibration(Path('rig.yaml'), small_rig(width=72))
+    film(Path('cam0.mp4'))
     assert words in run('import', '--videos', 'cam0.mp4', '--calibration', 'rig.yaml', '--out', 'imported')[1]
-    write_bag(images, rig=small_rig(72))
+    write_bag(images, rig=small_rig(width=72))
     assert words in run('info', 'bag')[1]
     for extra in ((), ('--rig', 'rig.yaml')):
         status, said = run('process', 'bag', *extra, '--out', 'out', '--overwrite')
@@ -288,21 +276,3 @@ def test_a_rig_of_cameras_of_other_names_is_named_by_all(run):
     ):
         if words[0] != 'view' or find_spec('viser') is not None:
             assert "The rig has no camera 'cam0'" in run(*words)[1], words
-
-
-@pytest.mark.skipif(not CASES.exists(), reason='the shared cases are not beside the repository')
-@pytest.mark.parametrize(
-    ('case', 'arguments', 'bag', 'words'),
-    [
-        ('01_ros1_advice_crashes', [], 'in.bag', ['cam_a: 2 images', '64x48 px', 'process: yes']),
-        ('02_frames_at_one_place', ['same'], 'bag_same', ["the same frame 'default_cam'", 'only with --rig']),
-        ('02_frames_at_one_place', ['empty'], 'bag_empty', ['names no frame', 'only with --rig']),
-    ],
-)
-def test_the_shared_cases(run, case, arguments, bag, words):
-    shutil.copy(CASES / case / 'make.py', 'make.py')
-    subprocess.run([sys.executable, 'make.py', *arguments], check=True, env={**os.environ, 'PYTHONPATH': ''})
-    status, said = run('info', bag)
-    assert status == 0 and all(word in said for word in words), said
-    status, said = run('process', bag, '--out', 'out')
-    assert (status < 2) == ('process: yes' in words) and (status < 2 or words[0] in said)

@@ -13,7 +13,7 @@ from geo_pose_ros.commands import loop as command
 from geo_pose_ros.commands.parser import Parser
 from geo_pose_ros.demo import live, loop
 from geo_pose_ros.demo.live import Material
-from geo_pose_ros.demo.loop import Exchange, Split, read_exchange, run_loop
+from geo_pose_ros.demo.loop import Exchange, read_exchange
 from geo_pose_ros.errors import BagError
 from geo_pose_ros.messages.skeleton import skeleton_to_message
 from geo_pose_ros.skeleton import BODY17
@@ -44,12 +44,6 @@ def test_a_recording_tells_who_was_lost_when_the_lifter_changed(tmp_path):
         read_exchange(record(tmp_path / 'c', 'old', [1], 'new'))
 
 
-def with_commands(monkeypatch, geo_pose):
-    """Let ``geo_pose`` name the programs that stand for this package's commands."""
-    for module in (live, loop):
-        monkeypatch.setattr(module, 'geo_pose', geo_pose)
-
-
 @pytest.fixture
 def commands(tmp_path, monkeypatch):
     """Let all commands note their words and end at once; the node ends by a signal."""
@@ -60,7 +54,8 @@ def commands(tmp_path, monkeypatch):
         "if sys.argv[1] == 'node' or '--loop' in sys.argv or sys.argv[1] == 'record': time.sleep(60)\n"
         "if sys.argv[1] == 'evaluate': print('measured')\n"
     )
-    with_commands(monkeypatch, lambda command: [sys.executable, '-c', script, command])
+    for module in (live, loop):
+        monkeypatch.setattr(module, 'geo_pose', lambda command: [sys.executable, '-c', script, command])
     monkeypatch.setattr(loop, 'prepare', lambda out, scene: Material(out / 'bag', RIG, ('/cam0/image_raw',), 0))
     monkeypatch.setattr(loop, '_LATE_S', 0.5)
     monkeypatch.setattr(loop, 'read_exchange', lambda bag: Exchange('old', 'new', 5, 6, (1,), ()))
@@ -90,11 +85,3 @@ def test_the_round_and_what_it_tells(commands, tmp_path, capfd):
     said = capfd.readouterr().out
     assert said.splitlines().count('measured') == 2
     assert 'from old to new between two sets (5 before, 6 after): 1 bodies kept, 0 lost' in said
-
-
-def test_a_part_that_fails_is_named(commands, tmp_path, monkeypatch):
-    fails = [sys.executable, '-c', "import sys; sys.exit('not better')"]
-    good = loop.geo_pose
-    with_commands(monkeypatch, lambda command: fails if command == 'retrain' else good(command))
-    with pytest.raises(BagError, match='retrain ended with status 1: not better'):
-        run_loop(tmp_path, 0.5, Split('cam1', '0-60', '60-100'))

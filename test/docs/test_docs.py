@@ -14,9 +14,9 @@ from geo_pose_ros.rigs.files import write_calibration
 from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import walk
 
-from ..commands.two_videos import write_two_videos
 from ..evaluation.moving import write_walk
 from ..examples.test_examples import load_module
+from ..videos import write_two_videos
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'

@@ -5,7 +5,6 @@ import importlib.util
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from geo_pose_ros.rigs.rig_file import dump_rig
 
 from ..evaluation.moving import pose, write_walk
 from ..scenes import Seer, keypoints, ring_rig
+from ..videos import film
 
 EXAMPLES = Path(__file__).parents[2] / 'examples'
 RIG = ring_rig(2)
@@ -46,10 +46,7 @@ def rig_file(tmp_path):
 def test_videos(rig_file, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(base, '_PLUGINS', {**base._PLUGINS, 'blazepose': f'{__name__}:see_walk'})
     for name in RIG.names:
-        video = cv2.VideoWriter(str(tmp_path / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 30.0, (64, 48))
-        for _ in range(6):
-            video.write(np.zeros((48, 64, 3), np.uint8))
-        video.release()
+        film(tmp_path / f'{name}.mp4', 6, 30.0)
     example('videos').main(str(rig_file), str(tmp_path / 'cam0.mp4'), str(tmp_path / 'cam1.mp4'))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) >= 5 and all('body 0, pelvis at' in line for line in lines)

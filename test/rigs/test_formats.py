@@ -173,7 +173,6 @@ def test_paths_that_cannot_be_read_or_written(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'text', 'message'),
     [
-        ('a.json', '{}', r"a\.json': unknown kind of file; expected a rig \.yaml"),
         ('a.toml', 'a = [', 'not TOML'),
         ('a.toml', '[project]\nfps = 60', r"no table with a 'matrix'; found: project\. Give the calibration"),
         ('a.toml', POSE2SIM.replace('rotation', 'turn'), r"camera 'left' lacks 'rotation'; calibrate it"),
@@ -190,7 +189,6 @@ def test_paths_that_cannot_be_read_or_written(tmp_path):
         ('a.qca.txt', QCA.replace('"1000.0"', '"one"'), "camera '21486': a value is not a number"),
         ('a.qca.txt', QCA.replace('skew="0"', 'skew="1"'), 'skew or viewrotation is not 0; neither is supported'),
         ('a.qca.txt', QCA.replace('r11="1"', 'r11="2"'), 'its left 3x3 is not a rotation'),
-        ('a.yaml', 'a: 1', r'unknown kind of file, which holds a; expected a rig \.yaml'),
     ],
 )  # fmt: skip
 def test_wrong_calibrations_name_file_and_fault(tmp_path, name, text, message):

@@ -62,9 +62,5 @@ def test_the_command_writes_files_once(session, capsys):
     assert 'has files already; replace them with --overwrite' in capsys.readouterr().err
     assert main(['export', str(session / 'processed'), '--to', 'bvh', '--overwrite']) == 0
     assert (session / 'processed_export' / 'processed_P4.bvh').is_file()
-
-
-@pytest.mark.parametrize('words', [['model.onnx', '--format', 'tensorrt'], ['model.onnx'], ['runs/a', '--data', 'x']])
-def test_the_old_export_of_a_lifter_says_where_it_went(words, capsys):
-    assert main(['export', *words]) == 2
-    assert f'a lifter is exported by: geo_pose models export {words[0]}' in capsys.readouterr().err
+    assert main(['export', 'model.onnx']) == 2
+    assert 'a lifter is exported by: geo_pose models export model.onnx' in capsys.readouterr().err

@@ -17,7 +17,7 @@ from geo_pose_ros.session.run import find_task, run_task
 
 from ..bags.test_calibrate import write_bag
 from ..calibration.walking import walk
-from ..commands.two_videos import write_two_videos
+from ..videos import write_two_videos
 
 
 def test_a_folder_is_a_task_and_its_file_says_the_rest(tmp_path):

@@ -32,16 +32,13 @@ def add_arguments(parser: Parser) -> None:
                         help=f'list of {", ".join((*FORMATS, MP4))} [default: %(default)s]')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='folder [default: export, in SESSION or beside it]')
     add_overwrite(parser, 'files in --out')
-    # Of the command that had this name before.
-    parser.add_argument('--format', help=argparse.SUPPRESS)
-    parser.add_argument('--data', action='append', help=argparse.SUPPRESS)
     add_rig_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the files and print their names."""
     first: Path = arguments.session[0]
-    if arguments.format or arguments.data or first.suffix == '.onnx' or (first / 'recipe.yaml').is_file():
+    if first.suffix == '.onnx' or (first / 'recipe.yaml').is_file():
         raise ConfigError(
             f'geo_pose export writes what was found in a session; a lifter is exported by: '
             f'geo_pose models export {first}'

@@ -83,7 +83,7 @@ def left_out(fault: str) -> Finding:
 
 
 def markers_left_out(models: Sequence[str]) -> tuple[Finding, ...]:
-    """Return the finding that cameras that see markers alone, of these ``models``, are left out; none without any."""
+    """Return the finding that cameras that see markers alone, of ``models``, are left out; none without any."""
     named = ', '.join(sorted(set(models)))
     return (Finding(Severity.OK, f'{len(models)} marker cameras are left out ({named})', '', 'rig'),) if models else ()
 

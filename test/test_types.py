@@ -18,8 +18,6 @@ from geo_pose_ros.types import (
     PredictedPeople,
 )
 
-from .scenes import ring_rig
-
 K = np.array([[900.0, 0.0, 640.0], [0.0, 900.0, 480.0], [0.0, 0.0, 1.0]])
 POSE = np.eye(4)[:3]
 
@@ -79,23 +77,6 @@ def test_arrays_are_copied_and_read_only():
         held.K[0, 0] = 2.0
 
 
-def test_distorted():
-    assert not make().distorted
-    assert make(D=np.array([0.1, 0.0, 0.0, 0.0, 0.0])).distorted
-    assert make(distortion_model='equidistant', D=np.zeros(4)).distorted
-
-
-def test_camera_centre():
-    pose = np.column_stack([np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), [1.0, 2.0, 3.0]])
-    np.testing.assert_allclose(Camera('left', 'l', make(), pose).position_m, (-2.0, 1.0, -3.0))
-
-
-def test_rigs_of_some_cameras_are_in_the_order_asked_for():
-    rig = ring_rig(3)
-    assert rig.subset(['cam2', 'cam0']).names == ('cam2', 'cam0')
-    assert len(rig) == 3
-
-
 def test_reduced_pixels_are_those_of_the_whole_image():
     # The centre of the first reduced pixel is the corner shared by the first 2x2 raw pixels.
     np.testing.assert_allclose(Frame('left', 0, IMAGE, 2).to_raw(np.array([[0.0, 1.0]])), [[0.5, 2.5]])
@@ -120,11 +101,6 @@ def test_bodies_select():
     assert kept.body_ids.tolist() == [7, 9]
     np.testing.assert_array_equal(kept.xyz[1], bodies([7, 8, 9]).xyz[2])
     assert len(kept.select(np.zeros(2, bool))) == 0
-
-
-def test_keypoints_without_hints_were_made_for_nobody():
-    assert Keypoints2D('a', 0, BODY17, np.zeros((2, 17, 2)), np.ones((2, 17))).hints.tolist() == [-1, -1]
-    assert Keypoints2D.empty('left', 0, BODY17).xy.shape == (0, 17, 2)
 
 
 def test_clock_model_converts_both_ways():

@@ -112,15 +112,6 @@ def test_bag_without_camera_info(tmp_path):
     assert report.rig is None and 'no camera_info' in report.rig_fault
 
 
-def test_bag_without_transforms(tmp_path):
-    write_scene(tmp_path / 'bag', transforms=False)
-    with (
-        BagReader(tmp_path / 'bag') as reader,
-        pytest.raises(CalibrationError, match=r'no common world frame .*cam1: cam1_optical_frame in no transform'),
-    ):
-        rig_from_bag(reader)
-
-
 def test_uncalibrated_camera_is_named(tmp_path):
     with BagWriter(tmp_path / 'bag') as writer:
         writer.write('/left/camera_info', make('sensor_msgs/msg/CameraInfo', width=640, height=480), 0)

@@ -78,12 +78,6 @@ def test_two_views_that_contradict_each_other_give_nothing():
     assert not inliers[:, 4].any()
 
 
-def test_parallel_rays_have_no_point():
-    P = np.stack([np.eye(4)[:3], np.column_stack([np.eye(3), [-1.0, 0.0, 0.0]])])
-    xn = np.zeros((2, 1, 2))
-    assert np.isnan(robust(P, np.full(2, 900.0), xn, np.ones((2, 1)))[0]).all()
-
-
 def test_residual_behind_a_camera_is_infinite_and_of_the_unseen_nan():
     P, focal, xn, _, truth = views()
     xn[1, 0] = np.nan

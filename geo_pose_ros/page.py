@@ -87,11 +87,9 @@ def jpeg(image: UInt8Array) -> str:
     import cv2
 
     try:
-        coded, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     except cv2.error as error:
         raise ShapeError(f'jpeg: received {image.shape}, expected (H, W, 3) uint8: {error.err}.') from error
-    if not coded:
-        raise ShapeError(f'jpeg: an image {image.shape} could not be coded.')
     return f'data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}'
 
 

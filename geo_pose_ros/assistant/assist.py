@@ -19,7 +19,6 @@ from ..calibration.settings import WatchConfig
 from ..calibration.task import CalibrateTask
 from ..calibration.watch import CalibrationWatch, Proposal
 from ..detection.base import Detector
-from ..findings import Finding
 from ..messages.transforms import optical_frame_id
 from ..rigs.files import write_calibration
 from ..settings import setting
@@ -137,10 +136,6 @@ class Assistant:
         self.said += f' Saved to {self._out}.'
         self.ended = True
 
-    def findings(self) -> list[Finding]:
-        """Return where somebody should walk; the worst first."""
-        return self.coverage.findings()
-
     def floor(self) -> FloatArray:
         """Return the middles (N, 2) m of the squares of the floor that people stood on, in the new world."""
         if self.found is None or not len(self.found.joints):
@@ -214,7 +209,7 @@ class _Page:
             self._stage.mark_floor(self._assistant.floor(), _FLOOR_CELL_M)
         rows = [f'**{self._assistant.said}**']
         if not self._assistant.ended:
-            rows += [f'- {finding.in_words}' for finding in self._assistant.findings()[:_MOST_FINDINGS]]
+            rows += [f'- {finding.in_words}' for finding in self._assistant.coverage.findings()[:_MOST_FINDINGS]]
         self._said.content = '\n'.join(['', *rows]).strip()
         if frames:
             images = [coverage_image(frame, keypoints.get(name), self._assistant.coverage.of(name))

@@ -21,7 +21,7 @@ from ..messages.clouds.bodies import bodies_from_cloud
 from ..messages.clouds.keypoints import keypoints_from_cloud
 from ..messages.diagnostics import DIAGNOSTIC_ARRAY, Status, diagnostics_from_message
 from ..messages.image import frame_from_message
-from ..rigs.topics import POINT_CLOUD, find_cameras
+from ..rigs.topics import POINT_CLOUD, survey_cameras
 from ..skeleton import BODY17, Skeleton
 from ..types import Bodies3D, CameraRig, Frame, Keypoints2D
 from .cameras import rig_from_bag
@@ -166,7 +166,7 @@ class Recording(AbstractContextManager['Recording']):
 def _topics_of(reader: BagReader) -> dict[str, Source]:
     """Return the topics of interest; of several with bodies that with the most messages."""
     topics: dict[str, Source] = {}
-    for name, camera in find_cameras(reader.topics.values()).items():
+    for name, camera in survey_cameras(reader.topics.values()).cameras.items():
         if camera.image:
             topics[camera.image] = Source(IMAGE, name)
         if camera.keypoints:

@@ -157,7 +157,7 @@ def _run_live(arguments: argparse.Namespace) -> None:
         assistant.save()
     print(assistant.said)
     if assistant.found is None:
-        lines = ''.join(f' {finding.in_words}' for finding in assistant.findings())
+        lines = ''.join(f' {finding.in_words}' for finding in assistant.coverage.findings())
         raise ConfigError(f'No rig is written.{lines}')
     print('\n'.join(summary_lines(assistant.found)))
 

@@ -143,11 +143,6 @@ def camera_names(namespaces: Iterable[str]) -> dict[str, str]:
     }
 
 
-def find_cameras(topics: Iterable[Topic]) -> dict[str, CameraTopics]:
-    """Return the cameras of a bag or a running system that are used; see ``survey_cameras``."""
-    return dict(survey_cameras(topics).cameras)
-
-
 def survey_cameras(topics: Iterable[Topic]) -> CameraSurvey:
     """Return which cameras there are, by the names and types of topics.
 

@@ -61,7 +61,7 @@ class Panel:
         self._kind.on_update(lambda _: self._touch())
         stage.on_body = self._select
         self._gui = gui
-        self._strip = Strip(gui, len(self._names))
+        self.strip = Strip(gui, len(self._names))
         add_key(gui, 'Look around', 'R', stage.look_around)
         for key, name in zip(_DIGITS, self._names, strict=False):
             add_key(gui, f'Look from {name}', key, partial(stage.look_through, name))
@@ -86,11 +86,6 @@ class Panel:
         _set(self._cameras, 'content', said)
         _set(self._body, 'content', joint_table(instant.bodies, self.selected))
 
-    def show_strip(self, images: UInt8Array | None) -> None:
-        """Show the cameras' images (H, W, 3) RGB side by side below the scene."""
-        if images is not None:
-            self._strip.show(images)
-
     def _touch(self) -> None:
         self.changed = True
 
@@ -112,8 +107,10 @@ class Strip:
         self._gui, self._cameras = gui, cameras
         self._image: viser.GuiImageHandle | None = None
 
-    def show(self, images: UInt8Array) -> None:
-        """Show images (H, W, 3) RGB."""
+    def show(self, images: UInt8Array | None) -> None:
+        """Show images (H, W, 3) RGB; None: those before stay."""
+        if images is None:
+            return
         if self._image is None:
             panel = self._gui.add_panel()
             with panel.add_tab('Images'):

@@ -74,7 +74,7 @@ class Screen(AbstractContextManager['Screen']):
             self._stage.show_ghost(self._others.of(self.panel.kind, instant))
             if whole or now_s - self._strip_s > _IMAGE_S:
                 self._strip_s = now_s
-                self.panel.show_strip(self._stage.strip())
+                self.panel.strip.show(self._stage.strip())
             if whole:
                 self._described_s = -math.inf
         if now_s - self._described_s <= _WORDS_S:

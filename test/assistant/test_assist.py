@@ -74,7 +74,7 @@ def test_without_people_nothing_is_saved_and_it_says_what_to_do(tmp_path, stage)
     assist(stage, nobody, nobody, assistant)
     assistant.close()
     assert 'holds no keypoints' in assistant.said and not (tmp_path / 'rig.yaml').exists()
-    assert assistant.findings()[0].in_words == 'camera cam0: it saw nobody yet. Walk before it.'
+    assert assistant.coverage.findings()[0].in_words == 'camera cam0: it saw nobody yet. Walk before it.'
     assert assistant.floor().shape == (0, 2)
 
 

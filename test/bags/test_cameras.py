@@ -14,7 +14,7 @@ from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.errors import BagError, CalibrationError
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
 from geo_pose_ros.messages.transforms import to_transform
-from geo_pose_ros.rigs.topics import CameraTopics, find_cameras
+from geo_pose_ros.rigs.topics import CameraTopics, survey_cameras
 
 from ..recorded import FRAMES, cut, damage, write_scene
 from ..scenes import intrinsics, ring_rig
@@ -44,7 +44,7 @@ def test_cameras_by_topic_names(tmp_path):
         },
     )  # fmt: skip
     with BagReader(tmp_path / 'bag') as reader:
-        assert find_cameras(reader.topics.values()) == {
+        assert survey_cameras(reader.topics.values()).cameras == {
             'left': CameraTopics('left', '/left/image_raw', '/left/camera_info'),
             'right': CameraTopics('right', '/rig/right/image_raw/compressed'),
             'top': CameraTopics('top', keypoints='/robot/pose_node/keypoints/top'),
@@ -64,7 +64,8 @@ def test_of_raw_and_compressed_the_fuller_topic(tmp_path):
             writer.write('/left/image_raw/compressed', make('sensor_msgs/msg/CompressedImage'), number)
         writer.add_topic('/right/image_raw', 'sensor_msgs/msg/Image')
     with BagReader(tmp_path / 'bag') as reader:
-        assert find_cameras(reader.topics.values()) == {'left': CameraTopics('left', '/left/image_raw/compressed')}
+        found = survey_cameras(reader.topics.values()).cameras
+    assert found == {'left': CameraTopics('left', '/left/image_raw/compressed')}
 
 
 def test_bag_without_cameras(tmp_path):

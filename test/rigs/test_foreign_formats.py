@@ -7,7 +7,7 @@ import yaml
 
 from geo_pose_ros.errors import CalibrationError
 from geo_pose_ros.rigs.files import read_calibration
-from geo_pose_ros.rigs.topics import COMPRESSED_IMAGE, IMAGE, Topic, find_cameras
+from geo_pose_ros.rigs.topics import COMPRESSED_IMAGE, IMAGE, Topic, survey_cameras
 
 KALIBR = """
 cam0:
@@ -147,7 +147,8 @@ def test_kalibr_names_cameras_as_a_bag_of_their_topics_does(tmp_path):
     (tmp_path / 'chain.yaml').write_text(text)
     topics = [Topic('/front/eye/image_raw', IMAGE), Topic('/back/eye/image_raw/compressed', COMPRESSED_IMAGE)]
     rig = read_calibration(tmp_path / 'chain.yaml')
-    assert rig.names == ('front_eye', 'cam1', 'back_eye') and set(find_cameras(topics)) == {'front_eye', 'back_eye'}
+    assert rig.names == ('front_eye', 'cam1', 'back_eye')
+    assert set(survey_cameras(topics).cameras) == {'front_eye', 'back_eye'}
 
 
 @pytest.mark.parametrize(

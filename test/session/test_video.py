@@ -2,6 +2,7 @@
 """Overlay videos: H.264 that browsers play, of the right size and length; clear errors."""
 
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -40,16 +41,10 @@ def test_bodies_of_another_time_than_the_images_are_refused(tmp_path):
     write_scene(tmp_path / 'images', rig=None)
     write_bodies(tmp_path / 'bodies')
     with Recording([tmp_path / 'bodies', tmp_path / 'images']) as recording:
-        recording.rig = type(recording.rig)((*recording.rig.cameras, _other(recording.rig.cameras[0])),
-                                            recording.rig.world_frame_id)
+        other = replace(recording.rig.cameras[0], name='other', frame_id='other')
+        recording.rig = replace(recording.rig, cameras=(*recording.rig.cameras, other))
         with pytest.raises(BagError, match='no set has bodies and an image of each camera'):
             write_video(recording, tmp_path / 'walk')
-
-
-def _other(camera):
-    from dataclasses import replace
-
-    return replace(camera, name='other', frame_id='other')
 
 
 def test_a_missing_ffmpeg_is_named(monkeypatch):

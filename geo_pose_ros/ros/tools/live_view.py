@@ -28,7 +28,7 @@ from ...messages.diagnostics import DIAGNOSTIC_ARRAY, Level, Status, diagnostics
 from ...messages.factory import Message
 from ...messages.image import frame_from_message
 from ...rigs.builder import RigBuilder
-from ...rigs.topics import CAMERA_INFO, POINT_CLOUD, CameraTopics, Topic, find_cameras
+from ...rigs.topics import CAMERA_INFO, POINT_CLOUD, CameraTopics, Topic, survey_cameras
 from ...types import Bodies3D, CameraRig, Keypoints2D
 from ...view.instant import Instant, LazyFrames
 from ...view.settings import ViewConfig
@@ -154,7 +154,7 @@ class LiveTopics:
         topics.sort(key=lambda topic: (not topic.name.endswith('/compressed'), topic.name))
         kinds = {topic.name: topic.message_type for topic in topics}
         wanted = set(self._given.names) if self._given is not None else None
-        for name, camera in find_cameras(topics).items():
+        for name, camera in survey_cameras(topics).cameras.items():
             if (wanted is not None and name not in wanted) or 'annotated' in camera.image:
                 continue
             self._cameras[name] = camera

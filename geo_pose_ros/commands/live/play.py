@@ -28,7 +28,6 @@ def add_arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.add_argument('bag', type=existing, metavar='BAG', help='the recording')
     parser.add_argument('--rate', type=float, default=1.0, metavar='X', help='2 is twice as fast [default: 1]')
-    parser.add_argument('--start', type=float, default=0.0, metavar='S', help='begin so many seconds into the bag')
     parser.add_argument('--loop', type=int, nargs='?', const=0, default=1, metavar='N',
                         help='play N times; without N until Ctrl-C')
     parser.add_argument('--topics', nargs='*', default=[], help='only these')
@@ -56,8 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
                 _LOG.warning('Nobody subscribed to %s.', ', '.join(alone))
         try:
             player.play(
-                rate=arguments.rate, start_s=arguments.start, loops=arguments.loop, restamp=arguments.restamp,
-                clock=arguments.clock, stop=stop,
+                rate=arguments.rate, loops=arguments.loop, restamp=arguments.restamp, clock=arguments.clock, stop=stop,
             )
         finally:
             stop.set()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 
 from ...ros.tools.record import record
@@ -14,7 +13,6 @@ from ..parser import Parser
 EXAMPLES = (
     'geo_pose record --out walk',
     "geo_pose record --out walk --regex '/cam.*|/tf_static'",
-    'geo_pose record --out walk --duration 60',
 )
 
 
@@ -23,14 +21,13 @@ def add_arguments(parser: Parser) -> None:
     add_bag_arguments(parser)
     parser.add_argument('--topics', nargs='*', default=[], help='only these; without, all')
     parser.add_argument('--regex', default='', help='only topics whose whole name matches')
-    parser.add_argument('--duration', type=float, default=0.0, metavar='S', help='stop by itself after so long')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Record; return 1 if writing failed, messages were lost or a topic was never published."""
     recorder = record(
         arguments.out, arguments.storage, topics=arguments.topics, pattern=arguments.regex,
-        overwrite=arguments.overwrite, duration_s=arguments.duration if arguments.duration > 0.0 else math.inf,
+        overwrite=arguments.overwrite,
     )
     print(f'recorded {sum(recorder.recorded.values())} messages of {len(recorder.recorded)} topics in '
           f"'{arguments.out}'", file=sys.stderr)

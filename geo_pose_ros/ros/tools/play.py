@@ -131,13 +131,12 @@ class Player:
             if not alone or settled or now >= deadline or stop.wait(0.02):
                 return alone
 
-    def play(self, *, rate: float = 1.0, start_s: float = 0.0, loops: int = 1, restamp: bool = False,
-             clock: bool = False, stop: threading.Event | None = None) -> PlayReport:
+    def play(self, *, rate: float = 1.0, loops: int = 1, restamp: bool = False, clock: bool = False,
+             stop: threading.Event | None = None) -> PlayReport:
         """Publish the bag.
 
         Args:
             rate: 2 is twice as fast.
-            start_s: offset into the bag.
             loops: how often; 0: until ``stop``.
             restamp: move header stamps so that the time of publication is the time of acquisition; further loops
                 go on in time. Without, loops repeat the same stamps.
@@ -147,23 +146,18 @@ class Player:
 
         Raises:
             BagError: if the bag is damaged, after what could be read was published.
-            ConfigError: if the rate is not positive, the start lies outside of the bag, or stamps are to be those of
-                the playing and those of /clock.
+            ConfigError: if the rate is not positive, or stamps are to be those of the playing and those of /clock.
         """
-        duration_s = (self._end_ns - self._start_ns) / NS_PER_S
         if not rate > 0.0:
             raise ConfigError(f'--rate: received {rate}, expected more than 0.')
-        if not 0.0 <= start_s <= duration_s:
-            raise ConfigError(f'--start: received {start_s} s, expected 0 .. {duration_s:.3f} s.')
         if clock and restamp:
             raise ConfigError('--clock is the time of the bag, --restamp that of playing it: give one of them.')
         stop = stop or threading.Event()
-        first_ns = self._start_ns + round(start_s * NS_PER_S)
-        period_ns = self._end_ns - first_ns + self._gap_ns
+        first_ns, period_ns = self._start_ns, self._end_ns - self._start_ns + self._gap_ns
         self.report.loop_ns = round(period_ns / rate)
         tick = _clock_ticker(self._node) if clock else None
         began_ns = wall_ns = 0
-        for loop_ns, message in _read_ahead(self._messages(first_ns, period_ns, loops)):
+        for loop_ns, message in _read_ahead(self._messages(period_ns, loops)):
             # The clock starts with the first message, not with opening the bag.
             if not began_ns:
                 began_ns, wall_ns = time.monotonic_ns(), time.time_ns()
@@ -185,16 +179,13 @@ class Player:
             publisher.wait_for_all_acked(_LAST_DELIVERY)
         return self.report
 
-    def _messages(
-        self, first_ns: int, period_ns: int, loops: int
-    ) -> Generator[tuple[int, BagMessage], None, None]:
+    def _messages(self, period_ns: int, loops: int) -> Generator[tuple[int, BagMessage], None, None]:
         """Yield when its loop begins, ns after the first, and the message."""
         done = 0
         with BagReader(self._bag) as reader:
             while loops == 0 or done < loops:
                 for message in reader.messages(set(self._publishers)):
-                    if message.time_ns >= first_ns or (done == 0 and message.topic.endswith('tf_static')):
-                        yield done * period_ns, message
+                    yield done * period_ns, message
                 done += 1
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import time
 from collections import Counter
@@ -150,10 +149,9 @@ def subscription_qos(offered: Sequence[QoSProfile], depth: int = 1000) -> QoSPro
 
 
 def record(
-    out: Path, storage: str = 'mcap', *, topics: Collection[str] = (), pattern: str = '', overwrite: bool = False,
-    duration_s: float = math.inf,
+    out: Path, storage: str = 'mcap', *, topics: Collection[str] = (), pattern: str = '', overwrite: bool = False
 ) -> Recorder:
-    """Record until Ctrl-C, a failure or ``duration_s``; return the recorder, closed.
+    """Record until Ctrl-C or a failure; return the recorder, closed.
 
     Raises:
         BagError: if the bag cannot be created or finished.
@@ -163,9 +161,8 @@ def record(
         stop = stop_at_signals()
         with standalone_node('geo_pose_record', sends_images=True) as node:
             recorder = Recorder(node, writer, topics, pattern)
-            ends_s = time.monotonic() + duration_s
             with spinning(node):
-                while not stop.is_set() and recorder.failure is None and time.monotonic() < ends_s:
+                while not stop.is_set() and recorder.failure is None:
                     recorder.write(_WRITE_PERIOD_S)
             recorder.close()
             if recorder.failure is None:

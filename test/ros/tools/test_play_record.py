@@ -129,15 +129,6 @@ def test_a_bag_is_played_into_a_namespace(bag, node):
         Player(node, bag, [IMAGES], 'robot 1')
 
 
-def test_start_skips(bag, node):
-    with listening(IMAGES) as heard:
-        player = Player(node, bag, [IMAGES])
-        player.wait_for_subscribers(15.0)
-        player.play(start_s=0.1, rate=10.0)
-        until(lambda: len(heard[IMAGES]) == 5, 'the second half')
-        assert [m.format for m in heard[IMAGES]] == ['5', '6', '7', '8', '9']
-
-
 def test_endless_loop_ends_by_stop(bag, node):
     stop = threading.Event()
     player = Player(node, bag, [IMAGES])
@@ -155,8 +146,6 @@ def test_refusals(bag, node, tmp_path):
         Player(node, bag, ['/nowhere'])
     with pytest.raises(ConfigError, match='--rate: received 0'):
         Player(node, bag).play(rate=0.0)
-    with pytest.raises(ConfigError, match=r'--start: received 9.0 s, expected 0 .. 0\.180 s'):
-        Player(node, bag).play(start_s=9.0)
     with pytest.raises(ConfigError, match=r"--regex: '\*'"):
         Recorder(node, Mock(), pattern='*')
     with BagWriter(tmp_path / 'foreign') as writer:
@@ -202,8 +191,7 @@ def test_images_get_room_in_shared_memory(command, bag, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(rclpy, 'init', Mock(side_effect=BagError('that is enough')))
     out = bag.parent / 'recorded'
-    arguments = argparse.Namespace(bag=bag, out=out, storage='mcap', overwrite=True, topics=[], regex='', duration=0.0,
-                                   report=None)
+    arguments = argparse.Namespace(bag=bag, out=out, storage='mcap', overwrite=True, topics=[], regex='', report=None)
     with pytest.raises(BagError, match='enough'):
         command.run(arguments)
     assert os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] == str(PROFILE)
@@ -294,7 +282,7 @@ def test_the_command_ends_with_the_status_of_its_recording(monkeypatch, capsys, 
         failure=failure and BagError(failure),
     )
     monkeypatch.setattr(record, 'record', lambda *_, **__: done)
-    arguments = argparse.Namespace(out='o', storage='mcap', overwrite=False, topics=[], regex='', duration=0.0)
+    arguments = argparse.Namespace(out='o', storage='mcap', overwrite=False, topics=[], regex='')
     assert record.run(arguments) == status
     said = capsys.readouterr().err
     assert ('geo_pose: it is full' in said) == bool(failure) and ('lost: /a 3' in said) == bool(lost)

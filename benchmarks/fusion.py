@@ -44,11 +44,9 @@ from geo_pose_ros.arrays import FloatArray, IntArray
 from geo_pose_ros.evaluation.quality import ObservedSet, bone_length_cv, leave_one_out_compared, leave_one_out_px
 from geo_pose_ros.fusion.estimate import estimate_bodies
 from geo_pose_ros.fusion.prior import BodyPrior, LiftedViews
-from geo_pose_ros.fusion.solver import solve
 from geo_pose_ros.fusion.views import BodyViews, Noise
 from geo_pose_ros.geometry.projection import normalize, project_world
 from geo_pose_ros.geometry.triangulation import triangulate_dlt
-from geo_pose_ros.geometry.virtual_camera import look_at
 from geo_pose_ros.inference.model_card import default_model, load_card
 from geo_pose_ros.lifting.lifter import PoseLifter
 from geo_pose_ros.lifting.settings import LifterConfig
@@ -76,8 +74,6 @@ VARIANTS = {
     'lifter, filter': FULL, 'lifter': NO_FILTER, 'triangulation, filter': NO_LIFTER, 'triangulation': NEITHER,
 }
 LEFT_ARM = [BODY17.index(f'left_{joint}') for joint in ('shoulder', 'elbow', 'wrist')]
-ROUNDS = 4
-STAGES = ('solver_ms', 'triangulation_ms', 'lifter_ms')
 
 
 def mean_mm(error_m: FloatArray) -> float:
@@ -185,100 +181,6 @@ def one_camera(clips: Sequence[PersonRecording], lifter: PoseLifter) -> dict[str
         'ours_mm': mean_mm(a), 'lifter_mm': mean_mm(b), 'ratio': round(float(a.mean() / b.mean()), 4),
         'root_mm': mean_mm(root), 'root_median_mm': round(1e3 * float(np.nanmedian(root)), 1),
     }
-
-
-def one_euro(joints: FloatArray, hz: float, cutoff_hz: float, beta: float) -> FloatArray:
-    """Return (F, J, 3) smoothed by the 1-euro filter (Casiez et al., CHI 2012), the alternative to ours."""
-
-    def share(cutoff: FloatArray | float) -> Any:
-        return 1.0 / (1.0 + hz / (2.0 * np.pi * cutoff))
-
-    smooth, speed = joints.copy(), np.zeros_like(joints[0])
-    for i in range(1, len(joints)):
-        known = np.isfinite(joints[i]) & np.isfinite(smooth[i - 1])
-        change = np.where(known, (joints[i] - smooth[i - 1]) * hz, 0.0)
-        speed = speed + share(1.0) * (change - speed)
-        a = share(cutoff_hz + beta * np.abs(speed))
-        smooth[i] = np.where(known, smooth[i - 1] + a * (joints[i] - smooth[i - 1]), joints[i])
-    return smooth
-
-
-def filters(clips: Sequence[PersonRecording]) -> dict[str, dict[str, float]]:
-    """Return error and jitter (mean error of the acceleration) without filter, with ours, and with 1-euro filters."""
-    rows: dict[str, list[list[FloatArray]]] = {}
-    for clip in clips:
-        names = clip.rig.names
-        raw = published(clip, names, NO_FILTER)
-        found = {'none': raw, 'kalman': published(clip, names, FULL)}
-        for cutoff, beta in ((2.0, 2.0), (4.0, 4.0), (4.0, 10.0), (8.0, 10.0)):
-            found[f'one_euro_{cutoff:g}_{beta:g}'] = one_euro(raw, clip.fps, cutoff, beta)
-        for name, joints in found.items():
-            error = joints - clip.truth
-            jitter = np.diff(error, 2, axis=0) * clip.fps**2
-            rows.setdefault(name, [[], []])[0].append(np.linalg.norm(error, axis=-1).ravel())
-            rows[name][1].append(np.linalg.norm(jitter, axis=-1).ravel())
-    return {
-        name: {
-            'mpjpe_mm': mean_mm(np.concatenate(error)),
-            'jitter_m_s2': round(float(np.nanmean(np.concatenate(jitter))), 2),
-        }
-        for name, (error, jitter) in rows.items()
-    }
-
-
-def scene(cameras: int, bodies: int, truth: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return cameras on a ring (C, 3, 4), focal lengths (C,), keypoints (C, B, J, 2), confidence (C, B, J)."""
-    rng = np.random.default_rng(0)
-    angle = 2.0 * np.pi * np.arange(cameras) / cameras
-    position = np.stack([5.0 * np.cos(angle), 5.0 * np.sin(angle), np.full(cameras, 2.2)], 1)
-    cams = look_at(position, np.tile([0.0, 0.0, 1.0], (cameras, 1)), np.array([0.0, 0.0, 1.0]))
-    joints = truth[np.linspace(0, len(truth) - 1, bodies).astype(int)]
-    joints = joints - joints[:, :1] * (1.0, 1.0, 0.0)
-    joints[..., :2] += 1.1 * np.stack(np.divmod(np.arange(bodies), 3), -1)[:, None] - 1.1
-    local = np.stack([joints @ cam[:, :3].T + cam[:, 3] for cam in cams])
-    xn = local[..., :2] / local[..., 2:] + rng.normal(0.0, 0.004, (*local.shape[:-1], 2))
-    return cams, np.full(cameras, 1100.0), xn, rng.uniform(0.6, 0.95, xn.shape[:-1])
-
-
-def costs(inputs: Inputs) -> dict[str, Any]:
-    """Return times of solver and lifter, and how they grow; benchmarks/scenes.py has those of the pipeline.
-
-    Of each the round with the least median: the speed of a shared machine changes within a minute, and what disturbs
-    only adds.
-    """
-    print('cost, one core')
-    sizes = ((1, 1), (2, 1), (4, 1), (8, 1), (12, 1), (4, 2), (4, 4), (4, 8), (8, 8), (12, 8))
-    truth = inputs.clips[0].truth
-    rounds = [_growth(sizes, truth, inputs.lifter) for _ in range(ROUNDS)]
-    growth = [
-        rows[0] | {stage: min((row[stage] for row in rows), key=lambda time: time['p50']) for stage in STAGES}
-        for rows in zip(*rounds, strict=True)
-    ]
-    p50 = {(row['cameras'], row['bodies']): {stage: row[stage]['p50'] for stage in STAGES} for row in growth}
-    return {
-        'growth': growth, 'rounds': ROUNDS, 'solver_ms_4x1_p50': p50[4, 1]['solver_ms'],
-        'solver_ms_12x8_p50': p50[12, 8]['solver_ms'], 'lifter_ms_4_views_p50': p50[4, 1]['lifter_ms'],
-    }
-
-
-def _growth(sizes: Sequence[tuple[int, int]], truth: FloatArray, lifter: PoseLifter) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for cameras, bodies in sizes:
-        cams, focal, xn, confidence = scene(cameras, bodies, truth)
-        up = lifter.up_in_cam(cams)
-        weights, own = confidence / FULL.solver.noise_px, lifter.lift(xn, confidence, up_in_cam=up)
-        known = BodyPrior(lifted=LiftedViews.of_cameras(own.pose, own.sigma, own.root, cams[:, None]))
-        row = {
-            'cameras': cameras, 'bodies': bodies,
-            'solver_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver, known), 0.7),  # noqa: B023
-            'triangulation_ms': time_ms(lambda: solve(cams, focal, xn, weights, FULL.solver), 0.7),  # noqa: B023
-            'lifter_ms': time_ms(lambda: lifter.lift(xn, confidence, up_in_cam=up), 0.7),  # noqa: B023
-        }
-        rows.append(row)
-        print(f'  {cameras:2d} cameras x {bodies} bodies: ' + ', '.join(
-            f'{k.removesuffix("_ms")} {v["p50"]:.2f} (p99 {v["p99"]:.2f})' for k, v in row.items() if k.endswith('_ms')
-        ) + ' ms', flush=True)
-    return rows
 
 
 def ours_on(
@@ -396,14 +298,13 @@ class Inputs:
 
 
 def accuracy(inputs: Inputs) -> dict[str, Any]:
-    """Measure against DLT, with few cameras, hidden arms and other filters."""
+    """Measure against DLT, with few cameras and with hidden arms."""
     names = inputs.clips[0].rig.names
     pairs = list(itertools.combinations(names, 2))
     result: dict[str, Any] = {
         'four_cameras': {name: compare(inputs.clips, names, config) for name, config in VARIANTS.items()},
         'two_cameras': {'+'.join(pair): compare(inputs.clips, pair, FULL) for pair in pairs},
         'occluded_arm': {'+'.join(pair): occluded_arm(inputs.clips, pair) for pair in pairs},
-        'filters': filters(inputs.clips[::4]),
     }
     for part, rows in result.items():
         show(part.replace('_', ' '), rows)
@@ -475,7 +376,7 @@ def real_footage(inputs: Inputs) -> dict[str, Any]:
 
 
 PARTS: Mapping[str, Callable[[Inputs], dict[str, Any]]] = {
-    'accuracy': accuracy, 'peers': peers, 'cost': costs, 'real': real_footage,
+    'accuracy': accuracy, 'peers': peers, 'real': real_footage,
 }
 
 

@@ -23,9 +23,6 @@ FUSION_ASKED = (
     ('two cameras, ratio to DLT, the pair that gains least', ('two_cameras_vs_dlt',), 0.75, False),
     ('arm hidden from both of two cameras, mm, worst pair', ('occluded_arm_mm',), 100.0, False),
     ('one camera, root-relative, ratio to the lifter', ('one_camera_vs_lifter',), 1.02, False),
-    ('solver 4 x 1, ms', ('solver_ms_4x1_p50',), 1.0, False),
-    ('solver 12 x 8, ms', ('solver_ms_12x8_p50',), 10.0, False),
-    ('lifter, 4 views, ms', ('lifter_ms_4_views_p50',), 1.5, False),
     ('times as fast as the faster peer', ('speedup_vs_fastest_peer',), 5.0, True),
 )
 CALIBRATION_COLUMNS = {
@@ -85,11 +82,6 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
         'dlt_median_mm': 'DLT median', 'ours_all_joints_mm': 'ours, all joints', 'complete': 'complete',
         'dlt_complete': 'DLT complete',
     }
-    stages = ('solver_ms', 'triangulation_ms', 'lifter_ms')
-    growth = [
-        (f'{row["cameras"]} x {row["bodies"]}', *(f'{row[s]["p50"]} / {row[s]["p99"]}' for s in stages))
-        for row in r['growth']
-    ]
     one = r['one_camera']
     return [
         f'{r["machine"]}, {r["date"]}, lifter {r["lifter_sha256"]}. Commits and validation clips, by part:',
@@ -112,8 +104,6 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
         ),
         f'One camera, all eight: root-relative {one["ours_mm"]} mm, lifter alone {one["lifter_mm"]} mm; absolute root',
         f'{one["root_mm"]} mm mean, {one["root_median_mm"]} mm median.', '',
-        'Filters, four cameras; jitter is the mean error of the acceleration:', '',
-        *named_table(r['filters'], {'mpjpe_mm': 'MPJPE, mm', 'jitter_m_s2': 'jitter, m/s^2'}),
         *_against_peers(r),
         '### Real footage (demo, 100 sets, 60 Hz)', '',
         *named_table(
@@ -125,9 +115,6 @@ def fusion(r: Mapping[str, Any]) -> list[str]:
                 'complete': 'complete',
             },
         ),
-        f'### Cost, ms per set, p50 / p99, one core, the best of {r["rounds"]} rounds', '',
-        *markdown_table(('cameras x bodies', 'solver', 'without lifter', 'lifter'), growth),
-        'How the whole pipeline grows is in [scenes.md](scenes.md), rows "cost".',
         *_whole_sets(json.loads((RESULTS / 'pipeline.json').read_text(encoding='utf-8'))),
     ]
 

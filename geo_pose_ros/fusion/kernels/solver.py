@@ -160,7 +160,9 @@ def _solve_jointly(given: Keypoints, prior: Prior, model: Model, n: int, seen: i
                 own[j, m] = known.own[j, m] + equations[j, m]
             for k in range(3):
                 tree.right[3 * j + k] = known.right[3 * j + k] + equations[j, 6 + k]
-        tree.columns[:, :r] = known.columns
+        for i in range(size):
+            for m in range(r):
+                tree.columns[i, m] = known.columns[i, m]
         solve_tree(tree, own, SHARED * known.lifted)
         for i in range(size):
             room.xyz[i % 3, i // 3] = tree.right[i]

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import NS_PER_S, BoolArray, FloatArray, IntArray
-from ...fusion.estimate import Estimate
 from ...fusion.merging import find_gross_errors
 from ...fusion.table import gather
-from ...fusion.views import Cameras
 from ..measurement import Measured
 from ..observation import Observation
 from ..tracks import rows_of
@@ -29,17 +27,17 @@ class _PastSet:
     """A set that the cameras may be learned about from.
 
     Attributes:
-        stamp_ns: of the set.
+        observation, measured: of the set.
         ids: (B,) its people.
-        cameras, estimate: as solved.
-        gross_errors: (C, 2) see ``find_gross_errors``.
+        local: (C, B, J, 3) their joints, from ``Cameras.see``.
+        visible: (B, C) whether the camera should see the body.
     """
 
-    stamp_ns: int
+    observation: Observation
+    measured: Measured
     ids: IntArray
-    cameras: Cameras
-    estimate: Estimate
-    gross_errors: FloatArray
+    local: FloatArray
+    visible: BoolArray
 
 
 class CameraLearner:
@@ -68,22 +66,21 @@ class CameraLearner:
         self._unlearned_s += dt_s
         if self._unlearned_s >= _EVERY_S and len(self._past) == 2:
             self._learn(observation.stamp_ns, ids, measured.estimate.solution.seen_xyz)
-        errors = np.full((len(observation.cameras), 2), np.nan)
-        # Needed only of the set that will be learned from.
-        if self._unlearned_s >= _EVERY_S - 2.0 * dt_s:
-            errors = find_gross_errors(
-                local, observation.detections, measured.views, visible, self._gate_m, _GROSS_REACH
-            )
-        self._past.append(_PastSet(observation.stamp_ns, ids, observation.cameras, measured.estimate, errors))
+        self._past.append(_PastSet(observation, measured, ids, local, visible))
 
     def _learn(self, stamp_ns: int, ids: IntArray, seen_xyz: FloatArray) -> None:
         """Learn from the last set, now that this one's people (B,) and joints (B, J, 3) are known."""
         before, last = self._past
-        around_s = (stamp_ns - before.stamp_ns) / NS_PER_S
+        around_s = (stamp_ns - before.observation.stamp_ns) / NS_PER_S
         after = gather(seen_xyz, rows_of(ids, last.ids), np.nan)
-        earlier = gather(before.estimate.solution.seen_xyz, rows_of(before.ids, last.ids), np.nan)
+        earlier = gather(before.measured.estimate.solution.seen_xyz, rows_of(before.ids, last.ids), np.nan)
         # A filter's velocity lags; the difference around the set does not.
         velocity = (after - earlier) / max(around_s, 1e-3)
         velocity = np.where(np.isfinite(velocity), velocity, 0.0)
-        self._states.learn(last.cameras, last.estimate, last.ids, velocity, last.gross_errors, self._unlearned_s)
+        errors = find_gross_errors(
+            last.local, last.observation.detections, last.measured.views, last.visible, self._gate_m, _GROSS_REACH
+        )
+        self._states.learn(
+            last.observation.cameras, last.measured.estimate, last.ids, velocity, errors, self._unlearned_s
+        )
         self._unlearned_s = 0.0
